@@ -1,0 +1,145 @@
+//! What the chat wants done to connections: the only thing it gives out.
+//!
+//! A [`Deliveries`] is filled by one call into the chat and carried out by the server in order. It holds
+//! all texts in one buffer, so that a message costs no allocation of its own. It knows no frames:
+//! a text becomes one WebSocket text message, encoded once however many hear it.
+
+use std::ops::Range;
+
+use crate::id::{ConnId, TopicId};
+use crate::proto::CloseCode;
+
+/// One thing to do. Texts are read with [`Deliveries::text`], exceptions with [`Deliveries::except`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Send a text to one connection.
+    Send {
+        /// Who.
+        to: ConnId,
+        /// What, in [`Deliveries::text`].
+        text: Range<usize>,
+    },
+    /// Send a text to every member of a topic, but for some.
+    Publish {
+        /// Whose members.
+        topic: TopicId,
+        /// What, in [`Deliveries::text`].
+        text: Range<usize>,
+        /// Whom not, in [`Deliveries::except`].
+        except: Range<usize>,
+    },
+    /// From now on the connection hears what is published to the topic.
+    Subscribe {
+        /// Who.
+        conn: ConnId,
+        /// What.
+        topic: TopicId,
+    },
+    /// From now on no longer; what was published before is still sent, and first.
+    Unsubscribe {
+        /// Who.
+        conn: ConnId,
+        /// What.
+        topic: TopicId,
+    },
+    /// Send what is queued, then close.
+    Close {
+        /// Who.
+        conn: ConnId,
+        /// The status code of the Close frame.
+        code: CloseCode,
+        /// The reason in it, at most 123 bytes.
+        reason: &'static str,
+    },
+}
+
+/// An ordered list of deliveries with the texts they speak of. Cleared and used again each turn.
+#[derive(Debug, Default)]
+pub struct Deliveries {
+    text: Vec<u8>,
+    except: Vec<ConnId>,
+    items: Vec<Delivery>,
+}
+
+impl Deliveries {
+    /// An empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Queues a text, which `write` appends to the buffer it is given, for one connection.
+    ///
+    /// `write` only appends, and what it appends is UTF-8.
+    pub fn send(&mut self, to: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
+        let text = self.append(write);
+        self.items.push(Delivery::Send { to, text });
+    }
+
+    /// Queues the text once for each of several connections.
+    pub fn send_each(&mut self, to: impl IntoIterator<Item = ConnId>, write: impl FnOnce(&mut Vec<u8>)) {
+        let text = self.append(write);
+        for to in to {
+            self.items.push(Delivery::Send { to, text: text.clone() });
+        }
+    }
+
+    /// Queues a text for every member of a topic but those in `except`.
+    pub fn publish(&mut self, topic: TopicId, except: &[ConnId], write: impl FnOnce(&mut Vec<u8>)) {
+        let text = self.append(write);
+        let start = self.except.len();
+        self.except.extend_from_slice(except);
+        self.items.push(Delivery::Publish { topic, text, except: start..self.except.len() });
+    }
+
+    /// Queues a subscription.
+    pub fn subscribe(&mut self, conn: ConnId, topic: TopicId) {
+        self.items.push(Delivery::Subscribe { conn, topic });
+    }
+
+    /// Queues the end of a subscription.
+    pub fn unsubscribe(&mut self, conn: ConnId, topic: TopicId) {
+        self.items.push(Delivery::Unsubscribe { conn, topic });
+    }
+
+    /// Queues a close.
+    pub fn close(&mut self, conn: ConnId, code: CloseCode, reason: &'static str) {
+        self.items.push(Delivery::Close { conn, code, reason });
+    }
+
+    /// Forgets everything; keeps the memory, within bounds.
+    pub fn clear(&mut self) {
+        self.items.clear();
+        self.except.clear();
+        self.text.clear();
+        self.text.shrink_to(MAX_KEPT_TEXT);
+        self.items.shrink_to(MAX_KEPT_ITEMS);
+        self.except.shrink_to(MAX_KEPT_ITEMS);
+    }
+
+    /// The deliveries, in the order they were made.
+    pub fn items(&self) -> &[Delivery] {
+        &self.items
+    }
+
+    /// The text of a delivery. It is UTF-8.
+    pub fn text(&self, range: &Range<usize>) -> &[u8] {
+        &self.text[range.clone()]
+    }
+
+    /// The exceptions of a [`Delivery::Publish`].
+    pub fn except(&self, range: &Range<usize>) -> &[ConnId] {
+        &self.except[range.clone()]
+    }
+
+    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+        let start = self.text.len();
+        write(&mut self.text);
+        start..self.text.len()
+    }
+}
+
+/// What is kept of the text buffer between turns, in bytes.
+const MAX_KEPT_TEXT: usize = 1 << 20;
+
+/// What is kept of each list between turns.
+const MAX_KEPT_ITEMS: usize = 1 << 14;

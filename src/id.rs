@@ -1,0 +1,36 @@
+//! The names by which floors speak of the same connection or fan-out group.
+//!
+//! `engine` gives out [`ConnId`]s, `chat` and `server` hold on to them; `chat` gives out [`TopicId`]s.
+//! What an id leads to is the business of the floor that keeps it.
+
+use std::fmt;
+
+/// One connection, for as long as it lives.
+///
+/// Slots are used again, so the id carries the slot's `generation`: an id kept too long finds nobody,
+/// never a stranger.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId {
+    /// The slot.
+    pub index: u32,
+    /// How often a connection had been put into any slot when this one was.
+    pub generation: u32,
+}
+
+impl fmt::Debug for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
+    }
+}
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// One fan-out group: everybody who hears a room in one dialect, say.
+///
+/// The numbers are small and dense, because the engine keeps topics in an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicId(pub u32);

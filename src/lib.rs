@@ -1,0 +1,25 @@
+//! Salon: a lean chat server and the RFC 6455 engine under it.
+//!
+//! The crate is a house of floors; each may name the floors below it and none above
+//! (`tests/floors.rs` reads the sources and fails when one does):
+//!
+//! | floor | what it is |
+//! |---|---|
+//! | [`cli`] | arguments, subcommands, exit status |
+//! | [`server`] | the only place that knows mio, sockets, signals and the clock |
+//! | [`chat`] | people, rooms, presence, limits, the two wire dialects: text in, deliveries out |
+//! | [`backend`] | where a room's messages are numbered and kept |
+//! | [`engine`] | many connections over any `Read + Write`; no chat, no mio |
+//! | [`proto`] | RFC 6455: bytes in, events and bytes out; no I/O, no clock |
+//! | [`id`], [`time`] | the few words that every floor shares |
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod backend;
+pub mod chat;
+pub mod cli;
+pub mod engine;
+pub mod id;
+pub mod proto;
+pub mod server;
+pub mod time;

@@ -1,0 +1,119 @@
+//! Status codes and the body of a Close frame (RFC 6455 sections 5.5.1 and 7.4).
+//!
+//! It does not decide when to close: [`super::connection`] does.
+
+use std::fmt;
+
+use super::error::ProtocolError;
+
+/// The number in a Close frame that says why (section 7.4).
+///
+/// Any value that may stand on the wire; [`CloseCode::is_valid_on_wire`] tells which those are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CloseCode(pub u16);
+
+impl CloseCode {
+    /// 1000: what the connection was for is done.
+    pub const NORMAL: Self = Self(1000);
+    /// 1001: the server stops, or the browser left the page.
+    pub const GOING_AWAY: Self = Self(1001);
+    /// 1002: the peer broke the protocol.
+    pub const PROTOCOL_ERROR: Self = Self(1002);
+    /// 1003: data of a kind that is not accepted here.
+    pub const UNSUPPORTED_DATA: Self = Self(1003);
+    /// 1007: data that does not fit its type, such as text that is not UTF-8.
+    pub const INVALID_FRAME_PAYLOAD_DATA: Self = Self(1007);
+    /// 1008: a rule of the application was broken.
+    pub const POLICY_VIOLATION: Self = Self(1008);
+    /// 1009: a message over the limit.
+    pub const MESSAGE_TOO_BIG: Self = Self(1009);
+    /// 1011: the server met something it did not expect.
+    pub const INTERNAL_ERROR: Self = Self(1011);
+    /// 1012: the server restarts (registered with IANA).
+    pub const SERVICE_RESTART: Self = Self(1012);
+    /// 1013: overloaded, or the peer reads too slowly (registered with IANA).
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
+
+    /// Whether an endpoint may send this code: 1000 to 1003, 1007 to 1014 and 3000 to 4999.
+    ///
+    /// 1004 is reserved; 1005, 1006 and 1015 are names for what was *not* on the wire (section 7.4.1);
+    /// the rest below 3000 is not assigned.
+    pub const fn is_valid_on_wire(self) -> bool {
+        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+}
+
+impl fmt::Debug for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What a Close frame says: nothing, or a code with a reason of 0 to 123 bytes.
+pub type CloseBody<'a> = Option<(CloseCode, &'a str)>;
+
+/// The longest reason that fits beside the code into a control frame (section 5.5).
+pub const MAX_REASON_LEN: usize = 123;
+
+/// Reads the payload of a received Close frame (section 5.5.1).
+///
+/// # Errors
+/// One byte alone, a code that may not be on the wire, or a reason that is not UTF-8.
+pub fn decode_body(payload: &[u8]) -> Result<CloseBody<'_>, ProtocolError> {
+    match payload {
+        [] => Ok(None),
+        [_] => Err(ProtocolError::TruncatedCloseCode),
+        [high, low, reason @ ..] => {
+            let code = CloseCode(u16::from_be_bytes([*high, *low]));
+            if !code.is_valid_on_wire() {
+                return Err(ProtocolError::InvalidCloseCode(code.0));
+            }
+            let reason = simdutf8::basic::from_utf8(reason).map_err(|_| ProtocolError::InvalidUtf8)?;
+            Ok(Some((code, reason)))
+        }
+    }
+}
+
+/// Writes a Close payload; a reason over [`MAX_REASON_LEN`] bytes is cut at a character.
+pub fn encode_body(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
+    let reason = &reason[..reason.floor_char_boundary(MAX_REASON_LEN)];
+    out.extend_from_slice(&code.0.to_be_bytes());
+    out.extend_from_slice(reason.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_on_the_wire() {
+        let allowed: Vec<u16> = (0..=6000).filter(|&code| CloseCode(code).is_valid_on_wire()).collect();
+        let expected: Vec<u16> = (1000..=1003).chain(1007..=1014).chain(3000..=4999).collect();
+        assert_eq!(allowed, expected);
+    }
+
+    #[test]
+    fn bodies() {
+        let code = CloseCode::NORMAL;
+        assert_eq!(decode_body(b""), Ok(None));
+        assert_eq!(decode_body(b"\x03"), Err(ProtocolError::TruncatedCloseCode));
+        assert_eq!(decode_body(b"\x03\xe8"), Ok(Some((code, ""))));
+        assert_eq!(decode_body(b"\x03\xe8bye"), Ok(Some((code, "bye"))));
+        assert_eq!(decode_body(b"\x03\xed"), Err(ProtocolError::InvalidCloseCode(1005)));
+        assert_eq!(decode_body(b"\x03\xe8\xff"), Err(ProtocolError::InvalidUtf8));
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let mut out = Vec::new();
+        encode_body(CloseCode::NORMAL, &"é".repeat(100), &mut out);
+        assert_eq!(out.len(), 2 + 122);
+        assert!(decode_body(&out).is_ok());
+    }
+}
