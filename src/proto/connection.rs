@@ -1,0 +1,374 @@
+//! One WebSocket connection after its opening handshake, as the server sees it (RFC 6455 sections 5 to 8).
+//!
+//! Octets go in, [`Event`]s come out, and octets for the peer are appended to a buffer of the caller.
+//! A message that lies whole in the caller's buffer is unmasked, validated and lent in place; only what
+//! is cut by the end of a read or comes in fragments is copied, as it arrives and never by the length it claims.
+//!
+//! ```text
+//!   Open --- close() ----> CloseSent --- peer's Close ---> Closed
+//!    |----- peer's Close (answered) ------------------------^
+//!    |----- fail(): a violation, answered with Close -------^
+//! ```
+//!
+//! It does not answer pings: the caller does, with [`encode_frame`], because only the caller knows whether
+//! the peer still reads (section 5.5.3 allows to answer the latest ping only). It sets no timers, does not
+//! half-close sockets, and knows no extension yet.
+
+use super::close::{self, CloseBody, CloseCode};
+use super::error::ProtocolError;
+use super::frame::{FrameHeader, FrameRules, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame};
+use super::mask::apply_mask;
+use super::utf8::Utf8Tail;
+
+/// What a peer said.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A whole text message.
+    Text(&'a str),
+    /// A whole binary message.
+    Binary(&'a [u8]),
+    /// A ping with its application data; to be answered with a pong that carries the same.
+    Ping(&'a [u8]),
+    /// A pong, asked for or not.
+    Pong(&'a [u8]),
+    /// The peer's Close. It has been answered if we had not sent ours before; nothing follows.
+    Close(CloseBody<'a>),
+    /// The peer broke the protocol. Close has been queued; nothing follows.
+    Failed(ProtocolError),
+}
+
+/// The receiving state of one connection, and what it owes the peer at its end.
+///
+/// Invariants: `stash` holds less than one header, and nothing while a frame's payload is awaited;
+/// after [`Connection::is_closed`] nothing is decoded any more.
+#[derive(Debug)]
+pub struct Connection {
+    limits: Limits,
+    phase: Phase,
+    stash_len: u8,
+    stash: [u8; MAX_HEADER_LEN],
+    partial: Option<Box<Partial>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    CloseSent,
+    Closed,
+}
+
+/// A message or frame of which a part has arrived. An idle connection has none.
+#[derive(Debug, Default)]
+struct Partial {
+    message: Option<Assembly>,
+    message_len: u64,
+    fragments: u32,
+    frame: Option<(FrameHeader, u64)>,
+    control: Vec<u8>,
+}
+
+/// A message put together from what is not in one piece.
+#[derive(Debug)]
+enum Assembly {
+    Text(String, Utf8Tail),
+    Binary(Vec<u8>),
+}
+
+/// Where a complete frame or message lies.
+enum Found {
+    Message {
+        opcode: Opcode,
+        start: usize,
+        end: usize,
+    },
+    Assembled,
+    Control {
+        opcode: Opcode,
+        start: usize,
+        end: usize,
+    },
+    AssembledControl(Opcode),
+    /// A fragment that is not the last: progress, and nothing to tell.
+    Fragment,
+    Error(ProtocolError),
+}
+
+impl Connection {
+    /// A connection whose opening handshake is done.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, phase: Phase::Open, stash_len: 0, stash: [0; MAX_HEADER_LEN], partial: None }
+    }
+
+    /// Takes octets from the front of `input` up to the end of the next event, and tells how many.
+    ///
+    /// Without an event all of `input` has been taken: what is incomplete is kept inside. With one, call
+    /// again with the rest. `input` is unmasked in place. A Close that is due is appended to `reply`.
+    pub fn decode<'a>(&'a mut self, input: &'a mut [u8], reply: &mut Vec<u8>) -> (usize, Option<Event<'a>>) {
+        self.release();
+        let mut at = 0;
+        let found = loop {
+            match self.decode_frame(input, &mut at) {
+                Ok(None) => return (input.len(), None),
+                Ok(Some(Found::Fragment)) => {}
+                // What arrives after we sent Close is read to find the peer's Close, and not passed on.
+                Ok(Some(found)) if self.phase == Phase::CloseSent && !found.is_close() => self.release(),
+                Ok(Some(found)) => break found,
+                Err(error) => break Found::Error(error),
+            }
+        };
+        let Self { phase, partial, .. } = self;
+        let event = match found {
+            Found::Message { opcode: Opcode::Text, start, end } => match simdutf8::basic::from_utf8(&input[start..end])
+            {
+                Ok(text) => Ok(Event::Text(text)),
+                Err(_) => Err(ProtocolError::InvalidUtf8),
+            },
+            Found::Message { start, end, .. } => Ok(Event::Binary(&input[start..end])),
+            Found::Control { opcode, start, end } => Self::control_event(opcode, &input[start..end]),
+            Found::Assembled => {
+                let partial = partial.as_deref().expect("an assembled message lies in `partial`");
+                match &partial.message {
+                    Some(Assembly::Text(text, _)) => Ok(Event::Text(text)),
+                    Some(Assembly::Binary(data)) => Ok(Event::Binary(data)),
+                    None => unreachable!("an assembled message was begun"),
+                }
+            }
+            Found::AssembledControl(opcode) => {
+                let partial = partial.as_deref().expect("an assembled control frame lies in `partial`");
+                Self::control_event(opcode, &partial.control)
+            }
+            Found::Fragment => unreachable!("fragments stay in the loop"),
+            Found::Error(error) => Err(error),
+        };
+        match event {
+            Ok(Event::Close(body)) => {
+                if *phase == Phase::Open {
+                    // §5.5.1: the answer carries the code that was received.
+                    encode_close(body.map(|(code, _)| (code, "")), reply);
+                }
+                *phase = Phase::Closed;
+                (at, Some(Event::Close(body)))
+            }
+            Ok(event) => (at, Some(event)),
+            Err(error) => {
+                fail(phase, error.into(), &error.to_string(), reply);
+                (input.len(), Some(Event::Failed(error)))
+            }
+        }
+    }
+
+    /// Starts the closing handshake (section 7.1.2): appends a Close frame to `reply`, once.
+    ///
+    /// The peer's messages are no longer passed on; its Close still is.
+    pub fn close(&mut self, code: CloseCode, reason: &str, reply: &mut Vec<u8>) {
+        if self.phase == Phase::Open {
+            encode_close(Some((code, reason)), reply);
+            self.phase = Phase::CloseSent;
+        }
+    }
+
+    /// _Fails_ the connection (section 7.1.7): appends a Close frame unless one was sent; decodes nothing more.
+    pub fn fail(&mut self, code: CloseCode, reason: &str, reply: &mut Vec<u8>) {
+        fail(&mut self.phase, code, reason, reply);
+        self.partial = None;
+    }
+
+    /// Whether messages may still be sent: neither side has sent Close.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Whether nothing more is expected of the peer but the end of its stream.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Whether a part of a message or frame has arrived and its end has not.
+    pub fn is_mid_message(&self) -> bool {
+        self.stash_len > 0 || self.partial.as_ref().is_some_and(|partial| !partial.is_done())
+    }
+
+    /// Octets held for a message that is not complete.
+    pub fn held_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| {
+            size_of::<Partial>()
+                + partial.control.capacity()
+                + match &partial.message {
+                    Some(Assembly::Text(text, _)) => text.capacity(),
+                    Some(Assembly::Binary(data)) => data.capacity(),
+                    None => 0,
+                }
+        })
+    }
+
+    /// Takes one frame, or as much of it as is there.
+    fn decode_frame(&mut self, input: &mut [u8], at: &mut usize) -> Result<Option<Found>, ProtocolError> {
+        if self.phase == Phase::Closed {
+            return Ok(None);
+        }
+        if self.partial.as_ref().is_none_or(|partial| partial.frame.is_none()) {
+            let Some(header) = self.decode_header(input, at)? else { return Ok(None) };
+            let whole = (input.len() - *at) as u64 >= header.payload_len;
+            let start = *at;
+            if whole && (header.opcode.is_control() || header.fin && header.opcode != Opcode::Continuation) {
+                let end = start + header.payload_len as usize;
+                *at = end;
+                unmask(&mut input[start..end], &header, 0);
+                let opcode = header.opcode;
+                return Ok(Some(match opcode.is_control() {
+                    true => Found::Control { opcode, start, end },
+                    false => Found::Message { opcode, start, end },
+                }));
+            }
+            self.partial.get_or_insert_default().begin(header);
+        }
+        let partial = self.partial.as_deref_mut().expect("a frame has begun");
+        partial.continue_frame(input, at)
+    }
+
+    fn decode_header(&mut self, input: &[u8], at: &mut usize) -> Result<Option<FrameHeader>, ProtocolError> {
+        let rules = self.rules();
+        let rest = &input[*at..];
+        let stashed = usize::from(self.stash_len);
+        if stashed == 0 {
+            return Ok(match FrameHeader::decode(rest, &rules)? {
+                Some((header, len)) => {
+                    *at += len;
+                    Some(header)
+                }
+                None => {
+                    self.stash[..rest.len()].copy_from_slice(rest);
+                    self.stash_len = rest.len() as u8;
+                    None
+                }
+            });
+        }
+        let more = rest.len().min(MAX_HEADER_LEN - stashed);
+        self.stash[stashed..stashed + more].copy_from_slice(&rest[..more]);
+        Ok(match FrameHeader::decode(&self.stash[..stashed + more], &rules)? {
+            Some((header, len)) => {
+                self.stash_len = 0;
+                *at += len - stashed;
+                Some(header)
+            }
+            None => {
+                self.stash_len = (stashed + more) as u8;
+                None
+            }
+        })
+    }
+
+    fn rules(&self) -> FrameRules {
+        let message = self.partial.as_deref().filter(|partial| partial.message.is_some());
+        FrameRules {
+            masked: true,
+            rsv1: false,
+            fragmented: message.is_some(),
+            fragments_left: message.map_or(0, |partial| self.limits.fragments.saturating_sub(partial.fragments)),
+            payload_left: u64::from(self.limits.message_bytes) - message.map_or(0, |partial| partial.message_len),
+            limits: self.limits,
+        }
+    }
+
+    fn control_event(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
+        Ok(match opcode {
+            Opcode::Ping => Event::Ping(payload),
+            Opcode::Pong => Event::Pong(payload),
+            _ => Event::Close(close::decode_body(payload)?),
+        })
+    }
+
+    /// Frees what the last event borrowed, and what nobody will hear.
+    fn release(&mut self) {
+        if self.partial.as_ref().is_some_and(|partial| partial.is_done()) {
+            self.partial = None;
+        }
+    }
+}
+
+impl Found {
+    fn is_close(&self) -> bool {
+        matches!(self, Self::Control { opcode: Opcode::Close, .. } | Self::AssembledControl(Opcode::Close))
+    }
+}
+
+impl Partial {
+    /// A frame has begun whose payload must be put together.
+    fn begin(&mut self, header: FrameHeader) {
+        self.control.clear();
+        match header.opcode {
+            Opcode::Text => self.message = Some(Assembly::Text(String::new(), Utf8Tail::default())),
+            Opcode::Binary => self.message = Some(Assembly::Binary(Vec::new())),
+            _ => {}
+        }
+        if !header.opcode.is_control() {
+            self.fragments += 1;
+        }
+        self.frame = Some((header, 0));
+    }
+
+    /// Takes payload of the frame that has begun, and tells when that completes something.
+    fn continue_frame(&mut self, input: &mut [u8], at: &mut usize) -> Result<Option<Found>, ProtocolError> {
+        let (header, received) = self.frame.expect("called amid a frame");
+        let wanted = header.payload_len - received;
+        let taken = wanted.min((input.len() - *at) as u64) as usize;
+        let piece = &mut input[*at..*at + taken];
+        *at += taken;
+        unmask(piece, &header, (received % 4) as usize);
+        if header.opcode.is_control() {
+            if self.control.capacity() == 0 {
+                self.control.reserve_exact(MAX_CONTROL_PAYLOAD);
+            }
+            self.control.extend_from_slice(piece);
+        } else {
+            self.message_len += taken as u64;
+            match &mut self.message {
+                Some(Assembly::Text(text, tail)) => tail.push(piece, text)?,
+                Some(Assembly::Binary(data)) => data.extend_from_slice(piece),
+                None => unreachable!("a data frame has begun a message"),
+            }
+        }
+        if taken as u64 != wanted {
+            self.frame = Some((header, received + taken as u64));
+            return Ok(None);
+        }
+        self.frame = None;
+        if header.opcode.is_control() {
+            return Ok(Some(Found::AssembledControl(header.opcode)));
+        }
+        if !header.fin {
+            return Ok(Some(Found::Fragment));
+        }
+        self.fragments = 0;
+        match &self.message {
+            Some(Assembly::Text(_, tail)) if !tail.is_complete() => Err(ProtocolError::InvalidUtf8),
+            _ => Ok(Some(Found::Assembled)),
+        }
+    }
+
+    /// Whether nothing in here is waited for: the message is complete, or there is none.
+    fn is_done(&self) -> bool {
+        self.frame.is_none() && self.fragments == 0
+    }
+}
+
+fn unmask(piece: &mut [u8], header: &FrameHeader, offset: usize) {
+    if let Some(key) = header.mask {
+        apply_mask(piece, key, offset);
+    }
+}
+
+fn fail(phase: &mut Phase, code: CloseCode, reason: &str, reply: &mut Vec<u8>) {
+    if *phase == Phase::Open {
+        encode_close(Some((code, reason)), reply);
+    }
+    *phase = Phase::Closed;
+}
+
+fn encode_close(body: CloseBody<'_>, out: &mut Vec<u8>) {
+    let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);
+    if let Some((code, reason)) = body {
+        close::encode_body(code, reason, &mut payload);
+    }
+    encode_frame(Opcode::Close, &payload, out);
+}

@@ -1,0 +1,328 @@
+//! The header of a frame (RFC 6455 section 5.2): octets to [`FrameHeader`] and back.
+//!
+//! ```text
+//!   0                   1                   2                   3
+//!   0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+//!  +-+-+-+-+-------+-+-------------+-------------------------------+
+//!  |F|R|R|R| opcode|M| Payload len |    Extended payload length    |
+//!  |I|S|S|S|  (4)  |A|     (7)     |   (16 bits if length is 126,  |
+//!  |N|V|V|V|       |S|             |    64 bits if length is 127)  |
+//!  | |1|2|3|       |K|             |                               |
+//!  +-+-+-+-+-------+-+-------------+-------------------------------+
+//!  |            Masking-key (32 bits, if MASK is set)              |
+//!  +---------------------------------------------------------------+
+//! ```
+//!
+//! Payloads are not its subject: it neither unmasks nor keeps them. Decoding judges each octet as soon as
+//! it is there, in the order of the wire, so the same octets give the same error however they are cut.
+
+use super::error::ProtocolError;
+use super::mask::MaskingKey;
+
+/// What a frame is (section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Opcode {
+    /// 0: a further fragment of the message that has begun.
+    Continuation = 0,
+    /// 1: text, or its first fragment.
+    Text = 1,
+    /// 2: binary data, or its first fragment.
+    Binary = 2,
+    /// 8: Close.
+    Close = 8,
+    /// 9: Ping.
+    Ping = 9,
+    /// 10: Pong.
+    Pong = 10,
+}
+
+impl Opcode {
+    /// Whether this is Close, Ping or Pong (section 5.5).
+    pub const fn is_control(self) -> bool {
+        self as u8 & 8 != 0
+    }
+
+    const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0 => Self::Continuation,
+            1 => Self::Text,
+            2 => Self::Binary,
+            8 => Self::Close,
+            9 => Self::Ping,
+            10 => Self::Pong,
+            _ => return None,
+        })
+    }
+}
+
+/// Everything a frame says before its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// The last (or only) frame of its message.
+    pub fin: bool,
+    /// Reserved bit 1; an extension gives it a meaning (permessage-deflate: compressed).
+    pub rsv1: bool,
+    /// What the frame is.
+    pub opcode: Opcode,
+    /// The masking key, in frames of a client.
+    pub mask: Option<MaskingKey>,
+    /// Octets of payload that follow; below 2^63.
+    pub payload_len: u64,
+}
+
+/// What a receiver accepts at this point of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRules {
+    /// Whether frames must be masked (the sender is a client) or must not be.
+    pub masked: bool,
+    /// Whether a text or binary frame may set RSV1.
+    pub rsv1: bool,
+    /// Whether a message has begun and not ended.
+    pub fragmented: bool,
+    /// How many more frames that message may have.
+    pub fragments_left: u32,
+    /// How many more octets the message may have.
+    pub payload_left: u64,
+    /// What to report as the limits when these are exceeded.
+    pub limits: Limits,
+}
+
+/// The largest message a receiver takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of payload in one message, over all its fragments.
+    pub message_bytes: u32,
+    /// Frames that one message may come in.
+    pub fragments: u32,
+}
+
+impl Default for Limits {
+    /// 64 KiB in 1,024 fragments.
+    fn default() -> Self {
+        Self { message_bytes: 64 << 10, fragments: 1024 }
+    }
+}
+
+impl FrameHeader {
+    /// The header of a whole message in one frame, unmasked.
+    pub const fn of_message(opcode: Opcode, payload_len: usize) -> Self {
+        Self { fin: true, rsv1: false, opcode, mask: None, payload_len: payload_len as u64 }
+    }
+
+    /// Reads the header at the front of `octets` and tells its length; `None` while it is incomplete.
+    ///
+    /// # Errors
+    /// What the octets there are break already, be the header complete or not.
+    pub fn decode(octets: &[u8], rules: &FrameRules) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let Some(&first) = octets.first() else { return Ok(None) };
+        let (fin, rsv1, opcode) = Self::decode_first(first, rules)?;
+        let Some(&second) = octets.get(1) else { return Ok(None) };
+        let masked = second & MASK != 0;
+        if masked != rules.masked {
+            return Err(ProtocolError::WrongMasking { masked });
+        }
+        let short = second & !MASK;
+        if opcode.is_control() && short > MAX_CONTROL_PAYLOAD as u8 {
+            return Err(ProtocolError::ControlTooLong(u64::from(short)));
+        }
+        let (payload_len, mut len) = match short {
+            LENGTH_16 => {
+                let Some(&extended) = octets.get(2..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+                (u64::from(u16::from_be_bytes(extended)), 4)
+            }
+            LENGTH_64 => {
+                let Some(&extended) = octets.get(2..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+                (u64::from_be_bytes(extended), 10)
+            }
+            _ => (u64::from(short), 2),
+        };
+        if payload_len >> 63 != 0 {
+            return Err(ProtocolError::LengthOverflow);
+        }
+        if len != 2 && len != extended_len(payload_len) {
+            return Err(ProtocolError::NonMinimalLength(payload_len));
+        }
+        if !opcode.is_control() && payload_len > rules.payload_left {
+            return Err(ProtocolError::MessageTooBig { limit: rules.limits.message_bytes as usize });
+        }
+        let mask = if masked {
+            let Some(&key) = octets.get(len..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+            len += 4;
+            Some(key)
+        } else {
+            None
+        };
+        Ok(Some((Self { fin, rsv1, opcode, mask, payload_len }, len)))
+    }
+
+    fn decode_first(first: u8, rules: &FrameRules) -> Result<(bool, bool, Opcode), ProtocolError> {
+        let opcode = Opcode::from_bits(first & 0x0f).ok_or(ProtocolError::ReservedOpcode(first & 0x0f))?;
+        let (fin, rsv1) = (first & FIN != 0, first & RSV1 != 0);
+        // §5.2, RFC 7692 §6: RSV1 marks the first frame of a compressed message and nothing else.
+        let allowed = if rules.rsv1 && matches!(opcode, Opcode::Text | Opcode::Binary) { RSV1 } else { 0 };
+        if first & RESERVED & !allowed != 0 {
+            return Err(ProtocolError::ReservedBits((first & RESERVED) >> 4));
+        }
+        match opcode {
+            Opcode::Close | Opcode::Ping | Opcode::Pong if !fin => Err(ProtocolError::FragmentedControl),
+            Opcode::Continuation if !rules.fragmented => Err(ProtocolError::UnexpectedContinuation),
+            Opcode::Text | Opcode::Binary if rules.fragmented => Err(ProtocolError::ExpectedContinuation),
+            Opcode::Continuation if rules.fragments_left == 0 => {
+                Err(ProtocolError::TooManyFragments { limit: rules.limits.fragments })
+            }
+            _ => Ok((fin, rsv1, opcode)),
+        }
+    }
+
+    /// Appends the header, its length in the shortest form (section 5.2).
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut header = [0; MAX_HEADER_LEN];
+        header[0] = self.opcode as u8 | if self.fin { FIN } else { 0 } | if self.rsv1 { RSV1 } else { 0 };
+        let mut len = extended_len(self.payload_len);
+        header[1] = match len {
+            2 => self.payload_len as u8,
+            4 => {
+                header[2..4].copy_from_slice(&(self.payload_len as u16).to_be_bytes());
+                LENGTH_16
+            }
+            _ => {
+                header[2..10].copy_from_slice(&self.payload_len.to_be_bytes());
+                LENGTH_64
+            }
+        };
+        if let Some(key) = self.mask {
+            header[1] |= MASK;
+            header[len..len + 4].copy_from_slice(&key);
+            len += 4;
+        }
+        out.extend_from_slice(&header[..len]);
+    }
+}
+
+/// Appends a whole unmasked frame: what a server sends.
+pub fn encode_frame(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+    out.reserve(MAX_HEADER_LEN + payload.len());
+    FrameHeader::of_message(opcode, payload.len()).encode(out);
+    out.extend_from_slice(payload);
+}
+
+/// Appends a whole masked frame: what a client sends.
+pub fn encode_masked_frame(opcode: Opcode, payload: &[u8], key: MaskingKey, out: &mut Vec<u8>) {
+    out.reserve(MAX_HEADER_LEN + payload.len());
+    FrameHeader { mask: Some(key), ..FrameHeader::of_message(opcode, payload.len()) }.encode(out);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    super::mask::apply_mask(&mut out[start..], key, 0);
+}
+
+/// The length of a header without masking key in front of that much payload.
+const fn extended_len(payload_len: u64) -> usize {
+    match payload_len {
+        0..=125 => 2,
+        126..=0xffff => 4,
+        _ => 10,
+    }
+}
+
+/// The longest header: opcode and length, extended length, masking key.
+pub const MAX_HEADER_LEN: usize = 2 + 8 + 4;
+
+/// The most a control frame may carry (section 5.5).
+pub const MAX_CONTROL_PAYLOAD: usize = 125;
+
+const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
+const RESERVED: u8 = 0x70;
+const MASK: u8 = 0x80;
+const LENGTH_16: u8 = 126;
+const LENGTH_64: u8 = 127;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: FrameRules = FrameRules {
+        masked: false,
+        rsv1: false,
+        fragmented: false,
+        fragments_left: 3,
+        payload_left: u64::MAX,
+        limits: Limits { message_bytes: u32::MAX, fragments: 3 },
+    };
+
+    /// Decodes whole and octet by octet: the same answer, and none before it is due.
+    fn decode(octets: &[u8], rules: &FrameRules) -> Result<Option<(FrameHeader, usize)>, ProtocolError> {
+        let whole = FrameHeader::decode(octets, rules);
+        let mut grown = Ok(None);
+        for len in 0..=octets.len() {
+            grown = FrameHeader::decode(&octets[..len], rules);
+            if !matches!(grown, Ok(None)) {
+                break;
+            }
+        }
+        assert_eq!(whole, grown, "{octets:x?}");
+        whole
+    }
+
+    #[test]
+    fn lengths_in_and_out() {
+        for len in [0, 1, 125, 126, 127, 255, 256, 65535, 65536, 1 << 32, (1 << 63) - 1] {
+            for mask in [None, Some([1, 2, 3, 4])] {
+                for fin in [true, false] {
+                    let header = FrameHeader { fin, rsv1: false, opcode: Opcode::Text, mask, payload_len: len };
+                    let mut octets = Vec::new();
+                    header.encode(&mut octets);
+                    let rules = FrameRules { masked: mask.is_some(), ..RULES };
+                    assert_eq!(decode(&octets, &rules), Ok(Some((header, octets.len()))));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn section_5_7_examples() {
+        let text = |fin, payload_len, mask| FrameHeader { fin, rsv1: false, opcode: Opcode::Text, mask, payload_len };
+        assert_eq!(decode(b"\x81\x05Hello", &RULES), Ok(Some((text(true, 5, None), 2))));
+        let masked = FrameRules { masked: true, ..RULES };
+        let key = Some([0x37, 0xfa, 0x21, 0x3d]);
+        let octets = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+        assert_eq!(decode(octets, &masked), Ok(Some((text(true, 5, key), 6))));
+        assert_eq!(decode(b"\x01\x03Hel", &RULES), Ok(Some((text(false, 3, None), 2))));
+        let binary = FrameHeader { opcode: Opcode::Binary, ..text(true, 256, None) };
+        assert_eq!(decode(b"\x82\x7e\x01\x00", &RULES), Ok(Some((binary, 4))));
+        let long = FrameHeader { payload_len: 65536, ..binary };
+        assert_eq!(decode(b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00", &RULES), Ok(Some((long, 10))));
+    }
+
+    #[test]
+    fn errors_come_at_the_first_octet_that_shows_them() {
+        let begun = FrameRules { fragmented: true, ..RULES };
+        let spent = FrameRules { fragments_left: 0, ..begun };
+        let small = FrameRules { payload_left: 200, limits: Limits { message_bytes: 200, fragments: 3 }, ..RULES };
+        let deflate = FrameRules { rsv1: true, ..RULES };
+        for (octets, rules, error) in [
+            (&b"\xc1"[..], RULES, ProtocolError::ReservedBits(0b100)),
+            (b"\xa1", deflate, ProtocolError::ReservedBits(0b010)),
+            (b"\x91", deflate, ProtocolError::ReservedBits(0b001)),
+            (b"\xc9", deflate, ProtocolError::ReservedBits(0b100)),
+            (b"\xc0", FrameRules { fragmented: true, ..deflate }, ProtocolError::ReservedBits(0b100)),
+            (b"\x83", RULES, ProtocolError::ReservedOpcode(3)),
+            (b"\x8f", RULES, ProtocolError::ReservedOpcode(15)),
+            (b"\x09", RULES, ProtocolError::FragmentedControl),
+            (b"\x80", RULES, ProtocolError::UnexpectedContinuation),
+            (b"\x81", begun, ProtocolError::ExpectedContinuation),
+            (b"\x00", spent, ProtocolError::TooManyFragments { limit: 3 }),
+            (b"\x81\x80", RULES, ProtocolError::WrongMasking { masked: true }),
+            (b"\x89\x7e", RULES, ProtocolError::ControlTooLong(126)),
+            (b"\x81\x7e\x00\x7d", RULES, ProtocolError::NonMinimalLength(125)),
+            (b"\x81\x7f\x00\x00\x00\x00\x00\x00\xff\xff", RULES, ProtocolError::NonMinimalLength(65535)),
+            (b"\x81\x7f\x80\x00\x00\x00\x00\x00\x00\x00", RULES, ProtocolError::LengthOverflow),
+            (b"\x81\x7e\x00\xc9", small, ProtocolError::MessageTooBig { limit: 200 }),
+        ] {
+            assert_eq!(decode(octets, &rules), Err(error), "{octets:x?}");
+            assert_eq!(FrameHeader::decode(&octets[..octets.len() - 1], &rules), Ok(None), "{octets:x?}");
+        }
+        assert!(matches!(decode(b"\xc1\x00", &deflate), Ok(Some((FrameHeader { rsv1: true, .. }, 2)))));
+    }
+}

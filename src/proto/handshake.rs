@@ -1,0 +1,492 @@
+//! The opening handshake (RFC 6455 section 4.2) and the request heads around it (RFC 9112).
+//!
+//! Three steps, each of its own: [`HeadScanner`] finds the end of the head while it arrives, looking at every
+//! octet once; [`Request::parse`] splits the complete head, once, with httparse; [`Request::upgrade`] checks it
+//! against section 4.2.1. Our own rules stand on top of httparse, which accepts bare LF, leading empty
+//! lines and raw UTF-8 targets.
+//!
+//! It answers no request: it says what is wrong as a [`RequestError`], which knows its HTTP status. Nothing of the
+//! request is ever copied into a response head but the accept key, which is a hash.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
+/// Finds the empty line that ends a request head, and refuses early what can never become one.
+///
+/// Every octet is looked at once, however the head is cut.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadScanner {
+    scanned: u32,
+    line_start: u32,
+    lines: u32,
+}
+
+impl HeadScanner {
+    /// Goes on from where the last call ended; `head` begins with everything seen before.
+    ///
+    /// Returns the length of the head with its empty line, or `None` while it is incomplete.
+    ///
+    /// # Errors
+    /// A line end other than CR LF, a NUL, an empty line first, a first octet that no method begins with,
+    /// a line over [`MAX_LINE_LEN`], a head over [`MAX_HEAD_LEN`], or more than [`MAX_HEADERS`] headers.
+    pub fn scan(&mut self, head: &[u8]) -> Result<Option<usize>, RequestError> {
+        for (at, &octet) in head.iter().enumerate().skip(self.scanned as usize) {
+            self.scanned += 1;
+            let line_len = at - self.line_start as usize;
+            let after_cr = at > 0 && head[at - 1] == b'\r';
+            if at == 0 && !octet.is_ascii_alphabetic() {
+                return Err(RequestError::NotHttp);
+            }
+            match octet {
+                b'\n' if after_cr => {
+                    if line_len == 1 {
+                        return Ok(Some(at + 1));
+                    }
+                    self.line_start = at as u32 + 1;
+                    self.lines += 1;
+                }
+                b'\n' | 0 => return Err(RequestError::BadOctet(octet)),
+                _ if after_cr => return Err(RequestError::BadOctet(b'\r')),
+                _ if line_len >= MAX_LINE_LEN => {
+                    return Err(if self.lines == 0 { RequestError::TargetTooLong } else { RequestError::HeadTooLarge });
+                }
+                // A further line that is not the empty one is one header too many.
+                _ if self.lines as usize > MAX_HEADERS && octet != b'\r' => return Err(RequestError::TooManyHeaders),
+                _ if at + 1 >= MAX_HEAD_LEN => return Err(RequestError::HeadTooLarge),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A request head, borrowed from the octets it came in.
+#[derive(Debug)]
+pub struct Request<'a> {
+    method: &'a str,
+    target: &'a str,
+    minor_version: u8,
+    headers: &'a [httparse::Header<'a>],
+}
+
+/// Room for the headers of one request, to be lent to [`Request::parse`].
+pub type HeaderStorage<'a> = [httparse::Header<'a>; MAX_HEADERS];
+
+/// Empty [`HeaderStorage`].
+pub const NO_HEADERS: HeaderStorage<'static> = [httparse::EMPTY_HEADER; MAX_HEADERS];
+
+impl<'a> Request<'a> {
+    /// Splits a complete head (up to and with its empty line), as [`HeadScanner`] found it.
+    ///
+    /// # Errors
+    /// Anything that is not a request of HTTP/1.0 or 1.1 in its strict form; a missing or repeated `Host` in 1.1.
+    pub fn parse(head: &'a [u8], storage: &'a mut HeaderStorage<'a>) -> Result<Self, RequestError> {
+        let mut parsed = httparse::Request::new(storage);
+        match parsed.parse(head) {
+            Ok(httparse::Status::Complete(len)) if len == head.len() => {}
+            Ok(_) => return Err(RequestError::Malformed),
+            Err(httparse::Error::TooManyHeaders) => return Err(RequestError::TooManyHeaders),
+            Err(httparse::Error::Version) => return Err(RequestError::VersionNotSupported),
+            Err(_) => return Err(RequestError::Malformed),
+        }
+        let (Some(method), Some(target), Some(minor_version)) = (parsed.method, parsed.path, parsed.version) else {
+            return Err(RequestError::Malformed);
+        };
+        // RFC 3986: a target is made of printable ASCII; what is not must come percent-encoded.
+        if !target.bytes().all(|octet| octet.is_ascii_graphic()) {
+            return Err(RequestError::Malformed);
+        }
+        let request = Self { method, target, minor_version, headers: parsed.headers };
+        // RFC 9112 §3.2: exactly one Host in HTTP/1.1; never two.
+        match request.headers("host").count() {
+            1 => {}
+            0 if minor_version == 0 => {}
+            0 => return Err(RequestError::MissingHost),
+            _ => return Err(RequestError::RepeatedHeader("Host")),
+        }
+        // RFC 9112 §6.1: both at once is how requests are smuggled.
+        if request.has_header("transfer-encoding") && request.has_header("content-length") {
+            return Err(RequestError::BadBody);
+        }
+        Ok(request)
+    }
+
+    /// The method, in the letters it was sent with.
+    pub fn method(&self) -> &'a str {
+        self.method
+    }
+
+    /// Path and query, percent-encoded as they came: printable ASCII.
+    pub fn target(&self) -> &'a str {
+        self.target
+    }
+
+    /// The target up to `?`.
+    pub fn path(&self) -> &'a str {
+        self.target.split_once('?').map_or(self.target, |(path, _)| path)
+    }
+
+    /// The target after `?`, or an empty string.
+    pub fn query(&self) -> &'a str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// 0 for HTTP/1.0, 1 for HTTP/1.1.
+    pub fn minor_version(&self) -> u8 {
+        self.minor_version
+    }
+
+    /// The values of all headers of that name (in any case), in order, as octets.
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+
+    /// The value of a header that came exactly once and is ASCII.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let mut values = self.headers(name);
+        let value = values.next().filter(|value| value.is_ascii())?;
+        values.next().is_none().then(|| std::str::from_utf8(value).expect("ASCII is UTF-8"))
+    }
+
+    /// Whether a header of that name came at all.
+    pub fn has_header(&self, name: &str) -> bool {
+        self.headers(name).next().is_some()
+    }
+
+    /// Whether one of the comma-separated values of that header is `token`, in any case.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.tokens(name).any(|value| value.eq_ignore_ascii_case(token))
+    }
+
+    /// The comma-separated values of all headers of that name, trimmed; what is not ASCII is left out.
+    pub fn tokens(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.headers(name)
+            .filter_map(|value| std::str::from_utf8(value).ok())
+            .flat_map(|value| value.split(','))
+            .map(|value| value.trim_matches([' ', '\t']))
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Whether the client asks for another protocol at all.
+    pub fn wants_upgrade(&self) -> bool {
+        self.has_header("upgrade") || self.has_header("sec-websocket-key") || self.has_header("sec-websocket-version")
+    }
+
+    /// The octets of body that follow the head.
+    ///
+    /// # Errors
+    /// A length that is not a number, several of them, or a transfer coding, which nothing here accepts.
+    pub fn content_length(&self) -> Result<u64, RequestError> {
+        if self.has_header("transfer-encoding") {
+            return Err(RequestError::BadBody);
+        }
+        if !self.has_header("content-length") {
+            return Ok(0);
+        }
+        let value = self.header("content-length").ok_or(RequestError::BadBody)?;
+        // `parse` alone would take "+5".
+        if value.is_empty() || !value.bytes().all(|octet| octet.is_ascii_digit()) {
+            return Err(RequestError::BadBody);
+        }
+        value.parse().map_err(|_| RequestError::BadBody)
+    }
+
+    /// Whether the connection is to stay open after the answer (RFC 9112 section 9.3).
+    pub fn keeps_alive(&self) -> bool {
+        match self.minor_version {
+            0 => self.has_token("connection", "keep-alive"),
+            _ => !self.has_token("connection", "close"),
+        }
+    }
+
+    /// Checks the request against section 4.2.1 and computes the answer to its key.
+    ///
+    /// # Errors
+    /// The first requirement that is not met.
+    pub fn upgrade(&self) -> Result<Accept, RequestError> {
+        if self.method != "GET" {
+            return Err(RequestError::MethodNotAllowed);
+        }
+        if self.minor_version == 0 {
+            return Err(RequestError::VersionNotSupported);
+        }
+        if !self.has_token("upgrade", "websocket") || !self.has_token("connection", "upgrade") {
+            return Err(RequestError::UpgradeRequired);
+        }
+        if self.content_length()? != 0 {
+            return Err(RequestError::BadBody);
+        }
+        match self.headers("sec-websocket-version").count() {
+            1 if self.header("sec-websocket-version") == Some("13") => {}
+            0 | 1 => return Err(RequestError::UpgradeRequired),
+            _ => return Err(RequestError::RepeatedHeader("Sec-WebSocket-Version")),
+        }
+        if self.headers("sec-websocket-key").count() > 1 {
+            return Err(RequestError::RepeatedHeader("Sec-WebSocket-Key"));
+        }
+        let key = self.header("sec-websocket-key").ok_or(RequestError::BadKey)?;
+        // §4.2.1: a value that, base64-decoded, is 16 octets long.
+        match STANDARD.decode(key) {
+            Ok(nonce) if nonce.len() == 16 => Ok(Accept::of_key(key)),
+            _ => Err(RequestError::BadKey),
+        }
+    }
+}
+
+/// The value of Sec-WebSocket-Accept (section 4.2.2): 28 characters of base64.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Accept([u8; 28]);
+
+impl Accept {
+    /// SHA-1 over the key and the RFC's GUID, in base64.
+    pub fn of_key(key: &str) -> Self {
+        let mut hash = Sha1::new();
+        hash.update(key.as_bytes());
+        hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+        let mut accept = [0; 28];
+        let len = STANDARD.encode_slice(hash.finalize(), &mut accept).expect("20 octets are 28 characters");
+        debug_assert_eq!(len, accept.len());
+        Self(accept)
+    }
+
+    /// The characters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("base64 is ASCII")
+    }
+}
+
+impl fmt::Debug for Accept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Appends the response of section 4.2.2 that completes the handshake.
+///
+/// `protocol` is the sub-protocol chosen from those the client offered; a name of our own, never the client's octets.
+pub fn encode_switching_protocols(accept: &Accept, protocol: Option<&'static str>, out: &mut Vec<u8>) {
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+    );
+    out.extend_from_slice(&accept.0);
+    if let Some(protocol) = protocol {
+        out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+        out.extend_from_slice(protocol.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// What is wrong with a request, and with which HTTP status it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestError {
+    /// The first octet begins no method: another protocol, TLS perhaps.
+    NotHttp,
+    /// An octet that may not stand in a head: a lone CR or LF, or NUL.
+    BadOctet(u8),
+    /// Not a request line and headers.
+    Malformed,
+    /// HTTP/1.1 without Host.
+    MissingHost,
+    /// A header twice that may come once.
+    RepeatedHeader(&'static str),
+    /// A request line over [`MAX_LINE_LEN`].
+    TargetTooLong,
+    /// A header over [`MAX_LINE_LEN`] or a head over [`MAX_HEAD_LEN`].
+    HeadTooLarge,
+    /// More than [`MAX_HEADERS`] headers.
+    TooManyHeaders,
+    /// A body where none may be, or one whose length cannot be told.
+    BadBody,
+    /// A method that the target does not know.
+    MethodNotAllowed,
+    /// An HTTP version other than 1.1 (or 1.0, where nothing is upgraded).
+    VersionNotSupported,
+    /// No, or another, `Upgrade`, `Connection` or `Sec-WebSocket-Version`.
+    UpgradeRequired,
+    /// Sec-WebSocket-Key is missing or not 16 octets in base64.
+    BadKey,
+}
+
+impl RequestError {
+    /// The status code of the answer (RFC 9110 section 15, RFC 6585).
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::NotHttp
+            | Self::BadOctet(_)
+            | Self::Malformed
+            | Self::MissingHost
+            | Self::RepeatedHeader(_)
+            | Self::BadBody
+            | Self::BadKey => 400,
+            Self::MethodNotAllowed => 405,
+            Self::TargetTooLong => 414,
+            Self::UpgradeRequired => 426,
+            Self::HeadTooLarge | Self::TooManyHeaders => 431,
+            Self::VersionNotSupported => 505,
+        }
+    }
+}
+
+impl fmt::Display for RequestError {
+    /// A sentence for the body of the answer; it repeats nothing that the client sent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NotHttp => write!(f, "this port speaks HTTP/1.1 and WebSocket, and this was neither"),
+            Self::BadOctet(0) => write!(f, "NUL in the request head"),
+            Self::BadOctet(_) => write!(f, "lines of the request head must end with CR LF"),
+            Self::Malformed => write!(f, "malformed request head"),
+            Self::MissingHost => write!(f, "HTTP/1.1 requires a Host header"),
+            Self::RepeatedHeader(name) => write!(f, "{name} may come only once"),
+            Self::TargetTooLong => write!(f, "request line over {MAX_LINE_LEN} bytes"),
+            Self::HeadTooLarge => {
+                write!(f, "header over {MAX_LINE_LEN} bytes or request head over {MAX_HEAD_LEN} bytes")
+            }
+            Self::TooManyHeaders => write!(f, "more than {MAX_HEADERS} headers"),
+            Self::BadBody => write!(f, "a body is not accepted here, or its length is not clear"),
+            Self::MethodNotAllowed => write!(f, "method not allowed here"),
+            Self::VersionNotSupported => write!(f, "HTTP/1.1 is required"),
+            Self::UpgradeRequired => {
+                write!(
+                    f,
+                    "this is a WebSocket door: Upgrade: websocket, Connection: Upgrade, Sec-WebSocket-Version: 13"
+                )
+            }
+            Self::BadKey => write!(f, "Sec-WebSocket-Key must be 16 bytes in base64"),
+        }
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// The largest request head, with its empty line, in octets.
+pub const MAX_HEAD_LEN: usize = 16 << 10;
+
+/// The longest line of a request head, with its line end, in octets.
+pub const MAX_LINE_LEN: usize = 8 << 10;
+
+/// The most headers of a request.
+pub const MAX_HEADERS: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scans whole and octet by octet, which must agree, then parses.
+    fn read<T>(head: &[u8], look: impl FnOnce(&Request<'_>) -> T) -> Result<T, RequestError> {
+        let whole = HeadScanner::default().scan(head);
+        let mut scanner = HeadScanner::default();
+        let grown = (0..=head.len()).map(|len| scanner.scan(&head[..len])).find(|found| !matches!(found, Ok(None)));
+        assert_eq!(whole, grown.unwrap_or(Ok(None)));
+        let len = whole?.expect("the head is complete");
+        let mut storage = NO_HEADERS;
+        Ok(look(&Request::parse(&head[..len], &mut storage)?))
+    }
+
+    fn upgrade(head: &str) -> Result<Accept, RequestError> {
+        read(head.as_bytes(), |request| request.upgrade())?
+    }
+
+    fn with(replace: &str, by: &str) -> String {
+        assert!(EXAMPLE.contains(replace));
+        EXAMPLE.replace(replace, by)
+    }
+
+    const EXAMPLE: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://example.com\r\n\
+        Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+    #[test]
+    fn section_1_3_example() {
+        let accept = upgrade(EXAMPLE).expect("the RFC's own example");
+        assert_eq!(accept.as_str(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        let mut out = Vec::new();
+        encode_switching_protocols(&accept, Some("chat"), &mut out);
+        let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
+        assert_eq!(String::from_utf8(out).as_deref(), Ok(expected));
+        let protocols = read(EXAMPLE.as_bytes(), |request| {
+            request.tokens("sec-websocket-protocol").map(String::from).collect::<Vec<_>>()
+        });
+        assert_eq!(protocols, Ok(vec!["chat".into(), "superchat".into()]));
+    }
+
+    #[test]
+    fn upgrades_in_other_words() {
+        for head in [
+            with("Upgrade: websocket", "upgrade: WebSocket"),
+            with("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
+            with("Connection: Upgrade", "Connection: keep-alive\r\nConnection:upgrade"),
+            with("Origin: http://example.com\r\n", "Content-Length: 0\r\n"),
+        ] {
+            assert!(upgrade(&head).is_ok(), "{head}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (replace, by, error) in [
+            ("GET", "POST", RequestError::MethodNotAllowed),
+            ("GET", "get", RequestError::MethodNotAllowed),
+            ("HTTP/1.1", "HTTP/1.0", RequestError::VersionNotSupported),
+            ("HTTP/1.1", "HTTP/2.0", RequestError::VersionNotSupported),
+            ("HTTP/1.1", "HTTP/1.7", RequestError::VersionNotSupported),
+            ("Host: server.example.com\r\n", "", RequestError::MissingHost),
+            ("Host:", "Host: other\r\nHost:", RequestError::RepeatedHeader("Host")),
+            ("Upgrade: websocket\r\n", "", RequestError::UpgradeRequired),
+            ("Upgrade: websocket", "Upgrade: h2c", RequestError::UpgradeRequired),
+            ("Connection: Upgrade", "Connection: keep-alive", RequestError::UpgradeRequired),
+            ("Sec-WebSocket-Version: 13\r\n", "", RequestError::UpgradeRequired),
+            ("Version: 13", "Version: 12", RequestError::UpgradeRequired),
+            ("Version: 13", "Version: 13, 8", RequestError::UpgradeRequired),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "", RequestError::BadKey),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j", RequestError::BadKey), // 15 octets
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZWU=", RequestError::BadKey), // 17
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j!Q==", RequestError::BadKey),
+            ("Origin:", "Sec-WebSocket-Key: x\r\nOrigin:", RequestError::RepeatedHeader("Sec-WebSocket-Key")),
+            ("Origin:", "Sec-WebSocket-Version: 13\r\nOrigin:", RequestError::RepeatedHeader("Sec-WebSocket-Version")),
+            ("Origin:", "Content-Length: 5\r\nOrigin:", RequestError::BadBody),
+            ("Origin:", "Content-Length: +0\r\nOrigin:", RequestError::BadBody),
+            ("Origin:", "Transfer-Encoding: chunked\r\nOrigin:", RequestError::BadBody),
+            ("Origin:", "Transfer-Encoding: chunked\r\nContent-Length: 0\r\nOrigin:", RequestError::BadBody),
+            ("Host: server", "Host: server\n", RequestError::BadOctet(b'\n')),
+            ("Origin:", "Origin\r:", RequestError::BadOctet(b'\r')),
+            ("Origin:", "Origin: \0", RequestError::BadOctet(0)),
+            ("Origin:", " folded\r\nOrigin:", RequestError::Malformed),
+            ("Origin:", "Origin :", RequestError::Malformed),
+            ("Origin:", ":", RequestError::Malformed),
+            ("GET", "\r\nGET", RequestError::NotHttp),
+            ("GET", "\x16\x03\x01", RequestError::NotHttp),
+            ("/chat", "/ch\u{e4}t", RequestError::Malformed),
+        ] {
+            assert_eq!(upgrade(&with(replace, by)), Err(error), "{replace:?} -> {by:?}");
+        }
+    }
+
+    #[test]
+    fn limits_and_one_past_them() {
+        let line = |name: &str, len: usize| format!("{name}: {}\r\n", "x".repeat(len - name.len() - 4));
+        let target = |len: usize| format!("/{}", "x".repeat(len - "GET / HTTP/1.1\r\n".len()));
+        let get = |rest: &str| format!("GET / HTTP/1.1\r\n{rest}Host: h\r\n\r\n");
+        let status = |head: String| read(head.as_bytes(), |_| ()).map_err(RequestError::status);
+
+        assert_eq!(status(get("").replace("/ ", &format!("{} ", target(MAX_LINE_LEN)))), Ok(()));
+        assert_eq!(status(get("").replace("/ ", &format!("{} ", target(MAX_LINE_LEN + 2)))), Err(414));
+        assert_eq!(status(get(&line("A", MAX_LINE_LEN))), Ok(()));
+        assert_eq!(status(get(&line("A", MAX_LINE_LEN + 2))), Err(431));
+        let headers = |count: usize| (1..count).map(|n| format!("A{n}: v\r\n")).collect::<String>();
+        assert_eq!(status(get(&headers(MAX_HEADERS))), Ok(()));
+        assert_eq!(status(get(&headers(MAX_HEADERS + 1))), Err(431));
+        let fill = |len: usize| get(&(line("A", MAX_LINE_LEN) + &line("B", len - get("").len() - MAX_LINE_LEN)));
+        assert_eq!(status(fill(MAX_HEAD_LEN)), Ok(()));
+        assert_eq!(status(fill(MAX_HEAD_LEN + 1)), Err(431));
+    }
+
+    #[test]
+    fn the_head_ends_where_the_first_frame_begins() {
+        let octets = [EXAMPLE.as_bytes(), b"\x81\x80\0\0\0\0"].concat();
+        assert_eq!(HeadScanner::default().scan(&octets), Ok(Some(EXAMPLE.len())));
+    }
+}

@@ -1,0 +1,105 @@
+//! UTF-8 that arrives in pieces (RFC 6455 section 8.1).
+//!
+//! A text message may be cut anywhere, also inside a character, and text that cannot become UTF-8 any
+//! more is refused at once instead of at the end of the message. What is valid is appended to a `String`
+//! as it comes, so nothing is validated twice.
+
+use super::error::ProtocolError;
+
+/// The start of a character whose rest has not arrived: at most three octets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Utf8Tail {
+    octets: [u8; 3],
+    len: u8,
+}
+
+impl Utf8Tail {
+    /// Appends `piece` to `text` as far as its characters are complete; keeps the rest.
+    ///
+    /// # Errors
+    /// [`ProtocolError::InvalidUtf8`] as soon as no continuation could make the text valid.
+    pub fn push(&mut self, mut piece: &[u8], text: &mut String) -> Result<(), ProtocolError> {
+        while self.len > 0 {
+            let Some((&octet, rest)) = piece.split_first() else { return Ok(()) };
+            piece = rest;
+            let have = usize::from(self.len);
+            let mut character = [0; 4];
+            character[..have].copy_from_slice(&self.octets[..have]);
+            character[have] = octet;
+            match std::str::from_utf8(&character[..=have]) {
+                Ok(complete) => {
+                    text.push_str(complete);
+                    self.len = 0;
+                }
+                Err(error) if error.error_len().is_some() => return Err(ProtocolError::InvalidUtf8),
+                Err(_) => {
+                    self.octets[have] = octet;
+                    self.len += 1;
+                }
+            }
+        }
+        match simdutf8::compat::from_utf8(piece) {
+            Ok(piece) => text.push_str(piece),
+            Err(error) if error.error_len().is_some() => return Err(ProtocolError::InvalidUtf8),
+            Err(error) => {
+                let (whole, rest) = piece.split_at(error.valid_up_to());
+                text.push_str(simdutf8::basic::from_utf8(whole).map_err(|_| ProtocolError::InvalidUtf8)?);
+                self.octets[..rest.len()].copy_from_slice(rest);
+                self.len = rest.len() as u8;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the text may end here: no character is incomplete.
+    pub fn is_complete(&self) -> bool {
+        self.len == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first octet that made the text impossible, or the whole text.
+    fn fed(pieces: &[&[u8]]) -> Result<(String, bool), usize> {
+        let (mut tail, mut text) = (Utf8Tail::default(), String::new());
+        for (index, piece) in pieces.iter().enumerate() {
+            tail.push(piece, &mut text).map_err(|_| index)?;
+        }
+        Ok((text, tail.is_complete()))
+    }
+
+    #[test]
+    fn a_text_in_pieces_is_the_text() {
+        let text = "κόσμε · € · 😀 · plain";
+        let octets = text.as_bytes();
+        for at in 0..=octets.len() {
+            assert_eq!(fed(&[&octets[..at], &octets[at..]]), Ok((text.into(), true)));
+        }
+        let single: Vec<&[u8]> = octets.chunks(1).collect();
+        assert_eq!(fed(&single), Ok((text.into(), true)));
+    }
+
+    #[test]
+    fn the_impossible_is_refused_at_its_first_octet() {
+        for (octets, at) in [
+            (&b"\xff"[..], 0),
+            (b"\x80", 0),
+            (b"\xc0\xaf", 0),         // overlong
+            (b"\xed\xa0\x80", 1),     // a surrogate: known at the second octet
+            (b"\xf4\x90\x80\x80", 1), // beyond U+10FFFF
+            (b"\xe0\x80", 1),         // overlong
+            (b"ok\xe2\x82x", 4),      // a character cut short
+        ] {
+            let single: Vec<&[u8]> = octets.chunks(1).collect();
+            assert_eq!(fed(&single), Err(at), "{octets:x?}");
+            assert_eq!(fed(&[octets]), Err(0), "{octets:x?}");
+        }
+    }
+
+    #[test]
+    fn an_incomplete_end_is_known() {
+        assert_eq!(fed(&[b"a\xf0\x9f"]), Ok(("a".into(), false)));
+    }
+}
