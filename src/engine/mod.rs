@@ -1,1 +1,479 @@
-//! engine (under construction)
+//! Many connections over any `Read + Write`: who is ready, what is queued, when to look again.
+//!
+//! The engine owns the peers, the receive buffer, the topics and the timer wheel. It is driven by a loop that knows
+//! when streams are ready and what time it is:
+//!
+//! ```text
+//!   insert / readable / writable      what the poller said
+//!   begin_turn(now)                   timers: pings, deadlines
+//!   next_event(handler) ...           reads, decodes, tells; between events: send, publish, close
+//!   flush()                           every dirty topic and peer once
+//!   reap(...)                         slots are freed here and nowhere else
+//! ```
+//!
+//! It has no chat, no sockets and no clock. It answers pings; it does not answer requests: the handler of
+//! [`Event::Request`] calls [`Engine::upgrade`] or [`Engine::respond`].
+//!
+//! Its parts: [`timer_wheel`], and inside `input` (reading and decoding), `output` (queues and flush),
+//! `deadlines` (what each timer means).
+
+mod deadlines;
+mod input;
+mod outbox;
+mod output;
+mod peer;
+mod receive_buffer;
+pub mod timer_wheel;
+mod topic;
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::id::{ConnId, TopicId};
+use crate::proto::handshake::{Request, RequestError};
+use crate::proto::{CloseCode, Connection, Limits};
+use crate::time::Tick;
+
+use peer::{Membership, Peer, Phase};
+use receive_buffer::ReceiveBuffer;
+use timer_wheel::TimerWheel;
+use topic::Topic;
+
+/// What the engine needs of a connection.
+pub trait Stream: Read + Write {
+    /// Ends our side: the peer will read the end of the stream after what was written (`shutdown(SHUT_WR)`).
+    ///
+    /// # Errors
+    /// Those of the system; the peer is then given up.
+    fn shut_down(&mut self) -> io::Result<()>;
+}
+
+/// Bounds and deadlines. Every one of them is per peer.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The largest message, and the most fragments of one.
+    pub limits: Limits,
+    /// Octets of one read; there is one buffer of this size.
+    pub receive_buffer: usize,
+    /// Octets that may wait for a peer whose socket is full; past them it is closed with 1013.
+    pub outbox_bytes: usize,
+    /// How long such a peer may take nothing at all; then likewise.
+    pub blocked_within: Duration,
+    /// From the accept (or the last answer) to the end of the next request head, in all.
+    pub head_within: Duration,
+    /// From our Close to the peer's, and again from there to the end of its stream.
+    pub close_within: Duration,
+    /// From the first octet of a message to its last.
+    pub message_within: Duration,
+    /// After so much silence a ping is sent; `None`: never.
+    pub ping_after: Option<Duration>,
+    /// After so much further silence the peer is closed.
+    pub pong_within: Duration,
+    /// The code of that Close.
+    pub no_pong_code: CloseCode,
+    /// The most sends to members of topics in one flush; the rest follows in the next turns.
+    pub sends_per_flush: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            receive_buffer: 64 << 10,
+            outbox_bytes: 1 << 20,
+            blocked_within: Duration::from_secs(10),
+            head_within: Duration::from_secs(10),
+            close_within: Duration::from_secs(5),
+            message_within: Duration::from_secs(60),
+            ping_after: Some(Duration::from_secs(25)),
+            pong_within: Duration::from_secs(10),
+            no_pong_code: CloseCode(4201),
+            sends_per_flush: 512,
+        }
+    }
+}
+
+/// What happened to a connection.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A request head is complete. To be answered before the next event.
+    Request(&'a Request<'a>),
+    /// What came is not a request. To be answered before the next event, without keeping the connection.
+    BadRequest(RequestError),
+    /// A text message.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+    /// A ping, which has been answered, or a pong.
+    Control,
+    /// An upgraded connection is over: told once, and nothing is told or sent after it.
+    Closed,
+}
+
+/// What has been counted since the start. Numbers only grow.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Connections taken in.
+    pub accepted: u64,
+    /// Connections upgraded to WebSocket.
+    pub upgraded: u64,
+    /// Messages received.
+    pub messages_in: u64,
+    /// Messages sent or queued, one for each receiver.
+    pub messages_out: u64,
+    /// Octets read.
+    pub bytes_in: u64,
+    /// Octets written.
+    pub bytes_out: u64,
+    /// Writes that a socket took only in part or not at all.
+    pub blocked: u64,
+    /// Peers cut off because too much waited for them.
+    pub cut_bytes: u64,
+    /// Peers cut off because they took nothing for too long.
+    pub cut_time: u64,
+    /// Peers that answered no ping.
+    pub no_pong: u64,
+    /// Connections that brought no request in time.
+    pub no_request: u64,
+    /// Closes by code: our own codes first, then what the peer said. 1005 and 1006 as in RFC 6455 section 7.4.1.
+    pub closes: Closes,
+}
+
+/// How often connections were closed with which code.
+#[derive(Clone, Debug, Default)]
+pub struct Closes {
+    counts: [u64; CLOSE_CODES.len() + 1],
+}
+
+impl Closes {
+    fn add(&mut self, code: u16) {
+        let place = CLOSE_CODES.iter().position(|&known| known == code).unwrap_or(CLOSE_CODES.len());
+        self.counts[place] += 1;
+    }
+
+    /// Codes and counts; the last, without a code, is for all others.
+    pub fn iter(&self) -> impl Iterator<Item = (Option<u16>, u64)> + '_ {
+        let codes = CLOSE_CODES.iter().copied().map(Some).chain([None]);
+        codes.zip(self.counts.iter().copied())
+    }
+}
+
+/// The codes that are counted each for itself. A peer may send a thousand others.
+const CLOSE_CODES: [u16; 19] =
+    [1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013, 4001, 4003, 4010, 4100, 4101, 4200, 4201];
+
+/// All connections of one loop.
+///
+/// Invariants: a slot is freed only in [`Engine::reap`]; whoever queues an octet lists the peer or topic as
+/// dirty; membership is in both directions or in neither.
+#[derive(Debug)]
+pub struct Engine<S> {
+    settings: Settings,
+    now: Tick,
+    peers: Slab<Peer<S>>,
+    generation: u32,
+    receive: ReceiveBuffer,
+    /// The peer whose octets lie in `receive`, and whether its stream may have more.
+    reading: Option<(u32, bool)>,
+    /// Peers to read in this turn, and those that are due in the next.
+    ready: VecDeque<u32>,
+    ready_next: VecDeque<u32>,
+    closed: VecDeque<ConnId>,
+    wheel: TimerWheel,
+    fired: Vec<u32>,
+    topics: Vec<Topic>,
+    dirty_topics: Vec<TopicId>,
+    dirty_peers: Vec<u32>,
+    gone: Vec<u32>,
+    /// Empty buffers for `Peer::pending`.
+    spare: Vec<Vec<u8>>,
+    counters: Counters,
+}
+
+impl<S: Stream> Engine<S> {
+    /// An engine without connections, at `now`.
+    pub fn new(settings: Settings, now: Tick) -> Self {
+        Self {
+            receive: ReceiveBuffer::new(settings.receive_buffer),
+            settings,
+            now,
+            peers: Slab::new(),
+            generation: 0,
+            reading: None,
+            ready: VecDeque::new(),
+            ready_next: VecDeque::new(),
+            closed: VecDeque::new(),
+            wheel: TimerWheel::new(now),
+            fired: Vec::new(),
+            topics: Vec::new(),
+            dirty_topics: Vec::new(),
+            dirty_peers: Vec::new(),
+            gone: Vec::new(),
+            spare: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes in a connection that will send a request head. `tag` is given back by [`Engine::tag`].
+    pub fn insert(&mut self, stream: S, tag: u8) -> ConnId {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let index = self.peers.insert(Peer {
+            stream,
+            generation,
+            tag,
+            phase: Phase::Head,
+            opened: false,
+            readable: false,
+            read_to_end: false,
+            ended: false,
+            writable: false,
+            dirty: false,
+            paused: false,
+            mid_message: false,
+            pinged: false,
+            connection: Connection::new(self.settings.limits),
+            head: None,
+            last_received: self.now,
+            since: self.now,
+            scheduled: Tick(u64::MAX),
+            pending: Vec::new(),
+            outbox: None,
+            memberships: Vec::new(),
+        }) as u32;
+        self.counters.accepted += 1;
+        self.schedule(index);
+        ConnId { index, generation }
+    }
+
+    /// The poller says that there may be something to read; `to_end`, that the peer has ended its stream.
+    pub fn readable(&mut self, index: u32, to_end: bool) {
+        let Some(peer) = self.peers.get_mut(index as usize) else { return };
+        peer.read_to_end |= to_end;
+        if !peer.readable {
+            peer.readable = true;
+            self.ready_next.push_back(index);
+        }
+    }
+
+    /// The poller says that there may be room to write.
+    pub fn writable(&mut self, index: u32) {
+        let Some(peer) = self.peers.get_mut(index as usize) else { return };
+        if peer.outbox.is_some() {
+            peer.writable = true;
+            self.mark_dirty(index);
+        }
+    }
+
+    /// The connection's stream.
+    pub fn stream_mut(&mut self, id: ConnId) -> Option<&mut S> {
+        self.find(id).map(|index| &mut self.peers[index as usize].stream)
+    }
+
+    /// The word that came with [`Engine::insert`].
+    pub fn tag(&self, id: ConnId) -> Option<u8> {
+        self.find(id).map(|index| self.peers[index as usize].tag)
+    }
+
+    /// Answers a request with `response`, which completes the opening handshake. From now on frames are decoded.
+    pub fn upgrade(&mut self, id: ConnId, response: &[u8]) {
+        let Some(index) = self.find(id) else { return };
+        let peer = &mut self.peers[index as usize];
+        if peer.phase != Phase::Answering {
+            return;
+        }
+        peer.phase = Phase::Open;
+        peer.opened = true;
+        peer.since = self.now;
+        peer.last_received = self.now;
+        self.counters.upgraded += 1;
+        self.append(index, |out| out.extend_from_slice(response));
+        self.schedule(index);
+    }
+
+    /// Answers a request with `response`; `keep`: another request may follow, otherwise the connection ends.
+    pub fn respond(&mut self, id: ConnId, response: &[u8], keep: bool) {
+        let Some(index) = self.find(id) else { return };
+        if self.peers[index as usize].phase != Phase::Answering {
+            return;
+        }
+        self.append(index, |out| out.extend_from_slice(response));
+        match keep {
+            true => self.enter(index, Phase::Head),
+            false => self.end(index),
+        }
+    }
+
+    /// Starts the closing handshake, after what is queued.
+    pub fn close(&mut self, id: ConnId, code: CloseCode, reason: &str) {
+        let Some(index) = self.find(id) else { return };
+        let peer = &self.peers[index as usize];
+        match peer.phase {
+            Phase::Open if peer.connection.is_open() => {
+                self.settle(index);
+                let mut close = Vec::new();
+                self.peers[index as usize].connection.close(code, reason, &mut close);
+                self.append(index, |out| out.extend_from_slice(&close));
+                self.closed_with(index, Some(code));
+                self.peers[index as usize].since = self.now;
+                self.schedule(index);
+            }
+            Phase::Head | Phase::Answering => self.end(index),
+            _ => {}
+        }
+    }
+
+    /// Gives a connection up at once: nothing more is sent.
+    pub fn abort(&mut self, id: ConnId) {
+        if let Some(index) = self.find(id) {
+            self.give_up(index);
+        }
+    }
+
+    /// Makes an upgraded connection a member of a topic. Twice is once.
+    pub fn subscribe(&mut self, id: ConnId, topic: TopicId) {
+        let Some(index) = self.find(id) else { return };
+        let peer = &mut self.peers[index as usize];
+        if !peer.opened || peer.memberships.iter().any(|membership| membership.topic == topic) {
+            return;
+        }
+        if self.topics.len() <= topic.0 as usize {
+            self.topics.resize_with(topic.0 as usize + 1, Topic::default);
+        }
+        let place = peer.memberships.len() as u32;
+        let member = self.topics[topic.0 as usize].add(index, place);
+        peer.memberships.reserve_exact(1);
+        peer.memberships.push(Membership { topic, member });
+    }
+
+    /// Ends a membership. What was published before is still sent.
+    pub fn unsubscribe(&mut self, id: ConnId, topic: TopicId) {
+        let Some(index) = self.find(id) else { return };
+        let memberships = &self.peers[index as usize].memberships;
+        if let Some(place) = memberships.iter().position(|membership| membership.topic == topic) {
+            self.settle(index);
+            self.leave(index, place);
+        }
+    }
+
+    /// Frees the slots of all connections that are over, and gives their streams back.
+    pub fn reap(&mut self, mut give_back: impl FnMut(S)) {
+        while let Some(index) = self.gone.pop() {
+            let peer = self.peers.remove(index as usize);
+            debug_assert!(!peer.opened && peer.memberships.is_empty() && peer.phase == Phase::Gone);
+            self.wheel.cancel(index);
+            give_back(peer.stream);
+        }
+        if self.peers.is_empty() {
+            self.peers.shrink_to_fit();
+        }
+    }
+
+    /// All connections, in no order.
+    pub fn ids(&self) -> Vec<ConnId> {
+        self.peers.iter().map(|(index, peer)| ConnId { index: index as u32, generation: peer.generation }).collect()
+    }
+
+    /// How many connections there are, upgraded or not.
+    pub fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    /// Whether something is left to do at once: a loop must not sleep then.
+    pub fn has_work(&self) -> bool {
+        !(self.ready.is_empty()
+            && self.ready_next.is_empty()
+            && self.closed.is_empty()
+            && self.dirty_topics.is_empty()
+            && self.dirty_peers.is_empty())
+    }
+
+    /// When [`Engine::begin_turn`] is due at the latest, if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.wheel.next_due()
+    }
+
+    /// What has been counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn find(&self, id: ConnId) -> Option<u32> {
+        let peer = self.peers.get(id.index as usize)?;
+        (peer.generation == id.generation && peer.phase != Phase::Gone).then_some(id.index)
+    }
+
+    fn id_of(&self, index: u32) -> ConnId {
+        ConnId { index, generation: self.peers[index as usize].generation }
+    }
+
+    fn enter(&mut self, index: u32, phase: Phase) {
+        let peer = &mut self.peers[index as usize];
+        peer.phase = phase;
+        peer.since = self.now;
+        self.schedule(index);
+    }
+
+    /// Sends what is queued, then shuts our side down and waits for the peer to end its own.
+    fn end(&mut self, index: u32) {
+        if matches!(self.peers[index as usize].phase, Phase::Ending | Phase::ShutDown | Phase::Gone) {
+            return;
+        }
+        self.enter(index, Phase::Ending);
+        self.mark_dirty(index);
+    }
+
+    /// The connection is over and its slot will be reaped.
+    fn give_up(&mut self, index: u32) {
+        if self.peers[index as usize].phase == Phase::Gone {
+            return;
+        }
+        self.closed_with(index, None);
+        let peer = &mut self.peers[index as usize];
+        peer.phase = Phase::Gone;
+        peer.outbox = None;
+        peer.pending = Vec::new();
+        peer.head = None;
+        self.gone.push(index);
+        if self.reading.is_some_and(|(reading, _)| reading == index) {
+            self.reading = None;
+            self.receive.discard();
+        }
+    }
+
+    /// An upgraded connection is over for those above: it leaves its topics, and `Closed` is told once.
+    ///
+    /// `None`: without a closing handshake, which RFC 6455 section 7.1.5 calls 1006.
+    fn closed_with(&mut self, index: u32, code: Option<CloseCode>) {
+        if !std::mem::take(&mut self.peers[index as usize].opened) {
+            return;
+        }
+        while let Some(last) = self.peers[index as usize].memberships.len().checked_sub(1) {
+            self.leave(index, last);
+        }
+        self.peers[index as usize].memberships = Vec::new();
+        self.counters.closes.add(code.map_or(1006, |code| code.0));
+        self.closed.push_back(self.id_of(index));
+    }
+
+    fn leave(&mut self, index: u32, place: usize) {
+        let memberships = &mut self.peers[index as usize].memberships;
+        let membership = memberships.swap_remove(place);
+        if let Some(moved) = memberships.get(place).copied() {
+            self.topics[moved.topic.0 as usize].members[moved.member as usize].place = place as u32;
+        }
+        for (peer, place, member) in
+            self.topics[membership.topic.0 as usize].remove(membership.member).into_iter().flatten()
+        {
+            self.peers[peer as usize].memberships[place as usize].member = member;
+        }
+    }
+}

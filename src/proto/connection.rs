@@ -278,8 +278,8 @@ impl Connection {
         })
     }
 
-    /// Frees what the last event borrowed, and what nobody will hear.
-    fn release(&mut self) {
+    /// Frees what the last event borrowed. [`Connection::decode`] does it too, the next time it is called.
+    pub fn release(&mut self) {
         if self.partial.as_ref().is_some_and(|partial| partial.is_done()) {
             self.partial = None;
         }

@@ -216,6 +216,18 @@ pub fn encode_masked_frame(opcode: Opcode, payload: &[u8], key: MaskingKey, out:
     super::mask::apply_mask(&mut out[start..], key, 0);
 }
 
+/// The length of the unmasked frame at the front of `octets`, header and payload, which need not be there whole.
+///
+/// `None` if the header is not. For octets of our own making: nothing is judged.
+pub fn whole_len(octets: &[u8]) -> Option<usize> {
+    let (header, payload) = match *octets.get(1)? & !MASK {
+        LENGTH_16 => (4, u64::from(u16::from_be_bytes(*octets.get(2..)?.first_chunk()?))),
+        LENGTH_64 => (10, u64::from_be_bytes(*octets.get(2..)?.first_chunk()?)),
+        short => (2, u64::from(short)),
+    };
+    usize::try_from(payload).ok()?.checked_add(header)
+}
+
 /// The length of a header without masking key in front of that much payload.
 const fn extended_len(payload_len: u64) -> usize {
     match payload_len {

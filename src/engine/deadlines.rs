@@ -1,0 +1,121 @@
+//! What each timer means. The wheel only says when to look; the truth is in the peer.
+
+use std::time::Duration;
+
+use crate::proto::{CloseCode, Opcode, encode_frame};
+use crate::time::Tick;
+
+use super::peer::Phase;
+use super::{Engine, Stream};
+
+/// A deadline that has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Request,
+    Ping,
+    Pong,
+    Unblock,
+    Message,
+    CloseAnswer,
+    End,
+}
+
+impl<S: Stream> Engine<S> {
+    /// Begins a turn at `now`: carries out what is due, and lets the peers be read that became ready.
+    pub fn begin_turn(&mut self, now: Tick) {
+        self.now = self.now.max(now);
+        self.ready.append(&mut self.ready_next);
+        let mut fired = std::mem::take(&mut self.fired);
+        self.wheel.advance(self.now, &mut fired);
+        for index in fired.drain(..) {
+            if let Some(peer) = self.peers.get_mut(index as usize) {
+                peer.scheduled = Tick(u64::MAX);
+                self.look(index);
+            }
+        }
+        self.fired = fired;
+    }
+
+    /// Sets the wheel to the peer's next deadline if it is not set to look earlier.
+    pub(super) fn schedule(&mut self, index: u32) {
+        let Some((at, _)) = self.next_due(index) else { return };
+        let peer = &mut self.peers[index as usize];
+        if at < peer.scheduled {
+            peer.scheduled = at;
+            self.wheel.schedule(index, at);
+        }
+    }
+
+    /// The wheel says to look: does what is due, and schedules what is not.
+    fn look(&mut self, index: u32) {
+        if let Some((at, due)) = self.next_due(index)
+            && at <= self.now
+        {
+            self.carry_out(index, due);
+        }
+        self.schedule(index);
+    }
+
+    fn carry_out(&mut self, index: u32, due: Due) {
+        match due {
+            Due::Request => {
+                self.counters.no_request += 1;
+                self.give_up(index);
+            }
+            Due::Ping => {
+                let peer = &mut self.peers[index as usize];
+                peer.pinged = true;
+                // From here `pong_within` counts, whenever the loop came to look.
+                peer.last_received = self.now;
+                self.append(index, |out| encode_frame(Opcode::Ping, b"", out));
+            }
+            Due::Pong => {
+                self.counters.no_pong += 1;
+                self.fail(index, self.settings.no_pong_code, "no pong");
+            }
+            Due::Unblock => {
+                self.counters.cut_time += 1;
+                self.cut_off(index);
+            }
+            Due::Message => self.fail(index, CloseCode::POLICY_VIOLATION, "message not finished in time"),
+            Due::CloseAnswer => self.end(index),
+            Due::End => self.give_up(index),
+        }
+    }
+
+    fn next_due(&self, index: u32) -> Option<(Tick, Due)> {
+        let peer = &self.peers[index as usize];
+        let settings = &self.settings;
+        let after = |since: Tick, wait: Duration, due: Due| Some((since + wait, due));
+        let blocked = peer.outbox.as_ref().filter(|_| matches!(peer.phase, Phase::Head | Phase::Open));
+        let unblock = blocked.and_then(|outbox| after(outbox.progress, settings.blocked_within, Due::Unblock));
+        let due = match peer.phase {
+            Phase::Head | Phase::Answering => after(peer.since, settings.head_within, Due::Request),
+            Phase::Open if !peer.connection.is_open() => after(peer.since, settings.close_within, Due::CloseAnswer),
+            Phase::Open => {
+                let message = match peer.mid_message {
+                    true => after(peer.since, settings.message_within, Due::Message),
+                    false => None,
+                };
+                let silence = match settings.ping_after {
+                    // A peer that does not read cannot be asked; being blocked has a deadline of its own.
+                    Some(_) if blocked.is_some() => None,
+                    Some(_) if peer.pinged => after(peer.last_received, settings.pong_within, Due::Pong),
+                    Some(ping_after) => after(peer.last_received, ping_after, Due::Ping),
+                    None => None,
+                };
+                earlier(message, silence)
+            }
+            Phase::Ending | Phase::ShutDown => after(peer.since, settings.close_within, Due::End),
+            Phase::Gone => None,
+        };
+        earlier(due, unblock)
+    }
+}
+
+fn earlier(one: Option<(Tick, Due)>, other: Option<(Tick, Due)>) -> Option<(Tick, Due)> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if other.0 < one.0 { other } else { one }),
+        (one, other) => one.or(other),
+    }
+}

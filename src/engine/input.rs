@@ -1,0 +1,244 @@
+//! Reading and decoding: from ready streams to events.
+
+use std::io;
+
+use crate::id::ConnId;
+use crate::proto::handshake::{MAX_HEAD_LEN, NO_HEADERS, Request, RequestError};
+use crate::proto::{self, CloseCode, Opcode, encode_frame};
+
+use super::peer::{PartialHead, Phase};
+use super::{Engine, Event, Stream};
+
+/// What became of the octets that lay in the receive buffer.
+enum Step {
+    /// An event has been told.
+    Told,
+    /// Something happened that is not told.
+    Quiet,
+    /// Nothing is left of them.
+    Used,
+}
+
+impl<S: Stream> Engine<S> {
+    /// Tells the next event, if there is one in this turn. The event is lent to `handle`, which cannot reach the
+    /// engine; what it wants done is done between the calls.
+    pub fn next_event(&mut self, mut handle: impl FnMut(ConnId, Event<'_>)) -> bool {
+        loop {
+            if let Some(id) = self.closed.pop_front() {
+                handle(id, Event::Closed);
+                return true;
+            }
+            let Some((index, more)) = self.reading else {
+                match self.ready.pop_front() {
+                    Some(index) => self.read(index),
+                    None => return false,
+                }
+                continue;
+            };
+            match self.step(index, &mut handle) {
+                Step::Told => return true,
+                Step::Quiet => {}
+                Step::Used => {
+                    self.reading = None;
+                    self.receive.discard();
+                    if more {
+                        self.read_again(index);
+                    }
+                    self.note_partial_message(index);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, index: u32) {
+        let Some(peer) = self.peers.get_mut(index as usize) else { return };
+        peer.readable = false;
+        if peer.phase == Phase::Gone || peer.ended {
+            return;
+        }
+        // A peer that does not take its answers is not asked for more work: it is read again when it does.
+        if peer.outbox.as_ref().is_some_and(|outbox| outbox.len() > PAUSE_ABOVE) && peer.phase != Phase::ShutDown {
+            peer.paused = true;
+            return;
+        }
+        match self.receive.fill(&mut peer.stream) {
+            Ok((0, _)) => self.ended(index),
+            Ok((len, full)) => {
+                peer.last_received = self.now;
+                peer.pinged = false;
+                self.counters.bytes_in += len as u64;
+                self.reading = Some((index, full || peer.read_to_end));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.give_up(index),
+        }
+    }
+
+    /// Puts the peer on the list for the next turn, whatever the poller says.
+    pub(super) fn read_again(&mut self, index: u32) {
+        let peer = &mut self.peers[index as usize];
+        if !peer.readable && peer.phase != Phase::Gone {
+            peer.readable = true;
+            self.ready_next.push_back(index);
+        }
+    }
+
+    /// The peer has ended its stream. What is queued for it is still sent: it may have shut down one side only.
+    fn ended(&mut self, index: u32) {
+        let peer = &mut self.peers[index as usize];
+        peer.ended = true;
+        match peer.phase {
+            Phase::ShutDown => self.give_up(index),
+            _ => {
+                self.closed_with(index, None);
+                self.end(index);
+            }
+        }
+    }
+
+    fn step(&mut self, index: u32, handle: &mut impl FnMut(ConnId, Event<'_>)) -> Step {
+        if self.receive.is_empty() {
+            // What the last event borrowed is not needed any more.
+            self.peers[index as usize].connection.release();
+            return Step::Used;
+        }
+        if self.peers[index as usize].pending.len() > FLUSH_ABOVE {
+            self.flush_peer(index);
+        }
+        match self.peers[index as usize].phase {
+            Phase::Head => self.step_head(index, handle),
+            Phase::Open => self.step_open(index, handle),
+            // The handler did not answer the last request: nobody will.
+            Phase::Answering => {
+                self.give_up(index);
+                Step::Quiet
+            }
+            Phase::Ending | Phase::ShutDown | Phase::Gone => Step::Used,
+        }
+    }
+
+    fn step_head(&mut self, index: u32, handle: &mut impl FnMut(ConnId, Event<'_>)) -> Step {
+        let id = self.id_of(index);
+        let peer = &mut self.peers[index as usize];
+        let unparsed = self.receive.unparsed();
+        // The head of one read is parsed where it lies; only a head in pieces is put together.
+        let mut partial = peer.head.take();
+        let (found, used) = match &mut partial {
+            None => {
+                let mut head = PartialHead::default();
+                let found = head.scanner.scan(unparsed);
+                if found == Ok(None) {
+                    head.octets.extend_from_slice(unparsed);
+                    peer.head = Some(Box::new(head));
+                }
+                (found, found.ok().flatten().unwrap_or(unparsed.len()))
+            }
+            Some(head) => {
+                let before = head.octets.len();
+                head.octets.extend_from_slice(&unparsed[..unparsed.len().min(MAX_HEAD_LEN - before)]);
+                let found = head.scanner.scan(&head.octets);
+                (found, found.ok().flatten().unwrap_or(head.octets.len()) - before)
+            }
+        };
+        let result = match found {
+            Ok(None) => {
+                if partial.is_some() {
+                    peer.head = partial;
+                }
+                self.receive.advance(used);
+                return Step::Quiet;
+            }
+            Ok(Some(len)) => {
+                let octets = partial.as_ref().map_or(&unparsed[..], |head| &head.octets[..]);
+                let mut storage = NO_HEADERS;
+                Request::parse(&octets[..len], &mut storage).map(|request| handle(id, Event::Request(&request)))
+            }
+            Err(error) => Err(error),
+        };
+        peer.phase = Phase::Answering;
+        if let Err(error) = result {
+            // What follows a bad head is no request either.
+            self.receive.discard();
+            handle(id, Event::BadRequest(error));
+        } else {
+            self.receive.advance(used);
+        }
+        Step::Told
+    }
+
+    fn step_open(&mut self, index: u32, handle: &mut impl FnMut(ConnId, Event<'_>)) -> Step {
+        let id = self.id_of(index);
+        let peer = &mut self.peers[index as usize];
+        let mut reply = Vec::new();
+        let (used, event) = peer.connection.decode(self.receive.unparsed(), &mut reply);
+        let mut closed = None;
+        let step = match event {
+            None => Step::Quiet,
+            Some(proto::Event::Text(text)) => {
+                peer.mid_message = false;
+                self.counters.messages_in += 1;
+                handle(id, Event::Text(text));
+                Step::Told
+            }
+            Some(proto::Event::Binary(data)) => {
+                peer.mid_message = false;
+                self.counters.messages_in += 1;
+                handle(id, Event::Binary(data));
+                Step::Told
+            }
+            Some(proto::Event::Ping(data)) => {
+                match &mut peer.outbox {
+                    // §5.5.3: only the most recent ping need be answered. A peer that does not read gets one pong.
+                    Some(outbox) => outbox.pong = Some(data.into()),
+                    None => encode_frame(Opcode::Pong, data, &mut reply),
+                }
+                handle(id, Event::Control);
+                Step::Told
+            }
+            Some(proto::Event::Pong(_)) => {
+                handle(id, Event::Control);
+                Step::Told
+            }
+            Some(proto::Event::Close(body)) => {
+                closed = Some(body.map_or(CloseCode(1005), |(code, _)| code));
+                Step::Quiet
+            }
+            Some(proto::Event::Failed(error)) => {
+                closed = Some(error.into());
+                Step::Quiet
+            }
+        };
+        self.receive.advance(used);
+        if !reply.is_empty() {
+            self.append(index, |out| out.extend_from_slice(&reply));
+        }
+        if let Some(code) = closed {
+            self.closed_with(index, Some(code));
+            self.end(index);
+        }
+        step
+    }
+
+    /// The clock of an incomplete message starts at its first octets.
+    fn note_partial_message(&mut self, index: u32) {
+        let peer = &mut self.peers[index as usize];
+        if peer.phase != Phase::Open || !peer.connection.is_open() {
+            return;
+        }
+        match (peer.connection.is_mid_message(), peer.mid_message) {
+            (true, false) => {
+                peer.mid_message = true;
+                peer.since = self.now;
+                self.schedule(index);
+            }
+            (false, true) => peer.mid_message = false,
+            _ => {}
+        }
+    }
+}
+
+/// A peer for which more than this waits is not read until it has taken some, in octets.
+pub(super) const PAUSE_ABOVE: usize = 256 << 10;
+
+/// Answers to one read that exceed this are written before the rest of the read is decoded, in octets.
+const FLUSH_ABOVE: usize = 256 << 10;

@@ -1,0 +1,190 @@
+//! What a peer could not be sent yet, because its socket is full.
+//!
+//! A peer has an outbox only while it is blocked. Room messages lie in it as slices of the log that all
+//! blocked members share, so a thousand of them hold one copy. It has a limit in bytes; frames are never
+//! dropped in silence: past the limit the peer is closed, and [`Outbox::cut`] leaves whole frames.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write};
+
+use bytes::Bytes;
+
+use crate::proto::frame;
+use crate::time::Tick;
+
+/// Chunks in the order they must be written.
+///
+/// Invariant: each chunk begins where a frame begins; `sent` octets of the first have been written, less
+/// than its length; `bytes` is what remains of all.
+#[derive(Debug)]
+pub struct Outbox {
+    chunks: VecDeque<Bytes>,
+    sent: usize,
+    bytes: usize,
+    /// When something could last be written, or when the peer was first blocked.
+    pub progress: Tick,
+    /// The application data of the last ping that came while blocked; older ones need no answer (section 5.5.3).
+    pub pong: Option<Box<[u8]>>,
+}
+
+impl Outbox {
+    /// An empty outbox of a peer that is blocked since `now`.
+    pub fn new(now: Tick) -> Self {
+        Self { chunks: VecDeque::new(), sent: 0, bytes: 0, progress: now, pong: None }
+    }
+
+    /// Queues `chunk`, of which the first `sent` octets have been written already (only if it is the first).
+    pub fn push(&mut self, chunk: Bytes, sent: usize) {
+        debug_assert!(sent == 0 || self.chunks.is_empty());
+        if chunk.len() == sent {
+            return;
+        }
+        self.bytes += chunk.len() - sent;
+        self.sent += sent;
+        self.chunks.push_back(chunk);
+    }
+
+    /// Octets that wait.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Writes as much as the stream takes; tells how much that was. Less than all: the stream is full.
+    ///
+    /// # Errors
+    /// Those of the stream but `WouldBlock` and `Interrupted`.
+    pub fn write_to(&mut self, stream: &mut impl Write) -> io::Result<usize> {
+        let mut written = 0;
+        while !self.chunks.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let mut offered = 0;
+            let count = self.chunks.len().min(MAX_SLICES);
+            for (at, (slice, chunk)) in slices.iter_mut().zip(&self.chunks).enumerate() {
+                let unsent = if at == 0 { &chunk[self.sent..] } else { chunk };
+                offered += unsent.len();
+                *slice = IoSlice::new(unsent);
+            }
+            match stream.write_vectored(&slices[..count]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => {
+                    written += len;
+                    self.advance(len);
+                    if len < offered {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
+    }
+
+    /// Drops everything behind the frame that is being written, so that a Close can follow soon.
+    pub fn cut(&mut self) {
+        self.chunks.truncate(1);
+        let Some(chunk) = self.chunks.front_mut() else { return };
+        let mut end = 0;
+        while end < self.sent {
+            // The chunk is made of our own frames; one that is not (an HTTP response) is dropped where it stands.
+            match frame::whole_len(&chunk[end..]) {
+                Some(len) if len <= chunk.len() - end => end += len,
+                _ => end = self.sent,
+            }
+        }
+        // A copy, because the shared log behind the slice may be large and is to be freed.
+        *chunk = Bytes::copy_from_slice(&chunk[self.sent..end]);
+        (self.sent, self.bytes) = (0, chunk.len());
+        if chunk.is_empty() {
+            self.chunks.clear();
+        }
+    }
+
+    fn advance(&mut self, mut len: usize) {
+        self.bytes -= len;
+        while let Some(first) = self.chunks.front() {
+            let unsent = first.len() - self.sent;
+            if len < unsent {
+                self.sent += len;
+                return;
+            }
+            len -= unsent;
+            self.sent = 0;
+            self.chunks.pop_front();
+        }
+    }
+}
+
+/// The most chunks one write offers to the kernel.
+pub const MAX_SLICES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{Opcode, encode_frame};
+
+    /// A stream that takes `room` octets at most.
+    struct Narrow {
+        room: usize,
+        taken: Vec<u8>,
+    }
+
+    impl Write for Narrow {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            if self.room == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let len = octets.len().min(self.room);
+            self.taken.extend_from_slice(&octets[..len]);
+            self.room -= len;
+            Ok(len)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn frames(texts: &[&str]) -> Bytes {
+        let mut out = Vec::new();
+        texts.iter().for_each(|text| encode_frame(Opcode::Text, text.as_bytes(), &mut out));
+        out.into()
+    }
+
+    #[test]
+    fn any_write_size_gives_the_same_octets() {
+        let chunks = [frames(&["one", "two"]), frames(&["three"]), frames(&[&"x".repeat(300)])];
+        let expected = chunks.concat();
+        for room in 1..40 {
+            let mut outbox = Outbox::new(Tick(0));
+            chunks.iter().for_each(|chunk| outbox.push(chunk.clone(), 0));
+            let mut stream = Narrow { room: 0, taken: Vec::new() };
+            while !outbox.is_empty() {
+                stream.room = room;
+                assert!(outbox.write_to(&mut stream).unwrap() > 0);
+            }
+            assert_eq!(stream.taken, expected);
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_the_frame_that_is_being_written() {
+        let chunk = frames(&["one", "two", "three"]);
+        for sent in 0..chunk.len() {
+            let mut outbox = Outbox::new(Tick(0));
+            outbox.push(chunk.clone(), sent);
+            outbox.push(frames(&["four"]), 0);
+            outbox.cut();
+            let mut stream = Narrow { room: usize::MAX, taken: chunk[..sent].to_vec() };
+            outbox.write_to(&mut stream).unwrap();
+            let boundary = [0, 5, 10, 17].into_iter().find(|&end| end >= sent).unwrap();
+            assert_eq!(stream.taken, chunk[..boundary], "{sent} octets were sent");
+        }
+    }
+}

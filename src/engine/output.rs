@@ -1,0 +1,383 @@
+//! Queues and flush: from messages to writes.
+//!
+//! Nothing is written while events are handled; frames gather in logs of topics and in `pending` of peers, and the
+//! flush gives each peer all it has in one write. A direct frame behind a room message must stay behind it: before one
+//! is queued, what the peer has not had of its topics is copied in front ([`Engine::settle`]).
+
+use std::io::{self, IoSlice, Write};
+
+use bytes::Bytes;
+
+use crate::id::{ConnId, TopicId};
+use crate::proto::{CloseCode, Opcode, encode_frame};
+
+use super::input::PAUSE_ABOVE;
+use super::outbox::{MAX_SLICES, Outbox};
+use super::peer::Phase;
+use super::topic::MAX_LOG;
+use super::{Engine, Stream};
+
+impl<S: Stream> Engine<S> {
+    /// Queues a message for one connection, behind everything published to its topics so far.
+    pub fn send(&mut self, id: ConnId, opcode: Opcode, payload: &[u8]) {
+        let Some(index) = self.find(id) else { return };
+        if self.peers[index as usize].opened {
+            self.settle(index);
+            self.append(index, |out| encode_frame(opcode, payload, out));
+            self.counters.messages_out += 1;
+            if self.peers[index as usize].pending.len() > WRITE_ABOVE {
+                self.flush_peer(index);
+            }
+        }
+    }
+
+    /// Queues a message for every member of a topic but those in `except`. It is encoded once.
+    pub fn publish(&mut self, topic: TopicId, opcode: Opcode, payload: &[u8], except: &[ConnId]) {
+        let place = topic.0 as usize;
+        if self.topics.get(place).is_none_or(|topic| topic.members.is_empty()) {
+            return;
+        }
+        let mut left_out = 0;
+        for id in except {
+            if self.member_of(*id, topic).is_some() {
+                self.settle(id.index);
+                left_out += 1;
+            }
+        }
+        let group = &mut self.topics[place];
+        encode_frame(opcode, payload, &mut group.log);
+        self.counters.messages_out += (group.members.len() - left_out) as u64;
+        if !std::mem::replace(&mut group.dirty, true) {
+            self.dirty_topics.push(topic);
+        }
+        for id in except {
+            if let Some(member) = self.member_of(*id, topic) {
+                let group = &mut self.topics[place];
+                group.members[member].sent = group.end();
+            }
+        }
+        if self.topics[place].log.len() >= MAX_LOG {
+            while !self.flush_topic(topic, usize::MAX) {}
+        }
+    }
+
+    /// Writes every dirty topic and peer once. What a very large topic still has to send, and what a socket
+    /// does not take, is left for a later flush.
+    pub fn flush(&mut self) {
+        let mut peers = std::mem::take(&mut self.dirty_peers);
+        for index in peers.drain(..) {
+            self.flush_peer(index);
+        }
+        // Flushing may have listed others: peers that fail.
+        peers.append(&mut self.dirty_peers);
+        self.dirty_peers = peers;
+        let mut listed = 0;
+        while let Some(&topic) = self.dirty_topics.get(listed) {
+            match self.flush_topic(topic, self.settings.sends_per_flush) {
+                true => {
+                    self.topics[topic.0 as usize].dirty = false;
+                    self.dirty_topics.swap_remove(listed);
+                }
+                false => listed += 1,
+            }
+        }
+    }
+
+    /// Serves up to `sends` members; tells whether all have had everything.
+    fn flush_topic(&mut self, id: TopicId, mut sends: usize) -> bool {
+        let place = id.0 as usize;
+        self.topics[place].begin_pass();
+        while let Some(member) = self.topics[place].members.get(self.topics[place].cursor) {
+            if sends == 0 {
+                return false;
+            }
+            // The cursor moves first: if the member is removed meanwhile, the topic moves it back.
+            let unsent = member.sent < self.topics[place].end();
+            self.topics[place].cursor += 1;
+            if unsent {
+                sends -= 1;
+                self.flush_member(id, self.topics[place].cursor - 1);
+            }
+        }
+        !self.topics[place].end_pass()
+    }
+
+    fn flush_member(&mut self, id: TopicId, member: usize) {
+        let topic = &mut self.topics[id.0 as usize];
+        let (index, sent) = (topic.members[member].peer, topic.members[member].sent);
+        let peer = &mut self.peers[index as usize];
+        let only = peer.memberships.len() == 1 || self.dirty_topics.len() == 1;
+        if !only || peer.outbox.is_some() || !peer.pending.is_empty() {
+            return self.flush_peer(index);
+        }
+        let unsent = topic.unsent(sent);
+        match write(&mut peer.stream, unsent) {
+            Ok(len) => {
+                self.counters.bytes_out += len as u64;
+                let blocked = (len < unsent.len()).then(|| topic.share_unsent(sent));
+                topic.members[member].sent = topic.end();
+                if let Some(chunk) = blocked {
+                    self.block(index, [(chunk, len)]);
+                }
+            }
+            Err(_) => self.give_up(index),
+        }
+    }
+
+    /// Writes all that waits for a peer, if its socket may take some.
+    pub(super) fn flush_peer(&mut self, index: u32) {
+        let Some(peer) = self.peers.get_mut(index as usize) else { return };
+        peer.dirty = false;
+        if peer.phase == Phase::Gone {
+            return;
+        }
+        let result = match peer.outbox.is_some() {
+            true => self.flush_blocked(index),
+            false => self.flush_free(index),
+        };
+        if result.is_err() {
+            return self.give_up(index);
+        }
+        let peer = &mut self.peers[index as usize];
+        if peer.outbox.as_ref().is_none_or(|outbox| outbox.len() <= PAUSE_ABOVE) && std::mem::take(&mut peer.paused) {
+            self.read_again(index);
+        }
+        let peer = &self.peers[index as usize];
+        if peer.phase == Phase::Ending && peer.outbox.is_none() {
+            self.finish_end(index);
+        }
+    }
+
+    /// The socket is not known to be full: everything goes out in one write.
+    fn flush_free(&mut self, index: u32) -> io::Result<()> {
+        if self.unsent_topics(index).count() >= MAX_SLICES {
+            self.settle(index);
+        }
+        let topics: Vec<(usize, usize, u64)> = self.unsent_topics(index).collect();
+        let peer = &mut self.peers[index as usize];
+        let len = if topics.is_empty() {
+            if peer.pending.is_empty() {
+                return Ok(());
+            }
+            write(&mut peer.stream, &peer.pending)?
+        } else {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            slices[0] = IoSlice::new(&peer.pending);
+            for (slice, &(topic, _, sent)) in slices[1..].iter_mut().zip(&topics) {
+                *slice = IoSlice::new(self.topics[topic].unsent(sent));
+            }
+            write_vectored(&mut peer.stream, &slices[..=topics.len()])?
+        };
+        self.counters.bytes_out += len as u64;
+        let pending = std::mem::take(&mut peer.pending);
+        // What the write did not reach becomes the outbox, chunk by chunk.
+        let mut written = len;
+        let mut chunks: Vec<(Bytes, usize)> = Vec::new();
+        let mut left = |len: usize, chunk: &mut dyn FnMut() -> Bytes| {
+            let sent = written.min(len);
+            written -= sent;
+            if sent < len {
+                chunks.push((chunk(), sent));
+            }
+        };
+        let mut pending = Some(pending);
+        let pending_len = pending.as_ref().map_or(0, Vec::len);
+        left(pending_len, &mut || pending.take().expect("asked for once").into());
+        for (topic, member, sent) in topics {
+            let topic = &mut self.topics[topic];
+            left(topic.unsent(sent).len(), &mut || topic.share_unsent(sent));
+            topic.members[member].sent = topic.end();
+        }
+        if let Some(buffer) = pending {
+            self.keep_spare(buffer);
+        }
+        if !chunks.is_empty() {
+            self.block(index, chunks);
+        }
+        Ok(())
+    }
+
+    /// The socket was full: what is new goes behind what waits.
+    fn flush_blocked(&mut self, index: u32) -> io::Result<()> {
+        let topics: Vec<(usize, usize, u64)> = self.unsent_topics(index).collect();
+        let peer = &mut self.peers[index as usize];
+        let outbox = peer.outbox.as_mut().expect("asked for a blocked peer");
+        if !peer.pending.is_empty() {
+            outbox.push(std::mem::take(&mut peer.pending).into(), 0);
+        }
+        for (topic, member, sent) in topics {
+            let topic = &mut self.topics[topic];
+            outbox.push(topic.share_unsent(sent), 0);
+            topic.members[member].sent = topic.end();
+        }
+        if std::mem::take(&mut peer.writable) {
+            let written = outbox.write_to(&mut peer.stream)?;
+            self.counters.bytes_out += written as u64;
+            if written > 0 {
+                outbox.progress = self.now;
+            }
+            if outbox.is_empty() {
+                let pong = peer.outbox.take().and_then(|outbox| outbox.pong);
+                if let Some(data) = pong.filter(|_| peer.opened) {
+                    self.append(index, |out| encode_frame(Opcode::Pong, &data, out));
+                    return self.flush_free(index);
+                }
+                self.schedule(index);
+                return Ok(());
+            }
+        }
+        self.limit_outbox(index);
+        Ok(())
+    }
+
+    /// The socket took less than it was offered.
+    fn block(&mut self, index: u32, chunks: impl IntoIterator<Item = (Bytes, usize)>) {
+        self.counters.blocked += 1;
+        let peer = &mut self.peers[index as usize];
+        let outbox = peer.outbox.get_or_insert_with(|| Box::new(Outbox::new(self.now)));
+        for (chunk, sent) in chunks {
+            outbox.push(chunk, sent);
+        }
+        self.limit_outbox(index);
+        self.schedule(index);
+    }
+
+    fn limit_outbox(&mut self, index: u32) {
+        let peer = &self.peers[index as usize];
+        let waiting = peer.outbox.as_ref().map_or(0, |outbox| outbox.len());
+        if waiting > self.settings.outbox_bytes && matches!(peer.phase, Phase::Head | Phase::Open) {
+            self.counters.cut_bytes += 1;
+            self.cut_off(index);
+        }
+    }
+
+    /// Too much waits, or for too long: drops what is not begun, and fails the connection with 1013.
+    pub(super) fn cut_off(&mut self, index: u32) {
+        let peer = &mut self.peers[index as usize];
+        if peer.phase != Phase::Open {
+            return self.give_up(index);
+        }
+        peer.pending = Vec::new();
+        let outbox = peer.outbox.as_mut().expect("only blocked peers are cut off");
+        outbox.cut();
+        let mut close = Vec::new();
+        peer.connection.fail(CloseCode::TRY_AGAIN_LATER, "too slow: messages waited too long or too many", &mut close);
+        outbox.push(close.into(), 0);
+        self.closed_with(index, Some(CloseCode::TRY_AGAIN_LATER));
+        self.end(index);
+    }
+
+    /// Queues Close behind what is queued, and passes on nothing more of this peer (RFC 6455 section 7.1.7).
+    pub(super) fn fail(&mut self, index: u32, code: CloseCode, reason: &str) {
+        self.settle(index);
+        let mut close = Vec::new();
+        self.peers[index as usize].connection.fail(code, reason, &mut close);
+        self.append(index, |out| out.extend_from_slice(&close));
+        self.closed_with(index, Some(code));
+        self.end(index);
+    }
+
+    /// Everything has left: our side is shut down (section 7.1.1: the server closes TCP first).
+    fn finish_end(&mut self, index: u32) {
+        let peer = &mut self.peers[index as usize];
+        if peer.ended || peer.stream.shut_down().is_err() {
+            return self.give_up(index);
+        }
+        self.enter(index, Phase::ShutDown);
+        self.read_again(index);
+    }
+
+    /// Copies what a peer has not had of its topics in front of what is queued for it next.
+    pub(super) fn settle(&mut self, index: u32) {
+        if self.dirty_topics.is_empty() {
+            return;
+        }
+        for (topic, member, sent) in self.unsent_topics(index).collect::<Vec<_>>() {
+            let spare = &mut self.spare;
+            let pending = &mut self.peers[index as usize].pending;
+            if pending.capacity() == 0 {
+                *pending = spare.pop().unwrap_or_default();
+            }
+            let topic = &mut self.topics[topic];
+            pending.extend_from_slice(topic.unsent(sent));
+            topic.members[member].sent = topic.end();
+            self.mark_dirty(index);
+        }
+    }
+
+    /// Appends octets to what is queued for a peer.
+    pub(super) fn append(&mut self, index: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        let peer = &mut self.peers[index as usize];
+        if peer.pending.capacity() == 0 {
+            peer.pending = self.spare.pop().unwrap_or_default();
+        }
+        write(&mut peer.pending);
+        self.mark_dirty(index);
+    }
+
+    pub(super) fn mark_dirty(&mut self, index: u32) {
+        let peer = &mut self.peers[index as usize];
+        if !std::mem::replace(&mut peer.dirty, true) {
+            self.dirty_peers.push(index);
+        }
+    }
+
+    /// The topics of a peer that hold something it has not had: topic, index of the member, position.
+    fn unsent_topics(&self, index: u32) -> impl Iterator<Item = (usize, usize, u64)> + '_ {
+        let memberships = match self.dirty_topics.is_empty() {
+            true => &[][..],
+            false => &self.peers[index as usize].memberships[..],
+        };
+        memberships.iter().filter_map(|membership| {
+            let (place, member) = (membership.topic.0 as usize, membership.member as usize);
+            let topic = &self.topics[place];
+            let sent = topic.members[member].sent;
+            (sent < topic.end()).then_some((place, member, sent))
+        })
+    }
+
+    fn member_of(&self, id: ConnId, topic: TopicId) -> Option<usize> {
+        let peer = &self.peers[self.find(id)? as usize];
+        peer.memberships
+            .iter()
+            .find(|membership| membership.topic == topic)
+            .map(|membership| membership.member as usize)
+    }
+
+    fn keep_spare(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() > 0 && buffer.capacity() <= MAX_SPARE_LEN && self.spare.len() < MAX_SPARES {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+}
+
+/// Writes once; a full socket takes nothing.
+fn write(stream: &mut impl Write, octets: &[u8]) -> io::Result<usize> {
+    loop {
+        match stream.write(octets) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn write_vectored(stream: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        match stream.write_vectored(slices) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Direct messages of one turn beyond this are written before its end, in octets.
+const WRITE_ABOVE: usize = 256 << 10;
+
+/// How many empty buffers are kept for peers that will be sent something.
+const MAX_SPARES: usize = 64;
+
+/// The largest of them, in octets.
+const MAX_SPARE_LEN: usize = 64 << 10;

@@ -1,0 +1,130 @@
+//! A fan-out group: its members, and one contiguous log of the frames published in this turn.
+//!
+//! Publishing appends to the log, whatever the number of members. At the flush each member is sent what
+//! it has not had, in one write. A very large topic is flushed in passes that stop for other work; what is
+//! published meanwhile goes to the same log:
+//!
+//! ```text
+//!            base          pass_end            end
+//!   log       |###############|----------------|
+//!   members   [ had all of it | sent up to base... ]
+//!                             ^ cursor
+//! ```
+//!
+//! When the cursor reaches the last member everybody has had `..pass_end`, which is then dropped.
+
+use bytes::Bytes;
+
+/// Members and log. Positions in the log are absolute: octets ever published.
+///
+/// Invariants: `base <= member.sent <= end()` for each member; without members the log is empty;
+/// `members[peer.memberships[m.place].member] == m` (membership is in both directions or in neither).
+#[derive(Debug, Default)]
+pub struct Topic {
+    pub members: Vec<Member>,
+    pub log: Vec<u8>,
+    base: u64,
+    /// Members before it have been served in this pass.
+    pub cursor: usize,
+    pass_end: u64,
+    frozen: Option<(u64, Bytes)>,
+    /// Whether it is listed for the next flush.
+    pub dirty: bool,
+}
+
+/// One membership, seen from the topic.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    pub peer: u32,
+    /// Where the peer keeps its side of the membership.
+    pub place: u32,
+    /// What it has been sent, or been queued, of the log.
+    pub sent: u64,
+}
+
+impl Topic {
+    /// The position behind the last octet published.
+    pub fn end(&self) -> u64 {
+        self.base + self.log.len() as u64
+    }
+
+    /// What a member that has had everything up to `sent` has not had.
+    pub fn unsent(&self, sent: u64) -> &[u8] {
+        &self.log[(sent - self.base) as usize..]
+    }
+
+    /// The same as a shared slice: the first call after a publish copies the log, the others share that copy.
+    pub fn share_unsent(&mut self, sent: u64) -> Bytes {
+        if self.frozen.as_ref().is_none_or(|(base, log)| *base != self.base || log.len() != self.log.len()) {
+            self.frozen = Some((self.base, Bytes::copy_from_slice(&self.log)));
+        }
+        let (_, frozen) = self.frozen.as_ref().expect("just made");
+        frozen.slice((sent - self.base) as usize..)
+    }
+
+    /// Begins a pass unless one is under way.
+    pub fn begin_pass(&mut self) {
+        if self.cursor == 0 {
+            self.pass_end = self.end();
+        }
+    }
+
+    /// All members have been served: drops what all have had. Tells whether something was published meanwhile.
+    pub fn end_pass(&mut self) -> bool {
+        self.cursor = 0;
+        self.frozen = None;
+        let had = (self.pass_end - self.base) as usize;
+        self.log.drain(..had);
+        self.log.shrink_to(MAX_KEPT_LOG);
+        self.base = self.pass_end;
+        !self.log.is_empty()
+    }
+
+    /// Adds a member that hears what is published from now on; tells its index.
+    pub fn add(&mut self, peer: u32, place: u32) -> u32 {
+        self.members.push(Member { peer, place, sent: self.end() });
+        (self.members.len() - 1) as u32
+    }
+
+    /// Removes a member, and tells of those that moved into another index: `(peer, place, new index)`.
+    ///
+    /// During a pass the order "served, then not yet served" is kept.
+    pub fn remove(&mut self, index: u32) -> [Option<(u32, u32, u32)>; 2] {
+        let mut hole = index as usize;
+        let mut moved = [None, None];
+        if hole < self.cursor {
+            self.cursor -= 1;
+            moved[0] = self.fill(hole, self.cursor);
+            hole = self.cursor;
+        }
+        let last = self.members.len() - 1;
+        moved[1] = self.fill(hole, last);
+        self.members.pop();
+        if self.members.is_empty() {
+            self.base = self.end();
+            self.pass_end = self.base;
+            self.log = Vec::new();
+            self.members = Vec::new();
+            self.frozen = None;
+            self.cursor = 0;
+        } else if self.members.capacity() > 4 * self.members.len() {
+            self.members.shrink_to(2 * self.members.len());
+        }
+        moved
+    }
+
+    fn fill(&mut self, hole: usize, from: usize) -> Option<(u32, u32, u32)> {
+        if hole == from {
+            return None;
+        }
+        self.members[hole] = self.members[from];
+        let member = self.members[hole];
+        Some((member.peer, member.place, hole as u32))
+    }
+}
+
+/// What is kept of a log between turns, in octets.
+const MAX_KEPT_LOG: usize = 64 << 10;
+
+/// A topic whose log has grown to this is flushed at once, without waiting for the end of the turn.
+pub const MAX_LOG: usize = 1 << 20;
