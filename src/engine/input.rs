@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::id::ConnId;
-use crate::proto::handshake::{MAX_HEAD_LEN, NO_HEADERS, Request, RequestError};
+use crate::proto::handshake::{MAX_HEAD_LEN, NO_HEADERS, Request};
 use crate::proto::{self, CloseCode, Opcode, encode_frame};
 
 use super::peer::{PartialHead, Phase};
@@ -20,12 +20,13 @@ enum Step {
 }
 
 impl<S: Stream> Engine<S> {
-    /// Tells the next event, if there is one in this turn. The event is lent to `handle`, which cannot reach the
+    /// Tells the next event with the connection's tag, if there is one in this turn. The event is lent to `handle`, which cannot reach the
     /// engine; what it wants done is done between the calls.
-    pub fn next_event(&mut self, mut handle: impl FnMut(ConnId, Event<'_>)) -> bool {
+    pub fn next_event(&mut self, mut handle: impl FnMut(ConnId, u8, Event<'_>)) -> bool {
         loop {
             if let Some(id) = self.closed.pop_front() {
-                handle(id, Event::Closed);
+                let tag = self.peers[id.index as usize].tag;
+                handle(id, tag, Event::Closed);
                 return true;
             }
             let Some((index, more)) = self.reading else {
@@ -96,7 +97,7 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    fn step(&mut self, index: u32, handle: &mut impl FnMut(ConnId, Event<'_>)) -> Step {
+    fn step(&mut self, index: u32, handle: &mut impl FnMut(ConnId, u8, Event<'_>)) -> Step {
         if self.receive.is_empty() {
             // What the last event borrowed is not needed any more.
             self.peers[index as usize].connection.release();
@@ -117,9 +118,10 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    fn step_head(&mut self, index: u32, handle: &mut impl FnMut(ConnId, Event<'_>)) -> Step {
+    fn step_head(&mut self, index: u32, handle: &mut impl FnMut(ConnId, u8, Event<'_>)) -> Step {
         let id = self.id_of(index);
         let peer = &mut self.peers[index as usize];
+        let tag = peer.tag;
         let unparsed = self.receive.unparsed();
         // The head of one read is parsed where it lies; only a head in pieces is put together.
         let mut partial = peer.head.take();
@@ -151,7 +153,7 @@ impl<S: Stream> Engine<S> {
             Ok(Some(len)) => {
                 let octets = partial.as_ref().map_or(&unparsed[..], |head| &head.octets[..]);
                 let mut storage = NO_HEADERS;
-                Request::parse(&octets[..len], &mut storage).map(|request| handle(id, Event::Request(&request)))
+                Request::parse(&octets[..len], &mut storage).map(|request| handle(id, tag, Event::Request(&request)))
             }
             Err(error) => Err(error),
         };
@@ -159,16 +161,17 @@ impl<S: Stream> Engine<S> {
         if let Err(error) = result {
             // What follows a bad head is no request either.
             self.receive.discard();
-            handle(id, Event::BadRequest(error));
+            handle(id, tag, Event::BadRequest(error));
         } else {
             self.receive.advance(used);
         }
         Step::Told
     }
 
-    fn step_open(&mut self, index: u32, handle: &mut impl FnMut(ConnId, Event<'_>)) -> Step {
+    fn step_open(&mut self, index: u32, handle: &mut impl FnMut(ConnId, u8, Event<'_>)) -> Step {
         let id = self.id_of(index);
         let peer = &mut self.peers[index as usize];
+        let tag = peer.tag;
         let mut reply = Vec::new();
         let (used, event) = peer.connection.decode(self.receive.unparsed(), &mut reply);
         let mut closed = None;
@@ -177,13 +180,13 @@ impl<S: Stream> Engine<S> {
             Some(proto::Event::Text(text)) => {
                 peer.mid_message = false;
                 self.counters.messages_in += 1;
-                handle(id, Event::Text(text));
+                handle(id, tag, Event::Text(text));
                 Step::Told
             }
             Some(proto::Event::Binary(data)) => {
                 peer.mid_message = false;
                 self.counters.messages_in += 1;
-                handle(id, Event::Binary(data));
+                handle(id, tag, Event::Binary(data));
                 Step::Told
             }
             Some(proto::Event::Ping(data)) => {
@@ -192,11 +195,11 @@ impl<S: Stream> Engine<S> {
                     Some(outbox) => outbox.pong = Some(data.into()),
                     None => encode_frame(Opcode::Pong, data, &mut reply),
                 }
-                handle(id, Event::Control);
+                handle(id, tag, Event::Control);
                 Step::Told
             }
             Some(proto::Event::Pong(_)) => {
-                handle(id, Event::Control);
+                handle(id, tag, Event::Control);
                 Step::Told
             }
             Some(proto::Event::Close(body)) => {

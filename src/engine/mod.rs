@@ -217,7 +217,7 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Takes in a connection that will send a request head. `tag` is given back by [`Engine::tag`].
+    /// Takes in a connection that will send a request head. `tag` comes back with each of its events.
     pub fn insert(&mut self, stream: S, tag: u8) -> ConnId {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
@@ -271,11 +271,6 @@ impl<S: Stream> Engine<S> {
     /// The connection's stream.
     pub fn stream_mut(&mut self, id: ConnId) -> Option<&mut S> {
         self.find(id).map(|index| &mut self.peers[index as usize].stream)
-    }
-
-    /// The word that came with [`Engine::insert`].
-    pub fn tag(&self, id: ConnId) -> Option<u8> {
-        self.find(id).map(|index| self.peers[index as usize].tag)
     }
 
     /// Answers a request with `response`, which completes the opening handshake. From now on frames are decoded.

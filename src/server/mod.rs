@@ -1,1 +1,113 @@
-//! server (under construction)
+//! Sockets, the event loop, the clock and signals: the only floor that knows mio.
+//!
+//! [`reactor`] turns the loop; [`listener`] binds and accepts; [`http`] writes responses; [`doors`] decides what a request
+//! is let in to; [`serve`] is the chat and [`echo`] the echo server, both a [`Service`] on the same loop; [`metrics`] words
+//! the counters. It frames nothing and remembers no room: that is for the floors below.
+
+pub mod echo;
+pub mod http;
+pub mod listener;
+
+pub mod reactor;
+
+pub mod socket;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use crate::engine::{Engine, Event};
+use crate::id::ConnId;
+use crate::time::{Moment, Tick};
+
+use reactor::Turns;
+use socket::Socket;
+
+/// Which of the listeners a connection came in by: the engine's tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Port {
+    /// For everybody.
+    Public = 0,
+    /// For the operator.
+    Admin = 1,
+    /// For everybody, but over the connection limit: to be told so and sent away.
+    Refused = 2,
+}
+
+impl Port {
+    fn of_tag(tag: u8) -> Self {
+        match tag {
+            0 => Self::Public,
+            1 => Self::Admin,
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// What the loop is turned for.
+///
+/// `handle` is lent an event and only takes note; `carry_out` then does to the engine what is to be done. The two are
+/// apart because the event borrows the engine's receive buffer.
+pub trait Service {
+    /// Takes note of an event on a connection of `port`.
+    fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, now: Moment, engine: &Seen<'_>);
+
+    /// Does what the events asked for.
+    fn carry_out(&mut self, engine: &mut Engine<Socket>);
+
+    /// Something of the service's own is due.
+    fn handle_timeout(&mut self, now: Moment);
+
+    /// When `handle_timeout` is due.
+    fn next_deadline(&self) -> Option<Tick>;
+
+    /// The server stops: asks every connection to close.
+    fn shut_down(&mut self, engine: &mut Engine<Socket>, now: Moment);
+}
+
+/// What a service may see of the loop while it handles an event.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// What has been counted about turns of the loop.
+    pub turns: &'a Turns,
+    /// What the engine had counted when the turn began.
+    pub counters: &'a crate::engine::Counters,
+    /// Connections when the turn began, upgraded or not.
+    pub connections: usize,
+}
+
+/// Why the server could not start or go on.
+#[derive(Debug)]
+pub enum Error {
+    /// An address cannot be listened on.
+    Listen {
+        /// The option that named it.
+        option: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The loop itself failed.
+    Loop(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { option, address, error } => {
+                let advice = match error.kind() {
+                    io::ErrorKind::AddrInUse => "another program listens there; stop it or choose another port",
+                    io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose a higher one",
+                    io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
+                    _ => return write!(f, "cannot listen on {address} ({option}): {error}"),
+                };
+                write!(f, "cannot listen on {address} ({option}): {advice}")
+            }
+            Self::Loop(error) => write!(f, "the event loop failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

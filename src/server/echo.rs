@@ -1,0 +1,112 @@
+//! `salon echo`: every message comes back, on any path.
+//!
+//! How outside conformance suites and load tools meet the engine: large messages, no greeting, no idle pings, no chat.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::engine::{self, Engine, Event};
+use crate::id::ConnId;
+use crate::proto::handshake::encode_switching_protocols;
+use crate::proto::{CloseCode, Limits, Opcode};
+use crate::time::{Moment, Tick};
+
+use super::listener::Listener;
+use super::reactor::{Bounds, Reactor};
+use super::socket::Socket;
+use super::{Error, Port, Seen, Service, http};
+
+/// Answers with what it was sent.
+#[derive(Debug, Default)]
+pub struct Echo {
+    reply: Vec<u8>,
+    todo: Option<(ConnId, Todo)>,
+}
+
+#[derive(Debug)]
+enum Todo {
+    Send(Opcode),
+    Upgrade,
+    Respond,
+}
+
+impl Service for Echo {
+    fn handle(&mut self, id: ConnId, _: Port, event: Event<'_>, now: Moment, _: &Seen<'_>) {
+        self.reply.clear();
+        let mut copy = |payload: &[u8], opcode| {
+            self.reply.extend_from_slice(payload);
+            Some((id, Todo::Send(opcode)))
+        };
+        self.todo = match event {
+            Event::Text(text) => copy(text.as_bytes(), Opcode::Text),
+            Event::Binary(data) => copy(data, Opcode::Binary),
+            Event::Request(request) => match request.upgrade() {
+                Ok(accept) => {
+                    encode_switching_protocols(&accept, None, &mut self.reply);
+                    Some((id, Todo::Upgrade))
+                }
+                Err(error) => {
+                    http::encode_request_error(error, now, &mut self.reply);
+                    Some((id, Todo::Respond))
+                }
+            },
+            Event::BadRequest(error) => {
+                http::encode_request_error(error, now, &mut self.reply);
+                Some((id, Todo::Respond))
+            }
+            Event::Control | Event::Closed => None,
+        };
+    }
+
+    fn carry_out(&mut self, engine: &mut Engine<Socket>) {
+        match self.todo.take() {
+            Some((id, Todo::Send(opcode))) => engine.send(id, opcode, &self.reply),
+            Some((id, Todo::Upgrade)) => engine.upgrade(id, &self.reply),
+            Some((id, Todo::Respond)) => engine.respond(id, &self.reply, false),
+            None => {}
+        }
+        self.reply.shrink_to(MAX_KEPT_REPLY);
+    }
+
+    fn handle_timeout(&mut self, _: Moment) {}
+
+    fn next_deadline(&self) -> Option<Tick> {
+        None
+    }
+
+    fn shut_down(&mut self, engine: &mut Engine<Socket>, _: Moment) {
+        for id in engine.ids() {
+            engine.close(id, CloseCode::GOING_AWAY, "the server stops");
+        }
+    }
+}
+
+/// Binds, says where (on standard error), and runs until a signal comes.
+///
+/// # Errors
+/// An address that cannot be listened on, or a loop that fails.
+pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
+    let listener = Listener::bind(listen, "--listen", Port::Public)?;
+    let address = listener.local_address().map_err(Error::Loop)?;
+    let bounds = Bounds { max_connections, stop_within: Duration::from_secs(3) };
+    let reactor = Reactor::new(vec![listener], settings(), bounds)?;
+    eprintln!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it.");
+    reactor.run(&mut Echo::default())
+}
+
+/// Room for the suites: 16 MiB messages in 65,536 fragments and the empty frame that Autobahn ends them with, and as much
+/// waiting to be read.
+fn settings() -> engine::Settings {
+    engine::Settings {
+        limits: Limits { message_bytes: 16 << 20, fragments: 65_537 },
+        receive_buffer: 256 << 10,
+        outbox_bytes: 64 << 20,
+        message_within: Duration::from_secs(300),
+        blocked_within: Duration::from_secs(60),
+        ping_after: None,
+        ..engine::Settings::default()
+    }
+}
+
+/// What is kept of the reply buffer between messages, in octets.
+const MAX_KEPT_REPLY: usize = 1 << 20;

@@ -1,0 +1,101 @@
+//! Responses of the HTTP doors (RFC 9110, RFC 9112): status line, headers, body.
+//!
+//! Requests are read by [`crate::proto::handshake`]. Every response has a Content-Length, so a connection can
+//! be kept. Nothing of a request is copied into a response head.
+
+use std::io::Write;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::proto::handshake::RequestError;
+use crate::time::Moment;
+
+/// A response before it is written.
+#[derive(Debug)]
+pub struct Response<'a> {
+    /// The status code.
+    pub status: u16,
+    /// The media type of the body.
+    pub content_type: &'static str,
+    /// Headers beyond the usual: names and values of our own.
+    pub headers: &'a [(&'static str, &'a str)],
+    /// The body.
+    pub body: &'a [u8],
+    /// The answer to HEAD: everything but the body.
+    pub head_only: bool,
+    /// Whether the connection stays open.
+    pub keep: bool,
+}
+
+impl<'a> Response<'a> {
+    /// A response that keeps the connection.
+    pub fn new(status: u16, content_type: &'static str, body: &'a [u8]) -> Self {
+        Self { status, content_type, headers: &[], body, head_only: false, keep: true }
+    }
+
+    /// Appends the response.
+    pub fn encode(&self, now: Moment, out: &mut Vec<u8>) {
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(now.unix_ms));
+        let Self { status, content_type, .. } = self;
+        let mut head = || -> std::io::Result<()> {
+            write!(out, "HTTP/1.1 {status} {}\r\nDate: {date}\r\n", reason(*status))?;
+            if *status != 304 {
+                write!(out, "Content-Type: {content_type}\r\nContent-Length: {}\r\n", self.body.len())?;
+            }
+            for (name, value) in self.headers {
+                write!(out, "{name}: {value}\r\n")?;
+            }
+            if !self.keep {
+                write!(out, "Connection: close\r\n")?;
+            }
+            write!(out, "X-Content-Type-Options: nosniff\r\n\r\n")
+        };
+        head().expect("a Vec takes everything");
+        if !self.head_only && *status != 304 {
+            out.extend_from_slice(self.body);
+        }
+    }
+}
+
+/// Appends the answer to a request that cannot be served, after which the connection ends.
+pub fn encode_request_error(error: RequestError, now: Moment, out: &mut Vec<u8>) {
+    let headers: &[(&str, &str)] = match error {
+        RequestError::MethodNotAllowed => &[("Allow", "GET, HEAD")],
+        RequestError::UpgradeRequired => &UPGRADE_HEADERS,
+        _ => &[],
+    };
+    let body = error_body(&error.to_string());
+    Response { headers, keep: false, ..Response::new(error.status(), JSON, &body) }.encode(now, out);
+}
+
+/// `{"error":"..."}` with a line end.
+pub fn error_body(sentence: &str) -> Vec<u8> {
+    let mut body = b"{\"error\":".to_vec();
+    serde_json::to_writer(&mut body, sentence).expect("a Vec takes everything");
+    body.extend_from_slice(b"}\n");
+    body
+}
+
+/// The headers of a 426: what is needed to be let in.
+pub const UPGRADE_HEADERS: [(&str, &str); 3] =
+    [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")];
+
+/// The media type of JSON.
+pub const JSON: &str = "application/json";
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        414 => "URI Too Long",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "Error",
+    }
+}

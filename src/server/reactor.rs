@@ -1,0 +1,247 @@
+//! The loop: one thread, one poller, one reading of the clock a turn.
+//!
+//! ```text
+//!   wait -> clock -> timers -> accept -> events (each carried out at once) -> flush -> reap -> wait
+//! ```
+//!
+//! Tokens are indices of the engine's slots. A slot is freed only in `reap`, after every event of the batch has been seen,
+//! so a token of this turn never means a stranger.
+
+use std::io;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::engine::{Engine, Settings};
+use crate::time::{Moment, Tick};
+
+use super::listener::Listener;
+use super::socket::Socket;
+use super::{Error, Port, Seen, Service};
+
+/// How long turns took, and how many there were.
+#[derive(Clone, Debug, Default)]
+pub struct Turns {
+    /// Turns by how long they took: up to each of [`TURN_BOUNDS`], and longer.
+    pub buckets: [u64; TURN_BOUNDS.len() + 1],
+    /// The time all turns took, waiting apart.
+    pub busy: Duration,
+    /// When the loop started.
+    pub started: Option<Instant>,
+    /// Messages received a second, over the last full second or more.
+    pub messages_per_second: f64,
+    sample: (Tick, u64),
+}
+
+/// Upper bounds of the buckets of [`Turns::buckets`].
+pub const TURN_BOUNDS: [Duration; 8] = [
+    Duration::from_micros(10),
+    Duration::from_micros(50),
+    Duration::from_micros(200),
+    Duration::from_millis(1),
+    Duration::from_millis(5),
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+];
+
+impl Turns {
+    fn note(&mut self, took: Duration) {
+        let bucket = TURN_BOUNDS.iter().position(|bound| took <= *bound).unwrap_or(TURN_BOUNDS.len());
+        self.buckets[bucket] += 1;
+        self.busy += took;
+    }
+
+    fn sample_rate(&mut self, now: Tick, messages: u64) {
+        let (since, before) = self.sample;
+        let elapsed = now.since(since);
+        if elapsed >= Duration::from_secs(1) {
+            self.messages_per_second = (messages - before) as f64 / elapsed.as_secs_f64();
+            self.sample = (now, messages);
+        }
+    }
+}
+
+/// What the loop itself is bounded by.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Connections on the public port; [`REFUSALS`] more are taken in to be told that there are too many.
+    pub max_connections: usize,
+    /// How long stopping may take before connections are dropped.
+    pub stop_within: Duration,
+}
+
+/// A loop with its listeners, ready to run.
+pub struct Reactor {
+    poll: Poll,
+    listeners: Vec<Listener>,
+    signals: Signals,
+    engine: Engine<Socket>,
+    bounds: Bounds,
+    turns: Turns,
+    started: Instant,
+    stopping: Option<Tick>,
+}
+
+impl Reactor {
+    /// Registers the listeners and the signals SIGINT and SIGTERM.
+    ///
+    /// # Errors
+    /// [`Error::Loop`] when the system gives no poller.
+    pub fn new(mut listeners: Vec<Listener>, settings: Settings, bounds: Bounds) -> Result<Self, Error> {
+        let poll = Poll::new().map_err(Error::Loop)?;
+        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Error::Loop)?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::Loop)?;
+        for (at, listener) in listeners.iter_mut().enumerate() {
+            let token = Token(FIRST_LISTENER.0 - at);
+            poll.registry().register(&mut listener.tcp, token, Interest::READABLE).map_err(Error::Loop)?;
+        }
+        let started = Instant::now();
+        let turns = Turns { started: Some(started), ..Turns::default() };
+        let engine = Engine::new(settings, Tick(0));
+        Ok(Self { poll, listeners, signals, engine, bounds, turns, started, stopping: None })
+    }
+
+    /// Turns until a signal ends it and all connections are closed, or the time for that is over.
+    ///
+    /// # Errors
+    /// [`Error::Loop`] when the poller fails.
+    pub fn run(mut self, service: &mut impl Service) -> Result<(), Error> {
+        let mut events = Events::with_capacity(EVENTS_PER_WAIT);
+        loop {
+            let timeout = self.timeout(service);
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::Loop(error)),
+            }
+            let began = Instant::now();
+            let now = self.moment(began);
+            let signalled = self.note_events(&events);
+            self.engine.begin_turn(now.tick);
+            if service.next_deadline().is_some_and(|due| due <= now.tick) {
+                service.handle_timeout(now);
+                service.carry_out(&mut self.engine);
+            }
+            if signalled && self.begin_stop(service, now) {
+                return Ok(());
+            }
+            self.accept(now.tick);
+            self.tell_events(service, now);
+            self.engine.flush();
+            self.engine.reap(drop);
+            self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
+            self.turns.note(began.elapsed());
+            if let Some(until) = self.stopping
+                && (self.engine.is_empty() || until <= now.tick)
+            {
+                log::info!("stopped; {} connections dropped unfinished", self.engine.len());
+                return Ok(());
+            }
+        }
+    }
+
+    fn moment(&self, now: Instant) -> Moment {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Moment { tick: self.tick(now), unix_ms: unix.as_millis() as u64 }
+    }
+
+    fn tick(&self, now: Instant) -> Tick {
+        Tick(now.duration_since(self.started).as_millis() as u64)
+    }
+
+    /// How long the poller may wait: not at all while there is work, else until the next deadline.
+    fn timeout(&self, service: &impl Service) -> Option<Duration> {
+        if self.engine.has_work() || self.listeners.iter().any(Listener::is_ready) {
+            return Some(Duration::ZERO);
+        }
+        let listeners = self.listeners.iter().filter_map(Listener::next_deadline).min();
+        let due = [self.engine.next_deadline(), service.next_deadline(), listeners, self.stopping];
+        let due = due.into_iter().flatten().min()?;
+        let at = self.started + Duration::from_millis(due.0);
+        Some(at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Hands the poller's events on; tells whether a signal to stop was among them.
+    fn note_events(&mut self, events: &Events) -> bool {
+        let mut signalled = false;
+        for event in events {
+            match event.token() {
+                SIGNALS => signalled |= self.signals.pending().count() > 0,
+                Token(token) if token > usize::MAX - RESERVED_TOKENS => {
+                    if let Some(listener) = self.listeners.get_mut(FIRST_LISTENER.0 - token) {
+                        listener.notify();
+                    }
+                }
+                Token(index) => {
+                    let index = index as u32;
+                    if event.is_readable() || event.is_read_closed() || event.is_error() {
+                        self.engine.readable(index, event.is_read_closed() || event.is_error());
+                    }
+                    if event.is_writable() {
+                        self.engine.writable(index);
+                    }
+                }
+            }
+        }
+        signalled
+    }
+
+    /// The first signal starts the stop, the second ends it: then this tells `true`.
+    fn begin_stop(&mut self, service: &mut impl Service, now: Moment) -> bool {
+        if self.stopping.is_some() {
+            log::warn!("stopped at once; {} connections dropped", self.engine.len());
+            return true;
+        }
+        log::info!("stopping: closing {} connections", self.engine.len());
+        self.listeners.clear();
+        service.shut_down(&mut self.engine, now);
+        self.stopping = Some(now.tick + self.bounds.stop_within);
+        false
+    }
+
+    fn accept(&mut self, now: Tick) {
+        let Self { listeners, engine, poll, bounds, .. } = self;
+        for listener in listeners {
+            let room = (bounds.max_connections + REFUSALS).saturating_sub(engine.len());
+            let port = listener.port;
+            listener.accept(ACCEPTS_PER_TURN.min(room), now, |tcp, address| {
+                let full = port == Port::Public && engine.len() >= bounds.max_connections;
+                let tag = if full { Port::Refused } else { port };
+                let id = engine.insert(Socket { tcp, address: address.ip() }, tag as u8);
+                let socket = engine.stream_mut(id).expect("just inserted");
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                if let Err(error) = poll.registry().register(&mut socket.tcp, Token(id.index as usize), interest) {
+                    log::warn!("cannot watch a connection, dropping it: {error}");
+                    engine.abort(id);
+                }
+            });
+        }
+    }
+
+    fn tell_events(&mut self, service: &mut impl Service, now: Moment) {
+        let counters = self.engine.counters().clone();
+        let connections = self.engine.len();
+        let seen = Seen { turns: &self.turns, counters: &counters, connections };
+        while self.engine.next_event(|id, tag, event| service.handle(id, Port::of_tag(tag), event, now, &seen)) {
+            service.carry_out(&mut self.engine);
+        }
+    }
+}
+
+const SIGNALS: Token = Token(usize::MAX);
+const FIRST_LISTENER: Token = Token(usize::MAX - 1);
+
+/// Tokens above the highest index a slot can have.
+const RESERVED_TOKENS: usize = 16;
+
+/// The most events taken from the poller at once.
+const EVENTS_PER_WAIT: usize = 1024;
+
+/// The most connections accepted from one listener in one turn.
+const ACCEPTS_PER_TURN: usize = 128;
+
+/// Connections beyond the limit that are taken in to be answered with 503; further ones wait in the backlog.
+pub const REFUSALS: usize = 64;

@@ -1,0 +1,43 @@
+//! A TCP connection as the engine's stream.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{IpAddr, Shutdown};
+
+use mio::net::TcpStream;
+
+use crate::engine::Stream;
+
+/// An accepted connection, non-blocking.
+#[derive(Debug)]
+pub struct Socket {
+    /// The connection.
+    pub tcp: TcpStream,
+    /// Where it comes from.
+    pub address: IpAddr,
+}
+
+impl Read for Socket {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        self.tcp.read(octets)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.tcp.write(octets)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.tcp.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Socket {
+    fn shut_down(&mut self) -> io::Result<()> {
+        self.tcp.shutdown(Shutdown::Write)
+    }
+}

@@ -1,0 +1,263 @@
+//! RFC 6455 as rows: octets in, octets and events out.
+//!
+//! Every row runs whole and one octet at a time, and in every split into two: whatever cuts the input may not change
+//! the outcome.
+
+use salon::proto::{CloseCode, Connection, Event, Limits, Opcode, ProtocolError, encode_frame, encode_masked_frame};
+
+/// An [`Event`] that owns what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Told {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<(u16, String)>),
+    Failed(ProtocolError),
+}
+
+fn text(text: &str) -> Told {
+    Told::Text(text.into())
+}
+
+/// What a row expects: events, and the octets that answer.
+type Outcome = (Vec<Told>, Vec<u8>);
+
+const LIMITS: Limits = Limits { message_bytes: 70_000, fragments: 5 };
+
+/// Feeds the pieces one read at a time, as an engine does.
+fn run(pieces: &[&[u8]]) -> Outcome {
+    let mut connection = Connection::new(LIMITS);
+    let (mut told, mut reply) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let mut input = piece.to_vec();
+        let mut at = 0;
+        loop {
+            let (taken, event) = connection.decode(&mut input[at..], &mut reply);
+            at += taken;
+            let Some(event) = event else { break };
+            told.push(match event {
+                Event::Text(text) => Told::Text(text.into()),
+                Event::Binary(data) => Told::Binary(data.into()),
+                Event::Ping(data) => Told::Ping(data.into()),
+                Event::Pong(data) => Told::Pong(data.into()),
+                Event::Close(body) => Told::Close(body.map(|(code, reason)| (code.0, reason.into()))),
+                Event::Failed(error) => Told::Failed(error),
+            });
+        }
+        assert_eq!(at, input.len(), "without an event everything has been taken");
+    }
+    (told, reply)
+}
+
+fn check(octets: &[u8], told: &[Told], reply: &[u8]) {
+    let expected = (told.to_vec(), reply.to_vec());
+    assert_eq!(run(&[octets]), expected, "whole: {}", short(octets));
+    let single: Vec<&[u8]> = octets.chunks(1).collect();
+    assert_eq!(run(&single), expected, "one octet at a time: {}", short(octets));
+    for at in 1..octets.len().min(300) {
+        assert_eq!(run(&[&octets[..at], &octets[at..]]), expected, "split at {at}: {}", short(octets));
+    }
+}
+
+fn short(octets: &[u8]) -> String {
+    format!("{:02x?}... ({} octets)", &octets[..octets.len().min(40)], octets.len())
+}
+
+const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A frame of a client with the first octet as it stands.
+fn raw(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_masked_frame(Opcode::Binary, payload, KEY, &mut out);
+    out[0] = first;
+    out
+}
+
+fn close_reply(code: u16, reason: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_frame(Opcode::Close, &[&code.to_be_bytes(), reason.as_bytes()].concat(), &mut out);
+    out
+}
+
+fn close_frame(code: u16, reason: &[u8]) -> Vec<u8> {
+    raw(0x88, &[&code.to_be_bytes(), reason].concat())
+}
+
+/// The stimulus is answered with the error's status code, and nothing behind it is looked at.
+fn check_failed(octets: &[u8], before: &[Told], error: ProtocolError) {
+    let reply = close_reply(CloseCode::from(error).0, &error.to_string());
+    let told = [before, &[Told::Failed(error)]].concat();
+    check(octets, &told, &reply);
+    check(&[octets, &raw(0x81, b"ignored")].concat(), &told, &reply);
+}
+
+#[test]
+fn section_5_7_examples() {
+    check(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", &[text("Hello")], b"");
+    // "Contains a body of "Hello", but the contents of the body are arbitrary": masked, as a client must.
+    check(b"\x89\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", &[Told::Ping(b"Hello".into())], b"");
+    check(b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", &[Told::Pong(b"Hello".into())], b"");
+    check(&[raw(0x01, b"Hel"), raw(0x80, b"lo")].concat(), &[text("Hello")], b"");
+    check(&raw(0x82, &[7; 256]), &[Told::Binary(vec![7; 256])], b"");
+    check(&raw(0x82, &[7; 65_536]), &[Told::Binary(vec![7; 65_536])], b"");
+}
+
+#[test]
+fn section_5_7_examples_of_a_server() {
+    let frame = |opcode, payload: &[u8]| {
+        let mut out = Vec::new();
+        encode_frame(opcode, payload, &mut out);
+        out
+    };
+    assert_eq!(frame(Opcode::Text, b"Hello"), b"\x81\x05Hello");
+    assert_eq!(frame(Opcode::Ping, b"Hello"), b"\x89\x05Hello");
+    assert_eq!(frame(Opcode::Binary, &[0; 256])[..4], *b"\x82\x7e\x01\x00");
+    assert_eq!(frame(Opcode::Binary, &[0; 65_536])[..10], *b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00");
+}
+
+/// §5.4: a control frame may arrive between the fragments of a message.
+#[test]
+fn control_frames_between_fragments() {
+    let octets = [raw(0x01, b"Hel"), raw(0x89, b"?"), raw(0x00, b"l"), raw(0x8a, b""), raw(0x80, b"o")].concat();
+    check(&octets, &[Told::Ping(b"?".into()), Told::Pong(vec![]), text("Hello")], b"");
+}
+
+#[test]
+fn messages_in_a_row() {
+    let octets = [raw(0x81, b"a"), raw(0x82, b""), raw(0x81, b""), raw(0x02, b""), raw(0x80, b"b")].concat();
+    check(&octets, &[text("a"), Told::Binary(vec![]), text(""), Told::Binary(b"b".into())], b"");
+}
+
+#[test]
+fn text_across_fragments_and_characters() {
+    let word = "κόσμε😀".as_bytes();
+    for at in 0..=word.len() {
+        check(&[raw(0x01, &word[..at]), raw(0x80, &word[at..])].concat(), &[text("κόσμε😀")], b"");
+    }
+}
+
+#[test]
+fn violations_of_framing() {
+    use ProtocolError::*;
+    for (octets, error) in [
+        (&b"\x81\x02hi"[..], WrongMasking { masked: false }),
+        (&raw(0xc1, b""), ReservedBits(0b100)),
+        (&raw(0xa1, b""), ReservedBits(0b010)),
+        (&raw(0x91, b""), ReservedBits(0b001)),
+        (&raw(0xc9, b""), ReservedBits(0b100)),
+        (&raw(0x83, b""), ReservedOpcode(3)),
+        (&raw(0x87, b""), ReservedOpcode(7)),
+        (&raw(0x8b, b""), ReservedOpcode(11)),
+        (&raw(0x8f, b""), ReservedOpcode(15)),
+        (&raw(0x09, b"x"), FragmentedControl),
+        (&raw(0x0a, b""), FragmentedControl),
+        (&raw(0x08, b""), FragmentedControl),
+        (&raw(0x89, &[0; 126]), ControlTooLong(126)),
+        (&raw(0x88, b"\x03"), TruncatedCloseCode),
+        (&raw(0x80, b"x"), UnexpectedContinuation),
+        (&raw(0x00, b"x"), UnexpectedContinuation),
+        (b"\x81\xfe\x00\x05\0\0\0\0hello", NonMinimalLength(5)),
+        (b"\x82\xff\x00\x00\x00\x00\x00\x00\xff\xff\0\0\0\0", NonMinimalLength(65_535)),
+        (b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff", LengthOverflow),
+        (b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff", MessageTooBig { limit: 70_000 }),
+        (b"\x82\xff\x00\x20\x00\x00\x00\x00\x00\x00", MessageTooBig { limit: 70_000 }),
+    ] {
+        check_failed(octets, &[], error);
+        check_failed(&[&raw(0x81, b"ok"), octets].concat(), &[text("ok")], error);
+    }
+    check_failed(&[raw(0x01, b"a"), raw(0x81, b"b")].concat(), &[], ExpectedContinuation);
+    check_failed(&[raw(0x02, b"a"), raw(0x02, b"b")].concat(), &[], ExpectedContinuation);
+}
+
+#[test]
+fn limits_and_one_past_them() {
+    let whole = vec![b'x'; 70_000];
+    check(&raw(0x82, &whole), &[Told::Binary(whole.clone())], b"");
+    check_failed(&raw(0x82, &[0; 70_001])[..14], &[], ProtocolError::MessageTooBig { limit: 70_000 });
+    let halves = [raw(0x02, &whole[..35_000]), raw(0x80, &whole[35_000..])].concat();
+    check(&halves, &[Told::Binary(whole.clone())], b"");
+    let over = [raw(0x02, &whole[..35_000]), raw(0x80, &whole[34_999..])[..8].to_vec()].concat();
+    check_failed(&over, &[], ProtocolError::MessageTooBig { limit: 70_000 });
+
+    let fragments = |count: usize| {
+        let mut octets = raw(0x01, b"a");
+        (2..count).for_each(|_| octets.extend(raw(0x00, b"")));
+        octets.extend(raw(0x80, b"z"));
+        octets
+    };
+    check(&fragments(5), &[text("az")], b"");
+    check_failed(&fragments(6), &[], ProtocolError::TooManyFragments { limit: 5 });
+    // The count begins anew with each message.
+    check(&[fragments(5), fragments(5)].concat(), &[text("az"), text("az")], b"");
+}
+
+#[test]
+fn text_that_is_not_utf8() {
+    for octets in [&b"\xff"[..], b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"caf\xe9", b"\xe2\x82"] {
+        check_failed(&raw(0x81, octets), &[], ProtocolError::InvalidUtf8);
+    }
+    // Known before the end of the frame: nothing more is waited for.
+    let early = raw(0x81, b"\xff and a tail that never comes");
+    let (told, reply) = run(&[&early[..7]]);
+    assert_eq!(told, [Told::Failed(ProtocolError::InvalidUtf8)]);
+    assert_eq!(reply, close_reply(1007, "text is not UTF-8"));
+    // A character begun in one fragment and spoilt in the next.
+    check_failed(&[raw(0x01, b"\xe2\x82"), raw(0x80, b"x")].concat(), &[], ProtocolError::InvalidUtf8);
+    // Binary may be anything.
+    check(&raw(0x82, b"\xff\xfe"), &[Told::Binary(b"\xff\xfe".into())], b"");
+}
+
+#[test]
+fn close_is_answered_with_its_code() {
+    check(&raw(0x88, b""), &[Told::Close(None)], b"\x88\x00");
+    for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999] {
+        check(&close_frame(code, b""), &[Told::Close(Some((code, String::new())))], &close_reply(code, ""));
+    }
+    let bye = Told::Close(Some((1000, "bye".into())));
+    check(&close_frame(1000, b"bye"), std::slice::from_ref(&bye), &close_reply(1000, ""));
+    // §5.5.1: nothing after Close counts; a Close amid a message ends it.
+    let octets = [raw(0x01, b"begun"), close_frame(1000, b"bye"), raw(0x83, b"junk")].concat();
+    check(&octets, &[bye], &close_reply(1000, ""));
+}
+
+#[test]
+fn close_bodies_that_may_not_be() {
+    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
+        check_failed(&close_frame(code, b""), &[], ProtocolError::InvalidCloseCode(code));
+    }
+    check_failed(&close_frame(1000, b"\xff"), &[], ProtocolError::InvalidUtf8);
+}
+
+#[test]
+fn our_own_close_waits_for_the_answer() {
+    let mut connection = Connection::new(LIMITS);
+    let mut reply = Vec::new();
+    connection.close(CloseCode::GOING_AWAY, "bye", &mut reply);
+    connection.close(CloseCode::NORMAL, "twice is once", &mut reply);
+    assert_eq!(reply, close_reply(1001, "bye"));
+    // Messages on the way are not passed on, and the answer is not answered.
+    let mut input = [raw(0x81, b"late"), raw(0x01, b"fra"), raw(0x80, b"gment"), close_frame(1001, b"")].concat();
+    let (taken, event) = connection.decode(&mut input, &mut reply);
+    assert_eq!(event, Some(Event::Close(Some((CloseCode::GOING_AWAY, "")))));
+    assert_eq!(taken, input.len());
+    assert!(connection.is_closed());
+    assert_eq!(reply, close_reply(1001, "bye"));
+}
+
+/// A claimed length is not an allocation.
+#[test]
+fn memory_follows_what_came() {
+    let mut connection = Connection::new(Limits { message_bytes: u32::MAX, fragments: 5 });
+    let mut reply = Vec::new();
+    let mut header = b"\x82\xff\x00\x00\x00\x00\xff\xff\xff\xff\0\0\0\0".to_vec();
+    assert_eq!(connection.decode(&mut header, &mut reply), (14, None));
+    assert!(connection.held_bytes() < 300, "{}", connection.held_bytes());
+    let mut sent = 0;
+    for _ in 0..100 {
+        let mut piece = vec![0; 1000];
+        connection.decode(&mut piece, &mut reply);
+        sent += 1000;
+        assert!(connection.held_bytes() <= 2 * sent + 2300, "{} for {sent}", connection.held_bytes());
+    }
+}
