@@ -24,8 +24,8 @@ impl<S: Stream> Engine<S> {
     /// engine; what it wants done is done between the calls.
     pub fn next_event(&mut self, mut handle: impl FnMut(ConnId, u8, Event<'_>)) -> bool {
         loop {
-            if let Some(id) = self.closed.pop_front() {
-                let tag = self.peers[id.index as usize].tag;
+            // First of all: who uses a freed slot next cannot be heard before its last user is over.
+            if let Some((id, tag)) = self.closed.pop_front() {
                 handle(id, tag, Event::Closed);
                 return true;
             }

@@ -181,7 +181,8 @@ pub struct Engine<S> {
     /// Peers to read in this turn, and those that are due in the next.
     ready: VecDeque<u32>,
     ready_next: VecDeque<u32>,
-    closed: VecDeque<ConnId>,
+    /// Connections whose end is to be told, with their tags.
+    closed: VecDeque<(ConnId, u8)>,
     wheel: TimerWheel,
     fired: Vec<u32>,
     topics: Vec<Topic>,
@@ -456,7 +457,7 @@ impl<S: Stream> Engine<S> {
         }
         self.peers[index as usize].memberships = Vec::new();
         self.counters.closes.add(code.map_or(1006, |code| code.0));
-        self.closed.push_back(self.id_of(index));
+        self.closed.push_back((self.id_of(index), self.peers[index as usize].tag));
     }
 
     fn leave(&mut self, index: u32, place: usize) {
@@ -472,3 +473,6 @@ impl<S: Stream> Engine<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

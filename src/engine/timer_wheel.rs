@@ -204,7 +204,7 @@ mod tests {
         wheel.cancel(77);
         let mut fired = Vec::new();
         wheel.advance(Tick(1009), &mut fired);
-        assert_eq!(fired, []);
+        assert!(fired.is_empty());
         assert_eq!(wheel.next_due(), Some(Tick(1010)));
         wheel.advance(Tick(1010), &mut fired);
         assert_eq!(fired, [0]);

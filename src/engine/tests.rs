@@ -1,0 +1,708 @@
+//! The engine over scripted streams: short reads, short writes, resets, and a clock of our own.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Engine, Event, Settings, Stream};
+use crate::id::{ConnId, TopicId};
+use crate::proto::handshake::encode_switching_protocols;
+use crate::proto::{CloseCode, FrameHeader, Limits, Opcode, encode_frame, encode_masked_frame};
+use crate::time::Tick;
+
+/// The other side of a connection, held by the test.
+#[derive(Debug)]
+struct Wire {
+    /// What the engine can read, and how much of it at once.
+    to_read: VecDeque<u8>,
+    read_size: usize,
+    /// The peer's stream ends after `to_read`.
+    end: bool,
+    reset: bool,
+    /// What the engine wrote, how much room is left, and how much is taken at once.
+    written: Vec<u8>,
+    room: usize,
+    write_size: usize,
+    writes: usize,
+    shut_down: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Script(Rc<RefCell<Wire>>);
+
+impl Read for Script {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        if wire.reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if wire.to_read.is_empty() && !wire.end {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = octets.len().min(wire.read_size).min(wire.to_read.len());
+        for (octet, read) in octets.iter_mut().zip(wire.to_read.drain(..len)) {
+            *octet = read;
+        }
+        Ok(len)
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        if wire.reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        assert!(!wire.shut_down, "nothing is written behind the end");
+        wire.writes += 1;
+        let len = octets.len().min(wire.room).min(wire.write_size);
+        if len == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        wire.room -= len;
+        wire.written.extend_from_slice(&octets[..len]);
+        Ok(len)
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.write(&slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<_>>())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Script {
+    fn shut_down(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().shut_down = true;
+        Ok(())
+    }
+}
+
+/// What the engine told, in words.
+type Told = (ConnId, String);
+
+struct House {
+    engine: Engine<Script>,
+    now: Tick,
+    told: Vec<Told>,
+    /// Echo every text.
+    echo: bool,
+}
+
+impl House {
+    fn new(settings: Settings) -> Self {
+        Self { engine: Engine::new(settings, Tick(0)), now: Tick(0), told: Vec::new(), echo: false }
+    }
+
+    fn connect(&mut self) -> (ConnId, Script) {
+        let script = Script(Rc::new(RefCell::new(Wire {
+            to_read: VecDeque::new(),
+            read_size: usize::MAX,
+            end: false,
+            reset: false,
+            written: Vec::new(),
+            room: usize::MAX,
+            write_size: usize::MAX,
+            writes: 0,
+            shut_down: false,
+        })));
+        (self.engine.insert(script.clone(), 0), script)
+    }
+
+    /// A connection with its handshake done.
+    fn open(&mut self) -> (ConnId, Script) {
+        let (id, script) = self.connect();
+        script.say(HANDSHAKE.as_bytes());
+        self.hear(id);
+        assert!(script.taken().starts_with(b"HTTP/1.1 101 "));
+        assert_eq!(std::mem::take(&mut self.told), [(id, "request /".into())]);
+        (id, script)
+    }
+
+    fn members(&mut self, count: usize, topic: TopicId) -> Vec<(ConnId, Script)> {
+        let members: Vec<_> = (0..count).map(|_| self.open()).collect();
+        members.iter().for_each(|(id, _)| self.engine.subscribe(*id, topic));
+        members
+    }
+
+    /// The poller says that this one can be read; then a turn.
+    fn hear(&mut self, id: ConnId) {
+        self.engine.readable(id.index, false);
+        self.turn();
+    }
+
+    fn turn(&mut self) {
+        self.begin();
+        self.finish();
+    }
+
+    /// Everything up to the flush.
+    fn begin(&mut self) {
+        self.engine.begin_turn(self.now);
+        loop {
+            let mut happened = None;
+            if !self.engine.next_event(|id, _, event| happened = Some((id, Happened::of(event)))) {
+                break;
+            }
+            let Some((id, happened)) = happened else { continue };
+            match happened {
+                Happened::Request(path, Some(response)) => {
+                    self.engine.upgrade(id, &response);
+                    self.told.push((id, format!("request {path}")));
+                }
+                Happened::Request(path, None) => {
+                    let keep = path != "/close";
+                    self.engine.respond(id, format!("<{path}>").as_bytes(), keep);
+                    self.told.push((id, format!("request {path}")));
+                }
+                Happened::Bad(status) => {
+                    self.engine.respond(id, b"<bad>", false);
+                    self.told.push((id, format!("bad {status}")));
+                }
+                Happened::Text(text) => {
+                    if self.echo {
+                        self.engine.send(id, Opcode::Text, text.as_bytes());
+                    }
+                    self.told.push((id, text));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        self.engine.flush();
+        self.engine.reap(drop);
+    }
+
+    /// Turns until nothing is left to do at once.
+    fn settle(&mut self) {
+        while self.engine.has_work() {
+            self.turn();
+        }
+    }
+
+    /// Lets time pass as the loop does: it wakes whenever the engine asks for it.
+    fn wait(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while let Some(due) = self.engine.next_deadline().filter(|due| *due <= until) {
+            self.now = due;
+            self.turn();
+        }
+        self.now = until;
+        self.turn();
+    }
+
+    fn told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
+    }
+}
+
+enum Happened {
+    Request(String, Option<Vec<u8>>),
+    Bad(u16),
+    Text(String),
+}
+
+impl Happened {
+    fn of(event: Event<'_>) -> Self {
+        match event {
+            Event::Request(request) => {
+                let response = request.upgrade().ok().map(|accept| {
+                    let mut out = Vec::new();
+                    encode_switching_protocols(&accept, None, &mut out);
+                    out
+                });
+                Self::Request(request.target().into(), response)
+            }
+            Event::BadRequest(error) => Self::Bad(error.status()),
+            Event::Text(text) => Self::Text(text.into()),
+            Event::Binary(data) => Self::Text(format!("binary {}", data.len())),
+            Event::Control => Self::Text("control".into()),
+            Event::Closed => Self::Text("closed".into()),
+        }
+    }
+}
+
+impl Script {
+    fn say(&self, octets: &[u8]) {
+        self.0.borrow_mut().to_read.extend(octets);
+    }
+
+    /// What has been written since the last look.
+    fn taken(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.borrow_mut().written)
+    }
+
+    /// The payloads of the frames written since the last look.
+    fn texts(&self) -> Vec<String> {
+        frames(&self.taken()).into_iter().map(|(_, payload)| String::from_utf8_lossy(&payload).into_owned()).collect()
+    }
+
+    fn wire(&self) -> std::cell::RefMut<'_, Wire> {
+        self.0.borrow_mut()
+    }
+}
+
+/// Splits what the server wrote; it must be whole frames.
+fn frames(mut octets: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
+    let rules = crate::proto::frame::FrameRules {
+        masked: false,
+        rsv1: false,
+        fragmented: false,
+        fragments_left: 0,
+        payload_left: u64::MAX,
+        limits: Limits::default(),
+    };
+    let mut frames = Vec::new();
+    while !octets.is_empty() {
+        let (header, len) = FrameHeader::decode(octets, &rules).expect("a good frame").expect("a whole header");
+        let end = len + header.payload_len as usize;
+        frames.push((header.opcode, octets[len..end].to_vec()));
+        octets = &octets[end..];
+    }
+    frames
+}
+
+fn text(text: &str) -> Vec<u8> {
+    masked(Opcode::Text, text.as_bytes())
+}
+
+fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_masked_frame(opcode, payload, [1, 2, 3, 4], &mut out);
+    out
+}
+
+fn close_of(code: u16, reason: &str) -> (Opcode, Vec<u8>) {
+    (Opcode::Close, [&code.to_be_bytes(), reason.as_bytes()].concat())
+}
+
+const HANDSHAKE: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+const TOO_SLOW: &str = "too slow: messages waited too long or too many";
+const ROOM: TopicId = TopicId(3);
+
+#[test]
+fn any_read_and_write_size_gives_the_same() {
+    let said = [HANDSHAKE.as_bytes(), &text("one"), &text("two"), &masked(Opcode::Close, b"\x03\xe8")].concat();
+    for read_size in [1, 2, 3, 7, 100, usize::MAX] {
+        for write_size in [1, 5, usize::MAX] {
+            for receive_buffer in [1, 16, 4096] {
+                let mut house = House::new(Settings { receive_buffer, ..Settings::default() });
+                house.echo = true;
+                let (id, script) = house.connect();
+                (script.wire().read_size, script.wire().write_size) = (read_size, write_size);
+                script.say(&said);
+                script.wire().end = true;
+                for _ in 0..2 * said.len() {
+                    house.engine.readable(id.index, true);
+                    house.engine.writable(id.index);
+                    house.turn();
+                }
+                let told: Vec<String> = house.told().into_iter().map(|(_, told)| told).collect();
+                assert_eq!(told, ["request /", "one", "two", "closed"]);
+                let written = script.taken();
+                let frames = frames(&written[written.len() - 14..]);
+                let echoed = |text: &str| (Opcode::Text, text.as_bytes().to_vec());
+                assert_eq!(frames, [echoed("one"), echoed("two"), close_of(1000, "")]);
+                assert!(house.engine.is_empty(), "the slot is freed");
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_behind_the_handshake_are_heard() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    script.say(&[HANDSHAKE.as_bytes(), &text("early")].concat());
+    house.hear(id);
+    assert_eq!(house.told(), [(id, "request /".into()), (id, "early".into())]);
+}
+
+#[test]
+fn http_is_kept_alive_and_pipelined() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    script.say(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\nGET /close HTTP/1.1\r\nHost: h\r\n\r\nGET /d");
+    house.hear(id);
+    house.settle();
+    assert_eq!(script.taken(), b"</a></b></close>");
+    assert!(script.wire().shut_down);
+    script.wire().end = true;
+    house.hear(id);
+    assert!(house.engine.is_empty());
+}
+
+#[test]
+fn a_bad_head_is_told_once_and_ends() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    script.say(b"GET / HTTP/1.1\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    house.hear(id);
+    house.settle();
+    assert_eq!(house.told(), [(id, "bad 400".into())]);
+    assert!(script.wire().shut_down);
+}
+
+#[test]
+fn one_write_for_all_of_a_turn() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(3, ROOM);
+    house.engine.subscribe(members[0].0, TopicId(7));
+    house.begin();
+    members.iter().for_each(|(_, script)| script.wire().writes = 0);
+    for n in 0..5 {
+        house.engine.publish(ROOM, Opcode::Text, format!("m{n}").as_bytes(), &[]);
+    }
+    house.engine.publish(TopicId(7), Opcode::Text, b"other", &[]);
+    house.engine.send(members[1].0, Opcode::Text, b"direct");
+    house.finish();
+    let five = ["m0", "m1", "m2", "m3", "m4"];
+    assert_eq!(members[0].1.texts(), [&five[..], &["other"]].concat());
+    assert_eq!(members[1].1.texts(), [&five[..], &["direct"]].concat());
+    assert_eq!(members[2].1.texts(), five);
+    assert_eq!(members.iter().map(|(_, script)| script.wire().writes).collect::<Vec<_>>(), [1, 1, 1]);
+    assert_eq!(house.engine.counters().messages_out, 15 + 1 + 1);
+}
+
+#[test]
+fn order_between_direct_and_room_messages_holds() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(2, ROOM);
+    let (one, other) = (members[0].0, members[1].0);
+    house.begin();
+    house.engine.publish(ROOM, Opcode::Text, b"a", &[]);
+    house.engine.send(one, Opcode::Text, b"b");
+    house.engine.publish(ROOM, Opcode::Text, b"c", &[one]);
+    house.engine.send(one, Opcode::Text, b"c, yours");
+    house.engine.publish(ROOM, Opcode::Text, b"d", &[]);
+    house.engine.unsubscribe(other, ROOM);
+    house.engine.publish(ROOM, Opcode::Text, b"e", &[]);
+    house.engine.send(other, Opcode::Text, b"left");
+    house.finish();
+    assert_eq!(members[0].1.texts(), ["a", "b", "c, yours", "d", "e"]);
+    assert_eq!(members[1].1.texts(), ["a", "c", "d", "left"]);
+}
+
+#[test]
+fn a_blocked_member_loses_nothing_and_holds_nobody() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(3, ROOM);
+    let (slow, script) = &members[1];
+    script.wire().room = 7;
+    let all: Vec<String> = (0..50).map(|n| format!("message {n}")).collect();
+    for (n, message) in all.iter().enumerate() {
+        house.engine.publish(ROOM, Opcode::Text, message.as_bytes(), &[]);
+        if n % 7 == 0 {
+            house.engine.send(*slow, Opcode::Text, b"direct");
+        }
+        house.turn();
+    }
+    assert_eq!(members[0].1.texts(), all);
+    assert_eq!(script.wire().written.len(), 7);
+    for _ in 0..200 {
+        script.wire().room = 11;
+        house.engine.writable(slow.index);
+        house.turn();
+    }
+    let mut got = script.texts();
+    got.retain(|text| text != "direct");
+    assert_eq!(got, all);
+}
+
+#[test]
+fn too_much_waiting_is_cut_at_a_frame_with_1013() {
+    let mut house = House::new(Settings { outbox_bytes: 1000, ..Settings::default() });
+    let members = house.members(2, ROOM);
+    let (slow, script) = &members[1];
+    script.wire().room = 30;
+    for n in 0..100 {
+        house.engine.publish(ROOM, Opcode::Text, format!("message number {n:03}").as_bytes(), &[]);
+        house.turn();
+    }
+    assert_eq!(house.told(), [(*slow, "closed".into())]);
+    assert_eq!(house.engine.counters().cut_bytes, 1);
+    script.wire().room = usize::MAX;
+    house.engine.writable(slow.index);
+    house.settle();
+    let got = frames(&script.taken());
+    assert_eq!(got.last(), Some(&close_of(1013, TOO_SLOW)));
+    assert_eq!(got.len(), 3, "the frame sent, the frame begun, Close");
+    assert!(script.wire().shut_down);
+    assert_eq!(members[0].1.texts().len(), 100);
+}
+
+#[test]
+fn taking_nothing_for_too_long_is_cut_off() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(1, ROOM);
+    let (id, script) = &members[0];
+    script.wire().room = 0;
+    house.engine.publish(ROOM, Opcode::Text, b"hello", &[]);
+    house.turn();
+    house.wait(Duration::from_millis(9_999));
+    assert_eq!(house.told(), []);
+    house.wait(Duration::from_millis(1));
+    assert_eq!(house.told(), [(*id, "closed".into())]);
+    house.wait(Duration::from_secs(5));
+    assert!(house.engine.is_empty(), "it is not waited for for ever");
+}
+
+#[test]
+fn silence_is_asked_and_then_closed() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    house.wait(Duration::from_millis(24_999));
+    assert_eq!(script.taken(), b"");
+    house.wait(Duration::from_millis(1));
+    assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
+    house.wait(Duration::from_millis(9_999));
+    script.say(&masked(Opcode::Pong, b""));
+    house.hear(id);
+    assert_eq!(house.told(), [(id, "control".into())]);
+    house.wait(Duration::from_secs(25));
+    assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
+    house.wait(Duration::from_secs(10));
+    assert_eq!(house.told(), [(id, "closed".into())]);
+    assert_eq!(frames(&script.taken()), [close_of(4201, "no pong")]);
+    assert_eq!(house.engine.counters().no_pong, 1);
+    assert!(script.wire().shut_down);
+    house.wait(Duration::from_secs(5));
+    assert!(house.engine.is_empty());
+}
+
+#[test]
+fn no_request_in_time_is_no_connection() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    // One octet every five seconds does not extend it.
+    for octet in b"GE" {
+        script.say(&[*octet]);
+        house.hear(id);
+        house.wait(Duration::from_millis(4_999));
+    }
+    assert_eq!(house.engine.len(), 1);
+    house.wait(Duration::from_millis(2));
+    assert!(house.engine.is_empty());
+    assert_eq!(house.engine.counters().no_request, 1);
+    assert_eq!(house.told(), [], "what was never open is never closed");
+}
+
+#[test]
+fn an_unfinished_message_is_closed_and_a_busy_peer_is_not() {
+    let mut house = House::new(Settings { ping_after: None, ..Settings::default() });
+    let (id, script) = house.open();
+    // Each read ends amid a message, but no message lasts.
+    let octets: Vec<u8> = (0..40).flat_map(|_| text("0123456789")).collect();
+    for piece in octets.chunks(15) {
+        script.say(piece);
+        house.hear(id);
+        house.wait(Duration::from_secs(3));
+    }
+    assert_eq!(house.told().len(), 40);
+    script.say(&text("never finished")[..9]);
+    house.hear(id);
+    for _ in 0..12 {
+        script.say(&masked(Opcode::Ping, b"")[..0]);
+        house.wait(Duration::from_secs(5));
+    }
+    assert_eq!(house.told(), [(id, "closed".into())]);
+    assert_eq!(frames(&script.taken()), [close_of(1008, "message not finished in time")]);
+}
+
+#[test]
+fn our_close_waits_and_then_ends() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    house.begin();
+    house.engine.send(id, Opcode::Text, b"last words");
+    house.engine.close(id, CloseCode::GOING_AWAY, "bye");
+    house.engine.send(id, Opcode::Text, b"too late");
+    house.finish();
+    assert_eq!(frames(&script.taken()), [(Opcode::Text, b"last words".to_vec()), close_of(1001, "bye")]);
+    house.turn();
+    assert_eq!(house.told(), [(id, "closed".into())]);
+    house.wait(Duration::from_millis(4_999));
+    assert!(!script.wire().shut_down);
+    house.wait(Duration::from_millis(1));
+    assert!(script.wire().shut_down, "FIN after five seconds");
+    house.wait(Duration::from_secs(5));
+    assert!(house.engine.is_empty(), "gone after ten");
+}
+
+#[test]
+fn our_close_is_answered_and_ends_at_once() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    house.engine.close(id, CloseCode::GOING_AWAY, "bye");
+    house.turn();
+    script.say(&masked(Opcode::Close, b"\x03\xe9"));
+    house.hear(id);
+    assert!(script.wire().shut_down);
+    script.wire().end = true;
+    house.hear(id);
+    assert!(house.engine.is_empty());
+    assert_eq!(house.told(), [(id, "closed".into())]);
+}
+
+#[test]
+fn violations_are_answered_and_the_rest_is_discarded() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    script.say(&[&text("fine")[..], b"\x81\x02hi", &text("unheard")].concat());
+    house.hear(id);
+    house.settle();
+    assert_eq!(house.told(), [(id, "fine".into()), (id, "closed".into())]);
+    assert_eq!(frames(&script.taken()), [close_of(1002, "frame not masked; a client must mask")]);
+    assert!(script.wire().shut_down);
+    // No reset may overtake the Close: what comes is read and forgotten until the peer ends.
+    script.say(&[0; 100_000]);
+    house.hear(id);
+    house.settle();
+    assert_eq!(house.engine.len(), 1);
+    script.wire().end = true;
+    house.hear(id);
+    house.settle();
+    assert!(house.engine.is_empty());
+}
+
+#[test]
+fn resets_are_told_once_wherever_they_come() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(3, ROOM);
+    members[1].1.wire().reset = true;
+    house.engine.publish(ROOM, Opcode::Text, b"a", &[]);
+    house.engine.publish(ROOM, Opcode::Text, b"b", &[members[1].0]);
+    house.turn();
+    house.engine.readable(members[1].0.index, true);
+    house.turn();
+    house.turn();
+    assert_eq!(house.told(), [(members[1].0, "closed".into())]);
+    assert_eq!(house.engine.len(), 2);
+    assert_eq!(members[2].1.texts(), ["a", "b"]);
+    // The slot is used again; the old id finds nobody.
+    let (id, script) = house.open();
+    assert_eq!(id.index, members[1].0.index);
+    house.engine.send(members[1].0, Opcode::Text, b"for a stranger");
+    house.engine.subscribe(members[1].0, ROOM);
+    house.engine.publish(ROOM, Opcode::Text, b"c", &[]);
+    house.turn();
+    assert_eq!(script.taken(), b"");
+}
+
+#[test]
+fn a_flood_of_pings_to_a_peer_that_does_not_read_leaves_one_pong() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    script.say(&[masked(Opcode::Ping, b"1"), masked(Opcode::Ping, b"2")].concat());
+    house.hear(id);
+    assert_eq!(script.texts(), ["1", "2"], "while the socket takes them, all are answered");
+    script.wire().room = 0;
+    house.engine.send(id, Opcode::Text, b"blocked");
+    house.turn();
+    for n in 0..1000 {
+        script.say(&masked(Opcode::Ping, format!("{n}").as_bytes()));
+        house.hear(id);
+    }
+    script.wire().room = usize::MAX;
+    house.engine.writable(id.index);
+    house.turn();
+    assert_eq!(script.texts(), ["blocked", "999"]);
+}
+
+#[test]
+fn a_peer_that_does_not_take_its_answers_is_not_read() {
+    let mut house = House::new(Settings { outbox_bytes: 1 << 20, ..Settings::default() });
+    house.echo = true;
+    let (id, script) = house.open();
+    script.wire().room = 0;
+    let message = text(&"x".repeat(60_000));
+    for _ in 0..20 {
+        script.say(&message);
+        house.hear(id);
+    }
+    assert!(script.wire().to_read.len() > 10 * message.len(), "the kernel's buffers are the limit then");
+    assert_eq!(house.engine.counters().cut_bytes, 0);
+    script.wire().room = usize::MAX;
+    for _ in 0..40 {
+        house.engine.writable(id.index);
+        house.turn();
+        house.settle();
+    }
+    assert_eq!(script.texts().len(), 20);
+}
+
+#[test]
+fn a_large_topic_is_flushed_in_slices_and_in_order() {
+    let mut house = House::new(Settings { sends_per_flush: 10, ..Settings::default() });
+    let mut members = house.members(95, ROOM);
+    let mut expected = Vec::new();
+    for n in 0..30 {
+        house.engine.publish(ROOM, Opcode::Text, format!("{n}").as_bytes(), &[]);
+        expected.push(format!("{n}"));
+        house.turn();
+        assert!(house.engine.has_work());
+        // People leave and come while a pass is under way, in front of the cursor and behind it.
+        for at in [3, members.len() - 2] {
+            let (id, script) = members.remove(at);
+            house.engine.unsubscribe(id, ROOM);
+            house.turn();
+            assert_eq!(script.texts(), expected, "all that was said while it was there");
+        }
+    }
+    house.settle();
+    for (_, script) in &members {
+        assert_eq!(script.texts(), expected);
+    }
+    assert_eq!(members.len(), 35);
+}
+
+#[test]
+fn closing_frees_everything() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(100, ROOM);
+    members.iter().for_each(|(id, _)| house.engine.subscribe(*id, TopicId(0)));
+    for (id, script) in &members {
+        script.say(&masked(Opcode::Close, b""));
+        script.wire().end = true;
+        house.engine.readable(id.index, true);
+    }
+    house.settle();
+    assert!(house.engine.is_empty());
+    assert_eq!(house.told().len(), 100);
+    assert_eq!(house.engine.next_deadline(), None);
+    assert!(house.engine.topics.iter().all(|topic| topic.members.is_empty() && topic.log.is_empty()));
+    let closes: Vec<_> = house.engine.counters().closes.iter().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(closes, [(Some(1005), 100)]);
+}
+
+#[test]
+fn a_half_closed_client_still_gets_its_answer() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    script.say(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    script.wire().end = true;
+    house.engine.readable(id.index, true);
+    house.turn();
+    house.settle();
+    assert_eq!(script.taken(), b"</a>");
+    assert!(house.engine.is_empty());
+}
+
+#[test]
+fn the_log_is_one_contiguous_write() {
+    let mut expected = Vec::new();
+    encode_frame(Opcode::Text, b"one", &mut expected);
+    encode_frame(Opcode::Text, b"two", &mut expected);
+    let mut house = House::new(Settings::default());
+    let members = house.members(1, ROOM);
+    house.engine.publish(ROOM, Opcode::Text, b"one", &[]);
+    house.engine.publish(ROOM, Opcode::Text, b"two", &[]);
+    house.turn();
+    assert_eq!(members[0].1.taken(), expected);
+}
