@@ -4,11 +4,14 @@
 //! is let in to; [`serve`] is the chat and [`echo`] the echo server, both a [`Service`] on the same loop; [`metrics`] words
 //! the counters. It frames nothing and remembers no room: that is for the floors below.
 
+pub mod doors;
 pub mod echo;
 pub mod http;
 pub mod listener;
+pub mod metrics;
 
 pub mod reactor;
+pub mod serve;
 
 pub mod socket;
 

@@ -22,14 +22,14 @@ use super::socket::Socket;
 use super::{Error, Port, Seen, Service};
 
 /// How long turns took, and how many there were.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Turns {
     /// Turns by how long they took: up to each of [`TURN_BOUNDS`], and longer.
     pub buckets: [u64; TURN_BOUNDS.len() + 1],
     /// The time all turns took, waiting apart.
     pub busy: Duration,
     /// When the loop started.
-    pub started: Option<Instant>,
+    pub started: Instant,
     /// Messages received a second, over the last full second or more.
     pub messages_per_second: f64,
     sample: (Tick, u64),
@@ -48,6 +48,16 @@ pub const TURN_BOUNDS: [Duration; 8] = [
 ];
 
 impl Turns {
+    fn new(started: Instant) -> Self {
+        Self {
+            buckets: [0; TURN_BOUNDS.len() + 1],
+            busy: Duration::ZERO,
+            started,
+            messages_per_second: 0.0,
+            sample: (Tick(0), 0),
+        }
+    }
+
     fn note(&mut self, took: Duration) {
         let bucket = TURN_BOUNDS.iter().position(|bound| took <= *bound).unwrap_or(TURN_BOUNDS.len());
         self.buckets[bucket] += 1;
@@ -99,7 +109,7 @@ impl Reactor {
             poll.registry().register(&mut listener.tcp, token, Interest::READABLE).map_err(Error::Loop)?;
         }
         let started = Instant::now();
-        let turns = Turns { started: Some(started), ..Turns::default() };
+        let turns = Turns::new(started);
         let engine = Engine::new(settings, Tick(0));
         Ok(Self { poll, listeners, signals, engine, bounds, turns, started, stopping: None })
     }

@@ -1,0 +1,116 @@
+//! What does user space spend to hand messages of one turn to all members of a room?
+//!
+//! Input: N members over sockets that take everything and do nothing, 1 or 32 messages of 128 bytes a flush. Against the
+//! usual way: a reference-counted frame pushed to a queue of each member, and each queue drained to its socket.
+//! `cargo bench --bench fan_out`
+
+use std::collections::VecDeque;
+use std::hint::black_box;
+use std::io::{self, Read, Write};
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use salon::engine::{Engine, Event, Settings, Stream};
+use salon::id::{ConnId, TopicId};
+use salon::proto::handshake::encode_switching_protocols;
+use salon::proto::{Opcode, encode_frame};
+use salon::time::Tick;
+
+/// Gives a handshake once, takes everything.
+struct Null {
+    handshake: &'static [u8],
+}
+
+impl Read for Null {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        if self.handshake.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = self.handshake.read(octets)?;
+        Ok(len)
+    }
+}
+
+impl Write for Null {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        black_box(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Null {
+    fn shut_down(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+const ROOM: TopicId = TopicId(0);
+const PAYLOAD: [u8; 128] = [b'x'; 128];
+
+fn room_of(members: usize) -> Engine<Null> {
+    let settings = Settings { sends_per_flush: usize::MAX, ..Settings::default() };
+    let mut engine = Engine::new(settings, Tick(0));
+    let ids: Vec<ConnId> = (0..members).map(|_| engine.insert(Null { handshake: HANDSHAKE }, 0)).collect();
+    ids.iter().for_each(|id| engine.readable(id.index, false));
+    engine.begin_turn(Tick(1));
+    let mut answer = None;
+    while engine.next_event(|id, _, event| {
+        if let Event::Request(request) = event {
+            let mut out = Vec::new();
+            encode_switching_protocols(&request.upgrade().unwrap(), None, &mut out);
+            answer = Some((id, out));
+        }
+    }) {
+        let (id, response) = answer.take().unwrap();
+        engine.upgrade(id, &response);
+        engine.subscribe(id, ROOM);
+    }
+    engine.flush();
+    engine
+}
+
+fn fan_out(c: &mut Criterion) {
+    for messages in [1, 32] {
+        let mut group = c.benchmark_group(format!("fan_out_{messages}_per_flush"));
+        for members in [10, 100, 1000, 10_000, 100_000] {
+            group.throughput(Throughput::Elements((members * messages) as u64));
+            let mut engine = room_of(members);
+            group.bench_function(BenchmarkId::new("salon", members), |b| {
+                b.iter(|| {
+                    for _ in 0..messages {
+                        engine.publish(ROOM, Opcode::Text, black_box(&PAYLOAD), &[]);
+                    }
+                    engine.flush();
+                });
+            });
+            assert!(!engine.has_work());
+            let mut queues: Vec<(VecDeque<Bytes>, Null)> =
+                (0..members).map(|_| (VecDeque::new(), Null { handshake: b"" })).collect();
+            group.bench_function(BenchmarkId::new("queue_per_member", members), |b| {
+                b.iter(|| {
+                    for _ in 0..messages {
+                        let mut frame = Vec::new();
+                        encode_frame(Opcode::Text, black_box(&PAYLOAD), &mut frame);
+                        let frame = Bytes::from(frame);
+                        queues.iter_mut().for_each(|(queue, _)| queue.push_back(frame.clone()));
+                    }
+                    for (queue, socket) in &mut queues {
+                        while let Some(frame) = queue.pop_front() {
+                            socket.write_all(&frame).unwrap();
+                        }
+                    }
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, fan_out);
+criterion_main!(benches);

@@ -1,0 +1,33 @@
+//! The frame header: what decodes encodes to the same octets, and an error is known no later than its octet.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use salon::proto::FrameHeader;
+use salon::proto::frame::{FrameRules, Limits, MAX_HEADER_LEN};
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&choices, octets)) = input.split_first() else { return };
+    let rules = FrameRules {
+        masked: choices & 1 != 0,
+        rsv1: choices & 2 != 0,
+        fragmented: choices & 4 != 0,
+        fragments_left: u32::from(choices & 8 != 0),
+        payload_left: if choices & 16 != 0 { 1000 } else { u64::MAX },
+        limits: Limits::default(),
+    };
+    let whole = FrameHeader::decode(octets, &rules);
+    let mut grown = Ok(None);
+    for len in 0..=octets.len().min(MAX_HEADER_LEN) {
+        grown = FrameHeader::decode(&octets[..len], &rules);
+        if grown != Ok(None) {
+            break;
+        }
+    }
+    assert_eq!(whole, grown, "the answer does not depend on how much is there");
+    if let Ok(Some((header, len))) = whole {
+        let mut again = Vec::new();
+        header.encode(&mut again);
+        assert_eq!(again, octets[..len]);
+        assert!(header.payload_len <= rules.payload_left || header.opcode.is_control());
+    }
+});

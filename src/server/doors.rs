@@ -1,0 +1,358 @@
+//! What a request is let in to: the page, a report, a chat door, or nothing.
+//!
+//! Files come from a table made at compile time; a path is compared, never resolved. The order of checks is that of HTTP:
+//! path, method, what the door needs, upgrade, origin. Nothing is written here: that is for [`super::http`].
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::chat::{Door, NameError, RoomName, UserName};
+use crate::proto::handshake::{Accept, Request, RequestError};
+
+use super::Port;
+
+/// Where a request leads.
+#[derive(Debug)]
+pub enum Entry {
+    /// Into the chat.
+    Chat {
+        /// The answer to the client's key.
+        accept: Accept,
+        /// The sub-protocol, if the client offered ours.
+        protocol: Option<&'static str>,
+        /// Which door, and who comes.
+        door: Door,
+    },
+    /// To a file.
+    Asset(&'static Asset),
+    /// To something that is worded anew each time.
+    Report(Report),
+    /// To a response that says why not.
+    Refused(Refusal),
+}
+
+/// What can be asked about the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// `/health` for everybody.
+    Health,
+    /// `/health` with all counters, for the operator.
+    Counters,
+    /// `/livez`: the loop turns.
+    Live,
+    /// `/readyz`: clients are welcome.
+    Ready,
+    /// `/metrics` in Prometheus' text format.
+    Metrics,
+}
+
+/// Why a request is not served.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It breaks HTTP or the opening handshake.
+    Request(RequestError),
+    /// Nothing lives at that path.
+    NotFound,
+    /// Something does, but not for that method.
+    Method,
+    /// What the door needs is missing or wrong: 400 with a sentence.
+    Bad(Cow<'static, str>),
+    /// A page of another site opened the connection: 403.
+    Origin,
+    /// There are as many connections as there may be: 503.
+    Full,
+}
+
+/// A file of the page.
+#[derive(Debug)]
+pub struct Asset {
+    /// The path it is found at.
+    pub path: &'static str,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Its octets.
+    pub body: &'static [u8],
+}
+
+/// Decides about a request that came in by `port`. `origins` are those allowed beyond the server's own.
+pub fn enter(request: &Request<'_>, port: Port, origins: &[String]) -> Entry {
+    decide(request, port, origins).unwrap_or_else(Entry::Refused)
+}
+
+fn decide(request: &Request<'_>, port: Port, origins: &[String]) -> Result<Entry, Refusal> {
+    if port == Port::Refused {
+        return Err(Refusal::Full);
+    }
+    if request.content_length().map_err(Refusal::Request)? != 0 {
+        return Err(Refusal::Request(RequestError::BadBody));
+    }
+    let path = path_of(request.path());
+    if port == Port::Public {
+        if path == "/ws" {
+            return chat_entry(request, origins, || {
+                let user = name_of_user(request)?.map(|name| parse(&name, "user", UserName::parse)).transpose()?;
+                Ok(Door::Json { user })
+            });
+        }
+        if let Some(room) = path.strip_prefix("/ws/").filter(|room| !room.contains('/')) {
+            return chat_entry(request, origins, || plain_door(request, room));
+        }
+    }
+    let entry = match (port, path) {
+        (Port::Public, "/health") => Entry::Report(Report::Health),
+        (Port::Public, _) => {
+            let path = if path == "/favicon.ico" { "/icon.svg" } else { path };
+            Entry::Asset(ASSETS.iter().find(|asset| asset.path == path).ok_or(Refusal::NotFound)?)
+        }
+        (_, "/health") => Entry::Report(Report::Counters),
+        (_, "/livez") => Entry::Report(Report::Live),
+        (_, "/readyz") => Entry::Report(Report::Ready),
+        (_, "/metrics") => Entry::Report(Report::Metrics),
+        _ => return Err(Refusal::NotFound),
+    };
+    match request.method() {
+        "GET" | "HEAD" => Ok(entry),
+        _ => Err(Refusal::Method),
+    }
+}
+
+/// RFC 9112 section 3.2.2: a server must also take `http://host/path` for `/path`.
+fn path_of(path: &str) -> &str {
+    let Some(rest) = path.strip_prefix("http://") else { return path };
+    rest.find('/').map_or("/", |at| &rest[at..])
+}
+
+fn chat_entry(
+    request: &Request<'_>,
+    origins: &[String],
+    door: impl FnOnce() -> Result<Door, Refusal>,
+) -> Result<Entry, Refusal> {
+    if request.method() != "GET" {
+        return Err(Refusal::Request(RequestError::MethodNotAllowed));
+    }
+    let door = door()?;
+    let accept = request.upgrade().map_err(Refusal::Request)?;
+    if !origin_is_allowed(request, origins) {
+        return Err(Refusal::Origin);
+    }
+    let offered = request.tokens("sec-websocket-protocol").any(|protocol| protocol == PROTOCOL);
+    Ok(Entry::Chat { accept, protocol: offered.then_some(PROTOCOL), door })
+}
+
+fn plain_door(request: &Request<'_>, room: &str) -> Result<Door, Refusal> {
+    let missing = || Refusal::Bad("room and username are required".into());
+    let room = decode(room, "room")?;
+    let user = name_of_user(request)?.filter(|user| !user.is_empty()).ok_or_else(missing)?;
+    if room.is_empty() {
+        return Err(missing());
+    }
+    // `online_users` joins names by commas.
+    if user.contains(',') {
+        return Err(Refusal::Bad("username: a comma is not allowed in the plain dialect".into()));
+    }
+    let room = parse(&room, "room", RoomName::parse)?;
+    let user = parse(&user, "username", UserName::parse)?;
+    Ok(Door::Plain { room, user })
+}
+
+/// The first of `user`, `username` and `user_id` in the query.
+fn name_of_user<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
+    let pairs = || request.query().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let found = ["user", "username", "user_id"].iter().find_map(|name| pairs().find(|(key, _)| key == name));
+    let Some((_, value)) = found else { return Ok(None) };
+    match value.contains('+') {
+        // In a query, `+` is how forms write a space.
+        true => Ok(Some(decode(&value.replace('+', "%20"), "user")?.into_owned().into())),
+        false => decode(value, "user").map(Some),
+    }
+}
+
+fn decode<'a>(encoded: &'a str, what: &str) -> Result<Cow<'a, str>, Refusal> {
+    let decoded = percent_decode_str(encoded).decode_utf8();
+    decoded.map_err(|_| Refusal::Bad(format!("{what}: percent-encoded UTF-8 was expected").into()))
+}
+
+fn parse<T>(name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T, NameError>) -> Result<T, Refusal> {
+    parse(name).map_err(|error| Refusal::Bad(format!("{what}: {error}").into()))
+}
+
+/// Whether a browser may open this connection from the page it shows: our own, one of `origins`, or no browser at all.
+fn origin_is_allowed(request: &Request<'_>, origins: &[String]) -> bool {
+    if !request.has_header("origin") {
+        return true;
+    }
+    let (Some(origin), Some(host)) = (request.header("origin"), request.header("host")) else { return false };
+    if origins.iter().any(|allowed| allowed == origin) {
+        return true;
+    }
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    // A proxy that ends TLS changes the scheme, so only host and port are compared.
+    let default_port = match scheme {
+        "http" => "80",
+        "https" => "443",
+        _ => return false,
+    };
+    split_port(authority, default_port).is_some_and(|origin| {
+        split_port(host, default_port).is_some_and(|host| origin.0.eq_ignore_ascii_case(host.0) && origin.1 == host.1)
+    })
+}
+
+/// Host and port of an authority; `None` if it has a path, a user, or nothing at all.
+fn split_port<'a>(authority: &'a str, default_port: &'a str) -> Option<(&'a str, &'a str)> {
+    if authority.is_empty() || authority.contains(['/', '@', '?', '#', ' ']) {
+        return None;
+    }
+    // The last colon parts off the port, unless it stands inside an IPv6 address.
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => port
+            .bytes()
+            .all(|digit| digit.is_ascii_digit())
+            .then_some((host, if port.is_empty() { default_port } else { port })),
+        _ => Some((authority, default_port)),
+    }
+}
+
+/// The sub-protocol of the JSON dialect.
+const PROTOCOL: &str = "salon.v1";
+
+/// The page: all there is under `/`.
+const ASSETS: [Asset; 5] = [
+    Asset { path: "/", content_type: "text/html; charset=utf-8", body: include_bytes!("web/index.html") },
+    Asset { path: "/app.js", content_type: "text/javascript; charset=utf-8", body: include_bytes!("web/app.js") },
+    Asset { path: "/client.js", content_type: "text/javascript; charset=utf-8", body: include_bytes!("web/client.js") },
+    Asset { path: "/app.css", content_type: "text/css; charset=utf-8", body: include_bytes!("web/app.css") },
+    Asset { path: "/icon.svg", content_type: "image/svg+xml", body: include_bytes!("web/icon.svg") },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::handshake::NO_HEADERS;
+
+    /// Where a request leads, in a word.
+    fn lead(line: &str, headers: &str, port: Port) -> String {
+        let head = format!("{line}\r\nHost: chat.example:8080\r\n{headers}\r\n");
+        let mut storage = NO_HEADERS;
+        let request = match Request::parse(head.as_bytes(), &mut storage) {
+            Ok(request) => request,
+            Err(error) => return error.status().to_string(),
+        };
+        match enter(&request, port, &["https://other.example".into()]) {
+            Entry::Chat { protocol, door: Door::Json { user }, .. } => {
+                format!("json {} {}", user.map_or("-".into(), |user| user.to_string()), protocol.unwrap_or("-"))
+            }
+            Entry::Chat { door: Door::Plain { room, user }, .. } => format!("plain {room} {user}"),
+            Entry::Asset(asset) => format!("file {}", asset.path),
+            Entry::Report(report) => format!("{report:?}"),
+            Entry::Refused(Refusal::Request(error)) => error.status().to_string(),
+            Entry::Refused(Refusal::NotFound) => "404".into(),
+            Entry::Refused(Refusal::Method) => "405".into(),
+            Entry::Refused(Refusal::Bad(sentence)) => format!("400 {sentence}"),
+            Entry::Refused(Refusal::Origin) => "403".into(),
+            Entry::Refused(Refusal::Full) => "503".into(),
+        }
+    }
+
+    fn upgrade(target: &str, more: &str) -> String {
+        lead(&format!("GET {target} HTTP/1.1"), &format!("{UPGRADE}{more}"), Port::Public)
+    }
+
+    const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+
+    #[test]
+    fn chat_doors() {
+        for (target, expected) in [
+            ("/ws", "json - -"),
+            ("/ws?user=alice", "json alice -"),
+            ("/ws?x=1&username=alice", "json alice -"),
+            ("/ws?user_id=a%20b", "json a b -"),
+            ("/ws?user=a+b", "json a b -"),
+            ("/ws?user=%E2%82%AC", "json € -"),
+            ("/ws?user=%ff", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=a%0ab", "400 user: a name has no control characters and no bidi overrides, this one has U+000A"),
+            ("/ws?user=", "400 user: a name has 1 to 128 bytes, this one is empty"),
+            ("/ws?user=*", "400 user: \"*\" means everybody and is no name"),
+            ("/ws/lobby?username=bob", "plain lobby bob"),
+            ("/ws/lobby?user=bob", "plain lobby bob"),
+            ("/ws/a%2Fb?username=bob", "plain a/b bob"),
+            ("/ws/lobby", "400 room and username are required"),
+            ("/ws/lobby?username=", "400 room and username are required"),
+            ("/ws/?username=bob", "400 room and username are required"),
+            ("/ws/lobby?username=a,b", "400 username: a comma is not allowed in the plain dialect"),
+            (
+                "/ws/lo%00bby?username=b",
+                "400 room: a name has no control characters and no bidi overrides, this one has U+0000",
+            ),
+            ("/ws/a/b?username=bob", "404"),
+            ("http://chat.example:8080/ws?user=a", "json a -"),
+        ] {
+            assert_eq!(upgrade(target, ""), expected, "{target}");
+        }
+        assert_eq!(upgrade("/ws", "Sec-WebSocket-Protocol: other, salon.v1\r\n"), "json - salon.v1");
+        assert_eq!(upgrade("/ws", "Sec-WebSocket-Protocol: other\r\n"), "json - -");
+    }
+
+    #[test]
+    fn pages_and_reports() {
+        for (line, port, expected) in [
+            ("GET / HTTP/1.1", Port::Public, "file /"),
+            ("HEAD /app.js HTTP/1.1", Port::Public, "file /app.js"),
+            ("GET /?room=x HTTP/1.1", Port::Public, "file /"),
+            ("GET /favicon.ico HTTP/1.0", Port::Public, "file /icon.svg"),
+            ("POST / HTTP/1.1", Port::Public, "405"),
+            ("POST /ws HTTP/1.1", Port::Public, "405"),
+            ("GET /ws HTTP/1.1", Port::Public, "426"),
+            ("GET /ws/lobby?username=bob HTTP/1.1", Port::Public, "426"),
+            ("GET /health HTTP/1.1", Port::Public, "Health"),
+            ("GET /health HTTP/1.1", Port::Admin, "Counters"),
+            ("GET /metrics HTTP/1.1", Port::Admin, "Metrics"),
+            ("GET /metrics HTTP/1.1", Port::Public, "404"),
+            ("GET /livez HTTP/1.1", Port::Admin, "Live"),
+            ("GET /readyz HTTP/1.1", Port::Admin, "Ready"),
+            ("GET / HTTP/1.1", Port::Admin, "404"),
+            ("GET /ws HTTP/1.1", Port::Admin, "404"),
+            ("GET / HTTP/1.1", Port::Refused, "503"),
+            ("GET /%2e%2e/etc/passwd HTTP/1.1", Port::Public, "404"),
+            ("GET //etc/passwd HTTP/1.1", Port::Public, "404"),
+            ("GET /../Cargo.toml HTTP/1.1", Port::Public, "404"),
+            ("GET /%00 HTTP/1.1", Port::Public, "404"),
+            ("OPTIONS * HTTP/1.1", Port::Public, "404"),
+        ] {
+            assert_eq!(lead(line, "", port), expected, "{line}");
+        }
+        assert_eq!(lead("GET / HTTP/1.1", "Content-Length: 3\r\n", Port::Public), "400");
+    }
+
+    #[test]
+    fn origins() {
+        for (origin, allowed) in [
+            ("http://chat.example:8080", true),
+            ("https://chat.example:8080", true),
+            ("http://CHAT.example:8080", true),
+            ("https://other.example", true),
+            ("https://other.example:443", false), // listed origins compare exactly
+            ("http://chat.example", false),
+            ("http://chat.example:8081", false),
+            ("http://chat.example:8080.evil.example", false),
+            ("http://evil-chat.example:8080", false),
+            ("http://user@chat.example:8080", false),
+            ("null", false),
+            ("", false),
+            ("file://", false),
+        ] {
+            let expected = if allowed { "json - -" } else { "403" };
+            assert_eq!(upgrade("/ws", &format!("Origin: {origin}\r\n")), expected, "{origin:?}");
+        }
+        assert_eq!(upgrade("/ws", "Origin: http://chat.example:8080\r\nOrigin: x\r\n"), "403");
+    }
+
+    #[test]
+    fn default_ports_are_ports() {
+        assert_eq!(split_port("a.example", "443"), split_port("a.example:443", "443"));
+        assert_eq!(split_port("[::1]", "80"), Some(("[::1]", "80")));
+        assert_eq!(split_port("[::1]:8080", "80"), Some(("[::1]", "8080")));
+        assert_eq!(split_port("a:b", "80"), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! The counters in words: JSON for `/health`, Prometheus' text format for `/metrics`.
+//!
+//! Names are stable and labels are bounded: nothing a client sends becomes a label.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::chat::Counts;
+
+use super::Seen;
+use super::reactor::TURN_BOUNDS;
+
+/// The media type of [`prometheus`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What everybody may know.
+pub fn health(seen: &Seen<'_>, stopping: bool) -> String {
+    #[derive(Serialize)]
+    struct Health {
+        status: &'static str,
+        version: &'static str,
+        uptime_s: u64,
+    }
+    line(&Health { status: status(stopping), version: VERSION, uptime_s: uptime(seen).as_secs() })
+}
+
+/// What the operator may.
+pub fn counters(seen: &Seen<'_>, counts: &Counts, stopping: bool) -> String {
+    #[derive(Serialize)]
+    struct Counters {
+        status: &'static str,
+        version: &'static str,
+        active_connections: usize,
+        total_connections: u64,
+        messages_received: u64,
+        messages_sent: u64,
+        messages_per_second: f64,
+        rooms: usize,
+        users: usize,
+        uptime_s: u64,
+    }
+    line(&Counters {
+        status: status(stopping),
+        version: VERSION,
+        active_connections: seen.connections,
+        total_connections: seen.counters.accepted,
+        messages_received: seen.counters.messages_in,
+        messages_sent: seen.counters.messages_out,
+        messages_per_second: (seen.turns.messages_per_second * 10.0).round() / 10.0,
+        rooms: counts.rooms,
+        users: counts.users,
+        uptime_s: uptime(seen).as_secs(),
+    })
+}
+
+/// All of it, for a machine.
+pub fn prometheus(seen: &Seen<'_>, counts: &Counts) -> String {
+    let Seen { turns, counters, connections } = seen;
+    let mut page = Page(String::with_capacity(8 << 10));
+    page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
+    page.gauge("salon_sessions", "Chat sessions now.", counts.sessions as f64);
+    page.gauge("salon_users", "Users with a session now.", counts.users as f64);
+    page.gauge("salon_rooms", "Rooms now.", counts.rooms as f64);
+    page.gauge("salon_uptime_seconds", "Time since the start.", uptime(seen).as_secs_f64());
+    page.counter("salon_connections_accepted_total", "Connections accepted.", counters.accepted);
+    page.counter("salon_connections_upgraded_total", "Connections upgraded to WebSocket.", counters.upgraded);
+    page.counter("salon_messages_received_total", "WebSocket messages received.", counters.messages_in);
+    page.counter(
+        "salon_deliveries_total",
+        "WebSocket messages sent or queued, one for each receiver.",
+        counters.messages_out,
+    );
+    page.counter("salon_broadcasts_total", "Room messages accepted and numbered.", counts.messages);
+    page.counter("salon_received_bytes_total", "Octets read from sockets.", counters.bytes_in);
+    page.counter("salon_sent_bytes_total", "Octets written to sockets.", counters.bytes_out);
+    page.counter("salon_writes_blocked_total", "Writes that a socket did not take whole.", counters.blocked);
+    page.counter("salon_rate_limited_total", "Frames refused by the rate limit.", counts.rate_limited);
+    page.counter("salon_errors_total", "Error messages sent to clients.", counts.errors);
+    page.head("salon_cut_off_total", "Connections ended by a limit.", "counter");
+    for (reason, count) in [
+        ("outbox_bytes", counters.cut_bytes),
+        ("blocked_time", counters.cut_time),
+        ("no_pong", counters.no_pong),
+        ("no_request", counters.no_request),
+    ] {
+        page.sample("salon_cut_off_total", &format!("reason=\"{reason}\""), count as f64);
+    }
+    page.head("salon_closes_total", "Closed WebSocket connections by status code; 1006 is without Close.", "counter");
+    for (code, count) in counters.closes.iter() {
+        let code = code.map_or("other".into(), |code| code.to_string());
+        page.sample("salon_closes_total", &format!("code=\"{code}\""), count as f64);
+    }
+    page.head("salon_turn_seconds", "How long turns of the loop took, waiting apart.", "histogram");
+    let mut sum = 0;
+    for (at, count) in turns.buckets.iter().enumerate() {
+        sum += count;
+        let bound = TURN_BOUNDS.get(at).map_or("+Inf".into(), |bound| bound.as_secs_f64().to_string());
+        page.sample("salon_turn_seconds_bucket", &format!("le=\"{bound}\""), sum as f64);
+    }
+    page.sample("salon_turn_seconds_sum", "", turns.busy.as_secs_f64());
+    page.sample("salon_turn_seconds_count", "", sum as f64);
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a String takes everything");
+    }
+
+    fn sample(&mut self, name: &str, label: &str, value: f64) {
+        let label = if label.is_empty() { String::new() } else { format!("{{{label}}}") };
+        writeln!(self.0, "{name}{label} {value}").expect("a String takes everything");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) {
+        self.head(name, help, "gauge");
+        self.sample(name, "", value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, help, "counter");
+        self.sample(name, "", value as f64);
+    }
+}
+
+fn line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain fields can be serialised") + "\n"
+}
+
+fn uptime(seen: &Seen<'_>) -> Duration {
+    seen.turns.started.elapsed()
+}
+
+fn status(stopping: bool) -> &'static str {
+    if stopping { "stopping" } else { "ok" }
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,273 @@
+//! `salon serve`: the chat, its page and its reports on the loop.
+//!
+//! What the engine hears goes to the chat; what the chat wants delivered goes to the engine; requests go to their doors.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::backend::Memory;
+use crate::chat::{self, Chat, Deliveries, Delivery, Door};
+use crate::engine::{self, Engine, Event};
+use crate::id::ConnId;
+use crate::proto::handshake::{Request, encode_switching_protocols};
+use crate::proto::{CloseCode, Limits, Opcode};
+use crate::time::{Moment, Tick};
+
+use super::doors::{self, Asset, Entry, Refusal, Report};
+use super::http::{self, Response};
+use super::listener::Listener;
+use super::reactor::{Bounds, Reactor};
+use super::socket::Socket;
+use super::{Error, Port, Seen, Service, metrics};
+
+/// What the operator chose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where everybody comes in.
+    pub listen: SocketAddr,
+    /// Where the operator does; `None`: nowhere.
+    pub admin: Option<SocketAddr>,
+    /// Connections in all on the public port.
+    pub max_connections: usize,
+    /// Origins whose pages may connect, beyond the server's own.
+    pub origins: Vec<String>,
+    /// How the chat behaves.
+    pub chat: chat::Settings,
+}
+
+/// Binds, says where (on standard error), and runs until a signal comes.
+///
+/// # Errors
+/// An address that cannot be listened on, or a loop that fails.
+pub fn run(settings: Settings) -> Result<(), Error> {
+    let mut listeners = vec![Listener::bind(settings.listen, "--listen", Port::Public)?];
+    let public = listeners[0].local_address().map_err(Error::Loop)?;
+    let mut admin = None;
+    if let Some(address) = settings.admin {
+        let listener = Listener::bind(address, "--admin", Port::Admin)?;
+        admin = Some(listener.local_address().map_err(Error::Loop)?);
+        listeners.push(listener);
+    }
+    let engine = engine::Settings {
+        limits: Limits { message_bytes: settings.chat.message_bytes as u32, ..Limits::default() },
+        ping_after: Some(settings.chat.ping_interval),
+        ..engine::Settings::default()
+    };
+    let bounds = Bounds { max_connections: settings.max_connections, stop_within: Duration::from_secs(3) };
+    let reactor = Reactor::new(listeners, engine, bounds)?;
+    greet(public, admin, &settings);
+    reactor.run(&mut ChatService::new(settings))
+}
+
+fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
+    let history = settings.chat.history_messages;
+    let admin = match admin {
+        Some(admin) => format!("http://{admin}/health  http://{admin}/metrics"),
+        None => "off".into(),
+    };
+    let rate = match settings.chat.rate {
+        Some(rate) => format!("{} messages/s a person, {} at once", rate.per_second, rate.burst),
+        None => "no rate limit".into(),
+    };
+    eprintln!(
+        "Salon {version}\n\
+         \n  page       http://{public}/\
+         \n  WebSocket  ws://{public}/ws?user=NAME             JSON messages (docs/wire.md)\
+         \n             ws://{public}/ws/ROOM?username=NAME    plain text\
+         \n  admin      {admin}\
+         \n  limits     {max} connections, {rate}\
+         \n  history    in memory: {history} messages a room; gone when Salon stops\
+         \n\nCtrl-C stops it.",
+        version = env!("CARGO_PKG_VERSION"),
+        max = settings.max_connections,
+    );
+}
+
+/// The chat as a service of the loop.
+struct ChatService {
+    chat: Chat,
+    origins: Vec<String>,
+    deliveries: Deliveries,
+    /// A request that was read, and its answer in `response`.
+    todo: Option<(ConnId, Todo)>,
+    response: Vec<u8>,
+    now: Moment,
+    stopping: bool,
+}
+
+enum Todo {
+    Upgrade(Door),
+    Respond { keep: bool },
+}
+
+impl ChatService {
+    fn new(settings: Settings) -> Self {
+        // Unguessable is not needed: the seed only keeps two runs apart.
+        let seed =
+            std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id());
+        let memory = Memory::new(settings.chat.history(), seed);
+        Self {
+            chat: Chat::new(settings.chat, Box::new(memory), seed),
+            origins: settings.origins,
+            deliveries: Deliveries::new(),
+            todo: None,
+            response: Vec::new(),
+            now: Moment::default(),
+            stopping: false,
+        }
+    }
+
+    /// Words the answer to a request; it is sent when the engine can be reached.
+    fn answer(&mut self, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> Todo {
+        let keep = request.keeps_alive() && !self.stopping;
+        let head_only = request.method() == "HEAD";
+        match doors::enter(request, port, &self.origins) {
+            Entry::Chat { accept, protocol, door } => {
+                encode_switching_protocols(&accept, protocol, &mut self.response);
+                Todo::Upgrade(door)
+            }
+            Entry::Asset(asset) => {
+                let known = request.header("if-none-match");
+                self.answer_asset(asset, known, head_only, keep);
+                Todo::Respond { keep }
+            }
+            Entry::Report(report) => {
+                let (status, content_type, body) = self.report(report, seen);
+                let headers = &[("Cache-Control", "no-store")];
+                Response { headers, keep, head_only, ..Response::new(status, content_type, body.as_bytes()) }
+                    .encode(self.now, &mut self.response);
+                Todo::Respond { keep }
+            }
+            Entry::Refused(refusal) => {
+                let keep = keep && !matches!(refusal, Refusal::Request(_) | Refusal::Full) && no_body(request);
+                self.refuse(refusal, head_only, keep);
+                Todo::Respond { keep }
+            }
+        }
+    }
+
+    fn answer_asset(&mut self, asset: &Asset, known: Option<&str>, head_only: bool, keep: bool) {
+        let tag = etag(asset.body);
+        let status = if known.is_some_and(|known| known.contains(&*tag)) { 304 } else { 200 };
+        let headers: &[(&str, &str)] = &[
+            ("Cache-Control", "no-cache"),
+            ("ETag", &tag),
+            ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cross-Origin-Opener-Policy", "same-origin"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+        ];
+        Response { headers, keep, head_only, ..Response::new(status, asset.content_type, asset.body) }
+            .encode(self.now, &mut self.response);
+    }
+
+    fn report(&self, report: Report, seen: &Seen<'_>) -> (u16, &'static str, String) {
+        let counts = self.chat.counts();
+        match report {
+            Report::Health => (200, http::JSON, metrics::health(seen, self.stopping)),
+            Report::Counters => (200, http::JSON, metrics::counters(seen, &counts, self.stopping)),
+            Report::Live => (200, "text/plain; charset=utf-8", "ok\n".into()),
+            Report::Ready if self.stopping => (503, "text/plain; charset=utf-8", "stopping\n".into()),
+            Report::Ready => (200, "text/plain; charset=utf-8", "ok\n".into()),
+            Report::Metrics => (200, metrics::CONTENT_TYPE, metrics::prometheus(seen, &counts)),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, head_only: bool, keep: bool) {
+        let (status, sentence, headers): (u16, _, &[(&str, &str)]) = match refusal {
+            Refusal::Request(error) => return http::encode_request_error(error, self.now, &mut self.response),
+            Refusal::NotFound => (404, "nothing is here; the chat page is at /".into(), &[]),
+            Refusal::Method => (405, "only GET and HEAD are allowed here".into(), &[("Allow", "GET, HEAD")]),
+            Refusal::Bad(sentence) => (400, sentence, &[]),
+            Refusal::Origin => {
+                (403, "this Origin may not connect; the operator can allow it with --origin".into(), &[])
+            }
+            Refusal::Full => (503, "too many connections; try again later".into(), &[("Retry-After", "5")]),
+        };
+        let body = http::error_body(&sentence);
+        Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }
+            .encode(self.now, &mut self.response);
+    }
+}
+
+impl Service for ChatService {
+    fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, now: Moment, seen: &Seen<'_>) {
+        self.now = now;
+        match event {
+            Event::Text(text) => self.chat.handle_text(id, text, now, &mut self.deliveries),
+            Event::Binary(_) => self.chat.handle_binary(id, now, &mut self.deliveries),
+            Event::Control => self.chat.handle_ping(id, now, &mut self.deliveries),
+            Event::Closed => self.chat.handle_closed(id, now, &mut self.deliveries),
+            Event::Request(request) => {
+                let todo = self.answer(request, port, seen);
+                self.todo = Some((id, todo));
+            }
+            Event::BadRequest(error) => {
+                http::encode_request_error(error, now, &mut self.response);
+                self.todo = Some((id, Todo::Respond { keep: false }));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, engine: &mut Engine<Socket>) {
+        match self.todo.take() {
+            Some((id, Todo::Upgrade(door))) => {
+                engine.upgrade(id, &self.response);
+                self.chat.handle_open(id, door, self.now, &mut self.deliveries);
+            }
+            Some((id, Todo::Respond { keep })) => engine.respond(id, &self.response, keep),
+            None => {}
+        }
+        self.response.clear();
+        for delivery in self.deliveries.items() {
+            match delivery {
+                Delivery::Send { to, text } => engine.send(*to, Opcode::Text, self.deliveries.text(text)),
+                Delivery::Publish { topic, text, except } => {
+                    let (text, except) = (self.deliveries.text(text), self.deliveries.except(except));
+                    engine.publish(*topic, Opcode::Text, text, except);
+                }
+                Delivery::Subscribe { conn, topic } => engine.subscribe(*conn, *topic),
+                Delivery::Unsubscribe { conn, topic } => engine.unsubscribe(*conn, *topic),
+                Delivery::Close { conn, code, reason } => engine.close(*conn, *code, reason),
+            }
+        }
+        self.deliveries.clear();
+    }
+
+    fn handle_timeout(&mut self, now: Moment) {
+        self.now = now;
+        self.chat.handle_timeout(now, &mut self.deliveries);
+    }
+
+    fn next_deadline(&self) -> Option<Tick> {
+        self.chat.next_deadline()
+    }
+
+    fn shut_down(&mut self, engine: &mut Engine<Socket>, now: Moment) {
+        self.stopping = true;
+        self.now = now;
+        self.chat.handle_shutdown(now, &mut self.deliveries);
+        self.carry_out(engine);
+        for id in engine.ids() {
+            engine.close(id, CloseCode::GOING_AWAY, "the server stops");
+        }
+    }
+}
+
+/// Whether nothing follows the head, so that the next request can be found.
+fn no_body(request: &Request<'_>) -> bool {
+    request.content_length() == Ok(0)
+}
+
+/// A strong validator: the same octets, the same tag.
+fn etag(body: &[u8]) -> String {
+    use sha1::{Digest, Sha1};
+    let hash = Sha1::digest(body);
+    let digits: String = hash.iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+    format!("\"{digits}\"")
+}
+
+/// Only what this server serves runs, and text is never made into HTML.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+    img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+    trusted-types 'none'";

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Clients that nobody here wrote, against the binary: `websockets` from PyPI and `ws` from npm.
+#
+#   bash tests/clients/run.sh [target/release/salon]
+#
+# Installs both into a temporary folder, starts the binary on free loopback ports, ends it by its process id.
+set -euo pipefail
+cd "$(dirname "$0")"
+salon=$(cd ../.. && realpath "${1:-target/release/salon}")
+work=$(mktemp -d)
+pids=()
+trap 'for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; rm -rf "$work"' EXIT
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+wait_for() {
+    for _ in $(seq 100); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
+        sleep 0.05
+    done
+    echo "nothing listens on port $1" >&2
+    return 1
+}
+
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
+cp package.json package-lock.json "$work/"
+(cd "$work" && npm ci --silent --no-audit --no-fund)
+
+port=$(free_port) admin=$(free_port)
+"$salon" serve --listen "127.0.0.1:$port" --admin "127.0.0.1:$admin" --rate off --log warn &
+pids+=($!)
+wait_for "$port"
+
+status=0
+echo "-- python websockets"
+"$work/venv/bin/python" chat_websockets.py "$port" || status=1
+echo "-- a room of 1,000 with 10 speakers (python websockets)"
+"$work/venv/bin/python" room_of_1000.py "$port" || status=1
+if command -v node >/dev/null; then
+    echo "-- node ws"
+    cp chat_ws.mjs "$work/" && (cd "$work" && node chat_ws.mjs "$port") || status=1
+fi
+exit $status

@@ -1,0 +1,167 @@
+//! The binary as a child process, for tests over real sockets.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use tungstenite::stream::MaybeTlsStream;
+use tungstenite::{Message, WebSocket};
+
+/// A client that nobody here wrote.
+pub type Client = WebSocket<MaybeTlsStream<TcpStream>>;
+
+/// How long anything may take that must happen; nothing is asserted about how fast it is.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running `salon`, ended when it is dropped.
+pub struct Server {
+    child: Child,
+    pub public: SocketAddr,
+    pub admin: Option<SocketAddr>,
+}
+
+impl Server {
+    /// `salon serve` on free ports with these further arguments.
+    pub fn serve(arguments: &[&str]) -> Self {
+        Self::start(
+            &[&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "warn"], arguments].concat(),
+        )
+    }
+
+    /// `salon echo` on a free port.
+    pub fn echo() -> Self {
+        Self::start(&["echo", "--listen", "127.0.0.1:0", "--log", "warn"])
+    }
+
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = salon(arguments).spawn().expect("the binary starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let (mut public, mut admin) = (None, None);
+        for line in lines.by_ref().map_while(Result::ok) {
+            let address = ["ws://", "http://"].iter().find_map(|scheme| {
+                let rest = &line[line.find(scheme)? + scheme.len()..];
+                rest[..rest.find('/')?].parse().ok()
+            });
+            match address {
+                Some(address) if line.contains("admin") => admin = Some(address),
+                Some(address) => public = Some(address),
+                None => {}
+            }
+            if line.contains("Ctrl-C") {
+                break;
+            }
+        }
+        // What it logs later is read, so that it never waits for the pipe, and shown.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        Self { child, public: public.expect("the public address is said"), admin }
+    }
+
+    /// A WebSocket client at that path and query.
+    pub fn connect(&self, target: &str) -> Client {
+        let (mut client, _) = tungstenite::connect(format!("ws://{}{target}", self.public)).expect("the door opens");
+        match client.get_mut() {
+            MaybeTlsStream::Plain(tcp) => tcp.set_read_timeout(Some(PATIENCE)).unwrap(),
+            _ => unreachable!("no TLS here"),
+        }
+        client
+    }
+
+    /// A TCP connection to the public port.
+    pub fn tcp(&self) -> TcpStream {
+        tcp(self.public)
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary with its output caught and no settings from the environment.
+pub fn salon(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_salon"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    std::env::vars().filter(|(key, _)| key.starts_with("SALON_")).for_each(|(key, _)| {
+        command.env_remove(key);
+    });
+    command
+}
+
+/// A TCP connection that waits for answers with patience.
+pub fn tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Sends octets and reads until the server ends the connection.
+pub fn exchange(address: SocketAddr, octets: &[u8]) -> Vec<u8> {
+    let mut stream = tcp(address);
+    stream.write_all(octets).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
+}
+
+/// A GET that closes; the status and the whole answer.
+pub fn get(address: SocketAddr, target: &str) -> (u16, String) {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let answer = String::from_utf8(exchange(address, request.as_bytes())).unwrap();
+    (status(&answer), answer)
+}
+
+/// The status code of a response.
+pub fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no status: {answer:?}"))
+}
+
+/// The next text message.
+pub fn hear(client: &mut Client) -> String {
+    loop {
+        match client.read().expect("a message") {
+            Message::Text(text) => return text.to_string(),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("a text was expected, not {other:?}"),
+        }
+    }
+}
+
+/// The next text message that contains all of these.
+pub fn hear_with(client: &mut Client, parts: &[&str]) -> String {
+    loop {
+        let text = hear(client);
+        if parts.iter().all(|part| text.contains(part)) {
+            return text;
+        }
+    }
+}
+
+/// Sends a text.
+pub fn say(client: &mut Client, text: &str) {
+    client.send(Message::text(text)).expect("the socket takes it");
+}
+
+/// The status code of the Close that ends the connection; other messages are passed over.
+pub fn close_code(client: &mut Client) -> u16 {
+    loop {
+        match client.read() {
+            Ok(Message::Close(frame)) => return frame.map_or(1005, |frame| frame.code.into()),
+            Ok(_) => {}
+            Err(error) => panic!("ended without Close: {error}"),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The floors of the house import downward only.
+//!
+//! Reads `src` and fails when a floor names a module above it, or a crate that its floor may not know.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A floor, the modules of this crate it may name, and the crates and parts of std it may not.
+struct Floor {
+    name: &'static str,
+    below: &'static [&'static str],
+    never: &'static [&'static str],
+}
+
+const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
+const SOCKETS: [&str; 8] =
+    ["mio", "std::net", "socket2", "signal_hook", "signal_hook_mio", "rustix", "std::fs", "std::thread"];
+
+const FLOORS: [Floor; 8] = [
+    Floor { name: "id", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
+    Floor { name: "time", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
+    Floor {
+        name: "proto",
+        below: &[],
+        never: &["mio", "std::net", "std::io", "slab", "serde_json", "Instant", "SystemTime", "std::time"],
+    },
+    Floor { name: "engine", below: &["proto", "id", "time"], never: &["serde", "serde_json"] },
+    Floor { name: "backend", below: &["id", "time"], never: &["slab"] },
+    Floor { name: "chat", below: &["backend", "proto", "id", "time"], never: &["std::io", "httparse"] },
+    Floor { name: "server", below: &["chat", "backend", "engine", "proto", "id", "time"], never: &["clap"] },
+    Floor { name: "cli", below: &["server", "chat", "backend", "engine", "proto", "id", "time"], never: &["mio"] },
+];
+
+/// The floors that know neither sockets nor a clock.
+const PURE: [&str; 4] = ["proto", "engine", "backend", "chat"];
+
+fn sources(of: &str) -> Vec<PathBuf> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![src.join(of)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.extension().is_some_and(|extension| extension == "rs") => found.push(path),
+                false => {}
+            }
+        }
+    }
+    let alone = src.join(format!("{of}.rs"));
+    if alone.exists() {
+        found.push(alone);
+    }
+    assert!(!found.is_empty(), "the floor {of} has sources");
+    found
+}
+
+/// The code without comments and strings, so that prose may speak of other floors.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether `word` stands in `code` as a word of its own.
+fn names(code: &str, word: &str) -> bool {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    code.match_indices(word)
+        .any(|(at, _)| !is_part(code[..at].chars().next_back()) && !is_part(code[at + word.len()..].chars().next()))
+}
+
+/// The modules of this crate that the code names by `crate::`, also inside braces.
+fn crate_modules(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for start in ["crate::", "salon::"] {
+        for (at, _) in code.match_indices(start) {
+            let rest = &code[at + start.len()..];
+            let list = rest.strip_prefix('{').and_then(|rest| rest.split('}').next()).unwrap_or(rest);
+            let words = if rest.starts_with('{') { list.split(',').collect() } else { vec![rest] };
+            for word in words {
+                let word = word.trim();
+                let end = word.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(word.len());
+                found.push(word[..end].to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn each_floor_names_only_floors_below() {
+    for floor in &FLOORS {
+        for path in sources(floor.name) {
+            let code = code(&path);
+            for module in crate_modules(&code) {
+                let allowed = module == floor.name || floor.below.contains(&module.as_str());
+                let is_floor = FLOORS.iter().any(|floor| floor.name == module);
+                assert!(allowed || !is_floor, "{} names the floor {module}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn each_floor_knows_only_what_it_may() {
+    for floor in &FLOORS {
+        let pure: &[&str] = if PURE.contains(&floor.name) { &[&SOCKETS[..], &CLOCKS[..]].concat() } else { &[] };
+        for path in sources(floor.name) {
+            let code = code(&path);
+            for word in floor.never.iter().chain(pure) {
+                assert!(!names(&code, word), "{} names {word}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_test_can_fail() {
+    assert_eq!(
+        crate_modules("use crate::{chat::Chat, proto};\nlet x = crate::server::run();"),
+        ["chat", "proto", "server"]
+    );
+    assert!(names("use mio::Poll;", "mio") && !names("let amioy = 1;", "mio"));
+    assert!(names("std::time::Instant::now()", "Instant"));
+}
