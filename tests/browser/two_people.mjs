@@ -1,0 +1,459 @@
+/**
+ * Two people meet in the chat page, in two browser contexts that share nothing, and everything that may go wrong between
+ * them does. `node two_people.mjs SALON_BINARY`; see run.sh.
+ */
+import { mkdir, mkdtemp, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { chromium } from "playwright-core";
+import { Server, Wire, check, equal, freePort, summary, until } from "./harness.mjs";
+
+const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
+await mkdir(pictures, { recursive: true });
+
+const server = new Server(process.argv[2], await freePort());
+await server.start();
+const wire = await new Wire().open(server.port);
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  headless: true,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+
+// Everything a page complains about is collected; only a refused connection while we keep the server away is expected.
+const complaints = [];
+let serverAway = false;
+
+async function newPage({ port = server.port, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, locale: "en-GB", ...options });
+  await context.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
+  page.on("console", (message) => {
+    if (message.type() !== "error") return;
+    if (serverAway && /WebSocket|ERR_CONNECTION|net::ERR/.test(message.text())) return;
+    complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(`pageerror: ${error.message}`));
+  page.origin = `http://127.0.0.1:${port}`;
+  return page;
+}
+
+async function enter(page, name, room, by = "mouse") {
+  await page.goto(`${page.origin}/#${new URLSearchParams({ room })}`);
+  await page.locator("#door-name").fill(name);
+  if (by === "mouse") await page.getByRole("button", { name: "Enter" }).click();
+  await connected(page);
+}
+
+const connected = (page) => page.locator("#app[data-connection=connected]").waitFor();
+const say = async (page, text) => {
+  await page.locator("#composer-input").fill(text);
+  await page.locator("#composer-input").press("Enter");
+};
+/** The texts in the log that are not pending, in order. */
+const texts = (page) => page.locator("#messages > li.message:not(.pending) .text").allTextContents();
+const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
+const times = async (page, text) => (await texts(page)).filter((t) => t === text).length;
+const members = (page) => page.locator("#members .member-name").allTextContents();
+
+const ada = await newPage({ port: wire.port });
+const linus = await newPage();
+const ROOM = "the kitchen";
+
+try {
+  await check("a name that the server would refuse is refused at the door, in words", async () => {
+    await linus.goto(`${linus.origin}/`);
+    await linus.locator("#door-name").fill("\u202Esunil");
+    await linus.getByRole("button", { name: "Enter" }).click();
+    await until("the problem is named", async () => (await linus.locator("#door-problem").textContent()).includes("direction"));
+  });
+
+  await check("two people choose names and come into one room", async () => {
+    await enter(ada, "Ada Lovelace", ROOM);
+    await enter(linus, "Linus", ROOM);
+    equal(await ada.locator("#title bdi").textContent(), ROOM, "the title");
+  });
+
+  await check("each sees the other in the list of people", async () => {
+    for (const page of [ada, linus]) {
+      await until("both are listed", async () => (await members(page)).sort().join() === "Ada Lovelace,Linus");
+    }
+  });
+
+  await check("they talk both ways, and each message is there once", async () => {
+    await say(ada, "Is the kettle on?");
+    await sees(linus, "Is the kettle on?");
+    await say(linus, "It is.\nTwo minutes.");
+    await sees(ada, "It is.\nTwo minutes.");
+    for (const page of [ada, linus]) equal(await texts(page), ["Is the kettle on?", "It is.\nTwo minutes."], "the log");
+    await until("nothing is pending", async () => await ada.locator(".pending").count() === 0);
+  });
+
+  await check("Shift+Enter begins a new line and sends nothing", async () => {
+    const input = ada.locator("#composer-input");
+    await input.focus();
+    await ada.keyboard.type("one");
+    await ada.keyboard.press("Shift+Enter");
+    await ada.keyboard.type("two");
+    equal(await input.inputValue(), "one\ntwo", "the composer");
+    equal(await ada.locator("#messages > li.message").count(), 2, "messages");
+    await input.fill("");
+  });
+
+  await check("typing is seen, and ends with the message", async () => {
+    await linus.locator("#composer-input").pressSequentially("Milk?");
+    await until("Ada sees it", async () => (await ada.locator("#typing").textContent()).includes("Linus is typing"));
+    await linus.keyboard.press("Enter");
+    await sees(ada, "Milk?");
+    await until("it is over", async () => (await ada.locator("#typing").textContent()) === "");
+  });
+
+  await check("a direct message makes an unread entry, and opening it reads it", async () => {
+    await linus.locator(".member", { hasText: "Ada Lovelace" }).or(linus.locator("#open-details")).first().click().catch(() => {});
+    if (await linus.locator("#app[data-drawer=details]").count()) await linus.locator(".member", { hasText: "Ada Lovelace" }).click();
+    await until("the conversation is open", async () => (await linus.locator("#title bdi").textContent()) === "Ada Lovelace");
+    await say(linus, "Just between us: the biscuits are hidden.");
+    await sees(linus, "Just between us: the biscuits are hidden.");
+    const entry = ada.locator("#person-list .place", { hasText: "Linus" });
+    await until("the badge counts one", async () => (await entry.locator(".badge").textContent()).startsWith("1"));
+    equal(await texts(ada), ["Is the kettle on?", "It is.\nTwo minutes.", "Milk?"], "the room does not hear it");
+    await entry.click();
+    await sees(ada, "Just between us: the biscuits are hidden.");
+    await until("the badge is gone", async () => await entry.locator(".badge").count() === 0);
+    await say(ada, "Top shelf?");
+    await sees(linus, "Top shelf?");
+    equal(await times(ada, "Top shelf?"), 1, "copies on the sender's page");
+    for (const page of [ada, linus]) await page.locator("#room-list .place", { hasText: ROOM }).click();
+    await sees(linus, "Milk?");
+  });
+
+  await check("markup in texts, names and rooms is text", async () => {
+    const nasty = ["<img src=x onerror=\"document.title='owned'\">", "<script>document.title='owned'</script>", "<b>bold</b> &amp; [x](javascript:alert(1)) javascript:alert(1)"];
+    const mallory = await newPage();
+    await enter(mallory, "<img src=x onerror=alert(1)>", ROOM);
+    for (const text of nasty) await say(mallory, text);
+    for (const page of [ada, linus]) {
+      for (const text of nasty) await sees(page, text);
+      await until("the name is listed as it is", async () => (await members(page)).includes("<img src=x onerror=alert(1)>"));
+      equal(await page.evaluate(() => document.querySelectorAll("#app img:not([src='/icon.svg']), #app script, #messages b, #messages a").length), 0, "elements made from text");
+    }
+    await mallory.goto(`${mallory.origin}/#${new URLSearchParams({ room: "<u>attic</u>" })}`);
+    await mallory.reload();
+    await connected(mallory);
+    equal(await mallory.locator("#title bdi").textContent(), "<u>attic</u>", "the title");
+    equal(await mallory.locator("u").count(), 0, "elements made from the room's name");
+    await mallory.context().close();
+  });
+
+  await check("http and https addresses become links that are safe to follow, nothing else does", async () => {
+    await say(ada, "See https://example.org/tea_(drink)?a=1&b=2, or (http://example.org/x). ftp://example.org stays.");
+    await sees(linus, "See https://example.org/tea_(drink)?a=1&b=2, or (http://example.org/x). ftp://example.org stays.");
+    const links = await linus.locator("#messages a").evaluateAll((all) => all.map((a) => [a.textContent, a.href, a.rel, a.target]));
+    equal(links, [
+      ["https://example.org/tea_(drink)?a=1&b=2", "https://example.org/tea_(drink)?a=1&b=2", "noopener noreferrer", "_blank"],
+      ["http://example.org/x", "http://example.org/x", "noopener noreferrer", "_blank"],
+    ], "the links");
+  });
+
+  await check("a third person who comes later reads what was said", async () => {
+    const grace = await newPage();
+    await enter(grace, "Grace", ROOM);
+    await sees(grace, "Is the kettle on?");
+    equal(await texts(grace), await texts(ada), "the log");
+    await until("the others see Grace", async () => (await members(ada)).includes("Grace"));
+    await grace.context().close();
+    await until("and see her leave", async () => !(await members(ada)).includes("Grace"), 20_000);
+  });
+
+  await check("a cut wire: what is said meanwhile on both sides arrives once and in order", async () => {
+    const before = (await texts(linus)).length;
+    serverAway = true;
+    wire.cut();
+    await ada.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    await say(ada, "Said into the void, 1");
+    await say(ada, "Said into the void, 2");
+    await until("they wait", async () => await ada.locator(".pending").count() === 2);
+    await say(linus, "Ada? You are gone.");
+    await sees(linus, "Ada? You are gone.");
+    wire.mend();
+    await connected(ada);
+    serverAway = false;
+    await sees(linus, "Said into the void, 2");
+    await until("nothing is pending", async () => await ada.locator(".pending").count() === 0);
+    const expected = ["Ada? You are gone.", "Said into the void, 1", "Said into the void, 2"];
+    for (const page of [ada, linus]) equal((await texts(page)).slice(before), expected, "the log");
+  });
+
+  await check("a message that arrived but whose echo was lost is not said twice", async () => {
+    serverAway = true;
+    wire.deafen();
+    await say(ada, "Heard, but unanswered");
+    await sees(linus, "Heard, but unanswered");
+    equal(await ada.locator(".pending").count(), 1, "pending");
+    wire.cut();
+    await ada.locator("#banner:not([hidden])").waitFor();
+    wire.mend();
+    await connected(ada);
+    serverAway = false;
+    await until("it is confirmed", async () => await ada.locator(".pending").count() === 0);
+    await say(ada, "And on we go");
+    await sees(linus, "And on we go");
+    for (const page of [ada, linus]) equal(await times(page, "Heard, but unanswered"), 1, "copies");
+    equal(await texts(ada), await texts(linus), "the logs");
+  });
+
+  await check("“Try now” does not wait for the next attempt", async () => {
+    serverAway = true;
+    wire.cut();
+    await ada.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    wire.mend();
+    // Either the button or the timer is first; both must end connected.
+    await ada.locator("#try-now").click({ timeout: 2_000 }).catch(() => {});
+    await connected(ada);
+    await until("the banner is gone", async () => await ada.locator("#banner").isHidden());
+    serverAway = false;
+  });
+
+  await check("the server is killed and started again: both say so, come back and talk", async () => {
+    serverAway = true;
+    await server.kill();
+    for (const page of [ada, linus]) await page.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    await say(linus, "Written while the server was down");
+    await server.start();
+    for (const page of [ada, linus]) await page.locator("#app[data-connection=connected]").waitFor({ timeout: 40_000 });
+    serverAway = false;
+    await sees(ada, "Written while the server was down");
+    await say(ada, "Back again");
+    await sees(linus, "Back again");
+    for (const page of [ada, linus]) {
+      equal(await times(page, "Back again"), 1, "copies");
+      equal(await times(page, "Is the kettle on?"), 1, "what was said before is still on the page");
+      await until("both are listed", async () => (await members(page)).sort().join() === "Ada Lovelace,Linus");
+    }
+  });
+
+  await check("a hidden page counts in its title", async () => {
+    await ada.evaluate(() => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    await say(linus, "Anybody?");
+    await until("the title counts", async () => (await ada.title()).startsWith("(1)"));
+    await ada.evaluate(() => {
+      delete document.hidden;
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    await until("and forgets", async () => !(await ada.title()).startsWith("("));
+  });
+
+  await check("the keyboard alone: from the name to a sent message, a person, and back", async () => {
+    const page = await newPage({ viewport: { width: 1280, height: 760 } });
+    await page.goto(`${page.origin}/#${new URLSearchParams({ room: ROOM })}`);
+    await until("the name has the focus", () => page.evaluate(() => document.activeElement.id === "door-name"));
+    await page.keyboard.type("Margaret");
+    await page.keyboard.press("Enter");
+    await connected(page);
+    await until("the composer has the focus", () => page.evaluate(() => document.activeElement.id === "composer-input"));
+    await page.keyboard.type("Typed without a mouse");
+    await page.keyboard.press("Enter");
+    await sees(linus, "Typed without a mouse");
+    const reach = async (what, selector) => {
+      for (let i = 0; i < 40; i += 1) {
+        await page.keyboard.press("Tab");
+        if (await page.evaluate((s) => document.activeElement.matches(s), selector)) {
+          const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+          if (outline === "none") throw new Error(`the focus on ${what} cannot be seen`);
+          return;
+        }
+      }
+      throw new Error(`Tab does not reach ${what}`);
+    };
+    await reach("the people", "#members .member");
+    await page.keyboard.press("Enter");
+    await until("a direct conversation opened", async () => (await page.locator("#composer-label").textContent()).startsWith("Message to ") && await page.evaluate(() => document.activeElement.id === "composer-input"));
+    await reach("the rooms", "#room-list .place");
+    await page.keyboard.press("Enter");
+    await until("the room is back", async () => (await page.locator("#title bdi").textContent()) === ROOM);
+    await page.setViewportSize({ width: 360, height: 740 });
+    await page.locator("#open-places").focus();
+    await page.keyboard.press("Enter");
+    await page.locator("#app[data-drawer=places]").waitFor();
+    await page.keyboard.press("Escape");
+    await until("Escape closed the drawer and the focus is back", () => page.evaluate(() => !document.getElementById("app").dataset.drawer && document.activeElement.id === "open-places"));
+    await page.context().close();
+  });
+
+  await check("a busy room stays bounded: the log keeps a window, and scrolling up brings what left it", async () => {
+    const crowd = await newPage();
+    await crowd.goto(`${crowd.origin}/`);
+    const page = await newPage();
+    await enter(page, "Reader", "busy");
+    const SPEAKERS = 20;
+    const EACH = 30;
+    await crowd.evaluate(async ({ url, speakers, each }) => {
+      const { SalonClient } = await import("/client.js");
+      await Promise.all(Array.from({ length: speakers }, async (_, n) => {
+        const client = new SalonClient({ url, user: `speaker ${n}` });
+        let left = each;
+        const done = new Promise((resolve) => client.on("sent", () => { left -= 1; if (left === 0) resolve(); }));
+        client.join("busy");
+        client.connect();
+        for (let i = 0; i < each; i += 1) client.say("busy", `message ${i} of ${n}`);
+        await done;
+        client.close();
+      }));
+    }, { url: `ws://127.0.0.1:${server.port}/ws`, speakers: SPEAKERS, each: EACH });
+    const seqs = () => page.locator("#messages > li.message").evaluateAll((all) => all.map((li) => Number(li.dataset.seq)));
+    await until("the last message is shown", async () => (await seqs()).at(-1) === SPEAKERS * EACH);
+    const nodes = await page.evaluate(() => document.getElementById("messages").childElementCount);
+    if (nodes > 400) throw new Error(`${nodes} nodes in the log`);
+    const lowest = (await seqs())[0];
+    await until("the first message came back", async () => {
+      await page.evaluate(() => { document.getElementById("log").scrollTop = 0; });
+      return (await seqs())[0] === 1;
+    });
+    const now = await seqs();
+    if (!(lowest > 1)) throw new Error("the window never moved");
+    for (let i = 1; i < now.length; i += 1) if (now[i] !== now[i - 1] + 1) throw new Error(`a hole after ${now[i - 1]}`);
+    if (now.length > 400) throw new Error(`${now.length} nodes in the log`);
+    await page.locator("#to-latest").click();
+    await until("the end is back", async () => (await seqs()).at(-1) === SPEAKERS * EACH);
+    await crowd.context().close();
+    await page.context().close();
+  });
+
+  // A conversation to look at, and the four looks of the page.
+  const salon = "garden";
+  const cast = await newPage();
+  await cast.goto(`${cast.origin}/`);
+  await cast.evaluate(async ({ url, room, lines, others }) => {
+    const { SalonClient } = await import("/client.js");
+    const clients = window.cast = {};
+    const ready = async (name) => {
+      if (clients[name]) return clients[name];
+      const client = clients[name] = new SalonClient({ url, user: name });
+      const joined = new Promise((resolve) => client.on("joined", resolve));
+      await client.join(room);
+      client.connect();
+      await joined;
+      return client;
+    };
+    const first = await ready(lines[0][0]);
+    for (const name of others) await first.createRoom(name);
+    for (const [name, content] of lines) {
+      const client = await ready(name);
+      const sent = new Promise((resolve) => client.on("sent", resolve));
+      client.say(room, content);
+      await sent;
+    }
+    await clients["Noor Haddad"].status("away");
+    await clients["Tomás"].status("busy");
+  }, {
+    url: `ws://127.0.0.1:${server.port}/ws`,
+    room: salon,
+    others: ["lobby", "book club", "lost and found", "music"],
+    lines: [
+      ["Noor Haddad", "Good morning! The seedlings survived the frost 🌱"],
+      ["Noor Haddad", "All but two of the tomatoes."],
+      ["Tomás", "That is better than mine. I lost the whole tray on the balcony."],
+      ["Ines Weber", "I have spare ones, about a dozen. Moneymaker and some that a neighbour swears are Brandywine."],
+      ["Ines Weber", "Come by any time before six, they are on the bench next to the water butt."],
+      ["Tomás", "You are a saint. I will bring the good compost in exchange."],
+      ["Kenji", "Did anybody read this? https://example.org/journal/no-dig-beds"],
+      ["Kenji", "Two years of side by side beds, and the one nobody dug gave about a tenth more. The photographs alone are worth it."],
+      ["Maya", "Reading it now. The part about cardboard is what I did last autumn, and the worms moved in within weeks."],
+      ["Noor Haddad", "So no digging on Saturday after all? My back says thank you 😅"],
+      ["Maya", "We still need everyone for the fence. Ten o'clock, bring gloves."],
+      ["Ines Weber", "I will be there. Cake or soup?"],
+      ["Kenji", "🍰"],
+      ["Tomás", "Both. It is supposed to rain."],
+    ],
+  });
+
+  const LOOKS = [
+    { colorScheme: "light", width: 360, height: 740 },
+    { colorScheme: "dark", width: 360, height: 740 },
+    { colorScheme: "light", width: 1440, height: 900 },
+    { colorScheme: "dark", width: 1440, height: 900 },
+  ];
+  const typists = async (typing) => cast.evaluate(({ room, typing }) => window.cast["Ines Weber"].typing({ room_id: room }, typing), { room: salon, typing });
+
+  for (const { colorScheme, width, height } of LOOKS) {
+    const look = `${width === 360 ? "phone" : "desktop"}-${colorScheme}`;
+    // Axe is put into the page from outside; only this context lets it in.
+    const page = await newPage({ colorScheme, viewport: { width, height }, bypassCSP: true, reducedMotion: "reduce" });
+    const audit = async (state) => {
+      await page.evaluate(axeSource);
+      const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+      const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+      if (bad.length) throw new Error(`${state}: ${bad.map((v) => `${v.id} (${v.nodes.map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join("; ")})`).join(", ")}`);
+    };
+    await check(`axe finds nothing serious, ${look}: door, room, drawers, finder, direct conversation, no connection`, async () => {
+      await page.goto(`${page.origin}/#${new URLSearchParams({ room: salon })}`);
+      await page.locator("#door-name").fill("Maya");
+      await audit("door");
+      await page.screenshot({ path: path.join(pictures, `${look}-door.png`) });
+      await page.getByRole("button", { name: "Enter" }).click();
+      await connected(page);
+      await sees(page, "Both. It is supposed to rain.");
+      await until("everybody is listed", async () => (await members(page)).length === 5);
+      await until("and how they are", async () => await page.locator("#members .presence.away").count() === 1);
+      await page.evaluate(() => document.fonts.ready);
+      await audit("room");
+      if (width === 360) {
+        for (const drawer of ["places", "details"]) {
+          await page.locator(`#open-${drawer}`).click();
+          await page.locator(`#app[data-drawer=${drawer}]`).waitFor();
+          await audit(drawer);
+          await page.screenshot({ path: path.join(pictures, `${look}-${drawer}.png`) });
+          await page.keyboard.press("Escape");
+        }
+      }
+      await page.evaluate(() => document.getElementById("add-room").click());
+      await page.locator("#finder-list .place").first().waitFor();
+      await audit("finder");
+      await page.screenshot({ path: path.join(pictures, `${look}-finder.png`) });
+      await page.keyboard.press("Escape");
+    });
+    await check(`picture, ${look}`, async () => {
+      // Somebody wrote to Maya alone, another room has news, and somebody is typing.
+      await cast.evaluate(async () => {
+        const sent = new Promise((resolve) => window.cast.Kenji.on("sent", resolve));
+        window.cast.Kenji.direct("Maya", "Shall I pick you up on Saturday?");
+        await sent;
+      });
+      await page.locator("#person-list .badge").first().waitFor({ state: "attached" });
+      await typists(false);
+      await typists(true);
+      await page.locator("#typing.someone").waitFor({ timeout: 8_000 }).catch(() => {}); // at most once in 3 s: a picture may do without
+      await page.evaluate(() => document.activeElement.blur());
+      await page.screenshot({ path: path.join(pictures, `${look}.png`) });
+    });
+    await check(`axe finds nothing serious, ${look}: direct conversation, refused message, no connection`, async () => {
+      await page.evaluate(() => document.querySelector("#person-list .place").click());
+      await sees(page, "Shall I pick you up on Saturday?");
+      await audit("direct");
+      await page.screenshot({ path: path.join(pictures, `${look}-direct.png`) });
+      serverAway = true;
+      await page.context().setOffline(true);
+      await page.route("**/*", (route) => route.abort());
+      await page.evaluate(() => { window.WebSocket = class { constructor() { throw new Error("This page is offline."); } }; });
+      await audit("offline hint");
+      await page.context().close();
+      serverAway = false;
+    });
+  }
+
+  await check("no complaint of the browser: no CSP violation, no error in the console, no exception", async () => equal(complaints, [], "complaints"));
+} finally {
+  await browser.close();
+  wire.close();
+  await server.kill("SIGTERM");
+}
+console.log(`# pictures: ${pictures}`);
+process.exitCode = summary();
