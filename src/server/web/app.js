@@ -226,10 +226,8 @@ function conversation(kind, id) {
 
 /** Shows a room or a person, entering the room first where needed. */
 function open(kind, id) {
-  if (kind === "person" && id === me && !conversations.has(`person:${id}`)) conversation("person", id);
-  const known = conversations.has(`${kind}:${id}`);
   const next = conversation(kind, id);
-  if (kind === "room" && !known) enterRoom(next);
+  if (kind === "room" && !client.has(id)) enterRoom(next);
   if (active && active !== next) {
     const left = active;
     left.draft = byId("composer-input").value;
@@ -327,6 +325,7 @@ async function syncPerson(c) {
     if (error.code === "user_not_found") {
       if (c.epoch) restartedHere(c);
       c.epoch = null;
+      c.synced = false;
       c.unknown = true;
       c.start = true;
     } else if (client.state === "connected") {
@@ -1097,8 +1096,8 @@ function updatePublic(node, { room }) {
   const state = String(room.members);
   if (node.dataset.state === state) return;
   node.dataset.state = state;
-  const members = element("span", "place-members", String(room.members), element("span", "sr-only", room.members === 1 ? " person" : " people"));
-  button.replaceChildren(element("span", "place-hash", icon("hash")), element("bdi", "place-name", room.room_id), members);
+  button.replaceChildren(element("span", "place-hash", icon("hash")), element("bdi", "place-name", room.room_id));
+  if (room.members) button.append(element("span", "place-members", String(room.members), element("span", "sr-only", room.members === 1 ? " person" : " people")));
   button.title = `Join ${room.room_id}`;
   button.onclick = () => {
     if (byId("finder").open) byId("finder").close();
@@ -1175,6 +1174,7 @@ function drawConnection() {
   const banner = byId("banner");
   const button = byId("try-now");
   app.dataset.connection = state;
+  byId("link-state").textContent = { connected: "Connected", connecting: "Connecting", waiting: "Reconnecting", closed: "Disconnected" }[state] ?? "";
   const why = CLOSE_WORDS[code] ?? "";
   let text = "";
   let spoken = "";
@@ -1263,6 +1263,7 @@ byId("composer").addEventListener("submit", (event) => {
   const content = input.value.replace(/\s+$/u, "");
   if (content.trim() === "" || contentProblem(content)) return;
   if (active.detached) toLatest();
+  if (active.kind === "room" && !client.has(active.id)) enterRoom(active);
   active.stuck = true;
   active.newAfter = null;
   const entry = active.kind === "room" ? client.say(active.id, content) : client.direct(active.id, content);

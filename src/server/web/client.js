@@ -90,6 +90,8 @@ export class SalonClient {
   /** Messages not yet confirmed, in the order they were said. @type {Map<string, OutboxEntry & {socket: any, firstSent: number, lastSent: number, notBefore: number, tries: number}>} */
   #outbox = new Map();
   #outboxTimer = null;
+  #slowUntil = 0; // after a `rate_limited` the outbox keeps to the server's rate instead of finding its edge again and again
+  #nextSend = 0;
   #random;
 
   /**
@@ -208,6 +210,9 @@ export class SalonClient {
     const room = this.#rooms.get(room_id);
     return room?.epoch ? { epoch: room.epoch, seq: room.seq } : null;
   }
+
+  /** Whether we are in a room or on the way into it: false once a join was refused. */
+  has(room_id) { return this.#rooms.has(room_id); }
 
   isJoined(room_id) { return this.#rooms.get(room_id)?.joined ?? false; }
 
@@ -402,7 +407,7 @@ export class SalonClient {
       }
       busy.add(lane);
       const inFlight = entry.socket === this.#socket && now - entry.lastSent < ANSWER_WITHIN;
-      const due = Math.max(entry.notBefore, inFlight ? entry.lastSent + ANSWER_WITHIN : 0);
+      const due = Math.max(entry.notBefore, inFlight ? entry.lastSent + ANSWER_WITHIN : this.#nextSend);
       if (due > now) {
         wakeAt = Math.min(wakeAt, due);
         continue;
@@ -410,6 +415,7 @@ export class SalonClient {
       entry.socket = this.#socket;
       entry.firstSent ||= now;
       entry.lastSent = now;
+      if (now < this.#slowUntil) this.#nextSend = now + 1_200 / (Number(this.limits.rate) || CAREFUL_RATE);
       wakeAt = Math.min(wakeAt, now + ANSWER_WITHIN);
       this.#transmit(entry.kind === "room"
         ? { type: "broadcast", id: entry.id, room_id: entry.target, content: entry.content }
@@ -437,6 +443,10 @@ export class SalonClient {
       entry.socket = null;
       entry.notBefore = Date.now() + (error.retryAfter ?? this.#jitter(entry.tries));
       entry.firstSent = 0; // refused is not said: the five minutes begin with the next try
+      if (error.code === "rate_limited") {
+        this.#slowUntil = Date.now() + SLOW_FOR;
+        this.#nextSend = entry.notBefore;
+      }
     } else {
       this.#outbox.delete(entry.id);
       this.#emit("refused", { entry, error });
@@ -540,3 +550,5 @@ const REPEAT_WITHIN = 4.5 * 60_000; // the server remembers an id for five minut
 const REQUESTS_MAX = 512;
 const OUTBOX_MAX = 200;
 const TRIES_MAX = 6;
+const SLOW_FOR = 30_000;
+const CAREFUL_RATE = 10; // messages a second where the server did not say
