@@ -485,7 +485,8 @@ function listen(salon) {
 
   on("state", (detail) => {
     connection = detail;
-    redraw("connection", "composer");
+    if (detail.state !== "connected") for (const c of conversations.values()) c.typing.clear();
+    redraw("connection", "composer", "typing");
   });
 
   on("welcome", ({ user_id }) => {
@@ -763,7 +764,8 @@ function hue(name) {
   if (value === undefined) {
     let hash = 0x811c9dc5;
     for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193) >>> 0;
-    value = `hue-${(hash ^ (hash >>> 15)) % 12}`;
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+    value = `hue-${((hash ^ (hash >>> 13)) >>> 0) % 12}`;
     if (hues.size > PRESENCE_MAX) hues.clear();
     hues.set(name, value);
   }
@@ -1128,7 +1130,7 @@ function drawMembers() {
     const button = node.firstElementChild;
     const words = element("span", "member-words", element("bdi", "member-name", name));
     if (name === me) words.append(element("span", "you", "you"));
-    words.append(element("span", note ? "member-note" : "sr-only", note ?? ` ${STATUS_WORDS[status] ?? status}`));
+    words.append(element("span", note || status !== "online" ? "member-note" : "sr-only", note || (STATUS_WORDS[status] ?? status)));
     button.replaceChildren(element("span", "avatar-box", avatar(name, "medium"), element("span", `presence ${status}`)), words);
     button.classList.toggle("offline", status === "offline");
     button.title = name === me ? "Notes to yourself" : `Write to ${name}`;
