@@ -17,6 +17,7 @@ const WINDOW = 300; // messages of the conversation on screen, and so of nodes i
 const WINDOW_ELSEWHERE = 60; // of the others
 const WINDOW_CHARACTERS = 600_000;
 const PAGE = 50;
+const PAUSE = 3_000; // after a page of history was refused
 const PEOPLE_MAX = 100; // direct conversations
 const MEMBERS_SHOWN = 200;
 const PRESENCE_MAX = 5_000;
@@ -45,7 +46,7 @@ class Conversation {
     this.detached = false; // the newest messages are outside the window
     this.loading = false;
     this.stuck = true; // the reader is at the end and follows it
-    this.scrollTop = 0;
+    this.pausedUntil = 0; // no page of history is asked for before: the last one was refused
     this.members = new Set();
     this.count = 0;
     this.topic = "";
@@ -123,6 +124,16 @@ function store(key, value) {
   try { localStorage.setItem(key, JSON.stringify(value)); } catch { /* not kept */ }
 }
 
+/** A token comes in with the link and lasts as long as the tab. */
+function sessionToken(token) {
+  try {
+    if (token === undefined) return sessionStorage.getItem("salon.token");
+    if (token === null) sessionStorage.removeItem("salon.token");
+    else sessionStorage.setItem("salon.token", token);
+  } catch { /* not kept */ }
+  return token;
+}
+
 let placesTimer = null;
 function rememberPlaces() {
   clearTimeout(placesTimer);
@@ -176,7 +187,7 @@ function enter({ name, room, person, token }) {
   everConnected = false;
   byId("door").hidden = true;
   byId("app").hidden = false;
-  const url = new URL("/ws", location.href);
+  const url = new URL("ws", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.hash = "";
   client = new SalonClient({ url: url.href, user: name, token });
@@ -201,6 +212,7 @@ function enter({ name, room, person, token }) {
 byId("change-name").addEventListener("click", () => {
   client.close();
   store("salon.places", null);
+  sessionToken(null);
   clearTimeout(placesTimer);
   history.replaceState(null, "", active?.kind === "room" ? `#room=${encodeURIComponent(active.id)}` : location.pathname);
   closeDrawers();
@@ -231,13 +243,11 @@ function open(kind, id) {
   if (active && active !== next) {
     const left = active;
     left.draft = byId("composer-input").value;
-    left.scrollTop = byId("log").scrollTop;
     sendTyping(false);
     active = next;
     left.trim(left.stuck ? "oldest" : "newest");
     for (const item of left.items) delete item.node;
     for (const item of left.pending) delete item.node;
-    if (left.detached && left.stuck) left.detached = false;
     left.newAfter = null;
   }
   active = next;
@@ -393,7 +403,7 @@ function confirmHere(c, { id }) {
 }
 
 function addGap(c, text) {
-  if (c.items.at(-1)?.type !== "gap") c.items.push({ type: "gap", text, ts: Date.now() });
+  if (!c.detached && c.items.at(-1)?.type !== "gap") c.items.push({ type: "gap", text, ts: Date.now() });
   redraw("log");
 }
 
@@ -415,7 +425,7 @@ function addNotice(c, kind, name) {
 async function loadOlder() {
   const c = active;
   const first = c.firstSaid;
-  if (c.loading || c.start || client.state !== "connected" || !first) return;
+  if (c.loading || c.start || client.state !== "connected" || !first || Date.now() < c.pausedUntil) return;
   if (first.epoch !== c.epoch) {
     c.start = true; // what is older was of an epoch that the server has forgotten
     c.gone = true;
@@ -434,6 +444,7 @@ async function loadOlder() {
     }
   } catch (error) {
     if (error.code === "history_gone") c.start = c.gone = true;
+    else c.pausedUntil = Date.now() + PAUSE;
   }
   c.loading = false;
   redraw("log");
@@ -441,7 +452,7 @@ async function loadOlder() {
 
 async function loadNewer() {
   const c = active;
-  if (c.loading || !c.detached || client.state !== "connected") return;
+  if (c.loading || !c.detached || client.state !== "connected" || Date.now() < c.pausedUntil) return;
   const last = c.lastSaid;
   if (!last || last.epoch !== c.epoch) return toLatest();
   c.loading = true;
@@ -453,7 +464,9 @@ async function loadNewer() {
       if (page.next === undefined && (c.lastSaid?.seq ?? 0) >= c.lastSeq) c.detached = false;
       c.trim("oldest");
     }
-  } catch { /* the next scroll tries again */ }
+  } catch {
+    c.pausedUntil = Date.now() + PAUSE;
+  }
   c.loading = false;
   redraw("log");
 }
@@ -813,7 +826,7 @@ function drawLog() {
   const shown = c.detached ? c.items : [...c.items, ...c.pending];
   // A bulk change (another conversation, a page of history) is not read out, only what is new at the end.
   const last = list.lastElementChild;
-  const bulk = !last || !shown.some((item) => item.node === last) || shown[0]?.node !== list.firstElementChild;
+  const bulk = !last || !shown[0]?.node || !shown.some((item) => item.node === last);
   if (bulk) log.setAttribute("aria-live", "off");
 
   const anchor = c.stuck ? null : anchorOf(log, list);
@@ -835,7 +848,7 @@ function drawLog() {
   arrange(list, nodes);
   drawLogStart(c);
 
-  if (c.stuck) log.scrollTop = log.scrollHeight;
+  if (c.stuck) toEnd();
   else if (anchor?.node.isConnected) log.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
   if (bulk) requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
   markRead();
@@ -1006,12 +1019,22 @@ function drawToLatest() {
   byId("to-latest-text").textContent = unread > 0 ? `${unread} new ${unread === 1 ? "message" : "messages"}` : "Latest messages";
 }
 
+let lastTop = 0;
+function toEnd() {
+  const log = byId("log");
+  log.scrollTop = log.scrollHeight;
+  lastTop = log.scrollTop;
+}
+
 byId("log").addEventListener("scroll", () => {
   const c = active;
   if (!c) return;
   const log = byId("log");
   const below = log.scrollHeight - log.scrollTop - log.clientHeight;
-  c.stuck = below < 40 && !c.detached;
+  // Only scrolling up lets go of the end: a composer that grows also leaves something below.
+  if (below < 40) c.stuck = !c.detached;
+  else if (log.scrollTop < lastTop) c.stuck = false;
+  lastTop = log.scrollTop;
   if (c.stuck) markRead();
   if (log.scrollTop < 400) loadOlder();
   if (below < 400 && c.detached) loadNewer();
@@ -1029,7 +1052,7 @@ byId("to-latest").addEventListener("click", () => {
 });
 
 // The end stays in view when the keyboard of a phone opens or the composer grows.
-new ResizeObserver(() => { if (active?.stuck) byId("log").scrollTop = byId("log").scrollHeight; }).observe(byId("log"));
+new ResizeObserver(() => { if (active?.stuck) toEnd(); }).observe(byId("log"));
 
 // Around it
 
@@ -1189,7 +1212,7 @@ function drawConnection() {
   } else if (state === "waiting") {
     const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
     spoken = `${why || (everConnected ? "The connection was lost." : "The server cannot be reached.")} Reconnecting.`;
-    text = `${why || (everConnected ? "Connection lost." : "The server cannot be reached.")} Reconnecting ${seconds ? `in ${seconds} s` : "now"} …`;
+    text = `${why || (everConnected ? "Connection lost." : "The server cannot be reached.")} Reconnecting ${seconds ? `in\u00A0${seconds}\u00A0s` : "now"}\u00A0…`;
     countdown = setTimeout(() => redraw("connection"), 500);
   } else if (state === "closed") {
     text = spoken = `Disconnected. ${why || reason || ""}`;
@@ -1391,7 +1414,7 @@ byId("finder-form").addEventListener("submit", (event) => {
 });
 
 byId("copy-link").addEventListener("click", async () => {
-  const link = `${location.origin}/#${new URLSearchParams({ room: active.id })}`;
+  const link = new URL(`#${new URLSearchParams({ room: active.id })}`, location.href).href;
   try {
     await navigator.clipboard.writeText(link);
     byId("copy-link-text").textContent = "Link copied";
@@ -1418,7 +1441,8 @@ window.addEventListener("hashchange", () => {
 
 // Coming in: a known name goes straight to the chat; a name in the link that is not ours is only proposed.
 {
-  const { name, room, person, token } = addressed();
+  const { name, room, person, token: given } = addressed();
+  const token = sessionToken(given ?? undefined);
   const known = stored("salon.name");
   const roomOk = room && !nameProblem(room) ? room : undefined;
   if (token) enter({ token, room: roomOk, person });
