@@ -19,6 +19,7 @@ const WINDOW_CHARACTERS = 600_000;
 const PAGE = 50;
 const PAUSE = 3_000; // after a page of history was refused
 const PEOPLE_MAX = 100; // direct conversations
+const LINKS_MAX = 40; // in one message; the rest stays text
 const MEMBERS_SHOWN = 200;
 const PRESENCE_MAX = 5_000;
 const BUFFER_MAX = 300;
@@ -377,6 +378,7 @@ function take(c, message, epoch) {
   const item = waiting ? Object.assign(waiting, said(message, epoch), { failed: null }) : said(message, epoch);
   if (waiting) c.pending.splice(c.pending.indexOf(waiting), 1);
   c.typing.delete(message.sender);
+  if (c === active && !mine && c.newAfter === null && (document.hidden || !c.stuck)) c.newAfter = c.lastSeq;
   const alreadyRead = c.readSeq === undefined || c.unread === 0;
   if (!c.detached) {
     c.insert(item);
@@ -554,6 +556,7 @@ function listen(salon) {
     } else {
       takeDirect(c, message);
     }
+    if (c !== active && message.sender !== me) byId("announcer").textContent = `New message from ${message.sender}`;
   });
 
   on("announcement", ({ sender, content }) => {
@@ -927,6 +930,7 @@ function buildSaid(item) {
 /** Brings a node in line with what became of its item: pending, refused, said. */
 function refresh(item) {
   item.stale = false;
+  item.dressed = undefined;
   if (item.type === "gap") return item.node.replaceChildren(element("span", "", item.text));
   if (item.type === "notice") {
     const names = item.names.slice(0, 4).map((name, i, all) => [i === 0 ? "" : i === all.length - 1 && item.names.length <= 4 ? " and " : ", ", named(name)]).flat();
@@ -970,9 +974,8 @@ function dress(item, previous, isNew) {
   const day = previous === null || dayOf(previous.ts) !== dayOf(item.ts) ? dayName(item.ts) : "";
   const continued = item.type === "said" && previous?.type === "said" && !day && !isNew && previous.sender === item.sender && item.ts - previous.ts < GROUP_WITHIN;
   const dressed = `${day}|${isNew}|${continued}`;
-  if (item.dressed === dressed && item.dressedNode === item.node) return;
+  if (item.dressed === dressed) return;
   item.dressed = dressed;
-  item.dressedNode = item.node;
   for (const line of item.node.querySelectorAll(":scope > .line")) line.remove();
   if (isNew) item.node.prepend(element("div", "line new-line", element("span", "", "New")));
   if (day) item.node.prepend(element("div", "line day-line", element("span", "", day)));
@@ -984,9 +987,11 @@ const EMOJI_ONLY = /^(?:\p{Extended_Pictographic}(?:\uFE0F|\p{Emoji_Modifier}|\u
 
 /** Text and links. Whatever the text says, this makes text nodes and http(s) `<a>` nodes and nothing else. */
 function write(node, content) {
-  if (EMOJI_ONLY.test(content)) node.classList.add("jumbo");
+  if (content.length <= 40 && EMOJI_ONLY.test(content)) node.classList.add("jumbo");
   let end = 0;
+  let links = 0;
   for (const match of content.matchAll(ADDRESS)) {
+    if (links === LINKS_MAX) break;
     const address = trimAddress(match[0]);
     let url;
     try { url = new URL(address); } catch { continue; }
@@ -997,19 +1002,24 @@ function write(node, content) {
     link.rel = "noopener noreferrer";
     node.append(content.slice(end, match.index), link);
     end = match.index + address.length;
+    links += 1;
   }
   node.append(content.slice(end));
 }
 
 /** Punctuation after an address belongs to the sentence; a closing bracket belongs to the address only if it was opened in it. */
 function trimAddress(address) {
-  const pairs = { ")": "(", "]": "[", "}": "{" };
-  for (;;) {
-    const last = address.at(-1);
-    const opened = pairs[last];
-    if (opened ? address.split(opened).length < address.split(last).length : /[.,;:!?'’…*_]/u.test(last)) address = address.slice(0, -1);
-    else return address;
+  const opening = { ")": "(", "]": "[", "}": "{" };
+  const count = (character) => address.split(character).length - 1;
+  const surplus = {};
+  for (const close of Object.keys(opening)) surplus[close] = count(close) - count(opening[close]);
+  let end = address.length;
+  for (; end > 0; end -= 1) {
+    const last = address[end - 1];
+    if (surplus[last] > 0) surplus[last] -= 1;
+    else if (!/[.,;:!?'’…*_]/u.test(last)) break;
   }
+  return address.slice(0, end);
 }
 
 function drawToLatest() {
@@ -1083,7 +1093,7 @@ function placeButton(entry) {
 function updatePlace(node, { c }) {
   const button = node.firstElementChild;
   const current = c === active;
-  const state = `${current} ${c.unread} ${c.kind === "person" ? statusOf(c.id) : ""}`;
+  const state = `${current} ${document.hidden} ${c.unread} ${c.kind === "person" ? statusOf(c.id) : ""}`;
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const mark = c.kind === "room" ? element("span", "place-hash", icon("hash")) : element("span", "avatar-box", avatar(c.id, "small"), element("span", `presence ${statusOf(c.id)}`));
@@ -1231,13 +1241,18 @@ byId("try-now").addEventListener("click", () => {
 // The browser's word about the network is a hint, not a fact (a server on this machine needs none): ask the server.
 for (const name of ["online", "offline"]) window.addEventListener(name, () => client?.probe());
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) {
+  if (document.hidden) {
+    if (active?.unread === 0) active.newAfter = null;
+  } else {
     client?.probe();
     redraw("log", "places");
     if (client?.state === "connected") refreshPublicRooms();
   }
 });
-setInterval(() => redraw("log"), 60_000); // "Today" becomes "Yesterday"
+setInterval(() => {
+  redraw("log"); // "Today" becomes "Yesterday"
+  if (client?.state === "connected" && !document.hidden && !narrow.matches) refreshPublicRooms();
+}, 60_000);
 
 // The composer --------------------------------------------------------------------------------------------------------
 
@@ -1356,6 +1371,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 let finding = "room";
+let peopleHere = [];
 function openFinder(kind) {
   finding = kind;
   const forRoom = kind === "room";
@@ -1370,31 +1386,32 @@ function openFinder(kind) {
   byId("finder").showModal();
   byId("finder-input").focus();
   drawFinder();
+  const fetched = forRoom ? refreshPublicRooms() : client.online({ limit: 200 }).then((page) => { peopleHere = page.users; }).catch(() => {});
+  fetched.then(drawFinder);
 }
 
-async function drawFinder() {
-  const list = byId("finder-list");
+/** The list under the field: what there was when the finder opened, narrowed by what is typed. */
+function drawFinder() {
   const wanted = byId("finder-input").value.trim().toLocaleLowerCase();
+  const matches = (name) => name.toLocaleLowerCase().includes(wanted);
+  let entries;
   if (finding === "room") {
-    if (!wanted) await refreshPublicRooms();
-    const found = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`) && room.room_id.toLocaleLowerCase().includes(wanted));
-    drawList(list, found.map((room) => ({ key: room.room_id, room })), placeButton, updatePublic);
-    byId("finder-list-title").hidden = found.length === 0;
+    entries = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`) && matches(room.room_id)).map((room) => ({ key: room.room_id, room }));
+    drawList(byId("finder-list"), entries, placeButton, updatePublic);
   } else {
-    const page = await client.online({ limit: 100 }).catch(() => ({ users: [] }));
-    const found = page.users.filter((name) => name !== me && name.toLocaleLowerCase().includes(wanted));
-    for (const name of found) if (!presence.has(name)) presence.set(name, { status: "online" });
-    drawList(list, found.map((name) => ({ key: name, name })), placeButton, (node, { name }) => {
+    entries = peopleHere.filter((name) => name !== me && matches(name)).map((name) => ({ key: name, name }));
+    drawList(byId("finder-list"), entries, placeButton, (node, { name }) => {
       const button = node.firstElementChild;
-      if (button.childElementCount === 0) button.append(element("span", "avatar-box", avatar(name, "small"), element("span", `presence ${statusOf(name)}`)), element("bdi", "place-name", name));
+      if (button.childElementCount > 0) return;
+      button.append(element("span", "avatar-box", avatar(name, "small"), element("span", `presence ${presence.get(name)?.status ?? "online"}`)), element("bdi", "place-name", name));
       button.onclick = () => {
         byId("finder").close();
         open("person", name);
         input.focus();
       };
     });
-    byId("finder-list-title").hidden = found.length === 0;
   }
+  byId("finder-list-title").hidden = entries.length === 0;
 }
 
 byId("add-room").addEventListener("click", () => openFinder("room"));
