@@ -48,7 +48,10 @@ export class Server {
       stream.on("data", (data) => { this.#log = [...this.#log, String(data)].slice(-100); });
     }
     const failed = new Promise((_, reject) => {
-      child.once("error", reject);
+      child.once("error", (error) => {
+        this.#process = null;
+        reject(error);
+      });
       child.once("exit", (code, signal) => { if (this.#process === child) reject(new Error(`the server ended (${code ?? signal}):\n${this.#log.join("")}`)); });
     });
     failed.catch(() => {});
@@ -152,6 +155,8 @@ export function summary() {
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0 ? 0 : 1;
 }
+
+summary.failed = () => failed > 0;
 
 export function equal(found, expected, what) {
   const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];

@@ -14,7 +14,9 @@ const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "s
 await mkdir(pictures, { recursive: true });
 
 const server = new Server(process.argv[2], await freePort());
-await server.start();
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.kill().finally(() => process.exit(130)));
+await check("the server starts", () => server.start());
+if (summary.failed()) process.exit(summary());
 const wire = await new Wire().open(server.port);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM,
@@ -211,6 +213,27 @@ try {
     await sees(linus, "And on we go");
     await agree([ada], await texts(linus));
     for (const page of [ada, linus]) equal(await times(page, "Heard, but unanswered"), 1, "copies");
+  });
+
+  await check("a direct message whose echo was lost is not said twice either, and what came meanwhile is there", async () => {
+    await ada.locator("#person-list .place", { hasText: "Linus" }).click();
+    await linus.locator("#person-list .place", { hasText: "Ada Lovelace" }).click();
+    await sees(ada, "Top shelf?");
+    serverAway = true;
+    wire.deafen();
+    await say(ada, "Found them");
+    await sees(linus, "Found them");
+    wire.cut();
+    await ada.locator("#banner:not([hidden])").waitFor();
+    await say(linus, "Oh no");
+    await say(ada, "Sorry");
+    wire.mend();
+    await connected(ada);
+    serverAway = false;
+    await sees(linus, "Sorry");
+    await until("nothing is pending", async () => await ada.locator(".pending").count() === 0);
+    await agree([ada, linus], ["Just between us: the biscuits are hidden.", "Top shelf?", "Found them", "Oh no", "Sorry"]);
+    for (const page of [ada, linus]) await page.locator("#room-list .place", { hasText: ROOM }).click();
   });
 
   await check("a reload comes back to the same room under the same name, with every message once", async () => {

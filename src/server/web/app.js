@@ -578,7 +578,8 @@ function listen(salon) {
     if (!waiting || c.buffer.some((message) => message.id === entry.id)) return;
     // Confirmed without an echo on this connection: it was said before the connection was lost.
     c.pending.splice(c.pending.indexOf(waiting), 1);
-    if (!c.detached && (c.lastSaid?.epoch === c.epoch ? seq >= c.firstSaid.seq : true)) c.insert(Object.assign(waiting, { epoch: c.epoch, seq, ts: ts ?? waiting.ts }));
+    if (c.kind === "person" && !c.synced) syncPerson(c); // its history has it
+    else if (!c.detached && (c.lastSaid?.epoch === c.epoch ? seq >= c.firstSaid.seq : true)) c.insert(Object.assign(waiting, { epoch: c.epoch, seq, ts: ts ?? waiting.ts }));
     redraw("log");
   });
 
