@@ -1,0 +1,554 @@
+/**
+ * A client for Salon's JSON dialect: one file, no dependencies, for browsers and for any other place with `WebSocket`,
+ * `EventTarget` and `crypto`. Copy it; the protocol itself is described in `docs/wire.md`.
+ *
+ * ```js
+ * const salon = new SalonClient({ url: "wss://chat.example/ws", user: "ada" });
+ * salon.on("message", (m) => console.log(m.room_id, m.sender, m.content));
+ * salon.connect();
+ * await salon.join("lobby", { history: 50 });
+ * salon.say("lobby", "Good morning");
+ * ```
+ *
+ * What it looks after, so that the caller need not:
+ *
+ * - **Reconnecting.** Exponential back-off with full jitter, 500 ms to 20 s, reset after 5 s of a stable connection.
+ *   Close codes 40xx end it, 41xx back off, 42xx reconnect at once; `goodbye.after_ms` is waited for.
+ * - **Resuming.** Rooms are joined again with `since {epoch, seq}`. Each message of a room is given out once and in order;
+ *   a hole is given out as `gap`.
+ * - **Sending.** `say` and `direct` put a message on an outbox and answer at once. It is sent with a UUID, one message at a
+ *   time for each room or person, and sent again with the same UUID until the server confirms it (`sent`) or refuses it for
+ *   good (`refused`). The server says a retried UUID only once for five minutes; after that the client asks (`refused` with the
+ *   code `unconfirmed`) rather than risk saying something twice.
+ * - **Noticing silence.** A browser does not show WebSocket pings to a page, so the client sends `ping` when nothing was heard
+ *   for a while and gives the connection up when nothing comes back.
+ *
+ * What it leaves to the caller: keeping messages, paging through `history`, and the history of direct conversations after a
+ * reconnect (ask `history` with `user_id` and `after`).
+ *
+ * Every collection in here has a maximum; see the constants at the end.
+ *
+ * @typedef {"idle" | "connecting" | "connected" | "waiting" | "closed"} ConnectionState
+ *
+ * @typedef {object} EventMap  What `on(name, listener)` hands to the listener.
+ * @property {{state: ConnectionState, retryAt?: number, code?: number, reason?: string}} state
+ * @property {{user_id: string, session_id: string, limits: object, resumed: boolean}} welcome
+ * @property {{room_id: string, epoch: string, seq: number, recovered: boolean, members: number, reset: boolean, first: boolean}} joined
+ *           `reset`: the room's numbering began anew, what was known of it is of another epoch.
+ * @property {{room_id: string, epoch: string, sender: string, content: string, seq: number, ts: number, id?: string, replayed: boolean}} message
+ * @property {{sender: string, user_id: string, content: string, seq: number, ts: number, id?: string}} direct
+ * @property {{sender: string, content: string, ts: number}} announcement  A broadcast to everybody (`room_id` "*").
+ * @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap
+ * @property {{room_id: string, user_id: string}} user_joined
+ * @property {{room_id: string, user_id: string}} user_left
+ * @property {{room_id: string, users: string[], count: number}} online_users
+ * @property {{user_id: string, status: string, note?: string}} presence
+ * @property {{users: Object<string, {status: string, devices: number, note?: string}>}} presence_state
+ * @property {{room_id?: string, user_id: string, typing: boolean}} typing
+ * @property {OutboxEntry} queued    A message of ours was put on the outbox.
+ * @property {{entry: OutboxEntry, seq: number, ts: number, duplicate: boolean}} sent   The server has it.
+ * @property {{entry: OutboxEntry, error: SalonError}} refused   The server does not want it; it is off the outbox.
+ * @property {SalonError} error      An error that answers no request of ours.
+ * @property {{reason: string, reconnect: boolean, after_ms?: number}} goodbye
+ *
+ * @typedef {{id: string, kind: "room" | "person", target: string, content: string, queuedAt: number}} OutboxEntry
+ */
+
+/** An `error` message of the server, or a request that found no connection (`disconnected`) or no answer (`timeout`). */
+export class SalonError extends Error {
+  constructor({ code, message, retry = false, retry_after_ms = undefined }) {
+    super(message || code);
+    this.name = "SalonError";
+    this.code = code;
+    this.retry = retry;
+    this.retryAfter = retry_after_ms;
+  }
+}
+
+export class SalonClient {
+  #events = new EventTarget();
+  #url;
+  #user;
+  #token;
+  #WebSocket;
+  #socket = null;
+  /** @type {ConnectionState} */
+  #state = "idle";
+  #welcome = null;
+  #goodbye = null;
+  #attempts = 0;
+  #hurried = false; // a 42xx was followed at once; the next one is not, unless the connection was stable in between
+  #retryTimer = null;
+  #stableTimer = null;
+  #livenessTimer = null;
+  #lastHeard = 0;
+  #probeSince = 0;
+  /** Requests waiting for their answer. @type {Map<string, {resolve: Function, reject: Function, timer: any, message: object, tries: number}>} */
+  #requests = new Map();
+  /** Rooms we want to be in. @type {Map<string, {epoch: ?string, seq: number, joined: boolean, history: number, replayEnd: number, fresh: boolean}>} */
+  #rooms = new Map();
+  /** Messages not yet confirmed, in the order they were said. @type {Map<string, OutboxEntry & {socket: any, firstSent: number, lastSent: number, notBefore: number, tries: number}>} */
+  #outbox = new Map();
+  #outboxTimer = null;
+  #slowUntil = 0; // after a `rate_limited` the outbox keeps to the server's rate instead of finding its edge again and again
+  #nextSend = 0;
+  #random;
+
+  /**
+   * @param {{url: string, user?: string, token?: string, WebSocket?: typeof WebSocket, random?: () => number}} options
+   *   `url` is the address of `/ws`. `user` names us where names are free (open mode), `token` proves who we are elsewhere.
+   */
+  constructor({ url, user, token, WebSocket = globalThis.WebSocket, random = Math.random }) {
+    this.#url = url;
+    this.#user = user;
+    this.#token = token;
+    this.#WebSocket = WebSocket;
+    this.#random = random;
+  }
+
+  get state() { return this.#state; }
+  /** Who the server says we are; what we asked to be until it has spoken. */
+  get userId() { return this.#welcome?.user_id ?? this.#user; }
+  get limits() { return this.#welcome?.limits ?? {}; }
+  get outbox() { return [...this.#outbox.values()]; }
+
+  /**
+   * Listens for an event. Answers a function that ends the listening.
+   * @template {keyof EventMap} K
+   * @param {K} name
+   * @param {(detail: EventMap[K]) => void} listener
+   */
+  on(name, listener) {
+    const handler = (event) => listener(event.detail);
+    this.#events.addEventListener(name, handler);
+    return () => this.#events.removeEventListener(name, handler);
+  }
+
+  /** Connects, or tries again at once when it is waiting to. */
+  connect() {
+    if (this.#state === "connecting" || this.#state === "connected") return;
+    clearTimeout(this.#retryTimer);
+    this.#goodbye = null;
+    const url = new URL(this.#url);
+    if (this.#token) url.searchParams.set("token", this.#token);
+    else if (this.#user) url.searchParams.set("user", this.#user);
+    let socket;
+    try {
+      socket = new this.#WebSocket(url, [SUB_PROTOCOL]);
+    } catch (error) {
+      this.#setState("closed", { reason: String(error.message ?? error) });
+      return;
+    }
+    this.#socket = socket;
+    this.#setState("connecting");
+    // Each handler asks whether it still speaks for the current socket: one given up on may have events on the way.
+    socket.onmessage = (event) => { if (socket === this.#socket) this.#handleFrame(event.data); };
+    socket.onclose = (event) => { if (socket === this.#socket) this.#handleClose(event.code, event.reason); };
+    clearInterval(this.#livenessTimer);
+    this.#lastHeard = Date.now();
+    this.#probeSince = 0;
+    this.#livenessTimer = setInterval(() => this.#checkLiveness(), LIVENESS_TICK);
+  }
+
+  /** Leaves for good. `connect` comes back. */
+  close() {
+    clearTimeout(this.#retryTimer);
+    const socket = this.#socket;
+    this.#dropSocket();
+    socket?.close(1000);
+    this.#setState("closed", { code: 1000 });
+  }
+
+  /** Asks for a sign of life now: for the moments when a network change or a wake from sleep is likely. */
+  probe() {
+    if (this.#state === "waiting") this.connect();
+    else if (this.#state === "connected" && !this.#probeSince) {
+      this.#probeSince = Date.now();
+      this.#transmit({ type: "ping" });
+    }
+  }
+
+  /**
+   * Sends any request and resolves with its answer. One that came too fast (`rate_limited`) is sent again when it may be.
+   * @param {string} type
+   * @param {object} fields
+   */
+  request(type, fields = {}) {
+    return new Promise((resolve, reject) => {
+      if (this.#state !== "connected") return reject(new SalonError({ code: "disconnected", message: "Not connected", retry: true }));
+      if (this.#requests.size >= REQUESTS_MAX) return reject(new SalonError({ code: "overloaded", message: "Too many requests are open", retry: true }));
+      const id = uuid();
+      const timer = setTimeout(() => {
+        this.#requests.delete(id);
+        reject(new SalonError({ code: "timeout", message: "The server did not answer in time", retry: true }));
+      }, ANSWER_WITHIN);
+      const message = { ...fields, type, id };
+      this.#requests.set(id, { resolve, reject, timer, message, tries: 0 });
+      this.#transmit(message);
+    });
+  }
+
+  /** Joins a room and stays in it over reconnects. With `since` it resumes where a former client stopped; `history` asks for the last n messages. */
+  join(room_id, { history = 0, since = undefined } = {}) {
+    let room = this.#rooms.get(room_id);
+    if (!room) {
+      room = { epoch: since?.epoch ?? null, seq: since?.seq ?? 0, joined: false, history, replayEnd: 0, fresh: true };
+      this.#rooms.set(room_id, room);
+    }
+    if (this.#state !== "connected") return Promise.resolve(null); // joined with the others when the connection stands
+    return this.#sendJoin(room_id, room);
+  }
+
+  leave(room_id) {
+    this.#rooms.delete(room_id);
+    for (const entry of this.#outbox.values()) if (entry.kind === "room" && entry.target === room_id) this.#outbox.delete(entry.id);
+    return this.request("leave", { room_id });
+  }
+
+  /** Where a room stands: `{epoch, seq}` of the last message given out, for a later `since`. */
+  position(room_id) {
+    const room = this.#rooms.get(room_id);
+    return room?.epoch ? { epoch: room.epoch, seq: room.seq } : null;
+  }
+
+  /** Whether we are in a room or on the way into it: false once a join was refused. */
+  has(room_id) { return this.#rooms.has(room_id); }
+
+  isJoined(room_id) { return this.#rooms.get(room_id)?.joined ?? false; }
+
+  /** Says something in a room. Answers the outbox entry, or null when the outbox is full. */
+  say(room_id, content) { return this.#enqueue("room", room_id, content); }
+
+  /** Says something to one person. */
+  direct(user_id, content) { return this.#enqueue("person", user_id, content); }
+
+  /** Takes a message off the outbox that is not confirmed yet. It may have been said all the same. */
+  discard(id) { this.#outbox.delete(id); }
+
+  /** Tells a room or a person that we are typing; not answered. `target` is `{room_id}` or `{user_id}`. */
+  typing(target, typing) {
+    if (this.#state === "connected") this.#transmit({ type: "typing", ...target, typing });
+  }
+
+  /** A page of history: `target` is `{room_id}` or `{user_id}`, `page` any of `{before}`, `{after}`, `{limit}`. */
+  history(target, page = {}) { return this.request("history", { ...target, ...page }); }
+  members(room_id, page = {}) { return this.request("members", { room_id, ...page }); }
+  room(room_id) { return this.request("room", { room_id }); }
+  rooms(page = {}) { return this.request("rooms", page); }
+  online(page = {}) { return this.request("online", page); }
+  presence(target, subscribe = undefined) { return this.request("presence", subscribe === undefined ? target : { ...target, subscribe }); }
+  status(status, note = undefined) { return this.request("status", note === undefined ? { status } : { status, note }); }
+  createRoom(room_id, fields = {}) { return this.request("create_room", { room_id, ...fields }); }
+
+  #emit(name, detail) { this.#events.dispatchEvent(new CustomEvent(name, { detail })); }
+
+  #setState(state, detail = {}) {
+    this.#state = state;
+    this.#emit("state", { state, ...detail });
+  }
+
+  #transmit(message) {
+    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(message));
+  }
+
+  // Incoming -------------------------------------------------------------------------------------------------------
+
+  #handleFrame(data) {
+    this.#lastHeard = Date.now();
+    this.#probeSince = 0;
+    let message;
+    try {
+      message = JSON.parse(data);
+    } catch {
+      return; // not ours to judge; a server that speaks JSON never gets here
+    }
+    switch (message.type) {
+      case "welcome": return this.#handleWelcome(message);
+      case "joined": this.#handleJoined(message); break;
+      case "broadcast": return this.#handleBroadcast(message);
+      case "direct":
+        this.#emit("direct", message);
+        return this.#confirmIfOurs(message);
+      case "ack":
+        if (this.#outbox.has(message.id)) return this.#confirm(message.id, message, true);
+        break;
+      case "gap": return this.#handleGap(message);
+      case "online_users": this.#endReplay(message.room_id); this.#emit("online_users", message); break;
+      case "goodbye":
+        this.#goodbye = message;
+        return this.#emit("goodbye", message);
+      case "error": return this.#handleError(message);
+      case "presence_state": case "presence": case "typing": case "user_joined": case "user_left":
+        this.#emit(message.type, message);
+        break;
+    }
+    this.#answer(message.id, message);
+  }
+
+  #answer(id, message) {
+    const request = this.#requests.get(id);
+    if (!request) return;
+    this.#requests.delete(id);
+    clearTimeout(request.timer);
+    request.resolve(message);
+  }
+
+  #handleWelcome(message) {
+    const resumed = this.#welcome !== null;
+    this.#welcome = message;
+    clearTimeout(this.#stableTimer);
+    this.#stableTimer = setTimeout(() => { this.#attempts = 0; this.#hurried = false; }, STABLE_AFTER);
+    this.#setState("connected");
+    this.#emit("welcome", { ...message, resumed });
+    for (const [room_id, room] of this.#rooms) this.#sendJoin(room_id, room).catch(() => {});
+    this.#pumpOutbox();
+  }
+
+  #sendJoin(room_id, room) {
+    const fields = { room_id };
+    if (room.epoch !== null) fields.since = { epoch: room.epoch, seq: room.seq };
+    if (room.history > 0) fields.history = room.history;
+    return this.request("join", fields).catch((error) => {
+      // Refused for good: not a room to try again at every reconnect. A lost connection is no refusal.
+      if (!error.retry && this.#rooms.get(room_id) === room && !room.joined) this.#rooms.delete(room_id);
+      throw error;
+    });
+  }
+
+  #handleJoined(message) {
+    const room = this.#rooms.get(message.room_id);
+    if (!room) return;
+    const first = room.epoch === null;
+    const reset = !first && (room.epoch !== message.epoch || message.seq < room.seq);
+    room.joined = true;
+    room.fresh = first || reset || !message.recovered;
+    room.replayEnd = message.seq;
+    if (reset) room.seq = 0;
+    if (first && !room.history) room.seq = message.seq;
+    room.epoch = message.epoch;
+    this.#emit("joined", { ...message, reset, first });
+    this.#pumpOutbox();
+  }
+
+  #handleBroadcast(message) {
+    if (message.room_id === "*") return this.#emit("announcement", message);
+    const room = this.#rooms.get(message.room_id);
+    if (!room) return this.#confirmIfOurs(message);
+    if (message.seq > room.seq) {
+      // The server names every hole; should it ever not, we do. What precedes a page of history is no hole.
+      if (!room.fresh && message.seq > room.seq + 1) {
+        this.#emit("gap", { room_id: message.room_id, epoch: room.epoch, from: room.seq + 1, to: message.seq - 1, why: "missing" });
+      }
+      room.fresh = false;
+      room.seq = message.seq;
+      this.#emit("message", { ...message, epoch: room.epoch, replayed: message.seq <= room.replayEnd });
+    }
+    this.#confirmIfOurs(message);
+  }
+
+  #handleGap(message) {
+    const room = this.#rooms.get(message.room_id);
+    if (room && room.epoch === message.epoch && message.to > room.seq) room.seq = message.to;
+    this.#emit("gap", message);
+  }
+
+  /** `online_users` follows the replay: whatever was not replayed until now is no longer kept. */
+  #endReplay(room_id) {
+    const room = this.#rooms.get(room_id);
+    if (!room?.joined) return;
+    room.seq = Math.max(room.seq, room.replayEnd);
+    room.fresh = false;
+  }
+
+  #handleError(message) {
+    const error = new SalonError(message);
+    const entry = this.#outbox.get(message.id);
+    if (entry) return this.#handleRefusal(entry, error);
+    const request = this.#requests.get(message.id);
+    if (request) {
+      if (error.code === "rate_limited" && request.tries++ < TRIES_MAX) {
+        const socket = this.#socket;
+        setTimeout(() => { if (socket === this.#socket && this.#requests.has(message.id)) this.#transmit(request.message); }, error.retryAfter ?? BACKOFF_BASE);
+        return;
+      }
+      this.#requests.delete(message.id);
+      clearTimeout(request.timer);
+      return request.reject(error);
+    }
+    this.#emit("error", error);
+  }
+
+  // Outgoing -------------------------------------------------------------------------------------------------------
+
+  #enqueue(kind, target, content) {
+    if (this.#outbox.size >= OUTBOX_MAX) return null;
+    const entry = { id: uuid(), kind, target, content, queuedAt: Date.now(), socket: null, firstSent: 0, lastSent: 0, notBefore: 0, tries: 0 };
+    this.#outbox.set(entry.id, entry);
+    this.#emit("queued", entry);
+    this.#pumpOutbox();
+    return entry;
+  }
+
+  /** Sends the first unconfirmed message of each room and person, unless it is already on its way on this connection. */
+  #pumpOutbox() {
+    clearTimeout(this.#outboxTimer);
+    if (this.#state !== "connected") return;
+    const now = Date.now();
+    const busy = new Set();
+    let wakeAt = Infinity;
+    for (const entry of [...this.#outbox.values()]) {
+      const lane = `${entry.kind}\n${entry.target}`;
+      if (busy.has(lane)) continue;
+      if (entry.kind === "room" && !this.isJoined(entry.target)) continue;
+      if (entry.socket !== this.#socket && entry.firstSent && now - entry.firstSent > REPEAT_WITHIN) {
+        this.#outbox.delete(entry.id);
+        this.#emit("refused", { entry, error: new SalonError({ code: "unconfirmed", message: "The connection was lost before this message was confirmed" }) });
+        continue;
+      }
+      busy.add(lane);
+      const inFlight = entry.socket === this.#socket && now - entry.lastSent < ANSWER_WITHIN;
+      const due = Math.max(entry.notBefore, inFlight ? entry.lastSent + ANSWER_WITHIN : this.#nextSend);
+      if (due > now) {
+        wakeAt = Math.min(wakeAt, due);
+        continue;
+      }
+      entry.socket = this.#socket;
+      entry.firstSent ||= now;
+      entry.lastSent = now;
+      if (now < this.#slowUntil) this.#nextSend = now + 1_200 / (Number(this.limits.rate) || CAREFUL_RATE);
+      wakeAt = Math.min(wakeAt, now + ANSWER_WITHIN);
+      this.#transmit(entry.kind === "room"
+        ? { type: "broadcast", id: entry.id, room_id: entry.target, content: entry.content }
+        : { type: "direct", id: entry.id, user_id: entry.target, content: entry.content });
+    }
+    if (wakeAt < Infinity) this.#outboxTimer = setTimeout(() => this.#pumpOutbox(), wakeAt - now + 5);
+  }
+
+  /** An `id` may stand on everybody's copy; it is an answer only where the sender is us. */
+  #confirmIfOurs(message) {
+    if (message.id !== undefined && message.sender === this.userId && this.#outbox.has(message.id)) this.#confirm(message.id, message, false);
+  }
+
+  #confirm(id, { seq, ts }, duplicate) {
+    const entry = this.#outbox.get(id);
+    this.#outbox.delete(id);
+    this.#emit("sent", { entry, seq, ts, duplicate });
+    this.#pumpOutbox();
+  }
+
+  #handleRefusal(entry, error) {
+    if (error.retry && entry.tries < TRIES_MAX) {
+      // The whole lane waits with it, so that what was said later is not heard earlier.
+      entry.tries += error.code === "rate_limited" ? 0 : 1;
+      entry.socket = null;
+      entry.notBefore = Date.now() + (error.retryAfter ?? this.#jitter(entry.tries));
+      entry.firstSent = 0; // refused is not said: the five minutes begin with the next try
+      if (error.code === "rate_limited") {
+        this.#slowUntil = Date.now() + SLOW_FOR;
+        this.#nextSend = entry.notBefore;
+      }
+    } else {
+      this.#outbox.delete(entry.id);
+      this.#emit("refused", { entry, error });
+    }
+    this.#pumpOutbox();
+  }
+
+  // The connection -------------------------------------------------------------------------------------------------
+
+  #handleClose(code, reason) {
+    this.#dropSocket();
+    const goodbye = this.#goodbye;
+    const why = { code, reason: reason || goodbye?.reason || "" };
+    const family = Math.floor(code / 100);
+    if (family === 40 || goodbye?.reconnect === false) return this.#setState("closed", why);
+    if (family === 42 && !this.#hurried) {
+      this.#hurried = true;
+      return this.#retryIn(0, why);
+    }
+    this.#attempts += 1;
+    this.#retryIn((goodbye?.after_ms ?? 0) + this.#jitter(this.#attempts), why);
+  }
+
+  #dropSocket() {
+    this.#socket = null;
+    clearTimeout(this.#stableTimer);
+    clearTimeout(this.#outboxTimer);
+    clearInterval(this.#livenessTimer);
+    for (const room of this.#rooms.values()) room.joined = false;
+    const requests = [...this.#requests.values()];
+    this.#requests.clear();
+    for (const { reject, timer } of requests) {
+      clearTimeout(timer);
+      reject(new SalonError({ code: "disconnected", message: "The connection was lost", retry: true }));
+    }
+  }
+
+  #retryIn(delay, why) {
+    this.#retryTimer = setTimeout(() => this.connect(), delay);
+    this.#setState("waiting", { retryAt: Date.now() + delay, ...why });
+  }
+
+  /** Full jitter: anywhere between nothing and the ceiling, so that a thousand clients do not come back in one instant. */
+  #jitter(attempt) {
+    const ceiling = Math.min(BACKOFF_MAX, BACKOFF_BASE * 2 ** Math.min(attempt - 1, 16));
+    return Math.max(50, Math.round(this.#random() * ceiling));
+  }
+
+  #checkLiveness() {
+    const now = Date.now();
+    if (this.#state === "connecting") {
+      if (now - this.#lastHeard > OPEN_WITHIN) this.#giveUp("The server does not answer");
+    } else if (this.#probeSince) {
+      if (now - this.#probeSince > PONG_WITHIN) this.#giveUp("The server has gone silent");
+    } else if (now - this.#lastHeard > (this.#welcome?.ping_interval_ms ?? PING_AFTER)) {
+      this.probe();
+    }
+  }
+
+  /** Does not wait for the close handshake of a peer that has stopped talking. */
+  #giveUp(reason) {
+    const socket = this.#socket;
+    this.#handleClose(1006, reason);
+    socket.close();
+  }
+}
+
+/** Whether a name is one that the server takes for a user or a room. Answers null, or what is wrong with it in a sentence. */
+export function nameProblem(name) {
+  if (name === "") return "Please enter a name.";
+  if (name === "*") return "“*” is reserved.";
+  const bytes = new TextEncoder().encode(name).length;
+  if (bytes > NAME_BYTES_MAX) return `That is too long: ${bytes} bytes of at most ${NAME_BYTES_MAX}.`;
+  if (/\p{Cc}/u.test(name)) return "Control characters (tabs, line breaks …) are not allowed.";
+  if (/[\u202A-\u202E\u2066-\u2069]/u.test(name)) return "Characters that reverse the direction of text are not allowed.";
+  if (/\p{Cs}/u.test(name)) return "That is not valid text.";
+  return null;
+}
+
+/** A version 4 UUID. `crypto.randomUUID` exists only on secure pages; a chat on a LAN is served without TLS. */
+export function uuid() {
+  if (globalThis.crypto.randomUUID) return globalThis.crypto.randomUUID();
+  const bytes = globalThis.crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+const SUB_PROTOCOL = "salon.v1";
+const NAME_BYTES_MAX = 128;
+const BACKOFF_BASE = 500;
+const BACKOFF_MAX = 20_000;
+const STABLE_AFTER = 5_000;
+const LIVENESS_TICK = 1_000;
+const OPEN_WITHIN = 15_000;
+const PING_AFTER = 25_000; // until `welcome` says what the server does
+const PONG_WITHIN = 10_000;
+const ANSWER_WITHIN = 15_000;
+const REPEAT_WITHIN = 4.5 * 60_000; // the server remembers an id for five minutes
+const REQUESTS_MAX = 512;
+const OUTBOX_MAX = 200;
+const TRIES_MAX = 6;
+const SLOW_FOR = 30_000;
+const CAREFUL_RATE = 10; // messages a second where the server did not say

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The chat page in a real browser: ./run.sh [SALON_BINARY]
+#
+#   CHROMIUM     the browser; otherwise the first chromium, chromium-browser or google-chrome on the PATH
+#   SCREENSHOTS  where the pictures go; otherwise a temporary directory
+#
+# Prints `ok - …` or `not ok - …` for each check and ends with `N passed, M failed`.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+salon=$(realpath -- "${1:-$here/../../target/release/salon}")
+[ -x "$salon" ] || { echo "no salon binary at $salon: build one with cargo build --release, or name it" >&2; exit 2; }
+
+if [ -z "${CHROMIUM:-}" ]; then
+  for name in chromium chromium-browser google-chrome; do
+    if CHROMIUM=$(command -v "$name"); then break; fi
+  done
+fi
+[ -n "${CHROMIUM:-}" ] || { echo "no Chromium: install one, or name it in CHROMIUM" >&2; exit 2; }
+export CHROMIUM
+
+cd "$here"
+if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ]; then
+  npm ci --ignore-scripts --no-audit --no-fund >&2
+fi
+exec node two_people.mjs "$salon"

@@ -1,0 +1,583 @@
+/**
+ * Two people meet in the chat page, in two browser contexts that share nothing, and everything that may go wrong between
+ * them does. `node two_people.mjs SALON_BINARY`; see run.sh.
+ */
+import { mkdir, mkdtemp, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { chromium } from "playwright-core";
+import { Server, Wire, check, equal, freePort, summary, until } from "./harness.mjs";
+
+const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
+await mkdir(pictures, { recursive: true });
+
+const server = new Server(process.argv[2], await freePort());
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.kill().finally(() => process.exit(130)));
+await check("the server starts", () => server.start());
+if (summary.failed()) process.exit(summary());
+const wire = await new Wire().open(server.port);
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  headless: true,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+
+// Everything a page complains about is collected; only a refused connection while we keep the server away is expected.
+const complaints = [];
+let serverAway = false;
+
+async function newPage({ port = server.port, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB", ...options });
+  await context.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
+  page.on("console", (message) => {
+    if (message.type() !== "error") return;
+    if (serverAway && /WebSocket|ERR_CONNECTION|net::ERR/.test(message.text())) return;
+    complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(`pageerror: ${error.message}`));
+  page.origin = `http://127.0.0.1:${port}`;
+  return page;
+}
+
+async function enter(page, name, room, by = "mouse") {
+  await page.goto(`${page.origin}/#${new URLSearchParams({ room })}`);
+  await page.locator("#door-name").fill(name);
+  if (by === "mouse") await page.getByRole("button", { name: "Enter" }).click();
+  await connected(page);
+}
+
+const connected = (page) => page.locator("#app[data-connection=connected]").waitFor();
+const say = async (page, text) => {
+  await page.locator("#composer-input").fill(text);
+  await page.locator("#composer-input").press("Enter");
+};
+/** The texts in the log that are not pending, in order. */
+const texts = (page) => page.locator("#messages > li.message:not(.pending) .text").allTextContents();
+const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
+/** Waits until the log of each page is exactly this, from `after` on. */
+const agree = async (pages, expected, after = 0) => {
+  for (const page of pages) {
+    await until(`the log is ${JSON.stringify(expected)}`, async () => {
+      const found = (await texts(page)).slice(after);
+      return JSON.stringify(found) === JSON.stringify(expected) || Promise.reject(new Error(JSON.stringify(found)));
+    });
+  }
+};
+const times = async (page, text) => (await texts(page)).filter((t) => t === text).length;
+const members = (page) => page.locator("#members .member-name").allTextContents();
+
+const ada = await newPage({ port: wire.port });
+const linus = await newPage();
+const ROOM = "the kitchen";
+
+try {
+  await check("a name that the server would refuse is refused at the door, in words", async () => {
+    await linus.goto(`${linus.origin}/`);
+    await linus.locator("#door-name").fill("\u202Esunil");
+    await linus.getByRole("button", { name: "Enter" }).click();
+    await until("the problem is named", async () => (await linus.locator("#door-problem").textContent()).includes("direction"));
+  });
+
+  await check("two people choose names and come into one room", async () => {
+    await enter(ada, "Ada Lovelace", ROOM);
+    await enter(linus, "Linus", ROOM);
+    equal(await ada.locator("#title bdi").textContent(), ROOM, "the title");
+  });
+
+  await check("each sees the other in the list of people", async () => {
+    for (const page of [ada, linus]) {
+      await until("both are listed", async () => (await members(page)).sort().join() === "Ada Lovelace,Linus");
+    }
+  });
+
+  await check("they talk both ways, and each message is there once", async () => {
+    await say(ada, "Is the kettle on?");
+    await sees(linus, "Is the kettle on?");
+    await say(linus, "It is.\nTwo minutes.");
+    await sees(ada, "It is.\nTwo minutes.");
+    await agree([ada, linus], ["Is the kettle on?", "It is.\nTwo minutes."]);
+    await until("nothing is pending", async () => await ada.locator(".pending").count() === 0);
+  });
+
+  await check("Shift+Enter begins a new line and sends nothing", async () => {
+    const input = ada.locator("#composer-input");
+    await input.focus();
+    await ada.keyboard.type("one");
+    await ada.keyboard.press("Shift+Enter");
+    await ada.keyboard.type("two");
+    equal(await input.inputValue(), "one\ntwo", "the composer");
+    equal(await ada.locator("#messages > li.message").count(), 2, "messages");
+    await input.fill("");
+  });
+
+  await check("typing is seen, and ends with the message", async () => {
+    await linus.locator("#composer-input").pressSequentially("Milk?");
+    await until("Ada sees it", async () => (await ada.locator("#typing").textContent()).includes("Linus is typing"));
+    await linus.keyboard.press("Enter");
+    await sees(ada, "Milk?");
+    await until("it is over", async () => (await ada.locator("#typing").textContent()) === "");
+  });
+
+  await check("a direct message makes an unread entry, and opening it reads it", async () => {
+    await linus.locator(".member", { hasText: "Ada Lovelace" }).click();
+    await until("the conversation is open", async () => (await linus.locator("#title bdi").textContent()) === "Ada Lovelace");
+    await say(linus, "Just between us: the biscuits are hidden.");
+    await sees(linus, "Just between us: the biscuits are hidden.");
+    const entry = ada.locator("#person-list .place", { hasText: "Linus" });
+    await until("the badge counts one", async () => (await entry.locator(".badge").textContent()).startsWith("1"));
+    await agree([ada], ["Is the kettle on?", "It is.\nTwo minutes.", "Milk?"]); // the room does not hear it
+    await entry.click();
+    await sees(ada, "Just between us: the biscuits are hidden.");
+    await until("the badge is gone", async () => await entry.locator(".badge").count() === 0);
+    await say(ada, "Top shelf?");
+    await agree([ada, linus], ["Just between us: the biscuits are hidden.", "Top shelf?"]);
+    for (const page of [ada, linus]) await page.locator("#room-list .place", { hasText: ROOM }).click();
+    await sees(linus, "Milk?");
+  });
+
+  await check("markup in texts, names and rooms is text", async () => {
+    const nasty = ["<img src=x onerror=\"document.title='owned'\">", "<script>document.title='owned'</script>", "<b>bold</b> &amp; [x](javascript:alert(1)) javascript:alert(1)"];
+    const mallory = await newPage();
+    await enter(mallory, "<img src=x onerror=alert(1)>", ROOM);
+    for (const text of nasty) await say(mallory, text);
+    for (const page of [ada, linus]) {
+      for (const text of nasty) await sees(page, text);
+      await until("the name is listed as it is", async () => (await members(page)).includes("<img src=x onerror=alert(1)>"));
+      equal(await page.evaluate(() => document.querySelectorAll("#app img:not([src='icon.svg']), #app script, #messages b, #messages a").length), 0, "elements made from text");
+    }
+    await mallory.goto(`${mallory.origin}/#${new URLSearchParams({ room: "<u>attic</u>" })}`);
+    await mallory.reload();
+    await connected(mallory);
+    equal(await mallory.locator("#title bdi").textContent(), "<u>attic</u>", "the title");
+    equal(await mallory.locator("u").count(), 0, "elements made from the room's name");
+    await mallory.context().close();
+  });
+
+  await check("http and https addresses become links that are safe to follow, nothing else does", async () => {
+    await say(ada, "See https://example.org/tea_(drink)?a=1&b=2, or (http://example.org/x). ftp://example.org stays.");
+    await sees(linus, "See https://example.org/tea_(drink)?a=1&b=2, or (http://example.org/x). ftp://example.org stays.");
+    const links = await linus.locator("#messages a").evaluateAll((all) => all.map((a) => [a.textContent, a.href, a.rel, a.target]));
+    equal(links, [
+      ["https://example.org/tea_(drink)?a=1&b=2", "https://example.org/tea_(drink)?a=1&b=2", "noopener noreferrer", "_blank"],
+      ["http://example.org/x", "http://example.org/x", "noopener noreferrer", "_blank"],
+    ], "the links");
+  });
+
+  await check("a third person who comes later reads what was said", async () => {
+    const grace = await newPage();
+    await enter(grace, "Grace", ROOM);
+    await agree([grace], await texts(linus));
+    await until("the others see Grace", async () => (await members(ada)).includes("Grace"));
+    await grace.context().close();
+    await until("and see her leave", async () => !(await members(ada)).includes("Grace"), 20_000);
+  });
+
+  await check("a cut wire: what is said meanwhile on both sides arrives once and in order", async () => {
+    const before = (await texts(linus)).length;
+    serverAway = true;
+    wire.cut();
+    await ada.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    await say(ada, "Said into the void, 1");
+    await say(ada, "Said into the void, 2");
+    await until("they wait", async () => await ada.locator(".pending").count() === 2);
+    await say(linus, "Ada? You are gone.");
+    await sees(linus, "Ada? You are gone.");
+    wire.mend();
+    await connected(ada);
+    serverAway = false;
+    await sees(linus, "Said into the void, 2");
+    await until("nothing is pending", async () => await ada.locator(".pending").count() === 0);
+    const expected = ["Ada? You are gone.", "Said into the void, 1", "Said into the void, 2"];
+    await agree([ada, linus], expected, before);
+  });
+
+  await check("a message that arrived but whose echo was lost is not said twice", async () => {
+    serverAway = true;
+    wire.deafen();
+    await say(ada, "Heard, but unanswered");
+    await sees(linus, "Heard, but unanswered");
+    equal(await ada.locator(".pending").count(), 1, "pending");
+    wire.cut();
+    await ada.locator("#banner:not([hidden])").waitFor();
+    wire.mend();
+    await connected(ada);
+    serverAway = false;
+    await until("it is confirmed", async () => await ada.locator(".pending").count() === 0);
+    await say(ada, "And on we go");
+    await sees(linus, "And on we go");
+    await agree([ada], await texts(linus));
+    for (const page of [ada, linus]) equal(await times(page, "Heard, but unanswered"), 1, "copies");
+  });
+
+  await check("a direct message whose echo was lost is not said twice either, and what came meanwhile is there", async () => {
+    await ada.locator("#person-list .place", { hasText: "Linus" }).click();
+    await linus.locator("#person-list .place", { hasText: "Ada Lovelace" }).click();
+    await sees(ada, "Top shelf?");
+    serverAway = true;
+    wire.deafen();
+    await say(ada, "Found them");
+    await sees(linus, "Found them");
+    wire.cut();
+    await ada.locator("#banner:not([hidden])").waitFor();
+    await say(linus, "Oh no");
+    await say(ada, "Sorry");
+    wire.mend();
+    await connected(ada);
+    serverAway = false;
+    await sees(linus, "Sorry");
+    await until("nothing is pending", async () => await ada.locator(".pending").count() === 0);
+    await agree([ada, linus], ["Just between us: the biscuits are hidden.", "Top shelf?", "Found them", "Oh no", "Sorry"]);
+    for (const page of [ada, linus]) await page.locator("#room-list .place", { hasText: ROOM }).click();
+  });
+
+  await check("a reload comes back to the same room under the same name, with every message once", async () => {
+    const before = await texts(linus);
+    await linus.reload();
+    await connected(linus);
+    await agree([linus], before);
+    equal(await linus.locator("#me-name").textContent(), "Linus", "the name");
+  });
+
+  await check("one person on two devices: both show everything once, and nobody sees two people", async () => {
+    const tablet = await newPage();
+    await enter(tablet, "Linus", ROOM);
+    await say(tablet, "From the other device");
+    for (const page of [ada, linus, tablet]) await sees(page, "From the other device");
+    await say(linus, "And from this one");
+    for (const page of [ada, linus, tablet]) await sees(page, "And from this one");
+    await agree([linus, tablet], await texts(ada));
+    for (const page of [ada, linus, tablet]) {
+      equal(await times(page, "From the other device"), 1, "copies");
+      equal((await members(page)).filter((name) => name === "Linus").length, 1, "entries in the list of people");
+    }
+    await tablet.context().close();
+  });
+
+  await check("a wire that has gone silent is noticed without the help of the network", async () => {
+    serverAway = true;
+    wire.deafen();
+    await ada.evaluate(() => window.dispatchEvent(new Event("offline"))); // otherwise it is noticed a ping interval later
+    await ada.locator("#banner:not([hidden])").waitFor({ timeout: 20_000 });
+    wire.cut();
+    wire.mend();
+    await connected(ada);
+    serverAway = false;
+    await say(linus, "There you are");
+    await sees(ada, "There you are");
+    equal(await times(ada, "There you are"), 1, "copies");
+  });
+
+  await check("“Try now” does not wait for the next attempt", async () => {
+    serverAway = true;
+    wire.cut();
+    await ada.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    wire.mend();
+    // Either the button or the timer is first; both must end connected.
+    await ada.locator("#try-now").click({ timeout: 2_000 }).catch(() => {});
+    await connected(ada);
+    await until("the banner is gone", async () => await ada.locator("#banner").isHidden());
+    serverAway = false;
+  });
+
+  await check("the server is killed and started again: both say so, come back and talk", async () => {
+    serverAway = true;
+    await server.kill();
+    for (const page of [ada, linus]) await page.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    await say(linus, "Written while the server was down");
+    await server.start();
+    for (const page of [ada, linus]) await page.locator("#app[data-connection=connected]").waitFor({ timeout: 40_000 });
+    serverAway = false;
+    await sees(ada, "Written while the server was down");
+    await say(ada, "Back again");
+    await sees(linus, "Back again");
+    await sees(ada, "Back again");
+    for (const page of [ada, linus]) {
+      await page.locator("#messages > .gap", { hasText: "new history" }).waitFor(); // what is kept in memory ended with the server
+      equal(await times(page, "Back again"), 1, "copies");
+      equal(await times(page, "Is the kettle on?"), 1, "what was said before is still on the page");
+      await until("both are listed", async () => (await members(page)).sort().join() === "Ada Lovelace,Linus");
+    }
+  });
+
+  await check("close codes: 4010 ends it in words, 4200 comes back at once, 1012 after the time the server named", async () => {
+    const page = await newPage();
+    const visits = [];
+    await page.routeWebSocket(/\/ws\?/, (socket) => {
+      visits.push({ socket, at: Date.now() });
+      socket.send(JSON.stringify({ type: "welcome", user_id: "Visitor", session_id: "s", limits: {}, ping_interval_ms: 25_000 }));
+    });
+    await enter(page, "Visitor", ROOM);
+    await visits[0].socket.close({ code: 4200, reason: "" });
+    await until("a second visit", () => visits.length === 2);
+    await connected(page);
+    visits[1].socket.send(JSON.stringify({ type: "goodbye", reason: "restarting", reconnect: true, after_ms: 1_000 }));
+    const closedAt = Date.now();
+    await visits[1].socket.close({ code: 1012, reason: "" });
+    await page.locator("#banner:not([hidden])", { hasText: "restarting" }).waitFor();
+    await until("a third visit", () => visits.length === 3);
+    if (visits[2].at - closedAt < 1_000) throw new Error(`it came back after ${visits[2].at - closedAt} ms`);
+    await connected(page);
+    await visits[2].socket.close({ code: 4010, reason: "" });
+    await page.locator("#app[data-connection=closed]").waitFor();
+    await until("the page says why", async () => (await page.locator("#banner-text").textContent()).includes("removed by a moderator"));
+    await page.locator("#try-now", { hasText: "Connect again" }).click();
+    await connected(page);
+    equal(visits.length, 4, "connections");
+    await page.context().close();
+  });
+
+  await check("a hidden page counts in its title", async () => {
+    await ada.evaluate(() => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    await say(linus, "Anybody?");
+    await until("the title counts", async () => (await ada.title()).startsWith("(1)"));
+    await ada.evaluate(() => {
+      delete document.hidden;
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    await until("and forgets", async () => !(await ada.title()).startsWith("("));
+  });
+
+  await check("the keyboard alone: from the name to a sent message, a person, and back", async () => {
+    const page = await newPage();
+    await page.goto(`${page.origin}/#${new URLSearchParams({ room: ROOM })}`);
+    await until("the name has the focus", () => page.evaluate(() => document.activeElement.id === "door-name"));
+    await page.keyboard.type("Margaret");
+    await page.keyboard.press("Enter");
+    await connected(page);
+    await until("the composer has the focus", () => page.evaluate(() => document.activeElement.id === "composer-input"));
+    await page.keyboard.type("Typed without a mouse");
+    await page.keyboard.press("Enter");
+    await sees(linus, "Typed without a mouse");
+    const reach = async (what, selector) => {
+      for (let i = 0; i < 40; i += 1) {
+        await page.keyboard.press("Tab");
+        if (await page.evaluate((s) => document.activeElement.matches(s), selector)) {
+          const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+          if (outline === "none") throw new Error(`the focus on ${what} cannot be seen`);
+          return;
+        }
+      }
+      throw new Error(`Tab does not reach ${what}`);
+    };
+    await reach("the people", "#members .member");
+    await page.keyboard.press("Enter");
+    await until("a direct conversation opened", async () => (await page.locator("#composer-label").textContent()).startsWith("Message to ") && await page.evaluate(() => document.activeElement.id === "composer-input"));
+    await reach("the rooms", "#room-list .place");
+    await page.keyboard.press("Enter");
+    await until("the room is back", async () => (await page.locator("#title bdi").textContent()) === ROOM);
+    await page.setViewportSize({ width: 360, height: 740 });
+    await page.locator("#open-places").focus();
+    await page.keyboard.press("Enter");
+    await page.locator("#app[data-drawer=places]").waitFor();
+    await page.keyboard.press("Escape");
+    await until("Escape closed the drawer and the focus is back", () => page.evaluate(() => !document.getElementById("app").dataset.drawer && document.activeElement.id === "open-places"));
+    await page.context().close();
+  });
+
+  await check("a busy room stays bounded: the log keeps a window, and scrolling up brings what left it", async () => {
+    const crowd = await newPage();
+    await crowd.goto(`${crowd.origin}/`);
+    const page = await newPage();
+    await enter(page, "Reader", "busy");
+    const SPEAKERS = 20; // 900 messages: a little less than the server keeps
+    const EACH = 45; // more than may be said at once: the client has to keep to the server's rate
+    await crowd.evaluate(async ({ url, speakers, each }) => {
+      const { SalonClient } = await import("/client.js");
+      await Promise.all(Array.from({ length: speakers }, async (_, n) => {
+        const client = new SalonClient({ url, user: `speaker ${n}` });
+        let left = each;
+        const done = new Promise((resolve) => client.on("sent", () => { left -= 1; if (left === 0) resolve(); }));
+        client.join("busy");
+        client.connect();
+        for (let i = 0; i < each; i += 1) client.say("busy", `message ${i} of ${n}`);
+        await done;
+        client.close();
+      }));
+    }, { url: `ws://127.0.0.1:${server.port}/ws`, speakers: SPEAKERS, each: EACH });
+    const seqs = () => page.locator("#messages > li.message").evaluateAll((all) => all.map((li) => Number(li.dataset.seq)));
+    await until("the last message is shown", async () => (await seqs()).at(-1) === SPEAKERS * EACH);
+    const said = (await texts(page)).map((text) => text.match(/^message (\d+) of (\d+)$/).slice(1).map(Number));
+    const latest = new Map();
+    for (const [i, n] of said) {
+      if (latest.has(n) && latest.get(n) !== i - 1) throw new Error(`speaker ${n}: ${i} came after ${latest.get(n)}`);
+      latest.set(n, i);
+    }
+    const nodes = await page.evaluate(() => document.getElementById("messages").childElementCount);
+    if (nodes > 400) throw new Error(`${nodes} nodes in the log`);
+    const lowest = (await seqs())[0];
+    await until("the first message came back", async () => {
+      await page.evaluate(() => { document.getElementById("log").scrollTop = 0; });
+      return (await seqs())[0] === 1;
+    });
+    const now = await seqs();
+    if (!(lowest > 1)) throw new Error("the window never moved");
+    for (let i = 1; i < now.length; i += 1) if (now[i] !== now[i - 1] + 1) throw new Error(`a hole after ${now[i - 1]}`);
+    if (now.length > 400) throw new Error(`${now.length} nodes in the log`);
+    await page.locator("#to-latest").click();
+    await until("the end is back", async () => (await seqs()).at(-1) === SPEAKERS * EACH);
+    await crowd.context().close();
+    await page.context().close();
+  });
+
+  // A conversation to look at, and the four looks of the page.
+  await ada.context().close();
+  await linus.context().close();
+  const salon = "garden";
+  const cast = await newPage();
+  await cast.goto(`${cast.origin}/`);
+  await cast.evaluate(async ({ url, room, topic, others, lines }) => {
+    const { SalonClient } = await import("/client.js");
+    const clients = window.cast = {};
+    const ready = async (name) => {
+      if (clients[name]) return clients[name];
+      const client = clients[name] = new SalonClient({ url, user: name });
+      const welcome = new Promise((resolve) => client.on("welcome", resolve));
+      client.connect();
+      await welcome;
+      if (Object.keys(clients).length === 1) {
+        await client.createRoom(room, { topic });
+        for (const other of others) await client.createRoom(other);
+      }
+      await client.join(room);
+      return client;
+    };
+    window.speak = async (name, say) => {
+      const client = await ready(name);
+      const sent = new Promise((resolve) => client.on("sent", resolve));
+      say(client);
+      await sent;
+    };
+    for (const [name, content] of lines) await window.speak(name, (client) => client.say(room, content));
+    await clients["Noor Haddad"].status("away");
+    await clients.Henrik.status("busy");
+    for (const name of ["Aiko", "Ines Weber"]) await clients[name].join("book club");
+  }, {
+    url: `ws://127.0.0.1:${server.port}/ws`,
+    room: salon,
+    topic: "The shared garden behind the library. Work days on Saturdays at ten",
+    others: ["book club", "lobby", "lost and found", "music"],
+    lines: [
+      ["Noor Haddad", "Good morning! The seedlings survived the frost 🌱"],
+      ["Noor Haddad", "All but two of the tomatoes."],
+      ["Henrik", "That is better than mine. I lost the whole tray on the balcony."],
+      ["Ines Weber", "I have spare ones, about a dozen. Moneymaker and some that a neighbour swears are Brandywine."],
+      ["Ines Weber", "Come by any time before six, they are on the bench next to the water butt."],
+      ["Henrik", "You are a saint. I will bring the good compost in exchange."],
+      ["Aiko", "Did anybody read this? https://example.org/journal/no-dig-beds"],
+      ["Aiko", "Two years of side by side beds, and the one nobody dug gave about a tenth more. The photographs alone are worth it."],
+      ["Maya", "Reading it now. The part about cardboard is what I did last autumn, and the worms moved in within weeks."],
+      ["Noor Haddad", "So no digging on Saturday after all? My back says thank you 😅"],
+      ["Maya", "We still need everyone for the fence. Ten o'clock, bring gloves."],
+      ["Ines Weber", "I will be there. Cake or soup?"],
+      ["Aiko", "🍰"],
+      ["Henrik", "Both. It is supposed to rain."],
+    ],
+  });
+
+  const LOOKS = [
+    { colorScheme: "light", width: 360, height: 740 },
+    { colorScheme: "dark", width: 360, height: 740 },
+    { colorScheme: "light", width: 1440, height: 900 },
+    { colorScheme: "dark", width: 1440, height: 900 },
+  ];
+
+  for (const { colorScheme, width, height } of LOOKS) {
+    const narrow = width === 360;
+    const look = `${narrow ? "phone" : "desktop"}-${colorScheme}`;
+    // Axe is put into the page from outside; only this context lets it in.
+    const page = await newPage({ port: wire.port, colorScheme, viewport: { width, height }, deviceScaleFactor: narrow ? 2 : 1, bypassCSP: true, reducedMotion: "reduce" });
+    const picture = (name) => page.screenshot({ path: path.join(pictures, `${name}.png`) });
+    const audit = async (state) => {
+      await page.evaluate(axeSource);
+      const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+      const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+      if (bad.length) throw new Error(`${state}: ${bad.map((v) => `${v.id} (${v.nodes.map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join("; ")})`).join(", ")}`);
+      await picture(`${look}-${state}`);
+    };
+
+    await check(`axe finds nothing serious, ${look}: door, room, drawers, finder`, async () => {
+      await page.goto(`${page.origin}/#${new URLSearchParams({ room: salon })}`);
+      await page.locator("#door-name").fill("Maya");
+      await audit("door");
+      await page.getByRole("button", { name: "Enter" }).click();
+      await connected(page);
+      await sees(page, "Both. It is supposed to rain.");
+      await until("everybody is listed", async () => (await members(page)).length === 5);
+      await until("and how they are", async () => await page.locator("#members .presence.away").count() === 1);
+      await audit("room");
+      for (const drawer of narrow ? ["places", "details"] : []) {
+        await page.locator(`#open-${drawer}`).click();
+        await page.locator(`#app[data-drawer=${drawer}]`).waitFor();
+        await audit(drawer);
+        await page.keyboard.press("Escape");
+      }
+      await page.evaluate(() => document.getElementById("add-room").click());
+      await page.locator("#finder-list .place", { hasText: "music" }).waitFor();
+      await audit("finder");
+      await page.keyboard.press("Escape");
+    });
+
+    await check(`the page as it looks, ${look}`, async () => {
+      // Another room has news, somebody wrote to Maya alone, and somebody is typing.
+      await page.evaluate(() => { location.hash = "#room=book+club"; });
+      await until("Maya is in the book club", async () => (await page.locator("#people-count").textContent()) === "3");
+      await page.evaluate((room) => { location.hash = `#room=${room}`; }, salon);
+      await sees(page, "Both. It is supposed to rain.");
+      await cast.evaluate(async () => {
+        await window.speak("Aiko", (client) => client.say("book club", "Chapter nine for Thursday, then?"));
+        await window.speak("Ines Weber", (client) => client.say("book club", "Nine and ten, they are short."));
+        await window.speak("Aiko", (client) => client.direct("Maya", "Shall I pick you up on Saturday?"));
+      });
+      await page.locator("#person-list .badge").waitFor({ state: "attached" });
+      await until("the book club has news", async () => (await page.locator("#room-list .badge").textContent()).startsWith("2"));
+      // Typing is relayed at most once in three seconds, so it is asked for until it is seen.
+      await until("somebody is typing", async () => {
+        await cast.evaluate((room) => window.cast["Ines Weber"].typing({ room_id: room }, true), salon);
+        return page.locator("#typing.someone").waitFor({ timeout: 500 }).then(() => true, () => false);
+      });
+      await page.evaluate(() => document.activeElement.blur());
+      await page.mouse.move(0, 0);
+      await picture(look);
+    });
+
+    await check(`axe finds nothing serious, ${look}: direct conversation, refused message, no connection`, async () => {
+      await page.evaluate(() => document.querySelector("#person-list .place").click());
+      await sees(page, "Shall I pick you up on Saturday?");
+      await say(page, "Gladly. Half past nine?");
+      await until("it is said", async () => await page.locator(".pending").count() === 0);
+      await audit("direct");
+      await page.evaluate(() => { location.hash = "#with=Nobody+Yet"; });
+      await until("the conversation is open", async () => (await page.locator("#title bdi").textContent()) === "Nobody Yet");
+      await say(page, "Hello?");
+      await page.locator(".failed").waitFor();
+      await audit("refused");
+      await page.locator(".failed").getByRole("button", { name: "Discard" }).click();
+      await page.evaluate((room) => { location.hash = `#room=${room}`; }, salon);
+      serverAway = true;
+      wire.cut();
+      await page.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+      await say(page, "I will bring the ladder.");
+      await audit("no-connection");
+      await page.context().close();
+      wire.mend();
+      serverAway = false;
+    });
+  }
+
+  await check("no complaint of the browser: no CSP violation, no error in the console, no exception", async () => equal(complaints, [], "complaints"));
+} finally {
+  await browser.close();
+  wire.close();
+  await server.kill("SIGTERM");
+}
+console.log(`# pictures: ${pictures}`);
+process.exitCode = summary();
