@@ -547,7 +547,7 @@ mod tests {
         let mut memory = memory(0, usize::MAX);
         assert_eq!(say(&mut memory, ROOM, "x", 0), 1);
         assert_eq!(say(&mut memory, ROOM, "y", 0), 2);
-        assert_eq!(read(&mut memory, ROOM, Query::Newest(ALL), 0).1, []);
+        assert_eq!(read(&mut memory, ROOM, Query::Newest(ALL), 0).1, [0; 0]);
         assert_eq!(memory.bytes(), 0);
     }
 
@@ -572,7 +572,7 @@ mod tests {
         say(&mut memory, Conversation::Direct("a", "a"), "x", 0);
         say(&mut memory, Conversation::Direct("a", "c"), "x", 0);
         assert_eq!(memory.conversations(), 2);
-        assert_eq!(read(&mut memory, Conversation::Direct("a", "b"), Query::Newest(ALL), 0).1, []);
+        assert_eq!(read(&mut memory, Conversation::Direct("a", "b"), Query::Newest(ALL), 0).1, [0; 0]);
         assert_eq!(memory.conversations(), 2);
         assert_eq!(read(&mut memory, Conversation::Direct("a", "a"), Query::Newest(ALL), 0).1, [1]);
         assert!(!memory.expire(Tick(20_000)));
