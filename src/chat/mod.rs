@@ -1,5 +1,207 @@
-//! People, rooms and the two wire dialects: text in, deliveries out; no sockets, no clock.
+//! People, rooms, presence, limits and the two wire dialects: text in, deliveries out.
+//!
+//! The server tells a [`Chat`] what happens to connections and carries out the [`Deliveries`] it fills. The words of
+//! both dialects are described in `docs/wire.md`. Nothing in here knows sockets or frames, or reads a clock: time comes
+//! in with every call, and [`Chat::next_deadline`] says when to call again.
+//!
+//! A *user* has any number of sessions (devices); a *session* is one connection. What a session may be in at a time,
+//! and who is told what, in `membership`; what is said, in `speech`; who sees whom, in `presence` and `typing`;
+//! lists and pages, in `queries`. Requests go through the [`Backend`](crate::backend::Backend), and `waiting` keeps
+//! what is needed to go on when it answers, in this turn or a later one.
+//!
+//! It does not check tokens, and it does not know addresses.
 
 pub mod delivery;
+mod hall;
+mod membership;
+pub mod name;
+mod presence;
+mod queries;
+mod random;
+mod rate_limit;
+mod retry;
+mod room;
+mod session;
+pub mod settings;
+mod speech;
+mod timers;
+mod typing;
+mod user;
+mod waiting;
+mod wire;
+
+#[cfg(test)]
+mod tests;
 
 pub use delivery::{Deliveries, Delivery};
+pub use name::{NameError, RoomName, UserName};
+pub use session::Dialect;
+pub use settings::{Rate, Settings};
+
+use hall::{Hall, NOBODY, Turn};
+
+use crate::backend::Backend;
+use crate::id::ConnId;
+use crate::time::{Moment, Tick};
+
+/// How a connection comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// `/ws`: speaks JSON.
+    Json {
+        /// Who it is; `None` for a guest.
+        user: Option<UserName>,
+    },
+    /// `/ws/{room}`: every text is a chat message.
+    Plain {
+        /// The one room of the session.
+        room: RoomName,
+        /// Who it is. The server refuses names with a comma, because lists of names are joined by commas here.
+        user: UserName,
+    },
+}
+
+/// Numbers for `/health` and `/metrics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sessions now.
+    pub sessions: usize,
+    /// Users now who have a session, or had one a moment ago, and do not hide.
+    pub users: usize,
+    /// Users who are known, here or not.
+    pub known_users: usize,
+    /// Rooms now.
+    pub rooms: usize,
+    /// Messages accepted so far: in rooms, to users (each recipient of a multicast counts), to everybody.
+    pub messages: u64,
+    /// Frames refused so far for coming too fast.
+    pub rate_limited: u64,
+    /// Errors told so far.
+    pub errors: u64,
+}
+
+/// One session, as those who run the server see it.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionInfo<'a> {
+    /// Its connection.
+    pub conn: ConnId,
+    /// What `welcome.session_id` said.
+    pub session_id: u64,
+    /// Whose it is.
+    pub user: &'a UserName,
+    /// How it speaks.
+    pub dialect: Dialect,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub connected_at: u64,
+    /// Messages received.
+    pub messages: u32,
+    /// How many rooms it is in.
+    pub rooms: usize,
+}
+
+/// The chat.
+///
+/// Connections are told of with `handle_*`; every [`handle_open`](Self::handle_open) is followed by exactly one
+/// [`handle_closed`](Self::handle_closed), also for those that the chat itself asked to be closed.
+pub struct Chat {
+    hall: Hall,
+    backend: Box<dyn Backend>,
+}
+
+impl std::fmt::Debug for Chat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chat").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+impl Chat {
+    /// A chat in which nobody is. The seed makes session ids and names of guests hard to guess; give another one each time.
+    pub fn new(settings: Settings, backend: Box<dyn Backend>, seed: u64) -> Self {
+        Self { hall: Hall::new(settings, seed), backend }
+    }
+
+    /// A connection is open.
+    pub fn handle_open(&mut self, conn: ConnId, door: Door, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |hall, store, turn| hall.open(conn, door, store, turn));
+    }
+
+    /// A text message has come. Nothing happens once the chat has asked for the connection to be closed.
+    pub fn handle_text(&mut self, conn: ConnId, text: &str, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |hall, store, turn| hall.text(conn, text, store, turn));
+    }
+
+    /// A binary message has come, which neither dialect has: the connection is closed with 1003.
+    pub fn handle_binary(&mut self, conn: ConnId, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |hall, _, turn| hall.binary(conn, turn));
+    }
+
+    /// A ping or pong frame has come. It is answered elsewhere, but costs as much as a message.
+    pub fn handle_ping(&mut self, conn: ConnId, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |hall, _, turn| hall.ping(conn, turn));
+    }
+
+    /// A connection is closed, and in no topic any more.
+    pub fn handle_closed(&mut self, conn: ConnId, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |hall, _, turn| hall.closed(conn, turn));
+    }
+
+    /// Does everything that is due.
+    pub fn handle_timeout(&mut self, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, Hall::timeout);
+    }
+
+    /// The backend may have answers, of requests made in earlier turns.
+    pub fn handle_backend(&mut self, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |_, _, _| ());
+    }
+
+    /// The server stops: says goodbye in JSON. Closing is up to the server.
+    pub fn handle_shutdown(&mut self, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |hall, _, turn| hall.shutdown(turn));
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.hall.timers.next()
+    }
+
+    /// What there is, and how often what has happened.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            sessions: self.hall.sessions.len(),
+            users: self.hall.users.visible(),
+            known_users: self.hall.users.len(),
+            rooms: self.hall.rooms.len(),
+            ..self.hall.counts
+        }
+    }
+
+    /// All sessions, but for those that were turned away at the door.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionInfo<'_>> {
+        let inside = self.hall.sessions.iter().filter(|(_, session)| session.user != NOBODY);
+        inside.map(|(conn, session)| SessionInfo {
+            conn,
+            session_id: session.id,
+            user: &self.hall.users.at(session.user).name,
+            dialect: session.dialect,
+            connected_at: session.opened,
+            messages: session.frames,
+            rooms: session.seats.iter().filter(|seat| seat.inside).count(),
+        })
+    }
+
+    /// Something happens, and then all that the backend has to say about it.
+    fn turn(
+        &mut self,
+        now: Moment,
+        out: &mut Deliveries,
+        what: impl FnOnce(&mut Hall, &mut dyn Backend, &mut Turn<'_>),
+    ) {
+        let turn = &mut Turn { now, out };
+        what(&mut self.hall, &mut *self.backend, turn);
+        while let Some(outcome) = self.backend.poll() {
+            self.hall.outcome(outcome, turn);
+        }
+        self.hall.forget_ended(&mut *self.backend);
+    }
+}

@@ -1,0 +1,595 @@
+//! A backend that keeps messages in memory, for as long as the process lives.
+//!
+//! Asking only queues; the work is done in [`poll`](Backend::poll), in order. So a store that answers at once takes
+//! the same road as one that answers late, and a message is allocated once and never copied.
+//!
+//! Bounded by [`Limits`]. When all conversations together hold too many bytes, the one that holds most gives up its
+//! oldest messages: who talks much loses history first, not who talks little. It does not write to disk.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::{Backend, Bounds, Conversation, Epoch, Head, Message, NewMessage, Outcome, Overloaded, Query, Ticket};
+use crate::time::Tick;
+
+/// How much is kept.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Messages of one conversation.
+    pub messages: usize,
+    /// How long a message is kept.
+    pub age: Duration,
+    /// Bytes of messages of all conversations together, with what it costs to keep them.
+    pub bytes: usize,
+    /// Conversations of two users. The one that was silent longest makes room.
+    pub direct_conversations: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            messages: 1000,
+            age: Duration::from_secs(7 * 24 * 60 * 60),
+            bytes: 256 << 20,
+            direct_conversations: 50_000,
+        }
+    }
+}
+
+/// The backend.
+///
+/// Invariant: `index` and `conversations` name the same; `bytes` is the sum over all; `by_bytes` holds exactly the
+/// conversations with messages, `by_silence` exactly those of two users.
+#[derive(Debug)]
+pub struct Memory {
+    limits: Limits,
+    seed: u64,
+    lives: u64,
+    conversations: Slab<Kept>,
+    index: HashMap<Box<str>, usize>,
+    by_bytes: BTreeSet<(usize, usize)>,
+    by_silence: BTreeSet<(u64, usize)>,
+    appended: u64,
+    bytes: usize,
+    waiting: VecDeque<Request>,
+    emptied: VecDeque<usize>,
+    sweep_from: usize,
+    key: String,
+    unkept: Option<Stored>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    name: Box<str>,
+    direct: bool,
+    epoch: Epoch,
+    seq: u64,
+    ring: VecDeque<Stored>,
+    bytes: usize,
+    last_append: u64,
+}
+
+/// Sender and content in one allocation.
+#[derive(Debug)]
+struct Stored {
+    text: Box<str>,
+    sender_len: u16,
+    ts: u64,
+    tick: Tick,
+}
+
+#[derive(Debug)]
+enum Request {
+    Append { conversation: usize, message: Stored, ticket: Ticket },
+    Read { conversation: usize, query: Query, now: Tick, ticket: Ticket },
+    Nothing { ticket: Ticket },
+}
+
+impl Memory {
+    /// An empty store. Two processes with different seeds never give out the same epoch.
+    pub fn new(limits: Limits, seed: u64) -> Self {
+        Self {
+            limits,
+            seed,
+            lives: 0,
+            conversations: Slab::new(),
+            index: HashMap::new(),
+            by_bytes: BTreeSet::new(),
+            by_silence: BTreeSet::new(),
+            appended: 0,
+            bytes: 0,
+            waiting: VecDeque::new(),
+            emptied: VecDeque::new(),
+            sweep_from: 0,
+            key: String::new(),
+            unkept: None,
+        }
+    }
+
+    /// Bytes of messages kept, with what it costs to keep them.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many conversations there are.
+    pub fn conversations(&self) -> usize {
+        self.conversations.len()
+    }
+
+    /// The place of a conversation, which begins its life if it has none.
+    fn find_or_begin(&mut self, conversation: Conversation<'_>) -> usize {
+        self.write_key(conversation);
+        if let Some(&place) = self.index.get(self.key.as_str()) {
+            return place;
+        }
+        let direct = matches!(conversation, Conversation::Direct(..));
+        if direct && self.by_silence.len() >= self.limits.direct_conversations {
+            // One that is waited for stays, even over the limit: the queue is bounded too.
+            let waited_for = |place: usize| {
+                self.waiting.iter().any(|request| match request {
+                    Request::Append { conversation, .. } | Request::Read { conversation, .. } => *conversation == place,
+                    Request::Nothing { .. } => false,
+                })
+            };
+            let silent = self.by_silence.first().map(|&(_, place)| place).filter(|&place| !waited_for(place));
+            if let Some(place) = silent {
+                self.remove(place);
+            }
+        }
+        self.lives += 1;
+        let name: Box<str> = self.key.as_str().into();
+        let place = self.conversations.insert(Kept {
+            name: name.clone(),
+            direct,
+            epoch: epoch(self.seed, self.lives),
+            seq: 0,
+            ring: VecDeque::new(),
+            bytes: 0,
+            last_append: self.appended,
+        });
+        self.index.insert(name, place);
+        if direct {
+            self.by_silence.insert((self.appended, place));
+        }
+        place
+    }
+
+    /// Names have no control characters, so that U+0000 keeps pairs and rooms apart.
+    fn write_key(&mut self, conversation: Conversation<'_>) {
+        self.key.clear();
+        match conversation {
+            Conversation::Room(name) => self.key.push_str(name),
+            Conversation::Direct(one, other) => {
+                self.key.push_str(one.min(other));
+                self.key.push('\0');
+                self.key.push_str(one.max(other));
+            }
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        let kept = self.conversations.remove(place);
+        self.index.remove(&kept.name);
+        self.bytes -= kept.bytes;
+        self.by_bytes.remove(&(kept.bytes, place));
+        self.by_silence.remove(&(kept.last_append, place));
+        self.emptied.retain(|&other| other != place);
+    }
+
+    fn store(&mut self, place: usize, message: Stored) {
+        self.appended += 1;
+        let kept = &mut self.conversations[place];
+        kept.seq += 1;
+        if kept.direct {
+            self.by_silence.remove(&(kept.last_append, place));
+            self.by_silence.insert((self.appended, place));
+        }
+        kept.last_append = self.appended;
+        if self.limits.messages == 0 {
+            self.unkept = Some(message);
+            return;
+        }
+        let before = kept.bytes;
+        // Before the push, so that a full ring never grows.
+        while kept.ring.len() >= self.limits.messages {
+            kept.drop_oldest();
+        }
+        kept.bytes += message.cost();
+        kept.ring.push_back(message);
+        self.recount(place, before);
+        while self.bytes > self.limits.bytes {
+            let Some(&(_, largest)) = self.by_bytes.last() else { break };
+            // The newest message of all stays: it has still to be told to those who are there.
+            if largest == place && self.conversations[place].ring.len() == 1 {
+                break;
+            }
+            self.drop_oldest(largest);
+        }
+    }
+
+    fn drop_oldest(&mut self, place: usize) {
+        let kept = &mut self.conversations[place];
+        let before = kept.bytes;
+        kept.drop_oldest();
+        self.recount(place, before);
+    }
+
+    /// Lets go of what is too old in one conversation.
+    fn expire_one(&mut self, place: usize, now: Tick) {
+        let kept = &mut self.conversations[place];
+        let before = kept.bytes;
+        while kept.ring.front().is_some_and(|oldest| now.since(oldest.tick) > self.limits.age) {
+            kept.drop_oldest();
+        }
+        self.recount(place, before);
+    }
+
+    /// Brings the sums up to date after the bytes of one conversation changed.
+    fn recount(&mut self, place: usize, before: usize) {
+        let kept = &self.conversations[place];
+        if kept.bytes == before {
+            return;
+        }
+        self.bytes = self.bytes - before + kept.bytes;
+        self.by_bytes.remove(&(before, place));
+        if kept.bytes > 0 {
+            self.by_bytes.insert((kept.bytes, place));
+        } else if !kept.direct {
+            self.emptied.push_back(place);
+        }
+    }
+}
+
+impl Backend for Memory {
+    fn append(
+        &mut self,
+        conversation: Conversation<'_>,
+        message: NewMessage<'_>,
+        ticket: Ticket,
+    ) -> Result<(), Overloaded> {
+        if self.waiting.len() >= MAX_WAITING {
+            return Err(Overloaded);
+        }
+        let conversation = self.find_or_begin(conversation);
+        self.waiting.push_back(Request::Append { conversation, message: Stored::new(message), ticket });
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        conversation: Conversation<'_>,
+        query: Query,
+        now: Tick,
+        ticket: Ticket,
+    ) -> Result<(), Overloaded> {
+        if self.waiting.len() >= MAX_WAITING {
+            return Err(Overloaded);
+        }
+        // Asking what two users said does not make a conversation; many such questions would push out real ones.
+        self.write_key(conversation);
+        let unknown = matches!(conversation, Conversation::Direct(..)) && !self.index.contains_key(self.key.as_str());
+        let request = match unknown {
+            true => Request::Nothing { ticket },
+            false => Request::Read { conversation: self.find_or_begin(conversation), query, now, ticket },
+        };
+        self.waiting.push_back(request);
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Option<Outcome<'_>> {
+        while let Some(place) = self.emptied.pop_front() {
+            if self.conversations[place].ring.is_empty() {
+                return Some(Outcome::Emptied { room: &self.conversations[place].name });
+            }
+        }
+        match self.waiting.pop_front()? {
+            Request::Append { conversation, message, ticket } => {
+                self.store(conversation, message);
+                let kept = &self.conversations[conversation];
+                let stored = match &self.unkept {
+                    Some(stored) => stored,
+                    None => kept.ring.back().expect("store() keeps the newest message"),
+                };
+                Some(Outcome::Appended { ticket, message: stored.message(kept.seq) })
+            }
+            Request::Read { conversation, query, now, ticket } => {
+                self.expire_one(conversation, now);
+                let kept = &self.conversations[conversation];
+                Some(Outcome::Page { ticket, head: kept.head(), messages: kept.read(query) })
+            }
+            Request::Nothing { ticket } => {
+                let head = Head { epoch: epoch(self.seed, 0), seq: 0, kept: 0 };
+                Some(Outcome::Page { ticket, head, messages: Vec::new() })
+            }
+        }
+    }
+
+    fn forget(&mut self, room: &str) {
+        if let Some(&place) = self.index.get(room) {
+            self.remove(place);
+        }
+    }
+
+    fn expire(&mut self, now: Tick) -> bool {
+        // The key after the last one seen; slots are few and dense, so walking over empty ones is cheap.
+        for _ in 0..MAX_EXPIRED_AT_ONCE.min(self.conversations.capacity()) {
+            let place = self.sweep_from;
+            self.sweep_from = if place + 1 >= self.conversations.capacity() { 0 } else { place + 1 };
+            let Some(kept) = self.conversations.get(place) else { continue };
+            let direct = kept.direct;
+            self.expire_one(place, now);
+            if direct && self.conversations[place].ring.is_empty() && self.waiting.is_empty() {
+                self.remove(place);
+            }
+        }
+        self.bytes > 0 || !self.by_silence.is_empty()
+    }
+
+    fn durability(&self) -> &'static str {
+        "memory"
+    }
+}
+
+impl Kept {
+    fn head(&self) -> Head {
+        Head { epoch: self.epoch, seq: self.seq, kept: self.ring.len() as u64 }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.ring.pop_front() {
+            self.bytes -= oldest.cost();
+        }
+        if self.ring.is_empty() {
+            self.ring = VecDeque::new();
+        }
+    }
+
+    fn read(&self, query: Query) -> Vec<Message<'_>> {
+        let oldest = self.head().oldest();
+        // Places in the ring: the first with a seq over the given one, and the first not under it.
+        let over = |seq: u64| usize::try_from(seq.saturating_add(1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        let len = self.ring.len();
+        match query {
+            Query::Head => Vec::new(),
+            Query::Newest(bounds) => self.newest(0, len, bounds),
+            Query::Before(seq, bounds) => self.newest(0, over(seq.saturating_sub(1)).min(len), bounds),
+            Query::After(seq, bounds) => self.oldest_from(over(seq).min(len), bounds),
+            Query::Resume { epoch, seq, replay, page } => match epoch == Some(self.epoch) && seq <= self.seq {
+                true => self.newest(over(seq).min(len), len, replay),
+                false => self.newest(0, len, page),
+            },
+        }
+    }
+
+    /// As many of the newest in `from..to` as the bounds allow, seq rising.
+    fn newest(&self, from: usize, to: usize, bounds: Bounds) -> Vec<Message<'_>> {
+        let mut messages: Vec<_> = bounded((from..to).rev().map(|place| self.message(place)), bounds).collect();
+        messages.reverse();
+        messages
+    }
+
+    /// As many of the oldest from `from` on as the bounds allow.
+    fn oldest_from(&self, from: usize, bounds: Bounds) -> Vec<Message<'_>> {
+        bounded((from..self.ring.len()).map(|place| self.message(place)), bounds).collect()
+    }
+
+    fn message(&self, place: usize) -> Message<'_> {
+        self.ring[place].message(self.head().oldest() + place as u64)
+    }
+}
+
+impl Stored {
+    fn new(message: NewMessage<'_>) -> Self {
+        let mut text = String::with_capacity(message.sender.len() + message.content.len());
+        text.push_str(message.sender);
+        text.push_str(message.content);
+        Self {
+            text: text.into_boxed_str(),
+            sender_len: u16::try_from(message.sender.len()).expect("names are at most 128 bytes"),
+            ts: message.at.unix_ms,
+            tick: message.at.tick,
+        }
+    }
+
+    fn message(&self, seq: u64) -> Message<'_> {
+        let (sender, content) = self.text.split_at(usize::from(self.sender_len));
+        Message { seq, ts: self.ts, sender, content }
+    }
+
+    fn cost(&self) -> usize {
+        size_of::<Self>() + self.text.len()
+    }
+}
+
+/// As many as the bounds allow; the first one always, so that a reader comes forward.
+fn bounded<'a>(messages: impl Iterator<Item = Message<'a>>, bounds: Bounds) -> impl Iterator<Item = Message<'a>> {
+    let mut bytes = 0usize;
+    messages.take(bounds.messages).enumerate().map_while(move |(place, message)| {
+        bytes += message.sender.len() + message.content.len();
+        (place == 0 || bytes <= bounds.bytes).then_some(message)
+    })
+}
+
+/// A number that looks random and, for one seed, never comes twice: every step of splitmix64 can be undone.
+fn epoch(seed: u64, life: u64) -> Epoch {
+    let mut mixed = seed.wrapping_add(life.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    Epoch(mixed ^ (mixed >> 31))
+}
+
+/// Requests that wait for [`Backend::poll`].
+const MAX_WAITING: usize = 4096;
+
+/// Conversations looked at in one call of [`Backend::expire`].
+const MAX_EXPIRED_AT_ONCE: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Moment;
+
+    const ALL: Bounds = Bounds { messages: usize::MAX, bytes: usize::MAX };
+
+    fn memory(messages: usize, bytes: usize) -> Memory {
+        let limits = Limits { messages, age: Duration::from_secs(10), bytes, direct_conversations: 2 };
+        Memory::new(limits, 7)
+    }
+
+    fn say(memory: &mut Memory, room: Conversation<'_>, content: &str, at: u64) -> u64 {
+        let at = Moment { tick: Tick(at), unix_ms: at };
+        memory.append(room, NewMessage { sender: "ann", content, at }, Ticket(1)).unwrap();
+        loop {
+            match memory.poll().unwrap() {
+                Outcome::Appended { message, .. } => {
+                    assert_eq!((message.sender, message.content), ("ann", content));
+                    return message.seq;
+                }
+                Outcome::Emptied { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn read(memory: &mut Memory, room: Conversation<'_>, query: Query, at: u64) -> (Head, Vec<u64>) {
+        memory.read(room, query, Tick(at), Ticket(2)).unwrap();
+        loop {
+            match memory.poll().unwrap() {
+                Outcome::Page { head, messages, .. } => return (head, messages.iter().map(|m| m.seq).collect()),
+                Outcome::Emptied { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    const ROOM: Conversation<'_> = Conversation::Room("den");
+
+    #[test]
+    fn pages() {
+        let mut memory = memory(5, usize::MAX);
+        for seq in 1..=8 {
+            assert_eq!(say(&mut memory, ROOM, "x", 0), seq);
+        }
+        let two = Bounds { messages: 2, bytes: usize::MAX };
+        let epoch = read(&mut memory, ROOM, Query::Head, 0).0.epoch;
+        let resume = |epoch, seq| Query::Resume { epoch, seq, replay: ALL, page: two };
+        let other = Some(Epoch(epoch.0 ^ 1));
+        let rows: &[(Query, &[u64])] = &[
+            (Query::Head, &[]),
+            (Query::Newest(ALL), &[4, 5, 6, 7, 8]),
+            (Query::Newest(two), &[7, 8]),
+            (Query::Before(7, two), &[5, 6]),
+            (Query::Before(5, two), &[4]),
+            (Query::Before(4, two), &[]),
+            (Query::Before(0, two), &[]),
+            (Query::Before(u64::MAX, two), &[7, 8]),
+            (Query::After(0, two), &[4, 5]),
+            (Query::After(5, two), &[6, 7]),
+            (Query::After(8, two), &[]),
+            (Query::After(u64::MAX, two), &[]),
+            (resume(Some(epoch), 6), &[7, 8]),
+            (resume(Some(epoch), 8), &[]),
+            (resume(Some(epoch), 1), &[4, 5, 6, 7, 8]),
+            (resume(Some(epoch), 9), &[7, 8]),
+            (resume(other, 6), &[7, 8]),
+            (resume(None, 6), &[7, 8]),
+        ];
+        for (query, expected) in rows {
+            let (head, found) = read(&mut memory, ROOM, *query, 0);
+            assert_eq!((head.seq, head.kept, head.oldest()), (8, 5, 4));
+            assert_eq!(&found, expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_bounded_in_bytes_but_never_empty() {
+        let mut memory = memory(5, usize::MAX);
+        for _ in 0..3 {
+            say(&mut memory, ROOM, &"x".repeat(97), 0);
+        }
+        let bytes = |bytes| Bounds { messages: 9, bytes };
+        assert_eq!(read(&mut memory, ROOM, Query::Newest(bytes(1)), 0).1, [3]);
+        assert_eq!(read(&mut memory, ROOM, Query::Newest(bytes(199)), 0).1, [3]);
+        assert_eq!(read(&mut memory, ROOM, Query::Newest(bytes(200)), 0).1, [2, 3]);
+        assert_eq!(read(&mut memory, ROOM, Query::After(0, bytes(200)), 0).1, [1, 2]);
+    }
+
+    #[test]
+    fn age_is_counted_at_the_reading_and_the_seq_goes_on() {
+        let mut memory = memory(5, usize::MAX);
+        say(&mut memory, ROOM, "old", 0);
+        say(&mut memory, ROOM, "new", 5_000);
+        assert_eq!(read(&mut memory, ROOM, Query::Newest(ALL), 10_000).1, [1, 2]);
+        assert_eq!(read(&mut memory, ROOM, Query::Newest(ALL), 10_001).1, [2]);
+        assert!(!memory.expire(Tick(16_000)));
+        assert!(matches!(memory.poll(), Some(Outcome::Emptied { room: "den" })));
+        assert!(memory.poll().is_none());
+        assert_eq!(memory.bytes(), 0);
+        assert_eq!(say(&mut memory, ROOM, "again", 16_000), 3);
+    }
+
+    #[test]
+    fn a_forgotten_room_comes_back_in_another_epoch() {
+        let mut memory = memory(5, usize::MAX);
+        say(&mut memory, ROOM, "x", 0);
+        let first = read(&mut memory, ROOM, Query::Head, 0).0;
+        memory.forget("den");
+        let second = read(&mut memory, ROOM, Query::Head, 0).0;
+        assert_ne!(first.epoch, second.epoch);
+        assert_eq!(second.seq, 0);
+        assert_eq!(Epoch::parse(&first.epoch.to_string()), Some(first.epoch));
+    }
+
+    #[test]
+    fn without_history_messages_are_numbered_all_the_same() {
+        let mut memory = memory(0, usize::MAX);
+        assert_eq!(say(&mut memory, ROOM, "x", 0), 1);
+        assert_eq!(say(&mut memory, ROOM, "y", 0), 2);
+        assert_eq!(read(&mut memory, ROOM, Query::Newest(ALL), 0).1, [0; 0]);
+        assert_eq!(memory.bytes(), 0);
+    }
+
+    #[test]
+    fn the_largest_conversation_gives_up_its_oldest() {
+        let mut memory = memory(100, 10 * (size_of::<Stored>() + 103));
+        let small = Conversation::Room("small");
+        say(&mut memory, small, &"x".repeat(100), 0);
+        for _ in 0..50 {
+            say(&mut memory, ROOM, &"x".repeat(100), 0);
+        }
+        assert_eq!(read(&mut memory, small, Query::Head, 0).0.kept, 1);
+        assert_eq!(read(&mut memory, ROOM, Query::Head, 0).0.kept, 9);
+        assert!(memory.bytes() <= memory.limits.bytes);
+    }
+
+    #[test]
+    fn two_users_in_either_order_and_the_silent_pair_makes_room() {
+        let mut memory = memory(5, usize::MAX);
+        assert_eq!(say(&mut memory, Conversation::Direct("a", "b"), "x", 0), 1);
+        assert_eq!(say(&mut memory, Conversation::Direct("b", "a"), "x", 0), 2);
+        say(&mut memory, Conversation::Direct("a", "a"), "x", 0);
+        say(&mut memory, Conversation::Direct("a", "c"), "x", 0);
+        assert_eq!(memory.conversations(), 2);
+        assert_eq!(read(&mut memory, Conversation::Direct("a", "b"), Query::Newest(ALL), 0).1, [0; 0]);
+        assert_eq!(memory.conversations(), 2);
+        assert_eq!(read(&mut memory, Conversation::Direct("a", "a"), Query::Newest(ALL), 0).1, [1]);
+        assert!(!memory.expire(Tick(20_000)));
+        assert_eq!(memory.conversations(), 0);
+    }
+
+    #[test]
+    fn the_queue_is_bounded() {
+        let mut memory = memory(5, usize::MAX);
+        let at = Moment::default();
+        let message = NewMessage { sender: "a", content: "", at };
+        for _ in 0..MAX_WAITING {
+            memory.append(ROOM, message, Ticket(0)).unwrap();
+        }
+        assert_eq!(memory.append(ROOM, message, Ticket(0)), Err(Overloaded));
+        assert_eq!(memory.read(ROOM, Query::Head, Tick(0), Ticket(0)), Err(Overloaded));
+        while memory.poll().is_some() {}
+        assert_eq!(memory.append(ROOM, message, Ticket(0)), Ok(()));
+    }
+}

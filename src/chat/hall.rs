@@ -1,0 +1,498 @@
+//! The hall: all that the chat knows, and the way in and out of it.
+//!
+//! Requests come in here and are handed to the file of their subject; what the backend answers goes through
+//! [`Hall::outcome`]. The hall never asks the backend while it listens to it.
+
+use std::collections::BTreeSet;
+
+use slab::Slab;
+
+use super::delivery::Deliveries;
+use super::membership::Replay;
+use super::name::{RoomName, UserName};
+use super::presence::Watches;
+use super::random::Random;
+use super::rate_limit::Verdict;
+use super::retry::Said;
+use super::room::{self, Rooms};
+use super::session::{Dialect, NO_DEVICE, Session, Sessions};
+use super::settings::Settings;
+use super::timers::{Timer, Timers};
+use super::typing::Typing;
+use super::user::Users;
+use super::waiting::Waiting;
+use super::wire::request::{self, Request};
+use super::wire::{Code, Id, Refusal, json, plain};
+use super::{Counts, Door};
+use crate::backend::{Backend, Outcome};
+use crate::id::ConnId;
+use crate::proto::CloseCode;
+use crate::time::Moment;
+
+/// One call into the chat: when it is, and what is to be done about it.
+pub(super) struct Turn<'a> {
+    pub now: Moment,
+    pub out: &'a mut Deliveries,
+}
+
+#[derive(Debug)]
+pub(super) struct Hall {
+    pub settings: Settings,
+    pub random: Random,
+    pub sessions: Sessions,
+    pub users: Users,
+    pub rooms: Rooms,
+    /// Rooms with sessions of the plain dialect.
+    pub with_plain: BTreeSet<u32>,
+    pub timers: Timers,
+    pub typing: Typing,
+    pub said: Said,
+    pub watches: Watches,
+    pub waiting: Slab<Waiting>,
+    pub counts: Counts,
+}
+
+impl Hall {
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let said = Said::new(random.next());
+        Self {
+            settings,
+            random,
+            sessions: Sessions::default(),
+            users: Users::default(),
+            rooms: Rooms::default(),
+            with_plain: BTreeSet::new(),
+            timers: Timers::default(),
+            typing: Typing::default(),
+            said,
+            watches: Watches::default(),
+            waiting: Slab::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub fn open(&mut self, conn: ConnId, door: Door, store: &mut dyn Backend, turn: &mut Turn<'_>) {
+        let (dialect, name, room) = match door {
+            Door::Json { user } => (Dialect::Json, user, None),
+            Door::Plain { room, user } => (Dialect::Plain, Some(user), Some(room)),
+        };
+        let guest = name.is_none();
+        let name = name.unwrap_or_else(|| self.guest_name());
+        let id = self.random.next();
+        let session = Session {
+            id,
+            opened: turn.now.unix_ms,
+            user: NOBODY,
+            next_device: NO_DEVICE,
+            frames: 0,
+            dialect,
+            closing: false,
+            seats: Vec::new(),
+            watching: None,
+        };
+        self.sessions.insert(conn, session);
+        let Some(user) = self.users.find_or_insert(&name, guest, self.settings.max_users) else {
+            self.dismiss(conn, "overloaded", CloseCode::TRY_AGAIN_LATER, "too many users", turn);
+            return;
+        };
+        if self.users.at(user).devices as usize >= self.settings.sessions_per_user {
+            self.dismiss(conn, "connection_limit", CONNECTION_LIMIT, "too many sessions of this user", turn);
+            return;
+        }
+        self.attach(conn, user, turn);
+        match room {
+            None => {
+                self.welcome(conn, &name, id, store.durability(), turn);
+                turn.out.subscribe(conn, room::EVERYBODY);
+            }
+            Some(room) => {
+                let replay = Replay { since: None, history: 0 };
+                if let Err(refusal) = self.enter(conn, room.as_str(), replay, None, store, turn) {
+                    self.refuse(conn, None, &refusal, turn);
+                    self.close(conn, CloseCode::TRY_AGAIN_LATER, "the room cannot be joined now", turn);
+                }
+            }
+        }
+    }
+
+    fn welcome(&self, conn: ConnId, name: &UserName, id: u64, durability: &str, turn: &mut Turn<'_>) {
+        let settings = &self.settings;
+        turn.out.send(conn, |out| {
+            json::Object::message(out, "welcome")
+                .text("user_id", name.as_str())
+                .text("session_id", &format!("{id:016x}"))
+                .text("server", &settings.server)
+                .value("limits", |out| {
+                    let limits = json::Object::new(out)
+                        .number("message_bytes", settings.message_bytes as u64)
+                        .number("content_bytes", settings.content_bytes as u64)
+                        .number("rooms", settings.rooms_per_session as u64);
+                    match settings.rate {
+                        None => limits.null("rate").end(),
+                        Some(rate) => limits
+                            .value("rate", |out| {
+                                json::Object::new(out)
+                                    .number("per_second", rate.per_second.into())
+                                    .number("burst", rate.burst.into())
+                                    .end();
+                            })
+                            .end(),
+                    }
+                })
+                .number("ping_interval_ms", settings.ping_interval.as_millis() as u64)
+                .text("durability", durability)
+                .end();
+        });
+    }
+
+    fn guest_name(&mut self) -> UserName {
+        loop {
+            let name = format!("guest-{:04x}", self.random.below(0x1_0000));
+            // Past some thousand guests, four digits are too few.
+            let name = if self.users.find(&name).is_none() {
+                name
+            } else {
+                format!("guest-{:012x}", self.random.next() >> 16)
+            };
+            if self.users.find(&name).is_none() {
+                return UserName::parse(&name).expect("a guest's name is a good one");
+            }
+        }
+    }
+
+    /// Makes the session a device of the user.
+    pub fn attach(&mut self, conn: ConnId, user: u32, turn: &mut Turn<'_>) {
+        let Some(session) = self.sessions.find_mut(conn) else { return };
+        let before = self.users.at(user).view();
+        self.users.change(user, |user| {
+            session.next_device = user.first_device;
+            user.first_device = conn.index;
+            user.devices += 1;
+            user.present = true;
+        });
+        session.user = user;
+        self.timers.cancel(Timer::Gone { user });
+        self.tell_watchers(user, before, turn);
+    }
+
+    /// Takes the session from its user, who is given some time to come back.
+    pub fn detach(&mut self, conn: ConnId, session: &Session, turn: &mut Turn<'_>) {
+        let user = session.user;
+        let first = self.users.at(user).first_device;
+        if first == conn.index {
+            self.users.change(user, |user| user.first_device = session.next_device);
+        } else {
+            let mut at = first;
+            while let Some(device) = self.sessions.at_mut(at) {
+                if device.next_device == conn.index {
+                    device.next_device = session.next_device;
+                    break;
+                }
+                at = device.next_device;
+            }
+        }
+        let devices = self.users.change(user, |user| {
+            user.devices -= 1;
+            user.devices
+        });
+        if devices == 0 {
+            self.timers.set(Timer::Gone { user }, turn.now.tick + self.settings.leave_grace);
+        }
+    }
+
+    pub fn text(&mut self, conn: ConnId, text: &str, store: &mut dyn Backend, turn: &mut Turn<'_>) {
+        let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) else { return };
+        session.frames = session.frames.wrapping_add(1);
+        match session.dialect {
+            Dialect::Json => {
+                if !self.pay(conn, turn, || request::parse_id(text)) {
+                    return;
+                }
+                let (id, request) = request::parse(text);
+                let done = request.and_then(|request| self.request(conn, id.as_ref(), request, store, turn));
+                if let Err(refusal) = done {
+                    self.refuse(conn, id.as_ref(), &refusal, turn);
+                }
+            }
+            Dialect::Plain => {
+                let Some(seat) = session.seats.first().copied() else { return };
+                if !self.pay(conn, turn, || None) {
+                    return;
+                }
+                if let Err(refusal) = self.say_in(conn, seat.room, text, None, store, turn) {
+                    self.refuse(conn, None, &refusal, turn);
+                }
+            }
+        }
+    }
+
+    pub fn binary(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        self.close(conn, CloseCode::UNSUPPORTED_DATA, "expected text, found a binary message", turn);
+    }
+
+    pub fn ping(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        if self.sessions.find(conn).is_some_and(|session| !session.closing) {
+            self.pay(conn, turn, || None);
+        }
+    }
+
+    /// Pays for one frame; if that cannot be paid says so, or closes.
+    fn pay<'t>(&mut self, conn: ConnId, turn: &mut Turn<'_>, id: impl FnOnce() -> Option<Id<'t>>) -> bool {
+        let Some(user) = self.user_of(conn) else { return false };
+        let now = turn.now.tick;
+        match self.users.bucket(user).pay(self.settings.rate, now) {
+            Verdict::Pass => return true,
+            Verdict::Refused { retry_after } => {
+                self.counts.rate_limited += 1;
+                let id = id();
+                if id.is_some() || self.users.bucket(user).tells(now) {
+                    let message = "expected messages at the rate of welcome.limits.rate, found more";
+                    let mut refusal = Refusal::new(Code::RateLimited, message);
+                    refusal.retry_after = Some(retry_after);
+                    self.refuse(conn, id.as_ref(), &refusal, turn);
+                }
+            }
+            Verdict::Abuse => {
+                self.counts.rate_limited += 1;
+                self.dismiss(conn, "rate_abuse", RATE_ABUSE, "rate limited for ten seconds in a row", turn);
+            }
+        }
+        false
+    }
+
+    fn request(
+        &mut self,
+        conn: ConnId,
+        id: Option<&Id<'_>>,
+        request: Request<'_>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        match request {
+            Request::Join { room, user, since, history } => {
+                self.join(conn, &room, user.as_deref(), Replay::new(since, history), id, store, turn)
+            }
+            Request::Leave { room } => self.leave(conn, &room, id, store, turn),
+            Request::Broadcast { room, content } => self.broadcast(conn, room.as_deref(), &content, id, store, turn),
+            Request::Direct { to, content } => self.direct(conn, &to, &content, id, store, turn),
+            Request::Multicast { to, content } => self.multicast(conn, &to, &content, id, store, turn),
+            Request::Typing { place, typing } => {
+                self.typing_request(conn, place, typing, turn)?;
+                // The one request that is not answered unless it asks for it.
+                if id.is_some() {
+                    turn.out.send(conn, |out| json::Object::message(out, "ack").id(id).end());
+                }
+                Ok(())
+            }
+            Request::Status { status, note } => self.set_status(conn, &status, note.as_deref(), id, turn),
+            Request::PresenceOfRoom { room, subscribe } => self.presence_of_room(conn, &room, subscribe, id, turn),
+            Request::PresenceOfUsers { users, subscribe } => self.presence_of_users(conn, &users, subscribe, id, turn),
+            Request::CreateRoom { room, name, topic } => {
+                self.create_room(conn, &room, name.as_deref(), topic.as_deref(), id, store, turn)
+            }
+            Request::Room { room } => self.room_info(conn, &room, id, store, turn),
+            Request::Rooms(page) => self.list_rooms(conn, page, id, turn),
+            Request::Members { room, page } => self.list_members(conn, &room, page, id, turn),
+            Request::Online(page) => self.list_online(conn, page, id, turn),
+            Request::History { place, bound, limit, epoch } => {
+                self.history(conn, place, bound, limit, epoch.as_deref(), id, store, turn)
+            }
+            Request::Ping => {
+                let ts = turn.now.unix_ms;
+                turn.out.send(conn, |out| json::Object::message(out, "pong").id(id).number("ts", ts).end());
+                Ok(())
+            }
+        }
+    }
+
+    /// The engine has already taken the connection out of all topics.
+    pub fn closed(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        let Some(session) = self.sessions.remove(conn) else { return };
+        if session.user == NOBODY {
+            return;
+        }
+        for seat in session.seats.iter().filter(|seat| seat.inside) {
+            self.uncount(seat.room, session.dialect);
+            let room = self.rooms.at_mut(seat.room);
+            let devices = room.members.get_mut(&session.user).expect("who has a seat inside is a member");
+            *devices -= 1;
+            if *devices == 0 {
+                let timer = Timer::Leave { user: session.user, room: seat.room };
+                self.timers.set(timer, turn.now.tick + self.settings.leave_grace);
+            }
+        }
+        self.watches.end_all(conn, &session);
+        self.detach(conn, &session, turn);
+    }
+
+    pub fn timeout(&mut self, store: &mut dyn Backend, turn: &mut Turn<'_>) {
+        while let Some(timer) = self.timers.pop(turn.now.tick) {
+            match timer {
+                Timer::Typing(name, target) => self.end_typing(&name, target, turn),
+                Timer::Leave { user, room } => {
+                    self.depart(user, room, turn);
+                    self.rooms.settle(room, turn.now.tick);
+                }
+                Timer::Gone { user } => {
+                    let before = self.users.at(user).view();
+                    let name = self.users.at(user).name.clone();
+                    self.users.leave(user, turn.now.tick);
+                    self.tell_watchers_of(&name, before, super::presence::NOBODY_THERE, turn);
+                }
+                Timer::Crowd { room } => self.tell_crowd(room, turn),
+                Timer::Sweep => {
+                    let more = store.expire(turn.now.tick);
+                    let age = self.settings.history_age.as_millis() as u64;
+                    if let Some(before) = turn.now.tick.0.checked_sub(age) {
+                        self.rooms.expire(crate::time::Tick(before));
+                    }
+                    if more || self.rooms.any_empty() {
+                        self.sweep_later(turn);
+                    }
+                }
+            }
+        }
+    }
+
+    pub fn sweep_later(&mut self, turn: &Turn<'_>) {
+        if !self.timers.is_set(&Timer::Sweep) {
+            let every = (self.settings.history_age / 8).clamp(MIN_SWEEP, MAX_SWEEP);
+            self.timers.set(Timer::Sweep, turn.now.tick + every);
+        }
+    }
+
+    pub fn shutdown(&mut self, turn: &mut Turn<'_>) {
+        let within = self.settings.return_within.as_millis() as u64;
+        for (conn, session) in self.sessions.iter() {
+            if session.dialect == Dialect::Json && !session.closing {
+                // Each at another time, so that they do not all come back at once.
+                let after_ms = self.random.below(within + 1);
+                turn.out.send(conn, |out| json::goodbye(out, "shutdown", true, after_ms));
+            }
+        }
+    }
+
+    pub fn outcome(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_>) {
+        match outcome {
+            Outcome::Appended { ticket, message } => {
+                if let Some(waiting) = self.answered(ticket) {
+                    self.appended(waiting, message, turn);
+                }
+            }
+            Outcome::Page { ticket, head, messages } => {
+                if let Some(waiting) = self.answered(ticket) {
+                    self.page_read(waiting, head, &messages, turn);
+                }
+            }
+            Outcome::Failed { ticket } => {
+                if let Some(waiting) = self.answered(ticket) {
+                    self.failed(waiting, turn);
+                }
+            }
+            Outcome::Emptied { room } => {
+                if let Some(key) = self.rooms.find(room) {
+                    self.rooms.at_mut(key).holds = false;
+                    self.rooms.settle(key, turn.now.tick);
+                }
+            }
+        }
+    }
+
+    /// Tells a session why its request is not carried out.
+    pub fn refuse(&mut self, conn: ConnId, id: Option<&Id<'_>>, refusal: &Refusal, turn: &mut Turn<'_>) {
+        self.counts.errors += 1;
+        let Some(session) = self.sessions.find(conn).filter(|session| !session.closing) else { return };
+        match session.dialect {
+            Dialect::Json => turn.out.send(conn, |out| json::error(out, id, refusal)),
+            Dialect::Plain => {
+                let room = session.seats.first().map_or("", |seat| self.rooms.at(seat.room).name.as_str());
+                turn.out.send(conn, |out| plain::write(out, "error", &refusal.message, room, ""));
+            }
+        }
+    }
+
+    /// Says goodbye, where there is a word for it, and closes.
+    pub fn dismiss(&mut self, conn: ConnId, why: &str, code: CloseCode, reason: &'static str, turn: &mut Turn<'_>) {
+        let Some(session) = self.sessions.find(conn).filter(|session| !session.closing) else { return };
+        match session.dialect {
+            Dialect::Json => turn.out.send(conn, |out| json::goodbye(out, why, true, BACK_OFF_MS)),
+            Dialect::Plain => {
+                let room = session.seats.first().map_or("", |seat| self.rooms.at(seat.room).name.as_str());
+                turn.out.send(conn, |out| plain::write(out, "error", reason, room, ""));
+            }
+        }
+        self.close(conn, code, reason, turn);
+    }
+
+    /// Has the connection closed. The rest is done when that has happened.
+    pub fn close(&mut self, conn: ConnId, code: CloseCode, reason: &'static str, turn: &mut Turn<'_>) {
+        if let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) {
+            session.closing = true;
+            turn.out.close(conn, code, reason);
+        }
+    }
+
+    /// Whose session it is.
+    pub fn user_of(&self, conn: ConnId) -> Option<u32> {
+        self.sessions.find(conn).map(|session| session.user).filter(|&user| user != NOBODY)
+    }
+
+    /// The devices of a user.
+    pub fn devices(&self, user: u32) -> impl Iterator<Item = (ConnId, &Session)> {
+        let first = self.sessions.at(self.users.at(user).first_device);
+        std::iter::successors(first, |(_, session)| self.sessions.at(session.next_device))
+    }
+
+    /// Those that speak JSON, and are still spoken to.
+    pub fn json_devices(&self, user: u32) -> impl Iterator<Item = ConnId> {
+        let hears = |session: &Session| session.dialect == Dialect::Json && !session.closing;
+        self.devices(user).filter(move |(_, session)| hears(session)).map(|(conn, _)| conn)
+    }
+
+    /// The user of a name, if there was ever one.
+    pub fn known_user(&self, name: &str) -> Result<u32, Refusal> {
+        match self.users.find(name) {
+            Some(user) => Ok(user),
+            None => {
+                user_name(name)?;
+                Err(Refusal::new(Code::UserNotFound, "expected a user who has been here, found an unknown name"))
+            }
+        }
+    }
+
+    /// One session less is inside the room.
+    pub fn uncount(&mut self, room: u32, dialect: Dialect) {
+        let count = self.rooms.at_mut(room).count(dialect);
+        *count -= 1;
+        if *count == 0 && dialect == Dialect::Plain {
+            self.with_plain.remove(&room);
+        }
+    }
+}
+
+/// Reads a room name that a client wrote.
+pub(super) fn room_name(name: &str) -> Result<RoomName, Refusal> {
+    RoomName::parse(name).map_err(|error| Refusal::new(Code::BadRequest, format!("`room_id`: {error}")))
+}
+
+/// Reads a user name that a client wrote.
+pub(super) fn user_name(name: &str) -> Result<UserName, Refusal> {
+    UserName::parse(name).map_err(|error| Refusal::new(Code::BadRequest, format!("`user_id`: {error}")))
+}
+
+/// The user of a session that was turned away at the door.
+pub(super) const NOBODY: u32 = u32::MAX;
+
+/// 4100: too many sessions of one user. Back off.
+pub(super) const CONNECTION_LIMIT: CloseCode = CloseCode(4100);
+
+/// 4101: too many messages for too long. Back off.
+const RATE_ABUSE: CloseCode = CloseCode(4101);
+
+/// When to come back, told to those who are turned away.
+const BACK_OFF_MS: u64 = 10_000;
+
+/// Old messages are looked for at least and at most this often, or eight times in their life.
+const MIN_SWEEP: std::time::Duration = std::time::Duration::from_secs(1);
+const MAX_SWEEP: std::time::Duration = std::time::Duration::from_secs(60);

@@ -1,0 +1,468 @@
+//! Coming and going: who is in a room, who is told, and in which order.
+//!
+//! Both go through the backend, even where only the order is wanted of it: what was said before is then heard before.
+
+use super::hall::{CONNECTION_LIMIT, Hall, NOBODY, Turn, room_name, user_name};
+use super::room::topic;
+use super::session::Dialect;
+use super::timers::Timer;
+use super::typing::Target;
+use super::waiting::{Waiting, What};
+use super::wire::request::{MAX_PAGE, PAGE, Since};
+use super::wire::{Code, Id, Refusal, json, plain};
+use crate::backend::{Backend, Bounds, Conversation, Epoch, Head, Message, Query};
+use crate::id::ConnId;
+
+/// What the joiner wants to hear of the past.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Replay {
+    pub since: Option<Resumed>,
+    pub history: usize,
+}
+
+/// Up to where a joiner has heard before; by default nothing was.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Resumed {
+    asked: bool,
+    epoch: Option<Epoch>,
+    seq: u64,
+}
+
+impl Replay {
+    pub fn new(since: Option<Since<'_>>, history: u64) -> Self {
+        Self {
+            since: since.map(|since| Resumed { asked: true, epoch: Epoch::parse(&since.epoch), seq: since.seq }),
+            history: usize::try_from(history).unwrap_or(usize::MAX).min(MAX_PAGE),
+        }
+    }
+
+    fn query(self) -> Query {
+        match self {
+            Self { since: Some(Resumed { epoch, seq, .. }), .. } => Query::Resume {
+                epoch,
+                seq,
+                replay: Bounds { messages: usize::MAX, bytes: MAX_REPLAY_BYTES },
+                page: Bounds { messages: PAGE, bytes: MAX_REPLAY_BYTES },
+            },
+            Self { history: 0, .. } => Query::Head,
+            Self { history, .. } => Query::Newest(Bounds { messages: history, bytes: MAX_REPLAY_BYTES }),
+        }
+    }
+}
+
+impl Hall {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn join(
+        &mut self,
+        conn: ConnId,
+        room: &str,
+        user: Option<&str>,
+        replay: Replay,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        room_name(room)?;
+        if let Some(name) = user {
+            let Some(current) = self.user_of(conn) else { return Ok(()) };
+            let current = self.users.at(current);
+            if current.name.as_str() != name {
+                if !current.guest {
+                    let message = "`user_id`: expected none or the name of this session, found another name";
+                    return Err(Refusal::new(Code::Forbidden, message));
+                }
+                user_name(name)?;
+                self.may_enter(conn, room)?;
+                if !self.take_name(conn, name, turn)? {
+                    return Ok(());
+                }
+            }
+        }
+        self.enter(conn, room, replay, id, store, turn)
+    }
+
+    /// Whether the session may enter, as far as that can be known without making a room.
+    fn may_enter(&self, conn: ConnId, room: &str) -> Result<(), Refusal> {
+        let Some(session) = self.sessions.find(conn) else { return Ok(()) };
+        let found = self.rooms.find(room);
+        if found.is_some_and(|room| session.wants(room)) {
+            return Ok(());
+        }
+        if session.seats.iter().filter(|seat| seat.wanted).count() >= self.settings.rooms_per_session {
+            let message =
+                format!("expected at most {} rooms a session, found one more", self.settings.rooms_per_session);
+            return Err(Refusal::new(Code::TooManyRooms, message));
+        }
+        match found {
+            Some(room) => {
+                let members = &self.rooms.at(room).members;
+                if members.len() >= self.settings.room_members && !members.contains_key(&session.user) {
+                    let message = format!("expected at most {} users in a room, found one more", members.len());
+                    return Err(Refusal::new(Code::RoomFull, message));
+                }
+            }
+            None if !self.settings.create_on_join => {
+                return Err(Refusal::new(Code::RoomNotFound, "expected a room that was created, found none"));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Asks for a seat in a room, which is made if there is none. Answered by [`Hall::entered`].
+    pub(super) fn enter(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        replay: Replay,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        self.may_enter(conn, name)?;
+        let room = self.find_or_make(name, store, turn)?;
+        let waiting = Waiting {
+            conn,
+            id: id.cloned().map(Id::into_owned),
+            room: Some(room),
+            what: What::Enter(replay.since.unwrap_or_default()),
+        };
+        self.read(waiting, Conversation::Room(name), replay.query(), store, turn)?;
+        if let Some(session) = self.sessions.find_mut(conn) {
+            session.sit(room);
+        }
+        Ok(())
+    }
+
+    /// A room by name, made if there is none.
+    pub(super) fn find_or_make(
+        &mut self,
+        name: &str,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<u32, Refusal> {
+        if let Some(room) = self.rooms.find(name) {
+            return Ok(room);
+        }
+        let made = self.rooms.insert(room_name(name)?, turn.now.unix_ms, self.settings.max_rooms);
+        let made = made.ok_or_else(|| {
+            let message = format!("expected at most {} rooms in all, found one more", self.settings.max_rooms);
+            Refusal::new(Code::Overloaded, message)
+        });
+        self.forget_ended(store);
+        made
+    }
+
+    /// Tells the backend of rooms that ended, before anything else is asked about them.
+    pub(super) fn forget_ended(&mut self, store: &mut dyn Backend) {
+        for name in self.rooms.ended.drain(..) {
+            store.forget(name.as_str());
+        }
+    }
+
+    /// Asks the backend for a page, and takes back what was prepared if it does not take the question.
+    pub(super) fn read(
+        &mut self,
+        waiting: Waiting,
+        conversation: Conversation<'_>,
+        query: Query,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let room = waiting.room;
+        let asked = self.wait(waiting).and_then(|ticket| {
+            store.read(conversation, query, turn.now.tick, ticket).map_err(|overloaded| {
+                self.answered(ticket);
+                overloaded.into()
+            })
+        });
+        if let (Err(_), Some(room)) = (&asked, room) {
+            self.rooms.settle(room, turn.now.tick);
+            self.forget_ended(store);
+        }
+        asked
+    }
+
+    /// The backend has answered: from here on the session hears the room.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn entered(
+        &mut self,
+        conn: ConnId,
+        id: Option<&Id<'_>>,
+        room: u32,
+        resumed: Resumed,
+        head: Head,
+        messages: &[Message<'_>],
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) else { return };
+        let (user, dialect) = (session.user, session.dialect);
+        let Some(seat) = session.seat(room) else { return };
+        let again = std::mem::replace(&mut seat.inside, true);
+        let same_life = resumed.asked && resumed.epoch == Some(head.epoch) && resumed.seq <= head.seq;
+        let first = messages.first().map_or(head.seq + 1, |message| message.seq);
+        let recovered = same_life && (again || first == resumed.seq + 1);
+        if again {
+            // It has been listening all the time: nothing to replay, and nobody to tell.
+            self.send_joined(conn, id, room, user, head, recovered, turn);
+            return;
+        }
+        let was_member = self.take_seat(user, room, dialect, turn);
+        match dialect {
+            Dialect::Json => {
+                if !was_member {
+                    self.tell_joined(room, user, &[], turn);
+                }
+                turn.out.subscribe(conn, topic(room, Dialect::Json));
+                self.send_joined(conn, id, room, user, head, recovered, turn);
+                let name = self.rooms.at(room).name.as_str();
+                // A hole is between what the session has of this life and what it is told now.
+                let seen = if same_life { resumed.seq } else { 0 };
+                if resumed.asked && first > seen + 1 {
+                    let why = match same_life {
+                        false => "epoch_changed",
+                        true if first > head.oldest() => "too_long",
+                        true => "expired",
+                    };
+                    let epoch = head.epoch.to_string();
+                    turn.out.send(conn, |out| json::gap(out, name, &epoch, seen + 1, first - 1, why));
+                }
+                for message in messages {
+                    turn.out.send(conn, |out| json::broadcast(out, None, name, *message));
+                }
+                let (users, count) = self.who_is_in(room);
+                turn.out.send(conn, |out| json::online_users(out, name, &users, count));
+            }
+            Dialect::Plain => {
+                turn.out.subscribe(conn, topic(room, Dialect::Plain));
+                let big = self.is_big(room, 0);
+                if !was_member {
+                    self.tell_joined(room, user, &[], turn);
+                }
+                // Alone with it: the others know already, or hear of the crowd.
+                if was_member || big {
+                    let name = self.rooms.at(room).name.as_str();
+                    let user = self.users.at(user).name.as_str();
+                    turn.out.send(conn, |out| plain::user_joined(out, name, user));
+                    let (users, _) = self.who_is_in(room);
+                    turn.out.send(conn, |out| plain::online_users(out, name, &users));
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn send_joined(
+        &self,
+        conn: ConnId,
+        id: Option<&Id<'_>>,
+        room: u32,
+        user: u32,
+        head: Head,
+        recovered: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let (room, user) = (self.rooms.at(room), self.users.at(user));
+        turn.out.send(conn, |out| {
+            json::Object::message(out, "joined")
+                .id(id)
+                .text("room_id", room.name.as_str())
+                .text("user_id", user.name.as_str())
+                .text("epoch", &head.epoch.to_string())
+                .number("seq", head.seq)
+                .flag("recovered", recovered)
+                .number("members", room.members.len() as u64)
+                .end();
+        });
+    }
+
+    /// Counts a session of the user into the room. Says whether the user was a member already.
+    fn take_seat(&mut self, user: u32, room: u32, dialect: Dialect, turn: &Turn<'_>) -> bool {
+        let place = self.rooms.at_mut(room);
+        *place.count(dialect) += 1;
+        let devices = place.members.get_mut(&user);
+        let was_member = devices.is_some();
+        match devices {
+            Some(devices) => *devices += 1,
+            None => drop(place.members.insert(user, 1)),
+        }
+        if dialect == Dialect::Plain {
+            self.with_plain.insert(room);
+        }
+        self.timers.cancel(Timer::Leave { user, room });
+        self.rooms.settle(room, turn.now.tick);
+        was_member
+    }
+
+    /// Tells a room that a user has come; the member is counted already.
+    fn tell_joined(&mut self, room: u32, user: u32, except: &[ConnId], turn: &mut Turn<'_>) {
+        if self.is_big(room, 0) {
+            self.crowd_changed(room, turn);
+            return;
+        }
+        let (place, user) = (self.rooms.at(room), self.users.at(user).name.as_str());
+        let name = place.name.as_str();
+        if place.json > 0 {
+            let movement = |out: &mut Vec<u8>| json::movement(out, "user_joined", name, user);
+            turn.out.publish(topic(room, Dialect::Json), except, movement);
+        }
+        if place.plain > 0 {
+            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_joined(out, name, user));
+            let (users, _) = self.who_is_in(room);
+            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
+        }
+    }
+
+    /// Tells a room that a user has gone; the member is no longer counted.
+    fn tell_left(&mut self, room: u32, user: &str, except: &[ConnId], turn: &mut Turn<'_>) {
+        // Big is what it was when everybody was still inside.
+        if self.is_big(room, 1) {
+            self.crowd_changed(room, turn);
+            return;
+        }
+        let place = self.rooms.at(room);
+        let name = place.name.as_str();
+        if place.json > 0 {
+            let movement = |out: &mut Vec<u8>| json::movement(out, "user_left", name, user);
+            turn.out.publish(topic(room, Dialect::Json), except, movement);
+        }
+        if place.plain > 0 {
+            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_left(out, name, user));
+            let (users, _) = self.who_is_in(room);
+            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
+        }
+    }
+
+    pub(super) fn leave(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let room = self.wanted_room(conn, name)?;
+        let waiting = Waiting { conn, id: id.cloned().map(Id::into_owned), room: Some(room), what: What::Leave };
+        self.read(waiting, Conversation::Room(name), Query::Head, store, turn)?;
+        if let Some(seat) = self.sessions.find_mut(conn).and_then(|session| session.seat(room)) {
+            seat.wanted = false;
+        }
+        Ok(())
+    }
+
+    /// The backend has answered: all that was said before the session left has been told.
+    pub(super) fn left(&mut self, conn: ConnId, id: Option<&Id<'_>>, room: u32, turn: &mut Turn<'_>) {
+        let Some(session) = self.sessions.find_mut(conn) else { return };
+        let (user, dialect) = (session.user, session.dialect);
+        let was_inside = session.seat(room).is_some_and(|seat| std::mem::take(&mut seat.inside));
+        session.clear(room);
+        let name = self.rooms.at(room).name.as_str();
+        if was_inside {
+            turn.out.unsubscribe(conn, topic(room, dialect));
+        }
+        turn.out.send(conn, |out| json::Object::message(out, "left").id(id).text("room_id", name).end());
+        if was_inside {
+            self.uncount(room, dialect);
+            let devices = self.rooms.at_mut(room).members.get_mut(&user).expect("who has a seat inside is a member");
+            *devices -= 1;
+            if *devices == 0 {
+                self.timers.cancel(Timer::Leave { user, room });
+                self.depart(user, room, turn);
+            }
+        }
+    }
+
+    /// The user, whose last session has left, is no member any more. The caller settles the room.
+    pub(super) fn depart(&mut self, user: u32, room: u32, turn: &mut Turn<'_>) {
+        self.depart_unheard(user, room, &[], turn);
+    }
+
+    fn depart_unheard(&mut self, user: u32, room: u32, except: &[ConnId], turn: &mut Turn<'_>) {
+        let name = self.users.at(user).name.clone();
+        self.end_typing(&name, Target::Room(room), turn);
+        self.rooms.at_mut(room).members.remove(&user);
+        self.tell_left(room, name.as_str(), except, turn);
+        if self.rooms.at(room).members.is_empty() {
+            self.timers.cancel(Timer::Crowd { room });
+            self.sweep_later(turn);
+        }
+    }
+
+    /// The guest's session takes a name, and its seats with it. `false`: it is closed instead.
+    fn take_name(&mut self, conn: ConnId, name: &str, turn: &mut Turn<'_>) -> Result<bool, Refusal> {
+        let name = user_name(name)?;
+        let Some(user) = self.users.find_or_insert(&name, false, self.settings.max_users) else {
+            let message = format!("expected at most {} users, found one more", self.settings.max_users);
+            return Err(Refusal::new(Code::Overloaded, message));
+        };
+        if self.users.at(user).devices as usize >= self.settings.sessions_per_user {
+            self.dismiss(conn, "connection_limit", CONNECTION_LIMIT, "too many sessions of this user", turn);
+            return Ok(false);
+        }
+        // Out of the list of devices for a moment, while the guest's chain is mended.
+        let Some(mut session) = self.sessions.remove(conn) else { return Ok(false) };
+        let guest = session.user;
+        self.detach(conn, &session, turn);
+        session.user = NOBODY;
+        let inside: Vec<u32> = session.seats.iter().filter(|seat| seat.inside).map(|seat| seat.room).collect();
+        let dialect = session.dialect;
+        self.sessions.insert(conn, session);
+        self.attach(conn, user, turn);
+        let guest_bucket = std::mem::take(self.users.bucket(guest));
+        self.users.bucket(user).merge(&guest_bucket);
+        *self.users.bucket(guest) = guest_bucket;
+        for room in inside {
+            self.uncount(room, dialect);
+            let was_member = self.take_seat(user, room, dialect, turn);
+            let devices = self.rooms.at_mut(room).members.get_mut(&guest).expect("the guest had a seat inside");
+            *devices -= 1;
+            if *devices == 0 {
+                self.depart_unheard(guest, room, &[conn], turn);
+            }
+            if !was_member {
+                self.tell_joined(room, user, &[conn], turn);
+            }
+        }
+        // There is no coming back for a guest who is somebody now.
+        if self.users.at(guest).devices == 0 {
+            self.timers.set(Timer::Gone { user: guest }, turn.now.tick);
+        }
+        Ok(true)
+    }
+
+    /// Whether the room is told of comings and goings in summary; `gone`: users who were inside a moment ago.
+    fn is_big(&self, room: u32, gone: usize) -> bool {
+        self.rooms.at(room).members.len() + gone > self.settings.big_room
+    }
+
+    /// The names of those in a room, or of some of them if it is big, and how many there are.
+    pub(super) fn who_is_in(&self, room: u32) -> (Vec<&str>, usize) {
+        let members = &self.rooms.at(room).members;
+        let sample = self.settings.big_room.max(1);
+        let mut names: Vec<&str> = members.keys().take(sample).map(|&user| self.users.at(user).name.as_str()).collect();
+        names.sort_unstable();
+        (names, members.len())
+    }
+
+    /// The crowd is told soon, but not often.
+    fn crowd_changed(&mut self, room: u32, turn: &Turn<'_>) {
+        let timer = Timer::Crowd { room };
+        if !self.timers.is_set(&timer) {
+            let told = self.rooms.at(room).crowd_told;
+            let at = told.map_or(turn.now.tick, |told| told + self.settings.big_room_every);
+            self.timers.set(timer, at.max(turn.now.tick));
+        }
+    }
+
+    pub(super) fn tell_crowd(&mut self, room: u32, turn: &mut Turn<'_>) {
+        self.rooms.at_mut(room).crowd_told = Some(turn.now.tick);
+        let name = self.rooms.at(room).name.as_str();
+        let (users, count) = self.who_is_in(room);
+        turn.out.publish(topic(room, Dialect::Json), &[], |out| json::online_users(out, name, &users, count));
+        turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
+    }
+}
+
+/// Senders and contents of what is replayed on joining. Escaped, a byte can become six; even then it fits into an
+/// outbox of 1 MiB, so that nobody can fill a room with what closes those who join it.
+const MAX_REPLAY_BYTES: usize = 128 << 10;

@@ -1,0 +1,216 @@
+//! Who sees whom: status, notes, and those who asked to be told of changes.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+
+use super::hall::{Hall, Turn, user_name};
+use super::name::UserName;
+use super::session::Session;
+use super::user::{Status, View};
+use super::wire::json::Object;
+use super::wire::{Code, Id, Refusal};
+use crate::id::ConnId;
+
+/// Who watches whom, by the name that is watched; there need be nobody of that name yet.
+///
+/// Invariant: says the same as `watching` of all sessions.
+#[derive(Debug, Default)]
+pub(super) struct Watches(HashMap<UserName, Vec<ConnId>>);
+
+impl Watches {
+    /// The session is gone.
+    pub fn end_all(&mut self, conn: ConnId, session: &Session) {
+        for name in session.watching.iter().flat_map(|names| names.iter()) {
+            self.end(conn, name);
+        }
+    }
+
+    fn end(&mut self, conn: ConnId, name: &UserName) {
+        if let Some(watchers) = self.0.get_mut(name) {
+            watchers.retain(|&watcher| watcher != conn);
+            if watchers.is_empty() {
+                self.0.remove(name);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Hall {
+    pub(super) fn set_status(
+        &mut self,
+        conn: ConnId,
+        status: &str,
+        note: Option<&str>,
+        id: Option<&Id<'_>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(status) = Status::parse(status) else {
+            let message = "`status`: expected online, away, busy or offline, found another word";
+            return Err(Refusal::new(Code::BadRequest, message));
+        };
+        check_length("note", note, MAX_NOTE_BYTES)?;
+        let Some(user) = self.user_of(conn) else { return Ok(()) };
+        let before = self.users.at(user).view();
+        self.users.change(user, |user| {
+            user.status = status;
+            user.note = note.map(Into::into);
+        });
+        turn.out.send(conn, |out| Object::message(out, "ack").id(id).end());
+        self.tell_watchers(user, before, turn);
+        Ok(())
+    }
+
+    pub(super) fn presence_of_room(
+        &mut self,
+        conn: ConnId,
+        room: &str,
+        subscribe: Option<bool>,
+        id: Option<&Id<'_>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let key = self.wanted_room(conn, room)?;
+        let members = &self.rooms.at(key).members;
+        if members.len() > MAX_WATCHED {
+            let message = format!("`room_id`: expected a room of at most {MAX_WATCHED} users, found {}", members.len());
+            return Err(Refusal::new(Code::TooLarge, message));
+        }
+        let names = members.keys().map(|&user| self.users.at(user).name.clone()).collect();
+        self.presence(conn, Some(room), names, subscribe, id, turn)
+    }
+
+    pub(super) fn presence_of_users(
+        &mut self,
+        conn: ConnId,
+        users: &[Cow<'_, str>],
+        subscribe: Option<bool>,
+        id: Option<&Id<'_>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let names = users.iter().map(|name| user_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
+        self.presence(conn, None, names, subscribe, id, turn)
+    }
+
+    fn presence(
+        &mut self,
+        conn: ConnId,
+        room: Option<&str>,
+        names: BTreeSet<UserName>,
+        subscribe: Option<bool>,
+        id: Option<&Id<'_>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        match subscribe {
+            Some(true) => self.watch(conn, &names)?,
+            Some(false) => self.unwatch(conn, &names),
+            None => {}
+        }
+        turn.out.send(conn, |out| {
+            Object::message(out, "presence_state")
+                .id(id)
+                .maybe_text("room_id", room)
+                .value("users", |out| {
+                    let mut users = Object::new(out);
+                    for name in &names {
+                        let view = self.users.find(name.as_str()).map(|user| self.users.at(user).view());
+                        users = users.value(name.as_str(), |out| view.unwrap_or(NOBODY_THERE).write(Object::new(out)));
+                    }
+                    users.end();
+                })
+                .end();
+        });
+        Ok(())
+    }
+
+    fn watch(&mut self, conn: ConnId, names: &BTreeSet<UserName>) -> Result<(), Refusal> {
+        let Some(session) = self.sessions.find_mut(conn) else { return Ok(()) };
+        let watching = session.watching.get_or_insert_default();
+        let new: Vec<&UserName> = names.iter().filter(|&name| !watching.contains(name)).collect();
+        if watching.len() + new.len() > MAX_WATCHED {
+            let found = watching.len() + new.len();
+            let message = format!("expected at most {MAX_WATCHED} watched users a session, found {found}");
+            return Err(Refusal::new(Code::TooLarge, message));
+        }
+        let crowded = |name: &&UserName| self.watches.0.get(*name).is_some_and(|who| who.len() >= MAX_WATCHERS);
+        if new.iter().any(crowded) {
+            let message = format!("expected at most {MAX_WATCHERS} watchers of a user, found one more");
+            return Err(Refusal::new(Code::Overloaded, message));
+        }
+        for name in new {
+            watching.insert(name.clone());
+            self.watches.0.entry(name.clone()).or_default().push(conn);
+        }
+        Ok(())
+    }
+
+    fn unwatch(&mut self, conn: ConnId, names: &BTreeSet<UserName>) {
+        let Some(session) = self.sessions.find_mut(conn) else { return };
+        let Some(watching) = &mut session.watching else { return };
+        for name in names {
+            if watching.remove(name) {
+                self.watches.end(conn, name);
+            }
+        }
+        if watching.is_empty() {
+            session.watching = None;
+        }
+    }
+
+    /// Tells those who watch the user, if there is anything new to see.
+    pub(super) fn tell_watchers(&self, user: u32, before: View, turn: &mut Turn<'_>) {
+        let user = self.users.at(user);
+        self.tell_watchers_of(&user.name, before, user.view(), turn);
+    }
+
+    pub(super) fn tell_watchers_of(&self, name: &UserName, before: View, after: View, turn: &mut Turn<'_>) {
+        if (before.status, &before.note) == (after.status, &after.note) {
+            return;
+        }
+        let Some(watchers) = self.watches.0.get(name) else { return };
+        turn.out.send_each(watchers.iter().copied(), |out| {
+            Object::message(out, "presence")
+                .text("user_id", name.as_str())
+                .text("status", after.status.as_str())
+                .maybe_text("note", after.note.as_deref())
+                .end();
+        });
+    }
+}
+
+impl View {
+    /// Writes the fields and ends the object.
+    pub(super) fn write(&self, object: Object<'_>) {
+        object
+            .text("status", self.status.as_str())
+            .number("devices", self.devices.into())
+            .maybe_text("note", self.note.as_deref())
+            .end();
+    }
+}
+
+/// Refuses a text that is longer than it may be.
+pub(super) fn check_length(field: &str, text: Option<&str>, limit: usize) -> Result<(), Refusal> {
+    match text {
+        Some(text) if text.len() > limit => {
+            let message = format!("`{field}`: expected at most {limit} bytes, found {}", text.len());
+            Err(Refusal::new(Code::TooLarge, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is seen of a name that nobody here has.
+pub(super) const NOBODY_THERE: View = View { status: Status::Offline, devices: 0, note: None };
+
+/// The longest note beside a status, in bytes.
+const MAX_NOTE_BYTES: usize = 256;
+
+/// Users that one session can watch.
+const MAX_WATCHED: usize = 1000;
+
+/// Sessions that can watch one user: what a change of status costs at most.
+const MAX_WATCHERS: usize = 1000;

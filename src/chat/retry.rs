@@ -1,0 +1,87 @@
+//! Who says the same thing twice with the same `id` has said it once.
+//!
+//! What was said is remembered as a fingerprint of (who, id, where, content) with the number it got. One memory for
+//! all, first in first out: past [`MAX_REMEMBERED`] the oldest is forgotten before its time.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use super::wire::Id;
+use crate::time::Tick;
+
+#[derive(Debug)]
+pub(super) struct Said {
+    seed: u64,
+    answers: HashMap<u64, Answer>,
+    order: VecDeque<(Tick, u64)>,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The backend has not answered yet.
+    Waiting,
+    /// It was said.
+    Said {
+        /// Its number, if what it was said to counts.
+        seq: Option<u64>,
+        ts: u64,
+    },
+}
+
+impl Said {
+    /// A seed nobody knows makes it useless to search for two messages with one fingerprint.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, answers: HashMap::new(), order: VecDeque::new() }
+    }
+
+    /// String ids are the user's, on all devices; integers count from 0 on each device.
+    pub fn fingerprint(&self, user: &str, session: u64, id: &Id<'_>, target: (&str, &str), content: &str) -> u64 {
+        let session = if matches!(id, Id::Text(_)) { None } else { Some(session) };
+        let mut hasher = DefaultHasher::new();
+        (self.seed, user, session, id, target, content).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    pub fn find(&mut self, fingerprint: u64, now: Tick) -> Option<Answer> {
+        while self.order.front().is_some_and(|&(at, _)| now.since(at) >= REMEMBERED_FOR) {
+            self.forget_oldest();
+        }
+        self.answers.get(&fingerprint).copied()
+    }
+
+    pub fn insert(&mut self, fingerprint: u64, answer: Answer, now: Tick) {
+        if self.answers.insert(fingerprint, answer).is_none() {
+            self.order.push_back((now, fingerprint));
+        }
+        while self.order.len() > MAX_REMEMBERED {
+            self.forget_oldest();
+        }
+    }
+
+    /// Sets what became of it, unless it is forgotten already.
+    pub fn answer(&mut self, fingerprint: u64, answer: Answer) {
+        if let Some(known) = self.answers.get_mut(&fingerprint) {
+            *known = answer;
+        }
+    }
+
+    /// It was not said after all; saying it again is no retry.
+    pub fn fail(&mut self, fingerprint: u64) {
+        self.answers.remove(&fingerprint);
+        self.order.retain(|&(_, other)| other != fingerprint);
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, fingerprint)) = self.order.pop_front() {
+            self.answers.remove(&fingerprint);
+        }
+    }
+}
+
+/// How long a retry is known as one.
+const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// What is remembered of all users together: some 20 MB when full.
+const MAX_REMEMBERED: usize = 1 << 18;

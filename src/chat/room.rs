@@ -1,0 +1,160 @@
+//! Rooms: who is in them, and how long they stay when nobody is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use slab::Slab;
+
+use super::name::RoomName;
+use super::session::Dialect;
+use crate::id::TopicId;
+use crate::time::Tick;
+
+#[derive(Debug)]
+pub(super) struct Room {
+    pub name: RoomName,
+    /// What people call it, and what it is about.
+    pub title: Option<Box<str>>,
+    pub topic: Option<Box<str>>,
+    /// Milliseconds since the Unix epoch.
+    pub created_at: u64,
+    /// By user, how many of their sessions are inside; 0 for who may come back in a moment.
+    pub members: BTreeMap<u32, u32>,
+    /// Sessions inside, by dialect.
+    pub json: u32,
+    pub plain: u32,
+    /// Requests about the room that the backend has not answered.
+    pub waiting: u32,
+    /// Whether the backend keeps messages of it.
+    pub holds: bool,
+    /// Whether somebody asked for the room itself, and not only came in.
+    pub created: bool,
+    /// When the crowd was last told of itself.
+    pub crowd_told: Option<Tick>,
+    empty_since: Option<Tick>,
+}
+
+impl Room {
+    pub fn count(&mut self, dialect: Dialect) -> &mut u32 {
+        match dialect {
+            Dialect::Json => &mut self.json,
+            Dialect::Plain => &mut self.plain,
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.members.is_empty() && self.waiting == 0
+    }
+}
+
+/// Invariant: `names` leads to every room; `empty` holds exactly the rooms with `empty_since`.
+#[derive(Debug, Default)]
+pub(super) struct Rooms {
+    rooms: Slab<Room>,
+    names: BTreeMap<RoomName, u32>,
+    empty: BTreeSet<(Tick, u32)>,
+    /// Rooms that ended, of which the backend has still to be told.
+    pub ended: Vec<RoomName>,
+}
+
+impl Rooms {
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    pub fn at(&self, key: u32) -> &Room {
+        &self.rooms[key as usize]
+    }
+
+    pub fn at_mut(&mut self, key: u32) -> &mut Room {
+        &mut self.rooms[key as usize]
+    }
+
+    pub fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Rooms in order of names, after a name.
+    pub fn after(&self, name: Option<&str>) -> impl Iterator<Item = (u32, &Room)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = name.map_or(Unbounded, Excluded);
+        self.names.range::<str, _>((from, Unbounded)).map(|(_, &key)| (key, self.at(key)))
+    }
+
+    /// A new room; `None` if there are too many and somebody is in each of them.
+    pub fn insert(&mut self, name: RoomName, created_at: u64, max_rooms: usize) -> Option<u32> {
+        if self.rooms.len() >= max_rooms {
+            let &(_, longest_empty) = self.empty.first()?;
+            self.end(longest_empty);
+        }
+        let key = self.rooms.insert(Room {
+            name: name.clone(),
+            title: None,
+            topic: None,
+            created_at,
+            members: BTreeMap::new(),
+            json: 0,
+            plain: 0,
+            waiting: 0,
+            holds: false,
+            created: false,
+            crowd_told: None,
+            empty_since: None,
+        }) as u32;
+        self.names.insert(name, key);
+        Some(key)
+    }
+
+    /// Ends a room that nobody is in and that keeps nothing; notes since when others are empty.
+    ///
+    /// To be called whenever one of these may have changed.
+    pub fn settle(&mut self, key: u32, now: Tick) {
+        let room = &mut self.rooms[key as usize];
+        if !room.is_unused() {
+            if let Some(since) = room.empty_since.take() {
+                self.empty.remove(&(since, key));
+            }
+        } else if !room.holds && !room.created {
+            self.end(key);
+        } else if room.empty_since.is_none() {
+            room.empty_since = Some(now);
+            self.empty.insert((now, key));
+        }
+    }
+
+    /// Ends rooms that were created, hold nothing, and have been empty for too long.
+    pub fn expire(&mut self, empty_before: Tick) {
+        let long_empty = self.empty.range(..(empty_before, 0)).take(MAX_ENDED_AT_ONCE);
+        let ended: Vec<u32> = long_empty.map(|&(_, key)| key).filter(|&key| !self.at(key).holds).collect();
+        for key in ended {
+            self.end(key);
+        }
+    }
+
+    pub fn any_empty(&self) -> bool {
+        !self.empty.is_empty()
+    }
+
+    fn end(&mut self, key: u32) {
+        let room = self.rooms.remove(key as usize);
+        debug_assert!(room.is_unused() && room.json == 0 && room.plain == 0, "{} ends while used", room.name);
+        if let Some(since) = room.empty_since {
+            self.empty.remove(&(since, key));
+        }
+        self.names.remove(&room.name);
+        self.ended.push(room.name);
+    }
+}
+
+/// Who hears a room in one dialect. Topic 0 is [`EVERYBODY`].
+pub(super) fn topic(room: u32, dialect: Dialect) -> TopicId {
+    TopicId(match dialect {
+        Dialect::Json => 1 + 2 * room,
+        Dialect::Plain => 2 + 2 * room,
+    })
+}
+
+/// Every JSON session.
+pub(super) const EVERYBODY: TopicId = TopicId(0);
+
+/// Rooms looked at in one [`Rooms::expire`].
+const MAX_ENDED_AT_ONCE: usize = 1024;

@@ -1,0 +1,148 @@
+//! Sessions: one for each connection that the chat was told of.
+
+use std::collections::BTreeSet;
+
+use super::name::UserName;
+use crate::id::ConnId;
+
+/// How a session speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// JSON objects.
+    Json,
+    /// Text in, four fields out, one room.
+    Plain,
+}
+
+/// One device of a user.
+///
+/// There is one for each connection, most of them idle in one room; it is kept small.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Hard to meet twice; shown to the client.
+    pub id: u64,
+    /// Milliseconds since the Unix epoch.
+    pub opened: u64,
+    pub user: u32,
+    /// The user's next device, a slot; [`NO_DEVICE`] after the last.
+    pub next_device: u32,
+    /// Frames received.
+    pub frames: u32,
+    pub dialect: Dialect,
+    /// The chat asked for the connection to be closed and hears nothing of it any more.
+    pub closing: bool,
+    pub seats: Vec<Seat>,
+    pub watching: Option<Box<BTreeSet<UserName>>>,
+}
+
+/// The place of a session in a room.
+///
+/// It is there while the session wants to be inside or is; the two differ while the backend has not answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seat {
+    pub room: u32,
+    /// What the last request asked for.
+    pub wanted: bool,
+    /// What the last answer brought about.
+    pub inside: bool,
+}
+
+impl Session {
+    pub fn seat(&mut self, room: u32) -> Option<&mut Seat> {
+        self.seats.iter_mut().find(|seat| seat.room == room)
+    }
+
+    pub fn is_inside(&self, room: u32) -> bool {
+        self.seats.iter().any(|seat| seat.room == room && seat.inside)
+    }
+
+    pub fn wants(&self, room: u32) -> bool {
+        self.seats.iter().any(|seat| seat.room == room && seat.wanted)
+    }
+
+    /// Takes a seat, or keeps it.
+    pub fn sit(&mut self, room: u32) {
+        match self.seat(room) {
+            Some(seat) => seat.wanted = true,
+            None => {
+                // Most sessions are in one room: no space for more until it is needed.
+                if self.seats.is_empty() {
+                    self.seats.reserve_exact(1);
+                }
+                self.seats.push(Seat { room, wanted: true, inside: false });
+            }
+        }
+    }
+
+    /// Gives a seat back if it is neither wanted nor taken.
+    pub fn clear(&mut self, room: u32) {
+        self.seats.retain(|seat| seat.room != room || seat.wanted || seat.inside);
+    }
+}
+
+/// All sessions, by slot of the connection.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    slots: Vec<Slot>,
+    len: usize,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    session: Option<Session>,
+}
+
+impl Sessions {
+    /// A slot is taken only after `handle_closed` for whoever had it.
+    pub fn insert(&mut self, conn: ConnId, session: Session) {
+        let index = conn.index as usize;
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, Slot::default);
+        }
+        let slot = &mut self.slots[index];
+        debug_assert!(slot.session.is_none(), "the connection in slot {index} was never closed");
+        self.len += usize::from(slot.session.is_none());
+        *slot = Slot { generation: conn.generation, session: Some(session) };
+    }
+
+    pub fn remove(&mut self, conn: ConnId) -> Option<Session> {
+        let slot = self.slots.get_mut(conn.index as usize)?;
+        if slot.generation != conn.generation {
+            return None;
+        }
+        let session = slot.session.take()?;
+        self.len -= 1;
+        Some(session)
+    }
+
+    pub fn find(&self, conn: ConnId) -> Option<&Session> {
+        let slot = self.slots.get(conn.index as usize)?;
+        slot.session.as_ref().filter(|_| slot.generation == conn.generation)
+    }
+
+    pub fn find_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
+        let slot = self.slots.get_mut(conn.index as usize)?;
+        slot.session.as_mut().filter(|_| slot.generation == conn.generation)
+    }
+
+    pub fn at(&self, index: u32) -> Option<(ConnId, &Session)> {
+        let slot = self.slots.get(index as usize)?;
+        Some((ConnId { index, generation: slot.generation }, slot.session.as_ref()?))
+    }
+
+    pub fn at_mut(&mut self, index: u32) -> Option<&mut Session> {
+        self.slots.get_mut(index as usize)?.session.as_mut()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (ConnId, &Session)> {
+        (0..self.slots.len() as u32).filter_map(|index| self.at(index))
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// The end of a user's devices.
+pub(super) const NO_DEVICE: u32 = u32::MAX;

@@ -1,0 +1,99 @@
+//! What whoever runs the chat may decide. Every list and queue that a peer can fill has its maximum here or a constant.
+
+use std::time::Duration;
+
+use crate::backend::memory;
+
+/// The settings, with the defaults that `docs/wire.md` tells.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What `welcome.server` says.
+    pub server: String,
+    /// Longest message on the wire, in bytes. The chat only tells it; the connection holds to it.
+    pub message_bytes: usize,
+    /// Longest content of a chat message, in bytes of UTF-8.
+    pub content_bytes: usize,
+    /// How many rooms a session may be in.
+    pub rooms_per_session: usize,
+    /// How many sessions a user may have at a time.
+    pub sessions_per_user: usize,
+    /// How fast a user may talk; `None`: as fast as they can.
+    pub rate: Option<Rate>,
+    /// Messages kept of one room or of two users.
+    pub history_messages: usize,
+    /// How long messages are kept, and an empty room that somebody created.
+    pub history_age: Duration,
+    /// Bytes of all kept messages together.
+    pub history_bytes: usize,
+    /// Pairs of users whose messages are kept.
+    pub direct_conversations: usize,
+    /// How long a user whose connection ended is still counted as there.
+    pub leave_grace: Duration,
+    /// With more users than this, a room is told of comings and goings in summary only.
+    pub big_room: usize,
+    /// How often the summary is told at most.
+    pub big_room_every: Duration,
+    /// How many users a room can hold.
+    pub room_members: usize,
+    /// How many rooms there can be; those that are empty and were left longest ago make room.
+    pub max_rooms: usize,
+    /// How many users are known, here or not; those who left longest ago are forgotten first.
+    pub max_users: usize,
+    /// After how much silence the server pings. The chat only tells it.
+    pub ping_interval: Duration,
+    /// Whether joining a room that does not exist makes it.
+    pub create_on_join: bool,
+    /// Whether anybody may speak to everybody (`"room_id":"*"`).
+    pub anybody_may_announce: bool,
+    /// Over how long clients are asked to spread their return when the server stops.
+    pub return_within: Duration,
+}
+
+/// How fast a user may talk: every frame costs one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Frames a second in the long run.
+    pub per_second: u32,
+    /// Frames at once after some silence.
+    pub burst: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let history = memory::Limits::default();
+        Self {
+            server: concat!("salon/", env!("CARGO_PKG_VERSION")).to_owned(),
+            message_bytes: 65_536,
+            content_bytes: 16_384,
+            rooms_per_session: 128,
+            sessions_per_user: 16,
+            rate: Some(Rate { per_second: 20, burst: 40 }),
+            history_messages: history.messages,
+            history_age: history.age,
+            history_bytes: history.bytes,
+            direct_conversations: history.direct_conversations,
+            leave_grace: Duration::from_secs(5),
+            big_room: 100,
+            big_room_every: Duration::from_secs(5),
+            room_members: 100_000,
+            max_rooms: 100_000,
+            max_users: 200_000,
+            ping_interval: Duration::from_secs(25),
+            create_on_join: true,
+            anybody_may_announce: true,
+            return_within: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Settings {
+    /// The part that [`Memory`](crate::backend::Memory) needs to know.
+    pub fn history(&self) -> memory::Limits {
+        memory::Limits {
+            messages: self.history_messages,
+            age: self.history_age,
+            bytes: self.history_bytes,
+            direct_conversations: self.direct_conversations,
+        }
+    }
+}

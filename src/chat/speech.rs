@@ -1,0 +1,406 @@
+//! What people say: in a room, to one, to some, to everybody.
+//!
+//! All but the last goes through the backend, which numbers it. A room hears it with one publication for each dialect,
+//! however many are inside; only the session that said it gets a copy of its own, if it wants its `id` back.
+
+use std::collections::BTreeSet;
+
+use super::hall::{Hall, Turn, user_name};
+use super::name::UserName;
+use super::retry::Answer;
+use super::room::{EVERYBODY, topic};
+use super::session::Dialect;
+use super::typing::Target;
+use super::waiting::{Tally, Waiting, What};
+use super::wire::{Code, Id, Refusal, json, plain};
+use crate::backend::{Backend, Conversation, Message, NewMessage};
+use crate::id::ConnId;
+
+/// Whether something is said for the first time.
+enum First {
+    /// Yes; to be remembered by this, if it has an `id`.
+    Yes(Option<u64>),
+    /// No, and that has been answered.
+    No,
+}
+
+/// Where something is said, as a retry must repeat it.
+#[derive(Clone, Copy)]
+enum To<'a> {
+    Room(&'a str),
+    User(&'a str),
+    Users(&'a str),
+}
+
+impl Hall {
+    pub(super) fn broadcast(
+        &mut self,
+        conn: ConnId,
+        room: Option<&str>,
+        content: &str,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let room = match room {
+            Some("*") => return self.announce(conn, content, id, turn),
+            Some(name) => self.wanted_room(conn, name)?,
+            None => {
+                let Some(session) = self.sessions.find(conn) else { return Ok(()) };
+                let mut wanted = session.seats.iter().filter(|seat| seat.wanted);
+                match (wanted.next(), wanted.next()) {
+                    (Some(seat), None) => seat.room,
+                    (None, _) => {
+                        let message = "expected a session that has joined a room, found one that has joined none";
+                        return Err(Refusal::new(Code::NotJoined, message));
+                    }
+                    (Some(_), Some(_)) => {
+                        let message =
+                            "`room_id`: expected one of the rooms that this session has joined, found nothing";
+                        return Err(Refusal::new(Code::BadRequest, message));
+                    }
+                }
+            }
+        };
+        self.say_in(conn, room, content, id, store, turn)
+    }
+
+    /// Says something in a room that the session asked to be in. Told by [`Hall::said_in`].
+    pub(super) fn say_in(
+        &mut self,
+        conn: ConnId,
+        room: u32,
+        content: &str,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        self.check_content(content)?;
+        let Some(user) = self.user_of(conn) else { return Ok(()) };
+        let room_name = self.rooms.at(room).name.clone();
+        let First::Yes(said) = self.first_time(conn, id, To::Room(room_name.as_str()), content, turn)? else {
+            return Ok(());
+        };
+        let waiting =
+            Waiting { conn, id: id.cloned().map(Id::into_owned), room: Some(room), what: What::Broadcast { said } };
+        let sender = self.users.at(user).name.clone();
+        self.append(waiting, Conversation::Room(room_name.as_str()), sender.as_str(), content, store, turn)?;
+        self.remember(said, turn);
+        Ok(())
+    }
+
+    /// The message has its number: the room hears it.
+    pub(super) fn said_in(
+        &mut self,
+        conn: ConnId,
+        id: Option<&Id<'_>>,
+        room: u32,
+        message: Message<'_>,
+        said: Option<u64>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.counts.messages += 1;
+        self.answer_said(said, Some(message.seq), message.ts);
+        if self.settings.history_messages > 0 {
+            self.rooms.at_mut(room).holds = true;
+            self.sweep_later(turn);
+        }
+        self.sender_stops_typing(message.sender, Target::Room(room), turn);
+        let place = self.rooms.at(room);
+        let name = place.name.as_str();
+        if place.json > 0 {
+            let heard_by_sender = self.sessions.find(conn).is_some_and(|session| session.is_inside(room));
+            let own = id.filter(|_| heard_by_sender);
+            let except: &[ConnId] = if own.is_some() { &[conn] } else { &[] };
+            let heard = topic(room, Dialect::Json);
+            turn.out.publish(heard, except, |out| json::broadcast(out, None, name, message));
+            if own.is_some() {
+                turn.out.send(conn, |out| json::broadcast(out, own, name, message));
+            }
+        }
+        if place.plain > 0 {
+            let heard = topic(room, Dialect::Plain);
+            turn.out.publish(heard, &[], |out| plain::chat(out, message.content, name, message.sender));
+        }
+    }
+
+    pub(super) fn direct(
+        &mut self,
+        conn: ConnId,
+        to: &str,
+        content: &str,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let to = self.known_user(to)?;
+        self.check_content(content)?;
+        let Some(user) = self.user_of(conn) else { return Ok(()) };
+        let to = self.users.at(to).name.clone();
+        let First::Yes(said) = self.first_time(conn, id, To::User(to.as_str()), content, turn)? else {
+            return Ok(());
+        };
+        let what = What::Direct { to: to.clone(), said };
+        let waiting = Waiting { conn, id: id.cloned().map(Id::into_owned), room: None, what };
+        let sender = self.users.at(user).name.clone();
+        let conversation = Conversation::Direct(sender.as_str(), to.as_str());
+        self.append(waiting, conversation, sender.as_str(), content, store, turn)?;
+        self.remember(said, turn);
+        Ok(())
+    }
+
+    /// The message has its number: the devices of both hear it.
+    pub(super) fn said_to(
+        &mut self,
+        conn: ConnId,
+        id: Option<&Id<'_>>,
+        to: &UserName,
+        message: Message<'_>,
+        said: Option<u64>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.counts.messages += 1;
+        self.answer_said(said, Some(message.seq), message.ts);
+        self.sweep_later(turn);
+        self.sender_stops_typing(message.sender, Target::User(to.clone()), turn);
+        let recipient = self.users.find(to.as_str());
+        let sender = self.users.find(message.sender).filter(|&sender| recipient != Some(sender));
+        let others: Vec<ConnId> = recipient
+            .into_iter()
+            .chain(sender)
+            .flat_map(|user| self.json_devices(user))
+            .filter(|&device| device != conn)
+            .collect();
+        turn.out.send_each(others, |out| json::direct(out, None, to.as_str(), message));
+        turn.out.send(conn, |out| json::direct(out, id, to.as_str(), message));
+    }
+
+    pub(super) fn multicast(
+        &mut self,
+        conn: ConnId,
+        to: &[std::borrow::Cow<'_, str>],
+        content: &str,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let names = to.iter().map(|name| user_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
+        if names.is_empty() || names.len() > MAX_RECIPIENTS {
+            let message = format!("`user_ids`: expected 1 to {MAX_RECIPIENTS} names, found {}", names.len());
+            return Err(Refusal::new(Code::BadRequest, message));
+        }
+        self.check_content(content)?;
+        let Some(user) = self.user_of(conn) else { return Ok(()) };
+        // U+0000 stands in no name, so that no two lists look alike.
+        let all: Vec<&str> = names.iter().map(UserName::as_str).collect();
+        let First::Yes(said) = self.first_time(conn, id, To::Users(&all.join("\0")), content, turn)? else {
+            return Ok(());
+        };
+        let sender = self.users.at(user).name.clone();
+        let tally = Box::new(Tally { said, ..Tally::default() });
+        let id = id.cloned().map(Id::into_owned);
+        let of = self.wait(Waiting { conn, id, room: None, what: What::Multicast(tally) })?.0 as u32;
+        let mut tally = Tally { said, ..Tally::default() };
+        for to in names {
+            if self.users.find(to.as_str()).is_none() {
+                tally.unknown.push(to);
+                continue;
+            }
+            let copy = Waiting { conn, id: None, room: None, what: What::Copy { of, to: to.clone() } };
+            let conversation = Conversation::Direct(sender.as_str(), to.as_str());
+            match self.append(copy, conversation, sender.as_str(), content, store, turn) {
+                Ok(()) => tally.outstanding += 1,
+                Err(_) => tally.failed.push(to),
+            }
+        }
+        let done = tally.outstanding == 0;
+        if let Some(Waiting { what: What::Multicast(waiting), .. }) = self.waiting.get_mut(of as usize) {
+            **waiting = tally;
+        }
+        self.remember(said, turn);
+        if done {
+            self.finish_multicast(of, turn);
+        }
+        Ok(())
+    }
+
+    /// One copy has its number, or failed.
+    pub(super) fn copied(&mut self, of: u32, to: &UserName, message: Option<Message<'_>>, turn: &mut Turn<'_>) {
+        let mut delivered = false;
+        if let Some(message) = message {
+            self.counts.messages += 1;
+            self.sweep_later(turn);
+            let devices: Vec<ConnId> =
+                self.users.find(to.as_str()).into_iter().flat_map(|user| self.json_devices(user)).collect();
+            delivered = !devices.is_empty();
+            turn.out.send_each(devices, |out| json::direct(out, None, to.as_str(), message));
+        }
+        let Some(Waiting { what: What::Multicast(tally), .. }) = self.waiting.get_mut(of as usize) else { return };
+        match (message, delivered) {
+            (None, _) => tally.failed.push(to.clone()),
+            (Some(_), true) => tally.delivered.push(to.clone()),
+            (Some(_), false) => tally.stored.push(to.clone()),
+        }
+        tally.outstanding -= 1;
+        if tally.outstanding == 0 {
+            self.finish_multicast(of, turn);
+        }
+    }
+
+    fn finish_multicast(&mut self, of: u32, turn: &mut Turn<'_>) {
+        let Some(Waiting { conn, id, what: What::Multicast(tally), .. }) = self.waiting.try_remove(of as usize) else {
+            return;
+        };
+        match tally.failed.is_empty() {
+            true => self.answer_said(tally.said, None, turn.now.unix_ms),
+            // Saying it again reaches the others twice, but saying nothing would lose it for these.
+            false => tally.said.into_iter().for_each(|said| self.said.fail(said)),
+        }
+        fn names(users: &[UserName]) -> impl Iterator<Item = &str> {
+            users.iter().map(UserName::as_str)
+        }
+        turn.out.send(conn, |out| {
+            let ack = json::Object::message(out, "ack")
+                .id(id.as_ref())
+                .texts("delivered", names(&tally.delivered))
+                .texts("stored", names(&tally.stored))
+                .texts("unknown", names(&tally.unknown));
+            match tally.failed.is_empty() {
+                true => ack.end(),
+                false => ack.texts("failed", names(&tally.failed)).end(),
+            }
+        });
+    }
+
+    /// Says something to every session. It is neither numbered nor kept.
+    fn announce(
+        &mut self,
+        conn: ConnId,
+        content: &str,
+        id: Option<&Id<'_>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        if !self.settings.anybody_may_announce {
+            let message = "expected a session that may speak to everybody, found one that may not";
+            return Err(Refusal::new(Code::Forbidden, message));
+        }
+        self.check_content(content)?;
+        let Some(user) = self.user_of(conn) else { return Ok(()) };
+        let First::Yes(said) = self.first_time(conn, id, To::Room("*"), content, turn)? else { return Ok(()) };
+        self.counts.messages += 1;
+        self.remember(said, turn);
+        self.answer_said(said, None, turn.now.unix_ms);
+        let sender = self.users.at(user).name.as_str();
+        let ts = turn.now.unix_ms;
+        let write = |out: &mut Vec<u8>, id: Option<&Id<'_>>| {
+            json::Object::message(out, "broadcast")
+                .id(id)
+                .text("room_id", "*")
+                .text("sender", sender)
+                .text("content", content)
+                .number("ts", ts)
+                .end();
+        };
+        let except: &[ConnId] = if id.is_some() { &[conn] } else { &[] };
+        turn.out.publish(EVERYBODY, except, |out| write(out, None));
+        if id.is_some() {
+            turn.out.send(conn, |out| write(out, id));
+        }
+        for &room in &self.with_plain {
+            let name = self.rooms.at(room).name.as_str();
+            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::chat(out, content, name, sender));
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        waiting: Waiting,
+        conversation: Conversation<'_>,
+        sender: &str,
+        content: &str,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let ticket = self.wait(waiting)?;
+        store.append(conversation, NewMessage { sender, content, at: turn.now }, ticket).map_err(|overloaded| {
+            self.answered(ticket);
+            overloaded.into()
+        })
+    }
+
+    fn check_content(&self, content: &str) -> Result<(), Refusal> {
+        let limit = self.settings.content_bytes;
+        if content.len() > limit {
+            let message = format!("`content`: expected at most {limit} bytes, found {}", content.len());
+            return Err(Refusal::new(Code::TooLarge, message));
+        }
+        Ok(())
+    }
+
+    /// Answers who says something again; others are told by what it is to be remembered.
+    fn first_time(
+        &mut self,
+        conn: ConnId,
+        id: Option<&Id<'_>>,
+        to: To<'_>,
+        content: &str,
+        turn: &mut Turn<'_>,
+    ) -> Result<First, Refusal> {
+        let (Some(id), Some(session)) = (id, self.sessions.find(conn)) else { return Ok(First::Yes(None)) };
+        let user = self.users.at(session.user).name.as_str();
+        let place = match to {
+            To::Room(name) => ("room", name),
+            To::User(name) => ("user", name),
+            To::Users(names) => ("users", names),
+        };
+        let fingerprint = self.said.fingerprint(user, session.id, id, place, content);
+        match self.said.find(fingerprint, turn.now.tick) {
+            None => Ok(First::Yes(Some(fingerprint))),
+            Some(Answer::Waiting) => {
+                let message = "expected the first try of this `id` to be answered, found it waiting still";
+                Err(Refusal::new(Code::Overloaded, message))
+            }
+            Some(Answer::Said { seq, ts }) => {
+                turn.out.send(conn, |out| {
+                    let mut ack = json::Object::message(out, "ack").id(Some(id));
+                    ack = match to {
+                        To::Room(name) => ack.text("room_id", name),
+                        To::User(name) => ack.text("user_id", name),
+                        To::Users(_) => ack,
+                    };
+                    if let Some(seq) = seq {
+                        ack = ack.number("seq", seq);
+                    }
+                    ack.number("ts", ts).flag("dup", true).end();
+                });
+                Ok(First::No)
+            }
+        }
+    }
+
+    fn remember(&mut self, said: Option<u64>, turn: &Turn<'_>) {
+        if let Some(said) = said {
+            self.said.insert(said, Answer::Waiting, turn.now.tick);
+        }
+    }
+
+    fn answer_said(&mut self, said: Option<u64>, seq: Option<u64>, ts: u64) {
+        if let Some(said) = said {
+            self.said.answer(said, Answer::Said { seq, ts });
+        }
+    }
+
+    fn sender_stops_typing(&mut self, sender: &str, target: Target, turn: &mut Turn<'_>) {
+        if self.typing.is_empty() {
+            return;
+        }
+        if let Some(user) = self.users.find(sender) {
+            let name = self.users.at(user).name.clone();
+            self.stop_typing(&name, target, turn);
+        }
+    }
+}
+
+/// Users one multicast can have.
+const MAX_RECIPIENTS: usize = 100;

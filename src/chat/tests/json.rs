@@ -1,0 +1,689 @@
+//! The JSON dialect, one row a promise.
+
+use super::*;
+
+/// What a session in a room hears of a message.
+fn message(room: &str, sender: &str, content: &str, seq: u64) -> String {
+    format!(
+        r#"{{"type":"broadcast","room_id":"{room}","sender":"{sender}","content":"{content}","seq":{seq},"ts":1000000}}"#
+    )
+}
+
+#[test]
+fn welcome_is_first() {
+    let mut stage = Stage::new(Settings::default());
+    stage.opens("ann", "ann");
+    let [welcome] = stage.takes("ann").try_into().unwrap();
+    let id = text_of(&welcome, "session_id").unwrap();
+    assert_eq!(
+        welcome,
+        format!(
+            "{{\"type\":\"welcome\",\"user_id\":\"ann\",\"session_id\":\"{id}\",\"server\":\"salon/{}\",\
+             \"limits\":{{\"message_bytes\":65536,\"content_bytes\":16384,\"rooms\":128,\
+             \"rate\":{{\"per_second\":20,\"burst\":40}}}},\"ping_interval_ms\":25000,\"durability\":\"memory\"}}",
+            env!("CARGO_PKG_VERSION")
+        )
+    );
+}
+
+#[test]
+fn joining_and_talking() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.says("ann", r#"{"type":"join","room_id":"den","id":"j"}"#);
+    let epoch = stage.epoch("ann", "den");
+    let joined = |id: &str, user: &str, seq: u64, members: u64| {
+        format!(
+            r#"{{"type":"joined",{id}"room_id":"den","user_id":"{user}","epoch":"{epoch}","seq":{seq},"recovered":false,"members":{members}}}"#
+        )
+    };
+    stage.heard(
+        "ann",
+        [
+            joined(r#""id":"j","#, "ann", 0, 1).as_str(),
+            r#"{"type":"online_users","room_id":"den","users":["ann"],"count":1}"#,
+        ],
+    );
+    stage.says("bob", r#"{"type":"join_room","room_id":"den"}"#);
+    stage.heard("ann", [r#"{"type":"user_joined","room_id":"den","user_id":"bob"}"#]);
+    stage.heard(
+        "bob",
+        [
+            joined("", "bob", 0, 2).as_str(),
+            r#"{"type":"online_users","room_id":"den","users":["ann","bob"],"count":2}"#,
+        ],
+    );
+    // The sender's copy alone carries the id, in whatever type it was.
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"hi \"you\"\n","id":7}"#);
+    let said = message("den", "ann", r#"hi \"you\"\n"#, 1);
+    stage.heard("ann", [said.replace(r#""broadcast","#, r#""broadcast","id":7,"#)]);
+    stage.heard("bob", [said]);
+    stage.says("bob", r#"{"type":"chat","content":""}"#);
+    stage.says("bob", r#"{"type":"message","content":"x","id":"m","sender":"ann","seq":9,"ts":1}"#);
+    stage.heard("ann", [message("den", "bob", "", 2), message("den", "bob", "x", 3)]);
+    stage.forgets("bob");
+    // Joining again is answered and tells nobody.
+    stage.says("bob", r#"{"type":"join","room_id":"den","history":5,"id":"again"}"#);
+    stage.heard("bob", [joined(r#""id":"again","#, "bob", 3, 2)]);
+    stage.heard_nothing("ann");
+}
+
+#[test]
+fn nothing_of_a_room_follows_left() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    stage.says("bob", r#"{"type":"broadcast","content":"bye"}"#);
+    stage.says("bob", r#"{"type":"leave","room_id":"den","id":1}"#);
+    stage.says("ann", r#"{"type":"broadcast","content":"gone?"}"#);
+    stage.heard("bob", [message("den", "bob", "bye", 1), r#"{"type":"left","id":1,"room_id":"den"}"#.into()]);
+    stage.heard(
+        "ann",
+        [
+            message("den", "bob", "bye", 1),
+            r#"{"type":"user_left","room_id":"den","user_id":"bob"}"#.into(),
+            message("den", "ann", "gone?", 2),
+        ],
+    );
+    stage.refused("bob", r#"{"type":"leave_room","room_id":"den"}"#, "not_joined");
+    stage.refused("bob", r#"{"type":"broadcast","content":"x"}"#, "not_joined");
+}
+
+#[test]
+fn the_grace_for_who_comes_back() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    stage.closes("bob");
+    stage.waits_ms(4_999);
+    stage.says("ann", r#"{"type":"members","room_id":"den"}"#);
+    stage.heard(
+        "ann",
+        [concat!(
+            r#"{"type":"members","room_id":"den","members":[{"user_id":"ann","status":"online","devices":1},"#,
+            r#"{"user_id":"bob","status":"online","devices":0}],"count":2}"#
+        )],
+    );
+    stage.opens("bob", "bob");
+    stage.joins("bob", "den");
+    stage.waits_ms(60_000);
+    stage.heard_nothing("ann");
+    // Back at the door but not in the room: the room does not wait.
+    stage.closes("bob");
+    stage.opens("bob", "bob");
+    stage.waits_ms(5_000);
+    stage.heard("ann", [r#"{"type":"user_left","room_id":"den","user_id":"bob"}"#]);
+}
+
+#[test]
+fn two_devices_are_one_user() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    stage.opens("phone", "bob");
+    stage.forgets("phone");
+    stage.says("phone", r#"{"type":"join","room_id":"den"}"#);
+    stage.heard_kinds("phone", &["joined", "online_users"]);
+    stage.heard_nothing("ann");
+    stage.says("bob", r#"{"type":"leave","room_id":"den"}"#);
+    stage.heard_kinds("bob", &["left"]);
+    stage.heard_nothing("ann");
+    stage.says("phone", r#"{"type":"leave","room_id":"den"}"#);
+    stage.heard("ann", [r#"{"type":"user_left","room_id":"den","user_id":"bob"}"#]);
+}
+
+#[test]
+fn a_leave_does_not_wait_for_a_device_that_is_gone() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    stage.opens("phone", "bob");
+    stage.joins("phone", "den");
+    stage.closes("bob");
+    stage.says("phone", r#"{"type":"leave","room_id":"den"}"#);
+    stage.heard_kinds("ann", &["user_left"]);
+    stage.waits_ms(10_000);
+    stage.heard_nothing("ann");
+}
+
+#[test]
+fn guests_and_names() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.joins("ann", "den");
+    stage.open("g", Door::Json { user: None });
+    let guest = text_of(&stage.takes("g")[0], "user_id").unwrap();
+    assert!(guest.starts_with("guest-") && guest.len() == 10, "{guest}");
+    stage.says("g", r#"{"type":"join","room_id":"den"}"#);
+    stage.heard("ann", [format!(r#"{{"type":"user_joined","room_id":"den","user_id":"{guest}"}}"#)]);
+    stage.forgets("g");
+    stage.refused("g", r#"{"type":"join","room_id":"attic","user_id":""}"#, "bad_request");
+    stage.refused("g", r#"{"type":"join","room_id":"","user_id":"gus"}"#, "bad_request");
+    stage.says("g", r#"{"type":"join","room_id":"attic","user_id":"gus"}"#);
+    stage.heard_kinds("g", &["joined", "online_users"]);
+    stage.heard(
+        "ann",
+        [
+            format!(r#"{{"type":"user_left","room_id":"den","user_id":"{guest}"}}"#),
+            r#"{"type":"user_joined","room_id":"den","user_id":"gus"}"#.into(),
+        ],
+    );
+    // The same name again is no other name.
+    stage.says("g", r#"{"type":"join","room_id":"den","user_id":"gus"}"#);
+    stage.heard_kinds("g", &["joined"]);
+    stage.refused("g", r#"{"type":"join","room_id":"cellar","user_id":"ann"}"#, "forbidden");
+    stage.refused("g", r#"{"type":"room","room_id":"cellar"}"#, "room_not_found");
+    stage.waits_ms(1);
+    stage.refused("ann", &format!(r#"{{"type":"direct","user_id":"{guest}","content":""}}"#), "user_not_found");
+}
+
+#[test]
+fn where_a_broadcast_goes() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.refused("ann", r#"{"type":"broadcast","content":"x"}"#, "not_joined");
+    stage.joins("ann", "den");
+    stage.refused("bob", r#"{"type":"broadcast","room_id":"den","content":"x"}"#, "not_joined");
+    stage.refused("bob", r#"{"type":"broadcast","room_id":"nowhere","content":"x"}"#, "not_joined");
+    stage.refused("bob", r#"{"type":"broadcast","room_id":"a\nb","content":"x"}"#, "bad_request");
+    stage.joins("ann", "attic");
+    stage.refused("ann", r#"{"type":"broadcast","content":"x"}"#, "bad_request");
+    stage.refused("ann", r#"{"type":"broadcast","room_id":"den"}"#, "bad_request");
+    stage.refused("ann", r#"{"type":"broadcast","room_id":"den","content":5}"#, "bad_request");
+    stage.says("ann", r#"{"type":"chat","to":"bob","content":"x"}"#);
+    stage.heard_kinds("bob", &["direct"]);
+    stage.heard_kinds("ann", &["direct"]);
+    stage.refused("ann", r#"{"type":"join","room_id":"*"}"#, "bad_request");
+}
+
+#[test]
+fn to_everybody() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens_plain("cat", "den", "cat");
+    stage.all_forget();
+    stage.says("ann", r#"{"type":"broadcast","room_id":"*","content":"fire","id":"1"}"#);
+    let text = r#"{"type":"broadcast","room_id":"*","sender":"ann","content":"fire","ts":1000000}"#;
+    stage.heard("bob", [text]);
+    stage.heard("ann", [text.replace(r#""broadcast","#, r#""broadcast","id":"1","#)]);
+    stage.heard("cat", [r#"{"type":"chat","content":"fire","room":"den","username":"ann"}"#]);
+
+    let mut stage = Stage::json(Settings { anybody_may_announce: false, ..unhurried() }, &["ann"]);
+    stage.refused("ann", r#"{"type":"broadcast","room_id":"*","content":"fire"}"#, "forbidden");
+}
+
+#[test]
+fn direct_messages() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens("phone", "ann");
+    stage.all_forget();
+    let text = |id: &str, to: &str, content: &str, seq: u64| {
+        format!(
+            r#"{{"type":"direct",{id}"sender":"ann","user_id":"{to}","content":"{content}","seq":{seq},"ts":1000000}}"#
+        )
+    };
+    stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"hi","id":1}"#);
+    stage.heard("ann", [text(r#""id":1,"#, "bob", "hi", 1)]);
+    stage.heard("phone", [text("", "bob", "hi", 1)]);
+    stage.heard("bob", [text("", "bob", "hi", 1)]);
+    stage.says("ann", r#"{"type":"unicast","to":"ann","content":"note"}"#);
+    stage.heard("ann", [text("", "ann", "note", 1)]);
+    stage.heard("phone", [text("", "ann", "note", 1)]);
+    stage.refused("ann", r#"{"type":"direct","user_id":"nobody","content":"x"}"#, "user_not_found");
+    stage.refused("ann", r#"{"type":"direct","content":"x"}"#, "bad_request");
+    // Offline, but known: kept for when they ask.
+    stage.closes("bob");
+    stage.waits_ms(10_000);
+    stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"later"}"#);
+    stage.heard_kinds("ann", &["direct"]);
+    stage.opens("bob", "bob");
+    stage.forgets("bob");
+    stage.says("bob", r#"{"type":"history","user_id":"ann","id":2}"#);
+    let history = stage.takes("bob").remove(0);
+    let epoch = text_of(&history, "epoch").unwrap();
+    assert_eq!(
+        history,
+        format!(
+            concat!(
+                r#"{{"type":"history","id":2,"user_id":"ann","epoch":"{}","items":["#,
+                r#"{{"sender":"ann","content":"hi","seq":1,"ts":1000000}},"#,
+                r#"{{"sender":"ann","content":"later","seq":2,"ts":1010000}}]}}"#
+            ),
+            epoch
+        )
+    );
+}
+
+#[test]
+fn multicast() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob", "cat"]);
+    stage.closes("cat");
+    stage.waits_ms(6_000);
+    stage.says("ann", r#"{"type":"multicast","users":["bob","cat","bob","dan"],"content":"all","id":"m"}"#);
+    stage.heard("ann", [r#"{"type":"ack","id":"m","delivered":["bob"],"stored":["cat"],"unknown":["dan"]}"#]);
+    stage.heard("bob", [r#"{"type":"direct","sender":"ann","user_id":"bob","content":"all","seq":1,"ts":1006000}"#]);
+    stage.says("ann", r#"{"type":"multicast","user_ids":["dan"],"content":"x"}"#);
+    stage.heard("ann", [r#"{"type":"ack","delivered":[],"stored":[],"unknown":["dan"]}"#]);
+    stage.refused("ann", r#"{"type":"multicast","user_ids":[],"content":"x"}"#, "bad_request");
+    stage.refused("ann", r#"{"type":"multicast","user_ids":["a",1],"content":"x"}"#, "bad_request");
+    let names = |n: usize| (0..n).map(|n| format!(r#""u{n}""#)).collect::<Vec<_>>().join(",");
+    let multicast = |n| format!(r#"{{"type":"multicast","user_ids":[{}],"content":"x"}}"#, names(n));
+    stage.says("ann", &multicast(100));
+    stage.heard_kinds("ann", &["ack"]);
+    stage.refused("ann", &multicast(101), "bad_request");
+}
+
+#[test]
+fn typing() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens("phone", "ann");
+    for device in ["ann", "phone", "bob"] {
+        stage.joins(device, "den");
+    }
+    let on = r#"{"type":"typing","room_id":"den","typing":true}"#;
+    let off = r#"{"type":"typing","room_id":"den","typing":false}"#;
+    let heard_on = r#"{"type":"typing","room_id":"den","user_id":"ann","typing":true}"#;
+    let heard_off = r#"{"type":"typing","room_id":"den","user_id":"ann","typing":false}"#;
+    stage.says("ann", off);
+    stage.heard_nothing("bob");
+    stage.says("ann", on);
+    stage.heard("bob", [heard_on]);
+    stage.waits_ms(2_999);
+    stage.says("phone", on);
+    stage.heard_nothing("bob");
+    stage.waits_ms(1);
+    stage.says("ann", on);
+    stage.heard("bob", [heard_on]);
+    stage.waits_ms(5_999);
+    stage.heard_nothing("bob");
+    stage.waits_ms(1);
+    stage.heard("bob", [heard_off]);
+    // A message ends it, just before it is heard.
+    stage.says("ann", on);
+    stage.says("ann", r#"{"type":"broadcast","content":"x"}"#);
+    stage.heard_kinds("bob", &["typing", "typing", "broadcast"]);
+    stage.says("ann", on);
+    stage.heard_nothing("bob");
+    stage.waits_ms(3_000);
+    stage.says("ann", on);
+    stage.says("ann", r#"{"type":"typing","room_id":"den","typing":false,"id":3}"#);
+    stage.heard("bob", [heard_on, heard_off]);
+    assert_eq!(stage.takes("ann").pop().unwrap(), r#"{"type":"ack","id":3}"#);
+    stage.forgets("phone");
+    // To one user.
+    stage.says("ann", r#"{"type":"typing","user_id":"bob","typing":true}"#);
+    stage.heard("bob", [r#"{"type":"typing","user_id":"ann","typing":true}"#]);
+    stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"x"}"#);
+    stage.heard_kinds("bob", &["typing", "direct"]);
+    stage.refused("bob", r#"{"type":"typing","room_id":"attic","typing":true}"#, "not_joined");
+    stage.refused("bob", r#"{"type":"typing","user_id":"who","typing":true}"#, "user_not_found");
+    stage.refused("bob", r#"{"type":"typing","room_id":"den"}"#, "bad_request");
+}
+
+#[test]
+fn who_leaves_does_not_type() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    stage.says("ann", r#"{"type":"typing","room_id":"den","typing":true}"#);
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    stage.heard_kinds("bob", &["typing", "typing", "user_left"]);
+    stage.waits_ms(10_000);
+    stage.heard_nothing("bob");
+}
+
+#[test]
+fn status_and_presence() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.says("ann", r#"{"type":"presence","user_ids":["bob","dan"],"subscribe":true,"id":1}"#);
+    stage.heard(
+        "ann",
+        [concat!(
+            r#"{"type":"presence_state","id":1,"users":{"bob":{"status":"online","devices":1},"#,
+            r#""dan":{"status":"offline","devices":0}}}"#
+        )],
+    );
+    stage.says("bob", r#"{"type":"status","status":"away","note":"tea","id":2}"#);
+    stage.heard("bob", [r#"{"type":"ack","id":2}"#]);
+    stage.heard("ann", [r#"{"type":"presence","user_id":"bob","status":"away","note":"tea"}"#]);
+    stage.says("bob", r#"{"type":"status_update","status":"offline"}"#);
+    stage.heard("ann", [r#"{"type":"presence","user_id":"bob","status":"offline"}"#]);
+    stage.says("ann", r#"{"type":"online"}"#);
+    stage.heard("ann", [r#"{"type":"online","users":["ann"],"count":1}"#]);
+    stage.says("bob", r#"{"type":"status","status":"busy"}"#);
+    stage.opens("dan", "dan");
+    stage.heard(
+        "ann",
+        [
+            r#"{"type":"presence","user_id":"bob","status":"busy"}"#,
+            r#"{"type":"presence","user_id":"dan","status":"online"}"#,
+        ],
+    );
+    // Only after the grace, and the status is forgotten.
+    stage.closes("bob");
+    stage.waits_ms(4_999);
+    stage.heard_nothing("ann");
+    stage.waits_ms(1);
+    stage.heard("ann", [r#"{"type":"presence","user_id":"bob","status":"offline"}"#]);
+    stage.opens("bob", "bob");
+    stage.heard("ann", [r#"{"type":"presence","user_id":"bob","status":"online"}"#]);
+    stage.says("ann", r#"{"type":"presence","user_ids":["bob"],"subscribe":false}"#);
+    stage.forgets("ann");
+    stage.says("bob", r#"{"type":"status","status":"away"}"#);
+    stage.heard_nothing("ann");
+    // Of a room one must be a member.
+    stage.refused("ann", r#"{"type":"presence","room_id":"den"}"#, "not_joined");
+    stage.joins("ann", "den");
+    stage.says("ann", r#"{"type":"presence","room_id":"den"}"#);
+    stage
+        .heard("ann", [r#"{"type":"presence_state","room_id":"den","users":{"ann":{"status":"online","devices":1}}}"#]);
+    stage.refused("ann", r#"{"type":"presence"}"#, "bad_request");
+    stage.refused("ann", r#"{"type":"status","status":"sad"}"#, "bad_request");
+    stage.refused("ann", r#"{"type":"status"}"#, "bad_request");
+}
+
+#[test]
+fn rooms() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.says("ann", r#"{"type":"create_room","room_id":"b","name":"The <b>","topic":"tea","id":1}"#);
+    let epoch = stage.epoch("ann", "b");
+    let answer = |more: &str| {
+        format!(
+            concat!(
+                r#"{{"type":"room",{}"room_id":"b","name":"The <b>","topic":"tea","created_at":1000000,"#,
+                r#""members":0,"messages":0,"seq":0,"epoch":"{}"{}}}"#
+            ),
+            if more.is_empty() { "" } else { r#""id":1,"# },
+            epoch,
+            more
+        )
+    };
+    stage.heard("ann", [answer(r#","created":true"#)]);
+    stage.says("bob", r#"{"type":"create_room","room_id":"b","name":"other","id":1}"#);
+    stage.heard("bob", [answer(r#","created":false"#)]);
+    stage.says("bob", r#"{"type":"room","room_id":"b"}"#);
+    stage.heard("bob", [answer("")]);
+    stage.joins("ann", "c");
+    stage.joins("bob", "a");
+    stage.says("ann", r#"{"type":"rooms","limit":2}"#);
+    stage.heard(
+        "ann",
+        [concat!(
+            r#"{"type":"rooms","rooms":[{"room_id":"a","name":"a","members":1,"joined":false},"#,
+            r#"{"room_id":"b","name":"The <b>","members":0,"joined":false}],"next":"b"}"#
+        )],
+    );
+    stage.says("ann", r#"{"type":"rooms","limit":2,"cursor":"b"}"#);
+    stage.heard("ann", [r#"{"type":"rooms","rooms":[{"room_id":"c","name":"c","members":1,"joined":true}]}"#]);
+    stage.refused("ann", r#"{"type":"rooms","limit":0}"#, "bad_request");
+    stage.refused("ann", r#"{"type":"room","room_id":"nope"}"#, "room_not_found");
+    stage.refused("ann", r#"{"type":"members","room_id":"a"}"#, "not_joined");
+    stage.refused("ann", r#"{"type":"history","room_id":"a"}"#, "not_joined");
+    let mut strict = Stage::json(Settings { create_on_join: false, ..unhurried() }, &["ann"]);
+    strict.refused("ann", r#"{"type":"join","room_id":"den"}"#, "room_not_found");
+}
+
+#[test]
+fn lists_are_paged() {
+    let mut stage = Stage::json(unhurried(), &["a", "b", "c"]);
+    for device in ["a", "b", "c"] {
+        stage.joins(device, "den");
+    }
+    stage.says("a", r#"{"type":"online","limit":2}"#);
+    stage.says("a", r#"{"type":"online","limit":2,"cursor":"b"}"#);
+    stage.says("a", r#"{"type":"online","limit":3}"#);
+    stage.heard(
+        "a",
+        [
+            r#"{"type":"online","users":["a","b"],"count":3,"next":"b"}"#,
+            r#"{"type":"online","users":["c"],"count":3}"#,
+            r#"{"type":"online","users":["a","b","c"],"count":3}"#,
+        ],
+    );
+    stage.says("a", r#"{"type":"members","room_id":"den","limit":2}"#);
+    let page = stage.takes("a").remove(0);
+    let next = text_of(&page, "next").unwrap();
+    stage.says("a", &format!(r#"{{"type":"members","room_id":"den","limit":2,"cursor":"{next}"}}"#));
+    stage.heard(
+        "a",
+        [concat!(
+            r#"{"type":"members","room_id":"den","members":[{"user_id":"c","status":"online","devices":1}],"#,
+            r#""count":3}"#
+        )],
+    );
+}
+
+/// Says `n` messages in a room that the device alone is in.
+fn fill(stage: &mut Stage, device: &str, room: &str, n: u64) {
+    for seq in 1..=n {
+        stage.says(device, &format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{seq}"}}"#));
+    }
+    stage.all_forget();
+}
+
+/// The seqs of the messages in a history answer, its `next`, and its gap.
+fn history(stage: &mut Stage, device: &str, what: &str) -> (Vec<u64>, Option<u64>, Option<(u64, u64)>) {
+    stage.says(device, &format!(r#"{{"type":"history","room_id":"den",{what}"id":1}}"#));
+    let answer = stage.takes(device).remove(0);
+    let items = field(&answer, "items").unwrap_or_else(|| panic!("{answer}"));
+    let seqs = items.as_array().unwrap().iter().map(|item| item["seq"].as_u64().unwrap()).collect();
+    let gap = field(&answer, "gap").map(|gap| (gap["from"].as_u64().unwrap(), gap["to"].as_u64().unwrap()));
+    (seqs, number_of(&answer, "next"), gap)
+}
+
+#[test]
+fn history_pages() {
+    let mut stage = Stage::json(Settings { history_messages: 5, ..unhurried() }, &["ann"]);
+    stage.joins("ann", "den");
+    assert_eq!(history(&mut stage, "ann", ""), (vec![], None, None));
+    fill(&mut stage, "ann", "den", 3);
+    assert_eq!(history(&mut stage, "ann", ""), (vec![1, 2, 3], None, None));
+    assert_eq!(history(&mut stage, "ann", r#""before":1,"#), (vec![], None, None));
+    fill(&mut stage, "ann", "den", 5); // 4 to 8 are kept
+    let rows: &[(&str, (&[u64], Option<u64>, Option<(u64, u64)>))] = &[
+        (r#""limit":2,"#, (&[7, 8], Some(7), None)),
+        (r#""limit":2,"before":7,"#, (&[5, 6], Some(5), None)),
+        (r#""limit":2,"before":5,"#, (&[4], None, Some((1, 3)))),
+        (r#""limit":2,"before":18446744073709551615,"#, (&[7, 8], Some(7), None)),
+        (r#""limit":2,"after":5,"#, (&[6, 7], Some(7), None)),
+        (r#""limit":2,"after":7,"#, (&[8], None, None)),
+        (r#""after":8,"#, (&[], None, None)),
+        (r#""after":18446744073709551615,"#, (&[], None, None)),
+        (r#""limit":2,"after":1,"#, (&[4, 5], Some(5), Some((2, 3)))),
+        (r#""limit":1000000000,"after":3,"#, (&[4, 5, 6, 7, 8], None, None)),
+        (r#""before":1,"#, (&[], None, None)),
+    ];
+    for (what, (seqs, next, gap)) in rows {
+        assert_eq!(history(&mut stage, "ann", what), (seqs.to_vec(), *next, *gap), "{what}");
+    }
+    let refused = [
+        (r#""before":4"#, "history_gone"),
+        (r#""before":2"#, "history_gone"),
+        (r#""before":-1"#, "bad_request"),
+        (r#""before":2,"after":1"#, "bad_request"),
+        (r#""limit":0"#, "bad_request"),
+        (r#""epoch":"0123456789abcdef""#, "epoch_changed"),
+    ];
+    for (what, code) in refused {
+        stage.refused("ann", &format!(r#"{{"type":"history","room_id":"den",{what}}}"#), code);
+    }
+}
+
+/// Joins with what is given, and tells what comes of it: types, seqs, gaps.
+fn resume(stage: &mut Stage, what: &str) -> Vec<String> {
+    stage.opens("new", "new");
+    stage.forgets("new");
+    stage.says("new", &format!(r#"{{"type":"join","room_id":"den",{what}}}"#));
+    let heard = stage.takes("new");
+    stage.closes("new");
+    stage.waits_ms(5_000);
+    let short = |text: &String| match kind(text).as_str() {
+        "joined" => format!("joined {} {}", number_of(text, "seq").unwrap(), field(text, "recovered").unwrap()),
+        "broadcast" => number_of(text, "seq").unwrap().to_string(),
+        "gap" => {
+            let (from, to) = (number_of(text, "from").unwrap(), number_of(text, "to").unwrap());
+            format!("gap {from}-{to} {}", text_of(text, "why").unwrap())
+        }
+        other => other.to_owned(),
+    };
+    heard.iter().map(short).collect()
+}
+
+#[test]
+fn resuming() {
+    let mut stage = Stage::json(Settings { history_messages: 5, ..unhurried() }, &["ann"]);
+    stage.joins("ann", "den");
+    let epoch = stage.epoch("ann", "den");
+    let since = |seq: u64| format!(r#""since":{{"epoch":"{epoch}","seq":{seq}}}"#);
+    assert_eq!(resume(&mut stage, &since(0)), ["joined 0 true", "online_users"]);
+    fill(&mut stage, "ann", "den", 8); // 4 to 8 are kept
+    let rows: &[(&str, &[&str])] = &[
+        (r#""history":0"#, &["joined 8 false", "online_users"]),
+        (r#""history":2"#, &["joined 8 false", "7", "8", "online_users"]),
+        (r#""history":99"#, &["joined 8 false", "4", "5", "6", "7", "8", "online_users"]),
+        (&since(8), &["joined 8 true", "online_users"]),
+        (&since(6), &["joined 8 true", "7", "8", "online_users"]),
+        (&since(3), &["joined 8 true", "4", "5", "6", "7", "8", "online_users"]),
+        (&since(2), &["joined 8 false", "gap 3-3 expired", "4", "5", "6", "7", "8", "online_users"]),
+        (&since(9), &["joined 8 false", "gap 1-3 epoch_changed", "4", "5", "6", "7", "8", "online_users"]),
+        (
+            r#""since":{"epoch":"other","seq":7},"history":1"#,
+            &["joined 8 false", "gap 1-3 epoch_changed", "4", "5", "6", "7", "8", "online_users"],
+        ),
+    ];
+    for (what, expected) in rows {
+        assert_eq!(resume(&mut stage, what), *expected, "{what}");
+    }
+    for since in [r#"5"#, r#"{"epoch":1,"seq":1}"#, r#"{"epoch":"a","seq":-1}"#, r#"{"epoch":"a"}"#] {
+        stage.refused("ann", &format!(r#"{{"type":"join","room_id":"x","since":{since}}}"#), "bad_request");
+    }
+}
+
+#[test]
+fn a_replay_is_bounded_in_bytes_and_the_hole_is_named() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.joins("ann", "den");
+    let epoch = stage.epoch("ann", "den");
+    let content = "x".repeat(16_384);
+    for _ in 0..10 {
+        stage.says("ann", &format!(r#"{{"type":"broadcast","content":"{content}"}}"#));
+    }
+    stage.all_forget();
+    let expected = ["joined 10 false", "gap 1-3 too_long", "4", "5", "6", "7", "8", "9", "10", "online_users"];
+    assert_eq!(resume(&mut stage, &format!(r#""since":{{"epoch":"{epoch}","seq":0}}"#)), expected);
+}
+
+#[test]
+fn an_empty_room_lives_as_long_as_its_history() {
+    let age = Duration::from_secs(100);
+    let mut stage = Stage::json(Settings { history_age: age, ..unhurried() }, &["ann"]);
+    stage.joins("ann", "den");
+    let first = stage.epoch("ann", "den");
+    fill(&mut stage, "ann", "den", 2);
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    stage.waits(age / 2);
+    assert_eq!(stage.epoch("ann", "den"), first);
+    stage.waits(age);
+    stage.forgets("ann");
+    stage.refused("ann", r#"{"type":"room","room_id":"den"}"#, "room_not_found");
+    stage.joins("ann", "den");
+    assert_ne!(stage.epoch("ann", "den"), first);
+    stage.closes("ann");
+    stage.waits(age * 2);
+    stage.check_released();
+
+    // Without history, it ends with its last member; if somebody created it, later.
+    let mut stage = Stage::json(Settings { history_messages: 0, ..unhurried() }, &["ann"]);
+    stage.joins("ann", "den");
+    fill(&mut stage, "ann", "den", 2);
+    assert_eq!(history(&mut stage, "ann", "").0, [0; 0]);
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    stage.forgets("ann");
+    stage.refused("ann", r#"{"type":"room","room_id":"den"}"#, "room_not_found");
+    stage.says("ann", r#"{"type":"create_room","room_id":"hut"}"#);
+    stage.closes("ann");
+    stage.waits(Duration::from_secs(24 * 60 * 60));
+    assert_eq!(stage.chat.counts().rooms, 1);
+    stage.waits(Duration::from_secs(7 * 24 * 60 * 60));
+    stage.check_released();
+}
+
+#[test]
+fn retries() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    let say = r#"{"type":"broadcast","room_id":"den","content":"x","id":"u1"}"#;
+    stage.says("ann", say);
+    stage.all_forget();
+    stage.waits_ms(1000);
+    stage.says("ann", say);
+    let dup = r#"{"type":"ack","id":"u1","room_id":"den","seq":1,"ts":1000000,"dup":true}"#;
+    stage.heard("ann", [dup]);
+    stage.heard_nothing("bob");
+    // String ids are the user's on every device, integers are not; anything else makes another message.
+    stage.opens("phone", "ann");
+    stage.joins("phone", "den");
+    stage.says("phone", say);
+    stage.heard("phone", [dup]);
+    for other in [
+        r#"{"type":"broadcast","room_id":"den","content":"y","id":"u1"}"#,
+        r#"{"type":"broadcast","room_id":"den","content":"x","id":1}"#,
+    ] {
+        stage.says("ann", other);
+        stage.heard_kinds("bob", &["broadcast"]);
+    }
+    stage.says("phone", r#"{"type":"broadcast","room_id":"den","content":"x","id":1}"#);
+    stage.says("bob", say);
+    stage.heard_kinds("bob", &["broadcast", "broadcast"]);
+    stage.all_forget();
+    let direct = r#"{"type":"direct","user_id":"bob","content":"x","id":"u1"}"#;
+    stage.says("ann", direct);
+    stage.forgets("ann");
+    stage.says("ann", direct);
+    stage.heard("ann", [r#"{"type":"ack","id":"u1","user_id":"bob","seq":1,"ts":1001000,"dup":true}"#]);
+    stage.heard_kinds("bob", &["direct"]);
+    stage.waits(Duration::from_secs(300));
+    stage.says("ann", say);
+    stage.heard_kinds("bob", &["broadcast"]);
+}
+
+#[test]
+fn errors_say_what_was_wrong_and_carry_the_id() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.says("ann", r#"{"type":"broadcast","content":[],"id":"e"}"#);
+    stage.says("ann", "nope");
+    stage.says("ann", r#"{"type":"dance","id":1}"#);
+    stage.heard(
+        "ann",
+        [
+            concat!(
+                r#"{"type":"error","id":"e","code":"bad_request","#,
+                r#""message":"`content`: expected a string, found an array","retry":false}"#
+            ),
+            concat!(
+                r#"{"type":"error","code":"bad_json","#,
+                r#""message":"expected one JSON object, found: expected ident at line 1 column 2","retry":false}"#
+            ),
+            concat!(
+                r#"{"type":"error","id":1,"code":"unknown_type","#,
+                r#""message":"expected a type of docs/wire.md, found \"dance\"","retry":false}"#
+            ),
+        ],
+    );
+    stage.says("ann", r#"{"type":"ping","id":-3}"#);
+    stage.heard("ann", [r#"{"type":"pong","id":-3,"ts":1000000}"#]);
+    assert_eq!(stage.chat.counts().errors, 3);
+}
+
+#[test]
+fn shutdown_says_goodbye() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens_plain("cat", "den", "cat");
+    stage.all_forget();
+    stage.chat.handle_shutdown(stage.now, &mut stage.out);
+    stage.dispatch();
+    for device in ["ann", "bob"] {
+        let text = stage.takes(device).remove(0);
+        let after = number_of(&text, "after_ms").unwrap();
+        assert!(after <= 5_000);
+        assert_eq!(text, format!(r#"{{"type":"goodbye","reason":"shutdown","reconnect":true,"after_ms":{after}}}"#));
+    }
+    stage.heard_nothing("cat");
+}

@@ -1,0 +1,164 @@
+//! A backend that answers late, or not well: the chat promises the same.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::*;
+use crate::backend::{Conversation, NewMessage, Outcome, Overloaded, Query, Ticket};
+
+/// Answers only while the gate is open; closed for good, every request fails.
+struct Late {
+    memory: Memory,
+    gate: Rc<RefCell<Gate>>,
+    failed: Vec<Ticket>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Gate {
+    Open,
+    Shut,
+    Down,
+    Full,
+}
+
+impl Backend for Late {
+    fn append(&mut self, at: Conversation<'_>, message: NewMessage<'_>, ticket: Ticket) -> Result<(), Overloaded> {
+        match *self.gate.borrow() {
+            Gate::Full => return Err(Overloaded),
+            Gate::Down => self.failed.push(ticket),
+            _ => self.memory.append(at, message, ticket)?,
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, at: Conversation<'_>, query: Query, now: Tick, ticket: Ticket) -> Result<(), Overloaded> {
+        match *self.gate.borrow() {
+            Gate::Full => return Err(Overloaded),
+            Gate::Down => self.failed.push(ticket),
+            _ => self.memory.read(at, query, now, ticket)?,
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Option<Outcome<'_>> {
+        match *self.gate.borrow() {
+            Gate::Shut => None,
+            _ if !self.failed.is_empty() => Some(Outcome::Failed { ticket: self.failed.remove(0) }),
+            _ => self.memory.poll(),
+        }
+    }
+
+    fn forget(&mut self, room: &str) {
+        self.memory.forget(room);
+    }
+
+    fn expire(&mut self, now: Tick) -> bool {
+        self.memory.expire(now)
+    }
+
+    fn durability(&self) -> &'static str {
+        "memory"
+    }
+}
+
+fn stage(users: &[&str]) -> (Stage, Rc<RefCell<Gate>>) {
+    let gate = Rc::new(RefCell::new(Gate::Open));
+    let memory = Memory::new(unhurried().history(), 1);
+    let mut stage = Stage::with(unhurried(), Box::new(Late { memory, gate: gate.clone(), failed: Vec::new() }));
+    for name in users {
+        stage.opens(name, name);
+        stage.forgets(name);
+    }
+    (stage, gate)
+}
+
+impl Stage {
+    fn hears_the_backend(&mut self) {
+        self.chat.handle_backend(self.now, &mut self.out);
+        self.dispatch();
+    }
+}
+
+#[test]
+fn requests_of_a_session_keep_their_order() {
+    let (mut stage, gate) = stage(&["ann", "bob"]);
+    stage.joins("bob", "den");
+    *gate.borrow_mut() = Gate::Shut;
+    stage.says("ann", r#"{"type":"join","room_id":"den","id":1}"#);
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"x","id":2}"#);
+    stage.says("ann", r#"{"type":"typing","room_id":"den","typing":true}"#);
+    stage.says("ann", r#"{"type":"leave","room_id":"den","id":3}"#);
+    stage.heard_nothing("ann");
+    stage.refused("ann", r#"{"type":"broadcast","room_id":"den","content":"y"}"#, "not_joined");
+    stage.says("ann", r#"{"type":"join","room_id":"den","id":4}"#);
+    *gate.borrow_mut() = Gate::Open;
+    stage.hears_the_backend();
+    stage.heard_kinds("ann", &["joined", "online_users", "broadcast", "left", "joined", "online_users"]);
+    stage.heard_kinds("bob", &["user_joined", "broadcast", "user_left", "user_joined"]);
+}
+
+#[test]
+fn who_is_gone_meanwhile_is_not_missed() {
+    let (mut stage, gate) = stage(&["ann", "bob"]);
+    stage.joins("bob", "den");
+    stage.joins("ann", "den");
+    *gate.borrow_mut() = Gate::Shut;
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"x","id":2}"#);
+    stage.says("ann", r#"{"type":"multicast","user_ids":["bob"],"content":"x"}"#);
+    stage.says("ann", r#"{"type":"join","room_id":"attic"}"#);
+    stage.closes("ann");
+    stage.opens("eve", "eve");
+    stage.waits_ms(20_000);
+    stage.all_forget();
+    *gate.borrow_mut() = Gate::Open;
+    stage.hears_the_backend();
+    stage.heard_kinds("bob", &["broadcast", "direct"]);
+    stage.heard_nothing("eve");
+    assert_eq!(stage.chat.counts().rooms, 1);
+    assert_eq!(stage.chat.hall.waiting.len(), 0);
+}
+
+#[test]
+fn a_retry_waits_for_the_first_try() {
+    let (mut stage, gate) = stage(&["ann"]);
+    stage.joins("ann", "den");
+    *gate.borrow_mut() = Gate::Shut;
+    let say = r#"{"type":"broadcast","content":"x","id":"a"}"#;
+    stage.says("ann", say);
+    stage.refused("ann", say, "overloaded");
+    *gate.borrow_mut() = Gate::Open;
+    stage.hears_the_backend();
+    stage.heard_kinds("ann", &["broadcast"]);
+    stage.says("ann", say);
+    stage.heard_kinds("ann", &["ack"]);
+}
+
+#[test]
+fn down_and_full() {
+    let (mut stage, gate) = stage(&["ann", "bob"]);
+    stage.joins("ann", "den");
+    for (state, code) in [(Gate::Down, "backend_down"), (Gate::Full, "overloaded")] {
+        *gate.borrow_mut() = state;
+        for text in [
+            r#"{"type":"broadcast","content":"x","id":"a"}"#,
+            r#"{"type":"direct","user_id":"bob","content":"x","id":"a"}"#,
+            r#"{"type":"join","room_id":"attic"}"#,
+            r#"{"type":"history","room_id":"den"}"#,
+            r#"{"type":"room","room_id":"den"}"#,
+        ] {
+            stage.refused("ann", text, code);
+        }
+        stage.says("ann", r#"{"type":"multicast","user_ids":["bob","dan"],"content":"x","id":"a"}"#);
+        stage
+            .heard("ann", [r#"{"type":"ack","id":"a","delivered":[],"stored":[],"unknown":["dan"],"failed":["bob"]}"#]);
+        assert_eq!(stage.chat.counts().rooms, 1);
+        assert_eq!(stage.chat.hall.waiting.len(), 0);
+    }
+    // What failed was not said: the next try is the first.
+    *gate.borrow_mut() = Gate::Open;
+    stage.says("ann", r#"{"type":"broadcast","content":"x","id":"a"}"#);
+    stage.heard_kinds("ann", &["broadcast"]);
+    *gate.borrow_mut() = Gate::Down;
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    stage.heard_kinds("ann", &["left"]);
+}

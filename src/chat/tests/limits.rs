@@ -1,0 +1,182 @@
+//! Each limit at the limit and one past it.
+
+use super::*;
+
+#[test]
+fn content() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.joins("ann", "den");
+    let say = |content: &str| format!(r#"{{"type":"broadcast","content":"{content}"}}"#);
+    stage.says("ann", &say(&"x".repeat(16_384)));
+    stage.heard_kinds("ann", &["broadcast"]);
+    // Counted as it is, not as it is written.
+    stage.says("ann", &say(&r"\u0061".repeat(16_384)));
+    stage.heard_kinds("ann", &["broadcast"]);
+    stage.refused("ann", &say(&"x".repeat(16_385)), "too_large");
+    stage.refused("ann", &say(&r"\u00e9".repeat(8_193)), "too_large");
+}
+
+#[test]
+fn rooms_of_a_session_and_in_all() {
+    let mut stage = Stage::json(Settings { rooms_per_session: 2, max_rooms: 3, ..unhurried() }, &["ann", "bob"]);
+    stage.joins("ann", "a");
+    stage.joins("ann", "b");
+    stage.refused("ann", r#"{"type":"join","room_id":"c"}"#, "too_many_rooms");
+    stage.says("ann", r#"{"type":"join","room_id":"a"}"#);
+    stage.heard_kinds("ann", &["joined"]);
+    stage.joins("bob", "c");
+    stage.refused("bob", r#"{"type":"join","room_id":"d"}"#, "overloaded");
+    // One that is empty makes room, however much it holds.
+    stage.says("ann", r#"{"type":"broadcast","room_id":"a","content":"x"}"#);
+    stage.says("ann", r#"{"type":"leave","room_id":"a"}"#);
+    stage.all_forget();
+    stage.says("bob", r#"{"type":"join","room_id":"d"}"#);
+    stage.heard_kinds("bob", &["joined", "online_users"]);
+    stage.refused("ann", r#"{"type":"room","room_id":"a"}"#, "room_not_found");
+}
+
+#[test]
+fn members_of_a_room() {
+    let mut stage = Stage::json(Settings { room_members: 1, ..unhurried() }, &["ann", "bob"]);
+    stage.joins("ann", "den");
+    stage.refused("bob", r#"{"type":"join","room_id":"den"}"#, "room_full");
+    stage.opens("phone", "ann");
+    stage.forgets("phone");
+    stage.says("phone", r#"{"type":"join","room_id":"den"}"#);
+    stage.heard_kinds("phone", &["joined", "online_users"]);
+    stage.opens_plain("cat", "den", "cat");
+    stage.heard_kinds("cat", &["error"]);
+    assert_eq!(stage.closed_with("cat"), Some(1013));
+}
+
+#[test]
+fn sessions_of_a_user() {
+    let mut stage = Stage::new(Settings { sessions_per_user: 2, ..unhurried() });
+    stage.opens("1", "ann");
+    stage.opens_plain("2", "den", "ann");
+    stage.opens("3", "ann");
+    stage.heard("3", [r#"{"type":"goodbye","reason":"connection_limit","reconnect":true,"after_ms":10000}"#]);
+    assert_eq!(stage.closed_with("3"), Some(4100));
+    stage.says("3", r#"{"type":"ping"}"#);
+    stage.heard_nothing("3");
+    stage.open("g", Door::Json { user: None });
+    stage.forgets("g");
+    stage.says("g", r#"{"type":"join","room_id":"den","user_id":"ann"}"#);
+    stage.heard_kinds("g", &["goodbye"]);
+    assert_eq!(stage.closed_with("g"), Some(4100));
+    stage.closes("3");
+    stage.closes("1");
+    stage.opens("4", "ann");
+    stage.heard_kinds("4", &["welcome"]);
+}
+
+#[test]
+fn known_users() {
+    let mut stage = Stage::json(Settings { max_users: 2, ..unhurried() }, &["ann", "bob"]);
+    stage.opens("cat", "cat");
+    stage.heard_kinds("cat", &["goodbye"]);
+    assert_eq!(stage.closed_with("cat"), Some(1013));
+    stage.closes("cat");
+    stage.closes("bob");
+    stage.waits_ms(5_000);
+    stage.opens("cat", "cat");
+    stage.heard_kinds("cat", &["welcome"]);
+    stage.refused("ann", r#"{"type":"direct","user_id":"bob","content":""}"#, "user_not_found");
+}
+
+#[test]
+fn rate() {
+    let mut stage = Stage::json(Settings::default(), &["ann", "bob"]);
+    for _ in 0..40 {
+        stage.says("ann", r#"{"type":"ping"}"#);
+    }
+    stage.forgets("ann");
+    stage.says("ann", r#"{"type":"ping","id":1}"#);
+    let refused = concat!(
+        r#""code":"rate_limited","message":"expected messages at the rate of welcome.limits.rate, found more","#,
+        r#""retry":true,"retry_after_ms":50}"#
+    );
+    stage.heard("ann", [format!(r#"{{"type":"error","id":1,{refused}"#)]);
+    // Without an id, at most one answer a second.
+    stage.says("ann", "x");
+    stage.says("ann", "x");
+    stage.heard("ann", [format!(r#"{{"type":"error",{refused}"#)]);
+    stage.says("bob", r#"{"type":"ping"}"#);
+    stage.heard_kinds("bob", &["pong"]);
+    // Another connection does not help, patience does; control frames cost as much.
+    stage.closes("ann");
+    stage.opens("ann", "ann");
+    stage.forgets("ann");
+    stage.refused("ann", r#"{"type":"ping","id":2}"#, "rate_limited");
+    stage.waits_ms(100);
+    stage.chat.handle_ping(stage.conn("ann"), stage.now, &mut stage.out);
+    stage.dispatch();
+    stage.says("ann", r#"{"type":"ping","id":3}"#);
+    stage.says("ann", r#"{"type":"ping","id":4}"#);
+    stage.heard_kinds("ann", &["pong", "rate_limited"]);
+    assert_eq!(stage.chat.counts().rate_limited, 5);
+}
+
+#[test]
+fn abuse() {
+    let mut stage = Stage::json(Settings::default(), &["ann"]);
+    for second in 0..10 {
+        assert_eq!(stage.closed_with("ann"), None, "second {second}");
+        for _ in 0..50 {
+            stage.says("ann", "x");
+        }
+        stage.waits_ms(1_000);
+    }
+    assert_eq!(stage.takes("ann").last().map(|text| kind(text)).as_deref(), Some("goodbye"));
+    assert_eq!(stage.closed_with("ann"), Some(4101));
+}
+
+#[test]
+fn a_big_room_is_told_in_summary() {
+    let mut stage = Stage::json(Settings { big_room: 2, ..unhurried() }, &["a", "b", "c", "d"]);
+    for device in ["a", "b"] {
+        stage.joins(device, "den");
+    }
+    stage.says("c", r#"{"type":"join","room_id":"den"}"#);
+    stage.heard_kinds("c", &["joined", "online_users"]);
+    stage.heard_nothing("a");
+    let sample = |count: u64| format!(r#"{{"type":"online_users","room_id":"den","users":["a","b"],"count":{count}}}"#);
+    stage.waits_ms(0);
+    stage.heard("a", [sample(3)]);
+    stage.opens_plain("p", "den", "p");
+    stage.heard_kinds("p", &["user_joined", "online_users"]);
+    stage.says("d", r#"{"type":"join","room_id":"den"}"#);
+    stage.waits_ms(4_999);
+    stage.heard_nothing("a");
+    stage.waits_ms(1);
+    stage.heard("a", [sample(5)]);
+    stage.heard_kinds("p", &["online_users"]);
+    stage.waits_ms(60_000);
+    stage.heard_nothing("a");
+    // Down to what is not big: the last summary names everybody.
+    for device in ["c", "d"] {
+        stage.says(device, r#"{"type":"leave","room_id":"den"}"#);
+    }
+    stage.closes("p");
+    stage.waits_ms(10_000);
+    stage.heard("a", [sample(4), sample(2)]);
+    stage.says("b", r#"{"type":"leave","room_id":"den"}"#);
+    stage.heard_kinds("a", &["user_left"]);
+}
+
+#[test]
+fn watching() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    let names = |from: usize, to: usize| (from..to).map(|n| format!(r#""u{n}""#)).collect::<Vec<_>>().join(",");
+    let watch = |names: String| format!(r#"{{"type":"presence","user_ids":[{names}],"subscribe":true}}"#);
+    stage.says("ann", &watch(names(0, 1000)));
+    stage.says("ann", &watch(names(0, 1000)));
+    stage.heard_kinds("ann", &["presence_state", "presence_state"]);
+    stage.refused("ann", &watch(names(1000, 1001)), "too_large");
+}
+
+#[test]
+fn a_session_is_small() {
+    assert!(size_of::<session::Session>() <= 80, "{}", size_of::<session::Session>());
+    assert!(size_of::<user::User>() <= 96, "{}", size_of::<user::User>());
+}

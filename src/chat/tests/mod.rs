@@ -1,0 +1,297 @@
+//! The chat behind a pretended engine: people say things, and inboxes show who heard what.
+//!
+//! A row reads `says(who, what)` and then `heard(who, [..])`. Time stands still unless it is moved.
+
+mod json;
+mod late;
+mod limits;
+mod plain;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::*;
+use crate::backend::Memory;
+use crate::id::TopicId;
+
+/// Carries out deliveries as the engine does, into one inbox for each connection.
+struct Stage {
+    chat: Chat,
+    now: Moment,
+    out: Deliveries,
+    topics: BTreeMap<TopicId, BTreeSet<ConnId>>,
+    inboxes: BTreeMap<ConnId, Vec<String>>,
+    closes: BTreeMap<ConnId, u16>,
+    names: BTreeMap<String, ConnId>,
+    opened: u32,
+}
+
+/// Where rows begin: a wall clock that is easy to read.
+const START: u64 = 1_000_000;
+
+fn user(name: &str) -> UserName {
+    UserName::parse(name).unwrap()
+}
+
+fn room(name: &str) -> RoomName {
+    RoomName::parse(name).unwrap()
+}
+
+/// Without a limit on the rate, which most rows are not about.
+fn unhurried() -> Settings {
+    Settings { rate: None, ..Settings::default() }
+}
+
+impl Stage {
+    fn new(settings: Settings) -> Self {
+        let memory = Memory::new(settings.history(), 1);
+        Self::with(settings, Box::new(memory))
+    }
+
+    fn with(settings: Settings, backend: Box<dyn Backend>) -> Self {
+        Self {
+            chat: Chat::new(settings, backend, 1),
+            now: Moment { tick: Tick(START), unix_ms: START },
+            out: Deliveries::new(),
+            topics: BTreeMap::new(),
+            inboxes: BTreeMap::new(),
+            closes: BTreeMap::new(),
+            names: BTreeMap::new(),
+            opened: 0,
+        }
+    }
+
+    /// A stage with JSON sessions, named after their users, whose welcome is read already.
+    fn json(settings: Settings, users: &[&str]) -> Self {
+        let mut stage = Self::new(settings);
+        for name in users {
+            stage.opens(name, name);
+            stage.forgets(name);
+        }
+        stage
+    }
+
+    /// Opens a JSON session; `device` is what rows call it.
+    fn opens(&mut self, device: &str, name: &str) {
+        self.open(device, Door::Json { user: Some(user(name)) });
+    }
+
+    fn opens_plain(&mut self, device: &str, room_name: &str, name: &str) {
+        self.open(device, Door::Plain { room: room(room_name), user: user(name) });
+    }
+
+    fn open(&mut self, device: &str, door: Door) {
+        // The lowest free slot, as a slab would give; generations never come again.
+        let taken: BTreeSet<u32> = self.inboxes.keys().map(|conn| conn.index).collect();
+        let index = (0..).find(|index| !taken.contains(index)).unwrap();
+        self.opened += 1;
+        let conn = ConnId { index, generation: self.opened };
+        self.names.insert(device.to_owned(), conn);
+        self.inboxes.insert(conn, Vec::new());
+        self.chat.handle_open(conn, door, self.now, &mut self.out);
+        self.dispatch();
+    }
+
+    fn conn(&self, device: &str) -> ConnId {
+        self.names[device]
+    }
+
+    fn says(&mut self, device: &str, text: &str) {
+        self.chat.handle_text(self.conn(device), text, self.now, &mut self.out);
+        self.dispatch();
+    }
+
+    /// The connection ends; the engine has let go of it before the chat hears of it.
+    fn closes(&mut self, device: &str) {
+        let conn = self.names.remove(device).unwrap();
+        for members in self.topics.values_mut() {
+            members.remove(&conn);
+        }
+        self.inboxes.remove(&conn);
+        self.closes.remove(&conn);
+        self.chat.handle_closed(conn, self.now, &mut self.out);
+        self.dispatch();
+    }
+
+    /// Time goes by, stopping at every deadline on the way.
+    fn waits(&mut self, time: Duration) {
+        let end = self.now.tick + time;
+        while let Some(deadline) = self.chat.next_deadline().filter(|&deadline| deadline <= end) {
+            self.moves_to(deadline.max(self.now.tick));
+            self.chat.handle_timeout(self.now, &mut self.out);
+            self.dispatch();
+        }
+        self.moves_to(end);
+    }
+
+    fn waits_ms(&mut self, ms: u64) {
+        self.waits(Duration::from_millis(ms));
+    }
+
+    fn moves_to(&mut self, tick: Tick) {
+        self.now = Moment { tick, unix_ms: tick.0 };
+    }
+
+    fn dispatch(&mut self) {
+        for item in self.out.items() {
+            match item {
+                Delivery::Send { to, text } => deliver(&mut self.inboxes, *to, self.out.text(text)),
+                Delivery::Publish { topic, text, except } => {
+                    let except = self.out.except(except);
+                    for member in self.topics.get(topic).into_iter().flatten() {
+                        if !except.contains(member) {
+                            deliver(&mut self.inboxes, *member, self.out.text(text));
+                        }
+                    }
+                }
+                Delivery::Subscribe { conn, topic } => {
+                    assert!(self.inboxes.contains_key(conn), "a closed connection subscribes to {topic:?}");
+                    assert!(self.topics.entry(*topic).or_default().insert(*conn), "{conn} hears {topic:?} twice");
+                }
+                Delivery::Unsubscribe { conn, topic } => {
+                    let removed = self.topics.get_mut(topic).is_some_and(|members| members.remove(conn));
+                    assert!(removed, "{conn} does not hear {topic:?}");
+                }
+                Delivery::Close { conn, code, .. } => {
+                    assert!(self.closes.insert(*conn, code.0).is_none(), "{conn} is closed twice");
+                }
+            }
+        }
+        self.out.clear();
+        self.check();
+    }
+
+    /// What a device heard since it was last asked, word for word.
+    #[track_caller]
+    fn heard<T: AsRef<str>>(&mut self, device: &str, expected: impl IntoIterator<Item = T>) {
+        let found = self.takes(device);
+        let expected: Vec<String> = expected.into_iter().map(|text| text.as_ref().to_owned()).collect();
+        assert_eq!(found, expected, "heard by {device}");
+    }
+
+    #[track_caller]
+    fn heard_nothing(&mut self, device: &str) {
+        self.heard(device, [""; 0]);
+    }
+
+    /// The types of the messages heard, and of errors the codes.
+    #[track_caller]
+    fn heard_kinds(&mut self, device: &str, expected: &[&str]) {
+        let kinds: Vec<String> = self.takes(device).iter().map(|text| kind(text)).collect();
+        assert_eq!(kinds, expected, "heard by {device}");
+    }
+
+    #[track_caller]
+    fn refused(&mut self, device: &str, text: &str, code: &str) {
+        self.says(device, text);
+        self.heard_kinds(device, &[code]);
+    }
+
+    fn takes(&mut self, device: &str) -> Vec<String> {
+        std::mem::take(self.inboxes.get_mut(&self.names[device]).unwrap())
+    }
+
+    fn forgets(&mut self, device: &str) {
+        self.takes(device);
+    }
+
+    fn all_forget(&mut self) {
+        self.inboxes.values_mut().for_each(Vec::clear);
+    }
+
+    fn closed_with(&self, device: &str) -> Option<u16> {
+        self.closes.get(&self.conn(device)).copied()
+    }
+
+    /// `joins` a room and forgets what came of it, for everybody.
+    fn joins(&mut self, device: &str, room: &str) {
+        self.says(device, &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
+        self.all_forget();
+    }
+
+    /// The epoch of a room, as text.
+    fn epoch(&mut self, device: &str, room: &str) -> String {
+        let before = self.takes(device);
+        self.says(device, &format!(r#"{{"type":"room","room_id":"{room}"}}"#));
+        let answer = self.takes(device).remove(0);
+        *self.inboxes.get_mut(&self.names[device]).unwrap() = before;
+        text_of(&answer, "epoch").unwrap()
+    }
+
+    /// Membership is in both directions or in neither, and the engine knows the same.
+    #[track_caller]
+    fn check(&self) {
+        let hall = &self.chat.hall;
+        let mut inside: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+        let mut topics: BTreeMap<TopicId, BTreeSet<ConnId>> = BTreeMap::new();
+        let mut devices: BTreeMap<u32, u32> = BTreeMap::new();
+        for (conn, session) in hall.sessions.iter() {
+            if session.user == NOBODY {
+                continue;
+            }
+            *devices.entry(session.user).or_default() += 1;
+            if session.dialect == Dialect::Json {
+                topics.entry(room::EVERYBODY).or_default().insert(conn);
+            }
+            for seat in session.seats.iter().filter(|seat| seat.inside) {
+                *inside.entry((seat.room, session.user)).or_default() += 1;
+                topics.entry(room::topic(seat.room, session.dialect)).or_default().insert(conn);
+            }
+        }
+        for (key, place) in hall.rooms.after(None) {
+            for (&member, &count) in &place.members {
+                assert_eq!(inside.remove(&(key, member)).unwrap_or(0), count);
+                let leaving = hall.timers.is_set(&timers::Timer::Leave { user: member, room: key });
+                assert_eq!(count == 0, leaving, "{} in {}", hall.users.at(member).name, place.name);
+            }
+        }
+        assert!(inside.is_empty(), "inside without being members: {inside:?}");
+        let mut heard = self.topics.clone();
+        heard.retain(|_, members| !members.is_empty());
+        assert_eq!(heard, topics);
+        let mut visible = 0;
+        for user in hall.users.after(None) {
+            let key = hall.users.find(user.name.as_str()).unwrap();
+            assert_eq!(devices.remove(&key).unwrap_or(0), user.devices);
+            assert_eq!(hall.devices(key).count(), user.devices as usize);
+            assert_eq!(user.present && user.devices == 0, hall.timers.is_set(&timers::Timer::Gone { user: key }));
+            visible += usize::from(user.visible());
+        }
+        assert_eq!(visible, hall.users.visible());
+    }
+
+    /// Everybody has gone, long ago.
+    #[track_caller]
+    fn check_released(&self) {
+        let hall = &self.chat.hall;
+        assert_eq!((hall.sessions.len(), hall.rooms.len(), hall.waiting.len()), (0, 0, 0));
+        assert!(hall.typing.is_empty() && hall.watches.is_empty() && hall.with_plain.is_empty());
+        assert_eq!(self.chat.next_deadline(), None);
+    }
+}
+
+fn deliver(inboxes: &mut BTreeMap<ConnId, Vec<String>>, to: ConnId, text: &[u8]) {
+    let text = std::str::from_utf8(text).expect("texts are UTF-8");
+    serde_json::from_str::<serde::de::IgnoredAny>(text).expect("texts are JSON");
+    // A connection may have gone meanwhile; that is harmless.
+    if let Some(inbox) = inboxes.get_mut(&to) {
+        inbox.push(text.to_owned());
+    }
+}
+
+fn field(text: &str, name: &str) -> Option<serde_json::Value> {
+    serde_json::from_str::<serde_json::Value>(text).unwrap().get(name).cloned()
+}
+
+fn text_of(text: &str, name: &str) -> Option<String> {
+    Some(field(text, name)?.as_str()?.to_owned())
+}
+
+fn number_of(text: &str, name: &str) -> Option<u64> {
+    field(text, name)?.as_u64()
+}
+
+fn kind(text: &str) -> String {
+    text_of(text, "code").or_else(|| text_of(text, "type")).unwrap()
+}

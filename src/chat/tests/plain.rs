@@ -1,0 +1,88 @@
+//! The plain dialect, and both dialects in one room.
+
+use super::*;
+
+fn joined(name: &str) -> String {
+    format!(r#"{{"type":"user_joined","content":"{name} joined the room","room":"den","username":"{name}"}}"#)
+}
+
+fn left(name: &str) -> String {
+    format!(r#"{{"type":"user_left","content":"{name} left the room","room":"den","username":"{name}"}}"#)
+}
+
+fn online(names: &str) -> String {
+    format!(r#"{{"type":"online_users","content":"{names}","room":"den","username":""}}"#)
+}
+
+fn chat(name: &str, content: &str) -> String {
+    format!(r#"{{"type":"chat","content":"{content}","room":"den","username":"{name}"}}"#)
+}
+
+#[test]
+fn a_room_of_plain_sessions() {
+    let mut stage = Stage::new(unhurried());
+    stage.opens_plain("bob", "den", "bob");
+    stage.heard("bob", [joined("bob"), online("bob")]);
+    stage.opens_plain("ann", "den", "ann");
+    stage.heard("ann", [joined("ann"), online("ann,bob")]);
+    stage.heard("bob", [joined("ann"), online("ann,bob")]);
+    stage.says("ann", "hi");
+    stage.says("ann", "");
+    stage.says("ann", r#"{"type":"leave"}"#);
+    let said = [chat("ann", "hi"), chat("ann", ""), chat("ann", r#"{\"type\":\"leave\"}"#)];
+    stage.heard("ann", &said);
+    stage.heard("bob", &said);
+    // A second device hears its own coming, the others nothing.
+    stage.opens_plain("phone", "den", "ann");
+    stage.heard("phone", [joined("ann"), online("ann,bob")]);
+    stage.heard_nothing("ann");
+    stage.heard_nothing("bob");
+    stage.closes("phone");
+    stage.closes("ann");
+    stage.waits_ms(4_999);
+    stage.heard_nothing("bob");
+    stage.waits_ms(1);
+    stage.heard("bob", [left("ann"), online("bob")]);
+}
+
+#[test]
+fn both_dialects_meet() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.joins("ann", "den");
+    stage.opens_plain("bob", "den", "bob");
+    stage.heard("ann", [r#"{"type":"user_joined","room_id":"den","user_id":"bob"}"#]);
+    stage.heard("bob", [joined("bob"), online("ann,bob")]);
+    stage.says("bob", "x");
+    stage.heard("ann", [r#"{"type":"broadcast","room_id":"den","sender":"bob","content":"x","seq":1,"ts":1000000}"#]);
+    stage.heard("bob", [chat("bob", "x")]);
+    stage.says("ann", r#"{"type":"broadcast","content":"y","id":1}"#);
+    stage.heard("bob", [chat("ann", "y")]);
+    // Neither typing nor direct messages are told here.
+    stage.says("ann", r#"{"type":"typing","room_id":"den","typing":true}"#);
+    stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"psst"}"#);
+    stage.heard_nothing("bob");
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    stage.heard("bob", [left("ann"), online("bob")]);
+}
+
+#[test]
+fn errors_are_sentences_for_the_offender_alone() {
+    let mut stage = Stage::new(unhurried());
+    stage.opens_plain("bob", "den", "bob");
+    stage.opens_plain("ann", "den", "ann");
+    stage.all_forget();
+    stage.says("bob", &"x".repeat(16_385));
+    stage.heard(
+        "bob",
+        [concat!(
+            r#"{"type":"error","content":"`content`: expected at most 16384 bytes, found 16385","#,
+            r#""room":"den","username":""}"#
+        )],
+    );
+    stage.heard_nothing("ann");
+    stage.chat.handle_binary(stage.conn("bob"), stage.now, &mut stage.out);
+    stage.dispatch();
+    assert_eq!(stage.closed_with("bob"), Some(1003));
+    stage.says("bob", "too late");
+    stage.heard_nothing("ann");
+}

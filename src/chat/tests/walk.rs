@@ -1,0 +1,150 @@
+//! People do whatever comes to their minds; the promises hold after every step.
+
+use super::random::Random;
+use super::*;
+
+const USERS: &[&str] = &["ann", "bob", "cat", "dan", "eve"];
+const ROOMS: &[&str] = &["den", "attic", "hut"];
+
+/// What one JSON device has of a room since it joined.
+#[derive(Default)]
+struct Reader {
+    last: BTreeMap<String, u64>,
+}
+
+fn walk(seed: u64, steps: usize) {
+    let mut random = Random::new(seed);
+    let age = Duration::from_secs(60);
+    let settings = Settings {
+        history_messages: 4,
+        history_age: age,
+        big_room: 3,
+        sessions_per_user: 3,
+        rooms_per_session: 2,
+        max_rooms: 3,
+        ..Settings::default()
+    };
+    let mut stage = Stage::new(settings);
+    let mut readers: BTreeMap<String, Reader> = BTreeMap::new();
+    let mut order: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut plain: BTreeMap<String, usize> = BTreeMap::new();
+    let mut devices: Vec<String> = Vec::new();
+    for step in 0..steps {
+        let who = USERS[random.below(5) as usize];
+        let place = ROOMS[random.below(3) as usize];
+        let device = match devices.len() {
+            0 => None,
+            len => Some(devices[random.below(len as u64) as usize].clone()),
+        };
+        match (random.below(16), device) {
+            (0, _) => {
+                let name = format!("{who}-{step}");
+                match random.below(3) {
+                    0 => stage.opens_plain(&format!("{name}/{place}"), place, who),
+                    1 => stage.open(&name, Door::Json { user: None }),
+                    _ => stage.opens(&name, who),
+                }
+                devices = stage.names.keys().cloned().collect();
+            }
+            (1, Some(device)) if random.below(2) == 0 => {
+                stage.closes(&device);
+                readers.remove(&device);
+                plain.remove(&device);
+                devices.retain(|other| *other != device);
+            }
+            (2, _) => stage.waits_ms(random.below(8_000)),
+            (3, Some(device)) => {
+                let ping = random.below(2) == 0;
+                let conn = stage.conn(&device);
+                match ping {
+                    true => stage.chat.handle_ping(conn, stage.now, &mut stage.out),
+                    false if random.below(8) == 0 => stage.chat.handle_binary(conn, stage.now, &mut stage.out),
+                    false => {}
+                }
+                stage.dispatch();
+            }
+            (choice, Some(device)) => {
+                let id = random.below(4);
+                let text = match choice {
+                    4 | 5 => format!(r#"{{"type":"join","room_id":"{place}","history":{}}}"#, random.below(6)),
+                    6 => format!(r#"{{"type":"join","room_id":"{place}","user_id":"{who}"}}"#),
+                    7 => format!(r#"{{"type":"leave","room_id":"{place}"}}"#),
+                    8 => format!(r#"{{"type":"typing","room_id":"{place}","typing":{}}}"#, random.below(2) == 0),
+                    9 => format!(r#"{{"type":"direct","to":"{who}","content":"{step}","id":{id}}}"#),
+                    10 => r#"{"type":"status","status":"offline"}"#.into(),
+                    11 => format!(r#"{{"type":"presence","user_ids":["{who}"],"subscribe":true}}"#),
+                    12 => format!(r#"{{"type":"broadcast","room_id":"{place}","content":"{step}","id":{id}}}"#),
+                    _ => format!(r#"{{"type":"broadcast","room_id":"{place}","content":"{step}"}}"#),
+                };
+                stage.says(&device, &text);
+            }
+            (_, None) => {}
+        }
+        for device in &devices {
+            let heard = stage.takes(device);
+            if device.contains('/') {
+                read_plain(device, &heard, &mut plain, &order);
+            } else {
+                read_json(device, &heard, readers.entry(device.clone()).or_default(), &mut order);
+            }
+        }
+        // Plain devices are read again once the JSON ones have told what the order is.
+    }
+    for device in devices {
+        stage.closes(&device);
+    }
+    stage.waits(age * 3);
+    stage.check_released();
+}
+
+/// seq is strictly increasing and dense, from wherever the reader came in; all readers see the same.
+fn read_json(device: &str, heard: &[String], reader: &mut Reader, order: &mut BTreeMap<String, Vec<String>>) {
+    for text in heard {
+        let Some(place) = text_of(text, "room_id") else { continue };
+        match kind(text).as_str() {
+            "left" => drop(reader.last.remove(&place)),
+            "broadcast" => {
+                let seq = number_of(text, "seq").unwrap();
+                if let Some(last) = reader.last.insert(place.clone(), seq) {
+                    assert_eq!(seq, last + 1, "{device} in {place}: {text}");
+                }
+                let content = text_of(text, "content").unwrap();
+                let said = order.entry(place).or_default();
+                // Contents are numbers of steps, and therefore rise.
+                match said.last().map(|last| last.parse::<u64>().unwrap()) {
+                    Some(last) if content.parse::<u64>().unwrap() <= last => assert!(said.contains(&content)),
+                    _ => said.push(content),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Contents come in the order in which they were said, each once.
+fn read_plain(
+    device: &str,
+    heard: &[String],
+    last: &mut BTreeMap<String, usize>,
+    _order: &BTreeMap<String, Vec<String>>,
+) {
+    for text in heard {
+        let fields = serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(fields.as_object().unwrap().len(), 4, "{text}");
+        if kind(text) == "chat" && fields["username"] != "" {
+            // A plain session says JSON like anybody else says anything; the step is in it all the same.
+            let content = fields["content"].as_str().unwrap();
+            let Ok(step) = content.parse::<usize>() else { continue };
+            let before = last.insert(device.to_owned(), step);
+            assert!(before.is_none_or(|before| before < step), "{device}: {text}");
+        }
+    }
+}
+
+#[test]
+fn random_walks() {
+    for seed in 0..40 {
+        println!("seed {seed}");
+        walk(seed, 800);
+    }
+}

@@ -1,0 +1,69 @@
+//! What is to happen later: at most one time for each thing, kept in order of time.
+//!
+//! The engine has a wheel for a timer per connection; here only those have one who are about to leave, typing, or in
+//! a crowd, so that an ordered set is enough.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::name::UserName;
+use super::typing::Target;
+use crate::time::Tick;
+
+/// What happens. At the same tick, in the order of the variants: one stops typing, then leaves, then is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// Somebody has stopped typing without saying so.
+    Typing(UserName, Target),
+    /// Nobody came back to the room for this user.
+    Leave { user: u32, room: u32 },
+    /// Nobody came back for this user.
+    Gone { user: u32 },
+    /// A big room hears who is there.
+    Crowd { room: u32 },
+    /// Old messages and rooms are let go.
+    Sweep,
+}
+
+/// Invariant: `order` and `due` hold the same pairs.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    order: BTreeSet<(Tick, Timer)>,
+    due: HashMap<Timer, Tick>,
+}
+
+impl Timers {
+    /// Sets a timer, or sets it anew.
+    pub fn set(&mut self, timer: Timer, at: Tick) {
+        if let Some(before) = self.due.insert(timer.clone(), at) {
+            let entry = (before, timer);
+            self.order.remove(&entry);
+            self.order.insert((at, entry.1));
+        } else {
+            self.order.insert((at, timer));
+        }
+    }
+
+    pub fn cancel(&mut self, timer: Timer) {
+        if let Some(at) = self.due.remove(&timer) {
+            self.order.remove(&(at, timer));
+        }
+    }
+
+    pub fn is_set(&self, timer: &Timer) -> bool {
+        self.due.contains_key(timer)
+    }
+
+    /// The next timer that is due, which is then no longer set.
+    pub fn pop(&mut self, now: Tick) -> Option<Timer> {
+        if self.order.first()?.0 > now {
+            return None;
+        }
+        let (_, timer) = self.order.pop_first()?;
+        self.due.remove(&timer);
+        Some(timer)
+    }
+
+    pub fn next(&self) -> Option<Tick> {
+        self.order.first().map(|&(at, _)| at)
+    }
+}

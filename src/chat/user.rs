@@ -1,0 +1,174 @@
+//! Users: who is here, and who was.
+//!
+//! A user with a name stays known after the last device has gone, because one can write to them; a guest does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use slab::Slab;
+
+use super::name::UserName;
+use super::rate_limit::Bucket;
+use super::session::NO_DEVICE;
+use crate::time::Tick;
+
+/// What a user says of themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    Online,
+    Away,
+    Busy,
+    /// Said by a user who is here: does not want to be seen.
+    Offline,
+}
+
+impl Status {
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Online, Self::Away, Self::Busy, Self::Offline].into_iter().find(|status| status.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Away => "away",
+            Self::Busy => "busy",
+            Self::Offline => "offline",
+        }
+    }
+}
+
+/// What others see of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct View {
+    pub status: Status,
+    pub devices: u32,
+    pub note: Option<Box<str>>,
+}
+
+#[derive(Debug)]
+pub(super) struct User {
+    pub name: UserName,
+    pub guest: bool,
+    /// Has a device, or had one a moment ago.
+    pub present: bool,
+    pub status: Status,
+    pub note: Option<Box<str>>,
+    pub devices: u32,
+    /// The slot of the first device; the sessions lead to the others.
+    pub first_device: u32,
+    pub bucket: Bucket,
+    /// While not present: since when.
+    gone_since: Tick,
+}
+
+impl User {
+    pub fn visible(&self) -> bool {
+        self.present && self.status != Status::Offline
+    }
+
+    pub fn view(&self) -> View {
+        match self.visible() {
+            true => View { status: self.status, devices: self.devices, note: self.note.clone() },
+            false => View { status: Status::Offline, devices: 0, note: None },
+        }
+    }
+}
+
+/// Invariant: `names` leads to every user; `gone` holds exactly those who are not present; `visible` counts those who
+/// are seen.
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    users: Slab<User>,
+    names: BTreeMap<UserName, u32>,
+    gone: BTreeSet<(Tick, u32)>,
+    visible: usize,
+}
+
+impl Users {
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    pub fn at(&self, key: u32) -> &User {
+        &self.users[key as usize]
+    }
+
+    pub fn bucket(&mut self, key: u32) -> &mut Bucket {
+        &mut self.users[key as usize].bucket
+    }
+
+    /// How many users there are to see.
+    pub fn visible(&self) -> usize {
+        self.visible
+    }
+
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Users in order of names, after a name.
+    pub fn after(&self, name: Option<&str>) -> impl Iterator<Item = &User> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = name.map_or(Unbounded, Excluded);
+        self.names.range::<str, _>((from, Unbounded)).map(|(_, &key)| self.at(key))
+    }
+
+    /// The user of a name, who is known from now on; `None` if too many are known and all of them are here.
+    pub fn find_or_insert(&mut self, name: &UserName, guest: bool, max_users: usize) -> Option<u32> {
+        if let Some(key) = self.find(name.as_str()) {
+            return Some(key);
+        }
+        if self.users.len() >= max_users {
+            let &(_, longest_gone) = self.gone.first()?;
+            self.remove(longest_gone);
+        }
+        let gone_since = Tick(0);
+        let key = self.users.insert(User {
+            name: name.clone(),
+            guest,
+            present: false,
+            status: Status::Online,
+            note: None,
+            devices: 0,
+            first_device: NO_DEVICE,
+            bucket: Bucket::default(),
+            gone_since,
+        }) as u32;
+        self.names.insert(name.clone(), key);
+        self.gone.insert((gone_since, key));
+        Some(key)
+    }
+
+    /// Changes a user who stays.
+    pub fn change<T>(&mut self, key: u32, change: impl FnOnce(&mut User) -> T) -> T {
+        let user = &mut self.users[key as usize];
+        let (was_visible, was_present) = (user.visible(), user.present);
+        let changed = change(user);
+        self.visible = self.visible + usize::from(user.visible()) - usize::from(was_visible);
+        if user.present && !was_present {
+            self.gone.remove(&(user.gone_since, key));
+        }
+        changed
+    }
+
+    /// The user is no longer present; a guest is forgotten.
+    pub fn leave(&mut self, key: u32, now: Tick) {
+        let guest = self.change(key, |user| {
+            user.present = false;
+            user.status = Status::Online;
+            user.note = None;
+            user.gone_since = now;
+            user.guest
+        });
+        self.gone.insert((now, key));
+        if guest {
+            self.remove(key);
+        }
+    }
+
+    fn remove(&mut self, key: u32) {
+        let user = self.users.remove(key as usize);
+        debug_assert!(!user.present && user.devices == 0, "{} is forgotten while here", user.name);
+        self.gone.remove(&(user.gone_since, key));
+        self.names.remove(&user.name);
+    }
+}

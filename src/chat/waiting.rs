@@ -1,0 +1,153 @@
+//! Requests that the backend has not answered yet: what is needed to go on when it has.
+
+use super::hall::{Hall, Turn};
+use super::membership::Resumed;
+use super::name::UserName;
+use super::wire::request::Bound;
+use super::wire::{Code, Id, Refusal};
+use crate::backend::{Head, Message, Ticket};
+use crate::id::ConnId;
+
+/// Why the backend was asked, by whom, and what they called it.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub conn: ConnId,
+    pub id: Option<Id<'static>>,
+    /// The room it is about stays until the answer has come.
+    pub room: Option<u32>,
+    pub what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    Enter(Resumed),
+    Leave,
+    Broadcast {
+        said: Option<u64>,
+    },
+    Direct {
+        to: UserName,
+        said: Option<u64>,
+    },
+    /// One recipient of a [`What::Multicast`].
+    Copy {
+        of: u32,
+        to: UserName,
+    },
+    /// Not asked of the backend itself: waits for its copies.
+    Multicast(Box<Tally>),
+    RoomInfo {
+        created: Option<bool>,
+    },
+    History {
+        with: Option<UserName>,
+        bound: Bound,
+        epoch: Option<Box<str>>,
+    },
+}
+
+/// What became of the copies.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub outstanding: usize,
+    pub delivered: Vec<UserName>,
+    pub stored: Vec<UserName>,
+    pub unknown: Vec<UserName>,
+    pub failed: Vec<UserName>,
+    pub said: Option<u64>,
+}
+
+impl Hall {
+    /// Takes down a request; the ticket is for the backend.
+    pub(super) fn wait(&mut self, waiting: Waiting) -> Result<Ticket, Refusal> {
+        if self.waiting.len() >= MAX_WAITING {
+            return Err(crate::backend::Overloaded.into());
+        }
+        if let Some(room) = waiting.room {
+            self.rooms.at_mut(room).waiting += 1;
+        }
+        Ok(Ticket(self.waiting.insert(waiting) as u64))
+    }
+
+    /// What a ticket stands for, which is then answered.
+    pub(super) fn answered(&mut self, ticket: Ticket) -> Option<Waiting> {
+        let waiting = self.waiting.try_remove(usize::try_from(ticket.0).ok()?)?;
+        if let Some(room) = waiting.room {
+            self.rooms.at_mut(room).waiting -= 1;
+        }
+        Some(waiting)
+    }
+
+    pub(super) fn appended(&mut self, waiting: Waiting, message: Message<'_>, turn: &mut Turn<'_>) {
+        let Waiting { conn, id, room, what } = waiting;
+        match (what, room) {
+            (What::Broadcast { said }, Some(room)) => {
+                self.said_in(conn, id.as_ref(), room, message, said, turn);
+                self.rooms.settle(room, turn.now.tick);
+            }
+            (What::Direct { to, said }, _) => self.said_to(conn, id.as_ref(), &to, message, said, turn),
+            (What::Copy { of, to }, _) => self.copied(of, &to, Some(message), turn),
+            (what, _) => debug_assert!(false, "nothing was to be appended for {what:?}"),
+        }
+    }
+
+    pub(super) fn page_read(&mut self, waiting: Waiting, head: Head, messages: &[Message<'_>], turn: &mut Turn<'_>) {
+        let Waiting { conn, id, room, what } = waiting;
+        match (what, room) {
+            (What::Enter(resumed), Some(room)) => {
+                self.entered(conn, id.as_ref(), room, resumed, head, messages, turn);
+            }
+            (What::Leave, Some(room)) => self.left(conn, id.as_ref(), room, turn),
+            (What::RoomInfo { created }, Some(room)) => {
+                self.answer_room(conn, id.as_ref(), room, created, head, turn);
+            }
+            (What::History { with, bound, epoch }, room) => {
+                let answer =
+                    self.answer_history(conn, id.as_ref(), room, with, bound, epoch.as_deref(), head, messages, turn);
+                if let Err(refusal) = answer {
+                    self.refuse(conn, id.as_ref(), &refusal, turn);
+                }
+            }
+            (what, _) => debug_assert!(false, "nothing was to be read for {what:?}"),
+        }
+        if let Some(room) = room {
+            self.rooms.settle(room, turn.now.tick);
+        }
+    }
+
+    pub(super) fn failed(&mut self, waiting: Waiting, turn: &mut Turn<'_>) {
+        let Waiting { conn, id, room, what } = waiting;
+        let mut answer = true;
+        match (what, room) {
+            (What::Enter(_), Some(room)) => {
+                if let Some(session) = self.sessions.find_mut(conn) {
+                    if let Some(seat) = session.seat(room) {
+                        seat.wanted = seat.inside;
+                    }
+                    session.clear(room);
+                }
+            }
+            // Nobody is held back by a store that is down.
+            (What::Leave, Some(room)) => {
+                self.left(conn, id.as_ref(), room, turn);
+                answer = false;
+            }
+            (What::Broadcast { said: Some(said) } | What::Direct { said: Some(said), .. }, _) => self.said.fail(said),
+            (What::Copy { of, to }, _) => {
+                self.copied(of, &to, None, turn);
+                answer = false;
+            }
+            _ => {}
+        }
+        if answer {
+            let refusal = Refusal::new(Code::BackendDown, "expected the message store to answer, found it down");
+            self.refuse(conn, id.as_ref(), &refusal, turn);
+        }
+        if let Some(room) = room {
+            self.rooms.settle(room, turn.now.tick);
+        }
+    }
+}
+
+/// Requests of all sessions that wait for the backend.
+const MAX_WAITING: usize = 1 << 16;

@@ -1,0 +1,99 @@
+//! The words on the wire: requests read, answers written.
+//!
+//! [`request`] reads the JSON dialect, [`json`] and [`plain`] write the two. Nothing here knows who is where.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+pub(super) mod json;
+pub(super) mod plain;
+pub(super) mod request;
+
+/// What a client calls a request, to know the answer by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Id<'a> {
+    Text(Cow<'a, str>),
+    Unsigned(u64),
+    Negative(i64),
+}
+
+impl Id<'_> {
+    pub fn into_owned(self) -> Id<'static> {
+        match self {
+            Self::Text(text) => Id::Text(text.into_owned().into()),
+            Self::Unsigned(number) => Id::Unsigned(number),
+            Self::Negative(number) => Id::Negative(number),
+        }
+    }
+}
+
+/// The longest string id, in bytes.
+pub(super) const MAX_ID_BYTES: usize = 64;
+
+/// What kind of mistake it was. `docs/wire.md` has a row for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    BadJson,
+    BadRequest,
+    UnknownType,
+    Forbidden,
+    RoomNotFound,
+    UserNotFound,
+    NotJoined,
+    TooLarge,
+    TooManyRooms,
+    RoomFull,
+    RateLimited,
+    EpochChanged,
+    HistoryGone,
+    Overloaded,
+    BackendDown,
+}
+
+impl Code {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadJson => "bad_json",
+            Self::BadRequest => "bad_request",
+            Self::UnknownType => "unknown_type",
+            Self::Forbidden => "forbidden",
+            Self::RoomNotFound => "room_not_found",
+            Self::UserNotFound => "user_not_found",
+            Self::NotJoined => "not_joined",
+            Self::TooLarge => "too_large",
+            Self::TooManyRooms => "too_many_rooms",
+            Self::RoomFull => "room_full",
+            Self::RateLimited => "rate_limited",
+            Self::EpochChanged => "epoch_changed",
+            Self::HistoryGone => "history_gone",
+            Self::Overloaded => "overloaded",
+            Self::BackendDown => "backend_down",
+        }
+    }
+
+    /// Whether the same request can succeed later without anything else being changed by the client.
+    pub fn retry(self) -> bool {
+        matches!(self, Self::RoomFull | Self::RateLimited | Self::Overloaded | Self::BackendDown)
+    }
+}
+
+/// Why a request is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub code: Code,
+    /// What was expected and what was found.
+    pub message: Cow<'static, str>,
+    pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), retry_after: None }
+    }
+}
+
+impl From<crate::backend::Overloaded> for Refusal {
+    fn from(error: crate::backend::Overloaded) -> Self {
+        Self::new(Code::Overloaded, error.to_string())
+    }
+}

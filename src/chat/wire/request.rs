@@ -1,0 +1,603 @@
+//! Reads the JSON dialect: one text, one request.
+//!
+//! Every known field is read as whatever it is and judged afterwards, so that the answer can say which field was
+//! wrong and carry the `id` all the same. Unknown fields are skipped without being looked at, however deep or many.
+//! Whether names exist or are allowed is not decided here.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::{Code, Id, MAX_ID_BYTES, Refusal};
+
+type Text<'a> = Cow<'a, str>;
+
+/// What a client wants.
+#[derive(Debug)]
+pub(crate) enum Request<'a> {
+    Join { room: Text<'a>, user: Option<Text<'a>>, since: Option<Since<'a>>, history: u64 },
+    Leave { room: Text<'a> },
+    Broadcast { room: Option<Text<'a>>, content: Text<'a> },
+    Direct { to: Text<'a>, content: Text<'a> },
+    Multicast { to: Vec<Text<'a>>, content: Text<'a> },
+    Typing { place: Place<'a>, typing: bool },
+    Status { status: Text<'a>, note: Option<Text<'a>> },
+    PresenceOfRoom { room: Text<'a>, subscribe: Option<bool> },
+    PresenceOfUsers { users: Vec<Text<'a>>, subscribe: Option<bool> },
+    CreateRoom { room: Text<'a>, name: Option<Text<'a>>, topic: Option<Text<'a>> },
+    Room { room: Text<'a> },
+    Rooms(Page<'a>),
+    Members { room: Text<'a>, page: Page<'a> },
+    Online(Page<'a>),
+    History { place: Place<'a>, bound: Bound, limit: usize, epoch: Option<Text<'a>> },
+    Ping,
+}
+
+/// Where something is said.
+#[derive(Debug)]
+pub(crate) enum Place<'a> {
+    Room(Text<'a>),
+    User(Text<'a>),
+}
+
+/// What a returning client has seen.
+#[derive(Debug)]
+pub(crate) struct Since<'a> {
+    pub epoch: Text<'a>,
+    pub seq: u64,
+}
+
+/// Which part of a list.
+#[derive(Debug)]
+pub(crate) struct Page<'a> {
+    pub cursor: Option<Text<'a>>,
+    pub limit: usize,
+}
+
+/// Which part of the history.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bound {
+    Newest,
+    Before(u64),
+    After(u64),
+}
+
+/// Entries of a list unless the request says otherwise.
+pub(crate) const PAGE: usize = 50;
+
+/// Entries of a list at most.
+pub(crate) const MAX_PAGE: usize = 200;
+
+/// Elements that are read of a list in a request, before doubles are taken out.
+const MAX_LISTED: usize = 1000;
+
+/// Reads a request, and its `id` even if the rest is wrong.
+pub(crate) fn parse(text: &str) -> (Option<Id<'_>>, Result<Request<'_>, Refusal>) {
+    match read_fields(text) {
+        Ok(mut fields) => match fields.id() {
+            Ok(id) => (id, fields.request()),
+            Err(refusal) => (None, Err(refusal)),
+        },
+        Err(error) => {
+            if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+                return (None, Err(Refusal::new(Code::BadJson, format!("expected one JSON object, found: {error}"))));
+            }
+            (parse_id(text), Err(Refusal::new(Code::BadRequest, format!("a message that cannot be read: {error}"))))
+        }
+    }
+}
+
+/// Reads nothing but the `id`, if there is a good one.
+pub(crate) fn parse_id(text: &str) -> Option<Id<'_>> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut fields = FieldsVisitor { only_id: true }.deserialize(&mut deserializer).ok()?;
+    fields.id().ok().flatten()
+}
+
+fn read_fields(text: &str) -> serde_json::Result<Fields<'_>> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let fields = FieldsVisitor { only_id: false }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(fields)
+}
+
+/// A JSON value, as far as any field looks into one.
+#[derive(Debug, Default)]
+enum Value<'a> {
+    #[default]
+    Absent,
+    Null,
+    Flag(bool),
+    Unsigned(u64),
+    Negative(i64),
+    Fraction,
+    Text(Text<'a>),
+    List(Vec<Value<'a>>),
+    /// The two fields of `since`; an object deeper down has none.
+    Object(Option<Box<[Value<'a>; 2]>>),
+}
+
+impl Value<'_> {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Absent => "nothing",
+            Self::Null => "null",
+            Self::Flag(_) => "a boolean",
+            Self::Unsigned(_) => "a number",
+            Self::Negative(_) => "a negative number",
+            Self::Fraction => "a number that is no 64-bit integer",
+            Self::Text(_) => "a string",
+            Self::List(_) => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+}
+
+macro_rules! fields {
+    ($($variant:ident $name:literal,)*) => {
+        #[derive(Clone, Copy, Debug)]
+        enum Field { $($variant),* }
+
+        impl Field {
+            const ALL: &[Self] = &[$(Self::$variant),*];
+
+            fn named(name: &[u8]) -> Option<Self> {
+                $(if name == $name.as_bytes() { return Some(Self::$variant); })*
+                None
+            }
+
+            fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+    };
+}
+
+fields! {
+    Type "type", Id "id", Room "room_id", User "user_id", To "to", Content "content", Users "user_ids",
+    UsersToo "users", Typing "typing", Status "status", Note "note", Subscribe "subscribe", Name "name",
+    Topic "topic", Cursor "cursor", Limit "limit", Before "before", After "after", Since "since",
+    History "history", Epoch "epoch",
+}
+
+/// The known fields of one message.
+#[derive(Debug, Default)]
+struct Fields<'a>([Value<'a>; Field::ALL.len()]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, field: Field) -> Value<'a> {
+        match std::mem::take(&mut self.0[field as usize]) {
+            // As most clients write what they have not.
+            Value::Null => Value::Absent,
+            value => value,
+        }
+    }
+
+    fn maybe_text(&mut self, field: Field) -> Result<Option<Text<'a>>, Refusal> {
+        match self.take(field) {
+            Value::Absent => Ok(None),
+            Value::Text(text) => Ok(Some(text)),
+            other => Err(wrong(field, "a string", &other)),
+        }
+    }
+
+    fn text(&mut self, field: Field) -> Result<Text<'a>, Refusal> {
+        self.maybe_text(field)?.ok_or_else(|| wrong(field, "a string", &Value::Absent))
+    }
+
+    fn maybe_number(&mut self, field: Field) -> Result<Option<u64>, Refusal> {
+        match self.take(field) {
+            Value::Absent => Ok(None),
+            Value::Unsigned(number) => Ok(Some(number)),
+            other => Err(wrong(field, "an integer from 0", &other)),
+        }
+    }
+
+    fn maybe_flag(&mut self, field: Field) -> Result<Option<bool>, Refusal> {
+        match self.take(field) {
+            Value::Absent => Ok(None),
+            Value::Flag(flag) => Ok(Some(flag)),
+            other => Err(wrong(field, "true or false", &other)),
+        }
+    }
+
+    fn maybe_texts(&mut self, field: Field) -> Result<Option<Vec<Text<'a>>>, Refusal> {
+        let list = match self.take(field) {
+            Value::Absent => return Ok(None),
+            Value::List(list) => list,
+            other => return Err(wrong(field, "an array of strings", &other)),
+        };
+        let texts = list.into_iter().map(|value| match value {
+            Value::Text(text) => Ok(text),
+            other => Err(wrong(field, "an array of strings", &other)),
+        });
+        texts.collect::<Result<_, _>>().map(Some)
+    }
+
+    fn id(&mut self) -> Result<Option<Id<'a>>, Refusal> {
+        match self.take(Field::Id) {
+            Value::Absent => Ok(None),
+            Value::Unsigned(number) => Ok(Some(Id::Unsigned(number))),
+            Value::Negative(number) => Ok(Some(Id::Negative(number))),
+            Value::Text(text) if text.len() <= MAX_ID_BYTES => Ok(Some(Id::Text(text))),
+            Value::Text(text) => {
+                let message =
+                    format!("`id`: expected a string of at most {MAX_ID_BYTES} bytes, found {} bytes", text.len());
+                Err(Refusal::new(Code::BadRequest, message))
+            }
+            other => Err(wrong(Field::Id, "a string or an integer", &other)),
+        }
+    }
+
+    fn place(&mut self) -> Result<Place<'a>, Refusal> {
+        match (self.maybe_text(Field::Room)?, self.recipient()?) {
+            (Some(room), None) => Ok(Place::Room(room)),
+            (None, Some(user)) => Ok(Place::User(user)),
+            (None, None) => Err(Refusal::new(Code::BadRequest, "expected `room_id` or `user_id`, found neither")),
+            (Some(_), Some(_)) => Err(Refusal::new(Code::BadRequest, "expected `room_id` or `user_id`, found both")),
+        }
+    }
+
+    fn recipient(&mut self) -> Result<Option<Text<'a>>, Refusal> {
+        let user = self.maybe_text(Field::User)?;
+        Ok(self.maybe_text(Field::To)?.or(user))
+    }
+
+    fn names(&mut self) -> Result<Option<Vec<Text<'a>>>, Refusal> {
+        let users = self.maybe_texts(Field::Users)?;
+        Ok(users.or(self.maybe_texts(Field::UsersToo)?))
+    }
+
+    fn limit(&mut self) -> Result<usize, Refusal> {
+        match self.take(Field::Limit) {
+            Value::Absent => Ok(PAGE),
+            Value::Unsigned(limit) if limit > 0 => Ok(usize::try_from(limit).unwrap_or(usize::MAX).min(MAX_PAGE)),
+            Value::Unsigned(_) => Err(Refusal::new(Code::BadRequest, "`limit`: expected an integer from 1, found 0")),
+            other => Err(wrong(Field::Limit, "an integer from 1", &other)),
+        }
+    }
+
+    fn page(&mut self) -> Result<Page<'a>, Refusal> {
+        Ok(Page { cursor: self.maybe_text(Field::Cursor)?, limit: self.limit()? })
+    }
+
+    fn since(&mut self) -> Result<Option<Since<'a>>, Refusal> {
+        match self.take(Field::Since) {
+            Value::Absent => Ok(None),
+            Value::Object(Some(fields)) => match *fields {
+                [Value::Text(epoch), Value::Unsigned(seq)] => Ok(Some(Since { epoch, seq })),
+                [Value::Text(_), seq] => Err(wrong_in_since("seq", "an integer from 0", &seq)),
+                [epoch, _] => Err(wrong_in_since("epoch", "a string", &epoch)),
+            },
+            other => Err(wrong(Field::Since, "an object {epoch, seq}", &other)),
+        }
+    }
+
+    fn request(mut self) -> Result<Request<'a>, Refusal> {
+        let kind = self.text(Field::Type)?;
+        Ok(match &*kind {
+            "join" | "join_room" => Request::Join {
+                room: self.text(Field::Room)?,
+                user: self.maybe_text(Field::User)?,
+                since: self.since()?,
+                history: self.maybe_number(Field::History)?.unwrap_or(0),
+            },
+            "leave" | "leave_room" => Request::Leave { room: self.text(Field::Room)? },
+            "broadcast" | "chat" | "message" => {
+                let room = self.maybe_text(Field::Room)?;
+                let to = if room.is_none() { self.recipient()? } else { None };
+                let content = self.text(Field::Content)?;
+                match to {
+                    Some(to) => Request::Direct { to, content },
+                    None => Request::Broadcast { room, content },
+                }
+            }
+            "direct" | "unicast" => {
+                let to = self.recipient()?.ok_or_else(|| wrong(Field::User, "a string", &Value::Absent))?;
+                Request::Direct { to, content: self.text(Field::Content)? }
+            }
+            "multicast" => {
+                let to = self.names()?.ok_or_else(|| wrong(Field::Users, "an array of strings", &Value::Absent))?;
+                Request::Multicast { to, content: self.text(Field::Content)? }
+            }
+            "typing" => {
+                let place = self.place()?;
+                let typing = self.maybe_flag(Field::Typing)?;
+                let typing = typing.ok_or_else(|| wrong(Field::Typing, "true or false", &Value::Absent))?;
+                Request::Typing { place, typing }
+            }
+            "status" | "status_update" => {
+                Request::Status { status: self.text(Field::Status)?, note: self.maybe_text(Field::Note)? }
+            }
+            "presence" => {
+                let subscribe = self.maybe_flag(Field::Subscribe)?;
+                match (self.maybe_text(Field::Room)?, self.names()?) {
+                    (Some(room), None) => Request::PresenceOfRoom { room, subscribe },
+                    (None, Some(users)) => Request::PresenceOfUsers { users, subscribe },
+                    (room, _) => {
+                        let found = if room.is_some() { "both" } else { "neither" };
+                        let message = format!("expected `user_ids` or `room_id`, found {found}");
+                        return Err(Refusal::new(Code::BadRequest, message));
+                    }
+                }
+            }
+            "create_room" => Request::CreateRoom {
+                room: self.text(Field::Room)?,
+                name: self.maybe_text(Field::Name)?,
+                topic: self.maybe_text(Field::Topic)?,
+            },
+            "room" => Request::Room { room: self.text(Field::Room)? },
+            "rooms" => Request::Rooms(self.page()?),
+            "members" => Request::Members { room: self.text(Field::Room)?, page: self.page()? },
+            "online" => Request::Online(self.page()?),
+            "history" => Request::History {
+                place: self.place()?,
+                bound: match (self.maybe_number(Field::Before)?, self.maybe_number(Field::After)?) {
+                    (None, None) => Bound::Newest,
+                    (Some(seq), None) => Bound::Before(seq),
+                    (None, Some(seq)) => Bound::After(seq),
+                    (Some(_), Some(_)) => {
+                        let message = "expected `before` or `after` or neither, found both";
+                        return Err(Refusal::new(Code::BadRequest, message));
+                    }
+                },
+                limit: self.limit()?,
+                epoch: self.maybe_text(Field::Epoch)?,
+            },
+            "ping" => Request::Ping,
+            unknown => {
+                let shown = &unknown[..unknown.floor_char_boundary(MAX_SHOWN_TYPE)];
+                let message = format!("expected a type of docs/wire.md, found {shown:?}");
+                return Err(Refusal::new(Code::UnknownType, message));
+            }
+        })
+    }
+}
+
+/// Bytes of an unknown type that the answer repeats.
+const MAX_SHOWN_TYPE: usize = 64;
+
+fn wrong(field: Field, expected: &str, found: &Value<'_>) -> Refusal {
+    Refusal::new(Code::BadRequest, format!("`{}`: expected {expected}, found {}", field.name(), found.kind()))
+}
+
+fn wrong_in_since(field: &str, expected: &str, found: &Value<'_>) -> Refusal {
+    Refusal::new(Code::BadRequest, format!("`since.{field}`: expected {expected}, found {}", found.kind()))
+}
+
+struct FieldsVisitor {
+    only_id: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Fields<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(field) = map.next_key_seed(KeyVisitor(Field::named))? {
+            match field {
+                Some(field) if !self.only_id || matches!(field, Field::Id) => {
+                    let value = map.next_value_seed(ValueVisitor { inside: false })?;
+                    let slot = &mut fields.0[field as usize];
+                    if !matches!(slot, Value::Absent) {
+                        // Two readers could each take another one of them.
+                        return Err(A::Error::custom(format_args!("field `{}` stands twice", field.name())));
+                    }
+                    *slot = value;
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// A key, looked up. As bytes, so that the keys of unknown fields may be anything that is JSON.
+struct KeyVisitor<F>(F);
+
+impl<'de, T, F: FnOnce(&[u8]) -> T> DeserializeSeed<'de> for KeyVisitor<F> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl<T, F: FnOnce(&[u8]) -> T> Visitor<'_> for KeyVisitor<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<T, E> {
+        Ok((self.0)(key))
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<T, E> {
+        self.visit_bytes(key.as_bytes())
+    }
+}
+
+/// Any value; inside another one, lists and objects are skipped.
+struct ValueVisitor {
+    inside: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueVisitor {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Flag(flag))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Unsigned(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value<'de>, E> {
+        Ok(u64::try_from(number).map_or(Value::Negative(number), Value::Unsigned))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Fraction)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        let mut list = Vec::new();
+        if self.inside {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Value::List(list));
+        }
+        while let Some(value) = seq.next_element_seed(ValueVisitor { inside: true })? {
+            if list.len() == MAX_LISTED {
+                return Err(A::Error::custom(format_args!("expected at most {MAX_LISTED} elements, found more")));
+            }
+            list.push(value);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        let mut fields: [Value<'de>; 2] = Default::default();
+        let place = |key: &[u8]| [b"epoch".as_slice(), b"seq"].iter().position(|&name| name == key);
+        while let Some(place) = map.next_key_seed(KeyVisitor(place))? {
+            match place {
+                Some(place) if !self.inside => {
+                    if !matches!(fields[place], Value::Absent) {
+                        return Err(A::Error::custom("a field of an object stands twice"));
+                    }
+                    fields[place] = map.next_value_seed(ValueVisitor { inside: true })?;
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Value::Object((!self.inside).then(|| Box::new(fields))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a text is answered with: the id that was read, and the code and sentence if it is refused.
+    fn check(text: &str, id: Option<Id<'_>>, refused: Option<(&str, &str)>) {
+        let (found_id, found) = parse(text);
+        assert_eq!(found_id, id, "{text}");
+        let found = found.err();
+        let found = found.as_ref().map(|refusal| (refusal.code.as_str(), &*refusal.message));
+        assert_eq!(found, refused, "{text}");
+    }
+
+    #[test]
+    fn what_is_no_request() {
+        let one = || Some(Id::Unsigned(1));
+        let bad = |sentence| Some(("bad_request", sentence));
+        check(r#"{"type":"ping"}"#, None, None);
+        check(r#" {"type":"ping","id":1,"x":[[{}]]} "#, one(), None);
+        check(r#"{"type":"ping","id":-1}"#, Some(Id::Negative(-1)), None);
+        check(r#"{"type":"ping","id":null}"#, None, None);
+        check(r#"{"id":1}"#, one(), bad("`type`: expected a string, found nothing"));
+        check(r#"{"id":1,"type":["ping"]}"#, one(), bad("`type`: expected a string, found an array"));
+        check(r#"{"id":1,"type":"leave","room_id":5}"#, one(), bad("`room_id`: expected a string, found a number"));
+        check(
+            r#"{"id":1.5,"type":"ping"}"#,
+            None,
+            bad("`id`: expected a string or an integer, found a number that is no 64-bit integer"),
+        );
+        check(
+            r#"{"type":"nope","id":1}"#,
+            one(),
+            Some(("unknown_type", "expected a type of docs/wire.md, found \"nope\"")),
+        );
+        check(
+            r#"{"type":"ping","type":"ping","id":1}"#,
+            one(),
+            bad("a message that cannot be read: field `type` stands twice at line 1 column 24"),
+        );
+        check(
+            "[1]",
+            None,
+            bad("a message that cannot be read: invalid type: sequence, expected a JSON object at line 1 column 0"),
+        );
+        check(
+            "",
+            None,
+            Some(("bad_json", "expected one JSON object, found: EOF while parsing a value at line 1 column 0")),
+        );
+        check(
+            r#"{"type":"ping"} x"#,
+            None,
+            Some(("bad_json", "expected one JSON object, found: trailing characters at line 1 column 17")),
+        );
+    }
+
+    /// Nothing that is JSON, and nothing that is not, makes the reader panic or hang.
+    #[test]
+    fn strange_json() {
+        let deep = |n| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        let code = |text: &str| parse(text).1.err().map(|refusal| refusal.code);
+        assert_eq!(code(&format!(r#"{{"type":"ping","x":{}}}"#, deep(200))), None);
+        assert_eq!(code(&format!(r#"{{"type":{}}}"#, deep(200))), Some(Code::BadRequest));
+        assert_eq!(code(&deep(20_000)), Some(Code::BadRequest));
+        assert_eq!(code(&"[".repeat(60_000)), Some(Code::BadJson));
+        assert_eq!(code(r#"{"type":"ping","x":1e400}"#), None);
+        assert_eq!(code(r#"{"type":"history","room_id":"a","before":1e400}"#), Some(Code::BadRequest));
+        assert_eq!(code(r#"{"type":"history","room_id":"a","before":18446744073709551616}"#), Some(Code::BadRequest));
+        assert_eq!(code(r#"{"type":"history","room_id":"a","before":18446744073709551615}"#), None);
+        assert_eq!(code(r#"{"type":"history","room_id":"a","after":-1}"#), Some(Code::BadRequest));
+        assert_eq!(code(r#"{"type":"history","room_id":"a","limit":1000000000}"#), None);
+        assert_eq!(code(r#"{"type":"broadcast","content":"\ud800"}"#), Some(Code::BadRequest));
+        assert_eq!(parse_id(r#"{"type":"broadcast","content":"\ud800","id":7}"#), Some(Id::Unsigned(7)));
+        assert_eq!(code(r#"{"type":"ping","\ud800":1}"#), None);
+        let many: String = (0..10_000).map(|n| format!(r#""f{n}":{n},"#)).collect();
+        assert_eq!(code(&format!(r#"{{{many}"type":"ping"}}"#)), None);
+        let list = |n| format!(r#"{{"type":"multicast","content":"","users":[{}"a"]}}"#, r#""a","#.repeat(n));
+        assert_eq!(code(&list(999)), None);
+        assert_eq!(code(&list(1000)), Some(Code::BadRequest));
+    }
+
+    #[test]
+    fn ids_at_the_limit() {
+        let text = |n| format!(r#"{{"type":"ping","id":"{}"}}"#, "x".repeat(n));
+        assert!(parse(&text(64)).1.is_ok());
+        assert_eq!(parse(&text(65)).1.unwrap_err().code, Code::BadRequest);
+    }
+}
