@@ -25,7 +25,7 @@ const FLOORS: [Floor; 8] = [
         never: &["mio", "std::net", "std::io", "slab", "serde_json", "Instant", "SystemTime", "std::time"],
     },
     Floor { name: "engine", below: &["proto", "id", "time"], never: &["serde", "serde_json"] },
-    Floor { name: "backend", below: &["id", "time"], never: &["slab"] },
+    Floor { name: "backend", below: &["id", "time"], never: &["std::io", "serde_json"] },
     Floor { name: "chat", below: &["backend", "proto", "id", "time"], never: &["std::io", "httparse"] },
     Floor { name: "server", below: &["chat", "backend", "engine", "proto", "id", "time"], never: &["clap"] },
     Floor { name: "cli", below: &["server", "chat", "backend", "engine", "proto", "id", "time"], never: &["mio"] },
