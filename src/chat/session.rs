@@ -32,6 +32,8 @@ pub(super) struct Session {
     /// The chat asked for the connection to be closed and hears nothing of it any more.
     pub closing: bool,
     pub seats: Vec<Seat>,
+    // Boxed, because few sessions watch anybody and all would carry the two words more.
+    #[allow(clippy::box_collection)]
     pub watching: Option<Box<BTreeSet<UserName>>>,
 }
 

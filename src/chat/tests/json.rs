@@ -467,6 +467,9 @@ fn history(stage: &mut Stage, device: &str, what: &str) -> (Vec<u64>, Option<u64
     (seqs, number_of(&answer, "next"), gap)
 }
 
+/// Seqs, `next`, and the hole.
+type Row<'a> = (&'a [u64], Option<u64>, Option<(u64, u64)>);
+
 #[test]
 fn history_pages() {
     let mut stage = Stage::json(Settings { history_messages: 5, ..unhurried() }, &["ann"]);
@@ -476,7 +479,7 @@ fn history_pages() {
     assert_eq!(history(&mut stage, "ann", ""), (vec![1, 2, 3], None, None));
     assert_eq!(history(&mut stage, "ann", r#""before":1,"#), (vec![], None, None));
     fill(&mut stage, "ann", "den", 5); // 4 to 8 are kept
-    let rows: &[(&str, (&[u64], Option<u64>, Option<(u64, u64)>))] = &[
+    let rows: &[(&str, Row<'_>)] = &[
         (r#""limit":2,"#, (&[7, 8], Some(7), None)),
         (r#""limit":2,"before":7,"#, (&[5, 6], Some(5), None)),
         (r#""limit":2,"before":5,"#, (&[4], None, Some((1, 3)))),
@@ -550,6 +553,7 @@ fn resuming() {
     for (what, expected) in rows {
         assert_eq!(resume(&mut stage, what), *expected, "{what}");
     }
+    stage.forgets("ann");
     for since in [r#"5"#, r#"{"epoch":1,"seq":1}"#, r#"{"epoch":"a","seq":-1}"#, r#"{"epoch":"a"}"#] {
         stage.refused("ann", &format!(r#"{{"type":"join","room_id":"x","since":{since}}}"#), "bad_request");
     }
