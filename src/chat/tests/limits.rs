@@ -177,6 +177,6 @@ fn watching() {
 
 #[test]
 fn a_session_is_small() {
-    assert!(size_of::<session::Session>() <= 80, "{}", size_of::<session::Session>());
-    assert!(size_of::<user::User>() <= 96, "{}", size_of::<user::User>());
+    assert!(size_of::<session::Session>() <= 56, "{}", size_of::<session::Session>());
+    assert!(size_of::<user::User>() <= 80, "{}", size_of::<user::User>());
 }
