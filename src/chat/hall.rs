@@ -15,7 +15,7 @@ use super::random::Random;
 use super::rate_limit::Verdict;
 use super::retry::Said;
 use super::room::{self, Rooms};
-use super::session::{Dialect, NO_DEVICE, Session, Sessions};
+use super::session::{Dialect, NO_DEVICE, Seats, Session, Sessions};
 use super::settings::Settings;
 use super::timers::{Timer, Timers};
 use super::typing::Typing;
@@ -88,7 +88,7 @@ impl Hall {
             frames: 0,
             dialect,
             closing: false,
-            seats: Vec::new(),
+            seats: Seats::default(),
             watching: None,
         };
         self.sessions.insert(conn, session);

@@ -289,6 +289,9 @@ impl Hall {
         if dialect == Dialect::Plain {
             self.with_plain.insert(room);
         }
+        if !was_member {
+            self.users.change(user, |user| user.rooms += 1);
+        }
         self.timers.cancel(Timer::Leave { user, room });
         self.rooms.settle(room, turn.now.tick);
         was_member
@@ -381,6 +384,7 @@ impl Hall {
         let name = self.users.at(user).name.clone();
         self.end_typing(&name, Target::Room(room), turn);
         self.rooms.at_mut(room).members.remove(&user);
+        self.users.change(user, |user| user.rooms -= 1);
         self.tell_left(room, name.as_str(), except, turn);
         if self.rooms.at(room).members.is_empty() {
             self.timers.cancel(Timer::Crowd { room });
@@ -423,8 +427,8 @@ impl Hall {
                 self.tell_joined(room, user, &[conn], turn);
             }
         }
-        // There is no coming back for a guest who is somebody now.
-        if self.users.at(guest).devices == 0 {
+        // There is no coming back for a guest who is somebody now, but rooms may still wait for another device of theirs.
+        if self.users.at(guest).devices == 0 && self.users.at(guest).rooms == 0 {
             self.timers.set(Timer::Gone { user: guest }, turn.now.tick);
         }
         Ok(true)

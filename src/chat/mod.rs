@@ -6,7 +6,7 @@
 //!
 //! A *user* has any number of sessions (devices); a *session* is one connection. What a session may be in at a time,
 //! and who is told what, in `membership`; what is said, in `speech`; who sees whom, in `presence` and `typing`;
-//! lists and pages, in `queries`. Requests go through the [`Backend`](crate::backend::Backend), and `waiting` keeps
+//! lists and pages, in `queries`. Requests go through the [`Backend`], and `waiting` keeps
 //! what is needed to go on when it answers, in this turn or a later one.
 //!
 //! It does not check tokens, and it does not know addresses.

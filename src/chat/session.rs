@@ -31,7 +31,9 @@ pub(super) struct Session {
     pub dialect: Dialect,
     /// The chat asked for the connection to be closed and hears nothing of it any more.
     pub closing: bool,
-    pub seats: Vec<Seat>,
+    pub seats: Seats,
+    // Boxed, because few sessions watch anybody and all would carry the two words more.
+    #[allow(clippy::box_collection)]
     pub watching: Option<Box<BTreeSet<UserName>>>,
 }
 
@@ -45,6 +47,65 @@ pub(super) struct Seat {
     pub wanted: bool,
     /// What the last answer brought about.
     pub inside: bool,
+}
+
+/// The seats of a session. Most have one; only for more is there a list.
+#[derive(Debug, Default)]
+pub(super) enum Seats {
+    #[default]
+    None,
+    One(Seat),
+    #[allow(clippy::box_collection)]
+    Many(Box<Vec<Seat>>),
+}
+
+impl Seats {
+    pub fn iter(&self) -> std::slice::Iter<'_, Seat> {
+        match self {
+            Self::None => [].iter(),
+            Self::One(seat) => std::slice::from_ref(seat).iter(),
+            Self::Many(seats) => seats.iter(),
+        }
+    }
+
+    pub fn first(&self) -> Option<&Seat> {
+        self.iter().next()
+    }
+
+    fn iter_mut(&mut self) -> std::slice::IterMut<'_, Seat> {
+        match self {
+            Self::None => [].iter_mut(),
+            Self::One(seat) => std::slice::from_mut(seat).iter_mut(),
+            Self::Many(seats) => seats.iter_mut(),
+        }
+    }
+
+    fn push(&mut self, seat: Seat) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(seat),
+            Self::One(first) => Self::Many(Box::new(vec![first, seat])),
+            Self::Many(mut seats) => {
+                seats.push(seat);
+                Self::Many(seats)
+            }
+        };
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Seat) -> bool) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::None,
+            Self::One(seat) if keep(&seat) => Self::One(seat),
+            Self::One(_) => Self::None,
+            Self::Many(mut seats) => {
+                seats.retain(keep);
+                match seats[..] {
+                    [] => Self::None,
+                    [seat] => Self::One(seat),
+                    _ => Self::Many(seats),
+                }
+            }
+        };
+    }
 }
 
 impl Session {
@@ -64,13 +125,7 @@ impl Session {
     pub fn sit(&mut self, room: u32) {
         match self.seat(room) {
             Some(seat) => seat.wanted = true,
-            None => {
-                // Most sessions are in one room: no space for more until it is needed.
-                if self.seats.is_empty() {
-                    self.seats.reserve_exact(1);
-                }
-                self.seats.push(Seat { room, wanted: true, inside: false });
-            }
+            None => self.seats.push(Seat { room, wanted: true, inside: false }),
         }
     }
 

@@ -53,6 +53,8 @@ pub(super) struct User {
     pub status: Status,
     pub note: Option<Box<str>>,
     pub devices: u32,
+    /// Rooms that the user is a member of, also without a device.
+    pub rooms: u32,
     /// The slot of the first device; the sessions lead to the others.
     pub first_device: u32,
     pub bucket: Bucket,
@@ -129,6 +131,7 @@ impl Users {
             status: Status::Online,
             note: None,
             devices: 0,
+            rooms: 0,
             first_device: NO_DEVICE,
             bucket: Bucket::default(),
             gone_since,
@@ -167,7 +170,7 @@ impl Users {
 
     fn remove(&mut self, key: u32) {
         let user = self.users.remove(key as usize);
-        debug_assert!(!user.present && user.devices == 0, "{} is forgotten while here", user.name);
+        debug_assert!(!user.present && user.devices == 0 && user.rooms == 0, "{} is forgotten while here", user.name);
         self.gone.remove(&(user.gone_since, key));
         self.names.remove(&user.name);
     }

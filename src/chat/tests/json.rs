@@ -175,6 +175,58 @@ fn guests_and_names() {
     stage.refused("ann", &format!(r#"{{"type":"direct","user_id":"{guest}","content":""}}"#), "user_not_found");
 }
 
+/// The name of a guest is gone at once, but not before the rooms that wait for another device under that name.
+#[test]
+fn a_guest_on_two_devices_takes_a_name() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.joins("ann", "den");
+    stage.open("g", Door::Json { user: None });
+    let guest = text_of(&stage.takes("g")[0], "user_id").unwrap();
+    stage.opens("h", &guest);
+    stage.joins("h", "den");
+    stage.closes("h");
+    stage.says("g", r#"{"type":"join","room_id":"attic","user_id":"gus"}"#);
+    stage.waits_ms(4_999);
+    stage.heard_nothing("ann");
+    stage.waits_ms(1);
+    stage.heard("ann", [format!(r#"{{"type":"user_left","room_id":"den","user_id":"{guest}"}}"#)]);
+    assert_eq!(stage.chat.counts().known_users, 2);
+}
+
+/// What the published page shows is JSON, and what clients send in it is understood.
+#[test]
+fn the_examples_of_the_published_page() {
+    let page = include_str!("../../../docs/wire.md");
+    let examples: Vec<&str> = page.lines().filter(|line| line.starts_with('{')).collect();
+    assert!(examples.len() > 50);
+    let mut stage = Stage::json(unhurried(), &["alice", "bob"]);
+    stage.joins("alice", "den");
+    for example in examples {
+        let kind = kind(example);
+        let answers = ["sender", "seq", "members", "rooms", "users", "items", "epoch", "ts", "session_id"];
+        let from_server = answers.iter().any(|name| field(example, name).is_some());
+        let requests = [
+            "join",
+            "join_room",
+            "leave",
+            "broadcast",
+            "direct",
+            "multicast",
+            "create_room",
+            "room",
+            "rooms",
+            "members",
+        ];
+        if from_server || !requests.contains(&kind.as_str()) {
+            continue;
+        }
+        stage.says("alice", &example.replace(r#","user_id":"alice""#, ""));
+        for heard in stage.takes("alice") {
+            assert_ne!(text_of(&heard, "code").as_deref(), Some("bad_request"), "{example}: {heard}");
+        }
+    }
+}
+
 #[test]
 fn where_a_broadcast_goes() {
     let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
@@ -467,6 +519,9 @@ fn history(stage: &mut Stage, device: &str, what: &str) -> (Vec<u64>, Option<u64
     (seqs, number_of(&answer, "next"), gap)
 }
 
+/// Seqs, `next`, and the hole.
+type Row<'a> = (&'a [u64], Option<u64>, Option<(u64, u64)>);
+
 #[test]
 fn history_pages() {
     let mut stage = Stage::json(Settings { history_messages: 5, ..unhurried() }, &["ann"]);
@@ -476,7 +531,7 @@ fn history_pages() {
     assert_eq!(history(&mut stage, "ann", ""), (vec![1, 2, 3], None, None));
     assert_eq!(history(&mut stage, "ann", r#""before":1,"#), (vec![], None, None));
     fill(&mut stage, "ann", "den", 5); // 4 to 8 are kept
-    let rows: &[(&str, (&[u64], Option<u64>, Option<(u64, u64)>))] = &[
+    let rows: &[(&str, Row<'_>)] = &[
         (r#""limit":2,"#, (&[7, 8], Some(7), None)),
         (r#""limit":2,"before":7,"#, (&[5, 6], Some(5), None)),
         (r#""limit":2,"before":5,"#, (&[4], None, Some((1, 3)))),
@@ -550,6 +605,7 @@ fn resuming() {
     for (what, expected) in rows {
         assert_eq!(resume(&mut stage, what), *expected, "{what}");
     }
+    stage.forgets("ann");
     for since in [r#"5"#, r#"{"epoch":1,"seq":1}"#, r#"{"epoch":"a","seq":-1}"#, r#"{"epoch":"a"}"#] {
         stage.refused("ann", &format!(r#"{{"type":"join","room_id":"x","since":{since}}}"#), "bad_request");
     }

@@ -159,7 +159,7 @@ fn a_big_room_is_told_in_summary() {
     }
     stage.closes("p");
     stage.waits_ms(10_000);
-    stage.heard("a", [sample(4), sample(2)]);
+    stage.heard("a", [sample(3), sample(2)]);
     stage.says("b", r#"{"type":"leave","room_id":"den"}"#);
     stage.heard_kinds("a", &["user_left"]);
 }
@@ -177,6 +177,6 @@ fn watching() {
 
 #[test]
 fn a_session_is_small() {
-    assert!(size_of::<session::Session>() <= 80, "{}", size_of::<session::Session>());
-    assert!(size_of::<user::User>() <= 96, "{}", size_of::<user::User>());
+    assert!(size_of::<session::Session>() <= 56, "{}", size_of::<session::Session>());
+    assert!(size_of::<user::User>() <= 80, "{}", size_of::<user::User>());
 }

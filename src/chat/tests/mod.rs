@@ -239,8 +239,10 @@ impl Stage {
                 topics.entry(room::topic(seat.room, session.dialect)).or_default().insert(conn);
             }
         }
+        let mut memberships: BTreeMap<u32, u32> = BTreeMap::new();
         for (key, place) in hall.rooms.after(None) {
             for (&member, &count) in &place.members {
+                *memberships.entry(member).or_default() += 1;
                 assert_eq!(inside.remove(&(key, member)).unwrap_or(0), count);
                 let leaving = hall.timers.is_set(&timers::Timer::Leave { user: member, room: key });
                 assert_eq!(count == 0, leaving, "{} in {}", hall.users.at(member).name, place.name);
@@ -254,6 +256,7 @@ impl Stage {
         for user in hall.users.after(None) {
             let key = hall.users.find(user.name.as_str()).unwrap();
             assert_eq!(devices.remove(&key).unwrap_or(0), user.devices);
+            assert_eq!(memberships.remove(&key).unwrap_or(0), user.rooms);
             assert_eq!(hall.devices(key).count(), user.devices as usize);
             assert_eq!(user.present && user.devices == 0, hall.timers.is_set(&timers::Timer::Gone { user: key }));
             visible += usize::from(user.visible());

@@ -47,16 +47,12 @@ impl<'a> Object<'a> {
         }
     }
 
-    pub fn id(self, id: Option<&Id<'_>>) -> Self {
-        self.maybe_id("id", id)
-    }
-
-    fn maybe_id(mut self, key: &str, id: Option<&Id<'_>>) -> Self {
+    pub fn id(mut self, id: Option<&Id<'_>>) -> Self {
         match id {
             None => {}
-            Some(Id::Text(text)) => write_text(self.key(key), text),
-            Some(Id::Unsigned(number)) => write_number(self.key(key), *number),
-            Some(Id::Negative(number)) => self.key(key).extend_from_slice(number.to_string().as_bytes()),
+            Some(Id::Text(text)) => write_text(self.key("id"), text),
+            Some(Id::Unsigned(number)) => write_number(self.key("id"), *number),
+            Some(Id::Negative(number)) => self.key("id").extend_from_slice(number.to_string().as_bytes()),
         }
         self
     }
@@ -68,7 +64,7 @@ impl<'a> Object<'a> {
     }
 
     pub fn texts<'t>(self, key: &str, texts: impl IntoIterator<Item = &'t str>) -> Self {
-        self.list(key, texts, |out, text| write_text(out, text))
+        self.list(key, texts, write_text)
     }
 
     pub fn list<T>(

@@ -550,12 +550,12 @@ mod tests {
         check(
             r#"{"type":"ping","type":"ping","id":1}"#,
             one(),
-            bad("a message that cannot be read: field `type` stands twice at line 1 column 24"),
+            bad("a message that cannot be read: field `type` stands twice at line 1 column 28"),
         );
         check(
             "[1]",
             None,
-            bad("a message that cannot be read: invalid type: sequence, expected a JSON object at line 1 column 0"),
+            bad("a message that cannot be read: invalid type: sequence, expected a JSON object at line 1 column 1"),
         );
         check(
             "",
