@@ -26,7 +26,7 @@ const BUFFER_MAX = 300;
 const SUBSCRIBE_UP_TO = 100; // members of a room whose presence we follow
 const NOTICES_UP_TO = 50; // members of a room where coming and going is worth a line
 const GROUP_WITHIN = 5 * 60_000;
-const TYPING_EVERY = 3_000;
+const TYPING_EVERY = 3_100; // a little more than the server's three seconds
 const TYPING_LASTS = 7_000;
 const DEFAULT_ROOM = "lobby";
 
@@ -1258,7 +1258,9 @@ setInterval(() => {
 // The composer --------------------------------------------------------------------------------------------------------
 
 const input = byId("composer-input");
-let typingSent = 0;
+let typingSent = 0; // when the server was last told that we are typing, wherever that was
+let typingTold = false; // whether it takes us to be typing still
+let typingTimer = 0;
 
 function contentProblem(content) {
   const most = client.limits.content_bytes ?? 16_384;
@@ -1280,10 +1282,21 @@ function growComposer() {
 }
 
 function sendTyping(typing) {
-  const now = Date.now();
-  if (typing ? now - typingSent < TYPING_EVERY : typingSent === 0) return;
-  typingSent = typing ? now : 0;
-  client.typing(active.target, typing);
+  clearTimeout(typingTimer);
+  if (!typing) {
+    if (typingTold) client.typing(active.target, false);
+    typingTold = false;
+    return;
+  }
+  const wait = typingSent + TYPING_EVERY - Date.now();
+  if (wait <= 0) {
+    typingSent = Date.now();
+    typingTold = true;
+    client.typing(active.target, true);
+  } else if (!typingTold) {
+    // The server passes on one in three seconds; who has just sent a message and writes the next is seen a little later.
+    typingTimer = setTimeout(() => sendTyping(input.value.trim() !== ""), wait);
+  }
 }
 
 input.addEventListener("input", () => {
@@ -1311,7 +1324,8 @@ byId("composer").addEventListener("submit", (event) => {
   if (entry) {
     input.value = "";
     active.problem = "";
-    typingSent = 0; // the server ends "is typing" with the message
+    typingTold = false; // the server ends "is typing" with the message
+    clearTimeout(typingTimer);
   } else {
     active.problem = "Too many messages are waiting to be sent.";
   }

@@ -415,7 +415,7 @@ export class SalonClient {
       entry.socket = this.#socket;
       entry.firstSent ||= now;
       entry.lastSent = now;
-      if (now < this.#slowUntil) this.#nextSend = now + 1_200 / (Number(this.limits.rate) || CAREFUL_RATE);
+      if (now < this.#slowUntil) this.#nextSend = now + 1_200 / (this.limits.rate?.per_second ?? CAREFUL_RATE);
       wakeAt = Math.min(wakeAt, now + ANSWER_WITHIN);
       this.#transmit(entry.kind === "room"
         ? { type: "broadcast", id: entry.id, room_id: entry.target, content: entry.content }
