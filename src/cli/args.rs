@@ -58,6 +58,7 @@ pub struct ServeArgs {
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = parse_history, env = "SALON_HISTORY")]
     pub history: usize,
     /// A page of this origin may connect, besides the one Salon serves, such as https://example.org (repeatable)
+    #[allow(rustdoc::bare_urls, reason = "it is the help text")]
     #[arg(long, value_name = "ORIGIN", env = "SALON_ORIGIN", value_delimiter = ',')]
     pub origin: Vec<String>,
 }
