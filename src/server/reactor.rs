@@ -164,7 +164,9 @@ impl Reactor {
 
     /// How long the poller may wait: not at all while there is work, else until the next deadline.
     fn timeout(&self, service: &impl Service) -> Option<Duration> {
-        if self.engine.has_work() || self.listeners.iter().any(Listener::is_ready) {
+        // Who cannot be taken in now is no reason to turn: a connection that ends is one.
+        let acceptable = |listener: &Listener| listener.is_ready() && self.room(listener.port) > 0;
+        if self.engine.has_work() || self.listeners.iter().any(acceptable) {
             return Some(Duration::ZERO);
         }
         let listeners = self.listeners.iter().filter_map(Listener::next_deadline).min();
@@ -212,10 +214,17 @@ impl Reactor {
         false
     }
 
+    /// How many more connections are taken in on a port. The operator gets in when the public port is full.
+    fn room(&self, port: Port) -> usize {
+        let reserve = if port == Port::Admin { 2 * REFUSALS } else { REFUSALS };
+        (self.bounds.max_connections + reserve).saturating_sub(self.engine.len())
+    }
+
     fn accept(&mut self, now: Tick) {
-        let Self { listeners, engine, poll, bounds, .. } = self;
-        for listener in listeners {
-            let room = (bounds.max_connections + REFUSALS).saturating_sub(engine.len());
+        for at in 0..self.listeners.len() {
+            let room = self.room(self.listeners[at].port);
+            let Self { listeners, engine, poll, bounds, .. } = self;
+            let listener = &mut listeners[at];
             let port = listener.port;
             listener.accept(ACCEPTS_PER_TURN.min(room), now, |tcp, address| {
                 let full = port == Port::Public && engine.len() >= bounds.max_connections;
@@ -253,5 +262,6 @@ const EVENTS_PER_WAIT: usize = 1024;
 /// The most connections accepted from one listener in one turn.
 const ACCEPTS_PER_TURN: usize = 128;
 
-/// Connections beyond the limit that are taken in to be answered with 503; further ones wait in the backlog.
+/// Connections beyond the limit that are taken in to be answered with 503; further ones wait in the backlog. As many again
+/// are left for the admin port.
 pub const REFUSALS: usize = 64;
