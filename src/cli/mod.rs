@@ -13,7 +13,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::chat;
-use crate::server::{self, echo, serve};
+use crate::server::{self, admission, echo, serve};
 
 use args::{Admin, Args, Command, EchoArgs, RateArg, ServeArgs};
 
@@ -81,7 +81,12 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
         RateArg::On { per_second, burst } => Some(chat::Rate { per_second, burst }),
     };
     let max_connections = descriptors::fit(args.max_connections);
-    serve::run(serve::Settings { listen: args.listen, admin, max_connections, origins: args.origin, chat })?;
+    let addresses = admission::Limits {
+        open: args.max_connections_per_address,
+        per_second: args.new_connections_per_address,
+        count_loopback: args.count_loopback,
+    };
+    serve::run(serve::Settings { listen: args.listen, admin, max_connections, addresses, origins: args.origin, chat })?;
     Ok(())
 }
 
