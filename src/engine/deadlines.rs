@@ -90,6 +90,8 @@ impl<S: Stream> Engine<S> {
         let blocked = peer.outbox.as_ref().filter(|_| matches!(peer.phase, Phase::Head | Phase::Open));
         let unblock = blocked.and_then(|outbox| after(outbox.progress, settings.blocked_within, Due::Unblock));
         let due = match peer.phase {
+            // Who still takes an answer need not ask again yet.
+            Phase::Head if blocked.is_some() => None,
             Phase::Head | Phase::Answering => after(peer.since, settings.head_within, Due::Request),
             Phase::Open if !peer.connection.is_open() => after(peer.since, settings.close_within, Due::CloseAnswer),
             Phase::Open => {
@@ -106,7 +108,12 @@ impl<S: Stream> Engine<S> {
                 };
                 earlier(message, silence)
             }
-            Phase::Ending | Phase::ShutDown => after(peer.since, settings.close_within, Due::End),
+            // A slow link may take its time over the last answer, as long as it takes something.
+            Phase::Ending => {
+                let progress = peer.outbox.as_ref().map_or(peer.since, |outbox| outbox.progress.max(peer.since));
+                after(progress, settings.close_within, Due::End)
+            }
+            Phase::ShutDown => after(peer.since, settings.close_within, Due::End),
             Phase::Gone => None,
         };
         earlier(due, unblock)

@@ -218,6 +218,10 @@ impl<S: Stream> Engine<S> {
             }
             if outbox.is_empty() {
                 let pong = peer.outbox.take().and_then(|outbox| outbox.pong);
+                if peer.phase == Phase::Head {
+                    // The time for the next request begins when the last answer has left.
+                    peer.since = self.now;
+                }
                 if let Some(data) = pong.filter(|_| peer.opened) {
                     self.append(index, |out| encode_frame(Opcode::Pong, &data, out));
                     return self.flush_free(index);

@@ -695,6 +695,30 @@ fn a_half_closed_client_still_gets_its_answer() {
 }
 
 #[test]
+fn a_slow_link_gets_its_page_whole() {
+    for (target, keep) in [("/page", true), ("/close", false)] {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.connect();
+        script.wire().room = 1;
+        script.say(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
+        house.hear(id);
+        let body = format!("<{target}>");
+        for _ in 1..body.len() {
+            house.wait(Duration::from_secs(4));
+            script.wire().room = 1;
+            house.engine.writable(id.index);
+            house.turn();
+        }
+        assert_eq!(script.taken(), body.as_bytes(), "{target}");
+        assert_eq!(script.wire().shut_down, !keep);
+        house.wait(Duration::from_millis(if keep { 9_999 } else { 4_999 }));
+        assert_eq!(house.engine.len(), 1, "{target}");
+        house.wait(Duration::from_millis(1));
+        assert!(house.engine.is_empty(), "{target}");
+    }
+}
+
+#[test]
 fn the_log_is_one_contiguous_write() {
     let mut expected = Vec::new();
     encode_frame(Opcode::Text, b"one", &mut expected);
