@@ -185,6 +185,8 @@ pub struct Engine<S> {
     closed: VecDeque<(ConnId, u8)>,
     wheel: TimerWheel,
     fired: Vec<u32>,
+    /// When a turn last came much later than it was due.
+    stalled: Option<Tick>,
     topics: Vec<Topic>,
     dirty_topics: Vec<TopicId>,
     dirty_peers: Vec<u32>,
@@ -209,6 +211,7 @@ impl<S: Stream> Engine<S> {
             closed: VecDeque::new(),
             wheel: TimerWheel::new(now),
             fired: Vec::new(),
+            stalled: None,
             topics: Vec::new(),
             dirty_topics: Vec::new(),
             dirty_peers: Vec::new(),

@@ -476,6 +476,21 @@ fn silence_is_asked_and_then_closed() {
     assert!(house.engine.is_empty());
 }
 
+/// The process is stopped for a minute while a pong is awaited; nobody is closed for what the loop did not hear.
+#[test]
+fn a_stopped_process_closes_nobody_when_it_goes_on() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    house.wait(Duration::from_secs(25));
+    assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
+    house.now = house.now + Duration::from_secs(60);
+    house.turn();
+    assert_eq!(house.told(), []);
+    assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])], "asked once more");
+    house.wait(Duration::from_secs(10));
+    assert_eq!(house.told(), [(id, "closed".into())], "and then it is over");
+}
+
 #[test]
 fn no_request_in_time_is_no_connection() {
     let mut house = House::new(Settings::default());

@@ -44,8 +44,8 @@ pub fn counters(seen: &Seen<'_>, counts: &Counts, stopping: bool) -> String {
     line(&Counters {
         status: status(stopping),
         version: VERSION,
-        active_connections: seen.connections,
-        total_connections: seen.counters.accepted,
+        active_connections: counts.sessions,
+        total_connections: seen.counters.upgraded,
         messages_received: seen.counters.messages_in,
         messages_sent: seen.counters.messages_out,
         messages_per_second: (seen.turns.messages_per_second * 10.0).round() / 10.0,

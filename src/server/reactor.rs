@@ -164,7 +164,8 @@ impl Reactor {
 
     /// How long the poller may wait: not at all while there is work, else until the next deadline.
     fn timeout(&self, service: &impl Service) -> Option<Duration> {
-        if self.engine.has_work() || self.listeners.iter().any(Listener::is_ready) {
+        let may_accept = |listener: &Listener| listener.is_ready() && self.room_for(listener.port) > 0;
+        if self.engine.has_work() || self.listeners.iter().any(may_accept) {
             return Some(Duration::ZERO);
         }
         let listeners = self.listeners.iter().filter_map(Listener::next_deadline).min();
@@ -212,10 +213,16 @@ impl Reactor {
         false
     }
 
+    /// How many more connections are taken in by a port. The operator finds room when nobody else does.
+    fn room_for(&self, port: Port) -> usize {
+        let reserve = if port == Port::Admin { REFUSALS + ADMIN_RESERVE } else { REFUSALS };
+        (self.bounds.max_connections + reserve).saturating_sub(self.engine.len())
+    }
+
     fn accept(&mut self, now: Tick) {
+        let room: Vec<usize> = self.listeners.iter().map(|listener| self.room_for(listener.port)).collect();
         let Self { listeners, engine, poll, bounds, .. } = self;
-        for listener in listeners {
-            let room = (bounds.max_connections + REFUSALS).saturating_sub(engine.len());
+        for (listener, room) in listeners.iter_mut().zip(room) {
             let port = listener.port;
             listener.accept(ACCEPTS_PER_TURN.min(room), now, |tcp, address| {
                 let full = port == Port::Public && engine.len() >= bounds.max_connections;
@@ -255,3 +262,6 @@ const ACCEPTS_PER_TURN: usize = 128;
 
 /// Connections beyond the limit that are taken in to be answered with 503; further ones wait in the backlog.
 pub const REFUSALS: usize = 64;
+
+/// Connections that only the operator can have.
+pub const ADMIN_RESERVE: usize = 32;
