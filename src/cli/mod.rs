@@ -81,7 +81,14 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
         RateArg::On { per_second, burst } => Some(chat::Rate { per_second, burst }),
     };
     let max_connections = descriptors::fit(args.max_connections);
-    serve::run(serve::Settings { listen: args.listen, admin, max_connections, origins: args.origin, chat })?;
+    serve::run(serve::Settings {
+        listen: args.listen,
+        admin,
+        max_connections,
+        origins: args.origin,
+        deflate: args.deflate,
+        chat,
+    })?;
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! Queues and flush: from messages to writes.
 //!
 //! Nothing is written while events are handled; frames gather in logs of topics and in `pending` of peers, and the
-//! flush gives each peer all it has in one write. A direct frame behind a room message must stay behind it: before one
+//! flush gives each peer all it has in one write. A message that members share compressed is compressed once, into the log of
+//! their half of the topic ([`GroupId`]). A direct frame behind a room message must stay behind it: before one
 //! is queued, what the peer has not had of its topics is copied in front ([`Engine::settle`]).
 
 use std::io::{self, IoSlice, Write};
@@ -9,21 +10,31 @@ use std::io::{self, IoSlice, Write};
 use bytes::Bytes;
 
 use crate::id::{ConnId, TopicId};
-use crate::proto::{CloseCode, Opcode, encode_frame};
+use crate::proto::extension::MAX_WINDOW_BITS;
+use crate::proto::{CloseCode, Opcode, encode_deflated_frame, encode_frame};
 
 use super::input::PAUSE_ABOVE;
 use super::outbox::{MAX_SLICES, Outbox};
 use super::peer::Phase;
-use super::topic::MAX_LOG;
+use super::topic::{GroupId, MAX_LOG};
 use super::{Engine, Stream};
 
 impl<S: Stream> Engine<S> {
     /// Queues a message for one connection, behind everything published to its topics so far.
     pub fn send(&mut self, id: ConnId, opcode: Opcode, payload: &[u8]) {
         let Some(index) = self.find(id) else { return };
-        if self.peers[index as usize].opened {
+        let peer = &self.peers[index as usize];
+        if peer.opened {
+            let window_bits = peer.window_bits;
             self.settle(index);
-            self.append(index, |out| encode_frame(opcode, payload, out));
+            match window_bits {
+                0 => self.append(index, |out| encode_frame(opcode, payload, out)),
+                _ => {
+                    let frame = self.deflated_frame(opcode, payload, window_bits);
+                    self.append(index, |out| out.extend_from_slice(&frame));
+                    self.keep_spare(frame);
+                }
+            }
             self.counters.messages_out += 1;
             if self.peers[index as usize].pending.len() > WRITE_ABOVE {
                 self.flush_peer(index);
@@ -31,34 +42,64 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Queues a message for every member of a topic but those in `except`. It is encoded once.
+    /// Queues a message for every member of a topic but those in `except`. It is encoded once, and once more
+    /// for the members that share it compressed.
     pub fn publish(&mut self, topic: TopicId, opcode: Opcode, payload: &[u8], except: &[ConnId]) {
-        let place = topic.0 as usize;
-        if self.topics.get(place).is_none_or(|topic| topic.members.is_empty()) {
-            return;
+        let plain = self.group_of(topic, 0);
+        if self.has_members(plain) {
+            self.publish_to(plain, except, |log| encode_frame(opcode, payload, log));
         }
+        let deflated = self.group_of(topic, MAX_WINDOW_BITS);
+        if deflated != plain && self.has_members(deflated) {
+            let frame = self.deflated_frame(opcode, payload, MAX_WINDOW_BITS);
+            self.publish_to(deflated, except, |log| log.extend_from_slice(&frame));
+            self.keep_spare(frame);
+        }
+    }
+
+    fn has_members(&self, group: GroupId) -> bool {
+        self.topics.get(group.place()).is_some_and(|topic| !topic.members.is_empty())
+    }
+
+    fn publish_to(&mut self, group: GroupId, except: &[ConnId], encode: impl FnOnce(&mut Vec<u8>)) {
+        let place = group.place();
         let mut left_out = 0;
         for id in except {
-            if self.member_of(*id, topic).is_some() {
+            if self.member_of(*id, group).is_some() {
                 self.settle(id.index);
                 left_out += 1;
             }
         }
-        let group = &mut self.topics[place];
-        encode_frame(opcode, payload, &mut group.log);
-        self.counters.messages_out += (group.members.len() - left_out) as u64;
-        if !std::mem::replace(&mut group.dirty, true) {
-            self.dirty_topics.push(topic);
+        let topic = &mut self.topics[place];
+        encode(&mut topic.log);
+        self.counters.messages_out += (topic.members.len() - left_out) as u64;
+        if !std::mem::replace(&mut topic.dirty, true) {
+            self.dirty_topics.push(group);
         }
         for id in except {
-            if let Some(member) = self.member_of(*id, topic) {
-                let group = &mut self.topics[place];
-                group.members[member].sent = group.end();
+            if let Some(member) = self.member_of(*id, group) {
+                let topic = &mut self.topics[place];
+                topic.members[member].sent = topic.end();
             }
         }
         if self.topics[place].log.len() >= MAX_LOG {
-            while !self.flush_topic(topic, usize::MAX) {}
+            while !self.flush_topic(group, usize::MAX) {}
         }
+    }
+
+    /// A message for who agreed to permessage-deflate: compressed if it is long enough and becomes smaller.
+    fn deflated_frame(&mut self, opcode: Opcode, payload: &[u8], window_bits: u8) -> Vec<u8> {
+        let mut frame = self.spare.pop().unwrap_or_default();
+        let threshold = self.settings.deflate.as_ref().map_or(usize::MAX, |deflate| deflate.threshold);
+        let deflater = self.deflater.as_mut().filter(|_| payload.len() >= threshold);
+        match deflater.and_then(|deflater| deflater.compress(payload, window_bits)) {
+            Some(compressed) => {
+                self.counters.compressed += 1;
+                encode_deflated_frame(opcode, compressed, &mut frame);
+            }
+            None => encode_frame(opcode, payload, &mut frame),
+        }
+        frame
     }
 
     /// Writes every dirty topic and peer once. What a very large topic still has to send, and what a socket
@@ -75,7 +116,7 @@ impl<S: Stream> Engine<S> {
         while let Some(&topic) = self.dirty_topics.get(listed) {
             match self.flush_topic(topic, self.settings.sends_per_flush) {
                 true => {
-                    self.topics[topic.0 as usize].dirty = false;
+                    self.topics[topic.place()].dirty = false;
                     self.dirty_topics.swap_remove(listed);
                 }
                 false => listed += 1,
@@ -84,8 +125,8 @@ impl<S: Stream> Engine<S> {
     }
 
     /// Serves up to `sends` members; tells whether all have had everything.
-    fn flush_topic(&mut self, id: TopicId, mut sends: usize) -> bool {
-        let place = id.0 as usize;
+    fn flush_topic(&mut self, id: GroupId, mut sends: usize) -> bool {
+        let place = id.place();
         self.topics[place].begin_pass();
         while let Some(member) = self.topics[place].members.get(self.topics[place].cursor) {
             if sends == 0 {
@@ -102,8 +143,8 @@ impl<S: Stream> Engine<S> {
         !self.topics[place].end_pass()
     }
 
-    fn flush_member(&mut self, id: TopicId, member: usize) {
-        let topic = &mut self.topics[id.0 as usize];
+    fn flush_member(&mut self, id: GroupId, member: usize) {
+        let topic = &mut self.topics[id.place()];
         let (index, sent) = (topic.members[member].peer, topic.members[member].sent);
         let peer = &mut self.peers[index as usize];
         let only = peer.memberships.len() == 1 || self.dirty_topics.len() == 1;
@@ -333,18 +374,18 @@ impl<S: Stream> Engine<S> {
             false => &self.peers[index as usize].memberships[..],
         };
         memberships.iter().filter_map(|membership| {
-            let (place, member) = (membership.topic.0 as usize, membership.member as usize);
+            let (place, member) = (membership.group.place(), membership.member as usize);
             let topic = &self.topics[place];
             let sent = topic.members[member].sent;
             (sent < topic.end()).then_some((place, member, sent))
         })
     }
 
-    fn member_of(&self, id: ConnId, topic: TopicId) -> Option<usize> {
+    fn member_of(&self, id: ConnId, group: GroupId) -> Option<usize> {
         let peer = &self.peers[self.find(id)? as usize];
         peer.memberships
             .iter()
-            .find(|membership| membership.topic == topic)
+            .find(|membership| membership.group == group)
             .map(|membership| membership.member as usize)
     }
 

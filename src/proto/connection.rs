@@ -12,10 +12,14 @@
 //!
 //! It does not answer pings: the caller does, with [`encode_frame`], because only the caller knows whether
 //! the peer still reads (section 5.5.3 allows to answer the latest ping only). It sets no timers, does not
-//! half-close sockets, and knows no extension yet.
+//! half-close sockets. Of extensions it knows permessage-deflate (RFC 7692): a compressed message is gathered as it
+//! came, within the limit for messages, and inflated when it is whole, within the same limit. So the inflater can be lent
+//! by the caller ([`Connection::decode_with`]) and is never kept from one read to the next.
 
 use super::close::{self, CloseBody, CloseCode};
+use super::deflate::{History, Inflater};
 use super::error::ProtocolError;
+use super::extension::PermessageDeflate;
 use super::frame::{FrameHeader, FrameRules, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame};
 use super::mask::apply_mask;
 use super::utf8::Utf8Tail;
@@ -48,6 +52,15 @@ pub struct Connection {
     stash_len: u8,
     stash: [u8; MAX_HEADER_LEN],
     partial: Option<Box<Partial>>,
+    /// Only where permessage-deflate was agreed to.
+    deflate: Option<Box<Context>>,
+}
+
+/// What permessage-deflate adds to a connection.
+#[derive(Debug)]
+struct Context {
+    /// What the client's next message may refer to, if it keeps its context.
+    history: Option<History>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +85,22 @@ struct Partial {
 enum Assembly {
     Text(String, Utf8Tail),
     Binary(Vec<u8>),
+    /// The payload of a compressed message as it came, and whether it is text.
+    Deflated {
+        text: bool,
+        octets: Vec<u8>,
+    },
 }
 
 /// Where a complete frame or message lies.
 enum Found {
     Message {
+        opcode: Opcode,
+        start: usize,
+        end: usize,
+    },
+    /// A compressed message in one frame.
+    Deflated {
         opcode: Opcode,
         start: usize,
         end: usize,
@@ -96,14 +120,34 @@ enum Found {
 impl Connection {
     /// A connection whose opening handshake is done.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, phase: Phase::Open, stash_len: 0, stash: [0; MAX_HEADER_LEN], partial: None }
+        Self { limits, phase: Phase::Open, stash_len: 0, stash: [0; MAX_HEADER_LEN], partial: None, deflate: None }
+    }
+
+    /// A connection whose opening handshake is done and agreed to permessage-deflate.
+    pub fn with_deflate(limits: Limits, agreed: &PermessageDeflate) -> Self {
+        let history = (!agreed.client_no_context_takeover).then(|| History::new(agreed.client_window_bits()));
+        Self { deflate: Some(Box::new(Context { history })), ..Self::new(limits) }
     }
 
     /// Takes octets from the front of `input` up to the end of the next event, and tells how many.
     ///
     /// Without an event all of `input` has been taken: what is incomplete is kept inside. With one, call
     /// again with the rest. `input` is unmasked in place. A Close that is due is appended to `reply`.
+    ///
+    /// A compressed message is inflated by an inflater of its own; see [`Connection::decode_with`].
     pub fn decode<'a>(&'a mut self, input: &'a mut [u8], reply: &mut Vec<u8>) -> (usize, Option<Event<'a>>) {
+        self.decode_with(input, reply, &mut Inflater::new())
+    }
+
+    /// Does what [`Connection::decode`] does with an inflater that other connections use as well.
+    ///
+    /// It is needed for the time of the call and holds nothing of this connection afterwards.
+    pub fn decode_with<'a>(
+        &'a mut self,
+        input: &'a mut [u8],
+        reply: &mut Vec<u8>,
+        inflater: &mut Inflater,
+    ) -> (usize, Option<Event<'a>>) {
         self.release();
         let mut at = 0;
         let found = loop {
@@ -116,7 +160,7 @@ impl Connection {
                 Err(error) => break Found::Error(error),
             }
         };
-        let Self { phase, partial, .. } = self;
+        let Self { phase, partial, deflate, limits, .. } = self;
         let event = match found {
             Found::Message { opcode: Opcode::Text, start, end } => match simdutf8::basic::from_utf8(&input[start..end])
             {
@@ -125,12 +169,19 @@ impl Connection {
             },
             Found::Message { start, end, .. } => Ok(Event::Binary(&input[start..end])),
             Found::Control { opcode, start, end } => Self::control_event(opcode, &input[start..end]),
+            Found::Deflated { opcode, start, end } => {
+                let context = deflate.as_deref_mut().expect("RSV1 was agreed to");
+                match context.inflate(opcode == Opcode::Text, &input[start..end], inflater, limits) {
+                    Ok(message) => Ok(partial.get_or_insert_default().message.insert(message).event()),
+                    Err(error) => Err(error),
+                }
+            }
             Found::Assembled => {
-                let partial = partial.as_deref().expect("an assembled message lies in `partial`");
-                match &partial.message {
-                    Some(Assembly::Text(text, _)) => Ok(Event::Text(text)),
-                    Some(Assembly::Binary(data)) => Ok(Event::Binary(data)),
-                    None => unreachable!("an assembled message was begun"),
+                let partial = partial.as_deref_mut().expect("an assembled message lies in `partial`");
+                let message = partial.message.as_mut().expect("an assembled message was begun");
+                match inflate_assembled(message, deflate, inflater, limits) {
+                    Ok(()) => Ok(message.event()),
+                    Err(error) => Err(error),
                 }
             }
             Found::AssembledControl(opcode) => {
@@ -188,17 +239,13 @@ impl Connection {
         self.stash_len > 0 || self.partial.as_ref().is_some_and(|partial| !partial.is_done())
     }
 
-    /// Octets held for a message that is not complete.
+    /// Octets held for a message that is not complete, and of compressed ones that the next may refer to.
     pub fn held_bytes(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| {
-            size_of::<Partial>()
-                + partial.control.capacity()
-                + match &partial.message {
-                    Some(Assembly::Text(text, _)) => text.capacity(),
-                    Some(Assembly::Binary(data)) => data.capacity(),
-                    None => 0,
-                }
-        })
+        let partial = self.partial.as_ref().map_or(0, |partial| {
+            size_of::<Partial>() + partial.control.capacity() + partial.message.as_ref().map_or(0, Assembly::capacity)
+        });
+        let history = self.deflate.as_ref().and_then(|context| context.history.as_ref());
+        partial + history.map_or(0, History::held_bytes)
     }
 
     /// Takes one frame, or as much of it as is there.
@@ -215,9 +262,10 @@ impl Connection {
                 *at = end;
                 unmask(&mut input[start..end], &header, 0);
                 let opcode = header.opcode;
-                return Ok(Some(match opcode.is_control() {
-                    true => Found::Control { opcode, start, end },
-                    false => Found::Message { opcode, start, end },
+                return Ok(Some(match (opcode.is_control(), header.rsv1) {
+                    (true, _) => Found::Control { opcode, start, end },
+                    (false, false) => Found::Message { opcode, start, end },
+                    (false, true) => Found::Deflated { opcode, start, end },
                 }));
             }
             self.partial.get_or_insert_default().begin(header);
@@ -262,7 +310,7 @@ impl Connection {
         let message = self.partial.as_deref().filter(|partial| partial.message.is_some());
         FrameRules {
             masked: true,
-            rsv1: false,
+            rsv1: self.deflate.is_some(),
             fragmented: message.is_some(),
             fragments_left: message.map_or(0, |partial| self.limits.fragments.saturating_sub(partial.fragments)),
             payload_left: u64::from(self.limits.message_bytes) - message.map_or(0, |partial| partial.message_len),
@@ -297,6 +345,9 @@ impl Partial {
     fn begin(&mut self, header: FrameHeader) {
         self.control.clear();
         match header.opcode {
+            Opcode::Text | Opcode::Binary if header.rsv1 => {
+                self.message = Some(Assembly::Deflated { text: header.opcode == Opcode::Text, octets: Vec::new() });
+            }
             Opcode::Text => self.message = Some(Assembly::Text(String::new(), Utf8Tail::default())),
             Opcode::Binary => self.message = Some(Assembly::Binary(Vec::new())),
             _ => {}
@@ -324,7 +375,7 @@ impl Partial {
             self.message_len += taken as u64;
             match &mut self.message {
                 Some(Assembly::Text(text, tail)) => tail.push(piece, text)?,
-                Some(Assembly::Binary(data)) => data.extend_from_slice(piece),
+                Some(Assembly::Binary(octets) | Assembly::Deflated { octets, .. }) => octets.extend_from_slice(piece),
                 None => unreachable!("a data frame has begun a message"),
             }
         }
@@ -350,6 +401,85 @@ impl Partial {
     fn is_done(&self) -> bool {
         self.frame.is_none() && self.fragments == 0
     }
+}
+
+impl Assembly {
+    /// Of an inflated message: takes the next piece unless that would go past the limit.
+    fn push_inflated(&mut self, piece: &[u8], limit: usize) -> Result<(), ProtocolError> {
+        let held = match self {
+            Self::Text(text, tail) => text.len() + tail.pending(),
+            Self::Binary(data) => data.len(),
+            Self::Deflated { .. } => unreachable!("inflated is not deflated"),
+        };
+        let len = held + piece.len();
+        if len > limit {
+            return Err(ProtocolError::MessageTooBig { limit });
+        }
+        // Grows by doubling, but never beyond the limit.
+        let wanted = len.max(2 * held).min(limit);
+        match self {
+            Self::Text(text, tail) => {
+                text.reserve_exact(wanted - text.len());
+                tail.push(piece, text)?;
+            }
+            Self::Binary(octets) | Self::Deflated { octets, .. } => {
+                octets.reserve_exact(wanted - octets.len());
+                octets.extend_from_slice(piece);
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&self) -> Event<'_> {
+        match self {
+            Self::Text(text, _) => Event::Text(text),
+            Self::Binary(data) => Event::Binary(data),
+            Self::Deflated { .. } => unreachable!("a compressed message is inflated before it is told"),
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Text(text, _) => text.capacity(),
+            Self::Binary(octets) | Self::Deflated { octets, .. } => octets.capacity(),
+        }
+    }
+}
+
+impl Context {
+    /// The message that a payload was compressed from, or what is wrong with it.
+    fn inflate(
+        &mut self,
+        text: bool,
+        payload: &[u8],
+        inflater: &mut Inflater,
+        limits: &Limits,
+    ) -> Result<Assembly, ProtocolError> {
+        let mut message = match text {
+            true => Assembly::Text(String::new(), Utf8Tail::default()),
+            false => Assembly::Binary(Vec::new()),
+        };
+        let limit = limits.message_bytes as usize;
+        inflater.inflate(payload, self.history.as_mut(), |piece| message.push_inflated(piece, limit))?;
+        match &message {
+            Assembly::Text(_, tail) if !tail.is_complete() => Err(ProtocolError::InvalidUtf8),
+            _ => Ok(message),
+        }
+    }
+}
+
+/// Puts the message in the place of what it was compressed to, if it was.
+fn inflate_assembled(
+    message: &mut Assembly,
+    context: &mut Option<Box<Context>>,
+    inflater: &mut Inflater,
+    limits: &Limits,
+) -> Result<(), ProtocolError> {
+    if let Assembly::Deflated { text, octets } = message {
+        let context = context.as_deref_mut().expect("RSV1 was agreed to");
+        *message = context.inflate(*text, octets, inflater, limits)?;
+    }
+    Ok(())
 }
 
 fn unmask(piece: &mut [u8], header: &FrameHeader, offset: usize) {

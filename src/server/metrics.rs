@@ -72,6 +72,11 @@ pub fn prometheus(seen: &Seen<'_>, counts: &Counts) -> String {
         "WebSocket messages sent or queued, one for each receiver.",
         counters.messages_out,
     );
+    page.counter(
+        "salon_messages_compressed_total",
+        "WebSocket messages compressed, once for all who share them.",
+        counters.compressed,
+    );
     page.counter("salon_broadcasts_total", "Room messages accepted and numbered.", counts.messages);
     page.counter("salon_received_bytes_total", "Octets read from sockets.", counters.bytes_in);
     page.counter("salon_sent_bytes_total", "Octets written to sockets.", counters.bytes_out);
