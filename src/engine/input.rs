@@ -91,6 +91,7 @@ impl<S: Stream> Engine<S> {
         match peer.phase {
             Phase::ShutDown => self.give_up(index),
             _ => {
+                self.settle(index);
                 self.closed_with(index, None);
                 self.end(index);
             }
@@ -212,6 +213,10 @@ impl<S: Stream> Engine<S> {
             }
         };
         self.receive.advance(used);
+        if closed.is_some() {
+            // What was published to its topics before it ended, it hears: also if its Close came in the same read.
+            self.settle(index);
+        }
         if !reply.is_empty() {
             self.append(index, |out| out.extend_from_slice(&reply));
         }

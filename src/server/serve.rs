@@ -146,7 +146,11 @@ impl ChatService {
                 Todo::Respond { keep }
             }
             Entry::Refused(refusal) => {
-                let keep = keep && !matches!(refusal, Refusal::Request(_) | Refusal::Full) && no_body(request);
+                // What follows a refused upgrade may be frames, or what somebody makes a proxy take for them.
+                let keep = keep
+                    && !matches!(refusal, Refusal::Request(_) | Refusal::Full)
+                    && no_body(request)
+                    && !request.wants_upgrade();
                 self.refuse(refusal, head_only, keep);
                 Todo::Respond { keep }
             }
@@ -182,7 +186,9 @@ impl ChatService {
 
     fn refuse(&mut self, refusal: Refusal, head_only: bool, keep: bool) {
         let (status, sentence, headers): (u16, _, &[(&str, &str)]) = match refusal {
-            Refusal::Request(error) => return http::encode_request_error(error, self.now, &mut self.response),
+            Refusal::Request(error) => {
+                return http::encode_request_refusal(error, head_only, self.now, &mut self.response);
+            }
             Refusal::NotFound => (404, "nothing is here; the chat page is at /".into(), &[]),
             Refusal::Method => (405, "only GET and HEAD are allowed here".into(), &[("Allow", "GET, HEAD")]),
             Refusal::Bad(sentence) => (400, sentence, &[]),
