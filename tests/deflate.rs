@@ -429,7 +429,16 @@ fn memory_between_messages() {
         connection.release();
         assert_eq!(connection.held_bytes(), held);
     }
-    assert_eq!(size_of::<Connection>(), 40, "a pointer is all that the extension adds");
+    // Nor after a violation.
+    let mut connection = Connection::with_deflate(LIMITS, &KEPT);
+    let mut octets = [octets, raw(0xc2, &deflated(&noise(30_000))[1..])].concat();
+    let mut at = 0;
+    while !connection.is_closed() {
+        at += connection.decode(&mut octets[at..], &mut Vec::new()).0;
+    }
+    connection.release();
+    assert_eq!(connection.held_bytes(), 0);
+    assert_eq!(size_of::<Connection>(), 32, "a pointer is all that the extension adds");
 }
 
 /// Whatever zlib makes of whatever data is understood: levels, strategies of flushing, sizes around the buffers.

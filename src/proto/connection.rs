@@ -43,14 +43,11 @@ pub enum Event<'a> {
 
 /// The receiving state of one connection, and what it owes the peer at its end.
 ///
-/// Invariants: `stash` holds less than one header, and nothing while a frame's payload is awaited;
-/// after [`Connection::is_closed`] nothing is decoded any more.
+/// Invariant: after [`Connection::is_closed`] nothing is decoded any more.
 #[derive(Debug)]
 pub struct Connection {
     limits: Limits,
     phase: Phase,
-    stash_len: u8,
-    stash: [u8; MAX_HEADER_LEN],
     partial: Option<Box<Partial>>,
     /// Only where permessage-deflate was agreed to.
     deflate: Option<Box<Context>>,
@@ -71,8 +68,12 @@ enum Phase {
 }
 
 /// A message or frame of which a part has arrived. An idle connection has none.
+///
+/// Invariant: `stash` holds less than one header, and nothing while a frame's payload is awaited.
 #[derive(Debug, Default)]
 struct Partial {
+    stash_len: u8,
+    stash: [u8; MAX_HEADER_LEN],
     message: Option<Assembly>,
     message_len: u64,
     fragments: u32,
@@ -106,6 +107,8 @@ enum Found {
         end: usize,
     },
     Assembled,
+    /// A compressed message that was put together.
+    AssembledDeflated,
     Control {
         opcode: Opcode,
         start: usize,
@@ -120,7 +123,7 @@ enum Found {
 impl Connection {
     /// A connection whose opening handshake is done.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, phase: Phase::Open, stash_len: 0, stash: [0; MAX_HEADER_LEN], partial: None, deflate: None }
+        Self { limits, phase: Phase::Open, partial: None, deflate: None }
     }
 
     /// A connection whose opening handshake is done and agreed to permessage-deflate.
@@ -156,11 +159,15 @@ impl Connection {
                 Ok(Some(Found::Fragment)) => {}
                 // What arrives after we sent Close is read to find the peer's Close, and not passed on.
                 Ok(Some(found)) if self.phase == Phase::CloseSent && !found.is_close() => self.release(),
+                Ok(Some(Found::Deflated { opcode, start, end })) => {
+                    break self.inflate(opcode == Opcode::Text, &input[start..end], inflater);
+                }
+                Ok(Some(Found::AssembledDeflated)) => break self.inflate_assembled(inflater),
                 Ok(Some(found)) => break found,
                 Err(error) => break Found::Error(error),
             }
         };
-        let Self { phase, partial, deflate, limits, .. } = self;
+        let Self { phase, partial, .. } = self;
         let event = match found {
             Found::Message { opcode: Opcode::Text, start, end } => match simdutf8::basic::from_utf8(&input[start..end])
             {
@@ -169,21 +176,15 @@ impl Connection {
             },
             Found::Message { start, end, .. } => Ok(Event::Binary(&input[start..end])),
             Found::Control { opcode, start, end } => Self::control_event(opcode, &input[start..end]),
-            Found::Deflated { opcode, start, end } => {
-                let context = deflate.as_deref_mut().expect("RSV1 was agreed to");
-                match context.inflate(opcode == Opcode::Text, &input[start..end], inflater, limits) {
-                    Ok(message) => Ok(partial.get_or_insert_default().message.insert(message).event()),
-                    Err(error) => Err(error),
-                }
-            }
             Found::Assembled => {
-                let partial = partial.as_deref_mut().expect("an assembled message lies in `partial`");
-                let message = partial.message.as_mut().expect("an assembled message was begun");
-                match inflate_assembled(message, deflate, inflater, limits) {
-                    Ok(()) => Ok(message.event()),
-                    Err(error) => Err(error),
+                let partial = partial.as_deref().expect("an assembled message lies in `partial`");
+                match &partial.message {
+                    Some(Assembly::Text(text, _)) => Ok(Event::Text(text)),
+                    Some(Assembly::Binary(data)) => Ok(Event::Binary(data)),
+                    _ => unreachable!("an assembled message was begun, and inflated"),
                 }
             }
+            Found::Deflated { .. } | Found::AssembledDeflated => unreachable!("has been inflated"),
             Found::AssembledControl(opcode) => {
                 let partial = partial.as_deref().expect("an assembled control frame lies in `partial`");
                 Self::control_event(opcode, &partial.control)
@@ -236,7 +237,7 @@ impl Connection {
 
     /// Whether a part of a message or frame has arrived and its end has not.
     pub fn is_mid_message(&self) -> bool {
-        self.stash_len > 0 || self.partial.as_ref().is_some_and(|partial| !partial.is_done())
+        self.partial.as_ref().is_some_and(|partial| !partial.is_done())
     }
 
     /// Octets held for a message that is not complete, and of compressed ones that the next may refer to.
@@ -277,30 +278,33 @@ impl Connection {
     fn decode_header(&mut self, input: &[u8], at: &mut usize) -> Result<Option<FrameHeader>, ProtocolError> {
         let rules = self.rules();
         let rest = &input[*at..];
-        let stashed = usize::from(self.stash_len);
-        if stashed == 0 {
+        let stashed = self.partial.as_deref_mut().filter(|partial| partial.stash_len > 0);
+        let Some(Partial { stash, stash_len, .. }) = stashed else {
             return Ok(match FrameHeader::decode(rest, &rules)? {
                 Some((header, len)) => {
                     *at += len;
                     Some(header)
                 }
+                None if rest.is_empty() => None,
                 None => {
-                    self.stash[..rest.len()].copy_from_slice(rest);
-                    self.stash_len = rest.len() as u8;
+                    let partial = self.partial.get_or_insert_default();
+                    partial.stash[..rest.len()].copy_from_slice(rest);
+                    partial.stash_len = rest.len() as u8;
                     None
                 }
             });
-        }
+        };
+        let stashed = usize::from(*stash_len);
         let more = rest.len().min(MAX_HEADER_LEN - stashed);
-        self.stash[stashed..stashed + more].copy_from_slice(&rest[..more]);
-        Ok(match FrameHeader::decode(&self.stash[..stashed + more], &rules)? {
+        stash[stashed..stashed + more].copy_from_slice(&rest[..more]);
+        Ok(match FrameHeader::decode(&stash[..stashed + more], &rules)? {
             Some((header, len)) => {
-                self.stash_len = 0;
+                *stash_len = 0;
                 *at += len - stashed;
                 Some(header)
             }
             None => {
-                self.stash_len = (stashed + more) as u8;
+                *stash_len = (stashed + more) as u8;
                 None
             }
         })
@@ -318,6 +322,28 @@ impl Connection {
         }
     }
 
+    /// Makes a message of the payload it was compressed to. Apart from the others, whose way is the shorter for it.
+    #[inline(never)]
+    fn inflate(&mut self, text: bool, payload: &[u8], inflater: &mut Inflater) -> Found {
+        let context = self.deflate.as_deref_mut().expect("RSV1 was agreed to");
+        match context.inflate(text, payload, inflater, self.limits.message_bytes as usize) {
+            Ok(message) => {
+                self.partial.get_or_insert_default().message = Some(message);
+                Found::Assembled
+            }
+            Err(error) => Found::Error(error),
+        }
+    }
+
+    /// Does so for what was put together.
+    #[inline(never)]
+    fn inflate_assembled(&mut self, inflater: &mut Inflater) -> Found {
+        match self.partial.as_mut().and_then(|partial| partial.message.take()) {
+            Some(Assembly::Deflated { text, octets }) => self.inflate(text, &octets, inflater),
+            _ => unreachable!("an assembled message lies in `partial`"),
+        }
+    }
+
     fn control_event(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
         Ok(match opcode {
             Opcode::Ping => Event::Ping(payload),
@@ -328,7 +354,10 @@ impl Connection {
 
     /// Frees what the last event borrowed. [`Connection::decode`] does it too, the next time it is called.
     pub fn release(&mut self) {
-        if self.partial.as_ref().is_some_and(|partial| partial.is_done()) {
+        if self.phase == Phase::Closed {
+            // Nothing is decoded any more: neither a message that has begun nor a context is needed.
+            (self.partial, self.deflate) = (None, None);
+        } else if self.partial.as_ref().is_some_and(|partial| partial.is_done()) {
             self.partial = None;
         }
     }
@@ -392,6 +421,7 @@ impl Partial {
         }
         self.fragments = 0;
         match &self.message {
+            Some(Assembly::Deflated { .. }) => Ok(Some(Found::AssembledDeflated)),
             Some(Assembly::Text(_, tail)) if !tail.is_complete() => Err(ProtocolError::InvalidUtf8),
             _ => Ok(Some(Found::Assembled)),
         }
@@ -399,7 +429,7 @@ impl Partial {
 
     /// Whether nothing in here is waited for: the message is complete, or there is none.
     fn is_done(&self) -> bool {
-        self.frame.is_none() && self.fragments == 0
+        self.frame.is_none() && self.fragments == 0 && self.stash_len == 0
     }
 }
 
@@ -430,14 +460,6 @@ impl Assembly {
         Ok(())
     }
 
-    fn event(&self) -> Event<'_> {
-        match self {
-            Self::Text(text, _) => Event::Text(text),
-            Self::Binary(data) => Event::Binary(data),
-            Self::Deflated { .. } => unreachable!("a compressed message is inflated before it is told"),
-        }
-    }
-
     fn capacity(&self) -> usize {
         match self {
             Self::Text(text, _) => text.capacity(),
@@ -453,33 +475,18 @@ impl Context {
         text: bool,
         payload: &[u8],
         inflater: &mut Inflater,
-        limits: &Limits,
+        limit: usize,
     ) -> Result<Assembly, ProtocolError> {
         let mut message = match text {
             true => Assembly::Text(String::new(), Utf8Tail::default()),
             false => Assembly::Binary(Vec::new()),
         };
-        let limit = limits.message_bytes as usize;
         inflater.inflate(payload, self.history.as_mut(), |piece| message.push_inflated(piece, limit))?;
         match &message {
             Assembly::Text(_, tail) if !tail.is_complete() => Err(ProtocolError::InvalidUtf8),
             _ => Ok(message),
         }
     }
-}
-
-/// Puts the message in the place of what it was compressed to, if it was.
-fn inflate_assembled(
-    message: &mut Assembly,
-    context: &mut Option<Box<Context>>,
-    inflater: &mut Inflater,
-    limits: &Limits,
-) -> Result<(), ProtocolError> {
-    if let Assembly::Deflated { text, octets } = message {
-        let context = context.as_deref_mut().expect("RSV1 was agreed to");
-        *message = context.inflate(*text, octets, inflater, limits)?;
-    }
-    Ok(())
 }
 
 fn unmask(piece: &mut [u8], header: &FrameHeader, offset: usize) {
