@@ -272,6 +272,7 @@ impl<S: Stream> Engine<S> {
             since: self.now,
             scheduled: Tick(u64::MAX),
             pending: Vec::new(),
+            response_len: 0,
             outbox: None,
             memberships: Vec::new(),
         }) as u32;
@@ -326,7 +327,7 @@ impl<S: Stream> Engine<S> {
         peer.since = self.now;
         peer.last_received = self.now;
         self.counters.upgraded += 1;
-        self.append(index, |out| out.extend_from_slice(response));
+        self.append_response(index, response);
         self.schedule(index);
     }
 
@@ -336,7 +337,7 @@ impl<S: Stream> Engine<S> {
         if self.peers[index as usize].phase != Phase::Answering {
             return;
         }
-        self.append(index, |out| out.extend_from_slice(response));
+        self.append_response(index, response);
         match keep {
             true => self.enter(index, Phase::Head),
             false => self.end(index),

@@ -44,6 +44,9 @@ impl<S: Stream> Engine<S> {
 
     /// Queues a message for every member of a topic but those in `except`. It is encoded once, and once more
     /// for the members that share it compressed.
+    ///
+    /// A member hears each topic in order, and direct messages between what was published before them and after them.
+    /// Between topics no order is kept.
     pub fn publish(&mut self, topic: TopicId, opcode: Opcode, payload: &[u8], except: &[ConnId]) {
         let plain = self.group_of(topic, 0);
         if self.has_members(plain) {
@@ -158,7 +161,7 @@ impl<S: Stream> Engine<S> {
                 let blocked = (len < unsent.len()).then(|| topic.share_unsent(sent));
                 topic.members[member].sent = topic.end();
                 if let Some(chunk) = blocked {
-                    self.block(index, [(chunk, len)]);
+                    self.block(index, 0, [(chunk, len)]);
                 }
             }
             Err(_) => self.give_up(index),
@@ -211,6 +214,7 @@ impl<S: Stream> Engine<S> {
         };
         self.counters.bytes_out += len as u64;
         let pending = std::mem::take(&mut peer.pending);
+        let response_len = std::mem::take(&mut peer.response_len) as usize;
         // What the write did not reach becomes the outbox, chunk by chunk.
         let mut written = len;
         let mut chunks: Vec<(Bytes, usize)> = Vec::new();
@@ -229,11 +233,12 @@ impl<S: Stream> Engine<S> {
             left(topic.unsent(sent).len(), &mut || topic.share_unsent(sent));
             topic.members[member].sent = topic.end();
         }
+        let response_len = if pending.is_none() { response_len } else { 0 };
         if let Some(buffer) = pending {
             self.keep_spare(buffer);
         }
         if !chunks.is_empty() {
-            self.block(index, chunks);
+            self.block(index, response_len, chunks);
         }
         Ok(())
     }
@@ -244,7 +249,8 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.as_mut().expect("asked for a blocked peer");
         if !peer.pending.is_empty() {
-            outbox.push(std::mem::take(&mut peer.pending).into(), 0);
+            let response_len = std::mem::take(&mut peer.response_len) as usize;
+            outbox.push_response(std::mem::take(&mut peer.pending).into(), response_len, 0);
         }
         for (topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
@@ -275,13 +281,13 @@ impl<S: Stream> Engine<S> {
         Ok(())
     }
 
-    /// The socket took less than it was offered.
-    fn block(&mut self, index: u32, chunks: impl IntoIterator<Item = (Bytes, usize)>) {
+    /// The socket took less than it was offered, of which the first `response_len` octets are no frames.
+    fn block(&mut self, index: u32, mut response_len: usize, chunks: impl IntoIterator<Item = (Bytes, usize)>) {
         self.counters.blocked += 1;
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.get_or_insert_with(|| Box::new(Outbox::new(self.now)));
         for (chunk, sent) in chunks {
-            outbox.push(chunk, sent);
+            outbox.push_response(chunk, std::mem::take(&mut response_len), sent);
         }
         self.limit_outbox(index);
         self.schedule(index);
@@ -302,9 +308,11 @@ impl<S: Stream> Engine<S> {
         if peer.phase != Phase::Open {
             return self.give_up(index);
         }
-        peer.pending = Vec::new();
+        (peer.pending, peer.response_len) = (Vec::new(), 0);
         let outbox = peer.outbox.as_mut().expect("only blocked peers are cut off");
-        outbox.cut();
+        if !outbox.cut() {
+            return self.give_up(index);
+        }
         let mut close = Vec::new();
         peer.connection.fail(CloseCode::TRY_AGAIN_LATER, "too slow: messages waited too long or too many", &mut close);
         outbox.push(close.into(), 0);
@@ -358,6 +366,13 @@ impl<S: Stream> Engine<S> {
         }
         write(&mut peer.pending);
         self.mark_dirty(index);
+    }
+
+    /// Appends a response, before which no frame was queued.
+    pub(super) fn append_response(&mut self, index: u32, response: &[u8]) {
+        self.append(index, |out| out.extend_from_slice(response));
+        let peer = &mut self.peers[index as usize];
+        peer.response_len = peer.pending.len() as u32;
     }
 
     pub(super) fn mark_dirty(&mut self, index: u32) {

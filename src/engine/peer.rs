@@ -45,6 +45,8 @@ pub struct Peer<S> {
     pub scheduled: Tick,
     /// Frames for this peer alone, of this turn.
     pub pending: Vec<u8>,
+    /// Octets at the front of `pending` that are no frames, but responses.
+    pub response_len: u32,
     pub outbox: Option<Box<Outbox>>,
     pub memberships: Vec<Membership>,
 }

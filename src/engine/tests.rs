@@ -458,6 +458,34 @@ fn too_much_waiting_is_cut_at_a_frame_with_1013() {
     assert_eq!(members[0].1.texts().len(), 100);
 }
 
+/// Found by the fuzz target `engine`: a Close frame stood in the middle of the response.
+#[test]
+fn who_has_not_had_the_response_whole_is_sent_no_frame() {
+    for room in 0..300 {
+        let mut house = House::new(Settings { outbox_bytes: 300, ..Settings::default() });
+        let (id, script) = house.connect();
+        script.wire().room = room;
+        script.say(HANDSHAKE.as_bytes());
+        house.engine.readable(id.index, false);
+        house.begin();
+        house.engine.send(id, Opcode::Text, b"one");
+        house.engine.send(id, Opcode::Text, &[b'x'; 100]);
+        house.finish();
+        house.engine.send(id, Opcode::Text, &[b'x'; 400]);
+        house.turn();
+        script.wire().room = usize::MAX;
+        house.engine.writable(id.index);
+        house.settle();
+        let taken = script.taken();
+        let head_len = taken.windows(4).position(|octets| octets == b"\r\n\r\n").map(|at| at + 4);
+        match head_len {
+            None => assert_eq!(taken.len(), room, "nothing follows what was taken of the response"),
+            Some(head_len) => assert_eq!(frames(&taken[head_len..]).last(), Some(&close_of(1013, TOO_SLOW)), "{room}"),
+        }
+        assert_eq!(house.told().last(), Some(&(id, "closed".into())));
+    }
+}
+
 #[test]
 fn taking_nothing_for_too_long_is_cut_off() {
     let mut house = House::new(Settings::default());
