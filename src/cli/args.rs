@@ -66,6 +66,9 @@ pub struct ServeArgs {
     /// Messages kept in memory for each room and each pair of people (for 7 days at most)
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = parse_history, env = "SALON_HISTORY")]
     pub history: usize,
+    /// Compress messages of 512 bytes and more for clients that offer it (permessage-deflate); saves network, costs CPU
+    #[arg(long, env = "SALON_DEFLATE")]
+    pub deflate: bool,
     /// A page of this origin may connect, besides the one Salon serves, such as https://example.org (repeatable)
     #[allow(rustdoc::bare_urls, reason = "it is the help text")]
     #[arg(long, value_name = "ORIGIN", env = "SALON_ORIGIN", value_delimiter = ',')]

@@ -86,7 +86,15 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
         per_second: args.new_connections_per_address,
         count_loopback: args.count_loopback,
     };
-    serve::run(serve::Settings { listen: args.listen, admin, max_connections, addresses, origins: args.origin, chat })?;
+    serve::run(serve::Settings {
+        listen: args.listen,
+        admin,
+        max_connections,
+        addresses,
+        origins: args.origin,
+        deflate: args.deflate,
+        chat,
+    })?;
     Ok(())
 }
 

@@ -24,6 +24,9 @@ impl<S: Stream> Engine<S> {
     /// Begins a turn at `now`: carries out what is due, and lets the peers be read that became ready.
     pub fn begin_turn(&mut self, now: Tick) {
         self.now = self.now.max(now);
+        if self.wheel.next_due().is_some_and(|due| self.now.since(due) > STALL) {
+            self.stalled = Some(self.now);
+        }
         self.ready.append(&mut self.ready_next);
         let mut fired = std::mem::take(&mut self.fired);
         self.wheel.advance(self.now, &mut fired);
@@ -62,6 +65,10 @@ impl<S: Stream> Engine<S> {
                 self.counters.no_request += 1;
                 self.give_up(index);
             }
+            // The loop itself was not there to hear the answer, so it asks once more.
+            Due::Pong if self.stalled.is_some_and(|at| self.now.since(at) < self.settings.pong_within) => {
+                self.carry_out(index, Due::Ping);
+            }
             Due::Ping => {
                 let peer = &mut self.peers[index as usize];
                 peer.pinged = true;
@@ -90,6 +97,8 @@ impl<S: Stream> Engine<S> {
         let blocked = peer.outbox.as_ref().filter(|_| matches!(peer.phase, Phase::Head | Phase::Open));
         let unblock = blocked.and_then(|outbox| after(outbox.progress, settings.blocked_within, Due::Unblock));
         let due = match peer.phase {
+            // Who still takes an answer need not ask again yet.
+            Phase::Head if blocked.is_some() => None,
             Phase::Head | Phase::Answering => after(peer.since, settings.head_within, Due::Request),
             Phase::Open if !peer.connection.is_open() => after(peer.since, settings.close_within, Due::CloseAnswer),
             Phase::Open => {
@@ -106,12 +115,20 @@ impl<S: Stream> Engine<S> {
                 };
                 earlier(message, silence)
             }
-            Phase::Ending | Phase::ShutDown => after(peer.since, settings.close_within, Due::End),
+            // A slow link may take its time over the last answer, as long as it takes something.
+            Phase::Ending => {
+                let progress = peer.outbox.as_ref().map_or(peer.since, |outbox| outbox.progress.max(peer.since));
+                after(progress, settings.close_within, Due::End)
+            }
+            Phase::ShutDown => after(peer.since, settings.close_within, Due::End),
             Phase::Gone => None,
         };
         earlier(due, unblock)
     }
 }
+
+/// A turn that comes so much later than it was due means that the whole process was stopped.
+const STALL: Duration = Duration::from_secs(1);
 
 fn earlier(one: Option<(Tick, Due)>, other: Option<(Tick, Due)>) -> Option<(Tick, Due)> {
     match (one, other) {

@@ -174,7 +174,7 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         let tag = peer.tag;
         let mut reply = Vec::new();
-        let (used, event) = peer.connection.decode(self.receive.unparsed(), &mut reply);
+        let (used, event) = peer.connection.decode_with(self.receive.unparsed(), &mut reply, &mut self.inflater);
         let mut closed = None;
         let step = match event {
             None => Step::Quiet,

@@ -14,6 +14,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use super::extension::{ClientContext, PermessageDeflate};
+
 /// Finds the empty line that ends a request head, and refuses early what can never become one.
 ///
 /// Every octet is looked at once, however the head is cut.
@@ -204,6 +206,11 @@ impl<'a> Request<'a> {
         self.minor_version > 0 && !self.has_token("connection", "close")
     }
 
+    /// Agrees to the first offer of permessage-deflate that can be had (RFC 7692 section 5.1).
+    pub fn negotiate_deflate(&self, context: ClientContext) -> Option<PermessageDeflate> {
+        PermessageDeflate::negotiate(self.headers("sec-websocket-extensions"), context)
+    }
+
     /// Checks the request against section 4.2.1 and computes the answer to its key.
     ///
     /// # Errors
@@ -275,6 +282,16 @@ impl fmt::Debug for Accept {
 ///
 /// `protocol` is the sub-protocol chosen from those the client offered; a name of our own, never the client's octets.
 pub fn encode_switching_protocols(accept: &Accept, protocol: Option<&'static str>, out: &mut Vec<u8>) {
+    encode_switching_protocols_with(accept, protocol, None, out);
+}
+
+/// The same with the answer to the client's offers of permessage-deflate, if one was agreed to.
+pub fn encode_switching_protocols_with(
+    accept: &Accept,
+    protocol: Option<&'static str>,
+    deflate: Option<&PermessageDeflate>,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
     );
@@ -282,6 +299,10 @@ pub fn encode_switching_protocols(accept: &Accept, protocol: Option<&'static str
     if let Some(protocol) = protocol {
         out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
         out.extend_from_slice(protocol.as_bytes());
+    }
+    if let Some(agreed) = deflate {
+        out.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
+        agreed.encode(out);
     }
     out.extend_from_slice(b"\r\n\r\n");
 }

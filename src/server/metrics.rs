@@ -44,8 +44,8 @@ pub fn counters(seen: &Seen<'_>, counts: &Counts, stopping: bool) -> String {
     line(&Counters {
         status: status(stopping),
         version: VERSION,
-        active_connections: seen.connections,
-        total_connections: seen.counters.accepted,
+        active_connections: counts.sessions,
+        total_connections: seen.counters.upgraded,
         messages_received: seen.counters.messages_in,
         messages_sent: seen.counters.messages_out,
         messages_per_second: (seen.turns.messages_per_second * 10.0).round() / 10.0,
@@ -71,6 +71,11 @@ pub fn prometheus(seen: &Seen<'_>, counts: &Counts) -> String {
         "salon_deliveries_total",
         "WebSocket messages sent or queued, one for each receiver.",
         counters.messages_out,
+    );
+    page.counter(
+        "salon_messages_compressed_total",
+        "WebSocket messages compressed, once for all who share them.",
+        counters.compressed,
     );
     page.counter("salon_broadcasts_total", "Room messages accepted and numbered.", counts.messages);
     page.counter("salon_received_bytes_total", "Octets read from sockets.", counters.bytes_in);

@@ -174,9 +174,8 @@ impl Reactor {
 
     /// How long the poller may wait: not at all while there is work, else until the next deadline.
     fn timeout(&self, service: &impl Service) -> Option<Duration> {
-        // Who cannot be taken in now is no reason to turn: a connection that ends is one.
-        let acceptable = |listener: &Listener| listener.is_ready() && self.room(listener.port) > 0;
-        if self.engine.has_work() || self.listeners.iter().any(acceptable) {
+        let may_accept = |listener: &Listener| listener.is_ready() && self.room_for(listener.port) > 0;
+        if self.engine.has_work() || self.listeners.iter().any(may_accept) {
             return Some(Duration::ZERO);
         }
         let listeners = self.listeners.iter().filter_map(Listener::next_deadline).min();
@@ -224,17 +223,16 @@ impl Reactor {
         false
     }
 
-    /// How many more connections are taken in on a port. The operator gets in when the public port is full.
-    fn room(&self, port: Port) -> usize {
-        let reserve = if port == Port::Admin { 2 * REFUSALS } else { REFUSALS };
+    /// How many more connections are taken in by a port. The operator finds room when nobody else does.
+    fn room_for(&self, port: Port) -> usize {
+        let reserve = if port == Port::Admin { REFUSALS + ADMIN_RESERVE } else { REFUSALS };
         (self.bounds.max_connections + reserve).saturating_sub(self.engine.len())
     }
 
     fn accept(&mut self, now: Tick) {
-        for at in 0..self.listeners.len() {
-            let room = self.room(self.listeners[at].port);
-            let Self { listeners, engine, poll, bounds, admission, .. } = self;
-            let listener = &mut listeners[at];
+        let room: Vec<usize> = self.listeners.iter().map(|listener| self.room_for(listener.port)).collect();
+        let Self { listeners, engine, poll, bounds, admission, .. } = self;
+        for (listener, room) in listeners.iter_mut().zip(room) {
             let port = listener.port;
             listener.accept(ACCEPTS_PER_TURN.min(room), now, |tcp, address| {
                 let address = address.ip();
@@ -284,6 +282,8 @@ const EVENTS_PER_WAIT: usize = 1024;
 /// The most connections accepted from one listener in one turn.
 const ACCEPTS_PER_TURN: usize = 128;
 
-/// Connections beyond the limit that are taken in to be answered with 503; further ones wait in the backlog. As many again
-/// are left for the admin port.
+/// Connections beyond the limit that are taken in to be answered with 503; further ones wait in the backlog.
 pub const REFUSALS: usize = 64;
+
+/// Connections that only the operator can have.
+pub const ADMIN_RESERVE: usize = 32;

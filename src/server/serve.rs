@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::backend::Memory;
 use crate::chat::{self, Chat, Deliveries, Delivery, Door};
-use crate::engine::{self, Engine, Event};
+use crate::engine::{self, DeflateSettings, Engine, Event};
 use crate::id::ConnId;
-use crate::proto::handshake::{Request, encode_switching_protocols};
-use crate::proto::{CloseCode, Limits, Opcode};
+use crate::proto::handshake::{Request, encode_switching_protocols_with};
+use crate::proto::{ClientContext, CloseCode, Limits, Opcode, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
 use super::doors::{self, Asset, Entry, Refusal, Report};
@@ -33,6 +33,8 @@ pub struct Settings {
     pub addresses: admission::Limits,
     /// Origins whose pages may connect, beyond the server's own.
     pub origins: Vec<String>,
+    /// Whether clients may agree to permessage-deflate.
+    pub deflate: bool,
     /// How the chat behaves.
     pub chat: chat::Settings,
 }
@@ -53,6 +55,7 @@ pub fn run(settings: Settings) -> Result<(), Error> {
     let engine = engine::Settings {
         limits: Limits { message_bytes: settings.chat.message_bytes as u32, ..Limits::default() },
         ping_after: Some(settings.chat.ping_interval),
+        deflate: settings.deflate.then(DeflateSettings::default),
         ..engine::Settings::default()
     };
     let bounds = Bounds {
@@ -93,6 +96,7 @@ fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
 struct ChatService {
     chat: Chat,
     origins: Vec<String>,
+    deflate: bool,
     deliveries: Deliveries,
     /// A request that was read, and its answer in `response`.
     todo: Option<(ConnId, Todo)>,
@@ -102,7 +106,7 @@ struct ChatService {
 }
 
 enum Todo {
-    Upgrade(Door),
+    Upgrade(Door, Option<PermessageDeflate>),
     /// To be let in only to hear that there are too many of its address.
     TurnAway(Door),
     Respond {
@@ -119,6 +123,7 @@ impl ChatService {
         Self {
             chat: Chat::new(settings.chat, Box::new(memory), seed),
             origins: settings.origins,
+            deflate: settings.deflate,
             deliveries: Deliveries::new(),
             todo: None,
             response: Vec::new(),
@@ -133,8 +138,14 @@ impl ChatService {
         let head_only = request.method() == "HEAD";
         match doors::enter(request, port, &self.origins) {
             Entry::Chat { accept, protocol, door } => {
-                encode_switching_protocols(&accept, protocol, &mut self.response);
-                if port == Port::Crowded { Todo::TurnAway(door) } else { Todo::Upgrade(door) }
+                if port == Port::Crowded {
+                    encode_switching_protocols_with(&accept, protocol, None, &mut self.response);
+                    return Todo::TurnAway(door);
+                }
+                // Nothing is kept of a client's messages between them: there may be ten thousand clients.
+                let deflate = self.deflate.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
+                encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut self.response);
+                Todo::Upgrade(door, deflate)
             }
             Entry::Asset(asset) => {
                 let known = request.header("if-none-match");
@@ -230,8 +241,8 @@ impl Service for ChatService {
 
     fn carry_out(&mut self, engine: &mut Engine<Socket>) {
         match self.todo.take() {
-            Some((id, Todo::Upgrade(door))) => {
-                engine.upgrade(id, &self.response);
+            Some((id, Todo::Upgrade(door, deflate))) => {
+                engine.upgrade_with(id, &self.response, deflate.as_ref());
                 self.chat.handle_open(id, door, self.now, &mut self.deliveries);
             }
             Some((id, Todo::TurnAway(door))) => {
