@@ -694,7 +694,7 @@ fn strange_and_right() {
             ("content of 10,900 escapes", one(format!(r#"{to_own}"{}"}}"#, r"\u0061".repeat(10_900))), one(from_own(&"a".repeat(10_900), 1))),
         ],
     );
-    let octets = [&upgrade("/ws?user=USER0000")[..], &frame(0x82, b"{\"type\":\"ping\"}"), &text(PING)].concat();
+    let octets = [&upgrade("/ws?user=USER0000")[..], &frame(0x82, b"{\"type\":\"ping\"}"), &text(PING), CLOSE].concat();
     let answer =
         [SWITCHED.as_bytes(), &welcome("USER0000"), &closed(1003, "expected text, found a binary message")].concat();
     neighbour.check(&server, "binary", &octets, &answer);
@@ -751,7 +751,7 @@ fn the_plain_dialect() {
         neighbour.check(&server, name, &octets, &answer);
     }
     let opened = [plain("user_joined", "USER0000 joined the room", "USER0000"), plain("online_users", "USER0000", "")];
-    let octets = [&upgrade("/ws/ROOM0000?username=USER0000")[..], &frame(0x82, b"x"), &text("late")].concat();
+    let octets = [&upgrade("/ws/ROOM0000?username=USER0000")[..], &frame(0x82, b"x"), &text("late"), CLOSE].concat();
     let answer =
         [SWITCHED.as_bytes(), &opened.concat(), &closed(1003, "expected text, found a binary message")].concat();
     neighbour.check(&server, "binary", &octets, &answer);

@@ -425,6 +425,18 @@ impl Hall {
         self.close(conn, code, reason, turn);
     }
 
+    /// Says goodbye to who will not be a session, and closes.
+    pub fn turn_away(conn: ConnId, door: &Door, turn: &mut Turn<'_>) {
+        let reason = "too many connections of this address";
+        match door {
+            Door::Json { .. } => turn.out.send(conn, |out| json::goodbye(out, "connection_limit", true, BACK_OFF_MS)),
+            Door::Plain { room, .. } => {
+                turn.out.send(conn, |out| plain::write(out, "error", reason, room.as_str(), ""));
+            }
+        }
+        turn.out.close(conn, CONNECTION_LIMIT, reason);
+    }
+
     /// Has the connection closed. The rest is done when that has happened.
     pub fn close(&mut self, conn: ConnId, code: CloseCode, reason: &'static str, turn: &mut Turn<'_>) {
         if let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) {
@@ -484,7 +496,7 @@ pub(super) fn user_name(name: &str) -> Result<UserName, Refusal> {
 /// The user of a session that was turned away at the door.
 pub(super) const NOBODY: u32 = u32::MAX;
 
-/// 4100: too many sessions of one user. Back off.
+/// 4100: too many sessions of one user, or connections of one address. Back off.
 pub(super) const CONNECTION_LIMIT: CloseCode = CloseCode(4100);
 
 /// 4101: too many messages for too long. Back off.

@@ -125,6 +125,11 @@ impl Chat {
         self.turn(now, out, |hall, store, turn| hall.open(conn, door, store, turn));
     }
 
+    /// A connection is open that is one too many of its address: it is told so, and closed. It never becomes a session.
+    pub fn turn_away(&mut self, conn: ConnId, door: &Door, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |_, _, turn| Hall::turn_away(conn, door, turn));
+    }
+
     /// A text message has come. Nothing happens once the chat has asked for the connection to be closed.
     pub fn handle_text(&mut self, conn: ConnId, text: &str, now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |hall, store, turn| hall.text(conn, text, store, turn));

@@ -13,7 +13,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::chat;
-use crate::server::{self, echo, serve};
+use crate::server::{self, admission, echo, serve};
 
 use args::{Admin, Args, Command, EchoArgs, RateArg, ServeArgs};
 
@@ -81,10 +81,16 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
         RateArg::On { per_second, burst } => Some(chat::Rate { per_second, burst }),
     };
     let max_connections = descriptors::fit(args.max_connections);
+    let addresses = admission::Limits {
+        open: args.max_connections_per_address,
+        per_second: args.new_connections_per_address,
+        count_loopback: args.count_loopback,
+    };
     serve::run(serve::Settings {
         listen: args.listen,
         admin,
         max_connections,
+        addresses,
         origins: args.origin,
         deflate: args.deflate,
         chat,

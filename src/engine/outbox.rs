@@ -115,6 +115,8 @@ impl Outbox {
         if chunk.is_empty() {
             self.chunks.clear();
         }
+        // Many small chunks make a long queue.
+        self.chunks.shrink_to_fit();
         true
     }
 

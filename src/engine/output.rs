@@ -227,13 +227,13 @@ impl<S: Stream> Engine<S> {
         };
         let mut pending = Some(pending);
         let pending_len = pending.as_ref().map_or(0, Vec::len);
-        left(pending_len, &mut || pending.take().expect("asked for once").into());
+        left(pending_len, &mut || into_chunk(&mut pending));
         for (topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
             left(topic.unsent(sent).len(), &mut || topic.share_unsent(sent));
             topic.members[member].sent = topic.end();
         }
-        let response_len = if pending.is_none() { response_len } else { 0 };
+        let response_len = if len < pending_len { response_len } else { 0 };
         if let Some(buffer) = pending {
             self.keep_spare(buffer);
         }
@@ -246,12 +246,15 @@ impl<S: Stream> Engine<S> {
     /// The socket was full: what is new goes behind what waits.
     fn flush_blocked(&mut self, index: u32) -> io::Result<()> {
         let topics: Vec<(usize, usize, u64)> = self.unsent_topics(index).collect();
+        let mut pending = Some(std::mem::take(&mut self.peers[index as usize].pending));
+        let chunk = into_chunk(&mut pending);
+        if let Some(buffer) = pending {
+            self.keep_spare(buffer);
+        }
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.as_mut().expect("asked for a blocked peer");
-        if !peer.pending.is_empty() {
-            let response_len = std::mem::take(&mut peer.response_len) as usize;
-            outbox.push_response(std::mem::take(&mut peer.pending).into(), response_len, 0);
-        }
+        let response_len = std::mem::take(&mut peer.response_len) as usize;
+        outbox.push_response(chunk, response_len, 0);
         for (topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
             outbox.push(topic.share_unsent(sent), 0);
@@ -409,6 +412,15 @@ impl<S: Stream> Engine<S> {
             buffer.clear();
             self.spare.push(buffer);
         }
+    }
+}
+
+/// What waits for a peer as a chunk of its outbox. A buffer with much more room than that is left to be used again:
+/// the outbox is limited by what lies in it, and must not hold more than that tells.
+fn into_chunk(pending: &mut Option<Vec<u8>>) -> Bytes {
+    match pending.take_if(|buffer| buffer.capacity() <= 2 * buffer.len()) {
+        Some(buffer) => buffer.into(),
+        None => pending.as_deref().map(Bytes::copy_from_slice).unwrap_or_default(),
     }
 }
 

@@ -90,7 +90,7 @@ impl Service for Echo {
 pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
     let listener = Listener::bind(listen, "--listen", Port::Public)?;
     let address = listener.local_address().map_err(Error::Loop)?;
-    let bounds = Bounds { max_connections, stop_within: Duration::from_secs(3) };
+    let bounds = Bounds { max_connections, addresses: None, stop_within: Duration::from_secs(3) };
     let reactor = Reactor::new(vec![listener], settings(), bounds)?;
     eprintln!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it.");
     reactor.run(&mut Echo::default())

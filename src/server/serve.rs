@@ -18,7 +18,7 @@ use super::http::{self, Response};
 use super::listener::Listener;
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
-use super::{Error, Port, Seen, Service, metrics};
+use super::{Error, Port, Seen, Service, admission, metrics};
 
 /// What the operator chose.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// Connections in all on the public port.
     pub max_connections: usize,
+    /// What one address may do on the public port.
+    pub addresses: admission::Limits,
     /// Origins whose pages may connect, beyond the server's own.
     pub origins: Vec<String>,
     /// Whether clients may agree to permessage-deflate.
@@ -56,7 +58,11 @@ pub fn run(settings: Settings) -> Result<(), Error> {
         deflate: settings.deflate.then(DeflateSettings::default),
         ..engine::Settings::default()
     };
-    let bounds = Bounds { max_connections: settings.max_connections, stop_within: Duration::from_secs(3) };
+    let bounds = Bounds {
+        max_connections: settings.max_connections,
+        addresses: Some(settings.addresses),
+        stop_within: Duration::from_secs(3),
+    };
     let reactor = Reactor::new(listeners, engine, bounds)?;
     greet(public, admin, &settings);
     reactor.run(&mut ChatService::new(settings))
@@ -101,7 +107,11 @@ struct ChatService {
 
 enum Todo {
     Upgrade(Door, Option<PermessageDeflate>),
-    Respond { keep: bool },
+    /// To be let in only to hear that there are too many of its address.
+    TurnAway(Door),
+    Respond {
+        keep: bool,
+    },
 }
 
 impl ChatService {
@@ -124,14 +134,15 @@ impl ChatService {
 
     /// Words the answer to a request; it is sent when the engine can be reached.
     fn answer(&mut self, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> Todo {
-        let keep = request.keeps_alive() && !self.stopping;
+        let keep = request.keeps_alive() && !self.stopping && port != Port::Crowded;
         let head_only = request.method() == "HEAD";
         match doors::enter(request, port, &self.origins) {
             Entry::Chat { accept, protocol, door } => {
                 // Nothing is kept of a client's messages between them: there may be ten thousand clients.
-                let deflate = self.deflate.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
+                let agreed = self.deflate && port != Port::Crowded;
+                let deflate = agreed.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
                 encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut self.response);
-                Todo::Upgrade(door, deflate)
+                if port == Port::Crowded { Todo::TurnAway(door) } else { Todo::Upgrade(door, deflate) }
             }
             Entry::Asset(asset) => {
                 let known = request.header("if-none-match");
@@ -148,7 +159,7 @@ impl ChatService {
             Entry::Refused(refusal) => {
                 // What follows a refused upgrade may be frames, or what somebody makes a proxy take for them.
                 let keep = keep
-                    && !matches!(refusal, Refusal::Request(_) | Refusal::Full)
+                    && !matches!(refusal, Refusal::Request(_) | Refusal::Full | Refusal::TooFast)
                     && no_body(request)
                     && !request.wants_upgrade();
                 self.refuse(refusal, head_only, keep);
@@ -195,6 +206,9 @@ impl ChatService {
             Refusal::Origin => {
                 (403, "this Origin may not connect; the operator can allow it with --origin".into(), &[])
             }
+            Refusal::TooFast => {
+                (429, "too many new connections from this address; try again later".into(), &[("Retry-After", "1")])
+            }
             Refusal::Full => (503, "too many connections; try again later".into(), &[("Retry-After", "5")]),
         };
         let body = http::error_body(&sentence);
@@ -227,6 +241,10 @@ impl Service for ChatService {
             Some((id, Todo::Upgrade(door, deflate))) => {
                 engine.upgrade_with(id, &self.response, deflate.as_ref());
                 self.chat.handle_open(id, door, self.now, &mut self.deliveries);
+            }
+            Some((id, Todo::TurnAway(door))) => {
+                engine.upgrade(id, &self.response);
+                self.chat.turn_away(id, &door, self.now, &mut self.deliveries);
             }
             Some((id, Todo::Respond { keep })) => engine.respond(id, &self.response, keep),
             None => {}

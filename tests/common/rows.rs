@@ -159,7 +159,7 @@ fn steady(mut answer: Vec<u8>) -> Vec<u8> {
         let places: Vec<usize> = find(&answer, before.as_bytes()).into_iter().map(|at| at + before.len()).collect();
         places.into_iter().for_each(|at| answer[at..at + len].fill(b'0'));
     }
-    while let Some(at) = find(&answer, b"\r\nDate: ").first().copied() {
+    for at in find(&answer, b"\r\nDate: ").into_iter().rev() {
         answer.drain(at..at + "\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT".len());
     }
     answer
