@@ -284,7 +284,15 @@ fn signals_end_it_cleanly() {
         let mut bob = server.connect("/ws/r?username=bob");
         hear(&mut alice);
         hear(&mut bob);
+        // One that has been answered once has certainly been accepted.
         let mut idle = tcp(server.public);
+        idle.write_all(b"HEAD /health HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut octet = [0];
+            idle.read_exact(&mut octet).unwrap();
+            answer.extend(octet);
+        }
         server.signal(signal);
         assert_eq!(close_code(&mut alice), 1001);
         assert_eq!(close_code(&mut bob), 1001);

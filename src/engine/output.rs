@@ -253,10 +253,8 @@ impl<S: Stream> Engine<S> {
         }
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.as_mut().expect("asked for a blocked peer");
-        if !chunk.is_empty() {
-            let response_len = std::mem::take(&mut peer.response_len) as usize;
-            outbox.push_response(chunk, response_len, 0);
-        }
+        let response_len = std::mem::take(&mut peer.response_len) as usize;
+        outbox.push_response(chunk, response_len, 0);
         for (topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
             outbox.push(topic.share_unsent(sent), 0);

@@ -230,9 +230,10 @@ impl Reactor {
     }
 
     fn accept(&mut self, now: Tick) {
-        let room: Vec<usize> = self.listeners.iter().map(|listener| self.room_for(listener.port)).collect();
-        let Self { listeners, engine, poll, bounds, admission, .. } = self;
-        for (listener, room) in listeners.iter_mut().zip(room) {
+        for at in 0..self.listeners.len() {
+            let room = self.room_for(self.listeners[at].port);
+            let Self { listeners, engine, poll, bounds, admission, .. } = self;
+            let listener = &mut listeners[at];
             let port = listener.port;
             listener.accept(ACCEPTS_PER_TURN.min(room), now, |tcp, address| {
                 let address = address.ip();

@@ -138,14 +138,11 @@ impl ChatService {
         let head_only = request.method() == "HEAD";
         match doors::enter(request, port, &self.origins) {
             Entry::Chat { accept, protocol, door } => {
-                if port == Port::Crowded {
-                    encode_switching_protocols_with(&accept, protocol, None, &mut self.response);
-                    return Todo::TurnAway(door);
-                }
                 // Nothing is kept of a client's messages between them: there may be ten thousand clients.
-                let deflate = self.deflate.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
+                let agreed = self.deflate && port != Port::Crowded;
+                let deflate = agreed.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
                 encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut self.response);
-                Todo::Upgrade(door, deflate)
+                if port == Port::Crowded { Todo::TurnAway(door) } else { Todo::Upgrade(door, deflate) }
             }
             Entry::Asset(asset) => {
                 let known = request.header("if-none-match");
