@@ -23,6 +23,8 @@
 //! assert_eq!(&output[..2], [0x81, 12]);
 //! ```
 //!
+//! `examples/blocking_echo.rs` does the same with a `TcpStream`, from the request head to the end of the stream.
+//!
 //! Not here: sockets, timers, extensions (permessage-deflate is to come), and the client's side of the handshake.
 
 pub mod close;
