@@ -217,13 +217,14 @@ fn split_port<'a>(authority: &'a str, default_port: &'a str) -> Option<(&'a str,
 const PROTOCOL: &str = "salon.v1";
 
 /// The page: all there is under `/`.
-const ASSETS: [Asset; 24] = [
+const ASSETS: [Asset; 27] = [
     Asset { path: "/", content_type: "text/html; charset=utf-8", body: include_bytes!("web/index.html") },
     Asset { path: "/app.css", content_type: "text/css; charset=utf-8", body: include_bytes!("web/app.css") },
     Asset { path: "/icon.svg", content_type: "image/svg+xml", body: include_bytes!("web/icon.svg") },
     script("/app.js", include_bytes!("web/app.js")),
     script("/avatar.js", include_bytes!("web/avatar.js")),
     script("/client.js", include_bytes!("web/client.js")),
+    script("/commands.js", include_bytes!("web/commands.js")),
     script("/composer.js", include_bytes!("web/composer.js")),
     script("/connection.js", include_bytes!("web/connection.js")),
     script("/conversations.js", include_bytes!("web/conversations.js")),
@@ -238,8 +239,10 @@ const ASSETS: [Asset; 24] = [
     script("/people.js", include_bytes!("web/people.js")),
     script("/places.js", include_bytes!("web/places.js")),
     script("/presence.js", include_bytes!("web/presence.js")),
+    script("/sending.js", include_bytes!("web/sending.js")),
     script("/sidebar.js", include_bytes!("web/sidebar.js")),
     script("/storage.js", include_bytes!("web/storage.js")),
+    script("/suggestions.js", include_bytes!("web/suggestions.js")),
     script("/text.js", include_bytes!("web/text.js")),
     script("/words.js", include_bytes!("web/words.js")),
 ];

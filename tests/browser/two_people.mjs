@@ -70,6 +70,12 @@ const agree = async (pages, expected, after = 0) => {
   }
 };
 const times = async (page, text) => (await texts(page)).filter((t) => t === text).length;
+/** What the browser says about a page that nobody looks at; `false` brings the reader back. */
+const hide = (page, hidden) => page.evaluate((hidden) => {
+  if (hidden) Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+  else delete document.hidden;
+  document.dispatchEvent(new Event("visibilitychange"));
+}, hidden);
 const members = (page) => page.locator("#members .member-name").allTextContents();
 
 const ada = await newPage({ port: wire.port });
@@ -333,16 +339,10 @@ try {
   });
 
   await check("a hidden page counts in its title", async () => {
-    await ada.evaluate(() => {
-      Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
-      document.dispatchEvent(new Event("visibilitychange"));
-    });
+    await hide(ada, true);
     await say(linus, "Anybody?");
     await until("the title counts", async () => (await ada.title()).startsWith("(1)"));
-    await ada.evaluate(() => {
-      delete document.hidden;
-      document.dispatchEvent(new Event("visibilitychange"));
-    });
+    await hide(ada, false);
     await until("and forgets", async () => !(await ada.title()).startsWith("("));
   });
 
@@ -381,6 +381,93 @@ try {
     await page.keyboard.press("Escape");
     await until("Escape closed the drawer and the focus is back", () => page.evaluate(() => !document.getElementById("app").dataset.drawer && document.activeElement.id === "open-places"));
     await page.context().close();
+  });
+
+  await check("commands by keyboard: /join, /msg, /status, /leave and their suggestions", async () => {
+    const page = await newPage();
+    await enter(page, "Dorothy", ROOM);
+    const input = page.locator("#composer-input");
+    const options = () => page.locator("#suggestions:not([hidden]) [role=option]").count();
+    const problem = (words) => until(`the problem says “${words}”`, async () => (await page.locator("#composer-problem").textContent()).includes(words));
+    const title = (name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").textContent()) === name);
+    await input.focus();
+
+    await page.keyboard.type("/");
+    await until("all commands are listed", async () => await options() === 5);
+    equal(await page.locator("#suggestions [aria-selected=true]").getAttribute("id"), await input.getAttribute("aria-activedescendant"), "the active option");
+    await page.keyboard.press("ArrowDown");
+    equal(await page.locator("#suggestions [aria-selected=true] bdi").textContent(), "/leave [ROOM]", "the chosen command");
+    await page.keyboard.press("Escape");
+    equal(await options(), 0, "options after Escape");
+    equal(await input.inputValue(), "/", "what was written");
+    await page.keyboard.type("jo");
+    await until("one is left", async () => await options() === 1);
+    await page.keyboard.press("Enter");
+    equal(await input.inputValue(), "/join ", "the completed command");
+    await page.keyboard.type("the attic");
+    await page.keyboard.press("Enter");
+    await title("the attic");
+    equal(await input.inputValue(), "", "the composer");
+
+    await say(page, "/msg \"Ada Lovelace\" Are you in?");
+    await title("Ada Lovelace");
+    await sees(page, "Are you in?");
+    await ada.locator("#person-list .place", { hasText: "Dorothy" }).click();
+    await agree([ada], ["Are you in?"]);
+    await input.focus();
+    await page.keyboard.type("/msg ad");
+    await until("a name is proposed", async () => await options() === 1);
+    await page.keyboard.press("Tab");
+    equal(await input.inputValue(), "/msg \"Ada Lovelace\" ", "the completed name");
+    await input.fill("");
+
+    await say(page, "/status away back at five");
+    await ada.locator("#title .presence.away").waitFor();
+    equal(await ada.locator("#topic").textContent(), "back at five", "the note");
+    equal(await page.locator("#me-status").inputValue(), "away", "the field");
+    await input.pressSequentially("/sta");
+    for (const option of ["/status", "busy"]) await page.locator("#suggestions [role=option]", { hasText: option }).click();
+    equal(await input.inputValue(), "/status busy ", "what the mouse chose");
+    equal(await page.evaluate(() => document.activeElement.id), "composer-input", "the focus");
+    await page.keyboard.press("Enter");
+    await ada.locator("#title .presence.busy").waitFor();
+    await say(page, "/status sleepy");
+    await problem("“sleepy” is no status");
+    await say(page, "/status invisible");
+    await ada.locator("#title .presence.offline").waitFor();
+    await say(page, "/status online");
+    await ada.locator("#title .presence:not(.offline):not(.away)").waitFor();
+
+    await say(page, "/leave nowhere");
+    await problem("not in the room “nowhere”");
+    await say(page, "/leave the attic");
+    await until("the attic is not listed", async () => !(await page.locator("#room-list .place-name").allTextContents()).includes("the attic"));
+    await title(ROOM);
+    await ada.locator("#room-list .place", { hasText: ROOM }).click();
+    await page.context().close();
+  });
+
+  await check("an unknown command says so and is not sent; // sends a slash; /help is for the reader alone", async () => {
+    const before = (await texts(linus)).length;
+    const input = ada.locator("#composer-input");
+    await say(ada, "/frobnicate now");
+    await until("the problem is named", async () => (await ada.locator("#composer-problem").textContent()).includes("no command “/frobnicate”"));
+    equal(await input.inputValue(), "/frobnicate now", "what was written");
+    await input.fill("");
+    await say(ada, "//usr/bin/env is a path");
+    await agree([linus], ["/usr/bin/env is a path"], before);
+    equal(await ada.locator("#composer-problem").textContent(), "", "the problem");
+    await say(ada, "/help");
+    await ada.locator("#messages .help").waitFor();
+    for (const usage of ["/join ROOM", "/leave [ROOM]", "/msg NAME [TEXT]", "/status STATUS [NOTE]", "/help", "//TEXT"]) await ada.locator("#messages .help code", { hasText: usage }).first().waitFor();
+    await say(ada, "/help");
+    await say(ada, "Said after the help");
+    await sees(linus, "Said after the help");
+    equal(await ada.locator("#messages .help").count(), 1, "lists of commands");
+    equal(await linus.locator("#messages .help").count(), 0, "lists of commands that Linus sees");
+    equal((await texts(linus)).slice(before), ["/usr/bin/env is a path", "Said after the help"], "what was sent");
+    await ada.getByRole("button", { name: "Dismiss" }).click();
+    await until("it is gone", async () => await ada.locator("#messages .help").count() === 0);
   });
 
   await check("a busy room stays bounded: the log keeps a window, and scrolling up brings what left it", async () => {
@@ -514,6 +601,17 @@ try {
       await until("everybody is listed", async () => (await members(page)).length === 5);
       await until("and how they are", async () => await page.locator("#members .presence.away").count() === 1);
       await audit("room");
+      await say(page, "/help");
+      await page.locator("#messages .help").waitFor();
+      await page.locator("#composer-input").pressSequentially("/");
+      await page.locator("#suggestions [aria-selected=true]").waitFor();
+      await audit("commands");
+      await page.locator("#composer-input").fill("/frobnicate");
+      await page.keyboard.press("Enter");
+      await page.locator("#composer-problem", { hasText: "no command" }).waitFor();
+      await audit("unknown-command");
+      await page.locator("#composer-input").fill("");
+      await page.getByRole("button", { name: "Dismiss" }).click();
       for (const drawer of narrow ? ["places", "details"] : []) {
         await page.locator(`#open-${drawer}`).click();
         await page.locator(`#app[data-drawer=${drawer}]`).waitFor();

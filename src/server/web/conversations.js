@@ -199,6 +199,18 @@ export function addGap(c, text) {
   redraw("log");
 }
 
+/** The list of commands, at the end, for the reader alone; one is enough. */
+export function addHelp(c, lines) {
+  c.items = c.items.filter((item) => item.type !== "help");
+  c.items.push({ type: "help", lines, ts: Date.now() });
+  redraw("log");
+}
+
+export function removeHelp(c) {
+  c.items = c.items.filter((item) => item.type !== "help");
+  redraw("log");
+}
+
 export function addNotice(c, kind, name) {
   if (c.detached || c.count > NOTICES_UP_TO) return;
   const last = c.items.at(-1);

@@ -6,7 +6,7 @@ import { active, addGap, addNotice, callMe, client, conversation, conversations,
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { syncPerson } from "./history.js";
-import { drawMe, myStatus } from "./people.js";
+import { drawMe, myNote, myStatus } from "./people.js";
 import { describeRoom, refreshPublicRooms } from "./places.js";
 import { followPresence, presence, rememberPresence } from "./presence.js";
 import { GAP_WORDS, inWords } from "./words.js";
@@ -31,8 +31,8 @@ export function listen(salon) {
       callMe(user_id);
       drawMe();
     }
-    presence.set(me, { status: myStatus });
-    if (myStatus !== "online") salon.status(myStatus).catch(() => {});
+    presence.set(me, { status: myStatus, note: myNote || undefined });
+    if (myStatus !== "online" || myNote) salon.status(myStatus, myNote || undefined).catch(() => {});
     refreshPublicRooms();
     const known = people();
     if (known.length) followPresence(known.map((c) => c.id));

@@ -2,8 +2,8 @@
  * One entry of the log: what somebody said, who came and went, a hole.
  */
 import { avatar } from "./avatar.js";
-import { client, conversations, me } from "./conversations.js";
-import { element, named } from "./dom.js";
+import { active, client, conversations, me, removeHelp } from "./conversations.js";
+import { byId, element, named } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { write } from "./text.js";
 
@@ -49,6 +49,7 @@ export function refresh(item) {
   item.stale = false;
   item.dressed = undefined;
   if (item.type === "gap") return item.node.replaceChildren(element("span", "", item.text));
+  if (item.type === "help") return item.node.replaceChildren(helpCard(item));
   if (item.type === "notice") {
     const names = item.names.slice(0, 4).map((name, i, all) => [i === 0 ? "" : i === all.length - 1 && item.names.length <= 4 ? " and " : ", ", named(name)]).flat();
     const others = item.names.length > 4 ? ` and ${item.names.length - 4} others` : "";
@@ -76,6 +77,17 @@ export function refresh(item) {
     state.append("Sending …");
   }
   item.node.querySelector(".body").append(state);
+}
+
+function helpCard({ lines }) {
+  const list = element("dl", "help-lines", ...lines.map(({ usage, what }) => element("div", "", element("dt", "", element("code", "", usage)), element("dd", "", what))));
+  const done = element("button", "quiet", "Dismiss");
+  done.type = "button";
+  done.addEventListener("click", () => {
+    removeHelp(active);
+    byId("composer-input").focus();
+  });
+  return element("div", "help-card", element("p", "help-title", "What you can write here ", element("span", "help-only", "Only you see this")), list, done);
 }
 
 function forget(item) {

@@ -12,6 +12,23 @@ import { STATUS_WORDS, inWords } from "./words.js";
 const MEMBERS_SHOWN = 200;
 
 export let myStatus = "online";
+export let myNote = "";
+
+/** Says how we are. Without a connection it is said when there is one. */
+export function setStatus(status, note = "") {
+  myStatus = status;
+  myNote = note;
+  byId("me-status").value = status;
+  byId("announcer").textContent = `Your status: ${status === "offline" ? "invisible" : STATUS_WORDS[status]}${note ? `, ${note}` : ""}`;
+  presence.set(me, { status, note: note || undefined });
+  if (client.state === "connected") {
+    client.status(status, note || undefined).catch((error) => {
+      active.problem = inWords(error);
+      redraw("composer");
+    });
+  }
+  redraw("members", "head");
+}
 
 function drawMembers() {
   const c = active;
@@ -72,12 +89,7 @@ export function drawMe() {
   node.textContent = initials(me);
 }
 
-byId("me-status").addEventListener("change", (event) => {
-  myStatus = event.target.value;
-  presence.set(me, { status: myStatus });
-  if (client.state === "connected") client.status(myStatus).catch((error) => { active.problem = inWords(error); redraw("composer"); });
-  redraw("members");
-});
+byId("me-status").addEventListener("change", (event) => setStatus(event.target.value));
 
 drawnBy("members", drawMembers);
 drawnBy("typing", drawTyping);
