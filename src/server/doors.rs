@@ -217,7 +217,7 @@ fn split_port<'a>(authority: &'a str, default_port: &'a str) -> Option<(&'a str,
 const PROTOCOL: &str = "salon.v1";
 
 /// The page: all there is under `/`.
-const ASSETS: [Asset; 27] = [
+const ASSETS: [Asset; 28] = [
     Asset { path: "/", content_type: "text/html; charset=utf-8", body: include_bytes!("web/index.html") },
     Asset { path: "/app.css", content_type: "text/css; charset=utf-8", body: include_bytes!("web/app.css") },
     Asset { path: "/icon.svg", content_type: "image/svg+xml", body: include_bytes!("web/icon.svg") },
@@ -236,6 +236,7 @@ const ASSETS: [Asset; 27] = [
     script("/incoming.js", include_bytes!("web/incoming.js")),
     script("/log.js", include_bytes!("web/log.js")),
     script("/message.js", include_bytes!("web/message.js")),
+    script("/notifications.js", include_bytes!("web/notifications.js")),
     script("/people.js", include_bytes!("web/people.js")),
     script("/places.js", include_bytes!("web/places.js")),
     script("/presence.js", include_bytes!("web/presence.js")),

@@ -1,6 +1,6 @@
 /**
- * Two people meet in the chat page, in two browser contexts that share nothing, and everything that may go wrong between
- * them does. `node two_people.mjs SALON_BINARY`; see run.sh.
+ * Two people, and sometimes three, meet in the chat page, in browser contexts that share nothing, and everything that may go
+ * wrong between them does. `node two_people.mjs SALON_BINARY`; see run.sh.
  */
 import { mkdir, mkdtemp, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -208,7 +208,7 @@ try {
     wire.deafen();
     await say(ada, "Heard, but unanswered");
     await sees(linus, "Heard, but unanswered");
-    equal(await ada.locator(".pending").count(), 1, "pending");
+    await until("it is pending", async () => await ada.locator(".pending").count() === 1);
     wire.cut();
     await ada.locator("#banner:not([hidden])").waitFor();
     wire.mend();
@@ -470,6 +470,88 @@ try {
     await until("it is gone", async () => await ada.locator("#messages .help").count() === 0);
   });
 
+  await check("notifications: never asked for unprompted, then for direct messages, one's name, and a room that was chosen", async () => {
+    const page = await newPage();
+    await page.context().grantPermissions(["notifications"], { origin: page.origin });
+    await page.addInitScript(() => {
+      window.asked = 0;
+      window.told = [];
+      const Real = window.Notification;
+      window.Notification = class extends Real {
+        static requestPermission() { window.asked += 1; return Real.requestPermission(); }
+        constructor(title, options) {
+          super(title, options);
+          window.told.push({ title, body: options.body });
+          window.latest = this;
+        }
+      };
+    });
+    await enter(page, "Hedy", ROOM);
+    const told = () => page.evaluate(() => window.told.map(({ title, body }) => `${title}: ${body}`));
+    const heard = (seq) => until("the title counts", async () => (await page.title()).startsWith(`(${seq})`));
+    await hide(page, true);
+    await say(linus, "Hedy, before she wanted to be told");
+    await heard(1);
+    equal(await told(), [], "notifications before the button");
+    await hide(page, false);
+
+    const bell = page.getByRole("button", { name: "Notifications" });
+    equal(await page.locator("#notify-room").isVisible(), false, "the room's button");
+    await bell.click();
+    await until("it is pressed", async () => await bell.getAttribute("aria-pressed") === "true");
+    await say(linus, "Hedy, while you look");
+    await sees(page, "Hedy, while you look");
+    equal(await told(), [], "notifications while the page is looked at");
+
+    await hide(page, true);
+    await say(linus, "Hedys are not Hedy's namesakes? @hedy!");
+    await say(linus, "Hedysarum is a plant");
+    await heard(2);
+    await linus.locator(".member", { hasText: "Hedy" }).click();
+    await say(linus, "Between us");
+    await heard(3);
+    await linus.locator("#room-list .place", { hasText: ROOM }).click();
+    equal(await told(), ["Linus in the kitchen: Hedys are not Hedy's namesakes? @hedy!", "Linus: Between us"], "notifications");
+    await page.evaluate(() => window.latest.onclick());
+    await until("the notification leads to the conversation", async () => (await page.locator("#title bdi").textContent()) === "Linus");
+    await hide(page, false);
+
+    await page.locator("#room-list .place", { hasText: ROOM }).click();
+    await page.locator("#notify-room").click();
+    await until("it is chosen", async () => await page.locator("#notify-room").getAttribute("aria-pressed") === "true");
+    await page.reload();
+    await connected(page);
+    await until("the choice was kept", async () => await bell.getAttribute("aria-pressed") === "true" && await page.locator("#notify-room").getAttribute("aria-pressed") === "true");
+    equal(await page.evaluate(() => window.asked), 0, "permissions asked for: they had been given");
+    await hide(page, true);
+    await say(linus, "Not a word about her");
+    await until("she is told", async () => (await told()).includes("Linus in the kitchen: Not a word about her"));
+    await hide(page, false);
+    await bell.click();
+    await until("it is off", async () => await bell.getAttribute("aria-pressed") === "false");
+    await hide(page, true);
+    await say(linus, "Hedy, are you still there?");
+    await heard(1);
+    equal((await told()).length, 1, "notifications after they were turned off");
+    await page.context().close();
+  });
+
+  await check("without permission the bell asks when it is pressed, and says when it may not", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => {
+      window.asked = 0;
+      Object.defineProperty(Notification, "permission", { get: () => window.asked ? "denied" : "default" });
+      Notification.requestPermission = async () => { window.asked += 1; return "denied"; };
+    });
+    await enter(page, "Hedwig", ROOM);
+    equal(await page.evaluate(() => window.asked), 0, "permissions asked for before the button");
+    await page.getByRole("button", { name: "Notifications" }).click();
+    await until("it says so", async () => (await page.locator("#notify-problem").textContent()).includes("no notifications"));
+    equal(await page.evaluate(() => window.asked), 1, "permissions asked for");
+    equal(await page.getByRole("button", { name: "Notifications" }).getAttribute("aria-pressed"), "false", "the bell");
+    await page.context().close();
+  });
+
   await check("a busy room stays bounded: the log keeps a window, and scrolling up brings what left it", async () => {
     const crowd = await newPage();
     await crowd.goto(`${crowd.origin}/`);
@@ -562,7 +644,7 @@ try {
       ["Aiko", "Did anybody read this? https://example.org/journal/no-dig-beds"],
       ["Aiko", "Two years of side by side beds, and the one nobody dug gave about a tenth more. The photographs alone are worth it."],
       ["Maya", "Reading it now. The part about cardboard is what I did last autumn, and the worms moved in within weeks."],
-      ["Noor Haddad", "So no digging on Saturday after all? My back says thank you 😅"],
+      ["Noor Haddad", "So no digging on Saturday after all, Maya? My back says thank you 😅"],
       ["Maya", "We still need everyone for the fence. Ten o'clock, bring gloves."],
       ["Ines Weber", "I will be there. Cake or soup?"],
       ["Aiko", "🍰"],
@@ -612,6 +694,12 @@ try {
       await audit("unknown-command");
       await page.locator("#composer-input").fill("");
       await page.getByRole("button", { name: "Dismiss" }).click();
+      await page.context().grantPermissions(["notifications"], { origin: page.origin });
+      await page.evaluate(() => document.getElementById("notify").click());
+      await until("the room can be chosen", () => page.locator("#notify-room:not([hidden])").count());
+      await page.evaluate(() => document.getElementById("notify-room").click());
+      await page.locator("#notify-room[aria-pressed=true]").waitFor({ state: "attached" });
+      await audit("notifications");
       for (const drawer of narrow ? ["places", "details"] : []) {
         await page.locator(`#open-${drawer}`).click();
         await page.locator(`#app[data-drawer=${drawer}]`).waitFor();

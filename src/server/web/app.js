@@ -4,7 +4,7 @@
  * - kept: `conversations.js`, `history.js`, `presence.js`, `storage.js`, and `incoming.js` for what the server says
  * - drawn: `log.js` and `message.js`, `sidebar.js`, `people.js`, `connection.js`, each a part of the page that `drawing.js` calls when it is stale
  * - done: `places.js` goes somewhere; `composer.js` takes what is written, `commands.js` with `suggestions.js` does it or `sending.js`
- *   sends it; `finder.js` and `drawers.js` open and close
+ *   sends it; `finder.js` and `drawers.js` open and close; `notifications.js` calls a reader who is away
  * - helpers: `dom.js`, `avatar.js`, `text.js`, `words.js`
  *
  * Imports point from what is done to what is kept. What is kept never asks the document.

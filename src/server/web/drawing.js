@@ -5,7 +5,7 @@
 import { byId } from "./dom.js";
 
 /** The parts of the page, in the order they are drawn. */
-const PARTS = ["log", "head", "places", "members", "typing", "composer", "connection"];
+const PARTS = ["log", "head", "places", "members", "typing", "composer", "connection", "notifications"];
 
 /** @type {Map<string, () => void>} */
 const draws = new Map();

@@ -6,6 +6,7 @@ import { active, addGap, addNotice, callMe, client, conversation, conversations,
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { syncPerson } from "./history.js";
+import { notify } from "./notifications.js";
 import { drawMe, myNote, myStatus } from "./people.js";
 import { describeRoom, refreshPublicRooms } from "./places.js";
 import { followPresence, presence, rememberPresence } from "./presence.js";
@@ -37,7 +38,14 @@ export function listen(salon) {
     const known = people();
     if (known.length) followPresence(known.map((c) => c.id));
     for (const c of known) c.synced = false;
-    (async () => { for (const c of known) if (!c.synced) await syncPerson(c); })();
+    (async () => {
+      for (const c of known) {
+        if (c.synced) continue;
+        const before = c.unread;
+        await syncPerson(c);
+        if (c.unread > before && c.lastSaid?.sender !== me) notify(c, c.lastSaid); // written while we were away
+      }
+    })();
   });
 
   on("joined", (joined) => {
@@ -63,6 +71,7 @@ export function listen(salon) {
   on("message", (message) => {
     const c = conversation("room", message.room_id);
     take(c, message, message.epoch);
+    if (message.sender !== me && message.seq > c.readSeq) notify(c, message);
     if (c.items.length && c.items[0].seq === 1 && c.items[0].epoch === c.epoch) c.start = true;
   });
 
@@ -77,7 +86,9 @@ export function listen(salon) {
     } else {
       takeDirect(c, message);
     }
-    if (c !== active && message.sender !== me) byId("announcer").textContent = `New message from ${message.sender}`;
+    if (message.sender === me) return;
+    notify(c, message);
+    if (c !== active) byId("announcer").textContent = `New message from ${message.sender}`;
   });
 
   on("announcement", ({ sender, content }) => {

@@ -5,7 +5,7 @@ import { avatar } from "./avatar.js";
 import { active, client, conversations, me, removeHelp } from "./conversations.js";
 import { byId, element, named } from "./dom.js";
 import { redraw } from "./drawing.js";
-import { write } from "./text.js";
+import { mentions, write } from "./text.js";
 
 const GROUP_WITHIN = 5 * 60_000;
 
@@ -41,6 +41,7 @@ function buildSaid(item) {
   }
   const node = element("li", "message", avatar(item.sender), body);
   node.classList.toggle("mine", item.sender === me);
+  node.classList.toggle("mention", item.sender !== me && mentions(item.content, me));
   return node;
 }
 

@@ -3,6 +3,17 @@
  */
 import { element } from "./dom.js";
 
+let named = { name: "", pattern: /$^/u };
+
+/** Whether a text has a name in it, as a word of its own: "Ada" is in "@ada, tea?" and not in "Adam". */
+export function mentions(content, name) {
+  if (named.name !== name) {
+    const literal = name.normalize("NFC").replace(/[\\^$.*+?()[\]{}|/]/gu, "\\$&");
+    named = { name, pattern: new RegExp(`(?<![\\p{L}\\p{M}\\p{N}_])${literal}(?![\\p{L}\\p{M}\\p{N}_])`, "iu") };
+  }
+  return name !== "" && named.pattern.test(content.normalize("NFC"));
+}
+
 const LINKS_MAX = 40; // in one message; the rest stays text
 
 const ADDRESS = /https?:\/\/[^\s<>"“”„«»]+/giu;
