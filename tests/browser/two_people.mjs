@@ -14,7 +14,8 @@ const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "s
 await mkdir(pictures, { recursive: true });
 
 const server = new Server(process.argv[2], await freePort());
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.kill().finally(() => process.exit(130)));
+const unlimited = new Server(process.argv[2], await freePort(), "--rate", "off"); // for floods
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => Promise.all([server.kill(), unlimited.kill()]).finally(() => process.exit(130)));
 await check("the server starts", () => server.start());
 if (summary.failed()) process.exit(summary());
 const wire = await new Wire().open(server.port);
@@ -182,6 +183,29 @@ try {
     await until("the others see Grace", async () => (await members(ada)).includes("Grace"));
     await grace.context().close();
     await until("and see her leave", async () => !(await members(ada)).includes("Grace"), 20_000);
+  });
+
+  await check("three people talk at once: each sees who types, and all see the same in the same order", async () => {
+    const grace = await newPage();
+    await enter(grace, "Grace", ROOM);
+    const before = (await texts(linus)).length;
+    const linusTypes = linus.locator("#composer-input").pressSequentially("l");
+    await Promise.all([linusTypes, grace.locator("#composer-input").pressSequentially("g")]);
+    await until("Ada sees two of them type", async () => /(Linus and Grace|Grace and Linus) are typing/.test(await ada.locator("#typing").textContent()));
+    const speakers = { "Ada Lovelace": ada, Linus: linus, Grace: grace };
+    await Promise.all(Object.entries(speakers).map(async ([name, page]) => {
+      for (let i = 1; i <= 8; i += 1) await say(page, `${name} says ${i}`);
+    }));
+    for (const page of Object.values(speakers)) {
+      await until("all of it arrived", async () => (await texts(page)).length >= 24 && await page.locator(".pending").count() === 0 && (await texts(page)).filter((text) => / says \d$/.test(text)).length === 24);
+    }
+    const heard = (await texts(linus)).slice(before);
+    equal([...heard].sort(), Object.keys(speakers).flatMap((name) => Array.from({ length: 8 }, (_, i) => `${name} says ${i + 1}`)).sort(), "what was said");
+    for (const name of Object.keys(speakers)) equal(heard.filter((text) => text.startsWith(name)), Array.from({ length: 8 }, (_, i) => `${name} says ${i + 1}`), `the order of ${name}`);
+    await agree([ada], heard, before);
+    equal((await texts(grace)).slice(-24), heard, "what Grace sees");
+    await grace.context().close();
+    await until("Grace has left", async () => !(await members(ada)).includes("Grace"), 20_000);
   });
 
   await check("a cut wire: what is said meanwhile on both sides arrives once and in order", async () => {
@@ -552,6 +576,48 @@ try {
     await page.context().close();
   });
 
+  await check("10,000 messages in a room: the log stays small, and the page still answers", async () => {
+    await unlimited.start();
+    const MESSAGES = 10_000;
+    const AT_ONCE = 200; // said before their echo is waited for
+    const page = await newPage({ port: unlimited.port });
+    await enter(page, "Reader", "flood");
+    await page.evaluate(() => {
+      const list = document.getElementById("messages");
+      window.most = 0;
+      new MutationObserver(() => { window.most = Math.max(window.most, list.childElementCount); }).observe(list, { childList: true });
+    });
+    const crowd = await newPage({ port: unlimited.port });
+    await crowd.goto(`${crowd.origin}/`);
+    await crowd.evaluate(({ url, messages, atOnce }) => new Promise((resolve, reject) => {
+      const flood = new WebSocket(url);
+      let said = 0;
+      let echoed = 0;
+      const more = () => { while (said < messages && said - echoed < atOnce) flood.send(`drop ${said += 1}`); };
+      flood.onopen = more;
+      flood.onmessage = ({ data }) => {
+        if (JSON.parse(data).type !== "chat") return;
+        echoed += 1;
+        if (echoed === messages) resolve();
+        else if (said - echoed < atOnce / 2) more();
+      };
+      flood.onclose = ({ code }) => reject(new Error(`the flood's connection was closed with ${code} after ${echoed} messages`));
+    }), { url: `ws://127.0.0.1:${unlimited.port}/ws/flood?username=Flood`, messages: MESSAGES, atOnce: AT_ONCE });
+    await crowd.context().close();
+    await until("the last message is shown", async () => (await texts(page)).at(-1) === `drop ${MESSAGES}`, 60_000);
+    const most = await page.evaluate(() => window.most);
+    if (most > 400) throw new Error(`${most} nodes in the log`);
+    equal(await page.locator("#messages > .gap").count(), 0, "holes");
+    const seqs = await page.locator("#messages > li.message").evaluateAll((all) => all.map((li) => Number(li.dataset.seq)));
+    for (let i = 1; i < seqs.length; i += 1) if (seqs[i] !== seqs[i - 1] + 1) throw new Error(`a hole after ${seqs[i - 1]}`);
+    await page.locator("#composer-input").pressSequentially("Still here");
+    await until("the button answers to what is typed", () => page.locator("#send").isEnabled());
+    await page.keyboard.press("Enter");
+    await sees(page, "Still here");
+    await page.context().close();
+    await unlimited.kill("SIGTERM");
+  });
+
   await check("a busy room stays bounded: the log keeps a window, and scrolling up brings what left it", async () => {
     const crowd = await newPage();
     await crowd.goto(`${crowd.origin}/`);
@@ -764,6 +830,7 @@ try {
   await browser.close();
   wire.close();
   await server.kill("SIGTERM");
+  await unlimited.kill("SIGTERM");
 }
 console.log(`# pictures: ${pictures}`);
 process.exitCode = summary();
