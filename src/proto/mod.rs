@@ -24,16 +24,11 @@
 //! assert_eq!(&output[..2], [0x81, 12]);
 //! ```
 //!
-<<<<<<< HEAD
+//! `examples/blocking_echo.rs` does the same with a `TcpStream`, from the request head to the end of the stream.
 //! A connection that agreed to permessage-deflate is made with [`Connection::with_deflate`]; who has many of them lends
 //! all the same [`Inflater`], to [`Connection::decode_with`].
 //!
 //! Not here: sockets, timers, other extensions, and the client's side of the handshake.
-=======
-//! `examples/blocking_echo.rs` does the same with a `TcpStream`, from the request head to the end of the stream.
-//!
-//! Not here: sockets, timers, extensions (permessage-deflate is to come), and the client's side of the handshake.
->>>>>>> fuzzing
 
 pub mod close;
 pub mod connection;
