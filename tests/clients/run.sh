@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Clients that nobody here wrote, against the binary: `websockets` from PyPI and `ws` from npm.
+# Clients that nobody here wrote, against the binary: `websockets` and `wsproto` from PyPI and `ws` from npm.
 #
 #   bash tests/clients/run.sh [target/release/salon]
 #
-# Installs both into a temporary folder, starts the binary on free loopback ports, ends it by its process id.
+# Installs them into a temporary folder, starts the binary on free loopback ports, ends it by its process id.
 set -euo pipefail
 cd "$(dirname "$0")"
 salon=$(cd ../.. && realpath "${1:-target/release/salon}")
@@ -36,6 +36,12 @@ echo "-- python websockets"
 "$work/venv/bin/python" chat_websockets.py "$port" || status=1
 echo "-- a room of 1,000 with 10 speakers (python websockets)"
 "$work/venv/bin/python" room_of_1000.py "$port" || status=1
+echo "-- the same octets as python wsproto"
+echo_port=$(free_port)
+"$salon" echo --listen "127.0.0.1:$echo_port" --log error &
+pids+=($!)
+wait_for "$echo_port"
+"$work/venv/bin/python" differential_wsproto.py "$echo_port" || status=1
 if command -v node >/dev/null; then
     echo "-- node ws"
     cp chat_ws.mjs "$work/" && (cd "$work" && node chat_ws.mjs "$port") || status=1
