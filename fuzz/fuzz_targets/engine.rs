@@ -81,7 +81,7 @@ impl Write for Script {
     }
 
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.write(&slices.concat_slices())
+        self.write(&slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -94,16 +94,6 @@ impl Stream for Script {
         let mut wire = self.0.borrow_mut();
         assert!(!std::mem::replace(&mut wire.shut_down, true), "shut down once");
         Ok(())
-    }
-}
-
-trait ConcatSlices {
-    fn concat_slices(&self) -> Vec<u8>;
-}
-
-impl ConcatSlices for [io::IoSlice<'_>] {
-    fn concat_slices(&self) -> Vec<u8> {
-        self.iter().flat_map(|slice| slice.iter().copied()).collect()
     }
 }
 
