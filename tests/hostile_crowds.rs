@@ -114,7 +114,7 @@ fn who_waits_outside_when_it_stops() {
     server.signal("TERM");
     server.signal("CONT");
     for stream in &mut waiting {
-        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0);
     }
     drop(waiting);
     assert_eq!(server.wait().code(), Some(0));
