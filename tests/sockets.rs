@@ -258,6 +258,10 @@ fn too_many_connections_are_told_so() {
     assert_eq!(status(&answer), 503);
     assert!(answer.contains("Retry-After: "));
     drop(two);
+    let echo = Server::start(&["echo", "--listen", "127.0.0.1:0", "--max-connections", "1", "--log", "warn"]);
+    let _one = echo.connect("/");
+    let answer = String::from_utf8(exchange(echo.public, format!("GET / HTTP/1.1\r\n{UPGRADE}").as_bytes())).unwrap();
+    assert_eq!(status(&answer), 503);
     // Even when those who are refused fill all the room there is, the operator is heard, and the loop rests.
     let mut crowd: Vec<_> = (0..80).map(|_| server.tcp()).collect();
     let turns = || {

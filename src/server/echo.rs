@@ -32,7 +32,7 @@ enum Todo {
 }
 
 impl Service for Echo {
-    fn handle(&mut self, id: ConnId, _: Port, event: Event<'_>, now: Moment, _: &Seen<'_>) {
+    fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, now: Moment, _: &Seen<'_>) {
         self.reply.clear();
         let mut copy = |payload: &[u8], opcode| {
             self.reply.extend_from_slice(payload);
@@ -41,6 +41,10 @@ impl Service for Echo {
         self.todo = match event {
             Event::Text(text) => copy(text.as_bytes(), Opcode::Text),
             Event::Binary(data) => copy(data, Opcode::Binary),
+            Event::Request(_) if port == Port::Refused => {
+                http::encode_full(now, &mut self.reply);
+                Some((id, Todo::Respond))
+            }
             Event::Request(request) => match request.upgrade() {
                 Ok(accept) => {
                     let deflate = request.negotiate_deflate(ClientContext::Kept);

@@ -73,6 +73,13 @@ pub fn encode_request_refusal(error: RequestError, head_only: bool, now: Moment,
     Response { headers, keep: false, head_only, ..Response::new(error.status(), JSON, &body) }.encode(now, out);
 }
 
+/// Appends the answer to everybody for whom there is no room, after which the connection ends.
+pub fn encode_full(now: Moment, out: &mut Vec<u8>) {
+    let body = error_body("too many connections; try again later");
+    let headers = &[("Retry-After", "5")];
+    Response { headers, keep: false, ..Response::new(503, JSON, &body) }.encode(now, out);
+}
+
 /// `{"error":"..."}` with a line end.
 pub fn error_body(sentence: &str) -> Vec<u8> {
     let mut body = b"{\"error\":".to_vec();

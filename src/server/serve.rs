@@ -209,7 +209,7 @@ impl ChatService {
             Refusal::TooFast => {
                 (429, "too many new connections from this address; try again later".into(), &[("Retry-After", "1")])
             }
-            Refusal::Full => (503, "too many connections; try again later".into(), &[("Retry-After", "5")]),
+            Refusal::Full => return http::encode_full(self.now, &mut self.response),
         };
         let body = http::error_body(&sentence);
         Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }

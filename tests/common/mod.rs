@@ -38,7 +38,8 @@ impl Server {
         Self::start(&["echo", "--listen", "127.0.0.1:0", "--log", "warn"])
     }
 
-    fn start(arguments: &[&str]) -> Self {
+    /// The binary with these arguments, when it has said where it listens.
+    pub fn start(arguments: &[&str]) -> Self {
         let mut child = salon(arguments).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let (mut public, mut admin) = (None, None);
