@@ -3,6 +3,7 @@
 //! What the engine hears goes to the chat; what the chat wants delivered goes to the engine; requests go to their doors.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::backend::Memory;
@@ -13,8 +14,9 @@ use crate::proto::handshake::{Request, encode_switching_protocols};
 use crate::proto::{CloseCode, Limits, Opcode};
 use crate::time::{Moment, Tick};
 
-use super::doors::{self, Asset, Entry, Refusal, Report};
+use super::doors::{self, Asset, Entry, Guard, Refusal, Report};
 use super::http::{self, Response};
+use super::jwt::Keys;
 use super::listener::Listener;
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
@@ -31,6 +33,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// Origins whose pages may connect, beyond the server's own.
     pub origins: Vec<String>,
+    /// The keys that tokens are signed with; `None`: everybody may come in under any name.
+    pub keys: Option<Keys>,
     /// How the chat behaves.
     pub chat: chat::Settings,
 }
@@ -69,16 +73,23 @@ fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
         Some(rate) => format!("{} messages/s a person, {} at once", rate.per_second, rate.burst),
         None => "no rate limit".into(),
     };
+    let (access, who) = match &settings.keys {
+        Some(keys) => (format!("signed tokens: {keys}"), ("token=TOKEN        ", "token=TOKEN   ")),
+        None => ("open: anybody, under any name".into(), ("user=NAME          ", "username=NAME")),
+    };
     eprintln!(
         "Salon {version}\n\
          \n  page       http://{public}/\
-         \n  WebSocket  ws://{public}/ws?user=NAME             JSON messages (docs/wire.md)\
-         \n             ws://{public}/ws/ROOM?username=NAME    plain text\
+         \n  WebSocket  ws://{public}/ws?{json}   JSON messages (docs/wire.md)\
+         \n             ws://{public}/ws/ROOM?{plain}    plain text\
+         \n  access     {access}\
          \n  admin      {admin}\
          \n  limits     {max} connections, {rate}\
          \n  history    in memory: {history} messages a room; gone when Salon stops\
          \n\nCtrl-C stops it.",
         version = env!("CARGO_PKG_VERSION"),
+        json = who.0,
+        plain = who.1,
         max = settings.max_connections,
     );
 }
@@ -87,6 +98,7 @@ fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
 struct ChatService {
     chat: Chat,
     origins: Vec<String>,
+    keys: Option<Rc<Keys>>,
     deliveries: Deliveries,
     /// A request that was read, and its answer in `response`.
     todo: Option<(ConnId, Todo)>,
@@ -106,9 +118,15 @@ impl ChatService {
         let seed =
             std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id());
         let memory = Memory::new(settings.chat.history(), seed);
+        let chat = Chat::new(settings.chat, Box::new(memory), seed);
+        let keys = settings.keys.map(Rc::new);
         Self {
-            chat: Chat::new(settings.chat, Box::new(memory), seed),
+            chat: match &keys {
+                Some(keys) => chat.with_verifier(keys.clone()),
+                None => chat,
+            },
             origins: settings.origins,
+            keys,
             deliveries: Deliveries::new(),
             todo: None,
             response: Vec::new(),
@@ -121,7 +139,8 @@ impl ChatService {
     fn answer(&mut self, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> Todo {
         let keep = request.keeps_alive() && !self.stopping;
         let head_only = request.method() == "HEAD";
-        match doors::enter(request, port, &self.origins) {
+        let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: self.now.unix_ms });
+        match doors::enter(request, port, &self.origins, guard) {
             Entry::Chat { accept, protocol, door } => {
                 encode_switching_protocols(&accept, protocol, &mut self.response);
                 Todo::Upgrade(door)
@@ -179,6 +198,13 @@ impl ChatService {
             Refusal::NotFound => (404, "nothing is here; the chat page is at /".into(), &[]),
             Refusal::Method => (405, "only GET and HEAD are allowed here".into(), &[("Allow", "GET, HEAD")]),
             Refusal::Bad(sentence) => (400, sentence, &[]),
+            Refusal::Unauthorized(None) => {
+                (401, "a token is required: ?token= or Authorization: Bearer".into(), &[("WWW-Authenticate", "Bearer")])
+            }
+            Refusal::Unauthorized(Some(error)) => {
+                (401, error.as_str().into(), &[("WWW-Authenticate", "Bearer error=\"invalid_token\"")])
+            }
+            Refusal::Room => (403, "the token is not for this room".into(), &[]),
             Refusal::Origin => {
                 (403, "this Origin may not connect; the operator can allow it with --origin".into(), &[])
             }

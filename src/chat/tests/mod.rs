@@ -6,6 +6,7 @@ mod json;
 mod late;
 mod limits;
 mod plain;
+mod tokens;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
