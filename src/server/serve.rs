@@ -73,23 +73,21 @@ fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
         Some(rate) => format!("{} messages/s a person, {} at once", rate.per_second, rate.burst),
         None => "no rate limit".into(),
     };
-    let (access, who) = match &settings.keys {
-        Some(keys) => (format!("signed tokens: {keys}"), ("token=TOKEN        ", "token=TOKEN   ")),
-        None => ("open: anybody, under any name".into(), ("user=NAME          ", "username=NAME")),
+    let (access, user, username) = match &settings.keys {
+        Some(keys) => (format!("signed tokens: {keys}"), "token=TOKEN", "token=TOKEN"),
+        None => ("open: anybody, under any name".into(), "user=NAME", "username=NAME"),
     };
     eprintln!(
         "Salon {version}\n\
          \n  page       http://{public}/\
-         \n  WebSocket  ws://{public}/ws?{json}   JSON messages (docs/wire.md)\
-         \n             ws://{public}/ws/ROOM?{plain}    plain text\
+         \n  WebSocket  ws://{public}/ws?{user:22}JSON messages (docs/wire.md)\
+         \n             ws://{public}/ws/ROOM?{username:17}plain text\
          \n  access     {access}\
          \n  admin      {admin}\
          \n  limits     {max} connections, {rate}\
          \n  history    in memory: {history} messages a room; gone when Salon stops\
          \n\nCtrl-C stops it.",
         version = env!("CARGO_PKG_VERSION"),
-        json = who.0,
-        plain = who.1,
         max = settings.max_connections,
     );
 }
