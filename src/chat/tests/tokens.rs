@@ -5,7 +5,7 @@ use crate::chat::auth::Claims;
 
 /// Takes claims for tokens, unsigned: signatures are for the floor above.
 #[derive(Debug)]
-struct Credulous;
+pub(super) struct Credulous;
 
 impl Verifier for Credulous {
     fn verify(&self, token: &str, unix_ms: u64) -> Result<Grant, TokenError> {
@@ -25,16 +25,16 @@ fn stage(settings: Settings) -> Stage {
     stage
 }
 
-fn token(name: &str, exp: u64, more: &str) -> String {
+pub(super) fn token(name: &str, exp: u64, more: &str) -> String {
     format!(r#"{{"sub":"{name}","exp":{exp}{more}}}"#)
 }
 
 /// The request that shows a token.
-fn auth(token: &str, id: u64) -> String {
+pub(super) fn auth(token: &str, id: u64) -> String {
     format!(r#"{{"type":"auth","id":{id},"token":{}}}"#, serde_json::to_string(token).unwrap())
 }
 
-fn comes(stage: &mut Stage, device: &str, token: &str) {
+pub(super) fn comes(stage: &mut Stage, device: &str, token: &str) {
     let door = match Credulous.verify(token, stage.now.unix_ms) {
         Ok(grant) => Door::Token { grant, room: None },
         Err(error) => Door::Refused(error),
