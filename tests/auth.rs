@@ -1,6 +1,5 @@
 //! Tokens over real sockets: how they are shown, what becomes of bad ones, how they end, and what an operator can get wrong.
 
-#[allow(dead_code, reason = "each test crate uses its part")]
 mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};

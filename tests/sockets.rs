@@ -258,6 +258,19 @@ fn too_many_connections_are_told_so() {
     assert_eq!(status(&answer), 503);
     assert!(answer.contains("Retry-After: "));
     drop(two);
+    // Even when those who are refused fill all the room there is, the operator is heard, and the loop rests.
+    let mut crowd: Vec<_> = (0..80).map(|_| server.tcp()).collect();
+    let turns = || {
+        let (code, metrics) = get(server.admin.unwrap(), "/metrics");
+        assert_eq!(code, 200);
+        let count = metrics.split("\nsalon_turn_seconds_count ").nth(1).unwrap();
+        count.lines().next().unwrap().parse::<u64>().unwrap()
+    };
+    let before = turns();
+    // The first of the crowd is answered by its deadline; a loop that does not rest has turned a million times by then.
+    assert_eq!(crowd[0].read(&mut [0; 1]).unwrap(), 0);
+    assert!(turns() - before < 10_000, "the loop spins");
+    drop(crowd);
     // As soon as the end of that connection has been read there is room again.
     let mut answers = std::iter::repeat_with(|| get(server.public, "/health").0);
     assert!(answers.by_ref().take(10_000).any(|code| code == 200));
@@ -271,7 +284,15 @@ fn signals_end_it_cleanly() {
         let mut bob = server.connect("/ws/r?username=bob");
         hear(&mut alice);
         hear(&mut bob);
+        // One that has been answered once has certainly been accepted.
         let mut idle = tcp(server.public);
+        idle.write_all(b"HEAD /health HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut octet = [0];
+            idle.read_exact(&mut octet).unwrap();
+            answer.extend(octet);
+        }
         server.signal(signal);
         assert_eq!(close_code(&mut alice), 1001);
         assert_eq!(close_code(&mut bob), 1001);

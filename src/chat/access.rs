@@ -46,7 +46,7 @@ impl Hall {
                     self.hold(conn, grant, turn);
                     self.let_in(conn, Some(user), None, id.as_ref(), store, turn);
                 }
-                Err(error) => self.turn_away(conn, error, turn),
+                Err(error) => self.turn_back(conn, error, turn),
             }
             return;
         }
@@ -132,7 +132,7 @@ impl Hall {
     }
 
     /// The token does not hold.
-    pub(super) fn turn_away(&mut self, conn: ConnId, error: TokenError, turn: &mut Turn<'_>) {
+    pub(super) fn turn_back(&mut self, conn: ConnId, error: TokenError, turn: &mut Turn<'_>) {
         self.dismiss_for_good(conn, error.reason(), BAD_TOKEN, error.as_str(), turn);
     }
 

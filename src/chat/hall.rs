@@ -81,10 +81,7 @@ impl Hall {
     }
 
     pub fn open(&mut self, conn: ConnId, door: Door, store: &mut dyn Backend, turn: &mut Turn<'_>) {
-        let dialect = match door {
-            Door::Plain { .. } | Door::Token { room: Some(_), .. } => Dialect::Plain,
-            Door::Json { .. } | Door::Token { room: None, .. } | Door::Unproven | Door::Refused(_) => Dialect::Json,
-        };
+        let dialect = if door.room().is_some() { Dialect::Plain } else { Dialect::Json };
         let session = Session {
             id: self.random.next(),
             opened: turn.now.unix_ms,
@@ -106,7 +103,7 @@ impl Hall {
                 self.let_in(conn, Some(user), room, None, store, turn);
             }
             Door::Unproven => self.timers.set(Timer::Unproven(conn), turn.now.tick + self.settings.auth_within),
-            Door::Refused(error) => self.turn_away(conn, error, turn),
+            Door::Refused(error) => self.turn_back(conn, error, turn),
         }
     }
 
@@ -496,6 +493,16 @@ impl Hall {
         self.close(conn, code, reason, turn);
     }
 
+    /// Says goodbye to who will not be a session, and closes.
+    pub fn turn_away(conn: ConnId, door: &Door, turn: &mut Turn<'_>) {
+        let reason = "too many connections of this address";
+        match door.room() {
+            None => turn.out.send(conn, |out| json::goodbye(out, "connection_limit", true, BACK_OFF_MS)),
+            Some(room) => turn.out.send(conn, |out| plain::write(out, "error", reason, room.as_str(), "")),
+        }
+        turn.out.close(conn, CONNECTION_LIMIT, reason);
+    }
+
     /// Has the connection closed. The rest is done when that has happened.
     pub fn close(&mut self, conn: ConnId, code: CloseCode, reason: &'static str, turn: &mut Turn<'_>) {
         if let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) {
@@ -555,7 +562,7 @@ pub(super) fn user_name(name: &str) -> Result<UserName, Refusal> {
 /// The user of a session that was turned away at the door, or has not said yet who it is.
 pub(super) const NOBODY: u32 = u32::MAX;
 
-/// 4100: too many sessions of one user. Back off.
+/// 4100: too many sessions of one user, or connections of one address. Back off.
 pub(super) const CONNECTION_LIMIT: CloseCode = CloseCode(4100);
 
 /// 4101: too many messages for too long. Back off.

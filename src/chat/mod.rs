@@ -78,6 +78,16 @@ pub enum Door {
     Refused(TokenError),
 }
 
+impl Door {
+    /// The one room of a plain session; `None` for one that speaks JSON.
+    fn room(&self) -> Option<&RoomName> {
+        match self {
+            Self::Plain { room, .. } | Self::Token { room: Some(room), .. } => Some(room),
+            Self::Json { .. } | Self::Token { room: None, .. } | Self::Unproven | Self::Refused(_) => None,
+        }
+    }
+}
+
 /// Numbers for `/health` and `/metrics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -148,6 +158,11 @@ impl Chat {
     /// A connection is open.
     pub fn handle_open(&mut self, conn: ConnId, door: Door, now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |hall, store, turn| hall.open(conn, door, store, turn));
+    }
+
+    /// A connection is open that is one too many of its address: it is told so, and closed. It never becomes a session.
+    pub fn turn_away(&mut self, conn: ConnId, door: &Door, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |_, _, turn| Hall::turn_away(conn, door, turn));
     }
 
     /// A text message has come. Nothing happens once the chat has asked for the connection to be closed.

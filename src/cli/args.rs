@@ -74,12 +74,24 @@ pub struct ServeArgs {
     /// Connections in all; fewer if the descriptor limit is lower
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = parse_connections, env = "SALON_MAX_CONNECTIONS")]
     pub max_connections: usize,
+    /// Connections of one address at a time (IPv6: of one /64)
+    #[arg(long, default_value_t = 1024, value_name = "N", value_parser = parse_per_address, env = "SALON_MAX_CONNECTIONS_PER_ADDRESS")]
+    pub max_connections_per_address: u32,
+    /// New connections of one address a second, and how many at once after a silence
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_per_address, env = "SALON_NEW_CONNECTIONS_PER_ADDRESS")]
+    pub new_connections_per_address: u32,
+    /// Hold loopback addresses to these limits too
+    #[arg(long, env = "SALON_COUNT_LOOPBACK")]
+    pub count_loopback: bool,
     /// Messages a second for one person, and how many at once after a silence; `off` for no limit
     #[arg(long, default_value = "20:40", value_name = "PER_SECOND:BURST|off", env = "SALON_RATE")]
     pub rate: RateArg,
     /// Messages kept in memory for each room and each pair of people (for 7 days at most)
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = parse_history, env = "SALON_HISTORY")]
     pub history: usize,
+    /// Compress messages of 512 bytes and more for clients that offer it (permessage-deflate); saves network, costs CPU
+    #[arg(long, env = "SALON_DEFLATE")]
+    pub deflate: bool,
     /// A page of this origin may connect, besides the one Salon serves, such as https://example.org (repeatable)
     #[allow(rustdoc::bare_urls, reason = "it is the help text")]
     #[arg(long, value_name = "ORIGIN", env = "SALON_ORIGIN", value_delimiter = ',')]
@@ -232,6 +244,10 @@ impl FromStr for RateArg {
 
 fn parse_connections(text: &str) -> Result<usize, String> {
     in_range(text, 1, 10_000_000)
+}
+
+fn parse_per_address(text: &str) -> Result<u32, String> {
+    in_range(text, 1, 10_000_000).map(|number| number as u32)
 }
 
 fn parse_history(text: &str) -> Result<usize, String> {

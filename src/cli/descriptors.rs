@@ -25,4 +25,4 @@ pub fn fit(asked: usize) -> usize {
 }
 
 /// Descriptors that are not connections of clients: listeners, the poller, the log, and those let in to be refused.
-const RESERVE: usize = 128;
+const RESERVE: usize = 192;

@@ -14,7 +14,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::chat;
-use crate::server::{self, echo, serve};
+use crate::server::{self, admission, echo, serve};
 
 use args::{Admin, Args, Auth, Command, CreateRooms, EchoArgs, RateArg, ServeArgs};
 
@@ -90,7 +90,21 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
     chat.anybody_may_create = args.create_rooms == CreateRooms::Everybody;
     chat.token_grace = args.auth_grace;
     let max_connections = descriptors::fit(args.max_connections);
-    serve::run(serve::Settings { listen: args.listen, admin, max_connections, origins: args.origin, keys, chat })?;
+    let addresses = admission::Limits {
+        open: args.max_connections_per_address,
+        per_second: args.new_connections_per_address,
+        count_loopback: args.count_loopback,
+    };
+    serve::run(serve::Settings {
+        listen: args.listen,
+        admin,
+        max_connections,
+        addresses,
+        origins: args.origin,
+        keys,
+        deflate: args.deflate,
+        chat,
+    })?;
     Ok(())
 }
 

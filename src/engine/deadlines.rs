@@ -24,6 +24,9 @@ impl<S: Stream> Engine<S> {
     /// Begins a turn at `now`: carries out what is due, and lets the peers be read that became ready.
     pub fn begin_turn(&mut self, now: Tick) {
         self.now = self.now.max(now);
+        if self.wheel.next_due().is_some_and(|due| self.now.since(due) > STALL) {
+            self.stalled = Some(self.now);
+        }
         self.ready.append(&mut self.ready_next);
         let mut fired = std::mem::take(&mut self.fired);
         self.wheel.advance(self.now, &mut fired);
@@ -61,6 +64,10 @@ impl<S: Stream> Engine<S> {
             Due::Request => {
                 self.counters.no_request += 1;
                 self.give_up(index);
+            }
+            // The loop itself was not there to hear the answer, so it asks once more.
+            Due::Pong if self.stalled.is_some_and(|at| self.now.since(at) < self.settings.pong_within) => {
+                self.carry_out(index, Due::Ping);
             }
             Due::Ping => {
                 let peer = &mut self.peers[index as usize];
@@ -119,6 +126,9 @@ impl<S: Stream> Engine<S> {
         earlier(due, unblock)
     }
 }
+
+/// A turn that comes so much later than it was due means that the whole process was stopped.
+const STALL: Duration = Duration::from_secs(1);
 
 fn earlier(one: Option<(Tick, Due)>, other: Option<(Tick, Due)>) -> Option<(Tick, Due)> {
     match (one, other) {

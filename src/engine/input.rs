@@ -91,6 +91,7 @@ impl<S: Stream> Engine<S> {
         match peer.phase {
             Phase::ShutDown => self.give_up(index),
             _ => {
+                self.settle(index);
                 self.closed_with(index, None);
                 self.end(index);
             }
@@ -173,7 +174,7 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         let tag = peer.tag;
         let mut reply = Vec::new();
-        let (used, event) = peer.connection.decode(self.receive.unparsed(), &mut reply);
+        let (used, event) = peer.connection.decode_with(self.receive.unparsed(), &mut reply, &mut self.inflater);
         let mut closed = None;
         let step = match event {
             None => Step::Quiet,
@@ -212,6 +213,10 @@ impl<S: Stream> Engine<S> {
             }
         };
         self.receive.advance(used);
+        if closed.is_some() {
+            // What was published to its topics before it ended, it hears: also if its Close came in the same read.
+            self.settle(index);
+        }
         if !reply.is_empty() {
             self.append(index, |out| out.extend_from_slice(&reply));
         }

@@ -33,14 +33,15 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::id::{ConnId, TopicId};
+use crate::proto::extension::MAX_WINDOW_BITS;
 use crate::proto::handshake::{Request, RequestError};
-use crate::proto::{CloseCode, Connection, Limits};
+use crate::proto::{CloseCode, Connection, Deflater, Inflater, Limits, PermessageDeflate};
 use crate::time::Tick;
 
 use peer::{Membership, Peer, Phase};
 use receive_buffer::ReceiveBuffer;
 use timer_wheel::TimerWheel;
-use topic::Topic;
+use topic::{GroupId, Topic};
 
 /// What the engine needs of a connection.
 pub trait Stream: Read + Write {
@@ -76,6 +77,23 @@ pub struct Settings {
     pub no_pong_code: CloseCode,
     /// The most sends to members of topics in one flush; the rest follows in the next turns.
     pub sends_per_flush: usize,
+    /// How messages are compressed for connections that agreed to permessage-deflate; `None`: none may.
+    pub deflate: Option<DeflateSettings>,
+}
+
+/// What is compressed, and how well.
+#[derive(Clone, Debug)]
+pub struct DeflateSettings {
+    /// Messages below this are sent as they are, in octets: compressing a short line costs as much as sending it.
+    pub threshold: usize,
+    /// 1 (fast) to 9 (small).
+    pub level: u32,
+}
+
+impl Default for DeflateSettings {
+    fn default() -> Self {
+        Self { threshold: 512, level: 6 }
+    }
 }
 
 impl Default for Settings {
@@ -92,6 +110,7 @@ impl Default for Settings {
             pong_within: Duration::from_secs(10),
             no_pong_code: CloseCode(4201),
             sends_per_flush: 512,
+            deflate: None,
         }
     }
 }
@@ -124,6 +143,8 @@ pub struct Counters {
     pub messages_in: u64,
     /// Messages sent or queued, one for each receiver.
     pub messages_out: u64,
+    /// Messages compressed: once for all members of a topic.
+    pub compressed: u64,
     /// Octets read.
     pub bytes_in: u64,
     /// Octets written.
@@ -185,12 +206,17 @@ pub struct Engine<S> {
     closed: VecDeque<(ConnId, u8)>,
     wheel: TimerWheel,
     fired: Vec<u32>,
+    /// When a turn last came much later than it was due.
+    stalled: Option<Tick>,
     topics: Vec<Topic>,
-    dirty_topics: Vec<TopicId>,
+    dirty_topics: Vec<GroupId>,
     dirty_peers: Vec<u32>,
     gone: Vec<u32>,
     /// Empty buffers for `Peer::pending`.
     spare: Vec<Vec<u8>>,
+    /// One for all connections: what they keep for themselves is in their `Connection`.
+    inflater: Inflater,
+    deflater: Option<Deflater>,
     counters: Counters,
 }
 
@@ -198,6 +224,8 @@ impl<S: Stream> Engine<S> {
     /// An engine without connections, at `now`.
     pub fn new(settings: Settings, now: Tick) -> Self {
         Self {
+            deflater: settings.deflate.as_ref().map(|deflate| Deflater::new(deflate.level)),
+            inflater: Inflater::new(),
             receive: ReceiveBuffer::new(settings.receive_buffer),
             settings,
             now,
@@ -209,6 +237,7 @@ impl<S: Stream> Engine<S> {
             closed: VecDeque::new(),
             wheel: TimerWheel::new(now),
             fired: Vec::new(),
+            stalled: None,
             topics: Vec::new(),
             dirty_topics: Vec::new(),
             dirty_peers: Vec::new(),
@@ -236,12 +265,14 @@ impl<S: Stream> Engine<S> {
             paused: false,
             mid_message: false,
             pinged: false,
+            window_bits: 0,
             connection: Connection::new(self.settings.limits),
             head: None,
             last_received: self.now,
             since: self.now,
             scheduled: Tick(u64::MAX),
             pending: Vec::new(),
+            response_len: 0,
             outbox: None,
             memberships: Vec::new(),
         }) as u32;
@@ -276,17 +307,27 @@ impl<S: Stream> Engine<S> {
 
     /// Answers a request with `response`, which completes the opening handshake. From now on frames are decoded.
     pub fn upgrade(&mut self, id: ConnId, response: &[u8]) {
+        self.upgrade_with(id, response, None);
+    }
+
+    /// The same for a response that agrees to permessage-deflate, which [`Settings::deflate`] must allow.
+    pub fn upgrade_with(&mut self, id: ConnId, response: &[u8], deflate: Option<&PermessageDeflate>) {
+        debug_assert!(deflate.is_none() || self.deflater.is_some(), "what is not allowed is not agreed to");
         let Some(index) = self.find(id) else { return };
         let peer = &mut self.peers[index as usize];
         if peer.phase != Phase::Answering {
             return;
+        }
+        if let Some(agreed) = deflate {
+            peer.connection = Connection::with_deflate(self.settings.limits, agreed);
+            peer.window_bits = agreed.server_window_bits();
         }
         peer.phase = Phase::Open;
         peer.opened = true;
         peer.since = self.now;
         peer.last_received = self.now;
         self.counters.upgraded += 1;
-        self.append(index, |out| out.extend_from_slice(response));
+        self.append_response(index, response);
         self.schedule(index);
     }
 
@@ -296,7 +337,7 @@ impl<S: Stream> Engine<S> {
         if self.peers[index as usize].phase != Phase::Answering {
             return;
         }
-        self.append(index, |out| out.extend_from_slice(response));
+        self.append_response(index, response);
         match keep {
             true => self.enter(index, Phase::Head),
             false => self.end(index),
@@ -332,24 +373,26 @@ impl<S: Stream> Engine<S> {
     /// Makes an upgraded connection a member of a topic. Twice is once.
     pub fn subscribe(&mut self, id: ConnId, topic: TopicId) {
         let Some(index) = self.find(id) else { return };
-        let peer = &mut self.peers[index as usize];
-        if !peer.opened || peer.memberships.iter().any(|membership| membership.topic == topic) {
+        let peer = &self.peers[index as usize];
+        let group = self.group_of(topic, peer.window_bits);
+        if !peer.opened || peer.memberships.iter().any(|membership| membership.group == group) {
             return;
         }
-        if self.topics.len() <= topic.0 as usize {
-            self.topics.resize_with(topic.0 as usize + 1, Topic::default);
+        if self.topics.len() <= group.place() {
+            self.topics.resize_with(group.place() + 1, Topic::default);
         }
-        let place = peer.memberships.len() as u32;
-        let member = self.topics[topic.0 as usize].add(index, place);
-        peer.memberships.reserve_exact(1);
-        peer.memberships.push(Membership { topic, member });
+        let memberships = &mut self.peers[index as usize].memberships;
+        let member = self.topics[group.place()].add(index, memberships.len() as u32);
+        memberships.reserve_exact(1);
+        memberships.push(Membership { group, member });
     }
 
     /// Ends a membership. What was published before is still sent.
     pub fn unsubscribe(&mut self, id: ConnId, topic: TopicId) {
         let Some(index) = self.find(id) else { return };
-        let memberships = &self.peers[index as usize].memberships;
-        if let Some(place) = memberships.iter().position(|membership| membership.topic == topic) {
+        let peer = &self.peers[index as usize];
+        let group = self.group_of(topic, peer.window_bits);
+        if let Some(place) = peer.memberships.iter().position(|membership| membership.group == group) {
             self.settle(index);
             self.leave(index, place);
         }
@@ -405,6 +448,16 @@ impl<S: Stream> Engine<S> {
     fn find(&self, id: ConnId) -> Option<u32> {
         let peer = self.peers.get(id.index as usize)?;
         (peer.generation == id.generation && peer.phase != Phase::Gone).then_some(id.index)
+    }
+
+    /// Where a topic keeps the members with this window (see [`Peer::window_bits`]).
+    ///
+    /// Those who asked for a small one are sent room messages as they are: each size would be compressed for itself.
+    fn group_of(&self, topic: TopicId, window_bits: u8) -> GroupId {
+        match self.deflater {
+            None => GroupId(topic.0),
+            Some(_) => GroupId(2 * topic.0 + u32::from(window_bits == MAX_WINDOW_BITS)),
+        }
     }
 
     fn id_of(&self, index: u32) -> ConnId {
@@ -464,10 +517,10 @@ impl<S: Stream> Engine<S> {
         let memberships = &mut self.peers[index as usize].memberships;
         let membership = memberships.swap_remove(place);
         if let Some(moved) = memberships.get(place).copied() {
-            self.topics[moved.topic.0 as usize].members[moved.member as usize].place = place as u32;
+            self.topics[moved.group.place()].members[moved.member as usize].place = place as u32;
         }
         for (peer, place, member) in
-            self.topics[membership.topic.0 as usize].remove(membership.member).into_iter().flatten()
+            self.topics[membership.group.place()].remove(membership.member).into_iter().flatten()
         {
             self.peers[peer as usize].memberships[place as usize].member = member;
         }

@@ -14,13 +14,14 @@ use crate::time::Tick;
 
 /// Chunks in the order they must be written.
 ///
-/// Invariant: each chunk begins where a frame begins; `sent` octets of the first have been written, less
-/// than its length; `bytes` is what remains of all.
+/// Invariant: each chunk begins where a frame begins, or is a response; `sent` octets of the first have been written,
+/// less than its length; `bytes` is what remains of all, and `response_bytes` what of that is response, which comes first.
 #[derive(Debug)]
 pub struct Outbox {
     chunks: VecDeque<Bytes>,
     sent: usize,
     bytes: usize,
+    response_bytes: usize,
     /// When something could last be written, or when the peer was first blocked.
     pub progress: Tick,
     /// The application data of the last ping that came while blocked; older ones need no answer (section 5.5.3).
@@ -30,7 +31,7 @@ pub struct Outbox {
 impl Outbox {
     /// An empty outbox of a peer that is blocked since `now`.
     pub fn new(now: Tick) -> Self {
-        Self { chunks: VecDeque::new(), sent: 0, bytes: 0, progress: now, pong: None }
+        Self { chunks: VecDeque::new(), sent: 0, bytes: 0, response_bytes: 0, progress: now, pong: None }
     }
 
     /// Queues `chunk`, of which the first `sent` octets have been written already (only if it is the first).
@@ -42,6 +43,15 @@ impl Outbox {
         self.bytes += chunk.len() - sent;
         self.sent += sent;
         self.chunks.push_back(chunk);
+    }
+
+    /// Queues `chunk`, whose first `response_len` octets are no frames.
+    pub fn push_response(&mut self, mut chunk: Bytes, response_len: usize, sent: usize) {
+        let response = chunk.split_to(response_len);
+        let sent_of_response = sent.min(response_len);
+        self.response_bytes += response_len - sent_of_response;
+        self.push(response, sent_of_response);
+        self.push(chunk, sent - sent_of_response);
     }
 
     /// Octets that wait.
@@ -87,16 +97,17 @@ impl Outbox {
     }
 
     /// Drops everything behind the frame that is being written, so that a Close can follow soon.
-    pub fn cut(&mut self) {
+    ///
+    /// Tells whether it can: a peer that has not had its response whole takes no frame.
+    pub fn cut(&mut self) -> bool {
+        if self.response_bytes > 0 {
+            return false;
+        }
         self.chunks.truncate(1);
-        let Some(chunk) = self.chunks.front_mut() else { return };
+        let Some(chunk) = self.chunks.front_mut() else { return true };
         let mut end = 0;
         while end < self.sent {
-            // The chunk is made of our own frames; one that is not (an HTTP response) is dropped where it stands.
-            match frame::whole_len(&chunk[end..]) {
-                Some(len) if len <= chunk.len() - end => end += len,
-                _ => end = self.sent,
-            }
+            end += frame::whole_len(&chunk[end..]).expect("chunks are made of whole frames of our own");
         }
         // A copy, because the shared log behind the slice may be large and is to be freed.
         *chunk = Bytes::copy_from_slice(&chunk[self.sent..end]);
@@ -104,10 +115,14 @@ impl Outbox {
         if chunk.is_empty() {
             self.chunks.clear();
         }
+        // Many small chunks make a long queue.
+        self.chunks.shrink_to_fit();
+        true
     }
 
     fn advance(&mut self, mut len: usize) {
         self.bytes -= len;
+        self.response_bytes = self.response_bytes.saturating_sub(len);
         while let Some(first) = self.chunks.front() {
             let unsent = first.len() - self.sent;
             if len < unsent {
@@ -180,7 +195,7 @@ mod tests {
             let mut outbox = Outbox::new(Tick(0));
             outbox.push(chunk.clone(), sent);
             outbox.push(frames(&["four"]), 0);
-            outbox.cut();
+            assert!(outbox.cut());
             let mut stream = Narrow { room: usize::MAX, taken: chunk[..sent].to_vec() };
             outbox.write_to(&mut stream).unwrap();
             let boundary = [0, 5, 10, 17].into_iter().find(|&end| end >= sent).unwrap();

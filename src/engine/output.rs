@@ -1,7 +1,8 @@
 //! Queues and flush: from messages to writes.
 //!
 //! Nothing is written while events are handled; frames gather in logs of topics and in `pending` of peers, and the
-//! flush gives each peer all it has in one write. A direct frame behind a room message must stay behind it: before one
+//! flush gives each peer all it has in one write. A message that members share compressed is compressed once, into the log of
+//! their half of the topic ([`GroupId`]). A direct frame behind a room message must stay behind it: before one
 //! is queued, what the peer has not had of its topics is copied in front ([`Engine::settle`]).
 
 use std::io::{self, IoSlice, Write};
@@ -9,21 +10,31 @@ use std::io::{self, IoSlice, Write};
 use bytes::Bytes;
 
 use crate::id::{ConnId, TopicId};
-use crate::proto::{CloseCode, Opcode, encode_frame};
+use crate::proto::extension::MAX_WINDOW_BITS;
+use crate::proto::{CloseCode, Opcode, encode_deflated_frame, encode_frame};
 
 use super::input::PAUSE_ABOVE;
 use super::outbox::{MAX_SLICES, Outbox};
 use super::peer::Phase;
-use super::topic::MAX_LOG;
+use super::topic::{GroupId, MAX_LOG};
 use super::{Engine, Stream};
 
 impl<S: Stream> Engine<S> {
     /// Queues a message for one connection, behind everything published to its topics so far.
     pub fn send(&mut self, id: ConnId, opcode: Opcode, payload: &[u8]) {
         let Some(index) = self.find(id) else { return };
-        if self.peers[index as usize].opened {
+        let peer = &self.peers[index as usize];
+        if peer.opened {
+            let window_bits = peer.window_bits;
             self.settle(index);
-            self.append(index, |out| encode_frame(opcode, payload, out));
+            match window_bits {
+                0 => self.append(index, |out| encode_frame(opcode, payload, out)),
+                _ => {
+                    let frame = self.deflated_frame(opcode, payload, window_bits);
+                    self.append(index, |out| out.extend_from_slice(&frame));
+                    self.keep_spare(frame);
+                }
+            }
             self.counters.messages_out += 1;
             if self.peers[index as usize].pending.len() > WRITE_ABOVE {
                 self.flush_peer(index);
@@ -31,34 +42,67 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Queues a message for every member of a topic but those in `except`. It is encoded once.
+    /// Queues a message for every member of a topic but those in `except`. It is encoded once, and once more
+    /// for the members that share it compressed.
+    ///
+    /// A member hears each topic in order, and direct messages between what was published before them and after them.
+    /// Between topics no order is kept.
     pub fn publish(&mut self, topic: TopicId, opcode: Opcode, payload: &[u8], except: &[ConnId]) {
-        let place = topic.0 as usize;
-        if self.topics.get(place).is_none_or(|topic| topic.members.is_empty()) {
-            return;
+        let plain = self.group_of(topic, 0);
+        if self.has_members(plain) {
+            self.publish_to(plain, except, |log| encode_frame(opcode, payload, log));
         }
+        let deflated = self.group_of(topic, MAX_WINDOW_BITS);
+        if deflated != plain && self.has_members(deflated) {
+            let frame = self.deflated_frame(opcode, payload, MAX_WINDOW_BITS);
+            self.publish_to(deflated, except, |log| log.extend_from_slice(&frame));
+            self.keep_spare(frame);
+        }
+    }
+
+    fn has_members(&self, group: GroupId) -> bool {
+        self.topics.get(group.place()).is_some_and(|topic| !topic.members.is_empty())
+    }
+
+    fn publish_to(&mut self, group: GroupId, except: &[ConnId], encode: impl FnOnce(&mut Vec<u8>)) {
+        let place = group.place();
         let mut left_out = 0;
         for id in except {
-            if self.member_of(*id, topic).is_some() {
+            if self.member_of(*id, group).is_some() {
                 self.settle(id.index);
                 left_out += 1;
             }
         }
-        let group = &mut self.topics[place];
-        encode_frame(opcode, payload, &mut group.log);
-        self.counters.messages_out += (group.members.len() - left_out) as u64;
-        if !std::mem::replace(&mut group.dirty, true) {
-            self.dirty_topics.push(topic);
+        let topic = &mut self.topics[place];
+        encode(&mut topic.log);
+        self.counters.messages_out += (topic.members.len() - left_out) as u64;
+        if !std::mem::replace(&mut topic.dirty, true) {
+            self.dirty_topics.push(group);
         }
         for id in except {
-            if let Some(member) = self.member_of(*id, topic) {
-                let group = &mut self.topics[place];
-                group.members[member].sent = group.end();
+            if let Some(member) = self.member_of(*id, group) {
+                let topic = &mut self.topics[place];
+                topic.members[member].sent = topic.end();
             }
         }
         if self.topics[place].log.len() >= MAX_LOG {
-            while !self.flush_topic(topic, usize::MAX) {}
+            while !self.flush_topic(group, usize::MAX) {}
         }
+    }
+
+    /// A message for who agreed to permessage-deflate: compressed if it is long enough and becomes smaller.
+    fn deflated_frame(&mut self, opcode: Opcode, payload: &[u8], window_bits: u8) -> Vec<u8> {
+        let mut frame = self.spare.pop().unwrap_or_default();
+        let threshold = self.settings.deflate.as_ref().map_or(usize::MAX, |deflate| deflate.threshold);
+        let deflater = self.deflater.as_mut().filter(|_| payload.len() >= threshold);
+        match deflater.and_then(|deflater| deflater.compress(payload, window_bits)) {
+            Some(compressed) => {
+                self.counters.compressed += 1;
+                encode_deflated_frame(opcode, compressed, &mut frame);
+            }
+            None => encode_frame(opcode, payload, &mut frame),
+        }
+        frame
     }
 
     /// Writes every dirty topic and peer once. What a very large topic still has to send, and what a socket
@@ -75,7 +119,7 @@ impl<S: Stream> Engine<S> {
         while let Some(&topic) = self.dirty_topics.get(listed) {
             match self.flush_topic(topic, self.settings.sends_per_flush) {
                 true => {
-                    self.topics[topic.0 as usize].dirty = false;
+                    self.topics[topic.place()].dirty = false;
                     self.dirty_topics.swap_remove(listed);
                 }
                 false => listed += 1,
@@ -84,8 +128,8 @@ impl<S: Stream> Engine<S> {
     }
 
     /// Serves up to `sends` members; tells whether all have had everything.
-    fn flush_topic(&mut self, id: TopicId, mut sends: usize) -> bool {
-        let place = id.0 as usize;
+    fn flush_topic(&mut self, id: GroupId, mut sends: usize) -> bool {
+        let place = id.place();
         self.topics[place].begin_pass();
         while let Some(member) = self.topics[place].members.get(self.topics[place].cursor) {
             if sends == 0 {
@@ -102,8 +146,8 @@ impl<S: Stream> Engine<S> {
         !self.topics[place].end_pass()
     }
 
-    fn flush_member(&mut self, id: TopicId, member: usize) {
-        let topic = &mut self.topics[id.0 as usize];
+    fn flush_member(&mut self, id: GroupId, member: usize) {
+        let topic = &mut self.topics[id.place()];
         let (index, sent) = (topic.members[member].peer, topic.members[member].sent);
         let peer = &mut self.peers[index as usize];
         let only = peer.memberships.len() == 1 || self.dirty_topics.len() == 1;
@@ -117,7 +161,7 @@ impl<S: Stream> Engine<S> {
                 let blocked = (len < unsent.len()).then(|| topic.share_unsent(sent));
                 topic.members[member].sent = topic.end();
                 if let Some(chunk) = blocked {
-                    self.block(index, [(chunk, len)]);
+                    self.block(index, 0, [(chunk, len)]);
                 }
             }
             Err(_) => self.give_up(index),
@@ -170,6 +214,7 @@ impl<S: Stream> Engine<S> {
         };
         self.counters.bytes_out += len as u64;
         let pending = std::mem::take(&mut peer.pending);
+        let response_len = std::mem::take(&mut peer.response_len) as usize;
         // What the write did not reach becomes the outbox, chunk by chunk.
         let mut written = len;
         let mut chunks: Vec<(Bytes, usize)> = Vec::new();
@@ -182,17 +227,18 @@ impl<S: Stream> Engine<S> {
         };
         let mut pending = Some(pending);
         let pending_len = pending.as_ref().map_or(0, Vec::len);
-        left(pending_len, &mut || pending.take().expect("asked for once").into());
+        left(pending_len, &mut || into_chunk(&mut pending));
         for (topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
             left(topic.unsent(sent).len(), &mut || topic.share_unsent(sent));
             topic.members[member].sent = topic.end();
         }
+        let response_len = if len < pending_len { response_len } else { 0 };
         if let Some(buffer) = pending {
             self.keep_spare(buffer);
         }
         if !chunks.is_empty() {
-            self.block(index, chunks);
+            self.block(index, response_len, chunks);
         }
         Ok(())
     }
@@ -200,11 +246,15 @@ impl<S: Stream> Engine<S> {
     /// The socket was full: what is new goes behind what waits.
     fn flush_blocked(&mut self, index: u32) -> io::Result<()> {
         let topics: Vec<(usize, usize, u64)> = self.unsent_topics(index).collect();
+        let mut pending = Some(std::mem::take(&mut self.peers[index as usize].pending));
+        let chunk = into_chunk(&mut pending);
+        if let Some(buffer) = pending {
+            self.keep_spare(buffer);
+        }
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.as_mut().expect("asked for a blocked peer");
-        if !peer.pending.is_empty() {
-            outbox.push(std::mem::take(&mut peer.pending).into(), 0);
-        }
+        let response_len = std::mem::take(&mut peer.response_len) as usize;
+        outbox.push_response(chunk, response_len, 0);
         for (topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
             outbox.push(topic.share_unsent(sent), 0);
@@ -234,13 +284,13 @@ impl<S: Stream> Engine<S> {
         Ok(())
     }
 
-    /// The socket took less than it was offered.
-    fn block(&mut self, index: u32, chunks: impl IntoIterator<Item = (Bytes, usize)>) {
+    /// The socket took less than it was offered, of which the first `response_len` octets are no frames.
+    fn block(&mut self, index: u32, mut response_len: usize, chunks: impl IntoIterator<Item = (Bytes, usize)>) {
         self.counters.blocked += 1;
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.get_or_insert_with(|| Box::new(Outbox::new(self.now)));
         for (chunk, sent) in chunks {
-            outbox.push(chunk, sent);
+            outbox.push_response(chunk, std::mem::take(&mut response_len), sent);
         }
         self.limit_outbox(index);
         self.schedule(index);
@@ -261,9 +311,11 @@ impl<S: Stream> Engine<S> {
         if peer.phase != Phase::Open {
             return self.give_up(index);
         }
-        peer.pending = Vec::new();
+        (peer.pending, peer.response_len) = (Vec::new(), 0);
         let outbox = peer.outbox.as_mut().expect("only blocked peers are cut off");
-        outbox.cut();
+        if !outbox.cut() {
+            return self.give_up(index);
+        }
         let mut close = Vec::new();
         peer.connection.fail(CloseCode::TRY_AGAIN_LATER, "too slow: messages waited too long or too many", &mut close);
         outbox.push(close.into(), 0);
@@ -319,6 +371,13 @@ impl<S: Stream> Engine<S> {
         self.mark_dirty(index);
     }
 
+    /// Appends a response, before which no frame was queued.
+    pub(super) fn append_response(&mut self, index: u32, response: &[u8]) {
+        self.append(index, |out| out.extend_from_slice(response));
+        let peer = &mut self.peers[index as usize];
+        peer.response_len = peer.pending.len() as u32;
+    }
+
     pub(super) fn mark_dirty(&mut self, index: u32) {
         let peer = &mut self.peers[index as usize];
         if !std::mem::replace(&mut peer.dirty, true) {
@@ -333,18 +392,18 @@ impl<S: Stream> Engine<S> {
             false => &self.peers[index as usize].memberships[..],
         };
         memberships.iter().filter_map(|membership| {
-            let (place, member) = (membership.topic.0 as usize, membership.member as usize);
+            let (place, member) = (membership.group.place(), membership.member as usize);
             let topic = &self.topics[place];
             let sent = topic.members[member].sent;
             (sent < topic.end()).then_some((place, member, sent))
         })
     }
 
-    fn member_of(&self, id: ConnId, topic: TopicId) -> Option<usize> {
+    fn member_of(&self, id: ConnId, group: GroupId) -> Option<usize> {
         let peer = &self.peers[self.find(id)? as usize];
         peer.memberships
             .iter()
-            .find(|membership| membership.topic == topic)
+            .find(|membership| membership.group == group)
             .map(|membership| membership.member as usize)
     }
 
@@ -353,6 +412,15 @@ impl<S: Stream> Engine<S> {
             buffer.clear();
             self.spare.push(buffer);
         }
+    }
+}
+
+/// What waits for a peer as a chunk of its outbox. A buffer with much more room than that is left to be used again:
+/// the outbox is limited by what lies in it, and must not hold more than that tells.
+fn into_chunk(pending: &mut Option<Vec<u8>>) -> Bytes {
+    match pending.take_if(|buffer| buffer.capacity() <= 2 * buffer.len()) {
+        Some(buffer) => buffer.into(),
+        None => pending.as_deref().map(Bytes::copy_from_slice).unwrap_or_default(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! One connection as the engine keeps it: stream, protocol state, timers, and its side of memberships.
 
-use crate::id::TopicId;
 use crate::proto::Connection;
 use crate::proto::handshake::HeadScanner;
 use crate::time::Tick;
 
 use super::outbox::Outbox;
+use super::topic::GroupId;
 
 /// A slot of the slab.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Peer<S> {
     pub mid_message: bool,
     /// A ping was sent and nothing has come since.
     pub pinged: bool,
+    /// The window that compressed messages to this peer may have is 2 to this power; 0: they are sent as they are.
+    pub window_bits: u8,
     pub connection: Connection,
     pub head: Option<Box<PartialHead>>,
     /// When the peer was last heard of.
@@ -43,6 +45,8 @@ pub struct Peer<S> {
     pub scheduled: Tick,
     /// Frames for this peer alone, of this turn.
     pub pending: Vec<u8>,
+    /// Octets at the front of `pending` that are no frames, but responses.
+    pub response_len: u32,
     pub outbox: Option<Box<Outbox>>,
     pub memberships: Vec<Membership>,
 }
@@ -74,7 +78,7 @@ pub struct PartialHead {
 /// One membership, seen from the peer.
 #[derive(Clone, Copy, Debug)]
 pub struct Membership {
-    pub topic: TopicId,
-    /// Its index among the topic's members.
+    pub group: GroupId,
+    /// Its index among the group's members.
     pub member: u32,
 }

@@ -15,6 +15,18 @@
 
 use bytes::Bytes;
 
+/// Where a topic lies in the engine's list. Without compression each [`crate::id::TopicId`] has one; with it, it has two:
+/// one for the members that take messages as they are, one for those that share them compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupId(pub u32);
+
+impl GroupId {
+    /// The place in the list.
+    pub fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Members and log. Positions in the log are absolute: octets ever published.
 ///
 /// Invariants: `base <= member.sent <= end()` for each member; without members the log is empty;

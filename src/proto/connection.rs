@@ -12,10 +12,14 @@
 //!
 //! It does not answer pings: the caller does, with [`encode_frame`], because only the caller knows whether
 //! the peer still reads (section 5.5.3 allows to answer the latest ping only). It sets no timers, does not
-//! half-close sockets, and knows no extension yet.
+//! half-close sockets. Of extensions it knows permessage-deflate (RFC 7692): a compressed message is gathered as it
+//! came, within the limit for messages, and inflated when it is whole, within the same limit. So the inflater can be lent
+//! by the caller ([`Connection::decode_with`]) and is never kept from one read to the next.
 
 use super::close::{self, CloseBody, CloseCode};
+use super::deflate::{History, Inflater};
 use super::error::ProtocolError;
+use super::extension::PermessageDeflate;
 use super::frame::{FrameHeader, FrameRules, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame};
 use super::mask::apply_mask;
 use super::utf8::Utf8Tail;
@@ -39,15 +43,21 @@ pub enum Event<'a> {
 
 /// The receiving state of one connection, and what it owes the peer at its end.
 ///
-/// Invariants: `stash` holds less than one header, and nothing while a frame's payload is awaited;
-/// after [`Connection::is_closed`] nothing is decoded any more.
+/// Invariant: after [`Connection::is_closed`] nothing is decoded any more.
 #[derive(Debug)]
 pub struct Connection {
     limits: Limits,
     phase: Phase,
-    stash_len: u8,
-    stash: [u8; MAX_HEADER_LEN],
     partial: Option<Box<Partial>>,
+    /// Only where permessage-deflate was agreed to.
+    deflate: Option<Box<Context>>,
+}
+
+/// What permessage-deflate adds to a connection.
+#[derive(Debug)]
+struct Context {
+    /// What the client's next message may refer to, if it keeps its context.
+    history: Option<History>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +68,12 @@ enum Phase {
 }
 
 /// A message or frame of which a part has arrived. An idle connection has none.
+///
+/// Invariant: `stash` holds less than one header, and nothing while a frame's payload is awaited.
 #[derive(Debug, Default)]
 struct Partial {
+    stash_len: u8,
+    stash: [u8; MAX_HEADER_LEN],
     message: Option<Assembly>,
     message_len: u64,
     fragments: u32,
@@ -72,6 +86,11 @@ struct Partial {
 enum Assembly {
     Text(String, Utf8Tail),
     Binary(Vec<u8>),
+    /// The payload of a compressed message as it came, and whether it is text.
+    Deflated {
+        text: bool,
+        octets: Vec<u8>,
+    },
 }
 
 /// Where a complete frame or message lies.
@@ -81,7 +100,15 @@ enum Found {
         start: usize,
         end: usize,
     },
+    /// A compressed message in one frame.
+    Deflated {
+        opcode: Opcode,
+        start: usize,
+        end: usize,
+    },
     Assembled,
+    /// A compressed message that was put together.
+    AssembledDeflated,
     Control {
         opcode: Opcode,
         start: usize,
@@ -96,14 +123,34 @@ enum Found {
 impl Connection {
     /// A connection whose opening handshake is done.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, phase: Phase::Open, stash_len: 0, stash: [0; MAX_HEADER_LEN], partial: None }
+        Self { limits, phase: Phase::Open, partial: None, deflate: None }
+    }
+
+    /// A connection whose opening handshake is done and agreed to permessage-deflate.
+    pub fn with_deflate(limits: Limits, agreed: &PermessageDeflate) -> Self {
+        let history = (!agreed.client_no_context_takeover).then(|| History::new(agreed.client_window_bits()));
+        Self { deflate: Some(Box::new(Context { history })), ..Self::new(limits) }
     }
 
     /// Takes octets from the front of `input` up to the end of the next event, and tells how many.
     ///
     /// Without an event all of `input` has been taken: what is incomplete is kept inside. With one, call
     /// again with the rest. `input` is unmasked in place. A Close that is due is appended to `reply`.
+    ///
+    /// A compressed message is inflated by an inflater of its own; see [`Connection::decode_with`].
     pub fn decode<'a>(&'a mut self, input: &'a mut [u8], reply: &mut Vec<u8>) -> (usize, Option<Event<'a>>) {
+        self.decode_with(input, reply, &mut Inflater::new())
+    }
+
+    /// Does what [`Connection::decode`] does with an inflater that other connections use as well.
+    ///
+    /// It is needed for the time of the call and holds nothing of this connection afterwards.
+    pub fn decode_with<'a>(
+        &'a mut self,
+        input: &'a mut [u8],
+        reply: &mut Vec<u8>,
+        inflater: &mut Inflater,
+    ) -> (usize, Option<Event<'a>>) {
         self.release();
         let mut at = 0;
         let found = loop {
@@ -112,6 +159,10 @@ impl Connection {
                 Ok(Some(Found::Fragment)) => {}
                 // What arrives after we sent Close is read to find the peer's Close, and not passed on.
                 Ok(Some(found)) if self.phase == Phase::CloseSent && !found.is_close() => self.release(),
+                Ok(Some(Found::Deflated { opcode, start, end })) => {
+                    break self.inflate(opcode == Opcode::Text, &input[start..end], inflater);
+                }
+                Ok(Some(Found::AssembledDeflated)) => break self.inflate_assembled(inflater),
                 Ok(Some(found)) => break found,
                 Err(error) => break Found::Error(error),
             }
@@ -130,9 +181,10 @@ impl Connection {
                 match &partial.message {
                     Some(Assembly::Text(text, _)) => Ok(Event::Text(text)),
                     Some(Assembly::Binary(data)) => Ok(Event::Binary(data)),
-                    None => unreachable!("an assembled message was begun"),
+                    _ => unreachable!("an assembled message was begun, and inflated"),
                 }
             }
+            Found::Deflated { .. } | Found::AssembledDeflated => unreachable!("has been inflated"),
             Found::AssembledControl(opcode) => {
                 let partial = partial.as_deref().expect("an assembled control frame lies in `partial`");
                 Self::control_event(opcode, &partial.control)
@@ -185,20 +237,16 @@ impl Connection {
 
     /// Whether a part of a message or frame has arrived and its end has not.
     pub fn is_mid_message(&self) -> bool {
-        self.stash_len > 0 || self.partial.as_ref().is_some_and(|partial| !partial.is_done())
+        self.partial.as_ref().is_some_and(|partial| !partial.is_done())
     }
 
-    /// Octets held for a message that is not complete.
+    /// Octets held for a message that is not complete, and of compressed ones that the next may refer to.
     pub fn held_bytes(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| {
-            size_of::<Partial>()
-                + partial.control.capacity()
-                + match &partial.message {
-                    Some(Assembly::Text(text, _)) => text.capacity(),
-                    Some(Assembly::Binary(data)) => data.capacity(),
-                    None => 0,
-                }
-        })
+        let partial = self.partial.as_ref().map_or(0, |partial| {
+            size_of::<Partial>() + partial.control.capacity() + partial.message.as_ref().map_or(0, Assembly::capacity)
+        });
+        let history = self.deflate.as_ref().and_then(|context| context.history.as_ref());
+        partial + history.map_or(0, History::held_bytes)
     }
 
     /// Takes one frame, or as much of it as is there.
@@ -215,9 +263,10 @@ impl Connection {
                 *at = end;
                 unmask(&mut input[start..end], &header, 0);
                 let opcode = header.opcode;
-                return Ok(Some(match opcode.is_control() {
-                    true => Found::Control { opcode, start, end },
-                    false => Found::Message { opcode, start, end },
+                return Ok(Some(match (opcode.is_control(), header.rsv1) {
+                    (true, _) => Found::Control { opcode, start, end },
+                    (false, false) => Found::Message { opcode, start, end },
+                    (false, true) => Found::Deflated { opcode, start, end },
                 }));
             }
             self.partial.get_or_insert_default().begin(header);
@@ -229,30 +278,33 @@ impl Connection {
     fn decode_header(&mut self, input: &[u8], at: &mut usize) -> Result<Option<FrameHeader>, ProtocolError> {
         let rules = self.rules();
         let rest = &input[*at..];
-        let stashed = usize::from(self.stash_len);
-        if stashed == 0 {
+        let stashed = self.partial.as_deref_mut().filter(|partial| partial.stash_len > 0);
+        let Some(Partial { stash, stash_len, .. }) = stashed else {
             return Ok(match FrameHeader::decode(rest, &rules)? {
                 Some((header, len)) => {
                     *at += len;
                     Some(header)
                 }
+                None if rest.is_empty() => None,
                 None => {
-                    self.stash[..rest.len()].copy_from_slice(rest);
-                    self.stash_len = rest.len() as u8;
+                    let partial = self.partial.get_or_insert_default();
+                    partial.stash[..rest.len()].copy_from_slice(rest);
+                    partial.stash_len = rest.len() as u8;
                     None
                 }
             });
-        }
+        };
+        let stashed = usize::from(*stash_len);
         let more = rest.len().min(MAX_HEADER_LEN - stashed);
-        self.stash[stashed..stashed + more].copy_from_slice(&rest[..more]);
-        Ok(match FrameHeader::decode(&self.stash[..stashed + more], &rules)? {
+        stash[stashed..stashed + more].copy_from_slice(&rest[..more]);
+        Ok(match FrameHeader::decode(&stash[..stashed + more], &rules)? {
             Some((header, len)) => {
-                self.stash_len = 0;
+                *stash_len = 0;
                 *at += len - stashed;
                 Some(header)
             }
             None => {
-                self.stash_len = (stashed + more) as u8;
+                *stash_len = (stashed + more) as u8;
                 None
             }
         })
@@ -262,11 +314,33 @@ impl Connection {
         let message = self.partial.as_deref().filter(|partial| partial.message.is_some());
         FrameRules {
             masked: true,
-            rsv1: false,
+            rsv1: self.deflate.is_some(),
             fragmented: message.is_some(),
             fragments_left: message.map_or(0, |partial| self.limits.fragments.saturating_sub(partial.fragments)),
             payload_left: u64::from(self.limits.message_bytes) - message.map_or(0, |partial| partial.message_len),
             limits: self.limits,
+        }
+    }
+
+    /// Makes a message of the payload it was compressed to. Apart from the others, whose way is the shorter for it.
+    #[inline(never)]
+    fn inflate(&mut self, text: bool, payload: &[u8], inflater: &mut Inflater) -> Found {
+        let context = self.deflate.as_deref_mut().expect("RSV1 was agreed to");
+        match context.inflate(text, payload, inflater, self.limits.message_bytes as usize) {
+            Ok(message) => {
+                self.partial.get_or_insert_default().message = Some(message);
+                Found::Assembled
+            }
+            Err(error) => Found::Error(error),
+        }
+    }
+
+    /// Does so for what was put together.
+    #[inline(never)]
+    fn inflate_assembled(&mut self, inflater: &mut Inflater) -> Found {
+        match self.partial.as_mut().and_then(|partial| partial.message.take()) {
+            Some(Assembly::Deflated { text, octets }) => self.inflate(text, &octets, inflater),
+            _ => unreachable!("an assembled message lies in `partial`"),
         }
     }
 
@@ -280,7 +354,10 @@ impl Connection {
 
     /// Frees what the last event borrowed. [`Connection::decode`] does it too, the next time it is called.
     pub fn release(&mut self) {
-        if self.partial.as_ref().is_some_and(|partial| partial.is_done()) {
+        if self.phase == Phase::Closed {
+            // Nothing is decoded any more: neither a message that has begun nor a context is needed.
+            (self.partial, self.deflate) = (None, None);
+        } else if self.partial.as_ref().is_some_and(|partial| partial.is_done()) {
             self.partial = None;
         }
     }
@@ -297,6 +374,9 @@ impl Partial {
     fn begin(&mut self, header: FrameHeader) {
         self.control.clear();
         match header.opcode {
+            Opcode::Text | Opcode::Binary if header.rsv1 => {
+                self.message = Some(Assembly::Deflated { text: header.opcode == Opcode::Text, octets: Vec::new() });
+            }
             Opcode::Text => self.message = Some(Assembly::Text(String::new(), Utf8Tail::default())),
             Opcode::Binary => self.message = Some(Assembly::Binary(Vec::new())),
             _ => {}
@@ -324,7 +404,7 @@ impl Partial {
             self.message_len += taken as u64;
             match &mut self.message {
                 Some(Assembly::Text(text, tail)) => tail.push(piece, text)?,
-                Some(Assembly::Binary(data)) => data.extend_from_slice(piece),
+                Some(Assembly::Binary(octets) | Assembly::Deflated { octets, .. }) => octets.extend_from_slice(piece),
                 None => unreachable!("a data frame has begun a message"),
             }
         }
@@ -341,6 +421,7 @@ impl Partial {
         }
         self.fragments = 0;
         match &self.message {
+            Some(Assembly::Deflated { .. }) => Ok(Some(Found::AssembledDeflated)),
             Some(Assembly::Text(_, tail)) if !tail.is_complete() => Err(ProtocolError::InvalidUtf8),
             _ => Ok(Some(Found::Assembled)),
         }
@@ -348,7 +429,63 @@ impl Partial {
 
     /// Whether nothing in here is waited for: the message is complete, or there is none.
     fn is_done(&self) -> bool {
-        self.frame.is_none() && self.fragments == 0
+        self.frame.is_none() && self.fragments == 0 && self.stash_len == 0
+    }
+}
+
+impl Assembly {
+    /// Of an inflated message: takes the next piece unless that would go past the limit.
+    fn push_inflated(&mut self, piece: &[u8], limit: usize) -> Result<(), ProtocolError> {
+        let held = match self {
+            Self::Text(text, tail) => text.len() + tail.pending(),
+            Self::Binary(data) => data.len(),
+            Self::Deflated { .. } => unreachable!("inflated is not deflated"),
+        };
+        let len = held + piece.len();
+        if len > limit {
+            return Err(ProtocolError::MessageTooBig { limit });
+        }
+        // Grows by doubling, but never beyond the limit.
+        let wanted = len.max(2 * held).min(limit);
+        match self {
+            Self::Text(text, tail) => {
+                text.reserve_exact(wanted - text.len());
+                tail.push(piece, text)?;
+            }
+            Self::Binary(octets) | Self::Deflated { octets, .. } => {
+                octets.reserve_exact(wanted - octets.len());
+                octets.extend_from_slice(piece);
+            }
+        }
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Text(text, _) => text.capacity(),
+            Self::Binary(octets) | Self::Deflated { octets, .. } => octets.capacity(),
+        }
+    }
+}
+
+impl Context {
+    /// The message that a payload was compressed from, or what is wrong with it.
+    fn inflate(
+        &mut self,
+        text: bool,
+        payload: &[u8],
+        inflater: &mut Inflater,
+        limit: usize,
+    ) -> Result<Assembly, ProtocolError> {
+        let mut message = match text {
+            true => Assembly::Text(String::new(), Utf8Tail::default()),
+            false => Assembly::Binary(Vec::new()),
+        };
+        inflater.inflate(payload, self.history.as_mut(), |piece| message.push_inflated(piece, limit))?;
+        match &message {
+            Assembly::Text(_, tail) if !tail.is_complete() => Err(ProtocolError::InvalidUtf8),
+            _ => Ok(message),
+        }
     }
 }
 

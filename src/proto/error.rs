@@ -42,6 +42,13 @@ pub enum ProtocolError {
         /// The largest payload allowed, in bytes.
         limit: usize,
     },
+    /// A compressed message that is not DEFLATE or refers to what was never sent (RFC 7692 section 7.2.2).
+    CorruptDeflate,
+    /// A compressed message in more final blocks than allowed (RFC 7692 section 7.2.3.4).
+    TooManyFinalBlocks {
+        /// The largest number of final blocks that others may follow.
+        limit: u32,
+    },
     /// A message in more fragments than allowed.
     TooManyFragments {
         /// The largest number of frames a message may come in.
@@ -64,9 +71,9 @@ impl From<ProtocolError> for CloseCode {
             | ProtocolError::ExpectedContinuation
             | ProtocolError::TruncatedCloseCode
             | ProtocolError::InvalidCloseCode(_) => Self::PROTOCOL_ERROR,
-            ProtocolError::InvalidUtf8 => Self::INVALID_FRAME_PAYLOAD_DATA,
+            ProtocolError::InvalidUtf8 | ProtocolError::CorruptDeflate => Self::INVALID_FRAME_PAYLOAD_DATA,
             ProtocolError::MessageTooBig { .. } => Self::MESSAGE_TOO_BIG,
-            ProtocolError::TooManyFragments { .. } => Self::POLICY_VIOLATION,
+            ProtocolError::TooManyFragments { .. } | ProtocolError::TooManyFinalBlocks { .. } => Self::POLICY_VIOLATION,
         }
     }
 }
@@ -89,6 +96,8 @@ impl fmt::Display for ProtocolError {
             Self::InvalidCloseCode(code) => write!(f, "close code {code} may not be sent"),
             Self::InvalidUtf8 => write!(f, "text is not UTF-8"),
             Self::MessageTooBig { limit } => write!(f, "message over {limit} bytes"),
+            Self::CorruptDeflate => write!(f, "compressed data is corrupt"),
+            Self::TooManyFinalBlocks { limit } => write!(f, "more than {limit} final blocks in a compressed message"),
             Self::TooManyFragments { limit } => write!(f, "message in more than {limit} fragments"),
         }
     }

@@ -14,6 +14,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use super::extension::{ClientContext, PermessageDeflate};
+
 /// Finds the empty line that ends a request head, and refuses early what can never become one.
 ///
 /// Every octet is looked at once, however the head is cut.
@@ -41,6 +43,9 @@ impl HeadScanner {
                 return Err(RequestError::NotHttp);
             }
             match octet {
+                _ if line_len >= MAX_LINE_LEN => {
+                    return Err(if self.lines == 0 { RequestError::TargetTooLong } else { RequestError::HeadTooLarge });
+                }
                 b'\n' if after_cr => {
                     if line_len == 1 {
                         return Ok(Some(at + 1));
@@ -50,9 +55,6 @@ impl HeadScanner {
                 }
                 b'\n' | 0 => return Err(RequestError::BadOctet(octet)),
                 _ if after_cr => return Err(RequestError::BadOctet(b'\r')),
-                _ if line_len >= MAX_LINE_LEN => {
-                    return Err(if self.lines == 0 { RequestError::TargetTooLong } else { RequestError::HeadTooLarge });
-                }
                 // A further line that is not the empty one is one header too many.
                 _ if self.lines as usize > MAX_HEADERS && octet != b'\r' => return Err(RequestError::TooManyHeaders),
                 _ if at + 1 >= MAX_HEAD_LEN => return Err(RequestError::HeadTooLarge),
@@ -106,6 +108,10 @@ impl<'a> Request<'a> {
             0 if minor_version == 0 => {}
             0 => return Err(RequestError::MissingHost),
             _ => return Err(RequestError::RepeatedHeader("Host")),
+        }
+        // The same section: 400 also when its value is not a host and a port.
+        if !request.headers("host").all(is_host) {
+            return Err(RequestError::BadHost);
         }
         // RFC 9112 §6.1: both at once is how requests are smuggled.
         if request.has_header("transfer-encoding") && request.has_header("content-length") {
@@ -196,10 +202,13 @@ impl<'a> Request<'a> {
 
     /// Whether the connection is to stay open after the answer (RFC 9112 section 9.3).
     pub fn keeps_alive(&self) -> bool {
-        match self.minor_version {
-            0 => self.has_token("connection", "keep-alive"),
-            _ => !self.has_token("connection", "close"),
-        }
+        // An HTTP/1.0 client that asks for it would have to be told so in words that 1.1 does not have.
+        self.minor_version > 0 && !self.has_token("connection", "close")
+    }
+
+    /// Agrees to the first offer of permessage-deflate that can be had (RFC 7692 section 5.1).
+    pub fn negotiate_deflate(&self, context: ClientContext) -> Option<PermessageDeflate> {
+        PermessageDeflate::negotiate(self.headers("sec-websocket-extensions"), context)
     }
 
     /// Checks the request against section 4.2.1 and computes the answer to its key.
@@ -236,6 +245,11 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Whether all octets may stand in `uri-host [":" port]` (RFC 3986 section 3.2.2); nothing at all may, too.
+fn is_host(value: &[u8]) -> bool {
+    value.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(octet))
+}
+
 /// The value of Sec-WebSocket-Accept (section 4.2.2): 28 characters of base64.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Accept([u8; 28]);
@@ -268,6 +282,16 @@ impl fmt::Debug for Accept {
 ///
 /// `protocol` is the sub-protocol chosen from those the client offered; a name of our own, never the client's octets.
 pub fn encode_switching_protocols(accept: &Accept, protocol: Option<&'static str>, out: &mut Vec<u8>) {
+    encode_switching_protocols_with(accept, protocol, None, out);
+}
+
+/// The same with the answer to the client's offers of permessage-deflate, if one was agreed to.
+pub fn encode_switching_protocols_with(
+    accept: &Accept,
+    protocol: Option<&'static str>,
+    deflate: Option<&PermessageDeflate>,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
     );
@@ -275,6 +299,10 @@ pub fn encode_switching_protocols(accept: &Accept, protocol: Option<&'static str
     if let Some(protocol) = protocol {
         out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
         out.extend_from_slice(protocol.as_bytes());
+    }
+    if let Some(agreed) = deflate {
+        out.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
+        agreed.encode(out);
     }
     out.extend_from_slice(b"\r\n\r\n");
 }
@@ -290,6 +318,8 @@ pub enum RequestError {
     Malformed,
     /// HTTP/1.1 without Host.
     MissingHost,
+    /// A Host that cannot be one.
+    BadHost,
     /// A header twice that may come once.
     RepeatedHeader(&'static str),
     /// A request line over [`MAX_LINE_LEN`].
@@ -318,6 +348,7 @@ impl RequestError {
             | Self::BadOctet(_)
             | Self::Malformed
             | Self::MissingHost
+            | Self::BadHost
             | Self::RepeatedHeader(_)
             | Self::BadBody
             | Self::BadKey => 400,
@@ -339,6 +370,7 @@ impl fmt::Display for RequestError {
             Self::BadOctet(_) => write!(f, "lines of the request head must end with CR LF"),
             Self::Malformed => write!(f, "malformed request head"),
             Self::MissingHost => write!(f, "HTTP/1.1 requires a Host header"),
+            Self::BadHost => write!(f, "Host must be a name or address, with a port perhaps"),
             Self::RepeatedHeader(name) => write!(f, "{name} may come only once"),
             Self::TargetTooLong => write!(f, "request line over {MAX_LINE_LEN} bytes"),
             Self::HeadTooLarge => {
@@ -435,6 +467,8 @@ mod tests {
             ("HTTP/1.1", "HTTP/1.7", RequestError::VersionNotSupported),
             ("Host: server.example.com\r\n", "", RequestError::MissingHost),
             ("Host:", "Host: other\r\nHost:", RequestError::RepeatedHeader("Host")),
+            ("Host: server", "Host: ser/ver", RequestError::BadHost),
+            ("Host: server", "Host: a, server", RequestError::BadHost),
             ("Upgrade: websocket\r\n", "", RequestError::UpgradeRequired),
             ("Upgrade: websocket", "Upgrade: h2c", RequestError::UpgradeRequired),
             ("Connection: Upgrade", "Connection: keep-alive", RequestError::UpgradeRequired),
@@ -473,9 +507,9 @@ mod tests {
         let status = |head: String| read(head.as_bytes(), |_| ()).map_err(RequestError::status);
 
         assert_eq!(status(get("").replace("/ ", &format!("{} ", target(MAX_LINE_LEN)))), Ok(()));
-        assert_eq!(status(get("").replace("/ ", &format!("{} ", target(MAX_LINE_LEN + 2)))), Err(414));
+        assert_eq!(status(get("").replace("/ ", &format!("{} ", target(MAX_LINE_LEN + 1)))), Err(414));
         assert_eq!(status(get(&line("A", MAX_LINE_LEN))), Ok(()));
-        assert_eq!(status(get(&line("A", MAX_LINE_LEN + 2))), Err(431));
+        assert_eq!(status(get(&line("A", MAX_LINE_LEN + 1))), Err(431));
         let headers = |count: usize| (1..count).map(|n| format!("A{n}: v\r\n")).collect::<String>();
         assert_eq!(status(get(&headers(MAX_HEADERS))), Ok(()));
         assert_eq!(status(get(&headers(MAX_HEADERS + 1))), Err(431));

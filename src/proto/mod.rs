@@ -2,6 +2,7 @@
 //!
 //! The modules follow the RFC: [`handshake`] is section 4, [`frame`] and [`mask`] are section 5,
 //! [`connection`] is sections 5.4 to 7, [`close`] is section 7.4 and [`utf8`] section 8.1.
+//! [`extension`] and [`deflate`] are RFC 7692: how permessage-deflate is agreed to, and what it does to messages.
 //! [`error`] holds every mistake a peer can make in frames, each with its status code.
 //!
 //! A server that owns a socket reads the request head, answers it, and from then on feeds what it reads
@@ -23,11 +24,16 @@
 //! assert_eq!(&output[..2], [0x81, 12]);
 //! ```
 //!
-//! Not here: sockets, timers, extensions (permessage-deflate is to come), and the client's side of the handshake.
+//! A connection that agreed to permessage-deflate is made with [`Connection::with_deflate`]; who has many of them lends
+//! all the same [`Inflater`], to [`Connection::decode_with`].
+//!
+//! Not here: sockets, timers, other extensions, and the client's side of the handshake.
 
 pub mod close;
 pub mod connection;
+pub mod deflate;
 pub mod error;
+pub mod extension;
 pub mod frame;
 pub mod handshake;
 pub mod mask;
@@ -35,5 +41,7 @@ pub mod utf8;
 
 pub use close::CloseCode;
 pub use connection::{Connection, Event};
+pub use deflate::{Deflater, Inflater, encode_deflated_frame};
 pub use error::ProtocolError;
+pub use extension::{ClientContext, PermessageDeflate};
 pub use frame::{FrameHeader, Limits, Opcode, encode_frame, encode_masked_frame};

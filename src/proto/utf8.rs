@@ -51,6 +51,11 @@ impl Utf8Tail {
         Ok(())
     }
 
+    /// Octets of the character whose rest has not arrived.
+    pub fn pending(&self) -> usize {
+        usize::from(self.len)
+    }
+
     /// Whether the text may end here: no character is incomplete.
     pub fn is_complete(&self) -> bool {
         self.len == 0

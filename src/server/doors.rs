@@ -66,6 +66,8 @@ pub enum Refusal {
     Origin,
     /// There are as many connections as there may be: 503.
     Full,
+    /// The address opens connections too fast: 429.
+    TooFast,
 }
 
 /// A file of the page.
@@ -95,9 +97,13 @@ pub fn enter(request: &Request<'_>, port: Port, origins: &[String], guard: Optio
 }
 
 fn decide(request: &Request<'_>, port: Port, origins: &[String], guard: Option<Guard<'_>>) -> Result<Entry, Refusal> {
-    if port == Port::Refused {
-        return Err(Refusal::Full);
-    }
+    let port = match port {
+        Port::Refused => return Err(Refusal::Full),
+        Port::TooFast => return Err(Refusal::TooFast),
+        // Over its address's limit: led as everybody is, and at a chat door turned away behind it.
+        Port::Crowded | Port::Public => Port::Public,
+        Port::Admin => Port::Admin,
+    };
     if request.content_length().map_err(Refusal::Request)? != 0 {
         return Err(Refusal::Request(RequestError::BadBody));
     }
@@ -366,6 +372,7 @@ mod tests {
             Entry::Refused(Refusal::Bad(sentence)) => format!("400 {sentence}"),
             Entry::Refused(Refusal::Unauthorized(error)) => format!("401 {error:?}"),
             Entry::Refused(Refusal::Room | Refusal::Origin) => "403".into(),
+            Entry::Refused(Refusal::TooFast) => "429".into(),
             Entry::Refused(Refusal::Full) => "503".into(),
         }
     }
@@ -474,6 +481,10 @@ mod tests {
             ("GET / HTTP/1.1", Port::Admin, "404"),
             ("GET /ws HTTP/1.1", Port::Admin, "404"),
             ("GET / HTTP/1.1", Port::Refused, "503"),
+            ("GET / HTTP/1.1", Port::TooFast, "429"),
+            ("GET / HTTP/1.1", Port::Crowded, "file /"),
+            ("GET /health HTTP/1.1", Port::Crowded, "Health"),
+            ("GET /metrics HTTP/1.1", Port::Crowded, "404"),
             ("GET /%2e%2e/etc/passwd HTTP/1.1", Port::Public, "404"),
             ("GET //etc/passwd HTTP/1.1", Port::Public, "404"),
             ("GET /../Cargo.toml HTTP/1.1", Port::Public, "404"),

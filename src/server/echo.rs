@@ -1,14 +1,15 @@
 //! `salon echo`: every message comes back, on any path.
 //!
-//! How outside conformance suites and load tools meet the engine: large messages, no greeting, no idle pings, no chat.
+//! How outside conformance suites and load tools meet the engine: large messages, every offer of
+//! permessage-deflate that zlib can keep, no greeting, no idle pings, no chat.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::engine::{self, Engine, Event};
+use crate::engine::{self, DeflateSettings, Engine, Event};
 use crate::id::ConnId;
-use crate::proto::handshake::encode_switching_protocols;
-use crate::proto::{CloseCode, Limits, Opcode};
+use crate::proto::handshake::encode_switching_protocols_with;
+use crate::proto::{ClientContext, CloseCode, Limits, Opcode, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
 use super::listener::Listener;
@@ -26,7 +27,7 @@ pub struct Echo {
 #[derive(Debug)]
 enum Todo {
     Send(Opcode),
-    Upgrade,
+    Upgrade(Option<PermessageDeflate>),
     Respond,
 }
 
@@ -42,8 +43,9 @@ impl Service for Echo {
             Event::Binary(data) => copy(data, Opcode::Binary),
             Event::Request(request) => match request.upgrade() {
                 Ok(accept) => {
-                    encode_switching_protocols(&accept, None, &mut self.reply);
-                    Some((id, Todo::Upgrade))
+                    let deflate = request.negotiate_deflate(ClientContext::Kept);
+                    encode_switching_protocols_with(&accept, None, deflate.as_ref(), &mut self.reply);
+                    Some((id, Todo::Upgrade(deflate)))
                 }
                 Err(error) => {
                     http::encode_request_error(error, now, &mut self.reply);
@@ -61,7 +63,7 @@ impl Service for Echo {
     fn carry_out(&mut self, engine: &mut Engine<Socket>) {
         match self.todo.take() {
             Some((id, Todo::Send(opcode))) => engine.send(id, opcode, &self.reply),
-            Some((id, Todo::Upgrade)) => engine.upgrade(id, &self.reply),
+            Some((id, Todo::Upgrade(deflate))) => engine.upgrade_with(id, &self.reply, deflate.as_ref()),
             Some((id, Todo::Respond)) => engine.respond(id, &self.reply, false),
             None => {}
         }
@@ -88,7 +90,7 @@ impl Service for Echo {
 pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
     let listener = Listener::bind(listen, "--listen", Port::Public)?;
     let address = listener.local_address().map_err(Error::Loop)?;
-    let bounds = Bounds { max_connections, stop_within: Duration::from_secs(3) };
+    let bounds = Bounds { max_connections, addresses: None, stop_within: Duration::from_secs(3) };
     let reactor = Reactor::new(vec![listener], settings(), bounds)?;
     eprintln!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it.");
     reactor.run(&mut Echo::default())
@@ -104,6 +106,8 @@ fn settings() -> engine::Settings {
         message_within: Duration::from_secs(300),
         blocked_within: Duration::from_secs(60),
         ping_after: None,
+        // Everything that becomes smaller, so that the suites see much of it.
+        deflate: Some(DeflateSettings { threshold: 0, ..DeflateSettings::default() }),
         ..engine::Settings::default()
     }
 }

@@ -58,13 +58,19 @@ impl<'a> Response<'a> {
 
 /// Appends the answer to a request that cannot be served, after which the connection ends.
 pub fn encode_request_error(error: RequestError, now: Moment, out: &mut Vec<u8>) {
+    encode_request_refusal(error, false, now, out);
+}
+
+/// The same where the method is known: the answer to HEAD is `head_only`.
+pub fn encode_request_refusal(error: RequestError, head_only: bool, now: Moment, out: &mut Vec<u8>) {
     let headers: &[(&str, &str)] = match error {
-        RequestError::MethodNotAllowed => &[("Allow", "GET, HEAD")],
+        // Of a WebSocket door, where HEAD leads nowhere.
+        RequestError::MethodNotAllowed => &[("Allow", "GET")],
         RequestError::UpgradeRequired => &UPGRADE_HEADERS,
         _ => &[],
     };
     let body = error_body(&error.to_string());
-    Response { headers, keep: false, ..Response::new(error.status(), JSON, &body) }.encode(now, out);
+    Response { headers, keep: false, head_only, ..Response::new(error.status(), JSON, &body) }.encode(now, out);
 }
 
 /// `{"error":"..."}` with a line end.

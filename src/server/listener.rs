@@ -25,6 +25,8 @@ pub struct Listener {
     ready: bool,
     /// Accepting failed; not before this is it tried again.
     rests_until: Option<Tick>,
+    /// The last try failed, and that has been logged.
+    failing: bool,
 }
 
 impl Listener {
@@ -34,7 +36,7 @@ impl Listener {
     /// [`Error::Listen`] with `option`, the setting that named the address.
     pub fn bind(address: SocketAddr, option: &'static str, port: Port) -> Result<Self, Error> {
         let tcp = Self::open(address).map_err(|error| Error::Listen { option, address, error })?;
-        Ok(Self { tcp, port, ready: false, rests_until: None })
+        Ok(Self { tcp, port, ready: false, rests_until: None, failing: false })
     }
 
     fn open(address: SocketAddr) -> io::Result<TcpListener> {
@@ -84,7 +86,12 @@ impl Listener {
         }
         for _ in 0..budget {
             match self.tcp.accept() {
-                Ok((stream, address)) => take(stream, address),
+                Ok((stream, address)) => {
+                    if std::mem::take(&mut self.failing) {
+                        log::info!("connections are accepted again");
+                    }
+                    take(stream, address);
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
                         self.ready = false;
@@ -94,7 +101,9 @@ impl Listener {
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
                     _ => {
                         // Out of descriptors or memory. The backlog waits, and no event will remind us of it.
-                        log::warn!("cannot accept, trying again in {REST:?}: {error}");
+                        if !std::mem::replace(&mut self.failing, true) {
+                            log::warn!("connections cannot be accepted, trying again every {REST:?}: {error}");
+                        }
                         self.rests_until = Some(now + REST);
                         return;
                     }

@@ -44,8 +44,8 @@ pub fn counters(seen: &Seen<'_>, counts: &Counts, stopping: bool) -> String {
     line(&Counters {
         status: status(stopping),
         version: VERSION,
-        active_connections: seen.connections,
-        total_connections: seen.counters.accepted,
+        active_connections: counts.sessions,
+        total_connections: seen.counters.upgraded,
         messages_received: seen.counters.messages_in,
         messages_sent: seen.counters.messages_out,
         messages_per_second: (seen.turns.messages_per_second * 10.0).round() / 10.0,
@@ -57,7 +57,7 @@ pub fn counters(seen: &Seen<'_>, counts: &Counts, stopping: bool) -> String {
 
 /// All of it, for a machine.
 pub fn prometheus(seen: &Seen<'_>, counts: &Counts) -> String {
-    let Seen { turns, counters, connections } = seen;
+    let Seen { turns, counters, connections, refused } = seen;
     let mut page = Page(String::with_capacity(8 << 10));
     page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
     page.gauge("salon_sessions", "Chat sessions now.", counts.sessions as f64);
@@ -71,6 +71,11 @@ pub fn prometheus(seen: &Seen<'_>, counts: &Counts) -> String {
         "salon_deliveries_total",
         "WebSocket messages sent or queued, one for each receiver.",
         counters.messages_out,
+    );
+    page.counter(
+        "salon_messages_compressed_total",
+        "WebSocket messages compressed, once for all who share them.",
+        counters.compressed,
     );
     page.counter("salon_broadcasts_total", "Room messages accepted and numbered.", counts.messages);
     page.counter("salon_received_bytes_total", "Octets read from sockets.", counters.bytes_in);
@@ -86,6 +91,12 @@ pub fn prometheus(seen: &Seen<'_>, counts: &Counts) -> String {
         ("no_request", counters.no_request),
     ] {
         page.sample("salon_cut_off_total", &format!("reason=\"{reason}\""), count as f64);
+    }
+    page.head("salon_refused_total", "Connections refused for their address.", "counter");
+    for (reason, count) in
+        [("too_many", refused.too_many), ("too_fast", refused.too_fast), ("dropped", refused.dropped)]
+    {
+        page.sample("salon_refused_total", &format!("reason=\"{reason}\""), count as f64);
     }
     page.head("salon_closes_total", "Closed WebSocket connections by status code; 1006 is without Close.", "counter");
     for (code, count) in counters.closes.iter() {

@@ -1,9 +1,11 @@
 //! Sockets, the event loop, the clock and signals: the only floor that knows mio.
 //!
-//! [`reactor`] turns the loop; [`listener`] binds and accepts; [`http`] writes responses; [`jwt`] knows whether a token holds; [`doors`] decides what a request
-//! is let in to; [`serve`] is the chat and [`echo`] the echo server, both a [`Service`] on the same loop; [`metrics`] words
+//! [`reactor`] turns the loop; [`listener`] binds and accepts; [`admission`] counts by address; [`http`] writes responses;
+//! [`doors`] decides what a request is let in to, and [`jwt`] whether a token holds; [`serve`] is the chat and [`echo`] the
+//! echo server, both a [`Service`] on the same loop; [`metrics`] words
 //! the counters. It frames nothing and remembers no room: that is for the floors below.
 
+pub mod admission;
 pub mod doors;
 pub mod echo;
 pub mod http;
@@ -37,6 +39,10 @@ pub enum Port {
     Admin = 1,
     /// For everybody, but over the connection limit: to be told so and sent away.
     Refused = 2,
+    /// For everybody, but over what its address may have: to be let in to hear that, and sent away.
+    Crowded = 3,
+    /// For everybody, but its address opens connections too fast: to be told so and sent away.
+    TooFast = 4,
 }
 
 impl Port {
@@ -44,6 +50,8 @@ impl Port {
         match tag {
             0 => Self::Public,
             1 => Self::Admin,
+            3 => Self::Crowded,
+            4 => Self::TooFast,
             _ => Self::Refused,
         }
     }
@@ -79,6 +87,8 @@ pub struct Seen<'a> {
     pub counters: &'a crate::engine::Counters,
     /// Connections when the turn began, upgraded or not.
     pub connections: usize,
+    /// Connections refused for their address.
+    pub refused: &'a admission::Refused,
 }
 
 /// Why the server could not start or go on.

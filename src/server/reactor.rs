@@ -17,6 +17,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::engine::{Engine, Settings};
 use crate::time::{Moment, Tick};
 
+use super::admission::{Admission, Limits, Verdict};
 use super::listener::Listener;
 use super::socket::Socket;
 use super::{Error, Port, Seen, Service};
@@ -79,6 +80,8 @@ impl Turns {
 pub struct Bounds {
     /// Connections on the public port; [`REFUSALS`] more are taken in to be told that there are too many.
     pub max_connections: usize,
+    /// What one address may do on the public port; `None`: whatever it likes.
+    pub addresses: Option<Limits>,
     /// How long stopping may take before connections are dropped.
     pub stop_within: Duration,
 }
@@ -90,6 +93,7 @@ pub struct Reactor {
     signals: Signals,
     engine: Engine<Socket>,
     bounds: Bounds,
+    admission: Admission,
     turns: Turns,
     started: Instant,
     stopping: Option<Tick>,
@@ -111,7 +115,8 @@ impl Reactor {
         let started = Instant::now();
         let turns = Turns::new(started);
         let engine = Engine::new(settings, Tick(0));
-        Ok(Self { poll, listeners, signals, engine, bounds, turns, started, stopping: None })
+        let admission = Admission::new(bounds.addresses);
+        Ok(Self { poll, listeners, signals, engine, bounds, admission, turns, started, stopping: None })
     }
 
     /// Turns until a signal ends it and all connections are closed, or the time for that is over.
@@ -141,7 +146,12 @@ impl Reactor {
             self.accept(now.tick);
             self.tell_events(service, now);
             self.engine.flush();
-            self.engine.reap(drop);
+            let admission = &mut self.admission;
+            self.engine.reap(|socket| {
+                if socket.counted {
+                    admission.release(socket.address);
+                }
+            });
             self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
             self.turns.note(began.elapsed());
             if let Some(until) = self.stopping
@@ -164,7 +174,8 @@ impl Reactor {
 
     /// How long the poller may wait: not at all while there is work, else until the next deadline.
     fn timeout(&self, service: &impl Service) -> Option<Duration> {
-        if self.engine.has_work() || self.listeners.iter().any(Listener::is_ready) {
+        let may_accept = |listener: &Listener| listener.is_ready() && self.room_for(listener.port) > 0;
+        if self.engine.has_work() || self.listeners.iter().any(may_accept) {
             return Some(Duration::ZERO);
         }
         let listeners = self.listeners.iter().filter_map(Listener::next_deadline).min();
@@ -212,15 +223,33 @@ impl Reactor {
         false
     }
 
+    /// How many more connections are taken in by a port. The operator finds room when nobody else does.
+    fn room_for(&self, port: Port) -> usize {
+        let reserve = if port == Port::Admin { REFUSALS + ADMIN_RESERVE } else { REFUSALS };
+        (self.bounds.max_connections + reserve).saturating_sub(self.engine.len())
+    }
+
     fn accept(&mut self, now: Tick) {
-        let Self { listeners, engine, poll, bounds, .. } = self;
-        for listener in listeners {
-            let room = (bounds.max_connections + REFUSALS).saturating_sub(engine.len());
+        for at in 0..self.listeners.len() {
+            let room = self.room_for(self.listeners[at].port);
+            let Self { listeners, engine, poll, bounds, admission, .. } = self;
+            let listener = &mut listeners[at];
             let port = listener.port;
             listener.accept(ACCEPTS_PER_TURN.min(room), now, |tcp, address| {
+                let address = address.ip();
+                let verdict = match port {
+                    Port::Public => admission.admit(address, now),
+                    _ => Verdict::Welcome { counted: false },
+                };
                 let full = port == Port::Public && engine.len() >= bounds.max_connections;
-                let tag = if full { Port::Refused } else { port };
-                let id = engine.insert(Socket { tcp, address: address.ip() }, tag as u8);
+                let (tag, counted) = match verdict {
+                    Verdict::Dropped => return,
+                    Verdict::TooFast => (Port::TooFast, true),
+                    Verdict::TooMany if !full => (Port::Crowded, true),
+                    Verdict::TooMany => (Port::Refused, true),
+                    Verdict::Welcome { counted } => (if full { Port::Refused } else { port }, counted),
+                };
+                let id = engine.insert(Socket { tcp, address, counted }, tag as u8);
                 let socket = engine.stream_mut(id).expect("just inserted");
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 if let Err(error) = poll.registry().register(&mut socket.tcp, Token(id.index as usize), interest) {
@@ -234,7 +263,8 @@ impl Reactor {
     fn tell_events(&mut self, service: &mut impl Service, now: Moment) {
         let counters = self.engine.counters().clone();
         let connections = self.engine.len();
-        let seen = Seen { turns: &self.turns, counters: &counters, connections };
+        let refused = self.admission.refused();
+        let seen = Seen { turns: &self.turns, counters: &counters, connections, refused };
         while self.engine.next_event(|id, tag, event| service.handle(id, Port::of_tag(tag), event, now, &seen)) {
             service.carry_out(&mut self.engine);
         }
@@ -255,3 +285,6 @@ const ACCEPTS_PER_TURN: usize = 128;
 
 /// Connections beyond the limit that are taken in to be answered with 503; further ones wait in the backlog.
 pub const REFUSALS: usize = 64;
+
+/// Connections that only the operator can have.
+pub const ADMIN_RESERVE: usize = 32;

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::backend::Memory;
 use crate::chat::{self, Chat, Deliveries, Delivery, Door};
-use crate::engine::{self, Engine, Event};
+use crate::engine::{self, DeflateSettings, Engine, Event};
 use crate::id::ConnId;
-use crate::proto::handshake::{Request, encode_switching_protocols};
-use crate::proto::{CloseCode, Limits, Opcode};
+use crate::proto::handshake::{Request, encode_switching_protocols_with};
+use crate::proto::{ClientContext, CloseCode, Limits, Opcode, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
 use super::doors::{self, Asset, Entry, Guard, Refusal, Report};
@@ -20,7 +20,7 @@ use super::jwt::Keys;
 use super::listener::Listener;
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
-use super::{Error, Port, Seen, Service, metrics};
+use super::{Error, Port, Seen, Service, admission, metrics};
 
 /// What the operator chose.
 #[derive(Clone, Debug)]
@@ -31,10 +31,14 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// Connections in all on the public port.
     pub max_connections: usize,
+    /// What one address may do on the public port.
+    pub addresses: admission::Limits,
     /// Origins whose pages may connect, beyond the server's own.
     pub origins: Vec<String>,
     /// The keys that tokens are signed with; `None`: everybody may come in under any name.
     pub keys: Option<Keys>,
+    /// Whether clients may agree to permessage-deflate.
+    pub deflate: bool,
     /// How the chat behaves.
     pub chat: chat::Settings,
 }
@@ -55,9 +59,14 @@ pub fn run(settings: Settings) -> Result<(), Error> {
     let engine = engine::Settings {
         limits: Limits { message_bytes: settings.chat.message_bytes as u32, ..Limits::default() },
         ping_after: Some(settings.chat.ping_interval),
+        deflate: settings.deflate.then(DeflateSettings::default),
         ..engine::Settings::default()
     };
-    let bounds = Bounds { max_connections: settings.max_connections, stop_within: Duration::from_secs(3) };
+    let bounds = Bounds {
+        max_connections: settings.max_connections,
+        addresses: Some(settings.addresses),
+        stop_within: Duration::from_secs(3),
+    };
     let reactor = Reactor::new(listeners, engine, bounds)?;
     greet(public, admin, &settings);
     reactor.run(&mut ChatService::new(settings))
@@ -97,6 +106,7 @@ struct ChatService {
     chat: Chat,
     origins: Vec<String>,
     keys: Option<Rc<Keys>>,
+    deflate: bool,
     deliveries: Deliveries,
     /// A request that was read, and its answer in `response`.
     todo: Option<(ConnId, Todo)>,
@@ -106,8 +116,12 @@ struct ChatService {
 }
 
 enum Todo {
-    Upgrade(Door),
-    Respond { keep: bool },
+    Upgrade(Door, Option<PermessageDeflate>),
+    /// To be let in only to hear that there are too many of its address.
+    TurnAway(Door),
+    Respond {
+        keep: bool,
+    },
 }
 
 impl ChatService {
@@ -125,6 +139,7 @@ impl ChatService {
             },
             origins: settings.origins,
             keys,
+            deflate: settings.deflate,
             deliveries: Deliveries::new(),
             todo: None,
             response: Vec::new(),
@@ -135,13 +150,16 @@ impl ChatService {
 
     /// Words the answer to a request; it is sent when the engine can be reached.
     fn answer(&mut self, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> Todo {
-        let keep = request.keeps_alive() && !self.stopping;
+        let keep = request.keeps_alive() && !self.stopping && port != Port::Crowded;
         let head_only = request.method() == "HEAD";
         let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: self.now.unix_ms });
         match doors::enter(request, port, &self.origins, guard) {
             Entry::Chat { accept, protocol, door } => {
-                encode_switching_protocols(&accept, protocol, &mut self.response);
-                Todo::Upgrade(door)
+                // Nothing is kept of a client's messages between them: there may be ten thousand clients.
+                let agreed = self.deflate && port != Port::Crowded;
+                let deflate = agreed.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
+                encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut self.response);
+                if port == Port::Crowded { Todo::TurnAway(door) } else { Todo::Upgrade(door, deflate) }
             }
             Entry::Asset(asset) => {
                 let known = request.header("if-none-match");
@@ -156,7 +174,11 @@ impl ChatService {
                 Todo::Respond { keep }
             }
             Entry::Refused(refusal) => {
-                let keep = keep && !matches!(refusal, Refusal::Request(_) | Refusal::Full) && no_body(request);
+                // What follows a refused upgrade may be frames, or what somebody makes a proxy take for them.
+                let keep = keep
+                    && !matches!(refusal, Refusal::Request(_) | Refusal::Full | Refusal::TooFast)
+                    && no_body(request)
+                    && !request.wants_upgrade();
                 self.refuse(refusal, head_only, keep);
                 Todo::Respond { keep }
             }
@@ -192,7 +214,9 @@ impl ChatService {
 
     fn refuse(&mut self, refusal: Refusal, head_only: bool, keep: bool) {
         let (status, sentence, headers): (u16, _, &[(&str, &str)]) = match refusal {
-            Refusal::Request(error) => return http::encode_request_error(error, self.now, &mut self.response),
+            Refusal::Request(error) => {
+                return http::encode_request_refusal(error, head_only, self.now, &mut self.response);
+            }
             Refusal::NotFound => (404, "nothing is here; the chat page is at /".into(), &[]),
             Refusal::Method => (405, "only GET and HEAD are allowed here".into(), &[("Allow", "GET, HEAD")]),
             Refusal::Bad(sentence) => (400, sentence, &[]),
@@ -205,6 +229,9 @@ impl ChatService {
             Refusal::Room => (403, "the token is not for this room".into(), &[]),
             Refusal::Origin => {
                 (403, "this Origin may not connect; the operator can allow it with --origin".into(), &[])
+            }
+            Refusal::TooFast => {
+                (429, "too many new connections from this address; try again later".into(), &[("Retry-After", "1")])
             }
             Refusal::Full => (503, "too many connections; try again later".into(), &[("Retry-After", "5")]),
         };
@@ -235,9 +262,13 @@ impl Service for ChatService {
 
     fn carry_out(&mut self, engine: &mut Engine<Socket>) {
         match self.todo.take() {
-            Some((id, Todo::Upgrade(door))) => {
-                engine.upgrade(id, &self.response);
+            Some((id, Todo::Upgrade(door, deflate))) => {
+                engine.upgrade_with(id, &self.response, deflate.as_ref());
                 self.chat.handle_open(id, door, self.now, &mut self.deliveries);
+            }
+            Some((id, Todo::TurnAway(door))) => {
+                engine.upgrade(id, &self.response);
+                self.chat.turn_away(id, &door, self.now, &mut self.deliveries);
             }
             Some((id, Todo::Respond { keep })) => engine.respond(id, &self.response, keep),
             None => {}

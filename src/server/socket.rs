@@ -14,6 +14,8 @@ pub struct Socket {
     pub tcp: TcpStream,
     /// Where it comes from.
     pub address: IpAddr,
+    /// Whether it counts for that address.
+    pub counted: bool,
 }
 
 impl Read for Socket {

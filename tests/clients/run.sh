@@ -31,13 +31,28 @@ port=$(free_port) admin=$(free_port)
 pids+=($!)
 wait_for "$port"
 
+# With compression: a chat that allows it, and the echo server, which always does.
+deflate=$(free_port) deflate_admin=$(free_port) echo=$(free_port)
+"$salon" serve --deflate --listen "127.0.0.1:$deflate" --admin "127.0.0.1:$deflate_admin" --rate off --log warn &
+pids+=($!)
+"$salon" echo --listen "127.0.0.1:$echo" --log warn &
+pids+=($!)
+wait_for "$deflate"
+wait_for "$echo"
+
 status=0
 echo "-- python websockets"
 "$work/venv/bin/python" chat_websockets.py "$port" || status=1
 echo "-- a room of 1,000 with 10 speakers (python websockets)"
 "$work/venv/bin/python" room_of_1000.py "$port" || status=1
+echo "-- permessage-deflate (python websockets)"
+"$work/venv/bin/python" deflate_websockets.py "$deflate" "$deflate_admin" "$echo" || status=1
+echo "-- both dialects, everything compressed that may be (python websockets)"
+"$work/venv/bin/python" chat_websockets.py "$deflate" || status=1
 if command -v node >/dev/null; then
     echo "-- node ws"
-    cp chat_ws.mjs "$work/" && (cd "$work" && node chat_ws.mjs "$port") || status=1
+    cp chat_ws.mjs deflate_ws.mjs "$work/" && (cd "$work" && node chat_ws.mjs "$port") || status=1
+    echo "-- permessage-deflate (node ws)"
+    (cd "$work" && node deflate_ws.mjs "$deflate" "$echo") || status=1
 fi
 exit $status

@@ -1,5 +1,9 @@
 //! The binary as a child process, for tests over real sockets.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+pub mod rows;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -1,0 +1,105 @@
+//! A connection that agreed to permessage-deflate, under arbitrary chunking and with an inflater that others use in
+//! between: the same events and the same answer as in one piece, within its bounds.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use salon::proto::{ClientContext, Connection, Deflater, Event, Inflater, Limits, PermessageDeflate};
+
+const LIMITS: Limits = Limits { message_bytes: 40_000, fragments: 8 };
+const OFFERS: [&str; 3] = [
+    "permessage-deflate",
+    "permessage-deflate; client_no_context_takeover",
+    "permessage-deflate; client_max_window_bits=9",
+];
+
+/// What was told, as text, and what was answered.
+fn run(agreed: &PermessageDeflate, pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
+    let mut connection = Connection::with_deflate(LIMITS, agreed);
+    let mut inflater = Inflater::new();
+    let (mut told, mut reply) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let mut input = piece.to_vec();
+        let mut at = 0;
+        loop {
+            let (taken, event) = connection.decode_with(&mut input[at..], &mut reply, &mut inflater);
+            at += taken;
+            let Some(event) = event else { break };
+            match event {
+                Event::Text(text) => assert!(text.len() <= LIMITS.message_bytes as usize),
+                Event::Binary(data) => assert!(data.len() <= LIMITS.message_bytes as usize),
+                _ => {}
+            }
+            told.push(format!("{event:?}"));
+        }
+        assert_eq!(at, input.len(), "without an event everything has been taken");
+        assert!(connection.held_bytes() <= 40_000 + 32_768 + 2 * octets(pieces) + 1000, "bounded by limits and input");
+        // What a neighbour leaves in the inflater must not be seen.
+        inflater.inflate(b"\xf2\x48\xcd\xc9\xc9\x07\x00", None, |_| Ok(())).unwrap();
+    }
+    (told, reply)
+}
+
+fn octets(pieces: &[&[u8]]) -> usize {
+    pieces.iter().map(|piece| piece.len()).sum()
+}
+
+fuzz_target!(|input: &[u8]| {
+    let [how, size, octets @ ..] = input else { return };
+    let offer = OFFERS[usize::from(*how) % OFFERS.len()];
+    let agreed = PermessageDeflate::negotiate([offer.as_bytes()], ClientContext::Kept).unwrap();
+    match how / 3 % 3 {
+        // The input is frames as they stand.
+        0 => {
+            let whole = run(&agreed, &[octets]);
+            let chunked: Vec<&[u8]> = octets.chunks(usize::from(size % 31) + 1).collect();
+            assert_eq!(run(&agreed, &chunked), whole);
+        }
+        // The input is the payload of a message, twice; what was inflated comes back when it is compressed.
+        1 => {
+            let mut data = Vec::new();
+            let result = Inflater::new().inflate(octets, None, |piece| {
+                data.extend_from_slice(piece);
+                if data.len() > 1 << 20 { Err(salon::proto::ProtocolError::CorruptDeflate) } else { Ok(()) }
+            });
+            if result.is_ok() {
+                there_and_back(&data, *size);
+            }
+            let mut frame = vec![0xc2, 0xff];
+            frame.extend((octets.len() as u64).to_be_bytes());
+            if let Ok(len @ 126..) = u16::try_from(octets.len()) {
+                frame = [&[0xc2, 0xfe][..], &len.to_be_bytes()].concat();
+            } else if octets.len() < 126 {
+                frame = vec![0xc2, 0x80 | octets.len() as u8];
+            }
+            frame.extend([0; 4]);
+            frame.extend(octets);
+            let twice = frame.repeat(2);
+            let whole = run(&agreed, &[&twice]);
+            let at = usize::from(*size) * twice.len() / 256;
+            assert_eq!(run(&agreed, &[&twice[..at], &twice[at..]]), whole);
+        }
+        // The input is what is said, and what a client offers.
+        _ => {
+            there_and_back(octets, *size);
+            if let Some(agreed) = PermessageDeflate::negotiate([octets], ClientContext::Kept) {
+                let mut answer = Vec::new();
+                agreed.encode(&mut answer);
+                assert!(answer.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_=; ".contains(octet)));
+            }
+        }
+    }
+});
+
+fn there_and_back(data: &[u8], size: u8) {
+    let mut deflater = Deflater::new(u32::from(size) % 10);
+    if let Some(compressed) = deflater.compress(data, 9 + size % 7) {
+        assert!(compressed.len() < data.len());
+        let mut back = Vec::new();
+        let result = Inflater::new().inflate(compressed, None, |piece| {
+            back.extend_from_slice(piece);
+            Ok(())
+        });
+        assert_eq!(result, Ok(()));
+        assert!(back == data);
+    }
+}

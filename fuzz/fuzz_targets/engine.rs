@@ -1,0 +1,692 @@
+//! The engine over scripted streams: whatever order reads, short writes, resets, timers and messages come in, the
+//! invariants of ARCHITECTURE.md hold, as far as they can be seen from outside.
+//!
+//! The input is a program; its first octet chooses the settings, then each operation is one octet and its arguments.
+//! Streams behave as sockets do under an edge-triggered poller: a short read means that nothing is left, and news is
+//! told once. So a peer that the engine forgets stays forgotten, and shows.
+//!
+//! - What a peer is sent is what a model expects, in order: all of it when nothing is in the way, else a beginning of it.
+//!   Topics keep their own order, and direct messages stand between what was published before and after them.
+//!   The model knows members only by what was asked for, so membership is checked by what is delivered.
+//! - What a peer is heard to say is what [`HeadScanner`] and [`Connection`] make of its octets in one piece.
+//! - Nothing follows Close; nothing is written after the end or after a failure; pongs repeat pings in order.
+//! - `Closed` is told once for each upgraded connection, and nothing of it after that.
+//! - Work comes to an end; whoever is there has a deadline; at the end everything is freed.
+#![no_main]
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use salon::engine::{Engine, Event, Settings, Stream};
+use salon::id::{ConnId, TopicId};
+use salon::proto::frame::FrameRules;
+use salon::proto::handshake::{HeadScanner, NO_HEADERS, Request};
+use salon::proto::{self, CloseCode, Connection, FrameHeader, Limits, Opcode, encode_masked_frame};
+use salon::time::Tick;
+
+/// The other side of a connection.
+#[derive(Default)]
+struct Wire {
+    to_read: VecDeque<u8>,
+    end: bool,
+    reset: bool,
+    /// The engine has been told of a failure and has nothing more to do here.
+    failed: bool,
+    written: Vec<u8>,
+    room: usize,
+    shut_down: bool,
+}
+
+impl Wire {
+    fn touch(&mut self) -> io::Result<()> {
+        assert!(!self.failed, "a stream that failed is left alone");
+        self.failed = self.reset;
+        if self.reset { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    }
+}
+
+#[derive(Clone)]
+struct Script(Rc<RefCell<Wire>>);
+
+impl Read for Script {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        wire.touch()?;
+        if wire.to_read.is_empty() && !wire.end {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        // A deque reads in two parts where it wraps, which a socket does not.
+        wire.to_read.make_contiguous();
+        wire.to_read.read(octets)
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        wire.touch()?;
+        assert!(!wire.shut_down, "nothing is written after the end");
+        assert!(!octets.is_empty(), "a write of nothing");
+        let len = octets.len().min(wire.room);
+        if len == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        wire.room -= len;
+        wire.written.extend_from_slice(&octets[..len]);
+        Ok(len)
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.write(&slices.concat_slices())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Script {
+    fn shut_down(&mut self) -> io::Result<()> {
+        let mut wire = self.0.borrow_mut();
+        assert!(!std::mem::replace(&mut wire.shut_down, true), "shut down once");
+        Ok(())
+    }
+}
+
+trait ConcatSlices {
+    fn concat_slices(&self) -> Vec<u8>;
+}
+
+impl ConcatSlices for [io::IoSlice<'_>] {
+    fn concat_slices(&self) -> Vec<u8> {
+        self.iter().flat_map(|slice| slice.iter().copied()).collect()
+    }
+}
+
+/// What is known of a connection from outside.
+struct Peer {
+    id: ConnId,
+    script: Script,
+    /// All octets it was given to read.
+    said: Vec<u8>,
+    /// What the engine told of it.
+    told: Vec<String>,
+    /// The responses it was given, which come before any frame, and the messages that it is to hear.
+    responses: Vec<u8>,
+    expected: VecDeque<Expected>,
+    /// Messages of one stretch that came by different lanes may be heard in any order.
+    stretch: usize,
+    /// How many messages there were to expect in all.
+    sent: usize,
+    upgraded: bool,
+    closed: bool,
+    /// What was expected when we asked for the connection to be closed.
+    closing: Option<usize>,
+    aborted: bool,
+    member: [bool; TOPICS],
+    heard: Heard,
+}
+
+/// A message that is to be heard.
+#[derive(Debug)]
+struct Expected {
+    stretch: usize,
+    /// The topic, if it was published.
+    lane: Option<usize>,
+    opcode: Opcode,
+    payload: Vec<u8>,
+}
+
+/// What has been made of a peer's `written` so far.
+#[derive(Default)]
+struct Heard {
+    at: usize,
+    messages: usize,
+    pongs: Vec<Vec<u8>>,
+    close: Option<Vec<u8>>,
+}
+
+impl Peer {
+    /// Somebody is at the other end, the engine has not let go, and nothing has begun to end it.
+    fn is_well(&self) -> bool {
+        let wire = self.script.0.borrow();
+        self.is_held() && !self.closed && self.closing.is_none() && !self.aborted && !wire.end && !wire.reset
+    }
+
+    fn is_held(&self) -> bool {
+        Rc::strong_count(&self.script.0) > 1
+    }
+
+    /// Reads what has been written since the last look, and compares it with what is expected.
+    fn check_written(&mut self) {
+        let wire = self.script.0.borrow();
+        let written = &wire.written[..];
+        let head = written.len().min(self.responses.len());
+        assert_eq!(written[..head], self.responses[..head], "responses first");
+        self.heard.at = self.heard.at.max(head);
+        while let Some((header, len)) =
+            FrameHeader::decode(&written[self.heard.at..], &FROM_SERVER).expect("a frame that a client takes")
+        {
+            let start = self.heard.at + len;
+            let Some(payload) = written.get(start..start + header.payload_len as usize) else { break };
+            self.heard.at = start + payload.len();
+            assert_eq!(self.heard.close, None, "nothing follows Close");
+            match header.opcode {
+                Opcode::Close => self.heard.close = Some(payload.to_vec()),
+                Opcode::Ping => assert_eq!(payload, b""),
+                Opcode::Pong => self.heard.pongs.push(payload.to_vec()),
+                opcode => {
+                    let found = |expected: &Expected| expected.opcode == opcode && expected.payload == payload;
+                    let place = self.expected.iter().position(found).expect("only what was sent is heard, and once");
+                    let expected = self.expected.remove(place).expect("just found");
+                    let overtaken = self
+                        .expected
+                        .iter()
+                        .take(place)
+                        .find(|earlier| earlier.stretch != expected.stretch || earlier.lane == expected.lane);
+                    assert!(overtaken.is_none(), "in order: {expected:?} has overtaken {overtaken:?}");
+                    self.heard.messages += 1;
+                }
+            }
+        }
+        if let (Some(close), Some(expected)) = (&self.heard.close, self.closing)
+            && close.starts_with(&OUR_CODE.0.to_be_bytes())
+        {
+            assert_eq!(self.heard.messages, expected, "what was queued before Close comes before it");
+        }
+        if wire.shut_down && self.upgraded {
+            assert_eq!(self.heard.at, written.len(), "a stream ends behind a whole frame");
+        }
+    }
+
+    /// What `said` means when it comes in one piece; and the pings in it.
+    fn meaning(&self) -> (Vec<String>, Vec<Vec<u8>>) {
+        let (mut told, mut pings) = (Vec::new(), Vec::new());
+        let mut octets = self.said.clone();
+        let mut at = 0;
+        loop {
+            let found = HeadScanner::default().scan(&octets[at..]);
+            let Ok(Some(len)) = found else {
+                told.extend(found.err().map(|error| format!("bad {error:?}")));
+                return (told, pings);
+            };
+            let mut storage = NO_HEADERS;
+            let request = match Request::parse(&octets[at..at + len], &mut storage) {
+                Ok(request) => request,
+                Err(error) => {
+                    told.push(format!("bad {error:?}"));
+                    return (told, pings);
+                }
+            };
+            told.push(format!("request {}", request.target()));
+            let answer = Answer::to(&request);
+            at += len;
+            match answer {
+                Answer::Keep => {}
+                Answer::Upgrade => break,
+                Answer::End | Answer::None => return (told, pings),
+            }
+        }
+        let mut connection = Connection::new(LIMITS);
+        loop {
+            let (taken, event) = connection.decode(&mut octets[at..], &mut Vec::new());
+            at += taken;
+            told.push(match event {
+                Some(proto::Event::Text(text)) => format!("text {text}"),
+                Some(proto::Event::Binary(data)) => format!("binary {data:?}"),
+                Some(proto::Event::Ping(data)) => {
+                    pings.push(data.to_vec());
+                    "control".into()
+                }
+                Some(proto::Event::Pong(_)) => "control".into(),
+                Some(proto::Event::Close(_) | proto::Event::Failed(_)) => {
+                    told.push("closed".into());
+                    return (told, pings);
+                }
+                None => return (told, pings),
+            });
+        }
+    }
+
+    /// Compares what was told and answered with what was said.
+    fn check_told(&self, complete: bool) {
+        let (meaning, pings) = self.meaning();
+        let (end, told) = match self.told.split_last() {
+            Some((last, told)) if last == "closed" => (true, told),
+            _ => (false, &self.told[..]),
+        };
+        assert!(meaning.starts_with(told), "{meaning:?} was said, {told:?} was told");
+        if complete {
+            assert!(!end && meaning == told, "{meaning:?} was said, {:?} was told", self.told);
+        }
+        let mut pings = pings.iter();
+        assert!(self.heard.pongs.iter().all(|pong| pings.any(|ping| ping == pong)), "pongs repeat pings, in order");
+    }
+}
+
+/// How the owner of the engine answers a request: by its path.
+enum Answer {
+    Upgrade,
+    Keep,
+    End,
+    None,
+}
+
+impl Answer {
+    fn to(request: &Request<'_>) -> Self {
+        match request.path() {
+            "/none" => Self::None,
+            "/end" => Self::End,
+            _ if request.upgrade().is_ok() => Self::Upgrade,
+            _ => Self::Keep,
+        }
+    }
+}
+
+struct House {
+    engine: Engine<Script>,
+    now: Tick,
+    peers: Vec<Peer>,
+    echo: bool,
+    said: u32,
+}
+
+impl House {
+    fn new(choices: u8) -> Self {
+        let settings = Settings {
+            limits: LIMITS,
+            receive_buffer: [7, 64, 4096, 4096][usize::from(choices & 3)],
+            sends_per_flush: if choices & 4 == 0 { 512 } else { 1 },
+            outbox_bytes: if choices & 8 == 0 { 1 << 20 } else { 300 },
+            ..Settings::default()
+        };
+        let now = Tick(0);
+        Self { engine: Engine::new(settings, now), now, peers: Vec::new(), echo: choices & 16 != 0, said: 0 }
+    }
+
+    fn connect(&mut self) {
+        if self.peers.len() < MAX_PEERS {
+            let script = Script(Rc::new(RefCell::new(Wire { room: usize::MAX, ..Wire::default() })));
+            let id = self.engine.insert(script.clone(), 0);
+            self.peers.push(Peer {
+                id,
+                script,
+                said: Vec::new(),
+                told: Vec::new(),
+                responses: Vec::new(),
+                expected: VecDeque::new(),
+                stretch: 0,
+                sent: 0,
+                upgraded: false,
+                closed: false,
+                closing: None,
+                aborted: false,
+                member: [false; TOPICS],
+                heard: Heard::default(),
+            });
+        }
+    }
+
+    /// The peer sends octets, and the poller tells of them.
+    fn say(&mut self, place: usize, octets: &[u8]) {
+        let Some(peer) = self.peers.get_mut(place) else { return };
+        let mut wire = peer.script.0.borrow_mut();
+        if !wire.end && !wire.reset && peer.said.len() + octets.len() < MAX_SAID {
+            wire.to_read.extend(octets);
+            peer.said.extend_from_slice(octets);
+            drop(wire);
+            self.poll(place, |engine, index| engine.readable(index, false));
+        }
+    }
+
+    /// The poller knows a stream for as long as the engine has it.
+    fn poll(&mut self, place: usize, tell: impl FnOnce(&mut Engine<Script>, u32)) {
+        if let Some(peer) = self.peers.get(place)
+            && peer.is_held()
+        {
+            tell(&mut self.engine, peer.id.index);
+        }
+    }
+
+    fn change(&mut self, place: usize, change: impl FnOnce(&mut Wire)) {
+        if let Some(peer) = self.peers.get(place) {
+            change(&mut peer.script.0.borrow_mut());
+        }
+    }
+
+    /// A text that is like no other.
+    fn words(&mut self, fill: usize) -> Vec<u8> {
+        self.said += 1;
+        let mut words = format!("{}.", self.said).into_bytes();
+        words.resize(words.len() + fill, b'x');
+        words
+    }
+
+    fn expect(&mut self, place: usize, lane: Option<usize>, opcode: Opcode, payload: &[u8]) {
+        let peer = &mut self.peers[place];
+        if peer.upgraded && !peer.closed && peer.closing.is_none() {
+            peer.stretch += usize::from(lane.is_none());
+            let payload = payload.to_vec();
+            peer.expected.push_back(Expected { stretch: peer.stretch, lane, opcode, payload });
+            peer.stretch += usize::from(lane.is_none());
+            peer.sent += 1;
+        }
+    }
+
+    fn send(&mut self, place: usize, opcode: Opcode, payload: &[u8]) {
+        let Some(id) = self.peers.get(place).map(|peer| peer.id) else { return };
+        self.engine.send(id, opcode, payload);
+        self.expect(place, None, opcode, payload);
+    }
+
+    fn publish(&mut self, topic: usize, except: u8, fill: usize) {
+        let payload = self.words(fill);
+        let left_out = |place: usize| place < 8 && except & (1 << place) != 0;
+        let ids: Vec<ConnId> =
+            self.peers.iter().enumerate().filter(|(place, _)| left_out(*place)).map(|(_, peer)| peer.id).collect();
+        self.engine.publish(TopicId(topic as u32), Opcode::Text, &payload, &ids);
+        for place in 0..self.peers.len() {
+            if self.peers[place].member[topic] && !left_out(place) {
+                self.expect(place, Some(topic), Opcode::Text, &payload);
+            }
+        }
+    }
+
+    fn subscribe(&mut self, place: usize, topic: usize, member: bool) {
+        let Some(peer) = self.peers.get_mut(place) else { return };
+        match member {
+            true => self.engine.subscribe(peer.id, TopicId(topic as u32)),
+            false => self.engine.unsubscribe(peer.id, TopicId(topic as u32)),
+        }
+        if peer.upgraded && !peer.closed {
+            // Who leaves is given what was published before, of all topics.
+            peer.stretch += usize::from(peer.member[topic] && !member);
+            peer.member[topic] = member;
+        }
+    }
+
+    fn close(&mut self, place: usize) {
+        let Some(peer) = self.peers.get_mut(place) else { return };
+        self.engine.close(peer.id, OUR_CODE, "bye");
+        peer.closing.get_or_insert(peer.sent);
+    }
+
+    fn abort(&mut self, place: usize) {
+        let Some(peer) = self.peers.get_mut(place) else { return };
+        self.engine.abort(peer.id);
+        peer.aborted = true;
+    }
+
+    /// Asks for one event and answers it as a server does.
+    fn next_event(&mut self) -> bool {
+        let mut happened = None;
+        let more = self.engine.next_event(|id, _, event| {
+            let answer = match &event {
+                Event::Request(request) => Answer::to(request),
+                Event::BadRequest(_) => Answer::End,
+                _ => Answer::None,
+            };
+            let (told, text) = match event {
+                Event::Request(request) => (format!("request {}", request.target()), None),
+                Event::BadRequest(error) => (format!("bad {error:?}"), None),
+                Event::Text(text) => (format!("text {text}"), Some(text.to_owned())),
+                Event::Binary(data) => (format!("binary {data:?}"), None),
+                Event::Control => ("control".into(), None),
+                Event::Closed => ("closed".into(), None),
+            };
+            assert!(happened.replace((id, told, text, answer)).is_none(), "one event at a time");
+        });
+        assert_eq!(more, happened.is_some());
+        let Some((id, told, text, answer)) = happened else { return false };
+        let place = self.peers.iter().position(|peer| peer.id == id).expect("only who was let in is told of");
+        let peer = &mut self.peers[place];
+        assert!(!peer.closed, "nothing is told after Closed");
+        if told == "closed" {
+            assert!(peer.upgraded, "what was never open is never closed");
+            peer.closed = true;
+            peer.member = [false; TOPICS];
+        }
+        peer.told.push(told);
+        // An abort between event and answer: the answer finds nobody.
+        match answer {
+            Answer::Upgrade => {
+                peer.responses.extend_from_slice(UPGRADED);
+                peer.upgraded = true;
+                self.engine.upgrade(id, UPGRADED);
+            }
+            Answer::Keep => {
+                peer.responses.extend_from_slice(b"<keep>");
+                self.engine.respond(id, b"<keep>", true);
+            }
+            Answer::End => {
+                peer.responses.extend_from_slice(b"<end>");
+                self.engine.respond(id, b"<end>", false);
+            }
+            Answer::None => {}
+        }
+        if let Some(text) = text.filter(|_| self.echo) {
+            self.send(place, Opcode::Text, text.as_bytes());
+        }
+        true
+    }
+
+    fn turn(&mut self) {
+        self.engine.begin_turn(self.now);
+        while self.next_event() {}
+        self.engine.flush();
+        self.engine.reap(drop);
+        self.check();
+    }
+
+    fn settle(&mut self) {
+        for turns in 0.. {
+            assert!(turns < 20_000, "work comes to an end");
+            if !self.engine.has_work() {
+                break;
+            }
+            self.turn();
+        }
+    }
+
+    /// Lets time pass as the loop does.
+    fn wait(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while let Some(due) = self.engine.next_deadline().filter(|due| *due <= until) {
+            self.now = self.now.max(due);
+            self.turn();
+            self.settle();
+        }
+        self.now = until;
+        self.turn();
+    }
+
+    fn check(&mut self) {
+        self.peers.iter_mut().for_each(Peer::check_written);
+        assert_eq!(self.engine.len(), self.peers.iter().filter(|peer| peer.is_held()).count());
+        assert!(self.engine.is_empty() || self.engine.next_deadline().is_some(), "whoever is there has a deadline");
+    }
+
+    /// Nothing is in the way any more: what was queued arrives, what was said is told.
+    fn check_settled(&mut self) {
+        for place in 0..self.peers.len() {
+            self.change(place, |wire| wire.room = usize::MAX);
+            self.poll(place, Engine::writable);
+        }
+        self.turn();
+        self.settle();
+        for peer in &self.peers {
+            let (meaning, _) = peer.meaning();
+            let ends = meaning.last().is_some_and(|last| last == "closed");
+            let answered = !matches!(peer.told.last().map(String::as_str), Some("request /end" | "request /none"))
+                && !peer.told.last().is_some_and(|told| told.starts_with("bad "));
+            let well = peer.is_well() && answered && !ends;
+            peer.check_told(well);
+            if well {
+                assert_eq!(peer.heard.messages, peer.sent, "all that was sent is heard");
+                assert_eq!(peer.heard.at, peer.script.0.borrow().written.len(), "and whole");
+            }
+            let unread = peer.script.0.borrow().to_read.len();
+            assert!(unread == 0 || !peer.is_held(), "{unread} octets are forgotten; told: {:?}", peer.told);
+            assert!(!ends || peer.closed || !peer.is_well(), "the end is told");
+        }
+    }
+
+    /// Everybody goes: one half ends its stream, the other is silent for ever.
+    fn check_freed(&mut self) {
+        for place in (0..self.peers.len()).step_by(2) {
+            self.change(place, |wire| wire.end = true);
+            self.poll(place, |engine, index| engine.readable(index, true));
+        }
+        self.settle();
+        for turns in 0.. {
+            assert!(turns < 1000, "silence comes to an end");
+            let Some(due) = self.engine.next_deadline() else { break };
+            self.now = self.now.max(due);
+            self.turn();
+            self.settle();
+        }
+        assert!(self.engine.is_empty() && !self.engine.has_work(), "all have gone");
+        for peer in &self.peers {
+            assert!(!peer.is_held() && peer.closed == peer.upgraded, "freed, and told if it was open");
+            peer.check_told(false);
+        }
+        let counters = self.engine.counters();
+        let closes: u64 = counters.closes.iter().map(|(_, count)| count).sum();
+        assert_eq!(counters.accepted, self.peers.len() as u64);
+        assert_eq!((counters.upgraded, closes), (closes, self.peers.iter().filter(|peer| peer.closed).count() as u64));
+        let written: usize = self.peers.iter().map(|peer| peer.script.0.borrow().written.len()).sum();
+        assert_eq!(counters.bytes_out, written as u64);
+    }
+}
+
+/// The program, read to its end.
+struct Program<'a>(&'a [u8]);
+
+impl<'a> Program<'a> {
+    fn octet(&mut self) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::from(self.octet().unwrap_or(0)) % end
+    }
+
+    fn octets(&mut self, len: usize) -> &'a [u8] {
+        let (octets, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        octets
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&choices, program)) = input.split_first() else { return };
+    let mut house = House::new(choices);
+    let mut program = Program(program);
+    while let Some(operation) = program.octet() {
+        match operation % 24 {
+            0 => house.connect(),
+            1 => {
+                house.connect();
+                house.say(house.peers.len() - 1, HANDSHAKE);
+                house.turn();
+            }
+            2 => house.say(program.below(MAX_PEERS), HANDSHAKE),
+            3 => {
+                let (place, len) = (program.below(MAX_PEERS), program.below(64));
+                house.say(place, program.octets(len));
+            }
+            4 => {
+                let place = program.below(MAX_PEERS);
+                let opcode =
+                    [Opcode::Text, Opcode::Binary, Opcode::Ping, Opcode::Pong, Opcode::Close][program.below(5)];
+                let len = program.below(if opcode.is_control() { 40 } else { 200 });
+                let mut octets = Vec::new();
+                encode_masked_frame(opcode, program.octets(len), [1, 2, 3, 4], &mut octets);
+                house.say(place, &octets);
+            }
+            5 => {
+                let place = program.below(MAX_PEERS);
+                let path = [&b"/"[..], b"/end", b"/none"][program.below(3)];
+                house.say(place, &[b"GET ", path, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat());
+            }
+            6 => house.turn(),
+            7 => house.engine.begin_turn(house.now),
+            8 => {
+                house.next_event();
+            }
+            9 => house.engine.flush(),
+            10 => house.engine.reap(drop),
+            11 => {
+                let (place, room) = (program.below(MAX_PEERS), program.below(256));
+                house.change(place, |wire| wire.room = room);
+            }
+            12 => {
+                let (place, room) = (program.below(MAX_PEERS), program.below(256));
+                house.change(place, |wire| wire.room = wire.room.saturating_add(room * room));
+                house.poll(place, Engine::writable);
+            }
+            13 => {
+                let place = program.below(MAX_PEERS);
+                house.change(place, |wire| wire.reset = true);
+                house.poll(place, |engine, index| engine.readable(index, true));
+            }
+            14 => {
+                let place = program.below(MAX_PEERS);
+                house.change(place, |wire| wire.end = true);
+                house.poll(place, |engine, index| engine.readable(index, true));
+            }
+            15 => {
+                let time = u64::from(program.octet().unwrap_or(0));
+                house.wait(Duration::from_millis(time * time));
+            }
+            16 => {
+                let (topic, except, fill) = (program.below(TOPICS), program.octet().unwrap_or(0), program.below(256));
+                // Once in a while more than a log or an outbox holds.
+                house.publish(topic, except, if fill < 250 { fill } else { fill * 500 });
+            }
+            17 => {
+                let (place, fill) = (program.below(MAX_PEERS), program.below(256));
+                let words = house.words(if fill < 250 { fill } else { fill * 500 });
+                house.send(place, if fill & 1 == 0 { Opcode::Text } else { Opcode::Binary }, &words);
+            }
+            18 | 19 => house.subscribe(program.below(MAX_PEERS), program.below(TOPICS), true),
+            20 => house.subscribe(program.below(MAX_PEERS), program.below(TOPICS), false),
+            21 => house.close(program.below(MAX_PEERS)),
+            22 => house.abort(program.below(MAX_PEERS)),
+            // What the poller says may be out of date.
+            _ => {
+                let index = program.below(MAX_PEERS) as u32;
+                house.engine.readable(index, false);
+                house.engine.writable(index);
+            }
+        }
+    }
+    house.check_settled();
+    house.check_freed();
+});
+
+const MAX_PEERS: usize = 12;
+const TOPICS: usize = 3;
+/// The most that one peer says, in octets.
+const MAX_SAID: usize = 4000;
+const LIMITS: Limits = Limits { message_bytes: 150, fragments: 4 };
+const OUR_CODE: CloseCode = CloseCode(4999);
+const UPGRADED: &[u8] = b"<upgraded>";
+const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// What a client accepts of us: whole frames, unmasked.
+const FROM_SERVER: FrameRules = FrameRules {
+    masked: false,
+    rsv1: false,
+    fragmented: false,
+    fragments_left: 0,
+    payload_left: u64::MAX,
+    limits: LIMITS,
+};

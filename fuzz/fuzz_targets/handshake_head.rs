@@ -1,0 +1,78 @@
+//! The opening handshake: the end of the head is found however it is cut, each octet is looked at once, and no
+//! head that is accepted holds what our rules on top of httparse refuse.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use salon::proto::handshake::{
+    HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, NO_HEADERS, Request, RequestError, encode_switching_protocols,
+};
+
+type Found = Result<Option<usize>, RequestError>;
+
+/// Scans the head as it grows by `size` octets. What has been seen is spoilt before the next call, but for the last
+/// octet, which the scanner may look back at: whoever looked at more would find something else, and do it in
+/// quadratic time.
+fn scan_in_pieces(octets: &[u8], size: usize) -> Found {
+    let mut scanner = HeadScanner::default();
+    let mut seen = Vec::new();
+    for piece in octets.chunks(size) {
+        let spoilt = seen.len().saturating_sub(1);
+        seen[..spoilt].fill(0);
+        seen.extend_from_slice(piece);
+        let found = scanner.scan(&seen);
+        if found != Ok(None) {
+            return found;
+        }
+    }
+    Ok(None)
+}
+
+fn check(octets: &[u8], size: usize) {
+    let whole = HeadScanner::default().scan(octets);
+    assert_eq!(scan_in_pieces(octets, size), whole, "in pieces of {size}");
+    match whole {
+        Ok(Some(len)) => check_head(&octets[..len]),
+        Ok(None) => assert!(octets.len() < MAX_HEAD_LEN, "a head without end is refused at its limit"),
+        Err(error) => assert!((400..=505).contains(&error.status())),
+    }
+}
+
+fn check_head(head: &[u8]) {
+    assert!(head.len() <= MAX_HEAD_LEN && head.ends_with(b"\r\n\r\n"));
+    let lines = head.windows(2).filter(|octets| octets == b"\r\n").count() - 1;
+    assert!(lines <= 1 + MAX_HEADERS);
+    let ends = head.iter().filter(|octet| matches!(octet, b'\r' | b'\n')).count();
+    assert_eq!(ends, 2 * (lines + 1), "no CR and no LF stands alone");
+    assert!(!head.contains(&0));
+    let mut storage = NO_HEADERS;
+    let Ok(request) = Request::parse(head, &mut storage) else { return };
+    assert!(!request.target().is_empty() && request.target().bytes().all(|octet| octet.is_ascii_graphic()));
+    assert!(request.target().starts_with(request.path()) && request.target().ends_with(request.query()));
+    assert!(request.headers("host").count() <= 1);
+    let _ = (request.keeps_alive(), request.wants_upgrade(), request.tokens("sec-websocket-protocol").count());
+    let length = request.content_length();
+    if let Ok(accept) = request.upgrade() {
+        assert_eq!((request.method(), request.minor_version(), length), ("GET", 1, Ok(0)));
+        assert_eq!(request.headers("host").count(), 1);
+        assert!(request.header("sec-websocket-key").is_some_and(|key| key.len() == 24));
+        assert!(request.wants_upgrade());
+        let mut response = Vec::new();
+        encode_switching_protocols(&accept, Some("salon"), &mut response);
+        let text = std::str::from_utf8(&response).expect("our own head is ASCII");
+        assert_eq!(text.matches("\r\n").count(), 6, "nothing of the client's adds a line");
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&choice, octets)) = input.split_first() else { return };
+    let size = usize::from(choice >> 2) + 1;
+    // Half of the inputs are headers between a good request line and the end, to get past the first checks.
+    if choice & 1 == 0 {
+        check(octets, size);
+    } else {
+        let host: &[u8] = if choice & 2 == 0 { b"Host: h\r\n" } else { b"" };
+        check(&[b"GET /ws?user=a HTTP/1.1\r\n", host, octets, b"\r\n\r\n"].concat(), size);
+    }
+    // Whoever parses without scanning is not harmed either.
+    let _ = Request::parse(octets, &mut NO_HEADERS.clone()).map(|request| request.upgrade());
+});

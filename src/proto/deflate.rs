@@ -1,0 +1,248 @@
+//! Compressing and decompressing messages (RFC 7692 section 7.2): DEFLATE without header, cut behind a sync flush.
+//!
+//! ```text
+//!   sender    message -> DEFLATE, sync flush -> ... 00 00 ff ff -> without those four octets -> frames, RSV1 on the first
+//!   receiver  frames -> payload with 00 00 ff ff again -> inflate -> message
+//! ```
+//!
+//! Both machines are for everybody: a [`Deflater`] or [`Inflater`] begins each message anew, is lent for the time of one
+//! call, and remembers nobody. What a client that keeps its context may refer to is a [`History`], which
+//! belongs to its connection and is loaded into the inflater as a dictionary.
+//!
+//! What is inflated is handed on in pieces as it comes, so that the receiver can stop at its limit: nothing here grows with
+//! what compressed data claims to become. How the extension is agreed to is [`super::extension`].
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+use super::error::ProtocolError;
+use super::extension::MAX_WINDOW_BITS;
+use super::frame::{FrameHeader, Opcode};
+
+/// Inflates messages, one at a time. It takes memory (about 150 KiB) with the first of them, and keeps it.
+#[derive(Debug, Default)]
+pub struct Inflater(Option<Box<Inflating>>);
+
+/// Invariant: `recent[..filled]` ends what has been inflated of this message, behind the history it began with; as much
+/// of it is there as DEFLATE can refer to.
+#[derive(Debug)]
+struct Inflating {
+    stream: Decompress,
+    recent: Box<[u8]>,
+    filled: usize,
+}
+
+impl Inflater {
+    /// One that has no memory yet.
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Inflates the payload of a whole message and hands it on in pieces; stops where `take` refuses one.
+    ///
+    /// `history` is what the message may refer to beyond itself; afterwards it ends with this message.
+    ///
+    /// # Errors
+    /// That of `take`; [`ProtocolError::CorruptDeflate`] for what is not DEFLATE, refers to what was never sent, or does
+    /// not end with a block; [`ProtocolError::TooManyFinalBlocks`].
+    pub fn inflate(
+        &mut self,
+        payload: &[u8],
+        history: Option<&mut History>,
+        mut take: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        // Not what section 7.2.3.6 makes of an empty message, but some senders' zlib gives nothing for nothing.
+        if payload.is_empty() {
+            return Ok(());
+        }
+        let inflating = self.0.get_or_insert_with(Default::default);
+        inflating.begin(history.as_deref().map_or(&[], |history| &history.octets));
+        inflating.message(payload, &mut take)?;
+        if let Some(history) = history {
+            history.replace(&inflating.recent[..inflating.filled]);
+        }
+        Ok(())
+    }
+}
+
+impl Default for Inflating {
+    fn default() -> Self {
+        Self { stream: Decompress::new(false), recent: vec![0; WINDOW + PIECE].into_boxed_slice(), filled: 0 }
+    }
+}
+
+impl Inflating {
+    fn begin(&mut self, history: &[u8]) {
+        self.recent[..history.len()].copy_from_slice(history);
+        self.filled = history.len();
+        self.restart();
+    }
+
+    /// Readies the stream for another first block, which may refer to what is in `recent`.
+    fn restart(&mut self) {
+        self.stream.reset(false);
+        let history = &self.recent[self.filled.saturating_sub(WINDOW)..self.filled];
+        if !history.is_empty() {
+            self.stream.set_dictionary(history).expect("a raw stream takes a dictionary at any time");
+        }
+    }
+
+    fn message(
+        &mut self,
+        payload: &[u8],
+        take: &mut impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        let mut rest = payload;
+        // §7.2.3.4: a block may be marked as final. What follows begins with the next octet, as if nothing had ended.
+        for _ in 0..=MAX_FINAL_BLOCKS {
+            let ended = self.run(&mut rest, take)?;
+            if !ended {
+                return self.finish();
+            }
+            if rest.is_empty() {
+                // The empty block of section 7.2.1 step 3 is missing, but nothing is in doubt.
+                return Ok(());
+            }
+            self.restart();
+        }
+        Err(ProtocolError::TooManyFinalBlocks { limit: MAX_FINAL_BLOCKS })
+    }
+
+    /// Takes back the octets that the sender cut off, and makes sure that the payload ended where it could be cut.
+    fn finish(&mut self) -> Result<(), ProtocolError> {
+        let mut silent = |piece: &[u8]| if piece.is_empty() { Ok(()) } else { Err(ProtocolError::CorruptDeflate) };
+        // Behind a whole block the four octets are the rest of an empty one, and a final one is understood. Elsewhere they
+        // would be taken for data or leave something open.
+        match self.run(&mut &SYNC_TAIL[..], &mut silent)? || !self.run(&mut &FINAL_BLOCK[..], &mut silent)? {
+            true => Err(ProtocolError::CorruptDeflate),
+            false => Ok(()),
+        }
+    }
+
+    /// Inflates from the front of `input` until it is used up or a final block ends; tells whether one did.
+    fn run(
+        &mut self,
+        input: &mut &[u8],
+        take: &mut impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<bool, ProtocolError> {
+        loop {
+            if self.filled == self.recent.len() {
+                self.recent.copy_within(PIECE.., 0);
+                self.filled = WINDOW;
+            }
+            let (read, written) = (self.stream.total_in(), self.stream.total_out());
+            let room = &mut self.recent[self.filled..];
+            let status = self.stream.decompress(input, room, FlushDecompress::Sync);
+            let status = status.map_err(|_| ProtocolError::CorruptDeflate)?;
+            *input = &input[(self.stream.total_in() - read) as usize..];
+            let piece = self.filled..self.filled + (self.stream.total_out() - written) as usize;
+            self.filled = piece.end;
+            if !piece.is_empty() {
+                take(&self.recent[piece])?;
+            }
+            if status == Status::StreamEnd {
+                return Ok(true);
+            }
+            // With room left, more output would need more input.
+            if self.filled < self.recent.len() {
+                debug_assert!(input.is_empty());
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// The end of what a client has sent compressed, as far as its next message may refer to it: its window.
+///
+/// Only for connections that did not agree to `client_no_context_takeover`; it takes memory with their first message.
+#[derive(Debug)]
+pub struct History {
+    octets: Vec<u8>,
+    window: usize,
+}
+
+impl History {
+    /// An empty one for a window of 2 to this power, 8 to 15.
+    pub fn new(window_bits: u8) -> Self {
+        Self { octets: Vec::new(), window: 1 << window_bits.min(MAX_WINDOW_BITS) }
+    }
+
+    /// Octets that are kept: at most the window.
+    pub fn held_bytes(&self) -> usize {
+        self.octets.capacity()
+    }
+
+    fn replace(&mut self, recent: &[u8]) {
+        let end = &recent[recent.len().saturating_sub(self.window)..];
+        self.octets.clear();
+        self.octets.reserve_exact(end.len());
+        self.octets.extend_from_slice(end);
+    }
+}
+
+/// Compresses messages, each for itself (`server_no_context_takeover`), so that all receivers can share the octets.
+#[derive(Debug)]
+pub struct Deflater {
+    level: Compression,
+    /// One for each size of window, made when first asked for.
+    streams: [Option<Compress>; (MAX_WINDOW_BITS - MIN_WINDOW_BITS) as usize + 1],
+    output: Vec<u8>,
+}
+
+impl Deflater {
+    /// A compressor of that level, 1 (fast) to 9 (small).
+    pub fn new(level: u32) -> Self {
+        Self { level: Compression::new(level.clamp(1, 9)), streams: Default::default(), output: Vec::new() }
+    }
+
+    /// The payload of a compressed message, without the four octets that end a sync flush (section 7.2.1); `None` if
+    /// it would not be smaller.
+    ///
+    /// The window is 2 to `window_bits`, 9 to 15.
+    pub fn compress(&mut self, payload: &[u8], window_bits: u8) -> Option<&[u8]> {
+        let window_bits = window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS);
+        let stream = &mut self.streams[usize::from(window_bits - MIN_WINDOW_BITS)];
+        let stream = match stream {
+            Some(stream) => {
+                stream.reset();
+                stream
+            }
+            None => stream.insert(Compress::new_with_window_bits(self.level, false, window_bits)),
+        };
+        self.output.clear();
+        self.output.shrink_to(MAX_KEPT_OUTPUT);
+        self.output.reserve(payload.len() + SYNC_TAIL.len());
+        let result = stream.compress_vec(payload, &mut self.output, FlushCompress::Sync);
+        debug_assert!(result.is_ok(), "a stream that was reset takes anything");
+        // Output that fills its room may not be all, and is not smaller anyhow.
+        let whole = self.output.len() < self.output.capacity();
+        let compressed = self.output.strip_suffix(&SYNC_TAIL).filter(|_| whole)?;
+        (compressed.len() < payload.len()).then_some(compressed)
+    }
+}
+
+/// Appends a whole unmasked frame with a payload that [`Deflater::compress`] gave.
+pub fn encode_deflated_frame(opcode: Opcode, compressed: &[u8], out: &mut Vec<u8>) {
+    FrameHeader { rsv1: true, ..FrameHeader::of_message(opcode, compressed.len()) }.encode(out);
+    out.extend_from_slice(compressed);
+}
+
+/// What a sync flush ends with: the lengths of an empty stored block (RFC 7692 section 7.2.1).
+const SYNC_TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+
+/// An empty stored block that is the last.
+const FINAL_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
+
+/// Final blocks of one message beyond its first: each costs a window's copy, and a sender needs none at all.
+pub const MAX_FINAL_BLOCKS: u32 = 64;
+
+/// How far back DEFLATE can refer, in octets.
+const WINDOW: usize = 1 << MAX_WINDOW_BITS;
+
+/// What is inflated at once, in octets; no less than a window.
+const PIECE: usize = 64 << 10;
+
+/// The smallest window that zlib compresses raw data with is 2 to this power.
+const MIN_WINDOW_BITS: u8 = 9;
+
+/// What is kept of the output between messages, in octets.
+const MAX_KEPT_OUTPUT: usize = 64 << 10;

@@ -1,0 +1,272 @@
+//! How many connections one address may have, and how fast it may open them.
+//!
+//! An address is an IPv4 address, or the first 64 bits of an IPv6 address: what one customer is given. Loopback is not
+//! counted unless that is asked for. Who is over a limit is told so, and counts while being told; past
+//! [`TOLD`] of them, connections of that address are dropped without a word.
+//!
+//! It knows no engine: the reactor asks at each accept, and tells when a counted connection is gone. What
+//! proxies say about addresses behind them is not read.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::time::Tick;
+
+/// What one address may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time.
+    pub open: u32,
+    /// New connections a second; as many at once after a second of silence.
+    pub per_second: u32,
+    /// Whether loopback counts like any other address.
+    pub count_loopback: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { open: 1024, per_second: 100, count_loopback: false }
+    }
+}
+
+/// What becomes of a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is let in. `counted`: [`Admission::release`] is to be called when it is gone.
+    Welcome {
+        /// Whether it counts for its address.
+        counted: bool,
+    },
+    /// Its address has as many as it may: counted, told and closed.
+    TooMany,
+    /// Its address opens them too fast: counted, told and closed.
+    TooFast,
+    /// Too many of its address are being told already: dropped and not counted.
+    Dropped,
+}
+
+/// What has been refused since the start. Numbers only grow.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    /// [`Verdict::TooMany`].
+    pub too_many: u64,
+    /// [`Verdict::TooFast`].
+    pub too_fast: u64,
+    /// [`Verdict::Dropped`].
+    pub dropped: u64,
+}
+
+/// The addresses that have connections, or had some a moment ago.
+///
+/// Invariant: an address with open connections is in the table, which has at most twice [`MAX_IDLE`] entries, or twice
+/// as many as addresses with open connections.
+#[derive(Debug)]
+pub struct Admission {
+    limits: Option<Limits>,
+    table: HashMap<Address, Entry>,
+    /// The table is swept when it has grown to this.
+    sweep_at: usize,
+    refused: Refused,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Address {
+    V4([u8; 4]),
+    V6([u8; 8]),
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    open: u32,
+    /// When the bucket of new connections is full again, in microseconds on the clock of [`Tick`].
+    full_at: u64,
+}
+
+impl Admission {
+    /// Nobody has come yet. `None`: no limits for anybody.
+    pub fn new(limits: Option<Limits>) -> Self {
+        Self { limits, table: HashMap::new(), sweep_at: MIN_SWEEP, refused: Refused::default() }
+    }
+
+    /// A connection has come from `address`.
+    pub fn admit(&mut self, address: IpAddr, now: Tick) -> Verdict {
+        let Some(limits) = self.limits.filter(|limits| limits.count_loopback || !is_loopback(address)) else {
+            return Verdict::Welcome { counted: false };
+        };
+        if self.table.len() >= self.sweep_at {
+            self.sweep(now);
+        }
+        let entry = self.table.entry(Address::of(address)).or_default();
+        if entry.open >= limits.open.saturating_add(TOLD) {
+            self.refused.dropped += 1;
+            return Verdict::Dropped;
+        }
+        let open = entry.open;
+        entry.open += 1;
+        let now = now.0.saturating_mul(1000);
+        let full_at = entry.full_at.max(now) + BUCKET / u64::from(limits.per_second.max(1));
+        if full_at > now + BUCKET {
+            self.refused.too_fast += 1;
+            return Verdict::TooFast;
+        }
+        entry.full_at = full_at;
+        if open >= limits.open {
+            self.refused.too_many += 1;
+            return Verdict::TooMany;
+        }
+        Verdict::Welcome { counted: true }
+    }
+
+    /// A counted connection from `address` is gone.
+    pub fn release(&mut self, address: IpAddr) {
+        let entry = self.table.get_mut(&Address::of(address)).expect("a counted connection is in the table");
+        entry.open -= 1;
+    }
+
+    /// What has been refused.
+    pub fn refused(&self) -> &Refused {
+        &self.refused
+    }
+
+    fn sweep(&mut self, now: Tick) {
+        let now = now.0.saturating_mul(1000);
+        self.table.retain(|_, entry| entry.open > 0 || entry.full_at > now);
+        if self.table.len() > MAX_IDLE {
+            // So many that are gone again: they lose what they have paid for.
+            self.table.retain(|_, entry| entry.open > 0);
+        }
+        self.sweep_at = (2 * self.table.len()).max(MIN_SWEEP);
+        self.table.shrink_to(self.sweep_at);
+    }
+}
+
+impl Address {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.octets()),
+            IpAddr::V6(address) => Self::V6(*address.octets().first_chunk().expect("16 octets begin with 8")),
+        }
+    }
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// Connections over a limit that are told so at a time, for each address.
+pub const TOLD: u32 = 64;
+
+/// With more addresses than this, those without connections are not remembered.
+pub const MAX_IDLE: usize = 64 << 10;
+
+/// Below this the table is not swept.
+const MIN_SWEEP: usize = 1024;
+
+/// How long an empty bucket takes to be full, in microseconds.
+const BUCKET: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { open: 3, per_second: 10, count_loopback: false };
+    const WELCOME: Verdict = Verdict::Welcome { counted: true };
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn open_connections_at_the_limit_and_one_past_it() {
+        let mut admission = Admission::new(Some(LIMITS));
+        let here = address("192.0.2.1");
+        for _ in 0..3 {
+            assert_eq!(admission.admit(here, Tick(0)), WELCOME);
+        }
+        assert_eq!(admission.admit(here, Tick(0)), Verdict::TooMany);
+        assert_eq!(admission.admit(address("192.0.2.2"), Tick(0)), WELCOME);
+        // The one that was told is gone, and one of the others.
+        admission.release(here);
+        assert_eq!(admission.admit(here, Tick(0)), Verdict::TooMany);
+        admission.release(here);
+        admission.release(here);
+        assert_eq!(admission.admit(here, Tick(0)), WELCOME);
+        assert_eq!(admission.refused().too_many, 2);
+    }
+
+    #[test]
+    fn new_connections_at_the_limit_and_one_past_it() {
+        let mut admission = Admission::new(Some(LIMITS));
+        let here = address("192.0.2.1");
+        let mut comes_and_goes = |tick: u64| {
+            let verdict = admission.admit(here, Tick(tick));
+            admission.release(here);
+            verdict
+        };
+        for _ in 0..10 {
+            assert_eq!(comes_and_goes(5), WELCOME);
+        }
+        assert_eq!(comes_and_goes(5), Verdict::TooFast);
+        assert_eq!(comes_and_goes(104), Verdict::TooFast);
+        assert_eq!(comes_and_goes(105), WELCOME);
+        assert_eq!(comes_and_goes(105), Verdict::TooFast);
+        for _ in 0..10 {
+            assert_eq!(comes_and_goes(2000), WELCOME);
+        }
+        assert_eq!(comes_and_goes(2000), Verdict::TooFast);
+    }
+
+    #[test]
+    fn those_who_are_told_are_not_without_number() {
+        let mut admission = Admission::new(Some(LIMITS));
+        let here = address("192.0.2.1");
+        let verdicts: Vec<Verdict> = (0..3 + TOLD + 2).map(|_| admission.admit(here, Tick(0))).collect();
+        assert_eq!(verdicts[2], WELCOME);
+        assert_eq!(verdicts[3], Verdict::TooMany);
+        assert_eq!(verdicts[3 + TOLD as usize - 1], Verdict::TooFast);
+        assert_eq!(verdicts[3 + TOLD as usize..], [Verdict::Dropped; 2]);
+        assert_eq!(admission.refused().dropped, 2);
+    }
+
+    #[test]
+    fn what_an_address_is() {
+        for (one, other, same) in [
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+        ] {
+            let mut admission = Admission::new(Some(Limits { open: 1, ..LIMITS }));
+            assert_eq!(admission.admit(address(one), Tick(0)), WELCOME);
+            let expected = if same { Verdict::TooMany } else { WELCOME };
+            assert_eq!(admission.admit(address(other), Tick(0)), expected, "{one} {other}");
+        }
+        for loopback in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
+            let mut admission = Admission::new(Some(Limits { open: 0, ..LIMITS }));
+            assert_eq!(admission.admit(address(loopback), Tick(0)), Verdict::Welcome { counted: false });
+            let mut admission = Admission::new(Some(Limits { open: 0, count_loopback: true, ..LIMITS }));
+            assert_eq!(admission.admit(address(loopback), Tick(0)), Verdict::TooMany);
+        }
+        let mut free = Admission::new(None);
+        assert_eq!(free.admit(address("192.0.2.1"), Tick(0)), Verdict::Welcome { counted: false });
+    }
+
+    /// A customer with a /48 has 65,536 addresses, and one with a /32 as many of those.
+    #[test]
+    fn the_table_is_bounded() {
+        let mut admission = Admission::new(Some(Limits { per_second: 1, ..LIMITS }));
+        let nth = |n: u32| IpAddr::from(((0x2001_0db8_u128 << 96) | (u128::from(n) << 64)).to_be_bytes());
+        for n in 0..4 * MAX_IDLE as u32 {
+            assert_eq!(admission.admit(nth(n), Tick(0)), WELCOME);
+            if n % 1000 != 0 {
+                admission.release(nth(n));
+            }
+            assert!(admission.table.len() <= 2 * MAX_IDLE + 1, "{n}");
+        }
+        // Those that are open are remembered through all of it.
+        assert_eq!(admission.admit(nth(0), Tick(2000)), WELCOME);
+        assert_eq!(admission.table[&Address::of(nth(0))].open, 2);
+        admission.sweep(Tick(2000));
+        assert_eq!(admission.table.len(), (4 * MAX_IDLE).div_ceil(1000));
+    }
+}

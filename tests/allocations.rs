@@ -1,0 +1,520 @@
+//! What a peer can make the server hold, counted by the allocator.
+//!
+//! Nothing that a peer merely claims (a length, a count, a fragment to come) is ever allocated, and what is held for one
+//! stays within the bounds that `ARCHITECTURE.md` names. The streams are scripted and allocate nothing while the
+//! engine runs, so every octet counted here is the engine's own.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice, Read, Write};
+use std::rc::Rc;
+
+use salon::engine::{Engine, Event, Settings, Stream};
+use salon::id::{ConnId, TopicId};
+use salon::proto::handshake::encode_switching_protocols;
+use salon::proto::{CloseCode, Connection, Limits, Opcode, encode_frame, encode_masked_frame};
+use salon::time::Tick;
+
+/// The system's allocator, which also counts for each thread: tests run side by side.
+struct Counting;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    /// Octets allocated and not freed.
+    live: isize,
+    /// The most that `live` has been since it was last looked at.
+    peak: isize,
+    /// How often memory was asked for.
+    times: usize,
+}
+
+thread_local! {
+    static COUNT: Cell<Count> = const { Cell::new(Count { live: 0, peak: 0, times: 0 }) };
+}
+
+fn note(octets: isize, times: usize) {
+    // A thread that ends frees memory when its counter is gone already; nobody measures it then.
+    let _ = COUNT.try_with(|count| {
+        let Count { live, peak, times: before } = count.get();
+        let live = live + octets;
+        count.set(Count { live, peak: peak.max(live), times: before + times });
+    });
+}
+
+// SAFETY: every call is passed on to `System` unchanged; counting neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note(layout.size() as isize, 1);
+        // SAFETY: the caller's promises are those of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        note(-(layout.size() as isize), 0);
+        // SAFETY: likewise.
+        unsafe { System.dealloc(place, layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // While it moves, both places are held.
+        note(size as isize, 1);
+        note(-(layout.size() as isize), 0);
+        // SAFETY: likewise.
+        unsafe { System.realloc(place, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What a piece of work did to the memory.
+#[derive(Debug)]
+struct Used {
+    /// Octets held behind it and not before.
+    held: isize,
+    /// The most held at a time.
+    peak: isize,
+    times: usize,
+}
+
+fn measure(work: impl FnOnce()) -> Used {
+    let before = COUNT.with(|count| {
+        let now = count.get();
+        count.set(Count { peak: now.live, ..now });
+        now
+    });
+    work();
+    let after = COUNT.with(Cell::get);
+    Used { held: after.live - before.live, peak: after.peak - before.live, times: after.times - before.times }
+}
+
+#[test]
+fn the_counter_counts() {
+    let mut kept = Vec::new();
+    let used = measure(|| {
+        drop(vec![0_u8; 5000]);
+        kept = vec![0_u8; 1000];
+    });
+    assert_eq!((used.held, used.peak, used.times), (1000, 5000, 2));
+}
+
+const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A frame of a client with the first octet as it stands.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_masked_frame(Opcode::Binary, payload, KEY, &mut out);
+    out[0] = first;
+    out
+}
+
+/// Feeds pieces to a connection; tells the events.
+fn feed(connection: &mut Connection, pieces: &mut [Vec<u8>], reply: &mut Vec<u8>) -> usize {
+    let mut events = 0;
+    for piece in pieces {
+        let mut at = 0;
+        loop {
+            let (taken, event) = connection.decode(&mut piece[at..], reply);
+            at += taken;
+            match event {
+                Some(_) => events += 1,
+                None => break,
+            }
+        }
+    }
+    events
+}
+
+fn singly(octets: &[u8]) -> Vec<Vec<u8>> {
+    octets.chunks(1).map(<[u8]>::to_vec).collect()
+}
+
+/// What a connection holds beside the octets of a message.
+const PARTIAL: isize = 512;
+
+#[test]
+fn claims_are_not_allocated() {
+    let unlimited = Limits { message_bytes: u32::MAX, fragments: u32::MAX };
+    for (limits, octets, answered) in [
+        (unlimited, &b"\x82\xff\x00\x00\x00\x00\xff\xff\xff\xff\0\0\0\0x"[..], false),
+        (unlimited, b"\x81\xff\x00\x00\x00\x00\x7f\xff\xff\xff\0\0\0\0x", false),
+        (unlimited, b"\x02\xff\x00\x00\x00\x00\xff\xff\xff\x00\0\0\0\0x", false),
+        (unlimited, b"\x82\xff\x00\x00\x01\x00\x00\x00\x00\x00\0\0\0\0x", true),
+        (unlimited, b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0x", true),
+        (unlimited, b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0x", true),
+        (Limits::default(), b"\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\0\0\0\0x", false),
+        (Limits::default(), b"\x82\xff\x00\x00\x00\x00\x00\x01\x00\x01\0\0\0\0x", true),
+        (Limits::default(), b"\x82\xff\x00\x00\x01\x00\x00\x00\x00\x00\0\0\0\0x", true),
+        (Limits::default(), b"\x89\xfd\0\0\0\0x", false),
+    ] {
+        for mut pieces in [vec![octets.to_vec()], singly(octets)] {
+            let (mut connection, mut reply) = (Connection::new(limits), Vec::new());
+            let used = measure(|| assert_eq!(feed(&mut connection, &mut pieces, &mut reply) > 0, answered));
+            assert!(used.peak <= PARTIAL, "{octets:x?}: {used:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_held_of_a_message_is_at_most_twice_what_came() {
+    let limits = Limits { message_bytes: 1 << 20, fragments: u32::MAX };
+    let payload = vec![b'x'; 100_000];
+    let fragments: Vec<u8> = [frame(0x01, b"x"), frame(0x00, b"x").repeat(99_999)].concat();
+    for (name, octets, came) in [
+        ("text in pieces", frame(0x81, &payload), 100_000),
+        ("binary in pieces", frame(0x82, &payload), 100_000),
+        ("fragments of a byte", fragments, 100_000),
+        ("empty fragments", [frame(0x02, b""), frame(0x00, b"").repeat(100_000)].concat(), 0),
+        ("pings amid a message", [frame(0x01, b"x"), frame(0x89, &[0; 125]).repeat(1000)].concat(), 1),
+    ] {
+        let mut pieces = singly(&octets);
+        let (mut connection, mut reply) = (Connection::new(limits), Vec::new());
+        let used = measure(|| {
+            feed(&mut connection, &mut pieces, &mut reply);
+        });
+        // A vector that grows holds the old half and the new whole for a moment.
+        assert!(used.peak <= 3 * came + PARTIAL, "{name}: {used:?}");
+        assert!(used.held <= 2 * came + PARTIAL, "{name}: {used:?}");
+        let freed = measure(|| connection.fail(CloseCode::NORMAL, "", &mut reply));
+        assert!(used.held + freed.held <= PARTIAL, "{name}: {freed:?}");
+    }
+    // With its last octet the message is told, and with the next call it is gone.
+    let (mut connection, mut reply) = (Connection::new(limits), Vec::new());
+    let mut pieces = singly(&frame(0x81, &payload));
+    let used = measure(|| {
+        assert_eq!(feed(&mut connection, &mut pieces, &mut reply), 1);
+        connection.release();
+    });
+    assert_eq!(used.held, 0, "{used:?}");
+}
+
+/// The other side of a connection, which holds everything that will be read before the engine runs.
+#[derive(Debug, Default)]
+struct Wire {
+    to_read: Vec<u8>,
+    read: usize,
+    /// How much of it at once.
+    read_size: usize,
+    end: bool,
+    /// How much will be taken, and how much has been.
+    room: usize,
+    taken: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Script(Rc<RefCell<Wire>>);
+
+impl Script {
+    fn say(&self, octets: &[u8]) {
+        self.0.borrow_mut().to_read.extend_from_slice(octets);
+    }
+}
+
+impl Read for Script {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let wire = &mut *self.0.borrow_mut();
+        let left = &wire.to_read[wire.read..];
+        if left.is_empty() && !wire.end {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = left.len().min(octets.len()).min(wire.read_size);
+        octets[..len].copy_from_slice(&left[..len]);
+        wire.read += len;
+        Ok(len)
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let wire = &mut *self.0.borrow_mut();
+        if wire.room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = octets.len().min(wire.room);
+        wire.room -= len;
+        wire.taken += len;
+        Ok(len)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut len = 0;
+        for slice in slices {
+            match self.write(slice) {
+                Ok(taken) if taken == slice.len() => len += taken,
+                Ok(taken) => return Ok(len + taken),
+                Err(error) => return if len > 0 { Ok(len) } else { Err(error) },
+            }
+        }
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Script {
+    fn shut_down(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An engine that lets everybody in and listens to nobody.
+struct House {
+    engine: Engine<Script>,
+    response: Vec<u8>,
+    texts: usize,
+}
+
+impl House {
+    fn new() -> Self {
+        let accept = salon::proto::handshake::Accept::of_key("dGhlIHNhbXBsZSBub25jZQ==");
+        let mut response = Vec::new();
+        encode_switching_protocols(&accept, None, &mut response);
+        Self { engine: Engine::new(Settings::default(), Tick(0)), response, texts: 0 }
+    }
+
+    fn connect(&mut self) -> (ConnId, Script) {
+        let wire = Wire { read_size: usize::MAX, room: usize::MAX, ..Wire::default() };
+        let script = Script(Rc::new(RefCell::new(wire)));
+        (self.engine.insert(script.clone(), 0), script)
+    }
+
+    fn open(&mut self) -> (ConnId, Script) {
+        let (id, script) = self.connect();
+        script.say(HANDSHAKE);
+        self.hear(id);
+        assert_eq!(std::mem::take(&mut script.0.borrow_mut().taken), self.response.len());
+        (id, script)
+    }
+
+    /// The poller says that this one can be read; then a turn.
+    fn hear(&mut self, id: ConnId) {
+        self.engine.readable(id.index, false);
+        self.turn();
+    }
+
+    fn turn(&mut self) {
+        self.engine.begin_turn(Tick(0));
+        let (mut asked, mut texts) = (None, 0);
+        while self.engine.next_event(|id, _, event| match event {
+            Event::Request(_) => asked = Some(id),
+            Event::Text(_) => texts += 1,
+            _ => {}
+        }) {
+            if let Some(id) = asked.take() {
+                self.engine.upgrade(id, &self.response);
+            }
+        }
+        self.texts += texts;
+        self.engine.flush();
+        self.engine.reap(drop);
+    }
+
+    /// Turns until everything the script has to say has been read, with what it says on the way measured.
+    fn hear_out(&mut self, id: ConnId, script: &Script) -> Used {
+        measure(|| {
+            while self.engine.stream_mut(id).is_some() && {
+                let wire = script.0.borrow();
+                wire.read < wire.to_read.len()
+            } {
+                self.hear(id);
+            }
+        })
+    }
+}
+
+const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// What a peer costs beside what waits for it and what has come of it: its slot, its head or outbox, growing lists.
+const PEER: isize = 4096;
+
+#[test]
+fn an_idle_peer_is_small() {
+    let mut house = House::new();
+    let used = measure(|| {
+        for _ in 0..1000 {
+            let (id, script) = house.connect();
+            script.say(HANDSHAKE);
+            house.hear(id);
+            script.0.borrow_mut().to_read = Vec::new();
+        }
+    });
+    // The scripts themselves are counted here too.
+    assert!(used.held <= 1000 * 1024, "{used:?}");
+}
+
+#[test]
+fn a_peer_that_sends_is_held_within_its_bounds() {
+    let head = [b"GET / HTTP/1.1\r\nA: ".to_vec(), vec![b'x'; 8000], b"\r\nB: ".to_vec(), vec![b'x'; 8000]].concat();
+    let message = frame(0x81, &[b'x'; 65_536]);
+    for (name, octets, upgraded, bound) in [
+        ("a head, octet by octet", head, false, 2 * (16 << 10)),
+        ("a head without end", vec![b'G'; 100_000], false, 2 * (16 << 10)),
+        (
+            "headers without end",
+            [b"GET / HTTP/1.1\r\n".to_vec(), b"A: b\r\n".repeat(1000)].concat(),
+            false,
+            2 * (16 << 10),
+        ),
+        ("a claim of 2^40", b"\x82\xff\x00\x00\x01\x00\x00\x00\x00\x00\0\0\0\0".to_vec(), true, 0),
+        ("a claim of 64 KiB", b"\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\0\0\0\0".to_vec(), true, 0),
+        ("a message, octet by octet", message[..message.len() - 1].to_vec(), true, 3 * (64 << 10)),
+        ("fragments of an octet", [frame(0x01, b"x"), frame(0x00, b"x").repeat(1022)].concat(), true, 3 * 1024),
+        ("fragments without end", [frame(0x01, b"x"), frame(0x00, b"x").repeat(5000)].concat(), true, 3 * 1024),
+        ("empty fragments without end", [frame(0x01, b""), frame(0x00, b"").repeat(10_000)].concat(), true, 0),
+        ("pings", frame(0x89, &[b'?'; 125]).repeat(1000), true, 0),
+        ("a violation and what follows", [frame(0x83, b""), vec![0; 100_000]].concat(), true, 0),
+    ] {
+        let mut house = House::new();
+        let (id, script) = if upgraded { house.open() } else { house.connect() };
+        script.say(&octets);
+        script.0.borrow_mut().read_size = 1;
+        let used = house.hear_out(id, &script);
+        assert!(used.peak <= bound + PEER, "{name}: {used:?}");
+        // Whatever state it was left in: when it goes, all of it goes.
+        let used = used.held
+            + measure(|| {
+                script.0.borrow_mut().end = true;
+                house.hear(id);
+                house.turn();
+            })
+            .held;
+        assert!(house.engine.is_empty(), "{name}");
+        assert!(used <= PEER, "{name}: {used} octets stay");
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_read_owes_one_pong() {
+    let mut house = House::new();
+    let (id, script) = house.open();
+    script.0.borrow_mut().room = 0;
+    house.engine.send(id, Opcode::Text, b"it waits");
+    house.engine.flush();
+    script.say(&frame(0x89, &[b'?'; 125]).repeat(10_000));
+    let used = house.hear_out(id, &script);
+    assert!(used.peak <= PEER, "{used:?}");
+    // All in one read, before it is known that it does not read: the pongs of that read.
+    let (id, script) = house.open();
+    script.0.borrow_mut().room = 0;
+    script.say(&frame(0x89, b"").repeat(100_000));
+    let used = house.hear_out(id, &script);
+    assert!(used.held <= 2 * (64 << 10) + PEER, "{used:?}");
+}
+
+#[test]
+fn an_outbox_is_held_up_to_its_limit() {
+    let limit = Settings::default().outbox_bytes as isize;
+    for (name, len) in [("large messages", 16 << 10), ("small messages", 100)] {
+        let mut house = House::new();
+        // Somebody whose answers are large leaves a large buffer behind in each turn, for the next to use.
+        let (other, _) = house.open();
+        let large = vec![b'x'; 60_000];
+        (0..2).for_each(|_| house.engine.send(other, Opcode::Text, &large[..30_000]));
+        house.turn();
+        let (id, script) = house.open();
+        script.0.borrow_mut().room = 0;
+        let payload = vec![b'x'; len];
+        let mut framed = Vec::new();
+        encode_frame(Opcode::Text, &payload, &mut framed);
+        let (len, mut sent) = (framed.len() as isize, 0);
+        let used = measure(|| {
+            while house.engine.counters().cut_bytes == 0 {
+                house.engine.send(id, Opcode::Text, &payload);
+                house.engine.flush();
+                house.engine.send(other, Opcode::Text, &large);
+                house.engine.flush();
+                sent += len;
+            }
+        });
+        assert!(sent > limit && sent <= limit + len, "{name}: cut after {sent}");
+        // Beside the octets: a shared slice for each turn in which something was queued.
+        assert!(used.peak <= 2 * limit + PEER, "{name}: {used:?}");
+        assert!(used.held <= PEER, "{name}, after it was cut off: {used:?}");
+    }
+}
+
+#[test]
+fn blocked_members_share_one_copy() {
+    let mut house = House::new();
+    let topic = TopicId(0);
+    for _ in 0..100 {
+        let (id, script) = house.open();
+        house.engine.subscribe(id, topic);
+        script.0.borrow_mut().room = 0;
+    }
+    let payload = vec![b'x'; 100_000];
+    let used = measure(|| {
+        for _ in 0..5 {
+            house.engine.publish(topic, Opcode::Text, &payload, &[]);
+            house.engine.flush();
+        }
+    });
+    assert!(used.held <= 3 * 500_000 + 100 * 1024, "{used:?}");
+}
+
+#[test]
+fn steady_fan_out_allocates_nothing() {
+    for (topics, members) in [(1, 100), (2, 100)] {
+        let mut house = House::new();
+        for n in 0..members {
+            let (id, _) = house.open();
+            house.engine.subscribe(id, TopicId(n % topics));
+        }
+        let payload = vec![b'x'; 200];
+        let mut turn = || {
+            (0..topics).for_each(|topic| house.engine.publish(TopicId(topic), Opcode::Text, &payload, &[]));
+            house.turn();
+        };
+        (0..3).for_each(|_| turn());
+        let used = measure(|| (0..100).for_each(|_| turn()));
+        assert_eq!(used.times, 0, "{used:?}");
+    }
+}
+
+/// A whole small message in one read is lent where it lies.
+#[test]
+fn a_message_that_comes_whole_allocates_nothing() {
+    let mut house = House::new();
+    let (id, script) = house.open();
+    let message = frame(0x81, b"hello");
+    script.say(&message.repeat(110));
+    script.0.borrow_mut().read_size = message.len();
+    for _ in 0..10 {
+        house.hear(id);
+    }
+    let used = measure(|| (0..100).for_each(|_| house.hear(id)));
+    assert_eq!((used.times, house.texts), (0, 110), "{used:?}");
+}
+
+#[test]
+fn closing_releases_everything() {
+    let mut house = House::new();
+    // What grows once and stays: lists as long as there were peers.
+    let crowd = |house: &mut House| {
+        let mut frames = Vec::new();
+        encode_frame(Opcode::Text, &[b'x'; 1000], &mut frames);
+        let members: Vec<(ConnId, Script)> = (0..200).map(|_| house.open()).collect();
+        for (n, (id, script)) in members.iter().enumerate() {
+            (0..5).for_each(|topic| house.engine.subscribe(*id, TopicId(topic)));
+            script.0.borrow_mut().room = if n % 2 == 0 { 0 } else { usize::MAX };
+            script.say(&frame(0x01, &[b'x'; 1000])[..500]);
+            house.engine.readable(id.index, false);
+        }
+        for topic in 0..5 {
+            house.engine.publish(TopicId(topic), Opcode::Text, &[b'x'; 1000], &[]);
+        }
+        house.turn();
+        for (id, _) in &members {
+            house.engine.abort(*id);
+        }
+        house.turn();
+        assert!(house.engine.is_empty());
+    };
+    crowd(&mut house);
+    let used = measure(|| crowd(&mut house));
+    assert!(used.peak > 200 * 1000, "it did hold something: {used:?}");
+    assert!(used.held.abs() <= PEER, "{used:?}");
+}

@@ -1,0 +1,472 @@
+//! RFC 7692 as rows: octets in, octets and events out.
+//!
+//! Every row runs whole, one octet at a time, and in every split into two, with an inflater of its own and with one that
+//! another connection uses in between: nothing of that may change the outcome.
+
+use salon::proto::{
+    CloseCode, Connection, Deflater, Event, Inflater, Limits, Opcode, PermessageDeflate, ProtocolError, encode_frame,
+    encode_masked_frame,
+};
+
+/// An [`Event`] that owns what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Told {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Close(Option<u16>),
+    Failed(ProtocolError),
+}
+
+fn text(text: &str) -> Told {
+    Told::Text(text.into())
+}
+
+/// What a row expects: events, and the octets that answer.
+type Outcome = (Vec<Told>, Vec<u8>);
+
+const LIMITS: Limits = Limits { message_bytes: 70_000, fragments: 5 };
+
+/// The client keeps its context, as `salon echo` lets it.
+const KEPT: PermessageDeflate =
+    PermessageDeflate { server_max_window_bits: None, client_no_context_takeover: false, client_max_window_bits: None };
+
+/// The client does not, as `salon serve` asks of it.
+const RESET: PermessageDeflate = PermessageDeflate { client_no_context_takeover: true, ..KEPT };
+
+/// Feeds the pieces one read at a time, as an engine does.
+fn run(agreed: &PermessageDeflate, pieces: &[&[u8]], shared: Option<&mut Inflater>) -> Outcome {
+    let mut connection = Connection::with_deflate(LIMITS, agreed);
+    let mut neighbour = Connection::with_deflate(LIMITS, &KEPT);
+    let mut own = Inflater::new();
+    let disturbed = shared.is_some();
+    let inflater = shared.unwrap_or(&mut own);
+    let (mut told, mut reply) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let mut input = piece.to_vec();
+        let mut at = 0;
+        loop {
+            let (taken, event) = match disturbed {
+                true => connection.decode_with(&mut input[at..], &mut reply, inflater),
+                false => connection.decode(&mut input[at..], &mut reply),
+            };
+            at += taken;
+            let Some(event) = event else { break };
+            told.push(match event {
+                Event::Text(text) => Told::Text(text.into()),
+                Event::Binary(data) => Told::Binary(data.into()),
+                Event::Ping(data) => Told::Ping(data.into()),
+                Event::Pong(_) => unreachable!("no row has one"),
+                Event::Close(body) => Told::Close(body.map(|(code, _)| code.0)),
+                Event::Failed(error) => Told::Failed(error),
+            });
+        }
+        assert_eq!(at, input.len(), "without an event everything has been taken");
+        assert!(connection.held_bytes() <= 2 * 70_000 + 33_000, "what is held is bounded");
+        if disturbed {
+            let mut frame = raw(0xc1, HELLO);
+            let (_, event) = neighbour.decode_with(&mut frame, &mut Vec::new(), inflater);
+            assert_eq!(event, Some(Event::Text("Hello")));
+        }
+    }
+    (told, reply)
+}
+
+fn check_as(agreed: &PermessageDeflate, octets: &[u8], told: &[Told], reply: &[u8]) {
+    let expected = (told.to_vec(), reply.to_vec());
+    let mut shared = Inflater::new();
+    let mut same = |pieces: &[&[u8]], how: &str| {
+        assert!(run(agreed, pieces, None) == expected, "{how}: {}", short(octets));
+        assert!(run(agreed, pieces, Some(&mut shared)) == expected, "{how}, shared: {}", short(octets));
+    };
+    same(&[octets], "whole");
+    if octets.len() < 3000 {
+        same(&octets.chunks(1).collect::<Vec<_>>(), "one octet at a time");
+        (1..octets.len().min(60)).for_each(|at| same(&[&octets[..at], &octets[at..]], "in two"));
+    } else {
+        for at in [1, 7, octets.len() / 2, octets.len() - 1] {
+            same(&[&octets[..at], &octets[at..]], "in two");
+        }
+    }
+}
+
+/// The outcome is the same whatever was agreed to about context.
+fn check(octets: &[u8], told: &[Told]) {
+    check_as(&KEPT, octets, told, b"");
+    check_as(&RESET, octets, told, b"");
+}
+
+/// The stimulus is answered with the error's status code, and nothing behind it is looked at.
+fn check_failed_as(agreed: &PermessageDeflate, octets: &[u8], before: &[Told], error: ProtocolError) {
+    let reply = close_reply(CloseCode::from(error).0, &error.to_string());
+    let told = [before, &[Told::Failed(error)]].concat();
+    check_as(agreed, octets, &told, &reply);
+    check_as(agreed, &[octets, &raw(0x81, b"ignored")].concat(), &told, &reply);
+}
+
+fn check_failed(octets: &[u8], before: &[Told], error: ProtocolError) {
+    check_failed_as(&KEPT, octets, before, error);
+    check_failed_as(&RESET, octets, before, error);
+}
+
+fn short(octets: &[u8]) -> String {
+    format!("{:02x?}... ({} octets)", &octets[..octets.len().min(40)], octets.len())
+}
+
+const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// "Hello" as section 7.2.3.1 compresses it.
+const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+
+/// A frame of a client with the first octet as it stands.
+fn raw(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_masked_frame(Opcode::Binary, payload, KEY, &mut out);
+    out[0] = first;
+    out
+}
+
+fn close_reply(code: u16, reason: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_frame(Opcode::Close, &[&code.to_be_bytes(), reason.as_bytes()].concat(), &mut out);
+    out
+}
+
+/// The payload of a compressed message, made by a stream of flate2's own.
+fn deflated(data: &[u8]) -> Vec<u8> {
+    let mut stream = flate2::Compress::new(flate2::Compression::best(), false);
+    deflated_by(&mut stream, data)
+}
+
+/// Of a client that keeps its context in `stream`.
+fn deflated_by(stream: &mut flate2::Compress, data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(2 * data.len() + 100);
+    stream.compress_vec(data, &mut out, flate2::FlushCompress::Sync).unwrap();
+    out.strip_suffix(b"\x00\x00\xff\xff").expect("a sync flush ends so").to_vec()
+}
+
+/// Octets that cannot be compressed, the same ones each time.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..len).map(next).collect()
+}
+
+/// Section 7.2.3, example by example, masked as a client must.
+#[test]
+fn section_7_2_3_examples() {
+    let hello = [text("Hello")];
+    // 7.2.3.1: a message compressed using one compressed block; whole and in two frames.
+    check(&raw(0xc1, HELLO), &hello);
+    check(&[raw(0x41, b"\xf2\x48\xcd"), raw(0x80, b"\xc9\xc9\x07\x00")].concat(), &hello);
+    // 7.2.3.2: sharing LZ77 sliding window.
+    let shared = [raw(0xc1, HELLO), raw(0xc1, b"\xf2\x00\x11\x00\x00")].concat();
+    check_as(&KEPT, &shared, &[text("Hello"), text("Hello")], b"");
+    check_failed_as(&RESET, &shared, &hello, ProtocolError::CorruptDeflate);
+    check(&[raw(0xc1, HELLO), raw(0xc1, HELLO)].concat(), &[text("Hello"), text("Hello")]);
+    // 7.2.3.3: using a DEFLATE block with no compression.
+    check(&raw(0xc1, b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"), &hello);
+    // 7.2.3.4: using a DEFLATE block with "BFINAL" set to 1.
+    check(&raw(0xc1, b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), &hello);
+    // 7.2.3.5: two DEFLATE blocks in one message.
+    check(&raw(0xc1, b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00"), &hello);
+    // 7.2.3.6: generating an empty fragment.
+    check(&raw(0xc1, b"\x00"), &[text("")]);
+    check(&[raw(0x41, HELLO), raw(0x80, b"")].concat(), &hello);
+}
+
+/// The same examples the other way: what a server sends.
+#[test]
+fn messages_of_a_server() {
+    let mut deflater = Deflater::new(6);
+    let line = "the same words, and the same words again, and the same words again";
+    for window_bits in 9..=15 {
+        for _ in 0..2 {
+            // Twice: nothing is carried over from one message to the next.
+            let compressed = deflater.compress(line.as_bytes(), window_bits).expect("smaller").to_vec();
+            check(&raw(0xc1, &compressed), &[text(line)]);
+        }
+    }
+    let long: Vec<u8> = (0..70_000_u32).map(|n| (n / 1000 * 7 % 251) as u8).collect();
+    for window_bits in [9, 12, 15] {
+        let compressed = deflater.compress(&long, window_bits).expect("smaller").to_vec();
+        check(&raw(0xc2, &compressed), &[Told::Binary(long.clone())]);
+    }
+    for none_smaller in [&b""[..], b"a", b"ab", b"Hello", &noise(20), &noise(1000), &noise(70_000)] {
+        assert_eq!(deflater.compress(none_smaller, 15), None, "{}", short(none_smaller));
+    }
+    // A window of 2^9 is kept to: what repeats beyond it is not found.
+    let far = [noise(1000), noise(1000)].concat();
+    assert!(deflater.compress(&far, 15).is_some() && deflater.compress(&far, 9).is_none());
+}
+
+#[test]
+fn final_blocks() {
+    let hello_final = b"\xf3\x48\xcd\xc9\xc9\x07\x00";
+    // Without the empty block behind it.
+    check(&raw(0xc1, hello_final), &[text("Hello")]);
+    // Several, and a block that is not final; each may refer to those before it.
+    check(&raw(0xc1, &[hello_final, HELLO].concat()), &[text("HelloHello")]);
+    check(&raw(0xc1, &[&hello_final[..], b"\xf2\x00\x11\x00\x00"].concat()), &[text("HelloHello")]);
+    // Also the next message may.
+    let next = [raw(0xc1, hello_final), raw(0xc1, b"\xf2\x00\x11\x00\x00")].concat();
+    check_as(&KEPT, &next, &[text("Hello"), text("Hello")], b"");
+    // So many and no more: each begins anew.
+    let finals = |count: usize| [&b"\x03\x00".repeat(count)[..], HELLO].concat();
+    check(&raw(0xc1, &finals(64)), &[text("Hello")]);
+    check_failed(&raw(0xc1, &finals(65)), &[], ProtocolError::TooManyFinalBlocks { limit: 64 });
+}
+
+#[test]
+fn compressed_and_plain_messages_alternate() {
+    let octets = [
+        raw(0x81, b"plain"),
+        raw(0xc1, HELLO),
+        raw(0x82, b"\xff"),
+        raw(0xc2, b"\xfa\x0f\x00"),
+        raw(0xc1, b""),
+        raw(0x81, b""),
+        raw(0x01, b"pl"),
+        raw(0x80, b"ain"),
+    ]
+    .concat();
+    check(
+        &octets,
+        &[
+            text("plain"),
+            text("Hello"),
+            Told::Binary(b"\xff".into()),
+            Told::Binary(b"\xff".into()),
+            text(""),
+            text(""),
+            text("plain"),
+        ],
+    );
+}
+
+#[test]
+fn control_frames_between_compressed_fragments() {
+    let octets = [raw(0x41, b"\xf2\x48"), raw(0x89, b"?"), raw(0x00, b"\xcd\xc9"), raw(0x80, b"\xc9\x07\x00")].concat();
+    check(&octets, &[Told::Ping(b"?".into()), text("Hello")]);
+    let octets = [raw(0x41, b"\xf2\x48"), raw(0x88, b"\x03\xe8"), raw(0x80, b"\xcd")].concat();
+    check_as(&KEPT, &octets, &[Told::Close(Some(1000))], &close_reply(1000, ""));
+}
+
+/// §6: RSV1 marks the first frame of a message and nothing else; without the extension it marks nothing.
+#[test]
+fn rsv1_where_it_may_not_be() {
+    use ProtocolError::ReservedBits;
+    for octets in [raw(0xc9, b""), raw(0xca, b""), raw(0xc8, b"")] {
+        check_failed(&octets, &[], ReservedBits(0b100));
+        check_failed(&[raw(0x41, b"\xf2"), octets].concat(), &[], ReservedBits(0b100));
+    }
+    check_failed(&[raw(0x41, b"\xf2\x48\xcd"), raw(0xc0, b"\xc9\xc9\x07\x00")].concat(), &[], ReservedBits(0b100));
+    check_failed(&[raw(0x01, b"a"), raw(0xc0, b"b")].concat(), &[], ReservedBits(0b100));
+    for first in [0xa1, 0x91, 0xe1, 0xd1, 0xf1] {
+        check_failed(
+            &raw(first, HELLO),
+            &[],
+            ReservedBits((first & 0x70) >> 4 & if first & 0x40 != 0 { 7 } else { 3 }),
+        );
+    }
+    let mut plain = Connection::new(LIMITS);
+    let mut frame = raw(0xc1, HELLO);
+    let (_, event) = plain.decode(&mut frame, &mut Vec::new());
+    assert_eq!(event, Some(Event::Failed(ReservedBits(0b100))));
+}
+
+#[test]
+fn what_is_not_deflate() {
+    let whole = deflated(b"a text of some length, a text of some length");
+    let cut: Vec<&[u8]> = (1..whole.len() - 1).map(|len| &whole[..len]).collect();
+    let rows: [&[u8]; 12] = [
+        b"\x06",                                         // block type 3
+        b"\xff\xff\xff\xff",                             // the same
+        b"\xf2\x48\xcd\xc9\xc9\x07",                     // the last octet is missing
+        b"\xf2\x48\xcd\xc9\xc9",                         // amid the block
+        b"\x00\x05\x00\xfa\xfe\x48\x65\x6c\x6c\x6f\x00", // lengths that do not match
+        b"\x00\x05\x00\xfa\xff\x48",                     // a stored block cut short
+        b"\x00\x05\x00\xfa\xff\x48\x65",                 // its end would be what a sender cuts off
+        b"\x00\x05\x00\xfa\xff",
+        b"\x02\x08\x21\x00",                             // refers to what is before the beginning
+        b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff", // not cut behind the flush
+        b"\xf3\x48\xcd\xc9\xc9\x07\x00\x06",             // rubbish behind a final block
+        b"\x05\xe0\x81\x08",                             // a dynamic block that breaks off
+    ];
+    for payload in rows.into_iter().chain(cut) {
+        for first in [0xc1, 0xc2] {
+            check_failed(&raw(first, payload), &[], ProtocolError::CorruptDeflate);
+        }
+        let (left, right) = payload.split_at(payload.len() / 2);
+        check_failed(&[raw(0x41, left), raw(0x80, right)].concat(), &[], ProtocolError::CorruptDeflate);
+        check_failed(&[raw(0xc1, HELLO), raw(0xc1, payload)].concat(), &[text("Hello")], ProtocolError::CorruptDeflate);
+    }
+}
+
+#[test]
+fn text_that_is_not_utf8_once_inflated() {
+    for data in [&b"\xff"[..], b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"caf\xe9", b"\xe2\x82"] {
+        check_failed(&raw(0xc1, &deflated(data)), &[], ProtocolError::InvalidUtf8);
+        check(&raw(0xc2, &deflated(data)), &[Told::Binary(data.into())]);
+    }
+    // A character on the border between two pieces of the inflater, wherever that is.
+    for before in [65_530, 65_533, 65_534, 65_535, 65_536] {
+        let long = "x".repeat(before) + "€😀€";
+        check(&raw(0xc1, &deflated(long.as_bytes())), &[text(&long)]);
+    }
+}
+
+/// The limit is one for what comes and for what becomes of it.
+#[test]
+fn inflated_size_and_one_past_it() {
+    let too_big = ProtocolError::MessageTooBig { limit: 70_000 };
+    for (opcode, octet) in [(0xc1, b'x'), (0xc2, 0)] {
+        let payload = deflated(&vec![octet; 70_000]);
+        let told = match opcode {
+            0xc1 => text(&"x".repeat(70_000)),
+            _ => Told::Binary(vec![0; 70_000]),
+        };
+        check(&raw(opcode, &payload), std::slice::from_ref(&told));
+        let (left, right) = payload.split_at(payload.len() / 2);
+        check(&[raw(opcode & 0x7f, left), raw(0x00, b""), raw(0x80, right)].concat(), &[told]);
+        let payload = deflated(&vec![octet; 70_001]);
+        check_failed(&raw(opcode, &payload), &[], too_big);
+        let (left, right) = payload.split_at(payload.len() / 2);
+        check_failed(&[raw(opcode & 0x7f, left), raw(0x80, right)].concat(), &[], too_big);
+    }
+    // On the wire: refused by its header.
+    check_failed(&raw(0xc2, &vec![0; 70_001])[..14], &[], too_big);
+    check_failed(&[raw(0x42, &vec![0; 35_000]), raw(0x80, &vec![0; 35_001])[..8].to_vec()].concat(), &[], too_big);
+    // Text whose last character passes the limit.
+    check_failed(&raw(0xc1, &deflated(("x".repeat(69_998) + "€").as_bytes())), &[], too_big);
+}
+
+/// The fragments of a compressed message are counted like any others.
+#[test]
+fn fragments_of_compressed_messages() {
+    let fragments = |count: usize| {
+        let mut octets = raw(0x41, b"\xf2\x48\xcd");
+        (2..count).for_each(|_| octets.extend(raw(0x00, b"")));
+        octets.extend(raw(0x80, b"\xc9\xc9\x07\x00"));
+        octets
+    };
+    check(&[fragments(5), fragments(5)].concat(), &[text("Hello"), text("Hello")]);
+    check_failed(&fragments(6), &[], ProtocolError::TooManyFragments { limit: 5 });
+}
+
+/// 64 MiB of zeros in 65 KB: refused at the limit, and no more than that was made.
+#[test]
+fn a_bomb() {
+    // A mebibyte behind a full flush refers to nothing before it, so it can be said 64 times.
+    let mut mebibyte = Vec::with_capacity(8 << 10);
+    let mut stream = flate2::Compress::new(flate2::Compression::best(), false);
+    stream.compress_vec(&vec![0; 1 << 20], &mut mebibyte, flate2::FlushCompress::Full).unwrap();
+    let bomb = mebibyte.repeat(64);
+    let bomb = bomb.strip_suffix(b"\x00\x00\xff\xff").expect("a flush ends so");
+    assert!((60_000..70_000).contains(&bomb.len()), "{}", bomb.len());
+    let too_big = ProtocolError::MessageTooBig { limit: 70_000 };
+    for agreed in [KEPT, RESET] {
+        check_failed_as(&agreed, &raw(0xc2, bomb), &[], too_big);
+        let quarters: Vec<&[u8]> = bomb.chunks(bomb.len().div_ceil(4)).collect();
+        let frames = [raw(0x42, quarters[0]), raw(0, quarters[1]), raw(0, quarters[2]), raw(0x80, quarters[3])];
+        check_failed_as(&agreed, &frames.concat(), &[], too_big);
+    }
+    // What was inflated before the limit is known by the pieces that were handed on.
+    let mut made = 0;
+    let refused = Inflater::new().inflate(bomb, None, |piece| {
+        made += piece.len();
+        if made > 70_000 { Err(too_big) } else { Ok(()) }
+    });
+    assert_eq!(refused, Err(too_big));
+    assert!(made <= 70_000 + (96 << 10), "{made}");
+}
+
+/// A client that keeps its context: over many messages, with plain ones between, and beyond a window.
+#[test]
+fn context_is_kept_or_not() {
+    for window_bits in [9, 12, 15] {
+        let agreed = PermessageDeflate { client_max_window_bits: Some(window_bits), ..KEPT };
+        let mut stream = flate2::Compress::new_with_window_bits(flate2::Compression::best(), false, window_bits);
+        let (mut octets, mut told) = (Vec::new(), Vec::new());
+        let noise = noise(40_000);
+        for n in 0..60 {
+            let message = &noise[n * 613 % 20_000..][..n * 331 % 9000];
+            octets.extend(raw(0xc2, &deflated_by(&mut stream, message)));
+            told.push(Told::Binary(message.to_vec()));
+            octets.extend(raw(0x81, b"plain"));
+            told.push(text("plain"));
+        }
+        check_as(&agreed, &octets, &told, b"");
+    }
+    // More than a client may look back: what it said it would not do is not understood.
+    let small = PermessageDeflate { client_max_window_bits: Some(8), ..KEPT };
+    let mut stream = flate2::Compress::new(flate2::Compression::best(), false);
+    let (first, between) = (b"something to be remembered", noise(300));
+    let octets = [&first[..], &between, first].map(|data| raw(0xc2, &deflated_by(&mut stream, data))).concat();
+    let told = [&first[..], &between, first].map(|data| Told::Binary(data.into()));
+    check_as(&KEPT, &octets, &told, b"");
+    check_failed_as(&small, &octets, &told[..2], ProtocolError::CorruptDeflate);
+}
+
+/// Between messages a connection holds its window if it must, and otherwise nothing.
+#[test]
+fn memory_between_messages() {
+    let octets = raw(0xc2, &deflated(&noise(60_000)));
+    for (agreed, held) in
+        [(RESET, 0), (KEPT, 32 << 10), (PermessageDeflate { client_max_window_bits: Some(10), ..KEPT }, 1 << 10)]
+    {
+        let mut connection = Connection::with_deflate(LIMITS, &agreed);
+        assert_eq!(connection.held_bytes(), 0, "nothing before the first message");
+        let mut inflater = Inflater::new();
+        let mut octets = octets.clone();
+        let (_, event) = connection.decode_with(&mut octets, &mut Vec::new(), &mut inflater);
+        assert!(matches!(event, Some(Event::Binary(data)) if data.len() == 60_000));
+        connection.release();
+        assert_eq!(connection.held_bytes(), held);
+    }
+    // Nor after a violation.
+    let mut connection = Connection::with_deflate(LIMITS, &KEPT);
+    let mut octets = [octets, raw(0xc2, &deflated(&noise(30_000))[1..])].concat();
+    let mut at = 0;
+    while !connection.is_closed() {
+        at += connection.decode(&mut octets[at..], &mut Vec::new()).0;
+    }
+    connection.release();
+    assert_eq!(connection.held_bytes(), 0);
+    assert_eq!(size_of::<Connection>(), 32, "a pointer is all that the extension adds");
+}
+
+/// Whatever zlib makes of whatever data is understood: levels, strategies of flushing, sizes around the buffers.
+#[test]
+fn anything_deflated_is_inflated() {
+    let noise = noise(70_000);
+    for level in [0, 1, 6, 9] {
+        for len in [1, 2, 3, 100, 258, 259, 32_767, 32_768, 32_769, 65_535, 65_536, 65_537, 69_000] {
+            let mixed: Vec<u8> = noise[..len].iter().map(|octet| octet % 23 + b'a').collect();
+            let mut stream = flate2::Compress::new(flate2::Compression::new(level), false);
+            let mut payload = Vec::new();
+            for part in mixed.chunks(len.div_ceil(3)) {
+                // Parts are flushed in the ways that zlib knows.
+                for flush in [flate2::FlushCompress::Partial, flate2::FlushCompress::Full] {
+                    payload.reserve(2 * part.len() + 100);
+                    let part = if flush == flate2::FlushCompress::Partial { part } else { &[] };
+                    stream.compress_vec(part, &mut payload, flush).unwrap();
+                }
+            }
+            payload.reserve(100);
+            stream.compress_vec(b"", &mut payload, flate2::FlushCompress::Sync).unwrap();
+            let payload = payload.strip_suffix(b"\x00\x00\xff\xff").unwrap();
+            if payload.len() <= 70_000 {
+                let mut shared = Inflater::new();
+                let octets = raw(0xc1, payload);
+                let expected = (vec![text(std::str::from_utf8(&mixed).unwrap())], vec![]);
+                assert!(run(&KEPT, &[&octets], Some(&mut shared)) == expected, "level {level}, {len} octets");
+            }
+        }
+    }
+}
