@@ -103,3 +103,19 @@ fn one_address_opens_so_many_a_second() {
     let mut answers = std::iter::repeat_with(|| exchange(server.public, &upgrade("/ws")[..]));
     assert!(answers.by_ref().take(3).any(|answer| answer.starts_with(b"HTTP/1.1 429 Too Many Requests\r\n")));
 }
+
+/// Stopping closes also who has come and has not been accepted yet (more than one turn takes in): in order, and not with
+/// a reset.
+#[test]
+fn who_waits_outside_when_it_stops() {
+    let mut server = Server::serve(&[]);
+    server.signal("STOP");
+    let mut waiting: Vec<_> = (0..300).map(|_| server.tcp()).collect();
+    server.signal("TERM");
+    server.signal("CONT");
+    for stream in &mut waiting {
+        assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0);
+    }
+    drop(waiting);
+    assert_eq!(server.wait().code(), Some(0));
+}

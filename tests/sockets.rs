@@ -268,7 +268,7 @@ fn too_many_connections_are_told_so() {
     };
     let before = turns();
     // The first of the crowd is answered by its deadline; a loop that does not rest has turned a million times by then.
-    assert_eq!(crowd[0].read(&mut [0; 1]).unwrap(), 0);
+    assert_eq!(crowd[0].read_to_end(&mut Vec::new()).unwrap(), 0);
     assert!(turns() - before < 10_000, "the loop spins");
     drop(crowd);
     // As soon as the end of that connection has been read there is room again.
@@ -298,7 +298,7 @@ fn signals_end_it_cleanly() {
         assert_eq!(close_code(&mut bob), 1001);
         // Answering the Close is up to the client; reading on does it.
         assert!(alice.read().is_err() && bob.read().is_err());
-        assert_eq!(idle.read(&mut [0]).unwrap(), 0);
+        assert_eq!(idle.read_to_end(&mut Vec::new()).unwrap(), 0);
         drop(idle);
         assert_eq!(server.wait().code(), Some(0));
     }
@@ -344,6 +344,9 @@ fn help_and_version_are_complete() {
         "--admin",
         "--open",
         "--max-connections",
+        "--max-connections-per-address",
+        "--new-connections-per-address",
+        "--count-loopback",
         "--rate",
         "--history",
         "--origin",

@@ -81,7 +81,7 @@ impl Write for Script {
     }
 
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.write(&slices.concat_slices())
+        self.write(&slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -94,16 +94,6 @@ impl Stream for Script {
         let mut wire = self.0.borrow_mut();
         assert!(!std::mem::replace(&mut wire.shut_down, true), "shut down once");
         Ok(())
-    }
-}
-
-trait ConcatSlices {
-    fn concat_slices(&self) -> Vec<u8>;
-}
-
-impl ConcatSlices for [io::IoSlice<'_>] {
-    fn concat_slices(&self) -> Vec<u8> {
-        self.iter().flat_map(|slice| slice.iter().copied()).collect()
     }
 }
 
@@ -584,6 +574,15 @@ impl<'a> Program<'a> {
     }
 }
 
+/// How long a message is to be. Seldom more than what is flushed early, or than a peer that is read may owe.
+fn length(choice: usize) -> usize {
+    match choice {
+        0..250 => choice,
+        250..255 => 4000,
+        _ => 200_000,
+    }
+}
+
 fuzz_target!(|input: &[u8]| {
     let Some((&choices, program)) = input.split_first() else { return };
     let mut house = House::new(choices);
@@ -647,12 +646,11 @@ fuzz_target!(|input: &[u8]| {
             }
             16 => {
                 let (topic, except, fill) = (program.below(TOPICS), program.octet().unwrap_or(0), program.below(256));
-                // Once in a while more than a log or an outbox holds.
-                house.publish(topic, except, if fill < 250 { fill } else { fill * 500 });
+                house.publish(topic, except, length(fill));
             }
             17 => {
                 let (place, fill) = (program.below(MAX_PEERS), program.below(256));
-                let words = house.words(if fill < 250 { fill } else { fill * 500 });
+                let words = house.words(length(fill));
                 house.send(place, if fill & 1 == 0 { Opcode::Text } else { Opcode::Binary }, &words);
             }
             18 | 19 => house.subscribe(program.below(MAX_PEERS), program.below(TOPICS), true),

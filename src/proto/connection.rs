@@ -138,6 +138,7 @@ impl Connection {
     /// again with the rest. `input` is unmasked in place. A Close that is due is appended to `reply`.
     ///
     /// A compressed message is inflated by an inflater of its own; see [`Connection::decode_with`].
+    #[inline]
     pub fn decode<'a>(&'a mut self, input: &'a mut [u8], reply: &mut Vec<u8>) -> (usize, Option<Event<'a>>) {
         self.decode_with(input, reply, &mut Inflater::new())
     }
@@ -167,7 +168,7 @@ impl Connection {
                 Err(error) => break Found::Error(error),
             }
         };
-        let Self { phase, partial, .. } = self;
+        let Self { phase, partial, deflate, .. } = self;
         let event = match found {
             Found::Message { opcode: Opcode::Text, start, end } => match simdutf8::basic::from_utf8(&input[start..end])
             {
@@ -199,11 +200,13 @@ impl Connection {
                     encode_close(body.map(|(code, _)| (code, "")), reply);
                 }
                 *phase = Phase::Closed;
+                *deflate = None;
                 (at, Some(Event::Close(body)))
             }
             Ok(event) => (at, Some(event)),
             Err(error) => {
                 fail(phase, error.into(), &error.to_string(), reply);
+                *deflate = None;
                 (input.len(), Some(Event::Failed(error)))
             }
         }
@@ -222,7 +225,7 @@ impl Connection {
     /// _Fails_ the connection (section 7.1.7): appends a Close frame unless one was sent; decodes nothing more.
     pub fn fail(&mut self, code: CloseCode, reason: &str, reply: &mut Vec<u8>) {
         fail(&mut self.phase, code, reason, reply);
-        self.partial = None;
+        (self.partial, self.deflate) = (None, None);
     }
 
     /// Whether messages may still be sent: neither side has sent Close.
@@ -354,10 +357,8 @@ impl Connection {
 
     /// Frees what the last event borrowed. [`Connection::decode`] does it too, the next time it is called.
     pub fn release(&mut self) {
-        if self.phase == Phase::Closed {
-            // Nothing is decoded any more: neither a message that has begun nor a context is needed.
-            (self.partial, self.deflate) = (None, None);
-        } else if self.partial.as_ref().is_some_and(|partial| partial.is_done()) {
+        // Once closed, nothing is waited for, be it complete or not.
+        if self.partial.as_ref().is_some_and(|partial| partial.is_done() || self.phase == Phase::Closed) {
             self.partial = None;
         }
     }

@@ -24,6 +24,7 @@
 //! assert_eq!(&output[..2], [0x81, 12]);
 //! ```
 //!
+//! `examples/blocking_echo.rs` does the same with a `TcpStream`, from the request head to the end of the stream.
 //! A connection that agreed to permessage-deflate is made with [`Connection::with_deflate`]; who has many of them lends
 //! all the same [`Inflater`], to [`Connection::decode_with`].
 //!

@@ -311,13 +311,40 @@ const PROTOCOL: &str = "salon.v1";
 const TOKEN_PROTOCOL: &str = "token.";
 
 /// The page: all there is under `/`.
-const ASSETS: [Asset; 5] = [
+const ASSETS: [Asset; 28] = [
     Asset { path: "/", content_type: "text/html; charset=utf-8", body: include_bytes!("web/index.html") },
-    Asset { path: "/app.js", content_type: "text/javascript; charset=utf-8", body: include_bytes!("web/app.js") },
-    Asset { path: "/client.js", content_type: "text/javascript; charset=utf-8", body: include_bytes!("web/client.js") },
     Asset { path: "/app.css", content_type: "text/css; charset=utf-8", body: include_bytes!("web/app.css") },
     Asset { path: "/icon.svg", content_type: "image/svg+xml", body: include_bytes!("web/icon.svg") },
+    script("/app.js", include_bytes!("web/app.js")),
+    script("/avatar.js", include_bytes!("web/avatar.js")),
+    script("/client.js", include_bytes!("web/client.js")),
+    script("/commands.js", include_bytes!("web/commands.js")),
+    script("/composer.js", include_bytes!("web/composer.js")),
+    script("/connection.js", include_bytes!("web/connection.js")),
+    script("/conversations.js", include_bytes!("web/conversations.js")),
+    script("/dom.js", include_bytes!("web/dom.js")),
+    script("/drawers.js", include_bytes!("web/drawers.js")),
+    script("/drawing.js", include_bytes!("web/drawing.js")),
+    script("/finder.js", include_bytes!("web/finder.js")),
+    script("/history.js", include_bytes!("web/history.js")),
+    script("/incoming.js", include_bytes!("web/incoming.js")),
+    script("/log.js", include_bytes!("web/log.js")),
+    script("/message.js", include_bytes!("web/message.js")),
+    script("/notifications.js", include_bytes!("web/notifications.js")),
+    script("/people.js", include_bytes!("web/people.js")),
+    script("/places.js", include_bytes!("web/places.js")),
+    script("/presence.js", include_bytes!("web/presence.js")),
+    script("/sending.js", include_bytes!("web/sending.js")),
+    script("/sidebar.js", include_bytes!("web/sidebar.js")),
+    script("/storage.js", include_bytes!("web/storage.js")),
+    script("/suggestions.js", include_bytes!("web/suggestions.js")),
+    script("/text.js", include_bytes!("web/text.js")),
+    script("/words.js", include_bytes!("web/words.js")),
 ];
+
+const fn script(path: &'static str, body: &'static [u8]) -> Asset {
+    Asset { path, content_type: "text/javascript; charset=utf-8", body }
+}
 
 #[cfg(test)]
 mod tests {
@@ -466,6 +493,7 @@ mod tests {
         for (line, port, expected) in [
             ("GET / HTTP/1.1", Port::Public, "file /"),
             ("HEAD /app.js HTTP/1.1", Port::Public, "file /app.js"),
+            ("GET /conversations.js HTTP/1.1", Port::Public, "file /conversations.js"),
             ("GET /?room=x HTTP/1.1", Port::Public, "file /"),
             ("GET /favicon.ico HTTP/1.0", Port::Public, "file /icon.svg"),
             ("POST / HTTP/1.1", Port::Public, "405"),
@@ -494,6 +522,27 @@ mod tests {
             assert_eq!(lead(line, "", port), expected, "{line}");
         }
         assert_eq!(lead("GET / HTTP/1.1", "Content-Length: 3\r\n", Port::Public), "400");
+    }
+
+    /// A module that is missing would leave an empty page; one that is not preloaded costs the reader a round trip.
+    #[test]
+    fn every_module_of_the_page_is_served_and_preloaded() {
+        let text = |path: &str| {
+            let asset = ASSETS.iter().find(|asset| asset.path == path);
+            std::str::from_utf8(asset.unwrap_or_else(|| panic!("{path} is not served")).body).expect("UTF-8")
+        };
+        let page = text("/");
+        for asset in ASSETS.iter().filter(|asset| asset.path.ends_with(".js")) {
+            for imported in text(asset.path).split("\"./").skip(1).filter_map(|rest| rest.split_once('"')) {
+                text(&format!("/{}", imported.0));
+            }
+            let name = &asset.path[1..];
+            let linked = match name {
+                "app.js" => page.contains("<script type=\"module\" src=\"app.js\"></script>"),
+                _ => page.contains(&format!("<link rel=\"modulepreload\" href=\"{name}\">")),
+            };
+            assert!(linked, "{name} is not in index.html");
+        }
     }
 
     #[test]

@@ -217,6 +217,11 @@ impl Reactor {
             return true;
         }
         log::info!("stopping: closing {} connections", self.engine.len());
+        // Who waits in the backlog is closed like everybody: with the listener it would be reset.
+        self.listeners.iter_mut().for_each(Listener::notify);
+        while self.listeners.iter().any(|listener| listener.is_ready() && self.room_for(listener.port) > 0) {
+            self.accept(now.tick);
+        }
         self.listeners.clear();
         service.shut_down(&mut self.engine, now);
         self.stopping = Some(now.tick + self.bounds.stop_within);

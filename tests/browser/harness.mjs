@@ -36,13 +36,14 @@ export class Server {
   #process = null;
   #log = [];
 
-  constructor(binary, port) {
+  constructor(binary, port, ...options) {
     this.binary = binary;
     this.port = port;
+    this.options = options;
   }
 
   async start() {
-    const child = spawn(this.binary, ["serve", "--listen", `127.0.0.1:${this.port}`, "--admin", "off"], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(this.binary, ["serve", "--listen", `127.0.0.1:${this.port}`, "--admin", "off", ...this.options], { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (data) => { this.#log = [...this.#log, String(data)].slice(-100); });

@@ -1,6 +1,6 @@
 /**
- * Two people meet in the chat page, in two browser contexts that share nothing, and everything that may go wrong between
- * them does. `node two_people.mjs SALON_BINARY`; see run.sh.
+ * Two people, and sometimes three, meet in the chat page, in browser contexts that share nothing, and everything that may go
+ * wrong between them does. `node two_people.mjs SALON_BINARY`; see run.sh.
  */
 import { mkdir, mkdtemp, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -14,7 +14,8 @@ const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "s
 await mkdir(pictures, { recursive: true });
 
 const server = new Server(process.argv[2], await freePort());
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.kill().finally(() => process.exit(130)));
+const unlimited = new Server(process.argv[2], await freePort(), "--rate", "off"); // for floods
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => Promise.all([server.kill(), unlimited.kill()]).finally(() => process.exit(130)));
 await check("the server starts", () => server.start());
 if (summary.failed()) process.exit(summary());
 const wire = await new Wire().open(server.port);
@@ -70,6 +71,12 @@ const agree = async (pages, expected, after = 0) => {
   }
 };
 const times = async (page, text) => (await texts(page)).filter((t) => t === text).length;
+/** What the browser says about a page that nobody looks at; `false` brings the reader back. */
+const hide = (page, hidden) => page.evaluate((hidden) => {
+  if (hidden) Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+  else delete document.hidden;
+  document.dispatchEvent(new Event("visibilitychange"));
+}, hidden);
 const members = (page) => page.locator("#members .member-name").allTextContents();
 
 const ada = await newPage({ port: wire.port });
@@ -178,6 +185,29 @@ try {
     await until("and see her leave", async () => !(await members(ada)).includes("Grace"), 20_000);
   });
 
+  await check("three people talk at once: each sees who types, and all see the same in the same order", async () => {
+    const grace = await newPage();
+    await enter(grace, "Grace", ROOM);
+    const before = (await texts(linus)).length;
+    const linusTypes = linus.locator("#composer-input").pressSequentially("l");
+    await Promise.all([linusTypes, grace.locator("#composer-input").pressSequentially("g")]);
+    await until("Ada sees two of them type", async () => /(Linus and Grace|Grace and Linus) are typing/.test(await ada.locator("#typing").textContent()));
+    const speakers = { "Ada Lovelace": ada, Linus: linus, Grace: grace };
+    await Promise.all(Object.entries(speakers).map(async ([name, page]) => {
+      for (let i = 1; i <= 8; i += 1) await say(page, `${name} says ${i}`);
+    }));
+    for (const page of Object.values(speakers)) {
+      await until("all of it arrived", async () => (await texts(page)).length >= 24 && await page.locator(".pending").count() === 0 && (await texts(page)).filter((text) => / says \d$/.test(text)).length === 24);
+    }
+    const heard = (await texts(linus)).slice(before);
+    equal([...heard].sort(), Object.keys(speakers).flatMap((name) => Array.from({ length: 8 }, (_, i) => `${name} says ${i + 1}`)).sort(), "what was said");
+    for (const name of Object.keys(speakers)) equal(heard.filter((text) => text.startsWith(name)), Array.from({ length: 8 }, (_, i) => `${name} says ${i + 1}`), `the order of ${name}`);
+    await agree([ada], heard, before);
+    equal((await texts(grace)).slice(-24), heard, "what Grace sees");
+    await grace.context().close();
+    await until("Grace has left", async () => !(await members(ada)).includes("Grace"), 20_000);
+  });
+
   await check("a cut wire: what is said meanwhile on both sides arrives once and in order", async () => {
     const before = (await texts(linus)).length;
     serverAway = true;
@@ -202,7 +232,7 @@ try {
     wire.deafen();
     await say(ada, "Heard, but unanswered");
     await sees(linus, "Heard, but unanswered");
-    equal(await ada.locator(".pending").count(), 1, "pending");
+    await until("it is pending", async () => await ada.locator(".pending").count() === 1);
     wire.cut();
     await ada.locator("#banner:not([hidden])").waitFor();
     wire.mend();
@@ -333,16 +363,10 @@ try {
   });
 
   await check("a hidden page counts in its title", async () => {
-    await ada.evaluate(() => {
-      Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
-      document.dispatchEvent(new Event("visibilitychange"));
-    });
+    await hide(ada, true);
     await say(linus, "Anybody?");
     await until("the title counts", async () => (await ada.title()).startsWith("(1)"));
-    await ada.evaluate(() => {
-      delete document.hidden;
-      document.dispatchEvent(new Event("visibilitychange"));
-    });
+    await hide(ada, false);
     await until("and forgets", async () => !(await ada.title()).startsWith("("));
   });
 
@@ -381,6 +405,217 @@ try {
     await page.keyboard.press("Escape");
     await until("Escape closed the drawer and the focus is back", () => page.evaluate(() => !document.getElementById("app").dataset.drawer && document.activeElement.id === "open-places"));
     await page.context().close();
+  });
+
+  await check("commands by keyboard: /join, /msg, /status, /leave and their suggestions", async () => {
+    const page = await newPage();
+    await enter(page, "Dorothy", ROOM);
+    const input = page.locator("#composer-input");
+    const options = () => page.locator("#suggestions:not([hidden]) [role=option]").count();
+    const problem = (words) => until(`the problem says “${words}”`, async () => (await page.locator("#composer-problem").textContent()).includes(words));
+    const title = (name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").textContent()) === name);
+    await input.focus();
+
+    await page.keyboard.type("/");
+    await until("all commands are listed", async () => await options() === 5);
+    equal(await page.locator("#suggestions [aria-selected=true]").getAttribute("id"), await input.getAttribute("aria-activedescendant"), "the active option");
+    await page.keyboard.press("ArrowDown");
+    equal(await page.locator("#suggestions [aria-selected=true] bdi").textContent(), "/leave [ROOM]", "the chosen command");
+    await page.keyboard.press("Escape");
+    equal(await options(), 0, "options after Escape");
+    equal(await input.inputValue(), "/", "what was written");
+    await page.keyboard.type("jo");
+    await until("one is left", async () => await options() === 1);
+    await page.keyboard.press("Enter");
+    equal(await input.inputValue(), "/join ", "the completed command");
+    await page.keyboard.type("the attic");
+    await page.keyboard.press("Enter");
+    await title("the attic");
+    equal(await input.inputValue(), "", "the composer");
+
+    await say(page, "/msg \"Ada Lovelace\" Are you in?");
+    await title("Ada Lovelace");
+    await sees(page, "Are you in?");
+    await ada.locator("#person-list .place", { hasText: "Dorothy" }).click();
+    await agree([ada], ["Are you in?"]);
+    await input.focus();
+    await page.keyboard.type("/msg ad");
+    await until("a name is proposed", async () => await options() === 1);
+    await page.keyboard.press("Tab");
+    equal(await input.inputValue(), "/msg \"Ada Lovelace\" ", "the completed name");
+    await input.fill("");
+
+    await say(page, "/status away back at five");
+    await ada.locator("#title .presence.away").waitFor();
+    equal(await ada.locator("#topic").textContent(), "back at five", "the note");
+    equal(await page.locator("#me-status").inputValue(), "away", "the field");
+    await input.pressSequentially("/sta");
+    for (const option of ["/status", "busy"]) await page.locator("#suggestions [role=option]", { hasText: option }).click();
+    equal(await input.inputValue(), "/status busy ", "what the mouse chose");
+    equal(await page.evaluate(() => document.activeElement.id), "composer-input", "the focus");
+    await page.keyboard.press("Enter");
+    await ada.locator("#title .presence.busy").waitFor();
+    await say(page, "/status sleepy");
+    await problem("“sleepy” is no status");
+    await say(page, "/status invisible");
+    await ada.locator("#title .presence.offline").waitFor();
+    await say(page, "/status online");
+    await ada.locator("#title .presence:not(.offline):not(.away)").waitFor();
+
+    await say(page, "/leave nowhere");
+    await problem("not in the room “nowhere”");
+    await say(page, "/leave the attic");
+    await until("the attic is not listed", async () => !(await page.locator("#room-list .place-name").allTextContents()).includes("the attic"));
+    await title(ROOM);
+    await ada.locator("#room-list .place", { hasText: ROOM }).click();
+    await page.context().close();
+  });
+
+  await check("an unknown command says so and is not sent; // sends a slash; /help is for the reader alone", async () => {
+    const before = (await texts(linus)).length;
+    const input = ada.locator("#composer-input");
+    await say(ada, "/frobnicate now");
+    await until("the problem is named", async () => (await ada.locator("#composer-problem").textContent()).includes("no command “/frobnicate”"));
+    equal(await input.inputValue(), "/frobnicate now", "what was written");
+    await input.fill("");
+    await say(ada, "//usr/bin/env is a path");
+    await agree([linus], ["/usr/bin/env is a path"], before);
+    equal(await ada.locator("#composer-problem").textContent(), "", "the problem");
+    await say(ada, "/help");
+    await ada.locator("#messages .help").waitFor();
+    for (const usage of ["/join ROOM", "/leave [ROOM]", "/msg NAME [TEXT]", "/status STATUS [NOTE]", "/help", "//TEXT"]) await ada.locator("#messages .help code", { hasText: usage }).first().waitFor();
+    await say(ada, "/help");
+    await say(ada, "Said after the help");
+    await sees(linus, "Said after the help");
+    equal(await ada.locator("#messages .help").count(), 1, "lists of commands");
+    equal(await linus.locator("#messages .help").count(), 0, "lists of commands that Linus sees");
+    equal((await texts(linus)).slice(before), ["/usr/bin/env is a path", "Said after the help"], "what was sent");
+    await ada.getByRole("button", { name: "Dismiss" }).click();
+    await until("it is gone", async () => await ada.locator("#messages .help").count() === 0);
+  });
+
+  await check("notifications: never asked for unprompted, then for direct messages, one's name, and a room that was chosen", async () => {
+    const page = await newPage();
+    await page.context().grantPermissions(["notifications"], { origin: page.origin });
+    await page.addInitScript(() => {
+      window.asked = 0;
+      window.told = [];
+      const Real = window.Notification;
+      window.Notification = class extends Real {
+        static requestPermission() { window.asked += 1; return Real.requestPermission(); }
+        constructor(title, options) {
+          super(title, options);
+          window.told.push({ title, body: options.body });
+          window.latest = this;
+        }
+      };
+    });
+    await enter(page, "Hedy", ROOM);
+    const told = () => page.evaluate(() => window.told.map(({ title, body }) => `${title}: ${body}`));
+    const heard = (seq) => until("the title counts", async () => (await page.title()).startsWith(`(${seq})`));
+    await hide(page, true);
+    await say(linus, "Hedy, before she wanted to be told");
+    await heard(1);
+    equal(await told(), [], "notifications before the button");
+    await hide(page, false);
+
+    const bell = page.getByRole("button", { name: "Notifications" });
+    equal(await page.locator("#notify-room").isVisible(), false, "the room's button");
+    await bell.click();
+    await until("it is pressed", async () => await bell.getAttribute("aria-pressed") === "true");
+    await say(linus, "Hedy, while you look");
+    await sees(page, "Hedy, while you look");
+    equal(await told(), [], "notifications while the page is looked at");
+
+    await hide(page, true);
+    await say(linus, "Hedys are not Hedy's namesakes? @hedy!");
+    await say(linus, "Hedysarum is a plant");
+    await heard(2);
+    await linus.locator(".member", { hasText: "Hedy" }).click();
+    await say(linus, "Between us");
+    await heard(3);
+    await linus.locator("#room-list .place", { hasText: ROOM }).click();
+    equal(await told(), ["Linus in the kitchen: Hedys are not Hedy's namesakes? @hedy!", "Linus: Between us"], "notifications");
+    await page.evaluate(() => window.latest.onclick());
+    await until("the notification leads to the conversation", async () => (await page.locator("#title bdi").textContent()) === "Linus");
+    await hide(page, false);
+
+    await page.locator("#room-list .place", { hasText: ROOM }).click();
+    await page.locator("#notify-room").click();
+    await until("it is chosen", async () => await page.locator("#notify-room").getAttribute("aria-pressed") === "true");
+    await page.reload();
+    await connected(page);
+    await until("the choice was kept", async () => await bell.getAttribute("aria-pressed") === "true" && await page.locator("#notify-room").getAttribute("aria-pressed") === "true");
+    equal(await page.evaluate(() => window.asked), 0, "permissions asked for: they had been given");
+    await hide(page, true);
+    await say(linus, "Not a word about her");
+    await until("she is told", async () => (await told()).includes("Linus in the kitchen: Not a word about her"));
+    await hide(page, false);
+    await bell.click();
+    await until("it is off", async () => await bell.getAttribute("aria-pressed") === "false");
+    await hide(page, true);
+    await say(linus, "Hedy, are you still there?");
+    await heard(1);
+    equal((await told()).length, 1, "notifications after they were turned off");
+    await page.context().close();
+  });
+
+  await check("without permission the bell asks when it is pressed, and says when it may not", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => {
+      window.asked = 0;
+      Object.defineProperty(Notification, "permission", { get: () => window.asked ? "denied" : "default" });
+      Notification.requestPermission = async () => { window.asked += 1; return "denied"; };
+    });
+    await enter(page, "Hedwig", ROOM);
+    equal(await page.evaluate(() => window.asked), 0, "permissions asked for before the button");
+    await page.getByRole("button", { name: "Notifications" }).click();
+    await until("it says so", async () => (await page.locator("#notify-problem").textContent()).includes("no notifications"));
+    equal(await page.evaluate(() => window.asked), 1, "permissions asked for");
+    equal(await page.getByRole("button", { name: "Notifications" }).getAttribute("aria-pressed"), "false", "the bell");
+    await page.context().close();
+  });
+
+  await check("10,000 messages in a room: the log stays small, and the page still answers", async () => {
+    await unlimited.start();
+    const MESSAGES = 10_000;
+    const AT_ONCE = 200; // said before their echo is waited for
+    const page = await newPage({ port: unlimited.port });
+    await enter(page, "Reader", "flood");
+    await page.evaluate(() => {
+      const list = document.getElementById("messages");
+      window.most = 0;
+      new MutationObserver(() => { window.most = Math.max(window.most, list.childElementCount); }).observe(list, { childList: true });
+    });
+    const crowd = await newPage({ port: unlimited.port });
+    await crowd.goto(`${crowd.origin}/`);
+    await crowd.evaluate(({ url, messages, atOnce }) => new Promise((resolve, reject) => {
+      const flood = new WebSocket(url);
+      let said = 0;
+      let echoed = 0;
+      const more = () => { while (said < messages && said - echoed < atOnce) flood.send(`drop ${said += 1}`); };
+      flood.onopen = more;
+      flood.onmessage = ({ data }) => {
+        if (JSON.parse(data).type !== "chat") return;
+        echoed += 1;
+        if (echoed === messages) resolve();
+        else if (said - echoed < atOnce / 2) more();
+      };
+      flood.onclose = ({ code }) => reject(new Error(`the flood's connection was closed with ${code} after ${echoed} messages`));
+    }), { url: `ws://127.0.0.1:${unlimited.port}/ws/flood?username=Flood`, messages: MESSAGES, atOnce: AT_ONCE });
+    await crowd.context().close();
+    await until("the last message is shown", async () => (await texts(page)).at(-1) === `drop ${MESSAGES}`, 60_000);
+    const most = await page.evaluate(() => window.most);
+    if (most > 400) throw new Error(`${most} nodes in the log`);
+    equal(await page.locator("#messages > .gap").count(), 0, "holes");
+    const seqs = await page.locator("#messages > li.message").evaluateAll((all) => all.map((li) => Number(li.dataset.seq)));
+    for (let i = 1; i < seqs.length; i += 1) if (seqs[i] !== seqs[i - 1] + 1) throw new Error(`a hole after ${seqs[i - 1]}`);
+    await page.locator("#composer-input").pressSequentially("Still here");
+    await until("the button answers to what is typed", () => page.locator("#send").isEnabled());
+    await page.keyboard.press("Enter");
+    await sees(page, "Still here");
+    await page.context().close();
+    await unlimited.kill("SIGTERM");
   });
 
   await check("a busy room stays bounded: the log keeps a window, and scrolling up brings what left it", async () => {
@@ -475,7 +710,7 @@ try {
       ["Aiko", "Did anybody read this? https://example.org/journal/no-dig-beds"],
       ["Aiko", "Two years of side by side beds, and the one nobody dug gave about a tenth more. The photographs alone are worth it."],
       ["Maya", "Reading it now. The part about cardboard is what I did last autumn, and the worms moved in within weeks."],
-      ["Noor Haddad", "So no digging on Saturday after all? My back says thank you 😅"],
+      ["Noor Haddad", "So no digging on Saturday after all, Maya? My back says thank you 😅"],
       ["Maya", "We still need everyone for the fence. Ten o'clock, bring gloves."],
       ["Ines Weber", "I will be there. Cake or soup?"],
       ["Aiko", "🍰"],
@@ -514,6 +749,23 @@ try {
       await until("everybody is listed", async () => (await members(page)).length === 5);
       await until("and how they are", async () => await page.locator("#members .presence.away").count() === 1);
       await audit("room");
+      await say(page, "/help");
+      await page.locator("#messages .help").waitFor();
+      await page.locator("#composer-input").pressSequentially("/");
+      await page.locator("#suggestions [aria-selected=true]").waitFor();
+      await audit("commands");
+      await page.locator("#composer-input").fill("/frobnicate");
+      await page.keyboard.press("Enter");
+      await page.locator("#composer-problem", { hasText: "no command" }).waitFor();
+      await audit("unknown-command");
+      await page.locator("#composer-input").fill("");
+      await page.getByRole("button", { name: "Dismiss" }).click();
+      await page.context().grantPermissions(["notifications"], { origin: page.origin });
+      await page.evaluate(() => document.getElementById("notify").click());
+      await until("the room can be chosen", () => page.locator("#notify-room:not([hidden])").count());
+      await page.evaluate(() => document.getElementById("notify-room").click());
+      await page.locator("#notify-room[aria-pressed=true]").waitFor({ state: "attached" });
+      await audit("notifications");
       for (const drawer of narrow ? ["places", "details"] : []) {
         await page.locator(`#open-${drawer}`).click();
         await page.locator(`#app[data-drawer=${drawer}]`).waitFor();
@@ -578,6 +830,7 @@ try {
   await browser.close();
   wire.close();
   await server.kill("SIGTERM");
+  await unlimited.kill("SIGTERM");
 }
 console.log(`# pictures: ${pictures}`);
 process.exitCode = summary();

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Clients that nobody here wrote, against the binary: `websockets` from PyPI and `ws` from npm.
+# Clients that nobody here wrote, against the binary: `websockets` and `wsproto` from PyPI and `ws` from npm.
 #
 #   bash tests/clients/run.sh [target/release/salon]
 #
-# Installs both into a temporary folder, starts the binary on free loopback ports, ends it by its process id.
+# Installs them into a temporary folder, starts the binary on free loopback ports, ends it by its process id.
 set -euo pipefail
 cd "$(dirname "$0")"
 salon=$(cd ../.. && realpath "${1:-target/release/salon}")
@@ -49,6 +49,8 @@ echo "-- permessage-deflate (python websockets)"
 "$work/venv/bin/python" deflate_websockets.py "$deflate" "$deflate_admin" "$echo" || status=1
 echo "-- both dialects, everything compressed that may be (python websockets)"
 "$work/venv/bin/python" chat_websockets.py "$deflate" || status=1
+echo "-- the same octets as python wsproto"
+"$work/venv/bin/python" differential_wsproto.py "$echo" || status=1
 if command -v node >/dev/null; then
     echo "-- node ws"
     cp chat_ws.mjs deflate_ws.mjs "$work/" && (cd "$work" && node chat_ws.mjs "$port") || status=1

@@ -4,7 +4,7 @@
 
 pub mod rows;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -133,10 +133,20 @@ pub fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no status: {answer:?}"))
 }
 
+/// The next message. A read with a timeout ends also when this process was stopped for a moment, and is tried again.
+pub fn read(client: &mut Client) -> tungstenite::Result<Message> {
+    loop {
+        match client.read() {
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// The next text message.
 pub fn hear(client: &mut Client) -> String {
     loop {
-        match client.read().expect("a message") {
+        match read(client).expect("a message") {
             Message::Text(text) => return text.to_string(),
             Message::Ping(_) | Message::Pong(_) => {}
             other => panic!("a text was expected, not {other:?}"),
@@ -162,7 +172,7 @@ pub fn say(client: &mut Client, text: &str) {
 /// The status code of the Close that ends the connection; other messages are passed over.
 pub fn close_code(client: &mut Client) -> u16 {
     loop {
-        match client.read() {
+        match read(client) {
             Ok(Message::Close(frame)) => return frame.map_or(1005, |frame| frame.code.into()),
             Ok(_) => {}
             Err(error) => panic!("ended without Close: {error}"),

@@ -3,36 +3,84 @@
  * `EventTarget` and `crypto`. Copy it; the protocol itself is described in `docs/wire.md`.
  *
  * ```js
+ * import { SalonClient } from "./client.js";
+ *
  * const salon = new SalonClient({ url: "wss://chat.example/ws", user: "ada" });
- * salon.on("message", (m) => console.log(m.room_id, m.sender, m.content));
+ * salon.on("state", ({ state, retryAt, code }) => console.log("connection:", state, code ?? "", retryAt ?? ""));
+ * salon.on("message", (m) => console.log(`#${m.room_id} ${m.sender}: ${m.content}`));
+ * salon.on("gap", ({ room_id, from, to, why }) => console.log(`#${room_id}: ${from} to ${to} are missing (${why})`));
+ * salon.on("refused", ({ entry, error }) => console.log(`not sent: ${entry.content}: ${error.message}`));
+ * salon.join("lobby", { history: 50 }); // before or after `connect`; stays joined over reconnects
  * salon.connect();
- * await salon.join("lobby", { history: 50 });
- * salon.say("lobby", "Good morning");
+ * salon.say("lobby", "Good morning"); // kept until it is confirmed, also without a connection
  * ```
  *
- * What it looks after, so that the caller need not:
+ * # What happens, and what the listeners of `on(name, listener)` hear of it
  *
- * - **Reconnecting.** Exponential back-off with full jitter, 500 ms to 20 s, reset after 5 s of a stable connection.
- *   Close codes 40xx end it, 41xx back off, 42xx reconnect at once; `goodbye.after_ms` is waited for.
- * - **Resuming.** Rooms are joined again with `since {epoch, seq}`. Each message of a room is given out once and in order;
- *   a hole is given out as `gap`.
- * - **Sending.** `say` and `direct` put a message on an outbox and answer at once. It is sent with a UUID, one message at a
- *   time for each room or person, and sent again with the same UUID until the server confirms it (`sent`) or refuses it for
- *   good (`refused`). The server says a retried UUID only once for five minutes; after that the client asks (`refused` with the
- *   code `unconfirmed`) rather than risk saying something twice.
- * - **Noticing silence.** A browser does not show WebSocket pings to a page, so the client sends `ping` when nothing was heard
- *   for a while and gives the connection up when nothing comes back.
+ * | event | when |
+ * |---|---|
+ * | `state` | the connection is `connecting`, `connected`, `waiting` (until `retryAt`), or `closed` for good; with `code` and `reason` of the last close |
+ * | `welcome` | the server has said who we are and what its limits are; always after `state: "connected"` |
+ * | `joined` | we are in a room; the replay follows as `message`s, `online_users` ends it |
+ * | `message` | somebody, also we ourselves, said something in a room: each once, in order |
+ * | `gap` | messages of a room that are not to be had, before the next `message` |
+ * | `direct` | somebody wrote to us, or we to somebody, on this device or another one |
+ * | `announcement` | a broadcast to everybody, which is in no room and has no number |
+ * | `queued`, then `sent` or `refused` | a message of ours: on the outbox; confirmed; given up |
+ * | `user_joined`, `user_left`, `online_users` | who is in a room. Big rooms have `online_users` alone, with a sample |
+ * | `presence_state`, `presence` | how people are: the answer to `presence`, and changes since |
+ * | `typing` | somebody types, or does no longer |
+ * | `error` | the server complained about something that was no request |
+ * | `goodbye` | the server is about to close the connection |
  *
- * What it leaves to the caller: keeping messages, paging through `history`, and the history of direct conversations after a
- * reconnect (ask `history` with `user_id` and `after`).
+ * `EventMap` has the fields. Requests (`join`, `history`, `members` …) answer with a promise instead: of the server's answer, or
+ * rejected with a `SalonError`, whose `code` is of `docs/wire.md` or `disconnected`, `timeout`, `overloaded` (too many are open).
  *
- * Every collection in here has a maximum; see the constants at the end.
+ * # What it looks after, so that the caller need not
+ *
+ * **Reconnecting.** A lost connection is tried again after a random time between nothing and 500 ms, then 1 s, 2 s … up to 20 s
+ * (exponential back-off with full jitter). The ceiling falls back to 500 ms after 5 s of a stable connection. `connect()` and
+ * `probe()` end a wait. What a close code means:
+ *
+ * | code | then |
+ * |---|---|
+ * | 40xx: 4001 unauthorized, 4003 banned, 4010 kicked | `closed`; only `connect()` comes back |
+ * | any, after a `goodbye` with `reconnect: false` | `closed` |
+ * | any, after a `goodbye` with `after_ms` (1001, 1012, 1013) | waits for that time, and the back-off |
+ * | 42xx: 4200 reconnect, 4201 no pong | again at once; with back-off if the connection before was not stable |
+ * | 41xx: 4100 too many connections, 4101 too fast; and all others, also none (1006) | back-off |
+ *
+ * **Resuming.** It remembers `{epoch, seq}` of each room, joins again with `since`, and gives out what was missed before what is
+ * new, each message once: a `seq` at or under the last one is dropped. If the server numbers anew (`epoch` is another one),
+ * `joined` has `reset: true`, and what is kept of the room is of another age. Every hole is a `gap`: `expired` and `too_long` (no longer
+ * kept, too much was missed), `epoch_changed`, and `missing`, should the server ever leave one out without a word. What `history`
+ * can still read of it is for the caller to ask. A room is forgotten when a join is refused for good; not when it failed.
+ *
+ * **Sending.** `say` and `direct` put a message on an outbox and answer at once. It is sent with a UUID, one message at a
+ * time for each room or person, so that order holds, and sent again with the same UUID until the server confirms it (`sent`) or refuses
+ * it for good (`refused`). What may be tried again is, up to six times; `rate_limited` does not count, and slows the outbox to
+ * `limits.rate` for 30 s. The server says a retried UUID only once for five minutes; after that the client asks (`refused` with
+ * the code `unconfirmed`) rather than risk saying something twice.
+ *
+ * **Noticing silence.** A browser does not show WebSocket pings to a page, so the client sends `ping` when nothing was heard
+ * for `ping_interval_ms` and gives the connection up when nothing comes back within 10 s.
+ *
+ * # What it leaves to the caller
+ *
+ * Keeping messages, paging through `history`, the history of direct conversations after a reconnect (ask `history` with `user_id`
+ * and `after`), presence subscriptions and one's own status after a reconnect, and an outbox that survives a reload.
+ *
+ * # Bounds
+ *
+ * 200 messages on the outbox (`say` then answers `null`), 512 open requests, 15 s for the answer to each; the server's own are in
+ * `limits` once it has spoken. All are constants at the end.
  *
  * @typedef {"idle" | "connecting" | "connected" | "waiting" | "closed"} ConnectionState
  *
  * @typedef {object} EventMap  What `on(name, listener)` hands to the listener.
  * @property {{state: ConnectionState, retryAt?: number, code?: number, reason?: string}} state
- * @property {{user_id: string, session_id: string, limits: object, resumed: boolean}} welcome
+ * @property {{user_id: string, session_id: string, server: string, limits: Limits, ping_interval_ms: number, durability: string, resumed: boolean}} welcome
+ *           `resumed`: it is not the first of this client.
  * @property {{room_id: string, epoch: string, seq: number, recovered: boolean, members: number, reset: boolean, first: boolean}} joined
  *           `reset`: the room's numbering began anew, what was known of it is of another epoch.
  * @property {{room_id: string, epoch: string, sender: string, content: string, seq: number, ts: number, id?: string, replayed: boolean}} message
@@ -50,6 +98,12 @@
  * @property {{entry: OutboxEntry, error: SalonError}} refused   The server does not want it; it is off the outbox.
  * @property {SalonError} error      An error that answers no request of ours.
  * @property {{reason: string, reconnect: boolean, after_ms?: number}} goodbye
+ *
+ * @typedef {object} Limits  What the server allows; an older or another server may leave any of it out.
+ * @property {number} [message_bytes]  A frame.
+ * @property {number} [content_bytes]  The `content` of a message, as UTF-8.
+ * @property {number} [rooms]          Rooms of a session.
+ * @property {?{per_second: number, burst: number}} [rate]  Frames of a user; null where there is no limit.
  *
  * @typedef {{id: string, kind: "room" | "person", target: string, content: string, queuedAt: number}} OutboxEntry
  */
@@ -109,7 +163,9 @@ export class SalonClient {
   get state() { return this.#state; }
   /** Who the server says we are; what we asked to be until it has spoken. */
   get userId() { return this.#welcome?.user_id ?? this.#user; }
+  /** What the server allows; nothing is known before `welcome`. @returns {Limits} */
   get limits() { return this.#welcome?.limits ?? {}; }
+  /** Our messages that are not confirmed yet, in the order they were said. */
   get outbox() { return [...this.#outbox.values()]; }
 
   /**
@@ -172,6 +228,7 @@ export class SalonClient {
    * Sends any request and resolves with its answer. One that came too fast (`rate_limited`) is sent again when it may be.
    * @param {string} type
    * @param {object} fields
+   * @returns {Promise<any>} the answer; rejected with a `SalonError`
    */
   request(type, fields = {}) {
     return new Promise((resolve, reject) => {
@@ -188,7 +245,7 @@ export class SalonClient {
     });
   }
 
-  /** Joins a room and stays in it over reconnects. With `since` it resumes where a former client stopped; `history` asks for the last n messages. */
+  /** Joins a room and stays in it over reconnects. With `since` it resumes where a former client stopped; `history` asks for the last n messages. Without a connection the answer is null, and the room is joined when there is one. */
   join(room_id, { history = 0, since = undefined } = {}) {
     let room = this.#rooms.get(room_id);
     if (!room) {
@@ -208,6 +265,7 @@ export class SalonClient {
     return this.#state === "connected" ? this.request("auth", { token }) : Promise.resolve(null);
   }
 
+  /** Leaves a room, also in what is to be joined after a reconnect. What is on the outbox for it is not sent. */
   leave(room_id) {
     this.#rooms.delete(room_id);
     for (const entry of this.#outbox.values()) if (entry.kind === "room" && entry.target === room_id) this.#outbox.delete(entry.id);
@@ -426,7 +484,7 @@ export class SalonClient {
       entry.socket = this.#socket;
       entry.firstSent ||= now;
       entry.lastSent = now;
-      if (now < this.#slowUntil) this.#nextSend = now + 1_200 / (this.limits.rate?.per_second ?? CAREFUL_RATE);
+      if (now < this.#slowUntil) this.#nextSend = now + 1_200 / (this.limits.rate?.per_second || CAREFUL_RATE);
       wakeAt = Math.min(wakeAt, now + ANSWER_WITHIN);
       this.#transmit(entry.kind === "room"
         ? { type: "broadcast", id: entry.id, room_id: entry.target, content: entry.content }
@@ -569,4 +627,4 @@ const REQUESTS_MAX = 512;
 const OUTBOX_MAX = 200;
 const TRIES_MAX = 6;
 const SLOW_FOR = 30_000;
-const CAREFUL_RATE = 10; // messages a second where the server did not say
+const CAREFUL_RATE = 10; // messages a second where the server named no rate, and still says `rate_limited`

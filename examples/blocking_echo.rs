@@ -1,0 +1,107 @@
+//! An echo server of one connection after the other, on a plain blocking `TcpStream`: `salon::proto` and nothing else
+//! of Salon.
+//!
+//! ```sh
+//! cargo run --example blocking_echo            # ws://127.0.0.1:9001/
+//! cargo run --example blocking_echo 0.0.0.0:80
+//! ```
+//!
+//! It shows all that RFC 6455 asks of whoever owns the socket: to read the request head and answer it, to hand on what is
+//! read, to write what is owed, to answer pings, and to end the stream after the Close frames. What a server on the open
+//! network needs besides, it leaves out: deadlines, more than one connection at a time, and a look at the Origin.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+
+use salon::proto::handshake::{HeadScanner, NO_HEADERS, Request, RequestError, encode_switching_protocols};
+use salon::proto::{Connection, Event, Limits, Opcode, encode_frame};
+
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
+    let listener = TcpListener::bind(&address)?;
+    println!("echo at ws://{}/", listener.local_addr()?);
+    for stream in listener.incoming() {
+        if let Err(error) = serve(stream?) {
+            println!("a connection ended early: {error}");
+        }
+    }
+    Ok(())
+}
+
+fn serve(mut stream: TcpStream) -> io::Result<()> {
+    // The opening handshake (section 4.2). The first frames may have come in the same read as the end of the head.
+    let mut input = Vec::new();
+    let head_len = match read_head(&mut stream, &mut input)? {
+        Ok(head_len) => head_len,
+        Err(error) => return refuse(&mut stream, error),
+    };
+    let mut output = Vec::new();
+    let mut storage = NO_HEADERS;
+    match Request::parse(&input[..head_len], &mut storage).and_then(|request| request.upgrade()) {
+        Ok(accept) => encode_switching_protocols(&accept, None, &mut output),
+        Err(error) => return refuse(&mut stream, error),
+    }
+    input.drain(..head_len);
+
+    // Frames (section 5). Octets go in, events come out; the connection keeps what is incomplete.
+    let mut connection = Connection::new(Limits::default());
+    let mut buffer = [0; 4096];
+    loop {
+        let mut taken = 0;
+        loop {
+            // A Close that is due is written to `closing`, behind the echoes that came before it.
+            let mut closing = Vec::new();
+            let (len, event) = connection.decode(&mut input[taken..], &mut closing);
+            taken += len;
+            match event {
+                Some(Event::Text(text)) => encode_frame(Opcode::Text, text.as_bytes(), &mut output),
+                Some(Event::Binary(data)) => encode_frame(Opcode::Binary, data, &mut output),
+                Some(Event::Ping(data)) => encode_frame(Opcode::Pong, data, &mut output),
+                Some(Event::Pong(_)) => {}
+                Some(Event::Close(_) | Event::Failed(_)) => output.append(&mut closing),
+                None => break,
+            }
+        }
+        stream.write_all(&output)?;
+        output.clear();
+        if connection.is_closed() {
+            // Section 7.1.1: the server closes first. Reading on to the end keeps a reset from overtaking our Close.
+            stream.shutdown(Shutdown::Write)?;
+            return io::copy(&mut stream, &mut io::sink()).map(drop);
+        }
+        let len = stream.read(&mut buffer)?;
+        if len == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        input.clear();
+        input.extend_from_slice(&buffer[..len]);
+    }
+}
+
+/// Reads until the head is complete, and tells its length. The scanner goes on from where it was, and bounds the head.
+fn read_head(stream: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<Result<usize, RequestError>> {
+    let mut scanner = HeadScanner::default();
+    let mut buffer = [0; 4096];
+    loop {
+        let len = stream.read(&mut buffer)?;
+        if len == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        input.extend_from_slice(&buffer[..len]);
+        match scanner.scan(input) {
+            Ok(None) => {}
+            Ok(Some(head_len)) => return Ok(Ok(head_len)),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+}
+
+fn refuse(stream: &mut TcpStream, error: RequestError) -> io::Result<()> {
+    // A 426 names the version that is spoken here (section 4.4).
+    let status = error.status();
+    write!(
+        stream,
+        "HTTP/1.1 {status} Refused\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Connection: close\r\nContent-Length: 0\r\n\r\n"
+    )
+}

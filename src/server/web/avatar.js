@@ -1,0 +1,34 @@
+/**
+ * The square with initials that stands for a person, in a hue that follows from the name.
+ */
+import { element } from "./dom.js";
+
+const HUES_MAX = 5_000;
+
+const hues = new Map();
+export function hue(name) {
+  let value = hues.get(name);
+  if (value === undefined) {
+    let hash = 0x811c9dc5;
+    for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193) >>> 0;
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+    value = `hue-${((hash ^ (hash >>> 13)) >>> 0) % 12}`;
+    if (hues.size > HUES_MAX) hues.clear();
+    hues.set(name, value);
+  }
+  return value;
+}
+
+const segmenter = Intl.Segmenter ? new Intl.Segmenter(undefined, { granularity: "grapheme" }) : null;
+export function initials(name) {
+  const first = (word) => (segmenter ? segmenter.segment(word)[Symbol.iterator]().next().value?.segment : [...word][0]) ?? "";
+  const words = name.split(/[\s._\-–—]+/u).filter((word) => /[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(word));
+  if (words.length === 0) return first(name) || "?";
+  return (first(words[0]) + (words.length > 1 ? first(words.at(-1)) : "")).toLocaleUpperCase();
+}
+
+export function avatar(name, extra = "") {
+  const node = element("span", `avatar ${hue(name)} ${extra}`, initials(name));
+  node.setAttribute("aria-hidden", "true");
+  return node;
+}

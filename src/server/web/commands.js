@@ -1,0 +1,147 @@
+/**
+ * Commands: what can be done by writing `/…` into the composer.
+ *
+ * A name may stand in quotes, and has to where it has spaces and more follows: `/msg "Ada Lovelace" good morning`. A text that
+ * begins with a slash is written with two. Nothing that looks like a command and is none is ever sent.
+ */
+import { nameProblem } from "./client.js";
+import { active, addHelp, client, conversations, me, people, rooms } from "./conversations.js";
+import { toLatest } from "./history.js";
+import { setStatus } from "./people.js";
+import { leave, open, publicRooms } from "./places.js";
+import { contentProblem, send } from "./sending.js";
+
+const NOTE_BYTES_MAX = 256;
+const SUGGESTIONS_MAX = 8;
+
+/** `run` answers what is wrong, or nothing. `complete` proposes what may follow the name of the command. */
+const COMMANDS = [
+  { name: "join", usage: "/join ROOM", what: "Go into a room. One that does not exist is made.", run: join, complete: joinable },
+  { name: "leave", usage: "/leave [ROOM]", what: "Leave this room or another one.", run: leaveRoom, complete: leavable },
+  { name: "msg", usage: "/msg NAME [TEXT]", what: "Write to one person. A name with spaces stands in \"quotes\".", run: message, complete: writable },
+  { name: "status", usage: "/status STATUS [NOTE]", what: "Be online, away, busy or offline, which is invisible, with a note if you like.", run: status, complete: statuses },
+  { name: "help", usage: "/help", what: "Show this list.", run: help },
+];
+const ESCAPE = { usage: "//TEXT", what: "Send a text that begins with a slash." };
+
+const STATUSES = { online: "here", away: "not at the keyboard", busy: "better not disturbed", offline: "invisible to others" };
+const STATUS_NAMES = { ...Object.fromEntries(Object.keys(STATUSES).map((name) => [name, name])), invisible: "offline" };
+
+/** Parts what was written: `{content}` is to be said, `{command, rest}` to be done. */
+export function parse(written) {
+  if (written.startsWith("//")) return { content: written.slice(1) };
+  const found = written.match(/^\/(\S*)\s*([^]*)$/u);
+  return found ? { command: found[1], rest: found[2].trim() } : { content: written };
+}
+
+/** Does what a command says. Answers what is wrong, in a sentence, or the empty string. */
+export function run({ command, rest }) {
+  const known = COMMANDS.find(({ name }) => name === command.toLowerCase());
+  if (known) return known.run(rest) ?? "";
+  return `There is no command “/${command}”. Write /help for a list, or begin with // to send a text that starts with a slash.`;
+}
+
+/** What may be meant by the beginning of a command: `{entries: [{text, label, what}], chosen}`, where `text` is what to write instead. */
+export function suggest(written) {
+  const [, name, space, rest] = written.match(/^\/(\p{L}*)(\s+)?(.*)$/u) ?? [];
+  if (name === undefined || (!space && rest)) return { entries: [], chosen: -1 };
+  if (!space) {
+    const entries = COMMANDS.filter((known) => known.name.startsWith(name.toLowerCase()))
+      .map((known) => ({ text: `/${known.name}${known.complete ? " " : ""}`, label: known.usage, what: known.what }));
+    // What is written in full is done by Enter; what is only begun is completed by it.
+    return { entries, chosen: entries.length && COMMANDS.every((known) => known.name !== name) ? 0 : -1 };
+  }
+  const known = COMMANDS.find((one) => one.name === name.toLowerCase());
+  const begun = rest.replace(/^["“]/u, "").toLocaleLowerCase();
+  const entries = (known?.complete?.() ?? [])
+    .filter(({ label }) => label.toLocaleLowerCase().startsWith(begun))
+    .slice(0, SUGGESTIONS_MAX)
+    .map((entry) => ({ ...entry, text: `/${known.name} ${entry.text}` }))
+    .filter(({ text }) => text.trim() !== written.trim());
+  return { entries, chosen: -1 };
+}
+
+// Each command
+
+function join(room) {
+  const name = wholeName(room);
+  if (!name) return "Which room? Write /join ROOM.";
+  const problem = nameProblem(name);
+  if (problem) return `The room: ${problem}`;
+  open("room", name);
+}
+
+function leaveRoom(room) {
+  const name = wholeName(room);
+  const left = name ? conversations.get(`room:${name}`) : active;
+  if (!left) return `You are not in the room “${name}”.`;
+  leave(left);
+}
+
+function message(words) {
+  const [name, text] = takeName(words);
+  if (!name) return "To whom? Write /msg NAME TEXT, a name with spaces in \"quotes\".";
+  const problem = nameProblem(name);
+  if (problem) return `The name: ${problem}`;
+  const tooLong = contentProblem(text);
+  if (tooLong) return tooLong;
+  open("person", name);
+  return text ? send(active, text) : "";
+}
+
+function status(words) {
+  const [first, note] = takeName(words);
+  const wanted = STATUS_NAMES[first.toLowerCase()];
+  if (!wanted) return `${first ? `“${first}” is no status.` : "Which status?"} Write /status online, away, busy or offline, and a note if you like.`;
+  const bytes = new TextEncoder().encode(note).length;
+  if (bytes > NOTE_BYTES_MAX) return `That note is too long: ${bytes} bytes of at most ${NOTE_BYTES_MAX}.`;
+  setStatus(wanted, note);
+}
+
+function help() {
+  if (active.detached) toLatest();
+  active.stuck = true;
+  addHelp(active, [...COMMANDS, ESCAPE].map(({ usage, what }) => ({ usage, what })));
+}
+
+// What may follow
+
+const byName = (a, b) => a.label.localeCompare(b.label);
+
+function joinable() {
+  return publicRooms.filter((room) => !client.isJoined(room.room_id))
+    .map((room) => ({ text: room.room_id, label: room.room_id, what: room.members === 1 ? "1 person" : `${room.members} people` }));
+}
+
+function leavable() {
+  return rooms().map((c) => ({ text: c.id, label: c.id, what: c === active ? "this room" : "" })).sort(byName);
+}
+
+function writable() {
+  const names = new Set([...active.members, ...people().map((c) => c.id)]);
+  names.delete(me);
+  return [...names].map((name) => ({ text: `${quoted(name)} `, label: name, what: "" })).sort(byName);
+}
+
+function statuses() {
+  return Object.entries(STATUSES).map(([name, what]) => ({ text: `${name} `, label: name, what }));
+}
+
+// Names in quotes
+
+/** The first name or word, and what follows it. */
+function takeName(words) {
+  const [, straight, curly, bare, rest] = words.match(/^(?:"([^"]*)"|“([^”]*)”|(\S*))\s*([^]*)$/u);
+  return [straight ?? curly ?? bare, rest];
+}
+
+/** A name after which nothing follows needs no quotes and may have them. */
+function wholeName(words) {
+  const [name, rest] = takeName(words);
+  return rest === "" ? name : words;
+}
+
+function quoted(name) {
+  if (!/\s/u.test(name) && !/^["“]/u.test(name)) return name;
+  return name.includes("\"") ? `“${name}”` : `"${name}"`;
+}

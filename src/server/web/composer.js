@@ -1,0 +1,113 @@
+/**
+ * The message box: what is written, whether it can be sent, and "is typing".
+ */
+import { parse, run, suggest } from "./commands.js";
+import { active, client } from "./conversations.js";
+import { byId } from "./dom.js";
+import { drawnBy, redraw } from "./drawing.js";
+import { toLatest } from "./history.js";
+import { whenLeaving, whenOpened } from "./places.js";
+import { contentProblem, send } from "./sending.js";
+import { closeSuggestions, offer, suggestionsTake } from "./suggestions.js";
+
+const TYPING_EVERY = 3_100; // a little more than the server's three seconds
+
+const input = byId("composer-input");
+let typingSent = 0; // when the server was last told that we are typing, wherever that was
+let typingTold = false; // whether it takes us to be typing still
+let typingTimer = 0;
+
+function drawComposer() {
+  const { content } = parse(input.value);
+  const tooLong = content === undefined ? "" : contentProblem(content);
+  byId("send").disabled = input.value.trim() === "" || Boolean(tooLong);
+  const problem = tooLong || active.problem;
+  if (byId("composer-problem").textContent !== problem) byId("composer-problem").textContent = problem;
+}
+
+/** For browsers without `field-sizing: content`. */
+const sizesItself = CSS.supports("field-sizing", "content");
+function growComposer() {
+  if (!sizesItself) input.rows = Math.min(8, input.value.split("\n").length);
+}
+
+/** A command that is being written is nobody else's business. */
+const isBeingSaid = () => Boolean(parse(input.value).content?.trim());
+
+function sendTyping(typing) {
+  clearTimeout(typingTimer);
+  if (!typing) {
+    if (typingTold) client.typing(active.target, false);
+    typingTold = false;
+    return;
+  }
+  const wait = typingSent + TYPING_EVERY - Date.now();
+  if (wait <= 0) {
+    typingSent = Date.now();
+    typingTold = true;
+    client.typing(active.target, true);
+  } else if (!typingTold) {
+    // The server passes on one in three seconds; who has just sent a message and writes the next is seen a little later.
+    typingTimer = setTimeout(() => sendTyping(isBeingSaid()), wait);
+  }
+}
+
+input.addEventListener("input", () => {
+  growComposer();
+  active.problem = "";
+  sendTyping(isBeingSaid());
+  if (input.selectionEnd === input.value.length) offer(suggest(input.value));
+  else closeSuggestions();
+  redraw("composer");
+});
+
+input.addEventListener("keydown", (event) => {
+  if (suggestionsTake(event)) return;
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+  event.preventDefault();
+  byId("composer").requestSubmit();
+});
+
+byId("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  closeSuggestions();
+  const written = input.value.trimEnd();
+  const { content, ...command } = parse(written);
+  if (content === undefined) obey(written, command);
+  else if (content.trim() !== "" && !contentProblem(content)) say(content);
+  growComposer();
+  redraw("composer", "log");
+  input.focus();
+});
+
+function say(content) {
+  if (active.detached) toLatest();
+  active.stuck = true;
+  active.newAfter = null;
+  active.problem = send(active, content);
+  if (active.problem) return;
+  input.value = "";
+  typingTold = false; // the server ends "is typing" with the message
+  clearTimeout(typingTimer);
+}
+
+function obey(written, command) {
+  input.value = ""; // a command may open another conversation, and this is no draft to come back to
+  active.problem = "";
+  sendTyping(false);
+  const problem = run(command);
+  if (!problem) return;
+  input.value = written;
+  active.problem = problem;
+}
+
+whenLeaving((left) => {
+  left.draft = input.value;
+  sendTyping(false);
+});
+whenOpened((opened) => {
+  input.value = opened.draft;
+  closeSuggestions();
+  growComposer();
+});
+drawnBy("composer", drawComposer);

@@ -1,0 +1,34 @@
+/**
+ * Who draws what, and when. What is drawn follows from what is kept: an event changes what is kept, `redraw` names the parts
+ * that are stale, and one `draw` per animation frame brings the document in line.
+ */
+import { byId } from "./dom.js";
+
+/** The parts of the page, in the order they are drawn. */
+const PARTS = ["log", "head", "places", "members", "typing", "composer", "connection", "notifications"];
+
+/** @type {Map<string, () => void>} */
+const draws = new Map();
+const stale = new Set();
+let drawing = false;
+
+/** Says who draws a part. */
+export function drawnBy(part, draw) { draws.set(part, draw); }
+
+/** Names parts that are no longer what they should be. */
+export function redraw(...parts) {
+  for (const part of parts) stale.add(part);
+  if (drawing) return;
+  drawing = true;
+  // A hidden page gets no animation frames, and its title still has to count.
+  if (document.hidden) setTimeout(draw, 200);
+  else requestAnimationFrame(draw);
+}
+
+function draw() {
+  drawing = false;
+  const parts = new Set(stale);
+  stale.clear();
+  if (byId("app").hidden) return;
+  for (const part of PARTS) if (parts.has(part)) draws.get(part)();
+}

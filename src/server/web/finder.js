@@ -1,0 +1,70 @@
+/**
+ * The dialog that finds a room to join or a person to write to.
+ */
+import { avatar } from "./avatar.js";
+import { nameProblem } from "./client.js";
+import { client, conversations, me } from "./conversations.js";
+import { byId, clearList, drawList, element } from "./dom.js";
+import { open, publicRooms, refreshPublicRooms } from "./places.js";
+import { presence } from "./presence.js";
+import { placeButton, updatePublic } from "./sidebar.js";
+
+let finding = "room";
+let peopleHere = [];
+function openFinder(kind) {
+  finding = kind;
+  const forRoom = kind === "room";
+  byId("finder-title").textContent = forRoom ? "Join or create a room" : "Write to somebody";
+  byId("finder-label").textContent = forRoom ? "Name of the room" : "Name of the person";
+  byId("finder-submit").textContent = forRoom ? "Join" : "Write";
+  byId("finder-list-title").textContent = forRoom ? "Rooms you can join" : "Here now";
+  byId("finder-input").value = "";
+  byId("finder-problem").textContent = "";
+  clearList(byId("finder-list"));
+  byId("finder").showModal();
+  byId("finder-input").focus();
+  drawFinder();
+  const fetched = forRoom ? refreshPublicRooms() : client.online({ limit: 200 }).then((page) => { peopleHere = page.users; }).catch(() => {});
+  fetched.then(drawFinder);
+}
+
+
+/** The list under the field: what there was when the finder opened, narrowed by what is typed. */
+function drawFinder() {
+  const wanted = byId("finder-input").value.trim().toLocaleLowerCase();
+  const matches = (name) => name.toLocaleLowerCase().includes(wanted);
+  let entries;
+  if (finding === "room") {
+    entries = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`) && matches(room.room_id)).map((room) => ({ key: room.room_id, room }));
+    drawList(byId("finder-list"), entries, placeButton, updatePublic);
+  } else {
+    entries = peopleHere.filter((name) => name !== me && matches(name)).map((name) => ({ key: name, name }));
+    drawList(byId("finder-list"), entries, placeButton, (node, { name }) => {
+      const button = node.firstElementChild;
+      if (button.childElementCount > 0) return;
+      button.append(element("span", "avatar-box", avatar(name, "small"), element("span", `presence ${presence.get(name)?.status ?? "online"}`)), element("bdi", "place-name", name));
+      button.onclick = () => {
+        byId("finder").close();
+        open("person", name);
+        byId("composer-input").focus();
+      };
+    });
+  }
+  byId("finder-list-title").hidden = entries.length === 0;
+}
+
+byId("add-room").addEventListener("click", () => openFinder("room"));
+byId("add-person").addEventListener("click", () => openFinder("person"));
+byId("finder-close").addEventListener("click", () => byId("finder").close());
+byId("finder-input").addEventListener("input", drawFinder);
+byId("finder").addEventListener("click", (event) => { if (event.target === byId("finder")) byId("finder").close(); });
+byId("finder-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const name = byId("finder-input").value.trim();
+  const problem = nameProblem(name);
+  byId("finder-problem").textContent = problem ?? "";
+  if (problem) return;
+  byId("finder").close();
+  open(finding, name);
+  byId("composer-input").focus();
+});

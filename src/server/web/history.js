@@ -1,0 +1,119 @@
+/**
+ * Pages of history from the server: the window of a conversation moves, and conversations with a person catch up.
+ */
+import { active, client, confirmHere, me, restartedHere, said, takeDirect, takePage } from "./conversations.js";
+import { redraw } from "./drawing.js";
+
+export const PAGE = 50;
+const PAUSE = 3_000; // after a page of history was refused
+
+/** Reads what was said to and by a person since we last knew. Live messages wait until that is done. */
+export async function syncPerson(c) {
+  if (c.syncing || client.state !== "connected") return;
+  c.syncing = true;
+  c.loading = true;
+  redraw("log");
+  try {
+    const after = c.lastSeq;
+    let page = await client.history(c.target, c.epoch && after ? { after, limit: 200 } : { limit: PAGE });
+    if (c.epoch && page.epoch !== c.epoch) {
+      restartedHere(c);
+      page = after ? await client.history(c.target, { limit: PAGE }) : page;
+    } else if (c.epoch && after && page.next !== undefined) {
+      c.items = []; // too much was said meanwhile: begin with the newest page again
+      page = await client.history(c.target, { limit: PAGE });
+    }
+    const fresh = c.items.length === 0;
+    c.epoch = page.epoch;
+    takePage(c, page);
+    if (fresh) c.start = page.next === undefined;
+    if (c.readSeq === undefined) c.readSeq = c.storedEpoch === page.epoch ? c.storedRead : c.lastSeq;
+    c.synced = true;
+    c.unknown = false;
+  } catch (error) {
+    if (error.code === "user_not_found") {
+      if (c.epoch) restartedHere(c);
+      c.epoch = null;
+      c.synced = false;
+      c.unknown = true;
+      c.start = true;
+    } else if (client.state === "connected") {
+      setTimeout(() => { if (!c.synced) syncPerson(c); }, 5_000);
+    }
+  }
+  c.syncing = c.loading = false;
+  for (const message of c.buffer.splice(0)) {
+    if (c.synced) takeDirect(c, message);
+    else if (message.sender === me) confirmHere(c, message); // the next sync brings it
+  }
+  if (c === active) c.newAfter ??= c.unread > 0 ? c.readSeq : null;
+  redraw("log", "places", "head");
+}
+
+export async function loadOlder() {
+  const c = active;
+  const first = c.firstSaid;
+  if (c.loading || c.start || client.state !== "connected" || !first || Date.now() < c.pausedUntil) return;
+  if (first.epoch !== c.epoch) {
+    c.start = true; // what is older was of an epoch that the server has forgotten
+    c.gone = true;
+    return redraw("log");
+  }
+  c.loading = true;
+  redraw("log");
+  try {
+    const page = await client.history(c.target, { before: first.seq, limit: PAGE });
+    if (page.epoch === c.epoch) {
+      const older = page.items.filter((m) => m.seq < first.seq).map((m) => said(m, page.epoch));
+      c.items.unshift(...older);
+      c.start = page.next === undefined;
+      c.gone = c.start && page.gap !== undefined;
+      c.trim("newest");
+    }
+  } catch (error) {
+    if (error.code === "history_gone") c.start = c.gone = true;
+    else c.pausedUntil = Date.now() + PAUSE;
+  }
+  c.loading = false;
+  redraw("log");
+}
+
+export async function loadNewer() {
+  const c = active;
+  if (c.loading || !c.detached || client.state !== "connected" || Date.now() < c.pausedUntil) return;
+  const last = c.lastSaid;
+  if (!last || last.epoch !== c.epoch) return toLatest();
+  c.loading = true;
+  try {
+    const page = await client.history(c.target, { after: last.seq, limit: PAGE });
+    if (page.epoch === c.epoch) {
+      takePage(c, page);
+      // Live messages passed by while we were away from the end; we are back when nothing is missing up to the last of them.
+      if (page.next === undefined && (c.lastSaid?.seq ?? 0) >= c.lastSeq) c.detached = false;
+      c.trim("oldest");
+    }
+  } catch {
+    c.pausedUntil = Date.now() + PAUSE;
+  }
+  c.loading = false;
+  redraw("log");
+}
+
+export async function toLatest() {
+  const c = active;
+  c.stuck = true;
+  if (c.detached && client.state === "connected") {
+    c.detached = false;
+    c.items = [];
+    c.loading = true;
+    redraw("log");
+    try {
+      const page = await client.history(c.target, { limit: PAGE });
+      takePage(c, page);
+      c.start = page.next === undefined;
+      c.gone = false;
+    } catch { /* the reader can scroll */ }
+    c.loading = false;
+  }
+  redraw("log");
+}

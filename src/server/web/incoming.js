@@ -1,0 +1,176 @@
+/**
+ * What the server says, and what becomes of it.
+ */
+import { connectionIs } from "./connection.js";
+import { active, addGap, addNotice, callMe, client, conversation, conversations, me, people, rememberPlaces, restartedHere, take, takeDirect } from "./conversations.js";
+import { byId } from "./dom.js";
+import { redraw } from "./drawing.js";
+import { syncPerson } from "./history.js";
+import { notify } from "./notifications.js";
+import { drawMe, myNote, myStatus } from "./people.js";
+import { describeRoom, refreshPublicRooms } from "./places.js";
+import { followPresence, presence, rememberPresence } from "./presence.js";
+import { GAP_WORDS, inWords } from "./words.js";
+
+const BUFFER_MAX = 300;
+const SUBSCRIBE_UP_TO = 100; // members of a room whose presence we follow
+const TYPING_LASTS = 7_000;
+
+/** Takes in what a client hears, for as long as it is ours. */
+export function listen(salon) {
+  // A name changed at the door leaves a former client behind; what it still says is not for us.
+  const on = (name, listener) => salon.on(name, (detail) => { if (salon === client) listener(detail); });
+
+  on("state", (detail) => {
+    connectionIs(detail);
+    if (detail.state !== "connected") for (const c of conversations.values()) c.typing.clear();
+    redraw("composer", "typing");
+  });
+
+  on("welcome", ({ user_id }) => {
+    if (me !== user_id) {
+      callMe(user_id);
+      drawMe();
+    }
+    presence.set(me, { status: myStatus, note: myNote || undefined });
+    if (myStatus !== "online" || myNote) salon.status(myStatus, myNote || undefined).catch(() => {});
+    refreshPublicRooms();
+    const known = people();
+    if (known.length) followPresence(known.map((c) => c.id));
+    for (const c of known) c.synced = false;
+    (async () => {
+      for (const c of known) {
+        if (c.synced) continue;
+        const before = c.unread;
+        await syncPerson(c);
+        if (c.unread > before && c.lastSaid?.sender !== me) notify(c, c.lastSaid); // written while we were away
+      }
+    })();
+  });
+
+  on("joined", (joined) => {
+    const c = conversation("room", joined.room_id);
+    c.problem = "";
+    c.count = joined.members;
+    if (joined.reset) restartedHere(c);
+    c.epoch = joined.epoch;
+    if (joined.first) {
+      c.start = joined.seq === 0;
+      c.readSeq = c.storedEpoch === joined.epoch && c.storedRead <= joined.seq ? c.storedRead : joined.seq;
+      c.lastSeq = joined.seq;
+      if (c === active && c.unread > 0) c.newAfter = c.readSeq;
+    } else if (joined.reset) {
+      c.lastSeq = joined.seq;
+    }
+    if (joined.members <= SUBSCRIBE_UP_TO) salon.presence({ room_id: c.id }, true).catch(() => {});
+    if (c === active) describeRoom(c);
+    rememberPlaces();
+    redraw("places", "head", "composer", "log");
+  });
+
+  on("message", (message) => {
+    const c = conversation("room", message.room_id);
+    take(c, message, message.epoch);
+    if (message.sender !== me && message.seq > c.readSeq) notify(c, message);
+    if (c.items.length && c.items[0].seq === 1 && c.items[0].epoch === c.epoch) c.start = true;
+  });
+
+  on("direct", (message) => {
+    const c = conversation("person", message.sender === me ? message.user_id : message.sender);
+    if (!c.synced || c.syncing) {
+      if (c.readSeq === undefined && c.storedEpoch === undefined) c.readSeq = message.sender === me ? message.seq : message.seq - 1;
+      c.unknown = false;
+      c.buffer.push(message);
+      if (c.buffer.length > BUFFER_MAX) c.buffer.shift();
+      syncPerson(c);
+    } else {
+      takeDirect(c, message);
+    }
+    if (message.sender === me) return;
+    notify(c, message);
+    if (c !== active) byId("announcer").textContent = `New message from ${message.sender}`;
+  });
+
+  on("announcement", ({ sender, content }) => {
+    if (active) {
+      active.items.push({ type: "gap", text: `${sender} to everybody: ${content}`, ts: Date.now() });
+      redraw("log");
+    }
+  });
+
+  on("queued", (entry) => {
+    const c = conversation(entry.kind, entry.target);
+    c.pending.push({ type: "said", entry, sender: me, content: entry.content, ts: entry.queuedAt, failed: null });
+    redraw("log");
+  });
+
+  on("sent", ({ entry, seq, ts }) => {
+    const c = conversations.get(`${entry.kind}:${entry.target}`);
+    const waiting = c?.pending.find((item) => item.entry.id === entry.id);
+    if (!waiting || c.buffer.some((message) => message.id === entry.id)) return;
+    // Confirmed without an echo on this connection: it was said before the connection was lost.
+    c.pending.splice(c.pending.indexOf(waiting), 1);
+    if (c.kind === "person" && !c.synced) syncPerson(c); // its history has it
+    else if (!c.detached && (c.lastSaid?.epoch === c.epoch ? seq >= c.firstSaid.seq : true)) c.insert(Object.assign(waiting, { epoch: c.epoch, seq, ts: ts ?? waiting.ts }));
+    redraw("log");
+  });
+
+  on("refused", ({ entry, error }) => {
+    const c = conversations.get(`${entry.kind}:${entry.target}`);
+    const waiting = c?.pending.find((item) => item.entry.id === entry.id);
+    if (!waiting) return;
+    waiting.failed = inWords(error);
+    waiting.stale = true;
+    c.problem = `Your message was not sent. ${waiting.failed}`;
+    redraw("log", "composer");
+  });
+
+  on("gap", ({ room_id, why }) => addGap(conversation("room", room_id), GAP_WORDS[why] ?? GAP_WORDS.missing));
+
+  on("online_users", ({ room_id, users, count }) => {
+    const c = conversation("room", room_id);
+    c.members = new Set(users);
+    c.count = count ?? users.length;
+    if (c === active) redraw("members", "head");
+  });
+
+  on("user_joined", ({ room_id, user_id }) => {
+    const c = conversation("room", room_id);
+    if (!c.members.has(user_id)) {
+      c.members.add(user_id);
+      c.count += 1;
+    }
+    c.count = Math.max(c.count, c.members.size);
+    if (!presence.has(user_id)) presence.set(user_id, { status: "online" });
+    if (c.count <= SUBSCRIBE_UP_TO) followPresence([user_id]);
+    if (user_id !== me) addNotice(c, "joined", user_id);
+    if (c === active) redraw("members", "head");
+  });
+
+  on("user_left", ({ room_id, user_id }) => {
+    const c = conversation("room", room_id);
+    if (c.members.delete(user_id)) c.count -= 1;
+    c.typing.delete(user_id);
+    if (user_id !== me) addNotice(c, "left", user_id);
+    if (c === active) redraw("members", "head", "typing");
+  });
+
+  on("presence_state", ({ users }) => {
+    for (const [name, state] of Object.entries(users)) rememberPresence(name, state);
+  });
+  on("presence", ({ user_id, status, note }) => rememberPresence(user_id, { status, note }));
+
+  on("typing", ({ room_id, user_id, typing }) => {
+    const c = conversations.get(room_id === undefined ? `person:${user_id}` : `room:${room_id}`);
+    if (!c || user_id === me) return;
+    if (typing && c.typing.size < 50) c.typing.set(user_id, Date.now() + TYPING_LASTS);
+    else c.typing.delete(user_id);
+    if (c === active) redraw("typing");
+  });
+
+  on("error", (error) => {
+    if (!active) return;
+    active.problem = inWords(error);
+    redraw("composer");
+  });
+}

@@ -1,0 +1,132 @@
+/**
+ * The message window: exactly the items of the active conversation, in order, and where the reader stands in them.
+ */
+import { avatar } from "./avatar.js";
+import { active, markRead, me } from "./conversations.js";
+import { arrange, byId, element, icon, named } from "./dom.js";
+import { drawnBy } from "./drawing.js";
+import { loadNewer, loadOlder, toLatest } from "./history.js";
+import { build, dress, refresh } from "./message.js";
+import { open } from "./places.js";
+
+function drawLog() {
+  const c = active;
+  const log = byId("log");
+  const list = byId("messages");
+  const shown = c.detached ? c.items : [...c.items, ...c.pending];
+  // A bulk change (another conversation, a page of history) is not read out, only what is new at the end.
+  const last = list.lastElementChild;
+  const bulk = !last || !shown[0]?.node || !shown.some((item) => item.node === last);
+  if (bulk) log.setAttribute("aria-live", "off");
+
+  const anchor = c.stuck ? null : anchorOf(log, list);
+  let previous = null;
+  let newShown = false;
+  const nodes = [];
+  for (const item of shown) {
+    item.node ??= build(item);
+    if (item.stale || (item.type === "said" && item.node.classList.contains("pending") === (item.seq !== undefined))) refresh(item);
+    const isNew = !newShown && c.newAfter !== null && item.type === "said" && item.seq > c.newAfter && item.epoch === c.epoch;
+    newShown ||= isNew;
+    dress(item, previous, isNew);
+    nodes.push(item.node);
+    previous = item;
+  }
+  arrange(list, nodes);
+  drawLogStart(c);
+
+  if (c.stuck) toEnd();
+  else if (anchor?.node.isConnected) log.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
+  if (bulk) requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
+  markRead();
+  drawToLatest();
+  // A page may be shorter than the screen.
+  if (log.scrollHeight <= log.clientHeight + 200 && c.items.length) loadOlder();
+}
+
+/** The first message in view, and where it is: what the reader looks at stays there when the window moves. */
+function anchorOf(log, list) {
+  const top = log.getBoundingClientRect().top;
+  const nodes = list.children;
+  let low = 0;
+  let high = nodes.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (nodes[middle].getBoundingClientRect().bottom <= top) low = middle + 1;
+    else high = middle;
+  }
+  return nodes[low] ? { node: nodes[low], top: nodes[low].getBoundingClientRect().top } : null;
+}
+
+function drawLogStart(c) {
+  const node = byId("log-start");
+  const state = c.loading ? "loading" : c.start ? (c.gone ? "gone" : c.unknown ? "unknown" : "start") : c.items.length ? "more" : "none";
+  const key = `${c.key} ${state}`;
+  if (node.dataset.state === key) return;
+  node.dataset.state = key;
+  node.replaceChildren();
+  if (state === "loading") node.append(element("p", "quiet-line", "Loading messages …"));
+  if (state === "gone") node.append(element("p", "quiet-line", "Earlier messages are no longer kept."));
+  if (state === "unknown") node.append(element("p", "quiet-line", "Nobody of this name has been here yet. Messages can be sent once they have."));
+  if (state === "more") {
+    const button = element("button", "quiet", "Show earlier messages");
+    button.type = "button";
+    button.addEventListener("click", loadOlder);
+    node.append(button);
+  }
+  if (state === "start") {
+    const hello = element("div", "hello");
+    if (c.kind === "room") {
+      hello.append(element("span", "hello-icon", icon("hash")), element("p", "hello-title", "Welcome to ", named(c.id)));
+      hello.append(element("p", "hello-text", "This is the beginning of the room. Say something, or invite others with the link."));
+    } else {
+      hello.append(avatar(c.id, "large"), element("p", "hello-title", named(c.id)));
+      hello.append(element("p", "hello-text", c.id === me ? "Notes to yourself: nobody else reads them." : "Only the two of you read what is written here."));
+    }
+    node.append(hello);
+  }
+}
+
+function drawToLatest() {
+  const away = !active.stuck || active.detached;
+  const unread = active.unread;
+  byId("to-latest").hidden = !away;
+  byId("to-latest-text").textContent = unread > 0 ? `${unread} new ${unread === 1 ? "message" : "messages"}` : "Latest messages";
+}
+
+let lastTop = 0;
+function toEnd() {
+  const log = byId("log");
+  log.scrollTop = log.scrollHeight;
+  lastTop = log.scrollTop;
+}
+
+byId("log").addEventListener("scroll", () => {
+  const c = active;
+  if (!c) return;
+  const log = byId("log");
+  const below = log.scrollHeight - log.scrollTop - log.clientHeight;
+  // Only scrolling up lets go of the end: a composer that grows also leaves something below.
+  if (below < 40) c.stuck = !c.detached;
+  else if (log.scrollTop < lastTop) c.stuck = false;
+  lastTop = log.scrollTop;
+  if (c.stuck) markRead();
+  if (log.scrollTop < 400) loadOlder();
+  if (below < 400 && c.detached) loadNewer();
+  drawToLatest();
+}, { passive: true });
+
+byId("messages").addEventListener("click", (event) => {
+  const author = event.target.closest(".author");
+  if (author) open("person", author.dataset.person);
+});
+
+byId("to-latest").addEventListener("click", () => {
+  toLatest();
+  byId("composer-input").focus();
+});
+
+// The end stays in view when the keyboard of a phone opens or the composer grows.
+new ResizeObserver(() => { if (active?.stuck) toEnd(); }).observe(byId("log"));
+
+drawnBy("log", drawLog);

@@ -1,0 +1,91 @@
+/**
+ * Notifications of the browser, for those who asked for them by the button: while the page is hidden, about direct messages,
+ * about messages with one's name in them, and about every message of the rooms chosen for that.
+ *
+ * Nobody is asked for permission unless they press the button. The choice is kept in the browser. One notification stands for
+ * a conversation, the latest, and all go when the page is looked at again.
+ *
+ * Not there: phones that show notifications only through a service worker (`new Notification` throws), and pages without TLS
+ * that are not on this machine, where browsers have no notifications at all. There the button is not shown.
+ */
+import { active, me } from "./conversations.js";
+import { byId, icon } from "./dom.js";
+import { drawnBy, redraw } from "./drawing.js";
+import { open, whenOpened } from "./places.js";
+import { store, stored } from "./storage.js";
+import { mentions } from "./text.js";
+
+const BODY_CHARACTERS = 240;
+const ROOMS_MAX = 200;
+const SHOWN_MAX = 20;
+
+const kept = stored("salon.notifications");
+let wanted = kept?.on === true;
+const wholeRooms = new Set(Array.isArray(kept?.rooms) ? kept.rooms.slice(0, ROOMS_MAX) : []);
+let works = "Notification" in window;
+/** @type {Map<string, Notification>} */
+const shown = new Map();
+
+const isOn = () => works && wanted && Notification.permission === "granted";
+
+/** Tells about a message that somebody else sent, if the reader is away and it is of a kind they asked for. */
+export function notify(c, { sender, content }) {
+  if (!document.hidden || !isOn()) return;
+  if (c.kind === "room" && !wholeRooms.has(c.id) && !mentions(content, me)) return;
+  const title = c.kind === "room" ? `${sender} in ${c.id}` : sender;
+  const body = content.length > BODY_CHARACTERS ? `${content.slice(0, BODY_CHARACTERS)} …` : content;
+  let notification;
+  try {
+    notification = new Notification(title, { body, icon: "icon.svg", tag: `salon ${me} ${c.key}` });
+  } catch {
+    works = false; // only through a service worker
+    return redraw("notifications");
+  }
+  shown.delete(c.key);
+  shown.set(c.key, notification);
+  if (shown.size > SHOWN_MAX) shown.delete(shown.keys().next().value);
+  notification.onclick = () => {
+    window.focus();
+    open(c.kind, c.id);
+    notification.close();
+  };
+}
+
+function remember() {
+  store("salon.notifications", { on: wanted, rooms: [...wholeRooms].slice(-ROOMS_MAX) });
+  redraw("notifications");
+}
+
+byId("notify").addEventListener("click", async () => {
+  wanted = !isOn();
+  if (wanted && Notification.permission !== "granted") await Notification.requestPermission();
+  byId("notify-problem").textContent = wanted && Notification.permission === "denied" ? "This browser is set to show no notifications of this page." : "";
+  wanted = wanted && Notification.permission === "granted";
+  remember();
+});
+
+byId("notify-room").addEventListener("click", () => {
+  if (!wholeRooms.delete(active.id)) wholeRooms.add(active.id);
+  remember();
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  for (const notification of shown.values()) notification.close();
+  shown.clear();
+});
+
+function drawNotifications() {
+  const on = isOn();
+  const button = byId("notify");
+  button.hidden = !works;
+  button.setAttribute("aria-pressed", String(on));
+  button.title = on ? "Notifications are on: direct messages and your name, while this page is hidden" : "Notify me while this page is hidden";
+  button.replaceChildren(icon(on ? "bell" : "bell-off"));
+  const room = byId("notify-room");
+  room.hidden = !on || active.kind !== "room";
+  room.setAttribute("aria-pressed", String(wholeRooms.has(active.id)));
+}
+
+whenOpened(() => redraw("notifications"));
+drawnBy("notifications", drawNotifications);

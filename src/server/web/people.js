@@ -1,0 +1,95 @@
+/**
+ * People: who is here, how they are, who types; and how we are ourselves.
+ */
+import { avatar, hue, initials } from "./avatar.js";
+import { active, client, me } from "./conversations.js";
+import { byId, drawList, element, named } from "./dom.js";
+import { drawnBy, redraw } from "./drawing.js";
+import { open } from "./places.js";
+import { presence, statusOf } from "./presence.js";
+import { STATUS_WORDS, inWords } from "./words.js";
+
+const MEMBERS_SHOWN = 200;
+
+export let myStatus = "online";
+export let myNote = "";
+
+/** Says how we are. Without a connection it is said when there is one. */
+export function setStatus(status, note = "") {
+  myStatus = status;
+  myNote = note;
+  byId("me-status").value = status;
+  byId("announcer").textContent = `Your status: ${status === "offline" ? "invisible" : STATUS_WORDS[status]}${note ? `, ${note}` : ""}`;
+  presence.set(me, { status, note: note || undefined });
+  if (client.state === "connected") {
+    client.status(status, note || undefined).catch((error) => {
+      active.problem = inWords(error);
+      redraw("composer");
+    });
+  }
+  redraw("members", "head");
+}
+
+function drawMembers() {
+  const c = active;
+  const names = c.kind === "room" ? [...c.members] : [...new Set([me, c.id])];
+  const rank = { online: 0, busy: 1, away: 2, offline: 3 };
+  names.sort((a, b) => (rank[statusOf(a)] ?? 0) - (rank[statusOf(b)] ?? 0) || a.localeCompare(b));
+  const count = c.kind === "room" ? Math.max(c.count, names.length) : names.length;
+  const shown = names.slice(0, MEMBERS_SHOWN);
+  byId("details-title").textContent = c.kind === "room" ? `People · ${count}` : "People";
+  byId("members-more").textContent = count > shown.length ? `and ${count - shown.length} more` : "";
+  drawList(byId("members"), shown.map((name) => ({ key: name, name })), ({ name }) => {
+    const button = element("button", "member");
+    button.type = "button";
+    button.addEventListener("click", () => { open("person", name); byId("composer-input").focus(); });
+    return element("li", "", button);
+  }, (node, { name }) => {
+    const { note } = presence.get(name) ?? {};
+    const status = c.kind === "room" && !presence.has(name) ? "online" : statusOf(name);
+    const state = `${status} ${note ?? ""} ${name === me}`;
+    if (node.dataset.state === state) return;
+    node.dataset.state = state;
+    const button = node.firstElementChild;
+    const words = element("span", "member-words", element("bdi", "member-name", name));
+    if (name === me) words.append(element("span", "you", "you"));
+    words.append(element("span", note || status !== "online" ? "member-note" : "sr-only", note || (STATUS_WORDS[status] ?? status)));
+    button.replaceChildren(element("span", "avatar-box", avatar(name, "medium"), element("span", `presence ${status}`)), words);
+    button.classList.toggle("offline", status === "offline");
+    button.title = name === me ? "Notes to yourself" : `Write to ${name}`;
+  });
+}
+
+function drawTyping() {
+  const now = Date.now();
+  let next = Infinity;
+  for (const [name, until] of active.typing) {
+    if (until <= now) active.typing.delete(name);
+    else next = Math.min(next, until);
+  }
+  const names = [...active.typing.keys()];
+  const node = byId("typing");
+  node.replaceChildren();
+  node.classList.toggle("someone", names.length > 0);
+  if (names.length) {
+    const dots = element("span", "typing-dots", element("span"), element("span"), element("span"));
+    dots.setAttribute("aria-hidden", "true");
+    node.append(dots);
+    if (names.length === 1) node.append(element("span", "", named(names[0]), " is typing"));
+    else if (names.length === 2) node.append(element("span", "", named(names[0]), " and ", named(names[1]), " are typing"));
+    else node.append(element("span", "", `${names.length} people are typing`));
+    setTimeout(() => redraw("typing"), next - now + 20);
+  }
+}
+
+export function drawMe() {
+  byId("me-name").textContent = me || "…";
+  const node = byId("me-avatar");
+  node.className = `avatar ${hue(me)}`;
+  node.textContent = initials(me);
+}
+
+byId("me-status").addEventListener("change", (event) => setStatus(event.target.value));
+
+drawnBy("members", drawMembers);
+drawnBy("typing", drawTyping);

@@ -1,0 +1,83 @@
+/**
+ * Going somewhere: entering rooms, opening conversations, leaving them.
+ */
+import { activate, active, client, conversation, conversations, people, rememberPlaces, rooms } from "./conversations.js";
+import { byId } from "./dom.js";
+import { redraw } from "./drawing.js";
+import { PAGE, syncPerson, toLatest } from "./history.js";
+import { followPresence } from "./presence.js";
+import { inWords } from "./words.js";
+
+export const DEFAULT_ROOM = "lobby";
+
+/** Rooms that anybody may join, as the server last listed them. */
+export let publicRooms = [];
+
+/** What else happens when a conversation is left or opened. */
+const onLeaving = [];
+const onOpened = [];
+export function whenLeaving(listener) { onLeaving.push(listener); }
+export function whenOpened(listener) { onOpened.push(listener); }
+
+/** Shows a room or a person, entering the room first where needed. */
+export function open(kind, id) {
+  const next = conversation(kind, id);
+  if (kind === "room" && !client.has(id)) enterRoom(next);
+  if (active && active !== next) {
+    const left = active;
+    for (const listener of onLeaving) listener(left);
+    activate(next);
+    left.trim(left.stuck ? "oldest" : "newest");
+    for (const item of left.items) delete item.node;
+    for (const item of left.pending) delete item.node;
+    left.newAfter = null;
+  }
+  activate(next);
+  active.newAfter = active.unread > 0 ? active.readSeq : null;
+  active.stuck = true;
+  byId("messages").replaceChildren();
+  if (active.detached) toLatest();
+  for (const listener of onOpened) listener(active);
+  const address = new URLSearchParams(kind === "room" ? { room: id } : { with: id });
+  history.replaceState(null, "", `#${address}`);
+  if (kind === "person" && !active.synced) syncPerson(active);
+  if (kind === "room") describeRoom(active);
+  if (kind === "person" && client.state === "connected") followPresence([id]);
+  rememberPlaces();
+  redraw("log", "head", "places", "members", "typing", "composer");
+}
+
+export function enterRoom(room) {
+  client.join(room.id, { history: PAGE }).catch((error) => {
+    if (error.code === "disconnected") return;
+    room.problem = inWords(error);
+    redraw("composer");
+  });
+}
+
+export function describeRoom(room) {
+  if (!client.isJoined(room.id)) return;
+  client.room(room.id).then((info) => {
+    room.topic = info.topic ?? "";
+    if (room === active) redraw("head");
+  }).catch(() => {});
+}
+
+/** Leaves a room, or closes a conversation with a person, and shows another one. */
+export function leave(left) {
+  if (left.kind === "room") client.leave(left.id).catch(() => {});
+  conversations.delete(left.key);
+  const next = rooms()[0] ?? people()[0];
+  activate(null);
+  open(next?.kind ?? "room", next?.id ?? DEFAULT_ROOM);
+  refreshPublicRooms();
+}
+
+byId("leave").addEventListener("click", () => leave(active));
+
+export function refreshPublicRooms() {
+  return client.rooms({ limit: 100 }).then((page) => {
+    publicRooms = page.rooms;
+    redraw("places");
+  }).catch(() => {});
+}

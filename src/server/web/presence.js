@@ -1,0 +1,32 @@
+/**
+ * How people are: online, away, busy, offline, and their note. We ask the server to tell us about those we have on screen.
+ */
+import { client } from "./conversations.js";
+import { redraw } from "./drawing.js";
+
+const PRESENCE_MAX = 5_000;
+
+/** @type {Map<string, {status: string, note?: string}>} */
+export const presence = new Map();
+
+export function statusOf(name) { return presence.get(name)?.status ?? "offline"; }
+
+export function rememberPresence(name, { status, note }) {
+  if (presence.size >= PRESENCE_MAX && !presence.has(name)) presence.clear();
+  presence.set(name, { status, note });
+  redraw("members", "places", "head");
+}
+
+/** Follows people's presence, gathered for a moment so that a crowd coming in is one request. */
+const toFollow = new Set();
+let followTimer = null;
+export function followPresence(names) {
+  for (const name of names) toFollow.add(name);
+  clearTimeout(followTimer);
+  followTimer = setTimeout(() => {
+    const batch = [...toFollow].slice(0, 100);
+    for (const name of batch) toFollow.delete(name);
+    client.presence({ user_ids: batch }, true).catch(() => {});
+    if (toFollow.size) followPresence([]);
+  }, 200);
+}

@@ -1,0 +1,95 @@
+/**
+ * The list of rooms and direct conversations, and the head of the one on screen.
+ */
+import { avatar } from "./avatar.js";
+import { active, conversations, me, people, rooms } from "./conversations.js";
+import { byId, drawList, element, icon, named } from "./dom.js";
+import { drawnBy } from "./drawing.js";
+import { open, publicRooms } from "./places.js";
+import { presence, statusOf } from "./presence.js";
+import { STATUS_WORDS } from "./words.js";
+
+function drawHead() {
+  const c = active;
+  const title = byId("title");
+  if (c.kind === "room") title.replaceChildren(icon("hash"), named(c.id));
+  else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), named(c.id));
+  byId("topic").textContent = c.kind === "room" ? c.topic : c.id === me ? "Notes to yourself" : presence.get(c.id)?.note ?? STATUS_WORDS[statusOf(c.id)] ?? statusOf(c.id);
+  byId("people-count").textContent = c.kind === "room" ? String(c.count) : "";
+  byId("open-details").classList.toggle("uncounted", c.kind !== "room");
+  byId("copy-link").hidden = c.kind !== "room";
+  byId("leave-text").textContent = c.kind === "room" ? "Leave room" : "Close conversation";
+  const where = c.kind === "room" ? `Message to the room ${c.id}` : `Message to ${c.id}`;
+  byId("composer-label").textContent = where;
+  byId("composer-input").placeholder = c.kind === "room" ? `Message #${c.id}` : `Message ${c.id}`;
+}
+
+function drawPlaces() {
+  const entry = (c) => ({ key: c.key, c });
+  const byName = (a, b) => a.id.localeCompare(b.id);
+  drawList(byId("room-list"), rooms().sort(byName).map(entry), placeButton, updatePlace);
+  drawList(byId("person-list"), people().sort((a, b) => (b.unread > 0) - (a.unread > 0) || byName(a, b)).map(entry), placeButton, updatePlace);
+  byId("person-empty").hidden = people().length > 0;
+  const others = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`)).slice(0, 20);
+  byId("public-section").hidden = others.length === 0;
+  drawList(byId("public-list"), others.map((room) => ({ key: room.room_id, room })), placeButton, updatePublic);
+  const elsewhere = [...conversations.values()].reduce((sum, c) => sum + (c === active ? 0 : c.unread), 0);
+  byId("places-badge").hidden = elsewhere === 0;
+  byId("open-places").setAttribute("aria-label", elsewhere ? `Rooms and direct messages, ${elsewhere} unread` : "Rooms and direct messages");
+  const total = elsewhere + (document.hidden ? active.unread : 0);
+  document.title = `${total ? `(${total > 99 ? "99+" : total}) ` : ""}${active.id} · Salon`;
+}
+
+export function placeButton(entry) {
+  const button = element("button", "place");
+  button.type = "button";
+  return element("li", "", button);
+}
+
+function updatePlace(node, { c }) {
+  const button = node.firstElementChild;
+  const current = c === active;
+  const state = `${current} ${document.hidden} ${c.unread} ${c.kind === "person" ? statusOf(c.id) : ""}`;
+  if (node.dataset.state === state) return;
+  node.dataset.state = state;
+  const mark = c.kind === "room" ? element("span", "place-hash", icon("hash")) : element("span", "avatar-box", avatar(c.id, "small"), element("span", `presence ${statusOf(c.id)}`));
+  button.replaceChildren(mark, element("bdi", "place-name", c.id));
+  if (c.unread > 0 && !(current && !document.hidden)) {
+    const badge = element("span", "badge", c.unread > 99 ? "99+" : String(c.unread), element("span", "sr-only", " unread"));
+    button.append(badge);
+    button.classList.add("unread");
+  } else {
+    button.classList.remove("unread");
+  }
+  if (current) button.setAttribute("aria-current", "page");
+  else button.removeAttribute("aria-current");
+  button.onclick = () => open(c.kind, c.id);
+}
+
+export function updatePublic(node, { room }) {
+  const button = node.firstElementChild;
+  const state = String(room.members);
+  if (node.dataset.state === state) return;
+  node.dataset.state = state;
+  button.replaceChildren(element("span", "place-hash", icon("hash")), element("bdi", "place-name", room.room_id));
+  if (room.members) button.append(element("span", "place-members", String(room.members), element("span", "sr-only", room.members === 1 ? " person" : " people")));
+  button.title = `Join ${room.room_id}`;
+  button.onclick = () => {
+    if (byId("finder").open) byId("finder").close();
+    open("room", room.room_id);
+  };
+}
+
+byId("copy-link").addEventListener("click", async () => {
+  const link = new URL(`#${new URLSearchParams({ room: active.id })}`, location.href).href;
+  try {
+    await navigator.clipboard.writeText(link);
+    byId("copy-link-text").textContent = "Link copied";
+  } catch {
+    window.prompt("The invitation link:", link); // pages without TLS have no clipboard
+  }
+  setTimeout(() => { byId("copy-link-text").textContent = "Copy invitation link"; }, 2_500);
+});
+
+drawnBy("head", drawHead);
+drawnBy("places", drawPlaces);

@@ -1,0 +1,67 @@
+/**
+ * The list over the composer that proposes how to go on. The focus stays in the field: arrows choose, Tab and Enter take, Escape
+ * closes. The field is a textbox with `aria-autocomplete`, and `aria-activedescendant` says to a screen reader what is chosen.
+ */
+import { byId, element } from "./dom.js";
+
+const input = byId("composer-input");
+const list = byId("suggestions");
+let offered = [];
+let chosen = -1;
+
+/** Shows `entries`, or hides the list where there are none. */
+export function offer({ entries, chosen: first }) {
+  if (offered.length !== entries.length && entries.length) {
+    byId("announcer").textContent = entries.length === 1 ? "1 suggestion" : `${entries.length} suggestions`;
+  }
+  offered = entries;
+  list.hidden = entries.length === 0;
+  list.replaceChildren(...entries.map(({ label, what }, at) => {
+    const option = element("li", "suggestion", element("bdi", "suggestion-label", label), element("span", "suggestion-what", what));
+    option.id = `suggestion-${at}`;
+    option.setAttribute("role", "option");
+    return option;
+  }));
+  choose(first);
+}
+
+export function closeSuggestions() { offer({ entries: [], chosen: -1 }); }
+
+/** Whether the list made use of a key. */
+export function suggestionsTake(event) {
+  if (offered.length === 0 || event.isComposing || event.keyCode === 229 || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return false;
+  switch (event.key) {
+    case "ArrowDown": choose((chosen + 1) % offered.length); break;
+    case "ArrowUp": choose((Math.max(chosen, 0) - 1 + offered.length) % offered.length); break;
+    case "Tab": take(Math.max(chosen, 0)); break;
+    case "Escape": closeSuggestions(); break;
+    case "Enter":
+      if (chosen < 0) return false;
+      take(chosen);
+      break;
+    default: return false;
+  }
+  event.preventDefault();
+  event.stopPropagation();
+  return true;
+}
+
+function choose(at) {
+  chosen = at;
+  for (const [i, option] of [...list.children].entries()) option.setAttribute("aria-selected", String(i === at));
+  if (at < 0) return input.removeAttribute("aria-activedescendant");
+  input.setAttribute("aria-activedescendant", `suggestion-${at}`);
+  list.children[at].scrollIntoView({ block: "nearest" });
+}
+
+function take(at) {
+  input.value = offered[at].text;
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+list.addEventListener("mousedown", (event) => event.preventDefault()); // the focus stays where it is
+list.addEventListener("click", (event) => {
+  const at = [...list.children].indexOf(event.target.closest("[role=option]"));
+  if (at >= 0) take(at);
+});
+input.addEventListener("blur", closeSuggestions);

@@ -1,0 +1,331 @@
+//! The same octets through two implementations: tungstenite and `salon::proto` must hear the same messages in the same
+//! order and end with the same code.
+//!
+//! Streams are sequences of good frames of a client that are then damaged a little; all of it follows from a seed, which
+//! a failure names. Where the two differ, the difference must stand in [`EXPLAINED`], with the section that settles it;
+//! an explanation that no stream needs any more fails as well.
+
+use std::io::{self, Read, Write};
+
+use salon::proto::{
+    CloseCode, Connection, Event, FrameHeader, Limits, Opcode, ProtocolError, encode_masked_frame, mask::apply_mask,
+};
+use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
+use tungstenite::{Error, Message};
+
+const STREAMS: u64 = 10_000;
+const LIMITS: Limits = Limits { message_bytes: 1000, fragments: u32::MAX };
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Heard {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+}
+
+/// What became of a stream. The code is the one that the peer is told; 1005 stands for a Close without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Outcome {
+    heard: Vec<Heard>,
+    code: Option<u16>,
+}
+
+/// What `salon::proto` makes of it, read in pieces, and why it failed, if it did.
+fn ours(octets: &[u8], size: usize) -> (Outcome, Option<ProtocolError>) {
+    let mut connection = Connection::new(LIMITS);
+    let (mut heard, mut reply) = (Vec::new(), Vec::new());
+    for piece in octets.chunks(size) {
+        let mut input = piece.to_vec();
+        let mut at = 0;
+        loop {
+            let (taken, event) = connection.decode(&mut input[at..], &mut reply);
+            at += taken;
+            heard.push(match event {
+                None => break,
+                Some(Event::Text(text)) => Heard::Text(text.into()),
+                Some(Event::Binary(data)) => Heard::Binary(data.into()),
+                Some(Event::Ping(data)) => Heard::Ping(data.into()),
+                Some(Event::Pong(data)) => Heard::Pong(data.into()),
+                Some(Event::Close(body)) => {
+                    let code = body.map_or(1005, |(code, _)| code.0);
+                    return (Outcome { heard, code: Some(code) }, None);
+                }
+                Some(Event::Failed(error)) => {
+                    return (Outcome { heard, code: Some(CloseCode::from(error).0) }, Some(error));
+                }
+            });
+        }
+    }
+    (Outcome { heard, code: None }, None)
+}
+
+/// A stream that brings octets in pieces and takes whatever is written.
+struct Pieces<'a> {
+    octets: &'a [u8],
+    size: usize,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let len = into.len().min(self.size);
+        self.octets.read(&mut into[..len])
+    }
+}
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What tungstenite makes of it. It sends no Close when it fails; its error names the code all the same.
+fn theirs(octets: &[u8], size: usize) -> Outcome {
+    let limit = Some(LIMITS.message_bytes as usize);
+    let config = WebSocketConfig::default().read_buffer_size(4096).max_message_size(limit).max_frame_size(limit);
+    let mut socket = WebSocket::from_raw_socket(Pieces { octets, size }, Role::Server, Some(config));
+    let mut heard = Vec::new();
+    let code = loop {
+        heard.push(match socket.read() {
+            Ok(Message::Text(text)) => Heard::Text(text.as_str().into()),
+            Ok(Message::Binary(data)) => Heard::Binary(data.into()),
+            Ok(Message::Ping(data)) => Heard::Ping(data.into()),
+            Ok(Message::Pong(data)) => Heard::Pong(data.into()),
+            Ok(Message::Close(body)) => break Some(body.map_or(1005, |body| body.code.into())),
+            Ok(Message::Frame(_)) => unreachable!("frames are not passed on when reading"),
+            Err(Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => break None,
+            Err(Error::Protocol(_)) => break Some(1002),
+            Err(Error::Utf8(_)) => break Some(1007),
+            Err(Error::Capacity(_)) => break Some(1009),
+            Err(error) => panic!("nothing else can happen here: {error}"),
+        });
+    };
+    Outcome { heard, code }
+}
+
+/// A difference that may be: which section settles it, and how to know it.
+struct Explained {
+    why: &'static str,
+    section: &'static str,
+    applies: fn(&Outcome, Option<ProtocolError>, &Outcome) -> bool,
+}
+
+const EXPLAINED: [Explained; 4] = [
+    Explained {
+        why: "tungstenite takes a length that is not in its shortest form",
+        section: "RFC 6455 5.2: the minimal number of bytes MUST be used",
+        applies: |ours, error, theirs| {
+            // In a control frame, an extended length is known to be wrong before it is read.
+            let length = matches!(error, Some(ProtocolError::NonMinimalLength(_) | ProtocolError::ControlTooLong(_)));
+            length && theirs.heard.starts_with(&ours.heard)
+        },
+    },
+    Explained {
+        why: "tungstenite looks at the size first, and then at what else is wrong in the same header",
+        section: "RFC 6455 5.1, 5.2, 5.4, 5.5: two rules are broken at once, and none says which comes first",
+        applies: |ours, error, theirs| {
+            let in_header = !matches!(error, None | Some(ProtocolError::InvalidUtf8));
+            in_header && ours.code == Some(1002) && theirs.code == Some(1009) && ours.heard == theirs.heard
+        },
+    },
+    Explained {
+        why: "tungstenite looks at the reason of a Close first, and then at its code",
+        section: "RFC 6455 7.4.1, 8.1: two rules are broken at once",
+        applies: |ours, error, theirs| {
+            let code = matches!(error, Some(ProtocolError::InvalidCloseCode(_)));
+            code && theirs.code == Some(1007) && ours.heard == theirs.heard
+        },
+    },
+    Explained {
+        why: "tungstenite does not know 1014",
+        section: "RFC 6455 7.4.2, 11.7: codes are registered with IANA, and 1014 (Bad Gateway) is",
+        applies: |ours, _, theirs| ours.code == Some(1014) && theirs.code == Some(1002) && ours.heard == theirs.heard,
+    },
+];
+
+/// splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    fn one_in(&mut self, chances: usize) -> bool {
+        self.below(chances) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+}
+
+fn text(random: &mut Random) -> Vec<u8> {
+    let words = ["a", "Hello", "κόσμε", "€", "😀", "\u{0}", "日本", " "];
+    let max = random.pick(&[0, 3, 20, 130]);
+    let mut text: Vec<u8> = (0..max).flat_map(|_| random.pick(&words).bytes()).collect();
+    if random.one_in(12) {
+        let at = random.below(text.len() + 1);
+        let bad: &[u8] =
+            random.pick(&[&b"\xff"[..], b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"\xe2\x82", b"\x80"]);
+        text.splice(at..at, bad.iter().copied());
+    }
+    text
+}
+
+fn frame(random: &mut Random, fin: bool, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+    let key = random.next().to_ne_bytes()[..4].try_into().expect("four octets");
+    let start = out.len();
+    encode_masked_frame(opcode, payload, key, out);
+    if !fin {
+        out[start] &= 0x7f;
+    }
+    // What is wrong in a header is seldom found by flipping bits at random.
+    match random.below(120) {
+        0 => out[start] |= random.pick(&[0x40, 0x20, 0x10]),
+        1 => out[start] ^= random.pick(&[0x01, 0x02, 0x04, 0x08, 0x80]),
+        2 => {
+            // The same payload, not masked.
+            out.truncate(start);
+            FrameHeader { fin, ..FrameHeader::of_message(opcode, payload.len()) }.encode(out);
+            out.extend_from_slice(payload);
+        }
+        3 => {
+            // The same payload under a length in more octets than it needs.
+            let first = out[start];
+            out.truncate(start);
+            let wide = random.one_in(2);
+            out.extend_from_slice(&[first, 0x80 | if wide { 127 } else { 126 }]);
+            out.extend_from_slice(&(payload.len() as u64).to_be_bytes()[if wide { 0 } else { 6 }..]);
+            out.extend_from_slice(&key);
+            let at = out.len();
+            out.extend_from_slice(payload);
+            apply_mask(&mut out[at..], key, 0);
+        }
+        4 => {
+            // A length that is only claimed.
+            let claimed = random.pick(&[1001, 65_535, 65_536, 1 << 40, (1 << 63) - 1, 1 << 63, u64::MAX]);
+            let first = out[start];
+            out.truncate(start);
+            FrameHeader { fin, rsv1: false, opcode, mask: Some(key), payload_len: claimed }.encode(out);
+            out[start] = first;
+        }
+        _ => {}
+    }
+}
+
+fn control(random: &mut Random, out: &mut Vec<u8>) {
+    let opcode = random.pick(&[Opcode::Ping, Opcode::Pong]);
+    let len = random.pick(&[0, 4, 125, 125, 126]);
+    frame(random, true, opcode, &vec![b'p'; len], out);
+}
+
+/// A message in one to five fragments with control frames in between.
+fn message(random: &mut Random, out: &mut Vec<u8>) {
+    let (first, payload) = match random.below(3) {
+        0 => (Opcode::Binary, (0..random.pick(&[0, 5, 126, 300, 1000])).map(|n: i32| n as u8).collect()),
+        _ => (Opcode::Text, text(random)),
+    };
+    let count = random.pick(&[1, 1, 1, 2, 5]);
+    let mut cuts: Vec<usize> = (1..count).map(|_| random.below(payload.len() + 1)).collect();
+    cuts.extend([0, payload.len()]);
+    cuts.sort_unstable();
+    for (place, piece) in cuts.windows(2).enumerate() {
+        let opcode = if place == 0 { first } else { Opcode::Continuation };
+        frame(random, place + 2 == cuts.len(), opcode, &payload[piece[0]..piece[1]], out);
+        if random.one_in(6) {
+            control(random, out);
+        }
+    }
+}
+
+fn close(random: &mut Random, out: &mut Vec<u8>) {
+    let code: u16 = match random.below(3) {
+        0 => random.pick(&[1000, 1001, 1003, 1007, 1011, 1014, 3000, 4999]),
+        1 => random.pick(&[0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000]),
+        _ => (random.next() % 5100) as u16,
+    };
+    let body = match random.below(6) {
+        0 => vec![],
+        1 => vec![3],
+        2 => [&code.to_be_bytes(), &b"\xff"[..]].concat(),
+        _ => [&code.to_be_bytes(), &b"bye"[..]].concat(),
+    };
+    frame(random, true, Opcode::Close, &body, out);
+}
+
+/// Damage that knows nothing of frames.
+fn damage(random: &mut Random, octets: &mut Vec<u8>) {
+    if octets.is_empty() {
+        return;
+    }
+    let at = random.below(octets.len());
+    match random.below(5) {
+        0 => octets[at] ^= 1 << random.below(8),
+        1 => octets[at] = random.next() as u8,
+        2 => drop(octets.remove(at)),
+        3 => octets.insert(at, random.next() as u8),
+        _ => octets.truncate(at),
+    }
+}
+
+fn stream(random: &mut Random) -> Vec<u8> {
+    let mut octets = Vec::new();
+    for _ in 0..=random.below(6) {
+        message(random, &mut octets);
+        if random.one_in(4) {
+            control(random, &mut octets);
+        }
+    }
+    if random.one_in(2) {
+        close(random, &mut octets);
+    }
+    if random.one_in(3) {
+        damage(random, &mut octets);
+    }
+    octets
+}
+
+#[test]
+fn tungstenite_hears_the_same() {
+    let mut used = [0; EXPLAINED.len()];
+    let (mut open, mut late) = (0, 0);
+    for seed in 0..STREAMS {
+        let mut random = Random(seed);
+        let octets = stream(&mut random);
+        let (our_size, their_size) = (random.pick(&[1, 2, 7, 100, 100_000]), random.pick(&[1, 50, 100_000]));
+        let (ours, error) = ours(&octets, our_size);
+        let mut theirs = theirs(&octets, their_size);
+        open += usize::from(ours.code.is_none());
+        if error.is_some() && theirs.code.is_none() {
+            // §7.1.7 lets us fail as soon as we know. tungstenite judges a frame when it is whole, so it is completed.
+            late += 1;
+            theirs = self::theirs(&[&octets[..], &[0xff; 2000]].concat(), their_size);
+        }
+        if ours == theirs {
+            continue;
+        }
+        let explained = EXPLAINED.iter().position(|explained| (explained.applies)(&ours, error, &theirs));
+        let Some(place) = explained else {
+            panic!("seed {seed}: {octets:02x?}\nours: {ours:?} {error:?}\ntheirs: {theirs:?}");
+        };
+        used[place] += 1;
+    }
+    println!("{STREAMS} streams, {open} of them good to the end; {late} were known to be bad before a frame was whole");
+    for (explained, used) in EXPLAINED.iter().zip(used) {
+        println!("{used} times: {} ({})", explained.why, explained.section);
+        assert!(used > 0, "no stream needs it any more: {}", explained.why);
+    }
+}

@@ -1,0 +1,199 @@
+//! What must hold for any frame, any message and any cut: round trips and splits.
+//!
+//! A failing case is shrunk and printed by proptest; it becomes a row in the tests of its module.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use salon::proto::frame::FrameRules;
+use salon::proto::mask::apply_mask;
+use salon::proto::utf8::Utf8Tail;
+use salon::proto::{
+    CloseCode, Connection, Event, FrameHeader, Limits, Opcode, ProtocolError, close, encode_masked_frame,
+};
+
+const LIMITS: Limits = Limits { message_bytes: 100_000, fragments: 100 };
+
+fn rules(masked: bool, fragmented: bool) -> FrameRules {
+    FrameRules { masked, rsv1: true, fragmented, fragments_left: 9, payload_left: u64::MAX, limits: LIMITS }
+}
+
+fn opcode() -> impl Strategy<Value = Opcode> {
+    use Opcode::*;
+    prop::sample::select(vec![Continuation, Text, Binary, Close, Ping, Pong])
+}
+
+/// Lengths about every boundary of their encoding.
+fn payload_len() -> impl Strategy<Value = u64> {
+    prop_oneof![0..=130_u64, 65_530..=65_540_u64, (1_u64 << 40)..(1 << 41), (1_u64 << 63) - 3..(1 << 63)]
+}
+
+/// A header that may stand somewhere.
+fn header() -> impl Strategy<Value = FrameHeader> {
+    (any::<bool>(), any::<bool>(), opcode(), any::<Option<[u8; 4]>>(), payload_len()).prop_map(
+        |(fin, rsv1, opcode, mask, payload_len)| match opcode.is_control() {
+            true => FrameHeader { fin: true, rsv1: false, opcode, mask, payload_len: payload_len % 126 },
+            false => FrameHeader { fin, rsv1: rsv1 && opcode != Opcode::Continuation, opcode, mask, payload_len },
+        },
+    )
+}
+
+#[derive(Clone, Debug)]
+enum Said {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    prop_oneof![
+        ".{0,80}".prop_map(Said::Text),
+        vec(any::<u8>(), 0..300).prop_map(Said::Binary),
+        vec(any::<u8>(), 0..=125).prop_map(Said::Ping),
+    ]
+}
+
+/// `octets` cut at the given places, which may lie anywhere.
+fn cut<'a>(octets: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+    let mut places: Vec<usize> = places.iter().map(|place| place.index(octets.len() + 1)).collect();
+    places.extend([0, octets.len()]);
+    places.sort_unstable();
+    places.windows(2).map(|piece| &octets[piece[0]..piece[1]]).collect()
+}
+
+/// What a connection tells and answers when it reads the pieces.
+fn heard(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
+    let mut connection = Connection::new(LIMITS);
+    let (mut told, mut reply) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let mut input = piece.to_vec();
+        let mut at = 0;
+        while let (taken, Some(event)) = connection.decode(&mut input[at..], &mut reply) {
+            at += taken;
+            told.push(format!("{event:?}"));
+        }
+    }
+    (told, reply)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn headers_come_back(header in header(), tail in vec(any::<u8>(), 0..4)) {
+        let mut octets = Vec::new();
+        header.encode(&mut octets);
+        let len = octets.len();
+        let rules = rules(header.mask.is_some(), header.opcode == Opcode::Continuation);
+        for shorter in 0..len {
+            prop_assert_eq!(FrameHeader::decode(&octets[..shorter], &rules), Ok(None));
+        }
+        octets.extend(tail);
+        prop_assert_eq!(FrameHeader::decode(&octets, &rules), Ok(Some((header, len))));
+    }
+
+    #[test]
+    fn masks_come_off(plain in vec(any::<u8>(), 0..200), key: [u8; 4], places in vec(any::<prop::sample::Index>(), 0..5)) {
+        let mut masked = plain.clone();
+        apply_mask(&mut masked, key, 0);
+        for (at, octet) in masked.iter().enumerate() {
+            prop_assert_eq!(*octet, plain[at] ^ key[at % 4]);
+        }
+        let mut unmasked = Vec::new();
+        for piece in cut(&masked, &places) {
+            let offset = unmasked.len();
+            unmasked.extend_from_slice(piece);
+            apply_mask(&mut unmasked[offset..], key, offset);
+        }
+        prop_assert_eq!(unmasked, plain);
+    }
+
+    #[test]
+    fn messages_come_back_however_they_are_fragmented_and_cut(
+        messages in vec((said(), vec(any::<prop::sample::Index>(), 0..4)), 1..8),
+        key: [u8; 4],
+        places in vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let (mut octets, mut expected) = (Vec::new(), Vec::new());
+        for (message, fragments) in &messages {
+            let (opcode, payload) = match message {
+                Said::Text(text) => (Opcode::Text, text.as_bytes()),
+                Said::Binary(data) => (Opcode::Binary, &data[..]),
+                Said::Ping(data) => (Opcode::Ping, &data[..]),
+            };
+            expected.push(match message {
+                Said::Text(text) => format!("{:?}", Event::Text(text)),
+                Said::Binary(data) => format!("{:?}", Event::Binary(data)),
+                Said::Ping(data) => format!("{:?}", Event::Ping(data)),
+            });
+            let pieces = if opcode.is_control() { vec![payload] } else { cut(payload, fragments) };
+            for (place, piece) in pieces.iter().enumerate() {
+                let start = octets.len();
+                let opcode = if place == 0 { opcode } else { Opcode::Continuation };
+                encode_masked_frame(opcode, piece, key, &mut octets);
+                if place + 1 < pieces.len() {
+                    octets[start] &= 0x7f;
+                }
+            }
+        }
+        prop_assert_eq!(heard(&cut(&octets, &places)), (expected, vec![]));
+    }
+
+    /// Whatever comes, good or not, the cuts do not matter.
+    #[test]
+    fn any_octets_mean_the_same_however_they_are_cut(
+        octets in vec(prop_oneof![any::<u8>(), prop::sample::select(b"\x81\x82\x01\x00\x80\x88\x89\x8a\xfe".to_vec())], 0..60),
+        places in vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        prop_assert_eq!(heard(&cut(&octets, &places)), heard(&[&octets]));
+    }
+
+    /// The tail accepts what `std` accepts, keeps what `std` calls incomplete, and refuses no later than the piece
+    /// in which `std` knows.
+    #[test]
+    fn utf8_in_pieces_is_what_std_says(
+        octets in prop_oneof![
+            ".{0,30}".prop_map(String::into_bytes),
+            vec(any::<u8>(), 0..8),
+            vec(prop::sample::select(b"a\xe2\x82\xac\xf0\x9f\x98\x80\xed\xa0\xf4\x90\xc2\xe0\xbf".to_vec()), 0..12),
+        ],
+        places in vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let (mut tail, mut text, mut seen) = (Utf8Tail::default(), String::new(), 0);
+        for piece in cut(&octets, &places) {
+            seen += piece.len();
+            let result = tail.push(piece, &mut text);
+            match std::str::from_utf8(&octets[..seen]) {
+                Ok(valid) => {
+                    prop_assert_eq!(result, Ok(()));
+                    prop_assert_eq!((&text[..], tail.is_complete()), (valid, true));
+                }
+                Err(error) if error.error_len().is_none() => {
+                    prop_assert_eq!(result, Ok(()));
+                    prop_assert_eq!((text.as_bytes(), tail.is_complete()), (&octets[..error.valid_up_to()], false));
+                }
+                Err(_) => {
+                    prop_assert_eq!(result, Err(ProtocolError::InvalidUtf8));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn close_bodies_come_back(code: u16, reason in ".{0,150}") {
+        let mut payload = Vec::new();
+        close::encode_body(CloseCode(code), &reason, &mut payload);
+        prop_assert!(payload.len() <= 125);
+        match close::decode_body(&payload) {
+            Ok(Some((CloseCode(decoded), cut))) => {
+                prop_assert_eq!(decoded, code);
+                prop_assert!(reason.starts_with(cut) && (cut.len() == reason.len() || cut.len() > 119));
+            }
+            Ok(None) => prop_assert!(false, "there is a code"),
+            Err(error) => {
+                prop_assert_eq!(error, ProtocolError::InvalidCloseCode(code));
+                prop_assert!(!CloseCode(code).is_valid_on_wire());
+            }
+        }
+    }
+}
