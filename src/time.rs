@@ -32,7 +32,7 @@ impl Add<Duration> for Tick {
 pub struct Moment {
     /// The monotonic clock. Timers use this one; it does not jump.
     pub tick: Tick,
-    /// Milliseconds since the Unix epoch. For `ts` and log lines only; it may jump.
+    /// Milliseconds since the Unix epoch. For `ts`, log lines and the times in tokens only; it may jump.
     pub unix_ms: u64,
 }
 

@@ -3,10 +3,12 @@
 //! Requests come in here and are handed to the file of their subject; what the backend answers goes through
 //! [`Hall::outcome`]. The hall never asks the backend while it listens to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use slab::Slab;
 
+use super::auth::{Grant, Verifier};
 use super::delivery::Deliveries;
 use super::membership::Replay;
 use super::name::{RoomName, UserName};
@@ -50,6 +52,10 @@ pub(super) struct Hall {
     pub watches: Watches,
     pub waiting: Slab<Waiting>,
     pub counts: Counts,
+    /// Knows tokens; `None`: everybody is let in.
+    pub verifier: Option<Rc<dyn Verifier>>,
+    /// What tokens grant. Not in the sessions, which are small and mostly without.
+    pub grants: HashMap<ConnId, Grant>,
 }
 
 impl Hall {
@@ -69,19 +75,15 @@ impl Hall {
             watches: Watches::default(),
             waiting: Slab::new(),
             counts: Counts::default(),
+            verifier: None,
+            grants: HashMap::new(),
         }
     }
 
     pub fn open(&mut self, conn: ConnId, door: Door, store: &mut dyn Backend, turn: &mut Turn<'_>) {
-        let (dialect, name, room) = match door {
-            Door::Json { user } => (Dialect::Json, user, None),
-            Door::Plain { room, user } => (Dialect::Plain, Some(user), Some(room)),
-        };
-        let guest = name.is_none();
-        let name = name.unwrap_or_else(|| self.guest_name());
-        let id = self.random.next();
+        let dialect = if door.room().is_some() { Dialect::Plain } else { Dialect::Json };
         let session = Session {
-            id,
+            id: self.random.next(),
             opened: turn.now.unix_ms,
             user: NOBODY,
             next_device: NO_DEVICE,
@@ -92,6 +94,31 @@ impl Hall {
             watching: None,
         };
         self.sessions.insert(conn, session);
+        match door {
+            Door::Json { user } => self.let_in(conn, user, None, None, store, turn),
+            Door::Plain { room, user } => self.let_in(conn, Some(user), Some(room), None, store, turn),
+            Door::Token { grant, room } => {
+                let user = grant.user.clone();
+                self.hold(conn, grant, turn);
+                self.let_in(conn, Some(user), room, None, store, turn);
+            }
+            Door::Unproven => self.timers.set(Timer::Unproven(conn), turn.now.tick + self.settings.auth_within),
+            Door::Refused(error) => self.turn_back(conn, error, turn),
+        }
+    }
+
+    /// The session becomes a device of a user, a guest if there is no name, and is welcomed. A plain one has a room.
+    pub fn let_in(
+        &mut self,
+        conn: ConnId,
+        name: Option<UserName>,
+        room: Option<RoomName>,
+        request: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) {
+        let guest = name.is_none();
+        let name = name.unwrap_or_else(|| self.guest_name());
         let Some(user) = self.users.find_or_insert(&name, guest, self.settings.max_users) else {
             self.dismiss(conn, "overloaded", CloseCode::TRY_AGAIN_LATER, "too many users", turn);
             return;
@@ -103,7 +130,7 @@ impl Hall {
         self.attach(conn, user, turn);
         match room {
             None => {
-                self.welcome(conn, &name, id, store.durability(), turn);
+                self.welcome(conn, request, &name, store.durability(), turn);
                 turn.out.subscribe(conn, room::EVERYBODY);
             }
             Some(room) => {
@@ -116,12 +143,14 @@ impl Hall {
         }
     }
 
-    fn welcome(&self, conn: ConnId, name: &UserName, id: u64, durability: &str, turn: &mut Turn<'_>) {
+    fn welcome(&self, conn: ConnId, request: Option<&Id<'_>>, name: &UserName, durability: &str, turn: &mut Turn<'_>) {
+        let Some(session) = self.sessions.find(conn) else { return };
         let settings = &self.settings;
         turn.out.send(conn, |out| {
-            json::Object::message(out, "welcome")
+            let welcome = json::Object::message(out, "welcome")
+                .id(request)
                 .text("user_id", name.as_str())
-                .text("session_id", &format!("{id:016x}"))
+                .text("session_id", &format!("{:016x}", session.id))
                 .text("server", &settings.server)
                 .value("limits", |out| {
                     let limits = json::Object::new(out)
@@ -141,8 +170,11 @@ impl Hall {
                     }
                 })
                 .number("ping_interval_ms", settings.ping_interval.as_millis() as u64)
-                .text("durability", durability)
-                .end();
+                .text("durability", durability);
+            match self.grant(conn) {
+                Some(grant) => welcome.number("expires_at", grant.expires_ms).end(),
+                None => welcome.end(),
+            }
         });
     }
 
@@ -204,6 +236,9 @@ impl Hall {
     pub fn text(&mut self, conn: ConnId, text: &str, store: &mut dyn Backend, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) else { return };
         session.frames = session.frames.wrapping_add(1);
+        if session.user == NOBODY {
+            return self.unproven_text(conn, text, store, turn);
+        }
         match session.dialect {
             Dialect::Json => {
                 if !self.pay(conn, turn, || request::parse_id(text)) {
@@ -232,9 +267,12 @@ impl Hall {
     }
 
     pub fn ping(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        if self.sessions.find(conn).is_some_and(|session| !session.closing) {
-            self.pay(conn, turn, || None);
+        let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) else { return };
+        if session.user == NOBODY {
+            session.frames = session.frames.wrapping_add(1);
+            return self.bear_unproven(conn, turn);
         }
+        self.pay(conn, turn, || None);
     }
 
     /// Pays for one frame; if that cannot be paid says so, or closes.
@@ -298,6 +336,7 @@ impl Hall {
             Request::History { place, bound, limit, epoch } => {
                 self.history(conn, place, bound, limit, epoch.as_deref(), id, store, turn)
             }
+            Request::Auth { token } => self.refresh(conn, &token, id, store, turn),
             Request::Ping => {
                 let ts = turn.now.unix_ms;
                 turn.out.send(conn, |out| json::Object::message(out, "pong").id(id).number("ts", ts).end());
@@ -309,6 +348,7 @@ impl Hall {
     /// The engine has already taken the connection out of all topics.
     pub fn closed(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.remove(conn) else { return };
+        self.release(conn);
         if session.user == NOBODY {
             return;
         }
@@ -341,6 +381,9 @@ impl Hall {
                     self.tell_watchers_of(&name, before, super::presence::NOBODY_THERE, turn);
                 }
                 Timer::Crowd { room } => self.tell_crowd(room, turn),
+                Timer::Unproven(conn) => self.end_unproven(conn, turn),
+                Timer::Expires(conn) => self.warn_of_expiry(conn, turn),
+                Timer::Expired(conn) => self.end_expired(conn, turn),
                 Timer::Sweep => {
                     let more = store.expire(turn.now.tick);
                     let age = self.settings.history_age.as_millis() as u64;
@@ -414,9 +457,34 @@ impl Hall {
 
     /// Says goodbye, where there is a word for it, and closes.
     pub fn dismiss(&mut self, conn: ConnId, why: &str, code: CloseCode, reason: &'static str, turn: &mut Turn<'_>) {
+        self.part(conn, why, Some(BACK_OFF_MS), code, reason, turn);
+    }
+
+    /// The same to who is not to come back as they came.
+    pub fn dismiss_for_good(
+        &mut self,
+        conn: ConnId,
+        why: &str,
+        code: CloseCode,
+        reason: &'static str,
+        turn: &mut Turn<'_>,
+    ) {
+        self.part(conn, why, None, code, reason, turn);
+    }
+
+    fn part(
+        &mut self,
+        conn: ConnId,
+        why: &str,
+        back_after_ms: Option<u64>,
+        code: CloseCode,
+        reason: &'static str,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(session) = self.sessions.find(conn).filter(|session| !session.closing) else { return };
+        let after_ms = back_after_ms.unwrap_or(0);
         match session.dialect {
-            Dialect::Json => turn.out.send(conn, |out| json::goodbye(out, why, true, BACK_OFF_MS)),
+            Dialect::Json => turn.out.send(conn, |out| json::goodbye(out, why, back_after_ms.is_some(), after_ms)),
             Dialect::Plain => {
                 let room = session.seats.first().map_or("", |seat| self.rooms.at(seat.room).name.as_str());
                 turn.out.send(conn, |out| plain::write(out, "error", reason, room, ""));
@@ -428,11 +496,9 @@ impl Hall {
     /// Says goodbye to who will not be a session, and closes.
     pub fn turn_away(conn: ConnId, door: &Door, turn: &mut Turn<'_>) {
         let reason = "too many connections of this address";
-        match door {
-            Door::Json { .. } => turn.out.send(conn, |out| json::goodbye(out, "connection_limit", true, BACK_OFF_MS)),
-            Door::Plain { room, .. } => {
-                turn.out.send(conn, |out| plain::write(out, "error", reason, room.as_str(), ""));
-            }
+        match door.room() {
+            None => turn.out.send(conn, |out| json::goodbye(out, "connection_limit", true, BACK_OFF_MS)),
+            Some(room) => turn.out.send(conn, |out| plain::write(out, "error", reason, room.as_str(), "")),
         }
         turn.out.close(conn, CONNECTION_LIMIT, reason);
     }
@@ -493,7 +559,7 @@ pub(super) fn user_name(name: &str) -> Result<UserName, Refusal> {
     UserName::parse(name).map_err(|error| Refusal::new(Code::BadRequest, format!("`user_id`: {error}")))
 }
 
-/// The user of a session that was turned away at the door.
+/// The user of a session that was turned away at the door, or has not said yet who it is.
 pub(super) const NOBODY: u32 = u32::MAX;
 
 /// 4100: too many sessions of one user, or connections of one address. Back off.

@@ -83,6 +83,7 @@ impl Hall {
 
     /// Whether the session may enter, as far as that can be known without making a room.
     fn may_enter(&self, conn: ConnId, room: &str) -> Result<(), Refusal> {
+        self.may_visit(conn, room)?;
         let Some(session) = self.sessions.find(conn) else { return Ok(()) };
         let found = self.rooms.find(room);
         if found.is_some_and(|room| session.wants(room)) {
@@ -101,7 +102,7 @@ impl Hall {
                     return Err(Refusal::new(Code::RoomFull, message));
                 }
             }
-            None if !self.settings.create_on_join => {
+            None if !self.settings.create_on_join || !self.may_create(conn) => {
                 return Err(Refusal::new(Code::RoomNotFound, "expected a room that was created, found none"));
             }
             None => {}

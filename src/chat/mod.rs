@@ -9,8 +9,11 @@
 //! lists and pages, in `queries`. Requests go through the [`Backend`], and `waiting` keeps
 //! what is needed to go on when it answers, in this turn or a later one.
 //!
-//! It does not check tokens, and it does not know addresses.
+//! Who may do what, by what a token says, in `auth` and `access`. It checks no signatures (a [`Verifier`] does) and does
+//! not know addresses.
 
+mod access;
+pub mod auth;
 pub mod delivery;
 mod hall;
 mod membership;
@@ -33,10 +36,13 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use auth::{Grant, TokenError, Verifier};
 pub use delivery::{Deliveries, Delivery};
 pub use name::{NameError, RoomName, UserName};
 pub use session::Dialect;
 pub use settings::{Rate, Settings};
+
+use std::rc::Rc;
 
 use hall::{Hall, NOBODY, Turn};
 
@@ -59,6 +65,27 @@ pub enum Door {
         /// Who it is. The server refuses names with a comma, because lists of names are joined by commas here.
         user: UserName,
     },
+    /// With a token that holds.
+    Token {
+        /// What it says.
+        grant: Grant,
+        /// `None` for `/ws`; the one room of `/ws/{room}`.
+        room: Option<RoomName>,
+    },
+    /// `/ws` without a token where one is needed: the first message has to bring it.
+    Unproven,
+    /// `/ws` with a token that does not hold: a browser cannot read a 401, so it is told here and closed with 4001.
+    Refused(TokenError),
+}
+
+impl Door {
+    /// The one room of a plain session; `None` for one that speaks JSON.
+    fn room(&self) -> Option<&RoomName> {
+        match self {
+            Self::Plain { room, .. } | Self::Token { room: Some(room), .. } => Some(room),
+            Self::Json { .. } | Self::Token { room: None, .. } | Self::Unproven | Self::Refused(_) => None,
+        }
+    }
 }
 
 /// Numbers for `/health` and `/metrics`.
@@ -118,6 +145,14 @@ impl Chat {
     /// A chat in which nobody is. The seed makes session ids and names of guests hard to guess; give another one each time.
     pub fn new(settings: Settings, backend: Box<dyn Backend>, seed: u64) -> Self {
         Self { hall: Hall::new(settings, seed), backend }
+    }
+
+    /// From now on sessions need tokens that `verifier` knows; those that come without are to come in by
+    /// [`Door::Unproven`].
+    #[must_use]
+    pub fn with_verifier(mut self, verifier: Rc<dyn Verifier>) -> Self {
+        self.hall.verifier = Some(verifier);
+        self
     }
 
     /// A connection is open.
@@ -181,7 +216,7 @@ impl Chat {
         }
     }
 
-    /// All sessions, but for those that were turned away at the door.
+    /// All sessions, but for those that were turned away at the door or have not said yet who they are.
     pub fn sessions(&self) -> impl Iterator<Item = SessionInfo<'_>> {
         let inside = self.hall.sessions.iter().filter(|(_, session)| session.user != NOBODY);
         inside.map(|(conn, session)| SessionInfo {

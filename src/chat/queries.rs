@@ -3,6 +3,7 @@
 use super::hall::{Hall, Turn};
 use super::name::UserName;
 use super::presence::check_length;
+use super::room::Room;
 use super::waiting::{Waiting, What};
 use super::wire::json::Object;
 use super::wire::request::{Bound, Page, Place};
@@ -24,7 +25,12 @@ impl Hall {
     ) -> Result<(), Refusal> {
         check_length("name", title, MAX_TITLE_BYTES)?;
         check_length("topic", topic, MAX_TITLE_BYTES)?;
+        self.may_visit(conn, name)?;
         let created = self.rooms.find(name).is_none();
+        if created && !self.may_create(conn) {
+            let message = "expected a session that may make rooms, found one that may not";
+            return Err(Refusal::new(Code::Forbidden, message));
+        }
         let key = self.find_or_make(name, store, turn)?;
         if created {
             let room = self.rooms.at_mut(key);
@@ -44,6 +50,7 @@ impl Hall {
         store: &mut dyn Backend,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
+        self.may_visit(conn, name)?;
         let Some(key) = self.rooms.find(name) else {
             super::hall::room_name(name)?;
             return Err(Refusal::new(Code::RoomNotFound, "expected the name of a room, found an unknown name"));
@@ -94,7 +101,7 @@ impl Hall {
         });
     }
 
-    /// Rooms in order of names; all are public.
+    /// Rooms in order of names: all, or those that the token is for.
     pub(super) fn list_rooms(
         &mut self,
         conn: ConnId,
@@ -103,10 +110,23 @@ impl Hall {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let Some(session) = self.sessions.find(conn) else { return Ok(()) };
-        let mut rooms: Vec<_> = self.rooms.after(page.cursor.as_deref()).take(page.limit + 1).collect();
-        let more = rooms.len() > page.limit;
-        rooms.truncate(page.limit);
-        let next = rooms.last().filter(|_| more).map(|(_, room)| room.name.as_str());
+        let confined = self.grant(conn).filter(|grant| grant.is_confined());
+        let mut rooms: Vec<_> = Vec::new();
+        let mut next = None;
+        for (scanned, (key, room)) in self.rooms.after(page.cursor.as_deref()).enumerate() {
+            let name = room.name.as_str();
+            if confined.is_none_or(|grant| grant.may_enter(name)) {
+                if rooms.len() == page.limit {
+                    next = rooms.last().map(|(_, room): &(u32, &Room)| room.name.as_str());
+                    break;
+                }
+                rooms.push((key, room));
+            }
+            if scanned + 1 == MAX_SCANNED {
+                next = Some(name);
+                break;
+            }
+        }
         turn.out.send(conn, |out| {
             Object::message(out, "rooms")
                 .id(id)
@@ -303,5 +323,5 @@ const MAX_TITLE_BYTES: usize = 256;
 /// Senders and contents in one page of history. Escaped, a byte can become six, and still fits into an outbox.
 const MAX_PAGE_BYTES: usize = 128 << 10;
 
-/// Known users looked at for one page of those online; past it the page is shorter, and there is a next one.
+/// Known users looked at for one page of those online, and rooms for one of rooms; past it the page is shorter, and there is a next one.
 const MAX_SCANNED: usize = 10_000;

@@ -45,6 +45,12 @@ pub struct Settings {
     pub create_on_join: bool,
     /// Whether anybody may speak to everybody (`"room_id":"*"`).
     pub anybody_may_announce: bool,
+    /// Whether anybody may make rooms, by joining or by `create_room`.
+    pub anybody_may_create: bool,
+    /// With tokens: how long a session without one may take to show it.
+    pub auth_within: Duration,
+    /// How long a session goes on when its token has expired, to be given another one.
+    pub token_grace: Duration,
     /// Over how long clients are asked to spread their return when the server stops.
     pub return_within: Duration,
 }
@@ -81,6 +87,9 @@ impl Default for Settings {
             ping_interval: Duration::from_secs(25),
             create_on_join: true,
             anybody_may_announce: true,
+            anybody_may_create: true,
+            auth_within: Duration::from_secs(10),
+            token_grace: Duration::from_secs(30),
             return_within: Duration::from_secs(5),
         }
     }

@@ -280,7 +280,7 @@ impl Hall {
         id: Option<&Id<'_>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        if !self.settings.anybody_may_announce {
+        if !self.may_announce(conn) {
             let message = "expected a session that may speak to everybody, found one that may not";
             return Err(Refusal::new(Code::Forbidden, message));
         }

@@ -1,12 +1,13 @@
 //! What is to happen later: at most one time for each thing, kept in order of time.
 //!
 //! The engine has a wheel for a timer per connection; here only those have one who are about to leave, typing, or in
-//! a crowd, so that an ordered set is enough.
+//! a crowd, and, with tokens, each session until its token ends; so that an ordered set is enough.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::name::UserName;
 use super::typing::Target;
+use crate::id::ConnId;
 use crate::time::Tick;
 
 /// What happens. At the same tick, in the order of the variants: one stops typing, then leaves, then is gone.
@@ -22,6 +23,12 @@ pub(super) enum Timer {
     Crowd { room: u32 },
     /// Old messages and rooms are let go.
     Sweep,
+    /// A session has not said who it is.
+    Unproven(ConnId),
+    /// A session's token ends.
+    Expires(ConnId),
+    /// A session's token has ended some time ago.
+    Expired(ConnId),
 }
 
 /// Invariant: `order` and `due` hold the same pairs.

@@ -1,11 +1,14 @@
 //! The command line: every option with its default and what it means.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use super::parse_address;
+use crate::server::jwt::Algorithm;
 
 /// A lean chat server.
 ///
@@ -34,6 +37,10 @@ pub enum Command {
     ///
     /// Messages up to 16 MiB, any number of clients up to the limit, no idle pings, no chat.
     Echo(EchoArgs),
+    /// Make a token for development, signed with HS256, and print it
+    ///
+    /// The secret is read from --secret-file or the environment variable SALON_AUTH_SECRET.
+    Token(TokenArgs),
 }
 
 /// Options of `serve`.
@@ -48,6 +55,22 @@ pub struct ServeArgs {
     /// Let everybody in who reaches an address that is not loopback, under any name they choose
     #[arg(long, env = "SALON_OPEN")]
     pub open: bool,
+    /// Who is let in: `open`, anybody under any name; `jwt`, who brings a signed token (`token` means the same)
+    #[arg(long, default_value = "open", value_name = "open|jwt", env = "SALON_AUTH")]
+    pub auth: Auth,
+    /// A key that tokens are signed with: HS256 and the file of a secret of at least 32 bytes, or RS256 or EdDSA and a
+    /// public key in PEM; twice while one key follows another. The variable SALON_AUTH_SECRET can hold a secret instead
+    #[arg(long, value_name = "ALGORITHM:FILE", env = "SALON_AUTH_KEY", value_delimiter = ',')]
+    pub auth_key: Vec<KeyArg>,
+    /// Whom tokens must be for (`aud`); without it, tokens that name anybody are refused
+    #[arg(long, value_name = "NAME", env = "SALON_AUTH_AUDIENCE")]
+    pub auth_audience: Option<String>,
+    /// How long a session goes on when its token has expired, to be given another one
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_time, env = "SALON_AUTH_GRACE")]
+    pub auth_grace: Duration,
+    /// Who may make rooms, by joining them or by asking: `everybody`, or with tokens those with the `role` create or admin
+    #[arg(long, default_value = "everybody", value_name = "everybody|role", env = "SALON_CREATE_ROOMS")]
+    pub create_rooms: CreateRooms,
     /// Connections in all; fewer if the descriptor limit is lower
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = parse_connections, env = "SALON_MAX_CONNECTIONS")]
     pub max_connections: usize,
@@ -84,6 +107,91 @@ pub struct EchoArgs {
     /// Connections in all; fewer if the descriptor limit is lower
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = parse_connections, env = "SALON_MAX_CONNECTIONS")]
     pub max_connections: usize,
+}
+
+/// Options of `token`.
+#[derive(Debug, clap::Args)]
+pub struct TokenArgs {
+    /// The file with the secret, the same as in --auth-key HS256:FILE
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// Whom the token is for: the name of a user
+    #[arg(long, value_name = "NAME")]
+    pub sub: String,
+    /// For how long
+    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = parse_time)]
+    pub ttl: Duration,
+    /// Which rooms it opens, such as 'lobby,team-*'; all, if nothing is said
+    #[arg(long, value_name = "PATTERNS", value_delimiter = ',')]
+    pub rooms: Option<Vec<String>>,
+    /// What it allows: announce, create, admin
+    #[arg(long, value_name = "ROLES", value_delimiter = ',')]
+    pub roles: Vec<String>,
+    /// For which server, the same as its --auth-audience
+    #[arg(long, value_name = "NAME")]
+    pub audience: Option<String>,
+}
+
+/// Who is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Anybody, under any name.
+    Open,
+    /// Who brings a signed token.
+    Jwt,
+}
+
+impl FromStr for Auth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "open" => Ok(Self::Open),
+            "jwt" | "token" => Ok(Self::Jwt),
+            _ => Err("expected open or jwt".into()),
+        }
+    }
+}
+
+/// Who may make rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateRooms {
+    /// Anybody who is let in.
+    Everybody,
+    /// Whose token says so.
+    Role,
+}
+
+impl FromStr for CreateRooms {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "everybody" => Ok(Self::Everybody),
+            "role" => Ok(Self::Role),
+            _ => Err("expected everybody or role".into()),
+        }
+    }
+}
+
+/// Where a key is, and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyArg {
+    /// What for.
+    pub algorithm: Algorithm,
+    /// Where.
+    pub file: PathBuf,
+}
+
+impl FromStr for KeyArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once(':').filter(|(_, file)| !file.is_empty());
+        parts
+            .and_then(|(algorithm, file)| Some(Self { algorithm: algorithm.parse().ok()?, file: file.into() }))
+            .ok_or_else(|| "expected HS256:FILE, RS256:FILE or EdDSA:FILE".into())
+    }
 }
 
 /// Where the admin port is.
@@ -146,6 +254,26 @@ fn parse_history(text: &str) -> Result<usize, String> {
     in_range(text, 0, 1_000_000)
 }
 
+/// A number of seconds, or of minutes, hours or days with the letter for it.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let seconds = match unit {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        "d" => Some(86_400),
+        _ => None,
+    };
+    let number = number.parse::<u64>().ok();
+    let time = number.zip(seconds).and_then(|(number, seconds)| number.checked_mul(seconds));
+    time.filter(|time| (1..=MAX_TIME).contains(time))
+        .map(Duration::from_secs)
+        .ok_or_else(|| "expected a time from 1s to 3650d, such as 30s, 15m, 1h or 7d".into())
+}
+
+/// Ten years, in seconds.
+const MAX_TIME: u64 = 3650 * 86_400;
+
 fn in_range(text: &str, least: usize, most: usize) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| format!("expected a whole number from {least} to {most}"))
@@ -171,6 +299,21 @@ mod tests {
         assert_eq!("off".parse(), Ok(Admin::Off));
         assert_eq!("localhost:1".parse(), Ok(Admin::On(([127, 0, 0, 1], 1).into())));
         assert!("8080".parse::<Admin>().is_err());
+    }
+
+    #[test]
+    fn times_and_keys() {
+        for (text, seconds) in [("30s", 30), ("90", 90), ("15m", 900), ("1h", 3600), ("3650d", MAX_TIME)] {
+            assert_eq!(parse_time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for wrong in ["", "s", "0s", "-1s", "1.5h", "1w", "1 h", "3651d", "18446744073709551615d", "1hs"] {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
+        let key = KeyArg { algorithm: Algorithm::EdDsa, file: "a:b.pem".into() };
+        assert_eq!("EdDSA:a:b.pem".parse(), Ok(key));
+        for wrong in ["", "HS256", "HS256:", "hs256:x", "none:x", "ES256:x", "x.pem"] {
+            assert!(wrong.parse::<KeyArg>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

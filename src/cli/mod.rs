@@ -1,10 +1,11 @@
 //! Arguments, subcommands and exit status.
 //!
-//! [`args`] says what can be asked for; this module does it. Exit status: 0 when a signal ended the server, 1 when it
+//! [`args`] says what can be asked for; this module does it, with `keys` for tokens. Exit status: 0 when a signal ended the server, 1 when it
 //! failed while running, 2 when it could not start as asked, with one sentence that says what to do.
 
 pub mod args;
 mod descriptors;
+mod keys;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use clap::error::ErrorKind;
 use crate::chat;
 use crate::server::{self, admission, echo, serve};
 
-use args::{Admin, Args, Command, EchoArgs, RateArg, ServeArgs};
+use args::{Admin, Args, Auth, Command, CreateRooms, EchoArgs, RateArg, ServeArgs};
 
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         None => serve(args.serve),
         Some(Command::Serve(args)) => serve(args),
         Some(Command::Echo(args)) => echo(args),
+        Some(Command::Token(args)) => keys::print_token(&args).map_err(Failure::Asked),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,10 +61,10 @@ impl From<server::Error> for Failure {
 }
 
 fn serve(args: ServeArgs) -> Result<(), Failure> {
-    if !args.listen.ip().is_loopback() && !args.open {
+    if !args.listen.ip().is_loopback() && !args.open && args.auth == Auth::Open {
         return Err(Failure::Asked(format!(
             "--listen {}: everybody who reaches that address could take any name; say --open if that is meant, \
-             or listen on 127.0.0.1 behind a proxy that knows its users",
+             ask for tokens with --auth jwt, or listen on 127.0.0.1 behind a proxy that knows its users",
             args.listen
         )));
     }
@@ -80,6 +82,13 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
         RateArg::Off => None,
         RateArg::On { per_second, burst } => Some(chat::Rate { per_second, burst }),
     };
+    let keys = keys::read(&args).map_err(Failure::Asked)?;
+    if keys.is_none() && args.create_rooms == CreateRooms::Role {
+        return Err(Failure::Asked("--create-rooms role: nobody has a role without --auth jwt".into()));
+    }
+    chat.anybody_may_announce = keys.is_none();
+    chat.anybody_may_create = args.create_rooms == CreateRooms::Everybody;
+    chat.token_grace = args.auth_grace;
     let max_connections = descriptors::fit(args.max_connections);
     let addresses = admission::Limits {
         open: args.max_connections_per_address,
@@ -92,6 +101,7 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
         max_connections,
         addresses,
         origins: args.origin,
+        keys,
         deflate: args.deflate,
         chat,
     })?;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::chat::{Door, NameError, RoomName, UserName};
+use crate::chat::{Door, NameError, RoomName, TokenError, UserName, Verifier};
 use crate::proto::handshake::{Accept, Request, RequestError};
 
 use super::Port;
@@ -58,6 +58,10 @@ pub enum Refusal {
     Method,
     /// What the door needs is missing or wrong: 400 with a sentence.
     Bad(Cow<'static, str>),
+    /// A token is needed here, and there is none or one that does not hold: 401.
+    Unauthorized(Option<TokenError>),
+    /// The token is not for this room: 403.
+    Room,
     /// A page of another site opened the connection: 403.
     Origin,
     /// There are as many connections as there may be: 503.
@@ -77,12 +81,22 @@ pub struct Asset {
     pub body: &'static [u8],
 }
 
-/// Decides about a request that came in by `port`. `origins` are those allowed beyond the server's own.
-pub fn enter(request: &Request<'_>, port: Port, origins: &[String]) -> Entry {
-    decide(request, port, origins).unwrap_or_else(Entry::Refused)
+/// Where tokens are needed: who knows them, and when it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard<'a> {
+    /// Knows whether a token holds.
+    pub verifier: &'a dyn Verifier,
+    /// Milliseconds since the Unix epoch.
+    pub unix_ms: u64,
 }
 
-fn decide(request: &Request<'_>, port: Port, origins: &[String]) -> Result<Entry, Refusal> {
+/// Decides about a request that came in by `port`. `origins` are those allowed beyond the server's own; without a guard
+/// everybody may come in under any name.
+pub fn enter(request: &Request<'_>, port: Port, origins: &[String], guard: Option<Guard<'_>>) -> Entry {
+    decide(request, port, origins, guard).unwrap_or_else(Entry::Refused)
+}
+
+fn decide(request: &Request<'_>, port: Port, origins: &[String], guard: Option<Guard<'_>>) -> Result<Entry, Refusal> {
     let port = match port {
         Port::Refused => return Err(Refusal::Full),
         Port::TooFast => return Err(Refusal::TooFast),
@@ -96,13 +110,16 @@ fn decide(request: &Request<'_>, port: Port, origins: &[String]) -> Result<Entry
     let path = path_of(request.path());
     if port == Port::Public {
         if path == "/ws" {
-            return chat_entry(request, origins, || {
-                let user = name_of_user(request)?.map(|name| parse(&name, "user", UserName::parse)).transpose()?;
-                Ok(Door::Json { user })
-            });
+            return match guard {
+                None => chat_entry(request, origins, || json_door(request)),
+                Some(guard) => guarded_entry(request, origins, || guarded_json_door(request, guard)),
+            };
         }
         if let Some(room) = path.strip_prefix("/ws/").filter(|room| !room.contains('/')) {
-            return chat_entry(request, origins, || plain_door(request, room));
+            return match guard {
+                None => chat_entry(request, origins, || plain_door(request, room)),
+                Some(guard) => guarded_entry(request, origins, || guarded_plain_door(request, room, guard)),
+            };
         }
     }
     let entry = match (port, path) {
@@ -146,6 +163,64 @@ fn chat_entry(
     Ok(Entry::Chat { accept, protocol: offered.then_some(PROTOCOL), door })
 }
 
+/// The same where tokens are needed: a signature is looked at last, because that costs the most.
+fn guarded_entry(
+    request: &Request<'_>,
+    origins: &[String],
+    door: impl FnOnce() -> Result<Door, Refusal>,
+) -> Result<Entry, Refusal> {
+    // Replaced at once: nobody comes in by it.
+    match chat_entry(request, origins, || Ok(Door::Unproven))? {
+        Entry::Chat { accept, protocol, .. } => Ok(Entry::Chat { accept, protocol, door: door()? }),
+        other => Ok(other),
+    }
+}
+
+/// A browser cannot read the status of an upgrade that is refused, so the JSON door opens and says it inside.
+fn guarded_json_door(request: &Request<'_>, guard: Guard<'_>) -> Result<Door, Refusal> {
+    let Some(token) = token_of(request)? else { return Ok(Door::Unproven) };
+    Ok(match guard.verifier.verify(&token, guard.unix_ms) {
+        Ok(grant) => Door::Token { grant, room: None },
+        Err(error) => Door::Refused(error),
+    })
+}
+
+/// The plain dialect has no words for it: who comes without a token that holds gets a status.
+fn guarded_plain_door(request: &Request<'_>, room: &str, guard: Guard<'_>) -> Result<Door, Refusal> {
+    let room = parse(&decode(room, "room")?, "room", RoomName::parse)?;
+    let token = token_of(request)?.ok_or(Refusal::Unauthorized(None))?;
+    let grant = guard.verifier.verify(&token, guard.unix_ms).map_err(|error| Refusal::Unauthorized(Some(error)))?;
+    no_comma(grant.user.as_str())?;
+    match grant.may_enter(room.as_str()) {
+        true => Ok(Door::Token { grant, room: Some(room) }),
+        false => Err(Refusal::Room),
+    }
+}
+
+/// The token that a request brings: in `Authorization`, else in the query, else among the sub-protocols.
+fn token_of<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
+    if request.headers("authorization").count() > 1 {
+        return Err(Refusal::Request(RequestError::RepeatedHeader("Authorization")));
+    }
+    // A scheme other than Bearer is for a proxy in front of us.
+    let credentials = request.header("authorization").and_then(|value| value.split_once(' '));
+    if let Some((scheme, token)) = credentials
+        && scheme.eq_ignore_ascii_case("bearer")
+    {
+        return Ok(Some(token.trim_matches(' ').into()));
+    }
+    if let Some((_, token)) = pairs(request).find(|&(key, _)| key == "token") {
+        return decode(token, "token").map(Some);
+    }
+    let offered = request.tokens("sec-websocket-protocol").find_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL));
+    Ok(offered.map(Cow::from))
+}
+
+fn json_door(request: &Request<'_>) -> Result<Door, Refusal> {
+    let user = name_of_user(request)?.map(|name| parse(&name, "user", UserName::parse)).transpose()?;
+    Ok(Door::Json { user })
+}
+
 fn plain_door(request: &Request<'_>, room: &str) -> Result<Door, Refusal> {
     let missing = || Refusal::Bad("room and username are required".into());
     let room = decode(room, "room")?;
@@ -153,19 +228,28 @@ fn plain_door(request: &Request<'_>, room: &str) -> Result<Door, Refusal> {
     if room.is_empty() {
         return Err(missing());
     }
-    // `online_users` joins names by commas.
-    if user.contains(',') {
-        return Err(Refusal::Bad("username: a comma is not allowed in the plain dialect".into()));
-    }
+    no_comma(&user)?;
     let room = parse(&room, "room", RoomName::parse)?;
     let user = parse(&user, "username", UserName::parse)?;
     Ok(Door::Plain { room, user })
 }
 
+/// `online_users` joins names by commas.
+fn no_comma(user: &str) -> Result<(), Refusal> {
+    match user.contains(',') {
+        true => Err(Refusal::Bad("username: a comma is not allowed in the plain dialect".into())),
+        false => Ok(()),
+    }
+}
+
+/// The fields of the query, as they came.
+fn pairs<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    request.query().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
 /// The first of `user`, `username` and `user_id` in the query.
 fn name_of_user<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
-    let pairs = || request.query().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let found = ["user", "username", "user_id"].iter().find_map(|name| pairs().find(|(key, _)| key == name));
+    let found = ["user", "username", "user_id"].iter().find_map(|name| pairs(request).find(|(key, _)| key == name));
     let Some((_, value)) = found else { return Ok(None) };
     match value.contains('+') {
         // In a query, `+` is how forms write a space.
@@ -222,6 +306,10 @@ fn split_port<'a>(authority: &'a str, default_port: &'a str) -> Option<(&'a str,
 /// The sub-protocol of the JSON dialect.
 const PROTOCOL: &str = "salon.v1";
 
+/// What a browser offers beside it to show a token, because it can send neither headers nor, safely, a query. Never
+/// selected: that would send the token back.
+const TOKEN_PROTOCOL: &str = "token.";
+
 /// The page: all there is under `/`.
 const ASSETS: [Asset; 28] = [
     Asset { path: "/", content_type: "text/html; charset=utf-8", body: include_bytes!("web/index.html") },
@@ -261,31 +349,103 @@ const fn script(path: &'static str, body: &'static [u8]) -> Asset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::Grant;
+    use crate::chat::auth::Claims;
     use crate::proto::handshake::NO_HEADERS;
+
+    /// Knows tokens that say `NAME@ROOMS`.
+    #[derive(Debug)]
+    struct Parrot;
+
+    impl Verifier for Parrot {
+        fn verify(&self, token: &str, unix_ms: u64) -> Result<Grant, TokenError> {
+            let (name, rooms) = token.split_once('@').ok_or(TokenError::Malformed)?;
+            let claims = format!(r#"{{"sub":"{name}","exp":2,"rooms":["{rooms}"]}}"#);
+            serde_json::from_str::<Claims>(&claims).map_err(|_| TokenError::Claims)?.grant(unix_ms)
+        }
+    }
 
     /// Where a request leads, in a word.
     fn lead(line: &str, headers: &str, port: Port) -> String {
+        lead_past(line, headers, port, None)
+    }
+
+    fn lead_past(line: &str, headers: &str, port: Port, guard: Option<Guard<'_>>) -> String {
         let head = format!("{line}\r\nHost: chat.example:8080\r\n{headers}\r\n");
         let mut storage = NO_HEADERS;
         let request = match Request::parse(head.as_bytes(), &mut storage) {
             Ok(request) => request,
             Err(error) => return error.status().to_string(),
         };
-        match enter(&request, port, &["https://other.example".into()]) {
-            Entry::Chat { protocol, door: Door::Json { user }, .. } => {
-                format!("json {} {}", user.map_or("-".into(), |user| user.to_string()), protocol.unwrap_or("-"))
+        match enter(&request, port, &["https://other.example".into()], guard) {
+            Entry::Chat { protocol, door, .. } => {
+                let protocol = protocol.unwrap_or("-");
+                match door {
+                    Door::Json { user } => {
+                        format!("json {} {protocol}", user.map_or("-".into(), |user| user.to_string()))
+                    }
+                    Door::Plain { room, user } => format!("plain {room} {user}"),
+                    Door::Token { grant, room: None } => format!("token {} {protocol}", grant.user),
+                    Door::Token { grant, room: Some(room) } => format!("plain token {room} {}", grant.user),
+                    Door::Unproven => format!("unproven {protocol}"),
+                    Door::Refused(error) => format!("refused {error:?}"),
+                }
             }
-            Entry::Chat { door: Door::Plain { room, user }, .. } => format!("plain {room} {user}"),
             Entry::Asset(asset) => format!("file {}", asset.path),
             Entry::Report(report) => format!("{report:?}"),
             Entry::Refused(Refusal::Request(error)) => error.status().to_string(),
             Entry::Refused(Refusal::NotFound) => "404".into(),
             Entry::Refused(Refusal::Method) => "405".into(),
             Entry::Refused(Refusal::Bad(sentence)) => format!("400 {sentence}"),
-            Entry::Refused(Refusal::Origin) => "403".into(),
+            Entry::Refused(Refusal::Unauthorized(error)) => format!("401 {error:?}"),
+            Entry::Refused(Refusal::Room | Refusal::Origin) => "403".into(),
             Entry::Refused(Refusal::TooFast) => "429".into(),
             Entry::Refused(Refusal::Full) => "503".into(),
         }
+    }
+
+    #[test]
+    fn guarded_doors() {
+        let guard = Guard { verifier: &Parrot, unix_ms: 1000 };
+        for (target, headers, expected) in [
+            ("/ws", "", "unproven -"),
+            ("/ws?user=alice", "", "unproven -"),
+            ("/ws", "Sec-WebSocket-Protocol: salon.v1\r\n", "unproven salon.v1"),
+            ("/ws", "Authorization: Basic YTpi\r\n", "unproven -"),
+            ("/ws?token=ann@*", "", "token ann -"),
+            ("/ws?user=bob&token=ann%40*", "", "token ann -"),
+            ("/ws?token=", "", "refused Malformed"),
+            ("/ws?token=nobody", "", "refused Malformed"),
+            ("/ws?token=%ff", "", "400 token: percent-encoded UTF-8 was expected"),
+            ("/ws", "Authorization: Bearer ann@*\r\n", "token ann -"),
+            ("/ws", "authorization: bearer  ann@* \r\n", "token ann -"),
+            ("/ws?token=bob@*", "Authorization: Bearer ann@*\r\n", "token ann -"),
+            ("/ws", "Authorization: Bearer\r\n", "unproven -"),
+            ("/ws", "Authorization: Bearer x\r\n", "refused Malformed"),
+            ("/ws", "Authorization: Bearer ann@*\r\nAuthorization: Bearer ann@*\r\n", "400"),
+            ("/ws", "Sec-WebSocket-Protocol: salon.v1, token.ann@*\r\n", "token ann salon.v1"),
+            ("/ws", "Sec-WebSocket-Protocol: token.ann@*\r\n", "token ann -"),
+            ("/ws", "Sec-WebSocket-Protocol: salon.v1, token.x\r\n", "refused Malformed"),
+            ("/ws?token=ann@*", "Origin: http://evil.example\r\n", "403"),
+            ("/ws/den?username=ann", "", "401 None"),
+            ("/ws/den?token=x", "", "401 Some(Malformed)"),
+            ("/ws/den?token=ann@*", "", "plain token den ann"),
+            ("/ws/den?username=bob&token=ann@d*", "", "plain token den ann"),
+            ("/ws/den?token=ann@attic", "", "403"),
+            ("/ws/den", "Authorization: Bearer ann@den\r\n", "plain token den ann"),
+            ("/ws/den?token=a,b@*", "", "400 username: a comma is not allowed in the plain dialect"),
+        ] {
+            let line = format!("GET {target} HTTP/1.1");
+            let found = lead_past(&line, &format!("{UPGRADE}{headers}"), Port::Public, Some(guard));
+            assert_eq!(found, expected, "{target} {headers}");
+        }
+        let late = Guard { unix_ms: 12_000, ..guard };
+        let headers = format!("{UPGRADE}Authorization: Bearer ann@*\r\n");
+        assert_eq!(lead_past("GET /ws HTTP/1.1", &headers, Port::Public, Some(late)), "refused Expired");
+        assert_eq!(lead_past("GET /ws/den HTTP/1.1", &headers, Port::Public, Some(late)), "401 Some(Expired)");
+        assert_eq!(lead_past("GET /ws HTTP/1.1", "", Port::Public, Some(guard)), "426");
+        assert_eq!(lead_past("GET / HTTP/1.1", "", Port::Public, Some(guard)), "file /");
+        assert_eq!(upgrade("/ws?token=ann@*", ""), "json - -", "without a guard a token means nothing");
     }
 
     fn upgrade(target: &str, more: &str) -> String {

@@ -1,13 +1,15 @@
 //! Sockets, the event loop, the clock and signals: the only floor that knows mio.
 //!
-//! [`reactor`] turns the loop; [`listener`] binds and accepts; [`admission`] counts by address; [`http`] writes responses; [`doors`] decides what a request
-//! is let in to; [`serve`] is the chat and [`echo`] the echo server, both a [`Service`] on the same loop; [`metrics`] words
+//! [`reactor`] turns the loop; [`listener`] binds and accepts; [`admission`] counts by address; [`http`] writes responses;
+//! [`doors`] decides what a request is let in to, and [`jwt`] whether a token holds; [`serve`] is the chat and [`echo`] the
+//! echo server, both a [`Service`] on the same loop; [`metrics`] words
 //! the counters. It frames nothing and remembers no room: that is for the floors below.
 
 pub mod admission;
 pub mod doors;
 pub mod echo;
 pub mod http;
+pub mod jwt;
 pub mod listener;
 pub mod metrics;
 

@@ -3,6 +3,7 @@
 //! What the engine hears goes to the chat; what the chat wants delivered goes to the engine; requests go to their doors.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::backend::Memory;
@@ -13,8 +14,9 @@ use crate::proto::handshake::{Request, encode_switching_protocols_with};
 use crate::proto::{ClientContext, CloseCode, Limits, Opcode, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
-use super::doors::{self, Asset, Entry, Refusal, Report};
+use super::doors::{self, Asset, Entry, Guard, Refusal, Report};
 use super::http::{self, Response};
+use super::jwt::Keys;
 use super::listener::Listener;
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
@@ -33,6 +35,8 @@ pub struct Settings {
     pub addresses: admission::Limits,
     /// Origins whose pages may connect, beyond the server's own.
     pub origins: Vec<String>,
+    /// The keys that tokens are signed with; `None`: everybody may come in under any name.
+    pub keys: Option<Keys>,
     /// Whether clients may agree to permessage-deflate.
     pub deflate: bool,
     /// How the chat behaves.
@@ -78,11 +82,16 @@ fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
         Some(rate) => format!("{} messages/s a person, {} at once", rate.per_second, rate.burst),
         None => "no rate limit".into(),
     };
+    let (access, user, username) = match &settings.keys {
+        Some(keys) => (format!("signed tokens: {keys}"), "token=TOKEN", "token=TOKEN"),
+        None => ("open: anybody, under any name".into(), "user=NAME", "username=NAME"),
+    };
     eprintln!(
         "Salon {version}\n\
          \n  page       http://{public}/\
-         \n  WebSocket  ws://{public}/ws?user=NAME             JSON messages (docs/wire.md)\
-         \n             ws://{public}/ws/ROOM?username=NAME    plain text\
+         \n  WebSocket  ws://{public}/ws?{user:22}JSON messages (docs/wire.md)\
+         \n             ws://{public}/ws/ROOM?{username:17}plain text\
+         \n  access     {access}\
          \n  admin      {admin}\
          \n  limits     {max} connections, {rate}\
          \n  history    in memory: {history} messages a room; gone when Salon stops\
@@ -96,6 +105,7 @@ fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
 struct ChatService {
     chat: Chat,
     origins: Vec<String>,
+    keys: Option<Rc<Keys>>,
     deflate: bool,
     deliveries: Deliveries,
     /// A request that was read, and its answer in `response`.
@@ -120,9 +130,15 @@ impl ChatService {
         let seed =
             std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id());
         let memory = Memory::new(settings.chat.history(), seed);
+        let chat = Chat::new(settings.chat, Box::new(memory), seed);
+        let keys = settings.keys.map(Rc::new);
         Self {
-            chat: Chat::new(settings.chat, Box::new(memory), seed),
+            chat: match &keys {
+                Some(keys) => chat.with_verifier(keys.clone()),
+                None => chat,
+            },
             origins: settings.origins,
+            keys,
             deflate: settings.deflate,
             deliveries: Deliveries::new(),
             todo: None,
@@ -136,7 +152,8 @@ impl ChatService {
     fn answer(&mut self, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> Todo {
         let keep = request.keeps_alive() && !self.stopping && port != Port::Crowded;
         let head_only = request.method() == "HEAD";
-        match doors::enter(request, port, &self.origins) {
+        let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: self.now.unix_ms });
+        match doors::enter(request, port, &self.origins, guard) {
             Entry::Chat { accept, protocol, door } => {
                 // Nothing is kept of a client's messages between them: there may be ten thousand clients.
                 let agreed = self.deflate && port != Port::Crowded;
@@ -203,6 +220,13 @@ impl ChatService {
             Refusal::NotFound => (404, "nothing is here; the chat page is at /".into(), &[]),
             Refusal::Method => (405, "only GET and HEAD are allowed here".into(), &[("Allow", "GET, HEAD")]),
             Refusal::Bad(sentence) => (400, sentence, &[]),
+            Refusal::Unauthorized(None) => {
+                (401, "a token is required: ?token= or Authorization: Bearer".into(), &[("WWW-Authenticate", "Bearer")])
+            }
+            Refusal::Unauthorized(Some(error)) => {
+                (401, error.as_str().into(), &[("WWW-Authenticate", "Bearer error=\"invalid_token\"")])
+            }
+            Refusal::Room => (403, "the token is not for this room".into(), &[]),
             Refusal::Origin => {
                 (403, "this Origin may not connect; the operator can allow it with --origin".into(), &[])
             }

@@ -216,6 +216,7 @@ fn the_examples_of_the_published_page() {
             "room",
             "rooms",
             "members",
+            "auth",
         ];
         if from_server || !requests.contains(&kind.as_str()) {
             continue;

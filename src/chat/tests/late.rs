@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::tokens::{Credulous, auth, comes, token};
 use super::*;
 use crate::backend::{Conversation, NewMessage, Outcome, Overloaded, Query, Ticket};
 
@@ -161,4 +162,36 @@ fn down_and_full() {
     *gate.borrow_mut() = Gate::Down;
     stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
     stage.heard_kinds("ann", &["left"]);
+}
+
+/// A new token is not for the room that the session is in, or on its way into: out it goes, whatever the store does.
+#[test]
+fn a_token_closes_a_room_while_the_store_is_late() {
+    for (state, inside) in [Gate::Open, Gate::Shut, Gate::Down, Gate::Full]
+        .into_iter()
+        .flat_map(|gate| [true, false].map(|inside| (gate, inside)))
+    {
+        let (mut stage, gate) = stage(&[]);
+        stage.chat.hall.verifier = Some(Rc::new(Credulous));
+        comes(&mut stage, "ann", &token("ann", 2000, ""));
+        comes(&mut stage, "bob", &token("bob", 2000, ""));
+        stage.joins("bob", "den");
+        if !inside {
+            *gate.borrow_mut() = Gate::Shut;
+        }
+        stage.joins("ann", "den");
+        *gate.borrow_mut() = state;
+        stage.says("ann", &auth(&token("ann", 2000, r#","rooms":[]"#), 1));
+        *gate.borrow_mut() = Gate::Open;
+        stage.hears_the_backend();
+        let heard = stage.takes("ann");
+        assert!(heard.iter().any(|text| kind(text) == "left"), "{heard:?}");
+        stage.all_forget();
+        stage.says("bob", r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+        stage.heard_kinds("bob", &["broadcast"]);
+        stage.heard_nothing("ann");
+        assert_eq!(stage.chat.hall.waiting.len(), 0);
+        stage.says("bob", r#"{"type":"members","room_id":"den"}"#);
+        assert_eq!(number_of(&stage.takes("bob")[0], "count"), Some(1));
+    }
 }

@@ -6,6 +6,7 @@ mod json;
 mod late;
 mod limits;
 mod plain;
+mod tokens;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -262,6 +263,14 @@ impl Stage {
             visible += usize::from(user.visible());
         }
         assert_eq!(visible, hall.users.visible());
+        // With tokens, each session has one end before it: of its patience, its token, or the grace after that.
+        for (conn, session) in hall.sessions.iter().filter(|(_, session)| !session.closing) {
+            let ends = [timers::Timer::Unproven(conn), timers::Timer::Expires(conn), timers::Timer::Expired(conn)];
+            let set = ends.iter().filter(|timer| hall.timers.is_set(timer)).count();
+            assert_eq!(set, usize::from(hall.verifier.is_some()), "{conn}");
+            assert_eq!(hall.grants.contains_key(&conn), hall.verifier.is_some() && session.user != NOBODY, "{conn}");
+        }
+        assert!(hall.grants.keys().all(|&conn| hall.sessions.find(conn).is_some()));
     }
 
     /// Everybody has gone, long ago.

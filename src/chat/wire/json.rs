@@ -1,5 +1,7 @@
 //! Writes the JSON dialect straight into the buffer of the deliveries.
 
+use std::time::Duration;
+
 use super::{Id, Refusal};
 use crate::backend::Message;
 
@@ -156,16 +158,20 @@ pub(crate) fn gap(out: &mut Vec<u8>, room: &str, epoch: &str, from: u64, to: u64
 }
 
 pub(crate) fn error(out: &mut Vec<u8>, id: Option<&Id<'_>>, refusal: &Refusal) {
-    let object = Object::message(out, "error")
+    let mut object = Object::message(out, "error")
         .id(id)
         .text("code", refusal.code.as_str())
         .text("message", &refusal.message)
         .flag("retry", refusal.code.retry());
-    match refusal.retry_after {
-        // Rounded up: who comes back in time passes.
-        Some(after) => object.number("retry_after_ms", after.as_micros().div_ceil(1000) as u64).end(),
-        None => object.end(),
+    // Rounded up: who comes back in time passes.
+    let millis = |time: Duration| time.as_micros().div_ceil(1000) as u64;
+    if let Some(after) = refusal.retry_after {
+        object = object.number("retry_after_ms", millis(after));
     }
+    if let Some(after) = refusal.close_after {
+        object = object.number("close_after_ms", millis(after));
+    }
+    object.end();
 }
 
 pub(crate) fn goodbye(out: &mut Vec<u8>, reason: &str, reconnect: bool, after_ms: u64) {

@@ -36,6 +36,8 @@ pub(super) enum Code {
     BadJson,
     BadRequest,
     UnknownType,
+    Unauthorized,
+    TokenExpired,
     Forbidden,
     RoomNotFound,
     UserNotFound,
@@ -56,6 +58,8 @@ impl Code {
             Self::BadJson => "bad_json",
             Self::BadRequest => "bad_request",
             Self::UnknownType => "unknown_type",
+            Self::Unauthorized => "unauthorized",
+            Self::TokenExpired => "token_expired",
             Self::Forbidden => "forbidden",
             Self::RoomNotFound => "room_not_found",
             Self::UserNotFound => "user_not_found",
@@ -84,11 +88,13 @@ pub(super) struct Refusal {
     /// What was expected and what was found.
     pub message: Cow<'static, str>,
     pub retry_after: Option<Duration>,
+    /// After what time the session is closed for it.
+    pub close_after: Option<Duration>,
 }
 
 impl Refusal {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), retry_after: None }
+        Self { code, message: message.into(), retry_after: None, close_after: None }
     }
 }
 

@@ -32,6 +32,24 @@ pub(crate) enum Request<'a> {
     Online(Page<'a>),
     History { place: Place<'a>, bound: Bound, limit: usize, epoch: Option<Text<'a>> },
     Ping,
+    Auth { token: Token<'a> },
+}
+
+/// What must not be shown, not even to us.
+pub(crate) struct Token<'a>(Text<'a>);
+
+impl std::ops::Deref for Token<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
 }
 
 /// Where something is said.
@@ -158,7 +176,7 @@ fields! {
     Type "type", Id "id", Room "room_id", User "user_id", To "to", Content "content", Users "user_ids",
     UsersToo "users", Typing "typing", Status "status", Note "note", Subscribe "subscribe", Name "name",
     Topic "topic", Cursor "cursor", Limit "limit", Before "before", After "after", Since "since",
-    History "history", Epoch "epoch",
+    History "history", Epoch "epoch", Token "token",
 }
 
 /// The known fields of one message.
@@ -346,6 +364,7 @@ impl<'a> Fields<'a> {
                 epoch: self.maybe_text(Field::Epoch)?,
             },
             "ping" => Request::Ping,
+            "auth" => Request::Auth { token: Token(self.text(Field::Token)?) },
             unknown => {
                 let shown = &unknown[..unknown.floor_char_boundary(MAX_SHOWN_TYPE)];
                 let message = format!("expected a type of docs/wire.md, found {shown:?}");

@@ -256,6 +256,15 @@ export class SalonClient {
     return this.#sendJoin(room_id, room);
   }
 
+  /**
+   * Shows another token: in place while the connection stands, and at every connection from now on. The time for it is before
+   * `welcome.expires_at` (or `expires_at` of the answer), and at the latest when `error` tells of `token_expired`.
+   */
+  authenticate(token) {
+    this.#token = token;
+    return this.#state === "connected" ? this.request("auth", { token }) : Promise.resolve(null);
+  }
+
   /** Leaves a room, also in what is to be joined after a reconnect. What is on the outbox for it is not sent. */
   leave(room_id) {
     this.#rooms.delete(room_id);
@@ -420,6 +429,8 @@ export class SalonClient {
 
   #handleError(message) {
     const error = new SalonError(message);
+    // Before the welcome, only a server that waits for a token says so, and we have shown what we have.
+    if (this.#state === "connecting" && error.code === "unauthorized") return this.#giveUp(error.message, UNAUTHORIZED);
     const entry = this.#outbox.get(message.id);
     if (entry) return this.#handleRefusal(entry, error);
     const request = this.#requests.get(message.id);
@@ -557,6 +568,11 @@ export class SalonClient {
     const now = Date.now();
     if (this.#state === "connecting") {
       if (now - this.#lastHeard > OPEN_WITHIN) this.#giveUp("The server does not answer");
+      // An open server welcomes at once; one that waits for a token says so when it is asked anything.
+      else if (!this.#probeSince && now - this.#lastHeard > WELCOME_WITHIN && this.#socket.readyState === 1) {
+        this.#probeSince = now;
+        this.#transmit({ type: "ping" });
+      }
     } else if (this.#probeSince) {
       if (now - this.#probeSince > PONG_WITHIN) this.#giveUp("The server has gone silent");
     } else if (now - this.#lastHeard > (this.#welcome?.ping_interval_ms ?? PING_AFTER)) {
@@ -565,9 +581,9 @@ export class SalonClient {
   }
 
   /** Does not wait for the close handshake of a peer that has stopped talking. */
-  #giveUp(reason) {
+  #giveUp(reason, code = 1006) {
     const socket = this.#socket;
-    this.#handleClose(1006, reason);
+    this.#handleClose(code, reason);
     socket.close();
   }
 }
@@ -601,6 +617,8 @@ const BACKOFF_MAX = 20_000;
 const STABLE_AFTER = 5_000;
 const LIVENESS_TICK = 1_000;
 const OPEN_WITHIN = 15_000;
+const WELCOME_WITHIN = 1_500;
+const UNAUTHORIZED = 4001;
 const PING_AFTER = 25_000; // until `welcome` says what the server does
 const PONG_WITHIN = 10_000;
 const ANSWER_WITHIN = 15_000;

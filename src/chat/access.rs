@@ -1,0 +1,173 @@
+//! Who is let in by a token, for how long, and what they may.
+//!
+//! A session with a token holds a [`Grant`]; where everybody is let in there is none. At the end of the grant the
+//! session is warned, goes on for a grace, and is closed unless `auth` has brought another token of the same user.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::auth::{EXPIRED, Grant, TokenError, UNAUTHORIZED};
+use super::hall::{Hall, Turn};
+use super::timers::Timer;
+use super::wire::request::{self, Request};
+use super::wire::{Code, Id, Refusal, json};
+use crate::backend::Backend;
+use crate::id::ConnId;
+use crate::proto::CloseCode;
+
+impl Hall {
+    /// The session holds this grant from now on.
+    pub(super) fn hold(&mut self, conn: ConnId, grant: Grant, turn: &Turn<'_>) {
+        // Timers do not follow the wall clock when it jumps; what counts is what it said when the token was shown.
+        let left = Duration::from_millis(grant.expires_ms.saturating_sub(turn.now.unix_ms));
+        self.timers.cancel(Timer::Unproven(conn));
+        self.timers.cancel(Timer::Expired(conn));
+        self.timers.set(Timer::Expires(conn), turn.now.tick + left);
+        self.grants.insert(conn, grant);
+    }
+
+    /// The connection has ended.
+    pub(super) fn release(&mut self, conn: ConnId) {
+        if self.verifier.is_some() {
+            self.grants.remove(&conn);
+            for timer in [Timer::Unproven(conn), Timer::Expires(conn), Timer::Expired(conn)] {
+                self.timers.cancel(timer);
+            }
+        }
+    }
+
+    /// A text of a session that has not said who it is. Nothing but `auth` helps.
+    pub(super) fn unproven_text(&mut self, conn: ConnId, text: &str, store: &mut dyn Backend, turn: &mut Turn<'_>) {
+        let (id, request) = request::parse(text);
+        if let Ok(Request::Auth { token }) = request {
+            match self.verify(&token, turn) {
+                Ok(grant) => {
+                    let user = grant.user.clone();
+                    self.hold(conn, grant, turn);
+                    self.let_in(conn, Some(user), None, id.as_ref(), store, turn);
+                }
+                Err(error) => self.turn_back(conn, error, turn),
+            }
+            return;
+        }
+        let message = "expected `auth` with a token as the first message, found another one";
+        self.refuse(conn, id.as_ref(), &Refusal::new(Code::Unauthorized, message), turn);
+        self.bear_unproven(conn, turn);
+    }
+
+    /// A frame of a session that has not said who it is: there is no user to bill for it, and so not much patience.
+    pub(super) fn bear_unproven(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        if self.sessions.find(conn).is_some_and(|session| session.frames >= MAX_UNPROVEN_FRAMES) {
+            self.dismiss_for_good(conn, UNAUTHORIZED, BAD_TOKEN, "expected a token, found too much else", turn);
+        }
+    }
+
+    /// Another token for a session that came with one.
+    pub(super) fn refresh(
+        &mut self,
+        conn: ConnId,
+        token: &str,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        if self.verifier.is_none() {
+            let message = "expected a type that a server without tokens knows, found \"auth\"";
+            return Err(Refusal::new(Code::UnknownType, message));
+        }
+        let grant = self.verify(token, turn).map_err(|error| Refusal::new(Code::Unauthorized, error.as_str()))?;
+        let Some(user) = self.user_of(conn) else { return Ok(()) };
+        if self.users.at(user).name != grant.user {
+            let message = "`token`: expected one of the user of this session, found another user's";
+            return Err(Refusal::new(Code::Forbidden, message));
+        }
+        let expires_at = grant.expires_ms;
+        let closed: Vec<u32> = match self.sessions.find(conn) {
+            None => return Ok(()),
+            Some(session) => {
+                let seats = session.seats.iter().map(|seat| seat.room);
+                seats.filter(|&room| !grant.may_enter(self.rooms.at(room).name.as_str())).collect()
+            }
+        };
+        self.hold(conn, grant, turn);
+        turn.out.send(conn, |out| json::Object::message(out, "ack").id(id).number("expires_at", expires_at).end());
+        for room in closed {
+            self.put_out(conn, room, store, turn);
+        }
+        Ok(())
+    }
+
+    /// The session leaves a room that its token no longer opens.
+    fn put_out(&mut self, conn: ConnId, room: u32, store: &mut dyn Backend, turn: &mut Turn<'_>) {
+        let name = self.rooms.at(room).name.clone();
+        // Refused also where it is leaving already.
+        if self.leave(conn, name.as_str(), None, store, turn).is_err()
+            && let Some(seat) = self.sessions.find_mut(conn).and_then(|session| session.seat(room))
+            && std::mem::take(&mut seat.wanted)
+        {
+            // The store takes no questions now, and this cannot wait.
+            self.left(conn, None, room, turn);
+            self.rooms.settle(room, turn.now.tick);
+        }
+    }
+
+    /// The token's time has come: says so, and how long there is for another one.
+    pub(super) fn warn_of_expiry(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        let grace = self.settings.token_grace;
+        let message = "expected a token that is valid, found one that has expired; send `auth` with a new one";
+        let mut refusal = Refusal::new(Code::TokenExpired, message);
+        refusal.close_after = Some(grace);
+        self.refuse(conn, None, &refusal, turn);
+        self.timers.set(Timer::Expired(conn), turn.now.tick + grace);
+    }
+
+    /// The grace is over.
+    pub(super) fn end_expired(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        self.dismiss_for_good(conn, EXPIRED, BAD_TOKEN, TokenError::Expired.as_str(), turn);
+    }
+
+    /// Nothing has been proven in time.
+    pub(super) fn end_unproven(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        self.dismiss_for_good(conn, UNAUTHORIZED, BAD_TOKEN, "expected a token in time, found none", turn);
+    }
+
+    /// The token does not hold.
+    pub(super) fn turn_back(&mut self, conn: ConnId, error: TokenError, turn: &mut Turn<'_>) {
+        self.dismiss_for_good(conn, error.reason(), BAD_TOKEN, error.as_str(), turn);
+    }
+
+    /// Whether the token opens that room. The same words whether or not there is one.
+    pub(super) fn may_visit(&self, conn: ConnId, room: &str) -> Result<(), Refusal> {
+        match self.grant(conn).is_none_or(|grant| grant.may_enter(room)) {
+            true => Ok(()),
+            false => {
+                let message = "`room_id`: expected a room that the token is for, found another one";
+                Err(Refusal::new(Code::Forbidden, message))
+            }
+        }
+    }
+
+    pub(super) fn may_announce(&self, conn: ConnId) -> bool {
+        self.settings.anybody_may_announce || self.grant(conn).is_some_and(Grant::may_announce)
+    }
+
+    pub(super) fn may_create(&self, conn: ConnId) -> bool {
+        self.settings.anybody_may_create || self.grant(conn).is_some_and(Grant::may_create)
+    }
+
+    /// What the session's token grants, if it has one.
+    pub(super) fn grant(&self, conn: ConnId) -> Option<&Grant> {
+        self.grants.get(&conn)
+    }
+
+    fn verify(&self, token: &str, turn: &Turn<'_>) -> Result<Grant, TokenError> {
+        let verifier = self.verifier.as_ref().map(Rc::clone).ok_or(TokenError::Malformed)?;
+        verifier.verify(token, turn.now.unix_ms)
+    }
+}
+
+/// 4001: no token, or one that does not hold. Do not come back with the same.
+const BAD_TOKEN: CloseCode = CloseCode(4001);
+
+/// Frames of any kind before `auth`.
+const MAX_UNPROVEN_FRAMES: u32 = 10;

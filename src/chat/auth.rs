@@ -1,0 +1,352 @@
+//! What a token says: who it is, until when, which rooms and which roles.
+//!
+//! A [`Verifier`], which is handed in, knows keys and signatures; here are only the claims and what follows from them. A
+//! claim that is there but cannot be read makes the token bad: it never counts as absent. Time is an argument. Tokens
+//! themselves are neither kept nor shown: no error repeats anything of them.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use super::name::UserName;
+
+/// Knows whether a token holds.
+pub trait Verifier: fmt::Debug {
+    /// What the token grants at that time, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// When it grants nothing, why.
+    fn verify(&self, token: &str, unix_ms: u64) -> Result<Grant, TokenError>;
+}
+
+/// What a session may, by a token that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Who it is.
+    pub user: UserName,
+    /// Until when, in milliseconds since the Unix epoch.
+    pub expires_ms: u64,
+    /// The rooms it may enter; `None`: all.
+    rooms: Option<Box<[Pattern]>>,
+    roles: Roles,
+}
+
+impl Grant {
+    /// Whether it may be in a room of that name.
+    pub fn may_enter(&self, room: &str) -> bool {
+        self.rooms.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(room)))
+    }
+
+    /// Whether it names the rooms it may enter.
+    pub fn is_confined(&self) -> bool {
+        self.rooms.is_some()
+    }
+
+    /// Whether it may speak to everybody.
+    pub fn may_announce(&self) -> bool {
+        self.roles.admin || self.roles.announce
+    }
+
+    /// Whether it may make rooms where not everybody may.
+    pub fn may_create(&self) -> bool {
+        self.roles.admin || self.roles.create
+    }
+}
+
+/// The roles that mean something here; others are ignored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Roles {
+    announce: bool,
+    create: bool,
+    admin: bool,
+}
+
+/// The name of a room, in which `*` stands for any characters, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern(Box<str>);
+
+impl Pattern {
+    fn matches(&self, name: &str) -> bool {
+        let mut parts = self.0.split('*');
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = name.strip_prefix(first) else { return false };
+        let Some(last) = parts.next_back() else { return rest.is_empty() };
+        // What lies between two stars is found as early as it can be, which leaves the most to the others.
+        for part in parts {
+            let Some(at) = rest.find(part) else { return false };
+            rest = &rest[at + part.len()..];
+        }
+        rest.ends_with(last)
+    }
+}
+
+/// Why a token grants nothing. It says nothing of the token itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// More than [`MAX_TOKEN_BYTES`] bytes.
+    TooLong,
+    /// No three parts in base64url with a header that can be read; also `alg: none`.
+    Malformed,
+    /// Extensions that must be understood (`crit`, RFC 7515 section 4.1.11), and none are.
+    Critical,
+    /// An algorithm that no configured key is for.
+    Algorithm,
+    /// A signature of none of the configured keys.
+    Signature,
+    /// A claim that is missing or cannot be read.
+    Claims,
+    /// `sub` is no name for a user.
+    Subject,
+    /// Meant for somebody else, or for nobody in particular where that is asked.
+    Audience,
+    /// `nbf` is still to come.
+    NotYet,
+    /// `exp` is past.
+    Expired,
+}
+
+impl TokenError {
+    /// What was expected and found, short enough for the reason of a Close frame.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLong => "expected a token of at most 8192 bytes, found a longer one",
+            Self::Malformed => "expected a signed token of three parts, found something else",
+            Self::Critical => "expected a token without critical extensions, found one with some",
+            Self::Algorithm => "expected a token signed with a configured algorithm, found another one",
+            Self::Signature => "expected a signature of a configured key, found another one",
+            Self::Claims => "expected `sub`, `exp` (a number) and what else docs/wire.md lists, found other claims",
+            Self::Subject => "expected a user name in `sub`, found one that breaks the rules for names",
+            Self::Audience => "expected a token for this server in `aud`, found one for another",
+            Self::NotYet => "expected a token that is valid now, found one that is not valid yet",
+            Self::Expired => "expected a token that is valid now, found one that has expired",
+        }
+    }
+
+    /// What `goodbye.reason` says of it.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::Expired => EXPIRED,
+            _ => UNAUTHORIZED,
+        }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+/// The claims of a token whose signature is good, as they are written in it.
+#[derive(Debug, serde::Deserialize)]
+pub struct Claims {
+    sub: String,
+    exp: NumericDate,
+    #[serde(default, deserialize_with = "present")]
+    nbf: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    rooms: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present")]
+    roles: Option<Vec<String>>,
+}
+
+impl Claims {
+    /// What they grant at that time, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// When they grant nothing then.
+    pub fn grant(self, unix_ms: u64) -> Result<Grant, TokenError> {
+        let leeway = LEEWAY.as_millis() as u64;
+        if self.exp.0.saturating_add(leeway) <= unix_ms {
+            return Err(TokenError::Expired);
+        }
+        if self.nbf.is_some_and(|NumericDate(from)| from > unix_ms.saturating_add(leeway)) {
+            return Err(TokenError::NotYet);
+        }
+        let user = UserName::parse(&self.sub).map_err(|_| TokenError::Subject)?;
+        let patterns = |rooms: Vec<String>| match rooms.len() <= MAX_PATTERNS {
+            true if rooms.iter().all(|room| room.len() <= MAX_PATTERN_BYTES) => {
+                Ok(rooms.into_iter().map(|room| Pattern(room.into())).collect())
+            }
+            _ => Err(TokenError::Claims),
+        };
+        let rooms = self.rooms.map(patterns).transpose()?;
+        let mut roles = Roles::default();
+        for role in self.roles.iter().flatten() {
+            match role.as_str() {
+                "announce" => roles.announce = true,
+                "create" => roles.create = true,
+                "admin" => roles.admin = true,
+                _ => {}
+            }
+        }
+        Ok(Grant { user, expires_ms: self.exp.0, rooms, roles })
+    }
+}
+
+/// A time as RFC 7519 section 2 writes it, seconds since the Unix epoch; kept in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct NumericDate(u64);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seconds;
+
+        impl Visitor<'_> for Seconds {
+            type Value = NumericDate;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of seconds since 1970")
+            }
+
+            fn visit_u64<E: Error>(self, seconds: u64) -> Result<NumericDate, E> {
+                Ok(NumericDate(seconds.saturating_mul(1000)))
+            }
+
+            fn visit_f64<E: Error>(self, seconds: f64) -> Result<NumericDate, E> {
+                match seconds.is_finite() && seconds >= 0.0 {
+                    // Too large a number becomes the largest.
+                    true => Ok(NumericDate((seconds * 1000.0) as u64)),
+                    false => Err(E::custom("a negative number of seconds")),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Seconds)
+    }
+}
+
+/// A claim that is there has a value: `null` is none.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// The longest token that is looked at, in bytes. (In a request line or header, the line is the limit.)
+pub const MAX_TOKEN_BYTES: usize = 8 << 10;
+
+/// By how much the clock of whoever signs may differ from ours.
+pub const LEEWAY: Duration = Duration::from_secs(10);
+
+/// Patterns that one token can list.
+const MAX_PATTERNS: usize = 64;
+
+/// The longest pattern, in bytes.
+const MAX_PATTERN_BYTES: usize = 256;
+
+/// `goodbye.reason` where nobody proved who they are.
+pub(super) const UNAUTHORIZED: &str = "unauthorized";
+
+/// `goodbye.reason` where somebody did, but not for any longer.
+pub(super) const EXPIRED: &str = "token_expired";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+
+    fn grant(claims: &str) -> Result<Grant, TokenError> {
+        serde_json::from_str::<Claims>(claims).map_err(|_| TokenError::Claims)?.grant(NOW)
+    }
+
+    #[test]
+    fn claims() {
+        for (claims, expected) in [
+            (r#"{"sub":"ann","exp":2000}"#, Ok(2_000_000)),
+            (r#"{"sub":"ann","exp":2000.5,"iat":1,"iss":"x"}"#, Ok(2_000_500)),
+            (r#"{"sub":"ann","exp":2e3,"nbf":1000}"#, Ok(2_000_000)),
+            (r#"{"sub":"ann","exp":18446744073709551615}"#, Ok(u64::MAX)),
+            (r#"{"sub":"ann","exp":991}"#, Ok(991_000)), // within the leeway
+            (r#"{"sub":"ann","exp":990}"#, Err(TokenError::Expired)),
+            (r#"{"sub":"ann","exp":0}"#, Err(TokenError::Expired)),
+            (r#"{"sub":"ann","exp":2000,"nbf":1010}"#, Ok(2_000_000)),
+            (r#"{"sub":"ann","exp":2000,"nbf":1010.5}"#, Err(TokenError::NotYet)),
+            (r#"{"sub":"ann"}"#, Err(TokenError::Claims)),
+            (r#"{"exp":2000}"#, Err(TokenError::Claims)),
+            (r#"{"sub":5,"exp":2000}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":"2000"}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":-1}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":-0.5}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":1e400}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":null}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":[2000]}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":1,"exp":2000}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":2000,"nbf":"1"}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":2000,"nbf":null}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":2000,"rooms":"den"}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":2000,"rooms":null}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":2000,"roles":{"admin":true}}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"","exp":2000}"#, Err(TokenError::Subject)),
+            (r#"{"sub":"*","exp":2000}"#, Err(TokenError::Subject)),
+            (r#"{"sub":"a\u202eb","exp":2000}"#, Err(TokenError::Subject)),
+            ("[]", Err(TokenError::Claims)),
+        ] {
+            assert_eq!(grant(claims).map(|grant| grant.expires_ms), expected, "{claims}");
+        }
+        let many = |n| format!(r#"{{"sub":"ann","exp":2000,"rooms":[{}"a"]}}"#, r#""b","#.repeat(n));
+        assert!(grant(&many(MAX_PATTERNS - 1)).is_ok());
+        assert_eq!(grant(&many(MAX_PATTERNS)), Err(TokenError::Claims));
+        let long = |n| format!(r#"{{"sub":"ann","exp":2000,"rooms":["{}"]}}"#, "x".repeat(n));
+        assert!(grant(&long(MAX_PATTERN_BYTES)).is_ok());
+        assert_eq!(grant(&long(MAX_PATTERN_BYTES + 1)), Err(TokenError::Claims));
+    }
+
+    #[test]
+    fn rooms() {
+        for (rooms, room, expected) in [
+            ("", "den", false),
+            (r#""den""#, "den", true),
+            (r#""den""#, "dens", false),
+            (r#""den""#, "a den", false),
+            (r#""attic","den""#, "den", true),
+            (r#""*""#, "anything at all", true),
+            (r#""team-*""#, "team-", true),
+            (r#""team-*""#, "team-red", true),
+            (r#""team-*""#, "tea", false),
+            (r#""*-red""#, "team-red", true),
+            (r#""*-red""#, "team-redder", false),
+            (r#""a*a""#, "a", false),
+            (r#""a*a""#, "aa", true),
+            (r#""a*b*c""#, "axxbyyc", true),
+            (r#""a*b*c""#, "acb", false),
+            (r#""a*b*b""#, "ab", false),
+            (r#""*ab*ab""#, "ab", false),
+            (r#""*ab*ab""#, "xabab", true),
+            (r#""**""#, "", true),
+            (r#""é*""#, "école", true),
+            (r#""Den""#, "den", false),
+            (r#""d?n""#, "den", false),
+        ] {
+            let grant = grant(&format!(r#"{{"sub":"ann","exp":2000,"rooms":[{rooms}]}}"#)).unwrap();
+            assert_eq!(grant.may_enter(room), expected, "{rooms} and {room}");
+        }
+        assert!(grant(r#"{"sub":"ann","exp":2000}"#).unwrap().may_enter("den"));
+    }
+
+    #[test]
+    fn roles() {
+        for (roles, announce, create) in [
+            ("", false, false),
+            (r#""announce""#, true, false),
+            (r#""create","juggler""#, false, true),
+            (r#""admin""#, true, true),
+            (r#""Admin""#, false, false),
+        ] {
+            let grant = grant(&format!(r#"{{"sub":"ann","exp":2000,"roles":[{roles}]}}"#)).unwrap();
+            assert_eq!((grant.may_announce(), grant.may_create()), (announce, create), "{roles}");
+        }
+    }
+
+    /// The longest reason of a Close frame is 123 bytes.
+    #[test]
+    fn errors_fit_into_a_close_frame() {
+        use TokenError::*;
+        for error in [TooLong, Malformed, Critical, Algorithm, Signature, Claims, Subject, Audience, NotYet, Expired] {
+            assert!(error.as_str().len() <= 123, "{error}");
+        }
+        assert!(TooLong.as_str().contains(&MAX_TOKEN_BYTES.to_string()));
+    }
+}
