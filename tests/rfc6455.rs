@@ -245,6 +245,63 @@ fn our_own_close_waits_for_the_answer() {
     assert_eq!(reply, close_reply(1001, "bye"));
 }
 
+#[test]
+fn what_a_connection_says_of_itself() {
+    let mut connection = Connection::new(LIMITS);
+    let mut reply = Vec::new();
+    assert_eq!((connection.is_open(), connection.is_closed(), connection.is_mid_message()), (true, false, false));
+    let mut input = raw(0x01, b"a fragment");
+    let (header, payload) = input.split_at_mut(3);
+    connection.decode(header, &mut reply);
+    assert!(connection.is_mid_message(), "amid a header");
+    assert_eq!(connection.held_bytes(), 0);
+    connection.decode(&mut payload[..5], &mut reply);
+    assert!(connection.is_mid_message(), "amid a payload");
+    connection.decode(&mut payload[5..], &mut reply);
+    assert!(connection.is_mid_message(), "amid a message");
+    assert!(connection.held_bytes() > b"a fragment".len());
+    // A control frame in between changes nothing.
+    connection.decode(&mut raw(0x89, b"?"), &mut reply);
+    connection.release();
+    assert!(connection.is_mid_message());
+    assert_eq!(connection.decode(&mut raw(0x80, b""), &mut reply).1, Some(Event::Text("a fragment")));
+    connection.release();
+    assert!(!connection.is_mid_message());
+    assert_eq!(connection.held_bytes(), 0, "what the event borrowed is freed");
+    assert_eq!(reply, b"");
+    connection.close(CloseCode::NORMAL, "", &mut reply);
+    assert_eq!((connection.is_open(), connection.is_closed()), (false, false));
+    connection.decode(&mut close_frame(1000, b""), &mut reply);
+    assert_eq!((connection.is_open(), connection.is_closed()), (false, true));
+}
+
+/// §7.1.7, by the owner of the connection: a deadline, say.
+#[test]
+fn failing_from_outside() {
+    let mut connection = Connection::new(LIMITS);
+    let mut reply = Vec::new();
+    connection.decode(&mut raw(0x01, b"begun"), &mut reply);
+    connection.fail(CloseCode::POLICY_VIOLATION, "too late", &mut reply);
+    connection.fail(CloseCode::NORMAL, "twice is once", &mut reply);
+    connection.close(CloseCode::NORMAL, "and no second Close", &mut reply);
+    assert_eq!(reply, close_reply(1008, "too late"));
+    assert!(connection.is_closed() && connection.held_bytes() == 0);
+    let mut input = raw(0x81, b"unheard");
+    let len = input.len();
+    assert_eq!(connection.decode(&mut input, &mut reply), (len, None));
+    // After our Close there is no other.
+    let (mut connection, mut reply) = (Connection::new(LIMITS), Vec::new());
+    connection.close(CloseCode::GOING_AWAY, "bye", &mut reply);
+    connection.fail(CloseCode::POLICY_VIOLATION, "too late", &mut reply);
+    assert_eq!(reply, close_reply(1001, "bye"));
+    assert!(connection.is_closed());
+}
+
+#[test]
+fn codes_are_written_as_numbers() {
+    assert_eq!(format!("{0} {0:?}", CloseCode::NORMAL), "1000 1000");
+}
+
 /// A claimed length is not an allocation.
 #[test]
 fn memory_follows_what_came() {
