@@ -4,11 +4,11 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use salon::proto::frame::FrameRules;
+use salon::proto::frame::{FrameRules, whole_len};
 use salon::proto::mask::apply_mask;
 use salon::proto::utf8::Utf8Tail;
 use salon::proto::{
-    CloseCode, Connection, Event, FrameHeader, Limits, Opcode, ProtocolError, close, encode_masked_frame,
+    CloseCode, Connection, Event, FrameHeader, Limits, Opcode, ProtocolError, close, encode_frame, encode_masked_frame,
 };
 
 const LIMITS: Limits = Limits { message_bytes: 100_000, fragments: 100 };
@@ -89,6 +89,18 @@ proptest! {
         }
         octets.extend(tail);
         prop_assert_eq!(FrameHeader::decode(&octets, &rules), Ok(Some((header, len))));
+    }
+
+    #[test]
+    fn the_length_of_a_frame_is_known_from_its_header(len in prop_oneof![0..130_usize, 65_530..65_540_usize], part: prop::sample::Index) {
+        let mut octets = Vec::new();
+        encode_frame(Opcode::Text, &vec![b'x'; len], &mut octets);
+        let header_len = octets.len() - len;
+        let part = &octets[..part.index(octets.len())];
+        let expected = (part.len() >= header_len).then_some(octets.len());
+        prop_assert_eq!(whole_len(part), expected);
+        prop_assert_eq!(whole_len(&octets[..header_len]), Some(octets.len()));
+        prop_assert_eq!(whole_len(&octets[..header_len - 1]), None);
     }
 
     #[test]

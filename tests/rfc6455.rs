@@ -259,9 +259,13 @@ fn what_a_connection_says_of_itself() {
     assert!(connection.is_mid_message(), "amid a payload");
     connection.decode(&mut payload[5..], &mut reply);
     assert!(connection.is_mid_message(), "amid a message");
-    assert!(connection.held_bytes() > b"a fragment".len());
-    // A control frame in between changes nothing.
-    connection.decode(&mut raw(0x89, b"?"), &mut reply);
+    assert!((100..400).contains(&connection.held_bytes()), "{}", connection.held_bytes());
+    // A control frame in between changes nothing, but for the room it is given while it is cut.
+    let held = connection.held_bytes();
+    let mut ping = raw(0x89, b"??");
+    connection.decode(&mut ping[..7], &mut reply);
+    assert_eq!(connection.held_bytes(), held + 125);
+    connection.decode(&mut ping[7..], &mut reply);
     connection.release();
     assert!(connection.is_mid_message());
     assert_eq!(connection.decode(&mut raw(0x80, b""), &mut reply).1, Some(Event::Text("a fragment")));

@@ -1,0 +1,80 @@
+//! What a request head says of itself, as rows. The rows on what is refused stand beside `proto::handshake`.
+
+use salon::proto::handshake::{Accept, HeadScanner, MAX_HEADERS, NO_HEADERS, Request, RequestError};
+
+fn check<T: PartialEq + std::fmt::Debug>(head: &str, read: impl Fn(&Request<'_>) -> T, expected: T) {
+    let mut storage = NO_HEADERS;
+    let request = Request::parse(head.as_bytes(), &mut storage).expect(head);
+    assert_eq!(read(&request), expected, "{head}");
+}
+
+#[test]
+fn the_request_line() {
+    for (head, method, target, path, query, minor_version) in [
+        ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "/", "/", "", 1),
+        ("POST /a/b?c=d&e HTTP/1.1\r\nHost: h\r\n\r\n", "POST", "/a/b?c=d&e", "/a/b", "c=d&e", 1),
+        ("HEAD /a?b?c HTTP/1.0\r\nHost: h\r\n\r\n", "HEAD", "/a?b?c", "/a", "b?c", 0),
+        // RFC 9112 §3.2 asks for Host in HTTP/1.1 only.
+        ("GET /health HTTP/1.0\r\n\r\n", "GET", "/health", "/health", "", 0),
+    ] {
+        check(
+            head,
+            |request| {
+                let line = [request.method(), request.target(), request.path(), request.query()].map(String::from);
+                (line, request.minor_version())
+            },
+            ([method, target, path, query].map(String::from), minor_version),
+        );
+    }
+}
+
+/// RFC 9112 section 9.3.
+#[test]
+fn who_stays_connected() {
+    for (version, connection, stays) in [
+        ("1.1", "", true),
+        ("1.1", "Connection: keep-alive\r\n", true),
+        ("1.1", "Connection: close\r\n", false),
+        ("1.1", "Connection: Upgrade, Close\r\n", false),
+        ("1.0", "", false),
+        ("1.0", "Connection: Keep-Alive\r\n", true),
+        ("1.0", "Connection: close\r\n", false),
+    ] {
+        check(&format!("GET / HTTP/{version}\r\nHost: h\r\n{connection}\r\n"), |request| request.keeps_alive(), stays);
+    }
+}
+
+#[test]
+fn who_asks_for_another_protocol() {
+    for (header, wants) in [
+        ("", false),
+        ("Connection: Upgrade\r\n", false),
+        ("Upgrade: h2c\r\n", true),
+        ("Sec-WebSocket-Key: x\r\n", true),
+        ("Sec-WebSocket-Version: 13\r\n", true),
+    ] {
+        check(&format!("GET / HTTP/1.1\r\nHost: h\r\n{header}\r\n"), |request| request.wants_upgrade(), wants);
+    }
+}
+
+#[test]
+fn a_head_is_all_that_is_parsed() {
+    let octets = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n\x81\x80\0\0\0\0";
+    assert_eq!(Request::parse(octets, &mut NO_HEADERS.clone()).map(|_| ()), Err(RequestError::Malformed));
+}
+
+/// What is one header too many is refused at its first octet and not at its end.
+#[test]
+fn one_header_too_many_is_known_when_it_begins() {
+    let mut head = format!("GET / HTTP/1.1\r\n{}", "A: b\r\n".repeat(MAX_HEADERS));
+    let mut scanner = HeadScanner::default();
+    assert_eq!(scanner.scan(head.as_bytes()), Ok(None));
+    head.push('A');
+    assert_eq!(scanner.scan(head.as_bytes()), Err(RequestError::TooManyHeaders));
+}
+
+#[test]
+fn how_it_is_told() {
+    assert_eq!(format!("{:?}", Accept::of_key("dGhlIHNhbXBsZSBub25jZQ==")), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    assert!(RequestError::TooManyHeaders.to_string().contains("100"), "{}", RequestError::TooManyHeaders);
+}
