@@ -37,7 +37,7 @@ fn who_stays_connected() {
         ("1.1", "Connection: close\r\n", false),
         ("1.1", "Connection: Upgrade, Close\r\n", false),
         ("1.0", "", false),
-        ("1.0", "Connection: Keep-Alive\r\n", true),
+        ("1.0", "Connection: Keep-Alive\r\n", false),
         ("1.0", "Connection: close\r\n", false),
     ] {
         check(&format!("GET / HTTP/{version}\r\nHost: h\r\n{connection}\r\n"), |request| request.keeps_alive(), stays);
