@@ -114,6 +114,10 @@ pub(crate) fn parse_id(text: &str) -> Option<Id<'_>> {
 }
 
 fn read_fields(text: &str) -> serde_json::Result<Fields<'_>> {
+    // Keys are read as bytes, which lets control characters pass that JSON wants escaped (RFC 8259 section 7).
+    if text.bytes().any(|octet| octet < 0x20) {
+        serde_json::from_str::<IgnoredAny>(text)?;
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let fields = FieldsVisitor { only_id: false }.deserialize(&mut deserializer)?;
     deserializer.end()?;
@@ -543,6 +547,17 @@ mod tests {
         let found = found.err();
         let found = found.as_ref().map(|refusal| (refusal.code.as_str(), &*refusal.message));
         assert_eq!(found, refused, "{text}");
+    }
+
+    /// Found by fuzzing: keys of unknown fields were let pass with octets in them that JSON wants escaped.
+    #[test]
+    fn control_characters_in_keys() {
+        let code = |text: &str| parse(text).1.err().map(|refusal| refusal.code.as_str());
+        for raw in ["\u{0}", "\u{6}", "\t", "\n"] {
+            assert_eq!(code(&format!("{{\"type\":\"ping\",\"a{raw}b\":1}}")), Some("bad_json"), "{raw:?}");
+        }
+        assert_eq!(code("\n{\t\"type\":\r\"ping\"}\n"), None, "between tokens it is space");
+        assert_eq!(code(r#"{"type":"ping","a\u0006b":1}"#), None, "escaped it is a key");
     }
 
     #[test]
