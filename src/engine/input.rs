@@ -104,7 +104,7 @@ impl<S: Stream> Engine<S> {
             self.peers[index as usize].connection.release();
             return Step::Used;
         }
-        if self.peers[index as usize].pending.len() > FLUSH_ABOVE {
+        if self.pending_len(index) > FLUSH_ABOVE {
             self.flush_peer(index);
         }
         match self.peers[index as usize].phase {

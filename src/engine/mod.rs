@@ -38,7 +38,7 @@ use crate::proto::handshake::{Request, RequestError};
 use crate::proto::{CloseCode, Connection, Deflater, Inflater, Limits, PermessageDeflate};
 use crate::time::Tick;
 
-use peer::{Membership, Peer, Phase};
+use peer::{Membership, Memberships, Peer, Pending, Phase};
 use receive_buffer::ReceiveBuffer;
 use timer_wheel::TimerWheel;
 use topic::{GroupId, Topic};
@@ -212,8 +212,8 @@ pub struct Engine<S> {
     dirty_topics: Vec<GroupId>,
     dirty_peers: Vec<u32>,
     gone: Vec<u32>,
-    /// Empty buffers for `Peer::pending`.
-    spare: Vec<Vec<u8>>,
+    /// Empty buffers, for `Peer::pending` and for compressed frames.
+    spare: Vec<Box<Pending>>,
     /// One for all connections: what they keep for themselves is in their `Connection`.
     inflater: Inflater,
     deflater: Option<Deflater>,
@@ -271,10 +271,9 @@ impl<S: Stream> Engine<S> {
             last_received: self.now,
             since: self.now,
             scheduled: Tick(u64::MAX),
-            pending: Vec::new(),
-            response_len: 0,
+            pending: None,
             outbox: None,
-            memberships: Vec::new(),
+            memberships: Memberships::NONE,
         }) as u32;
         self.counters.accepted += 1;
         self.schedule(index);
@@ -383,7 +382,6 @@ impl<S: Stream> Engine<S> {
         }
         let memberships = &mut self.peers[index as usize].memberships;
         let member = self.topics[group.place()].add(index, memberships.len() as u32);
-        memberships.reserve_exact(1);
         memberships.push(Membership { group, member });
     }
 
@@ -489,7 +487,7 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         peer.phase = Phase::Gone;
         peer.outbox = None;
-        peer.pending = Vec::new();
+        peer.pending = None;
         peer.head = None;
         self.gone.push(index);
         if self.reading.is_some_and(|(reading, _)| reading == index) {
@@ -508,7 +506,6 @@ impl<S: Stream> Engine<S> {
         while let Some(last) = self.peers[index as usize].memberships.len().checked_sub(1) {
             self.leave(index, last);
         }
-        self.peers[index as usize].memberships = Vec::new();
         self.counters.closes.add(code.map_or(1006, |code| code.0));
         self.closed.push_back((self.id_of(index), self.peers[index as usize].tag));
     }

@@ -15,7 +15,7 @@ use crate::proto::{CloseCode, Opcode, encode_deflated_frame, encode_frame};
 
 use super::input::PAUSE_ABOVE;
 use super::outbox::{MAX_SLICES, Outbox};
-use super::peer::Phase;
+use super::peer::{Pending, Phase};
 use super::topic::{GroupId, MAX_LOG};
 use super::{Engine, Stream};
 
@@ -31,12 +31,12 @@ impl<S: Stream> Engine<S> {
                 0 => self.append(index, |out| encode_frame(opcode, payload, out)),
                 _ => {
                     let frame = self.deflated_frame(opcode, payload, window_bits);
-                    self.append(index, |out| out.extend_from_slice(&frame));
-                    self.keep_spare(frame);
+                    self.append(index, |out| out.extend_from_slice(&frame.octets));
+                    keep_spare(&mut self.spare, frame);
                 }
             }
             self.counters.messages_out += 1;
-            if self.peers[index as usize].pending.len() > WRITE_ABOVE {
+            if self.pending_len(index) > WRITE_ABOVE {
                 self.flush_peer(index);
             }
         }
@@ -55,8 +55,8 @@ impl<S: Stream> Engine<S> {
         let deflated = self.group_of(topic, MAX_WINDOW_BITS);
         if deflated != plain && self.has_members(deflated) {
             let frame = self.deflated_frame(opcode, payload, MAX_WINDOW_BITS);
-            self.publish_to(deflated, except, |log| log.extend_from_slice(&frame));
-            self.keep_spare(frame);
+            self.publish_to(deflated, except, |log| log.extend_from_slice(&frame.octets));
+            keep_spare(&mut self.spare, frame);
         }
     }
 
@@ -91,16 +91,16 @@ impl<S: Stream> Engine<S> {
     }
 
     /// A message for who agreed to permessage-deflate: compressed if it is long enough and becomes smaller.
-    fn deflated_frame(&mut self, opcode: Opcode, payload: &[u8], window_bits: u8) -> Vec<u8> {
+    fn deflated_frame(&mut self, opcode: Opcode, payload: &[u8], window_bits: u8) -> Box<Pending> {
         let mut frame = self.spare.pop().unwrap_or_default();
         let threshold = self.settings.deflate.as_ref().map_or(usize::MAX, |deflate| deflate.threshold);
         let deflater = self.deflater.as_mut().filter(|_| payload.len() >= threshold);
         match deflater.and_then(|deflater| deflater.compress(payload, window_bits)) {
             Some(compressed) => {
                 self.counters.compressed += 1;
-                encode_deflated_frame(opcode, compressed, &mut frame);
+                encode_deflated_frame(opcode, compressed, &mut frame.octets);
             }
-            None => encode_frame(opcode, payload, &mut frame),
+            None => encode_frame(opcode, payload, &mut frame.octets),
         }
         frame
     }
@@ -151,7 +151,7 @@ impl<S: Stream> Engine<S> {
         let (index, sent) = (topic.members[member].peer, topic.members[member].sent);
         let peer = &mut self.peers[index as usize];
         let only = peer.memberships.len() == 1 || self.dirty_topics.len() == 1;
-        if !only || peer.outbox.is_some() || !peer.pending.is_empty() {
+        if !only || peer.outbox.is_some() || peer.pending.is_some() {
             return self.flush_peer(index);
         }
         let unsent = topic.unsent(sent);
@@ -199,22 +199,22 @@ impl<S: Stream> Engine<S> {
         }
         let topics: Vec<(usize, usize, u64)> = self.unsent_topics(index).collect();
         let peer = &mut self.peers[index as usize];
+        let octets = peer.pending.as_ref().map_or(&[][..], |pending| &pending.octets);
         let len = if topics.is_empty() {
-            if peer.pending.is_empty() {
+            if octets.is_empty() {
                 return Ok(());
             }
-            write(&mut peer.stream, &peer.pending)?
+            write(&mut peer.stream, octets)?
         } else {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            slices[0] = IoSlice::new(&peer.pending);
+            slices[0] = IoSlice::new(octets);
             for (slice, &(topic, _, sent)) in slices[1..].iter_mut().zip(&topics) {
                 *slice = IoSlice::new(self.topics[topic].unsent(sent));
             }
             write_vectored(&mut peer.stream, &slices[..=topics.len()])?
         };
         self.counters.bytes_out += len as u64;
-        let pending = std::mem::take(&mut peer.pending);
-        let response_len = std::mem::take(&mut peer.response_len) as usize;
+        let mut pending = peer.pending.take().unwrap_or_default();
         // What the write did not reach becomes the outbox, chunk by chunk.
         let mut written = len;
         let mut chunks: Vec<(Bytes, usize)> = Vec::new();
@@ -225,18 +225,15 @@ impl<S: Stream> Engine<S> {
                 chunks.push((chunk(), sent));
             }
         };
-        let mut pending = Some(pending);
-        let pending_len = pending.as_ref().map_or(0, Vec::len);
-        left(pending_len, &mut || into_chunk(&mut pending));
+        let pending_len = pending.octets.len();
+        left(pending_len, &mut || into_chunk(&mut pending.octets));
         for (topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
             left(topic.unsent(sent).len(), &mut || topic.share_unsent(sent));
             topic.members[member].sent = topic.end();
         }
-        let response_len = if len < pending_len { response_len } else { 0 };
-        if let Some(buffer) = pending {
-            self.keep_spare(buffer);
-        }
+        let response_len = if len < pending_len { pending.response_len as usize } else { 0 };
+        keep_spare(&mut self.spare, pending);
         if !chunks.is_empty() {
             self.block(index, response_len, chunks);
         }
@@ -246,15 +243,12 @@ impl<S: Stream> Engine<S> {
     /// The socket was full: what is new goes behind what waits.
     fn flush_blocked(&mut self, index: u32) -> io::Result<()> {
         let topics: Vec<(usize, usize, u64)> = self.unsent_topics(index).collect();
-        let mut pending = Some(std::mem::take(&mut self.peers[index as usize].pending));
-        let chunk = into_chunk(&mut pending);
-        if let Some(buffer) = pending {
-            self.keep_spare(buffer);
-        }
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.as_mut().expect("asked for a blocked peer");
-        let response_len = std::mem::take(&mut peer.response_len) as usize;
-        outbox.push_response(chunk, response_len, 0);
+        if let Some(mut pending) = peer.pending.take() {
+            outbox.push_response(into_chunk(&mut pending.octets), pending.response_len as usize, 0);
+            keep_spare(&mut self.spare, pending);
+        }
         for (topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
             outbox.push(topic.share_unsent(sent), 0);
@@ -311,7 +305,7 @@ impl<S: Stream> Engine<S> {
         if peer.phase != Phase::Open {
             return self.give_up(index);
         }
-        (peer.pending, peer.response_len) = (Vec::new(), 0);
+        peer.pending = None;
         let outbox = peer.outbox.as_mut().expect("only blocked peers are cut off");
         if !outbox.cut() {
             return self.give_up(index);
@@ -350,12 +344,9 @@ impl<S: Stream> Engine<S> {
         }
         for (topic, member, sent) in self.unsent_topics(index).collect::<Vec<_>>() {
             let spare = &mut self.spare;
-            let pending = &mut self.peers[index as usize].pending;
-            if pending.capacity() == 0 {
-                *pending = spare.pop().unwrap_or_default();
-            }
+            let pending = self.peers[index as usize].pending.get_or_insert_with(|| spare.pop().unwrap_or_default());
             let topic = &mut self.topics[topic];
-            pending.extend_from_slice(topic.unsent(sent));
+            pending.octets.extend_from_slice(topic.unsent(sent));
             topic.members[member].sent = topic.end();
             self.mark_dirty(index);
         }
@@ -363,19 +354,22 @@ impl<S: Stream> Engine<S> {
 
     /// Appends octets to what is queued for a peer.
     pub(super) fn append(&mut self, index: u32, write: impl FnOnce(&mut Vec<u8>)) {
-        let peer = &mut self.peers[index as usize];
-        if peer.pending.capacity() == 0 {
-            peer.pending = self.spare.pop().unwrap_or_default();
-        }
-        write(&mut peer.pending);
+        let pending = &mut self.peers[index as usize].pending;
+        write(&mut pending.get_or_insert_with(|| self.spare.pop().unwrap_or_default()).octets);
         self.mark_dirty(index);
     }
 
     /// Appends a response, before which no frame was queued.
     pub(super) fn append_response(&mut self, index: u32, response: &[u8]) {
         self.append(index, |out| out.extend_from_slice(response));
-        let peer = &mut self.peers[index as usize];
-        peer.response_len = peer.pending.len() as u32;
+        if let Some(pending) = &mut self.peers[index as usize].pending {
+            pending.response_len = pending.octets.len() as u32;
+        }
+    }
+
+    /// Octets queued for a peer alone, in this turn.
+    pub(super) fn pending_len(&self, index: u32) -> usize {
+        self.peers[index as usize].pending.as_ref().map_or(0, |pending| pending.octets.len())
     }
 
     pub(super) fn mark_dirty(&mut self, index: u32) {
@@ -406,21 +400,23 @@ impl<S: Stream> Engine<S> {
             .find(|membership| membership.group == group)
             .map(|membership| membership.member as usize)
     }
+}
 
-    fn keep_spare(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() > 0 && buffer.capacity() <= MAX_SPARE_LEN && self.spare.len() < MAX_SPARES {
-            buffer.clear();
-            self.spare.push(buffer);
-        }
+fn keep_spare(spare: &mut Vec<Box<Pending>>, mut buffer: Box<Pending>) {
+    let capacity = buffer.octets.capacity();
+    if capacity > 0 && capacity <= MAX_SPARE_LEN && spare.len() < MAX_SPARES {
+        buffer.octets.clear();
+        buffer.response_len = 0;
+        spare.push(buffer);
     }
 }
 
 /// What waits for a peer as a chunk of its outbox. A buffer with much more room than that is left to be used again:
 /// the outbox is limited by what lies in it, and must not hold more than that tells.
-fn into_chunk(pending: &mut Option<Vec<u8>>) -> Bytes {
-    match pending.take_if(|buffer| buffer.capacity() <= 2 * buffer.len()) {
-        Some(buffer) => buffer.into(),
-        None => pending.as_deref().map(Bytes::copy_from_slice).unwrap_or_default(),
+fn into_chunk(pending: &mut Vec<u8>) -> Bytes {
+    match pending.capacity() <= 2 * pending.len() {
+        true => std::mem::take(pending).into(),
+        false => Bytes::copy_from_slice(pending),
     }
 }
 

@@ -1,5 +1,7 @@
 //! One connection as the engine keeps it: stream, protocol state, timers, and its side of memberships.
 
+use std::ops::{Deref, DerefMut};
+
 use crate::proto::Connection;
 use crate::proto::handshake::HeadScanner;
 use crate::time::Tick;
@@ -43,12 +45,18 @@ pub struct Peer<S> {
     pub since: Tick,
     /// When the wheel will look at it.
     pub scheduled: Tick,
-    /// Frames for this peer alone, of this turn.
-    pub pending: Vec<u8>,
-    /// Octets at the front of `pending` that are no frames, but responses.
-    pub response_len: u32,
+    /// What this peer alone is to be sent, of this turn. There only from the first octet to the flush.
+    pub pending: Option<Box<Pending>>,
     pub outbox: Option<Box<Outbox>>,
-    pub memberships: Vec<Membership>,
+    pub memberships: Memberships,
+}
+
+/// Octets for one peer.
+#[derive(Debug, Default)]
+pub struct Pending {
+    pub octets: Vec<u8>,
+    /// Octets at the front that are no frames, but responses.
+    pub response_len: u32,
 }
 
 /// Where a connection is in its life.
@@ -75,10 +83,107 @@ pub struct PartialHead {
     pub scanner: HeadScanner,
 }
 
+/// The memberships of a peer. Most have one or two; only for more is there a list.
+#[derive(Debug)]
+pub enum Memberships {
+    Few { len: u8, places: [Membership; 2] },
+    Many(Box<Vec<Membership>>),
+}
+
 /// One membership, seen from the peer.
 #[derive(Clone, Copy, Debug)]
 pub struct Membership {
     pub group: GroupId,
     /// Its index among the group's members.
     pub member: u32,
+}
+
+impl Memberships {
+    pub const NONE: Self = Self::Few { len: 0, places: [Membership::NONE; 2] };
+
+    pub fn push(&mut self, membership: Membership) {
+        match self {
+            Self::Few { len, places } => match places.get_mut(usize::from(*len)) {
+                Some(place) => {
+                    *place = membership;
+                    *len += 1;
+                }
+                None => *self = Self::Many(Box::new(places.iter().copied().chain([membership]).collect())),
+            },
+            Self::Many(list) => list.push(membership),
+        }
+    }
+
+    /// Takes one out; the last moves into its place.
+    pub fn swap_remove(&mut self, place: usize) -> Membership {
+        match self {
+            Self::Few { len, places } => {
+                let last = usize::from(*len) - 1;
+                places[..=last].swap(place, last);
+                *len -= 1;
+                places[last]
+            }
+            Self::Many(list) => {
+                let removed = list.swap_remove(place);
+                if let [first, second] = list[..] {
+                    *self = Self::Few { len: 2, places: [first, second] };
+                }
+                removed
+            }
+        }
+    }
+}
+
+impl Deref for Memberships {
+    type Target = [Membership];
+
+    fn deref(&self) -> &[Membership] {
+        match self {
+            Self::Few { len, places } => &places[..usize::from(*len)],
+            Self::Many(list) => list,
+        }
+    }
+}
+
+impl DerefMut for Memberships {
+    fn deref_mut(&mut self) -> &mut [Membership] {
+        match self {
+            Self::Few { len, places } => &mut places[..usize::from(*len)],
+            Self::Many(list) => list,
+        }
+    }
+}
+
+impl Membership {
+    const NONE: Self = Self { group: GroupId(0), member: 0 };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_peer_is_small() {
+        assert!(size_of::<Peer<[u32; 6]>>() <= 160, "{}", size_of::<Peer<[u32; 6]>>());
+    }
+
+    #[test]
+    fn memberships_are_as_a_list_of_them_is() {
+        let membership = |member| Membership { group: GroupId(0), member };
+        let members = |memberships: &[Membership]| memberships.iter().map(|m| m.member).collect::<Vec<_>>();
+        // Each row: how many go in, and which places then come out, one after the other.
+        for (count, out) in [(1, &[0][..]), (2, &[0, 0]), (2, &[1, 0]), (3, &[0, 1, 0]), (5, &[4, 1, 0, 1, 0])] {
+            let (mut ours, mut list) = (Memberships::NONE, Vec::new());
+            for member in 0..count {
+                ours.push(membership(member));
+                list.push(membership(member));
+                assert_eq!(members(&ours), members(&list));
+            }
+            for &place in out {
+                assert_eq!(ours.swap_remove(place).member, list.swap_remove(place).member);
+                assert_eq!(members(&ours), members(&list));
+            }
+            assert!(ours.is_empty());
+        }
+    }
 }
