@@ -369,7 +369,7 @@ impl Hall {
     pub fn timeout(&mut self, store: &mut dyn Backend, turn: &mut Turn<'_>) {
         while let Some(timer) = self.timers.pop(turn.now.tick) {
             match timer {
-                Timer::Typing(name, target) => self.end_typing(&name, target, turn),
+                Timer::Typing(key) => self.end_typing(&key.0, key.1, turn),
                 Timer::Leave { user, room } => {
                     self.depart(user, room, turn);
                     self.rooms.settle(room, turn.now.tick);

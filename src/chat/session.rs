@@ -168,6 +168,10 @@ impl Sessions {
         }
         let session = slot.session.take()?;
         self.len -= 1;
+        while self.slots.pop_if(|slot| slot.session.is_none()).is_some() {}
+        if self.slots.len() < self.slots.capacity() / 4 {
+            self.slots.shrink_to(2 * self.slots.len());
+        }
         Some(session)
     }
 

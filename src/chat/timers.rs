@@ -14,7 +14,7 @@ use crate::time::Tick;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// Somebody has stopped typing without saying so.
-    Typing(UserName, Target),
+    Typing(Box<(UserName, Target)>),
     /// Nobody came back to the room for this user.
     Leave { user: u32, room: u32 },
     /// Nobody came back for this user.
@@ -30,6 +30,9 @@ pub(super) enum Timer {
     /// A session's token has ended some time ago.
     Expired(ConnId),
 }
+
+/// For how many timers the room is never given back.
+const MIN_KEPT: usize = 256;
 
 /// Invariant: `order` and `due` hold the same pairs.
 #[derive(Debug, Default)]
@@ -53,6 +56,7 @@ impl Timers {
     pub fn cancel(&mut self, timer: Timer) {
         if let Some(at) = self.due.remove(&timer) {
             self.order.remove(&(at, timer));
+            self.let_go();
         }
     }
 
@@ -67,10 +71,18 @@ impl Timers {
         }
         let (_, timer) = self.order.pop_first()?;
         self.due.remove(&timer);
+        self.let_go();
         Some(timer)
     }
 
     pub fn next(&self) -> Option<Tick> {
         self.order.first().map(|&(at, _)| at)
+    }
+
+    /// Ten thousand who leave at once are not to be paid for when they have left.
+    fn let_go(&mut self) {
+        if self.due.capacity() > MIN_KEPT && self.due.len() < self.due.capacity() / 8 {
+            self.due.shrink_to(2 * self.due.len());
+        }
     }
 }

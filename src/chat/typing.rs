@@ -79,7 +79,7 @@ impl Hall {
             }
         };
         if extend {
-            self.timers.set(Timer::Typing(key.0, key.1), turn.now.tick + ENDS_AFTER);
+            self.timers.set(Timer::Typing(Box::new(key)), turn.now.tick + ENDS_AFTER);
         }
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Hall {
         if was_on {
             let forget_at = typist.told + TRUE_EVERY;
             self.relay_typing(&key.0, &key.1, false, turn);
-            self.timers.set(Timer::Typing(key.0, key.1), forget_at);
+            self.timers.set(Timer::Typing(Box::new(key)), forget_at);
         }
     }
 
@@ -109,7 +109,7 @@ impl Hall {
             if typist.on {
                 self.relay_typing(&key.0, &key.1, false, turn);
             }
-            self.timers.cancel(Timer::Typing(key.0, key.1));
+            self.timers.cancel(Timer::Typing(Box::new(key)));
         }
     }
 

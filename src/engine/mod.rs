@@ -404,7 +404,7 @@ impl<S: Stream> Engine<S> {
             self.wheel.cancel(index);
             give_back(peer.stream);
         }
-        if self.peers.is_empty() {
+        if self.peers.len() < self.peers.capacity() / 4 {
             self.peers.shrink_to_fit();
         }
     }
