@@ -213,6 +213,7 @@ pub struct Engine<S> {
     dirty_peers: Vec<u32>,
     gone: Vec<u32>,
     /// Empty buffers, for `Peer::pending` and for compressed frames.
+    #[allow(clippy::vec_box, reason = "the boxes are what is used again")]
     spare: Vec<Box<Pending>>,
     /// One for all connections: what they keep for themselves is in their `Connection`.
     inflater: Inflater,

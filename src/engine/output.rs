@@ -402,6 +402,7 @@ impl<S: Stream> Engine<S> {
     }
 }
 
+#[allow(clippy::vec_box, reason = "the boxes are what is used again")]
 fn keep_spare(spare: &mut Vec<Box<Pending>>, mut buffer: Box<Pending>) {
     let capacity = buffer.octets.capacity();
     if capacity > 0 && capacity <= MAX_SPARE_LEN && spare.len() < MAX_SPARES {

@@ -86,7 +86,11 @@ pub struct PartialHead {
 /// The memberships of a peer. Most have one or two; only for more is there a list.
 #[derive(Debug)]
 pub enum Memberships {
-    Few { len: u8, places: [Membership; 2] },
+    Few {
+        len: u8,
+        places: [Membership; 2],
+    },
+    #[allow(clippy::box_collection, reason = "a bare list would make each peer eight octets larger")]
     Many(Box<Vec<Membership>>),
 }
 
