@@ -155,6 +155,13 @@ impl Chat {
         self
     }
 
+    /// From now on these settings hold, and tokens are to be known by `verifier`. What history there is, and how much of it is
+    /// kept, stays as it was; so does who is here, also beyond a lower limit.
+    pub fn change_settings(&mut self, settings: Settings, verifier: Option<Rc<dyn Verifier>>) {
+        self.hall.settings = settings;
+        self.hall.verifier = verifier;
+    }
+
     /// A connection is open.
     pub fn handle_open(&mut self, conn: ConnId, door: Door, now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |hall, store, turn| hall.open(conn, door, store, turn));

@@ -37,6 +37,13 @@ pub enum Command {
     ///
     /// Messages up to 16 MiB, any number of clients up to the limit, no idle pings, no chat.
     Echo(EchoArgs),
+    /// Show the settings in force and where each came from, as a file of settings
+    Config(ConfigArgs),
+    /// Check the settings and the machine: ports, descriptors, keys, memory, kernel settings
+    ///
+    /// Exit status: 0 if Salon can serve like that (there may be warnings), 1 if something is in the way, 2 if a setting is
+    /// wrong.
+    Check(ServeArgs),
     /// Make a token for development, signed with HS256, and print it
     ///
     /// The secret is read from --secret-file or the environment variable SALON_AUTH_SECRET.
@@ -96,6 +103,86 @@ pub struct ServeArgs {
     #[allow(rustdoc::bare_urls, reason = "it is the help text")]
     #[arg(long, value_name = "ORIGIN", env = "SALON_ORIGIN", value_delimiter = ',')]
     pub origin: Vec<String>,
+    /// A file of settings (TOML); salon.toml in the working directory is read if there is one
+    #[arg(long, value_name = "FILE", env = "SALON_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// What can be set and is seldom.
+    #[command(flatten)]
+    pub fine: FineArgs,
+}
+
+/// Sizes, times and numbers of `serve` that are right for most.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Sizes, times and numbers")]
+pub struct FineArgs {
+    /// Longest message on the wire
+    #[arg(long, default_value = "64KiB", value_name = "SIZE", value_parser = parse_message_bytes, env = "SALON_MESSAGE_BYTES")]
+    pub message_bytes: usize,
+    /// Longest content of a chat message
+    #[arg(long, default_value = "16KiB", value_name = "SIZE", value_parser = parse_message_bytes, env = "SALON_CONTENT_BYTES")]
+    pub content_bytes: usize,
+    /// Rooms a session may be in
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = parse_count, env = "SALON_ROOMS_PER_SESSION")]
+    pub rooms_per_session: usize,
+    /// Sessions (devices) a person may have at a time
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = parse_count, env = "SALON_SESSIONS_PER_USER")]
+    pub sessions_per_user: usize,
+    /// People a room can hold
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = parse_count, env = "SALON_ROOM_MEMBERS")]
+    pub room_members: usize,
+    /// With more people than this a room is told of comings and goings in summary only
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_count, env = "SALON_BIG_ROOM")]
+    pub big_room: usize,
+    /// Rooms there can be; of the empty ones, those left longest ago make room
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = parse_count, env = "SALON_MAX_ROOMS")]
+    pub max_rooms: usize,
+    /// People who are known, here or not; those who left longest ago are forgotten first
+    #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = parse_count, env = "SALON_MAX_USERS")]
+    pub max_users: usize,
+    /// How long messages are kept, and an empty room that somebody created
+    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = parse_time, env = "SALON_HISTORY_AGE")]
+    pub history_age: Duration,
+    /// All kept messages together
+    #[arg(long, default_value = "256MiB", value_name = "SIZE", value_parser = parse_size, env = "SALON_HISTORY_BYTES")]
+    pub history_bytes: usize,
+    /// How long a person whose connection ended still counts as there
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_time, env = "SALON_LEAVE_GRACE")]
+    pub leave_grace: Duration,
+    /// After how much silence a client is sent a ping
+    #[arg(long, default_value = "25s", value_name = "TIME", value_parser = parse_time, env = "SALON_PING_AFTER")]
+    pub ping_after: Duration,
+    /// How long the answer to a ping may take
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_time, env = "SALON_PONG_WITHIN")]
+    pub pong_within: Duration,
+    /// How long the head of a request may take, from the first octet or from the accept
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_time, env = "SALON_HEAD_WITHIN")]
+    pub head_within: Duration,
+    /// How long one message may take, from its first octet to its last
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_time, env = "SALON_MESSAGE_WITHIN")]
+    pub message_within: Duration,
+    /// How long a closing handshake may take
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_time, env = "SALON_CLOSE_WITHIN")]
+    pub close_within: Duration,
+    /// What may wait for a client that reads too slowly; past it the client is cut off with 1013
+    #[arg(long, default_value = "1MiB", value_name = "SIZE", value_parser = parse_outbox, env = "SALON_OUTBOX_BYTES")]
+    pub outbox_bytes: usize,
+    /// How long a client may take nothing of what waits for it; then likewise
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_time, env = "SALON_BLOCKED_WITHIN")]
+    pub blocked_within: Duration,
+    /// How long stopping may take before the connections that are left are dropped
+    #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_time, env = "SALON_STOP_WITHIN")]
+    pub stop_within: Duration,
+}
+
+/// Options of `config`.
+#[derive(Debug, clap::Args)]
+pub struct ConfigArgs {
+    /// The settings to show.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Print the reference of all settings in Markdown instead
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 /// Options of `echo`.
@@ -254,6 +341,32 @@ fn parse_history(text: &str) -> Result<usize, String> {
     in_range(text, 0, 1_000_000)
 }
 
+fn parse_count(text: &str) -> Result<usize, String> {
+    in_range(text, 1, 10_000_000)
+}
+
+fn parse_message_bytes(text: &str) -> Result<usize, String> {
+    size_in_range(text, 125, 16 << 20, "125 to 16MiB")
+}
+
+fn parse_outbox(text: &str) -> Result<usize, String> {
+    size_in_range(text, 64 << 10, 1 << 30, "64KiB to 1GiB")
+}
+
+fn parse_size(text: &str) -> Result<usize, String> {
+    size_in_range(text, 0, 1 << 40, "0 to 1024GiB")
+}
+
+/// A number of bytes, or of KiB, MiB or GiB.
+fn size_in_range(text: &str, least: usize, most: usize, range: &str) -> Result<usize, String> {
+    let (number, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let shift = [("", 0), ("B", 0), ("KiB", 10), ("MiB", 20), ("GiB", 30)].into_iter().find(|(name, _)| *name == unit);
+    let number = number.trim_end().parse::<usize>().ok();
+    let size = number.zip(shift).and_then(|(number, (_, shift))| number.checked_mul(1 << shift));
+    size.filter(|size| (least..=most).contains(size))
+        .ok_or_else(|| format!("expected a size from {range}, such as 65536, 64KiB or 1MiB"))
+}
+
 /// A number of seconds, or of minutes, hours or days with the letter for it.
 fn parse_time(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
@@ -313,6 +426,16 @@ mod tests {
         assert_eq!("EdDSA:a:b.pem".parse(), Ok(key));
         for wrong in ["", "HS256", "HS256:", "hs256:x", "none:x", "ES256:x", "x.pem"] {
             assert!(wrong.parse::<KeyArg>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("125", 125), ("64KiB", 65_536), ("16MiB", 16 << 20), ("64 KiB", 65_536), ("200B", 200)] {
+            assert_eq!(parse_message_bytes(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "KiB", "124", "17MiB", "64kb", "64K", "-1", "1.5MiB", "99999999999999999999GiB"] {
+            assert!(parse_message_bytes(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,41 +1,58 @@
 //! Arguments, subcommands and exit status.
 //!
-//! [`args`] says what can be asked for; this module does it, with `keys` for tokens. Exit status: 0 when a signal ended the server, 1 when it
-//! failed while running, 2 when it could not start as asked, with one sentence that says what to do.
+//! [`args`] says what can be asked for and set; `layers` reads it from command line, environment and file; `settings` makes of
+//! it what the floors below take; this module does what is asked, with `keys` for tokens, `config` and `check` for the
+//! subcommands of these names. Exit status: 0 when a signal ended the server, 1 when it failed while running or `check` found
+//! something in the way, 2 when it could not start as asked, with one sentence that says what to do.
 
 pub mod args;
+mod check;
+mod config;
+mod config_file;
 mod descriptors;
 mod keys;
+mod layers;
+mod reload;
+mod settings;
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::chat;
-use crate::server::{self, admission, echo, serve};
+use crate::server::{self, echo, serve};
 
-use args::{Admin, Args, Auth, Command, CreateRooms, EchoArgs, RateArg, ServeArgs};
+use args::{Command, EchoArgs};
+use layers::{Layers, Unreadable};
 
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+    let command_line: Vec<OsString> = std::env::args_os().collect();
+    let layers = match layers::read(&command_line) {
+        Ok(layers) => layers,
+        Err(Unreadable::CommandLine(error))
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
+        {
             print!("{error}");
             return ExitCode::SUCCESS;
         }
         Err(error) => return refuse(&sentence_of(&error)),
     };
-    if let Err(error) = start_log(&args.log) {
+    if let Err(error) = start_log(&layers.args.log) {
         return refuse(&error);
     }
-    let result = match args.command {
-        None => serve(args.serve),
-        Some(Command::Serve(args)) => serve(args),
+    let result = match &layers.args.command {
+        None | Some(Command::Serve(_)) => serve(command_line, layers),
+        Some(Command::Config(args)) => print_config(args.markdown, &layers).map_err(Failure::Asked),
+        Some(Command::Check(args)) => match check::run(args, layers.file.as_deref()) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(sentence) => Err(Failure::Asked(sentence)),
+        },
         Some(Command::Echo(args)) => echo(args),
-        Some(Command::Token(args)) => keys::print_token(&args).map_err(Failure::Asked),
+        Some(Command::Token(args)) => keys::print_token(args).map_err(Failure::Asked),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,55 +77,26 @@ impl From<server::Error> for Failure {
     }
 }
 
-fn serve(args: ServeArgs) -> Result<(), Failure> {
-    if !args.listen.ip().is_loopback() && !args.open && args.auth == Auth::Open {
-        return Err(Failure::Asked(format!(
-            "--listen {}: everybody who reaches that address could take any name; say --open if that is meant, \
-             ask for tokens with --auth jwt, or listen on 127.0.0.1 behind a proxy that knows its users",
-            args.listen
-        )));
+fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
+    let args = layers.args.command.map_or(layers.args.serve, |command| match command {
+        Command::Serve(args) => args,
+        _ => unreachable!("asked for serve"),
+    });
+    if let Some(file) = &layers.file {
+        log::info!("settings are read from {}; SIGHUP reads them again", file.display());
     }
-    let admin = match args.admin {
-        Admin::Off => None,
-        Admin::On(address) if !address.ip().is_loopback() => {
-            return Err(Failure::Asked(format!(
-                "--admin {address}: the admin port has no password yet; use a loopback address or off"
-            )));
-        }
-        Admin::On(address) => Some(address),
-    };
-    let mut chat = chat::Settings { history_messages: args.history, ..chat::Settings::default() };
-    chat.rate = match args.rate {
-        RateArg::Off => None,
-        RateArg::On { per_second, burst } => Some(chat::Rate { per_second, burst }),
-    };
-    let keys = keys::read(&args).map_err(Failure::Asked)?;
-    if keys.is_none() && args.create_rooms == CreateRooms::Role {
-        return Err(Failure::Asked("--create-rooms role: nobody has a role without --auth jwt".into()));
-    }
-    chat.anybody_may_announce = keys.is_none();
-    chat.anybody_may_create = args.create_rooms == CreateRooms::Everybody;
-    chat.token_grace = args.auth_grace;
-    let max_connections = descriptors::fit(args.max_connections);
-    let addresses = admission::Limits {
-        open: args.max_connections_per_address,
-        per_second: args.new_connections_per_address,
-        count_loopback: args.count_loopback,
-    };
-    serve::run(serve::Settings {
-        listen: args.listen,
-        admin,
-        max_connections,
-        addresses,
-        origins: args.origin,
-        keys,
-        deflate: args.deflate,
-        chat,
-    })?;
+    let settings = settings::of(&args).map_err(Failure::Asked)?;
+    let mut reload = reload::Reload::new(command_line, layers.settings);
+    serve::run(settings, move || reload.again())?;
     Ok(())
 }
 
-fn echo(args: EchoArgs) -> Result<(), Failure> {
+fn print_config(markdown: bool, layers: &Layers) -> Result<(), String> {
+    let text = if markdown { config::reference() } else { config::in_force(layers) };
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("the settings cannot be printed: {error}"))
+}
+
+fn echo(args: &EchoArgs) -> Result<(), Failure> {
     echo::run(args.listen, descriptors::fit(args.max_connections))?;
     Ok(())
 }
@@ -127,8 +115,12 @@ fn refuse(sentence: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// clap's error as one line: what is wrong, and the tip if there is one.
-fn sentence_of(error: &clap::Error) -> String {
+/// What is wrong as one line. Of clap's error: what it says, and the tip if there is one.
+fn sentence_of(error: &Unreadable) -> String {
+    let error = match error {
+        Unreadable::CommandLine(error) => error,
+        Unreadable::Sentence(sentence) => return sentence.clone(),
+    };
     let text = error.to_string();
     let mut lines = text.lines();
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ");

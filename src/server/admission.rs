@@ -88,6 +88,11 @@ impl Admission {
         Self { limits, table: HashMap::new(), sweep_at: MIN_SWEEP, refused: Refused::default() }
     }
 
+    /// From now on these hold. Who is connected stays.
+    pub fn change_limits(&mut self, limits: Option<Limits>) {
+        self.limits = limits;
+    }
+
     /// A connection has come from `address`.
     pub fn admit(&mut self, address: IpAddr, now: Tick) -> Verdict {
         let Some(limits) = self.limits.filter(|limits| limits.count_loopback || !is_loopback(address)) else {

@@ -26,7 +26,7 @@ use crate::engine::{Engine, Event};
 use crate::id::ConnId;
 use crate::time::{Moment, Tick};
 
-use reactor::Turns;
+use reactor::{Bounds, Turns};
 use socket::Socket;
 
 /// Which of the listeners a connection came in by: the engine's tag.
@@ -73,6 +73,11 @@ pub trait Service {
 
     /// When `handle_timeout` is due.
     fn next_deadline(&self) -> Option<Tick>;
+
+    /// SIGHUP: reads its settings again; tells what bounds the loop from now on, if that is known.
+    fn reload(&mut self) -> Option<Bounds> {
+        None
+    }
 
     /// The server stops: asks every connection to close.
     fn shut_down(&mut self, engine: &mut Engine<Socket>, now: Moment);

@@ -11,7 +11,7 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::{Events, Interest, Poll, Token};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::engine::{Engine, Settings};
@@ -100,13 +100,13 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// Registers the listeners and the signals SIGINT and SIGTERM.
+    /// Registers the listeners and the signals SIGINT, SIGTERM and SIGHUP.
     ///
     /// # Errors
     /// [`Error::Loop`] when the system gives no poller.
     pub fn new(mut listeners: Vec<Listener>, settings: Settings, bounds: Bounds) -> Result<Self, Error> {
         let poll = Poll::new().map_err(Error::Loop)?;
-        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Error::Loop)?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::Loop)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::Loop)?;
         for (at, listener) in listeners.iter_mut().enumerate() {
             let token = Token(FIRST_LISTENER.0 - at);
@@ -134,13 +134,19 @@ impl Reactor {
             }
             let began = Instant::now();
             let now = self.moment(began);
-            let signalled = self.note_events(&events);
+            let signals = self.note_events(&events);
             self.engine.begin_turn(now.tick);
             if service.next_deadline().is_some_and(|due| due <= now.tick) {
                 service.handle_timeout(now);
                 service.carry_out(&mut self.engine);
             }
-            if signalled && self.begin_stop(service, now) {
+            if signals.reload
+                && let Some(bounds) = service.reload()
+            {
+                self.admission.change_limits(bounds.addresses);
+                self.bounds = bounds;
+            }
+            if signals.stop && self.begin_stop(service, now) {
                 return Ok(());
             }
             self.accept(now.tick);
@@ -185,12 +191,19 @@ impl Reactor {
         Some(at.saturating_duration_since(Instant::now()))
     }
 
-    /// Hands the poller's events on; tells whether a signal to stop was among them.
-    fn note_events(&mut self, events: &Events) -> bool {
-        let mut signalled = false;
+    /// Hands the poller's events on; tells what signals were among them.
+    fn note_events(&mut self, events: &Events) -> Signalled {
+        let mut signalled = Signalled::default();
         for event in events {
             match event.token() {
-                SIGNALS => signalled |= self.signals.pending().count() > 0,
+                SIGNALS => {
+                    for signal in self.signals.pending() {
+                        match signal {
+                            SIGHUP => signalled.reload = true,
+                            _ => signalled.stop = true,
+                        }
+                    }
+                }
                 Token(token) if token > usize::MAX - RESERVED_TOKENS => {
                     if let Some(listener) = self.listeners.get_mut(FIRST_LISTENER.0 - token) {
                         listener.notify();
@@ -274,6 +287,13 @@ impl Reactor {
             service.carry_out(&mut self.engine);
         }
     }
+}
+
+/// What signals asked for in one turn.
+#[derive(Clone, Copy, Debug, Default)]
+struct Signalled {
+    reload: bool,
+    stop: bool,
 }
 
 const SIGNALS: Token = Token(usize::MAX);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::backend::Memory;
-use crate::chat::{self, Chat, Deliveries, Delivery, Door};
+use crate::chat::{self, Chat, Deliveries, Delivery, Door, Verifier};
 use crate::engine::{self, DeflateSettings, Engine, Event};
 use crate::id::ConnId;
 use crate::proto::handshake::{Request, encode_switching_protocols_with};
@@ -39,15 +39,19 @@ pub struct Settings {
     pub keys: Option<Keys>,
     /// Whether clients may agree to permessage-deflate.
     pub deflate: bool,
+    /// How long stopping may take before connections are dropped.
+    pub stop_within: Duration,
     /// How the chat behaves.
     pub chat: chat::Settings,
+    /// How connections are kept. The limit for messages, pings and compression are taken from the other settings.
+    pub engine: engine::Settings,
 }
 
-/// Binds, says where (on standard error), and runs until a signal comes.
+/// Binds, says where (on standard error), and runs until a signal comes. At SIGHUP `reload` is asked for the settings of now.
 ///
 /// # Errors
 /// An address that cannot be listened on, or a loop that fails.
-pub fn run(settings: Settings) -> Result<(), Error> {
+pub fn run(settings: Settings, reload: impl FnMut() -> Result<Settings, String> + 'static) -> Result<(), Error> {
     let mut listeners = vec![Listener::bind(settings.listen, "--listen", Port::Public)?];
     let public = listeners[0].local_address().map_err(Error::Loop)?;
     let mut admin = None;
@@ -60,16 +64,18 @@ pub fn run(settings: Settings) -> Result<(), Error> {
         limits: Limits { message_bytes: settings.chat.message_bytes as u32, ..Limits::default() },
         ping_after: Some(settings.chat.ping_interval),
         deflate: settings.deflate.then(DeflateSettings::default),
-        ..engine::Settings::default()
+        ..settings.engine.clone()
     };
-    let bounds = Bounds {
-        max_connections: settings.max_connections,
-        addresses: Some(settings.addresses),
-        stop_within: Duration::from_secs(3),
-    };
+    let bounds = settings.bounds();
     let reactor = Reactor::new(listeners, engine, bounds)?;
     greet(public, admin, &settings);
-    reactor.run(&mut ChatService::new(settings))
+    reactor.run(&mut ChatService::new(settings, Box::new(reload)))
+}
+
+impl Settings {
+    fn bounds(&self) -> Bounds {
+        Bounds { max_connections: self.max_connections, addresses: Some(self.addresses), stop_within: self.stop_within }
+    }
 }
 
 fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
@@ -113,6 +119,7 @@ struct ChatService {
     response: Vec<u8>,
     now: Moment,
     stopping: bool,
+    reload: Box<dyn FnMut() -> Result<Settings, String>>,
 }
 
 enum Todo {
@@ -125,7 +132,7 @@ enum Todo {
 }
 
 impl ChatService {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: Settings, reload: Box<dyn FnMut() -> Result<Settings, String>>) -> Self {
         // Unguessable is not needed: the seed only keeps two runs apart.
         let seed =
             std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id());
@@ -145,6 +152,7 @@ impl ChatService {
             response: Vec::new(),
             now: Moment::default(),
             stopping: false,
+            reload,
         }
     }
 
@@ -296,6 +304,21 @@ impl Service for ChatService {
 
     fn next_deadline(&self) -> Option<Tick> {
         self.chat.next_deadline()
+    }
+
+    fn reload(&mut self) -> Option<Bounds> {
+        let settings = match (self.reload)() {
+            Ok(settings) => settings,
+            Err(error) => {
+                log::error!("the settings stay as they were: {error}");
+                return None;
+            }
+        };
+        let bounds = settings.bounds();
+        self.origins = settings.origins;
+        self.keys = settings.keys.map(Rc::new);
+        self.chat.change_settings(settings.chat, self.keys.clone().map(|keys| keys as Rc<dyn Verifier>));
+        Some(bounds)
     }
 
     fn shut_down(&mut self, engine: &mut Engine<Socket>, now: Moment) {

@@ -1,0 +1,127 @@
+//! `salon check`: whether Salon can serve with these settings on this machine.
+//!
+//! It binds the ports for a moment and reads what the system says of itself; it changes nothing.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use super::args::{Admin, ServeArgs};
+use super::{descriptors, settings};
+
+/// Checks, prints a line for each thing, and tells whether nothing is in the way.
+///
+/// # Errors
+/// A setting is wrong: one sentence.
+pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
+    let settings = settings::of(args)?;
+    let mut report = Report { fine: true };
+    report.ok(&format!("settings: {}", file.map_or("no file".into(), |file| file.display().to_string())));
+    if let Some(keys) = &settings.keys {
+        report.ok(&format!("keys: {keys}"));
+    }
+    report.port("listen", args.listen);
+    if let Admin::On(address) = args.admin {
+        report.port("admin", address);
+    }
+    report.descriptors(args.max_connections);
+    report.memory(args);
+    report.kernel();
+    println!("{}", if report.fine { "Salon can serve like this." } else { "Something is in the way." });
+    Ok(report.fine)
+}
+
+struct Report {
+    fine: bool,
+}
+
+impl Report {
+    fn ok(&self, what: &str) {
+        println!("ok       {what}");
+    }
+
+    /// It works, and could be better.
+    fn warn(&self, what: &str) {
+        println!("warning  {what}");
+    }
+
+    fn fail(&mut self, what: &str) {
+        self.fine = false;
+        println!("error    {what}");
+    }
+
+    fn port(&mut self, key: &str, address: SocketAddr) {
+        match TcpListener::bind(address) {
+            Ok(_) => self.ok(&format!("{key}: {address} is free")),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => self.fail(&format!(
+                "{key}: {address} is in use; if that is not a Salon to be replaced, choose another port"
+            )),
+            Err(error) => self.fail(&format!("{key}: cannot listen on {address}: {error}")),
+        }
+    }
+
+    fn descriptors(&mut self, asked: usize) {
+        let room = descriptors::room(asked);
+        match room < asked {
+            true => self.fail(&format!(
+                "max_connections: the descriptor limit allows {room} of {asked}; raise it (ulimit -n {}, or LimitNOFILE= of \
+                 the unit) or ask for fewer",
+                asked + descriptors::RESERVE
+            )),
+            false => self.ok(&format!("max_connections: the descriptor limit allows {asked}")),
+        }
+    }
+
+    fn memory(&mut self, args: &ServeArgs) {
+        let (mib, connections) = (1 << 20, args.max_connections);
+        let idle = connections * BYTES_PER_CONNECTION;
+        let wanted = args.fine.history_bytes + idle + BASE_BYTES;
+        let sum = format!(
+            "{} MiB of history, {} MiB for {connections} idle connections, {} MiB for itself",
+            args.fine.history_bytes / mib,
+            idle / mib,
+            BASE_BYTES / mib
+        );
+        let field = |name: &str, text: &str| -> Option<usize> {
+            let line = text.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse().ok()
+        };
+        let Some(available) = fs::read_to_string("/proc/meminfo").ok().and_then(|text| field("MemAvailable:", &text))
+        else {
+            return self.warn(&format!("memory: the system does not say how much there is; wanted: {sum}"));
+        };
+        let available = available << 10;
+        match available < wanted {
+            true => self.fail(&format!(
+                "memory: {} MiB are available, and the settings allow for {sum}; lower history_bytes or max_connections",
+                available / mib
+            )),
+            false => self.ok(&format!("memory: {} MiB are available for {sum}", available / mib)),
+        }
+    }
+
+    fn kernel(&self) {
+        for (name, least, advice) in KERNEL {
+            let path = format!("/proc/sys/{}", name.replace('.', "/"));
+            let Some(found) = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u64>().ok()) else {
+                continue;
+            };
+            match found < *least {
+                true => self.warn(&format!("{name} is {found}; {advice}: sysctl -w {name}={least}")),
+                false => self.ok(&format!("{name} is {found}")),
+            }
+        }
+    }
+}
+
+/// Kernel settings, from what on they are enough, and what for.
+const KERNEL: &[(&str, u64, &str)] = &[
+    ("net.core.somaxconn", 4096, "when thousands come at once, some would have to knock again"),
+    ("net.ipv4.tcp_max_syn_backlog", 4096, "likewise"),
+];
+
+/// What an idle connection in a room with a name takes, rounded up (`docs/benchmarks.md`).
+const BYTES_PER_CONNECTION: usize = 640;
+
+/// What Salon takes with nobody there, with the buffers it shares, rounded up.
+const BASE_BYTES: usize = 8 << 20;

@@ -1,0 +1,82 @@
+//! `salon config`: the settings in force, and the reference that `docs/configuration.md` holds.
+//!
+//! Both are written from the one table of settings, [`super::args`].
+
+use std::fmt::Write;
+use std::path::Path;
+
+use clap::CommandFactory;
+
+use super::args::Args;
+use super::layers::{FILE, Kind, Layers, Setting, keys, kind_of, variable_of};
+use super::reload::CAN_CHANGE;
+
+/// The settings in force as a file of settings, with where each came from.
+pub fn in_force(layers: &Layers) -> String {
+    let file = layers.file.as_deref().unwrap_or(Path::new(FILE));
+    let lines: Vec<(String, String)> =
+        layers.settings.iter().map(|setting| (assignment(setting), setting.from.shown(file))).collect();
+    let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|&len| len <= MAX_COLUMN).max().unwrap_or(0);
+    let mut text = String::new();
+    for (line, from) in lines {
+        let _ = writeln!(text, "{line:width$}  # {from}");
+    }
+    text
+}
+
+/// `key = value`, or behind `#` what is not set.
+fn assignment(Setting { key, values, kind, .. }: &Setting) -> String {
+    let quoted = |value: &String| match value.parse::<u64>() {
+        Ok(_) => value.clone(),
+        Err(_) => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
+    };
+    match (kind, &values[..]) {
+        (Kind::Many, _) => format!("{key} = [{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", ")),
+        (_, []) => format!("# {key} ="),
+        (Kind::Flag, [value, ..]) => format!("{key} = {value}"),
+        (Kind::One, [value, ..]) => format!("{key} = {}", quoted(value)),
+    }
+}
+
+/// All settings as tables in Markdown.
+pub fn reference() -> String {
+    let command = Args::command();
+    let mut text = String::new();
+    let mut heading = "";
+    for arg in keys(&command) {
+        let group = arg.get_help_heading().unwrap_or("Options");
+        if group != heading {
+            let _ =
+                write!(text, "\n### {group}\n\n| key | values | default | meaning | SIGHUP |\n|---|---|---|---|---|\n");
+            heading = group;
+        }
+        let key = arg.get_id();
+        let values = match kind_of(arg) {
+            Kind::Flag => "true or false".to_owned(),
+            Kind::One => cell(&value_name(arg)),
+            Kind::Many => format!("list of {}", cell(&value_name(arg))),
+        };
+        let default = match (kind_of(arg), arg.get_default_values()) {
+            (Kind::Flag, _) => "`false`".to_owned(),
+            (_, [value, ..]) => format!("`{}`", value.to_string_lossy()),
+            (_, []) => String::new(),
+        };
+        let help =
+            arg.get_help().map(|help| help.to_string().replace('\n', " ").replace('|', "\\|")).unwrap_or_default();
+        let reloaded = if CAN_CHANGE.contains(&key.as_str()) { "changes it" } else { "" };
+        let _ = writeln!(text, "| `{key}` | {values} | {default} | {help} | {reloaded} |");
+        debug_assert_eq!(variable_of(arg), format!("SALON_{}", key.as_str().to_uppercase()));
+    }
+    text
+}
+
+fn value_name(arg: &clap::Arg) -> String {
+    arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string).unwrap_or_default()
+}
+
+fn cell(text: &str) -> String {
+    format!("`{}`", text.replace('|', "\\|"))
+}
+
+/// Longer assignments do not push the others' comments to the right.
+const MAX_COLUMN: usize = 48;

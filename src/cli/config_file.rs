@@ -1,0 +1,142 @@
+//! A file of settings: which keys it has, in which lines, with what values as text.
+//!
+//! TOML, one flat table. It does not know which keys there are or what they may be: [`super::layers`] does.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+/// One key with what stands behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Its line, counted from 1.
+    pub line: usize,
+    /// Its value.
+    pub value: Value,
+}
+
+/// A value as the command line would have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// `true` or `false`.
+    Flag(bool),
+    /// A number or a string.
+    One(String),
+    /// An array of these.
+    Many(Vec<String>),
+    /// What no setting is: a table, a date, a fraction; in words.
+    Other(String),
+}
+
+impl Value {
+    /// As it is shown in an error.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Flag(flag) => flag.to_string(),
+            Self::One(text) => format!("{text:?}"),
+            Self::Many(texts) => format!("{texts:?}"),
+            Self::Other(words) => words.clone(),
+        }
+    }
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// One sentence with the file, the line, what was expected and what was found.
+pub fn read(path: &Path) -> Result<Vec<Entry>, String> {
+    let shown = path.display();
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| format!("{shown}: {error}"))?;
+    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| format!("{shown}: {error}"))?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(format!("{shown}: expected at most {MAX_BYTES} bytes, found more"));
+    }
+    parse(&text).map_err(|(line, error)| format!("{shown} line {line}: {error}"))
+}
+
+/// The same for a text; an error comes with its line.
+fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
+    let line_at = |at: usize| 1 + text[..at.min(text.len())].matches('\n').count();
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = line_at(error.span().map_or(0, |span| span.start));
+        (line, error.message().replace('\n', ", "))
+    })?;
+    let mut entries: Vec<Entry> = table
+        .get_ref()
+        .iter()
+        .map(|(key, value)| Entry {
+            key: key.get_ref().to_string(),
+            line: line_at(key.span().start),
+            value: match value.get_ref() {
+                DeValue::Array(items) => match items.iter().map(|item| text_of(item.get_ref())).collect() {
+                    Some(texts) => Value::Many(texts),
+                    None => Value::Other("an array of other things than texts and numbers".into()),
+                },
+                DeValue::Boolean(flag) => Value::Flag(*flag),
+                one => match text_of(one) {
+                    Some(text) => Value::One(text),
+                    None => Value::Other(format!("a {}", one.type_str())),
+                },
+            },
+        })
+        .collect();
+    entries.sort_by_key(|entry| entry.line);
+    Ok(entries)
+}
+
+fn text_of(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n.to_string()),
+        _ => None,
+    }
+}
+
+/// The longest file of settings.
+const MAX_BYTES: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_with_their_lines() {
+        let text = "# Salon\nrate = \"20:40\"\n\norigin = [\n  \"https://a\", # one\n  \"https://b\",\n]\nopen = true\n\
+                    max_connections = 10_000\nhistory = 0x10\n";
+        let expected = [
+            ("rate", 2, Value::One("20:40".into())),
+            ("origin", 4, Value::Many(vec!["https://a".into(), "https://b".into()])),
+            ("open", 8, Value::Flag(true)),
+            ("max_connections", 9, Value::One("10000".into())),
+            ("history", 10, Value::One("16".into())),
+        ];
+        let expected = expected.map(|(key, line, value)| Entry { key: key.into(), line, value });
+        assert_eq!(parse(text), Ok(expected.into()));
+    }
+
+    #[test]
+    fn what_no_setting_is_is_said_in_words() {
+        for (text, shown) in [
+            ("a = 1.5", "a float"),
+            ("a = 2026-11-22", "a datetime"),
+            ("[a]\nb = 1", "a table"),
+            ("a = [1, [2]]", "an array of other things than texts and numbers"),
+        ] {
+            assert_eq!(parse(text).unwrap()[0].value, Value::Other(shown.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_toml_is_refused_with_its_line() {
+        for (text, line) in [("a = 1\nb 2\n", 2), ("a = \"x\n", 1), ("\n\na = 1\na = 2\n", 4), ("a =", 1), ("\u{0}", 1)]
+        {
+            assert_eq!(parse(text).unwrap_err().0, line, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Settings from four places: the command line before the environment before the file before the defaults.
+//!
+//! The one table of settings is [`Args`]: which keys there are, what each may be, its default and what it means. A key of
+//! the file is the long option with `_` for `-`, and is held to the same rules by the same parser. This module does
+//! not know what a setting is for.
+
+use std::error::Error as _;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches};
+
+use super::args::Args;
+use super::config_file::{self, Entry, Value};
+
+/// All settings, and where each came from.
+#[derive(Debug)]
+pub struct Layers {
+    /// What to do, and with which settings.
+    pub args: Args,
+    /// The settings of `serve` in the order of `--help`; none for what takes no file.
+    pub settings: Vec<Setting>,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+}
+
+/// One setting as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key.
+    pub key: String,
+    /// As texts: none if it is not set, several if it is a list.
+    pub values: Vec<String>,
+    /// What kind of value it has.
+    pub kind: Kind,
+    /// Who said so.
+    pub from: From,
+}
+
+/// What kind of value a setting has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// One text or number.
+    One,
+    /// A list of these.
+    Many,
+}
+
+/// Where a setting came from, the weakest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum From {
+    /// Nobody said anything.
+    Default,
+    /// The file, in this line.
+    File(usize),
+    /// This variable.
+    Environment(String),
+    /// The command line.
+    Flag,
+}
+
+/// Why there are no settings.
+#[derive(Debug)]
+pub enum Unreadable {
+    /// The command line is wrong, or asks for help.
+    CommandLine(clap::Error),
+    /// Something else, in one sentence.
+    Sentence(String),
+}
+
+impl From {
+    /// In words; `file` is its name.
+    pub fn shown(&self, file: &Path) -> String {
+        match self {
+            Self::Default => "default".into(),
+            Self::File(line) => format!("{} line {line}", file.display()),
+            Self::Environment(variable) => variable.clone(),
+            Self::Flag => "command line".into(),
+        }
+    }
+}
+
+/// Reads all layers. `command_line` begins with the program's name; a file is looked for where `--config` says, else as
+/// `salon.toml` in the working directory.
+///
+/// # Errors
+/// The first thing that is wrong, from the command line down.
+pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
+    let command = Args::command();
+    let given = command.clone().try_get_matches_from(command_line).map_err(Unreadable::CommandLine)?;
+    let args = || Args::from_arg_matches(&given).map_err(Unreadable::CommandLine);
+    let Some(serve) = settings_of(&given) else {
+        return Ok(Layers { args: args()?, settings: Vec::new(), file: None });
+    };
+    let file = match serve.get_one::<PathBuf>(CONFIG) {
+        Some(file) => Some(file.clone()),
+        None => Some(PathBuf::from(FILE)).filter(|file| file.exists()),
+    };
+    let mut entries = Vec::new();
+    if let Some(file) = &file {
+        entries = config_file::read(file).map_err(Unreadable::Sentence)?;
+    }
+    let mut line = command_line.to_vec();
+    for entry in &entries {
+        let wrong = |error: String| {
+            let file = file.as_deref().unwrap_or(Path::new(FILE)).display();
+            Unreadable::Sentence(format!("{file} line {}: {error}", entry.line))
+        };
+        let options = options(entry).map_err(wrong)?;
+        if matches!(serve.value_source(&entry.key), None | Some(ValueSource::DefaultValue)) {
+            line.extend(options.into_iter().map(OsString::from));
+        }
+    }
+    let all = command.clone().try_get_matches_from(&line).map_err(Unreadable::CommandLine)?;
+    let matches = settings_of(&all).expect("the same subcommand");
+    let settings = keys(&command)
+        .map(|arg| {
+            let key = arg.get_id().as_str();
+            let line = entries.iter().find(|entry| entry.key == key).map(|entry| entry.line);
+            let (kind, values) = values_of(arg, matches);
+            let from = match (serve.value_source(key), line) {
+                (Some(ValueSource::CommandLine), _) => From::Flag,
+                (Some(ValueSource::EnvVariable), _) => From::Environment(variable_of(arg)),
+                (_, Some(line)) => From::File(line),
+                _ => From::Default,
+            };
+            Setting { key: key.into(), values, kind, from }
+        })
+        .collect();
+    let args = Args::from_arg_matches(&all).map_err(Unreadable::CommandLine)?;
+    Ok(Layers { args, settings, file })
+}
+
+/// The arguments of `serve` with exactly these settings.
+///
+/// # Errors
+/// A setting that cannot be; not with settings that were read.
+pub fn assemble(settings: &[Setting]) -> Result<Args, Unreadable> {
+    let options = settings.iter().flat_map(|setting| {
+        let option = format!("--{}", setting.key.replace('_', "-"));
+        match setting.kind {
+            Kind::Flag => setting.values.iter().filter(|value| *value == "true").map(|_| option.clone()).collect(),
+            _ => setting.values.iter().map(|value| format!("{option}={value}")).collect::<Vec<_>>(),
+        }
+    });
+    let line = ["salon".to_owned(), "serve".to_owned()].into_iter().chain(options);
+    Args::command()
+        .mut_subcommand("serve", |serve| serve.mut_args(|arg| arg.env(None::<&str>)))
+        .try_get_matches_from(line)
+        .and_then(|matches| Args::from_arg_matches(&matches))
+        .map_err(Unreadable::CommandLine)
+}
+
+/// The options that can stand in a file.
+pub fn keys(command: &clap::Command) -> impl Iterator<Item = &clap::Arg> {
+    command.get_arguments().filter(|arg| !NO_KEYS.contains(&arg.get_id().as_str()))
+}
+
+/// The environment variable of an option.
+pub fn variable_of(arg: &clap::Arg) -> String {
+    arg.get_env().map(|variable| variable.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// What kind of value an option has.
+pub fn kind_of(arg: &clap::Arg) -> Kind {
+    match arg.get_action() {
+        ArgAction::SetTrue => Kind::Flag,
+        ArgAction::Append => Kind::Many,
+        _ => Kind::One,
+    }
+}
+
+/// Where the settings of `serve` are, if what is asked for has them.
+fn settings_of(matches: &ArgMatches) -> Option<&ArgMatches> {
+    match matches.subcommand() {
+        None => Some(matches),
+        Some(("serve" | "config" | "check", matches)) => Some(matches),
+        Some(_) => None,
+    }
+}
+
+fn values_of(arg: &clap::Arg, matches: &ArgMatches) -> (Kind, Vec<String>) {
+    let key = arg.get_id().as_str();
+    let kind = kind_of(arg);
+    let values = match kind {
+        Kind::Flag => vec![matches.get_flag(key).to_string()],
+        _ => matches.get_raw(key).into_iter().flatten().map(|value| value.to_string_lossy().into_owned()).collect(),
+    };
+    (kind, values)
+}
+
+/// What a line of the file would be on the command line.
+fn options(entry: &Entry) -> Result<Vec<String>, String> {
+    let command = Args::command();
+    let option = format!("--{}", entry.key.replace('_', "-"));
+    let Some(arg) = keys(&command).find(|arg| arg.get_id() == entry.key.as_str()) else {
+        let with_underscores = entry.key.replace('-', "_");
+        let nearest = match keys(&command).any(|arg| arg.get_id() == with_underscores.as_str()) {
+            true => Some(with_underscores),
+            false => command.clone().try_get_matches_from(["salon", &option]).err().as_ref().and_then(suggestion),
+        };
+        let advice = match nearest {
+            Some(key) => format!("the nearest is {key}"),
+            None => "'salon config' lists them".into(),
+        };
+        return Err(format!("expected a setting, found {}; {advice}", entry.key));
+    };
+    let kind = kind_of(arg);
+    let name = arg.get_value_names().and_then(|names| names.first()).map_or("VALUE", |name| name.as_str());
+    let options = match (&entry.value, kind) {
+        (Value::Flag(flag), Kind::Flag) => return Ok(if *flag { vec![option] } else { Vec::new() }),
+        (_, Kind::Flag) => return Err(format!("{}: expected true or false, found {}", entry.key, entry.value.shown())),
+        (Value::One(text), _) => vec![format!("{option}={text}")],
+        (Value::Many(texts), Kind::Many) => texts.iter().map(|text| format!("{option}={text}")).collect(),
+        (value, _) => return Err(format!("{}: expected {name}, found {}", entry.key, value.shown())),
+    };
+    let line = ["salon".to_owned()].into_iter().chain(options.clone());
+    match Args::command().try_get_matches_from(line) {
+        Ok(_) => Ok(options),
+        Err(error) => {
+            let expected = match (error.kind(), error.source()) {
+                (ErrorKind::ValueValidation, Some(expected)) => expected.to_string(),
+                _ => format!("expected {name}"),
+            };
+            Err(format!("{}: {expected}, found {}", entry.key, entry.value.shown()))
+        }
+    }
+}
+
+/// The key of the option that clap takes an unknown one for.
+fn suggestion(error: &clap::Error) -> Option<String> {
+    let option = match error.get(ContextKind::SuggestedArg)? {
+        ContextValue::String(option) => option,
+        ContextValue::Strings(options) => options.first()?,
+        _ => return None,
+    };
+    let key = option.trim_start_matches('-').replace('-', "_");
+    (!NO_KEYS.contains(&key.as_str())).then_some(key)
+}
+
+/// The option that names the file.
+const CONFIG: &str = "config";
+
+/// Options that are no settings.
+const NO_KEYS: [&str; 3] = [CONFIG, "help", "version"];
+
+/// The file that is read if none is named.
+pub const FILE: &str = "salon.toml";

@@ -1,0 +1,80 @@
+//! Settings read again while the server runs (SIGHUP).
+//!
+//! The command line and the environment are those of the start; the file is read anew, and the files of keys with it. What
+//! can change takes effect at once; what cannot is said. If anything is wrong nothing changes.
+
+use std::ffi::OsString;
+
+use crate::server::serve;
+
+use super::args::Command;
+use super::layers::{self, Setting};
+use super::{sentence_of, settings};
+
+/// What is needed to read the settings again.
+pub struct Reload {
+    command_line: Vec<OsString>,
+    in_force: Vec<Setting>,
+}
+
+impl Reload {
+    /// For settings that were read from this command line.
+    pub fn new(command_line: Vec<OsString>, in_force: Vec<Setting>) -> Self {
+        Self { command_line, in_force }
+    }
+
+    /// Reads them again, and logs what has changed and what would have.
+    ///
+    /// # Errors
+    /// What is wrong, in one sentence; the old settings stay.
+    pub fn again(&mut self) -> Result<serve::Settings, String> {
+        let read = layers::read(&self.command_line).map_err(|error| sentence_of(&error))?;
+        let mut next = self.in_force.clone();
+        let (mut changed, mut fixed) = (Vec::new(), Vec::new());
+        for (setting, read) in next.iter_mut().zip(read.settings) {
+            if setting.values == read.values {
+                continue;
+            }
+            if !CAN_CHANGE.contains(&setting.key.as_str()) {
+                fixed.push(setting.key.clone());
+                continue;
+            }
+            changed.push(format!("{} {:?} -> {:?}", setting.key, setting.values, read.values));
+            *setting = read;
+        }
+        let args = layers::assemble(&next).map_err(|error| sentence_of(&error))?;
+        let Some(Command::Serve(args)) = args.command else { unreachable!("assembled for serve") };
+        let settings = settings::of(&args)?;
+        self.in_force = next;
+        log::info!("settings read again; changed: {}", list(&changed));
+        if !fixed.is_empty() {
+            log::warn!("changed only at the next start: {}", list(&fixed));
+        }
+        Ok(settings)
+    }
+}
+
+fn list(words: &[String]) -> String {
+    if words.is_empty() { "nothing".into() } else { words.join(", ") }
+}
+
+/// The keys whose new values take effect at once. Of the others connections, sockets and memory already hold the old.
+pub const CAN_CHANGE: [&str; 17] = [
+    "open",
+    "auth_key",
+    "auth_audience",
+    "auth_grace",
+    "create_rooms",
+    "max_connections",
+    "max_connections_per_address",
+    "new_connections_per_address",
+    "count_loopback",
+    "rate",
+    "origin",
+    "content_bytes",
+    "rooms_per_session",
+    "sessions_per_user",
+    "room_members",
+    "big_room",
+    "leave_grace",
+];

@@ -1,0 +1,106 @@
+//! From arguments to what the floors below take: which settings go where, and which cannot be together.
+
+use crate::chat;
+use crate::engine;
+use crate::server::{admission, serve};
+
+use super::args::{Admin, Auth, CreateRooms, RateArg, ServeArgs};
+use super::{descriptors, keys};
+
+/// What `serve` runs with.
+///
+/// # Errors
+/// One sentence: a setting that cannot be, or not beside another; a key that cannot be read.
+pub fn of(args: &ServeArgs) -> Result<serve::Settings, String> {
+    if !args.listen.ip().is_loopback() && !args.open && args.auth == Auth::Open {
+        return Err(format!(
+            "--listen {}: everybody who reaches that address could take any name; say --open if that is meant, \
+             ask for tokens with --auth jwt, or listen on 127.0.0.1 behind a proxy that knows its users",
+            args.listen
+        ));
+    }
+    let admin = match args.admin {
+        Admin::Off => None,
+        Admin::On(address) if !address.ip().is_loopback() => {
+            return Err(format!(
+                "--admin {address}: the admin port has no password yet; use a loopback address or off"
+            ));
+        }
+        Admin::On(address) => Some(address),
+    };
+    let fine = &args.fine;
+    if fine.content_bytes > fine.message_bytes {
+        return Err(format!(
+            "--content-bytes {}: expected no more than --message-bytes, which is {}",
+            fine.content_bytes, fine.message_bytes
+        ));
+    }
+    let keys = keys::read(args)?;
+    if keys.is_none() && args.create_rooms == CreateRooms::Role {
+        return Err("--create-rooms role: nobody has a role without --auth jwt".into());
+    }
+    let chat = chat::Settings {
+        message_bytes: fine.message_bytes,
+        content_bytes: fine.content_bytes,
+        rooms_per_session: fine.rooms_per_session,
+        sessions_per_user: fine.sessions_per_user,
+        rate: match args.rate {
+            RateArg::Off => None,
+            RateArg::On { per_second, burst } => Some(chat::Rate { per_second, burst }),
+        },
+        history_messages: args.history,
+        history_age: fine.history_age,
+        history_bytes: fine.history_bytes,
+        leave_grace: fine.leave_grace,
+        big_room: fine.big_room,
+        room_members: fine.room_members,
+        max_rooms: fine.max_rooms,
+        max_users: fine.max_users,
+        ping_interval: fine.ping_after,
+        anybody_may_announce: keys.is_none(),
+        anybody_may_create: args.create_rooms == CreateRooms::Everybody,
+        token_grace: args.auth_grace,
+        ..chat::Settings::default()
+    };
+    let engine = engine::Settings {
+        outbox_bytes: fine.outbox_bytes,
+        blocked_within: fine.blocked_within,
+        head_within: fine.head_within,
+        close_within: fine.close_within,
+        message_within: fine.message_within,
+        pong_within: fine.pong_within,
+        ..engine::Settings::default()
+    };
+    Ok(serve::Settings {
+        listen: args.listen,
+        admin,
+        max_connections: descriptors::fit(args.max_connections),
+        addresses: admission::Limits {
+            open: args.max_connections_per_address,
+            per_second: args.new_connections_per_address,
+            count_loopback: args.count_loopback,
+        },
+        origins: args.origin.clone(),
+        keys,
+        deflate: args.deflate,
+        stop_within: fine.stop_within,
+        chat,
+        engine,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::Args;
+
+    #[test]
+    fn what_nobody_sets_is_as_the_floors_below_have_it() {
+        let settings = of(&Args::try_parse_from(["salon"]).unwrap().serve).unwrap();
+        assert_eq!(format!("{:?}", settings.chat), format!("{:?}", chat::Settings::default()));
+        assert_eq!(format!("{:?}", settings.engine), format!("{:?}", engine::Settings::default()));
+        assert_eq!(settings.addresses, admission::Limits::default());
+    }
+}

@@ -1,0 +1,222 @@
+//! Settings as an operator gives them: by file, environment and command line; what is wrong is said in one sentence.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use common::{salon, tcp};
+
+/// A folder of one test's own, gone at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("salon-settings-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, text: &str) -> PathBuf {
+        let path = self.0.join("salon.toml");
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs `salon` in a folder; exit status, output, errors.
+fn run(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> (i32, String, String) {
+    let output = salon(arguments).current_dir(folder).envs(variables.iter().copied()).output().unwrap();
+    let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_nearest_layer_wins() {
+    let folder = Folder::new();
+    folder.file("rate = \"5:6\"\nhistory = 7\nopen = true\norigin = [\"https://a\", \"https://b\"]\nmax_rooms = 8\n");
+    let variables = [("SALON_HISTORY", "9"), ("SALON_MAX_ROOMS", "10")];
+    let (status, shown, _) = run(&folder.0, &variables, &["config", "--max-rooms", "11", "--deflate"]);
+    assert_eq!(status, 0);
+    for expected in [
+        ("rate = \"5:6\"", "salon.toml line 1"),
+        ("history = 9", "SALON_HISTORY"),
+        ("open = true", "salon.toml line 3"),
+        ("origin = [\"https://a\", \"https://b\"]", "salon.toml line 4"),
+        ("max_rooms = 11", "command line"),
+        ("deflate = true", "command line"),
+        ("listen = \"127.0.0.1:8080\"", "default"),
+        ("log = \"info\"", "default"),
+        ("# auth_audience =", "default"),
+    ] {
+        let line =
+            shown.lines().find(|line| line.starts_with(expected.0)).unwrap_or_else(|| panic!("{expected:?} {shown}"));
+        assert_eq!(line.split_once("  # ").map(|(value, from)| (value.trim_end(), from)), Some(expected), "{shown}");
+    }
+}
+
+#[test]
+fn what_config_prints_is_a_file_of_settings() {
+    let (one, other) = (Folder::new(), Folder::new());
+    one.file("rate = \"off\"\norigin = [\"https://a\"]\nmessage_bytes = \"1MiB\"\ncount_loopback = true\n");
+    let values = |shown: &str| -> Vec<String> {
+        shown.lines().map(|line| line.split("  # ").next().unwrap_or_default().trim_end().to_owned()).collect()
+    };
+    let (_, first, _) = run(&one.0, &[], &["config"]);
+    other.file(&first);
+    let (status, second, error) = run(&other.0, &[], &["config"]);
+    assert_eq!((status, &*error), (0, ""));
+    assert_eq!(values(&second), values(&first));
+    assert!(second.contains("salon.toml line"));
+}
+
+#[test]
+fn wrong_settings_are_one_sentence_and_status_2() {
+    let folder = Folder::new();
+    for (text, sentence) in [
+        (
+            "rate = \"20:40\"\nmax_conections = 5",
+            "salon.toml line 2: expected a setting, found max_conections; the nearest is max_connections",
+        ),
+        (
+            "max-connections = 5",
+            "salon.toml line 1: expected a setting, found max-connections; the nearest is max_connections",
+        ),
+        ("zzzz = 5", "salon.toml line 1: expected a setting, found zzzz; 'salon config' lists them"),
+        ("config = \"other.toml\"", "salon.toml line 1: expected a setting, found config"),
+        ("help = true", "salon.toml line 1: expected a setting, found help"),
+        (
+            "\n\nmax_connections = 0",
+            "salon.toml line 3: max_connections: expected a whole number from 1 to 10000000, found \"0\"",
+        ),
+        (
+            "max_connections = \"many\"",
+            "salon.toml line 1: max_connections: expected a whole number from 1 to 10000000, found \"many\"",
+        ),
+        ("max_connections = true", "salon.toml line 1: max_connections: expected N, found true"),
+        ("max_connections = [1]", "salon.toml line 1: max_connections: expected N, found [\"1\"]"),
+        ("max_connections = 1.5", "salon.toml line 1: max_connections: expected N, found a float"),
+        ("open = \"yes\"", "salon.toml line 1: open: expected true or false, found \"yes\""),
+        ("auth = \"none\"", "salon.toml line 1: auth: expected open or jwt, found \"none\""),
+        (
+            "ping_after = \"soon\"",
+            "salon.toml line 1: ping_after: expected a time from 1s to 3650d, such as 30s, 15m, 1h or 7d, found \"soon\"",
+        ),
+        (
+            "message_bytes = \"1TB\"",
+            "salon.toml line 1: message_bytes: expected a size from 125 to 16MiB, such as 65536, 64KiB or 1MiB, found \"1TB\"",
+        ),
+        ("content_bytes = \"1MiB\"", "--content-bytes 1048576: expected no more than --message-bytes, which is 65536"),
+        ("rate 5", "salon.toml line 1: "),
+        ("rate = \"off\"\nrate = \"off\"", "salon.toml line 2: "),
+    ] {
+        folder.file(text);
+        for arguments in [&["serve", "--listen", "127.0.0.1:0", "--admin", "off"][..], &["check"]] {
+            let (status, _, error) = run(&folder.0, &[], arguments);
+            assert_eq!(status, 2, "{text}: {error}");
+            let error = error.lines().last().unwrap_or_default();
+            assert!(error.starts_with(&format!("salon: {sentence}")), "{text}: {error}");
+        }
+    }
+    let (status, _, error) = run(&folder.0, &[], &["config", "--config", "missing.toml"]);
+    assert!(status == 2 && error.starts_with("salon: missing.toml: "), "{error}");
+    // Elsewhere the file is not looked at.
+    folder.file("zzzz = 5");
+    assert_eq!(
+        run(&folder.0, &[("SALON_AUTH_SECRET", "0123456789abcdef0123456789abcdef")], &["token", "--sub", "a"]).0,
+        0
+    );
+}
+
+#[test]
+fn what_is_in_the_way_is_found_before_serving() {
+    let folder = Folder::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let free = ["check", "--listen", "127.0.0.1:0", "--admin", "off", "--max-connections", "10"];
+    let (status, shown, _) = run(&folder.0, &[], &free);
+    assert!(status == 0 && shown.ends_with("Salon can serve like this.\n"), "{shown}");
+    for (arguments, error) in [
+        (&["--listen", &address, "--admin", "off"][..], "error    listen: "),
+        (&["--listen", "127.0.0.1:0", "--admin", &address], "error    admin: "),
+        (&["--listen", "127.0.0.1:0", "--admin", "off", "--history-bytes", "1024GiB"], "error    memory: "),
+    ] {
+        let (status, shown, _) = run(&folder.0, &[], &[&["check"], arguments].concat());
+        assert!(status == 1 && shown.lines().any(|line| line.starts_with(error)), "{arguments:?}: {shown}");
+        assert!(shown.ends_with("Something is in the way.\n"), "{shown}");
+    }
+    let script =
+        format!("ulimit -n 256; exec {} {}", env!("CARGO_BIN_EXE_salon"), free.join(" ").replace("10", "1000"));
+    let output = Command::new("sh").args(["-c", &script]).current_dir(&folder.0).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("error    max_connections: the descriptor limit allows 64 of 1000; raise it"), "{shown}");
+}
+
+#[test]
+fn sighup_changes_what_can_change() {
+    let folder = Folder::new();
+    let file = folder.file("origin = [\"https://one.example\"]\nhistory = 10\n");
+    let mut server =
+        salon(&["--config", file.to_str().unwrap(), "--listen", "127.0.0.1:0", "--admin", "off"]).spawn().unwrap();
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut line_with = |words: &str| lines.find(|line| line.contains(words)).unwrap_or_else(|| panic!("no {words}"));
+    let page = line_with("http://");
+    let address: SocketAddr = page.split("http://").nth(1).unwrap().trim_end_matches('/').parse().unwrap();
+    let opens = |origin: &str| {
+        let request = format!(
+            "GET /ws?user=a HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: {origin}\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        );
+        let mut stream = tcp(address);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut octets = [0; 12];
+        stream.read_exact(&mut octets).unwrap();
+        octets == *b"HTTP/1.1 101"
+    };
+    let change = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let pid = server.id().to_string();
+        assert!(Command::new("kill").args(["-s", "HUP", &pid]).status().unwrap().success());
+    };
+    assert!(opens("https://one.example") && !opens("https://two.example"));
+
+    change("origin = [\"https://two.example\"]\nhistory = 20\n");
+    assert!(line_with("changed: ").contains("origin"));
+    assert!(line_with("only at the next start").ends_with("history"));
+    assert!(opens("https://two.example") && !opens("https://one.example"));
+
+    change("origin = [\"https://three.example\"]\nrate = \"fast\"\n");
+    assert!(line_with("the settings stay as they were").contains("line 2: rate: expected"));
+    assert!(opens("https://two.example") && !opens("https://three.example"));
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[test]
+fn the_reference_in_the_documentation_is_what_the_binary_says() {
+    let (_, reference, _) = run(Path::new("."), &[], &["config", "--markdown"]);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+    let document = fs::read_to_string(path).unwrap();
+    let mark = "<!-- salon config --markdown -->\n";
+    let (before, inside) = document.split_once(mark).expect("the mark is there");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(path, format!("{before}{mark}{reference}")).unwrap();
+    } else {
+        assert!(
+            inside == reference,
+            "docs/configuration.md is not what the binary says; UPDATE=1 cargo test --test settings"
+        );
+    }
+}
