@@ -5,47 +5,19 @@
 //! connection (with the same one compressor: theirs would cost 270 KiB of memory a member besides). *plain* is the floor:
 //! `publish` to members who agreed to nothing. `cargo bench --bench broadcast_deflate`
 
+mod null;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
-use std::io::{self, Read, Write};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use salon::engine::{DeflateSettings, Engine, Event, Settings, Stream};
+use salon::engine::{DeflateSettings, Engine, Event, Settings};
 use salon::id::{ConnId, TopicId};
 use salon::proto::handshake::encode_switching_protocols_with;
 use salon::proto::{ClientContext, Opcode, PermessageDeflate};
 use salon::time::Tick;
 
-/// Gives a handshake once, takes everything.
-struct Null {
-    handshake: &'static [u8],
-}
-
-impl Read for Null {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        match self.handshake.read(octets)? {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            len => Ok(len),
-        }
-    }
-}
-
-impl Write for Null {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        black_box(octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Stream for Null {
-    fn shut_down(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use null::Null;
 
 const PLAIN: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
