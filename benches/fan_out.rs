@@ -4,49 +4,21 @@
 //! usual way: a reference-counted frame pushed to a queue of each member, and each queue drained to its socket.
 //! `cargo bench --bench fan_out`
 
+mod null;
+
 use std::collections::VecDeque;
 use std::hint::black_box;
-use std::io::{self, Read, Write};
+use std::io::Write;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use salon::engine::{Engine, Event, Settings, Stream};
+use salon::engine::{Engine, Event, Settings};
 use salon::id::{ConnId, TopicId};
 use salon::proto::handshake::encode_switching_protocols;
 use salon::proto::{Opcode, encode_frame};
 use salon::time::Tick;
 
-/// Gives a handshake once, takes everything.
-struct Null {
-    handshake: &'static [u8],
-}
-
-impl Read for Null {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        if self.handshake.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let len = self.handshake.read(octets)?;
-        Ok(len)
-    }
-}
-
-impl Write for Null {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        black_box(octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Stream for Null {
-    fn shut_down(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use null::Null;
 
 const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";

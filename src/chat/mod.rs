@@ -16,6 +16,8 @@ mod access;
 pub mod auth;
 pub mod delivery;
 mod hall;
+#[doc(hidden)]
+pub mod measured;
 mod membership;
 pub mod name;
 mod presence;

@@ -16,11 +16,15 @@
 //! came, within the limit for messages, and inflated when it is whole, within the same limit. So the inflater can be lent
 //! by the caller ([`Connection::decode_with`]) and is never kept from one read to the next.
 
+use std::ops::Range;
+
 use super::close::{self, CloseBody, CloseCode};
 use super::deflate::{History, Inflater};
 use super::error::ProtocolError;
 use super::extension::PermessageDeflate;
-use super::frame::{FrameHeader, FrameRules, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame};
+use super::frame::{
+    FrameHeader, FrameRules, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame, find_whole_message,
+};
 use super::mask::apply_mask;
 use super::utf8::Utf8Tail;
 
@@ -146,6 +150,7 @@ impl Connection {
     /// Does what [`Connection::decode`] does with an inflater that other connections use as well.
     ///
     /// It is needed for the time of the call and holds nothing of this connection afterwards.
+    #[inline]
     pub fn decode_with<'a>(
         &'a mut self,
         input: &'a mut [u8],
@@ -153,6 +158,32 @@ impl Connection {
         inflater: &mut Inflater,
     ) -> (usize, Option<Event<'a>>) {
         self.release();
+        // The short way of nearly every message. It decides nothing that the long one would decide otherwise.
+        if self.phase == Phase::Open
+            && self.partial.is_none()
+            && let Some((opcode, key, Range { start, end })) = find_whole_message(input, self.limits.message_bytes)
+        {
+            let all = input.len();
+            apply_mask(&mut input[start..end], key, 0);
+            return match Self::message_event(opcode, &input[start..end]) {
+                Ok(event) => (end, Some(event)),
+                Err(error) => {
+                    self.fail(error.into(), &error.to_string(), reply);
+                    (all, Some(Event::Failed(error)))
+                }
+            };
+        }
+        self.decode_any(input, reply, inflater)
+    }
+
+    /// Takes what [`find_whole_message`] does not find.
+    #[inline(never)]
+    fn decode_any<'a>(
+        &'a mut self,
+        input: &'a mut [u8],
+        reply: &mut Vec<u8>,
+        inflater: &mut Inflater,
+    ) -> (usize, Option<Event<'a>>) {
         let mut at = 0;
         let found = loop {
             match self.decode_frame(input, &mut at) {
@@ -170,12 +201,7 @@ impl Connection {
         };
         let Self { phase, partial, deflate, .. } = self;
         let event = match found {
-            Found::Message { opcode: Opcode::Text, start, end } => match simdutf8::basic::from_utf8(&input[start..end])
-            {
-                Ok(text) => Ok(Event::Text(text)),
-                Err(_) => Err(ProtocolError::InvalidUtf8),
-            },
-            Found::Message { start, end, .. } => Ok(Event::Binary(&input[start..end])),
+            Found::Message { opcode, start, end } => Self::message_event(opcode, &input[start..end]),
             Found::Control { opcode, start, end } => Self::control_event(opcode, &input[start..end]),
             Found::Assembled => {
                 let partial = partial.as_deref().expect("an assembled message lies in `partial`");
@@ -345,6 +371,14 @@ impl Connection {
             Some(Assembly::Deflated { text, octets }) => self.inflate(text, &octets, inflater),
             _ => unreachable!("an assembled message lies in `partial`"),
         }
+    }
+
+    #[inline]
+    fn message_event(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
+        if opcode != Opcode::Text {
+            return Ok(Event::Binary(payload));
+        }
+        simdutf8::basic::from_utf8(payload).map(Event::Text).map_err(|_| ProtocolError::InvalidUtf8)
     }
 
     fn control_event(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {

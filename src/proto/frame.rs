@@ -16,6 +16,8 @@
 //! Payloads are not its subject: it neither unmasks nor keeps them. Decoding judges each octet as soon as
 //! it is there, in the order of the wire, so the same octets give the same error however they are cut.
 
+use std::ops::Range;
+
 use super::error::ProtocolError;
 use super::mask::MaskingKey;
 
@@ -216,6 +218,31 @@ pub fn encode_masked_frame(opcode: Opcode, payload: &[u8], key: MaskingKey, out:
     super::mask::apply_mask(&mut out[start..], key, 0);
 }
 
+/// Finds what nearly every frame of a client is: a whole message, uncompressed, all there at the front of `octets`, of at most
+/// `limit` octets and less than 64 KiB. Tells what it is, its key, and where its payload lies.
+///
+/// Finds nothing in whatever else there is, be it right or wrong: then [`FrameHeader::decode`] judges.
+#[inline]
+pub(super) fn find_whole_message(octets: &[u8], limit: u32) -> Option<(Opcode, MaskingKey, Range<usize>)> {
+    let &[first, second] = octets.first_chunk()?;
+    let opcode = match first.checked_sub(FIN).and_then(Opcode::from_bits)? {
+        opcode @ (Opcode::Text | Opcode::Binary) => opcode,
+        _ => return None,
+    };
+    let (len, header) = match second.checked_sub(MASK)? {
+        LENGTH_64 => return None,
+        LENGTH_16 => match u16::from_be_bytes(*octets[2..].first_chunk()?) {
+            0..LENGTH_16_MIN => return None,
+            len => (usize::from(len), 4),
+        },
+        short => (usize::from(short), 2),
+    };
+    let key = *octets[header..].first_chunk()?;
+    let start = header + size_of::<MaskingKey>();
+    let end = start + len;
+    (len <= limit as usize && end <= octets.len()).then_some((opcode, key, start..end))
+}
+
 /// The length of the unmasked frame at the front of `octets`, header and payload, which need not be there whole.
 ///
 /// `None` if the header is not. For octets of our own making: nothing is judged.
@@ -249,6 +276,9 @@ const RESERVED: u8 = 0x70;
 const MASK: u8 = 0x80;
 const LENGTH_16: u8 = 126;
 const LENGTH_64: u8 = 127;
+
+/// The least length that needs 16 bits.
+const LENGTH_16_MIN: u16 = LENGTH_16 as u16;
 
 #[cfg(test)]
 mod tests {
@@ -290,6 +320,36 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The short way finds what the long way finds, and nothing where that would not find a whole message.
+    #[test]
+    fn whole_messages_are_found_as_they_are_decoded() {
+        let rules = FrameRules { masked: true, payload_left: 300, ..RULES };
+        let mut found = 0;
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                for extended in [0, 125, 126, 300, 301] {
+                    let mut octets = vec![first, second];
+                    octets.extend_from_slice(&u16::to_be_bytes(extended));
+                    octets.resize(310, 7);
+                    for octets in [&octets[..], &octets[..140], &octets[..7], &octets[..3], &octets[..1]] {
+                        let whole = match FrameHeader::decode(octets, &rules) {
+                            Ok(Some((FrameHeader { fin: true, opcode, mask: Some(key), payload_len, .. }, start))) => {
+                                let end = start + payload_len as usize;
+                                let message = !opcode.is_control() && end <= octets.len();
+                                message.then_some((opcode, key, start..end))
+                            }
+                            _ => None,
+                        };
+                        let short = find_whole_message(octets, 300);
+                        assert_eq!(short, whole, "{:x?}", &octets[..octets.len().min(8)]);
+                        found += usize::from(short.is_some());
+                    }
+                }
+            }
+        }
+        assert!(found > 1000);
     }
 
     #[test]
