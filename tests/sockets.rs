@@ -303,8 +303,8 @@ fn signals_end_it_cleanly() {
             answer.extend(octet);
         }
         server.signal(signal);
-        assert_eq!(close_code(&mut alice), 1001);
-        assert_eq!(close_code(&mut bob), 1001);
+        assert_eq!(close_code(&mut alice), 1012);
+        assert_eq!(close_code(&mut bob), 1012);
         // Answering the Close is up to the client; reading on does it.
         assert!(alice.read().is_err() && bob.read().is_err());
         assert_eq!(idle.read_to_end(&mut Vec::new()).unwrap(), 0);

@@ -14,6 +14,7 @@ mod keys;
 mod layers;
 mod reload;
 mod settings;
+mod systemd;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -26,6 +27,7 @@ use crate::server::{self, echo, serve};
 
 use args::{Command, EchoArgs};
 use layers::{Layers, Unreadable};
+use reload::Reload;
 
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
@@ -86,8 +88,8 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
         log::info!("settings are read from {}; SIGHUP reads them again", file.display());
     }
     let settings = settings::of(&args).map_err(Failure::Asked)?;
-    let mut reload = reload::Reload::new(command_line, layers.settings);
-    serve::run(settings, move || reload.again())?;
+    let sockets = systemd::sockets().map_err(Failure::Asked)?;
+    serve::run(settings, sockets, systemd::Starter::new(Reload::new(command_line, layers.settings)))?;
     Ok(())
 }
 

@@ -68,6 +68,8 @@ pub enum Refusal {
     Full,
     /// The address opens connections too fast: 429.
     TooFast,
+    /// The server is about to stop: 503.
+    Stopping,
 }
 
 /// A file of the page.
@@ -400,7 +402,7 @@ mod tests {
             Entry::Refused(Refusal::Unauthorized(error)) => format!("401 {error:?}"),
             Entry::Refused(Refusal::Room | Refusal::Origin) => "403".into(),
             Entry::Refused(Refusal::TooFast) => "429".into(),
-            Entry::Refused(Refusal::Full) => "503".into(),
+            Entry::Refused(Refusal::Full | Refusal::Stopping) => "503".into(),
         }
     }
 

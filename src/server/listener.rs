@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
 use crate::time::Tick;
 
@@ -21,6 +21,8 @@ pub struct Listener {
     pub tcp: TcpListener,
     /// What is accepted here.
     pub port: Port,
+    /// Somebody else holds the socket too and goes on listening when this process ends.
+    pub handed_over: bool,
     /// There may be connections to accept.
     ready: bool,
     /// Accepting failed; not before this is it tried again.
@@ -36,7 +38,21 @@ impl Listener {
     /// [`Error::Listen`] with `option`, the setting that named the address.
     pub fn bind(address: SocketAddr, option: &'static str, port: Port) -> Result<Self, Error> {
         let tcp = Self::open(address).map_err(|error| Error::Listen { option, address, error })?;
-        Ok(Self { tcp, port, ready: false, rests_until: None, failing: false })
+        Ok(Self::new(tcp, port, false))
+    }
+
+    /// Goes on with a socket that another process has bound.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn adopt(listener: std::net::TcpListener, port: Port) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        set_options(&SockRef::from(&listener))?;
+        Ok(Self::new(TcpListener::from_std(listener), port, true))
+    }
+
+    fn new(tcp: TcpListener, port: Port, handed_over: bool) -> Self {
+        Self { tcp, port, handed_over, ready: false, rests_until: None, failing: false }
     }
 
     fn open(address: SocketAddr) -> io::Result<TcpListener> {
@@ -44,10 +60,7 @@ impl Listener {
         // A port whose last connections are still in TIME_WAIT can be bound again at once.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        // A client that stops reading otherwise makes the kernel keep megabytes for it.
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER)?;
+        set_options(&SockRef::from(&socket))?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(TcpListener::from_std(socket.into()))
@@ -111,6 +124,15 @@ impl Listener {
             }
         }
     }
+}
+
+/// What accepted connections are to inherit.
+fn set_options(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    // A client that stops reading otherwise makes the kernel keep megabytes for it.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER)?;
+    Ok(())
 }
 
 /// Connections the kernel holds until they are accepted; it may cap this (net.core.somaxconn).

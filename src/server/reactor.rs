@@ -96,7 +96,16 @@ pub struct Reactor {
     admission: Admission,
     turns: Turns,
     started: Instant,
-    stopping: Option<Tick>,
+    stopping: Option<Stop>,
+}
+
+/// A stop that is under way.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    /// When it ends at the latest.
+    until: Tick,
+    /// How many connections there were when it began.
+    connections: usize,
 }
 
 impl Reactor {
@@ -160,10 +169,12 @@ impl Reactor {
             });
             self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
             self.turns.note(began.elapsed());
-            if let Some(until) = self.stopping
-                && (self.engine.is_empty() || until <= now.tick)
+            if let Some(stop) = self.stopping
+                && (self.engine.is_empty() || stop.until <= now.tick)
             {
-                log::info!("stopped; {} connections dropped unfinished", self.engine.len());
+                let dropped = self.engine.len();
+                let closed = stop.connections.saturating_sub(dropped);
+                log::info!("stopped: {closed} connections closed in order, {dropped} dropped after the time for that");
                 return Ok(());
             }
         }
@@ -185,7 +196,8 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let listeners = self.listeners.iter().filter_map(Listener::next_deadline).min();
-        let due = [self.engine.next_deadline(), service.next_deadline(), listeners, self.stopping];
+        let due =
+            [self.engine.next_deadline(), service.next_deadline(), listeners, self.stopping.map(|stop| stop.until)];
         let due = due.into_iter().flatten().min()?;
         let at = self.started + Duration::from_millis(due.0);
         Some(at.saturating_duration_since(Instant::now()))
@@ -226,18 +238,22 @@ impl Reactor {
     /// The first signal starts the stop, the second ends it: then this tells `true`.
     fn begin_stop(&mut self, service: &mut impl Service, now: Moment) -> bool {
         if self.stopping.is_some() {
-            log::warn!("stopped at once; {} connections dropped", self.engine.len());
+            log::warn!("stopped at once: {} connections dropped", self.engine.len());
             return true;
         }
-        log::info!("stopping: closing {} connections", self.engine.len());
-        // Who waits in the backlog is closed like everybody: with the listener it would be reset.
-        self.listeners.iter_mut().for_each(Listener::notify);
-        while self.listeners.iter().any(|listener| listener.is_ready() && self.room_for(listener.port) > 0) {
-            self.accept(now.tick);
+        let connections = self.engine.len();
+        log::info!("stopping: closing {connections} connections");
+        // Who comes to a socket that somebody else holds as well waits there for whoever comes next. The others are
+        // listened on to the end: who comes is told to try again, and reports that Salon is not ready can be asked for.
+        for listener in self.listeners.iter_mut().filter(|listener| listener.handed_over) {
+            if let Err(error) = self.poll.registry().deregister(&mut listener.tcp) {
+                log::warn!("a listening socket is still watched: {error}");
+            }
         }
-        self.listeners.clear();
+        self.listeners.retain(|listener| !listener.handed_over);
+        self.listeners.iter_mut().for_each(Listener::notify);
         service.shut_down(&mut self.engine, now);
-        self.stopping = Some(now.tick + self.bounds.stop_within);
+        self.stopping = Some(Stop { until: now.tick + self.bounds.stop_within, connections });
         false
     }
 

@@ -2,7 +2,7 @@
 //!
 //! What the engine hears goes to the chat; what the chat wants delivered goes to the engine; requests go to their doors.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -47,15 +47,58 @@ pub struct Settings {
     pub engine: engine::Settings,
 }
 
-/// Binds, says where (on standard error), and runs until a signal comes. At SIGHUP `reload` is asked for the settings of now.
+/// Who started the server: is asked for settings, and told how it goes.
+pub trait Starter {
+    /// The settings of now (SIGHUP).
+    ///
+    /// # Errors
+    /// What is wrong with them, in one sentence.
+    fn reload(&mut self) -> Result<Settings, String>;
+
+    /// The server has come to this.
+    fn note(&mut self, state: State);
+
+    /// How often it wants to hear [`State::Alive`], if at all.
+    fn wants_to_hear_every(&self) -> Option<Duration>;
+}
+
+/// How it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Clients can come.
+    Ready,
+    /// The loop turns.
+    Alive,
+    /// Clients are sent away.
+    Stopping,
+}
+
+/// Sockets that are listened on already, by whoever started the server.
+#[derive(Debug, Default)]
+pub struct HandedOver {
+    /// Instead of [`Settings::listen`].
+    pub public: Option<TcpListener>,
+    /// Instead of [`Settings::admin`].
+    pub admin: Option<TcpListener>,
+}
+
+/// Binds what is not handed over, says where it listens (on standard error), and runs until a signal comes.
 ///
 /// # Errors
 /// An address that cannot be listened on, or a loop that fails.
-pub fn run(settings: Settings, reload: impl FnMut() -> Result<Settings, String> + 'static) -> Result<(), Error> {
-    let mut listeners = vec![Listener::bind(settings.listen, "--listen", Port::Public)?];
+pub fn run(settings: Settings, sockets: HandedOver, starter: impl Starter + 'static) -> Result<(), Error> {
+    let mut starter = starter;
+    let mut listeners = vec![match sockets.public {
+        Some(socket) => Listener::adopt(socket, Port::Public).map_err(Error::Loop)?,
+        None => Listener::bind(settings.listen, "--listen", Port::Public)?,
+    }];
     let public = listeners[0].local_address().map_err(Error::Loop)?;
     let mut admin = None;
-    if let Some(address) = settings.admin {
+    if let Some(socket) = sockets.admin {
+        let listener = Listener::adopt(socket, Port::Admin).map_err(Error::Loop)?;
+        admin = Some(listener.local_address().map_err(Error::Loop)?);
+        listeners.push(listener);
+    } else if let Some(address) = settings.admin {
         let listener = Listener::bind(address, "--admin", Port::Admin)?;
         admin = Some(listener.local_address().map_err(Error::Loop)?);
         listeners.push(listener);
@@ -69,7 +112,8 @@ pub fn run(settings: Settings, reload: impl FnMut() -> Result<Settings, String> 
     let bounds = settings.bounds();
     let reactor = Reactor::new(listeners, engine, bounds)?;
     greet(public, admin, &settings);
-    reactor.run(&mut ChatService::new(settings, Box::new(reload)))
+    starter.note(State::Ready);
+    reactor.run(&mut ChatService::new(settings, Box::new(starter)))
 }
 
 impl Settings {
@@ -119,7 +163,9 @@ struct ChatService {
     response: Vec<u8>,
     now: Moment,
     stopping: bool,
-    reload: Box<dyn FnMut() -> Result<Settings, String>>,
+    starter: Box<dyn Starter>,
+    /// When the starter is to hear of us next.
+    alive_at: Option<Tick>,
 }
 
 enum Todo {
@@ -132,7 +178,7 @@ enum Todo {
 }
 
 impl ChatService {
-    fn new(settings: Settings, reload: Box<dyn FnMut() -> Result<Settings, String>>) -> Self {
+    fn new(settings: Settings, starter: Box<dyn Starter>) -> Self {
         // Unguessable is not needed: the seed only keeps two runs apart.
         let seed =
             std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id());
@@ -152,7 +198,8 @@ impl ChatService {
             response: Vec::new(),
             now: Moment::default(),
             stopping: false,
-            reload,
+            alive_at: starter.wants_to_hear_every().map(|_| Tick(0)),
+            starter,
         }
     }
 
@@ -162,6 +209,10 @@ impl ChatService {
         let head_only = request.method() == "HEAD";
         let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: self.now.unix_ms });
         match doors::enter(request, port, &self.origins, guard) {
+            Entry::Chat { .. } if self.stopping => {
+                self.refuse(Refusal::Stopping, head_only, false);
+                Todo::Respond { keep: false }
+            }
             Entry::Chat { accept, protocol, door } => {
                 // Nothing is kept of a client's messages between them: there may be ten thousand clients.
                 let agreed = self.deflate && port != Port::Crowded;
@@ -241,6 +292,9 @@ impl ChatService {
             Refusal::TooFast => {
                 (429, "too many new connections from this address; try again later".into(), &[("Retry-After", "1")])
             }
+            Refusal::Stopping => {
+                (503, "the server stops or starts again; try again in a moment".into(), &[("Retry-After", "1")])
+            }
             Refusal::Full => return http::encode_full(self.now, &mut self.response),
         };
         let body = http::error_body(&sentence);
@@ -299,15 +353,21 @@ impl Service for ChatService {
 
     fn handle_timeout(&mut self, now: Moment) {
         self.now = now;
+        if let Some(every) = self.starter.wants_to_hear_every()
+            && self.alive_at.is_some_and(|at| at <= now.tick)
+        {
+            self.starter.note(State::Alive);
+            self.alive_at = Some(now.tick + every);
+        }
         self.chat.handle_timeout(now, &mut self.deliveries);
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        self.chat.next_deadline()
+        [self.chat.next_deadline(), self.alive_at].into_iter().flatten().min()
     }
 
     fn reload(&mut self) -> Option<Bounds> {
-        let settings = match (self.reload)() {
+        let settings = match self.starter.reload() {
             Ok(settings) => settings,
             Err(error) => {
                 log::error!("the settings stay as they were: {error}");
@@ -322,12 +382,13 @@ impl Service for ChatService {
     }
 
     fn shut_down(&mut self, engine: &mut Engine<Socket>, now: Moment) {
+        self.starter.note(State::Stopping);
         self.stopping = true;
         self.now = now;
         self.chat.handle_shutdown(now, &mut self.deliveries);
         self.carry_out(engine);
         for id in engine.ids() {
-            engine.close(id, CloseCode::GOING_AWAY, "the server stops");
+            engine.close(id, CloseCode::SERVICE_RESTART, "the server stops or starts again");
         }
     }
 }

@@ -1,0 +1,158 @@
+//! How Salon starts and stops: what clients, probes and a supervisor see of it.
+
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use common::{PATIENCE, Server, exchange, get, status, tcp};
+use tungstenite::Message;
+
+const UPGRADE: &str = "Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// An upgraded connection that answers no Close, so that a stop waits for it.
+fn stubborn(server: SocketAddr) -> TcpStream {
+    let mut stream = tcp(server);
+    stream.write_all(format!("GET /ws?user=stubborn HTTP/1.1\r\n{UPGRADE}").as_bytes()).unwrap();
+    let mut octets = [0; 12];
+    stream.read_exact(&mut octets).unwrap();
+    assert_eq!(octets, *b"HTTP/1.1 101");
+    stream
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_stop_drains() {
+    let mut server = Server::serve(&["--stop-within", "3650d"]);
+    let admin = server.admin.unwrap();
+    assert_eq!(get(admin, "/readyz").0, 200);
+    let mut alice = server.connect("/ws?user=alice");
+    let mut bob = server.connect("/ws/room?username=bob");
+    let stubborn = stubborn(server.public);
+    server.signal("TERM");
+    // Who is there is told when to come back, and closed.
+    let texts: Vec<String> = std::iter::from_fn(|| match common::read(&mut alice) {
+        Ok(Message::Text(text)) => Some(text.to_string()),
+        Ok(Message::Close(Some(frame))) => {
+            assert_eq!(u16::from(frame.code), 1012);
+            None
+        }
+        other => panic!("{other:?}"),
+    })
+    .collect();
+    let goodbye = texts.last().unwrap();
+    assert!(goodbye.starts_with(r#"{"type":"goodbye","reason":"shutdown","reconnect":true,"after_ms":"#), "{goodbye}");
+    assert_eq!(common::close_code(&mut bob), 1012);
+    // Probes and whoever comes meanwhile are answered.
+    assert_eq!(get(admin, "/readyz").0, 503);
+    assert_eq!(get(admin, "/livez").0, 200);
+    let answer =
+        String::from_utf8(exchange(server.public, format!("GET /ws HTTP/1.1\r\n{UPGRADE}").as_bytes())).unwrap();
+    assert!(status(&answer) == 503 && answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
+    // When the last has gone, it ends.
+    drop((alice, bob, stubborn));
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn a_stop_has_an_end_and_a_second_signal_is_one() {
+    let mut server = Server::serve(&["--stop-within", "1s"]);
+    let _stubborn = stubborn(server.public);
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+
+    let mut server = Server::serve(&["--stop-within", "3650d"]);
+    let admin = server.admin.unwrap();
+    let _stubborn = stubborn(server.public);
+    server.signal("TERM");
+    // Two signals at once would be one.
+    while get(admin, "/readyz").0 != 503 {}
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// `salon` started as systemd starts it, with sockets handed over as descriptors from 3 on.
+fn activated(public: &TcpListener, variables: &[(&str, &str)]) -> Child {
+    // The shell moves the socket to its place and knows its own process id, which is Salon's after `exec`.
+    let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --admin off --log warn";
+    let socket = std::os::fd::OwnedFd::from(public.try_clone().unwrap());
+    Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_salon")])
+        .env_remove("LISTEN_FDNAMES")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::from(socket))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn with_a_socket_of_systemd_no_connection_is_refused_across_restarts() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let (done, served) = (AtomicBool::new(false), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                // Nobody is refused, also while no Salon runs at all; and who is let in is answered by one of them.
+                let mut stream = TcpStream::connect(address).expect("the socket listens all the time");
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.write_all(b"GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+                let mut answer = String::new();
+                match stream.read_to_string(&mut answer) {
+                    Ok(_) if answer.starts_with("HTTP/1.1 200") => {
+                        served.fetch_add(1, Ordering::SeqCst);
+                    }
+                    // Accepted by a Salon that ended before it had read the request.
+                    Ok(_) => assert_eq!(answer, ""),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+                }
+            }
+        });
+        for _ in 0..5 {
+            let mut salon = activated(&socket, &[]);
+            let before = served.load(Ordering::SeqCst);
+            while served.load(Ordering::SeqCst) < before + 20 {
+                std::thread::yield_now();
+            }
+            signal(&salon, "TERM");
+            assert_eq!(salon.wait().unwrap().code(), Some(0));
+        }
+        done.store(true, Ordering::SeqCst);
+        // The last connection may wait in the backlog, for one more Salon.
+        let mut salon = activated(&socket, &[]);
+        assert_eq!(get(address, "/health").0, 200);
+        signal(&salon, "TERM");
+        salon.wait().unwrap();
+    });
+}
+
+#[test]
+fn a_supervisor_is_told() {
+    let path = std::env::temp_dir().join(format!("salon-notify-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let supervisor = UnixDatagram::bind(&path).unwrap();
+    supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hear = || {
+        let mut octets = [0; 256];
+        let len = supervisor.recv(&mut octets).expect("a word in time");
+        String::from_utf8_lossy(&octets[..len]).trim().to_owned()
+    };
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let variables = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "100000")];
+    let mut salon = activated(&socket, &variables);
+    assert_eq!(hear(), "READY=1");
+    assert_eq!([hear(), hear(), hear()], ["WATCHDOG=1"; 3]);
+    signal(&salon, "TERM");
+    let last = std::iter::repeat_with(hear).find(|word| word != "WATCHDOG=1");
+    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    assert_eq!(salon.wait().unwrap().code(), Some(0));
+    let _ = std::fs::remove_file(&path);
+}
