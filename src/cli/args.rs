@@ -6,9 +6,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use log::LevelFilter;
 
 use super::parse_address;
 use crate::server::jwt::Algorithm;
+use crate::server::logging;
 
 /// A lean chat server.
 ///
@@ -23,9 +25,13 @@ pub struct Args {
     /// The options of `serve`.
     #[command(flatten)]
     pub serve: ServeArgs,
-    /// How much to log on standard error: off, error, warn, info, debug or trace
-    #[arg(long, global = true, default_value = "info", value_name = "LEVEL", env = "SALON_LOG")]
-    pub log: String,
+    /// How much to log on standard error: off, error, warn, info, debug or trace, and other levels for modules, such as
+    /// `info,salon::server=debug`
+    #[arg(long, global = true, default_value = "info", value_name = "LEVEL[,MODULE=LEVEL...]", env = "SALON_LOG")]
+    pub log: LogArg,
+    /// How lines of the log are written: `text`, or `json`, an object a line
+    #[arg(long, global = true, default_value = "text", value_name = "text|json", env = "SALON_LOG_FORMAT")]
+    pub log_format: LogFormat,
 }
 
 /// What Salon can do.
@@ -217,6 +223,54 @@ pub struct TokenArgs {
     /// For which server, the same as its --auth-audience
     #[arg(long, value_name = "NAME")]
     pub audience: Option<String>,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogArg {
+    /// In general.
+    pub level: LevelFilter,
+    /// In some modules.
+    pub modules: Vec<(String, LevelFilter)>,
+}
+
+impl FromStr for LogArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (level, modules) = text.split_once(',').unwrap_or((text, ""));
+        let modules = modules.split(',').filter(|module| !module.is_empty());
+        level
+            .parse()
+            .ok()
+            .zip(
+                modules
+                    .map(|module| {
+                        module.split_once('=').and_then(|(name, level)| Some((name.to_owned(), level.parse().ok()?)))
+                    })
+                    .collect(),
+            )
+            .map(|(level, modules)| Self { level, modules })
+            .ok_or_else(|| {
+                "expected off, error, warn, info, debug or trace, such as info or info,salon::server=debug".into()
+            })
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogFormat(pub logging::Format);
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self(logging::Format::Text)),
+            "json" => Ok(Self(logging::Format::Json)),
+            _ => Err("expected text or json".into()),
+        }
+    }
 }
 
 /// Who is let in.
@@ -426,6 +480,22 @@ mod tests {
         assert_eq!("EdDSA:a:b.pem".parse(), Ok(key));
         for wrong in ["", "HS256", "HS256:", "hs256:x", "none:x", "ES256:x", "x.pem"] {
             assert!(wrong.parse::<KeyArg>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_logged() {
+        let modules =
+            vec![("salon::server".to_owned(), LevelFilter::Debug), ("salon::chat".to_owned(), LevelFilter::Off)];
+        for (text, level, modules) in [
+            ("info", LevelFilter::Info, vec![]),
+            ("OFF", LevelFilter::Off, vec![]),
+            ("warn,salon::server=debug,salon::chat=off", LevelFilter::Warn, modules),
+        ] {
+            assert_eq!(text.parse(), Ok(LogArg { level, modules }));
+        }
+        for wrong in ["", "loud", "salon=info", "info,salon", "info,salon=loud", "info;warn"] {
+            assert!(wrong.parse::<LogArg>().is_err(), "{wrong}");
         }
     }
 

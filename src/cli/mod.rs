@@ -23,9 +23,9 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
-use crate::server::{self, echo, serve};
+use crate::server::{self, echo, logging, serve};
 
-use args::{Command, EchoArgs};
+use args::{Command, EchoArgs, LogArg};
 use layers::{Layers, Unreadable};
 use reload::Reload;
 
@@ -42,7 +42,8 @@ pub fn main() -> ExitCode {
         }
         Err(error) => return refuse(&sentence_of(&error)),
     };
-    if let Err(error) = start_log(&layers.args.log) {
+    let LogArg { level, modules } = layers.args.log.clone();
+    if let Err(error) = logging::start(&logging::Settings { level, modules, format: layers.args.log_format.0 }) {
         return refuse(&error);
     }
     let result = match &layers.args.command {
@@ -56,6 +57,7 @@ pub fn main() -> ExitCode {
         Some(Command::Echo(args)) => echo(args),
         Some(Command::Token(args)) => keys::print_token(args).map_err(Failure::Asked),
     };
+    log::logger().flush();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Asked(sentence)) => refuse(&sentence),
@@ -101,15 +103,6 @@ fn print_config(markdown: bool, layers: &Layers) -> Result<(), String> {
 fn echo(args: &EchoArgs) -> Result<(), Failure> {
     echo::run(args.listen, descriptors::fit(args.max_connections))?;
     Ok(())
-}
-
-fn start_log(level: &str) -> Result<(), String> {
-    let level = level.parse().map_err(|_| format!("--log {level}: expected off, error, warn, info, debug or trace"))?;
-    simple_logger::SimpleLogger::new()
-        .with_level(level)
-        .with_utc_timestamps()
-        .init()
-        .map_err(|error| format!("the log cannot be started: {error}"))
 }
 
 fn refuse(sentence: &str) -> ExitCode {

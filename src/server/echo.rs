@@ -15,7 +15,7 @@ use crate::time::{Moment, Tick};
 use super::listener::Listener;
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
-use super::{Error, Port, Seen, Service, http};
+use super::{Error, Port, Seen, Service, http, say};
 
 /// Answers with what it was sent.
 #[derive(Debug, Default)]
@@ -96,7 +96,7 @@ pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
     let address = listener.local_address().map_err(Error::Loop)?;
     let bounds = Bounds { max_connections, addresses: None, stop_within: Duration::from_secs(3) };
     let reactor = Reactor::new(vec![listener], settings(), bounds)?;
-    eprintln!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it.");
+    say(format_args!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it."));
     reactor.run(&mut Echo::default())
 }
 

@@ -83,6 +83,7 @@ pub fn prometheus(seen: &Seen<'_>, counts: &Counts) -> String {
     page.counter("salon_writes_blocked_total", "Writes that a socket did not take whole.", counters.blocked);
     page.counter("salon_rate_limited_total", "Frames refused by the rate limit.", counts.rate_limited);
     page.counter("salon_errors_total", "Error messages sent to clients.", counts.errors);
+    page.counter("salon_log_lines_dropped_total", "Lines of the log left out.", super::logging::dropped_lines());
     page.head("salon_cut_off_total", "Connections ended by a limit.", "counter");
     for (reason, count) in [
         ("outbox_bytes", counters.cut_bytes),

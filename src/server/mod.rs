@@ -3,7 +3,7 @@
 //! [`reactor`] turns the loop; [`listener`] binds and accepts; [`admission`] counts by address; [`http`] writes responses;
 //! [`doors`] decides what a request is let in to, and [`jwt`] whether a token holds; [`serve`] is the chat and [`echo`] the
 //! echo server, both a [`Service`] on the same loop; [`metrics`] words
-//! the counters. It frames nothing and remembers no room: that is for the floors below.
+//! the counters, [`logging`] writes the log. It frames nothing and remembers no room: that is for the floors below.
 
 pub mod admission;
 pub mod doors;
@@ -11,6 +11,7 @@ pub mod echo;
 pub mod http;
 pub mod jwt;
 pub mod listener;
+pub mod logging;
 pub mod metrics;
 
 pub mod reactor;
@@ -19,7 +20,7 @@ pub mod serve;
 pub mod socket;
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
 use crate::engine::{Engine, Event};
@@ -130,3 +131,8 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Greets whoever started the server, if anybody listens.
+fn say(words: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{words}");
+}

@@ -136,7 +136,7 @@ fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
         Some(keys) => (format!("signed tokens: {keys}"), "token=TOKEN", "token=TOKEN"),
         None => ("open: anybody, under any name".into(), "user=NAME", "username=NAME"),
     };
-    eprintln!(
+    super::say(format_args!(
         "Salon {version}\n\
          \n  page       http://{public}/\
          \n  WebSocket  ws://{public}/ws?{user:22}JSON messages (docs/wire.md)\
@@ -148,7 +148,7 @@ fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
          \n\nCtrl-C stops it.",
         version = env!("CARGO_PKG_VERSION"),
         max = settings.max_connections,
-    );
+    ));
 }
 
 /// The chat as a service of the loop.

@@ -1,0 +1,125 @@
+//! The log as who runs Salon gets it: lines of text or JSON, and what happens when nobody reads them.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+
+use common::{get, salon};
+
+/// A `salon` whose standard error is this test's, with a file of settings that can be spoilt.
+struct Logging {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStderr>>,
+    public: SocketAddr,
+    admin: SocketAddr,
+    file: PathBuf,
+}
+
+impl Logging {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let file = std::env::temp_dir().join(format!("salon-log-{name}-{}.toml", std::process::id()));
+        fs::write(&file, "").unwrap();
+        let given = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config", file.to_str().unwrap()];
+        let mut child = salon(&[&given, arguments].concat()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut address = |words: &str, scheme: &str| -> SocketAddr {
+            let line = lines.find_map(|line| line.ok().filter(|line| line.contains(words))).expect("the greeting");
+            let rest = &line[line.find(scheme).unwrap() + scheme.len()..];
+            rest[..rest.find('/').unwrap()].parse().unwrap()
+        };
+        let public = address("  page ", "http://");
+        let admin = address("  admin ", "http://");
+        lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("Ctrl-C"))).unwrap().unwrap();
+        Self { child, lines, public, admin, file }
+    }
+
+    /// Makes it read settings that are wrong, which it says in a line.
+    fn complain(&self, setting: &str) {
+        fs::write(&self.file, setting).unwrap();
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", "HUP", &pid]).status().unwrap().success());
+    }
+
+    fn line_with(&mut self, words: &str) -> String {
+        self.lines
+            .find_map(|line| line.ok().filter(|line| line.contains(words)))
+            .unwrap_or_else(|| panic!("no {words}"))
+    }
+
+    fn dropped(&self) -> u64 {
+        let (_, metrics) = get(self.admin, "/metrics");
+        let count = metrics.split("\nsalon_log_lines_dropped_total ").nth(1).unwrap();
+        count.lines().next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+#[test]
+fn a_line_is_text_or_an_object() {
+    let mut text = Logging::start("text", &[]);
+    text.complain("rate = \"\\u001b[31m\\nfast\"");
+    let line = text.line_with("the settings stay");
+    assert!(line.contains("ERROR") && line.contains("[salon::server::serve]"), "{line}");
+    assert!(line.ends_with("40, or off, found \"\\u{1b}[31m\\nfast\""), "{line}");
+
+    let mut json = Logging::start("json", &["--log-format", "json"]);
+    json.complain("rate = \"\\u001b[31m\\n\\\"fast\\\"\"");
+    let line: serde_json::Value = serde_json::from_str(&json.line_with("the settings stay")).unwrap();
+    assert_eq!([&line["level"], &line["target"]], ["error", "salon::server::serve"]);
+    assert!(line["ts"].as_u64().is_some_and(|ts| ts > 1_700_000_000_000), "{line}");
+    assert!(line["message"].as_str().unwrap().contains("rate: expected"), "{line}");
+}
+
+#[test]
+fn levels_are_by_module() {
+    let mut quiet = Logging::start("modules", &["--log", "error,salon::server::serve=off"]);
+    quiet.complain("rate = 1");
+    let pid = quiet.child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    assert_eq!(quiet.lines.by_ref().map_while(Result::ok).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn nobody_waits_for_who_reads_the_log() {
+    let server = Logging::start("stopped", &[]);
+    // Lines of ten thousand octets into a pipe that nobody reads, until lines are left out.
+    let setting = format!("rate = \"{}\"", "x".repeat(10_000));
+    while server.dropped() == 0 {
+        server.complain(&setting);
+    }
+    assert_eq!(get(server.public, "/health").0, 200);
+}
+
+#[test]
+fn a_log_that_was_closed_ends_nothing() {
+    let mut server = Logging::start("closed", &[]);
+    // The reader goes; what is written from now on fails.
+    let (child, lines) = (server.child.id(), std::mem::replace(&mut server.lines, spare_lines()));
+    drop(lines);
+    for _ in 0..10 {
+        server.complain("rate = 1");
+        assert_eq!(get(server.public, "/health").0, 200);
+    }
+    assert!(Command::new("kill").args(["-s", "TERM", &child.to_string()]).status().unwrap().success());
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+/// The lines of a program that says nothing.
+fn spare_lines() -> std::io::Lines<BufReader<std::process::ChildStderr>> {
+    let mut child = salon(&["--version"]).spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    child.wait().unwrap();
+    stderr.read_to_end(&mut Vec::new()).unwrap();
+    BufReader::new(stderr).lines()
+}
