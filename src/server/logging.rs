@@ -45,7 +45,7 @@ pub fn start(settings: &Settings) -> Result<(), String> {
     }
     let max_level = text.max_level();
     let (queue, lines) = sync_channel(QUEUED_LINES);
-    let (text, format) = (&*LOG.text.get_or_init(|| text), settings.format);
+    let (text, format) = (LOG.text.get_or_init(|| text), settings.format);
     LOG.queue.set(queue).map_err(|_| "the log has been started before")?;
     std::thread::Builder::new()
         .name("log".into())
