@@ -12,9 +12,7 @@ use std::rc::Rc;
 use salon::engine::{Engine, Event, Settings, Stream};
 use salon::id::{ConnId, TopicId};
 use salon::proto::handshake::encode_switching_protocols;
-use salon::proto::{
-    CloseCode, Connection, Deflater, Inflater, Limits, Opcode, encode_frame, encode_masked_frame,
-};
+use salon::proto::{CloseCode, Connection, Deflater, Inflater, Limits, Opcode, encode_frame, encode_masked_frame};
 use salon::time::Tick;
 
 /// The system's allocator, which also counts for each thread: tests run side by side.
