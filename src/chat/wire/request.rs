@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 
 use super::{Code, Id, MAX_ID_BYTES, Refusal};
 
@@ -98,12 +99,33 @@ pub(crate) fn parse(text: &str) -> (Option<Id<'_>>, Result<Request<'_>, Refusal>
             Ok(id) => (id, fields.request()),
             Err(refusal) => (None, Err(refusal)),
         },
-        Err(error) => {
-            if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
-                return (None, Err(Refusal::new(Code::BadJson, format!("expected one JSON object, found: {error}"))));
-            }
-            (parse_id(text), Err(Refusal::new(Code::BadRequest, format!("a message that cannot be read: {error}"))))
-        }
+        Err(error) => match serde_json::from_str::<IgnoredAny>(text) {
+            Err(error) => (None, Err(Refusal::new(Code::BadJson, not_json(&error)))),
+            Ok(_) => (parse_id(text), Err(Refusal::new(Code::BadRequest, not_read(text, &error)))),
+        },
+    }
+}
+
+/// What is wrong with a text that is not JSON. The words are ours, so that they are the same with every version of serde.
+fn not_json(error: &serde_json::Error) -> String {
+    let found = if error.is_eof() { "an end too early" } else { "what is not JSON" };
+    format!("expected one JSON object, found {found} at line {} column {}", error.line(), error.column())
+}
+
+/// What is wrong with one that is.
+fn not_read(text: &str, error: &serde_json::Error) -> String {
+    if !text.trim_start().starts_with('{') {
+        return "expected one JSON object, found another value".into();
+    }
+    match error.classify() {
+        // Our own words, and where.
+        Category::Data => format!("a message that cannot be read: {error}"),
+        // JSON allows both; there is no text with half a character in it.
+        _ => format!(
+            "expected numbers within reason and whole characters, found another at line {} column {}",
+            error.line(),
+            error.column()
+        ),
     }
 }
 
@@ -590,20 +612,12 @@ mod tests {
             one(),
             bad("a message that cannot be read: field `type` stands twice at line 1 column 28"),
         );
-        check(
-            "[1]",
-            None,
-            bad("a message that cannot be read: invalid type: sequence, expected a JSON object at line 1 column 1"),
-        );
-        check(
-            "",
-            None,
-            Some(("bad_json", "expected one JSON object, found: EOF while parsing a value at line 1 column 0")),
-        );
+        check("[1]", None, bad("expected one JSON object, found another value"));
+        check("", None, Some(("bad_json", "expected one JSON object, found an end too early at line 1 column 0")));
         check(
             r#"{"type":"ping"} x"#,
             None,
-            Some(("bad_json", "expected one JSON object, found: trailing characters at line 1 column 17")),
+            Some(("bad_json", "expected one JSON object, found what is not JSON at line 1 column 17")),
         );
     }
 
