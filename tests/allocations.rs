@@ -12,7 +12,9 @@ use std::rc::Rc;
 use salon::engine::{Engine, Event, Settings, Stream};
 use salon::id::{ConnId, TopicId};
 use salon::proto::handshake::encode_switching_protocols;
-use salon::proto::{CloseCode, Connection, Deflater, Inflater, Limits, Opcode, encode_frame, encode_masked_frame};
+use salon::proto::{
+    CloseCode, Connection, Deflater, Inflater, Limits, Opcode, PermessageDeflate, encode_frame, encode_masked_frame,
+};
 use salon::time::Tick;
 
 /// The system's allocator, which also counts for each thread: tests run side by side.
@@ -491,6 +493,34 @@ fn the_inflater_and_the_compressors() {
         assert!(all + (64 << 10) <= 2 << 20, "level {level}: {all}");
         let freed = measure(|| drop(deflater));
         assert!(freed.held <= -all, "{freed:?}");
+    }
+}
+
+/// What is inflated grows by doubling, and never beyond the limit.
+#[test]
+fn an_inflated_message_is_held_within_the_limit() {
+    let limits = Limits { message_bytes: 200_000, fragments: 1 };
+    let agreed = PermessageDeflate {
+        server_max_window_bits: None,
+        client_no_context_takeover: true,
+        client_max_window_bits: None,
+    };
+    let mut inflater = Inflater::new();
+    for first in [0xc1, 0xc2] {
+        let message = |len| frame(first, Deflater::new(6).compress(&vec![b'x'; len], 15).expect("smaller"));
+        for len in [100, 100_000, 200_000, 200_001, 2_000_000] {
+            let mut octets = message(len);
+            let (mut connection, mut reply) = (Connection::with_deflate(limits, &agreed), Vec::new());
+            connection.decode_with(&mut message(10_000), &mut reply, &mut inflater);
+            connection.release();
+            let used = measure(|| {
+                connection.decode_with(&mut octets, &mut reply, &mut inflater);
+            });
+            let made = len.min(200_000) as isize;
+            assert!(used.held <= (2 * made).min(200_000) + PARTIAL, "{len}: {used:?}");
+            // While it grows, the old half and the new whole are held.
+            assert!(used.peak <= (3 * made).min(2 * 200_000) + PARTIAL, "{len}: {used:?}");
+        }
     }
 }
 

@@ -409,6 +409,15 @@ fn messages_that_fill_the_inflater() {
             assert!(outcome == Outcome { told, reply: vec![] }, "{len} octets, {agreed:?}");
         }
     }
+    // The limit is exact behind the first round as well, also where that ended amid a character.
+    let long = "x".repeat(98_303) + "€" + &"y".repeat(1000);
+    for (limit, fits) in [(99_306, true), (99_305, false), (98_304, false), (98_303, false), (1000, false)] {
+        let limits = Limits { message_bytes: limit as u32, fragments: 1 };
+        let (mut connection, mut outcome) = (Connection::with_deflate(limits, &RESET), Outcome::default());
+        outcome.read(&mut connection, None, &raw(0xc1, &deflated(long.as_bytes())));
+        let told = if fits { text(&long) } else { Told::Failed(ProtocolError::MessageTooBig { limit }) };
+        assert!(outcome.told == [told], "a limit of {limit}");
+    }
 }
 
 /// Whatever zlib makes of whatever data is understood: levels, strategies of flushing, sizes around the buffers.

@@ -52,12 +52,16 @@ fn an_unfinished_message_is_closed_and_a_busy_peer_is_not() {
         house.wait(Duration::from_secs(3));
     }
     assert_eq!(house.told().len(), 40);
-    script.say(&text("never finished")[..9]);
-    house.hear(id);
-    for _ in 0..12 {
-        script.say(&masked(Opcode::Ping, b"")[..0]);
-        house.wait(Duration::from_secs(5));
+    // One octet every five seconds does not extend it.
+    let message = text("never finished");
+    for octet in &message[..12] {
+        script.say(&[*octet]);
+        house.hear(id);
+        house.wait(Duration::from_millis(4_999));
     }
+    house.wait(Duration::from_millis(11));
+    assert_eq!(house.told(), []);
+    house.wait(Duration::from_millis(1));
     assert_eq!(house.told(), [(id, "closed".into())]);
     assert_eq!(frames(&script.taken()), [close_of(1008, "message not finished in time")]);
 }

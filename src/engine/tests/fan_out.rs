@@ -1,6 +1,7 @@
 //! Messages for many: one write each, in order, and past members that do not read.
 
 use super::*;
+use crate::engine::topic::MAX_LOG;
 
 #[test]
 fn one_write_for_all_of_a_turn() {
@@ -104,4 +105,21 @@ fn a_large_topic_is_flushed_in_slices_and_in_order() {
         assert_eq!(script.texts(), expected);
     }
     assert_eq!(members.len(), 35);
+}
+
+/// The log of a topic is written amid a turn when it is as long as it may be.
+#[test]
+fn a_log_is_written_when_it_is_full() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(2, ROOM);
+    let writes = || members.iter().map(|(_, script)| script.wire().writes).collect::<Vec<_>>();
+    house.begin();
+    members.iter().for_each(|(_, script)| script.wire().writes = 0);
+    house.engine.publish(ROOM, Opcode::Text, &vec![b'x'; MAX_LOG - 10 - 1], &[]);
+    assert_eq!(writes(), [0, 0], "one octet is missing");
+    house.engine.publish(ROOM, Opcode::Text, b"", &[]);
+    assert_eq!(writes(), [1, 1]);
+    house.finish();
+    assert_eq!(writes(), [1, 1]);
+    assert_eq!(members[1].1.texts().len(), 2);
 }

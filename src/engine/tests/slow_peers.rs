@@ -1,6 +1,7 @@
 //! Peers that do not take what they are sent.
 
 use super::*;
+use crate::engine::input::{FLUSH_ABOVE, PAUSE_ABOVE};
 
 #[test]
 fn too_much_waiting_is_cut_at_a_frame_with_1013() {
@@ -108,4 +109,38 @@ fn a_peer_that_does_not_take_its_answers_is_not_read() {
         house.settle();
     }
     assert_eq!(script.texts().len(), 20);
+}
+
+/// So much may wait for a peer that is still read, and no more.
+#[test]
+fn a_peer_is_read_while_little_waits_for_it() {
+    for (len, heard) in [(PAUSE_ABOVE, true), (PAUSE_ABOVE + 1, false)] {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.open();
+        script.wire().room = 0;
+        house.engine.send(id, Opcode::Text, &vec![b'x'; len - 10]);
+        house.turn();
+        script.say(&text("hello"));
+        house.hear(id);
+        assert_eq!(!house.told().is_empty(), heard, "{len} octets wait");
+        script.wire().room = usize::MAX;
+        house.engine.writable(id.index);
+        house.settle();
+        assert_eq!(house.told().is_empty(), heard, "and then it is");
+    }
+}
+
+/// Answers to one read are written before there are too many of them.
+#[test]
+fn answers_to_one_read_are_written_amid_it() {
+    for (count, writes) in [(5, 1), (6, 2), (10, 2), (11, 3)] {
+        let mut house = House::new(Settings { receive_buffer: 1 << 20, ..Settings::default() });
+        house.echo = true;
+        let (id, script) = house.open();
+        script.wire().writes = 0;
+        script.say(&text(&"x".repeat(FLUSH_ABOVE / 5 + 1)).repeat(count));
+        house.hear(id);
+        assert_eq!(script.wire().writes, writes, "{count} answers");
+        assert_eq!(script.texts().len(), count);
+    }
 }
