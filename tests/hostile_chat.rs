@@ -390,7 +390,7 @@ fn fields_that_are_wrong() {
         bad(
             "since with seq twice",
             r#""type":"join","room_id":"ROOM0000","since":{"seq":1,"seq":2}"#,
-            "a message that cannot be read: a field of an object stands twice at line 1 column 65",
+            "a message that cannot be read: field `seq` stands twice at line 1 column 68",
         ),
         bad(
             "a status that is none",
