@@ -164,7 +164,11 @@ fn what_is_not_deflate() {
             [frame(0x41, &whole[..3]), CLOSE.to_vec(), frame(0x80, &whole[3..])].concat(),
             CLOSE_ANSWERED.to_vec(),
         ),
-        ("binary", frame(0xc2, &whole), closed(1003, "expected text, found a binary message")),
+        (
+            "binary",
+            [frame(0xc2, &whole), CLOSE.to_vec()].concat(),
+            closed(1003, "expected text, found a binary message"),
+        ),
     ]);
 }
 
