@@ -49,16 +49,14 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
     loop {
         let mut taken = 0;
         loop {
-            // A Close that is due is written to `closing`, behind the echoes that came before it.
-            let mut closing = Vec::new();
-            let (len, event) = connection.decode(&mut input[taken..], &mut closing);
+            // A Close that is due is appended to `output`, behind the echoes that came before it.
+            let (len, event) = connection.decode(&mut input[taken..], &mut output);
             taken += len;
             match event {
                 Some(Event::Text(text)) => encode_frame(Opcode::Text, text.as_bytes(), &mut output),
                 Some(Event::Binary(data)) => encode_frame(Opcode::Binary, data, &mut output),
                 Some(Event::Ping(data)) => encode_frame(Opcode::Pong, data, &mut output),
-                Some(Event::Pong(_)) => {}
-                Some(Event::Close(_) | Event::Failed(_)) => output.append(&mut closing),
+                Some(Event::Pong(_) | Event::Close(_) | Event::Failed(_)) => {}
                 None => break,
             }
         }
@@ -97,11 +95,11 @@ fn read_head(stream: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<Result<u
 }
 
 fn refuse(stream: &mut TcpStream, error: RequestError) -> io::Result<()> {
-    // A 426 names the version that is spoken here (section 4.4).
+    // A 426 names the protocol and the version that are spoken here (RFC 9110 section 15.5.22, section 4.4).
     let status = error.status();
     write!(
         stream,
         "HTTP/1.1 {status} Refused\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Connection: close\r\nContent-Length: 0\r\n\r\n"
+         Connection: Upgrade, close\r\nContent-Length: 0\r\n\r\n"
     )
 }

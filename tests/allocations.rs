@@ -12,7 +12,9 @@ use std::rc::Rc;
 use salon::engine::{Engine, Event, Settings, Stream};
 use salon::id::{ConnId, TopicId};
 use salon::proto::handshake::encode_switching_protocols;
-use salon::proto::{CloseCode, Connection, Limits, Opcode, encode_frame, encode_masked_frame};
+use salon::proto::{
+    CloseCode, Connection, Deflater, Inflater, Limits, Opcode, PermessageDeflate, encode_frame, encode_masked_frame,
+};
 use salon::time::Tick;
 
 /// The system's allocator, which also counts for each thread: tests run side by side.
@@ -453,6 +455,73 @@ fn blocked_members_share_one_copy() {
         }
     });
     assert!(used.held <= 3 * 500_000 + 100 * 1024, "{used:?}");
+}
+
+/// One inflater and at most seven compressors serve everybody. They take their memory once, whatever they are given.
+#[test]
+fn the_inflater_and_the_compressors() {
+    let text = b"words and again words, ".repeat(40_000);
+    let compressed = Deflater::new(6).compress(&text, 15).expect("smaller").to_vec();
+    let mut inflater = Inflater::new();
+    let mut inflate = || measure(|| inflater.inflate(&compressed, None, |_| Ok(())).unwrap());
+    let used = inflate();
+    assert!((100 << 10..=143 << 10).contains(&used.peak), "{used:?}");
+    assert_eq!(inflate().times, 0, "nothing more for the next message");
+
+    for level in [1, 6, 9] {
+        let (mut deflater, mut all) = (Deflater::new(level), 0);
+        for window_bits in 9..=15 {
+            let mut compress = |len: usize| measure(|| assert!(deflater.compress(&text[..len], window_bits).is_some()));
+            // The output has as much room as the message is long, and is in the way of nothing else.
+            let used = compress(100);
+            assert!((200 << 10..=372 << 10).contains(&used.peak), "level {level}, window {window_bits}: {used:?}");
+            all += used.held;
+            assert_eq!(compress(100).times, 0, "nothing more for the next message");
+        }
+        // A large message leaves 64 KiB of its output; up to that nothing is asked for again.
+        let used = measure(|| {
+            deflater.compress(&text, 15);
+            deflater.compress(b"", 15);
+        });
+        assert!(used.held <= 64 << 10, "{used:?}");
+        let used = measure(|| {
+            (0..10).for_each(|len| {
+                deflater.compress(&text[..len * 6000], 15);
+            });
+        });
+        assert_eq!(used.times, 0, "{used:?}");
+        assert!(all + (64 << 10) <= 2 << 20, "level {level}: {all}");
+        let freed = measure(|| drop(deflater));
+        assert!(freed.held <= -all, "{freed:?}");
+    }
+}
+
+/// What is inflated grows by doubling, and never beyond the limit.
+#[test]
+fn an_inflated_message_is_held_within_the_limit() {
+    let limits = Limits { message_bytes: 200_000, fragments: 1 };
+    let agreed = PermessageDeflate {
+        server_max_window_bits: None,
+        client_no_context_takeover: true,
+        client_max_window_bits: None,
+    };
+    let mut inflater = Inflater::new();
+    for first in [0xc1, 0xc2] {
+        let message = |len| frame(first, Deflater::new(6).compress(&vec![b'x'; len], 15).expect("smaller"));
+        for len in [100, 100_000, 200_000, 200_001, 2_000_000] {
+            let mut octets = message(len);
+            let (mut connection, mut reply) = (Connection::with_deflate(limits, &agreed), Vec::new());
+            connection.decode_with(&mut message(10_000), &mut reply, &mut inflater);
+            connection.release();
+            let used = measure(|| {
+                connection.decode_with(&mut octets, &mut reply, &mut inflater);
+            });
+            let made = len.min(200_000) as isize;
+            assert!(used.held <= (2 * made).min(200_000) + PARTIAL, "{len}: {used:?}");
+            // While it grows, the old half and the new whole are held.
+            assert!(used.peak <= (3 * made).min(2 * 200_000) + PARTIAL, "{len}: {used:?}");
+        }
+    }
 }
 
 #[test]

@@ -3,27 +3,14 @@
 //! Every row runs whole, one octet at a time, and in every split into two, with an inflater of its own and with one that
 //! another connection uses in between: nothing of that may change the outcome.
 
+#[path = "common/octets.rs"]
+mod octets;
+
+use octets::{Outcome, Told, close_reply, raw, short, text};
 use salon::proto::{
-    CloseCode, Connection, Deflater, Event, Inflater, Limits, Opcode, PermessageDeflate, ProtocolError, encode_frame,
-    encode_masked_frame,
+    CloseCode, Connection, Deflater, Event, Inflater, Limits, Opcode, PermessageDeflate, ProtocolError,
+    encode_deflated_frame,
 };
-
-/// An [`Event`] that owns what it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Told {
-    Text(String),
-    Binary(Vec<u8>),
-    Ping(Vec<u8>),
-    Close(Option<u16>),
-    Failed(ProtocolError),
-}
-
-fn text(text: &str) -> Told {
-    Told::Text(text.into())
-}
-
-/// What a row expects: events, and the octets that answer.
-type Outcome = (Vec<Told>, Vec<u8>);
 
 const LIMITS: Limits = Limits { message_bytes: 70_000, fragments: 5 };
 
@@ -34,46 +21,25 @@ const KEPT: PermessageDeflate =
 /// The client does not, as `salon serve` asks of it.
 const RESET: PermessageDeflate = PermessageDeflate { client_no_context_takeover: true, ..KEPT };
 
-/// Feeds the pieces one read at a time, as an engine does.
-fn run(agreed: &PermessageDeflate, pieces: &[&[u8]], shared: Option<&mut Inflater>) -> Outcome {
+/// Feeds the pieces one read at a time. A shared inflater is used by a neighbour after each.
+fn run(agreed: &PermessageDeflate, pieces: &[&[u8]], mut shared: Option<&mut Inflater>) -> Outcome {
     let mut connection = Connection::with_deflate(LIMITS, agreed);
     let mut neighbour = Connection::with_deflate(LIMITS, &KEPT);
-    let mut own = Inflater::new();
-    let disturbed = shared.is_some();
-    let inflater = shared.unwrap_or(&mut own);
-    let (mut told, mut reply) = (Vec::new(), Vec::new());
+    let mut outcome = Outcome::default();
     for piece in pieces {
-        let mut input = piece.to_vec();
-        let mut at = 0;
-        loop {
-            let (taken, event) = match disturbed {
-                true => connection.decode_with(&mut input[at..], &mut reply, inflater),
-                false => connection.decode(&mut input[at..], &mut reply),
-            };
-            at += taken;
-            let Some(event) = event else { break };
-            told.push(match event {
-                Event::Text(text) => Told::Text(text.into()),
-                Event::Binary(data) => Told::Binary(data.into()),
-                Event::Ping(data) => Told::Ping(data.into()),
-                Event::Pong(_) => unreachable!("no row has one"),
-                Event::Close(body) => Told::Close(body.map(|(code, _)| code.0)),
-                Event::Failed(error) => Told::Failed(error),
-            });
-        }
-        assert_eq!(at, input.len(), "without an event everything has been taken");
+        outcome.read(&mut connection, shared.as_deref_mut(), piece);
         assert!(connection.held_bytes() <= 2 * 70_000 + 33_000, "what is held is bounded");
-        if disturbed {
+        if let Some(inflater) = shared.as_deref_mut() {
             let mut frame = raw(0xc1, HELLO);
             let (_, event) = neighbour.decode_with(&mut frame, &mut Vec::new(), inflater);
             assert_eq!(event, Some(Event::Text("Hello")));
         }
     }
-    (told, reply)
+    outcome
 }
 
 fn check_as(agreed: &PermessageDeflate, octets: &[u8], told: &[Told], reply: &[u8]) {
-    let expected = (told.to_vec(), reply.to_vec());
+    let expected = Outcome { told: told.to_vec(), reply: reply.to_vec() };
     let mut shared = Inflater::new();
     let mut same = |pieces: &[&[u8]], how: &str| {
         assert!(run(agreed, pieces, None) == expected, "{how}: {}", short(octets));
@@ -109,28 +75,8 @@ fn check_failed(octets: &[u8], before: &[Told], error: ProtocolError) {
     check_failed_as(&RESET, octets, before, error);
 }
 
-fn short(octets: &[u8]) -> String {
-    format!("{:02x?}... ({} octets)", &octets[..octets.len().min(40)], octets.len())
-}
-
-const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-
 /// "Hello" as section 7.2.3.1 compresses it.
 const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
-
-/// A frame of a client with the first octet as it stands.
-fn raw(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    encode_masked_frame(Opcode::Binary, payload, KEY, &mut out);
-    out[0] = first;
-    out
-}
-
-fn close_reply(code: u16, reason: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    encode_frame(Opcode::Close, &[&code.to_be_bytes(), reason.as_bytes()].concat(), &mut out);
-    out
-}
 
 /// The payload of a compressed message, made by a stream of flate2's own.
 fn deflated(data: &[u8]) -> Vec<u8> {
@@ -197,9 +143,15 @@ fn messages_of_a_server() {
         let compressed = deflater.compress(&long, window_bits).expect("smaller").to_vec();
         check(&raw(0xc2, &compressed), &[Told::Binary(long.clone())]);
     }
-    for none_smaller in [&b""[..], b"a", b"ab", b"Hello", &noise(20), &noise(1000), &noise(70_000)] {
+    // One octet less is less.
+    assert_eq!(deflater.compress(b"aaaaaaa", 15).map(<[u8]>::len), Some(6));
+    for none_smaller in [&b""[..], b"a", b"ab", b"Hello", b"aaaaaa", &noise(20), &noise(1000), &noise(70_000)] {
         assert_eq!(deflater.compress(none_smaller, 15), None, "{}", short(none_smaller));
     }
+    // 7.2.3.1 as a server sends it: not masked.
+    let mut frame = b"before".to_vec();
+    encode_deflated_frame(Opcode::Text, HELLO, &mut frame);
+    assert_eq!(frame, b"before\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00");
     // A window of 2^9 is kept to: what repeats beyond it is not found.
     let far = [noise(1000), noise(1000)].concat();
     assert!(deflater.compress(&far, 15).is_some() && deflater.compress(&far, 9).is_none());
@@ -254,7 +206,7 @@ fn control_frames_between_compressed_fragments() {
     let octets = [raw(0x41, b"\xf2\x48"), raw(0x89, b"?"), raw(0x00, b"\xcd\xc9"), raw(0x80, b"\xc9\x07\x00")].concat();
     check(&octets, &[Told::Ping(b"?".into()), text("Hello")]);
     let octets = [raw(0x41, b"\xf2\x48"), raw(0x88, b"\x03\xe8"), raw(0x80, b"\xcd")].concat();
-    check_as(&KEPT, &octets, &[Told::Close(Some(1000))], &close_reply(1000, ""));
+    check_as(&KEPT, &octets, &[Told::Close(Some((1000, String::new())))], &close_reply(1000, ""));
 }
 
 /// §6: RSV1 marks the first frame of a message and nothing else; without the extension it marks nothing.
@@ -441,6 +393,33 @@ fn memory_between_messages() {
     assert_eq!(size_of::<Connection>(), 32, "a pointer is all that the extension adds");
 }
 
+/// More than the inflater holds at once, with references over the places where it makes room.
+#[test]
+fn messages_that_fill_the_inflater() {
+    let limits = Limits { message_bytes: 400_000, fragments: 1 };
+    let noise = noise(30_000);
+    // What is held at once is 98,304 octets, and of them 65,536 more in each round; a history counts among them.
+    for len in [98_303, 98_304, 98_305, 163_839, 163_840, 163_841, 229_376, 300_000] {
+        for agreed in [RESET, KEPT] {
+            let data: Vec<u8> = noise.iter().copied().cycle().take(len).collect();
+            let (mut connection, mut outcome) = (Connection::with_deflate(limits, &agreed), Outcome::default());
+            let frames = raw(0xc2, &deflated(&data)).repeat(3);
+            outcome.read(&mut connection, Some(&mut Inflater::new()), &frames);
+            let told = vec![Told::Binary(data); 3];
+            assert!(outcome == Outcome { told, reply: vec![] }, "{len} octets, {agreed:?}");
+        }
+    }
+    // The limit is exact behind the first round as well, also where that ended amid a character.
+    let long = "x".repeat(98_303) + "€" + &"y".repeat(1000);
+    for (limit, fits) in [(99_306, true), (99_305, false), (98_304, false), (98_303, false), (1000, false)] {
+        let limits = Limits { message_bytes: limit as u32, fragments: 1 };
+        let (mut connection, mut outcome) = (Connection::with_deflate(limits, &RESET), Outcome::default());
+        outcome.read(&mut connection, None, &raw(0xc1, &deflated(long.as_bytes())));
+        let told = if fits { text(&long) } else { Told::Failed(ProtocolError::MessageTooBig { limit }) };
+        assert!(outcome.told == [told], "a limit of {limit}");
+    }
+}
+
 /// Whatever zlib makes of whatever data is understood: levels, strategies of flushing, sizes around the buffers.
 #[test]
 fn anything_deflated_is_inflated() {
@@ -464,7 +443,8 @@ fn anything_deflated_is_inflated() {
             if payload.len() <= 70_000 {
                 let mut shared = Inflater::new();
                 let octets = raw(0xc1, payload);
-                let expected = (vec![text(std::str::from_utf8(&mixed).unwrap())], vec![]);
+                let told = vec![text(std::str::from_utf8(&mixed).unwrap())];
+                let expected = Outcome { told, reply: vec![] };
                 assert!(run(&KEPT, &[&octets], Some(&mut shared)) == expected, "level {level}, {len} octets");
             }
         }

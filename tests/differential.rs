@@ -5,10 +5,14 @@
 //! a failure names. Where the two differ, the difference must stand in [`EXPLAINED`], with the section that settles it;
 //! an explanation that no stream needs any more fails as well.
 
+#[path = "common/octets.rs"]
+mod octets;
+
 use std::io::{self, Read, Write};
 
+use octets::Told;
 use salon::proto::{
-    CloseCode, Connection, Event, FrameHeader, Limits, Opcode, ProtocolError, encode_masked_frame, mask::apply_mask,
+    CloseCode, Connection, FrameHeader, Limits, Opcode, ProtocolError, encode_masked_frame, mask::apply_mask,
 };
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
@@ -16,48 +20,24 @@ use tungstenite::{Error, Message};
 const STREAMS: u64 = 10_000;
 const LIMITS: Limits = Limits { message_bytes: 1000, fragments: u32::MAX };
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Heard {
-    Text(String),
-    Binary(Vec<u8>),
-    Ping(Vec<u8>),
-    Pong(Vec<u8>),
-}
-
 /// What became of a stream. The code is the one that the peer is told; 1005 stands for a Close without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Outcome {
-    heard: Vec<Heard>,
+    heard: Vec<Told>,
     code: Option<u16>,
 }
 
 /// What `salon::proto` makes of it, read in pieces, and why it failed, if it did.
 fn ours(octets: &[u8], size: usize) -> (Outcome, Option<ProtocolError>) {
-    let mut connection = Connection::new(LIMITS);
-    let (mut heard, mut reply) = (Vec::new(), Vec::new());
-    for piece in octets.chunks(size) {
-        let mut input = piece.to_vec();
-        let mut at = 0;
-        loop {
-            let (taken, event) = connection.decode(&mut input[at..], &mut reply);
-            at += taken;
-            heard.push(match event {
-                None => break,
-                Some(Event::Text(text)) => Heard::Text(text.into()),
-                Some(Event::Binary(data)) => Heard::Binary(data.into()),
-                Some(Event::Ping(data)) => Heard::Ping(data.into()),
-                Some(Event::Pong(data)) => Heard::Pong(data.into()),
-                Some(Event::Close(body)) => {
-                    let code = body.map_or(1005, |(code, _)| code.0);
-                    return (Outcome { heard, code: Some(code) }, None);
-                }
-                Some(Event::Failed(error)) => {
-                    return (Outcome { heard, code: Some(CloseCode::from(error).0) }, Some(error));
-                }
-            });
-        }
-    }
-    (Outcome { heard, code: None }, None)
+    let (mut connection, mut outcome) = (Connection::new(LIMITS), octets::Outcome::default());
+    octets.chunks(size).for_each(|piece| outcome.read(&mut connection, None, piece));
+    let mut heard = outcome.told;
+    let (code, error) = match heard.pop_if(|told| matches!(told, Told::Close(_) | Told::Failed(_))) {
+        Some(Told::Close(body)) => (Some(body.map_or(1005, |(code, _)| code)), None),
+        Some(Told::Failed(error)) => (Some(CloseCode::from(error).0), Some(error)),
+        _ => (None, None),
+    };
+    (Outcome { heard, code }, error)
 }
 
 /// A stream that brings octets in pieces and takes whatever is written.
@@ -91,10 +71,10 @@ fn theirs(octets: &[u8], size: usize) -> Outcome {
     let mut heard = Vec::new();
     let code = loop {
         heard.push(match socket.read() {
-            Ok(Message::Text(text)) => Heard::Text(text.as_str().into()),
-            Ok(Message::Binary(data)) => Heard::Binary(data.into()),
-            Ok(Message::Ping(data)) => Heard::Ping(data.into()),
-            Ok(Message::Pong(data)) => Heard::Pong(data.into()),
+            Ok(Message::Text(text)) => Told::Text(text.as_str().into()),
+            Ok(Message::Binary(data)) => Told::Binary(data.into()),
+            Ok(Message::Ping(data)) => Told::Ping(data.into()),
+            Ok(Message::Pong(data)) => Told::Pong(data.into()),
             Ok(Message::Close(body)) => break Some(body.map_or(1005, |body| body.code.into())),
             Ok(Message::Frame(_)) => unreachable!("frames are not passed on when reading"),
             Err(Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => break None,

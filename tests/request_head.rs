@@ -1,5 +1,6 @@
 //! What a request head says of itself, as rows. The rows on what is refused stand beside `proto::handshake`.
 
+use salon::proto::ClientContext;
 use salon::proto::handshake::{Accept, HeadScanner, MAX_HEADERS, NO_HEADERS, Request, RequestError};
 
 fn check<T: PartialEq + std::fmt::Debug>(head: &str, read: impl Fn(&Request<'_>) -> T, expected: T) {
@@ -55,6 +56,28 @@ fn who_asks_for_another_protocol() {
         ("Sec-WebSocket-Version: 13\r\n", true),
     ] {
         check(&format!("GET / HTTP/1.1\r\nHost: h\r\n{header}\r\n"), |request| request.wants_upgrade(), wants);
+    }
+}
+
+/// RFC 6455 section 9.1: the extensions of all headers are one list, in their order.
+#[test]
+fn what_is_offered() {
+    for (headers, expected) in [
+        ("", None),
+        ("Sec-WebSocket-Extensions: x\r\n", None),
+        ("Sec-WebSocket-Extensions: permessage-deflate\r\n", Some(15)),
+        ("SEC-WEBSOCKET-EXTENSIONS: x, permessage-deflate; server_max_window_bits=9\r\n", Some(9)),
+        (
+            "Sec-WebSocket-Extensions: x\r\nA: permessage-deflate\r\n\
+            Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10, permessage-deflate\r\n",
+            Some(10),
+        ),
+    ] {
+        check(
+            &format!("GET / HTTP/1.1\r\nHost: h\r\n{headers}\r\n"),
+            |request| request.negotiate_deflate(ClientContext::Kept).map(|agreed| agreed.server_window_bits()),
+            expected,
+        );
     }
 }
 

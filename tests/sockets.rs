@@ -267,27 +267,15 @@ fn too_many_connections_are_told_so() {
     let _one = echo.connect("/");
     let answer = String::from_utf8(exchange(echo.public, format!("GET / HTTP/1.1\r\n{UPGRADE}").as_bytes())).unwrap();
     assert_eq!(status(&answer), 503);
-    // Even when those who are refused fill all the room there is, the operator is heard, and the loop rests.
-    let mut crowd: Vec<_> = (0..80).map(|_| server.tcp()).collect();
-    let turns = || {
-        let (code, metrics) = get(server.admin.unwrap(), "/metrics");
-        assert_eq!(code, 200);
-        let count = metrics.split("\nsalon_turn_seconds_count ").nth(1).unwrap();
-        count.lines().next().unwrap().parse::<u64>().unwrap()
-    };
-    let before = turns();
-    // The first of the crowd is answered by its deadline; a loop that does not rest has turned a million times by then.
-    assert_eq!(crowd[0].read_to_end(&mut Vec::new()).unwrap(), 0);
-    assert!(turns() - before < 10_000, "the loop spins");
-    drop(crowd);
-    // As soon as the end of that connection has been read there is room again.
+    // As soon as the end of the second has been read there is room again.
     let mut answers = std::iter::repeat_with(|| get(server.public, "/health").0);
     assert!(answers.by_ref().take(10_000).any(|code| code == 200));
 }
 
 #[test]
 fn signals_end_it_cleanly() {
-    for signal in ["TERM", "INT"] {
+    // Who does not hang up is not waited for long.
+    for (signal, hangs_up) in [("TERM", true), ("INT", false)] {
         let mut server = Server::serve(&[]);
         let mut alice = server.connect("/ws?user=alice");
         let mut bob = server.connect("/ws/r?username=bob");
@@ -308,7 +296,10 @@ fn signals_end_it_cleanly() {
         // Answering the Close is up to the client; reading on does it.
         assert!(alice.read().is_err() && bob.read().is_err());
         assert_eq!(idle.read_to_end(&mut Vec::new()).unwrap(), 0);
-        drop(idle);
+        let clients = (alice, bob, idle);
+        if hangs_up {
+            drop(clients);
+        }
         assert_eq!(server.wait().code(), Some(0));
     }
 }

@@ -1,34 +1,26 @@
 //! A connection under arbitrary chunking: the same events and the same answer as in one piece, within its bounds.
 #![no_main]
 
+#[path = "../../tests/common/octets.rs"]
+mod octets;
+
 use libfuzzer_sys::fuzz_target;
-use salon::proto::{Connection, Event, Limits};
+use octets::{Outcome, Told};
+use salon::proto::{Connection, Limits};
 
 const LIMITS: Limits = Limits { message_bytes: 1000, fragments: 8 };
 
-/// What was told, as text, and what was answered.
-fn run(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
-    let mut connection = Connection::new(LIMITS);
-    let (mut told, mut reply) = (Vec::new(), Vec::new());
+fn run(pieces: &[&[u8]]) -> Outcome {
+    let (mut connection, mut outcome) = (Connection::new(LIMITS), Outcome::default());
     for piece in pieces {
-        let mut input = piece.to_vec();
-        let mut at = 0;
-        loop {
-            let (taken, event) = connection.decode(&mut input[at..], &mut reply);
-            at += taken;
-            let Some(event) = event else { break };
-            match event {
-                Event::Text(text) => assert!(text.len() <= LIMITS.message_bytes as usize),
-                Event::Binary(data) => assert!(data.len() <= LIMITS.message_bytes as usize),
-                Event::Ping(data) | Event::Pong(data) => assert!(data.len() <= 125),
-                Event::Close(_) | Event::Failed(_) => {}
-            }
-            told.push(format!("{event:?}"));
-        }
-        assert_eq!(at, input.len(), "without an event everything has been taken");
+        outcome.read(&mut connection, None, piece);
         assert!(connection.held_bytes() <= 3000, "what is held is bounded by the limits");
     }
-    (told, reply)
+    for told in &outcome.told {
+        let control = matches!(told, Told::Ping(_) | Told::Pong(_));
+        assert!(told.payload().len() <= if control { 125 } else { LIMITS.message_bytes as usize });
+    }
+    outcome
 }
 
 fuzz_target!(|input: &[u8]| {

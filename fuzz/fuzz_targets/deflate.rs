@@ -2,8 +2,12 @@
 //! between: the same events and the same answer as in one piece, within its bounds.
 #![no_main]
 
+#[path = "../../tests/common/octets.rs"]
+mod octets;
+
 use libfuzzer_sys::fuzz_target;
-use salon::proto::{ClientContext, Connection, Deflater, Event, Inflater, Limits, PermessageDeflate};
+use octets::Outcome;
+use salon::proto::{ClientContext, Connection, Deflater, Inflater, Limits, PermessageDeflate};
 
 const LIMITS: Limits = Limits { message_bytes: 40_000, fragments: 8 };
 const OFFERS: [&str; 3] = [
@@ -12,35 +16,18 @@ const OFFERS: [&str; 3] = [
     "permessage-deflate; client_max_window_bits=9",
 ];
 
-/// What was told, as text, and what was answered.
-fn run(agreed: &PermessageDeflate, pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
+fn run(agreed: &PermessageDeflate, pieces: &[&[u8]]) -> Outcome {
     let mut connection = Connection::with_deflate(LIMITS, agreed);
-    let mut inflater = Inflater::new();
-    let (mut told, mut reply) = (Vec::new(), Vec::new());
+    let (mut inflater, mut outcome) = (Inflater::new(), Outcome::default());
+    let len: usize = pieces.iter().map(|piece| piece.len()).sum();
     for piece in pieces {
-        let mut input = piece.to_vec();
-        let mut at = 0;
-        loop {
-            let (taken, event) = connection.decode_with(&mut input[at..], &mut reply, &mut inflater);
-            at += taken;
-            let Some(event) = event else { break };
-            match event {
-                Event::Text(text) => assert!(text.len() <= LIMITS.message_bytes as usize),
-                Event::Binary(data) => assert!(data.len() <= LIMITS.message_bytes as usize),
-                _ => {}
-            }
-            told.push(format!("{event:?}"));
-        }
-        assert_eq!(at, input.len(), "without an event everything has been taken");
-        assert!(connection.held_bytes() <= 40_000 + 32_768 + 2 * octets(pieces) + 1000, "bounded by limits and input");
+        outcome.read(&mut connection, Some(&mut inflater), piece);
+        assert!(connection.held_bytes() <= 40_000 + 32_768 + 2 * len + 1000, "bounded by limits and input");
         // What a neighbour leaves in the inflater must not be seen.
         inflater.inflate(b"\xf2\x48\xcd\xc9\xc9\x07\x00", None, |_| Ok(())).unwrap();
     }
-    (told, reply)
-}
-
-fn octets(pieces: &[&[u8]]) -> usize {
-    pieces.iter().map(|piece| piece.len()).sum()
+    assert!(outcome.told.iter().all(|told| told.payload().len() <= LIMITS.message_bytes as usize));
+    outcome
 }
 
 fuzz_target!(|input: &[u8]| {

@@ -249,4 +249,4 @@ impl<S: Stream> Engine<S> {
 pub(super) const PAUSE_ABOVE: usize = 256 << 10;
 
 /// Answers to one read that exceed this are written before the rest of the read is decoded, in octets.
-const FLUSH_ABOVE: usize = 256 << 10;
+pub(super) const FLUSH_ABOVE: usize = 256 << 10;

@@ -18,7 +18,7 @@ use super::error::ProtocolError;
 use super::extension::MAX_WINDOW_BITS;
 use super::frame::{FrameHeader, Opcode};
 
-/// Inflates messages, one at a time. It takes memory (about 150 KiB) with the first of them, and keeps it.
+/// Inflates messages, one at a time. It takes its memory (143 KiB) with the first of them, and keeps it.
 #[derive(Debug, Default)]
 pub struct Inflater(Option<Box<Inflating>>);
 
@@ -180,6 +180,9 @@ impl History {
 }
 
 /// Compresses messages, each for itself (`server_no_context_takeover`), so that all receivers can share the octets.
+///
+/// It takes 245 KiB for a window of 2^9 up to 372 KiB for one of 2^15 when that window is first asked for, and keeps it:
+/// 2 MiB if all seven are, with what it keeps of the output (64 KiB).
 #[derive(Debug)]
 pub struct Deflater {
     level: Compression,
@@ -213,9 +216,8 @@ impl Deflater {
         self.output.reserve(payload.len() + SYNC_TAIL.len());
         let result = stream.compress_vec(payload, &mut self.output, FlushCompress::Sync);
         debug_assert!(result.is_ok(), "a stream that was reset takes anything");
-        // Output that fills its room may not be all, and is not smaller anyhow.
-        let whole = self.output.len() < self.output.capacity();
-        let compressed = self.output.strip_suffix(&SYNC_TAIL).filter(|_| whole)?;
+        // Output that fills its room may not be all, but then it is not smaller either.
+        let compressed = self.output.strip_suffix(&SYNC_TAIL)?;
         (compressed.len() < payload.len()).then_some(compressed)
     }
 }

@@ -125,17 +125,18 @@ fn split(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 /// Name and value, unquoted.
 type Parameter<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
 
-/// `token [ "=" ( token / quoted-string ) ]`; `None` if it is not that.
+/// `token [ "=" ( token / quoted-string ) ]`; `None` if a quoted string is broken.
+///
+/// That a name or value is a token (section 9.1: also a quoted one) need not be looked at: what is none is not known either.
 fn parameter(part: &[u8]) -> Option<Parameter<'_>> {
     let mut halves = part.splitn(2, |&octet| octet == b'=');
-    let name = halves.next().map(trim).filter(|name| is_token(name))?;
-    let Some(value) = halves.next().map(trim) else { return Some((name, None)) };
-    let value = match value {
-        [b'"', inner @ .., b'"'] => Cow::Owned(unquote(inner)?),
-        plain => Cow::Borrowed(plain),
+    let name = halves.next().map(trim)?;
+    let value = match halves.next().map(trim) {
+        None => None,
+        Some([b'"', inner @ .., b'"']) => Some(Cow::Owned(unquote(inner)?)),
+        Some(plain) => Some(Cow::Borrowed(plain)),
     };
-    // §9.1: also a quoted value must be a token once it is unquoted.
-    is_token(&value).then_some((name, Some(value)))
+    Some((name, value))
 }
 
 /// The content of a quoted string without its backslashes; `None` if a quote or backslash stands where none may.
@@ -159,12 +160,6 @@ fn window_bits(value: &[u8]) -> Option<u8> {
         [b'1', digit @ b'0'..=b'5'] => Some(10 + digit - b'0'),
         _ => None,
     }
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(octets: &[u8]) -> bool {
-    let is_tchar = |octet: &u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(octet);
-    !octets.is_empty() && octets.iter().all(is_tchar)
 }
 
 /// Without the white space that may stand around a part: spaces and tabs.
@@ -299,8 +294,26 @@ mod tests {
                 "server_no; client_max_window_bits=9",
             ),
             (&["permessage-deflate; client_max_window_bits=\"1,0\", permessage-deflate"], "server_no"),
+            // A comma in a quoted string ends nothing, an escaped quote does not end the string, and an escaped backslash
+            // escapes nothing.
+            (&["x; a=\"b,permessage-deflate; client_no_context_takeover,c\", permessage-deflate"], "server_no"),
+            (&["x; a=\"\\\",permessage-deflate; client_no_context_takeover,\", permessage-deflate"], "server_no"),
+            (&["x; a=\"\\\\\", permessage-deflate; client_no_context_takeover"], "server_no; client_no"),
+            (&["x; a=\\\"b,permessage-deflate; client_no_context_takeover,\"c, permessage-deflate"], "server_no"),
         ] {
             assert_eq!(answer(values, ClientContext::Kept).as_deref(), Some(expected), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn windows_are_full_unless_agreed_to_be_smaller() {
+        for (offer, server, client) in [
+            ("permessage-deflate; client_max_window_bits", 15, 15),
+            ("permessage-deflate; server_max_window_bits=9", 9, 15),
+            ("permessage-deflate; client_max_window_bits=8", 15, 8),
+        ] {
+            let agreed = PermessageDeflate::negotiate([offer.as_bytes()], ClientContext::Kept).expect("a good offer");
+            assert_eq!((agreed.server_window_bits(), agreed.client_window_bits()), (server, client), "{offer}");
         }
     }
 }

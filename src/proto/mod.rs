@@ -1,34 +1,71 @@
-//! RFC 6455 without I/O and without a clock: bytes in, events and bytes out.
+//! RFC 6455 and RFC 7692 without I/O and without a clock: octets in, events and octets out.
 //!
-//! The modules follow the RFC: [`handshake`] is section 4, [`frame`] and [`mask`] are section 5,
-//! [`connection`] is sections 5.4 to 7, [`close`] is section 7.4 and [`utf8`] section 8.1.
-//! [`extension`] and [`deflate`] are RFC 7692: how permessage-deflate is agreed to, and what it does to messages.
-//! [`error`] holds every mistake a peer can make in frames, each with its status code.
+//! In the order of the RFC:
 //!
-//! A server that owns a socket reads the request head, answers it, and from then on feeds what it reads
-//! into a [`Connection`]:
+//! | section | what | where |
+//! |---|---|---|
+//! | 4.2 | the opening handshake: where a request head ends, what it says, the answer | [`handshake`] |
+//! | 5.2 | the frame header, and the rules for what may stand in it | [`frame`] |
+//! | 5.3 | masking | [`mask`] |
+//! | 5.4 to 7.1 | messages, fragments, control frames, the closing handshake: [`Connection`] | [`connection`] |
+//! | 7.4 | status codes and the body of a Close frame | [`close`] |
+//! | 8.1 | UTF-8 that comes in pieces | [`utf8`] |
+//! | 9.1, RFC 7692 section 7.1 | how permessage-deflate is agreed to | [`extension`] |
+//! | RFC 7692 section 7.2 | what it does to messages | [`deflate`] |
+//! | | every mistake a peer can make in frames, each with its status code | [`error`] |
+//!
+//! A server that owns a socket reads the request head, answers it, and from then on feeds what it reads into a
+//! [`Connection`]. The whole life of a connection, without a socket:
 //!
 //! ```
+//! use salon::proto::handshake::{HeadScanner, NO_HEADERS, Request, encode_switching_protocols};
 //! use salon::proto::{Connection, Event, Limits, Opcode, encode_frame, encode_masked_frame};
 //!
-//! let mut connection = Connection::new(Limits::default());
-//! let mut input = Vec::new(); // what a read would have brought
+//! // What reads would have brought: a request head, a text, and a Close.
+//! let mut input = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\n\
+//!     Upgrade: websocket\r\nConnection: Upgrade\r\n\
+//!     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+//!     .to_vec();
 //! encode_masked_frame(Opcode::Text, b"Hello", [0x37, 0xfa, 0x21, 0x3d], &mut input);
+//! encode_masked_frame(Opcode::Close, &1000_u16.to_be_bytes(), [1, 2, 3, 4], &mut input);
 //!
-//! let mut output = Vec::new(); // what is to be written
-//! let (taken, event) = connection.decode(&mut input, &mut output);
-//! assert_eq!(event, Some(Event::Text("Hello")));
-//! assert_eq!(taken, 11);
+//! // What is to be written.
+//! let mut output = Vec::new();
 //!
-//! encode_frame(Opcode::Text, b"Hello to you", &mut output);
-//! assert_eq!(&output[..2], [0x81, 12]);
+//! // Section 4.2. The scanner is asked again after each read until the head is complete.
+//! let head_len = HeadScanner::default().scan(&input)?.expect("the head is complete");
+//! let mut storage = NO_HEADERS;
+//! let accept = Request::parse(&input[..head_len], &mut storage)?.upgrade()?;
+//! encode_switching_protocols(&accept, None, &mut output);
+//! assert!(output.ends_with(b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
+//! output.clear();
+//!
+//! // Sections 5 to 7. Whatever splits the input, the events are the same.
+//! let mut connection = Connection::new(Limits::default());
+//! let mut at = head_len;
+//! loop {
+//!     let (taken, event) = connection.decode(&mut input[at..], &mut output);
+//!     at += taken;
+//!     match event {
+//!         Some(Event::Text(text)) => encode_frame(Opcode::Text, text.as_bytes(), &mut output),
+//!         Some(Event::Binary(data)) => encode_frame(Opcode::Binary, data, &mut output),
+//!         Some(Event::Ping(data)) => encode_frame(Opcode::Pong, data, &mut output),
+//!         // The answer to a Close, and the Close after a violation, are in `output` already.
+//!         Some(Event::Pong(_) | Event::Close(_) | Event::Failed(_)) => {}
+//!         None => break, // Write `output`, and read more unless the connection is closed.
+//!     }
+//! }
+//! assert_eq!(output, b"\x81\x05Hello\x88\x02\x03\xe8");
+//! assert!(connection.is_closed());
+//! # Ok::<(), salon::proto::handshake::RequestError>(())
 //! ```
 //!
-//! `examples/blocking_echo.rs` does the same with a `TcpStream`, from the request head to the end of the stream.
-//! A connection that agreed to permessage-deflate is made with [`Connection::with_deflate`]; who has many of them lends
-//! all the same [`Inflater`], to [`Connection::decode_with`].
+//! `examples/blocking_echo.rs` does the same with a `TcpStream`. A connection that agreed to permessage-deflate is made
+//! with [`Connection::with_deflate`]; who has many of them lends all the same [`Inflater`], to
+//! [`Connection::decode_with`]. The octets that a client would send, for tests and tools, are made by
+//! [`encode_masked_frame`], and what a server sends is read by [`FrameHeader::decode`].
 //!
-//! Not here: sockets, timers, other extensions, and the client's side of the handshake.
+//! Not here: sockets, timers, other extensions, and the client's side: its handshake and its [`Connection`].
 
 pub mod close;
 pub mod connection;

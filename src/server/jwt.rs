@@ -344,6 +344,8 @@ mod tests {
             (forge(HEADER, r#"{"sub":"ann","exp":1800000060,"nbf":1800000011}"#, OLD), TokenError::NotYet),
             (forge(HEADER, r#"{"sub":"ann","exp":1800000060,"aud":"other"}"#, OLD), TokenError::Audience),
             (forge(HEADER, &format!("{CLAIMS}{}", " ".repeat(MAX_TOKEN_BYTES)), OLD), TokenError::TooLong),
+            ("x".repeat(MAX_TOKEN_BYTES), TokenError::Malformed),
+            ("x".repeat(MAX_TOKEN_BYTES + 1), TokenError::TooLong),
         ] {
             assert_eq!(user(&keys, &token), Err(expected), "{token}");
         }

@@ -5,6 +5,7 @@
 // Prints a line for each check and ends with `N passed, M failed`.
 import assert from "node:assert/strict";
 import WebSocket from "ws";
+import { run } from "./checks.mjs";
 
 const base = `ws://127.0.0.1:${process.argv[2]}`;
 const WAIT = 10_000; // ms until something that must come is given up
@@ -142,16 +143,4 @@ const checks = {
   },
 };
 
-let [passed, failed] = [0, 0];
-for (const [name, check] of Object.entries(checks)) {
-  try {
-    await check();
-    passed++;
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed++;
-    console.log(`not ok - ${name}: ${error.stack}`);
-  }
-}
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+await run(checks);

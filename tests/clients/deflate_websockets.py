@@ -12,6 +12,7 @@ import random
 import sys
 import urllib.request
 
+from checks import run
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
@@ -112,19 +113,4 @@ async def a_bomb_is_closed_with_1009():
     await bob.close()
 
 
-async def main():
-    passed = failed = 0
-    for check in [echo_of_every_agreement, offers_in_order, one_room_with_and_without, a_bomb_is_closed_with_1009]:
-        name = check.__name__.replace("_", " ")
-        try:
-            await asyncio.wait_for(check(), 120)
-            passed += 1
-            print(f"ok - {name}", flush=True)
-        except Exception as error:  # every check is judged on its own
-            failed += 1
-            print(f"not ok - {name}: {type(error).__name__}: {error}", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed != 0)
-
-
-asyncio.run(main())
+run([echo_of_every_agreement, offers_in_order, one_room_with_and_without, a_bomb_is_closed_with_1009], within=120)

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import WebSocket from "ws";
+import { run } from "./checks.mjs";
 
 const [chat, echo] = process.argv.slice(2).map((port) => `ws://127.0.0.1:${port}`);
 const LONG = "a line that is worth compressing, ".repeat(40);
@@ -78,16 +79,4 @@ const checks = {
   },
 };
 
-let [passed, failed] = [0, 0];
-for (const [name, check] of Object.entries(checks)) {
-  try {
-    await check();
-    passed++;
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed++;
-    console.log(`not ok - ${name}: ${error.message}`);
-  }
-}
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+await run(checks);

@@ -22,6 +22,7 @@ wait_for() {
 }
 
 python3 -m venv "$work/venv"
+export PYTHONDONTWRITEBYTECODE=1
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
 cp package.json package-lock.json "$work/"
 (cd "$work" && npm ci --silent --no-audit --no-fund)
@@ -53,7 +54,7 @@ echo "-- the same octets as python wsproto"
 "$work/venv/bin/python" differential_wsproto.py "$echo" || status=1
 if command -v node >/dev/null; then
     echo "-- node ws"
-    cp chat_ws.mjs deflate_ws.mjs "$work/" && (cd "$work" && node chat_ws.mjs "$port") || status=1
+    cp checks.mjs chat_ws.mjs deflate_ws.mjs "$work/" && (cd "$work" && node chat_ws.mjs "$port") || status=1
     echo "-- permessage-deflate (node ws)"
     (cd "$work" && node deflate_ws.mjs "$deflate" "$echo") || status=1
 fi

@@ -716,7 +716,7 @@ fn errors_say_what_was_wrong_and_carry_the_id() {
             ),
             concat!(
                 r#"{"type":"error","code":"bad_json","#,
-                r#""message":"expected one JSON object, found: expected ident at line 1 column 2","retry":false}"#
+                r#""message":"expected one JSON object, found what is not JSON at line 1 column 2","retry":false}"#
             ),
             concat!(
                 r#"{"type":"error","id":1,"code":"unknown_type","#,

@@ -1,6 +1,6 @@
 //! The words on the wire: requests read, answers written.
 //!
-//! [`request`] reads the JSON dialect, [`json`] and [`plain`] write the two. Nothing here knows who is where.
+//! [`request`] reads the JSON dialect (its JSON with `value`), [`json`] and [`plain`] write the two. Nothing here knows who is where.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 pub(super) mod json;
 pub(super) mod plain;
 pub(super) mod request;
+mod value;
 
 /// What a client calls a request, to know the answer by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -7,8 +7,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::error::Category;
 
+use super::value::{Value, read_object};
 use super::{Code, Id, MAX_ID_BYTES, Refusal};
 
 type Text<'a> = Cow<'a, str>;
@@ -87,9 +89,6 @@ pub(crate) const PAGE: usize = 50;
 /// Entries of a list at most.
 pub(crate) const MAX_PAGE: usize = 200;
 
-/// Elements that are read of a list in a request, before doubles are taken out.
-const MAX_LISTED: usize = 1000;
-
 /// Reads a request, and its `id` even if the rest is wrong.
 pub(crate) fn parse(text: &str) -> (Option<Id<'_>>, Result<Request<'_>, Refusal>) {
     let mut fields = Fields::default();
@@ -98,12 +97,33 @@ pub(crate) fn parse(text: &str) -> (Option<Id<'_>>, Result<Request<'_>, Refusal>
             Ok(id) => (id, fields.request()),
             Err(refusal) => (None, Err(refusal)),
         },
-        Err(error) => {
-            if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
-                return (None, Err(Refusal::new(Code::BadJson, format!("expected one JSON object, found: {error}"))));
-            }
-            (parse_id(text), Err(Refusal::new(Code::BadRequest, format!("a message that cannot be read: {error}"))))
-        }
+        Err(error) => match serde_json::from_str::<IgnoredAny>(text) {
+            Err(error) => (None, Err(Refusal::new(Code::BadJson, not_json(&error)))),
+            Ok(_) => (parse_id(text), Err(Refusal::new(Code::BadRequest, not_read(text, &error)))),
+        },
+    }
+}
+
+/// What is wrong with a text that is not JSON. The words are ours, so that they are the same with every version of serde.
+fn not_json(error: &serde_json::Error) -> String {
+    let found = if error.is_eof() { "an end too early" } else { "what is not JSON" };
+    format!("expected one JSON object, found {found} at line {} column {}", error.line(), error.column())
+}
+
+/// What is wrong with one that is.
+fn not_read(text: &str, error: &serde_json::Error) -> String {
+    if !text.trim_start().starts_with('{') {
+        return "expected one JSON object, found another value".into();
+    }
+    match error.classify() {
+        // Our own words, and where.
+        Category::Data => format!("a message that cannot be read: {error}"),
+        // JSON allows both; there is no text with half a character in it.
+        _ => format!(
+            "expected numbers within reason and whole characters, found another at line {} column {}",
+            error.line(),
+            error.column()
+        ),
     }
 }
 
@@ -125,38 +145,6 @@ fn read_fields<'a>(text: &'a str, fields: &mut Fields<'a>) -> serde_json::Result
     let mut deserializer = serde_json::Deserializer::from_str(text);
     FieldsVisitor { fields, only_id: false }.deserialize(&mut deserializer)?;
     deserializer.end()
-}
-
-/// A JSON value, as far as any field looks into one.
-#[derive(Debug, Default)]
-enum Value<'a> {
-    #[default]
-    Absent,
-    Null,
-    Flag(bool),
-    Unsigned(u64),
-    Negative(i64),
-    Fraction,
-    Text(Text<'a>),
-    List(Vec<Value<'a>>),
-    /// The two fields of `since`; an object deeper down has none.
-    Object(Option<Box<[Value<'a>; 2]>>),
-}
-
-impl Value<'_> {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Absent => "nothing",
-            Self::Null => "null",
-            Self::Flag(_) => "a boolean",
-            Self::Unsigned(_) => "a number",
-            Self::Negative(_) => "a negative number",
-            Self::Fraction => "a number that is no 64-bit integer",
-            Self::Text(_) => "a string",
-            Self::List(_) => "an array",
-            Self::Object(_) => "an object",
-        }
-    }
 }
 
 macro_rules! fields {
@@ -413,130 +401,10 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(field) = map.next_key_seed(KeyVisitor(Field::named))? {
-            match field {
-                Some(field) if !self.only_id || matches!(field, Field::Id) => {
-                    let value = map.next_value_seed(ValueVisitor { inside: false })?;
-                    let slot = &mut self.fields.0[field as usize];
-                    if !matches!(slot, Value::Absent) {
-                        // Two readers could each take another one of them.
-                        return Err(A::Error::custom(format_args!("field `{}` stands twice", field.name())));
-                    }
-                    *slot = value;
-                }
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A key, looked up. As bytes, so that the keys of unknown fields may be anything that is JSON.
-struct KeyVisitor<F>(F);
-
-impl<'de, T, F: FnOnce(&[u8]) -> T> DeserializeSeed<'de> for KeyVisitor<F> {
-    type Value = T;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl<T, F: FnOnce(&[u8]) -> T> Visitor<'_> for KeyVisitor<F> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<T, E> {
-        Ok((self.0)(key))
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<T, E> {
-        self.visit_bytes(key.as_bytes())
-    }
-}
-
-/// Any value; inside another one, lists and objects are skipped.
-struct ValueVisitor {
-    inside: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for ValueVisitor {
-    type Value = Value<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value<'de>, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: Error>(self, flag: bool) -> Result<Value<'de>, E> {
-        Ok(Value::Flag(flag))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'de>, E> {
-        Ok(Value::Unsigned(number))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Value<'de>, E> {
-        Ok(u64::try_from(number).map_or(Value::Negative(number), Value::Unsigned))
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'de>, E> {
-        Ok(Value::Fraction)
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
-        let mut list = Vec::new();
-        if self.inside {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(Value::List(list));
-        }
-        while let Some(value) = seq.next_element_seed(ValueVisitor { inside: true })? {
-            if list.len() == MAX_LISTED {
-                return Err(A::Error::custom(format_args!("expected at most {MAX_LISTED} elements, found more")));
-            }
-            list.push(value);
-        }
-        Ok(Value::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
-        let mut fields: [Value<'de>; 2] = Default::default();
-        let place = |key: &[u8]| [b"epoch".as_slice(), b"seq"].iter().position(|&name| name == key);
-        while let Some(place) = map.next_key_seed(KeyVisitor(place))? {
-            match place {
-                Some(place) if !self.inside => {
-                    if !matches!(fields[place], Value::Absent) {
-                        return Err(A::Error::custom("a field of an object stands twice"));
-                    }
-                    fields[place] = map.next_value_seed(ValueVisitor { inside: true })?;
-                }
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(Value::Object((!self.inside).then(|| Box::new(fields))))
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let wanted = |field: &Field| !self.only_id || matches!(field, Field::Id);
+        let place = |key: &[u8]| Field::named(key).filter(wanted).map(|field| (field as usize, field.name()));
+        read_object(map, &mut self.fields.0, place, false)
     }
 }
 
@@ -590,20 +458,12 @@ mod tests {
             one(),
             bad("a message that cannot be read: field `type` stands twice at line 1 column 28"),
         );
-        check(
-            "[1]",
-            None,
-            bad("a message that cannot be read: invalid type: sequence, expected a JSON object at line 1 column 1"),
-        );
-        check(
-            "",
-            None,
-            Some(("bad_json", "expected one JSON object, found: EOF while parsing a value at line 1 column 0")),
-        );
+        check("[1]", None, bad("expected one JSON object, found another value"));
+        check("", None, Some(("bad_json", "expected one JSON object, found an end too early at line 1 column 0")));
         check(
             r#"{"type":"ping"} x"#,
             None,
-            Some(("bad_json", "expected one JSON object, found: trailing characters at line 1 column 17")),
+            Some(("bad_json", "expected one JSON object, found what is not JSON at line 1 column 17")),
         );
     }
 

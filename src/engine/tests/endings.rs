@@ -1,0 +1,166 @@
+//! How connections end: silence, Close from either side, violations, resets.
+
+use super::*;
+
+#[test]
+fn silence_is_asked_and_then_closed() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    house.wait(Duration::from_millis(24_999));
+    assert_eq!(script.taken(), b"");
+    house.wait(Duration::from_millis(1));
+    assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
+    house.wait(Duration::from_millis(9_999));
+    script.say(&masked(Opcode::Pong, b""));
+    house.hear(id);
+    assert_eq!(house.told(), [(id, "control".into())]);
+    house.wait(Duration::from_secs(25));
+    assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
+    house.wait(Duration::from_secs(10));
+    assert_eq!(house.told(), [(id, "closed".into())]);
+    assert_eq!(frames(&script.taken()), [close_of(4201, "no pong")]);
+    assert_eq!(house.engine.counters().no_pong, 1);
+    assert!(script.wire().shut_down);
+    house.wait(Duration::from_secs(5));
+    assert!(house.engine.is_empty());
+}
+
+/// The process is stopped for a minute while a pong is awaited; nobody is closed for what the loop did not hear.
+#[test]
+fn a_stopped_process_closes_nobody_when_it_goes_on() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    house.wait(Duration::from_secs(25));
+    assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
+    house.now = house.now + Duration::from_secs(60);
+    house.turn();
+    assert_eq!(house.told(), []);
+    assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])], "asked once more");
+    house.wait(Duration::from_secs(10));
+    assert_eq!(house.told(), [(id, "closed".into())], "and then it is over");
+}
+
+#[test]
+fn an_unfinished_message_is_closed_and_a_busy_peer_is_not() {
+    let mut house = House::new(Settings { ping_after: None, ..Settings::default() });
+    let (id, script) = house.open();
+    // Each read ends amid a message, but no message lasts.
+    let octets: Vec<u8> = (0..40).flat_map(|_| text("0123456789")).collect();
+    for piece in octets.chunks(15) {
+        script.say(piece);
+        house.hear(id);
+        house.wait(Duration::from_secs(3));
+    }
+    assert_eq!(house.told().len(), 40);
+    // One octet every five seconds does not extend it.
+    let message = text("never finished");
+    for octet in &message[..12] {
+        script.say(&[*octet]);
+        house.hear(id);
+        house.wait(Duration::from_millis(4_999));
+    }
+    house.wait(Duration::from_millis(11));
+    assert_eq!(house.told(), []);
+    house.wait(Duration::from_millis(1));
+    assert_eq!(house.told(), [(id, "closed".into())]);
+    assert_eq!(frames(&script.taken()), [close_of(1008, "message not finished in time")]);
+}
+
+#[test]
+fn our_close_waits_and_then_ends() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    house.begin();
+    house.engine.send(id, Opcode::Text, b"last words");
+    house.engine.close(id, CloseCode::GOING_AWAY, "bye");
+    house.engine.send(id, Opcode::Text, b"too late");
+    house.finish();
+    assert_eq!(frames(&script.taken()), [(Opcode::Text, b"last words".to_vec()), close_of(1001, "bye")]);
+    house.turn();
+    assert_eq!(house.told(), [(id, "closed".into())]);
+    house.wait(Duration::from_millis(4_999));
+    assert!(!script.wire().shut_down);
+    house.wait(Duration::from_millis(1));
+    assert!(script.wire().shut_down, "FIN after five seconds");
+    house.wait(Duration::from_secs(5));
+    assert!(house.engine.is_empty(), "gone after ten");
+}
+
+#[test]
+fn our_close_is_answered_and_ends_at_once() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    house.engine.close(id, CloseCode::GOING_AWAY, "bye");
+    house.turn();
+    script.say(&masked(Opcode::Close, b"\x03\xe9"));
+    house.hear(id);
+    assert!(script.wire().shut_down);
+    script.wire().end = true;
+    house.hear(id);
+    assert!(house.engine.is_empty());
+    assert_eq!(house.told(), [(id, "closed".into())]);
+}
+
+#[test]
+fn violations_are_answered_and_the_rest_is_discarded() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    script.say(&[&text("fine")[..], b"\x81\x02hi", &text("unheard")].concat());
+    house.hear(id);
+    house.settle();
+    assert_eq!(house.told(), [(id, "fine".into()), (id, "closed".into())]);
+    assert_eq!(frames(&script.taken()), [close_of(1002, "frame not masked; a client must mask")]);
+    assert!(script.wire().shut_down);
+    // No reset may overtake the Close: what comes is read and forgotten until the peer ends.
+    script.say(&[0; 100_000]);
+    house.hear(id);
+    house.settle();
+    assert_eq!(house.engine.len(), 1);
+    script.wire().end = true;
+    house.hear(id);
+    house.settle();
+    assert!(house.engine.is_empty());
+}
+
+#[test]
+fn resets_are_told_once_wherever_they_come() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(3, ROOM);
+    members[1].1.wire().reset = true;
+    house.engine.publish(ROOM, Opcode::Text, b"a", &[]);
+    house.engine.publish(ROOM, Opcode::Text, b"b", &[members[1].0]);
+    house.turn();
+    house.engine.readable(members[1].0.index, true);
+    house.turn();
+    house.turn();
+    assert_eq!(house.told(), [(members[1].0, "closed".into())]);
+    assert_eq!(house.engine.len(), 2);
+    assert_eq!(members[2].1.texts(), ["a", "b"]);
+    // The slot is used again; the old id finds nobody.
+    let (id, script) = house.open();
+    assert_eq!(id.index, members[1].0.index);
+    house.engine.send(members[1].0, Opcode::Text, b"for a stranger");
+    house.engine.subscribe(members[1].0, ROOM);
+    house.engine.publish(ROOM, Opcode::Text, b"c", &[]);
+    house.turn();
+    assert_eq!(script.taken(), b"");
+}
+
+#[test]
+fn closing_frees_everything() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(100, ROOM);
+    members.iter().for_each(|(id, _)| house.engine.subscribe(*id, TopicId(0)));
+    for (id, script) in &members {
+        script.say(&masked(Opcode::Close, b""));
+        script.wire().end = true;
+        house.engine.readable(id.index, true);
+    }
+    house.settle();
+    assert!(house.engine.is_empty());
+    assert_eq!(house.told().len(), 100);
+    assert_eq!(house.engine.next_deadline(), None);
+    assert!(house.engine.topics.iter().all(|topic| topic.members.is_empty() && topic.log.is_empty()));
+    let closes: Vec<_> = house.engine.counters().closes.iter().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(closes, [(Some(1005), 100)]);
+}

@@ -1,0 +1,316 @@
+//! The engine over scripted streams: short reads, short writes, resets, and a clock of our own.
+//!
+//! A `Script` is the other side of a connection; the `House` is what turns the loop and notes what it was told.
+
+mod deflate;
+mod endings;
+mod fan_out;
+mod opening;
+mod slow_peers;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{DeflateSettings, Engine, Event, Settings, Stream};
+use crate::id::{ConnId, TopicId};
+use crate::proto::handshake::encode_switching_protocols_with;
+use crate::proto::{
+    ClientContext, CloseCode, Deflater, FrameHeader, Inflater, Limits, Opcode, PermessageDeflate, encode_frame,
+    encode_masked_frame,
+};
+use crate::time::Tick;
+
+/// The other side of a connection, held by the test.
+#[derive(Debug)]
+struct Wire {
+    /// What the engine can read, and how much of it at once.
+    to_read: VecDeque<u8>,
+    read_size: usize,
+    /// The peer's stream ends after `to_read`.
+    end: bool,
+    reset: bool,
+    /// What the engine wrote, how much room is left, and how much is taken at once.
+    written: Vec<u8>,
+    room: usize,
+    write_size: usize,
+    writes: usize,
+    shut_down: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Script(Rc<RefCell<Wire>>);
+
+impl Read for Script {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        if wire.reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if wire.to_read.is_empty() && !wire.end {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = octets.len().min(wire.read_size).min(wire.to_read.len());
+        for (octet, read) in octets.iter_mut().zip(wire.to_read.drain(..len)) {
+            *octet = read;
+        }
+        Ok(len)
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        if wire.reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        assert!(!wire.shut_down, "nothing is written behind the end");
+        wire.writes += 1;
+        let len = octets.len().min(wire.room).min(wire.write_size);
+        if len == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        wire.room -= len;
+        wire.written.extend_from_slice(&octets[..len]);
+        Ok(len)
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.write(&slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<_>>())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Script {
+    fn shut_down(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().shut_down = true;
+        Ok(())
+    }
+}
+
+/// What the engine told, in words.
+type Told = (ConnId, String);
+
+struct House {
+    engine: Engine<Script>,
+    now: Tick,
+    told: Vec<Told>,
+    /// Echo every text.
+    echo: bool,
+}
+
+impl House {
+    fn new(settings: Settings) -> Self {
+        Self { engine: Engine::new(settings, Tick(0)), now: Tick(0), told: Vec::new(), echo: false }
+    }
+
+    fn connect(&mut self) -> (ConnId, Script) {
+        let script = Script(Rc::new(RefCell::new(Wire {
+            to_read: VecDeque::new(),
+            read_size: usize::MAX,
+            end: false,
+            reset: false,
+            written: Vec::new(),
+            room: usize::MAX,
+            write_size: usize::MAX,
+            writes: 0,
+            shut_down: false,
+        })));
+        (self.engine.insert(script.clone(), 0), script)
+    }
+
+    /// A connection with its handshake done.
+    fn open(&mut self) -> (ConnId, Script) {
+        self.open_with("")
+    }
+
+    /// The same with further header lines.
+    fn open_with(&mut self, headers: &str) -> (ConnId, Script) {
+        let (id, script) = self.connect();
+        let head = HANDSHAKE.strip_suffix("\r\n").expect("it ends with an empty line");
+        script.say(format!("{head}{headers}\r\n").as_bytes());
+        self.hear(id);
+        assert!(script.taken().starts_with(b"HTTP/1.1 101 "));
+        assert_eq!(std::mem::take(&mut self.told), [(id, "request /".into())]);
+        (id, script)
+    }
+
+    fn members(&mut self, count: usize, topic: TopicId) -> Vec<(ConnId, Script)> {
+        let members: Vec<_> = (0..count).map(|_| self.open()).collect();
+        members.iter().for_each(|(id, _)| self.engine.subscribe(*id, topic));
+        members
+    }
+
+    /// The poller says that this one can be read; then a turn.
+    fn hear(&mut self, id: ConnId) {
+        self.engine.readable(id.index, false);
+        self.turn();
+    }
+
+    fn turn(&mut self) {
+        self.begin();
+        self.finish();
+    }
+
+    /// Everything up to the flush.
+    fn begin(&mut self) {
+        self.engine.begin_turn(self.now);
+        loop {
+            let mut happened = None;
+            if !self.engine.next_event(|id, _, event| happened = Some((id, Happened::of(event)))) {
+                break;
+            }
+            let Some((id, happened)) = happened else { continue };
+            match happened {
+                Happened::Request(path, Some((response, deflate))) => {
+                    self.engine.upgrade_with(id, &response, deflate.as_ref());
+                    self.told.push((id, format!("request {path}")));
+                }
+                Happened::Request(path, None) => {
+                    let keep = path != "/close";
+                    self.engine.respond(id, format!("<{path}>").as_bytes(), keep);
+                    self.told.push((id, format!("request {path}")));
+                }
+                Happened::Bad(status) => {
+                    self.engine.respond(id, b"<bad>", false);
+                    self.told.push((id, format!("bad {status}")));
+                }
+                Happened::Text(text) => {
+                    if self.echo {
+                        self.engine.send(id, Opcode::Text, text.as_bytes());
+                    }
+                    self.told.push((id, text));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        self.engine.flush();
+        self.engine.reap(drop);
+    }
+
+    /// Turns until nothing is left to do at once.
+    fn settle(&mut self) {
+        while self.engine.has_work() {
+            self.turn();
+        }
+    }
+
+    /// Lets time pass as the loop does: it wakes whenever the engine asks for it.
+    fn wait(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while let Some(due) = self.engine.next_deadline().filter(|due| *due <= until) {
+            self.now = due;
+            self.turn();
+        }
+        self.now = until;
+        self.turn();
+    }
+
+    fn told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
+    }
+}
+
+enum Happened {
+    Request(String, Option<(Vec<u8>, Option<PermessageDeflate>)>),
+    Bad(u16),
+    Text(String),
+}
+
+impl Happened {
+    fn of(event: Event<'_>) -> Self {
+        match event {
+            Event::Request(request) => {
+                let response = request.upgrade().ok().map(|accept| {
+                    let mut out = Vec::new();
+                    let deflate = request.negotiate_deflate(ClientContext::Reset);
+                    encode_switching_protocols_with(&accept, None, deflate.as_ref(), &mut out);
+                    (out, deflate)
+                });
+                Self::Request(request.target().into(), response)
+            }
+            Event::BadRequest(error) => Self::Bad(error.status()),
+            Event::Text(text) => Self::Text(text.into()),
+            Event::Binary(data) => Self::Text(format!("binary {}", data.len())),
+            Event::Control => Self::Text("control".into()),
+            Event::Closed => Self::Text("closed".into()),
+        }
+    }
+}
+
+impl Script {
+    fn say(&self, octets: &[u8]) {
+        self.0.borrow_mut().to_read.extend(octets);
+    }
+
+    /// What has been written since the last look.
+    fn taken(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.borrow_mut().written)
+    }
+
+    /// The payloads of the frames written since the last look.
+    fn texts(&self) -> Vec<String> {
+        frames(&self.taken()).into_iter().map(|(_, payload)| String::from_utf8_lossy(&payload).into_owned()).collect()
+    }
+
+    fn wire(&self) -> std::cell::RefMut<'_, Wire> {
+        self.0.borrow_mut()
+    }
+}
+
+/// Splits what the server wrote; it must be whole frames. What is compressed is inflated.
+fn frames(mut octets: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
+    let rules = crate::proto::frame::FrameRules {
+        masked: false,
+        rsv1: true,
+        fragmented: false,
+        fragments_left: 0,
+        payload_left: u64::MAX,
+        limits: Limits::default(),
+    };
+    let mut frames = Vec::new();
+    while !octets.is_empty() {
+        let (header, len) = FrameHeader::decode(octets, &rules).expect("a good frame").expect("a whole header");
+        let end = len + header.payload_len as usize;
+        let mut payload = Vec::new();
+        match header.rsv1 {
+            false => payload.extend_from_slice(&octets[len..end]),
+            true => Inflater::new()
+                .inflate(&octets[len..end], None, |piece| {
+                    payload.extend_from_slice(piece);
+                    Ok(())
+                })
+                .expect("good DEFLATE"),
+        }
+        frames.push((header.opcode, payload));
+        octets = &octets[end..];
+    }
+    frames
+}
+
+fn text(text: &str) -> Vec<u8> {
+    masked(Opcode::Text, text.as_bytes())
+}
+
+fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_masked_frame(opcode, payload, [1, 2, 3, 4], &mut out);
+    out
+}
+
+fn close_of(code: u16, reason: &str) -> (Opcode, Vec<u8>) {
+    (Opcode::Close, [&code.to_be_bytes(), reason.as_bytes()].concat())
+}
+
+const HANDSHAKE: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+const TOO_SLOW: &str = "too slow: messages waited too long or too many";
+const ROOM: TopicId = TopicId(3);

@@ -1,0 +1,120 @@
+//! Requests and opening handshakes: heads, what follows them, and those that do not come in time.
+
+use super::*;
+
+#[test]
+fn any_read_and_write_size_gives_the_same() {
+    let said = [HANDSHAKE.as_bytes(), &text("one"), &text("two"), &masked(Opcode::Close, b"\x03\xe8")].concat();
+    for read_size in [1, 2, 3, 7, 100, usize::MAX] {
+        for write_size in [1, 5, usize::MAX] {
+            for receive_buffer in [1, 16, 4096] {
+                let mut house = House::new(Settings { receive_buffer, ..Settings::default() });
+                house.echo = true;
+                let (id, script) = house.connect();
+                (script.wire().read_size, script.wire().write_size) = (read_size, write_size);
+                script.say(&said);
+                script.wire().end = true;
+                for _ in 0..2 * said.len() {
+                    house.engine.readable(id.index, true);
+                    house.engine.writable(id.index);
+                    house.turn();
+                }
+                let told: Vec<String> = house.told().into_iter().map(|(_, told)| told).collect();
+                assert_eq!(told, ["request /", "one", "two", "closed"]);
+                let written = script.taken();
+                let frames = frames(&written[written.len() - 14..]);
+                let echoed = |text: &str| (Opcode::Text, text.as_bytes().to_vec());
+                assert_eq!(frames, [echoed("one"), echoed("two"), close_of(1000, "")]);
+                assert!(house.engine.is_empty(), "the slot is freed");
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_behind_the_handshake_are_heard() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    script.say(&[HANDSHAKE.as_bytes(), &text("early")].concat());
+    house.hear(id);
+    assert_eq!(house.told(), [(id, "request /".into()), (id, "early".into())]);
+}
+
+#[test]
+fn http_is_kept_alive_and_pipelined() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    script.say(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\nGET /close HTTP/1.1\r\nHost: h\r\n\r\nGET /d");
+    house.hear(id);
+    house.settle();
+    assert_eq!(script.taken(), b"</a></b></close>");
+    assert!(script.wire().shut_down);
+    script.wire().end = true;
+    house.hear(id);
+    assert!(house.engine.is_empty());
+}
+
+#[test]
+fn a_bad_head_is_told_once_and_ends() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    script.say(b"GET / HTTP/1.1\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    house.hear(id);
+    house.settle();
+    assert_eq!(house.told(), [(id, "bad 400".into())]);
+    assert!(script.wire().shut_down);
+}
+
+#[test]
+fn no_request_in_time_is_no_connection() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    // One octet every five seconds does not extend it.
+    for octet in b"GE" {
+        script.say(&[*octet]);
+        house.hear(id);
+        house.wait(Duration::from_millis(4_999));
+    }
+    assert_eq!(house.engine.len(), 1);
+    house.wait(Duration::from_millis(2));
+    assert!(house.engine.is_empty());
+    assert_eq!(house.engine.counters().no_request, 1);
+    assert_eq!(house.told(), [], "what was never open is never closed");
+}
+
+#[test]
+fn a_half_closed_client_still_gets_its_answer() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    script.say(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    script.wire().end = true;
+    house.engine.readable(id.index, true);
+    house.turn();
+    house.settle();
+    assert_eq!(script.taken(), b"</a>");
+    assert!(house.engine.is_empty());
+}
+
+#[test]
+fn a_slow_link_gets_its_page_whole() {
+    for (target, keep) in [("/page", true), ("/close", false)] {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.connect();
+        script.wire().room = 1;
+        script.say(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
+        house.hear(id);
+        let body = format!("<{target}>");
+        for _ in 1..body.len() {
+            house.wait(Duration::from_secs(4));
+            script.wire().room = 1;
+            house.engine.writable(id.index);
+            house.turn();
+        }
+        assert_eq!(script.taken(), body.as_bytes(), "{target}");
+        assert_eq!(script.wire().shut_down, !keep);
+        house.wait(Duration::from_millis(if keep { 9_999 } else { 4_999 }));
+        assert_eq!(house.engine.len(), 1, "{target}");
+        house.wait(Duration::from_millis(1));
+        assert!(house.engine.is_empty(), "{target}");
+    }
+}

@@ -1,0 +1,146 @@
+//! Peers that do not take what they are sent.
+
+use super::*;
+use crate::engine::input::{FLUSH_ABOVE, PAUSE_ABOVE};
+
+#[test]
+fn too_much_waiting_is_cut_at_a_frame_with_1013() {
+    let mut house = House::new(Settings { outbox_bytes: 1000, ..Settings::default() });
+    let members = house.members(2, ROOM);
+    let (slow, script) = &members[1];
+    script.wire().room = 30;
+    for n in 0..100 {
+        house.engine.publish(ROOM, Opcode::Text, format!("message number {n:03}").as_bytes(), &[]);
+        house.turn();
+    }
+    assert_eq!(house.told(), [(*slow, "closed".into())]);
+    assert_eq!(house.engine.counters().cut_bytes, 1);
+    script.wire().room = usize::MAX;
+    house.engine.writable(slow.index);
+    house.settle();
+    let got = frames(&script.taken());
+    assert_eq!(got.last(), Some(&close_of(1013, TOO_SLOW)));
+    assert_eq!(got.len(), 3, "the frame sent, the frame begun, Close");
+    assert!(script.wire().shut_down);
+    assert_eq!(members[0].1.texts().len(), 100);
+}
+
+/// Found by the fuzz target `engine`: a Close frame stood in the middle of the response.
+#[test]
+fn who_has_not_had_the_response_whole_is_sent_no_frame() {
+    for room in 0..300 {
+        let mut house = House::new(Settings { outbox_bytes: 300, ..Settings::default() });
+        let (id, script) = house.connect();
+        script.wire().room = room;
+        script.say(HANDSHAKE.as_bytes());
+        house.engine.readable(id.index, false);
+        house.begin();
+        house.engine.send(id, Opcode::Text, b"one");
+        house.engine.send(id, Opcode::Text, &[b'x'; 100]);
+        house.finish();
+        house.engine.send(id, Opcode::Text, &[b'x'; 400]);
+        house.turn();
+        script.wire().room = usize::MAX;
+        house.engine.writable(id.index);
+        house.settle();
+        let taken = script.taken();
+        let head_len = taken.windows(4).position(|octets| octets == b"\r\n\r\n").map(|at| at + 4);
+        match head_len {
+            None => assert_eq!(taken.len(), room, "nothing follows what was taken of the response"),
+            Some(head_len) => assert_eq!(frames(&taken[head_len..]).last(), Some(&close_of(1013, TOO_SLOW)), "{room}"),
+        }
+        assert_eq!(house.told().last(), Some(&(id, "closed".into())));
+    }
+}
+
+#[test]
+fn taking_nothing_for_too_long_is_cut_off() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(1, ROOM);
+    let (id, script) = &members[0];
+    script.wire().room = 0;
+    house.engine.publish(ROOM, Opcode::Text, b"hello", &[]);
+    house.turn();
+    house.wait(Duration::from_millis(9_999));
+    assert_eq!(house.told(), []);
+    house.wait(Duration::from_millis(1));
+    assert_eq!(house.told(), [(*id, "closed".into())]);
+    house.wait(Duration::from_secs(5));
+    assert!(house.engine.is_empty(), "it is not waited for for ever");
+}
+
+#[test]
+fn a_flood_of_pings_to_a_peer_that_does_not_read_leaves_one_pong() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    script.say(&[masked(Opcode::Ping, b"1"), masked(Opcode::Ping, b"2")].concat());
+    house.hear(id);
+    assert_eq!(script.texts(), ["1", "2"], "while the socket takes them, all are answered");
+    script.wire().room = 0;
+    house.engine.send(id, Opcode::Text, b"blocked");
+    house.turn();
+    for n in 0..1000 {
+        script.say(&masked(Opcode::Ping, format!("{n}").as_bytes()));
+        house.hear(id);
+    }
+    script.wire().room = usize::MAX;
+    house.engine.writable(id.index);
+    house.turn();
+    assert_eq!(script.texts(), ["blocked", "999"]);
+}
+
+#[test]
+fn a_peer_that_does_not_take_its_answers_is_not_read() {
+    let mut house = House::new(Settings { outbox_bytes: 1 << 20, ..Settings::default() });
+    house.echo = true;
+    let (id, script) = house.open();
+    script.wire().room = 0;
+    let message = text(&"x".repeat(60_000));
+    for _ in 0..20 {
+        script.say(&message);
+        house.hear(id);
+    }
+    assert!(script.wire().to_read.len() > 10 * message.len(), "the kernel's buffers are the limit then");
+    assert_eq!(house.engine.counters().cut_bytes, 0);
+    script.wire().room = usize::MAX;
+    for _ in 0..40 {
+        house.engine.writable(id.index);
+        house.turn();
+        house.settle();
+    }
+    assert_eq!(script.texts().len(), 20);
+}
+
+/// So much may wait for a peer that is still read, and no more.
+#[test]
+fn a_peer_is_read_while_little_waits_for_it() {
+    for (len, heard) in [(PAUSE_ABOVE, true), (PAUSE_ABOVE + 1, false)] {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.open();
+        script.wire().room = 0;
+        house.engine.send(id, Opcode::Text, &vec![b'x'; len - 10]);
+        house.turn();
+        script.say(&text("hello"));
+        house.hear(id);
+        assert_eq!(!house.told().is_empty(), heard, "{len} octets wait");
+        script.wire().room = usize::MAX;
+        house.engine.writable(id.index);
+        house.settle();
+        assert_eq!(house.told().is_empty(), heard, "and then it is");
+    }
+}
+
+/// Answers to one read are written before there are too many of them.
+#[test]
+fn answers_to_one_read_are_written_amid_it() {
+    for (count, writes) in [(5, 1), (6, 2), (10, 2), (11, 3)] {
+        let mut house = House::new(Settings { receive_buffer: 1 << 20, ..Settings::default() });
+        house.echo = true;
+        let (id, script) = house.open();
+        script.wire().writes = 0;
+        script.say(&text(&"x".repeat(FLUSH_ABOVE / 5 + 1)).repeat(count));
+        house.hear(id);
+        assert_eq!(script.wire().writes, writes, "{count} answers");
+        assert_eq!(script.texts().len(), count);
+    }
+}
