@@ -311,6 +311,22 @@ fn multicast() {
     stage.says("ann", r#"{"type":"multicast","users":["bob","cat","bob","dan"],"content":"all","id":"m"}"#);
     stage.heard("ann", [r#"{"type":"ack","id":"m","delivered":["bob"],"stored":["cat"],"unknown":["dan"]}"#]);
     stage.heard("bob", [r#"{"type":"direct","sender":"ann","user_id":"bob","content":"all","seq":1,"ts":1006000}"#]);
+    // The sender's other devices hear what they said; the one that said it has the answer, and what is for itself.
+    stage.opens("phone", "ann");
+    stage.opens_plain("tty", "den", "ann");
+    stage.all_forget();
+    stage.says("ann", r#"{"type":"typing","user_id":"bob","typing":true}"#);
+    stage.says("ann", r#"{"type":"multicast","users":["ann","bob","cat"],"content":"all"}"#);
+    let copy = |to: &str, seq: u64| {
+        format!(r#"{{"type":"direct","sender":"ann","user_id":"{to}","content":"all","seq":{seq},"ts":1006000}}"#)
+    };
+    stage.heard(
+        "ann",
+        [copy("ann", 1).as_str(), r#"{"type":"ack","delivered":["ann","bob"],"stored":["cat"],"unknown":[]}"#],
+    );
+    stage.heard("phone", [copy("ann", 1), copy("bob", 2), copy("cat", 2)]);
+    stage.heard_kinds("bob", &["typing", "typing", "direct"]);
+    stage.heard_nothing("tty");
     stage.says("ann", r#"{"type":"multicast","user_ids":["dan"],"content":"x"}"#);
     stage.heard("ann", [r#"{"type":"ack","delivered":[],"stored":[],"unknown":["dan"]}"#]);
     stage.refused("ann", r#"{"type":"multicast","user_ids":[],"content":"x"}"#, "bad_request");
@@ -429,6 +445,62 @@ fn status_and_presence() {
     stage.refused("ann", r#"{"type":"presence"}"#, "bad_request");
     stage.refused("ann", r#"{"type":"status","status":"sad"}"#, "bad_request");
     stage.refused("ann", r#"{"type":"status"}"#, "bad_request");
+}
+
+/// Hidden from others, not from oneself.
+#[test]
+fn who_hides_sees_themselves() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens("phone", "ann");
+    for device in ["ann", "bob"] {
+        stage.joins(device, "den");
+    }
+    let watch = r#"{"type":"presence","user_ids":["ann"],"subscribe":true}"#;
+    stage.says("phone", watch);
+    stage.says("bob", watch);
+    stage.all_forget();
+    stage.says("ann", r#"{"type":"status","status":"offline","note":"thinking"}"#);
+    stage.heard("phone", [r#"{"type":"presence","user_id":"ann","status":"offline","note":"thinking"}"#]);
+    stage.heard("bob", [r#"{"type":"presence","user_id":"ann","status":"offline"}"#]);
+    stage.says("ann", r#"{"type":"status","status":"offline","note":"still"}"#);
+    stage.heard_kinds("phone", &["presence"]);
+    stage.heard_nothing("bob");
+    stage.all_forget();
+    let own = r#"{"status":"offline","devices":2,"note":"still"}"#;
+    for (device, view) in [("ann", own), ("bob", r#"{"status":"offline","devices":0}"#)] {
+        stage.says(device, r#"{"type":"presence","user_ids":["ann"]}"#);
+        stage.says(device, r#"{"type":"members","room_id":"den","limit":1}"#);
+        let member = view.replacen('{', r#"{"user_id":"ann","#, 1);
+        stage.heard(
+            device,
+            [
+                format!(r#"{{"type":"presence_state","users":{{"ann":{view}}}}}"#),
+                format!(r#"{{"type":"members","room_id":"den","members":[{member}],"count":2,"next":"0"}}"#),
+            ],
+        );
+    }
+    stage.says("ann", r#"{"type":"online","limit":1}"#);
+    stage.says("ann", r#"{"type":"online","limit":1,"cursor":"ann"}"#);
+    stage.says("bob", r#"{"type":"online","limit":1}"#);
+    stage.heard(
+        "ann",
+        [
+            r#"{"type":"online","users":["ann"],"count":2,"next":"ann"}"#,
+            r#"{"type":"online","users":["bob"],"count":2}"#,
+        ],
+    );
+    stage.heard("bob", [r#"{"type":"online","users":["bob"],"count":1}"#]);
+    // A guest who watches the name, and takes it, sees what its devices see.
+    stage.open("g", Door::Json { user: None });
+    stage.says("g", watch);
+    stage.forgets("g");
+    stage.says("g", r#"{"type":"join","room_id":"attic","user_id":"ann"}"#);
+    let epoch = stage.epoch("ann", "attic");
+    stage.heard("g", [
+        r#"{"type":"presence","user_id":"ann","status":"offline","note":"still"}"#.to_owned(),
+        format!(r#"{{"type":"joined","room_id":"attic","user_id":"ann","epoch":"{}","seq":0,"recovered":false,"members":1}}"#, epoch),
+        r#"{"type":"online_users","room_id":"attic","users":["ann"],"count":1}"#.to_owned(),
+    ]);
 }
 
 #[test]

@@ -117,6 +117,100 @@ fn rate() {
     assert_eq!(stage.chat.counts().rate_limited, 5);
 }
 
+fn address(number: u64) -> Option<Address> {
+    Some(Address(std::num::NonZeroU64::new(number).unwrap()))
+}
+
+/// Coming back fills no bucket: not on another connection, not on another device, not as a guest who takes the name.
+#[test]
+fn a_bucket_survives_the_connection() {
+    let mut stage = Stage::new(Settings { leave_grace: Duration::ZERO, ..Settings::default() });
+    let ping = r#"{"type":"ping","id":1}"#;
+    stage.address = address(1);
+    stage.opens("ann", "ann");
+    for _ in 0..40 {
+        stage.says("ann", ping);
+    }
+    stage.forgets("ann");
+    stage.refused("ann", ping, "rate_limited");
+    stage.opens("phone", "ann");
+    stage.forgets("phone");
+    stage.refused("phone", ping, "rate_limited");
+    stage.closes("phone");
+    stage.closes("ann");
+    stage.waits_ms(10);
+    stage.opens_plain("plain", "den", "ann");
+    stage.forgets("plain");
+    stage.says("plain", "hello");
+    stage.heard_kinds("plain", &["error"]);
+    stage.open("guest", Door::Json { user: None });
+    stage.forgets("guest");
+    stage.says("guest", r#"{"type":"join","room_id":"den","user_id":"ann"}"#);
+    stage.heard_kinds("guest", &["joined", "online_users"]);
+    stage.refused("guest", ping, "rate_limited");
+    // Whoever has the same name elsewhere is not held to it.
+    stage.address = address(2);
+    stage.opens("elsewhere", "ann");
+    stage.forgets("elsewhere");
+    stage.says("elsewhere", ping);
+    stage.heard_kinds("elsewhere", &["pong"]);
+}
+
+/// What a guest has said is not forgotten when the session takes a name.
+#[test]
+fn a_guest_takes_along_what_they_said() {
+    let mut stage = Stage::new(Settings::default());
+    stage.open("guest", Door::Json { user: None });
+    for _ in 0..39 {
+        stage.says("guest", r#"{"type":"ping"}"#);
+    }
+    stage.says("guest", r#"{"type":"join","room_id":"den","user_id":"ann"}"#);
+    stage.forgets("guest");
+    stage.refused("guest", r#"{"type":"ping","id":1}"#, "rate_limited");
+}
+
+/// Other names at the same address share what the address has; other addresses do not.
+#[test]
+fn an_address_has_a_bucket_too() {
+    let settings = Settings { full_speed_per_address: 2, ..Settings::default() };
+    let mut stage = Stage::new(settings);
+    let mut passed = 0;
+    stage.address = address(1);
+    for n in 0..5 {
+        stage.opens("one", &format!("u{n}"));
+        stage.forgets("one");
+        for _ in 0..40 {
+            stage.says("one", r#"{"type":"ping","id":1}"#);
+            passed += usize::from(stage.takes("one").iter().any(|text| kind(text) == "pong"));
+        }
+        stage.closes("one");
+    }
+    assert_eq!(passed, 80);
+    stage.opens("late", "late");
+    stage.forgets("late");
+    stage.says("late", r#"{"type":"ping","id":2}"#);
+    stage.heard(
+        "late",
+        [concat!(
+            r#"{"type":"error","id":2,"code":"rate_limited","message":"expected messages at the rate that all at this "#,
+            r#"address have together, found more","retry":true,"retry_after_ms":25}"#
+        )],
+    );
+    // Control frames and typing cost the same.
+    stage.waits_ms(50);
+    stage.says("late", r#"{"type":"typing","user_id":"late","typing":true}"#);
+    stage.chat.handle_ping(stage.conn("late"), stage.now, &mut stage.out);
+    stage.dispatch();
+    stage.refused("late", r#"{"type":"ping","id":3}"#, "rate_limited");
+    for (name, at) in [("there", address(2)), ("uncounted", None)] {
+        stage.address = at;
+        stage.opens(name, name);
+        stage.forgets(name);
+        stage.says(name, r#"{"type":"ping"}"#);
+        stage.heard_kinds(name, &["pong"]);
+    }
+}
+
 #[test]
 fn abuse() {
     let mut stage = Stage::json(Settings::default(), &["ann"]);
@@ -177,6 +271,6 @@ fn watching() {
 
 #[test]
 fn a_session_is_small() {
-    assert!(size_of::<session::Session>() <= 56, "{}", size_of::<session::Session>());
-    assert!(size_of::<user::User>() <= 80, "{}", size_of::<user::User>());
+    assert!(size_of::<session::Session>() <= 72, "{}", size_of::<session::Session>());
+    assert!(size_of::<user::User>() <= 64, "{}", size_of::<user::User>());
 }

@@ -26,6 +26,8 @@ struct Stage {
     closes: BTreeMap<ConnId, u16>,
     names: BTreeMap<String, ConnId>,
     opened: u32,
+    /// Where who comes next comes from.
+    address: Option<Address>,
 }
 
 /// Where rows begin: a wall clock that is easy to read.
@@ -60,6 +62,7 @@ impl Stage {
             closes: BTreeMap::new(),
             names: BTreeMap::new(),
             opened: 0,
+            address: None,
         }
     }
 
@@ -90,7 +93,7 @@ impl Stage {
         let conn = ConnId { index, generation: self.opened };
         self.names.insert(device.to_owned(), conn);
         self.inboxes.insert(conn, Vec::new());
-        self.chat.handle_open(conn, door, self.now, &mut self.out);
+        self.chat.handle_open(conn, door, self.address, self.now, &mut self.out);
         self.dispatch();
     }
 
