@@ -5,6 +5,7 @@
 mod json;
 mod late;
 mod limits;
+mod model;
 mod plain;
 mod tokens;
 mod walk;
