@@ -357,6 +357,7 @@ fn help_and_version_are_complete() {
         "--new-connections-per-address",
         "--count-loopback",
         "--rate",
+        "--full-speed-per-address",
         "--history",
         "--origin",
         "--log",

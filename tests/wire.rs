@@ -310,6 +310,23 @@ fn in_open_mode(ears: &mut Ears) {
     assert!(server.wait().success());
 }
 
+/// History is in memory: another run is another life of each room, and who comes back is told.
+#[test]
+fn a_restart_is_another_epoch() {
+    let mut ears = Ears { heard: Vec::new() };
+    let mut since = json!(null);
+    for run in 0..2 {
+        let server = Server::serve(&[]);
+        let mut alice = server.connect("/ws?user=alice");
+        ears.catch_up(&mut alice);
+        let joined = ears.say(&mut alice, &json!({"type":"join","room_id":"den","since":since}).to_string()).remove(0);
+        assert_eq!((&joined["recovered"], &joined["seq"]), (&json!(false), &json!(0)));
+        assert_ne!(joined["epoch"], since["epoch"], "run {run}");
+        ears.say(&mut alice, r#"{"type":"broadcast","content":"x"}"#);
+        since = json!({"epoch": joined["epoch"], "seq": 1});
+    }
+}
+
 fn under_a_rate(ears: &mut Ears) {
     let server = Server::serve(&["--rate", "1:10"]);
     let mut alice = server.connect("/ws?user=alice");

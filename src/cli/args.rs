@@ -421,6 +421,14 @@ mod tests {
     }
 
     #[test]
+    fn who_is_let_in() {
+        for (word, auth) in [("open", Auth::Open), ("jwt", Auth::Jwt), ("token", Auth::Jwt)] {
+            assert_eq!(word.parse(), Ok(auth), "{word}");
+        }
+        assert!("none".parse::<Auth>().is_err() && "JWT".parse::<Auth>().is_err());
+    }
+
+    #[test]
     fn times_and_keys() {
         for (text, seconds) in [("30s", 30), ("90", 90), ("15m", 900), ("1h", 3600), ("3650d", MAX_TIME)] {
             assert_eq!(parse_time(text), Ok(Duration::from_secs(seconds)), "{text}");

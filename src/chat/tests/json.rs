@@ -223,9 +223,13 @@ fn where_a_broadcast_goes() {
     stage.refused("ann", r#"{"type":"broadcast","content":"x"}"#, "bad_request");
     stage.refused("ann", r#"{"type":"broadcast","room_id":"den"}"#, "bad_request");
     stage.refused("ann", r#"{"type":"broadcast","room_id":"den","content":5}"#, "bad_request");
-    stage.says("ann", r#"{"type":"chat","to":"bob","content":"x"}"#);
-    stage.heard_kinds("bob", &["direct"]);
-    stage.heard_kinds("ann", &["direct"]);
+    for to in ["to", "user_id"] {
+        stage.says("ann", &format!(r#"{{"type":"chat","{to}":"bob","content":"x"}}"#));
+        stage.heard_kinds("bob", &["direct"]);
+        stage.heard_kinds("ann", &["direct"]);
+    }
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","user_id":"bob","content":"x"}"#);
+    stage.heard_kinds("ann", &["broadcast"]);
     stage.refused("ann", r#"{"type":"join","room_id":"*"}"#, "bad_request");
 }
 
@@ -555,6 +559,36 @@ fn lists_are_paged() {
             r#""count":3}"#
         )],
     );
+}
+
+/// `limit` is 50 if nothing is said, and 200 at most.
+#[test]
+fn a_page_has_50_or_at_most_200() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.joins("ann", "den");
+    for n in 0..201 {
+        stage.opens_plain(&format!("p{n}"), "den", &format!("p{n:03}"));
+        stage.says("ann", &format!(r#"{{"type":"create_room","room_id":"r{n:03}"}}"#));
+        stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+    }
+    stage.all_forget();
+    for (kind, list, more) in [
+        ("online", "users", ""),
+        ("rooms", "rooms", ""),
+        ("members", "members", r#","room_id":"den""#),
+        ("history", "items", r#","room_id":"den""#),
+    ] {
+        for (limit, expected) in
+            [("", 50), (r#","limit":200"#, 200), (r#","limit":201"#, 200), (r#","limit":99999"#, 200)]
+        {
+            stage.says("ann", &format!(r#"{{"type":"{kind}"{more}{limit}}}"#));
+            let answer = stage.takes("ann").remove(0);
+            assert_eq!(field(&answer, list).unwrap().as_array().unwrap().len(), expected, "{kind}{limit}");
+            assert!(field(&answer, "next").is_some(), "{kind}{limit}");
+        }
+        stage.refused("ann", &format!(r#"{{"type":"{kind}"{more},"limit":0}}"#), "bad_request");
+    }
+    stage.refused("ann", r#"{"type":"members","room_id":"den","cursor":"ann"}"#, "bad_request");
 }
 
 /// Says `n` messages in a room that the device alone is in.

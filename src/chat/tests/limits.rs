@@ -258,6 +258,35 @@ fn a_big_room_is_told_in_summary() {
     stage.heard_kinds("a", &["user_left"]);
 }
 
+/// However many come and go, however often: a summary at most every 5 s, and one after the last change.
+#[test]
+fn a_big_room_in_which_people_come_and_go_all_the_time() {
+    let mut stage = Stage::json(Settings { big_room: 2, ..unhurried() }, &["a", "b", "c"]);
+    for device in ["a", "b", "c"] {
+        stage.joins(device, "den");
+    }
+    let (mut told, mut last) = (Vec::new(), None);
+    for n in 0..600 {
+        let device = format!("d{n}");
+        stage.opens(&device, &device);
+        stage.joins_aside(&device, "den");
+        stage.waits_ms(50);
+        stage.says(&device, r#"{"type":"leave","room_id":"den"}"#);
+        stage.closes(&device);
+        stage.waits_ms(50);
+        for text in stage.takes("a") {
+            assert_eq!(kind(&text), "online_users");
+            told.push(stage.now.tick.0);
+            last = Some(text);
+        }
+    }
+    assert!(told.windows(2).all(|pair| pair[1] - pair[0] >= 4_900), "{told:?}");
+    assert!((11..=13).contains(&told.len()), "{told:?}");
+    stage.waits_ms(10_000);
+    last = stage.takes("a").pop().or(last);
+    assert_eq!(number_of(&last.unwrap(), "count"), Some(3));
+}
+
 #[test]
 fn watching() {
     let mut stage = Stage::json(unhurried(), &["ann"]);

@@ -215,6 +215,12 @@ impl Stage {
         self.all_forget();
     }
 
+    /// The same, and only the device forgets.
+    fn joins_aside(&mut self, device: &str, room: &str) {
+        self.says(device, &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
+        self.forgets(device);
+    }
+
     /// The epoch of a room, as text.
     fn epoch(&mut self, device: &str, room: &str) -> String {
         let before = self.takes(device);
