@@ -14,7 +14,7 @@ use super::membership::Replay;
 use super::name::{RoomName, UserName};
 use super::presence::Watches;
 use super::random::Random;
-use super::rate_limit::{Address, Buckets, Payer, Verdict};
+use super::rate_limit::{Address, Buckets, Payer, SWEEP_EVERY, Verdict};
 use super::retry::Said;
 use super::room::{self, Rooms};
 use super::session::{Dialect, NO_DEVICE, Seats, Session, Sessions};
@@ -291,7 +291,11 @@ impl Hall {
     fn pay<'t>(&mut self, conn: ConnId, turn: &mut Turn<'_>, id: impl FnOnce() -> Option<Id<'t>>) -> bool {
         let Some(payer) = self.sessions.find(conn).map(|session| session.payer) else { return false };
         let now = turn.now.tick;
-        match self.buckets.pay(payer, self.settings.rate, self.settings.full_speed_per_address, now) {
+        let verdict = self.buckets.pay(payer, self.settings.rate, self.settings.full_speed_per_address, now);
+        if self.buckets.wants_sweep() {
+            self.timers.set(Timer::Buckets, now + SWEEP_EVERY);
+        }
+        match verdict {
             Verdict::Pass => return true,
             Verdict::Refused { retry_after, crowded } => {
                 self.counts.rate_limited += 1;
@@ -399,6 +403,12 @@ impl Hall {
                 Timer::Unproven(conn) => self.end_unproven(conn, turn),
                 Timer::Expires(conn) => self.warn_of_expiry(conn, turn),
                 Timer::Expired(conn) => self.end_expired(conn, turn),
+                Timer::Buckets => {
+                    self.buckets.sweep(turn.now.tick);
+                    if self.buckets.wants_sweep() {
+                        self.timers.set(Timer::Buckets, turn.now.tick + SWEEP_EVERY);
+                    }
+                }
                 Timer::Sweep => {
                     let more = store.expire(turn.now.tick);
                     let age = self.settings.history_age.as_millis() as u64;

@@ -34,8 +34,10 @@ pub(super) struct Payer {
 pub(super) struct Buckets {
     seed: u64,
     buckets: HashMap<u64, Bucket>,
-    /// The table is swept when it has grown to this.
+    /// The table is swept when it has grown to this, besides every [`SWEEP_EVERY`].
     sweep_at: usize,
+    /// Somebody has been told to call [`Buckets::sweep`].
+    awaits_sweep: bool,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +82,7 @@ impl Payer {
 impl Buckets {
     /// A seed nobody knows makes it useless to search for two users with one fingerprint.
     pub fn new(seed: u64) -> Self {
-        Self { seed, buckets: HashMap::new(), sweep_at: MIN_SWEEP }
+        Self { seed, buckets: HashMap::new(), sweep_at: MIN_SWEEP, awaits_sweep: false }
     }
 
     /// Who pays for a user at an address; `None` if the address is not counted.
@@ -95,7 +97,9 @@ impl Buckets {
     pub fn pay(&mut self, payer: Payer, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
         let Some(rate) = rate else { return Verdict::Pass };
         if self.buckets.len() >= self.sweep_at {
+            let awaits_sweep = self.awaits_sweep;
             self.sweep(now);
+            self.awaits_sweep = awaits_sweep;
         }
         let own = self.buckets.entry(payer.own).or_default();
         if let Err(retry_after) = own.pay(rate, 1, now) {
@@ -130,15 +134,21 @@ impl Buckets {
         }
     }
 
+    /// Whether [`sweep`](Self::sweep) is to be called in [`SWEEP_EVERY`]. Says so once.
+    pub fn wants_sweep(&mut self) -> bool {
+        !self.buckets.is_empty() && !std::mem::replace(&mut self.awaits_sweep, true)
+    }
+
     /// Forgets what is full.
-    fn sweep(&mut self, now: Tick) {
+    pub fn sweep(&mut self, now: Tick) {
+        self.awaits_sweep = false;
         self.buckets.retain(|_, bucket| bucket.is_worth_keeping(now));
         if self.buckets.len() > MAX_REMEMBERED {
             // So many within so short a time: they lose what they have paid for.
             self.buckets.clear();
         }
         self.sweep_at = (2 * self.buckets.len()).max(MIN_SWEEP);
-        self.buckets.shrink_to(self.sweep_at);
+        self.buckets.shrink_to(2 * self.buckets.len());
     }
 }
 
@@ -185,8 +195,11 @@ impl Refusals {
 /// Buckets of users and addresses together. They are remembered until they are full again, two seconds by default.
 const MAX_REMEMBERED: usize = 1 << 18;
 
-/// Below this the table is not swept.
+/// Below this the table is not swept for its size.
 const MIN_SWEEP: usize = 1024;
+
+/// How long full buckets lie about: thousands who have said one word each are not to be paid for while they are silent.
+pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// A frame of many people together costs less than a microsecond.
 fn nanos(now: Tick) -> u64 {

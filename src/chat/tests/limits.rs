@@ -156,6 +156,20 @@ fn a_bucket_survives_the_connection() {
     stage.heard_kinds("elsewhere", &["pong"]);
 }
 
+/// What has paid for itself is forgotten, and then there is nothing to wake up for.
+#[test]
+fn full_buckets_are_not_kept() {
+    let mut stage = Stage::json(Settings::default(), &["ann"]);
+    stage.says("ann", r#"{"type":"ping"}"#);
+    assert!(stage.chat.next_deadline().is_some());
+    stage.waits_ms(5_000);
+    assert_eq!(stage.chat.next_deadline(), None);
+    stage.says("ann", r#"{"type":"ping"}"#);
+    stage.closes("ann");
+    stage.waits_ms(10_000);
+    stage.check_released();
+}
+
 /// What a guest has said is not forgotten when the session takes a name.
 #[test]
 fn a_guest_takes_along_what_they_said() {
