@@ -392,13 +392,13 @@ impl World {
 
     /// Everybody reads what has come.
     fn listen(&mut self, mut request: Option<(usize, Option<Value>, Answer)>) {
-        for who in 0..CLIENTS.len() {
+        for (who, (_, plain)) in CLIENTS.iter().enumerate() {
             if !self.clients[who].open {
                 continue;
             }
             let heard = self.stage.takes(&who.to_string());
             let heard: Vec<Value> = heard.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
-            match (&mut request, CLIENTS[who].1) {
+            match (&mut request, *plain) {
                 (_, Some(room)) => self.read_plain(who, room, &heard),
                 (Some((asker, id, answer)), None) if *asker == who => {
                     let (id, answer) = (id.take(), std::mem::replace(answer, Answer::Plain));
