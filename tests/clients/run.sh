@@ -51,8 +51,11 @@ echo "-- python websockets"
 "$work/venv/bin/python" chat_websockets.py "$port" || status=1
 echo "-- a room of 1,000 with 10 speakers (python websockets)"
 "$work/venv/bin/python" room_of_1000.py "$port" || status=1
-echo "-- 20 speakers, both dialects, and cuts in the middle (python websockets)"
-"$work/venv/bin/python" twenty_speakers.py "$speakers" || status=1
+echo "-- 20 speakers, both dialects, and cuts in the middle (python websockets, node ws)"
+cp listener_ws.mjs "$work/"
+folder=$work
+command -v node >/dev/null || folder=
+"$work/venv/bin/python" twenty_speakers.py "$speakers" "$folder" || status=1
 echo "-- permessage-deflate (python websockets)"
 "$work/venv/bin/python" deflate_websockets.py "$deflate" "$deflate_admin" "$echo" || status=1
 echo "-- both dialects, everything compressed that may be (python websockets)"

@@ -1,9 +1,9 @@
 """20 speakers at full speed in one room, in both dialects, while others are cut and come back.
 
-    python twenty_speakers.py PORT [MESSAGES_OF_EACH_SPEAKER]
+    python twenty_speakers.py PORT [FOLDER_WITH_NODE_WS] [MESSAGES_OF_EACH_SPEAKER]
 
 Speakers, listeners and those who are cut (no Close, amid the noise, again and again, JSON speakers too) use the `websockets`
-client. Everybody must have every message once, in the same order: those of the plain dialect as long as they are there, those of
+client; with the folder, one more who is cut uses `ws` from npm (listener_ws.mjs). Everybody must have every message once, in the same order: those of the plain dialect as long as they are there, those of
 the JSON dialect through all cuts by `since`, with a dense `seq`. Speakers that are cut say again, with the same `id`, what they
 have not seen come back.
 """
@@ -17,7 +17,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 PORT = int(sys.argv[1])
-EACH = int(sys.argv[2]) if len(sys.argv) > 2 else 200
+NODE = sys.argv[2] if len(sys.argv) > 2 else ""
+EACH = int(sys.argv[3]) if len(sys.argv) > 3 else 200
 ROOM = "twenty"
 SPEAKERS, CUT_SPEAKERS, LISTENERS, CUT_LISTENERS = 20, 5, 5, 5
 TOTAL = SPEAKERS * EACH
@@ -110,6 +111,17 @@ async def plain(name, ready, start, speaks):
     return heard
 
 
+async def node(ready):
+    """The listener that uses another client."""
+    process = await asyncio.create_subprocess_exec("node", "listener_ws.mjs", str(PORT), ROOM, str(TOTAL), "5", cwd=NODE,
+                                                   stdout=asyncio.subprocess.PIPE, limit=1 << 24)
+    assert await process.stdout.readline() == b"ready\n", "node did not join"
+    ready.release()
+    heard = json.loads(await process.stdout.readline())
+    assert await process.wait() == 0
+    return heard
+
+
 async def main():
     seed = random.randrange(1 << 32)
     random.seed(seed)
@@ -126,6 +138,8 @@ async def main():
         people.append(Json(f"l{n}").run(ready, start))
     for n in range(CUT_LISTENERS):
         people.append(Json(f"c{n}", 5).run(ready, start))
+    if NODE:
+        people.append(node(ready))
     tasks = [asyncio.create_task(person) for person in people]
     joining = asyncio.create_task(wait_for_all(ready, len(tasks)))
     await asyncio.wait([joining, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -138,7 +152,7 @@ async def main():
     for speaker in range(CUT_SPEAKERS, SPEAKERS):
         own = [content for content in heard[0] if content.startswith(f"s{speaker}:")]
         assert own == [f"s{speaker}:{n}" for n in range(EACH)], "each speaker who was not cut in the order spoken"
-    cut = (CUT_SPEAKERS - CUT_SPEAKERS // 4) * 3 + CUT_LISTENERS * 5
+    cut = (CUT_SPEAKERS - CUT_SPEAKERS // 4) * 3 + (CUT_LISTENERS + bool(NODE)) * 5
     print(f"ok - {len(tasks)} people have the same {TOTAL} messages of {SPEAKERS} speakers in one order through {cut} cuts")
     print("1 passed, 0 failed")
 
