@@ -4,7 +4,7 @@ mod common;
 
 use std::io::Read;
 
-use common::rows::{CLOSE, Neighbour, SWITCHED, UPGRADE, closed, text, told, upgrade};
+use common::rows::{CLOSE, Neighbour, SWITCHED, UPGRADE, closed, frame, text, told, upgrade};
 use common::{Server, close_code, exchange, get, hear, say, status};
 
 /// As many as are taken in, and more that wait outside, most of them without a word.
@@ -118,4 +118,44 @@ fn who_waits_outside_when_it_stops() {
     }
     drop(waiting);
     assert_eq!(server.wait().code(), Some(0));
+}
+
+/// Frames are paid for by the user at the address and by the address: neither another connection nor another name is a way out.
+#[test]
+fn an_address_has_so_much_to_say() {
+    let server = Server::serve(&["--count-loopback", "--rate", "1:20", "--full-speed-per-address", "2"]);
+    // However slow this machine is: two people's 40 at once and 2 a second do not pay for 400.
+    let refused = |name: &str| {
+        let mut client = server.connect(&format!("/ws?user={name}"));
+        hear(&mut client);
+        (0..100).for_each(|n| say(&mut client, &format!(r#"{{"type":"ping","id":{n}}}"#)));
+        let answers: Vec<String> = (0..100).map(|_| hear(&mut client)).collect();
+        let of = |part: &str| answers.iter().filter(|answer| answer.contains(part)).count();
+        (of("the rate of welcome.limits.rate"), of("all at this address"))
+    };
+    let (own, _) = refused("ann");
+    assert!(own > 0);
+    assert!(refused("ann").0 > 0, "coming back does not help");
+    refused("bob");
+    let (_, crowded) = refused("cat");
+    assert!(crowded > 0, "another name does not help for ever");
+}
+
+/// Control frames cost what messages cost, and so does typing.
+#[test]
+fn every_frame_is_paid_for() {
+    let server = Server::serve(&["--rate", "1:50"]);
+    for (name, octets) in [
+        ("ping", frame(0x89, b"x")),
+        ("pong", frame(0x8a, b"x")),
+        ("typing", text(r#"{"type":"typing","user_id":"nobody","typing":true}"#)),
+        ("not json", text("{")),
+    ] {
+        let asks = text(r#"{"type":"ping","id":"may I"}"#);
+        let whole =
+            [upgrade(&format!("/ws?user={}", name.replace(' ', "-"))), octets.repeat(200), asks, CLOSE.to_vec()];
+        let answer = String::from_utf8_lossy(&exchange(server.public, &whole.concat())).into_owned();
+        let refused = r#"{"type":"error","id":"may I","code":"rate_limited","#;
+        assert!(answer.contains(refused), "{name}: {answer}");
+    }
 }

@@ -348,6 +348,7 @@ fn help_and_version_are_complete() {
         "--new-connections-per-address",
         "--count-loopback",
         "--rate",
+        "--full-speed-per-address",
         "--history",
         "--origin",
         "--log",

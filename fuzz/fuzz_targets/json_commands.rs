@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use salon::backend::Memory;
-use salon::chat::{Chat, Deliveries, Delivery, Dialect, Door, RoomName, Settings, UserName};
+use salon::chat::{Address, Chat, Deliveries, Delivery, Dialect, Door, RoomName, Settings, UserName};
 use salon::id::{ConnId, TopicId};
 use salon::time::{Moment, Tick};
 use serde_json::Value;
@@ -92,7 +92,7 @@ impl Stage {
         };
         let dialect = if place < 6 { Dialect::Json } else { Dialect::Plain };
         self.sessions[place] = Some(Session { conn, dialect, closing: false, last: BTreeMap::new() });
-        self.chat.handle_open(conn, door, self.now, &mut self.out);
+        self.chat.handle_open(conn, door, Some(Address(std::num::NonZeroU64::MIN)), self.now, &mut self.out);
         self.dispatch(None);
         conn
     }

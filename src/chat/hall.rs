@@ -14,7 +14,7 @@ use super::membership::Replay;
 use super::name::{RoomName, UserName};
 use super::presence::Watches;
 use super::random::Random;
-use super::rate_limit::Verdict;
+use super::rate_limit::{Address, Buckets, Payer, SWEEP_EVERY, Verdict};
 use super::retry::Said;
 use super::room::{self, Rooms};
 use super::session::{Dialect, NO_DEVICE, Seats, Session, Sessions};
@@ -49,6 +49,7 @@ pub(super) struct Hall {
     pub timers: Timers,
     pub typing: Typing,
     pub said: Said,
+    pub buckets: Buckets,
     pub watches: Watches,
     pub waiting: Slab<Waiting>,
     pub counts: Counts,
@@ -62,6 +63,7 @@ impl Hall {
     pub fn new(settings: Settings, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let said = Said::new(random.next());
+        let buckets = Buckets::new(random.next());
         Self {
             settings,
             random,
@@ -72,6 +74,7 @@ impl Hall {
             timers: Timers::default(),
             typing: Typing::default(),
             said,
+            buckets,
             watches: Watches::default(),
             waiting: Slab::new(),
             counts: Counts::default(),
@@ -80,12 +83,20 @@ impl Hall {
         }
     }
 
-    pub fn open(&mut self, conn: ConnId, door: Door, store: &mut dyn Backend, turn: &mut Turn<'_>) {
+    pub fn open(
+        &mut self,
+        conn: ConnId,
+        door: Door,
+        from: Option<Address>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) {
         let dialect = if door.room().is_some() { Dialect::Plain } else { Dialect::Json };
         let session = Session {
             id: self.random.next(),
             opened: turn.now.unix_ms,
             user: NOBODY,
+            payer: Payer::nobody(from),
             next_device: NO_DEVICE,
             frames: 0,
             dialect,
@@ -196,7 +207,8 @@ impl Hall {
     /// Makes the session a device of the user.
     pub fn attach(&mut self, conn: ConnId, user: u32, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.find_mut(conn) else { return };
-        let before = self.users.at(user).view();
+        session.payer = self.buckets.payer(self.users.at(user).name.as_str(), session.payer.address);
+        let before = self.users.at(user).own_view();
         self.users.change(user, |user| {
             session.next_device = user.first_device;
             user.first_device = conn.index;
@@ -277,15 +289,22 @@ impl Hall {
 
     /// Pays for one frame; if that cannot be paid says so, or closes.
     fn pay<'t>(&mut self, conn: ConnId, turn: &mut Turn<'_>, id: impl FnOnce() -> Option<Id<'t>>) -> bool {
-        let Some(user) = self.user_of(conn) else { return false };
+        let Some(payer) = self.sessions.find(conn).map(|session| session.payer) else { return false };
         let now = turn.now.tick;
-        match self.users.bucket(user).pay(self.settings.rate, now) {
+        let verdict = self.buckets.pay(payer, self.settings.rate, self.settings.full_speed_per_address, now);
+        if self.buckets.wants_sweep() {
+            self.timers.set(Timer::Buckets, now + SWEEP_EVERY);
+        }
+        match verdict {
             Verdict::Pass => return true,
-            Verdict::Refused { retry_after } => {
+            Verdict::Refused { retry_after, crowded } => {
                 self.counts.rate_limited += 1;
                 let id = id();
-                if id.is_some() || self.users.bucket(user).tells(now) {
-                    let message = "expected messages at the rate of welcome.limits.rate, found more";
+                if id.is_some() || self.buckets.tells(payer, now) {
+                    let message = match crowded {
+                        false => "expected messages at the rate of welcome.limits.rate, found more",
+                        true => "expected messages at the rate that all at this address have together, found more",
+                    };
                     let mut refusal = Refusal::new(Code::RateLimited, message);
                     refusal.retry_after = Some(retry_after);
                     self.refuse(conn, id.as_ref(), &refusal, turn);
@@ -378,12 +397,18 @@ impl Hall {
                     let before = self.users.at(user).view();
                     let name = self.users.at(user).name.clone();
                     self.users.leave(user, turn.now.tick);
-                    self.tell_watchers_of(&name, before, super::presence::NOBODY_THERE, turn);
+                    self.tell_gone(&name, &before, turn);
                 }
                 Timer::Crowd { room } => self.tell_crowd(room, turn),
                 Timer::Unproven(conn) => self.end_unproven(conn, turn),
                 Timer::Expires(conn) => self.warn_of_expiry(conn, turn),
                 Timer::Expired(conn) => self.end_expired(conn, turn),
+                Timer::Buckets => {
+                    self.buckets.sweep(turn.now.tick);
+                    if self.buckets.wants_sweep() {
+                        self.timers.set(Timer::Buckets, turn.now.tick + SWEEP_EVERY);
+                    }
+                }
                 Timer::Sweep => {
                     let more = store.expire(turn.now.tick);
                     let age = self.settings.history_age.as_millis() as u64;

@@ -410,12 +410,13 @@ impl Hall {
         self.detach(conn, &session, turn);
         session.user = NOBODY;
         let inside: Vec<u32> = session.seats.iter().filter(|seat| seat.inside).map(|seat| seat.room).collect();
-        let dialect = session.dialect;
+        let (dialect, as_guest) = (session.dialect, session.payer);
         self.sessions.insert(conn, session);
         self.attach(conn, user, turn);
-        let guest_bucket = std::mem::take(self.users.bucket(guest));
-        self.users.bucket(user).merge(&guest_bucket);
-        *self.users.bucket(guest) = guest_bucket;
+        if let Some(session) = self.sessions.find(conn) {
+            self.buckets.hand_over(as_guest, session.payer);
+        }
+        self.tell_renamed(conn, guest, user, turn);
         for room in inside {
             self.uncount(room, dialect);
             let was_member = self.take_seat(user, room, dialect, turn);

@@ -10,7 +10,7 @@
 //! what is needed to go on when it answers, in this turn or a later one.
 //!
 //! Who may do what, by what a token says, in `auth` and `access`. It checks no signatures (a [`Verifier`] does) and does
-//! not know addresses.
+//! not know addresses, only whether two connections come from the same one.
 
 mod access;
 pub mod auth;
@@ -41,6 +41,7 @@ mod tests;
 pub use auth::{Grant, TokenError, Verifier};
 pub use delivery::{Deliveries, Delivery};
 pub use name::{NameError, RoomName, UserName};
+pub use rate_limit::Address;
 pub use session::Dialect;
 pub use settings::{Rate, Settings};
 
@@ -164,9 +165,9 @@ impl Chat {
         self.hall.verifier = verifier;
     }
 
-    /// A connection is open.
-    pub fn handle_open(&mut self, conn: ConnId, door: Door, now: Moment, out: &mut Deliveries) {
-        self.turn(now, out, |hall, store, turn| hall.open(conn, door, store, turn));
+    /// A connection is open. `from` is where it comes from, if what is said from there together is to be limited.
+    pub fn handle_open(&mut self, conn: ConnId, door: Door, from: Option<Address>, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |hall, store, turn| hall.open(conn, door, from, store, turn));
     }
 
     /// A connection is open that is one too many of its address: it is told so, and closed. It never becomes a session.

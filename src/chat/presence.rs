@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::hall::{Hall, Turn, user_name};
 use super::name::UserName;
 use super::session::Session;
-use super::user::{Status, View};
+use super::user::{NOBODY_THERE, Status, View};
 use super::wire::json::Object;
 use super::wire::{Code, Id, Refusal};
 use crate::id::ConnId;
@@ -55,7 +55,7 @@ impl Hall {
         };
         check_length("note", note, MAX_NOTE_BYTES)?;
         let Some(user) = self.user_of(conn) else { return Ok(()) };
-        let before = self.users.at(user).view();
+        let before = self.users.at(user).own_view();
         self.users.change(user, |user| {
             user.status = status;
             user.note = note.map(Into::into);
@@ -116,8 +116,11 @@ impl Hall {
                 .value("users", |out| {
                     let mut users = Object::new(out);
                     for name in &names {
-                        let view = self.users.find(name.as_str()).map(|user| self.users.at(user).view());
-                        users = users.value(name.as_str(), |out| view.unwrap_or(NOBODY_THERE).write(Object::new(out)));
+                        let view = match self.users.find(name.as_str()) {
+                            Some(user) => self.view_for(conn, user),
+                            None => NOBODY_THERE,
+                        };
+                        users = users.value(name.as_str(), |out| view.write(Object::new(out)));
                     }
                     users.end();
                 })
@@ -160,18 +163,44 @@ impl Hall {
         }
     }
 
-    /// Tells those who watch the user, if there is anything new to see.
-    pub(super) fn tell_watchers(&self, user: u32, before: View, turn: &mut Turn<'_>) {
-        let user = self.users.at(user);
-        self.tell_watchers_of(&user.name, before, user.view(), turn);
+    /// What a session sees of a user.
+    pub(super) fn view_for(&self, conn: ConnId, user: u32) -> View {
+        match self.user_of(conn) == Some(user) {
+            true => self.users.at(user).own_view(),
+            false => self.users.at(user).view(),
+        }
     }
 
-    pub(super) fn tell_watchers_of(&self, name: &UserName, before: View, after: View, turn: &mut Turn<'_>) {
+    /// Tells those who watch the user, if there is anything new to see. `before`: what the user's own devices saw.
+    pub(super) fn tell_watchers(&self, user: u32, before: View, turn: &mut Turn<'_>) {
+        let (key, user) = (user, self.users.at(user));
+        let own = |watcher: &ConnId| self.user_of(*watcher) == Some(key);
+        let seen = |view: View| match view.status {
+            Status::Offline => NOBODY_THERE,
+            _ => view,
+        };
+        self.tell(&user.name, &before, &user.own_view(), own, turn);
+        self.tell(&user.name, &seen(before), &user.view(), |watcher| !own(watcher), turn);
+    }
+
+    /// Tells those who watch a user who was seen like this and is gone now.
+    pub(super) fn tell_gone(&self, name: &UserName, before: &View, turn: &mut Turn<'_>) {
+        self.tell(name, before, &NOBODY_THERE, |_| true, turn);
+    }
+
+    /// The session was a guest and is the user now. Who hides it has seen otherwise than it does now.
+    pub(super) fn tell_renamed(&self, conn: ConnId, guest: u32, user: u32, turn: &mut Turn<'_>) {
+        let (guest, user) = (self.users.at(guest), self.users.at(user));
+        self.tell(&guest.name, &guest.own_view(), &guest.view(), |&watcher| watcher == conn, turn);
+        self.tell(&user.name, &user.view(), &user.own_view(), |&watcher| watcher == conn, turn);
+    }
+
+    fn tell(&self, name: &UserName, before: &View, after: &View, whom: impl Fn(&ConnId) -> bool, turn: &mut Turn<'_>) {
         if (before.status, &before.note) == (after.status, &after.note) {
             return;
         }
         let Some(watchers) = self.watches.0.get(name) else { return };
-        turn.out.send_each(watchers.iter().copied(), |out| {
+        turn.out.send_each(watchers.iter().copied().filter(whom), |out| {
             Object::message(out, "presence")
                 .text("user_id", name.as_str())
                 .text("status", after.status.as_str())
@@ -202,9 +231,6 @@ pub(super) fn check_length(field: &str, text: Option<&str>, limit: usize) -> Res
         _ => Ok(()),
     }
 }
-
-/// What is seen of a name that nobody here has.
-pub(super) const NOBODY_THERE: View = View { status: Status::Offline, devices: 0, note: None };
 
 /// The longest note beside a status, in bytes.
 const MAX_NOTE_BYTES: usize = 256;

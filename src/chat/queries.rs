@@ -171,8 +171,8 @@ impl Hall {
                 .id(id)
                 .text("room_id", room)
                 .list("members", &users, |out, &user| {
-                    let user = self.users.at(user);
-                    user.view().write(Object::new(out).text("user_id", user.name.as_str()));
+                    let name = self.users.at(user).name.as_str();
+                    self.view_for(conn, user).write(Object::new(out).text("user_id", name));
                 })
                 .number("count", members.len() as u64)
                 .maybe_text("next", next.as_deref())
@@ -181,7 +181,7 @@ impl Hall {
         Ok(())
     }
 
-    /// Users who can be seen, in order of names.
+    /// Users who can be seen, in order of names; oneself in any case.
     pub(super) fn list_online(
         &mut self,
         conn: ConnId,
@@ -191,12 +191,15 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let mut names: Vec<&str> = Vec::new();
         let mut next = None;
+        let hidden = self.user_of(conn).map(|user| self.users.at(user)).filter(|user| !user.visible());
+        let hidden = hidden.map(|user| &user.name);
         for (scanned, user) in self.users.after(page.cursor.as_deref()).enumerate() {
-            if names.len() == page.limit && user.visible() {
+            let seen = user.visible() || hidden == Some(&user.name);
+            if names.len() == page.limit && seen {
                 next = names.last().copied();
                 break;
             }
-            if user.visible() {
+            if seen {
                 names.push(user.name.as_str());
             }
             if scanned + 1 == MAX_SCANNED {
@@ -208,7 +211,7 @@ impl Hall {
             Object::message(out, "online")
                 .id(id)
                 .texts("users", names.iter().copied())
-                .number("count", self.users.visible() as u64)
+                .number("count", (self.users.visible() + usize::from(hidden.is_some())) as u64)
                 .maybe_text("next", next)
                 .end();
         });

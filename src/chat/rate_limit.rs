@@ -1,16 +1,48 @@
-//! How fast a user may talk, and when talking too fast becomes abuse.
+//! How fast people may talk, and when talking too fast becomes abuse.
 //!
 //! A token bucket kept as one number: the time at which it will be full again (the "generic cell rate algorithm").
-//! It belongs to the user and not to the connection, so that coming back does not fill it.
+//! Every frame is paid for twice: from the bucket of the user at that address, which all sessions of the user there share,
+//! and from the one of the address, which everybody there shares. Neither belongs to a connection, so coming back fills
+//! neither; coming back under another name leaves the second. (A session has one user and one address: what it may say alone
+//! is what these may.) A bucket that is full is not remembered.
+//!
+//! It does not know what an address is: the server says which connections come from the same one.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::settings::Rate;
 use crate::time::Tick;
 
+/// Where a connection comes from: the same number for the same place, and that is all the chat knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Address(pub NonZeroU64);
+
+/// Who pays for the frames of a session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Payer {
+    /// The bucket of the user at the address, or at all addresses that are not counted.
+    own: u64,
+    /// Where the session is, if that is counted.
+    pub address: Option<Address>,
+}
+
+/// All buckets that are not full, by a fingerprint of whose they are.
+#[derive(Debug)]
+pub(super) struct Buckets {
+    seed: u64,
+    buckets: HashMap<u64, Bucket>,
+    /// The table is swept when it has grown to this, besides every [`SWEEP_EVERY`].
+    sweep_at: usize,
+    /// Somebody has been told to call [`Buckets::sweep`].
+    awaits_sweep: bool,
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Bucket {
-    /// When the bucket is full again, in microseconds on the clock of [`Tick`].
+struct Bucket {
+    /// When the bucket is full again, in nanoseconds on the clock of [`Tick`].
     full_at: u64,
     refusals: Option<Box<Refusals>>,
 }
@@ -20,7 +52,7 @@ pub(super) struct Bucket {
 struct Refusals {
     /// The last second in which a frame was refused.
     second: u64,
-    /// In how many seconds in a row.
+    /// In how many seconds in a row it was the user's own fault.
     row: u32,
     /// When the last refusal was told that answered no `id`.
     told: Option<Tick>,
@@ -30,43 +62,63 @@ struct Refusals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Pass,
-    /// Too fast; the next one passes after this time.
+    /// Too fast; the next one passes after this time, if nobody else at the address takes its place.
     Refused {
         retry_after: Duration,
+        /// Not the user alone but all at the address together.
+        crowded: bool,
     },
     /// Too fast for [`ABUSE_SECONDS`] in a row.
     Abuse,
 }
 
-impl Bucket {
-    /// Pays for one frame.
-    pub fn pay(&mut self, rate: Option<Rate>, now: Tick) -> Verdict {
+impl Payer {
+    /// A session that is nobody's yet, and is not heard.
+    pub fn nobody(address: Option<Address>) -> Self {
+        Self { own: 0, address }
+    }
+}
+
+impl Buckets {
+    /// A seed nobody knows makes it useless to search for two users with one fingerprint.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, buckets: HashMap::new(), sweep_at: MIN_SWEEP, awaits_sweep: false }
+    }
+
+    /// Who pays for a user at an address; `None` if the address is not counted.
+    pub fn payer(&self, user: &str, address: Option<Address>) -> Payer {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, user, address).hash(&mut hasher);
+        Payer { own: hasher.finish(), address }
+    }
+
+    /// Pays for one frame. A frame that only the address cannot pay for is paid by the user all the same, so that trying again
+    /// and again ends like any flood.
+    pub fn pay(&mut self, payer: Payer, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
         let Some(rate) = rate else { return Verdict::Pass };
-        let now_us = now.0.saturating_mul(1000);
-        let price = 1_000_000 / u64::from(rate.per_second.max(1));
-        let depth = price * u64::from(rate.burst.max(1));
-        let full_at = self.full_at.max(now_us) + price;
-        if full_at <= now_us + depth {
-            self.full_at = full_at;
-            return Verdict::Pass;
+        if self.buckets.len() >= self.sweep_at {
+            let awaits_sweep = self.awaits_sweep;
+            self.sweep(now);
+            self.awaits_sweep = awaits_sweep;
         }
-        let second = now.0 / 1000;
-        let refusals = self.refusals.get_or_insert_with(|| Box::new(Refusals { second, row: 1, told: None }));
-        match second - refusals.second {
-            0 => {}
-            1 => refusals.row += 1,
-            _ => refusals.row = 1,
+        let own = self.buckets.entry(payer.own).or_default();
+        if let Err(retry_after) = own.pay(rate, 1, now) {
+            return match own.refuse(now) {
+                true => Verdict::Abuse,
+                false => Verdict::Refused { retry_after, crowded: false },
+            };
         }
-        refusals.second = second;
-        if refusals.row >= ABUSE_SECONDS {
-            return Verdict::Abuse;
+        let Some(Address(address)) = payer.address else { return Verdict::Pass };
+        match self.buckets.entry(self.seed ^ address.get()).or_default().pay(rate, people, now) {
+            Ok(()) => Verdict::Pass,
+            Err(retry_after) => Verdict::Refused { retry_after, crowded: true },
         }
-        Verdict::Refused { retry_after: Duration::from_micros(full_at - depth - now_us) }
     }
 
     /// Whether a refusal that answers no `id` is told: at most one a second.
-    pub fn tells(&mut self, now: Tick) -> bool {
-        let Some(refusals) = &mut self.refusals else { return false };
+    pub fn tells(&mut self, payer: Payer, now: Tick) -> bool {
+        let bucket = self.buckets.entry(payer.own).or_default();
+        let refusals = bucket.refusals.get_or_insert_with(|| Refusals::none(now));
         let tells = refusals.told.is_none_or(|told| now.since(told) >= Duration::from_secs(1));
         if tells {
             refusals.told = Some(now);
@@ -74,10 +126,84 @@ impl Bucket {
         tells
     }
 
-    /// What two buckets have paid for, in one: a guest who takes a name takes along what they said.
-    pub fn merge(&mut self, other: &Bucket) {
-        self.full_at = self.full_at.max(other.full_at);
+    /// A guest who takes a name takes along what they said.
+    pub fn hand_over(&mut self, from: Payer, to: Payer) {
+        if let Some(full_at) = self.buckets.get(&from.own).map(|bucket| bucket.full_at) {
+            let bucket = self.buckets.entry(to.own).or_default();
+            bucket.full_at = bucket.full_at.max(full_at);
+        }
     }
+
+    /// Whether [`sweep`](Self::sweep) is to be called in [`SWEEP_EVERY`]. Says so once.
+    pub fn wants_sweep(&mut self) -> bool {
+        !self.buckets.is_empty() && !std::mem::replace(&mut self.awaits_sweep, true)
+    }
+
+    /// Forgets what is full.
+    pub fn sweep(&mut self, now: Tick) {
+        self.awaits_sweep = false;
+        self.buckets.retain(|_, bucket| bucket.is_worth_keeping(now));
+        if self.buckets.len() > MAX_REMEMBERED {
+            // So many within so short a time: they lose what they have paid for.
+            self.buckets.clear();
+        }
+        self.sweep_at = (2 * self.buckets.len()).max(MIN_SWEEP);
+        self.buckets.shrink_to(2 * self.buckets.len());
+    }
+}
+
+impl Bucket {
+    /// Takes one frame out, or says when there will be one. `people` have one bucket together.
+    fn pay(&mut self, rate: Rate, people: u32, now: Tick) -> Result<(), Duration> {
+        let now = nanos(now);
+        let people = u64::from(people.max(1));
+        let price = (1_000_000_000 / (u64::from(rate.per_second.max(1)).saturating_mul(people))).max(1);
+        let depth = price.saturating_mul(u64::from(rate.burst.max(1)).saturating_mul(people));
+        let full_at = self.full_at.max(now).saturating_add(price);
+        if full_at > now.saturating_add(depth) {
+            return Err(Duration::from_nanos(full_at - depth - now));
+        }
+        self.full_at = full_at;
+        Ok(())
+    }
+
+    /// Takes note of a refusal, and says whether it is one too many.
+    fn refuse(&mut self, now: Tick) -> bool {
+        let second = now.0 / 1000;
+        let refusals = self.refusals.get_or_insert_with(|| Refusals::none(now));
+        refusals.row = match second - refusals.second {
+            0 => refusals.row.max(1),
+            1 => refusals.row + 1,
+            _ => 1,
+        };
+        refusals.second = second;
+        refusals.row >= ABUSE_SECONDS
+    }
+
+    fn is_worth_keeping(&self, now: Tick) -> bool {
+        let in_a_row = |refusals: &Refusals| refusals.second + 1 >= now.0 / 1000;
+        self.full_at > nanos(now) || self.refusals.as_deref().is_some_and(in_a_row)
+    }
+}
+
+impl Refusals {
+    fn none(now: Tick) -> Box<Self> {
+        Box::new(Self { second: now.0 / 1000, row: 0, told: None })
+    }
+}
+
+/// Buckets of users and addresses together. They are remembered until they are full again, two seconds by default.
+const MAX_REMEMBERED: usize = 1 << 18;
+
+/// Below this the table is not swept for its size.
+const MIN_SWEEP: usize = 1024;
+
+/// How long full buckets lie about: thousands who have said one word each are not to be paid for while they are silent.
+pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// A frame of many people together costs less than a microsecond.
+fn nanos(now: Tick) -> u64 {
+    now.0.saturating_mul(1_000_000)
 }
 
 /// Seconds in a row with refused frames, after which the connection is closed.
@@ -88,30 +214,76 @@ mod tests {
     use super::*;
 
     const RATE: Option<Rate> = Some(Rate { per_second: 20, burst: 40 });
+    const HERE: Option<Address> = Some(Address(NonZeroU64::new(1).unwrap()));
+    const THERE: Option<Address> = Some(Address(NonZeroU64::new(2).unwrap()));
+
+    fn refused(ms: u64) -> Verdict {
+        Verdict::Refused { retry_after: Duration::from_millis(ms), crowded: false }
+    }
 
     #[test]
     fn burst_then_rate() {
-        let mut bucket = Bucket::default();
+        let mut buckets = Buckets::new(1);
+        let ann = buckets.payer("ann", None);
+        let mut pay = |tick| buckets.pay(ann, RATE, 64, Tick(tick));
         for _ in 0..40 {
-            assert_eq!(bucket.pay(RATE, Tick(0)), Verdict::Pass);
+            assert_eq!(pay(0), Verdict::Pass);
         }
-        let refused = Verdict::Refused { retry_after: Duration::from_millis(50) };
-        assert_eq!(bucket.pay(RATE, Tick(0)), refused);
-        assert_eq!(bucket.pay(RATE, Tick(50)), Verdict::Pass);
-        assert_eq!(bucket.pay(RATE, Tick(50)), refused);
+        assert_eq!(pay(0), refused(50));
+        assert_eq!(pay(50), Verdict::Pass);
+        assert_eq!(pay(50), refused(50));
         for _ in 0..40 {
-            assert_eq!(bucket.pay(RATE, Tick(2_050)), Verdict::Pass);
+            assert_eq!(pay(2_050), Verdict::Pass);
         }
-        assert_eq!(bucket.pay(RATE, Tick(2_050)), refused);
+        assert_eq!(pay(2_050), refused(50));
+    }
+
+    /// The same user elsewhere has another bucket: who takes somebody's name does not take their breath.
+    #[test]
+    fn a_bucket_is_of_a_user_at_an_address() {
+        let mut buckets = Buckets::new(1);
+        let [ann, ann_there, ann_uncounted, bob] =
+            [("ann", HERE), ("ann", THERE), ("ann", None), ("bob", HERE)].map(|(user, at)| buckets.payer(user, at));
+        while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
+        for other in [ann_there, ann_uncounted, bob] {
+            assert_eq!(buckets.pay(other, RATE, 64, Tick(0)), Verdict::Pass);
+        }
+        // Coming back is the same user at the same address.
+        let again = buckets.payer("ann", HERE);
+        assert_eq!(buckets.pay(again, RATE, 64, Tick(0)), refused(50));
+    }
+
+    /// Another name does not help for ever.
+    #[test]
+    fn an_address_stands_for_so_many_people() {
+        let mut buckets = Buckets::new(1);
+        let (mut passed, mut crowded) = (0, 0);
+        for n in 0..10 {
+            let payer = buckets.payer(&format!("u{n}"), HERE);
+            for _ in 0..40 {
+                match buckets.pay(payer, RATE, 3, Tick(0)) {
+                    Verdict::Pass => passed += 1,
+                    Verdict::Refused { crowded: true, .. } => crowded += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!((passed, crowded), (120, 280));
+        let [late, there] = [HERE, THERE].map(|address| buckets.payer("late", address));
+        let wait = Duration::from_nanos(16_666_666);
+        assert_eq!(buckets.pay(late, RATE, 3, Tick(0)), Verdict::Refused { retry_after: wait, crowded: true });
+        assert_eq!(buckets.pay(late, RATE, 3, Tick(17)), Verdict::Pass);
+        assert_eq!(buckets.pay(there, RATE, 3, Tick(0)), Verdict::Pass);
     }
 
     #[test]
     fn ten_seconds_in_a_row_are_abuse() {
         let rate = Some(Rate { per_second: 1, burst: 1 });
-        let mut bucket = Bucket::default();
+        let mut buckets = Buckets::new(1);
+        let ann = buckets.payer("ann", HERE);
         let mut flood = |second: u64| {
-            bucket.pay(rate, Tick(second * 1000));
-            bucket.pay(rate, Tick(second * 1000 + 1))
+            buckets.pay(ann, rate, 64, Tick(second * 1000));
+            buckets.pay(ann, rate, 64, Tick(second * 1000 + 1))
         };
         for second in 0..9 {
             assert!(matches!(flood(second), Verdict::Refused { .. }), "{second}");
@@ -123,12 +295,72 @@ mod tests {
         assert_eq!(flood(19), Verdict::Abuse);
     }
 
+    /// Whoever keeps to the rate is never closed for what others at the address do.
+    #[test]
+    fn a_crowded_address_is_nobodys_abuse() {
+        let rate = Some(Rate { per_second: 2, burst: 2 });
+        let mut buckets = Buckets::new(1);
+        let [ann, bob] = ["ann", "bob"].map(|name| buckets.payer(name, HERE));
+        for second in 0..30 {
+            for _ in 0..2 {
+                assert!(!matches!(buckets.pay(bob, rate, 1, Tick(second * 1000)), Verdict::Abuse));
+            }
+            let verdict = buckets.pay(ann, rate, 1, Tick(second * 1000));
+            assert!(matches!(verdict, Verdict::Refused { crowded: true, .. }), "{second}: {verdict:?}");
+        }
+    }
+
     #[test]
     fn refusals_are_told_once_a_second() {
-        let mut bucket = Bucket::default();
-        while bucket.pay(RATE, Tick(0)) == Verdict::Pass {}
-        assert!(bucket.tells(Tick(0)));
-        assert!(!bucket.tells(Tick(999)));
-        assert!(bucket.tells(Tick(1000)));
+        let mut buckets = Buckets::new(1);
+        let ann = buckets.payer("ann", None);
+        while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
+        assert!(buckets.tells(ann, Tick(0)));
+        assert!(!buckets.tells(ann, Tick(999)));
+        assert!(buckets.tells(ann, Tick(1000)));
+    }
+
+    #[test]
+    fn what_is_full_is_forgotten_and_what_is_not_is_bounded() {
+        let mut buckets = Buckets::new(1);
+        for n in 0..10 * MIN_SWEEP {
+            let payer = buckets.payer(&n.to_string(), None);
+            buckets.pay(payer, RATE, 64, Tick(50 * n as u64));
+            assert!(buckets.buckets.len() <= MIN_SWEEP, "{n}");
+        }
+        // Two frames at one a second: full in two seconds, and no time goes by.
+        let slow = Some(Rate { per_second: 1, burst: 1_000_000 });
+        for n in 0..2 * MAX_REMEMBERED + 10 {
+            let payer = buckets.payer(&n.to_string(), None);
+            for _ in 0..2 {
+                buckets.pay(payer, slow, 64, Tick(10_000_000));
+            }
+            assert!(buckets.buckets.len() <= 2 * MAX_REMEMBERED + 1, "{n}");
+        }
+        // A row of refusals is remembered although the bucket is full.
+        let mut buckets = Buckets::new(1);
+        let ann = buckets.payer("ann", None);
+        while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
+        buckets.sweep(Tick(1_999));
+        assert_eq!(buckets.buckets.len(), 1);
+        buckets.sweep(Tick(2_000));
+        assert_eq!(buckets.buckets.len(), 0);
+    }
+
+    /// No setting makes it divide by nothing or count past the end.
+    #[test]
+    fn any_rate() {
+        for (per_second, burst, people) in
+            [(0, 0, 0), (1, 1, 1), (1_000_000, 1_000_000, 1_000_000), (u32::MAX, u32::MAX, u32::MAX)]
+        {
+            let mut buckets = Buckets::new(1);
+            let ann = buckets.payer("ann", HERE);
+            for tick in [0, 1, u64::MAX / 1_000_000, u64::MAX] {
+                assert!(
+                    buckets.pay(ann, Some(Rate { per_second, burst }), people, Tick(tick)) == Verdict::Pass
+                        || per_second < 2
+                );
+            }
+        }
     }
 }

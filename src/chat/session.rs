@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::name::UserName;
+use super::rate_limit::Payer;
 use crate::id::ConnId;
 
 /// How a session speaks.
@@ -24,6 +25,7 @@ pub(super) struct Session {
     /// Milliseconds since the Unix epoch.
     pub opened: u64,
     pub user: u32,
+    pub payer: Payer,
     /// The user's next device, a slot; [`NO_DEVICE`] after the last.
     pub next_device: u32,
     /// Frames received.

@@ -17,8 +17,10 @@ pub struct Settings {
     pub rooms_per_session: usize,
     /// How many sessions a user may have at a time.
     pub sessions_per_user: usize,
-    /// How fast a user may talk; `None`: as fast as they can.
+    /// How fast a user at one address may talk, on all devices there; `None`: as fast as they can.
     pub rate: Option<Rate>,
+    /// How many users at full speed all those at one address may be together.
+    pub full_speed_per_address: u32,
     /// Messages kept of one room or of two users.
     pub history_messages: usize,
     /// How long messages are kept, and an empty room that somebody created.
@@ -74,6 +76,7 @@ impl Default for Settings {
             rooms_per_session: 128,
             sessions_per_user: 16,
             rate: Some(Rate { per_second: 20, burst: 40 }),
+            full_speed_per_address: 64,
             history_messages: history.messages,
             history_age: history.age,
             history_bytes: history.bytes,

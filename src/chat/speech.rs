@@ -224,15 +224,20 @@ impl Hall {
         Ok(())
     }
 
-    /// One copy has its number, or failed.
+    /// One copy has its number, or failed. The devices of both hear it, but for the one that said it.
     pub(super) fn copied(&mut self, of: u32, to: &UserName, message: Option<Message<'_>>, turn: &mut Turn<'_>) {
         let mut delivered = false;
         if let Some(message) = message {
             self.counts.messages += 1;
             self.sweep_later(turn);
-            let devices: Vec<ConnId> =
-                self.users.find(to.as_str()).into_iter().flat_map(|user| self.json_devices(user)).collect();
+            self.sender_stops_typing(message.sender, Target::User(to.clone()), turn);
+            let saying = self.waiting.get(of as usize).map(|waiting| waiting.conn);
+            let recipient = self.users.find(to.as_str());
+            let mut devices: Vec<ConnId> = recipient.into_iter().flat_map(|user| self.json_devices(user)).collect();
             delivered = !devices.is_empty();
+            let sender = self.users.find(message.sender).filter(|&sender| recipient != Some(sender));
+            let others = sender.into_iter().flat_map(|user| self.json_devices(user));
+            devices.extend(others.filter(|&device| Some(device) != saying));
             turn.out.send_each(devices, |out| json::direct(out, None, to.as_str(), message));
         }
         let Some(Waiting { what: What::Multicast(tally), .. }) = self.waiting.get_mut(of as usize) else { return };

@@ -23,6 +23,8 @@ pub(super) enum Timer {
     Crowd { room: u32 },
     /// Old messages and rooms are let go.
     Sweep,
+    /// Full buckets are forgotten.
+    Buckets,
     /// A session has not said who it is.
     Unproven(ConnId),
     /// A session's token ends.

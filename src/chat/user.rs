@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use slab::Slab;
 
 use super::name::UserName;
-use super::rate_limit::Bucket;
 use super::session::NO_DEVICE;
 use crate::time::Tick;
 
@@ -36,13 +35,16 @@ impl Status {
     }
 }
 
-/// What others see of a user.
+/// What is seen of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct View {
     pub status: Status,
     pub devices: u32,
     pub note: Option<Box<str>>,
 }
+
+/// What is seen of a name that nobody here has.
+pub(super) const NOBODY_THERE: View = View { status: Status::Offline, devices: 0, note: None };
 
 #[derive(Debug)]
 pub(super) struct User {
@@ -57,7 +59,6 @@ pub(super) struct User {
     pub rooms: u32,
     /// The slot of the first device; the sessions lead to the others.
     pub first_device: u32,
-    pub bucket: Bucket,
     /// While not present: since when.
     gone_since: Tick,
 }
@@ -67,10 +68,19 @@ impl User {
         self.present && self.status != Status::Offline
     }
 
+    /// What others see of the user.
     pub fn view(&self) -> View {
         match self.visible() {
+            true => self.own_view(),
+            false => NOBODY_THERE,
+        }
+    }
+
+    /// What the user's own devices see: who hides is not hidden from themselves.
+    pub fn own_view(&self) -> View {
+        match self.present {
             true => View { status: self.status, devices: self.devices, note: self.note.clone() },
-            false => View { status: Status::Offline, devices: 0, note: None },
+            false => NOBODY_THERE,
         }
     }
 }
@@ -92,10 +102,6 @@ impl Users {
 
     pub fn at(&self, key: u32) -> &User {
         &self.users[key as usize]
-    }
-
-    pub fn bucket(&mut self, key: u32) -> &mut Bucket {
-        &mut self.users[key as usize].bucket
     }
 
     /// How many users there are to see.
@@ -133,7 +139,6 @@ impl Users {
             devices: 0,
             rooms: 0,
             first_device: NO_DEVICE,
-            bucket: Bucket::default(),
             gone_since,
         }) as u32;
         self.names.insert(name.clone(), key);

@@ -99,6 +99,9 @@ pub struct ServeArgs {
     /// Messages a second for one person, and how many at once after a silence; `off` for no limit
     #[arg(long, default_value = "20:40", value_name = "PER_SECOND:BURST|off", env = "SALON_RATE")]
     pub rate: RateArg,
+    /// How many people at the full --rate all those at one address may be together
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = parse_per_address, env = "SALON_FULL_SPEED_PER_ADDRESS")]
+    pub full_speed_per_address: u32,
     /// Messages kept in memory for each room and each pair of people (for 7 days at most)
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = parse_history, env = "SALON_HISTORY")]
     pub history: usize,
@@ -139,6 +142,9 @@ pub struct FineArgs {
     /// With more people than this a room is told of comings and goings in summary only
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_count, env = "SALON_BIG_ROOM")]
     pub big_room: usize,
+    /// How often that summary is told at most
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_time, env = "SALON_BIG_ROOM_EVERY")]
+    pub big_room_every: Duration,
     /// Rooms there can be; of the empty ones, those left longest ago make room
     #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = parse_count, env = "SALON_MAX_ROOMS")]
     pub max_rooms: usize,
@@ -466,6 +472,14 @@ mod tests {
         assert_eq!("off".parse(), Ok(Admin::Off));
         assert_eq!("localhost:1".parse(), Ok(Admin::On(([127, 0, 0, 1], 1).into())));
         assert!("8080".parse::<Admin>().is_err());
+    }
+
+    #[test]
+    fn who_is_let_in() {
+        for (word, auth) in [("open", Auth::Open), ("jwt", Auth::Jwt), ("token", Auth::Jwt)] {
+            assert_eq!(word.parse(), Ok(auth), "{word}");
+        }
+        assert!("none".parse::<Auth>().is_err() && "JWT".parse::<Auth>().is_err());
     }
 
     #[test]

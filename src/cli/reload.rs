@@ -59,7 +59,7 @@ fn list(words: &[String]) -> String {
 }
 
 /// The keys whose new values take effect at once. Of the others connections, sockets and memory already hold the old.
-pub const CAN_CHANGE: [&str; 17] = [
+pub const CAN_CHANGE: [&str; 19] = [
     "open",
     "auth_key",
     "auth_audience",
@@ -70,11 +70,13 @@ pub const CAN_CHANGE: [&str; 17] = [
     "new_connections_per_address",
     "count_loopback",
     "rate",
+    "full_speed_per_address",
     "origin",
     "content_bytes",
     "rooms_per_session",
     "sessions_per_user",
     "room_members",
     "big_room",
+    "big_room_every",
     "leave_grace",
 ];

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 
 use crate::time::Tick;
 
@@ -154,6 +155,15 @@ impl Address {
     }
 }
 
+/// The address as a number, the same for all that count as one. (IPv4 addresses look like a part of `::/16`, which nobody has.)
+pub fn fold(address: IpAddr) -> NonZeroU64 {
+    let number = match Address::of(address) {
+        Address::V4(octets) => 1 << 32 | u64::from(u32::from_be_bytes(octets)),
+        Address::V6(octets) => u64::from_be_bytes(octets),
+    };
+    NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN)
+}
+
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
@@ -241,6 +251,7 @@ mod tests {
             ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true),
             ("2001:db8::1", "2001:db8:0:1::1", false),
         ] {
+            assert_eq!(fold(address(one)) == fold(address(other)), same, "{one} {other}");
             let mut admission = Admission::new(Some(Limits { open: 1, ..LIMITS }));
             assert_eq!(admission.admit(address(one), Tick(0)), WELCOME);
             let expected = if same { Verdict::TooMany } else { WELCOME };

@@ -326,7 +326,8 @@ impl Service for ChatService {
         match self.todo.take() {
             Some((id, Todo::Upgrade(door, deflate))) => {
                 engine.upgrade_with(id, &self.response, deflate.as_ref());
-                self.chat.handle_open(id, door, self.now, &mut self.deliveries);
+                let from = engine.stream_mut(id).and_then(|socket| socket.counted_address());
+                self.chat.handle_open(id, door, from, self.now, &mut self.deliveries);
             }
             Some((id, Todo::TurnAway(door))) => {
                 engine.upgrade(id, &self.response);

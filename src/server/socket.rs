@@ -5,6 +5,8 @@ use std::net::{IpAddr, Shutdown};
 
 use mio::net::TcpStream;
 
+use super::admission;
+use crate::chat;
 use crate::engine::Stream;
 
 /// An accepted connection, non-blocking.
@@ -16,6 +18,13 @@ pub struct Socket {
     pub address: IpAddr,
     /// Whether it counts for that address.
     pub counted: bool,
+}
+
+impl Socket {
+    /// Where it comes from as the chat sees it, if it counts for that.
+    pub fn counted_address(&self) -> Option<chat::Address> {
+        self.counted.then(|| chat::Address(admission::fold(self.address)))
+    }
 }
 
 impl Read for Socket {

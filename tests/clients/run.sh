@@ -32,6 +32,12 @@ port=$(free_port) admin=$(free_port)
 pids+=($!)
 wait_for "$port"
 
+# One that keeps all that 20 speakers say.
+speakers=$(free_port)
+"$salon" serve --listen "127.0.0.1:$speakers" --admin off --rate off --history 100000 --log warn &
+pids+=($!)
+wait_for "$speakers"
+
 # With compression: a chat that allows it, and the echo server, which always does.
 deflate=$(free_port) deflate_admin=$(free_port) echo=$(free_port)
 "$salon" serve --deflate --listen "127.0.0.1:$deflate" --admin "127.0.0.1:$deflate_admin" --rate off --log warn &
@@ -46,6 +52,11 @@ echo "-- python websockets"
 "$work/venv/bin/python" chat_websockets.py "$port" || status=1
 echo "-- a room of 1,000 with 10 speakers (python websockets)"
 "$work/venv/bin/python" room_of_1000.py "$port" || status=1
+echo "-- 20 speakers, both dialects, and cuts in the middle (python websockets, node ws)"
+cp listener_ws.mjs "$work/"
+folder=$work
+command -v node >/dev/null || folder=
+"$work/venv/bin/python" twenty_speakers.py "$speakers" "$folder" || status=1
 echo "-- permessage-deflate (python websockets)"
 "$work/venv/bin/python" deflate_websockets.py "$deflate" "$deflate_admin" "$echo" || status=1
 echo "-- both dialects, everything compressed that may be (python websockets)"

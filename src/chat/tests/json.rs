@@ -197,34 +197,17 @@ fn a_guest_on_two_devices_takes_a_name() {
 #[test]
 fn the_examples_of_the_published_page() {
     let page = include_str!("../../../docs/wire.md");
-    let examples: Vec<&str> = page.lines().filter(|line| line.starts_with('{')).collect();
-    assert!(examples.len() > 50);
+    let sent: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("> {")).collect();
+    assert!(sent.len() >= 25);
     let mut stage = Stage::json(unhurried(), &["alice", "bob"]);
-    stage.joins("alice", "den");
-    for example in examples {
-        let kind = kind(example);
-        let answers = ["sender", "seq", "members", "rooms", "users", "items", "epoch", "ts", "session_id"];
-        let from_server = answers.iter().any(|name| field(example, name).is_some());
-        let requests = [
-            "join",
-            "join_room",
-            "leave",
-            "broadcast",
-            "direct",
-            "multicast",
-            "create_room",
-            "room",
-            "rooms",
-            "members",
-            "auth",
-        ];
-        if from_server || !requests.contains(&kind.as_str()) {
-            continue;
-        }
-        stage.says("alice", &example.replace(r#","user_id":"alice""#, ""));
-        for heard in stage.takes("alice") {
-            assert_ne!(text_of(&heard, "code").as_deref(), Some("bad_request"), "{example}: {heard}");
-        }
+    for example in sent {
+        stage.joins("alice", "den");
+        stage.says("alice", &format!("{{{example}"));
+        let heard = stage.takes("alice");
+        assert!(
+            heard.iter().all(|heard| text_of(heard, "code").as_deref() != Some("bad_request")),
+            "{example}: {heard:?}"
+        );
     }
 }
 
@@ -240,9 +223,13 @@ fn where_a_broadcast_goes() {
     stage.refused("ann", r#"{"type":"broadcast","content":"x"}"#, "bad_request");
     stage.refused("ann", r#"{"type":"broadcast","room_id":"den"}"#, "bad_request");
     stage.refused("ann", r#"{"type":"broadcast","room_id":"den","content":5}"#, "bad_request");
-    stage.says("ann", r#"{"type":"chat","to":"bob","content":"x"}"#);
-    stage.heard_kinds("bob", &["direct"]);
-    stage.heard_kinds("ann", &["direct"]);
+    for to in ["to", "user_id"] {
+        stage.says("ann", &format!(r#"{{"type":"chat","{to}":"bob","content":"x"}}"#));
+        stage.heard_kinds("bob", &["direct"]);
+        stage.heard_kinds("ann", &["direct"]);
+    }
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","user_id":"bob","content":"x"}"#);
+    stage.heard_kinds("ann", &["broadcast"]);
     stage.refused("ann", r#"{"type":"join","room_id":"*"}"#, "bad_request");
 }
 
@@ -311,6 +298,22 @@ fn multicast() {
     stage.says("ann", r#"{"type":"multicast","users":["bob","cat","bob","dan"],"content":"all","id":"m"}"#);
     stage.heard("ann", [r#"{"type":"ack","id":"m","delivered":["bob"],"stored":["cat"],"unknown":["dan"]}"#]);
     stage.heard("bob", [r#"{"type":"direct","sender":"ann","user_id":"bob","content":"all","seq":1,"ts":1006000}"#]);
+    // The sender's other devices hear what they said; the one that said it has the answer, and what is for itself.
+    stage.opens("phone", "ann");
+    stage.opens_plain("tty", "den", "ann");
+    stage.all_forget();
+    stage.says("ann", r#"{"type":"typing","user_id":"bob","typing":true}"#);
+    stage.says("ann", r#"{"type":"multicast","users":["ann","bob","cat"],"content":"all"}"#);
+    let copy = |to: &str, seq: u64| {
+        format!(r#"{{"type":"direct","sender":"ann","user_id":"{to}","content":"all","seq":{seq},"ts":1006000}}"#)
+    };
+    stage.heard(
+        "ann",
+        [copy("ann", 1).as_str(), r#"{"type":"ack","delivered":["ann","bob"],"stored":["cat"],"unknown":[]}"#],
+    );
+    stage.heard("phone", [copy("ann", 1), copy("bob", 2), copy("cat", 2)]);
+    stage.heard_kinds("bob", &["typing", "typing", "direct"]);
+    stage.heard_nothing("tty");
     stage.says("ann", r#"{"type":"multicast","user_ids":["dan"],"content":"x"}"#);
     stage.heard("ann", [r#"{"type":"ack","delivered":[],"stored":[],"unknown":["dan"]}"#]);
     stage.refused("ann", r#"{"type":"multicast","user_ids":[],"content":"x"}"#, "bad_request");
@@ -431,6 +434,62 @@ fn status_and_presence() {
     stage.refused("ann", r#"{"type":"status"}"#, "bad_request");
 }
 
+/// Hidden from others, not from oneself.
+#[test]
+fn who_hides_sees_themselves() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens("phone", "ann");
+    for device in ["ann", "bob"] {
+        stage.joins(device, "den");
+    }
+    let watch = r#"{"type":"presence","user_ids":["ann"],"subscribe":true}"#;
+    stage.says("phone", watch);
+    stage.says("bob", watch);
+    stage.all_forget();
+    stage.says("ann", r#"{"type":"status","status":"offline","note":"thinking"}"#);
+    stage.heard("phone", [r#"{"type":"presence","user_id":"ann","status":"offline","note":"thinking"}"#]);
+    stage.heard("bob", [r#"{"type":"presence","user_id":"ann","status":"offline"}"#]);
+    stage.says("ann", r#"{"type":"status","status":"offline","note":"still"}"#);
+    stage.heard_kinds("phone", &["presence"]);
+    stage.heard_nothing("bob");
+    stage.all_forget();
+    let own = r#"{"status":"offline","devices":2,"note":"still"}"#;
+    for (device, view) in [("ann", own), ("bob", r#"{"status":"offline","devices":0}"#)] {
+        stage.says(device, r#"{"type":"presence","user_ids":["ann"]}"#);
+        stage.says(device, r#"{"type":"members","room_id":"den","limit":1}"#);
+        let member = view.replacen('{', r#"{"user_id":"ann","#, 1);
+        stage.heard(
+            device,
+            [
+                format!(r#"{{"type":"presence_state","users":{{"ann":{view}}}}}"#),
+                format!(r#"{{"type":"members","room_id":"den","members":[{member}],"count":2,"next":"0"}}"#),
+            ],
+        );
+    }
+    stage.says("ann", r#"{"type":"online","limit":1}"#);
+    stage.says("ann", r#"{"type":"online","limit":1,"cursor":"ann"}"#);
+    stage.says("bob", r#"{"type":"online","limit":1}"#);
+    stage.heard(
+        "ann",
+        [
+            r#"{"type":"online","users":["ann"],"count":2,"next":"ann"}"#,
+            r#"{"type":"online","users":["bob"],"count":2}"#,
+        ],
+    );
+    stage.heard("bob", [r#"{"type":"online","users":["bob"],"count":1}"#]);
+    // A guest who watches the name, and takes it, sees what its devices see.
+    stage.open("g", Door::Json { user: None });
+    stage.says("g", watch);
+    stage.forgets("g");
+    stage.says("g", r#"{"type":"join","room_id":"attic","user_id":"ann"}"#);
+    let epoch = stage.epoch("ann", "attic");
+    stage.heard("g", [
+        r#"{"type":"presence","user_id":"ann","status":"offline","note":"still"}"#.to_owned(),
+        format!(r#"{{"type":"joined","room_id":"attic","user_id":"ann","epoch":"{}","seq":0,"recovered":false,"members":1}}"#, epoch),
+        r#"{"type":"online_users","room_id":"attic","users":["ann"],"count":1}"#.to_owned(),
+    ]);
+}
+
 #[test]
 fn rooms() {
     let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
@@ -500,6 +559,36 @@ fn lists_are_paged() {
             r#""count":3}"#
         )],
     );
+}
+
+/// `limit` is 50 if nothing is said, and 200 at most.
+#[test]
+fn a_page_has_50_or_at_most_200() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.joins("ann", "den");
+    for n in 0..201 {
+        stage.opens_plain(&format!("p{n}"), "den", &format!("p{n:03}"));
+        stage.says("ann", &format!(r#"{{"type":"create_room","room_id":"r{n:03}"}}"#));
+        stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+    }
+    stage.all_forget();
+    for (kind, list, more) in [
+        ("online", "users", ""),
+        ("rooms", "rooms", ""),
+        ("members", "members", r#","room_id":"den""#),
+        ("history", "items", r#","room_id":"den""#),
+    ] {
+        for (limit, expected) in
+            [("", 50), (r#","limit":200"#, 200), (r#","limit":201"#, 200), (r#","limit":99999"#, 200)]
+        {
+            stage.says("ann", &format!(r#"{{"type":"{kind}"{more}{limit}}}"#));
+            let answer = stage.takes("ann").remove(0);
+            assert_eq!(field(&answer, list).unwrap().as_array().unwrap().len(), expected, "{kind}{limit}");
+            assert!(field(&answer, "next").is_some(), "{kind}{limit}");
+        }
+        stage.refused("ann", &format!(r#"{{"type":"{kind}"{more},"limit":0}}"#), "bad_request");
+    }
+    stage.refused("ann", r#"{"type":"members","room_id":"den","cursor":"ann"}"#, "bad_request");
 }
 
 /// Says `n` messages in a room that the device alone is in.

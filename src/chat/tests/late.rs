@@ -8,18 +8,24 @@ use super::*;
 use crate::backend::{Conversation, NewMessage, Outcome, Overloaded, Query, Ticket};
 
 /// Answers only while the gate is open; closed for good, every request fails.
-struct Late {
+pub(super) struct Late {
     memory: Memory,
     gate: Rc<RefCell<Gate>>,
     failed: Vec<Ticket>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Gate {
+pub(super) enum Gate {
     Open,
     Shut,
     Down,
     Full,
+}
+
+impl Late {
+    pub(super) fn new(settings: &Settings, gate: Rc<RefCell<Gate>>) -> Self {
+        Self { memory: Memory::new(settings.history(), 1), gate, failed: Vec::new() }
+    }
 }
 
 impl Backend for Late {
@@ -64,8 +70,7 @@ impl Backend for Late {
 
 fn stage(users: &[&str]) -> (Stage, Rc<RefCell<Gate>>) {
     let gate = Rc::new(RefCell::new(Gate::Open));
-    let memory = Memory::new(unhurried().history(), 1);
-    let mut stage = Stage::with(unhurried(), Box::new(Late { memory, gate: gate.clone(), failed: Vec::new() }));
+    let mut stage = Stage::with(unhurried(), Box::new(Late::new(&unhurried(), gate.clone())));
     for name in users {
         stage.opens(name, name);
         stage.forgets(name);
@@ -74,7 +79,7 @@ fn stage(users: &[&str]) -> (Stage, Rc<RefCell<Gate>>) {
 }
 
 impl Stage {
-    fn hears_the_backend(&mut self) {
+    pub(super) fn hears_the_backend(&mut self) {
         self.chat.handle_backend(self.now, &mut self.out);
         self.dispatch();
     }

@@ -117,6 +117,114 @@ fn rate() {
     assert_eq!(stage.chat.counts().rate_limited, 5);
 }
 
+fn address(number: u64) -> Option<Address> {
+    Some(Address(std::num::NonZeroU64::new(number).unwrap()))
+}
+
+/// Coming back fills no bucket: not on another connection, not on another device, not as a guest who takes the name.
+#[test]
+fn a_bucket_survives_the_connection() {
+    let mut stage = Stage::new(Settings { leave_grace: Duration::ZERO, ..Settings::default() });
+    let ping = r#"{"type":"ping","id":1}"#;
+    stage.address = address(1);
+    stage.opens("ann", "ann");
+    for _ in 0..40 {
+        stage.says("ann", ping);
+    }
+    stage.forgets("ann");
+    stage.refused("ann", ping, "rate_limited");
+    stage.opens("phone", "ann");
+    stage.forgets("phone");
+    stage.refused("phone", ping, "rate_limited");
+    stage.closes("phone");
+    stage.closes("ann");
+    stage.waits_ms(10);
+    stage.opens_plain("plain", "den", "ann");
+    stage.forgets("plain");
+    stage.says("plain", "hello");
+    stage.heard_kinds("plain", &["error"]);
+    stage.open("guest", Door::Json { user: None });
+    stage.forgets("guest");
+    stage.says("guest", r#"{"type":"join","room_id":"den","user_id":"ann"}"#);
+    stage.heard_kinds("guest", &["joined", "online_users"]);
+    stage.refused("guest", ping, "rate_limited");
+    // Whoever has the same name elsewhere is not held to it.
+    stage.address = address(2);
+    stage.opens("elsewhere", "ann");
+    stage.forgets("elsewhere");
+    stage.says("elsewhere", ping);
+    stage.heard_kinds("elsewhere", &["pong"]);
+}
+
+/// What has paid for itself is forgotten, and then there is nothing to wake up for.
+#[test]
+fn full_buckets_are_not_kept() {
+    let mut stage = Stage::json(Settings::default(), &["ann"]);
+    stage.says("ann", r#"{"type":"ping"}"#);
+    assert!(stage.chat.next_deadline().is_some());
+    stage.waits_ms(5_000);
+    assert_eq!(stage.chat.next_deadline(), None);
+    stage.says("ann", r#"{"type":"ping"}"#);
+    stage.closes("ann");
+    stage.waits_ms(10_000);
+    stage.check_released();
+}
+
+/// What a guest has said is not forgotten when the session takes a name.
+#[test]
+fn a_guest_takes_along_what_they_said() {
+    let mut stage = Stage::new(Settings::default());
+    stage.open("guest", Door::Json { user: None });
+    for _ in 0..39 {
+        stage.says("guest", r#"{"type":"ping"}"#);
+    }
+    stage.says("guest", r#"{"type":"join","room_id":"den","user_id":"ann"}"#);
+    stage.forgets("guest");
+    stage.refused("guest", r#"{"type":"ping","id":1}"#, "rate_limited");
+}
+
+/// Other names at the same address share what the address has; other addresses do not.
+#[test]
+fn an_address_has_a_bucket_too() {
+    let settings = Settings { full_speed_per_address: 2, ..Settings::default() };
+    let mut stage = Stage::new(settings);
+    let mut passed = 0;
+    stage.address = address(1);
+    for n in 0..5 {
+        stage.opens("one", &format!("u{n}"));
+        stage.forgets("one");
+        for _ in 0..40 {
+            stage.says("one", r#"{"type":"ping","id":1}"#);
+            passed += usize::from(stage.takes("one").iter().any(|text| kind(text) == "pong"));
+        }
+        stage.closes("one");
+    }
+    assert_eq!(passed, 80);
+    stage.opens("late", "late");
+    stage.forgets("late");
+    stage.says("late", r#"{"type":"ping","id":2}"#);
+    stage.heard(
+        "late",
+        [concat!(
+            r#"{"type":"error","id":2,"code":"rate_limited","message":"expected messages at the rate that all at this "#,
+            r#"address have together, found more","retry":true,"retry_after_ms":25}"#
+        )],
+    );
+    // Control frames and typing cost the same.
+    stage.waits_ms(50);
+    stage.says("late", r#"{"type":"typing","user_id":"late","typing":true}"#);
+    stage.chat.handle_ping(stage.conn("late"), stage.now, &mut stage.out);
+    stage.dispatch();
+    stage.refused("late", r#"{"type":"ping","id":3}"#, "rate_limited");
+    for (name, at) in [("there", address(2)), ("uncounted", None)] {
+        stage.address = at;
+        stage.opens(name, name);
+        stage.forgets(name);
+        stage.says(name, r#"{"type":"ping"}"#);
+        stage.heard_kinds(name, &["pong"]);
+    }
+}
+
 #[test]
 fn abuse() {
     let mut stage = Stage::json(Settings::default(), &["ann"]);
@@ -164,6 +272,35 @@ fn a_big_room_is_told_in_summary() {
     stage.heard_kinds("a", &["user_left"]);
 }
 
+/// However many come and go, however often: a summary at most every 5 s, and one after the last change.
+#[test]
+fn a_big_room_in_which_people_come_and_go_all_the_time() {
+    let mut stage = Stage::json(Settings { big_room: 2, ..unhurried() }, &["a", "b", "c"]);
+    for device in ["a", "b", "c"] {
+        stage.joins(device, "den");
+    }
+    let (mut told, mut last) = (Vec::new(), None);
+    for n in 0..600 {
+        let device = format!("d{n}");
+        stage.opens(&device, &device);
+        stage.joins_aside(&device, "den");
+        stage.waits_ms(50);
+        stage.says(&device, r#"{"type":"leave","room_id":"den"}"#);
+        stage.closes(&device);
+        stage.waits_ms(50);
+        for text in stage.takes("a") {
+            assert_eq!(kind(&text), "online_users");
+            told.push(stage.now.tick.0);
+            last = Some(text);
+        }
+    }
+    assert!(told.windows(2).all(|pair| pair[1] - pair[0] >= 4_900), "{told:?}");
+    assert!((11..=13).contains(&told.len()), "{told:?}");
+    stage.waits_ms(10_000);
+    last = stage.takes("a").pop().or(last);
+    assert_eq!(number_of(&last.unwrap(), "count"), Some(3));
+}
+
 #[test]
 fn watching() {
     let mut stage = Stage::json(unhurried(), &["ann"]);
@@ -177,6 +314,6 @@ fn watching() {
 
 #[test]
 fn a_session_is_small() {
-    assert!(size_of::<session::Session>() <= 56, "{}", size_of::<session::Session>());
-    assert!(size_of::<user::User>() <= 80, "{}", size_of::<user::User>());
+    assert!(size_of::<session::Session>() <= 72, "{}", size_of::<session::Session>());
+    assert!(size_of::<user::User>() <= 64, "{}", size_of::<user::User>());
 }

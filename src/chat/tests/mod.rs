@@ -5,6 +5,7 @@
 mod json;
 mod late;
 mod limits;
+mod model;
 mod plain;
 mod tokens;
 mod walk;
@@ -26,6 +27,8 @@ struct Stage {
     closes: BTreeMap<ConnId, u16>,
     names: BTreeMap<String, ConnId>,
     opened: u32,
+    /// Where who comes next comes from.
+    address: Option<Address>,
 }
 
 /// Where rows begin: a wall clock that is easy to read.
@@ -60,6 +63,7 @@ impl Stage {
             closes: BTreeMap::new(),
             names: BTreeMap::new(),
             opened: 0,
+            address: None,
         }
     }
 
@@ -90,7 +94,7 @@ impl Stage {
         let conn = ConnId { index, generation: self.opened };
         self.names.insert(device.to_owned(), conn);
         self.inboxes.insert(conn, Vec::new());
-        self.chat.handle_open(conn, door, self.now, &mut self.out);
+        self.chat.handle_open(conn, door, self.address, self.now, &mut self.out);
         self.dispatch();
     }
 
@@ -209,6 +213,12 @@ impl Stage {
     fn joins(&mut self, device: &str, room: &str) {
         self.says(device, &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
         self.all_forget();
+    }
+
+    /// The same, and only the device forgets.
+    fn joins_aside(&mut self, device: &str, room: &str) {
+        self.says(device, &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
+        self.forgets(device);
     }
 
     /// The epoch of a room, as text.

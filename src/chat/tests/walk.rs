@@ -1,5 +1,9 @@
 //! People do whatever comes to their minds; the promises hold after every step.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::late::{Gate, Late};
 use super::random::Random;
 use super::*;
 
@@ -12,7 +16,8 @@ struct Reader {
     last: BTreeMap<String, (u64, u64)>,
 }
 
-fn walk(seed: u64, steps: usize) {
+/// `late`: the store answers now and then, or fails, or takes no questions.
+fn walk(seed: u64, steps: usize, late: bool) {
     let mut random = Random::new(seed);
     let age = Duration::from_secs(60);
     let settings = Settings {
@@ -24,7 +29,14 @@ fn walk(seed: u64, steps: usize) {
         max_rooms: 3,
         ..Settings::default()
     };
-    let mut stage = Stage::new(settings);
+    let gate = Rc::new(RefCell::new(Gate::Open));
+    let mut stage = match late {
+        false => Stage::new(settings),
+        true => {
+            let backend = Late::new(&settings, gate.clone());
+            Stage::with(settings, Box::new(backend))
+        }
+    };
     let mut readers: BTreeMap<String, Reader> = BTreeMap::new();
     let mut numbers: BTreeMap<(String, u64), u64> = BTreeMap::new();
     let mut plain: BTreeMap<String, u64> = BTreeMap::new();
@@ -36,6 +48,10 @@ fn walk(seed: u64, steps: usize) {
             0 => None,
             len => Some(devices[random.below(len as u64) as usize].clone()),
         };
+        if late && random.below(8) == 0 {
+            *gate.borrow_mut() = [Gate::Open, Gate::Open, Gate::Shut, Gate::Down, Gate::Full][random.below(5) as usize];
+            stage.hears_the_backend();
+        }
         match (random.below(16), device) {
             (0, _) => {
                 let name = format!("{who}-{step}");
@@ -90,6 +106,8 @@ fn walk(seed: u64, steps: usize) {
             }
         }
     }
+    *gate.borrow_mut() = Gate::Open;
+    stage.hears_the_backend();
     for device in devices {
         stage.closes(&device);
     }
@@ -134,6 +152,14 @@ fn read_plain(device: &str, heard: &[String], last: &mut u64) {
 fn random_walks() {
     for seed in 0..20 {
         println!("seed {seed}");
-        walk(seed, 800);
+        walk(seed, 800, false);
+    }
+}
+
+#[test]
+fn random_walks_with_a_store_that_is_late() {
+    for seed in 0..20 {
+        println!("seed {seed}");
+        walk(seed, 800, true);
     }
 }

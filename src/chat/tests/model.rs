@@ -1,0 +1,616 @@
+//! The chat beside a model of it that fits on a page: whoever does whatever, both agree after every step.
+//!
+//! The model has the whole log of each room and pair, and knows who is where by slots. Clients, who come, are cut, and come back
+//! with what they had, read what they hear as an independent author would read `docs/wire.md`, and never look at the model to
+//! understand it. After each step: every message once and in order, nothing missing, nothing that is not in the log; each
+//! request answered once; who is inside, who watches whom and what they see as the model has it; nobody types who does not.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+
+const NAMES: [&str; 4] = ["ann", "bob", "cat", "dan"];
+const ROOMS: [&str; 3] = ["den", "attic", "hut"];
+
+/// The clients: whose each is, and the room of those that speak the plain dialect.
+const CLIENTS: [(usize, Option<usize>); 9] =
+    [(0, None), (0, None), (1, None), (1, None), (2, None), (2, None), (3, None), (0, Some(0)), (3, Some(1))];
+
+#[derive(Clone, Debug)]
+enum Op {
+    Open(usize),
+    Cut(usize),
+    Join { who: usize, room: usize, since: bool, history: u64 },
+    Leave { who: usize, room: usize },
+    Say { who: usize, room: usize, id: Option<u8>, content: u8 },
+    Direct { who: usize, to: usize, id: Option<u8>, content: u8 },
+    Multicast { who: usize, content: u8 },
+    Status { who: usize, status: usize, note: bool },
+    Watch { who: usize, whom: usize, on: bool },
+    Typing { who: usize, room: usize, on: bool },
+    Wait(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let who = 0..CLIENTS.len();
+    let (room, user) = (0..ROOMS.len(), 0..NAMES.len());
+    let id = || prop_oneof![2 => Just(None), 1 => (0..3_u8).prop_map(Some)];
+    prop_oneof![
+        4 => who.clone().prop_map(Op::Open),
+        3 => who.clone().prop_map(Op::Cut),
+        6 => (who.clone(), room.clone(), any::<bool>(), 0..4_u64)
+            .prop_map(|(who, room, since, history)| Op::Join { who, room, since, history }),
+        2 => (who.clone(), room.clone()).prop_map(|(who, room)| Op::Leave { who, room }),
+        8 => (who.clone(), room.clone(), id(), 0..2_u8)
+            .prop_map(|(who, room, id, content)| Op::Say { who, room, id, content }),
+        2 => (who.clone(), user.clone(), id(), 0..2_u8)
+            .prop_map(|(who, to, id, content)| Op::Direct { who, to, id, content }),
+        1 => (who.clone(), 0..2_u8).prop_map(|(who, content)| Op::Multicast { who, content }),
+        2 => (who.clone(), 0..4_usize, any::<bool>()).prop_map(|(who, status, note)| Op::Status { who, status, note }),
+        2 => (who.clone(), user, any::<bool>()).prop_map(|(who, whom, on)| Op::Watch { who, whom, on }),
+        2 => (who, room, any::<bool>()).prop_map(|(who, room, on)| Op::Typing { who, room, on }),
+        2 => prop_oneof![0..200_u64, 2_900..6_100_u64, Just(5_000), Just(299_000)].prop_map(Op::Wait),
+    ]
+}
+
+/// A status and a note, as they are seen.
+type Seen = (String, Option<String>);
+
+/// What the client has of a room.
+#[derive(Clone, Default)]
+struct Place {
+    /// The last message it has, with the epoch: what it comes back with.
+    last: Option<(String, u64)>,
+    inside: bool,
+    members: BTreeSet<String>,
+    typing: BTreeSet<String>,
+}
+
+#[derive(Clone, Default)]
+struct Client {
+    open: bool,
+    places: [Place; ROOMS.len()],
+    watched: BTreeMap<String, Seen>,
+    /// The last list that a plain client was told.
+    online: String,
+    plain_heard: usize,
+}
+
+#[derive(Default)]
+struct Room {
+    epoch: Option<String>,
+    log: Vec<(usize, u8)>,
+    /// By user: when they are given up, if no device of theirs is inside.
+    members: BTreeMap<usize, Option<u64>>,
+}
+
+#[derive(Default, Clone)]
+struct User {
+    known: bool,
+    present: bool,
+    gone_at: Option<u64>,
+    status: usize,
+    note: bool,
+}
+
+const STATUSES: [&str; 4] = ["online", "away", "busy", "offline"];
+
+struct World {
+    stage: Stage,
+    /// How many messages are kept.
+    kept: usize,
+    clients: Vec<Client>,
+    rooms: [Room; ROOMS.len()],
+    users: [User; NAMES.len()],
+    /// The conversations of two, the smaller first.
+    pairs: BTreeMap<(usize, usize), u64>,
+    /// What was said with an id: by whom, with which, where, what; its number, and when.
+    said: BTreeMap<(usize, u8, String, u8), (u64, u64)>,
+    typing: BTreeMap<(usize, usize), u64>,
+    epochs: BTreeSet<String>,
+    requests: u64,
+}
+
+/// What the one who asks hears.
+enum Answer {
+    Error(&'static str),
+    Joined { since: Option<(String, u64)>, history: u64, again: bool },
+    Said { room: usize, seq: u64 },
+    Told { to: usize, seq: u64 },
+    Dup { seq: u64 },
+    Plain,
+    Is(&'static str),
+}
+
+impl World {
+    fn new(kept: usize) -> Self {
+        let settings = Settings { history_messages: kept, ..unhurried() };
+        Self {
+            stage: Stage::new(settings),
+            kept,
+            clients: vec![Client::default(); CLIENTS.len()],
+            rooms: Default::default(),
+            users: Default::default(),
+            pairs: BTreeMap::new(),
+            said: BTreeMap::new(),
+            typing: BTreeMap::new(),
+            epochs: BTreeSet::new(),
+            requests: 0,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.stage.now.tick.0
+    }
+
+    fn inside(&self, who: usize, room: usize) -> bool {
+        self.clients[who].open && self.clients[who].places[room].inside
+    }
+
+    fn step(&mut self, op: &Op) {
+        let open = |who: usize| self.clients[who].open;
+        match *op {
+            Op::Open(who) if !open(who) => self.open(who),
+            Op::Cut(who) if open(who) => self.cut(who),
+            Op::Wait(ms) => {
+                self.stage.waits_ms(ms);
+                self.time_has_passed();
+                self.listen(None);
+            }
+            Op::Say { who, room, content, .. } if open(who) && CLIENTS[who].1.is_some() => {
+                let room = CLIENTS[who].1.unwrap_or(room);
+                self.rooms[room].log.push((CLIENTS[who].0, content));
+                self.typing.remove(&(CLIENTS[who].0, room));
+                self.stage.says(&who.to_string(), &content.to_string());
+                self.listen(None);
+            }
+            Op::Join { who, .. }
+            | Op::Leave { who, .. }
+            | Op::Say { who, .. }
+            | Op::Direct { who, .. }
+            | Op::Multicast { who, .. }
+            | Op::Status { who, .. }
+            | Op::Watch { who, .. }
+            | Op::Typing { who, .. }
+                if open(who) && CLIENTS[who].1.is_none() =>
+            {
+                self.request(who, op);
+            }
+            _ => {}
+        }
+        self.agree();
+    }
+
+    fn open(&mut self, who: usize) {
+        let (user, plain) = CLIENTS[who];
+        let device = who.to_string();
+        self.users[user].known = true;
+        self.users[user].present = true;
+        self.users[user].gone_at = None;
+        let places = std::mem::take(&mut self.clients[who].places);
+        self.clients[who] = Client { open: true, places, ..Client::default() };
+        match plain {
+            Some(room) => {
+                self.rooms[room].members.insert(user, None);
+                self.clients[who].plain_heard = self.rooms[room].log.len();
+                self.clients[who].places[room].inside = true;
+                self.stage.opens_plain(&device, ROOMS[room], NAMES[user]);
+            }
+            None => self.stage.opens(&device, NAMES[user]),
+        }
+        self.listen(None);
+    }
+
+    fn cut(&mut self, who: usize) {
+        let user = CLIENTS[who].0;
+        let grace = self.now() + 5_000;
+        self.clients[who].open = false;
+        for room in 0..ROOMS.len() {
+            let place = &mut self.clients[who].places[room];
+            let was_inside = std::mem::take(&mut place.inside);
+            place.members.clear();
+            place.typing.clear();
+            if was_inside && !self.devices(user).any(|who| self.inside(who, room)) {
+                self.rooms[room].members.insert(user, Some(grace));
+            }
+        }
+        if self.devices(user).next().is_none() {
+            self.users[user].gone_at = Some(grace);
+        }
+        self.stage.closes(&who.to_string());
+        self.listen(None);
+    }
+
+    /// The open clients of a user.
+    fn devices(&self, user: usize) -> impl Iterator<Item = usize> {
+        (0..CLIENTS.len()).filter(move |&who| CLIENTS[who].0 == user && self.clients[who].open)
+    }
+
+    fn time_has_passed(&mut self) {
+        let now = self.now();
+        for room in 0..ROOMS.len() {
+            let given_up = |at: &Option<u64>| at.is_some_and(|at| at <= now);
+            let gone: Vec<usize> =
+                self.rooms[room].members.iter().filter(|(_, at)| given_up(at)).map(|(&user, _)| user).collect();
+            gone.into_iter().for_each(|user| self.depart(user, room));
+        }
+        for user in &mut self.users {
+            if user.gone_at.is_some_and(|at| at <= now) {
+                *user = User { known: true, ..User::default() };
+            }
+        }
+        self.typing.retain(|_, until| *until > now);
+    }
+
+    fn depart(&mut self, user: usize, room: usize) {
+        self.typing.remove(&(user, room));
+        let place = &mut self.rooms[room];
+        place.members.remove(&user);
+        if place.members.is_empty() && (self.kept == 0 || place.log.is_empty()) {
+            *place = Room::default();
+        }
+    }
+
+    /// How others see a user, or the user themselves.
+    fn seen(&self, user: usize, by: usize) -> Seen {
+        let User { present, status, note, .. } = self.users[user];
+        match present && (STATUSES[status] != "offline" || user == by) {
+            true => (STATUSES[status].into(), note.then(|| format!("note of {status}"))),
+            false => ("offline".into(), None),
+        }
+    }
+
+    /// Whether it was said before with that id, and what number it has then; else takes it down.
+    fn is_again(&mut self, user: usize, id: Option<u8>, place: String, content: u8, seq: u64) -> Option<u64> {
+        let now = self.now();
+        let key = (user, id?, place, content);
+        if let Some(&(seq, at)) = self.said.get(&key)
+            && now - at < 300_000
+        {
+            return Some(seq);
+        }
+        self.said.insert(key, (seq, now));
+        None
+    }
+
+    fn request(&mut self, who: usize, op: &Op) {
+        let user = CLIENTS[who].0;
+        self.requests += 1;
+        let mut id = Some(Value::from(self.requests));
+        let named = |id: Option<u8>| id.map(|id| Value::from(format!("k{id}")));
+        let (text, answer) = match *op {
+            Op::Join { room, since, history, .. } => {
+                let place = &mut self.clients[who].places[room];
+                let again = std::mem::replace(&mut place.inside, true);
+                let since = place.last.clone().filter(|_| since);
+                self.rooms[room].members.insert(user, None);
+                let more = since.as_ref().map(|(epoch, seq)| format!(r#","since":{{"epoch":"{epoch}","seq":{seq}}}"#));
+                let text = format!(
+                    r#""type":"join","room_id":"{}","history":{history}{}"#,
+                    ROOMS[room],
+                    more.unwrap_or_default()
+                );
+                (text, Answer::Joined { since, history, again })
+            }
+            Op::Leave { room, .. } => {
+                let text = format!(r#""type":"leave","room_id":"{}""#, ROOMS[room]);
+                match std::mem::take(&mut self.clients[who].places[room].inside) {
+                    true => {
+                        if !self.devices(user).any(|who| self.inside(who, room)) {
+                            self.depart(user, room);
+                        }
+                        (text, Answer::Is("left"))
+                    }
+                    false => (text, Answer::Error("not_joined")),
+                }
+            }
+            Op::Say { room, id: key, content, .. } => {
+                id = named(key);
+                let text = format!(r#""type":"broadcast","room_id":"{}","content":"{content}""#, ROOMS[room]);
+                if !self.inside(who, room) {
+                    (text, Answer::Error("not_joined"))
+                } else {
+                    let seq = self.rooms[room].log.len() as u64 + 1;
+                    match self.is_again(user, key, ROOMS[room].into(), content, seq) {
+                        Some(seq) => (text, Answer::Dup { seq }),
+                        None => {
+                            self.rooms[room].log.push((user, content));
+                            self.typing.remove(&(user, room));
+                            (text, Answer::Said { room, seq })
+                        }
+                    }
+                }
+            }
+            Op::Direct { to, id: key, content, .. } => {
+                id = named(key);
+                let text = format!(r#""type":"direct","user_id":"{}","content":"{content}""#, NAMES[to]);
+                let pair = (user.min(to), user.max(to));
+                let next = self.pairs.get(&pair).copied().unwrap_or_default() + 1;
+                // Two of whom nothing is kept begin anew now and then; with 0, the number is not looked at.
+                let seq = if self.kept == 0 { 0 } else { next };
+                if !self.users[to].known {
+                    (text, Answer::Error("user_not_found"))
+                } else {
+                    match self.is_again(user, key, format!("@{to}"), content, seq) {
+                        Some(seq) => (text, Answer::Dup { seq }),
+                        None => {
+                            self.pairs.insert(pair, next);
+                            (text, Answer::Told { to, seq })
+                        }
+                    }
+                }
+            }
+            Op::Multicast { content, .. } => {
+                for to in (0..NAMES.len()).filter(|&to| self.users[to].known) {
+                    *self.pairs.entry((user.min(to), user.max(to))).or_default() += 1;
+                }
+                let names = NAMES.map(|name| format!(r#""{name}""#)).join(",");
+                (format!(r#""type":"multicast","user_ids":[{names}],"content":"{content}""#), Answer::Is("ack"))
+            }
+            Op::Status { status, note, .. } => {
+                self.users[user].status = status;
+                self.users[user].note = note;
+                let note = if note { format!(r#","note":"note of {status}""#) } else { String::new() };
+                (format!(r#""type":"status","status":"{}"{note}"#, STATUSES[status]), Answer::Is("ack"))
+            }
+            Op::Watch { whom, on, .. } => (
+                format!(r#""type":"presence","user_ids":["{}"],"subscribe":{on}"#, NAMES[whom]),
+                Answer::Is("presence_state"),
+            ),
+            Op::Typing { room, on, .. } => {
+                let text = format!(r#""type":"typing","room_id":"{}","typing":{on}"#, ROOMS[room]);
+                let until = self.now() + 6_000;
+                match (self.inside(who, room), on) {
+                    (false, _) => (text, Answer::Error("not_joined")),
+                    (true, true) => {
+                        self.typing.insert((user, room), until);
+                        (text, Answer::Is("ack"))
+                    }
+                    (true, false) => {
+                        self.typing.remove(&(user, room));
+                        (text, Answer::Is("ack"))
+                    }
+                }
+            }
+            Op::Open(_) | Op::Cut(_) | Op::Wait(_) => unreachable!("no request"),
+        };
+        let before = self.clients[who].watched.clone();
+        let with_id = id.as_ref().map(|id| format!(r#","id":{id}"#)).unwrap_or_default();
+        self.stage.says(&who.to_string(), &format!("{{{text}{with_id}}}"));
+        self.listen(Some((who, id, answer)));
+        if let Op::Watch { whom, on, .. } = *op {
+            let state = self.clients[who].watched[NAMES[whom]].clone();
+            assert_eq!(state, self.seen(whom, user), "presence_state of {}", NAMES[whom]);
+            // Who only asked or stopped is not told of changes.
+            if !on {
+                self.clients[who].watched = before;
+                self.clients[who].watched.remove(NAMES[whom]);
+            }
+        }
+    }
+
+    /// Everybody reads what has come.
+    fn listen(&mut self, mut request: Option<(usize, Option<Value>, Answer)>) {
+        for (who, (_, plain)) in CLIENTS.iter().enumerate() {
+            if !self.clients[who].open {
+                continue;
+            }
+            let heard = self.stage.takes(&who.to_string());
+            let heard: Vec<Value> = heard.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+            match (&mut request, *plain) {
+                (_, Some(room)) => self.read_plain(who, room, &heard),
+                (Some((asker, id, answer)), None) if *asker == who => {
+                    let (id, answer) = (id.take(), std::mem::replace(answer, Answer::Plain));
+                    self.read_json(who, &heard, Some((id, answer)));
+                }
+                _ => self.read_json(who, &heard, None),
+            }
+        }
+    }
+
+    fn read_json(&mut self, who: usize, heard: &[Value], request: Option<(Option<Value>, Answer)>) {
+        let own = NAMES[CLIENTS[who].0];
+        let id = request.as_ref().and_then(|(id, _)| id.clone());
+        let answers: Vec<&Value> = heard.iter().filter(|message| message.get("id").is_some()).collect();
+        assert_eq!(answers.len(), usize::from(id.is_some()), "{who}: each request is answered once: {heard:?}");
+        assert!(answers.iter().all(|answer| Some(&answer["id"]) == id.as_ref()), "{who}: {heard:?}");
+        let kind = |message: &Value| message["type"].as_str().unwrap().to_owned();
+        let find = |wanted: &str| heard.iter().find(|message| kind(message) == wanted);
+        let mut gap = None;
+        match request.map(|(_, answer)| answer) {
+            Some(Answer::Error(code)) => {
+                assert_eq!(find("error").map(|error| &error["code"]), Some(&code.into()), "{who}: {heard:?}");
+            }
+            Some(Answer::Is(expected)) => assert_eq!(kind(answers[0]), expected, "{who}"),
+            Some(Answer::Dup { seq }) => {
+                assert_eq!(answers[0]["dup"], true, "{who}: {heard:?}");
+                assert!(seq == 0 || answers[0]["seq"] == seq, "{who}: {heard:?}");
+            }
+            Some(Answer::Said { room, seq }) => {
+                let said = find("broadcast").expect("the sender hears it");
+                assert_eq!((&said["seq"], &said["room_id"]), (&seq.into(), &ROOMS[room].into()));
+            }
+            Some(Answer::Told { to, seq }) => {
+                let said = find("direct").expect("the sender hears it");
+                assert_eq!(said["user_id"], NAMES[to]);
+                assert!(seq == 0 || said["seq"] == seq, "{who}: {said}");
+            }
+            Some(Answer::Joined { since, history, again }) => {
+                gap = self.read_joined(who, answers[0], since, history, again);
+            }
+            Some(Answer::Plain) | None => {}
+        }
+        let told_gap = find("gap").map(|gap| {
+            let number = |name: &str| gap[name].as_u64().unwrap();
+            (number("from"), number("to"), gap["why"].as_str().unwrap().to_owned())
+        });
+        assert_eq!(told_gap, gap, "{who}: {heard:?}");
+        for message in heard {
+            let text = |name: &str| message[name].as_str().unwrap().to_owned();
+            let room = message["room_id"].as_str().and_then(|name| ROOMS.iter().position(|room| *room == name));
+            match (kind(message).as_str(), room) {
+                ("broadcast", Some(room)) => {
+                    let seq = message["seq"].as_u64().unwrap();
+                    let (sender, content) = self.rooms[room].log[seq as usize - 1];
+                    assert_eq!((text("sender"), text("content")), (NAMES[sender].into(), content.to_string()), "{who}");
+                    let place = &mut self.clients[who].places[room];
+                    let (_, last) = place.last.as_mut().expect("it has joined");
+                    assert_eq!(seq, *last + 1, "{who} in {}: {heard:?}", ROOMS[room]);
+                    *last = seq;
+                    assert!(!place.typing.contains(&text("sender")), "{who}: one who has said it does not type it");
+                }
+                ("direct", _) => assert!(text("sender") == own || text("user_id") == own, "{who}: {message}"),
+                ("user_joined", Some(room)) => {
+                    let new = self.clients[who].places[room].members.insert(text("user_id"));
+                    assert!(new, "{who}: {message}");
+                }
+                ("user_left", Some(room)) => {
+                    let place = &mut self.clients[who].places[room];
+                    assert!(place.members.remove(&text("user_id")), "{who}: {message}");
+                    assert!(!place.typing.contains(&text("user_id")), "{who}: {message}");
+                }
+                ("online_users", Some(room)) => {
+                    let users = message["users"].as_array().unwrap();
+                    assert_eq!(message["count"], users.len());
+                    let members = users.iter().map(|user| user.as_str().unwrap().to_owned()).collect();
+                    self.clients[who].places[room].members = members;
+                }
+                ("left", Some(room)) => {
+                    let place = &mut self.clients[who].places[room];
+                    place.members.clear();
+                    place.typing.clear();
+                }
+                ("typing", Some(room)) => {
+                    assert_ne!(text("user_id"), own, "{who}: nobody is told that they type");
+                    let typing = &mut self.clients[who].places[room].typing;
+                    match message["typing"].as_bool().unwrap() {
+                        true => drop(typing.insert(text("user_id"))),
+                        false => drop(typing.remove(&text("user_id"))),
+                    }
+                }
+                ("presence_state", _) => {
+                    for (name, view) in message["users"].as_object().unwrap() {
+                        let note = view["note"].as_str().map(Into::into);
+                        let status = view["status"].as_str().unwrap().to_owned();
+                        let user = NAMES.iter().position(|known| known == name).unwrap();
+                        let shown = status != "offline" || (name == own && self.users[user].present);
+                        let devices = if shown { self.devices(user).count() } else { 0 };
+                        assert_eq!(view["devices"], devices, "{who}: {message}");
+                        self.clients[who].watched.insert(name.clone(), (status, note));
+                    }
+                }
+                ("presence", _) => {
+                    let seen = (text("status"), message["note"].as_str().map(Into::into));
+                    let before = self.clients[who].watched.insert(text("user_id"), seen.clone());
+                    assert!(before.is_some_and(|before| before != seen), "{who}: nothing new in {message}");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What `joined` says, and from where on the client is to hear; the hole that has to be named.
+    fn read_joined(
+        &mut self,
+        who: usize,
+        joined: &Value,
+        since: Option<(String, u64)>,
+        history: u64,
+        again: bool,
+    ) -> Option<(u64, u64, String)> {
+        let name = joined["room_id"].as_str().unwrap();
+        let room = ROOMS.iter().position(|room| *room == name).unwrap();
+        let epoch = joined["epoch"].as_str().unwrap().to_owned();
+        match &self.rooms[room].epoch {
+            Some(known) => assert_eq!(*known, epoch, "one life, one epoch"),
+            None => assert!(self.epochs.insert(epoch.clone()), "no two lives with one epoch"),
+        }
+        self.rooms[room].epoch = Some(epoch.clone());
+        let len = self.rooms[room].log.len() as u64;
+        let oldest = len - len.min(self.kept as u64) + 1;
+        let same_life = since.as_ref().is_some_and(|(known, seq)| *known == epoch && *seq <= len);
+        let (first, gap) = match since {
+            _ if again => (len + 1, None),
+            Some((_, seq)) if same_life && seq + 1 >= oldest => (seq + 1, None),
+            Some((_, seq)) if same_life => (oldest, Some((seq + 1, oldest - 1, "expired".to_owned()))),
+            Some(_) => (oldest, (oldest > 1).then(|| (1, oldest - 1, "epoch_changed".to_owned()))),
+            None => (oldest.max((len + 1).saturating_sub(history)), None),
+        };
+        assert_eq!(joined["seq"], len);
+        assert_eq!(joined["members"], self.rooms[room].members.len());
+        assert_eq!(joined["recovered"], same_life && gap.is_none());
+        self.clients[who].places[room].last = Some((epoch, first - 1));
+        gap
+    }
+
+    fn read_plain(&mut self, who: usize, room: usize, heard: &[Value]) {
+        for message in heard {
+            let text = |name: &str| message[name].as_str().unwrap();
+            assert_eq!((message.as_object().unwrap().len(), text("room")), (4, ROOMS[room]), "{who}: {message}");
+            match text("type") {
+                "chat" => {
+                    let (sender, content) = self.rooms[room].log[self.clients[who].plain_heard];
+                    assert_eq!((text("username"), text("content")), (NAMES[sender], &*content.to_string()), "{who}");
+                    self.clients[who].plain_heard += 1;
+                }
+                "online_users" => self.clients[who].online = text("content").to_owned(),
+                "user_joined" | "user_left" => {}
+                other => panic!("{who}: {other}"),
+            }
+        }
+    }
+
+    /// What the clients believe is what the model knows.
+    fn agree(&self) {
+        for (who, client) in self.clients.iter().enumerate().filter(|(_, client)| client.open) {
+            let (user, plain) = CLIENTS[who];
+            for (room, place) in client.places.iter().enumerate().filter(|(_, place)| place.inside) {
+                let log = &self.rooms[room].log;
+                let members: Vec<&str> = self.rooms[room].members.keys().map(|&user| NAMES[user]).collect();
+                if plain.is_some() {
+                    assert_eq!(client.plain_heard, log.len(), "{who} in {}", ROOMS[room]);
+                    assert_eq!(client.online, members.join(","), "{who} in {}", ROOMS[room]);
+                    continue;
+                }
+                assert_eq!(
+                    place.last.as_ref().map(|(_, seq)| *seq),
+                    Some(log.len() as u64),
+                    "{who} in {}",
+                    ROOMS[room]
+                );
+                assert!(place.members.iter().eq(&members), "{who} in {}: {:?} {members:?}", ROOMS[room], place.members);
+                for typist in &place.typing {
+                    let typist = NAMES.iter().position(|name| name == typist).unwrap();
+                    assert!(self.typing.contains_key(&(typist, room)), "{who}: {} does not type", NAMES[typist]);
+                }
+            }
+            for (name, seen) in &client.watched {
+                let whom = NAMES.iter().position(|known| known == name).unwrap();
+                assert_eq!(*seen, self.seen(whom, user), "{who} watches {name}");
+            }
+        }
+        let present = |room: &&Room| !room.members.is_empty() || !room.log.is_empty();
+        assert_eq!(self.stage.chat.counts().rooms, self.rooms.iter().filter(present).count());
+    }
+
+    /// Everybody goes, and nothing is left of it.
+    fn end(&mut self) {
+        for who in 0..CLIENTS.len() {
+            self.step(&Op::Cut(who));
+        }
+        self.stage.waits(Settings::default().history_age * 2);
+        self.stage.check_released();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_chat_and_its_model_agree(kept in prop_oneof![Just(0_usize), Just(3), Just(1000)], ops in proptest::collection::vec(op(), 1..250)) {
+        let mut world = World::new(kept);
+        ops.iter().for_each(|op| world.step(op));
+        world.end();
+    }
+}

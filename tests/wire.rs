@@ -1,0 +1,370 @@
+//! `docs/wire.md` against a running server, with a client that nobody here wrote.
+//!
+//! Everything that the code can say or understands stands on the page, and everything that stands on the page is sent or heard here:
+//! each type, each field, each error code. What the code knows is read from its source, so that nothing new can be forgotten.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use common::{Client, Server, close_code, hear, salon, say};
+use serde_json::{Value, json};
+
+/// Errors that a test over sockets cannot bring about: the store in memory never fails (`src/chat/tests/late.rs` has one that does).
+const OUT_OF_REACH: [&str; 1] = ["backend_down"];
+
+fn source(path: &str) -> String {
+    std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// All of the chat but its tests.
+fn chat_sources() -> String {
+    let mut folders = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/chat")];
+    let mut all = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true if path.ends_with("tests") => {}
+                true => folders.push(path),
+                false => all.push_str(&std::fs::read_to_string(path).unwrap()),
+            }
+        }
+    }
+    all
+}
+
+/// The quoted words that follow each of these pieces of text.
+fn quoted_after(text: &str, before: &str) -> BTreeSet<String> {
+    let after = text.match_indices(before).map(|(at, _)| &text[at + before.len()..]);
+    after.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+}
+
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let rest = &text[text.find(from).expect(from)..];
+    &rest[..rest.find(to).expect(to)]
+}
+
+/// The words for requests, each with its other words.
+fn request_words() -> Vec<Vec<String>> {
+    let source = source("src/chat/wire/request.rs");
+    let lines = between(&source, "match &*kind {", "unknown =>").lines().map(str::trim);
+    let words = lines.filter(|line| line.starts_with('"')).filter_map(|line| line.split_once(" => "));
+    let words: Vec<Vec<String>> =
+        words.map(|(words, _)| words.split(" | ").map(|word| word.trim_matches('"').to_owned()).collect()).collect();
+    assert!(words.len() >= 16, "{words:?}");
+    words
+}
+
+fn error_codes() -> BTreeSet<String> {
+    let source = source("src/chat/wire/mod.rs");
+    let codes = quoted_after(between(&source, "fn as_str(self)", "/// Whether"), "=> \"");
+    assert!(codes.len() >= 17, "{codes:?}");
+    codes
+}
+
+/// The types of messages that the JSON dialect writes.
+fn answer_types() -> BTreeSet<String> {
+    let source = chat_sources();
+    let mut types = quoted_after(&source, "Object::message(out, \"");
+    types.extend(quoted_after(&source, "movement(out, \""));
+    assert!(types.len() >= 20, "{types:?}");
+    types
+}
+
+fn plain_types() -> BTreeSet<String> {
+    let mut types = quoted_after(&source("src/chat/wire/plain.rs"), "write(out, \"");
+    types.extend(quoted_after(&chat_sources(), "plain::write(out, \""));
+    types
+}
+
+/// What the page shows as sent (`>`) or heard (`<`).
+fn examples(mark: &str) -> Vec<Value> {
+    let page = source("docs/wire.md");
+    let lines: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix(mark)).filter(|line| line.starts_with('{')).collect();
+    lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+}
+
+fn is_plain(message: &Value) -> bool {
+    message.get("username").is_some()
+}
+
+/// The type of a message and the paths of its fields: `limits.rate.per_second`, `items[].seq`.
+type Shapes = BTreeMap<String, BTreeSet<String>>;
+
+fn note_shape(shapes: &mut Shapes, message: &Value) {
+    let kind = format!("{}{}", if is_plain(message) { "plain " } else { "" }, message["type"].as_str().unwrap());
+    let paths = shapes.entry(kind.clone()).or_default();
+    fn walk(value: &Value, path: &str, names: bool, paths: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    // The keys of `users` are names, and not ours.
+                    let key = if names { "NAME" } else { key };
+                    walk(value, &format!("{path}.{key}"), key == "users", paths);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(item, &format!("{path}[]"), false, paths)),
+            _ => drop(paths.insert(path.to_owned())),
+        }
+    }
+    walk(message, "", false, paths);
+}
+
+/// Clients and all that they heard.
+struct Ears {
+    heard: Vec<Value>,
+}
+
+impl Ears {
+    /// Says something and hears what comes until the answer to a ping that follows it: all that it led to for this client.
+    fn say(&mut self, client: &mut Client, text: &str) -> Vec<Value> {
+        say(client, text);
+        self.catch_up(client)
+    }
+
+    fn catch_up(&mut self, client: &mut Client) -> Vec<Value> {
+        say(client, r#"{"type":"ping","id":"caught up"}"#);
+        let mut heard = Vec::new();
+        loop {
+            let message: Value = serde_json::from_str(&hear(client)).unwrap();
+            self.heard.push(message.clone());
+            if message["id"] == "caught up" {
+                return heard;
+            }
+            heard.push(message);
+        }
+    }
+
+    /// Reads so many messages.
+    fn hear(&mut self, client: &mut Client, count: usize) {
+        for _ in 0..count {
+            self.heard.push(serde_json::from_str(&hear(client)).unwrap());
+        }
+    }
+
+    fn refused(&mut self, client: &mut Client, text: &str, code: &str) {
+        let heard = self.say(client, text);
+        assert!(heard.iter().any(|message| message["code"] == code), "{text} was to be {code}: {heard:?}");
+    }
+
+    fn codes(&self) -> BTreeSet<String> {
+        self.heard.iter().filter_map(|message| message["code"].as_str().map(Into::into)).collect()
+    }
+}
+
+#[test]
+fn everything_on_the_page_and_nothing_else() {
+    let mut ears = Ears { heard: Vec::new() };
+    in_open_mode(&mut ears);
+    in_a_small_house(&mut ears);
+    under_a_rate(&mut ears);
+    with_tokens(&mut ears);
+
+    let codes: BTreeSet<String> = error_codes();
+    let heard = ears.codes();
+    let out_of_reach: BTreeSet<String> = OUT_OF_REACH.map(Into::into).into();
+    assert_eq!(codes.difference(&heard).filter(|code| !out_of_reach.contains(*code)).collect::<Vec<_>>(), [""; 0]);
+    assert!(heard.is_subset(&codes), "{heard:?}");
+
+    let (mut on_the_page, mut in_life) = (Shapes::new(), Shapes::new());
+    examples("< ").iter().for_each(|message| note_shape(&mut on_the_page, message));
+    ears.heard.iter().for_each(|message| note_shape(&mut in_life, message));
+    assert_eq!(in_life, on_the_page, "left: heard, right: on the page");
+
+    let types: BTreeSet<String> =
+        answer_types().into_iter().chain(plain_types().into_iter().map(|kind| format!("plain {kind}"))).collect();
+    assert_eq!(in_life.keys().cloned().collect::<BTreeSet<_>>(), types, "left: heard, right: in the source");
+}
+
+#[test]
+fn the_page_has_every_word_and_every_code() {
+    let page = source("docs/wire.md");
+    let sent: BTreeSet<String> =
+        examples("> ").iter().map(|example| example["type"].as_str().unwrap().to_owned()).collect();
+    for words in request_words() {
+        assert!(words.iter().any(|word| sent.contains(word)), "no example of {words:?}");
+        for word in &words {
+            assert!(sent.contains(word) || page.contains(&format!("`{word}`")), "{word} is not on the page");
+        }
+    }
+    let rows: BTreeSet<String> = quoted_rows(&page);
+    let mut expected = error_codes();
+    expected.insert("internal".into());
+    assert!(expected.is_subset(&rows), "codes without a row: {:?}", expected.difference(&rows).collect::<Vec<_>>());
+}
+
+/// The first cells of the table of errors.
+fn quoted_rows(page: &str) -> BTreeSet<String> {
+    let table = between(page, "### error", "### goodbye");
+    table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned())).collect()
+}
+
+fn in_open_mode(ears: &mut Ears) {
+    let mut server = Server::serve(&["--rate", "off", "--history", "3"]);
+    let mut alice = server.connect("/ws?user=alice");
+    let mut phone = server.connect("/ws?user=alice");
+    let mut bob = server.connect("/ws?user=bob");
+    let mut carol = server.connect("/ws?user=carol");
+    for client in [&mut alice, &mut phone, &mut bob, &mut carol] {
+        ears.catch_up(client);
+    }
+    // Whatever the page shows is understood, in one room or another.
+    for example in examples("> ") {
+        for room in ["den", "lab"] {
+            ears.say(&mut alice, &json!({"type":"join","room_id":room}).to_string());
+        }
+        if example.get("user_id").is_some_and(|user| user == "bob") {
+            ears.catch_up(&mut bob);
+        }
+        let heard = ears.say(&mut alice, &example.to_string());
+        let refused = |message: &Value| matches!(message["code"].as_str(), Some("bad_json" | "bad_request"));
+        assert!(!heard.iter().any(refused), "{example}: {heard:?}");
+        if let Some(id) = example.get("id") {
+            assert_eq!(heard.iter().filter(|message| message["id"] == *id).count(), 1, "{example}: {heard:?}");
+        }
+    }
+    // People come and go, in both dialects.
+    ears.say(&mut bob, r#"{"type":"join","room_id":"den"}"#);
+    ears.say(&mut bob, r#"{"type":"status","status":"away","note":"at lunch"}"#);
+    let mut dan = server.connect("/ws/den?username=dan");
+    ears.hear(&mut dan, 2);
+    dan.send("hello".into()).unwrap();
+    ears.hear(&mut dan, 1);
+    dan.send("x".repeat(16_385).into()).unwrap();
+    ears.hear(&mut dan, 1);
+    ears.say(&mut carol, r#"{"type":"join","room_id":"den"}"#);
+    ears.hear(&mut dan, 2);
+    ears.say(&mut carol, r#"{"type":"leave","room_id":"den"}"#);
+    ears.hear(&mut dan, 2);
+    ears.catch_up(&mut alice);
+    // Presence, with and without a room, and what hides.
+    ears.say(&mut alice, r#"{"type":"presence","room_id":"den","subscribe":true}"#);
+    ears.say(&mut bob, r#"{"type":"status","status":"busy","note":"writing"}"#);
+    ears.catch_up(&mut alice);
+    ears.say(&mut alice, r#"{"type":"members","room_id":"den","id":1}"#);
+    ears.say(&mut alice, r#"{"type":"members","room_id":"den","limit":1,"id":1}"#);
+    ears.say(&mut alice, r#"{"type":"online","limit":1,"id":1}"#);
+    ears.say(&mut alice, r#"{"type":"rooms","limit":1,"id":1}"#);
+    ears.say(&mut alice, r#"{"type":"create_room","id":1,"room_id":"new","name":"New","topic":"news"}"#);
+    // To who is known and not here, as soon as the server has noticed.
+    drop(server.connect("/ws?user=erin"));
+    loop {
+        let heard = ears.say(&mut alice, r#"{"type":"multicast","user_ids":["erin"],"content":"x"}"#);
+        if heard.iter().any(|ack| ack["stored"] == json!(["erin"])) {
+            break;
+        }
+    }
+    // To others, and again.
+    for text in [
+        r#"{"type":"broadcast","id":"a","room_id":"den","content":"x"}"#,
+        r#"{"type":"direct","id":"a","user_id":"bob","content":"x"}"#,
+        r#"{"type":"multicast","id":"a","user_ids":["bob","eve"],"content":"x"}"#,
+        r#"{"type":"broadcast","id":"a","room_id":"*","content":"x"}"#,
+    ] {
+        ears.say(&mut alice, text);
+        let again = ears.say(&mut alice, text);
+        assert!(again.len() == 1 && again[0]["dup"] == true, "{text}: {again:?}");
+    }
+    ears.say(&mut alice, r#"{"type":"typing","room_id":"den","typing":true,"id":9}"#);
+    ears.say(&mut alice, r#"{"type":"typing","user_id":"bob","typing":true,"id":9}"#);
+    let direct = ears.catch_up(&mut phone).iter().filter(|message| message["type"] == "direct").count();
+    assert!(direct >= 3, "of the direct message, and of the multicasts");
+    ears.catch_up(&mut bob);
+    // What is gone is named.
+    for n in 0..5 {
+        ears.say(&mut alice, &json!({"type":"broadcast","room_id":"den","content":n.to_string()}).to_string());
+    }
+    let joined = ears.say(&mut alice, r#"{"type":"join","room_id":"den","id":1}"#).remove(0);
+    let since = json!({"epoch":joined["epoch"],"seq":1});
+    let heard = ears.say(&mut phone, &json!({"type":"join","room_id":"den","since":since}).to_string());
+    assert!(heard.iter().any(|message| message["type"] == "gap"), "{heard:?}");
+    ears.say(&mut alice, r#"{"type":"history","id":1,"room_id":"den","limit":1}"#);
+    ears.say(&mut alice, r#"{"type":"history","id":1,"room_id":"den"}"#);
+    ears.say(&mut alice, r#"{"type":"history","id":1,"user_id":"bob"}"#);
+    for (text, code) in [
+        ("{", "bad_json"),
+        ("[]", "bad_request"),
+        (r#"{"type":"dance"}"#, "unknown_type"),
+        (r#"{"type":"auth","token":"x"}"#, "unknown_type"),
+        (r#"{"type":"join","room_id":"den","user_id":"bob"}"#, "forbidden"),
+        (r#"{"type":"room","room_id":"nowhere"}"#, "room_not_found"),
+        (r#"{"type":"direct","user_id":"nobody","content":""}"#, "user_not_found"),
+        (r#"{"type":"leave","room_id":"nowhere"}"#, "not_joined"),
+        (r#"{"type":"history","room_id":"den","before":2}"#, "history_gone"),
+        (r#"{"type":"history","room_id":"den","epoch":"0000000000000000"}"#, "epoch_changed"),
+    ] {
+        ears.refused(&mut alice, text, code);
+    }
+    let long = "x".repeat(16_385);
+    ears.refused(&mut alice, &json!({"type":"direct","user_id":"bob","content":long}).to_string(), "too_large");
+    (0..130).for_each(|n| say(&mut carol, &json!({"type":"join","room_id":format!("r{n}")}).to_string()));
+    ears.catch_up(&mut carol);
+    // The end.
+    server.signal("TERM");
+    ears.hear(&mut alice, 1);
+    assert_eq!(close_code(&mut alice), 1012);
+    drop((alice, phone, bob, carol, dan));
+    assert!(server.wait().success());
+}
+
+/// History is in memory: another run is another life of each room, and who comes back is told.
+#[test]
+fn a_restart_is_another_epoch() {
+    let mut ears = Ears { heard: Vec::new() };
+    let mut since = json!(null);
+    for run in 0..2 {
+        let server = Server::serve(&[]);
+        let mut alice = server.connect("/ws?user=alice");
+        ears.catch_up(&mut alice);
+        let joined = ears.say(&mut alice, &json!({"type":"join","room_id":"den","since":since}).to_string()).remove(0);
+        assert_eq!((&joined["recovered"], &joined["seq"]), (&json!(false), &json!(0)));
+        assert_ne!(joined["epoch"], since["epoch"], "run {run}");
+        ears.say(&mut alice, r#"{"type":"broadcast","content":"x"}"#);
+        since = json!({"epoch": joined["epoch"], "seq": 1});
+    }
+}
+
+fn in_a_small_house(ears: &mut Ears) {
+    let server = Server::serve(&["--rate", "off", "--max-rooms", "1", "--room-members", "1"]);
+    let mut alice = server.connect("/ws?user=alice");
+    let mut bob = server.connect("/ws?user=bob");
+    ears.say(&mut alice, r#"{"type":"join","room_id":"den"}"#);
+    ears.refused(&mut bob, r#"{"type":"join","room_id":"den"}"#, "room_full");
+    ears.refused(&mut bob, r#"{"type":"join","room_id":"lab"}"#, "overloaded");
+}
+
+fn under_a_rate(ears: &mut Ears) {
+    let server = Server::serve(&["--rate", "1:10"]);
+    let mut alice = server.connect("/ws?user=alice");
+    ears.hear(&mut alice, 1);
+    (0..50).for_each(|n| say(&mut alice, &format!(r#"{{"type":"ping","id":{n}}}"#)));
+    ears.hear(&mut alice, 50);
+}
+
+fn with_tokens(ears: &mut Ears) {
+    let secret = std::env::temp_dir().join(format!("salon-wire-{}", std::process::id()));
+    std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    let secret = secret.to_str().unwrap().to_owned();
+    let key = format!("HS256:{secret}");
+    let server = Server::serve(&["--rate", "off", "--auth", "jwt", "--auth-key", &key, "--auth-grace", "1s"]);
+    let token = |ttl: &str| {
+        let output = salon(&["token", "--secret-file", &secret, "--sub", "alice", "--ttl", ttl]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let mut alice = server.connect("/ws");
+    say(&mut alice, r#"{"type":"ping","id":1}"#);
+    ears.hear(&mut alice, 1);
+    say(&mut alice, &json!({"type":"auth","id":2,"token":token("1h")}).to_string());
+    ears.hear(&mut alice, 1);
+    ears.say(&mut alice, &json!({"type":"auth","id":3,"token":token("1h")}).to_string());
+    // One that ends within a second: a warning, and after the grace goodbye.
+    say(&mut alice, &json!({"type":"auth","id":3,"token":token("1s")}).to_string());
+    while ears.heard.last().is_none_or(|message| message["type"] != "goodbye") {
+        ears.hear(&mut alice, 1);
+    }
+    assert_eq!(close_code(&mut alice), 4001);
+    std::fs::remove_file(secret).unwrap();
+}
