@@ -1,0 +1,50 @@
+//! `/metrics` beside what is written about it: no name without a word, no word without a name.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use common::{Server, get};
+
+/// All names of metrics in a text, without what a histogram puts behind its own.
+fn names(text: &str) -> BTreeSet<String> {
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let names = text.split(word).filter(|name| name.starts_with("salon_"));
+    let suffixes = ["_bucket", "_sum", "_count"];
+    names.map(|name| suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name).to_owned()).collect()
+}
+
+fn document(name: &str) -> String {
+    fs::read_to_string(format!("{}/docs/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn every_metric_is_documented_and_drawn() {
+    let server = Server::serve(&[]);
+    let (status, metrics) = get(server.admin.unwrap(), "/metrics");
+    assert_eq!(status, 200);
+    let said = names(&metrics);
+    assert!(said.len() > 15, "{said:?}");
+    assert_eq!(names(&document("metrics.md")), said);
+    let dashboard: serde_json::Value = serde_json::from_str(&document("grafana.json")).unwrap();
+    assert_eq!(names(&dashboard.to_string()), said);
+}
+
+#[test]
+fn the_format_is_what_prometheus_reads() {
+    let server = Server::serve(&[]);
+    let (_, answer) = get(server.admin.unwrap(), "/metrics");
+    let (head, metrics) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("Content-Type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+    let mut kind = String::new();
+    for line in metrics.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            kind = rest.split(' ').next().unwrap().to_owned();
+        } else if !line.starts_with("# HELP ") {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(name.starts_with(&kind), "{line} stands under {kind}");
+            assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{line}");
+        }
+    }
+}
