@@ -6,7 +6,7 @@
 //! | floor | what it is |
 //! |---|---|
 //! | [`cli`] | arguments, subcommands, exit status |
-//! | [`bench`] | load for any WebSocket server, as a client of `proto` in a loop of its own |
+//! | [`mod@bench`] | load for any WebSocket server, as a client of `proto` in a loop of its own |
 //! | [`server`] | besides `bench` the only place that knows mio, sockets, signals and the clock |
 //! | [`chat`] | people, rooms, presence, limits, the two wire dialects: text in, deliveries out |
 //! | [`backend`] | where a room's messages are numbered and kept |

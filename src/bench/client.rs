@@ -1,9 +1,9 @@
 //! One connection of the bench: a non-blocking socket, the protocol's client side, and what waits to be written.
 //!
-//! Masking keys come from splitmix64 with a seed of the system's: nobody outside this process can foresee the first, but
-//! it is no strong source as section 5.3 of the RFC wants for clients of the open network. No page chooses what is sent here.
+//! Masking keys are hashes of a counter, keyed by the system (SipHash): nobody outside this process foresees them, though std does
+//! not promise the strong source that section 5.3 of the RFC wants of clients. No stranger chooses what is sent here.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::time::Instant;
@@ -375,24 +375,18 @@ pub fn printable(text: &str) -> String {
     text.trim().to_owned()
 }
 
-/// splitmix64, seeded by the system.
-#[derive(Debug)]
-pub struct Random(u64);
-
-impl Default for Random {
-    fn default() -> Self {
-        Self(RandomState::new().build_hasher().finish())
-    }
+/// A counter, hashed with keys of the system's.
+#[derive(Debug, Default)]
+pub struct Random {
+    keys: RandomState,
+    count: u64,
 }
 
 impl Random {
     /// The next number.
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.count += 1;
+        self.keys.hash_one(self.count)
     }
 
     fn octets<const N: usize>(&mut self) -> [u8; N] {

@@ -1,7 +1,7 @@
 //! Arguments, subcommands and exit status.
 //!
 //! [`args`] says what can be asked for and set; `layers` reads it from command line, environment and file; `settings` makes of
-//! it what the floors below take; this module does what is asked, with `keys` for tokens, [`bench`], `config` and `check` for the
+//! it what the floors below take; this module does what is asked, with `keys` for tokens, [`mod@bench`], `config` and `check` for the
 //! subcommands of these names. Exit status: 0 when a signal ended the server, 1 when it failed while running, `check` found
 //! something in the way or a bench found faults, 2 when it could not start as asked, with one sentence that says what to do.
 
