@@ -6,7 +6,8 @@
 //! | floor | what it is |
 //! |---|---|
 //! | [`cli`] | arguments, subcommands, exit status |
-//! | [`server`] | the only place that knows mio, sockets, signals and the clock |
+//! | [`mod@bench`] | load for any WebSocket server, as a client of `proto` in a loop of its own |
+//! | [`server`] | besides `bench` the only place that knows mio, sockets, signals and the clock |
 //! | [`chat`] | people, rooms, presence, limits, the two wire dialects: text in, deliveries out |
 //! | [`backend`] | where a room's messages are numbered and kept |
 //! | [`engine`] | many connections over any `Read + Write`; no chat, no mio |
@@ -16,6 +17,7 @@
 #![deny(missing_docs)]
 
 pub mod backend;
+pub mod bench;
 pub mod chat;
 pub mod cli;
 pub mod engine;

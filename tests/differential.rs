@@ -1,8 +1,8 @@
 //! The same octets through two implementations: tungstenite and `salon::proto` must hear the same messages in the same
 //! order and end with the same code.
 //!
-//! Streams are sequences of good frames of a client that are then damaged a little; all of it follows from a seed, which
-//! a failure names. Where the two differ, the difference must stand in [`EXPLAINED`], with the section that settles it;
+//! Streams are sequences of good frames of a client, or of a server, that are then damaged a little; all of it follows from
+//! a seed, which a failure names. Where the two differ, the difference must stand in [`EXPLAINED`], with the section that settles it;
 //! an explanation that no stream needs any more fails as well.
 
 #[path = "common/octets.rs"]
@@ -12,7 +12,8 @@ use std::io::{self, Read, Write};
 
 use octets::Told;
 use salon::proto::{
-    CloseCode, Connection, FrameHeader, Limits, Opcode, ProtocolError, encode_masked_frame, mask::apply_mask,
+    CloseCode, Connection, FrameHeader, Limits, Opcode, ProtocolError, encode_frame, encode_masked_frame,
+    mask::apply_mask,
 };
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
@@ -28,8 +29,12 @@ struct Outcome {
 }
 
 /// What `salon::proto` makes of it, read in pieces, and why it failed, if it did.
-fn ours(octets: &[u8], size: usize) -> (Outcome, Option<ProtocolError>) {
-    let (mut connection, mut outcome) = (Connection::new(LIMITS), octets::Outcome::default());
+fn ours(octets: &[u8], size: usize, role: Role) -> (Outcome, Option<ProtocolError>) {
+    let mut outcome = octets::Outcome::default();
+    let mut connection = match role {
+        Role::Server => Connection::new(LIMITS),
+        Role::Client => Connection::client(LIMITS, [1, 2, 3, 4]),
+    };
     octets.chunks(size).for_each(|piece| outcome.read(&mut connection, None, piece));
     let mut heard = outcome.told;
     let (code, error) = match heard.pop_if(|told| matches!(told, Told::Close(_) | Told::Failed(_))) {
@@ -64,10 +69,10 @@ impl Write for Pieces<'_> {
 }
 
 /// What tungstenite makes of it. It sends no Close when it fails; its error names the code all the same.
-fn theirs(octets: &[u8], size: usize) -> Outcome {
+fn theirs(octets: &[u8], size: usize, role: Role) -> Outcome {
     let limit = Some(LIMITS.message_bytes as usize);
     let config = WebSocketConfig::default().read_buffer_size(4096).max_message_size(limit).max_frame_size(limit);
-    let mut socket = WebSocket::from_raw_socket(Pieces { octets, size }, Role::Server, Some(config));
+    let mut socket = WebSocket::from_raw_socket(Pieces { octets, size }, role, Some(config));
     let mut heard = Vec::new();
     let code = loop {
         heard.push(match socket.read() {
@@ -127,13 +132,16 @@ const EXPLAINED: [Explained; 4] = [
     },
 ];
 
-/// splitmix64.
-struct Random(u64);
+/// splitmix64, and whether the frames that are made with it are a client's.
+struct Random {
+    state: u64,
+    masked: bool,
+}
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
@@ -168,7 +176,11 @@ fn text(random: &mut Random) -> Vec<u8> {
 fn frame(random: &mut Random, fin: bool, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     let key = random.next().to_ne_bytes()[..4].try_into().expect("four octets");
     let start = out.len();
-    encode_masked_frame(opcode, payload, key, out);
+    let masked = random.masked;
+    match masked {
+        true => encode_masked_frame(opcode, payload, key, out),
+        false => encode_frame(opcode, payload, out),
+    }
     if !fin {
         out[start] &= 0x7f;
     }
@@ -177,9 +189,10 @@ fn frame(random: &mut Random, fin: bool, opcode: Opcode, payload: &[u8], out: &m
         0 => out[start] |= random.pick(&[0x40, 0x20, 0x10]),
         1 => out[start] ^= random.pick(&[0x01, 0x02, 0x04, 0x08, 0x80]),
         2 => {
-            // The same payload, not masked.
+            // The same payload, masked where it may not be and not where it must.
             out.truncate(start);
-            FrameHeader { fin, ..FrameHeader::of_message(opcode, payload.len()) }.encode(out);
+            let mask = (!masked).then_some(key);
+            FrameHeader { fin, mask, ..FrameHeader::of_message(opcode, payload.len()) }.encode(out);
             out.extend_from_slice(payload);
         }
         3 => {
@@ -187,19 +200,24 @@ fn frame(random: &mut Random, fin: bool, opcode: Opcode, payload: &[u8], out: &m
             let first = out[start];
             out.truncate(start);
             let wide = random.one_in(2);
-            out.extend_from_slice(&[first, 0x80 | if wide { 127 } else { 126 }]);
+            out.extend_from_slice(&[first, if masked { 0x80 } else { 0 } | if wide { 127 } else { 126 }]);
             out.extend_from_slice(&(payload.len() as u64).to_be_bytes()[if wide { 0 } else { 6 }..]);
-            out.extend_from_slice(&key);
+            if masked {
+                out.extend_from_slice(&key);
+            }
             let at = out.len();
             out.extend_from_slice(payload);
-            apply_mask(&mut out[at..], key, 0);
+            if masked {
+                apply_mask(&mut out[at..], key, 0);
+            }
         }
         4 => {
             // A length that is only claimed.
             let claimed = random.pick(&[1001, 65_535, 65_536, 1 << 40, (1 << 63) - 1, 1 << 63, u64::MAX]);
             let first = out[start];
             out.truncate(start);
-            FrameHeader { fin, rsv1: false, opcode, mask: Some(key), payload_len: claimed }.encode(out);
+            let mask = masked.then_some(key);
+            FrameHeader { fin, rsv1: false, opcode, mask, payload_len: claimed }.encode(out);
             out[start] = first;
         }
         _ => {}
@@ -279,20 +297,30 @@ fn stream(random: &mut Random) -> Vec<u8> {
 }
 
 #[test]
-fn tungstenite_hears_the_same() {
+fn tungstenite_hears_the_same_of_a_client() {
+    compare(Role::Server);
+}
+
+#[test]
+fn tungstenite_hears_the_same_of_a_server() {
+    compare(Role::Client);
+}
+
+/// Both in that role, reading what the other side sends.
+fn compare(role: Role) {
     let mut used = [0; EXPLAINED.len()];
     let (mut open, mut late) = (0, 0);
     for seed in 0..STREAMS {
-        let mut random = Random(seed);
+        let mut random = Random { state: seed, masked: role == Role::Server };
         let octets = stream(&mut random);
         let (our_size, their_size) = (random.pick(&[1, 2, 7, 100, 100_000]), random.pick(&[1, 50, 100_000]));
-        let (ours, error) = ours(&octets, our_size);
-        let mut theirs = theirs(&octets, their_size);
+        let (ours, error) = ours(&octets, our_size, role);
+        let mut theirs = theirs(&octets, their_size, role);
         open += usize::from(ours.code.is_none());
         if error.is_some() && theirs.code.is_none() {
             // §7.1.7 lets us fail as soon as we know. tungstenite judges a frame when it is whole, so it is completed.
             late += 1;
-            theirs = self::theirs(&[&octets[..], &[0xff; 2000]].concat(), their_size);
+            theirs = self::theirs(&[&octets[..], &[0xff; 2000]].concat(), their_size, role);
         }
         if ours == theirs {
             continue;

@@ -16,7 +16,7 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 const SOCKETS: [&str; 8] =
     ["mio", "std::net", "socket2", "signal_hook", "signal_hook_mio", "rustix", "std::fs", "std::thread"];
 
-const FLOORS: [Floor; 8] = [
+const FLOORS: [Floor; 9] = [
     Floor { name: "id", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor { name: "time", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor {
@@ -28,7 +28,13 @@ const FLOORS: [Floor; 8] = [
     Floor { name: "backend", below: &["id", "time"], never: &["std::io", "serde_json"] },
     Floor { name: "chat", below: &["backend", "proto", "id", "time"], never: &["std::io", "httparse"] },
     Floor { name: "server", below: &["chat", "backend", "engine", "proto", "id", "time"], never: &["clap"] },
-    Floor { name: "cli", below: &["server", "chat", "backend", "engine", "proto", "id", "time"], never: &["mio"] },
+    // Beside the server, not above it: what it measures cannot help it.
+    Floor { name: "bench", below: &["proto", "id", "time"], never: &["clap", "signal_hook"] },
+    Floor {
+        name: "cli",
+        below: &["bench", "server", "chat", "backend", "engine", "proto", "id", "time"],
+        never: &["mio"],
+    },
 ];
 
 /// The floors that know neither sockets nor a clock.

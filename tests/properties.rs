@@ -41,6 +41,14 @@ fn header() -> impl Strategy<Value = FrameHeader> {
     )
 }
 
+fn opcode_of(message: &Told) -> Opcode {
+    match message {
+        Told::Text(_) => Opcode::Text,
+        Told::Binary(_) => Opcode::Binary,
+        _ => Opcode::Ping,
+    }
+}
+
 fn said() -> impl Strategy<Value = Told> {
     prop_oneof![
         ".{0,80}".prop_map(Told::Text),
@@ -59,7 +67,11 @@ fn cut<'a>(octets: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
 
 /// What a connection tells and answers when it reads the pieces.
 fn heard(pieces: &[&[u8]]) -> Outcome {
-    let (mut connection, mut outcome) = (Connection::new(LIMITS), Outcome::default());
+    heard_by(Connection::new(LIMITS), pieces)
+}
+
+fn heard_by(mut connection: Connection, pieces: &[&[u8]]) -> Outcome {
+    let mut outcome = Outcome::default();
     pieces.iter().for_each(|piece| outcome.read(&mut connection, None, piece));
     outcome
 }
@@ -116,12 +128,7 @@ proptest! {
     ) {
         let (mut octets, mut expected) = (Vec::new(), Vec::new());
         for (message, fragments) in &messages {
-            let opcode = match message {
-                Told::Text(_) => Opcode::Text,
-                Told::Binary(_) => Opcode::Binary,
-                _ => Opcode::Ping,
-            };
-            let payload = message.payload();
+            let (opcode, payload) = (opcode_of(message), message.payload());
             expected.push(message.clone());
             let pieces = if opcode.is_control() { vec![payload] } else { cut(payload, fragments) };
             for (place, piece) in pieces.iter().enumerate() {
@@ -136,13 +143,71 @@ proptest! {
         prop_assert_eq!(heard(&cut(&octets, &places)), Outcome { told: expected, reply: vec![] });
     }
 
-    /// Whatever comes, good or not, the cuts do not matter.
+    /// A client says something, a server says it back and closes: the client hears what it said, and its answer to
+    /// the Close is what the server waits for.
+    #[test]
+    fn client_and_server_understand_each_other(
+        messages in vec((said(), any::<[u8; 4]>()), 0..8),
+        closing_key: [u8; 4],
+        code in prop_oneof![1000..=1003_u16, 3000..=4999_u16],
+        reason in ".{0,30}",
+        there in vec(any::<prop::sample::Index>(), 0..8),
+        back in vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let (mut sent, mut expected) = (Vec::new(), Vec::new());
+        for (message, key) in &messages {
+            encode_masked_frame(opcode_of(message), message.payload(), *key, &mut sent);
+            expected.push(match message {
+                Told::Ping(data) => Told::Pong(data.clone()),
+                message => message.clone(),
+            });
+        }
+        let mut server = Connection::new(LIMITS);
+        let mut answer = Vec::new();
+        let mut outcome = Outcome::default();
+        cut(&sent, &there).iter().for_each(|piece| outcome.read(&mut server, None, piece));
+        for told in &outcome.told {
+            let opcode = if matches!(told, Told::Ping(_)) { Opcode::Pong } else { opcode_of(told) };
+            encode_frame(opcode, told.payload(), &mut answer);
+        }
+        server.close(CloseCode(code), &reason, &mut answer);
+        expected.push(Told::Close(Some((code, reason))));
+
+        let Outcome { told, mut reply } = heard_by(Connection::client(LIMITS, closing_key), &cut(&answer, &back));
+        prop_assert_eq!(told, expected);
+        // The client's Close, the only frame it owes of itself, is masked with the key it was given.
+        prop_assert_eq!(&reply[..6], &[&[0x88, 0x82][..], &closing_key].concat()[..]);
+        let (taken, event) = server.decode(&mut reply, &mut Vec::new());
+        prop_assert_eq!((taken, event.map(Told::from)), (8, Some(Told::Close(Some((code, String::new()))))));
+        prop_assert!(server.is_closed());
+    }
+
+    /// Each side refuses what its own side sends, at the octet that shows it.
+    #[test]
+    fn nobody_takes_frames_of_its_own_side(said in said(), key: [u8; 4]) {
+        let (opcode, payload) = (opcode_of(&said), said.payload());
+        let (mut masked, mut plain) = (Vec::new(), Vec::new());
+        encode_masked_frame(opcode, payload, key, &mut masked);
+        encode_frame(opcode, payload, &mut plain);
+        for (connection, octets, error) in [
+            (Connection::new(LIMITS), &plain, ProtocolError::WrongMasking { masked: false }),
+            (Connection::client(LIMITS, key), &masked, ProtocolError::WrongMasking { masked: true }),
+        ] {
+            let Outcome { told, reply } = heard_by(connection, &[&octets[..1], &octets[1..2]]);
+            prop_assert_eq!(told, vec![Told::Failed(error)]);
+            prop_assert_eq!(reply[0], 0x88);
+        }
+    }
+
+    /// Whatever comes, good or not, the cuts do not matter; to a client neither.
     #[test]
     fn any_octets_mean_the_same_however_they_are_cut(
         octets in vec(prop_oneof![any::<u8>(), prop::sample::select(b"\x81\x82\x01\x00\x80\x88\x89\x8a\xfe".to_vec())], 0..60),
         places in vec(any::<prop::sample::Index>(), 0..8),
     ) {
         prop_assert_eq!(heard(&cut(&octets, &places)), heard(&[&octets]));
+        let client = || Connection::client(LIMITS, [5, 6, 7, 8]);
+        prop_assert_eq!(heard_by(client(), &cut(&octets, &places)), heard_by(client(), &[&octets]));
     }
 
     /// The tail accepts what `std` accepts, keeps what `std` calls incomplete, and refuses no later than the piece

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
 
+use super::bench::{BenchArgs, EXAMPLES};
 use super::parse_address;
 use crate::server::jwt::Algorithm;
 use crate::server::logging;
@@ -50,6 +51,11 @@ pub enum Command {
     /// Exit status: 0 if Salon can serve like that (there may be warnings), 1 if something is in the way, 2 if a setting is
     /// wrong.
     Check(ServeArgs),
+    /// Put load on a WebSocket server, Salon or another, and measure it
+    ///
+    /// Everybody who hears checks order, loss and doubles.
+    #[command(after_help = EXAMPLES)]
+    Bench(BenchArgs),
     /// Make a token for development, signed with HS256, and print it
     ///
     /// The secret is read from --secret-file or the environment variable SALON_AUTH_SECRET.

@@ -30,5 +30,20 @@ pub fn room(asked: usize) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(RESERVE).max(1)
 }
 
+/// Raises the limit so that so many connections of our own fit.
+///
+/// # Errors
+/// A sentence about what is missing.
+pub fn raise(connections: usize) -> Result<(), String> {
+    match room(connections) {
+        room if room < connections => {
+            let wanted = connections + RESERVE;
+            let limit = room + RESERVE;
+            Err(format!("that takes {wanted} descriptors, and the limit is {limit}; raise it with ulimit -n {wanted}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Descriptors that are not connections of clients: listeners, the poller, the log, and those let in to be refused.
 pub const RESERVE: usize = 192;

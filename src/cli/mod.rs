@@ -1,11 +1,12 @@
 //! Arguments, subcommands and exit status.
 //!
 //! [`args`] says what can be asked for and set; `layers` reads it from command line, environment and file; `settings` makes of
-//! it what the floors below take; this module does what is asked, with `keys` for tokens, `config` and `check` for the
-//! subcommands of these names. Exit status: 0 when a signal ended the server, 1 when it failed while running or `check` found
-//! something in the way, 2 when it could not start as asked, with one sentence that says what to do.
+//! it what the floors below take; this module does what is asked, with `keys` for tokens, [`mod@bench`], `config` and `check` for the
+//! subcommands of these names. Exit status: 0 when a signal ended the server, 1 when it failed while running, `check` found
+//! something in the way or a bench found faults, 2 when it could not start as asked, with one sentence that says what to do.
 
 pub mod args;
+pub mod bench;
 mod check;
 mod config;
 mod config_file;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
             Err(sentence) => Err(Failure::Asked(sentence)),
         },
         Some(Command::Echo(args)) => echo(args),
+        Some(Command::Bench(args)) => return bench(args),
         Some(Command::Token(args)) => keys::print_token(args).map_err(Failure::Asked),
     };
     log::logger().flush();
@@ -103,6 +105,22 @@ fn print_config(markdown: bool, layers: &Layers) -> Result<(), String> {
 fn echo(args: &EchoArgs) -> Result<(), Failure> {
     echo::run(args.listen, descriptors::fit(args.max_connections))?;
     Ok(())
+}
+
+fn bench(args: &bench::BenchArgs) -> ExitCode {
+    match bench::run(args) {
+        Ok(report) => {
+            let text = if args.json { format!("{}\n", report.json()) } else { report.to_string() };
+            // Who asked may have gone away meanwhile: `salon bench ... | head`.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            if report.is_faultless() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(bench::Failure::Asked(sentence)) => refuse(&sentence),
+        Err(bench::Failure::Broken(error)) => {
+            eprintln!("salon: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn refuse(sentence: &str) -> ExitCode {

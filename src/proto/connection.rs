@@ -1,4 +1,7 @@
-//! One WebSocket connection after its opening handshake, as the server sees it (RFC 6455 sections 5 to 8).
+//! One WebSocket connection after its opening handshake, as one side sees it (RFC 6455 sections 5 to 8).
+//!
+//! The sides differ in masking alone (section 5.1): a server refuses frames that are not masked, a client those that are,
+//! and a client masks its own, the Close that is written here included. [`Role`] says which side it is.
 //!
 //! Octets go in, [`Event`]s come out, and octets for the peer are appended to a buffer of the caller.
 //! A message that lies whole in the caller's buffer is unmasked, validated and lent in place; only what
@@ -23,9 +26,10 @@ use super::deflate::{History, Inflater};
 use super::error::ProtocolError;
 use super::extension::PermessageDeflate;
 use super::frame::{
-    FrameHeader, FrameRules, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame, find_whole_message,
+    FrameHeader, FrameRules, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame, encode_masked_frame,
+    find_whole_message,
 };
-use super::mask::apply_mask;
+use super::mask::{MaskingKey, apply_mask};
 use super::utf8::Utf8Tail;
 
 /// What a peer said.
@@ -45,12 +49,26 @@ pub enum Event<'a> {
     Failed(ProtocolError),
 }
 
+/// Which side of the connection this is (section 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Incoming frames must be masked; its own are not.
+    Server,
+    /// Incoming frames must not be masked; its own are.
+    Client {
+        /// What the one Close frame of this connection is masked with. Like every key it is to be chosen anew, from a
+        /// strong source of randomness, and told to nobody (section 5.3).
+        closing_key: MaskingKey,
+    },
+}
+
 /// The receiving state of one connection, and what it owes the peer at its end.
 ///
 /// Invariant: after [`Connection::is_closed`] nothing is decoded any more.
 #[derive(Debug)]
 pub struct Connection {
     limits: Limits,
+    role: Role,
     phase: Phase,
     partial: Option<Box<Partial>>,
     /// Only where permessage-deflate was agreed to.
@@ -125,12 +143,25 @@ enum Found {
 }
 
 impl Connection {
-    /// A connection whose opening handshake is done.
+    /// The server's side of a connection whose opening handshake is done.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, phase: Phase::Open, partial: None, deflate: None }
+        Self::with_role(limits, Role::Server)
     }
 
-    /// A connection whose opening handshake is done and agreed to permessage-deflate.
+    /// The client's side. `closing_key` masks its one Close frame: see [`Role::Client`].
+    ///
+    /// What else a client sends is encoded by its caller, each frame with a key of its own
+    /// ([`encode_masked_frame`]); pings are answered that way as well.
+    pub fn client(limits: Limits, closing_key: MaskingKey) -> Self {
+        Self::with_role(limits, Role::Client { closing_key })
+    }
+
+    /// Either side.
+    pub fn with_role(limits: Limits, role: Role) -> Self {
+        Self { limits, role, phase: Phase::Open, partial: None, deflate: None }
+    }
+
+    /// The server's side of a connection whose opening handshake is done and agreed to permessage-deflate.
     pub fn with_deflate(limits: Limits, agreed: &PermessageDeflate) -> Self {
         let history = (!agreed.client_no_context_takeover).then(|| History::new(agreed.client_window_bits()));
         Self { deflate: Some(Box::new(Context { history })), ..Self::new(limits) }
@@ -158,8 +189,9 @@ impl Connection {
         inflater: &mut Inflater,
     ) -> (usize, Option<Event<'a>>) {
         self.release();
-        // The short way of nearly every message. It decides nothing that the long one would decide otherwise.
-        if self.phase == Phase::Open
+        // The short way of nearly every message to a server. It decides nothing that the long one would decide otherwise.
+        if matches!(self.role, Role::Server)
+            && self.phase == Phase::Open
             && self.partial.is_none()
             && let Some((opcode, key, Range { start, end })) = find_whole_message(input, self.limits.message_bytes)
         {
@@ -199,7 +231,7 @@ impl Connection {
                 Err(error) => break Found::Error(error),
             }
         };
-        let Self { phase, partial, deflate, .. } = self;
+        let Self { role, phase, partial, deflate, .. } = self;
         let event = match found {
             Found::Message { opcode, start, end } => Self::message_event(opcode, &input[start..end]),
             Found::Control { opcode, start, end } => Self::control_event(opcode, &input[start..end]),
@@ -223,7 +255,7 @@ impl Connection {
             Ok(Event::Close(body)) => {
                 if *phase == Phase::Open {
                     // §5.5.1: the answer carries the code that was received.
-                    encode_close(body.map(|(code, _)| (code, "")), reply);
+                    encode_close(*role, body.map(|(code, _)| (code, "")), reply);
                 }
                 *phase = Phase::Closed;
                 *deflate = None;
@@ -231,7 +263,7 @@ impl Connection {
             }
             Ok(event) => (at, Some(event)),
             Err(error) => {
-                fail(phase, error.into(), &error.to_string(), reply);
+                fail(*role, phase, error.into(), &error.to_string(), reply);
                 *deflate = None;
                 (input.len(), Some(Event::Failed(error)))
             }
@@ -243,15 +275,20 @@ impl Connection {
     /// The peer's messages are no longer passed on; its Close still is.
     pub fn close(&mut self, code: CloseCode, reason: &str, reply: &mut Vec<u8>) {
         if self.phase == Phase::Open {
-            encode_close(Some((code, reason)), reply);
+            encode_close(self.role, Some((code, reason)), reply);
             self.phase = Phase::CloseSent;
         }
     }
 
     /// _Fails_ the connection (section 7.1.7): appends a Close frame unless one was sent; decodes nothing more.
     pub fn fail(&mut self, code: CloseCode, reason: &str, reply: &mut Vec<u8>) {
-        fail(&mut self.phase, code, reason, reply);
+        fail(self.role, &mut self.phase, code, reason, reply);
         (self.partial, self.deflate) = (None, None);
+    }
+
+    /// Which side this is.
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// Whether messages may still be sent: neither side has sent Close.
@@ -342,7 +379,7 @@ impl Connection {
     fn rules(&self) -> FrameRules {
         let message = self.partial.as_deref().filter(|partial| partial.message.is_some());
         FrameRules {
-            masked: true,
+            masked: matches!(self.role, Role::Server),
             rsv1: self.deflate.is_some(),
             fragmented: message.is_some(),
             fragments_left: message.map_or(0, |partial| self.limits.fragments.saturating_sub(partial.fragments)),
@@ -530,17 +567,20 @@ fn unmask(piece: &mut [u8], header: &FrameHeader, offset: usize) {
     }
 }
 
-fn fail(phase: &mut Phase, code: CloseCode, reason: &str, reply: &mut Vec<u8>) {
+fn fail(role: Role, phase: &mut Phase, code: CloseCode, reason: &str, reply: &mut Vec<u8>) {
     if *phase == Phase::Open {
-        encode_close(Some((code, reason)), reply);
+        encode_close(role, Some((code, reason)), reply);
     }
     *phase = Phase::Closed;
 }
 
-fn encode_close(body: CloseBody<'_>, out: &mut Vec<u8>) {
+fn encode_close(role: Role, body: CloseBody<'_>, out: &mut Vec<u8>) {
     let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);
     if let Some((code, reason)) = body {
         close::encode_body(code, reason, &mut payload);
     }
-    encode_frame(Opcode::Close, &payload, out);
+    match role {
+        Role::Server => encode_frame(Opcode::Close, &payload, out),
+        Role::Client { closing_key } => encode_masked_frame(Opcode::Close, &payload, closing_key, out),
+    }
 }

@@ -210,6 +210,10 @@ pub fn encode_frame(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends a whole masked frame: what a client sends.
+///
+/// The key is for this frame alone, and nobody may be able to foresee it: a page or program that could would choose what a
+/// proxy on the way sees, and make it believe in a response that never was (sections 5.3 and 10.3). Nothing here is
+/// random, so it is the caller's duty to draw each from a strong source.
 pub fn encode_masked_frame(opcode: Opcode, payload: &[u8], key: MaskingKey, out: &mut Vec<u8>) {
     out.reserve(MAX_HEADER_LEN + payload.len());
     FrameHeader { mask: Some(key), ..FrameHeader::of_message(opcode, payload.len()) }.encode(out);

@@ -1,4 +1,4 @@
-//! The opening handshake (RFC 6455 section 4.2) and the request heads around it (RFC 9112).
+//! The server's side of the opening handshake (RFC 6455 section 4.2) and the request heads around it (RFC 9112).
 //!
 //! Three steps, each of its own: [`HeadScanner`] finds the end of the head while it arrives, looking at every
 //! octet once; [`Request::parse`] splits the complete head, once, with httparse; [`Request::upgrade`] checks it
@@ -71,10 +71,10 @@ pub struct Request<'a> {
     method: &'a str,
     target: &'a str,
     minor_version: u8,
-    headers: &'a [httparse::Header<'a>],
+    headers: Headers<'a>,
 }
 
-/// Room for the headers of one request, to be lent to [`Request::parse`].
+/// Room for the headers of one head, to be lent to whoever parses it.
 pub type HeaderStorage<'a> = [httparse::Header<'a>; MAX_HEADERS];
 
 /// Empty [`HeaderStorage`].
@@ -101,7 +101,7 @@ impl<'a> Request<'a> {
         if !target.bytes().all(|octet| octet.is_ascii_graphic()) {
             return Err(RequestError::Malformed);
         }
-        let request = Self { method, target, minor_version, headers: parsed.headers };
+        let request = Self { method, target, minor_version, headers: Headers(parsed.headers) };
         // RFC 9112 §3.2: exactly one Host in HTTP/1.1; never two.
         match request.headers("host").count() {
             1 => {}
@@ -147,14 +147,12 @@ impl<'a> Request<'a> {
 
     /// The values of all headers of that name (in any case), in order, as octets.
     pub fn headers(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+        self.headers.values(name)
     }
 
     /// The value of a header that came exactly once and is ASCII.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        let mut values = self.headers(name);
-        let value = values.next().filter(|value| value.is_ascii())?;
-        values.next().is_none().then(|| std::str::from_utf8(value).expect("ASCII is UTF-8"))
+        self.headers.single(name)
     }
 
     /// Whether a header of that name came at all.
@@ -169,11 +167,7 @@ impl<'a> Request<'a> {
 
     /// The comma-separated values of all headers of that name, trimmed; what is not ASCII is left out.
     pub fn tokens(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.headers(name)
-            .filter_map(|value| std::str::from_utf8(value).ok())
-            .flat_map(|value| value.split(','))
-            .map(|value| value.trim_matches([' ', '\t']))
-            .filter(|value| !value.is_empty())
+        self.headers.tokens(name)
     }
 
     /// Whether the client asks for another protocol at all.
@@ -245,8 +239,35 @@ impl<'a> Request<'a> {
     }
 }
 
+/// The headers of a head, of a request or a response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Headers<'a>(pub(super) &'a [httparse::Header<'a>]);
+
+impl<'a> Headers<'a> {
+    /// The values of all headers of that name (in any case), in order, as octets.
+    pub(super) fn values(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+
+    /// The value of a header that came exactly once and is ASCII.
+    pub(super) fn single(self, name: &str) -> Option<&'a str> {
+        let mut values = self.values(name);
+        let value = values.next().filter(|value| value.is_ascii())?;
+        values.next().is_none().then(|| std::str::from_utf8(value).expect("ASCII is UTF-8"))
+    }
+
+    /// The comma-separated values of all headers of that name, trimmed; what is not ASCII is left out.
+    pub(super) fn tokens(self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.values(name)
+            .filter_map(|value| std::str::from_utf8(value).ok())
+            .flat_map(|value| value.split(','))
+            .map(|value| value.trim_matches([' ', '\t']))
+            .filter(|value| !value.is_empty())
+    }
+}
+
 /// Whether all octets may stand in `uri-host [":" port]` (RFC 3986 section 3.2.2); nothing at all may, too.
-fn is_host(value: &[u8]) -> bool {
+pub(super) fn is_host(value: &[u8]) -> bool {
     value.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(octet))
 }
 

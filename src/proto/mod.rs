@@ -5,6 +5,7 @@
 //! | section | what | where |
 //! |---|---|---|
 //! | 4.2 | the opening handshake: where a request head ends, what it says, the answer | [`handshake`] |
+//! | 4.1 | a client's side of it: the request, and how the response is judged | [`client_handshake`] |
 //! | 5.2 | the frame header, and the rules for what may stand in it | [`frame`] |
 //! | 5.3 | masking | [`mask`] |
 //! | 5.4 to 7.1 | messages, fragments, control frames, the closing handshake: [`Connection`] | [`connection`] |
@@ -62,11 +63,42 @@
 //!
 //! `examples/blocking_echo.rs` does the same with a `TcpStream`. A connection that agreed to permessage-deflate is made
 //! with [`Connection::with_deflate`]; who has many of them lends all the same [`Inflater`], to
-//! [`Connection::decode_with`]. The octets that a client would send, for tests and tools, are made by
-//! [`encode_masked_frame`], and what a server sends is read by [`FrameHeader::decode`].
+//! [`Connection::decode_with`].
 //!
-//! Not here: sockets, timers, other extensions, and the client's side: its handshake and its [`Connection`].
+//! A client is the same [`Connection`] in the other [`Role`]; it masks what it sends, with keys that its caller draws:
+//!
+//! ```
+//! use salon::proto::client_handshake::{ClientRequest, Response, ResponseScanner};
+//! use salon::proto::handshake::NO_HEADERS;
+//! use salon::proto::{Connection, Event, Limits, Opcode, encode_masked_frame};
+//!
+//! // The key and the masks are the RFC's examples; yours come from a strong source of randomness, each anew.
+//! let request = ClientRequest { host: "server.example.com", target: "/chat", nonce: *b"the sample nonce", ..Default::default() };
+//! let mut output = Vec::new(); // what is to be written
+//! request.encode(&mut output).expect("nothing in it that may not stand in a head");
+//!
+//! // What reads would have brought: the response, and the first frame right behind it.
+//! let mut input = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+//!     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x05Hello".to_vec();
+//! let head_len = ResponseScanner::default().scan(&input)?.expect("the head is complete");
+//! let mut headers = NO_HEADERS;
+//! let agreed = Response::parse(&input[..head_len], &mut headers)?.accept(&request)?;
+//! assert_eq!(agreed.protocol, None);
+//!
+//! let mut connection = Connection::client(Limits::default(), [0x9a, 0x07, 0xc3, 0x5e]);
+//! let (_, event) = connection.decode(&mut input[head_len..], &mut output);
+//! assert_eq!(event, Some(Event::Text("Hello")));
+//! output.clear();
+//! encode_masked_frame(Opcode::Text, b"Hello", [0x37, 0xfa, 0x21, 0x3d], &mut output);
+//! assert_eq!(output, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+//! # Ok::<(), salon::proto::client_handshake::ResponseError>(())
+//! ```
+//!
+//! `examples/blocking_client.rs` is that with a `TcpStream`.
+//!
+//! Not here: sockets, timers, randomness, other extensions, and a client that offers one: its side of permessage-deflate.
 
+pub mod client_handshake;
 pub mod close;
 pub mod connection;
 pub mod deflate;
@@ -77,8 +109,9 @@ pub mod handshake;
 pub mod mask;
 pub mod utf8;
 
+pub use client_handshake::ClientRequest;
 pub use close::CloseCode;
-pub use connection::{Connection, Event};
+pub use connection::{Connection, Event, Role};
 pub use deflate::{Deflater, Inflater, encode_deflated_frame};
 pub use error::ProtocolError;
 pub use extension::{ClientContext, PermessageDeflate};

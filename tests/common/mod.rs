@@ -77,6 +77,11 @@ impl Server {
         tcp(self.public)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();

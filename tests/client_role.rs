@@ -1,0 +1,208 @@
+//! A client of `salon::proto`: rows of what a server sends, and a server that nobody here wrote.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use salon::proto::client_handshake::{ClientRequest, Response, ResponseScanner};
+use salon::proto::handshake::NO_HEADERS;
+use salon::proto::{CloseCode, Connection, Event, Limits, Opcode, ProtocolError, Role, encode_masked_frame};
+use tungstenite::Message;
+use tungstenite::handshake::server;
+use tungstenite::http::HeaderValue;
+
+const LIMITS: Limits = Limits { message_bytes: 300, fragments: 3 };
+const CLOSING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// What a client hears of the pieces, and the octets it owes.
+fn heard(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
+    let mut connection = Connection::client(LIMITS, CLOSING_KEY);
+    let (mut told, mut reply) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let (mut input, mut at) = (piece.to_vec(), 0);
+        while let (taken, Some(event)) = connection.decode(&mut input[at..], &mut reply) {
+            at += taken;
+            told.push(format!("{event:?}"));
+        }
+    }
+    (told, reply)
+}
+
+/// A Close as this client sends it.
+fn close(code: u16, reason: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_masked_frame(Opcode::Close, &[&code.to_be_bytes(), reason.as_bytes()].concat(), CLOSING_KEY, &mut out);
+    out
+}
+
+#[test]
+fn what_a_server_sends() {
+    let failed = |error: ProtocolError| format!("{:?}", Event::Failed(error));
+    let text = |text| format!("{:?}", Event::Text(text));
+    let masked = "frame masked; a server must not mask";
+    for (octets, told, reply) in [
+        // §5.7's examples.
+        (&b"\x81\x05Hello"[..], vec![text("Hello")], vec![]),
+        (b"\x01\x03Hel\x80\x02lo", vec![text("Hello")], vec![]),
+        (b"\x01\x03Hel\x89\x01?\x80\x02lo", vec![format!("{:?}", Event::Ping(b"?")), text("Hello")], vec![]),
+        // §5.1: a client closes the connection if it detects a masked frame. The key need not have come.
+        (
+            b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58",
+            vec![failed(ProtocolError::WrongMasking { masked: true })],
+            close(1002, masked),
+        ),
+        (b"\x88\x80", vec![failed(ProtocolError::WrongMasking { masked: true })], close(1002, masked)),
+        // §5.5.1: the answer to a Close carries its code; the mask is the one that was kept for it.
+        (
+            b"\x88\x05\x03\xe9bye\x81\x01x",
+            vec![format!("{:?}", Event::Close(Some((CloseCode(1001), "bye"))))],
+            close(1001, ""),
+        ),
+        (b"\x88\x00", vec![format!("{:?}", Event::Close(None))], b"\x88\x80\x37\xfa\x21\x3d".to_vec()),
+        // What a server must not send either.
+        (
+            b"\xc1\x00",
+            vec![failed(ProtocolError::ReservedBits(4))],
+            close(1002, "reserved bits 100 set, no extension uses them"),
+        ),
+        (b"\x81\x02\xff\xff", vec![failed(ProtocolError::InvalidUtf8)], close(1007, "text is not UTF-8")),
+        (
+            b"\x82\x7e\x01\x2d",
+            vec![failed(ProtocolError::MessageTooBig { limit: 300 })],
+            close(1009, "message over 300 bytes"),
+        ),
+    ] {
+        let expected = (told, reply);
+        assert_eq!(heard(&[octets]), expected, "whole: {octets:02x?}");
+        let single: Vec<&[u8]> = octets.chunks(1).collect();
+        assert_eq!(heard(&single), expected, "one octet at a time: {octets:02x?}");
+    }
+}
+
+#[test]
+fn a_client_that_closes_hears_no_more_than_the_answer() {
+    let mut connection = Connection::client(LIMITS, CLOSING_KEY);
+    assert_eq!(connection.role(), Role::Client { closing_key: CLOSING_KEY });
+    let mut out = Vec::new();
+    connection.close(CloseCode(1000), "", &mut out);
+    connection.close(CloseCode(1001), "again", &mut out);
+    connection.fail(CloseCode(1011), "", &mut out);
+    assert_eq!(out, close(1000, ""), "one Close, so one key is enough");
+
+    let mut connection = Connection::client(LIMITS, CLOSING_KEY);
+    connection.close(CloseCode(1000), "", &mut Vec::new());
+    let mut input = b"\x81\x04late\x88\x02\x03\xe8".to_vec();
+    let mut reply = Vec::new();
+    let (taken, event) = connection.decode(&mut input, &mut reply);
+    assert_eq!((taken, event), (10, Some(Event::Close(Some((CloseCode(1000), ""))))));
+    assert!(reply.is_empty() && connection.is_closed());
+}
+
+/// An idle connection stays as small as it is for a server.
+#[test]
+fn the_role_costs_no_room() {
+    assert_eq!(size_of::<Connection>(), 32);
+}
+
+/// Reads until something is to be told, and gives it to `hear`.
+fn next<T>(
+    stream: &mut UnixStream,
+    connection: &mut Connection,
+    input: &mut Vec<u8>,
+    hear: impl FnOnce(Event<'_>) -> T,
+) -> T {
+    let mut reply = Vec::new();
+    loop {
+        let (taken, event) = connection.decode(input, &mut reply);
+        if let Some(event) = event {
+            let heard = hear(event);
+            input.drain(..taken);
+            stream.write_all(&reply).unwrap();
+            return heard;
+        }
+        input.clear();
+        let mut buffer = [0; 1000];
+        let len = stream.read(&mut buffer).unwrap();
+        assert!(len > 0, "the server is still there");
+        input.extend_from_slice(&buffer[..len]);
+    }
+}
+
+#[test]
+#[allow(clippy::result_large_err, reason = "tungstenite's callback is what it is")]
+fn a_server_of_tungstenite_takes_it_for_a_client() {
+    let (mut stream, theirs) = UnixStream::pair().unwrap();
+    for end in [&stream, &theirs] {
+        end.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    }
+    let server = std::thread::spawn(move || {
+        let mut socket =
+            tungstenite::accept_hdr(theirs, |request: &server::Request, mut response: server::Response| {
+                assert_eq!(request.uri(), "/chat?x=1");
+                assert_eq!(request.headers()["sec-websocket-protocol"], "salon.v1, other");
+                response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("other"));
+                Ok(response)
+            })
+            .unwrap();
+        loop {
+            match socket.read().unwrap() {
+                Message::Close(body) => {
+                    // Its answer is written by the next call, which then finds all done.
+                    assert!(matches!(socket.flush(), Err(tungstenite::Error::ConnectionClosed)));
+                    break body;
+                }
+                message @ (Message::Text(_) | Message::Binary(_)) => socket.send(message).unwrap(),
+                _ => {}
+            }
+        }
+    });
+
+    let request = ClientRequest {
+        host: "localhost",
+        target: "/chat?x=1",
+        nonce: *b"0123456789abcdef",
+        protocols: &["salon.v1", "other"],
+        headers: &[],
+    };
+    let mut output = Vec::new();
+    request.encode(&mut output).unwrap();
+    stream.write_all(&output).unwrap();
+    let (mut input, mut scanner) = (Vec::new(), ResponseScanner::default());
+    let head_len = loop {
+        let mut octet = [0];
+        stream.read_exact(&mut octet).unwrap();
+        input.extend_from_slice(&octet);
+        if let Some(len) = scanner.scan(&input).unwrap() {
+            break len;
+        }
+    };
+    let mut storage = NO_HEADERS;
+    let agreed = Response::parse(&input[..head_len], &mut storage).unwrap().accept(&request).unwrap();
+    assert_eq!(agreed.protocol, Some("other"));
+    input.clear();
+
+    let mut connection = Connection::client(Limits::default(), CLOSING_KEY);
+    for (n, said) in ["", "hello", "κόσμε", &"x".repeat(126), &"y".repeat(60_000)].iter().enumerate() {
+        let mut output = Vec::new();
+        encode_masked_frame(Opcode::Text, said.as_bytes(), [n as u8, 0x80, 0x7f, 0xff], &mut output);
+        encode_masked_frame(Opcode::Binary, said.as_bytes(), [0xfe, n as u8, 1, 2], &mut output);
+        stream.write_all(&output).unwrap();
+        let text = next(&mut stream, &mut connection, &mut input, |event| format!("{event:?}"));
+        assert_eq!(text, format!("{:?}", Event::Text(said)));
+        let binary = next(&mut stream, &mut connection, &mut input, |event| format!("{event:?}"));
+        assert_eq!(binary, format!("{:?}", Event::Binary(said.as_bytes())));
+    }
+    // A ping is answered with the same; then the client ends it.
+    let mut output = Vec::new();
+    encode_masked_frame(Opcode::Ping, b"?", [9, 8, 7, 6], &mut output);
+    stream.write_all(&output).unwrap();
+    next(&mut stream, &mut connection, &mut input, |event| assert_eq!(event, Event::Pong(b"?")));
+    let mut output = Vec::new();
+    connection.close(CloseCode(4000), "enough", &mut output);
+    stream.write_all(&output).unwrap();
+    next(&mut stream, &mut connection, &mut input, |event| {
+        assert!(matches!(event, Event::Close(Some((CloseCode(4000), _)))), "{event:?}");
+    });
+    let body = server.join().unwrap().expect("a code");
+    assert_eq!((u16::from(body.code), body.reason.as_str()), (4000, "enough"));
+}
