@@ -215,8 +215,13 @@ impl Peer {
             told.push(format!("request {}", request.target()));
             let answer = Answer::to(&request);
             at += len;
+            if let Answer::Body(len) = answer {
+                let Some(body) = octets.get(at..at + len as usize) else { return (told, pings) };
+                told.push(format!("body {body:?}"));
+                at += len as usize;
+            }
             match answer {
-                Answer::Keep => {}
+                Answer::Keep | Answer::Body(_) => {}
                 Answer::Upgrade => break,
                 Answer::End | Answer::None => return (told, pings),
             }
@@ -262,6 +267,8 @@ impl Peer {
 enum Answer {
     Upgrade,
     Keep,
+    /// When the body has come; then it is kept.
+    Body(u32),
     End,
     None,
 }
@@ -271,6 +278,10 @@ impl Answer {
         match request.path() {
             "/none" => Self::None,
             "/end" => Self::End,
+            "/body" => match request.content_length() {
+                Ok(len @ 1..=300) => Self::Body(len as u32),
+                _ => Self::Keep,
+            },
             _ if request.upgrade().is_ok() => Self::Upgrade,
             _ => Self::Keep,
         }
@@ -418,11 +429,16 @@ impl House {
             let answer = match &event {
                 Event::Request(request) => Answer::to(request),
                 Event::BadRequest(_) => Answer::End,
+                Event::Body { .. } => Answer::Keep,
                 _ => Answer::None,
             };
             let (told, text) = match event {
                 Event::Request(request) => (format!("request {}", request.target()), None),
                 Event::BadRequest(error) => (format!("bad {error:?}"), None),
+                Event::Body { note, octets } => {
+                    assert_eq!(note as usize, octets.len(), "the note of this request");
+                    (format!("body {octets:?}"), None)
+                }
                 Event::Text(text) => (format!("text {text}"), Some(text.to_owned())),
                 Event::Binary(data) => (format!("binary {data:?}"), None),
                 Event::Control => ("control".into(), None),
@@ -451,6 +467,10 @@ impl House {
             Answer::Keep => {
                 peer.responses.extend_from_slice(b"<keep>");
                 self.engine.respond(id, b"<keep>", true);
+            }
+            Answer::Body(len) => {
+                peer.responses.extend_from_slice(b"<go on>");
+                self.engine.receive_body(id, len, len, b"<go on>");
             }
             Answer::End => {
                 peer.responses.extend_from_slice(b"<end>");
@@ -611,8 +631,12 @@ fuzz_target!(|input: &[u8]| {
             }
             5 => {
                 let place = program.below(MAX_PEERS);
-                let path = [&b"/"[..], b"/end", b"/none"][program.below(3)];
-                house.say(place, &[b"GET ", path, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat());
+                let path = [&b"/"[..], b"/end", b"/none", b"/body"][program.below(4)];
+                let len = if path == b"/body" { program.below(256) } else { 0 };
+                let head = [b"GET ", path, b" HTTP/1.1\r\nHost: h\r\n"].concat();
+                let length = format!("Content-Length: {len}\r\n\r\n");
+                // The body comes with other operations, or what they say is taken for it.
+                house.say(place, &[&head[..], length.as_bytes(), program.octets(len / 2)].concat());
             }
             6 => house.turn(),
             7 => house.engine.begin_turn(house.now),

@@ -94,12 +94,12 @@ impl<S: Stream> Engine<S> {
         let peer = &self.peers[index as usize];
         let settings = &self.settings;
         let after = |since: Tick, wait: Duration, due: Due| Some((since + wait, due));
-        let blocked = peer.outbox.as_ref().filter(|_| matches!(peer.phase, Phase::Head | Phase::Open));
+        let blocked = peer.outbox.as_ref().filter(|_| matches!(peer.phase, Phase::Head | Phase::Body | Phase::Open));
         let unblock = blocked.and_then(|outbox| after(outbox.progress, settings.blocked_within, Due::Unblock));
         let due = match peer.phase {
             // Who still takes an answer need not ask again yet.
-            Phase::Head if blocked.is_some() => None,
-            Phase::Head | Phase::Answering => after(peer.since, settings.head_within, Due::Request),
+            Phase::Head | Phase::Body if blocked.is_some() => None,
+            Phase::Head | Phase::Body | Phase::Answering => after(peer.since, settings.head_within, Due::Request),
             Phase::Open if !peer.connection.is_open() => after(peer.since, settings.close_within, Due::CloseAnswer),
             Phase::Open => {
                 let message = match peer.mid_message {

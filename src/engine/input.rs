@@ -6,7 +6,7 @@ use crate::id::ConnId;
 use crate::proto::handshake::{MAX_HEAD_LEN, NO_HEADERS, Request};
 use crate::proto::{self, CloseCode, Opcode, encode_frame};
 
-use super::peer::{PartialHead, Phase};
+use super::peer::{PartialRequest, Phase};
 use super::{Engine, Event, Stream};
 
 /// What became of the octets that lay in the receive buffer.
@@ -109,6 +109,7 @@ impl<S: Stream> Engine<S> {
         }
         match self.peers[index as usize].phase {
             Phase::Head => self.step_head(index, handle),
+            Phase::Body => self.step_body(index, handle),
             Phase::Open => self.step_open(index, handle),
             // The handler did not answer the last request: nobody will.
             Phase::Answering => {
@@ -125,14 +126,14 @@ impl<S: Stream> Engine<S> {
         let tag = peer.tag;
         let unparsed = self.receive.unparsed();
         // The head of one read is parsed where it lies; only a head in pieces is put together.
-        let mut partial = peer.head.take();
+        let mut partial = peer.partial.take();
         let (found, used) = match &mut partial {
             None => {
-                let mut head = PartialHead::default();
+                let mut head = PartialRequest::default();
                 let found = head.scanner.scan(unparsed);
                 if found == Ok(None) {
                     head.octets.extend_from_slice(unparsed);
-                    peer.head = Some(Box::new(head));
+                    peer.partial = Some(Box::new(head));
                 }
                 (found, found.ok().flatten().unwrap_or(unparsed.len()))
             }
@@ -146,7 +147,7 @@ impl<S: Stream> Engine<S> {
         let result = match found {
             Ok(None) => {
                 if partial.is_some() {
-                    peer.head = partial;
+                    peer.partial = partial;
                 }
                 self.receive.advance(used);
                 return Step::Quiet;
@@ -166,6 +167,29 @@ impl<S: Stream> Engine<S> {
         } else {
             self.receive.advance(used);
         }
+        Step::Told
+    }
+
+    fn step_body(&mut self, index: u32, handle: &mut impl FnMut(ConnId, u8, Event<'_>)) -> Step {
+        let id = self.id_of(index);
+        let peer = &mut self.peers[index as usize];
+        let unparsed = self.receive.unparsed();
+        let partial = peer.partial.as_mut().expect("who waits for a body has a note of it");
+        let used = unparsed.len().min(partial.body_len as usize - partial.octets.len());
+        // The body of one read is lent where it lies; only a body in pieces is put together.
+        let in_pieces = used < partial.body_len as usize;
+        if in_pieces {
+            partial.octets.extend_from_slice(&unparsed[..used]);
+            if partial.octets.len() < partial.body_len as usize {
+                self.receive.advance(used);
+                return Step::Quiet;
+            }
+        }
+        let partial = peer.partial.take().expect("as before");
+        peer.phase = Phase::Answering;
+        let body = if in_pieces { &partial.octets[..] } else { &unparsed[..used] };
+        handle(id, peer.tag, Event::Body { note: partial.note, octets: body });
+        self.receive.advance(used);
         Step::Told
     }
 

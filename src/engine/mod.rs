@@ -12,7 +12,7 @@
 //! ```
 //!
 //! It has no chat, no sockets and no clock. It answers pings; it does not answer requests: the handler of
-//! [`Event::Request`] calls [`Engine::upgrade`] or [`Engine::respond`].
+//! [`Event::Request`] calls [`Engine::upgrade`] or [`Engine::respond`], or [`Engine::receive_body`] first.
 //!
 //! Its parts: [`timer_wheel`], and inside `input` (reading and decoding), `output` (queues and flush),
 //! `deadlines` (what each timer means).
@@ -38,7 +38,7 @@ use crate::proto::handshake::{Request, RequestError};
 use crate::proto::{CloseCode, Connection, Deflater, Inflater, Limits, PermessageDeflate};
 use crate::time::Tick;
 
-use peer::{Membership, Memberships, Peer, Pending, Phase};
+use peer::{Membership, Memberships, PartialRequest, Peer, Pending, Phase};
 use receive_buffer::ReceiveBuffer;
 use timer_wheel::TimerWheel;
 use topic::{GroupId, Topic};
@@ -63,7 +63,8 @@ pub struct Settings {
     pub outbox_bytes: usize,
     /// How long such a peer may take nothing at all; then likewise.
     pub blocked_within: Duration,
-    /// From the accept (or the last answer) to the end of the next request head, in all.
+    /// From the accept (or the last answer) to the end of the next request head, in all; and again from there to the
+    /// end of its body.
     pub head_within: Duration,
     /// From our Close to the peer's, and again from there to the end of its stream.
     pub close_within: Duration,
@@ -118,10 +119,18 @@ impl Default for Settings {
 /// What happened to a connection.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A request head is complete. To be answered before the next event.
+    /// A request head is complete. To be answered before the next event, or its body to be
+    /// [asked for](Engine::receive_body).
     Request(&'a Request<'a>),
     /// What came is not a request. To be answered before the next event, without keeping the connection.
     BadRequest(RequestError),
+    /// The body that was asked for is complete. To be answered before the next event.
+    Body {
+        /// What the owner noted about the request.
+        note: u32,
+        /// The body.
+        octets: &'a [u8],
+    },
     /// A text message.
     Text(&'a str),
     /// A binary message.
@@ -268,7 +277,7 @@ impl<S: Stream> Engine<S> {
             pinged: false,
             window_bits: 0,
             connection: Connection::new(self.settings.limits),
-            head: None,
+            partial: None,
             last_received: self.now,
             since: self.now,
             scheduled: Tick(u64::MAX),
@@ -331,6 +340,24 @@ impl<S: Stream> Engine<S> {
         self.schedule(index);
     }
 
+    /// Asks for the body of a request instead of answering it: `len` octets, which are kept until they are complete, and
+    /// then told as [`Event::Body`] with the `note`. `interim` is a response to be sent before (100 Continue), or nothing.
+    ///
+    /// How much may be asked for is for the owner to bound; nothing is allocated for what has not come.
+    pub fn receive_body(&mut self, id: ConnId, len: u32, note: u32, interim: &[u8]) {
+        debug_assert!(len > 0, "what has no body can be answered");
+        let Some(index) = self.find(id) else { return };
+        let peer = &mut self.peers[index as usize];
+        if peer.phase != Phase::Answering {
+            return;
+        }
+        peer.partial = Some(Box::new(PartialRequest { body_len: len, note, ..PartialRequest::default() }));
+        if !interim.is_empty() {
+            self.append_response(index, interim);
+        }
+        self.enter(index, Phase::Body);
+    }
+
     /// Answers a request with `response`; `keep`: another request may follow, otherwise the connection ends.
     pub fn respond(&mut self, id: ConnId, response: &[u8], keep: bool) {
         let Some(index) = self.find(id) else { return };
@@ -358,7 +385,7 @@ impl<S: Stream> Engine<S> {
                 self.peers[index as usize].since = self.now;
                 self.schedule(index);
             }
-            Phase::Head | Phase::Answering => self.end(index),
+            Phase::Head | Phase::Body | Phase::Answering => self.end(index),
             _ => {}
         }
     }
@@ -489,7 +516,7 @@ impl<S: Stream> Engine<S> {
         peer.phase = Phase::Gone;
         peer.outbox = None;
         peer.pending = None;
-        peer.head = None;
+        peer.partial = None;
         self.gone.push(index);
         if self.reading.is_some_and(|(reading, _)| reading == index) {
             self.reading = None;

@@ -262,7 +262,7 @@ impl<S: Stream> Engine<S> {
             }
             if outbox.is_empty() {
                 let pong = peer.outbox.take().and_then(|outbox| outbox.pong);
-                if peer.phase == Phase::Head {
+                if matches!(peer.phase, Phase::Head | Phase::Body) {
                     // The time for the next request begins when the last answer has left.
                     peer.since = self.now;
                 }
@@ -293,7 +293,7 @@ impl<S: Stream> Engine<S> {
     fn limit_outbox(&mut self, index: u32) {
         let peer = &self.peers[index as usize];
         let waiting = peer.outbox.as_ref().map_or(0, |outbox| outbox.len());
-        if waiting > self.settings.outbox_bytes && matches!(peer.phase, Phase::Head | Phase::Open) {
+        if waiting > self.settings.outbox_bytes && matches!(peer.phase, Phase::Head | Phase::Body | Phase::Open) {
             self.counters.cut_bytes += 1;
             self.cut_off(index);
         }

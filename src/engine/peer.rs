@@ -38,7 +38,7 @@ pub struct Peer<S> {
     /// The window that compressed messages to this peer may have is 2 to this power; 0: they are sent as they are.
     pub window_bits: u8,
     pub connection: Connection,
-    pub head: Option<Box<PartialHead>>,
+    pub partial: Option<Box<PartialRequest>>,
     /// When the peer was last heard of.
     pub last_received: Tick,
     /// When the present phase began; while open, when the incomplete message began.
@@ -64,6 +64,8 @@ pub struct Pending {
 pub enum Phase {
     /// A request head is awaited.
     Head,
+    /// A request head has been passed on, and the owner wants the body that follows it.
+    Body,
     /// A request has been passed on and is being answered.
     Answering,
     /// Frames go both ways, or the closing handshake is under way.
@@ -76,11 +78,15 @@ pub enum Phase {
     Gone,
 }
 
-/// A request head of which a part has arrived.
+/// A request of which a part has arrived: of its head, or behind that of its body.
 #[derive(Debug, Default)]
-pub struct PartialHead {
+pub struct PartialRequest {
     pub octets: Vec<u8>,
+    /// Of a head.
     pub scanner: HeadScanner,
+    /// How long the body is to be, and the owner's word for it.
+    pub body_len: u32,
+    pub note: u32,
 }
 
 /// The memberships of a peer. Most have one or two; only for more is there a list.

@@ -194,6 +194,11 @@ impl<'a> Request<'a> {
         value.parse().map_err(|_| RequestError::BadBody)
     }
 
+    /// Whether the client waits to be told to go on before it sends the body (RFC 9110 section 10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        self.minor_version > 0 && self.has_token("expect", "100-continue")
+    }
+
     /// Whether the connection is to stay open after the answer (RFC 9112 section 9.3).
     pub fn keeps_alive(&self) -> bool {
         // An HTTP/1.0 client that asks for it would have to be told so in words that 1.1 does not have.

@@ -60,7 +60,8 @@ impl Service for Echo {
                 http::encode_request_error(error, now, &mut self.reply);
                 Some((id, Todo::Respond))
             }
-            Event::Control | Event::Closed => None,
+            // Never asked for.
+            Event::Body { .. } | Event::Control | Event::Closed => None,
         };
     }
 

@@ -315,6 +315,8 @@ impl Service for ChatService {
                 let todo = self.answer(request, port, seen);
                 self.todo = Some((id, todo));
             }
+            // Never asked for.
+            Event::Body { .. } => {}
             Event::BadRequest(error) => {
                 http::encode_request_error(error, now, &mut self.response);
                 self.todo = Some((id, Todo::Respond { keep: false }));

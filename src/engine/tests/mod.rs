@@ -2,6 +2,7 @@
 //!
 //! A `Script` is the other side of a connection; the `House` is what turns the loop and notes what it was told.
 
+mod bodies;
 mod deflate;
 mod endings;
 mod fan_out;
@@ -180,6 +181,16 @@ impl House {
                     self.engine.respond(id, b"<bad>", false);
                     self.told.push((id, format!("bad {status}")));
                 }
+                Happened::Wanted(path, len, expects) => {
+                    self.engine.receive_body(id, len, len + 1, if expects { b"<go on>" } else { b"" });
+                    self.told.push((id, format!("wants {path}")));
+                }
+                Happened::Body(note, octets) => {
+                    let body = String::from_utf8(octets).expect("a body of letters");
+                    self.engine.respond(id, format!("<{body}>").as_bytes(), body != "close");
+                    assert_eq!(note as usize, body.len() + 1, "the note is that of this request");
+                    self.told.push((id, format!("body {body}")));
+                }
                 Happened::Text(text) => {
                     if self.echo {
                         self.engine.send(id, Opcode::Text, text.as_bytes());
@@ -220,6 +231,8 @@ impl House {
 
 enum Happened {
     Request(String, Option<(Vec<u8>, Option<PermessageDeflate>)>),
+    Wanted(String, u32, bool),
+    Body(u32, Vec<u8>),
     Bad(u16),
     Text(String),
 }
@@ -227,6 +240,12 @@ enum Happened {
 impl Happened {
     fn of(event: Event<'_>) -> Self {
         match event {
+            Event::Request(request) if request.content_length().is_ok_and(|len| len > 0) => Self::Wanted(
+                request.target().into(),
+                request.content_length().expect("just looked at") as u32,
+                request.expects_continue(),
+            ),
+            Event::Body { note, octets } => Self::Body(note, octets.to_vec()),
             Event::Request(request) => {
                 let response = request.upgrade().ok().map(|accept| {
                     let mut out = Vec::new();

@@ -1,0 +1,102 @@
+//! Requests with a body: asked for, told whole, and in time.
+
+use super::*;
+
+fn post(path: &str, body: &str, more: &str) -> Vec<u8> {
+    let len = body.len();
+    format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {len}\r\n{more}\r\n{body}").into_bytes()
+}
+
+/// Bodies are told whole, however they come, and what is behind them is the next request.
+#[test]
+fn bodies_whole_in_pieces_and_pipelined() {
+    let get = b"GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
+    let long = "x".repeat(10_000);
+    let said = [&post("/a", "one", "")[..], &post("/a", &long, ""), get, &post("/c", "close", ""), get].concat();
+    for read_size in [1, 2, 3, 7, 100, 4096, usize::MAX] {
+        for receive_buffer in [1, 16, 200, 64 << 10] {
+            let mut house = House::new(Settings { receive_buffer, ..Settings::default() });
+            let (id, script) = house.connect();
+            script.wire().read_size = read_size;
+            script.say(&said);
+            while !script.wire().to_read.is_empty() {
+                house.hear(id);
+            }
+            let told: Vec<String> = house.told().into_iter().map(|(_, told)| told).collect();
+            let body = format!("body {long}");
+            assert_eq!(told, ["wants /a", "body one", "wants /a", &body, "request /b", "wants /c", "body close"]);
+            assert_eq!(script.taken(), format!("<one><{long}></b><close>").into_bytes());
+            assert!(script.wire().shut_down, "nothing follows the last answer");
+        }
+    }
+}
+
+#[test]
+fn an_upgrade_may_follow_a_body() {
+    let mut house = House::new(Settings::default());
+    house.echo = true;
+    let (id, script) = house.connect();
+    script.say(&[&post("/a", "one", "")[..], HANDSHAKE.as_bytes(), &text("two")].concat());
+    house.hear(id);
+    let told: Vec<String> = house.told().into_iter().map(|(_, told)| told).collect();
+    assert_eq!(told, ["wants /a", "body one", "request /", "two"]);
+    assert!(script.taken().starts_with(b"<one>HTTP/1.1 101 "));
+}
+
+#[test]
+fn who_waits_to_go_on_is_told_before_the_body() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    script.say(post("/a", "", "Expect: 100-Continue\r\n").strip_suffix(b"\r\n\r\n").unwrap());
+    house.hear(id);
+    assert_eq!(house.told(), [], "half a head");
+    let (id, script) = house.connect();
+    let said = post("/a", "body", "Expect: 100-Continue\r\n");
+    script.say(&said[..said.len() - 4]);
+    house.hear(id);
+    assert_eq!(script.taken(), b"<go on>");
+    script.say(b"body");
+    house.hear(id);
+    assert_eq!(script.taken(), b"<body>");
+}
+
+#[test]
+fn a_body_has_its_time_and_the_next_head_anew() {
+    for (came, complete) in [("ab", false), ("abc", true)] {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.connect();
+        house.wait(Duration::from_secs(9));
+        script.say(&post("/a", "abc", "")[..post("/a", "", "").len()]);
+        house.hear(id);
+        house.wait(Duration::from_secs(9));
+        assert_eq!(house.engine.len(), 1, "it counts from the end of the head");
+        script.say(&came.as_bytes()[..1]);
+        house.hear(id);
+        script.say(&came.as_bytes()[1..]);
+        house.hear(id);
+        house.wait(Duration::from_secs(1));
+        assert_eq!(house.engine.len(), usize::from(complete));
+        assert_eq!(house.engine.counters().no_request, u64::from(!complete));
+        if complete {
+            house.wait(Duration::from_secs(8));
+            assert_eq!(house.engine.len(), 1, "the next head has ten seconds too");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_goes_amid_a_body_is_let_go() {
+    for reset in [false, true] {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.connect();
+        script.say(&post("/a", "abc", "")[..post("/a", "", "").len() + 1]);
+        house.hear(id);
+        (script.wire().end, script.wire().reset) = (!reset, reset);
+        house.engine.readable(id.index, true);
+        house.settle();
+        house.wait(Duration::from_secs(10));
+        assert!(house.engine.is_empty());
+        assert_eq!(house.told().len(), 1, "the head was told, and nothing else");
+        assert_eq!(script.taken(), b"");
+    }
+}
