@@ -162,6 +162,7 @@ impl Stage {
                     octets += text.len();
                     self.deliver(*to, items.text(text), speaker);
                 }
+                Delivery::Refuse { .. } => panic!("nobody has called"),
                 Delivery::Publish { topic, text, except } => {
                     octets += text.len();
                     let members = self.topics.get(topic).cloned().unwrap_or_default();

@@ -92,21 +92,28 @@ impl Hall {
         self.hold(conn, grant, turn);
         turn.out.send(conn, |out| json::Object::message(out, "ack").id(id).number("expires_at", expires_at).end());
         for room in closed {
-            self.put_out(conn, room, store, turn);
+            self.put_out(conn, room, None, store, turn);
         }
         Ok(())
     }
 
-    /// The session leaves a room that its token no longer opens.
-    fn put_out(&mut self, conn: ConnId, room: u32, store: &mut dyn Backend, turn: &mut Turn<'_>) {
+    /// The session leaves a room that it may be in no longer; `why`, if it is to be told.
+    pub(super) fn put_out(
+        &mut self,
+        conn: ConnId,
+        room: u32,
+        why: Option<&'static str>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) {
         let name = self.rooms.at(room).name.clone();
         // Refused also where it is leaving already.
-        if self.leave(conn, name.as_str(), None, store, turn).is_err()
+        if self.leave_because(conn, name.as_str(), why, None, store, turn).is_err()
             && let Some(seat) = self.sessions.find_mut(conn).and_then(|session| session.seat(room))
             && std::mem::take(&mut seat.wanted)
         {
             // The store takes no questions now, and this cannot wait.
-            self.left(conn, None, room, turn);
+            self.left(conn, None, room, why, turn);
             self.rooms.settle(room, turn.now.tick);
         }
     }
@@ -148,11 +155,13 @@ impl Hall {
     }
 
     pub(super) fn may_announce(&self, conn: ConnId) -> bool {
-        self.settings.anybody_may_announce || self.grant(conn).is_some_and(Grant::may_announce)
+        self.settings.anybody_may_announce
+            || self.is_operator(conn)
+            || self.grant(conn).is_some_and(Grant::may_announce)
     }
 
     pub(super) fn may_create(&self, conn: ConnId) -> bool {
-        self.settings.anybody_may_create || self.grant(conn).is_some_and(Grant::may_create)
+        self.settings.anybody_may_create || self.is_operator(conn) || self.grant(conn).is_some_and(Grant::may_create)
     }
 
     /// What the session's token grants, if it has one.

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::wire::Code;
 use crate::id::{ConnId, TopicId};
 use crate::proto::CloseCode;
 
@@ -17,6 +18,15 @@ pub enum Delivery {
         /// Who.
         to: ConnId,
         /// What, in [`Deliveries::text`].
+        text: Range<usize>,
+    },
+    /// Tell a connection whose call is refused why.
+    Refuse {
+        /// Who.
+        to: ConnId,
+        /// What kind of mistake it was.
+        code: Code,
+        /// The `error` message, in [`Deliveries::text`].
         text: Range<usize>,
     },
     /// Send a text to every member of a topic, but for some.
@@ -73,6 +83,12 @@ impl Deliveries {
     pub fn send(&mut self, to: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
         let text = self.append(write);
         self.items.push(Delivery::Send { to, text });
+    }
+
+    /// Queues the refusal of a call.
+    pub fn refuse(&mut self, to: ConnId, code: Code, write: impl FnOnce(&mut Vec<u8>)) {
+        let text = self.append(write);
+        self.items.push(Delivery::Refuse { to, code, text });
     }
 
     /// Queues the text once for each of several connections.

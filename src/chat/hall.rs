@@ -11,6 +11,7 @@ use slab::Slab;
 use super::auth::{Grant, Verifier};
 use super::delivery::Deliveries;
 use super::membership::Replay;
+use super::moderation::Bans;
 use super::name::{RoomName, UserName};
 use super::presence::Watches;
 use super::random::Random;
@@ -57,6 +58,9 @@ pub(super) struct Hall {
     pub verifier: Option<Rc<dyn Verifier>>,
     /// What tokens grant. Not in the sessions, which are small and mostly without.
     pub grants: HashMap<ConnId, Grant>,
+    pub bans: Bans,
+    /// Calls that wait for their answer, by connection, and in whose name they are made.
+    pub operators: HashMap<ConnId, u32>,
 }
 
 impl Hall {
@@ -80,6 +84,8 @@ impl Hall {
             counts: Counts::default(),
             verifier: None,
             grants: HashMap::new(),
+            bans: Bans::default(),
+            operators: HashMap::new(),
         }
     }
 
@@ -94,13 +100,15 @@ impl Hall {
         let dialect = if door.room().is_some() { Dialect::Plain } else { Dialect::Json };
         let session = Session {
             id: self.random.next(),
-            opened: turn.now.unix_ms,
+            opened: seconds(turn.now),
+            spoke: seconds(turn.now),
             user: NOBODY,
             payer: Payer::nobody(from),
             next_device: NO_DEVICE,
             frames: 0,
             dialect,
             closing: false,
+            expelled: false,
             seats: Seats::default(),
             watching: None,
         };
@@ -128,6 +136,9 @@ impl Hall {
         store: &mut dyn Backend,
         turn: &mut Turn<'_>,
     ) {
+        if name.as_ref().is_some_and(|name| self.is_banned(name.as_str())) {
+            return self.turn_out(conn, turn);
+        }
         let guest = name.is_none();
         let name = name.unwrap_or_else(|| self.guest_name());
         let Some(user) = self.users.find_or_insert(&name, guest, self.settings.max_users) else {
@@ -241,13 +252,14 @@ impl Hall {
             user.devices
         });
         if devices == 0 {
-            self.timers.set(Timer::Gone { user }, turn.now.tick + self.settings.leave_grace);
+            self.timers.set(Timer::Gone { user }, turn.now.tick + self.grace_of(session));
         }
     }
 
     pub fn text(&mut self, conn: ConnId, text: &str, store: &mut dyn Backend, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) else { return };
         session.frames = session.frames.wrapping_add(1);
+        session.spoke = seconds(turn.now);
         if session.user == NOBODY {
             return self.unproven_text(conn, text, store, turn);
         }
@@ -318,7 +330,7 @@ impl Hall {
         false
     }
 
-    fn request(
+    pub fn request(
         &mut self,
         conn: ConnId,
         id: Option<&Id<'_>>,
@@ -378,7 +390,7 @@ impl Hall {
             *devices -= 1;
             if *devices == 0 {
                 let timer = Timer::Leave { user: session.user, room: seat.room };
-                self.timers.set(timer, turn.now.tick + self.settings.leave_grace);
+                self.timers.set(timer, turn.now.tick + self.grace_of(&session));
             }
         }
         self.watches.end_all(conn, &session);
@@ -409,6 +421,7 @@ impl Hall {
                         self.timers.set(Timer::Buckets, turn.now.tick + SWEEP_EVERY);
                     }
                 }
+                Timer::Ban(name) => self.bans.end(&name),
                 Timer::Sweep => {
                     let more = store.expire(turn.now.tick);
                     let age = self.settings.history_age.as_millis() as u64;
@@ -470,6 +483,9 @@ impl Hall {
     /// Tells a session why its request is not carried out.
     pub fn refuse(&mut self, conn: ConnId, id: Option<&Id<'_>>, refusal: &Refusal, turn: &mut Turn<'_>) {
         self.counts.errors += 1;
+        if self.is_operator(conn) {
+            return turn.out.refuse(conn, refusal.code, |out| json::error(out, id, refusal));
+        }
         let Some(session) = self.sessions.find(conn).filter(|session| !session.closing) else { return };
         match session.dialect {
             Dialect::Json => turn.out.send(conn, |out| json::error(out, id, refusal)),
@@ -495,6 +511,18 @@ impl Hall {
         turn: &mut Turn<'_>,
     ) {
         self.part(conn, why, None, code, reason, turn);
+    }
+
+    /// The same to who may come back at once.
+    pub fn dismiss_for_now(
+        &mut self,
+        conn: ConnId,
+        why: &str,
+        code: CloseCode,
+        reason: &'static str,
+        turn: &mut Turn<'_>,
+    ) {
+        self.part(conn, why, Some(0), code, reason, turn);
     }
 
     fn part(
@@ -536,9 +564,15 @@ impl Hall {
         }
     }
 
-    /// Whose session it is.
+    /// Whose session it is, or in whose name a call is made.
     pub fn user_of(&self, conn: ConnId) -> Option<u32> {
-        self.sessions.find(conn).map(|session| session.user).filter(|&user| user != NOBODY)
+        let session = self.sessions.find(conn).map(|session| session.user);
+        session.or_else(|| self.operators.get(&conn).copied()).filter(|&user| user != NOBODY)
+    }
+
+    /// How long the user of a session that ended may take to come back.
+    fn grace_of(&self, session: &Session) -> std::time::Duration {
+        if session.expelled { std::time::Duration::ZERO } else { self.settings.leave_grace }
     }
 
     /// The devices of a user.
@@ -572,6 +606,11 @@ impl Hall {
             self.with_plain.remove(&room);
         }
     }
+}
+
+/// The wall clock as sessions keep it: small.
+fn seconds(now: Moment) -> u32 {
+    (now.unix_ms / 1000) as u32
 }
 
 /// Reads a room name that a client wrote.

@@ -345,8 +345,22 @@ impl Hall {
         store: &mut dyn Backend,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
+        self.leave_because(conn, name, None, id, store, turn)
+    }
+
+    /// The same where the session is told why, because it did not ask.
+    pub(super) fn leave_because(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        why: Option<&'static str>,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
         let room = self.wanted_room(conn, name)?;
-        let waiting = Waiting { conn, id: id.cloned().map(Id::into_owned), room: Some(room), what: What::Leave };
+        let waiting =
+            Waiting { conn, id: id.cloned().map(Id::into_owned), room: Some(room), what: What::Leave { why } };
         self.read(waiting, Conversation::Room(name), Query::Head, store, turn)?;
         if let Some(seat) = self.sessions.find_mut(conn).and_then(|session| session.seat(room)) {
             seat.wanted = false;
@@ -355,7 +369,14 @@ impl Hall {
     }
 
     /// The backend has answered: all that was said before the session left has been told.
-    pub(super) fn left(&mut self, conn: ConnId, id: Option<&Id<'_>>, room: u32, turn: &mut Turn<'_>) {
+    pub(super) fn left(
+        &mut self,
+        conn: ConnId,
+        id: Option<&Id<'_>>,
+        room: u32,
+        why: Option<&str>,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(session) = self.sessions.find_mut(conn) else { return };
         let (user, dialect) = (session.user, session.dialect);
         let was_inside = session.seat(room).is_some_and(|seat| std::mem::take(&mut seat.inside));
@@ -364,7 +385,9 @@ impl Hall {
         if was_inside {
             turn.out.unsubscribe(conn, topic(room, dialect));
         }
-        turn.out.send(conn, |out| json::Object::message(out, "left").id(id).text("room_id", name).end());
+        turn.out.send(conn, |out| {
+            json::Object::message(out, "left").id(id).text("room_id", name).maybe_text("reason", why).end();
+        });
         if was_inside {
             self.uncount(room, dialect);
             let devices = self.rooms.at_mut(room).members.get_mut(&user).expect("who has a seat inside is a member");
@@ -396,6 +419,10 @@ impl Hall {
     /// The guest's session takes a name, and its seats with it. `false`: it is closed instead.
     fn take_name(&mut self, conn: ConnId, name: &str, turn: &mut Turn<'_>) -> Result<bool, Refusal> {
         let name = user_name(name)?;
+        if self.is_banned(name.as_str()) {
+            self.turn_out(conn, turn);
+            return Ok(false);
+        }
         let Some(user) = self.users.find_or_insert(&name, false, self.settings.max_users) else {
             let message = format!("expected at most {} users, found one more", self.settings.max_users);
             return Err(Refusal::new(Code::Overloaded, message));

@@ -9,6 +9,8 @@
 //! lists and pages, in `queries`. Requests go through the [`Backend`], and `waiting` keeps
 //! what is needed to go on when it answers, in this turn or a later one.
 //!
+//! What an operator asks for is in `operator`, and what they do about people in `moderation`.
+//!
 //! Who may do what, by what a token says, in `auth` and `access`. It checks no signatures (a [`Verifier`] does) and does
 //! not know addresses, only whether two connections come from the same one.
 
@@ -19,7 +21,9 @@ mod hall;
 #[doc(hidden)]
 pub mod measured;
 mod membership;
+mod moderation;
 pub mod name;
+mod operator;
 mod presence;
 mod queries;
 mod random;
@@ -44,6 +48,8 @@ pub use name::{NameError, RoomName, UserName};
 pub use rate_limit::Address;
 pub use session::Dialect;
 pub use settings::{Rate, Settings};
+pub use wire::Code;
+pub use wire::order::Call;
 
 use std::rc::Rc;
 
@@ -108,6 +114,8 @@ pub struct Counts {
     pub rate_limited: u64,
     /// Errors told so far.
     pub errors: u64,
+    /// Users who are kept out now.
+    pub bans: usize,
 }
 
 /// One session, as those who run the server see it.
@@ -121,8 +129,10 @@ pub struct SessionInfo<'a> {
     pub user: &'a UserName,
     /// How it speaks.
     pub dialect: Dialect,
-    /// When it began, in milliseconds since the Unix epoch.
+    /// When it began, in milliseconds since the Unix epoch, to the second.
     pub connected_at: u64,
+    /// When it last said something, or began.
+    pub last_activity: u64,
     /// Messages received.
     pub messages: u32,
     /// How many rooms it is in.
@@ -180,6 +190,12 @@ impl Chat {
         self.turn(now, out, |hall, store, turn| hall.text(conn, text, store, turn));
     }
 
+    /// An operator calls, on a connection that is no session, with JSON in `body`. The answer is one [`Delivery::Send`] or
+    /// [`Delivery::Refuse`] to that connection, in this turn or, if the backend takes longer, a later one.
+    pub fn handle_call(&mut self, conn: ConnId, call: Call, body: &[u8], now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |hall, store, turn| hall.call(conn, call, body, store, turn));
+    }
+
     /// A binary message has come, which neither dialect has: the connection is closed with 1003.
     pub fn handle_binary(&mut self, conn: ConnId, now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |hall, _, turn| hall.binary(conn, turn));
@@ -222,6 +238,7 @@ impl Chat {
             users: self.hall.users.visible(),
             known_users: self.hall.users.len(),
             rooms: self.hall.rooms.len(),
+            bans: self.hall.bans.len(),
             ..self.hall.counts
         }
     }
@@ -234,7 +251,8 @@ impl Chat {
             session_id: session.id,
             user: &self.hall.users.at(session.user).name,
             dialect: session.dialect,
-            connected_at: session.opened,
+            connected_at: u64::from(session.opened) * 1000,
+            last_activity: u64::from(session.spoke) * 1000,
             messages: session.frames,
             rooms: session.seats.iter().filter(|seat| seat.inside).count(),
         })
@@ -253,5 +271,13 @@ impl Chat {
             self.hall.outcome(outcome, turn);
         }
         self.hall.forget_ended(&mut *self.backend);
+        self.hall.forget_answered_calls(turn.out);
     }
+}
+
+/// An `error` message, for those who are refused before the chat hears of it.
+pub fn error_message(code: Code, message: &'static str) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::json::error(&mut out, None, &wire::Refusal::new(code, message));
+    out
 }

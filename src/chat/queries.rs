@@ -51,11 +51,19 @@ impl Hall {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         self.may_visit(conn, name)?;
-        let Some(key) = self.rooms.find(name) else {
-            super::hall::room_name(name)?;
-            return Err(Refusal::new(Code::RoomNotFound, "expected the name of a room, found an unknown name"));
-        };
+        let key = self.known_room(name)?;
         self.ask_head(conn, key, None, id, store, turn)
+    }
+
+    /// The room of a name, if there is one.
+    pub(super) fn known_room(&self, name: &str) -> Result<u32, Refusal> {
+        match self.rooms.find(name) {
+            Some(room) => Ok(room),
+            None => {
+                super::hall::room_name(name)?;
+                Err(Refusal::new(Code::RoomNotFound, "expected the name of a room, found an unknown name"))
+            }
+        }
     }
 
     fn ask_head(
@@ -109,7 +117,7 @@ impl Hall {
         id: Option<&Id<'_>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        let Some(session) = self.sessions.find(conn) else { return Ok(()) };
+        let session = self.sessions.find(conn);
         let confined = self.grant(conn).filter(|grant| grant.is_confined());
         let mut rooms: Vec<_> = Vec::new();
         let mut next = None;
@@ -135,7 +143,7 @@ impl Hall {
                         .text("room_id", room.name.as_str())
                         .text("name", room.title.as_deref().unwrap_or(room.name.as_str()))
                         .number("members", room.members.len() as u64)
-                        .flag("joined", session.wants(*key))
+                        .flag("joined", session.is_some_and(|session| session.wants(*key)))
                         .end();
                 })
                 .maybe_text("next", next)

@@ -22,8 +22,10 @@ pub enum Dialect {
 pub(super) struct Session {
     /// Hard to meet twice; shown to the client.
     pub id: u64,
-    /// Milliseconds since the Unix epoch.
-    pub opened: u64,
+    /// Seconds since the Unix epoch.
+    pub opened: u32,
+    /// When it last said something.
+    pub spoke: u32,
     pub user: u32,
     pub payer: Payer,
     /// The user's next device, a slot; [`NO_DEVICE`] after the last.
@@ -33,6 +35,8 @@ pub(super) struct Session {
     pub dialect: Dialect,
     /// The chat asked for the connection to be closed and hears nothing of it any more.
     pub closing: bool,
+    /// By an operator, who wants the user to leave now and not after a grace.
+    pub expelled: bool,
     pub seats: Seats,
     // Boxed, because few sessions watch anybody and all would carry the two words more.
     #[allow(clippy::box_collection)]

@@ -118,6 +118,9 @@ impl Hall {
                 turn.out.send(conn, |out| json::broadcast(out, own, name, message));
             }
         }
+        if self.is_operator(conn) {
+            turn.out.send(conn, |out| json::broadcast(out, id, name, message));
+        }
         if place.plain > 0 {
             let heard = topic(room, Dialect::Plain);
             turn.out.publish(heard, &[], |out| plain::chat(out, message.content, name, message.sender));
@@ -306,9 +309,10 @@ impl Hall {
                 .number("ts", ts)
                 .end();
         };
-        let except: &[ConnId] = if id.is_some() { &[conn] } else { &[] };
+        let own = id.is_some() || self.is_operator(conn);
+        let except: &[ConnId] = if own { &[conn] } else { &[] };
         turn.out.publish(EVERYBODY, except, |out| write(out, None));
-        if id.is_some() {
+        if own {
             turn.out.send(conn, |out| write(out, id));
         }
         for &room in &self.with_plain {
@@ -352,14 +356,20 @@ impl Hall {
         content: &str,
         turn: &mut Turn<'_>,
     ) -> Result<First, Refusal> {
-        let (Some(id), Some(session)) = (id, self.sessions.find(conn)) else { return Ok(First::Yes(None)) };
-        let user = self.users.at(session.user).name.as_str();
+        let (Some(id), Some(user)) = (id, self.user_of(conn)) else { return Ok(First::Yes(None)) };
+        let session = match self.sessions.find(conn) {
+            Some(session) => session.id,
+            // Integers count in a session, and a call is in none.
+            None if !matches!(id, Id::Text(_)) => return Ok(First::Yes(None)),
+            None => 0,
+        };
+        let user = self.users.at(user).name.as_str();
         let place = match to {
             To::Room(name) => ("room", name),
             To::User(name) => ("user", name),
             To::Users(names) => ("users", names),
         };
-        let fingerprint = self.said.fingerprint(user, session.id, id, place, content);
+        let fingerprint = self.said.fingerprint(user, session, id, place, content);
         match self.said.find(fingerprint, turn.now.tick) {
             None => Ok(First::Yes(Some(fingerprint))),
             Some(Answer::Waiting) => {

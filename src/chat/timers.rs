@@ -31,6 +31,8 @@ pub(super) enum Timer {
     Expires(ConnId),
     /// A session's token has ended some time ago.
     Expired(ConnId),
+    /// A user may come in again.
+    Ban(UserName),
 }
 
 /// For how many timers the room is never given back.

@@ -21,7 +21,10 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 pub(super) enum What {
     Enter(Resumed),
-    Leave,
+    Leave {
+        /// What the session is told if it did not ask.
+        why: Option<&'static str>,
+    },
     Broadcast {
         said: Option<u64>,
     },
@@ -97,7 +100,7 @@ impl Hall {
             (What::Enter(resumed), Some(room)) => {
                 self.entered(conn, id.as_ref(), room, resumed, head, messages, turn);
             }
-            (What::Leave, Some(room)) => self.left(conn, id.as_ref(), room, turn),
+            (What::Leave { why }, Some(room)) => self.left(conn, id.as_ref(), room, why, turn),
             (What::RoomInfo { created }, Some(room)) => {
                 self.answer_room(conn, id.as_ref(), room, created, head, turn);
             }
@@ -128,8 +131,8 @@ impl Hall {
                 }
             }
             // Nobody is held back by a store that is down.
-            (What::Leave, Some(room)) => {
-                self.left(conn, id.as_ref(), room, turn);
+            (What::Leave { why }, Some(room)) => {
+                self.left(conn, id.as_ref(), room, why, turn);
                 answer = false;
             }
             (What::Broadcast { said: Some(said) } | What::Direct { said: Some(said), .. }, _) => self.said.fail(said),

@@ -68,9 +68,13 @@ pub struct ServeArgs {
     /// Where people and programs come in
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT", value_parser = parse_address, env = "SALON_LISTEN")]
     pub listen: SocketAddr,
-    /// Where the operator does (health, metrics), a loopback address; `off` for nowhere
+    /// Where the operator does (health, metrics, the HTTP API); beyond loopback only with --admin-key; `off` for nowhere
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|off", env = "SALON_ADMIN")]
     pub admin: Admin,
+    /// The file of the key that the operator must show there (`Authorization: Bearer KEY`), 16 to 1024 characters. The variable
+    /// SALON_ADMIN_SECRET can hold the key instead
+    #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY")]
+    pub admin_key: Option<PathBuf>,
     /// Let everybody in who reaches an address that is not loopback, under any name they choose
     #[arg(long, env = "SALON_OPEN")]
     pub open: bool,

@@ -1,4 +1,4 @@
-//! Keys of tokens: where they are, and a token made with one.
+//! Keys of tokens and of the admin port: where they are, and a token made with one.
 //!
 //! Secrets come from files and one environment variable, never from arguments, which everybody on the machine can see.
 //! No error repeats anything of them.
@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::chat::UserName;
+use crate::server::admin_key::AdminKey;
 use crate::server::jwt::{Algorithm, Key, Keys, NewToken, mint};
 
 use super::args::{Auth, ServeArgs, TokenArgs};
@@ -40,6 +41,22 @@ pub fn read(args: &ServeArgs) -> Result<Option<Keys>, String> {
         0 => Err(format!("--auth jwt: expected a key by --auth-key or {SECRET}, found none")),
         1..=MAX_KEYS => Ok(Some(Keys::new(keys, args.auth_audience.clone()))),
         found => Err(format!("--auth-key: expected at most {MAX_KEYS} keys, found {found}")),
+    }
+}
+
+/// The key that the operator is to show on the admin port, if there is to be one.
+pub fn admin_key(file: Option<&Path>) -> Result<Option<AdminKey>, String> {
+    match (file, std::env::var_os(ADMIN_SECRET)) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(format!("--admin-key: expected a file or {ADMIN_SECRET}, found both")),
+        (Some(file), None) => {
+            let shown = format!("--admin-key {}", file.display());
+            let octets = fs::read(file).map_err(|error| format!("{shown}: {error}"))?;
+            AdminKey::read(&octets).map(Some).map_err(|error| format!("{shown}: {error}"))
+        }
+        (None, Some(key)) => {
+            AdminKey::read(key.as_encoded_bytes()).map(Some).map_err(|error| format!("{ADMIN_SECRET}: {error}"))
+        }
     }
 }
 
@@ -76,6 +93,9 @@ fn secret_of(file: Option<&Path>) -> Result<(Vec<u8>, String), String> {
 
 /// The environment variable that can hold a secret.
 const SECRET: &str = "SALON_AUTH_SECRET";
+
+/// The environment variable that can hold the key of the admin port.
+const ADMIN_SECRET: &str = "SALON_ADMIN_SECRET";
 
 /// One, and the one that follows it.
 const MAX_KEYS: usize = 2;

@@ -93,6 +93,10 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     }
     let settings = settings::of(&args).map_err(Failure::Asked)?;
     let sockets = systemd::sockets().map_err(Failure::Asked)?;
+    let admin = sockets.admin.as_ref().and_then(|socket| socket.local_addr().ok());
+    if let Some(address) = admin.filter(|address| !address.ip().is_loopback() && settings.admin_key.is_none()) {
+        return Err(Failure::Asked(settings::open_to_all(address)));
+    }
     serve::run(settings, sockets, systemd::Starter::new(Reload::new(command_line, layers.settings)))?;
     Ok(())
 }

@@ -1,11 +1,21 @@
 //! From arguments to what the floors below take: which settings go where, and which cannot be together.
 
+use std::net::SocketAddr;
+
 use crate::chat;
 use crate::engine;
 use crate::server::{admission, serve};
 
 use super::args::{Admin, Auth, CreateRooms, RateArg, ServeArgs};
 use super::{descriptors, keys};
+
+/// Why the admin port may not be there without a key.
+pub fn open_to_all(address: SocketAddr) -> String {
+    format!(
+        "--admin {address}: everybody who reaches that address could rule the chat; ask for a key with --admin-key, or \
+         use a loopback address or off"
+    )
+}
 
 /// What `serve` runs with.
 ///
@@ -19,12 +29,11 @@ pub fn of(args: &ServeArgs) -> Result<serve::Settings, String> {
             args.listen
         ));
     }
+    let admin_key = keys::admin_key(args.admin_key.as_deref())?;
     let admin = match args.admin {
         Admin::Off => None,
-        Admin::On(address) if !address.ip().is_loopback() => {
-            return Err(format!(
-                "--admin {address}: the admin port has no password yet; use a loopback address or off"
-            ));
+        Admin::On(address) if !address.ip().is_loopback() && admin_key.is_none() => {
+            return Err(open_to_all(address));
         }
         Admin::On(address) => Some(address),
     };
@@ -76,6 +85,7 @@ pub fn of(args: &ServeArgs) -> Result<serve::Settings, String> {
     Ok(serve::Settings {
         listen: args.listen,
         admin,
+        admin_key,
         max_connections: descriptors::fit(args.max_connections),
         addresses: admission::Limits {
             open: args.max_connections_per_address,

@@ -11,6 +11,8 @@ use crate::chat::{Door, NameError, RoomName, TokenError, UserName, Verifier};
 use crate::proto::handshake::{Accept, Request, RequestError};
 
 use super::Port;
+use super::admin_key::AdminKey;
+use super::api::{self, CallError, CallHead};
 
 /// Where a request leads.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub enum Entry {
     Asset(&'static Asset),
     /// To something that is worded anew each time.
     Report(Report),
+    /// To a call of the operator, whose body may follow.
+    Call(CallHead),
     /// To a response that says why not.
     Refused(Refusal),
 }
@@ -45,6 +49,8 @@ pub enum Report {
     Ready,
     /// `/metrics` in Prometheus' text format.
     Metrics,
+    /// `/connections`: a page of the sessions.
+    Connections,
 }
 
 /// Why a request is not served.
@@ -70,6 +76,19 @@ pub enum Refusal {
     TooFast,
     /// The server is about to stop: 503.
     Stopping,
+    /// The key of the admin port is missing or wrong: 401.
+    Key {
+        /// Whether one was shown.
+        shown: bool,
+    },
+    /// It would be a call, but for a mistake.
+    Call(CallError),
+}
+
+impl From<CallError> for Refusal {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
 }
 
 /// A file of the page.
@@ -93,12 +112,24 @@ pub struct Guard<'a> {
 }
 
 /// Decides about a request that came in by `port`. `origins` are those allowed beyond the server's own; without a guard
-/// everybody may come in under any name.
-pub fn enter(request: &Request<'_>, port: Port, origins: &[String], guard: Option<Guard<'_>>) -> Entry {
-    decide(request, port, origins, guard).unwrap_or_else(Entry::Refused)
+/// everybody may come in under any name, and without a key every program on this machine is the operator.
+pub fn enter(
+    request: &Request<'_>,
+    port: Port,
+    origins: &[String],
+    guard: Option<Guard<'_>>,
+    key: Option<&AdminKey>,
+) -> Entry {
+    decide(request, port, origins, guard, key).unwrap_or_else(Entry::Refused)
 }
 
-fn decide(request: &Request<'_>, port: Port, origins: &[String], guard: Option<Guard<'_>>) -> Result<Entry, Refusal> {
+fn decide(
+    request: &Request<'_>,
+    port: Port,
+    origins: &[String],
+    guard: Option<Guard<'_>>,
+    key: Option<&AdminKey>,
+) -> Result<Entry, Refusal> {
     let port = match port {
         Port::Refused => return Err(Refusal::Full),
         Port::TooFast => return Err(Refusal::TooFast),
@@ -106,10 +137,14 @@ fn decide(request: &Request<'_>, port: Port, origins: &[String], guard: Option<G
         Port::Crowded | Port::Public => Port::Public,
         Port::Admin => Port::Admin,
     };
+    let path = path_of(request.path());
+    if let (Port::Admin, Some(call)) = (port, path.strip_prefix("/api/")) {
+        api::admit(request, key, false)?;
+        return Ok(Entry::Call(api::head(request, call)?));
+    }
     if request.content_length().map_err(Refusal::Request)? != 0 {
         return Err(Refusal::Request(RequestError::BadBody));
     }
-    let path = path_of(request.path());
     if port == Port::Public {
         if path == "/ws" {
             return match guard {
@@ -130,11 +165,19 @@ fn decide(request: &Request<'_>, port: Port, origins: &[String], guard: Option<G
             let path = if path == "/favicon.ico" { "/icon.svg" } else { path };
             Entry::Asset(ASSETS.iter().find(|asset| asset.path == path).ok_or(Refusal::NotFound)?)
         }
-        (_, "/health") => Entry::Report(Report::Counters),
+        // Whether the process is well is for whoever supervises it, without a key.
         (_, "/livez") => Entry::Report(Report::Live),
         (_, "/readyz") => Entry::Report(Report::Ready),
-        (_, "/metrics") => Entry::Report(Report::Metrics),
-        _ => return Err(Refusal::NotFound),
+        _ => {
+            // Names of people are for the operator alone; counters were always for the whole machine.
+            api::admit(request, key, path != "/connections")?;
+            Entry::Report(match path {
+                "/health" => Report::Counters,
+                "/metrics" => Report::Metrics,
+                "/connections" => Report::Connections,
+                _ => return Err(Refusal::NotFound),
+            })
+        }
     };
     match request.method() {
         "GET" | "HEAD" => Ok(entry),
@@ -245,7 +288,7 @@ fn no_comma(user: &str) -> Result<(), Refusal> {
 }
 
 /// The fields of the query, as they came.
-fn pairs<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+pub(super) fn pairs<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
     request.query().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
@@ -379,7 +422,9 @@ mod tests {
             Ok(request) => request,
             Err(error) => return error.status().to_string(),
         };
-        match enter(&request, port, &["https://other.example".into()], guard) {
+        let key = (port == Port::Admin && headers.contains("Authorization"))
+            .then_some(AdminKey::read(KEY.as_bytes()).unwrap());
+        match enter(&request, port, &["https://other.example".into()], guard, key.as_ref()) {
             Entry::Chat { protocol, door, .. } => {
                 let protocol = protocol.unwrap_or("-");
                 match door {
@@ -403,6 +448,43 @@ mod tests {
             Entry::Refused(Refusal::Room | Refusal::Origin) => "403".into(),
             Entry::Refused(Refusal::TooFast) => "429".into(),
             Entry::Refused(Refusal::Full | Refusal::Stopping) => "503".into(),
+            Entry::Call(head) => format!("call {}", head.call.as_str()),
+            Entry::Refused(Refusal::Key { .. }) => "401".into(),
+            Entry::Refused(Refusal::Call(error)) => error.words().0.to_string(),
+        }
+    }
+
+    const KEY: &str = "0123456789abcdef";
+
+    #[test]
+    fn the_operators_doors() {
+        let json = "Content-Type: application/json\r\n";
+        let shown = format!("{json}Authorization: Bearer {KEY}\r\n");
+        let wrong = "Content-Type: application/json\r\nAuthorization: Bearer x\r\n";
+        for (line, headers, port, expected) in [
+            ("POST /api/publish", &*shown, Port::Admin, "call publish"),
+            ("POST /api/publish", wrong, Port::Admin, "401"),
+            ("POST /api/nothing", wrong, Port::Admin, "401"),
+            ("POST /api/nothing", &shown, Port::Admin, "404"),
+            ("POST /api/", &shown, Port::Admin, "404"),
+            ("POST /api", &shown, Port::Admin, "404"),
+            ("GET /api/publish", &shown, Port::Admin, "405"),
+            ("POST /api/publish", &shown, Port::Public, "404"),
+            ("POST /api/publish", &shown, Port::Crowded, "404"),
+            // The host of these requests is a name, not an address.
+            ("POST /api/publish", json, Port::Admin, "403"),
+            ("GET /connections", "", Port::Admin, "403"),
+            ("GET /connections", &shown, Port::Admin, "Connections"),
+            ("POST /connections", &shown, Port::Admin, "405"),
+            ("GET /connections", wrong, Port::Admin, "401"),
+            ("GET /connections", &shown, Port::Public, "404"),
+            ("GET /metrics", wrong, Port::Admin, "401"),
+            ("GET /health", wrong, Port::Admin, "401"),
+            ("GET /nowhere", wrong, Port::Admin, "401"),
+            ("GET /livez", wrong, Port::Admin, "Live"),
+            ("GET /readyz", wrong, Port::Admin, "Ready"),
+        ] {
+            assert_eq!(lead(&format!("{line} HTTP/1.1"), headers, port), expected, "{line} {headers}");
         }
     }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::chat::Counts;
+use crate::chat::{Counts, Dialect, SessionInfo};
 
 use super::Seen;
+use super::api::Outcomes;
 use super::reactor::TURN_BOUNDS;
 
 /// The media type of [`prometheus`].
@@ -55,14 +56,43 @@ pub fn counters(seen: &Seen<'_>, counts: &Counts, stopping: bool) -> String {
     })
 }
 
+/// Sessions, for the operator.
+pub fn connections(page: &[SessionInfo<'_>]) -> String {
+    #[derive(Serialize)]
+    struct Session<'a> {
+        session_id: String,
+        user_id: &'a str,
+        dialect: &'static str,
+        connected_at: u64,
+        last_activity: u64,
+        messages: u32,
+        rooms: usize,
+    }
+    let word = |dialect| match dialect {
+        Dialect::Json => "json",
+        Dialect::Plain => "plain",
+    };
+    let sessions = page.iter().map(|info| Session {
+        session_id: format!("{:016x}", info.session_id),
+        user_id: info.user.as_str(),
+        dialect: word(info.dialect),
+        connected_at: info.connected_at,
+        last_activity: info.last_activity,
+        messages: info.messages,
+        rooms: info.rooms,
+    });
+    line(&sessions.collect::<Vec<_>>())
+}
+
 /// All of it, for a machine.
-pub fn prometheus(seen: &Seen<'_>, counts: &Counts) -> String {
+pub fn prometheus(seen: &Seen<'_>, counts: &Counts, calls: &Outcomes) -> String {
     let Seen { turns, counters, connections, refused } = seen;
     let mut page = Page(String::with_capacity(8 << 10));
     page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
     page.gauge("salon_sessions", "Chat sessions now.", counts.sessions as f64);
     page.gauge("salon_users", "Users with a session now.", counts.users as f64);
     page.gauge("salon_rooms", "Rooms now.", counts.rooms as f64);
+    page.gauge("salon_bans", "Users who are kept out now.", counts.bans as f64);
     page.gauge("salon_uptime_seconds", "Time since the start.", uptime(seen).as_secs_f64());
     page.counter("salon_connections_accepted_total", "Connections accepted.", counters.accepted);
     page.counter("salon_connections_upgraded_total", "Connections upgraded to WebSocket.", counters.upgraded);
@@ -84,6 +114,12 @@ pub fn prometheus(seen: &Seen<'_>, counts: &Counts) -> String {
     page.counter("salon_rate_limited_total", "Frames refused by the rate limit.", counts.rate_limited);
     page.counter("salon_errors_total", "Error messages sent to clients.", counts.errors);
     page.counter("salon_log_lines_dropped_total", "Lines of the log left out.", super::logging::dropped_lines());
+    page.head("salon_api_calls_total", "Calls of the HTTP API by what became of them.", "counter");
+    for (outcome, count) in
+        [("ok", calls.ok), ("unauthorized", calls.unauthorized), ("refused", calls.refused), ("failed", calls.failed)]
+    {
+        page.sample("salon_api_calls_total", &format!("outcome=\"{outcome}\""), count as f64);
+    }
     page.head("salon_cut_off_total", "Connections ended by a limit.", "counter");
     for (reason, count) in [
         ("outbox_bytes", counters.cut_bytes),

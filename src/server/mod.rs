@@ -1,11 +1,13 @@
 //! Sockets, the event loop, the clock and signals: the only floor that knows mio.
 //!
 //! [`reactor`] turns the loop; [`listener`] binds and accepts; [`admission`] counts by address; [`http`] writes responses;
-//! [`doors`] decides what a request is let in to, and [`jwt`] whether a token holds; [`serve`] is the chat and [`echo`] the
+//! [`doors`] decides what a request is let in to, [`api`] which of them are calls of the operator, who shows an [`admin_key`], and [`jwt`] whether a token holds; [`serve`] is the chat and [`echo`] the
 //! echo server, both a [`Service`] on the same loop; [`metrics`] words
 //! the counters, [`logging`] writes the log. It frames nothing and remembers no room: that is for the floors below.
 
+pub mod admin_key;
 pub mod admission;
+pub mod api;
 pub mod doors;
 pub mod echo;
 pub mod http;

@@ -2,18 +2,21 @@
 //!
 //! What the engine hears goes to the chat; what the chat wants delivered goes to the engine; requests go to their doors.
 
+use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::backend::Memory;
-use crate::chat::{self, Chat, Deliveries, Delivery, Door, Verifier};
+use crate::chat::{self, Call, Chat, Code, Deliveries, Delivery, Door, Verifier};
 use crate::engine::{self, DeflateSettings, Engine, Event};
 use crate::id::ConnId;
 use crate::proto::handshake::{Request, encode_switching_protocols_with};
 use crate::proto::{ClientContext, CloseCode, Limits, Opcode, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
+use super::admin_key::AdminKey;
+use super::api::{self, CallHead, Outcomes};
 use super::doors::{self, Asset, Entry, Guard, Refusal, Report};
 use super::http::{self, Response};
 use super::jwt::Keys;
@@ -29,6 +32,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where the operator does; `None`: nowhere.
     pub admin: Option<SocketAddr>,
+    /// What the operator shows there; `None`: nothing is asked for.
+    pub admin_key: Option<AdminKey>,
     /// Connections in all on the public port.
     pub max_connections: usize,
     /// What one address may do on the public port.
@@ -125,7 +130,13 @@ impl Settings {
 fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
     let history = settings.chat.history_messages;
     let admin = match admin {
-        Some(admin) => format!("http://{admin}/health  http://{admin}/metrics"),
+        Some(admin) => {
+            let who = match &settings.admin_key {
+                Some(_) => "for who shows the key",
+                None => "without a key: for every program on this machine",
+            };
+            format!("http://{admin}/  /health /metrics /connections, POST /api/CALL; {who}")
+        }
         None => "off".into(),
     };
     let rate = match settings.chat.rate {
@@ -156,8 +167,12 @@ struct ChatService {
     chat: Chat,
     origins: Vec<String>,
     keys: Option<Rc<Keys>>,
+    admin_key: Option<AdminKey>,
     deflate: bool,
     deliveries: Deliveries,
+    /// Calls whose answer the chat owes, and whether their connections are kept.
+    calls: HashMap<ConnId, bool>,
+    outcomes: Outcomes,
     /// A request that was read, and its answer in `response`.
     todo: Option<(ConnId, Todo)>,
     response: Vec<u8>,
@@ -173,6 +188,11 @@ enum Todo {
     /// To be let in only to hear that there are too many of its address.
     TurnAway(Door),
     Respond {
+        keep: bool,
+    },
+    /// To be asked for the body of a call.
+    Receive {
+        head: CallHead,
         keep: bool,
     },
 }
@@ -192,8 +212,11 @@ impl ChatService {
             },
             origins: settings.origins,
             keys,
+            admin_key: settings.admin_key,
             deflate: settings.deflate,
             deliveries: Deliveries::new(),
+            calls: HashMap::new(),
+            outcomes: Outcomes::default(),
             todo: None,
             response: Vec::new(),
             now: Moment::default(),
@@ -204,11 +227,12 @@ impl ChatService {
     }
 
     /// Words the answer to a request; it is sent when the engine can be reached.
-    fn answer(&mut self, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> Todo {
+    /// `None`: a call without a body, which the chat answers.
+    fn answer(&mut self, id: ConnId, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> Option<Todo> {
         let keep = request.keeps_alive() && !self.stopping && port != Port::Crowded;
         let head_only = request.method() == "HEAD";
         let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: self.now.unix_ms });
-        match doors::enter(request, port, &self.origins, guard) {
+        Some(match doors::enter(request, port, &self.origins, guard, self.admin_key.as_ref()) {
             Entry::Chat { .. } if self.stopping => {
                 self.refuse(Refusal::Stopping, head_only, false);
                 Todo::Respond { keep: false }
@@ -225,6 +249,15 @@ impl ChatService {
                 self.answer_asset(asset, known, head_only, keep);
                 Todo::Respond { keep }
             }
+            Entry::Report(Report::Connections) => {
+                self.answer_connections(request, head_only, keep);
+                Todo::Respond { keep }
+            }
+            Entry::Call(CallHead { call, body_len: 0, .. }) => {
+                self.call(id, call, b"", keep);
+                return None;
+            }
+            Entry::Call(head) => Todo::Receive { head, keep },
             Entry::Report(report) => {
                 let (status, content_type, body) = self.report(report, seen);
                 let headers = &[("Cache-Control", "no-store")];
@@ -241,7 +274,53 @@ impl ChatService {
                 self.refuse(refusal, head_only, keep);
                 Todo::Respond { keep }
             }
-        }
+        })
+    }
+
+    /// Has the chat carry out a call, and answer it.
+    fn call(&mut self, id: ConnId, call: Call, body: &[u8], keep: bool) {
+        self.calls.insert(id, keep);
+        self.chat.handle_call(id, call, body, self.now, &mut self.deliveries);
+    }
+
+    /// A page of the sessions, in order of their slots: a cursor is the last one's.
+    fn answer_connections(&mut self, request: &Request<'_>, head_only: bool, keep: bool) {
+        let field = |name: &str| doors::pairs(request).find(|&(key, _)| key == name).map(|(_, value)| value);
+        let limit = field("limit").map_or(Some(PAGE), |limit| limit.parse().ok().filter(|&limit| limit > 0));
+        let from = field("cursor").map_or(Some(0), |cursor| cursor.parse::<u32>().ok()?.checked_add(1));
+        let (Some(limit), Some(from)) = (limit, from) else {
+            return self.refuse_call(400, Code::BadRequest, BAD_PAGE, &[], head_only, keep);
+        };
+        let limit = limit.min(MAX_PAGE);
+        let mut sessions = self.chat.sessions().filter(|session| session.conn.index >= from);
+        let page: Vec<_> = sessions.by_ref().take(limit).collect();
+        let next = page.last().filter(|_| sessions.next().is_some()).map(|last| last.conn.index);
+        let body = metrics::connections(&page);
+        let link = next.map(|next| format!("</connections?cursor={next}&limit={limit}>; rel=\"next\""));
+        let no_store = ("Cache-Control", "no-store");
+        let headers: &[(&str, &str)] = match &link {
+            Some(link) => &[no_store, ("Link", link)],
+            None => &[no_store],
+        };
+        Response { headers, keep, head_only, ..Response::new(200, http::JSON, body.as_bytes()) }
+            .encode(self.now, &mut self.response);
+    }
+
+    /// Words the refusal of a call before the chat hears of it.
+    fn refuse_call(
+        &mut self,
+        status: u16,
+        code: Code,
+        sentence: &'static str,
+        headers: &[(&'static str, &str)],
+        head_only: bool,
+        keep: bool,
+    ) {
+        self.outcomes.note(status);
+        let mut body = chat::error_message(code, sentence);
+        body.push(b'\n');
+        Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }
+            .encode(self.now, &mut self.response);
     }
 
     fn answer_asset(&mut self, asset: &Asset, known: Option<&str>, head_only: bool, keep: bool) {
@@ -267,7 +346,8 @@ impl ChatService {
             Report::Live => (200, "text/plain; charset=utf-8", "ok\n".into()),
             Report::Ready if self.stopping => (503, "text/plain; charset=utf-8", "stopping\n".into()),
             Report::Ready => (200, "text/plain; charset=utf-8", "ok\n".into()),
-            Report::Metrics => (200, metrics::CONTENT_TYPE, metrics::prometheus(seen, &counts)),
+            Report::Metrics => (200, metrics::CONTENT_TYPE, metrics::prometheus(seen, &counts, &self.outcomes)),
+            Report::Connections => unreachable!("it is a page, and answered as one"),
         }
     }
 
@@ -295,6 +375,18 @@ impl ChatService {
             Refusal::Stopping => {
                 (503, "the server stops or starts again; try again in a moment".into(), &[("Retry-After", "1")])
             }
+            Refusal::Key { shown } => {
+                let challenge = if shown { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+                let headers = &[("WWW-Authenticate", challenge)];
+                let sentence =
+                    "expected `Authorization: Bearer` with the key of --admin-key, found none or another one";
+                return self.refuse_call(401, Code::Unauthorized, sentence, headers, head_only, keep);
+            }
+            Refusal::Call(error) => {
+                let (status, code, sentence) = error.words();
+                let headers: &[(&str, &str)] = if status == 405 { &[("Allow", "POST")] } else { &[] };
+                return self.refuse_call(status, code, sentence, headers, head_only, keep);
+            }
             Refusal::Full => return http::encode_full(self.now, &mut self.response),
         };
         let body = http::error_body(&sentence);
@@ -312,11 +404,13 @@ impl Service for ChatService {
             Event::Control => self.chat.handle_ping(id, now, &mut self.deliveries),
             Event::Closed => self.chat.handle_closed(id, now, &mut self.deliveries),
             Event::Request(request) => {
-                let todo = self.answer(request, port, seen);
-                self.todo = Some((id, todo));
+                self.todo = self.answer(id, request, port, seen).map(|todo| (id, todo));
             }
-            // Never asked for.
-            Event::Body { .. } => {}
+            Event::Body { note, octets } => {
+                let keep = note & KEEP != 0 && !self.stopping;
+                let call = Call::ALL[(note & !KEEP) as usize];
+                self.call(id, call, octets, keep);
+            }
             Event::BadRequest(error) => {
                 http::encode_request_error(error, now, &mut self.response);
                 self.todo = Some((id, Todo::Respond { keep: false }));
@@ -336,11 +430,34 @@ impl Service for ChatService {
                 self.chat.turn_away(id, &door, self.now, &mut self.deliveries);
             }
             Some((id, Todo::Respond { keep })) => engine.respond(id, &self.response, keep),
+            Some((id, Todo::Receive { head, keep })) => {
+                let interim: &[u8] = if head.expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" };
+                let note = head.call as u32 | if keep { KEEP } else { 0 };
+                engine.receive_body(id, head.body_len, note, interim);
+            }
             None => {}
         }
         self.response.clear();
         for delivery in self.deliveries.items() {
+            if !self.calls.is_empty()
+                && let Some((to, status, text)) = answer_of(delivery)
+                && let Some(keep) = self.calls.remove(&to)
+            {
+                self.outcomes.note(status);
+                let body = [self.deliveries.text(text), b"\n"].concat();
+                let headers: &[(&str, &str)] = match status {
+                    503 => &[("Cache-Control", "no-store"), ("Retry-After", "1")],
+                    _ => &[("Cache-Control", "no-store")],
+                };
+                Response { headers, keep, ..Response::new(status, http::JSON, &body) }
+                    .encode(self.now, &mut self.response);
+                engine.respond(to, &self.response, keep);
+                self.response.clear();
+                continue;
+            }
             match delivery {
+                // The caller has gone.
+                Delivery::Refuse { .. } => {}
                 Delivery::Send { to, text } => engine.send(*to, Opcode::Text, self.deliveries.text(text)),
                 Delivery::Publish { topic, text, except } => {
                     let (text, except) = (self.deliveries.text(text), self.deliveries.except(except));
@@ -396,10 +513,29 @@ impl Service for ChatService {
     }
 }
 
+/// Whom a delivery answers if it was a call, with which status and text.
+fn answer_of(delivery: &Delivery) -> Option<(ConnId, u16, &std::ops::Range<usize>)> {
+    match delivery {
+        Delivery::Send { to, text } => Some((*to, 200, text)),
+        Delivery::Refuse { to, code, text } => Some((*to, api::status(*code), text)),
+        _ => None,
+    }
+}
+
 /// Whether nothing follows the head, so that the next request can be found.
 fn no_body(request: &Request<'_>) -> bool {
     request.content_length() == Ok(0)
 }
+
+/// In the note of a request with a body: its connection is kept. The rest of the note is which call it is.
+const KEEP: u32 = 1 << 31;
+
+/// Sessions in a page of `/connections` unless the request says otherwise, and at most.
+const PAGE: usize = 50;
+const MAX_PAGE: usize = 200;
+
+const BAD_PAGE: &str =
+    "`limit`: expected an integer from 1, `cursor`: the one of the last `Link`; found something else";
 
 /// A strong validator: the same octets, the same tag.
 fn etag(body: &[u8]) -> String {

@@ -200,3 +200,65 @@ fn a_token_closes_a_room_while_the_store_is_late() {
         assert_eq!(number_of(&stage.takes("bob")[0], "count"), Some(1));
     }
 }
+
+/// The answer to a call may come later, and the connection may be gone by then.
+#[test]
+fn calls_wait_for_the_backend() {
+    let (mut stage, gate) = stage(&["ann"]);
+    stage.joins("ann", "den");
+    let conn = ConnId { index: 1000, generation: 1 };
+    stage.names.insert("desk".into(), conn);
+    stage.inboxes.insert(conn, Vec::new());
+    for (then, publish, create) in [(Gate::Open, "broadcast", "room"), (Gate::Down, "backend_down", "backend_down")] {
+        for (call, body, answer) in [
+            (Call::Publish, r#"{"room_id":"den","content":"x"}"#, publish),
+            (Call::Create, r#"{"room_id":"attic"}"#, create),
+        ] {
+            // Asked while it is down, it is answered only with the next poll.
+            *gate.borrow_mut() = if then == Gate::Down { Gate::Down } else { Gate::Shut };
+            stage.chat.handle_call(conn, call, body.as_bytes(), stage.now, &mut stage.out);
+            stage.dispatch();
+            *gate.borrow_mut() = then;
+            stage.hears_the_backend();
+            stage.heard_kinds("desk", &[answer]);
+            assert!(stage.chat.hall.operators.is_empty());
+        }
+    }
+    *gate.borrow_mut() = Gate::Full;
+    for (call, body) in [(Call::Publish, r#"{"room_id":"hut","content":"x"}"#), (Call::Create, r#"{"room_id":"hut"}"#)]
+    {
+        stage.chat.handle_call(conn, call, body.as_bytes(), stage.now, &mut stage.out);
+        stage.dispatch();
+        stage.heard_kinds("desk", &["overloaded"]);
+    }
+}
+
+/// Who is kicked while the backend has not let them in is neither let in nor replayed to; who is banned while it keeps
+/// their words has said them.
+#[test]
+fn kicked_amid_a_join_and_a_message() {
+    let (mut stage, gate) = stage(&["ann", "bob"]);
+    stage.joins("ann", "den");
+    *gate.borrow_mut() = Gate::Shut;
+    stage.says("bob", r#"{"type":"join","room_id":"den","history":10}"#);
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"last words"}"#);
+    for name in ["bob", "ann"] {
+        let conn = ConnId { index: 1000, generation: 1 };
+        let body = format!(r#"{{"user_id":"{name}"}}"#);
+        stage.chat.handle_call(conn, Call::Kick, body.as_bytes(), stage.now, &mut stage.out);
+        stage.dispatch();
+        stage.heard_kinds(name, &["goodbye"]);
+    }
+    *gate.borrow_mut() = Gate::Open;
+    stage.hears_the_backend();
+    stage.heard_nothing("bob");
+    for name in ["ann", "bob"] {
+        assert_eq!(stage.closed_with(name), Some(4010));
+        stage.closes(name);
+    }
+    stage.waits_ms(10_000);
+    stage.opens("cat", "cat");
+    stage.forgets("cat");
+    stage.says("cat", r#"{"type":"join","room_id":"den","history":10}"#);
+    stage.heard_kinds("cat", &["joined", "broadcast", "online_users"]);
+}

@@ -6,6 +6,7 @@ mod json;
 mod late;
 mod limits;
 mod model;
+mod operator;
 mod plain;
 mod tokens;
 mod walk;
@@ -141,7 +142,9 @@ impl Stage {
     fn dispatch(&mut self) {
         for item in self.out.items() {
             match item {
-                Delivery::Send { to, text } => deliver(&mut self.inboxes, *to, self.out.text(text)),
+                Delivery::Send { to, text } | Delivery::Refuse { to, text, .. } => {
+                    deliver(&mut self.inboxes, *to, self.out.text(text));
+                }
                 Delivery::Publish { topic, text, except } => {
                     let except = self.out.except(except);
                     for member in self.topics.get(topic).into_iter().flatten() {

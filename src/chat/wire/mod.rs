@@ -1,11 +1,13 @@
 //! The words on the wire: requests read, answers written.
 //!
-//! [`request`] reads the JSON dialect (its JSON with `value`), [`json`] and [`plain`] write the two. Nothing here knows who is where.
+//! [`request`] reads the JSON dialect (its JSON with `value`), [`order`] what an operator writes in it, [`json`] and [`plain`] write
+//! the two. Nothing here knows who is where.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 pub(super) mod json;
+pub(super) mod order;
 pub(super) mod plain;
 pub(super) mod request;
 mod value;
@@ -33,27 +35,45 @@ pub(super) const MAX_ID_BYTES: usize = 64;
 
 /// What kind of mistake it was. `docs/wire.md` has a row for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Code {
+pub enum Code {
+    /// The text is not JSON.
     BadJson,
+    /// It is, but no request.
     BadRequest,
+    /// A type that is not known.
     UnknownType,
+    /// No token, or one that does not hold.
     Unauthorized,
+    /// A token that holds no more.
     TokenExpired,
+    /// Not for who asks.
     Forbidden,
+    /// There is no such room.
     RoomNotFound,
+    /// Nobody of that name has been here.
     UserNotFound,
+    /// A room that the session is not in.
     NotJoined,
+    /// Longer than it may be.
     TooLarge,
+    /// One room more than a session can be in.
     TooManyRooms,
+    /// One user more than a room can hold.
     RoomFull,
+    /// Too fast.
     RateLimited,
+    /// Numbers have begun anew.
     EpochChanged,
+    /// No longer kept.
     HistoryGone,
+    /// Too much of something for the moment.
     Overloaded,
+    /// The message store did not answer.
     BackendDown,
 }
 
 impl Code {
+    /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadJson => "bad_json",

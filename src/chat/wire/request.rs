@@ -13,7 +13,7 @@ use serde_json::error::Category;
 use super::value::{Value, read_object};
 use super::{Code, Id, MAX_ID_BYTES, Refusal};
 
-type Text<'a> = Cow<'a, str>;
+pub(super) type Text<'a> = Cow<'a, str>;
 
 /// What a client wants.
 #[derive(Debug)]
@@ -91,10 +91,19 @@ pub(crate) const MAX_PAGE: usize = 200;
 
 /// Reads a request, and its `id` even if the rest is wrong.
 pub(crate) fn parse(text: &str) -> (Option<Id<'_>>, Result<Request<'_>, Refusal>) {
+    read(text, Field::is_of_sessions, Fields::request)
+}
+
+/// Reads an object and its `id`, and of its known fields what `make` makes of them.
+pub(super) fn read<'a, T>(
+    text: &'a str,
+    known: fn(Field) -> bool,
+    make: impl FnOnce(&mut Fields<'a>) -> Result<T, Refusal>,
+) -> (Option<Id<'a>>, Result<T, Refusal>) {
     let mut fields = Fields::default();
-    match read_fields(text, &mut fields) {
+    match read_fields(text, known, &mut fields) {
         Ok(()) => match fields.id() {
-            Ok(id) => (id, fields.request()),
+            Ok(id) => (id, make(&mut fields)),
             Err(refusal) => (None, Err(refusal)),
         },
         Err(error) => match serde_json::from_str::<IgnoredAny>(text) {
@@ -131,11 +140,12 @@ fn not_read(text: &str, error: &serde_json::Error) -> String {
 pub(crate) fn parse_id(text: &str) -> Option<Id<'_>> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut fields = Fields::default();
-    FieldsVisitor { fields: &mut fields, only_id: true }.deserialize(&mut deserializer).ok()?;
+    let known = |field| matches!(field, Field::Id);
+    FieldsVisitor { fields: &mut fields, known }.deserialize(&mut deserializer).ok()?;
     fields.id().ok().flatten()
 }
 
-fn read_fields<'a>(text: &'a str, fields: &mut Fields<'a>) -> serde_json::Result<()> {
+fn read_fields<'a>(text: &'a str, known: fn(Field) -> bool, fields: &mut Fields<'a>) -> serde_json::Result<()> {
     // Keys are read as bytes, which lets control characters pass that JSON wants escaped (RFC 8259 section 7).
     // Without an early end inside a chunk, so that the compiler can look at many octets at once.
     let has_control = |chunk: &[u8]| chunk.iter().fold(false, |found, &octet| found | (octet < 0x20));
@@ -143,14 +153,14 @@ fn read_fields<'a>(text: &'a str, fields: &mut Fields<'a>) -> serde_json::Result
         serde_json::from_str::<IgnoredAny>(text)?;
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    FieldsVisitor { fields, only_id: false }.deserialize(&mut deserializer)?;
+    FieldsVisitor { fields, known }.deserialize(&mut deserializer)?;
     deserializer.end()
 }
 
 macro_rules! fields {
     ($($variant:ident $name:literal,)*) => {
         #[derive(Clone, Copy, Debug)]
-        enum Field { $($variant),* }
+        pub(super) enum Field { $($variant),* }
 
         impl Field {
             const ALL: &[Self] = &[$(Self::$variant),*];
@@ -172,11 +182,19 @@ fields! {
     UsersToo "users", Typing "typing", Status "status", Note "note", Subscribe "subscribe", Name "name",
     Topic "topic", Cursor "cursor", Limit "limit", Before "before", After "after", Since "since",
     History "history", Epoch "epoch", Token "token",
+    Sender "sender", Session "session_id", Code "code", Seconds "seconds",
+}
+
+impl Field {
+    /// Whether it means something in what a session asks; the others only in what an operator does.
+    fn is_of_sessions(self) -> bool {
+        !matches!(self, Self::Sender | Self::Session | Self::Code | Self::Seconds)
+    }
 }
 
 /// The known fields of one message.
 #[derive(Debug, Default)]
-struct Fields<'a>([Value<'a>; Field::ALL.len()]);
+pub(super) struct Fields<'a>([Value<'a>; Field::ALL.len()]);
 
 impl<'a> Fields<'a> {
     fn take(&mut self, field: Field) -> Value<'a> {
@@ -187,7 +205,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn maybe_text(&mut self, field: Field) -> Result<Option<Text<'a>>, Refusal> {
+    pub fn maybe_text(&mut self, field: Field) -> Result<Option<Text<'a>>, Refusal> {
         match self.take(field) {
             Value::Absent => Ok(None),
             Value::Text(text) => Ok(Some(text)),
@@ -195,11 +213,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn text(&mut self, field: Field) -> Result<Text<'a>, Refusal> {
+    pub fn text(&mut self, field: Field) -> Result<Text<'a>, Refusal> {
         self.maybe_text(field)?.ok_or_else(|| wrong(field, "a string", &Value::Absent))
     }
 
-    fn maybe_number(&mut self, field: Field) -> Result<Option<u64>, Refusal> {
+    pub fn maybe_number(&mut self, field: Field) -> Result<Option<u64>, Refusal> {
         match self.take(field) {
             Value::Absent => Ok(None),
             Value::Unsigned(number) => Ok(Some(number)),
@@ -271,7 +289,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn page(&mut self) -> Result<Page<'a>, Refusal> {
+    pub fn page(&mut self) -> Result<Page<'a>, Refusal> {
         Ok(Page { cursor: self.maybe_text(Field::Cursor)?, limit: self.limit()? })
     }
 
@@ -289,7 +307,12 @@ impl<'a> Fields<'a> {
 
     fn request(&mut self) -> Result<Request<'a>, Refusal> {
         let kind = self.text(Field::Type)?;
-        Ok(match &*kind {
+        self.request_of(&kind)
+    }
+
+    /// A request of that type, whatever the object says its type is.
+    pub fn request_of(&mut self, kind: &str) -> Result<Request<'a>, Refusal> {
+        Ok(match kind {
             "join" | "join_room" => Request::Join {
                 room: self.text(Field::Room)?,
                 user: self.maybe_text(Field::User)?,
@@ -380,10 +403,10 @@ fn wrong_in_since(field: &str, expected: &str, found: &Value<'_>) -> Refusal {
     Refusal::new(Code::BadRequest, format!("`since.{field}`: expected {expected}, found {}", found.kind()))
 }
 
-/// Fills the fields where they are: they are too many to be handed up from call to call.
+/// Fills the known fields where they are: they are too many to be handed up from call to call.
 struct FieldsVisitor<'f, 'de> {
     fields: &'f mut Fields<'de>,
-    only_id: bool,
+    known: fn(Field) -> bool,
 }
 
 impl<'de> DeserializeSeed<'de> for FieldsVisitor<'_, 'de> {
@@ -402,7 +425,7 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        let wanted = |field: &Field| !self.only_id || matches!(field, Field::Id);
+        let wanted = |field: &Field| (self.known)(*field);
         let place = |key: &[u8]| Field::named(key).filter(wanted).map(|field| (field as usize, field.name()));
         read_object(map, &mut self.fields.0, place, false)
     }

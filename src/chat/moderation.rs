@@ -1,0 +1,299 @@
+//! What an operator does about people: kick, disconnect, ban.
+//!
+//! Who is kicked from a room hears `left` and may come back; who is kicked from the server hears `goodbye`, is closed with 4010 and
+//! may come back, too, but should not by itself. A ban keeps a name out: its sessions are closed with 4003, and so is whoever
+//! comes with it. Bans are of names, not of addresses, and are forgotten when the server stops.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::time::Duration;
+
+use super::hall::{Hall, NOBODY, Turn, user_name};
+use super::name::UserName;
+use super::presence::check_length;
+use super::session::Dialect;
+use super::timers::Timer;
+use super::wire::json::Object;
+use super::wire::order::Whom;
+use super::wire::request::Page;
+use super::wire::{Code, Id, Refusal};
+use crate::backend::Backend;
+use crate::id::ConnId;
+use crate::proto::CloseCode;
+
+/// Who is kept out. Those that end have a timer.
+#[derive(Debug, Default)]
+pub(super) struct Bans(BTreeMap<UserName, Ban>);
+
+#[derive(Debug)]
+struct Ban {
+    /// Milliseconds since the Unix epoch; `None`: until it is lifted.
+    until: Option<u64>,
+    note: Option<Box<str>>,
+}
+
+impl Bans {
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn end(&mut self, name: &UserName) {
+        self.0.remove(name);
+    }
+}
+
+impl Hall {
+    pub(super) fn is_banned(&self, name: &str) -> bool {
+        self.bans.0.contains_key(name)
+    }
+
+    /// Says goodbye to somebody who is banned.
+    pub(super) fn turn_out(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        self.dismiss_for_good(conn, "banned", BANNED, "banned by the operator", turn);
+    }
+
+    pub(super) fn kick(
+        &mut self,
+        conn: ConnId,
+        whom: &Whom<'_>,
+        id: Option<&Id<'_>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let sessions = self.sessions_of(whom)?;
+        for &session in &sessions {
+            self.expel(session, |hall| hall.dismiss_for_good(session, "kicked", KICKED, BY_OPERATOR, turn));
+        }
+        if let Whom::User(name) = whom {
+            self.end_grace(name, turn);
+        }
+        turn.out.send(conn, |out| Object::message(out, "ack").id(id).number("closed", sessions.len() as u64).end());
+        Ok(())
+    }
+
+    pub(super) fn kick_from_room(
+        &mut self,
+        conn: ConnId,
+        whom: &Whom<'_>,
+        room: &str,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let key = self.wanted_room(conn, room)?;
+        let mut left = 0;
+        for session in self.sessions_of(whom)? {
+            let found = self.sessions.find(session).filter(|session| session.wants(key));
+            match found.map(|session| session.dialect) {
+                None => continue,
+                Some(Dialect::Json) => self.put_out(session, key, Some("kicked"), store, turn),
+                // It has no other room to be in.
+                Some(Dialect::Plain) => {
+                    self.expel(session, |hall| hall.dismiss_for_good(session, "kicked", KICKED, BY_OPERATOR, turn));
+                }
+            }
+            left += 1;
+        }
+        if let Whom::User(name) = whom
+            && let Some(user) = self.users.find(name)
+            && let Some(key) = self.rooms.find(room)
+            && self.end_grace_in(user, key, turn)
+        {
+            self.rooms.settle(key, turn.now.tick);
+        }
+        turn.out.send(conn, |out| Object::message(out, "ack").id(id).number("left", left).end());
+        Ok(())
+    }
+
+    pub(super) fn disconnect(
+        &mut self,
+        conn: ConnId,
+        whom: &Whom<'_>,
+        code: Option<u64>,
+        id: Option<&Id<'_>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let code = match code {
+            None => RECONNECT,
+            Some(code @ (1001 | 1008 | 1012 | 1013 | 4000..=4999)) => CloseCode(code as u16),
+            Some(code) => {
+                let message = format!("`code`: expected 1001, 1008, 1012, 1013 or one from 4000 to 4999, found {code}");
+                return Err(Refusal::new(Code::BadRequest, message));
+            }
+        };
+        let sessions = self.sessions_of(whom)?;
+        for &session in &sessions {
+            // What the code means is the client's table (docs/wire.md); goodbye says the same.
+            match code.0 {
+                4000..=4099 => self.dismiss_for_good(session, "disconnected", code, BY_OPERATOR, turn),
+                1013 | 4100..=4199 => self.dismiss(session, "disconnected", code, BY_OPERATOR, turn),
+                _ => self.dismiss_for_now(session, "disconnected", code, BY_OPERATOR, turn),
+            }
+        }
+        turn.out.send(conn, |out| Object::message(out, "ack").id(id).number("closed", sessions.len() as u64).end());
+        Ok(())
+    }
+
+    pub(super) fn ban(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        seconds: Option<u64>,
+        note: Option<&str>,
+        id: Option<&Id<'_>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let user = user_name(name)?;
+        check_length("note", note, MAX_NOTE_BYTES)?;
+        if let Some(found) = seconds.filter(|seconds| !(1..=MAX_BAN_SECONDS).contains(seconds)) {
+            let message = format!("`seconds`: expected an integer from 1 to {MAX_BAN_SECONDS}, found {found}");
+            return Err(Refusal::new(Code::BadRequest, message));
+        }
+        if self.bans.len() >= MAX_BANS && !self.is_banned(name) {
+            return Err(Refusal::new(Code::Overloaded, format!("expected at most {MAX_BANS} bans, found one more")));
+        }
+        let timer = Timer::Ban(user.clone());
+        match seconds {
+            None => self.timers.cancel(timer),
+            Some(seconds) => self.timers.set(timer, turn.now.tick + Duration::from_secs(seconds)),
+        }
+        let until = seconds.map(|seconds| turn.now.unix_ms + seconds * 1000);
+        self.bans.0.insert(user, Ban { until, note: note.map(Into::into) });
+        let sessions: Vec<ConnId> = match self.users.find(name) {
+            None => Vec::new(),
+            Some(key) => self.open_devices(key),
+        };
+        for &session in &sessions {
+            self.expel(session, |hall| hall.turn_out(session, turn));
+        }
+        self.end_grace(name, turn);
+        turn.out.send(conn, |out| {
+            let ban = Object::message(out, "ban").id(id).text("user_id", name);
+            let ban = maybe_until(ban, until).maybe_text("note", note);
+            ban.number("closed", sessions.len() as u64).end();
+        });
+        Ok(())
+    }
+
+    pub(super) fn unban(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        id: Option<&Id<'_>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let user = user_name(name)?;
+        let banned = self.bans.0.remove(&user).is_some();
+        self.timers.cancel(Timer::Ban(user));
+        turn.out.send(conn, |out| Object::message(out, "ack").id(id).flag("banned", banned).end());
+        Ok(())
+    }
+
+    /// Bans in order of names.
+    pub(super) fn list_bans(
+        &mut self,
+        conn: ConnId,
+        page: Page<'_>,
+        id: Option<&Id<'_>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let from = page.cursor.as_deref().map_or(Unbounded, Excluded);
+        let mut bans: Vec<_> = self.bans.0.range::<str, _>((from, Unbounded)).take(page.limit + 1).collect();
+        let more = bans.len() > page.limit;
+        bans.truncate(page.limit);
+        let next = bans.last().filter(|_| more).map(|(name, _)| name.as_str());
+        turn.out.send(conn, |out| {
+            Object::message(out, "bans")
+                .id(id)
+                .list("bans", &bans, |out, (name, ban)| {
+                    let entry = Object::new(out).text("user_id", name.as_str());
+                    maybe_until(entry, ban.until).maybe_text("note", ban.note.as_deref()).end();
+                })
+                .number("count", self.bans.len() as u64)
+                .maybe_text("next", next)
+                .end();
+        });
+        Ok(())
+    }
+
+    /// Ends a session for which nobody is to wait: its user leaves at once if it was the last.
+    fn expel(&mut self, conn: ConnId, end: impl FnOnce(&mut Self)) {
+        if let Some(session) = self.sessions.find_mut(conn) {
+            session.expelled = true;
+        }
+        end(self);
+    }
+
+    /// A user without a device who may still come back does not wait for it any longer.
+    fn end_grace(&mut self, name: &str, turn: &mut Turn<'_>) {
+        let Some(user) = self.users.find(name).filter(|&user| self.users.at(user).devices == 0) else { return };
+        if self.users.at(user).rooms > 0 {
+            let rooms: Vec<u32> = self.rooms.after(None).map(|(key, _)| key).collect();
+            for key in rooms {
+                if self.end_grace_in(user, key, turn) {
+                    self.rooms.settle(key, turn.now.tick);
+                }
+            }
+        }
+        if self.users.at(user).present {
+            self.timers.set(Timer::Gone { user }, turn.now.tick);
+        }
+    }
+
+    /// The same in one room. Says whether it was so; then the caller settles the room.
+    fn end_grace_in(&mut self, user: u32, room: u32, turn: &mut Turn<'_>) -> bool {
+        let waits = self.rooms.at(room).members.get(&user) == Some(&0);
+        if waits {
+            self.timers.cancel(Timer::Leave { user, room });
+            self.depart(user, room, turn);
+        }
+        waits
+    }
+
+    fn sessions_of(&self, whom: &Whom<'_>) -> Result<Vec<ConnId>, Refusal> {
+        match whom {
+            Whom::User(name) => self.known_user(name).map(|user| self.open_devices(user)),
+            Whom::Session(session) => {
+                let id = u64::from_str_radix(session, 16).ok().filter(|_| session.len() == 16);
+                let mut open = self.sessions.iter().filter(|(_, session)| session.user != NOBODY && !session.closing);
+                match open.find(|(_, session)| Some(session.id) == id) {
+                    Some((conn, _)) => Ok(vec![conn]),
+                    None => {
+                        let message = "`session_id`: expected one of a session that is open, found another one";
+                        Err(Refusal::new(Code::UserNotFound, message))
+                    }
+                }
+            }
+        }
+    }
+
+    fn open_devices(&self, user: u32) -> Vec<ConnId> {
+        self.devices(user).filter(|(_, session)| !session.closing).map(|(conn, _)| conn).collect()
+    }
+}
+
+fn maybe_until(object: Object<'_>, until: Option<u64>) -> Object<'_> {
+    match until {
+        Some(until) => object.number("until", until),
+        None => object,
+    }
+}
+
+/// 4003: banned. Do not come back.
+const BANNED: CloseCode = CloseCode(4003);
+
+/// 4010: kicked. Do not come back by yourself.
+const KICKED: CloseCode = CloseCode(4010);
+
+/// 4200: reconnect at once, to another process perhaps.
+const RECONNECT: CloseCode = CloseCode(4200);
+
+const BY_OPERATOR: &str = "removed by the operator";
+
+/// Bans at a time: some 5 MB when all have notes.
+pub(super) const MAX_BANS: usize = 10_000;
+
+/// Ten years.
+const MAX_BAN_SECONDS: u64 = 3650 * 86_400;
+
+/// The longest note of a ban, in bytes.
+const MAX_NOTE_BYTES: usize = 256;

@@ -1,0 +1,124 @@
+//! Calls of an operator, who is no user and in no room, and may do all that a session may.
+//!
+//! A call comes on a connection of its own, which is no session. It takes the way that the request of a session takes, through
+//! the same checks and the same backend, and is answered once: by what a session would hear, or by [`Delivery::Refuse`].
+//! Calls are not billed. Who may call is not decided here.
+//!
+//! [`Delivery::Refuse`]: super::delivery::Delivery::Refuse
+
+use super::delivery::{Deliveries, Delivery};
+use super::hall::{Hall, NOBODY, Turn};
+use super::name::UserName;
+use super::wire::order::{self, Call, Order};
+use super::wire::request::{Place, Request};
+use super::wire::{Code, Id, Refusal};
+use crate::backend::Backend;
+use crate::id::ConnId;
+
+impl Hall {
+    /// Carries out a call. `body` is its JSON; nothing is as good as `{}`.
+    pub(super) fn call(&mut self, conn: ConnId, call: Call, body: &[u8], store: &mut dyn Backend, turn: &mut Turn<'_>) {
+        self.operators.insert(conn, NOBODY);
+        let text = match std::str::from_utf8(body) {
+            Ok(text) if text.trim().is_empty() => "{}",
+            Ok(text) => text,
+            Err(_) => {
+                let refusal = Refusal::new(Code::BadJson, "expected one JSON object in UTF-8, found other octets");
+                return self.refuse(conn, None, &refusal, turn);
+            }
+        };
+        let (id, order) = order::parse(call, text);
+        if let Err(refusal) = order.and_then(|order| self.carry_out(conn, id.as_ref(), order, store, turn)) {
+            self.refuse(conn, id.as_ref(), &refusal, turn);
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        conn: ConnId,
+        id: Option<&Id<'_>>,
+        order: Order<'_>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        match order {
+            Order::Ask { sender, request } => {
+                match (&request, &sender) {
+                    (Request::Broadcast { .. } | Request::Direct { .. } | Request::Multicast { .. }, _) => {
+                        self.speak_as(conn, sender.as_deref().unwrap_or(DEFAULT_SENDER))?;
+                    }
+                    (Request::History { place: Place::User(_), .. }, None) => {
+                        let message = "`sender`: expected the other one of the two users, found nothing";
+                        return Err(Refusal::new(Code::BadRequest, message));
+                    }
+                    (Request::History { place: Place::User(_), .. }, Some(sender)) => {
+                        let user = self.known_user(sender)?;
+                        self.operators.insert(conn, user);
+                    }
+                    _ => {}
+                }
+                match request {
+                    Request::Broadcast { room: Some(room), content } if room != "*" => {
+                        self.publish(conn, &room, &content, id, store, turn)
+                    }
+                    request => self.request(conn, id, request, store, turn),
+                }
+            }
+            Order::Kick { whom, room: Some(room) } => self.kick_from_room(conn, &whom, &room, id, store, turn),
+            Order::Kick { whom, room: None } => self.kick(conn, &whom, id, turn),
+            Order::Disconnect { whom, code } => self.disconnect(conn, &whom, code, id, turn),
+            Order::Ban { user, seconds, note } => self.ban(conn, &user, seconds, note.as_deref(), id, turn),
+            Order::Unban { user } => self.unban(conn, &user, id, turn),
+            Order::Bans(page) => self.list_bans(conn, page, id, turn),
+        }
+    }
+
+    /// The call speaks in the name of a user, who is known from now on, so that one can answer.
+    fn speak_as(&mut self, conn: ConnId, sender: &str) -> Result<(), Refusal> {
+        let name = UserName::parse(sender);
+        let name = name.map_err(|error| Refusal::new(Code::BadRequest, format!("`sender`: {error}")))?;
+        let Some(user) = self.users.find_or_insert(&name, false, self.settings.max_users) else {
+            let message = format!("expected at most {} users, found one more", self.settings.max_users);
+            return Err(Refusal::new(Code::Overloaded, message));
+        };
+        self.operators.insert(conn, user);
+        Ok(())
+    }
+
+    /// Says something in a room, which is made if there is none: the message waits for who comes.
+    fn publish(
+        &mut self,
+        conn: ConnId,
+        room: &str,
+        content: &str,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let room = self.find_or_make(room, store, turn)?;
+        let said = self.say_in(conn, room, content, id, store, turn);
+        // Nothing may have come of it.
+        self.rooms.settle(room, turn.now.tick);
+        said
+    }
+
+    /// Whether it is the connection of a call that has not been answered.
+    pub(super) fn is_operator(&self, conn: ConnId) -> bool {
+        self.operators.contains_key(&conn)
+    }
+
+    /// Lets go of calls that have their answer.
+    pub(super) fn forget_answered_calls(&mut self, out: &Deliveries) {
+        if self.operators.is_empty() {
+            return;
+        }
+        for delivery in out.items() {
+            if let Delivery::Send { to, .. } | Delivery::Refuse { to, .. } = delivery {
+                self.operators.remove(to);
+            }
+        }
+    }
+}
+
+/// In whose name something is said if the call names nobody.
+const DEFAULT_SENDER: &str = "server";

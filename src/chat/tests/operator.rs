@@ -1,0 +1,358 @@
+//! Calls of an operator, and what becomes of those who are kicked and banned.
+
+use super::*;
+
+/// Where calls come from.
+const DESK: &str = "the desk";
+
+impl Stage {
+    /// Calls, and hears the one answer.
+    fn calls(&mut self, call: Call, body: &str) -> String {
+        let conn = ConnId { index: 1000, generation: 1 };
+        self.names.insert(DESK.into(), conn);
+        self.inboxes.insert(conn, Vec::new());
+        self.chat.handle_call(conn, call, body.as_bytes(), self.now, &mut self.out);
+        self.dispatch();
+        let answers = self.takes(DESK);
+        self.inboxes.remove(&conn);
+        self.names.remove(DESK);
+        assert_eq!(answers.len(), 1, "one answer: {answers:?}");
+        assert!(self.chat.hall.operators.is_empty(), "it is answered");
+        answers.into_iter().next().unwrap()
+    }
+
+    /// The chat closed it, and the engine tells that it is closed.
+    fn ends(&mut self, device: &str, code: u16) {
+        assert_eq!(self.closed_with(device), Some(code), "{device}");
+        self.closes(device);
+    }
+}
+
+fn goodbye(reason: &str, reconnect: bool, after_ms: u64) -> String {
+    format!(r#"{{"type":"goodbye","reason":"{reason}","reconnect":{reconnect},"after_ms":{after_ms}}}"#)
+}
+
+#[test]
+fn what_is_published_is_heard_numbered_and_answered() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.opens_plain("bob", "den", "bob");
+    stage.joins("ann", "den");
+    let answer = stage.calls(Call::Publish, r#"{"room_id":"den","sender":"bot","content":"hi","id":"x1"}"#);
+    let text = r#""room_id":"den","sender":"bot","content":"hi","seq":1,"ts":1000000}"#;
+    assert_eq!(answer, format!(r#"{{"type":"broadcast","id":"x1",{text}"#));
+    stage.heard("ann", [format!(r#"{{"type":"broadcast",{text}"#)]);
+    stage.heard_kinds("bob", &["chat"]);
+    // A retry is said once, and so it is for integers only as they come.
+    let again = stage.calls(Call::Publish, r#"{"room_id":"den","sender":"bot","content":"hi","id":"x1"}"#);
+    assert_eq!(again, r#"{"type":"ack","id":"x1","room_id":"den","seq":1,"ts":1000000,"dup":true}"#);
+    stage.heard_nothing("ann");
+    // Who speaks can be answered.
+    stage.says("ann", r#"{"type":"direct","user_id":"bot","content":"hello"}"#);
+    stage.heard_kinds("ann", &["direct"]);
+    assert_eq!(kind(&stage.calls(Call::Broadcast, r#"{"content":"tea"}"#)), "broadcast");
+    let heard = stage.takes("ann").remove(0);
+    assert_eq!((text_of(&heard, "room_id"), text_of(&heard, "sender")), (Some("*".into()), Some("server".into())));
+    stage.heard_kinds("bob", &["chat"]);
+}
+
+#[test]
+fn a_room_with_nobody_keeps_what_is_published() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    assert_eq!(number_of(&stage.calls(Call::Publish, r#"{"room_id":"den","content":"one"}"#), "seq"), Some(1));
+    stage.says("ann", r#"{"type":"join","room_id":"den","history":10}"#);
+    stage.heard_kinds("ann", &["joined", "broadcast", "online_users"]);
+    // Without history the message is for those who are there, and the room goes.
+    let mut stage = Stage::json(Settings { history_messages: 0, ..unhurried() }, &[]);
+    assert_eq!(kind(&stage.calls(Call::Publish, r#"{"room_id":"den","content":"one"}"#)), "broadcast");
+    assert_eq!(stage.chat.counts().rooms, 0);
+    assert_eq!(
+        kind(&stage.calls(Call::Publish, &format!(r#"{{"room_id":"x","content":"{}"}}"#, "x".repeat(16_385)))),
+        "too_large"
+    );
+    assert_eq!(stage.chat.counts().rooms, 0, "nothing came of it");
+}
+
+#[test]
+fn questions_of_an_operator() {
+    let mut stage = Stage::json(Settings { anybody_may_create: false, ..unhurried() }, &["ann", "bob"]);
+    let room = stage.calls(Call::Create, r#"{"room_id":"den","name":"Den","id":7}"#);
+    assert!(
+        room.starts_with(r#"{"type":"room","id":7,"room_id":"den","name":"Den""#)
+            && room.ends_with(r#""created":true}"#)
+    );
+    stage.joins("ann", "den");
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+    stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"psst"}"#);
+    stage.all_forget();
+    for (call, body, expected) in [
+        (
+            Call::Members,
+            r#"{"room_id":"den"}"#,
+            r#"{"type":"members","room_id":"den","members":[{"user_id":"ann","status":"online","devices":1}],"count":1}"#,
+        ),
+        (Call::Rooms, "", r#"{"type":"rooms","rooms":[{"room_id":"den","name":"Den","members":1,"joined":false}]}"#),
+        (Call::Online, r#"{"limit":1}"#, r#"{"type":"online","users":["ann"],"count":2,"next":"ann"}"#),
+        (Call::Online, r#"{"limit":1,"cursor":"ann"}"#, r#"{"type":"online","users":["bob"],"count":2}"#),
+        (Call::Bans, "{}", r#"{"type":"bans","bans":[],"count":0}"#),
+    ] {
+        assert_eq!(stage.calls(call, body), expected);
+    }
+    let history = stage.calls(Call::History, r#"{"room_id":"den"}"#);
+    assert!(history.contains(r#""items":[{"sender":"ann","content":"x","seq":1,"#), "{history}");
+    let history = stage.calls(Call::History, r#"{"sender":"bob","user_id":"ann"}"#);
+    assert!(history.contains(r#""content":"psst""#), "{history}");
+    let ack = stage.calls(Call::Multicast, r#"{"user_ids":["ann","zoe"],"content":"x"}"#);
+    assert_eq!(ack, r#"{"type":"ack","delivered":["ann"],"stored":[],"unknown":["zoe"]}"#);
+    stage.heard_kinds("ann", &["direct"]);
+}
+
+#[test]
+fn calls_that_are_refused() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.joins("ann", "den");
+    for (call, body, code) in [
+        (Call::Publish, "", "bad_request"),
+        (Call::Publish, "x", "bad_json"),
+        (Call::Publish, "[]", "bad_request"),
+        (Call::Publish, r#"{"room_id":"a\u0000b","content":""}"#, "bad_request"),
+        (Call::Publish, r#"{"room_id":"den","content":"","sender":""}"#, "bad_request"),
+        (Call::Publish, r#"{"room_id":"den","content":"","sender":5}"#, "bad_request"),
+        (Call::Publish, r#"{"user_id":"ann","content":""}"#, "bad_request"),
+        (Call::Publish, r#"{"room_id":"den","room_id":"den","content":""}"#, "bad_request"),
+        (Call::Direct, r#"{"user_id":"zoe","content":""}"#, "user_not_found"),
+        (Call::Members, r#"{"room_id":"attic"}"#, "room_not_found"),
+        (Call::History, r#"{"room_id":"attic"}"#, "room_not_found"),
+        (Call::History, r#"{"user_id":"ann"}"#, "bad_request"),
+        (Call::History, r#"{"room_id":"den","epoch":"0000000000000000"}"#, "epoch_changed"),
+        (Call::Online, r#"{"limit":0}"#, "bad_request"),
+        (Call::Kick, "{}", "bad_request"),
+        (Call::Kick, r#"{"user_id":"ann","session_id":"0000000000000000"}"#, "bad_request"),
+        (Call::Kick, r#"{"user_id":"zoe"}"#, "user_not_found"),
+        (Call::Kick, r#"{"session_id":"0000000000000000"}"#, "user_not_found"),
+        (Call::Kick, r#"{"user_id":"ann","room_id":"attic"}"#, "room_not_found"),
+        (Call::Disconnect, r#"{"user_id":"ann","code":1000}"#, "bad_request"),
+        (Call::Disconnect, r#"{"user_id":"ann","code":69632}"#, "bad_request"),
+        (Call::Ban, r#"{"user_id":"*"}"#, "bad_request"),
+        (Call::Ban, r#"{"user_id":"ann","seconds":0}"#, "bad_request"),
+        (Call::Ban, r#"{"user_id":"ann","seconds":1e9}"#, "bad_request"),
+        (Call::Ban, r#"{"user_id":"ann","seconds":315360001}"#, "bad_request"),
+    ] {
+        assert_eq!(kind(&stage.calls(call, body)), code, "{call:?} {body}");
+    }
+    assert_eq!(stage.calls(Call::Online, r#"{"limit":0,"id":9}"#).split(',').nth(1), Some(r#""id":9"#));
+    stage.chat.handle_call(stage.conn("ann"), Call::Online, b"\xff", stage.now, &mut stage.out);
+    stage.dispatch();
+    stage.heard_kinds("ann", &["bad_json"]);
+}
+
+/// The members of the operator's own fields mean nothing to a session, and may stand twice.
+#[test]
+fn sessions_do_not_know_the_operators_fields() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.joins("ann", "den");
+    stage.says(
+        "ann",
+        r#"{"type":"broadcast","content":"x","sender":1,"sender":2,"code":{},"seconds":[],"session_id":0}"#,
+    );
+    stage.heard_kinds("ann", &["broadcast"]);
+    for call in Call::ALL {
+        if matches!(call, Call::Kick | Call::Disconnect | Call::Ban | Call::Unban | Call::Bans | Call::Publish) {
+            stage.refused("ann", &format!(r#"{{"type":"{}","user_id":"ann"}}"#, call.as_str()), "unknown_type");
+        }
+    }
+}
+
+#[test]
+fn a_kick_ends_all_devices_and_the_user_leaves_at_once() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens("bob's phone", "bob");
+    stage.opens_plain("bob's script", "den", "bob");
+    for device in ["ann", "bob", "bob's phone"] {
+        stage.joins(device, "den");
+    }
+    assert_eq!(stage.calls(Call::Kick, r#"{"user_id":"bob","id":1}"#), r#"{"type":"ack","id":1,"closed":3}"#);
+    for device in ["bob", "bob's phone"] {
+        stage.heard(device, [goodbye("kicked", false, 0)]);
+        stage.says(device, r#"{"type":"broadcast","content":"still here"}"#);
+        stage.heard_nothing(device);
+        stage.ends(device, 4010);
+    }
+    stage.heard_kinds("bob's script", &["error"]);
+    stage.ends("bob's script", 4010);
+    stage.waits_ms(0);
+    stage.heard("ann", [r#"{"type":"user_left","room_id":"den","user_id":"bob"}"#]);
+    assert_eq!(stage.calls(Call::Online, ""), r#"{"type":"online","users":["ann"],"count":1}"#);
+    assert_eq!(stage.calls(Call::Kick, r#"{"user_id":"bob"}"#), r#"{"type":"ack","closed":0}"#);
+    // Nothing keeps who was kicked from coming back.
+    stage.opens("bob", "bob");
+    stage.heard_kinds("bob", &["welcome"]);
+}
+
+#[test]
+fn a_kick_of_one_session_leaves_the_others() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens("bob's phone", "bob");
+    let session = text_of(&stage.takes("bob's phone").remove(0), "session_id").unwrap();
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    stage.joins("bob's phone", "den");
+    let answer = stage.calls(Call::Kick, &format!(r#"{{"session_id":"{session}"}}"#));
+    assert_eq!(answer, r#"{"type":"ack","closed":1}"#);
+    stage.heard_kinds("bob's phone", &["goodbye"]);
+    stage.ends("bob's phone", 4010);
+    stage.waits_ms(10_000);
+    stage.heard_nothing("ann");
+    stage.heard_nothing("bob");
+    assert_eq!(stage.closed_with("bob"), None);
+}
+
+#[test]
+fn a_kick_from_a_room() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens("bob's phone", "bob");
+    stage.opens_plain("bob's script", "den", "bob");
+    for device in ["ann", "bob", "bob's phone"] {
+        stage.joins(device, "den");
+    }
+    stage.joins("bob", "attic");
+    assert_eq!(stage.calls(Call::Kick, r#"{"user_id":"bob","room_id":"den"}"#), r#"{"type":"ack","left":3}"#);
+    for device in ["bob", "bob's phone"] {
+        stage.heard(device, [r#"{"type":"left","room_id":"den","reason":"kicked"}"#]);
+        assert_eq!(stage.closed_with(device), None);
+    }
+    stage.ends("bob's script", 4010);
+    stage.waits_ms(0);
+    stage.heard("ann", [r#"{"type":"user_left","room_id":"den","user_id":"bob"}"#]);
+    stage.refused("bob", r#"{"type":"broadcast","room_id":"den","content":"x"}"#, "not_joined");
+    stage.says("bob", r#"{"type":"broadcast","room_id":"attic","content":"x"}"#);
+    stage.heard_kinds("bob", &["broadcast"]);
+    stage.says("bob", r#"{"type":"join","room_id":"den"}"#);
+    stage.heard_kinds("bob", &["joined", "online_users"]);
+}
+
+#[test]
+fn who_is_in_grace_does_not_wait_for_it() {
+    for (call, body) in [
+        (Call::Kick, r#"{"user_id":"bob"}"#),
+        (Call::Kick, r#"{"user_id":"bob","room_id":"den"}"#),
+        (Call::Ban, r#"{"user_id":"bob"}"#),
+    ] {
+        let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+        stage.joins("ann", "den");
+        stage.joins("bob", "den");
+        stage.closes("bob");
+        stage.heard_nothing("ann");
+        let answer = stage.calls(call, body);
+        assert!(answer.contains(r#":0}"#), "{answer}");
+        stage.heard("ann", [r#"{"type":"user_left","room_id":"den","user_id":"bob"}"#]);
+    }
+}
+
+#[test]
+fn a_ban_ends_keeps_out_and_ends() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    let answer = stage.calls(Call::Ban, r#"{"user_id":"bob","seconds":60,"note":"spam"}"#);
+    assert_eq!(answer, r#"{"type":"ban","user_id":"bob","until":1060000,"note":"spam","closed":1}"#);
+    stage.heard("bob", [goodbye("banned", false, 0)]);
+    stage.ends("bob", 4003);
+    stage.waits_ms(0);
+    stage.heard("ann", [r#"{"type":"user_left","room_id":"den","user_id":"bob"}"#]);
+
+    // Whichever way the name comes.
+    stage.opens("bob", "bob");
+    stage.heard("bob", [goodbye("banned", false, 0)]);
+    stage.says("bob", r#"{"type":"join","room_id":"den"}"#);
+    stage.heard_nothing("bob");
+    stage.ends("bob", 4003);
+    stage.opens_plain("bob", "den", "bob");
+    stage.heard("bob", [r#"{"type":"error","content":"banned by the operator","room":"","username":""}"#]);
+    stage.ends("bob", 4003);
+    stage.open("guest", Door::Json { user: None });
+    stage.joins("guest", "den");
+    stage.says("guest", r#"{"type":"join","room_id":"attic","user_id":"bob"}"#);
+    stage.heard("guest", [goodbye("banned", false, 0)]);
+    stage.ends("guest", 4003);
+    stage.waits_ms(10_000);
+    stage.all_forget();
+    assert_eq!(stage.chat.counts().bans, 1);
+    assert_eq!(
+        stage.calls(Call::Bans, ""),
+        r#"{"type":"bans","bans":[{"user_id":"bob","until":1060000,"note":"spam"}],"count":1}"#
+    );
+
+    // One can still write to who is banned; it waits in the history.
+    stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"sorry"}"#);
+    stage.heard_kinds("ann", &["direct"]);
+    stage.waits_ms(49_999);
+    stage.opens("bob", "bob");
+    stage.ends("bob", 4003);
+    stage.waits_ms(1);
+    stage.opens("bob", "bob");
+    stage.heard_kinds("bob", &["welcome"]);
+    stage.says("bob", r#"{"type":"history","user_id":"ann"}"#);
+    assert!(stage.takes("bob").concat().contains("sorry"));
+    assert_eq!(stage.chat.counts().bans, 0);
+}
+
+#[test]
+fn bans_are_lifted_replaced_paged_and_bounded() {
+    let mut stage = Stage::json(unhurried(), &[]);
+    assert_eq!(stage.calls(Call::Unban, r#"{"user_id":"bob"}"#), r#"{"type":"ack","banned":false}"#);
+    stage.calls(Call::Ban, r#"{"user_id":"bob","seconds":1}"#);
+    // For good now: the timer of the first is gone with it.
+    assert_eq!(stage.calls(Call::Ban, r#"{"user_id":"bob"}"#), r#"{"type":"ban","user_id":"bob","closed":0}"#);
+    assert_eq!(stage.chat.next_deadline(), None);
+    stage.waits_ms(10_000);
+    assert_eq!(stage.calls(Call::Unban, r#"{"user_id":"bob"}"#), r#"{"type":"ack","banned":true}"#);
+    stage.calls(Call::Ban, r#"{"user_id":"bob","seconds":1}"#);
+    stage.calls(Call::Unban, r#"{"user_id":"bob"}"#);
+    assert_eq!(stage.chat.next_deadline(), None);
+    for n in 0..moderation::MAX_BANS {
+        stage.calls(Call::Ban, &format!(r#"{{"user_id":"u{n:05}","seconds":100}}"#));
+    }
+    assert_eq!(kind(&stage.calls(Call::Ban, r#"{"user_id":"bob"}"#)), "overloaded");
+    assert_eq!(kind(&stage.calls(Call::Ban, r#"{"user_id":"u00000"}"#)), "ban", "one that is there can be changed");
+    let (mut cursor, mut seen) = (String::new(), 0);
+    loop {
+        let page = stage.calls(Call::Bans, &format!(r#"{{"limit":1000{cursor}}}"#));
+        let listed = field(&page, "bans").unwrap().as_array().unwrap().len();
+        assert!(listed <= 200);
+        seen += listed;
+        let Some(next) = text_of(&page, "next") else { break };
+        cursor = format!(r#","cursor":"{next}""#);
+    }
+    assert_eq!(seen, moderation::MAX_BANS);
+    stage.waits_ms(100_000);
+    assert_eq!(stage.chat.counts().bans, 1);
+}
+
+#[test]
+fn a_disconnect_says_whether_to_come_back() {
+    for (code, closed, said) in [
+        ("", 4200, goodbye("disconnected", true, 0)),
+        (r#","code":4200"#, 4200, goodbye("disconnected", true, 0)),
+        (r#","code":1012"#, 1012, goodbye("disconnected", true, 0)),
+        (r#","code":4100"#, 4100, goodbye("disconnected", true, 10_000)),
+        (r#","code":4001"#, 4001, goodbye("disconnected", false, 0)),
+        (r#","code":4999"#, 4999, goodbye("disconnected", true, 0)),
+    ] {
+        let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+        stage.joins("ann", "den");
+        stage.joins("bob", "den");
+        assert_eq!(
+            stage.calls(Call::Disconnect, &format!(r#"{{"user_id":"bob"{code}}}"#)),
+            r#"{"type":"ack","closed":1}"#
+        );
+        stage.heard("bob", [said]);
+        stage.ends("bob", closed);
+        // Unlike one who is kicked, this one is waited for.
+        stage.waits_ms(4_999);
+        stage.heard_nothing("ann");
+        stage.opens("bob", "bob");
+        stage.joins("bob", "den");
+        stage.waits_ms(10_000);
+        stage.heard_nothing("ann");
+    }
+}

@@ -1,0 +1,243 @@
+//! The operator's API: which request is a call, and how its answer is worded in HTTP.
+//!
+//! `POST /api/CALL` with a JSON object, and JSON back; what is in them is the chat's business. The checks of a request before
+//! its body is read are here: key, path, method, media type, length. What the chat refuses gets its status from one table.
+
+use std::net::IpAddr;
+
+use crate::chat::{Call, Code};
+use crate::proto::handshake::{Request, RequestError};
+
+use super::admin_key::AdminKey;
+use super::doors::Refusal;
+
+/// A call whose body may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallHead {
+    /// Which call.
+    pub call: Call,
+    /// Octets of its body, at most [`MAX_BODY_BYTES`].
+    pub body_len: u32,
+    /// Whether the client waits to be told to go on.
+    pub expects_continue: bool,
+}
+
+/// Why a call is refused before the chat hears of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallError {
+    /// There is no such call.
+    Unknown,
+    /// Not POST.
+    Method,
+    /// Not JSON.
+    MediaType,
+    /// A body without a length.
+    Length,
+    /// A body over [`MAX_BODY_BYTES`].
+    TooLarge,
+    /// From a page of a browser.
+    Origin,
+}
+
+impl CallError {
+    /// Its HTTP status, code and sentence.
+    pub const fn words(self) -> (u16, Code, &'static str) {
+        match self {
+            Self::Unknown => (404, Code::UnknownType, "expected a call of docs/http-api.md, found another path"),
+            Self::Method => (405, Code::BadRequest, "expected POST, found another method"),
+            Self::MediaType => {
+                (415, Code::BadRequest, "expected `Content-Type: application/json`, found none or another one")
+            }
+            Self::Length => (411, Code::BadRequest, "expected a body with Content-Length, found a transfer coding"),
+            Self::TooLarge => (413, Code::TooLarge, "expected a body of at most 65536 bytes, found a longer one"),
+            Self::Origin => (
+                403,
+                Code::Forbidden,
+                "expected a program on this machine that calls by address, found a browser or a host name; start Salon with --admin-key",
+            ),
+        }
+    }
+}
+
+/// The status of an answer that refuses: every code has one.
+pub const fn status(code: Code) -> u16 {
+    match code {
+        Code::BadJson | Code::BadRequest => 400,
+        Code::Unauthorized | Code::TokenExpired => 401,
+        Code::Forbidden => 403,
+        Code::UnknownType | Code::RoomNotFound | Code::UserNotFound => 404,
+        Code::NotJoined | Code::TooManyRooms | Code::RoomFull | Code::EpochChanged => 409,
+        Code::HistoryGone => 410,
+        Code::TooLarge => 413,
+        Code::RateLimited => 429,
+        Code::Overloaded | Code::BackendDown => 503,
+    }
+}
+
+/// Whether the request may have what only the operator may: it shows the key, or there is none and it comes from a program
+/// on this machine. `open`: it is let in without a key from anywhere that reaches the port.
+pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>, open: bool) -> Result<(), Refusal> {
+    let Some(key) = key else {
+        // A page can send requests to this machine; a name that it chose itself can lead here (DNS rebinding).
+        let by_address = request.header("host").is_none_or(is_address);
+        return if open || (by_address && !request.has_header("origin")) {
+            Ok(())
+        } else {
+            Err(CallError::Origin.into())
+        };
+    };
+    if request.headers("authorization").count() > 1 {
+        return Err(Refusal::Request(RequestError::RepeatedHeader("Authorization")));
+    }
+    let credentials = request.headers("authorization").next().unwrap_or_default();
+    let shown = credentials.split_at_checked(BEARER.len());
+    let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER)).map(|(_, key)| key.trim_ascii());
+    match shown {
+        None => Err(Refusal::Key { shown: false }),
+        Some(shown) if !key.is(shown) => Err(Refusal::Key { shown: true }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The call of a request for `/api/NAME`, whoever may make it.
+pub(super) fn head(request: &Request<'_>, name: &str) -> Result<CallHead, CallError> {
+    let call = Call::ALL.iter().copied().find(|call| call.as_str() == name).ok_or(CallError::Unknown)?;
+    if request.method() != "POST" {
+        return Err(CallError::Method);
+    }
+    if request.has_header("transfer-encoding") {
+        return Err(CallError::Length);
+    }
+    let body_len = request.content_length().map_err(|_| CallError::Length)?;
+    let body_len = u32::try_from(body_len).ok().filter(|&len| len <= MAX_BODY_BYTES).ok_or(CallError::TooLarge)?;
+    // Asked for also where it would not be needed: a page cannot send it to another site without asking first.
+    let media_type = request.header("content-type").and_then(|value| value.split(';').next());
+    if !media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json")) {
+        return Err(CallError::MediaType);
+    }
+    Ok(CallHead { call, body_len, expects_continue: request.expects_continue() })
+}
+
+fn is_address(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => name,
+        _ => host,
+    };
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+}
+
+/// What became of calls. Numbers only grow.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcomes {
+    /// Carried out.
+    pub ok: u64,
+    /// Without the key.
+    pub unauthorized: u64,
+    /// Refused for another mistake of the caller.
+    pub refused: u64,
+    /// Not possible now.
+    pub failed: u64,
+}
+
+impl Outcomes {
+    /// Counts an answer.
+    pub fn note(&mut self, status: u16) {
+        match status {
+            ..400 => self.ok += 1,
+            401 => self.unauthorized += 1,
+            402..500 => self.refused += 1,
+            400 => self.refused += 1,
+            _ => self.failed += 1,
+        }
+    }
+}
+
+/// The longest body of a call, in octets: as long as a message on a socket.
+pub const MAX_BODY_BYTES: u32 = 64 << 10;
+
+const BEARER: &[u8] = b"bearer ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::handshake::NO_HEADERS;
+
+    fn with<T>(line: &str, headers: &str, look: impl FnOnce(&Request<'_>) -> T) -> T {
+        let head = format!("{line} HTTP/1.1\r\n{headers}\r\n");
+        let mut storage = NO_HEADERS;
+        look(&Request::parse(head.as_bytes(), &mut storage).expect("a good head"))
+    }
+
+    const JSON: &str = "Host: h\r\nContent-Type: application/json\r\n";
+
+    #[test]
+    fn heads() {
+        let good = |call, body_len, expects_continue| Ok(CallHead { call, body_len, expects_continue });
+        for (line, name, more, expected) in [
+            ("POST /", "online", "", good(Call::Online, 0, false)),
+            ("POST /", "publish", "Content-Length: 65536\r\n", good(Call::Publish, 65_536, false)),
+            ("POST /", "publish", "Content-Length: 5\r\nExpect: 100-continue\r\n", good(Call::Publish, 5, true)),
+            ("POST /", "publish", "Content-Length: 65537\r\n", Err(CallError::TooLarge)),
+            ("POST /", "publish", "Content-Length: 4294967297\r\n", Err(CallError::TooLarge)),
+            ("POST /", "publish", "Content-Length: x\r\n", Err(CallError::Length)),
+            ("POST /", "publish", "Transfer-Encoding: chunked\r\n", Err(CallError::Length)),
+            ("GET /", "publish", "", Err(CallError::Method)),
+            ("post /", "publish", "", Err(CallError::Method)),
+            ("POST /", "Publish", "", Err(CallError::Unknown)),
+            ("POST /", "", "", Err(CallError::Unknown)),
+        ] {
+            let found = with(line, &format!("{JSON}{more}"), |request| head(request, name));
+            assert_eq!(found, expected, "{line} {name} {more}");
+        }
+        for (media_type, expected) in [
+            ("", false),
+            ("Content-Type: text/plain\r\n", false),
+            ("Content-Type: application/jsonx\r\n", false),
+            ("Content-Type: application/x-www-form-urlencoded\r\n", false),
+            ("Content-Type: Application/JSON; charset=utf-8\r\n", true),
+        ] {
+            let found = with("POST /", &format!("Host: h\r\n{media_type}"), |request| head(request, "online"));
+            assert_eq!(found.is_ok(), expected, "{media_type}");
+            assert!(expected || found == Err(CallError::MediaType), "{media_type}");
+        }
+    }
+
+    #[test]
+    fn who_is_admitted() {
+        let key = AdminKey::read(b"0123456789abcdef").unwrap();
+        let word = |headers: &str, key: Option<&AdminKey>| {
+            with("GET /", headers, |request| match admit(request, key, false) {
+                Ok(()) => "in",
+                Err(Refusal::Key { shown: true }) => "wrong",
+                Err(Refusal::Key { shown: false }) => "none",
+                Err(Refusal::Call(CallError::Origin)) => "browser",
+                Err(_) => "bad",
+            })
+        };
+        for (headers, expected) in [
+            ("Host: h\r\nAuthorization: Bearer 0123456789abcdef\r\n", "in"),
+            ("Host: h\r\nauthorization: bearer  0123456789abcdef \r\n", "in"),
+            ("Host: h\r\nAuthorization: Bearer 0123456789abcdeg\r\n", "wrong"),
+            ("Host: h\r\nAuthorization: Bearer \r\n", "none"),
+            ("Host: h\r\nAuthorization: Basic 0123456789abcdef\r\n", "none"),
+            ("Host: h\r\n", "none"),
+            ("Host: h\r\nAuthorization: Bearer 0123456789abcdef\r\nAuthorization: x\r\n", "bad"),
+        ] {
+            assert_eq!(word(headers, Some(&key)), expected, "{headers}");
+        }
+        for (headers, expected) in [
+            ("Host: 127.0.0.1:8081\r\n", "in"),
+            ("Host: [::1]:8081\r\n", "in"),
+            ("Host: [::1]\r\n", "in"),
+            ("Host: localhost\r\n", "in"),
+            ("Host: LocalHost:8081\r\n", "in"),
+            ("Host: evil.example:8081\r\n", "browser"),
+            ("Host: localhost.evil.example\r\n", "browser"),
+            ("Host: 127.0.0.1:8081\r\nOrigin: http://127.0.0.1:8081\r\n", "browser"),
+            ("Host: 127.0.0.1:8081\r\nOrigin: null\r\n", "browser"),
+        ] {
+            assert_eq!(word(headers, None), expected, "{headers}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! The HTTP API over real sockets: the examples of docs/http-api.md with real curl, bodies in pieces, and people who are kicked.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::{Client, PATIENCE, Server, close_code, exchange, get, hear, hear_with, salon, say, status, tcp};
+
+const KEY: &str = "a-key-that-nobody-guesses-0123456789";
+
+fn file(name: &str, content: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("api-{name}"));
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+/// A server that asks for [`KEY`].
+fn serve(test: &str, arguments: &[&str]) -> (Server, SocketAddr) {
+    let path = file(test, &format!("{}\n", KEY));
+    let server = Server::serve(&[&["--admin-key", path.to_str().unwrap()], arguments].concat());
+    let admin = server.admin.unwrap();
+    (server, admin)
+}
+
+/// A server without a key.
+fn open() -> (Server, SocketAddr) {
+    let server = Server::serve(&[]);
+    let admin = server.admin.unwrap();
+    (server, admin)
+}
+
+fn head(call: &str, length: usize, more: &str) -> String {
+    format!(
+        "POST /api/{call} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{more}\r\n"
+    )
+}
+
+/// Calls on a connection of its own: status and answer.
+fn call(admin: SocketAddr, call: &str, body: &str) -> (u16, String) {
+    let request = head(call, body.len(), "Connection: close\r\n") + body;
+    let answer = String::from_utf8(exchange(admin, request.as_bytes())).unwrap();
+    (status(&answer), answer.split_once("\r\n\r\n").unwrap().1.trim_end().to_owned())
+}
+
+fn joined(server: &Server, name: &str, room: &str) -> Client {
+    let mut client = server.connect(&format!("/ws?user={name}"));
+    hear(&mut client);
+    say(&mut client, &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
+    hear_with(&mut client, &[r#""type":"online_users""#]);
+    client
+}
+
+/// Times, epochs and session ids are other ones each time; so are two numbers of `/health`.
+fn without_what_changes(answer: &str) -> String {
+    let mut out = String::new();
+    let mut run = String::new();
+    for c in answer.chars().chain(['\n']) {
+        if matches!(c, '0'..='9' | 'a'..='f') {
+            run.push(c);
+            continue;
+        }
+        match run.len() {
+            13 | 16 => out.push('#'),
+            _ => out.push_str(&run),
+        }
+        run.clear();
+        out.push(c);
+    }
+    for field in ["\"uptime_s\":", "\"messages_per_second\":", "\"messages_sent\":"] {
+        if let Some(at) = out.find(field) {
+            let start = at + field.len();
+            let end = start + out[start..].find([',', '}']).unwrap();
+            out.replace_range(start..end, "#");
+        }
+    }
+    out.trim().to_owned()
+}
+
+/// Every `sh` block of the document and the `json` block under it.
+fn examples() -> Vec<(String, String)> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/http-api.md")).unwrap();
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(kind @ ("sh" | "json")) = line.strip_prefix("```") {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push((kind, block.join("\n")));
+        }
+    }
+    let pairs: Vec<_> = blocks
+        .chunks(2)
+        .map(|pair| match pair {
+            [("sh", commands), ("json", answers)] => (commands.clone(), answers.clone()),
+            other => panic!("commands and then their answers were expected: {other:?}"),
+        })
+        .collect();
+    assert!(pairs.len() >= 10, "the examples are found: {}", pairs.len());
+    pairs
+}
+
+#[test]
+fn the_examples_of_the_document_with_curl() {
+    let (server, admin) = serve("examples", &[]);
+    let _alice = joined(&server, "alice", "den");
+    let _bob = joined(&server, "bob", "den");
+    for (commands, expected) in examples() {
+        let commands = commands.replace("127.0.0.1:8081", &admin.to_string());
+        let output = Command::new("sh").args(["-c", &commands]).env("KEY", KEY).output().expect("sh runs");
+        let found = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(without_what_changes(&found), without_what_changes(&expected), "{commands}");
+        assert!(output.status.success(), "{commands}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn every_call_has_an_example() {
+    let all: String = examples().into_iter().map(|(commands, _)| commands).collect();
+    for call in salon::chat::Call::ALL {
+        assert!(all.contains(&format!("/api/{}", call.as_str())), "{call:?}");
+    }
+}
+
+#[test]
+fn curl_waits_to_go_on_and_is_told() {
+    let (_server, admin) = open();
+    let body = format!(r#"{{"room_id":"den","content":"{}"}}"#, "x".repeat(16_000));
+    let path = file("long-body", &body);
+    let output = Command::new("curl")
+        .args(["-sv", "-H", "Expect: 100-continue", "--expect100-timeout", "30", "--json"])
+        .arg(format!("@{}", path.display()))
+        .arg(format!("http://{admin}/api/publish"))
+        .output()
+        .unwrap();
+    let (answer, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(log.contains("HTTP/1.1 100 Continue") && log.contains("HTTP/1.1 200 OK"), "{log}");
+    assert!(answer.contains(r#""seq":1"#), "{answer}");
+    // Refused by its head, it is not asked for.
+    let output = Command::new("curl")
+        .args(["-sv", "-H", "Expect: 100-continue", "--expect100-timeout", "30", "--json"])
+        .arg(format!("@{}", file("longer-body", &"x".repeat(65_537)).display()))
+        .arg(format!("http://{admin}/api/publish"))
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("HTTP/1.1 413 ") && !log.contains("100 Continue"), "{log}");
+}
+
+#[test]
+fn bodies_whole_one_byte_at_a_time_and_pipelined() {
+    let (_server, admin) = open();
+    let body = r#"{"room_id":"den","content":"hi"}"#;
+    let first = head("publish", body.len(), "") + body;
+    let last = head("publish", body.len(), "Connection: close\r\n") + body;
+    let ping = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n";
+    let said = [&*first, ping, &first, &last].concat();
+    for size in [1, 100, said.len()] {
+        let mut stream = tcp(admin);
+        stream.set_nodelay(true).unwrap();
+        for piece in said.as_bytes().chunks(size) {
+            stream.write_all(piece).unwrap();
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 4, "{answer}");
+        assert_eq!(answer.matches(r#"{"type":"broadcast""#).count(), 3, "{answer}");
+        assert!(answer.find("ok\n").unwrap() < answer.rfind(r#"{"type":"broadcast""#).unwrap(), "in order: {answer}");
+    }
+}
+
+#[test]
+fn requests_that_are_refused() {
+    let (_server, admin) = serve("refused", &[]);
+    let bearer = format!("Authorization: Bearer {}\r\n", KEY);
+    let json = "Content-Type: application/json\r\n";
+    for (line, headers, body, expected, part) in [
+        ("POST /api/online", json.to_owned(), "", 401, "WWW-Authenticate: Bearer\r\n"),
+        ("POST /api/online", format!("{json}Authorization: Bearer {}x\r\n", KEY), "", 401, "invalid_token"),
+        ("GET /metrics", String::new(), "", 401, "unauthorized"),
+        ("GET /livez", String::new(), "", 200, "ok"),
+        ("GET /metrics", bearer.clone(), "", 200, "salon_api_calls_total{outcome=\"unauthorized\"} 3"),
+        ("GET /api/online", bearer.clone(), "", 405, "Allow: POST\r\n"),
+        ("POST /api/nothing", format!("{bearer}{json}"), "", 404, "unknown_type"),
+        ("POST /api/online", bearer.clone(), "", 415, "application/json"),
+        (
+            "POST /api/online",
+            format!("{bearer}{json}Transfer-Encoding: chunked\r\n"),
+            "0\r\n\r\n",
+            411,
+            "Content-Length",
+        ),
+        ("POST /api/online", format!("{bearer}{json}Content-Length: 65537\r\n"), "", 413, "65536"),
+        ("POST /api/online", format!("{bearer}{json}Content-Length: 2\r\n"), "[]", 400, "bad_request"),
+        ("POST /api/online", format!("{bearer}{json}Content-Length: 1\r\n"), "{", 400, "bad_json"),
+        (
+            "POST /api/members",
+            format!("{bearer}{json}Content-Length: 15\r\n"),
+            r#"{"room_id":"x"}"#,
+            404,
+            "room_not_found",
+        ),
+        ("POST /connections", bearer.clone(), "", 405, "Allow"),
+        ("GET /connections?limit=0", bearer.clone(), "", 400, "bad_request"),
+        ("GET /connections?cursor=x", bearer.clone(), "", 400, "bad_request"),
+    ] {
+        let request = format!("{line} HTTP/1.1\r\nHost: h\r\n{headers}Connection: close\r\n\r\n{body}");
+        let answer = String::from_utf8(exchange(admin, request.as_bytes())).unwrap();
+        assert_eq!(status(&answer), expected, "{line} {headers}: {answer}");
+        assert!(answer.contains(part), "{line} {headers}: {answer}");
+        assert!(!answer.contains(KEY), "the key is not repeated: {answer}");
+    }
+}
+
+/// Without a key, a page in a browser on this machine cannot call.
+#[test]
+fn pages_cannot_call() {
+    let (server, admin) = open();
+    for headers in ["Origin: http://evil.example\r\nHost: 127.0.0.1\r\n", "Host: evil.example:8081\r\n"] {
+        let request = format!(
+            "POST /api/online HTTP/1.1\r\n{headers}Content-Type: application/json\r\nConnection: close\r\n\r\n"
+        );
+        let answer = String::from_utf8(exchange(admin, request.as_bytes())).unwrap();
+        assert_eq!(status(&answer), 403, "{answer}");
+    }
+    // On the public port there is no such thing.
+    assert_eq!(get(server.public, "/connections").0, 404);
+    let request = head("online", 0, "Connection: close\r\n");
+    assert_eq!(status(&String::from_utf8(exchange(server.public, request.as_bytes())).unwrap()), 404);
+}
+
+#[test]
+fn connections_have_pages() {
+    let (server, admin) = open();
+    let _clients: Vec<Client> = ["ann", "bob", "cat"].iter().map(|name| joined(&server, name, "den")).collect();
+    let mut target = "/connections?limit=2".to_owned();
+    let mut seen = Vec::new();
+    loop {
+        let (status, answer) = get(admin, &target.replace("127.0.0.1", ""));
+        assert_eq!(status, 200, "{answer}");
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        let page: serde_json::Value = serde_json::from_str(body).unwrap();
+        seen.extend(page.as_array().unwrap().iter().map(|session| session["user_id"].as_str().unwrap().to_owned()));
+        let Some(rest) = answer.split_once("Link: <").map(|(_, rest)| rest) else { break };
+        target = rest.split_once(">; rel=\"next\"").unwrap().0.to_owned();
+    }
+    assert_eq!(seen, ["ann", "bob", "cat"]);
+}
+
+/// A client that reads nothing is blocked; a kick and a ban end it all the same, and nobody waits for it.
+#[test]
+fn who_does_not_read_can_be_banned() {
+    let (server, admin) = open();
+    let mut ann = joined(&server, "ann", "den");
+    let mut slow = joined(&server, "slow", "den");
+    let content = "x".repeat(16_000);
+    for _ in 0..60 {
+        let (status, answer) = call(admin, "publish", &format!(r#"{{"room_id":"den","content":"{content}"}}"#));
+        assert_eq!(status, 200, "{answer}");
+    }
+    assert_eq!(call(admin, "ban", r#"{"user_id":"slow"}"#).1, r#"{"type":"ban","user_id":"slow","closed":1}"#);
+    hear_with(&mut ann, &[r#"{"type":"user_left","room_id":"den","user_id":"slow"}"#]);
+    // When it reads at last, it finds what it was sent, and why it was closed.
+    hear_with(&mut slow, &[r#"{"type":"goodbye","reason":"banned","reconnect":false"#]);
+    assert_eq!(close_code(&mut slow), 4003);
+    let mut again = server.connect("/ws?user=slow");
+    hear_with(&mut again, &[r#""reason":"banned""#]);
+    assert_eq!(close_code(&mut again), 4003);
+    let mut plain = server.connect("/ws/den?username=slow");
+    assert_eq!(close_code(&mut plain), 4003);
+    call(admin, "unban", r#"{"user_id":"slow"}"#);
+    hear_with(&mut server.connect("/ws?user=slow"), &["welcome"]);
+}
+
+#[test]
+fn kicked_amid_a_replay() {
+    let (server, admin) = open();
+    let content = "x".repeat(1000);
+    for n in 0..200 {
+        call(admin, "publish", &format!(r#"{{"room_id":"den","content":"{n} {content}"}}"#));
+    }
+    let mut ann = server.connect("/ws?user=ann");
+    hear(&mut ann);
+    say(&mut ann, r#"{"type":"join","room_id":"den","history":100}"#);
+    hear_with(&mut ann, &[r#""type":"joined""#]);
+    assert_eq!(call(admin, "kick", r#"{"user_id":"ann"}"#).1, r#"{"type":"ack","closed":1}"#);
+    // The replay was under way and comes whole, then the end.
+    hear_with(&mut ann, &[r#""type":"goodbye","reason":"kicked""#]);
+    assert_eq!(close_code(&mut ann), 4010);
+}
+
+#[test]
+fn what_an_operator_can_get_wrong() {
+    let short = file("short", "short");
+    let good = file("good", KEY);
+    let refused = |arguments: &[&str], environment: Option<&str>| {
+        let mut command = salon(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        if let Some(value) = environment {
+            command.env("SALON_ADMIN_SECRET", value);
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        said
+    };
+    for (arguments, environment, part) in [
+        (&["--admin", "0.0.0.0:0"][..], None, "--admin-key"),
+        (&["--admin-key", "/nowhere/at/all"], None, "--admin-key /nowhere/at/all"),
+        (&["--admin-key", short.to_str().unwrap()], None, "at least 16 bytes, found 5"),
+        (&[], Some("sh0rt"), "SALON_ADMIN_SECRET: expected a key of at least 16 bytes, found 5"),
+        (&["--admin-key", good.to_str().unwrap()], Some(KEY), "found both"),
+    ] {
+        let said = refused(arguments, environment);
+        assert!(said.contains(part), "{said}");
+        assert!(!said.contains(KEY) && !said.contains("sh0rt"), "no key in it: {said}");
+    }
+}
+
+#[test]
+fn nothing_logged_has_the_key_in_it() {
+    let path = file("logged", KEY);
+    let mut child = salon(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "trace"])
+        .args(["--admin-key", path.to_str().unwrap()])
+        .spawn()
+        .unwrap();
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("Ctrl-C") {
+        assert!(std::io::BufRead::read_line(&mut stderr, &mut said).unwrap() > 0, "{said}");
+    }
+    let line = said.lines().find(|line| line.contains("admin")).unwrap();
+    assert!(line.contains("for who shows the key"), "{line}");
+    let admin: SocketAddr = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    for shown in [KEY.to_owned(), format!("{KEY}wrong")] {
+        let more = format!("Authorization: Bearer {shown}\r\nConnection: close\r\n");
+        let mut stream = tcp(admin);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all((head("online", 2, &more) + "{}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(!answer.contains(KEY), "{answer}");
+    }
+    assert!(Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().unwrap().success());
+    stderr.read_to_string(&mut said).unwrap();
+    child.wait().unwrap();
+    assert!(said.contains("stopp") && !said.contains(KEY), "{said}");
+}
