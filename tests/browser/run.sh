@@ -4,7 +4,7 @@
 #   CHROMIUM     the browser; otherwise the first chromium, chromium-browser or google-chrome on the PATH
 #   SCREENSHOTS  where the pictures go; otherwise a temporary directory
 #
-# Prints `ok - …` or `not ok - …` for each check and ends with `N passed, M failed`.
+# Prints `ok - …` or `not ok - …` for each check and ends with `N passed, M failed`, for each of the scripts.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 salon=$(realpath -- "${1:-$here/../../target/release/salon}")
@@ -22,4 +22,6 @@ cd "$here"
 if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ]; then
   npm ci --ignore-scripts --no-audit --no-fund >&2
 fi
-exec node two_people.mjs "$salon"
+status=0
+for script in two_people moderation; do node "$script.mjs" "$salon" || status=1; done
+exit $status

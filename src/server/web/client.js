@@ -27,6 +27,7 @@
  * | `direct` | somebody wrote to us, or we to somebody, on this device or another one |
  * | `announcement` | a broadcast to everybody, which is in no room and has no number |
  * | `queued`, then `sent` or `refused` | a message of ours: on the outbox; confirmed; given up |
+ * | `left` | we have been put out of a room, which is not joined again before `join`; what was on the outbox for it is `refused` |
  * | `user_joined`, `user_left`, `online_users` | who is in a room. Big rooms have `online_users` alone, with a sample |
  * | `presence_state`, `presence` | how people are: the answer to `presence`, and changes since |
  * | `typing` | somebody types, or does no longer |
@@ -87,6 +88,7 @@
  * @property {{sender: string, user_id: string, content: string, seq: number, ts: number, id?: string}} direct
  * @property {{sender: string, content: string, ts: number}} announcement  A broadcast to everybody (`room_id` "*").
  * @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap
+ * @property {{room_id: string, reason?: string}} left
  * @property {{room_id: string, user_id: string}} user_joined
  * @property {{room_id: string, user_id: string}} user_left
  * @property {{room_id: string, users: string[], count: number}} online_users
@@ -336,6 +338,17 @@ export class SalonClient {
       case "direct":
         this.#emit("direct", message);
         return this.#confirmIfOurs(message);
+      case "left":
+        if (message.id === undefined) { // we did not ask: we have been put out
+          this.#rooms.delete(message.room_id);
+          for (const entry of [...this.#outbox.values()]) {
+            if (entry.kind !== "room" || entry.target !== message.room_id) continue;
+            this.#outbox.delete(entry.id);
+            this.#emit("refused", { entry, error: new SalonError({ code: "not_joined", message: "We have been put out of the room" }) });
+          }
+          return this.#emit("left", message);
+        }
+        break;
       case "ack":
         if (this.#outbox.has(message.id)) return this.#confirm(message.id, message, true);
         break;

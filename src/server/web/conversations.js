@@ -41,6 +41,7 @@ class Conversation {
     this.buffer = [];
     this.unknown = false;
     this.problem = "";
+    this.removed = ""; // why we have been put out of the room, if we have
   }
 
   get target() { return this.kind === "room" ? { room_id: this.id } : { user_id: this.id }; }

@@ -10,7 +10,7 @@ import { notify } from "./notifications.js";
 import { drawMe, myNote, myStatus } from "./people.js";
 import { describeRoom, refreshPublicRooms } from "./places.js";
 import { followPresence, presence, rememberPresence } from "./presence.js";
-import { GAP_WORDS, inWords } from "./words.js";
+import { GAP_WORDS, LEFT_WORDS, inWords } from "./words.js";
 
 const BUFFER_MAX = 300;
 const SUBSCRIBE_UP_TO = 100; // members of a room whose presence we follow
@@ -50,7 +50,7 @@ export function listen(salon) {
 
   on("joined", (joined) => {
     const c = conversation("room", joined.room_id);
-    c.problem = "";
+    c.problem = c.removed = "";
     c.count = joined.members;
     if (joined.reset) restartedHere(c);
     c.epoch = joined.epoch;
@@ -66,6 +66,14 @@ export function listen(salon) {
     if (c === active) describeRoom(c);
     rememberPlaces();
     redraw("places", "head", "composer", "log");
+  });
+
+  on("left", ({ room_id, reason }) => {
+    const c = conversation("room", room_id);
+    c.members.clear();
+    c.problem = c.removed = LEFT_WORDS[reason] ?? LEFT_WORDS.closed;
+    addGap(c, c.problem);
+    redraw("members", "head", "composer");
   });
 
   on("message", (message) => {

@@ -17,6 +17,8 @@ export function contentProblem(content) {
 export function send(c, content) {
   const problem = contentProblem(content);
   if (problem) return problem;
+  // Who was put out comes back by joining, and not by going on as if nothing had been.
+  if (c.removed) return c.removed;
   if (c.kind === "room" && !client.has(c.id)) enterRoom(c);
   const entry = c.kind === "room" ? client.say(c.id, content) : client.direct(c.id, content);
   return entry ? "" : "Too many messages are waiting to be sent.";

@@ -9,6 +9,11 @@ export const GAP_WORDS = {
   missing: "Some messages are missing here.",
 };
 
+export const LEFT_WORDS = {
+  kicked: "You have been removed from this room by a moderator.",
+  closed: "This room is no longer open to you.",
+};
+
 const ERROR_WORDS = {
   unauthorized: "You need to sign in to do that.",
   token_expired: "Your sign-in has run out. Please open the page again.",

@@ -1,0 +1,129 @@
+/**
+ * What somebody sees who is kicked or banned: by real calls of the HTTP API. `node moderation.mjs SALON_BINARY`; see run.sh.
+ */
+import { mkdir, mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { chromium } from "playwright-core";
+import { Server, check, equal, freePort, summary, until } from "./harness.mjs";
+
+const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
+await mkdir(pictures, { recursive: true });
+const admin = await freePort();
+const server = new Server(process.argv[2], await freePort(), "--admin", `127.0.0.1:${admin}`);
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.kill().finally(() => process.exit(130)));
+await check("the server starts", () => server.start());
+if (summary.failed()) process.exit(summary());
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  headless: true,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+const complaints = [];
+
+async function call(name, body) {
+  const response = await fetch(`http://127.0.0.1:${admin}/api/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const answer = await response.json();
+  if (response.status !== 200) throw new Error(`${name}: ${response.status} ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+async function enter(name) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB" });
+  const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
+  page.sockets = 0;
+  page.on("websocket", () => { page.sockets += 1; });
+  page.on("console", (message) => { if (message.type() === "error") complaints.push(message.text()); });
+  page.on("pageerror", (error) => complaints.push(`pageerror: ${error.message}`));
+  await page.goto(`http://127.0.0.1:${server.port}/#${new URLSearchParams({ room: "kitchen" })}`);
+  await page.locator("#door-name").fill(name);
+  await page.getByRole("button", { name: "Enter" }).click();
+  await connected(page);
+  return page;
+}
+
+const connected = (page) => page.locator("#app[data-connection=connected]").waitFor();
+const members = (page) => page.locator("#members .member-name").allTextContents();
+const composer = (page) => page.locator("#composer-input");
+/** The page says that it is over and why, to the eye and to a screen reader, and opens no further connection. */
+async function isOver(page, words) {
+  await page.locator("#app[data-connection=closed]").waitFor();
+  equal(await page.locator("#banner").isVisible(), true, "the banner");
+  equal(await page.locator("#banner-text").textContent(), `Disconnected. ${words}`, "its words");
+  equal(await page.locator("#connection-status").textContent(), `Disconnected. ${words}`, "what is spoken");
+  const sockets = page.sockets;
+  // The longest first wait of a client that reconnects is 500 ms; a day later is the same here.
+  await page.clock.install();
+  await page.clock.fastForward("24:00:00");
+  equal(page.sockets, sockets, "connections");
+  equal(await page.locator("#app").getAttribute("data-connection"), "closed", "the connection");
+}
+
+try {
+  const ada = await enter("Ada");
+  const mallory = await enter("Mallory");
+  await until("they see each other", async () => (await members(ada)).length === 2);
+
+  await check("who is removed from a room is told there, and stays connected", async () => {
+    equal(await call("kick", { user_id: "Mallory", room_id: "kitchen" }), { type: "ack", left: 1 }, "the answer");
+    await until("Mallory is told", async () => (await mallory.locator("#messages").textContent()).includes("You have been removed from this room by a moderator."));
+    await until("Ada sees it", async () => (await members(ada)).join() === "Ada");
+    equal(await mallory.locator("#app").getAttribute("data-connection"), "connected", "the connection");
+    await composer(mallory).fill("Hello?");
+    await composer(mallory).press("Enter");
+    await until("it is not sent", async () => (await mallory.locator("#composer-problem").textContent()) === "You have been removed from this room by a moderator.");
+    equal(await composer(mallory).inputValue(), "Hello?", "what was written");
+    equal(await mallory.locator("#messages > li.message").count(), 0, "messages");
+    await mallory.screenshot({ path: path.join(pictures, "removed-from-a-room.png") });
+    await composer(mallory).fill("/join kitchen");
+    await composer(mallory).press("Enter");
+    await until("Mallory is back", async () => (await members(ada)).length === 2);
+  });
+
+  await check("what an operator publishes stands in the room", async () => {
+    equal((await call("publish", { room_id: "kitchen", sender: "bot", content: "The kettle is on." })).sender, "bot", "the sender");
+    for (const page of [ada, mallory]) await until("it is read", async () => (await page.locator("#messages").textContent()).includes("The kettle is on."));
+  });
+
+  await check("who is asked to reconnect does, without a word to anybody", async () => {
+    const sockets = mallory.sockets;
+    equal(await call("disconnect", { user_id: "Mallory" }), { type: "ack", closed: 1 }, "the answer");
+    await until("there is another connection", () => mallory.sockets > sockets);
+    await connected(mallory);
+    equal((await members(ada)).length, 2, "people");
+  });
+
+  await check("who is kicked is told so, and does not reconnect", async () => {
+    const kicked = await enter("Kay");
+    await until("Ada sees Kay", async () => (await members(ada)).includes("Kay"));
+    equal(await call("kick", { user_id: "Kay" }), { type: "ack", closed: 1 }, "the answer");
+    await isOver(kicked, "You have been removed by a moderator.");
+    await until("Ada sees it", async () => !(await members(ada)).includes("Kay"));
+    await kicked.screenshot({ path: path.join(pictures, "kicked.png") });
+    await kicked.getByRole("button", { name: "Connect again" }).click();
+    await connected(kicked);
+  });
+
+  await check("who is banned is told so, does not reconnect, and is turned away until it is lifted", async () => {
+    equal((await call("ban", { user_id: "Mallory", seconds: 3600, note: "spam" })).closed, 1, "the sessions");
+    await isOver(mallory, "You have been banned from this server.");
+    await mallory.screenshot({ path: path.join(pictures, "banned.png") });
+    const sockets = mallory.sockets;
+    await mallory.getByRole("button", { name: "Connect again" }).click();
+    await until("it was tried once", () => mallory.sockets === sockets + 1);
+    await until("and is over", async () => (await mallory.locator("#banner-text").textContent()) === "Disconnected. You have been banned from this server.");
+    equal(await members(ada).then((names) => names.includes("Mallory")), false, "Mallory is there");
+    equal(await call("unban", { user_id: "Mallory" }), { type: "ack", banned: true }, "the answer");
+    await mallory.getByRole("button", { name: "Connect again" }).click();
+    await connected(mallory);
+    await until("Ada sees Mallory", async () => (await members(ada)).includes("Mallory"));
+  });
+
+  await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));
+} finally {
+  await browser.close();
+  await server.kill();
+}
+console.log(`pictures: ${pictures}`);
+process.exit(summary());
