@@ -513,19 +513,8 @@ impl Hall {
         self.part(conn, why, None, code, reason, turn);
     }
 
-    /// The same to who may come back at once.
-    pub fn dismiss_for_now(
-        &mut self,
-        conn: ConnId,
-        why: &str,
-        code: CloseCode,
-        reason: &'static str,
-        turn: &mut Turn<'_>,
-    ) {
-        self.part(conn, why, Some(0), code, reason, turn);
-    }
-
-    fn part(
+    /// The same to who may come back after that time, or, with `None`, not.
+    pub fn part(
         &mut self,
         conn: ConnId,
         why: &str,
@@ -633,7 +622,7 @@ pub(super) const CONNECTION_LIMIT: CloseCode = CloseCode(4100);
 const RATE_ABUSE: CloseCode = CloseCode(4101);
 
 /// When to come back, told to those who are turned away.
-const BACK_OFF_MS: u64 = 10_000;
+pub(super) const BACK_OFF_MS: u64 = 10_000;
 
 /// Old messages are looked for at least and at most this often, or eight times in their life.
 const MIN_SWEEP: std::time::Duration = std::time::Duration::from_secs(1);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
-use super::hall::{Hall, NOBODY, Turn, user_name};
+use super::hall::{BACK_OFF_MS, Hall, NOBODY, Turn, user_name};
 use super::name::UserName;
 use super::presence::check_length;
 use super::session::Dialect;
@@ -121,13 +121,14 @@ impl Hall {
             }
         };
         let sessions = self.sessions_of(whom)?;
+        // What the code means to a client (docs/wire.md), goodbye says, too.
+        let back_after_ms = match code.0 {
+            4000..=4099 => None,
+            1013 | 4100..=4199 => Some(BACK_OFF_MS),
+            _ => Some(0),
+        };
         for &session in &sessions {
-            // What the code means is the client's table (docs/wire.md); goodbye says the same.
-            match code.0 {
-                4000..=4099 => self.dismiss_for_good(session, "disconnected", code, BY_OPERATOR, turn),
-                1013 | 4100..=4199 => self.dismiss(session, "disconnected", code, BY_OPERATOR, turn),
-                _ => self.dismiss_for_now(session, "disconnected", code, BY_OPERATOR, turn),
-            }
+            self.part(session, "disconnected", back_after_ms, code, BY_OPERATOR, turn);
         }
         turn.out.send(conn, |out| Object::message(out, "ack").id(id).number("closed", sessions.len() as u64).end());
         Ok(())
