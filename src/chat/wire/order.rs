@@ -93,7 +93,7 @@ pub(crate) fn parse(call: Call, text: &str) -> (Option<Id<'_>>, Result<Order<'_>
     read(
         text,
         |_| true,
-        |mut fields| {
+        |fields| {
             let whom = |fields: &mut super::request::Fields<'_>| {
                 let user = fields.maybe_text(Field::User)?.map(|user| user.into_owned().into());
                 let session = fields.maybe_text(Field::Session)?.map(|session| session.into_owned().into());
@@ -110,10 +110,8 @@ pub(crate) fn parse(call: Call, text: &str) -> (Option<Id<'_>>, Result<Order<'_>
                 }
             };
             Ok(match call {
-                Call::Kick => Order::Kick { whom: whom(&mut fields)?, room: fields.maybe_text(Field::Room)? },
-                Call::Disconnect => {
-                    Order::Disconnect { whom: whom(&mut fields)?, code: fields.maybe_number(Field::Code)? }
-                }
+                Call::Kick => Order::Kick { whom: whom(fields)?, room: fields.maybe_text(Field::Room)? },
+                Call::Disconnect => Order::Disconnect { whom: whom(fields)?, code: fields.maybe_number(Field::Code)? },
                 Call::Ban => Order::Ban {
                     user: fields.text(Field::User)?,
                     seconds: fields.maybe_number(Field::Seconds)?,
