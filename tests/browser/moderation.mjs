@@ -4,7 +4,7 @@
 import { mkdir, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { chromium } from "playwright-core";
+import { complaints, composer, enter as comeIn, launch, connected, members, newPage } from "./browser.mjs";
 import { Server, check, equal, freePort, summary, until } from "./harness.mjs";
 
 const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
@@ -14,12 +14,7 @@ const server = new Server(process.argv[2], await freePort(), "--admin", `127.0.0
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.kill().finally(() => process.exit(130)));
 await check("the server starts", () => server.start());
 if (summary.failed()) process.exit(summary());
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM,
-  headless: true,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-const complaints = [];
+const browser = await launch();
 
 async function call(name, body) {
   const response = await fetch(`http://127.0.0.1:${admin}/api/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -29,23 +24,11 @@ async function call(name, body) {
 }
 
 async function enter(name) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB" });
-  const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
-  page.sockets = 0;
-  page.on("websocket", () => { page.sockets += 1; });
-  page.on("console", (message) => { if (message.type() === "error") complaints.push(message.text()); });
-  page.on("pageerror", (error) => complaints.push(`pageerror: ${error.message}`));
-  await page.goto(`http://127.0.0.1:${server.port}/#${new URLSearchParams({ room: "kitchen" })}`);
-  await page.locator("#door-name").fill(name);
-  await page.getByRole("button", { name: "Enter" }).click();
-  await connected(page);
+  const page = await newPage(browser, { origin: `http://127.0.0.1:${server.port}` });
+  await comeIn(page, name, "kitchen");
   return page;
 }
 
-const connected = (page) => page.locator("#app[data-connection=connected]").waitFor();
-const members = (page) => page.locator("#members .member-name").allTextContents();
-const composer = (page) => page.locator("#composer-input");
 /** The page says that it is over and why, to the eye and to a screen reader, and opens no further connection. */
 async function isOver(page, words) {
   await page.locator("#app[data-connection=closed]").waitFor();

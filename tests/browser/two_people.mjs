@@ -6,7 +6,7 @@ import { mkdir, mkdtemp, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { chromium } from "playwright-core";
+import { complaints, connected, enter, launch, members, newPage as openPage, say, texts } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, summary, until } from "./harness.mjs";
 
 const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -19,47 +19,12 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => Promise.a
 await check("the server starts", () => server.start());
 if (summary.failed()) process.exit(summary());
 const wire = await new Wire().open(server.port);
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM,
-  headless: true,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
+const browser = await launch();
 
-// Everything a page complains about is collected; only a refused connection while we keep the server away is expected.
-const complaints = [];
+// Only a refused connection while we keep the server away is expected.
 let serverAway = false;
-
-async function newPage({ port = server.port, ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB", ...options });
-  await context.addInitScript(() => {
-    document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
-  });
-  const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
-  page.on("console", (message) => {
-    if (message.type() !== "error") return;
-    if (serverAway && /WebSocket|ERR_CONNECTION|net::ERR/.test(message.text())) return;
-    complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => complaints.push(`pageerror: ${error.message}`));
-  page.origin = `http://127.0.0.1:${port}`;
-  return page;
-}
-
-async function enter(page, name, room, by = "mouse") {
-  await page.goto(`${page.origin}/#${new URLSearchParams({ room })}`);
-  await page.locator("#door-name").fill(name);
-  if (by === "mouse") await page.getByRole("button", { name: "Enter" }).click();
-  await connected(page);
-}
-
-const connected = (page) => page.locator("#app[data-connection=connected]").waitFor();
-const say = async (page, text) => {
-  await page.locator("#composer-input").fill(text);
-  await page.locator("#composer-input").press("Enter");
-};
-/** The texts in the log that are not pending, in order. */
-const texts = (page) => page.locator("#messages > li.message:not(.pending) .text").allTextContents();
+const expected = (text) => serverAway && /WebSocket|ERR_CONNECTION|net::ERR/.test(text);
+const newPage = ({ port = server.port, ...options } = {}) => openPage(browser, { origin: `http://127.0.0.1:${port}`, expected, ...options });
 const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
 /** Waits until the log of each page is exactly this, from `after` on. */
 const agree = async (pages, expected, after = 0) => {
@@ -77,7 +42,6 @@ const hide = (page, hidden) => page.evaluate((hidden) => {
   else delete document.hidden;
   document.dispatchEvent(new Event("visibilitychange"));
 }, hidden);
-const members = (page) => page.locator("#members .member-name").allTextContents();
 
 const ada = await newPage({ port: wire.port });
 const linus = await newPage();

@@ -6,7 +6,7 @@ import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { PAGE, syncPerson, toLatest } from "./history.js";
 import { followPresence } from "./presence.js";
-import { inWords } from "./words.js";
+import { JOIN_WORDS, inWords } from "./words.js";
 
 export const DEFAULT_ROOM = "lobby";
 
@@ -50,7 +50,7 @@ export function open(kind, id) {
 export function enterRoom(room) {
   client.join(room.id, { history: PAGE }).catch((error) => {
     if (error.code === "disconnected") return;
-    room.problem = inWords(error);
+    room.problem = JOIN_WORDS[error.code] ?? inWords(error);
     redraw("composer");
   });
 }

@@ -14,6 +14,12 @@ export const LEFT_WORDS = {
   closed: "This room is no longer open to you.",
 };
 
+/** Why a room could not be entered, where it can be said better than in general. */
+export const JOIN_WORDS = {
+  forbidden: "This room is not open to you.",
+  room_not_found: "There is no such room, and you may not make one.",
+};
+
 const ERROR_WORDS = {
   unauthorized: "You need to sign in to do that.",
   token_expired: "Your sign-in has run out. Please open the page again.",

@@ -1,0 +1,92 @@
+/**
+ * The page where tokens say who comes: by links with tokens that the binary made. `node tokens.mjs SALON_BINARY`; see run.sh.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { complaints, connected, launch, members, newPage, say, texts } from "./browser.mjs";
+import { Server, check, equal, freePort, summary, until } from "./harness.mjs";
+
+const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
+await mkdir(pictures, { recursive: true });
+const secret = path.join(await mkdtemp(path.join(tmpdir(), "salon-secret-")), "secret");
+await writeFile(secret, "0123456789abcdef0123456789abcdef");
+const server = new Server(process.argv[2], await freePort(), "--auth", "jwt", "--auth-key", `HS256:${secret}`, "--auth-grace", "2s", "--create-rooms", "role");
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.kill().finally(() => process.exit(130)));
+await check("the server starts", () => server.start());
+if (summary.failed()) process.exit(summary());
+const browser = await launch();
+const token = (sub, ...options) => execFileSync(process.argv[2], ["token", "--secret-file", secret, "--sub", sub, ...options], { encoding: "utf8" }).trim();
+const visit = async (fields) => {
+  const page = await newPage(browser, { origin: `http://127.0.0.1:${server.port}` });
+  await page.goto(`${page.origin}/#${new URLSearchParams(fields)}`);
+  return page;
+};
+const problem = (page) => page.locator("#composer-problem").textContent();
+
+try {
+  const ada = await visit({ token: token("Ada", "--roles", "create"), room: "kitchen" });
+  const linus = await visit({ token: token("Linus", "--rooms", "kitchen,team-*"), room: "kitchen" });
+
+  await check("a link with a token comes in under its name, and the token leaves the address", async () => {
+    for (const page of [ada, linus]) await connected(page);
+    for (const page of [ada, linus]) await until("both are there", async () => (await members(page)).sort().join() === "Ada,Linus");
+    await say(ada, "Tea?");
+    await until("Linus reads it", async () => (await texts(linus)).includes("Tea?"));
+    equal(new URL(linus.url()).hash.includes("token"), false, "a token in the address");
+  });
+
+  await check("a reload comes back without the link", async () => {
+    await linus.reload();
+    await connected(linus);
+    await until("Linus is there", async () => (await members(linus)).includes("Linus"));
+  });
+
+  await check("a room the token is not for stays closed, in words", async () => {
+    await say(linus, "/join cellar");
+    await until("it says so", async () => (await problem(linus)) === "This room is not open to you.");
+    await linus.screenshot({ path: path.join(pictures, "a-closed-room.png") });
+    equal(await linus.locator("#app").getAttribute("data-connection"), "connected", "the connection");
+    await say(linus, "/join team-nobody-made");
+    await until("nor may one be made", async () => /make one|not open/.test(await problem(linus)));
+    for (const room of ["team-nobody-made", "cellar"]) await say(linus, `/leave ${room}`);
+    await until("Linus is in the kitchen again", async () => (await linus.locator("#title bdi").textContent()) === "kitchen");
+  });
+
+  await check("without a token the page says that one must sign in, and does not try again by itself", async () => {
+    const nobody = await visit({ room: "kitchen" });
+    await nobody.locator("#door-name").fill("Nobody");
+    await nobody.getByRole("button", { name: "Enter" }).click();
+    await nobody.locator("#app[data-connection=closed]").waitFor();
+    equal(await nobody.locator("#banner-text").textContent(), "Disconnected. This server needs you to sign in.", "the banner");
+    equal(nobody.sockets, 1, "connections");
+    await nobody.screenshot({ path: path.join(pictures, "sign-in.png") });
+  });
+
+  await check("a token that does not hold gets nobody in", async () => {
+    const mallory = await visit({ token: `${token("Ada").slice(0, -4)}AAAA`, room: "kitchen" });
+    await mallory.locator("#app[data-connection=closed]").waitFor();
+    equal(await mallory.locator("#banner-text").textContent(), "Disconnected. This server needs you to sign in.", "the banner");
+  });
+
+  await check("a token that ends warns, then ends the session", async () => {
+    const brief = await visit({ token: token("Brief", "--ttl", "3s"), room: "kitchen" });
+    await connected(brief);
+    await brief.locator("#app[data-connection=closed]").waitFor({ timeout: 20_000 });
+    equal(await brief.locator("#banner-text").textContent(), "Disconnected. This server needs you to sign in.", "the banner");
+    await until("Ada sees it", async () => !(await members(ada)).includes("Brief"));
+  });
+
+  await check("the others have noticed nothing", async () => {
+    await say(linus, "Milk?");
+    await until("Ada reads it", async () => (await texts(ada)).includes("Milk?"));
+  });
+
+  await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));
+} finally {
+  await browser.close();
+  await server.kill();
+}
+console.log(`pictures: ${pictures}`);
+process.exit(summary());
