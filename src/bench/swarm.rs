@@ -146,6 +146,10 @@ impl Swarm {
             for at in 0..self.ready.len() {
                 let ready = self.ready[at];
                 let client = &mut self.clients[ready.client];
+                if client.ended().is_some() {
+                    // One that was refused before: the rest of its stream.
+                    continue;
+                }
                 if client.phase == Phase::Opening
                     && let Some(error) = client.connect_error()
                 {
