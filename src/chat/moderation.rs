@@ -198,9 +198,7 @@ impl Hall {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let from = page.cursor.as_deref().map_or(Unbounded, Excluded);
-        let mut bans: Vec<_> = self.bans.0.range::<str, _>((from, Unbounded)).take(page.limit + 1).collect();
-        let more = bans.len() > page.limit;
-        bans.truncate(page.limit);
+        let (bans, more) = page.fill(self.bans.0.range::<str, _>((from, Unbounded)));
         let next = bans.last().filter(|_| more).map(|(name, _)| name.as_str());
         turn.out.send(conn, |out| {
             Object::message(out, "bans")

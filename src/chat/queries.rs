@@ -170,9 +170,7 @@ impl Hall {
             }
         };
         let members = &self.rooms.at(key).members;
-        let mut users: Vec<u32> = members.range(from..).map(|(&user, _)| user).take(page.limit + 1).collect();
-        let more = users.len() > page.limit;
-        users.truncate(page.limit);
+        let (users, more) = page.fill(members.range(from..).map(|(&user, _)| user));
         let next = users.last().filter(|_| more).map(u32::to_string);
         turn.out.send(conn, |out| {
             Object::message(out, "members")

@@ -75,6 +75,16 @@ pub(crate) struct Page<'a> {
     pub limit: usize,
 }
 
+impl Page<'_> {
+    /// What stands on the page, of all that follows its cursor, and whether there is more.
+    pub fn fill<T>(&self, items: impl Iterator<Item = T>) -> (Vec<T>, bool) {
+        let mut page: Vec<T> = items.take(self.limit + 1).collect();
+        let more = page.len() > self.limit;
+        page.truncate(self.limit);
+        (page, more)
+    }
+}
+
 /// Which part of the history.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bound {
