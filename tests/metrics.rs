@@ -21,7 +21,17 @@ fn document(name: &str) -> String {
 
 #[test]
 fn every_metric_is_documented_and_drawn() {
-    let server = Server::serve(&[]);
+    let folder = std::env::temp_dir().join(format!("salon-metrics-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (chain, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    fs::write(&chain, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    // With TLS there are some more.
+    let tls =
+        ["--tls-cert", chain.to_str().unwrap(), "--tls-key", key.to_str().unwrap(), "--tls-listen", "127.0.0.1:0"];
+    let server = Server::serve(&tls);
+    fs::remove_dir_all(&folder).unwrap();
     let (status, metrics) = get(server.admin.unwrap(), "/metrics");
     assert_eq!(status, 200);
     let said = names(&metrics);

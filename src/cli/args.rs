@@ -10,6 +10,7 @@ use log::LevelFilter;
 
 use super::bench::{BenchArgs, EXAMPLES};
 use super::parse_address;
+use crate::server::forwarded::{Header, Trusted};
 use crate::server::jwt::Algorithm;
 use crate::server::logging;
 
@@ -65,9 +66,36 @@ pub enum Command {
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
-    /// Where people and programs come in
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT", value_parser = parse_address, env = "SALON_LISTEN")]
-    pub listen: SocketAddr,
+    /// Where people and programs come in without TLS; `unix:` and a path for a proxy on this machine; `off` for nowhere
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT|unix:PATH|off", env = "SALON_LISTEN")]
+    pub listen: Listen,
+    /// Permissions of a Unix socket, in octal: who may write to it may connect
+    #[arg(long, default_value = "660", value_name = "MODE", value_parser = parse_mode, env = "SALON_SOCKET_MODE")]
+    pub socket_mode: u32,
+    /// Where people and programs come in with TLS (https://, wss://); 127.0.0.1:8443 if there is a certificate
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_address, env = "SALON_TLS_LISTEN")]
+    pub tls_listen: Option<SocketAddr>,
+    /// The certificate in PEM, the server's own first and the chain behind it
+    #[arg(long, value_name = "FILE", env = "SALON_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key in PEM, not encrypted
+    #[arg(long, value_name = "FILE", env = "SALON_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// A proxy that is believed when it says for whom it speaks: an address, a network, or `unix` for those that come by a Unix
+    /// socket (repeatable). Limits by address then hold for its clients and not for itself
+    #[arg(long, value_name = "ADDRESS|NETWORK|unix", env = "SALON_TRUSTED_PROXY", value_delimiter = ',')]
+    pub trusted_proxy: Vec<Trusted>,
+    /// The header in which trusted proxies say it
+    #[arg(
+        long,
+        default_value = "x-forwarded-for",
+        value_name = "x-forwarded-for|forwarded",
+        env = "SALON_FORWARDED_HEADER"
+    )]
+    pub forwarded_header: ForwardedArg,
+    /// What comes in there begins with a header of the PROXY protocol (version 2), and from a trusted proxy (repeatable)
+    #[arg(long, value_name = "listen|tls-listen", env = "SALON_PROXY_PROTOCOL", value_delimiter = ',')]
+    pub proxy_protocol: Vec<ProxyProtocolArg>,
     /// Where the operator does (health, metrics, the HTTP API); beyond loopback only with --admin-key; `off` for nowhere
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|off", env = "SALON_ADMIN")]
     pub admin: Admin,
@@ -351,6 +379,67 @@ impl FromStr for KeyArg {
     }
 }
 
+/// Where people come in without TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// On that port.
+    Tcp(SocketAddr),
+    /// By that Unix socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:") {
+            _ if text == "off" => Ok(Self::Off),
+            Some(path) if !path.is_empty() => Ok(Self::Unix(path.into())),
+            Some(_) => Err("expected a path behind unix:, such as unix:/run/salon.sock".into()),
+            None => parse_address(text).map(Self::Tcp).map_err(|error| format!("{error}, unix:PATH, or off")),
+        }
+    }
+}
+
+/// The header in which proxies say for whom they speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForwardedArg(pub Header);
+
+impl FromStr for ForwardedArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match &*text.to_ascii_lowercase() {
+            "x-forwarded-for" => Ok(Self(Header::XForwardedFor)),
+            "forwarded" => Ok(Self(Header::Forwarded)),
+            _ => Err("expected x-forwarded-for or forwarded".into()),
+        }
+    }
+}
+
+/// Where the PROXY protocol is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocolArg {
+    /// At `listen`.
+    Listen,
+    /// At `tls_listen`.
+    TlsListen,
+}
+
+impl FromStr for ProxyProtocolArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "listen" => Ok(Self::Listen),
+            "tls-listen" | "tls_listen" => Ok(Self::TlsListen),
+            _ => Err("expected listen or tls-listen".into()),
+        }
+    }
+}
+
 /// Where the admin port is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admin {
@@ -405,6 +494,11 @@ fn parse_connections(text: &str) -> Result<usize, String> {
 
 fn parse_per_address(text: &str) -> Result<u32, String> {
     in_range(text, 1, 10_000_000).map(|number| number as u32)
+}
+
+fn parse_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| "expected permissions in octal from 0 to 777, such as 660".into())
 }
 
 fn parse_history(text: &str) -> Result<usize, String> {
@@ -482,6 +576,15 @@ mod tests {
         assert_eq!("off".parse(), Ok(Admin::Off));
         assert_eq!("localhost:1".parse(), Ok(Admin::On(([127, 0, 0, 1], 1).into())));
         assert!("8080".parse::<Admin>().is_err());
+        assert_eq!("unix:/run/salon.sock".parse(), Ok(Listen::Unix("/run/salon.sock".into())));
+        assert_eq!("off".parse(), Ok(Listen::Off));
+        for wrong in ["", "unix:", "8080", "/run/salon.sock"] {
+            assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
+        }
+        assert_eq!((parse_mode("660"), parse_mode("0")), (Ok(0o660), Ok(0)));
+        for wrong in ["", "1000", "888", "-1", "rw"] {
+            assert!(parse_mode(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

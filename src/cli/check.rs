@@ -4,7 +4,13 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::server::Port;
+use crate::server::listener::{Address, Listener};
+use crate::server::tls::Identity;
 
 use super::args::{Admin, ServeArgs};
 use super::{descriptors, settings};
@@ -20,7 +26,15 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     if let Some(keys) = &settings.keys {
         report.ok(&format!("keys: {keys}"));
     }
-    report.port("listen", args.listen);
+    match &settings.listen {
+        Some(Address::Tcp(address)) => report.port("listen", *address),
+        Some(address @ Address::Unix { path, mode }) => report.unix(address, path, *mode),
+        None => report.ok("listen: off"),
+    }
+    if let Some((address, identity)) = &settings.tls {
+        report.port("tls_listen", *address);
+        report.certificate(identity, args);
+    }
     if let Admin::On(address) = args.admin {
         report.port("admin", address);
     }
@@ -60,6 +74,35 @@ impl Report {
         }
     }
 
+    fn unix(&mut self, address: &Address, path: &Path, mode: u32) {
+        // A listener that is dropped at once takes its file with it.
+        match Listener::bind(address, "listen", Port::Public) {
+            Ok(_) => self.ok(&format!("listen: {} is free; its permissions will be {mode:o}", path.display())),
+            Err(error) => self.fail(&format!("listen: {error}")),
+        }
+    }
+
+    fn certificate(&mut self, identity: &Identity, args: &ServeArgs) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let days = identity.expires() as i64 / 86_400 - now as i64 / 86_400;
+        match identity.expires() {
+            expires if expires <= now => {
+                self.fail(&format!("tls_cert: the certificate ended {} days ago; get a new one", -days))
+            }
+            _ if days < RENEW_DAYS => {
+                self.warn(&format!("tls_cert: the certificate ends in {days} days; renew it and send SIGHUP"))
+            }
+            _ => self.ok(&format!("tls_cert: the certificate is good for {days} days, and the key is its own")),
+        }
+        let mode = args.tls_key.as_ref().and_then(|key| fs::metadata(key).ok()).map_or(0, |found| found.mode());
+        if mode & 0o007 != 0 {
+            self.warn(&format!(
+                "tls_key: everybody on this machine may read the key (mode {:o}); chmod 600",
+                mode & 0o777
+            ));
+        }
+    }
+
     fn descriptors(&mut self, asked: usize) {
         let room = descriptors::room(asked);
         match room < asked {
@@ -74,7 +117,8 @@ impl Report {
 
     fn memory(&mut self, args: &ServeArgs) {
         let (mib, connections) = (1 << 20, args.max_connections);
-        let idle = connections * BYTES_PER_CONNECTION;
+        let each = if args.tls_cert.is_some() { BYTES_PER_TLS_CONNECTION } else { BYTES_PER_CONNECTION };
+        let idle = connections * each;
         let wanted = args.fine.history_bytes + idle + BASE_BYTES;
         let sum = format!(
             "{} MiB of history, {} MiB for {connections} idle connections, {} MiB for itself",
@@ -114,6 +158,9 @@ impl Report {
     }
 }
 
+/// A certificate that ends sooner should have been renewed.
+const RENEW_DAYS: i64 = 14;
+
 /// Kernel settings, from what on they are enough, and what for.
 const KERNEL: &[(&str, u64, &str)] = &[
     ("net.core.somaxconn", 4096, "when thousands come at once, some would have to knock again"),
@@ -122,6 +169,9 @@ const KERNEL: &[(&str, u64, &str)] = &[
 
 /// What an idle connection in a room with a name takes, rounded up (`docs/benchmarks.md`).
 const BYTES_PER_CONNECTION: usize = 640;
+
+/// The same by TLS.
+const BYTES_PER_TLS_CONNECTION: usize = 7 << 10;
 
 /// What Salon takes with nobody there, with the buffers it shares, rounded up.
 const BASE_BYTES: usize = 8 << 20;

@@ -13,6 +13,7 @@ mod config_file;
 mod descriptors;
 mod keys;
 mod layers;
+mod listener;
 mod reload;
 mod settings;
 mod systemd;
@@ -96,6 +97,10 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     let admin = sockets.admin.as_ref().and_then(|socket| socket.local_addr().ok());
     if let Some(address) = admin.filter(|address| !address.ip().is_loopback() && settings.admin_key.is_none()) {
         return Err(Failure::Asked(settings::open_to_all(address)));
+    }
+    if sockets.tls.is_some() && settings.tls.is_none() {
+        let sentence = "a socket of systemd is called tls: expected --tls-cert and --tls-key, found none";
+        return Err(Failure::Asked(sentence.into()));
     }
     serve::run(settings, sockets, systemd::Starter::new(Reload::new(command_line, layers.settings)))?;
     Ok(())

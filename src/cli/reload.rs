@@ -1,6 +1,6 @@
 //! Settings read again while the server runs (SIGHUP).
 //!
-//! The command line and the environment are those of the start; the file is read anew, and the files of keys with it. What
+//! The command line and the environment are those of the start; the file is read anew, and the files of keys and certificates with it. What
 //! can change takes effect at once; what cannot is said. If anything is wrong nothing changes.
 
 use std::ffi::OsString;
@@ -59,7 +59,11 @@ fn list(words: &[String]) -> String {
 }
 
 /// The keys whose new values take effect at once. Of the others connections, sockets and memory already hold the old.
-pub const CAN_CHANGE: [&str; 19] = [
+pub const CAN_CHANGE: [&str; 23] = [
+    "tls_cert",
+    "tls_key",
+    "trusted_proxy",
+    "forwarded_header",
     "open",
     "auth_key",
     "auth_audience",

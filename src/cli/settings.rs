@@ -7,7 +7,7 @@ use crate::engine;
 use crate::server::{admission, serve};
 
 use super::args::{Admin, Auth, CreateRooms, RateArg, ServeArgs};
-use super::{descriptors, keys};
+use super::{descriptors, keys, listener};
 
 /// Why the admin port may not be there without a key.
 pub fn open_to_all(address: SocketAddr) -> String {
@@ -22,11 +22,14 @@ pub fn open_to_all(address: SocketAddr) -> String {
 /// # Errors
 /// One sentence: a setting that cannot be, or not beside another; a key that cannot be read.
 pub fn of(args: &ServeArgs) -> Result<serve::Settings, String> {
-    if !args.listen.ip().is_loopback() && !args.open && args.auth == Auth::Open {
+    let listen = listener::of(args)?;
+    if let Some((option, address)) = listen.beyond_loopback()
+        && !args.open
+        && args.auth == Auth::Open
+    {
         return Err(format!(
-            "--listen {}: everybody who reaches that address could take any name; say --open if that is meant, \
-             ask for tokens with --auth jwt, or listen on 127.0.0.1 behind a proxy that knows its users",
-            args.listen
+            "{option} {address}: everybody who reaches that address could take any name; say --open if that is meant, \
+             ask for tokens with --auth jwt, or listen on 127.0.0.1 behind a proxy that knows its users"
         ));
     }
     let admin_key = keys::admin_key(args.admin_key.as_deref())?;
@@ -83,7 +86,10 @@ pub fn of(args: &ServeArgs) -> Result<serve::Settings, String> {
         ..engine::Settings::default()
     };
     Ok(serve::Settings {
-        listen: args.listen,
+        listen: listen.plain,
+        tls: listen.tls,
+        proxy_protocol: listen.proxy_protocol,
+        proxies: listen.proxies,
         admin,
         admin_key,
         max_connections: descriptors::fit(args.max_connections),

@@ -12,7 +12,8 @@ use crate::server::serve::{self, HandedOver, Settings, State};
 
 use super::reload::Reload;
 
-/// The sockets that systemd listens on for us: one called `admin` is for the operator, the other for everybody.
+/// The sockets that systemd listens on for us: one called `admin` is for the operator, one called `tls` for everybody by TLS, the
+/// other for everybody without.
 ///
 /// # Errors
 /// What was handed over is not that: one sentence.
@@ -26,11 +27,13 @@ pub fn sockets() -> Result<HandedOver, String> {
             handed.take_tcp_listener(index).map_err(|error| format!("the socket {shown} of systemd: {error}"))?;
         let place = match name {
             Some(ADMIN) => &mut sockets.admin,
+            Some(TLS) => &mut sockets.tls,
             _ => &mut sockets.public,
         };
         if place.replace(socket.ok_or("a socket of systemd was taken twice")?).is_some() {
             return Err(format!(
-                "expected one socket of systemd for everybody and one with FileDescriptorName={ADMIN}, found one more: {shown}"
+                "expected one socket of systemd for everybody, one with FileDescriptorName={TLS} and one with \
+                 FileDescriptorName={ADMIN}, found one more: {shown}"
             ));
         }
     }
@@ -74,3 +77,6 @@ impl serve::Starter for Starter {
 
 /// What the socket of the admin port is called.
 const ADMIN: &str = "admin";
+
+/// What the socket of the TLS port is called.
+const TLS: &str = "tls";

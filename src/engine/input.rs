@@ -68,9 +68,13 @@ impl<S: Stream> Engine<S> {
                 peer.last_received = self.now;
                 peer.pinged = false;
                 self.counters.bytes_in += len as u64;
-                self.reading = Some((index, full || peer.read_to_end));
+                self.reading = Some((index, full || peer.read_to_end || peer.stream.holds_more()));
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if peer.stream.holds_more() {
+                    self.read_again(index);
+                }
+            }
             Err(_) => self.give_up(index),
         }
     }

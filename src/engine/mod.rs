@@ -48,8 +48,15 @@ pub trait Stream: Read + Write {
     /// Ends our side: the peer will read the end of the stream after what was written (`shutdown(SHUT_WR)`).
     ///
     /// # Errors
-    /// Those of the system; the peer is then given up.
+    /// Those of the system; the peer is then given up. `WouldBlock`: it will be done by [`Write::flush`], when the poller says that
+    /// there is room.
     fn shut_down(&mut self) -> io::Result<()>;
+
+    /// Whether a read would find octets, or the end, of which the poller does not tell: a stream that takes more from below than it
+    /// hands on.
+    fn holds_more(&self) -> bool {
+        false
+    }
 }
 
 /// Bounds and deadlines. Every one of them is per peer.
@@ -306,6 +313,13 @@ impl<S: Stream> Engine<S> {
         if peer.outbox.is_some() {
             peer.writable = true;
             self.mark_dirty(index);
+        } else if peer.phase != Phase::Gone {
+            // What the stream itself has not written yet.
+            match peer.stream.flush() {
+                Ok(()) if peer.phase != Phase::ShutDown || !peer.ended => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => self.give_up(index),
+            }
         }
     }
 

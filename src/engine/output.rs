@@ -330,8 +330,11 @@ impl<S: Stream> Engine<S> {
     /// Everything has left: our side is shut down (section 7.1.1: the server closes TCP first).
     fn finish_end(&mut self, index: u32) {
         let peer = &mut self.peers[index as usize];
-        if peer.ended || peer.stream.shut_down().is_err() {
-            return self.give_up(index);
+        // Also when the peer has ended: its stream may have something to say at its own end, as TLS has.
+        match peer.stream.shut_down() {
+            Ok(()) if !peer.ended => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            _ => return self.give_up(index),
         }
         self.enter(index, Phase::ShutDown);
         self.read_again(index);

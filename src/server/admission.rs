@@ -4,8 +4,8 @@
 //! counted unless that is asked for. Who is over a limit is told so, and counts while being told; past
 //! [`TOLD`] of them, connections of that address are dropped without a word.
 //!
-//! It knows no engine: the reactor asks at each accept, and tells when a counted connection is gone. What
-//! proxies say about addresses behind them is not read.
+//! It knows no engine: the reactor asks at each accept, and tells when a counted connection is gone. It knows no proxies either:
+//! for whom one speaks is found out before, and a proxy itself does not count.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -55,6 +55,8 @@ pub struct Refused {
     pub too_fast: u64,
     /// [`Verdict::Dropped`].
     pub dropped: u64,
+    /// Without a header of the PROXY protocol that can be believed, where one must come first.
+    pub no_proxy_header: u64,
 }
 
 /// The addresses that have connections, or had some a moment ago.
@@ -121,6 +123,11 @@ impl Admission {
             return Verdict::TooMany;
         }
         Verdict::Welcome { counted: true }
+    }
+
+    /// A connection had to begin with a header of the PROXY protocol, and did not.
+    pub fn note_no_proxy_header(&mut self) {
+        self.refused.no_proxy_header += 1;
     }
 
     /// A counted connection from `address` is gone.

@@ -12,7 +12,9 @@ use crate::proto::handshake::encode_switching_protocols_with;
 use crate::proto::{ClientContext, CloseCode, Limits, Opcode, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
-use super::listener::Listener;
+use super::admission::Admission;
+use super::forwarded::Proxies;
+use super::listener::{Address, Listener};
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
 use super::{Error, Port, Seen, Service, http, say};
@@ -65,7 +67,7 @@ impl Service for Echo {
         };
     }
 
-    fn carry_out(&mut self, engine: &mut Engine<Socket>) {
+    fn carry_out(&mut self, engine: &mut Engine<Socket>, _: &mut Admission) {
         match self.todo.take() {
             Some((id, Todo::Send(opcode))) => engine.send(id, opcode, &self.reply),
             Some((id, Todo::Upgrade(deflate))) => engine.upgrade_with(id, &self.reply, deflate.as_ref()),
@@ -81,7 +83,7 @@ impl Service for Echo {
         None
     }
 
-    fn shut_down(&mut self, engine: &mut Engine<Socket>, _: Moment) {
+    fn shut_down(&mut self, engine: &mut Engine<Socket>, _: &mut Admission, _: Moment) {
         for id in engine.ids() {
             engine.close(id, CloseCode::GOING_AWAY, "the server stops");
         }
@@ -93,9 +95,15 @@ impl Service for Echo {
 /// # Errors
 /// An address that cannot be listened on, or a loop that fails.
 pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
-    let listener = Listener::bind(listen, "--listen", Port::Public)?;
-    let address = listener.local_address().map_err(Error::Loop)?;
-    let bounds = Bounds { max_connections, addresses: None, stop_within: Duration::from_secs(3) };
+    let listener = Listener::bind(&Address::Tcp(listen), "--listen", Port::Public)?;
+    let address = listener.local_address().map_err(Error::Loop)?.unwrap_or(listen);
+    let bounds = Bounds {
+        max_connections,
+        addresses: None,
+        proxies: Proxies::default(),
+        identity: None,
+        stop_within: Duration::from_secs(3),
+    };
     let reactor = Reactor::new(vec![listener], settings(), bounds)?;
     say(format_args!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it."));
     reactor.run(&mut Echo::default())

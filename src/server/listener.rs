@@ -3,26 +3,59 @@
 //! Options are set once on the listener and inherited by what is accepted. Running out of descriptors neither
 //! spins nor loses the listener: it rests a moment and tries again.
 
+use std::fmt;
+use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener, UnixStream};
+use rustix::fs::Mode;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
 use crate::time::Tick;
 
+use super::socket::Raw;
 use super::{Error, Port};
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// On a port.
+    Tcp(SocketAddr),
+    /// In the file system, for programs on this machine.
+    Unix {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions, such as 0o660.
+        mode: u32,
+    },
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
 
 /// A listening socket and what is known of its backlog.
 #[derive(Debug)]
 pub struct Listener {
-    /// The socket, for the poller.
-    pub tcp: TcpListener,
+    socket: Bound,
     /// What is accepted here.
     pub port: Port,
     /// Somebody else holds the socket too and goes on listening when this process ends.
     pub handed_over: bool,
+    /// What comes here begins with a TLS handshake.
+    pub tls: bool,
+    /// What comes here begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// There may be connections to accept.
     ready: bool,
     /// Accepting failed; not before this is it tried again.
@@ -31,14 +64,41 @@ pub struct Listener {
     failing: bool,
 }
 
+#[derive(Debug)]
+enum Bound {
+    Tcp(TcpListener),
+    Unix { listener: UnixListener, _file: SocketFile },
+}
+
+/// The file of a Unix socket, removed when the listener is gone, unless another has taken its place.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if inode(&self.path).is_ok_and(|inode| inode == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 impl Listener {
     /// Binds and listens.
     ///
     /// # Errors
     /// [`Error::Listen`] with `option`, the setting that named the address.
-    pub fn bind(address: SocketAddr, option: &'static str, port: Port) -> Result<Self, Error> {
-        let tcp = Self::open(address).map_err(|error| Error::Listen { option, address, error })?;
-        Ok(Self::new(tcp, port, false))
+    pub fn bind(address: &Address, option: &'static str, port: Port) -> Result<Self, Error> {
+        let socket = match address {
+            Address::Tcp(address) => Self::open(*address).map(Bound::Tcp),
+            Address::Unix { path, mode } => {
+                Self::open_unix(path, *mode).map(|(listener, file)| Bound::Unix { listener, _file: file })
+            }
+        };
+        let socket = socket.map_err(|error| Error::Listen { option, address: address.clone(), error })?;
+        Ok(Self::new(socket, port, false))
     }
 
     /// Goes on with a socket that another process has bound.
@@ -48,11 +108,12 @@ impl Listener {
     pub fn adopt(listener: std::net::TcpListener, port: Port) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         set_options(&SockRef::from(&listener))?;
-        Ok(Self::new(TcpListener::from_std(listener), port, true))
+        Ok(Self::new(Bound::Tcp(TcpListener::from_std(listener)), port, true))
     }
 
-    fn new(tcp: TcpListener, port: Port, handed_over: bool) -> Self {
-        Self { tcp, port, handed_over, ready: false, rests_until: None, failing: false }
+    fn new(socket: Bound, port: Port, handed_over: bool) -> Self {
+        let (tls, proxy_protocol) = (false, false);
+        Self { socket, port, handed_over, tls, proxy_protocol, ready: false, rests_until: None, failing: false }
     }
 
     fn open(address: SocketAddr) -> io::Result<TcpListener> {
@@ -66,12 +127,38 @@ impl Listener {
         Ok(TcpListener::from_std(socket.into()))
     }
 
-    /// The address it is bound to; the port is known even if 0 was asked for.
+    fn open_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+        remove_stale(path)?;
+        let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        let address = socket2::SockAddr::unix(path)?;
+        // The mask and not chmod, so that nobody can connect before the permissions hold. No other thread makes files.
+        let before = rustix::process::umask(Mode::from_raw_mode(!mode & 0o777));
+        let bound = socket.bind(&address);
+        rustix::process::umask(before);
+        bound?;
+        let file = SocketFile { path: path.to_owned(), inode: inode(path)? };
+        socket.listen(BACKLOG)?;
+        Ok((UnixListener::from_std(socket.into()), file))
+    }
+
+    /// The address it is bound to; the port is known even if 0 was asked for. `None` for a Unix socket.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.tcp.local_addr()
+    pub fn local_address(&self) -> io::Result<Option<SocketAddr>> {
+        match &self.socket {
+            Bound::Tcp(listener) => listener.local_addr().map(Some),
+            Bound::Unix { .. } => Ok(None),
+        }
+    }
+
+    /// What the poller watches.
+    pub fn source(&mut self) -> &mut dyn Source {
+        match &mut self.socket {
+            Bound::Tcp(listener) => listener,
+            Bound::Unix { listener, .. } => listener,
+        }
     }
 
     /// The poller says that somebody has come.
@@ -89,8 +176,8 @@ impl Listener {
         self.ready && self.rests_until.is_none()
     }
 
-    /// Accepts up to `budget` connections.
-    pub fn accept(&mut self, budget: usize, now: Tick, mut take: impl FnMut(TcpStream, SocketAddr)) {
+    /// Accepts up to `budget` connections; a Unix socket has no address.
+    pub fn accept(&mut self, budget: usize, now: Tick, mut take: impl FnMut(Raw, Option<IpAddr>)) {
         if self.rests_until.is_some_and(|until| until <= now) {
             self.rests_until = None;
         }
@@ -98,7 +185,13 @@ impl Listener {
             return;
         }
         for _ in 0..budget {
-            match self.tcp.accept() {
+            let accepted = match &self.socket {
+                Bound::Tcp(listener) => {
+                    listener.accept().map(|(stream, address)| (Raw::Tcp(stream), Some(address.ip())))
+                }
+                Bound::Unix { listener, .. } => listener.accept().map(|(stream, _)| (Raw::Unix(stream), None)),
+            };
+            match accepted {
                 Ok((stream, address)) => {
                     if std::mem::take(&mut self.failing) {
                         log::info!("connections are accepted again");
@@ -133,6 +226,27 @@ fn set_options(socket: &SockRef<'_>) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER)?;
     Ok(())
+}
+
+/// Makes room for a socket where one lies that nobody listens on: a server that was killed leaves its file.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(found) if !found.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        // It is listened on, or its backlog is full.
+        _ => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// Connections the kernel holds until they are accepted; it may cap this (net.core.somaxconn).

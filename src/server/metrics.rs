@@ -86,7 +86,7 @@ pub fn connections(page: &[SessionInfo<'_>]) -> String {
 
 /// All of it, for a machine.
 pub fn prometheus(seen: &Seen<'_>, counts: &Counts, calls: &Outcomes) -> String {
-    let Seen { turns, counters, connections, refused } = seen;
+    let Seen { turns, counters, connections, refused, tls } = seen;
     let mut page = Page(String::with_capacity(8 << 10));
     page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
     page.gauge("salon_sessions", "Chat sessions now.", counts.sessions as f64);
@@ -130,10 +130,27 @@ pub fn prometheus(seen: &Seen<'_>, counts: &Counts, calls: &Outcomes) -> String 
         page.sample("salon_cut_off_total", &format!("reason=\"{reason}\""), count as f64);
     }
     page.head("salon_refused_total", "Connections refused for their address.", "counter");
-    for (reason, count) in
-        [("too_many", refused.too_many), ("too_fast", refused.too_fast), ("dropped", refused.dropped)]
-    {
+    for (reason, count) in [
+        ("too_many", refused.too_many),
+        ("too_fast", refused.too_fast),
+        ("dropped", refused.dropped),
+        ("no_proxy_header", refused.no_proxy_header),
+    ] {
         page.sample("salon_refused_total", &format!("reason=\"{reason}\""), count as f64);
+    }
+    if let Some(tls) = tls {
+        let handshakes = tls.handshakes();
+        page.gauge(
+            "salon_tls_certificate_expires_timestamp_seconds",
+            "When the certificate ends, in seconds since the Unix epoch.",
+            tls.identity().expires() as f64,
+        );
+        page.head("salon_tls_handshakes_total", "TLS handshakes by outcome.", "counter");
+        for (outcome, count) in
+            [("done", &handshakes.done), ("failed", &handshakes.failed), ("plain_http", &handshakes.plain_http)]
+        {
+            page.sample("salon_tls_handshakes_total", &format!("outcome=\"{outcome}\""), count.get() as f64);
+        }
     }
     page.head("salon_closes_total", "Closed WebSocket connections by status code; 1006 is without Close.", "counter");
     for (code, count) in counters.closes.iter() {

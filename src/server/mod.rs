@@ -1,6 +1,7 @@
 //! Sockets, the event loop, the clock and signals: the only floor that knows mio.
 //!
-//! [`reactor`] turns the loop; [`listener`] binds and accepts; [`admission`] counts by address; [`http`] writes responses;
+//! [`reactor`] turns the loop; [`listener`] binds and accepts; [`tls`] encrypts; [`admission`] counts by address, which behind a
+//! proxy [`proxy_protocol`] or [`forwarded`] tells; [`http`] writes responses;
 //! [`doors`] decides what a request is let in to, [`api`] which of them are calls of the operator, who shows an [`admin_key`], and [`jwt`] whether a token holds; [`serve`] is the chat and [`echo`] the
 //! echo server, both a [`Service`] on the same loop; [`metrics`] words
 //! the counters, [`logging`] writes the log. It frames nothing and remembers no room: that is for the floors below.
@@ -10,25 +11,30 @@ pub mod admission;
 pub mod api;
 pub mod doors;
 pub mod echo;
+pub mod forwarded;
 pub mod http;
 pub mod jwt;
 pub mod listener;
+mod lobby;
 pub mod logging;
 pub mod metrics;
+pub mod proxy_protocol;
 
 pub mod reactor;
 pub mod serve;
 
 pub mod socket;
+pub mod tls;
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 
 use crate::engine::{Engine, Event};
 use crate::id::ConnId;
 use crate::time::{Moment, Tick};
 
+use admission::Admission;
+use listener::Address;
 use reactor::{Bounds, Turns};
 use socket::Socket;
 
@@ -68,8 +74,8 @@ pub trait Service {
     /// Takes note of an event on a connection of `port`.
     fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, now: Moment, engine: &Seen<'_>);
 
-    /// Does what the events asked for.
-    fn carry_out(&mut self, engine: &mut Engine<Socket>);
+    /// Does what the events asked for. `admission` is for clients of whom only the request tells.
+    fn carry_out(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission);
 
     /// Something of the service's own is due.
     fn handle_timeout(&mut self, now: Moment);
@@ -83,7 +89,7 @@ pub trait Service {
     }
 
     /// The server stops: asks every connection to close.
-    fn shut_down(&mut self, engine: &mut Engine<Socket>, now: Moment);
+    fn shut_down(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission, now: Moment);
 }
 
 /// What a service may see of the loop while it handles an event.
@@ -97,6 +103,8 @@ pub struct Seen<'a> {
     pub connections: usize,
     /// Connections refused for their address.
     pub refused: &'a admission::Refused,
+    /// What became of TLS handshakes, and the certificate; `None` where there is no TLS.
+    pub tls: Option<&'a tls::Acceptor>,
 }
 
 /// Why the server could not start or go on.
@@ -107,7 +115,7 @@ pub enum Error {
         /// The option that named it.
         option: &'static str,
         /// The address.
-        address: SocketAddr,
+        address: Address,
         /// What the system said.
         error: io::Error,
     },
@@ -119,7 +127,14 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { option, address, error } => {
+                let unix = matches!(address, Address::Unix { .. });
                 let advice = match error.kind() {
+                    io::ErrorKind::AlreadyExists => {
+                        "a file lies there that is no socket; remove it or choose another path"
+                    }
+                    io::ErrorKind::NotFound => "the folder of that path does not exist",
+                    io::ErrorKind::AddrInUse if unix => "another program listens there; stop it or choose another path",
+                    io::ErrorKind::PermissionDenied if unix => "this user may not make or replace that file",
                     io::ErrorKind::AddrInUse => "another program listens there; stop it or choose another port",
                     io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose a higher one",
                     io::ErrorKind::AddrNotAvailable => "this machine does not have that address",

@@ -8,6 +8,7 @@
 //! so a token of this turn never means a stranger.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::{Events, Interest, Poll, Token};
@@ -18,8 +19,11 @@ use crate::engine::{Engine, Settings};
 use crate::time::{Moment, Tick};
 
 use super::admission::{Admission, Limits, Verdict};
+use super::forwarded::Proxies;
 use super::listener::Listener;
-use super::socket::Socket;
+use super::lobby::{Announced, Lobby, MAX_WAITING};
+use super::socket::{Raw, Socket};
+use super::tls::{Acceptor, Identity};
 use super::{Error, Port, Seen, Service};
 
 /// How long turns took, and how many there were.
@@ -75,13 +79,17 @@ impl Turns {
     }
 }
 
-/// What the loop itself is bounded by.
+/// What the loop itself is to know. All of it may change while it turns.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     /// Connections on the public port; [`REFUSALS`] more are taken in to be told that there are too many.
     pub max_connections: usize,
     /// What one address may do on the public port; `None`: whatever it likes.
     pub addresses: Option<Limits>,
+    /// Proxies that are believed when they say for whom they speak. They do not count themselves.
+    pub proxies: Proxies,
+    /// What is shown where TLS is spoken.
+    pub identity: Option<Identity>,
     /// How long stopping may take before connections are dropped.
     pub stop_within: Duration,
 }
@@ -94,6 +102,9 @@ pub struct Reactor {
     engine: Engine<Socket>,
     bounds: Bounds,
     admission: Admission,
+    lobby: Lobby,
+    arrivals: Vec<(Raw, Option<IpAddr>)>,
+    acceptor: Option<Acceptor>,
     turns: Turns,
     started: Instant,
     stopping: Option<Stop>,
@@ -119,13 +130,28 @@ impl Reactor {
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::Loop)?;
         for (at, listener) in listeners.iter_mut().enumerate() {
             let token = Token(FIRST_LISTENER.0 - at);
-            poll.registry().register(&mut listener.tcp, token, Interest::READABLE).map_err(Error::Loop)?;
+            poll.registry().register(listener.source(), token, Interest::READABLE).map_err(Error::Loop)?;
         }
         let started = Instant::now();
         let turns = Turns::new(started);
+        let lobby = Lobby::new(settings.head_within);
         let engine = Engine::new(settings, Tick(0));
         let admission = Admission::new(bounds.addresses);
-        Ok(Self { poll, listeners, signals, engine, bounds, admission, turns, started, stopping: None })
+        let acceptor = bounds.identity.clone().map(Acceptor::new);
+        Ok(Self {
+            poll,
+            listeners,
+            signals,
+            engine,
+            bounds,
+            admission,
+            lobby,
+            arrivals: Vec::new(),
+            acceptor,
+            turns,
+            started,
+            stopping: None,
+        })
     }
 
     /// Turns until a signal ends it and all connections are closed, or the time for that is over.
@@ -147,12 +173,17 @@ impl Reactor {
             self.engine.begin_turn(now.tick);
             if service.next_deadline().is_some_and(|due| due <= now.tick) {
                 service.handle_timeout(now);
-                service.carry_out(&mut self.engine);
+                service.carry_out(&mut self.engine, &mut self.admission);
             }
             if signals.reload
                 && let Some(bounds) = service.reload()
             {
                 self.admission.change_limits(bounds.addresses);
+                match (&mut self.acceptor, &bounds.identity) {
+                    (Some(acceptor), Some(identity)) => acceptor.change_identity(identity.clone()),
+                    (None, Some(_)) => log::warn!("TLS begins only at the next start: nobody listens for it"),
+                    (_, None) => {}
+                }
                 self.bounds = bounds;
             }
             if signals.stop && self.begin_stop(service, now) {
@@ -163,8 +194,8 @@ impl Reactor {
             self.engine.flush();
             let admission = &mut self.admission;
             self.engine.reap(|socket| {
-                if socket.counted {
-                    admission.release(socket.address);
+                if let Some(address) = socket.counted() {
+                    admission.release(address);
                 }
             });
             self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
@@ -191,13 +222,13 @@ impl Reactor {
 
     /// How long the poller may wait: not at all while there is work, else until the next deadline.
     fn timeout(&self, service: &impl Service) -> Option<Duration> {
-        let may_accept = |listener: &Listener| listener.is_ready() && self.room_for(listener.port) > 0;
+        let may_accept = |listener: &Listener| listener.is_ready() && self.room_for(listener) > 0;
         if self.engine.has_work() || self.listeners.iter().any(may_accept) {
             return Some(Duration::ZERO);
         }
         let listeners = self.listeners.iter().filter_map(Listener::next_deadline).min();
-        let due =
-            [self.engine.next_deadline(), service.next_deadline(), listeners, self.stopping.map(|stop| stop.until)];
+        let (lobby, stop) = (self.lobby.next_deadline(), self.stopping.map(|stop| stop.until));
+        let due = [self.engine.next_deadline(), service.next_deadline(), listeners, lobby, stop];
         let due = due.into_iter().flatten().min()?;
         let at = self.started + Duration::from_millis(due.0);
         Some(at.saturating_duration_since(Instant::now()))
@@ -221,6 +252,7 @@ impl Reactor {
                         listener.notify();
                     }
                 }
+                Token(token) if token > LAST_WAITING - MAX_WAITING => self.lobby.readable(LAST_WAITING - token),
                 Token(index) => {
                     let index = index as u32;
                     if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -246,61 +278,117 @@ impl Reactor {
         // Who comes to a socket that somebody else holds as well waits there for whoever comes next. The others are
         // listened on to the end: who comes is told to try again, and reports that Salon is not ready can be asked for.
         for listener in self.listeners.iter_mut().filter(|listener| listener.handed_over) {
-            if let Err(error) = self.poll.registry().deregister(&mut listener.tcp) {
+            if let Err(error) = self.poll.registry().deregister(listener.source()) {
                 log::warn!("a listening socket is still watched: {error}");
             }
         }
         self.listeners.retain(|listener| !listener.handed_over);
         self.listeners.iter_mut().for_each(Listener::notify);
-        service.shut_down(&mut self.engine, now);
+        service.shut_down(&mut self.engine, &mut self.admission, now);
         self.stopping = Some(Stop { until: now.tick + self.bounds.stop_within, connections });
         false
     }
 
-    /// How many more connections are taken in by a port. The operator finds room when nobody else does.
-    fn room_for(&self, port: Port) -> usize {
-        let reserve = if port == Port::Admin { REFUSALS + ADMIN_RESERVE } else { REFUSALS };
-        (self.bounds.max_connections + reserve).saturating_sub(self.engine.len())
+    /// How many more connections are taken in by a listener. The operator finds room when nobody else does.
+    fn room_for(&self, listener: &Listener) -> usize {
+        let reserve = if listener.port == Port::Admin { REFUSALS + ADMIN_RESERVE } else { REFUSALS };
+        let room = (self.bounds.max_connections + reserve).saturating_sub(self.engine.len() + self.lobby.len());
+        if listener.proxy_protocol { room.min(self.lobby.room()) } else { room }
     }
 
     fn accept(&mut self, now: Tick) {
         for at in 0..self.listeners.len() {
-            let room = self.room_for(self.listeners[at].port);
-            let Self { listeners, engine, poll, bounds, admission, .. } = self;
-            let listener = &mut listeners[at];
-            let port = listener.port;
-            listener.accept(ACCEPTS_PER_TURN.min(room), now, |tcp, address| {
-                let address = address.ip();
-                let verdict = match port {
-                    Port::Public => admission.admit(address, now),
-                    _ => Verdict::Welcome { counted: false },
-                };
-                let full = port == Port::Public && engine.len() >= bounds.max_connections;
-                let (tag, counted) = match verdict {
-                    Verdict::Dropped => return,
-                    Verdict::TooFast => (Port::TooFast, true),
-                    Verdict::TooMany if !full => (Port::Crowded, true),
-                    Verdict::TooMany => (Port::Refused, true),
-                    Verdict::Welcome { counted } => (if full { Port::Refused } else { port }, counted),
-                };
-                let id = engine.insert(Socket { tcp, address, counted }, tag as u8);
-                let socket = engine.stream_mut(id).expect("just inserted");
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                if let Err(error) = poll.registry().register(&mut socket.tcp, Token(id.index as usize), interest) {
-                    log::warn!("cannot watch a connection, dropping it: {error}");
-                    engine.abort(id);
+            let room = self.room_for(&self.listeners[at]);
+            let (listener, arrivals) = (&mut self.listeners[at], &mut self.arrivals);
+            listener.accept(ACCEPTS_PER_TURN.min(room), now, |raw, address| arrivals.push((raw, address)));
+            let (port, tls, proxy_protocol) = (listener.port, listener.tls, listener.proxy_protocol);
+            let mut arrivals = std::mem::take(arrivals);
+            for (raw, address) in arrivals.drain(..) {
+                match proxy_protocol {
+                    true => self.let_wait(raw, address, tls, now),
+                    false => self.take_in(raw, address, port, tls, false, now),
                 }
-            });
+            }
+            self.arrivals = arrivals;
+        }
+        if self.lobby.len() > 0 {
+            let mut announced = Vec::new();
+            let dropped = self.lobby.turn(now, |connection| announced.push(connection));
+            (0..dropped).for_each(|_| self.admission.note_no_proxy_header());
+            for Announced { raw, client, tls } in announced {
+                self.take_in(raw, client, Port::Public, tls, true, now);
+            }
+        }
+    }
+
+    /// A connection that must say first whom it is from.
+    fn let_wait(&mut self, mut raw: Raw, proxy: Option<IpAddr>, tls: bool, now: Tick) {
+        let token = Token(LAST_WAITING - self.lobby.next_key());
+        if !self.bounds.proxies.trust(proxy) {
+            log::debug!("dropped: {proxy:?} is no --trusted-proxy");
+            self.admission.note_no_proxy_header();
+        } else if let Err(error) = self.poll.registry().register(raw.source(), token, Interest::READABLE) {
+            log::warn!("cannot watch a connection, dropping it: {error}");
+        } else {
+            self.lobby.insert(raw, proxy, tls, now);
+        }
+    }
+
+    /// A connection from `client`; `waited`: it has been watched before.
+    fn take_in(&mut self, raw: Raw, client: Option<IpAddr>, port: Port, tls: bool, waited: bool, now: Tick) {
+        // Whom a proxy brings is counted when its request has told who that is.
+        let verdict = match client {
+            Some(client) if port == Port::Public && !self.bounds.proxies.trust(Some(client)) => {
+                self.admission.admit(client, now)
+            }
+            _ => Verdict::Welcome { counted: false },
+        };
+        let full = port == Port::Public && self.engine.len() >= self.bounds.max_connections;
+        let (tag, counted) = match verdict {
+            Verdict::Dropped => return,
+            Verdict::TooFast => (Port::TooFast, true),
+            Verdict::TooMany if !full => (Port::Crowded, true),
+            Verdict::TooMany => (Port::Refused, true),
+            Verdict::Welcome { counted } => (if full { Port::Refused } else { port }, counted),
+        };
+        let tls = self.acceptor.as_ref().filter(|_| tls).map(Acceptor::accept);
+        let (tls, broken) = match tls {
+            None => (None, false),
+            Some(Ok(tls)) => (Some(tls), false),
+            Some(Err(error)) => {
+                log::warn!("TLS cannot begin, dropping a connection: {error}");
+                (None, true)
+            }
+        };
+        let id = self.engine.insert(Socket::new(raw, tls, client, counted), tag as u8);
+        let source = self.engine.stream_mut(id).expect("just inserted").source();
+        let (token, interest) = (Token(id.index as usize), Interest::READABLE | Interest::WRITABLE);
+        let watched = match waited {
+            // The poller tells again what it has told.
+            true => self.poll.registry().reregister(source, token, interest),
+            false => self.poll.registry().register(source, token, interest),
+        };
+        if let Err(error) = &watched {
+            log::warn!("cannot watch a connection, dropping it: {error}");
+        }
+        if broken || watched.is_err() {
+            self.engine.abort(id);
         }
     }
 
     fn tell_events(&mut self, service: &mut impl Service, now: Moment) {
         let counters = self.engine.counters().clone();
         let connections = self.engine.len();
-        let refused = self.admission.refused();
-        let seen = Seen { turns: &self.turns, counters: &counters, connections, refused };
+        let refused = self.admission.refused().clone();
+        let seen = Seen {
+            turns: &self.turns,
+            counters: &counters,
+            connections,
+            refused: &refused,
+            tls: self.acceptor.as_ref(),
+        };
         while self.engine.next_event(|id, tag, event| service.handle(id, Port::of_tag(tag), event, now, &seen)) {
-            service.carry_out(&mut self.engine);
+            service.carry_out(&mut self.engine, &mut self.admission);
         }
     }
 }
@@ -317,6 +405,9 @@ const FIRST_LISTENER: Token = Token(usize::MAX - 1);
 
 /// Tokens above the highest index a slot can have.
 const RESERVED_TOKENS: usize = 16;
+
+/// The token of the first place in the lobby; the others lie below it.
+const LAST_WAITING: usize = usize::MAX - RESERVED_TOKENS;
 
 /// The most events taken from the poller at once.
 const EVENTS_PER_WAIT: usize = 1024;

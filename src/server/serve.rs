@@ -3,7 +3,7 @@
 //! What the engine hears goes to the chat; what the chat wants delivered goes to the engine; requests go to their doors.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,20 +16,29 @@ use crate::proto::{ClientContext, CloseCode, Limits, Opcode, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
 use super::admin_key::AdminKey;
+use super::admission::{Admission, Verdict};
 use super::api::{self, CallHead, Outcomes};
 use super::doors::{self, Asset, Entry, Guard, Refusal, Report};
+use super::forwarded::Proxies;
 use super::http::{self, Response};
 use super::jwt::Keys;
-use super::listener::Listener;
+use super::listener::{Address, Listener};
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
+use super::tls::Identity;
 use super::{Error, Port, Seen, Service, admission, metrics};
 
 /// What the operator chose.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where everybody comes in.
-    pub listen: SocketAddr,
+    /// Where everybody comes in; `None`: only by TLS.
+    pub listen: Option<Address>,
+    /// Where everybody comes in by TLS, and what is shown there; `None`: nowhere.
+    pub tls: Option<(SocketAddr, Identity)>,
+    /// Whether what comes in there begins with a header of the PROXY protocol: by `listen`, by `tls`.
+    pub proxy_protocol: (bool, bool),
+    /// Proxies that are believed.
+    pub proxies: Proxies,
     /// Where the operator does; `None`: nowhere.
     pub admin: Option<SocketAddr>,
     /// What the operator shows there; `None`: nothing is asked for.
@@ -83,6 +92,8 @@ pub enum State {
 pub struct HandedOver {
     /// Instead of [`Settings::listen`].
     pub public: Option<TcpListener>,
+    /// Instead of the address of [`Settings::tls`].
+    pub tls: Option<TcpListener>,
     /// Instead of [`Settings::admin`].
     pub admin: Option<TcpListener>,
 }
@@ -93,19 +104,35 @@ pub struct HandedOver {
 /// An address that cannot be listened on, or a loop that fails.
 pub fn run(settings: Settings, sockets: HandedOver, starter: impl Starter + 'static) -> Result<(), Error> {
     let mut starter = starter;
-    let mut listeners = vec![match sockets.public {
-        Some(socket) => Listener::adopt(socket, Port::Public).map_err(Error::Loop)?,
-        None => Listener::bind(settings.listen, "--listen", Port::Public)?,
-    }];
-    let public = listeners[0].local_address().map_err(Error::Loop)?;
-    let mut admin = None;
-    if let Some(socket) = sockets.admin {
-        let listener = Listener::adopt(socket, Port::Admin).map_err(Error::Loop)?;
-        admin = Some(listener.local_address().map_err(Error::Loop)?);
+    let (mut listeners, mut said) = (Vec::new(), Said::default());
+    let adopt = |socket, port| Listener::adopt(socket, port).map_err(Error::Loop);
+    let public = match (sockets.public, &settings.listen) {
+        (Some(socket), _) => Some(adopt(socket, Port::Public)?),
+        (None, Some(address)) => Some(Listener::bind(address, "--listen", Port::Public)?),
+        (None, None) => None,
+    };
+    if let Some(mut listener) = public {
+        listener.proxy_protocol = settings.proxy_protocol.0;
+        said.public = listener.local_address().map_err(Error::Loop)?;
+        said.unix = settings.listen.clone().filter(|_| said.public.is_none());
         listeners.push(listener);
-    } else if let Some(address) = settings.admin {
-        let listener = Listener::bind(address, "--admin", Port::Admin)?;
-        admin = Some(listener.local_address().map_err(Error::Loop)?);
+    }
+    if let Some((address, _)) = &settings.tls {
+        let mut listener = match sockets.tls {
+            Some(socket) => adopt(socket, Port::Public)?,
+            None => Listener::bind(&Address::Tcp(*address), "--tls-listen", Port::Public)?,
+        };
+        (listener.tls, listener.proxy_protocol) = (true, settings.proxy_protocol.1);
+        said.tls = listener.local_address().map_err(Error::Loop)?;
+        listeners.push(listener);
+    }
+    let admin = match (sockets.admin, settings.admin) {
+        (Some(socket), _) => Some(adopt(socket, Port::Admin)?),
+        (None, Some(address)) => Some(Listener::bind(&Address::Tcp(address), "--admin", Port::Admin)?),
+        (None, None) => None,
+    };
+    if let Some(listener) = admin {
+        said.admin = listener.local_address().map_err(Error::Loop)?;
         listeners.push(listener);
     }
     let engine = engine::Settings {
@@ -116,20 +143,35 @@ pub fn run(settings: Settings, sockets: HandedOver, starter: impl Starter + 'sta
     };
     let bounds = settings.bounds();
     let reactor = Reactor::new(listeners, engine, bounds)?;
-    greet(public, admin, &settings);
+    greet(&said, &settings);
     starter.note(State::Ready);
     reactor.run(&mut ChatService::new(settings, Box::new(starter)))
 }
 
 impl Settings {
     fn bounds(&self) -> Bounds {
-        Bounds { max_connections: self.max_connections, addresses: Some(self.addresses), stop_within: self.stop_within }
+        Bounds {
+            max_connections: self.max_connections,
+            addresses: Some(self.addresses),
+            proxies: self.proxies.clone(),
+            identity: self.tls.as_ref().map(|(_, identity)| identity.clone()),
+            stop_within: self.stop_within,
+        }
     }
 }
 
-fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
+/// Where the listeners are, to be said.
+#[derive(Debug, Default)]
+struct Said {
+    public: Option<SocketAddr>,
+    unix: Option<Address>,
+    tls: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+}
+
+fn greet(said: &Said, settings: &Settings) {
     let history = settings.chat.history_messages;
-    let admin = match admin {
+    let admin = match said.admin {
         Some(admin) => {
             let who = match &settings.admin_key {
                 Some(_) => "for who shows the key",
@@ -147,17 +189,25 @@ fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
         Some(keys) => (format!("signed tokens: {keys}"), "token=TOKEN", "token=TOKEN"),
         None => ("open: anybody, under any name".into(), "user=NAME", "username=NAME"),
     };
+    super::say(format_args!("Salon {}\n", env!("CARGO_PKG_VERSION")));
+    for (address, s) in [(said.public, ""), (said.tls, "s")] {
+        if let Some(address) = address {
+            super::say(format_args!(
+                "  page       http{s}://{address}/\
+                 \n  WebSocket  ws{s}://{address}/ws?{user:22}JSON messages (docs/wire.md)\
+                 \n             ws{s}://{address}/ws/ROOM?{username:17}plain text"
+            ));
+        }
+    }
+    if let Some(address @ Address::Unix { mode, .. }) = &said.unix {
+        super::say(format_args!("  for proxy  {address}, permissions {mode:o}"));
+    }
     super::say(format_args!(
-        "Salon {version}\n\
-         \n  page       http://{public}/\
-         \n  WebSocket  ws://{public}/ws?{user:22}JSON messages (docs/wire.md)\
-         \n             ws://{public}/ws/ROOM?{username:17}plain text\
-         \n  access     {access}\
+        "  access     {access}\
          \n  admin      {admin}\
          \n  limits     {max} connections, {rate}\
          \n  history    in memory: {history} messages a room; gone when Salon stops\
          \n\nCtrl-C stops it.",
-        version = env!("CARGO_PKG_VERSION"),
         max = settings.max_connections,
     ));
 }
@@ -166,6 +216,7 @@ fn greet(public: SocketAddr, admin: Option<SocketAddr>, settings: &Settings) {
 struct ChatService {
     chat: Chat,
     origins: Vec<String>,
+    proxies: Proxies,
     keys: Option<Rc<Keys>>,
     admin_key: Option<AdminKey>,
     deflate: bool,
@@ -184,7 +235,8 @@ struct ChatService {
 }
 
 enum Todo {
-    Upgrade(Door, Option<PermessageDeflate>),
+    /// To be let in; the address is that of the client, if a proxy that is believed has said it.
+    Upgrade(Door, Option<PermessageDeflate>, Option<IpAddr>),
     /// To be let in only to hear that there are too many of its address.
     TurnAway(Door),
     Respond {
@@ -211,6 +263,7 @@ impl ChatService {
                 None => chat,
             },
             origins: settings.origins,
+            proxies: settings.proxies,
             keys,
             admin_key: settings.admin_key,
             deflate: settings.deflate,
@@ -242,7 +295,10 @@ impl ChatService {
                 let agreed = self.deflate && port != Port::Crowded;
                 let deflate = agreed.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
                 encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut self.response);
-                if port == Port::Crowded { Todo::TurnAway(door) } else { Todo::Upgrade(door, deflate) }
+                match port {
+                    Port::Crowded => Todo::TurnAway(door),
+                    _ => Todo::Upgrade(door, deflate, self.proxies.client(request)),
+                }
             }
             Entry::Asset(asset) => {
                 let known = request.header("if-none-match");
@@ -321,6 +377,32 @@ impl ChatService {
         body.push(b'\n');
         Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }
             .encode(self.now, &mut self.response);
+    }
+
+    /// Counts a connection for the client that a proxy has named, if that proxy is believed. (What else a proxy's connections are
+    /// used for is not counted: one of them may serve many clients.)
+    fn count(
+        &self,
+        id: ConnId,
+        client: Option<IpAddr>,
+        engine: &mut Engine<Socket>,
+        admission: &mut Admission,
+    ) -> Verdict {
+        let not_counted = Verdict::Welcome { counted: false };
+        let (Some(client), Some(socket)) = (client, engine.stream_mut(id)) else { return not_counted };
+        if !self.proxies.trust(socket.client()) || self.proxies.trust(Some(client)) {
+            return not_counted;
+        }
+        // A proxy that was not trusted when it came.
+        if let Some(address) = socket.counted() {
+            admission.release(address);
+        }
+        let verdict = admission.admit(client, self.now.tick);
+        match verdict {
+            Verdict::Welcome { counted: false } | Verdict::Dropped => socket.forget(),
+            _ => socket.count_for(client),
+        }
+        verdict
     }
 
     fn answer_asset(&mut self, asset: &Asset, known: Option<&str>, head_only: bool, keep: bool) {
@@ -418,13 +500,25 @@ impl Service for ChatService {
         }
     }
 
-    fn carry_out(&mut self, engine: &mut Engine<Socket>) {
+    fn carry_out(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission) {
         match self.todo.take() {
-            Some((id, Todo::Upgrade(door, deflate))) => {
-                engine.upgrade_with(id, &self.response, deflate.as_ref());
-                let from = engine.stream_mut(id).and_then(|socket| socket.counted_address());
-                self.chat.handle_open(id, door, from, self.now, &mut self.deliveries);
-            }
+            Some((id, Todo::Upgrade(door, deflate, client))) => match self.count(id, client, engine, admission) {
+                Verdict::Welcome { .. } => {
+                    engine.upgrade_with(id, &self.response, deflate.as_ref());
+                    let from = engine.stream_mut(id).and_then(|socket| socket.counted_address());
+                    self.chat.handle_open(id, door, from, self.now, &mut self.deliveries);
+                }
+                Verdict::TooMany => {
+                    engine.upgrade_with(id, &self.response, deflate.as_ref());
+                    self.chat.turn_away(id, &door, self.now, &mut self.deliveries);
+                }
+                Verdict::TooFast => {
+                    self.response.clear();
+                    self.refuse(Refusal::TooFast, false, false);
+                    engine.respond(id, &self.response, false);
+                }
+                Verdict::Dropped => engine.abort(id),
+            },
             Some((id, Todo::TurnAway(door))) => {
                 engine.upgrade(id, &self.response);
                 self.chat.turn_away(id, &door, self.now, &mut self.deliveries);
@@ -496,17 +590,18 @@ impl Service for ChatService {
         };
         let bounds = settings.bounds();
         self.origins = settings.origins;
+        self.proxies = settings.proxies;
         self.keys = settings.keys.map(Rc::new);
         self.chat.change_settings(settings.chat, self.keys.clone().map(|keys| keys as Rc<dyn Verifier>));
         Some(bounds)
     }
 
-    fn shut_down(&mut self, engine: &mut Engine<Socket>, now: Moment) {
+    fn shut_down(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission, now: Moment) {
         self.starter.note(State::Stopping);
         self.stopping = true;
         self.now = now;
         self.chat.handle_shutdown(now, &mut self.deliveries);
-        self.carry_out(engine);
+        self.carry_out(engine, admission);
         for id in engine.ids() {
             engine.close(id, CloseCode::SERVICE_RESTART, "the server stops or starts again");
         }

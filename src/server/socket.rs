@@ -1,45 +1,203 @@
-//! A TCP connection as the engine's stream.
+//! An accepted connection as the engine's stream: TCP or a Unix socket, with TLS on it or not.
+//!
+//! Bare TCP is as small as it can be, because there are most of it; everything else lies in a box.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown};
 
-use mio::net::TcpStream;
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
 
-use super::admission;
 use crate::chat;
 use crate::engine::Stream;
 
+use super::admission;
+use super::tls::{TlsStream, Transport};
+
 /// An accepted connection, non-blocking.
 #[derive(Debug)]
-pub struct Socket {
-    /// The connection.
-    pub tcp: TcpStream,
-    /// Where it comes from.
-    pub address: IpAddr,
-    /// Whether it counts for that address.
-    pub counted: bool,
+pub enum Socket {
+    /// TCP and nothing on it.
+    Bare {
+        /// The connection.
+        tcp: TcpStream,
+        /// Where it comes from.
+        address: IpAddr,
+        /// Whether it counts for that address.
+        counted: bool,
+    },
+    /// Anything else.
+    Boxed(Box<Boxed>),
+}
+
+/// A connection that is not bare TCP.
+#[derive(Debug)]
+pub struct Boxed {
+    raw: Raw,
+    tls: Option<TlsStream>,
+    client: Option<IpAddr>,
+    counted: bool,
+}
+
+/// What the system gives.
+#[derive(Debug)]
+pub enum Raw {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix socket.
+    Unix(UnixStream),
 }
 
 impl Socket {
-    /// Where it comes from as the chat sees it, if it counts for that.
+    /// A connection that comes from `client`; `None`: from this machine, by a Unix socket, on behalf of nobody known.
+    pub fn new(raw: Raw, tls: Option<TlsStream>, client: Option<IpAddr>, counted: bool) -> Self {
+        match (raw, tls, client) {
+            (Raw::Tcp(tcp), None, Some(address)) => Self::Bare { tcp, address, counted },
+            (raw, tls, client) => Self::Boxed(Box::new(Boxed { raw, tls, client, counted })),
+        }
+    }
+
+    /// Where it comes from; `None`: from this machine, by a Unix socket.
+    pub fn client(&self) -> Option<IpAddr> {
+        match self {
+            Self::Bare { address, .. } => Some(*address),
+            Self::Boxed(boxed) => boxed.client,
+        }
+    }
+
+    /// Where it comes from, if it counts for that address.
+    pub fn counted(&self) -> Option<IpAddr> {
+        match self {
+            Self::Bare { address, counted, .. } => counted.then_some(*address),
+            Self::Boxed(boxed) => boxed.client.filter(|_| boxed.counted),
+        }
+    }
+
+    /// The same as the chat sees it.
     pub fn counted_address(&self) -> Option<chat::Address> {
-        self.counted.then(|| chat::Address(admission::fold(self.address)))
+        self.counted().map(|address| chat::Address(admission::fold(address)))
+    }
+
+    /// It comes from `client`, as a proxy says, and counts for that address.
+    pub fn count_for(&mut self, client: IpAddr) {
+        match self {
+            Self::Bare { address, counted, .. } => (*address, *counted) = (client, true),
+            Self::Boxed(boxed) => (boxed.client, boxed.counted) = (Some(client), true),
+        }
+    }
+
+    /// It counts for no address.
+    pub fn forget(&mut self) {
+        match self {
+            Self::Bare { counted, .. } => *counted = false,
+            Self::Boxed(boxed) => boxed.counted = false,
+        }
+    }
+
+    /// What the poller watches.
+    pub fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Bare { tcp, .. } => tcp,
+            Self::Boxed(boxed) => boxed.raw.source(),
+        }
+    }
+}
+
+impl Raw {
+    /// What the poller watches.
+    pub fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Unix(unix) => unix,
+        }
     }
 }
 
 impl Read for Socket {
     fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        self.tcp.read(octets)
+        match self {
+            Self::Bare { tcp, .. } => tcp.read(octets),
+            Self::Boxed(boxed) => match &mut boxed.tls {
+                None => boxed.raw.read(octets),
+                Some(tls) => tls.read(&mut boxed.raw, octets),
+            },
+        }
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.tcp.write(octets)
+        match self {
+            Self::Bare { tcp, .. } => tcp.write(octets),
+            Self::Boxed(boxed) => match &mut boxed.tls {
+                None => boxed.raw.write(octets),
+                Some(tls) => tls.write(&mut boxed.raw, octets),
+            },
+        }
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.tcp.write_vectored(slices)
+        match self {
+            Self::Bare { tcp, .. } => tcp.write_vectored(slices),
+            Self::Boxed(boxed) => match &mut boxed.tls {
+                None => boxed.raw.write_vectored(slices),
+                Some(tls) => tls.write_vectored(&mut boxed.raw, slices),
+            },
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Bare { .. } => Ok(()),
+            Self::Boxed(boxed) => match &mut boxed.tls {
+                None => Ok(()),
+                Some(tls) => tls.flush(&mut boxed.raw),
+            },
+        }
+    }
+}
+
+impl Stream for Socket {
+    fn shut_down(&mut self) -> io::Result<()> {
+        match self {
+            Self::Bare { tcp, .. } => tcp.shutdown(Shutdown::Write),
+            Self::Boxed(boxed) => match &mut boxed.tls {
+                None => boxed.raw.end(),
+                Some(tls) => tls.shut_down(&mut boxed.raw),
+            },
+        }
+    }
+
+    fn holds_more(&self) -> bool {
+        match self {
+            Self::Bare { .. } => false,
+            Self::Boxed(boxed) => boxed.tls.as_ref().is_some_and(TlsStream::holds_more),
+        }
+    }
+}
+
+impl Read for Raw {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.read(octets),
+            Self::Unix(unix) => unix.read(octets),
+        }
+    }
+}
+
+impl Write for Raw {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.write(octets),
+            Self::Unix(unix) => unix.write(octets),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.write_vectored(slices),
+            Self::Unix(unix) => unix.write_vectored(slices),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -47,8 +205,22 @@ impl Write for Socket {
     }
 }
 
-impl Stream for Socket {
-    fn shut_down(&mut self) -> io::Result<()> {
-        self.tcp.shutdown(Shutdown::Write)
+impl Transport for Raw {
+    fn end(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(tcp) => tcp.shutdown(Shutdown::Write),
+            Self::Unix(unix) => unix.shutdown(Shutdown::Write),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_tcp_is_small() {
+        // In debug builds a stream of mio carries more than its descriptor; without, all is 24 octets.
+        assert!(size_of::<Socket>() - size_of::<TcpStream>() <= 24, "{}", size_of::<Socket>());
     }
 }

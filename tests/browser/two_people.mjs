@@ -2,7 +2,8 @@
  * Two people, and sometimes three, meet in the chat page, in browser contexts that share nothing, and everything that may go
  * wrong between them does. `node two_people.mjs SALON_BINARY`; see run.sh.
  */
-import { mkdir, mkdtemp, readFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -788,6 +789,35 @@ try {
       serverAway = false;
     });
   }
+
+  await check("by https:// the page is a secure context, speaks by wss://, and both ways in lead to one room", async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), "salon-certificate-"));
+    const [key, cert] = [path.join(folder, "key.pem"), path.join(folder, "cert.pem")];
+    execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+      "-keyout", key, "-out", cert], { stdio: "ignore" });
+    const tlsPort = await freePort();
+    const both = new Server(process.argv[2], await freePort(), "--tls-listen", `127.0.0.1:${tlsPort}`, "--tls-cert", cert, "--tls-key", key);
+    try {
+      await both.start();
+      const [sealed, bare] = [await newPage({ ignoreHTTPSErrors: true }), await newPage({ port: both.port })];
+      sealed.origin = `https://127.0.0.1:${tlsPort}`;
+      const urls = [];
+      sealed.on("websocket", (socket) => urls.push(socket.url()));
+      await enter(sealed, "Vera", "sealed");
+      await enter(bare, "Ben", "sealed");
+      await say(sealed, "Nobody on the way reads this.");
+      await sees(bare, "Nobody on the way reads this.");
+      await say(bare, "Mine everybody could.");
+      await agree([sealed, bare], ["Nobody on the way reads this.", "Mine everybody could."]);
+      equal(await sealed.evaluate(() => isSecureContext), true, "a secure context");
+      equal(urls.every((url) => url.startsWith(`wss://127.0.0.1:${tlsPort}/ws`)) && urls.length > 0, true, urls.join());
+      await sealed.context().close();
+      await bare.context().close();
+    } finally {
+      await both.kill("SIGTERM");
+      await rm(folder, { recursive: true });
+    }
+  });
 
   await check("no complaint of the browser: no CSP violation, no error in the console, no exception", async () => equal(complaints, [], "complaints"));
 } finally {

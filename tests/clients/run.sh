@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Clients that nobody here wrote, against the binary: `websockets` and `wsproto` from PyPI and `ws` from npm.
+# Clients that nobody here wrote, against the binary: `websockets` and `wsproto` from PyPI, `ws` from npm, openssl and curl.
 #
 #   bash tests/clients/run.sh [target/release/salon]
 #
@@ -44,8 +44,18 @@ deflate=$(free_port) deflate_admin=$(free_port) echo=$(free_port)
 pids+=($!)
 "$salon" echo --listen "127.0.0.1:$echo" --log warn &
 pids+=($!)
+
+# With TLS.
+tls=$(free_port) tls_admin=$(free_port)
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
+"$salon" serve --listen off --tls-listen "127.0.0.1:$tls" --tls-cert "$work/cert.pem" --tls-key "$work/key.pem" \
+    --admin "127.0.0.1:$tls_admin" --rate off --head-within 2s --message-bytes 2MiB --content-bytes 1MiB \
+    --outbox-bytes 16MiB --log warn &
+pids+=($!)
 wait_for "$deflate"
 wait_for "$echo"
+wait_for "$tls"
 
 status=0
 echo "-- python websockets"
@@ -61,6 +71,8 @@ echo "-- permessage-deflate (python websockets)"
 "$work/venv/bin/python" deflate_websockets.py "$deflate" "$deflate_admin" "$echo" || status=1
 echo "-- both dialects, everything compressed that may be (python websockets)"
 "$work/venv/bin/python" chat_websockets.py "$deflate" || status=1
+echo "-- TLS (python websockets and ssl, openssl, curl)"
+"$work/venv/bin/python" tls.py "$tls" "$work/cert.pem" || status=1
 echo "-- the same octets as python wsproto"
 "$work/venv/bin/python" differential_wsproto.py "$echo" || status=1
 if command -v node >/dev/null; then

@@ -7,6 +7,7 @@ pub mod rows;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use tungstenite::stream::MaybeTlsStream;
@@ -23,14 +24,17 @@ pub struct Server {
     child: Child,
     pub public: SocketAddr,
     pub admin: Option<SocketAddr>,
+    pub tls: Option<SocketAddr>,
+    /// What it logs after its start.
+    log: mpsc::Receiver<String>,
 }
 
 impl Server {
     /// `salon serve` on free ports with these further arguments.
     pub fn serve(arguments: &[&str]) -> Self {
-        Self::start(
-            &[&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "warn"], arguments].concat(),
-        )
+        let usual = [["--listen", "127.0.0.1:0"], ["--admin", "127.0.0.1:0"], ["--log", "warn"]];
+        let unsaid = usual.iter().filter(|[option, _]| !arguments.contains(option)).flatten().copied();
+        Self::start(&["serve"].into_iter().chain(unsaid).chain(arguments.iter().copied()).collect::<Vec<_>>())
     }
 
     /// `salon echo` on a free port.
@@ -42,13 +46,16 @@ impl Server {
     pub fn start(arguments: &[&str]) -> Self {
         let mut child = salon(arguments).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let (mut public, mut admin) = (None, None);
+        let (mut public, mut admin, mut tls) = (None, None, None);
         for line in lines.by_ref().map_while(Result::ok) {
-            let address = ["ws://", "http://"].iter().find_map(|scheme| {
-                let rest = &line[line.find(scheme)? + scheme.len()..];
-                rest[..rest.find('/')?].parse().ok()
-            });
-            match address {
+            let address = |schemes: [&str; 2]| {
+                schemes.iter().find_map(|scheme| {
+                    let rest = &line[line.find(scheme)? + scheme.len()..];
+                    rest[..rest.find('/')?].parse::<SocketAddr>().ok()
+                })
+            };
+            tls = tls.or(address(["wss://", "https://"]));
+            match address(["ws://", "http://"]) {
                 Some(address) if line.contains("admin") => admin = Some(address),
                 Some(address) => public = Some(address),
                 None => {}
@@ -58,8 +65,25 @@ impl Server {
             }
         }
         // What it logs later is read, so that it never waits for the pipe, and shown.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
-        Self { child, public: public.expect("the public address is said"), admin }
+        let (sender, log) = mpsc::channel();
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| {
+                eprintln!("{line}");
+                let _ = sender.send(line);
+            });
+        });
+        let public = public.or(tls).or(admin).expect("an address is said");
+        Self { child, public, admin, tls, log }
+    }
+
+    /// Waits for a line of the log with these words.
+    pub fn logged(&self, words: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("not logged: {words}"));
+            if line.contains(words) {
+                return line;
+            }
+        }
     }
 
     /// A WebSocket client at that path and query.
@@ -88,6 +112,11 @@ impl Server {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
+    /// What the system says of the process in that file of its folder in `/proc`.
+    pub fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+
     /// Waits for the end.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
@@ -103,7 +132,9 @@ impl Drop for Server {
 
 /// The binary with its output caught and no settings from the environment.
 pub fn salon(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_salon"));
+    // For measurements: another build of it.
+    let binary = std::env::var_os("BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_salon").into());
+    let mut command = Command::new(binary);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     std::env::vars().filter(|(key, _)| key.starts_with("SALON_")).for_each(|(key, _)| {
         command.env_remove(key);

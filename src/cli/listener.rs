@@ -1,0 +1,85 @@
+//! Where Salon listens and what is spoken there: addresses, certificates, proxies.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::server::forwarded::Proxies;
+use crate::server::listener::Address;
+use crate::server::tls::Identity;
+
+use super::args::{Listen, ProxyProtocolArg, ServeArgs};
+
+/// The listeners that everybody comes in by.
+pub struct Listeners {
+    /// Without TLS.
+    pub plain: Option<Address>,
+    /// With TLS.
+    pub tls: Option<(SocketAddr, Identity)>,
+    /// Whether the PROXY protocol is spoken there.
+    pub proxy_protocol: (bool, bool),
+    /// Who is believed.
+    pub proxies: Proxies,
+}
+
+impl Listeners {
+    /// An option that opens Salon to other machines, with its address.
+    pub fn beyond_loopback(&self) -> Option<(&'static str, SocketAddr)> {
+        let plain = match &self.plain {
+            Some(Address::Tcp(address)) => Some(("--listen", *address)),
+            _ => None,
+        };
+        let tls = self.tls.as_ref().map(|(address, _)| ("--tls-listen", *address));
+        [plain, tls].into_iter().flatten().find(|(_, address)| !address.ip().is_loopback())
+    }
+}
+
+/// What was asked for.
+///
+/// # Errors
+/// One sentence: what does not go together, or a file that cannot be used.
+pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
+    let plain = match &args.listen {
+        Listen::Off => None,
+        Listen::Tcp(address) => Some(Address::Tcp(*address)),
+        Listen::Unix(path) => Some(Address::Unix { path: path.clone(), mode: args.socket_mode }),
+    };
+    let tls = match (&args.tls_cert, &args.tls_key, args.tls_listen) {
+        (Some(chain), Some(key), address) => Some((address.unwrap_or(TLS_ADDRESS.into()), identity(chain, key)?)),
+        (Some(_), None, _) => return Err("--tls-cert: expected --tls-key beside it, found none".into()),
+        (None, Some(_), _) => return Err("--tls-key: expected --tls-cert beside it, found none".into()),
+        (None, None, Some(address)) => {
+            return Err(format!("--tls-listen {address}: expected --tls-cert and --tls-key beside it, found none"));
+        }
+        (None, None, None) => None,
+    };
+    if plain.is_none() && tls.is_none() {
+        return Err("--listen off: expected --tls-cert and --tls-key beside it, for nobody could come in".into());
+    }
+    let spoken = |by| args.proxy_protocol.contains(&by);
+    let proxy_protocol = (spoken(ProxyProtocolArg::Listen), spoken(ProxyProtocolArg::TlsListen));
+    if proxy_protocol != (false, false) && args.trusted_proxy.is_empty() {
+        return Err("--proxy-protocol: expected --trusted-proxy beside it, for nobody else would be believed".into());
+    }
+    if proxy_protocol.0 && plain.is_none() {
+        return Err("--proxy-protocol listen: expected an address to listen on, found --listen off".into());
+    }
+    if proxy_protocol.1 && tls.is_none() {
+        return Err("--proxy-protocol tls-listen: expected --tls-cert and --tls-key beside it, found none".into());
+    }
+    let proxies = Proxies { trusted: args.trusted_proxy.clone(), header: args.forwarded_header.0 };
+    Ok(Listeners { plain, tls, proxy_protocol, proxies })
+}
+
+fn identity(chain: &Path, key: &Path) -> Result<Identity, String> {
+    let read =
+        |option: &str, path: &Path| fs::read(path).map_err(|error| format!("{option} {}: {error}", path.display()));
+    let (chain_octets, key_octets) = (read("--tls-cert", chain)?, read("--tls-key", key)?);
+    Identity::read(&chain_octets, &key_octets).map_err(|error| match error.is_of_key() {
+        true => format!("--tls-key {}: {error}", key.display()),
+        false => format!("--tls-cert {}: {error}", chain.display()),
+    })
+}
+
+/// Where TLS is spoken if nobody says where.
+const TLS_ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 8443);

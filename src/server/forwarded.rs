@@ -1,0 +1,219 @@
+//! Whom a proxy speaks for: `X-Forwarded-For`, or `Forwarded` (RFC 7239), believed from configured proxies only.
+//!
+//! Each proxy appends whom it heard, so the list is read from its end: past the proxies that are trusted, the first address is the
+//! client's, and what stands before it the client may have written itself. Only the one header that the operator
+//! named is read, because a proxy that writes one passes the other on as it came.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+use crate::proto::handshake::Request;
+
+/// The proxies that are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// Where they are.
+    pub trusted: Vec<Trusted>,
+    /// Where they say it.
+    pub header: Header,
+}
+
+/// Where a proxy is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trusted {
+    /// At an address, or anywhere in a network.
+    Net(IpNet),
+    /// On this machine, by a Unix socket.
+    Unix,
+}
+
+impl FromStr for Trusted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "unix" {
+            return Ok(Self::Unix);
+        }
+        let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+        address.or_else(|_| text.parse::<IpNet>()).map(Self::Net).map_err(|_| {
+            "expected an address, a network or unix, such as 10.0.0.7, 10.0.0.0/8, fd00::/8 or unix".into()
+        })
+    }
+}
+
+/// The header that says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Header {
+    /// `X-Forwarded-For: client, proxy`
+    #[default]
+    XForwardedFor,
+    /// `Forwarded: for=client, for=proxy`
+    Forwarded,
+}
+
+impl Proxies {
+    /// Whether who comes from there is believed; `None`: by a Unix socket.
+    pub fn trust(&self, peer: Option<IpAddr>) -> bool {
+        self.trusted.iter().any(|trusted| match (trusted, peer) {
+            (Trusted::Unix, None) => true,
+            (Trusted::Net(net), Some(address)) => net.contains(&address.to_canonical()),
+            _ => false,
+        })
+    }
+
+    /// Whom a request is for, if it came from a proxy that is trusted. `None`: it does not say, or the last that is said is no
+    /// address.
+    pub fn client(&self, request: &Request<'_>) -> Option<IpAddr> {
+        if self.trusted.is_empty() {
+            return None;
+        }
+        let name = match self.header {
+            Header::XForwardedFor => "x-forwarded-for",
+            Header::Forwarded => "forwarded",
+        };
+        // As octets: a text that is not ASCII is no address.
+        let values: Vec<&str> = request.headers(name).map(|value| std::str::from_utf8(value).unwrap_or("?")).collect();
+        let nodes = values.iter().rev().flat_map(|value| match self.header {
+            Header::XForwardedFor => value.rsplit(',').map(|node| Some(node.trim_matches(SPACE))).collect::<Vec<_>>(),
+            Header::Forwarded => elements(value).into_iter().rev().map(node_of).collect(),
+        });
+        let mut client = None;
+        for node in nodes {
+            let Some(address) = node.and_then(address_of) else { break };
+            client = Some(address);
+            if !self.trust(client) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+/// An address, with a port or without: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
+fn address_of(node: &str) -> Option<IpAddr> {
+    let address = node.parse::<IpAddr>().or_else(|_| node.parse::<SocketAddr>().map(|address| address.ip()));
+    let bracketed = || node.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    address.ok().or_else(bracketed).map(|address| address.to_canonical())
+}
+
+/// The elements of a `Forwarded` header: a comma inside a quoted string parts nothing.
+fn elements(value: &str) -> Vec<&str> {
+    parted(value, b',')
+}
+
+/// The value of `for` in an element, without its quotes.
+fn node_of(element: &str) -> Option<&str> {
+    let mut pairs = parted(element, b';').into_iter().filter_map(|pair| pair.split_once('='));
+    let (_, node) = pairs.find(|(name, _)| name.trim_matches(SPACE).eq_ignore_ascii_case("for"))?;
+    let node = node.trim_matches(SPACE);
+    // No address needs a quoted pair, so one with a backslash is none.
+    Some(node.strip_prefix('"').and_then(|node| node.strip_suffix('"')).unwrap_or(node))
+}
+
+fn parted(text: &str, by: u8) -> Vec<&str> {
+    let (mut parts, mut start, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
+    for (at, octet) in text.bytes().enumerate() {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if octet == by && !quoted => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+const SPACE: [char; 2] = [' ', '\t'];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::handshake::NO_HEADERS;
+
+    fn proxies(trusted: &[&str], header: Header) -> Proxies {
+        Proxies { trusted: trusted.iter().map(|text| text.parse().unwrap()).collect(), header }
+    }
+
+    fn client(proxies: &Proxies, headers: &[u8]) -> Option<String> {
+        let head = [b"GET / HTTP/1.1\r\nHost: h\r\n", headers, b"\r\n"].concat();
+        let mut storage = NO_HEADERS;
+        let request = Request::parse(&head, &mut storage).unwrap();
+        proxies.client(&request).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn the_first_that_is_not_trusted_from_the_end_is_the_client() {
+        let proxies = proxies(&["10.0.0.0/8", "fd00::/8"], Header::XForwardedFor);
+        for (headers, expected) in [
+            ("", None),
+            ("X-Forwarded-For: 192.0.2.1\r\n", Some("192.0.2.1")),
+            ("X-Forwarded-For: 198.51.100.7, 192.0.2.1\r\n", Some("192.0.2.1")),
+            ("X-Forwarded-For: 198.51.100.7, 192.0.2.1, 10.0.0.2,fd00::1\r\n", Some("192.0.2.1")),
+            ("X-Forwarded-For: 192.0.2.1\r\nx-forwarded-for: 10.0.0.2\r\n", Some("192.0.2.1")),
+            ("X-Forwarded-For: 10.0.0.3, 10.0.0.2\r\n", Some("10.0.0.3")),
+            ("X-Forwarded-For: 192.0.2.1:4711\r\n", Some("192.0.2.1")),
+            ("X-Forwarded-For: 2001:db8::1\r\n", Some("2001:db8::1")),
+            ("X-Forwarded-For: [2001:db8::1]:4711\r\n", Some("2001:db8::1")),
+            ("X-Forwarded-For: [2001:db8::1]\r\n", Some("2001:db8::1")),
+            ("X-Forwarded-For: ::ffff:192.0.2.1\r\n", Some("192.0.2.1")),
+            ("X-Forwarded-For: ::ffff:10.0.0.9\r\n", Some("10.0.0.9")),
+            ("X-Forwarded-For: 192.0.2.1, unknown\r\n", None),
+            ("X-Forwarded-For: 192.0.2.1, unknown, 10.0.0.2\r\n", Some("10.0.0.2")),
+            ("X-Forwarded-For: \r\n", None),
+            ("X-Forwarded-For: 192.0.2.1,\r\n", None),
+            ("X-Forwarded-For: 192.0.2.256\r\n", None),
+            ("Forwarded: for=192.0.2.1\r\n", None),
+        ] {
+            assert_eq!(client(&proxies, headers.as_bytes()).as_deref(), expected, "{headers}");
+        }
+        assert_eq!(client(&proxies, b"X-Forwarded-For: 192.0.2.1, \xff\xfe\r\n"), None);
+        assert_eq!(client(&self::proxies(&[], Header::XForwardedFor), b"X-Forwarded-For: 192.0.2.1\r\n"), None);
+    }
+
+    #[test]
+    fn forwarded_as_rfc_7239_has_it() {
+        let proxies = proxies(&["10.0.0.0/8", "fd00::/8"], Header::Forwarded);
+        for (headers, expected) in [
+            ("Forwarded: for=192.0.2.1;proto=https;by=10.0.0.1\r\n", Some("192.0.2.1")),
+            ("Forwarded: proto=https ; For=\"192.0.2.1:80\"\r\n", Some("192.0.2.1")),
+            ("Forwarded: for=\"[2001:db8::1]:4711\", for=10.0.0.2\r\n", Some("2001:db8::1")),
+            ("Forwarded: for=192.0.2.1\r\nForwarded: for=10.0.0.2\r\n", Some("192.0.2.1")),
+            ("Forwarded: for=192.0.2.1, for=_hidden\r\n", None),
+            ("Forwarded: for=192.0.2.1, proto=https\r\n", None),
+            ("Forwarded: for=\"192.0.2.1, for=192.0.2.2\"\r\n", None),
+            ("Forwarded: by=\"a\\\", for=192.0.2.9\";for=192.0.2.1\r\n", Some("192.0.2.1")),
+            ("Forwarded: for=\"192.0.2.1\r\n", None),
+            ("X-Forwarded-For: 192.0.2.1\r\n", None),
+        ] {
+            assert_eq!(client(&proxies, headers.as_bytes()).as_deref(), expected, "{headers}");
+        }
+    }
+
+    #[test]
+    fn who_is_trusted() {
+        let some = proxies(&["10.1.0.0/16", "192.0.2.1", "fd00::/8", "unix"], Header::XForwardedFor);
+        for (peer, expected) in [
+            ("10.1.2.3", true),
+            ("10.2.0.0", false),
+            ("192.0.2.1", true),
+            ("::ffff:192.0.2.1", true),
+            ("192.0.2.2", false),
+            ("fd12::1", true),
+            ("fe80::1", false),
+            ("127.0.0.1", false),
+        ] {
+            assert_eq!(some.trust(Some(peer.parse().unwrap())), expected, "{peer}");
+        }
+        assert!(some.trust(None) && !proxies(&["0.0.0.0/0", "::/0"], Header::Forwarded).trust(None));
+        for wrong in ["", "10.0.0.0/33", "10.0.0", "localhost", "Unix", "10.0.0.1:80"] {
+            assert!(wrong.parse::<Trusted>().is_err(), "{wrong}");
+        }
+    }
+}

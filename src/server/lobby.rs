@@ -1,0 +1,139 @@
+//! Where connections wait that must begin with a header of the PROXY protocol: until it is read, nobody knows whom they are
+//! from, so they are neither counted nor handed to the engine.
+//!
+//! They are few and wait shortly, because proxies send the header at once; who does not is dropped.
+
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::time::Tick;
+
+use super::proxy_protocol::{BadHeader, Header, MAX_PIECE, Source};
+use super::socket::Raw;
+
+/// The connections that wait.
+#[derive(Debug)]
+pub struct Lobby {
+    waiting: Slab<Waiting>,
+    /// Those that may have something to read.
+    ready: Vec<usize>,
+    within: Duration,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    raw: Raw,
+    proxy: Option<IpAddr>,
+    tls: bool,
+    header: Header,
+    until: Tick,
+    ready: bool,
+}
+
+/// A connection whose header has been read.
+#[derive(Debug)]
+pub struct Announced {
+    /// The connection; what follows the header has not been read.
+    pub raw: Raw,
+    /// Whom it is from; the proxy, if that speaks for itself. `None`: by a Unix socket.
+    pub client: Option<IpAddr>,
+    /// Whether TLS comes next.
+    pub tls: bool,
+}
+
+impl Lobby {
+    /// Nobody waits yet; nobody will for longer than `within`.
+    pub fn new(within: Duration) -> Self {
+        Self { waiting: Slab::new(), ready: Vec::new(), within }
+    }
+
+    /// The key the next connection will have.
+    pub fn next_key(&self) -> usize {
+        self.waiting.vacant_key()
+    }
+
+    /// Takes in a connection from a proxy that is believed.
+    pub fn insert(&mut self, raw: Raw, proxy: Option<IpAddr>, tls: bool, now: Tick) {
+        let until = now + self.within;
+        self.waiting.insert(Waiting { raw, proxy, tls, header: Header::new(), until, ready: false });
+    }
+
+    /// The poller says that there may be something to read.
+    pub fn readable(&mut self, key: usize) {
+        if let Some(waiting) = self.waiting.get_mut(key)
+            && !std::mem::replace(&mut waiting.ready, true)
+        {
+            self.ready.push(key);
+        }
+    }
+
+    /// Reads what has come, drops who is late or wrong, and gives those whose header is complete; tells how many were
+    /// dropped.
+    pub fn turn(&mut self, now: Tick, mut announce: impl FnMut(Announced)) -> usize {
+        let mut dropped = 0;
+        for key in std::mem::take(&mut self.ready) {
+            let Some(waiting) = self.waiting.get_mut(key) else { continue };
+            waiting.ready = false;
+            match waiting.read() {
+                Ok(None) => {}
+                Ok(Some(source)) => {
+                    let Waiting { raw, proxy, tls, .. } = self.waiting.remove(key);
+                    let client = match source {
+                        Source::Proxy => proxy,
+                        Source::Client(address) => Some(address),
+                    };
+                    announce(Announced { raw, client, tls });
+                }
+                Err(error) => {
+                    log::debug!("PROXY protocol: {error}");
+                    self.waiting.remove(key);
+                    dropped += 1;
+                }
+            }
+        }
+        let before = self.waiting.len();
+        self.waiting.retain(|_, waiting| waiting.until > now);
+        dropped + before - self.waiting.len()
+    }
+
+    /// When somebody will be late.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.waiting.iter().map(|(_, waiting)| waiting.until).min()
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// How many more may.
+    pub fn room(&self) -> usize {
+        MAX_WAITING.saturating_sub(self.waiting.len())
+    }
+}
+
+impl Waiting {
+    fn read(&mut self) -> io::Result<Option<Source>> {
+        let mut octets = [0; MAX_PIECE];
+        loop {
+            let wanted = self.header.wanted();
+            match self.raw.read(&mut octets[..wanted]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(len) => match self.header.take(&octets[..len]) {
+                    Ok(None) => {}
+                    Ok(done) => return Ok(done),
+                    Err(BadHeader) => return Err(io::Error::new(io::ErrorKind::InvalidData, "no such header")),
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The most that wait; more wait in the kernel's backlog.
+pub const MAX_WAITING: usize = 1024;

@@ -1,0 +1,182 @@
+//! The PROXY protocol, version 2: what a proxy says before the first octet of the client's.
+//!
+//! ```text
+//!   signature            | 2 and command | family and protocol | length, big-endian | addresses, then TLVs
+//!   12 octets            | 1 octet       | 1 octet             | 2 octets           | `length` octets
+//! ```
+//!
+//! Octets are asked for one piece after the other and never beyond the header, because what follows is somebody else's to read.
+//! TLVs are passed over. Version 1, which is text, is not spoken.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A header of which a part may have come.
+#[derive(Clone, Debug, Default)]
+pub struct Header {
+    octets: [u8; KEPT],
+    /// Octets that have come, those passed over too.
+    len: usize,
+}
+
+/// Whom a connection is from, as its header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The proxy itself (LOCAL, for health checks), or somebody it has no internet address of.
+    Proxy,
+    /// This client.
+    Client(IpAddr),
+}
+
+/// What came is no header, or none that a TCP connection can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadHeader;
+
+impl Header {
+    /// Nothing has come yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many octets come next, at most: more must not be read. At least one, and not more than [`MAX_PIECE`].
+    pub fn wanted(&self) -> usize {
+        let end = if self.len < FIXED { FIXED } else { self.end() };
+        (end - self.len).clamp(1, MAX_PIECE)
+    }
+
+    /// Takes the next octets; `Some` when the header is complete.
+    ///
+    /// # Errors
+    /// As soon as it cannot become a header any more.
+    pub fn take(&mut self, piece: &[u8]) -> Result<Option<Source>, BadHeader> {
+        debug_assert!(piece.len() <= self.wanted());
+        if let Some(room) = self.octets.get_mut(self.len..) {
+            let kept = piece.len().min(room.len());
+            room[..kept].copy_from_slice(&piece[..kept]);
+        }
+        self.len += piece.len();
+        let signed = self.len.min(SIGNATURE.len());
+        if self.octets[..signed] != SIGNATURE[..signed] {
+            return Err(BadHeader);
+        }
+        if self.len < FIXED {
+            return Ok(None);
+        }
+        let length = self.end() - FIXED;
+        let needed = match (self.octets[12], self.octets[13]) {
+            (LOCAL, _) | (PROXY, UNSPEC | UNIX_STREAM) => 0,
+            (PROXY, TCP4) => 12,
+            (PROXY, TCP6) => 36,
+            _ => return Err(BadHeader),
+        };
+        if length < needed || length > MAX_LENGTH {
+            return Err(BadHeader);
+        }
+        if self.len < self.end() {
+            return Ok(None);
+        }
+        Ok(Some(match (self.octets[12], self.octets[13]) {
+            (PROXY, TCP4) => Source::Client(IpAddr::V4(Ipv4Addr::from(*self.address::<4>()))),
+            (PROXY, TCP6) => Source::Client(IpAddr::V6(Ipv6Addr::from(*self.address::<16>())).to_canonical()),
+            _ => Source::Proxy,
+        }))
+    }
+
+    fn end(&self) -> usize {
+        FIXED + usize::from(u16::from_be_bytes([self.octets[14], self.octets[15]]))
+    }
+
+    fn address<const N: usize>(&self) -> &[u8; N] {
+        self.octets[FIXED..].first_chunk().expect("room for the largest address")
+    }
+}
+
+const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+
+/// Signature, version and command, family and protocol, length.
+const FIXED: usize = 16;
+
+/// The part of a header that is looked at: up to the client's address, in its longest form.
+const KEPT: usize = FIXED + 16;
+
+/// The most octets of addresses and TLVs: some proxies send the client's certificate along.
+pub const MAX_LENGTH: usize = 4096;
+
+/// The most octets asked for at once.
+pub const MAX_PIECE: usize = 512;
+
+const LOCAL: u8 = 0x20;
+const PROXY: u8 = 0x21;
+const UNSPEC: u8 = 0x00;
+const TCP4: u8 = 0x11;
+const TCP6: u8 = 0x21;
+const UNIX_STREAM: u8 = 0x31;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+        [&SIGNATURE[..], &[command, family], &(rest.len() as u16).to_be_bytes(), rest].concat()
+    }
+
+    /// Gives it at most `piece` octets at a time; the outcome, and what was left.
+    fn feed(octets: &[u8], piece: usize) -> (Result<Option<Source>, BadHeader>, usize) {
+        let (mut header, mut at) = (Header::new(), 0);
+        while at < octets.len() {
+            let len = header.wanted().min(piece).min(octets.len() - at);
+            at += len;
+            match header.take(&octets[at - len..at]) {
+                Ok(None) => {}
+                done => return (done, octets.len() - at),
+            }
+        }
+        (Ok(None), 0)
+    }
+
+    const ENDS_4: [u8; 12] = [192, 0, 2, 1, 10, 0, 0, 1, 0x12, 0x34, 0x01, 0xbb];
+    const V6: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+
+    #[test]
+    fn octet_by_octet() {
+        let ends_6 = [&V6[..], &[0; 20]].concat();
+        let mapped = [&[0; 10][..], &[0xff, 0xff, 192, 0, 2, 1], &[0; 20]].concat();
+        let tlvs = [&ENDS_4[..], &[0x04, 0, 5, 1, 2, 3, 4, 5], &[0x20; 700]].concat();
+        let client = |text: &str| Ok(Some(Source::Client(text.parse().unwrap())));
+        let proxy = Ok(Some(Source::Proxy));
+        for (octets, expected) in [
+            (header(PROXY, TCP4, &ENDS_4), client("192.0.2.1")),
+            (header(PROXY, TCP6, &ends_6), client("2001:db8::7")),
+            (header(PROXY, TCP6, &mapped), client("192.0.2.1")),
+            (header(PROXY, TCP4, &tlvs), client("192.0.2.1")),
+            (header(PROXY, TCP4, &[&ENDS_4[..], &[0; MAX_LENGTH - 12]].concat()), client("192.0.2.1")),
+            (header(PROXY, UNSPEC, &[]), proxy),
+            (header(PROXY, UNSPEC, &[1, 2, 3]), proxy),
+            (header(PROXY, UNIX_STREAM, &[0; 216]), proxy),
+            (header(LOCAL, UNSPEC, &[]), proxy),
+            (header(LOCAL, TCP4, &ENDS_4), proxy),
+            (header(LOCAL, 0xff, &[9]), proxy),
+            // Wrong: version 1 and 3, an unknown command, UDP, too short for its family, too long, and no header at all.
+            (b"PROXY TCP4 192.0.2.1 10.0.0.1 4660 443\r\n".to_vec(), Err(BadHeader)),
+            (header(0x31, TCP4, &ENDS_4), Err(BadHeader)),
+            (header(0x22, TCP4, &ENDS_4), Err(BadHeader)),
+            (header(PROXY, 0x12, &ENDS_4), Err(BadHeader)),
+            (header(PROXY, TCP4, &ENDS_4[..11]), Err(BadHeader)),
+            (header(PROXY, TCP6, &ENDS_4), Err(BadHeader)),
+            (header(PROXY, TCP4, &[0; MAX_LENGTH + 1]), Err(BadHeader)),
+            (b"GET / HTTP/1.1\r\n".to_vec(), Err(BadHeader)),
+            (b"\r\n\r\n\0\r\nQUIT\r\n".to_vec(), Err(BadHeader)),
+            // Incomplete.
+            (header(PROXY, TCP4, &ENDS_4)[..27].to_vec(), Ok(None)),
+            (SIGNATURE.to_vec(), Ok(None)),
+        ] {
+            let followed = if expected == Ok(None) { octets.clone() } else { [&octets[..], b"GET /"].concat() };
+            for piece in [1, 7, usize::MAX] {
+                let (outcome, left) = feed(&followed, piece);
+                assert_eq!(outcome, expected, "{piece}: {octets:x?}");
+                if matches!(expected, Ok(Some(_))) {
+                    assert_eq!(left, 5, "what follows is not touched: {octets:x?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! TLS over real sockets: rustls as a client here; `tests/clients` has openssl, curl and Python.
+
+mod common;
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use common::{Server, get, hear_with, salon, say, status, tcp};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use tungstenite::{Message, WebSocket};
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+/// A folder with a certificate for localhost, gone at the end.
+struct Certificate {
+    folder: PathBuf,
+    der: CertificateDer<'static>,
+}
+
+impl Certificate {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("salon-tls-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let mut made = Self { folder, der: CertificateDer::from(Vec::new()) };
+        made.renew();
+        made
+    }
+
+    /// Another one in the same place.
+    fn renew(&mut self) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(self.chain(), made.cert.pem()).unwrap();
+        fs::write(self.key(), made.signing_key.serialize_pem()).unwrap();
+        self.der = CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap();
+    }
+
+    fn chain(&self) -> PathBuf {
+        self.folder.join("cert.pem")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.folder.join("key.pem")
+    }
+
+    /// `salon serve` with TLS and plain ports.
+    fn serve(&self, arguments: &[&str]) -> Server {
+        let (chain, key) = (self.chain(), self.key());
+        let tls =
+            ["--tls-listen", "127.0.0.1:0", "--tls-cert", chain.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+        Server::serve(&[&tls, arguments].concat())
+    }
+
+    /// A client that trusts this certificate alone.
+    fn client(&self, versions: &[&'static SupportedProtocolVersion], alpn: &[&[u8]]) -> ClientConnection {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap()
+    }
+
+    fn stream(&self, address: SocketAddr) -> Tls {
+        StreamOwned::new(self.client(&[&TLS13, &TLS12], &[]), tcp(address))
+    }
+
+    fn connect(&self, server: &Server, target: &str) -> WebSocket<Tls> {
+        self.connect_by(self.stream(server.tls.unwrap()), target)
+    }
+
+    fn connect_by(&self, stream: Tls, target: &str) -> WebSocket<Tls> {
+        tungstenite::client(format!("wss://localhost{target}"), stream).expect("the door opens").0
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn listen(client: &mut WebSocket<Tls>, parts: &[&str]) -> String {
+    loop {
+        if let Message::Text(text) = client.read().expect("a message")
+            && parts.iter().all(|part| text.contains(part))
+        {
+            return text.to_string();
+        }
+    }
+}
+
+fn join(client: &mut WebSocket<Tls>) {
+    client.send(Message::text(r#"{"type":"join","room_id":"r"}"#)).unwrap();
+    listen(client, &[r#""type":"joined""#]);
+}
+
+fn broadcast(content: &str) -> String {
+    format!(r#"{{"type":"broadcast","room_id":"r","content":"{content}"}}"#)
+}
+
+/// Reads until the end; whether that was said by close_notify.
+fn read_to_end(stream: &mut Tls) -> (Vec<u8>, bool) {
+    let mut octets = Vec::new();
+    match stream.read_to_end(&mut octets) {
+        Ok(_) => (octets, true),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => (octets, false),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn versions_and_application_protocols() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&[]);
+    let http: &[u8] = b"http/1.1";
+    for (version, known) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
+        for (offered, chosen) in [(&[][..], None), (&[http], Some(http)), (&[b"h2", http], Some(http))] {
+            let client = certificate.client(&[version], offered);
+            let mut stream = StreamOwned::new(client, tcp(server.tls.unwrap()));
+            stream.write_all(HEALTH).unwrap();
+            let (answer, said) = read_to_end(&mut stream);
+            assert_eq!(status(&String::from_utf8(answer).unwrap()), 200);
+            assert!(said, "the end is said");
+            assert_eq!((stream.conn.protocol_version(), stream.conn.alpn_protocol()), (Some(known), chosen));
+        }
+        let mut stream = StreamOwned::new(certificate.client(&[version], &[b"h2"]), tcp(server.tls.unwrap()));
+        let error = stream.write_all(HEALTH).unwrap_err();
+        assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+    }
+    let (_, metrics) = get(server.admin.unwrap(), "/metrics");
+    for (outcome, count) in [("done", 6), ("failed", 2), ("plain_http", 0)] {
+        let line = format!("salon_tls_handshakes_total{{outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+}
+
+#[test]
+fn with_tls_and_without_they_hear_each_other_in_order() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&["--rate", "off"]);
+    let mut plain = server.connect("/ws?user=plain");
+    say(&mut plain, r#"{"type":"join","room_id":"r"}"#);
+    hear_with(&mut plain, &[r#""type":"joined""#]);
+    let mut tls: Vec<_> = (0..5).map(|n| certificate.connect(&server, &format!("/ws?user=t{n}"))).collect();
+    tls.iter_mut().for_each(join);
+    for round in 0..50 {
+        say(&mut plain, &broadcast(&format!("plain {round}")));
+        for (n, member) in tls.iter_mut().enumerate() {
+            member.send(Message::text(broadcast(&format!("{n} {round}")))).unwrap();
+        }
+    }
+    let heard: Vec<String> = (1..=300).map(|seq| hear_with(&mut plain, &[&format!(r#""seq":{seq},"#)])).collect();
+    for member in &mut tls {
+        for text in &heard {
+            assert_eq!(&listen(member, &[r#""type":"broadcast""#]), text);
+        }
+        member.close(None).unwrap();
+        let mut closed = false;
+        while let Ok(message) = member.read() {
+            closed |= message.is_close();
+        }
+        assert!(closed);
+        assert_eq!(read_to_end(member.get_mut()), (Vec::new(), true), "close_notify comes before the end");
+    }
+}
+
+#[test]
+fn big_messages_both_ways() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&["--message-bytes", "4MiB", "--content-bytes", "2MiB", "--outbox-bytes", "64MiB"]);
+    let mut speaker = certificate.connect(&server, "/ws?user=speaker");
+    let mut hearer = certificate.connect(&server, "/ws?user=hearer");
+    join(&mut speaker);
+    join(&mut hearer);
+    for size in [16_000, 16_384, 16_385, 100_000, 2 << 20] {
+        let content: String = (0..size).map(|at| char::from(b'a' + (at % 23) as u8)).collect();
+        let message = broadcast(&content);
+        // The answer comes while the rest is still being written: both directions are full at once.
+        speaker.send(Message::text(message)).unwrap();
+        for client in [&mut speaker, &mut hearer] {
+            assert!(listen(client, &[r#""type":"broadcast""#]).contains(&content), "{size}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_tls_is_told_so() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&["--head-within", "1s"]);
+    let answer = |octets: &[u8]| {
+        let mut stream = tcp(server.tls.unwrap());
+        stream.write_all(octets).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        answer
+    };
+    let told = String::from_utf8(answer(HEALTH)).unwrap();
+    assert!(status(&told) == 400 && told.ends_with("this port speaks TLS: use https:// or wss:// here\"}\n"), "{told}");
+    assert_eq!(answer(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")[0], 21, "an alert");
+    assert_eq!(answer(&[0x16, 3, 1, 0x3f, 0xff].repeat(8000)), b"");
+    // What never becomes a handshake is given up.
+    assert_eq!(answer(b"\x16"), b"");
+    assert_eq!(answer(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"), b"");
+    assert_eq!(answer(b""), b"");
+    let (_, metrics) = get(server.admin.unwrap(), "/metrics");
+    assert!(metrics.contains("salon_cut_off_total{reason=\"no_request\"} 3\n"), "{metrics}");
+    assert!(metrics.contains("salon_tls_handshakes_total{outcome=\"plain_http\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("salon_tls_handshakes_total{outcome=\"failed\"} 2\n"), "{metrics}");
+    assert!(!get(server.public, "/health").1.is_empty());
+}
+
+#[test]
+fn a_handshake_may_come_one_octet_at_a_time() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&[]);
+    for version in [&TLS12, &TLS13] {
+        let mut client = certificate.client(&[version], &[]);
+        let mut stream = tcp(server.tls.unwrap());
+        stream.set_nodelay(true).unwrap();
+        client.writer().write_all(HEALTH).unwrap();
+        let mut answer = Vec::new();
+        loop {
+            while client.wants_write() {
+                let mut octets = Vec::new();
+                client.write_tls(&mut octets).unwrap();
+                octets.iter().for_each(|octet| stream.write_all(&[*octet]).unwrap());
+            }
+            let len = client.read_tls(&mut stream).unwrap();
+            client.process_new_packets().unwrap();
+            let ended = client.reader().read_to_end(&mut answer).is_ok();
+            if len == 0 || ended {
+                break;
+            }
+        }
+        assert_eq!(status(&String::from_utf8(answer).unwrap()), 200);
+    }
+}
+
+#[test]
+fn who_is_cut_off_leaves_and_who_does_not_read_is_closed() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&["--rate", "off", "--outbox-bytes", "64KiB", "--leave-grace", "1s"]);
+    let mut speaker = certificate.connect(&server, "/ws?user=speaker");
+    join(&mut speaker);
+    // Without close_notify, and without Close.
+    let mut gone = certificate.connect(&server, "/ws?user=gone");
+    join(&mut gone);
+    gone.get_ref().sock.shutdown(std::net::Shutdown::Both).unwrap();
+    listen(&mut speaker, &[r#""type":"user_left""#, r#""user_id":"gone""#]);
+    // A broken record on an open connection.
+    let mut broken = certificate.connect(&server, "/ws?user=broken");
+    join(&mut broken);
+    broken.get_mut().sock.write_all(b"\x17\x03\x03\x00\x20................................").unwrap();
+    listen(&mut speaker, &[r#""type":"user_left""#, r#""user_id":"broken""#]);
+
+    let mut slow = certificate.connect(&server, "/ws?user=slow");
+    join(&mut slow);
+    let long = "x".repeat(16_000);
+    loop {
+        speaker.send(Message::text(broadcast(&long))).unwrap();
+        listen(&mut speaker, &[r#""type":"broadcast""#]);
+        if get(server.admin.unwrap(), "/metrics").1.contains("salon_closes_total{code=\"1013\"} 1\n") {
+            break;
+        }
+    }
+    let mut last = 0;
+    let code = loop {
+        match slow.read().expect("whole frames, and a Close behind them") {
+            Message::Close(frame) => break u16::from(frame.unwrap().code),
+            Message::Text(text) if text.contains("broadcast") => last += 1,
+            _ => {}
+        }
+    };
+    assert!(code == 1013 && last > 0, "{code} {last}");
+    assert!(slow.read().is_err());
+}
+
+#[test]
+fn a_certificate_can_be_renewed_under_live_connections() {
+    let mut certificate = Certificate::new();
+    let server = certificate.serve(&["--log", "info"]);
+    let mut before = certificate.connect(&server, "/ws?user=before");
+    join(&mut before);
+    // A client that trusts this certificate alone is served with it, or not at all.
+    let serves = |certificate: &Certificate| {
+        let mut stream = certificate.stream(server.tls.unwrap());
+        stream.write_all(HEALTH).is_ok() && status(&String::from_utf8(read_to_end(&mut stream).0).unwrap()) == 200
+    };
+    assert!(serves(&certificate));
+
+    fs::write(certificate.chain(), "not a certificate").unwrap();
+    server.signal("HUP");
+    let line = server.logged("the settings stay as they were: --tls-cert");
+    assert!(line.ends_with("cert.pem: expected a certificate in PEM, found none"), "{line}");
+    assert!(serves(&certificate));
+
+    certificate.renew();
+    assert!(!serves(&certificate), "not before it is said");
+    server.signal("HUP");
+    server.logged("settings read again");
+    assert!(serves(&certificate));
+    let mut after = certificate.connect(&server, "/ws?user=after");
+    join(&mut after);
+    before.send(Message::text(broadcast("still here"))).unwrap();
+    listen(&mut after, &["still here"]);
+
+    let other = Certificate::new();
+    fs::copy(other.key(), certificate.key()).unwrap();
+    server.signal("HUP");
+    server.logged("key.pem: the key is not that of the certificate");
+    assert!(serves(&certificate));
+}
+
+#[test]
+fn a_certificate_is_looked_at_before_serving() {
+    let certificate = Certificate::new();
+    let check = |chain: &PathBuf| {
+        let (chain, key) = (chain.to_str().unwrap(), certificate.key());
+        let key = key.to_str().unwrap();
+        let ports =
+            ["check", "--listen", "off", "--admin", "off", "--tls-listen", "127.0.0.1:0", "--max-connections", "10"];
+        let output = salon(&[&ports[..], &["--tls-cert", chain, "--tls-key", key]].concat()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    };
+    let (status, shown) = check(&certificate.chain());
+    assert!(status == 0 && shown.contains("ok       tls_cert: the certificate is good for "), "{shown}");
+    assert!(shown.contains("ok       tls_listen: 127.0.0.1:0 is free"), "{shown}");
+
+    let key = rcgen::KeyPair::from_pem(&fs::read_to_string(certificate.key()).unwrap()).unwrap();
+    let chain = certificate.folder.join("old.pem");
+    let until = |year, month, day| {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, month, day);
+        fs::write(&chain, params.self_signed(&key).unwrap().pem()).unwrap();
+    };
+    until(2020, 1, 1);
+    let (status, shown) = check(&chain);
+    assert!(status == 1 && shown.contains("error    tls_cert: the certificate ended "), "{shown}");
+
+    let (status, shown) = check(&certificate.key());
+    assert!(status == 2 && shown.contains("key.pem: expected a certificate in PEM, found none"), "{shown}");
+}
+
+#[test]
+fn behind_a_proxy_that_passes_tls_on() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&[
+        "--proxy-protocol",
+        "tls-listen",
+        "--trusted-proxy",
+        "127.0.0.1",
+        "--max-connections-per-address",
+        "1",
+    ]);
+    let come = |last: u8| {
+        let mut stream = certificate.stream(server.tls.unwrap());
+        let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02";
+        stream.sock.write_all(&[&header[..], &[last, 127, 0, 0, 1, 1, 2, 3, 4]].concat()).unwrap();
+        certificate.connect_by(stream, "/ws?user=a")
+    };
+    let (mut first, mut second, mut third) = (come(1), come(1), come(2));
+    listen(&mut first, &[r#""type":"welcome""#]);
+    listen(&mut second, &[r#""type":"goodbye""#]);
+    listen(&mut third, &[r#""type":"welcome""#]);
+    // The other listener is not spoken to like that.
+    assert_eq!(get(server.public, "/health").0, 200);
+}
+
+#[test]
+fn tls_alone_is_enough() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&["--listen", "off", "--admin", "off"]);
+    assert_eq!(server.public, server.tls.unwrap());
+    let mut stream = certificate.stream(server.public);
+    // Half closed: close_notify comes before the answer has gone.
+    stream.write_all(HEALTH).unwrap();
+    stream.conn.send_close_notify();
+    stream.flush().unwrap();
+    let (answer, said) = read_to_end(&mut stream);
+    assert!(status(&String::from_utf8(answer).unwrap()) == 200 && said);
+    let mut stopped = certificate.connect(&server, "/ws?user=a");
+    join(&mut stopped);
+    server.signal("TERM");
+    let mut close = None;
+    while let Ok(message) = stopped.read() {
+        if let Message::Close(frame) = message {
+            close = frame.map(|frame| u16::from(frame.code));
+        }
+    }
+    assert!(close.is_some(), "told before the end");
+}
