@@ -62,6 +62,58 @@ def resets_at_any_moment_free_everything_and_are_told_once():
     assert closes == upgraded, f"{upgraded} upgraded and {closes} closed"
 
 
+@check()
+def who_comes_is_no_stranger_when_another_goes_in_the_same_turn():
+    server = Server("--leave-grace", "1s")
+    neighbours = Neighbours(server)
+    watcher = Client(server, "watcher", room="room")
+    server.metrics()
+    descriptors = server.descriptors()
+    going = [Client(server, f"a{n}", room="room") for n in range(30)]
+    for turn in range(20):
+        # All that happens while the server stands still it hears in one go: what was said, the end of some, the coming
+        # of others, and the end of some of these.
+        server.stop()
+        for n, person in enumerate(going):
+            person.broadcast(f"{turn}:{n}")
+            if n % 3 == 0:
+                person.reset()
+            elif n % 3 == 1:
+                person.stream.close()
+            else:
+                person.send(frame(b"\x03\xe8", 8))
+        streams = [connect(server.public) for _ in range(40)]
+        for n, stream in enumerate(streams):
+            stream.sendall(upgrade(f"/ws?user=b{n}") + frame(f'{{"type":"ping","id":{n}}}'))
+            if n >= 30:
+                reset(stream)
+        server.go_on()
+        coming = []
+        for n, stream in enumerate(streams[:30]):
+            person = Client.__new__(Client)
+            person.name, person.seq, person.stream, person.octets = f"b{n}", 0, stream, bytearray()
+            while b"\r\n\r\n" not in person.octets:
+                person._more()
+            del person.octets[:person.octets.index(b"\r\n\r\n") + 4]
+            # Its own welcome and its own answer, and nothing of a room that it is not in.
+            assert person.hear()["user_id"] == person.name
+            assert person.hear()["id"] == n
+            coming.append(person)
+        for person in going[2::3]:
+            assert person.code() == 1000
+            person.stream.close()
+        watcher.ping()
+        neighbours.talk(2)
+        for person in coming:
+            person.join("room")
+        going = coming
+    for person in going:
+        person.leave()
+    watcher.leave()
+    neighbours.leave()
+    wait_until(lambda: server.is_empty(descriptors), "all is released")
+
+
 @check(needs=["ss"], private=True)
 def killed_connections_come_back_without_loss():
     server = Server("--leave-grace", "1s")

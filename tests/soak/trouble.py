@@ -45,6 +45,8 @@ async def until_closed(reader, within=60):
 
 
 def rst(writer):
+    if writer.transport.is_closing():  # killed already
+        return
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
@@ -114,6 +116,8 @@ async def slow_reader():
     stream.pause_reading()
     takes = random.random() < 0.5
     for _ in range(random.randrange(5, 40)):
+        if stream.is_closing():
+            break
         # Asks much and takes none of it.
         writer.write(frame(json.dumps({"type": "history", "room_id": "room-0", "limit": 200})))
         await asyncio.sleep(1)
