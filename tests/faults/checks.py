@@ -36,6 +36,8 @@ def start(check):
     pid = os.fork()
     if pid == 0:
         os.setsid()
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, signal.SIG_DFL)
         os.close(reading)
         carry_out(check, writing)
     os.close(writing)
@@ -49,6 +51,14 @@ def main():
     waiting = [check for check in harness.CHECKS if not wanted or any(part in check.__name__ for part in wanted)]
     jobs = int(os.environ.get("JOBS", "4"))
     running, counts = {}, {SAID: 0, SKIPPED: 0, FAILED: 0}
+
+    def end(*_):  # nobody is left behind
+        for pid in running:
+            os.killpg(pid, signal.SIGKILL)
+        sys.exit(1)
+
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, end)
     while waiting or running:
         alone = any(check.alone for check, *_ in running.values())
         while waiting and len(running) < jobs and not alone and not (waiting[0].alone and running):

@@ -199,6 +199,8 @@ def main():
     print(f"ok - {rejected} wrong settings changed nothing; stopped with status 0")
 
 
+for name in (signal.SIGTERM, signal.SIGHUP):  # nobody is left behind
+    signal.signal(name, lambda *_: sys.exit(1))
 try:
     main()
 except (AssertionError, subprocess.TimeoutExpired) as error:
