@@ -189,14 +189,7 @@ def who_vanishes_is_missed_soon_and_misses_nothing():
         subprocess.run(["nft", "flush", "set", "inet", "faults", "gone"], check=True)
         for member in lost:
             back = Client(server, member.name)
-            back.say(type="join", room_id="tunnel", since={"epoch": member.epoch, "seq": member.seq})
-            joined = back.hear_type("joined")
-            back.seq = member.seq
-            if not joined["recovered"]:  # more was said than is kept, and that is named
-                gap = back.hear_type("gap")
-                assert gap["from"] == member.seq + 1
-                back.seq = gap["to"]
-            back.hear_until(joined["seq"])
+            back.resume("tunnel", member.epoch, member.seq)
             back.leave()
     server.lives()
 

@@ -72,14 +72,8 @@ def a_client_that_is_stopped_for_too_long_is_cut_off_and_told_so():
     assert (word, code) == ("closed", "1013"), (word, code)
     # What it had not had it gets when it comes back: all, or the newest of it and the name of the hole.
     back = Client(server, "stopped")
-    back.say(type="join", room_id="hot", since={"epoch": epoch, "seq": int(seq)})
-    joined = back.hear_type("joined")
-    back.seq = int(seq)
-    if not joined["recovered"]:
-        gap = back.hear_type("gap")
-        assert gap["from"] == int(seq) + 1 and gap["why"] == "too_long", gap
-        back.seq = gap["to"]
-    back.hear_until(said)
+    back.resume("hot", epoch, int(seq))
+    assert back.seq == said
     neighbours.talk()
     return f"cut off after {said} messages of 8 KB, of which it had read {seq}"
 
