@@ -54,9 +54,28 @@ impl<S: Stream> Engine<S> {
         if let Some((at, due)) = self.next_due(index)
             && at <= self.now
         {
+            if let Some(patience) = self.patience(index, at, due) {
+                let again = self.now + patience;
+                self.peers[index as usize].scheduled = again;
+                return self.wheel.schedule(index, again);
+            }
             self.carry_out(index, due);
         }
         self.schedule(index);
+    }
+
+    /// How much longer a peer is waited for that may have done what is due already: it was not heard because nobody
+    /// looked, or is about to be heard in this turn.
+    fn patience(&self, index: u32, at: Tick, due: Due) -> Option<Duration> {
+        let peer = &self.peers[index as usize];
+        match due {
+            Due::Ping => None,
+            // Asked once more, and given the time for that.
+            Due::Pong if self.stalled == Some(self.now) => None,
+            _ if self.stalled == Some(self.now) => Some(STALL),
+            _ if (peer.readable || peer.writable) && self.now.since(at) < STALL => Some(MOMENT),
+            _ => None,
+        }
     }
 
     fn carry_out(&mut self, index: u32, due: Due) {
@@ -129,6 +148,9 @@ impl<S: Stream> Engine<S> {
 
 /// A turn that comes so much later than it was due means that the whole process was stopped.
 const STALL: Duration = Duration::from_secs(1);
+
+/// After how long a peer is looked at again that was about to be heard.
+const MOMENT: Duration = Duration::from_millis(50);
 
 fn earlier(one: Option<(Tick, Due)>, other: Option<(Tick, Due)>) -> Option<(Tick, Due)> {
     match (one, other) {

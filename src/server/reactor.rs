@@ -171,10 +171,6 @@ impl Reactor {
             let now = self.moment(began);
             let signals = self.note_events(&events);
             self.engine.begin_turn(now.tick);
-            if service.next_deadline().is_some_and(|due| due <= now.tick) {
-                service.handle_timeout(now);
-                service.carry_out(&mut self.engine, &mut self.admission);
-            }
             if signals.reload
                 && let Some(bounds) = service.reload()
             {
@@ -191,6 +187,11 @@ impl Reactor {
             }
             self.accept(now.tick);
             self.tell_events(service, now);
+            // After what has come: who acted in time while the process stood still is not too late.
+            if service.next_deadline().is_some_and(|due| due <= now.tick) {
+                service.handle_timeout(now);
+                service.carry_out(&mut self.engine, &mut self.admission);
+            }
             self.engine.flush();
             let admission = &mut self.admission;
             self.engine.reap(|socket| {

@@ -40,6 +40,71 @@ fn a_stopped_process_closes_nobody_when_it_goes_on() {
     assert_eq!(house.told(), [(id, "closed".into())], "and then it is over");
 }
 
+/// Each peer owes something and does it while the process is stopped, or just before its time is over; whether the poller
+/// tells of it before the deadlines are looked at, or after.
+#[test]
+fn who_acted_while_nobody_looked_is_heard_before_it_expires() {
+    for (stopped, told_first) in [(60_000, true), (60_000, false), (10_500, true)] {
+        let settings = Settings { ping_after: None, message_within: Duration::from_secs(10), ..Settings::default() };
+        let mut house = House::new(Settings { close_within: Duration::from_secs(10), ..settings });
+        let (asks, asking) = house.connect();
+        let (amid, speaking) = house.open();
+        let (deaf, taking) = house.open();
+        let (closes, closing) = house.open();
+        let idle = house.connect().0;
+        let (head, message) = (HANDSHAKE.as_bytes(), text("hello"));
+        asking.say(&head[..20]);
+        house.hear(asks);
+        speaking.say(&message[..7]);
+        house.hear(amid);
+        taking.wire().room = 0;
+        house.engine.send(deaf, Opcode::Text, b"for you");
+        house.engine.close(closes, CloseCode::NORMAL, "");
+        house.turn();
+        assert_eq!(house.told(), [(closes, "closed".into())]);
+
+        asking.say(&head[20..]);
+        speaking.say(&message[7..]);
+        taking.wire().room = usize::MAX;
+        closing.say(&masked(Opcode::Close, &1000u16.to_be_bytes()));
+        house.now = house.now + Duration::from_millis(stopped);
+        if !told_first {
+            house.turn();
+        }
+        for id in [asks, amid, closes] {
+            house.engine.readable(id.index, false);
+        }
+        house.engine.writable(deaf.index);
+        house.settle();
+        let mut told = house.told();
+        told.sort_by_key(|(id, _)| id.index);
+        assert_eq!(told, [(asks, "request /".into()), (amid, "hello".into())], "{stopped} {told_first}");
+        assert_eq!(taking.texts(), ["for you"]);
+        assert!(closing.wire().shut_down);
+        // Nobody is forgotten: who did nothing goes.
+        house.wait(Duration::from_secs(1));
+        assert!(house.engine.stream_mut(idle).is_none());
+        assert_eq!([asks, amid, deaf].map(|id| house.engine.stream_mut(id).is_some()), [true; 3]);
+    }
+}
+
+/// Something to read at every look is no way to stay.
+#[test]
+fn an_octet_a_millisecond_extends_a_deadline_by_a_second_at_most() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    script.say(b"GET /");
+    house.hear(id);
+    house.wait(Duration::from_millis(9_990));
+    for _ in 0..1_200 {
+        script.say(b"x");
+        house.now = house.now + Duration::from_millis(1);
+        house.hear(id);
+    }
+    assert!(house.engine.is_empty());
+    assert_eq!(house.engine.counters().no_request, 1);
+}
+
 #[test]
 fn an_unfinished_message_is_closed_and_a_busy_peer_is_not() {
     let mut house = House::new(Settings { ping_after: None, ..Settings::default() });
