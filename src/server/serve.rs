@@ -484,6 +484,8 @@ impl Service for ChatService {
             Event::Text(text) => self.chat.handle_text(id, text, now, &mut self.deliveries),
             Event::Binary(_) => self.chat.handle_binary(id, now, &mut self.deliveries),
             Event::Control => self.chat.handle_ping(id, now, &mut self.deliveries),
+            // Nobody asks yet.
+            Event::Drained => {}
             Event::Closed => self.chat.handle_closed(id, now, &mut self.deliveries),
             Event::Request(request) => {
                 self.todo = self.answer(id, request, port, seen).map(|todo| (id, todo));
