@@ -390,12 +390,11 @@ impl World {
                             self.rooms[room].log.push((user, content));
                             self.typing.remove(&(user, room));
                             let place = &mut self.clients[who].places[room];
-                            match id.clone().filter(|_| place.behind) {
-                                Some(id) => place.awaited.push((id, seq)),
-                                None => {}
-                            }
                             match place.behind {
-                                true => (text, Answer::Later),
+                                true => {
+                                    place.awaited.extend(id.clone().map(|id| (id, seq)));
+                                    (text, Answer::Later)
+                                }
                                 false => (text, Answer::Said { room, seq }),
                             }
                         }
