@@ -328,9 +328,8 @@ fn so_much_may_be_said_while_catching_up() {
     assert_eq!(own, 1024);
 }
 
-/// The store answers in a later turn: a page that is being read ends where it ended when it was asked for.
-#[test]
-fn pages_that_come_late() {
+/// The same, with three messages and a store that answers when a row says so.
+fn late_den() -> (Stage, Rc<RefCell<Gate>>, String) {
     let gate = Rc::new(RefCell::new(Gate::Open));
     let mut stage = Stage::with(one_by_one(), Box::new(Late::new(&one_by_one(), gate.clone())));
     for name in ["ann", "bob"] {
@@ -341,6 +340,13 @@ fn pages_that_come_late() {
     let epoch = stage.epoch("ann", "den");
     stage.all_forget();
     stage.holds = true;
+    (stage, gate, epoch)
+}
+
+/// The store answers in a later turn: a page that is being read ends where it ended when it was asked for.
+#[test]
+fn pages_that_come_late() {
+    let (mut stage, gate, epoch) = late_den();
     let answers = |stage: &mut Stage| {
         *gate.borrow_mut() = Gate::Open;
         stage.hears_the_backend();
@@ -388,16 +394,7 @@ fn pages_that_come_late() {
 #[test]
 fn a_store_that_fails_amid_the_replay() {
     for state in [Gate::Down, Gate::Full] {
-        let gate = Rc::new(RefCell::new(Gate::Open));
-        let mut stage = Stage::with(one_by_one(), Box::new(Late::new(&one_by_one(), gate.clone())));
-        for name in ["ann", "bob"] {
-            stage.opens(name, name);
-        }
-        stage.joins("ann", "den");
-        says(&mut stage, "ann", 3);
-        let epoch = stage.epoch("ann", "den");
-        stage.all_forget();
-        stage.holds = true;
+        let (mut stage, gate, epoch) = late_den();
         stage.resumes("bob", &epoch, 0);
         stage.heard_short("bob", &["joined 3 true", "1"]);
         *gate.borrow_mut() = state;
