@@ -10,6 +10,7 @@
 //!   The model knows members only by what was asked for, so membership is checked by what is delivered.
 //! - What a peer is heard to say is what [`HeadScanner`] and [`Connection`] make of its octets in one piece.
 //! - Nothing follows Close; nothing is written after the end or after a failure; pongs repeat pings in order.
+//! - Who asks to be told when a connection has taken everything is told once, when it has had all that was queued before.
 //! - `Closed` is told once for each upgraded connection, and nothing of it after that.
 //! - Work comes to an end; whoever is there has a deadline; at the end everything is freed.
 #![no_main]
@@ -114,6 +115,8 @@ struct Peer {
     sent: usize,
     upgraded: bool,
     closed: bool,
+    /// How many messages there were when we last asked to be told that it has taken them, until we are.
+    asked: Option<usize>,
     /// What was expected when we asked for the connection to be closed.
     closing: Option<usize>,
     aborted: bool,
@@ -324,6 +327,7 @@ impl House {
                 sent: 0,
                 upgraded: false,
                 closed: false,
+                asked: None,
                 closing: None,
                 aborted: false,
                 member: [false; TOPICS],
@@ -410,6 +414,14 @@ impl House {
         }
     }
 
+    fn tell_when_drained(&mut self, place: usize) {
+        let Some(peer) = self.peers.get_mut(place) else { return };
+        self.engine.tell_when_drained(peer.id);
+        if peer.upgraded {
+            peer.asked = Some(peer.sent);
+        }
+    }
+
     fn close(&mut self, place: usize) {
         let Some(peer) = self.peers.get_mut(place) else { return };
         self.engine.close(peer.id, OUR_CODE, "bye");
@@ -442,6 +454,7 @@ impl House {
                 Event::Text(text) => (format!("text {text}"), Some(text.to_owned())),
                 Event::Binary(data) => (format!("binary {data:?}"), None),
                 Event::Control => ("control".into(), None),
+                Event::Drained => ("drained".into(), None),
                 Event::Closed => ("closed".into(), None),
             };
             assert!(happened.replace((id, told, text, answer)).is_none(), "one event at a time");
@@ -451,6 +464,12 @@ impl House {
         let place = self.peers.iter().position(|peer| peer.id == id).expect("only who was let in is told of");
         let peer = &mut self.peers[place];
         assert!(!peer.closed, "nothing is told after Closed");
+        if told == "drained" {
+            let asked = peer.asked.take().expect("who did not ask is not told");
+            peer.check_written();
+            assert!(peer.heard.messages >= asked, "all that was queued before has been taken");
+            return true;
+        }
         if told == "closed" {
             assert!(peer.upgraded, "what was never open is never closed");
             peer.closed = true;
@@ -537,6 +556,7 @@ impl House {
             peer.check_told(well);
             if well {
                 assert_eq!(peer.heard.messages, peer.sent, "all that was sent is heard");
+                assert_eq!(peer.asked, None, "who asks is told");
                 assert_eq!(peer.heard.at, peer.script.0.borrow().written.len(), "and whole");
             }
             let unread = peer.script.0.borrow().to_read.len();
@@ -677,7 +697,8 @@ fuzz_target!(|input: &[u8]| {
                 let words = house.words(length(fill));
                 house.send(place, if fill & 1 == 0 { Opcode::Text } else { Opcode::Binary }, &words);
             }
-            18 | 19 => house.subscribe(program.below(MAX_PEERS), program.below(TOPICS), true),
+            18 => house.subscribe(program.below(MAX_PEERS), program.below(TOPICS), true),
+            19 => house.tell_when_drained(program.below(MAX_PEERS)),
             20 => house.subscribe(program.below(MAX_PEERS), program.below(TOPICS), false),
             21 => house.close(program.below(MAX_PEERS)),
             22 => house.abort(program.below(MAX_PEERS)),

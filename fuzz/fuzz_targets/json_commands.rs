@@ -7,6 +7,7 @@
 //!   0 .. 7 text   the session says it (and comes first, if it is not there); 6 and 7 speak the plain dialect
 //!   a .. h        the session goes                 B digit   it sends a binary message
 //!   P digit       it sends a ping                  T number  so many milliseconds pass
+//!   D digit       it takes what is on the way to it: the next slice of what it has missed follows
 //!   S             the server says goodbye          R         (first line only) with the limit on the rate
 //! ```
 #![no_main]
@@ -38,6 +39,8 @@ struct Stage {
     topics: BTreeMap<TopicId, BTreeSet<ConnId>>,
     sessions: [Option<Session>; SESSIONS],
     opened: u32,
+    /// Connections of which it is to be told when they have taken everything.
+    asked: BTreeSet<ConnId>,
     /// What the session that spoke last has heard since.
     heard: Vec<Value>,
     /// Whether every request must be answered: nothing is refused for its rate.
@@ -53,6 +56,7 @@ impl Stage {
             history_messages: 4,
             history_age: Duration::from_secs(60),
             direct_conversations: 3,
+            replay_bytes: 300,
             big_room: 3,
             room_members: 4,
             max_rooms: 5,
@@ -70,6 +74,7 @@ impl Stage {
             topics: BTreeMap::new(),
             sessions: [const { None }; SESSIONS],
             opened: 0,
+            asked: BTreeSet::new(),
             heard: Vec::new(),
             unhurried,
         }
@@ -102,6 +107,21 @@ impl Stage {
         self.heard.clear();
         self.chat.handle_text(conn, text, self.now, &mut self.out);
         self.dispatch(Some(conn));
+        self.read_answer(conn, text);
+    }
+
+    /// The session takes what is on the way to it.
+    fn drains(&mut self, conn: ConnId, speaker: Option<ConnId>) -> bool {
+        let asked = self.asked.remove(&conn);
+        if asked {
+            self.chat.handle_drained(conn, self.now, &mut self.out);
+            self.dispatch(speaker);
+        }
+        asked
+    }
+
+    fn read_answer(&mut self, conn: ConnId, text: &str) {
+        let place = conn.index as usize;
         let session = self.sessions[place].as_ref().expect("it is there");
         if session.closing || session.dialect == Dialect::Plain || !self.unhurried {
             return;
@@ -112,13 +132,13 @@ impl Stage {
         match id {
             // Fields that stand twice are refused, so the id may be another one than `Value` kept.
             Some(id) if text.matches("\"id\"").count() == 1 && !text.contains('\\') => {
-                assert!(
-                    self.heard.iter().any(|heard| heard.get("id") == Some(id)),
-                    "{text} is answered: {:?}",
-                    self.heard
-                );
+                // What is said while catching up comes back in its place.
+                while !self.heard.iter().any(|heard| heard.get("id") == Some(id)) {
+                    assert!(self.drains(conn, Some(conn)), "{text} is answered: {:?}", self.heard);
+                }
             }
             _ => {
+                while self.heard.is_empty() && self.drains(conn, Some(conn)) {}
                 let silent = request.get("type").is_some_and(|kind| kind == "typing");
                 assert!(silent || !self.heard.is_empty(), "{text} is answered");
             }
@@ -127,6 +147,7 @@ impl Stage {
 
     fn goes(&mut self, place: usize) {
         let Some(session) = self.sessions[place].take() else { return };
+        self.asked.remove(&session.conn);
         self.topics.values_mut().for_each(|members| {
             members.remove(&session.conn);
         });
@@ -178,8 +199,14 @@ impl Stage {
                     let removed = self.topics.get_mut(topic).is_some_and(|members| members.remove(conn));
                     assert!(removed, "{conn} does not hear {topic:?}");
                 }
+                Delivery::TellWhenDrained { conn } => {
+                    if self.find(*conn).is_some_and(|session| !session.closing) {
+                        self.asked.insert(*conn);
+                    }
+                }
                 Delivery::Close { conn, code, reason } => {
                     assert!(code.is_valid_on_wire() && reason.len() <= 123);
+                    self.asked.remove(conn);
                     let session = self.find(*conn).expect("only who is here is closed");
                     assert!(!std::mem::replace(&mut session.closing, true), "{conn} is closed twice");
                 }
@@ -205,9 +232,14 @@ impl Stage {
                     }
                 }
                 ("joined", Some(seq)) => {
-                    // Who was inside already has had everything up to there.
-                    if let Some(last) = session.last.get(room) {
-                        assert_eq!(*last, seq, "{to} in {room}: {text}");
+                    // Who was inside already has had everything up to there, or will.
+                    assert!(session.last.get(room).is_none_or(|last| *last <= seq), "{to} in {room}: {text}");
+                }
+                ("gap", _) => {
+                    let (from, gap_end) = (value["from"].as_u64().unwrap(), value["to"].as_u64().unwrap());
+                    assert!(from <= gap_end, "{text}");
+                    if let Some(last) = session.last.insert(room.to_owned(), gap_end) {
+                        assert_eq!(from, last + 1, "{to} in {room}: {text}");
                     }
                 }
                 ("left", _) => drop(session.last.remove(room)),
@@ -252,6 +284,10 @@ fuzz_target!(|input: &[u8]| {
             b'T' => {
                 let text = std::str::from_utf8(rest).unwrap_or_default();
                 stage.waits(Duration::from_millis(text.trim().parse::<u32>().unwrap_or(1000).min(200_000).into()));
+            }
+            b'D' => {
+                let conn = stage.conn(digit(*rest.first().unwrap_or(&0)));
+                stage.drains(conn, None);
             }
             b'S' => {
                 stage.chat.handle_shutdown(stage.now, &mut stage.out);

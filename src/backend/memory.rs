@@ -356,10 +356,11 @@ impl Kept {
             Query::Newest(bounds) => self.newest(0, len, bounds),
             Query::Before(seq, bounds) => self.newest(0, over(seq.saturating_sub(1)).min(len), bounds),
             Query::After(seq, bounds) => self.oldest_from(over(seq).min(len), bounds),
-            Query::Resume { epoch, seq, replay, page } => match epoch == Some(self.epoch) && seq <= self.seq {
-                true => self.newest(over(seq).min(len), len, replay),
-                false => self.newest(0, len, page),
-            },
+            Query::Resume { since, newest, bounds } => {
+                let good = since.filter(|&(epoch, seq)| epoch == self.epoch && seq <= self.seq);
+                let from = good.map_or(len.saturating_sub(newest), |(_, seq)| over(seq).min(len));
+                self.oldest_from(from, bounds)
+            }
         }
     }
 
@@ -474,8 +475,9 @@ mod tests {
         }
         let two = Bounds { messages: 2, bytes: usize::MAX };
         let epoch = read(&mut memory, ROOM, Query::Head, 0).0.epoch;
-        let resume = |epoch, seq| Query::Resume { epoch, seq, replay: ALL, page: two };
-        let other = Some(Epoch(epoch.0 ^ 1));
+        let resume = |epoch: Epoch, seq, bounds| Query::Resume { since: Some((epoch, seq)), newest: 2, bounds };
+        let newest = |newest, bounds| Query::Resume { since: None, newest, bounds };
+        let other = Epoch(epoch.0 ^ 1);
         let rows: &[(Query, &[u64])] = &[
             (Query::Head, &[]),
             (Query::Newest(ALL), &[4, 5, 6, 7, 8]),
@@ -489,12 +491,16 @@ mod tests {
             (Query::After(5, two), &[6, 7]),
             (Query::After(8, two), &[]),
             (Query::After(u64::MAX, two), &[]),
-            (resume(Some(epoch), 6), &[7, 8]),
-            (resume(Some(epoch), 8), &[]),
-            (resume(Some(epoch), 1), &[4, 5, 6, 7, 8]),
-            (resume(Some(epoch), 9), &[7, 8]),
-            (resume(other, 6), &[7, 8]),
-            (resume(None, 6), &[7, 8]),
+            (resume(epoch, 6, ALL), &[7, 8]),
+            (resume(epoch, 8, ALL), &[]),
+            (resume(epoch, 1, ALL), &[4, 5, 6, 7, 8]),
+            (resume(epoch, 1, two), &[4, 5]),
+            (resume(epoch, 9, ALL), &[7, 8]),
+            (resume(other, 6, ALL), &[7, 8]),
+            (newest(3, ALL), &[6, 7, 8]),
+            (newest(3, two), &[6, 7]),
+            (newest(99, two), &[4, 5]),
+            (newest(0, ALL), &[]),
         ];
         for (query, expected) in rows {
             let (head, found) = read(&mut memory, ROOM, *query, 0);

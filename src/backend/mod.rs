@@ -89,17 +89,15 @@ pub enum Query {
     Before(u64, Bounds),
     /// The oldest of those with a greater seq.
     After(u64, Bounds),
-    /// For a reader who has seen up to `seq` of `epoch`: everything since, if it is still there. Else all that is kept,
-    /// if it is the same epoch; else [`Newest`](Query::Newest) of `page`.
+    /// The oldest of those that a reader is still to hear: all that are kept of those after `since`, the epoch and seq that the
+    /// reader has seen, if it is this epoch and not beyond its head; else of the `newest` so many.
     Resume {
-        /// Which life of the conversation the reader knows.
-        epoch: Option<Epoch>,
-        /// The last message the reader has.
-        seq: u64,
-        /// Bounds what is read within the epoch; the newest stay.
-        replay: Bounds,
-        /// Bounds what is read of another one.
-        page: Bounds,
+        /// Up to where the reader has seen.
+        since: Option<(Epoch, u64)>,
+        /// How many to hear without a `since` that is good here.
+        newest: usize,
+        /// How much of them to read at once.
+        bounds: Bounds,
     },
 }
 

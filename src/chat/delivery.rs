@@ -52,6 +52,11 @@ pub enum Delivery {
         /// What.
         topic: TopicId,
     },
+    /// Tell the chat by [`Chat::handle_drained`](super::Chat::handle_drained), once, when the connection has taken all of this.
+    TellWhenDrained {
+        /// Who.
+        conn: ConnId,
+    },
     /// Send what is queued, then close.
     Close {
         /// Who.
@@ -115,6 +120,11 @@ impl Deliveries {
     /// Queues the end of a subscription.
     pub fn unsubscribe(&mut self, conn: ConnId, topic: TopicId) {
         self.items.push(Delivery::Unsubscribe { conn, topic });
+    }
+
+    /// Queues the wish to hear when the connection has taken everything up to here.
+    pub fn tell_when_drained(&mut self, conn: ConnId) {
+        self.items.push(Delivery::TellWhenDrained { conn });
     }
 
     /// Queues a close.

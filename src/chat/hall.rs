@@ -10,12 +10,12 @@ use slab::Slab;
 
 use super::auth::{Grant, Verifier};
 use super::delivery::Deliveries;
-use super::membership::Replay;
 use super::moderation::Bans;
 use super::name::{RoomName, UserName};
 use super::presence::Watches;
 use super::random::Random;
 use super::rate_limit::{Address, Buckets, Payer, SWEEP_EVERY, Verdict};
+use super::replay::{Replay, Replays};
 use super::retry::Said;
 use super::room::{self, Rooms};
 use super::session::{Dialect, NO_DEVICE, Seats, Session, Sessions};
@@ -54,6 +54,7 @@ pub(super) struct Hall {
     pub watches: Watches,
     pub waiting: Slab<Waiting>,
     pub counts: Counts,
+    pub replays: Replays,
     /// Knows tokens; `None`: everybody is let in.
     pub verifier: Option<Rc<dyn Verifier>>,
     /// What tokens grant. Not in the sessions, which are small and mostly without.
@@ -82,6 +83,7 @@ impl Hall {
             watches: Watches::default(),
             waiting: Slab::new(),
             counts: Counts::default(),
+            replays: Replays::default(),
             verifier: None,
             grants: HashMap::new(),
             bans: Bans::default(),
@@ -380,6 +382,8 @@ impl Hall {
     pub fn closed(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.remove(conn) else { return };
         self.release(conn);
+        self.replays.remove(conn);
+        self.timers.cancel(Timer::Replay(conn));
         if session.user == NOBODY {
             return;
         }
@@ -412,6 +416,7 @@ impl Hall {
                     self.tell_gone(&name, &before, turn);
                 }
                 Timer::Crowd { room } => self.tell_crowd(room, turn),
+                Timer::Replay(conn) => self.read_on(conn, store, turn),
                 Timer::Unproven(conn) => self.end_unproven(conn, turn),
                 Timer::Expires(conn) => self.warn_of_expiry(conn, turn),
                 Timer::Expired(conn) => self.end_expired(conn, turn),

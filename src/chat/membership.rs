@@ -3,52 +3,15 @@
 //! Both go through the backend, even where only the order is wanted of it: what was said before is then heard before.
 
 use super::hall::{CONNECTION_LIMIT, Hall, NOBODY, Turn, room_name, user_name};
+use super::replay::{Replay, Resumed};
 use super::room::topic;
 use super::session::Dialect;
 use super::timers::Timer;
 use super::typing::Target;
 use super::waiting::{Waiting, What};
-use super::wire::request::{MAX_PAGE, PAGE, Since};
 use super::wire::{Code, Id, Refusal, json, plain};
-use crate::backend::{Backend, Bounds, Conversation, Epoch, Head, Message, Query};
+use crate::backend::{Backend, Conversation, Head, Message, Query};
 use crate::id::ConnId;
-
-/// What the joiner wants to hear of the past.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Replay {
-    pub since: Option<Resumed>,
-    pub history: usize,
-}
-
-/// Up to where a joiner has heard before; by default nothing was.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Resumed {
-    asked: bool,
-    epoch: Option<Epoch>,
-    seq: u64,
-}
-
-impl Replay {
-    pub fn new(since: Option<Since<'_>>, history: u64) -> Self {
-        Self {
-            since: since.map(|since| Resumed { asked: true, epoch: Epoch::parse(&since.epoch), seq: since.seq }),
-            history: usize::try_from(history).unwrap_or(usize::MAX).min(MAX_PAGE),
-        }
-    }
-
-    fn query(self) -> Query {
-        match self {
-            Self { since: Some(Resumed { epoch, seq, .. }), .. } => Query::Resume {
-                epoch,
-                seq,
-                replay: Bounds { messages: usize::MAX, bytes: MAX_REPLAY_BYTES },
-                page: Bounds { messages: PAGE, bytes: MAX_REPLAY_BYTES },
-            },
-            Self { history: 0, .. } => Query::Head,
-            Self { history, .. } => Query::Newest(Bounds { messages: history, bytes: MAX_REPLAY_BYTES }),
-        }
-    }
-}
 
 impl Hall {
     #[allow(clippy::too_many_arguments)]
@@ -128,7 +91,7 @@ impl Hall {
             room: Some(room),
             what: What::Enter(replay.since.unwrap_or_default()),
         };
-        self.read(waiting, Conversation::Room(name), replay.query(), store, turn)?;
+        self.read(waiting, Conversation::Room(name), replay.query(self.slice()), store, turn)?;
         if let Some(session) = self.sessions.find_mut(conn) {
             session.sit(room);
         }
@@ -184,7 +147,7 @@ impl Hall {
         asked
     }
 
-    /// The backend has answered: from here on the session hears the room.
+    /// The backend has answered: from here on the session is inside, and is told what it has missed.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn entered(
         &mut self,
@@ -200,11 +163,12 @@ impl Hall {
         let (user, dialect) = (session.user, session.dialect);
         let Some(seat) = session.seat(room) else { return };
         let again = std::mem::replace(&mut seat.inside, true);
+        seat.hears |= dialect == Dialect::Plain;
         let same_life = resumed.asked && resumed.epoch == Some(head.epoch) && resumed.seq <= head.seq;
         let first = messages.first().map_or(head.seq + 1, |message| message.seq);
         let recovered = same_life && (again || first == resumed.seq + 1);
         if again {
-            // It has been listening all the time: nothing to replay, and nobody to tell.
+            // It has been listening all the time, or is told what it has missed: nothing to replay, and nobody to tell.
             self.send_joined(conn, id, room, user, head, recovered, turn);
             return;
         }
@@ -214,25 +178,15 @@ impl Hall {
                 if !was_member {
                     self.tell_joined(room, user, &[], turn);
                 }
-                turn.out.subscribe(conn, topic(room, Dialect::Json));
                 self.send_joined(conn, id, room, user, head, recovered, turn);
-                let name = self.rooms.at(room).name.as_str();
                 // A hole is between what the session has of this life and what it is told now.
-                let seen = if same_life { resumed.seq } else { 0 };
-                if resumed.asked && first > seen + 1 {
-                    let why = match same_life {
-                        false => "epoch_changed",
-                        true if first > head.oldest() => "too_long",
-                        true => "expired",
-                    };
-                    let epoch = head.epoch.to_string();
-                    turn.out.send(conn, |out| json::gap(out, name, &epoch, seen + 1, first - 1, why));
-                }
-                for message in messages {
-                    turn.out.send(conn, |out| json::broadcast(out, None, name, *message));
-                }
-                let (users, count) = self.who_is_in(room);
-                turn.out.send(conn, |out| json::online_users(out, name, &users, count));
+                let heard = match resumed.asked {
+                    true if same_life => resumed.seq,
+                    true => 0,
+                    false => first - 1,
+                };
+                let why = if same_life { "expired" } else { "epoch_changed" };
+                self.replay(conn, room, heard, why, head, messages, turn);
             }
             Dialect::Plain => {
                 turn.out.subscribe(conn, topic(room, Dialect::Plain));
@@ -379,12 +333,15 @@ impl Hall {
     ) {
         let Some(session) = self.sessions.find_mut(conn) else { return };
         let (user, dialect) = (session.user, session.dialect);
-        let was_inside = session.seat(room).is_some_and(|seat| std::mem::take(&mut seat.inside));
+        let seat = session.seat(room).map(|seat| (std::mem::take(&mut seat.inside), std::mem::take(&mut seat.hears)));
+        let (was_inside, heard_it) = seat.unwrap_or_default();
         session.clear(room);
-        let name = self.rooms.at(room).name.as_str();
-        if was_inside {
+        if heard_it {
             turn.out.unsubscribe(conn, topic(room, dialect));
+        } else if was_inside {
+            self.stop_replay(conn, room, turn);
         }
+        let name = self.rooms.at(room).name.as_str();
         turn.out.send(conn, |out| {
             json::Object::message(out, "left").id(id).text("room_id", name).maybe_text("reason", why).end();
         });
@@ -495,7 +452,3 @@ impl Hall {
         turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
     }
 }
-
-/// Senders and contents of what is replayed on joining. Escaped, a byte can become six; even then it fits into an
-/// outbox of 1 MiB, so that nobody can fill a room with what closes those who join it.
-const MAX_REPLAY_BYTES: usize = 128 << 10;

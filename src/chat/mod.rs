@@ -5,8 +5,8 @@
 //! in with every call, and [`Chat::next_deadline`] says when to call again.
 //!
 //! A *user* has any number of sessions (devices); a *session* is one connection. What a session may be in at a time,
-//! and who is told what, in `membership`; what is said, in `speech`; who sees whom, in `presence` and `typing`;
-//! lists and pages, in `queries`. Requests go through the [`Backend`], and `waiting` keeps
+//! and who is told what, in `membership`; what they have missed, in `replay`; what is said, in `speech`; who sees whom, in
+//! `presence` and `typing`; lists and pages, in `queries`. Requests go through the [`Backend`], and `waiting` keeps
 //! what is needed to go on when it answers, in this turn or a later one.
 //!
 //! What an operator asks for is in `operator`, and what they do about people in `moderation`.
@@ -28,6 +28,7 @@ mod presence;
 mod queries;
 mod random;
 mod rate_limit;
+mod replay;
 mod retry;
 mod room;
 mod session;
@@ -204,6 +205,11 @@ impl Chat {
     /// A ping or pong frame has come. It is answered elsewhere, but costs as much as a message.
     pub fn handle_ping(&mut self, conn: ConnId, now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |hall, _, turn| hall.ping(conn, turn));
+    }
+
+    /// The connection has taken everything up to the last [`Delivery::TellWhenDrained`] about it.
+    pub fn handle_drained(&mut self, conn: ConnId, now: Moment, out: &mut Deliveries) {
+        self.turn(now, out, |hall, store, turn| hall.drained(conn, store, turn));
     }
 
     /// A connection is closed, and in no topic any more.

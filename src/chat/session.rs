@@ -53,6 +53,8 @@ pub(super) struct Seat {
     pub wanted: bool,
     /// What the last answer brought about.
     pub inside: bool,
+    /// What is said in the room is told: the session is in the topic. Not while it catches up.
+    pub hears: bool,
 }
 
 /// The seats of a session. Most have one; only for more is there a list.
@@ -123,6 +125,11 @@ impl Session {
         self.seats.iter().any(|seat| seat.room == room && seat.inside)
     }
 
+    /// Whether what is said in the room is told to the session.
+    pub fn hears(&self, room: u32) -> bool {
+        self.seats.iter().any(|seat| seat.room == room && seat.hears)
+    }
+
     pub fn wants(&self, room: u32) -> bool {
         self.seats.iter().any(|seat| seat.room == room && seat.wanted)
     }
@@ -131,7 +138,7 @@ impl Session {
     pub fn sit(&mut self, room: u32) {
         match self.seat(room) {
             Some(seat) => seat.wanted = true,
-            None => self.seats.push(Seat { room, wanted: true, inside: false }),
+            None => self.seats.push(Seat { room, wanted: true, inside: false, hears: false }),
         }
     }
 

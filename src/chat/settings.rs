@@ -29,6 +29,8 @@ pub struct Settings {
     pub history_bytes: usize,
     /// Pairs of users whose messages are kept.
     pub direct_conversations: usize,
+    /// Octets of what a joiner has missed that may be on the way to one connection; a message that begins within them is sent whole.
+    pub replay_bytes: usize,
     /// How long a user whose connection ended is still counted as there.
     pub leave_grace: Duration,
     /// With more users than this, a room is told of comings and goings in summary only.
@@ -81,6 +83,7 @@ impl Default for Settings {
             history_age: history.age,
             history_bytes: history.bytes,
             direct_conversations: history.direct_conversations,
+            replay_bytes: 64 << 10,
             leave_grace: Duration::from_secs(5),
             big_room: 100,
             big_room_every: Duration::from_secs(5),

@@ -81,6 +81,9 @@ impl Hall {
         let First::Yes(said) = self.first_time(conn, id, To::Room(room_name.as_str()), content, turn)? else {
             return Ok(());
         };
+        if id.is_some() {
+            self.may_wait_for_replay(conn, room)?;
+        }
         let waiting =
             Waiting { conn, id: id.cloned().map(Id::into_owned), room: Some(room), what: What::Broadcast { said } };
         let sender = self.users.at(user).name.clone();
@@ -106,11 +109,15 @@ impl Hall {
             self.sweep_later(turn);
         }
         self.sender_stops_typing(message.sender, Target::Room(room), turn);
+        let session = self.sessions.find(conn);
+        let (inside, hears) = session.map_or((false, false), |session| (session.is_inside(room), session.hears(room)));
+        if let Some(id) = id.filter(|_| inside && !hears) {
+            self.note_own(conn, id, room, message);
+        }
         let place = self.rooms.at(room);
         let name = place.name.as_str();
         if place.json > 0 {
-            let heard_by_sender = self.sessions.find(conn).is_some_and(|session| session.is_inside(room));
-            let own = id.filter(|_| heard_by_sender);
+            let own = id.filter(|_| hears);
             let except: &[ConnId] = if own.is_some() { &[conn] } else { &[] };
             let heard = topic(room, Dialect::Json);
             turn.out.publish(heard, except, |out| json::broadcast(out, None, name, message));

@@ -25,6 +25,8 @@ pub(super) enum Timer {
     Sweep,
     /// Full buckets are forgotten.
     Buckets,
+    /// A store that did not answer is asked again for who catches up.
+    Replay(ConnId),
     /// A session has not said who it is.
     Unproven(ConnId),
     /// A session's token ends.

@@ -1,8 +1,8 @@
 //! Requests that the backend has not answered yet: what is needed to go on when it has.
 
 use super::hall::{Hall, Turn};
-use super::membership::Resumed;
 use super::name::UserName;
+use super::replay::Resumed;
 use super::wire::request::Bound;
 use super::wire::{Code, Id, Refusal};
 use crate::backend::{Head, Message, Ticket};
@@ -21,6 +21,10 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 pub(super) enum What {
     Enter(Resumed),
+    /// What follows for who catches up.
+    Slice {
+        after: u64,
+    },
     Leave {
         /// What the session is told if it did not ask.
         why: Option<&'static str>,
@@ -100,6 +104,7 @@ impl Hall {
             (What::Enter(resumed), Some(room)) => {
                 self.entered(conn, id.as_ref(), room, resumed, head, messages, turn);
             }
+            (What::Slice { after }, Some(room)) => self.slice_read(conn, room, after, head, messages, turn),
             (What::Leave { why }, Some(room)) => self.left(conn, id.as_ref(), room, why, turn),
             (What::RoomInfo { created }, Some(room)) => {
                 self.answer_room(conn, id.as_ref(), room, created, head, turn);
@@ -129,6 +134,10 @@ impl Hall {
                     }
                     session.clear(room);
                 }
+            }
+            (What::Slice { .. }, _) => {
+                self.read_later(conn, turn);
+                answer = false;
             }
             // Nobody is held back by a store that is down.
             (What::Leave { why }, Some(room)) => {

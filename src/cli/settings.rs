@@ -64,6 +64,7 @@ pub fn of(args: &ServeArgs) -> Result<serve::Settings, String> {
         history_messages: args.history,
         history_age: fine.history_age,
         history_bytes: fine.history_bytes,
+        replay_bytes: chat::Settings::default().replay_bytes.min(fine.outbox_bytes / 4),
         leave_grace: fine.leave_grace,
         big_room: fine.big_room,
         big_room_every: fine.big_room_every,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::proto::{CloseCode, Opcode, encode_frame};
 use crate::time::Tick;
 
+use super::input::DRAINED_PER_TURN;
 use super::peer::Phase;
 use super::{Engine, Stream};
 
@@ -28,6 +29,7 @@ impl<S: Stream> Engine<S> {
             self.stalled = Some(self.now);
         }
         self.ready.append(&mut self.ready_next);
+        self.drained_left = DRAINED_PER_TURN;
         let mut fired = std::mem::take(&mut self.fired);
         self.wheel.advance(self.now, &mut fired);
         for index in fired.drain(..) {

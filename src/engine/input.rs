@@ -29,6 +29,10 @@ impl<S: Stream> Engine<S> {
                 handle(id, tag, Event::Closed);
                 return true;
             }
+            if let Some((id, tag)) = self.next_drained() {
+                handle(id, tag, Event::Drained);
+                return true;
+            }
             let Some((index, more)) = self.reading else {
                 match self.ready.pop_front() {
                     Some(index) => self.read(index),
@@ -49,6 +53,19 @@ impl<S: Stream> Engine<S> {
                 }
             }
         }
+    }
+
+    /// Who is to be told next that it has taken everything; not who has asked again since, or is over.
+    fn next_drained(&mut self) -> Option<(ConnId, u8)> {
+        while self.drained_left > 0 {
+            let id = self.drained.pop_front()?;
+            let peer = self.find(id).map(|index| &self.peers[index as usize]);
+            if let Some(peer) = peer.filter(|peer| peer.opened && !peer.tell_drained) {
+                self.drained_left -= 1;
+                return Some((id, peer.tag));
+            }
+        }
+        None
     }
 
     fn read(&mut self, index: u32) {
@@ -275,6 +292,10 @@ impl<S: Stream> Engine<S> {
 
 /// A peer for which more than this waits is not read until it has taken some, in octets.
 pub(super) const PAUSE_ABOVE: usize = 256 << 10;
+
+/// How many connections a turn that have taken everything are told of. Who is told sends more to each, and others are
+/// not to wait for all of that.
+pub(super) const DRAINED_PER_TURN: usize = 16;
 
 /// Answers to one read that exceed this are written before the rest of the read is decoded, in octets.
 pub(super) const FLUSH_ABOVE: usize = 256 << 10;

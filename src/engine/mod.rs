@@ -38,6 +38,7 @@ use crate::proto::handshake::{Request, RequestError};
 use crate::proto::{CloseCode, Connection, Deflater, Inflater, Limits, PermessageDeflate};
 use crate::time::Tick;
 
+use input::DRAINED_PER_TURN;
 use peer::{Membership, Memberships, PartialRequest, Peer, Pending, Phase};
 use receive_buffer::ReceiveBuffer;
 use timer_wheel::TimerWheel;
@@ -144,6 +145,8 @@ pub enum Event<'a> {
     Binary(&'a [u8]),
     /// A ping, which has been answered, or a pong.
     Control,
+    /// What was queued when [`Engine::tell_when_drained`] was last asked has been given to the stream.
+    Drained,
     /// An upgraded connection is over: told once, and nothing is told or sent after it.
     Closed,
 }
@@ -220,6 +223,9 @@ pub struct Engine<S> {
     ready_next: VecDeque<u32>,
     /// Connections whose end is to be told, with their tags.
     closed: VecDeque<(ConnId, u8)>,
+    /// Connections that have taken what was queued, and how many of them may still be told in this turn.
+    drained: VecDeque<ConnId>,
+    drained_left: usize,
     wheel: TimerWheel,
     fired: Vec<u32>,
     /// When a turn last came much later than it was due.
@@ -252,6 +258,8 @@ impl<S: Stream> Engine<S> {
             ready: VecDeque::new(),
             ready_next: VecDeque::new(),
             closed: VecDeque::new(),
+            drained: VecDeque::new(),
+            drained_left: DRAINED_PER_TURN,
             wheel: TimerWheel::new(now),
             fired: Vec::new(),
             stalled: None,
@@ -277,11 +285,11 @@ impl<S: Stream> Engine<S> {
             readable: false,
             read_to_end: false,
             ended: false,
-            writable: false,
             dirty: false,
             paused: false,
             mid_message: false,
             pinged: false,
+            tell_drained: false,
             window_bits: 0,
             connection: Connection::new(self.settings.limits),
             partial: None,
@@ -310,8 +318,8 @@ impl<S: Stream> Engine<S> {
     /// The poller says that there may be room to write.
     pub fn writable(&mut self, index: u32) {
         let Some(peer) = self.peers.get_mut(index as usize) else { return };
-        if peer.outbox.is_some() {
-            peer.writable = true;
+        if let Some(outbox) = &mut peer.outbox {
+            outbox.writable = true;
             self.mark_dirty(index);
         } else if peer.phase != Phase::Gone {
             // What the stream itself has not written yet.
@@ -382,6 +390,17 @@ impl<S: Stream> Engine<S> {
         match keep {
             true => self.enter(index, Phase::Head),
             false => self.end(index),
+        }
+    }
+
+    /// Asks to be told, by one [`Event::Drained`], when the stream has taken everything that is queued for the connection:
+    /// at the next flush, or later if its socket is full. Who asks again before it is told is told once, of the later.
+    /// Nothing is told of a connection that is not upgraded, or closes meanwhile.
+    pub fn tell_when_drained(&mut self, id: ConnId) {
+        let Some(index) = self.find(id) else { return };
+        if self.peers[index as usize].opened {
+            self.peers[index as usize].tell_drained = true;
+            self.mark_dirty(index);
         }
     }
 
@@ -471,6 +490,7 @@ impl<S: Stream> Engine<S> {
         !(self.ready.is_empty()
             && self.ready_next.is_empty()
             && self.closed.is_empty()
+            && self.drained.is_empty()
             && self.dirty_topics.is_empty()
             && self.dirty_peers.is_empty())
     }

@@ -22,6 +22,8 @@ pub struct Outbox {
     sent: usize,
     bytes: usize,
     response_bytes: usize,
+    /// The stream may take more; it is tried at the next flush.
+    pub writable: bool,
     /// When something could last be written, or when the peer was first blocked.
     pub progress: Tick,
     /// The application data of the last ping that came while blocked; older ones need no answer (section 5.5.3).
@@ -31,7 +33,15 @@ pub struct Outbox {
 impl Outbox {
     /// An empty outbox of a peer that is blocked since `now`.
     pub fn new(now: Tick) -> Self {
-        Self { chunks: VecDeque::new(), sent: 0, bytes: 0, response_bytes: 0, progress: now, pong: None }
+        Self {
+            chunks: VecDeque::new(),
+            sent: 0,
+            bytes: 0,
+            response_bytes: 0,
+            writable: false,
+            progress: now,
+            pong: None,
+        }
     }
 
     /// Queues `chunk`, of which the first `sent` octets have been written already (only if it is the first).

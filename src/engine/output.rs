@@ -186,6 +186,10 @@ impl<S: Stream> Engine<S> {
         if peer.outbox.as_ref().is_none_or(|outbox| outbox.len() <= PAUSE_ABOVE) && std::mem::take(&mut peer.paused) {
             self.read_again(index);
         }
+        let peer = &mut self.peers[index as usize];
+        if peer.outbox.is_none() && std::mem::take(&mut peer.tell_drained) {
+            self.drained.push_back(ConnId { index, generation: peer.generation });
+        }
         let peer = &self.peers[index as usize];
         if peer.phase == Phase::Ending && peer.outbox.is_none() {
             self.finish_end(index);
@@ -254,7 +258,7 @@ impl<S: Stream> Engine<S> {
             outbox.push(topic.share_unsent(sent), 0);
             topic.members[member].sent = topic.end();
         }
-        if std::mem::take(&mut peer.writable) {
+        if std::mem::take(&mut outbox.writable) {
             let written = outbox.write_to(&mut peer.stream)?;
             self.counters.bytes_out += written as u64;
             if written > 0 {

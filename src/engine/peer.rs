@@ -25,8 +25,6 @@ pub struct Peer<S> {
     pub read_to_end: bool,
     /// The end of its stream has been read.
     pub ended: bool,
-    /// The stream may take more; the outbox is tried.
-    pub writable: bool,
     /// It is listed for the next flush.
     pub dirty: bool,
     /// It has something to read, and will be read when it has taken some of what waits for it.
@@ -35,6 +33,8 @@ pub struct Peer<S> {
     pub mid_message: bool,
     /// A ping was sent and nothing has come since.
     pub pinged: bool,
+    /// The owner wants to hear when nothing waits for it any more.
+    pub tell_drained: bool,
     /// The window that compressed messages to this peer may have is 2 to this power; 0: they are sent as they are.
     pub window_bits: u8,
     pub connection: Connection,

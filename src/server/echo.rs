@@ -63,7 +63,7 @@ impl Service for Echo {
                 Some((id, Todo::Respond))
             }
             // Never asked for.
-            Event::Body { .. } | Event::Control | Event::Closed => None,
+            Event::Body { .. } | Event::Drained | Event::Control | Event::Closed => None,
         };
     }
 

@@ -484,6 +484,7 @@ impl Service for ChatService {
             Event::Text(text) => self.chat.handle_text(id, text, now, &mut self.deliveries),
             Event::Binary(_) => self.chat.handle_binary(id, now, &mut self.deliveries),
             Event::Control => self.chat.handle_ping(id, now, &mut self.deliveries),
+            Event::Drained => self.chat.handle_drained(id, now, &mut self.deliveries),
             Event::Closed => self.chat.handle_closed(id, now, &mut self.deliveries),
             Event::Request(request) => {
                 self.todo = self.answer(id, request, port, seen).map(|todo| (id, todo));
@@ -558,6 +559,7 @@ impl Service for ChatService {
                     engine.publish(*topic, Opcode::Text, text, except);
                 }
                 Delivery::Subscribe { conn, topic } => engine.subscribe(*conn, *topic),
+                Delivery::TellWhenDrained { conn } => engine.tell_when_drained(*conn),
                 Delivery::Unsubscribe { conn, topic } => engine.unsubscribe(*conn, *topic),
                 Delivery::Close { conn, code, reason } => engine.close(*conn, *code, reason),
             }

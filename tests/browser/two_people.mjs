@@ -280,6 +280,32 @@ try {
     serverAway = false;
   });
 
+  await check("a long cut: all that was said meanwhile comes, many times what is sent at once", async () => {
+    const page = await newPage({ port: wire.port });
+    await enter(page, "Long Away", "long");
+    const crowd = await newPage();
+    await crowd.goto(`${crowd.origin}/`);
+    const MESSAGES = 35; // as many as may be said at once, of 15,000 characters
+    serverAway = true;
+    wire.cut();
+    await page.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    await crowd.evaluate(({ url, messages }) => new Promise((resolve, reject) => {
+      const speaker = new WebSocket(url);
+      let echoed = 0;
+      speaker.onopen = () => { for (let n = 1; n <= messages; n += 1) speaker.send(`long ${n} ${"x".repeat(15_000)}`); };
+      speaker.onmessage = ({ data }) => { if (JSON.parse(data).type === "chat" && (echoed += 1) === messages) resolve(); };
+      speaker.onclose = ({ code }) => reject(new Error(`closed with ${code} after ${echoed} messages`));
+    }), { url: `ws://127.0.0.1:${server.port}/ws/long?username=Speaker`, messages: MESSAGES });
+    wire.mend();
+    for (const away of [page, ada]) await connected(away);
+    serverAway = false;
+    await until("the last of them is shown", async () => (await texts(page)).at(-1)?.startsWith(`long ${MESSAGES} `));
+    equal(await page.locator("#messages > .gap").count(), 0, "holes");
+    const seqs = await page.locator("#messages > li.message").evaluateAll((all) => all.map((li) => Number(li.dataset.seq)));
+    equal(seqs.join(), Array.from({ length: MESSAGES }, (_, n) => n + 1).join(), "numbers");
+    for (const done of [page, crowd]) await done.context().close();
+  });
+
   await check("the server is killed and started again: both say so, come back and talk", async () => {
     serverAway = true;
     await server.kill();

@@ -32,9 +32,9 @@ port=$(free_port) admin=$(free_port)
 pids+=($!)
 wait_for "$port"
 
-# One that keeps all that 20 speakers say.
+# One that keeps all that 20 speakers say, and waits for 30 people who are one process.
 speakers=$(free_port)
-"$salon" serve --listen "127.0.0.1:$speakers" --admin off --rate off --history 100000 --log warn &
+"$salon" serve --listen "127.0.0.1:$speakers" --admin off --rate off --history 100000 --outbox-bytes 64MiB --log warn &
 pids+=($!)
 wait_for "$speakers"
 

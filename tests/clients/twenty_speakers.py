@@ -4,7 +4,8 @@
 
 Speakers, listeners and those who are cut (no Close, amid the noise, again and again, JSON speakers too) use the `websockets`
 client; with the folder, one more who is cut uses `ws` from npm (listener_ws.mjs). Everybody must have every message once, in the same order: those of the plain dialect as long as they are there, those of
-the JSON dialect through all cuts by `since`, with a dense `seq`. Speakers that are cut say again, with the same `id`, what they
+the JSON dialect through all cuts by `since`, with a dense `seq`. Who is cut stays away until much has been said, so that the holes are
+many times what is sent at once. All of them share one process and read slowly: the server is to have an `--outbox-bytes` for that. Speakers that are cut say again, with the same `id`, what they
 have not seen come back.
 """
 
@@ -22,7 +23,21 @@ EACH = int(sys.argv[3]) if len(sys.argv) > 3 else 200
 ROOM = "twenty"
 SPEAKERS, CUT_SPEAKERS, LISTENERS, CUT_LISTENERS = 20, 5, 5, 5
 TOTAL = SPEAKERS * EACH
+PAD = "." * 1000  # behind each message
+AWAY = TOTAL // 3  # messages that are said while somebody is away, if so many are
 WAIT = 60  # seconds until something that must come is given up
+
+
+latest = 0  # the last seq that anybody has heard
+largest = 0  # the largest hole, in messages
+
+
+async def stay_away(heard):
+    """Until so much has been said, or nobody says anything."""
+    before = -1
+    while latest < heard + AWAY and latest > before:
+        before = latest
+        await asyncio.sleep(0.5)
 
 
 def open_socket(path):
@@ -40,6 +55,7 @@ class Json:
         self.cuts = sorted(random.sample(range(TOTAL // 10, TOTAL * 9 // 10), cuts), reverse=True)
 
     async def run(self, ready, start):
+        global latest, largest
         while len(self.heard) < TOTAL or self.unseen:
             async with open_socket(f"/ws?user={self.name}") as socket:
                 since = {"since": {"epoch": self.epoch, "seq": len(self.heard)}} if self.epoch else {}
@@ -55,13 +71,18 @@ class Json:
                             if self.epoch is None:
                                 assert message["seq"] == 0
                                 ready.release()
+                            if self.epoch:
+                                largest = max(largest, message["seq"] - len(self.heard))
                             self.epoch = message["epoch"]
                             speaking = asyncio.create_task(self.speak(socket, start))
                         elif kind == "broadcast":
                             assert message["seq"] == len(self.heard) + 1, f"{self.name}: {text}"
-                            self.heard.append(message["content"])
+                            content = message["content"].removesuffix(PAD)
+                            assert message["content"] == content + PAD
+                            self.heard.append(content)
+                            latest = max(latest, message["seq"])
                             if message["sender"] == self.name:
-                                self.unseen.remove(message["content"])
+                                self.unseen.remove(content)
                             if self.cuts and len(self.heard) >= self.cuts[-1]:
                                 self.cuts.pop()
                                 socket.transport.abort()
@@ -77,13 +98,15 @@ class Json:
                 finally:
                     if speaking:
                         speaking.cancel()
+            if len(self.heard) < TOTAL:
+                await stay_away(len(self.heard))
         return self.heard
 
     async def speak(self, socket, start):
         await start.wait()
         for content in list(self.unseen):
             try:
-                await socket.send(json.dumps({"type": "broadcast", "room_id": ROOM, "content": content, "id": content}))
+                await socket.send(json.dumps({"type": "broadcast", "room_id": ROOM, "content": content + PAD, "id": content}))
             except ConnectionClosed:
                 return
 
@@ -94,7 +117,7 @@ async def plain(name, ready, start, speaks):
         async def speak():
             await start.wait()
             for n in range(EACH):
-                await socket.send(f"{name}:{n}")
+                await socket.send(f"{name}:{n}{PAD}")
 
         speaking = asyncio.create_task(speak()) if speaks else None
         async for text in socket:
@@ -103,7 +126,7 @@ async def plain(name, ready, start, speaks):
                 inside = True
                 ready.release()
             if message["type"] == "chat":
-                heard.append(message["content"])
+                heard.append(message["content"].removesuffix(PAD))
             if len(heard) == TOTAL:
                 break
         if speaking:
@@ -117,7 +140,7 @@ async def node(ready):
                                                    stdout=asyncio.subprocess.PIPE, limit=1 << 24)
     assert await process.stdout.readline() == b"ready\n", "node did not join"
     ready.release()
-    heard = json.loads(await process.stdout.readline())
+    heard = [content.removesuffix(PAD) for content in json.loads(await process.stdout.readline())]
     assert await process.wait() == 0
     return heard
 
@@ -153,7 +176,9 @@ async def main():
         own = [content for content in heard[0] if content.startswith(f"s{speaker}:")]
         assert own == [f"s{speaker}:{n}" for n in range(EACH)], "each speaker who was not cut in the order spoken"
     cut = (CUT_SPEAKERS - CUT_SPEAKERS // 4) * 3 + (CUT_LISTENERS + bool(NODE)) * 5
-    print(f"ok - {len(tasks)} people have the same {TOTAL} messages of {SPEAKERS} speakers in one order through {cut} cuts")
+    assert largest * len(PAD) > 512 << 10, f"the largest hole was of {largest} messages"
+    print(f"ok - {len(tasks)} people have the same {TOTAL} messages of {SPEAKERS} speakers in one order through {cut} cuts "
+          f"and holes of up to {largest * len(PAD) >> 10} KiB")
     print("1 passed, 0 failed")
 
 

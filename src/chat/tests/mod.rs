@@ -8,6 +8,7 @@ mod limits;
 mod model;
 mod operator;
 mod plain;
+mod replay;
 mod tokens;
 mod walk;
 
@@ -28,6 +29,9 @@ struct Stage {
     closes: BTreeMap<ConnId, u16>,
     names: BTreeMap<String, ConnId>,
     opened: u32,
+    /// Who wants it told when they have taken everything, which they do at once unless `holds`.
+    asked: BTreeSet<ConnId>,
+    holds: bool,
     /// Where who comes next comes from.
     address: Option<Address>,
 }
@@ -64,6 +68,8 @@ impl Stage {
             closes: BTreeMap::new(),
             names: BTreeMap::new(),
             opened: 0,
+            asked: BTreeSet::new(),
+            holds: false,
             address: None,
         }
     }
@@ -116,6 +122,7 @@ impl Stage {
         }
         self.inboxes.remove(&conn);
         self.closes.remove(&conn);
+        self.asked.remove(&conn);
         self.chat.handle_closed(conn, self.now, &mut self.out);
         self.dispatch();
     }
@@ -140,6 +147,29 @@ impl Stage {
     }
 
     fn dispatch(&mut self) {
+        self.carry_out();
+        while let Some(conn) = self.asked.first().copied().filter(|_| !self.holds) {
+            self.drain(conn);
+        }
+    }
+
+    /// The device has taken everything; says whether somebody wanted to know.
+    fn drains(&mut self, device: &str) -> bool {
+        let conn = self.conn(device);
+        let asked = self.asked.contains(&conn);
+        if asked {
+            self.drain(conn);
+        }
+        asked
+    }
+
+    fn drain(&mut self, conn: ConnId) {
+        self.asked.remove(&conn);
+        self.chat.handle_drained(conn, self.now, &mut self.out);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
         for item in self.out.items() {
             match item {
                 Delivery::Send { to, text } | Delivery::Refuse { to, text, .. } => {
@@ -161,7 +191,14 @@ impl Stage {
                     let removed = self.topics.get_mut(topic).is_some_and(|members| members.remove(conn));
                     assert!(removed, "{conn} does not hear {topic:?}");
                 }
+                Delivery::TellWhenDrained { conn } => {
+                    // Nothing is told of who is closed.
+                    if self.inboxes.contains_key(conn) && !self.closes.contains_key(conn) {
+                        self.asked.insert(*conn);
+                    }
+                }
                 Delivery::Close { conn, code, .. } => {
+                    self.asked.remove(conn);
                     assert!(self.closes.insert(*conn, code.0).is_none(), "{conn} is closed twice");
                 }
             }
@@ -240,6 +277,7 @@ impl Stage {
         let mut inside: BTreeMap<(u32, u32), u32> = BTreeMap::new();
         let mut topics: BTreeMap<TopicId, BTreeSet<ConnId>> = BTreeMap::new();
         let mut devices: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut catching_up = BTreeSet::new();
         for (conn, session) in hall.sessions.iter() {
             if session.user == NOBODY {
                 continue;
@@ -250,6 +288,10 @@ impl Stage {
             }
             for seat in session.seats.iter().filter(|seat| seat.inside) {
                 *inside.entry((seat.room, session.user)).or_default() += 1;
+                if !seat.hears {
+                    catching_up.insert((conn, seat.room));
+                    continue;
+                }
                 topics.entry(room::topic(seat.room, session.dialect)).or_default().insert(conn);
             }
         }
@@ -266,6 +308,12 @@ impl Stage {
         let mut heard = self.topics.clone();
         heard.retain(|_, members| !members.is_empty());
         assert_eq!(heard, topics);
+        assert!(hall.sessions.iter().all(|(_, session)| session.seats.iter().all(|seat| seat.inside || !seat.hears)));
+        assert_eq!(hall.replays.all(), catching_up);
+        for conn in hall.replays.idle() {
+            let moves = self.asked.contains(&conn) || hall.timers.is_set(&timers::Timer::Replay(conn));
+            assert!(moves || self.closes.contains_key(&conn), "{conn} is never told the rest");
+        }
         let mut visible = 0;
         for user in hall.users.after(None) {
             let key = hall.users.find(user.name.as_str()).unwrap();
@@ -292,6 +340,7 @@ impl Stage {
         let hall = &self.chat.hall;
         assert_eq!((hall.sessions.len(), hall.rooms.len(), hall.waiting.len()), (0, 0, 0));
         assert!(hall.typing.is_empty() && hall.watches.is_empty() && hall.with_plain.is_empty());
+        assert!(hall.replays.is_empty());
         assert_eq!(self.chat.next_deadline(), None);
     }
 }

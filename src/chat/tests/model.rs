@@ -3,7 +3,7 @@
 //! The model has the whole log of each room and pair, and knows who is where by slots. Clients, who come, are cut, and come back
 //! with what they had, read what they hear as an independent author would read `docs/wire.md`, and never look at the model to
 //! understand it. After each step: every message once and in order, nothing missing, nothing that is not in the log; each
-//! request answered once; who is inside, who watches whom and what they see as the model has it; nobody types who does not.
+//! request answered once, and what is said while catching up when its turn comes; who is inside, who watches whom and what they see as the model has it; nobody types who does not.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -21,14 +21,49 @@ const CLIENTS: [(usize, Option<usize>); 9] =
 enum Op {
     Open(usize),
     Cut(usize),
-    Join { who: usize, room: usize, since: bool, history: u64 },
-    Leave { who: usize, room: usize },
-    Say { who: usize, room: usize, id: Option<u8>, content: u8 },
-    Direct { who: usize, to: usize, id: Option<u8>, content: u8 },
-    Multicast { who: usize, content: u8 },
-    Status { who: usize, status: usize, note: bool },
-    Watch { who: usize, whom: usize, on: bool },
-    Typing { who: usize, room: usize, on: bool },
+    Join {
+        who: usize,
+        room: usize,
+        since: bool,
+        history: u64,
+    },
+    Leave {
+        who: usize,
+        room: usize,
+    },
+    Say {
+        who: usize,
+        room: usize,
+        id: Option<u8>,
+        content: u8,
+    },
+    Direct {
+        who: usize,
+        to: usize,
+        id: Option<u8>,
+        content: u8,
+    },
+    Multicast {
+        who: usize,
+        content: u8,
+    },
+    Status {
+        who: usize,
+        status: usize,
+        note: bool,
+    },
+    Watch {
+        who: usize,
+        whom: usize,
+        on: bool,
+    },
+    Typing {
+        who: usize,
+        room: usize,
+        on: bool,
+    },
+    /// What is on the way to the client is taken.
+    Take(usize),
     Wait(u64),
 }
 
@@ -49,6 +84,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (who.clone(), 0..2_u8).prop_map(|(who, content)| Op::Multicast { who, content }),
         2 => (who.clone(), 0..4_usize, any::<bool>()).prop_map(|(who, status, note)| Op::Status { who, status, note }),
         2 => (who.clone(), user, any::<bool>()).prop_map(|(who, whom, on)| Op::Watch { who, whom, on }),
+        6 => who.clone().prop_map(Op::Take),
         2 => (who, room, any::<bool>()).prop_map(|(who, room, on)| Op::Typing { who, room, on }),
         2 => prop_oneof![0..200_u64, 2_900..6_100_u64, Just(5_000), Just(299_000)].prop_map(Op::Wait),
     ]
@@ -63,6 +99,10 @@ struct Place {
     /// The last message it has, with the epoch: what it comes back with.
     last: Option<(String, u64)>,
     inside: bool,
+    /// From `joined` to `online_users`: what it has missed is still coming.
+    behind: bool,
+    /// What it has said meanwhile and not heard: id and seq.
+    awaited: Vec<(Value, u64)>,
     members: BTreeSet<String>,
     typing: BTreeSet<String>,
 }
@@ -75,6 +115,8 @@ struct Client {
     /// The last list that a plain client was told.
     online: String,
     plain_heard: usize,
+    /// Octets of replay since it last took everything.
+    on_the_way: usize,
 }
 
 #[derive(Default)]
@@ -100,6 +142,8 @@ struct World {
     stage: Stage,
     /// How many messages are kept.
     kept: usize,
+    /// How much of a replay may be on the way.
+    slice: usize,
     clients: Vec<Client>,
     rooms: [Room; ROOMS.len()],
     users: [User; NAMES.len()],
@@ -115,20 +159,37 @@ struct World {
 /// What the one who asks hears.
 enum Answer {
     Error(&'static str),
-    Joined { since: Option<(String, u64)>, history: u64, again: bool },
-    Said { room: usize, seq: u64 },
-    Told { to: usize, seq: u64 },
-    Dup { seq: u64 },
+    Joined {
+        since: Option<(String, u64)>,
+        history: u64,
+        again: bool,
+    },
+    Said {
+        room: usize,
+        seq: u64,
+    },
+    Told {
+        to: usize,
+        seq: u64,
+    },
+    Dup {
+        seq: u64,
+    },
+    /// It comes back when its turn comes.
+    Later,
     Plain,
     Is(&'static str),
 }
 
 impl World {
-    fn new(kept: usize) -> Self {
-        let settings = Settings { history_messages: kept, ..unhurried() };
+    fn new(kept: usize, slice: usize) -> Self {
+        let settings = Settings { history_messages: kept, replay_bytes: slice, ..unhurried() };
+        let mut stage = Stage::new(settings);
+        stage.holds = true;
         Self {
-            stage: Stage::new(settings),
+            stage,
             kept,
+            slice,
             clients: vec![Client::default(); CLIENTS.len()],
             rooms: Default::default(),
             users: Default::default(),
@@ -153,6 +214,7 @@ impl World {
         match *op {
             Op::Open(who) if !open(who) => self.open(who),
             Op::Cut(who) if open(who) => self.cut(who),
+            Op::Take(who) if open(who) => drop(self.take(who)),
             Op::Wait(ms) => {
                 self.stage.waits_ms(ms);
                 self.time_has_passed();
@@ -202,6 +264,14 @@ impl World {
         self.listen(None);
     }
 
+    /// The client takes what is on the way to it; says whether the chat wanted to know.
+    fn take(&mut self, who: usize) -> bool {
+        self.clients[who].on_the_way = 0;
+        let asked = self.stage.drains(&who.to_string());
+        self.listen(None);
+        asked
+    }
+
     fn cut(&mut self, who: usize) {
         let user = CLIENTS[who].0;
         let grace = self.now() + 5_000;
@@ -209,6 +279,8 @@ impl World {
         for room in 0..ROOMS.len() {
             let place = &mut self.clients[who].places[room];
             let was_inside = std::mem::take(&mut place.inside);
+            place.behind = false;
+            place.awaited.clear();
             place.members.clear();
             place.typing.clear();
             if was_inside && !self.devices(user).any(|who| self.inside(who, room)) {
@@ -317,7 +389,14 @@ impl World {
                         None => {
                             self.rooms[room].log.push((user, content));
                             self.typing.remove(&(user, room));
-                            (text, Answer::Said { room, seq })
+                            let place = &mut self.clients[who].places[room];
+                            match place.behind {
+                                true => {
+                                    place.awaited.extend(id.clone().map(|id| (id, seq)));
+                                    (text, Answer::Later)
+                                }
+                                false => (text, Answer::Said { room, seq }),
+                            }
                         }
                     }
                 }
@@ -373,7 +452,7 @@ impl World {
                     }
                 }
             }
-            Op::Open(_) | Op::Cut(_) | Op::Wait(_) => unreachable!("no request"),
+            Op::Open(_) | Op::Cut(_) | Op::Take(_) | Op::Wait(_) => unreachable!("no request"),
         };
         let before = self.clients[who].watched.clone();
         let with_id = id.as_ref().map(|id| format!(r#","id":{id}"#)).unwrap_or_default();
@@ -411,8 +490,11 @@ impl World {
 
     fn read_json(&mut self, who: usize, heard: &[Value], request: Option<(Option<Value>, Answer)>) {
         let own = NAMES[CLIENTS[who].0];
-        let id = request.as_ref().and_then(|(id, _)| id.clone());
-        let answers: Vec<&Value> = heard.iter().filter(|message| message.get("id").is_some()).collect();
+        let later = matches!(request, Some((_, Answer::Later)));
+        let id = request.as_ref().and_then(|(id, _)| id.clone()).filter(|_| !later);
+        let late = self.late_answers(who, heard);
+        let answers: Vec<&Value> =
+            heard.iter().filter(|message| message.get("id").is_some() && !late.contains(message)).collect();
         assert_eq!(answers.len(), usize::from(id.is_some()), "{who}: each request is answered once: {heard:?}");
         assert!(answers.iter().all(|answer| Some(&answer["id"]) == id.as_ref()), "{who}: {heard:?}");
         let kind = |message: &Value| message["type"].as_str().unwrap().to_owned();
@@ -439,13 +521,14 @@ impl World {
             Some(Answer::Joined { since, history, again }) => {
                 gap = self.read_joined(who, answers[0], since, history, again);
             }
-            Some(Answer::Plain) | None => {}
+            Some(Answer::Plain | Answer::Later) | None => {}
         }
+        let joining = gap.is_some();
         let told_gap = find("gap").map(|gap| {
             let number = |name: &str| gap[name].as_u64().unwrap();
             (number("from"), number("to"), gap["why"].as_str().unwrap().to_owned())
         });
-        assert_eq!(told_gap, gap, "{who}: {heard:?}");
+        assert!(!joining || told_gap == gap, "{who}: {heard:?}");
         for message in heard {
             let text = |name: &str| message[name].as_str().unwrap().to_owned();
             let room = message["room_id"].as_str().and_then(|name| ROOMS.iter().position(|room| *room == name));
@@ -458,7 +541,24 @@ impl World {
                     let (_, last) = place.last.as_mut().expect("it has joined");
                     assert_eq!(seq, *last + 1, "{who} in {}: {heard:?}", ROOMS[room]);
                     *last = seq;
+                    if place.behind {
+                        assert!(self.clients[who].on_the_way < self.slice, "{who}: more than a slice on the way");
+                        self.clients[who].on_the_way += message.to_string().len();
+                    }
+                    let place = &self.clients[who].places[room];
                     assert!(!place.typing.contains(&text("sender")), "{who}: one who has said it does not type it");
+                }
+                ("gap", Some(room)) => {
+                    let number = |name: &str| message[name].as_u64().unwrap();
+                    let len = self.rooms[room].log.len() as u64;
+                    let place = &mut self.clients[who].places[room];
+                    let (_, last) = place.last.as_mut().expect("it has joined");
+                    assert!(joining || (place.behind && text("why") == "expired"), "{who}: {message}");
+                    assert_eq!(number("from"), *last + 1, "{who}: {heard:?}");
+                    if !joining {
+                        assert_eq!(number("to"), len - len.min(self.kept as u64), "{who}: what is kept is no hole");
+                    }
+                    *last = number("to");
                 }
                 ("direct", _) => assert!(text("sender") == own || text("user_id") == own, "{who}: {message}"),
                 ("user_joined", Some(room)) => {
@@ -474,12 +574,17 @@ impl World {
                     let users = message["users"].as_array().unwrap();
                     assert_eq!(message["count"], users.len());
                     let members = users.iter().map(|user| user.as_str().unwrap().to_owned()).collect();
-                    self.clients[who].places[room].members = members;
+                    let place = &mut self.clients[who].places[room];
+                    place.members = members;
+                    place.behind = false;
+                    assert!(place.awaited.is_empty(), "{who}: {heard:?}");
                 }
                 ("left", Some(room)) => {
                     let place = &mut self.clients[who].places[room];
                     place.members.clear();
                     place.typing.clear();
+                    place.behind = false;
+                    assert!(place.awaited.is_empty(), "{who}: {heard:?}");
                 }
                 ("typing", Some(room)) => {
                     assert_ne!(text("user_id"), own, "{who}: nobody is told that they type");
@@ -508,6 +613,24 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    /// Answers to what was said while catching up, which are no longer awaited then: the message itself, or, where it will not be
+    /// heard, that it was said.
+    fn late_answers<'h>(&mut self, who: usize, heard: &'h [Value]) -> Vec<&'h Value> {
+        let mut late = Vec::new();
+        for message in heard.iter().filter(|message| message.get("id").is_some() && message.get("dup").is_none()) {
+            let room = message["room_id"].as_str().and_then(|name| ROOMS.iter().position(|room| *room == name));
+            let awaited = room.map(|room| &mut self.clients[who].places[room].awaited);
+            if let (Some(awaited), Some(seq), "broadcast" | "ack") =
+                (awaited, message["seq"].as_u64(), message["type"].as_str().unwrap())
+                && let Some(place) = awaited.iter().position(|(id, at)| *id == message["id"] && *at == seq)
+            {
+                awaited.remove(place);
+                late.push(message);
+            }
+        }
+        late
     }
 
     /// What `joined` says, and from where on the client is to hear; the hole that has to be named.
@@ -540,7 +663,11 @@ impl World {
         assert_eq!(joined["seq"], len);
         assert_eq!(joined["members"], self.rooms[room].members.len());
         assert_eq!(joined["recovered"], same_life && gap.is_none());
-        self.clients[who].places[room].last = Some((epoch, first - 1));
+        let place = &mut self.clients[who].places[room];
+        if !again {
+            place.behind = true;
+            place.last = Some((epoch, gap.as_ref().map_or(first, |(from, ..)| *from) - 1));
+        }
         gap
     }
 
@@ -573,12 +700,13 @@ impl World {
                     assert_eq!(client.online, members.join(","), "{who} in {}", ROOMS[room]);
                     continue;
                 }
-                assert_eq!(
-                    place.last.as_ref().map(|(_, seq)| *seq),
-                    Some(log.len() as u64),
-                    "{who} in {}",
-                    ROOMS[room]
-                );
+                let last = place.last.as_ref().map(|(_, seq)| *seq);
+                if place.behind {
+                    assert!(last < Some(log.len() as u64), "{who} in {}", ROOMS[room]);
+                    assert!(self.stage.asked.contains(&self.stage.conn(&who.to_string())), "{who} is told the rest");
+                    continue;
+                }
+                assert_eq!(last, Some(log.len() as u64), "{who} in {}", ROOMS[room]);
                 assert!(place.members.iter().eq(&members), "{who} in {}: {:?} {members:?}", ROOMS[room], place.members);
                 for typist in &place.typing {
                     let typist = NAMES.iter().position(|name| name == typist).unwrap();
@@ -596,6 +724,11 @@ impl World {
 
     /// Everybody goes, and nothing is left of it.
     fn end(&mut self) {
+        for who in (0..CLIENTS.len()).filter(|&who| self.clients[who].open).collect::<Vec<_>>() {
+            while self.take(who) {}
+            assert!(self.clients[who].places.iter().all(|place| !place.behind && place.awaited.is_empty()));
+        }
+        self.agree();
         for who in 0..CLIENTS.len() {
             self.step(&Op::Cut(who));
         }
@@ -608,8 +741,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_chat_and_its_model_agree(kept in prop_oneof![Just(0_usize), Just(3), Just(1000)], ops in proptest::collection::vec(op(), 1..250)) {
-        let mut world = World::new(kept);
+    fn the_chat_and_its_model_agree(kept in prop_oneof![Just(0_usize), Just(3), Just(1000)], slice in prop_oneof![Just(1_usize), Just(250), Just(64 << 10)], ops in proptest::collection::vec(op(), 1..250)) {
+        let mut world = World::new(kept, slice);
         ops.iter().for_each(|op| world.step(op));
         world.end();
     }

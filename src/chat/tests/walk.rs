@@ -22,6 +22,7 @@ fn walk(seed: u64, steps: usize, late: bool) {
     let age = Duration::from_secs(60);
     let settings = Settings {
         history_messages: 4,
+        replay_bytes: 100,
         history_age: age,
         big_room: 3,
         sessions_per_user: 3,
@@ -51,6 +52,11 @@ fn walk(seed: u64, steps: usize, late: bool) {
         if late && random.below(8) == 0 {
             *gate.borrow_mut() = [Gate::Open, Gate::Open, Gate::Shut, Gate::Down, Gate::Full][random.below(5) as usize];
             stage.hears_the_backend();
+        }
+        // Sometimes they take nothing for a while.
+        if random.below(10) == 0 {
+            stage.holds = !stage.holds;
+            stage.dispatch();
         }
         match (random.below(16), device) {
             (0, _) => {
@@ -107,6 +113,7 @@ fn walk(seed: u64, steps: usize, late: bool) {
         }
     }
     *gate.borrow_mut() = Gate::Open;
+    stage.holds = false;
     stage.hears_the_backend();
     for device in devices {
         stage.closes(&device);
@@ -121,6 +128,13 @@ fn read_json(device: &str, heard: &[String], reader: &mut Reader, numbers: &mut 
         let Some(place) = text_of(text, "room_id") else { continue };
         match kind(text).as_str() {
             "left" => drop(reader.last.remove(&place)),
+            "gap" => {
+                let (from, to) = (number_of(text, "from").unwrap(), number_of(text, "to").unwrap());
+                if let Some((last, _)) = reader.last.get_mut(&place) {
+                    assert_eq!(from, *last + 1, "{device} in {place}: {text}");
+                    *last = to;
+                }
+            }
             "broadcast" => {
                 let seq = number_of(text, "seq").unwrap();
                 let step = text_of(text, "content").unwrap().parse().unwrap();

@@ -4,6 +4,7 @@
 
 mod bodies;
 mod deflate;
+mod drained;
 mod endings;
 mod fan_out;
 mod opening;
@@ -259,6 +260,7 @@ impl Happened {
             Event::Text(text) => Self::Text(text.into()),
             Event::Binary(data) => Self::Text(format!("binary {}", data.len())),
             Event::Control => Self::Text("control".into()),
+            Event::Drained => Self::Text("drained".into()),
             Event::Closed => Self::Text("closed".into()),
         }
     }

@@ -53,8 +53,8 @@
  *
  * **Resuming.** It remembers `{epoch, seq}` of each room, joins again with `since`, and gives out what was missed before what is
  * new, each message once: a `seq` at or under the last one is dropped. If the server numbers anew (`epoch` is another one),
- * `joined` has `reset: true`, and what is kept of the room is of another age. Every hole is a `gap`: `expired` and `too_long` (no longer
- * kept, too much was missed), `epoch_changed`, and `missing`, should the server ever leave one out without a word. What `history`
+ * `joined` has `reset: true`, and what is kept of the room is of another age. Every hole is a `gap`: `expired` (no longer
+ * kept), `epoch_changed`, and `missing`, should the server ever leave one out without a word. What `history`
  * can still read of it is for the caller to ask. A room is forgotten when a join is refused for good; not when it failed.
  *
  * **Sending.** `say` and `direct` put a message on an outbox and answer at once. It is sent with a UUID, one message at a

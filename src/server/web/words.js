@@ -4,7 +4,6 @@
 
 export const GAP_WORDS = {
   expired: "Older messages from while you were away are no longer kept.",
-  too_long: "More was said while you were away than fits here. The older part is not shown.",
   epoch_changed: "The server began a new history here.",
   missing: "Some messages are missing here.",
 };

@@ -1,0 +1,61 @@
+//! What was missed comes whole over real sockets, however much it is, and nobody waits for who takes it.
+
+mod common;
+
+use common::{Client, Server, hear, hear_with, say};
+use serde_json::Value;
+
+/// More than the kernel takes for a client that does not read.
+const MISSED: u64 = 1000;
+
+/// The next message that is one of these.
+fn next(client: &mut Client, kinds: &[&str]) -> Value {
+    loop {
+        let message: Value = serde_json::from_str(&hear(client)).unwrap();
+        if message["type"].as_str().is_some_and(|kind| kinds.contains(&kind)) {
+            return message;
+        }
+    }
+}
+
+#[test]
+fn a_long_hole_is_replayed_whole_while_others_talk() {
+    let server = Server::serve(&["--rate", "off", "--history", "2000"]);
+    let mut ann = server.connect("/ws?user=ann");
+    say(&mut ann, r#"{"type":"join","room_id":"den"}"#);
+    let epoch = next(&mut ann, &["joined"])["epoch"].as_str().unwrap().to_owned();
+    let long = "x".repeat(16_000);
+    for n in 1..=MISSED {
+        say(&mut ann, &format!(r#"{{"type":"broadcast","room_id":"den","content":"{n} {long}"}}"#));
+        hear_with(&mut ann, &[r#""type":"broadcast""#]);
+    }
+    // Bob comes back, says something, and reads nothing for now.
+    let mut bob = server.connect("/ws?user=bob");
+    say(&mut bob, &format!(r#"{{"type":"join","room_id":"den","since":{{"epoch":"{epoch}","seq":0}}}}"#));
+    next(&mut ann, &["user_joined"]);
+    say(&mut bob, r#"{"type":"broadcast","room_id":"den","content":"bob","id":"b"}"#);
+    assert_eq!(next(&mut ann, &["broadcast"])["content"], "bob");
+    let mut cat = server.connect("/ws?user=cat");
+    say(&mut cat, r#"{"type":"join","room_id":"den"}"#);
+    assert_eq!(next(&mut cat, &["joined"])["members"], 3);
+    for n in 0..100 {
+        say(&mut ann, &format!(r#"{{"type":"broadcast","room_id":"den","content":"live {n}"}}"#));
+        assert_eq!(next(&mut cat, &["broadcast"])["content"], format!("live {n}"));
+    }
+    let joined = next(&mut bob, &["joined"]);
+    assert_eq!((&joined["seq"], &joined["recovered"]), (&MISSED.into(), &true.into()));
+    for seq in 1..=MISSED + 101 {
+        let message = next(&mut bob, &["broadcast", "gap", "online_users", "error"]);
+        assert_eq!(message["seq"], seq, "{}", message["type"]);
+        let content = message["content"].as_str().unwrap();
+        match seq.checked_sub(MISSED + 1) {
+            None => assert!(content.starts_with(&format!("{seq} x")) && content.len() > 16_000),
+            Some(0) => assert_eq!((content, &message["id"]), ("bob", &"b".into())),
+            Some(n) => assert_eq!(content, format!("live {}", n - 1)),
+        }
+    }
+    let online = next(&mut bob, &["broadcast", "gap", "online_users", "error"]);
+    assert_eq!((&online["type"], &online["count"]), (&"online_users".into(), &3.into()));
+    say(&mut ann, r#"{"type":"broadcast","room_id":"den","content":"now"}"#);
+    assert_eq!(next(&mut bob, &["broadcast"])["content"], "now");
+}
