@@ -70,12 +70,13 @@ impl<S: Stream> Engine<S> {
     /// looked, or is about to be heard in this turn.
     fn patience(&self, index: u32, at: Tick, due: Due) -> Option<Duration> {
         let peer = &self.peers[index as usize];
+        let writable = peer.outbox.as_ref().is_some_and(|outbox| outbox.writable);
         match due {
             Due::Ping => None,
             // Asked once more, and given the time for that.
             Due::Pong if self.stalled == Some(self.now) => None,
             _ if self.stalled == Some(self.now) => Some(STALL),
-            _ if (peer.readable || peer.writable) && self.now.since(at) < STALL => Some(MOMENT),
+            _ if (peer.readable || writable) && self.now.since(at) < STALL => Some(MOMENT),
             _ => None,
         }
     }
