@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`cli`] | arguments, subcommands, exit status |
 //! | [`mod@bench`] | load for any WebSocket server, as a client of `proto` in a loop of its own |
+//! | [`top`] | beside it: a view of a running server, as a client of its admin port, on a terminal |
 //! | [`server`] | besides `bench` the only place that knows mio, sockets, signals and the clock |
 //! | [`chat`] | people, rooms, presence, limits, the two wire dialects: text in, deliveries out |
 //! | [`backend`] | where a room's messages are numbered and kept |
@@ -25,3 +26,4 @@ pub mod id;
 pub mod proto;
 pub mod server;
 pub mod time;
+pub mod top;

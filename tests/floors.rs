@@ -16,7 +16,7 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 const SOCKETS: [&str; 8] =
     ["mio", "std::net", "socket2", "signal_hook", "signal_hook_mio", "rustix", "std::fs", "std::thread"];
 
-const FLOORS: [Floor; 9] = [
+const FLOORS: [Floor; 10] = [
     Floor { name: "id", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor { name: "time", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor {
@@ -30,9 +30,11 @@ const FLOORS: [Floor; 9] = [
     Floor { name: "server", below: &["chat", "backend", "engine", "proto", "id", "time"], never: &["clap"] },
     // Beside the server, not above it: what it measures cannot help it.
     Floor { name: "bench", below: &["proto", "id", "time"], never: &["clap", "signal_hook"] },
+    // A client of the admin port: what it shows, everybody could ask for.
+    Floor { name: "top", below: &[], never: &["clap", "mio"] },
     Floor {
         name: "cli",
-        below: &["bench", "server", "chat", "backend", "engine", "proto", "id", "time"],
+        below: &["top", "bench", "server", "chat", "backend", "engine", "proto", "id", "time"],
         never: &["mio"],
     },
 ];

@@ -55,6 +55,7 @@ pub use wire::order::Call;
 use std::rc::Rc;
 
 use hall::{Hall, NOBODY, Turn};
+use session::Session;
 
 use crate::backend::Backend;
 use crate::id::ConnId;
@@ -138,6 +139,21 @@ pub struct SessionInfo<'a> {
     pub messages: u32,
     /// How many rooms it is in.
     pub rooms: usize,
+}
+
+/// One room, as those who run the server see it.
+#[derive(Clone, Copy, Debug)]
+pub struct RoomInfo<'a> {
+    /// Its name.
+    pub name: &'a RoomName,
+    /// Users who are in it, also those who lost their connection a moment ago.
+    pub members: usize,
+    /// Sessions that hear it.
+    pub sessions: u32,
+    /// Messages said in it in this interval ([`Chat::begin_interval`]).
+    pub messages: u32,
+    /// The same, each counted once for each session that heard it.
+    pub deliveries: u64,
 }
 
 /// The chat.
@@ -251,8 +267,38 @@ impl Chat {
 
     /// All sessions, but for those that were turned away at the door or have not said yet who they are.
     pub fn sessions(&self) -> impl Iterator<Item = SessionInfo<'_>> {
-        let inside = self.hall.sessions.iter().filter(|(_, session)| session.user != NOBODY);
-        inside.map(|(conn, session)| SessionInfo {
+        self.hall.sessions.iter().filter_map(|(conn, session)| self.info_of(conn, session))
+    }
+
+    /// The session of a connection, if it would be among [`sessions`](Self::sessions).
+    pub fn session(&self, conn: ConnId) -> Option<SessionInfo<'_>> {
+        self.info_of(conn, self.hall.sessions.find(conn)?)
+    }
+
+    /// The rooms that the session of a connection is in.
+    pub fn rooms_of(&self, conn: ConnId) -> impl Iterator<Item = &RoomName> {
+        let seats = self.hall.sessions.find(conn).into_iter().flat_map(|session| session.seats.iter());
+        seats.filter(|seat| seat.inside).map(|seat| &self.hall.rooms.at(seat.room).name)
+    }
+
+    /// All rooms, in no order. Looks at each.
+    pub fn rooms(&self) -> impl Iterator<Item = RoomInfo<'_>> {
+        self.hall.rooms.traffic().map(|(room, traffic)| RoomInfo {
+            name: &room.name,
+            members: room.members.len(),
+            sessions: room.json + room.plain,
+            messages: traffic.messages,
+            deliveries: traffic.deliveries,
+        })
+    }
+
+    /// From now on what is said in [`rooms`](Self::rooms) is counted anew.
+    pub fn begin_interval(&mut self) {
+        self.hall.rooms.begin_interval();
+    }
+
+    fn info_of<'a>(&'a self, conn: ConnId, session: &Session) -> Option<SessionInfo<'a>> {
+        (session.user != NOBODY).then(|| SessionInfo {
             conn,
             session_id: session.id,
             user: &self.hall.users.at(session.user).name,

@@ -31,6 +31,17 @@ pub(super) struct Room {
     /// When the crowd was last told of itself.
     pub crowd_told: Option<Tick>,
     empty_since: Option<Tick>,
+    traffic: Traffic,
+    /// Of which interval `traffic` is.
+    interval: u32,
+}
+
+/// What was said in a room for some time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Traffic {
+    pub messages: u32,
+    /// Times the sessions that heard it.
+    pub deliveries: u64,
 }
 
 impl Room {
@@ -54,6 +65,8 @@ pub(super) struct Rooms {
     empty: BTreeSet<(Tick, u32)>,
     /// Rooms that ended, of which the backend has still to be told.
     pub ended: Vec<RoomName>,
+    /// What is said in a room is counted by intervals, of which this is the present one.
+    interval: u32,
 }
 
 impl Rooms {
@@ -99,6 +112,8 @@ impl Rooms {
             created: false,
             crowd_told: None,
             empty_since: None,
+            traffic: Traffic::default(),
+            interval: self.interval,
         }) as u32;
         self.names.insert(name, key);
         Some(key)
@@ -128,6 +143,29 @@ impl Rooms {
         for key in ended {
             self.end(key);
         }
+    }
+
+    /// Something is said in a room.
+    pub fn note_said(&mut self, key: u32) {
+        let room = &mut self.rooms[key as usize];
+        if room.interval != self.interval {
+            (room.traffic, room.interval) = (Traffic::default(), self.interval);
+        }
+        room.traffic.messages = room.traffic.messages.saturating_add(1);
+        room.traffic.deliveries += u64::from(room.json) + u64::from(room.plain);
+    }
+
+    /// All rooms, in no order, and what was said in them in this interval.
+    pub fn traffic(&self) -> impl Iterator<Item = (&Room, Traffic)> {
+        self.rooms.iter().map(|(_, room)| match room.interval == self.interval {
+            true => (room, room.traffic),
+            false => (room, Traffic::default()),
+        })
+    }
+
+    /// What is said is counted anew.
+    pub fn begin_interval(&mut self) {
+        self.interval = self.interval.wrapping_add(1);
     }
 
     pub fn any_empty(&self) -> bool {

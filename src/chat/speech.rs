@@ -114,6 +114,7 @@ impl Hall {
         if let Some(id) = id.filter(|_| inside && !hears) {
             self.note_own(conn, id, room, message);
         }
+        self.rooms.note_said(room);
         let place = self.rooms.at(room);
         let name = place.name.as_str();
         if place.json > 0 {

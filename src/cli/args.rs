@@ -10,6 +10,7 @@ use log::LevelFilter;
 
 use super::bench::{BenchArgs, EXAMPLES};
 use super::parse_address;
+use super::top::{KEYS, TopArgs};
 use crate::server::forwarded::{Header, Trusted};
 use crate::server::jwt::Algorithm;
 use crate::server::logging;
@@ -57,6 +58,11 @@ pub enum Command {
     /// Everybody who hears checks order, loss and doubles.
     #[command(after_help = EXAMPLES)]
     Bench(BenchArgs),
+    /// Show what a running Salon does: rates, the loop, rooms by fan-out, slow clients, memory, closes
+    ///
+    /// Asks its admin port. Without a terminal say --once or --json.
+    #[command(after_help = KEYS)]
+    Top(TopArgs),
     /// Make a token for development, signed with HS256, and print it
     ///
     /// The secret is read from --secret-file or the environment variable SALON_AUTH_SECRET.
@@ -532,7 +538,7 @@ fn size_in_range(text: &str, least: usize, most: usize, range: &str) -> Result<u
 }
 
 /// A number of seconds, or of minutes, hours or days with the letter for it.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub fn parse_time(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
     let seconds = match unit {
         "" | "s" => Some(1),

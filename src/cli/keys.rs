@@ -46,18 +46,28 @@ pub fn read(args: &ServeArgs) -> Result<Option<Keys>, String> {
 
 /// The key that the operator is to show on the admin port, if there is to be one.
 pub fn admin_key(file: Option<&Path>) -> Result<Option<AdminKey>, String> {
-    match (file, std::env::var_os(ADMIN_SECRET)) {
-        (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err(format!("--admin-key: expected a file or {ADMIN_SECRET}, found both")),
+    Ok(read_admin_key(file)?.map(|(key, _)| key))
+}
+
+/// The same as it is to be shown to a server, if there is one.
+pub fn shown_admin_key(file: Option<&Path>) -> Result<Option<String>, String> {
+    let octets = read_admin_key(file)?.map(|(_, octets)| octets);
+    Ok(octets.map(|octets| String::from_utf8(octets).expect("a key is ASCII").trim().to_owned()))
+}
+
+/// The key, and the octets it was read from.
+fn read_admin_key(file: Option<&Path>) -> Result<Option<(AdminKey, Vec<u8>)>, String> {
+    let (octets, from) = match (file, std::env::var_os(ADMIN_SECRET)) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(format!("--admin-key: expected a file or {ADMIN_SECRET}, found both")),
         (Some(file), None) => {
-            let shown = format!("--admin-key {}", file.display());
-            let octets = fs::read(file).map_err(|error| format!("{shown}: {error}"))?;
-            AdminKey::read(&octets).map(Some).map_err(|error| format!("{shown}: {error}"))
+            let from = format!("--admin-key {}", file.display());
+            (fs::read(file).map_err(|error| format!("{from}: {error}"))?, from)
         }
-        (None, Some(key)) => {
-            AdminKey::read(key.as_encoded_bytes()).map(Some).map_err(|error| format!("{ADMIN_SECRET}: {error}"))
-        }
-    }
+        (None, Some(key)) => (key.into_encoded_bytes(), ADMIN_SECRET.into()),
+    };
+    let key = AdminKey::read(&octets).map_err(|error| format!("{from}: {error}"))?;
+    Ok(Some((key, octets)))
 }
 
 /// `salon token`: prints a token.

@@ -1,7 +1,7 @@
 //! Arguments, subcommands and exit status.
 //!
 //! [`args`] says what can be asked for and set; `layers` reads it from command line, environment and file; `settings` makes of
-//! it what the floors below take; this module does what is asked, with `keys` for tokens, [`mod@bench`], `config` and `check` for the
+//! it what the floors below take; this module does what is asked, with `keys` for tokens, [`mod@bench`], [`mod@top`], `config` and `check` for the
 //! subcommands of these names. Exit status: 0 when a signal ended the server, 1 when it failed while running, `check` found
 //! something in the way or a bench found faults, 2 when it could not start as asked, with one sentence that says what to do.
 
@@ -17,6 +17,7 @@ mod listener;
 mod reload;
 mod settings;
 mod systemd;
+pub mod top;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -58,6 +59,10 @@ pub fn main() -> ExitCode {
         },
         Some(Command::Echo(args)) => echo(args),
         Some(Command::Bench(args)) => return bench(args),
+        Some(Command::Top(args)) => top::run(args).map_err(|failure| match failure {
+            top::Failure::Asked(sentence) => Failure::Asked(sentence),
+            top::Failure::Broken(error) => Failure::Top(error),
+        }),
         Some(Command::Token(args)) => keys::print_token(args).map_err(Failure::Asked),
     };
     log::logger().flush();
@@ -65,10 +70,8 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Asked(sentence)) => refuse(&sentence),
         Err(Failure::Server(error @ server::Error::Listen { .. })) => refuse(&error.to_string()),
-        Err(Failure::Server(error)) => {
-            eprintln!("salon: {error}");
-            ExitCode::FAILURE
-        }
+        Err(Failure::Server(error)) => fail(&error),
+        Err(Failure::Top(error)) => fail(&error),
     }
 }
 
@@ -76,6 +79,7 @@ enum Failure {
     /// What was asked for cannot be.
     Asked(String),
     Server(server::Error),
+    Top(crate::top::Error),
 }
 
 impl From<server::Error> for Failure {
@@ -125,11 +129,13 @@ fn bench(args: &bench::BenchArgs) -> ExitCode {
             if report.is_faultless() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(bench::Failure::Asked(sentence)) => refuse(&sentence),
-        Err(bench::Failure::Broken(error)) => {
-            eprintln!("salon: {error}");
-            ExitCode::FAILURE
-        }
+        Err(bench::Failure::Broken(error)) => fail(&error),
     }
+}
+
+fn fail(error: &impl std::error::Error) -> ExitCode {
+    eprintln!("salon: {error}");
+    ExitCode::FAILURE
 }
 
 fn refuse(sentence: &str) -> ExitCode {

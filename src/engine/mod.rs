@@ -151,6 +151,17 @@ pub enum Event<'a> {
     Closed,
 }
 
+/// A connection whose socket is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// Which one.
+    pub id: ConnId,
+    /// Octets that wait for it here; what the kernel holds is not known.
+    pub bytes: usize,
+    /// How long it has taken nothing.
+    pub since: Duration,
+}
+
 /// What has been counted since the start. Numbers only grow.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
@@ -331,6 +342,11 @@ impl<S: Stream> Engine<S> {
         }
     }
 
+    /// The connection's stream, to be looked at.
+    pub fn stream(&self, id: ConnId) -> Option<&S> {
+        self.find(id).map(|index| &self.peers[index as usize].stream)
+    }
+
     /// The connection's stream.
     pub fn stream_mut(&mut self, id: ConnId) -> Option<&mut S> {
         self.find(id).map(|index| &mut self.peers[index as usize].stream)
@@ -473,6 +489,21 @@ impl<S: Stream> Engine<S> {
     /// All connections, in no order.
     pub fn ids(&self) -> Vec<ConnId> {
         self.peers.iter().map(|(index, peer)| ConnId { index: index as u32, generation: peer.generation }).collect()
+    }
+
+    /// All connections for which something waits because their sockets are full, in no order. Looks at every connection.
+    pub fn blocked(&self) -> impl Iterator<Item = Blocked> + '_ {
+        self.peers.iter().filter_map(|(index, peer)| {
+            let outbox = peer.outbox.as_ref()?;
+            let id = ConnId { index: index as u32, generation: peer.generation };
+            Some(Blocked { id, bytes: outbox.len(), since: self.now.since(outbox.progress) })
+        })
+    }
+
+    /// The same of one connection.
+    pub fn blocked_of(&self, id: ConnId) -> Option<Blocked> {
+        let outbox = self.peers[self.find(id)? as usize].outbox.as_ref()?;
+        Some(Blocked { id, bytes: outbox.len(), since: self.now.since(outbox.progress) })
     }
 
     /// How many connections there are, upgraded or not.

@@ -51,6 +51,10 @@ pub enum Report {
     Metrics,
     /// `/connections`: a page of the sessions.
     Connections,
+    /// `/connections/ID`: one of them.
+    Session(u64),
+    /// `/top`: the busiest rooms and the slowest connections.
+    Top,
 }
 
 /// Why a request is not served.
@@ -170,11 +174,15 @@ fn decide(
         (_, "/readyz") => Entry::Report(Report::Ready),
         _ => {
             // Names of people are for the operator alone; counters were always for the whole machine.
-            api::admit(request, key, path != "/connections")?;
-            Entry::Report(match path {
-                "/health" => Report::Counters,
-                "/metrics" => Report::Metrics,
-                "/connections" => Report::Connections,
+            let names = path == "/top" || path.starts_with("/connections");
+            api::admit(request, key, !names)?;
+            let session = path.strip_prefix("/connections/").and_then(session_id);
+            Entry::Report(match (path, session) {
+                ("/health", _) => Report::Counters,
+                ("/metrics", _) => Report::Metrics,
+                ("/connections", _) => Report::Connections,
+                ("/top", _) => Report::Top,
+                (_, Some(id)) => Report::Session(id),
                 _ => return Err(Refusal::NotFound),
             })
         }
@@ -183,6 +191,12 @@ fn decide(
         "GET" | "HEAD" => Ok(entry),
         _ => Err(Refusal::Method),
     }
+}
+
+/// Sixteen hexadecimal digits, as sessions are shown.
+fn session_id(text: &str) -> Option<u64> {
+    let digits = text.len() == 16 && text.bytes().all(|octet| octet.is_ascii_hexdigit());
+    digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
 /// RFC 9112 section 3.2.2: a server must also take `http://host/path` for `/path`.
@@ -474,6 +488,13 @@ mod tests {
             // The host of these requests is a name, not an address.
             ("POST /api/publish", json, Port::Admin, "403"),
             ("GET /connections", "", Port::Admin, "403"),
+            ("GET /connections/910a2dec89025cc1", "", Port::Admin, "403"),
+            ("GET /connections/910a2dec89025cc1", &shown, Port::Admin, "Session(10451216379200822465)"),
+            ("GET /top", "", Port::Admin, "403"),
+            ("GET /top", &shown, Port::Admin, "Top"),
+            ("POST /top", &shown, Port::Admin, "405"),
+            ("GET /connections/ff", &shown, Port::Admin, "404"),
+            ("GET /connections/+10a2dec89025cc1", &shown, Port::Admin, "404"),
             ("GET /connections", &shown, Port::Admin, "Connections"),
             ("POST /connections", &shown, Port::Admin, "405"),
             ("GET /connections", wrong, Port::Admin, "401"),
@@ -591,6 +612,7 @@ mod tests {
             ("GET /livez HTTP/1.1", Port::Admin, "Live"),
             ("GET /readyz HTTP/1.1", Port::Admin, "Ready"),
             ("GET / HTTP/1.1", Port::Admin, "404"),
+            ("GET /top HTTP/1.1", Port::Public, "404"),
             ("GET /ws HTTP/1.1", Port::Admin, "404"),
             ("GET / HTTP/1.1", Port::Refused, "503"),
             ("GET / HTTP/1.1", Port::TooFast, "429"),

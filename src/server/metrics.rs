@@ -58,30 +58,36 @@ pub fn counters(seen: &Seen<'_>, counts: &Counts, stopping: bool) -> String {
 
 /// Sessions, for the operator.
 pub fn connections(page: &[SessionInfo<'_>]) -> String {
-    #[derive(Serialize)]
-    struct Session<'a> {
-        session_id: String,
-        user_id: &'a str,
-        dialect: &'static str,
-        connected_at: u64,
-        last_activity: u64,
-        messages: u32,
-        rooms: usize,
+    line(&page.iter().map(SessionRow::of).collect::<Vec<_>>())
+}
+
+/// A session in words.
+#[derive(Serialize)]
+pub(super) struct SessionRow<'a> {
+    session_id: String,
+    user_id: &'a str,
+    dialect: &'static str,
+    connected_at: u64,
+    last_activity: u64,
+    messages: u32,
+    rooms: usize,
+}
+
+impl<'a> SessionRow<'a> {
+    pub fn of(info: &SessionInfo<'a>) -> Self {
+        Self {
+            session_id: format!("{:016x}", info.session_id),
+            user_id: info.user.as_str(),
+            dialect: match info.dialect {
+                Dialect::Json => "json",
+                Dialect::Plain => "plain",
+            },
+            connected_at: info.connected_at,
+            last_activity: info.last_activity,
+            messages: info.messages,
+            rooms: info.rooms,
+        }
     }
-    let word = |dialect| match dialect {
-        Dialect::Json => "json",
-        Dialect::Plain => "plain",
-    };
-    let sessions = page.iter().map(|info| Session {
-        session_id: format!("{:016x}", info.session_id),
-        user_id: info.user.as_str(),
-        dialect: word(info.dialect),
-        connected_at: info.connected_at,
-        last_activity: info.last_activity,
-        messages: info.messages,
-        rooms: info.rooms,
-    });
-    line(&sessions.collect::<Vec<_>>())
 }
 
 /// All of it, for a machine.
@@ -192,7 +198,8 @@ impl Page {
     }
 }
 
-fn line(value: &impl Serialize) -> String {
+/// JSON and a line end.
+pub(super) fn line(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain fields can be serialised") + "\n"
 }
 
@@ -200,8 +207,8 @@ fn uptime(seen: &Seen<'_>) -> Duration {
     seen.turns.started.elapsed()
 }
 
-fn status(stopping: bool) -> &'static str {
+pub(super) fn status(stopping: bool) -> &'static str {
     if stopping { "stopping" } else { "ok" }
 }
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");

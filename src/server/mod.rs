@@ -4,7 +4,7 @@
 //! proxy [`proxy_protocol`] or [`forwarded`] tells; [`http`] writes responses;
 //! [`doors`] decides what a request is let in to, [`api`] which of them are calls of the operator, who shows an [`admin_key`], and [`jwt`] whether a token holds; [`serve`] is the chat and [`echo`] the
 //! echo server, both a [`Service`] on the same loop; [`metrics`] words
-//! the counters, [`logging`] writes the log. It frames nothing and remembers no room: that is for the floors below.
+//! the counters, [`top`] what is busiest and slowest now, [`logging`] writes the log. It frames nothing and remembers no room: that is for the floors below.
 
 pub mod admin_key;
 pub mod admission;
@@ -25,6 +25,7 @@ pub mod serve;
 
 pub mod socket;
 pub mod tls;
+pub mod top;
 
 use std::fmt;
 use std::io::{self, Write as _};

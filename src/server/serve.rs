@@ -26,6 +26,7 @@ use super::listener::{Address, Listener};
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
 use super::tls::Identity;
+use super::top::{self, Top};
 use super::{Error, Port, Seen, Service, admission, metrics};
 
 /// What the operator chose.
@@ -229,6 +230,7 @@ struct ChatService {
     response: Vec<u8>,
     now: Moment,
     stopping: bool,
+    top: Top,
     starter: Box<dyn Starter>,
     /// When the starter is to hear of us next.
     alive_at: Option<Tick>,
@@ -242,11 +244,25 @@ enum Todo {
     Respond {
         keep: bool,
     },
+    /// To be told what the engine knows.
+    Look {
+        at: Look,
+        head_only: bool,
+        keep: bool,
+    },
     /// To be asked for the body of a call.
     Receive {
         head: CallHead,
         keep: bool,
     },
+}
+
+/// What the engine has to be asked about.
+#[derive(Clone, Copy)]
+enum Look {
+    Top,
+    /// By its id.
+    Session(u64),
 }
 
 impl ChatService {
@@ -274,6 +290,7 @@ impl ChatService {
             response: Vec::new(),
             now: Moment::default(),
             stopping: false,
+            top: Top::default(),
             alive_at: starter.wants_to_hear_every().map(|_| Tick(0)),
             starter,
         }
@@ -309,6 +326,8 @@ impl ChatService {
                 self.answer_connections(request, head_only, keep);
                 Todo::Respond { keep }
             }
+            Entry::Report(Report::Top) => Todo::Look { at: Look::Top, head_only, keep },
+            Entry::Report(Report::Session(session)) => Todo::Look { at: Look::Session(session), head_only, keep },
             Entry::Call(CallHead { call, body_len: 0, .. }) => {
                 self.call(id, call, b"", keep);
                 return None;
@@ -359,6 +378,24 @@ impl ChatService {
             None => &[no_store],
         };
         Response { headers, keep, head_only, ..Response::new(200, http::JSON, body.as_bytes()) }
+            .encode(self.now, &mut self.response);
+    }
+
+    /// Words what the engine has to be asked about.
+    fn answer_look(&mut self, at: Look, engine: &Engine<Socket>, head_only: bool, keep: bool) {
+        let session;
+        let body = match at {
+            Look::Top => self.top.snapshot(&mut self.chat, engine, self.now, self.stopping),
+            Look::Session(id) => match top::session(&self.chat, engine, id) {
+                Some(text) => {
+                    session = text;
+                    session.as_bytes()
+                }
+                None => return self.refuse_call(404, Code::UserNotFound, NO_SESSION, &[], head_only, keep),
+            },
+        };
+        let headers = &[("Cache-Control", "no-store")];
+        Response { headers, keep, head_only, ..Response::new(200, http::JSON, body) }
             .encode(self.now, &mut self.response);
     }
 
@@ -429,7 +466,7 @@ impl ChatService {
             Report::Ready if self.stopping => (503, "text/plain; charset=utf-8", "stopping\n".into()),
             Report::Ready => (200, "text/plain; charset=utf-8", "ok\n".into()),
             Report::Metrics => (200, metrics::CONTENT_TYPE, metrics::prometheus(seen, &counts, &self.outcomes)),
-            Report::Connections => unreachable!("it is a page, and answered as one"),
+            Report::Connections | Report::Session(_) | Report::Top => unreachable!("answered where they are led to"),
         }
     }
 
@@ -523,6 +560,10 @@ impl Service for ChatService {
             Some((id, Todo::TurnAway(door))) => {
                 engine.upgrade(id, &self.response);
                 self.chat.turn_away(id, &door, self.now, &mut self.deliveries);
+            }
+            Some((id, Todo::Look { at, head_only, keep })) => {
+                self.answer_look(at, engine, head_only, keep);
+                engine.respond(id, &self.response, keep);
             }
             Some((id, Todo::Respond { keep })) => engine.respond(id, &self.response, keep),
             Some((id, Todo::Receive { head, keep })) => {
@@ -630,6 +671,8 @@ const KEEP: u32 = 1 << 31;
 /// Sessions in a page of `/connections` unless the request says otherwise, and at most.
 const PAGE: usize = 50;
 const MAX_PAGE: usize = 200;
+
+const NO_SESSION: &str = "expected a session that is open, found another id";
 
 const BAD_PAGE: &str =
     "`limit`: expected an integer from 1, `cursor`: the one of the last `Link`; found something else";

@@ -56,6 +56,30 @@ fn what_is_published_is_heard_numbered_and_answered() {
 }
 
 #[test]
+fn what_is_said_is_counted_by_room_and_interval() {
+    let mut stage = Stage::json(unhurried(), &["ann", "cat"]);
+    stage.opens_plain("bob", "den", "bob");
+    stage.joins("ann", "den");
+    stage.joins("cat", "tea");
+    let rooms = |stage: &Stage| {
+        let rows = stage.chat.rooms().map(|room| {
+            format!("{} {} {} {} {}", room.name, room.members, room.sessions, room.messages, room.deliveries)
+        });
+        let mut rows: Vec<String> = rows.collect();
+        rows.sort();
+        rows
+    };
+    stage.calls(Call::Publish, r#"{"room_id":"den","content":"hi"}"#);
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"hello"}"#);
+    assert_eq!(rooms(&stage), ["den 2 2 2 4", "tea 1 1 0 0"]);
+    stage.chat.begin_interval();
+    assert_eq!(rooms(&stage), ["den 2 2 0 0", "tea 1 1 0 0"]);
+    stage.says("cat", r#"{"type":"broadcast","room_id":"tea","content":"hello"}"#);
+    stage.calls(Call::Publish, r#"{"room_id":"attic","content":"hi"}"#);
+    assert_eq!(rooms(&stage), ["attic 0 0 1 0", "den 2 2 0 0", "tea 1 1 1 1"]);
+}
+
+#[test]
 fn a_room_with_nobody_keeps_what_is_published() {
     let mut stage = Stage::json(unhurried(), &["ann"]);
     assert_eq!(number_of(&stage.calls(Call::Publish, r#"{"room_id":"den","content":"one"}"#), "seq"), Some(1));

@@ -1,6 +1,7 @@
 //! Peers that do not take what they are sent.
 
 use super::*;
+use crate::engine::Blocked;
 use crate::engine::input::{FLUSH_ABOVE, PAUSE_ABOVE};
 
 #[test]
@@ -67,6 +68,29 @@ fn taking_nothing_for_too_long_is_cut_off() {
     assert_eq!(house.told(), [(*id, "closed".into())]);
     house.wait(Duration::from_secs(5));
     assert!(house.engine.is_empty(), "it is not waited for for ever");
+}
+
+#[test]
+fn who_is_blocked_is_told_with_what_waits_and_since_when() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(2, ROOM);
+    let (id, script) = &members[1];
+    script.wire().room = 3;
+    house.engine.publish(ROOM, Opcode::Text, b"hello", &[]);
+    house.turn();
+    house.wait(Duration::from_millis(700));
+    let blocked = |bytes, since| Blocked { id: *id, bytes, since: Duration::from_millis(since) };
+    assert_eq!(house.engine.blocked().collect::<Vec<_>>(), [blocked(4, 700)]);
+    assert_eq!(house.engine.blocked_of(*id), Some(blocked(4, 700)));
+    assert_eq!(house.engine.blocked_of(members[0].0), None);
+    script.wire().room = 1;
+    house.engine.writable(id.index);
+    house.turn();
+    assert_eq!(house.engine.blocked_of(*id), Some(blocked(3, 0)), "it has taken something");
+    script.wire().room = usize::MAX;
+    house.engine.writable(id.index);
+    house.turn();
+    assert_eq!(house.engine.blocked().count(), 0);
 }
 
 #[test]

@@ -1,0 +1,109 @@
+//! `salon top`: its options, and what is printed without a terminal.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::top::{self, Options};
+
+use super::args::{Admin, parse_time};
+use super::keys;
+
+/// Options of `top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// The server's admin port
+    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT", env = "SALON_ADMIN")]
+    pub admin: Admin,
+    /// The file of the server's admin key. The variable SALON_ADMIN_SECRET can hold the key instead
+    #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY")]
+    pub admin_key: Option<PathBuf>,
+    /// How often the server is asked, 1s to 1h
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_every)]
+    pub every: Duration,
+    /// Print what happens in the time of --every as text, and end
+    #[arg(long, conflicts_with = "json")]
+    pub once: bool,
+    /// The same as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What stands below the options in the help.
+pub const KEYS: &str = "\
+Keys:
+  q, Ctrl-C  quit
+  Tab        the other table
+  Up, Down   choose a row (also j, k, PgUp, PgDn, Home, End)
+  Enter      look into the room or session; Esc goes back
+  s          sort by something else
+  p          pause
+
+NO_COLOR=1 leaves colours out. docs/operating.md says what to look for.";
+
+/// Why it ended.
+#[derive(Debug)]
+pub enum Failure {
+    /// It could not begin as asked.
+    Asked(String),
+    /// It failed on the way.
+    Broken(top::Error),
+}
+
+/// Shows it, or prints it.
+pub fn run(args: &TopArgs) -> Result<(), Failure> {
+    let options = options(args).map_err(Failure::Asked)?;
+    let text = if args.json {
+        let figures = top::once(&options).map_err(failure)?;
+        serde_json::to_string(&figures).expect("numbers and texts can be serialised") + "\n"
+    } else if args.once {
+        top::once_as_text(&options).map_err(failure)?
+    } else {
+        return top::run(&options).map_err(failure);
+    };
+    // Who asked may have gone away meanwhile: `salon top --once | head`.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(())
+}
+
+fn failure(error: top::Error) -> Failure {
+    match error {
+        top::Error::NoTerminal => Failure::Asked(error.to_string()),
+        error => Failure::Broken(error),
+    }
+}
+
+fn options(args: &TopArgs) -> Result<Options, String> {
+    let Admin::On(address) = args.admin else {
+        return Err(
+            "--admin: expected ADDRESS:PORT, found off; without an admin port there is nothing to look at".into()
+        );
+    };
+    Ok(Options {
+        address: reachable(address),
+        key: keys::shown_admin_key(args.admin_key.as_deref())?,
+        every: args.every,
+        // https://no-color.org
+        colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    })
+}
+
+/// Where a server that listens on every address can be reached from here.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn parse_every(text: &str) -> Result<Duration, String> {
+    let time = parse_time(text).ok().filter(|time| *time <= LONGEST);
+    time.ok_or_else(|| "expected a time from 1s to 1h, such as 5s".into())
+}
+
+const LONGEST: Duration = Duration::from_secs(3600);

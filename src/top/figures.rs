@@ -1,0 +1,328 @@
+//! From what the server says twice to what is shown: rates, shares and percentiles between two looks.
+
+use serde::{Deserialize, Serialize};
+
+use super::metrics::Metrics;
+
+/// What the server said at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// `/metrics`.
+    pub metrics: Metrics,
+    /// `/top`.
+    pub top: Top,
+}
+
+/// What `/top` says (docs/http-api.md).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[allow(missing_docs, reason = "the fields are described there")]
+pub struct Top {
+    pub version: String,
+    pub status: String,
+    pub over_ms: u64,
+    pub rooms: Vec<TopRoom>,
+    pub waiting: Waiting,
+    pub connections: Vec<Slow>,
+}
+
+/// A room as `/top` tells it.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are described there")]
+pub struct TopRoom {
+    pub room_id: String,
+    pub members: u64,
+    pub sessions: u64,
+    pub messages: u64,
+    pub deliveries: u64,
+}
+
+/// All for whom something waits.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub struct Waiting {
+    /// How many connections.
+    pub connections: u64,
+    /// How much, in octets.
+    pub bytes: u64,
+}
+
+/// A connection for which something waits.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Slow {
+    /// Octets that wait.
+    pub waiting_bytes: u64,
+    /// For how long it has taken nothing, in milliseconds.
+    pub blocked_ms: u64,
+    /// Where it comes from.
+    pub address: Option<String>,
+    /// Its session, if it is one.
+    pub session_id: Option<String>,
+    /// Whose.
+    pub user_id: Option<String>,
+}
+
+/// What is shown.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Figures {
+    /// Of the server.
+    pub version: String,
+    /// `ok` or `stopping`.
+    pub status: String,
+    /// How long it has run, in seconds.
+    pub uptime_s: f64,
+    /// Over how many seconds the rates are; 0: there are none yet.
+    pub over_s: f64,
+    /// Now: what, and how many.
+    pub now: Vec<(&'static str, u64)>,
+    /// Counters.
+    pub rates: Vec<Rate>,
+    /// The share of time in which the loop worked, 0 to 1.
+    pub busy: f64,
+    /// Turns of the loop a second.
+    pub turns_per_second: f64,
+    /// How long turns took, by percentile.
+    pub turns: Vec<Percentile>,
+    /// Octets by purpose.
+    pub memory: Vec<(String, u64)>,
+    /// Why connections ended.
+    pub endings: Vec<Ending>,
+    /// Rooms.
+    pub rooms: Vec<Room>,
+    /// All for whom something waits.
+    pub waiting: Waiting,
+    /// Those for whom most waits.
+    pub slowest: Vec<Slow>,
+}
+
+/// A counter.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rate {
+    /// What is counted.
+    pub name: &'static str,
+    /// A second.
+    pub per_second: f64,
+    /// Since the server started.
+    pub total: u64,
+    /// Whether it counts octets.
+    #[serde(skip)]
+    pub bytes: bool,
+}
+
+/// A percentile of the time of turns, as far as the buckets of the histogram tell.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Percentile {
+    /// Such as `p99`.
+    pub name: &'static str,
+    /// It is not longer than this, in seconds; `None`: no turn, or longer than the histogram tells.
+    pub at_most_s: Option<f64>,
+    /// It is longer than this.
+    pub over_s: Option<f64>,
+}
+
+/// Why connections ended, and how many.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ending {
+    /// `close`, `cut_off` or `refused`.
+    pub kind: &'static str,
+    /// The code or the reason.
+    pub reason: String,
+    /// Since the server started.
+    pub total: u64,
+    /// Since this was first looked at.
+    pub seen: u64,
+}
+
+/// A room.
+#[derive(Clone, Debug, Serialize)]
+pub struct Room {
+    /// Its name.
+    pub room_id: String,
+    /// Users in it.
+    pub members: u64,
+    /// Sessions that hear it.
+    pub sessions: u64,
+    /// Messages a second.
+    pub messages_per_second: f64,
+    /// Each counted once for each session that heard it.
+    pub deliveries_per_second: f64,
+}
+
+impl Figures {
+    /// What became of the server from `before` to `now`; `first` is when it was first looked at.
+    pub fn between(first: &Snapshot, before: &Snapshot, now: &Snapshot) -> Self {
+        let uptime = |snapshot: &Snapshot| snapshot.metrics.value("salon_uptime_seconds");
+        let over_s = (uptime(now) - uptime(before)).max(0.0);
+        let grown = |name: &str| (now.metrics.value(name) - before.metrics.value(name)).max(0.0);
+        let a_second = |count: f64| if over_s > 0.0 { count / over_s } else { 0.0 };
+        let rates = COUNTERS.iter().map(|&(name, metric, bytes)| Rate {
+            name,
+            per_second: a_second(grown(metric)),
+            total: now.metrics.value(metric) as u64,
+            bytes,
+        });
+        let endings = ENDINGS.iter().flat_map(|&(kind, metric)| {
+            now.metrics.labelled(metric).map(move |(reason, total)| {
+                let before = first.metrics.labelled(metric).find(|&(known, _)| known == reason);
+                let seen = total - before.map_or(0.0, |(_, count)| count);
+                Ending { kind, reason: reason.into(), total: total as u64, seen: seen.max(0.0) as u64 }
+            })
+        });
+        let top_second = |count: u64| match now.top.over_ms {
+            0 => 0.0,
+            over_ms => count as f64 * 1000.0 / over_ms as f64,
+        };
+        Self {
+            version: now.top.version.clone(),
+            status: now.top.status.clone(),
+            uptime_s: uptime(now),
+            over_s,
+            now: GAUGES.iter().map(|&(name, metric)| (name, now.metrics.value(metric) as u64)).collect(),
+            rates: rates.collect(),
+            busy: a_second(grown("salon_turn_seconds_sum")).min(1.0),
+            turns_per_second: a_second(grown("salon_turn_seconds_count")),
+            turns: percentiles(&before.metrics, &now.metrics),
+            memory: now.metrics.labelled(MEMORY).map(|(purpose, bytes)| (purpose.into(), bytes as u64)).collect(),
+            endings: endings.filter(|ending| ending.total > 0).collect(),
+            rooms: now
+                .top
+                .rooms
+                .iter()
+                .map(|room| Room {
+                    room_id: room.room_id.clone(),
+                    members: room.members,
+                    sessions: room.sessions,
+                    messages_per_second: top_second(room.messages),
+                    deliveries_per_second: top_second(room.deliveries),
+                })
+                .collect(),
+            waiting: now.top.waiting,
+            slowest: now.top.connections.clone(),
+        }
+    }
+}
+
+/// Whether the second is of another run of the server than the first: its counters have begun anew.
+pub fn started_anew(before: &Snapshot, now: &Snapshot) -> bool {
+    now.metrics.value("salon_uptime_seconds") < before.metrics.value("salon_uptime_seconds")
+}
+
+fn percentiles(before: &Metrics, now: &Metrics) -> Vec<Percentile> {
+    const BUCKETS: &str = "salon_turn_seconds_bucket";
+    // Bounds and how many turns were not longer, as counted in between.
+    let mut buckets = Vec::new();
+    for (label, count) in now.labelled(BUCKETS) {
+        let earlier = before.labelled(BUCKETS).find(|&(known, _)| known == label);
+        let bound: f64 = label.parse().unwrap_or(f64::INFINITY);
+        buckets.push((bound, count - earlier.map_or(0.0, |(_, count)| count)));
+    }
+    let total = buckets.last().map_or(0.0, |&(_, count)| count);
+    let of = |name, share: f64| {
+        let reached = buckets.iter().position(|&(_, count)| total > 0.0 && count >= share * total);
+        let bound = |at: usize| Some(buckets[at].0).filter(|bound| bound.is_finite());
+        Percentile {
+            name,
+            at_most_s: reached.and_then(bound),
+            over_s: reached.and_then(|at| at.checked_sub(1)).and_then(bound),
+        }
+    };
+    vec![of("p50", 0.5), of("p99", 0.99), of("max", 1.0)]
+}
+
+/// What a close code means, in a word or two.
+pub fn meaning(code: &str) -> &'static str {
+    match code {
+        "1000" => "done",
+        "1001" => "going away",
+        "1002" => "protocol error",
+        "1003" => "not text",
+        "1005" => "no code",
+        "1006" => "lost",
+        "1007" => "not UTF-8",
+        "1008" => "policy",
+        "1009" => "too big",
+        "1011" => "our fault",
+        "1012" => "restart",
+        "1013" => "too slow",
+        "4001" => "token",
+        "4003" => "banned",
+        "4010" => "kicked",
+        "4100" => "too many",
+        "4101" => "too fast",
+        "4200" => "reconnect",
+        "4201" => "no pong",
+        _ => "",
+    }
+}
+
+/// What is counted: in words, its metric, whether it is octets.
+const COUNTERS: [(&str, &str, bool); 8] = [
+    ("connections", "salon_connections_accepted_total", false),
+    ("messages in", "salon_messages_received_total", false),
+    ("deliveries", "salon_deliveries_total", false),
+    ("bytes in", "salon_received_bytes_total", true),
+    ("bytes out", "salon_sent_bytes_total", true),
+    ("blocked writes", "salon_writes_blocked_total", false),
+    ("rate limited", "salon_rate_limited_total", false),
+    ("errors", "salon_errors_total", false),
+];
+
+const GAUGES: [(&str, &str); 4] = [
+    ("connections", "salon_connections"),
+    ("sessions", "salon_sessions"),
+    ("users", "salon_users"),
+    ("rooms", "salon_rooms"),
+];
+
+const ENDINGS: [(&str, &str); 3] =
+    [("close", "salon_closes_total"), ("cut_off", "salon_cut_off_total"), ("refused", "salon_refused_total")];
+
+const MEMORY: &str = "salon_memory_bytes";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(page: &str) -> Snapshot {
+        let top = r#"{"version":"1","status":"ok","over_ms":2000,"rooms":[{"room_id":"den","members":3,"sessions":4,
+            "messages":10,"deliveries":40}],"waiting":{"connections":0,"bytes":0},"connections":[],"more":true}"#;
+        Snapshot { metrics: Metrics::read(page), top: serde_json::from_str(top).unwrap() }
+    }
+
+    #[test]
+    fn rates_are_of_the_time_in_between() {
+        let before = at("salon_uptime_seconds 10\nsalon_deliveries_total 100\nsalon_turn_seconds_sum 1\n\
+            salon_closes_total{code=\"1006\"} 2\n");
+        let now = at("salon_uptime_seconds 12\nsalon_deliveries_total 300\nsalon_turn_seconds_sum 1.5\n\
+            salon_closes_total{code=\"1006\"} 5\nsalon_closes_total{code=\"1000\"} 0\nsalon_memory_bytes{purpose=\"history\"} 9\n");
+        let figures = Figures::between(&before, &before, &now);
+        let deliveries = figures.rates.iter().find(|rate| rate.name == "deliveries").unwrap();
+        assert_eq!((deliveries.per_second, deliveries.total, figures.busy), (100.0, 300, 0.25));
+        let endings: Vec<_> = figures.endings.iter().map(|e| (&*e.reason, e.total, e.seen)).collect();
+        assert_eq!(endings, [("1006", 5, 3)]);
+        assert_eq!(figures.memory, [("history".to_owned(), 9)]);
+        assert_eq!((figures.rooms[0].messages_per_second, figures.rooms[0].deliveries_per_second), (5.0, 20.0));
+        // Of one look there are no rates, and none are made up.
+        assert_eq!(Figures::between(&now, &now, &now).rates.iter().map(|rate| rate.per_second).sum::<f64>(), 0.0);
+        assert!(started_anew(&now, &before) && !started_anew(&before, &now));
+    }
+
+    #[test]
+    fn percentiles_are_bounds_of_buckets() {
+        let page = |counts: [u32; 3]| {
+            let [a, b, c] = counts;
+            Metrics::read(&format!(
+                "salon_turn_seconds_bucket{{le=\"0.001\"}} {a}\nsalon_turn_seconds_bucket{{le=\"1\"}} {b}\n\
+                 salon_turn_seconds_bucket{{le=\"+Inf\"}} {c}\n"
+            ))
+        };
+        let none = (None, None);
+        for (before, now, expected) in [
+            ([5, 5, 5], [5, 5, 5], [none, none, none]),
+            ([0, 0, 0], [100, 100, 100], [(Some(0.001), None); 3]),
+            ([50, 50, 50], [149, 150, 150], [(Some(0.001), None), (Some(0.001), None), (Some(1.0), Some(0.001))]),
+            ([0, 0, 0], [1, 2, 100], [(None, Some(1.0)); 3]),
+        ] {
+            let found = percentiles(&page(before), &page(now));
+            assert_eq!(found.iter().map(|p| (p.at_most_s, p.over_s)).collect::<Vec<_>>(), expected, "{now:?}");
+        }
+    }
+}

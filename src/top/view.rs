@@ -1,0 +1,636 @@
+//! Draws the screen. At 80 columns and 24 lines everything has its place; with more there are more rows.
+//!
+//! ```text
+//!   title                          server, version, uptime, or what is wrong
+//!   counters      | now, loop      a second and in all | how many, how busy
+//!   memory        by purpose
+//!   ended         by close code and reason
+//!   rooms                          sorted, one chosen
+//!   slowest
+//!   keys
+//! ```
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Cell, Row, StatefulWidget, Table, TableState, Widget};
+
+use super::figures::{Ending, Figures, Percentile, meaning};
+use super::poll::{Detail, Subject};
+use super::screen::{Focus, ROOM_ORDERS, SLOW_ORDERS, Screen};
+
+/// How things are set off.
+#[derive(Clone, Copy, Debug)]
+pub struct Theme {
+    colour: bool,
+}
+
+impl Theme {
+    /// Without `colour` there is only bold and reverse.
+    pub const fn new(colour: bool) -> Self {
+        Self { colour }
+    }
+
+    fn bar(self) -> Style {
+        Style::new().add_modifier(Modifier::REVERSED)
+    }
+
+    fn head(self) -> Style {
+        self.tinted(Color::Cyan).add_modifier(Modifier::BOLD)
+    }
+
+    fn label(self) -> Style {
+        self.tinted(Color::DarkGray)
+    }
+
+    fn alarm(self) -> Style {
+        self.tinted(Color::Red).add_modifier(Modifier::BOLD)
+    }
+
+    fn tinted(self, colour: Color) -> Style {
+        if self.colour { Style::new().fg(colour) } else { Style::new() }
+    }
+}
+
+/// Draws all of it.
+pub fn draw(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let [title, body, keys] =
+        Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    draw_title(screen, theme, title, buffer);
+    match (&screen.subject, &screen.figures) {
+        (Some((subject, detail)), figures) => {
+            draw_detail(screen, theme, subject, detail, figures.as_ref(), body, buffer)
+        }
+        (None, Some(figures)) => draw_figures(screen, theme, figures, body, buffer),
+        (None, None) => {}
+    }
+    let words = match &screen.subject {
+        Some(_) => " q quit   Esc back   ↑↓ scroll   p pause",
+        None => " q quit   Tab other table   ↑↓ choose   Enter look into   s sort   p pause",
+    };
+    Line::styled(words, theme.label()).render(keys, buffer);
+}
+
+/// The figures as text, all rows of them, without colours.
+pub fn text(screen: &Screen) -> String {
+    let Some(figures) = &screen.figures else { return String::new() };
+    let theme = Theme::new(false);
+    let rows = figures.rooms.len().max(1) + figures.slowest.len().max(1) + 4;
+    let height = (COUNTER_LINES + 2 * MANY_LINES + rows) as u16;
+    let area = Rect::new(0, 0, TEXT_WIDTH, height);
+    let mut buffer = Buffer::empty(area);
+    let [title, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    draw_title(screen, theme, title, &mut buffer);
+    draw_figures(screen, theme, figures, body, &mut buffer);
+    let mut text = lines(&buffer).join("\n");
+    text.truncate(text.trim_end().len());
+    text + "\n"
+}
+
+/// What stands in a buffer, without blanks at the ends of lines.
+pub fn lines(buffer: &Buffer) -> Vec<String> {
+    let width = usize::from(buffer.area.width.max(1));
+    let rows = buffer.content.chunks(width);
+    rows.map(|cells| {
+        let line: String = cells.iter().map(ratatui::buffer::Cell::symbol).collect();
+        line.trim_end().to_owned()
+    })
+    .collect()
+}
+
+fn draw_title(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    buffer.set_style(area, theme.bar());
+    let Screen { server, figures, error, paused, .. } = screen;
+    let mut words = match figures {
+        Some(figures) => {
+            let Figures { version, status, uptime_s, .. } = figures;
+            format!(" salon {version}  {server}  up {}  {status}", time(*uptime_s))
+        }
+        None => format!(" salon top  {server}"),
+    };
+    if *paused {
+        words += "  PAUSED";
+    }
+    let right = match (error, figures) {
+        (Some(error), _) => format!("{error}; trying again "),
+        (None, None) => "asking ... ".into(),
+        (None, Some(figures)) if figures.over_s == 0.0 => "rates follow ".into(),
+        (None, Some(figures)) => format!("rates over {} ", time(figures.over_s)),
+    };
+    let width = (right.chars().count() as u16).min(area.width);
+    // On a narrow terminal what is wrong is more than who it is; how long the rates are of is less.
+    let fits = words.chars().count() as u16 + width < area.width;
+    Line::raw(words).render(area, buffer);
+    if error.is_none() && !fits {
+        return;
+    }
+    let right_area = Rect { x: area.right() - width, width, ..area };
+    let style = if error.is_some() { theme.alarm().add_modifier(Modifier::REVERSED) } else { Style::new() };
+    Line::styled(right, style).render(right_area, buffer);
+}
+
+fn draw_figures(screen: &Screen, theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffer) {
+    let many = if area.height >= 30 { MANY_LINES } else { FEW_LINES };
+    let width = usize::from(area.width).saturating_sub(LABEL_WIDTH);
+    let memory = packed(memory_items(figures), width, many);
+    let ended = packed(ending_items(&figures.endings), width, many);
+    let [counters, memory_area, ended_area, tables] = Layout::vertical([
+        Constraint::Length(COUNTER_LINES as u16),
+        Constraint::Length(memory.len() as u16),
+        Constraint::Length(ended.len() as u16),
+        Constraint::Fill(1),
+    ])
+    .areas(area);
+    draw_counters(theme, figures, counters, buffer);
+    labelled("memory", &memory, theme, memory_area, buffer);
+    labelled("ended", &ended, theme, ended_area, buffer);
+    let [rooms, slowest] = if area.width >= WIDE {
+        Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).spacing(2).areas(tables)
+    } else {
+        // As many lines as there are slow ones, but not more than half.
+        let wanted = figures.slowest.len().max(1) as u16 + 1;
+        let share = wanted.min(tables.height / 2);
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(share)]).areas(tables)
+    };
+    draw_rooms(screen, theme, rooms, buffer);
+    draw_slowest(screen, theme, figures, slowest, buffer);
+}
+
+fn draw_counters(theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffer) {
+    let [left, right] = Layout::horizontal([Constraint::Length(48), Constraint::Fill(1)]).areas(area);
+    let mut lines = vec![Line::styled(format!("{:16}{:>14}{:>15}", "", "a second", "in all"), theme.head())];
+    lines.extend(figures.rates.iter().map(|rate| {
+        let show = |value: f64| if rate.bytes { bytes(value) } else { count(value) };
+        let values = format!("{:>14}{:>15}", show(rate.per_second), show(rate.total as f64));
+        Line::from(vec![Span::styled(format!(" {:15}", rate.name), theme.label()), values.into()])
+    }));
+    Text::from(lines).render(left, buffer);
+
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    let mut add = |name: &str, value: String, style: Style| {
+        lines.push(Line::from(vec![Span::styled(format!("{name:14}"), theme.label()), Span::styled(value, style)]));
+    };
+    figures.now.iter().for_each(|(name, value)| add(name, count(*value as f64), Style::new()));
+    let style = if figures.busy >= FULL { theme.alarm() } else { Style::new() };
+    add("loop busy", format!("{:.1} %", figures.busy * 100.0), style);
+    add("turns/s", count(figures.turns_per_second), Style::new());
+    for percentile in &figures.turns {
+        add(&format!("turn {}", percentile.name), bound(percentile), Style::new());
+    }
+    Text::from(lines).render(right, buffer);
+}
+
+fn draw_rooms(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let rooms = screen.sorted_rooms();
+    let sorted = ROOM_ORDERS[screen.rooms.order];
+    let mark = |name: &str, shown: &str| if sorted == name { format!("▼{shown}") } else { shown.into() };
+    let head = [
+        Cell::new(Line::raw(" Rooms by fan-out")),
+        right(mark("members", "members")),
+        right("sessions".into()),
+        right(mark("messages", "messages/s")),
+        right(mark("deliveries", "deliveries/s")),
+    ];
+    let rows = rooms.iter().map(|room| {
+        Row::new([
+            Cell::new(format!(" {}", room.room_id)),
+            right(count(room.members as f64)),
+            right(count(room.sessions as f64)),
+            right(count(room.messages_per_second)),
+            right(count(room.deliveries_per_second)),
+        ])
+    });
+    let widths = [
+        Constraint::Fill(1),
+        Constraint::Length(9),
+        Constraint::Length(9),
+        Constraint::Length(11),
+        Constraint::Length(13),
+    ];
+    let chosen = (screen.focus == Focus::Rooms).then_some(screen.rooms.at);
+    draw_table(Table::new(rows, widths), head, rooms.is_empty(), "no rooms", chosen, theme, area, buffer);
+}
+
+fn draw_slowest(screen: &Screen, theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffer) {
+    let slowest = screen.sorted_slowest();
+    let sorted = SLOW_ORDERS[screen.slowest.order];
+    let mark = |name: &str| if sorted == name { format!("▼{name}") } else { name.into() };
+    let total = match figures.waiting.connections {
+        0 => String::new(),
+        connections => format!(" ({}: {})", count(connections as f64), bytes(figures.waiting.bytes as f64)),
+    };
+    let head = [
+        Cell::new(Line::raw(format!(" Slowest{total}"))),
+        right(mark("waiting")),
+        right(mark("blocked")),
+        Cell::new("address"),
+        Cell::new("session"),
+    ];
+    let rows = slowest.iter().map(|slow| {
+        Row::new([
+            Cell::new(format!(" {}", slow.user_id.as_deref().unwrap_or("-"))),
+            right(bytes(slow.waiting_bytes as f64)),
+            right(time(slow.blocked_ms as f64 / 1000.0)),
+            Cell::new(slow.address.as_deref().unwrap_or("-").to_owned()),
+            Cell::new(slow.session_id.as_deref().unwrap_or("-").to_owned()),
+        ])
+    });
+    let widths = [
+        Constraint::Fill(1),
+        Constraint::Length(10),
+        Constraint::Length(9),
+        Constraint::Length(15),
+        Constraint::Length(16),
+    ];
+    let chosen = (screen.focus == Focus::Slowest).then_some(screen.slowest.at);
+    draw_table(Table::new(rows, widths), head, slowest.is_empty(), "nobody waits", chosen, theme, area, buffer);
+}
+
+#[allow(clippy::too_many_arguments)]
+fn draw_table(
+    table: Table<'_>,
+    head: [Cell<'_>; 5],
+    empty: bool,
+    nothing: &str,
+    chosen: Option<usize>,
+    theme: Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let table = table.header(Row::new(head).style(theme.head())).row_highlight_style(theme.bar());
+    let mut state = TableState::new().with_selected(chosen.filter(|_| !empty));
+    StatefulWidget::render(table, area, buffer, &mut state);
+    if empty && area.height > 1 {
+        Line::styled(format!(" {nothing}"), theme.label()).render(Rect { y: area.y + 1, height: 1, ..area }, buffer);
+    }
+}
+
+fn draw_detail(
+    screen: &Screen,
+    theme: Theme,
+    subject: &Subject,
+    detail: &Result<Detail, String>,
+    figures: Option<&Figures>,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let (kind, name) = match subject {
+        Subject::Room(name) => ("room", name),
+        Subject::Session(id) => ("session", id),
+    };
+    let mut lines = vec![Line::styled(format!(" {kind} {name}"), theme.head())];
+    match detail {
+        Err(sentence) => lines.push(Line::raw(format!(" {sentence}"))),
+        Ok(Detail { facts, list_of, list }) => {
+            let fact = |name: &str, value: String| {
+                Line::from(vec![Span::styled(format!(" {name:16}"), theme.label()), Span::raw(value)])
+            };
+            lines.extend(facts.iter().map(|(name, value)| fact(name, value.clone())));
+            let rooms = figures.iter().flat_map(|figures| &figures.rooms);
+            if let Some(room) = rooms.into_iter().find(|room| kind == "room" && room.room_id == *name) {
+                lines.push(fact("sessions", count(room.sessions as f64)));
+                lines.push(fact("messages/s", count(room.messages_per_second)));
+                lines.push(fact("deliveries/s", count(room.deliveries_per_second)));
+            }
+            lines.push(Line::styled(format!(" {list_of}: {}", list.len()), theme.head()));
+            lines.extend(list.iter().skip(screen.scrolled).map(|line| Line::raw(format!(" {line}"))));
+        }
+    }
+    Text::from(lines).render(area, buffer);
+}
+
+fn labelled(label: &str, lines: &[String], theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let lines = lines.iter().enumerate().map(|(at, line)| {
+        let label = if at == 0 { label } else { "" };
+        Line::from(vec![Span::styled(format!(" {label:0$}", LABEL_WIDTH - 1), theme.label()), Span::raw(line.clone())])
+    });
+    Text::from(lines.collect::<Vec<_>>()).render(area, buffer);
+}
+
+fn memory_items(figures: &Figures) -> Vec<String> {
+    let mut memory = figures.memory.clone();
+    memory.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let items = memory.iter().map(|(purpose, octets)| format!("{purpose} {}", bytes(*octets as f64)));
+    if memory.is_empty() { vec!["not told by this server".into()] } else { items.collect() }
+}
+
+fn ending_items(endings: &[Ending]) -> Vec<String> {
+    let mut endings: Vec<&Ending> = endings.iter().collect();
+    endings.sort_by_key(|ending| std::cmp::Reverse((ending.seen, ending.total)));
+    let items = endings.iter().map(|Ending { kind, reason, total, seen }| {
+        let meaning = if *kind == "close" { meaning(reason) } else { kind };
+        let reason = [reason.as_str(), meaning].join(" ").trim_end().replace('_', " ");
+        match seen {
+            0 => format!("{reason} {}", count(*total as f64)),
+            seen => format!("{reason} {} (+{})", count(*total as f64), count(*seen as f64)),
+        }
+    });
+    if endings.is_empty() { vec!["nothing".into()] } else { items.collect() }
+}
+
+/// Items side by side, in lines of a width; what does not fit into so many lines is left out, and that is shown.
+fn packed(items: Vec<String>, width: usize, max_lines: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for item in items {
+        let line = lines.last_mut().expect("there is one");
+        let len = line.chars().count();
+        let last = lines.len() == max_lines;
+        let line = lines.last_mut().expect("there is one");
+        // On the last line there must be room for the dots as well.
+        let room = width.saturating_sub(if last { 4 } else { 0 });
+        if len == 0 {
+            *line = item;
+        } else if len + 2 + item.chars().count() <= room {
+            *line += "  ";
+            *line += &item;
+        } else if last {
+            *line += " ...";
+            break;
+        } else {
+            lines.push(item);
+        }
+    }
+    lines
+}
+
+fn right(text: String) -> Cell<'static> {
+    Cell::new(Line::raw(text).right_aligned())
+}
+
+/// A number to be read: with separators, and one digit behind the point where it is small.
+fn count(value: f64) -> String {
+    if value > 0.0 && value < 10.0 && value.fract() != 0.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn bytes(value: f64) -> String {
+    let mut value = value;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1024.0 {
+            return if unit == "B" || value >= 100.0 {
+                format!("{value:.0} {unit}")
+            } else {
+                format!("{value:.1} {unit}")
+            };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} TiB")
+}
+
+fn time(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..10 => format!("{seconds:.1} s"),
+        10..60 => format!("{whole} s"),
+        60..3600 => format!("{} min", whole / 60),
+        3600..86_400 => format!("{} h {} min", whole / 3600, whole / 60 % 60),
+        _ => format!("{} d {} h", whole / 86_400, whole / 3600 % 24),
+    }
+}
+
+fn bound(percentile: &Percentile) -> String {
+    let shown = |seconds: f64| match seconds {
+        ..0.001 => format!("{:.0} µs", seconds * 1e6),
+        ..1.0 => format!("{:.0} ms", seconds * 1e3),
+        _ => format!("{seconds:.0} s"),
+    };
+    match (percentile.at_most_s, percentile.over_s) {
+        (Some(seconds), _) => format!("≤ {}", shown(seconds)),
+        (None, Some(seconds)) => format!("> {}", shown(seconds)),
+        (None, None) => "-".into(),
+    }
+}
+
+/// Lines of counters, with their head.
+const COUNTER_LINES: usize = 9;
+
+/// Lines of memory, and of ends, at most.
+const FEW_LINES: usize = 1;
+const MANY_LINES: usize = 3;
+
+/// What stands before them.
+const LABEL_WIDTH: usize = 9;
+
+/// From so many columns on the tables stand side by side.
+const WIDE: u16 = 160;
+
+/// Columns of [`text`].
+const TEXT_WIDTH: u16 = 100;
+
+/// From this share on the loop has no time left for a busier moment.
+const FULL: f64 = 0.7;
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::super::figures::{Figures, Snapshot};
+    use super::super::metrics::Metrics;
+    use super::*;
+
+    fn snapshot(uptime: u32, factor: u32, top: &str) -> Snapshot {
+        let mut page = String::new();
+        for (name, value) in [
+            ("salon_uptime_seconds", uptime),
+            ("salon_connections", 1003),
+            ("salon_sessions", 1000),
+            ("salon_users", 998),
+            ("salon_rooms", 2),
+            ("salon_connections_accepted_total", 1003 + factor),
+            ("salon_messages_received_total", 100 * factor),
+            ("salon_deliveries_total", 100_000 * factor),
+            ("salon_received_bytes_total", 12_000 * factor),
+            ("salon_sent_bytes_total", 14_000_000 * factor),
+            ("salon_turn_seconds_bucket{le=\"0.001\"}", 980 * factor),
+            ("salon_turn_seconds_bucket{le=\"0.02\"}", 1000 * factor),
+            ("salon_turn_seconds_bucket{le=\"+Inf\"}", 1000 * factor),
+            ("salon_turn_seconds_sum", factor),
+            ("salon_turn_seconds_count", 1000 * factor),
+            ("salon_closes_total{code=\"1006\"}", 10 + factor),
+            ("salon_closes_total{code=\"1000\"}", 7),
+            ("salon_cut_off_total{reason=\"outbox_bytes\"}", 0),
+            ("salon_cut_off_total{reason=\"no_pong\"}", 2),
+            ("salon_memory_bytes{purpose=\"history\"}", 3_000_000),
+            ("salon_memory_bytes{purpose=\"outboxes\"}", 4_000_000),
+        ] {
+            writeln!(page, "{name} {value}").unwrap();
+        }
+        Snapshot { metrics: Metrics::read(&page), top: serde_json::from_str(top).unwrap() }
+    }
+
+    const TOP: &str = r#"{"version":"0.1.0","status":"ok","over_ms":2000,"rooms":[
+        {"room_id":"lobby","members":998,"sessions":1000,"messages":200,"deliveries":200000},
+        {"room_id":"tea","members":2,"sessions":2,"messages":0,"deliveries":0}],
+        "waiting":{"connections":1,"bytes":917504},
+        "connections":[{"address":"192.0.2.7","waiting_bytes":917504,"blocked_ms":7300,
+            "session_id":"910a2dec89025cc1","user_id":"slow-joe"}]}"#;
+
+    const IDLE: &str = r#"{"version":"0.1.0","status":"stopping","over_ms":0,"rooms":[],
+        "waiting":{"connections":0,"bytes":0},"connections":[]}"#;
+
+    fn screen(top: &str) -> Screen {
+        let (before, now) = (snapshot(3600, 1, top), snapshot(3602, 2, top));
+        let mut screen = Screen { server: "127.0.0.1:8081".into(), ..Screen::default() };
+        screen.show(Figures::between(&before, &before, &now));
+        screen
+    }
+
+    fn drawn(screen: &Screen, width: u16, height: u16, colour: bool) -> Buffer {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(screen, Theme::new(colour), frame.area(), frame.buffer_mut())).unwrap();
+        terminal.backend().buffer().clone()
+    }
+
+    #[test]
+    fn eighty_by_twenty_four() {
+        let expected = " salon 0.1.0  127.0.0.1:8081  up 1 h 0 min  ok                 rates over 2.0 s
+                      a second         in all   connections   1,003
+ connections               0.5          1,005   sessions      1,000
+ messages in                50            200   users         998
+ deliveries             50,000        200,000   rooms         2
+ bytes in              5.9 KiB       23.4 KiB   loop busy     50.0 %
+ bytes out             6.7 MiB       26.7 MiB   turns/s       500
+ blocked writes              0              0   turn p50      ≤ 1 ms
+ rate limited                0              0   turn p99      ≤ 20 ms
+ errors                      0              0   turn max      ≤ 20 ms
+ memory  outboxes 3.8 MiB  history 2.9 MiB
+ ended   1006 lost 12 (+1)  1000 done 7  no pong cut off 2
+ Rooms by fan-out                    members  sessions  messages/s ▼deliveries/s
+ lobby                                   998     1,000         100       100,000
+ tea                                       2         2           0             0
+
+
+
+
+
+
+ Slowest (1: 896 KiB)        ▼waiting   blocked address         session
+ slow-joe                     896 KiB     7.3 s 192.0.2.7       910a2dec89025cc1
+ q quit   Tab other table   ↑↓ choose   Enter look into   s sort   p pause";
+        assert_eq!(lines(&drawn(&screen(TOP), 80, 24, true)).join("\n"), expected);
+    }
+
+    #[test]
+    fn every_size_is_drawn_and_small_ones_keep_the_title() {
+        for (width, height) in [(1, 1), (20, 5), (40, 12), (79, 23), (80, 25), (159, 40), (160, 50), (300, 100)] {
+            for top in [TOP, IDLE] {
+                let mut screen = screen(top);
+                let all = lines(&drawn(&screen, width, height, true));
+                assert!(all[0].starts_with(" salon"[..usize::from(width).min(6)].trim_end()), "{width}x{height}");
+                screen.subject = Some((Subject::Room("lobby".into()), Err("asking".into())));
+                drawn(&screen, width, height, true);
+            }
+        }
+        let wide = lines(&drawn(&screen(TOP), 160, 24, true));
+        assert!(wide.iter().any(|line| line.contains("Rooms") && line.contains("Slowest")), "{wide:#?}");
+    }
+
+    #[test]
+    fn without_colour_there_is_none() {
+        let mut screen = screen(TOP);
+        screen.error = Some("cannot be reached: no".into());
+        let coloured = |colour| {
+            let buffer = drawn(&screen, 80, 24, colour);
+            buffer.content.iter().filter(|cell| (cell.fg, cell.bg) != (Color::Reset, Color::Reset)).count()
+        };
+        assert_eq!(coloured(false), 0);
+        assert!(coloured(true) > 0);
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_told() {
+        let mut screen = Screen { server: "127.0.0.1:8081".into(), ..Screen::default() };
+        assert!(lines(&drawn(&screen, 80, 24, true))[0].ends_with("asking ..."));
+        screen.error = Some("cannot be reached: Connection refused".into());
+        let title = lines(&drawn(&screen, 80, 24, true)).remove(0);
+        assert!(title.contains("127.0.0.1:8081") && title.ends_with("refused; trying again"), "{title}");
+    }
+
+    #[test]
+    fn details() {
+        let mut screen = screen(TOP);
+        let detail = Detail {
+            facts: vec![("name".into(), "Lobby".into())],
+            list_of: "members",
+            list: vec!["ann  online".into(), "bob  away".into()],
+        };
+        screen.subject = Some((Subject::Room("lobby".into()), Ok(detail)));
+        let all = lines(&drawn(&screen, 80, 12, true)).join("\n");
+        let expected = "
+ room lobby
+ name            Lobby
+ sessions        1,000
+ messages/s      100
+ deliveries/s    100,000
+ members: 2
+ ann  online
+ bob  away";
+        assert!(all.contains(expected), "{all}");
+        screen.scrolled = 1;
+        assert!(!lines(&drawn(&screen, 80, 12, true)).join("\n").contains("ann"));
+    }
+
+    #[test]
+    fn as_text_all_rows_are_there_and_nothing_else() {
+        let text = text(&screen(TOP));
+        assert!(text.starts_with(" salon 0.1.0  127.0.0.1:8081"), "{text}");
+        assert!(text.contains("\n lobby ") && text.contains("\n tea ") && text.contains("slow-joe"), "{text}");
+        assert!(text.ends_with("910a2dec89025cc1\n") && !text.contains('\u{1b}'), "{text}");
+        assert!(super::text(&screen(IDLE)).ends_with("nobody waits\n"));
+    }
+
+    #[test]
+    fn items_are_packed() {
+        let pack = |width, lines| packed(vec!["aaa".into(), "bbb".into(), "ccc".into()], width, lines).join("|");
+        for (width, lines, expected) in [
+            (80, 1, "aaa  bbb  ccc"),
+            (13, 2, "aaa  bbb  ccc"),
+            (12, 2, "aaa  bbb|ccc"),
+            (12, 1, "aaa  bbb ..."),
+            (3, 3, "aaa|bbb|ccc"),
+            (3, 2, "aaa|bbb ..."),
+        ] {
+            assert_eq!(pack(width, lines), expected, "{width} {lines}");
+        }
+    }
+
+    #[test]
+    fn numbers_to_be_read() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (0.25, "0.2"),
+            (9.96, "10.0"),
+            (12.4, "12"),
+            (999.0, "999"),
+            (1000.0, "1,000"),
+            (1_234_567.0, "1,234,567"),
+        ] {
+            assert_eq!(count(value), expected);
+        }
+        for (value, expected) in
+            [(0.0, "0 B"), (1023.0, "1023 B"), (1536.0, "1.5 KiB"), (917_504.0, "896 KiB"), (5e12, "4.5 TiB")]
+        {
+            assert_eq!(bytes(value), expected);
+        }
+        for (value, expected) in
+            [(0.5, "0.5 s"), (59.0, "59 s"), (61.0, "1 min"), (7260.0, "2 h 1 min"), (90_000.0, "1 d 1 h")]
+        {
+            assert_eq!(time(value), expected);
+        }
+    }
+}
