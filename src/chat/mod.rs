@@ -18,6 +18,7 @@ mod access;
 pub mod auth;
 pub mod delivery;
 mod hall;
+mod held;
 #[doc(hidden)]
 pub mod measured;
 mod membership;
@@ -45,6 +46,7 @@ mod tests;
 
 pub use auth::{Grant, TokenError, Verifier};
 pub use delivery::{Deliveries, Delivery};
+pub use held::Held;
 pub use name::{NameError, RoomName, UserName};
 pub use rate_limit::Address;
 pub use session::Dialect;
@@ -55,6 +57,7 @@ pub use wire::order::Call;
 use std::rc::Rc;
 
 use hall::{Hall, NOBODY, Turn};
+use session::Session;
 
 use crate::backend::Backend;
 use crate::id::ConnId;
@@ -117,6 +120,10 @@ pub struct Counts {
     pub errors: u64,
     /// Users who are kept out now.
     pub bans: usize,
+    /// Messages let go of so far because memory was short.
+    pub let_go: u64,
+    /// Panics so far that ended one session and nothing else.
+    pub panics: u64,
 }
 
 /// One session, as those who run the server see it.
@@ -249,10 +256,34 @@ impl Chat {
         }
     }
 
+    /// What is held, by purpose.
+    pub fn held(&self) -> Held {
+        self.hall.held(&*self.backend)
+    }
+
+    /// Lets go of the oldest messages until about so many octets are freed, a bounded piece of work at a time. Tells how many
+    /// messages it were.
+    pub fn let_go(&mut self, octets: usize, now: Moment, out: &mut Deliveries) -> usize {
+        let mut messages = 0;
+        self.turn(now, out, |_, store, _| messages = store.let_go(octets));
+        self.hall.counts.let_go += messages as u64;
+        messages
+    }
+
+    /// The session of a connection, if it is one of [`sessions`](Self::sessions).
+    pub fn session(&self, conn: ConnId) -> Option<SessionInfo<'_>> {
+        let session = self.hall.sessions.find(conn).filter(|session| session.user != NOBODY)?;
+        Some(self.info(conn, session))
+    }
+
     /// All sessions, but for those that were turned away at the door or have not said yet who they are.
     pub fn sessions(&self) -> impl Iterator<Item = SessionInfo<'_>> {
         let inside = self.hall.sessions.iter().filter(|(_, session)| session.user != NOBODY);
-        inside.map(|(conn, session)| SessionInfo {
+        inside.map(|(conn, session)| self.info(conn, session))
+    }
+
+    fn info<'a>(&'a self, conn: ConnId, session: &'a Session) -> SessionInfo<'a> {
+        SessionInfo {
             conn,
             session_id: session.id,
             user: &self.hall.users.at(session.user).name,
@@ -261,7 +292,7 @@ impl Chat {
             last_activity: u64::from(session.spoke) * 1000,
             messages: session.frames,
             rooms: session.seats.iter().filter(|seat| seat.inside).count(),
-        })
+        }
     }
 
     /// Something happens, and then all that the backend has to say about it.
