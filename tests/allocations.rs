@@ -587,3 +587,140 @@ fn closing_releases_everything() {
     assert!(used.peak > 200 * 1000, "it did hold something: {used:?}");
     assert!(used.held.abs() <= PEER, "{used:?}");
 }
+
+/// What is counted and what was allocated, in octets, are the same but for a twentieth.
+fn agree(name: &str, counted: usize, allocated: isize) {
+    let counted = counted as isize;
+    assert!(
+        (counted - allocated).abs() <= allocated / 20 + PEER,
+        "{name}: {counted} are counted, {allocated} allocated"
+    );
+}
+
+fn total(house: &House) -> usize {
+    let held = house.engine.held();
+    held.connections + held.receiving + held.outboxes + held.topics + held.compression + held.buffers
+}
+
+/// `Engine::held` beside the allocator, in states that take memory in different ways.
+#[test]
+fn what_the_engine_counts_is_what_it_allocates() {
+    const PEERS: usize = 500;
+    let partial = &frame(0x81, &[b'x'; 20_000])[..15_000];
+    // Of each peer: what it says behind its handshake, and how much of what it is sent it takes.
+    for (name, said, room, topics, direct, shared) in [
+        ("idle", &b""[..], usize::MAX, 1, 0, 0),
+        ("in many rooms", b"", usize::MAX, 20, 0, 0),
+        ("amid a message", partial, usize::MAX, 1, 0, 0),
+        ("that do not read what they share", b"", 0, 1, 0, 20_000),
+        ("that do not read what is theirs", b"", 0, 1, 5000, 0),
+        ("that do not read either", b"", 0, 2, 5000, 20_000),
+    ] {
+        let mut house = House::new();
+        let scripts: Vec<Script> = (0..PEERS)
+            .map(|_| {
+                let wire =
+                    Wire { to_read: HANDSHAKE.to_vec(), read_size: usize::MAX, room: usize::MAX, ..Wire::default() };
+                Script(Rc::new(RefCell::new(wire)))
+            })
+            .collect();
+        for script in &scripts {
+            script.0.borrow_mut().to_read.reserve_exact(said.len());
+        }
+        let (payload, before) = (vec![b'x'; direct.max(shared)], total(&house));
+        let mut ids = Vec::with_capacity(PEERS);
+        let used = measure(|| {
+            for script in &scripts {
+                let id = house.engine.insert(script.clone(), 0);
+                house.hear(id);
+                script.say(said);
+                script.0.borrow_mut().room = room;
+                house.hear(id);
+                (0..topics).for_each(|topic| house.engine.subscribe(id, TopicId(topic)));
+                ids.push(id);
+            }
+            for _ in 0..3 {
+                if shared > 0 {
+                    house.engine.publish(TopicId(0), Opcode::Text, &payload[..shared], &[]);
+                }
+                house.turn();
+                for id in &ids {
+                    if direct > 0 {
+                        house.engine.send(*id, Opcode::Text, &payload[..direct]);
+                    }
+                }
+                house.turn();
+            }
+        });
+        assert_eq!(house.engine.len(), PEERS, "{name}");
+        agree(name, total(&house) - before, used.held);
+        let full = total(&house);
+        let freed = measure(|| {
+            for id in ids.drain(..) {
+                house.engine.abort(id);
+            }
+            house.turn();
+            house.engine.give_back();
+        });
+        agree(name, full - total(&house), -freed.held);
+    }
+}
+
+/// `Chat::held` beside the allocator: an estimate, which a third is to spare for.
+#[test]
+fn what_the_chat_counts_is_about_what_it_allocates() {
+    use salon::backend::Memory;
+    use salon::chat::{Chat, Deliveries, Door, Settings, UserName};
+    use salon::time::Moment;
+
+    let conn = |index: usize| ConnId { index: index as u32, generation: 1 };
+    // How many people, in how many rooms there are and how many each is in, and what each says with how many octets.
+    for (people, rooms, each, said, len) in
+        [(5000, 0, 0, 0, 0), (5000, 50, 1, 0, 0), (2000, 2000, 1, 0, 0), (500, 500, 20, 0, 0), (500, 10, 1, 20, 400)]
+    {
+        let settings = Settings { rate: None, ..Settings::default() };
+        let memory = Memory::new(settings.history(), 1);
+        let mut chat = Chat::new(settings, Box::new(memory), 1);
+        let (mut out, now) = (Deliveries::new(), Moment { tick: Tick(1), unix_ms: 1_000_000 });
+        let content = "x".repeat(len);
+        let mut texts = Vec::new();
+        for person in 0..people {
+            for n in 0..each {
+                let room = (person + 7 * n) % rooms;
+                texts.push((person, format!(r#"{{"type":"join","room_id":"room-{room:04}"}}"#)));
+            }
+            for n in 0..said {
+                let room = person % rooms;
+                texts.push((
+                    person,
+                    format!(r#"{{"type":"broadcast","id":"{n}","room_id":"room-{room:04}","content":"{content}"}}"#),
+                ));
+            }
+        }
+        let names: Vec<String> = (0..people).map(|n| format!("person-{n:05}")).collect();
+        let held = |chat: &Chat, out: &Deliveries| {
+            let held = chat.held();
+            held.sessions + held.users + held.rooms + held.limits + held.history + out.held_bytes()
+        };
+        let before = held(&chat, &out);
+        let used = measure(|| {
+            for (n, name) in names.iter().enumerate() {
+                let door = Door::Json { user: Some(UserName::parse(name).unwrap()) };
+                chat.handle_open(conn(n), door, None, now, &mut out);
+                out.clear();
+            }
+            for (person, text) in &texts {
+                chat.handle_text(conn(*person), text, now, &mut out);
+                out.clear();
+            }
+        });
+        let counted = (held(&chat, &out) - before) as isize;
+        let rounded = (used.held / 3 + PEER, used.held / 10 + PEER);
+        assert!(
+            counted <= used.held + rounded.0 && counted >= used.held - rounded.1,
+            "{people} people, {rooms} rooms: {counted} are counted, {} allocated: {:?}",
+            used.held,
+            chat.held()
+        );
+    }
+}

@@ -81,6 +81,38 @@ fn a_line_is_text_or_an_object() {
     assert!(line["message"].as_str().unwrap().contains("rate: expected"), "{line}");
 }
 
+/// At info nobody's coming and going is worth a line; at debug each session has one, at its end.
+#[test]
+fn a_session_that_ends_is_a_line_at_debug() {
+    let mut debug = Logging::start("ended", &["--log", "debug"]);
+    let connect = |target: &str| {
+        let (mut client, _) = tungstenite::connect(format!("ws://{}{target}", debug.public)).unwrap();
+        client.send(tungstenite::Message::text(r#"{"type":"ping"}"#)).unwrap();
+        client.close(None).unwrap();
+        while client.read().is_ok() {}
+    };
+    connect("/ws?user=a%22b");
+    connect("/ws/lobby?username=bob");
+    let mut next = || debug.line_with("ended: ");
+    let line = next();
+    assert!(line.contains("DEBUG") && line.contains("[salon::server::serve]"), "{line}");
+    assert!(line.contains(r#"ended: "a\"b", json, "#), "{line}");
+    assert!(line.ends_with(" s, 1 messages at 127.0.0.1, closed with 1005"), "{line}");
+    assert!(next().contains(r#"ended: "bob", plain, "#));
+
+    let mut info = Logging::start("info", &[]);
+    let (client, _) = tungstenite::connect(format!("ws://{}/ws?user=ann", info.public)).unwrap();
+    drop(client);
+    info.complain("rate = 1");
+    info.line_with("the settings stay");
+    let (client, _) = tungstenite::connect(format!("ws://{}/ws?user=ann", info.public)).unwrap();
+    drop(client);
+    let pid = info.child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    let rest: Vec<String> = info.lines.by_ref().map_while(Result::ok).collect();
+    assert!(rest.iter().all(|line| line.contains("stop")), "{rest:?}");
+}
+
 #[test]
 fn levels_are_by_module() {
     let mut quiet = Logging::start("modules", &["--log", "error,salon::server::serve=off"]);

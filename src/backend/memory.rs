@@ -53,6 +53,8 @@ pub struct Memory {
     by_silence: BTreeSet<(u64, usize)>,
     appended: u64,
     bytes: usize,
+    /// What is counted of [`Kept::held_bytes`] of all conversations.
+    held: usize,
     waiting: VecDeque<Request>,
     emptied: VecDeque<usize>,
     sweep_from: usize,
@@ -68,6 +70,8 @@ struct Kept {
     seq: u64,
     ring: VecDeque<Stored>,
     bytes: usize,
+    /// What is counted of [`Kept::held_bytes`].
+    noted: usize,
     last_append: u64,
 }
 
@@ -100,6 +104,7 @@ impl Memory {
             by_silence: BTreeSet::new(),
             appended: 0,
             bytes: 0,
+            held: 0,
             waiting: VecDeque::new(),
             emptied: VecDeque::new(),
             sweep_from: 0,
@@ -147,9 +152,11 @@ impl Memory {
             seq: 0,
             ring: VecDeque::new(),
             bytes: 0,
+            noted: 0,
             last_append: self.appended,
         });
         self.index.insert(name, place);
+        self.note(place);
         if direct {
             self.by_silence.insert((self.appended, place));
         }
@@ -173,6 +180,7 @@ impl Memory {
         let kept = self.conversations.remove(place);
         self.index.remove(&kept.name);
         self.bytes -= kept.bytes;
+        self.held -= kept.noted;
         self.by_bytes.remove(&(kept.bytes, place));
         self.by_silence.remove(&(kept.last_append, place));
         self.emptied.retain(|&other| other != place);
@@ -226,6 +234,13 @@ impl Memory {
         self.recount(place, before);
     }
 
+    fn note(&mut self, place: usize) {
+        let kept = &mut self.conversations[place];
+        let held = kept.held_bytes();
+        self.held = self.held - kept.noted + held;
+        kept.noted = held;
+    }
+
     /// Brings the sums up to date after the bytes of one conversation changed.
     fn recount(&mut self, place: usize, before: usize) {
         let kept = &self.conversations[place];
@@ -233,6 +248,8 @@ impl Memory {
             return;
         }
         self.bytes = self.bytes - before + kept.bytes;
+        self.note(place);
+        let kept = &self.conversations[place];
         self.by_bytes.remove(&(before, place));
         if kept.bytes > 0 {
             self.by_bytes.insert((kept.bytes, place));
@@ -327,6 +344,21 @@ impl Backend for Memory {
         self.bytes > 0 || !self.by_silence.is_empty()
     }
 
+    fn held_bytes(&self) -> usize {
+        let entry = size_of::<(Box<str>, usize)>() + 1;
+        self.held + self.conversations.capacity() * size_of::<Kept>() + self.index.capacity() * 8 / 7 * entry
+    }
+
+    fn let_go(&mut self, octets: usize) -> usize {
+        let (before, mut messages) = (self.bytes, 0);
+        while before - self.bytes < octets && messages < MAX_LET_GO_AT_ONCE && self.waiting.is_empty() {
+            let Some(&(_, largest)) = self.by_bytes.last() else { break };
+            self.drop_oldest(largest);
+            messages += 1;
+        }
+        messages
+    }
+
     fn durability(&self) -> &'static str {
         "memory"
     }
@@ -337,12 +369,18 @@ impl Kept {
         Head { epoch: self.epoch, seq: self.seq, kept: self.ring.len() as u64 }
     }
 
+    /// Texts and the room for them, the name twice, and the places in the sorted lists.
+    fn held_bytes(&self) -> usize {
+        let texts = self.bytes - self.ring.len() * size_of::<Stored>();
+        texts + self.ring.capacity() * size_of::<Stored>() + 2 * self.name.len() + SORTED_BYTES
+    }
+
     fn drop_oldest(&mut self) {
         if let Some(oldest) = self.ring.pop_front() {
             self.bytes -= oldest.cost();
         }
-        if self.ring.is_empty() {
-            self.ring = VecDeque::new();
+        if self.ring.len() < self.ring.capacity() / 4 {
+            self.ring.shrink_to(2 * self.ring.len());
         }
     }
 
@@ -423,6 +461,12 @@ fn epoch(seed: u64, life: u64) -> Epoch {
 
 /// Requests that wait for [`Backend::poll`].
 const MAX_WAITING: usize = 4096;
+
+/// Messages let go of in one call of [`Backend::let_go`].
+const MAX_LET_GO_AT_ONCE: usize = 1024;
+
+/// What the sorted lists take for one conversation, about.
+const SORTED_BYTES: usize = 48;
 
 /// Conversations looked at in one call of [`Backend::expire`].
 const MAX_EXPIRED_AT_ONCE: usize = 1024;

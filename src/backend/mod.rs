@@ -205,6 +205,17 @@ pub trait Backend {
     /// Lets go of what is too old, a bounded piece of work at a time. Says whether anything is kept still.
     fn expire(&mut self, now: Tick) -> bool;
 
+    /// Octets held in this process, for messages and for knowing where they are.
+    fn held_bytes(&self) -> usize {
+        0
+    }
+
+    /// Lets go of the oldest messages until about so many octets are freed, a bounded piece of work at a time. Tells how many
+    /// messages it were.
+    fn let_go(&mut self, _octets: usize) -> usize {
+        0
+    }
+
     /// What an acknowledged message survives, in the words of `welcome.durability`.
     fn durability(&self) -> &'static str;
 }

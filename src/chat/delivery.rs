@@ -142,6 +142,13 @@ impl Deliveries {
         self.except.shrink_to(MAX_KEPT_ITEMS);
     }
 
+    /// Octets that the list takes, empty or not.
+    pub fn held_bytes(&self) -> usize {
+        self.text.capacity()
+            + self.except.capacity() * size_of::<ConnId>()
+            + self.items.capacity() * size_of::<Delivery>()
+    }
+
     /// The deliveries, in the order they were made.
     pub fn items(&self) -> &[Delivery] {
         &self.items

@@ -270,7 +270,11 @@ impl Hall {
                 if !self.pay(conn, turn, || request::parse_id(text)) {
                     return;
                 }
-                let (id, request) = request::parse(text);
+                // Reading a request touches nothing else; so a mistake of ours in it costs this session alone.
+                let Ok((id, request)) = std::panic::catch_unwind(|| request::parse(text)) else {
+                    self.counts.panics += 1;
+                    return self.close(conn, CloseCode::INTERNAL_ERROR, "internal error", turn);
+                };
                 let done = request.and_then(|request| self.request(conn, id.as_ref(), request, store, turn));
                 if let Err(refusal) = done {
                     self.refuse(conn, id.as_ref(), &refusal, turn);

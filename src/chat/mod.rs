@@ -18,6 +18,7 @@ mod access;
 pub mod auth;
 pub mod delivery;
 mod hall;
+mod held;
 #[doc(hidden)]
 pub mod measured;
 mod membership;
@@ -45,6 +46,7 @@ mod tests;
 
 pub use auth::{Grant, TokenError, Verifier};
 pub use delivery::{Deliveries, Delivery};
+pub use held::Held;
 pub use name::{NameError, RoomName, UserName};
 pub use rate_limit::Address;
 pub use session::Dialect;
@@ -118,6 +120,10 @@ pub struct Counts {
     pub errors: u64,
     /// Users who are kept out now.
     pub bans: usize,
+    /// Messages let go of so far because memory was short.
+    pub let_go: u64,
+    /// Panics so far that ended one session and nothing else.
+    pub panics: u64,
 }
 
 /// One session, as those who run the server see it.
@@ -265,14 +271,33 @@ impl Chat {
         }
     }
 
-    /// All sessions, but for those that were turned away at the door or have not said yet who they are.
-    pub fn sessions(&self) -> impl Iterator<Item = SessionInfo<'_>> {
-        self.hall.sessions.iter().filter_map(|(conn, session)| self.info_of(conn, session))
+    /// What is held, by purpose.
+    pub fn held(&self) -> Held {
+        self.hall.held(&*self.backend)
     }
 
-    /// The session of a connection, if it would be among [`sessions`](Self::sessions).
+    /// Lets go of the oldest messages until about so many octets are freed, a bounded piece of work at a time. Tells how many
+    /// messages it were.
+    pub fn let_go(&mut self, octets: usize, now: Moment, out: &mut Deliveries) -> usize {
+        let mut messages = 0;
+        self.turn(now, out, |_, store, _| messages = store.let_go(octets));
+        self.hall.counts.let_go += messages as u64;
+        messages
+    }
+
+    /// The session of a connection, if it is one of [`sessions`](Self::sessions).
     pub fn session(&self, conn: ConnId) -> Option<SessionInfo<'_>> {
-        self.info_of(conn, self.hall.sessions.find(conn)?)
+        let session = self.hall.sessions.find(conn).filter(|session| session.user != NOBODY)?;
+        Some(self.info(conn, session))
+    }
+
+    /// All sessions, but for those that were turned away at the door or have not said yet who they are.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionInfo<'_>> {
+        self.hall
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.user != NOBODY)
+            .map(|(conn, session)| self.info(conn, session))
     }
 
     /// The rooms that the session of a connection is in.
@@ -297,8 +322,8 @@ impl Chat {
         self.hall.rooms.begin_interval();
     }
 
-    fn info_of<'a>(&'a self, conn: ConnId, session: &Session) -> Option<SessionInfo<'a>> {
-        (session.user != NOBODY).then(|| SessionInfo {
+    fn info<'a>(&'a self, conn: ConnId, session: &'a Session) -> SessionInfo<'a> {
+        SessionInfo {
             conn,
             session_id: session.id,
             user: &self.hall.users.at(session.user).name,
@@ -307,7 +332,7 @@ impl Chat {
             last_activity: u64::from(session.spoke) * 1000,
             messages: session.frames,
             rooms: session.seats.iter().filter(|seat| seat.inside).count(),
-        })
+        }
     }
 
     /// Something happens, and then all that the backend has to say about it.

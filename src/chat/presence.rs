@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use super::hall::{Hall, Turn, user_name};
+use super::held::table_bytes;
 use super::name::UserName;
 use super::session::Session;
 use super::user::{NOBODY_THERE, Status, View};
@@ -23,6 +24,10 @@ impl Watches {
         for name in session.watching.iter().flat_map(|names| names.iter()) {
             self.end(conn, name);
         }
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        table_bytes::<(UserName, Vec<ConnId>)>(self.0.capacity()) + self.0.len() * BYTES_PER_WATCHED
     }
 
     fn end(&mut self, conn: ConnId, name: &UserName) {
@@ -231,6 +236,9 @@ pub(super) fn check_length(field: &str, text: Option<&str>, limit: usize) -> Res
         _ => Ok(()),
     }
 }
+
+/// The list of who watches a name, and the place of the name in that of the session.
+const BYTES_PER_WATCHED: usize = 96;
 
 /// The longest note beside a status, in bytes.
 const MAX_NOTE_BYTES: usize = 256;

@@ -13,6 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use super::held::table_bytes;
 use super::settings::Rate;
 use crate::time::Tick;
 
@@ -137,6 +138,10 @@ impl Buckets {
     /// Whether [`sweep`](Self::sweep) is to be called in [`SWEEP_EVERY`]. Says so once.
     pub fn wants_sweep(&mut self) -> bool {
         !self.buckets.is_empty() && !std::mem::replace(&mut self.awaits_sweep, true)
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        table_bytes::<(u64, Bucket)>(self.buckets.capacity())
     }
 
     /// Forgets what is full.

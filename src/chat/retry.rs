@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use super::held::table_bytes;
 use super::wire::Id;
 use crate::time::Tick;
 
@@ -71,6 +72,10 @@ impl Said {
     pub fn fail(&mut self, fingerprint: u64) {
         self.answers.remove(&fingerprint);
         self.order.retain(|&(_, other)| other != fingerprint);
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        table_bytes::<(u64, Answer)>(self.answers.capacity()) + self.order.capacity() * size_of::<(Tick, u64)>()
     }
 
     fn forget_oldest(&mut self) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use slab::Slab;
 
+use super::held::tree_bytes;
 use super::name::RoomName;
 use super::session::Dialect;
 use crate::id::TopicId;
@@ -67,6 +68,8 @@ pub(super) struct Rooms {
     pub ended: Vec<RoomName>,
     /// What is said in a room is counted by intervals, of which this is the present one.
     interval: u32,
+    /// Of all names together.
+    name_bytes: usize,
 }
 
 impl Rooms {
@@ -84,6 +87,16 @@ impl Rooms {
 
     pub fn len(&self) -> usize {
         self.rooms.len()
+    }
+
+    /// With what is known of so many members in all rooms together.
+    pub fn held_bytes(&self, memberships: usize) -> usize {
+        let rooms = self.rooms.len();
+        let names = self.name_bytes + rooms * 2 * size_of::<usize>();
+        let trees = tree_bytes::<(RoomName, u32)>(rooms) + tree_bytes::<(Tick, u32)>(self.empty.len());
+        // A room of a few has one node, whatever lies in it.
+        let members = rooms * NODE_OF_MEMBERS + tree_bytes::<(u32, u32)>(memberships.saturating_sub(6 * rooms));
+        self.rooms.capacity() * size_of::<Room>() + names + trees + members
     }
 
     /// Rooms in order of names, after a name.
@@ -115,6 +128,7 @@ impl Rooms {
             traffic: Traffic::default(),
             interval: self.interval,
         }) as u32;
+        self.name_bytes += name.as_str().len();
         self.names.insert(name, key);
         Some(key)
     }
@@ -178,6 +192,7 @@ impl Rooms {
         if let Some(since) = room.empty_since {
             self.empty.remove(&(since, key));
         }
+        self.name_bytes -= room.name.as_str().len();
         self.names.remove(&room.name);
         self.ended.push(room.name);
     }
@@ -193,6 +208,9 @@ pub(super) fn topic(room: u32, dialect: Dialect) -> TopicId {
 
 /// Every JSON session.
 pub(super) const EVERYBODY: TopicId = TopicId(0);
+
+/// What the smallest tree of members takes.
+const NODE_OF_MEMBERS: usize = 104;
 
 /// Rooms looked at in one [`Rooms::expire`].
 const MAX_ENDED_AT_ONCE: usize = 1024;

@@ -214,6 +214,10 @@ impl Sessions {
     pub fn len(&self) -> usize {
         self.len
     }
+
+    pub fn held_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot>()
+    }
 }
 
 /// The end of a user's devices.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::held::{table_bytes, tree_bytes};
 use super::name::UserName;
 use super::typing::Target;
 use crate::id::ConnId;
@@ -83,6 +84,10 @@ impl Timers {
 
     pub fn next(&self) -> Option<Tick> {
         self.order.first().map(|&(at, _)| at)
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        tree_bytes::<(Tick, Timer)>(self.order.len()) + table_bytes::<(Timer, Tick)>(self.due.capacity())
     }
 
     /// Ten thousand who leave at once are not to be paid for when they have left.

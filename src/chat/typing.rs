@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::hall::{Hall, Turn};
+use super::held::table_bytes;
 use super::name::UserName;
 use super::room;
 use super::session::Dialect;
@@ -39,6 +40,10 @@ struct Typist {
 impl Typing {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        table_bytes::<((UserName, Target), Typist)>(self.0.capacity())
     }
 }
 

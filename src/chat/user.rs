@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use slab::Slab;
 
+use super::held::tree_bytes;
 use super::name::UserName;
 use super::session::NO_DEVICE;
 use crate::time::Tick;
@@ -93,6 +94,10 @@ pub(super) struct Users {
     names: BTreeMap<UserName, u32>,
     gone: BTreeSet<(Tick, u32)>,
     visible: usize,
+    /// The sum of `rooms` over all.
+    memberships: usize,
+    /// Of all names together.
+    name_bytes: usize,
 }
 
 impl Users {
@@ -111,6 +116,17 @@ impl Users {
 
     pub fn len(&self) -> usize {
         self.users.len()
+    }
+
+    /// How many pairs there are of a user and a room they are a member of.
+    pub fn memberships(&self) -> usize {
+        self.memberships
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        let names = self.name_bytes + self.users.len() * 2 * size_of::<usize>();
+        let trees = tree_bytes::<(UserName, u32)>(self.names.len()) + tree_bytes::<(Tick, u32)>(self.gone.len());
+        self.users.capacity() * size_of::<User>() + names + trees
     }
 
     /// Users in order of names, after a name.
@@ -141,6 +157,7 @@ impl Users {
             first_device: NO_DEVICE,
             gone_since,
         }) as u32;
+        self.name_bytes += name.as_str().len();
         self.names.insert(name.clone(), key);
         self.gone.insert((gone_since, key));
         Some(key)
@@ -149,9 +166,10 @@ impl Users {
     /// Changes a user who stays.
     pub fn change<T>(&mut self, key: u32, change: impl FnOnce(&mut User) -> T) -> T {
         let user = &mut self.users[key as usize];
-        let (was_visible, was_present) = (user.visible(), user.present);
+        let (was_visible, was_present, rooms) = (user.visible(), user.present, user.rooms as usize);
         let changed = change(user);
         self.visible = self.visible + usize::from(user.visible()) - usize::from(was_visible);
+        self.memberships = self.memberships + user.rooms as usize - rooms;
         if user.present && !was_present {
             self.gone.remove(&(user.gone_since, key));
         }
@@ -177,6 +195,7 @@ impl Users {
         let user = self.users.remove(key as usize);
         debug_assert!(!user.present && user.devices == 0 && user.rooms == 0, "{} is forgotten while here", user.name);
         self.gone.remove(&(user.gone_since, key));
+        self.name_bytes -= user.name.as_str().len();
         self.names.remove(&user.name);
     }
 }

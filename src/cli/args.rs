@@ -225,6 +225,9 @@ pub struct FineArgs {
     /// How long a client may take nothing of what waits for it; then likewise
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_time, env = "SALON_BLOCKED_WITHIN")]
     pub blocked_within: Duration,
+    /// All that is held in memory together; near it history is let go of, new clients get 503 and the slowest 1013; `off` for no budget
+    #[arg(long, default_value = "off", value_name = "SIZE|off", env = "SALON_MEMORY")]
+    pub memory: MemoryArg,
     /// How long stopping may take before the connections that are left are dropped
     #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_time, env = "SALON_STOP_WITHIN")]
     pub stop_within: Duration,
@@ -466,6 +469,23 @@ impl FromStr for Admin {
     }
 }
 
+/// How much may be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryArg(pub Option<usize>);
+
+impl FromStr for MemoryArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            _ => size_in_range(text, 16 << 20, 1 << 40, "16MiB to 1024GiB")
+                .map(|octets| Self(Some(octets)))
+                .map_err(|error| format!("{error}, or off")),
+        }
+    }
+}
+
 /// How fast a person may talk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateArg {
@@ -590,6 +610,16 @@ mod tests {
         assert_eq!((parse_mode("660"), parse_mode("0")), (Ok(0o660), Ok(0)));
         for wrong in ["", "1000", "888", "-1", "rw"] {
             assert!(parse_mode(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn budgets() {
+        for (text, octets) in [("off", None), ("16MiB", Some(16 << 20)), ("1GiB", Some(1 << 30))] {
+            assert_eq!(text.parse(), Ok(MemoryArg(octets)));
+        }
+        for wrong in ["", "on", "0", "15MiB", "256MB", "2000GiB"] {
+            assert!(wrong.parse::<MemoryArg>().is_err(), "{wrong}");
         }
     }
 

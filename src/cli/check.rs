@@ -119,13 +119,30 @@ impl Report {
         let (mib, connections) = (1 << 20, args.max_connections);
         let each = if args.tls_cert.is_some() { BYTES_PER_TLS_CONNECTION } else { BYTES_PER_CONNECTION };
         let idle = connections * each;
-        let wanted = args.fine.history_bytes + idle + BASE_BYTES;
-        let sum = format!(
+        let sum = args.fine.history_bytes + idle + BASE_BYTES;
+        let parts = format!(
             "{} MiB of history, {} MiB for {connections} idle connections, {} MiB for itself",
             args.fine.history_bytes / mib,
             idle / mib,
             BASE_BYTES / mib
         );
+        let budget = args.fine.memory.0;
+        if let Some(budget) = budget.filter(|budget| idle + BASE_BYTES > budget / 100 * 85) {
+            return self.fail(&format!(
+                "memory: a budget of {} MiB has no room for {} MiB for {connections} idle connections and {} MiB for itself; raise \
+                 memory or lower max_connections",
+                budget / mib,
+                idle / mib,
+                BASE_BYTES / mib
+            ));
+        }
+        let (wanted, sum) = match budget {
+            Some(budget) if budget < sum => {
+                (budget, format!("a budget of {} MiB ({parts}, less history)", budget / mib))
+            }
+            Some(budget) => (budget, format!("a budget of {} MiB ({parts})", budget / mib)),
+            None => (sum, parts),
+        };
         let field = |name: &str, text: &str| -> Option<usize> {
             let line = text.lines().find(|line| line.starts_with(name))?;
             line.split_whitespace().nth(1)?.parse().ok()
@@ -137,7 +154,7 @@ impl Report {
         let available = available << 10;
         match available < wanted {
             true => self.fail(&format!(
-                "memory: {} MiB are available, and the settings allow for {sum}; lower history_bytes or max_connections",
+                "memory: {} MiB are available, and the settings allow for {sum}; lower memory, history_bytes or max_connections",
                 available / mib
             )),
             false => self.ok(&format!("memory: {} MiB are available for {sum}", available / mib)),

@@ -96,6 +96,7 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     if let Some(file) = &layers.file {
         log::info!("settings are read from {}; SIGHUP reads them again", file.display());
     }
+    crate::server::logging::log_panics();
     let settings = settings::of(&args).map_err(Failure::Asked)?;
     let sockets = systemd::sockets().map_err(Failure::Asked)?;
     let admin = sockets.admin.as_ref().and_then(|socket| socket.local_addr().ok());

@@ -59,7 +59,7 @@ fn list(words: &[String]) -> String {
 }
 
 /// The keys whose new values take effect at once. Of the others connections, sockets and memory already hold the old.
-pub const CAN_CHANGE: [&str; 23] = [
+pub const CAN_CHANGE: [&str; 24] = [
     "tls_cert",
     "tls_key",
     "trusted_proxy",
@@ -70,6 +70,7 @@ pub const CAN_CHANGE: [&str; 23] = [
     "auth_grace",
     "create_rooms",
     "max_connections",
+    "memory",
     "max_connections_per_address",
     "new_connections_per_address",
     "count_loopback",

@@ -102,6 +102,7 @@ pub fn of(args: &ServeArgs) -> Result<serve::Settings, String> {
         origins: args.origin.clone(),
         keys,
         deflate: args.deflate,
+        memory: fine.memory.0,
         stop_within: fine.stop_within,
         chat,
         engine,

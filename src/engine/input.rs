@@ -1,10 +1,11 @@
 //! Reading and decoding: from ready streams to events.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::id::ConnId;
 use crate::proto::handshake::{MAX_HEAD_LEN, NO_HEADERS, Request};
-use crate::proto::{self, CloseCode, Opcode, encode_frame};
+use crate::proto::{self, CloseCode, Connection, Inflater, Opcode, encode_frame};
 
 use super::peer::{PartialRequest, Phase};
 use super::{Engine, Event, Stream};
@@ -25,7 +26,8 @@ impl<S: Stream> Engine<S> {
     pub fn next_event(&mut self, mut handle: impl FnMut(ConnId, u8, Event<'_>)) -> bool {
         loop {
             // First of all: who uses a freed slot next cannot be heard before its last user is over.
-            if let Some((id, tag)) = self.closed.pop_front() {
+            if let Some((id, tag, code)) = self.closed.pop_front() {
+                self.last_closed = Some((id, code));
                 handle(id, tag, Event::Closed);
                 return true;
             }
@@ -50,6 +52,7 @@ impl<S: Stream> Engine<S> {
                         self.read_again(index);
                     }
                     self.note_partial_message(index);
+                    self.note_held(index);
                 }
             }
         }
@@ -79,7 +82,11 @@ impl<S: Stream> Engine<S> {
             peer.paused = true;
             return;
         }
-        match self.receive.fill(&mut peer.stream) {
+        let Some(filled) = contained(|| self.receive.fill(&mut peer.stream)) else {
+            self.counters.panics += 1;
+            return self.give_up(index);
+        };
+        match filled {
             Ok((0, _)) => self.ended(index),
             Ok((len, full)) => {
                 peer.last_received = self.now;
@@ -176,7 +183,14 @@ impl<S: Stream> Engine<S> {
             Ok(Some(len)) => {
                 let octets = partial.as_ref().map_or(&unparsed[..], |head| &head.octets[..]);
                 let mut storage = NO_HEADERS;
-                Request::parse(&octets[..len], &mut storage).map(|request| handle(id, tag, Event::Request(&request)))
+                match contained(|| Request::parse(&octets[..len], &mut storage)) {
+                    Some(parsed) => parsed.map(|request| handle(id, tag, Event::Request(&request))),
+                    None => {
+                        self.counters.panics += 1;
+                        self.give_up(index);
+                        return Step::Quiet;
+                    }
+                }
             }
             Err(error) => Err(error),
         };
@@ -219,7 +233,11 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         let tag = peer.tag;
         let mut reply = Vec::new();
-        let (used, event) = peer.connection.decode_with(self.receive.unparsed(), &mut reply, &mut self.inflater);
+        let (connection, unparsed) = (&mut peer.connection, self.receive.unparsed());
+        let (out, inflater) = (&mut reply, &mut self.inflater);
+        let Some((used, event)) = contained(move || connection.decode_with(unparsed, out, inflater)) else {
+            return self.broken(index);
+        };
         let mut closed = None;
         let step = match event {
             None => Step::Quiet,
@@ -272,6 +290,17 @@ impl<S: Stream> Engine<S> {
         step
     }
 
+    /// Decoding panicked. What it was at work on is this connection's and the inflater's: both begin anew, and the connection ends.
+    #[cold]
+    fn broken(&mut self, index: u32) -> Step {
+        self.counters.panics += 1;
+        self.inflater = Inflater::new();
+        self.receive.discard();
+        self.peers[index as usize].connection = Connection::new(self.settings.limits);
+        self.fail(index, CloseCode::INTERNAL_ERROR, "internal error");
+        Step::Quiet
+    }
+
     /// The clock of an incomplete message starts at its first octets.
     fn note_partial_message(&mut self, index: u32) {
         let peer = &mut self.peers[index as usize];
@@ -288,6 +317,11 @@ impl<S: Stream> Engine<S> {
             _ => {}
         }
     }
+}
+
+/// Does what concerns one connection alone, and whose half-done work can be thrown away with it; `None` if it panicked.
+fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 /// A peer for which more than this waits is not read until it has taken some, in octets.

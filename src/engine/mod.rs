@@ -15,14 +15,17 @@
 //! [`Event::Request`] calls [`Engine::upgrade`] or [`Engine::respond`], or [`Engine::receive_body`] first.
 //!
 //! Its parts: [`timer_wheel`], and inside `input` (reading and decoding), `output` (queues and flush),
-//! `deadlines` (what each timer means).
+//! `deadlines` (what each timer means), [`memory`] (what is held, and how it becomes less).
 
 mod deadlines;
 mod input;
+mod ledger;
+pub mod memory;
 mod outbox;
 mod output;
 mod peer;
 mod receive_buffer;
+mod spares;
 pub mod timer_wheel;
 mod topic;
 
@@ -39,8 +42,10 @@ use crate::proto::{CloseCode, Connection, Deflater, Inflater, Limits, Permessage
 use crate::time::Tick;
 
 use input::DRAINED_PER_TURN;
-use peer::{Membership, Memberships, PartialRequest, Peer, Pending, Phase};
+use ledger::Ledger;
+use peer::{Membership, Memberships, PartialRequest, Peer, Phase};
 use receive_buffer::ReceiveBuffer;
+use spares::Spares;
 use timer_wheel::TimerWheel;
 use topic::{GroupId, Topic};
 
@@ -185,6 +190,10 @@ pub struct Counters {
     pub cut_bytes: u64,
     /// Peers cut off because they took nothing for too long.
     pub cut_time: u64,
+    /// Peers cut off because much was held for them when memory was short.
+    pub cut_memory: u64,
+    /// Panics that ended one connection and nothing else.
+    pub panics: u64,
     /// Peers that answered no ping.
     pub no_pong: u64,
     /// Connections that brought no request in time.
@@ -232,8 +241,10 @@ pub struct Engine<S> {
     /// Peers to read in this turn, and those that are due in the next.
     ready: VecDeque<u32>,
     ready_next: VecDeque<u32>,
-    /// Connections whose end is to be told, with their tags.
-    closed: VecDeque<(ConnId, u8)>,
+    /// Connections whose end is to be told, with their tags and the codes they were closed with.
+    closed: VecDeque<(ConnId, u8, u16)>,
+    /// Whose end was told last, and with which code.
+    last_closed: Option<(ConnId, u16)>,
     /// Connections that have taken what was queued, and how many of them may still be told in this turn.
     drained: VecDeque<ConnId>,
     drained_left: usize,
@@ -245,9 +256,20 @@ pub struct Engine<S> {
     dirty_topics: Vec<GroupId>,
     dirty_peers: Vec<u32>,
     gone: Vec<u32>,
-    /// Empty buffers, for `Peer::pending` and for compressed frames.
-    #[allow(clippy::vec_box, reason = "the boxes are what is used again")]
-    spare: Vec<Box<Pending>>,
+    spares: Spares,
+    /// Octets of `Peer::pending` of direct messages in this turn, as they were queued.
+    queued: usize,
+    /// Counts what outboxes hold.
+    ledger: Ledger,
+    /// Sums of what is held otherwise, see [`memory`].
+    receiving: usize,
+    /// What is in that of each slot; beside the peers, which are to be small.
+    noted: Vec<u32>,
+    topic_bytes: usize,
+    membership_bytes: usize,
+    /// Where [`Engine::cut_largest`] and [`Engine::give_back`] go on.
+    look_next: usize,
+    shrink_next: usize,
     /// One for all connections: what they keep for themselves is in their `Connection`.
     inflater: Inflater,
     deflater: Option<Deflater>,
@@ -271,6 +293,7 @@ impl<S: Stream> Engine<S> {
             closed: VecDeque::new(),
             drained: VecDeque::new(),
             drained_left: DRAINED_PER_TURN,
+            last_closed: None,
             wheel: TimerWheel::new(now),
             fired: Vec::new(),
             stalled: None,
@@ -278,7 +301,15 @@ impl<S: Stream> Engine<S> {
             dirty_topics: Vec::new(),
             dirty_peers: Vec::new(),
             gone: Vec::new(),
-            spare: Vec::new(),
+            spares: Spares::default(),
+            queued: 0,
+            ledger: Ledger::default(),
+            receiving: 0,
+            noted: Vec::new(),
+            topic_bytes: 0,
+            membership_bytes: 0,
+            look_next: 0,
+            shrink_next: 0,
             counters: Counters::default(),
         }
     }
@@ -311,6 +342,9 @@ impl<S: Stream> Engine<S> {
             outbox: None,
             memberships: Memberships::NONE,
         }) as u32;
+        if self.noted.len() <= index as usize {
+            self.noted.resize(index as usize + 1, 0);
+        }
         self.counters.accepted += 1;
         self.schedule(index);
         ConnId { index, generation }
@@ -352,6 +386,13 @@ impl<S: Stream> Engine<S> {
         self.find(id).map(|index| &mut self.peers[index as usize].stream)
     }
 
+    /// Whose [`Event::Closed`] was told last, its stream, and the status code it was closed with; until its slot is reaped.
+    pub fn last_closed(&self) -> Option<(ConnId, &S, u16)> {
+        let (id, code) = self.last_closed?;
+        let peer = self.peers.get(id.index as usize).filter(|peer| peer.generation == id.generation)?;
+        Some((id, &peer.stream, code))
+    }
+
     /// Answers a request with `response`, which completes the opening handshake. From now on frames are decoded.
     pub fn upgrade(&mut self, id: ConnId, response: &[u8]) {
         self.upgrade_with(id, response, None);
@@ -390,6 +431,7 @@ impl<S: Stream> Engine<S> {
             return;
         }
         peer.partial = Some(Box::new(PartialRequest { body_len: len, note, ..PartialRequest::default() }));
+        self.note_held(index);
         if !interim.is_empty() {
             self.append_response(index, interim);
         }
@@ -459,7 +501,10 @@ impl<S: Stream> Engine<S> {
         }
         let memberships = &mut self.peers[index as usize].memberships;
         let member = self.topics[group.place()].add(index, memberships.len() as u32);
+        self.membership_bytes -= memberships.held_bytes();
         memberships.push(Membership { group, member });
+        self.membership_bytes += memberships.held_bytes();
+        self.note_topic(group.place());
     }
 
     /// Ends a membership. What was published before is still sent.
@@ -477,6 +522,7 @@ impl<S: Stream> Engine<S> {
     pub fn reap(&mut self, mut give_back: impl FnMut(S)) {
         while let Some(index) = self.gone.pop() {
             let peer = self.peers.remove(index as usize);
+            self.receiving -= std::mem::take(&mut self.noted[index as usize]) as usize;
             debug_assert!(!peer.opened && peer.memberships.is_empty() && peer.phase == Phase::Gone);
             self.wheel.cancel(index);
             give_back(peer.stream);
@@ -582,6 +628,7 @@ impl<S: Stream> Engine<S> {
         peer.outbox = None;
         peer.pending = None;
         peer.partial = None;
+        self.note_held(index);
         self.gone.push(index);
         if self.reading.is_some_and(|(reading, _)| reading == index) {
             self.reading = None;
@@ -599,13 +646,16 @@ impl<S: Stream> Engine<S> {
         while let Some(last) = self.peers[index as usize].memberships.len().checked_sub(1) {
             self.leave(index, last);
         }
-        self.counters.closes.add(code.map_or(1006, |code| code.0));
-        self.closed.push_back((self.id_of(index), self.peers[index as usize].tag));
+        let code = code.map_or(1006, |code| code.0);
+        self.counters.closes.add(code);
+        self.closed.push_back((self.id_of(index), self.peers[index as usize].tag, code));
     }
 
     fn leave(&mut self, index: u32, place: usize) {
         let memberships = &mut self.peers[index as usize].memberships;
+        self.membership_bytes -= memberships.held_bytes();
         let membership = memberships.swap_remove(place);
+        self.membership_bytes += memberships.held_bytes();
         if let Some(moved) = memberships.get(place).copied() {
             self.topics[moved.group.place()].members[moved.member as usize].place = place as u32;
         }
@@ -614,6 +664,7 @@ impl<S: Stream> Engine<S> {
         {
             self.peers[peer as usize].memberships[place as usize].member = member;
         }
+        self.note_topic(membership.group.place());
     }
 }
 

@@ -12,6 +12,8 @@ use bytes::Bytes;
 use crate::proto::frame;
 use crate::time::Tick;
 
+use super::ledger::Ledger;
+
 /// Chunks in the order they must be written.
 ///
 /// Invariant: each chunk begins where a frame begins, or is a response; `sent` octets of the first have been written,
@@ -24,6 +26,9 @@ pub struct Outbox {
     response_bytes: usize,
     /// The stream may take more; it is tried at the next flush.
     pub writable: bool,
+    ledger: Ledger,
+    /// What is counted there of this queue itself.
+    noted: usize,
     /// When something could last be written, or when the peer was first blocked.
     pub progress: Tick,
     /// The application data of the last ping that came while blocked; older ones need no answer (section 5.5.3).
@@ -32,13 +37,15 @@ pub struct Outbox {
 
 impl Outbox {
     /// An empty outbox of a peer that is blocked since `now`.
-    pub fn new(now: Tick) -> Self {
+    pub fn new(now: Tick, ledger: Ledger) -> Self {
         Self {
             chunks: VecDeque::new(),
             sent: 0,
             bytes: 0,
             response_bytes: 0,
             writable: false,
+            ledger,
+            noted: 0,
             progress: now,
             pong: None,
         }
@@ -53,6 +60,7 @@ impl Outbox {
         self.bytes += chunk.len() - sent;
         self.sent += sent;
         self.chunks.push_back(chunk);
+        self.note();
     }
 
     /// Queues `chunk`, whose first `response_len` octets are no frames.
@@ -120,14 +128,24 @@ impl Outbox {
             end += frame::whole_len(&chunk[end..]).expect("chunks are made of whole frames of our own");
         }
         // A copy, because the shared log behind the slice may be large and is to be freed.
-        *chunk = Bytes::copy_from_slice(&chunk[self.sent..end]);
+        *chunk = self.ledger.share(chunk[self.sent..end].to_vec());
         (self.sent, self.bytes) = (0, chunk.len());
         if chunk.is_empty() {
             self.chunks.clear();
         }
         // Many small chunks make a long queue.
         self.chunks.shrink_to_fit();
+        self.note();
         true
+    }
+
+    /// Brings the ledger up to date with the queue itself; what lies in it counts for itself.
+    fn note(&mut self) {
+        let held = size_of::<Self>() + self.chunks.capacity() * size_of::<Bytes>();
+        if held != self.noted {
+            self.ledger.change(self.noted, held);
+            self.noted = held;
+        }
     }
 
     fn advance(&mut self, mut len: usize) {
@@ -143,6 +161,12 @@ impl Outbox {
             self.sent = 0;
             self.chunks.pop_front();
         }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.ledger.change(self.noted, 0);
     }
 }
 
@@ -187,7 +211,7 @@ mod tests {
         let chunks = [frames(&["one", "two"]), frames(&["three"]), frames(&[&"x".repeat(300)])];
         let expected = chunks.concat();
         for room in 1..40 {
-            let mut outbox = Outbox::new(Tick(0));
+            let mut outbox = Outbox::new(Tick(0), Ledger::default());
             chunks.iter().for_each(|chunk| outbox.push(chunk.clone(), 0));
             let mut stream = Narrow { room: 0, taken: Vec::new() };
             while !outbox.is_empty() {
@@ -202,7 +226,7 @@ mod tests {
     fn a_cut_leaves_the_frame_that_is_being_written() {
         let chunk = frames(&["one", "two", "three"]);
         for sent in 0..chunk.len() {
-            let mut outbox = Outbox::new(Tick(0));
+            let mut outbox = Outbox::new(Tick(0), Ledger::default());
             outbox.push(chunk.clone(), sent);
             outbox.push(frames(&["four"]), 0);
             assert!(outbox.cut());

@@ -14,6 +14,7 @@ use crate::proto::extension::MAX_WINDOW_BITS;
 use crate::proto::{CloseCode, Opcode, encode_deflated_frame, encode_frame};
 
 use super::input::PAUSE_ABOVE;
+use super::ledger::Ledger;
 use super::outbox::{MAX_SLICES, Outbox};
 use super::peer::{Pending, Phase};
 use super::topic::{GroupId, MAX_LOG};
@@ -26,17 +27,22 @@ impl<S: Stream> Engine<S> {
         let peer = &self.peers[index as usize];
         if peer.opened {
             let window_bits = peer.window_bits;
+            let before = self.pending_len(index);
             self.settle(index);
             match window_bits {
                 0 => self.append(index, |out| encode_frame(opcode, payload, out)),
                 _ => {
                     let frame = self.deflated_frame(opcode, payload, window_bits);
                     self.append(index, |out| out.extend_from_slice(&frame.octets));
-                    keep_spare(&mut self.spare, frame);
+                    self.spares.keep(frame);
                 }
             }
             self.counters.messages_out += 1;
-            if self.pending_len(index) > WRITE_ABOVE {
+            let pending = self.pending_len(index);
+            self.queued += pending - before;
+            if self.queued > WRITE_ALL_ABOVE {
+                self.flush_peers();
+            } else if pending > WRITE_ABOVE {
                 self.flush_peer(index);
             }
         }
@@ -56,7 +62,7 @@ impl<S: Stream> Engine<S> {
         if deflated != plain && self.has_members(deflated) {
             let frame = self.deflated_frame(opcode, payload, MAX_WINDOW_BITS);
             self.publish_to(deflated, except, |log| log.extend_from_slice(&frame.octets));
-            keep_spare(&mut self.spare, frame);
+            self.spares.keep(frame);
         }
     }
 
@@ -92,7 +98,7 @@ impl<S: Stream> Engine<S> {
 
     /// A message for who agreed to permessage-deflate: compressed if it is long enough and becomes smaller.
     fn deflated_frame(&mut self, opcode: Opcode, payload: &[u8], window_bits: u8) -> Box<Pending> {
-        let mut frame = self.spare.pop().unwrap_or_default();
+        let mut frame = self.spares.take();
         let threshold = self.settings.deflate.as_ref().map_or(usize::MAX, |deflate| deflate.threshold);
         let deflater = self.deflater.as_mut().filter(|_| payload.len() >= threshold);
         match deflater.and_then(|deflater| deflater.compress(payload, window_bits)) {
@@ -108,13 +114,7 @@ impl<S: Stream> Engine<S> {
     /// Writes every dirty topic and peer once. What a very large topic still has to send, and what a socket
     /// does not take, is left for a later flush.
     pub fn flush(&mut self) {
-        let mut peers = std::mem::take(&mut self.dirty_peers);
-        for index in peers.drain(..) {
-            self.flush_peer(index);
-        }
-        // Flushing may have listed others: peers that fail.
-        peers.append(&mut self.dirty_peers);
-        self.dirty_peers = peers;
+        self.flush_peers();
         let mut listed = 0;
         while let Some(&topic) = self.dirty_topics.get(listed) {
             match self.flush_topic(topic, self.settings.sends_per_flush) {
@@ -127,12 +127,24 @@ impl<S: Stream> Engine<S> {
         }
     }
 
+    fn flush_peers(&mut self) {
+        self.queued = 0;
+        let mut peers = std::mem::take(&mut self.dirty_peers);
+        for index in peers.drain(..) {
+            self.flush_peer(index);
+        }
+        // Flushing may have listed others: peers that fail.
+        peers.append(&mut self.dirty_peers);
+        self.dirty_peers = peers;
+    }
+
     /// Serves up to `sends` members; tells whether all have had everything.
     fn flush_topic(&mut self, id: GroupId, mut sends: usize) -> bool {
         let place = id.place();
         self.topics[place].begin_pass();
         while let Some(member) = self.topics[place].members.get(self.topics[place].cursor) {
             if sends == 0 {
+                self.note_topic(place);
                 return false;
             }
             // The cursor moves first: if the member is removed meanwhile, the topic moves it back.
@@ -143,7 +155,9 @@ impl<S: Stream> Engine<S> {
                 self.flush_member(id, self.topics[place].cursor - 1);
             }
         }
-        !self.topics[place].end_pass()
+        let done = !self.topics[place].end_pass();
+        self.note_topic(place);
+        done
     }
 
     fn flush_member(&mut self, id: GroupId, member: usize) {
@@ -158,14 +172,24 @@ impl<S: Stream> Engine<S> {
         match write(&mut peer.stream, unsent) {
             Ok(len) => {
                 self.counters.bytes_out += len as u64;
-                let blocked = (len < unsent.len()).then(|| topic.share_unsent(sent));
-                topic.members[member].sent = topic.end();
-                if let Some(chunk) = blocked {
-                    self.block(index, 0, [(chunk, len)]);
+                if len < unsent.len() {
+                    return self.block_member(id, member, len);
                 }
+                topic.members[member].sent = topic.end();
             }
             Err(_) => self.give_up(index),
         }
+    }
+
+    /// The socket took so much of what the member has not had of the topic, and it not all.
+    #[cold]
+    #[inline(never)]
+    fn block_member(&mut self, id: GroupId, member: usize, len: usize) {
+        let topic = &mut self.topics[id.place()];
+        let (index, sent) = (topic.members[member].peer, topic.members[member].sent);
+        let chunk = topic.share_unsent(sent, &self.ledger);
+        topic.members[member].sent = topic.end();
+        self.block(index, 0, [(chunk, len)]);
     }
 
     /// Writes all that waits for a peer, if its socket may take some.
@@ -230,14 +254,14 @@ impl<S: Stream> Engine<S> {
             }
         };
         let pending_len = pending.octets.len();
-        left(pending_len, &mut || into_chunk(&mut pending.octets));
+        left(pending_len, &mut || into_chunk(&mut pending.octets, &self.ledger));
         for (topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
-            left(topic.unsent(sent).len(), &mut || topic.share_unsent(sent));
+            left(topic.unsent(sent).len(), &mut || topic.share_unsent(sent, &self.ledger));
             topic.members[member].sent = topic.end();
         }
         let response_len = if len < pending_len { pending.response_len as usize } else { 0 };
-        keep_spare(&mut self.spare, pending);
+        self.spares.keep(pending);
         if !chunks.is_empty() {
             self.block(index, response_len, chunks);
         }
@@ -250,12 +274,12 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.as_mut().expect("asked for a blocked peer");
         if let Some(mut pending) = peer.pending.take() {
-            outbox.push_response(into_chunk(&mut pending.octets), pending.response_len as usize, 0);
-            keep_spare(&mut self.spare, pending);
+            outbox.push_response(into_chunk(&mut pending.octets, &self.ledger), pending.response_len as usize, 0);
+            self.spares.keep(pending);
         }
         for (topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
-            outbox.push(topic.share_unsent(sent), 0);
+            outbox.push(topic.share_unsent(sent, &self.ledger), 0);
             topic.members[member].sent = topic.end();
         }
         if std::mem::take(&mut outbox.writable) {
@@ -265,7 +289,7 @@ impl<S: Stream> Engine<S> {
                 outbox.progress = self.now;
             }
             if outbox.is_empty() {
-                let pong = peer.outbox.take().and_then(|outbox| outbox.pong);
+                let pong = peer.outbox.take().and_then(|mut outbox| outbox.pong.take());
                 if matches!(peer.phase, Phase::Head | Phase::Body) {
                     // The time for the next request begins when the last answer has left.
                     peer.since = self.now;
@@ -286,7 +310,7 @@ impl<S: Stream> Engine<S> {
     fn block(&mut self, index: u32, mut response_len: usize, chunks: impl IntoIterator<Item = (Bytes, usize)>) {
         self.counters.blocked += 1;
         let peer = &mut self.peers[index as usize];
-        let outbox = peer.outbox.get_or_insert_with(|| Box::new(Outbox::new(self.now)));
+        let outbox = peer.outbox.get_or_insert_with(|| Box::new(Outbox::new(self.now, self.ledger.clone())));
         for (chunk, sent) in chunks {
             outbox.push_response(chunk, std::mem::take(&mut response_len), sent);
         }
@@ -316,7 +340,7 @@ impl<S: Stream> Engine<S> {
         }
         let mut close = Vec::new();
         peer.connection.fail(CloseCode::TRY_AGAIN_LATER, "too slow: messages waited too long or too many", &mut close);
-        outbox.push(close.into(), 0);
+        outbox.push(self.ledger.share(close), 0);
         self.closed_with(index, Some(CloseCode::TRY_AGAIN_LATER));
         self.end(index);
     }
@@ -327,6 +351,7 @@ impl<S: Stream> Engine<S> {
         let mut close = Vec::new();
         self.peers[index as usize].connection.fail(code, reason, &mut close);
         self.append(index, |out| out.extend_from_slice(&close));
+        self.note_held(index);
         self.closed_with(index, Some(code));
         self.end(index);
     }
@@ -350,8 +375,8 @@ impl<S: Stream> Engine<S> {
             return;
         }
         for (topic, member, sent) in self.unsent_topics(index).collect::<Vec<_>>() {
-            let spare = &mut self.spare;
-            let pending = self.peers[index as usize].pending.get_or_insert_with(|| spare.pop().unwrap_or_default());
+            let spares = &mut self.spares;
+            let pending = self.peers[index as usize].pending.get_or_insert_with(|| spares.take());
             let topic = &mut self.topics[topic];
             pending.octets.extend_from_slice(topic.unsent(sent));
             topic.members[member].sent = topic.end();
@@ -362,7 +387,7 @@ impl<S: Stream> Engine<S> {
     /// Appends octets to what is queued for a peer.
     pub(super) fn append(&mut self, index: u32, write: impl FnOnce(&mut Vec<u8>)) {
         let pending = &mut self.peers[index as usize].pending;
-        write(&mut pending.get_or_insert_with(|| self.spare.pop().unwrap_or_default()).octets);
+        write(&mut pending.get_or_insert_with(|| self.spares.take()).octets);
         self.mark_dirty(index);
     }
 
@@ -409,23 +434,13 @@ impl<S: Stream> Engine<S> {
     }
 }
 
-#[allow(clippy::vec_box, reason = "the boxes are what is used again")]
-fn keep_spare(spare: &mut Vec<Box<Pending>>, mut buffer: Box<Pending>) {
-    let capacity = buffer.octets.capacity();
-    if capacity > 0 && capacity <= MAX_SPARE_LEN && spare.len() < MAX_SPARES {
-        buffer.octets.clear();
-        buffer.response_len = 0;
-        spare.push(buffer);
-    }
-}
-
 /// What waits for a peer as a chunk of its outbox. A buffer with much more room than that is left to be used again:
 /// the outbox is limited by what lies in it, and must not hold more than that tells.
-fn into_chunk(pending: &mut Vec<u8>) -> Bytes {
-    match pending.capacity() <= 2 * pending.len() {
-        true => std::mem::take(pending).into(),
-        false => Bytes::copy_from_slice(pending),
-    }
+fn into_chunk(pending: &mut Vec<u8>, ledger: &Ledger) -> Bytes {
+    ledger.share(match pending.capacity() <= 2 * pending.len() {
+        true => std::mem::take(pending),
+        false => pending.clone(),
+    })
 }
 
 /// Writes once; a full socket takes nothing.
@@ -449,11 +464,8 @@ fn write_vectored(stream: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result
     }
 }
 
-/// Direct messages of one turn beyond this are written before its end, in octets.
+/// Direct messages of one turn to one peer beyond this are written before its end, in octets.
 const WRITE_ABOVE: usize = 256 << 10;
 
-/// How many empty buffers are kept for peers that will be sent something.
-const MAX_SPARES: usize = 64;
-
-/// The largest of them, in octets.
-const MAX_SPARE_LEN: usize = 64 << 10;
+/// Direct messages of one turn to all peers together beyond this are likewise, in octets.
+const WRITE_ALL_ABOVE: usize = 8 << 20;

@@ -51,6 +51,14 @@ pub struct Peer<S> {
     pub memberships: Memberships,
 }
 
+impl<S> Peer<S> {
+    /// Octets held of a request or message that is not complete, and of compressed ones that the next may refer to.
+    pub fn received_bytes(&self) -> usize {
+        let request = self.partial.as_ref().map_or(0, |part| size_of::<PartialRequest>() + part.octets.capacity());
+        request + self.connection.held_bytes()
+    }
+}
+
 /// Octets for one peer.
 #[derive(Debug, Default)]
 pub struct Pending {
@@ -121,6 +129,14 @@ impl Memberships {
                 None => *self = Self::Many(Box::new(places.iter().copied().chain([membership]).collect())),
             },
             Self::Many(list) => list.push(membership),
+        }
+    }
+
+    /// Octets of the list, if there is one.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Few { .. } => 0,
+            Self::Many(list) => size_of_val(&**list) + list.capacity() * size_of::<Membership>(),
         }
     }
 

@@ -72,6 +72,11 @@ impl TimerWheel {
         self.occupied[place / SLOTS][place % SLOTS / 64] |= 1 << (place % 64);
     }
 
+    /// Octets it takes.
+    pub fn held_bytes(&self) -> usize {
+        size_of_val(&*self.heads) + self.entries.capacity() * size_of::<Entry>()
+    }
+
     /// Takes the entry of `key` out, if there is one.
     pub fn cancel(&mut self, key: u32) {
         let Some(&Entry { previous, next, place }) = self.entries.get(key as usize) else { return };

@@ -15,6 +15,8 @@
 
 use bytes::Bytes;
 
+use super::ledger::Ledger;
+
 /// Where a topic lies in the engine's list. Without compression each [`crate::id::TopicId`] has one; with it, it has two:
 /// one for the members that take messages as they are, one for those that share them compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct Topic {
     frozen: Option<(u64, Bytes)>,
     /// Whether it is listed for the next flush.
     pub dirty: bool,
+    /// What is counted of [`Topic::held_bytes`].
+    pub noted: usize,
 }
 
 /// One membership, seen from the topic.
@@ -66,12 +70,17 @@ impl Topic {
     }
 
     /// The same as a shared slice: the first call after a publish copies the log, the others share that copy.
-    pub fn share_unsent(&mut self, sent: u64) -> Bytes {
+    pub fn share_unsent(&mut self, sent: u64, ledger: &Ledger) -> Bytes {
         if self.frozen.as_ref().is_none_or(|(base, log)| *base != self.base || log.len() != self.log.len()) {
-            self.frozen = Some((self.base, Bytes::copy_from_slice(&self.log)));
+            self.frozen = Some((self.base, ledger.share(self.log.clone())));
         }
         let (_, frozen) = self.frozen.as_ref().expect("just made");
         frozen.slice((sent - self.base) as usize..)
+    }
+
+    /// Octets of the log and the list of members. The copies that blocked members share are not among them.
+    pub fn held_bytes(&self) -> usize {
+        self.log.capacity() + self.members.capacity() * size_of::<Member>()
     }
 
     /// Begins a pass unless one is under way.

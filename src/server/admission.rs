@@ -96,6 +96,11 @@ impl Admission {
         self.limits = limits;
     }
 
+    /// Octets that the table takes.
+    pub fn held_bytes(&self) -> usize {
+        (self.table.capacity() * 8 / 7) * (size_of::<(Address, Entry)>() + 1)
+    }
+
     /// A connection has come from `address`.
     pub fn admit(&mut self, address: IpAddr, now: Tick) -> Verdict {
         let Some(limits) = self.limits.filter(|limits| limits.count_loopback || !is_loopback(address)) else {

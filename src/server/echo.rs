@@ -102,6 +102,7 @@ pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
         addresses: None,
         proxies: Proxies::default(),
         identity: None,
+        memory: None,
         stop_within: Duration::from_secs(3),
     };
     let reactor = Reactor::new(vec![listener], settings(), bounds)?;

@@ -75,7 +75,7 @@ pub fn encode_request_refusal(error: RequestError, head_only: bool, now: Moment,
 
 /// Appends the answer to everybody for whom there is no room, after which the connection ends.
 pub fn encode_full(now: Moment, out: &mut Vec<u8>) {
-    let body = error_body("too many connections; try again later");
+    let body = error_body("there is no room for more clients now; try again later");
     let headers = &[("Retry-After", "5")];
     Response { headers, keep: false, ..Response::new(503, JSON, &body) }.encode(now, out);
 }
@@ -113,6 +113,7 @@ fn reason(status: u16) -> &'static str {
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
         503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "Error",

@@ -56,6 +56,11 @@ pub fn start(settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
+/// From now on panics are lines of the log like any other.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+}
+
 /// Lines that were dropped since the start, because nobody read them or there were too many.
 pub fn dropped_lines() -> u64 {
     LOG.dropped.load(Ordering::Relaxed)

@@ -13,6 +13,19 @@ use super::Seen;
 use super::api::Outcomes;
 use super::reactor::TURN_BOUNDS;
 
+/// What the service adds to what is seen of the loop.
+#[derive(Clone, Copy, Debug)]
+pub struct OfService<'a> {
+    /// Of the chat.
+    pub counts: &'a Counts,
+    /// Of calls.
+    pub calls: &'a Outcomes,
+    /// Panics that ended one request and nothing else.
+    pub panics: u64,
+    /// Clients refused at the door because memory was short.
+    pub refused: u64,
+}
+
 /// The media type of [`prometheus`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -78,10 +91,7 @@ impl<'a> SessionRow<'a> {
         Self {
             session_id: format!("{:016x}", info.session_id),
             user_id: info.user.as_str(),
-            dialect: match info.dialect {
-                Dialect::Json => "json",
-                Dialect::Plain => "plain",
-            },
+            dialect: dialect(info.dialect),
             connected_at: info.connected_at,
             last_activity: info.last_activity,
             messages: info.messages,
@@ -90,9 +100,18 @@ impl<'a> SessionRow<'a> {
     }
 }
 
+/// A dialect in a word.
+pub fn dialect(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Json => "json",
+        Dialect::Plain => "plain",
+    }
+}
+
 /// All of it, for a machine.
-pub fn prometheus(seen: &Seen<'_>, counts: &Counts, calls: &Outcomes) -> String {
-    let Seen { turns, counters, connections, refused, tls } = seen;
+pub fn prometheus(seen: &Seen<'_>, service: &OfService<'_>) -> String {
+    let Seen { turns, counters, connections, refused, tls, memory } = seen;
+    let OfService { counts, calls, .. } = service;
     let mut page = Page(String::with_capacity(8 << 10));
     page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
     page.gauge("salon_sessions", "Chat sessions now.", counts.sessions as f64);
@@ -119,6 +138,28 @@ pub fn prometheus(seen: &Seen<'_>, counts: &Counts, calls: &Outcomes) -> String 
     page.counter("salon_writes_blocked_total", "Writes that a socket did not take whole.", counters.blocked);
     page.counter("salon_rate_limited_total", "Frames refused by the rate limit.", counts.rate_limited);
     page.counter("salon_errors_total", "Error messages sent to clients.", counts.errors);
+    page.counter(
+        "salon_panics_total",
+        "Mistakes in Salon that ended one connection and nothing else.",
+        counters.panics + counts.panics + service.panics,
+    );
+    page.counter(
+        "salon_history_let_go_total",
+        "Messages of the history let go of because memory was short.",
+        counts.let_go,
+    );
+    page.head("salon_memory_bytes", "Octets held, by purpose.", "gauge");
+    for (purpose, octets) in memory.held().by_purpose() {
+        page.sample("salon_memory_bytes", &format!("purpose=\"{purpose}\""), octets as f64);
+    }
+    page.gauge(
+        "salon_memory_budget_bytes",
+        "Octets that may be held; 0: no budget.",
+        memory.octets().unwrap_or(0) as f64,
+    );
+    if let Some(octets) = super::memory::resident() {
+        page.gauge("salon_resident_bytes", "Octets in memory as the kernel counts them.", octets as f64);
+    }
     page.counter("salon_log_lines_dropped_total", "Lines of the log left out.", super::logging::dropped_lines());
     page.head("salon_api_calls_total", "Calls of the HTTP API by what became of them.", "counter");
     for (outcome, count) in
@@ -130,17 +171,19 @@ pub fn prometheus(seen: &Seen<'_>, counts: &Counts, calls: &Outcomes) -> String 
     for (reason, count) in [
         ("outbox_bytes", counters.cut_bytes),
         ("blocked_time", counters.cut_time),
+        ("memory", counters.cut_memory),
         ("no_pong", counters.no_pong),
         ("no_request", counters.no_request),
     ] {
         page.sample("salon_cut_off_total", &format!("reason=\"{reason}\""), count as f64);
     }
-    page.head("salon_refused_total", "Connections refused for their address.", "counter");
+    page.head("salon_refused_total", "Connections refused, for their address or for memory.", "counter");
     for (reason, count) in [
         ("too_many", refused.too_many),
         ("too_fast", refused.too_fast),
         ("dropped", refused.dropped),
         ("no_proxy_header", refused.no_proxy_header),
+        ("memory", memory.refused + service.refused),
     ] {
         page.sample("salon_refused_total", &format!("reason=\"{reason}\""), count as f64);
     }

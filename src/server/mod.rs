@@ -4,7 +4,8 @@
 //! proxy [`proxy_protocol`] or [`forwarded`] tells; [`http`] writes responses;
 //! [`doors`] decides what a request is let in to, [`api`] which of them are calls of the operator, who shows an [`admin_key`], and [`jwt`] whether a token holds; [`serve`] is the chat and [`echo`] the
 //! echo server, both a [`Service`] on the same loop; [`metrics`] words
-//! the counters, [`top`] what is busiest and slowest now, [`logging`] writes the log. It frames nothing and remembers no room: that is for the floors below.
+//! the counters, [`top`] what is busiest and slowest now, [`memory`] keeps to a budget, [`logging`] writes the log. It frames nothing and remembers no
+//! room: that is for the floors below.
 
 pub mod admin_key;
 pub mod admission;
@@ -17,6 +18,7 @@ pub mod jwt;
 pub mod listener;
 mod lobby;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod proxy_protocol;
 
@@ -30,6 +32,7 @@ pub mod top;
 use std::fmt;
 use std::io::{self, Write as _};
 
+use crate::chat;
 use crate::engine::{Engine, Event};
 use crate::id::ConnId;
 use crate::time::{Moment, Tick};
@@ -89,6 +92,16 @@ pub trait Service {
         None
     }
 
+    /// What it holds, and what of it waits to be carried out.
+    fn held(&self) -> (chat::Held, usize) {
+        Default::default()
+    }
+
+    /// Memory is short: lets go of about so many octets of history, a bounded piece of work at a time. Tells whether any.
+    fn let_go(&mut self, _octets: usize, _now: Moment) -> bool {
+        false
+    }
+
     /// The server stops: asks every connection to close.
     fn shut_down(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission, now: Moment);
 }
@@ -106,6 +119,8 @@ pub struct Seen<'a> {
     pub refused: &'a admission::Refused,
     /// What became of TLS handshakes, and the certificate; `None` where there is no TLS.
     pub tls: Option<&'a tls::Acceptor>,
+    /// What was held when the last turn ended, and the budget for it.
+    pub memory: &'a memory::Budget,
 }
 
 /// Why the server could not start or go on.
@@ -122,6 +137,8 @@ pub enum Error {
     },
     /// The loop itself failed.
     Loop(io::Error),
+    /// A turn of it panicked; what it left behind is not to be trusted.
+    Panicked,
 }
 
 impl fmt::Display for Error {
@@ -144,6 +161,9 @@ impl fmt::Display for Error {
                 write!(f, "cannot listen on {address} ({option}): {advice}")
             }
             Self::Loop(error) => write!(f, "the event loop failed: {error}"),
+            Self::Panicked => {
+                f.write_str("a turn of the loop panicked; this is a mistake in Salon, and the log says where")
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::{Events, Interest, Poll, Token};
@@ -16,12 +17,14 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::engine::{Engine, Settings};
+use crate::proto::CloseCode;
 use crate::time::{Moment, Tick};
 
 use super::admission::{Admission, Limits, Verdict};
 use super::forwarded::Proxies;
 use super::listener::Listener;
 use super::lobby::{Announced, Lobby, MAX_WAITING};
+use super::memory::{Budget, Held};
 use super::socket::{Raw, Socket};
 use super::tls::{Acceptor, Identity};
 use super::{Error, Port, Seen, Service};
@@ -90,6 +93,8 @@ pub struct Bounds {
     pub proxies: Proxies,
     /// What is shown where TLS is spoken.
     pub identity: Option<Identity>,
+    /// Octets that may be held; `None`: as many as there are.
+    pub memory: Option<usize>,
     /// How long stopping may take before connections are dropped.
     pub stop_within: Duration,
 }
@@ -108,6 +113,9 @@ pub struct Reactor {
     turns: Turns,
     started: Instant,
     stopping: Option<Stop>,
+    memory: Budget,
+    /// The last turn made room, and the next can make more.
+    relieving: bool,
 }
 
 /// A stop that is under way.
@@ -138,6 +146,7 @@ impl Reactor {
         let engine = Engine::new(settings, Tick(0));
         let admission = Admission::new(bounds.addresses);
         let acceptor = bounds.identity.clone().map(Acceptor::new);
+        let memory = Budget::new(bounds.memory);
         Ok(Self {
             poll,
             listeners,
@@ -151,13 +160,15 @@ impl Reactor {
             turns,
             started,
             stopping: None,
+            memory,
+            relieving: false,
         })
     }
 
     /// Turns until a signal ends it and all connections are closed, or the time for that is over.
     ///
     /// # Errors
-    /// [`Error::Loop`] when the poller fails.
+    /// [`Error::Loop`] when the poller fails; [`Error::Panicked`] when a turn does.
     pub fn run(mut self, service: &mut impl Service) -> Result<(), Error> {
         let mut events = Events::with_capacity(EVENTS_PER_WAIT);
         loop {
@@ -167,49 +178,108 @@ impl Reactor {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Error::Loop(error)),
             }
-            let began = Instant::now();
-            let now = self.moment(began);
-            let signals = self.note_events(&events);
-            self.engine.begin_turn(now.tick);
-            if signals.reload
-                && let Some(bounds) = service.reload()
-            {
-                self.admission.change_limits(bounds.addresses);
-                match (&mut self.acceptor, &bounds.identity) {
-                    (Some(acceptor), Some(identity)) => acceptor.change_identity(identity.clone()),
-                    (None, Some(_)) => log::warn!("TLS begins only at the next start: nobody listens for it"),
-                    (_, None) => {}
-                }
-                self.bounds = bounds;
-            }
-            if signals.stop && self.begin_stop(service, now) {
-                return Ok(());
-            }
-            self.accept(now.tick);
-            self.tell_events(service, now);
-            // After what has come: who acted in time while the process stood still is not too late.
-            if service.next_deadline().is_some_and(|due| due <= now.tick) {
-                service.handle_timeout(now);
-                service.carry_out(&mut self.engine, &mut self.admission);
-            }
-            self.engine.flush();
-            let admission = &mut self.admission;
-            self.engine.reap(|socket| {
-                if let Some(address) = socket.counted() {
-                    admission.release(address);
-                }
-            });
-            self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
-            self.turns.note(began.elapsed());
-            if let Some(stop) = self.stopping
-                && (self.engine.is_empty() || stop.until <= now.tick)
-            {
-                let dropped = self.engine.len();
-                let closed = stop.connections.saturating_sub(dropped);
-                log::info!("stopped: {closed} connections closed in order, {dropped} dropped after the time for that");
-                return Ok(());
+            // What half a turn leaves behind cannot be told from what is meant: nobody is served with it. `engine::input` says
+            // what is contained before it comes here.
+            match catch_unwind(AssertUnwindSafe(|| self.turn(&events, service))) {
+                Ok(false) => {}
+                Ok(true) => return Ok(()),
+                Err(_) => return Err(self.break_off()),
             }
         }
+    }
+
+    /// One turn behind the wait; tells whether it was the last.
+    fn turn(&mut self, events: &Events, service: &mut impl Service) -> bool {
+        let began = Instant::now();
+        let now = self.moment(began);
+        let signals = self.note_events(events);
+        self.engine.begin_turn(now.tick);
+        if signals.reload
+            && let Some(bounds) = service.reload()
+        {
+            self.admission.change_limits(bounds.addresses);
+            match (&mut self.acceptor, &bounds.identity) {
+                (Some(acceptor), Some(identity)) => acceptor.change_identity(identity.clone()),
+                (None, Some(_)) => log::warn!("TLS begins only at the next start: nobody listens for it"),
+                (_, None) => {}
+            }
+            self.memory.change(bounds.memory);
+            self.bounds = bounds;
+        }
+        if signals.stop && self.begin_stop(service, now) {
+            return true;
+        }
+        self.accept(now.tick);
+        self.tell_events(service, now);
+        // After what has come: who acted in time while the process stood still is not too late.
+        if service.next_deadline().is_some_and(|due| due <= now.tick) {
+            service.handle_timeout(now);
+            service.carry_out(&mut self.engine, &mut self.admission);
+        }
+        self.engine.flush();
+        let admission = &mut self.admission;
+        self.engine.reap(|socket| {
+            if let Some(address) = socket.counted() {
+                admission.release(address);
+            }
+        });
+        self.make_room(service, now);
+        self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
+        self.turns.note(began.elapsed());
+        if let Some(stop) = self.stopping
+            && (self.engine.is_empty() || stop.until <= now.tick)
+        {
+            let dropped = self.engine.len();
+            let closed = stop.connections.saturating_sub(dropped);
+            log::info!("stopped: {closed} connections closed in order, {dropped} dropped after the time for that");
+            return true;
+        }
+        false
+    }
+
+    /// Looks at what is held, and does a piece of what is to be done about it.
+    fn make_room(&mut self, service: &mut impl Service, now: Moment) {
+        let (chat, deliveries) = service.held();
+        let addresses = self.admission.held_bytes();
+        let relief = self.memory.note(Held { engine: self.engine.held(), chat, addresses, deliveries });
+        self.relieving = false;
+        if relief.history > 0 {
+            self.relieving = service.let_go(relief.history, now);
+            service.carry_out(&mut self.engine, &mut self.admission);
+        }
+        if self.memory.is_short() {
+            self.engine.give_back();
+        }
+        if relief.connections > 0 {
+            self.relieving |= self.engine.cut_largest(relief.connections) > 0;
+        }
+    }
+
+    /// A turn has panicked: what can still be said is said, once and for a moment, and then it ends.
+    fn break_off(&mut self) -> Error {
+        log::error!("a turn panicked: closing {} connections with 1011 and ending", self.engine.len());
+        let drained = catch_unwind(AssertUnwindSafe(|| {
+            for id in self.engine.ids() {
+                self.engine.close(id, CloseCode::INTERNAL_ERROR, "internal error");
+            }
+            let mut events = Events::with_capacity(EVENTS_PER_WAIT);
+            let end = Instant::now() + BREAK_OFF_WITHIN;
+            loop {
+                self.engine.begin_turn(self.tick(Instant::now()));
+                while self.engine.next_event(|_, _, _| {}) {}
+                self.engine.flush();
+                self.engine.reap(drop);
+                let left = end.saturating_duration_since(Instant::now());
+                if self.engine.is_empty() || left.is_zero() || self.poll.poll(&mut events, Some(left)).is_err() {
+                    break;
+                }
+                self.note_events(&events);
+            }
+        }));
+        if drained.is_err() {
+            log::error!("and so did closing them");
+        }
+        Error::Panicked
     }
 
     fn moment(&self, now: Instant) -> Moment {
@@ -224,7 +294,7 @@ impl Reactor {
     /// How long the poller may wait: not at all while there is work, else until the next deadline.
     fn timeout(&self, service: &impl Service) -> Option<Duration> {
         let may_accept = |listener: &Listener| listener.is_ready() && self.room_for(listener) > 0;
-        if self.engine.has_work() || self.listeners.iter().any(may_accept) {
+        if self.engine.has_work() || self.relieving || self.listeners.iter().any(may_accept) {
             return Some(Duration::ZERO);
         }
         let listeners = self.listeners.iter().filter_map(Listener::next_deadline).min();
@@ -344,7 +414,9 @@ impl Reactor {
             }
             _ => Verdict::Welcome { counted: false },
         };
-        let full = port == Port::Public && self.engine.len() >= self.bounds.max_connections;
+        let short = port == Port::Public && self.memory.is_short();
+        self.memory.refused += u64::from(short);
+        let full = short || port == Port::Public && self.engine.len() >= self.bounds.max_connections;
         let (tag, counted) = match verdict {
             Verdict::Dropped => return,
             Verdict::TooFast => (Port::TooFast, true),
@@ -387,6 +459,7 @@ impl Reactor {
             connections,
             refused: &refused,
             tls: self.acceptor.as_ref(),
+            memory: &self.memory,
         };
         while self.engine.next_event(|id, tag, event| service.handle(id, Port::of_tag(tag), event, now, &seen)) {
             service.carry_out(&mut self.engine, &mut self.admission);
@@ -403,6 +476,9 @@ struct Signalled {
 
 const SIGNALS: Token = Token(usize::MAX);
 const FIRST_LISTENER: Token = Token(usize::MAX - 1);
+
+/// How long connections are waited for when a turn has panicked.
+const BREAK_OFF_WITHIN: Duration = Duration::from_millis(500);
 
 /// Tokens above the highest index a slot can have.
 const RESERVED_TOKENS: usize = 16;

@@ -54,6 +54,8 @@ pub struct Settings {
     pub keys: Option<Keys>,
     /// Whether clients may agree to permessage-deflate.
     pub deflate: bool,
+    /// Octets that may be held; `None`: as many as there are.
+    pub memory: Option<usize>,
     /// How long stopping may take before connections are dropped.
     pub stop_within: Duration,
     /// How the chat behaves.
@@ -156,6 +158,7 @@ impl Settings {
             addresses: Some(self.addresses),
             proxies: self.proxies.clone(),
             identity: self.tls.as_ref().map(|(_, identity)| identity.clone()),
+            memory: self.memory,
             stop_within: self.stop_within,
         }
     }
@@ -225,6 +228,11 @@ struct ChatService {
     /// Calls whose answer the chat owes, and whether their connections are kept.
     calls: HashMap<ConnId, bool>,
     outcomes: Outcomes,
+    /// Panics that ended one request and nothing else, and clients refused because memory was short.
+    panics: u64,
+    refused: u64,
+    /// Of a session that has ended: what is to be logged of it, if anything is.
+    ended: Option<String>,
     /// A request that was read, and its answer in `response`.
     todo: Option<(ConnId, Todo)>,
     response: Vec<u8>,
@@ -286,6 +294,9 @@ impl ChatService {
             deliveries: Deliveries::new(),
             calls: HashMap::new(),
             outcomes: Outcomes::default(),
+            panics: 0,
+            refused: 0,
+            ended: None,
             todo: None,
             response: Vec::new(),
             now: Moment::default(),
@@ -302,9 +313,23 @@ impl ChatService {
         let keep = request.keeps_alive() && !self.stopping && port != Port::Crowded;
         let head_only = request.method() == "HEAD";
         let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: self.now.unix_ms });
-        Some(match doors::enter(request, port, &self.origins, guard, self.admin_key.as_ref()) {
+        // Deciding changes nothing; so a mistake of ours in it costs this connection alone.
+        let decide = || doors::enter(request, port, &self.origins, guard, self.admin_key.as_ref());
+        let Ok(entry) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decide)) else {
+            self.panics += 1;
+            let body = http::error_body("internal error");
+            Response { keep: false, head_only, ..Response::new(500, http::JSON, &body) }
+                .encode(self.now, &mut self.response);
+            return Some(Todo::Respond { keep: false });
+        };
+        Some(match entry {
             Entry::Chat { .. } if self.stopping => {
                 self.refuse(Refusal::Stopping, head_only, false);
+                Todo::Respond { keep: false }
+            }
+            Entry::Chat { .. } if seen.memory.is_short() => {
+                self.refused += 1;
+                self.refuse(Refusal::Full, head_only, false);
                 Todo::Respond { keep: false }
             }
             Entry::Chat { accept, protocol, door } => {
@@ -350,6 +375,14 @@ impl ChatService {
                 Todo::Respond { keep }
             }
         })
+    }
+
+    /// What the log says of a session that has ended.
+    fn story_of(&self, id: ConnId) -> Option<String> {
+        let session = self.chat.session(id)?;
+        let seconds = self.now.unix_ms.saturating_sub(session.connected_at) / 1000;
+        let dialect = metrics::dialect(session.dialect);
+        Some(format!("{:?}, {dialect}, {seconds} s, {} messages", session.user.as_str(), session.messages))
     }
 
     /// Has the chat carry out a call, and answer it.
@@ -464,8 +497,19 @@ impl ChatService {
             Report::Counters => (200, http::JSON, metrics::counters(seen, &counts, self.stopping)),
             Report::Live => (200, "text/plain; charset=utf-8", "ok\n".into()),
             Report::Ready if self.stopping => (503, "text/plain; charset=utf-8", "stopping\n".into()),
+            Report::Ready if seen.memory.is_short() => {
+                (503, "text/plain; charset=utf-8", "near the memory budget\n".into())
+            }
             Report::Ready => (200, "text/plain; charset=utf-8", "ok\n".into()),
-            Report::Metrics => (200, metrics::CONTENT_TYPE, metrics::prometheus(seen, &counts, &self.outcomes)),
+            Report::Metrics => {
+                let service = metrics::OfService {
+                    counts: &counts,
+                    calls: &self.outcomes,
+                    panics: self.panics,
+                    refused: self.refused,
+                };
+                (200, metrics::CONTENT_TYPE, metrics::prometheus(seen, &service))
+            }
             Report::Connections | Report::Session(_) | Report::Top => unreachable!("answered where they are led to"),
         }
     }
@@ -522,7 +566,10 @@ impl Service for ChatService {
             Event::Binary(_) => self.chat.handle_binary(id, now, &mut self.deliveries),
             Event::Control => self.chat.handle_ping(id, now, &mut self.deliveries),
             Event::Drained => self.chat.handle_drained(id, now, &mut self.deliveries),
-            Event::Closed => self.chat.handle_closed(id, now, &mut self.deliveries),
+            Event::Closed => {
+                self.ended = log::log_enabled!(log::Level::Debug).then(|| self.story_of(id)).flatten();
+                self.chat.handle_closed(id, now, &mut self.deliveries);
+            }
             Event::Request(request) => {
                 self.todo = self.answer(id, request, port, seen).map(|todo| (id, todo));
             }
@@ -572,6 +619,13 @@ impl Service for ChatService {
                 engine.receive_body(id, head.body_len, note, interim);
             }
             None => {}
+        }
+        if let Some(story) = self.ended.take()
+            && let Some((_, socket, code)) = engine.last_closed()
+        {
+            // Of a proxy's Unix socket there is none.
+            let address = socket.client().map_or_else(|| "-".into(), |address| address.to_string());
+            log::debug!("ended: {story} at {address}, closed with {code}");
         }
         self.response.clear();
         for delivery in self.deliveries.items() {
@@ -637,6 +691,15 @@ impl Service for ChatService {
         self.keys = settings.keys.map(Rc::new);
         self.chat.change_settings(settings.chat, self.keys.clone().map(|keys| keys as Rc<dyn Verifier>));
         Some(bounds)
+    }
+
+    fn held(&self) -> (chat::Held, usize) {
+        (self.chat.held(), self.deliveries.held_bytes() + self.response.capacity())
+    }
+
+    fn let_go(&mut self, octets: usize, now: Moment) -> bool {
+        self.now = now;
+        self.chat.let_go(octets, now, &mut self.deliveries) > 0
     }
 
     fn shut_down(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission, now: Moment) {

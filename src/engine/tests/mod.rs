@@ -7,6 +7,7 @@ mod deflate;
 mod drained;
 mod endings;
 mod fan_out;
+mod memory;
 mod opening;
 mod slow_peers;
 
@@ -34,6 +35,8 @@ struct Wire {
     /// The peer's stream ends after `to_read`.
     end: bool,
     reset: bool,
+    /// A read panics.
+    broken: bool,
     /// What the engine wrote, how much room is left, and how much is taken at once.
     written: Vec<u8>,
     room: usize,
@@ -48,6 +51,7 @@ struct Script(Rc<RefCell<Wire>>);
 impl Read for Script {
     fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
+        assert!(!wire.broken, "a stream is broken, as its test wants it");
         if wire.reset {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
@@ -117,6 +121,7 @@ impl House {
             read_size: usize::MAX,
             end: false,
             reset: false,
+            broken: false,
             written: Vec::new(),
             room: usize::MAX,
             write_size: usize::MAX,

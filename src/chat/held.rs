@@ -1,0 +1,58 @@
+//! What the chat holds, by purpose: estimates that are cheap to ask for, however many there are of everything.
+//!
+//! Slots and tables are counted by their capacity; what hangs on them (trees, names, lists) by how many there are, at what one
+//! of them takes about. `tests/allocations.rs` holds the sums to what the allocator says. What few have (notes, titles, watches beyond the
+//! first) is left out, or rounded.
+
+use super::hall::Hall;
+use crate::backend::Backend;
+
+/// Octets held, by what for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Sessions, what their tokens grant, and their timers.
+    pub sessions: usize,
+    /// Users who are known, here or not, and who watches them.
+    pub users: usize,
+    /// Rooms and who is in them.
+    pub rooms: usize,
+    /// What is remembered for limits: buckets, bans, messages that would be retries.
+    pub limits: usize,
+    /// Messages that are kept.
+    pub history: usize,
+}
+
+impl Hall {
+    pub(super) fn held(&self, store: &dyn Backend) -> Held {
+        let sessions = self.sessions.len();
+        let seats_in_lists = self.users.memberships().saturating_sub(sessions) * BYTES_PER_SEAT;
+        let grants = self.grants.len() * BYTES_PER_GRANT + self.operators.capacity() * size_of::<(u64, u32)>();
+        let waiting = self.waiting.capacity() * size_of::<super::waiting::Waiting>();
+        Held {
+            sessions: self.sessions.held_bytes() + seats_in_lists + grants + waiting + self.timers.held_bytes(),
+            users: self.users.held_bytes() + self.watches.held_bytes() + self.typing.held_bytes(),
+            rooms: self.rooms.held_bytes(self.users.memberships()),
+            limits: self.buckets.held_bytes() + self.said.held_bytes() + self.bans.len() * BYTES_PER_BAN,
+            history: store.held_bytes(),
+        }
+    }
+}
+
+/// What the standard library's hash table takes for this capacity: one octet of control for each place.
+pub(super) fn table_bytes<T>(capacity: usize) -> usize {
+    if capacity == 0 { 0 } else { (capacity * 8 / 7).next_power_of_two() * (size_of::<T>() + 1) }
+}
+
+/// What a B-tree takes for so many entries, its nodes being about two thirds full.
+pub(super) fn tree_bytes<T>(entries: usize) -> usize {
+    entries * (size_of::<T>() * 3 / 2 + 3)
+}
+
+/// A seat in the list of a session with several rooms, as lists grow.
+const BYTES_PER_SEAT: usize = 18;
+
+/// A token's grant: a few patterns and roles.
+const BYTES_PER_GRANT: usize = 256;
+
+/// A ban with its name, its timer and a short note.
+const BYTES_PER_BAN: usize = 384;

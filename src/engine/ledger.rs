@@ -1,0 +1,58 @@
+//! A sum of what is held outside of the engine's own lists: octets that several outboxes share, until the last lets go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+/// The sum. Clones are the same one.
+///
+/// Only one thread changes it; it is atomic because [`Bytes`] may be sent to others.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger(Arc<AtomicUsize>);
+
+impl Ledger {
+    /// Octets held now.
+    pub fn total(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// What was counted as `before` is `after` now.
+    pub fn change(&self, before: usize, after: usize) {
+        self.0.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    /// Makes octets something to share, which is counted once until nobody holds a part of it.
+    pub fn share(&self, octets: Vec<u8>) -> Bytes {
+        if octets.is_empty() {
+            return Bytes::new();
+        }
+        let shared = Shared { octets, ledger: self.clone() };
+        self.change(0, shared.held_bytes());
+        Bytes::from_owner(shared)
+    }
+}
+
+struct Shared {
+    octets: Vec<u8>,
+    ledger: Ledger,
+}
+
+impl Shared {
+    /// With the count of holders that [`Bytes`] keeps beside it.
+    fn held_bytes(&self) -> usize {
+        self.octets.capacity() + size_of::<Self>() + 2 * size_of::<usize>()
+    }
+}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.ledger.change(self.held_bytes(), 0);
+    }
+}

@@ -1,0 +1,129 @@
+//! What the engine holds, by purpose, and how it comes to hold less.
+//!
+//! Everything is counted where it changes, so that asking costs the same however many connections there are. Capacities
+//! are counted, not what lies in them; what the allocator adds of its own is not. It decides nothing: who watches a
+//! budget says when to [give back](Engine::give_back) and whom to [cut off](Engine::cut_largest).
+
+use crate::proto::CloseCode;
+
+use super::peer::{Peer, Phase};
+use super::topic::Topic;
+use super::{Engine, Stream};
+
+/// Octets held, by what for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Slots of connections, their timers and their memberships.
+    pub connections: usize,
+    /// Requests and messages of which a part has come, and what compressed ones may refer to.
+    pub receiving: usize,
+    /// What waits for sockets that are full. What several wait for is counted once.
+    pub outboxes: usize,
+    /// Members and logs of topics.
+    pub topics: usize,
+    /// Compressors and the inflater, as large as they can be.
+    pub compression: usize,
+    /// The receive buffer, and buffers and lists that are kept to be used again.
+    pub buffers: usize,
+}
+
+impl<S: Stream> Engine<S> {
+    /// What is held now. Between turns it is exact, but for [`Held::compression`]; amid one, what the turn has queued is missing.
+    pub fn held(&self) -> Held {
+        let indices = self.ready.capacity()
+            + self.ready_next.capacity()
+            + self.fired.capacity()
+            + self.dirty_topics.capacity()
+            + self.dirty_peers.capacity()
+            + self.gone.capacity();
+        let slots = self.peers.capacity() * size_of::<Peer<S>>() + self.noted.capacity() * size_of::<u32>();
+        Held {
+            connections: slots + self.wheel.held_bytes() + self.membership_bytes,
+            receiving: self.receiving,
+            outboxes: self.ledger.total(),
+            topics: self.topics.capacity() * size_of::<Topic>() + self.topic_bytes,
+            compression: self.inflater.held_bytes()
+                + self.deflater.as_ref().map_or(0, |deflater| deflater.held_bytes()),
+            buffers: self.settings.receive_buffer + self.spares.held_bytes() + indices * size_of::<u32>(),
+        }
+    }
+
+    /// Gives back what is only kept to be used again: spare buffers, and the empty logs of some topics at each call.
+    pub fn give_back(&mut self) {
+        self.spares.clear();
+        for _ in 0..TOPICS_AT_ONCE.min(self.topics.len()) {
+            self.shrink_next = if self.shrink_next >= self.topics.len() { 0 } else { self.shrink_next };
+            let topic = &mut self.topics[self.shrink_next];
+            if topic.log.is_empty() {
+                topic.log = Vec::new();
+            }
+            self.note_topic(self.shrink_next);
+            self.shrink_next += 1;
+        }
+    }
+
+    /// Cuts off with 1013 those for whom most is held (what waits for them, and what has come of a message), until so many octets
+    /// are freed: [`CUTS_AT_ONCE`] at most, of those in the next [`LOOKS_AT_ONCE`] slots. Tells how many it were.
+    pub fn cut_largest(&mut self, excess: usize) -> usize {
+        let end = self.peers.capacity();
+        self.look_next = if self.look_next >= end { 0 } else { self.look_next };
+        let looked_at = self.look_next..end.min(self.look_next + LOOKS_AT_ONCE);
+        self.look_next = looked_at.end;
+        let mut largest: Vec<(usize, u32)> = looked_at
+            .filter_map(|index| {
+                let peer = self.peers.get(index)?;
+                let held = self.noted[index] as usize + peer.outbox.as_ref().map_or(0, |outbox| outbox.len());
+                let goes_on = matches!(peer.phase, Phase::Head | Phase::Body | Phase::Open);
+                (goes_on && held >= WORTH_CUTTING).then_some((held, index as u32))
+            })
+            .collect();
+        if largest.len() > CUTS_AT_ONCE {
+            largest.select_nth_unstable_by_key(CUTS_AT_ONCE, |&(held, _)| std::cmp::Reverse(held));
+            largest.truncate(CUTS_AT_ONCE);
+        }
+        largest.sort_unstable_by_key(|&(held, _)| std::cmp::Reverse(held));
+        let before = self.receiving + self.ledger.total();
+        let mut cut = 0;
+        for (_, index) in largest {
+            if before.saturating_sub(self.receiving + self.ledger.total()) >= excess {
+                break;
+            }
+            self.counters.cut_memory += 1;
+            cut += 1;
+            let peer = &self.peers[index as usize];
+            match peer.phase {
+                Phase::Open if peer.outbox.is_some() => self.cut_off(index),
+                Phase::Open => self.fail(index, CloseCode::TRY_AGAIN_LATER, "the server is short of memory"),
+                _ => self.give_up(index),
+            }
+        }
+        cut
+    }
+
+    /// Brings the sum up to date with what has come of a peer's request or message.
+    pub(super) fn note_held(&mut self, index: u32) {
+        let held = self.peers[index as usize].received_bytes();
+        let before = std::mem::replace(&mut self.noted[index as usize], held as u32);
+        self.receiving = self.receiving - before as usize + held;
+    }
+
+    /// Brings the sum up to date with a topic.
+    pub(super) fn note_topic(&mut self, place: usize) {
+        let topic = &mut self.topics[place];
+        let held = topic.held_bytes();
+        self.topic_bytes = self.topic_bytes - topic.noted + held;
+        topic.noted = held;
+    }
+}
+
+/// Topics whose logs are given back in one call.
+const TOPICS_AT_ONCE: usize = 4096;
+
+/// Slots looked at in one call of [`Engine::cut_largest`].
+pub const LOOKS_AT_ONCE: usize = 16_384;
+
+/// Connections cut off in one call of [`Engine::cut_largest`].
+pub const CUTS_AT_ONCE: usize = 16;
+
+/// Who holds less is not cut off for it, in octets.
+const WORTH_CUTTING: usize = 1 << 10;

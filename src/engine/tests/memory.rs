@@ -1,0 +1,171 @@
+//! What is held and counted, whom it is taken from, and mistakes of ours that cost one connection.
+
+use super::*;
+use crate::engine::memory::CUTS_AT_ONCE;
+
+/// Octets held for connections, beyond their slots.
+fn for_them(house: &House) -> usize {
+    let held = house.engine.held();
+    held.receiving + held.outboxes
+}
+
+#[test]
+fn what_waits_is_counted_once_and_until_it_has_left() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(3, ROOM);
+    members.iter().for_each(|(_, script)| script.wire().room = 0);
+    assert_eq!(for_them(&house), 0);
+    house.engine.publish(ROOM, Opcode::Text, &[b'x'; 100_000], &[]);
+    house.turn();
+    assert!((100_000..210_000).contains(&for_them(&house)), "shared: {}", for_them(&house));
+    house.engine.send(members[0].0, Opcode::Text, &[b'x'; 100_000]);
+    house.turn();
+    assert!((200_000..420_000).contains(&for_them(&house)), "and of one alone: {}", for_them(&house));
+    for (id, script) in &members {
+        assert!(for_them(&house) > 100_000, "until the last has had it");
+        script.wire().room = usize::MAX;
+        house.engine.writable(id.index);
+        house.settle();
+    }
+    assert_eq!(for_them(&house), 0);
+}
+
+#[test]
+fn what_has_come_is_counted_until_it_is_whole_or_its_sender_gone() {
+    for whole in [true, false] {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.open();
+        let message = text(&"x".repeat(60_000));
+        script.say(&message[..50_000]);
+        house.hear(id);
+        assert!((50_000..=130_000).contains(&for_them(&house)), "{}", for_them(&house));
+        script.say(if whole { &message[50_000..] } else { b"" });
+        script.wire().end = !whole;
+        house.hear(id);
+        house.settle();
+        assert_eq!(for_them(&house), 0);
+    }
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.connect();
+    script.say(b"GET / HT");
+    house.hear(id);
+    assert!(for_them(&house) > 0);
+    house.engine.abort(id);
+    house.settle();
+    assert_eq!(for_them(&house), 0);
+}
+
+/// Each row: what waits for each of several in KiB, what is too much, and who is cut off.
+#[test]
+fn the_largest_are_cut_off_with_1013_until_it_is_enough() {
+    for (waiting, excess, cut) in [
+        (&[10, 200, 50][..], 1, &[1][..]),
+        (&[10, 200, 50], 150, &[1]),
+        (&[10, 200, 50], 220, &[1, 2]),
+        (&[10, 200, 50], 9999, &[0, 1, 2]),
+        (&[0, 0], 9999, &[]),
+    ] {
+        let mut house = House::new(Settings::default());
+        let members = house.members(waiting.len() + 1, ROOM);
+        for ((id, script), kib) in members.iter().zip(waiting) {
+            script.wire().room = if *kib > 0 { 0 } else { usize::MAX };
+            house.engine.send(*id, Opcode::Text, &vec![b'x'; kib << 10]);
+        }
+        house.turn();
+        assert_eq!(house.engine.cut_largest(excess << 10), cut.len());
+        house.turn();
+        let mut told: Vec<usize> = house.told().iter().map(|(id, _)| id.index as usize).collect();
+        told.sort_unstable();
+        assert_eq!(told, cut, "{waiting:?}");
+        assert_eq!(house.engine.counters().cut_memory, cut.len() as u64);
+        let left: usize = (0..waiting.len()).filter(|at| !cut.contains(at)).map(|at| waiting[at] << 10).sum();
+        assert!(for_them(&house) >= left);
+        for at in cut {
+            let (id, script) = &members[*at];
+            script.wire().room = usize::MAX;
+            house.engine.writable(id.index);
+            house.settle();
+            assert_eq!(frames(&script.taken()).last(), Some(&close_of(1013, TOO_SLOW)));
+        }
+        let (healthy, script) = members.last().unwrap();
+        house.engine.send(*healthy, Opcode::Text, b"all is well");
+        house.settle();
+        assert_eq!(script.texts().last().map(String::as_str), Some("all is well"));
+    }
+}
+
+#[test]
+fn who_holds_much_of_a_message_is_cut_off_too() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    script.say(&text(&"x".repeat(60_000))[..50_000]);
+    house.hear(id);
+    assert_eq!(house.engine.cut_largest(1), 1);
+    house.turn();
+    assert_eq!(house.told(), [(id, "closed".into())]);
+    assert_eq!(frames(&script.taken()), [close_of(1013, "the server is short of memory")]);
+    assert_eq!(for_them(&house), 0);
+}
+
+#[test]
+fn a_bounded_number_is_cut_off_at_once() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(CUTS_AT_ONCE + 5, ROOM);
+    for (id, script) in &members {
+        script.wire().room = 0;
+        house.engine.send(*id, Opcode::Text, &[b'x'; 5000]);
+    }
+    house.turn();
+    assert_eq!(house.engine.cut_largest(usize::MAX), CUTS_AT_ONCE);
+    house.turn();
+    assert_eq!(house.engine.cut_largest(usize::MAX), 5);
+    assert_eq!(house.engine.cut_largest(usize::MAX), 0);
+}
+
+#[test]
+fn logs_and_spare_buffers_are_given_back() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(2, ROOM);
+    house.engine.publish(ROOM, Opcode::Text, &[b'x'; 20_000], &[]);
+    house.engine.send(members[0].0, Opcode::Text, &[b'x'; 20_000]);
+    house.turn();
+    let before = house.engine.held();
+    assert!(before.topics > 20_000 && before.buffers > 100_000, "{before:?}");
+    house.engine.give_back();
+    let after = house.engine.held();
+    assert!(after.topics < 1000 && after.buffers < before.buffers - 40_000, "{after:?}");
+    house.engine.publish(ROOM, Opcode::Text, b"still here", &[]);
+    house.settle();
+    assert_eq!(members[1].1.texts().last().map(String::as_str), Some("still here"));
+}
+
+/// A stream is one connection's own: what goes wrong inside of it, TLS say, ends that connection.
+#[test]
+fn a_panic_in_a_stream_ends_its_connection_alone() {
+    let mut house = House::new(Settings::default());
+    house.echo = true;
+    let (bad, script) = house.open();
+    let (good, other) = house.open();
+    script.wire().broken = true;
+    house.hear(bad);
+    assert_eq!(house.told(), [(bad, "closed".into())]);
+    assert_eq!(house.engine.counters().panics, 1);
+    assert_eq!(house.engine.len(), 1, "its slot is free");
+    other.say(&text("hello"));
+    house.hear(good);
+    assert_eq!(other.texts(), ["hello"]);
+}
+
+/// Answers of one turn to many do not gather without bound.
+#[test]
+fn direct_messages_to_many_are_written_amid_the_turn() {
+    let mut house = House::new(Settings::default());
+    let members = house.members(50, ROOM);
+    for (id, _) in &members {
+        house.engine.send(*id, Opcode::Text, &vec![b'x'; 200 << 10]);
+    }
+    let written = members.iter().filter(|(_, script)| !script.wire().written.is_empty()).count();
+    assert_eq!(written, 41, "41 are more than 8 MiB");
+    house.turn();
+    assert!(members.iter().all(|(_, script)| script.texts().len() == 1));
+}

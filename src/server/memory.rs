@@ -1,0 +1,210 @@
+//! The memory budget: what is held, by purpose, and what is done when it is nearly too much.
+//!
+//! ```text
+//!   0                          80 %      85 %      90 %      95 %      100 %
+//!   |--------------------------|---------|---------|---------|---------|
+//!     history, where it is much, ends here
+//!                                 new clients again <-  503  -> until
+//!                                                            the largest are cut off with 1013
+//! ```
+//!
+//! Held to the sum of what [`engine`](crate::engine::memory) and [`chat`](crate::chat::Held) count, and not to what the kernel says:
+//! freed memory is not always given back to it, and who is cut off for memory that cannot come back is cut off for nothing. So
+//! the budget is to be smaller than a limit on the process; `salon_resident_bytes` tells by how much.
+//!
+//! It decides what is to be done; the [reactor](super::reactor) does it, a bounded piece each turn.
+
+use crate::{chat, engine};
+
+/// Octets held, by what for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Held {
+    /// By the engine.
+    pub engine: engine::memory::Held,
+    /// By the chat.
+    pub chat: chat::Held,
+    /// Addresses that are remembered.
+    pub addresses: usize,
+    /// What the service has to say, as it gathers it.
+    pub deliveries: usize,
+}
+
+impl Held {
+    /// Words for `/metrics`, and octets.
+    pub fn by_purpose(&self) -> [(&'static str, usize); 11] {
+        let Self { engine, chat, addresses, deliveries } = self;
+        [
+            ("connections", engine.connections),
+            ("receiving", engine.receiving),
+            ("outboxes", engine.outboxes),
+            ("topics", engine.topics),
+            ("compression", engine.compression),
+            ("buffers", engine.buffers + deliveries),
+            ("sessions", chat.sessions),
+            ("users", chat.users),
+            ("rooms", chat.rooms),
+            ("limits", chat.limits + addresses),
+            ("history", chat.history),
+        ]
+    }
+
+    /// All of it.
+    pub fn total(&self) -> usize {
+        self.by_purpose().iter().map(|&(_, octets)| octets).sum()
+    }
+}
+
+/// How near the budget is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// There is room, or there is no budget.
+    Calm,
+    /// New clients are told to come later.
+    Near,
+    /// And the largest are cut off.
+    Over,
+}
+
+/// What is to be done about it, in octets that are too many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relief {
+    /// Of history.
+    pub history: usize,
+    /// Of what is held for single connections.
+    pub connections: usize,
+}
+
+/// The budget, and how it stands.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    octets: Option<usize>,
+    held: Held,
+    state: State,
+    /// Connections that were told to come later, so far.
+    pub refused: u64,
+}
+
+impl Budget {
+    /// So many octets; `None`: as many as there are.
+    pub fn new(octets: Option<usize>) -> Self {
+        Self { octets, held: Held::default(), state: State::Calm, refused: 0 }
+    }
+
+    /// From now on it is that.
+    pub fn change(&mut self, octets: Option<usize>) {
+        self.octets = octets;
+    }
+
+    /// So much is held now. Tells what is to be done; logs when the state changes.
+    pub fn note(&mut self, held: Held) -> Relief {
+        self.held = held;
+        let Some(budget) = self.octets else {
+            self.state = State::Calm;
+            return Relief::default();
+        };
+        let total = held.total();
+        let above = |percent: usize| total.saturating_sub(budget / 100 * percent);
+        let state = match self.state {
+            _ if above(CUT_ABOVE) > 0 => State::Over,
+            State::Over if above(REFUSE_ABOVE) > 0 => State::Over,
+            State::Calm if above(REFUSE_ABOVE) == 0 => State::Calm,
+            _ if above(WELCOME_BELOW) == 0 => State::Calm,
+            _ => State::Near,
+        };
+        if state != std::mem::replace(&mut self.state, state) {
+            self.log(state, total, budget);
+        }
+        let history = held.chat.history.saturating_sub(budget / 100 * HISTORY_SHARE).min(above(TRIM_ABOVE));
+        let connections = if state == State::Over { above(REFUSE_ABOVE).saturating_sub(history) } else { 0 };
+        Relief { history, connections }
+    }
+
+    /// How it stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether new clients are told to come later.
+    pub fn is_short(&self) -> bool {
+        self.state != State::Calm
+    }
+
+    /// What was held when it was last noted.
+    pub fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// The budget; `None`: there is none.
+    pub fn octets(&self) -> Option<usize> {
+        self.octets
+    }
+
+    fn log(&self, state: State, total: usize, budget: usize) {
+        let (total, budget) = (total >> 10, budget >> 10);
+        let mut largest = self.held.by_purpose();
+        largest.sort_by_key(|&(_, octets)| std::cmp::Reverse(octets));
+        let [(first, _), (second, _), ..] = largest;
+        let what = match state {
+            State::Calm => return log::info!("memory: {total} of {budget} KiB are held; clients are welcome again"),
+            State::Near => "new clients are told to come later",
+            State::Over => "and those for whom most is held are cut off",
+        };
+        log::warn!("memory: {total} of {budget} KiB are held, most for {first} and {second}; {what}");
+    }
+}
+
+/// The marks, in hundredths of the budget.
+const TRIM_ABOVE: usize = 80;
+const WELCOME_BELOW: usize = 85;
+const REFUSE_ABOVE: usize = 90;
+const CUT_ABOVE: usize = 95;
+
+/// What history keeps however short memory is.
+const HISTORY_SHARE: usize = 25;
+
+/// What the kernel holds in memory for this process, in octets; `None` where it does not say.
+pub fn resident() -> Option<usize> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    /// Each row: MiB of outboxes, MiB of history; the state, and what is to be freed, in MiB.
+    #[test]
+    fn states_and_relief() {
+        use State::{Calm, Near, Over};
+        let mut budget = Budget::new(Some(100 * MIB));
+        for (outboxes, history, state, from_history, from_connections) in [
+            (0, 0, Calm, 0, 0),
+            (40, 40, Calm, 0, 0),
+            (40, 45, Calm, 5, 0),
+            (60, 30, Calm, 5, 0),
+            (66, 25, Near, 0, 0),
+            (61, 25, Near, 0, 0),
+            (55, 25, Calm, 0, 0),
+            (80, 10, Calm, 0, 0),
+            (86, 10, Over, 0, 6),
+            (81, 10, Over, 0, 1),
+            (80, 10, Near, 0, 0),
+            (85, 10, Near, 0, 0),
+            (10, 100, Over, 30, 0),
+            (60, 50, Over, 25, 0),
+            (90, 30, Over, 5, 25),
+            (10, 25, Calm, 0, 0),
+        ] {
+            let engine = engine::memory::Held { outboxes: outboxes * MIB, ..Default::default() };
+            let chat = chat::Held { history: history * MIB, ..Default::default() };
+            let relief = budget.note(Held { engine, chat, ..Held::default() });
+            let expected = Relief { history: from_history * MIB, connections: from_connections * MIB };
+            assert_eq!((budget.state(), relief), (state, expected), "{outboxes} and {history} MiB");
+        }
+        budget.change(None);
+        assert_eq!(budget.note(*budget.clone().held()), Relief::default());
+    }
+}

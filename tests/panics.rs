@@ -1,0 +1,93 @@
+//! A mistake of ours that nobody contained: everybody hears 1011, and the loop ends for whoever starts it again.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use salon::engine::{Engine, Event, Settings};
+use salon::id::ConnId;
+use salon::proto::handshake::encode_switching_protocols;
+use salon::server::admission::Admission;
+use salon::server::forwarded::Proxies;
+use salon::server::listener::{Address, Listener};
+use salon::server::reactor::{Bounds, Reactor};
+use salon::server::socket::Socket;
+use salon::server::{Error, Port, Seen, Service};
+use salon::time::{Moment, Tick};
+
+/// Lets everybody in, and panics at the word.
+#[derive(Default)]
+struct Fragile {
+    response: Vec<u8>,
+    asked: Option<ConnId>,
+}
+
+impl Service for Fragile {
+    fn handle(&mut self, id: ConnId, _: Port, event: Event<'_>, _: Moment, _: &Seen<'_>) {
+        match event {
+            Event::Request(request) => {
+                self.response.clear();
+                encode_switching_protocols(&request.upgrade().unwrap(), None, &mut self.response);
+                self.asked = Some(id);
+            }
+            Event::Text(text) => assert_ne!(text, "panic", "as the test wants it"),
+            _ => {}
+        }
+    }
+
+    fn carry_out(&mut self, engine: &mut Engine<Socket>, _: &mut Admission) {
+        if let Some(id) = self.asked.take() {
+            engine.upgrade(id, &self.response);
+        }
+    }
+
+    fn handle_timeout(&mut self, _: Moment) {}
+
+    fn next_deadline(&self) -> Option<Tick> {
+        None
+    }
+
+    fn shut_down(&mut self, _: &mut Engine<Socket>, _: &mut Admission, _: Moment) {}
+}
+
+fn client(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let head = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut octet = [0];
+        stream.read_exact(&mut octet).unwrap();
+        answer.push(octet[0]);
+    }
+    stream
+}
+
+#[test]
+fn a_turn_that_panics_is_the_last_and_everybody_hears_1011() {
+    let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into()), "--listen", Port::Public).unwrap();
+    let address = listener.local_address().unwrap().unwrap();
+    let bounds = Bounds {
+        max_connections: 10,
+        addresses: None,
+        proxies: Proxies::default(),
+        identity: None,
+        memory: None,
+        stop_within: Duration::from_secs(1),
+    };
+    let server = std::thread::spawn(move || {
+        Reactor::new(vec![listener], Settings::default(), bounds).unwrap().run(&mut Fragile::default())
+    });
+    let (mut bystander, mut culprit) = (client(address), client(address));
+    // Behind the word lies more, which nobody will read: that must not cost anybody the Close.
+    let text = |text: &[u8]| [&[0x81, 0x80 | text.len() as u8, 0, 0, 0, 0], text].concat();
+    culprit.write_all(&[text(b"panic"), text(b"and more")].concat()).unwrap();
+    for stream in [&mut bystander, &mut culprit] {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"\x88\x10\x03\xf3internal error");
+    }
+    assert!(matches!(server.join().unwrap(), Err(Error::Panicked)));
+}
