@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{Client, PATIENCE, Server, close_code, exchange, get, hear, hear_with, salon, say, status, tcp};
+use common::{Client, PATIENCE, Server, close_code, exchange, get, hear, hear_with, joined, salon, say, status, tcp};
 
 const KEY: &str = "a-key-that-nobody-guesses-0123456789";
 
@@ -43,14 +43,6 @@ fn call(admin: SocketAddr, call: &str, body: &str) -> (u16, String) {
     let request = head(call, body.len(), "Connection: close\r\n") + body;
     let answer = String::from_utf8(exchange(admin, request.as_bytes())).unwrap();
     (status(&answer), answer.split_once("\r\n\r\n").unwrap().1.trim_end().to_owned())
-}
-
-fn joined(server: &Server, name: &str, room: &str) -> Client {
-    let mut client = server.connect(&format!("/ws?user={name}"));
-    hear(&mut client);
-    say(&mut client, &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
-    hear_with(&mut client, &[r#""type":"online_users""#]);
-    client
 }
 
 /// Times, epochs and session ids are other ones each time; so are some numbers of `/health` and `/top`.

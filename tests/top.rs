@@ -4,18 +4,10 @@ mod common;
 
 use std::process::{Command, Output};
 
-use common::{Client, Server, exchange, get, hear, hear_with, salon, say, status};
+use common::{Client, Server, exchange, get, hear_with, joined, salon, say, status};
 use serde_json::Value;
 
 const KEY: &str = "a-key-that-nobody-guesses-0123456789";
-
-fn joined(server: &Server, name: &str, room: &str) -> Client {
-    let mut client = server.connect(&format!("/ws?user={name}"));
-    hear(&mut client);
-    say(&mut client, &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
-    hear_with(&mut client, &[r#""type":"online_users""#]);
-    client
-}
 
 fn body(answer: &str) -> Value {
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()

@@ -186,7 +186,7 @@ fn take(update: Update, seen: &mut Option<Seen>, screen: &mut Screen) {
     }
     if let (Some((wanted, shown)), Some((subject, detail))) = (&mut screen.subject, update.detail)
         && *wanted == subject
-        && !screen.paused
+        && (shown.is_err() || !screen.paused)
     {
         *shown = detail.map_err(|error| error.to_string());
     }

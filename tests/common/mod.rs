@@ -206,6 +206,15 @@ pub fn say(client: &mut Client, text: &str) {
     client.send(Message::text(text)).expect("the socket takes it");
 }
 
+/// A client of this name that is in a room, and has heard all of coming in.
+pub fn joined(server: &Server, name: &str, room: &str) -> Client {
+    let mut client = server.connect(&format!("/ws?user={name}"));
+    hear(&mut client);
+    say(&mut client, &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
+    hear_with(&mut client, &[r#""type":"online_users""#]);
+    client
+}
+
 /// The status code of the Close that ends the connection; other messages are passed over.
 pub fn close_code(client: &mut Client) -> u16 {
     loop {
