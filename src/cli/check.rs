@@ -181,7 +181,7 @@ const RENEW_DAYS: i64 = 14;
 /// Kernel settings, from what on they are enough, and what for.
 const KERNEL: &[(&str, u64, &str)] = &[
     ("net.core.somaxconn", 4096, "when thousands come at once, some would have to knock again"),
-    ("net.ipv4.tcp_max_syn_backlog", 4096, "likewise"),
+    ("net.ipv4.tcp_max_syn_backlog", 4096, "when thousands come at once, some would have to knock again"),
 ];
 
 /// What an idle connection in a room with a name takes, rounded up (`docs/benchmarks.md`).
