@@ -2,7 +2,9 @@
 //!
 //! It binds the ports for a moment and reads what the system says of itself; it changes nothing.
 
+use std::fmt;
 use std::fs;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -41,8 +43,13 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     report.descriptors(args.max_connections);
     report.memory(args);
     report.kernel();
-    println!("{}", if report.fine { "Salon can serve like this." } else { "Something is in the way." });
+    say(format_args!("{}", if report.fine { "Salon can serve like this." } else { "Something is in the way." }));
     Ok(report.fine)
+}
+
+/// A line for who asked, who may have seen enough.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 struct Report {
@@ -51,23 +58,23 @@ struct Report {
 
 impl Report {
     fn ok(&self, what: &str) {
-        println!("ok       {what}");
+        say(format_args!("ok       {what}"));
     }
 
     /// It works, and could be better.
     fn warn(&self, what: &str) {
-        println!("warning  {what}");
+        say(format_args!("warning  {what}"));
     }
 
     fn fail(&mut self, what: &str) {
         self.fine = false;
-        println!("error    {what}");
+        say(format_args!("error    {what}"));
     }
 
     fn port(&mut self, key: &str, address: SocketAddr) {
         match TcpListener::bind(address) {
             Ok(_) => self.ok(&format!("{key}: {address} is free")),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => self.fail(&format!(
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => self.fail(&format!(
                 "{key}: {address} is in use; if that is not a Salon to be replaced, choose another port"
             )),
             Err(error) => self.fail(&format!("{key}: cannot listen on {address}: {error}")),

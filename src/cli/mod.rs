@@ -32,15 +32,22 @@ use args::{Command, EchoArgs, LogArg};
 use layers::{Layers, Unreadable};
 use reload::Reload;
 
-/// Runs what the command line asks for.
+/// Runs what the command line asks for. What has been logged is written when it returns.
 pub fn main() -> ExitCode {
+    let code = run();
+    log::logger().flush();
+    code
+}
+
+fn run() -> ExitCode {
     let command_line: Vec<OsString> = std::env::args_os().collect();
     let layers = match layers::read(&command_line) {
         Ok(layers) => layers,
         Err(Unreadable::CommandLine(error))
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
-            print!("{error}");
+            // Who asked may have seen enough: `salon --help | head`.
+            let _ = write!(std::io::stdout(), "{error}");
             return ExitCode::SUCCESS;
         }
         Err(error) => return refuse(&sentence_of(&error)),
@@ -65,7 +72,6 @@ pub fn main() -> ExitCode {
         }),
         Some(Command::Token(args)) => keys::print_token(args).map_err(Failure::Asked),
     };
-    log::logger().flush();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Asked(sentence)) => refuse(&sentence),
@@ -96,7 +102,7 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     if let Some(file) = &layers.file {
         log::info!("settings are read from {}; SIGHUP reads them again", file.display());
     }
-    crate::server::logging::log_panics();
+    logging::log_panics();
     let settings = settings::of(&args).map_err(Failure::Asked)?;
     let sockets = systemd::sockets().map_err(Failure::Asked)?;
     let admin = sockets.admin.as_ref().and_then(|socket| socket.local_addr().ok());
@@ -134,13 +140,19 @@ fn bench(args: &bench::BenchArgs) -> ExitCode {
     }
 }
 
+/// Says why it ends, behind what has been logged, if anybody listens.
+fn last_words(why: &dyn std::fmt::Display) {
+    log::logger().flush();
+    let _ = writeln!(std::io::stderr(), "salon: {why}");
+}
+
 fn fail(error: &impl std::error::Error) -> ExitCode {
-    eprintln!("salon: {error}");
+    last_words(error);
     ExitCode::FAILURE
 }
 
 fn refuse(sentence: &str) -> ExitCode {
-    eprintln!("salon: {sentence}");
+    last_words(&sentence);
     ExitCode::from(2)
 }
 
