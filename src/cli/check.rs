@@ -14,7 +14,8 @@ use crate::server::Port;
 use crate::server::listener::{Address, Listener};
 use crate::server::tls::Identity;
 
-use super::args::{Admin, ServeArgs};
+use super::args::ServeArgs;
+use super::values::Admin;
 use super::{descriptors, settings};
 
 /// Checks, prints a line for each thing, and tells whether nothing is in the way.

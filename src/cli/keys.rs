@@ -13,7 +13,8 @@ use crate::chat::UserName;
 use crate::server::admin_key::AdminKey;
 use crate::server::jwt::{Algorithm, Key, Keys, NewToken, mint};
 
-use super::args::{Auth, ServeArgs, TokenArgs};
+use super::args::{ServeArgs, TokenArgs};
+use super::values::Auth;
 
 /// The keys that `serve` is to know tokens by; `None` where it asks for none.
 pub fn read(args: &ServeArgs) -> Result<Option<Keys>, String> {

@@ -8,7 +8,8 @@ use crate::server::forwarded::Proxies;
 use crate::server::listener::Address;
 use crate::server::tls::Identity;
 
-use super::args::{Listen, ProxyProtocolArg, ServeArgs};
+use super::args::ServeArgs;
+use super::values::{Listen, ProxyProtocolArg};
 
 /// The listeners that everybody comes in by.
 pub struct Listeners {

@@ -18,19 +18,20 @@ mod reload;
 mod settings;
 mod systemd;
 pub mod top;
+pub mod values;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
 use crate::server::{self, echo, logging, serve};
 
-use args::{Command, EchoArgs, LogArg};
+use args::{Command, EchoArgs};
 use layers::{Layers, Unreadable};
 use reload::Reload;
+use values::LogArg;
 
 /// Runs what the command line asks for. What has been logged is written when it returns.
 pub fn main() -> ExitCode {
@@ -167,10 +168,4 @@ fn sentence_of(error: &Unreadable) -> String {
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ");
     let tip = lines.find_map(|line| line.trim().strip_prefix("tip: ")).map(|tip| format!("; {tip}"));
     format!("{what}{}; see 'salon --help'", tip.unwrap_or_default())
-}
-
-/// `HOST:PORT` with an IP address or `localhost`.
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let address = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
-    address.parse().map_err(|_| "expected ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080".into())
 }

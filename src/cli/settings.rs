@@ -6,7 +6,8 @@ use crate::chat;
 use crate::engine;
 use crate::server::{admission, serve};
 
-use super::args::{Admin, Auth, CreateRooms, RateArg, ServeArgs};
+use super::args::ServeArgs;
+use super::values::{Admin, Auth, CreateRooms, RateArg};
 use super::{descriptors, keys, listener};
 
 /// Why the admin port may not be there without a key.

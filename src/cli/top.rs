@@ -9,8 +9,8 @@ use clap::Args;
 
 use crate::top::{self, Options};
 
-use super::args::{Admin, parse_time};
 use super::keys;
+use super::values::{Admin, parse_time};
 
 /// Options of `top`.
 #[derive(Debug, Args)]

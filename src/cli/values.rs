@@ -1,0 +1,409 @@
+//! What the value of an option may be: how it is read, and what is said if it cannot be.
+//!
+//! Which options there are is for [`super::args`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use crate::server::forwarded::Header;
+use crate::server::jwt::Algorithm;
+use crate::server::logging;
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogArg {
+    /// In general.
+    pub level: LevelFilter,
+    /// In some modules.
+    pub modules: Vec<(String, LevelFilter)>,
+}
+
+impl FromStr for LogArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (level, modules) = text.split_once(',').unwrap_or((text, ""));
+        let modules = modules.split(',').filter(|module| !module.is_empty());
+        level
+            .parse()
+            .ok()
+            .zip(
+                modules
+                    .map(|module| {
+                        module.split_once('=').and_then(|(name, level)| Some((name.to_owned(), level.parse().ok()?)))
+                    })
+                    .collect(),
+            )
+            .map(|(level, modules)| Self { level, modules })
+            .ok_or_else(|| {
+                "expected off, error, warn, info, debug or trace, such as info or info,salon::server=debug".into()
+            })
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogFormat(pub logging::Format);
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self(logging::Format::Text)),
+            "json" => Ok(Self(logging::Format::Json)),
+            _ => Err("expected text or json".into()),
+        }
+    }
+}
+
+/// Who is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Anybody, under any name.
+    Open,
+    /// Who brings a signed token.
+    Jwt,
+}
+
+impl FromStr for Auth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "open" => Ok(Self::Open),
+            "jwt" | "token" => Ok(Self::Jwt),
+            _ => Err("expected open or jwt".into()),
+        }
+    }
+}
+
+/// Who may make rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateRooms {
+    /// Anybody who is let in.
+    Everybody,
+    /// Whose token says so.
+    Role,
+}
+
+impl FromStr for CreateRooms {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "everybody" => Ok(Self::Everybody),
+            "role" => Ok(Self::Role),
+            _ => Err("expected everybody or role".into()),
+        }
+    }
+}
+
+/// Where a key is, and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyArg {
+    /// What for.
+    pub algorithm: Algorithm,
+    /// Where.
+    pub file: PathBuf,
+}
+
+impl FromStr for KeyArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once(':').filter(|(_, file)| !file.is_empty());
+        parts
+            .and_then(|(algorithm, file)| Some(Self { algorithm: algorithm.parse().ok()?, file: file.into() }))
+            .ok_or_else(|| "expected HS256:FILE, RS256:FILE or EdDSA:FILE".into())
+    }
+}
+
+/// Where people come in without TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// On that port.
+    Tcp(SocketAddr),
+    /// By that Unix socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:") {
+            _ if text == "off" => Ok(Self::Off),
+            Some(path) if !path.is_empty() => Ok(Self::Unix(path.into())),
+            Some(_) => Err("expected a path behind unix:, such as unix:/run/salon.sock".into()),
+            None => parse_address(text).map(Self::Tcp).map_err(|error| format!("{error}, unix:PATH, or off")),
+        }
+    }
+}
+
+/// The header in which proxies say for whom they speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForwardedArg(pub Header);
+
+impl FromStr for ForwardedArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match &*text.to_ascii_lowercase() {
+            "x-forwarded-for" => Ok(Self(Header::XForwardedFor)),
+            "forwarded" => Ok(Self(Header::Forwarded)),
+            _ => Err("expected x-forwarded-for or forwarded".into()),
+        }
+    }
+}
+
+/// Where the PROXY protocol is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocolArg {
+    /// At `listen`.
+    Listen,
+    /// At `tls_listen`.
+    TlsListen,
+}
+
+impl FromStr for ProxyProtocolArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "listen" => Ok(Self::Listen),
+            "tls-listen" | "tls_listen" => Ok(Self::TlsListen),
+            _ => Err("expected listen or tls-listen".into()),
+        }
+    }
+}
+
+/// Where the admin port is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admin {
+    /// Nowhere.
+    Off,
+    /// There.
+    On(SocketAddr),
+}
+
+impl FromStr for Admin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => parse_address(text).map(Self::On).map_err(|error| format!("{error}, or off")),
+        }
+    }
+}
+
+/// How much may be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryArg(pub Option<usize>);
+
+impl FromStr for MemoryArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            _ => size_in_range(text, 16 << 20, 1 << 40, "16MiB to 1024GiB")
+                .map(|octets| Self(Some(octets)))
+                .map_err(|error| format!("{error}, or off")),
+        }
+    }
+}
+
+/// How fast a person may talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateArg {
+    /// As fast as they can.
+    Off,
+    /// So many a second, and so many at once.
+    On {
+        /// Messages a second.
+        per_second: u32,
+        /// Messages at once.
+        burst: u32,
+    },
+}
+
+impl FromStr for RateArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let number = |text: &str| text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+        text.split_once(':')
+            .and_then(|(per_second, burst)| Some(Self::On { per_second: number(per_second)?, burst: number(burst)? }))
+            .ok_or_else(|| "expected PER_SECOND:BURST, two numbers from 1 to 1000000, such as 20:40, or off".into())
+    }
+}
+
+pub(super) fn parse_connections(text: &str) -> Result<usize, String> {
+    in_range(text, 1, 10_000_000)
+}
+
+pub(super) fn parse_per_address(text: &str) -> Result<u32, String> {
+    in_range(text, 1, 10_000_000).map(|number| number as u32)
+}
+
+pub(super) fn parse_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| "expected permissions in octal from 0 to 777, such as 660".into())
+}
+
+pub(super) fn parse_history(text: &str) -> Result<usize, String> {
+    in_range(text, 0, 1_000_000)
+}
+
+pub(super) fn parse_count(text: &str) -> Result<usize, String> {
+    in_range(text, 1, 10_000_000)
+}
+
+pub(super) fn parse_message_bytes(text: &str) -> Result<usize, String> {
+    size_in_range(text, 125, 16 << 20, "125 to 16MiB")
+}
+
+pub(super) fn parse_outbox(text: &str) -> Result<usize, String> {
+    size_in_range(text, 64 << 10, 1 << 30, "64KiB to 1GiB")
+}
+
+pub(super) fn parse_size(text: &str) -> Result<usize, String> {
+    size_in_range(text, 0, 1 << 40, "0 to 1024GiB")
+}
+
+/// A number of bytes, or of KiB, MiB or GiB.
+fn size_in_range(text: &str, least: usize, most: usize, range: &str) -> Result<usize, String> {
+    let (number, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let shift = [("", 0), ("B", 0), ("KiB", 10), ("MiB", 20), ("GiB", 30)].into_iter().find(|(name, _)| *name == unit);
+    let number = number.trim_end().parse::<usize>().ok();
+    let size = number.zip(shift).and_then(|(number, (_, shift))| number.checked_mul(1 << shift));
+    size.filter(|size| (least..=most).contains(size))
+        .ok_or_else(|| format!("expected a size from {range}, such as 65536, 64KiB or 1MiB"))
+}
+
+/// A number of seconds, or of minutes, hours or days with the letter for it.
+pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let seconds = match unit {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        "d" => Some(86_400),
+        _ => None,
+    };
+    let number = number.parse::<u64>().ok();
+    let time = number.zip(seconds).and_then(|(number, seconds)| number.checked_mul(seconds));
+    time.filter(|time| (1..=MAX_TIME).contains(time))
+        .map(Duration::from_secs)
+        .ok_or_else(|| "expected a time from 1s to 3650d, such as 30s, 15m, 1h or 7d".into())
+}
+
+/// Ten years, in seconds.
+const MAX_TIME: u64 = 3650 * 86_400;
+
+fn in_range(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+}
+
+/// `HOST:PORT` with an IP address or `localhost`.
+pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    address.parse().map_err(|_| "expected ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_addresses() {
+        assert_eq!("off".parse(), Ok(RateArg::Off));
+        assert_eq!("20:40".parse(), Ok(RateArg::On { per_second: 20, burst: 40 }));
+        for wrong in ["", "20", "20:", "0:1", "1:0", "a:b", "1:2:3", "-1:2", "1000001:1"] {
+            assert!(wrong.parse::<RateArg>().is_err(), "{wrong}");
+        }
+        assert_eq!("off".parse(), Ok(Admin::Off));
+        assert_eq!("localhost:1".parse(), Ok(Admin::On(([127, 0, 0, 1], 1).into())));
+        assert!("8080".parse::<Admin>().is_err());
+        assert_eq!("unix:/run/salon.sock".parse(), Ok(Listen::Unix("/run/salon.sock".into())));
+        assert_eq!("off".parse(), Ok(Listen::Off));
+        for wrong in ["", "unix:", "8080", "/run/salon.sock"] {
+            assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
+        }
+        assert_eq!((parse_mode("660"), parse_mode("0")), (Ok(0o660), Ok(0)));
+        for wrong in ["", "1000", "888", "-1", "rw"] {
+            assert!(parse_mode(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn budgets() {
+        for (text, octets) in [("off", None), ("16MiB", Some(16 << 20)), ("1GiB", Some(1 << 30))] {
+            assert_eq!(text.parse(), Ok(MemoryArg(octets)));
+        }
+        for wrong in ["", "on", "0", "15MiB", "256MB", "2000GiB"] {
+            assert!(wrong.parse::<MemoryArg>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn who_is_let_in() {
+        for (word, auth) in [("open", Auth::Open), ("jwt", Auth::Jwt), ("token", Auth::Jwt)] {
+            assert_eq!(word.parse(), Ok(auth), "{word}");
+        }
+        assert!("none".parse::<Auth>().is_err() && "JWT".parse::<Auth>().is_err());
+    }
+
+    #[test]
+    fn times_and_keys() {
+        for (text, seconds) in [("30s", 30), ("90", 90), ("15m", 900), ("1h", 3600), ("3650d", MAX_TIME)] {
+            assert_eq!(parse_time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for wrong in ["", "s", "0s", "-1s", "1.5h", "1w", "1 h", "3651d", "18446744073709551615d", "1hs"] {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
+        let key = KeyArg { algorithm: Algorithm::EdDsa, file: "a:b.pem".into() };
+        assert_eq!("EdDSA:a:b.pem".parse(), Ok(key));
+        for wrong in ["", "HS256", "HS256:", "hs256:x", "none:x", "ES256:x", "x.pem"] {
+            assert!(wrong.parse::<KeyArg>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_logged() {
+        let modules =
+            vec![("salon::server".to_owned(), LevelFilter::Debug), ("salon::chat".to_owned(), LevelFilter::Off)];
+        for (text, level, modules) in [
+            ("info", LevelFilter::Info, vec![]),
+            ("OFF", LevelFilter::Off, vec![]),
+            ("warn,salon::server=debug,salon::chat=off", LevelFilter::Warn, modules),
+        ] {
+            assert_eq!(text.parse(), Ok(LogArg { level, modules }));
+        }
+        for wrong in ["", "loud", "salon=info", "info,salon", "info,salon=loud", "info;warn"] {
+            assert!(wrong.parse::<LogArg>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("125", 125), ("64KiB", 65_536), ("16MiB", 16 << 20), ("64 KiB", 65_536), ("200B", 200)] {
+            assert_eq!(parse_message_bytes(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "KiB", "124", "17MiB", "64kb", "64K", "-1", "1.5MiB", "99999999999999999999GiB"] {
+            assert!(parse_message_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+}
