@@ -62,8 +62,9 @@ impl<S: Stream> Engine<S> {
     fn next_drained(&mut self) -> Option<(ConnId, u8)> {
         while self.drained_left > 0 {
             let id = self.drained.pop_front()?;
-            let peer = self.find(id).map(|index| &self.peers[index as usize]);
-            if let Some(peer) = peer.filter(|peer| peer.opened && !peer.tell_drained) {
+            let Some(index) = self.find(id) else { continue };
+            let peer = &mut self.peers[index as usize];
+            if peer.drain.unlisted() && peer.opened {
                 self.drained_left -= 1;
                 return Some((id, peer.tag));
             }

@@ -43,7 +43,7 @@ use crate::time::Tick;
 
 use input::DRAINED_PER_TURN;
 use ledger::Ledger;
-use peer::{Membership, Memberships, PartialRequest, Peer, Phase};
+use peer::{Drain, Membership, Memberships, PartialRequest, Peer, Phase};
 use receive_buffer::ReceiveBuffer;
 use spares::Spares;
 use timer_wheel::TimerWheel;
@@ -331,7 +331,7 @@ impl<S: Stream> Engine<S> {
             paused: false,
             mid_message: false,
             pinged: false,
-            tell_drained: false,
+            drain: Drain::Unasked,
             window_bits: 0,
             connection: Connection::new(self.settings.limits),
             partial: None,
@@ -457,7 +457,7 @@ impl<S: Stream> Engine<S> {
     pub fn tell_when_drained(&mut self, id: ConnId) {
         let Some(index) = self.find(id) else { return };
         if self.peers[index as usize].opened {
-            self.peers[index as usize].tell_drained = true;
+            self.peers[index as usize].drain.ask();
             self.mark_dirty(index);
         }
     }

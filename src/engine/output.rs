@@ -211,7 +211,7 @@ impl<S: Stream> Engine<S> {
             self.read_again(index);
         }
         let peer = &mut self.peers[index as usize];
-        if peer.outbox.is_none() && std::mem::take(&mut peer.tell_drained) {
+        if peer.outbox.is_none() && peer.drain.taken() {
             self.drained.push_back(ConnId { index, generation: peer.generation });
         }
         let peer = &self.peers[index as usize];

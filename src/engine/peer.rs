@@ -33,8 +33,8 @@ pub struct Peer<S> {
     pub mid_message: bool,
     /// A ping was sent and nothing has come since.
     pub pinged: bool,
-    /// The owner wants to hear when nothing waits for it any more.
-    pub tell_drained: bool,
+    /// Whether the owner is to hear when nothing waits for it any more.
+    pub drain: Drain,
     /// The window that compressed messages to this peer may have is 2 to this power; 0: they are sent as they are.
     pub window_bits: u8,
     pub connection: Connection,
@@ -84,6 +84,45 @@ pub enum Phase {
     ShutDown,
     /// To be reaped.
     Gone,
+}
+
+/// Where the owner's wish to hear that a peer has taken everything is.
+///
+/// Invariant: a peer is in `Engine::drained` at most once, and is there while this is `Listed` or `ListedAndAsked`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// Nobody has asked.
+    Unasked,
+    /// It is to be listed when it has taken what is queued.
+    Asked,
+    /// It has taken all, and is listed to be told.
+    Listed,
+    /// It is listed, but the owner has asked again, of what was queued since.
+    ListedAndAsked,
+}
+
+impl Drain {
+    /// The owner asks.
+    pub fn ask(&mut self) {
+        *self = match self {
+            Self::Unasked | Self::Asked => Self::Asked,
+            Self::Listed | Self::ListedAndAsked => Self::ListedAndAsked,
+        };
+    }
+
+    /// Everything has been taken. Tells whether the peer must be put on the list for that.
+    pub fn taken(&mut self) -> bool {
+        let before = *self;
+        *self = if before == Self::Unasked { Self::Unasked } else { Self::Listed };
+        before == Self::Asked
+    }
+
+    /// It was taken off the list. Tells whether it is to be told of: not if the owner waits for more.
+    pub fn unlisted(&mut self) -> bool {
+        let told = *self == Self::Listed;
+        *self = if told { Self::Unasked } else { Self::Asked };
+        told
+    }
 }
 
 /// A request of which a part has arrived: of its head, or behind that of its body.

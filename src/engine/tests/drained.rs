@@ -72,6 +72,36 @@ fn who_asks_again_is_told_of_the_later() {
     assert_eq!(house.told(), [drained(id)]);
 }
 
+/// Found by fuzzing: it lay on the list twice.
+#[test]
+fn who_asks_again_while_listed_is_told_once() {
+    for blocked in [false, true] {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.open();
+        house.engine.tell_when_drained(id);
+        house.engine.flush();
+        if blocked {
+            script.wire().room = 3;
+        }
+        house.engine.send(id, Opcode::Text, b"hello");
+        house.engine.tell_when_drained(id);
+        house.engine.flush();
+        if blocked {
+            // It takes the rest before anybody has looked at the list.
+            script.wire().room = usize::MAX;
+            house.engine.writable(id.index);
+            house.engine.flush();
+        }
+        house.settle();
+        assert_eq!(house.told(), [drained(id)]);
+        assert_eq!(script.texts(), ["hello"]);
+        // And it can be asked anew.
+        house.engine.tell_when_drained(id);
+        house.settle();
+        assert_eq!(house.told(), [drained(id)]);
+    }
+}
+
 #[test]
 fn nothing_is_told_of_who_is_not_upgraded_or_closes() {
     let mut house = House::new(Settings::default());
