@@ -475,8 +475,12 @@ impl Partial {
         } else {
             self.message_len += taken as u64;
             match &mut self.message {
-                Some(Assembly::Text(text, tail)) => tail.push(piece, text)?,
-                Some(Assembly::Binary(octets) | Assembly::Deflated { octets, .. }) => octets.extend_from_slice(piece),
+                Some(message) => {
+                    let len = message.len() + taken;
+                    // What is claimed is believed for as much again as has come.
+                    let follows = if header.fin { (wanted - taken as u64).min(len as u64) as usize } else { len };
+                    message.push(piece, len + follows)?;
+                }
                 None => unreachable!("a data frame has begun a message"),
             }
         }
@@ -506,30 +510,32 @@ impl Partial {
 }
 
 impl Assembly {
-    /// Of an inflated message: takes the next piece unless that would go past the limit.
-    fn push_inflated(&mut self, piece: &[u8], limit: usize) -> Result<(), ProtocolError> {
-        let held = match self {
-            Self::Text(text, tail) => text.len() + tail.pending(),
-            Self::Binary(data) => data.len(),
-            Self::Deflated { .. } => unreachable!("inflated is not deflated"),
-        };
-        let len = held + piece.len();
-        if len > limit {
-            return Err(ProtocolError::MessageTooBig { limit });
-        }
-        // Grows by doubling, but never beyond the limit.
-        let wanted = len.max(2 * held).min(limit);
+    /// Takes the next piece. If there is no room for it, room is made for a message of `room` octets, which it does not go beyond.
+    fn push(&mut self, piece: &[u8], room: usize) -> Result<(), ProtocolError> {
+        let make_room = self.capacity() < self.len() + piece.len();
         match self {
             Self::Text(text, tail) => {
-                text.reserve_exact(wanted - text.len());
+                if make_room {
+                    text.reserve_exact(room - text.len());
+                }
                 tail.push(piece, text)?;
             }
             Self::Binary(octets) | Self::Deflated { octets, .. } => {
-                octets.reserve_exact(wanted - octets.len());
+                if make_room {
+                    octets.reserve_exact(room - octets.len());
+                }
                 octets.extend_from_slice(piece);
             }
         }
         Ok(())
+    }
+
+    /// Octets that have come, of a text also those of a character whose rest has not.
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text, tail) => text.len() + tail.pending(),
+            Self::Binary(octets) | Self::Deflated { octets, .. } => octets.len(),
+        }
     }
 
     fn capacity(&self) -> usize {
@@ -553,7 +559,14 @@ impl Context {
             true => Assembly::Text(String::new(), Utf8Tail::default()),
             false => Assembly::Binary(Vec::new()),
         };
-        inflater.inflate(payload, self.history.as_mut(), |piece| message.push_inflated(piece, limit))?;
+        inflater.inflate(payload, self.history.as_mut(), |piece| {
+            let len = message.len() + piece.len();
+            if len > limit {
+                return Err(ProtocolError::MessageTooBig { limit });
+            }
+            // It grows by doubling, but never beyond the limit.
+            message.push(piece, len.max(2 * message.len()).min(limit))
+        })?;
         match &message {
             Assembly::Text(_, tail) if !tail.is_complete() => Err(ProtocolError::InvalidUtf8),
             _ => Ok(message),

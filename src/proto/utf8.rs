@@ -38,16 +38,13 @@ impl Utf8Tail {
                 }
             }
         }
-        match simdutf8::compat::from_utf8(piece) {
-            Ok(piece) => text.push_str(piece),
-            Err(error) if error.error_len().is_some() => return Err(ProtocolError::InvalidUtf8),
-            Err(error) => {
-                let (whole, rest) = piece.split_at(error.valid_up_to());
-                text.push_str(simdutf8::basic::from_utf8(whole).map_err(|_| ProtocolError::InvalidUtf8)?);
-                self.octets[..rest.len()].copy_from_slice(rest);
-                self.len = rest.len() as u8;
-            }
+        let (whole, rest) = piece.split_at(piece.len() - cut_short(piece));
+        text.push_str(simdutf8::basic::from_utf8(whole).map_err(|_| ProtocolError::InvalidUtf8)?);
+        if std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_some()) {
+            return Err(ProtocolError::InvalidUtf8);
         }
+        self.octets[..rest.len()].copy_from_slice(rest);
+        self.len = rest.len() as u8;
         Ok(())
     }
 
@@ -60,6 +57,21 @@ impl Utf8Tail {
     pub fn is_complete(&self) -> bool {
         self.len == 0
     }
+}
+
+/// How many octets at the end begin a character that needs more than are there.
+fn cut_short(piece: &[u8]) -> usize {
+    for (have, octet) in piece.iter().rev().take(3).enumerate().map(|(before, octet)| (before + 1, *octet)) {
+        let needs = match octet {
+            0x80..=0xbf => continue,
+            0x00..=0x7f => 1,
+            0xc0..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xff => 4,
+        };
+        return if needs > have { have } else { 0 };
+    }
+    0
 }
 
 #[cfg(test)]
