@@ -306,6 +306,8 @@ impl House {
             receive_buffer: [7, 64, 4096, 4096][usize::from(choices & 3)],
             sends_per_flush: if choices & 4 == 0 { 512 } else { 1 },
             outbox_bytes: if choices & 8 == 0 { 1 << 20 } else { 300 },
+            flush_delay: if choices & 32 == 0 { Duration::ZERO } else { FLUSH_DELAY },
+            flush_delay_members: 2,
             ..Settings::default()
         };
         let now = Tick(0);
@@ -547,6 +549,9 @@ impl House {
         }
         self.turn();
         self.settle();
+        // What large topics hold back is due by then.
+        self.wait(FLUSH_DELAY);
+        self.settle();
         for peer in &self.peers {
             let (meaning, _) = peer.meaning();
             let ends = meaning.last().is_some_and(|last| last == "closed");
@@ -715,6 +720,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 const MAX_PEERS: usize = 12;
+const FLUSH_DELAY: Duration = Duration::from_millis(20);
 const TOPICS: usize = 3;
 /// The most that one peer says, in octets.
 const MAX_SAID: usize = 4000;

@@ -11,8 +11,8 @@ use super::bench::{BenchArgs, EXAMPLES};
 use super::top::{KEYS, TopArgs};
 use super::values::{
     Admin, Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, ProxyProtocolArg, RateArg,
-    parse_address, parse_connections, parse_count, parse_history, parse_message_bytes, parse_mode, parse_outbox,
-    parse_per_address, parse_size, parse_time,
+    parse_address, parse_connections, parse_count, parse_flush_delay, parse_history, parse_message_bytes, parse_mode,
+    parse_outbox, parse_per_address, parse_size, parse_time,
 };
 use crate::server::forwarded::Trusted;
 
@@ -226,6 +226,12 @@ pub struct FineArgs {
     /// How long a client may take nothing of what waits for it; then likewise
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_time, env = "SALON_BLOCKED_WITHIN")]
     pub blocked_within: Duration,
+    /// How long messages in a room with many sessions may wait for others that leave in the same writes, such as 20ms; 0 for not at all
+    #[arg(long, default_value = "0", value_name = "TIME", value_parser = parse_flush_delay, env = "SALON_FLUSH_DELAY")]
+    pub flush_delay: Duration,
+    /// From how many sessions of one dialect on a room has many in that sense
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = parse_count, env = "SALON_FLUSH_DELAY_SESSIONS")]
+    pub flush_delay_sessions: usize,
     /// All that is held in memory together; near it history is let go of, new clients get 503 and the slowest 1013; `off` for no budget
     #[arg(long, default_value = "off", value_name = "SIZE|off", env = "SALON_MEMORY")]
     pub memory: MemoryArg,

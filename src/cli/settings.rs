@@ -85,6 +85,8 @@ pub fn of(args: &ServeArgs) -> Result<serve::Settings, String> {
         close_within: fine.close_within,
         message_within: fine.message_within,
         pong_within: fine.pong_within,
+        flush_delay: fine.flush_delay,
+        flush_delay_members: fine.flush_delay_sessions,
         ..engine::Settings::default()
     };
     Ok(serve::Settings {

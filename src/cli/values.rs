@@ -309,6 +309,15 @@ pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time from 1s to 3650d, such as 30s, 15m, 1h or 7d".into())
 }
 
+/// How long a message may be held back: not at all, or some milliseconds. More would be felt.
+pub(super) fn parse_flush_delay(text: &str) -> Result<Duration, String> {
+    let time = match text.strip_suffix("ms") {
+        Some(number) => number.parse::<u64>().ok().filter(|number| (1..=1000).contains(number)),
+        None => (text == "0").then_some(0),
+    };
+    time.map(Duration::from_millis).ok_or_else(|| "expected 0 or a time from 1ms to 1000ms, such as 20ms".into())
+}
+
 /// Ten years, in seconds.
 const MAX_TIME: u64 = 3650 * 86_400;
 
@@ -373,6 +382,12 @@ mod tests {
         }
         for wrong in ["", "s", "0s", "-1s", "1.5h", "1w", "1 h", "3651d", "18446744073709551615d", "1hs"] {
             assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
+        for (text, milliseconds) in [("0", 0), ("1ms", 1), ("1000ms", 1000)] {
+            assert_eq!(parse_flush_delay(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for wrong in ["", "0ms", "1001ms", "1", "1s", "ms", "-1ms"] {
+            assert!(parse_flush_delay(wrong).is_err(), "{wrong}");
         }
         let key = KeyArg { algorithm: Algorithm::EdDsa, file: "a:b.pem".into() };
         assert_eq!("EdDSA:a:b.pem".parse(), Ok(key));

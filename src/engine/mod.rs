@@ -91,6 +91,12 @@ pub struct Settings {
     pub no_pong_code: CloseCode,
     /// The most sends to members of topics in one flush; the rest follows in the next turns.
     pub sends_per_flush: usize,
+    /// How long messages to a large topic may wait for others that leave in the same writes; zero: they leave with their turn.
+    ///
+    /// It trades latency for sends. A member that is sent something else meanwhile hears them with that, in order.
+    pub flush_delay: Duration,
+    /// From how many members on a topic is large. Those that share messages compressed count for themselves.
+    pub flush_delay_members: usize,
     /// How messages are compressed for connections that agreed to permessage-deflate; `None`: none may.
     pub deflate: Option<DeflateSettings>,
 }
@@ -124,6 +130,8 @@ impl Default for Settings {
             pong_within: Duration::from_secs(10),
             no_pong_code: CloseCode(4201),
             sends_per_flush: 512,
+            flush_delay: Duration::ZERO,
+            flush_delay_members: 1000,
             deflate: None,
         }
     }
@@ -568,13 +576,14 @@ impl<S: Stream> Engine<S> {
             && self.ready_next.is_empty()
             && self.closed.is_empty()
             && self.drained.is_empty()
-            && self.dirty_topics.is_empty()
-            && self.dirty_peers.is_empty())
+            && self.dirty_peers.is_empty()
+            && self.dirty_topics.iter().all(|topic| self.held_back(*topic).is_some()))
     }
 
     /// When [`Engine::begin_turn`] is due at the latest, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.wheel.next_due()
+        let held_back = self.dirty_topics.iter().filter_map(|topic| self.held_back(*topic));
+        self.wheel.next_due().into_iter().chain(held_back).min()
     }
 
     /// What has been counted.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::id::{ConnId, TopicId};
 use crate::proto::extension::MAX_WINDOW_BITS;
 use crate::proto::{CloseCode, Opcode, encode_deflated_frame, encode_frame};
+use crate::time::Tick;
 
 use super::input::PAUSE_ABOVE;
 use super::ledger::Ledger;
@@ -83,6 +84,7 @@ impl<S: Stream> Engine<S> {
         encode(&mut topic.log);
         self.counters.messages_out += (topic.members.len() - left_out) as u64;
         if !std::mem::replace(&mut topic.dirty, true) {
+            topic.flush_at = self.now + self.settings.flush_delay;
             self.dirty_topics.push(group);
         }
         for id in except {
@@ -111,12 +113,16 @@ impl<S: Stream> Engine<S> {
         frame
     }
 
-    /// Writes every dirty topic and peer once. What a very large topic still has to send, and what a socket
-    /// does not take, is left for a later flush.
+    /// Writes every dirty topic and peer once. What a very large topic still has to send, what is
+    /// [held back](super::Settings::flush_delay), and what a socket does not take, is left for a later flush.
     pub fn flush(&mut self) {
         self.flush_peers();
         let mut listed = 0;
         while let Some(&topic) = self.dirty_topics.get(listed) {
+            if self.held_back(topic).is_some() {
+                listed += 1;
+                continue;
+            }
             match self.flush_topic(topic, self.settings.sends_per_flush) {
                 true => {
                     self.topics[topic.place()].dirty = false;
@@ -125,6 +131,13 @@ impl<S: Stream> Engine<S> {
                 false => listed += 1,
             }
         }
+    }
+
+    /// Until when a dirty topic waits for more to send with what it has. Not amid a pass: some members have had that already.
+    pub(super) fn held_back(&self, group: GroupId) -> Option<Tick> {
+        let topic = &self.topics[group.place()];
+        let waits = topic.cursor == 0 && topic.members.len() >= self.settings.flush_delay_members;
+        (waits && topic.flush_at > self.now).then_some(topic.flush_at)
     }
 
     fn flush_peers(&mut self) {
@@ -156,6 +169,7 @@ impl<S: Stream> Engine<S> {
             }
         }
         let done = !self.topics[place].end_pass();
+        self.topics[place].flush_at = self.now + self.settings.flush_delay;
         self.note_topic(place);
         done
     }

@@ -16,6 +16,7 @@
 use bytes::Bytes;
 
 use super::ledger::Ledger;
+use crate::time::Tick;
 
 /// Where a topic lies in the engine's list. Without compression each [`crate::id::TopicId`] has one; with it, it has two:
 /// one for the members that take messages as they are, one for those that share them compressed.
@@ -44,6 +45,8 @@ pub struct Topic {
     frozen: Option<(u64, Bytes)>,
     /// Whether it is listed for the next flush.
     pub dirty: bool,
+    /// When what is in the log is sent at the latest, if the topic is large.
+    pub flush_at: Tick,
     /// What is counted of [`Topic::held_bytes`].
     pub noted: usize,
 }

@@ -123,3 +123,90 @@ fn a_log_is_written_when_it_is_full() {
     assert_eq!(writes(), [1, 1]);
     assert_eq!(members[1].1.texts().len(), 2);
 }
+
+/// A house in which topics of two members and more wait for 20 ms.
+fn unhurried() -> House {
+    let delay = Duration::from_millis(20);
+    House::new(Settings { flush_delay: delay, flush_delay_members: 2, ..Settings::default() })
+}
+
+#[test]
+fn what_is_held_back_leaves_in_one_write_when_it_is_due() {
+    let mut house = unhurried();
+    let members = house.members(2, ROOM);
+    members.iter().for_each(|(_, script)| script.wire().writes = 0);
+    let (began, idle) = (house.now, house.engine.next_deadline());
+    for text in ["one", "two"] {
+        house.engine.publish(ROOM, Opcode::Text, text.as_bytes(), &[]);
+        house.turn();
+        assert!(!house.engine.has_work(), "a loop may sleep");
+        assert_eq!(house.engine.next_deadline(), Some(began + Duration::from_millis(20)), "counted from the first");
+        house.now = began + Duration::from_millis(19);
+    }
+    house.turn();
+    assert!(members.iter().all(|(_, script)| script.texts().is_empty()), "not before it is due");
+    house.wait(Duration::from_millis(1));
+    for (_, script) in &members {
+        assert_eq!(script.texts(), ["one", "two"]);
+        assert_eq!(script.wire().writes, 1);
+    }
+    assert_eq!(house.engine.next_deadline(), idle);
+    // The next one waits anew.
+    house.engine.publish(ROOM, Opcode::Text, b"three", &[]);
+    house.wait(Duration::from_millis(19));
+    assert_eq!(members[0].1.texts(), [""; 0]);
+    house.wait(Duration::from_millis(1));
+    assert_eq!(members[0].1.texts(), ["three"]);
+}
+
+#[test]
+fn who_is_sent_something_else_or_leaves_does_not_wait_and_order_holds() {
+    let mut house = unhurried();
+    let members = house.members(4, ROOM);
+    house.engine.publish(ROOM, Opcode::Text, b"room", &[]);
+    house.engine.send(members[0].0, Opcode::Text, b"direct");
+    house.engine.unsubscribe(members[1].0, ROOM);
+    house.engine.close(members[2].0, CloseCode::NORMAL, "");
+    house.settle();
+    assert_eq!(members[0].1.texts(), ["room", "direct"]);
+    assert_eq!(members[1].1.texts(), ["room"]);
+    let closed = frames(&members[2].1.taken());
+    assert_eq!(closed, [(Opcode::Text, b"room".to_vec()), close_of(1000, "")]);
+    assert!(!house.engine.has_work() && members[3].1.texts().is_empty());
+    // The topic has become small.
+    house.engine.abort(members[0].0);
+    house.settle();
+    assert_eq!(members[3].1.texts(), ["room"]);
+}
+
+#[test]
+fn small_topics_and_full_logs_do_not_wait() {
+    let mut house = unhurried();
+    let small = house.members(1, TopicId(7));
+    let large = house.members(2, ROOM);
+    house.engine.publish(ROOM, Opcode::Text, b"large", &[]);
+    house.engine.publish(TopicId(7), Opcode::Text, b"small", &[]);
+    house.settle();
+    assert_eq!(small[0].1.texts(), ["small"]);
+    assert_eq!(large[0].1.texts(), [""; 0]);
+    house.engine.publish(ROOM, Opcode::Text, &vec![b'x'; MAX_LOG], &[]);
+    assert_eq!(large[1].1.texts().len(), 2);
+}
+
+#[test]
+fn a_pass_goes_on_whatever_is_published_meanwhile() {
+    let mut house = House::new(Settings { sends_per_flush: 1, ..unhurried().engine.settings.clone() });
+    let members = house.members(3, ROOM);
+    house.engine.publish(ROOM, Opcode::Text, b"one", &[]);
+    house.now = house.now + Duration::from_millis(20);
+    house.turn();
+    assert!(house.engine.has_work(), "one of three has had it");
+    house.engine.publish(ROOM, Opcode::Text, b"two", &[]);
+    house.settle();
+    assert_eq!(members[0].1.texts(), ["one"]);
+    assert_eq!(members[2].1.texts(), ["one", "two"], "in the write it was due for");
+    house.wait(Duration::from_millis(20));
+    house.settle();
+    assert_eq!(members[0].1.texts(), ["two"]);
+    assert_eq!(members[2].1.texts(), [""; 0]);
+}
