@@ -689,6 +689,7 @@ impl Service for ChatService {
         self.origins = settings.origins;
         self.proxies = settings.proxies;
         self.keys = settings.keys.map(Rc::new);
+        self.admin_key = settings.admin_key;
         self.chat.change_settings(settings.chat, self.keys.clone().map(|keys| keys as Rc<dyn Verifier>));
         Some(bounds)
     }
