@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::server::Port;
 use crate::server::listener::{Address, Listener};
-use crate::server::tls::Identity;
+use crate::server::tls::{Identity, Validity};
 
 use super::args::ServeArgs;
 use super::values::Admin;
@@ -92,15 +92,11 @@ impl Report {
 
     fn certificate(&mut self, identity: &Identity, args: &ServeArgs) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let days = identity.expires() as i64 / 86_400 - now as i64 / 86_400;
-        match identity.expires() {
-            expires if expires <= now => {
-                self.fail(&format!("tls_cert: the certificate ended {} days ago; get a new one", -days))
-            }
-            _ if days < RENEW_DAYS => {
-                self.warn(&format!("tls_cert: the certificate ends in {days} days; renew it and send SIGHUP"))
-            }
-            _ => self.ok(&format!("tls_cert: the certificate is good for {days} days, and the key is its own")),
+        let validity = identity.validity(now);
+        match validity {
+            Validity::Ended { .. } | Validity::NotYet { .. } => self.fail(&format!("tls_cert: {validity}")),
+            Validity::EndsSoon { .. } => self.warn(&format!("tls_cert: {validity}")),
+            Validity::Good { .. } => self.ok(&format!("tls_cert: {validity}, and the key is its own")),
         }
         let mode = args.tls_key.as_ref().and_then(|key| fs::metadata(key).ok()).map_or(0, |found| found.mode());
         if mode & 0o007 != 0 {
@@ -182,9 +178,6 @@ impl Report {
         }
     }
 }
-
-/// A certificate that ends sooner should have been renewed.
-const RENEW_DAYS: i64 = 14;
 
 /// Kernel settings, from what on they are enough, and what for.
 const KERNEL: &[(&str, u64, &str)] = &[

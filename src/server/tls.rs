@@ -25,6 +25,7 @@ use x509_cert::der::Decode;
 #[derive(Clone)]
 pub struct Identity {
     config: Arc<ServerConfig>,
+    begins: u64,
     expires: u64,
 }
 
@@ -38,7 +39,7 @@ impl Identity {
             CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|_| IdentityError::BadChain)?;
         let first = chain.first().ok_or(IdentityError::NoCertificate)?;
         let certificate = x509_cert::Certificate::from_der(first).map_err(|_| IdentityError::BadChain)?;
-        let expires = certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
+        let x509_cert::time::Validity { not_before, not_after } = certificate.tbs_certificate.validity;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| IdentityError::NoKey)?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -55,12 +56,74 @@ impl Identity {
         if let Some(ticketer) = ticketer() {
             config.ticketer = ticketer;
         }
-        Ok(Self { config: Arc::new(config), expires })
+        let [begins, expires] = [not_before, not_after].map(|time| time.to_unix_duration().as_secs());
+        Ok(Self { config: Arc::new(config), begins, expires })
     }
 
     /// When the certificate ends, in seconds since the Unix epoch.
     pub fn expires(&self) -> u64 {
         self.expires
+    }
+
+    /// What the certificate is worth at that time, in seconds since the Unix epoch.
+    pub fn validity(&self, now: u64) -> Validity {
+        let days = |seconds: u64| seconds / SECONDS_PER_DAY;
+        match self.expires.checked_sub(now) {
+            None | Some(0) => Validity::Ended { days: days(now - self.expires) },
+            _ if self.begins > now => Validity::NotYet { days: days(self.begins - now) },
+            Some(left) if days(left) < RENEW_DAYS => Validity::EndsSoon { days: days(left) },
+            Some(left) => Validity::Good { days: days(left) },
+        }
+    }
+}
+
+/// What a certificate is worth at some time; in whole days from then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// It will not be refused for its time in the next [`RENEW_DAYS`].
+    Good {
+        /// Until it ends.
+        days: u64,
+    },
+    /// It is good and should have been renewed.
+    EndsSoon {
+        /// Until it ends.
+        days: u64,
+    },
+    /// Clients refuse it.
+    Ended {
+        /// Since it ended.
+        days: u64,
+    },
+    /// Clients refuse it.
+    NotYet {
+        /// Until it begins.
+        days: u64,
+    },
+}
+
+/// One sentence, with what to do if anything is to be done.
+impl fmt::Display for Validity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = |days: u64| match days {
+            0 => "less than a day".to_owned(),
+            1 => "1 day".to_owned(),
+            days => format!("{days} days"),
+        };
+        match *self {
+            Self::Good { days } => write!(f, "the certificate is good for {}", span(days)),
+            Self::EndsSoon { days } => {
+                write!(f, "the certificate ends in {}; renew it and send SIGHUP", span(days))
+            }
+            Self::Ended { days } => {
+                write!(f, "the certificate ended {} ago; clients refuse it; get a new one and send SIGHUP", span(days))
+            }
+            Self::NotYet { days } => write!(
+                f,
+                "the certificate begins in {}; clients refuse it until then; look at it and at the clock of this machine",
+                span(days)
+            ),
+        }
     }
 }
 
@@ -481,6 +544,11 @@ fn ignore_would_block(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// A certificate that ends sooner should have been renewed.
+pub const RENEW_DAYS: u64 = 14;
+
+const SECONDS_PER_DAY: u64 = 86_400;
+
 /// Octets of a handshake, from the client: a ClientHello with post-quantum keys has about 2,000.
 pub const MAX_HANDSHAKE_LEN: u32 = 16 << 10;
 
@@ -773,6 +841,33 @@ mod tests {
             assert_eq!(error.to_string(), expected);
         }
         assert!(!format!("{:?}", Identity::read(one.0.as_bytes(), one.1.as_bytes()).unwrap()).contains("key"));
+    }
+
+    #[test]
+    fn what_a_certificate_is_worth() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2026, 3, 1);
+        params.not_after = rcgen::date_time_ymd(2026, 5, 30);
+        let chain = params.self_signed(&key).unwrap().pem();
+        let identity = Identity::read(chain.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        let (begins, expires, day) = (identity.begins, identity.expires(), SECONDS_PER_DAY);
+        assert_eq!(expires - begins, 90 * day);
+        for (now, validity, words) in [
+            (begins - 2 * day, Validity::NotYet { days: 2 }, "begins in 2 days; "),
+            (begins - 1, Validity::NotYet { days: 0 }, "begins in less than a day; "),
+            (begins, Validity::Good { days: 90 }, "is good for 90 days"),
+            (expires - 14 * day, Validity::Good { days: 14 }, "is good for 14 days"),
+            (expires - 14 * day + 1, Validity::EndsSoon { days: 13 }, "ends in 13 days; renew it"),
+            (expires - 1, Validity::EndsSoon { days: 0 }, "ends in less than a day; renew it"),
+            (expires, Validity::Ended { days: 0 }, "ended less than a day ago; "),
+            (expires + day, Validity::Ended { days: 1 }, "ended 1 day ago; "),
+            (expires + 400 * day, Validity::Ended { days: 400 }, "ended 400 days ago; "),
+        ] {
+            assert_eq!(identity.validity(now), validity, "{now}");
+            let said = validity.to_string();
+            assert!(said.starts_with(&format!("the certificate {words}")), "{said}");
+        }
     }
 
     fn identity_pem() -> (String, String) {
