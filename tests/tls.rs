@@ -8,9 +8,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::{Server, get, hear_with, salon, say, status, tcp};
+use common::{PATIENCE, Server, get, hear_with, salon, say, status, tcp};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::version::{TLS12, TLS13};
@@ -423,6 +423,33 @@ fn behind_a_proxy_that_passes_tls_on() {
     listen(&mut third, &[r#""type":"welcome""#]);
     // The other listener is not spoken to like that.
     assert_eq!(get(server.public, "/health").0, 200);
+}
+
+#[test]
+fn what_is_held_for_tls_is_counted_and_given_back() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&[]);
+    let until = |what: &str, is_so: &dyn Fn(u64) -> bool| {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let (_, metrics) = get(server.admin.unwrap(), "/metrics");
+            let value = metrics.lines().find_map(|line| line.strip_prefix("salon_memory_bytes{purpose=\"tls\"} "));
+            let held = value.expect("it is told").parse().unwrap();
+            if is_so(held) {
+                return;
+            }
+            assert!(Instant::now() < end, "never {what}: {held}");
+        }
+    };
+    until("nothing at first", &|held| held == 0);
+    let mut clients: Vec<_> = (0..3).map(|n| certificate.connect(&server, &format!("/ws?user=t{n}"))).collect();
+    until("three idle ones", &|held| (3 * 7000..3 * 9000).contains(&held));
+    // A part of a record, as long as one may be.
+    let part = [&[0x17, 3, 3, 0x40, 0][..], &[0; 10_000]].concat();
+    clients[0].get_mut().sock.write_all(&part).unwrap();
+    until("and a part of a record", &|held| held >= 3 * 7000 + 10_000 - 4096);
+    clients.clear();
+    until("nothing in the end", &|held| held == 0);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::server::Port;
 use crate::server::listener::{Address, Listener};
-use crate::server::tls::{Identity, Validity};
+use crate::server::tls::{self, Identity, Validity};
 
 use super::args::ServeArgs;
 use super::values::Admin;
@@ -121,7 +121,7 @@ impl Report {
 
     fn memory(&mut self, args: &ServeArgs) {
         let (mib, connections) = (1 << 20, args.max_connections);
-        let each = if args.tls_cert.is_some() { BYTES_PER_TLS_CONNECTION } else { BYTES_PER_CONNECTION };
+        let each = BYTES_PER_CONNECTION + if args.tls_cert.is_some() { tls::IDLE_BYTES } else { 0 };
         let idle = connections * each;
         let sum = args.fine.history_bytes + idle + BASE_BYTES;
         let parts = format!(
@@ -187,9 +187,6 @@ const KERNEL: &[(&str, u64, &str)] = &[
 
 /// What an idle connection in a room with a name takes, rounded up (`docs/benchmarks.md`).
 const BYTES_PER_CONNECTION: usize = 640;
-
-/// The same by TLS.
-const BYTES_PER_TLS_CONNECTION: usize = 7 << 10;
 
 /// What Salon takes with nobody there, with the buffers it shares, rounded up.
 const BASE_BYTES: usize = 8 << 20;

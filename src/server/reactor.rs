@@ -252,7 +252,8 @@ impl Reactor {
     fn make_room(&mut self, service: &mut impl Service, now: Moment) {
         let (chat, deliveries) = service.held();
         let addresses = self.admission.held_bytes();
-        let relief = self.memory.note(Held { engine: self.engine.held(), chat, addresses, deliveries });
+        let tls = self.acceptor.as_ref().map_or(0, Acceptor::held_bytes);
+        let relief = self.memory.note(Held { engine: self.engine.held(), chat, addresses, tls, deliveries });
         self.relieving = false;
         if relief.history > 0 {
             self.relieving = service.let_go(relief.history, now);
