@@ -368,6 +368,27 @@ fn a_certificate_is_looked_at_before_serving() {
     assert!(status == 2 && shown.contains("key.pem: expected a certificate in PEM, found none"), "{shown}");
 }
 
+/// A budget that has room for so many connections, and not for so many with TLS.
+#[test]
+fn what_tls_takes_is_a_part_of_the_sizing() {
+    let certificate = Certificate::new();
+    let (chain, key) = (certificate.chain(), certificate.key());
+    let tls = ["--listen", "off", "--tls-listen", "127.0.0.1:0", "--tls-cert", chain.to_str().unwrap(), "--tls-key"];
+    for (ports, status, said) in [
+        (vec!["--listen", "127.0.0.1:0"], 0, "ok       memory: "),
+        (
+            [&tls[..], &[key.to_str().unwrap()]].concat(),
+            1,
+            "error    memory: a budget of 16 MiB has no room for 7 MiB ",
+        ),
+    ] {
+        let usual = ["check", "--admin", "off", "--memory", "16MiB", "--max-connections", "1000"];
+        let output = salon(&[&usual, &ports[..]].concat()).output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.code() == Some(status) && shown.contains(said), "{shown}");
+    }
+}
+
 #[test]
 fn a_certificate_whose_time_is_wrong_is_told_at_the_start_and_at_sighup() {
     let certificate = Certificate::new();
