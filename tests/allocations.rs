@@ -666,6 +666,136 @@ fn what_the_engine_counts_is_what_it_allocates() {
     }
 }
 
+/// The other end of a TLS connection: what it says is read whole; of what it is told it takes so much.
+struct Way {
+    to_server: Vec<u8>,
+    read: usize,
+    to_client: Vec<u8>,
+    room: usize,
+}
+
+impl Read for Way {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let left = &self.to_server[self.read..];
+        if left.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = left.len().min(octets.len());
+        octets[..len].copy_from_slice(&left[..len]);
+        self.read += len;
+        Ok(len)
+    }
+}
+
+impl Write for Way {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let len = octets.len().min(self.room);
+        if len == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.room -= len;
+        self.to_client.extend_from_slice(&octets[..len]);
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl salon::server::tls::Transport for Way {
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `Acceptor::held_bytes` beside the allocator, in what states a connection may stay in: an estimate, for rustls does not tell what it holds.
+#[test]
+fn what_tls_counts_is_about_what_it_allocates() {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, version};
+    use salon::server::tls::{Acceptor, IDLE_BYTES, Identity};
+    use std::sync::Arc;
+
+    const CONNECTIONS: usize = 20;
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()).unwrap();
+    let mut plain = vec![0; 64 << 10];
+    for version in [&version::TLS12, &version::TLS13] {
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        let config = Arc::new(config);
+        // Of each: exchanges of the handshake; what the client says then, how much of that comes, how large a read is; what it is told, and how
+        // much of that it takes.
+        for (name, rounds, said, comes, read, told, takes) in [
+            ("nothing has come", 0, 0, 0, 0, 0, 0),
+            ("a part of the handshake", 1, 0, 0, 0, 0, 0),
+            ("idle", 3, 100, usize::MAX, 64 << 10, 100, usize::MAX),
+            ("a small part of a record", 3, 16 << 10, 1000, 64 << 10, 0, 0),
+            ("most of a record", 3, 16 << 10, 16_000, 64 << 10, 0, 0),
+            ("a record that is not read", 3, 16 << 10, usize::MAX, 1, 0, 0),
+            ("a record that is not taken", 3, 0, 0, 64 << 10, 16 << 10, 0),
+            ("a record that is taken in part", 3, 0, 0, 64 << 10, 100_000, 30_000),
+        ] {
+            let acceptor = Acceptor::new(Identity::read(chain.as_bytes(), key.as_bytes()).unwrap());
+            let tell = vec![b'x'; told];
+            let mut held = 0;
+            let mut count = |used: Used| held += used.held;
+            let mut kept = Vec::with_capacity(CONNECTIONS);
+            for _ in 0..CONNECTIONS {
+                let mut client = ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
+                client.set_buffer_limit(None);
+                let mut way =
+                    Way { to_server: Vec::new(), read: 0, to_client: Vec::with_capacity(256 << 10), room: usize::MAX };
+                let mut stream = None;
+                count(measure(|| stream = Some(Box::new(acceptor.accept().unwrap()))));
+                let mut stream = stream.unwrap();
+                for _ in 0..rounds {
+                    while client.wants_write() {
+                        client.write_tls(&mut way.to_server).unwrap();
+                    }
+                    count(measure(|| assert!(stream.read(&mut way, &mut plain).is_err())));
+                    let mut answer = &way.to_client[..];
+                    while !answer.is_empty() {
+                        client.read_tls(&mut answer).unwrap();
+                        client.process_new_packets().unwrap();
+                    }
+                    way.to_client.clear();
+                }
+                if said > 0 {
+                    client.writer().write_all(&vec![b'x'; said]).unwrap();
+                    while client.wants_write() {
+                        client.write_tls(&mut way.to_server).unwrap();
+                    }
+                    way.to_server.truncate(way.read + comes.min(way.to_server.len() - way.read));
+                    count(measure(|| drop(stream.read(&mut way, &mut plain[..read]))));
+                }
+                if told > 0 {
+                    way.room = takes;
+                    count(measure(|| assert!(stream.write(&mut way, &tell).is_ok())));
+                }
+                kept.push(stream);
+            }
+            let counted = acceptor.held_bytes() as isize;
+            assert!(
+                (counted - held).abs() <= held / 8,
+                "{version:?}, {name}: {counted} are counted, {held} allocated for {CONNECTIONS}"
+            );
+            if name == "idle" {
+                assert_eq!(counted, (IDLE_BYTES * CONNECTIONS) as isize);
+            }
+            kept.clear();
+            assert_eq!(acceptor.held_bytes(), 0, "{name}");
+        }
+    }
+}
+
 /// `Chat::held` beside the allocator: an estimate, which a third is to spare for.
 #[test]
 fn what_the_chat_counts_is_about_what_it_allocates() {

@@ -310,6 +310,42 @@ fn what_an_operator_can_get_wrong() {
 }
 
 #[test]
+fn the_key_is_read_again_at_sighup() {
+    const NEXT: &str = "another-key-that-nobody-guesses-98765";
+    let path = file("rotated", KEY);
+    let server = Server::serve(&["--admin-key", path.to_str().unwrap(), "--log", "info"]);
+    let admin = server.admin.unwrap();
+    let shown = |key: &str| {
+        let more = format!("Authorization: Bearer {key}\r\nConnection: close\r\n");
+        let answer = exchange(admin, (head("online", 2, &more) + "{}").as_bytes());
+        status(&String::from_utf8(answer).unwrap())
+    };
+    let change = |content: Option<&str>| {
+        match content {
+            Some(content) => std::fs::write(&path, content).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        server.signal("HUP");
+    };
+    assert_eq!((shown(KEY), shown(NEXT)), (200, 401));
+
+    change(Some(NEXT));
+    server.logged("settings read again");
+    assert_eq!((shown(KEY), shown(NEXT)), (401, 200));
+
+    for (content, why) in [(Some("short"), "expected a key of at least 16 bytes, found 5"), (None, "No such file")] {
+        change(content);
+        let said = server.logged("the settings stay as they were: --admin-key ");
+        assert!(said.contains(why) && !said.contains(NEXT), "{said}");
+        assert_eq!((shown(KEY), shown(NEXT)), (401, 200));
+    }
+
+    change(Some(KEY));
+    server.logged("settings read again");
+    assert_eq!((shown(KEY), shown(NEXT)), (200, 401));
+}
+
+#[test]
 fn nothing_logged_has_the_key_in_it() {
     let path = file("logged", KEY);
     let mut child = salon(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "trace"])

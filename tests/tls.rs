@@ -8,8 +8,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::{Server, get, hear_with, salon, say, status, tcp};
+use common::{PATIENCE, Server, get, hear_with, salon, say, status, tcp};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::version::{TLS12, TLS13};
@@ -41,6 +42,17 @@ impl Certificate {
         fs::write(self.chain(), made.cert.pem()).unwrap();
         fs::write(self.key(), made.signing_key.serialize_pem()).unwrap();
         self.der = CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap();
+    }
+
+    /// Another one for the same key, good from so many days from now to so many, and half a day later.
+    fn date(&self, begins: i64, ends: i64) {
+        let key = rcgen::KeyPair::from_pem(&fs::read_to_string(self.key()).unwrap()).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+        let from_now =
+            |days: i64| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs((now + days * 86_400 + 43_200) as u64);
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (from_now(begins), from_now(ends));
+        fs::write(self.chain(), params.self_signed(&key).unwrap().pem()).unwrap();
     }
 
     fn chain(&self) -> PathBuf {
@@ -341,19 +353,72 @@ fn a_certificate_is_looked_at_before_serving() {
     assert!(status == 0 && shown.contains("ok       tls_cert: the certificate is good for "), "{shown}");
     assert!(shown.contains("ok       tls_listen: 127.0.0.1:0 is free"), "{shown}");
 
-    let key = rcgen::KeyPair::from_pem(&fs::read_to_string(certificate.key()).unwrap()).unwrap();
-    let chain = certificate.folder.join("old.pem");
-    let until = |year, month, day| {
-        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-        params.not_after = rcgen::date_time_ymd(year, month, day);
-        fs::write(&chain, params.self_signed(&key).unwrap().pem()).unwrap();
-    };
-    until(2020, 1, 1);
-    let (status, shown) = check(&chain);
-    assert!(status == 1 && shown.contains("error    tls_cert: the certificate ended "), "{shown}");
+    for (begins, ends, expected, word) in [
+        (-30, -3, 1, "error    tls_cert: the certificate ended 2 days ago; "),
+        (2, 30, 1, "error    tls_cert: the certificate begins in 2 days; "),
+        (-30, 10, 0, "warning  tls_cert: the certificate ends in 10 days; "),
+        (-30, 40, 0, "ok       tls_cert: the certificate is good for 40 days, "),
+    ] {
+        certificate.date(begins, ends);
+        let (status, shown) = check(&certificate.chain());
+        assert!(status == expected && shown.contains(word), "{word}: {shown}");
+    }
 
     let (status, shown) = check(&certificate.key());
     assert!(status == 2 && shown.contains("key.pem: expected a certificate in PEM, found none"), "{shown}");
+}
+
+/// A budget that has room for so many connections, and not for so many with TLS.
+#[test]
+fn what_tls_takes_is_a_part_of_the_sizing() {
+    let certificate = Certificate::new();
+    let (chain, key) = (certificate.chain(), certificate.key());
+    let tls = ["--listen", "off", "--tls-listen", "127.0.0.1:0", "--tls-cert", chain.to_str().unwrap(), "--tls-key"];
+    for (ports, status, said) in [
+        (vec!["--listen", "127.0.0.1:0"], 0, "ok       memory: "),
+        (
+            [&tls[..], &[key.to_str().unwrap()]].concat(),
+            1,
+            "error    memory: a budget of 16 MiB has no room for 7 MiB ",
+        ),
+    ] {
+        let usual = ["check", "--admin", "off", "--memory", "16MiB", "--max-connections", "1000"];
+        let output = salon(&[&usual, &ports[..]].concat()).output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.code() == Some(status) && shown.contains(said), "{shown}");
+    }
+}
+
+#[test]
+fn a_certificate_whose_time_is_wrong_is_told_at_the_start_and_at_sighup() {
+    let certificate = Certificate::new();
+    certificate.date(-30, -3);
+    let server = certificate.serve(&["--log", "info"]);
+    let line = server.logged("tls_cert: the certificate ended 2 days ago; ");
+    assert!(line.contains("WARN") && line.ends_with("get a new one and send SIGHUP"), "{line}");
+    for (begins, ends, said) in [
+        (2, 30, Some("tls_cert: the certificate begins in 2 days; ")),
+        (-30, 10, Some("tls_cert: the certificate ends in 10 days; renew it and send SIGHUP")),
+        (-30, 40, None),
+    ] {
+        certificate.date(begins, ends);
+        server.signal("HUP");
+        server.logged("settings read again");
+        match said {
+            Some(said) => assert!(server.logged(said).contains("WARN")),
+            // What stands in the log of the next reading comes behind it: nothing was said of this one.
+            None => {
+                server.signal("HUP");
+                loop {
+                    let line = server.logged("");
+                    assert!(!line.contains("tls_cert"), "{line}");
+                    if line.contains("settings read again") {
+                        break;
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -379,6 +444,33 @@ fn behind_a_proxy_that_passes_tls_on() {
     listen(&mut third, &[r#""type":"welcome""#]);
     // The other listener is not spoken to like that.
     assert_eq!(get(server.public, "/health").0, 200);
+}
+
+#[test]
+fn what_is_held_for_tls_is_counted_and_given_back() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&[]);
+    let until = |what: &str, is_so: &dyn Fn(u64) -> bool| {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let (_, metrics) = get(server.admin.unwrap(), "/metrics");
+            let value = metrics.lines().find_map(|line| line.strip_prefix("salon_memory_bytes{purpose=\"tls\"} "));
+            let held = value.expect("it is told").parse().unwrap();
+            if is_so(held) {
+                return;
+            }
+            assert!(Instant::now() < end, "never {what}: {held}");
+        }
+    };
+    until("nothing at first", &|held| held == 0);
+    let mut clients: Vec<_> = (0..3).map(|n| certificate.connect(&server, &format!("/ws?user=t{n}"))).collect();
+    until("three idle ones", &|held| (3 * 7000..3 * 9000).contains(&held));
+    // A part of a record, as long as one may be.
+    let part = [&[0x17, 3, 3, 0x40, 0][..], &[0; 10_000]].concat();
+    clients[0].get_mut().sock.write_all(&part).unwrap();
+    until("and a part of a record", &|held| held >= 3 * 7000 + 10_000 - 4096);
+    clients.clear();
+    until("nothing in the end", &|held| held == 0);
 }
 
 #[test]

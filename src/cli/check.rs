@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::server::Port;
 use crate::server::listener::{Address, Listener};
-use crate::server::tls::Identity;
+use crate::server::tls::{self, Identity, Validity};
 
 use super::args::ServeArgs;
 use super::values::Admin;
@@ -92,15 +92,11 @@ impl Report {
 
     fn certificate(&mut self, identity: &Identity, args: &ServeArgs) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let days = identity.expires() as i64 / 86_400 - now as i64 / 86_400;
-        match identity.expires() {
-            expires if expires <= now => {
-                self.fail(&format!("tls_cert: the certificate ended {} days ago; get a new one", -days))
-            }
-            _ if days < RENEW_DAYS => {
-                self.warn(&format!("tls_cert: the certificate ends in {days} days; renew it and send SIGHUP"))
-            }
-            _ => self.ok(&format!("tls_cert: the certificate is good for {days} days, and the key is its own")),
+        let validity = identity.validity(now);
+        match validity {
+            Validity::Ended { .. } | Validity::NotYet { .. } => self.fail(&format!("tls_cert: {validity}")),
+            Validity::EndsSoon { .. } => self.warn(&format!("tls_cert: {validity}")),
+            Validity::Good { .. } => self.ok(&format!("tls_cert: {validity}, and the key is its own")),
         }
         let mode = args.tls_key.as_ref().and_then(|key| fs::metadata(key).ok()).map_or(0, |found| found.mode());
         if mode & 0o007 != 0 {
@@ -125,7 +121,7 @@ impl Report {
 
     fn memory(&mut self, args: &ServeArgs) {
         let (mib, connections) = (1 << 20, args.max_connections);
-        let each = if args.tls_cert.is_some() { BYTES_PER_TLS_CONNECTION } else { BYTES_PER_CONNECTION };
+        let each = BYTES_PER_CONNECTION + if args.tls_cert.is_some() { tls::IDLE_BYTES } else { 0 };
         let idle = connections * each;
         let sum = args.fine.history_bytes + idle + BASE_BYTES;
         let parts = format!(
@@ -183,9 +179,6 @@ impl Report {
     }
 }
 
-/// A certificate that ends sooner should have been renewed.
-const RENEW_DAYS: i64 = 14;
-
 /// Kernel settings, from what on they are enough, and what for.
 const KERNEL: &[(&str, u64, &str)] = &[
     ("net.core.somaxconn", 4096, "when thousands come at once, some would have to knock again"),
@@ -194,9 +187,6 @@ const KERNEL: &[(&str, u64, &str)] = &[
 
 /// What an idle connection in a room with a name takes, rounded up (`docs/benchmarks.md`).
 const BYTES_PER_CONNECTION: usize = 640;
-
-/// The same by TLS.
-const BYTES_PER_TLS_CONNECTION: usize = 7 << 10;
 
 /// What Salon takes with nobody there, with the buffers it shares, rounded up.
 const BASE_BYTES: usize = 8 << 20;

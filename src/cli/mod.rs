@@ -107,14 +107,15 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     let settings = settings::of(&args).map_err(Failure::Asked)?;
     let sockets = systemd::sockets().map_err(Failure::Asked)?;
     let admin = sockets.admin.as_ref().and_then(|socket| socket.local_addr().ok());
-    if let Some(address) = admin.filter(|address| !address.ip().is_loopback() && settings.admin_key.is_none()) {
-        return Err(Failure::Asked(settings::open_to_all(address)));
+    if let Some(address) = admin {
+        settings::admin_is_guarded(address, settings.admin_key.as_ref()).map_err(Failure::Asked)?;
     }
     if sockets.tls.is_some() && settings.tls.is_none() {
         let sentence = "a socket of systemd is called tls: expected --tls-cert and --tls-key, found none";
         return Err(Failure::Asked(sentence.into()));
     }
-    serve::run(settings, sockets, systemd::Starter::new(Reload::new(command_line, layers.settings)))?;
+    let reload = Reload::new(command_line, layers.settings, admin);
+    serve::run(settings, sockets, systemd::Starter::new(reload))?;
     Ok(())
 }
 

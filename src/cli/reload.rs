@@ -4,6 +4,7 @@
 //! can change takes effect at once; what cannot is said. If anything is wrong nothing changes.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 
 use crate::server::serve;
 
@@ -15,12 +16,13 @@ use super::{sentence_of, settings};
 pub struct Reload {
     command_line: Vec<OsString>,
     in_force: Vec<Setting>,
+    admin: Option<SocketAddr>,
 }
 
 impl Reload {
-    /// For settings that were read from this command line.
-    pub fn new(command_line: Vec<OsString>, in_force: Vec<Setting>) -> Self {
-        Self { command_line, in_force }
+    /// For settings that were read from this command line; `admin` is where a socket that was handed over is for the operator.
+    pub fn new(command_line: Vec<OsString>, in_force: Vec<Setting>, admin: Option<SocketAddr>) -> Self {
+        Self { command_line, in_force, admin }
     }
 
     /// Reads them again, and logs what has changed and what would have.
@@ -45,6 +47,9 @@ impl Reload {
         let args = layers::assemble(&next).map_err(|error| sentence_of(&error))?;
         let Some(Command::Serve(args)) = args.command else { unreachable!("assembled for serve") };
         let settings = settings::of(&args)?;
+        if let Some(address) = self.admin {
+            settings::admin_is_guarded(address, settings.admin_key.as_ref())?;
+        }
         self.in_force = next;
         log::info!("settings read again; changed: {}", list(&changed));
         if !fixed.is_empty() {
@@ -59,7 +64,8 @@ fn list(words: &[String]) -> String {
 }
 
 /// The keys whose new values take effect at once. Of the others connections, sockets and memory already hold the old.
-pub const CAN_CHANGE: [&str; 24] = [
+pub const CAN_CHANGE: [&str; 25] = [
+    "admin_key",
     "tls_cert",
     "tls_key",
     "trusted_proxy",

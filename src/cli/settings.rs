@@ -4,18 +4,25 @@ use std::net::SocketAddr;
 
 use crate::chat;
 use crate::engine;
+use crate::server::admin_key::AdminKey;
 use crate::server::{admission, serve};
 
 use super::args::ServeArgs;
 use super::values::{Admin, Auth, CreateRooms, RateArg};
 use super::{descriptors, keys, listener};
 
-/// Why the admin port may not be there without a key.
-pub fn open_to_all(address: SocketAddr) -> String {
-    format!(
+/// Holds that the admin port is beyond loopback only with a key.
+///
+/// # Errors
+/// One sentence: it is there without one.
+pub fn admin_is_guarded(address: SocketAddr, key: Option<&AdminKey>) -> Result<(), String> {
+    if address.ip().is_loopback() || key.is_some() {
+        return Ok(());
+    }
+    Err(format!(
         "--admin {address}: everybody who reaches that address could rule the chat; ask for a key with --admin-key, or \
          use a loopback address or off"
-    )
+    ))
 }
 
 /// What `serve` runs with.
@@ -36,10 +43,10 @@ pub fn of(args: &ServeArgs) -> Result<serve::Settings, String> {
     let admin_key = keys::admin_key(args.admin_key.as_deref())?;
     let admin = match args.admin {
         Admin::Off => None,
-        Admin::On(address) if !address.ip().is_loopback() && admin_key.is_none() => {
-            return Err(open_to_all(address));
+        Admin::On(address) => {
+            admin_is_guarded(address, admin_key.as_ref())?;
+            Some(address)
         }
-        Admin::On(address) => Some(address),
     };
     let fine = &args.fine;
     if fine.content_bytes > fine.message_bytes {
@@ -125,5 +132,18 @@ mod tests {
         assert_eq!(format!("{:?}", settings.chat), format!("{:?}", chat::Settings::default()));
         assert_eq!(format!("{:?}", settings.engine), format!("{:?}", engine::Settings::default()));
         assert_eq!(settings.addresses, admission::Limits::default());
+    }
+    #[test]
+    fn the_admin_port_is_beyond_loopback_only_with_a_key() {
+        let key = AdminKey::read(b"0123456789abcdef").unwrap();
+        for (address, shown, guarded) in [
+            ("127.0.0.1:1", None, true),
+            ("[::1]:1", None, true),
+            ("192.0.2.1:1", None, false),
+            ("0.0.0.0:1", None, false),
+            ("192.0.2.1:1", Some(&key), true),
+        ] {
+            assert_eq!(admin_is_guarded(address.parse().unwrap(), shown).is_ok(), guarded, "{address}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The key of the admin port: who shows it is the operator.
 //!
-//! It is read at the start, compared in constant time, and shown nowhere: neither in errors nor by `Debug`.
+//! It is read at the start and at SIGHUP, compared in constant time, and shown nowhere: neither in errors nor by `Debug`.
 
 use std::fmt;
 

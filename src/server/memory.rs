@@ -8,7 +8,7 @@
 //!                                                            the largest are cut off with 1013
 //! ```
 //!
-//! Held to the sum of what [`engine`](crate::engine::memory) and [`chat`](crate::chat::Held) count, and not to what the kernel says:
+//! Held to the sum of what [`engine`](crate::engine::memory), [`chat`](crate::chat::Held) and [`tls`](super::tls) count, and not to what the kernel says:
 //! freed memory is not always given back to it, and who is cut off for memory that cannot come back is cut off for nothing. So
 //! the budget is to be smaller than a limit on the process; `salon_resident_bytes` tells by how much.
 //!
@@ -25,20 +25,23 @@ pub struct Held {
     pub chat: chat::Held,
     /// Addresses that are remembered.
     pub addresses: usize,
+    /// For TLS: an [estimate](super::tls::TlsStream::held_bytes).
+    pub tls: usize,
     /// What the service has to say, as it gathers it.
     pub deliveries: usize,
 }
 
 impl Held {
     /// Words for `/metrics`, and octets.
-    pub fn by_purpose(&self) -> [(&'static str, usize); 11] {
-        let Self { engine, chat, addresses, deliveries } = self;
+    pub fn by_purpose(&self) -> [(&'static str, usize); 12] {
+        let Self { engine, chat, addresses, tls, deliveries } = self;
         [
             ("connections", engine.connections),
             ("receiving", engine.receiving),
             ("outboxes", engine.outboxes),
             ("topics", engine.topics),
             ("compression", engine.compression),
+            ("tls", *tls),
             ("buffers", engine.buffers + deliveries),
             ("sessions", chat.sessions),
             ("users", chat.users),
@@ -203,6 +206,11 @@ mod tests {
             let relief = budget.note(Held { engine, chat, ..Held::default() });
             let expected = Relief { history: from_history * MIB, connections: from_connections * MIB };
             assert_eq!((budget.state(), relief), (state, expected), "{outboxes} and {history} MiB");
+        }
+        // Whatever it is held for: what TLS takes is a part of it.
+        for (tls, state) in [(84, Calm), (91, Near), (96, Over)] {
+            budget.note(Held { tls: tls * MIB, ..Held::default() });
+            assert_eq!(budget.state(), state, "{tls} MiB for TLS");
         }
         budget.change(None);
         assert_eq!(budget.note(*budget.clone().held()), Relief::default());

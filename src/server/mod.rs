@@ -2,7 +2,7 @@
 //!
 //! [`reactor`] turns the loop; [`listener`] binds and accepts; [`tls`] encrypts; [`admission`] counts by address, which behind a
 //! proxy [`proxy_protocol`] or [`forwarded`] tells; [`http`] writes responses;
-//! [`doors`] decides what a request is let in to, [`api`] which of them are calls of the operator, who shows an [`admin_key`], and [`jwt`] whether a token holds; [`serve`] is the chat and [`echo`] the
+//! [`doors`] decides what a request is let in to, [`api`] which of them are calls of the operator, who shows an [`admin_key`], and [`jwt`] whether a token holds; [`serve`] starts the server, `chat_service` is the chat and [`echo`] the
 //! echo server, both a [`Service`] on the same loop; [`metrics`] words
 //! the counters, [`top`] what is busiest and slowest now, [`memory`] keeps to a budget, [`logging`] writes the log. It frames nothing and remembers no
 //! room: that is for the floors below.
@@ -10,6 +10,7 @@
 pub mod admin_key;
 pub mod admission;
 pub mod api;
+mod chat_service;
 pub mod doors;
 pub mod echo;
 pub mod forwarded;

@@ -26,7 +26,7 @@ use super::listener::Listener;
 use super::lobby::{Announced, Lobby, MAX_WAITING};
 use super::memory::{Budget, Held};
 use super::socket::{Raw, Socket};
-use super::tls::{Acceptor, Identity};
+use super::tls::{Acceptor, Identity, Validity};
 use super::{Error, Port, Seen, Service};
 
 /// How long turns took, and how many there were.
@@ -171,6 +171,7 @@ impl Reactor {
     /// [`Error::Loop`] when the poller fails; [`Error::Panicked`] when a turn does.
     pub fn run(mut self, service: &mut impl Service) -> Result<(), Error> {
         let mut events = Events::with_capacity(EVENTS_PER_WAIT);
+        self.look_at_certificate(self.moment(self.started));
         loop {
             let timeout = self.timeout(service);
             match self.poll.poll(&mut events, timeout) {
@@ -205,6 +206,7 @@ impl Reactor {
             }
             self.memory.change(bounds.memory);
             self.bounds = bounds;
+            self.look_at_certificate(now);
         }
         if signals.stop && self.begin_stop(service, now) {
             return true;
@@ -237,11 +239,21 @@ impl Reactor {
         false
     }
 
+    /// Says what is wrong with the time of the certificate, if anything is.
+    fn look_at_certificate(&self, now: Moment) {
+        let Some(acceptor) = &self.acceptor else { return };
+        match acceptor.identity().validity(now.unix_ms / 1000) {
+            Validity::Good { .. } => {}
+            validity => log::warn!("tls_cert: {validity}"),
+        }
+    }
+
     /// Looks at what is held, and does a piece of what is to be done about it.
     fn make_room(&mut self, service: &mut impl Service, now: Moment) {
         let (chat, deliveries) = service.held();
         let addresses = self.admission.held_bytes();
-        let relief = self.memory.note(Held { engine: self.engine.held(), chat, addresses, deliveries });
+        let tls = self.acceptor.as_ref().map_or(0, Acceptor::held_bytes);
+        let relief = self.memory.note(Held { engine: self.engine.held(), chat, addresses, tls, deliveries });
         self.relieving = false;
         if relief.history > 0 {
             self.relieving = service.let_go(relief.history, now);

@@ -34,7 +34,8 @@ pub enum Socket {
 #[derive(Debug)]
 pub struct Boxed {
     raw: Raw,
-    tls: Option<TlsStream>,
+    /// In a box of its own: it is large, and a Unix socket has none.
+    tls: Option<Box<TlsStream>>,
     client: Option<IpAddr>,
     counted: bool,
 }
@@ -53,7 +54,7 @@ impl Socket {
     pub fn new(raw: Raw, tls: Option<TlsStream>, client: Option<IpAddr>, counted: bool) -> Self {
         match (raw, tls, client) {
             (Raw::Tcp(tcp), None, Some(address)) => Self::Bare { tcp, address, counted },
-            (raw, tls, client) => Self::Boxed(Box::new(Boxed { raw, tls, client, counted })),
+            (raw, tls, client) => Self::Boxed(Box::new(Boxed { raw, tls: tls.map(Box::new), client, counted })),
         }
     }
 
@@ -171,7 +172,7 @@ impl Stream for Socket {
     fn holds_more(&self) -> bool {
         match self {
             Self::Bare { .. } => false,
-            Self::Boxed(boxed) => boxed.tls.as_ref().is_some_and(TlsStream::holds_more),
+            Self::Boxed(boxed) => boxed.tls.as_ref().is_some_and(|tls| tls.holds_more()),
         }
     }
 }
@@ -222,5 +223,6 @@ mod tests {
     fn bare_tcp_is_small() {
         // In debug builds a stream of mio carries more than its descriptor; without, all is 24 octets.
         assert!(size_of::<Socket>() - size_of::<TcpStream>() <= 24, "{}", size_of::<Socket>());
+        assert!(size_of::<Boxed>() - size_of::<TcpStream>() <= 40, "{}", size_of::<Boxed>());
     }
 }

@@ -25,6 +25,7 @@ use x509_cert::der::Decode;
 #[derive(Clone)]
 pub struct Identity {
     config: Arc<ServerConfig>,
+    begins: u64,
     expires: u64,
 }
 
@@ -38,7 +39,7 @@ impl Identity {
             CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|_| IdentityError::BadChain)?;
         let first = chain.first().ok_or(IdentityError::NoCertificate)?;
         let certificate = x509_cert::Certificate::from_der(first).map_err(|_| IdentityError::BadChain)?;
-        let expires = certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
+        let x509_cert::time::Validity { not_before, not_after } = certificate.tbs_certificate.validity;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| IdentityError::NoKey)?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -55,12 +56,74 @@ impl Identity {
         if let Some(ticketer) = ticketer() {
             config.ticketer = ticketer;
         }
-        Ok(Self { config: Arc::new(config), expires })
+        let [begins, expires] = [not_before, not_after].map(|time| time.to_unix_duration().as_secs());
+        Ok(Self { config: Arc::new(config), begins, expires })
     }
 
     /// When the certificate ends, in seconds since the Unix epoch.
     pub fn expires(&self) -> u64 {
         self.expires
+    }
+
+    /// What the certificate is worth at that time, in seconds since the Unix epoch.
+    pub fn validity(&self, now: u64) -> Validity {
+        let days = |seconds: u64| seconds / SECONDS_PER_DAY;
+        match self.expires.checked_sub(now) {
+            None | Some(0) => Validity::Ended { days: days(now - self.expires) },
+            _ if self.begins > now => Validity::NotYet { days: days(self.begins - now) },
+            Some(left) if days(left) < RENEW_DAYS => Validity::EndsSoon { days: days(left) },
+            Some(left) => Validity::Good { days: days(left) },
+        }
+    }
+}
+
+/// What a certificate is worth at some time; in whole days from then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// It will not be refused for its time in the next [`RENEW_DAYS`].
+    Good {
+        /// Until it ends.
+        days: u64,
+    },
+    /// It is good and should have been renewed.
+    EndsSoon {
+        /// Until it ends.
+        days: u64,
+    },
+    /// Clients refuse it.
+    Ended {
+        /// Since it ended.
+        days: u64,
+    },
+    /// Clients refuse it.
+    NotYet {
+        /// Until it begins.
+        days: u64,
+    },
+}
+
+/// One sentence, with what to do if anything is to be done.
+impl fmt::Display for Validity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = |days: u64| match days {
+            0 => "less than a day".to_owned(),
+            1 => "1 day".to_owned(),
+            days => format!("{days} days"),
+        };
+        match *self {
+            Self::Good { days } => write!(f, "the certificate is good for {}", span(days)),
+            Self::EndsSoon { days } => {
+                write!(f, "the certificate ends in {}; renew it and send SIGHUP", span(days))
+            }
+            Self::Ended { days } => {
+                write!(f, "the certificate ended {} ago; clients refuse it; get a new one and send SIGHUP", span(days))
+            }
+            Self::NotYet { days } => write!(
+                f,
+                "the certificate begins in {}; clients refuse it until then; look at it and at the clock of this machine",
+                span(days)
+            ),
+        }
     }
 }
 
@@ -117,13 +180,21 @@ impl std::error::Error for IdentityError {}
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     identity: Identity,
-    handshakes: Rc<Handshakes>,
+    shared: Rc<Shared>,
+}
+
+/// What all connections add to.
+#[derive(Debug, Default)]
+struct Shared {
+    handshakes: Handshakes,
+    /// The sum of their [`TlsStream::held_bytes`].
+    held: Cell<usize>,
 }
 
 impl Acceptor {
     /// With nothing counted yet.
     pub fn new(identity: Identity) -> Self {
-        Self { identity, handshakes: Rc::default() }
+        Self { identity, shared: Rc::default() }
     }
 
     /// From now on connections are shown this one. Those that are there keep what they have.
@@ -138,13 +209,19 @@ impl Acceptor {
     pub fn accept(&self) -> Result<TlsStream, rustls::Error> {
         let mut tls = ServerConnection::new(self.identity.config.clone())?;
         tls.set_buffer_limit(Some(MAX_UNSENT));
-        Ok(TlsStream {
+        let mut stream = TlsStream {
             tls,
             state: State::Handshake { taken: 0, first: None },
             ended: false,
             more: false,
-            handshakes: self.handshakes.clone(),
-        })
+            incoming: Incoming::default(),
+            plaintext: 0,
+            unsent: 0,
+            noted: 0,
+            shared: self.shared.clone(),
+        };
+        stream.note_held();
+        Ok(stream)
     }
 
     /// What new connections are shown.
@@ -154,7 +231,12 @@ impl Acceptor {
 
     /// What became of handshakes.
     pub fn handshakes(&self) -> &Handshakes {
-        &self.handshakes
+        &self.shared.handshakes
+    }
+
+    /// What is held for all connections, in octets: an [estimate](TlsStream::held_bytes).
+    pub fn held_bytes(&self) -> usize {
+        self.shared.held.get()
     }
 }
 
@@ -186,7 +268,14 @@ pub struct TlsStream {
     ended: bool,
     /// A read stopped before it had everything.
     more: bool,
-    handshakes: Rc<Handshakes>,
+    incoming: Incoming,
+    /// Octets decrypted by the last read and not all taken.
+    plaintext: usize,
+    /// Octets encrypted since all had been written.
+    unsent: usize,
+    /// What is counted of it in `shared`.
+    noted: usize,
+    shared: Rc<Shared>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +307,12 @@ impl TlsStream {
     /// # Errors
     /// `WouldBlock`; those of the transport; `InvalidData` when an open connection breaks the protocol.
     pub fn read(&mut self, transport: &mut impl Transport, plain: &mut [u8]) -> io::Result<usize> {
+        let result = self.read_records(transport, plain);
+        self.note_held();
+        result
+    }
+
+    fn read_records(&mut self, transport: &mut impl Transport, plain: &mut [u8]) -> io::Result<usize> {
         self.more = false;
         if self.state == State::Deaf {
             return self.discard(transport);
@@ -232,7 +327,12 @@ impl TlsStream {
                 self.more = true;
                 break;
             }
-            let mut source = Source { transport, len: 0, drained: false, first: None };
+            let before = match self.state {
+                State::Handshake { taken, .. } => taken as usize,
+                _ => self.incoming.come,
+            };
+            let incoming = &mut self.incoming;
+            let mut source = Source { transport, incoming, before, len: 0, drained: false, first: None };
             let result = self.tls.read_tls(&mut source);
             let Source { len, drained: now_drained, first, .. } = source;
             match result {
@@ -273,10 +373,18 @@ impl TlsStream {
     /// # Errors
     /// `WouldBlock`, also before the handshake is done; those of the transport.
     pub fn write(&mut self, transport: &mut impl Transport, octets: &[u8]) -> io::Result<usize> {
+        let result = self.write_records(transport, octets);
+        self.note_held();
+        result
+    }
+
+    fn write_records(&mut self, transport: &mut impl Transport, octets: &[u8]) -> io::Result<usize> {
         self.ready_to_write(transport)?;
         let mut written = 0;
         while written < octets.len() {
-            written += self.tls.writer().write(&octets[written..])?;
+            let len = self.tls.writer().write(&octets[written..])?;
+            self.unsent += len;
+            written += len;
             match self.write_out(transport) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 result => result?,
@@ -290,8 +398,15 @@ impl TlsStream {
     /// # Errors
     /// The same.
     pub fn write_vectored(&mut self, transport: &mut impl Transport, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let result = self.write_slices(transport, slices);
+        self.note_held();
+        result
+    }
+
+    fn write_slices(&mut self, transport: &mut impl Transport, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.ready_to_write(transport)?;
         let mut written = self.tls.writer().write_vectored(slices)?;
+        self.unsent += written;
         let mut skip = written;
         for slice in slices {
             // A short count tells the engine that the transport is full, so it must be.
@@ -300,7 +415,7 @@ impl TlsStream {
             if rest.is_empty() {
                 continue;
             }
-            match self.write(transport, rest) {
+            match self.write_records(transport, rest) {
                 Ok(len) => written += len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(written),
                 Err(error) => return Err(error),
@@ -315,7 +430,9 @@ impl TlsStream {
     /// # Errors
     /// `WouldBlock` if something still is; those of the transport.
     pub fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        self.write_out(transport)?;
+        let result = self.write_out(transport);
+        self.note_held();
+        result?;
         if self.state == State::Closing {
             self.state = State::Closed;
             transport.end()?;
@@ -341,15 +458,39 @@ impl TlsStream {
         }
     }
 
+    /// What is held for this connection, in octets. Its buffers count as large as they are (that of a record which is half written
+    /// with all of it); rustls does not tell what its state and keys take, which count as what was measured. `tests/allocations.rs`
+    /// holds the sum to the allocator.
+    pub fn held_bytes(&self) -> usize {
+        let state = if self.incoming.buffer == 0 { FRESH_STATE_BYTES } else { STATE_BYTES };
+        let unsent = if self.unsent == 0 { 0 } else { self.unsent + RECORD_OVERHEAD };
+        // It grows by doubling.
+        let buffer = if self.incoming.buffer == 0 { 0 } else { self.incoming.buffer.next_power_of_two() };
+        size_of::<Self>() + state + buffer + self.plaintext + unsent
+    }
+
+    /// Brings the sum of all connections up to date with this one.
+    fn note_held(&mut self) {
+        let held = self.held_bytes();
+        let before = std::mem::replace(&mut self.noted, held);
+        self.shared.held.set(self.shared.held.get() - before + held);
+    }
+
     /// Takes in records; `len` octets came, with `first` in front.
     fn process(&mut self, len: usize, first: Option<u8>) -> Result<(), Failure> {
         let result = self.tls.process_new_packets();
+        if let Ok(told) = &result {
+            self.plaintext = told.plaintext_bytes_to_read();
+            // Answers of the handshake among them.
+            self.unsent = self.unsent.max(told.tls_bytes_to_write());
+        }
         if let State::Handshake { taken, first: known } = &mut self.state {
             *known = known.or(first);
             *taken += len as u32;
             if result.is_ok() && !self.tls.is_handshaking() {
                 self.state = State::Open;
-                self.handshakes.done.set(self.handshakes.done.get() + 1);
+                let done = &self.shared.handshakes.done;
+                done.set(done.get() + 1);
             } else if result.is_ok() && *taken > MAX_HANDSHAKE_LEN {
                 return Err(Failure::TooLong);
             }
@@ -367,7 +508,10 @@ impl TlsStream {
                     break;
                 }
                 Ok(len) => filled += len,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.plaintext = 0;
+                    break;
+                }
                 // The stream was cut without close_notify: frames have an end of their own.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.ended = true;
@@ -397,6 +541,7 @@ impl TlsStream {
                 Err(error) => return Err(error),
             }
         }
+        self.unsent = 0;
         Ok(())
     }
 
@@ -411,11 +556,11 @@ impl TlsStream {
             true => {
                 // Never more than a few octets into an empty socket: what does not fit is not said.
                 ignore_would_block(transport.write(PLAIN_HTTP).map(|_| ()))?;
-                &self.handshakes.plain_http
+                &self.shared.handshakes.plain_http
             }
             false => {
                 ignore_would_block(self.write_out(transport))?;
-                &self.handshakes.failed
+                &self.shared.handshakes.failed
             }
         };
         counted.set(counted.get() + 1);
@@ -439,6 +584,52 @@ impl TlsStream {
     }
 }
 
+impl Drop for TlsStream {
+    fn drop(&mut self) {
+        self.shared.held.set(self.shared.held.get() - self.noted);
+    }
+}
+
+/// What of a record has come and is kept until the rest has.
+///
+/// ```text
+///   +------+---------+--------+----------+      RFC 8446 section 5.1
+///   | type | version | length | fragment |
+///   +------+---------+--------+----------+
+///   0      1         3        5
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+struct Incoming {
+    /// How much of the record has come, with its header; 0: none of it.
+    come: usize,
+    /// The length in that header, as far as it has come.
+    length: usize,
+    /// The length of the buffer that rustls has for such octets; 0: none yet.
+    buffer: usize,
+}
+
+impl Incoming {
+    /// These have come.
+    fn note(&mut self, mut octets: &[u8]) {
+        while let Some((first, rest)) = octets.split_first() {
+            match self.come {
+                3 => self.length = usize::from(*first) << 8,
+                4 => self.length |= usize::from(*first),
+                _ => {}
+            }
+            let taken = match self.come {
+                RECORD_HEADER.. => octets.len().min(RECORD_HEADER + self.length - self.come),
+                _ => 1,
+            };
+            self.come += taken;
+            if self.come >= RECORD_HEADER && self.come == RECORD_HEADER + self.length {
+                self.come = 0;
+            }
+            octets = if taken == 1 { rest } else { &octets[taken..] };
+        }
+    }
+}
+
 /// Why a connection cannot go on.
 #[derive(Debug)]
 enum Failure {
@@ -458,6 +649,9 @@ impl fmt::Display for Failure {
 /// Notes what a read of the transport was like.
 struct Source<'a, T> {
     transport: &'a mut T,
+    incoming: &'a mut Incoming,
+    /// What lies in the buffer already.
+    before: usize,
     len: usize,
     /// Less came than there was room for: nothing more is there.
     drained: bool,
@@ -466,7 +660,9 @@ struct Source<'a, T> {
 
 impl<T: Read> Read for Source<'_, T> {
     fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        self.incoming.buffer = self.before + octets.len();
         let len = self.transport.read(octets)?;
+        self.incoming.note(&octets[..len]);
         self.len += len;
         self.drained = len < octets.len();
         self.first = self.first.or(octets[..len].first().copied());
@@ -480,6 +676,27 @@ fn ignore_would_block(result: io::Result<()>) -> io::Result<()> {
         result => result,
     }
 }
+
+/// Octets of a record before its fragment.
+const RECORD_HEADER: usize = 5;
+
+/// What encryption adds to a record, at most: header, nonce, type and tag.
+const RECORD_OVERHEAD: usize = 32;
+
+/// What rustls holds for a connection beside its buffers (state, keys, secrets), before anything has come and later.
+const FRESH_STATE_BYTES: usize = 800;
+const STATE_BYTES: usize = 2200;
+
+/// What a connection holds that has shaken hands and is idle, in octets.
+pub const IDLE_BYTES: usize = size_of::<TlsStream>() + STATE_BYTES + READ_BYTES;
+
+/// What rustls makes room for when it reads and nothing is there yet.
+const READ_BYTES: usize = 4096;
+
+/// A certificate that ends sooner should have been renewed.
+pub const RENEW_DAYS: u64 = 14;
+
+const SECONDS_PER_DAY: u64 = 86_400;
 
 /// Octets of a handshake, from the client: a ClientHello with post-quantum keys has about 2,000.
 pub const MAX_HANDSHAKE_LEN: u32 = 16 << 10;
@@ -773,6 +990,53 @@ mod tests {
             assert_eq!(error.to_string(), expected);
         }
         assert!(!format!("{:?}", Identity::read(one.0.as_bytes(), one.1.as_bytes()).unwrap()).contains("key"));
+    }
+
+    #[test]
+    fn of_a_record_is_kept_what_has_come() {
+        let record = |len: usize| [&[23, 3, 3, (len >> 8) as u8, len as u8][..], &vec![5; len]].concat();
+        for (octets, come) in [
+            (Vec::new(), 0),
+            (record(100)[..3].to_vec(), 3),
+            (record(100)[..5].to_vec(), 5),
+            (record(100)[..104].to_vec(), 104),
+            (record(100), 0),
+            (record(0), 0),
+            ([record(0), record(300), record(1), record(17_000)[..9000].to_vec()].concat(), 9000),
+        ] {
+            for piece in [1, 2, 7, usize::MAX] {
+                let mut incoming = Incoming::default();
+                octets.chunks(piece.min(octets.len().max(1))).for_each(|part| incoming.note(part));
+                assert_eq!(incoming.come, come, "{} octets by {piece}", octets.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_certificate_is_worth() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2026, 3, 1);
+        params.not_after = rcgen::date_time_ymd(2026, 5, 30);
+        let chain = params.self_signed(&key).unwrap().pem();
+        let identity = Identity::read(chain.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        let (begins, expires, day) = (identity.begins, identity.expires(), SECONDS_PER_DAY);
+        assert_eq!(expires - begins, 90 * day);
+        for (now, validity, words) in [
+            (begins - 2 * day, Validity::NotYet { days: 2 }, "begins in 2 days; "),
+            (begins - 1, Validity::NotYet { days: 0 }, "begins in less than a day; "),
+            (begins, Validity::Good { days: 90 }, "is good for 90 days"),
+            (expires - 14 * day, Validity::Good { days: 14 }, "is good for 14 days"),
+            (expires - 14 * day + 1, Validity::EndsSoon { days: 13 }, "ends in 13 days; renew it"),
+            (expires - 1, Validity::EndsSoon { days: 0 }, "ends in less than a day; renew it"),
+            (expires, Validity::Ended { days: 0 }, "ended less than a day ago; "),
+            (expires + day, Validity::Ended { days: 1 }, "ended 1 day ago; "),
+            (expires + 400 * day, Validity::Ended { days: 400 }, "ended 400 days ago; "),
+        ] {
+            assert_eq!(identity.validity(now), validity, "{now}");
+            let said = validity.to_string();
+            assert!(said.starts_with(&format!("the certificate {words}")), "{said}");
+        }
     }
 
     fn identity_pem() -> (String, String) {

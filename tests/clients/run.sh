@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Clients that nobody here wrote, against the binary: `websockets` and `wsproto` from PyPI, `ws` from npm, openssl and curl.
+# Clients that nobody here wrote, against the binary: `websockets` and `wsproto` from PyPI, `ws` from npm, openssl and curl; and nginx between.
 #
 #   bash tests/clients/run.sh [target/release/salon]
 #
@@ -73,6 +73,8 @@ echo "-- both dialects, everything compressed that may be (python websockets)"
 "$work/venv/bin/python" chat_websockets.py "$deflate" || status=1
 echo "-- TLS (python websockets and ssl, openssl, curl)"
 "$work/venv/bin/python" tls.py "$tls" "$work/cert.pem" || status=1
+echo "-- behind nginx, by the lines of README.md (python websockets)"
+"$work/venv/bin/python" nginx.py "$salon" ../../README.md || status=1
 echo "-- the same octets as python wsproto"
 "$work/venv/bin/python" differential_wsproto.py "$echo" || status=1
 if command -v node >/dev/null; then

@@ -1,0 +1,567 @@
+//! The chat, its page and its reports as a [`Service`] of the loop.
+//!
+//! What the engine hears goes to the chat; what the chat wants delivered goes to the engine; requests go to their doors.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crate::backend::Memory;
+use crate::chat::{self, Call, Chat, Code, Deliveries, Delivery, Door, Verifier};
+use crate::engine::{Engine, Event};
+use crate::id::ConnId;
+use crate::proto::handshake::{Request, encode_switching_protocols_with};
+use crate::proto::{ClientContext, CloseCode, Opcode, PermessageDeflate};
+use crate::time::{Moment, Tick};
+
+use super::admin_key::AdminKey;
+use super::admission::{Admission, Verdict};
+use super::api::{self, CallHead, Outcomes};
+use super::doors::{self, Asset, Entry, Guard, Refusal, Report};
+use super::forwarded::Proxies;
+use super::http::{self, Response};
+use super::jwt::Keys;
+use super::reactor::Bounds;
+use super::serve::{Settings, Starter, State};
+use super::socket::Socket;
+use super::top::{self, Top};
+use super::{Port, Seen, Service, metrics};
+
+/// The chat as a service of the loop.
+pub(super) struct ChatService {
+    chat: Chat,
+    origins: Vec<String>,
+    proxies: Proxies,
+    keys: Option<Rc<Keys>>,
+    admin_key: Option<AdminKey>,
+    deflate: bool,
+    deliveries: Deliveries,
+    /// Calls whose answer the chat owes, and whether their connections are kept.
+    calls: HashMap<ConnId, bool>,
+    outcomes: Outcomes,
+    /// Panics that ended one request and nothing else, and clients refused because memory was short.
+    panics: u64,
+    refused: u64,
+    /// Of a session that has ended: what is to be logged of it, if anything is.
+    ended: Option<String>,
+    /// A request that was read, and its answer in `response`.
+    todo: Option<(ConnId, Todo)>,
+    response: Vec<u8>,
+    now: Moment,
+    stopping: bool,
+    top: Top,
+    starter: Box<dyn Starter>,
+    /// When the starter is to hear of us next.
+    alive_at: Option<Tick>,
+}
+
+enum Todo {
+    /// To be let in; the address is that of the client, if a proxy that is believed has said it.
+    Upgrade(Door, Option<PermessageDeflate>, Option<IpAddr>),
+    /// To be let in only to hear that there are too many of its address.
+    TurnAway(Door),
+    Respond {
+        keep: bool,
+    },
+    /// To be told what the engine knows.
+    Look {
+        at: Look,
+        head_only: bool,
+        keep: bool,
+    },
+    /// To be asked for the body of a call.
+    Receive {
+        head: CallHead,
+        keep: bool,
+    },
+}
+
+/// What the engine has to be asked about.
+#[derive(Clone, Copy)]
+enum Look {
+    Top,
+    /// By its id.
+    Session(u64),
+}
+
+impl ChatService {
+    /// With nobody there yet.
+    pub fn new(settings: Settings, starter: Box<dyn Starter>) -> Self {
+        // Unguessable is not needed: the seed only keeps two runs apart.
+        let seed =
+            std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id());
+        let memory = Memory::new(settings.chat.history(), seed);
+        let chat = Chat::new(settings.chat, Box::new(memory), seed);
+        let keys = settings.keys.map(Rc::new);
+        Self {
+            chat: match &keys {
+                Some(keys) => chat.with_verifier(keys.clone()),
+                None => chat,
+            },
+            origins: settings.origins,
+            proxies: settings.proxies,
+            keys,
+            admin_key: settings.admin_key,
+            deflate: settings.deflate,
+            deliveries: Deliveries::new(),
+            calls: HashMap::new(),
+            outcomes: Outcomes::default(),
+            panics: 0,
+            refused: 0,
+            ended: None,
+            todo: None,
+            response: Vec::new(),
+            now: Moment::default(),
+            stopping: false,
+            top: Top::default(),
+            alive_at: starter.wants_to_hear_every().map(|_| Tick(0)),
+            starter,
+        }
+    }
+
+    /// Words the answer to a request; it is sent when the engine can be reached.
+    /// `None`: a call without a body, which the chat answers.
+    fn answer(&mut self, id: ConnId, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> Option<Todo> {
+        let keep = request.keeps_alive() && !self.stopping && port != Port::Crowded;
+        let head_only = request.method() == "HEAD";
+        let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: self.now.unix_ms });
+        // Deciding changes nothing; so a mistake of ours in it costs this connection alone.
+        let decide = || doors::enter(request, port, &self.origins, guard, self.admin_key.as_ref());
+        let Ok(entry) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decide)) else {
+            self.panics += 1;
+            let body = http::error_body("internal error");
+            Response { keep: false, head_only, ..Response::new(500, http::JSON, &body) }
+                .encode(self.now, &mut self.response);
+            return Some(Todo::Respond { keep: false });
+        };
+        Some(match entry {
+            Entry::Chat { .. } if self.stopping => {
+                self.refuse(Refusal::Stopping, head_only, false);
+                Todo::Respond { keep: false }
+            }
+            Entry::Chat { .. } if seen.memory.is_short() => {
+                self.refused += 1;
+                self.refuse(Refusal::Full, head_only, false);
+                Todo::Respond { keep: false }
+            }
+            Entry::Chat { accept, protocol, door } => {
+                // Nothing is kept of a client's messages between them: there may be ten thousand clients.
+                let agreed = self.deflate && port != Port::Crowded;
+                let deflate = agreed.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
+                encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut self.response);
+                match port {
+                    Port::Crowded => Todo::TurnAway(door),
+                    _ => Todo::Upgrade(door, deflate, self.proxies.client(request)),
+                }
+            }
+            Entry::Asset(asset) => {
+                let known = request.header("if-none-match");
+                self.answer_asset(asset, known, head_only, keep);
+                Todo::Respond { keep }
+            }
+            Entry::Report(Report::Connections) => {
+                self.answer_connections(request, head_only, keep);
+                Todo::Respond { keep }
+            }
+            Entry::Report(Report::Top) => Todo::Look { at: Look::Top, head_only, keep },
+            Entry::Report(Report::Session(session)) => Todo::Look { at: Look::Session(session), head_only, keep },
+            Entry::Call(CallHead { call, body_len: 0, .. }) => {
+                self.call(id, call, b"", keep);
+                return None;
+            }
+            Entry::Call(head) => Todo::Receive { head, keep },
+            Entry::Report(report) => {
+                let (status, content_type, body) = self.report(report, seen);
+                let headers = &[("Cache-Control", "no-store")];
+                Response { headers, keep, head_only, ..Response::new(status, content_type, body.as_bytes()) }
+                    .encode(self.now, &mut self.response);
+                Todo::Respond { keep }
+            }
+            Entry::Refused(refusal) => {
+                // What follows a refused upgrade may be frames, or what somebody makes a proxy take for them.
+                let keep = keep
+                    && !matches!(refusal, Refusal::Request(_) | Refusal::Full | Refusal::TooFast)
+                    && no_body(request)
+                    && !request.wants_upgrade();
+                self.refuse(refusal, head_only, keep);
+                Todo::Respond { keep }
+            }
+        })
+    }
+
+    /// What the log says of a session that has ended.
+    fn story_of(&self, id: ConnId) -> Option<String> {
+        let session = self.chat.session(id)?;
+        let seconds = self.now.unix_ms.saturating_sub(session.connected_at) / 1000;
+        let dialect = metrics::dialect(session.dialect);
+        Some(format!("{:?}, {dialect}, {seconds} s, {} messages", session.user.as_str(), session.messages))
+    }
+
+    /// Has the chat carry out a call, and answer it.
+    fn call(&mut self, id: ConnId, call: Call, body: &[u8], keep: bool) {
+        self.calls.insert(id, keep);
+        self.chat.handle_call(id, call, body, self.now, &mut self.deliveries);
+    }
+
+    /// A page of the sessions, in order of their slots: a cursor is the last one's.
+    fn answer_connections(&mut self, request: &Request<'_>, head_only: bool, keep: bool) {
+        let field = |name: &str| doors::pairs(request).find(|&(key, _)| key == name).map(|(_, value)| value);
+        let limit = field("limit").map_or(Some(PAGE), |limit| limit.parse().ok().filter(|&limit| limit > 0));
+        let from = field("cursor").map_or(Some(0), |cursor| cursor.parse::<u32>().ok()?.checked_add(1));
+        let (Some(limit), Some(from)) = (limit, from) else {
+            return self.refuse_call(400, Code::BadRequest, BAD_PAGE, &[], head_only, keep);
+        };
+        let limit = limit.min(MAX_PAGE);
+        let mut sessions = self.chat.sessions().filter(|session| session.conn.index >= from);
+        let page: Vec<_> = sessions.by_ref().take(limit).collect();
+        let next = page.last().filter(|_| sessions.next().is_some()).map(|last| last.conn.index);
+        let body = metrics::connections(&page);
+        let link = next.map(|next| format!("</connections?cursor={next}&limit={limit}>; rel=\"next\""));
+        let no_store = ("Cache-Control", "no-store");
+        let headers: &[(&str, &str)] = match &link {
+            Some(link) => &[no_store, ("Link", link)],
+            None => &[no_store],
+        };
+        Response { headers, keep, head_only, ..Response::new(200, http::JSON, body.as_bytes()) }
+            .encode(self.now, &mut self.response);
+    }
+
+    /// Words what the engine has to be asked about.
+    fn answer_look(&mut self, at: Look, engine: &Engine<Socket>, head_only: bool, keep: bool) {
+        let session;
+        let body = match at {
+            Look::Top => self.top.snapshot(&mut self.chat, engine, self.now, self.stopping),
+            Look::Session(id) => match top::session(&self.chat, engine, id) {
+                Some(text) => {
+                    session = text;
+                    session.as_bytes()
+                }
+                None => return self.refuse_call(404, Code::UserNotFound, NO_SESSION, &[], head_only, keep),
+            },
+        };
+        let headers = &[("Cache-Control", "no-store")];
+        Response { headers, keep, head_only, ..Response::new(200, http::JSON, body) }
+            .encode(self.now, &mut self.response);
+    }
+
+    /// Words the refusal of a call before the chat hears of it.
+    fn refuse_call(
+        &mut self,
+        status: u16,
+        code: Code,
+        sentence: &'static str,
+        headers: &[(&'static str, &str)],
+        head_only: bool,
+        keep: bool,
+    ) {
+        self.outcomes.note(status);
+        let mut body = chat::error_message(code, sentence);
+        body.push(b'\n');
+        Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }
+            .encode(self.now, &mut self.response);
+    }
+
+    /// Counts a connection for the client that a proxy has named, if that proxy is believed. (What else a proxy's connections are
+    /// used for is not counted: one of them may serve many clients.)
+    fn count(
+        &self,
+        id: ConnId,
+        client: Option<IpAddr>,
+        engine: &mut Engine<Socket>,
+        admission: &mut Admission,
+    ) -> Verdict {
+        let not_counted = Verdict::Welcome { counted: false };
+        let (Some(client), Some(socket)) = (client, engine.stream_mut(id)) else { return not_counted };
+        if !self.proxies.trust(socket.client()) || self.proxies.trust(Some(client)) {
+            return not_counted;
+        }
+        // A proxy that was not trusted when it came.
+        if let Some(address) = socket.counted() {
+            admission.release(address);
+        }
+        let verdict = admission.admit(client, self.now.tick);
+        match verdict {
+            Verdict::Welcome { counted: false } | Verdict::Dropped => socket.forget(),
+            _ => socket.count_for(client),
+        }
+        verdict
+    }
+
+    fn answer_asset(&mut self, asset: &Asset, known: Option<&str>, head_only: bool, keep: bool) {
+        let tag = etag(asset.body);
+        let status = if known.is_some_and(|known| known.contains(&*tag)) { 304 } else { 200 };
+        let headers: &[(&str, &str)] = &[
+            ("Cache-Control", "no-cache"),
+            ("ETag", &tag),
+            ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cross-Origin-Opener-Policy", "same-origin"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+        ];
+        Response { headers, keep, head_only, ..Response::new(status, asset.content_type, asset.body) }
+            .encode(self.now, &mut self.response);
+    }
+
+    fn report(&self, report: Report, seen: &Seen<'_>) -> (u16, &'static str, String) {
+        let counts = self.chat.counts();
+        match report {
+            Report::Health => (200, http::JSON, metrics::health(seen, self.stopping)),
+            Report::Counters => (200, http::JSON, metrics::counters(seen, &counts, self.stopping)),
+            Report::Live => (200, "text/plain; charset=utf-8", "ok\n".into()),
+            Report::Ready if self.stopping => (503, "text/plain; charset=utf-8", "stopping\n".into()),
+            Report::Ready if seen.memory.is_short() => {
+                (503, "text/plain; charset=utf-8", "near the memory budget\n".into())
+            }
+            Report::Ready => (200, "text/plain; charset=utf-8", "ok\n".into()),
+            Report::Metrics => {
+                let service = metrics::OfService {
+                    counts: &counts,
+                    calls: &self.outcomes,
+                    panics: self.panics,
+                    refused: self.refused,
+                };
+                (200, metrics::CONTENT_TYPE, metrics::prometheus(seen, &service))
+            }
+            Report::Connections | Report::Session(_) | Report::Top => unreachable!("answered where they are led to"),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, head_only: bool, keep: bool) {
+        let (status, sentence, headers): (u16, _, &[(&str, &str)]) = match refusal {
+            Refusal::Request(error) => {
+                return http::encode_request_refusal(error, head_only, self.now, &mut self.response);
+            }
+            Refusal::NotFound => (404, "nothing is here; the chat page is at /".into(), &[]),
+            Refusal::Method => (405, "only GET and HEAD are allowed here".into(), &[("Allow", "GET, HEAD")]),
+            Refusal::Bad(sentence) => (400, sentence, &[]),
+            Refusal::Unauthorized(None) => {
+                (401, "a token is required: ?token= or Authorization: Bearer".into(), &[("WWW-Authenticate", "Bearer")])
+            }
+            Refusal::Unauthorized(Some(error)) => {
+                (401, error.as_str().into(), &[("WWW-Authenticate", "Bearer error=\"invalid_token\"")])
+            }
+            Refusal::Room => (403, "the token is not for this room".into(), &[]),
+            Refusal::Origin => {
+                (403, "this Origin may not connect; the operator can allow it with --origin".into(), &[])
+            }
+            Refusal::TooFast => {
+                (429, "too many new connections from this address; try again later".into(), &[("Retry-After", "1")])
+            }
+            Refusal::Stopping => {
+                (503, "the server stops or starts again; try again in a moment".into(), &[("Retry-After", "1")])
+            }
+            Refusal::Key { shown } => {
+                let challenge = if shown { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+                let headers = &[("WWW-Authenticate", challenge)];
+                let sentence =
+                    "expected `Authorization: Bearer` with the key of --admin-key, found none or another one";
+                return self.refuse_call(401, Code::Unauthorized, sentence, headers, head_only, keep);
+            }
+            Refusal::Call(error) => {
+                let (status, code, sentence) = error.words();
+                let headers: &[(&str, &str)] = if status == 405 { &[("Allow", "POST")] } else { &[] };
+                return self.refuse_call(status, code, sentence, headers, head_only, keep);
+            }
+            Refusal::Full => return http::encode_full(self.now, &mut self.response),
+        };
+        let body = http::error_body(&sentence);
+        Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }
+            .encode(self.now, &mut self.response);
+    }
+}
+
+impl Service for ChatService {
+    fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, now: Moment, seen: &Seen<'_>) {
+        self.now = now;
+        match event {
+            Event::Text(text) => self.chat.handle_text(id, text, now, &mut self.deliveries),
+            Event::Binary(_) => self.chat.handle_binary(id, now, &mut self.deliveries),
+            Event::Control => self.chat.handle_ping(id, now, &mut self.deliveries),
+            Event::Drained => self.chat.handle_drained(id, now, &mut self.deliveries),
+            Event::Closed => {
+                self.ended = log::log_enabled!(log::Level::Debug).then(|| self.story_of(id)).flatten();
+                self.chat.handle_closed(id, now, &mut self.deliveries);
+            }
+            Event::Request(request) => {
+                self.todo = self.answer(id, request, port, seen).map(|todo| (id, todo));
+            }
+            Event::Body { note, octets } => {
+                let keep = note & KEEP != 0 && !self.stopping;
+                let call = Call::ALL[(note & !KEEP) as usize];
+                self.call(id, call, octets, keep);
+            }
+            Event::BadRequest(error) => {
+                http::encode_request_error(error, now, &mut self.response);
+                self.todo = Some((id, Todo::Respond { keep: false }));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission) {
+        match self.todo.take() {
+            Some((id, Todo::Upgrade(door, deflate, client))) => match self.count(id, client, engine, admission) {
+                Verdict::Welcome { .. } => {
+                    engine.upgrade_with(id, &self.response, deflate.as_ref());
+                    let from = engine.stream_mut(id).and_then(|socket| socket.counted_address());
+                    self.chat.handle_open(id, door, from, self.now, &mut self.deliveries);
+                }
+                Verdict::TooMany => {
+                    engine.upgrade_with(id, &self.response, deflate.as_ref());
+                    self.chat.turn_away(id, &door, self.now, &mut self.deliveries);
+                }
+                Verdict::TooFast => {
+                    self.response.clear();
+                    self.refuse(Refusal::TooFast, false, false);
+                    engine.respond(id, &self.response, false);
+                }
+                Verdict::Dropped => engine.abort(id),
+            },
+            Some((id, Todo::TurnAway(door))) => {
+                engine.upgrade(id, &self.response);
+                self.chat.turn_away(id, &door, self.now, &mut self.deliveries);
+            }
+            Some((id, Todo::Look { at, head_only, keep })) => {
+                self.answer_look(at, engine, head_only, keep);
+                engine.respond(id, &self.response, keep);
+            }
+            Some((id, Todo::Respond { keep })) => engine.respond(id, &self.response, keep),
+            Some((id, Todo::Receive { head, keep })) => {
+                let interim: &[u8] = if head.expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" };
+                let note = head.call as u32 | if keep { KEEP } else { 0 };
+                engine.receive_body(id, head.body_len, note, interim);
+            }
+            None => {}
+        }
+        if let Some(story) = self.ended.take()
+            && let Some((_, socket, code)) = engine.last_closed()
+        {
+            // Of a proxy's Unix socket there is none.
+            let address = socket.client().map_or_else(|| "-".into(), |address| address.to_string());
+            log::debug!("ended: {story} at {address}, closed with {code}");
+        }
+        self.response.clear();
+        for delivery in self.deliveries.items() {
+            if !self.calls.is_empty()
+                && let Some((to, status, text)) = answer_of(delivery)
+                && let Some(keep) = self.calls.remove(&to)
+            {
+                self.outcomes.note(status);
+                let body = [self.deliveries.text(text), b"\n"].concat();
+                let headers: &[(&str, &str)] = match status {
+                    503 => &[("Cache-Control", "no-store"), ("Retry-After", "1")],
+                    _ => &[("Cache-Control", "no-store")],
+                };
+                Response { headers, keep, ..Response::new(status, http::JSON, &body) }
+                    .encode(self.now, &mut self.response);
+                engine.respond(to, &self.response, keep);
+                self.response.clear();
+                continue;
+            }
+            match delivery {
+                // The caller has gone.
+                Delivery::Refuse { .. } => {}
+                Delivery::Send { to, text } => engine.send(*to, Opcode::Text, self.deliveries.text(text)),
+                Delivery::Publish { topic, text, except } => {
+                    let (text, except) = (self.deliveries.text(text), self.deliveries.except(except));
+                    engine.publish(*topic, Opcode::Text, text, except);
+                }
+                Delivery::Subscribe { conn, topic } => engine.subscribe(*conn, *topic),
+                Delivery::TellWhenDrained { conn } => engine.tell_when_drained(*conn),
+                Delivery::Unsubscribe { conn, topic } => engine.unsubscribe(*conn, *topic),
+                Delivery::Close { conn, code, reason } => engine.close(*conn, *code, reason),
+            }
+        }
+        self.deliveries.clear();
+    }
+
+    fn handle_timeout(&mut self, now: Moment) {
+        self.now = now;
+        if let Some(every) = self.starter.wants_to_hear_every()
+            && self.alive_at.is_some_and(|at| at <= now.tick)
+        {
+            self.starter.note(State::Alive);
+            self.alive_at = Some(now.tick + every);
+        }
+        self.chat.handle_timeout(now, &mut self.deliveries);
+    }
+
+    fn next_deadline(&self) -> Option<Tick> {
+        [self.chat.next_deadline(), self.alive_at].into_iter().flatten().min()
+    }
+
+    fn reload(&mut self) -> Option<Bounds> {
+        let settings = match self.starter.reload() {
+            Ok(settings) => settings,
+            Err(error) => {
+                log::error!("the settings stay as they were: {error}");
+                return None;
+            }
+        };
+        let bounds = settings.bounds();
+        self.origins = settings.origins;
+        self.proxies = settings.proxies;
+        self.keys = settings.keys.map(Rc::new);
+        self.admin_key = settings.admin_key;
+        self.chat.change_settings(settings.chat, self.keys.clone().map(|keys| keys as Rc<dyn Verifier>));
+        Some(bounds)
+    }
+
+    fn held(&self) -> (chat::Held, usize) {
+        (self.chat.held(), self.deliveries.held_bytes() + self.response.capacity())
+    }
+
+    fn let_go(&mut self, octets: usize, now: Moment) -> bool {
+        self.now = now;
+        self.chat.let_go(octets, now, &mut self.deliveries) > 0
+    }
+
+    fn shut_down(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission, now: Moment) {
+        self.starter.note(State::Stopping);
+        self.stopping = true;
+        self.now = now;
+        self.chat.handle_shutdown(now, &mut self.deliveries);
+        self.carry_out(engine, admission);
+        for id in engine.ids() {
+            engine.close(id, CloseCode::SERVICE_RESTART, "the server stops or starts again");
+        }
+    }
+}
+
+/// Whom a delivery answers if it was a call, with which status and text.
+fn answer_of(delivery: &Delivery) -> Option<(ConnId, u16, &std::ops::Range<usize>)> {
+    match delivery {
+        Delivery::Send { to, text } => Some((*to, 200, text)),
+        Delivery::Refuse { to, code, text } => Some((*to, api::status(*code), text)),
+        _ => None,
+    }
+}
+
+/// Whether nothing follows the head, so that the next request can be found.
+fn no_body(request: &Request<'_>) -> bool {
+    request.content_length() == Ok(0)
+}
+
+/// In the note of a request with a body: its connection is kept. The rest of the note is which call it is.
+const KEEP: u32 = 1 << 31;
+
+/// Sessions in a page of `/connections` unless the request says otherwise, and at most.
+const PAGE: usize = 50;
+const MAX_PAGE: usize = 200;
+
+const NO_SESSION: &str = "expected a session that is open, found another id";
+
+const BAD_PAGE: &str =
+    "`limit`: expected an integer from 1, `cursor`: the one of the last `Link`; found something else";
+
+/// A strong validator: the same octets, the same tag.
+fn etag(body: &[u8]) -> String {
+    use sha1::{Digest, Sha1};
+    let hash = Sha1::digest(body);
+    let digits: String = hash.iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+    format!("\"{digits}\"")
+}
+
+/// Only what this server serves runs, and text is never made into HTML.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+    img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+    trusted-types 'none'";
