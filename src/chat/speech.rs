@@ -245,7 +245,10 @@ impl Hall {
             let saying = self.waiting.get(of as usize).map(|waiting| waiting.conn);
             let recipient = self.users.find(to.as_str());
             let mut devices: Vec<ConnId> = recipient.into_iter().flat_map(|user| self.json_devices(user)).collect();
-            delivered = !devices.is_empty();
+            // Who hides hears it, and counts as one who is not here: the answer must not tell the two apart.
+            let own = message.sender == to.as_str();
+            let seen = own || recipient.is_some_and(|user| self.users.at(user).visible());
+            delivered = seen && !devices.is_empty();
             let sender = self.users.find(message.sender).filter(|&sender| recipient != Some(sender));
             let others = sender.into_iter().flat_map(|user| self.json_devices(user));
             devices.extend(others.filter(|&device| Some(device) != saying));

@@ -435,6 +435,48 @@ fn status_and_presence() {
 }
 
 /// Hidden from others, not from oneself.
+/// What is heard is heard, but no answer to others tells who hides from who has gone.
+#[test]
+fn nothing_tells_who_hides() {
+    let asked = [
+        r#"{"type":"multicast","user_ids":["ghost"],"content":"boo"}"#,
+        r#"{"type":"direct","user_id":"ghost","content":"boo"}"#,
+        r#"{"type":"typing","id":1,"user_id":"ghost","typing":true}"#,
+        r#"{"type":"presence","user_ids":["ghost"],"subscribe":true}"#,
+        r#"{"type":"online"}"#,
+    ];
+    let answers = |gone: bool| {
+        let mut stage = Stage::json(unhurried(), &["bob", "ghost"]);
+        stage.says("ghost", r#"{"type":"status","status":"offline","note":"thinking"}"#);
+        stage.forgets("ghost");
+        if gone {
+            stage.closes("ghost");
+            stage.waits_ms(5_000);
+        } else {
+            // The same, heard by a device more and a device less.
+            stage.opens("phone", "ghost");
+            stage.closes("phone");
+            stage.waits_ms(5_000);
+        }
+        let answers = asked.map(|text| {
+            stage.says("bob", text);
+            stage.takes("bob")
+        });
+        if !gone {
+            stage.heard_kinds("ghost", &["direct", "direct", "typing"]);
+            stage.says("ghost", r#"{"type":"multicast","user_ids":["ghost"],"content":"me"}"#);
+            let own = stage.takes("ghost").pop().unwrap();
+            assert_eq!(own, r#"{"type":"ack","delivered":["ghost"],"stored":[],"unknown":[]}"#);
+            stage.closes("ghost");
+            stage.waits_ms(5_000);
+            stage.heard_nothing("bob");
+        }
+        answers
+    };
+    assert_eq!(answers(false), answers(true));
+    assert_eq!(answers(false)[0], [r#"{"type":"ack","delivered":[],"stored":["ghost"],"unknown":[]}"#]);
+}
+
 #[test]
 fn who_hides_sees_themselves() {
     let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
