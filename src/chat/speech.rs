@@ -254,12 +254,16 @@ impl Hall {
             devices.extend(others.filter(|&device| Some(device) != saying));
             turn.out.send_each(devices, |out| json::direct(out, None, to.as_str(), message));
         }
+        let kept = self.settings.history_messages > 0;
         let Some(Waiting { what: What::Multicast(tally), .. }) = self.waiting.get_mut(of as usize) else { return };
-        match (message, delivered) {
-            (None, _) => tally.failed.push(to.clone()),
-            (Some(_), true) => tally.delivered.push(to.clone()),
-            (Some(_), false) => tally.stored.push(to.clone()),
-        }
+        let list = match message {
+            None => &mut tally.failed,
+            Some(_) if delivered => &mut tally.delivered,
+            Some(_) if kept => &mut tally.stored,
+            // Nobody will ever find it.
+            Some(_) => &mut tally.missed,
+        };
+        list.push(to.clone());
         tally.outstanding -= 1;
         if tally.outstanding == 0 {
             self.finish_multicast(of, turn);
@@ -284,10 +288,9 @@ impl Hall {
                 .texts("delivered", names(&tally.delivered))
                 .texts("stored", names(&tally.stored))
                 .texts("unknown", names(&tally.unknown));
-            match tally.failed.is_empty() {
-                true => ack.end(),
-                false => ack.texts("failed", names(&tally.failed)).end(),
-            }
+            let unusual =
+                [("missed", &tally.missed), ("failed", &tally.failed)].into_iter().filter(|(_, list)| !list.is_empty());
+            unusual.fold(ack, |ack, (key, list)| ack.texts(key, names(list))).end();
         });
     }
 

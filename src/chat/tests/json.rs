@@ -477,6 +477,19 @@ fn nothing_tells_who_hides() {
     assert_eq!(answers(false)[0], [r#"{"type":"ack","delivered":[],"stored":["ghost"],"unknown":[]}"#]);
 }
 
+/// Nothing is said to be stored where nothing is.
+#[test]
+fn without_history_who_is_away_misses_it() {
+    let mut stage = Stage::json(Settings { history_messages: 0, ..unhurried() }, &["ann", "bob", "cat"]);
+    stage.closes("cat");
+    stage.says("ann", r#"{"type":"multicast","user_ids":["bob","cat","dan"],"content":"x"}"#);
+    stage.heard("ann", [r#"{"type":"ack","delivered":["bob"],"stored":[],"unknown":["dan"],"missed":["cat"]}"#]);
+    stage.says("bob", r#"{"type":"status","status":"offline"}"#);
+    stage.says("ann", r#"{"type":"multicast","user_ids":["bob","cat"],"content":"x"}"#);
+    stage.heard("ann", [r#"{"type":"ack","delivered":[],"stored":[],"unknown":[],"missed":["bob","cat"]}"#]);
+    stage.heard_kinds("bob", &["direct", "ack", "direct"]);
+}
+
 #[test]
 fn who_hides_sees_themselves() {
     let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
