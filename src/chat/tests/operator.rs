@@ -143,6 +143,12 @@ fn calls_that_are_refused() {
         (Call::Publish, r#"{"room_id":"den","content":"","sender":5}"#, "bad_request"),
         (Call::Publish, r#"{"user_id":"ann","content":""}"#, "bad_request"),
         (Call::Publish, r#"{"room_id":"den","room_id":"den","content":""}"#, "bad_request"),
+        (Call::Publish, r#"{"room_id":"*","content":""}"#, "bad_request"),
+        // What is meant for some is not said to all.
+        (Call::Broadcast, r#"{"room_id":"den","content":""}"#, "bad_request"),
+        (Call::Broadcast, r#"{"user_id":"ann","content":""}"#, "bad_request"),
+        (Call::Broadcast, r#"{"room_id":"*","to":"ann","content":""}"#, "bad_request"),
+        (Call::Broadcast, r#"{"room_id":5,"content":""}"#, "bad_request"),
         (Call::Direct, r#"{"user_id":"zoe","content":""}"#, "user_not_found"),
         (Call::Members, r#"{"room_id":"attic"}"#, "room_not_found"),
         (Call::History, r#"{"room_id":"attic"}"#, "room_not_found"),
@@ -163,6 +169,16 @@ fn calls_that_are_refused() {
     ] {
         assert_eq!(kind(&stage.calls(call, body)), code, "{call:?} {body}");
     }
+    stage.heard_nothing("ann");
+    let sentence = "`room_id`: expected none or \"*\", because this is for everybody; `publish` is for a room";
+    let refused = stage.calls(Call::Broadcast, r#"{"room_id":"den","content":""}"#);
+    assert_eq!(text_of(&refused, "message").as_deref(), Some(sentence));
+    for everybody in
+        [r#"{"content":"tea"}"#, r#"{"room_id":"*","content":"tea"}"#, r#"{"room_id":null,"content":"tea"}"#]
+    {
+        assert_eq!(kind(&stage.calls(Call::Broadcast, everybody)), "broadcast", "{everybody}");
+    }
+    stage.heard_kinds("ann", &["broadcast"; 3]);
     assert_eq!(stage.calls(Call::Online, r#"{"limit":0,"id":9}"#).split(',').nth(1), Some(r#""id":9"#));
     stage.chat.handle_call(stage.conn("ann"), Call::Online, b"\xff", stage.now, &mut stage.out);
     stage.dispatch();

@@ -285,6 +285,18 @@ impl<'a> Fields<'a> {
         Ok(self.maybe_text(Field::To)?.or(user))
     }
 
+    /// What an operator shouts is not meant for one room or user.
+    pub fn for_everybody(&mut self) -> Result<(), Refusal> {
+        let message = match (self.maybe_text(Field::Room)?.as_deref(), self.recipient()?) {
+            (None | Some("*"), None) => return Ok(()),
+            (None | Some("*"), Some(_)) => {
+                "`user_id`: expected none, because this is for everybody; `direct` is for a user"
+            }
+            (Some(_), _) => "`room_id`: expected none or \"*\", because this is for everybody; `publish` is for a room",
+        };
+        Err(Refusal::new(Code::BadRequest, message))
+    }
+
     fn names(&mut self) -> Result<Option<Vec<Text<'a>>>, Refusal> {
         let users = self.maybe_texts(Field::Users)?;
         Ok(users.or(self.maybe_texts(Field::UsersToo)?))
