@@ -184,6 +184,10 @@ fn requests_that_are_refused() {
             "Content-Length",
         ),
         ("POST /api/online", format!("{bearer}{json}Content-Length: 65537\r\n"), "", 413, "65536"),
+        ("POST /api/online", format!("{bearer}{json}Content-Length: 99999999999999999999\r\n"), "", 413, "65536"),
+        ("POST /api/online", format!("{bearer}{json}Content-Length: -1\r\n"), "", 400, "Content-Length"),
+        ("POST /api/online", format!("{bearer}{json}Content-Length: 2, 2\r\n"), "{}", 400, "Content-Length"),
+        ("POST /api/online", format!("{bearer}{json}{0}{0}", "Content-Length: 2\r\n"), "{}", 400, "Content-Length"),
         ("POST /api/online", format!("{bearer}{json}Content-Length: 2\r\n"), "[]", 400, "bad_request"),
         ("POST /api/online", format!("{bearer}{json}Content-Length: 1\r\n"), "{", 400, "bad_json"),
         (

@@ -33,6 +33,8 @@ pub enum CallError {
     MediaType,
     /// A body without a length.
     Length,
+    /// A length that is no number, or more than one.
+    BadLength,
     /// A body over [`MAX_BODY_BYTES`].
     TooLarge,
     /// From a page of a browser.
@@ -49,6 +51,11 @@ impl CallError {
                 (415, Code::BadRequest, "expected `Content-Type: application/json`, found none or another one")
             }
             Self::Length => (411, Code::BadRequest, "expected a body with Content-Length, found a transfer coding"),
+            Self::BadLength => (
+                400,
+                Code::BadRequest,
+                "expected one Content-Length that is a number, found another value or more of them",
+            ),
             Self::TooLarge => (413, Code::TooLarge, "expected a body of at most 65536 bytes, found a longer one"),
             Self::Origin => (
                 403,
@@ -108,7 +115,7 @@ pub(super) fn head(request: &Request<'_>, name: &str) -> Result<CallHead, CallEr
     if request.has_header("transfer-encoding") {
         return Err(CallError::Length);
     }
-    let body_len = request.content_length().map_err(|_| CallError::Length)?;
+    let body_len = request.content_length().map_err(|_| CallError::BadLength)?;
     let body_len = u32::try_from(body_len).ok().filter(|&len| len <= MAX_BODY_BYTES).ok_or(CallError::TooLarge)?;
     // Asked for also where it would not be needed: a page cannot send it to another site without asking first.
     let media_type = request.header("content-type").and_then(|value| value.split(';').next());
@@ -180,7 +187,12 @@ mod tests {
             ("POST /", "publish", "Content-Length: 5\r\nExpect: 100-continue\r\n", good(Call::Publish, 5, true)),
             ("POST /", "publish", "Content-Length: 65537\r\n", Err(CallError::TooLarge)),
             ("POST /", "publish", "Content-Length: 4294967297\r\n", Err(CallError::TooLarge)),
-            ("POST /", "publish", "Content-Length: x\r\n", Err(CallError::Length)),
+            ("POST /", "publish", "Content-Length: 99999999999999999999\r\n", Err(CallError::TooLarge)),
+            ("POST /", "publish", "Content-Length: x\r\n", Err(CallError::BadLength)),
+            ("POST /", "publish", "Content-Length: -1\r\n", Err(CallError::BadLength)),
+            ("POST /", "publish", "Content-Length: \r\n", Err(CallError::BadLength)),
+            ("POST /", "publish", "Content-Length: 2, 2\r\n", Err(CallError::BadLength)),
+            ("POST /", "publish", "Content-Length: 2\r\nContent-Length: 2\r\n", Err(CallError::BadLength)),
             ("POST /", "publish", "Transfer-Encoding: chunked\r\n", Err(CallError::Length)),
             ("GET /", "publish", "", Err(CallError::Method)),
             ("post /", "publish", "", Err(CallError::Method)),
