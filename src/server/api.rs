@@ -82,15 +82,14 @@ pub const fn status(code: Code) -> u16 {
 }
 
 /// Whether the request may have what only the operator may: it shows the key, or there is none and it comes from a program
-/// on this machine. `open`: it is let in without a key from anywhere that reaches the port.
-pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>, open: bool) -> Result<(), Refusal> {
+/// on this machine.
+pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>) -> Result<(), Refusal> {
     let Some(key) = key else {
         // A page can send requests to this machine; a name that it chose itself can lead here (DNS rebinding).
         let by_address = request.header("host").is_none_or(is_address);
-        return if open || (by_address && !request.has_header("origin")) {
-            Ok(())
-        } else {
-            Err(CallError::Origin.into())
+        return match by_address && !request.has_header("origin") {
+            true => Ok(()),
+            false => Err(CallError::Origin.into()),
         };
     };
     if request.headers("authorization").count() > 1 {
@@ -219,7 +218,7 @@ mod tests {
     fn who_is_admitted() {
         let key = AdminKey::read(b"0123456789abcdef").unwrap();
         let word = |headers: &str, key: Option<&AdminKey>| {
-            with("GET /", headers, |request| match admit(request, key, false) {
+            with("GET /", headers, |request| match admit(request, key) {
                 Ok(()) => "in",
                 Err(Refusal::Key { shown: true }) => "wrong",
                 Err(Refusal::Key { shown: false }) => "none",

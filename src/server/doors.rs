@@ -143,7 +143,7 @@ fn decide(
     };
     let path = path_of(request.path());
     if let (Port::Admin, Some(call)) = (port, path.strip_prefix("/api/")) {
-        api::admit(request, key, false)?;
+        api::admit(request, key)?;
         return Ok(Entry::Call(api::head(request, call)?));
     }
     if request.content_length().map_err(Refusal::Request)? != 0 {
@@ -169,13 +169,11 @@ fn decide(
             let path = if path == "/favicon.ico" { "/icon.svg" } else { path };
             Entry::Asset(ASSETS.iter().find(|asset| asset.path == path).ok_or(Refusal::NotFound)?)
         }
-        // Whether the process is well is for whoever supervises it, without a key.
+        // Whether the process is well is for whoever supervises it, without a key and by any name: it is a word, and not a secret.
         (_, "/livez") => Entry::Report(Report::Live),
         (_, "/readyz") => Entry::Report(Report::Ready),
         _ => {
-            // Names of people are for the operator alone; counters were always for the whole machine.
-            let names = path == "/top" || path.starts_with("/connections");
-            api::admit(request, key, !names)?;
+            api::admit(request, key)?;
             let session = path.strip_prefix("/connections/").and_then(session_id);
             Entry::Report(match (path, session) {
                 ("/health", _) => Report::Counters,
@@ -491,7 +489,16 @@ mod tests {
             ("GET /connections/910a2dec89025cc1", "", Port::Admin, "403"),
             ("GET /connections/910a2dec89025cc1", &shown, Port::Admin, "Session(10451216379200822465)"),
             ("GET /top", "", Port::Admin, "403"),
+            ("GET /health", "", Port::Admin, "403"),
+            ("GET /metrics", "", Port::Admin, "403"),
+            ("GET /nowhere", "", Port::Admin, "403"),
+            ("GET /livez", "Origin: http://evil.example\r\n", Port::Admin, "Live"),
+            ("GET /health", &shown, Port::Admin, "Counters"),
+            ("GET /metrics", &shown, Port::Admin, "Metrics"),
+            ("GET /nowhere", &shown, Port::Admin, "404"),
             ("GET /top", &shown, Port::Admin, "Top"),
+            ("GET /", &shown, Port::Admin, "404"),
+            ("GET /ws", &shown, Port::Admin, "404"),
             ("POST /top", &shown, Port::Admin, "405"),
             ("GET /connections/ff", &shown, Port::Admin, "404"),
             ("GET /connections/+10a2dec89025cc1", &shown, Port::Admin, "404"),
@@ -606,14 +613,10 @@ mod tests {
             ("GET /ws HTTP/1.1", Port::Public, "426"),
             ("GET /ws/lobby?username=bob HTTP/1.1", Port::Public, "426"),
             ("GET /health HTTP/1.1", Port::Public, "Health"),
-            ("GET /health HTTP/1.1", Port::Admin, "Counters"),
-            ("GET /metrics HTTP/1.1", Port::Admin, "Metrics"),
             ("GET /metrics HTTP/1.1", Port::Public, "404"),
             ("GET /livez HTTP/1.1", Port::Admin, "Live"),
             ("GET /readyz HTTP/1.1", Port::Admin, "Ready"),
-            ("GET / HTTP/1.1", Port::Admin, "404"),
             ("GET /top HTTP/1.1", Port::Public, "404"),
-            ("GET /ws HTTP/1.1", Port::Admin, "404"),
             ("GET / HTTP/1.1", Port::Refused, "503"),
             ("GET / HTTP/1.1", Port::TooFast, "429"),
             ("GET / HTTP/1.1", Port::Crowded, "file /"),
