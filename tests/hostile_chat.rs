@@ -414,15 +414,34 @@ fn fields_that_are_wrong() {
             r#""type":"multicast","user_ids":[],"content":"""#,
             "`user_ids`: expected 1 to 100 names, found 0",
         ),
-        bad(
+        refused(
             "101 recipients",
             &format!(r#""type":"multicast","user_ids":[{}],"content":"""#, names(101)),
+            "too_large",
             "`user_ids`: expected 1 to 100 names, found 101",
         ),
-        bad(
+        refused(
             "1,001 recipients",
             &format!(r#""type":"multicast","user_ids":[{}],"content":"""#, names(1001)),
-            "a message that cannot be read: expected at most 1000 elements, found more at line 1 column 7047",
+            "too_large",
+            "`user_ids`: expected at most 1000 names, found more",
+        ),
+        refused(
+            "1,001 times the same recipient",
+            &format!(r#""type":"multicast","users":[{}"a"],"content":"""#, r#""a","#.repeat(1000)),
+            "too_large",
+            "`users`: expected at most 1000 names, found more",
+        ),
+        refused(
+            "presence of 1,001",
+            &format!(r#""type":"presence","user_ids":[{}]"#, names(1001)),
+            "too_large",
+            "`user_ids`: expected at most 1000 names, found more",
+        ),
+        bad(
+            "1,001 names for one",
+            &format!(r#""type":"direct","user_id":[{}],"content":"""#, names(1001)),
+            "`user_id`: expected a string, found an array",
         ),
         bad(
             "recipients as numbers",

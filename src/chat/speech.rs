@@ -198,7 +198,8 @@ impl Hall {
         let names = to.iter().map(|name| user_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
         if names.is_empty() || names.len() > MAX_RECIPIENTS {
             let message = format!("`user_ids`: expected 1 to {MAX_RECIPIENTS} names, found {}", names.len());
-            return Err(Refusal::new(Code::BadRequest, message));
+            let code = if names.is_empty() { Code::BadRequest } else { Code::TooLarge };
+            return Err(Refusal::new(code, message));
         }
         self.check_content(content)?;
         let Some(user) = self.user_of(conn) else { return Ok(()) };

@@ -322,7 +322,7 @@ fn multicast() {
     let multicast = |n| format!(r#"{{"type":"multicast","user_ids":[{}],"content":"x"}}"#, names(n));
     stage.says("ann", &multicast(100));
     stage.heard_kinds("ann", &["ack"]);
-    stage.refused("ann", &multicast(101), "bad_request");
+    stage.refused("ann", &multicast(101), "too_large");
 }
 
 #[test]

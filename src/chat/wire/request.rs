@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 
-use super::value::{Value, read_object};
+use super::value::{MAX_LISTED, Value, read_object};
 use super::{Code, Id, MAX_ID_BYTES, Refusal};
 
 pub(super) type Text<'a> = Cow<'a, str>;
@@ -247,6 +247,10 @@ impl<'a> Fields<'a> {
         let list = match self.take(field) {
             Value::Absent => return Ok(None),
             Value::List(list) => list,
+            Value::LongList => {
+                let message = format!("`{}`: expected at most {MAX_LISTED} names, found more", field.name());
+                return Err(Refusal::new(Code::TooLarge, message));
+            }
             other => return Err(wrong(field, "an array of strings", &other)),
         };
         let texts = list.into_iter().map(|value| match value {
@@ -534,7 +538,10 @@ mod tests {
         assert_eq!(code(&format!(r#"{{{many}"type":"ping"}}"#)), None);
         let list = |n| format!(r#"{{"type":"multicast","content":"","users":[{}"a"]}}"#, r#""a","#.repeat(n));
         assert_eq!(code(&list(999)), None);
-        assert_eq!(code(&list(1000)), Some(Code::BadRequest));
+        assert_eq!(code(&list(1000)), Some(Code::TooLarge));
+        assert_eq!(code(&format!("{} x", list(1000))), Some(Code::BadJson));
+        let elsewhere = list(1000).replace("users", "status").replace("multicast", "status");
+        assert_eq!(code(&elsewhere), Some(Code::BadRequest), "no list is expected there");
     }
 
     #[test]
