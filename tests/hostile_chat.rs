@@ -373,6 +373,36 @@ fn fields_that_are_wrong() {
             "expected `room_id` or `user_id`, found both",
         ),
         bad(
+            "two words for a recipient",
+            r#""type":"direct","to":"neighbour","user_id":"somebody","content":"x""#,
+            "expected `user_id` or `to`, found both",
+        ),
+        bad(
+            "the same recipient by two words",
+            r#""type":"broadcast","to":"neighbour","user_id":"neighbour","content":"x""#,
+            "expected `user_id` or `to`, found both",
+        ),
+        bad(
+            "typing to two",
+            r#""type":"typing","to":"neighbour","user_id":"somebody","typing":true"#,
+            "expected `user_id` or `to`, found both",
+        ),
+        bad(
+            "history with two",
+            r#""type":"history","to":"neighbour","user_id":"somebody""#,
+            "expected `user_id` or `to`, found both",
+        ),
+        bad(
+            "two words for recipients",
+            r#""type":"multicast","users":["neighbour"],"user_ids":["somebody"],"content":"x""#,
+            "expected `user_ids` or `users`, found both",
+        ),
+        bad(
+            "two words for those watched",
+            r#""type":"presence","users":[],"user_ids":["somebody"]"#,
+            "expected `user_ids` or `users`, found both",
+        ),
+        bad(
             "since as number",
             r#""type":"join","room_id":"ROOM0000","since":5"#,
             "`since`: expected an object {epoch, seq}, found a number",
@@ -577,6 +607,16 @@ fn strange_and_right() {
             "100 recipients",
             [format!(r#"{{"type":"multicast","user_ids":[{}],"content":""}}"#, names(100))],
             [format!(r#"{{"type":"ack","delivered":[],"stored":[],"unknown":[{}]}}"#, names(100))],
+        ),
+        row(
+            "another word that is null",
+            [r#"{"type":"direct","user_id":"USER0000","to":null,"content":"x"}"#],
+            [from_own("x", 1)],
+        ),
+        row(
+            "words for another type",
+            inside(&[r#"{"type":"chat","room_id":"ROOM0000","to":"a","user_id":"b","users":1,"content":"x"}"#]),
+            heard(&[&said("x", 1)]),
         ),
         row(
             "content of 16,384 bytes",

@@ -285,8 +285,8 @@ impl<'a> Fields<'a> {
     }
 
     fn recipient(&mut self) -> Result<Option<Text<'a>>, Refusal> {
-        let user = self.maybe_text(Field::User)?;
-        Ok(self.maybe_text(Field::To)?.or(user))
+        let (user, to) = (self.maybe_text(Field::User)?, self.maybe_text(Field::To)?);
+        one_of((Field::User, user), (Field::To, to))
     }
 
     /// What an operator shouts is not meant for one room or user.
@@ -302,8 +302,8 @@ impl<'a> Fields<'a> {
     }
 
     fn names(&mut self) -> Result<Option<Vec<Text<'a>>>, Refusal> {
-        let users = self.maybe_texts(Field::Users)?;
-        Ok(users.or(self.maybe_texts(Field::UsersToo)?))
+        let (users, too) = (self.maybe_texts(Field::Users)?, self.maybe_texts(Field::UsersToo)?);
+        one_of((Field::Users, users), (Field::UsersToo, too))
     }
 
     fn limit(&mut self) -> Result<usize, Refusal> {
@@ -420,6 +420,17 @@ impl<'a> Fields<'a> {
 
 /// Bytes of an unknown type that the answer repeats.
 const MAX_SHOWN_TYPE: usize = 64;
+
+/// What stands under either of two words for the same. Both would be a field that stands twice, also with one value.
+fn one_of<T>((word, one): (Field, Option<T>), (other_word, other): (Field, Option<T>)) -> Result<Option<T>, Refusal> {
+    match (one, other) {
+        (Some(_), Some(_)) => {
+            let message = format!("expected `{}` or `{}`, found both", word.name(), other_word.name());
+            Err(Refusal::new(Code::BadRequest, message))
+        }
+        (one, other) => Ok(one.or(other)),
+    }
+}
 
 fn wrong(field: Field, expected: &str, found: &Value<'_>) -> Refusal {
     Refusal::new(Code::BadRequest, format!("`{}`: expected {expected}, found {}", field.name(), found.kind()))
