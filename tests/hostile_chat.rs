@@ -440,6 +440,26 @@ fn fields_that_are_wrong() {
             "`topic`: expected at most 256 bytes, found 257",
         ),
         bad(
+            "a topic with controls",
+            r#""type":"create_room","room_id":"ROOM0000","topic":"a\u0007\n""#,
+            "`topic`: expected no control characters and no bidi overrides, found U+0007",
+        ),
+        bad(
+            "a topic of two lines",
+            r#""type":"create_room","room_id":"ROOM0000","topic":"a\nb""#,
+            "`topic`: expected no control characters and no bidi overrides, found U+000A",
+        ),
+        bad(
+            "a title with a bidi override",
+            r#""type":"create_room","room_id":"ROOM0000","name":"a\u202eb""#,
+            "`name`: expected no control characters and no bidi overrides, found U+202E",
+        ),
+        bad(
+            "a note with an isolate",
+            "\"type\":\"status\",\"status\":\"away\",\"note\":\"\u{2067}\"",
+            "`note`: expected no control characters and no bidi overrides, found U+2067",
+        ),
+        bad(
             "no recipients",
             r#""type":"multicast","user_ids":[],"content":"""#,
             "`user_ids`: expected 1 to 100 names, found 0",

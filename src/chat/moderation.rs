@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::hall::{BACK_OFF_MS, Hall, NOBODY, Turn, user_name};
 use super::name::UserName;
-use super::presence::check_length;
+use super::presence::check_line;
 use super::session::Dialect;
 use super::timers::Timer;
 use super::wire::json::Object;
@@ -144,7 +144,7 @@ impl Hall {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let user = user_name(name)?;
-        check_length("note", note, MAX_NOTE_BYTES)?;
+        check_line("note", note, MAX_NOTE_BYTES)?;
         if let Some(found) = seconds.filter(|seconds| !(1..=MAX_BAN_SECONDS).contains(seconds)) {
             let message = format!("`seconds`: expected an integer from 1 to {MAX_BAN_SECONDS}, found {found}");
             return Err(Refusal::new(Code::BadRequest, message));
