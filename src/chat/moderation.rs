@@ -123,7 +123,7 @@ impl Hall {
         let sessions = self.sessions_of(whom)?;
         // What the code means to a client (docs/wire.md), goodbye says, too.
         let back_after_ms = match code.0 {
-            4000..=4099 => None,
+            1008 | 4000..=4099 => None,
             1013 | 4100..=4199 => Some(BACK_OFF_MS),
             _ => Some(0),
         };

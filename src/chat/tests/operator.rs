@@ -376,7 +376,10 @@ fn a_disconnect_says_whether_to_come_back() {
     for (code, closed, said) in [
         ("", 4200, goodbye("disconnected", true, 0)),
         (r#","code":4200"#, 4200, goodbye("disconnected", true, 0)),
+        (r#","code":1001"#, 1001, goodbye("disconnected", true, 0)),
+        (r#","code":1008"#, 1008, goodbye("disconnected", false, 0)),
         (r#","code":1012"#, 1012, goodbye("disconnected", true, 0)),
+        (r#","code":1013"#, 1013, goodbye("disconnected", true, 10_000)),
         (r#","code":4100"#, 4100, goodbye("disconnected", true, 10_000)),
         (r#","code":4001"#, 4001, goodbye("disconnected", false, 0)),
         (r#","code":4999"#, 4999, goodbye("disconnected", true, 0)),
