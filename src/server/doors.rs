@@ -316,8 +316,12 @@ fn name_of_user<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Refus
 }
 
 fn decode<'a>(encoded: &'a str, what: &str) -> Result<Cow<'a, str>, Refusal> {
-    let decoded = percent_decode_str(encoded).decode_utf8();
-    decoded.map_err(|_| Refusal::Bad(format!("{what}: percent-encoded UTF-8 was expected").into()))
+    // The decoder lets a `%` pass that stands for nothing (RFC 3986 section 2.1 wants two digits behind it); two readers could
+    // take that for two names.
+    let whole = |rest: &[u8]| matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    let stands_for_one = encoded.split('%').skip(1).all(|rest| whole(rest.as_bytes()));
+    let decoded = percent_decode_str(encoded).decode_utf8().ok().filter(|_| stands_for_one);
+    decoded.ok_or_else(|| Refusal::Bad(format!("{what}: percent-encoded UTF-8 was expected").into()))
 }
 
 fn parse<T>(name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T, NameError>) -> Result<T, Refusal> {
@@ -529,6 +533,8 @@ mod tests {
             ("/ws?token=", "", "refused Malformed"),
             ("/ws?token=nobody", "", "refused Malformed"),
             ("/ws?token=%ff", "", "400 token: percent-encoded UTF-8 was expected"),
+            ("/ws?token=ann@%", "", "400 token: percent-encoded UTF-8 was expected"),
+            ("/ws/%zz?token=ann@*", "", "400 room: percent-encoded UTF-8 was expected"),
             ("/ws", "Authorization: Bearer ann@*\r\n", "token ann -"),
             ("/ws", "authorization: bearer  ann@* \r\n", "token ann -"),
             ("/ws?token=bob@*", "Authorization: Bearer ann@*\r\n", "token ann -"),
@@ -577,6 +583,17 @@ mod tests {
             ("/ws?user=a+b", "json a b -"),
             ("/ws?user=%E2%82%AC", "json € -"),
             ("/ws?user=%ff", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=%zz", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=100%", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=a%4", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=%+41", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=%%34%31", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=100%25", "json 100% -"),
+            ("/ws?user=%c3%A9", "json \u{e9} -"),
+            ("/ws/%zz?username=bob", "400 room: percent-encoded UTF-8 was expected"),
+            ("/ws/%?username=bob", "400 room: percent-encoded UTF-8 was expected"),
+            ("/ws/den?username=%e2%82%a", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws/den?username=bob&x=%zz", "plain den bob"),
             ("/ws?user=a%0ab", "400 user: a name has no control characters and no bidi overrides, this one has U+000A"),
             ("/ws?user=", "400 user: a name has 1 to 128 bytes, this one is empty"),
             ("/ws?user=*", "400 user: \"*\" means everybody and is no name"),
