@@ -44,7 +44,16 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let room = match room {
             Some("*") => return self.announce(conn, content, id, turn),
-            Some(name) => self.wanted_room(conn, name)?,
+            Some(name) => match self.wanted_room(conn, name) {
+                Ok(room) => room,
+                // Whoever has said it, and is not back in the room yet, is told what became of it, and nothing that they did not say.
+                Err(refusal) => {
+                    return match self.first_time(conn, id, To::Room(name), content, turn)? {
+                        First::Yes(_) => Err(refusal),
+                        First::No => Ok(()),
+                    };
+                }
+            },
             None => {
                 let Some(session) = self.sessions.find(conn) else { return Ok(()) };
                 let mut wanted = session.seats.iter().filter(|seat| seat.wanted);

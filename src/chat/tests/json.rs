@@ -833,6 +833,32 @@ fn retries() {
     stage.says("ann", direct);
     stage.heard("ann", [r#"{"type":"ack","id":"u1","user_id":"bob","seq":1,"ts":1001000,"dup":true}"#]);
     stage.heard_kinds("bob", &["direct"]);
+    // Back, and not in the room yet: what was said was said, and anything else is not.
+    stage.closes("phone");
+    stage.closes("ann");
+    stage.waits_ms(10_000);
+    stage.opens("ann", "ann");
+    stage.all_forget();
+    stage.says("ann", say);
+    stage.heard("ann", [dup]);
+    stage.opens("mallory", "mallory");
+    stage.forgets("mallory");
+    for (device, other) in [
+        ("ann", r#"{"type":"broadcast","room_id":"den","content":"z","id":"u1"}"#),
+        ("ann", r#"{"type":"broadcast","room_id":"attic","content":"x","id":"u1"}"#),
+        ("ann", r#"{"type":"broadcast","room_id":"den","content":"x","id":1}"#),
+        ("ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#),
+        ("ann", r#"{"type":"broadcast","content":"x","id":"u1"}"#),
+        ("mallory", say),
+    ] {
+        stage.refused(device, other, "not_joined");
+    }
+    stage.joins("ann", "den");
+    // Who has left is told the same.
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    stage.says("ann", say);
+    stage.heard("ann", [r#"{"type":"left","room_id":"den"}"#, dup]);
+    stage.joins("ann", "den");
     stage.waits(Duration::from_secs(300));
     stage.says("ann", say);
     stage.heard_kinds("bob", &["broadcast"]);
