@@ -184,6 +184,10 @@ fn requests_that_are_refused() {
             "Content-Length",
         ),
         ("POST /api/online", format!("{bearer}{json}Content-Length: 65537\r\n"), "", 413, "65536"),
+        ("POST /api/online", format!("{bearer}{json}Content-Length: 99999999999999999999\r\n"), "", 413, "65536"),
+        ("POST /api/online", format!("{bearer}{json}Content-Length: -1\r\n"), "", 400, "Content-Length"),
+        ("POST /api/online", format!("{bearer}{json}Content-Length: 2, 2\r\n"), "{}", 400, "Content-Length"),
+        ("POST /api/online", format!("{bearer}{json}{0}{0}", "Content-Length: 2\r\n"), "{}", 400, "Content-Length"),
         ("POST /api/online", format!("{bearer}{json}Content-Length: 2\r\n"), "[]", 400, "bad_request"),
         ("POST /api/online", format!("{bearer}{json}Content-Length: 1\r\n"), "{", 400, "bad_json"),
         (
@@ -209,12 +213,26 @@ fn requests_that_are_refused() {
 #[test]
 fn pages_cannot_call() {
     let (server, admin) = open();
-    for headers in ["Origin: http://evil.example\r\nHost: 127.0.0.1\r\n", "Host: evil.example:8081\r\n"] {
-        let request = format!(
-            "POST /api/online HTTP/1.1\r\n{headers}Content-Type: application/json\r\nConnection: close\r\n\r\n"
-        );
-        let answer = String::from_utf8(exchange(admin, request.as_bytes())).unwrap();
-        assert_eq!(status(&answer), 403, "{answer}");
+    for (headers, expected) in [
+        ("Origin: http://evil.example\r\nHost: 127.0.0.1\r\n", 403),
+        ("Host: evil.example:8081\r\n", 403),
+        ("Host: localhost:8081\r\n", 200),
+        ("Host: 127.0.0.1:8081\r\n", 200),
+    ] {
+        let ends = "Connection: close\r\n\r\n";
+        let json = "Content-Type: application/json\r\n";
+        let asks = ["/health", "/metrics", "/connections", "/top"]
+            .map(|path| format!("GET {path} HTTP/1.1\r\n{headers}{ends}"));
+        for request in asks.into_iter().chain([format!("POST /api/online HTTP/1.1\r\n{headers}{json}{ends}")]) {
+            let answer = String::from_utf8(exchange(admin, request.as_bytes())).unwrap();
+            assert_eq!(status(&answer), expected, "{request}: {answer}");
+        }
+        // Whoever supervises the process may ask by any name.
+        for path in ["/livez", "/readyz"] {
+            let request = format!("GET {path} HTTP/1.1\r\n{headers}{ends}");
+            let answer = String::from_utf8(exchange(admin, request.as_bytes())).unwrap();
+            assert_eq!(status(&answer), 200, "{request}: {answer}");
+        }
     }
     // On the public port there is no such thing.
     assert_eq!(get(server.public, "/connections").0, 404);

@@ -373,6 +373,36 @@ fn fields_that_are_wrong() {
             "expected `room_id` or `user_id`, found both",
         ),
         bad(
+            "two words for a recipient",
+            r#""type":"direct","to":"neighbour","user_id":"somebody","content":"x""#,
+            "expected `user_id` or `to`, found both",
+        ),
+        bad(
+            "the same recipient by two words",
+            r#""type":"broadcast","to":"neighbour","user_id":"neighbour","content":"x""#,
+            "expected `user_id` or `to`, found both",
+        ),
+        bad(
+            "typing to two",
+            r#""type":"typing","to":"neighbour","user_id":"somebody","typing":true"#,
+            "expected `user_id` or `to`, found both",
+        ),
+        bad(
+            "history with two",
+            r#""type":"history","to":"neighbour","user_id":"somebody""#,
+            "expected `user_id` or `to`, found both",
+        ),
+        bad(
+            "two words for recipients",
+            r#""type":"multicast","users":["neighbour"],"user_ids":["somebody"],"content":"x""#,
+            "expected `user_ids` or `users`, found both",
+        ),
+        bad(
+            "two words for those watched",
+            r#""type":"presence","users":[],"user_ids":["somebody"]"#,
+            "expected `user_ids` or `users`, found both",
+        ),
+        bad(
             "since as number",
             r#""type":"join","room_id":"ROOM0000","since":5"#,
             "`since`: expected an object {epoch, seq}, found a number",
@@ -410,19 +440,58 @@ fn fields_that_are_wrong() {
             "`topic`: expected at most 256 bytes, found 257",
         ),
         bad(
+            "a topic with controls",
+            r#""type":"create_room","room_id":"ROOM0000","topic":"a\u0007\n""#,
+            "`topic`: expected no control characters and no bidi overrides, found U+0007",
+        ),
+        bad(
+            "a topic of two lines",
+            r#""type":"create_room","room_id":"ROOM0000","topic":"a\nb""#,
+            "`topic`: expected no control characters and no bidi overrides, found U+000A",
+        ),
+        bad(
+            "a title with a bidi override",
+            r#""type":"create_room","room_id":"ROOM0000","name":"a\u202eb""#,
+            "`name`: expected no control characters and no bidi overrides, found U+202E",
+        ),
+        bad(
+            "a note with an isolate",
+            "\"type\":\"status\",\"status\":\"away\",\"note\":\"\u{2067}\"",
+            "`note`: expected no control characters and no bidi overrides, found U+2067",
+        ),
+        bad(
             "no recipients",
             r#""type":"multicast","user_ids":[],"content":"""#,
             "`user_ids`: expected 1 to 100 names, found 0",
         ),
-        bad(
+        refused(
             "101 recipients",
             &format!(r#""type":"multicast","user_ids":[{}],"content":"""#, names(101)),
+            "too_large",
             "`user_ids`: expected 1 to 100 names, found 101",
         ),
-        bad(
+        refused(
             "1,001 recipients",
             &format!(r#""type":"multicast","user_ids":[{}],"content":"""#, names(1001)),
-            "a message that cannot be read: expected at most 1000 elements, found more at line 1 column 7047",
+            "too_large",
+            "`user_ids`: expected at most 1000 names, found more",
+        ),
+        refused(
+            "1,001 times the same recipient",
+            &format!(r#""type":"multicast","users":[{}"a"],"content":"""#, r#""a","#.repeat(1000)),
+            "too_large",
+            "`users`: expected at most 1000 names, found more",
+        ),
+        refused(
+            "presence of 1,001",
+            &format!(r#""type":"presence","user_ids":[{}]"#, names(1001)),
+            "too_large",
+            "`user_ids`: expected at most 1000 names, found more",
+        ),
+        bad(
+            "1,001 names for one",
+            &format!(r#""type":"direct","user_id":[{}],"content":"""#, names(1001)),
+            "`user_id`: expected a string, found an array",
         ),
         bad(
             "recipients as numbers",
@@ -558,6 +627,16 @@ fn strange_and_right() {
             "100 recipients",
             [format!(r#"{{"type":"multicast","user_ids":[{}],"content":""}}"#, names(100))],
             [format!(r#"{{"type":"ack","delivered":[],"stored":[],"unknown":[{}]}}"#, names(100))],
+        ),
+        row(
+            "another word that is null",
+            [r#"{"type":"direct","user_id":"USER0000","to":null,"content":"x"}"#],
+            [from_own("x", 1)],
+        ),
+        row(
+            "words for another type",
+            inside(&[r#"{"type":"chat","room_id":"ROOM0000","to":"a","user_id":"b","users":1,"content":"x"}"#]),
+            heard(&[&said("x", 1)]),
         ),
         row(
             "content of 16,384 bytes",

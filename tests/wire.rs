@@ -161,6 +161,7 @@ fn everything_on_the_page_and_nothing_else() {
     let mut ears = Ears { heard: Vec::new() };
     in_open_mode(&mut ears);
     in_a_small_house(&mut ears);
+    in_a_forgetful_house(&mut ears);
     under_a_rate(&mut ears);
     with_tokens(&mut ears);
 
@@ -342,6 +343,17 @@ fn in_a_small_house(ears: &mut Ears) {
     ears.say(&mut alice, r#"{"type":"join","room_id":"den"}"#);
     ears.refused(&mut bob, r#"{"type":"join","room_id":"den"}"#, "room_full");
     ears.refused(&mut bob, r#"{"type":"join","room_id":"lab"}"#, "overloaded");
+}
+
+fn in_a_forgetful_house(ears: &mut Ears) {
+    let server = Server::serve(&["--rate", "off", "--history", "0"]);
+    let mut alice = server.connect("/ws?user=alice");
+    let mut bob = server.connect("/ws?user=bob");
+    ears.catch_up(&mut bob);
+    ears.say(&mut bob, r#"{"type":"status","status":"offline"}"#);
+    let text = r#"{"type":"multicast","id":1,"user_ids":["bob"],"content":"x"}"#;
+    let ack = ears.say(&mut alice, text).pop().unwrap();
+    assert_eq!((&ack["stored"], &ack["missed"]), (&json!([]), &json!(["bob"])));
 }
 
 fn under_a_rate(ears: &mut Ears) {

@@ -161,7 +161,12 @@ impl Hall {
                 let replay = Replay { since: None, history: 0 };
                 if let Err(refusal) = self.enter(conn, room.as_str(), replay, None, store, turn) {
                     self.refuse(conn, None, &refusal, turn);
-                    self.close(conn, CloseCode::TRY_AGAIN_LATER, "the room cannot be joined now", turn);
+                    // It has no other room to try: a refusal that stays is the end.
+                    let (code, reason) = match refusal.code.retry() {
+                        true => (CloseCode::TRY_AGAIN_LATER, "the room cannot be joined now"),
+                        false => (CloseCode::POLICY_VIOLATION, "the room cannot be joined"),
+                    };
+                    self.close(conn, code, reason, turn);
                 }
             }
         }

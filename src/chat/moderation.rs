@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::hall::{BACK_OFF_MS, Hall, NOBODY, Turn, user_name};
 use super::name::UserName;
-use super::presence::check_length;
+use super::presence::check_line;
 use super::session::Dialect;
 use super::timers::Timer;
 use super::wire::json::Object;
@@ -123,7 +123,7 @@ impl Hall {
         let sessions = self.sessions_of(whom)?;
         // What the code means to a client (docs/wire.md), goodbye says, too.
         let back_after_ms = match code.0 {
-            4000..=4099 => None,
+            1008 | 4000..=4099 => None,
             1013 | 4100..=4199 => Some(BACK_OFF_MS),
             _ => Some(0),
         };
@@ -144,7 +144,7 @@ impl Hall {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let user = user_name(name)?;
-        check_length("note", note, MAX_NOTE_BYTES)?;
+        check_line("note", note, MAX_NOTE_BYTES)?;
         if let Some(found) = seconds.filter(|seconds| !(1..=MAX_BAN_SECONDS).contains(seconds)) {
             let message = format!("`seconds`: expected an integer from 1 to {MAX_BAN_SECONDS}, found {found}");
             return Err(Refusal::new(Code::BadRequest, message));

@@ -51,14 +51,17 @@ impl fmt::Display for NameError {
 impl std::error::Error for NameError {}
 
 fn check(name: &str) -> Result<(), NameError> {
-    // U+202A to U+202E and U+2066 to U+2069 let a name repaint the line it stands in.
-    let forbidden = |c: &char| c.is_control() || matches!(*c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     match name {
         "" => Err(NameError::Empty),
         "*" => Err(NameError::Reserved),
         _ if name.len() > MAX_NAME_BYTES => Err(NameError::TooLong { bytes: name.len() }),
-        _ => name.chars().find(forbidden).map_or(Ok(()), |c| Err(NameError::Character(c))),
+        _ => repainting(name).map_or(Ok(()), |c| Err(NameError::Character(c))),
     }
+}
+
+/// The first character that is a control, or lets a text repaint the line it is shown in (U+202A to U+202E, U+2066 to U+2069).
+pub(super) fn repainting(text: &str) -> Option<char> {
+    text.chars().find(|&c| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }
 
 macro_rules! name {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::hall::{Hall, Turn, user_name};
 use super::held::table_bytes;
-use super::name::UserName;
+use super::name::{UserName, repainting};
 use super::session::Session;
 use super::user::{NOBODY_THERE, Status, View};
 use super::wire::json::Object;
@@ -58,7 +58,7 @@ impl Hall {
             let message = "`status`: expected online, away, busy or offline, found another word";
             return Err(Refusal::new(Code::BadRequest, message));
         };
-        check_length("note", note, MAX_NOTE_BYTES)?;
+        check_line("note", note, MAX_NOTE_BYTES)?;
         let Some(user) = self.user_of(conn) else { return Ok(()) };
         let before = self.users.at(user).own_view();
         self.users.change(user, |user| {
@@ -226,15 +226,19 @@ impl View {
     }
 }
 
-/// Refuses a text that is longer than it may be.
-pub(super) fn check_length(field: &str, text: Option<&str>, limit: usize) -> Result<(), Refusal> {
-    match text {
-        Some(text) if text.len() > limit => {
-            let message = format!("`{field}`: expected at most {limit} bytes, found {}", text.len());
-            Err(Refusal::new(Code::TooLarge, message))
-        }
-        _ => Ok(()),
+/// Refuses a text to be shown beside a name that is longer than it may be, or has characters that no name may have.
+pub(super) fn check_line(field: &str, text: Option<&str>, limit: usize) -> Result<(), Refusal> {
+    let Some(text) = text else { return Ok(()) };
+    if text.len() > limit {
+        let message = format!("`{field}`: expected at most {limit} bytes, found {}", text.len());
+        return Err(Refusal::new(Code::TooLarge, message));
     }
+    if let Some(found) = repainting(text) {
+        let code = u32::from(found);
+        let message = format!("`{field}`: expected no control characters and no bidi overrides, found U+{code:04X}");
+        return Err(Refusal::new(Code::BadRequest, message));
+    }
+    Ok(())
 }
 
 /// The list of who watches a name, and the place of the name in that of the session.

@@ -2,7 +2,7 @@
 
 use super::hall::{Hall, Turn};
 use super::name::UserName;
-use super::presence::check_length;
+use super::presence::check_line;
 use super::room::Room;
 use super::waiting::{Waiting, What};
 use super::wire::json::Object;
@@ -23,8 +23,8 @@ impl Hall {
         store: &mut dyn Backend,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        check_length("name", title, MAX_TITLE_BYTES)?;
-        check_length("topic", topic, MAX_TITLE_BYTES)?;
+        check_line("name", title, MAX_TITLE_BYTES)?;
+        check_line("topic", topic, MAX_TITLE_BYTES)?;
         self.may_visit(conn, name)?;
         let created = self.rooms.find(name).is_none();
         if created && !self.may_create(conn) {

@@ -44,7 +44,16 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let room = match room {
             Some("*") => return self.announce(conn, content, id, turn),
-            Some(name) => self.wanted_room(conn, name)?,
+            Some(name) => match self.wanted_room(conn, name) {
+                Ok(room) => room,
+                // Whoever has said it, and is not back in the room yet, is told what became of it, and nothing that they did not say.
+                Err(refusal) => {
+                    return match self.first_time(conn, id, To::Room(name), content, turn)? {
+                        First::Yes(_) => Err(refusal),
+                        First::No => Ok(()),
+                    };
+                }
+            },
             None => {
                 let Some(session) = self.sessions.find(conn) else { return Ok(()) };
                 let mut wanted = session.seats.iter().filter(|seat| seat.wanted);
@@ -198,7 +207,8 @@ impl Hall {
         let names = to.iter().map(|name| user_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
         if names.is_empty() || names.len() > MAX_RECIPIENTS {
             let message = format!("`user_ids`: expected 1 to {MAX_RECIPIENTS} names, found {}", names.len());
-            return Err(Refusal::new(Code::BadRequest, message));
+            let code = if names.is_empty() { Code::BadRequest } else { Code::TooLarge };
+            return Err(Refusal::new(code, message));
         }
         self.check_content(content)?;
         let Some(user) = self.user_of(conn) else { return Ok(()) };
@@ -245,18 +255,25 @@ impl Hall {
             let saying = self.waiting.get(of as usize).map(|waiting| waiting.conn);
             let recipient = self.users.find(to.as_str());
             let mut devices: Vec<ConnId> = recipient.into_iter().flat_map(|user| self.json_devices(user)).collect();
-            delivered = !devices.is_empty();
+            // Who hides hears it, and counts as one who is not here: the answer must not tell the two apart.
+            let own = message.sender == to.as_str();
+            let seen = own || recipient.is_some_and(|user| self.users.at(user).visible());
+            delivered = seen && !devices.is_empty();
             let sender = self.users.find(message.sender).filter(|&sender| recipient != Some(sender));
             let others = sender.into_iter().flat_map(|user| self.json_devices(user));
             devices.extend(others.filter(|&device| Some(device) != saying));
             turn.out.send_each(devices, |out| json::direct(out, None, to.as_str(), message));
         }
+        let kept = self.settings.history_messages > 0;
         let Some(Waiting { what: What::Multicast(tally), .. }) = self.waiting.get_mut(of as usize) else { return };
-        match (message, delivered) {
-            (None, _) => tally.failed.push(to.clone()),
-            (Some(_), true) => tally.delivered.push(to.clone()),
-            (Some(_), false) => tally.stored.push(to.clone()),
-        }
+        let list = match message {
+            None => &mut tally.failed,
+            Some(_) if delivered => &mut tally.delivered,
+            Some(_) if kept => &mut tally.stored,
+            // Nobody will ever find it.
+            Some(_) => &mut tally.missed,
+        };
+        list.push(to.clone());
         tally.outstanding -= 1;
         if tally.outstanding == 0 {
             self.finish_multicast(of, turn);
@@ -281,10 +298,9 @@ impl Hall {
                 .texts("delivered", names(&tally.delivered))
                 .texts("stored", names(&tally.stored))
                 .texts("unknown", names(&tally.unknown));
-            match tally.failed.is_empty() {
-                true => ack.end(),
-                false => ack.texts("failed", names(&tally.failed)).end(),
-            }
+            let unusual =
+                [("missed", &tally.missed), ("failed", &tally.failed)].into_iter().filter(|(_, list)| !list.is_empty());
+            unusual.fold(ack, |ack, (key, list)| ack.texts(key, names(list))).end();
         });
     }
 

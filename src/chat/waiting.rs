@@ -60,6 +60,8 @@ pub(super) struct Tally {
     pub delivered: Vec<UserName>,
     pub stored: Vec<UserName>,
     pub unknown: Vec<UserName>,
+    /// Not here, and nothing is kept for them.
+    pub missed: Vec<UserName>,
     pub failed: Vec<UserName>,
     pub said: Option<u64>,
 }

@@ -175,7 +175,7 @@ impl<'a> Request<'a> {
         self.has_header("upgrade") || self.has_header("sec-websocket-key") || self.has_header("sec-websocket-version")
     }
 
-    /// The octets of body that follow the head.
+    /// The octets of body that follow the head; [`u64::MAX`] for any number that is too large for one.
     ///
     /// # Errors
     /// A length that is not a number, several of them, or a transfer coding, which nothing here accepts.
@@ -191,7 +191,8 @@ impl<'a> Request<'a> {
         if value.is_empty() || !value.bytes().all(|octet| octet.is_ascii_digit()) {
             return Err(RequestError::BadBody);
         }
-        value.parse().map_err(|_| RequestError::BadBody)
+        // Nothing but digits: what is not read is too large.
+        Ok(value.parse().unwrap_or(u64::MAX))
     }
 
     /// Whether the client waits to be told to go on before it sends the body (RFC 9110 section 10.1.1).

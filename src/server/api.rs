@@ -33,6 +33,8 @@ pub enum CallError {
     MediaType,
     /// A body without a length.
     Length,
+    /// A length that is no number, or more than one.
+    BadLength,
     /// A body over [`MAX_BODY_BYTES`].
     TooLarge,
     /// From a page of a browser.
@@ -49,6 +51,11 @@ impl CallError {
                 (415, Code::BadRequest, "expected `Content-Type: application/json`, found none or another one")
             }
             Self::Length => (411, Code::BadRequest, "expected a body with Content-Length, found a transfer coding"),
+            Self::BadLength => (
+                400,
+                Code::BadRequest,
+                "expected one Content-Length that is a number, found another value or more of them",
+            ),
             Self::TooLarge => (413, Code::TooLarge, "expected a body of at most 65536 bytes, found a longer one"),
             Self::Origin => (
                 403,
@@ -75,15 +82,14 @@ pub const fn status(code: Code) -> u16 {
 }
 
 /// Whether the request may have what only the operator may: it shows the key, or there is none and it comes from a program
-/// on this machine. `open`: it is let in without a key from anywhere that reaches the port.
-pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>, open: bool) -> Result<(), Refusal> {
+/// on this machine.
+pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>) -> Result<(), Refusal> {
     let Some(key) = key else {
         // A page can send requests to this machine; a name that it chose itself can lead here (DNS rebinding).
         let by_address = request.header("host").is_none_or(is_address);
-        return if open || (by_address && !request.has_header("origin")) {
-            Ok(())
-        } else {
-            Err(CallError::Origin.into())
+        return match by_address && !request.has_header("origin") {
+            true => Ok(()),
+            false => Err(CallError::Origin.into()),
         };
     };
     if request.headers("authorization").count() > 1 {
@@ -108,7 +114,7 @@ pub(super) fn head(request: &Request<'_>, name: &str) -> Result<CallHead, CallEr
     if request.has_header("transfer-encoding") {
         return Err(CallError::Length);
     }
-    let body_len = request.content_length().map_err(|_| CallError::Length)?;
+    let body_len = request.content_length().map_err(|_| CallError::BadLength)?;
     let body_len = u32::try_from(body_len).ok().filter(|&len| len <= MAX_BODY_BYTES).ok_or(CallError::TooLarge)?;
     // Asked for also where it would not be needed: a page cannot send it to another site without asking first.
     let media_type = request.header("content-type").and_then(|value| value.split(';').next());
@@ -180,7 +186,12 @@ mod tests {
             ("POST /", "publish", "Content-Length: 5\r\nExpect: 100-continue\r\n", good(Call::Publish, 5, true)),
             ("POST /", "publish", "Content-Length: 65537\r\n", Err(CallError::TooLarge)),
             ("POST /", "publish", "Content-Length: 4294967297\r\n", Err(CallError::TooLarge)),
-            ("POST /", "publish", "Content-Length: x\r\n", Err(CallError::Length)),
+            ("POST /", "publish", "Content-Length: 99999999999999999999\r\n", Err(CallError::TooLarge)),
+            ("POST /", "publish", "Content-Length: x\r\n", Err(CallError::BadLength)),
+            ("POST /", "publish", "Content-Length: -1\r\n", Err(CallError::BadLength)),
+            ("POST /", "publish", "Content-Length: \r\n", Err(CallError::BadLength)),
+            ("POST /", "publish", "Content-Length: 2, 2\r\n", Err(CallError::BadLength)),
+            ("POST /", "publish", "Content-Length: 2\r\nContent-Length: 2\r\n", Err(CallError::BadLength)),
             ("POST /", "publish", "Transfer-Encoding: chunked\r\n", Err(CallError::Length)),
             ("GET /", "publish", "", Err(CallError::Method)),
             ("post /", "publish", "", Err(CallError::Method)),
@@ -207,7 +218,7 @@ mod tests {
     fn who_is_admitted() {
         let key = AdminKey::read(b"0123456789abcdef").unwrap();
         let word = |headers: &str, key: Option<&AdminKey>| {
-            with("GET /", headers, |request| match admit(request, key, false) {
+            with("GET /", headers, |request| match admit(request, key) {
                 Ok(()) => "in",
                 Err(Refusal::Key { shown: true }) => "wrong",
                 Err(Refusal::Key { shown: false }) => "none",

@@ -143,7 +143,7 @@ fn decide(
     };
     let path = path_of(request.path());
     if let (Port::Admin, Some(call)) = (port, path.strip_prefix("/api/")) {
-        api::admit(request, key, false)?;
+        api::admit(request, key)?;
         return Ok(Entry::Call(api::head(request, call)?));
     }
     if request.content_length().map_err(Refusal::Request)? != 0 {
@@ -169,13 +169,11 @@ fn decide(
             let path = if path == "/favicon.ico" { "/icon.svg" } else { path };
             Entry::Asset(ASSETS.iter().find(|asset| asset.path == path).ok_or(Refusal::NotFound)?)
         }
-        // Whether the process is well is for whoever supervises it, without a key.
+        // Whether the process is well is for whoever supervises it, without a key and by any name: it is a word, and not a secret.
         (_, "/livez") => Entry::Report(Report::Live),
         (_, "/readyz") => Entry::Report(Report::Ready),
         _ => {
-            // Names of people are for the operator alone; counters were always for the whole machine.
-            let names = path == "/top" || path.starts_with("/connections");
-            api::admit(request, key, !names)?;
+            api::admit(request, key)?;
             let session = path.strip_prefix("/connections/").and_then(session_id);
             Entry::Report(match (path, session) {
                 ("/health", _) => Report::Counters,
@@ -318,8 +316,12 @@ fn name_of_user<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Refus
 }
 
 fn decode<'a>(encoded: &'a str, what: &str) -> Result<Cow<'a, str>, Refusal> {
-    let decoded = percent_decode_str(encoded).decode_utf8();
-    decoded.map_err(|_| Refusal::Bad(format!("{what}: percent-encoded UTF-8 was expected").into()))
+    // The decoder lets a `%` pass that stands for nothing (RFC 3986 section 2.1 wants two digits behind it); two readers could
+    // take that for two names.
+    let whole = |rest: &[u8]| matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    let stands_for_one = encoded.split('%').skip(1).all(|rest| whole(rest.as_bytes()));
+    let decoded = percent_decode_str(encoded).decode_utf8().ok().filter(|_| stands_for_one);
+    decoded.ok_or_else(|| Refusal::Bad(format!("{what}: percent-encoded UTF-8 was expected").into()))
 }
 
 fn parse<T>(name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T, NameError>) -> Result<T, Refusal> {
@@ -491,7 +493,16 @@ mod tests {
             ("GET /connections/910a2dec89025cc1", "", Port::Admin, "403"),
             ("GET /connections/910a2dec89025cc1", &shown, Port::Admin, "Session(10451216379200822465)"),
             ("GET /top", "", Port::Admin, "403"),
+            ("GET /health", "", Port::Admin, "403"),
+            ("GET /metrics", "", Port::Admin, "403"),
+            ("GET /nowhere", "", Port::Admin, "403"),
+            ("GET /livez", "Origin: http://evil.example\r\n", Port::Admin, "Live"),
+            ("GET /health", &shown, Port::Admin, "Counters"),
+            ("GET /metrics", &shown, Port::Admin, "Metrics"),
+            ("GET /nowhere", &shown, Port::Admin, "404"),
             ("GET /top", &shown, Port::Admin, "Top"),
+            ("GET /", &shown, Port::Admin, "404"),
+            ("GET /ws", &shown, Port::Admin, "404"),
             ("POST /top", &shown, Port::Admin, "405"),
             ("GET /connections/ff", &shown, Port::Admin, "404"),
             ("GET /connections/+10a2dec89025cc1", &shown, Port::Admin, "404"),
@@ -522,6 +533,8 @@ mod tests {
             ("/ws?token=", "", "refused Malformed"),
             ("/ws?token=nobody", "", "refused Malformed"),
             ("/ws?token=%ff", "", "400 token: percent-encoded UTF-8 was expected"),
+            ("/ws?token=ann@%", "", "400 token: percent-encoded UTF-8 was expected"),
+            ("/ws/%zz?token=ann@*", "", "400 room: percent-encoded UTF-8 was expected"),
             ("/ws", "Authorization: Bearer ann@*\r\n", "token ann -"),
             ("/ws", "authorization: bearer  ann@* \r\n", "token ann -"),
             ("/ws?token=bob@*", "Authorization: Bearer ann@*\r\n", "token ann -"),
@@ -570,6 +583,17 @@ mod tests {
             ("/ws?user=a+b", "json a b -"),
             ("/ws?user=%E2%82%AC", "json € -"),
             ("/ws?user=%ff", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=%zz", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=100%", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=a%4", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=%+41", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=%%34%31", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws?user=100%25", "json 100% -"),
+            ("/ws?user=%c3%A9", "json \u{e9} -"),
+            ("/ws/%zz?username=bob", "400 room: percent-encoded UTF-8 was expected"),
+            ("/ws/%?username=bob", "400 room: percent-encoded UTF-8 was expected"),
+            ("/ws/den?username=%e2%82%a", "400 user: percent-encoded UTF-8 was expected"),
+            ("/ws/den?username=bob&x=%zz", "plain den bob"),
             ("/ws?user=a%0ab", "400 user: a name has no control characters and no bidi overrides, this one has U+000A"),
             ("/ws?user=", "400 user: a name has 1 to 128 bytes, this one is empty"),
             ("/ws?user=*", "400 user: \"*\" means everybody and is no name"),
@@ -606,14 +630,10 @@ mod tests {
             ("GET /ws HTTP/1.1", Port::Public, "426"),
             ("GET /ws/lobby?username=bob HTTP/1.1", Port::Public, "426"),
             ("GET /health HTTP/1.1", Port::Public, "Health"),
-            ("GET /health HTTP/1.1", Port::Admin, "Counters"),
-            ("GET /metrics HTTP/1.1", Port::Admin, "Metrics"),
             ("GET /metrics HTTP/1.1", Port::Public, "404"),
             ("GET /livez HTTP/1.1", Port::Admin, "Live"),
             ("GET /readyz HTTP/1.1", Port::Admin, "Ready"),
-            ("GET / HTTP/1.1", Port::Admin, "404"),
             ("GET /top HTTP/1.1", Port::Public, "404"),
-            ("GET /ws HTTP/1.1", Port::Admin, "404"),
             ("GET / HTTP/1.1", Port::Refused, "503"),
             ("GET / HTTP/1.1", Port::TooFast, "429"),
             ("GET / HTTP/1.1", Port::Crowded, "file /"),

@@ -322,7 +322,7 @@ fn multicast() {
     let multicast = |n| format!(r#"{{"type":"multicast","user_ids":[{}],"content":"x"}}"#, names(n));
     stage.says("ann", &multicast(100));
     stage.heard_kinds("ann", &["ack"]);
-    stage.refused("ann", &multicast(101), "bad_request");
+    stage.refused("ann", &multicast(101), "too_large");
 }
 
 #[test]
@@ -435,6 +435,61 @@ fn status_and_presence() {
 }
 
 /// Hidden from others, not from oneself.
+/// What is heard is heard, but no answer to others tells who hides from who has gone.
+#[test]
+fn nothing_tells_who_hides() {
+    let asked = [
+        r#"{"type":"multicast","user_ids":["ghost"],"content":"boo"}"#,
+        r#"{"type":"direct","user_id":"ghost","content":"boo"}"#,
+        r#"{"type":"typing","id":1,"user_id":"ghost","typing":true}"#,
+        r#"{"type":"presence","user_ids":["ghost"],"subscribe":true}"#,
+        r#"{"type":"online"}"#,
+    ];
+    let answers = |gone: bool| {
+        let mut stage = Stage::json(unhurried(), &["bob", "ghost"]);
+        stage.says("ghost", r#"{"type":"status","status":"offline","note":"thinking"}"#);
+        stage.forgets("ghost");
+        if gone {
+            stage.closes("ghost");
+            stage.waits_ms(5_000);
+        } else {
+            // The same, heard by a device more and a device less.
+            stage.opens("phone", "ghost");
+            stage.closes("phone");
+            stage.waits_ms(5_000);
+        }
+        let answers = asked.map(|text| {
+            stage.says("bob", text);
+            stage.takes("bob")
+        });
+        if !gone {
+            stage.heard_kinds("ghost", &["direct", "direct", "typing"]);
+            stage.says("ghost", r#"{"type":"multicast","user_ids":["ghost"],"content":"me"}"#);
+            let own = stage.takes("ghost").pop().unwrap();
+            assert_eq!(own, r#"{"type":"ack","delivered":["ghost"],"stored":[],"unknown":[]}"#);
+            stage.closes("ghost");
+            stage.waits_ms(5_000);
+            stage.heard_nothing("bob");
+        }
+        answers
+    };
+    assert_eq!(answers(false), answers(true));
+    assert_eq!(answers(false)[0], [r#"{"type":"ack","delivered":[],"stored":["ghost"],"unknown":[]}"#]);
+}
+
+/// Nothing is said to be stored where nothing is.
+#[test]
+fn without_history_who_is_away_misses_it() {
+    let mut stage = Stage::json(Settings { history_messages: 0, ..unhurried() }, &["ann", "bob", "cat"]);
+    stage.closes("cat");
+    stage.says("ann", r#"{"type":"multicast","user_ids":["bob","cat","dan"],"content":"x"}"#);
+    stage.heard("ann", [r#"{"type":"ack","delivered":["bob"],"stored":[],"unknown":["dan"],"missed":["cat"]}"#]);
+    stage.says("bob", r#"{"type":"status","status":"offline"}"#);
+    stage.says("ann", r#"{"type":"multicast","user_ids":["bob","cat"],"content":"x"}"#);
+    stage.heard("ann", [r#"{"type":"ack","delivered":[],"stored":[],"unknown":[],"missed":["bob","cat"]}"#]);
+    stage.heard_kinds("bob", &["direct", "ack", "direct"]);
+}
+
 #[test]
 fn who_hides_sees_themselves() {
     let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
@@ -778,6 +833,32 @@ fn retries() {
     stage.says("ann", direct);
     stage.heard("ann", [r#"{"type":"ack","id":"u1","user_id":"bob","seq":1,"ts":1001000,"dup":true}"#]);
     stage.heard_kinds("bob", &["direct"]);
+    // Back, and not in the room yet: what was said was said, and anything else is not.
+    stage.closes("phone");
+    stage.closes("ann");
+    stage.waits_ms(10_000);
+    stage.opens("ann", "ann");
+    stage.all_forget();
+    stage.says("ann", say);
+    stage.heard("ann", [dup]);
+    stage.opens("mallory", "mallory");
+    stage.forgets("mallory");
+    for (device, other) in [
+        ("ann", r#"{"type":"broadcast","room_id":"den","content":"z","id":"u1"}"#),
+        ("ann", r#"{"type":"broadcast","room_id":"attic","content":"x","id":"u1"}"#),
+        ("ann", r#"{"type":"broadcast","room_id":"den","content":"x","id":1}"#),
+        ("ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#),
+        ("ann", r#"{"type":"broadcast","content":"x","id":"u1"}"#),
+        ("mallory", say),
+    ] {
+        stage.refused(device, other, "not_joined");
+    }
+    stage.joins("ann", "den");
+    // Who has left is told the same.
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    stage.says("ann", say);
+    stage.heard("ann", [r#"{"type":"left","room_id":"den"}"#, dup]);
+    stage.joins("ann", "den");
     stage.waits(Duration::from_secs(300));
     stage.says("ann", say);
     stage.heard_kinds("bob", &["broadcast"]);

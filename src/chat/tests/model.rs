@@ -333,17 +333,19 @@ impl World {
         }
     }
 
-    /// Whether it was said before with that id, and what number it has then; else takes it down.
+    /// Whether it was said before with that id, and what number it has then.
+    fn was_said(&self, user: usize, id: Option<u8>, place: &str, content: u8) -> Option<u64> {
+        let &(seq, at) = self.said.get(&(user, id?, place.into(), content))?;
+        (self.now() - at < 300_000).then_some(seq)
+    }
+
+    /// The same; if not, takes it down.
     fn is_again(&mut self, user: usize, id: Option<u8>, place: String, content: u8, seq: u64) -> Option<u64> {
-        let now = self.now();
-        let key = (user, id?, place, content);
-        if let Some(&(seq, at)) = self.said.get(&key)
-            && now - at < 300_000
-        {
-            return Some(seq);
+        let again = self.was_said(user, id, &place, content);
+        if again.is_none() {
+            self.said.insert((user, id?, place, content), (seq, self.now()));
         }
-        self.said.insert(key, (seq, now));
-        None
+        again
     }
 
     fn request(&mut self, who: usize, op: &Op) {
@@ -381,7 +383,10 @@ impl World {
                 id = named(key);
                 let text = format!(r#""type":"broadcast","room_id":"{}","content":"{content}""#, ROOMS[room]);
                 if !self.inside(who, room) {
-                    (text, Answer::Error("not_joined"))
+                    match self.was_said(user, key, ROOMS[room], content) {
+                        Some(seq) => (text, Answer::Dup { seq }),
+                        None => (text, Answer::Error("not_joined")),
+                    }
                 } else {
                     let seq = self.rooms[room].log.len() as u64 + 1;
                     match self.is_again(user, key, ROOMS[room].into(), content, seq) {

@@ -143,6 +143,12 @@ fn calls_that_are_refused() {
         (Call::Publish, r#"{"room_id":"den","content":"","sender":5}"#, "bad_request"),
         (Call::Publish, r#"{"user_id":"ann","content":""}"#, "bad_request"),
         (Call::Publish, r#"{"room_id":"den","room_id":"den","content":""}"#, "bad_request"),
+        (Call::Publish, r#"{"room_id":"*","content":""}"#, "bad_request"),
+        // What is meant for some is not said to all.
+        (Call::Broadcast, r#"{"room_id":"den","content":""}"#, "bad_request"),
+        (Call::Broadcast, r#"{"user_id":"ann","content":""}"#, "bad_request"),
+        (Call::Broadcast, r#"{"room_id":"*","to":"ann","content":""}"#, "bad_request"),
+        (Call::Broadcast, r#"{"room_id":5,"content":""}"#, "bad_request"),
         (Call::Direct, r#"{"user_id":"zoe","content":""}"#, "user_not_found"),
         (Call::Members, r#"{"room_id":"attic"}"#, "room_not_found"),
         (Call::History, r#"{"room_id":"attic"}"#, "room_not_found"),
@@ -157,12 +163,25 @@ fn calls_that_are_refused() {
         (Call::Disconnect, r#"{"user_id":"ann","code":1000}"#, "bad_request"),
         (Call::Disconnect, r#"{"user_id":"ann","code":69632}"#, "bad_request"),
         (Call::Ban, r#"{"user_id":"*"}"#, "bad_request"),
+        (Call::Ban, r#"{"user_id":"ann","note":"a\u001b[2J"}"#, "bad_request"),
+        (Call::Create, r#"{"room_id":"attic","topic":"a\u202eb"}"#, "bad_request"),
+        (Call::Room, r#"{"room_id":"attic"}"#, "room_not_found"),
         (Call::Ban, r#"{"user_id":"ann","seconds":0}"#, "bad_request"),
         (Call::Ban, r#"{"user_id":"ann","seconds":1e9}"#, "bad_request"),
         (Call::Ban, r#"{"user_id":"ann","seconds":315360001}"#, "bad_request"),
     ] {
         assert_eq!(kind(&stage.calls(call, body)), code, "{call:?} {body}");
     }
+    stage.heard_nothing("ann");
+    let sentence = "`room_id`: expected none or \"*\", because this is for everybody; `publish` is for a room";
+    let refused = stage.calls(Call::Broadcast, r#"{"room_id":"den","content":""}"#);
+    assert_eq!(text_of(&refused, "message").as_deref(), Some(sentence));
+    for everybody in
+        [r#"{"content":"tea"}"#, r#"{"room_id":"*","content":"tea"}"#, r#"{"room_id":null,"content":"tea"}"#]
+    {
+        assert_eq!(kind(&stage.calls(Call::Broadcast, everybody)), "broadcast", "{everybody}");
+    }
+    stage.heard_kinds("ann", &["broadcast"; 3]);
     assert_eq!(stage.calls(Call::Online, r#"{"limit":0,"id":9}"#).split(',').nth(1), Some(r#""id":9"#));
     stage.chat.handle_call(stage.conn("ann"), Call::Online, b"\xff", stage.now, &mut stage.out);
     stage.dispatch();
@@ -357,7 +376,10 @@ fn a_disconnect_says_whether_to_come_back() {
     for (code, closed, said) in [
         ("", 4200, goodbye("disconnected", true, 0)),
         (r#","code":4200"#, 4200, goodbye("disconnected", true, 0)),
+        (r#","code":1001"#, 1001, goodbye("disconnected", true, 0)),
+        (r#","code":1008"#, 1008, goodbye("disconnected", false, 0)),
         (r#","code":1012"#, 1012, goodbye("disconnected", true, 0)),
+        (r#","code":1013"#, 1013, goodbye("disconnected", true, 10_000)),
         (r#","code":4100"#, 4100, goodbye("disconnected", true, 10_000)),
         (r#","code":4001"#, 4001, goodbye("disconnected", false, 0)),
         (r#","code":4999"#, 4999, goodbye("disconnected", true, 0)),

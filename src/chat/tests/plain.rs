@@ -45,6 +45,32 @@ fn a_room_of_plain_sessions() {
     stage.heard("bob", [left("ann"), online("bob")]);
 }
 
+/// The close code says whether to come back: not to a room that is not there and that one may not make.
+#[test]
+fn a_room_that_cannot_be_joined() {
+    let sentence = |found: &str| format!(r#"{{"type":"error","content":"{found}","room":"","username":""}}"#);
+    let created = "expected a room that was created, found none";
+    for settings in
+        [Settings { create_on_join: false, ..unhurried() }, Settings { anybody_may_create: false, ..unhurried() }]
+    {
+        let mut stage = Stage::new(settings);
+        stage.opens_plain("bob", "den", "bob");
+        stage.heard("bob", [sentence(created)]);
+        assert_eq!(stage.closed_with("bob"), Some(1008));
+    }
+    for (settings, refused) in [
+        (Settings { room_members: 1, ..unhurried() }, "expected at most 1 users in a room, found one more"),
+        (Settings { max_rooms: 1, ..unhurried() }, "expected at most 1 rooms in all, found one more"),
+    ] {
+        let room = if settings.max_rooms == 1 { "attic" } else { "den" };
+        let mut stage = Stage::new(settings);
+        stage.opens_plain("ann", "den", "ann");
+        stage.opens_plain("bob", room, "bob");
+        stage.heard("bob", [sentence(refused)]);
+        assert_eq!(stage.closed_with("bob"), Some(1013));
+    }
+}
+
 #[test]
 fn both_dialects_meet() {
     let mut stage = Stage::json(unhurried(), &["ann"]);

@@ -119,17 +119,24 @@ pub(crate) fn parse(call: Call, text: &str) -> (Option<Id<'_>>, Result<Order<'_>
                 },
                 Call::Unban => Order::Unban { user: fields.text(Field::User)? },
                 Call::Bans => Order::Bans(fields.page()?),
-                Call::Publish => Order::Ask {
-                    sender: fields.maybe_text(Field::Sender)?,
-                    request: Request::Broadcast {
-                        room: Some(fields.text(Field::Room)?),
-                        content: fields.text(Field::Content)?,
-                    },
-                },
-                Call::Broadcast => Order::Ask {
-                    sender: fields.maybe_text(Field::Sender)?,
-                    request: Request::Broadcast { room: Some("*".into()), content: fields.text(Field::Content)? },
-                },
+                Call::Publish => {
+                    let room = fields.text(Field::Room)?;
+                    if room == "*" {
+                        let message = "`room_id`: expected a room, found \"*\"; `broadcast` is for everybody";
+                        return Err(Refusal::new(Code::BadRequest, message));
+                    }
+                    Order::Ask {
+                        sender: fields.maybe_text(Field::Sender)?,
+                        request: Request::Broadcast { room: Some(room), content: fields.text(Field::Content)? },
+                    }
+                }
+                Call::Broadcast => {
+                    fields.for_everybody()?;
+                    Order::Ask {
+                        sender: fields.maybe_text(Field::Sender)?,
+                        request: Request::Broadcast { room: Some("*".into()), content: fields.text(Field::Content)? },
+                    }
+                }
                 Call::Create => Order::Ask { sender: None, request: fields.request_of("create_room")? },
                 Call::Direct | Call::Multicast | Call::History => {
                     let sender = fields.maybe_text(Field::Sender)?;

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 
-use super::value::{Value, read_object};
+use super::value::{MAX_LISTED, Value, read_object};
 use super::{Code, Id, MAX_ID_BYTES, Refusal};
 
 pub(super) type Text<'a> = Cow<'a, str>;
@@ -247,6 +247,10 @@ impl<'a> Fields<'a> {
         let list = match self.take(field) {
             Value::Absent => return Ok(None),
             Value::List(list) => list,
+            Value::LongList => {
+                let message = format!("`{}`: expected at most {MAX_LISTED} names, found more", field.name());
+                return Err(Refusal::new(Code::TooLarge, message));
+            }
             other => return Err(wrong(field, "an array of strings", &other)),
         };
         let texts = list.into_iter().map(|value| match value {
@@ -281,13 +285,25 @@ impl<'a> Fields<'a> {
     }
 
     fn recipient(&mut self) -> Result<Option<Text<'a>>, Refusal> {
-        let user = self.maybe_text(Field::User)?;
-        Ok(self.maybe_text(Field::To)?.or(user))
+        let (user, to) = (self.maybe_text(Field::User)?, self.maybe_text(Field::To)?);
+        one_of((Field::User, user), (Field::To, to))
+    }
+
+    /// What an operator shouts is not meant for one room or user.
+    pub fn for_everybody(&mut self) -> Result<(), Refusal> {
+        let message = match (self.maybe_text(Field::Room)?.as_deref(), self.recipient()?) {
+            (None | Some("*"), None) => return Ok(()),
+            (None | Some("*"), Some(_)) => {
+                "`user_id`: expected none, because this is for everybody; `direct` is for a user"
+            }
+            (Some(_), _) => "`room_id`: expected none or \"*\", because this is for everybody; `publish` is for a room",
+        };
+        Err(Refusal::new(Code::BadRequest, message))
     }
 
     fn names(&mut self) -> Result<Option<Vec<Text<'a>>>, Refusal> {
-        let users = self.maybe_texts(Field::Users)?;
-        Ok(users.or(self.maybe_texts(Field::UsersToo)?))
+        let (users, too) = (self.maybe_texts(Field::Users)?, self.maybe_texts(Field::UsersToo)?);
+        one_of((Field::Users, users), (Field::UsersToo, too))
     }
 
     fn limit(&mut self) -> Result<usize, Refusal> {
@@ -404,6 +420,17 @@ impl<'a> Fields<'a> {
 
 /// Bytes of an unknown type that the answer repeats.
 const MAX_SHOWN_TYPE: usize = 64;
+
+/// What stands under either of two words for the same. Both would be a field that stands twice, also with one value.
+fn one_of<T>((word, one): (Field, Option<T>), (other_word, other): (Field, Option<T>)) -> Result<Option<T>, Refusal> {
+    match (one, other) {
+        (Some(_), Some(_)) => {
+            let message = format!("expected `{}` or `{}`, found both", word.name(), other_word.name());
+            Err(Refusal::new(Code::BadRequest, message))
+        }
+        (one, other) => Ok(one.or(other)),
+    }
+}
 
 fn wrong(field: Field, expected: &str, found: &Value<'_>) -> Refusal {
     Refusal::new(Code::BadRequest, format!("`{}`: expected {expected}, found {}", field.name(), found.kind()))
@@ -522,7 +549,10 @@ mod tests {
         assert_eq!(code(&format!(r#"{{{many}"type":"ping"}}"#)), None);
         let list = |n| format!(r#"{{"type":"multicast","content":"","users":[{}"a"]}}"#, r#""a","#.repeat(n));
         assert_eq!(code(&list(999)), None);
-        assert_eq!(code(&list(1000)), Some(Code::BadRequest));
+        assert_eq!(code(&list(1000)), Some(Code::TooLarge));
+        assert_eq!(code(&format!("{} x", list(1000))), Some(Code::BadJson));
+        let elsewhere = list(1000).replace("users", "status").replace("multicast", "status");
+        assert_eq!(code(&elsewhere), Some(Code::BadRequest), "no list is expected there");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) enum Value<'a> {
     Fraction,
     Text(Cow<'a, str>),
     List(Vec<Value<'a>>),
+    /// More than [`MAX_LISTED`] elements, of which none is kept.
+    LongList,
     /// The two fields of `since`; an object deeper down has none.
     Object(Option<Box<[Value<'a>; 2]>>),
 }
@@ -33,14 +35,14 @@ impl Value<'_> {
             Self::Negative(_) => "a negative number",
             Self::Fraction => "a number that is no 64-bit integer",
             Self::Text(_) => "a string",
-            Self::List(_) => "an array",
+            Self::List(_) | Self::LongList => "an array",
             Self::Object(_) => "an object",
         }
     }
 }
 
 /// Elements that are read of a list in a request, before doubles are taken out.
-const MAX_LISTED: usize = 1000;
+pub(super) const MAX_LISTED: usize = 1000;
 
 /// Reads the known fields of an object, which `place` finds and names, and skips the others.
 ///
@@ -149,7 +151,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
         }
         while let Some(value) = seq.next_element_seed(ValueVisitor { inside: true })? {
             if list.len() == MAX_LISTED {
-                return Err(A::Error::custom(format_args!("expected at most {MAX_LISTED} elements, found more")));
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(Value::LongList);
             }
             list.push(value);
         }
