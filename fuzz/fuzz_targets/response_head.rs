@@ -2,7 +2,11 @@
 //! at once, what is accepted meets section 4.1, and a request that may be sent is one that our server takes.
 #![no_main]
 
+#[path = "../common/pieces.rs"]
+mod pieces;
+
 use libfuzzer_sys::fuzz_target;
+use pieces::scan_in_pieces;
 use salon::proto::client_handshake::{ClientRequest, Response, ResponseError, ResponseScanner};
 use salon::proto::handshake::{HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, MAX_LINE_LEN, NO_HEADERS, Request};
 
@@ -16,26 +20,10 @@ const REQUEST: ClientRequest<'static> = ClientRequest {
 };
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// Scans the head as it grows by `size` octets. What has been seen is spoilt before the next call, but for the last
-/// octet, which the scanner may look back at.
-fn scan_in_pieces(octets: &[u8], size: usize) -> Result<Option<usize>, ResponseError> {
-    let mut scanner = ResponseScanner::default();
-    let mut seen = Vec::new();
-    for piece in octets.chunks(size) {
-        let spoilt = seen.len().saturating_sub(1);
-        seen[..spoilt].fill(0);
-        seen.extend_from_slice(piece);
-        let found = scanner.scan(&seen);
-        if found != Ok(None) {
-            return found;
-        }
-    }
-    Ok(None)
-}
-
 fn hear(octets: &[u8], size: usize) {
     let whole = ResponseScanner::default().scan(octets);
-    assert_eq!(scan_in_pieces(octets, size), whole, "in pieces of {size}");
+    let mut scanner = ResponseScanner::default();
+    assert_eq!(scan_in_pieces(octets, size, |seen| scanner.scan(seen)), whole, "in pieces of {size}");
     match whole {
         Ok(Some(len)) => check_head(&octets[..len]),
         Ok(None) => assert!(octets.len() < MAX_HEAD_LEN, "a head without end is refused at its limit"),
@@ -70,7 +58,7 @@ fn check_head(head: &[u8]) {
     }
 }
 
-/// The lines of the input are what a caller puts into a request.
+/// The parts of the input, between NULs, are what a caller puts into a request.
 fn ask(octets: &[u8]) {
     let Ok(text) = std::str::from_utf8(octets) else { return };
     let mut parts = text.split('\0');
