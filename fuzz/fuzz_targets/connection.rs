@@ -1,4 +1,5 @@
-//! A connection under arbitrary chunking: the same events and the same answer as in one piece, within its bounds.
+//! Either side of a connection under arbitrary chunking: the same events and the same answer as in one piece, within its
+//! bounds, and an answer that the other side takes.
 #![no_main]
 
 #[path = "../../tests/common/octets.rs"]
@@ -6,28 +7,61 @@ mod octets;
 
 use libfuzzer_sys::fuzz_target;
 use octets::{Outcome, Told};
-use salon::proto::{Connection, Limits};
+use salon::proto::frame::FrameRules;
+use salon::proto::{Connection, FrameHeader, Limits, Role};
 
 const LIMITS: Limits = Limits { message_bytes: 1000, fragments: 8 };
+const CLOSING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+const CLIENT: Role = Role::Client { closing_key: CLOSING_KEY };
 
-fn run(pieces: &[&[u8]]) -> Outcome {
-    let (mut connection, mut outcome) = (Connection::new(LIMITS), Outcome::default());
+fn run(role: Role, pieces: &[&[u8]]) -> Outcome {
+    let (mut connection, mut outcome) = (Connection::with_role(LIMITS, role), Outcome::default());
     for piece in pieces {
         outcome.read(&mut connection, None, piece);
         assert!(connection.held_bytes() <= 3000, "what is held is bounded by the limits");
     }
-    for told in &outcome.told {
+    for (place, told) in outcome.told.iter().enumerate() {
         let control = matches!(told, Told::Ping(_) | Told::Pong(_));
         assert!(told.payload().len() <= if control { 125 } else { LIMITS.message_bytes as usize });
+        let last = matches!(told, Told::Close(_) | Told::Failed(_));
+        assert!(!last || place + 1 == outcome.told.len(), "nothing follows the end");
     }
     outcome
 }
 
+/// One Close if there was an end, else nothing: masked if it is a client's, and nothing that the other side would refuse.
+fn check_answer(role: Role, outcome: &Outcome) {
+    let ended = matches!(outcome.told.last(), Some(Told::Close(_) | Told::Failed(_)));
+    let (other, mask) = match role {
+        Role::Server => (CLIENT, None),
+        Role::Client { .. } => (Role::Server, Some(CLOSING_KEY)),
+    };
+    let heard = run(other, &[&outcome.reply]).told;
+    if !ended {
+        assert!(outcome.reply.is_empty() && heard.is_empty());
+        return;
+    }
+    assert!(matches!(*heard, [Told::Close(_)]), "{heard:?}");
+    let rules = FrameRules {
+        masked: mask.is_some(),
+        rsv1: false,
+        fragmented: false,
+        fragments_left: 0,
+        payload_left: 0,
+        limits: LIMITS,
+    };
+    let (header, len) = FrameHeader::decode(&outcome.reply, &rules).unwrap().expect("it is whole");
+    assert_eq!((header.mask, len + header.payload_len as usize), (mask, outcome.reply.len()));
+}
+
 fuzz_target!(|input: &[u8]| {
-    let Some((&size, octets)) = input.split_first() else { return };
-    let whole = run(&[octets]);
-    let chunked: Vec<&[u8]> = octets.chunks(usize::from(size % 31) + 1).collect();
-    assert_eq!(run(&chunked), whole);
-    let at = usize::from(size) * octets.len() / 256;
-    assert_eq!(run(&[&octets[..at], &octets[at..]]), whole);
+    let Some((&choice, octets)) = input.split_first() else { return };
+    let role = if choice & 0x80 == 0 { Role::Server } else { CLIENT };
+    let size = usize::from(choice & 0x7f);
+    let whole = run(role, &[octets]);
+    let chunked: Vec<&[u8]> = octets.chunks(size % 31 + 1).collect();
+    assert_eq!(run(role, &chunked), whole);
+    let at = size * octets.len() / 128;
+    assert_eq!(run(role, &[&octets[..at], &octets[at..]]), whole);
+    check_answer(role, &whole);
 });

@@ -2,34 +2,19 @@
 //! head that is accepted holds what our rules on top of httparse refuse.
 #![no_main]
 
+#[path = "../common/pieces.rs"]
+mod pieces;
+
 use libfuzzer_sys::fuzz_target;
+use pieces::scan_in_pieces;
 use salon::proto::handshake::{
-    HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, NO_HEADERS, Request, RequestError, encode_switching_protocols,
+    HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, NO_HEADERS, Request, encode_switching_protocols,
 };
-
-type Found = Result<Option<usize>, RequestError>;
-
-/// Scans the head as it grows by `size` octets. What has been seen is spoilt before the next call, but for the last
-/// octet, which the scanner may look back at: whoever looked at more would find something else, and do it in
-/// quadratic time.
-fn scan_in_pieces(octets: &[u8], size: usize) -> Found {
-    let mut scanner = HeadScanner::default();
-    let mut seen = Vec::new();
-    for piece in octets.chunks(size) {
-        let spoilt = seen.len().saturating_sub(1);
-        seen[..spoilt].fill(0);
-        seen.extend_from_slice(piece);
-        let found = scanner.scan(&seen);
-        if found != Ok(None) {
-            return found;
-        }
-    }
-    Ok(None)
-}
 
 fn check(octets: &[u8], size: usize) {
     let whole = HeadScanner::default().scan(octets);
-    assert_eq!(scan_in_pieces(octets, size), whole, "in pieces of {size}");
+    let mut scanner = HeadScanner::default();
+    assert_eq!(scan_in_pieces(octets, size, |seen| scanner.scan(seen)), whole, "in pieces of {size}");
     match whole {
         Ok(Some(len)) => check_head(&octets[..len]),
         Ok(None) => assert!(octets.len() < MAX_HEAD_LEN, "a head without end is refused at its limit"),

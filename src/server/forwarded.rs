@@ -73,11 +73,11 @@ impl Proxies {
             Header::XForwardedFor => "x-forwarded-for",
             Header::Forwarded => "forwarded",
         };
-        // As octets: a text that is not ASCII is no address.
-        let values: Vec<&str> = request.headers(name).map(|value| std::str::from_utf8(value).unwrap_or("?")).collect();
+        // As octets, and each element for itself: what a client wrote before it may be no text, or a quotation without an end.
+        let values: Vec<&[u8]> = request.headers(name).collect();
         let nodes = values.iter().rev().flat_map(|value| match self.header {
-            Header::XForwardedFor => value.rsplit(',').map(|node| Some(node.trim_matches(SPACE))).collect::<Vec<_>>(),
-            Header::Forwarded => elements(value).into_iter().rev().map(node_of).collect(),
+            Header::XForwardedFor => value.rsplit(|&octet| octet == b',').map(text_of).collect::<Vec<_>>(),
+            Header::Forwarded => from_the_end(value, b',').map(node_of).collect(),
         });
         let mut client = None;
         for node in nodes {
@@ -98,39 +98,41 @@ fn address_of(node: &str) -> Option<IpAddr> {
     address.ok().or_else(bracketed).map(|address| address.to_canonical())
 }
 
-/// The elements of a `Forwarded` header: a comma inside a quoted string parts nothing.
-fn elements(value: &str) -> Vec<&str> {
-    parted(value, b',')
-}
-
-/// The value of `for` in an element, without its quotes.
-fn node_of(element: &str) -> Option<&str> {
-    let mut pairs = parted(element, b';').into_iter().filter_map(|pair| pair.split_once('='));
-    let (_, node) = pairs.find(|(name, _)| name.trim_matches(SPACE).eq_ignore_ascii_case("for"))?;
-    let node = node.trim_matches(SPACE);
+/// The value of `for` in an element of `Forwarded`, without its quotes.
+fn node_of(element: &[u8]) -> Option<&str> {
+    let pairs = from_the_end(element, b';').filter_map(|pair| {
+        let equals = pair.iter().position(|&octet| octet == b'=')?;
+        let (name, value) = (text_of(&pair[..equals])?, text_of(&pair[equals + 1..])?);
+        name.eq_ignore_ascii_case("for").then_some(value)
+    });
+    let node = pairs.last()?;
     // No address needs a quoted pair, so one with a backslash is none.
     Some(node.strip_prefix('"').and_then(|node| node.strip_suffix('"')).unwrap_or(node))
 }
 
-fn parted(text: &str, by: u8) -> Vec<&str> {
-    let (mut parts, mut start, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
-    for (at, octet) in text.bytes().enumerate() {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            _ if octet == by && !quoted => {
-                parts.push(&text[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&text[start..]);
-    parts
+/// A text without the spaces about it.
+fn text_of(octets: &[u8]) -> Option<&str> {
+    std::str::from_utf8(octets).ok().map(|text| text.trim_matches([' ', '\t']))
 }
 
-const SPACE: [char; 2] = [' ', '\t'];
+/// The parts of a list, the last first; what stands in a quoted string (RFC 9110 section 5.6.4) parts nothing.
+///
+/// It is read from its end as well: what a proxy has appended is well-formed, and what stands before it may be anything.
+fn from_the_end(list: &[u8], by: u8) -> impl Iterator<Item = &[u8]> {
+    let (mut parts, mut end, mut quoted) = (Vec::new(), list.len(), false);
+    for (at, &octet) in list.iter().enumerate().rev() {
+        if octet == b'"' {
+            // Within a string, one behind an odd number of backslashes is a quoted pair, and not where the string begins.
+            let backslashes = list[..at].iter().rev().take_while(|&&octet| octet == b'\\').count();
+            quoted = !quoted || backslashes % 2 == 1;
+        } else if octet == by && !quoted {
+            parts.push(&list[at + 1..end]);
+            end = at;
+        }
+    }
+    parts.push(&list[..end]);
+    parts.into_iter()
+}
 
 #[cfg(test)]
 mod tests {
@@ -174,6 +176,7 @@ mod tests {
             assert_eq!(client(&proxies, headers.as_bytes()).as_deref(), expected, "{headers}");
         }
         assert_eq!(client(&proxies, b"X-Forwarded-For: 192.0.2.1, \xff\xfe\r\n"), None);
+        assert_eq!(client(&proxies, b"X-Forwarded-For: \xff\xfe, 192.0.2.1\r\n").as_deref(), Some("192.0.2.1"));
         assert_eq!(client(&self::proxies(&[], Header::XForwardedFor), b"X-Forwarded-For: 192.0.2.1\r\n"), None);
     }
 
@@ -190,10 +193,16 @@ mod tests {
             ("Forwarded: for=\"192.0.2.1, for=192.0.2.2\"\r\n", None),
             ("Forwarded: by=\"a\\\", for=192.0.2.9\";for=192.0.2.1\r\n", Some("192.0.2.1")),
             ("Forwarded: for=\"192.0.2.1\r\n", None),
+            // What a client wrote before it does not hide what a proxy appended.
+            ("Forwarded: \", for=192.0.2.1\r\n", Some("192.0.2.1")),
+            ("Forwarded: by=\"a\\, for=\"[2001:db8::1]\"\r\n", Some("2001:db8::1")),
+            ("Forwarded: for=192.0.2.9, host=\"a;for=192.0.2.8\\\\\";for=192.0.2.1\r\n", Some("192.0.2.1")),
             ("X-Forwarded-For: 192.0.2.1\r\n", None),
         ] {
             assert_eq!(client(&proxies, headers.as_bytes()).as_deref(), expected, "{headers}");
         }
+        let octets = b"Forwarded: \xfe, host=\"\xff\";for=192.0.2.1\r\n";
+        assert_eq!(client(&proxies, octets).as_deref(), Some("192.0.2.1"));
     }
 
     #[test]

@@ -1,5 +1,9 @@
 /** A real Chromium for the checks: pages that share nothing, and what is done in them and read from them. */
+import { mkdir, mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { chromium } from "playwright-core";
+import { check, equal, summary } from "./harness.mjs";
 
 export const complaints = [];
 
@@ -8,6 +12,31 @@ export const launch = () => chromium.launch({
   headless: true,
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
+
+/**
+ * Starts `server` and a browser, and tells where pictures go. What is done there is given to `run`, which then ends both of them and,
+ * with what came of the checks, the process.
+ */
+export async function begin(server) {
+  const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
+  await mkdir(pictures, { recursive: true });
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.kill().finally(() => process.exit(130)));
+  await check("the server starts", () => server.start());
+  if (summary.failed()) process.exit(summary());
+  const browser = await launch();
+  const run = async (checks) => {
+    try {
+      await checks();
+      await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));
+    } finally {
+      await browser.close();
+      await server.kill();
+    }
+    console.log(`pictures: ${pictures}`);
+    process.exit(summary());
+  };
+  return { browser, pictures, run };
+}
 
 /**
  * A page of its own context. What it complains of goes to `complaints`, but for what `expected` says is no surprise.

@@ -1,20 +1,13 @@
 /**
  * What somebody sees who is kicked or banned: by real calls of the HTTP API. `node moderation.mjs SALON_BINARY`; see run.sh.
  */
-import { mkdir, mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import path from "node:path";
-import { complaints, composer, enter as comeIn, launch, connected, members, newPage } from "./browser.mjs";
-import { Server, check, equal, freePort, summary, until } from "./harness.mjs";
+import { begin, composer, connected, enter as comeIn, members, newPage } from "./browser.mjs";
+import { Server, check, equal, freePort, until } from "./harness.mjs";
 
-const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
-await mkdir(pictures, { recursive: true });
 const admin = await freePort();
 const server = new Server(process.argv[2], await freePort(), "--admin", `127.0.0.1:${admin}`);
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.kill().finally(() => process.exit(130)));
-await check("the server starts", () => server.start());
-if (summary.failed()) process.exit(summary());
-const browser = await launch();
+const { browser, pictures, run } = await begin(server);
 
 async function call(name, body) {
   const response = await fetch(`http://127.0.0.1:${admin}/api/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -43,7 +36,7 @@ async function isOver(page, words) {
   equal(await page.locator("#app").getAttribute("data-connection"), "closed", "the connection");
 }
 
-try {
+await run(async () => {
   const ada = await enter("Ada");
   const mallory = await enter("Mallory");
   await until("they see each other", async () => (await members(ada)).length === 2);
@@ -102,11 +95,4 @@ try {
     await connected(mallory);
     await until("Ada sees Mallory", async () => (await members(ada)).includes("Mallory"));
   });
-
-  await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));
-} finally {
-  await browser.close();
-  await server.kill();
-}
-console.log(`pictures: ${pictures}`);
-process.exit(summary());
+});

@@ -2,21 +2,16 @@
  * The page where tokens say who comes: by links with tokens that the binary made. `node tokens.mjs SALON_BINARY`; see run.sh.
  */
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { complaints, connected, launch, members, newPage, say, texts } from "./browser.mjs";
-import { Server, check, equal, freePort, summary, until } from "./harness.mjs";
+import { begin, connected, members, newPage, say, texts } from "./browser.mjs";
+import { Server, check, equal, freePort, until } from "./harness.mjs";
 
-const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
-await mkdir(pictures, { recursive: true });
 const secret = path.join(await mkdtemp(path.join(tmpdir(), "salon-secret-")), "secret");
 await writeFile(secret, "0123456789abcdef0123456789abcdef");
 const server = new Server(process.argv[2], await freePort(), "--auth", "jwt", "--auth-key", `HS256:${secret}`, "--auth-grace", "2s", "--create-rooms", "role");
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.kill().finally(() => process.exit(130)));
-await check("the server starts", () => server.start());
-if (summary.failed()) process.exit(summary());
-const browser = await launch();
+const { browser, pictures, run } = await begin(server);
 const token = (sub, ...options) => execFileSync(process.argv[2], ["token", "--secret-file", secret, "--sub", sub, ...options], { encoding: "utf8" }).trim();
 const visit = async (fields) => {
   const page = await newPage(browser, { origin: `http://127.0.0.1:${server.port}` });
@@ -25,7 +20,7 @@ const visit = async (fields) => {
 };
 const problem = (page) => page.locator("#composer-problem").textContent();
 
-try {
+await run(async () => {
   const ada = await visit({ token: token("Ada", "--roles", "create"), room: "kitchen" });
   const linus = await visit({ token: token("Linus", "--rooms", "kitchen,team-*"), room: "kitchen" });
 
@@ -82,11 +77,4 @@ try {
     await say(linus, "Milk?");
     await until("Ada reads it", async () => (await texts(ada)).includes("Milk?"));
   });
-
-  await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));
-} finally {
-  await browser.close();
-  await server.kill();
-}
-console.log(`pictures: ${pictures}`);
-process.exit(summary());
+});

@@ -1,0 +1,105 @@
+//! What proxies say of whom they speak for: a PROXY protocol header (version 2) is read the same however it is cut and never
+//! beyond its end; of `X-Forwarded-For` and `Forwarded` counts what the proxies appended, whatever stands before it.
+#![no_main]
+
+use std::net::IpAddr;
+
+use libfuzzer_sys::fuzz_target;
+use salon::proto::handshake::{MAX_HEADERS, NO_HEADERS, Request};
+use salon::server::forwarded::{self, Proxies};
+use salon::server::proxy_protocol::{BadHeader, Header, MAX_LENGTH, MAX_PIECE, Source};
+
+/// The outcome, and how many octets were asked for until it was known.
+fn feed(octets: &[u8], piece: usize) -> (Result<Option<Source>, BadHeader>, usize) {
+    let (mut header, mut at) = (Header::new(), 0);
+    while at < octets.len() {
+        let wanted = header.wanted();
+        assert!((1..=MAX_PIECE).contains(&wanted));
+        let len = wanted.min(piece).min(octets.len() - at);
+        at += len;
+        match header.take(&octets[at - len..at]) {
+            Ok(None) => {}
+            done => return (done, at),
+        }
+    }
+    (Ok(None), at)
+}
+
+fn check_proxy_protocol(octets: &[u8], piece: usize) {
+    let (whole, at) = feed(octets, usize::MAX);
+    assert!(at <= 16 + MAX_LENGTH);
+    let (cut, at_cut) = feed(octets, piece);
+    assert_eq!(cut, whole, "in pieces of {piece}");
+    assert!(at_cut <= at, "a mistake is seen no later");
+    let Ok(Some(source)) = whole else { return };
+    assert_eq!(at_cut, at);
+    assert_eq!(at, 16 + usize::from(u16::from_be_bytes([octets[14], octets[15]])), "nothing behind it is taken");
+    assert!(octets.starts_with(b"\r\n\r\n\0\r\nQUIT\n"));
+    let address = match octets[12..14] {
+        [0x21, 0x11] => Some(IpAddr::from(*octets[16..].first_chunk::<4>().unwrap())),
+        [0x21, 0x21] => Some(IpAddr::from(*octets[16..].first_chunk::<16>().unwrap()).to_canonical()),
+        _ => None,
+    };
+    assert_eq!(source, address.map_or(Source::Proxy, Source::Client));
+}
+
+/// Whom the lines of a header are about; `None`: such a head is none.
+fn client(proxies: &Proxies, name: &str, lines: &[&[u8]]) -> Option<Option<IpAddr>> {
+    let mut head = b"GET / HTTP/1.1\r\nHost: h\r\n".to_vec();
+    for line in lines {
+        head.extend([name.as_bytes(), b": ", line, b"\r\n"].concat());
+    }
+    head.extend(b"\r\n");
+    let mut storage = NO_HEADERS;
+    let request = Request::parse(&head, &mut storage).ok()?;
+    Some(proxies.client(&request))
+}
+
+fn check_forwarded(octets: &[u8]) {
+    const TRUSTED: &str = "10.0.0.2";
+    let networks: Vec<_> = ["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().unwrap()).into();
+    let mut lines: Vec<&[u8]> = octets.split(|&octet| octet == b'\n').collect();
+    if lines.len() > MAX_HEADERS - 2 {
+        return; // With `Host`, and one that is appended, they would be too many.
+    }
+    for (header, name, other, appended, trusted) in [
+        (forwarded::Header::XForwardedFor, "X-Forwarded-For", "Forwarded", ["192.0.2.1", "[2001:db8::1]:80"], TRUSTED),
+        (
+            forwarded::Header::Forwarded,
+            "Forwarded",
+            "X-Forwarded-For",
+            ["for=192.0.2.1", "proto=https; for=\"[2001:db8::1]:80\";by=\"a\\\"b,c\\\\\""],
+            "for=10.0.0.2",
+        ),
+    ] {
+        let proxies = Proxies { trusted: networks.clone(), header };
+        let Some(said) = client(&proxies, name, &lines) else { return };
+        assert_eq!(client(&proxies, other, &lines), Some(None), "the other header is not read");
+        assert_eq!(client(&Proxies { trusted: vec![], header }, name, &lines), Some(None), "nobody is believed");
+
+        // A proxy appends whom it heard, to the last line or in one of its own.
+        let last = lines.pop().expect("there is a line");
+        for (appended, address) in appended.into_iter().zip(["192.0.2.1", "2001:db8::1"]) {
+            let heard = Some(Some(address.parse().unwrap()));
+            let joined = [last, b", ", appended.as_bytes()].concat();
+            assert_eq!(client(&proxies, name, &[&lines[..], &[&joined]].concat()), heard, "{name}: appended");
+            let further: [&[u8]; 2] = [last, appended.as_bytes()];
+            assert_eq!(client(&proxies, name, &[&lines[..], &further].concat()), heard, "{name}: in a further line");
+        }
+        // If whom it heard is a proxy that is believed too, what that one said counts.
+        let heard = Some(said.or(Some(TRUSTED.parse().unwrap())));
+        let joined = [last, b", ", trusted.as_bytes()].concat();
+        assert_eq!(client(&proxies, name, &[&lines[..], &[&joined]].concat()), heard, "{name}: a chain");
+        lines.push(last);
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&choice, octets)) = input.split_first() else { return };
+    match choice & 3 {
+        0 => check_proxy_protocol(octets, usize::from(choice >> 2) + 1),
+        // Behind a good signature, to get past the first check.
+        1 => check_proxy_protocol(&[b"\r\n\r\n\0\r\nQUIT\n", octets].concat(), usize::from(choice >> 2) + 1),
+        _ => check_forwarded(octets),
+    }
+});

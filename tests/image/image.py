@@ -1,0 +1,157 @@
+"""The image of contrib/Dockerfile around a given binary; see run.sh.
+
+    python image.py WORK        WORK/build/salon is the binary, and the rest of WORK may be filled
+
+Prints a line for each check and ends with `N passed, M failed`.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+from checks import run
+from websockets.asyncio.client import connect
+
+WORK = sys.argv[1]
+SOURCES = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
+STORE = ["--root", f"{WORK}/store", "--runroot", f"{WORK}/run", "--storage-driver", "vfs"]
+NAME = "localhost/salon-test"
+NOBODY = 65534
+WAIT = 20  # seconds until something that must come is given up
+
+
+def call(*command, **options):
+    """What a program printed; if it fails, its own words are the error."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+    if done.returncode != 0:
+        raise AssertionError(f"{' '.join(command)}: status {done.returncode}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def buildah(*arguments):
+    return call("buildah", *STORE, *arguments)
+
+
+def podman(*arguments):
+    # Where there are both, runc: crun refuses machines with both kinds of control groups.
+    runtime = ["--runtime", "runc"] if shutil.which("runc") else []
+    return call("podman", *STORE, "--cgroup-manager", "cgroupfs", *runtime, *arguments)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def serve(port):
+    return ["serve", "--listen", f"127.0.0.1:{port}", "--admin", "off"]
+
+
+async def talk(port, ended):
+    """What is asked of any Salon: health, the page, and a message there and back. `ended` tells why nobody answers."""
+    deadline = asyncio.get_running_loop().time() + WAIT
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            break
+        except OSError:
+            if (why := ended()) or asyncio.get_running_loop().time() > deadline:
+                raise AssertionError(f"nobody listens: {why}") from None
+            await asyncio.sleep(0.02)
+    get = ["curl", "-sS", "--fail", "--noproxy", "*", "--max-time", str(WAIT)]
+    health = json.loads(call(*get, f"http://127.0.0.1:{port}/health"))
+    assert health["status"] == "ok", health
+    page = call(*get, f"http://127.0.0.1:{port}/")
+    assert page.startswith("<!doctype html>") and "Salon" in page, page[:200]
+    async with connect(f"ws://127.0.0.1:{port}/ws/den?username=ada", proxy=None) as ada:
+        await ada.send("hello from the image")
+        async with asyncio.timeout(WAIT):
+            while (heard := json.loads(await ada.recv())).get("content") != "hello from the image":
+                pass
+        assert (heard["username"], heard["room"]) == ("ada", "den"), heard
+
+
+def build():
+    """Builds it; tells what the image says of itself, and where its root lies."""
+    buildah("build", "--isolation", "chroot", "--build-context", f"build={WORK}/build",
+            "--file", f"{SOURCES}/contrib/Dockerfile", "--tag", NAME, SOURCES)
+    image = json.loads(buildah("inspect", "--type", "image", NAME))
+    return image["OCIv1"]["config"], os.path.realpath(buildah("mount", buildah("from", NAME)))
+
+
+CONFIG, ROOT = build()
+SIZE = json.loads(buildah("images", "--json", NAME))[0]["size"]
+print(f"# the image: {SIZE}; its binary: {os.path.getsize(f'{ROOT}/salon'):,} bytes")
+
+
+async def it_holds_one_file():
+    found = [os.path.join(folder, name) for folder, folders, files in os.walk(ROOT) for name in folders + files]
+    assert found == [f"{ROOT}/salon"], found
+
+
+async def it_says_who_runs_what_and_how_it_is_stopped():
+    said = {key: CONFIG.get(key) for key in ("User", "Entrypoint", "Cmd", "ExposedPorts", "StopSignal")}
+    assert said == {"User": f"{NOBODY}:{NOBODY}", "Entrypoint": ["/salon"], "Cmd": ["serve"],
+                    "ExposedPorts": {"8080/tcp": {}}, "StopSignal": "SIGTERM"}, said
+
+
+def by_chroot(*arguments, **options):
+    """As a container would start it, but that not even /proc and /dev are there."""
+    return subprocess.Popen(["chroot", f"--userspec={CONFIG['User']}", ROOT, *CONFIG["Entrypoint"], *arguments],
+                            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)
+
+
+async def it_runs_in_an_empty_root():
+    port = free_port()
+    with by_chroot(*serve(port)) as process:
+        try:
+            await talk(port, lambda: process.poll() is not None and process.stderr.read())
+            with open(f"/proc/{process.pid}/status") as status:
+                status = dict(line.split(":\t", 1) for line in status)
+            assert status["Uid"].split() == status["Gid"].split() == [str(NOBODY)] * 4, status
+            assert os.readlink(f"/proc/{process.pid}/root") == ROOT
+            process.send_signal(getattr(signal, CONFIG["StopSignal"]))
+            assert process.wait(WAIT) == 0, process.stderr.read()
+        finally:
+            process.kill()
+    assert os.listdir(ROOT) == ["salon"], "it has left nothing behind"
+
+
+async def it_lets_in_nobody_who_was_not_meant():
+    with by_chroot("serve", "--listen", "0.0.0.0:0") as process:
+        words = process.communicate(timeout=WAIT)[1]
+    assert process.returncode == 2 and "--open" in words, (process.returncode, words)
+
+
+# The network is this machine's, because nothing here listens beyond loopback. The limits are such as need no privilege.
+CONTAINER = ["--network", "host", "--read-only", "--cap-drop", "all", "--ulimit", "nofile=1024:1024",
+             "--ulimit", "nproc=1024:1024"]
+
+
+async def it_runs_as_a_container():
+    port = free_port()
+    container = podman("run", "--detach", *CONTAINER, NAME, *serve(port))
+    try:
+        await talk(port, lambda: podman("ps", "--quiet") == "" and podman("logs", container))
+        podman("stop", "--time", str(WAIT), container)
+        status = podman("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", container)
+        assert status == "exited 0", f"{status}: {podman('logs', container)}"
+    finally:
+        podman("rm", "--force", "--time", "0", container)
+
+
+checks = [it_holds_one_file, it_says_who_runs_what_and_how_it_is_stopped, it_runs_in_an_empty_root,
+          it_lets_in_nobody_who_was_not_meant]
+try:
+    podman("run", "--rm", *CONTAINER, NAME, "--version")
+    checks.append(it_runs_as_a_container)
+except (AssertionError, FileNotFoundError) as error:  # podman is not there, or may start nothing on this machine
+    print(f"skipped - {it_runs_as_a_container.__name__.replace('_', ' ')}: {error}")
+run(checks, within=120)
