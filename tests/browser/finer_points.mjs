@@ -1,0 +1,68 @@
+/**
+ * The finer points of the chat page: where links lead, where Back leads, what is said of a server that does not answer, and who is
+ * asked what at the door. `node finer_points.mjs SALON_BINARY`; see run.sh.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { complaints, composer, connected, enter, launch, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { Server, Wire, check, equal, freePort, summary, until } from "./harness.mjs";
+
+const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
+await mkdir(pictures, { recursive: true });
+const secret = path.join(await mkdtemp(path.join(tmpdir(), "salon-secret-")), "secret");
+await writeFile(secret, "0123456789abcdef0123456789abcdef");
+const admin = await freePort();
+const server = new Server(process.argv[2], await freePort(), "--admin", `127.0.0.1:${admin}`);
+const sealed = new Server(process.argv[2], await freePort(), "--auth", "jwt", "--auth-key", `HS256:${secret}`, "--auth-grace", "2s");
+const servers = [server, sealed];
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => Promise.all(servers.map((one) => one.kill())).finally(() => process.exit(130)));
+await check("the servers start", () => Promise.all(servers.map((one) => one.start())));
+if (summary.failed()) process.exit(summary());
+const wire = await new Wire().open(server.port);
+const browser = await launch();
+
+// Only a refused connection while we keep the server away is expected.
+let serverAway = false;
+const expected = (text) => serverAway && /WebSocket|ERR_CONNECTION|net::ERR/.test(text);
+const newPage = ({ port = server.port, ...options } = {}) => openPage(browser, { origin: `http://127.0.0.1:${port}`, expected, ...options });
+const token = (sub, ...options) => execFileSync(process.argv[2], ["token", "--secret-file", secret, "--sub", sub, ...options], { encoding: "utf8" }).trim();
+const visit = async (page, fields) => page.goto(`${page.origin}/#${new URLSearchParams(fields)}`);
+const title = (page) => page.locator("#title bdi").textContent();
+const titled = (page, name) => until(`the title is ${name}`, async () => await title(page) === name);
+const problem = (page) => page.locator("#composer-problem").textContent();
+const roomsOf = (page) => page.locator("#room-list .place-name").allTextContents();
+const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
+const call = async (name, body) => {
+  const response = await fetch(`http://127.0.0.1:${admin}/api/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  if (response.status !== 200) throw new Error(`${name}: ${response.status} ${await response.text()}`);
+  return response.json();
+};
+
+try {
+  const ada = await newPage({ port: wire.port });
+  const bob = await newPage();
+  await enter(ada, "Ada", "kitchen");
+  await enter(bob, "Bob", "kitchen");
+
+  await check("an address that reads as another one is no link", async () => {
+    for (const text of ["see https://\u202Exyz@evil.example/moc.knab now", "https://evil.example/\u202Egnp.exe", "https://bank.example\u2066@evil.example/", "https://evil.example/\u200Fx",
+      "https://bank.example@evil.example/", "https://bank.example:443@evil.example/login"]) await say(ada, text);
+    await say(ada, "but https://example.org/@ada?x=a@b is one");
+    await sees(bob, "but https://example.org/@ada?x=a@b is one");
+    equal(await bob.locator("#messages a").evaluateAll((all) => all.map((a) => [a.textContent, a.href, a.dir])), [["https://example.org/@ada?x=a@b", "https://example.org/@ada?x=a@b", "ltr"]], "the links");
+  });
+
+  // MORE
+
+  await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));
+} finally {
+  await browser.close();
+  wire.close();
+  for (const one of servers) await one.kill();
+}
+console.log(`pictures: ${pictures}`);
+process.exit(summary());
