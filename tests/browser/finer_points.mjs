@@ -56,6 +56,41 @@ try {
     equal(await bob.locator("#messages a").evaluateAll((all) => all.map((a) => [a.textContent, a.href, a.dir])), [["https://example.org/@ada?x=a@b", "https://example.org/@ada?x=a@b", "ltr"]], "the links");
   });
 
+  await check("a new link with a token in the same tab is used: in place, after the end, and by another person", async () => {
+    const page = await newPage({ port: sealed.port });
+    const heard = []; // what the server says, on all connections
+    page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => heard.push(JSON.parse(payload))));
+    const goodbyes = () => heard.filter(({ type }) => type === "goodbye").length;
+    await visit(page, { token: token("Grace", "--ttl", "6s"), room: "team" });
+    await connected(page);
+    await say(page, "Before");
+    await sees(page, "Before");
+    await visit(page, { token: token("Grace", "--ttl", "14s") }); // without a room: nothing else changes
+    await until("the server took it", () => heard.some(({ type, expires_at }) => type === "ack" && expires_at));
+    equal(new URL(page.url()).hash, "#room=team", "the address");
+    equal(page.sockets, 1, "connections");
+    equal(goodbyes(), 0, "goodbyes");
+    // The second one ends too, but not before its time; the first would have ended earlier than its warning comes.
+    await until("the second token runs out", () => heard.some(({ code }) => code === "token_expired"), 40_000);
+    equal(heard.filter(({ code }) => code === "token_expired").length, 1, "warnings");
+    await page.locator("#app[data-connection=closed]").waitFor({ timeout: 20_000 });
+    await visit(page, { token: token("Grace"), room: "other" });
+    await connected(page);
+    await titled(page, "other");
+    equal(new URL(page.url()).hash, "#room=other", "the address");
+    await page.locator("#room-list .place", { hasText: "team" }).click();
+    await sees(page, "Before");
+    await visit(page, { token: token("Gräce", "--rooms", "hall"), room: "hall" });
+    await until("it is somebody else's page", async () => (await page.locator("#me-name").textContent()) === "Gräce");
+    await connected(page);
+    await titled(page, "hall");
+    equal(await roomsOf(page), ["hall"], "rooms");
+    await visit(page, { token: `${token("Gräce").slice(0, -4)}AAAA` });
+    await until("a bad one is refused in words", async () => (await problem(page)).startsWith("The new link was not taken."));
+    equal(await page.locator("#app").getAttribute("data-connection"), "connected", "the connection");
+    await page.context().close();
+  });
+
   // MORE
 
   await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));

@@ -13,13 +13,15 @@ import { SalonClient, nameProblem } from "./client.js";
 import { firstConnection } from "./connection.js";
 import { active, begin, client, conversation, conversations, forgetPlaces, me, rooms } from "./conversations.js";
 import { byId } from "./dom.js";
+import { redraw } from "./drawing.js";
 import { closeDrawers, narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
 import { drawMe } from "./people.js";
+import { inWords } from "./words.js";
 import { DEFAULT_ROOM, open } from "./places.js";
 import { presence } from "./presence.js";
-import { sessionToken, store, stored } from "./storage.js";
+import { sessionToken, store, stored, subjectOf } from "./storage.js";
 import "./log.js";
 import "./composer.js";
 import "./finder.js";
@@ -95,12 +97,33 @@ byId("change-name").addEventListener("click", () => {
   openDoor();
 });
 
-window.addEventListener("hashchange", () => {
-  const { room, person, name } = addressed();
-  if (byId("app").hidden) return openDoor();
-  if (name && name !== me) { client.close(); return openDoor(); }
+/** A link with another token was opened in this tab. One of the same person goes on where we are; another person begins anew. */
+function renew(token, place) {
+  sessionToken(token);
+  history.replaceState(null, "", location.pathname); // the token is nobody's to read over a shoulder
+  if (byId("app").hidden || subjectOf(token) !== me) {
+    client?.close();
+    return enter({ token, person: place.person, room: place.room && !nameProblem(place.room) ? place.room : undefined });
+  }
+  client.authenticate(token).catch((error) => {
+    active.problem = `The new link was not taken. ${inWords(error)}`;
+    redraw("composer");
+  });
+  client.connect(); // where the old one had run out
+  goTo(place.person || place.room ? place : active.kind === "room" ? { room: active.id } : { person: active.id });
+}
+
+function goTo({ room, person }) {
   if (person && !nameProblem(person)) open("person", person);
   else if (room && !nameProblem(room)) open("room", room);
+}
+
+window.addEventListener("hashchange", () => {
+  const { room, person, name, token } = addressed();
+  if (token) return renew(token, { room, person });
+  if (byId("app").hidden) return openDoor();
+  if (name && name !== me) { client.close(); return openDoor(); }
+  goTo({ room, person });
 });
 
 // Coming in: a known name goes straight to the chat; a name in the link that is not ours is only proposed.

@@ -259,12 +259,25 @@ export class SalonClient {
   }
 
   /**
-   * Shows another token: in place while the connection stands, and at every connection from now on. The time for it is before
-   * `welcome.expires_at` (or `expires_at` of the answer), and at the latest when `error` tells of `token_expired`.
+   * Shows another token of the same user: in place while the connection stands, and at every connection from now on. The time for it
+   * is before `welcome.expires_at` (or `expires_at` of the answer), and at the latest when `error` tells of `token_expired`; after
+   * that it takes `connect()` to come back. One that the server refuses changes nothing: the one before is kept.
    */
   authenticate(token) {
+    const before = this.#token;
     this.#token = token;
-    return this.#state === "connected" ? this.request("auth", { token }) : Promise.resolve(null);
+    if (this.#state === "connecting") { // with the one before; there is nothing on this connection that could be lost
+      const socket = this.#socket;
+      this.#dropSocket();
+      socket.close();
+      this.#state = "idle";
+      this.connect();
+    }
+    if (this.#state !== "connected") return Promise.resolve(null);
+    return this.request("auth", { token }).catch((error) => {
+      if (!error.retry && this.#token === token) this.#token = before;
+      throw error;
+    });
   }
 
   /** Leaves a room, also in what is to be joined after a reconnect. What is on the outbox for it is not sent. */
