@@ -91,6 +91,28 @@ try {
     await page.context().close();
   });
 
+  await check("the banner of a lost connection stays in sight while it is tried again, and not that of a first one", async () => {
+    const page = await newPage();
+    const attempts = [];
+    await page.routeWebSocket(/\/ws\?/, (socket) => {
+      attempts.push(socket);
+      if (attempts.length === 1) socket.connectToServer();
+    }); // any other is left without an answer
+    await enter(page, "Faye", "kitchen");
+    const looks = () => page.evaluate(() => {
+      const { display, visibility, animationName } = getComputedStyle(document.getElementById("banner"));
+      return { display, visibility, animationName };
+    });
+    await attempts[0].close({ code: 1012 });
+    await until("it is tried again", () => attempts.length === 2);
+    await until("it says so", async () => (await page.locator("#banner-text").textContent()) === "Reconnecting …");
+    equal(await looks(), { display: "flex", visibility: "visible", animationName: "none" }, "the banner");
+    await page.reload();
+    await until("a first one", async () => (await page.locator("#banner-text").textContent()) === "Connecting …");
+    equal((await looks()).animationName, "appear", "the banner of a first connection waits");
+    await page.context().close();
+  });
+
   // MORE
 
   await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));

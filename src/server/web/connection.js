@@ -10,16 +10,21 @@ import { CLOSE_WORDS } from "./words.js";
 
 let connection = { state: "idle" };
 let everConnected = false;
+let firstTry = true;
 let countdown = null;
 
 export function connectionIs(detail) {
   connection = detail;
   everConnected ||= detail.state === "connected";
+  if (detail.state !== "connecting") firstTry = false;
   redraw("connection");
 }
 
 /** Somebody comes in: this connection is a first one. */
-export function firstConnection() { everConnected = false; }
+export function firstConnection() {
+  everConnected = false;
+  firstTry = true;
+}
 
 function drawConnection() {
   clearTimeout(countdown);
@@ -28,6 +33,7 @@ function drawConnection() {
   const banner = byId("banner");
   const button = byId("try-now");
   app.dataset.connection = state;
+  banner.classList.toggle("patient", firstTry);
   byId("link-state").textContent = { connected: "Connected", connecting: "Connecting", waiting: "Reconnecting", closed: "Disconnected" }[state] ?? "";
   const why = CLOSE_WORDS[code] ?? "";
   let text = "";
