@@ -113,6 +113,38 @@ try {
     await page.context().close();
   });
 
+  await check("who was put out of a room is told once, sees nobody there, and comes back by a button", async () => {
+    const page = await newPage();
+    await enter(page, "Mallory", "kitchen");
+    await until("Ada sees Mallory", async () => (await members(ada)).includes("Mallory"));
+    await call("kick", { user_id: "Mallory", room_id: "kitchen" });
+    const rejoin = page.getByRole("button", { name: "Join again" });
+    await rejoin.waitFor();
+    equal(await page.evaluate(() => document.body.innerText.split("removed from this room by a moderator").length - 1), 1, "how often it is said");
+    equal(await problem(page), "You are not in this room.", "what stands above the composer");
+    equal([await page.locator("#details-title").textContent(), (await members(page)).length, await page.locator("#members-more").textContent()], ["People", 0, ""], "the people");
+    await composer(page).fill("Hello?");
+    await composer(page).press("Enter");
+    await until("the way back has the focus", () => page.evaluate(() => document.activeElement.id === "rejoin"));
+    equal(await composer(page).inputValue(), "Hello?", "what was written");
+    await page.screenshot({ path: path.join(pictures, "put-out.png") });
+    // To look elsewhere and back is not to join.
+    await composer(page).fill("/msg Ada");
+    await composer(page).press("Enter");
+    await titled(page, "Ada");
+    equal(await rejoin.isVisible(), false, "the button, in another conversation");
+    await page.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await titled(page, "kitchen");
+    await rejoin.focus();
+    equal((await members(ada)).includes("Mallory"), false, "Mallory in the kitchen");
+    await page.keyboard.press("Enter");
+    await until("Mallory is back", async () => (await members(ada)).includes("Mallory"));
+    await until("the button is gone", async () => await rejoin.isHidden() && (await problem(page)) === "");
+    await until("the people are there", async () => (await page.locator("#details-title").textContent()) === "People · 3");
+    equal(await page.evaluate(() => document.activeElement.id), "composer-input", "the focus");
+    await page.context().close();
+  });
+
   // MORE
 
   await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));

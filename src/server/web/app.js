@@ -19,7 +19,7 @@ import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
 import { drawMe } from "./people.js";
 import { inWords } from "./words.js";
-import { DEFAULT_ROOM, open } from "./places.js";
+import { DEFAULT_ROOM, goInto, open } from "./places.js";
 import { presence } from "./presence.js";
 import { sessionToken, store, stored, subjectOf } from "./storage.js";
 import "./log.js";
@@ -115,7 +115,7 @@ function renew(token, place) {
 
 function goTo({ room, person }) {
   if (person && !nameProblem(person)) open("person", person);
-  else if (room && !nameProblem(room)) open("room", room);
+  else if (room && !nameProblem(room)) goInto(room);
 }
 
 window.addEventListener("hashchange", () => {

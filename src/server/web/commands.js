@@ -8,7 +8,7 @@ import { nameProblem } from "./client.js";
 import { active, addHelp, client, conversations, me, people, rooms } from "./conversations.js";
 import { toLatest } from "./history.js";
 import { setStatus } from "./people.js";
-import { leave, open, publicRooms } from "./places.js";
+import { goInto, leave, open, publicRooms } from "./places.js";
 import { contentProblem, send } from "./sending.js";
 
 const NOTE_BYTES_MAX = 256;
@@ -68,7 +68,7 @@ function join(room) {
   if (!name) return "Which room? Write /join ROOM.";
   const problem = nameProblem(name);
   if (problem) return `The room: ${problem}`;
-  open("room", name);
+  goInto(name);
 }
 
 function leaveRoom(room) {

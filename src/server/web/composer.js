@@ -21,7 +21,8 @@ function drawComposer() {
   const { content } = parse(input.value);
   const tooLong = content === undefined ? "" : contentProblem(content);
   byId("send").disabled = input.value.trim() === "" || Boolean(tooLong);
-  const problem = tooLong || active.problem;
+  const problem = tooLong || active.problem || active.removed;
+  byId("rejoin").hidden = !active.removed;
   if (byId("composer-problem").textContent !== problem) byId("composer-problem").textContent = problem;
 }
 
@@ -77,7 +78,7 @@ byId("composer").addEventListener("submit", (event) => {
   else if (content.trim() !== "" && !contentProblem(content)) say(content);
   growComposer();
   redraw("composer", "log");
-  input.focus();
+  if (!active.removed) input.focus();
 });
 
 function say(content) {

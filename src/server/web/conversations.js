@@ -41,7 +41,7 @@ class Conversation {
     this.buffer = [];
     this.unknown = false;
     this.problem = "";
-    this.removed = ""; // why we have been put out of the room, if we have
+    this.removed = ""; // what is said in place of a problem while we are not in the room, though we were
   }
 
   get target() { return this.kind === "room" ? { room_id: this.id } : { user_id: this.id }; }
@@ -126,7 +126,7 @@ export function rememberPlaces() {
   clearTimeout(placesTimer);
   placesTimer = setTimeout(() => {
     const place = (c) => ({ id: c.id, epoch: c.epoch, read: c.readSeq });
-    store("salon.places", { name: me, rooms: rooms().map(place), people: people().slice(-PEOPLE_MAX).map(place), active: active?.key });
+    store("salon.places", { name: me, rooms: rooms().filter((c) => !c.removed).map(place), people: people().slice(-PEOPLE_MAX).map(place), active: active?.key });
   }, 300);
 }
 

@@ -5,7 +5,7 @@ import { avatar } from "./avatar.js";
 import { nameProblem } from "./client.js";
 import { client, conversations, me } from "./conversations.js";
 import { byId, clearList, drawList, element } from "./dom.js";
-import { open, publicRooms, refreshPublicRooms } from "./places.js";
+import { goInto, open, publicRooms, refreshPublicRooms } from "./places.js";
 import { presence } from "./presence.js";
 import { placeButton, updatePublic } from "./sidebar.js";
 
@@ -65,6 +65,7 @@ byId("finder-form").addEventListener("submit", (event) => {
   byId("finder-problem").textContent = problem ?? "";
   if (problem) return;
   byId("finder").close();
-  open(finding, name);
+  if (finding === "room") goInto(name);
+  else open("person", name);
   byId("composer-input").focus();
 });

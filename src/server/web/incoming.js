@@ -10,7 +10,7 @@ import { notify } from "./notifications.js";
 import { drawMe, myNote, myStatus } from "./people.js";
 import { describeRoom, refreshPublicRooms } from "./places.js";
 import { followPresence, presence, rememberPresence } from "./presence.js";
-import { GAP_WORDS, LEFT_WORDS, inWords } from "./words.js";
+import { GAP_WORDS, LEFT_WORDS, NOT_HERE, inWords } from "./words.js";
 
 const BUFFER_MAX = 300;
 const SUBSCRIBE_UP_TO = 100; // members of a room whose presence we follow
@@ -71,9 +71,13 @@ export function listen(salon) {
   on("left", ({ room_id, reason }) => {
     const c = conversation("room", room_id);
     c.members.clear();
-    c.problem = c.removed = LEFT_WORDS[reason] ?? LEFT_WORDS.closed;
-    addGap(c, c.problem);
-    redraw("members", "head", "composer");
+    c.count = 0;
+    c.typing.clear();
+    c.problem = "";
+    c.removed = NOT_HERE;
+    addGap(c, LEFT_WORDS[reason] ?? LEFT_WORDS.closed);
+    rememberPlaces();
+    redraw("members", "head", "typing", "composer");
   });
 
   on("message", (message) => {

@@ -22,7 +22,8 @@ export function whenOpened(listener) { onOpened.push(listener); }
 /** Shows a room or a person, entering the room first where needed. */
 export function open(kind, id) {
   const next = conversation(kind, id);
-  if (kind === "room" && !client.has(id)) enterRoom(next);
+  // Who was put out comes back by asking for it, and not by looking in.
+  if (kind === "room" && !client.has(id) && !next.removed) enterRoom(next);
   if (active && active !== next) {
     const left = active;
     for (const listener of onLeaving) listener(left);
@@ -45,6 +46,12 @@ export function open(kind, id) {
   if (kind === "person" && client.state === "connected") followPresence([id]);
   rememberPlaces();
   redraw("log", "head", "places", "members", "typing", "composer");
+}
+
+/** Goes into a room because somebody asked for that, also where they had been put out. */
+export function goInto(id) {
+  conversation("room", id).removed = "";
+  open("room", id);
 }
 
 export function enterRoom(room) {
@@ -74,6 +81,10 @@ export function leave(left) {
 }
 
 byId("leave").addEventListener("click", () => leave(active));
+byId("rejoin").addEventListener("click", () => {
+  goInto(active.id);
+  byId("composer-input").focus();
+});
 
 export function refreshPublicRooms() {
   return client.rooms({ limit: 100 }).then((page) => {

@@ -15,10 +15,10 @@ function drawHead() {
   if (c.kind === "room") title.replaceChildren(icon("hash"), named(c.id));
   else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), named(c.id));
   byId("topic").textContent = c.kind === "room" ? c.topic : c.id === me ? "Notes to yourself" : presence.get(c.id)?.note ?? STATUS_WORDS[statusOf(c.id)] ?? statusOf(c.id);
-  byId("people-count").textContent = c.kind === "room" ? String(c.count) : "";
+  byId("people-count").textContent = c.kind === "room" && !c.removed ? String(c.count) : "";
   byId("open-details").classList.toggle("uncounted", c.kind !== "room");
   byId("copy-link").hidden = c.kind !== "room";
-  byId("leave-text").textContent = c.kind === "room" ? "Leave room" : "Close conversation";
+  byId("leave-text").textContent = c.kind !== "room" ? "Close conversation" : c.removed ? "Close room" : "Leave room";
   const where = c.kind === "room" ? `Message to the room ${c.id}` : `Message to ${c.id}`;
   byId("composer-label").textContent = where;
   byId("composer-input").placeholder = c.kind === "room" ? `Message #${c.id}` : `Message ${c.id}`;
