@@ -145,6 +145,44 @@ try {
     await page.context().close();
   });
 
+  await check("Back and Forward go through the conversations, and joins no room that was left", async () => {
+    const page = await newPage();
+    await visit(page, { room: "elsewhere", name: "Barbara" }); // a name in the link is no place of its own
+    await enter(page, "Barbara", "kitchen");
+    const first = await page.evaluate(() => history.length);
+    await say(page, "/join attic");
+    await titled(page, "attic");
+    await page.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await titled(page, "kitchen");
+    await page.locator("#room-list .place", { hasText: "kitchen" }).click(); // where one is, one does not go
+    await page.locator("#members .member", { hasText: "Ada" }).click();
+    await titled(page, "Ada");
+    equal(await page.evaluate(() => history.length) - first, 3, "places behind the first");
+    for (const name of ["kitchen", "attic", "kitchen"]) {
+      await page.goBack();
+      await titled(page, name);
+    }
+    for (const name of ["attic", "kitchen", "Ada"]) {
+      await page.goForward();
+      await titled(page, name);
+    }
+    await say(page, "/leave attic");
+    await titled(page, "kitchen");
+    await page.goBack();
+    await titled(page, "kitchen");
+    await page.goBack();
+    await titled(page, "attic");
+    equal(await problem(page), "You are not in this room.", "what stands above the composer");
+    equal(await roomsOf(page), ["kitchen"], "rooms");
+    await page.goForward();
+    await titled(page, "kitchen");
+    await page.goBack();
+    await page.getByRole("button", { name: "Join again" }).click();
+    await until("the attic is a room of hers again", async () => (await roomsOf(page)).join() === "attic,kitchen" && (await problem(page)) === "");
+    equal(page.sockets > 0 && await page.evaluate(() => performance.getEntriesByType("navigation").length), 1, "loads of the page");
+    await page.context().close();
+  });
+
   // MORE
 
   await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));

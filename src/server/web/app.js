@@ -19,7 +19,7 @@ import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
 import { drawMe } from "./people.js";
 import { inWords } from "./words.js";
-import { DEFAULT_ROOM, goInto, open } from "./places.js";
+import { DEFAULT_ROOM, goInto, open, revisit } from "./places.js";
 import { presence } from "./presence.js";
 import { sessionToken, store, stored, subjectOf } from "./storage.js";
 import "./log.js";
@@ -77,11 +77,12 @@ function enter({ name, room, person, token }) {
     for (const { id, epoch, read } of places.rooms ?? []) Object.assign(conversation("room", id), { storedEpoch: epoch, storedRead: read });
   }
   for (const { id } of rooms()) client.join(id, { history: PAGE });
-  if (person && !nameProblem(person)) open("person", person);
-  else if (room) open("room", room);
+  const how = { instead: true };
+  if (person && !nameProblem(person)) open("person", person, how);
+  else if (room) open("room", room, how);
   else {
     const last = conversations.get(places?.active) ?? rooms()[0];
-    open(last?.kind ?? "room", last?.id ?? DEFAULT_ROOM);
+    open(last?.kind ?? "room", last?.id ?? DEFAULT_ROOM, how);
   }
   client.connect();
   drawMe();
@@ -110,12 +111,13 @@ function renew(token, place) {
     redraw("composer");
   });
   client.connect(); // where the old one had run out
-  goTo(place.person || place.room ? place : active.kind === "room" ? { room: active.id } : { person: active.id });
+  goTo(place.person || place.room ? place : active.kind === "room" ? { room: active.id } : { person: active.id }, { instead: true });
 }
 
-function goTo({ room, person }) {
-  if (person && !nameProblem(person)) open("person", person);
-  else if (room && !nameProblem(room)) goInto(room);
+/** Where the address leads, after a link or the Back button changed it. */
+function goTo({ room, person }, how) {
+  if (person && !nameProblem(person)) open("person", person, how);
+  else if (room && !nameProblem(room)) (history.state?.visited ? revisit : goInto)(room, how);
 }
 
 window.addEventListener("hashchange", () => {

@@ -42,6 +42,7 @@ class Conversation {
     this.unknown = false;
     this.problem = "";
     this.removed = ""; // what is said in place of a problem while we are not in the room, though we were
+    this.unlisted = false; // a room on screen that we are not in and that goes when something else is looked at
   }
 
   get target() { return this.kind === "room" ? { room_id: this.id } : { user_id: this.id }; }
@@ -89,7 +90,7 @@ export let client = null;
 export let active = null;
 export let me = "";
 
-export const rooms = () => [...conversations.values()].filter((c) => c.kind === "room");
+export const rooms = () => [...conversations.values()].filter((c) => c.kind === "room" && !c.unlisted);
 export const people = () => [...conversations.values()].filter((c) => c.kind === "person");
 
 /** Somebody comes in: nothing is kept yet. */

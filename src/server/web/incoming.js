@@ -51,6 +51,7 @@ export function listen(salon) {
   on("joined", (joined) => {
     const c = conversation("room", joined.room_id);
     c.problem = c.removed = "";
+    c.unlisted = false;
     c.count = joined.members;
     if (joined.reset) restartedHere(c);
     c.epoch = joined.epoch;
