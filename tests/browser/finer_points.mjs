@@ -183,6 +183,42 @@ try {
     await page.context().close();
   });
 
+  await check("what is answered on another device, or read in another tab, is no longer unread", async () => {
+    const [desk, phone] = [await newPage(), await newPage()];
+    await enter(desk, "Katherine", "kitchen");
+    await enter(phone, "Katherine", "kitchen");
+    const unread = (page) => page.locator("#person-list .badge").count();
+    await say(bob, "/msg Katherine Lunch?");
+    for (const page of [desk, phone]) await until("one is unread", async () => await unread(page) === 1 && (await page.title()).startsWith("(1)"));
+    await say(phone, "/msg Bob At one.");
+    await until("it is read at the desk too", async () => await unread(desk) === 0 && !(await desk.title()).startsWith("("));
+    // What was answered while a device was away.
+    await say(bob, "Where?");
+    await until("one is unread again", async () => await unread(desk) === 1);
+    await desk.close({ runBeforeUnload: true });
+    await say(phone, "At the gate.");
+    await sees(phone, "At the gate.");
+    const again = await desk.context().newPage();
+    again.setDefaultTimeout(10_000);
+    await again.goto(`http://127.0.0.1:${server.port}/#room=kitchen`);
+    await connected(again);
+    await again.locator("#person-list .place", { hasText: "Bob" }).click();
+    await sees(again, "At the gate.");
+    equal(await again.locator(".new-line").count(), 0, "lines that say New");
+    await again.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await titled(again, "kitchen");
+    // Two tabs: the second one only reads.
+    const tab = await desk.context().newPage();
+    await tab.goto(`http://127.0.0.1:${server.port}/#room=kitchen`);
+    await connected(tab);
+    await say(bob, "See you.");
+    for (const page of [again, tab]) await until("one is unread in both tabs", async () => await unread(page) === 1);
+    await tab.locator("#person-list .place", { hasText: "Bob" }).click();
+    await until("it is read in the other tab", async () => await unread(again) === 0);
+    for (const page of [again, phone]) await page.context().close();
+    await bob.locator("#room-list .place", { hasText: "kitchen" }).click();
+  });
+
   // MORE
 
   await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));

@@ -11,7 +11,7 @@
  */
 import { SalonClient, nameProblem } from "./client.js";
 import { firstConnection } from "./connection.js";
-import { active, begin, client, conversation, conversations, forgetPlaces, me, rooms } from "./conversations.js";
+import { active, begin, client, conversation, conversations, forgetPlaces, me, readElsewhere, rooms, savePlaces } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { closeDrawers, narrow } from "./drawers.js";
@@ -26,6 +26,10 @@ import "./log.js";
 import "./composer.js";
 import "./finder.js";
 import "./sidebar.js";
+
+window.addEventListener("storage", ({ key }) => { if (key === "salon.places") readElsewhere(stored(key)); });
+
+window.addEventListener("pagehide", savePlaces);
 
 function addressed() {
   const fields = new URLSearchParams(location.hash.slice(1));
