@@ -219,6 +219,36 @@ try {
     await bob.locator("#room-list .place", { hasText: "kitchen" }).click();
   });
 
+  await check("a room that is not open leaves the list, by command and by link, and is none of those a reload joins", async () => {
+    const page = await newPage({ port: sealed.port });
+    await visit(page, { token: token("Rosalind", "--rooms", "lab"), room: "lab" });
+    await connected(page);
+    await until("she is in the lab", async () => (await members(page)).join() === "Rosalind");
+    await say(page, "/join cellar");
+    await until("it says so", async () => (await problem(page)) === "This room is not open to you.");
+    equal([await title(page), await roomsOf(page)], ["cellar", ["lab"]], "the title, the rooms");
+    await composer(page).fill("Anybody?");
+    await composer(page).press("Enter");
+    await until("the only way on has the focus", () => page.evaluate(() => document.activeElement.textContent === "Try again"));
+    equal(await page.locator("#messages > li.message").count(), 0, "messages");
+    await page.screenshot({ path: path.join(pictures, "a-room-that-is-not-open.png") });
+    await page.keyboard.press("Enter");
+    await until("it was asked again", async () => (await problem(page)) === "This room is not open to you.");
+    await page.goBack();
+    await titled(page, "lab");
+    equal(await problem(page), "", "a problem in the lab");
+    await say(page, "In the lab");
+    await sees(page, "In the lab");
+    // As the first thing, by a link: what is joined with the connection is refused in words too.
+    await visit(page, { room: "cellar" });
+    await titled(page, "cellar");
+    await page.reload();
+    await connected(page);
+    await until("it says so", async () => (await problem(page)) === "This room is not open to you.");
+    equal(await roomsOf(page), ["lab"], "rooms");
+    await page.context().close();
+  });
+
   // MORE
 
   await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));

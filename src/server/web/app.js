@@ -73,10 +73,11 @@ function enter({ name, room, person, token }) {
   const url = new URL("ws", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.hash = "";
-  begin(new SalonClient({ url: url.href, user: name, token }), name ?? "");
+  const called = name ?? subjectOf(token) ?? ""; // the server has the last word
+  begin(new SalonClient({ url: url.href, user: name, token }), called);
   listen(client);
   const places = stored("salon.places");
-  if (places?.name === (name ?? "")) {
+  if (places?.name === called) {
     for (const { id, epoch, read } of places.people ?? []) Object.assign(conversation("person", id), { storedEpoch: epoch, storedRead: read });
     for (const { id, epoch, read } of places.rooms ?? []) Object.assign(conversation("room", id), { storedEpoch: epoch, storedRead: read });
   }

@@ -27,6 +27,7 @@
  * | `direct` | somebody wrote to us, or we to somebody, on this device or another one |
  * | `announcement` | a broadcast to everybody, which is in no room and has no number |
  * | `queued`, then `sent` or `refused` | a message of ours: on the outbox; confirmed; given up |
+ * | `join_refused` | a room cannot be joined, now or at a reconnect, for good; it is not tried again before `join`, and what was on the outbox for it is `refused` |
  * | `left` | we have been put out of a room, which is not joined again before `join`; what was on the outbox for it is `refused` |
  * | `user_joined`, `user_left`, `online_users` | who is in a room. Big rooms have `online_users` alone, with a sample |
  * | `presence_state`, `presence` | how people are: the answer to `presence`, and changes since |
@@ -88,6 +89,7 @@
  * @property {{sender: string, user_id: string, content: string, seq: number, ts: number, id?: string}} direct
  * @property {{sender: string, content: string, ts: number}} announcement  A broadcast to everybody (`room_id` "*").
  * @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap
+ * @property {{room_id: string, error: SalonError}} join_refused
  * @property {{room_id: string, reason?: string}} left
  * @property {{room_id: string, user_id: string}} user_joined
  * @property {{room_id: string, user_id: string}} user_left
@@ -353,12 +355,7 @@ export class SalonClient {
         return this.#confirmIfOurs(message);
       case "left":
         if (message.id === undefined) { // we did not ask: we have been put out
-          this.#rooms.delete(message.room_id);
-          for (const entry of [...this.#outbox.values()]) {
-            if (entry.kind !== "room" || entry.target !== message.room_id) continue;
-            this.#outbox.delete(entry.id);
-            this.#emit("refused", { entry, error: new SalonError({ code: "not_joined", message: "We have been put out of the room" }) });
-          }
+          this.#forgetRoom(message.room_id, new SalonError({ code: "not_joined", message: "We have been put out of the room" }));
           return this.#emit("left", message);
         }
         break;
@@ -403,9 +400,22 @@ export class SalonClient {
     if (room.history > 0) fields.history = room.history;
     return this.request("join", fields).catch((error) => {
       // Refused for good: not a room to try again at every reconnect. A lost connection is no refusal.
-      if (!error.retry && this.#rooms.get(room_id) === room && !room.joined) this.#rooms.delete(room_id);
+      if (!error.retry && this.#rooms.get(room_id) === room && !room.joined) {
+        this.#forgetRoom(room_id, error);
+        this.#emit("join_refused", { room_id, error });
+      }
       throw error;
     });
+  }
+
+  /** We are not in a room and not on the way into it: nothing is said there any more. */
+  #forgetRoom(room_id, error) {
+    this.#rooms.delete(room_id);
+    for (const entry of [...this.#outbox.values()]) {
+      if (entry.kind !== "room" || entry.target !== room_id) continue;
+      this.#outbox.delete(entry.id);
+      this.#emit("refused", { entry, error });
+    }
   }
 
   #handleJoined(message) {

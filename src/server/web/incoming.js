@@ -10,7 +10,7 @@ import { notify } from "./notifications.js";
 import { drawMe, myNote, myStatus } from "./people.js";
 import { describeRoom, refreshPublicRooms } from "./places.js";
 import { followPresence, presence, rememberPresence } from "./presence.js";
-import { GAP_WORDS, LEFT_WORDS, NOT_HERE, inWords } from "./words.js";
+import { GAP_WORDS, JOIN_WORDS, LEFT_WORDS, NOT_HERE, inWords } from "./words.js";
 
 const BUFFER_MAX = 300;
 const SUBSCRIBE_UP_TO = 100; // members of a room whose presence we follow
@@ -67,6 +67,20 @@ export function listen(salon) {
     if (c === active) describeRoom(c);
     rememberPlaces();
     redraw("places", "head", "composer", "log");
+  });
+
+  on("join_refused", ({ room_id, error }) => {
+    const c = conversations.get(`room:${room_id}`);
+    if (!c) return;
+    c.members.clear();
+    c.count = 0;
+    c.problem = "";
+    c.removed = JOIN_WORDS[error.code] ?? inWords(error);
+    // Not one of our rooms. What was read there stays for as long as it is looked at.
+    if (c === active) c.unlisted = true;
+    else conversations.delete(c.key);
+    rememberPlaces();
+    redraw("places", "members", "head", "composer");
   });
 
   on("left", ({ room_id, reason }) => {

@@ -6,7 +6,7 @@ import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { PAGE, syncPerson, toLatest } from "./history.js";
 import { followPresence } from "./presence.js";
-import { JOIN_WORDS, NOT_HERE, inWords } from "./words.js";
+import { NOT_HERE, inWords } from "./words.js";
 
 export const DEFAULT_ROOM = "lobby";
 
@@ -76,8 +76,8 @@ export function revisit(id) {
 
 export function enterRoom(room) {
   client.join(room.id, { history: PAGE }).catch((error) => {
-    if (error.code === "disconnected") return;
-    room.problem = JOIN_WORDS[error.code] ?? inWords(error);
+    if (error.code === "disconnected" || !error.retry) return; // a refusal for good is told by `join_refused`, whoever asked
+    room.problem = inWords(error);
     redraw("composer");
   });
 }

@@ -20,11 +20,12 @@ export function sessionToken(token) {
   return token;
 }
 
-/** Whose a token is, by its own word; the server looks at the signature. Undefined where it cannot be read. */
+/** Whose a token is, by its own word; the server looks at the signature. Undefined where there is none, or it cannot be read. */
 export function subjectOf(token) {
   try {
     const claims = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
-    return JSON.parse(new TextDecoder().decode(Uint8Array.from(claims, (byte) => byte.charCodeAt(0)))).sub;
+    const { sub } = JSON.parse(new TextDecoder().decode(Uint8Array.from(claims, (byte) => byte.charCodeAt(0))));
+    return typeof sub === "string" ? sub : undefined;
   } catch {
     return undefined;
   }
