@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { complaints, composer, connected, enter, launch, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { comeAgain, complaints, composer, connected, enter, launch, members, newPage as openPage, say, texts } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, summary, until } from "./harness.mjs";
 
 const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -94,11 +94,13 @@ try {
   await check("the banner of a lost connection stays in sight while it is tried again, and not that of a first one", async () => {
     const page = await newPage();
     const attempts = [];
+    await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Faye"))); // who has been here is asked nothing
     await page.routeWebSocket(/\/ws\?/, (socket) => {
       attempts.push(socket);
       if (attempts.length === 1) socket.connectToServer();
     }); // any other is left without an answer
-    await enter(page, "Faye", "kitchen");
+    await visit(page, { room: "kitchen" });
+    await connected(page);
     const looks = () => page.evaluate(() => {
       const { display, visibility, animationName } = getComputedStyle(document.getElementById("banner"));
       return { display, visibility, animationName };
@@ -186,7 +188,7 @@ try {
   await check("what is answered on another device, or read in another tab, is no longer unread", async () => {
     const [desk, phone] = [await newPage(), await newPage()];
     await enter(desk, "Katherine", "kitchen");
-    await enter(phone, "Katherine", "kitchen");
+    await comeAgain(phone, "Katherine", "kitchen");
     const unread = (page) => page.locator("#person-list .badge").count();
     await say(bob, "/msg Katherine Lunch?");
     for (const page of [desk, phone]) await until("one is unread", async () => await unread(page) === 1 && (await page.title()).startsWith("(1)"));
@@ -248,6 +250,98 @@ try {
     equal(await roomsOf(page), ["lab"], "rooms");
     await page.context().close();
   });
+
+  const LOOKS = [["light", 360, 740], ["dark", 360, 740], ["light", 1440, 900], ["dark", 1440, 900]];
+  const audited = (colorScheme, width, height, options) => newPage({ colorScheme, viewport: { width, height }, deviceScaleFactor: width === 360 ? 2 : 1, bypassCSP: true, reducedMotion: "reduce", ...options });
+  const audit = async (page, name) => {
+    await page.evaluate(axeSource);
+    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+    if (bad.length) throw new Error(`${name}: ${bad.map((v) => `${v.id} (${v.nodes.map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join("; ")})`).join(", ")}`);
+    await page.screenshot({ path: path.join(pictures, `${name}.png`) });
+  };
+
+  await check("a name that is here already is not taken without a question, and only once in a browser", async () => {
+    const page = await newPage();
+    await visit(page, { room: "kitchen" });
+    const field = page.locator("#door-name");
+    await field.fill("Bob");
+    await page.keyboard.press("Enter");
+    const question = page.getByRole("group", { name: "Bob is here already. Is that you on another device?" });
+    await question.waitFor();
+    await until("the careful answer has the focus", () => page.evaluate(() => document.activeElement.id === "door-other"));
+    equal(await page.locator("#app").isVisible(), false, "the chat");
+    // While it is asked, nobody came in: what is said to Bob goes to Bob's own device alone.
+    await until("Bob has one device", () => bob.evaluate(async ({ url }) => {
+      const { SalonClient } = await import("/client.js");
+      const asking = new SalonClient({ url, user: "Asker" });
+      await new Promise((resolve) => { asking.on("welcome", resolve); asking.connect(); });
+      const { users } = await asking.presence({ user_ids: ["Bob"] });
+      asking.close();
+      return users.Bob.devices === 1;
+    }, { url: `ws://127.0.0.1:${server.port}/ws` }));
+    await page.keyboard.press("Escape");
+    await until("the name is asked for again", () => page.evaluate(() => document.activeElement.id === "door-name" && document.getElementById("door-question").hidden));
+    equal(await page.evaluate(() => localStorage.getItem("salon.name")), null, "a name that is kept");
+    // Who hides is there too.
+    await say(bob, "/status invisible");
+    await until("Bob is invisible", async () => (await bob.locator("#me-status").inputValue()) === "offline");
+    await field.fill("Bob");
+    await page.keyboard.press("Enter");
+    await question.waitFor();
+    await say(bob, "/status online");
+    await page.getByRole("button", { name: "Choose another name" }).click();
+    await field.fill("Bobby");
+    await page.keyboard.press("Enter");
+    await connected(page);
+    equal(await page.locator("#me-name").textContent(), "Bobby", "the name");
+    // The second device is asked once; the third time it is known.
+    await page.getByRole("button", { name: "Leave and choose another name" }).click();
+    await field.fill("Bob");
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Yes, that is me" }).click();
+    await connected(page);
+    equal(await page.locator("#me-name").textContent(), "Bob", "the name");
+    for (const name of ["Bobby", "Bob"]) {
+      await page.getByRole("button", { name: "Leave and choose another name" }).click();
+      await field.fill(name);
+      await page.keyboard.press("Enter");
+      await connected(page);
+    }
+    await page.context().close();
+  });
+
+  await check("where tokens are needed no name is asked for, also of who was here when names were enough", async () => {
+    for (const known of [null, "Dorothy"]) {
+      const page = await newPage({ port: sealed.port });
+      if (known) await page.addInitScript((name) => localStorage.setItem("salon.name", JSON.stringify(name)), known);
+      await visit(page, { room: "team" });
+      await until("it says what is needed", async () => (await page.locator("#door-status").textContent()).startsWith("You need a link of your own"));
+      equal([await page.locator("#door-name").isVisible(), await page.locator("#app").isVisible()], [false, false], "a field for a name, the chat");
+      await visit(page, { token: token("Dorothy"), room: "team" }); // the link, in the same tab
+      await connected(page);
+      equal([await page.locator("#door").isVisible(), await page.locator("#me-name").textContent()], [false, "Dorothy"], "the door, the name");
+      await page.context().close();
+    }
+  });
+
+  for (const [colorScheme, width, height] of LOOKS) {
+    const look = `${width === 360 ? "phone" : "desktop"}-${colorScheme}`;
+    await check(`axe finds nothing serious, ${look}: a link is needed, put out of a room`, async () => {
+      const closed = await audited(colorScheme, width, height, { port: sealed.port });
+      await visit(closed, { room: "team" });
+      await until("it says what is needed", async () => (await closed.locator("#door-status").textContent()).startsWith("You need"));
+      await audit(closed, `${look}-needs-link`);
+      await closed.context().close();
+      const page = await audited(colorScheme, width, height);
+      await enter(page, `Visitor ${look}`, "kitchen");
+      await until("the others are listed", async () => (await members(page)).includes("Bob"));
+      await call("kick", { user_id: `Visitor ${look}`, room_id: "kitchen" });
+      await page.getByRole("button", { name: "Join again" }).waitFor();
+      await audit(page, `${look}-put-out`);
+      await page.context().close();
+    });
+  }
 
   // MORE
 

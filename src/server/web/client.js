@@ -202,6 +202,8 @@ export class SalonClient {
     this.#socket = socket;
     this.#setState("connecting");
     // Each handler asks whether it still speaks for the current socket: one given up on may have events on the way.
+    // An open server welcomes at once; one that waits for a token says so when it is asked anything.
+    socket.onopen = () => setTimeout(() => { if (socket === this.#socket && this.#state === "connecting") this.#transmit({ type: "ping" }); }, WELCOME_WITHIN);
     socket.onmessage = (event) => { if (socket === this.#socket) this.#handleFrame(event.data); };
     socket.onclose = (event) => { if (socket === this.#socket) this.#handleClose(event.code, event.reason); };
     clearInterval(this.#livenessTimer);
@@ -604,11 +606,6 @@ export class SalonClient {
     const now = Date.now();
     if (this.#state === "connecting") {
       if (now - this.#lastHeard > OPEN_WITHIN) this.#giveUp("The server does not answer");
-      // An open server welcomes at once; one that waits for a token says so when it is asked anything.
-      else if (!this.#probeSince && now - this.#lastHeard > WELCOME_WITHIN && this.#socket.readyState === 1) {
-        this.#probeSince = now;
-        this.#transmit({ type: "ping" });
-      }
     } else if (this.#probeSince) {
       if (now - this.#probeSince > PONG_WITHIN) this.#giveUp("The server has gone silent");
     } else if (now - this.#lastHeard > (this.#welcome?.ping_interval_ms ?? PING_AFTER)) {
@@ -653,7 +650,7 @@ const BACKOFF_MAX = 20_000;
 const STABLE_AFTER = 5_000;
 const LIVENESS_TICK = 1_000;
 const OPEN_WITHIN = 15_000;
-const WELCOME_WITHIN = 1_500;
+const WELCOME_WITHIN = 400;
 const UNAUTHORIZED = 4001;
 const PING_AFTER = 25_000; // until `welcome` says what the server does
 const PONG_WITHIN = 10_000;
