@@ -20,6 +20,7 @@
  * | event | when |
  * |---|---|
  * | `state` | the connection is `connecting`, `connected`, `waiting` (until `retryAt`), or `closed` for good; with `code` and `reason` of the last close |
+ * | `stalled` | the server is asked for a sign of life and gives none, though the connection stands; and that this is over |
  * | `welcome` | the server has said who we are and what its limits are; always after `state: "connected"` |
  * | `joined` | we are in a room; the replay follows as `message`s, `online_users` ends it |
  * | `message` | somebody, also we ourselves, said something in a room: each once, in order |
@@ -65,7 +66,8 @@
  * the code `unconfirmed`) rather than risk saying something twice.
  *
  * **Noticing silence.** A browser does not show WebSocket pings to a page, so the client sends `ping` when nothing was heard
- * for `ping_interval_ms` and gives the connection up when nothing comes back within 10 s.
+ * for `ping_interval_ms`, or for 5 s after it sent something that is answered. When nothing comes back within 2 s it says so
+ * (`stalled`), and gives the connection up after 10 s.
  *
  * # What it leaves to the caller
  *
@@ -81,6 +83,7 @@
  *
  * @typedef {object} EventMap  What `on(name, listener)` hands to the listener.
  * @property {{state: ConnectionState, retryAt?: number, code?: number, reason?: string}} state
+ * @property {{stalled: boolean}} stalled
  * @property {{user_id: string, session_id: string, server: string, limits: Limits, ping_interval_ms: number, durability: string, resumed: boolean}} welcome
  *           `resumed`: it is not the first of this client.
  * @property {{room_id: string, epoch: string, seq: number, recovered: boolean, members: number, reset: boolean, first: boolean}} joined
@@ -141,6 +144,8 @@ export class SalonClient {
   #livenessTimer = null;
   #lastHeard = 0;
   #probeSince = 0;
+  #askedSince = 0; // when something that is answered was sent and nothing was heard since
+  #stalled = false;
   /** Requests waiting for their answer. @type {Map<string, {resolve: Function, reject: Function, timer: any, message: object, tries: number}>} */
   #requests = new Map();
   /** Rooms we want to be in. @type {Map<string, {epoch: ?string, seq: number, joined: boolean, history: number, replayEnd: number, fresh: boolean}>} */
@@ -208,7 +213,7 @@ export class SalonClient {
     socket.onclose = (event) => { if (socket === this.#socket) this.#handleClose(event.code, event.reason); };
     clearInterval(this.#livenessTimer);
     this.#lastHeard = Date.now();
-    this.#probeSince = 0;
+    this.#probeSince = this.#askedSince = 0;
     this.#livenessTimer = setInterval(() => this.#checkLiveness(), LIVENESS_TICK);
   }
 
@@ -333,15 +338,24 @@ export class SalonClient {
     this.#emit("state", { state, ...detail });
   }
 
+  #setStalled(stalled) {
+    if (stalled === this.#stalled) return;
+    this.#stalled = stalled;
+    this.#emit("stalled", { stalled });
+  }
+
   #transmit(message) {
-    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(message));
+    if (this.#socket?.readyState !== 1) return;
+    if (message.type !== "typing") this.#askedSince ||= Date.now();
+    this.#socket.send(JSON.stringify(message));
   }
 
   // Incoming -------------------------------------------------------------------------------------------------------
 
   #handleFrame(data) {
     this.#lastHeard = Date.now();
-    this.#probeSince = 0;
+    this.#probeSince = this.#askedSince = 0;
+    this.#setStalled(false);
     let message;
     try {
       message = JSON.parse(data);
@@ -579,6 +593,7 @@ export class SalonClient {
 
   #dropSocket() {
     this.#socket = null;
+    this.#setStalled(false);
     clearTimeout(this.#stableTimer);
     clearTimeout(this.#outboxTimer);
     clearInterval(this.#livenessTimer);
@@ -608,7 +623,8 @@ export class SalonClient {
       if (now - this.#lastHeard > OPEN_WITHIN) this.#giveUp("The server does not answer");
     } else if (this.#probeSince) {
       if (now - this.#probeSince > PONG_WITHIN) this.#giveUp("The server has gone silent");
-    } else if (now - this.#lastHeard > (this.#welcome?.ping_interval_ms ?? PING_AFTER)) {
+      else if (now - this.#probeSince > STALLED_AFTER) this.#setStalled(true);
+    } else if (now - this.#lastHeard > (this.#welcome?.ping_interval_ms ?? PING_AFTER) || (this.#askedSince && now - this.#askedSince > PING_UNANSWERED_AFTER)) {
       this.probe();
     }
   }
@@ -653,6 +669,8 @@ const OPEN_WITHIN = 15_000;
 const WELCOME_WITHIN = 400;
 const UNAUTHORIZED = 4001;
 const PING_AFTER = 25_000; // until `welcome` says what the server does
+const PING_UNANSWERED_AFTER = 5_000;
+const STALLED_AFTER = 2_000;
 const PONG_WITHIN = 10_000;
 const ANSWER_WITHIN = 15_000;
 const REPEAT_WITHIN = 4.5 * 60_000; // the server remembers an id for five minutes

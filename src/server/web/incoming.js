@@ -1,7 +1,7 @@
 /**
  * What the server says, and what becomes of it.
  */
-import { connectionIs } from "./connection.js";
+import { connectionIs, stalledIs } from "./connection.js";
 import { active, addGap, addNotice, callMe, client, conversation, conversations, me, people, rememberPlaces, restartedHere, take, takeDirect } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
@@ -26,6 +26,8 @@ export function listen(salon) {
     if (detail.state !== "connected") for (const c of conversations.values()) c.typing.clear();
     redraw("composer", "typing");
   });
+
+  on("stalled", stalledIs);
 
   on("welcome", ({ user_id }) => {
     if (me !== user_id) {
