@@ -343,7 +343,123 @@ try {
     });
   }
 
-  // MORE
+  await check("a server that does not answer is asked, and the page says so long before it gives the connection up", async () => {
+    const page = await newPage({ port: wire.port });
+    await enter(page, "Silvia", "kitchen");
+    const sent = [];
+    await page.evaluate(() => {
+      window.spoken = [];
+      new MutationObserver(() => window.spoken.push(document.getElementById("connection-status").textContent)).observe(document.getElementById("connection-status"), { childList: true });
+    });
+    page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => sent.push(JSON.parse(payload).type)));
+    await page.reload(); // so that its frames are seen
+    await connected(page);
+    await until("Silvia is in the kitchen", async () => (await members(page)).includes("Silvia"));
+    await say(page, "Before");
+    await sees(page, "Before");
+    serverAway = true;
+    wire.deafen();
+    const pings = sent.filter((type) => type === "ping").length;
+    await say(page, "Is anybody there?");
+    await page.locator("#banner:not([hidden])", { hasText: "The server does not answer" }).waitFor({ timeout: 15_000 });
+    equal(await page.locator("#app").getAttribute("data-connection"), "connected", "the connection, which has not been given up");
+    equal(sent.filter((type) => type === "ping").length, pings + 1, "pings");
+    equal([await page.locator("#connection-status").textContent(), await page.locator("#link-state").textContent(), await page.locator("#try-now").isVisible()], ["The server does not answer. Waiting for it …", "No answer", false], "what is spoken, the state, the button");
+    await page.screenshot({ path: path.join(pictures, "no-answer.png") });
+    wire.deaf = false;
+    await say(bob, "I am."); // anything that is heard ends it
+    await sees(page, "I am.");
+    await until("the banner is gone", async () => await page.locator("#banner").isHidden() && (await page.locator("#link-state").textContent()) === "Connected");
+    // What was lost on the wire is sent again, and once.
+    await until("it is confirmed", async () => await page.locator(".pending").count() === 0, 40_000);
+    serverAway = false;
+    equal((await texts(bob)).filter((text) => text === "Is anybody there?").length, 1, "copies");
+    await page.context().close();
+    await connected(ada);
+  });
+
+  await check("@ proposes those who are here, and Enter completes what is begun and sends what is written in full", async () => {
+    const page = await newPage();
+    await enter(page, "Hypatia", "kitchen");
+    await until("Bob is here", async () => (await members(page)).includes("Bob"));
+    const options = () => page.locator("#suggestions:not([hidden]) .suggestion-label").allTextContents();
+    await composer(page).focus();
+    await page.keyboard.type("Tea, @");
+    await until("everybody else is proposed", async () => (await options()).includes("Bob") && !(await options()).includes("Hypatia"));
+    equal(await page.locator("#suggestions [aria-selected=true]").count(), 0, "chosen ones");
+    await page.keyboard.type("b");
+    await until("Bob is proposed", async () => (await options()).join() === "Bob");
+    equal(await composer(page).getAttribute("aria-activedescendant"), "suggestion-0", "what a screen reader hears as chosen");
+    await page.screenshot({ path: path.join(pictures, "at-name.png") });
+    await page.keyboard.press("Enter");
+    equal(await composer(page).inputValue(), "Tea, @Bob ", "the composer");
+    equal(await options(), [], "options");
+    await page.keyboard.press("Enter");
+    await sees(bob, "Tea, @Bob");
+    await bob.locator("#messages > li.mention", { hasText: "Tea, @Bob" }).waitFor();
+    await page.keyboard.type("@bob");
+    equal(await options(), [], "options for what is written in full");
+    await page.keyboard.press("Enter");
+    await sees(bob, "@bob");
+    await page.keyboard.type("ada@b");
+    equal(await options(), [], "options within a word");
+    await page.context().close();
+  });
+
+  await check("/msg finds a name with spaces that is here, without quotes", async () => {
+    const alice = await newPage();
+    await enter(alice, "Alice Liddell", "kitchen");
+    await until("Bob sees Alice", async () => (await members(bob)).includes("Alice Liddell"));
+    await say(bob, "/msg Alice Liddell hello there");
+    await titled(bob, "Alice Liddell");
+    await alice.locator("#person-list .place", { hasText: "Bob" }).click();
+    await sees(alice, "hello there");
+    equal((await bob.locator("#person-list .place-name").allTextContents()).includes("Alice"), false, "a conversation with nobody");
+    await bob.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await alice.context().close();
+  });
+
+  await check("a room is called by its title, with the id beside it", async () => {
+    await ada.evaluate(async (url) => {
+      const { SalonClient } = await import("/client.js");
+      const maker = new SalonClient({ url, user: "Maker" });
+      await new Promise((resolve) => { maker.on("welcome", resolve); maker.connect(); });
+      await maker.createRoom("tea", { name: "Tea room <b>", topic: "leaves" });
+      maker.close();
+    }, `ws://127.0.0.1:${wire.port}/ws`);
+    const page = await newPage();
+    await enter(page, "Camellia", "kitchen");
+    const listed = page.locator("#public-list .place", { hasText: "Tea room <b>" });
+    equal(await listed.locator(".room-id").textContent(), "tea", "the id in the list");
+    await listed.click();
+    await titled(page, "Tea room <b>");
+    equal(await page.locator("#title .room-id").textContent(), "tea", "the id");
+    await until("it is everywhere", async () => (await page.title()).startsWith("Tea room <b> ·") && (await composer(page).getAttribute("placeholder")) === "Message Tea room <b>");
+    equal(await roomsOf(page), ["kitchen", "Tea room <b>"], "rooms");
+    equal(new URL(page.url()).hash, "#room=tea", "the address");
+    await page.reload();
+    await connected(page);
+    await titled(page, "Tea room <b>");
+    await until("a welcome", async () => (await page.locator(".hello-title").textContent()) === "Welcome to Tea room <b>");
+    await page.context().close();
+  });
+
+  for (const [colorScheme, width, height] of LOOKS) {
+    const look = `${width === 360 ? "phone" : "desktop"}-${colorScheme}`;
+    await check(`axe finds nothing serious, ${look}: names after an @, a room with a title`, async () => {
+      const page = await audited(colorScheme, width, height);
+      await enter(page, `Guest ${look}`, "tea");
+      await titled(page, "Tea room <b>");
+      await audit(page, `${look}-title`);
+      await visit(page, { room: "kitchen" });
+      await until("Bob is here", async () => (await members(page)).includes("Bob"));
+      await composer(page).pressSequentially("@");
+      await page.locator("#suggestions:not([hidden])").waitFor();
+      await audit(page, `${look}-at`);
+      await page.context().close();
+    });
+  }
+
 
   await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));
 } finally {

@@ -33,6 +33,7 @@ class Conversation {
     this.pausedUntil = 0; // no page of history is asked for before: the last one was refused
     this.members = new Set();
     this.count = 0;
+    this.name = ""; // a title of the room, if it has one that is not its id
     this.topic = "";
     this.typing = new Map();
     this.draft = "";
@@ -46,6 +47,7 @@ class Conversation {
   }
 
   get target() { return this.kind === "room" ? { room_id: this.id } : { user_id: this.id }; }
+  get title() { return this.name || this.id; }
   get unread() { return this.readSeq === undefined ? 0 : Math.max(0, this.lastSeq - this.readSeq); }
   get firstSaid() { return this.items.find((item) => item.type === "said"); }
   get lastSaid() { return this.items.findLast((item) => item.type === "said"); }

@@ -35,7 +35,7 @@ function drawFinder() {
   const matches = (name) => name.toLocaleLowerCase().includes(wanted);
   let entries;
   if (finding === "room") {
-    entries = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`) && matches(room.room_id)).map((room) => ({ key: room.room_id, room }));
+    entries = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`) && (matches(room.room_id) || matches(room.name ?? ""))).map((room) => ({ key: room.room_id, room }));
     drawList(byId("finder-list"), entries, placeButton, updatePublic);
   } else {
     entries = peopleHere.filter((name) => name !== me && matches(name)).map((name) => ({ key: name, name }));

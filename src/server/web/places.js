@@ -82,10 +82,19 @@ export function enterRoom(room) {
   });
 }
 
+function nameRoom(room, name) {
+  const title = name && name !== room.id ? name : "";
+  if (room.name === title) return;
+  room.name = title;
+  delete byId("log-start").dataset.state; // it has the title in it
+  redraw("head", "places", "log");
+}
+
 export function describeRoom(room) {
   if (!client.isJoined(room.id)) return;
   client.room(room.id).then((info) => {
     room.topic = info.topic ?? "";
+    nameRoom(room, info.name);
     if (room === active) redraw("head");
   }).catch(() => {});
 }
@@ -109,6 +118,10 @@ byId("rejoin").addEventListener("click", () => {
 export function refreshPublicRooms() {
   return client.rooms({ limit: 100 }).then((page) => {
     publicRooms = page.rooms;
+    for (const { room_id, name } of page.rooms) {
+      const room = conversations.get(`room:${room_id}`);
+      if (room) nameRoom(room, name);
+    }
     redraw("places");
   }).catch(() => {});
 }
