@@ -18,10 +18,10 @@ import { closeDrawers, narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
 import { drawMe } from "./people.js";
-import { CLOSE_WORDS, inWords } from "./words.js";
 import { DEFAULT_ROOM, goInto, open, revisit } from "./places.js";
 import { presence } from "./presence.js";
 import { sessionToken, store, stored, subjectOf } from "./storage.js";
+import { CLOSE_WORDS, inWords } from "./words.js";
 import "./log.js";
 import "./composer.js";
 import "./finder.js";
@@ -68,7 +68,8 @@ function askAtDoor(user, question) {
       endAsking();
       resolve(found);
     };
-    salon.on("welcome", () => question(salon).then(answer));
+    // A question that a cut wire took away is asked again after the next welcome.
+    salon.on("welcome", () => question(salon).then(answer, ({ code }) => { if (code !== "disconnected") answer({}); }));
     salon.on("state", ({ state, code }) => {
       if (state === "closed") answer({ code });
       else if (state === "waiting" && salon === doorstep) doorSays(`${CLOSE_WORDS[code] ?? "The server cannot be reached."} Trying again …`);
@@ -135,7 +136,7 @@ byId("door-form").addEventListener("submit", async (event) => {
   if (usedBefore(name)) return comeIn(name, room);
   if (doorstep?.userId === name) return; // it is being asked
   // The devices of one's own name are told as they are, also of who is invisible. This one is among them.
-  const { code, devices } = await askAtDoor(name, (salon) => salon.presence({ user_ids: [name] }).then(({ users }) => users[name] ?? {}, () => ({})));
+  const { code, devices } = await askAtDoor(name, (salon) => salon.presence({ user_ids: [name] }).then(({ users }) => users[name] ?? {}));
   if (code) return askForName(CLOSE_WORDS[code] ?? "The server did not let you in.");
   if (!(devices > 1)) return comeIn(name, room);
   byId("door-question-title").replaceChildren(named(name), " is here already. Is that you on another device?");

@@ -51,7 +51,7 @@ function suggestName(written) {
   const wordStarts = (name) => begun !== "" && name.split(/[\s._-]+/u).some((word) => word.startsWith(begun));
   if (names.some((name) => name.toLocaleLowerCase() === begun.trimEnd())) return { entries: [], chosen: -1 };
   const entries = names.filter((name) => name.toLocaleLowerCase().startsWith(begun) || wordStarts(name.toLocaleLowerCase()))
-    .map((name) => ({ text: `${written.slice(0, at)}@${name} `, label: name, what: STATUSES[statusOf(name)] ?? "" }))
+    .map((name) => ({ text: `${written.slice(0, at)}@${name} `, label: name, what: statusOf(name) === "online" ? "" : STATUSES[statusOf(name)] ?? "" }))
     .sort(byName)
     .slice(0, SUGGESTIONS_MAX);
   return { entries, chosen: entries.length && begun ? 0 : -1 };
