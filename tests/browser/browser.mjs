@@ -64,6 +64,15 @@ export async function enter(page, name, room, by = "mouse") {
   await connected(page);
 }
 
+/** Comes in under a name that somebody has here, as another device of theirs. */
+export async function comeAgain(page, name, room) {
+  await page.goto(`${page.origin}/#${new URLSearchParams({ room })}`);
+  await page.locator("#door-name").fill(name);
+  await page.getByRole("button", { name: "Enter" }).click();
+  await page.getByRole("button", { name: "Yes, that is me" }).click();
+  await connected(page);
+}
+
 export const connected = (page) => page.locator("#app[data-connection=connected]").waitFor();
 export const composer = (page) => page.locator("#composer-input");
 export const say = async (page, text) => {

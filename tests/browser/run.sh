@@ -23,5 +23,5 @@ if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ]; then
   npm ci --ignore-scripts --no-audit --no-fund >&2
 fi
 status=0
-for script in two_people moderation tokens; do node "$script.mjs" "$salon" || status=1; done
+for script in two_people finer_points moderation tokens; do node "$script.mjs" "$salon" || status=1; done
 exit $status

@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { complaints, connected, enter, launch, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { comeAgain, complaints, connected, enter, launch, members, newPage as openPage, say, texts } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, summary, until } from "./harness.mjs";
 
 const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -241,7 +241,7 @@ try {
 
   await check("one person on two devices: both show everything once, and nobody sees two people", async () => {
     const tablet = await newPage();
-    await enter(tablet, "Linus", ROOM);
+    await comeAgain(tablet, "Linus", ROOM);
     await say(tablet, "From the other device");
     for (const page of [ada, linus, tablet]) await sees(page, "From the other device");
     await say(linus, "And from this one");
@@ -333,7 +333,9 @@ try {
       visits.push({ socket, at: Date.now() });
       socket.send(JSON.stringify({ type: "welcome", user_id: "Visitor", session_id: "s", limits: {}, ping_interval_ms: 25_000 }));
     });
-    await enter(page, "Visitor", ROOM);
+    await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Visitor"))); // who has been here is asked nothing
+    await page.goto(`${page.origin}/#${new URLSearchParams({ room: ROOM })}`);
+    await connected(page);
     await visits[0].socket.close({ code: 4200, reason: "" });
     await until("a second visit", () => visits.length === 2);
     await connected(page);
@@ -735,6 +737,9 @@ try {
       await page.locator("#door-name").fill("Maya");
       await audit("door");
       await page.getByRole("button", { name: "Enter" }).click();
+      await page.locator("#door-question").waitFor(); // Maya is in the cast
+      await audit("same-name");
+      await page.getByRole("button", { name: "Yes, that is me" }).click();
       await connected(page);
       await sees(page, "Both. It is supposed to rain.");
       await until("everybody is listed", async () => (await members(page)).length === 5);

@@ -20,6 +20,7 @@
  * | event | when |
  * |---|---|
  * | `state` | the connection is `connecting`, `connected`, `waiting` (until `retryAt`), or `closed` for good; with `code` and `reason` of the last close |
+ * | `stalled` | the server is asked for a sign of life and gives none, though the connection stands; and that this is over |
  * | `welcome` | the server has said who we are and what its limits are; always after `state: "connected"` |
  * | `joined` | we are in a room; the replay follows as `message`s, `online_users` ends it |
  * | `message` | somebody, also we ourselves, said something in a room: each once, in order |
@@ -27,6 +28,7 @@
  * | `direct` | somebody wrote to us, or we to somebody, on this device or another one |
  * | `announcement` | a broadcast to everybody, which is in no room and has no number |
  * | `queued`, then `sent` or `refused` | a message of ours: on the outbox; confirmed; given up |
+ * | `join_refused` | a room cannot be joined, now or at a reconnect, for good; it is not tried again before `join`, and what was on the outbox for it is `refused` |
  * | `left` | we have been put out of a room, which is not joined again before `join`; what was on the outbox for it is `refused` |
  * | `user_joined`, `user_left`, `online_users` | who is in a room. Big rooms have `online_users` alone, with a sample |
  * | `presence_state`, `presence` | how people are: the answer to `presence`, and changes since |
@@ -64,7 +66,8 @@
  * the code `unconfirmed`) rather than risk saying something twice.
  *
  * **Noticing silence.** A browser does not show WebSocket pings to a page, so the client sends `ping` when nothing was heard
- * for `ping_interval_ms` and gives the connection up when nothing comes back within 10 s.
+ * for `ping_interval_ms`, or for 5 s after it sent something that is answered. When nothing comes back within 2 s it says so
+ * (`stalled`), and gives the connection up after 10 s.
  *
  * # What it leaves to the caller
  *
@@ -80,6 +83,7 @@
  *
  * @typedef {object} EventMap  What `on(name, listener)` hands to the listener.
  * @property {{state: ConnectionState, retryAt?: number, code?: number, reason?: string}} state
+ * @property {{stalled: boolean}} stalled
  * @property {{user_id: string, session_id: string, server: string, limits: Limits, ping_interval_ms: number, durability: string, resumed: boolean}} welcome
  *           `resumed`: it is not the first of this client.
  * @property {{room_id: string, epoch: string, seq: number, recovered: boolean, members: number, reset: boolean, first: boolean}} joined
@@ -88,6 +92,7 @@
  * @property {{sender: string, user_id: string, content: string, seq: number, ts: number, id?: string}} direct
  * @property {{sender: string, content: string, ts: number}} announcement  A broadcast to everybody (`room_id` "*").
  * @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap
+ * @property {{room_id: string, error: SalonError}} join_refused
  * @property {{room_id: string, reason?: string}} left
  * @property {{room_id: string, user_id: string}} user_joined
  * @property {{room_id: string, user_id: string}} user_left
@@ -139,6 +144,8 @@ export class SalonClient {
   #livenessTimer = null;
   #lastHeard = 0;
   #probeSince = 0;
+  #askedSince = 0; // when something that is answered was sent and nothing was heard since
+  #stalled = false;
   /** Requests waiting for their answer. @type {Map<string, {resolve: Function, reject: Function, timer: any, message: object, tries: number}>} */
   #requests = new Map();
   /** Rooms we want to be in. @type {Map<string, {epoch: ?string, seq: number, joined: boolean, history: number, replayEnd: number, fresh: boolean}>} */
@@ -200,11 +207,13 @@ export class SalonClient {
     this.#socket = socket;
     this.#setState("connecting");
     // Each handler asks whether it still speaks for the current socket: one given up on may have events on the way.
+    // An open server welcomes at once; one that waits for a token says so when it is asked anything.
+    socket.onopen = () => setTimeout(() => { if (socket === this.#socket && this.#state === "connecting") this.#transmit({ type: "ping" }); }, WELCOME_WITHIN);
     socket.onmessage = (event) => { if (socket === this.#socket) this.#handleFrame(event.data); };
     socket.onclose = (event) => { if (socket === this.#socket) this.#handleClose(event.code, event.reason); };
     clearInterval(this.#livenessTimer);
     this.#lastHeard = Date.now();
-    this.#probeSince = 0;
+    this.#probeSince = this.#askedSince = 0;
     this.#livenessTimer = setInterval(() => this.#checkLiveness(), LIVENESS_TICK);
   }
 
@@ -259,12 +268,25 @@ export class SalonClient {
   }
 
   /**
-   * Shows another token: in place while the connection stands, and at every connection from now on. The time for it is before
-   * `welcome.expires_at` (or `expires_at` of the answer), and at the latest when `error` tells of `token_expired`.
+   * Shows another token of the same user: in place while the connection stands, and at every connection from now on. The time for it
+   * is before `welcome.expires_at` (or `expires_at` of the answer), and at the latest when `error` tells of `token_expired`; after
+   * that it takes `connect()` to come back. One that the server refuses changes nothing: the one before is kept.
    */
   authenticate(token) {
+    const before = this.#token;
     this.#token = token;
-    return this.#state === "connected" ? this.request("auth", { token }) : Promise.resolve(null);
+    if (this.#state === "connecting") { // with the one before; there is nothing on this connection that could be lost
+      const socket = this.#socket;
+      this.#dropSocket();
+      socket.close();
+      this.#state = "idle";
+      this.connect();
+    }
+    if (this.#state !== "connected") return Promise.resolve(null);
+    return this.request("auth", { token }).catch((error) => {
+      if (!error.retry && this.#token === token) this.#token = before;
+      throw error;
+    });
   }
 
   /** Leaves a room, also in what is to be joined after a reconnect. What is on the outbox for it is not sent. */
@@ -316,15 +338,24 @@ export class SalonClient {
     this.#emit("state", { state, ...detail });
   }
 
+  #setStalled(stalled) {
+    if (stalled === this.#stalled) return;
+    this.#stalled = stalled;
+    this.#emit("stalled", { stalled });
+  }
+
   #transmit(message) {
-    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(message));
+    if (this.#socket?.readyState !== 1) return;
+    if (message.type !== "typing") this.#askedSince ||= Date.now();
+    this.#socket.send(JSON.stringify(message));
   }
 
   // Incoming -------------------------------------------------------------------------------------------------------
 
   #handleFrame(data) {
     this.#lastHeard = Date.now();
-    this.#probeSince = 0;
+    this.#probeSince = this.#askedSince = 0;
+    this.#setStalled(false);
     let message;
     try {
       message = JSON.parse(data);
@@ -340,12 +371,7 @@ export class SalonClient {
         return this.#confirmIfOurs(message);
       case "left":
         if (message.id === undefined) { // we did not ask: we have been put out
-          this.#rooms.delete(message.room_id);
-          for (const entry of [...this.#outbox.values()]) {
-            if (entry.kind !== "room" || entry.target !== message.room_id) continue;
-            this.#outbox.delete(entry.id);
-            this.#emit("refused", { entry, error: new SalonError({ code: "not_joined", message: "We have been put out of the room" }) });
-          }
+          this.#forgetRoom(message.room_id, new SalonError({ code: "not_joined", message: "We have been put out of the room" }));
           return this.#emit("left", message);
         }
         break;
@@ -390,9 +416,22 @@ export class SalonClient {
     if (room.history > 0) fields.history = room.history;
     return this.request("join", fields).catch((error) => {
       // Refused for good: not a room to try again at every reconnect. A lost connection is no refusal.
-      if (!error.retry && this.#rooms.get(room_id) === room && !room.joined) this.#rooms.delete(room_id);
+      if (!error.retry && this.#rooms.get(room_id) === room && !room.joined) {
+        this.#forgetRoom(room_id, error);
+        this.#emit("join_refused", { room_id, error });
+      }
       throw error;
     });
+  }
+
+  /** We are not in a room and not on the way into it: nothing is said there any more. */
+  #forgetRoom(room_id, error) {
+    this.#rooms.delete(room_id);
+    for (const entry of [...this.#outbox.values()]) {
+      if (entry.kind !== "room" || entry.target !== room_id) continue;
+      this.#outbox.delete(entry.id);
+      this.#emit("refused", { entry, error });
+    }
   }
 
   #handleJoined(message) {
@@ -554,6 +593,7 @@ export class SalonClient {
 
   #dropSocket() {
     this.#socket = null;
+    this.#setStalled(false);
     clearTimeout(this.#stableTimer);
     clearTimeout(this.#outboxTimer);
     clearInterval(this.#livenessTimer);
@@ -581,14 +621,10 @@ export class SalonClient {
     const now = Date.now();
     if (this.#state === "connecting") {
       if (now - this.#lastHeard > OPEN_WITHIN) this.#giveUp("The server does not answer");
-      // An open server welcomes at once; one that waits for a token says so when it is asked anything.
-      else if (!this.#probeSince && now - this.#lastHeard > WELCOME_WITHIN && this.#socket.readyState === 1) {
-        this.#probeSince = now;
-        this.#transmit({ type: "ping" });
-      }
     } else if (this.#probeSince) {
       if (now - this.#probeSince > PONG_WITHIN) this.#giveUp("The server has gone silent");
-    } else if (now - this.#lastHeard > (this.#welcome?.ping_interval_ms ?? PING_AFTER)) {
+      else if (now - this.#probeSince > STALLED_AFTER) this.#setStalled(true);
+    } else if (now - this.#lastHeard > (this.#welcome?.ping_interval_ms ?? PING_AFTER) || (this.#askedSince && now - this.#askedSince > PING_UNANSWERED_AFTER)) {
       this.probe();
     }
   }
@@ -630,9 +666,11 @@ const BACKOFF_MAX = 20_000;
 const STABLE_AFTER = 5_000;
 const LIVENESS_TICK = 1_000;
 const OPEN_WITHIN = 15_000;
-const WELCOME_WITHIN = 1_500;
+const WELCOME_WITHIN = 400;
 const UNAUTHORIZED = 4001;
 const PING_AFTER = 25_000; // until `welcome` says what the server does
+const PING_UNANSWERED_AFTER = 5_000;
+const STALLED_AFTER = 2_000;
 const PONG_WITHIN = 10_000;
 const ANSWER_WITHIN = 15_000;
 const REPEAT_WITHIN = 4.5 * 60_000; // the server remembers an id for five minutes

@@ -1,14 +1,15 @@
 /**
  * Commands: what can be done by writing `/…` into the composer.
  *
- * A name may stand in quotes, and has to where it has spaces and more follows: `/msg "Ada Lovelace" good morning`. A text that
+ * A name may stand in quotes, and has to where it has spaces, more follows and nobody known has it: `/msg "Ada Lovelace" good morning`. A text that
  * begins with a slash is written with two. Nothing that looks like a command and is none is ever sent.
  */
 import { nameProblem } from "./client.js";
 import { active, addHelp, client, conversations, me, people, rooms } from "./conversations.js";
 import { toLatest } from "./history.js";
 import { setStatus } from "./people.js";
-import { leave, open, publicRooms } from "./places.js";
+import { statusOf } from "./presence.js";
+import { goInto, leave, open, publicRooms } from "./places.js";
 import { contentProblem, send } from "./sending.js";
 
 const NOTE_BYTES_MAX = 256;
@@ -18,7 +19,7 @@ const SUGGESTIONS_MAX = 8;
 const COMMANDS = [
   { name: "join", usage: "/join ROOM", what: "Go into a room. One that does not exist is made.", run: join, complete: joinable },
   { name: "leave", usage: "/leave [ROOM]", what: "Leave this room or another one.", run: leaveRoom, complete: leavable },
-  { name: "msg", usage: "/msg NAME [TEXT]", what: "Write to one person. A name with spaces stands in \"quotes\".", run: message, complete: writable },
+  { name: "msg", usage: "/msg NAME [TEXT]", what: "Write to one person. A name that is not here and has spaces stands in \"quotes\".", run: message, complete: writable },
   { name: "status", usage: "/status STATUS [NOTE]", what: "Be online, away, busy or offline, which is invisible, with a note if you like.", run: status, complete: statuses },
   { name: "help", usage: "/help", what: "Show this list.", run: help },
 ];
@@ -41,8 +42,24 @@ export function run({ command, rest }) {
   return `There is no command “/${command}”. Write /help for a list, or begin with // to send a text that starts with a slash.`;
 }
 
-/** What may be meant by the beginning of a command: `{entries: [{text, label, what}], chosen}`, where `text` is what to write instead. */
+/** A name that is being written after an @: of those who are here. What is written in full is sent by Enter, what is only begun is completed by it. */
+function suggestName(written) {
+  const at = written.lastIndexOf("@");
+  const begun = written.slice(at + 1).toLocaleLowerCase();
+  if (at < 0 || /\S/u.test(written[at - 1] ?? "") || begun.includes("\n")) return { entries: [], chosen: -1 };
+  const names = [...active.kind === "room" ? active.members : [active.id]].filter((name) => name !== me);
+  const wordStarts = (name) => begun !== "" && name.split(/[\s._-]+/u).some((word) => word.startsWith(begun));
+  if (names.some((name) => name.toLocaleLowerCase() === begun.trimEnd())) return { entries: [], chosen: -1 };
+  const entries = names.filter((name) => name.toLocaleLowerCase().startsWith(begun) || wordStarts(name.toLocaleLowerCase()))
+    .map((name) => ({ text: `${written.slice(0, at)}@${name} `, label: name, what: statusOf(name) === "online" ? "" : STATUSES[statusOf(name)] ?? "" }))
+    .sort(byName)
+    .slice(0, SUGGESTIONS_MAX);
+  return { entries, chosen: entries.length && begun ? 0 : -1 };
+}
+
+/** What may be meant by the beginning of a command or a name: `{entries: [{text, label, what}], chosen}`, where `text` is what to write instead. */
 export function suggest(written) {
+  if (parse(written).command === undefined) return suggestName(written);
   const [, name, space, rest] = written.match(/^\/(\p{L}*)(\s+)?(.*)$/u) ?? [];
   if (name === undefined || (!space && rest)) return { entries: [], chosen: -1 };
   if (!space) {
@@ -68,7 +85,7 @@ function join(room) {
   if (!name) return "Which room? Write /join ROOM.";
   const problem = nameProblem(name);
   if (problem) return `The room: ${problem}`;
-  open("room", name);
+  goInto(name);
 }
 
 function leaveRoom(room) {
@@ -79,7 +96,7 @@ function leaveRoom(room) {
 }
 
 function message(words) {
-  const [name, text] = takeName(words);
+  const [name, text] = takeKnownName(words) ?? takeName(words);
   if (!name) return "To whom? Write /msg NAME TEXT, a name with spaces in \"quotes\".";
   const problem = nameProblem(name);
   if (problem) return `The name: ${problem}`;
@@ -133,6 +150,14 @@ function statuses() {
 function takeName(words) {
   const [, straight, curly, bare, rest] = words.match(/^(?:"([^"]*)"|“([^”]*)”|(\S*))\s*([^]*)$/u);
   return [straight ?? curly ?? bare, rest];
+}
+
+/** A name of somebody who is here or in a conversation, also with spaces and without quotes; the longest that fits. */
+function takeKnownName(words) {
+  const known = [...active.members, ...people().map((c) => c.id)].filter((name) => words.startsWith(name) && /^(?:\s|$)/u.test(words.slice(name.length)));
+  if (known.length === 0) return null;
+  const name = known.reduce((longest, one) => (one.length > longest.length ? one : longest));
+  return [name, words.slice(name.length).trim()];
 }
 
 /** A name after which nothing follows needs no quotes and may have them. */

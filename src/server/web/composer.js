@@ -9,6 +9,7 @@ import { toLatest } from "./history.js";
 import { whenLeaving, whenOpened } from "./places.js";
 import { contentProblem, send } from "./sending.js";
 import { closeSuggestions, offer, suggestionsTake } from "./suggestions.js";
+import { NOT_HERE } from "./words.js";
 
 const TYPING_EVERY = 3_100; // a little more than the server's three seconds
 
@@ -21,7 +22,9 @@ function drawComposer() {
   const { content } = parse(input.value);
   const tooLong = content === undefined ? "" : contentProblem(content);
   byId("send").disabled = input.value.trim() === "" || Boolean(tooLong);
-  const problem = tooLong || active.problem;
+  const problem = tooLong || active.problem || active.removed;
+  byId("rejoin").hidden = !active.removed;
+  byId("rejoin").textContent = active.epoch === null && active.removed !== NOT_HERE ? "Try again" : "Join again";
   if (byId("composer-problem").textContent !== problem) byId("composer-problem").textContent = problem;
 }
 
@@ -41,6 +44,7 @@ function sendTyping(typing) {
     typingTold = false;
     return;
   }
+  if (active.kind === "room" && !client.isJoined(active.id)) return;
   const wait = typingSent + TYPING_EVERY - Date.now();
   if (wait <= 0) {
     typingSent = Date.now();
@@ -77,7 +81,7 @@ byId("composer").addEventListener("submit", (event) => {
   else if (content.trim() !== "" && !contentProblem(content)) say(content);
   growComposer();
   redraw("composer", "log");
-  input.focus();
+  if (!active.removed) input.focus();
 });
 
 function say(content) {

@@ -9,17 +9,29 @@ import { refreshPublicRooms } from "./places.js";
 import { CLOSE_WORDS } from "./words.js";
 
 let connection = { state: "idle" };
+let stalled = false;
 let everConnected = false;
+let firstTry = true;
 let countdown = null;
 
 export function connectionIs(detail) {
   connection = detail;
   everConnected ||= detail.state === "connected";
+  if (detail.state !== "connecting") firstTry = false;
+  redraw("connection");
+}
+
+/** The connection stands and the server says nothing, or something again. */
+export function stalledIs(detail) {
+  stalled = detail.stalled;
   redraw("connection");
 }
 
 /** Somebody comes in: this connection is a first one. */
-export function firstConnection() { everConnected = false; }
+export function firstConnection() {
+  everConnected = stalled = false;
+  firstTry = true;
+}
 
 function drawConnection() {
   clearTimeout(countdown);
@@ -28,13 +40,18 @@ function drawConnection() {
   const banner = byId("banner");
   const button = byId("try-now");
   app.dataset.connection = state;
-  byId("link-state").textContent = { connected: "Connected", connecting: "Connecting", waiting: "Reconnecting", closed: "Disconnected" }[state] ?? "";
+  app.classList.toggle("stalled", stalled);
+  banner.classList.toggle("patient", firstTry);
+  byId("link-state").textContent = stalled ? "No answer" : { connected: "Connected", connecting: "Connecting", waiting: "Reconnecting", closed: "Disconnected" }[state] ?? "";
   const why = CLOSE_WORDS[code] ?? "";
   let text = "";
   let spoken = "";
   button.hidden = state === "connecting";
   button.textContent = "Try now";
-  if (state === "connected") {
+  if (state === "connected" && stalled) {
+    text = spoken = "The server does not answer. Waiting for it …";
+    button.hidden = true;
+  } else if (state === "connected") {
     spoken = "Connected";
   } else if (state === "connecting") {
     text = spoken = everConnected ? "Reconnecting …" : "Connecting …";
@@ -47,7 +64,7 @@ function drawConnection() {
     text = spoken = `Disconnected. ${why || reason || ""}`;
     button.textContent = "Connect again";
   }
-  banner.hidden = state === "connected" || state === "idle";
+  banner.hidden = (state === "connected" && !stalled) || state === "idle";
   if (byId("banner-text").textContent !== text) byId("banner-text").textContent = text;
   if (byId("connection-status").textContent !== spoken) byId("connection-status").textContent = spoken;
 }

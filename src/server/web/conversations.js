@@ -33,6 +33,7 @@ class Conversation {
     this.pausedUntil = 0; // no page of history is asked for before: the last one was refused
     this.members = new Set();
     this.count = 0;
+    this.name = ""; // a title of the room, if it has one that is not its id
     this.topic = "";
     this.typing = new Map();
     this.draft = "";
@@ -41,10 +42,12 @@ class Conversation {
     this.buffer = [];
     this.unknown = false;
     this.problem = "";
-    this.removed = ""; // why we have been put out of the room, if we have
+    this.removed = ""; // what is said in place of a problem while we are not in the room, though we were
+    this.unlisted = false; // a room on screen that we are not in and that goes when something else is looked at
   }
 
   get target() { return this.kind === "room" ? { room_id: this.id } : { user_id: this.id }; }
+  get title() { return this.name || this.id; }
   get unread() { return this.readSeq === undefined ? 0 : Math.max(0, this.lastSeq - this.readSeq); }
   get firstSaid() { return this.items.find((item) => item.type === "said"); }
   get lastSaid() { return this.items.findLast((item) => item.type === "said"); }
@@ -89,7 +92,7 @@ export let client = null;
 export let active = null;
 export let me = "";
 
-export const rooms = () => [...conversations.values()].filter((c) => c.kind === "room");
+export const rooms = () => [...conversations.values()].filter((c) => c.kind === "room" && !c.unlisted);
 export const people = () => [...conversations.values()].filter((c) => c.kind === "person");
 
 /** Somebody comes in: nothing is kept yet. */
@@ -115,6 +118,7 @@ export function conversation(kind, id) {
     if (kind === "person") {
       const quiet = people().filter((c) => c !== active && c.unread === 0 && c.pending.length === 0 && c !== found);
       if (people().length > PEOPLE_MAX && quiet.length) conversations.delete(quiet[0].key);
+      rememberPlaces(); // also one that somebody else began
     }
     redraw("places");
   }
@@ -124,14 +128,21 @@ export function conversation(kind, id) {
 let placesTimer = null;
 export function rememberPlaces() {
   clearTimeout(placesTimer);
-  placesTimer = setTimeout(() => {
-    const place = (c) => ({ id: c.id, epoch: c.epoch, read: c.readSeq });
-    store("salon.places", { name: me, rooms: rooms().map(place), people: people().slice(-PEOPLE_MAX).map(place), active: active?.key });
-  }, 300);
+  placesTimer = setTimeout(savePlaces, 300);
+}
+
+/** Keeps at once what is to be kept, if anything is. */
+export function savePlaces() {
+  if (placesTimer === null) return;
+  clearTimeout(placesTimer);
+  placesTimer = null;
+  const place = (c) => ({ id: c.id, epoch: c.epoch ?? c.storedEpoch, read: c.readSeq ?? c.storedRead });
+  store("salon.places", { name: me, rooms: rooms().filter((c) => !c.removed).map(place), people: people().slice(-PEOPLE_MAX).map(place), active: active?.key });
 }
 
 export function forgetPlaces() {
   clearTimeout(placesTimer);
+  placesTimer = null;
   store("salon.places", null);
 }
 
@@ -141,6 +152,28 @@ export function markRead() {
   active.readSeq = active.lastSeq;
   rememberPlaces();
   redraw("places");
+}
+
+/** The reader has got as far as that, here or on another device. */
+export function readUpTo(c, seq) {
+  if (c.readSeq !== undefined && c.readSeq >= seq) return;
+  c.readSeq = seq;
+  rememberPlaces();
+  redraw("places");
+}
+
+/** What another tab of this browser has read is read here too. */
+export function readElsewhere(places) {
+  if (places?.name !== me) return;
+  for (const [kind, list] of [["room", places.rooms], ["person", places.people]]) {
+    for (const { id, epoch, read } of list ?? []) {
+      const c = conversations.get(`${kind}:${id}`);
+      if (c && c.epoch === epoch && c.readSeq < Math.min(read, c.lastSeq)) {
+        c.readSeq = Math.min(read, c.lastSeq);
+        redraw("places", "log");
+      }
+    }
+  }
 }
 
 export function restartedHere(c) {
@@ -177,7 +210,8 @@ export function take(c, message, epoch) {
     else c.trim("newest");
   }
   c.lastSeq = Math.max(c.lastSeq, message.seq);
-  if (mine && (alreadyRead || c === active)) c.readSeq = c.lastSeq;
+  // What we said on another device, we said having read: it comes without the `id` of this one's outbox.
+  if (mine && (alreadyRead || c === active || message.id === undefined)) readUpTo(c, c.lastSeq);
   if (c === active) redraw("log", "typing");
   redraw("places");
 }

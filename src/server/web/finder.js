@@ -5,7 +5,7 @@ import { avatar } from "./avatar.js";
 import { nameProblem } from "./client.js";
 import { client, conversations, me } from "./conversations.js";
 import { byId, clearList, drawList, element } from "./dom.js";
-import { open, publicRooms, refreshPublicRooms } from "./places.js";
+import { goInto, open, publicRooms, refreshPublicRooms } from "./places.js";
 import { presence } from "./presence.js";
 import { placeButton, updatePublic } from "./sidebar.js";
 
@@ -35,7 +35,7 @@ function drawFinder() {
   const matches = (name) => name.toLocaleLowerCase().includes(wanted);
   let entries;
   if (finding === "room") {
-    entries = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`) && matches(room.room_id)).map((room) => ({ key: room.room_id, room }));
+    entries = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`) && (matches(room.room_id) || matches(room.name ?? ""))).map((room) => ({ key: room.room_id, room }));
     drawList(byId("finder-list"), entries, placeButton, updatePublic);
   } else {
     entries = peopleHere.filter((name) => name !== me && matches(name)).map((name) => ({ key: name, name }));
@@ -65,6 +65,7 @@ byId("finder-form").addEventListener("submit", (event) => {
   byId("finder-problem").textContent = problem ?? "";
   if (problem) return;
   byId("finder").close();
-  open(finding, name);
+  if (finding === "room") goInto(name);
+  else open("person", name);
   byId("composer-input").focus();
 });

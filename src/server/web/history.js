@@ -1,7 +1,7 @@
 /**
  * Pages of history from the server: the window of a conversation moves, and conversations with a person catch up.
  */
-import { active, client, confirmHere, me, restartedHere, said, takeDirect, takePage } from "./conversations.js";
+import { active, client, confirmHere, me, readUpTo, restartedHere, said, takeDirect, takePage } from "./conversations.js";
 import { redraw } from "./drawing.js";
 
 export const PAGE = 50;
@@ -28,6 +28,9 @@ export async function syncPerson(c) {
     takePage(c, page);
     if (fresh) c.start = page.next === undefined;
     if (c.readSeq === undefined) c.readSeq = c.storedEpoch === page.epoch ? c.storedRead : c.lastSeq;
+    // What we said from another device meanwhile; with something on the outbox it may be from this one.
+    const mine = page.items.findLast(({ sender }) => sender === me);
+    if (mine && c.pending.length === 0) readUpTo(c, mine.seq);
     c.synced = true;
     c.unknown = false;
   } catch (error) {

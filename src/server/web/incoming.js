@@ -1,7 +1,7 @@
 /**
  * What the server says, and what becomes of it.
  */
-import { connectionIs } from "./connection.js";
+import { connectionIs, stalledIs } from "./connection.js";
 import { active, addGap, addNotice, callMe, client, conversation, conversations, me, people, rememberPlaces, restartedHere, take, takeDirect } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
@@ -10,7 +10,7 @@ import { notify } from "./notifications.js";
 import { drawMe, myNote, myStatus } from "./people.js";
 import { describeRoom, refreshPublicRooms } from "./places.js";
 import { followPresence, presence, rememberPresence } from "./presence.js";
-import { GAP_WORDS, LEFT_WORDS, inWords } from "./words.js";
+import { GAP_WORDS, JOIN_WORDS, LEFT_WORDS, NOT_HERE, inWords } from "./words.js";
 
 const BUFFER_MAX = 300;
 const SUBSCRIBE_UP_TO = 100; // members of a room whose presence we follow
@@ -26,6 +26,8 @@ export function listen(salon) {
     if (detail.state !== "connected") for (const c of conversations.values()) c.typing.clear();
     redraw("composer", "typing");
   });
+
+  on("stalled", stalledIs);
 
   on("welcome", ({ user_id }) => {
     if (me !== user_id) {
@@ -51,6 +53,7 @@ export function listen(salon) {
   on("joined", (joined) => {
     const c = conversation("room", joined.room_id);
     c.problem = c.removed = "";
+    c.unlisted = false;
     c.count = joined.members;
     if (joined.reset) restartedHere(c);
     c.epoch = joined.epoch;
@@ -68,12 +71,30 @@ export function listen(salon) {
     redraw("places", "head", "composer", "log");
   });
 
+  on("join_refused", ({ room_id, error }) => {
+    const c = conversations.get(`room:${room_id}`);
+    if (!c) return;
+    c.members.clear();
+    c.count = 0;
+    c.problem = "";
+    c.removed = JOIN_WORDS[error.code] ?? inWords(error);
+    // Not one of our rooms. What was read there stays for as long as it is looked at.
+    if (c === active) c.unlisted = true;
+    else conversations.delete(c.key);
+    rememberPlaces();
+    redraw("places", "members", "head", "composer");
+  });
+
   on("left", ({ room_id, reason }) => {
     const c = conversation("room", room_id);
     c.members.clear();
-    c.problem = c.removed = LEFT_WORDS[reason] ?? LEFT_WORDS.closed;
-    addGap(c, c.problem);
-    redraw("members", "head", "composer");
+    c.count = 0;
+    c.typing.clear();
+    c.problem = "";
+    c.removed = NOT_HERE;
+    addGap(c, LEFT_WORDS[reason] ?? LEFT_WORDS.closed);
+    rememberPlaces();
+    redraw("members", "head", "typing", "composer");
   });
 
   on("message", (message) => {

@@ -77,7 +77,7 @@ function drawLogStart(c) {
   if (state === "start") {
     const hello = element("div", "hello");
     if (c.kind === "room") {
-      hello.append(element("span", "hello-icon", icon("hash")), element("p", "hello-title", "Welcome to ", named(c.id)));
+      hello.append(element("span", "hello-icon", icon("hash")), element("p", "hello-title", "Welcome to ", named(c.title)));
       hello.append(element("p", "hello-text", "This is the beginning of the room. Say something, or invite others with the link."));
     } else {
       hello.append(avatar(c.id, "large"), element("p", "hello-title", named(c.id)));

@@ -32,7 +32,7 @@ const isOn = () => works && wanted && Notification.permission === "granted";
 export function notify(c, { sender, content }) {
   if (!document.hidden || !isOn()) return;
   if (c.kind === "room" && !wholeRooms.has(c.id) && !mentions(content, me)) return;
-  const title = c.kind === "room" ? `${sender} in ${c.id}` : sender;
+  const title = c.kind === "room" ? `${sender} in ${c.title}` : sender;
   const body = content.length > BODY_CHARACTERS ? `${content.slice(0, BODY_CHARACTERS)} …` : content;
   let notification;
   try {

@@ -37,7 +37,7 @@ function drawMembers() {
   names.sort((a, b) => (rank[statusOf(a)] ?? 0) - (rank[statusOf(b)] ?? 0) || a.localeCompare(b));
   const count = c.kind === "room" ? Math.max(c.count, names.length) : names.length;
   const shown = names.slice(0, MEMBERS_SHOWN);
-  byId("details-title").textContent = c.kind === "room" ? `People · ${count}` : "People";
+  byId("details-title").textContent = c.kind === "room" && !c.removed ? `People · ${count}` : "People";
   byId("members-more").textContent = count > shown.length ? `and ${count - shown.length} more` : "";
   drawList(byId("members"), shown.map((name) => ({ key: name, name })), ({ name }) => {
     const button = element("button", "member");

@@ -6,7 +6,7 @@ import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { PAGE, syncPerson, toLatest } from "./history.js";
 import { followPresence } from "./presence.js";
-import { JOIN_WORDS, inWords } from "./words.js";
+import { NOT_HERE, inWords } from "./words.js";
 
 export const DEFAULT_ROOM = "lobby";
 
@@ -19,10 +19,14 @@ const onOpened = [];
 export function whenLeaving(listener) { onLeaving.push(listener); }
 export function whenOpened(listener) { onOpened.push(listener); }
 
-/** Shows a room or a person, entering the room first where needed. */
-export function open(kind, id) {
+/**
+ * Shows a room or a person, entering the room first where needed. The place before is where the Back button leads, unless this one
+ * takes its place in the history of the browser: `instead`.
+ */
+export function open(kind, id, { instead = false } = {}) {
   const next = conversation(kind, id);
-  if (kind === "room" && !client.has(id)) enterRoom(next);
+  // Who was put out comes back by asking for it, and not by looking in.
+  if (kind === "room" && !client.has(id) && !next.removed) enterRoom(next);
   if (active && active !== next) {
     const left = active;
     for (const listener of onLeaving) listener(left);
@@ -31,6 +35,7 @@ export function open(kind, id) {
     for (const item of left.items) delete item.node;
     for (const item of left.pending) delete item.node;
     left.newAfter = null;
+    if (left.unlisted) conversations.delete(left.key);
   }
   activate(next);
   active.newAfter = active.unread > 0 ? active.readSeq : null;
@@ -38,8 +43,10 @@ export function open(kind, id) {
   byId("messages").replaceChildren();
   if (active.detached) toLatest();
   for (const listener of onOpened) listener(active);
-  const address = new URLSearchParams(kind === "room" ? { room: id } : { with: id });
-  history.replaceState(null, "", `#${address}`);
+  const address = `#${new URLSearchParams(kind === "room" ? { room: id } : { with: id })}`;
+  // What a link or the Back button brought into the address is a place already; it may only be spelt another way.
+  if (instead || leadsTo(kind, id)) history.replaceState(VISITED, "", address);
+  else history.pushState(VISITED, "", address);
   if (kind === "person" && !active.synced) syncPerson(active);
   if (kind === "room") describeRoom(active);
   if (kind === "person" && client.state === "connected") followPresence([id]);
@@ -47,18 +54,47 @@ export function open(kind, id) {
   redraw("log", "head", "places", "members", "typing", "composer");
 }
 
+/** What the history of the browser keeps with a place where we have been: to come back there by Back is no wish to join. */
+const VISITED = { visited: true };
+
+function leadsTo(kind, id) {
+  const fields = new URLSearchParams(location.hash.slice(1));
+  return kind === "person" ? fields.get("with") === id : !fields.has("with") && fields.get("room") === id;
+}
+
+/** Goes into a room because somebody asked for that, also where they had been put out. */
+export function goInto(id, how) {
+  Object.assign(conversation("room", id), { removed: "", unlisted: false });
+  open("room", id, how);
+}
+
+/** Looks at a room again by Back or Forward. One that was left meanwhile is shown as one that can be joined. */
+export function revisit(id) {
+  if (!conversations.has(`room:${id}`)) Object.assign(conversation("room", id), { removed: NOT_HERE, unlisted: true, start: true });
+  open("room", id);
+}
+
 export function enterRoom(room) {
   client.join(room.id, { history: PAGE }).catch((error) => {
-    if (error.code === "disconnected") return;
-    room.problem = JOIN_WORDS[error.code] ?? inWords(error);
+    if (error.code === "disconnected" || !error.retry) return; // a refusal for good is told by `join_refused`, whoever asked
+    room.problem = inWords(error);
     redraw("composer");
   });
+}
+
+function nameRoom(room, name) {
+  const title = name && name !== room.id ? name : "";
+  if (room.name === title) return;
+  room.name = title;
+  delete byId("log-start").dataset.state; // it has the title in it
+  redraw("head", "places", "log");
 }
 
 export function describeRoom(room) {
   if (!client.isJoined(room.id)) return;
   client.room(room.id).then((info) => {
     room.topic = info.topic ?? "";
+    nameRoom(room, info.name);
     if (room === active) redraw("head");
   }).catch(() => {});
 }
@@ -69,15 +105,23 @@ export function leave(left) {
   conversations.delete(left.key);
   const next = rooms()[0] ?? people()[0];
   activate(null);
-  open(next?.kind ?? "room", next?.id ?? DEFAULT_ROOM);
+  open(next?.kind ?? "room", next?.id ?? DEFAULT_ROOM, { instead: true });
   refreshPublicRooms();
 }
 
 byId("leave").addEventListener("click", () => leave(active));
+byId("rejoin").addEventListener("click", () => {
+  goInto(active.id);
+  byId("composer-input").focus();
+});
 
 export function refreshPublicRooms() {
   return client.rooms({ limit: 100 }).then((page) => {
     publicRooms = page.rooms;
+    for (const { room_id, name } of page.rooms) {
+      const room = conversations.get(`room:${room_id}`);
+      if (room) nameRoom(room, name);
+    }
     redraw("places");
   }).catch(() => {});
 }

@@ -2,6 +2,7 @@
  * Saying something: whether it can be said, and putting it on the way.
  */
 import { client } from "./conversations.js";
+import { byId } from "./dom.js";
 import { enterRoom } from "./places.js";
 
 const CONTENT_BYTES = 16_384; // until the server has said what it takes
@@ -18,7 +19,10 @@ export function send(c, content) {
   const problem = contentProblem(content);
   if (problem) return problem;
   // Who was put out comes back by joining, and not by going on as if nothing had been.
-  if (c.removed) return c.removed;
+  if (c.removed) {
+    byId("rejoin").focus();
+    return c.removed;
+  }
   if (c.kind === "room" && !client.has(c.id)) enterRoom(c);
   const entry = c.kind === "room" ? client.say(c.id, content) : client.direct(c.id, content);
   return entry ? "" : "Too many messages are waiting to be sent.";

@@ -12,21 +12,21 @@ import { STATUS_WORDS } from "./words.js";
 function drawHead() {
   const c = active;
   const title = byId("title");
-  if (c.kind === "room") title.replaceChildren(icon("hash"), named(c.id));
+  if (c.kind === "room") title.replaceChildren(icon("hash"), named(c.title), ...roomId(c.id, c.name));
   else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), named(c.id));
   byId("topic").textContent = c.kind === "room" ? c.topic : c.id === me ? "Notes to yourself" : presence.get(c.id)?.note ?? STATUS_WORDS[statusOf(c.id)] ?? statusOf(c.id);
-  byId("people-count").textContent = c.kind === "room" ? String(c.count) : "";
+  byId("people-count").textContent = c.kind === "room" && !c.removed ? String(c.count) : "";
   byId("open-details").classList.toggle("uncounted", c.kind !== "room");
   byId("copy-link").hidden = c.kind !== "room";
-  byId("leave-text").textContent = c.kind === "room" ? "Leave room" : "Close conversation";
-  const where = c.kind === "room" ? `Message to the room ${c.id}` : `Message to ${c.id}`;
+  byId("leave-text").textContent = c.kind !== "room" ? "Close conversation" : c.removed ? "Close room" : "Leave room";
+  const where = c.kind === "room" ? `Message to the room ${c.title}` : `Message to ${c.id}`;
   byId("composer-label").textContent = where;
-  byId("composer-input").placeholder = c.kind === "room" ? `Message #${c.id}` : `Message ${c.id}`;
+  byId("composer-input").placeholder = c.kind === "room" ? c.name ? `Message ${c.name}` : `Message #${c.id}` : `Message ${c.id}`;
 }
 
 function drawPlaces() {
   const entry = (c) => ({ key: c.key, c });
-  const byName = (a, b) => a.id.localeCompare(b.id);
+  const byName = (a, b) => a.title.localeCompare(b.title);
   drawList(byId("room-list"), rooms().sort(byName).map(entry), placeButton, updatePlace);
   drawList(byId("person-list"), people().sort((a, b) => (b.unread > 0) - (a.unread > 0) || byName(a, b)).map(entry), placeButton, updatePlace);
   byId("person-empty").hidden = people().length > 0;
@@ -37,8 +37,11 @@ function drawPlaces() {
   byId("places-badge").hidden = elsewhere === 0;
   byId("open-places").setAttribute("aria-label", elsewhere ? `Rooms and direct messages, ${elsewhere} unread` : "Rooms and direct messages");
   const total = elsewhere + (document.hidden ? active.unread : 0);
-  document.title = `${total ? `(${total > 99 ? "99+" : total}) ` : ""}${active.id} · Salon`;
+  document.title = `${total ? `(${total > 99 ? "99+" : total}) ` : ""}${active.title} · Salon`;
 }
+
+/** A room with a title keeps its id beside it: titles are not unique, and commands and links take the id. */
+function roomId(id, title) { return title && title !== id ? [Object.assign(element("span", "room-id", id), { dir: "auto" })] : []; }
 
 export function placeButton(entry) {
   const button = element("button", "place");
@@ -49,11 +52,11 @@ export function placeButton(entry) {
 function updatePlace(node, { c }) {
   const button = node.firstElementChild;
   const current = c === active;
-  const state = `${current} ${document.hidden} ${c.unread} ${c.kind === "person" ? statusOf(c.id) : ""}`;
+  const state = `${current} ${document.hidden} ${c.unread} ${c.kind === "person" ? statusOf(c.id) : c.name}`;
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const mark = c.kind === "room" ? element("span", "place-hash", icon("hash")) : element("span", "avatar-box", avatar(c.id, "small"), element("span", `presence ${statusOf(c.id)}`));
-  button.replaceChildren(mark, element("bdi", "place-name", c.id));
+  button.replaceChildren(mark, element("bdi", "place-name", c.title), ...roomId(c.id, c.name));
   if (c.unread > 0 && !(current && !document.hidden)) {
     const badge = element("span", "badge", c.unread > 99 ? "99+" : String(c.unread), element("span", "sr-only", " unread"));
     button.append(badge);
@@ -68,10 +71,10 @@ function updatePlace(node, { c }) {
 
 export function updatePublic(node, { room }) {
   const button = node.firstElementChild;
-  const state = String(room.members);
+  const state = `${room.members} ${room.name}`;
   if (node.dataset.state === state) return;
   node.dataset.state = state;
-  button.replaceChildren(element("span", "place-hash", icon("hash")), element("bdi", "place-name", room.room_id));
+  button.replaceChildren(element("span", "place-hash", icon("hash")), element("bdi", "place-name", room.name || room.room_id), ...roomId(room.room_id, room.name));
   if (room.members) button.append(element("span", "place-members", String(room.members), element("span", "sr-only", room.members === 1 ? " person" : " people")));
   button.title = `Join ${room.room_id}`;
   button.onclick = () => {

@@ -17,6 +17,7 @@ export function mentions(content, name) {
 const LINKS_MAX = 40; // in one message; the rest stays text
 
 const ADDRESS = /https?:\/\/[^\s<>"“”„«»]+/giu;
+const TURNS_TEXT = /\p{Bidi_Control}/u; // invisible, and lets an address read as another one
 const EMOJI_ONLY = /^(?:\p{Extended_Pictographic}(?:\uFE0F|\p{Emoji_Modifier}|\u200D\p{Extended_Pictographic})*\s*){1,3}$/u;
 
 /** Writes `content` into a node. */
@@ -30,7 +31,10 @@ export function write(node, content) {
     let url;
     try { url = new URL(address); } catch { continue; }
     if (url.protocol !== "http:" && url.protocol !== "https:") continue;
+    // A link leads where it seems to lead: https://bank.example@evil.example does not. Such an address stays text.
+    if (TURNS_TEXT.test(match[0]) || url.username || url.password) continue;
     const link = element("a", "", address);
+    link.dir = "ltr"; // also in a text that is written from right to left
     link.href = url.href;
     link.target = "_blank";
     link.rel = "noopener noreferrer";

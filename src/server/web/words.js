@@ -8,6 +8,8 @@ export const GAP_WORDS = {
   missing: "Some messages are missing here.",
 };
 
+export const NOT_HERE = "You are not in this room.";
+
 export const LEFT_WORDS = {
   kicked: "You have been removed from this room by a moderator.",
   closed: "This room is no longer open to you.",
