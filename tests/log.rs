@@ -70,13 +70,13 @@ fn a_line_is_text_or_an_object() {
     let mut text = Logging::start("text", &[]);
     text.complain("rate = \"\\u001b[31m\\nfast\"");
     let line = text.line_with("the settings stay");
-    assert!(line.contains("ERROR") && line.contains("[salon::server::serve]"), "{line}");
+    assert!(line.contains("ERROR") && line.contains("[salon::server::chat_service]"), "{line}");
     assert!(line.ends_with("40, or off, found \"\\u{1b}[31m\\nfast\""), "{line}");
 
     let mut json = Logging::start("json", &["--log-format", "json"]);
     json.complain("rate = \"\\u001b[31m\\n\\\"fast\\\"\"");
     let line: serde_json::Value = serde_json::from_str(&json.line_with("the settings stay")).unwrap();
-    assert_eq!([&line["level"], &line["target"]], ["error", "salon::server::serve"]);
+    assert_eq!([&line["level"], &line["target"]], ["error", "salon::server::chat_service"]);
     assert!(line["ts"].as_u64().is_some_and(|ts| ts > 1_700_000_000_000), "{line}");
     assert!(line["message"].as_str().unwrap().contains("rate: expected"), "{line}");
 }
@@ -95,7 +95,7 @@ fn a_session_that_ends_is_a_line_at_debug() {
     connect("/ws/lobby?username=bob");
     let mut next = || debug.line_with("ended: ");
     let line = next();
-    assert!(line.contains("DEBUG") && line.contains("[salon::server::serve]"), "{line}");
+    assert!(line.contains("DEBUG") && line.contains("[salon::server::chat_service]"), "{line}");
     assert!(line.contains(r#"ended: "a\"b", json, "#), "{line}");
     assert!(line.ends_with(" s, 1 messages at 127.0.0.1, closed with 1005"), "{line}");
     assert!(next().contains(r#"ended: "bob", plain, "#));
@@ -115,7 +115,7 @@ fn a_session_that_ends_is_a_line_at_debug() {
 
 #[test]
 fn levels_are_by_module() {
-    let mut quiet = Logging::start("modules", &["--log", "error,salon::server::serve=off"]);
+    let mut quiet = Logging::start("modules", &["--log", "error,salon::server::chat_service=off"]);
     quiet.complain("rate = 1");
     let pid = quiet.child.id().to_string();
     assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
