@@ -5,7 +5,7 @@ import time
 
 from harness import Client, Neighbours, Server, check, connect, get, injected, read_response, wait_until
 
-REQUEST = b"GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+REQUEST = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def ask(server):

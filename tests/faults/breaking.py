@@ -328,7 +328,7 @@ def a_side_that_is_shut_down_still_gets_its_answers():
     descriptors = server.descriptors()
     for path in ("/", "/app.js", "/health"):
         stream = connect(server.public)
-        stream.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        stream.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         stream.shutdown(socket.SHUT_WR)
         octets = b""
         while got := stream.recv(1 << 16):

@@ -39,7 +39,7 @@ def a_stopped_server_reads_before_it_expires():
     metrics = server.metrics()
     assert metrics["salon_sessions"] == 4, metrics
     server.stop()
-    asking.sendall(b"Host: h\r\n\r\n")
+    asking.sendall(b"Host: localhost\r\n\r\n")
     amid.send(frame('"id":7}', opcode=0))
     until = time.monotonic() + STANDS
     # Takes what the kernel has already, so that there is room when the server goes on.

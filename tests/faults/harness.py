@@ -145,7 +145,7 @@ class Server:
         if not self._report:
             self._report = connect(self.admin)
             self._report_file = self._report.makefile("rb")
-        self._report.sendall(b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n")
+        self._report.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
         return read_response(self._report_file)
 
     def metric(self, name):
@@ -194,13 +194,13 @@ def read_response(file):
 
 def get(port, path):
     with connect(port) as stream:
-        stream.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+        stream.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         with stream.makefile("rb") as file:
             return read_response(file)
 
 
 def upgrade(path):
-    return (f"GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    return (f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode()
 
 
