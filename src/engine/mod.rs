@@ -89,7 +89,8 @@ pub struct Settings {
     pub pong_within: Duration,
     /// The code of that Close.
     pub no_pong_code: CloseCode,
-    /// The most sends to members of topics in one flush; the rest follows in the next turns.
+    /// The most sends to members of one topic in one flush; the rest follows in the next turns. A send is some microseconds,
+    /// and everybody else waits for so many.
     pub sends_per_flush: usize,
     /// How long messages to a large topic may wait for others that leave in the same writes; zero: they leave with their turn.
     ///
@@ -129,7 +130,7 @@ impl Default for Settings {
             ping_after: Some(Duration::from_secs(25)),
             pong_within: Duration::from_secs(10),
             no_pong_code: CloseCode(4201),
-            sends_per_flush: 512,
+            sends_per_flush: 128,
             flush_delay: Duration::ZERO,
             flush_delay_members: 1000,
             deflate: None,

@@ -117,13 +117,21 @@ impl<S: Stream> Engine<S> {
     /// [held back](super::Settings::flush_delay), and what a socket does not take, is left for a later flush.
     pub fn flush(&mut self) {
         self.flush_peers();
+        // What is served in one go comes first: a small room does not wait for a slice of a large one.
+        self.flush_topics(|members, slice| members <= slice);
+        self.flush_topics(|members, slice| members > slice);
+    }
+
+    /// Serves the dirty topics whose number of members is one of those that are meant.
+    fn flush_topics(&mut self, meant: impl Fn(usize, usize) -> bool) {
         let mut listed = 0;
         while let Some(&topic) = self.dirty_topics.get(listed) {
-            if self.held_back(topic).is_some() {
+            let slice = self.settings.sends_per_flush;
+            if !meant(self.topics[topic.place()].members.len(), slice) || self.held_back(topic).is_some() {
                 listed += 1;
                 continue;
             }
-            match self.flush_topic(topic, self.settings.sends_per_flush) {
+            match self.flush_topic(topic, slice) {
                 true => {
                     self.topics[topic.place()].dirty = false;
                     self.dirty_topics.swap_remove(listed);

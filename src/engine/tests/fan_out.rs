@@ -124,6 +124,22 @@ fn a_log_is_written_when_it_is_full() {
     assert_eq!(members[1].1.texts().len(), 2);
 }
 
+#[test]
+fn a_small_topic_does_not_wait_for_a_slice_of_a_large_one() {
+    let mut house = House::new(Settings { sends_per_flush: 2, ..Settings::default() });
+    let large = house.members(5, ROOM);
+    let small = house.members(1, TopicId(7));
+    house.engine.publish(ROOM, Opcode::Text, b"large", &[]);
+    house.turn();
+    house.engine.publish(TopicId(7), Opcode::Text, b"small", &[]);
+    house.settle();
+    let when: Vec<usize> = large.iter().map(|(_, script)| script.wire().written_at).collect();
+    let small_at = small[0].1.wire().written_at;
+    assert!(when[1] < small_at && small_at < when[2], "{small_at} among {when:?}");
+    assert!(large.iter().all(|(_, script)| script.texts() == ["large"]));
+    assert_eq!(small[0].1.texts(), ["small"]);
+}
+
 /// A house in which topics of two members and more wait for 20 ms.
 fn unhurried() -> House {
     let delay = Duration::from_millis(20);

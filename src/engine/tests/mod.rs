@@ -42,7 +42,14 @@ struct Wire {
     room: usize,
     write_size: usize,
     writes: usize,
+    /// When it was written to last: after so many writes to anybody.
+    written_at: usize,
     shut_down: bool,
+}
+
+thread_local! {
+    /// Writes of this test, to all streams.
+    static WRITES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +81,8 @@ impl Write for Script {
         }
         assert!(!wire.shut_down, "nothing is written behind the end");
         wire.writes += 1;
+        wire.written_at = WRITES.get();
+        WRITES.set(WRITES.get() + 1);
         let len = octets.len().min(wire.room).min(wire.write_size);
         if len == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -126,6 +135,7 @@ impl House {
             room: usize::MAX,
             write_size: usize::MAX,
             writes: 0,
+            written_at: 0,
             shut_down: false,
         })));
         (self.engine.insert(script.clone(), 0), script)
