@@ -558,6 +558,24 @@ fn a_message_that_comes_whole_allocates_nothing() {
     assert_eq!((used.times, house.texts), (0, 110), "{used:?}");
 }
 
+/// Nor do long ones, of which a read has a part only, as long as the rest is there; nor what is answered to all of them at once.
+#[test]
+fn long_messages_that_are_there_allocate_nothing() {
+    let mut house = House::new();
+    let (id, script) = house.open();
+    let message = frame(0x81, &[b'x'; 60_000]);
+    script.say(&message.repeat(110));
+    let answer = vec![b'x'; 300_000];
+    let mut turn = || {
+        house.engine.send(id, Opcode::Text, &answer);
+        house.hear(id);
+    };
+    (0..10).for_each(|_| turn());
+    let used = measure(|| (0..30).for_each(|_| turn()));
+    assert_eq!((used.times, used.peak), (0, 0), "{used:?}");
+    assert!(house.texts >= 40, "{}", house.texts);
+}
+
 #[test]
 fn closing_releases_everything() {
     let mut house = House::new();

@@ -272,3 +272,50 @@ fn memory_follows_what_came() {
         assert!((sent..=2 * sent + 2300).contains(&connection.held_bytes()), "{} for {sent}", connection.held_bytes());
     }
 }
+
+/// What is missing to a message in one frame can be told as soon as its header is there; of nothing else.
+#[test]
+fn what_is_missing_to_a_message() {
+    let connection = Connection::new(LIMITS);
+    for len in [0_usize, 1, 125, 126, 65_535, 65_536, 70_000] {
+        let frame = raw(0x82, &vec![7; len]);
+        let header = frame.len() - len;
+        for there in (0..=header).chain([header + len / 2, frame.len() - 1, frame.len()]) {
+            let missing = frame.len() - there;
+            let expected = (there >= header && missing > 0).then_some(missing as u64);
+            assert_eq!(connection.missing(&frame[..there]), expected, "{there} of {len}");
+        }
+        assert_eq!(connection.missing(&[&frame[..], b"\x81"].concat()), None, "{len} and more");
+    }
+    for (what, octets) in [
+        ("a fragment", raw(0x02, b"abcdef")),
+        ("a continuation of nothing", raw(0x80, b"abcdef")),
+        ("a control frame", raw(0x89, b"abcdef")),
+        ("a reserved bit", raw(0xc2, b"abcdef")),
+        ("too long", raw(0x82, &[7; 70_001])),
+        ("not masked", encode(b"abcdef")),
+    ] {
+        assert_eq!(connection.missing(&octets[..octets.len() - 1]), None, "{what}");
+    }
+}
+
+/// Nor of a message whose beginning has been taken, or after our Close.
+#[test]
+fn what_is_missing_is_told_of_what_has_not_been_taken() {
+    let frame = raw(0x82, &[7; 300]);
+    let mut connection = Connection::new(LIMITS);
+    connection.decode(&mut frame[..200].to_vec(), &mut Vec::new());
+    assert_eq!(connection.missing(&frame[..200]), None);
+    let mut connection = Connection::new(LIMITS);
+    connection.decode(&mut raw(0x02, b"one"), &mut Vec::new());
+    assert_eq!(connection.missing(&frame[..200]), None);
+    let mut connection = Connection::new(LIMITS);
+    connection.close(CloseCode::NORMAL, "", &mut Vec::new());
+    assert_eq!(connection.missing(&frame[..200]), None);
+}
+
+fn encode(payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_frame(Opcode::Binary, payload, &mut out);
+    out
+}

@@ -42,6 +42,7 @@ impl<S: Stream> Engine<S> {
                 }
                 continue;
             };
+            let more = more && self.fill_up(index);
             match self.step(index, &mut handle) {
                 Step::Told => return true,
                 Step::Quiet => {}
@@ -102,6 +103,32 @@ impl<S: Stream> Engine<S> {
             }
             Err(_) => self.give_up(index),
         }
+    }
+
+    /// If a read that was full ends amid a long message, its rest is read behind it: then it is lent in place and need not be copied.
+    /// Tells whether there may still be more.
+    fn fill_up(&mut self, index: u32) -> bool {
+        let peer = &mut self.peers[index as usize];
+        if peer.phase != Phase::Open {
+            return true;
+        }
+        // What the last event borrowed is not needed any more.
+        peer.connection.release();
+        let unparsed = self.receive.unparsed();
+        let Some(missing) =
+            peer.connection.missing(unparsed).filter(|missing| unparsed.len() as u64 + missing > COPIED_BELOW)
+        else {
+            return true;
+        };
+        let Some((len, full)) = contained(|| self.receive.fill_up(&mut peer.stream, missing)) else {
+            self.counters.panics += 1;
+            self.give_up(index);
+            return false;
+        };
+        self.counters.bytes_in += len as u64;
+        let more = full || peer.read_to_end || peer.stream.holds_more();
+        self.reading = Some((index, more));
+        more
     }
 
     /// Puts the peer on the list for the next turn, whatever the poller says.
@@ -327,6 +354,12 @@ fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
 
 /// A peer for which more than this waits is not read until it has taken some, in octets.
 pub(super) const PAUSE_ABOVE: usize = 256 << 10;
+
+/// A message shorter than this is sooner copied than read to its end, in octets.
+const COPIED_BELOW: u64 = 16 << 10;
+
+/// The most room behind a read for the rest of a message, in octets. A message that needs more is copied as it comes.
+pub(super) const MAX_ROOM: usize = 1 << 20;
 
 /// How many connections a turn that have taken everything are told of. Who is told sends more to each, and others are
 /// not to wait for all of that.

@@ -44,7 +44,7 @@ impl<S: Stream> Engine<S> {
             topics: self.topics.capacity() * size_of::<Topic>() + self.topic_bytes,
             compression: self.inflater.held_bytes()
                 + self.deflater.as_ref().map_or(0, |deflater| deflater.held_bytes()),
-            buffers: self.settings.receive_buffer + self.spares.held_bytes() + indices * size_of::<u32>(),
+            buffers: self.receive.len() + self.spares.held_bytes() + indices * size_of::<u32>(),
         }
     }
 

@@ -41,7 +41,7 @@ use crate::proto::handshake::{Request, RequestError};
 use crate::proto::{CloseCode, Connection, Deflater, Inflater, Limits, PermessageDeflate};
 use crate::time::Tick;
 
-use input::DRAINED_PER_TURN;
+use input::{DRAINED_PER_TURN, MAX_ROOM};
 use ledger::Ledger;
 use peer::{Drain, Membership, Memberships, PartialRequest, Peer, Phase};
 use receive_buffer::ReceiveBuffer;
@@ -70,7 +70,7 @@ pub trait Stream: Read + Write {
 pub struct Settings {
     /// The largest message, and the most fragments of one.
     pub limits: Limits,
-    /// Octets of one read; there is one buffer of this size.
+    /// Octets of one read; there is one buffer for all, and room behind them for the rest of a message that a read ends in.
     pub receive_buffer: usize,
     /// Octets that may wait for a peer whose socket is full; past them it is closed with 1013.
     pub outbox_bytes: usize,
@@ -135,6 +135,13 @@ impl Default for Settings {
             flush_delay_members: 1000,
             deflate: None,
         }
+    }
+}
+
+impl Settings {
+    /// Room behind a read, in octets: for the rest of the longest message, or of the longest that is worth it.
+    fn room_behind_a_read(&self) -> usize {
+        MAX_ROOM.min(self.limits.message_bytes as usize)
     }
 }
 
@@ -291,7 +298,7 @@ impl<S: Stream> Engine<S> {
         Self {
             deflater: settings.deflate.as_ref().map(|deflate| Deflater::new(deflate.level)),
             inflater: Inflater::new(),
-            receive: ReceiveBuffer::new(settings.receive_buffer),
+            receive: ReceiveBuffer::new(settings.receive_buffer, settings.room_behind_a_read()),
             settings,
             now,
             peers: Slab::new(),

@@ -23,7 +23,7 @@ impl Spares {
     /// Keeps a buffer that is no longer needed, unless there are enough or it is too large.
     pub fn keep(&mut self, mut buffer: Box<Pending>) {
         let capacity = buffer.octets.capacity();
-        if capacity > 0 && capacity <= MAX_SPARE_LEN && self.buffers.len() < MAX_SPARES {
+        if capacity > 0 && self.octets + capacity <= MAX_SPARE_OCTETS && self.buffers.len() < MAX_SPARES {
             buffer.octets.clear();
             buffer.response_len = 0;
             self.octets += capacity;
@@ -45,5 +45,5 @@ impl Spares {
 /// How many empty buffers are kept for peers that will be sent something.
 const MAX_SPARES: usize = 64;
 
-/// The largest of them, in octets.
-const MAX_SPARE_LEN: usize = 64 << 10;
+/// How large they are together, in octets. One of them may have been all that was answered to one read.
+const MAX_SPARE_OCTETS: usize = 4 << 20;

@@ -6,6 +6,7 @@
 //! Octets go in, [`Event`]s come out, and octets for the peer are appended to a buffer of the caller.
 //! A message that lies whole in the caller's buffer is unmasked, validated and lent in place; only what
 //! is cut by the end of a read or comes in fragments is copied, as it arrives and never by the length it claims.
+//! A caller with room can ask what is [missing](Connection::missing) and have a cut message in place too.
 //!
 //! ```text
 //!   Open --- close() ----> CloseSent --- peer's Close ---> Closed
@@ -268,6 +269,22 @@ impl Connection {
                 (input.len(), Some(Event::Failed(error)))
             }
         }
+    }
+
+    /// How many octets are missing to the message that begins at the front of `input` in one frame. `None` if none are, or if this cannot be
+    /// told: its header is not whole, it is in several frames, its beginning has been taken already, or it will be refused.
+    ///
+    /// Who has room behind `input` can read them there, and [`Connection::decode`] lends a message in place that it would have copied.
+    pub fn missing(&self, input: &[u8]) -> Option<u64> {
+        if self.phase != Phase::Open || self.partial.is_some() {
+            return None;
+        }
+        let (header, len) = FrameHeader::decode(input, &self.rules()).ok()??;
+        let in_one_frame = header.fin && !header.opcode.is_control();
+        in_one_frame
+            .then(|| header.payload_len.checked_sub((input.len() - len) as u64))
+            .flatten()
+            .filter(|missing| *missing > 0)
     }
 
     /// Starts the closing handshake (section 7.1.2): appends a Close frame to `reply`, once.

@@ -146,7 +146,7 @@ fn a_panic_in_a_stream_ends_its_connection_alone() {
     house.echo = true;
     let (bad, script) = house.open();
     let (good, other) = house.open();
-    script.wire().broken = true;
+    script.wire().breaks_after = 0;
     house.hear(bad);
     assert_eq!(house.told(), [(bad, "closed".into())]);
     assert_eq!(house.engine.counters().panics, 1);

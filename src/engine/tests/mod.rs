@@ -7,6 +7,7 @@ mod deflate;
 mod drained;
 mod endings;
 mod fan_out;
+mod long_messages;
 mod memory;
 mod opening;
 mod slow_peers;
@@ -35,8 +36,8 @@ struct Wire {
     /// The peer's stream ends after `to_read`.
     end: bool,
     reset: bool,
-    /// A read panics.
-    broken: bool,
+    /// After so many more reads, one panics.
+    breaks_after: usize,
     /// What the engine wrote, how much room is left, and how much is taken at once.
     written: Vec<u8>,
     room: usize,
@@ -58,7 +59,8 @@ struct Script(Rc<RefCell<Wire>>);
 impl Read for Script {
     fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
-        assert!(!wire.broken, "a stream is broken, as its test wants it");
+        assert!(wire.breaks_after > 0, "a stream is broken, as its test wants it");
+        wire.breaks_after -= 1;
         if wire.reset {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
@@ -130,7 +132,7 @@ impl House {
             read_size: usize::MAX,
             end: false,
             reset: false,
-            broken: false,
+            breaks_after: usize::MAX,
             written: Vec::new(),
             room: usize::MAX,
             write_size: usize::MAX,

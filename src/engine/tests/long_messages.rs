@@ -1,0 +1,102 @@
+//! Messages of which one read has only a part.
+
+use super::*;
+
+/// Octets of one read.
+const READ: usize = 20_000;
+
+/// A house that reads little at once, somebody in it, and three messages, the second of so many octets.
+fn house_and(long: usize) -> (House, ConnId, Script, Vec<u8>) {
+    let mut house = House::new(Settings { receive_buffer: READ, ..Settings::default() });
+    let (id, script) = house.open();
+    let said = [text("before"), text(&"x".repeat(long)), text("behind")].concat();
+    (house, id, script, said)
+}
+
+fn held(house: &House) -> usize {
+    house.engine.held().receiving
+}
+
+#[test]
+fn what_is_there_is_read_to_the_end_of_the_message_and_not_held() {
+    for long in [READ - 7, READ, 50_000, 60_000, 65_536] {
+        let (mut house, id, script, said) = house_and(long);
+        script.say(&said);
+        house.hear(id);
+        assert_eq!(house.told(), [(id, "before".into()), (id, "x".repeat(long))], "{long}");
+        assert_eq!(held(&house), 0, "{long}");
+        assert_eq!(house.engine.counters().bytes_in, (HANDSHAKE.len() + said.len() - text("behind").len()) as u64);
+        house.settle();
+        assert_eq!(house.told(), [(id, "behind".into())]);
+    }
+}
+
+/// Below 16 KiB a copy is cheaper than a read.
+#[test]
+fn a_short_message_is_copied() {
+    let mut house = House::new(Settings { receive_buffer: READ, ..Settings::default() });
+    let (id, script) = house.open();
+    script.say(&text(&"x".repeat(15_000)).repeat(2));
+    house.hear(id);
+    assert_eq!(house.told().len(), 1);
+    assert!(held(&house) >= 4000, "{}", held(&house));
+    house.settle();
+    assert_eq!(house.told(), [(id, "x".repeat(15_000))]);
+    assert_eq!(held(&house), 0);
+}
+
+/// The stream has no more for now: what has come is held, and the others have their turn.
+#[test]
+fn what_is_not_there_yet_is_waited_for() {
+    for there in [READ, READ + 1, 2 * READ + 5, 50_000] {
+        let (mut house, id, script, said) = house_and(60_000);
+        script.say(&said[..there]);
+        house.hear(id);
+        assert_eq!(house.told(), [(id, "before".into())], "{there}");
+        assert!((there - 20..=2 * there + 200).contains(&held(&house)), "{there}: {}", held(&house));
+        assert!(!house.engine.has_work() || there == READ, "{there}: the stream was found empty");
+        script.say(&said[there..]);
+        house.hear(id);
+        house.settle();
+        assert_eq!(house.told(), [(id, "x".repeat(60_000)), (id, "behind".into())], "{there}");
+        assert_eq!(held(&house), 0);
+    }
+}
+
+#[test]
+fn an_end_amid_it_is_an_end() {
+    let (mut house, id, script, said) = house_and(60_000);
+    script.say(&said[..50_000]);
+    script.wire().end = true;
+    house.engine.readable(id.index, true);
+    house.settle();
+    assert_eq!(house.told(), [(id, "before".into()), (id, "closed".into())]);
+    assert!(house.engine.is_empty());
+}
+
+/// A stream that panics while the rest is read ends its connection alone, which has heard what came before.
+#[test]
+fn a_panic_amid_it_ends_its_connection_alone() {
+    let (mut house, id, script, said) = house_and(60_000);
+    let (other, peer) = house.open();
+    script.say(&said);
+    script.wire().breaks_after = 2;
+    house.hear(id);
+    house.settle();
+    assert_eq!(house.told(), [(id, "before".into()), (id, "closed".into())]);
+    assert_eq!((house.engine.counters().panics, house.engine.len()), (1, 1));
+    peer.say(&text("hello"));
+    house.hear(other);
+    assert_eq!(house.told(), [(other, "hello".into())]);
+}
+
+/// What breaks the protocol is not read on for.
+#[test]
+fn a_bad_frame_is_refused_as_it_stands() {
+    let (mut house, id, script, mut said) = house_and(60_000);
+    said[text("before").len()] |= 0x40;
+    script.say(&said);
+    house.hear(id);
+    assert_eq!(house.told(), [(id, "before".into()), (id, "closed".into())]);
+    assert_eq!(house.engine.counters().bytes_in, (HANDSHAKE.len() + READ) as u64);
+}
