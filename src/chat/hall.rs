@@ -399,7 +399,7 @@ impl Hall {
         for seat in session.seats.iter().filter(|seat| seat.inside) {
             self.uncount(seat.room, session.dialect);
             let room = self.rooms.at_mut(seat.room);
-            let devices = room.members.get_mut(&session.user).expect("who has a seat inside is a member");
+            let devices = room.members.sessions_mut(session.user).expect("who has a seat inside is a member");
             *devices -= 1;
             if *devices == 0 {
                 let timer = Timer::Leave { user: session.user, room: seat.room };

@@ -60,7 +60,7 @@ impl Hall {
         match found {
             Some(room) => {
                 let members = &self.rooms.at(room).members;
-                if members.len() >= self.settings.room_members && !members.contains_key(&session.user) {
+                if members.len() >= self.settings.room_members && members.sessions(session.user).is_none() {
                     let message = format!("expected at most {} users in a room, found one more", members.len());
                     return Err(Refusal::new(Code::RoomFull, message));
                 }
@@ -235,11 +235,11 @@ impl Hall {
     fn take_seat(&mut self, user: u32, room: u32, dialect: Dialect, turn: &Turn<'_>) -> bool {
         let place = self.rooms.at_mut(room);
         *place.count(dialect) += 1;
-        let devices = place.members.get_mut(&user);
+        let devices = place.members.sessions_mut(user);
         let was_member = devices.is_some();
         match devices {
             Some(devices) => *devices += 1,
-            None => drop(place.members.insert(user, 1)),
+            None => place.members.insert(user),
         }
         if dialect == Dialect::Plain {
             self.with_plain.insert(room);
@@ -347,7 +347,8 @@ impl Hall {
         });
         if was_inside {
             self.uncount(room, dialect);
-            let devices = self.rooms.at_mut(room).members.get_mut(&user).expect("who has a seat inside is a member");
+            let devices =
+                self.rooms.at_mut(room).members.sessions_mut(user).expect("who has a seat inside is a member");
             *devices -= 1;
             if *devices == 0 {
                 self.timers.cancel(Timer::Leave { user, room });
@@ -364,7 +365,7 @@ impl Hall {
     fn depart_unheard(&mut self, user: u32, room: u32, except: &[ConnId], turn: &mut Turn<'_>) {
         let name = self.users.at(user).name.clone();
         self.end_typing(&name, Target::Room(room), turn);
-        self.rooms.at_mut(room).members.remove(&user);
+        self.rooms.at_mut(room).members.remove(user);
         self.users.change(user, |user| user.rooms -= 1);
         self.tell_left(room, name.as_str(), except, turn);
         if self.rooms.at(room).members.is_empty() {
@@ -404,7 +405,7 @@ impl Hall {
         for room in inside {
             self.uncount(room, dialect);
             let was_member = self.take_seat(user, room, dialect, turn);
-            let devices = self.rooms.at_mut(room).members.get_mut(&guest).expect("the guest had a seat inside");
+            let devices = self.rooms.at_mut(room).members.sessions_mut(guest).expect("the guest had a seat inside");
             *devices -= 1;
             if *devices == 0 {
                 self.depart_unheard(guest, room, &[conn], turn);
@@ -428,9 +429,7 @@ impl Hall {
     /// The names of those in a room, or of some of them if it is big, and how many there are.
     pub(super) fn who_is_in(&self, room: u32) -> (Vec<&str>, usize) {
         let members = &self.rooms.at(room).members;
-        let sample = self.settings.big_room.max(1);
-        let mut names: Vec<&str> = members.keys().take(sample).map(|&user| self.users.at(user).name.as_str()).collect();
-        names.sort_unstable();
+        let names = members.names(self.settings.big_room, |user| self.users.at(user).name.as_str());
         (names, members.len())
     }
 

@@ -21,6 +21,7 @@ mod hall;
 mod held;
 #[doc(hidden)]
 pub mod measured;
+mod members;
 mod membership;
 mod moderation;
 pub mod name;

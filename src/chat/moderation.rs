@@ -240,7 +240,7 @@ impl Hall {
 
     /// The same in one room. Says whether it was so; then the caller settles the room.
     fn end_grace_in(&mut self, user: u32, room: u32, turn: &mut Turn<'_>) -> bool {
-        let waits = self.rooms.at(room).members.get(&user) == Some(&0);
+        let waits = self.rooms.at(room).members.sessions(user) == Some(0);
         if waits {
             self.timers.cancel(Timer::Leave { user, room });
             self.depart(user, room, turn);

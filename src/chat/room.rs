@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use slab::Slab;
 
 use super::held::tree_bytes;
+use super::members::Members;
 use super::name::RoomName;
 use super::session::Dialect;
 use crate::id::TopicId;
@@ -18,8 +19,7 @@ pub(super) struct Room {
     pub topic: Option<Box<str>>,
     /// Milliseconds since the Unix epoch.
     pub created_at: u64,
-    /// By user, how many of their sessions are inside; 0 for who may come back in a moment.
-    pub members: BTreeMap<u32, u32>,
+    pub members: Members,
     /// Sessions inside, by dialect.
     pub json: u32,
     pub plain: u32,
@@ -117,7 +117,7 @@ impl Rooms {
             title: None,
             topic: None,
             created_at,
-            members: BTreeMap::new(),
+            members: Members::default(),
             json: 0,
             plain: 0,
             waiting: 0,
