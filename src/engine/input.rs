@@ -106,7 +106,7 @@ impl<S: Stream> Engine<S> {
     }
 
     /// If a read that was full ends amid a long message, its rest is read behind it: then it is lent in place and need not be copied.
-    /// Tells whether there may still be more.
+    /// A short one is sooner copied than read to its end. Tells whether there may still be more.
     fn fill_up(&mut self, index: u32) -> bool {
         let peer = &mut self.peers[index as usize];
         if peer.phase != Phase::Open {
@@ -115,9 +115,8 @@ impl<S: Stream> Engine<S> {
         // What the last event borrowed is not needed any more.
         peer.connection.release();
         let unparsed = self.receive.unparsed();
-        let Some(missing) =
-            peer.connection.missing(unparsed).filter(|missing| unparsed.len() as u64 + missing > COPIED_BELOW)
-        else {
+        let is_long = |missing: &u64| unparsed.len() as u64 + missing > (self.settings.receive_buffer / LONG) as u64;
+        let Some(missing) = peer.connection.missing(unparsed).filter(is_long) else {
             return true;
         };
         let Some((len, full)) = contained(|| self.receive.fill_up(&mut peer.stream, missing)) else {
@@ -355,8 +354,8 @@ fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
 /// A peer for which more than this waits is not read until it has taken some, in octets.
 pub(super) const PAUSE_ABOVE: usize = 256 << 10;
 
-/// A message shorter than this is sooner copied than read to its end, in octets.
-const COPIED_BELOW: u64 = 16 << 10;
+/// A long message has more than this part of a read.
+const LONG: usize = 4;
 
 /// The most room behind a read for the rest of a message, in octets. A message that needs more is copied as it comes.
 pub(super) const MAX_ROOM: usize = 1 << 20;

@@ -1,42 +1,47 @@
 /** A real Chromium for the checks: pages that share nothing, and what is done in them and read from them. */
-import { mkdir, mkdtemp } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { chromium } from "playwright-core";
 import { check, equal, summary } from "./harness.mjs";
 
-export const complaints = [];
+const complaints = [];
 
-export const launch = () => chromium.launch({
+const launch = () => chromium.launch({
   executablePath: process.env.CHROMIUM,
   headless: true,
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
 
 /**
- * Starts `server` and a browser, and tells where pictures go. What is done there is given to `run`, which then ends both of them and,
+ * Starts the servers and a browser, and tells where pictures go. What is done there is given to `run`, which then ends them all and,
  * with what came of the checks, the process.
  */
-export async function begin(server) {
+export async function begin(...servers) {
   const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
   await mkdir(pictures, { recursive: true });
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.kill().finally(() => process.exit(130)));
-  await check("the server starts", () => server.start());
+  const end = () => Promise.all(servers.map((server) => server.kill("SIGTERM")));
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => end().finally(() => process.exit(130)));
+  for (const server of servers) await check(`a server starts on ${server.port}`, () => server.start());
   if (summary.failed()) process.exit(summary());
   const browser = await launch();
   const run = async (checks) => {
     try {
       await checks();
-      await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));
+      await check("no complaint of the browser: no CSP violation, no error in the console, no exception", () => equal(complaints, [], "complaints"));
     } finally {
       await browser.close();
-      await server.kill();
+      await end();
     }
     console.log(`pictures: ${pictures}`);
     process.exit(summary());
   };
   return { browser, pictures, run };
 }
+
+/** axe-core, for a page to evaluate. */
+export const axe = () => readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /**
  * A page of its own context. What it complains of goes to `complaints`, but for what `expected` says is no surprise.

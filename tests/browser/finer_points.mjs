@@ -3,27 +3,20 @@
  * asked what at the door. `node finer_points.mjs SALON_BINARY`; see run.sh.
  */
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { comeAgain, complaints, composer, connected, enter, launch, members, newPage as openPage, say, texts } from "./browser.mjs";
-import { Server, Wire, check, equal, freePort, summary, until } from "./harness.mjs";
+import { axe, begin, comeAgain, composer, connected, enter, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
-const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
-await mkdir(pictures, { recursive: true });
 const secret = path.join(await mkdtemp(path.join(tmpdir(), "salon-secret-")), "secret");
 await writeFile(secret, "0123456789abcdef0123456789abcdef");
 const admin = await freePort();
 const server = new Server(process.argv[2], await freePort(), "--admin", `127.0.0.1:${admin}`);
 const sealed = new Server(process.argv[2], await freePort(), "--auth", "jwt", "--auth-key", `HS256:${secret}`, "--auth-grace", "2s");
-const servers = [server, sealed];
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => Promise.all(servers.map((one) => one.kill())).finally(() => process.exit(130)));
-await check("the servers start", () => Promise.all(servers.map((one) => one.start())));
-if (summary.failed()) process.exit(summary());
+const { browser, pictures, run } = await begin(server, sealed);
 const wire = await new Wire().open(server.port);
-const browser = await launch();
+const axeSource = await axe();
 
 // Only a refused connection while we keep the server away is expected.
 let serverAway = false;
@@ -42,7 +35,7 @@ const call = async (name, body) => {
   return response.json();
 };
 
-try {
+await run(async () => {
   const ada = await newPage({ port: wire.port });
   const bob = await newPage();
   await enter(ada, "Ada", "kitchen");
@@ -459,13 +452,4 @@ try {
       await page.context().close();
     });
   }
-
-
-  await check("the pages have nothing to complain of", () => equal(complaints, [], "complaints"));
-} finally {
-  await browser.close();
-  wire.close();
-  for (const one of servers) await one.kill();
-}
-console.log(`pictures: ${pictures}`);
-process.exit(summary());
+});

@@ -3,24 +3,17 @@
  * wrong between them does. `node two_people.mjs SALON_BINARY`; see run.sh.
  */
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { comeAgain, complaints, connected, enter, launch, members, newPage as openPage, say, texts } from "./browser.mjs";
-import { Server, Wire, check, equal, freePort, summary, until } from "./harness.mjs";
-
-const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));
-await mkdir(pictures, { recursive: true });
+import { axe, begin, comeAgain, connected, enter, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort());
 const unlimited = new Server(process.argv[2], await freePort(), "--rate", "off"); // for floods
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => Promise.all([server.kill(), unlimited.kill()]).finally(() => process.exit(130)));
-await check("the server starts", () => server.start());
-if (summary.failed()) process.exit(summary());
+const { browser, pictures, run } = await begin(server, unlimited);
 const wire = await new Wire().open(server.port);
-const browser = await launch();
+const axeSource = await axe();
 
 // Only a refused connection while we keep the server away is expected.
 let serverAway = false;
@@ -48,7 +41,7 @@ const ada = await newPage({ port: wire.port });
 const linus = await newPage();
 const ROOM = "the kitchen";
 
-try {
+await run(async () => {
   await check("a name that the server would refuse is refused at the door, in words", async () => {
     await linus.goto(`${linus.origin}/`);
     await linus.locator("#door-name").fill("\u202Esunil");
@@ -570,7 +563,6 @@ try {
   });
 
   await check("10,000 messages in a room: the log stays small, and the page still answers", async () => {
-    await unlimited.start();
     const MESSAGES = 10_000;
     const AT_ONCE = 200; // said before their echo is waited for
     const page = await newPage({ port: unlimited.port });
@@ -608,7 +600,6 @@ try {
     await page.keyboard.press("Enter");
     await sees(page, "Still here");
     await page.context().close();
-    await unlimited.kill("SIGTERM");
   });
 
   await check("a busy room stays bounded: the log keeps a window, and scrolling up brings what left it", async () => {
@@ -849,13 +840,4 @@ try {
       await rm(folder, { recursive: true });
     }
   });
-
-  await check("no complaint of the browser: no CSP violation, no error in the console, no exception", async () => equal(complaints, [], "complaints"));
-} finally {
-  await browser.close();
-  wire.close();
-  await server.kill("SIGTERM");
-  await unlimited.kill("SIGTERM");
-}
-console.log(`# pictures: ${pictures}`);
-process.exitCode = summary();
+});
