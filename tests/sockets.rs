@@ -329,6 +329,18 @@ fn what_cannot_start_says_why_in_one_sentence() {
     }
 }
 
+/// The kernel's table of descriptors does not grow under load, where each time nobody would be served for a while.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_table_of_descriptors_is_wide_from_the_start() {
+    for connections in [300, 3000] {
+        let server = Server::serve(&["--max-connections", &connections.to_string()]);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap().trim();
+        assert!(size.parse::<usize>().unwrap() >= connections, "{size} of {connections}");
+    }
+}
+
 #[test]
 fn help_and_version_are_complete() {
     let text = |arguments: &[&str]| {

@@ -499,7 +499,7 @@ const RESERVED_TOKENS: usize = 16;
 const LAST_WAITING: usize = usize::MAX - RESERVED_TOKENS;
 
 /// The most events taken from the poller at once.
-const EVENTS_PER_WAIT: usize = 1024;
+const EVENTS_PER_WAIT: usize = 256;
 
 /// The most connections accepted from one listener in one turn.
 const ACCEPTS_PER_TURN: usize = 128;
