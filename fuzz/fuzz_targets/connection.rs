@@ -29,6 +29,26 @@ fn run(role: Role, pieces: &[&[u8]]) -> Outcome {
     outcome
 }
 
+/// As the engine reads: where a piece ends amid a message in one frame, what is missing to it is read behind it, and completes it.
+fn filled_up(role: Role, octets: &[u8], size: usize) -> Outcome {
+    let (mut connection, mut outcome) = (Connection::with_role(LIMITS, role), Outcome::default());
+    let mut rest = octets;
+    while !rest.is_empty() {
+        connection.release();
+        let size = size.min(rest.len());
+        let missing = connection.missing(&rest[..size]).map_or(0, |missing| missing as usize);
+        assert!(missing <= LIMITS.message_bytes as usize);
+        let (piece, behind) = rest.split_at(rest.len().min(size + missing));
+        let before = outcome.told.len();
+        outcome.read(&mut connection, None, piece);
+        if missing > 0 && piece.len() == size + missing {
+            assert_eq!((outcome.told.len(), connection.is_mid_message()), (before + 1, false));
+        }
+        rest = behind;
+    }
+    outcome
+}
+
 /// One Close if there was an end, else nothing: masked if it is a client's, and nothing that the other side would refuse.
 fn check_answer(role: Role, outcome: &Outcome) {
     let ended = matches!(outcome.told.last(), Some(Told::Close(_) | Told::Failed(_)));
@@ -61,6 +81,7 @@ fuzz_target!(|input: &[u8]| {
     let whole = run(role, &[octets]);
     let chunked: Vec<&[u8]> = octets.chunks(size % 31 + 1).collect();
     assert_eq!(run(role, &chunked), whole);
+    assert_eq!(filled_up(role, octets, size % 31 + 1), whole);
     let at = size * octets.len() / 128;
     assert_eq!(run(role, &[&octets[..at], &octets[at..]]), whole);
     check_answer(role, &whole);
