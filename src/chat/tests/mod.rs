@@ -2,12 +2,14 @@
 //!
 //! A row reads `says(who, what)` and then `heard(who, [..])`. Time stands still unless it is moved.
 
+mod history;
 mod json;
 mod late;
 mod limits;
 mod model;
 mod operator;
 mod plain;
+mod presence_and_typing;
 mod replay;
 mod tokens;
 mod walk;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::json::{resume, short};
+use super::history::{resume, short};
 use super::late::{Gate, Late};
 use super::*;
 

@@ -1,0 +1,223 @@
+//! Who is seen, who hides, and who types.
+
+use super::*;
+
+#[test]
+fn typing() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens("phone", "ann");
+    for device in ["ann", "phone", "bob"] {
+        stage.joins(device, "den");
+    }
+    let on = r#"{"type":"typing","room_id":"den","typing":true}"#;
+    let off = r#"{"type":"typing","room_id":"den","typing":false}"#;
+    let heard_on = r#"{"type":"typing","room_id":"den","user_id":"ann","typing":true}"#;
+    let heard_off = r#"{"type":"typing","room_id":"den","user_id":"ann","typing":false}"#;
+    stage.says("ann", off);
+    stage.heard_nothing("bob");
+    stage.says("ann", on);
+    stage.heard("bob", [heard_on]);
+    stage.waits_ms(2_999);
+    stage.says("phone", on);
+    stage.heard_nothing("bob");
+    stage.waits_ms(1);
+    stage.says("ann", on);
+    stage.heard("bob", [heard_on]);
+    stage.waits_ms(5_999);
+    stage.heard_nothing("bob");
+    stage.waits_ms(1);
+    stage.heard("bob", [heard_off]);
+    // A message ends it, just before it is heard.
+    stage.says("ann", on);
+    stage.says("ann", r#"{"type":"broadcast","content":"x"}"#);
+    stage.heard_kinds("bob", &["typing", "typing", "broadcast"]);
+    stage.says("ann", on);
+    stage.heard_nothing("bob");
+    stage.waits_ms(3_000);
+    stage.says("ann", on);
+    stage.says("ann", r#"{"type":"typing","room_id":"den","typing":false,"id":3}"#);
+    stage.heard("bob", [heard_on, heard_off]);
+    assert_eq!(stage.takes("ann").pop().unwrap(), r#"{"type":"ack","id":3}"#);
+    stage.forgets("phone");
+    // To one user.
+    stage.says("ann", r#"{"type":"typing","user_id":"bob","typing":true}"#);
+    stage.heard("bob", [r#"{"type":"typing","user_id":"ann","typing":true}"#]);
+    stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"x"}"#);
+    stage.heard_kinds("bob", &["typing", "direct"]);
+    stage.refused("bob", r#"{"type":"typing","room_id":"attic","typing":true}"#, "not_joined");
+    stage.refused("bob", r#"{"type":"typing","user_id":"who","typing":true}"#, "user_not_found");
+    stage.refused("bob", r#"{"type":"typing","room_id":"den"}"#, "bad_request");
+}
+
+#[test]
+fn who_leaves_does_not_type() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    stage.says("ann", r#"{"type":"typing","room_id":"den","typing":true}"#);
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    stage.heard_kinds("bob", &["typing", "typing", "user_left"]);
+    stage.waits_ms(10_000);
+    stage.heard_nothing("bob");
+}
+
+#[test]
+fn status_and_presence() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.says("ann", r#"{"type":"presence","user_ids":["bob","dan"],"subscribe":true,"id":1}"#);
+    stage.heard(
+        "ann",
+        [concat!(
+            r#"{"type":"presence_state","id":1,"users":{"bob":{"status":"online","devices":1},"#,
+            r#""dan":{"status":"offline","devices":0}}}"#
+        )],
+    );
+    stage.says("bob", r#"{"type":"status","status":"away","note":"tea","id":2}"#);
+    stage.heard("bob", [r#"{"type":"ack","id":2}"#]);
+    stage.heard("ann", [r#"{"type":"presence","user_id":"bob","status":"away","note":"tea"}"#]);
+    stage.says("bob", r#"{"type":"status_update","status":"offline"}"#);
+    stage.heard("ann", [r#"{"type":"presence","user_id":"bob","status":"offline"}"#]);
+    stage.says("ann", r#"{"type":"online"}"#);
+    stage.heard("ann", [r#"{"type":"online","users":["ann"],"count":1}"#]);
+    stage.says("bob", r#"{"type":"status","status":"busy"}"#);
+    stage.opens("dan", "dan");
+    stage.heard(
+        "ann",
+        [
+            r#"{"type":"presence","user_id":"bob","status":"busy"}"#,
+            r#"{"type":"presence","user_id":"dan","status":"online"}"#,
+        ],
+    );
+    // Only after the grace, and the status is forgotten.
+    stage.closes("bob");
+    stage.waits_ms(4_999);
+    stage.heard_nothing("ann");
+    stage.waits_ms(1);
+    stage.heard("ann", [r#"{"type":"presence","user_id":"bob","status":"offline"}"#]);
+    stage.opens("bob", "bob");
+    stage.heard("ann", [r#"{"type":"presence","user_id":"bob","status":"online"}"#]);
+    stage.says("ann", r#"{"type":"presence","user_ids":["bob"],"subscribe":false}"#);
+    stage.forgets("ann");
+    stage.says("bob", r#"{"type":"status","status":"away"}"#);
+    stage.heard_nothing("ann");
+    // Of a room one must be a member.
+    stage.refused("ann", r#"{"type":"presence","room_id":"den"}"#, "not_joined");
+    stage.joins("ann", "den");
+    stage.says("ann", r#"{"type":"presence","room_id":"den"}"#);
+    stage
+        .heard("ann", [r#"{"type":"presence_state","room_id":"den","users":{"ann":{"status":"online","devices":1}}}"#]);
+    stage.refused("ann", r#"{"type":"presence"}"#, "bad_request");
+    stage.refused("ann", r#"{"type":"status","status":"sad"}"#, "bad_request");
+    stage.refused("ann", r#"{"type":"status"}"#, "bad_request");
+}
+
+/// What is heard is heard, but no answer to others tells who hides from who has gone.
+#[test]
+fn nothing_tells_who_hides() {
+    let asked = [
+        r#"{"type":"multicast","user_ids":["ghost"],"content":"boo"}"#,
+        r#"{"type":"direct","user_id":"ghost","content":"boo"}"#,
+        r#"{"type":"typing","id":1,"user_id":"ghost","typing":true}"#,
+        r#"{"type":"presence","user_ids":["ghost"],"subscribe":true}"#,
+        r#"{"type":"online"}"#,
+    ];
+    let answers = |gone: bool| {
+        let mut stage = Stage::json(unhurried(), &["bob", "ghost"]);
+        stage.says("ghost", r#"{"type":"status","status":"offline","note":"thinking"}"#);
+        stage.forgets("ghost");
+        if gone {
+            stage.closes("ghost");
+            stage.waits_ms(5_000);
+        } else {
+            // The same, heard by a device more and a device less.
+            stage.opens("phone", "ghost");
+            stage.closes("phone");
+            stage.waits_ms(5_000);
+        }
+        let answers = asked.map(|text| {
+            stage.says("bob", text);
+            stage.takes("bob")
+        });
+        if !gone {
+            stage.heard_kinds("ghost", &["direct", "direct", "typing"]);
+            stage.says("ghost", r#"{"type":"multicast","user_ids":["ghost"],"content":"me"}"#);
+            let own = stage.takes("ghost").pop().unwrap();
+            assert_eq!(own, r#"{"type":"ack","delivered":["ghost"],"stored":[],"unknown":[]}"#);
+            stage.closes("ghost");
+            stage.waits_ms(5_000);
+            stage.heard_nothing("bob");
+        }
+        answers
+    };
+    assert_eq!(answers(false), answers(true));
+    assert_eq!(answers(false)[0], [r#"{"type":"ack","delivered":[],"stored":["ghost"],"unknown":[]}"#]);
+}
+
+/// Nothing is said to be stored where nothing is.
+#[test]
+fn without_history_who_is_away_misses_it() {
+    let mut stage = Stage::json(Settings { history_messages: 0, ..unhurried() }, &["ann", "bob", "cat"]);
+    stage.closes("cat");
+    stage.says("ann", r#"{"type":"multicast","user_ids":["bob","cat","dan"],"content":"x"}"#);
+    stage.heard("ann", [r#"{"type":"ack","delivered":["bob"],"stored":[],"unknown":["dan"],"missed":["cat"]}"#]);
+    stage.says("bob", r#"{"type":"status","status":"offline"}"#);
+    stage.says("ann", r#"{"type":"multicast","user_ids":["bob","cat"],"content":"x"}"#);
+    stage.heard("ann", [r#"{"type":"ack","delivered":[],"stored":[],"unknown":[],"missed":["bob","cat"]}"#]);
+    stage.heard_kinds("bob", &["direct", "ack", "direct"]);
+}
+
+/// Hidden from others, not from oneself.
+#[test]
+fn who_hides_sees_themselves() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens("phone", "ann");
+    for device in ["ann", "bob"] {
+        stage.joins(device, "den");
+    }
+    let watch = r#"{"type":"presence","user_ids":["ann"],"subscribe":true}"#;
+    stage.says("phone", watch);
+    stage.says("bob", watch);
+    stage.all_forget();
+    stage.says("ann", r#"{"type":"status","status":"offline","note":"thinking"}"#);
+    stage.heard("phone", [r#"{"type":"presence","user_id":"ann","status":"offline","note":"thinking"}"#]);
+    stage.heard("bob", [r#"{"type":"presence","user_id":"ann","status":"offline"}"#]);
+    stage.says("ann", r#"{"type":"status","status":"offline","note":"still"}"#);
+    stage.heard_kinds("phone", &["presence"]);
+    stage.heard_nothing("bob");
+    stage.all_forget();
+    let own = r#"{"status":"offline","devices":2,"note":"still"}"#;
+    for (device, view) in [("ann", own), ("bob", r#"{"status":"offline","devices":0}"#)] {
+        stage.says(device, r#"{"type":"presence","user_ids":["ann"]}"#);
+        stage.says(device, r#"{"type":"members","room_id":"den","limit":1}"#);
+        let member = view.replacen('{', r#"{"user_id":"ann","#, 1);
+        stage.heard(
+            device,
+            [
+                format!(r#"{{"type":"presence_state","users":{{"ann":{view}}}}}"#),
+                format!(r#"{{"type":"members","room_id":"den","members":[{member}],"count":2,"next":"0"}}"#),
+            ],
+        );
+    }
+    stage.says("ann", r#"{"type":"online","limit":1}"#);
+    stage.says("ann", r#"{"type":"online","limit":1,"cursor":"ann"}"#);
+    stage.says("bob", r#"{"type":"online","limit":1}"#);
+    stage.heard(
+        "ann",
+        [
+            r#"{"type":"online","users":["ann"],"count":2,"next":"ann"}"#,
+            r#"{"type":"online","users":["bob"],"count":2}"#,
+        ],
+    );
+    stage.heard("bob", [r#"{"type":"online","users":["bob"],"count":1}"#]);
+    // A guest who watches the name, and takes it, sees what its devices see.
+    stage.open("g", Door::Json { user: None });
+    stage.says("g", watch);
+    stage.forgets("g");
+    stage.says("g", r#"{"type":"join","room_id":"attic","user_id":"ann"}"#);
+    let epoch = stage.epoch("ann", "attic");
+    stage.heard("g", [
+        r#"{"type":"presence","user_id":"ann","status":"offline","note":"still"}"#.to_owned(),
+        format!(r#"{{"type":"joined","room_id":"attic","user_id":"ann","epoch":"{}","seq":0,"recovered":false,"members":1}}"#, epoch),
+        r#"{"type":"online_users","room_id":"attic","users":["ann"],"count":1}"#.to_owned(),
+    ]);
+}
