@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(super) struct Members {
     sessions: BTreeMap<u32, u32>,
-    /// What was last made of a crowd: it is the same for many who come into it in turn.
+    /// What was last made of a crowd: it is the same for many who come into it in turn. Less than four octets a member.
     sample: OnceCell<Sample>,
 }
 
@@ -52,7 +52,7 @@ impl Members {
     }
 
     /// All of them from one key on, in the order of their keys.
-    pub fn from(&self, user: u32) -> impl Iterator<Item = u32> {
+    pub fn users_from(&self, user: u32) -> impl Iterator<Item = u32> {
         self.sessions.range(user..).map(|(&user, _)| user)
     }
 
@@ -62,7 +62,7 @@ impl Members {
         if let Some(sample) = self.sample.get().filter(|sample| sample.most == most) {
             return sample.users.iter().map(|&user| name(user)).collect();
         }
-        let mut users: Vec<(&str, u32)> = self.from(0).take(most).map(|user| (name(user), user)).collect();
+        let mut users: Vec<(&str, u32)> = self.users_from(0).take(most).map(|user| (name(user), user)).collect();
         let last = users.last().map_or(0, |&(_, user)| user);
         users.sort_unstable();
         if self.len() > most {

@@ -84,7 +84,7 @@ impl Hall {
             let message = format!("`room_id`: expected a room of at most {MAX_WATCHED} users, found {}", members.len());
             return Err(Refusal::new(Code::TooLarge, message));
         }
-        let names = members.from(0).map(|user| self.users.at(user).name.clone()).collect();
+        let names = members.users_from(0).map(|user| self.users.at(user).name.clone()).collect();
         self.presence(conn, Some(room), names, subscribe, id, turn)
     }
 

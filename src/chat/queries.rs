@@ -170,7 +170,7 @@ impl Hall {
             }
         };
         let members = &self.rooms.at(key).members;
-        let (users, more) = page.fill(members.from(from));
+        let (users, more) = page.fill(members.users_from(from));
         let next = users.last().filter(|_| more).map(u32::to_string);
         turn.out.send(conn, |out| {
             Object::message(out, "members")

@@ -1,10 +1,10 @@
-//! The descriptor limit: how many connections can really be held.
+//! Descriptors: how many connections can really be held, and room for them before they come.
 
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit as far as the system lets, and tells how many of `asked` connections fit below it. If not all do, that
-/// is logged.
+/// Raises the limit as far as the system lets, makes room for as many of `asked` connections as fit below it, and tells how many that are.
+/// If not all do, that is logged.
 pub fn fit(asked: usize) -> usize {
     let room = room(asked);
     if room < asked {
@@ -15,7 +15,7 @@ pub fn fit(asked: usize) -> usize {
     connections
 }
 
-/// The same without a word.
+/// Raises the limit and tells the same, without a word and without making room.
 pub fn room(asked: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = (asked + RESERVE) as u64;
@@ -33,7 +33,7 @@ pub fn room(asked: usize) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(RESERVE).max(1)
 }
 
-/// Raises the limit so that so many connections of our own fit.
+/// Raises the limit so that so many connections of our own fit, and makes room for them.
 ///
 /// # Errors
 /// A sentence about what is missing.

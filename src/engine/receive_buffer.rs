@@ -1,4 +1,4 @@
-//! The octets of one read, while they are parsed.
+//! The octets of one read, and of the rest of a message that it ends in, while they are parsed.
 //!
 //! There is one buffer for all peers. It is empty whenever another peer is read: what is incomplete by
 //! then has been taken into that peer's own state.

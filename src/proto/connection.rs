@@ -280,11 +280,8 @@ impl Connection {
             return None;
         }
         let (header, len) = FrameHeader::decode(input, &self.rules()).ok()??;
-        let in_one_frame = header.fin && !header.opcode.is_control();
-        in_one_frame
-            .then(|| header.payload_len.checked_sub((input.len() - len) as u64))
-            .flatten()
-            .filter(|missing| *missing > 0)
+        let there = (input.len() - len) as u64;
+        (header.fin && !header.opcode.is_control() && there < header.payload_len).then(|| header.payload_len - there)
     }
 
     /// Starts the closing handshake (section 7.1.2): appends a Close frame to `reply`, once.

@@ -299,7 +299,8 @@ impl Stage {
         }
         let mut memberships: BTreeMap<u32, u32> = BTreeMap::new();
         for (key, place) in hall.rooms.after(None) {
-            for (member, count) in place.members.from(0).filter_map(|user| Some((user, place.members.sessions(user)?)))
+            for (member, count) in
+                place.members.users_from(0).filter_map(|user| Some((user, place.members.sessions(user)?)))
             {
                 *memberships.entry(member).or_default() += 1;
                 assert_eq!(inside.remove(&(key, member)).unwrap_or(0), count);
