@@ -43,7 +43,12 @@ impl<S: Stream> Engine<S> {
                 continue;
             };
             let more = more && self.fill_up(index);
-            match self.step(index, &mut handle) {
+            let before = self.progress_of(index);
+            let step = self.step(index, &mut handle);
+            if !matches!(step, Step::Used) && self.progress_of(index) == before {
+                self.stuck(index);
+            }
+            match step {
                 Step::Told => return true,
                 Step::Quiet => {}
                 Step::Used => {
@@ -173,6 +178,21 @@ impl<S: Stream> Engine<S> {
             }
             Phase::Ending | Phase::ShutDown | Phase::Gone => Step::Used,
         }
+    }
+
+    /// What a step must change: how much is unparsed, or the phase.
+    fn progress_of(&mut self, index: u32) -> (usize, Phase) {
+        (self.receive.unparsed().len(), self.peers[index as usize].phase)
+    }
+
+    /// A step took nothing and changed nothing, so it would be taken again for ever. That is a mistake of ours; it costs this
+    /// peer its connection, and nobody else anything.
+    #[cold]
+    fn stuck(&mut self, index: u32) {
+        debug_assert!(false, "a step took nothing and told nothing");
+        self.counters.panics += 1;
+        self.receive.discard();
+        self.give_up(index);
     }
 
     fn step_head(&mut self, index: u32, handle: &mut impl FnMut(ConnId, u8, Event<'_>)) -> Step {

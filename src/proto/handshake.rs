@@ -29,7 +29,8 @@ pub struct HeadScanner {
 impl HeadScanner {
     /// Goes on from where the last call ended; `head` begins with everything seen before.
     ///
-    /// Returns the length of the head with its empty line, or `None` while it is incomplete.
+    /// Returns the length of the head with its empty line, at most [`MAX_HEAD_LEN`], or `None` while it is incomplete:
+    /// then `head` is shorter than [`MAX_HEAD_LEN`].
     ///
     /// # Errors
     /// A line end other than CR LF, a NUL, an empty line first, a first octet that no method begins with,
@@ -57,8 +58,12 @@ impl HeadScanner {
                 _ if after_cr => return Err(RequestError::BadOctet(b'\r')),
                 // A further line that is not the empty one is one header too many.
                 _ if self.lines as usize > MAX_HEADERS && octet != b'\r' => return Err(RequestError::TooManyHeaders),
-                _ if at + 1 >= MAX_HEAD_LEN => return Err(RequestError::HeadTooLarge),
                 _ => {}
+            }
+            // Whatever the last octet was: a head that has reached its limit without its empty line never becomes one.
+            // So `None` means that there is room for more, which callers lean on.
+            if at + 1 >= MAX_HEAD_LEN {
+                return Err(RequestError::HeadTooLarge);
             }
         }
         Ok(None)
@@ -456,6 +461,47 @@ mod tests {
     const EXAMPLE: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://example.com\r\n\
         Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+    /// A head of `len` bytes, all in header lines of 4,000 and one line of what is left, and then `end`.
+    fn head_of(len: usize, end: &str) -> String {
+        let mut head = "GET / HTTP/1.1\r\nHost: h\r\n".to_owned();
+        while head.len() + end.len() + 4_100 < len {
+            head.push_str(&format!("A: {}\r\n", "a".repeat(4_000 - 5)));
+        }
+        let rest = len - head.len() - end.len();
+        head.push_str(&format!("B: {}{end}", "b".repeat(rest - 3)));
+        assert_eq!(head.len(), len);
+        head
+    }
+
+    /// Whatever the last byte within the limit is (of a line, its CR, its LF), a head that is not over by then is refused with
+    /// it, and `None` is never the answer to that many bytes, in one piece or in two, wherever it is cut.
+    #[test]
+    fn a_head_at_its_limit_has_ended_or_is_refused() {
+        for (end, len, found) in [
+            ("\r\n\r\n", MAX_HEAD_LEN - 1, Ok(Some(MAX_HEAD_LEN - 1))),
+            ("\r\n\r\n", MAX_HEAD_LEN, Ok(Some(MAX_HEAD_LEN))),
+            ("\r\n\r\n", MAX_HEAD_LEN + 1, Err(RequestError::HeadTooLarge)),
+            ("\r\n\r\n", MAX_HEAD_LEN + 2, Err(RequestError::HeadTooLarge)),
+            ("\r\n\r", MAX_HEAD_LEN - 1, Ok(None)),
+            ("\r\n\r", MAX_HEAD_LEN, Err(RequestError::HeadTooLarge)),
+            ("\r\n", MAX_HEAD_LEN - 1, Ok(None)),
+            ("\r\n", MAX_HEAD_LEN, Err(RequestError::HeadTooLarge)),
+            ("\r", MAX_HEAD_LEN - 1, Ok(None)),
+            ("\r", MAX_HEAD_LEN, Err(RequestError::HeadTooLarge)),
+            ("", MAX_HEAD_LEN - 1, Ok(None)),
+            ("", MAX_HEAD_LEN, Err(RequestError::HeadTooLarge)),
+        ] {
+            let head = head_of(len, end);
+            let head = head.as_bytes();
+            assert_eq!(HeadScanner::default().scan(head), found, "{end:?} at {len}");
+            for cut in (0..head.len().min(MAX_HEAD_LEN)).filter(|cut| cut % 500 == 0 || MAX_HEAD_LEN - cut < 6) {
+                let mut scanner = HeadScanner::default();
+                assert_eq!(scanner.scan(&head[..cut]), Ok(None));
+                assert_eq!(scanner.scan(head), found, "{end:?} at {len}, cut at {cut}");
+            }
+        }
+    }
 
     #[test]
     fn section_1_3_example() {

@@ -118,3 +118,26 @@ fn a_slow_link_gets_its_page_whole() {
         assert!(house.engine.is_empty(), "{target}");
     }
 }
+
+/// A head that fills its limit with a header line, and not with the empty one, is refused however it was cut; once it
+/// was taken in for ever, and the loop with it.
+#[test]
+fn a_head_that_ends_a_line_at_its_limit_is_refused() {
+    let start = format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\nB: {}\r\n", "a".repeat(6_000), "b".repeat(6_000));
+    let head = format!("{start}C: {}\r\n", "c".repeat((16 << 10) - start.len() - 5));
+    assert_eq!(head.len(), 16 << 10);
+    for cut in [0, 1, 10, 6_000, head.len() - 2, head.len() - 1] {
+        for behind in ["", "D"] {
+            let mut house = House::new(Settings::default());
+            let (id, script) = house.connect();
+            let (first, rest) = head.split_at(cut);
+            for piece in [first, rest, behind] {
+                script.say(piece.as_bytes());
+                house.hear(id);
+            }
+            house.settle();
+            assert_eq!(house.told(), [(id, "bad 431".into())], "cut at {cut}, behind it {behind:?}");
+            assert!(script.wire().shut_down);
+        }
+    }
+}
