@@ -256,6 +256,8 @@ impl TlsStream {
                 continue;
             }
             match self.write_records(transport, rest) {
+                // Taken in part: nothing may follow it, even if the transport has room again by now.
+                Ok(len) if len < rest.len() => return Ok(written + len),
                 Ok(len) => written += len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(written),
                 Err(error) => return Err(error),
@@ -733,6 +735,74 @@ mod tests {
                 heard.extend(pair.client_reads());
             }
             assert!(heard == octets, "{room}");
+        }
+    }
+
+    /// A transport that is full at every other write and has room again at the next, as a socket whose peer reads meanwhile.
+    struct Flapping<'a> {
+        way: &'a mut Way,
+        full: bool,
+        room: usize,
+    }
+
+    impl Read for Flapping<'_> {
+        fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+            self.way.read(octets)
+        }
+    }
+
+    impl Write for Flapping<'_> {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.full = !self.full;
+            if self.full {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.way.room = self.room;
+            self.way.write(octets)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Transport for Flapping<'_> {
+        fn end(&mut self) -> io::Result<()> {
+            self.way.end()
+        }
+    }
+
+    /// What was taken in part is never followed by what comes behind it.
+    #[test]
+    fn room_that_comes_amid_a_write_changes_nothing() {
+        for (room, slice) in [(20_000, 30_001), (1_000, 30_001), (16_384, 16_384), (100, 5_000), (20_000, usize::MAX)] {
+            for begins_full in [true, false] {
+                let mut pair = Pair::open();
+                let octets = pattern(90_000);
+                let (mut sent, mut heard, mut full) = (0, Vec::new(), !begins_full);
+                for _ in 0..100_000 {
+                    let rest = &octets[sent..];
+                    let mut flapping = Flapping { way: &mut pair.way, full, room };
+                    let slices: Vec<IoSlice<'_>> = rest.chunks(slice).map(IoSlice::new).collect();
+                    let result = match slices.len() {
+                        0 => pair.server.flush(&mut flapping).map(|()| 0),
+                        1 => pair.server.write(&mut flapping, rest),
+                        _ => pair.server.write_vectored(&mut flapping, &slices),
+                    };
+                    full = flapping.full;
+                    match result {
+                        Ok(len) => sent += len,
+                        Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+                    }
+                    heard.extend(pair.client_reads());
+                    let wrong = heard.iter().zip(&octets).position(|(heard, said)| heard != said);
+                    assert_eq!(wrong, None, "after {sent} with room for {room} in slices of {slice}");
+                    if heard.len() == octets.len() {
+                        break;
+                    }
+                }
+                assert_eq!(heard.len(), octets.len(), "room for {room} in slices of {slice}");
+            }
         }
     }
 
