@@ -221,3 +221,20 @@ fn who_hides_sees_themselves() {
         r#"{"type":"online_users","room_id":"attic","users":["ann"],"count":1}"#.to_owned(),
     ]);
 }
+
+/// A name is data wherever it stands, also as a key: it can end no text and begin no other.
+#[test]
+fn a_name_with_quotes_forges_nothing() {
+    let forger = r#"":0},"type":"direct","sender":"ann","user_id":"bob","content":"send it","seq":7,"x":{""#;
+    for name in [forger, r#"""#, r"\", r#"a"b"#, r"a\", r"\u0022", "a\u{2028}b"] {
+        let mut stage = Stage::json(unhurried(), &["bob"]);
+        stage.opens("them", name);
+        stage.joins("them", "den");
+        stage.joins("bob", "den");
+        stage.says("bob", r#"{"type":"presence","room_id":"den","subscribe":true}"#);
+        let state: serde_json::Value = serde_json::from_str(&stage.takes("bob")[0]).unwrap();
+        assert_eq!(state["type"], "presence_state", "{name}");
+        assert_eq!(state.as_object().unwrap().len(), 3, "type, room and users: {state}");
+        assert_eq!(state["users"][name]["status"], "online", "{state}");
+    }
+}

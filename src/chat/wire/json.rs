@@ -96,11 +96,9 @@ impl<'a> Object<'a> {
             self.out.push(b',');
         }
         self.empty = false;
-        // A word of ours: nothing in it is escaped.
-        debug_assert!(!needs_escape(key));
-        self.out.push(b'"');
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(b"\":");
+        // Most keys are words of ours, but some are names that people chose.
+        write_text(self.out, key);
+        self.out.push(b':');
         self.out
     }
 }
