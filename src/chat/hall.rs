@@ -418,12 +418,7 @@ impl Hall {
                     self.depart(user, room, turn);
                     self.rooms.settle(room, turn.now.tick);
                 }
-                Timer::Gone { user } => {
-                    let before = self.users.at(user).view();
-                    let name = self.users.at(user).name.clone();
-                    self.users.leave(user, turn.now.tick);
-                    self.tell_gone(&name, &before, turn);
-                }
+                Timer::Gone { user } => self.gone(user, turn),
                 Timer::Crowd { room } => self.tell_crowd(room, turn),
                 Timer::Replay(conn) => self.read_on(conn, store, turn),
                 Timer::Unproven(conn) => self.end_unproven(conn, turn),
@@ -448,6 +443,15 @@ impl Hall {
                 }
             }
         }
+    }
+
+    /// Nobody came back for a user. A user is gone only after leaving: rooms that still wait for one wait no longer.
+    fn gone(&mut self, user: u32, turn: &mut Turn<'_>) {
+        self.end_graces(user, turn);
+        let before = self.users.at(user).view();
+        let name = self.users.at(user).name.clone();
+        self.users.leave(user, turn.now.tick);
+        self.tell_gone(&name, &before, turn);
     }
 
     pub fn sweep_later(&mut self, turn: &Turn<'_>) {

@@ -222,19 +222,27 @@ impl Hall {
         end(self);
     }
 
-    /// A user without a device who may still come back does not wait for it any longer.
+    /// An operator has put the user of this name out, so no room waits for one of their devices any longer. Without
+    /// a device the user is gone at once; with one, as soon as the last is closed.
     fn end_grace(&mut self, name: &str, turn: &mut Turn<'_>) {
-        let Some(user) = self.users.find(name).filter(|&user| self.users.at(user).devices == 0) else { return };
-        if self.users.at(user).rooms > 0 {
-            let rooms: Vec<u32> = self.rooms.after(None).map(|(key, _)| key).collect();
-            for key in rooms {
-                if self.end_grace_in(user, key, turn) {
-                    self.rooms.settle(key, turn.now.tick);
-                }
-            }
-        }
-        if self.users.at(user).present {
+        let Some(user) = self.users.find(name) else { return };
+        self.end_graces(user, turn);
+        let user_is = self.users.at(user);
+        if user_is.present && user_is.devices == 0 {
             self.timers.set(Timer::Gone { user }, turn.now.tick);
+        }
+    }
+
+    /// Rooms in which no device of the user is left do not wait for one.
+    pub(super) fn end_graces(&mut self, user: u32, turn: &mut Turn<'_>) {
+        if self.users.at(user).rooms == 0 {
+            return;
+        }
+        let rooms: Vec<u32> = self.rooms.after(None).map(|(key, _)| key).collect();
+        for key in rooms {
+            if self.end_grace_in(user, key, turn) {
+                self.rooms.settle(key, turn.now.tick);
+            }
         }
     }
 

@@ -176,9 +176,10 @@ impl Users {
         changed
     }
 
-    /// The user is no longer present; a guest is forgotten.
+    /// The user, who has left all rooms and has no device, is no longer present; a guest is forgotten.
     pub fn leave(&mut self, key: u32, now: Tick) {
         let guest = self.change(key, |user| {
+            assert!(user.devices == 0 && user.rooms == 0, "a user is gone only after leaving");
             user.present = false;
             user.status = Status::Online;
             user.note = None;

@@ -402,3 +402,51 @@ fn a_disconnect_says_whether_to_come_back() {
         stage.heard_nothing("ann");
     }
 }
+
+/// A guest's device closes in a room, which waits for it; then the operator puts the guest out, whose other device was the last. The user
+/// is gone only after leaving, so nothing is left that could happen to whoever has their place in the tables next.
+#[test]
+fn a_guest_is_put_out_while_a_room_waits_for_a_device() {
+    for (call, code) in [(Call::Kick, 4010), (Call::Ban, 4003)] {
+        let mut stage = Stage::json(unhurried(), &["ann"]);
+        stage.joins("ann", "den");
+        stage.open("phone", Door::Json { user: None });
+        let guest = text_of(&stage.takes("phone")[0], "user_id").unwrap();
+        stage.opens("laptop", &guest);
+        stage.joins("phone", "den");
+        stage.closes("phone");
+        stage.waits_ms(500);
+        stage.calls(call, &format!(r#"{{"user_id":"{guest}"}}"#));
+        // Nobody waits for the device that closed, although another one is not closed yet.
+        stage.heard("ann", [format!(r#"{{"type":"user_left","room_id":"den","user_id":"{guest}"}}"#)]);
+        stage.ends("laptop", code);
+        stage.waits_ms(1);
+        stage.opens("nina", "nina");
+        stage.joins("nina", "attic");
+        stage.waits_ms(10_000);
+        stage.heard_nothing("ann");
+        stage.forgets("nina");
+        stage.says("nina", r#"{"type":"members","room_id":"den"}"#);
+        assert!(!stage.takes("nina")[0].contains("nina"), "nobody is a member of a room they were never in");
+    }
+}
+
+/// The same without an operator: the grace is made shorter between the ends of the two devices.
+#[test]
+fn a_shorter_grace_does_not_make_a_guest_go_before_leaving() {
+    let mut stage = Stage::json(Settings { leave_grace: Duration::from_secs(6), ..unhurried() }, &["ann"]);
+    stage.joins("ann", "den");
+    stage.open("phone", Door::Json { user: None });
+    let guest = text_of(&stage.takes("phone")[0], "user_id").unwrap();
+    stage.opens("laptop", &guest);
+    stage.joins("phone", "den");
+    stage.all_forget();
+    stage.closes("phone");
+    let shorter = Settings { leave_grace: Duration::from_secs(1), ..unhurried() };
+    stage.chat.change_settings(shorter, None);
+    stage.closes("laptop");
+    stage.waits_ms(1_000);
+    stage.heard("ann", [format!(r#"{{"type":"user_left","room_id":"den","user_id":"{guest}"}}"#)]);
+    stage.waits_ms(10_000);
+    stage.heard_nothing("ann");
+}
