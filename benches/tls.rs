@@ -7,7 +7,8 @@
 //! `cargo bench --bench tls`; a part of it: `cargo bench --bench tls -- deliveries` (or `connections`, `idle_members`); another build of
 //! the server: `BINARY=target/release/salon cargo bench --bench tls`
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/it/common/mod.rs"]
+#[expect(dead_code, reason = "the rest of it is for the tests")]
 mod common;
 
 use std::io::{Read, Write};

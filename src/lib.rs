@@ -1,7 +1,7 @@
 //! Salon: a lean chat server and the RFC 6455 engine under it.
 //!
 //! The crate is a house of floors; each may name the floors below it and none above
-//! (`tests/floors.rs` reads the sources and fails when one does):
+//! (`tests/it/floors.rs` reads the sources and fails when one does):
 //!
 //! | floor | what it is |
 //! |---|---|

@@ -2,7 +2,7 @@
 //!
 //! Nothing that a peer merely claims (a length, a count, a fragment to come) is ever allocated, and what is held for one
 //! stays within the bounds that `ARCHITECTURE.md` names. The streams are scripted and allocate nothing while the
-//! engine runs, so every octet counted here is the engine's own.
+//! engine runs, so every octet counted here is the engine's own. A binary of its own, because it replaces the allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};

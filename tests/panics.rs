@@ -1,4 +1,7 @@
 //! A mistake of ours that nobody contained: everybody hears 1011, and the loop ends for whoever starts it again.
+//!
+//! A binary of its own, because the loop runs in this process and takes its SIGINT, SIGTERM and SIGHUP: no other test
+//! could be stopped by Ctrl-C any more.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

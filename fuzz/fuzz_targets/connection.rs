@@ -2,7 +2,8 @@
 //! bounds, and an answer that the other side takes.
 #![no_main]
 
-#[path = "../../tests/common/octets.rs"]
+#[path = "../../tests/it/common/octets.rs"]
+#[expect(dead_code, reason = "the rest of it is for the tests")]
 mod octets;
 
 use libfuzzer_sys::fuzz_target;

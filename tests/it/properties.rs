@@ -2,10 +2,7 @@
 //!
 //! A failing case is shrunk and printed by proptest; it becomes a row in the tests of its module.
 
-#[path = "common/octets.rs"]
-mod octets;
-
-use octets::{Outcome, Told};
+use crate::common::octets::{Outcome, Told};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use salon::proto::frame::{FrameRules, whole_len};

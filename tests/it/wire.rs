@@ -3,12 +3,10 @@
 //! Everything that the code can say or understands stands on the page, and everything that stands on the page is sent or heard here:
 //! each type, each field, each error code. What the code knows is read from its source, so that nothing new can be forgotten.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use common::{Client, Server, close_code, exchange, hear, salon, say};
+use crate::common::{Client, Server, close_code, exchange, hear, salon, say};
 use serde_json::{Value, json};
 
 /// Errors that a test over sockets cannot bring about: the store in memory never fails (`src/chat/tests/late.rs` has one that does).
@@ -18,7 +16,7 @@ fn source(path: &str) -> String {
     std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// All of the chat but its tests, and but what only operators hear (docs/http-api.md, tests/api.rs).
+/// All of the chat but its tests, and but what only operators hear (docs/http-api.md, tests/it/api.rs).
 fn chat_sources() -> String {
     let mut folders = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/chat")];
     let mut all = String::new();

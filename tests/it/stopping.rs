@@ -1,14 +1,12 @@
 //! How Salon starts and stops: what clients, probes and a supervisor see of it.
 
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use common::{PATIENCE, Server, exchange, get, status, tcp};
+use crate::common::{PATIENCE, Server, close_code, exchange, get, read, status, tcp};
 use tungstenite::Message;
 
 const UPGRADE: &str = "Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -38,7 +36,7 @@ fn a_stop_drains() {
     let stubborn = stubborn(server.public);
     server.signal("TERM");
     // Who is there is told when to come back, and closed.
-    let texts: Vec<String> = std::iter::from_fn(|| match common::read(&mut alice) {
+    let texts: Vec<String> = std::iter::from_fn(|| match read(&mut alice) {
         Ok(Message::Text(text)) => Some(text.to_string()),
         Ok(Message::Close(Some(frame))) => {
             assert_eq!(u16::from(frame.code), 1012);
@@ -49,7 +47,7 @@ fn a_stop_drains() {
     .collect();
     let goodbye = texts.last().unwrap();
     assert!(goodbye.starts_with(r#"{"type":"goodbye","reason":"shutdown","reconnect":true,"after_ms":"#), "{goodbye}");
-    assert_eq!(common::close_code(&mut bob), 1012);
+    assert_eq!(close_code(&mut bob), 1012);
     // Probes and whoever comes meanwhile are answered.
     assert_eq!(get(admin, "/readyz").0, 503);
     assert_eq!(get(admin, "/livez").0, 200);
@@ -137,7 +135,7 @@ fn with_a_socket_of_systemd_no_connection_is_refused_across_restarts() {
 
 #[test]
 fn a_supervisor_is_told() {
-    let path = std::env::temp_dir().join(format!("salon-notify-{}", std::process::id()));
+    let path = std::env::temp_dir().join(format!("salon-stopping-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let supervisor = UnixDatagram::bind(&path).unwrap();
     supervisor.set_read_timeout(Some(PATIENCE)).unwrap();

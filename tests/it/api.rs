@@ -1,13 +1,13 @@
 //! The HTTP API over real sockets: the examples of docs/http-api.md with real curl, bodies in pieces, and people who are kicked.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{Client, PATIENCE, Server, close_code, exchange, get, hear, hear_with, joined, salon, say, status, tcp};
+use crate::common::{
+    Client, PATIENCE, Server, close_code, exchange, get, hear, hear_with, joined, salon, say, status, tcp,
+};
 
 const KEY: &str = "a-key-that-nobody-guesses-0123456789";
 

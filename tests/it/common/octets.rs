@@ -1,8 +1,6 @@
 //! Octets of a client into a [`Connection`], and what it makes of them, to be kept and compared.
 //!
-//! It needs `salon::proto` and nothing else: tests and fuzz targets take it in by its path.
-
-#![allow(dead_code, reason = "each user has a part of it")]
+//! It needs `salon::proto` and nothing else: fuzz targets take it in by its path.
 
 use salon::proto::{Connection, Event, Inflater, Opcode, ProtocolError, encode_frame, encode_masked_frame};
 

@@ -1,11 +1,9 @@
 //! The binary over real sockets: with tungstenite as an independent client, and octet by octet.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use common::{Server, close_code, exchange, get, hear, hear_with, salon, say, status, tcp};
+use crate::common::{Client, Server, close_code, exchange, get, hear, hear_with, salon, say, status, tcp};
 use tungstenite::Message;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -59,7 +57,7 @@ fn a_room_hears_everything_once_and_in_order() {
             say(member, &format!(r#"{{"type":"broadcast","room_id":"r","content":"{n}-{round}"}}"#));
         }
     }
-    let listen = |member: &mut common::Client| -> Vec<String> {
+    let listen = |member: &mut Client| -> Vec<String> {
         (0..100)
             .map(|seq| {
                 let message = hear_with(member, &[r#""type":"broadcast""#]);
@@ -335,7 +333,7 @@ fn what_cannot_start_says_why_in_one_sentence() {
 fn the_table_of_descriptors_is_wide_from_the_start() {
     for connections in [300, 3000] {
         let server = Server::serve(&["--max-connections", &connections.to_string()]);
-        let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+        let status = server.proc("status");
         let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap().trim();
         assert!(size.parse::<usize>().unwrap() >= connections, "{size} of {connections}");
     }

@@ -3,10 +3,7 @@
 //! Every row runs whole and one octet at a time, and in every split into two: whatever cuts the input may not change
 //! the outcome.
 
-#[path = "common/octets.rs"]
-mod octets;
-
-use octets::{Outcome, Told, close_reply, raw, short, text};
+use crate::common::octets::{Outcome, Told, close_reply, raw, short, text};
 use salon::proto::{CloseCode, Connection, Event, Limits, Opcode, ProtocolError, encode_frame};
 
 const LIMITS: Limits = Limits { message_bytes: 70_000, fragments: 5 };

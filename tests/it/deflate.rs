@@ -3,10 +3,7 @@
 //! Every row runs whole, one octet at a time, and in every split into two, with an inflater of its own and with one that
 //! another connection uses in between: nothing of that may change the outcome.
 
-#[path = "common/octets.rs"]
-mod octets;
-
-use octets::{Outcome, Told, close_reply, raw, short, text};
+use crate::common::octets::{Outcome, Told, close_reply, raw, short, text};
 use salon::proto::{
     CloseCode, Connection, Deflater, Event, Inflater, Limits, Opcode, PermessageDeflate, ProtocolError,
     encode_deflated_frame,

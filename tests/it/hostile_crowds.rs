@@ -1,11 +1,9 @@
 //! Too many at once: connections over the limits, and what it costs the others.
 
-mod common;
-
 use std::io::Read;
 
-use common::rows::{CLOSE, Neighbour, SWITCHED, UPGRADE, closed, frame, text, told, upgrade};
-use common::{Server, close_code, exchange, get, hear, say, status};
+use crate::common::rows::{CLOSE, Neighbour, SWITCHED, UPGRADE, closed, frame, text, told, upgrade};
+use crate::common::{Server, close_code, exchange, get, hear, say, status};
 
 /// As many as are taken in, and more that wait outside, most of them without a word.
 #[test]

@@ -5,12 +5,9 @@
 //! a seed, which a failure names. Where the two differ, the difference must stand in [`EXPLAINED`], with the section that settles it;
 //! an explanation that no stream needs any more fails as well.
 
-#[path = "common/octets.rs"]
-mod octets;
-
 use std::io::{self, Read, Write};
 
-use octets::Told;
+use crate::common::octets::{self, Told};
 use salon::proto::{
     CloseCode, Connection, FrameHeader, Limits, Opcode, ProtocolError, encode_frame, encode_masked_frame,
     mask::apply_mask,

@@ -1,11 +1,9 @@
 //! `/metrics` beside what is written about it: no name without a word, no word without a name.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 
-use common::{Server, get};
+use crate::common::{Server, get};
 
 /// All names of metrics in a text, without what a histogram puts behind its own.
 fn names(text: &str) -> BTreeSet<String> {

@@ -1,7 +1,5 @@
 //! Settings as an operator gives them: by file, environment and command line; what is wrong is said in one sentence.
 
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -9,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::{salon, tcp};
+use crate::common::{salon, tcp};
 
 /// A folder of one test's own, gone at its end.
 struct Folder(PathBuf);
@@ -216,7 +214,7 @@ fn the_reference_in_the_documentation_is_what_the_binary_says() {
     } else {
         assert!(
             inside == reference,
-            "docs/configuration.md is not what the binary says; UPDATE=1 cargo test --test settings"
+            "docs/configuration.md is not what the binary says; UPDATE=1 cargo test --test it settings"
         );
     }
 }

@@ -1,15 +1,13 @@
 //! `salon bench` over real sockets: figures that must be exact where the server is right, and faults that must be found
 //! where it is wrong on purpose.
 
-mod common;
-
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Server, salon};
+use crate::common::{Server, salon};
 use tungstenite::{Message, WebSocket};
 
 /// `salon bench` with these arguments: exit status, standard output and standard error.

@@ -1,8 +1,6 @@
 //! What was missed comes whole over real sockets, however much it is, and nobody waits for who takes it.
 
-mod common;
-
-use common::{Client, Server, hear, hear_with, say};
+use crate::common::{Client, Server, hear, hear_with, say};
 use serde_json::Value;
 
 /// More than the kernel takes for a client that does not read.

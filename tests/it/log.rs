@@ -1,14 +1,12 @@
 //! The log as who runs Salon gets it: lines of text or JSON, and what happens when nobody reads them.
 
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
-use common::{get, salon};
+use crate::common::{get, salon};
 
 /// A `salon` whose standard error is this test's, with a file of settings that can be spoilt.
 struct Logging {

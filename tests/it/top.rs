@@ -1,10 +1,8 @@
 //! `salon top` beside a real server: as text, as JSON, on a terminal, and what it says when the server is away.
 
-mod common;
-
 use std::process::{Command, Output};
 
-use common::{Client, Server, exchange, get, hear_with, joined, salon, say, status};
+use crate::common::{Client, Server, exchange, get, hear_with, joined, salon, say, status};
 use serde_json::Value;
 
 const KEY: &str = "a-key-that-nobody-guesses-0123456789";

@@ -1,12 +1,10 @@
 //! Compressed messages nobody should send, and offers nobody should make, over real sockets.
 //!
-//! Each row is the exact octets and the exact answer, run as `tests/common/rows.rs` says. Rows of the protocol alone, in
-//! every split and with both kinds of context, are in `tests/deflate.rs`.
+//! Each row is the exact octets and the exact answer, run as `tests/it/common/rows.rs` says. Rows of the protocol alone, in
+//! every split and with both kinds of context, are in `tests/it/deflate.rs`.
 
-mod common;
-
-use common::Server;
-use common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, UPGRADE, closed, frame, text, told, welcome};
+use crate::common::Server;
+use crate::common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, UPGRADE, closed, frame, text, told, welcome};
 
 type Row = (&'static str, Vec<u8>, Vec<u8>);
 

@@ -1,7 +1,5 @@
 //! Behind a proxy: the PROXY protocol octet by octet, forwarded addresses, Unix sockets.
 
-mod common;
-
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -9,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
-use common::{PATIENCE, Server, get, salon, status, tcp};
+use crate::common::{PATIENCE, Server, get, salon, status, tcp};
 use tungstenite::{Message, WebSocket};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\x00\r\nQUIT\n";
@@ -189,7 +187,7 @@ struct Place(PathBuf);
 
 impl Place {
     fn new(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("salon-{name}-{}.sock", std::process::id())))
+        Self(std::env::temp_dir().join(format!("salon-proxies-{name}-{}.sock", std::process::id())))
     }
 
     fn option(&self) -> String {

@@ -1,12 +1,10 @@
 //! Requests nobody should send, over real sockets: the opening handshake and the HTTP doors.
 //!
-//! Each row is the exact octets and the exact answer, run as `tests/common/rows.rs` says. What a row is about stands in
+//! Each row is the exact octets and the exact answer, run as `tests/it/common/rows.rs` says. What a row is about stands in
 //! its first words.
 
-mod common;
-
-use common::Server;
-use common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, UPGRADE, closed, upgrade, welcome};
+use crate::common::Server;
+use crate::common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, UPGRADE, closed, upgrade, welcome};
 
 /// A response with a sentence, after which the connection ends.
 fn refused(status: &str, headers: &str, sentence: &str) -> Vec<u8> {

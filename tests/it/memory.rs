@@ -1,12 +1,10 @@
 //! The memory budget over real sockets: who is refused, who is cut off, who notices nothing, and that it ends.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use common::{Client, PATIENCE, Server, get, hear_with, say};
+use crate::common::{Client, PATIENCE, Server, get, hear_with, say};
 
 /// Asks until the answer is as it must become.
 fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

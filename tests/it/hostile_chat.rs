@@ -1,13 +1,11 @@
 //! Messages nobody should send, over real sockets, in both dialects.
 //!
-//! Each row is the exact texts and the exact answers, run as `tests/common/rows.rs` says: an error never closes a
+//! Each row is the exact texts and the exact answers, run as `tests/it/common/rows.rs` says: an error never closes a
 //! connection, and every row goes on after its errors. Limits that need a clock or thousands of users have rows in
 //! `src/chat/tests`.
 
-mod common;
-
-use common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, closed, frame, text, told, upgrade, welcome};
-use common::{Server, close_code, hear, hear_with, say};
+use crate::common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, closed, frame, text, told, upgrade, welcome};
+use crate::common::{Server, close_code, exchange, hear, hear_with, say};
 
 /// Texts in, texts out.
 struct Row {
@@ -759,7 +757,7 @@ fn floods_are_refused_and_cost_the_neighbour_nothing() {
         ("pongs", [frame(0x8a, b""), text(r#"{"type":"ping","id":1}"#)].concat()),
     ] {
         let octets = [&upgrade(&format!("/ws?user={name}")), &flood.repeat(400)[..], CLOSE].concat();
-        let answer = common::exchange(server.public, &octets);
+        let answer = exchange(server.public, &octets);
         let answer = String::from_utf8_lossy(&answer);
         let refused = answer.matches(r#""code":"rate_limited""#).count();
         // Junk has no id that could be read, so that its refusals are told once a second.
@@ -767,7 +765,7 @@ fn floods_are_refused_and_cost_the_neighbour_nothing() {
         assert!(refused >= told, "{name}: {refused} of 400 refused");
         // Coming back does not help.
         let again = [&upgrade(&format!("/ws?user={name}")), &text(r#"{"type":"ping","id":1}"#)[..], CLOSE].concat();
-        let answers: Vec<u8> = (0..20).flat_map(|_| common::exchange(server.public, &again)).collect();
+        let answers: Vec<u8> = (0..20).flat_map(|_| exchange(server.public, &again)).collect();
         let pongs = String::from_utf8_lossy(&answers).matches(r#""type":"pong""#).count();
         assert!(pongs < 20, "{name}: every new connection was let speak");
         floods += 1;

@@ -1,7 +1,5 @@
 //! TLS over real sockets: rustls as a client here; `tests/clients` has openssl, curl and Python.
 
-mod common;
-
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::{PATIENCE, Server, get, hear_with, salon, say, status, tcp};
+use crate::common::{PATIENCE, Server, get, hear_with, salon, say, status, tcp};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::version::{TLS12, TLS13};

@@ -1,12 +1,10 @@
 //! Tokens over real sockets: how they are shown, what becomes of bad ones, how they end, and what an operator can get wrong.
 
-mod common;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{Client, PATIENCE, Server, close_code, exchange, hear, hear_with, salon, say, status, tcp};
+use crate::common::{Client, PATIENCE, Server, close_code, exchange, hear, hear_with, salon, say, status, tcp};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
 use tungstenite::stream::MaybeTlsStream;
@@ -14,8 +12,8 @@ use tungstenite::stream::MaybeTlsStream;
 const SECRET: &str = "no secret at all, but 32 bytes long";
 
 /// Signed with OpenSSL, until 2100, for `ann`, the rooms `den` and `team-*`, and the role announce.
-const RS256: &str = include_str!("keys/rs256.jwt");
-const EDDSA: &str = include_str!("keys/eddsa.jwt");
+const RS256: &str = include_str!("../keys/rs256.jwt");
+const EDDSA: &str = include_str!("../keys/eddsa.jwt");
 
 const UPGRADE: &str = "Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";

@@ -1,0 +1,35 @@
+//! What holds of the whole: the library from outside, and the binary over real sockets.
+//!
+//! A module for each subject, and one binary of them all, so that the library is linked once;
+//! `cargo test --test it sockets::` runs one module. They share a process: a temporary file has the name of its module
+//! in its own, and no module sets the environment, handlers of signals, limits or the log. What needs a process of its
+//! own is beside this folder, and says why: `tests/allocations.rs` and `tests/panics.rs`.
+
+mod common;
+
+mod api;
+mod auth;
+mod bench_command;
+mod client_role;
+mod deflate;
+mod differential;
+mod floors;
+mod hostile_chat;
+mod hostile_crowds;
+mod hostile_deflate;
+mod hostile_frames;
+mod hostile_handshake;
+mod log;
+mod memory;
+mod metrics;
+mod properties;
+mod proxies;
+mod request_head;
+mod resume;
+mod rfc6455;
+mod settings;
+mod sockets;
+mod stopping;
+mod tls;
+mod top;
+mod wire;
