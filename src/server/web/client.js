@@ -22,7 +22,9 @@
  * | `state` | the connection is `connecting`, `connected`, `waiting` (until `retryAt`), or `closed` for good; with `code` and `reason` of the last close |
  * | `stalled` | the server is asked for a sign of life and gives none, though the connection stands; and that this is over |
  * | `welcome` | the server has said who we are and what its limits are; always after `state: "connected"` |
+ * | `joining` | how many rooms we want to be in and are not in yet; 0 when we are in all of them |
  * | `joined` | we are in a room; the replay follows as `message`s, `online_users` ends it |
+ * | `join_delayed` | a room cannot be joined now (it is full, say); it is tried again by itself |
  * | `message` | somebody, also we ourselves, said something in a room: each once, in order |
  * | `gap` | messages of a room that are not to be had, before the next `message` |
  * | `direct` | somebody wrote to us, or we to somebody, on this device or another one |
@@ -33,6 +35,8 @@
  * | `user_joined`, `user_left`, `online_users` | who is in a room. Big rooms have `online_users` alone, with a sample |
  * | `presence_state`, `presence` | how people are: the answer to `presence`, and changes since |
  * | `typing` | somebody types, or does no longer |
+ * | `status` | how we are, as the server holds it: set on another device, or before this client came |
+ * | `outbox` | what is on the outbox is another than before: for those who keep it |
  * | `error` | the server complained about something that was no request |
  * | `goodbye` | the server is about to close the connection |
  *
@@ -51,19 +55,30 @@
  * | any, after a `goodbye` with `reconnect: false` | `closed` |
  * | any, after a `goodbye` with `after_ms` (1001, 1012, 1013) | waits for that time, and the back-off |
  * | 42xx: 4200 reconnect, 4201 no pong | again at once; with back-off if the connection before was not stable |
+ * | 1009: a message was too large | that message is `refused`, and not sent again; then back-off |
  * | 41xx: 4100 too many connections, 4101 too fast; and all others, also none (1006) | back-off |
  *
  * **Resuming.** It remembers `{epoch, seq}` of each room, joins again with `since`, and gives out what was missed before what is
  * new, each message once: a `seq` at or under the last one is dropped. If the server numbers anew (`epoch` is another one),
  * `joined` has `reset: true`, and what is kept of the room is of another age. Every hole is a `gap`: `expired` (no longer
  * kept), `epoch_changed`, and `missing`, should the server ever leave one out without a word. What `history`
- * can still read of it is for the caller to ask. A room is forgotten when a join is refused for good; not when it failed.
+ * can still read of it is for the caller to ask. A room is forgotten when a join is refused for good; one that is refused with
+ * `retry` is asked for again as long as it takes, at random times behind `retry_after_ms`. A server that takes several rooms in one
+ * `join` (`limits.join_rooms`) is asked for all at once; from another one they are asked for at a pace that it keeps up with.
  *
  * **Sending.** `say` and `direct` put a message on an outbox and answer at once. It is sent with a UUID, one message at a
  * time for each room or person, so that order holds, and sent again with the same UUID until the server confirms it (`sent`) or refuses
  * it for good (`refused`). What may be tried again is, up to six times; `rate_limited` does not count, and slows the outbox to
  * `limits.rate` for 30 s. The server says a retried UUID only once for five minutes; after that the client asks (`refused` with
- * the code `unconfirmed`) rather than risk saying something twice.
+ * the code `unconfirmed`) rather than risk saying something twice. What is over the limits of the server is `refused` without being
+ * sent: `lengthProblem` tells before. An outbox that is kept (`outbox`, with each event of that name) and given to the next client
+ * goes on where it stopped, with the same UUIDs.
+ *
+ * **One's own status.** What was set by `status` is said again behind each `welcome`, before anything else, and in the address where it is
+ * not `online`, so that who hides is not seen for a moment. Where the server holds something else that somebody set, `status` tells of it.
+ *
+ * **Tokens** are shown as a sub-protocol, and not in the address, which proxies write into their logs; one that is too long for a line of
+ * the opening (4,000 characters) is the first message.
  *
  * **Noticing silence.** A browser does not show WebSocket pings to a page, so the client sends `ping` when nothing was heard
  * for `ping_interval_ms`, or for 5 s after it sent something that is answered. When nothing comes back within 2 s it says so
@@ -71,12 +86,13 @@
  *
  * # What it leaves to the caller
  *
- * Keeping messages, paging through `history`, the history of direct conversations after a reconnect (ask `history` with `user_id`
- * and `after`), presence subscriptions and one's own status after a reconnect, and an outbox that survives a reload.
+ * Keeping messages and the outbox over a reload, paging through `history`, the history of direct conversations after a reconnect (ask
+ * `history` with `user_id` and `after`), and presence subscriptions after a reconnect.
  *
  * # Bounds
  *
- * 200 messages on the outbox (`say` then answers `null`), 512 open requests, 15 s for the answer to each; the server's own are in
+ * 200 messages on the outbox (`say` then answers `null`), 512 open requests, 15 s for the answer to each (a room that is waited for takes
+ * as long as it takes); the server's own are in
  * `limits` once it has spoken. All are constants at the end.
  *
  * @typedef {"idle" | "connecting" | "connected" | "waiting" | "closed"} ConnectionState
@@ -92,7 +108,11 @@
  * @property {{sender: string, user_id: string, content: string, seq: number, ts: number, id?: string}} direct
  * @property {{sender: string, content: string, ts: number}} announcement  A broadcast to everybody (`room_id` "*").
  * @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap
+ * @property {{left: number}} joining
+ * @property {{room_id: string, error: SalonError}} join_delayed
  * @property {{room_id: string, error: SalonError}} join_refused
+ * @property {{status: string, note: string}} status
+ * @property {{entries: OutboxEntry[]}} outbox
  * @property {{room_id: string, reason?: string}} left
  * @property {{room_id: string, user_id: string}} user_joined
  * @property {{room_id: string, user_id: string}} user_left
@@ -110,9 +130,10 @@
  * @property {number} [message_bytes]  A frame.
  * @property {number} [content_bytes]  The `content` of a message, as UTF-8.
  * @property {number} [rooms]          Rooms of a session.
+ * @property {number} [join_rooms]     Rooms in one `join`; absent where a `join` is for one room.
  * @property {?{per_second: number, burst: number}} [rate]  Frames of a user; null where there is no limit.
  *
- * @typedef {{id: string, kind: "room" | "person", target: string, content: string, queuedAt: number}} OutboxEntry
+ * @typedef {{id: string, kind: "room" | "person", target: string, content: string, queuedAt: number, firstSent: number}} OutboxEntry
  */
 
 /** An `error` message of the server, or a request that found no connection (`disconnected`) or no answer (`timeout`). */
@@ -148,8 +169,18 @@ export class SalonClient {
   #stalled = false;
   /** Requests waiting for their answer. @type {Map<string, {resolve: Function, reject: Function, timer: any, message: object, tries: number}>} */
   #requests = new Map();
-  /** Rooms we want to be in. @type {Map<string, {epoch: ?string, seq: number, joined: boolean, history: number, replayEnd: number, fresh: boolean}>} */
+  /**
+   * Rooms we want to be in. `asked` is the id of the `join` on its way, `waiters` those who want to know when we are in.
+   * @type {Map<string, {epoch: ?string, seq: number, joined: boolean, history: number, replayEnd: number, fresh: boolean, asked: ?string, notBefore: number, tries: number, waiters: {resolve: Function, reject: Function}[]}>}
+   */
   #rooms = new Map();
+  #joinTimer = null;
+  #joinPause = 0; // between two joins; longer after a `rate_limited`, shorter with each room that was joined
+  #nextJoin = 0;
+  #joinsAtOnce = 0; // how many may still be sent without a pause
+  #roomsLeft = 0;
+  /** What was set by `status`. @type {?{status: string, note: string}} */
+  #wanted = null;
   /** Messages not yet confirmed, in the order they were said. @type {Map<string, OutboxEntry & {socket: any, firstSent: number, lastSent: number, notBefore: number, tries: number}>} */
   #outbox = new Map();
   #outboxTimer = null;
@@ -158,15 +189,18 @@ export class SalonClient {
   #random;
 
   /**
-   * @param {{url: string, user?: string, token?: string, WebSocket?: typeof WebSocket, random?: () => number}} options
+   * @param {{url: string, user?: string, token?: string, outbox?: OutboxEntry[], status?: {status: string, note: string}, WebSocket?: typeof WebSocket, random?: () => number}} options
    *   `url` is the address of `/ws`. `user` names us where names are free (open mode), `token` proves who we are elsewhere.
+   *   `outbox` and `status` are what a former client was told and had not done: it is gone on with.
    */
-  constructor({ url, user, token, WebSocket = globalThis.WebSocket, random = Math.random }) {
+  constructor({ url, user, token, outbox = [], status, WebSocket = globalThis.WebSocket, random = Math.random }) {
     this.#url = url;
     this.#user = user;
     this.#token = token;
+    this.#wanted = status ?? null;
     this.#WebSocket = WebSocket;
     this.#random = random;
+    for (const entry of outbox) this.resume(entry);
   }
 
   get state() { return this.#state; }
@@ -176,6 +210,12 @@ export class SalonClient {
   get limits() { return this.#welcome?.limits ?? {}; }
   /** Our messages that are not confirmed yet, in the order they were said. */
   get outbox() { return [...this.#outbox.values()]; }
+  /** How many of the rooms we want to be in we are not in yet. */
+  get roomsLeft() {
+    let left = 0;
+    for (const room of this.#rooms.values()) left += room.joined ? 0 : 1;
+    return left;
+  }
 
   /**
    * Listens for an event. Answers a function that ends the listening.
@@ -195,11 +235,12 @@ export class SalonClient {
     clearTimeout(this.#retryTimer);
     this.#goodbye = null;
     const url = new URL(this.#url);
-    if (this.#token) url.searchParams.set("token", this.#token);
-    else if (this.#user) url.searchParams.set("user", this.#user);
+    if (!this.#token && this.#user) url.searchParams.set("user", wellFormed(this.#user));
+    if (this.#wanted && this.#wanted.status !== "online") url.searchParams.set("status", this.#wanted.status);
+    const inOpening = this.#token && this.#token.length <= TOKEN_IN_OPENING && PROTOCOL_TOKEN.test(this.#token);
     let socket;
     try {
-      socket = new this.#WebSocket(url, [SUB_PROTOCOL]);
+      socket = new this.#WebSocket(url, inOpening ? [SUB_PROTOCOL, `token.${this.#token}`] : [SUB_PROTOCOL]);
     } catch (error) {
       this.#setState("closed", { reason: String(error.message ?? error) });
       return;
@@ -208,11 +249,14 @@ export class SalonClient {
     this.#setState("connecting");
     // Each handler asks whether it still speaks for the current socket: one given up on may have events on the way.
     // An open server welcomes at once; one that waits for a token says so when it is asked anything.
-    socket.onopen = () => setTimeout(() => { if (socket === this.#socket && this.#state === "connecting") this.#transmit({ type: "ping" }); }, WELCOME_WITHIN);
+    socket.onopen = () => {
+      if (socket === this.#socket && this.#token && !inOpening) return this.#transmit({ type: "auth", token: this.#token });
+      setTimeout(() => { if (socket === this.#socket && this.#state === "connecting") this.#transmit({ type: "ping" }); }, WELCOME_WITHIN);
+    };
     socket.onmessage = (event) => { if (socket === this.#socket) this.#handleFrame(event.data); };
     socket.onclose = (event) => { if (socket === this.#socket) this.#handleClose(event.code, event.reason); };
     clearInterval(this.#livenessTimer);
-    this.#lastHeard = Date.now();
+    this.#lastHeard = elapsed();
     this.#probeSince = this.#askedSince = 0;
     this.#livenessTimer = setInterval(() => this.#checkLiveness(), LIVENESS_TICK);
   }
@@ -230,7 +274,7 @@ export class SalonClient {
   probe() {
     if (this.#state === "waiting") this.connect();
     else if (this.#state === "connected" && !this.#probeSince) {
-      this.#probeSince = Date.now();
+      this.#probeSince = elapsed();
       this.#transmit({ type: "ping" });
     }
   }
@@ -256,15 +300,24 @@ export class SalonClient {
     });
   }
 
-  /** Joins a room and stays in it over reconnects. With `since` it resumes where a former client stopped; `history` asks for the last n messages. Without a connection the answer is null, and the room is joined when there is one. */
+  /**
+   * Joins a room and stays in it over reconnects. With `since` it resumes where a former client stopped; `history` asks for the last
+   * n messages. The promise is of the server's `joined`, however long a server that says `retry` lets us wait; it is rejected when
+   * the join is refused for good, and when the connection ends before. (Then the room is joined with the next one.) Without a
+   * connection the answer is null, and the room is joined when there is one.
+   */
   join(room_id, { history = 0, since = undefined } = {}) {
     let room = this.#rooms.get(room_id);
     if (!room) {
-      room = { epoch: since?.epoch ?? null, seq: since?.seq ?? 0, joined: false, history, replayEnd: 0, fresh: true };
+      room = { epoch: since?.epoch ?? null, seq: since?.seq ?? 0, joined: false, history, replayEnd: 0, fresh: true, asked: null, notBefore: 0, tries: 0, waiters: [] };
       this.#rooms.set(room_id, room);
     }
     if (this.#state !== "connected") return Promise.resolve(null); // joined with the others when the connection stands
-    return this.#sendJoin(room_id, room);
+    if (room.joined) return this.request("join", { room_id });
+    room.notBefore = 0;
+    const answer = new Promise((resolve, reject) => { room.waiters.push({ resolve, reject }); });
+    this.#pumpJoins();
+    return answer;
   }
 
   /**
@@ -291,8 +344,12 @@ export class SalonClient {
 
   /** Leaves a room, also in what is to be joined after a reconnect. What is on the outbox for it is not sent. */
   leave(room_id) {
+    const room = this.#rooms.get(room_id);
     this.#rooms.delete(room_id);
-    for (const entry of this.#outbox.values()) if (entry.kind === "room" && entry.target === room_id) this.#outbox.delete(entry.id);
+    for (const entry of [...this.#outbox.values()]) if (entry.kind === "room" && entry.target === room_id) this.#outbox.delete(entry.id);
+    this.#outboxChanged();
+    this.#countRooms();
+    if (room && !room.joined && room.asked === null) return Promise.resolve(null); // it was never asked for
     return this.request("leave", { room_id });
   }
 
@@ -313,8 +370,27 @@ export class SalonClient {
   /** Says something to one person. */
   direct(user_id, content) { return this.#enqueue("person", user_id, content); }
 
+  /** Puts a message of a former client on the outbox, with the id it had. Answers whether there was room for it. */
+  resume({ id, kind, target, content, queuedAt, firstSent = 0 }) {
+    if (this.#outbox.size >= OUTBOX_MAX || this.#outbox.has(id)) return false;
+    this.#outbox.set(id, { id, kind, target, content, queuedAt, socket: null, firstSent, lastSent: 0, notBefore: 0, tries: 0 });
+    this.#outboxChanged();
+    this.#pumpOutbox();
+    return true;
+  }
+
   /** Takes a message off the outbox that is not confirmed yet. It may have been said all the same. */
-  discard(id) { this.#outbox.delete(id); }
+  discard(id) { if (this.#outbox.delete(id)) this.#outboxChanged(); }
+
+  /** What is wrong with a message for a room or a person, as `{what: "content" | "message", bytes, most}`, or null: what it is too long in, by how the server counts. */
+  lengthProblem(kind, target, content) {
+    const text = wellFormed(content);
+    const { content_bytes = Infinity, message_bytes = Infinity } = this.limits;
+    const bytes = utf8Length(text);
+    if (bytes > content_bytes) return { what: "content", bytes, most: content_bytes };
+    const wire = utf8Length(encode(spoken({ id: uuid(), kind, target, content: text })));
+    return wire > message_bytes ? { what: "message", bytes: wire, most: message_bytes } : null;
+  }
 
   /** Tells a room or a person that we are typing; not answered. `target` is `{room_id}` or `{user_id}`. */
   typing(target, typing) {
@@ -328,7 +404,12 @@ export class SalonClient {
   rooms(page = {}) { return this.request("rooms", page); }
   online(page = {}) { return this.request("online", page); }
   presence(target, subscribe = undefined) { return this.request("presence", subscribe === undefined ? target : { ...target, subscribe }); }
-  status(status, note = undefined) { return this.request("status", note === undefined ? { status } : { status, note }); }
+  /** Says how we are, and says it again after a reconnect. Without a connection it is said when there is one, and the answer is null. */
+  status(status, note = "") {
+    this.#wanted = { status, note };
+    if (this.#state !== "connected") return Promise.resolve(null);
+    return this.request("status", note ? { status, note } : { status });
+  }
   createRoom(room_id, fields = {}) { return this.request("create_room", { room_id, ...fields }); }
 
   #emit(name, detail) { this.#events.dispatchEvent(new CustomEvent(name, { detail })); }
@@ -346,14 +427,16 @@ export class SalonClient {
 
   #transmit(message) {
     if (this.#socket?.readyState !== 1) return;
-    if (message.type !== "typing") this.#askedSince ||= Date.now();
-    this.#socket.send(JSON.stringify(message));
+    if (message.type !== "typing") this.#askedSince ||= elapsed();
+    this.#socket.send(encode(message));
   }
+
+  #outboxChanged() { this.#emit("outbox", { entries: this.outbox }); }
 
   // Incoming -------------------------------------------------------------------------------------------------------
 
   #handleFrame(data) {
-    this.#lastHeard = Date.now();
+    this.#lastHeard = elapsed();
     this.#probeSince = this.#askedSince = 0;
     this.#setStalled(false);
     let message;
@@ -380,11 +463,15 @@ export class SalonClient {
         break;
       case "gap": return this.#handleGap(message);
       case "online_users": this.#endReplay(message.room_id); this.#emit("online_users", message); break;
+      case "presence":
+        if (message.user_id === this.userId) this.#held(message);
+        this.#emit("presence", message);
+        break;
       case "goodbye":
         this.#goodbye = message;
         return this.#emit("goodbye", message);
       case "error": return this.#handleError(message);
-      case "presence_state": case "presence": case "typing": case "user_joined": case "user_left":
+      case "presence_state": case "typing": case "user_joined": case "user_left":
         this.#emit(message.type, message);
         break;
     }
@@ -405,33 +492,161 @@ export class SalonClient {
     clearTimeout(this.#stableTimer);
     this.#stableTimer = setTimeout(() => { this.#attempts = 0; this.#hurried = false; }, STABLE_AFTER);
     this.#setState("connected");
+    this.#assertStatus(message);
+    this.#joinPause = this.#nextJoin = 0;
+    this.#joinsAtOnce = JOINS_AT_ONCE;
     this.#emit("welcome", { ...message, resumed });
-    for (const [room_id, room] of this.#rooms) this.#sendJoin(room_id, room).catch(() => {});
+    this.#countRooms();
+    this.#pumpJoins();
     this.#pumpOutbox();
   }
 
-  #sendJoin(room_id, room) {
-    const fields = { room_id };
-    if (room.epoch !== null) fields.since = { epoch: room.epoch, seq: room.seq };
-    if (room.history > 0) fields.history = room.history;
-    return this.request("join", fields).catch((error) => {
-      // Refused for good: not a room to try again at every reconnect. A lost connection is no refusal.
-      if (!error.retry && this.#rooms.get(room_id) === room && !room.joined) {
-        this.#forgetRoom(room_id, error);
-        this.#emit("join_refused", { room_id, error });
+  // One's own status -----------------------------------------------------------------------------------------------
+
+  /** Behind a welcome: what we set is what the server holds, or what somebody set on another device is what we want. */
+  #assertStatus({ status, note = "" }) {
+    if (status === undefined) {
+      if (this.#wanted && (this.#wanted.status !== "online" || this.#wanted.note)) this.#sayStatus();
+    } else if (this.#wanted === null || note || (status !== "online" && status !== this.#wanted.status)) {
+      this.#held({ status, note });
+    } else if (status !== this.#wanted.status || note !== this.#wanted.note) {
+      this.#sayStatus(); // it was forgotten while we were away
+    }
+  }
+
+  #sayStatus() {
+    const { status, note } = this.#wanted;
+    this.status(status, note).catch((error) => this.#emit("error", error));
+  }
+
+  /** The server holds another status of ours than we knew. */
+  #held({ status, note = "" }) {
+    if (this.#wanted?.status === status && this.#wanted.note === note) return;
+    this.#wanted = { status, note };
+    this.#emit("status", { status, note });
+  }
+
+  // Joining --------------------------------------------------------------------------------------------------------
+
+  #countRooms() {
+    const left = this.roomsLeft;
+    if (left === this.#roomsLeft) return;
+    this.#roomsLeft = left;
+    this.#emit("joining", { left });
+  }
+
+  /** Asks for the rooms we are not in: those that somebody waits for, or has something to say in, before the others. */
+  #pumpJoins() {
+    clearTimeout(this.#joinTimer);
+    if (this.#state !== "connected") return;
+    const now = elapsed();
+    const due = [];
+    let wakeAt = Infinity;
+    for (const [room_id, room] of this.#rooms) {
+      if (room.joined || room.asked !== null) continue;
+      if (room.notBefore > now) wakeAt = Math.min(wakeAt, room.notBefore);
+      else due.push([room_id, room]);
+    }
+    const speaking = new Set();
+    for (const { kind, target } of this.#outbox.values()) if (kind === "room") speaking.add(target);
+    const urgent = ([room_id, room]) => (room.waiters.length || speaking.has(room_id) ? 0 : 1);
+    due.sort((a, b) => urgent(a) - urgent(b));
+    const most = Math.max(1, Math.floor(this.limits.join_rooms ?? 1));
+    while (due.length) {
+      if (this.#joinsAtOnce > 0) this.#joinsAtOnce -= 1;
+      else if (now >= this.#nextJoin) this.#nextJoin = now + Math.max(this.#joinPause, this.#pace());
+      else break;
+      this.#sendJoin(due, most);
+    }
+    if (due.length) wakeAt = Math.min(wakeAt, this.#nextJoin);
+    if (wakeAt < Infinity) this.#joinTimer = setTimeout(() => this.#pumpJoins(), Math.max(5, wakeAt - now));
+  }
+
+  /** The time between two messages at the rate of the server, with something left for the others of us. */
+  #pace() { return 1_200 / (this.limits.rate?.per_second || CAREFUL_RATE); }
+
+  /** Takes rooms from the front of `due` and asks for them by one message: for one, or for as many as the server takes. */
+  #sendJoin(due, most) {
+    const id = uuid();
+    const asked = [];
+    const rooms = [];
+    let bytes = JOIN_ENVELOPE;
+    while (due.length && rooms.length < most) {
+      const [room_id, room] = due[0];
+      const fields = { room_id };
+      if (room.epoch !== null) fields.since = { epoch: room.epoch, seq: room.seq };
+      if (room.history > 0) fields.history = room.history;
+      bytes += utf8Length(encode(fields)) + 1;
+      if (rooms.length && bytes > (this.limits.message_bytes ?? Infinity)) break;
+      due.shift();
+      room.asked = id;
+      asked.push([room_id, room]);
+      rooms.push(fields);
+    }
+    this.#watchJoin(id, asked);
+    this.#transmit(rooms.length === 1 ? { ...rooms[0], type: "join", id } : { type: "join", rooms, id });
+  }
+
+  /** A join that is never answered is sent again, but for the rooms that were. */
+  #watchJoin(id, asked) {
+    const socket = this.#socket;
+    let waiting = asked.length;
+    const look = () => {
+      if (socket !== this.#socket) return;
+      const left = asked.filter(([, room]) => room.asked === id);
+      if (left.length === 0) return;
+      if (left.length < waiting) {
+        waiting = left.length;
+        setTimeout(look, ANSWER_WITHIN);
+        return;
       }
-      throw error;
-    });
+      for (const [, room] of left) room.asked = null;
+      this.#pumpJoins();
+    };
+    setTimeout(look, ANSWER_WITHIN);
+  }
+
+  /** An error that answers a join: of one room, or of all that were asked for by that message. Answers whether it was one. */
+  #handleJoinError(id, room_id, error) {
+    if (id === undefined || id === null) return false;
+    const asked = [...this.#rooms].filter(([name, room]) => room.asked === id && (room_id === undefined || room_id === name));
+    if (asked.length === 0) return false;
+    if (error.code === "rate_limited") {
+      this.#joinsAtOnce = 0;
+      this.#joinPause = Math.min(JOIN_PAUSE_MAX, Math.max(this.#joinPause * 1.5, this.#pace()));
+      this.#nextJoin = elapsed() + (error.retryAfter ?? 0) + this.#random() * this.#joinPause;
+    }
+    for (const [name, room] of asked) {
+      room.asked = null;
+      if (!error.retry) {
+        this.#forgetRoom(name, error);
+        this.#emit("join_refused", { room_id: name, error });
+        continue;
+      }
+      if (error.code !== "rate_limited") {
+        room.tries += 1;
+        const wait = Math.max(error.retryAfter ?? 0, BACKOFF_BASE * 2 ** Math.min(room.tries, 6));
+        room.notBefore = elapsed() + wait * (1 + this.#random());
+        this.#emit("join_delayed", { room_id: name, error });
+      }
+    }
+    this.#pumpJoins();
+    return true;
   }
 
   /** We are not in a room and not on the way into it: nothing is said there any more. */
   #forgetRoom(room_id, error) {
+    const room = this.#rooms.get(room_id);
     this.#rooms.delete(room_id);
-    for (const entry of [...this.#outbox.values()]) {
-      if (entry.kind !== "room" || entry.target !== room_id) continue;
-      this.#outbox.delete(entry.id);
-      this.#emit("refused", { entry, error });
-    }
+    for (const { reject } of room?.waiters.splice(0) ?? []) reject(error);
+    for (const entry of [...this.#outbox.values()]) if (entry.kind === "room" && entry.target === room_id) this.#refuse(entry, error);
+    this.#countRooms();
+  }
+
+  #refuse(entry, error) {
+    this.#outbox.delete(entry.id);
+    this.#outboxChanged();
+    this.#emit("refused", { entry, error });
   }
 
   #handleJoined(message) {
@@ -440,12 +655,17 @@ export class SalonClient {
     const first = room.epoch === null;
     const reset = !first && (room.epoch !== message.epoch || message.seq < room.seq);
     room.joined = true;
+    room.asked = null;
+    room.tries = 0;
+    this.#joinPause *= 0.8;
     room.fresh = first || reset || !message.recovered;
     room.replayEnd = message.seq;
     if (reset) room.seq = 0;
     if (first && !room.history) room.seq = message.seq;
     room.epoch = message.epoch;
     this.#emit("joined", { ...message, reset, first });
+    for (const { resolve } of room.waiters.splice(0)) resolve(message);
+    this.#countRooms();
     this.#pumpOutbox();
   }
 
@@ -483,13 +703,15 @@ export class SalonClient {
     const error = new SalonError(message);
     // Before the welcome, only a server that waits for a token says so, and we have shown what we have.
     if (this.#state === "connecting" && error.code === "unauthorized") return this.#giveUp(error.message, UNAUTHORIZED);
+    if (this.#handleJoinError(message.id, message.room_id, error)) return;
     const entry = this.#outbox.get(message.id);
     if (entry) return this.#handleRefusal(entry, error);
     const request = this.#requests.get(message.id);
     if (request) {
-      if (error.code === "rate_limited" && request.tries++ < TRIES_MAX) {
+      if (error.code === "rate_limited" && error.retry && request.tries++ < TRIES_MAX) {
         const socket = this.#socket;
-        setTimeout(() => { if (socket === this.#socket && this.#requests.has(message.id)) this.#transmit(request.message); }, error.retryAfter ?? BACKOFF_BASE);
+        const again = () => { if (socket === this.#socket && this.#requests.has(message.id)) this.#transmit(request.message); };
+        setTimeout(again, (error.retryAfter ?? BACKOFF_BASE) + this.#random() * this.#pace() * 2 ** request.tries); // not all at one instant
         return;
       }
       this.#requests.delete(message.id);
@@ -503,8 +725,9 @@ export class SalonClient {
 
   #enqueue(kind, target, content) {
     if (this.#outbox.size >= OUTBOX_MAX) return null;
-    const entry = { id: uuid(), kind, target, content, queuedAt: Date.now(), socket: null, firstSent: 0, lastSent: 0, notBefore: 0, tries: 0 };
+    const entry = { id: uuid(), kind, target, content: wellFormed(content), queuedAt: Date.now(), socket: null, firstSent: 0, lastSent: 0, notBefore: 0, tries: 0 };
     this.#outbox.set(entry.id, entry);
+    this.#outboxChanged();
     this.#emit("queued", entry);
     this.#pumpOutbox();
     return entry;
@@ -514,16 +737,19 @@ export class SalonClient {
   #pumpOutbox() {
     clearTimeout(this.#outboxTimer);
     if (this.#state !== "connected") return;
-    const now = Date.now();
+    const now = elapsed();
     const busy = new Set();
     let wakeAt = Infinity;
     for (const entry of [...this.#outbox.values()]) {
       const lane = `${entry.kind}\n${entry.target}`;
       if (busy.has(lane)) continue;
       if (entry.kind === "room" && !this.isJoined(entry.target)) continue;
-      if (entry.socket !== this.#socket && entry.firstSent && now - entry.firstSent > REPEAT_WITHIN) {
-        this.#outbox.delete(entry.id);
-        this.#emit("refused", { entry, error: new SalonError({ code: "unconfirmed", message: "The connection was lost before this message was confirmed" }) });
+      if (entry.socket !== this.#socket && entry.firstSent && Math.abs(Date.now() - entry.firstSent) > REPEAT_WITHIN) {
+        this.#refuse(entry, new SalonError({ code: "unconfirmed", message: "The connection was lost before this message was confirmed" }));
+        continue;
+      }
+      if (this.lengthProblem(entry.kind, entry.target, entry.content)) {
+        this.#refuse(entry, new SalonError({ code: "too_large", message: "This message is longer than the server takes" }));
         continue;
       }
       busy.add(lane);
@@ -534,13 +760,13 @@ export class SalonClient {
         continue;
       }
       entry.socket = this.#socket;
-      entry.firstSent ||= now;
+      const known = entry.firstSent;
+      entry.firstSent ||= Date.now();
       entry.lastSent = now;
+      if (!known) this.#outboxChanged();
       if (now < this.#slowUntil) this.#nextSend = now + 1_200 / (this.limits.rate?.per_second || CAREFUL_RATE);
       wakeAt = Math.min(wakeAt, now + ANSWER_WITHIN);
-      this.#transmit(entry.kind === "room"
-        ? { type: "broadcast", id: entry.id, room_id: entry.target, content: entry.content }
-        : { type: "direct", id: entry.id, user_id: entry.target, content: entry.content });
+      this.#transmit(spoken(entry));
     }
     if (wakeAt < Infinity) this.#outboxTimer = setTimeout(() => this.#pumpOutbox(), wakeAt - now + 5);
   }
@@ -553,6 +779,7 @@ export class SalonClient {
   #confirm(id, { seq, ts }, duplicate) {
     const entry = this.#outbox.get(id);
     this.#outbox.delete(id);
+    this.#outboxChanged();
     this.#emit("sent", { entry, seq, ts, duplicate });
     this.#pumpOutbox();
   }
@@ -562,15 +789,14 @@ export class SalonClient {
       // The whole lane waits with it, so that what was said later is not heard earlier.
       entry.tries += error.code === "rate_limited" ? 0 : 1;
       entry.socket = null;
-      entry.notBefore = Date.now() + (error.retryAfter ?? this.#jitter(entry.tries));
+      entry.notBefore = elapsed() + (error.retryAfter ?? this.#jitter(entry.tries));
       entry.firstSent = 0; // refused is not said: the five minutes begin with the next try
       if (error.code === "rate_limited") {
-        this.#slowUntil = Date.now() + SLOW_FOR;
+        this.#slowUntil = elapsed() + SLOW_FOR;
         this.#nextSend = entry.notBefore;
       }
     } else {
-      this.#outbox.delete(entry.id);
-      this.#emit("refused", { entry, error });
+      this.#refuse(entry, error);
     }
     this.#pumpOutbox();
   }
@@ -578,6 +804,7 @@ export class SalonClient {
   // The connection -------------------------------------------------------------------------------------------------
 
   #handleClose(code, reason) {
+    if (code === MESSAGE_TOO_BIG) this.#refuseLargest();
     this.#dropSocket();
     const goodbye = this.#goodbye;
     const why = { code, reason: reason || goodbye?.reason || "" };
@@ -591,18 +818,32 @@ export class SalonClient {
     this.#retryIn((goodbye?.after_ms ?? 0) + this.#jitter(this.#attempts), why);
   }
 
+  /** The server has closed because of a message that was too large: the longest that is on its way will not be sent again. */
+  #refuseLargest() {
+    const size = (entry) => utf8Length(encode(spoken(entry)));
+    const onTheWay = this.outbox.filter((entry) => this.#socket !== null && entry.socket === this.#socket);
+    if (onTheWay.length === 0) return;
+    const largest = onTheWay.reduce((most, entry) => (size(entry) > size(most) ? entry : most));
+    this.#refuse(largest, new SalonError({ code: "too_large", message: "The server takes no message of that length" }));
+  }
+
   #dropSocket() {
     this.#socket = null;
     this.#setStalled(false);
     clearTimeout(this.#stableTimer);
     clearTimeout(this.#outboxTimer);
+    clearTimeout(this.#joinTimer);
     clearInterval(this.#livenessTimer);
-    for (const room of this.#rooms.values()) room.joined = false;
+    const lost = new SalonError({ code: "disconnected", message: "The connection was lost", retry: true });
+    for (const room of this.#rooms.values()) {
+      Object.assign(room, { joined: false, asked: null, notBefore: 0, tries: 0 });
+      for (const { reject } of room.waiters.splice(0)) reject(lost);
+    }
     const requests = [...this.#requests.values()];
     this.#requests.clear();
     for (const { reject, timer } of requests) {
       clearTimeout(timer);
-      reject(new SalonError({ code: "disconnected", message: "The connection was lost", retry: true }));
+      reject(lost);
     }
   }
 
@@ -618,7 +859,7 @@ export class SalonClient {
   }
 
   #checkLiveness() {
-    const now = Date.now();
+    const now = elapsed();
     if (this.#state === "connecting") {
       if (now - this.#lastHeard > OPEN_WITHIN) this.#giveUp("The server does not answer");
     } else if (this.#probeSince) {
@@ -641,12 +882,42 @@ export class SalonClient {
 export function nameProblem(name) {
   if (name === "") return "Please enter a name.";
   if (name === "*") return "“*” is reserved.";
-  const bytes = new TextEncoder().encode(name).length;
-  if (bytes > NAME_BYTES_MAX) return `That is too long: ${bytes} bytes of at most ${NAME_BYTES_MAX}.`;
+  const bytes = utf8Length(name);
+  if (bytes > NAME_BYTES_MAX) return `That is too long. Please leave out ${tooMany(name, bytes)}.`;
   if (/\p{Cc}/u.test(name)) return "Control characters (tabs, line breaks …) are not allowed.";
   if (/[\u202A-\u202E\u2066-\u2069]/u.test(name)) return "Characters that reverse the direction of text are not allowed.";
   if (/\p{Cs}/u.test(name)) return "That is not valid text.";
   return null;
+}
+
+/** How many characters at the end of a name are too many, in words. */
+function tooMany(name, bytes) {
+  let count = 0;
+  for (const character of [...name].reverse()) {
+    if (bytes <= NAME_BYTES_MAX) break;
+    bytes -= utf8Length(character);
+    count += 1;
+  }
+  return count === 1 ? "one character" : `${count} characters`;
+}
+
+/** Halves of characters, which are no text, become U+FFFD, as everywhere where text is encoded. */
+export function wellFormed(text) { return text.replace(/\p{Cs}/gu, "\uFFFD"); }
+
+/** A message as it goes over the wire. Whatever it says, it is JSON in well-formed text. */
+export function encode(message) {
+  return JSON.stringify(message, (_, value) => (typeof value === "string" ? wellFormed(value) : value));
+}
+
+/** Time that goes on evenly, whatever is done to the clock. */
+function elapsed() { return globalThis.performance?.now() ?? Date.now(); }
+
+const encoder = new TextEncoder();
+export function utf8Length(text) { return encoder.encode(text).length; }
+
+/** The message that says an entry of the outbox. */
+function spoken({ id, kind, target, content }) {
+  return kind === "room" ? { type: "broadcast", id, room_id: target, content } : { type: "direct", id, user_id: target, content };
 }
 
 /** A version 4 UUID. `crypto.randomUUID` exists only on secure pages; a chat on a LAN is served without TLS. */
@@ -660,6 +931,12 @@ export function uuid() {
 }
 
 const SUB_PROTOCOL = "salon.v1";
+const PROTOCOL_TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/u; // what may stand in a list of sub-protocols
+const TOKEN_IN_OPENING = 4_000; // heads of 8 KiB are common limits of proxies, and cookies stand there too
+const MESSAGE_TOO_BIG = 1009;
+const JOINS_AT_ONCE = 10; // a quarter of what a user may usually send at once: there may be other tabs
+const JOIN_PAUSE_MAX = 1_500;
+const JOIN_ENVELOPE = 80; // bytes of a `join` around its list
 const NAME_BYTES_MAX = 128;
 const BACKOFF_BASE = 500;
 const BACKOFF_MAX = 20_000;

@@ -1,0 +1,212 @@
+/**
+ * `client.js` against a server that is played: what it sends, and when it stops. No browser, no network, and the time is given.
+ * `node client.mjs`; see run.sh.
+ */
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mock } from "node:test";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { check, equal, summary } from "./harness.mjs";
+
+const folder = await mkdtemp(path.join(tmpdir(), "salon-client-"));
+await cp(fileURLToPath(new URL("../../src/server/web/client.js", import.meta.url)), path.join(folder, "client.js"));
+await writeFile(path.join(folder, "package.json"), "{\"type\":\"module\"}");
+const { SalonClient } = await import(pathToFileURL(path.join(folder, "client.js")));
+globalThis.CustomEvent ??= class extends Event {
+  constructor(name, { detail }) {
+    super(name);
+    this.detail = detail;
+  }
+};
+
+let now = 1_000;
+mock.method(performance, "now", () => now);
+mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+const pass = (ms) => {
+  for (let left = ms; left > 0; left -= 5) {
+    now += 5;
+    mock.timers.tick(5);
+  }
+};
+
+/** The other end: what was opened, and what was sent on each connection. */
+class Socket {
+  static opened = [];
+  readyState = 1;
+  sent = [];
+  constructor(url, protocols) {
+    Object.assign(this, { url: new URL(url), protocols });
+    Socket.opened.push(this);
+  }
+  send(data) { this.sent.push(JSON.parse(data)); }
+  close() {}
+  say(message) { this.onmessage({ data: JSON.stringify(message) }); }
+  end(code) { this.onclose({ code, reason: "" }); }
+  of(type) { return this.sent.filter((message) => message.type === type); }
+}
+const LIMITS = { message_bytes: 65_536, content_bytes: 16_384, rooms: 128, rate: { per_second: 20, burst: 40 } };
+const client = (options = {}) => new SalonClient({ url: "ws://127.0.0.1/ws", user: "ada", WebSocket: Socket, random: () => 0.5, ...options });
+const welcome = (salon, fields = {}) => {
+  salon.connect();
+  const socket = Socket.opened.at(-1);
+  socket.say({ type: "welcome", user_id: "ada", session_id: "s", limits: LIMITS, ping_interval_ms: 25_000, ...fields });
+  return socket;
+};
+const joined = (socket, room_id, id) => socket.say({ type: "joined", id, room_id, user_id: "ada", epoch: "e", seq: 7, recovered: false, members: 1 });
+const rooms = (count) => Array.from({ length: count }, (_, n) => `room ${n}`);
+
+await check("with a server that takes lists, all rooms are asked for by one message, and again with what was heard", () => {
+  const salon = client();
+  const left = [];
+  salon.on("joining", (detail) => left.push(detail.left));
+  for (const room of rooms(40)) salon.join(room, { history: 50 });
+  const socket = welcome(salon, { limits: { ...LIMITS, join_rooms: 128 } });
+  equal(socket.of("join").map((message) => message.rooms.length), [40], "rooms in each join");
+  equal(socket.of("join")[0].rooms[0], { room_id: "room 0", history: 50 }, "a room");
+  for (const { room_id } of socket.of("join")[0].rooms) joined(socket, room_id, socket.of("join")[0].id);
+  equal([left[0], left.at(-1), left.length, salon.roomsLeft], [40, 0, 41, 0], "rooms that are left");
+  socket.end(4200);
+  pass(5);
+  const again = welcome(salon, { limits: { ...LIMITS, join_rooms: 16 } });
+  equal(again.of("join").map((message) => message.rooms.length), [16, 16, 8], "rooms in each join, where 16 are the most");
+  equal(again.of("join")[0].rooms[0], { room_id: "room 0", since: { epoch: "e", seq: 0 }, history: 50 }, "a room that was heard of");
+  salon.close();
+});
+
+await check("a list is no longer than a message may be", () => {
+  const salon = client();
+  for (const room of rooms(40)) salon.join(`${room} ${"x".repeat(100)}`);
+  const socket = welcome(salon, { limits: { ...LIMITS, join_rooms: 128, message_bytes: 1_024 } });
+  equal(socket.of("join").reduce((sum, message) => sum + message.rooms.length, 0) + salon.roomsLeft >= 40, true, "rooms");
+  for (const message of socket.of("join")) equal(Buffer.byteLength(JSON.stringify(message)) <= 1_024, true, "the length of a message");
+  salon.close();
+});
+
+await check("in a list each room has its own answer: one that is refused for good, one that is tried again", () => {
+  const salon = client();
+  const told = [];
+  for (const name of ["join_refused", "join_delayed"]) salon.on(name, ({ room_id, error }) => told.push([name, room_id, error.code]));
+  for (const room of ["a", "b", "c"]) salon.join(room);
+  const socket = welcome(salon, { limits: { ...LIMITS, join_rooms: 128 } });
+  const { id } = socket.of("join")[0];
+  socket.say({ type: "error", id, room_id: "a", code: "forbidden", message: "no", retry: false });
+  socket.say({ type: "error", id, room_id: "b", code: "room_full", message: "full", retry: true });
+  joined(socket, "c", id);
+  equal(told, [["join_refused", "a", "forbidden"], ["join_delayed", "b", "room_full"]], "what is told");
+  equal([salon.has("a"), salon.has("b"), salon.roomsLeft], [false, true, 1], "rooms");
+  pass(2_000);
+  equal(socket.of("join").slice(1).map(({ room_id }) => room_id), ["b"], "what is asked again");
+  salon.close();
+});
+
+await check("without lists, rooms are asked for at a pace, for as long as the server says `retry`", () => {
+  const salon = client();
+  for (const room of rooms(40)) salon.join(room);
+  const socket = welcome(salon);
+  equal(socket.of("join").length, 11, "at once: ten, and the first of the others");
+  const refusals = new Map();
+  let answered = 0;
+  let most = 0;
+  for (let step = 0; step < 40_000 && salon.roomsLeft; step += 1) {
+    const asked = socket.of("join").slice(answered);
+    if (step > 0) most = Math.max(most, asked.length);
+    for (const { id, room_id } of asked) {
+      answered += 1;
+      const times = refusals.get(room_id) ?? 0;
+      refusals.set(room_id, times + 1);
+      if (times < 8) socket.say({ type: "error", id, code: "rate_limited", message: "slow", retry: true, retry_after_ms: 48 });
+      else joined(socket, room_id, id);
+    }
+    pass(25);
+  }
+  equal(salon.roomsLeft, 0, "rooms that are left");
+  equal(most, 1, "joins at one instant, after the first");
+  salon.close();
+});
+
+await check("what is too long for the limits of the server is refused without being sent", () => {
+  for (const [limits, content, sent] of [
+    [{}, "x".repeat(16_384), 1], [{}, "x".repeat(16_385), 0], [{}, "\u0001".repeat(12_000), 0], [{}, "\u0001".repeat(10_890), 1],
+    [{ content_bytes: 10 }, "é".repeat(5), 1], [{ content_bytes: 10 }, "é".repeat(5) + "x", 0], [{ message_bytes: 200 }, "x".repeat(150), 0],
+  ]) {
+    const salon = client();
+    const refused = [];
+    salon.on("refused", ({ error }) => refused.push(error.code));
+    salon.direct("bob", content); // before the limits are known
+    const socket = welcome(salon, { limits: { ...LIMITS, ...limits } });
+    equal([socket.of("direct").length, refused.length, salon.lengthProblem("person", "bob", content) === null], [sent, 1 - sent, sent === 1], `${content.length} characters, ${JSON.stringify(limits)}`);
+    salon.close();
+  }
+});
+
+await check("a message at which the server closes with 1009 is refused, and what waits behind it is sent", () => {
+  const salon = client();
+  const refused = [];
+  salon.on("refused", ({ entry, error }) => refused.push([entry.content.length, error.code]));
+  const first = welcome(salon);
+  salon.direct("bob", "x".repeat(15_000));
+  salon.direct("bob", "behind it");
+  salon.direct("eve", "beside it");
+  first.end(1009);
+  pass(1_000);
+  const second = welcome(salon);
+  equal(refused, [[15_000, "too_large"]], "refused");
+  equal(second.of("direct").map(({ content }) => content), ["behind it", "beside it"], "sent again");
+  salon.close();
+});
+
+await check("an outbox that was kept is gone on with under the same ids", () => {
+  const former = client();
+  let kept = [];
+  former.on("outbox", ({ entries }) => { kept = JSON.parse(JSON.stringify(entries)); });
+  former.say("den", "one");
+  former.direct("bob", "two");
+  equal(kept.map(({ content }) => content), ["one", "two"], "kept");
+  const salon = client({ outbox: kept });
+  salon.join("den");
+  const socket = welcome(salon);
+  joined(socket, "den", socket.of("join")[0].id);
+  equal([...socket.of("direct"), ...socket.of("broadcast")].map(({ id }) => id), [kept[1].id, kept[0].id], "ids");
+  socket.say({ type: "ack", id: kept[0].id, room_id: "den", seq: 8, ts: 1, dup: true });
+  equal(salon.outbox.map(({ content }) => content), ["two"], "the outbox");
+  salon.close();
+});
+
+await check("the status is in the address where it hides, is said first behind a welcome, and follows what the server holds", () => {
+  const rows = [ // what we set; what the server holds; what is sent; what is told
+    [null, { status: "offline" }, [], ["offline", ""]],
+    [{ status: "busy", note: "in a meeting" }, { status: "online" }, ["busy", "in a meeting"], null],
+    [{ status: "busy", note: "in a meeting" }, { status: "busy" }, ["busy", "in a meeting"], null],
+    [{ status: "busy", note: "in a meeting" }, { status: "busy", note: "in a meeting" }, [], null],
+    [{ status: "online", note: "" }, { status: "offline" }, [], ["offline", ""]],
+    [{ status: "offline", note: "" }, {}, ["offline", undefined], null], // a server that does not say
+  ];
+  for (const [set, held, sent, told] of rows) {
+    const salon = client({ status: set ?? undefined });
+    let heard = null;
+    salon.on("status", ({ status, note }) => { heard = [status, note]; });
+    salon.join("den");
+    const socket = welcome(salon, held);
+    const row = JSON.stringify([set, held]);
+    equal(socket.url.searchParams.get("status"), set && set.status !== "online" ? set.status : null, `the address, ${row}`);
+    equal(socket.of("status").flatMap(({ status, note }) => [status, note]), sent, `sent, ${row}`);
+    if (sent.length) equal(socket.sent[0].type, "status", `the first message, ${row}`);
+    equal(heard, told, `told, ${row}`);
+    salon.close();
+  }
+});
+
+await check("a token is a sub-protocol, or the first message where it is too long, and never in the address", () => {
+  for (const [token, protocols, first] of [["a.b-c_d", ["salon.v1", "token.a.b-c_d"], undefined], ["x".repeat(8_192), ["salon.v1"], "auth"], ["not one", ["salon.v1"], "auth"]]) {
+    const salon = client({ token });
+    salon.connect();
+    const socket = Socket.opened.at(-1);
+    socket.onopen();
+    equal([socket.protocols, socket.url.search, socket.sent[0]?.type], [protocols, "", first], `a token of ${token.length} characters`);
+    salon.close();
+  }
+});
+
+await rm(folder, { recursive: true });
+process.exit(summary());
