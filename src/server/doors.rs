@@ -372,7 +372,7 @@ const PROTOCOL: &str = "salon.v1";
 const TOKEN_PROTOCOL: &str = "token.";
 
 /// The page: all there is under `/`.
-const ASSETS: [Asset; 28] = [
+const ASSETS: [Asset; 31] = [
     Asset { path: "/", content_type: "text/html; charset=utf-8", body: include_bytes!("web/index.html") },
     Asset { path: "/app.css", content_type: "text/css; charset=utf-8", body: include_bytes!("web/app.css") },
     Asset { path: "/icon.svg", content_type: "image/svg+xml", body: include_bytes!("web/icon.svg") },
@@ -390,8 +390,10 @@ const ASSETS: [Asset; 28] = [
     script("/history.js", include_bytes!("web/history.js")),
     script("/incoming.js", include_bytes!("web/incoming.js")),
     script("/log.js", include_bytes!("web/log.js")),
+    script("/lookalikes.js", include_bytes!("web/lookalikes.js")),
     script("/message.js", include_bytes!("web/message.js")),
     script("/notifications.js", include_bytes!("web/notifications.js")),
+    script("/old.js", include_bytes!("web/old.js")),
     script("/people.js", include_bytes!("web/people.js")),
     script("/places.js", include_bytes!("web/places.js")),
     script("/presence.js", include_bytes!("web/presence.js")),
@@ -400,6 +402,7 @@ const ASSETS: [Asset; 28] = [
     script("/storage.js", include_bytes!("web/storage.js")),
     script("/suggestions.js", include_bytes!("web/suggestions.js")),
     script("/text.js", include_bytes!("web/text.js")),
+    script("/unsent.js", include_bytes!("web/unsent.js")),
     script("/words.js", include_bytes!("web/words.js")),
 ];
 

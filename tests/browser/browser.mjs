@@ -66,6 +66,9 @@ export async function enter(page, name, room, by = "mouse") {
   await page.goto(`${page.origin}/#${new URLSearchParams({ room })}`);
   await page.locator("#door-name").fill(name);
   if (by === "mouse") await page.getByRole("button", { name: "Enter" }).click();
+  // A name that somebody has come in under before is asked about.
+  await page.locator("#door-question:not([hidden]), #app[data-connection=connected]").first().waitFor();
+  if (await page.locator("#door-question").isVisible()) await page.getByRole("button", { name: "Yes, that is me" }).click();
   await connected(page);
 }
 
@@ -76,6 +79,13 @@ export async function comeAgain(page, name, room) {
   await page.getByRole("button", { name: "Enter" }).click();
   await page.getByRole("button", { name: "Yes, that is me" }).click();
   await connected(page);
+}
+
+/** Goes out by the door, which asks first. */
+export async function goOut(page, answer = "Go out") {
+  await page.getByRole("button", { name: "Leave and choose another name" }).click();
+  await page.getByRole("button", { name: answer, exact: true }).click();
+  await page.locator("#door").waitFor();
 }
 
 export const connected = (page) => page.locator("#app[data-connection=connected]").waitFor();

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { axe, begin, comeAgain, composer, connected, enter, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { axe, begin, comeAgain, composer, connected, enter, goOut, members, newPage as openPage, say, texts } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const secret = path.join(await mkdtemp(path.join(tmpdir(), "salon-secret-")), "secret");
@@ -289,14 +289,14 @@ await run(async () => {
     await connected(page);
     equal(await page.locator("#me-name").textContent(), "Bobby", "the name");
     // The second device is asked once; the third time it is known.
-    await page.getByRole("button", { name: "Leave and choose another name" }).click();
+    await goOut(page);
     await field.fill("Bob");
     await page.keyboard.press("Enter");
     await page.getByRole("button", { name: "Yes, that is me" }).click();
     await connected(page);
     equal(await page.locator("#me-name").textContent(), "Bob", "the name");
     for (const name of ["Bobby", "Bob"]) {
-      await page.getByRole("button", { name: "Leave and choose another name" }).click();
+      await goOut(page);
       await field.fill(name);
       await page.keyboard.press("Enter");
       await connected(page);

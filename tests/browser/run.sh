@@ -19,9 +19,9 @@ fi
 export CHROMIUM
 
 cd "$here"
-if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ]; then
+if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ] || [ ! -d node_modules/acorn-walk ]; then
   npm ci --ignore-scripts --no-audit --no-fund >&2
 fi
 status=0
-for script in two_people finer_points moderation tokens; do node "$script.mjs" "$salon" || status=1; done
+for script in text client two_people finer_points what_is_shown nothing_lost moderation tokens; do node "$script.mjs" "$salon" || status=1; done
 exit $status

@@ -1,33 +1,38 @@
 /**
  * The chat page: coming in and going out. `client.js` keeps the connection; the other files are a subject each:
  *
- * - kept: `conversations.js`, `history.js`, `presence.js`, `storage.js`, and `incoming.js` for what the server says
+ * - kept: `conversations.js`, `history.js`, `presence.js`, `storage.js`, `unsent.js`, and `incoming.js` for what the server says
  * - drawn: `log.js` and `message.js`, `sidebar.js`, `people.js`, `connection.js`, each a part of the page that `drawing.js` calls when it is stale
  * - done: `places.js` goes somewhere; `composer.js` takes what is written, `commands.js` with `suggestions.js` does it or `sending.js`
  *   sends it; `finder.js` and `drawers.js` open and close; `notifications.js` calls a reader who is away
- * - helpers: `dom.js`, `avatar.js`, `text.js`, `words.js`
+ * - helpers: `dom.js`, `avatar.js`, `lookalikes.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser is too old for all these
  *
  * Imports point from what is done to what is kept. What is kept never asks the document.
  */
 import { SalonClient, nameProblem } from "./client.js";
 import { firstConnection } from "./connection.js";
-import { active, begin, client, conversation, conversations, forgetPlaces, me, readElsewhere, rooms, savePlaces } from "./conversations.js";
-import { byId, named } from "./dom.js";
+import {
+  active, begin, client, conversation, conversations, forgetPlaces, isOurPlaces, keepPlacesOf, keptPlaces, me, people, proven, readElsewhere, rooms, savePlaces,
+} from "./conversations.js";
+import { byId, element, named } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { closeDrawers, narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
-import { drawMe } from "./people.js";
-import { DEFAULT_ROOM, goInto, open, revisit } from "./places.js";
+import { chosenStatus, drawMe, showStatus } from "./people.js";
+import { DEFAULT_ROOM, focusComposer, goInto, open, revisit, setAddress, withoutSign } from "./places.js";
 import { presence } from "./presence.js";
 import { sessionToken, store, stored, subjectOf } from "./storage.js";
+import { letGoOfUnsent, unsentOf } from "./unsent.js";
 import { CLOSE_WORDS, inWords } from "./words.js";
 import "./log.js";
 import "./composer.js";
 import "./finder.js";
 import "./sidebar.js";
 
-window.addEventListener("storage", ({ key }) => { if (key === "salon.places") readElsewhere(stored(key)); });
+document.documentElement.setAttribute("data-started", ""); // `old.js` looks
+
+window.addEventListener("storage", ({ key }) => { if (key !== null && isOurPlaces(key)) readElsewhere(keptPlaces(me)); });
 
 window.addEventListener("pagehide", savePlaces);
 
@@ -44,6 +49,7 @@ const UNAUTHORIZED = 4001;
 
 /** The connection that asks something before anybody comes in. */
 let doorstep = null;
+let asking = ""; // the name that it asks about
 let knownOpen = false; // the server takes names
 
 function serverAddress() {
@@ -103,7 +109,8 @@ async function openDoor() {
   byId("door-name").value = name ?? stored("salon.name") ?? "";
   byId("door-room").value = room ?? DEFAULT_ROOM;
   byId("door-where").textContent = room ? `You are invited to the room “${room}”.` : "";
-  byId("door-problem").textContent = "";
+  fieldProblem("name", "");
+  fieldProblem("room", "");
   doorShows(null);
   // Whether names count here is told by no address of the server, only by its welcome.
   const { code } = knownOpen ? {} : await askAtDoor(undefined, async () => ({}));
@@ -119,27 +126,38 @@ function askForName(problem = "") {
   byId("door-name").focus();
 }
 
+/** Says beneath a field what is wrong with it; nothing is the empty string. */
+function fieldProblem(field, problem) {
+  byId(field === "name" ? "door-problem" : "door-room-problem").textContent = problem;
+  byId(`door-${field}`).setAttribute("aria-invalid", String(problem !== ""));
+}
+
 byId("door-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const name = byId("door-name").value.trim();
-  const room = byId("door-room").value.trim() || DEFAULT_ROOM;
-  const wrongName = nameProblem(name);
-  const wrongRoom = nameProblem(room);
-  byId("door-name").setAttribute("aria-invalid", String(Boolean(wrongName)));
-  byId("door-room").setAttribute("aria-invalid", String(Boolean(wrongRoom)));
-  if (wrongName || wrongRoom) {
-    byId("door-problem").textContent = wrongName ? `Your name: ${wrongName}` : `The room: ${wrongRoom}`;
-    byId(wrongName ? "door-name" : "door-room").focus();
-    return;
-  }
-  byId("door-problem").textContent = "";
+  const name = withoutSign("@", byId("door-name").value.trim());
+  let room = withoutSign("#", byId("door-room").value.trim()) || DEFAULT_ROOM;
+  const wrongName = nameProblem(name) ?? "";
+  const wrongRoom = nameProblem(room) ?? "";
+  fieldProblem("name", wrongName);
+  fieldProblem("room", wrongRoom);
+  if (wrongName || wrongRoom) return byId(wrongName ? "door-name" : "door-room").focus();
+  // Whoever has rooms of their own here comes back into those, and not into one that they did not ask for.
+  if (room === DEFAULT_ROOM && !addressed().room && keptPlaces(name).rooms.length) room = undefined;
   if (usedBefore(name)) return comeIn(name, room);
-  if (doorstep?.userId === name) return; // it is being asked
-  // The devices of one's own name are told as they are, also of who is invisible. This one is among them.
-  const { code, devices } = await askAtDoor(name, (salon) => salon.presence({ user_ids: [name] }).then(({ users }) => users[name] ?? {}));
+  if (doorstep && asking === name) return; // it is being asked
+  asking = name;
+  // Whether the name has been here is told to anybody. Then whether it is here: the devices of one's own name are told as they
+  // are, also of who is invisible, and the one that asks is among them.
+  const { code, before } = await askAtDoor(undefined, (salon) => salon.history({ user_id: name }, { limit: 1 })
+    .then(() => ({ before: true }), (error) => { if (error.code === "disconnected") throw error; return { before: false }; }));
   if (code) return askForName(CLOSE_WORDS[code] ?? "The server did not let you in.");
-  if (!(devices > 1)) return comeIn(name, room);
-  byId("door-question-title").replaceChildren(named(name), " is here already. Is that you on another device?");
+  const { code: closed, devices } = await askAtDoor(name, (salon) => salon.presence({ user_ids: [name] })
+    .then(({ users }) => new Map(Object.entries(users)).get(name) ?? {}));
+  if (closed) return askForName(CLOSE_WORDS[closed] ?? "The server did not let you in.");
+  if (!(devices > 1) && !before) return comeIn(name, room);
+  byId("door-question-title").replaceChildren(named(name), devices > 1 ? " is here already. Is that you on another device?" : " has been here before. Was that you?");
+  byId("door-question-text").textContent = devices > 1 ? "One name is one person here: both devices read the same direct messages."
+    : "One name is one person here: what was written to that name alone is shown to whoever comes in under it.";
   byId("door-same").onclick = () => comeIn(name, room);
   doorShows("door-question");
   byId("door-other").focus(); // what a second Enter does should not be to become somebody
@@ -159,8 +177,10 @@ function usedBefore(name) {
 
 function comeIn(name, room) {
   const names = stored("salon.names");
-  store("salon.names", [...new Set([...(Array.isArray(names) ? names : []), name])].slice(-NAMES_MAX));
+  const known = [...new Set([...(Array.isArray(names) ? names : []), name])].slice(-NAMES_MAX);
+  store("salon.names", known);
   store("salon.name", name);
+  keepPlacesOf(known);
   enter({ name, room });
 }
 
@@ -171,25 +191,27 @@ function enter({ name, room, person, token }) {
   byId("door").hidden = true;
   byId("app").hidden = false;
   const called = name ?? subjectOf(token) ?? ""; // the server has the last word
-  begin(new SalonClient({ url: serverAddress(), user: name, token }), called);
+  const unsent = unsentOf(called);
+  const status = chosenStatus(called);
+  begin(new SalonClient({ url: serverAddress(), user: name, token, outbox: unsent.outbox, status }), called, Boolean(token));
   listen(client);
   if (!token) needNoLink(client);
-  const places = stored("salon.places");
-  if (places?.name === called) {
-    for (const { id, epoch, read } of places.people ?? []) Object.assign(conversation("person", id), { storedEpoch: epoch, storedRead: read });
-    for (const { id, epoch, read } of places.rooms ?? []) Object.assign(conversation("room", id), { storedEpoch: epoch, storedRead: read });
-  }
-  for (const { id } of rooms()) client.join(id, { history: PAGE });
+  const places = keptPlaces(called);
+  for (const { id, epoch, read, at } of places.people) Object.assign(conversation("person", id), { storedEpoch: epoch, storedRead: read, since: at ?? 0 });
+  for (const { id, epoch, read, at } of places.rooms) Object.assign(conversation("room", id), { storedEpoch: epoch, storedRead: read, since: at ?? 0 });
+  unsent.show();
+  showStatus(status ?? { status: "online" });
+  for (const { id, removed } of rooms()) if (!removed) client.join(id, { history: PAGE });
   const how = { instead: true };
   if (person && !nameProblem(person)) open("person", person, how);
   else if (room) open("room", room, how);
   else {
-    const last = conversations.get(places?.active) ?? rooms()[0];
+    const last = conversations.get(places.active) ?? rooms()[0];
     open(last?.kind ?? "room", last?.id ?? DEFAULT_ROOM, how);
   }
   client.connect();
   drawMe();
-  if (!narrow.matches) byId("composer-input").focus();
+  if (!narrow.matches) focusComposer();
 }
 
 /** A name that was enough once may not be today. */
@@ -201,20 +223,44 @@ function needNoLink(salon) {
   });
 }
 
+// Going out asks first: one press may be a mistake, and what the browser keeps comes back with the name, if it is not to be forgotten.
+
+const counted = (count, one, more) => `${count} ${count === 1 ? one : more}`;
+
 byId("change-name").addEventListener("click", () => {
-  client.close();
-  forgetPlaces();
-  sessionToken(null);
-  history.replaceState(null, "", active?.kind === "room" ? `#room=${encodeURIComponent(active.id)}` : location.pathname);
   closeDrawers();
-  openDoor();
+  const waiting = client.outbox.length;
+  byId("going-title").replaceChildren("Go out as ", named(me), "?");
+  byId("going-text").replaceChildren(
+    `This browser keeps your ${counted(rooms().length, "room", "rooms")} and ${counted(people().length, "conversation", "conversations")} for when you come in as `, named(me), " again.",
+    ...waiting ? [element("strong", "", ` ${counted(waiting, "message is", "messages are")} not sent yet.`)] : [],
+    proven ? " You need your link for that." : "",
+  );
+  byId("going").showModal();
 });
+
+byId("going-close").addEventListener("click", () => byId("going").close());
+byId("going").addEventListener("click", (event) => { if (event.target === byId("going")) byId("going").close(); });
+byId("going-keep").addEventListener("click", () => goOut({ forgotten: false }));
+byId("going-forget").addEventListener("click", () => goOut({ forgotten: true }));
+
+function goOut({ forgotten }) {
+  byId("going").close();
+  letGoOfUnsent({ forgotten });
+  client.close();
+  if (forgotten) forgetPlaces(me);
+  else savePlaces();
+  sessionToken(null);
+  setAddress(active?.kind === "room" ? `#room=${encodeURIComponent(active.id)}` : location.pathname);
+  openDoor();
+}
 
 /** A link with another token was opened in this tab. One of the same person goes on where we are; another person begins anew. */
 function renew(token, place) {
   sessionToken(token);
-  history.replaceState(null, "", location.pathname); // the token is nobody's to read over a shoulder
+  setAddress(location.pathname); // the token is nobody's to read over a shoulder
   if (byId("app").hidden || subjectOf(token) !== me) {
+    if (client) letGoOfUnsent();
     client?.close();
     knownOpen = false;
     return enter({ token, person: place.person, room: place.room && !nameProblem(place.room) ? place.room : undefined });
@@ -237,7 +283,11 @@ window.addEventListener("hashchange", () => {
   const { room, person, name, token } = addressed();
   if (token) return renew(token, { room, person });
   if (byId("app").hidden) return openDoor();
-  if (name && name !== me) { client.close(); return openDoor(); }
+  if (name && name !== me) {
+    letGoOfUnsent();
+    client.close();
+    return openDoor();
+  }
   goTo({ room, person });
 });
 

@@ -1,15 +1,16 @@
 /**
  * Commands: what can be done by writing `/…` into the composer.
  *
- * A name may stand in quotes, and has to where it has spaces, more follows and nobody known has it: `/msg "Ada Lovelace" good morning`. A text that
+ * A name may stand in quotes, and has to where it has spaces, more follows and nobody known has it: `/msg "Ada Lovelace" good morning`. `#den` is
+ * the room den and `@bob` is bob, but for names that are known with the sign, or stand in quotes. A text that
  * begins with a slash is written with two. Nothing that looks like a command and is none is ever sent.
  */
-import { nameProblem } from "./client.js";
+import { nameProblem, utf8Length } from "./client.js";
 import { active, addHelp, client, conversations, me, people, rooms } from "./conversations.js";
 import { toLatest } from "./history.js";
 import { setStatus } from "./people.js";
 import { statusOf } from "./presence.js";
-import { goInto, leave, open, publicRooms } from "./places.js";
+import { goInto, leave, open, publicRooms, withoutSign } from "./places.js";
 import { contentProblem, send } from "./sending.js";
 
 const NOTE_BYTES_MAX = 256;
@@ -24,9 +25,10 @@ const COMMANDS = [
   { name: "help", usage: "/help", what: "Show this list.", run: help },
 ];
 const ESCAPE = { usage: "//TEXT", what: "Send a text that begins with a slash." };
+const MENTION = { usage: "@NAME", what: "In a text: calls somebody. There is no @here: nobody can call a whole room." };
 
-const STATUSES = { online: "here", away: "not at the keyboard", busy: "better not disturbed", offline: "invisible to others" };
-const STATUS_NAMES = { ...Object.fromEntries(Object.keys(STATUSES).map((name) => [name, name])), invisible: "offline" };
+const STATUSES = { __proto__: null, online: "here", away: "not at the keyboard", busy: "better not disturbed", offline: "invisible to others" };
+const STATUS_NAMES = new Map([...Object.keys(STATUSES).map((name) => [name, name]), ["invisible", "offline"]]);
 
 /** Parts what was written: `{content}` is to be said, `{command, rest}` to be done. */
 export function parse(written) {
@@ -81,7 +83,7 @@ export function suggest(written) {
 // Each command
 
 function join(room) {
-  const name = wholeName(room);
+  const name = isQuoted(room) ? wholeName(room) : withoutSign("#", wholeName(room));
   if (!name) return "Which room? Write /join ROOM.";
   const problem = nameProblem(name);
   if (problem) return `The room: ${problem}`;
@@ -89,18 +91,19 @@ function join(room) {
 }
 
 function leaveRoom(room) {
-  const name = wholeName(room);
+  const name = isQuoted(room) ? wholeName(room) : withoutSign("#", wholeName(room));
   const left = name ? conversations.get(`room:${name}`) : active;
   if (!left) return `You are not in the room “${name}”.`;
   leave(left);
 }
 
 function message(words) {
-  const [name, text] = takeKnownName(words) ?? takeName(words);
+  const plain = isQuoted(words) ? words : withoutSign("@", words); // "@Ada Lovelace hello" too
+  const [name, text] = takeKnownName(words) ?? takeKnownName(plain) ?? takeName(plain);
   if (!name) return "To whom? Write /msg NAME TEXT, a name with spaces in \"quotes\".";
   const problem = nameProblem(name);
   if (problem) return `The name: ${problem}`;
-  const tooLong = contentProblem(text);
+  const tooLong = contentProblem({ kind: "person", id: name }, text);
   if (tooLong) return tooLong;
   open("person", name);
   return text ? send(active, text) : "";
@@ -108,17 +111,20 @@ function message(words) {
 
 function status(words) {
   const [first, note] = takeName(words);
-  const wanted = STATUS_NAMES[first.toLowerCase()];
+  const wanted = STATUS_NAMES.get(first.toLowerCase());
   if (!wanted) return `${first ? `“${first}” is no status.` : "Which status?"} Write /status online, away, busy or offline, and a note if you like.`;
-  const bytes = new TextEncoder().encode(note).length;
-  if (bytes > NOTE_BYTES_MAX) return `That note is too long: ${bytes} bytes of at most ${NOTE_BYTES_MAX}.`;
+  const bytes = utf8Length(note);
+  if (bytes > NOTE_BYTES_MAX) {
+    const over = Math.max(1, Math.ceil((bytes - NOTE_BYTES_MAX) / (bytes / [...note].length)));
+    return `That note is too long, by about ${over} ${over === 1 ? "character" : "characters"}.`;
+  }
   setStatus(wanted, note);
 }
 
 function help() {
   if (active.detached) toLatest();
   active.stuck = true;
-  addHelp(active, [...COMMANDS, ESCAPE].map(({ usage, what }) => ({ usage, what })));
+  addHelp(active, [...COMMANDS, ESCAPE, MENTION].map(({ usage, what }) => ({ usage, what })));
 }
 
 // What may follow
@@ -166,7 +172,9 @@ function wholeName(words) {
   return rest === "" ? name : words;
 }
 
+const isQuoted = (words) => /^["“]/u.test(words);
+
 function quoted(name) {
-  if (!/\s/u.test(name) && !/^["“]/u.test(name)) return name;
+  if (!/\s/u.test(name) && !/^["“#@]/u.test(name)) return name;
   return name.includes("\"") ? `“${name}”` : `"${name}"`;
 }

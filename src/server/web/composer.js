@@ -9,18 +9,27 @@ import { toLatest } from "./history.js";
 import { whenLeaving, whenOpened } from "./places.js";
 import { contentProblem, send } from "./sending.js";
 import { closeSuggestions, offer, suggestionsTake } from "./suggestions.js";
+import { keepUnsent } from "./unsent.js";
 import { NOT_HERE } from "./words.js";
 
 const TYPING_EVERY = 3_100; // a little more than the server's three seconds
 
 const input = byId("composer-input");
-let typingSent = 0; // when the server was last told that we are typing, wherever that was
+let typingSent = -TYPING_EVERY; // when the server was last told that we are typing, wherever that was
 let typingTold = false; // whether it takes us to be typing still
 let typingTimer = 0;
 
+/** Writes what stands in the composer; it is the draft of the conversation, and kept. */
+function write(text) {
+  active.draft = text;
+  if (input.value !== text) input.value = text;
+  keepUnsent();
+}
+
 function drawComposer() {
+  if (input.value !== active.draft) input.value = active.draft; // it was taken over from another tab
   const { content } = parse(input.value);
-  const tooLong = content === undefined ? "" : contentProblem(content);
+  const tooLong = content === undefined ? "" : contentProblem(active, content);
   byId("send").disabled = input.value.trim() === "" || Boolean(tooLong);
   const problem = tooLong || active.problem || active.removed;
   byId("rejoin").hidden = !active.removed;
@@ -45,9 +54,9 @@ function sendTyping(typing) {
     return;
   }
   if (active.kind === "room" && !client.isJoined(active.id)) return;
-  const wait = typingSent + TYPING_EVERY - Date.now();
+  const wait = typingSent + TYPING_EVERY - performance.now();
   if (wait <= 0) {
-    typingSent = Date.now();
+    typingSent = performance.now();
     typingTold = true;
     client.typing(active.target, true);
   } else if (!typingTold) {
@@ -57,6 +66,7 @@ function sendTyping(typing) {
 }
 
 input.addEventListener("input", () => {
+  write(input.value);
   growComposer();
   active.problem = "";
   sendTyping(isBeingSaid());
@@ -78,7 +88,7 @@ byId("composer").addEventListener("submit", (event) => {
   const written = input.value.trimEnd();
   const { content, ...command } = parse(written);
   if (content === undefined) obey(written, command);
-  else if (content.trim() !== "" && !contentProblem(content)) say(content);
+  else if (content.trim() !== "" && !contentProblem(active, content)) say(content);
   growComposer();
   redraw("composer", "log");
   if (!active.removed) input.focus();
@@ -90,25 +100,22 @@ function say(content) {
   active.newAfter = null;
   active.problem = send(active, content);
   if (active.problem) return;
-  input.value = "";
+  write("");
   typingTold = false; // the server ends "is typing" with the message
   clearTimeout(typingTimer);
 }
 
 function obey(written, command) {
-  input.value = ""; // a command may open another conversation, and this is no draft to come back to
+  write(""); // a command may open another conversation, and this is no draft to come back to
   active.problem = "";
   sendTyping(false);
   const problem = run(command);
   if (!problem) return;
-  input.value = written;
+  write(written);
   active.problem = problem;
 }
 
-whenLeaving((left) => {
-  left.draft = input.value;
-  sendTyping(false);
-});
+whenLeaving(() => sendTyping(false));
 whenOpened((opened) => {
   input.value = opened.draft;
   closeSuggestions();

@@ -4,6 +4,7 @@
 import { active, client } from "./conversations.js";
 import { byId } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
+import { lookAtZone } from "./message.js";
 import { narrow } from "./drawers.js";
 import { refreshPublicRooms } from "./places.js";
 import { CLOSE_WORDS } from "./words.js";
@@ -13,6 +14,7 @@ let stalled = false;
 let everConnected = false;
 let firstTry = true;
 let countdown = null;
+let roomsLeft = 0;
 
 export function connectionIs(detail) {
   connection = detail;
@@ -27,9 +29,16 @@ export function stalledIs(detail) {
   redraw("connection");
 }
 
+/** We are not in so many of our rooms yet. */
+export function roomsLeftAre({ left }) {
+  roomsLeft = left;
+  redraw("connection");
+}
+
 /** Somebody comes in: this connection is a first one. */
 export function firstConnection() {
   everConnected = stalled = false;
+  roomsLeft = 0;
   firstTry = true;
 }
 
@@ -41,8 +50,8 @@ function drawConnection() {
   const button = byId("try-now");
   app.dataset.connection = state;
   app.classList.toggle("stalled", stalled);
-  banner.classList.toggle("patient", firstTry);
-  byId("link-state").textContent = stalled ? "No answer" : { connected: "Connected", connecting: "Connecting", waiting: "Reconnecting", closed: "Disconnected" }[state] ?? "";
+  banner.classList.toggle("patient", firstTry || (state === "connected" && !stalled && roomsLeft > 0));
+  byId("link-state").textContent = stalled ? "No answer" : new Map([["connected", roomsLeft ? "Joining" : "Connected"], ["connecting", "Connecting"], ["waiting", "Reconnecting"], ["closed", "Disconnected"]]).get(state) ?? "";
   const why = CLOSE_WORDS[code] ?? "";
   let text = "";
   let spoken = "";
@@ -50,6 +59,10 @@ function drawConnection() {
   button.textContent = "Try now";
   if (state === "connected" && stalled) {
     text = spoken = "The server does not answer. Waiting for it …";
+    button.hidden = true;
+  } else if (state === "connected" && roomsLeft) {
+    text = `Joining ${roomsLeft} more ${roomsLeft === 1 ? "room" : "rooms"} …`;
+    spoken = "Connected. Joining the rooms …";
     button.hidden = true;
   } else if (state === "connected") {
     spoken = "Connected";
@@ -64,7 +77,8 @@ function drawConnection() {
     text = spoken = `Disconnected. ${why || reason || ""}`;
     button.textContent = "Connect again";
   }
-  banner.hidden = (state === "connected" && !stalled) || state === "idle";
+  banner.hidden = text === "";
+  app.classList.toggle("joining", state === "connected" && roomsLeft > 0);
   if (byId("banner-text").textContent !== text) byId("banner-text").textContent = text;
   if (byId("connection-status").textContent !== spoken) byId("connection-status").textContent = spoken;
 }
@@ -81,12 +95,15 @@ document.addEventListener("visibilitychange", () => {
     if (active?.unread === 0) active.newAfter = null;
   } else {
     client?.probe();
+    lookAtZone();
+    if (active?.unread > 0 && active.stuck) active.markNew(); // what came meanwhile begins where the reader had stopped
     redraw("log", "places");
     if (client?.state === "connected") refreshPublicRooms();
   }
 });
 
 setInterval(() => {
+  lookAtZone();
   redraw("log"); // "Today" becomes "Yesterday"
   if (client?.state === "connected" && !document.hidden && !narrow.matches) refreshPublicRooms();
 }, 60_000);

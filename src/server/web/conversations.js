@@ -5,12 +5,15 @@
  * moves the window with pages of history from the server.
  */
 import { redraw } from "./drawing.js";
-import { store } from "./storage.js";
+import { see } from "./lookalikes.js";
+import { forget, keysOf, store, stored } from "./storage.js";
 
 const WINDOW = 300; // messages of the conversation on screen, and so of nodes in the log
 const WINDOW_ELSEWHERE = 60; // of the others
 const WINDOW_CHARACTERS = 600_000;
 const PEOPLE_MAX = 100; // direct conversations
+const ROOMS_KEPT = 500; // in the list of the browser
+const LEFT_KEPT = 100;
 const NOTICES_UP_TO = 50; // members of a room where coming and going is worth a line
 
 /** A room, or what two people say to each other. `items` rise in (epoch, seq); `pending` are ours and not confirmed yet. */
@@ -24,7 +27,12 @@ class Conversation {
     this.epoch = null;
     this.lastSeq = 0;
     this.readSeq = undefined; // undefined until we know where the reader stopped
-    this.newAfter = null; // where the "New" line stands
+    this.carried = 0; // unread messages of an epoch that has ended
+    this.newAfter = null; // where the "New" line stands: behind that seq
+    this.newEpoch = null; // ... of that epoch
+    this.oldRead = null; // where the reader stopped in an epoch that has ended: `{epoch, seq}`
+    this.landing = false; // the view goes to the "New" line as soon as it is there
+    this.replaying = false; // what was said before we came is on its way
     this.start = false; // nothing older is to be had
     this.gone = false; // ... because the server no longer keeps it
     this.detached = false; // the newest messages are outside the window
@@ -36,7 +44,8 @@ class Conversation {
     this.name = ""; // a title of the room, if it has one that is not its id
     this.topic = "";
     this.typing = new Map();
-    this.draft = "";
+    this.draft = ""; // what stands in the composer
+    this.since = Date.now(); // when we went there
     this.synced = false;
     this.syncing = false;
     this.buffer = [];
@@ -48,9 +57,25 @@ class Conversation {
 
   get target() { return this.kind === "room" ? { room_id: this.id } : { user_id: this.id }; }
   get title() { return this.name || this.id; }
-  get unread() { return this.readSeq === undefined ? 0 : Math.max(0, this.lastSeq - this.readSeq); }
+  get unread() { return this.carried + (this.readSeq === undefined ? 0 : Math.max(0, this.lastSeq - this.readSeq)); }
   get firstSaid() { return this.items.find((item) => item.type === "said"); }
   get lastSaid() { return this.items.findLast((item) => item.type === "said"); }
+
+  /** Draws the line "New" where the reader has stopped, if there is more, and leads the view there. */
+  markNew() {
+    const { epoch, seq } = this.oldRead ?? { epoch: null, seq: this.readSeq };
+    this.newAfter = this.unread > 0 ? seq : null;
+    this.newEpoch = this.newAfter === null ? null : epoch;
+    this.landing = this.newAfter !== null;
+    this.stuck = !this.landing;
+  }
+
+  /** Everything is read, or everything up to a message. */
+  read(seq = this.lastSeq) {
+    this.carried = 0;
+    this.oldRead = null;
+    this.readSeq = seq;
+  }
 
   /** Puts a message where it belongs. What is there already is not put twice. */
   insert(item) {
@@ -91,20 +116,35 @@ export let client = null;
 /** @type {Conversation} */
 export let active = null;
 export let me = "";
+/** A token says who we are; otherwise anybody may come in under any name. */
+export let proven = false;
 
 export const rooms = () => [...conversations.values()].filter((c) => c.kind === "room" && !c.unlisted);
 export const people = () => [...conversations.values()].filter((c) => c.kind === "person");
 
 /** Somebody comes in: nothing is kept yet. */
-export function begin(salon, name) {
+export function begin(salon, name, byToken) {
   client = salon;
   me = name;
+  proven = byToken;
   active = null;
   conversations.clear();
+  gone.clear();
+  if (name) noticeName(name);
 }
 
 /** The server says who we are. */
-export function callMe(name) { me = name; }
+export function callMe(name) {
+  me = name;
+  noticeName(name);
+}
+
+/** A name is on the page. One that looks like another one changes how both are shown. */
+export function noticeName(name) {
+  if (!see(name)) return;
+  for (const c of conversations.values()) for (const item of c.items) if (item.type === "said") item.stale = true;
+  redraw("log", "members", "places", "head");
+}
 
 /** The conversation on screen is another one now, or none. */
 export function activate(c) { active = c; }
@@ -116,7 +156,8 @@ export function conversation(kind, id) {
     found = new Conversation(kind, id);
     conversations.set(key, found);
     if (kind === "person") {
-      const quiet = people().filter((c) => c !== active && c.unread === 0 && c.pending.length === 0 && c !== found);
+      noticeName(id);
+      const quiet = people().filter((c) => c !== active && c.unread === 0 && c.pending.length === 0 && c.draft === "" && c !== found);
       if (people().length > PEOPLE_MAX && quiet.length) conversations.delete(quiet[0].key);
       rememberPlaces(); // also one that somebody else began
     }
@@ -131,25 +172,84 @@ export function rememberPlaces() {
   placesTimer = setTimeout(savePlaces, 300);
 }
 
-/** Keeps at once what is to be kept, if anything is. */
+/** Places that were left here: when, and what the last message was. @type {Map<string, {at: number, epoch: ?string, seq: number}>} */
+const gone = new Map();
+
+/** A place has been left: it is none of those that the browser keeps, also for other tabs. */
+export function leftPlace(c) {
+  gone.set(c.key, { at: Date.now(), epoch: c.epoch, seq: c.lastSeq });
+  rememberPlaces();
+}
+
+const placesKey = (name) => `salon.places:${name}`;
+
+/** What the browser keeps of a person: `{rooms, people, left, active}`. */
+export function keptPlaces(name) {
+  const kept = stored(placesKey(name));
+  const former = kept ?? stored("salon.places"); // as versions before wrote it
+  const places = kept ?? (former?.name === name ? former : {});
+  const list = (part) => (Array.isArray(places[part]) ? places[part] : []);
+  return { rooms: list("rooms"), people: list("people"), left: list("left"), active: places.active };
+}
+
+/**
+ * Keeps at once what is to be kept, if anything is. Other tabs keep theirs in the same place: what is there stays there, unless it was
+ * left here since, and what was left there does not come back unless we went in since.
+ */
 export function savePlaces() {
   if (placesTimer === null) return;
   clearTimeout(placesTimer);
   placesTimer = null;
-  const place = (c) => ({ id: c.id, epoch: c.epoch ?? c.storedEpoch, read: c.readSeq ?? c.storedRead });
-  store("salon.places", { name: me, rooms: rooms().filter((c) => !c.removed).map(place), people: people().slice(-PEOPLE_MAX).map(place), active: active?.key });
+  const kept = keptPlaces(me);
+  const left = new Map(kept.left.map(([key, at, epoch, seq]) => [key, { at, epoch, seq }]));
+  for (const [key, one] of gone) if (one.at >= (left.get(key)?.at ?? 0)) left.set(key, one);
+  const merged = (kind, list, ours, most) => {
+    const places = new Map(list.map((place) => [place.id, place]));
+    for (const c of ours) {
+      const { id, readSeq = c.storedRead, epoch } = c;
+      const there = places.get(id);
+      const sameEpoch = there !== undefined && there.epoch === (epoch ?? c.storedEpoch);
+      const read = sameEpoch && there.read > (readSeq ?? -1) ? there.read : readSeq;
+      places.delete(id); // those that were here last come last
+      places.set(id, { id, epoch: epoch ?? c.storedEpoch, read, at: Math.max(c.since, there?.at ?? 0) });
+    }
+    for (const place of [...places.values()]) {
+      const at = left.get(`${kind}:${place.id}`)?.at;
+      if (at === undefined) continue;
+      if (at >= (place.at ?? 0)) places.delete(place.id);
+      else left.delete(`${kind}:${place.id}`);
+    }
+    return [...places.values()].slice(-most);
+  };
+  store(placesKey(me), {
+    rooms: merged("room", kept.rooms, rooms().filter((c) => !c.removed || c.full), ROOMS_KEPT),
+    people: merged("person", kept.people, people(), PEOPLE_MAX),
+    left: [...left].map(([key, { at, epoch, seq }]) => [key, at, epoch, seq]).slice(-LEFT_KEPT),
+    active: active?.key,
+  });
 }
 
-export function forgetPlaces() {
+/** Nothing is kept any more of where somebody has been. */
+export function forgetPlaces(name) {
   clearTimeout(placesTimer);
   placesTimer = null;
-  store("salon.places", null);
+  forget(placesKey(name));
+  if (stored("salon.places")?.name === name) forget("salon.places");
 }
+
+/** Of names that nobody has come in under for long, nothing is kept. */
+export function keepPlacesOf(names) {
+  const wanted = new Set(names.map(placesKey));
+  for (const key of keysOf("salon.places:")) if (!wanted.has(key) && key !== placesKey(me)) forget(key);
+}
+
+/** Whether something that another tab has kept is of us. */
+export const isOurPlaces = (key) => key === placesKey(me);
 
 export function markRead() {
   if (!active || document.hidden || !active.stuck || active.detached) return;
-  if (active.readSeq === active.lastSeq) return;
-  active.readSeq = active.lastSeq;
+  if (active.unread === 0 && active.readSeq === active.lastSeq) return;
+  active.read();
   rememberPlaces();
   redraw("places");
 }
@@ -157,19 +257,18 @@ export function markRead() {
 /** The reader has got as far as that, here or on another device. */
 export function readUpTo(c, seq) {
   if (c.readSeq !== undefined && c.readSeq >= seq) return;
-  c.readSeq = seq;
+  c.read(seq);
   rememberPlaces();
   redraw("places");
 }
 
 /** What another tab of this browser has read is read here too. */
 export function readElsewhere(places) {
-  if (places?.name !== me) return;
   for (const [kind, list] of [["room", places.rooms], ["person", places.people]]) {
     for (const { id, epoch, read } of list ?? []) {
       const c = conversations.get(`${kind}:${id}`);
       if (c && c.epoch === epoch && c.readSeq < Math.min(read, c.lastSeq)) {
-        c.readSeq = Math.min(read, c.lastSeq);
+        c.read(Math.min(read, c.lastSeq));
         redraw("places", "log");
       }
     }
@@ -178,9 +277,12 @@ export function readElsewhere(places) {
 
 export function restartedHere(c) {
   if (c.items.length) addGap(c, "The server began a new history here.");
+  // What was not read yet is on the page, and is not read now.
+  if (c.unread > 0 && c.oldRead === null) c.oldRead = { epoch: c.epoch, seq: c.readSeq };
+  c.carried = c.unread;
+  if (c.newAfter !== null) c.newEpoch ??= c.epoch;
   c.lastSeq = 0;
   c.readSeq = 0;
-  c.newAfter = null;
 }
 
 export function said(message, epoch) {
@@ -202,7 +304,8 @@ export function take(c, message, epoch) {
   const item = waiting ? Object.assign(waiting, said(message, epoch), { failed: null }) : said(message, epoch);
   if (waiting) c.pending.splice(c.pending.indexOf(waiting), 1);
   c.typing.delete(message.sender);
-  if (c === active && !mine && c.newAfter === null && (document.hidden || !c.stuck)) c.newAfter = c.lastSeq;
+  noticeName(message.sender);
+  if (c === active && !mine && c.newAfter === null && (document.hidden || !c.stuck)) Object.assign(c, { newAfter: c.lastSeq, newEpoch: null });
   const alreadyRead = c.readSeq === undefined || c.unread === 0;
   if (!c.detached) {
     c.insert(item);
@@ -226,6 +329,12 @@ export function takeDirect(c, message) {
 export function confirmHere(c, { id }) {
   const at = c.pending.findIndex((item) => item.entry?.id === id);
   if (at >= 0) c.pending.splice(at, 1);
+  redraw("log");
+}
+
+/** Somebody speaks to everybody: that is in no room, and shown where the reader is. */
+export function addAnnouncement(c, text) {
+  c.items.push({ type: "gap", text, ts: Date.now() });
   redraw("log");
 }
 

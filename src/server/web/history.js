@@ -1,10 +1,12 @@
 /**
  * Pages of history from the server: the window of a conversation moves, and conversations with a person catch up.
  */
-import { active, client, confirmHere, me, readUpTo, restartedHere, said, takeDirect, takePage } from "./conversations.js";
+import { active, client, confirmHere, conversation, conversations, keptPlaces, me, readUpTo, restartedHere, rooms, said, takeDirect, takePage } from "./conversations.js";
 import { redraw } from "./drawing.js";
 
 export const PAGE = 50;
+const LETTERS_FROM = 100; // people who are asked about
+const LETTERS_EVERY = 300; // so that it costs little of what may be sent
 const PAUSE = 3_000; // after a page of history was refused
 
 /** Reads what was said to and by a person since we last knew. Live messages wait until that is done. */
@@ -49,14 +51,50 @@ export async function syncPerson(c) {
     if (c.synced) takeDirect(c, message);
     else if (message.sender === me) confirmHere(c, message); // the next sync brings it
   }
-  if (c === active) c.newAfter ??= c.unread > 0 ? c.readSeq : null;
+  if (c === active && c.newAfter === null && c.unread > 0) c.markNew();
   redraw("log", "places", "head");
+}
+
+let asking = null; // the client whose letters are looked for
+const asked = new Set();
+
+/**
+ * Looks for what was written to us by people whom we have no conversation with, while we were away: the server tells of it by no list,
+ * and can be asked about one name at a time. Those who are here now are asked about, each once. Others are heard of when they write again.
+ */
+export async function lookForLetters() {
+  const salon = client;
+  if (asking === salon) return;
+  if (asking === null || asking.userId !== salon.userId) asked.clear();
+  asking = salon;
+  try {
+    const names = new Set();
+    for (const room of rooms()) for (const name of room.members) names.add(name);
+    for (const name of (await salon.online({ limit: LETTERS_FROM })).users) names.add(name);
+    const closed = new Map(keptPlaces(me).left.map(([key, , epoch, seq]) => [key, { epoch, seq }])); // not to be opened again but for something new
+    for (const name of names) {
+      if (asked.size >= LETTERS_FROM || salon !== client || salon.state !== "connected") break;
+      if (name === me || asked.has(name) || conversations.has(`person:${name}`)) continue;
+      await new Promise((resolve) => setTimeout(resolve, LETTERS_EVERY));
+      const page = await salon.history({ user_id: name }, { limit: 1 }).catch(({ code }) => ({ items: [], failed: code !== "user_not_found" }));
+      if (page.failed) continue;
+      asked.add(name);
+      if (page.items.length === 0 || conversations.has(`person:${name}`) || salon !== client) continue;
+      const before = closed.get(`person:${name}`);
+      const known = before?.epoch === page.epoch ? before.seq : 0;
+      if (page.items[page.items.length - 1].seq <= known) continue;
+      const c = conversation("person", name);
+      c.readSeq = known; // up to what we said ourselves it was read too, which the page tells
+      await syncPerson(c);
+    }
+  } catch { /* the next connection looks again */ }
+  if (asking === salon) asking = null;
 }
 
 export async function loadOlder() {
   const c = active;
   const first = c.firstSaid;
-  if (c.loading || c.start || client.state !== "connected" || !first || Date.now() < c.pausedUntil) return;
+  if (c.loading || c.start || client.state !== "connected" || !first || performance.now() < c.pausedUntil) return;
   if (first.epoch !== c.epoch) {
     c.start = true; // what is older was of an epoch that the server has forgotten
     c.gone = true;
@@ -75,7 +113,7 @@ export async function loadOlder() {
     }
   } catch (error) {
     if (error.code === "history_gone") c.start = c.gone = true;
-    else c.pausedUntil = Date.now() + PAUSE;
+    else c.pausedUntil = performance.now() + PAUSE;
   }
   c.loading = false;
   redraw("log");
@@ -83,7 +121,7 @@ export async function loadOlder() {
 
 export async function loadNewer() {
   const c = active;
-  if (c.loading || !c.detached || client.state !== "connected" || Date.now() < c.pausedUntil) return;
+  if (c.loading || !c.detached || client.state !== "connected" || performance.now() < c.pausedUntil) return;
   const last = c.lastSaid;
   if (!last || last.epoch !== c.epoch) return toLatest();
   c.loading = true;
@@ -96,7 +134,7 @@ export async function loadNewer() {
       c.trim("oldest");
     }
   } catch {
-    c.pausedUntil = Date.now() + PAUSE;
+    c.pausedUntil = performance.now() + PAUSE;
   }
   c.loading = false;
   redraw("log");

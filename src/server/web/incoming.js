@@ -1,19 +1,21 @@
 /**
  * What the server says, and what becomes of it.
  */
-import { connectionIs, stalledIs } from "./connection.js";
-import { active, addGap, addNotice, callMe, client, conversation, conversations, me, people, rememberPlaces, restartedHere, take, takeDirect } from "./conversations.js";
+import { connectionIs, roomsLeftAre, stalledIs } from "./connection.js";
+import {
+  active, addAnnouncement, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, rememberPlaces, restartedHere, take, takeDirect,
+} from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
-import { syncPerson } from "./history.js";
+import { lookForLetters, syncPerson } from "./history.js";
 import { notify } from "./notifications.js";
-import { drawMe, myNote, myStatus } from "./people.js";
+import { drawMe, showStatus } from "./people.js";
 import { describeRoom, refreshPublicRooms } from "./places.js";
-import { followPresence, presence, rememberPresence } from "./presence.js";
+import { followPresence, followRoom, presence, rememberPresence } from "./presence.js";
+import { keepUnsent } from "./unsent.js";
 import { GAP_WORDS, JOIN_WORDS, LEFT_WORDS, NOT_HERE, inWords } from "./words.js";
 
 const BUFFER_MAX = 300;
-const SUBSCRIBE_UP_TO = 100; // members of a room whose presence we follow
 const TYPING_LASTS = 7_000;
 
 /** Takes in what a client hears, for as long as it is ours. */
@@ -23,19 +25,31 @@ export function listen(salon) {
 
   on("state", (detail) => {
     connectionIs(detail);
-    if (detail.state !== "connected") for (const c of conversations.values()) c.typing.clear();
+    if (detail.state !== "connected") for (const c of conversations.values()) {
+      c.typing.clear();
+      c.followed = c.replaying = false;
+    }
     redraw("composer", "typing");
   });
 
   on("stalled", stalledIs);
+  on("joining", (detail) => {
+    roomsLeftAre(detail);
+    if (detail.left === 0) lookForLetters();
+  });
+  on("outbox", keepUnsent);
+  on("status", showStatus);
 
-  on("welcome", ({ user_id }) => {
+  on("welcome", ({ user_id, status }) => {
     if (me !== user_id) {
       callMe(user_id);
       drawMe();
     }
-    presence.set(me, { status: myStatus, note: myNote || undefined });
-    if (myStatus !== "online" || myNote) salon.status(myStatus, myNote || undefined).catch(() => {});
+    // What was set on another device changes it here too.
+    salon.presence({ user_ids: [me] }, true).then(({ users }) => {
+      const held = new Map(Object.entries(users)).get(me);
+      if (status === undefined && held) showStatus(held); // a server that does not say it in its welcome
+    }).catch(() => {});
     refreshPublicRooms();
     const known = people();
     if (known.length) followPresence(known.map((c) => c.id));
@@ -47,12 +61,15 @@ export function listen(salon) {
         await syncPerson(c);
         if (c.unread > before && c.lastSaid?.sender !== me) notify(c, c.lastSaid); // written while we were away
       }
+      if (salon.roomsLeft === 0) lookForLetters();
     })();
   });
 
   on("joined", (joined) => {
     const c = conversation("room", joined.room_id);
     c.problem = c.removed = "";
+    c.full = false;
+    c.replaying = true;
     c.unlisted = false;
     c.count = joined.members;
     if (joined.reset) restartedHere(c);
@@ -61,26 +78,39 @@ export function listen(salon) {
       c.start = joined.seq === 0;
       c.readSeq = c.storedEpoch === joined.epoch && c.storedRead <= joined.seq ? c.storedRead : joined.seq;
       c.lastSeq = joined.seq;
-      if (c === active && c.unread > 0) c.newAfter = c.readSeq;
+      if (c === active && c.unread > 0) c.markNew();
     } else if (joined.reset) {
       c.lastSeq = joined.seq;
     }
-    if (joined.members <= SUBSCRIBE_UP_TO) salon.presence({ room_id: c.id }, true).catch(() => {});
-    if (c === active) describeRoom(c);
+    if (c === active) {
+      followRoom(c);
+      describeRoom(c);
+    }
     rememberPlaces();
     redraw("places", "head", "composer", "log");
+  });
+
+  on("join_delayed", ({ room_id, error }) => {
+    const c = conversations.get(`room:${room_id}`);
+    if (!c || error.code === "rate_limited") return;
+    c.problem = `${inWords(error)} It is tried again.`;
+    if (c === active) redraw("composer");
   });
 
   on("join_refused", ({ room_id, error }) => {
     const c = conversations.get(`room:${room_id}`);
     if (!c) return;
+    c.full = error.code === "too_many_rooms"; // it stays one of ours, for when there is room
     c.members.clear();
     c.count = 0;
     c.problem = "";
     c.removed = JOIN_WORDS[error.code] ?? inWords(error);
     // Not one of our rooms. What was read there stays for as long as it is looked at.
-    if (c === active) c.unlisted = true;
-    else conversations.delete(c.key);
+    if (!c.full && c.pending.length === 0) { // what was not sent is still to be seen
+      if (c === active) c.unlisted = true;
+      else conversations.delete(c.key);
+    }
+    if (!c.full) leftPlace(c);
     rememberPlaces();
     redraw("places", "members", "head", "composer");
   });
@@ -93,6 +123,7 @@ export function listen(salon) {
     c.problem = "";
     c.removed = NOT_HERE;
     addGap(c, LEFT_WORDS[reason] ?? LEFT_WORDS.closed);
+    leftPlace(c);
     rememberPlaces();
     redraw("members", "head", "typing", "composer");
   });
@@ -121,10 +152,7 @@ export function listen(salon) {
   });
 
   on("announcement", ({ sender, content }) => {
-    if (active) {
-      active.items.push({ type: "gap", text: `${sender} to everybody: ${content}`, ts: Date.now() });
-      redraw("log");
-    }
+    if (active) addAnnouncement(active, `${sender} to everybody: ${content}`);
   });
 
   on("queued", (entry) => {
@@ -150,6 +178,7 @@ export function listen(salon) {
     if (!waiting) return;
     waiting.failed = inWords(error);
     waiting.stale = true;
+    keepUnsent();
     c.problem = `Your message was not sent. ${waiting.failed}`;
     redraw("log", "composer");
   });
@@ -159,6 +188,9 @@ export function listen(salon) {
   on("online_users", ({ room_id, users, count }) => {
     const c = conversation("room", room_id);
     c.members = new Set(users);
+    c.replaying = false;
+    for (const name of users) noticeName(name);
+    if (c === active && c.landing) redraw("log");
     c.count = count ?? users.length;
     if (c === active) redraw("members", "head");
   });
@@ -170,8 +202,9 @@ export function listen(salon) {
       c.count += 1;
     }
     c.count = Math.max(c.count, c.members.size);
+    noticeName(user_id);
     if (!presence.has(user_id)) presence.set(user_id, { status: "online" });
-    if (c.count <= SUBSCRIBE_UP_TO) followPresence([user_id]);
+    if (c.followed) followPresence([user_id]);
     if (user_id !== me) addNotice(c, "joined", user_id);
     if (c === active) redraw("members", "head");
   });
@@ -192,7 +225,7 @@ export function listen(salon) {
   on("typing", ({ room_id, user_id, typing }) => {
     const c = conversations.get(room_id === undefined ? `person:${user_id}` : `room:${room_id}`);
     if (!c || user_id === me) return;
-    if (typing && c.typing.size < 50) c.typing.set(user_id, Date.now() + TYPING_LASTS);
+    if (typing && c.typing.size < 50) c.typing.set(user_id, performance.now() + TYPING_LASTS);
     else c.typing.delete(user_id);
     if (c === active) redraw("typing");
   });

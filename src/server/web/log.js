@@ -2,12 +2,15 @@
  * The message window: exactly the items of the active conversation, in order, and where the reader stands in them.
  */
 import { avatar } from "./avatar.js";
-import { active, markRead, me } from "./conversations.js";
+import { privacyOf } from "./people.js";
+import { active, markRead, me, readUpTo } from "./conversations.js";
 import { arrange, byId, element, icon, named } from "./dom.js";
 import { drawnBy } from "./drawing.js";
 import { loadNewer, loadOlder, toLatest } from "./history.js";
 import { build, dress, refresh } from "./message.js";
 import { open } from "./places.js";
+
+const LANDING_MAX = 250; // messages that are fetched to reach the first unread one
 
 function drawLog() {
   const c = active;
@@ -26,22 +29,70 @@ function drawLog() {
   for (const item of shown) {
     item.node ??= build(item);
     if (item.stale || (item.type === "said" && item.node.classList.contains("pending") === (item.seq !== undefined))) refresh(item);
-    const isNew = !newShown && c.newAfter !== null && item.type === "said" && item.seq > c.newAfter && item.epoch === c.epoch;
+    const isNew = !newShown && c.newAfter !== null && item.type === "said" && item.seq > c.newAfter && item.epoch === (c.newEpoch ?? c.epoch);
     newShown ||= isNew;
     dress(item, previous, isNew);
     nodes.push(item.node);
     previous = item;
   }
   arrange(list, nodes);
+  drawn = shown;
   drawLogStart(c);
 
-  if (c.stuck) toEnd();
+  if (c.landing) land(c);
+  else if (c.stuck) toEnd();
   else if (anchor?.node.isConnected) log.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
   if (bulk) requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
-  markRead();
+  readWhatIsSeen();
   drawToLatest();
   // A page may be shorter than the screen.
   if (log.scrollHeight <= log.clientHeight + 200 && c.items.length) loadOlder();
+}
+
+/** The items that are in the log, in the order of its nodes. */
+let drawn = [];
+
+/** Leads the view to the line "New", which stands a quarter down from the top; to the end, where that shows the line as well. */
+function land(c) {
+  const log = byId("log");
+  const first = c.firstSaid;
+  const reaches = c.start || !first || first.epoch !== (c.newEpoch ?? c.epoch) || first.seq <= c.newAfter + 1;
+  const more = !reaches && c.newEpoch === null && c.items.length < LANDING_MAX;
+  if (more) loadOlder();
+  const line = byId("messages").querySelector(".new-line");
+  const top = line ? line.getBoundingClientRect().top - log.getBoundingClientRect().top + log.scrollTop - log.clientHeight / 4 : Infinity;
+  const end = log.scrollHeight - log.clientHeight;
+  if (line && (top < end || c.detached)) {
+    c.stuck = false;
+    log.scrollTop = top;
+    lastTop = log.scrollTop;
+  } else {
+    c.stuck = !c.detached;
+    toEnd();
+  }
+  if (!c.replaying && !(more && c.loading)) c.landing = false;
+}
+
+/** What is in view has been read, and what is above it; at the end, everything. */
+function readWhatIsSeen() {
+  const c = active;
+  if (document.hidden || c.landing) return;
+  if (c.stuck && !c.detached) return markRead();
+  const bottom = byId("log").getBoundingClientRect().bottom;
+  const nodes = byId("messages").children;
+  let low = 0;
+  let high = Math.min(nodes.length, drawn.length);
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (nodes[middle].getBoundingClientRect().bottom > bottom + 4) high = middle;
+    else low = middle + 1;
+  }
+  for (let at = low - 1; at >= 0; at -= 1) {
+    const { type, seq, epoch } = drawn[at];
+    if (type !== "said" || seq === undefined) continue;
+    if (epoch === c.epoch && c.readSeq !== undefined) readUpTo(c, seq);
+    return;
+  }
 }
 
 /** The first message in view, and where it is: what the reader looks at stays there when the window moves. */
@@ -81,7 +132,7 @@ function drawLogStart(c) {
       hello.append(element("p", "hello-text", "This is the beginning of the room. Say something, or invite others with the link."));
     } else {
       hello.append(avatar(c.id, "large"), element("p", "hello-title", named(c.id)));
-      hello.append(element("p", "hello-text", c.id === me ? "Notes to yourself: nobody else reads them." : "Only the two of you read what is written here."));
+      hello.append(element("p", "hello-text", privacyOf(c.id)));
     }
     node.append(hello);
   }
@@ -108,9 +159,9 @@ byId("log").addEventListener("scroll", () => {
   const below = log.scrollHeight - log.scrollTop - log.clientHeight;
   // Only scrolling up lets go of the end: a composer that grows also leaves something below.
   if (below < 40) c.stuck = !c.detached;
-  else if (log.scrollTop < lastTop) c.stuck = false;
+  else if (log.scrollTop < lastTop || c.landing) c.stuck = false;
   lastTop = log.scrollTop;
-  if (c.stuck) markRead();
+  readWhatIsSeen();
   if (log.scrollTop < 400) loadOlder();
   if (below < 400 && c.detached) loadNewer();
   drawToLatest();
@@ -125,6 +176,9 @@ byId("to-latest").addEventListener("click", () => {
   toLatest();
   byId("composer-input").focus();
 });
+
+// Whoever moves the view themselves is led nowhere.
+for (const name of ["wheel", "touchmove", "keydown", "pointerdown"]) byId("log").addEventListener(name, () => { if (active) active.landing = false; }, { passive: true });
 
 // The end stays in view when the keyboard of a phone opens or the composer grows.
 new ResizeObserver(() => { if (active?.stuck) toEnd(); }).observe(byId("log"));

@@ -5,14 +5,32 @@ import { avatar } from "./avatar.js";
 import { active, client, conversations, me, removeHelp } from "./conversations.js";
 import { byId, element, named } from "./dom.js";
 import { redraw } from "./drawing.js";
+import { nameParts } from "./lookalikes.js";
 import { mentions, write } from "./text.js";
+import { keepUnsent } from "./unsent.js";
 
 const GROUP_WITHIN = 5 * 60_000;
 
-const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
-const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
-const yearFormat = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+let zone; // the time zone that times are shown in
+let clockFormat;
+let fullFormat;
+let dayFormat;
+let yearFormat;
+
+/** Looks at the time zone of the browser. Answers whether it is another one now: then what is shown of times is stale. */
+export function lookAtZone() {
+  const offset = new Date().getTimezoneOffset();
+  const now = `${new Intl.DateTimeFormat().resolvedOptions().timeZone} ${offset}`;
+  if (now === zone) return false;
+  zone = now;
+  clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
+  dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+  yearFormat = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+  for (const c of conversations.values()) for (const item of [...c.items, ...c.pending]) item.stale = true;
+  return true;
+}
+lookAtZone();
 
 /** The node of an item, made anew. `refresh` and `dress` do the rest. */
 export function build(item) {
@@ -21,14 +39,14 @@ export function build(item) {
 }
 
 function buildSaid(item) {
-  const author = element("button", "author", named(item.sender));
+  const author = element("button", "author");
   author.type = "button";
   author.tabIndex = -1; // the list of people is the way for the keyboard; three hundred tab stops are not
   author.dataset.person = item.sender;
   const text = element("p", "text");
   text.dir = "auto";
   write(text, item.content);
-  const body = element("div", "body", element("p", "byline", author, element("time")), text);
+  const body = element("div", "body", element("p", "byline", author, element("span", "look"), element("time")), text);
   if (item.content.length > 2_000 || item.content.split("\n", 31).length > 30) {
     text.classList.add("long");
     const more = element("button", "quiet show-all", "Show all");
@@ -41,7 +59,7 @@ function buildSaid(item) {
   }
   const node = element("li", "message", avatar(item.sender), body);
   node.classList.toggle("mine", item.sender === me);
-  node.classList.toggle("mention", item.sender !== me && mentions(item.content, me));
+  node.classList.toggle("mention", item.sender !== me && mentions(item.content, me, active?.members));
   return node;
 }
 
@@ -57,6 +75,9 @@ export function refresh(item) {
     return item.node.replaceChildren(element("span", "", ...names, others, item.kind === "joined" ? " joined" : " left"));
   }
   const pending = item.seq === undefined;
+  const [name, ...mark] = nameParts(item.sender);
+  item.node.querySelector(".author").replaceChildren(name);
+  item.node.querySelector(".look").replaceChildren(...mark);
   const time = item.node.querySelector("time");
   time.textContent = clockFormat.format(item.ts);
   time.dateTime = new Date(item.ts).toISOString();
@@ -71,7 +92,11 @@ export function refresh(item) {
     const retry = element("button", "quiet", "Try again");
     const discard = element("button", "quiet", "Discard");
     retry.type = discard.type = "button";
-    retry.addEventListener("click", () => { forget(item); client[item.entry.kind === "room" ? "say" : "direct"](item.entry.target, item.content); });
+    retry.addEventListener("click", () => {
+      const { kind, target } = item.entry;
+      const said = kind === "room" ? client.say(target, item.content) : client.direct(target, item.content);
+      if (said) forget(item);
+    });
     discard.addEventListener("click", () => forget(item));
     state.append(element("span", "", `Not sent. ${item.failed}`), retry, discard);
   } else {
@@ -96,6 +121,7 @@ function forget(item) {
   client.discard(item.entry.id);
   c.pending.splice(c.pending.indexOf(item), 1);
   c.problem = "";
+  keepUnsent();
   redraw("log", "composer");
 }
 

@@ -31,7 +31,7 @@ const isOn = () => works && wanted && Notification.permission === "granted";
 /** Tells about a message that somebody else sent, if the reader is away and it is of a kind they asked for. */
 export function notify(c, { sender, content }) {
   if (!document.hidden || !isOn()) return;
-  if (c.kind === "room" && !wholeRooms.has(c.id) && !mentions(content, me)) return;
+  if (c.kind === "room" && !wholeRooms.has(c.id) && !mentions(content, me, c.members)) return;
   const title = c.kind === "room" ? `${sender} in ${c.title}` : sender;
   const body = content.length > BODY_CHARACTERS ? `${content.slice(0, BODY_CHARACTERS)} …` : content;
   let notification;

@@ -2,32 +2,49 @@
  * People: who is here, how they are, who types; and how we are ourselves.
  */
 import { avatar, hue, initials } from "./avatar.js";
-import { active, client, me } from "./conversations.js";
+import { active, client, me, proven } from "./conversations.js";
 import { byId, drawList, element, named } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
+import { difference, nameParts } from "./lookalikes.js";
 import { open } from "./places.js";
 import { presence, statusOf } from "./presence.js";
+import { storeInTab, storedInTab } from "./storage.js";
 import { STATUS_WORDS, inWords } from "./words.js";
 
 const MEMBERS_SHOWN = 200;
+const KEPT = "salon.status"; // for this tab: after a reload it is said again where the server has forgotten it
 
-export let myStatus = "online";
-export let myNote = "";
+/** What was chosen in this tab before a reload, for a client to begin with. Undefined where nothing was. */
+export function chosenStatus(name) {
+  const kept = storedInTab(KEPT);
+  return kept?.name === name && STATUS_WORDS[kept.status] && typeof kept.note === "string" ? { status: kept.status, note: kept.note } : undefined;
+}
+
+/** Shows how we are: by our own choice, or as the server holds it. */
+export function showStatus({ status, note = "" }) {
+  storeInTab(KEPT, { name: me, status, note });
+  byId("me-status").value = status;
+  byId("me-status").title = note;
+  presence.set(me, { status, note: note || undefined });
+  redraw("members", "head");
+}
 
 /** Says how we are. Without a connection it is said when there is one. */
 export function setStatus(status, note = "") {
-  myStatus = status;
-  myNote = note;
-  byId("me-status").value = status;
+  showStatus({ status, note });
   byId("announcer").textContent = `Your status: ${status === "offline" ? "invisible" : STATUS_WORDS[status]}${note ? `, ${note}` : ""}`;
-  presence.set(me, { status, note: note || undefined });
-  if (client.state === "connected") {
-    client.status(status, note || undefined).catch((error) => {
-      active.problem = inWords(error);
-      redraw("composer");
-    });
-  }
-  redraw("members", "head");
+  client.status(status, note).catch((error) => {
+    if (error.code === "disconnected") return; // it is said with the next connection
+    active.problem = inWords(error);
+    redraw("composer");
+  });
+}
+
+/** Who reads what is written to somebody, without promising more than holds. */
+export function privacyOf(name) {
+  if (name === me) return proven ? "Notes to yourself. Whoever runs this server can read them too." : "Notes to yourself. Anybody who comes in under your name can read them, and whoever runs this server.";
+  return proven ? "The two of you read what is written here. Whoever runs this server can read it too."
+    : `Names are free on this server: anybody who comes in as “${name}” or under your name can read what is written here, and so can whoever runs the server.`;
 }
 
 function drawMembers() {
@@ -47,11 +64,11 @@ function drawMembers() {
   }, (node, { name }) => {
     const { note } = presence.get(name) ?? {};
     const status = c.kind === "room" && !presence.has(name) ? "online" : statusOf(name);
-    const state = `${status} ${note ?? ""} ${name === me}`;
+    const state = `${status} ${note ?? ""} ${name === me} ${difference(name)?.short ?? ""}`;
     if (node.dataset.state === state) return;
     node.dataset.state = state;
     const button = node.firstElementChild;
-    const words = element("span", "member-words", element("bdi", "member-name", name));
+    const words = element("span", "member-words", ...nameParts(name, "member-name"));
     if (name === me) words.append(element("span", "you", "you"));
     words.append(element("span", note || status !== "online" ? "member-note" : "sr-only", note || (STATUS_WORDS[status] ?? status)));
     button.replaceChildren(element("span", "avatar-box", avatar(name, "medium"), element("span", `presence ${status}`)), words);
@@ -61,7 +78,7 @@ function drawMembers() {
 }
 
 function drawTyping() {
-  const now = Date.now();
+  const now = performance.now();
   let next = Infinity;
   for (const [name, until] of active.typing) {
     if (until <= now) active.typing.delete(name);

@@ -1,12 +1,12 @@
 /**
  * Going somewhere: entering rooms, opening conversations, leaving them.
  */
-import { activate, active, client, conversation, conversations, people, rememberPlaces, rooms } from "./conversations.js";
+import { activate, active, client, conversation, conversations, leftPlace, people, rememberPlaces, rooms } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { PAGE, syncPerson, toLatest } from "./history.js";
-import { followPresence } from "./presence.js";
-import { NOT_HERE, inWords } from "./words.js";
+import { followPresence, followRoom } from "./presence.js";
+import { NOT_HERE } from "./words.js";
 
 export const DEFAULT_ROOM = "lobby";
 
@@ -34,21 +34,23 @@ export function open(kind, id, { instead = false } = {}) {
     left.trim(left.stuck ? "oldest" : "newest");
     for (const item of left.items) delete item.node;
     for (const item of left.pending) delete item.node;
-    left.newAfter = null;
+    left.newAfter = left.newEpoch = null;
+    left.landing = false;
     if (left.unlisted) conversations.delete(left.key);
   }
   activate(next);
-  active.newAfter = active.unread > 0 ? active.readSeq : null;
-  active.stuck = true;
+  active.markNew();
   byId("messages").replaceChildren();
   if (active.detached) toLatest();
   for (const listener of onOpened) listener(active);
   const address = `#${new URLSearchParams(kind === "room" ? { room: id } : { with: id })}`;
   // What a link or the Back button brought into the address is a place already; it may only be spelt another way.
-  if (instead || leadsTo(kind, id)) history.replaceState(VISITED, "", address);
-  else history.pushState(VISITED, "", address);
+  setAddress(address, { instead: instead || leadsTo(kind, id), state: VISITED });
   if (kind === "person" && !active.synced) syncPerson(active);
-  if (kind === "room") describeRoom(active);
+  if (kind === "room") {
+    describeRoom(active);
+    followRoom(active);
+  }
   if (kind === "person" && client.state === "connected") followPresence([id]);
   rememberPlaces();
   redraw("log", "head", "places", "members", "typing", "composer");
@@ -57,14 +59,35 @@ export function open(kind, id, { instead = false } = {}) {
 /** What the history of the browser keeps with a place where we have been: to come back there by Back is no wish to join. */
 const VISITED = { visited: true };
 
+/** Writes the address of the page, as a new place or `instead` of the last one. A browser that takes no more for now (Safari: 100 in 30 s) keeps the old one. */
+export function setAddress(address, { instead = true, state = null } = {}) {
+  try {
+    if (instead) history.replaceState(state, "", address);
+    else history.pushState(state, "", address);
+  } catch { /* what is shown is what counts */ }
+}
+
 function leadsTo(kind, id) {
   const fields = new URLSearchParams(location.hash.slice(1));
   return kind === "person" ? fields.get("with") === id : !fields.has("with") && fields.get("room") === id;
 }
 
+/** A name without the sign that is written before it: `#den` is den, `@bob` is bob; but where there is one of that very name, it is meant. */
+export function withoutSign(sign, name) {
+  if (!name.startsWith(sign) || name.length === sign.length) return name;
+  const kind = sign === "#" ? "room" : "person";
+  if (conversations.has(`${kind}:${name}`) || (kind === "room" && publicRooms.some(({ room_id }) => room_id === name))) return name;
+  return name.slice(sign.length);
+}
+
+/** Puts the focus where one writes, after a choice; but not where that opens a keyboard over half of the screen. */
+export function focusComposer() {
+  if (!matchMedia("(pointer: coarse)").matches) byId("composer-input").focus();
+}
+
 /** Goes into a room because somebody asked for that, also where they had been put out. */
 export function goInto(id, how) {
-  Object.assign(conversation("room", id), { removed: "", unlisted: false });
+  Object.assign(conversation("room", id), { removed: "", full: false, unlisted: false, since: Date.now() });
   open("room", id, how);
 }
 
@@ -75,11 +98,7 @@ export function revisit(id) {
 }
 
 export function enterRoom(room) {
-  client.join(room.id, { history: PAGE }).catch((error) => {
-    if (error.code === "disconnected" || !error.retry) return; // a refusal for good is told by `join_refused`, whoever asked
-    room.problem = inWords(error);
-    redraw("composer");
-  });
+  client.join(room.id, { history: PAGE }).catch(() => {}); // told by `join_refused` and `join_delayed`, whoever asked
 }
 
 function nameRoom(room, name) {
@@ -102,6 +121,8 @@ export function describeRoom(room) {
 /** Leaves a room, or closes a conversation with a person, and shows another one. */
 export function leave(left) {
   if (left.kind === "room") client.leave(left.id).catch(() => {});
+  leftPlace(left);
+  left.draft = "";
   conversations.delete(left.key);
   const next = rooms()[0] ?? people()[0];
   activate(null);

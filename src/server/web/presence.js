@@ -11,6 +11,15 @@ export const presence = new Map();
 
 export function statusOf(name) { return presence.get(name)?.status ?? "offline"; }
 
+const FOLLOW_UP_TO = 100; // members of a room
+
+/** Asks how the people of a room are, and to be told when that changes; once in a connection, when it is looked at. */
+export function followRoom(c) {
+  if (c.followed || !client.isJoined(c.id) || c.count > FOLLOW_UP_TO) return;
+  c.followed = true;
+  client.presence({ room_id: c.id }, true).catch(() => { c.followed = false; });
+}
+
 export function rememberPresence(name, { status, note }) {
   if (presence.size >= PRESENCE_MAX && !presence.has(name)) presence.clear();
   presence.set(name, { status, note });

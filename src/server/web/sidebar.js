@@ -5,7 +5,8 @@ import { avatar } from "./avatar.js";
 import { active, conversations, me, people, rooms } from "./conversations.js";
 import { byId, drawList, element, icon, named } from "./dom.js";
 import { drawnBy } from "./drawing.js";
-import { open, publicRooms } from "./places.js";
+import { difference, nameParts } from "./lookalikes.js";
+import { focusComposer, open, publicRooms } from "./places.js";
 import { presence, statusOf } from "./presence.js";
 import { STATUS_WORDS } from "./words.js";
 
@@ -13,7 +14,7 @@ function drawHead() {
   const c = active;
   const title = byId("title");
   if (c.kind === "room") title.replaceChildren(icon("hash"), named(c.title), ...roomId(c.id, c.name));
-  else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), named(c.id));
+  else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), ...nameParts(c.id));
   byId("topic").textContent = c.kind === "room" ? c.topic : c.id === me ? "Notes to yourself" : presence.get(c.id)?.note ?? STATUS_WORDS[statusOf(c.id)] ?? statusOf(c.id);
   byId("people-count").textContent = c.kind === "room" && !c.removed ? String(c.count) : "";
   byId("open-details").classList.toggle("uncounted", c.kind !== "room");
@@ -52,11 +53,12 @@ export function placeButton(entry) {
 function updatePlace(node, { c }) {
   const button = node.firstElementChild;
   const current = c === active;
-  const state = `${current} ${document.hidden} ${c.unread} ${c.kind === "person" ? statusOf(c.id) : c.name}`;
+  const state = `${current} ${document.hidden} ${c.unread} ${c.kind === "person" ? `${statusOf(c.id)} ${difference(c.id)?.short ?? ""}` : c.name} ${hasDraft(c)} ${c.removed !== ""}`;
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const mark = c.kind === "room" ? element("span", "place-hash", icon("hash")) : element("span", "avatar-box", avatar(c.id, "small"), element("span", `presence ${statusOf(c.id)}`));
-  button.replaceChildren(mark, element("bdi", "place-name", c.title), ...roomId(c.id, c.name));
+  button.replaceChildren(mark, ...c.kind === "room" ? [element("bdi", "place-name", c.title)] : nameParts(c.id, "place-name"), ...roomId(c.id, c.name));
+  if (hasDraft(c)) button.append(draftMark());
   if (c.unread > 0 && !(current && !document.hidden)) {
     const badge = element("span", "badge", c.unread > 99 ? "99+" : String(c.unread), element("span", "sr-only", " unread"));
     button.append(badge);
@@ -66,7 +68,19 @@ function updatePlace(node, { c }) {
   }
   if (current) button.setAttribute("aria-current", "page");
   else button.removeAttribute("aria-current");
-  button.onclick = () => open(c.kind, c.id);
+  button.onclick = () => {
+    open(c.kind, c.id);
+    focusComposer();
+  };
+}
+
+/** Something is written in a conversation elsewhere that is not sent. */
+const hasDraft = (c) => c !== active && (c.draft.trim() !== "" || c.pending.some(({ failed }) => failed));
+
+function draftMark() {
+  const mark = element("span", "draft-mark", icon("pencil"), element("span", "sr-only", " not sent yet"));
+  mark.title = "Something is written here that is not sent";
+  return mark;
 }
 
 export function updatePublic(node, { room }) {
@@ -80,6 +94,7 @@ export function updatePublic(node, { room }) {
   button.onclick = () => {
     if (byId("finder").open) byId("finder").close();
     open("room", room.room_id);
+    focusComposer();
   };
 }
 

@@ -6,8 +6,32 @@ export function stored(key) {
   try { return JSON.parse(localStorage.getItem(key)); } catch { return null; }
 }
 
+/** Answers whether it is kept. */
 export function store(key, value) {
-  try { localStorage.setItem(key, JSON.stringify(value)); } catch { /* not kept */ }
+  try {
+    localStorage.setItem(key, JSON.stringify(value));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function forget(key) {
+  try { localStorage.removeItem(key); } catch { /* there is nothing */ }
+}
+
+/** What is kept under keys that begin so. */
+export function keysOf(prefix) {
+  try { return Object.keys(localStorage).filter((key) => key.startsWith(prefix)); } catch { return []; }
+}
+
+/** What lasts as long as the tab, over reloads. */
+export function storedInTab(key) {
+  try { return JSON.parse(sessionStorage.getItem(key)); } catch { return null; }
+}
+
+export function storeInTab(key, value) {
+  try { sessionStorage.setItem(key, JSON.stringify(value)); } catch { /* not kept */ }
 }
 
 /** A token comes in with the link and lasts as long as the tab. */

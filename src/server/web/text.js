@@ -1,61 +1,122 @@
 /**
- * A message as text and links. Whatever it says, this makes text nodes and http(s) `<a>` nodes and nothing else.
+ * A message as text and links, and who is meant in it. Whatever it says, this makes text nodes and http(s) `<a>` nodes and nothing else.
  */
 import { element } from "./dom.js";
 
-let named = { name: "", pattern: /$^/u };
-
-/** Whether a text has a name in it, as a word of its own: "Ada" is in "@ada, tea?" and not in "Adam". */
-export function mentions(content, name) {
-  if (named.name !== name) {
-    const literal = name.normalize("NFC").replace(/[\\^$.*+?()[\]{}|/]/gu, "\\$&");
-    named = { name, pattern: new RegExp(`(?<![\\p{L}\\p{M}\\p{N}_])${literal}(?![\\p{L}\\p{M}\\p{N}_])`, "iu") };
-  }
-  return name !== "" && named.pattern.test(content.normalize("NFC"));
-}
-
 const LINKS_MAX = 40; // in one message; the rest stays text
 
-const ADDRESS = /https?:\/\/[^\s<>"“”„«»]+/giu;
+// An address ends at a blank, at what no address has in it, and at the punctuation and brackets of the scripts that write no blank
+// behind them. Invisible characters end it too.
+const ADDRESS = new RegExp([
+  "https?://[^\\s<>\"`|\\\\\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Z}",
+  "\\u00AB\\u00BB\\u2018\\u201A-\\u201F\\u2039\\u203A", // quotation marks, but for the apostrophe
+  "\\u3000-\\u3004\\u3008-\\u3020\\u3030\\u303D\\u30FB\\uFE10-\\uFE1F\\uFE30-\\uFE6F", // East Asian, vertical and small forms
+  "\\uFF01-\\uFF0F\\uFF1A-\\uFF20\\uFF3B-\\uFF40\\uFF5B-\\uFF65", // full width
+  "\\u0589\\u05BE\\u05C3\\u060C\\u061B\\u061F\\u06D4\\u0964\\u0965\\u0E5A\\u0E5B\\u104A\\u104B\\u1362-\\u1368\\u17D4\\u17D5", // other scripts
+  "]+",
+].join(""), "giu");
 const TURNS_TEXT = /\p{Bidi_Control}/u; // invisible, and lets an address read as another one
-const EMOJI_ONLY = /^(?:\p{Extended_Pictographic}(?:\uFE0F|\p{Emoji_Modifier}|\u200D\p{Extended_Pictographic})*\s*){1,3}$/u;
+const AUTHORITY = /^https?:\/\/([^/?#\\]*)/iu;
 
-/** Writes `content` into a node. */
-export function write(node, content) {
-  if (content.length <= 40 && EMOJI_ONLY.test(content)) node.classList.add("jumbo");
-  let end = 0;
-  let links = 0;
+// Emoji: a flag, a key, or a picture with what may follow it. Those that are text of old (© ® ™, arrows) are not meant.
+const PICTURE = "(?:\\p{Emoji_Presentation}|[\\u2600-\\u27BF\\u2B00-\\u2BFF\\u{1F000}-\\u{1FAFF}]|(?![©®™\\u2139])\\p{Extended_Pictographic}\\uFE0F)";
+const UNIT = `${PICTURE}(?:\\uFE0F|\\p{Emoji_Modifier})?(?:[\\u{E0020}-\\u{E007E}]+\\u{E007F})?`;
+const EMOJI_ONLY = new RegExp(
+  `^(?:(?:\\p{Regional_Indicator}{2}|[0-9#*]\\uFE0F?\\u20E3|(?=\\p{Extended_Pictographic})${UNIT}(?:\\u200D\\p{Extended_Pictographic}(?:\\uFE0F|\\p{Emoji_Modifier})?)*)\\s*){1,3}$`, "u");
+
+/** Whether a text is one to three emoji and nothing else. */
+export function isEmojiOnly(content) { return content.length <= 60 && EMOJI_ONLY.test(content); }
+
+/** The addresses in a text that may be followed: `{start, end, href, shown}`, where `shown` is what stands there for them. */
+export function links(content) {
+  const found = [];
   for (const match of content.matchAll(ADDRESS)) {
-    if (links === LINKS_MAX) break;
+    if (found.length === LINKS_MAX) break;
     const address = trimAddress(match[0]);
     let url;
     try { url = new URL(address); } catch { continue; }
     if (url.protocol !== "http:" && url.protocol !== "https:") continue;
     // A link leads where it seems to lead: https://bank.example@evil.example does not. Such an address stays text.
-    if (TURNS_TEXT.test(match[0]) || url.username || url.password) continue;
-    const link = element("a", "", address);
+    const [behind] = /^\S*/u.exec(content.slice(match.index + match[0].length));
+    if (TURNS_TEXT.test(behind) || url.username || url.password) continue;
+    found.push({ start: match.index, end: match.index + address.length, href: url.href, shown: honest(address, url) });
+  }
+  return found;
+}
+
+/** An address as it is read: the host as it is asked for, wherever the one that was written is another or has more than ASCII in it. */
+function honest(address, url) {
+  const [whole, authority] = AUTHORITY.exec(address);
+  const host = authority.replace(/:\d*$/u, "");
+  if (host.toLowerCase() === url.hostname) return address;
+  return `${url.protocol}//${url.host}${address.slice(whole.length)}`;
+}
+
+/** Writes `content` into a node. */
+export function write(node, content) {
+  if (isEmojiOnly(content)) node.classList.add("jumbo");
+  let at = 0;
+  for (const { start, end, href, shown } of links(content)) {
+    const written = content.slice(start, end);
+    const link = element("a", "", shown);
     link.dir = "ltr"; // also in a text that is written from right to left
-    link.href = url.href;
+    link.href = href;
     link.target = "_blank";
     link.rel = "noopener noreferrer";
-    node.append(content.slice(end, match.index), link);
-    end = match.index + address.length;
-    links += 1;
+    if (shown !== written) link.title = `Written as ${written}`;
+    node.append(content.slice(at, start), link);
+    at = end;
   }
-  node.append(content.slice(end));
+  node.append(content.slice(at));
 }
 
 /** Punctuation after an address belongs to the sentence; a closing bracket belongs to the address only if it was opened in it. */
 function trimAddress(address) {
-  const opening = { ")": "(", "]": "[", "}": "{" };
-  const count = (character) => address.split(character).length - 1;
-  const surplus = {};
-  for (const close of Object.keys(opening)) surplus[close] = count(close) - count(opening[close]);
+  const opening = new Map([[")", "("], ["]", "["], ["}", "{"]]);
+  const surplus = new Map();
+  for (const [close, open] of opening) surplus.set(close, address.split(close).length - address.split(open).length);
   let end = address.length;
   for (; end > 0; end -= 1) {
     const last = address[end - 1];
-    if (surplus[last] > 0) surplus[last] -= 1;
+    if (surplus.get(last) > 0) surplus.set(last, surplus.get(last) - 1);
     else if (!/[.,;:!?'’…*_]/u.test(last)) break;
   }
   return address.slice(0, end);
+}
+
+// Mentions
+
+const WORD = /[\p{L}\p{M}\p{N}_]/u;
+const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\u30FC]/u; // no blank ends a word
+const IN_ADDRESS = /[\p{L}\p{M}\p{N}_.+\-/@=%&#~]/u; // before an @ it makes an e-mail address, or a path
+
+let looked = { name: "", pattern: null };
+
+/**
+ * Whether somebody is called in a text: by `@` and the name, as a word of its own: "@ada, tea?" and not "@adam", nor the bare word,
+ * since names are often words; nor an e-mail address or a link. Where words are written without blanks, more may follow: "@太郎さん";
+ * but then not a longer name of `others`. Nothing calls a whole room: there is no "@here".
+ */
+export function mentions(content, name, others = []) {
+  if (name === "" || !content.includes("@")) return false;
+  if (looked.name !== name) {
+    const literal = name.normalize("NFC").replace(/[\\^$.*+?()[\]{}|/]/gu, "\\$&");
+    looked = { name, pattern: new RegExp(literal, "iuy") };
+  }
+  const { pattern } = looked;
+  const text = content.normalize("NFC").replace(ADDRESS, (address) => " ".repeat(address.length));
+  for (let at = text.indexOf("@"); at >= 0; at = text.indexOf("@", at + 1)) {
+    const [before] = /(?:[\uD800-\uDBFF][\uDC00-\uDFFF]|[^])$/u.exec(text.slice(Math.max(0, at - 2), at)) ?? [""];
+    if (before && IN_ADDRESS.test(before) && !UNSPACED.test(before)) continue;
+    pattern.lastIndex = at + 1;
+    if (!pattern.test(text)) continue;
+    const after = String.fromCodePoint(text.codePointAt(pattern.lastIndex) ?? 32);
+    if (after === "@") continue; // an address of another network
+    if (!WORD.test(after)) return true;
+    const last = [...name.normalize("NFC")].pop();
+    if (!UNSPACED.test(after) && !(UNSPACED.test(last) && !/[\p{M}]/u.test(after))) continue;
+    const rest = text.slice(at + 1).toLowerCase();
+    if (![...others].some((other) => other.length > name.length && rest.startsWith(other.normalize("NFC").toLowerCase()))) return true;
+  }
+  return false;
 }

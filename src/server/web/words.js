@@ -1,8 +1,9 @@
 /**
- * What the server says in codes, in words.
+ * What the server says in codes, in words. None of these inherits anything: a code may be any word, "constructor" too.
  */
 
 export const GAP_WORDS = {
+  __proto__: null,
   expired: "Older messages from while you were away are no longer kept.",
   epoch_changed: "The server began a new history here.",
   missing: "Some messages are missing here.",
@@ -11,17 +12,20 @@ export const GAP_WORDS = {
 export const NOT_HERE = "You are not in this room.";
 
 export const LEFT_WORDS = {
+  __proto__: null,
   kicked: "You have been removed from this room by a moderator.",
   closed: "This room is no longer open to you.",
 };
 
 /** Why a room could not be entered, where it can be said better than in general. */
 export const JOIN_WORDS = {
+  __proto__: null,
   forbidden: "This room is not open to you.",
   room_not_found: "There is no such room, and you may not make one.",
 };
 
 const ERROR_WORDS = {
+  __proto__: null,
   unauthorized: "You need to sign in to do that.",
   token_expired: "Your sign-in has run out. Please open the page again.",
   forbidden: "You are not allowed to do that here.",
@@ -42,6 +46,7 @@ const ERROR_WORDS = {
 };
 
 export const CLOSE_WORDS = {
+  __proto__: null,
   1001: "The server is going away.",
   1008: "The server did not accept the connection.",
   1011: "Something went wrong on the server.",
@@ -54,6 +59,6 @@ export const CLOSE_WORDS = {
   4101: "You sent too much in a short time.",
 };
 
-export const STATUS_WORDS = { online: "online", away: "away", busy: "busy", offline: "offline" };
+export const STATUS_WORDS = { __proto__: null, online: "online", away: "away", busy: "busy", offline: "offline" };
 
 export function inWords(error) { return ERROR_WORDS[error.code] ?? error.message; }

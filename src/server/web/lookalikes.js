@@ -1,0 +1,62 @@
+/**
+ * Names that look alike and are not the same: "аlice" with a Cyrillic а beside "alice", "bob" beside "Bob". Such a name is shown with a
+ * mark that says what is different. This knows the letters that fonts draw the same, and no more: it is help for the eye, and proves nothing.
+ */
+import { element } from "./dom.js";
+
+const NAMES_MAX = 5_000; // seen on this page; past them it begins anew
+
+// Letters of other scripts that fonts draw as Latin ones, each with what it looks like.
+const LOOKS = new Map([
+  ..."аaеeоoрpсcуyхxіiјjѕsһhԁdԛqԝwӏlкkмmтtвbнhгrпnьb".matchAll(/(.)(.)/gu), // Cyrillic
+  ..."αaοoνvρpιiκkυuτtχxεeηnγyωw".matchAll(/(.)(.)/gu), // Greek
+  ..."օoսuցgհhոnѕsյj".matchAll(/(.)(.)/gu), // Armenian
+  ..."ıiɑaɡgɩiʟlʀrɴnʜhᴏoᴀaᴄcᴇeᴋkᴛtꜱs".matchAll(/(.)(.)/gu), // Latin beyond ASCII
+].map(([, one, other]) => [one, other]));
+
+/** What a name looks like, for comparing: two names with the same one look alike. */
+export function skeleton(name) {
+  const plain = name.normalize("NFKD").toLowerCase().replace(/[\p{Cf}\p{M}\s\u115F\u1160\u3164\uFFA0]/gu, "");
+  return [...plain].map((letter) => LOOKS.get(letter) ?? letter).join("").replace(/[|l1]/gu, "i").replace(/0/gu, "o").replace(/rn/gu, "m").replace(/vv/gu, "w");
+}
+
+/** @type {Map<string, Set<string>>} */
+const seen = new Map();
+let count = 0;
+
+/** Remembers that a name is on the page. Answers whether it is the first time that it looks like another one. */
+export function see(name) {
+  const looks = skeleton(name);
+  const alike = seen.get(looks) ?? new Set();
+  if (alike.has(name)) return false;
+  if (count >= NAMES_MAX) {
+    seen.clear();
+    count = 0;
+  }
+  count += 1;
+  seen.set(looks, alike.add(name));
+  return alike.size > 1;
+}
+
+const isPlain = (name) => /^[\x20-\x7E]*$/u.test(name);
+const codePoint = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+
+/** What tells a name from those that look like it: `{short, long}`, or null where none has been seen. */
+export function difference(name) {
+  const twin = [...seen.get(skeleton(name)) ?? []].find((other) => other !== name);
+  if (twin === undefined) return null;
+  const odd = [...new Set(name)].filter((character) => !twin.includes(character) && !isPlain(character));
+  if (odd.length) return { short: odd.slice(0, 3).map(codePoint).join(" "), long: `Not the same as “${twin}”: it has the character ${odd.slice(0, 3).map(codePoint).join(", ")}` };
+  if (isPlain(name) && !isPlain(twin)) return null; // the other one has the mark
+  return { short: `not ${twin}`, long: `Not the same as “${twin}”` };
+}
+
+/** A name and, where it looks like another one, what tells them apart. */
+export function nameParts(name, className = "") {
+  const parts = [element("bdi", className, name)];
+  const told = difference(name);
+  if (!told) return parts;
+  const mark = element("bdi", "lookalike", told.short);
+  mark.title = told.long;
+  return [...parts, mark];
+}

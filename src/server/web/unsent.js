@@ -1,0 +1,146 @@
+/**
+ * What was written and has not arrived: drafts, messages on the outbox, and those that were refused. Kept in the browser, so that neither
+ * a reload nor a closed tab loses them.
+ *
+ * Each load of the page keeps a record of its own, so that tabs do not overwrite each other. A record that its page has closed, or that
+ * no page has touched for a while (a browser that was killed), is taken over by the next page of the same person. A message keeps its id,
+ * and so is said once, whoever sends it.
+ */
+import { uuid } from "./client.js";
+import { NOT_HERE } from "./words.js";
+import { client, conversation, conversations, me } from "./conversations.js";
+import { redraw } from "./drawing.js";
+import { forget, keysOf, store, stored } from "./storage.js";
+
+const PREFIX = "salon.unsent:";
+const SAVE_AFTER = 150;
+const TOUCH_EVERY = 20_000;
+const STALE_AFTER = 150_000; // more than browsers let a timer of a hidden page wait
+const RECORDS_MAX = 50; // looked at; those of other people among them
+const DRAFT_CHARACTERS = 100_000;
+
+const key = `${PREFIX}${uuid()}`;
+let timer = null;
+let kept = true; // what is to be kept is
+
+/** Something was written, sent or confirmed: it is kept in a moment. */
+export function keepUnsent() {
+  timer ??= setTimeout(save, SAVE_AFTER);
+}
+
+function record(closed) {
+  const drafts = [];
+  const refused = [];
+  for (const c of conversations.values()) {
+    if (c.draft.trim() !== "") drafts.push([c.kind, c.id, c.draft.slice(0, DRAFT_CHARACTERS)]);
+    for (const { entry, failed } of c.pending) if (failed) refused.push({ ...bare(entry), failed });
+  }
+  return { name: me, at: Date.now(), closed, drafts, refused, outbox: client?.outbox.map(bare) ?? [] };
+}
+
+const bare = ({ id, kind, target, content, queuedAt, firstSent }) => ({ id, kind, target, content, queuedAt, firstSent });
+const isEmpty = ({ drafts, refused, outbox }) => drafts.length + refused.length + outbox.length === 0;
+
+function save(closed = false) {
+  clearTimeout(timer);
+  timer = null;
+  if (!client) return;
+  const now = record(closed);
+  if (isEmpty(now)) {
+    forget(key);
+    kept = true;
+  } else {
+    kept = store(key, now);
+  }
+}
+
+/** Nobody is here under this name any more. What is not sent waits until they come in again, or is forgotten. */
+export function letGoOfUnsent({ forgotten = false } = {}) {
+  if (!forgotten) save(true);
+  if (forgotten) {
+    clearTimeout(timer);
+    timer = null;
+    for (const one of keysOf(PREFIX)) if (one === key || stored(one)?.name === me) forget(one);
+    return;
+  }
+  // The record stays behind under a key of its own: this page goes on with another one.
+  const left = stored(key);
+  if (left && store(`${PREFIX}${uuid()}`, left)) forget(key);
+}
+
+/** Takes over what pages of a person have left behind: `{drafts, refused, outbox}`. */
+function takeOver(name) {
+  const found = { drafts: [], refused: [], outbox: [] };
+  for (const one of keysOf(PREFIX).slice(0, RECORDS_MAX)) {
+    const left = stored(one);
+    if (one === key || left?.name !== name || !(left.closed || Date.now() - left.at > STALE_AFTER)) continue;
+    forget(one);
+    for (const part of Object.keys(found)) if (Array.isArray(left[part])) found[part].push(...left[part]);
+  }
+  return found;
+}
+
+/** What the client of somebody who comes in goes on with, and `show` for what the page shows of it once the conversations are there. */
+export function unsentOf(name) {
+  const { drafts, refused, outbox } = takeOver(name);
+  return {
+    outbox,
+    show() {
+      for (const entry of outbox) wait(entry, null);
+      for (const { failed, ...entry } of refused) wait(entry, failed);
+      for (const [kind, id, text] of drafts) draft(place(kind, id), text);
+      keepUnsent();
+    },
+  };
+}
+
+/** A conversation that something waits for; a room that we are no longer in is shown as one. */
+function place(kind, id) {
+  const there = conversations.has(`${kind}:${id}`);
+  const c = conversation(kind, id);
+  if (!there && kind === "room") c.removed = NOT_HERE;
+  return c;
+}
+
+function wait(entry, failed) {
+  const c = place(entry.kind, entry.target);
+  if (!failed) c.removed = ""; // it is joined, as before
+  c.pending.push({ type: "said", entry, sender: me, content: entry.content, ts: entry.queuedAt, failed });
+}
+
+function draft(c, text) {
+  if (c.draft.includes(text)) return;
+  c.draft = c.draft ? `${c.draft}\n${text}` : text;
+}
+
+// A page that goes closes its record; one that the browser brings back from memory finds it taken, or goes on with it.
+window.addEventListener("pagehide", () => save(true));
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (!persisted || !client) return;
+  if (!isEmpty(record()) && stored(key) === null) location.reload();
+  else save();
+});
+
+// A question before leaving stands where something would be lost, and nowhere else.
+window.addEventListener("beforeunload", (event) => {
+  save();
+  if (!kept) event.preventDefault();
+});
+
+setInterval(() => {
+  if (!client || document.getElementById("app").hidden) return;
+  if (stored(key)) save();
+  adoptLater();
+}, TOUCH_EVERY);
+
+/** What a tab that was killed has left is gone on with by one that is there. Its messages are said again under their ids. */
+function adoptLater() {
+  const { drafts, refused, outbox } = takeOver(me);
+  for (const entry of outbox) if (client.resume(entry)) wait(entry, null);
+  for (const { failed, ...entry } of refused) wait(entry, failed);
+  for (const [kind, id, text] of drafts) draft(place(kind, id), text);
+  if (drafts.length + refused.length + outbox.length) {
+    keepUnsent();
+    redraw("log", "places", "composer");
+  }
+}

@@ -1,0 +1,378 @@
+/**
+ * Nothing is lost: rooms, messages, drafts, unread counts and one's own status, over reloads, restarts, cuts and several tabs.
+ * `node nothing_lost.mjs SALON_BINARY`; see run.sh.
+ */
+import path from "node:path";
+import { begin, comeAgain, composer, connected, enter, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
+
+const server = new Server(process.argv[2], await freePort());
+const { browser, pictures, run } = await begin(server);
+const wire = await new Wire().open(server.port);
+
+// Only a refused connection while we keep the server away is expected.
+let serverAway = false;
+const expected = (text) => serverAway && /WebSocket|ERR_CONNECTION|net::ERR/.test(text);
+const origin = `http://127.0.0.1:${server.port}`;
+const newPage = ({ port = server.port, ...options } = {}) => openPage(browser, { origin: `http://127.0.0.1:${port}`, expected, ...options });
+const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
+const titled = (page, name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").first().textContent()) === name);
+const roomsOf = (page) => page.locator("#room-list .place-name").allTextContents();
+const linkState = (page) => page.locator("#link-state").textContent();
+const badge = (page, name) => page.locator(".place", { hasText: name }).locator(".badge").count();
+/** Another tab of the same browser. */
+const newTab = async (page, address) => {
+  const tab = await page.context().newPage();
+  tab.setDefaultTimeout(10_000);
+  tab.on("console", (message) => { if (message.type() === "error" && !expected(message.text())) throw new Error(message.text()); });
+  await tab.goto(address);
+  return tab;
+};
+const restart = async (...pages) => {
+  serverAway = true;
+  await server.kill();
+  for (const page of pages) await page.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+  await server.start();
+};
+/** What the browser says about a page that nobody looks at; `false` brings the reader back. */
+const hide = (page, hidden) => page.evaluate((hidden) => {
+  if (hidden) Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+  else delete document.hidden;
+  document.dispatchEvent(new Event("visibilitychange"));
+}, hidden);
+/** Speaks without a page: each name once, in one room or to one person. */
+const speak = (page, user, target, contents) => page.evaluate(async ({ url, user, target, contents }) => {
+  const { SalonClient } = await import("/client.js");
+  const salon = new SalonClient({ url, user });
+  const welcome = new Promise((resolve) => salon.on("welcome", resolve));
+  salon.connect();
+  await welcome;
+  if (target.room_id) await salon.join(target.room_id);
+  let left = contents.length;
+  const done = new Promise((resolve) => salon.on("sent", () => { left -= 1; if (left === 0) resolve(); }));
+  for (const content of contents) if (target.room_id) salon.say(target.room_id, content); else salon.direct(target.user_id, content);
+  await done;
+  salon.close();
+}, { url: `ws://127.0.0.1:${server.port}/ws`, user, target, contents });
+
+await run(async () => {
+  const bob = await newPage();
+  await enter(bob, "Bob", "kitchen");
+
+  await check("three tabs with forty rooms each are in all of them ten seconds after a restart, and say so until they are", async () => {
+    const many = Array.from({ length: 40 }, (_, n) => ({ id: `room ${n}` }));
+    const first = await newPage();
+    await first.addInitScript((rooms) => {
+      if (localStorage.getItem("salon.name")) return;
+      localStorage.setItem("salon.name", JSON.stringify("Ada"));
+      localStorage.setItem("salon.places:Ada", JSON.stringify({ rooms, people: [], left: [], active: "room:room 0" }));
+    }, many);
+    const started = Date.now();
+    await first.goto(`${first.origin}/`);
+    await connected(first);
+    const tabs = [first, await newTab(first, `${origin}/`), await newTab(first, `${origin}/`)];
+    const all = async () => (await Promise.all(tabs.map(linkState))).every((state) => state === "Connected");
+    await until("all tabs are in all rooms", all, 20_000);
+    console.log(`# three tabs came into 40 rooms each in ${Date.now() - started} ms`);
+    for (const tab of tabs) {
+      await tab.evaluate(() => {
+        window.told = [];
+        new MutationObserver(() => window.told.push(`${document.getElementById("link-state").textContent}: ${document.getElementById("banner-text").textContent}`))
+          .observe(document.getElementById("banner-text"), { childList: true, characterData: true, subtree: true });
+      });
+    }
+    await restart(...tabs);
+    const back = Date.now();
+    await until("all tabs are in all rooms again", all, 30_000);
+    const took = Date.now() - back;
+    console.log(`# and again ${took} ms after a restart`);
+    serverAway = false;
+    if (took > 10_000) throw new Error(`it took ${took} ms`);
+    for (const tab of tabs) equal((await tab.evaluate(() => window.told)).some((words) => words.startsWith("Connected: Joining")), false, "“Connected” while rooms are missing");
+    const members = await bob.evaluate(async (url) => {
+      const { SalonClient } = await import("/client.js");
+      const salon = new SalonClient({ url, user: "Counter" });
+      await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
+      const { rooms } = await salon.rooms({ limit: 200 });
+      salon.close();
+      return rooms.filter(({ room_id, members }) => room_id.startsWith("room ") && members === 1).length;
+    }, `ws://127.0.0.1:${server.port}/ws`);
+    equal(members, 40, "rooms that the server has Ada in");
+    await first.context().close();
+    await connected(bob);
+  });
+
+  await check("the page says which rooms are missing, as long as they are", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => {
+      localStorage.setItem("salon.name", JSON.stringify("Slow"));
+      localStorage.setItem("salon.places:Slow", JSON.stringify({ rooms: [{ id: "a" }, { id: "b" }, { id: "c" }], people: [], left: [] }));
+    });
+    const asked = [];
+    let socket;
+    await page.routeWebSocket(/\/ws\?/, (one) => {
+      socket = one;
+      one.onMessage((data) => { const message = JSON.parse(data); if (message.type === "join") asked.push(...message.rooms ?? [message]); });
+      one.send(JSON.stringify({ type: "welcome", user_id: "Slow", session_id: "s", limits: {}, ping_interval_ms: 25_000 }));
+    });
+    await page.goto(`${page.origin}/#room=a`);
+    await until("all are asked for", () => asked.length === 3);
+    await page.locator("#banner:not([hidden])", { hasText: "Joining 3 more rooms" }).waitFor();
+    equal(await linkState(page), "Joining", "the state");
+    for (const [n, room_id] of ["a", "b", "c"].entries()) {
+      socket.send(JSON.stringify({ type: "joined", room_id, user_id: "Slow", epoch: "e", seq: 0, recovered: false, members: 1 }));
+      if (n === 1) {
+        await page.locator("#banner:not([hidden])", { hasText: "Joining 1 more room …" }).waitFor();
+        await page.screenshot({ path: path.join(pictures, "joining.png") });
+      }
+    }
+    await until("it is over", async () => await linkState(page) === "Connected" && await page.locator("#banner").isHidden());
+    await page.context().close();
+  });
+
+  await check("two tabs do not overwrite each other's rooms, and a room that is left in one does not come back", async () => {
+    const one = await newPage();
+    await enter(one, "Tabs", "kitchen");
+    const two = await newTab(one, `${origin}/#room=kitchen`);
+    await connected(two);
+    await say(one, "/join attic");
+    await titled(one, "attic");
+    await one.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await say(two, "/join cellar");
+    await titled(two, "cellar");
+    await two.reload();
+    await one.reload();
+    for (const page of [one, two]) await connected(page);
+    equal(await roomsOf(one), ["attic", "cellar", "kitchen"], "rooms of the first");
+    await say(one, "/leave attic");
+    await until("it is left", async () => (await roomsOf(one)).join() === "cellar,kitchen");
+    await one.reload();
+    await two.locator("#room-list .place", { hasText: "kitchen" }).click(); // the other tab, which is there still, keeps its list
+    await two.reload();
+    for (const page of [one, two]) {
+      await connected(page);
+      equal(await roomsOf(page), ["cellar", "kitchen"], "rooms");
+    }
+    await one.context().close();
+  });
+
+  await check("what was written while there was no connection is said after a reload, once and in order; drafts are there, and marked elsewhere", async () => {
+    const page = await newPage({ port: wire.port });
+    await enter(page, "Writer", "kitchen");
+    await say(page, "Before");
+    await sees(bob, "Before");
+    serverAway = true;
+    wire.cut();
+    await page.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    await say(page, "Into the void, 1");
+    await say(page, "/msg Bob Into the void, alone");
+    await composer(page).fill("a draft for Bob");
+    await page.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await page.locator("#person-list .draft-mark").waitFor();
+    await say(page, "Into the void, 2");
+    await composer(page).fill("a draft for the kitchen");
+    let asked = 0;
+    page.on("dialog", (dialog) => { asked += 1; dialog.accept(); });
+    wire.mend();
+    await page.reload();
+    await connected(page);
+    serverAway = false;
+    await sees(bob, "Into the void, 2");
+    await until("nothing waits", async () => await page.locator(".pending").count() === 0);
+    equal((await texts(bob)).slice(-3), ["Before", "Into the void, 1", "Into the void, 2"], "what Bob reads");
+    equal((await texts(page)).slice(-3), ["Before", "Into the void, 1", "Into the void, 2"], "what the writer reads");
+    equal([await composer(page).inputValue(), asked], ["a draft for the kitchen", 0], "the draft, questions before leaving");
+    await page.locator("#person-list .draft-mark").waitFor();
+    await page.screenshot({ path: path.join(pictures, "drafts.png") });
+    await page.locator("#person-list .place", { hasText: "Bob" }).click();
+    await sees(page, "Into the void, alone");
+    equal(await composer(page).inputValue(), "a draft for Bob", "the draft");
+    // A tab that is closed leaves its drafts to the next one of the same person, and only to that.
+    const address = `${page.origin}/#with=Bob`;
+    await page.close({ runBeforeUnload: true });
+    const next = await newTab(page, address);
+    await connected(next);
+    await until("the draft is there", async () => (await composer(next).inputValue()) === "a draft for Bob");
+    const third = await newTab(page, address);
+    await connected(third);
+    equal(await composer(third).inputValue(), "", "the draft of another tab");
+    await page.context().close();
+  });
+
+  await check("a browser that keeps nothing asks before it loses something, and only then", async () => {
+    const page = await newPage({ port: wire.port });
+    await enter(page, "Private", "kitchen");
+    await page.evaluate(() => { Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); }; });
+    const asked = [];
+    page.on("dialog", (dialog) => { asked.push(dialog.type()); dialog.accept(); });
+    await composer(page).click();
+    await page.keyboard.type("a draft");
+    await page.close({ runBeforeUnload: true });
+    await until("it asked", () => asked.join() === "beforeunload");
+    await page.context().close();
+  });
+
+  await check("a message that is too long on the wire is told before it is sent", async () => {
+    const page = await newPage();
+    await enter(page, "Long", "kitchen");
+    await composer(page).fill("\u0001".repeat(12_000));
+    const problem = page.locator("#composer-problem");
+    await until("it is told", async () => (await problem.textContent()).startsWith("That is too long for one message, by about "));
+    equal(await page.locator("#send").isDisabled(), true, "the button is off");
+    await page.keyboard.press("Enter");
+    equal([page.sockets, await page.locator(".pending").count()], [page.sockets, 0], "what waits");
+    await composer(page).fill("\u0001".repeat(10_000));
+    await until("a little less is fine", async () => (await problem.textContent()) === "");
+    await page.context().close();
+  });
+
+  await check("a server that closes with 1009 gets the message once, and what waits behind it is sent", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Big")));
+    let visits = 0;
+    const heard = [];
+    await page.routeWebSocket(/\/ws\?/, (socket) => {
+      visits += 1;
+      socket.onMessage((data) => {
+        const message = JSON.parse(data);
+        if (message.type === "join") socket.send(JSON.stringify({ type: "joined", id: message.id, room_id: "kitchen", user_id: "Big", epoch: "e", seq: heard.length, recovered: true, members: 1 }));
+        if (message.type !== "broadcast") return;
+        if (message.content.length > 100) return socket.close({ code: 1009 });
+        heard.push(message.content);
+        socket.send(JSON.stringify({ ...message, sender: "Big", seq: heard.length, ts: Date.now() }));
+      });
+      socket.send(JSON.stringify({ type: "welcome", user_id: "Big", session_id: "s", limits: {}, ping_interval_ms: 25_000 }));
+    });
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await connected(page);
+    await say(page, "x".repeat(200));
+    await say(page, "behind it");
+    await until("it is said", () => heard.join() === "behind it");
+    equal([visits, await page.locator(".failed").count()], [2, 1], "connections, messages that failed");
+    await page.reload(); // also that one is kept
+    await connected(page);
+    await page.locator(".failed").getByRole("button", { name: "Discard" }).click();
+    await until("it is gone", async () => await page.locator(".failed").count() === 0);
+    await page.context().close();
+  });
+
+  await check("what is unread stays unread when the server starts again", async () => {
+    const page = await newPage();
+    await enter(page, "Reader", "kitchen");
+    await say(page, "/join elsewhere");
+    await titled(page, "elsewhere");
+    await say(bob, "One");
+    await say(bob, "Two");
+    await until("two are unread", async () => (await page.locator("#room-list .badge").textContent()).startsWith("2"));
+    await restart(page, bob);
+    for (const one of [page, bob]) await one.locator("#app[data-connection=connected]").waitFor({ timeout: 40_000 });
+    serverAway = false;
+    await until("the page is in its rooms", async () => await linkState(page) === "Connected");
+    await say(bob, "Three");
+    await until("three are unread", async () => (await page.locator("#room-list .badge").textContent()).startsWith("3"));
+    await page.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await sees(page, "Three");
+    equal(await page.locator("#messages > li:has(> .new-line) .text").allTextContents(), ["One"], "what the line New stands before");
+    await until("it is read", async () => await badge(page, "kitchen") === 0);
+    await page.context().close();
+  });
+
+  await check("120 messages in a tab in the background: the reader comes back to the line New, and what was not in view is unread", async () => {
+    const page = await newPage();
+    await enter(page, "Away", "hall");
+    await say(page, "Here until now");
+    await sees(page, "Here until now");
+    await hide(page, true);
+    await speak(bob, "Speaker", { room_id: "hall" }, Array.from({ length: 120 }, (_, n) => `line ${n + 1}`));
+    await until("the title counts", async () => (await page.title()).startsWith("(99+)"));
+    await hide(page, false);
+    const view = () => page.evaluate(() => {
+      const log = document.getElementById("log").getBoundingClientRect();
+      const line = document.querySelector(".new-line")?.getBoundingClientRect();
+      return { line: line ? Math.round((line.top - log.top) / log.height * 100) : null, above: document.querySelector("#messages > li:has(> .new-line) .text")?.textContent };
+    });
+    await until("the line is in view", async () => (await view()).line === 25);
+    equal((await view()).above, "line 1", "what the line stands before");
+    await page.screenshot({ path: path.join(pictures, "back-at-new.png") });
+    const unread = async () => Number((await page.locator("#to-latest-text").textContent()).match(/^\d+/)?.[0] ?? 0);
+    const left = await unread();
+    if (!(left > 80 && left < 120)) throw new Error(`${left} unread`);
+    await page.locator("#to-latest").click();
+    await until("the end is read", async () => await page.locator("#to-latest").isHidden() && !(await page.title()).startsWith("("));
+    // The same in a room that is opened: the line stands before the first unread message, however many the page holds.
+    await say(page, "/join porch");
+    await titled(page, "porch");
+    await speak(bob, "Speaker", { room_id: "hall" }, Array.from({ length: 150 }, (_, n) => `more ${n + 1}`));
+    await until("150 are unread", async () => (await page.title()).startsWith("(99+)"));
+    await page.locator("#room-list .place", { hasText: "hall" }).click();
+    await until("the line is in view", async () => (await view()).line === 25 && (await view()).above === "more 1");
+    if (!(await unread() > 110)) throw new Error(`${await unread()} unread`);
+    // After a reload it is the same place.
+    await page.reload();
+    await connected(page);
+    await until("the line is in view again", async () => { const { line, above } = await view(); return line === 25 && /^more \d+$/.test(above) && above !== "more 150"; });
+    await page.context().close();
+  });
+
+  await check("a message to somebody who is away is there when they come back, also from somebody they had no conversation with", async () => {
+    const page = await newPage();
+    await enter(page, "Homer", "kitchen");
+    await page.goto("about:blank");
+    await until("Homer is away", async () => !(await members(bob)).includes("Homer"), 20_000);
+    await say(bob, "/msg Homer While you were away, 1");
+    await say(bob, "While you were away, 2");
+    await sees(bob, "While you were away, 2");
+    await bob.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await connected(page);
+    const entry = page.locator("#person-list .place", { hasText: "Bob" });
+    await until("two are unread", async () => (await entry.locator(".badge").textContent()).startsWith("2"));
+    await entry.click();
+    await sees(page, "While you were away, 2");
+    await until("they are read", async () => await entry.locator(".badge").count() === 0);
+    // A conversation that was closed is opened by a new message, and by no old one.
+    await say(page, "/leave");
+    await until("none is open", async () => await page.locator("#person-list .place").count() === 0);
+    await page.reload();
+    await connected(page);
+    await page.goto("about:blank");
+    await until("Homer is away", async () => !(await members(bob)).includes("Homer"), 20_000);
+    await say(bob, "/msg Homer And 3");
+    await sees(bob, "And 3");
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await connected(page);
+    await until("one is unread", async () => (await entry.locator(".badge").textContent()).startsWith("1"));
+    await page.context().close();
+    await bob.locator("#room-list .place", { hasText: "kitchen" }).click();
+  });
+
+  await check("the select says what the server holds: after a reload, on a second device, and after a long absence", async () => {
+    const page = await newPage({ port: wire.port });
+    await enter(page, "Hidden", "kitchen");
+    const status = (one) => one.locator("#me-status").inputValue();
+    await page.locator("#me-status").selectOption("offline");
+    await until("Bob sees nobody", () => bob.locator("#members .member.offline", { hasText: "Hidden" }).count());
+    await page.reload();
+    await connected(page);
+    await until("it is invisible still", async () => await status(page) === "offline");
+    const second = await newPage();
+    await comeAgain(second, "Hidden", "kitchen");
+    await until("on the second device too", async () => await status(second) === "offline");
+    await second.locator("#me-status").selectOption("away");
+    await until("and on the first", async () => await status(page) === "away");
+    await second.context().close();
+    await say(page, "/status busy in a meeting");
+    const note = bob.locator("#members .member", { hasText: "Hidden" }).locator(".member-note");
+    await until("Bob reads the note", async () => (await note.textContent()) === "in a meeting");
+    // Away for longer than the server waits: it has forgotten, and is told again.
+    serverAway = true;
+    wire.cut();
+    await until("Hidden has left", async () => !(await members(bob)).includes("Hidden"), 20_000);
+    wire.mend();
+    await connected(page);
+    serverAway = false;
+    await until("Bob reads the note again", async () => await note.count() === 1 && (await note.textContent()) === "in a meeting");
+    equal(await status(page), "busy", "the select");
+    await page.context().close();
+  });
+});

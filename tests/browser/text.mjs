@@ -1,0 +1,112 @@
+/**
+ * What needs no browser: where links end and what they show, who is called, which emoji are large, what looks alike, and whether the
+ * scripts are written in what the browsers of `old.js` know. `node text.mjs`; see run.sh.
+ */
+import { cp, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parse } from "acorn";
+import { full } from "acorn-walk";
+import { check, equal, summary } from "./harness.mjs";
+
+const web = fileURLToPath(new URL("../../src/server/web/", import.meta.url));
+// A folder that says that these are modules, which the one of the page need not.
+const folder = await mkdtemp(path.join(tmpdir(), "salon-scripts-"));
+await cp(web, folder, { recursive: true });
+await writeFile(path.join(folder, "package.json"), "{\"type\":\"module\"}");
+const load = (name) => import(pathToFileURL(path.join(folder, name)));
+const { isEmojiOnly, links, mentions } = await load("text.js");
+const { difference, see, skeleton } = await load("lookalikes.js");
+const { SalonClient, encode, nameProblem, utf8Length, wellFormed } = await load("client.js");
+
+await check("a link ends where the address does, and shows where it leads", () => {
+  for (const [text, ...shown] of [
+    ["https://example.com/foo。次の文", "https://example.com/foo"],
+    ["/a https://example.com/a、続き", "https://example.com/a"],
+    ["（https://example.com/b）です", "https://example.com/b"],
+    ["「https://example.com/c」", "https://example.com/c"],
+    ["https://example.com/j，see https://example.com/k！", "https://example.com/j", "https://example.com/k"],
+    ["`https://example.com/l` https://example.com/m|n https://example.com/o\u200Bp", "https://example.com/l", "https://example.com/m", "https://example.com/o"],
+    ["https://example.com/q\u2060 https://example.com/r\u00AD", "https://example.com/q", "https://example.com/r"],
+    ["https://example.com/s؟ https://example.com/t،", "https://example.com/s", "https://example.com/t"],
+    ["https://example.com/日本語/x", "https://example.com/日本語/x"],
+    ["(https://example.org/tea_(drink)?a=1&b=2).", "https://example.org/tea_(drink)?a=1&b=2"],
+    ["https://www.аррӏе.com/", "https://www.xn--80ak6aa92e.com/"], // Cyrillic
+    ["https://bücher.example/ü", "https://xn--bcher-kva.example/ü"],
+    ["https://bank.example⁄login.evil.example/", "https://bank.xn--examplelogin-xk0g.evil.example/"], // U+2044 reads as a slash
+    ["https://bank.example∕login.evil.example/", "https://bank.xn--examplelogin-ni5g.evil.example/"], // U+2215
+    ["https://ｂank.example/", "https://bank.example/"],
+    ["https://0x7f.1/", "https://127.0.0.1/"],
+    ["https://2130706433/", "https://127.0.0.1/"],
+    ["https://bank.example%2eevil.example/", "https://bank.example.evil.example/"],
+    ["https://bank.example\\@evil.example/", "https://bank.example"],
+    ["https://EXAMPLE.org:443/ http://[::1]/x", "https://EXAMPLE.org:443/", "http://[::1]/x"],
+    ["https://bank.example@evil.example/"], ["https://evil.example/\u202Egnp.exe"], ["javascript:alert(1) ftp://example.org"],
+  ]) equal(links(text).map((link) => link.shown), shown, text);
+});
+
+await check("only @ and a name calls somebody, and neither a word nor an address does", () => {
+  for (const [text, name, called] of [
+    ["@太郎さん、こんにちは", "太郎", true], ["@太郎丸さん", "太郎", false], ["こんにちは@太郎", "太郎", true], ["@adaさん", "ada", true], ["@철수가", "철수", true],
+    ["ada@example.org", "Ada", false], ["https://example.org/@ada", "Ada", false], ["https://example.org/will/ will you wait", "Will", false],
+    ["@ada, tea?", "Ada", true], ["(@ADA)", "ada", true], ["@adam", "ada", false], ["Ada, tea?", "Ada", false], ["x.@ada", "ada", false],
+    ["@ada@example.org", "ada", false], ["@ada\u0301", "ada", false], ["@C++!", "c++", true], ["@Ada Lovelace, hi", "Ada Lovelace", true], ["@here", "ada", false],
+    ["@jose\u0301", "jos\u00E9", true], ["@@ada", "ada", false], ["@", "ada", false], ["@ada", "", false],
+  ]) equal(mentions(text, name, ["太郎丸"]), called, `${text} for ${name}`);
+});
+
+await check("one to three emoji are large, whatever they are made of; what is text is not", () => {
+  for (const text of ["🍰", "🇩🇪", "🇩🇪🇫🇷 🇪🇸", "1️⃣", "#⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "👨‍👩‍👧", "👍🏽", "❤️", "❤", "☕", "👩🏽‍💻", "🏳️‍🌈"]) equal(isEmojiOnly(text), true, text);
+  for (const text of ["™", "©", "®", "™️", "ℹ", "↔", "1", "123", "#", "", "🍰🍰🍰🍰", "a🍰", "🇩", "\u200D"]) equal(isEmojiOnly(text), false, text);
+});
+
+await check("names that look alike are told apart by what is different", () => {
+  for (const [one, other] of [["alice", "аlice"], ["Bob", "bob"], ["ren\u00E9", "rene\u0301"], ["alice", "ali\u200Bce"], ["paypal", "раураl"], ["kim", "krn"].slice(0, 1).concat("kirn")]) equal(skeleton(one), skeleton(other), `${one} and ${other}`);
+  for (const [one, other] of [["alice", "alicia"], ["Анна", "Anton"], ["person1", "person2"], ["ada", "adam"]]) equal(skeleton(one) === skeleton(other), false, `${one} and ${other}`);
+  equal([see("alice"), difference("alice"), see("аlice"), see("аlice")], [false, null, true, false], "seen");
+  equal([difference("аlice").short, difference("alice")], ["U+0430", null], "the marks");
+  see("Bob");
+  see("bob");
+  equal([difference("Bob").short, difference("bob").short], ["not bob", "not Bob"], "the marks");
+  for (const name of ["__proto__", "constructor", "toString"]) equal([see(name), difference(name)], [false, null], name);
+});
+
+await check("what is sent is measured as it goes over the wire, and is well-formed text", () => {
+  equal(wellFormed("a\uD800b\uDC00c\uD83C\uDF70"), "a\uFFFDb\uFFFDc\u{1F370}", "halves of characters");
+  equal(JSON.parse(encode({ content: "\\ud800 \uD800" })).content, "\\ud800 \uFFFD", "halves of characters in JSON, and what is written like one");
+  const client = new SalonClient({ url: "ws://127.0.0.1/ws", user: "ada" });
+  equal(client.lengthProblem("room", "den", "\u0001".repeat(12_000)), null, "before the server has said what it takes");
+  equal(utf8Length(encode({ content: "\u0001" })), 20, "a control character");
+  equal([nameProblem("é".repeat(64)), nameProblem("é".repeat(65)), nameProblem("x".repeat(130))],
+    [null, "That is too long. Please leave out one character.", "That is too long. Please leave out 2 characters."], "names at the limit");
+});
+
+await check("the scripts need no more than the browsers that old.js lets in", async () => {
+  for (const name of (await readdir(web)).filter((file) => file.endsWith(".js"))) {
+    const source = await readFile(path.join(web, name), "utf8");
+    const old = name === "old.js";
+    const tree = parse(source, { ecmaVersion: old ? 5 : 2022, sourceType: old ? "script" : "module" });
+    const patterns = [];
+    full(tree, (node) => {
+      if (node.regex) patterns.push(`/${node.regex.pattern}/${node.regex.flags}`);
+      if (typeof node.value === "string") patterns.push(node.value);
+      if (node.type === "TemplateElement") patterns.push(node.value.raw);
+    });
+    equal(patterns.filter((pattern) => /\(\?<[=!]/.test(pattern)), [], `lookbehind in ${name}`);
+    equal(patterns.filter((pattern) => /^\/[^]*\/[a-z]*[vd][a-z]*$/.test(pattern) && pattern.length > 3 && /\/[dgimsuvy]+$/.test(pattern)), [], `flags of patterns in ${name}`);
+    const newer = [".toSorted(", ".toReversed(", ".toSpliced(", ".with(", "Object.groupBy", ".isWellFormed(", ".toWellFormed(", "Promise.withResolvers", "Promise.try", "Array.fromAsync", "structuredClone("];
+    equal(newer.filter((call) => source.includes(call)), [], `what only newer browsers have, in ${name}`);
+  }
+});
+
+await check("no object that inherits something is looked into by a word that somebody wrote or sent", async () => {
+  // Tables of words have no prototype; what the server keys by names is made a Map of.
+  for (const name of (await readdir(web)).filter((file) => file.endsWith(".js"))) {
+    const source = await readFile(path.join(web, name), "utf8");
+    equal(source.match(/\busers\[|\bWORDS = \{(?!\s*__proto__: null)/gu) ?? [], [], name);
+  }
+});
+
+await rm(folder, { recursive: true });
+process.exit(summary());

@@ -1,0 +1,298 @@
+/**
+ * What is shown: links, mentions, emoji, names that look alike, marks that are piled up, times, and what is said at the door.
+ * `node what_is_shown.mjs SALON_BINARY`; see run.sh. Where links end and who is called is in `text.mjs`, row by row.
+ */
+import { axe, begin, composer, connected, enter, goOut, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { Server, check, equal, freePort, until } from "./harness.mjs";
+import path from "node:path";
+
+const admin = await freePort();
+const server = new Server(process.argv[2], await freePort(), "--admin", `127.0.0.1:${admin}`);
+const { browser, pictures, run } = await begin(server);
+const axeSource = await axe();
+const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
+const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
+const titled = (page, name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").first().textContent()) === name);
+const roomsOf = (page) => page.locator("#room-list .place-name").allTextContents();
+const problem = (page) => page.locator("#composer-problem").textContent();
+
+await run(async () => {
+  const ada = await newPage();
+  const bob = await newPage();
+  await enter(ada, "Ada", "kitchen");
+  await enter(bob, "Bob", "kitchen");
+
+  await check("a link shows the host that it leads to, and a sentence behind it is no part of it", async () => {
+    await say(ada, "https://www.аррӏе.com/ と https://example.com/a、続き");
+    await bob.locator("#messages a").nth(1).waitFor();
+    equal(await bob.locator("#messages a").evaluateAll((all) => all.map((a) => [a.textContent, a.href, a.title])), [
+      ["https://www.xn--80ak6aa92e.com/", "https://www.xn--80ak6aa92e.com/", "Written as https://www.аррӏе.com/"],
+      ["https://example.com/a", "https://example.com/a", ""],
+    ], "the links");
+  });
+
+  await check("a mention is @ and the name; the bare word, an e-mail address and a link are none", async () => {
+    for (const text of ["bob, are you there?", "bob@example.org", "https://example.org/@bob", "@bob さん", "@Bobさん"]) await say(ada, text);
+    await sees(bob, "@Bobさん");
+    equal(await bob.locator("#messages > li.mention .text").allTextContents(), ["@bob さん", "@Bobさん"], "mentions");
+  });
+
+  await check("marks that are piled on a letter stay in their message", async () => {
+    await say(ada, `Z${"\u0301\u0348".repeat(25)}`);
+    await until("it is there", async () => (await texts(bob)).some((text) => text.startsWith("Z\u0301")));
+    const style = await bob.locator("#messages .text").last().evaluate((node) => getComputedStyle(node).overflowY);
+    equal(style, "clip", "what becomes of what is over the edge");
+  });
+
+  await check("emoji alone are large, also flags, keys and tags; signs are not", async () => {
+    for (const text of ["🇩🇪", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "™", "©"]) await say(ada, text);
+    await sees(bob, "©");
+    equal(await bob.locator("#messages .jumbo").allTextContents(), ["🇩🇪", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"], "the large ones");
+  });
+
+  await check("an announcement keeps its lines", async () => {
+    const response = await fetch(`http://127.0.0.1:${admin}/api/broadcast`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ sender: "Ops", content: "Back at ten.\nTea at eleven." }) });
+    equal(response.status, 200, "the status");
+    const line = bob.locator("#messages .gap > span", { hasText: "Tea at eleven" });
+    await line.waitFor();
+    equal((await line.evaluate((node) => node.innerText)).split("\n").length, 2, "lines");
+  });
+
+  await check("half a character is mended before it is sent", async () => {
+    await composer(ada).evaluate((input) => { input.value = "half \uD83C and whole \u{1F370}"; input.dispatchEvent(new Event("input")); });
+    await composer(ada).press("Enter");
+    for (const page of [ada, bob]) await sees(page, "half \uFFFD and whole \u{1F370}");
+    equal([await ada.locator(".pending").count(), await problem(ada)], [0, ""], "what waits, the problem");
+  });
+
+  await check("words that every object knows are no status, no command and no person", async () => {
+    for (const word of ["constructor", "__proto__", "toString"]) {
+      await say(ada, `/status ${word}`);
+      await until("it says so", async () => (await problem(ada)).startsWith(`“${word}” is no status.`));
+      equal(await ada.locator("#me-status").inputValue(), "online", "the status");
+    }
+    await composer(ada).fill("");
+    const page = await newPage();
+    await enter(page, "constructor", "__proto__");
+    await say(page, "hello");
+    await sees(page, "hello");
+    equal(await members(page), ["constructor"], "the people");
+    await page.context().close();
+  });
+
+  await check("the sign before a name is none of it: by command, in the finder and at the door", async () => {
+    await say(ada, "/join #den");
+    await titled(ada, "den");
+    await say(ada, "/msg @Bob hello there");
+    await titled(ada, "Bob");
+    await ada.locator("#add-room").click();
+    await ada.locator("#finder-input").fill("#attic");
+    await ada.keyboard.press("Enter");
+    await titled(ada, "attic");
+    await ada.locator("#add-person").click();
+    await ada.locator("#finder-input").fill("@Bob");
+    await ada.keyboard.press("Enter");
+    await titled(ada, "Bob");
+    await say(ada, "/join \"#quoted\""); // in quotes it is meant
+    await titled(ada, "#quoted");
+    await say(ada, "/leave #quoted");
+    await say(ada, "/leave #den");
+    await until("the rooms", async () => (await roomsOf(ada)).join() === "attic,kitchen");
+    const page = await newPage();
+    await page.goto(`${page.origin}/`);
+    await page.locator("#door-name").fill("@Grace");
+    await page.locator("#door-room").fill("#attic");
+    await page.keyboard.press("Enter");
+    await connected(page);
+    equal([await page.locator("#me-name").textContent(), await page.locator("#title bdi").textContent()], ["Grace", "attic"], "the name, the room");
+    await page.context().close();
+    await ada.locator("#room-list .place", { hasText: "kitchen" }).click();
+  });
+
+  await check("names that look alike are told apart", async () => {
+    const [cyrillic, small] = [await newPage(), await newPage()];
+    await enter(cyrillic, "Аda", "kitchen");
+    await enter(small, "bob", "kitchen");
+    const marks = () => bob.locator("#members .member").evaluateAll((all) => all.map((one) => [one.querySelector(".member-name").textContent, one.querySelector(".lookalike")?.textContent ?? ""]));
+    await until("both are marked", async () => {
+      const found = new Map(await marks());
+      return found.get("Аda") === "U+0410" && found.get("Ada") === "" && found.get("bob") === "not Bob" && found.get("Bob") === "not bob";
+    });
+    await say(cyrillic, "It is me, Ada.");
+    await sees(bob, "It is me, Ada.");
+    equal(await bob.locator("#messages > li.message").last().locator(".lookalike").textContent(), "U+0410", "the mark at the message");
+    await bob.screenshot({ path: path.join(pictures, "lookalikes.png") });
+    for (const page of [cyrillic, small]) await page.context().close();
+  });
+
+  await check("another time zone while the page is open: times are shown in it", async () => {
+    const page = await newPage();
+    const devtools = await page.context().newCDPSession(page);
+    await devtools.send("Emulation.setTimezoneOverride", { timezoneId: "Europe/London" });
+    await enter(page, "Traveller", "kitchen");
+    await sees(page, "It is me, Ada.");
+    const times = () => page.locator("#messages time").evaluateAll((all) => all.map((time) => time.textContent));
+    const before = await times();
+    await devtools.send("Emulation.setTimezoneOverride", { timezoneId: "Asia/Tokyo" });
+    await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+    await until("all times are others", async () => (await times()).every((time, at) => time !== before[at]));
+    await page.context().close();
+  });
+
+  await check("a clock that is set back stops neither typing nor what is shown of it", async () => {
+    await composer(bob).pressSequentially("a");
+    await until("Ada sees it", async () => (await ada.locator("#typing").textContent()).includes("Bob"));
+    await composer(bob).fill("");
+    for (const page of [ada, bob]) await page.evaluate(() => { const real = Date.now; Date.now = () => real() - 3_600_000; });
+    await until("it is over", async () => (await ada.locator("#typing").textContent()) === "", 20_000);
+    await until("it is seen again", async () => {
+      await composer(bob).pressSequentially("b");
+      return (await ada.locator("#typing").textContent()).includes("Bob");
+    });
+    await say(bob, "Typed an hour ago");
+    await sees(ada, "Typed an hour ago");
+  });
+
+  await check("a browser that takes no more addresses: head, list and messages agree", async () => {
+    const page = await newPage();
+    await enter(page, "Often", "kitchen");
+    await say(page, "/join attic");
+    await titled(page, "attic");
+    await page.evaluate(() => { for (const name of ["pushState", "replaceState"]) history[name] = () => { throw new DOMException("100 in 30 s", "SecurityError"); }; });
+    await page.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await titled(page, "kitchen");
+    equal(await page.locator("#room-list .place[aria-current] .place-name").textContent(), "kitchen", "the one in the list");
+    await say(page, "In the kitchen");
+    await sees(bob, "In the kitchen");
+    await page.context().close();
+  });
+
+  await check("a click on a room puts the focus where one writes; on a phone it opens no keyboard", async () => {
+    await ada.locator("#room-list .place", { hasText: "attic" }).click();
+    await ada.keyboard.type("straight away");
+    equal(await composer(ada).inputValue(), "straight away", "the composer");
+    await composer(ada).fill("");
+    const phone = await newPage({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+    await enter(phone, "Phone", "kitchen");
+    await phone.locator("#open-places").tap();
+    await phone.locator("#public-list .place", { hasText: "attic" }).tap();
+    await titled(phone, "attic");
+    equal(await phone.evaluate(() => document.activeElement.id === "composer-input"), false, "the focus in the composer");
+    await phone.context().close();
+  });
+
+  await check("a wrong name at the door: the field is red and the words stand beneath it", async () => {
+    const page = await newPage();
+    await page.goto(`${page.origin}/#room=kitchen`);
+    const field = page.locator("#door-name");
+    await field.fill("é".repeat(70));
+    await page.keyboard.press("Enter");
+    await until("it is said", async () => (await page.locator("#door-problem").textContent()) === "That is too long. Please leave out 6 characters.");
+    const looks = () => field.evaluate((node) => {
+      const problem = document.getElementById(node.getAttribute("aria-describedby")).getBoundingClientRect();
+      const probe = document.body.appendChild(Object.assign(document.createElement("i"), { className: "problem", textContent: "x" }));
+      const red = getComputedStyle(probe).color;
+      probe.remove();
+      return { focused: document.activeElement === node, red: getComputedStyle(node).borderTopColor === red, beneath: problem.top >= node.getBoundingClientRect().bottom && problem.bottom <= document.getElementById("door-room").getBoundingClientRect().top };
+    });
+    equal(await looks(), { focused: true, red: true, beneath: true }, "the field");
+    await page.screenshot({ path: path.join(pictures, "wrong-name.png") });
+    await field.fill("Fine");
+    await page.locator("#door-room").fill("*");
+    await page.keyboard.press("Enter");
+    await until("the room is named", async () => (await page.locator("#door-room-problem").textContent()).includes("reserved") && (await page.locator("#door-problem").textContent()) === "");
+    await page.context().close();
+  });
+
+  await check("the name of somebody who is away is asked about, and no promise is made that free names cannot keep", async () => {
+    const first = await newPage();
+    await enter(first, "Charles", "kitchen");
+    await first.context().close();
+    await until("Charles is away", async () => !(await members(ada)).includes("Charles"), 20_000);
+    await say(ada, "/msg Charles For you alone");
+    await sees(ada, "For you alone");
+    await until("it is said who reads it", async () => (await ada.locator(".hello-text").textContent()).startsWith("Names are free on this server"));
+    const page = await newPage();
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await page.locator("#door-name").fill("Charles");
+    await page.keyboard.press("Enter");
+    await page.getByRole("group", { name: "Charles has been here before. Was that you?" }).waitFor();
+    equal(await page.locator("#app").isVisible(), false, "the chat");
+    await page.screenshot({ path: path.join(pictures, "name-of-somebody-away.png") });
+    await page.getByRole("button", { name: "Choose another name" }).click();
+    await page.locator("#door-name").fill("Nobody has been this");
+    await page.keyboard.press("Enter");
+    await connected(page);
+    await page.context().close();
+  });
+
+  await check("the door asks before it lets out, and what the browser keeps comes back with the name", async () => {
+    const page = await newPage();
+    await enter(page, "Wanda", "kitchen");
+    await say(page, "/join attic");
+    await say(page, "/msg Bob Bye");
+    await sees(page, "Bye");
+    await page.getByRole("button", { name: "Leave and choose another name" }).click();
+    await until("it asks", async () => (await page.locator("#going-text").textContent()) === "This browser keeps your 2 rooms and 1 conversation for when you come in as Wanda again.");
+    await page.screenshot({ path: path.join(pictures, "going-out.png") });
+    await page.keyboard.press("Escape");
+    equal(await page.locator("#app").isVisible(), true, "the chat");
+    await goOut(page);
+    await page.locator("#door-name").fill("Wanda");
+    await page.keyboard.press("Enter");
+    await connected(page);
+    equal([await roomsOf(page), await page.locator("#person-list .place-name").allTextContents()], [["attic", "kitchen"], ["Bob"]], "rooms and people");
+    await goOut(page, "Go out and forget all here");
+    await page.locator("#door-name").fill("Wanda");
+    await page.locator("#door-room").fill("kitchen");
+    await page.keyboard.press("Enter");
+    await connected(page);
+    equal(await roomsOf(page), ["kitchen"], "rooms");
+    await page.context().close();
+  });
+
+  await check("a browser that is too old is told so, and not left with an empty page", async () => {
+    for (const [what, script] of [["no dialogs", "delete window.HTMLDialogElement"], ["no findLast", "delete Array.prototype.findLast"]]) {
+      const page = await newPage({ expectedErrors: true });
+      await page.addInitScript(script);
+      await page.goto(`${page.origin}/`);
+      await until(`with ${what} it says so`, async () => (await page.locator("#too-old").textContent()).startsWith("This browser is too old for Salon."));
+      await page.context().close();
+    }
+    const page = await newPage({ expected: () => true });
+    await page.route("**/text.js", (route) => route.abort()); // a part is missing
+    await page.goto(`${page.origin}/`);
+    await until("it says so", async () => (await page.locator("#too-old").textContent()).startsWith("A part of this page"));
+    await page.context().close();
+  });
+
+  for (const [colorScheme, width, height] of [["light", 390, 844], ["dark", 390, 844], ["light", 1280, 800], ["dark", 1280, 800]]) {
+    const look = `${width === 390 ? "phone" : "desktop"}-${colorScheme}`;
+    await check(`axe finds nothing serious, ${look}: a wrong name, names that look alike, the question before going out`, async () => {
+      const page = await newPage({ colorScheme, viewport: { width, height }, bypassCSP: true, reducedMotion: "reduce" });
+      const audit = async (state) => {
+        await page.evaluate(axeSource);
+        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+        const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+        await page.screenshot({ path: path.join(pictures, `shown-${look}-${state}.png`) });
+        if (bad.length) throw new Error(`${state}: ${bad.map((v) => `${v.id} (${v.nodes.map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join("; ")})`).join(", ")}`);
+      };
+      await page.goto(`${page.origin}/#room=kitchen`);
+      await page.locator("#door-name").fill("*");
+      await page.keyboard.press("Enter");
+      await page.locator("#door-problem", { hasText: "reserved" }).waitFor();
+      await audit("wrong-name");
+      await enter(page, `adа ${look}`, "kitchen"); // with a Cyrillic a
+      await until("Bob is here", async () => (await members(page)).includes("Bob"));
+      await say(bob, "/msg @kitchen"); // somebody of the name of a room
+      await titled(bob, "kitchen");
+      await bob.locator("#room-list .place", { hasText: "kitchen" }).click();
+      await page.evaluate(() => document.getElementById("change-name").click());
+      await page.locator("#going").waitFor();
+      await audit("going-out");
+      await page.keyboard.press("Escape");
+      await audit("room");
+      await page.context().close();
+    });
+  }
+});
