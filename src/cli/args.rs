@@ -76,7 +76,7 @@ pub struct ServeArgs {
     /// Where people and programs come in without TLS; `unix:` and a path for a proxy on this machine; `off` for nowhere
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT|unix:PATH|off", env = "SALON_LISTEN")]
     pub listen: Listen,
-    /// Permissions of a Unix socket, in octal: who may write to it may connect
+    /// Permissions of a Unix socket, in octal (660 and 0o660 are the same): who may write to it may connect
     #[arg(long, default_value = "660", value_name = "MODE", value_parser = parse_mode, env = "SALON_SOCKET_MODE")]
     pub socket_mode: u32,
     /// Where people and programs come in with TLS (https://, wss://); 127.0.0.1:8443 if there is a certificate

@@ -26,9 +26,10 @@ pub fn in_force(layers: &Layers) -> String {
 
 /// `key = value`, or behind `#` what is not set.
 fn assignment(Setting { key, values, kind, .. }: &Setting) -> String {
+    // A number as TOML writes it: 0660 is none.
     let quoted = |value: &String| match value.parse::<u64>() {
-        Ok(_) => value.clone(),
-        Err(_) => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
+        Ok(number) if number.to_string() == *value => value.clone(),
+        _ => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
     };
     match (kind, &values[..]) {
         (Kind::Many, _) => format!("{key} = [{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", ")),

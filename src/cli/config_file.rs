@@ -92,8 +92,13 @@ fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
 fn text_of(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
-        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n.to_string()),
+        // As it is spelt, with the prefix of its base: what reads a setting must know that 0o660 was written, and not 432.
+        DeValue::Integer(number) => Some(match number.radix() {
+            2 => format!("0b{}", number.as_str()),
+            8 => format!("0o{}", number.as_str()),
+            16 => format!("0x{}", number.as_str()),
+            _ => number.as_str().to_owned(),
+        }),
         _ => None,
     }
 }
@@ -108,13 +113,14 @@ mod tests {
     #[test]
     fn keys_come_with_their_lines() {
         let text = "# Salon\nrate = \"20:40\"\n\norigin = [\n  \"https://a\", # one\n  \"https://b\",\n]\nopen = true\n\
-                    max_connections = 10_000\nhistory = 0x10\n";
+                    max_connections = 10_000\nhistory = 0x10\nsocket_mode = 0o6_60\n";
         let expected = [
             ("rate", 2, Value::One("20:40".into())),
             ("origin", 4, Value::Many(vec!["https://a".into(), "https://b".into()])),
             ("open", 8, Value::Flag(true)),
             ("max_connections", 9, Value::One("10000".into())),
-            ("history", 10, Value::One("16".into())),
+            ("history", 10, Value::One("0x10".into())),
+            ("socket_mode", 11, Value::One("0o660".into())),
         ];
         let expected = expected.map(|(key, line, value)| Entry { key: key.into(), line, value });
         assert_eq!(parse(text), Ok(expected.into()));

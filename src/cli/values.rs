@@ -258,8 +258,13 @@ pub(super) fn parse_per_address(text: &str) -> Result<u32, String> {
 }
 
 pub(super) fn parse_mode(text: &str) -> Result<u32, String> {
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| "expected permissions in octal from 0 to 777, such as 660".into())
+    // A number without the prefix of a base is octal, as for chmod; one with a prefix is what it says, and never octal digits.
+    let mode = match digits_of(text) {
+        (digits, 10) => whole(digits, 8),
+        (digits, base) => whole(digits, base),
+    };
+    let mode = mode.filter(|&mode| mode <= 0o777).map(|mode| mode as u32);
+    mode.ok_or_else(|| "expected permissions in octal from 0 to 777, such as 660 or 0o660".into())
 }
 
 pub(super) fn parse_history(text: &str) -> Result<usize, String> {
@@ -284,9 +289,9 @@ pub(super) fn parse_size(text: &str) -> Result<usize, String> {
 
 /// A number of bytes, or of KiB, MiB or GiB.
 fn size_in_range(text: &str, least: usize, most: usize, range: &str) -> Result<usize, String> {
-    let (number, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let (number, unit) = number_and_unit(text);
     let shift = [("", 0), ("B", 0), ("KiB", 10), ("MiB", 20), ("GiB", 30)].into_iter().find(|(name, _)| *name == unit);
-    let number = number.trim_end().parse::<usize>().ok();
+    let number = number_of(number.trim_end()).and_then(|number| usize::try_from(number).ok());
     let size = number.zip(shift).and_then(|(number, (_, shift))| number.checked_mul(1 << shift));
     size.filter(|size| (least..=most).contains(size))
         .ok_or_else(|| format!("expected a size from {range}, such as 65536, 64KiB or 1MiB"))
@@ -294,7 +299,7 @@ fn size_in_range(text: &str, least: usize, most: usize, range: &str) -> Result<u
 
 /// A number of seconds, or of minutes, hours or days with the letter for it.
 pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let (number, unit) = number_and_unit(text);
     let seconds = match unit {
         "" | "s" => Some(1),
         "m" => Some(60),
@@ -302,7 +307,7 @@ pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
         "d" => Some(86_400),
         _ => None,
     };
-    let number = number.parse::<u64>().ok();
+    let number = number_of(number);
     let time = number.zip(seconds).and_then(|(number, seconds)| number.checked_mul(seconds));
     time.filter(|time| (1..=MAX_TIME).contains(time))
         .map(Duration::from_secs)
@@ -321,8 +326,34 @@ pub(super) fn parse_flush_delay(text: &str) -> Result<Duration, String> {
 /// Ten years, in seconds.
 const MAX_TIME: u64 = 3650 * 86_400;
 
+/// A number and the letters behind it; the digits of another base are no unit.
+fn number_and_unit(text: &str) -> (&str, &str) {
+    match digits_of(text) {
+        (_, 10) => text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len()),
+        _ => (text, ""),
+    }
+}
+
+/// The digits of a number, and the base that its prefix says, as TOML has them: `0x1f`, `0o37`, `0b11111`, `31`.
+fn digits_of(text: &str) -> (&str, u32) {
+    let based = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter();
+    based.filter_map(|(prefix, base)| Some((text.strip_prefix(prefix)?, base))).next().unwrap_or((text, 10))
+}
+
+/// A whole number, in the base that it says.
+fn number_of(text: &str) -> Option<u64> {
+    let (digits, base) = digits_of(text);
+    whole(digits, base)
+}
+
+fn whole(digits: &str, base: u32) -> Option<u64> {
+    // `from_str_radix` alone would take "+5".
+    digits.bytes().all(|digit| digit.is_ascii_alphanumeric()).then(|| u64::from_str_radix(digits, base).ok()).flatten()
+}
+
 fn in_range(text: &str, least: usize, most: usize) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    let number = number_of(text).and_then(|number| usize::try_from(number).ok());
+    let number = number.filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| format!("expected a whole number from {least} to {most}"))
 }
 
@@ -351,8 +382,20 @@ mod tests {
         for wrong in ["", "unix:", "8080", "/run/salon.sock"] {
             assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
         }
-        assert_eq!((parse_mode("660"), parse_mode("0")), (Ok(0o660), Ok(0)));
-        for wrong in ["", "1000", "888", "-1", "rw"] {
+        for (text, mode) in [
+            ("660", 0o660),
+            ("0", 0),
+            ("777", 0o777),
+            ("0660", 0o660),
+            ("0o660", 0o660),
+            ("0x1B0", 0o660),
+            ("0x1b0", 0o660),
+            ("0b110110000", 0o660),
+            ("0x1ff", 0o777),
+        ] {
+            assert_eq!(parse_mode(text), Ok(mode), "{text}");
+        }
+        for wrong in ["", "1000", "888", "-1", "+660", "rw", "0o", "0o1000", "0o8", "0x200", "0xg", "0b2", "0o+660"] {
             assert!(parse_mode(wrong).is_err(), "{wrong}");
         }
     }
@@ -414,6 +457,11 @@ mod tests {
 
     #[test]
     fn sizes() {
+        assert_eq!(
+            (in_range("0x10", 16, 16), in_range("0o20", 16, 16), in_range("0b10000", 16, 16)),
+            (Ok(16), Ok(16), Ok(16))
+        );
+        assert_eq!((parse_message_bytes("0x1B0"), parse_time("0x1d")), (Ok(0x1b0), Ok(Duration::from_secs(29))));
         for (text, bytes) in [("125", 125), ("64KiB", 65_536), ("16MiB", 16 << 20), ("64 KiB", 65_536), ("200B", 200)] {
             assert_eq!(parse_message_bytes(text), Ok(bytes), "{text}");
         }

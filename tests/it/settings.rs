@@ -80,6 +80,25 @@ fn what_config_prints_is_a_file_of_settings() {
     assert!(second.contains("salon.toml line"));
 }
 
+/// TOML has a spelling for octal; whichever is used, the file gets these permissions.
+#[test]
+fn permissions_of_a_unix_socket_in_every_spelling() {
+    for (spelling, mode) in [("0o660", "660"), ("0x1B0", "660"), ("\"660\"", "660"), ("660", "660"), ("0o6_00", "600")]
+    {
+        let folder = Folder::new();
+        folder.file(&format!("listen = \"unix:s.sock\"\nadmin = \"off\"\nsocket_mode = {spelling}\n"));
+        let (status, shown, error) = run(&folder.0, &[], &["check", "--max-connections", "10"]);
+        let expected = format!("its permissions will be {mode}\n");
+        assert!(status == 0 && shown.contains(&expected), "{spelling}: {shown} {error}");
+    }
+    let folder = Folder::new();
+    folder.file("socket_mode = 0x200");
+    let (status, _, error) = run(&folder.0, &[], &["check"]);
+    let expected = "salon: salon.toml line 1: socket_mode: expected permissions in octal from 0 to 777, such as 660 or \
+                    0o660, found \"0x200\"\n";
+    assert_eq!((status, &*error), (2, expected));
+}
+
 #[test]
 fn wrong_settings_are_one_sentence_and_status_2() {
     let folder = Folder::new();
