@@ -23,7 +23,7 @@ use super::{descriptors, settings};
 /// # Errors
 /// A setting is wrong: one sentence.
 pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
-    let settings = settings::of(args)?;
+    let settings = settings::of(args, settings::Places::default())?;
     let mut report = Report { fine: true };
     report.ok(&format!("settings: {}", file.map_or("no file".into(), |file| file.display().to_string())));
     if let Some(keys) = &settings.keys {

@@ -9,6 +9,7 @@ use crate::server::listener::Address;
 use crate::server::tls::Identity;
 
 use super::args::ServeArgs;
+use super::settings::Places;
 use super::values::{Listen, ProxyProtocolArg};
 
 /// The listeners that everybody comes in by.
@@ -24,13 +25,17 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// An option that opens Salon to other machines, with its address.
-    pub fn beyond_loopback(&self) -> Option<(&'static str, SocketAddr)> {
-        let plain = match &self.plain {
-            Some(Address::Tcp(address)) => Some(("--listen", *address)),
-            _ => None,
+    /// What opens Salon to other machines, with its address: an option, or a socket that was handed over in its place.
+    pub fn beyond_loopback(&self, handed: Places) -> Option<(&'static str, SocketAddr)> {
+        let plain = match (handed.public, &self.plain) {
+            (Some(address), _) => Some(("the socket of systemd", address)),
+            (None, Some(Address::Tcp(address))) => Some(("--listen", *address)),
+            (None, _) => None,
         };
-        let tls = self.tls.as_ref().map(|(address, _)| ("--tls-listen", *address));
+        let tls = match (handed.tls, &self.tls) {
+            (Some(address), _) => Some(("the socket tls of systemd", address)),
+            (None, tls) => tls.as_ref().map(|(address, _)| ("--tls-listen", *address)),
+        };
         [plain, tls].into_iter().flatten().find(|(_, address)| !address.ip().is_loopback())
     }
 }

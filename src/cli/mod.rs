@@ -21,7 +21,8 @@ pub mod top;
 pub mod values;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -29,8 +30,9 @@ use clap::error::ErrorKind;
 use crate::server::{self, echo, logging, serve};
 
 use args::{Command, EchoArgs};
-use layers::{Layers, Unreadable};
+use layers::{From, Layers, Unreadable};
 use reload::Reload;
+use settings::Places;
 use values::LogArg;
 
 /// Runs what the command line asks for. What has been logged is written when it returns.
@@ -89,7 +91,7 @@ enum Failure {
     Top(crate::top::Error),
 }
 
-impl From<server::Error> for Failure {
+impl std::convert::From<server::Error> for Failure {
     fn from(error: server::Error) -> Self {
         Self::Server(error)
     }
@@ -104,17 +106,27 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
         log::info!("settings are read from {}; SIGHUP reads them again", file.display());
     }
     logging::log_panics();
-    let settings = settings::of(&args).map_err(Failure::Asked)?;
     let sockets = systemd::sockets().map_err(Failure::Asked)?;
-    let admin = sockets.admin.as_ref().and_then(|socket| socket.local_addr().ok());
-    if let Some(address) = admin {
-        settings::admin_is_guarded(address, settings.admin_key.as_ref()).map_err(Failure::Asked)?;
-    }
-    if sockets.tls.is_some() && settings.tls.is_none() {
-        let sentence = "a socket of systemd is called tls: expected --tls-cert and --tls-key, found none";
-        return Err(Failure::Asked(sentence.into()));
-    }
-    let reload = Reload::new(command_line, layers.settings, admin);
+    let place = |socket: &Option<TcpListener>| match socket {
+        Some(socket) => socket.local_addr().map(Some),
+        None => Ok(None),
+    };
+    let handed = || -> io::Result<Places> {
+        Ok(Places { public: place(&sockets.public)?, tls: place(&sockets.tls)?, admin: place(&sockets.admin)? })
+    };
+    let handed =
+        handed().map_err(|error| Failure::Asked(format!("where a socket of systemd is cannot be read: {error}")))?;
+    let settings = settings::of(&args, handed).map_err(Failure::Asked)?;
+    let void = |key: &str, place: Option<SocketAddr>| {
+        let named = layers.settings.iter().any(|setting| setting.key == key && setting.from != From::Default);
+        if let Some(address) = place.filter(|_| named) {
+            log::warn!("{key} means nothing beside a socket of systemd, which is at {address}");
+        }
+    };
+    void("listen", handed.public);
+    void("tls_listen", handed.tls);
+    void("admin", handed.admin);
+    let reload = Reload::new(command_line, layers.settings, handed);
     serve::run(settings, sockets, systemd::Starter::new(reload))?;
     Ok(())
 }

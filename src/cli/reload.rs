@@ -4,25 +4,25 @@
 //! can change takes effect at once; what cannot is said. If anything is wrong nothing changes.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 
 use crate::server::serve;
 
 use super::args::Command;
 use super::layers::{self, Setting};
+use super::settings::Places;
 use super::{sentence_of, settings};
 
 /// What is needed to read the settings again.
 pub struct Reload {
     command_line: Vec<OsString>,
     in_force: Vec<Setting>,
-    admin: Option<SocketAddr>,
+    handed: Places,
 }
 
 impl Reload {
-    /// For settings that were read from this command line; `admin` is where a socket that was handed over is for the operator.
-    pub fn new(command_line: Vec<OsString>, in_force: Vec<Setting>, admin: Option<SocketAddr>) -> Self {
-        Self { command_line, in_force, admin }
+    /// For settings that were read from this command line, with sockets that were handed over at `handed`.
+    pub fn new(command_line: Vec<OsString>, in_force: Vec<Setting>, handed: Places) -> Self {
+        Self { command_line, in_force, handed }
     }
 
     /// Reads them again, and logs what has changed and what would have.
@@ -46,10 +46,7 @@ impl Reload {
         }
         let args = layers::assemble(&next).map_err(|error| sentence_of(&error))?;
         let Some(Command::Serve(args)) = args.command else { unreachable!("assembled for serve") };
-        let settings = settings::of(&args)?;
-        if let Some(address) = self.admin {
-            settings::admin_is_guarded(address, settings.admin_key.as_ref())?;
-        }
+        let settings = settings::of(&args, self.handed)?;
         self.in_force = next;
         log::info!("settings read again; changed: {}", list(&changed));
         if !fixed.is_empty() {

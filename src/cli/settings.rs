@@ -11,6 +11,18 @@ use super::args::ServeArgs;
 use super::values::{Admin, Auth, CreateRooms, RateArg};
 use super::{descriptors, keys, listener};
 
+/// Where the sockets are that somebody else listens on already and has handed over. They are held to the same rules as addresses
+/// that a setting names, and take their place.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Places {
+    /// For everybody, without TLS.
+    pub public: Option<SocketAddr>,
+    /// For everybody, with TLS.
+    pub tls: Option<SocketAddr>,
+    /// For the operator.
+    pub admin: Option<SocketAddr>,
+}
+
 /// Holds that the admin port is beyond loopback only with a key.
 ///
 /// # Errors
@@ -25,13 +37,16 @@ pub fn admin_is_guarded(address: SocketAddr, key: Option<&AdminKey>) -> Result<(
     ))
 }
 
-/// What `serve` runs with.
+/// What `serve` runs with, where sockets were handed over at the places of `handed`.
 ///
 /// # Errors
 /// One sentence: a setting that cannot be, or not beside another; a key that cannot be read.
-pub fn of(args: &ServeArgs) -> Result<serve::Settings, String> {
+pub fn of(args: &ServeArgs, handed: Places) -> Result<serve::Settings, String> {
     let listen = listener::of(args)?;
-    if let Some((option, address)) = listen.beyond_loopback()
+    if handed.tls.is_some() && listen.tls.is_none() {
+        return Err("a socket of systemd is called tls: expected --tls-cert and --tls-key, found none".into());
+    }
+    if let Some((option, address)) = listen.beyond_loopback(handed)
         && !args.open
         && args.auth == Auth::Open
     {
@@ -41,6 +56,9 @@ pub fn of(args: &ServeArgs) -> Result<serve::Settings, String> {
         ));
     }
     let admin_key = keys::admin_key(args.admin_key.as_deref())?;
+    if let Some(address) = handed.admin {
+        admin_is_guarded(address, admin_key.as_ref())?;
+    }
     let admin = match args.admin {
         Admin::Off => None,
         Admin::On(address) => {
@@ -128,11 +146,40 @@ mod tests {
 
     #[test]
     fn what_nobody_sets_is_as_the_floors_below_have_it() {
-        let settings = of(&Args::try_parse_from(["salon"]).unwrap().serve).unwrap();
+        let settings = of(&Args::try_parse_from(["salon"]).unwrap().serve, Places::default()).unwrap();
         assert_eq!(format!("{:?}", settings.chat), format!("{:?}", chat::Settings::default()));
         assert_eq!(format!("{:?}", settings.engine), format!("{:?}", engine::Settings::default()));
         assert_eq!(settings.addresses, admission::Limits::default());
     }
+
+    /// The rule is about who can reach the chat, not about who has bound the socket.
+    #[test]
+    fn a_socket_that_was_handed_over_is_held_to_the_same_rules() {
+        let far: SocketAddr = "192.0.2.1:1".parse().unwrap();
+        let any: SocketAddr = "0.0.0.0:1".parse().unwrap();
+        let near: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let none = Places::default();
+        for (words, handed, accepted) in [
+            (&["salon"][..], none, true),
+            (&["salon"], Places { public: Some(near), ..none }, true),
+            (&["salon"], Places { public: Some(any), ..none }, false),
+            (&["salon"], Places { public: Some(far), ..none }, false),
+            (&["salon", "--open"], Places { public: Some(far), ..none }, true),
+            // It takes the place of an address that would have been refused.
+            (&["salon", "--listen", "0.0.0.0:1"], none, false),
+            (&["salon", "--listen", "0.0.0.0:1"], Places { public: Some(near), ..none }, true),
+            (&["salon", "--listen", "0.0.0.0:1"], Places { public: Some(far), ..none }, false),
+            (&["salon"], Places { admin: Some(far), ..none }, false),
+            (&["salon"], Places { admin: Some(near), ..none }, true),
+            // Without a certificate nothing can be said there.
+            (&["salon", "--open"], Places { tls: Some(near), ..none }, false),
+        ] {
+            let args = Args::try_parse_from(words).unwrap().serve;
+            let found = of(&args, handed).map(|_| ());
+            assert_eq!(found.is_ok(), accepted, "{words:?} {handed:?}: {found:?}");
+        }
+    }
+
     #[test]
     fn the_admin_port_is_beyond_loopback_only_with_a_key() {
         let key = AdminKey::read(b"0123456789abcdef").unwrap();
