@@ -7,6 +7,7 @@ use crate::time::Tick;
 
 use super::input::DRAINED_PER_TURN;
 use super::peer::Phase;
+use super::steps::CLOSES_PER_TURN;
 use super::{Engine, Stream};
 
 /// A deadline that has passed.
@@ -29,6 +30,8 @@ impl<S: Stream> Engine<S> {
             self.stalled = Some(self.now);
         }
         self.ready.append(&mut self.ready_next);
+        self.budget.begin_turn(self.backlog.len());
+        self.closes_left = CLOSES_PER_TURN;
         self.drained_left = DRAINED_PER_TURN;
         let mut fired = std::mem::take(&mut self.fired);
         self.wheel.advance(self.now, &mut fired);

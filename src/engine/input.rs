@@ -7,8 +7,9 @@ use crate::id::ConnId;
 use crate::proto::handshake::{MAX_HEAD_LEN, NO_HEADERS, Request};
 use crate::proto::{self, CloseCode, Connection, Inflater, Opcode, encode_frame};
 
-use super::peer::{PartialRequest, Phase};
-use super::{Engine, Event, Stream};
+use super::peer::{PartialRequest, Phase, Session};
+use super::steps::{MUCH_SET_ASIDE, SHORT_READ};
+use super::{Engine, Event, Stream, steps};
 
 /// What became of the octets that lay in the receive buffer.
 enum Step {
@@ -25,8 +26,12 @@ impl<S: Stream> Engine<S> {
     /// engine; what it wants done is done between the calls.
     pub fn next_event(&mut self, mut handle: impl FnMut(ConnId, u8, Event<'_>)) -> bool {
         loop {
-            // First of all: who uses a freed slot next cannot be heard before its last user is over.
-            if let Some((id, tag, code)) = self.closed.pop_front() {
+            // A slot is not freed before the end of its user was told, so the next user of it is heard after that.
+            if self.closes_left > 0
+                && let Some((id, tag, code)) = self.closed.pop_front()
+            {
+                self.closes_left -= 1;
+                self.peers[id.index as usize].session = Session::None;
                 self.last_closed = Some((id, code));
                 handle(id, tag, Event::Closed);
                 return true;
@@ -36,12 +41,16 @@ impl<S: Stream> Engine<S> {
                 return true;
             }
             let Some((index, more)) = self.reading else {
-                match self.ready.pop_front() {
+                match self.next_to_read() {
                     Some(index) => self.read(index),
                     None => return false,
                 }
                 continue;
             };
+            if self.must_wait(index) {
+                self.set_aside(index, more);
+                continue;
+            }
             let more = more && self.fill_up(index);
             let before = self.progress_of(index);
             let step = self.step(index, &mut handle);
@@ -54,6 +63,8 @@ impl<S: Stream> Engine<S> {
                 Step::Used => {
                     self.reading = None;
                     self.receive.discard();
+                    self.budget.end(index);
+                    self.let_go(index);
                     if more {
                         self.read_again(index);
                     }
@@ -64,13 +75,52 @@ impl<S: Stream> Engine<S> {
         }
     }
 
+    /// Who is read next: those of whom the poller has told come first, then those that have more to be heard.
+    fn next_to_read(&mut self) -> Option<u32> {
+        if let Some(index) = self.ready.pop_front() {
+            self.budget.begin_fresh();
+            return Some(index);
+        }
+        if self.budget.begin_backlog() { self.backlog.pop_front() } else { None }
+    }
+
+    /// Whether what is left of a read is for later: the peer has spent its share of the turn, or does not take its answers.
+    fn must_wait(&mut self, index: u32) -> bool {
+        let peer = &self.peers[index as usize];
+        peer.is_heard() && !self.receive.is_empty() && (self.budget.is_spent() || peer.is_sated())
+    }
+
+    /// Keeps what is left of a read for the next turn, or until the peer has taken some of what waits for it.
+    fn set_aside(&mut self, index: u32, more: bool) {
+        self.reading = None;
+        self.budget.end(index);
+        let peer = &mut self.peers[index as usize];
+        // What the last event borrowed is not needed any more.
+        peer.connection.release();
+        self.set_aside.keep(index, self.receive.unparsed(), more);
+        self.receive.discard();
+        match peer.is_sated() {
+            true => peer.paused = true,
+            false => self.read_again(index),
+        }
+        self.note_partial_message(index);
+        self.note_held(index);
+    }
+
+    /// Nothing is set aside for the peer any more.
+    pub(super) fn let_go(&mut self, index: u32) {
+        if self.set_aside.let_go(index) {
+            self.note_held(index);
+        }
+    }
+
     /// Who is to be told next that it has taken everything; not who has asked again since, or is over.
     fn next_drained(&mut self) -> Option<(ConnId, u8)> {
         while self.drained_left > 0 {
             let id = self.drained.pop_front()?;
             let Some(index) = self.find(id) else { continue };
             let peer = &mut self.peers[index as usize];
-            if peer.drain.unlisted() && peer.opened {
+            if peer.drain.unlisted() && peer.is_opened() {
                 self.drained_left -= 1;
                 return Some((id, peer.tag));
             }
@@ -85,11 +135,17 @@ impl<S: Stream> Engine<S> {
             return;
         }
         // A peer that does not take its answers is not asked for more work: it is read again when it does.
-        if peer.outbox.as_ref().is_some_and(|outbox| outbox.len() > PAUSE_ABOVE) && peer.phase != Phase::ShutDown {
+        if peer.is_sated() && peer.phase != Phase::ShutDown {
             peer.paused = true;
             return;
         }
-        let Some(filled) = contained(|| self.receive.fill(&mut peer.stream)) else {
+        if let Some((octets, more)) = self.set_aside.of(index) {
+            self.receive.resume(octets);
+            self.reading = Some((index, more));
+            return;
+        }
+        let len = if self.set_aside.held_bytes() > MUCH_SET_ASIDE { SHORT_READ } else { self.settings.receive_buffer };
+        let Some(filled) = contained(|| self.receive.fill(&mut peer.stream, len)) else {
             self.counters.panics += 1;
             return self.give_up(index);
         };
@@ -99,6 +155,7 @@ impl<S: Stream> Engine<S> {
                 peer.last_received = self.now;
                 peer.pinged = false;
                 self.counters.bytes_in += len as u64;
+                self.budget.spend(len / steps::READ_OCTETS_A_STEP);
                 self.reading = Some((index, full || peer.read_to_end || peer.stream.holds_more()));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -130,17 +187,18 @@ impl<S: Stream> Engine<S> {
             return false;
         };
         self.counters.bytes_in += len as u64;
+        self.budget.spend(len / steps::READ_OCTETS_A_STEP);
         let more = full || peer.read_to_end || peer.stream.holds_more();
         self.reading = Some((index, more));
         more
     }
 
-    /// Puts the peer on the list for the next turn, whatever the poller says.
+    /// Puts the peer on the list for the next turn, whatever the poller says, behind those that ask for less.
     pub(super) fn read_again(&mut self, index: u32) {
         let peer = &mut self.peers[index as usize];
         if !peer.readable && peer.phase != Phase::Gone {
             peer.readable = true;
-            self.ready_next.push_back(index);
+            self.backlog.push_back(index);
         }
     }
 
@@ -242,6 +300,7 @@ impl<S: Stream> Engine<S> {
             Err(error) => Err(error),
         };
         peer.phase = Phase::Answering;
+        self.budget.spend(steps::REQUEST);
         if let Err(error) = result {
             // What follows a bad head is no request either.
             self.receive.discard();
@@ -269,6 +328,7 @@ impl<S: Stream> Engine<S> {
         }
         let partial = peer.partial.take().expect("as before");
         peer.phase = Phase::Answering;
+        self.budget.spend(steps::MESSAGE);
         let body = if in_pieces { &partial.octets[..] } else { &unparsed[..used] };
         handle(id, peer.tag, Event::Body { note: partial.note, octets: body });
         self.receive.advance(used);
@@ -286,17 +346,20 @@ impl<S: Stream> Engine<S> {
             return self.broken(index);
         };
         let mut closed = None;
+        self.budget.spend(steps::FRAME);
         let step = match event {
             None => Step::Quiet,
             Some(proto::Event::Text(text)) => {
                 peer.mid_message = false;
                 self.counters.messages_in += 1;
+                self.budget.spend(steps::MESSAGE + steps::of_octets(text.len()));
                 handle(id, tag, Event::Text(text));
                 Step::Told
             }
             Some(proto::Event::Binary(data)) => {
                 peer.mid_message = false;
                 self.counters.messages_in += 1;
+                self.budget.spend(steps::MESSAGE + steps::of_octets(data.len()));
                 handle(id, tag, Event::Binary(data));
                 Step::Told
             }

@@ -32,6 +32,7 @@ impl<S: Stream> Engine<S> {
     pub fn held(&self) -> Held {
         let indices = self.ready.capacity()
             + self.ready_next.capacity()
+            + self.backlog.capacity()
             + self.fired.capacity()
             + self.dirty_topics.capacity()
             + self.dirty_peers.capacity()
@@ -102,7 +103,7 @@ impl<S: Stream> Engine<S> {
 
     /// Brings the sum up to date with what has come of a peer's request or message.
     pub(super) fn note_held(&mut self, index: u32) {
-        let held = self.peers[index as usize].received_bytes();
+        let held = self.peers[index as usize].received_bytes() + self.set_aside.held_for(index);
         let before = std::mem::replace(&mut self.noted[index as usize], held as u32);
         self.receiving = self.receiving - before as usize + held;
     }

@@ -26,6 +26,7 @@ mod output;
 mod peer;
 mod receive_buffer;
 mod spares;
+mod steps;
 pub mod timer_wheel;
 mod topic;
 
@@ -43,9 +44,10 @@ use crate::time::Tick;
 
 use input::{DRAINED_PER_TURN, MAX_ROOM};
 use ledger::Ledger;
-use peer::{Drain, Membership, Memberships, PartialRequest, Peer, Phase};
+use peer::{Drain, Membership, Memberships, PartialRequest, Peer, Phase, Session};
 use receive_buffer::ReceiveBuffer;
 use spares::Spares;
+use steps::{Budget, CLOSES_PER_TURN, SetAside};
 use timer_wheel::TimerWheel;
 use topic::{GroupId, Topic};
 
@@ -257,8 +259,15 @@ pub struct Engine<S> {
     /// Peers to read in this turn, and those that are due in the next.
     ready: VecDeque<u32>,
     ready_next: VecDeque<u32>,
+    /// Peers that have more to be heard than is heard at once; they are served behind the others, see [`steps`].
+    backlog: VecDeque<u32>,
+    budget: Budget,
+    /// What some of them were read and not told yet.
+    set_aside: SetAside,
     /// Connections whose end is to be told, with their tags and the codes they were closed with.
     closed: VecDeque<(ConnId, u8, u16)>,
+    /// How many of them may still be told in this turn.
+    closes_left: usize,
     /// Whose end was told last, and with which code.
     last_closed: Option<(ConnId, u16)>,
     /// Connections that have taken what was queued, and how many of them may still be told in this turn.
@@ -306,6 +315,10 @@ impl<S: Stream> Engine<S> {
             reading: None,
             ready: VecDeque::new(),
             ready_next: VecDeque::new(),
+            backlog: VecDeque::new(),
+            budget: Budget::default(),
+            set_aside: SetAside::default(),
+            closes_left: CLOSES_PER_TURN,
             closed: VecDeque::new(),
             drained: VecDeque::new(),
             drained_left: DRAINED_PER_TURN,
@@ -339,7 +352,7 @@ impl<S: Stream> Engine<S> {
             generation,
             tag,
             phase: Phase::Head,
-            opened: false,
+            session: Session::None,
             readable: false,
             read_to_end: false,
             ended: false,
@@ -370,9 +383,13 @@ impl<S: Stream> Engine<S> {
     pub fn readable(&mut self, index: u32, to_end: bool) {
         let Some(peer) = self.peers.get_mut(index as usize) else { return };
         peer.read_to_end |= to_end;
-        if !peer.readable {
-            peer.readable = true;
-            self.ready_next.push_back(index);
+        // A peer that was read more than it has been told is in the backlog, or will be when it has taken its answers.
+        if self.set_aside.may_have_more(index) || std::mem::replace(&mut peer.readable, true) {
+            return;
+        }
+        match self.budget.is_costly(index) {
+            true => self.backlog.push_back(index),
+            false => self.ready_next.push_back(index),
         }
     }
 
@@ -427,7 +444,7 @@ impl<S: Stream> Engine<S> {
             peer.window_bits = agreed.server_window_bits();
         }
         peer.phase = Phase::Open;
-        peer.opened = true;
+        peer.session = Session::Open;
         peer.since = self.now;
         peer.last_received = self.now;
         self.counters.upgraded += 1;
@@ -460,6 +477,7 @@ impl<S: Stream> Engine<S> {
         if self.peers[index as usize].phase != Phase::Answering {
             return;
         }
+        self.budget.spend(steps::of_octets(response.len()));
         self.append_response(index, response);
         match keep {
             true => self.enter(index, Phase::Head),
@@ -472,7 +490,7 @@ impl<S: Stream> Engine<S> {
     /// Nothing is told of a connection that is not upgraded, or closes meanwhile.
     pub fn tell_when_drained(&mut self, id: ConnId) {
         let Some(index) = self.find(id) else { return };
-        if self.peers[index as usize].opened {
+        if self.peers[index as usize].is_opened() {
             self.peers[index as usize].drain.ask();
             self.mark_dirty(index);
         }
@@ -509,12 +527,13 @@ impl<S: Stream> Engine<S> {
         let Some(index) = self.find(id) else { return };
         let peer = &self.peers[index as usize];
         let group = self.group_of(topic, peer.window_bits);
-        if !peer.opened || peer.memberships.iter().any(|membership| membership.group == group) {
+        if !peer.is_opened() || peer.memberships.iter().any(|membership| membership.group == group) {
             return;
         }
         if self.topics.len() <= group.place() {
             self.topics.resize_with(group.place() + 1, Topic::default);
         }
+        self.budget.spend(steps::MEMBERSHIP);
         let memberships = &mut self.peers[index as usize].memberships;
         let member = self.topics[group.place()].add(index, memberships.len() as u32);
         self.membership_bytes -= memberships.held_bytes();
@@ -529,17 +548,30 @@ impl<S: Stream> Engine<S> {
         let peer = &self.peers[index as usize];
         let group = self.group_of(topic, peer.window_bits);
         if let Some(place) = peer.memberships.iter().position(|membership| membership.group == group) {
+            self.budget.spend(steps::MEMBERSHIP);
             self.settle(index);
             self.leave(index, place);
         }
     }
 
+    /// The owner does some work for the peer that is being read, beside what it does to the engine: so many steps, each of
+    /// some hundred nanoseconds.
+    pub fn spend(&mut self, steps: usize) {
+        self.budget.spend(steps);
+    }
+
     /// Frees the slots of all connections that are over, and gives their streams back.
     pub fn reap(&mut self, mut give_back: impl FnMut(S)) {
-        while let Some(index) = self.gone.pop() {
+        let mut untold = 0;
+        while let Some(&index) = self.gone.get(untold) {
+            if self.peers[index as usize].session == Session::OverUntold {
+                untold += 1;
+                continue;
+            }
+            self.gone.swap_remove(untold);
             let peer = self.peers.remove(index as usize);
             self.receiving -= std::mem::take(&mut self.noted[index as usize]) as usize;
-            debug_assert!(!peer.opened && peer.memberships.is_empty() && peer.phase == Phase::Gone);
+            debug_assert!(!peer.is_opened() && peer.memberships.is_empty() && peer.phase == Phase::Gone);
             self.wheel.cancel(index);
             give_back(peer.stream);
         }
@@ -582,6 +614,7 @@ impl<S: Stream> Engine<S> {
     pub fn has_work(&self) -> bool {
         !(self.ready.is_empty()
             && self.ready_next.is_empty()
+            && self.backlog.is_empty()
             && self.closed.is_empty()
             && self.drained.is_empty()
             && self.dirty_peers.is_empty()
@@ -631,6 +664,7 @@ impl<S: Stream> Engine<S> {
             return;
         }
         self.enter(index, Phase::Ending);
+        self.let_go(index);
         self.mark_dirty(index);
     }
 
@@ -645,6 +679,7 @@ impl<S: Stream> Engine<S> {
         peer.outbox = None;
         peer.pending = None;
         peer.partial = None;
+        self.let_go(index);
         self.note_held(index);
         self.gone.push(index);
         if self.reading.is_some_and(|(reading, _)| reading == index) {
@@ -657,9 +692,10 @@ impl<S: Stream> Engine<S> {
     ///
     /// `None`: without a closing handshake, which RFC 6455 section 7.1.5 calls 1006.
     fn closed_with(&mut self, index: u32, code: Option<CloseCode>) {
-        if !std::mem::take(&mut self.peers[index as usize].opened) {
+        if !self.peers[index as usize].is_opened() {
             return;
         }
+        self.peers[index as usize].session = Session::OverUntold;
         while let Some(last) = self.peers[index as usize].memberships.len().checked_sub(1) {
             self.leave(index, last);
         }

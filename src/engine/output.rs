@@ -19,15 +19,16 @@ use super::ledger::Ledger;
 use super::outbox::{MAX_SLICES, Outbox};
 use super::peer::{Pending, Phase};
 use super::topic::{GroupId, MAX_LOG};
-use super::{Engine, Stream};
+use super::{Engine, Stream, steps};
 
 impl<S: Stream> Engine<S> {
     /// Queues a message for one connection, behind everything published to its topics so far.
     pub fn send(&mut self, id: ConnId, opcode: Opcode, payload: &[u8]) {
         let Some(index) = self.find(id) else { return };
         let peer = &self.peers[index as usize];
-        if peer.opened {
+        if peer.is_opened() {
             let window_bits = peer.window_bits;
+            self.budget.spend(steps::SEND + steps::of_octets(payload.len()));
             let before = self.pending_len(index);
             self.settle(index);
             match window_bits {
@@ -55,6 +56,7 @@ impl<S: Stream> Engine<S> {
     /// A member hears each topic in order, and direct messages between what was published before them and after them.
     /// Between topics no order is kept.
     pub fn publish(&mut self, topic: TopicId, opcode: Opcode, payload: &[u8], except: &[ConnId]) {
+        self.budget.spend(steps::PUBLISH + steps::of_octets(payload.len()));
         let plain = self.group_of(topic, 0);
         if self.has_members(plain) {
             self.publish_to(plain, except, |log| encode_frame(opcode, payload, log));
@@ -103,6 +105,9 @@ impl<S: Stream> Engine<S> {
         let mut frame = self.spares.take();
         let threshold = self.settings.deflate.as_ref().map_or(usize::MAX, |deflate| deflate.threshold);
         let deflater = self.deflater.as_mut().filter(|_| payload.len() >= threshold);
+        if deflater.is_some() {
+            self.budget.spend(payload.len() / steps::COMPRESSED_OCTETS_A_STEP);
+        }
         match deflater.and_then(|deflater| deflater.compress(payload, window_bits)) {
             Some(compressed) => {
                 self.counters.compressed += 1;
@@ -316,7 +321,7 @@ impl<S: Stream> Engine<S> {
                     // The time for the next request begins when the last answer has left.
                     peer.since = self.now;
                 }
-                if let Some(data) = pong.filter(|_| peer.opened) {
+                if let Some(data) = pong.filter(|_| peer.is_opened()) {
                     self.append(index, |out| encode_frame(Opcode::Pong, &data, out));
                     return self.flush_free(index);
                 }

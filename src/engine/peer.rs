@@ -17,8 +17,8 @@ pub struct Peer<S> {
     /// A word of the owner's, such as which listener it came from.
     pub tag: u8,
     pub phase: Phase,
-    /// An upgraded connection whose end has not been told yet.
-    pub opened: bool,
+    /// Whether those above know it as an upgraded connection.
+    pub session: Session,
     /// The stream may have more to read; it is on the ready list.
     pub readable: bool,
     /// The peer ended its stream, or the end is known to be near: read on until it comes.
@@ -52,11 +52,27 @@ pub struct Peer<S> {
 }
 
 impl<S> Peer<S> {
+    /// Whether it is an upgraded connection that is not over.
+    pub fn is_opened(&self) -> bool {
+        self.session == Session::Open
+    }
+
     /// Octets held of a request or message that is not complete, and of compressed ones that the next may refer to.
     pub fn received_bytes(&self) -> usize {
         let request = self.partial.as_ref().map_or(0, |part| size_of::<PartialRequest>() + part.octets.capacity());
         request + self.connection.held_bytes()
     }
+}
+
+/// What those above know of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// That it asks, at most.
+    None,
+    /// That it is upgraded.
+    Open,
+    /// The same, but it is over: that is to be told, and its slot is not freed before.
+    OverUntold,
 }
 
 /// Octets for one peer.

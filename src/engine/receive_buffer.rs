@@ -22,15 +22,23 @@ impl ReceiveBuffer {
         Self { bytes: vec![0; read_len + room].into_boxed_slice(), read_len, parsed: 0, filled: 0 }
     }
 
-    /// Reads once; tells how much came, and whether there may be more (the read filled the buffer).
+    /// Reads once, `len` octets at most; tells how much came, and whether there may be more (so many came).
     ///
     /// # Errors
     /// Those of the stream, `WouldBlock` among them; `Interrupted` is tried again.
-    pub fn fill(&mut self, stream: &mut impl Read) -> io::Result<(usize, bool)> {
+    pub fn fill(&mut self, stream: &mut impl Read, len: usize) -> io::Result<(usize, bool)> {
         debug_assert_eq!(self.parsed, self.filled, "the last peer's bytes have been parsed");
         (self.parsed, self.filled) = (0, 0);
-        let len = self.read(stream, self.read_len)?;
-        Ok((len, len == self.read_len))
+        let wanted = len.min(self.read_len);
+        let len = self.read(stream, wanted)?;
+        Ok((len, len == wanted))
+    }
+
+    /// Takes what has been read before, a read at most, and was set aside.
+    pub fn resume(&mut self, octets: &[u8]) {
+        debug_assert_eq!(self.parsed, self.filled, "the last peer's bytes have been parsed");
+        (self.parsed, self.filled) = (0, octets.len());
+        self.bytes[..octets.len()].copy_from_slice(octets);
     }
 
     /// Reads `missing` octets behind those that are not parsed, if there is room for them; tells how many came, and whether there may be

@@ -3,6 +3,7 @@
 //! A `Script` is the other side of a connection; the `House` is what turns the loop and notes what it was told.
 
 mod bodies;
+mod bounded_work;
 mod deflate;
 mod drained;
 mod endings;

@@ -1,0 +1,223 @@
+//! What the work of a turn may cost, in steps.
+//!
+//! A step is what an empty ping costs: some hundred nanoseconds. Whatever a peer asks for is weighed in steps, and so is what the
+//! owner does to the engine for it; when a peer has spent its share of the turn, the rest of its read is
+//! set aside ([`SetAside`]) and it goes to the back of those that are served last (`Engine::backlog`):
+//!
+//! ```text
+//!   ready     those of whom the poller has told: each may spend FRESH_STEPS
+//!   backlog   those that have more than that to do, in order: each may spend PEER_STEPS, all together TURN_STEPS
+//! ```
+//!
+//! So whoever asks for little is heard at the beginning of the next turn, however many others ask for much.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Stream;
+use super::input::PAUSE_ABOVE;
+use super::peer::{Peer, Phase};
+
+/// What may still be spent.
+#[derive(Debug, Default)]
+pub struct Budget {
+    /// By the peer that is being read.
+    peer: u32,
+    /// By those of the backlog together.
+    turn: u32,
+    /// How many of the backlog may still be served in this turn: those that were there when it began.
+    backlog: usize,
+    /// Peers that spent their share when they were last served. Beside the peers, which are to be small.
+    costly: HashSet<u32>,
+    /// What has been spent in this turn.
+    spent: u64,
+}
+
+impl Budget {
+    /// A turn begins, with so many peers in the backlog.
+    pub fn begin_turn(&mut self, backlog: usize) {
+        (self.peer, self.turn, self.backlog, self.spent) = (0, TURN_STEPS, backlog, 0);
+    }
+
+    /// A peer is served of which the poller has just told.
+    pub fn begin_fresh(&mut self) {
+        self.peer = FRESH_STEPS;
+    }
+
+    /// Whether one of the backlog may be served; it is the first at least.
+    pub fn begin_backlog(&mut self) -> bool {
+        if self.backlog == 0 || self.turn == 0 {
+            return false;
+        }
+        self.backlog -= 1;
+        // What the others have spent is not taken from a first one's share.
+        self.peer = PEER_STEPS;
+        true
+    }
+
+    /// So many have been spent.
+    pub fn spend(&mut self, steps: usize) {
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        self.peer = self.peer.saturating_sub(steps);
+        self.turn = self.turn.saturating_sub(steps);
+        self.spent += u64::from(steps);
+    }
+
+    /// Whether the peer that is being read has spent its share.
+    pub fn is_spent(&self) -> bool {
+        self.peer == 0
+    }
+
+    /// The peer is not read any more in this turn, or the turn goes on with another.
+    pub fn end(&mut self, index: u32) {
+        match self.is_spent() {
+            true => {
+                self.costly.insert(index);
+            }
+            false if self.costly.is_empty() => {}
+            false => {
+                self.costly.remove(&index);
+            }
+        }
+    }
+
+    /// Whether the peer spent its share when it was last served: it is served behind those that did not.
+    pub fn is_costly(&self, index: u32) -> bool {
+        !self.costly.is_empty() && self.costly.contains(&index)
+    }
+
+    /// What has been spent since the turn began.
+    #[cfg(test)]
+    pub fn spent(&self) -> u64 {
+        self.spent
+    }
+}
+
+/// What peers were read and have not been told yet: a read at most of each. It is kept beside the peers, which are to be small.
+///
+/// Invariant: `octets` is the sum of what is kept.
+#[derive(Debug, Default)]
+pub struct SetAside {
+    of: HashMap<u32, Rest>,
+    octets: usize,
+}
+
+#[derive(Debug)]
+struct Rest {
+    octets: Box<[u8]>,
+    /// So many of them have been told.
+    told: usize,
+    /// The stream may have more behind it.
+    more: bool,
+}
+
+impl SetAside {
+    /// Keeps what is left of what the peer was read, and whether there may be more behind it.
+    pub fn keep(&mut self, index: u32, rest: &[u8], more: bool) {
+        match self.of.get_mut(&index) {
+            Some(before) => {
+                before.told = before.octets.len() - rest.len();
+                before.more |= more;
+                debug_assert_eq!(&before.octets[before.told..], rest, "what is not told is not touched");
+            }
+            None => {
+                self.octets += rest.len();
+                self.of.insert(index, Rest { octets: rest.into(), told: 0, more });
+            }
+        }
+    }
+
+    /// What is kept for a peer, and whether its stream may have more.
+    pub fn of(&self, index: u32) -> Option<(&[u8], bool)> {
+        self.of.get(&index).map(|rest| (&rest.octets[rest.told..], rest.more))
+    }
+
+    /// The poller says that the peer can be read. Tells whether it waits to be told what it was read before.
+    pub fn may_have_more(&mut self, index: u32) -> bool {
+        self.of.get_mut(&index).is_some_and(|rest| {
+            rest.more = true;
+            true
+        })
+    }
+
+    /// Nothing is kept for the peer any more. Tells whether something was.
+    pub fn let_go(&mut self, index: u32) -> bool {
+        let Some(rest) = self.of.remove(&index) else { return false };
+        self.octets -= rest.octets.len();
+        if self.of.is_empty() {
+            self.of = HashMap::new();
+        }
+        true
+    }
+
+    /// Octets kept for a peer.
+    pub fn held_for(&self, index: u32) -> usize {
+        self.of.get(&index).map_or(0, |rest| rest.octets.len())
+    }
+
+    /// Octets kept for all.
+    pub fn held_bytes(&self) -> usize {
+        self.octets
+    }
+}
+
+impl<S: Stream> Peer<S> {
+    /// Whether what it was read is still to be told.
+    pub fn is_heard(&self) -> bool {
+        matches!(self.phase, Phase::Head | Phase::Body | Phase::Open)
+    }
+
+    /// Whether it does not take its answers, and so is not asked for more work.
+    pub fn is_sated(&self) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| outbox.len() > PAUSE_ABOVE)
+    }
+}
+
+/// What so many octets cost beside the message or response they are in: they are looked at, and copied.
+pub fn of_octets(len: usize) -> usize {
+    len / OCTETS_A_STEP
+}
+
+/// Steps of a peer of which the poller has just told. It is what people and their programs need: 16 requests, 25 messages.
+pub const FRESH_STEPS: u32 = 128;
+
+/// Steps of a peer of the backlog in one turn: 64 requests, 100 messages or 512 empty frames.
+pub const PEER_STEPS: u32 = 512;
+
+/// Steps of all peers of the backlog in one turn: about a millisecond.
+pub const TURN_STEPS: u32 = 4096;
+
+/// What a request costs, that is answered with a few hundred octets.
+pub const REQUEST: usize = 8;
+
+/// What a message costs: the owner parses it and answers.
+pub const MESSAGE: usize = 4;
+
+/// What a frame costs beside the message it ends; a control frame costs no more.
+pub const FRAME: usize = 1;
+
+/// What a message to one peer costs.
+pub const SEND: usize = 1;
+
+/// What a message to a topic costs, whatever its members.
+pub const PUBLISH: usize = 2;
+
+/// What entering or leaving a topic costs.
+pub const MEMBERSHIP: usize = 1;
+
+/// Octets that cost a step more.
+pub const OCTETS_A_STEP: usize = 512;
+
+/// Octets of a read that cost a step beside what they are found to be.
+pub const READ_OCTETS_A_STEP: usize = 4 << 10;
+
+/// The same where they are compressed.
+pub const COMPRESSED_OCTETS_A_STEP: usize = 16;
+
+/// Octets that are set aside for all peers together, before the others are read in [short reads](SHORT_READ).
+pub const MUCH_SET_ASIDE: usize = 4 << 20;
+
+/// Octets of a read while much is set aside: what one share of a turn is enough for.
+pub const SHORT_READ: usize = 4 << 10;
+
+/// The most connections whose end is told in one turn. What an end costs is the owner's to say; nobody waits for it.
+pub const CLOSES_PER_TURN: usize = 32;
