@@ -64,7 +64,7 @@ await check("with a server that takes lists, all rooms are asked for by one mess
   const socket = welcome(salon, { limits: { ...LIMITS, join_rooms: 128 } });
   equal(socket.of("join").map((message) => message.rooms.length), [40], "rooms in each join");
   equal(socket.of("join")[0].rooms[0], { room_id: "room 0", history: 50 }, "a room");
-  for (const { room_id } of socket.of("join")[0].rooms) joined(socket, room_id, socket.of("join")[0].id);
+  for (const { room_id } of socket.of("join")[0].rooms) joined(socket, room_id);
   equal([left[0], left.at(-1), left.length, salon.roomsLeft], [40, 0, 41, 0], "rooms that are left");
   socket.end(4200);
   pass(5);
@@ -90,13 +90,26 @@ await check("in a list each room has its own answer: one that is refused for goo
   for (const room of ["a", "b", "c"]) salon.join(room);
   const socket = welcome(salon, { limits: { ...LIMITS, join_rooms: 128 } });
   const { id } = socket.of("join")[0];
-  socket.say({ type: "error", id, room_id: "a", code: "forbidden", message: "no", retry: false });
-  socket.say({ type: "error", id, room_id: "b", code: "room_full", message: "full", retry: true });
-  joined(socket, "c", id);
+  socket.say({ type: "error", room_id: "a", code: "forbidden", message: "no", retry: false });
+  socket.say({ type: "error", room_id: "b", code: "room_full", message: "full", retry: true });
+  joined(socket, "c");
+  socket.say({ type: "ack", id, joined: 1, refused: 2 });
   equal(told, [["join_refused", "a", "forbidden"], ["join_delayed", "b", "room_full"]], "what is told");
   equal([salon.has("a"), salon.has("b"), salon.roomsLeft], [false, true, 1], "rooms");
   pass(2_000);
   equal(socket.of("join").slice(1).map(({ room_id }) => room_id), ["b"], "what is asked again");
+  salon.close();
+});
+
+await check("a list that is refused as a whole is asked for again as a whole", () => {
+  const salon = client();
+  for (const room of ["a", "b", "c"]) salon.join(room);
+  const socket = welcome(salon, { limits: { ...LIMITS, join_rooms: 128 } });
+  socket.say({ type: "error", id: socket.of("join")[0].id, code: "rate_limited", message: "slow", retry: true, retry_after_ms: 48 });
+  pass(47);
+  equal(socket.of("join").length, 1, "before the time");
+  pass(500);
+  equal(socket.of("join").map((message) => message.rooms.length), [3, 3], "rooms in each join");
   salon.close();
 });
 

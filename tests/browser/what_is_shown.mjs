@@ -123,6 +123,16 @@ await run(async () => {
     equal(await bob.locator("#messages > li.message").last().locator(".lookalike").textContent(), "U+0410", "the mark at the message");
     await bob.screenshot({ path: path.join(pictures, "lookalikes.png") });
     for (const page of [cyrillic, small]) await page.context().close();
+    // Rooms too; and a room that is called like a person is not one that looks like them.
+    await say(ada, "/join kitchеn"); // with a Cyrillic е
+    await until("the head has a mark", async () => (await ada.locator("#title .lookalike").textContent()) === "U+0435");
+    await say(ada, "/leave kitchеn");
+    await titled(ada, "kitchen");
+    await say(ada, "/join Bob");
+    await titled(ada, "Bob");
+    equal(await ada.locator("#title .lookalike").count(), 0, "marks at a room of the name of a person");
+    await say(ada, "/leave Bob");
+    await ada.locator("#room-list .place", { hasText: "kitchen" }).click();
   });
 
   await check("another time zone while the page is open: times are shown in it", async () => {

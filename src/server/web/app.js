@@ -232,7 +232,8 @@ byId("change-name").addEventListener("click", () => {
   const waiting = client.outbox.length;
   byId("going-title").replaceChildren("Go out as ", named(me), "?");
   byId("going-text").replaceChildren(
-    `This browser keeps your ${counted(rooms().length, "room", "rooms")} and ${counted(people().length, "conversation", "conversations")} for when you come in as `, named(me), " again.",
+    `This browser keeps your ${[[rooms(), "room"], [people(), "conversation"]].filter(([of]) => of.length).map(([of, one]) => counted(of.length, one, `${one}s`)).join(" and ") || "places"}`,
+    " for when you come in as ", named(me), " again.",
     ...waiting ? [element("strong", "", ` ${counted(waiting, "message is", "messages are")} not sent yet.`)] : [],
     proven ? " You need your link for that." : "",
   );

@@ -606,10 +606,13 @@ export class SalonClient {
     setTimeout(look, ANSWER_WITHIN);
   }
 
-  /** An error that answers a join: of one room, or of all that were asked for by that message. Answers whether it was one. */
+  /**
+   * An error that answers a join: of one room, which it names where it was one of a list (then it has no `id`), or of all that were
+   * asked for by that message. Answers whether it was one.
+   */
   #handleJoinError(id, room_id, error) {
-    if (id === undefined || id === null) return false;
-    const asked = [...this.#rooms].filter(([name, room]) => room.asked === id && (room_id === undefined || room_id === name));
+    const asked = [...this.#rooms].filter(([name, room]) => room.asked !== null
+      && (id === undefined ? room_id === name : room.asked === id && (room_id === undefined || room_id === name)));
     if (asked.length === 0) return false;
     if (error.code === "rate_limited") {
       this.#joinsAtOnce = 0;

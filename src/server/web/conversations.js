@@ -142,9 +142,12 @@ export function callMe(name) {
 /** A name is on the page. One that looks like another one changes how both are shown. */
 export function noticeName(name) {
   if (!see(name)) return;
-  for (const c of conversations.values()) for (const item of c.items) if (item.type === "said") item.stale = true;
-  redraw("log", "members", "places", "head");
+  for (const c of conversations.values()) for (const item of c.items) item.stale = true;
+  redraw("log", "members", "places", "head", "typing");
 }
+
+/** A room is in a list. */
+export function noticeRoom(id) { if (see(id, "room")) redraw("places", "head"); }
 
 /** The conversation on screen is another one now, or none. */
 export function activate(c) { active = c; }
@@ -155,6 +158,7 @@ export function conversation(kind, id) {
   if (!found) {
     found = new Conversation(kind, id);
     conversations.set(key, found);
+    if (kind === "room") noticeRoom(id);
     if (kind === "person") {
       noticeName(id);
       const quiet = people().filter((c) => c !== active && c.unread === 0 && c.pending.length === 0 && c.draft === "" && c !== found);

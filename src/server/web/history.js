@@ -5,8 +5,8 @@ import { active, client, confirmHere, conversation, conversations, keptPlaces, m
 import { redraw } from "./drawing.js";
 
 export const PAGE = 50;
-const LETTERS_FROM = 100; // people who are asked about
-const LETTERS_EVERY = 300; // so that it costs little of what may be sent
+const LETTERS_FROM = 40; // people who are asked about
+const LETTERS_EVERY = 500; // so that it costs little of what may be sent
 const PAUSE = 3_000; // after a page of history was refused
 
 /** Reads what was said to and by a person since we last knew. Live messages wait until that is done. */

@@ -20,13 +20,14 @@ export function skeleton(name) {
   return [...plain].map((letter) => LOOKS.get(letter) ?? letter).join("").replace(/[|l1]/gu, "i").replace(/0/gu, "o").replace(/rn/gu, "m").replace(/vv/gu, "w");
 }
 
-/** @type {Map<string, Set<string>>} */
+/** What was seen, by kind and looks: a room does not look like a person. @type {Map<string, Set<string>>} */
 const seen = new Map();
+const keyOf = (name, kind) => `${kind} ${skeleton(name)}`;
 let count = 0;
 
 /** Remembers that a name is on the page. Answers whether it is the first time that it looks like another one. */
-export function see(name) {
-  const looks = skeleton(name);
+export function see(name, kind = "person") {
+  const looks = keyOf(name, kind);
   const alike = seen.get(looks) ?? new Set();
   if (alike.has(name)) return false;
   if (count >= NAMES_MAX) {
@@ -42,8 +43,8 @@ const isPlain = (name) => /^[\x20-\x7E]*$/u.test(name);
 const codePoint = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
 /** What tells a name from those that look like it: `{short, long}`, or null where none has been seen. */
-export function difference(name) {
-  const twin = [...seen.get(skeleton(name)) ?? []].find((other) => other !== name);
+export function difference(name, kind = "person") {
+  const twin = [...seen.get(keyOf(name, kind)) ?? []].find((other) => other !== name);
   if (twin === undefined) return null;
   const odd = [...new Set(name)].filter((character) => !twin.includes(character) && !isPlain(character));
   if (odd.length) return { short: odd.slice(0, 3).map(codePoint).join(" "), long: `Not the same as “${twin}”: it has the character ${odd.slice(0, 3).map(codePoint).join(", ")}` };
@@ -52,9 +53,9 @@ export function difference(name) {
 }
 
 /** A name and, where it looks like another one, what tells them apart. */
-export function nameParts(name, className = "") {
+export function nameParts(name, className = "", kind = "person") {
   const parts = [element("bdi", className, name)];
-  const told = difference(name);
+  const told = difference(name, kind);
   if (!told) return parts;
   const mark = element("bdi", "lookalike", told.short);
   mark.title = told.long;

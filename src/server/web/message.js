@@ -3,7 +3,7 @@
  */
 import { avatar } from "./avatar.js";
 import { active, client, conversations, me, removeHelp } from "./conversations.js";
-import { byId, element, named } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { nameParts } from "./lookalikes.js";
 import { mentions, write } from "./text.js";
@@ -70,7 +70,7 @@ export function refresh(item) {
   if (item.type === "gap") return item.node.replaceChildren(element("span", "", item.text));
   if (item.type === "help") return item.node.replaceChildren(helpCard(item));
   if (item.type === "notice") {
-    const names = item.names.slice(0, 4).map((name, i, all) => [i === 0 ? "" : i === all.length - 1 && item.names.length <= 4 ? " and " : ", ", named(name)]).flat();
+    const names = item.names.slice(0, 4).map((name, i, all) => [i === 0 ? "" : i === all.length - 1 && item.names.length <= 4 ? " and " : ", ", ...nameParts(name)]).flat();
     const others = item.names.length > 4 ? ` and ${item.names.length - 4} others` : "";
     return item.node.replaceChildren(element("span", "", ...names, others, item.kind === "joined" ? " joined" : " left"));
   }

@@ -3,7 +3,7 @@
  */
 import { avatar, hue, initials } from "./avatar.js";
 import { active, client, me, proven } from "./conversations.js";
-import { byId, drawList, element, named } from "./dom.js";
+import { byId, drawList, element } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { difference, nameParts } from "./lookalikes.js";
 import { open } from "./places.js";
@@ -92,8 +92,8 @@ function drawTyping() {
     const dots = element("span", "typing-dots", element("span"), element("span"), element("span"));
     dots.setAttribute("aria-hidden", "true");
     node.append(dots);
-    if (names.length === 1) node.append(element("span", "", named(names[0]), " is typing"));
-    else if (names.length === 2) node.append(element("span", "", named(names[0]), " and ", named(names[1]), " are typing"));
+    if (names.length === 1) node.append(element("span", "", ...nameParts(names[0]), " is typing"));
+    else if (names.length === 2) node.append(element("span", "", ...nameParts(names[0]), " and ", ...nameParts(names[1]), " are typing"));
     else node.append(element("span", "", `${names.length} people are typing`));
     setTimeout(() => redraw("typing"), next - now + 20);
   }

@@ -1,7 +1,7 @@
 /**
  * Going somewhere: entering rooms, opening conversations, leaving them.
  */
-import { activate, active, client, conversation, conversations, leftPlace, people, rememberPlaces, rooms } from "./conversations.js";
+import { activate, active, client, conversation, conversations, leftPlace, noticeRoom, people, rememberPlaces, rooms } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { PAGE, syncPerson, toLatest } from "./history.js";
@@ -140,6 +140,7 @@ export function refreshPublicRooms() {
   return client.rooms({ limit: 100 }).then((page) => {
     publicRooms = page.rooms;
     for (const { room_id, name } of page.rooms) {
+      noticeRoom(room_id);
       const room = conversations.get(`room:${room_id}`);
       if (room) nameRoom(room, name);
     }

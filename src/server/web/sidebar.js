@@ -3,7 +3,7 @@
  */
 import { avatar } from "./avatar.js";
 import { active, conversations, me, people, rooms } from "./conversations.js";
-import { byId, drawList, element, icon, named } from "./dom.js";
+import { byId, drawList, element, icon } from "./dom.js";
 import { drawnBy } from "./drawing.js";
 import { difference, nameParts } from "./lookalikes.js";
 import { focusComposer, open, publicRooms } from "./places.js";
@@ -13,7 +13,7 @@ import { STATUS_WORDS } from "./words.js";
 function drawHead() {
   const c = active;
   const title = byId("title");
-  if (c.kind === "room") title.replaceChildren(icon("hash"), named(c.title), ...roomId(c.id, c.name));
+  if (c.kind === "room") title.replaceChildren(icon("hash"), ...roomName(c.id, c.name));
   else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), ...nameParts(c.id));
   byId("topic").textContent = c.kind === "room" ? c.topic : c.id === me ? "Notes to yourself" : presence.get(c.id)?.note ?? STATUS_WORDS[statusOf(c.id)] ?? statusOf(c.id);
   byId("people-count").textContent = c.kind === "room" && !c.removed ? String(c.count) : "";
@@ -41,6 +41,9 @@ function drawPlaces() {
   document.title = `${total ? `(${total > 99 ? "99+" : total}) ` : ""}${active.title} · Salon`;
 }
 
+/** What a room is called, and what tells it from one that looks like it. */
+const roomName = (id, title, className = "") => [...title && title !== id ? [element("bdi", className, title)] : nameParts(id, className, "room"), ...roomId(id, title)];
+
 /** A room with a title keeps its id beside it: titles are not unique, and commands and links take the id. */
 function roomId(id, title) { return title && title !== id ? [Object.assign(element("span", "room-id", id), { dir: "auto" })] : []; }
 
@@ -53,11 +56,11 @@ export function placeButton(entry) {
 function updatePlace(node, { c }) {
   const button = node.firstElementChild;
   const current = c === active;
-  const state = `${current} ${document.hidden} ${c.unread} ${c.kind === "person" ? `${statusOf(c.id)} ${difference(c.id)?.short ?? ""}` : c.name} ${hasDraft(c)} ${c.removed !== ""}`;
+  const state = `${current} ${document.hidden} ${c.unread} ${c.kind === "person" ? statusOf(c.id) : c.name} ${difference(c.id, c.kind)?.short ?? ""} ${hasDraft(c)} ${c.removed !== ""}`;
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const mark = c.kind === "room" ? element("span", "place-hash", icon("hash")) : element("span", "avatar-box", avatar(c.id, "small"), element("span", `presence ${statusOf(c.id)}`));
-  button.replaceChildren(mark, ...c.kind === "room" ? [element("bdi", "place-name", c.title)] : nameParts(c.id, "place-name"), ...roomId(c.id, c.name));
+  button.replaceChildren(mark, ...c.kind === "room" ? roomName(c.id, c.name, "place-name") : nameParts(c.id, "place-name"));
   if (hasDraft(c)) button.append(draftMark());
   if (c.unread > 0 && !(current && !document.hidden)) {
     const badge = element("span", "badge", c.unread > 99 ? "99+" : String(c.unread), element("span", "sr-only", " unread"));
@@ -85,10 +88,10 @@ function draftMark() {
 
 export function updatePublic(node, { room }) {
   const button = node.firstElementChild;
-  const state = `${room.members} ${room.name}`;
+  const state = `${room.members} ${room.name} ${difference(room.room_id, "room")?.short ?? ""}`;
   if (node.dataset.state === state) return;
   node.dataset.state = state;
-  button.replaceChildren(element("span", "place-hash", icon("hash")), element("bdi", "place-name", room.name || room.room_id), ...roomId(room.room_id, room.name));
+  button.replaceChildren(element("span", "place-hash", icon("hash")), ...roomName(room.room_id, room.name, "place-name"));
   if (room.members) button.append(element("span", "place-members", String(room.members), element("span", "sr-only", room.members === 1 ? " person" : " people")));
   button.title = `Join ${room.room_id}`;
   button.onclick = () => {
