@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
+use std::time::Duration;
 
 use slab::Slab;
 
 use super::auth::{Grant, Verifier};
 use super::delivery::Deliveries;
+use super::membership::Asked;
 use super::moderation::Bans;
 use super::name::{RoomName, UserName};
 use super::presence::Watches;
@@ -159,7 +161,7 @@ impl Hall {
             }
             Some(room) => {
                 let replay = Replay { since: None, history: 0 };
-                if let Err(refusal) = self.enter(conn, room.as_str(), replay, None, store, turn) {
+                if let Err(refusal) = self.enter(conn, room.as_str(), replay, Asked::Alone(None), store, turn) {
                     self.refuse(conn, None, &refusal, turn);
                     // It has no other room to try: a refusal that stays is the end.
                     let (code, reason) = match refusal.code.retry() {
@@ -185,7 +187,8 @@ impl Hall {
                     let limits = json::Object::new(out)
                         .number("message_bytes", settings.message_bytes as u64)
                         .number("content_bytes", settings.content_bytes as u64)
-                        .number("rooms", settings.rooms_per_session as u64);
+                        .number("rooms", settings.rooms_per_session as u64)
+                        .number("join_rooms", settings.rooms_per_join() as u64);
                     match settings.rate {
                         None => limits.null("rate").end(),
                         Some(rate) => limits
@@ -324,12 +327,7 @@ impl Hall {
                 self.counts.rate_limited += 1;
                 let id = id();
                 if id.is_some() || self.buckets.tells(payer, now) {
-                    let message = match crowded {
-                        false => "expected messages at the rate of welcome.limits.rate, found more",
-                        true => "expected messages at the rate that all at this address have together, found more",
-                    };
-                    let mut refusal = Refusal::new(Code::RateLimited, message);
-                    refusal.retry_after = Some(retry_after);
+                    let refusal = self.too_fast(payer, retry_after, crowded, turn);
                     self.refuse(conn, id.as_ref(), &refusal, turn);
                 }
             }
@@ -341,6 +339,31 @@ impl Hall {
         false
     }
 
+    /// Pays for a list of joins what the frame has not paid for.
+    pub fn pay_for_list(&mut self, conn: ConnId, rooms: usize, turn: &Turn<'_>) -> Result<(), Refusal> {
+        let Some(payer) = self.sessions.find(conn).map(|session| session.payer) else { return Ok(()) };
+        let Settings { rate, full_speed_per_address: people, .. } = self.settings;
+        match self.buckets.pay_for_list(payer, rooms, rate, people, turn.now.tick) {
+            Verdict::Refused { retry_after, crowded } => {
+                self.counts.rate_limited += 1;
+                Err(self.too_fast(payer, retry_after, crowded, turn))
+            }
+            Verdict::Pass | Verdict::Abuse => Ok(()),
+        }
+    }
+
+    fn too_fast(&mut self, payer: Payer, retry_after: Duration, crowded: bool, turn: &Turn<'_>) -> Refusal {
+        let message = match crowded {
+            false => "expected messages at the rate of welcome.limits.rate, found more",
+            true => "expected messages at the rate that all at this address have together, found more",
+        };
+        let mut refusal = Refusal::new(Code::RateLimited, message);
+        let people = self.settings.full_speed_per_address;
+        let again = |rate| self.buckets.promise(payer, (retry_after, crowded), rate, people, turn.now.tick);
+        refusal.retry_after = Some(self.settings.rate.map_or(retry_after, again));
+        refusal
+    }
+
     pub fn request(
         &mut self,
         conn: ConnId,
@@ -350,9 +373,8 @@ impl Hall {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         match request {
-            Request::Join { room, user, since, history } => {
-                self.join(conn, &room, user.as_deref(), Replay::new(since, history), id, store, turn)
-            }
+            Request::Join { wish, user } => self.join(conn, &wish, user.as_deref(), id, store, turn),
+            Request::JoinList { wishes, user } => self.join_list(conn, &wishes, user.as_deref(), id, store, turn),
             Request::Leave { room } => self.leave(conn, &room, id, store, turn),
             Request::Broadcast { room, content } => self.broadcast(conn, room.as_deref(), &content, id, store, turn),
             Request::Direct { to, content } => self.direct(conn, &to, &content, id, store, turn),
@@ -578,8 +600,8 @@ impl Hall {
     }
 
     /// How long the user of a session that ended may take to come back.
-    fn grace_of(&self, session: &Session) -> std::time::Duration {
-        if session.expelled { std::time::Duration::ZERO } else { self.settings.leave_grace }
+    fn grace_of(&self, session: &Session) -> Duration {
+        if session.expelled { Duration::ZERO } else { self.settings.leave_grace }
     }
 
     /// The devices of a user.
@@ -643,5 +665,5 @@ const RATE_ABUSE: CloseCode = CloseCode(4101);
 pub(super) const BACK_OFF_MS: u64 = 10_000;
 
 /// Old messages are looked for at least and at most this often, or eight times in their life.
-const MIN_SWEEP: std::time::Duration = std::time::Duration::from_secs(1);
-const MAX_SWEEP: std::time::Duration = std::time::Duration::from_secs(60);
+const MIN_SWEEP: Duration = Duration::from_secs(1);
+const MAX_SWEEP: Duration = Duration::from_secs(60);

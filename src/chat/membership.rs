@@ -8,40 +8,128 @@ use super::room::topic;
 use super::session::Dialect;
 use super::timers::Timer;
 use super::typing::Target;
-use super::waiting::{Waiting, What};
+use super::waiting::{Joins, Waiting, What};
+use super::wire::request::Wish;
 use super::wire::{Code, Id, Refusal, json, plain};
 use crate::backend::{Backend, Conversation, Head, Message, Query};
 use crate::id::ConnId;
 
+/// How a room was asked for, and so how that is answered.
+#[derive(Clone, Copy)]
+pub(super) enum Asked<'a> {
+    /// By itself: the answer has the `id`.
+    Alone(Option<&'a Id<'a>>),
+    /// In a list of so many rooms, which is what waits as `of`.
+    InList { of: u32, share: usize },
+}
+
 impl Hall {
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn join(
         &mut self,
         conn: ConnId,
-        room: &str,
+        wish: &Wish<'_>,
         user: Option<&str>,
-        replay: Replay,
         id: Option<&Id<'_>>,
         store: &mut dyn Backend,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        room_name(room)?;
-        if let Some(name) = user {
-            let Some(current) = self.user_of(conn) else { return Ok(()) };
-            let current = self.users.at(current);
-            if current.name.as_str() != name {
-                if !current.guest {
-                    let message = "`user_id`: expected none or the name of this session, found another name";
-                    return Err(Refusal::new(Code::Forbidden, message));
-                }
-                user_name(name)?;
-                self.may_enter(conn, room)?;
-                if !self.take_name(conn, name, turn)? {
-                    return Ok(());
-                }
+        room_name(&wish.room)?;
+        if let Some(name) = user
+            && self.is_another_name(conn, name)?
+        {
+            self.may_enter(conn, &wish.room)?;
+            if !self.take_name(conn, name, turn)? {
+                return Ok(());
             }
         }
-        self.enter(conn, room, replay, id, store, turn)
+        self.enter(conn, &wish.room, Replay::new(wish), Asked::Alone(id), store, turn)
+    }
+
+    /// Joins several rooms at once. Each is answered as if it had been asked for alone, without `id`, and all of it by one `ack`.
+    pub(super) fn join_list(
+        &mut self,
+        conn: ConnId,
+        wishes: &[Wish<'_>],
+        user: Option<&str>,
+        id: Option<&Id<'_>>,
+        store: &mut dyn Backend,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refusal> {
+        let most = self.settings.rooms_per_join();
+        if wishes.len() > most {
+            let message = format!("`rooms`: expected at most {most} rooms, found {}", wishes.len());
+            return Err(Refusal::new(Code::TooLarge, message));
+        }
+        self.pay_for_list(conn, wishes.len(), turn)?;
+        if let Some(name) = user
+            && self.is_another_name(conn, name)?
+        {
+            // A guest who may enter none of the rooms stays a guest.
+            let enters = |wish: &Wish<'_>| room_name(&wish.room).is_ok() && self.may_enter(conn, &wish.room).is_ok();
+            if wishes.iter().any(enters) && !self.take_name(conn, name, turn)? {
+                return Ok(());
+            }
+        }
+        let tally = Joins { outstanding: wishes.len(), joined: 0, refused: 0 };
+        let id = id.cloned().map(Id::into_owned);
+        let of = self.wait(Waiting { conn, id, room: None, what: What::JoinList(tally) })?.0 as u32;
+        for wish in wishes {
+            let asked = Asked::InList { of, share: wishes.len() };
+            let entered =
+                room_name(&wish.room).and_then(|_| self.enter(conn, &wish.room, Replay::new(wish), asked, store, turn));
+            if let Err(mut refusal) = entered {
+                refusal.room = Some(wish.room.as_ref().into());
+                self.refuse(conn, None, &refusal, turn);
+                self.one_of_list(of, false, turn);
+            }
+        }
+        if wishes.is_empty() {
+            self.end_list(of, turn);
+        }
+        Ok(())
+    }
+
+    /// One room of a list has its answer; with the last one the list has, too.
+    pub(super) fn one_of_list(&mut self, of: u32, joined: bool, turn: &mut Turn<'_>) {
+        let Some(Waiting { what: What::JoinList(tally), .. }) = self.waiting.get_mut(of as usize) else { return };
+        match joined {
+            true => tally.joined += 1,
+            false => tally.refused += 1,
+        }
+        tally.outstanding -= 1;
+        if tally.outstanding == 0 {
+            self.end_list(of, turn);
+        }
+    }
+
+    fn end_list(&mut self, of: u32, turn: &mut Turn<'_>) {
+        let Some(Waiting { conn, id, what: What::JoinList(tally), .. }) = self.waiting.try_remove(of as usize) else {
+            return;
+        };
+        if self.sessions.find(conn).is_none_or(|session| session.closing) {
+            return;
+        }
+        turn.out.send(conn, |out| {
+            json::Object::message(out, "ack")
+                .id(id.as_ref())
+                .number("joined", tally.joined)
+                .number("refused", tally.refused)
+                .end();
+        });
+    }
+
+    /// Whether the session is a guest's that is to take this name.
+    fn is_another_name(&self, conn: ConnId, name: &str) -> Result<bool, Refusal> {
+        let Some(current) = self.user_of(conn) else { return Ok(false) };
+        let current = self.users.at(current);
+        if current.name.as_str() == name {
+            return Ok(false);
+        }
+        if !current.guest {
+            let message = "`user_id`: expected none or the name of this session, found another name";
+            return Err(Refusal::new(Code::Forbidden, message));
+        }
+        user_name(name).map(|_| true)
     }
 
     /// Whether the session may enter, as far as that can be known without making a room.
@@ -79,19 +167,20 @@ impl Hall {
         conn: ConnId,
         name: &str,
         replay: Replay,
-        id: Option<&Id<'_>>,
+        asked: Asked<'_>,
         store: &mut dyn Backend,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         self.may_enter(conn, name)?;
         let room = self.find_or_make(name, store, turn)?;
-        let waiting = Waiting {
-            conn,
-            id: id.cloned().map(Id::into_owned),
-            room: Some(room),
-            what: What::Enter(replay.since.unwrap_or_default()),
+        let (id, of, share) = match asked {
+            Asked::Alone(id) => (id.cloned().map(Id::into_owned), None, 1),
+            Asked::InList { of, share } => (None, Some(of), share),
         };
-        self.read(waiting, Conversation::Room(name), replay.query(self.slice()), store, turn)?;
+        let what = What::Enter { resumed: replay.since.unwrap_or_default(), of };
+        // The rooms of a list share what may be on the way, so they share what is read for it.
+        let query = replay.query(self.slice_of(share));
+        self.read(Waiting { conn, id, room: Some(room), what }, Conversation::Room(name), query, store, turn)?;
         if let Some(session) = self.sessions.find_mut(conn) {
             session.sit(room);
         }

@@ -34,6 +34,8 @@ pub(super) struct Payer {
 #[derive(Debug)]
 pub(super) struct Buckets {
     seed: u64,
+    /// How many refused frames were told a time by chance.
+    strewn: u64,
     buckets: HashMap<u64, Bucket>,
     /// The table is swept when it has grown to this, besides every [`SWEEP_EVERY`].
     sweep_at: usize,
@@ -57,6 +59,8 @@ struct Refusals {
     row: u32,
     /// When the last refusal was told that answered no `id`.
     told: Option<Tick>,
+    /// The last time that was given to a refused frame to come back at, in nanoseconds as `full_at`.
+    promised: u64,
 }
 
 /// The answer to one frame.
@@ -83,7 +87,7 @@ impl Payer {
 impl Buckets {
     /// A seed nobody knows makes it useless to search for two users with one fingerprint.
     pub fn new(seed: u64) -> Self {
-        Self { seed, buckets: HashMap::new(), sweep_at: MIN_SWEEP, awaits_sweep: false }
+        Self { seed, strewn: 0, buckets: HashMap::new(), sweep_at: MIN_SWEEP, awaits_sweep: false }
     }
 
     /// Who pays for a user at an address; `None` if the address is not counted.
@@ -127,6 +131,42 @@ impl Buckets {
         tells
     }
 
+    /// When a refused frame is to come back: each at a time of its own, one price after the other, so that many who were refused at
+    /// once do not all come back at once. Past [`LONGEST_WAIT`] they are strewn over it: whoever asks that often is not heard.
+    pub fn promise(&mut self, payer: Payer, refused: (Duration, bool), rate: Rate, people: u32, now: Tick) -> Duration {
+        let (retry_after, crowded) = refused;
+        let (key, people) = match payer.address.filter(|_| crowded) {
+            Some(Address(address)) => (self.seed ^ address.get(), people),
+            None => (payer.own, 1),
+        };
+        let refusals = self.buckets.entry(key).or_default().refusals.get_or_insert_with(|| Refusals::none(now));
+        let (now, price) = (nanos(now), price(rate, people));
+        let first = now.saturating_add(nanos_of(retry_after));
+        let longest = now.saturating_add(nanos_of(LONGEST_WAIT)).max(first);
+        let next = refusals.promised.saturating_add(price).max(first);
+        if next <= longest {
+            refusals.promised = next;
+            return Duration::from_nanos(next - now);
+        }
+        let mut hasher = DefaultHasher::new();
+        (self.seed, key, self.strewn).hash(&mut hasher);
+        self.strewn = self.strewn.wrapping_add(1);
+        Duration::from_nanos(first - now + hasher.finish() % (longest - first + 1))
+    }
+
+    /// A list of joins costs the user one frame, and those at the address one for each room: what is done for it is as much. One that
+    /// costs more than all at the address can have at once costs just that.
+    pub fn pay_for_list(&mut self, payer: Payer, rooms: usize, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
+        let (Some(rate), Some(Address(address))) = (rate, payer.address) else { return Verdict::Pass };
+        let most = u64::from(rate.burst.max(1)).saturating_mul(u64::from(people.max(1)));
+        let frames = (rooms as u64).min(most).saturating_sub(1);
+        let crowd = self.buckets.entry(self.seed ^ address.get()).or_default();
+        match crowd.pay_frames(rate, people, frames, now) {
+            Ok(()) => Verdict::Pass,
+            Err(retry_after) => Verdict::Refused { retry_after, crowded: true },
+        }
+    }
+
     /// A guest who takes a name takes along what they said.
     pub fn hand_over(&mut self, from: Payer, to: Payer) {
         if let Some(full_at) = self.buckets.get(&from.own).map(|bucket| bucket.full_at) {
@@ -160,11 +200,14 @@ impl Buckets {
 impl Bucket {
     /// Takes one frame out, or says when there will be one. `people` have one bucket together.
     fn pay(&mut self, rate: Rate, people: u32, now: Tick) -> Result<(), Duration> {
+        self.pay_frames(rate, people, 1, now)
+    }
+
+    fn pay_frames(&mut self, rate: Rate, people: u32, frames: u64, now: Tick) -> Result<(), Duration> {
         let now = nanos(now);
-        let people = u64::from(people.max(1));
-        let price = (1_000_000_000 / (u64::from(rate.per_second.max(1)).saturating_mul(people))).max(1);
-        let depth = price.saturating_mul(u64::from(rate.burst.max(1)).saturating_mul(people));
-        let full_at = self.full_at.max(now).saturating_add(price);
+        let price = price(rate, people);
+        let depth = price.saturating_mul(u64::from(rate.burst.max(1)).saturating_mul(people.max(1).into()));
+        let full_at = self.full_at.max(now).saturating_add(price.saturating_mul(frames));
         if full_at > now.saturating_add(depth) {
             return Err(Duration::from_nanos(full_at - depth - now));
         }
@@ -193,7 +236,7 @@ impl Bucket {
 
 impl Refusals {
     fn none(now: Tick) -> Box<Self> {
-        Box::new(Self { second: now.0 / 1000, row: 0, told: None })
+        Box::new(Self { second: now.0 / 1000, row: 0, told: None, promised: 0 })
     }
 }
 
@@ -205,6 +248,18 @@ const MIN_SWEEP: usize = 1024;
 
 /// How long full buckets lie about: thousands who have said one word each are not to be paid for while they are silent.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// What a frame costs, of a bucket that so many people have together, in nanoseconds.
+fn price(rate: Rate, people: u32) -> u64 {
+    (1_000_000_000 / (u64::from(rate.per_second.max(1)).saturating_mul(people.max(1).into()))).max(1)
+}
+
+fn nanos_of(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How far into the future refused frames are told to come back, one after the other.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A frame of many people together costs less than a microsecond.
 fn nanos(now: Tick) -> u64 {
@@ -313,6 +368,55 @@ mod tests {
             let verdict = buckets.pay(ann, rate, 1, Tick(second * 1000));
             assert!(matches!(verdict, Verdict::Refused { crowded: true, .. }), "{second}: {verdict:?}");
         }
+    }
+
+    /// Sixty who are refused at once come back one after the other, when each can be heard; past ten seconds, at some time.
+    #[test]
+    fn refused_frames_come_back_one_after_the_other() {
+        let mut buckets = Buckets::new(1);
+        let rate = Rate { per_second: 20, burst: 40 };
+        let ann = buckets.payer("ann", HERE);
+        while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
+        let mut promise = |crowded, now| {
+            let refused = (Duration::from_millis(50), crowded);
+            buckets.promise(ann, refused, rate, 64, Tick(now)).as_nanos()
+        };
+        for n in 1..=60 {
+            assert_eq!(promise(false, 0), n * 50_000_000);
+        }
+        // The address has a time of its own, and what was promised long ago is no promise.
+        assert_eq!(promise(true, 0), 50_000_000);
+        assert_eq!(promise(true, 0), 50_781_250);
+        assert_eq!(promise(false, 1_000), 2_050_000_000);
+        assert_eq!(promise(false, 60_000), 50_000_000);
+        for n in 2..=200 {
+            assert_eq!(promise(false, 60_000), n * 50_000_000);
+        }
+        let strewn: std::collections::BTreeSet<u128> = (0..100).map(|_| promise(false, 60_000)).collect();
+        assert_eq!(strewn.len(), 100);
+        assert!(strewn.iter().all(|wait| (50_000_000..=10_000_000_000).contains(wait)), "{strewn:?}");
+    }
+
+    /// A list of joins costs the user one frame, which is paid already, and those at the address as many as it has rooms.
+    #[test]
+    fn a_list_of_joins_is_paid_for_by_the_address() {
+        let mut buckets = Buckets::new(1);
+        let [ann, uncounted] = [HERE, None].map(|address| buckets.payer("ann", address));
+        for _ in 0..2 {
+            assert_eq!(buckets.pay(ann, RATE, 3, Tick(0)), Verdict::Pass);
+            assert_eq!(buckets.pay_for_list(ann, 60, RATE, 3, Tick(0)), Verdict::Pass);
+        }
+        assert_eq!(
+            buckets.pay(ann, RATE, 3, Tick(0)),
+            Verdict::Refused { retry_after: Duration::from_nanos(16_666_666), crowded: true }
+        );
+        assert!(matches!(buckets.pay_for_list(ann, 2, RATE, 3, Tick(0)), Verdict::Refused { crowded: true, .. }));
+        assert_eq!(buckets.pay_for_list(ann, 1, RATE, 3, Tick(0)), Verdict::Pass);
+        assert_eq!(buckets.pay_for_list(uncounted, 60, RATE, 3, Tick(0)), Verdict::Pass);
+        assert_eq!(buckets.pay_for_list(ann, 60, None, 3, Tick(0)), Verdict::Pass);
+        // One that is larger than the bucket is paid for by a full one.
+        assert_eq!(buckets.pay(ann, RATE, 3, Tick(10_000)), Verdict::Pass);
+        assert_eq!(buckets.pay_for_list(ann, 1_000, RATE, 3, Tick(10_000)), Verdict::Pass);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::room::topic;
 use super::session::Dialect;
 use super::timers::Timer;
 use super::waiting::{Waiting, What};
-use super::wire::request::{MAX_PAGE, PAGE, Since};
+use super::wire::request::{MAX_PAGE, PAGE, Since, Wish};
 use super::wire::{Code, Id, Refusal, json};
 use crate::backend::{Backend, Bounds, Conversation, Epoch, Head, Message, Query};
 use crate::id::ConnId;
@@ -42,10 +42,11 @@ pub(super) struct Resumed {
 }
 
 impl Replay {
-    pub fn new(since: Option<Since<'_>>, history: u64) -> Self {
+    pub fn new(wish: &Wish<'_>) -> Self {
+        let resumed = |since: &Since<'_>| Resumed { asked: true, epoch: Epoch::parse(&since.epoch), seq: since.seq };
         Self {
-            since: since.map(|since| Resumed { asked: true, epoch: Epoch::parse(&since.epoch), seq: since.seq }),
-            history: usize::try_from(history).unwrap_or(usize::MAX).min(MAX_PAGE),
+            since: wish.since.as_ref().map(resumed),
+            history: usize::try_from(wish.history).unwrap_or(usize::MAX).min(MAX_PAGE),
         }
     }
 
@@ -77,6 +78,8 @@ struct Reader {
     on_the_way: usize,
     /// A page is being read.
     reading: bool,
+    /// Lists of names count, too: there are many, because the rooms were asked for in one list.
+    counts_names: bool,
     /// The rooms it catches up with, which take turns.
     rooms: VecDeque<CatchingUp>,
     /// What the session itself has said there meanwhile: by room and seq, with which `id`, and when.
@@ -91,6 +94,17 @@ struct CatchingUp {
 }
 
 impl Replays {
+    /// A list of rooms is joined: from here on, and until the connection has taken all, lists of names count. Says whether that is new.
+    pub fn count_names(&mut self, conn: ConnId) -> bool {
+        let reader = self.readers.entry(conn).or_default();
+        !std::mem::replace(&mut reader.counts_names, true)
+    }
+
+    /// Whether the names of who is in a room are to wait until the connection has taken more.
+    fn is_full(&self, conn: ConnId, limit: usize) -> bool {
+        self.readers.get(&conn).is_some_and(|reader| reader.counts_names && reader.on_the_way >= limit)
+    }
+
     pub fn remove(&mut self, conn: ConnId) {
         self.readers.remove(&conn);
         // Many who come back at once are not to be paid for when they have caught up.
@@ -120,7 +134,12 @@ impl Replays {
 impl Hall {
     /// How much of the past is read at once. On the wire it is more, which is counted when it is sent.
     pub(super) fn slice(&self) -> Bounds {
-        let bytes = self.settings.replay_bytes;
+        self.slice_of(1)
+    }
+
+    /// The part of it for each of so many rooms.
+    pub(super) fn slice_of(&self, rooms: usize) -> Bounds {
+        let bytes = self.settings.replay_bytes / rooms.max(1);
         Bounds { messages: (bytes / MIN_MESSAGE).max(1), bytes }
     }
 
@@ -165,7 +184,14 @@ impl Hall {
             turn.out.tell_when_drained(conn);
         }
         if heard >= head.seq {
-            self.hear(conn, room, turn);
+            match self.replays.is_full(conn, NAMES_PER_MESSAGES * self.settings.replay_bytes) {
+                true => {
+                    let reader = self.replays.readers.entry(conn).or_default();
+                    reader.rooms.push_back(CatchingUp { room, heard });
+                    turn.out.tell_when_drained(conn);
+                }
+                false => self.hear(conn, room, turn),
+            }
         }
     }
 
@@ -176,7 +202,16 @@ impl Hall {
         turn.out.subscribe(conn, topic(room, Dialect::Json));
         let name = self.rooms.at(room).name.as_str();
         let (users, count) = self.who_is_in(room);
-        turn.out.send(conn, |out| json::online_users(out, name, &users, count));
+        let mut written = 0;
+        turn.out.send(conn, |out| {
+            let before = out.len();
+            json::online_users(out, name, &users, count);
+            written = out.len() - before;
+        });
+        if let Some(reader) = self.replays.readers.get_mut(&conn).filter(|reader| reader.counts_names) {
+            reader.on_the_way += written;
+            turn.out.tell_when_drained(conn);
+        }
     }
 
     /// The connection has taken what it was sent.
@@ -283,6 +318,10 @@ impl Hall {
 
 /// The least that a message is on the wire, in octets: its fields with nothing in them.
 const MIN_MESSAGE: usize = 64;
+
+/// How many times as much may be on the way where lists of names are counted with the messages: there is one for each room that is
+/// joined, and the joiner is to be told as many as an outbox takes.
+const NAMES_PER_MESSAGES: usize = 2;
 
 /// What one connection may have said in rooms that it catches up with, and not heard yet. Only what has an `id` counts.
 const MAX_OWN: usize = 1024;

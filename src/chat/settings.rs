@@ -102,6 +102,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How many rooms one `join` may ask for.
+    pub fn rooms_per_join(&self) -> usize {
+        self.rooms_per_session.min(MAX_ROOMS_PER_JOIN)
+    }
+
     /// The part that [`Memory`](crate::backend::Memory) needs to know.
     pub fn history(&self) -> memory::Limits {
         memory::Limits {
@@ -112,3 +117,6 @@ impl Settings {
         }
     }
 }
+
+/// Rooms in the list of one `join`, however many a session may be in. With names and epochs they fit into a message of 64 KiB.
+const MAX_ROOMS_PER_JOIN: usize = 128;

@@ -20,7 +20,13 @@ pub(super) struct Waiting {
 
 #[derive(Debug)]
 pub(super) enum What {
-    Enter(Resumed),
+    Enter {
+        resumed: Resumed,
+        /// The [`What::JoinList`] that asked for it.
+        of: Option<u32>,
+    },
+    /// Not asked of the backend itself: waits for its rooms.
+    JoinList(Joins),
     /// What follows for who catches up.
     Slice {
         after: u64,
@@ -51,6 +57,14 @@ pub(super) enum What {
         bound: Bound,
         epoch: Option<Box<str>>,
     },
+}
+
+/// What became of the rooms of a list.
+#[derive(Debug)]
+pub(super) struct Joins {
+    pub outstanding: usize,
+    pub joined: u64,
+    pub refused: u64,
 }
 
 /// What became of the copies.
@@ -103,8 +117,15 @@ impl Hall {
     pub(super) fn page_read(&mut self, waiting: Waiting, head: Head, messages: &[Message<'_>], turn: &mut Turn<'_>) {
         let Waiting { conn, id, room, what } = waiting;
         match (what, room) {
-            (What::Enter(resumed), Some(room)) => {
+            (What::Enter { resumed, of }, Some(room)) => {
+                let open = self.sessions.find(conn).is_some_and(|session| !session.closing);
+                if of.is_some() && open && self.replays.count_names(conn) {
+                    turn.out.tell_when_drained(conn);
+                }
                 self.entered(conn, id.as_ref(), room, resumed, head, messages, turn);
+                if let Some(of) = of {
+                    self.one_of_list(of, true, turn);
+                }
             }
             (What::Slice { after }, Some(room)) => self.slice_read(conn, room, after, head, messages, turn),
             (What::Leave { why }, Some(room)) => self.left(conn, id.as_ref(), room, why, turn),
@@ -128,8 +149,10 @@ impl Hall {
     pub(super) fn failed(&mut self, waiting: Waiting, turn: &mut Turn<'_>) {
         let Waiting { conn, id, room, what } = waiting;
         let mut answer = true;
+        let mut list = None;
         match (what, room) {
-            (What::Enter(_), Some(room)) => {
+            (What::Enter { of, .. }, Some(room)) => {
+                list = of;
                 if let Some(session) = self.sessions.find_mut(conn) {
                     if let Some(seat) = session.seat(room) {
                         seat.wanted = seat.inside;
@@ -154,8 +177,14 @@ impl Hall {
             _ => {}
         }
         if answer {
-            let refusal = Refusal::new(Code::BackendDown, "expected the message store to answer, found it down");
+            let mut refusal = Refusal::new(Code::BackendDown, "expected the message store to answer, found it down");
+            if let (Some(_), Some(room)) = (list, room) {
+                refusal.room = Some(self.rooms.at(room).name.as_str().into());
+            }
             self.refuse(conn, id.as_ref(), &refusal, turn);
+        }
+        if let Some(of) = list {
+            self.one_of_list(of, false, turn);
         }
         if let Some(room) = room {
             self.rooms.settle(room, turn.now.tick);

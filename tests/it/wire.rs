@@ -307,7 +307,10 @@ fn in_open_mode(ears: &mut Ears) {
     }
     let long = "x".repeat(16_385);
     ears.refused(&mut alice, &json!({"type":"direct","user_id":"bob","content":long}).to_string(), "too_large");
-    (0..130).for_each(|n| say(&mut carol, &json!({"type":"join","room_id":format!("r{n}")}).to_string()));
+    let rooms: Vec<Value> = (0..128).map(|n| json!({"room_id":format!("r{n}")})).collect();
+    ears.say(&mut carol, &json!({"type":"join","id":1,"rooms":rooms}).to_string());
+    ears.say(&mut carol, &json!({"type":"join","id":1,"rooms":[{"room_id":"one more"}]}).to_string());
+    say(&mut carol, r#"{"type":"join","room_id":"one more"}"#);
     ears.catch_up(&mut carol);
     // The end.
     server.signal("TERM");

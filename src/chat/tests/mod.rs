@@ -3,6 +3,7 @@
 //! A row reads `says(who, what)` and then `heard(who, [..])`. Time stands still unless it is moved.
 
 mod history;
+mod join_list;
 mod json;
 mod late;
 mod limits;

@@ -176,6 +176,7 @@ pub(crate) fn gap(out: &mut Vec<u8>, room: &str, epoch: &str, from: u64, to: u64
 pub(crate) fn error(out: &mut Vec<u8>, id: Option<&Id<'_>>, refusal: &Refusal) {
     let mut object = Object::message(out, "error")
         .id(id)
+        .maybe_text("room_id", refusal.room.as_deref())
         .text("code", refusal.code.as_str())
         .text("message", &refusal.message)
         .flag("retry", refusal.code.retry());

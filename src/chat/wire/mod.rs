@@ -111,11 +111,13 @@ pub(super) struct Refusal {
     pub retry_after: Option<Duration>,
     /// After what time the session is closed for it.
     pub close_after: Option<Duration>,
+    /// Which room of a list of rooms it is about.
+    pub room: Option<Box<str>>,
 }
 
 impl Refusal {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), retry_after: None, close_after: None }
+        Self { code, message: message.into(), retry_after: None, close_after: None, room: None }
     }
 }
 

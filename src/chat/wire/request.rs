@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 
-use super::value::{MAX_LISTED, Value, read_object};
+use super::value::{Depth, MAX_LISTED, Value, read_object};
 use super::{Code, Id, MAX_ID_BYTES, Refusal};
 
 pub(super) type Text<'a> = Cow<'a, str>;
@@ -18,7 +18,8 @@ pub(super) type Text<'a> = Cow<'a, str>;
 /// What a client wants.
 #[derive(Debug)]
 pub(crate) enum Request<'a> {
-    Join { room: Text<'a>, user: Option<Text<'a>>, since: Option<Since<'a>>, history: u64 },
+    Join { wish: Wish<'a>, user: Option<Text<'a>> },
+    JoinList { wishes: Vec<Wish<'a>>, user: Option<Text<'a>> },
     Leave { room: Text<'a> },
     Broadcast { room: Option<Text<'a>>, content: Text<'a> },
     Direct { to: Text<'a>, content: Text<'a> },
@@ -59,6 +60,14 @@ impl fmt::Debug for Token<'_> {
 pub(crate) enum Place<'a> {
     Room(Text<'a>),
     User(Text<'a>),
+}
+
+/// A room to be in, and what of its past is wanted.
+#[derive(Debug)]
+pub(crate) struct Wish<'a> {
+    pub room: Text<'a>,
+    pub since: Option<Since<'a>>,
+    pub history: u64,
 }
 
 /// What a returning client has seen.
@@ -190,7 +199,7 @@ macro_rules! fields {
 fields! {
     Type "type", Id "id", Room "room_id", User "user_id", To "to", Content "content", Users "user_ids",
     UsersToo "users", Typing "typing", Status "status", Note "note", Subscribe "subscribe", Name "name",
-    Topic "topic", Cursor "cursor", Limit "limit", Before "before", After "after", Since "since",
+    Rooms "rooms", Topic "topic", Cursor "cursor", Limit "limit", Before "before", After "after", Since "since",
     History "history", Epoch "epoch", Token "token",
     Sender "sender", Session "session_id", Code "code", Seconds "seconds",
 }
@@ -319,16 +328,29 @@ impl<'a> Fields<'a> {
         Ok(Page { cursor: self.maybe_text(Field::Cursor)?, limit: self.limit()? })
     }
 
-    fn since(&mut self) -> Result<Option<Since<'a>>, Refusal> {
-        match self.take(Field::Since) {
-            Value::Absent => Ok(None),
-            Value::Object(Some(fields)) => match *fields {
-                [Value::Text(epoch), Value::Unsigned(seq)] => Ok(Some(Since { epoch, seq })),
-                [Value::Text(_), seq] => Err(wrong_in_since("seq", "an integer from 0", &seq)),
-                [epoch, _] => Err(wrong_in_since("epoch", "a string", &epoch)),
-            },
-            other => Err(wrong(Field::Since, "an object {epoch, seq}", &other)),
+    /// The rooms of a `join`: one, or a list of them.
+    fn join(&mut self) -> Result<Request<'a>, Refusal> {
+        let user = self.maybe_text(Field::User)?;
+        let list = match self.take(Field::Rooms) {
+            Value::Absent => {
+                let wish = wish("", [self.take(Field::Room), self.take(Field::Since), self.take(Field::History)])?;
+                return Ok(Request::Join { wish, user });
+            }
+            Value::List(list) => list,
+            Value::LongList => {
+                let message = format!("`rooms`: expected at most {MAX_LISTED} rooms, found more");
+                return Err(Refusal::new(Code::TooLarge, message));
+            }
+            other => return Err(wrong(Field::Rooms, "an array of objects", &other)),
+        };
+        if !matches!(self.take(Field::Room), Value::Absent) {
+            return Err(Refusal::new(Code::BadRequest, "expected `room_id` or `rooms`, found both"));
         }
+        let wishes = list.into_iter().map(|value| match value {
+            Value::Listed(fields) => wish("rooms[].", *fields),
+            other => Err(wrong(Field::Rooms, "an array of objects", &other)),
+        });
+        Ok(Request::JoinList { wishes: wishes.collect::<Result<_, _>>()?, user })
     }
 
     fn request(&mut self) -> Result<Request<'a>, Refusal> {
@@ -339,12 +361,7 @@ impl<'a> Fields<'a> {
     /// A request of that type, whatever the object says its type is.
     pub fn request_of(&mut self, kind: &str) -> Result<Request<'a>, Refusal> {
         Ok(match kind {
-            "join" | "join_room" => Request::Join {
-                room: self.text(Field::Room)?,
-                user: self.maybe_text(Field::User)?,
-                since: self.since()?,
-                history: self.maybe_number(Field::History)?.unwrap_or(0),
-            },
+            "join" | "join_room" => self.join()?,
             "leave" | "leave_room" => Request::Leave { room: self.text(Field::Room)? },
             "broadcast" | "chat" | "message" => {
                 let room = self.maybe_text(Field::Room)?;
@@ -436,8 +453,31 @@ fn wrong(field: Field, expected: &str, found: &Value<'_>) -> Refusal {
     Refusal::new(Code::BadRequest, format!("`{}`: expected {expected}, found {}", field.name(), found.kind()))
 }
 
-fn wrong_in_since(field: &str, expected: &str, found: &Value<'_>) -> Refusal {
-    Refusal::new(Code::BadRequest, format!("`since.{field}`: expected {expected}, found {}", found.kind()))
+/// What is said of one room in a `join`; `path` is where, for the sentence about what is wrong.
+fn wish<'a>(path: &str, [room, since, history]: [Value<'a>; 3]) -> Result<Wish<'a>, Refusal> {
+    let wrong = |field: &str, expected: &str, found: &Value<'_>| {
+        let found = if matches!(found, Value::Null) { "nothing" } else { found.kind() };
+        Refusal::new(Code::BadRequest, format!("`{path}{field}`: expected {expected}, found {found}"))
+    };
+    let room = match room {
+        Value::Text(room) => room,
+        other => return Err(wrong("room_id", "a string", &other)),
+    };
+    let since = match since {
+        Value::Absent | Value::Null => None,
+        Value::Object(Some(fields)) => match *fields {
+            [Value::Text(epoch), Value::Unsigned(seq)] => Some(Since { epoch, seq }),
+            [Value::Text(_), seq] => return Err(wrong("since.seq", "an integer from 0", &seq)),
+            [epoch, _] => return Err(wrong("since.epoch", "a string", &epoch)),
+        },
+        other => return Err(wrong("since", "an object {epoch, seq}", &other)),
+    };
+    let history = match history {
+        Value::Absent | Value::Null => 0,
+        Value::Unsigned(history) => history,
+        other => return Err(wrong("history", "an integer from 0", &other)),
+    };
+    Ok(Wish { room, since, history })
 }
 
 /// Fills the known fields where they are: they are too many to be handed up from call to call.
@@ -464,7 +504,7 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         let wanted = |field: &Field| (self.known)(*field);
         let place = |key: &[u8]| Field::named(key).filter(wanted).map(|field| (field as usize, field.name()));
-        read_object(map, &mut self.fields.0, place, false)
+        read_object(map, &mut self.fields.0, place, Depth::Field)
     }
 }
 

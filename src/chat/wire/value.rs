@@ -23,6 +23,8 @@ pub(super) enum Value<'a> {
     LongList,
     /// The two fields of `since`; an object deeper down has none.
     Object(Option<Box<[Value<'a>; 2]>>),
+    /// An element of a list: what `join` says of a room.
+    Listed(Box<[Value<'a>; LISTED_FIELDS.len()]>),
 }
 
 impl Value<'_> {
@@ -36,13 +38,32 @@ impl Value<'_> {
             Self::Fraction => "a number that is no 64-bit integer",
             Self::Text(_) => "a string",
             Self::List(_) | Self::LongList => "an array",
-            Self::Object(_) => "an object",
+            Self::Object(_) | Self::Listed(_) => "an object",
         }
     }
 }
 
 /// Elements that are read of a list in a request, before doubles are taken out.
 pub(super) const MAX_LISTED: usize = 1000;
+
+/// The fields that are read of an object in a list, in this order.
+const LISTED_FIELDS: [&str; 3] = ["room_id", "since", "history"];
+
+/// The fields that are read of an object elsewhere.
+const SINCE_FIELDS: [&str; 2] = ["epoch", "seq"];
+
+/// Where a value stands, and so what is looked into.
+#[derive(Clone, Copy)]
+pub(super) enum Depth {
+    /// In a field of the message, or of an object in a list: `since` is looked into.
+    Field,
+    /// The same inside an object of a list, where there are no further lists.
+    InnerField,
+    /// In a list: its objects are looked into.
+    Listed,
+    /// Deeper: lists and objects are skipped.
+    Deep,
+}
 
 /// Reads the known fields of an object, which `place` finds and names, and skips the others.
 ///
@@ -51,14 +72,14 @@ pub(super) fn read_object<'de, A: MapAccess<'de>>(
     mut map: A,
     fields: &mut [Value<'de>],
     place: impl Fn(&[u8]) -> Option<(usize, &'static str)>,
-    inside: bool,
+    depth: Depth,
 ) -> Result<(), A::Error> {
     while let Some(known) = map.next_key_seed(KeyVisitor(&place))? {
         let Some((place, name)) = known else {
             map.next_value::<IgnoredAny>()?;
             continue;
         };
-        let value = map.next_value_seed(ValueVisitor { inside })?;
+        let value = map.next_value_seed(ValueVisitor { depth })?;
         let slot = &mut fields[place];
         if !matches!(slot, Value::Absent) {
             return Err(A::Error::custom(format_args!("field `{name}` stands twice")));
@@ -95,9 +116,9 @@ impl<T, F: FnOnce(&[u8]) -> T> Visitor<'_> for KeyVisitor<F> {
     }
 }
 
-/// Any value; inside another one, lists and objects are skipped.
+/// Any value, as far as anybody looks into it where it stands.
 struct ValueVisitor {
-    inside: bool,
+    depth: Depth,
 }
 
 impl<'de> DeserializeSeed<'de> for ValueVisitor {
@@ -145,11 +166,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
         let mut list = Vec::new();
-        if self.inside {
+        if !matches!(self.depth, Depth::Field) {
             while seq.next_element::<IgnoredAny>()?.is_some() {}
             return Ok(Value::List(list));
         }
-        while let Some(value) = seq.next_element_seed(ValueVisitor { inside: true })? {
+        while let Some(value) = seq.next_element_seed(ValueVisitor { depth: Depth::Listed })? {
             if list.len() == MAX_LISTED {
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
                 return Ok(Value::LongList);
@@ -160,16 +181,24 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value<'de>, A::Error> {
-        if self.inside {
-            read_object(map, &mut [], |_| None, true)?;
-            return Ok(Value::Object(None));
-        }
-        let mut fields = Box::<[Value<'de>; 2]>::default();
-        let place = |key: &[u8]| {
-            let names = ["epoch", "seq"];
+        fn place(names: &[&'static str], key: &[u8]) -> Option<(usize, &'static str)> {
             names.iter().position(|name| name.as_bytes() == key).map(|place| (place, names[place]))
-        };
-        read_object(map, &mut *fields, place, true)?;
-        Ok(Value::Object(Some(fields)))
+        }
+        match self.depth {
+            Depth::Field | Depth::InnerField => {
+                let mut fields = Box::<[Value<'de>; SINCE_FIELDS.len()]>::default();
+                read_object(map, &mut *fields, |key| place(&SINCE_FIELDS, key), Depth::Deep)?;
+                Ok(Value::Object(Some(fields)))
+            }
+            Depth::Listed => {
+                let mut fields = Box::<[Value<'de>; LISTED_FIELDS.len()]>::default();
+                read_object(map, &mut *fields, |key| place(&LISTED_FIELDS, key), Depth::InnerField)?;
+                Ok(Value::Listed(fields))
+            }
+            Depth::Deep => {
+                read_object(map, &mut [], |_| None, Depth::Deep)?;
+                Ok(Value::Object(None))
+            }
+        }
     }
 }
