@@ -6,6 +6,7 @@ use crate::proto::{CloseCode, Opcode, encode_frame};
 use crate::time::Tick;
 
 use super::input::DRAINED_PER_TURN;
+use super::outbox::PACE_WITHIN;
 use super::peer::Phase;
 use super::steps::CLOSES_PER_TURN;
 use super::{Engine, Stream};
@@ -17,6 +18,7 @@ enum Due {
     Ping,
     Pong,
     Unblock,
+    Pace,
     Message,
     CloseAnswer,
     End,
@@ -109,6 +111,15 @@ impl<S: Stream> Engine<S> {
                 self.counters.cut_time += 1;
                 self.cut_off(index);
             }
+            Due::Pace => {
+                let outbox = self.peers[index as usize].outbox.as_mut().expect("only blocked peers have a pace");
+                // What was not taken while the process was stopped is not held against the peer.
+                let stalled = self.stalled.is_some_and(|at| self.now.since(at) < PACE_WITHIN);
+                if outbox.is_too_slow(self.now) && !stalled {
+                    self.counters.cut_time += 1;
+                    self.cut_off(index);
+                }
+            }
             Due::Message => self.fail(index, CloseCode::POLICY_VIOLATION, "message not finished in time"),
             Due::CloseAnswer => self.end(index),
             Due::End => self.give_up(index),
@@ -121,6 +132,10 @@ impl<S: Stream> Engine<S> {
         let after = |since: Tick, wait: Duration, due: Due| Some((since + wait, due));
         let blocked = peer.outbox.as_ref().filter(|_| matches!(peer.phase, Phase::Head | Phase::Body | Phase::Open));
         let unblock = blocked.and_then(|outbox| after(outbox.progress, settings.blocked_within, Due::Unblock));
+        let slow = match (peer.phase, &peer.outbox) {
+            (Phase::Gone | Phase::ShutDown, _) | (_, None) => None,
+            (_, Some(outbox)) => after(outbox.paced_since, PACE_WITHIN, Due::Pace),
+        };
         let due = match peer.phase {
             // Who still takes an answer need not ask again yet.
             Phase::Head | Phase::Body if blocked.is_some() => None,
@@ -148,7 +163,7 @@ impl<S: Stream> Engine<S> {
             Phase::ShutDown => after(peer.since, settings.close_within, Due::End),
             Phase::Gone => None,
         };
-        earlier(due, unblock)
+        earlier(earlier(due, unblock), slow)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Reading and decoding: from ready streams to events.
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::id::ConnId;
@@ -8,8 +7,9 @@ use crate::proto::handshake::{MAX_HEAD_LEN, NO_HEADERS, Request};
 use crate::proto::{self, CloseCode, Connection, Inflater, Opcode, encode_frame};
 
 use super::peer::{PartialRequest, Phase, Session};
+use super::receive_buffer::Behind;
 use super::steps::{MUCH_SET_ASIDE, SHORT_READ};
-use super::{Engine, Event, Stream, steps};
+use super::{Engine, Event, Got, Stream, steps};
 
 /// What became of the octets that lay in the receive buffer.
 enum Step {
@@ -40,7 +40,7 @@ impl<S: Stream> Engine<S> {
                 handle(id, tag, Event::Drained);
                 return true;
             }
-            let Some((index, more)) = self.reading else {
+            let Some((index, behind)) = self.reading else {
                 match self.next_to_read() {
                     Some(index) => self.read(index),
                     None => return false,
@@ -48,10 +48,10 @@ impl<S: Stream> Engine<S> {
                 continue;
             };
             if self.must_wait(index) {
-                self.set_aside(index, more);
+                self.set_aside(index, behind);
                 continue;
             }
-            let more = more && self.fill_up(index);
+            let behind = if behind == Behind::Maybe { self.fill_up(index) } else { behind };
             let before = self.progress_of(index);
             let step = self.step(index, &mut handle);
             if !matches!(step, Step::Used) && self.progress_of(index) == before {
@@ -65,11 +65,14 @@ impl<S: Stream> Engine<S> {
                     self.receive.discard();
                     self.budget.end(index);
                     self.let_go(index);
-                    if more {
-                        self.read_again(index);
-                    }
                     self.note_partial_message(index);
                     self.note_held(index);
+                    match behind {
+                        Behind::Maybe => self.read_again(index),
+                        Behind::Nothing => {}
+                        Behind::End => self.ended(index),
+                        Behind::Failure => self.give_up(index),
+                    }
                 }
             }
         }
@@ -91,13 +94,13 @@ impl<S: Stream> Engine<S> {
     }
 
     /// Keeps what is left of a read for the next turn, or until the peer has taken some of what waits for it.
-    fn set_aside(&mut self, index: u32, more: bool) {
+    fn set_aside(&mut self, index: u32, behind: Behind) {
         self.reading = None;
         self.budget.end(index);
         let peer = &mut self.peers[index as usize];
         // What the last event borrowed is not needed any more.
         peer.connection.release();
-        self.set_aside.keep(index, self.receive.unparsed(), more);
+        self.set_aside.keep(index, self.receive.unparsed(), behind);
         self.receive.discard();
         match peer.is_sated() {
             true => peer.paused = true,
@@ -139,58 +142,56 @@ impl<S: Stream> Engine<S> {
             peer.paused = true;
             return;
         }
-        if let Some((octets, more)) = self.set_aside.of(index) {
+        if let Some((octets, behind)) = self.set_aside.of(index) {
             self.receive.resume(octets);
-            self.reading = Some((index, more));
+            self.reading = Some((index, behind));
             return;
         }
         let len = if self.set_aside.held_bytes() > MUCH_SET_ASIDE { SHORT_READ } else { self.settings.receive_buffer };
-        let Some(filled) = contained(|| self.receive.fill(&mut peer.stream, len)) else {
+        let to_end = peer.read_to_end;
+        let Some(got) = contained(|| self.receive.fill(&mut peer.stream, len, to_end)) else {
             self.counters.panics += 1;
             return self.give_up(index);
         };
-        match filled {
-            Ok((0, _)) => self.ended(index),
-            Ok((len, full)) => {
-                peer.last_received = self.now;
-                peer.pinged = false;
-                self.counters.bytes_in += len as u64;
-                self.budget.spend(len / steps::READ_OCTETS_A_STEP);
-                self.reading = Some((index, full || peer.read_to_end || peer.stream.holds_more()));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if peer.stream.holds_more() {
-                    self.read_again(index);
-                }
-            }
-            Err(_) => self.give_up(index),
-        }
+        let (len, behind) = match got {
+            Ok(Got::More(0)) => return self.read_again(index),
+            Ok(Got::Drained(0)) => return,
+            Ok(Got::Ended) => return self.ended(index),
+            Ok(Got::More(len)) => (len, Behind::Maybe),
+            Ok(Got::Drained(len)) => (len, Behind::Nothing),
+            Err(_) => return self.give_up(index),
+        };
+        peer.last_received = self.now;
+        peer.pinged = false;
+        self.counters.bytes_in += len as u64;
+        self.budget.spend(len / steps::READ_OCTETS_A_STEP);
+        self.reading = Some((index, behind));
     }
 
     /// If a read that was full ends amid a long message, its rest is read behind it: then it is lent in place and need not be copied.
-    /// A short one is sooner copied than read to its end. Tells whether there may still be more.
-    fn fill_up(&mut self, index: u32) -> bool {
+    /// A short one is sooner copied than read to its end. Tells what is behind it.
+    fn fill_up(&mut self, index: u32) -> Behind {
         let peer = &mut self.peers[index as usize];
         if peer.phase != Phase::Open {
-            return true;
+            return Behind::Maybe;
         }
         // What the last event borrowed is not needed any more.
         peer.connection.release();
         let unparsed = self.receive.unparsed();
         let is_long = |missing: &u64| unparsed.len() as u64 + missing > (self.settings.receive_buffer / LONG) as u64;
         let Some(missing) = peer.connection.missing(unparsed).filter(is_long) else {
-            return true;
+            return Behind::Maybe;
         };
-        let Some((len, full)) = contained(|| self.receive.fill_up(&mut peer.stream, missing)) else {
+        let to_end = peer.read_to_end;
+        let Some((len, behind)) = contained(|| self.receive.fill_up(&mut peer.stream, missing, to_end)) else {
             self.counters.panics += 1;
             self.give_up(index);
-            return false;
+            return Behind::Nothing;
         };
         self.counters.bytes_in += len as u64;
         self.budget.spend(len / steps::READ_OCTETS_A_STEP);
-        let more = full || peer.read_to_end || peer.stream.holds_more();
-        self.reading = Some((index, more));
-        more
+        self.reading = Some((index, behind));
+        behind
     }
 
     /// Puts the peer on the list for the next turn, whatever the poller says, behind those that ask for less.
@@ -203,11 +204,13 @@ impl<S: Stream> Engine<S> {
     }
 
     /// The peer has ended its stream. What is queued for it is still sent: it may have shut down one side only.
-    fn ended(&mut self, index: u32) {
+    pub(super) fn ended(&mut self, index: u32) {
         let peer = &mut self.peers[index as usize];
         peer.ended = true;
         match peer.phase {
             Phase::ShutDown => self.give_up(index),
+            // The answer comes later; until then the time for a request goes on.
+            Phase::Answering => {}
             _ => {
                 self.settle(index);
                 self.closed_with(index, None);

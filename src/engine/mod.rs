@@ -11,10 +11,14 @@
 //!   reap(...)                         slots are freed here and nowhere else
 //! ```
 //!
+//! Streams never wait. Readiness may be told by an edge-triggered, level-triggered or one-shot poller: [`Stream`] says what each must
+//! watch, and what a stream promises with a count of bytes. A loop may sleep while there is no [work](Engine::has_work), until the next
+//! [deadline](Engine::next_deadline).
+//!
 //! It has no chat, no sockets and no clock. It answers pings; it does not answer requests: the handler of
 //! [`Event::Request`] calls [`Engine::upgrade`] or [`Engine::respond`], or [`Engine::receive_body`] first.
 //!
-//! Its parts: [`timer_wheel`], and inside `input` (reading and decoding), `output` (queues and flush),
+//! Its parts: [`timer_wheel`], and inside `stream` (what a connection is), `input` (reading and decoding), `output` (queues and flush),
 //! `deadlines` (what each timer means), [`memory`] (what is held, and how it becomes less).
 
 mod deadlines;
@@ -27,11 +31,12 @@ mod peer;
 mod receive_buffer;
 mod spares;
 mod steps;
+mod stream;
 pub mod timer_wheel;
 mod topic;
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io;
 use std::time::Duration;
 
 use slab::Slab;
@@ -42,30 +47,16 @@ use crate::proto::handshake::{Request, RequestError};
 use crate::proto::{CloseCode, Connection, Deflater, Inflater, Limits, PermessageDeflate};
 use crate::time::Tick;
 
+pub use stream::{Got, Stream, Wrote, receive_short, send_short};
+
 use input::{DRAINED_PER_TURN, MAX_ROOM};
 use ledger::Ledger;
 use peer::{Drain, Membership, Memberships, PartialRequest, Peer, Phase, Session};
-use receive_buffer::ReceiveBuffer;
+use receive_buffer::{Behind, ReceiveBuffer};
 use spares::Spares;
 use steps::{Budget, CLOSES_PER_TURN, SetAside};
 use timer_wheel::TimerWheel;
 use topic::{GroupId, Topic};
-
-/// What the engine needs of a connection.
-pub trait Stream: Read + Write {
-    /// Ends our side: the peer will read the end of the stream after what was written (`shutdown(SHUT_WR)`).
-    ///
-    /// # Errors
-    /// Those of the system; the peer is then given up. `WouldBlock`: it will be done by [`Write::flush`], when the poller says that
-    /// there is room.
-    fn shut_down(&mut self) -> io::Result<()>;
-
-    /// Whether a read would find octets, or the end, of which the poller does not tell: a stream that takes more from below than it
-    /// hands on.
-    fn holds_more(&self) -> bool {
-        false
-    }
-}
 
 /// Bounds and deadlines. Every one of them is per peer.
 #[derive(Clone, Debug)]
@@ -150,12 +141,12 @@ impl Settings {
 /// What happened to a connection.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A request head is complete. To be answered before the next event, or its body to be
-    /// [asked for](Engine::receive_body).
+    /// A request head is complete. To be answered, or its body to be [asked for](Engine::receive_body). The answer may come later
+    /// than the next event, within [`Settings::head_within`]; a peer that sends anything more before it is given up, without an event.
     Request(&'a Request<'a>),
     /// What came is not a request. To be answered before the next event, without keeping the connection.
     BadRequest(RequestError),
-    /// The body that was asked for is complete. To be answered before the next event.
+    /// The body that was asked for is complete. To be answered as a request is.
     Body {
         /// What the owner noted about the request.
         note: u32,
@@ -254,8 +245,8 @@ pub struct Engine<S> {
     peers: Slab<Peer<S>>,
     generation: u32,
     receive: ReceiveBuffer,
-    /// The peer whose octets lie in `receive`, and whether its stream may have more.
-    reading: Option<(u32, bool)>,
+    /// The peer whose octets lie in `receive`, and what is behind them in its stream.
+    reading: Option<(u32, Behind)>,
     /// Peers to read in this turn, and those that are due in the next.
     ready: VecDeque<u32>,
     ready_next: VecDeque<u32>,
@@ -379,7 +370,8 @@ impl<S: Stream> Engine<S> {
         ConnId { index, generation }
     }
 
-    /// The poller says that there may be something to read; `to_end`, that the peer has ended its stream.
+    /// The poller says that there may be something to read; `to_end`, that the peer has ended its stream, or that the stream has
+    /// failed. Where a poller does not tell of that it is `false`, and streams must do without (see [`Stream::receive`]).
     pub fn readable(&mut self, index: u32, to_end: bool) {
         let Some(peer) = self.peers.get_mut(index as usize) else { return };
         peer.read_to_end |= to_end;
@@ -450,6 +442,9 @@ impl<S: Stream> Engine<S> {
         self.counters.upgraded += 1;
         self.append_response(index, response);
         self.schedule(index);
+        if self.peers[index as usize].ended {
+            self.ended(index);
+        }
     }
 
     /// Asks for the body of a request instead of answering it: `len` octets, which are kept until they are complete, and
@@ -462,6 +457,10 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         if peer.phase != Phase::Answering {
             return;
+        }
+        if peer.ended {
+            // It will never come.
+            return self.end(index);
         }
         peer.partial = Some(Box::new(PartialRequest { body_len: len, note, ..PartialRequest::default() }));
         self.note_held(index);
@@ -479,7 +478,7 @@ impl<S: Stream> Engine<S> {
         }
         self.budget.spend(steps::of_octets(response.len()));
         self.append_response(index, response);
-        match keep {
+        match keep && !self.peers[index as usize].ended {
             true => self.enter(index, Phase::Head),
             false => self.end(index),
         }

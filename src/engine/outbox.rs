@@ -5,7 +5,8 @@
 //! dropped in silence: past the limit the peer is closed, and [`Outbox::cut`] leaves whole frames.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -13,6 +14,7 @@ use crate::proto::frame;
 use crate::time::Tick;
 
 use super::ledger::Ledger;
+use super::stream::{Stream, Wrote};
 
 /// Chunks in the order they must be written.
 ///
@@ -31,6 +33,9 @@ pub struct Outbox {
     noted: usize,
     /// When something could last be written, or when the peer was first blocked.
     pub progress: Tick,
+    /// Since when its pace is measured, and what it has taken since.
+    pub paced_since: Tick,
+    paced: usize,
     /// The application data of the last ping that came while blocked; older ones need no answer (section 5.5.3).
     pub pong: Option<Box<[u8]>>,
 }
@@ -47,6 +52,8 @@ impl Outbox {
             ledger,
             noted: 0,
             progress: now,
+            paced_since: now,
+            paced: 0,
             pong: None,
         }
     }
@@ -82,11 +89,22 @@ impl Outbox {
         self.bytes == 0
     }
 
+    /// Whether the peer has taken too little since its pace was last measured, which begins anew.
+    pub fn is_too_slow(&mut self, now: Tick) -> bool {
+        self.paced_since = now;
+        std::mem::take(&mut self.paced) < PACE_BYTES
+    }
+
+    /// Its pace is measured from now on.
+    pub fn begin_pace(&mut self, now: Tick) {
+        (self.paced_since, self.paced) = (now, 0);
+    }
+
     /// Writes as much as the stream takes; tells how much that was. Less than all: the stream is full.
     ///
     /// # Errors
-    /// Those of the stream but `WouldBlock` and `Interrupted`.
-    pub fn write_to(&mut self, stream: &mut impl Write) -> io::Result<usize> {
+    /// Those of the stream.
+    pub fn write_to(&mut self, stream: &mut impl Stream, now: Tick) -> io::Result<usize> {
         let mut written = 0;
         while !self.chunks.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
@@ -97,19 +115,16 @@ impl Outbox {
                 offered += unsent.len();
                 *slice = IoSlice::new(unsent);
             }
-            match stream.write_vectored(&slices[..count]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(len) => {
-                    written += len;
-                    self.advance(len);
-                    if len < offered {
-                        break;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            let wrote = stream.send(&mut slices[..count])?;
+            written += wrote.len(offered);
+            self.advance(wrote.len(offered));
+            if wrote != Wrote::All {
+                break;
             }
+        }
+        if written > 0 {
+            self.progress = now;
+            self.paced += written;
         }
         Ok(written)
     }
@@ -170,11 +185,19 @@ impl Drop for Outbox {
     }
 }
 
+/// How long a peer for which something waits may be slow: one that takes a byte now and then would hold its slot for ever.
+pub const PACE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What such a peer is to take in that time at least: 1 KiB a second.
+pub const PACE_BYTES: usize = 60 << 10;
+
 /// The most chunks one write offers to the kernel.
 pub const MAX_SLICES: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
     use crate::proto::{Opcode, encode_frame};
 
@@ -200,6 +223,18 @@ mod tests {
         }
     }
 
+    impl Read for Narrow {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            unreachable!("it is only written to")
+        }
+    }
+
+    impl Stream for Narrow {
+        fn shut_down(&mut self) -> io::Result<()> {
+            unreachable!("it is only written to")
+        }
+    }
+
     fn frames(texts: &[&str]) -> Bytes {
         let mut out = Vec::new();
         texts.iter().for_each(|text| encode_frame(Opcode::Text, text.as_bytes(), &mut out));
@@ -216,7 +251,7 @@ mod tests {
             let mut stream = Narrow { room: 0, taken: Vec::new() };
             while !outbox.is_empty() {
                 stream.room = room;
-                assert!(outbox.write_to(&mut stream).unwrap() > 0);
+                assert!(outbox.write_to(&mut stream, Tick(0)).unwrap() > 0);
             }
             assert_eq!(stream.taken, expected);
         }
@@ -231,7 +266,7 @@ mod tests {
             outbox.push(frames(&["four"]), 0);
             assert!(outbox.cut());
             let mut stream = Narrow { room: usize::MAX, taken: chunk[..sent].to_vec() };
-            outbox.write_to(&mut stream).unwrap();
+            outbox.write_to(&mut stream, Tick(0)).unwrap();
             let boundary = [0, 5, 10, 17].into_iter().find(|&end| end >= sent).unwrap();
             assert_eq!(stream.taken, chunk[..boundary], "{sent} octets were sent");
         }

@@ -5,7 +5,7 @@
 //! their half of the topic ([`GroupId`]). A direct frame behind a room message must stay behind it: before one
 //! is queued, what the peer has not had of its topics is copied in front ([`Engine::settle`]).
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 
@@ -196,8 +196,9 @@ impl<S: Stream> Engine<S> {
             return self.flush_peer(index);
         }
         let unsent = topic.unsent(sent);
-        match write(&mut peer.stream, unsent) {
-            Ok(len) => {
+        match peer.stream.send(&mut [IoSlice::new(unsent)]) {
+            Ok(wrote) => {
+                let len = wrote.len(unsent.len());
                 self.counters.bytes_out += len as u64;
                 if len < unsent.len() {
                     return self.block_member(id, member, len);
@@ -255,19 +256,17 @@ impl<S: Stream> Engine<S> {
         let topics: Vec<(usize, usize, u64)> = self.unsent_topics(index).collect();
         let peer = &mut self.peers[index as usize];
         let octets = peer.pending.as_ref().map_or(&[][..], |pending| &pending.octets);
-        let len = if topics.is_empty() {
-            if octets.is_empty() {
-                return Ok(());
-            }
-            write(&mut peer.stream, octets)?
-        } else {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            slices[0] = IoSlice::new(octets);
-            for (slice, &(topic, _, sent)) in slices[1..].iter_mut().zip(&topics) {
-                *slice = IoSlice::new(self.topics[topic].unsent(sent));
-            }
-            write_vectored(&mut peer.stream, &slices[..=topics.len()])?
-        };
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let of_topics = topics.iter().map(|&(topic, _, sent)| self.topics[topic].unsent(sent));
+        let (mut count, mut offered) = (0, 0);
+        for unsent in std::iter::once(octets).chain(of_topics).filter(|unsent| !unsent.is_empty()) {
+            slices[count] = IoSlice::new(unsent);
+            (count, offered) = (count + 1, offered + unsent.len());
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let len = peer.stream.send(&mut slices[..count])?.len(offered);
         self.counters.bytes_out += len as u64;
         let mut pending = peer.pending.take().unwrap_or_default();
         // What the write did not reach becomes the outbox, chunk by chunk.
@@ -310,11 +309,8 @@ impl<S: Stream> Engine<S> {
             topic.members[member].sent = topic.end();
         }
         if std::mem::take(&mut outbox.writable) {
-            let written = outbox.write_to(&mut peer.stream)?;
+            let written = outbox.write_to(&mut peer.stream, self.now)?;
             self.counters.bytes_out += written as u64;
-            if written > 0 {
-                outbox.progress = self.now;
-            }
             if outbox.is_empty() {
                 let pong = peer.outbox.take().and_then(|mut outbox| outbox.pong.take());
                 if matches!(peer.phase, Phase::Head | Phase::Body) {
@@ -368,6 +364,7 @@ impl<S: Stream> Engine<S> {
         let mut close = Vec::new();
         peer.connection.fail(CloseCode::TRY_AGAIN_LATER, "too slow: messages waited too long or too many", &mut close);
         outbox.push(self.ledger.share(close), 0);
+        outbox.begin_pace(self.now);
         self.closed_with(index, Some(CloseCode::TRY_AGAIN_LATER));
         self.end(index);
     }
@@ -468,27 +465,6 @@ fn into_chunk(pending: &mut Vec<u8>, ledger: &Ledger) -> Bytes {
         true => std::mem::take(pending),
         false => pending.clone(),
     })
-}
-
-/// Writes once; a full socket takes nothing.
-fn write(stream: &mut impl Write, octets: &[u8]) -> io::Result<usize> {
-    loop {
-        match stream.write(octets) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
-fn write_vectored(stream: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    loop {
-        match stream.write_vectored(slices) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
 }
 
 /// Direct messages of one turn to one peer beyond this are written before its end, in octets.

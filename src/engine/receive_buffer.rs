@@ -3,7 +3,29 @@
 //! There is one buffer for all peers. It is empty whenever another peer is read: what is incomplete by
 //! then has been taken into that peer's own state.
 
-use std::io::{self, Read};
+use std::io;
+
+use super::stream::{Got, Stream};
+
+/// What is behind the octets that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// There may be more, of which no poller tells.
+    Maybe,
+    /// Nothing of which the poller does not tell.
+    Nothing,
+    /// The end of the stream.
+    End,
+    /// The stream has failed.
+    Failure,
+}
+
+impl Behind {
+    /// The poller says meanwhile that there may be more.
+    pub fn or_more(self) -> Self {
+        if self == Self::Nothing { Self::Maybe } else { self }
+    }
+}
 
 /// Bytes read but not yet parsed, lent to one peer at a time.
 ///
@@ -22,16 +44,14 @@ impl ReceiveBuffer {
         Self { bytes: vec![0; read_len + room].into_boxed_slice(), read_len, parsed: 0, filled: 0 }
     }
 
-    /// Reads once, `len` octets at most; tells how much came, and whether there may be more (so many came).
+    /// Reads once, `len` octets at most; tells what came, and whether there may be more.
     ///
     /// # Errors
-    /// Those of the stream, `WouldBlock` among them; `Interrupted` is tried again.
-    pub fn fill(&mut self, stream: &mut impl Read, len: usize) -> io::Result<(usize, bool)> {
+    /// Those of the stream.
+    pub fn fill(&mut self, stream: &mut impl Stream, len: usize, to_end: bool) -> io::Result<Got> {
         debug_assert_eq!(self.parsed, self.filled, "the last peer's bytes have been parsed");
         (self.parsed, self.filled) = (0, 0);
-        let wanted = len.min(self.read_len);
-        let len = self.read(stream, wanted)?;
-        Ok((len, len == wanted))
+        self.receive(stream, len.min(self.read_len), to_end)
     }
 
     /// Takes what has been read before, a read at most, and was set aside.
@@ -41,38 +61,36 @@ impl ReceiveBuffer {
         self.bytes[..octets.len()].copy_from_slice(octets);
     }
 
-    /// Reads `missing` octets behind those that are not parsed, if there is room for them; tells how many came, and whether there may be
-    /// more. An end or an error is left for the next read to tell.
-    pub fn fill_up(&mut self, stream: &mut impl Read, missing: u64) -> (usize, bool) {
+    /// Reads `missing` octets behind those that are not parsed, if there is room for them; tells how many came, and what is behind them.
+    pub fn fill_up(&mut self, stream: &mut impl Stream, missing: u64, to_end: bool) -> (usize, Behind) {
         let before = self.filled;
         if missing > (self.bytes.len() - before) as u64 {
-            return (0, true);
+            return (0, Behind::Maybe);
         }
         let whole = before + missing as usize;
-        let mut more = true;
-        while more && self.filled < whole {
+        let mut behind = Behind::Maybe;
+        while behind == Behind::Maybe && self.filled < whole {
             let wanted = self.read_len.min(whole - self.filled);
-            match self.read(stream, wanted) {
-                Ok(0) => break,
-                Ok(len) => more = len == wanted,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => more = false,
-                Err(_) => break,
-            }
+            behind = match self.receive(stream, wanted, to_end) {
+                // It is asked again in the next turn, or it might have nothing for us for long.
+                Ok(Got::More(0)) => break,
+                Ok(Got::More(_)) => Behind::Maybe,
+                Ok(Got::Drained(_)) => Behind::Nothing,
+                Ok(Got::Ended) => Behind::End,
+                Err(_) => Behind::Failure,
+            };
         }
-        (self.filled - before, more)
+        (self.filled - before, behind)
     }
 
-    fn read(&mut self, stream: &mut impl Read, len: usize) -> io::Result<usize> {
-        loop {
-            match stream.read(&mut self.bytes[self.filled..self.filled + len]) {
-                Ok(len) => {
-                    self.filled += len;
-                    return Ok(len);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+    fn receive(&mut self, stream: &mut impl Stream, wanted: usize, to_end: bool) -> io::Result<Got> {
+        let into = &mut self.bytes[self.filled..self.filled + wanted];
+        let got = stream.receive(into, to_end)?;
+        if let Got::More(len) | Got::Drained(len) = got {
+            assert!(len <= wanted, "a stream brings no more than there is room for");
+            self.filled += len;
         }
+        Ok(got)
     }
 
     /// Its size, in octets.

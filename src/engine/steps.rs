@@ -16,6 +16,7 @@ use std::collections::{HashMap, HashSet};
 use super::Stream;
 use super::input::PAUSE_ABOVE;
 use super::peer::{Peer, Phase};
+use super::receive_buffer::Behind;
 
 /// What may still be spent.
 #[derive(Debug, Default)]
@@ -106,35 +107,35 @@ struct Rest {
     octets: Box<[u8]>,
     /// So many of them have been told.
     told: usize,
-    /// The stream may have more behind it.
-    more: bool,
+    /// What is behind it in the stream.
+    behind: Behind,
 }
 
 impl SetAside {
-    /// Keeps what is left of what the peer was read, and whether there may be more behind it.
-    pub fn keep(&mut self, index: u32, rest: &[u8], more: bool) {
+    /// Keeps what is left of what the peer was read, and what is behind it.
+    pub fn keep(&mut self, index: u32, rest: &[u8], behind: Behind) {
         match self.of.get_mut(&index) {
             Some(before) => {
                 before.told = before.octets.len() - rest.len();
-                before.more |= more;
+                before.behind = if before.behind == Behind::Maybe { behind.or_more() } else { behind };
                 debug_assert_eq!(&before.octets[before.told..], rest, "what is not told is not touched");
             }
             None => {
                 self.octets += rest.len();
-                self.of.insert(index, Rest { octets: rest.into(), told: 0, more });
+                self.of.insert(index, Rest { octets: rest.into(), told: 0, behind });
             }
         }
     }
 
-    /// What is kept for a peer, and whether its stream may have more.
-    pub fn of(&self, index: u32) -> Option<(&[u8], bool)> {
-        self.of.get(&index).map(|rest| (&rest.octets[rest.told..], rest.more))
+    /// What is kept for a peer, and what is behind it in its stream.
+    pub fn of(&self, index: u32) -> Option<(&[u8], Behind)> {
+        self.of.get(&index).map(|rest| (&rest.octets[rest.told..], rest.behind))
     }
 
     /// The poller says that the peer can be read. Tells whether it waits to be told what it was read before.
     pub fn may_have_more(&mut self, index: u32) -> bool {
         self.of.get_mut(&index).is_some_and(|rest| {
-            rest.more = true;
+            rest.behind = rest.behind.or_more();
             true
         })
     }

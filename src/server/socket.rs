@@ -9,7 +9,7 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 
 use crate::chat;
-use crate::engine::Stream;
+use crate::engine::{Got, Stream, Wrote, receive_short, send_short};
 
 use super::admission;
 use super::tls::{TlsStream, Transport};
@@ -114,36 +114,28 @@ impl Raw {
     }
 }
 
+/// As anything reads: the engine asks [`Stream::receive`].
 impl Read for Socket {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Bare { tcp, .. } => tcp.read(octets),
-            Self::Boxed(boxed) => match &mut boxed.tls {
-                None => boxed.raw.read(octets),
-                Some(tls) => tls.read(&mut boxed.raw, octets),
-            },
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.receive(into, true)? {
+            Got::Ended => Ok(0),
+            Got::More(0) | Got::Drained(0) => Err(io::ErrorKind::WouldBlock.into()),
+            Got::More(len) | Got::Drained(len) => Ok(len),
         }
     }
 }
 
+/// As anything writes: the engine asks [`Stream::send`].
 impl Write for Socket {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Bare { tcp, .. } => tcp.write(octets),
-            Self::Boxed(boxed) => match &mut boxed.tls {
-                None => boxed.raw.write(octets),
-                Some(tls) => tls.write(&mut boxed.raw, octets),
-            },
-        }
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Bare { tcp, .. } => tcp.write_vectored(slices),
-            Self::Boxed(boxed) => match &mut boxed.tls {
-                None => boxed.raw.write_vectored(slices),
-                Some(tls) => tls.write_vectored(&mut boxed.raw, slices),
-            },
+        match self.send(&mut slices.to_vec())? {
+            Wrote::All => Ok(slices.iter().map(|slice| slice.len()).sum()),
+            Wrote::Full(0) => Err(io::ErrorKind::WouldBlock.into()),
+            Wrote::Full(len) => Ok(len),
         }
     }
 
@@ -159,6 +151,26 @@ impl Write for Socket {
 }
 
 impl Stream for Socket {
+    fn receive(&mut self, into: &mut [u8], to_end: bool) -> io::Result<Got> {
+        match self {
+            Self::Bare { tcp, .. } => receive_short(tcp, into, to_end),
+            Self::Boxed(boxed) => match &mut boxed.tls {
+                None => receive_short(&mut boxed.raw, into, to_end),
+                Some(tls) => tls.receive(&mut boxed.raw, into, to_end),
+            },
+        }
+    }
+
+    fn send(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<Wrote> {
+        match self {
+            Self::Bare { tcp, .. } => send_short(tcp, slices),
+            Self::Boxed(boxed) => match &mut boxed.tls {
+                None => send_short(&mut boxed.raw, slices),
+                Some(tls) => tls.send(&mut boxed.raw, slices),
+            },
+        }
+    }
+
     fn shut_down(&mut self) -> io::Result<()> {
         match self {
             Self::Bare { tcp, .. } => tcp.shutdown(Shutdown::Write),
@@ -166,13 +178,6 @@ impl Stream for Socket {
                 None => boxed.raw.end(),
                 Some(tls) => tls.shut_down(&mut boxed.raw),
             },
-        }
-    }
-
-    fn holds_more(&self) -> bool {
-        match self {
-            Self::Bare { .. } => false,
-            Self::Boxed(boxed) => boxed.tls.as_ref().is_some_and(|tls| tls.holds_more()),
         }
     }
 }

@@ -12,14 +12,15 @@ mod long_messages;
 mod memory;
 mod opening;
 mod slow_peers;
+mod streams;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{DeflateSettings, Engine, Event, Settings, Stream};
+use super::{DeflateSettings, Engine, Event, Got, Settings, Stream, Wrote, receive_short, send_short};
 use crate::id::{ConnId, TopicId};
 use crate::proto::handshake::encode_switching_protocols_with;
 use crate::proto::{
@@ -31,11 +32,13 @@ use crate::time::Tick;
 /// The other side of a connection, held by the test.
 #[derive(Debug)]
 struct Wire {
+    kind: Kind,
     /// What the engine can read, and how much of it at once.
     to_read: VecDeque<u8>,
     read_size: usize,
-    /// The peer's stream ends after `to_read`.
+    /// The peer's stream ends, or reading it fails, after `to_read`.
     end: bool,
+    fails: bool,
     reset: bool,
     /// After so many more reads, one panics.
     breaks_after: usize,
@@ -44,9 +47,20 @@ struct Wire {
     room: usize,
     write_size: usize,
     writes: usize,
+    /// The stream is full at every other write, and has so much room at the next: its peer reads meanwhile.
+    flaps: Option<usize>,
     /// When it was written to last: after so many writes to anybody.
     written_at: usize,
     shut_down: bool,
+}
+
+/// What the stream says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// As a socket under an edge-triggered poller: a short count means drained, or full.
+    Socket,
+    /// Nothing: any `Read + Write`, with what std gives by default.
+    Plain,
 }
 
 thread_local! {
@@ -62,7 +76,7 @@ impl Read for Script {
         let mut wire = self.0.borrow_mut();
         assert!(wire.breaks_after > 0, "a stream is broken, as its test wants it");
         wire.breaks_after -= 1;
-        if wire.reset {
+        if wire.reset || wire.fails && wire.to_read.is_empty() {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         if wire.to_read.is_empty() && !wire.end {
@@ -86,16 +100,24 @@ impl Write for Script {
         wire.writes += 1;
         wire.written_at = WRITES.get();
         WRITES.set(WRITES.get() + 1);
+        if let Some(room) = wire.flaps {
+            wire.room = if wire.room == 0 { room } else { 0 };
+        }
         let len = octets.len().min(wire.room).min(wire.write_size);
         if len == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        wire.room -= len;
+        if wire.flaps.is_none() {
+            wire.room -= len;
+        }
         wire.written.extend_from_slice(&octets[..len]);
         Ok(len)
     }
 
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.wire().kind == Kind::Plain {
+            return self.write(slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice));
+        }
         self.write(&slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<_>>())
     }
 
@@ -105,9 +127,50 @@ impl Write for Script {
 }
 
 impl Stream for Script {
+    fn receive(&mut self, into: &mut [u8], to_end: bool) -> io::Result<Got> {
+        let kind = self.wire().kind;
+        match kind {
+            Kind::Socket => receive_short(self, into, to_end),
+            Kind::Plain => AsAny(self).receive(into, to_end),
+        }
+    }
+
+    fn send(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<Wrote> {
+        let kind = self.wire().kind;
+        match kind {
+            Kind::Socket => send_short(self, slices),
+            Kind::Plain => AsAny(self).send(slices),
+        }
+    }
+
     fn shut_down(&mut self) -> io::Result<()> {
         self.0.borrow_mut().shut_down = true;
         Ok(())
+    }
+}
+
+/// The same with what [`Stream`] does by default.
+struct AsAny<'a>(&'a mut Script);
+
+impl Read for AsAny<'_> {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        self.0.read(octets)
+    }
+}
+
+impl Write for AsAny<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Stream for AsAny<'_> {
+    fn shut_down(&mut self) -> io::Result<()> {
+        self.0.shut_down()
     }
 }
 
@@ -129,15 +192,18 @@ impl House {
 
     fn connect(&mut self) -> (ConnId, Script) {
         let script = Script(Rc::new(RefCell::new(Wire {
+            kind: Kind::Socket,
             to_read: VecDeque::new(),
             read_size: usize::MAX,
             end: false,
+            fails: false,
             reset: false,
             breaks_after: usize::MAX,
             written: Vec::new(),
             room: usize::MAX,
             write_size: usize::MAX,
             writes: 0,
+            flaps: None,
             written_at: 0,
             shut_down: false,
         })));
@@ -187,6 +253,8 @@ impl House {
             }
             let Some((id, happened)) = happened else { continue };
             match happened {
+                // The test answers.
+                Happened::Request(path, _) if path == "/late" => self.told.push((id, format!("request {path}"))),
                 Happened::Request(path, Some((response, deflate))) => {
                     self.engine.upgrade_with(id, &response, deflate.as_ref());
                     self.told.push((id, format!("request {path}")));

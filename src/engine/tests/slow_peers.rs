@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::Blocked;
 use crate::engine::input::{FLUSH_ABOVE, PAUSE_ABOVE};
+use crate::engine::outbox::PACE_BYTES;
 
 #[test]
 fn too_much_waiting_is_cut_at_a_frame_with_1013() {
@@ -167,5 +168,36 @@ fn answers_to_one_read_are_written_amid_it() {
         house.settle();
         assert!(script.wire().writes >= writes, "{count} answers");
         assert_eq!(script.texts().len(), count);
+    }
+}
+
+/// A peer that takes something now and then is not dead, but it must take 1 KiB a second; also of the last that it is told.
+#[test]
+fn a_peer_that_takes_too_little_a_minute_is_cut_off() {
+    for (a_second, slow) in [(1, true), (PACE_BYTES / 60 - 1, true), (PACE_BYTES / 60, false)] {
+        for ends in [false, true] {
+            let mut house = House::new(Settings { ping_after: None, ..Settings::default() });
+            let (id, script) = house.open();
+            script.wire().room = 0;
+            house.engine.send(id, Opcode::Binary, &[b'x'; 500_000]);
+            house.turn();
+            if ends {
+                house.engine.close(id, CloseCode::NORMAL, "");
+                script.say(&masked(Opcode::Close, b"\x03\xe8"));
+                house.hear(id);
+            }
+            house.told();
+            for second in 1..=180 {
+                script.wire().room = a_second;
+                house.engine.writable(id.index);
+                house.wait(Duration::from_secs(1));
+                let cut = house.engine.counters().cut_time;
+                assert_eq!(cut > 0, slow && second >= 60, "{a_second} bytes a second for {second} s; it ends: {ends}");
+                let expected = if cut > 0 && !ends { vec![(id, "closed".into())] } else { vec![] };
+                assert!(cut == 0 || house.told() == expected || second > 60);
+            }
+            // What was begun has another minute, and then it is over.
+            assert_eq!(house.engine.is_empty(), slow);
+        }
     }
 }
