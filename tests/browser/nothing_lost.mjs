@@ -199,6 +199,27 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("what a browser that was killed has left is taken over after a while, and not from a tab that is there", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => {
+      if (localStorage.getItem("salon.name")) return;
+      localStorage.setItem("salon.name", JSON.stringify("Phoenix"));
+      const record = (name, at, text) => JSON.stringify({ name, at, closed: false, drafts: [["room", "kitchen", `draft ${text}`]], refused: [],
+        outbox: [{ id: crypto.randomUUID(), kind: "room", target: "kitchen", content: `message ${text}`, queuedAt: at, firstSent: 0 }] });
+      localStorage.setItem("salon.unsent:1", record("Phoenix", Date.now() - 151_000, "of a dead tab"));
+      localStorage.setItem("salon.unsent:2", record("Phoenix", Date.now(), "of another tab"));
+      localStorage.setItem("salon.unsent:3", record("Somebody", 0, "of somebody else"));
+      localStorage.setItem("salon.unsent:4", "not a record");
+    });
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await connected(page);
+    await sees(bob, "message of a dead tab");
+    equal(await composer(page).inputValue(), "draft of a dead tab", "the draft");
+    equal(await page.evaluate(() => Object.keys(localStorage).filter((key) => /^salon\.unsent:\d$/.test(key)).sort()), ["salon.unsent:2", "salon.unsent:3", "salon.unsent:4"], "what is left");
+    equal((await texts(bob)).some((text) => /of another tab|of somebody else/.test(text)), false, "what is not to be said");
+    await page.context().close();
+  });
+
   await check("a browser that keeps nothing asks before it loses something, and only then", async () => {
     const page = await newPage({ port: wire.port });
     await enter(page, "Private", "kitchen");

@@ -32,6 +32,19 @@ await run(async () => {
     equal(new URL(linus.url()).hash.includes("token"), false, "a token in the address");
   });
 
+  await check("the token goes by the sub-protocol, or the first message where it is long, and never in the address of the socket", async () => {
+    const rooms = Array.from({ length: 60 }, (_, n) => `${n} ${"x".repeat(60)}`).join(",");
+    for (const given of [token("Ada"), token("Ada", "--rooms", `kitchen,${rooms}`)]) {
+      const page = await newPage(browser, { origin: `http://127.0.0.1:${server.port}` });
+      const urls = [];
+      page.on("websocket", (socket) => urls.push(socket.url()));
+      await page.goto(`${page.origin}/#${new URLSearchParams({ token: given, room: "kitchen" })}`);
+      await connected(page);
+      equal(urls, [`ws://127.0.0.1:${server.port}/ws`], `the addresses, with a token of ${given.length} characters`);
+      await page.context().close();
+    }
+  });
+
   await check("a reload comes back without the link", async () => {
     await linus.reload();
     await connected(linus);

@@ -2,6 +2,7 @@
  * The square with initials that stands for a person, in a hue that follows from the name.
  */
 import { element } from "./dom.js";
+import { difference } from "./lookalikes.js";
 
 const HUES_MAX = 5_000;
 
@@ -24,7 +25,8 @@ export function initials(name) {
   const first = (word) => (segmenter ? segmenter.segment(word)[Symbol.iterator]().next().value?.segment : [...word][0]) ?? "";
   const words = name.split(/[\s._\-–—]+/u).filter((word) => /[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(word));
   if (words.length === 0) return first(name) || "?";
-  return (first(words[0]) + (words.length > 1 ? first(words.at(-1)) : "")).toLocaleUpperCase();
+  const letters = first(words[0]) + (words.length > 1 ? first(words.at(-1)) : "");
+  return difference(name) ? letters : letters.toLocaleUpperCase(); // beside Bob, bob has a small one
 }
 
 export function avatar(name, extra = "") {

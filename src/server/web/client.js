@@ -711,7 +711,8 @@ export class SalonClient {
     if (entry) return this.#handleRefusal(entry, error);
     const request = this.#requests.get(message.id);
     if (request) {
-      if (error.code === "rate_limited" && error.retry && request.tries++ < TRIES_MAX) {
+      if (error.code === "rate_limited" && error.retry) { // for as long as an answer is waited for
+        request.tries = Math.min(request.tries + 1, TRIES_MAX);
         const socket = this.#socket;
         const again = () => { if (socket === this.#socket && this.#requests.has(message.id)) this.#transmit(request.message); };
         setTimeout(again, (error.retryAfter ?? BACKOFF_BASE) + this.#random() * this.#pace() * 2 ** request.tries); // not all at one instant

@@ -127,10 +127,17 @@ window.addEventListener("beforeunload", (event) => {
   if (!kept) event.preventDefault();
 });
 
+// After a sleep of the machine all records look old, and most have a page that is about to touch them.
+let touched = Date.now();
+let adoptFrom = 0;
+
 setInterval(() => {
+  const now = Date.now();
+  if (Math.abs(now - touched) > STALE_AFTER / 2) adoptFrom = now + STALE_AFTER;
+  touched = now;
   if (!client || document.getElementById("app").hidden) return;
-  if (stored(key)) save();
-  adoptLater();
+  if (!isEmpty(record())) save();
+  if (now >= adoptFrom) adoptLater();
 }, TOUCH_EVERY);
 
 /** What a tab that was killed has left is gone on with by one that is there. Its messages are said again under their ids. */
