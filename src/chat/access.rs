@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::auth::{EXPIRED, Grant, TokenError, UNAUTHORIZED};
+use super::delivery::TurnedAway;
 use super::hall::{Hall, Turn};
 use super::timers::Timer;
 use super::wire::request::{self, Request};
@@ -58,6 +59,7 @@ impl Hall {
     /// A frame of a session that has not said who it is: there is no user to bill for it, and so not much patience.
     pub(super) fn bear_unproven(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         if self.sessions.find(conn).is_some_and(|session| session.frames >= MAX_UNPROVEN_FRAMES) {
+            turn.out.turned_away(conn, TurnedAway::NoToken);
             self.dismiss_for_good(conn, UNAUTHORIZED, BAD_TOKEN, "expected a token, found too much else", turn);
         }
     }
@@ -75,7 +77,10 @@ impl Hall {
             let message = "expected a type that a server without tokens knows, found \"auth\"";
             return Err(Refusal::new(Code::UnknownType, message));
         }
-        let grant = self.verify(token, turn).map_err(|error| Refusal::new(Code::Unauthorized, error.as_str()))?;
+        let grant = self.verify(token, turn).map_err(|error| {
+            turn.out.turned_away(conn, TurnedAway::Token(error));
+            Refusal::new(Code::Unauthorized, error.as_str())
+        })?;
         let Some(user) = self.user_of(conn) else { return Ok(()) };
         if self.users.at(user).name != grant.user {
             let message = "`token`: expected one of the user of this session, found another user's";
@@ -135,11 +140,13 @@ impl Hall {
 
     /// Nothing has been proven in time.
     pub(super) fn end_unproven(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        turn.out.turned_away(conn, TurnedAway::NoToken);
         self.dismiss_for_good(conn, UNAUTHORIZED, BAD_TOKEN, "expected a token in time, found none", turn);
     }
 
     /// The token does not hold.
     pub(super) fn turn_back(&mut self, conn: ConnId, error: TokenError, turn: &mut Turn<'_>) {
+        turn.out.turned_away(conn, TurnedAway::Token(error));
         self.dismiss_for_good(conn, error.reason(), BAD_TOKEN, error.as_str(), turn);
     }
 

@@ -43,6 +43,11 @@ impl Grant {
         self.rooms.is_some()
     }
 
+    /// Bytes of patterns that a name is held against, at most: what [`Grant::may_enter`] costs.
+    pub fn pattern_bytes(&self) -> usize {
+        self.rooms.as_ref().map_or(0, |patterns| patterns.iter().map(|pattern| pattern.0.len() + 1).sum())
+    }
+
     /// Whether it may speak to everybody.
     pub fn may_announce(&self) -> bool {
         self.roles.admin || self.roles.announce
@@ -67,6 +72,8 @@ struct Roles {
 struct Pattern(Box<str>);
 
 impl Pattern {
+    /// Each byte of the pattern is looked for once, and each of the name looked at once for each star that is still to
+    /// be found: nothing is ever tried again.
     fn matches(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');
         let first = parts.next().unwrap_or_default();
@@ -224,7 +231,7 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
     T::deserialize(deserializer).map(Some)
 }
 
-/// The longest token that is looked at, in bytes. (In a request line or header, the line is the limit.)
+/// The longest token that is looked at, in bytes, by whichever way it comes.
 pub const MAX_TOKEN_BYTES: usize = 8 << 10;
 
 /// By how much the clock of whoever signs may differ from ours.

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::auth::TokenError;
 use super::wire::Code;
 use crate::id::{ConnId, TopicId};
 use crate::proto::CloseCode;
@@ -57,6 +58,13 @@ pub enum Delivery {
         /// Who.
         conn: ConnId,
     },
+    /// Note that somebody is not let in; what they are told and that they are closed are deliveries of their own.
+    TurnedAway {
+        /// Who.
+        conn: ConnId,
+        /// Why.
+        why: TurnedAway,
+    },
     /// Send what is queued, then close.
     Close {
         /// Who.
@@ -66,6 +74,23 @@ pub enum Delivery {
         /// The reason in it, at most 123 bytes.
         reason: &'static str,
     },
+}
+
+/// Why the chat lets somebody not in, who has come through a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// The token does not hold.
+    Token(TokenError),
+    /// No token has come in time.
+    NoToken,
+    /// The user is banned.
+    Banned,
+    /// The user has as many sessions as they may.
+    TooManySessions,
+    /// There are as many users as there may be.
+    TooManyUsers,
+    /// The one room of a plain session cannot be joined.
+    Room,
 }
 
 /// An ordered list of deliveries with the texts they speak of. Cleared and used again each turn.
@@ -125,6 +150,11 @@ impl Deliveries {
     /// Queues the wish to hear when the connection has taken everything up to here.
     pub fn tell_when_drained(&mut self, conn: ConnId) {
         self.items.push(Delivery::TellWhenDrained { conn });
+    }
+
+    /// Queues a note that somebody is not let in.
+    pub fn turned_away(&mut self, conn: ConnId, why: TurnedAway) {
+        self.items.push(Delivery::TurnedAway { conn, why });
     }
 
     /// Queues a close.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::auth::{Grant, Verifier};
-use super::delivery::Deliveries;
+use super::delivery::{Deliveries, TurnedAway};
 use super::membership::Asked;
 use super::moderation::Bans;
 use super::name::{RoomName, UserName};
@@ -146,10 +146,12 @@ impl Hall {
         let guest = name.is_none();
         let name = name.unwrap_or_else(|| self.guest_name());
         let Some(user) = self.users.find_or_insert(&name, guest, self.settings.max_users) else {
+            turn.out.turned_away(conn, TurnedAway::TooManyUsers);
             self.dismiss(conn, "overloaded", CloseCode::TRY_AGAIN_LATER, "too many users", turn);
             return;
         };
         if self.users.at(user).devices as usize >= self.settings.sessions_per_user {
+            turn.out.turned_away(conn, TurnedAway::TooManySessions);
             self.dismiss(conn, "connection_limit", CONNECTION_LIMIT, "too many sessions of this user", turn);
             return;
         }
@@ -163,6 +165,7 @@ impl Hall {
                 let replay = Replay { since: None, history: 0 };
                 if let Err(refusal) = self.enter(conn, room.as_str(), replay, Asked::Alone(None), store, turn) {
                     self.refuse(conn, None, &refusal, turn);
+                    turn.out.turned_away(conn, TurnedAway::Room);
                     // It has no other room to try: a refusal that stays is the end.
                     let (code, reason) = match refusal.code.retry() {
                         true => (CloseCode::TRY_AGAIN_LATER, "the room cannot be joined now"),

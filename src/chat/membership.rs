@@ -2,6 +2,7 @@
 //!
 //! Both go through the backend, even where only the order is wanted of it: what was said before is then heard before.
 
+use super::delivery::TurnedAway;
 use super::hall::{CONNECTION_LIMIT, Hall, NOBODY, Turn, room_name, user_name};
 use super::replay::{Replay, Resumed};
 use super::room::topic;
@@ -475,6 +476,7 @@ impl Hall {
             return Err(Refusal::new(Code::Overloaded, message));
         };
         if self.users.at(user).devices as usize >= self.settings.sessions_per_user {
+            turn.out.turned_away(conn, TurnedAway::TooManySessions);
             self.dismiss(conn, "connection_limit", CONNECTION_LIMIT, "too many sessions of this user", turn);
             return Ok(false);
         }

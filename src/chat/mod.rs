@@ -46,7 +46,7 @@ mod wire;
 mod tests;
 
 pub use auth::{Grant, TokenError, Verifier};
-pub use delivery::{Deliveries, Delivery};
+pub use delivery::{Deliveries, Delivery, TurnedAway};
 pub use held::Held;
 pub use name::{NameError, RoomName, UserName};
 pub use rate_limit::Address;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
+use super::delivery::TurnedAway;
 use super::hall::{BACK_OFF_MS, Hall, NOBODY, Turn, user_name};
 use super::name::UserName;
 use super::presence::check_line;
@@ -49,6 +50,7 @@ impl Hall {
 
     /// Says goodbye to somebody who is banned.
     pub(super) fn turn_out(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        turn.out.turned_away(conn, TurnedAway::Banned);
         self.dismiss_for_good(conn, "banned", BANNED, "banned by the operator", turn);
     }
 

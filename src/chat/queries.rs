@@ -119,6 +119,8 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let session = self.sessions.find(conn);
         let confined = self.grant(conn).filter(|grant| grant.is_confined());
+        let most = confined
+            .map_or(MAX_SCANNED, |grant| (MAX_MATCHED_BYTES / grant.pattern_bytes().max(1)).clamp(1, MAX_SCANNED));
         let mut rooms: Vec<_> = Vec::new();
         let mut next = None;
         for (scanned, (key, room)) in self.rooms.after(page.cursor.as_deref()).enumerate() {
@@ -130,7 +132,7 @@ impl Hall {
                 }
                 rooms.push((key, room));
             }
-            if scanned + 1 == MAX_SCANNED {
+            if scanned + 1 == most {
                 next = Some(name);
                 break;
             }
@@ -331,6 +333,10 @@ const MAX_TITLE_BYTES: usize = 256;
 
 /// Senders and contents in one page of history. Escaped, a byte can become six, and still fits into an outbox.
 const MAX_PAGE_BYTES: usize = 128 << 10;
+
+/// Bytes of a token's patterns that names are held against for one page of rooms. What is not looked at is for the next
+/// page.
+const MAX_MATCHED_BYTES: usize = 1 << 20;
 
 /// Known users looked at for one page of those online, and rooms for one of rooms; past it the page is shorter, and there is a next one.
 const MAX_SCANNED: usize = 10_000;

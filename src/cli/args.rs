@@ -15,6 +15,7 @@ use super::values::{
     parse_outbox, parse_per_address, parse_size, parse_time,
 };
 use crate::server::forwarded::Trusted;
+use crate::server::origin::Origin;
 
 /// A lean chat server.
 ///
@@ -153,10 +154,11 @@ pub struct ServeArgs {
     /// Compress messages of 512 bytes and more for clients that offer it (permessage-deflate); saves network, costs CPU
     #[arg(long, env = "SALON_DEFLATE")]
     pub deflate: bool,
-    /// A page of this origin may connect, besides the one Salon serves, such as https://example.org (repeatable)
+    /// A page of this origin may connect, besides the one Salon serves, such as https://example.org (repeatable); a
+    /// slash behind it, capitals and the port of the scheme do not matter
     #[allow(rustdoc::bare_urls, reason = "it is the help text")]
     #[arg(long, value_name = "ORIGIN", env = "SALON_ORIGIN", value_delimiter = ',')]
-    pub origin: Vec<String>,
+    pub origin: Vec<Origin>,
     /// A file of settings (TOML); salon.toml in the working directory is read if there is one
     #[arg(long, value_name = "FILE", env = "SALON_CONFIG")]
     pub config: Option<PathBuf>,
@@ -211,9 +213,12 @@ pub struct FineArgs {
     /// How long the answer to a ping may take
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_time, env = "SALON_PONG_WITHIN")]
     pub pong_within: Duration,
-    /// How long the head of a request may take, from the first octet or from the accept
+    /// How long the head of a request may take, from its first byte or, of the first, from the accept
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_time, env = "SALON_HEAD_WITHIN")]
     pub head_within: Duration,
+    /// How long a connection may be idle between two requests; longer than a proxy or balancer in front keeps one
+    #[arg(long, default_value = "75s", value_name = "TIME", value_parser = parse_time, env = "SALON_IDLE_WITHIN")]
+    pub idle_within: Duration,
     /// How long one message may take, from its first octet to its last
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_time, env = "SALON_MESSAGE_WITHIN")]
     pub message_within: Duration,

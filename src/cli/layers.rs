@@ -1,4 +1,5 @@
-//! Settings from four places: the command line before the environment before the file before the defaults.
+//! Settings from four places: the command line before the environment before the file before the defaults. What is
+//! wrong is said of the place where it was written.
 //!
 //! The one table of settings is [`Args`]: which keys there are, what each may be, its default and what it means. A key of
 //! the file is the long option with `_` for `-`, and is held to the same rules by the same parser. This module does
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use super::args::Args;
 use super::config_file::{self, Entry, Value};
@@ -90,8 +91,11 @@ impl From {
 /// # Errors
 /// The first thing that is wrong, from the command line down.
 pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
-    let command = Args::command();
-    let given = command.clone().try_get_matches_from(command_line).map_err(Unreadable::CommandLine)?;
+    let command = command();
+    let read_line = |line: &[OsString]| {
+        command.clone().try_get_matches_from(line).map_err(|error| blame_variable(error, &command, command_line))
+    };
+    let given = read_line(command_line)?;
     let args = || Args::from_arg_matches(&given).map_err(Unreadable::CommandLine);
     let Some(serve) = settings_of(&given) else {
         return Ok(Layers { args: args()?, settings: Vec::new(), file: None });
@@ -115,7 +119,7 @@ pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
             line.extend(options.into_iter().map(OsString::from));
         }
     }
-    let all = command.clone().try_get_matches_from(&line).map_err(Unreadable::CommandLine)?;
+    let all = read_line(&line)?;
     let matches = settings_of(&all).expect("the same subcommand");
     let settings = keys(&command)
         .map(|arg| {
@@ -155,8 +159,62 @@ pub fn assemble(settings: &[Setting]) -> Result<Args, Unreadable> {
         .map_err(Unreadable::CommandLine)
 }
 
+/// The table of options, with the environment as it is now. A variable that holds nothing is none: files for containers
+/// set many so.
+fn command() -> Command {
+    without_empty_variables(Args::command())
+}
+
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |arg: &clap::Arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    let below: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg });
+    below.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_empty_variables))
+}
+
+/// What is wrong with the command line; or with a variable, which then is named in the place of an option that nobody
+/// wrote.
+fn blame_variable(error: clap::Error, command: &Command, line: &[OsString]) -> Unreadable {
+    let set: Vec<(&clap::Arg, OsString)> = command
+        .get_subcommands()
+        .chain([command])
+        .flat_map(Command::get_arguments)
+        .filter_map(|arg| Some((arg, std::env::var_os(arg.get_env()?)?)))
+        .filter(|(arg, _)| arg.get_long().is_some_and(|long| !is_written(line, long)))
+        .collect();
+    let invalid = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => option.trim_start_matches("--").split([' ', '[', '=']).next(),
+        _ => None,
+    };
+    let blamed = set.iter().find(|(arg, value)| match error.kind() {
+        ErrorKind::InvalidUtf8 => value.to_str().is_none(),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => arg.get_long() == invalid,
+        _ => false,
+    });
+    let Some((arg, value)) = blamed else { return Unreadable::CommandLine(error) };
+    let variable = variable_of(arg);
+    let expected = match (error.kind(), error.source()) {
+        (ErrorKind::InvalidUtf8, _) => {
+            return Unreadable::Sentence(format!("{variable}: expected UTF-8, found other bytes"));
+        }
+        (ErrorKind::ValueValidation, Some(expected)) => expected.to_string(),
+        _ if kind_of(arg) == Kind::Flag => "expected true or false".into(),
+        _ => "expected another value".into(),
+    };
+    Unreadable::Sentence(format!("{variable}: {expected}, found {:?}", value.to_string_lossy()))
+}
+
+/// Whether the command line says that option.
+fn is_written(line: &[OsString], long: &str) -> bool {
+    let options = line.iter().filter_map(|word| word.to_str()?.strip_prefix("--"));
+    options.map(|option| option.split('=').next().unwrap_or(option)).any(|option| option == long)
+}
+
 /// The options that can stand in a file.
-pub fn keys(command: &clap::Command) -> impl Iterator<Item = &clap::Arg> {
+pub fn keys(command: &Command) -> impl Iterator<Item = &clap::Arg> {
     command.get_arguments().filter(|arg| !NO_KEYS.contains(&arg.get_id().as_str()))
 }
 
@@ -195,7 +253,7 @@ fn values_of(arg: &clap::Arg, matches: &ArgMatches) -> (Kind, Vec<String>) {
 
 /// What a line of the file would be on the command line.
 fn options(entry: &Entry) -> Result<Vec<String>, String> {
-    let command = Args::command();
+    let command = command();
     let option = format!("--{}", entry.key.replace('_', "-"));
     let Some(arg) = keys(&command).find(|arg| arg.get_id() == entry.key.as_str()) else {
         let with_underscores = entry.key.replace('-', "_");
@@ -219,7 +277,7 @@ fn options(entry: &Entry) -> Result<Vec<String>, String> {
         (value, _) => return Err(format!("{}: expected {name}, found {}", entry.key, value.shown())),
     };
     let line = ["salon".to_owned()].into_iter().chain(options.clone());
-    match Args::command().try_get_matches_from(line) {
+    match command.clone().try_get_matches_from(line) {
         Ok(_) => Ok(options),
         Err(error) => {
             let expected = match (error.kind(), error.source()) {

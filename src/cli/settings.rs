@@ -107,6 +107,7 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<serve::Settings, String> {
         outbox_bytes: fine.outbox_bytes,
         blocked_within: fine.blocked_within,
         head_within: fine.head_within,
+        idle_within: fine.idle_within,
         close_within: fine.close_within,
         message_within: fine.message_within,
         pong_within: fine.pong_within,

@@ -3,10 +3,13 @@
 //! All of it goes by environment variables (`LISTEN_FDS`, `NOTIFY_SOCKET`, `WATCHDOG_USEC`); without them this does nothing. See
 //! sd_listen_fds(3) and sd_notify(3).
 
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use listenfd::ListenFd;
-use sd_notify::NotifyState;
 
 use crate::server::serve::{self, HandedOver, Settings, State};
 
@@ -50,7 +53,7 @@ impl Starter {
     /// For a server whose settings can be read again.
     pub fn new(reload: Reload) -> Self {
         // Half the time, as sd_watchdog_enabled(3) advises.
-        Self { reload, alive_every: sd_notify::watchdog_enabled().map(|within| within / 2) }
+        Self { reload, alive_every: watchdog_within().map(|within| within / 2) }
     }
 }
 
@@ -61,11 +64,13 @@ impl serve::Starter for Starter {
 
     fn note(&mut self, state: State) {
         let word = match state {
-            State::Ready => NotifyState::Ready,
-            State::Alive => NotifyState::Watchdog,
-            State::Stopping => NotifyState::Stopping,
+            State::Ready => "READY=1\n",
+            State::Alive => "WATCHDOG=1\n",
+            State::Stopping => "STOPPING=1\n",
         };
-        if let Err(error) = sd_notify::notify(&[word]) {
+        if let Some(socket) = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())
+            && let Err(error) = notify(&socket, word)
+        {
             log::warn!("systemd cannot be told of {state:?}: {error}");
         }
     }
@@ -73,6 +78,37 @@ impl serve::Starter for Starter {
     fn wants_to_hear_every(&self) -> Option<Duration> {
         self.alive_every
     }
+}
+
+/// Sends a word to whoever listens there: at a path, or behind `@` at an abstract name, which is in no file system.
+fn notify(socket: &OsStr, word: &str) -> io::Result<()> {
+    let address = match socket.as_bytes() {
+        [b'@', name @ ..] => abstract_address(name)?,
+        _ => SocketAddr::from_pathname(socket)?,
+    };
+    let datagram = UnixDatagram::unbound()?;
+    // It is a word for somebody else, and the loop waits for nobody.
+    datagram.set_nonblocking(true)?;
+    datagram.send_to_addr(word.as_bytes(), &address).map(|_| ())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn abstract_address(name: &[u8]) -> io::Result<SocketAddr> {
+    use std::os::linux::net::SocketAddrExt;
+
+    SocketAddr::from_abstract_name(name)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn abstract_address(_: &[u8]) -> io::Result<SocketAddr> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Within which time a sign of life is expected, if it is expected of this process.
+fn watchdog_within() -> Option<Duration> {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let mine = std::env::var_os("WATCHDOG_PID").is_none() || number("WATCHDOG_PID") == Some(std::process::id().into());
+    number("WATCHDOG_USEC").filter(|&within| mine && within > 0).map(Duration::from_micros)
 }
 
 /// What the socket of the admin port is called.

@@ -130,7 +130,10 @@ impl<S: Stream> Engine<S> {
         let peer = &self.peers[index as usize];
         let settings = &self.settings;
         let after = |since: Tick, wait: Duration, due: Due| Some((since + wait, due));
-        let blocked = peer.outbox.as_ref().filter(|_| matches!(peer.phase, Phase::Head | Phase::Body | Phase::Open));
+        let blocked = peer
+            .outbox
+            .as_ref()
+            .filter(|_| matches!(peer.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open));
         let unblock = blocked.and_then(|outbox| after(outbox.progress, settings.blocked_within, Due::Unblock));
         let slow = match (peer.phase, &peer.outbox) {
             (Phase::Gone | Phase::ShutDown, _) | (_, None) => None,
@@ -138,7 +141,8 @@ impl<S: Stream> Engine<S> {
         };
         let due = match peer.phase {
             // Who still takes an answer need not ask again yet.
-            Phase::Head | Phase::Body if blocked.is_some() => None,
+            Phase::Head | Phase::Kept | Phase::Body if blocked.is_some() => None,
+            Phase::Kept => after(peer.since, settings.idle_within, Due::Request),
             Phase::Head | Phase::Body | Phase::Answering => after(peer.since, settings.head_within, Due::Request),
             Phase::Open if !peer.connection.is_open() => after(peer.since, settings.close_within, Due::CloseAnswer),
             Phase::Open => {

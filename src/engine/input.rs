@@ -229,7 +229,7 @@ impl<S: Stream> Engine<S> {
             self.flush_peer(index);
         }
         match self.peers[index as usize].phase {
-            Phase::Head => self.step_head(index, handle),
+            Phase::Head | Phase::Kept => self.step_head(index, handle),
             Phase::Body => self.step_body(index, handle),
             Phase::Open => self.step_open(index, handle),
             // The handler did not answer the last request: nobody will.
@@ -257,6 +257,10 @@ impl<S: Stream> Engine<S> {
     }
 
     fn step_head(&mut self, index: u32, handle: &mut impl FnMut(ConnId, u8, Event<'_>)) -> Step {
+        if self.peers[index as usize].phase == Phase::Kept {
+            // The next request begins, and has the time of any other.
+            self.enter(index, Phase::Head);
+        }
         let id = self.id_of(index);
         let peer = &mut self.peers[index as usize];
         let tag = peer.tag;

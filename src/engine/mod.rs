@@ -72,6 +72,8 @@ pub struct Settings {
     /// From the accept (or the last answer) to the end of the next request head, in all; and again from there to the
     /// end of its body.
     pub head_within: Duration,
+    /// From the end of an answer to the first byte of another request on the same connection.
+    pub idle_within: Duration,
     /// From our Close to the peer's, and again from there to the end of its stream.
     pub close_within: Duration,
     /// From the first octet of a message to its last.
@@ -118,6 +120,7 @@ impl Default for Settings {
             outbox_bytes: 1 << 20,
             blocked_within: Duration::from_secs(10),
             head_within: Duration::from_secs(10),
+            idle_within: Duration::from_secs(75),
             close_within: Duration::from_secs(5),
             message_within: Duration::from_secs(60),
             ping_after: Some(Duration::from_secs(25)),
@@ -479,7 +482,9 @@ impl<S: Stream> Engine<S> {
         self.budget.spend(steps::of_octets(response.len()));
         self.append_response(index, response);
         match keep && !self.peers[index as usize].ended {
-            true => self.enter(index, Phase::Head),
+            true => {
+                self.enter(index, Phase::Kept);
+            }
             false => self.end(index),
         }
     }
@@ -509,7 +514,7 @@ impl<S: Stream> Engine<S> {
                 self.peers[index as usize].since = self.now;
                 self.schedule(index);
             }
-            Phase::Head | Phase::Body | Phase::Answering => self.end(index),
+            Phase::Head | Phase::Kept | Phase::Body | Phase::Answering => self.end(index),
             _ => {}
         }
     }

@@ -313,7 +313,7 @@ impl<S: Stream> Engine<S> {
             self.counters.bytes_out += written as u64;
             if outbox.is_empty() {
                 let pong = peer.outbox.take().and_then(|mut outbox| outbox.pong.take());
-                if matches!(peer.phase, Phase::Head | Phase::Body) {
+                if matches!(peer.phase, Phase::Head | Phase::Kept | Phase::Body) {
                     // The time for the next request begins when the last answer has left.
                     peer.since = self.now;
                 }
@@ -344,7 +344,9 @@ impl<S: Stream> Engine<S> {
     fn limit_outbox(&mut self, index: u32) {
         let peer = &self.peers[index as usize];
         let waiting = peer.outbox.as_ref().map_or(0, |outbox| outbox.len());
-        if waiting > self.settings.outbox_bytes && matches!(peer.phase, Phase::Head | Phase::Body | Phase::Open) {
+        if waiting > self.settings.outbox_bytes
+            && matches!(peer.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open)
+        {
             self.counters.cut_bytes += 1;
             self.cut_off(index);
         }

@@ -88,6 +88,8 @@ pub struct Pending {
 pub enum Phase {
     /// A request head is awaited.
     Head,
+    /// It has been answered, and nothing of another request has come.
+    Kept,
     /// A request head has been passed on, and the owner wants the body that follows it.
     Body,
     /// A request has been passed on and is being answered.

@@ -164,7 +164,7 @@ impl SetAside {
 impl<S: Stream> Peer<S> {
     /// Whether what it was read is still to be told.
     pub fn is_heard(&self) -> bool {
-        matches!(self.phase, Phase::Head | Phase::Body | Phase::Open)
+        matches!(self.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open)
     }
 
     /// Whether it does not take its answers, and so is not asked for more work.

@@ -13,6 +13,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::extension::is_token_byte;
 use super::handshake::{Accept, HeadScanner, HeaderStorage, Headers, RequestError, is_host};
 use super::handshake::{MAX_HEAD_LEN, MAX_HEADERS, MAX_LINE_LEN};
 
@@ -105,8 +106,7 @@ impl ClientRequest<'_> {
 
 /// RFC 9110 section 5.6.2.
 fn is_token(text: &str) -> bool {
-    let is_tchar = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
-    !text.is_empty() && text.bytes().all(is_tchar)
+    !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
 /// What may not stand in a request: the caller's own mistake.

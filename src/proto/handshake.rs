@@ -11,10 +11,11 @@
 use std::fmt;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use sha1::{Digest, Sha1};
 
-use super::extension::{ClientContext, PermessageDeflate};
+use super::extension::{ClientContext, MalformedExtensions, PermessageDeflate, is_token_byte};
 
 /// Finds the empty line that ends a request head, and refuses early what can never become one.
 ///
@@ -75,8 +76,37 @@ impl HeadScanner {
 pub struct Request<'a> {
     method: &'a str,
     target: &'a str,
+    /// Of an absolute target: host and port.
+    authority: Option<&'a str>,
+    path: &'a str,
+    query: &'a str,
     minor_version: u8,
     headers: Headers<'a>,
+}
+
+/// A target in its parts.
+struct Target<'a> {
+    authority: Option<&'a str>,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Target<'a> {
+    fn of(target: &'a str) -> Self {
+        let (before, query) = target.split_once('?').unwrap_or((target, ""));
+        let absolute = ["http://", "https://"].into_iter().find_map(|scheme| {
+            // RFC 3986 §3.1: schemes have no case.
+            let (start, rest) = before.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then_some(rest)
+        });
+        match absolute {
+            None => Self { authority: None, path: before, query },
+            Some(rest) => {
+                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                Self { authority: Some(authority), path: if path.is_empty() { "/" } else { path }, query }
+            }
+        }
+    }
 }
 
 /// Room for the headers of one head, to be lent to whoever parses it.
@@ -106,7 +136,8 @@ impl<'a> Request<'a> {
         if !target.bytes().all(|octet| octet.is_ascii_graphic()) {
             return Err(RequestError::Malformed);
         }
-        let request = Self { method, target, minor_version, headers: Headers(parsed.headers) };
+        let Target { authority, path, query } = Target::of(target);
+        let request = Self { method, target, authority, path, query, minor_version, headers: Headers(parsed.headers) };
         // RFC 9112 §3.2: exactly one Host in HTTP/1.1; never two.
         match request.headers("host").count() {
             1 => {}
@@ -116,6 +147,11 @@ impl<'a> Request<'a> {
         }
         // The same section: 400 also when its value is not a host and a port.
         if !request.headers("host").all(is_host) {
+            return Err(RequestError::BadHost);
+        }
+        // RFC 9110 §4.2.1: a host must be there where a target has a place for one; and no user name, which would
+        // mislead.
+        if authority.is_some_and(|authority| authority.is_empty() || !is_host(authority.as_bytes())) {
             return Err(RequestError::BadHost);
         }
         // RFC 9112 §6.1: both at once is how requests are smuggled.
@@ -135,14 +171,21 @@ impl<'a> Request<'a> {
         self.target
     }
 
-    /// The target up to `?`.
+    /// The path of the target, up to `?`. Of an absolute one (`https://host/path`, RFC 9112 section 3.2.2) what comes
+    /// behind the host, at least `/`.
     pub fn path(&self) -> &'a str {
-        self.target.split_once('?').map_or(self.target, |(path, _)| path)
+        self.path
     }
 
     /// The target after `?`, or an empty string.
     pub fn query(&self) -> &'a str {
-        self.target.split_once('?').map_or("", |(_, query)| query)
+        self.query
+    }
+
+    /// For which host, with its port, the request is: that of an absolute target, which takes the place of the header
+    /// (RFC 9112 section 3.2.2); else that of `Host`.
+    pub fn host(&self) -> Option<&'a str> {
+        self.authority.or_else(|| self.header("host"))
     }
 
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.
@@ -211,9 +254,22 @@ impl<'a> Request<'a> {
         self.minor_version > 0 && !self.has_token("connection", "close")
     }
 
-    /// Agrees to the first offer of permessage-deflate that can be had (RFC 7692 section 5.1).
+    /// Agrees to the first offer of permessage-deflate that can be had (RFC 7692 section 5.1). None can where a header
+    /// of extensions is malformed, which [`Request::upgrade`] refuses.
     pub fn negotiate_deflate(&self, context: ClientContext) -> Option<PermessageDeflate> {
-        PermessageDeflate::negotiate(self.headers("sec-websocket-extensions"), context)
+        PermessageDeflate::negotiate(self.headers("sec-websocket-extensions"), context).ok().flatten()
+    }
+
+    /// Whether the sub-protocols are a list of section 4.1 item 10: elements that are tokens, none of them twice.
+    fn has_good_protocols(&self) -> bool {
+        let mut names: Vec<&[u8]> = Vec::new();
+        for value in self.headers("sec-websocket-protocol") {
+            names.extend(value.split(|&byte| byte == b',').map(trim));
+        }
+        let is_token = |name: &&[u8]| !name.is_empty() && name.iter().copied().all(is_token_byte);
+        let conform = names.iter().all(is_token);
+        names.sort_unstable();
+        conform && names.windows(2).all(|pair| pair[0] != pair[1])
     }
 
     /// Checks the request against section 4.2.1 and computes the answer to its key.
@@ -241,14 +297,38 @@ impl<'a> Request<'a> {
         if self.headers("sec-websocket-key").count() > 1 {
             return Err(RequestError::RepeatedHeader("Sec-WebSocket-Key"));
         }
-        let key = self.header("sec-websocket-key").ok_or(RequestError::BadKey)?;
-        // §4.2.1: a value that, base64-decoded, is 16 octets long.
-        match STANDARD.decode(key) {
-            Ok(nonce) if nonce.len() == 16 => Ok(Accept::of_key(key)),
-            _ => Err(RequestError::BadKey),
+        let key = self.header("sec-websocket-key").filter(|key| key.len() == KEY_LEN).ok_or(RequestError::BadKey)?;
+        // §4.2.1: a value that, base64-decoded, is 16 bytes long. Its last character has four bits to spare, and some
+        // clients leave something in them, as the RFC's own example of section 4.1 does.
+        let mut nonce = [0; 18];
+        if ANY_BITS_TO_SPARE.decode_slice(key, &mut nonce) != Ok(16) {
+            return Err(RequestError::BadKey);
+        }
+        if !self.has_good_protocols() {
+            return Err(RequestError::BadProtocols);
+        }
+        let extensions = self.headers("sec-websocket-extensions");
+        match PermessageDeflate::negotiate(extensions, ClientContext::Reset) {
+            Ok(_) => Ok(Accept::of_key(key)),
+            Err(MalformedExtensions) => Err(RequestError::BadExtensions),
         }
     }
 }
+
+/// Without the spaces and tabs around it.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Base64 with its padding, whatever the bits say that stand for nothing.
+const ANY_BITS_TO_SPARE: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
+/// The characters of a key: 16 bytes in base64.
+const KEY_LEN: usize = 24;
 
 /// The headers of a head, of a request or a response.
 #[derive(Clone, Copy, Debug)]
@@ -370,6 +450,10 @@ pub enum RequestError {
     UpgradeRequired,
     /// Sec-WebSocket-Key is missing or not 16 octets in base64.
     BadKey,
+    /// Sec-WebSocket-Protocol is not a list of tokens, or has one of them twice.
+    BadProtocols,
+    /// Sec-WebSocket-Extensions does not conform to section 9.1.
+    BadExtensions,
 }
 
 impl RequestError {
@@ -383,7 +467,9 @@ impl RequestError {
             | Self::BadHost
             | Self::RepeatedHeader(_)
             | Self::BadBody
-            | Self::BadKey => 400,
+            | Self::BadKey
+            | Self::BadProtocols
+            | Self::BadExtensions => 400,
             Self::MethodNotAllowed => 405,
             Self::TargetTooLong => 414,
             Self::UpgradeRequired => 426,
@@ -419,6 +505,8 @@ impl fmt::Display for RequestError {
                 )
             }
             Self::BadKey => write!(f, "Sec-WebSocket-Key must be 16 bytes in base64"),
+            Self::BadProtocols => write!(f, "Sec-WebSocket-Protocol must be a list of tokens, each of them once"),
+            Self::BadExtensions => MalformedExtensions.fmt(f),
         }
     }
 }
@@ -428,8 +516,9 @@ impl std::error::Error for RequestError {}
 /// The largest request head, with its empty line, in octets.
 pub const MAX_HEAD_LEN: usize = 16 << 10;
 
-/// The longest line of a request head, with its line end, in octets.
-pub const MAX_LINE_LEN: usize = 8 << 10;
+/// The longest line of a request head, with its line end, in bytes: a token of 8 KiB, the most that anybody is
+/// promised, and a name, a room and an address around it.
+pub const MAX_LINE_LEN: usize = 10 << 10;
 
 /// The most headers of a request.
 pub const MAX_HEADERS: usize = 100;
@@ -525,6 +614,10 @@ mod tests {
             with("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
             with("Connection: Upgrade", "Connection: keep-alive\r\nConnection:upgrade"),
             with("Origin: http://example.com\r\n", "Content-Length: 0\r\n"),
+            // The RFC's own example of a key, whose last four bits are not zero.
+            with("dGhlIHNhbXBsZSBub25jZQ==", "AQIDBAUGBwgJCgsMDQ4PEC=="),
+            with("dGhlIHNhbXBsZSBub25jZQ==", "//////////////////////=="),
+            with("Origin:", "Sec-WebSocket-Protocol: one, two\r\nSec-WebSocket-Extensions: x, ,y; a=\"b\"\r\nOrigin:"),
         ] {
             assert!(upgrade(&head).is_ok(), "{head}");
         }
@@ -554,6 +647,18 @@ mod tests {
             ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j!Q==", RequestError::BadKey),
             ("Origin:", "Sec-WebSocket-Key: x\r\nOrigin:", RequestError::RepeatedHeader("Sec-WebSocket-Key")),
             ("Origin:", "Sec-WebSocket-Version: 13\r\nOrigin:", RequestError::RepeatedHeader("Sec-WebSocket-Version")),
+            ("Protocol: chat, superchat", "Protocol:", RequestError::BadProtocols),
+            ("Protocol: chat, superchat", "Protocol: ,", RequestError::BadProtocols),
+            ("Protocol: chat, superchat", "Protocol: chat,", RequestError::BadProtocols),
+            ("Protocol: chat, superchat", "Protocol: chat, , superchat", RequestError::BadProtocols),
+            ("Protocol: chat, superchat", "Protocol: chat, chat", RequestError::BadProtocols),
+            ("Protocol: chat, superchat", "Protocol: chat chat", RequestError::BadProtocols),
+            ("Protocol: chat, superchat", "Protocol: \"chat\"", RequestError::BadProtocols),
+            ("Protocol: chat, superchat", "Protocol: chat@1", RequestError::BadProtocols),
+            ("Origin:", "Sec-WebSocket-Protocol: chat\r\nOrigin:", RequestError::BadProtocols),
+            ("Origin:", "Sec-WebSocket-Protocol:\r\nOrigin:", RequestError::BadProtocols),
+            ("Origin:", "Sec-WebSocket-Extensions: ;;=\r\nOrigin:", RequestError::BadExtensions),
+            ("Origin:", "Sec-WebSocket-Extensions:\r\nOrigin:", RequestError::BadExtensions),
             ("Origin:", "Content-Length: 5\r\nOrigin:", RequestError::BadBody),
             ("Origin:", "Content-Length: +0\r\nOrigin:", RequestError::BadBody),
             ("Origin:", "Transfer-Encoding: chunked\r\nOrigin:", RequestError::BadBody),

@@ -29,7 +29,12 @@ impl fmt::Display for AdminKeyError {
         match *self {
             Self::TooShort { bytes } => write!(f, "expected a key of at least {MIN_KEY_BYTES} bytes, found {bytes}"),
             Self::TooLong => write!(f, "expected a key of at most {MAX_KEY_BYTES} bytes, found a longer one"),
-            Self::Character => write!(f, "expected a key of printable ASCII without spaces, found another character"),
+            Self::Character => {
+                write!(
+                    f,
+                    "expected a key of printable ASCII without spaces (nor a byte order mark), found another character"
+                )
+            }
         }
     }
 }
@@ -91,6 +96,7 @@ mod tests {
             (b"", AdminKeyError::TooShort { bytes: 0 }),
             (b"0123456789 abcdef", AdminKeyError::Character),
             (b"0123456789\xffabcdef", AdminKeyError::Character),
+            (b"\xef\xbb\xbf0123456789abcdef", AdminKeyError::Character),
             (&[b'x'; 1025], AdminKeyError::TooLong),
         ] {
             assert_eq!(AdminKey::read(octets).unwrap_err(), error);

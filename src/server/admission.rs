@@ -5,13 +5,16 @@
 //! [`TOLD`] of them, connections of that address are dropped without a word.
 //!
 //! It knows no engine: the reactor asks at each accept, and tells when a counted connection is gone. It knows no proxies either:
-//! for whom one speaks is found out before, and a proxy itself does not count.
+//! for whom one speaks is found out before, and a proxy itself does not count. It keeps the book of all that are
+//! refused, for whatever reason.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 
 use crate::time::Tick;
+
+use super::refusals::{Reason, Refusals};
 
 /// What one address may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,17 +49,16 @@ pub enum Verdict {
     Dropped,
 }
 
-/// What has been refused since the start. Numbers only grow.
-#[derive(Clone, Debug, Default)]
-pub struct Refused {
-    /// [`Verdict::TooMany`].
-    pub too_many: u64,
-    /// [`Verdict::TooFast`].
-    pub too_fast: u64,
-    /// [`Verdict::Dropped`].
-    pub dropped: u64,
-    /// Without a header of the PROXY protocol that can be believed, where one must come first.
-    pub no_proxy_header: u64,
+impl Verdict {
+    /// Why somebody is refused, if they are.
+    pub const fn refusal(self) -> Option<Reason> {
+        match self {
+            Self::Welcome { .. } => None,
+            Self::TooMany => Some(Reason::TooMany),
+            Self::TooFast => Some(Reason::TooFast),
+            Self::Dropped => Some(Reason::Dropped),
+        }
+    }
 }
 
 /// The addresses that have connections, or had some a moment ago.
@@ -69,7 +71,7 @@ pub struct Admission {
     table: HashMap<Address, Entry>,
     /// The table is swept when it has grown to this.
     sweep_at: usize,
-    refused: Refused,
+    refused: Refusals,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,7 +90,7 @@ struct Entry {
 impl Admission {
     /// Nobody has come yet. `None`: no limits for anybody.
     pub fn new(limits: Option<Limits>) -> Self {
-        Self { limits, table: HashMap::new(), sweep_at: MIN_SWEEP, refused: Refused::default() }
+        Self { limits, table: HashMap::new(), sweep_at: MIN_SWEEP, refused: Refusals::default() }
     }
 
     /// From now on these hold. Who is connected stays.
@@ -101,8 +103,16 @@ impl Admission {
         (self.table.capacity() * 8 / 7) * (size_of::<(Address, Entry)>() + 1)
     }
 
-    /// A connection has come from `address`.
+    /// A connection has come from `address`. If it is refused, that is noted.
     pub fn admit(&mut self, address: IpAddr, now: Tick) -> Verdict {
+        let verdict = self.judge(address, now);
+        if let Some(reason) = verdict.refusal() {
+            self.note(reason, Some(address));
+        }
+        verdict
+    }
+
+    fn judge(&mut self, address: IpAddr, now: Tick) -> Verdict {
         let Some(limits) = self.limits.filter(|limits| limits.count_loopback || !is_loopback(address)) else {
             return Verdict::Welcome { counted: false };
         };
@@ -111,7 +121,6 @@ impl Admission {
         }
         let entry = self.table.entry(Address::of(address)).or_default();
         if entry.open >= limits.open.saturating_add(TOLD) {
-            self.refused.dropped += 1;
             return Verdict::Dropped;
         }
         let open = entry.open;
@@ -119,20 +128,18 @@ impl Admission {
         let now = now.0.saturating_mul(1000);
         let full_at = entry.full_at.max(now) + BUCKET / u64::from(limits.per_second.max(1));
         if full_at > now + BUCKET {
-            self.refused.too_fast += 1;
             return Verdict::TooFast;
         }
         entry.full_at = full_at;
         if open >= limits.open {
-            self.refused.too_many += 1;
             return Verdict::TooMany;
         }
         Verdict::Welcome { counted: true }
     }
 
-    /// A connection had to begin with a header of the PROXY protocol, and did not.
-    pub fn note_no_proxy_header(&mut self) {
-        self.refused.no_proxy_header += 1;
+    /// Somebody who comes `from` there is refused, for a reason of whatever kind.
+    pub fn note(&mut self, reason: Reason, from: Option<IpAddr>) {
+        self.refused.note(reason, from);
     }
 
     /// A counted connection from `address` is gone.
@@ -141,8 +148,8 @@ impl Admission {
         entry.open -= 1;
     }
 
-    /// What has been refused.
-    pub fn refused(&self) -> &Refused {
+    /// Whom the server has turned away.
+    pub fn refused(&self) -> &Refusals {
         &self.refused
     }
 
@@ -218,7 +225,7 @@ mod tests {
         admission.release(here);
         admission.release(here);
         assert_eq!(admission.admit(here, Tick(0)), WELCOME);
-        assert_eq!(admission.refused().too_many, 2);
+        assert_eq!(admission.refused().of(Reason::TooMany), 2);
     }
 
     #[test]
@@ -252,7 +259,7 @@ mod tests {
         assert_eq!(verdicts[3], Verdict::TooMany);
         assert_eq!(verdicts[3 + TOLD as usize - 1], Verdict::TooFast);
         assert_eq!(verdicts[3 + TOLD as usize..], [Verdict::Dropped; 2]);
-        assert_eq!(admission.refused().dropped, 2);
+        assert_eq!(admission.refused().of(Reason::Dropped), 2);
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub const fn status(code: Code) -> u16 {
 pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>) -> Result<(), Refusal> {
     let Some(key) = key else {
         // A page can send requests to this machine; a name that it chose itself can lead here (DNS rebinding).
-        let by_address = request.header("host").is_none_or(is_address);
+        let by_address = request.host().is_none_or(is_address);
         return match by_address && !request.has_header("origin") {
             true => Ok(()),
             false => Err(CallError::Origin.into()),

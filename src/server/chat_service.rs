@@ -21,7 +21,9 @@ use super::doors::{self, Asset, Entry, Guard, Refusal, Report};
 use super::forwarded::Proxies;
 use super::http::{self, Response};
 use super::jwt::Keys;
+use super::origin::Origin;
 use super::reactor::Bounds;
+use super::refusals::Reason;
 use super::serve::{Settings, Starter, State};
 use super::socket::Socket;
 use super::top::{self, Top};
@@ -30,7 +32,7 @@ use super::{Port, Seen, Service, metrics};
 /// The chat as a service of the loop.
 pub(super) struct ChatService {
     chat: Chat,
-    origins: Vec<String>,
+    origins: Vec<Origin>,
     proxies: Proxies,
     keys: Option<Rc<Keys>>,
     admin_key: Option<AdminKey>,
@@ -39,9 +41,12 @@ pub(super) struct ChatService {
     /// Calls whose answer the chat owes, and whether their connections are kept.
     calls: HashMap<ConnId, bool>,
     outcomes: Outcomes,
-    /// Panics that ended one request and nothing else, and clients refused because memory was short.
+    /// Panics that ended one request and nothing else.
     panics: u64,
-    refused: u64,
+    /// Who has asked last, whom a proxy says that is for, and why it was refused, if it was.
+    asked: Option<ConnId>,
+    spoken_for: Option<IpAddr>,
+    turned_away: Option<Reason>,
     /// Of a session that has ended: what is to be logged of it, if anything is.
     ended: Option<String>,
     /// A request that was read, and its answer in `response`.
@@ -107,7 +112,9 @@ impl ChatService {
             calls: HashMap::new(),
             outcomes: Outcomes::default(),
             panics: 0,
-            refused: 0,
+            asked: None,
+            spoken_for: None,
+            turned_away: None,
             ended: None,
             todo: None,
             response: Vec::new(),
@@ -122,6 +129,7 @@ impl ChatService {
     /// Words the answer to a request; it is sent when the engine can be reached.
     /// `None`: a call without a body, which the chat answers.
     fn answer(&mut self, id: ConnId, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> Option<Todo> {
+        self.spoken_for = self.proxies.client(request);
         let keep = request.keeps_alive() && !self.stopping && port != Port::Crowded;
         let head_only = request.method() == "HEAD";
         let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: self.now.unix_ms });
@@ -140,8 +148,7 @@ impl ChatService {
                 Todo::Respond { keep: false }
             }
             Entry::Chat { .. } if seen.memory.is_short() => {
-                self.refused += 1;
-                self.refuse(Refusal::Full, head_only, false);
+                self.refuse(Refusal::Memory, head_only, false);
                 Todo::Respond { keep: false }
             }
             Entry::Chat { accept, protocol, door } => {
@@ -151,8 +158,19 @@ impl ChatService {
                 encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut self.response);
                 match port {
                     Port::Crowded => Todo::TurnAway(door),
-                    _ => Todo::Upgrade(door, deflate, self.proxies.client(request)),
+                    _ => Todo::Upgrade(door, deflate, self.spoken_for),
                 }
+            }
+            // As `/readyz`: a balancer that asks so is to send nobody to a server that takes nobody.
+            Entry::Options if self.stopping || seen.memory.is_short() => {
+                let refusal = if self.stopping { Refusal::Stopping } else { Refusal::Memory };
+                self.refuse(refusal, head_only, false);
+                Todo::Respond { keep: false }
+            }
+            Entry::Options => {
+                let headers = &[("Allow", ALLOWED)];
+                Response { headers, keep, ..Response::new(200, http::JSON, b"") }.encode(self.now, &mut self.response);
+                Todo::Respond { keep }
             }
             Entry::Asset(asset) => {
                 let known = request.header("if-none-match");
@@ -209,6 +227,7 @@ impl ChatService {
         let limit = field("limit").map_or(Some(PAGE), |limit| limit.parse().ok().filter(|&limit| limit > 0));
         let from = field("cursor").map_or(Some(0), |cursor| cursor.parse::<u32>().ok()?.checked_add(1));
         let (Some(limit), Some(from)) = (limit, from) else {
+            self.turned_away = Some(Reason::BadRequest);
             return self.refuse_call(400, Code::BadRequest, BAD_PAGE, &[], head_only, keep);
         };
         let limit = limit.min(MAX_PAGE);
@@ -236,7 +255,10 @@ impl ChatService {
                     session = text;
                     session.as_bytes()
                 }
-                None => return self.refuse_call(404, Code::UserNotFound, NO_SESSION, &[], head_only, keep),
+                None => {
+                    self.turned_away = Some(Reason::NotFound);
+                    return self.refuse_call(404, Code::UserNotFound, NO_SESSION, &[], head_only, keep);
+                }
             },
         };
         let headers = &[("Cache-Control", "no-store")];
@@ -314,25 +336,22 @@ impl ChatService {
             }
             Report::Ready => (200, "text/plain; charset=utf-8", "ok\n".into()),
             Report::Metrics => {
-                let service = metrics::OfService {
-                    counts: &counts,
-                    calls: &self.outcomes,
-                    panics: self.panics,
-                    refused: self.refused,
-                };
+                let service = metrics::OfService { counts: &counts, calls: &self.outcomes, panics: self.panics };
                 (200, metrics::CONTENT_TYPE, metrics::prometheus(seen, &service))
             }
             Report::Connections | Report::Session(_) | Report::Top => unreachable!("answered where they are led to"),
         }
     }
 
+    /// Words a refusal, of whatever kind, and has it noted.
     fn refuse(&mut self, refusal: Refusal, head_only: bool, keep: bool) {
+        self.turned_away = refusal.reason();
         let (status, sentence, headers): (u16, _, &[(&str, &str)]) = match refusal {
             Refusal::Request(error) => {
                 return http::encode_request_refusal(error, head_only, self.now, &mut self.response);
             }
             Refusal::NotFound => (404, "nothing is here; the chat page is at /".into(), &[]),
-            Refusal::Method => (405, "only GET and HEAD are allowed here".into(), &[("Allow", "GET, HEAD")]),
+            Refusal::Method => (405, "only GET, HEAD and OPTIONS are allowed here".into(), &[("Allow", ALLOWED)]),
             Refusal::Bad(sentence) => (400, sentence, &[]),
             Refusal::Unauthorized(None) => {
                 (401, "a token is required: ?token= or Authorization: Bearer".into(), &[("WWW-Authenticate", "Bearer")])
@@ -362,7 +381,7 @@ impl ChatService {
                 let headers: &[(&str, &str)] = if status == 405 { &[("Allow", "POST")] } else { &[] };
                 return self.refuse_call(status, code, sentence, headers, head_only, keep);
             }
-            Refusal::Full => return http::encode_full(self.now, &mut self.response),
+            Refusal::Full | Refusal::Memory => return http::encode_full(self.now, &mut self.response),
         };
         let body = http::error_body(&sentence);
         Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }
@@ -383,6 +402,7 @@ impl Service for ChatService {
                 self.chat.handle_closed(id, now, &mut self.deliveries);
             }
             Event::Request(request) => {
+                self.asked = Some(id);
                 self.todo = self.answer(id, request, port, seen).map(|todo| (id, todo));
             }
             Event::Body { note, octets } => {
@@ -391,14 +411,16 @@ impl Service for ChatService {
                 self.call(id, call, octets, keep);
             }
             Event::BadRequest(error) => {
-                http::encode_request_error(error, now, &mut self.response);
+                (self.asked, self.spoken_for) = (Some(id), None);
+                self.refuse(Refusal::Request(error), false, false);
                 self.todo = Some((id, Todo::Respond { keep: false }));
             }
         }
     }
 
     fn carry_out(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission) {
-        match self.todo.take() {
+        let todo = self.todo.take();
+        match todo {
             Some((id, Todo::Upgrade(door, deflate, client))) => match self.count(id, client, engine, admission) {
                 Verdict::Welcome { .. } => {
                     engine.upgrade_with(id, &self.response, deflate.as_ref());
@@ -411,6 +433,7 @@ impl Service for ChatService {
                 }
                 Verdict::TooFast => {
                     self.response.clear();
+                    // Noted by `admission`.
                     self.refuse(Refusal::TooFast, false, false);
                     engine.respond(id, &self.response, false);
                 }
@@ -431,6 +454,12 @@ impl Service for ChatService {
                 engine.receive_body(id, head.body_len, note, interim);
             }
             None => {}
+        }
+        if let (Some(id), Some(reason)) = (self.asked.take(), self.turned_away.take()) {
+            let from = engine.stream_mut(id).and_then(|socket| socket.client());
+            // Of a proxy that is believed, the one it speaks for.
+            let client = self.spoken_for.filter(|_| self.proxies.trust(from));
+            admission.note(reason, client.or(from));
         }
         if let Some(story) = self.ended.take()
             && let Some((_, socket, code)) = engine.last_closed()
@@ -468,6 +497,10 @@ impl Service for ChatService {
                 Delivery::Subscribe { conn, topic } => engine.subscribe(*conn, *topic),
                 Delivery::TellWhenDrained { conn } => engine.tell_when_drained(*conn),
                 Delivery::Unsubscribe { conn, topic } => engine.unsubscribe(*conn, *topic),
+                Delivery::TurnedAway { conn, why } => {
+                    let from = engine.stream_mut(*conn).and_then(|socket| socket.client());
+                    admission.note((*why).into(), from);
+                }
                 Delivery::Close { conn, code, reason } => engine.close(*conn, *code, reason),
             }
         }
@@ -543,6 +576,9 @@ fn no_body(request: &Request<'_>) -> bool {
 
 /// In the note of a request with a body: its connection is kept. The rest of the note is which call it is.
 const KEEP: u32 = 1 << 31;
+
+/// What can be done with whatever is looked at.
+const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 /// Sessions in a page of `/connections` unless the request says otherwise, and at most.
 const PAGE: usize = 50;

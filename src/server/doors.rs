@@ -13,6 +13,7 @@ use crate::proto::handshake::{Accept, Request, RequestError};
 use super::Port;
 use super::admin_key::AdminKey;
 use super::api::{self, CallError, CallHead};
+use super::origin::Origin;
 
 /// Where a request leads.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ pub enum Entry {
     Asset(&'static Asset),
     /// To something that is worded anew each time.
     Report(Report),
+    /// To what can be done there (`OPTIONS`): it is looked at with GET and HEAD. Balancers ask it to know whether a
+    /// server is there.
+    Options,
     /// To a call of the operator, whose body may follow.
     Call(CallHead),
     /// To a response that says why not.
@@ -74,8 +78,10 @@ pub enum Refusal {
     Room,
     /// A page of another site opened the connection: 403.
     Origin,
-    /// There are as many connections as there may be: 503.
+    /// There are as many connections as there may be, or memory was short when it came: 503.
     Full,
+    /// Memory is short: 503.
+    Memory,
     /// The address opens connections too fast: 429.
     TooFast,
     /// The server is about to stop: 503.
@@ -120,7 +126,7 @@ pub struct Guard<'a> {
 pub fn enter(
     request: &Request<'_>,
     port: Port,
-    origins: &[String],
+    origins: &[Origin],
     guard: Option<Guard<'_>>,
     key: Option<&AdminKey>,
 ) -> Entry {
@@ -130,7 +136,7 @@ pub fn enter(
 fn decide(
     request: &Request<'_>,
     port: Port,
-    origins: &[String],
+    origins: &[Origin],
     guard: Option<Guard<'_>>,
     key: Option<&AdminKey>,
 ) -> Result<Entry, Refusal> {
@@ -141,7 +147,7 @@ fn decide(
         Port::Crowded | Port::Public => Port::Public,
         Port::Admin => Port::Admin,
     };
-    let path = path_of(request.path());
+    let path = request.path();
     if let (Port::Admin, Some(call)) = (port, path.strip_prefix("/api/")) {
         api::admit(request, key)?;
         return Ok(Entry::Call(api::head(request, call)?));
@@ -162,6 +168,10 @@ fn decide(
                 Some(guard) => guarded_entry(request, origins, || guarded_plain_door(request, room, guard)),
             };
         }
+    }
+    // RFC 9110 section 9.3.7: the server as a whole.
+    if (port, path, request.method()) == (Port::Public, "*", "OPTIONS") {
+        return Ok(Entry::Options);
     }
     let entry = match (port, path) {
         (Port::Public, "/health") => Entry::Report(Report::Health),
@@ -187,6 +197,7 @@ fn decide(
     };
     match request.method() {
         "GET" | "HEAD" => Ok(entry),
+        "OPTIONS" => Ok(Entry::Options),
         _ => Err(Refusal::Method),
     }
 }
@@ -197,15 +208,9 @@ fn session_id(text: &str) -> Option<u64> {
     digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
-/// RFC 9112 section 3.2.2: a server must also take `http://host/path` for `/path`.
-fn path_of(path: &str) -> &str {
-    let Some(rest) = path.strip_prefix("http://") else { return path };
-    rest.find('/').map_or("/", |at| &rest[at..])
-}
-
 fn chat_entry(
     request: &Request<'_>,
-    origins: &[String],
+    origins: &[Origin],
     door: impl FnOnce() -> Result<Door, Refusal>,
 ) -> Result<Entry, Refusal> {
     if request.method() != "GET" {
@@ -223,7 +228,7 @@ fn chat_entry(
 /// The same where tokens are needed: a signature is looked at last, because that costs the most.
 fn guarded_entry(
     request: &Request<'_>,
-    origins: &[String],
+    origins: &[Origin],
     door: impl FnOnce() -> Result<Door, Refusal>,
 ) -> Result<Entry, Refusal> {
     // Replaced at once: nobody comes in by it.
@@ -329,39 +334,12 @@ fn parse<T>(name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T, NameEr
 }
 
 /// Whether a browser may open this connection from the page it shows: our own, one of `origins`, or no browser at all.
-fn origin_is_allowed(request: &Request<'_>, origins: &[String]) -> bool {
+fn origin_is_allowed(request: &Request<'_>, origins: &[Origin]) -> bool {
     if !request.has_header("origin") {
         return true;
     }
-    let (Some(origin), Some(host)) = (request.header("origin"), request.header("host")) else { return false };
-    if origins.iter().any(|allowed| allowed == origin) {
-        return true;
-    }
-    let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    // A proxy that ends TLS changes the scheme, so only host and port are compared.
-    let default_port = match scheme {
-        "http" => "80",
-        "https" => "443",
-        _ => return false,
-    };
-    split_port(authority, default_port).is_some_and(|origin| {
-        split_port(host, default_port).is_some_and(|host| origin.0.eq_ignore_ascii_case(host.0) && origin.1 == host.1)
-    })
-}
-
-/// Host and port of an authority; `None` if it has a path, a user, or nothing at all.
-fn split_port<'a>(authority: &'a str, default_port: &'a str) -> Option<(&'a str, &'a str)> {
-    if authority.is_empty() || authority.contains(['/', '@', '?', '#', ' ']) {
-        return None;
-    }
-    // The last colon parts off the port, unless it stands inside an IPv6 address.
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => port
-            .bytes()
-            .all(|digit| digit.is_ascii_digit())
-            .then_some((host, if port.is_empty() { default_port } else { port })),
-        _ => Some((authority, default_port)),
-    }
+    Origin::of_request(request)
+        .is_some_and(|origin| origins.contains(&origin) || request.host().is_some_and(|host| origin.is_of_host(host)))
 }
 
 /// The sub-protocol of the JSON dialect.
@@ -417,13 +395,13 @@ mod tests {
     use crate::chat::auth::Claims;
     use crate::proto::handshake::NO_HEADERS;
 
-    /// Knows tokens that say `NAME@ROOMS`.
+    /// Knows tokens that say `NAME@ROOMS`, or `NAME!ROOMS`, which can stand among sub-protocols.
     #[derive(Debug)]
     struct Parrot;
 
     impl Verifier for Parrot {
         fn verify(&self, token: &str, unix_ms: u64) -> Result<Grant, TokenError> {
-            let (name, rooms) = token.split_once('@').ok_or(TokenError::Malformed)?;
+            let (name, rooms) = token.split_once(['@', '!']).ok_or(TokenError::Malformed)?;
             let claims = format!(r#"{{"sub":"{name}","exp":2,"rooms":["{rooms}"]}}"#);
             serde_json::from_str::<Claims>(&claims).map_err(|_| TokenError::Claims)?.grant(unix_ms)
         }
@@ -443,7 +421,7 @@ mod tests {
         };
         let key = (port == Port::Admin && headers.contains("Authorization"))
             .then_some(AdminKey::read(KEY.as_bytes()).unwrap());
-        match enter(&request, port, &["https://other.example".into()], guard, key.as_ref()) {
+        match enter(&request, port, &["https://other.example".parse().unwrap()], guard, key.as_ref()) {
             Entry::Chat { protocol, door, .. } => {
                 let protocol = protocol.unwrap_or("-");
                 match door {
@@ -459,6 +437,7 @@ mod tests {
             }
             Entry::Asset(asset) => format!("file {}", asset.path),
             Entry::Report(report) => format!("{report:?}"),
+            Entry::Options => "options".into(),
             Entry::Refused(Refusal::Request(error)) => error.status().to_string(),
             Entry::Refused(Refusal::NotFound) => "404".into(),
             Entry::Refused(Refusal::Method) => "405".into(),
@@ -466,7 +445,7 @@ mod tests {
             Entry::Refused(Refusal::Unauthorized(error)) => format!("401 {error:?}"),
             Entry::Refused(Refusal::Room | Refusal::Origin) => "403".into(),
             Entry::Refused(Refusal::TooFast) => "429".into(),
-            Entry::Refused(Refusal::Full | Refusal::Stopping) => "503".into(),
+            Entry::Refused(Refusal::Full | Refusal::Memory | Refusal::Stopping) => "503".into(),
             Entry::Call(head) => format!("call {}", head.call.as_str()),
             Entry::Refused(Refusal::Key { .. }) => "401".into(),
             Entry::Refused(Refusal::Call(error)) => error.words().0.to_string(),
@@ -500,6 +479,9 @@ mod tests {
             ("GET /metrics", "", Port::Admin, "403"),
             ("GET /nowhere", "", Port::Admin, "403"),
             ("GET /livez", "Origin: http://evil.example\r\n", Port::Admin, "Live"),
+            // The host of an absolute target is the one that counts.
+            ("GET http://127.0.0.1:8081/health", "", Port::Admin, "Counters"),
+            ("GET http://evil.example/health", "", Port::Admin, "403"),
             ("GET /health", &shown, Port::Admin, "Counters"),
             ("GET /metrics", &shown, Port::Admin, "Metrics"),
             ("GET /nowhere", &shown, Port::Admin, "404"),
@@ -544,8 +526,8 @@ mod tests {
             ("/ws", "Authorization: Bearer\r\n", "unproven -"),
             ("/ws", "Authorization: Bearer x\r\n", "refused Malformed"),
             ("/ws", "Authorization: Bearer ann@*\r\nAuthorization: Bearer ann@*\r\n", "400"),
-            ("/ws", "Sec-WebSocket-Protocol: salon.v1, token.ann@*\r\n", "token ann salon.v1"),
-            ("/ws", "Sec-WebSocket-Protocol: token.ann@*\r\n", "token ann -"),
+            ("/ws", "Sec-WebSocket-Protocol: salon.v1, token.ann!*\r\n", "token ann salon.v1"),
+            ("/ws", "Sec-WebSocket-Protocol: token.ann!*\r\n", "token ann -"),
             ("/ws", "Sec-WebSocket-Protocol: salon.v1, token.x\r\n", "refused Malformed"),
             ("/ws?token=ann@*", "Origin: http://evil.example\r\n", "403"),
             ("/ws/den?username=ann", "", "401 None"),
@@ -613,6 +595,8 @@ mod tests {
             ),
             ("/ws/a/b?username=bob", "404"),
             ("http://chat.example:8080/ws?user=a", "json a -"),
+            ("https://chat.example:8080/ws?user=a", "json a -"),
+            ("HTTPS://other.example/ws?user=a", "json a -"),
         ] {
             assert_eq!(upgrade(target, ""), expected, "{target}");
         }
@@ -633,6 +617,13 @@ mod tests {
             ("GET /ws HTTP/1.1", Port::Public, "426"),
             ("GET /ws/lobby?username=bob HTTP/1.1", Port::Public, "426"),
             ("GET /health HTTP/1.1", Port::Public, "Health"),
+            ("GET https://h/health HTTP/1.1", Port::Public, "Health"),
+            ("GET http://h HTTP/1.1", Port::Public, "file /"),
+            ("GET http://h?x=/health HTTP/1.1", Port::Public, "file /"),
+            ("GET http:///health HTTP/1.1", Port::Public, "400"),
+            ("GET http://me@h/health HTTP/1.1", Port::Public, "400"),
+            ("GET http:/health HTTP/1.1", Port::Public, "404"),
+            ("GET ftp://h/health HTTP/1.1", Port::Public, "404"),
             ("GET /metrics HTTP/1.1", Port::Public, "404"),
             ("GET /livez HTTP/1.1", Port::Admin, "Live"),
             ("GET /readyz HTTP/1.1", Port::Admin, "Ready"),
@@ -646,7 +637,17 @@ mod tests {
             ("GET //etc/passwd HTTP/1.1", Port::Public, "404"),
             ("GET /../Cargo.toml HTTP/1.1", Port::Public, "404"),
             ("GET /%00 HTTP/1.1", Port::Public, "404"),
-            ("OPTIONS * HTTP/1.1", Port::Public, "404"),
+            ("OPTIONS * HTTP/1.1", Port::Public, "options"),
+            ("OPTIONS * HTTP/1.0", Port::Public, "options"),
+            ("OPTIONS / HTTP/1.0", Port::Public, "options"),
+            ("OPTIONS /health HTTP/1.1", Port::Public, "options"),
+            ("OPTIONS /nothing HTTP/1.1", Port::Public, "404"),
+            ("OPTIONS /ws HTTP/1.1", Port::Public, "405"),
+            ("OPTIONS / HTTP/1.0", Port::Refused, "503"),
+            ("OPTIONS /readyz HTTP/1.0", Port::Admin, "options"),
+            ("OPTIONS /metrics HTTP/1.0", Port::Admin, "403"),
+            ("OPTIONS * HTTP/1.0", Port::Admin, "403"),
+            ("GET * HTTP/1.1", Port::Public, "404"),
         ] {
             assert_eq!(lead(line, "", port), expected, "{line}");
         }
@@ -668,6 +669,8 @@ mod tests {
             let name = &asset.path[1..];
             let linked = match name {
                 "app.js" => page.contains("<script type=\"module\" src=\"app.js\"></script>"),
+                // For browsers that know no modules.
+                "old.js" => page.contains("<script src=\"old.js\" defer></script>"),
                 _ => page.contains(&format!("<link rel=\"modulepreload\" href=\"{name}\">")),
             };
             assert!(linked, "{name} is not in index.html");
@@ -681,7 +684,12 @@ mod tests {
             ("https://chat.example:8080", true),
             ("http://CHAT.example:8080", true),
             ("https://other.example", true),
-            ("https://other.example:443", false), // listed origins compare exactly
+            // In whatever form: a browser sends the first, a program may send another.
+            ("https://other.example:443", true),
+            ("https://OTHER.example", true),
+            ("https://other.example/", false),
+            ("https://other.example:8443", false),
+            ("http://other.example", false),
             ("http://chat.example", false),
             ("http://chat.example:8081", false),
             ("http://chat.example:8080.evil.example", false),
@@ -695,13 +703,10 @@ mod tests {
             assert_eq!(upgrade("/ws", &format!("Origin: {origin}\r\n")), expected, "{origin:?}");
         }
         assert_eq!(upgrade("/ws", "Origin: http://chat.example:8080\r\nOrigin: x\r\n"), "403");
-    }
-
-    #[test]
-    fn default_ports_are_ports() {
-        assert_eq!(split_port("a.example", "443"), split_port("a.example:443", "443"));
-        assert_eq!(split_port("[::1]", "80"), Some(("[::1]", "80")));
-        assert_eq!(split_port("[::1]:8080", "80"), Some(("[::1]", "8080")));
-        assert_eq!(split_port("a:b", "80"), None);
+        // RFC 9112 §3.2.2: the host of an absolute target takes the place of the header.
+        for (origin, allowed) in [("http://target.example", true), ("http://chat.example:8080", false)] {
+            let expected = if allowed { "json - -" } else { "403" };
+            assert_eq!(upgrade("http://target.example/ws", &format!("Origin: {origin}\r\n")), expected, "{origin}");
+        }
     }
 }

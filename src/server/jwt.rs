@@ -12,6 +12,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, decode, decode_
 
 use crate::chat::auth::{Claims, MAX_TOKEN_BYTES};
 use crate::chat::{Grant, TokenError, Verifier};
+use crate::proto::handshake::MAX_LINE_LEN;
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub enum KeyError {
         /// How many there are.
         bytes: usize,
     },
+    /// What an editor or a shell has put before the text, which whoever signs does not have.
+    ByteOrderMark,
     /// A PEM file where a secret was expected: if a public key were one, everybody could sign.
     PemAsSecret,
     /// No public key of that algorithm in PEM.
@@ -76,6 +79,10 @@ impl fmt::Display for KeyError {
             Self::ShortSecret { bytes } => {
                 write!(f, "expected a secret of at least {MIN_SECRET_BYTES} bytes, found {bytes}")
             }
+            Self::ByteOrderMark => write!(
+                f,
+                "expected the bytes of the key alone, found a byte order mark before them; save the file as UTF-8 without one"
+            ),
             Self::PemAsSecret => write!(f, "expected a secret for HS256, found a PEM file; is it RS256 or EdDSA?"),
             Self::NoPublicKey(algorithm) => {
                 write!(
@@ -106,6 +113,7 @@ impl Key {
     /// # Errors
     /// When it is none, or one that protects nobody.
     pub fn read(algorithm: Algorithm, octets: &[u8]) -> Result<Self, KeyError> {
+        no_byte_order_mark(octets)?;
         let public = |read: fn(&[u8]) -> jsonwebtoken::errors::Result<DecodingKey>| {
             let key = is_public_key(octets).then(|| read(octets).ok()).flatten();
             key.ok_or(KeyError::NoPublicKey(algorithm))
@@ -125,7 +133,21 @@ impl Key {
     }
 }
 
+/// A secret of random bytes may begin with any; but what begins like UTF-8 or UTF-16 with a mark, and goes on like it,
+/// is text that has been saved so.
+fn no_byte_order_mark(octets: &[u8]) -> Result<(), KeyError> {
+    let every_other_is_zero = |from: usize| octets.iter().skip(from).step_by(2).take(16).all(|&byte| byte == 0);
+    let marked = match octets {
+        [0xef, 0xbb, 0xbf, ..] => true,
+        [0xff, 0xfe, _, _, ..] => every_other_is_zero(3),
+        [0xfe, 0xff, _, _, ..] => every_other_is_zero(2),
+        _ => false,
+    };
+    if marked { Err(KeyError::ByteOrderMark) } else { Ok(()) }
+}
+
 fn secret(octets: &[u8]) -> Result<&[u8], KeyError> {
+    no_byte_order_mark(octets)?;
     let secret = octets.trim_ascii_end();
     match secret.len() {
         _ if secret.trim_ascii_start().starts_with(b"-----BEGIN") => Err(KeyError::PemAsSecret),
@@ -245,6 +267,11 @@ pub fn mint(secret_octets: &[u8], claims: &NewToken<'_>) -> Result<String, KeyEr
     let key = EncodingKey::from_secret(secret(secret_octets)?);
     Ok(encode(&Header::new(jsonwebtoken::Algorithm::HS256), claims, &key).expect("these claims are JSON"))
 }
+
+/// A token that is not too long fits into a line of a request, whatever stands around it: in a header, among
+/// sub-protocols, or in a
+/// query behind a room and a name that are percent-encoded (1,024 bytes each way) and an absolute target.
+const _: () = assert!(MAX_TOKEN_BYTES + 2048 <= MAX_LINE_LEN);
 
 /// RFC 7518 section 3.2: a key of the same size as the hash output or larger.
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -447,6 +474,29 @@ mod tests {
         let grant = keys(&[(Algorithm::Hs256, NEW)]).verify(&mint(NEW, &claims).unwrap(), NOW).unwrap();
         assert!(grant.may_enter("den") && !grant.may_enter("attic") && grant.may_announce() && grant.may_create());
         assert_eq!(mint(b"short", &claims).err(), Some(KeyError::ShortSecret { bytes: 5 }));
+    }
+
+    /// PowerShell and some editors put a mark before the text; who signs with the text alone would be refused for ever.
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_key() {
+        let text = "0123456789abcdef0123456789abcdef";
+        let wide = |mark: [u8; 2], low: bool| {
+            let both = text.bytes().flat_map(|byte| if low { [byte, 0] } else { [0, byte] });
+            mark.into_iter().chain(both).collect::<Vec<u8>>()
+        };
+        let error = |algorithm, octets: &[u8]| Key::read(algorithm, octets).err();
+        let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
+        assert_eq!(error(Algorithm::Hs256, &marked), Some(KeyError::ByteOrderMark));
+        assert_eq!(error(Algorithm::Hs256, &wide([0xff, 0xfe], true)), Some(KeyError::ByteOrderMark));
+        assert_eq!(error(Algorithm::Hs256, &wide([0xfe, 0xff], false)), Some(KeyError::ByteOrderMark));
+        assert_eq!(error(Algorithm::Rs256, &[b"\xef\xbb\xbf", RSA].concat()), Some(KeyError::ByteOrderMark));
+        // Random bytes that begin so by chance are a secret.
+        assert_eq!(error(Algorithm::Hs256, &[&[0xff, 0xfe][..], &[7; 40]].concat()), None);
+        assert_eq!(error(Algorithm::Hs256, text.as_bytes()), None);
+        assert_eq!(
+            mint(&marked, &NewToken { sub: "a", iat: 0, exp: 1, rooms: None, roles: &[], aud: None }).err(),
+            Some(KeyError::ByteOrderMark)
+        );
     }
 
     #[test]

@@ -187,7 +187,9 @@ impl Listener {
         for _ in 0..budget {
             let accepted = match &self.socket {
                 Bound::Tcp(listener) => {
-                    listener.accept().map(|(stream, address)| (Raw::Tcp(stream), Some(address.ip())))
+                    // One form of an address everywhere: that of a client by IPv4 is not another for having come to
+                    // [::].
+                    listener.accept().map(|(stream, address)| (Raw::Tcp(stream), Some(address.ip().to_canonical())))
                 }
                 Bound::Unix { listener, .. } => listener.accept().map(|(stream, _)| (Raw::Unix(stream), None)),
             };

@@ -70,10 +70,10 @@ impl Lobby {
         }
     }
 
-    /// Reads what has come, drops who is late or wrong, and gives those whose header is complete; tells how many were
-    /// dropped.
-    pub fn turn(&mut self, now: Tick, mut announce: impl FnMut(Announced)) -> usize {
-        let mut dropped = 0;
+    /// Reads what has come, drops who is late or wrong, and gives those whose header is complete; tells which proxies
+    /// those that were dropped came from.
+    pub fn turn(&mut self, now: Tick, mut announce: impl FnMut(Announced)) -> Vec<Option<IpAddr>> {
+        let mut dropped = Vec::new();
         for key in std::mem::take(&mut self.ready) {
             let Some(waiting) = self.waiting.get_mut(key) else { continue };
             waiting.ready = false;
@@ -89,14 +89,18 @@ impl Lobby {
                 }
                 Err(error) => {
                     log::debug!("PROXY protocol: {error}");
-                    self.waiting.remove(key);
-                    dropped += 1;
+                    dropped.push(self.waiting.remove(key).proxy);
                 }
             }
         }
-        let before = self.waiting.len();
-        self.waiting.retain(|_, waiting| waiting.until > now);
-        dropped + before - self.waiting.len()
+        self.waiting.retain(|_, waiting| {
+            let in_time = waiting.until > now;
+            if !in_time {
+                dropped.push(waiting.proxy);
+            }
+            in_time
+        });
+        dropped
     }
 
     /// When somebody will be late.

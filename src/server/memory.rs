@@ -83,14 +83,12 @@ pub struct Budget {
     octets: Option<usize>,
     held: Held,
     state: State,
-    /// Connections that were told to come later, so far.
-    pub refused: u64,
 }
 
 impl Budget {
     /// So many octets; `None`: as many as there are.
     pub fn new(octets: Option<usize>) -> Self {
-        Self { octets, held: Held::default(), state: State::Calm, refused: 0 }
+        Self { octets, held: Held::default(), state: State::Calm }
     }
 
     /// From now on it is that.

@@ -12,6 +12,7 @@ use crate::chat::{Counts, Dialect, SessionInfo};
 use super::Seen;
 use super::api::Outcomes;
 use super::reactor::TURN_BOUNDS;
+use super::refusals::Reason;
 
 /// What the service adds to what is seen of the loop.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +23,6 @@ pub struct OfService<'a> {
     pub calls: &'a Outcomes,
     /// Panics that ended one request and nothing else.
     pub panics: u64,
-    /// Clients refused at the door because memory was short.
-    pub refused: u64,
 }
 
 /// The media type of [`prometheus`].
@@ -110,10 +109,11 @@ pub fn dialect(dialect: Dialect) -> &'static str {
 
 /// All of it, for a machine.
 pub fn prometheus(seen: &Seen<'_>, service: &OfService<'_>) -> String {
-    let Seen { turns, counters, connections, refused, tls, memory } = seen;
+    let Seen { turns, counters, connections, max_connections, refused, tls, memory } = seen;
     let OfService { counts, calls, .. } = service;
     let mut page = Page(String::with_capacity(8 << 10));
     page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
+    page.gauge("salon_max_connections", "Connections that there may be on the public port.", *max_connections as f64);
     page.gauge("salon_sessions", "Chat sessions now.", counts.sessions as f64);
     page.gauge("salon_users", "Users with a session now.", counts.users as f64);
     page.gauge("salon_rooms", "Rooms now.", counts.rooms as f64);
@@ -177,15 +177,10 @@ pub fn prometheus(seen: &Seen<'_>, service: &OfService<'_>) -> String {
     ] {
         page.sample("salon_cut_off_total", &format!("reason=\"{reason}\""), count as f64);
     }
-    page.head("salon_refused_total", "Connections refused, for their address or for memory.", "counter");
-    for (reason, count) in [
-        ("too_many", refused.too_many),
-        ("too_fast", refused.too_fast),
-        ("dropped", refused.dropped),
-        ("no_proxy_header", refused.no_proxy_header),
-        ("memory", memory.refused + service.refused),
-    ] {
-        page.sample("salon_refused_total", &format!("reason=\"{reason}\""), count as f64);
+    page.head("salon_refused_total", "Whom the server has turned away, by reason.", "counter");
+    for reason in Reason::ALL {
+        let count = refused.of(reason);
+        page.sample("salon_refused_total", &format!("reason=\"{}\"", reason.as_str()), count as f64);
     }
     if let Some(tls) = tls {
         let handshakes = tls.handshakes();

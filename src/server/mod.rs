@@ -4,8 +4,8 @@
 //! proxy [`proxy_protocol`] or [`forwarded`] tells; [`http`] writes responses;
 //! [`doors`] decides what a request is let in to, [`api`] which of them are calls of the operator, who shows an [`admin_key`], and [`jwt`] whether a token holds; [`serve`] starts the server, `chat_service` is the chat and [`echo`] the
 //! echo server, both a [`Service`] on the same loop; [`metrics`] words
-//! the counters, [`top`] what is busiest and slowest now, [`memory`] keeps to a budget, [`logging`] writes the log. It frames nothing and remembers no
-//! room: that is for the floors below.
+//! the counters, [`refusals`] who was turned away, [`top`] what is busiest and slowest now, [`memory`] keeps to a
+//! budget, [`logging`] writes the log. It frames nothing and remembers no room: that is for the floors below.
 
 pub mod admin_key;
 pub mod admission;
@@ -21,9 +21,11 @@ mod lobby;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+pub mod origin;
 pub mod proxy_protocol;
 
 pub mod reactor;
+pub mod refusals;
 pub mod serve;
 
 pub mod socket;
@@ -116,8 +118,10 @@ pub struct Seen<'a> {
     pub counters: &'a crate::engine::Counters,
     /// Connections when the turn began, upgraded or not.
     pub connections: usize,
-    /// Connections refused for their address.
-    pub refused: &'a admission::Refused,
+    /// Connections that there may be on the public port.
+    pub max_connections: usize,
+    /// Whom the server has turned away.
+    pub refused: &'a refusals::Refusals,
     /// What became of TLS handshakes, and the certificate; `None` where there is no TLS.
     pub tls: Option<&'a tls::Acceptor>,
     /// What was held when the last turn ended, and the budget for it.

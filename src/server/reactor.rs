@@ -25,6 +25,7 @@ use super::forwarded::Proxies;
 use super::listener::Listener;
 use super::lobby::{Announced, Lobby, MAX_WAITING};
 use super::memory::{Budget, Held};
+use super::refusals::Reason;
 use super::socket::{Raw, Socket};
 use super::tls::{Acceptor, Identity, Validity};
 use super::{Error, Port, Seen, Service};
@@ -224,6 +225,9 @@ impl Reactor {
             if let Some(address) = socket.counted() {
                 admission.release(address);
             }
+            if let Some(failure) = socket.failed_handshake() {
+                admission.note(failure, socket.client());
+            }
         });
         self.make_room(service, now);
         self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
@@ -397,7 +401,7 @@ impl Reactor {
         if self.lobby.len() > 0 {
             let mut announced = Vec::new();
             let dropped = self.lobby.turn(now, |connection| announced.push(connection));
-            (0..dropped).for_each(|_| self.admission.note_no_proxy_header());
+            dropped.into_iter().for_each(|proxy| self.admission.note(Reason::NoProxyHeader, proxy));
             for Announced { raw, client, tls } in announced {
                 self.take_in(raw, client, Port::Public, tls, true, now);
             }
@@ -409,7 +413,7 @@ impl Reactor {
         let token = Token(LAST_WAITING - self.lobby.next_key());
         if !self.bounds.proxies.trust(proxy) {
             log::debug!("dropped: {proxy:?} is no --trusted-proxy");
-            self.admission.note_no_proxy_header();
+            self.admission.note(Reason::NoProxyHeader, proxy);
         } else if let Err(error) = self.poll.registry().register(raw.source(), token, Interest::READABLE) {
             log::warn!("cannot watch a connection, dropping it: {error}");
         } else {
@@ -427,8 +431,11 @@ impl Reactor {
             _ => Verdict::Welcome { counted: false },
         };
         let short = port == Port::Public && self.memory.is_short();
-        self.memory.refused += u64::from(short);
         let full = short || port == Port::Public && self.engine.len() >= self.bounds.max_connections;
+        // One reason for each: who is over the limit of an address has been noted for that.
+        if full && verdict.refusal().is_none() {
+            self.admission.note(if short { Reason::Memory } else { Reason::Full }, client);
+        }
         let (tag, counted) = match verdict {
             Verdict::Dropped => return,
             Verdict::TooFast => (Port::TooFast, true),
@@ -469,6 +476,7 @@ impl Reactor {
             turns: &self.turns,
             counters: &counters,
             connections,
+            max_connections: self.bounds.max_connections,
             refused: &refused,
             tls: self.acceptor.as_ref(),
             memory: &self.memory,

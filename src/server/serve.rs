@@ -14,6 +14,7 @@ use super::chat_service::ChatService;
 use super::forwarded::Proxies;
 use super::jwt::Keys;
 use super::listener::{Address, Listener};
+use super::origin::Origin;
 use super::reactor::{Bounds, Reactor};
 use super::tls::Identity;
 use super::{Error, Port, admission};
@@ -38,7 +39,7 @@ pub struct Settings {
     /// What one address may do on the public port.
     pub addresses: admission::Limits,
     /// Origins whose pages may connect, beyond the server's own.
-    pub origins: Vec<String>,
+    pub origins: Vec<Origin>,
     /// The keys that tokens are signed with; `None`: everybody may come in under any name.
     pub keys: Option<Keys>,
     /// Whether clients may agree to permessage-deflate.

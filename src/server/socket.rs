@@ -12,6 +12,7 @@ use crate::chat;
 use crate::engine::{Got, Stream, Wrote, receive_short, send_short};
 
 use super::admission;
+use super::refusals::Reason;
 use super::tls::{TlsStream, Transport};
 
 /// An accepted connection, non-blocking.
@@ -93,6 +94,13 @@ impl Socket {
             Self::Bare { counted, .. } => *counted = false,
             Self::Boxed(boxed) => boxed.counted = false,
         }
+    }
+
+    /// Why TLS has not come about, if it has not.
+    pub fn failed_handshake(&self) -> Option<Reason> {
+        let Self::Boxed(boxed) = self else { return None };
+        let plain_http = boxed.tls.as_ref()?.failed_handshake()?;
+        Some(if plain_http { Reason::PlainHttp } else { Reason::Tls })
     }
 
     /// What the poller watches.

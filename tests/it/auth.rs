@@ -125,6 +125,66 @@ fn bad_tokens() {
     turned_away(&mut server.connect("/ws?token=a.b.c&user=alice"), "unauthorized");
 }
 
+/// A token of so many bytes that says who `ann` is.
+fn token_of(test: &str, len: usize) -> String {
+    // The claims are grown until the token has that length, give or take what base64 rounds; the name of a claim that
+    // nobody knows gives the rest. Not every length is one of base64: three of four are.
+    let secret = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    let sign = |fill: usize, kid: usize| {
+        let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
+        header.kid = Some("k".repeat(kid));
+        let claims = serde_json::json!({ "sub": "ann", "exp": 4_102_444_800_u64, "fill": "x".repeat(fill) });
+        jsonwebtoken::encode(&header, &claims, &secret).unwrap()
+    };
+    let room = len - sign(0, 0).len();
+    let candidates = (0..12).flat_map(|kid| (0..24).map(move |less| (kid, less)));
+    candidates
+        .map(|(kid, less)| sign((room - less) * 3 / 4, kid))
+        .find(|token| token.len() == len)
+        .unwrap_or_else(|| panic!("{test}: no token of {len} bytes"))
+}
+
+/// The same limit by every way: a token of 8,192 bytes is let in, one of 8,193 hears that it is too long.
+#[test]
+fn tokens_at_the_limit_by_every_way() {
+    let server = serve("limit", &[]);
+    for (len, holds) in
+        [(8150, true), (8151, true), (8191, true), (8192, true), (8193, false), (8194, false), (9000, false)]
+    {
+        let token = token_of("limit", len);
+        let origin = format!("http://{}", server.public);
+        let room = "%F0%9F%8F%A0".repeat(32);
+        let json = [
+            connect(&server, "/ws", &[("Authorization", format!("Bearer {token}"))]).0,
+            server.connect(&format!("/ws?token={token}")),
+            connect(
+                &server,
+                "/ws",
+                &[("Sec-WebSocket-Protocol", format!("salon.v1, token.{token}")), ("Origin", origin)],
+            )
+            .0,
+            {
+                let mut first = server.connect("/ws");
+                say(&mut first, &format!(r#"{{"type":"auth","token":"{token}"}}"#));
+                first
+            },
+        ];
+        for mut client in json {
+            match holds {
+                true => welcomed(&mut client, "ann"),
+                false => turned_away(&mut client, "unauthorized"),
+            }
+        }
+        // Behind the longest room there is, percent-encoded.
+        let request = format!("GET /ws/{room}?token={token} HTTP/1.1\r\nConnection: close\r\n{UPGRADE}\r\n");
+        let mut stream = tcp(server.public);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, if holds { b"HTTP/1.1 101" } else { b"HTTP/1.1 401" }, "{len}");
+    }
+}
+
 /// Sends a request and reads the answer until the end of its body.
 fn exchange_closed(server: &Server, request: &str) -> Vec<u8> {
     let mut stream = tcp(server.public);

@@ -175,6 +175,12 @@ fn what_is_not_deflate() {
 fn offers() {
     let declined = || [SWITCHED.as_bytes(), &welcome("USER0000"), &pong(), CLOSE_ANSWERED].concat();
     let agreed = |answer: &str| [&agreed(answer), &welcome("USER0000"), &pong()[..], CLOSE_ANSWERED].concat();
+    let malformed = || {
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 96\r\nConnection: close\r\n\
+            X-Content-Type-Options: nosniff\r\n\r\n{\"error\":\"Sec-WebSocket-Extensions must be a list of extensions, each a \
+            token with parameters\"}\n"
+            .to_vec()
+    };
     let server = Server::serve(&["--rate", "off", "--deflate"]);
     let mut neighbour = Neighbour::chat(&server);
     for (offer, answer) in [
@@ -193,13 +199,16 @@ fn offers() {
         ("permessage-deflate; client_no_context_takeover; client_no_context_takeover", declined()),
         ("permessage-deflate; server_no_context_takeover=1", declined()),
         ("permessage-deflate; unknown", declined()),
-        ("permessage-deflate; \"", declined()),
         ("Permessage-Deflate", declined()),
         ("x-webkit-deflate-frame", declined()),
         ("permessage-deflate; unknown, permessage-deflate", agreed(BOTH_RESET)),
-        ("x; a=\"permessage-deflate, \\\"\", permessage-deflate", agreed(BOTH_RESET)),
+        ("x; a=\"permessage\\-deflate\", permessage-deflate", agreed(BOTH_RESET)),
         ("x\r\nSec-WebSocket-Extensions: permessage-deflate", agreed(BOTH_RESET)),
-        ("permessage-deflate; a=%0d%0aSet-Cookie:b, permessage-deflate", agreed(BOTH_RESET)),
+        ("permessage-deflate; a=%0d%0aSet-Cookie, permessage-deflate", agreed(BOTH_RESET)),
+        // What does not conform is no offer, wherever it stands (RFC 6455 section 9.1).
+        ("permessage-deflate; \"", malformed()),
+        ("permessage-deflate, permessage-deflate; a=", malformed()),
+        ("x; a=\"permessage-deflate, \\\"\", permessage-deflate", malformed()),
     ] {
         let octets = [&offering(DOOR, offer), &text(PING)[..], CLOSE].concat();
         neighbour.check(&server, offer, &octets, &answer);

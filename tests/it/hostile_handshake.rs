@@ -44,7 +44,7 @@ fn wrong_method(allow: &str) -> Vec<u8> {
 }
 
 fn head_too_large() -> Vec<u8> {
-    let sentence = "header over 8192 bytes or request head over 16384 bytes";
+    let sentence = "header over 10240 bytes or request head over 16384 bytes";
     refused("431 Request Header Fields Too Large", "", sentence)
 }
 
@@ -59,6 +59,13 @@ fn body_refused() -> Vec<u8> {
 /// Let in as USER0000, and let out.
 fn let_in() -> Vec<u8> {
     [SWITCHED.as_bytes(), &welcome("USER0000"), CLOSE_ANSWERED].concat()
+}
+
+/// The answer to the RFC's other example of a key, whose last four bits are not zero.
+fn key_of_4_1() -> Vec<u8> {
+    let accept = salon::proto::handshake::Accept::of_key("AQIDBAUGBwgJCgsMDQ4PEC==");
+    let switched = SWITCHED.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", accept.as_str());
+    [switched.as_bytes(), &welcome("USER0000"), CLOSE_ANSWERED].concat()
 }
 
 const DOOR: &str = "/ws?user=USER0000";
@@ -122,16 +129,61 @@ fn upgrades_that_are_none() {
             ("key not base64", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j!Q=="), bad_key()),
             ("key of another alphabet", with("dGhlIHNhbXBsZSBub25jZQ==", "_-hlIHNhbXBsZSBub25jZQ=="), bad_key()),
             ("key without padding", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ"), bad_key()),
-            ("key with bits to spare", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZR=="), bad_key()),
+            ("key of 25 characters", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ==="), bad_key()),
             ("key of 4 KiB", with("dGhlIHNhbXBsZSBub25jZQ==", &"QUFB".repeat(1024)), bad_key()),
             (
                 "key twice",
                 with("Host", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nHost"),
                 bad("Sec-WebSocket-Key may come only once"),
             ),
+            ("no sub-protocol", offered("Protocol:"), bad_protocols()),
+            ("only commas", offered("Protocol: ,, ,"), bad_protocols()),
+            ("an empty sub-protocol", offered("Protocol: salon.v1,, x"), bad_protocols()),
+            ("an empty sub-protocol behind", offered("Protocol: salon.v1,"), bad_protocols()),
+            ("a sub-protocol twice", offered("Protocol: salon.v1, x, salon.v1"), bad_protocols()),
+            ("twice in two headers", offered("Protocol: x\r\nSec-WebSocket-Protocol: x"), bad_protocols()),
+            ("an empty second header", offered("Protocol: x\r\nSec-WebSocket-Protocol:"), bad_protocols()),
+            ("no token at all", offered("Protocol: (),;\"salon.v1\"={}"), bad_protocols()),
+            ("a quoted sub-protocol", offered("Protocol: \"salon.v1\""), bad_protocols()),
+            ("two words", offered("Protocol: salon v1"), bad_protocols()),
+            ("7,000 blanks", offered(&format!("Protocol: b{}x", " ".repeat(7000))), bad_protocols()),
+            ("a comma 7,000 times", offered(&format!("Protocol: b{}", ",".repeat(7000))), bad_protocols()),
+            ("the last of 1,500 twice", offered(&format!("Protocol: {}, p1499", numbered(1500))), bad_protocols()),
+            ("no extension", offered("Extensions:"), bad_extensions()),
+            ("only a comma", offered("Extensions: ,"), bad_extensions()),
+            ("extensions of signs", offered("Extensions: ;;="), bad_extensions()),
+            ("an open quotation", offered("Extensions: ,;=\"\\"), bad_extensions()),
+            ("a quoted comma", offered("Extensions: x-webkit-nothing; a=b; c=\"d,e\""), bad_extensions()),
+            ("a quoted extension", offered("Extensions: \"permessage-deflate\""), bad_extensions()),
+            ("a parameter without a value", offered("Extensions: permessage-deflate; a="), bad_extensions()),
+            ("a good one before a bad one", offered("Extensions: permessage-deflate, ;"), bad_extensions()),
+            ("a bad one in a second header", offered("Extensions: x\r\nSec-WebSocket-Extensions: ;"), bad_extensions()),
+            (
+                "2,000 escapes and no end",
+                offered(&format!("Extensions: x; a=\"{}", "\\a".repeat(2000))),
+                bad_extensions(),
+            ),
             ("HEAD", with("GET", "HEAD"), head("405 Method Not Allowed", "Allow: GET\r\n", 36).into_bytes()),
         ],
     );
+}
+
+/// The opening handshake with `Sec-WebSocket-` and this.
+fn offered(header: &str) -> Vec<u8> {
+    with("Host", &format!("Sec-WebSocket-{header}\r\nHost"))
+}
+
+/// So many sub-protocols, each another.
+fn numbered(count: usize) -> String {
+    (0..count).map(|n| format!("p{n}")).collect::<Vec<_>>().join(",")
+}
+
+fn bad_protocols() -> Vec<u8> {
+    bad("Sec-WebSocket-Protocol must be a list of tokens, each of them once")
+}
+
+fn bad_extensions() -> Vec<u8> {
+    bad("Sec-WebSocket-Extensions must be a list of extensions, each a token with parameters")
 }
 
 fn bad_key() -> Vec<u8> {
@@ -178,15 +230,33 @@ fn upgrades_in_other_words() {
                 protocol("Sec-WebSocket-Protocol: x\r\nSec-WebSocket-Protocol: salon.v1"),
                 chosen(),
             ),
-            ("ours twice", protocol("Sec-WebSocket-Protocol: salon.v1, salon.v1"), chosen()),
             ("others", protocol("Sec-WebSocket-Protocol: chat, superchat"), let_in()),
-            ("none", protocol("Sec-WebSocket-Protocol:"), let_in()),
             ("sub-protocols have a case", protocol("Sec-WebSocket-Protocol: SALON.V1"), let_in()),
-            ("no token at all", protocol("Sec-WebSocket-Protocol: (),;\"salon.v1\"={}"), let_in()),
-            ("a thousand", protocol(&format!("Sec-WebSocket-Protocol: {}", "x,".repeat(1000))), let_in()),
-            ("ours behind %0d%0a", protocol("Sec-WebSocket-Protocol: %0d%0aSet-Cookie:x, salon.v1"), chosen()),
-            ("an unknown extension", protocol("Sec-WebSocket-Extensions: x-webkit-nothing; a=b; c=\"d,e\""), let_in()),
-            ("no extension", protocol("Sec-WebSocket-Extensions: ,;=\"\\"), let_in()),
+            ("a thousand", protocol(&format!("Sec-WebSocket-Protocol: {}, salon.v1", numbered(1000))), chosen()),
+            (
+                "an unknown extension",
+                protocol("Sec-WebSocket-Extensions: x-webkit-nothing; a=b; c=\"d\\e\",, y"),
+                let_in(),
+            ),
+            (
+                "an empty header of extensions",
+                protocol("Sec-WebSocket-Extensions:\r\nSec-WebSocket-Extensions: x"),
+                let_in(),
+            ),
+            ("an offer that is declined", protocol("Sec-WebSocket-Extensions: permessage-deflate; a"), let_in()),
+            (
+                "2,000 escapes",
+                protocol(&format!("Sec-WebSocket-Extensions: x; a=\"{}\"", "\\a".repeat(2000))),
+                let_in(),
+            ),
+            (
+                "the key of RFC 6455 section 4.1",
+                with("dGhlIHNhbXBsZSBub25jZQ==", "AQIDBAUGBwgJCgsMDQ4PEC=="),
+                key_of_4_1(),
+            ),
+            ("absolute target of https", with(DOOR, &format!("https://h{DOOR}")), let_in()),
+            ("absolute target in capitals", with(DOOR, &format!("HTTP://h:8080{DOOR}")), let_in()),
+            ("ours behind %0d%0a", protocol("Sec-WebSocket-Protocol: %0d%0aSet-Cookie, salon.v1"), chosen()),
         ],
     );
 }
@@ -304,18 +374,18 @@ fn heads_at_the_limits() {
         let rest = len - (with("GET", "GET").len() - CLOSE.len()) - first.len() - "Y: \r\n".len();
         with("Host", &format!("{first}Y: {}\r\nHost", "v".repeat(rest)))
     };
-    let too_long = || refused("414 URI Too Long", "", "request line over 8192 bytes");
+    let too_long = || refused("414 URI Too Long", "", "request line over 10240 bytes");
     check(
         &unlimited(&[]),
         &[
             ("100 headers", many(100), let_in()),
             ("101 headers", many(101), too_many_headers()),
             ("2,000 headers", many(2000), too_many_headers()),
-            ("a line of 8 KiB", line(8192), let_in()),
-            ("a line of 8 KiB and 1", line(8193), head_too_large()),
-            ("a line of 9 KiB", line(9 << 10), head_too_large()),
-            ("a request line of 8 KiB", target(8192), let_in()),
-            ("a request line of 8 KiB and 1", target(8193), too_long()),
+            ("a line of 10 KiB", line(10240), let_in()),
+            ("a line of 10 KiB and 1", line(10241), head_too_large()),
+            ("a line of 12 KiB", line(12 << 10), head_too_large()),
+            ("a request line of 10 KiB", target(10240), let_in()),
+            ("a request line of 10 KiB and 1", target(10241), too_long()),
             ("a request line without end", vec![b'G'; 20_000], too_long()),
             ("a head of 16 KiB", whole(16 << 10), let_in()),
             ("a head of 16 KiB and 1", whole((16 << 10) + 1), head_too_large()),
@@ -345,11 +415,27 @@ fn targets_that_lead_nowhere() {
             ("no path", over_http("health"), not_found()),
             ("only a query", over_http("?user=x"), not_found()),
             ("a scheme of another kind", over_http("ftp://h/"), not_found()),
+            (
+                "an absolute target without a host",
+                over_http("http:///"),
+                bad("Host must be a name or address, with a port perhaps"),
+            ),
+            (
+                "an absolute target with a user",
+                over_http("http://me@h/"),
+                bad("Host must be a name or address, with a port perhaps"),
+            ),
+            ("an absolute target that leads nowhere", over_http("https://h/nowhere"), not_found()),
             ("CR LF in an answer", over_http("/%0d%0aSet-Cookie:%20a=b"), not_found()),
             ("a Location", over_http("//evil.example/%2e%2e"), not_found()),
             ("<script>", over_http("/<script>alert(1)</script>"), not_found()),
             ("the admin's", over_http("/metrics"), not_found()),
-            ("asterisk", asks("OPTIONS", "*"), not_found()),
+            ("asterisk", asks("OPTIONS", "*"), options()),
+            ("asterisk for another method", asks("GET", "*"), not_found()),
+            ("OPTIONS", asks("OPTIONS", "/"), options()),
+            ("OPTIONS of a chat door", asks("OPTIONS", DOOR), wrong_method("GET")),
+            ("OPTIONS of nothing", asks("OPTIONS", "/nothing"), not_found()),
+            ("HAProxy's default check", b"OPTIONS / HTTP/1.0\r\n\r\n".to_vec(), options()),
             ("CONNECT", asks("CONNECT", "h:80"), not_found()),
             ("TRACE", asks("TRACE", "/"), only_read()),
             ("POST", asks("POST", "/app.js"), only_read()),
@@ -368,7 +454,12 @@ fn targets_that_lead_nowhere() {
 }
 
 fn only_read() -> Vec<u8> {
-    refused("405 Method Not Allowed", "Allow: GET, HEAD\r\n", "only GET and HEAD are allowed here")
+    refused("405 Method Not Allowed", "Allow: GET, HEAD, OPTIONS\r\n", "only GET, HEAD and OPTIONS are allowed here")
+}
+
+/// What can be done with a file, after which the connection ends.
+fn options() -> Vec<u8> {
+    head("200 OK", "Allow: GET, HEAD, OPTIONS\r\n", 0).into_bytes()
 }
 
 fn asks(method: &str, target: &str) -> Vec<u8> {
@@ -531,7 +622,7 @@ fn origins() {
             ("a user", origin("http://chat.example:8080@evil.example"), refused()),
             ("a path", origin("http://chat.example:8080/"), refused()),
             ("another scheme", origin("ftp://chat.example:8080"), refused()),
-            ("a listed one with its port", origin("https://listed.example:443"), refused()),
+            ("a listed one with its port", origin("https://listed.example:443"), let_in()),
             ("a listed one in capitals", origin("https://LISTED.example"), refused()),
             ("a listed one without TLS", origin("http://listed.example"), refused()),
             ("two in one", origin("http://chat.example:8080 https://listed.example"), refused()),

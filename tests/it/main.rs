@@ -24,6 +24,7 @@ mod memory;
 mod metrics;
 mod properties;
 mod proxies;
+mod refusals;
 mod request_head;
 mod resume;
 mod rfc6455;

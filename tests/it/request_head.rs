@@ -17,6 +17,14 @@ fn the_request_line() {
         ("HEAD /a?b?c HTTP/1.0\r\nHost: h\r\n\r\n", "HEAD", "/a?b?c", "/a", "b?c", 0),
         // RFC 9112 §3.2 asks for Host in HTTP/1.1 only.
         ("GET /health HTTP/1.0\r\n\r\n", "GET", "/health", "/health", "", 0),
+        // §3.2.2: of an absolute target the path is what comes behind the host.
+        ("GET http://i/a?b HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "http://i/a?b", "/a", "b", 1),
+        ("GET https://i:8/a HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "https://i:8/a", "/a", "", 1),
+        ("GET HttpS://i HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "HttpS://i", "/", "", 1),
+        ("GET http://i?b/c HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "http://i?b/c", "/", "b/c", 1),
+        ("GET /http://i/a HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "/http://i/a", "/http://i/a", "", 1),
+        ("GET ftp://i/a HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "ftp://i/a", "ftp://i/a", "", 1),
+        ("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "OPTIONS", "*", "*", "", 1),
     ] {
         check(
             head,
@@ -26,6 +34,28 @@ fn the_request_line() {
             },
             ([method, target, path, query].map(String::from), minor_version),
         );
+    }
+}
+
+/// RFC 9112 section 3.2.2: the host of an absolute target takes the place of the header.
+#[test]
+fn which_host_is_meant() {
+    for (target, host, expected) in [
+        ("/", "Host: h:1\r\n", Some("h:1")),
+        ("http://i:2/", "Host: h:1\r\n", Some("i:2")),
+        ("https://[::1]", "Host: h\r\n", Some("[::1]")),
+        ("https://i?x", "Host:\r\n", Some("i")),
+        ("/", "Host:\r\n", Some("")),
+    ] {
+        check(
+            &format!("GET {target} HTTP/1.1\r\n{host}\r\n"),
+            |request| request.host().map(String::from),
+            expected.map(String::from),
+        );
+    }
+    for target in ["http://", "http:///a", "http://?a", "https://me@h/", "http://a b/", "http://h\"/"] {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert!(Request::parse(head.as_bytes(), &mut NO_HEADERS.clone()).is_err(), "{target}");
     }
 }
 

@@ -157,6 +157,76 @@ fn wrong_settings_are_one_sentence_and_status_2() {
     );
 }
 
+/// A variable is named where it is wrong, and one that holds nothing is none, as files for containers set them.
+#[test]
+fn variables() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = Folder::new();
+    for (variable, value, sentence) in [
+        (
+            "SALON_RATE",
+            "fast",
+            "expected PER_SECOND:BURST, two numbers from 1 to 1000000, such as 20:40, or off, found \"fast\"",
+        ),
+        ("SALON_OPEN", "1", "expected true or false, found \"1\""),
+        ("SALON_TLS_LISTEN", "8443", "expected ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, found \"8443\""),
+        (
+            "SALON_ORIGIN",
+            "https://a.example,b.example",
+            "expected an origin such as https://example.org: it begins with a scheme and ://, found \"https://a.example,b.example\"",
+        ),
+        (
+            "SALON_LOG",
+            "loud",
+            "expected off, error, warn, info, debug or trace, such as info or info,salon::server=debug, found \"loud\"",
+        ),
+    ] {
+        let (status, _, error) = run(&folder.0, &[(variable, value)], &["config"]);
+        assert_eq!((status, error), (2, format!("salon: {variable}: {sentence}\n")));
+    }
+    for variable in
+        ["SALON_TLS_CERT", "SALON_TLS_KEY", "SALON_OPEN", "SALON_RATE", "SALON_ORIGIN", "SALON_CONFIG", "SALON_LOG"]
+    {
+        let (status, shown, error) = run(&folder.0, &[(variable, "")], &["config"]);
+        assert_eq!((status, &*error), (0, ""), "{variable}");
+        assert!(shown.lines().all(|line| line.ends_with("# default")), "{variable}: {shown}");
+        // The file is not kept from saying it.
+        assert_eq!(
+            run(&folder.0, &[(variable, "")], &["check", "--listen", "127.0.0.1:0", "--admin", "off"]).0,
+            0,
+            "{variable}"
+        );
+    }
+    folder.file("rate = \"5:6\"");
+    assert!(run(&folder.0, &[("SALON_RATE", "")], &["config"]).1.contains("salon.toml line 1"));
+    // What is wrong with an option is not said of a variable that it overrides.
+    let (_, _, error) = run(&folder.0, &[("SALON_RATE", "1:1")], &["config", "--rate", "fast"]);
+    assert!(error.contains("--rate"), "{error}");
+    let octets = std::ffi::OsStr::from_bytes(b"a\xffb");
+    let output = salon(&["config"]).current_dir(&folder.0).env("SALON_AUTH_AUDIENCE", octets).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error, "salon: SALON_AUTH_AUDIENCE: expected UTF-8, found other bytes\n");
+}
+
+/// What no browser would ever send as its origin would be refused for ever.
+#[test]
+fn origins_that_cannot_be_are_refused_at_the_start() {
+    let folder = Folder::new();
+    for (origin, part) in [
+        ("a.example", "it begins with a scheme and ://"),
+        ("https://*.example.org", "a star stands for nothing"),
+        ("https://a.example/chat", "no user, no path"),
+    ] {
+        let (status, _, error) = run(&folder.0, &[], &["check", "--origin", origin]);
+        assert!(status == 2 && error.lines().count() == 1 && error.contains(part), "{origin}: {error}");
+    }
+    for origin in ["https://a.example/", "https://a.example:443", "https://A.example", "null"] {
+        let (status, _, error) = run(&folder.0, &[], &["config", "--origin", origin]);
+        assert_eq!((status, &*error), (0, ""), "{origin}");
+    }
+}
+
 #[test]
 fn what_is_in_the_way_is_found_before_serving() {
     let folder = Folder::new();

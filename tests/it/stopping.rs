@@ -137,7 +137,23 @@ fn with_a_socket_of_systemd_no_connection_is_refused_across_restarts() {
 fn a_supervisor_is_told() {
     let path = std::env::temp_dir().join(format!("salon-stopping-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
-    let supervisor = UnixDatagram::bind(&path).unwrap();
+    check_supervisor(UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap());
+    let _ = std::fs::remove_file(&path);
+}
+
+/// `NOTIFY_SOCKET=@NAME`: in no file system, as some supervisors and containers have it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_supervisor_with_an_abstract_socket_is_told() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+
+    let name = format!("salon-stopping-abstract-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    check_supervisor(UnixDatagram::bind_addr(&address).unwrap(), &format!("@{name}"));
+}
+
+fn check_supervisor(supervisor: UnixDatagram, name: &str) {
     supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
     let hear = || {
         let mut octets = [0; 256];
@@ -145,7 +161,7 @@ fn a_supervisor_is_told() {
         String::from_utf8_lossy(&octets[..len]).trim().to_owned()
     };
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    let variables = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "100000")];
+    let variables = [("NOTIFY_SOCKET", name), ("WATCHDOG_USEC", "100000")];
     let mut salon = activated(&socket, &variables);
     assert_eq!(hear(), "READY=1");
     assert_eq!([hear(), hear(), hear()], ["WATCHDOG=1"; 3]);
@@ -153,5 +169,4 @@ fn a_supervisor_is_told() {
     let last = std::iter::repeat_with(hear).find(|word| word != "WATCHDOG=1");
     assert_eq!(last.as_deref(), Some("STOPPING=1"));
     assert_eq!(salon.wait().unwrap().code(), Some(0));
-    let _ = std::fs::remove_file(&path);
 }

@@ -200,6 +200,8 @@ impl Stage {
                         self.asked.insert(*conn);
                     }
                 }
+                // For the operator: nothing reaches the connection.
+                Delivery::TurnedAway { .. } => {}
                 Delivery::Close { conn, code, .. } => {
                     self.asked.remove(conn);
                     assert!(self.closes.insert(*conn, code.0).is_none(), "{conn} is closed twice");

@@ -82,6 +82,34 @@ fn no_request_in_time_is_no_connection() {
     assert_eq!(house.told(), [], "what was never open is never closed");
 }
 
+/// A connection that is kept may be idle for longer than a head may take; from the first byte of the next request it
+/// may not.
+#[test]
+fn between_two_requests_there_is_more_time_than_for_one() {
+    let settings = || Settings { idle_within: Duration::from_secs(75), ..Settings::default() };
+    for (idle, says, then, stays) in [
+        (74_998, &b""[..], 0, true),
+        (75_001, b"", 0, false),
+        (60_000, b"G", 9_998, true),
+        (60_000, b"G", 10_001, false),
+        (60_000, b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 74_998, true),
+    ] {
+        let mut house = House::new(settings());
+        let (id, script) = house.connect();
+        script.say(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+        house.hear(id);
+        house.settle();
+        house.wait(Duration::from_millis(idle));
+        if !says.is_empty() {
+            script.say(says);
+            house.hear(id);
+            house.settle();
+        }
+        house.wait(Duration::from_millis(then));
+        assert_eq!(!house.engine.is_empty(), stays, "{idle} ms, {} bytes, {then} ms", says.len());
+    }
+}
+
 #[test]
 fn a_half_closed_client_still_gets_its_answer() {
     let mut house = House::new(Settings::default());
@@ -112,7 +140,7 @@ fn a_slow_link_gets_its_page_whole() {
         }
         assert_eq!(script.taken(), body.as_bytes(), "{target}");
         assert_eq!(script.wire().shut_down, !keep);
-        house.wait(Duration::from_millis(if keep { 9_999 } else { 4_999 }));
+        house.wait(Duration::from_millis(if keep { 74_999 } else { 4_999 }));
         assert_eq!(house.engine.len(), 1, "{target}");
         house.wait(Duration::from_millis(1));
         assert!(house.engine.is_empty(), "{target}");

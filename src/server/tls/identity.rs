@@ -31,7 +31,10 @@ impl Identity {
         let certificate = x509_cert::Certificate::from_der(first).map_err(|_| IdentityError::BadChain)?;
         let x509_cert::time::Validity { not_before, not_after } = certificate.tbs_certificate.validity;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| IdentityError::NoKey)?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let provider = rustls::crypto::ring::default_provider();
+        // Looked at for itself, so that a key that cannot be used is not blamed on the certificate.
+        provider.key_provider.load_private_key(key.clone_key()).map_err(|_| IdentityError::UnfitKey)?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
             .expect("the provider knows TLS 1.2 and 1.3")
             .with_no_client_auth()
@@ -144,6 +147,8 @@ pub enum IdentityError {
     BadChain,
     /// No private key in PEM was found that is not encrypted.
     NoKey,
+    /// A private key of a kind or size that nothing can be signed with here.
+    UnfitKey,
     /// The key belongs to another certificate.
     KeyOfAnother,
     /// rustls cannot use them.
@@ -153,7 +158,7 @@ pub enum IdentityError {
 impl IdentityError {
     /// Whether it is about the key, and not about the certificate.
     pub fn is_of_key(&self) -> bool {
-        matches!(self, Self::NoKey | Self::KeyOfAnother)
+        matches!(self, Self::NoKey | Self::UnfitKey | Self::KeyOfAnother)
     }
 }
 
@@ -163,6 +168,9 @@ impl fmt::Display for IdentityError {
             Self::NoCertificate => write!(f, "expected a certificate in PEM, found none"),
             Self::BadChain => write!(f, "expected certificates in PEM, found something that cannot be read as such"),
             Self::NoKey => write!(f, "expected a private key in PEM that is not encrypted, found none"),
+            Self::UnfitKey => {
+                write!(f, "expected a key of RSA (2048 bits or more), ECDSA (P-256 or P-384) or Ed25519, found another")
+            }
             Self::KeyOfAnother => write!(f, "the key is not that of the certificate"),
             Self::Unfit(error) => write!(f, "certificate and key cannot be used: {error}"),
         }
@@ -186,6 +194,16 @@ pub(super) mod tests {
         (made.cert.pem(), made.signing_key.serialize_pem())
     }
 
+    // Of nobody: made for this test.
+    const P521: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIAOJVwikB7CdQF4kGu\n\
+        0qXslfHSLLKkdCdua/f4jgH8Ren+5eVERLbSPt9sOB8dcEZpo3SzUlBXwLYsr0P/\n\
+        LXxY0T2hgYkDgYYABAGIyOI9np+jV4X5ZV08weo1DGj8fG+a/Y3aj1myOzxaJ5Um\n\
+        5m4bB1eDWggBZmMnsFamIzWqrse9Gj5wAZFi71z6AQGoigHPNpnVq9t8Hl6K6IvP\n\
+        2efdX6Lj0S837o7GyyX17PshYE6yECCD482cIqrBlVkTZQY4d2ZEYTSejyIhGXQn\n\
+        6g==\n\
+        -----END PRIVATE KEY-----\n";
+
     #[test]
     fn certificates_and_keys_that_cannot_be() {
         let (one, other) = (identity_pem(), identity_pem());
@@ -196,6 +214,11 @@ pub(super) mod tests {
             (&*one.0, &*one.0, "expected a private key in PEM that is not encrypted, found none"),
             (&*one.0, &*other.1, "the key is not that of the certificate"),
             (
+                &*one.0,
+                P521,
+                "expected a key of RSA (2048 bits or more), ECDSA (P-256 or P-384) or Ed25519, found another",
+            ),
+            (
                 "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
                 &*one.1,
                 "expected certificates in PEM, found something that cannot be read as such",
@@ -203,6 +226,7 @@ pub(super) mod tests {
         ] {
             let error = Identity::read(chain.as_bytes(), key.as_bytes()).unwrap_err();
             assert_eq!(error.to_string(), expected);
+            assert_eq!(error.is_of_key(), expected.contains("key"), "{expected}");
         }
         assert!(!format!("{:?}", Identity::read(one.0.as_bytes(), one.1.as_bytes()).unwrap()).contains("key"));
     }

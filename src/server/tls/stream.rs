@@ -133,7 +133,9 @@ enum State {
     /// Our side is ended after close_notify.
     Closed,
     /// The handshake failed and that has been said.
-    Deaf,
+    Deaf {
+        plain_http: bool,
+    },
 }
 
 impl fmt::Debug for TlsStream {
@@ -155,7 +157,7 @@ impl TlsStream {
     }
 
     fn read_records(&mut self, transport: &mut impl Transport, plain: &mut [u8], to_end: bool) -> io::Result<Got> {
-        if self.state == State::Deaf {
+        if matches!(self.state, State::Deaf { .. }) {
             return self.discard(transport);
         }
         let (mut filled, mut taken, mut drained) = (0, 0, false);
@@ -226,7 +228,7 @@ impl TlsStream {
         match self.state {
             State::Open => {}
             State::Handshake { .. } => return Ok(Wrote::Full(0)),
-            State::Closing | State::Closed | State::Deaf => return Err(ErrorKind::BrokenPipe.into()),
+            State::Closing | State::Closed | State::Deaf { .. } => return Err(ErrorKind::BrokenPipe.into()),
         }
         let mut written = 0;
         loop {
@@ -278,7 +280,7 @@ impl TlsStream {
                 self.flush(transport)
             }
             State::Closing => self.flush(transport),
-            State::Closed | State::Deaf => Ok(()),
+            State::Closed | State::Deaf { .. } => Ok(()),
         }
     }
 
@@ -362,6 +364,14 @@ impl TlsStream {
         Ok(())
     }
 
+    /// Whether the handshake has failed; if so, whether it was HTTP without TLS.
+    pub fn failed_handshake(&self) -> Option<bool> {
+        match self.state {
+            State::Deaf { plain_http } => Some(plain_http),
+            _ => None,
+        }
+    }
+
     /// Says what is wrong with a handshake, and goes on listening, so that no reset overtakes what was said.
     fn refuse(&mut self, transport: &mut impl Transport, failure: &Failure) -> io::Result<Got> {
         log::debug!("TLS: {failure}");
@@ -369,7 +379,8 @@ impl TlsStream {
             State::Handshake { first, .. } => first,
             _ => None,
         };
-        let counted = match first.is_some_and(|octet| octet.is_ascii_uppercase()) {
+        let plain_http = first.is_some_and(|octet| octet.is_ascii_uppercase());
+        let counted = match plain_http {
             true => {
                 // Never more than a few octets into an empty socket: what does not fit is not said.
                 ignore_would_block(transport.write(PLAIN_HTTP).map(|_| ()))?;
@@ -381,7 +392,7 @@ impl TlsStream {
             }
         };
         counted.set(counted.get() + 1);
-        self.state = State::Deaf;
+        self.state = State::Deaf { plain_http };
         transport.end()?;
         self.discard(transport)
     }
@@ -949,7 +960,7 @@ mod tests {
                 let got = pair.server.receive(&mut pair.way, &mut [0; 64], false).unwrap();
                 assert!(matches!(got, Got::More(0) | Got::Drained(0)));
             }
-            assert_eq!(pair.server.state, State::Deaf, "{:x?}", &octets[..6]);
+            assert!(matches!(pair.server.state, State::Deaf { .. }), "{:x?}", &octets[..6]);
             assert!(pair.way.server_ended && pair.way.to_server.is_empty());
             let said = &pair.way.to_client;
             match octets[0] {

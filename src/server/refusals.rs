@@ -1,0 +1,238 @@
+//! Whom the server turns away, and why: counted by reason for `/metrics`, and at `debug` a line with the address.
+//!
+//! Every refusal goes through [`Refusals::note`], wherever it is decided: before a connection is taken in, by TLS, by
+//! the doors, by
+//! the chat behind them. What somebody is told is for whoever refuses; a reason is for the operator, and holds nothing
+//! that a client has sent. Programs that read the log to keep addresses out find the address as the second word.
+
+use std::net::IpAddr;
+
+use crate::chat::{TokenError, TurnedAway};
+use crate::proto::handshake::RequestError;
+
+use super::api::CallError;
+use super::doors::Refusal;
+
+/// Declares the reasons with their names, and the list of all of them, so that none can be missing in it.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $reason:ident = $name:literal,)*) => {
+        /// Why somebody is refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $($(#[$doc])* $reason,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of their counters.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$reason),*];
+
+            /// As it is called in `/metrics` and in the log.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $name,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The address has as many connections as it may.
+    TooMany = "too_many",
+    /// The address opens connections too fast: 429.
+    TooFast = "too_fast",
+    /// Too many of the address are being told so already: dropped.
+    Dropped = "dropped",
+    /// No header of the PROXY protocol that can be believed, where one must come first.
+    NoProxyHeader = "no_proxy_header",
+    /// As many connections as there may be: 503.
+    Full = "full",
+    /// Memory is short: 503.
+    Memory = "memory",
+    /// The server stops: 503.
+    Stopping = "stopping",
+    /// A TLS handshake that failed.
+    Tls = "tls",
+    /// HTTP without TLS at the TLS port.
+    PlainHttp = "plain_http",
+    /// No request, or one that breaks HTTP or the opening handshake: 400, 411, 415, 505.
+    BadRequest = "bad_request",
+    /// A name, a room or a token that cannot be read: 400.
+    BadName = "bad_name",
+    /// A line, a head or a body that is too long: 413, 414, 431.
+    TooLong = "too_long",
+    /// Nothing lives at the path: 404.
+    NotFound = "not_found",
+    /// Not by that method: 405.
+    Method = "method",
+    /// A WebSocket door without an upgrade: 426.
+    Upgrade = "upgrade",
+    /// A page of another site: 403.
+    Origin = "origin",
+    /// The token is not for the room: 403.
+    Room = "room",
+    /// No token where one is needed.
+    NoToken = "token_missing",
+    /// A token that is too long.
+    TokenTooLong = "token_too_long",
+    /// Something else than a token.
+    TokenMalformed = "token_malformed",
+    /// A token with extensions that are not understood.
+    TokenCritical = "token_critical",
+    /// A token of an algorithm that no key is for.
+    TokenAlgorithm = "token_algorithm",
+    /// A token that no key of ours has signed.
+    TokenSignature = "token_signature",
+    /// A token whose claims cannot be read.
+    TokenClaims = "token_claims",
+    /// A token whose user cannot be.
+    TokenSubject = "token_subject",
+    /// A token for another server.
+    TokenAudience = "token_audience",
+    /// A token whose time is still to come.
+    TokenNotYet = "token_not_yet",
+    /// A token whose time is over.
+    TokenExpired = "token_expired",
+    /// The user is banned: Close 4003.
+    Banned = "banned",
+    /// The user has as many sessions as they may: Close 4100.
+    Sessions = "sessions",
+    /// As many users as there may be: Close 1013.
+    Users = "users",
+    /// The plain door's room cannot be joined.
+    NotJoined = "not_joined",
+    /// No key on the admin port: 401.
+    NoKey = "key_missing",
+    /// Another key than that of the admin port: 401.
+    WrongKey = "key_wrong",
+    /// A page or a host name on an admin port without a key: 403.
+    NotLocal = "not_local",
+}
+
+/// How many have been refused since the start, by reason. Numbers only grow.
+#[derive(Clone, Debug)]
+pub struct Refusals([u64; Reason::ALL.len()]);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self([0; Reason::ALL.len()])
+    }
+}
+
+impl Refusals {
+    /// Somebody who comes `from` there is refused; `None`: from a Unix socket.
+    pub fn note(&mut self, reason: Reason, from: Option<IpAddr>) {
+        self.0[reason as usize] += 1;
+        match from {
+            Some(address) => log::debug!("refused {address}: {}", reason.as_str()),
+            None => log::debug!("refused -: {}", reason.as_str()),
+        }
+    }
+
+    /// How many for that reason.
+    pub fn of(&self, reason: Reason) -> u64 {
+        self.0[reason as usize]
+    }
+}
+
+impl From<TokenError> for Reason {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::TooLong => Self::TokenTooLong,
+            TokenError::Malformed => Self::TokenMalformed,
+            TokenError::Critical => Self::TokenCritical,
+            TokenError::Algorithm => Self::TokenAlgorithm,
+            TokenError::Signature => Self::TokenSignature,
+            TokenError::Claims => Self::TokenClaims,
+            TokenError::Subject => Self::TokenSubject,
+            TokenError::Audience => Self::TokenAudience,
+            TokenError::NotYet => Self::TokenNotYet,
+            TokenError::Expired => Self::TokenExpired,
+        }
+    }
+}
+
+impl From<TurnedAway> for Reason {
+    fn from(why: TurnedAway) -> Self {
+        match why {
+            TurnedAway::Token(error) => error.into(),
+            TurnedAway::NoToken => Self::NoToken,
+            TurnedAway::Banned => Self::Banned,
+            TurnedAway::TooManySessions => Self::Sessions,
+            TurnedAway::TooManyUsers => Self::Users,
+            TurnedAway::Room => Self::NotJoined,
+        }
+    }
+}
+
+impl From<RequestError> for Reason {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::NotHttp
+            | RequestError::BadOctet(_)
+            | RequestError::Malformed
+            | RequestError::MissingHost
+            | RequestError::BadHost
+            | RequestError::RepeatedHeader(_)
+            | RequestError::BadBody
+            | RequestError::VersionNotSupported
+            | RequestError::BadKey
+            | RequestError::BadProtocols
+            | RequestError::BadExtensions => Self::BadRequest,
+            RequestError::TargetTooLong | RequestError::HeadTooLarge | RequestError::TooManyHeaders => Self::TooLong,
+            RequestError::MethodNotAllowed => Self::Method,
+            RequestError::UpgradeRequired => Self::Upgrade,
+        }
+    }
+}
+
+impl From<CallError> for Reason {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Unknown => Self::NotFound,
+            CallError::Method => Self::Method,
+            CallError::MediaType | CallError::Length | CallError::BadLength => Self::BadRequest,
+            CallError::TooLarge => Self::TooLong,
+            CallError::Origin => Self::NotLocal,
+        }
+    }
+}
+
+impl Refusal {
+    /// The reason. `None`: it has been noted when the connection came, which is only told now.
+    pub fn reason(&self) -> Option<Reason> {
+        Some(match self {
+            Self::Full | Self::TooFast => return None,
+            Self::Request(error) => (*error).into(),
+            Self::NotFound => Reason::NotFound,
+            Self::Method => Reason::Method,
+            Self::Bad(_) => Reason::BadName,
+            Self::Unauthorized(None) => Reason::NoToken,
+            Self::Unauthorized(Some(error)) => (*error).into(),
+            Self::Room => Reason::Room,
+            Self::Origin => Reason::Origin,
+            Self::Memory => Reason::Memory,
+            Self::Stopping => Reason::Stopping,
+            Self::Key { shown: false } => Reason::NoKey,
+            Self::Key { shown: true } => Reason::WrongKey,
+            Self::Call(error) => (*error).into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_a_name_and_a_counter_of_its_own() {
+        let mut refusals = Refusals::default();
+        for (at, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, at);
+            assert!(Reason::ALL[..at].iter().all(|other| other.as_str() != reason.as_str()), "{}", reason.as_str());
+            assert!(reason.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+            refusals.note(reason, None);
+            assert_eq!(refusals.of(reason), 1);
+        }
+    }
+}
