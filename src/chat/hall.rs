@@ -28,7 +28,7 @@ use super::user::Users;
 use super::waiting::Waiting;
 use super::wire::request::{self, Request};
 use super::wire::{Code, Id, Refusal, json, plain};
-use super::{Counts, Door};
+use super::{Counts, Door, Shows};
 use crate::backend::{Backend, Outcome};
 use crate::id::ConnId;
 use crate::proto::CloseCode;
@@ -64,6 +64,8 @@ pub(super) struct Hall {
     pub bans: Bans,
     /// Calls that wait for their answer, by connection, and in whose name they are made.
     pub operators: HashMap<ConnId, u32>,
+    /// What sessions show that have come in, and are nobody's yet.
+    pub showing: HashMap<ConnId, Shows>,
 }
 
 impl Hall {
@@ -90,6 +92,7 @@ impl Hall {
             grants: HashMap::new(),
             bans: Bans::default(),
             operators: HashMap::new(),
+            showing: HashMap::new(),
         }
     }
 
@@ -117,6 +120,13 @@ impl Hall {
             watching: None,
         };
         self.sessions.insert(conn, session);
+        let door = match door {
+            Door::Showing { shows, door } => {
+                self.showing.insert(conn, shows);
+                *door
+            }
+            door => door,
+        };
         match door {
             Door::Json { user } => self.let_in(conn, user, None, None, store, turn),
             Door::Plain { room, user } => self.let_in(conn, Some(user), Some(room), None, store, turn),
@@ -127,6 +137,8 @@ impl Hall {
             }
             Door::Unproven => self.timers.set(Timer::Unproven(conn), turn.now.tick + self.settings.auth_within),
             Door::Refused(error) => self.turn_back(conn, error, turn),
+            // Nobody shows two things.
+            Door::Showing { .. } => self.binary(conn, turn),
         }
     }
 
@@ -155,10 +167,11 @@ impl Hall {
             self.dismiss(conn, "connection_limit", CONNECTION_LIMIT, "too many sessions of this user", turn);
             return;
         }
-        self.attach(conn, user, turn);
+        let shows = self.showing.remove(&conn);
+        self.attach(conn, user, shows, turn);
         match room {
             None => {
-                self.welcome(conn, request, &name, store.durability(), turn);
+                self.welcome(conn, request, user, store.durability(), turn);
                 turn.out.subscribe(conn, room::EVERYBODY);
             }
             Some(room) => {
@@ -177,13 +190,16 @@ impl Hall {
         }
     }
 
-    fn welcome(&self, conn: ConnId, request: Option<&Id<'_>>, name: &UserName, durability: &str, turn: &mut Turn<'_>) {
+    fn welcome(&self, conn: ConnId, request: Option<&Id<'_>>, user: u32, durability: &str, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.find(conn) else { return };
+        let user = self.users.at(user);
         let settings = &self.settings;
         turn.out.send(conn, |out| {
             let welcome = json::Object::message(out, "welcome")
                 .id(request)
-                .text("user_id", name.as_str())
+                .text("user_id", user.name.as_str())
+                .text("status", user.status.as_str())
+                .maybe_text("note", user.note.as_deref())
                 .text("session_id", &format!("{:016x}", session.id))
                 .text("server", &settings.server)
                 .value("limits", |out| {
@@ -228,8 +244,8 @@ impl Hall {
         }
     }
 
-    /// Makes the session a device of the user.
-    pub fn attach(&mut self, conn: ConnId, user: u32, turn: &mut Turn<'_>) {
+    /// Makes the session a device of the user. What it shows counts if the user is not here: else the server knows.
+    pub fn attach(&mut self, conn: ConnId, user: u32, shows: Option<Shows>, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.find_mut(conn) else { return };
         session.payer = self.buckets.payer(self.users.at(user).name.as_str(), session.payer.address);
         let before = self.users.at(user).own_view();
@@ -237,6 +253,9 @@ impl Hall {
             session.next_device = user.first_device;
             user.first_device = conn.index;
             user.devices += 1;
+            if let Some(shows) = shows.filter(|_| !user.present) {
+                user.shows(shows);
+            }
             user.present = true;
         });
         session.user = user;
@@ -418,6 +437,7 @@ impl Hall {
         self.release(conn);
         self.replays.remove(conn);
         self.timers.cancel(Timer::Replay(conn));
+        self.showing.remove(&conn);
         if session.user == NOBODY {
             return;
         }

@@ -27,9 +27,15 @@ impl Hall {
         let sessions = self.sessions.len();
         let seats_in_lists = self.users.memberships().saturating_sub(sessions) * BYTES_PER_SEAT;
         let grants = self.grants.len() * BYTES_PER_GRANT + self.operators.capacity() * size_of::<(u64, u32)>();
+        let showing = self.showing.len() * BYTES_PER_SHOWING;
         let waiting = self.waiting.capacity() * size_of::<super::waiting::Waiting>();
         Held {
-            sessions: self.sessions.held_bytes() + seats_in_lists + grants + waiting + self.timers.held_bytes(),
+            sessions: self.sessions.held_bytes()
+                + seats_in_lists
+                + grants
+                + showing
+                + waiting
+                + self.timers.held_bytes(),
             users: self.users.held_bytes() + self.watches.held_bytes() + self.typing.held_bytes(),
             rooms: self.rooms.held_bytes(self.users.memberships()),
             limits: self.buckets.held_bytes() + self.said.held_bytes() + self.bans.len() * BYTES_PER_BAN,
@@ -53,6 +59,9 @@ const BYTES_PER_SEAT: usize = 18;
 
 /// A token's grant: a few patterns and roles.
 const BYTES_PER_GRANT: usize = 256;
+
+/// A status with a note that waits for a token.
+const BYTES_PER_SHOWING: usize = 320;
 
 /// A ban with its name, its timer and a short note.
 const BYTES_PER_BAN: usize = 384;

@@ -2,6 +2,7 @@
 //!
 //! Both go through the backend, even where only the order is wanted of it: what was said before is then heard before.
 
+use super::Shows;
 use super::delivery::TurnedAway;
 use super::hall::{CONNECTION_LIMIT, Hall, NOBODY, Turn, room_name, user_name};
 use super::replay::{Replay, Resumed};
@@ -488,7 +489,10 @@ impl Hall {
         let inside: Vec<u32> = session.seats.iter().filter(|seat| seat.inside).map(|seat| seat.room).collect();
         let (dialect, as_guest) = (session.dialect, session.payer);
         self.sessions.insert(conn, session);
-        self.attach(conn, user, turn);
+        // How the guest was seen is how they want to be seen: one who hides is not to be seen because of a name.
+        let guest_was = self.users.at(guest);
+        let shows = Shows { status: guest_was.status, note: guest_was.note.clone() };
+        self.attach(conn, user, Some(shows), turn);
         if let Some(session) = self.sessions.find(conn) {
             self.buckets.hand_over(as_guest, session.payer);
         }

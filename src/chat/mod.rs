@@ -55,6 +55,7 @@ pub use settings::{Rate, Settings};
 pub use wire::Code;
 pub use wire::order::Call;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use hall::{Hall, NOBODY, Turn};
@@ -90,6 +91,32 @@ pub enum Door {
     Unproven,
     /// `/ws` with a token that does not hold: a browser cannot read a 401, so it is told here and closed with 4001.
     Refused(TokenError),
+    /// Any of these, by a client that says at once how its user is to be seen, so that one who hides is not seen for a moment.
+    Showing {
+        /// How, unless the server knows: the user is here with another device, or was a moment ago.
+        shows: Shows,
+        /// How the connection comes in.
+        door: Box<Door>,
+    },
+}
+
+/// A status and a note, as a client brings them along.
+///
+/// They are kept as long as the user is here, and for the grace after the last device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shows {
+    status: user::Status,
+    note: Option<Box<str>>,
+}
+
+impl Shows {
+    /// Reads what a client wrote.
+    ///
+    /// # Errors
+    /// What was expected and what was found, if the status is no word for one or the note is not as notes are.
+    pub fn parse(status: &str, note: Option<&str>) -> Result<Self, Cow<'static, str>> {
+        presence::read_status(status, note).map_err(|refusal| refusal.message)
+    }
 }
 
 impl Door {
@@ -98,6 +125,7 @@ impl Door {
         match self {
             Self::Plain { room, .. } | Self::Token { room: Some(room), .. } => Some(room),
             Self::Json { .. } | Self::Token { room: None, .. } | Self::Unproven | Self::Refused(_) => None,
+            Self::Showing { door, .. } => door.room(),
         }
     }
 }

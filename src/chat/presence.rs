@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
+use super::Shows;
 use super::hall::{Hall, Turn, user_name};
 use super::held::table_bytes;
 use super::name::{UserName, repainting};
@@ -54,17 +55,10 @@ impl Hall {
         id: Option<&Id<'_>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        let Some(status) = Status::parse(status) else {
-            let message = "`status`: expected online, away, busy or offline, found another word";
-            return Err(Refusal::new(Code::BadRequest, message));
-        };
-        check_line("note", note, MAX_NOTE_BYTES)?;
+        let shows = read_status(status, note)?;
         let Some(user) = self.user_of(conn) else { return Ok(()) };
         let before = self.users.at(user).own_view();
-        self.users.change(user, |user| {
-            user.status = status;
-            user.note = note.map(Into::into);
-        });
+        self.users.change(user, |user| user.shows(shows));
         turn.out.send(conn, |out| Object::message(out, "ack").id(id).end());
         self.tell_watchers(user, before, turn);
         Ok(())
@@ -224,6 +218,16 @@ impl View {
             .maybe_text("note", self.note.as_deref())
             .end();
     }
+}
+
+/// Reads a status and a note that a client wrote.
+pub(super) fn read_status(status: &str, note: Option<&str>) -> Result<Shows, Refusal> {
+    let Some(status) = Status::parse(status) else {
+        let message = "`status`: expected online, away, busy or offline, found another word";
+        return Err(Refusal::new(Code::BadRequest, message));
+    };
+    check_line("note", note, MAX_NOTE_BYTES)?;
+    Ok(Shows { status, note: note.map(Into::into) })
 }
 
 /// Refuses a text to be shown beside a name that is longer than it may be, or has characters that no name may have.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use slab::Slab;
 
+use super::Shows;
 use super::held::tree_bytes;
 use super::name::UserName;
 use super::session::NO_DEVICE;
@@ -65,6 +66,12 @@ pub(super) struct User {
 }
 
 impl User {
+    /// The user is to be seen like this from now on.
+    pub fn shows(&mut self, Shows { status, note }: Shows) {
+        self.status = status;
+        self.note = note;
+    }
+
     pub fn visible(&self) -> bool {
         self.present && self.status != Status::Offline
     }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::chat::{Door, NameError, RoomName, TokenError, UserName, Verifier};
+use crate::chat::{Door, NameError, RoomName, Shows, TokenError, UserName, Verifier};
 use crate::proto::handshake::{Accept, Request, RequestError};
 
 use super::Port;
@@ -158,14 +158,16 @@ fn decide(
     if port == Port::Public {
         if path == "/ws" {
             return match guard {
-                None => chat_entry(request, origins, || json_door(request)),
-                Some(guard) => guarded_entry(request, origins, || guarded_json_door(request, guard)),
+                None => chat_entry(request, origins, || showing(request, json_door(request)?)),
+                Some(guard) => guarded_entry(request, origins, || showing(request, guarded_json_door(request, guard)?)),
             };
         }
         if let Some(room) = path.strip_prefix("/ws/").filter(|room| !room.contains('/')) {
             return match guard {
-                None => chat_entry(request, origins, || plain_door(request, room)),
-                Some(guard) => guarded_entry(request, origins, || guarded_plain_door(request, room, guard)),
+                None => chat_entry(request, origins, || showing(request, plain_door(request, room)?)),
+                Some(guard) => {
+                    guarded_entry(request, origins, || showing(request, guarded_plain_door(request, room, guard)?))
+                }
             };
         }
     }
@@ -296,6 +298,22 @@ fn plain_door(request: &Request<'_>, room: &str) -> Result<Door, Refusal> {
     Ok(Door::Plain { room, user })
 }
 
+/// The status and the note in the query, for which a client need not wait until it is let in.
+fn showing(request: &Request<'_>, door: Door) -> Result<Door, Refusal> {
+    let field = |name: &str| match pairs(request).find(|&(key, _)| key == name) {
+        None => Ok(None),
+        Some((_, value)) => decode(&value.replace('+', "%20"), name).map(|value| Some(value.into_owned())),
+    };
+    match (field("status")?, field("note")?) {
+        (None, None) => Ok(door),
+        (None, Some(_)) => Err(Refusal::Bad("note: expected a status beside it, found none".into())),
+        (Some(status), note) => {
+            let shows = Shows::parse(&status, note.as_deref()).map_err(Refusal::Bad)?;
+            Ok(Door::Showing { shows, door: Box::new(door) })
+        }
+    }
+}
+
 /// `online_users` joins names by commas.
 fn no_comma(user: &str) -> Result<(), Refusal> {
     match user.contains(',') {
@@ -412,6 +430,22 @@ mod tests {
         lead_past(line, headers, port, None)
     }
 
+    fn describe(door: Door, protocol: &str) -> String {
+        match door {
+            Door::Json { user } => format!("json {} {protocol}", user.map_or("-".into(), |user| user.to_string())),
+            Door::Plain { room, user } => format!("plain {room} {user}"),
+            Door::Token { grant, room: None } => format!("token {} {protocol}", grant.user),
+            Door::Token { grant, room: Some(room) } => format!("plain token {room} {}", grant.user),
+            Door::Unproven => format!("unproven {protocol}"),
+            Door::Refused(error) => format!("refused {error:?}"),
+            Door::Showing { shows, door } => {
+                let parsed = |status, note| Shows::parse(status, note).unwrap() == shows;
+                let seen = [("offline", None), ("away", Some("at lunch"))].iter().find(|row| parsed(row.0, row.1));
+                format!("{} {}", seen.expect("a row for it").0, describe(*door, protocol))
+            }
+        }
+    }
+
     fn lead_past(line: &str, headers: &str, port: Port, guard: Option<Guard<'_>>) -> String {
         let head = format!("{line}\r\nHost: chat.example:8080\r\n{headers}\r\n");
         let mut storage = NO_HEADERS;
@@ -422,19 +456,7 @@ mod tests {
         let key = (port == Port::Admin && headers.contains("Authorization"))
             .then_some(AdminKey::read(KEY.as_bytes()).unwrap());
         match enter(&request, port, &["https://other.example".parse().unwrap()], guard, key.as_ref()) {
-            Entry::Chat { protocol, door, .. } => {
-                let protocol = protocol.unwrap_or("-");
-                match door {
-                    Door::Json { user } => {
-                        format!("json {} {protocol}", user.map_or("-".into(), |user| user.to_string()))
-                    }
-                    Door::Plain { room, user } => format!("plain {room} {user}"),
-                    Door::Token { grant, room: None } => format!("token {} {protocol}", grant.user),
-                    Door::Token { grant, room: Some(room) } => format!("plain token {room} {}", grant.user),
-                    Door::Unproven => format!("unproven {protocol}"),
-                    Door::Refused(error) => format!("refused {error:?}"),
-                }
-            }
+            Entry::Chat { protocol, door, .. } => describe(door, protocol.unwrap_or("-")),
             Entry::Asset(asset) => format!("file {}", asset.path),
             Entry::Report(report) => format!("{report:?}"),
             Entry::Options => "options".into(),
@@ -453,6 +475,8 @@ mod tests {
     }
 
     const KEY: &str = "0123456789abcdef";
+
+    const STATUS: &str = "400 `status`: expected online, away, busy or offline, found another word";
 
     #[test]
     fn the_operators_doors() {
@@ -511,6 +535,9 @@ mod tests {
         for (target, headers, expected) in [
             ("/ws", "", "unproven -"),
             ("/ws?user=alice", "", "unproven -"),
+            ("/ws?status=offline", "", "offline unproven -"),
+            ("/ws?token=ann@*&status=away&note=at+lunch", "", "away token ann -"),
+            ("/ws?token=ann@*&status=hidden", "", STATUS),
             ("/ws", "Sec-WebSocket-Protocol: salon.v1\r\n", "unproven salon.v1"),
             ("/ws", "Authorization: Basic YTpi\r\n", "unproven -"),
             ("/ws?token=ann@*", "", "token ann -"),
@@ -563,6 +590,16 @@ mod tests {
         for (target, expected) in [
             ("/ws", "json - -"),
             ("/ws?user=alice", "json alice -"),
+            ("/ws?user=alice&status=offline", "offline json alice -"),
+            ("/ws?user=alice&note=at%20lunch&status=away", "away json alice -"),
+            ("/ws/lobby?username=bob&status=offline", "offline plain lobby bob"),
+            ("/ws?user=alice&status=", STATUS),
+            ("/ws?user=alice&status=Offline", STATUS),
+            ("/ws?user=alice&note=x", "400 note: expected a status beside it, found none"),
+            (
+                "/ws?user=alice&status=away&note=%0a",
+                "400 `note`: expected no control characters and no bidi overrides, found U+000A",
+            ),
             ("/ws?x=1&username=alice", "json alice -"),
             ("/ws?user_id=a%20b", "json a b -"),
             ("/ws?user=a+b", "json a b -"),

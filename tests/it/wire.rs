@@ -229,6 +229,7 @@ fn in_open_mode(ears: &mut Ears) {
     // People come and go, in both dialects.
     ears.say(&mut bob, r#"{"type":"join","room_id":"den"}"#);
     ears.say(&mut bob, r#"{"type":"status","status":"away","note":"at lunch"}"#);
+    ears.catch_up(&mut server.connect("/ws?user=bob&status=offline"));
     let mut dan = server.connect("/ws/den?username=dan");
     ears.hear(&mut dan, 2);
     dan.send("hello".into()).unwrap();

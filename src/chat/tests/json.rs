@@ -18,7 +18,7 @@ fn welcome_is_first() {
     assert_eq!(
         welcome,
         format!(
-            "{{\"type\":\"welcome\",\"user_id\":\"ann\",\"session_id\":\"{id}\",\"server\":\"salon/{}\",\
+            "{{\"type\":\"welcome\",\"user_id\":\"ann\",\"status\":\"online\",\"session_id\":\"{id}\",\"server\":\"salon/{}\",\
              \"limits\":{{\"message_bytes\":65536,\"content_bytes\":16384,\"rooms\":128,\"join_rooms\":128,\
              \"rate\":{{\"per_second\":20,\"burst\":40}}}},\"ping_interval_ms\":25000,\"durability\":\"memory\"}}",
             env!("CARGO_PKG_VERSION")

@@ -238,3 +238,85 @@ fn a_name_with_quotes_forges_nothing() {
         assert_eq!(state["users"][name]["status"], "online", "{state}");
     }
 }
+
+fn showing(status: &str, note: Option<&str>, door: Door) -> Door {
+    Door::Showing { shows: Shows::parse(status, note).unwrap(), door: Box::new(door) }
+}
+
+fn json(name: &str) -> Door {
+    Door::Json { user: Some(user(name)) }
+}
+
+/// Whoever hides, is cut, and comes back after the grace is seen by nobody, at whatever door.
+#[test]
+fn who_hides_is_not_seen_when_they_come_back() {
+    let plain = |name: &str| Door::Plain { room: room("den"), user: user(name) };
+    for door in [json("bob"), plain("bob")] {
+        let mut stage = Stage::json(unhurried(), &["ann"]);
+        stage.says("ann", r#"{"type":"presence","user_ids":["bob"],"subscribe":true}"#);
+        stage.forgets("ann");
+        for _ in 0..3 {
+            stage.open("bob", showing("offline", None, door.clone()));
+            stage.heard_nothing("ann");
+            stage.closes("bob");
+            stage.waits_ms(6_000);
+            stage.heard_nothing("ann");
+        }
+        // Without that, everybody hears it.
+        stage.open("bob", door);
+        stage.heard("ann", [r#"{"type":"presence","user_id":"bob","status":"online"}"#]);
+    }
+}
+
+/// What the server holds stays: another device has said it since, or the client has been away for less than the grace.
+#[test]
+fn what_the_server_holds_is_newer() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    let welcome = |stage: &mut Stage, device: &str| {
+        let welcome = stage.takes(device).remove(0);
+        (text_of(&welcome, "status").unwrap(), text_of(&welcome, "note"))
+    };
+    stage.says("ann", r#"{"type":"presence","user_ids":["bob"],"subscribe":true}"#);
+    stage.forgets("ann");
+    stage.open("bob", showing("away", Some("at lunch"), json("bob")));
+    assert_eq!(welcome(&mut stage, "bob"), ("away".into(), Some("at lunch".into())));
+    stage.heard("ann", [r#"{"type":"presence","user_id":"bob","status":"away","note":"at lunch"}"#]);
+    stage.open("phone", showing("offline", None, json("bob")));
+    assert_eq!(welcome(&mut stage, "phone"), ("away".into(), Some("at lunch".into())));
+    stage.closes("bob");
+    stage.closes("phone");
+    stage.waits_ms(4_999);
+    stage.open("bob", showing("busy", None, json("bob")));
+    assert_eq!(welcome(&mut stage, "bob"), ("away".into(), Some("at lunch".into())));
+    stage.heard_nothing("ann");
+    stage.closes("bob");
+    stage.waits_ms(5_000);
+    stage.heard_kinds("ann", &["presence"]);
+    stage.opens("bob", "bob");
+    assert_eq!(welcome(&mut stage, "bob"), ("online".into(), None));
+}
+
+/// A guest who hides and takes a name goes on hiding.
+#[test]
+fn a_guest_who_hides_takes_a_name() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.says("ann", r#"{"type":"presence","user_ids":["bob"],"subscribe":true}"#);
+    stage.forgets("ann");
+    stage.open("bob", showing("offline", None, Door::Json { user: None }));
+    stage.says("bob", r#"{"type":"join","room_id":"den","user_id":"bob"}"#);
+    stage.heard_nothing("ann");
+    stage.closes("bob");
+    stage.waits_ms(10_000);
+    stage.heard_nothing("ann");
+}
+
+#[test]
+fn what_cannot_be_shown() {
+    let long = "x".repeat(257);
+    for (status, note) in
+        [("", None), ("constructor", None), ("Online", None), ("away", Some(&*long)), ("away", Some("\n"))]
+    {
+        assert!(Shows::parse(status, note).is_err(), "{status} {note:?}");
+    }
+    assert!(Shows::parse("away", Some(&long[1..])).is_ok());
+}

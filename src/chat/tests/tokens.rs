@@ -311,3 +311,17 @@ fn no_token_is_repeated() {
         assert!(!stage.takes(device).concat().contains("eyJ"));
     }
 }
+
+/// With a token that is shown as the first message, too.
+#[test]
+fn who_hides_shows_a_token() {
+    let mut stage = Stage::new(unhurried());
+    stage.chat.hall.verifier = Some(Rc::new(Credulous));
+    let shows = Shows::parse("offline", None).unwrap();
+    stage.open("bob", Door::Showing { shows: shows.clone(), door: Box::new(Door::Unproven) });
+    stage.open("gone", Door::Showing { shows, door: Box::new(Door::Unproven) });
+    stage.closes("gone");
+    stage.says("bob", &auth(&token("bob", 2000, ""), 1));
+    assert_eq!(text_of(&stage.takes("bob")[0], "status").as_deref(), Some("offline"));
+    assert!(stage.chat.hall.showing.is_empty());
+}
