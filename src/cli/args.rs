@@ -139,6 +139,9 @@ pub struct ServeArgs {
     /// New connections of one address a second, and how many at once after a silence
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_per_address, env = "SALON_NEW_CONNECTIONS_PER_ADDRESS")]
     pub new_connections_per_address: u32,
+    /// Requests of one address a second that open no WebSocket; ten times as many at once after a silence
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_per_address, env = "SALON_REQUESTS_PER_ADDRESS")]
+    pub requests_per_address: u32,
     /// Hold loopback addresses to these limits too
     #[arg(long, env = "SALON_COUNT_LOOPBACK")]
     pub count_loopback: bool,

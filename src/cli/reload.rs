@@ -61,7 +61,7 @@ fn list(words: &[String]) -> String {
 }
 
 /// The keys whose new values take effect at once. Of the others connections, sockets and memory already hold the old.
-pub const CAN_CHANGE: [&str; 25] = [
+pub const CAN_CHANGE: [&str; 26] = [
     "admin_key",
     "tls_cert",
     "tls_key",
@@ -76,6 +76,7 @@ pub const CAN_CHANGE: [&str; 25] = [
     "memory",
     "max_connections_per_address",
     "new_connections_per_address",
+    "requests_per_address",
     "count_loopback",
     "rate",
     "full_speed_per_address",

@@ -126,6 +126,7 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<serve::Settings, String> {
         addresses: admission::Limits {
             open: args.max_connections_per_address,
             per_second: args.new_connections_per_address,
+            requests_per_second: args.requests_per_address,
             count_loopback: args.count_loopback,
         },
         origins: args.origin.clone(),

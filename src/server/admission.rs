@@ -23,13 +23,15 @@ pub struct Limits {
     pub open: u32,
     /// New connections a second; as many at once after a second of silence.
     pub per_second: u32,
+    /// HTTP requests a second that open no WebSocket; [`REQUESTS_AT_ONCE`] times as many at once after a silence.
+    pub requests_per_second: u32,
     /// Whether loopback counts like any other address.
     pub count_loopback: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { open: 1024, per_second: 100, count_loopback: false }
+        Self { open: 1024, per_second: 100, requests_per_second: 100, count_loopback: false }
     }
 }
 
@@ -85,6 +87,8 @@ struct Entry {
     open: u32,
     /// When the bucket of new connections is full again, in microseconds on the clock of [`Tick`].
     full_at: u64,
+    /// The same of the bucket of requests.
+    asks_full_at: u64,
 }
 
 impl Admission {
@@ -113,28 +117,40 @@ impl Admission {
     }
 
     fn judge(&mut self, address: IpAddr, now: Tick) -> Verdict {
-        let Some(limits) = self.limits.filter(|limits| limits.count_loopback || !is_loopback(address)) else {
+        let Some((limits, entry)) = self.entry(address, now) else {
             return Verdict::Welcome { counted: false };
         };
-        if self.table.len() >= self.sweep_at {
-            self.sweep(now);
-        }
-        let entry = self.table.entry(Address::of(address)).or_default();
         if entry.open >= limits.open.saturating_add(TOLD) {
             return Verdict::Dropped;
         }
         let open = entry.open;
         entry.open += 1;
-        let now = now.0.saturating_mul(1000);
-        let full_at = entry.full_at.max(now) + BUCKET / u64::from(limits.per_second.max(1));
-        if full_at > now + BUCKET {
+        if !pay(&mut entry.full_at, limits.per_second, BUCKET, now) {
             return Verdict::TooFast;
         }
-        entry.full_at = full_at;
         if open >= limits.open {
             return Verdict::TooMany;
         }
         Verdict::Welcome { counted: true }
+    }
+
+    /// A request has come from `address` that opens no WebSocket. Tells whether it is to be answered; if not, it asks too fast.
+    pub fn admit_request(&mut self, address: IpAddr, now: Tick) -> bool {
+        let Some((limits, entry)) = self.entry(address, now) else { return true };
+        let paid = pay(&mut entry.asks_full_at, limits.requests_per_second, REQUESTS_AT_ONCE * BUCKET, now);
+        if !paid {
+            self.note(Reason::AskedTooFast, Some(address));
+        }
+        paid
+    }
+
+    /// What is known of an address that counts, and what it may.
+    fn entry(&mut self, address: IpAddr, now: Tick) -> Option<(Limits, &mut Entry)> {
+        let limits = self.limits.filter(|limits| limits.count_loopback || !is_loopback(address))?;
+        if self.table.len() >= self.sweep_at {
+            self.sweep(now);
+        }
+        Some((limits, self.table.entry(Address::of(address)).or_default()))
     }
 
     /// Somebody who comes `from` there is refused, for a reason of whatever kind.
@@ -155,7 +171,7 @@ impl Admission {
 
     fn sweep(&mut self, now: Tick) {
         let now = now.0.saturating_mul(1000);
-        self.table.retain(|_, entry| entry.open > 0 || entry.full_at > now);
+        self.table.retain(|_, entry| entry.open > 0 || entry.full_at.max(entry.asks_full_at) > now);
         if self.table.len() > MAX_IDLE {
             // So many that are gone again: they lose what they have paid for.
             self.table.retain(|_, entry| entry.open > 0);
@@ -183,12 +199,27 @@ pub fn fold(address: IpAddr) -> NonZeroU64 {
     NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN)
 }
 
+/// Takes one out of a bucket that is filled at a rate, and is full again at `full_at`, `capacity` after it was empty. Tells
+/// whether there was one.
+fn pay(full_at: &mut u64, per_second: u32, capacity: u64, now: Tick) -> bool {
+    let now = now.0.saturating_mul(1000);
+    let after = (*full_at).max(now) + BUCKET / u64::from(per_second.max(1));
+    let paid = after <= now + capacity;
+    if paid {
+        *full_at = after;
+    }
+    paid
+}
+
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
 /// Connections over a limit that are told so at a time, for each address.
 pub const TOLD: u32 = 64;
+
+/// How many seconds' requests may come at once: whoever opens the page asks for some 30 files, and many may sit behind one address.
+pub const REQUESTS_AT_ONCE: u64 = 10;
 
 /// With more addresses than this, those without connections are not remembered.
 pub const MAX_IDLE: usize = 64 << 10;
@@ -203,7 +234,7 @@ const BUCKET: u64 = 1_000_000;
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { open: 3, per_second: 10, count_loopback: false };
+    const LIMITS: Limits = Limits { open: 3, per_second: 10, requests_per_second: 5, count_loopback: false };
     const WELCOME: Verdict = Verdict::Welcome { counted: true };
 
     fn address(text: &str) -> IpAddr {
@@ -248,6 +279,30 @@ mod tests {
             assert_eq!(comes_and_goes(2000), WELCOME);
         }
         assert_eq!(comes_and_goes(2000), Verdict::TooFast);
+    }
+
+    #[test]
+    fn requests_at_the_limit_and_one_past_it() {
+        let mut admission = Admission::new(Some(LIMITS));
+        let (here, there) = (address("192.0.2.1"), address("192.0.2.2"));
+        for (tick, answered) in [(0, 50), (199, 0), (200, 1), (1200, 5), (100_000, 50)] {
+            for _ in 0..answered {
+                assert!(admission.admit_request(here, Tick(tick)), "{tick}");
+            }
+            assert!(!admission.admit_request(here, Tick(tick)), "{tick}");
+        }
+        assert_eq!(admission.refused().of(Reason::AskedTooFast), 5);
+        assert!(admission.admit_request(there, Tick(0)), "the others have buckets of their own");
+        assert_eq!(admission.admit(here, Tick(100_000)), WELCOME, "and so have connections");
+        admission.release(here);
+        // Who has no connection and has not paid is remembered until the bucket is full.
+        admission.sweep(Tick(100_001));
+        assert!(!admission.admit_request(here, Tick(100_001)));
+        admission.sweep(Tick(110_001));
+        assert!(admission.table.is_empty());
+        for _ in 0..100 {
+            assert!(admission.admit_request(address("127.0.0.1"), Tick(0)), "loopback is not counted");
+        }
     }
 
     #[test]

@@ -51,6 +51,10 @@ pub(super) struct ChatService {
     ended: Option<String>,
     /// A request that was read, and its answer in `response`.
     todo: Option<(ConnId, Todo)>,
+    /// It came in by the public port and opens no WebSocket; and for whom it says it is.
+    asks: Option<Option<IpAddr>>,
+    /// Validators of the files that have been asked for.
+    tags: HashMap<&'static str, String>,
     response: Vec<u8>,
     now: Moment,
     stopping: bool,
@@ -117,6 +121,8 @@ impl ChatService {
             turned_away: None,
             ended: None,
             todo: None,
+            asks: None,
+            tags: HashMap::new(),
             response: Vec::new(),
             now: Moment::default(),
             stopping: false,
@@ -309,12 +315,23 @@ impl ChatService {
         verdict
     }
 
-    fn answer_asset(&mut self, asset: &Asset, known: Option<&str>, head_only: bool, keep: bool) {
-        let tag = etag(asset.body);
-        let status = if known.is_some_and(|known| known.contains(&*tag)) { 304 } else { 200 };
+    /// Whether a request of the public port is to be answered; if not, its address asks too fast. A proxy that is believed does not
+    /// count for itself, and one that names nobody for nobody.
+    fn may_ask(&self, id: ConnId, said: Option<IpAddr>, engine: &Engine<Socket>, admission: &mut Admission) -> bool {
+        let Some(socket) = engine.stream(id) else { return true };
+        let asker = match self.proxies.trust(socket.client()) {
+            true => said.filter(|said| !self.proxies.trust(Some(*said))),
+            false => socket.client(),
+        };
+        asker.is_none_or(|address| admission.admit_request(address, self.now.tick))
+    }
+
+    fn answer_asset(&mut self, asset: &'static Asset, known: Option<&str>, head_only: bool, keep: bool) {
+        let tag = &**self.tags.entry(asset.path).or_insert_with(|| etag(asset.body));
+        let status = if known.is_some_and(|known| known.contains(tag)) { 304 } else { 200 };
         let headers: &[(&str, &str)] = &[
             ("Cache-Control", "no-cache"),
-            ("ETag", &tag),
+            ("ETag", tag),
             ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
             ("Referrer-Policy", "no-referrer"),
             ("Cross-Origin-Opener-Policy", "same-origin"),
@@ -341,6 +358,13 @@ impl ChatService {
             }
             Report::Connections | Report::Session(_) | Report::Top => unreachable!("answered where they are led to"),
         }
+    }
+
+    /// Words the answer to an address that asks too fast. Its connection ends, and so what else it has asked on it costs nothing.
+    fn refuse_request(&mut self) {
+        let body = http::error_body("too many requests from this address; try again later");
+        let headers = &[("Retry-After", "1")];
+        Response { headers, keep: false, ..Response::new(429, http::JSON, &body) }.encode(self.now, &mut self.response);
     }
 
     /// Words a refusal, of whatever kind, and has it noted.
@@ -404,6 +428,8 @@ impl Service for ChatService {
             Event::Request(request) => {
                 self.asked = Some(id);
                 self.todo = self.answer(id, request, port, seen).map(|todo| (id, todo));
+                let answered = matches!(self.todo, Some((_, Todo::Respond { .. })));
+                self.asks = (answered && port == Port::Public).then(|| self.proxies.client(request));
             }
             Event::Body { note, octets } => {
                 let keep = note & KEEP != 0 && !self.stopping;
@@ -447,7 +473,17 @@ impl Service for ChatService {
                 self.answer_look(at, engine, head_only, keep);
                 engine.respond(id, &self.response, keep);
             }
-            Some((id, Todo::Respond { keep })) => engine.respond(id, &self.response, keep),
+            Some((id, Todo::Respond { keep })) => {
+                let may = match self.asks.take() {
+                    Some(said) => self.may_ask(id, said, engine, admission),
+                    None => true,
+                };
+                if !may {
+                    self.response.clear();
+                    self.refuse_request();
+                }
+                engine.respond(id, &self.response, keep && may);
+            }
             Some((id, Todo::Receive { head, keep })) => {
                 let interim: &[u8] = if head.expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" };
                 let note = head.call as u32 | if keep { KEEP } else { 0 };

@@ -3,6 +3,7 @@
 //! Requests are read by [`crate::proto::handshake`]. Every response has a Content-Length, so a connection can
 //! be kept. Nothing of a request is copied into a response head.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -34,10 +35,10 @@ impl<'a> Response<'a> {
 
     /// Appends the response.
     pub fn encode(&self, now: Moment, out: &mut Vec<u8>) {
-        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(now.unix_ms));
         let Self { status, content_type, .. } = self;
         let mut head = || -> std::io::Result<()> {
-            write!(out, "HTTP/1.1 {status} {}\r\nDate: {date}\r\n", reason(*status))?;
+            write!(out, "HTTP/1.1 {status} {}\r\n", reason(*status))?;
+            write_date(now.unix_ms / 1000, out)?;
             if *status != 304 {
                 write!(out, "Content-Type: {content_type}\r\nContent-Length: {}\r\n", self.body.len())?;
             }
@@ -54,6 +55,19 @@ impl<'a> Response<'a> {
             out.extend_from_slice(self.body);
         }
     }
+}
+
+/// Writes the header with the date, which is worded once a second.
+fn write_date(second: u64, out: &mut Vec<u8>) -> std::io::Result<()> {
+    thread_local! {
+        static WORDED: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+    }
+    WORDED.with_borrow_mut(|(of, date)| {
+        if *of != second {
+            (*of, *date) = (second, httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second)));
+        }
+        write!(out, "Date: {date}\r\n")
+    })
 }
 
 /// Appends the answer to a request that cannot be served, after which the connection ends.

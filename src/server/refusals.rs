@@ -41,6 +41,8 @@ reasons! {
     TooMany = "too_many",
     /// The address opens connections too fast: 429.
     TooFast = "too_fast",
+    /// The address asks too fast for what is no WebSocket: 429.
+    AskedTooFast = "asked_too_fast",
     /// Too many of the address are being told so already: dropped.
     Dropped = "dropped",
     /// No header of the PROXY protocol that can be believed, where one must come first.
