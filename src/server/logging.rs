@@ -56,6 +56,21 @@ pub fn start(settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
+/// Says something to whoever started the process, on standard error and as it is. It goes the way of the log, if that has been
+/// started: if its reader has stopped, the words are dropped and counted.
+pub fn say(words: String) {
+    match LOG.queue.get() {
+        Some(queue) => {
+            if queue.try_send(Item::Words(words)).is_err() {
+                LOG.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        None => {
+            let _ = writeln!(std::io::stderr(), "{words}");
+        }
+    }
+}
+
 /// From now on panics are lines of the log like any other.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
@@ -84,6 +99,8 @@ struct Queue {
 
 enum Item {
     Line(Line),
+    /// Words for whoever started the process, to be written as they are.
+    Words(String),
     /// All lines before have been written; say so.
     Flush(SyncSender<()>),
 }
@@ -140,6 +157,10 @@ fn write_lines(lines: &Receiver<Item>, text: &SimpleLogger, format: Format) {
     for item in lines {
         let line = match item {
             Item::Line(line) => line,
+            Item::Words(words) => {
+                let _ = writeln!(std::io::stderr(), "{words}");
+                continue;
+            }
             Item::Flush(done) => {
                 let _ = done.send(());
                 continue;

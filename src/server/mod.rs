@@ -33,7 +33,7 @@ pub mod tls;
 pub mod top;
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 
 use crate::chat;
 use crate::engine::{Engine, Event};
@@ -175,7 +175,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Greets whoever started the server, if anybody listens.
+/// Greets whoever started the server, if anybody listens: as the log does, so that nobody waits for a reader that has stopped.
 fn say(words: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{words}");
+    logging::say(words.to_string());
 }
