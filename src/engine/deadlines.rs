@@ -25,10 +25,17 @@ enum Due {
 }
 
 impl<S: Stream> Engine<S> {
+    /// The process did not run for a while, as the loop knows by a wait that took [much](STALL) longer than it was asked to: in the next
+    /// turn nobody is given up on who may have acted meanwhile. A turn that took long is no reason for that, because others may make it
+    /// so.
+    pub fn has_stood_still(&mut self) {
+        self.stood_still = true;
+    }
+
     /// Begins a turn at `now`: carries out what is due, and lets the peers be read that became ready.
     pub fn begin_turn(&mut self, now: Tick) {
         self.now = self.now.max(now);
-        if self.wheel.next_due().is_some_and(|due| self.now.since(due) > STALL) {
+        if std::mem::take(&mut self.stood_still) {
             self.stalled = Some(self.now);
         }
         self.ready.append(&mut self.ready_next);
@@ -171,8 +178,8 @@ impl<S: Stream> Engine<S> {
     }
 }
 
-/// A turn that comes so much later than it was due means that the whole process was stopped.
-const STALL: Duration = Duration::from_secs(1);
+/// A wait that takes so much longer than it was asked to means that the whole process was stopped.
+pub const STALL: Duration = Duration::from_secs(1);
 
 /// After how long a peer is looked at again that was about to be heard.
 const MOMENT: Duration = Duration::from_millis(50);

@@ -47,6 +47,7 @@ use crate::proto::handshake::{Request, RequestError};
 use crate::proto::{CloseCode, Connection, Deflater, Inflater, Limits, PermessageDeflate};
 use crate::time::Tick;
 
+pub use deadlines::STALL;
 pub use stream::{Got, Stream, Wrote, receive_short, send_short};
 
 use input::{DRAINED_PER_TURN, MAX_ROOM};
@@ -269,7 +270,8 @@ pub struct Engine<S> {
     drained_left: usize,
     wheel: TimerWheel,
     fired: Vec<u32>,
-    /// When a turn last came much later than it was due.
+    /// Whether the process stood still before this turn, and when it last had.
+    stood_still: bool,
     stalled: Option<Tick>,
     topics: Vec<Topic>,
     dirty_topics: Vec<GroupId>,
@@ -319,6 +321,7 @@ impl<S: Stream> Engine<S> {
             last_closed: None,
             wheel: TimerWheel::new(now),
             fired: Vec::new(),
+            stood_still: false,
             stalled: None,
             topics: Vec::new(),
             dirty_topics: Vec::new(),

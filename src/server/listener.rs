@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
 use rustix::fs::Mode;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
@@ -48,6 +49,8 @@ impl fmt::Display for Address {
 #[derive(Debug)]
 pub struct Listener {
     socket: Bound,
+    /// What the poller calls it; nothing before it is watched.
+    token: Option<Token>,
     /// What is accepted here.
     pub port: Port,
     /// Somebody else holds the socket too and goes on listening when this process ends.
@@ -113,7 +116,17 @@ impl Listener {
 
     fn new(socket: Bound, port: Port, handed_over: bool) -> Self {
         let (tls, proxy_protocol) = (false, false);
-        Self { socket, port, handed_over, tls, proxy_protocol, ready: false, rests_until: None, failing: false }
+        Self {
+            socket,
+            token: None,
+            port,
+            handed_over,
+            tls,
+            proxy_protocol,
+            ready: false,
+            rests_until: None,
+            failing: false,
+        }
     }
 
     fn open(address: SocketAddr) -> io::Result<TcpListener> {
@@ -153,12 +166,34 @@ impl Listener {
         }
     }
 
-    /// What the poller watches.
-    pub fn source(&mut self) -> &mut dyn Source {
+    fn source(&mut self) -> &mut dyn Source {
         match &mut self.socket {
             Bound::Tcp(listener) => listener,
             Bound::Unix { listener, .. } => listener,
         }
+    }
+
+    /// Has the poller watch it under a name that it keeps.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.token = Some(token);
+        registry.register(self.source(), token, Interest::READABLE)
+    }
+
+    /// Has the poller watch it no more.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn unwatch(&mut self, registry: &Registry) -> io::Result<()> {
+        self.token = None;
+        registry.deregister(self.source())
+    }
+
+    /// Whether the poller means this one.
+    pub fn is_named(&self, token: Token) -> bool {
+        self.token == Some(token)
     }
 
     /// The poller says that somebody has come.

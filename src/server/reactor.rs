@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use crate::engine::{Engine, Settings};
+use crate::engine::{Engine, STALL, Settings};
 use crate::proto::CloseCode;
 use crate::time::{Moment, Tick};
 
@@ -138,8 +138,7 @@ impl Reactor {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::Loop)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::Loop)?;
         for (at, listener) in listeners.iter_mut().enumerate() {
-            let token = Token(FIRST_LISTENER.0 - at);
-            poll.registry().register(listener.source(), token, Interest::READABLE).map_err(Error::Loop)?;
+            listener.watch(poll.registry(), Token(FIRST_LISTENER.0 - at)).map_err(Error::Loop)?;
         }
         let started = Instant::now();
         let turns = Turns::new(started);
@@ -174,11 +173,14 @@ impl Reactor {
         let mut events = Events::with_capacity(EVENTS_PER_WAIT);
         self.look_at_certificate(self.moment(self.started));
         loop {
-            let timeout = self.timeout(service);
+            let (timeout, began) = (self.timeout(service), Instant::now());
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Error::Loop(error)),
+            }
+            if stood_still(timeout, began.elapsed()) {
+                self.engine.has_stood_still();
             }
             // What half a turn leaves behind cannot be told from what is meant: nobody is served with it. `engine::input` says
             // what is contained before it comes here.
@@ -335,7 +337,8 @@ impl Reactor {
                     }
                 }
                 Token(token) if token > usize::MAX - RESERVED_TOKENS => {
-                    if let Some(listener) = self.listeners.get_mut(FIRST_LISTENER.0 - token) {
+                    let named = |listener: &&mut Listener| listener.is_named(Token(token));
+                    if let Some(listener) = self.listeners.iter_mut().find(named) {
                         listener.notify();
                     }
                 }
@@ -362,14 +365,16 @@ impl Reactor {
         }
         let connections = self.engine.len();
         log::info!("stopping: closing {connections} connections");
-        // Who comes to a socket that somebody else holds as well waits there for whoever comes next. The others are
-        // listened on to the end: who comes is told to try again, and reports that Salon is not ready can be asked for.
-        for listener in self.listeners.iter_mut().filter(|listener| listener.handed_over) {
-            if let Err(error) = self.poll.registry().deregister(listener.source()) {
+        // A client that comes to a socket that somebody else holds as well waits there for whoever comes next. The others are
+        // listened on to the end, and that of the operator always: a client that comes is told to try again, and a probe that Salon is
+        // not ready.
+        let leaves = |listener: &Listener| listener.handed_over && listener.port != Port::Admin;
+        for listener in self.listeners.iter_mut().filter(|listener| leaves(listener)) {
+            if let Err(error) = listener.unwatch(self.poll.registry()) {
                 log::warn!("a listening socket is still watched: {error}");
             }
         }
-        self.listeners.retain(|listener| !listener.handed_over);
+        self.listeners.retain(|listener| !leaves(listener));
         self.listeners.iter_mut().for_each(Listener::notify);
         service.shut_down(&mut self.engine, &mut self.admission, now);
         self.stopping = Some(Stop { until: now.tick + self.bounds.stop_within, connections });
@@ -487,6 +492,12 @@ impl Reactor {
     }
 }
 
+/// Whether the process did not run for a while (SIGSTOP, a machine that slept): a wait took much longer than it was asked to. A turn that took
+/// long tells of load, and nothing else.
+fn stood_still(timeout: Option<Duration>, waited: Duration) -> bool {
+    timeout.is_some_and(|timeout| waited.saturating_sub(timeout) > STALL)
+}
+
 /// What signals asked for in one turn.
 #[derive(Clone, Copy, Debug, Default)]
 struct Signalled {
@@ -517,3 +528,25 @@ pub const REFUSALS: usize = 64;
 
 /// Connections that only the operator can have.
 pub const ADMIN_RESERVE: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each row: the wait that was asked for, the wait that came, in milliseconds.
+    #[test]
+    fn a_process_that_stood_still() {
+        for (asked, came, still) in [
+            (Some(0), 0, false),
+            (Some(0), 1000, false),
+            (Some(0), 1001, true),
+            (Some(25_000), 25_900, false),
+            (Some(25_000), 26_001, true),
+            (Some(25_000), 10, false),
+            (None, 3_600_000, false),
+        ] {
+            let asked = asked.map(Duration::from_millis);
+            assert_eq!(stood_still(asked, Duration::from_millis(came)), still, "{asked:?} {came}");
+        }
+    }
+}

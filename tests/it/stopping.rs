@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -169,4 +169,83 @@ fn check_supervisor(supervisor: UnixDatagram, name: &str) {
     let last = std::iter::repeat_with(hear).find(|word| word != "WATCHDOG=1");
     assert_eq!(last.as_deref(), Some("STOPPING=1"));
     assert_eq!(salon.wait().unwrap().code(), Some(0));
+}
+
+/// Which of the listeners are handed over: public, TLS, admin. Reports that Salon stops can be asked for in each case.
+#[test]
+fn a_stop_is_told_whichever_listeners_are_handed_over() {
+    let folder = std::env::temp_dir().join(format!("salon-listeners-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    for mix in 0..8 {
+        let handed = [mix & 1 > 0, mix & 2 > 0, mix & 4 > 0];
+        let sockets: [TcpListener; 3] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [public, tls, admin] = [0, 1, 2].map(|kind| sockets[kind].local_addr().unwrap());
+        let names = ["public", "tls", "admin"].iter().zip(handed).filter(|(_, handed)| *handed).map(|(name, _)| *name);
+        let names = names.collect::<Vec<_>>().join(":");
+        let mut given = sockets.into_iter().zip(handed).filter(|(_, handed)| *handed).map(|(socket, _)| socket);
+        let mut next =
+            || given.next().map_or_else(Stdio::null, |socket| Stdio::from(std::os::fd::OwnedFd::from(socket)));
+        // The shell moves the sockets to their places and knows its own process id, which is Salon's after `exec`.
+        let script = "exec 3<&0 4<&1 5<&2 </dev/null >/dev/null 2>&1; LISTEN_PID=$$ exec \"$0\" serve --log off \"$@\"";
+        let mut salon = Command::new("sh")
+            .args(["-c", script, env!("CARGO_BIN_EXE_salon"), "--stop-within", "3650d"])
+            .args(["--listen".into(), public.to_string(), "--admin".into(), admin.to_string()])
+            .args(["--tls-listen", &tls.to_string()])
+            .args(["--tls-cert".as_ref(), cert.as_os_str(), "--tls-key".as_ref(), key.as_os_str()])
+            .envs([("LISTEN_FDS", handed.iter().filter(|handed| **handed).count().to_string())])
+            .envs([("LISTEN_FDNAMES", names)])
+            .stdin(next())
+            .stdout(next())
+            .stderr(next())
+            .spawn()
+            .unwrap();
+        drop(given);
+        while TcpStream::connect(admin).is_err() || TcpStream::connect(public).is_err() {
+            assert_eq!(salon.try_wait().unwrap(), None, "{handed:?}");
+        }
+        assert_eq!(get(admin, "/readyz").0, 200, "{handed:?}");
+        let stubborn = stubborn(public);
+        signal(&salon, "HUP");
+        assert_eq!(get(admin, "/readyz").0, 200, "{handed:?}");
+        signal(&salon, "TERM");
+        while get(admin, "/readyz").0 == 200 {}
+        for _ in 0..3 {
+            assert_eq!(get(admin, "/readyz").0, 503, "{handed:?}");
+            assert_eq!(get(admin, "/livez").0, 200, "{handed:?}");
+        }
+        if !handed[0] {
+            assert_eq!(get(public, "/health").0, 200, "{handed:?}");
+        }
+        drop(stubborn);
+        assert_eq!(salon.wait().unwrap().code(), Some(0), "{handed:?}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Nobody takes what Salon writes, and it starts, serves and stops all the same.
+#[test]
+fn a_start_waits_for_nobody_who_reads_the_log() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    while (&theirs).write(&[b'x'; 4096]).is_ok() {}
+    while (&theirs).write(b"x").is_ok() {}
+    theirs.set_nonblocking(false).unwrap();
+    let [public, admin] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let mut salon = Command::new(env!("CARGO_BIN_EXE_salon"))
+        .args(["serve", "--listen", &public.to_string(), "--admin", &admin.to_string()])
+        .stderr(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+        .spawn()
+        .unwrap();
+    while TcpStream::connect(admin).is_err() {
+        assert_eq!(salon.try_wait().unwrap(), None);
+    }
+    assert_eq!(get(admin, "/readyz").0, 200);
+    assert_eq!(get(public, "/health").0, 200);
+    signal(&salon, "TERM");
+    assert_eq!(salon.wait().unwrap().code(), Some(0));
+    drop(ours);
 }

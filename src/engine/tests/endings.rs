@@ -33,6 +33,7 @@ fn a_stopped_process_closes_nobody_when_it_goes_on() {
     house.wait(Duration::from_secs(25));
     assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
     house.now = house.now + Duration::from_secs(60);
+    house.engine.has_stood_still();
     house.turn();
     assert_eq!(house.told(), []);
     assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])], "asked once more");
@@ -68,6 +69,9 @@ fn who_acted_while_nobody_looked_is_heard_before_it_expires() {
         taking.wire().room = usize::MAX;
         closing.say(&masked(Opcode::Close, &1000u16.to_be_bytes()));
         house.now = house.now + Duration::from_millis(stopped);
+        if stopped > 20_000 {
+            house.engine.has_stood_still();
+        }
         if !told_first {
             house.turn();
         }
@@ -85,6 +89,23 @@ fn who_acted_while_nobody_looked_is_heard_before_it_expires() {
         house.wait(Duration::from_secs(1));
         assert!(house.engine.stream_mut(idle).is_none());
         assert_eq!([asks, amid, deaf].map(|id| house.engine.stream_mut(id).is_some()), [true; 3]);
+    }
+}
+
+/// Turns that take long tell of load, which others may cause: whoever says nothing is given up on in time all the same.
+#[test]
+fn long_turns_put_off_no_deadline() {
+    for turn in [10, 999, 1_001, 2_500] {
+        let mut house = House::new(Settings::default());
+        let (silent, (talks, other)) = (house.connect().0, house.open());
+        while house.now.0 <= 10_000 {
+            assert!(house.engine.stream(silent).is_some(), "{turn}: {:?}", house.now);
+            other.say(&text("hello"));
+            house.now = house.now + Duration::from_millis(turn);
+            house.hear(talks);
+        }
+        assert!(house.engine.stream(silent).is_none(), "{turn}");
+        assert_eq!(house.engine.counters().no_request, 1);
     }
 }
 
