@@ -4,9 +4,10 @@
 //! proxy [`proxy_protocol`] or [`forwarded`] tells; [`http`] writes responses;
 //! [`doors`] decides what a request is let in to, [`api`] which of them are calls of the operator, who shows an [`admin_key`], and [`jwt`] whether a token holds; [`serve`] starts the server, `chat_service` is the chat and [`echo`] the
 //! echo server, both a [`Service`] on the same loop; [`metrics`] words
-//! the counters, [`refusals`] who was turned away, [`top`] what is busiest and slowest now, [`memory`] keeps to a
+//! the counters, [`refusals`] who was turned away, `addresses` what can be sent to others, [`top`] what is busiest and slowest now, [`memory`] keeps to a
 //! budget, [`logging`] writes the log. It frames nothing and remembers no room: that is for the floors below.
 
+mod addresses;
 pub mod admin_key;
 pub mod admission;
 pub mod api;

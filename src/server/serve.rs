@@ -17,7 +17,7 @@ use super::listener::{Address, Listener};
 use super::origin::Origin;
 use super::reactor::{Bounds, Reactor};
 use super::tls::Identity;
-use super::{Error, Port, admission};
+use super::{Error, Port, addresses, admission};
 
 /// What the operator chose.
 #[derive(Clone, Debug)]
@@ -185,13 +185,19 @@ fn greet(said: &Said, settings: &Settings) {
         None => ("open: anybody, under any name".into(), "user=NAME", "username=NAME"),
     };
     super::say(format_args!("Salon {}\n", env!("CARGO_PKG_VERSION")));
+    let mut picture = None;
     for (address, s) in [(said.public, ""), (said.tls, "s")] {
         if let Some(address) = address {
+            let addresses = addresses::to_send(address);
+            let first = addresses[0];
+            for (at, address) in addresses.iter().enumerate() {
+                super::say(format_args!("  {:10} http{s}://{address}/", if at == 0 { "page" } else { "" }));
+            }
             super::say(format_args!(
-                "  page       http{s}://{address}/\
-                 \n  WebSocket  ws{s}://{address}/ws?{user:22}JSON messages (docs/wire.md)\
-                 \n             ws{s}://{address}/ws/ROOM?{username:17}plain text"
+                "  WebSocket  ws{s}://{first}/ws?{user:22}JSON messages (docs/wire.md)\
+                 \n             ws{s}://{first}/ws/ROOM?{username:17}plain text"
             ));
+            picture = picture.or_else(|| addresses::picture(&format!("http{s}://{first}/"), first));
         }
     }
     if let Some(address @ Address::Unix { mode, .. }) = &said.unix {
@@ -205,4 +211,7 @@ fn greet(said: &Said, settings: &Settings) {
          \n\nCtrl-C stops it.",
         max = settings.max_connections,
     ));
+    if let Some(picture) = picture {
+        super::say(format_args!("\n{picture}"));
+    }
 }
