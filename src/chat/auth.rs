@@ -333,6 +333,19 @@ mod tests {
         assert!(grant(r#"{"sub":"ann","exp":2000}"#).unwrap().may_enter("den"));
     }
 
+    /// However many stars: each is found once, and a name that fits none costs no more than one that fits.
+    #[test]
+    fn many_stars_are_found_once() {
+        let stars = "a*".repeat(127) + "b";
+        let grant = grant(&format!(r#"{{"sub":"ann","exp":2000,"rooms":["{stars}","*"]}}"#)).unwrap();
+        assert_eq!(grant.pattern_bytes(), 255 + 1 + 2);
+        let only = Pattern(stars.into());
+        for (name, matches) in [("a".repeat(126) + "b", false), ("a".repeat(127) + "b", true), ("a".repeat(128), false)]
+        {
+            assert_eq!(only.matches(&name), matches, "{name}");
+        }
+    }
+
     #[test]
     fn roles() {
         for (roles, announce, create) in [

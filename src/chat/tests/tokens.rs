@@ -59,6 +59,36 @@ fn a_token_at_the_door() {
     assert!(stage.chat.hall.timers.pop(Tick(3_000_000)).is_none_or(|timer| timer == timers::Timer::Sweep));
 }
 
+/// A page of rooms looks at as many as 1 MiB of patterns is enough for; what is not looked at is for the next one.
+#[test]
+fn rooms_of_a_token_of_many_patterns_come_in_shorter_pages() {
+    let mut stage = stage(guarded());
+    comes(&mut stage, "ann", &token("ann", 2000, ALL));
+    for room in 0..400 {
+        stage.says("ann", &format!(r#"{{"type":"create_room","room_id":"room-{room:03}"}}"#));
+        stage.takes("ann");
+    }
+    let stars = format!(r#""{}b","#, "a*".repeat(127));
+    for (many, pages) in [(0, 1), (22, 3)] {
+        let patterns = stars.repeat(many) + r#""room-399""#;
+        comes(&mut stage, "bob", &token("bob", 2000, &format!(r#","rooms":[{patterns}]"#)));
+        stage.takes("bob");
+        let (mut cursor, mut seen, mut rooms) = (String::new(), 0, 0);
+        loop {
+            stage.says("bob", &format!(r#"{{"type":"rooms"{cursor}}}"#));
+            let page = stage.takes("bob").remove(0);
+            seen += 1;
+            rooms += page.matches(r#""room_id":"room-399""#).count();
+            match text_of(&page, "next") {
+                Some(next) => cursor = format!(r#","cursor":"{next}""#),
+                None => break,
+            }
+        }
+        assert_eq!((seen, rooms), (pages, 1), "{many} patterns of many stars");
+        stage.closes("bob");
+    }
+}
+
 #[test]
 fn a_bad_token_is_told_and_closed() {
     for (claims, reason) in [
