@@ -14,7 +14,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use salon::engine::{DeflateSettings, Engine, Event, Settings};
 use salon::id::{ConnId, TopicId};
 use salon::proto::handshake::encode_switching_protocols_with;
-use salon::proto::{ClientContext, Opcode, PermessageDeflate};
+use salon::proto::{ClientContext, Kind, PermessageDeflate};
 use salon::time::Tick;
 
 use null::Null;
@@ -24,7 +24,7 @@ const PLAIN: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnec
 const DEFLATE: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
-const ROOM: TopicId = TopicId(0);
+const ROOM: TopicId = TopicId::new(0).expect("a small number");
 
 /// A room of members who sent that request.
 fn room_of(members: usize, handshake: &'static [u8]) -> (Engine<Null>, Vec<ConnId>) {
@@ -79,20 +79,20 @@ fn broadcast(c: &mut Criterion) {
             let (mut engine, ids) = room_of(members, DEFLATE);
             group.bench_function(BenchmarkId::new("shared", members), |b| {
                 b.iter(|| {
-                    engine.publish(ROOM, Opcode::Text, black_box(text.as_bytes()), &[]);
+                    engine.publish(ROOM, Kind::Text, black_box(text.as_bytes()), &[]);
                     engine.flush();
                 });
             });
             group.bench_function(BenchmarkId::new("each", members), |b| {
                 b.iter(|| {
-                    ids.iter().for_each(|&id| engine.send(id, Opcode::Text, black_box(text.as_bytes())));
+                    ids.iter().for_each(|&id| engine.send(id, Kind::Text, black_box(text.as_bytes())));
                     engine.flush();
                 });
             });
             let (mut engine, _) = room_of(members, PLAIN);
             group.bench_function(BenchmarkId::new("plain", members), |b| {
                 b.iter(|| {
-                    engine.publish(ROOM, Opcode::Text, black_box(text.as_bytes()), &[]);
+                    engine.publish(ROOM, Kind::Text, black_box(text.as_bytes()), &[]);
                     engine.flush();
                 });
             });

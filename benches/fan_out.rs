@@ -15,14 +15,14 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use salon::engine::{Engine, Event, Settings};
 use salon::id::{ConnId, TopicId};
 use salon::proto::handshake::encode_switching_protocols;
-use salon::proto::{Opcode, encode_frame};
+use salon::proto::{Kind, Opcode, encode_frame};
 use salon::time::Tick;
 
 use null::Null;
 
 const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-const ROOM: TopicId = TopicId(0);
+const ROOM: TopicId = TopicId::new(0).expect("a small number");
 const PAYLOAD: [u8; 128] = [b'x'; 128];
 
 fn room_of(members: usize) -> Engine<Null> {
@@ -56,7 +56,7 @@ fn fan_out(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new("salon", members), |b| {
                 b.iter(|| {
                     for _ in 0..messages {
-                        engine.publish(ROOM, Opcode::Text, black_box(&PAYLOAD), &[]);
+                        engine.publish(ROOM, Kind::Text, black_box(&PAYLOAD), &[]);
                     }
                     engine.flush();
                 });

@@ -49,7 +49,7 @@ fn main() -> io::Result<()> {
         let mut taken = 0;
         loop {
             if answers == 0 {
-                connection.close(CloseCode(1000), "", &mut output);
+                connection.close(CloseCode::NORMAL, "", &mut output);
             }
             let (len, event) = connection.decode(&mut input[taken..], &mut output);
             taken += len;

@@ -31,6 +31,18 @@ impl fmt::Display for ConnId {
 
 /// One fan-out group: everybody who hears a room in one dialect, say.
 ///
-/// The numbers are small and dense, because the engine keeps topics in an array.
+/// The numbers are small and dense, because the engine keeps topics in an array, with two places for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicId(pub u32);
+pub struct TopicId(u32);
+
+impl TopicId {
+    /// The topic of that number, of which there are 2^31.
+    pub const fn new(number: u32) -> Option<Self> {
+        if number < 1 << 31 { Some(Self(number)) } else { None }
+    }
+
+    /// The number.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}

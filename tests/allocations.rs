@@ -13,7 +13,8 @@ use salon::engine::{Engine, Event, Got, Settings, Stream};
 use salon::id::{ConnId, TopicId};
 use salon::proto::handshake::encode_switching_protocols;
 use salon::proto::{
-    CloseCode, Connection, Deflater, Inflater, Limits, Opcode, PermessageDeflate, encode_frame, encode_masked_frame,
+    CloseCode, Connection, Deflater, Inflater, Kind, Limits, Opcode, PermessageDeflate, encode_frame,
+    encode_masked_frame,
 };
 use salon::time::Tick;
 
@@ -261,6 +262,10 @@ impl Stream for Script {
     }
 }
 
+const fn numbered(topic: u32) -> TopicId {
+    TopicId::new(topic).expect("a small number")
+}
+
 /// An engine that lets everybody in and listens to nobody.
 struct House {
     engine: Engine<Script>,
@@ -393,7 +398,7 @@ fn a_peer_that_does_not_read_owes_one_pong() {
     let mut house = House::new();
     let (id, script) = house.open();
     script.0.borrow_mut().room = 0;
-    house.engine.send(id, Opcode::Text, b"it waits");
+    house.engine.send(id, Kind::Text, b"it waits");
     house.engine.flush();
     script.say(&frame(0x89, &[b'?'; 125]).repeat(10_000));
     let used = house.hear_out(id, &script);
@@ -414,7 +419,7 @@ fn an_outbox_is_held_up_to_its_limit() {
         // Somebody whose answers are large leaves a large buffer behind in each turn, for the next to use.
         let (other, _) = house.open();
         let large = vec![b'x'; 60_000];
-        (0..2).for_each(|_| house.engine.send(other, Opcode::Text, &large[..30_000]));
+        (0..2).for_each(|_| house.engine.send(other, Kind::Text, &large[..30_000]));
         house.turn();
         let (id, script) = house.open();
         script.0.borrow_mut().room = 0;
@@ -424,9 +429,9 @@ fn an_outbox_is_held_up_to_its_limit() {
         let (len, mut sent) = (framed.len() as isize, 0);
         let used = measure(|| {
             while house.engine.counters().cut_bytes == 0 {
-                house.engine.send(id, Opcode::Text, &payload);
+                house.engine.send(id, Kind::Text, &payload);
                 house.engine.flush();
-                house.engine.send(other, Opcode::Text, &large);
+                house.engine.send(other, Kind::Text, &large);
                 house.engine.flush();
                 sent += len;
             }
@@ -441,7 +446,7 @@ fn an_outbox_is_held_up_to_its_limit() {
 #[test]
 fn blocked_members_share_one_copy() {
     let mut house = House::new();
-    let topic = TopicId(0);
+    let topic = numbered(0);
     for _ in 0..100 {
         let (id, script) = house.open();
         house.engine.subscribe(id, topic);
@@ -450,7 +455,7 @@ fn blocked_members_share_one_copy() {
     let payload = vec![b'x'; 100_000];
     let used = measure(|| {
         for _ in 0..5 {
-            house.engine.publish(topic, Opcode::Text, &payload, &[]);
+            house.engine.publish(topic, Kind::Text, &payload, &[]);
             house.engine.flush();
         }
     });
@@ -530,11 +535,11 @@ fn steady_fan_out_allocates_nothing() {
         let mut house = House::new();
         for n in 0..members {
             let (id, _) = house.open();
-            house.engine.subscribe(id, TopicId(n % topics));
+            house.engine.subscribe(id, numbered(n % topics));
         }
         let payload = vec![b'x'; 200];
         let mut turn = || {
-            (0..topics).for_each(|topic| house.engine.publish(TopicId(topic), Opcode::Text, &payload, &[]));
+            (0..topics).for_each(|topic| house.engine.publish(numbered(topic), Kind::Text, &payload, &[]));
             house.turn();
         };
         (0..3).for_each(|_| turn());
@@ -567,7 +572,7 @@ fn long_messages_that_are_there_allocate_nothing() {
     script.say(&message.repeat(110));
     let answer = vec![b'x'; 300_000];
     let mut turn = || {
-        house.engine.send(id, Opcode::Text, &answer);
+        house.engine.send(id, Kind::Text, &answer);
         house.hear(id);
     };
     (0..10).for_each(|_| turn());
@@ -585,13 +590,13 @@ fn closing_releases_everything() {
         encode_frame(Opcode::Text, &[b'x'; 1000], &mut frames);
         let members: Vec<(ConnId, Script)> = (0..200).map(|_| house.open()).collect();
         for (n, (id, script)) in members.iter().enumerate() {
-            (0..5).for_each(|topic| house.engine.subscribe(*id, TopicId(topic)));
+            (0..5).for_each(|topic| house.engine.subscribe(*id, numbered(topic)));
             script.0.borrow_mut().room = if n % 2 == 0 { 0 } else { usize::MAX };
             script.say(&frame(0x01, &[b'x'; 1000])[..500]);
             house.engine.readable(id.index, false);
         }
         for topic in 0..5 {
-            house.engine.publish(TopicId(topic), Opcode::Text, &[b'x'; 1000], &[]);
+            house.engine.publish(numbered(topic), Kind::Text, &[b'x'; 1000], &[]);
         }
         house.turn();
         for (id, _) in &members {
@@ -654,17 +659,17 @@ fn what_the_engine_counts_is_what_it_allocates() {
                 script.say(said);
                 script.0.borrow_mut().room = room;
                 house.hear(id);
-                (0..topics).for_each(|topic| house.engine.subscribe(id, TopicId(topic)));
+                (0..topics).for_each(|topic| house.engine.subscribe(id, numbered(topic)));
                 ids.push(id);
             }
             for _ in 0..3 {
                 if shared > 0 {
-                    house.engine.publish(TopicId(0), Opcode::Text, &payload[..shared], &[]);
+                    house.engine.publish(numbered(0), Kind::Text, &payload[..shared], &[]);
                 }
                 house.turn();
                 for id in &ids {
                     if direct > 0 {
-                        house.engine.send(*id, Opcode::Text, &payload[..direct]);
+                        house.engine.send(*id, Kind::Text, &payload[..direct]);
                     }
                 }
                 house.turn();

@@ -158,7 +158,7 @@ impl Client {
 
     /// Starts the closing handshake.
     pub fn close(&mut self) {
-        self.connection.close(CloseCode(1000), "", &mut self.out);
+        self.connection.close(CloseCode::NORMAL, "", &mut self.out);
         self.flush();
     }
 
@@ -299,7 +299,7 @@ impl Client {
                 }
                 Some(Event::Pong(_)) => continue,
                 Some(Event::Close(body)) => {
-                    let (code, reason) = body.map_or((None, ""), |(code, reason)| (Some(code.0), reason));
+                    let (code, reason) = body.map_or((None, ""), |(code, reason)| (Some(code.get()), reason));
                     Ended::Closed(code, reason.to_owned())
                 }
                 Some(Event::Failed(error)) => Ended::Broken(error.to_string()),

@@ -183,7 +183,7 @@ impl Hall {
 }
 
 /// 4001: no token, or one that does not hold. Do not come back with the same.
-const BAD_TOKEN: CloseCode = CloseCode(4001);
+const BAD_TOKEN: CloseCode = CloseCode::new(4001).expect("one of the application's");
 
 /// Frames of any kind before `auth`.
 const MAX_UNPROVEN_FRAMES: u32 = 10;

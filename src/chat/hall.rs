@@ -679,10 +679,10 @@ pub(super) fn user_name(name: &str) -> Result<UserName, Refusal> {
 pub(super) const NOBODY: u32 = u32::MAX;
 
 /// 4100: too many sessions of one user, or connections of one address. Back off.
-pub(super) const CONNECTION_LIMIT: CloseCode = CloseCode(4100);
+pub(super) const CONNECTION_LIMIT: CloseCode = CloseCode::new(4100).expect("one of the application's");
 
 /// 4101: too many messages for too long. Back off.
-const RATE_ABUSE: CloseCode = CloseCode(4101);
+const RATE_ABUSE: CloseCode = CloseCode::new(4101).expect("one of the application's");
 
 /// When to come back, told to those who are turned away.
 pub(super) const BACK_OFF_MS: u64 = 10_000;

@@ -116,15 +116,19 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let code = match code {
             None => RECONNECT,
-            Some(code @ (1001 | 1008 | 1012 | 1013 | 4000..=4999)) => CloseCode(code as u16),
             Some(code) => {
-                let message = format!("`code`: expected 1001, 1008, 1012, 1013 or one from 4000 to 4999, found {code}");
-                return Err(Refusal::new(Code::BadRequest, message));
+                let wanted =
+                    u16::try_from(code).ok().filter(|code| matches!(code, 1001 | 1008 | 1012 | 1013 | 4000..=4999));
+                wanted.and_then(CloseCode::new).ok_or_else(|| {
+                    let message =
+                        format!("`code`: expected 1001, 1008, 1012, 1013 or one from 4000 to 4999, found {code}");
+                    Refusal::new(Code::BadRequest, message)
+                })?
             }
         };
         let sessions = self.sessions_of(whom)?;
         // What the code means to a client (docs/wire.md), goodbye says, too.
-        let back_after_ms = match code.0 {
+        let back_after_ms = match code.get() {
             1008 | 4000..=4099 => None,
             1013 | 4100..=4199 => Some(BACK_OFF_MS),
             _ => Some(0),
@@ -288,13 +292,13 @@ fn maybe_until(object: Object<'_>, until: Option<u64>) -> Object<'_> {
 }
 
 /// 4003: banned. Do not come back.
-const BANNED: CloseCode = CloseCode(4003);
+const BANNED: CloseCode = CloseCode::new(4003).expect("one of the application's");
 
 /// 4010: kicked. Do not come back by yourself.
-const KICKED: CloseCode = CloseCode(4010);
+const KICKED: CloseCode = CloseCode::new(4010).expect("one of the application's");
 
 /// 4200: reconnect at once, to another process perhaps.
-const RECONNECT: CloseCode = CloseCode(4200);
+const RECONNECT: CloseCode = CloseCode::new(4200).expect("one of the application's");
 
 const BY_OPERATOR: &str = "removed by the operator";
 

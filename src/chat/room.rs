@@ -200,14 +200,15 @@ impl Rooms {
 
 /// Who hears a room in one dialect. Topic 0 is [`EVERYBODY`].
 pub(super) fn topic(room: u32, dialect: Dialect) -> TopicId {
-    TopicId(match dialect {
+    TopicId::new(match dialect {
         Dialect::Json => 1 + 2 * room,
         Dialect::Plain => 2 + 2 * room,
     })
+    .expect("memory does not last for 2^30 rooms")
 }
 
 /// Every JSON session.
-pub(super) const EVERYBODY: TopicId = TopicId(0);
+pub(super) const EVERYBODY: TopicId = TopicId::new(0).expect("a small number");
 
 /// What the smallest tree of members takes.
 const NODE_OF_MEMBERS: usize = 104;

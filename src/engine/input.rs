@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::id::ConnId;
+use crate::proto::close::{NO_CLOSE, NO_CODE};
 use crate::proto::handshake::{MAX_HEAD_LEN, NO_HEADERS, Request};
 use crate::proto::{self, CloseCode, Connection, Inflater, Opcode, encode_frame};
 
@@ -213,7 +214,7 @@ impl<S: Stream> Engine<S> {
             Phase::Answering => {}
             _ => {
                 self.settle(index);
-                self.closed_with(index, None);
+                self.closed_with(index, NO_CLOSE);
                 self.end(index);
             }
         }
@@ -384,11 +385,11 @@ impl<S: Stream> Engine<S> {
                 Step::Told
             }
             Some(proto::Event::Close(body)) => {
-                closed = Some(body.map_or(CloseCode(1005), |(code, _)| code));
+                closed = Some(body.map_or(NO_CODE, |(code, _)| code.get()));
                 Step::Quiet
             }
             Some(proto::Event::Failed(error)) => {
-                closed = Some(error.into());
+                closed = Some(CloseCode::from(error).get());
                 Step::Quiet
             }
         };
@@ -401,7 +402,7 @@ impl<S: Stream> Engine<S> {
             self.append(index, |out| out.extend_from_slice(&reply));
         }
         if let Some(code) = closed {
-            self.closed_with(index, Some(code));
+            self.closed_with(index, code);
             self.end(index);
         }
         step

@@ -42,6 +42,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::id::{ConnId, TopicId};
+use crate::proto::close::NO_CLOSE;
 use crate::proto::extension::MAX_WINDOW_BITS;
 use crate::proto::handshake::{Request, RequestError};
 use crate::proto::{CloseCode, Connection, Deflater, Inflater, Limits, PermessageDeflate};
@@ -98,6 +99,9 @@ pub struct Settings {
     pub deflate: Option<DeflateSettings>,
 }
 
+/// See [`Settings::no_pong_code`].
+const NO_PONG: CloseCode = CloseCode::new(4201).expect("one of the application's");
+
 /// What is compressed, and how well.
 #[derive(Clone, Debug)]
 pub struct DeflateSettings {
@@ -126,7 +130,7 @@ impl Default for Settings {
             message_within: Duration::from_secs(60),
             ping_after: Some(Duration::from_secs(25)),
             pong_within: Duration::from_secs(10),
-            no_pong_code: CloseCode(4201),
+            no_pong_code: NO_PONG,
             sends_per_flush: 128,
             flush_delay: Duration::ZERO,
             flush_delay_members: 1000,
@@ -513,7 +517,7 @@ impl<S: Stream> Engine<S> {
                 let mut close = Vec::new();
                 self.peers[index as usize].connection.close(code, reason, &mut close);
                 self.append(index, |out| out.extend_from_slice(&close));
-                self.closed_with(index, Some(code));
+                self.closed_with(index, code.get());
                 self.peers[index as usize].since = self.now;
                 self.schedule(index);
             }
@@ -649,8 +653,8 @@ impl<S: Stream> Engine<S> {
     /// Those who asked for a small one are sent room messages as they are: each size would be compressed for itself.
     fn group_of(&self, topic: TopicId, window_bits: u8) -> GroupId {
         match self.deflater {
-            None => GroupId(topic.0),
-            Some(_) => GroupId(2 * topic.0 + u32::from(window_bits == MAX_WINDOW_BITS)),
+            None => GroupId(topic.number()),
+            Some(_) => GroupId(2 * topic.number() + u32::from(window_bits == MAX_WINDOW_BITS)),
         }
     }
 
@@ -680,7 +684,7 @@ impl<S: Stream> Engine<S> {
         if self.peers[index as usize].phase == Phase::Gone {
             return;
         }
-        self.closed_with(index, None);
+        self.closed_with(index, NO_CLOSE);
         let peer = &mut self.peers[index as usize];
         peer.phase = Phase::Gone;
         peer.outbox = None;
@@ -697,8 +701,8 @@ impl<S: Stream> Engine<S> {
 
     /// An upgraded connection is over for those above: it leaves its topics, and `Closed` is told once.
     ///
-    /// `None`: without a closing handshake, which RFC 6455 section 7.1.5 calls 1006.
-    fn closed_with(&mut self, index: u32, code: Option<CloseCode>) {
+    /// The code is as RFC 6455 section 7.1.5 tells it: [`NO_CODE`](crate::proto::close::NO_CODE) or [`NO_CLOSE`] if there was none.
+    fn closed_with(&mut self, index: u32, code: u16) {
         if !self.peers[index as usize].is_opened() {
             return;
         }
@@ -706,7 +710,6 @@ impl<S: Stream> Engine<S> {
         while let Some(last) = self.peers[index as usize].memberships.len().checked_sub(1) {
             self.leave(index, last);
         }
-        let code = code.map_or(1006, |code| code.0);
         self.counters.closes.add(code);
         self.closed.push_back((self.id_of(index), self.peers[index as usize].tag, code));
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::id::{ConnId, TopicId};
 use crate::proto::extension::MAX_WINDOW_BITS;
-use crate::proto::{CloseCode, Opcode, encode_deflated_frame, encode_frame};
+use crate::proto::{CloseCode, Kind, Opcode, encode_deflated_frame, encode_frame};
 use crate::time::Tick;
 
 use super::input::PAUSE_ABOVE;
@@ -23,7 +23,7 @@ use super::{Engine, Stream, steps};
 
 impl<S: Stream> Engine<S> {
     /// Queues a message for one connection, behind everything published to its topics so far.
-    pub fn send(&mut self, id: ConnId, opcode: Opcode, payload: &[u8]) {
+    pub fn send(&mut self, id: ConnId, kind: Kind, payload: &[u8]) {
         let Some(index) = self.find(id) else { return };
         let peer = &self.peers[index as usize];
         if peer.is_opened() {
@@ -32,9 +32,9 @@ impl<S: Stream> Engine<S> {
             let before = self.pending_len(index);
             self.settle(index);
             match window_bits {
-                0 => self.append(index, |out| encode_frame(opcode, payload, out)),
+                0 => self.append(index, |out| encode_frame(kind.into(), payload, out)),
                 _ => {
-                    let frame = self.deflated_frame(opcode, payload, window_bits);
+                    let frame = self.deflated_frame(kind, payload, window_bits);
                     self.append(index, |out| out.extend_from_slice(&frame.octets));
                     self.spares.keep(frame);
                 }
@@ -55,15 +55,15 @@ impl<S: Stream> Engine<S> {
     ///
     /// A member hears each topic in order, and direct messages between what was published before them and after them.
     /// Between topics no order is kept.
-    pub fn publish(&mut self, topic: TopicId, opcode: Opcode, payload: &[u8], except: &[ConnId]) {
+    pub fn publish(&mut self, topic: TopicId, kind: Kind, payload: &[u8], except: &[ConnId]) {
         self.budget.spend(steps::PUBLISH + steps::of_octets(payload.len()));
         let plain = self.group_of(topic, 0);
         if self.has_members(plain) {
-            self.publish_to(plain, except, |log| encode_frame(opcode, payload, log));
+            self.publish_to(plain, except, |log| encode_frame(kind.into(), payload, log));
         }
         let deflated = self.group_of(topic, MAX_WINDOW_BITS);
         if deflated != plain && self.has_members(deflated) {
-            let frame = self.deflated_frame(opcode, payload, MAX_WINDOW_BITS);
+            let frame = self.deflated_frame(kind, payload, MAX_WINDOW_BITS);
             self.publish_to(deflated, except, |log| log.extend_from_slice(&frame.octets));
             self.spares.keep(frame);
         }
@@ -101,7 +101,7 @@ impl<S: Stream> Engine<S> {
     }
 
     /// A message for who agreed to permessage-deflate: compressed if it is long enough and becomes smaller.
-    fn deflated_frame(&mut self, opcode: Opcode, payload: &[u8], window_bits: u8) -> Box<Pending> {
+    fn deflated_frame(&mut self, kind: Kind, payload: &[u8], window_bits: u8) -> Box<Pending> {
         let mut frame = self.spares.take();
         let threshold = self.settings.deflate.as_ref().map_or(usize::MAX, |deflate| deflate.threshold);
         let deflater = self.deflater.as_mut().filter(|_| payload.len() >= threshold);
@@ -111,9 +111,9 @@ impl<S: Stream> Engine<S> {
         match deflater.and_then(|deflater| deflater.compress(payload, window_bits)) {
             Some(compressed) => {
                 self.counters.compressed += 1;
-                encode_deflated_frame(opcode, compressed, &mut frame.octets);
+                encode_deflated_frame(kind.into(), compressed, &mut frame.octets);
             }
-            None => encode_frame(opcode, payload, &mut frame.octets),
+            None => encode_frame(kind.into(), payload, &mut frame.octets),
         }
         frame
     }
@@ -367,7 +367,7 @@ impl<S: Stream> Engine<S> {
         peer.connection.fail(CloseCode::TRY_AGAIN_LATER, "too slow: messages waited too long or too many", &mut close);
         outbox.push(self.ledger.share(close), 0);
         outbox.begin_pace(self.now);
-        self.closed_with(index, Some(CloseCode::TRY_AGAIN_LATER));
+        self.closed_with(index, CloseCode::TRY_AGAIN_LATER.get());
         self.end(index);
     }
 
@@ -378,7 +378,7 @@ impl<S: Stream> Engine<S> {
         self.peers[index as usize].connection.fail(code, reason, &mut close);
         self.append(index, |out| out.extend_from_slice(&close));
         self.note_held(index);
-        self.closed_with(index, Some(code));
+        self.closed_with(index, code.get());
         self.end(index);
     }
 

@@ -6,11 +6,17 @@ use std::fmt;
 
 use super::error::ProtocolError;
 
-/// The number in a Close frame that says why (section 7.4).
+/// The number in a Close frame that says why (section 7.4): one that may stand on the wire.
 ///
-/// Any value that may stand on the wire; [`CloseCode::is_valid_on_wire`] tells which those are.
+/// ```
+/// use salon::proto::CloseCode;
+///
+/// const TIME_IS_UP: CloseCode = CloseCode::new(4000).expect("one of the application's");
+/// assert_eq!(TIME_IS_UP.get(), 4000);
+/// assert_eq!(CloseCode::new(1005), None, "that there was none cannot be said");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CloseCode(pub u16);
+pub struct CloseCode(u16);
 
 impl CloseCode {
     /// 1000: what the connection was for is done.
@@ -34,14 +40,28 @@ impl CloseCode {
     /// 1013: overloaded, or the peer reads too slowly (registered with IANA).
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
-    /// Whether an endpoint may send this code: 1000 to 1003, 1007 to 1014 and 3000 to 4999.
+    /// The code, if an endpoint may send it: 1000 to 1003, 1007 to 1014 and 3000 to 4999.
     ///
     /// 1004 is reserved; 1005, 1006 and 1015 are names for what was *not* on the wire (section 7.4.1);
     /// the rest below 3000 is not assigned.
-    pub const fn is_valid_on_wire(self) -> bool {
-        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    pub const fn new(code: u16) -> Option<Self> {
+        match code {
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),
+            _ => None,
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u16 {
+        self.0
     }
 }
+
+/// 1005: how an end is called whose Close had no code (section 7.4.1). It is on no wire.
+pub const NO_CODE: u16 = 1005;
+
+/// 1006: how an end without Close is called (section 7.4.1). It is on no wire.
+pub const NO_CLOSE: u16 = 1006;
 
 impl fmt::Debug for CloseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,10 +90,8 @@ pub fn decode_body(payload: &[u8]) -> Result<CloseBody<'_>, ProtocolError> {
         [] => Ok(None),
         [_] => Err(ProtocolError::TruncatedCloseCode),
         [high, low, reason @ ..] => {
-            let code = CloseCode(u16::from_be_bytes([*high, *low]));
-            if !code.is_valid_on_wire() {
-                return Err(ProtocolError::InvalidCloseCode(code.0));
-            }
+            let code = u16::from_be_bytes([*high, *low]);
+            let code = CloseCode::new(code).ok_or(ProtocolError::InvalidCloseCode(code))?;
             let reason = simdutf8::basic::from_utf8(reason).map_err(|_| ProtocolError::InvalidUtf8)?;
             Ok(Some((code, reason)))
         }
@@ -93,7 +111,7 @@ mod tests {
 
     #[test]
     fn codes_on_the_wire() {
-        let allowed: Vec<u16> = (0..=6000).filter(|&code| CloseCode(code).is_valid_on_wire()).collect();
+        let allowed: Vec<u16> = (0..=6000).filter(|&code| CloseCode::new(code).is_some()).collect();
         let expected: Vec<u16> = (1000..=1003).chain(1007..=1014).chain(3000..=4999).collect();
         assert_eq!(allowed, expected);
     }

@@ -20,6 +20,7 @@
 //! came, within the limit for messages, and inflated when it is whole, within the same limit. So the inflater can be lent
 //! by the caller ([`Connection::decode_with`]) and is never kept from one read to the next.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::close::{self, CloseBody, CloseCode};
@@ -51,7 +52,7 @@ pub enum Event<'a> {
 }
 
 /// Which side of the connection this is (section 5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Incoming frames must be masked; its own are not.
     Server,
@@ -61,6 +62,16 @@ pub enum Role {
         /// strong source of randomness, and told to nobody (section 5.3).
         closing_key: MaskingKey,
     },
+}
+
+/// Without the closing key, which is told to nobody.
+impl fmt::Debug for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server => f.write_str("Server"),
+            Self::Client { .. } => f.debug_struct("Client").finish_non_exhaustive(),
+        }
+    }
 }
 
 /// The receiving state of one connection, and what it owes the peer at its end.

@@ -210,9 +210,13 @@ impl Deflater {
     /// The payload of a compressed message, without the four octets that end a sync flush (section 7.2.1); `None` if
     /// it would not be smaller.
     ///
-    /// The window is 2 to `window_bits`, 9 to 15.
+    /// It refers back no further than a window of 2 to `window_bits`, 8 to 15. With 8 it is `None`: zlib needs 9 at least, and what is sent
+    /// as it is suits every window.
     pub fn compress(&mut self, payload: &[u8], window_bits: u8) -> Option<&[u8]> {
-        let window_bits = window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS);
+        if window_bits < MIN_WINDOW_BITS {
+            return None;
+        }
+        let window_bits = window_bits.min(MAX_WINDOW_BITS);
         let stream = &mut self.streams[usize::from(window_bits - MIN_WINDOW_BITS)];
         let stream = match stream {
             Some(stream) => {

@@ -39,6 +39,24 @@ pub enum Opcode {
     Pong = 10,
 }
 
+/// What a message is (section 5.6). Other frames are no messages: Close, Ping and Pong are written by what they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Text, in UTF-8.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+impl From<Kind> for Opcode {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Text => Self::Text,
+            Kind::Binary => Self::Binary,
+        }
+    }
+}
+
 impl Opcode {
     /// Whether this is Close, Ping or Pong (section 5.5).
     pub const fn is_control(self) -> bool {
@@ -125,9 +143,6 @@ impl FrameHeader {
             return Err(ProtocolError::WrongMasking { masked });
         }
         let short = second & !MASK;
-        if opcode.is_control() && short > MAX_CONTROL_PAYLOAD as u8 {
-            return Err(ProtocolError::ControlTooLong(u64::from(short)));
-        }
         let (payload_len, mut len) = match short {
             LENGTH_16 => {
                 let Some(&extended) = octets.get(2..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
@@ -144,6 +159,9 @@ impl FrameHeader {
         }
         if len != 2 && len != extended_len(payload_len) {
             return Err(ProtocolError::NonMinimalLength(payload_len));
+        }
+        if opcode.is_control() && payload_len > MAX_CONTROL_PAYLOAD as u64 {
+            return Err(ProtocolError::ControlTooLong(payload_len));
         }
         if !opcode.is_control() && payload_len > rules.payload_left {
             return Err(ProtocolError::MessageTooBig { limit: rules.limits.message_bytes as usize });
@@ -390,7 +408,10 @@ mod tests {
             (b"\x81", begun, ProtocolError::ExpectedContinuation),
             (b"\x00", spent, ProtocolError::TooManyFragments { limit: 3 }),
             (b"\x81\x80", RULES, ProtocolError::WrongMasking { masked: true }),
-            (b"\x89\x7e", RULES, ProtocolError::ControlTooLong(126)),
+            (b"\x89\x7e\x00\x7e", RULES, ProtocolError::ControlTooLong(126)),
+            (b"\x89\x7e\xea\x60", RULES, ProtocolError::ControlTooLong(60_000)),
+            (b"\x89\x7f\x00\x00\x00\x00\x00\x01\x00\x00", RULES, ProtocolError::ControlTooLong(65_536)),
+            (b"\x89\x7e\x00\x05", RULES, ProtocolError::NonMinimalLength(5)),
             (b"\x81\x7e\x00\x7d", RULES, ProtocolError::NonMinimalLength(125)),
             (b"\x81\x7f\x00\x00\x00\x00\x00\x00\xff\xff", RULES, ProtocolError::NonMinimalLength(65535)),
             (b"\x81\x7f\x80\x00\x00\x00\x00\x00\x00\x00", RULES, ProtocolError::LengthOverflow),

@@ -115,4 +115,4 @@ pub use connection::{Connection, Event, Role};
 pub use deflate::{Deflater, Inflater, encode_deflated_frame};
 pub use error::ProtocolError;
 pub use extension::{ClientContext, PermessageDeflate};
-pub use frame::{FrameHeader, Limits, Opcode, encode_frame, encode_masked_frame};
+pub use frame::{FrameHeader, Kind, Limits, Opcode, encode_frame, encode_masked_frame};

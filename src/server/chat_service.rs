@@ -11,7 +11,7 @@ use crate::chat::{self, Call, Chat, Code, Deliveries, Delivery, Door, Verifier};
 use crate::engine::{Engine, Event};
 use crate::id::ConnId;
 use crate::proto::handshake::{Request, encode_switching_protocols_with};
-use crate::proto::{ClientContext, CloseCode, Opcode, PermessageDeflate};
+use crate::proto::{ClientContext, CloseCode, Kind, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
 use super::admin_key::AdminKey;
@@ -525,10 +525,10 @@ impl Service for ChatService {
             match delivery {
                 // The caller has gone.
                 Delivery::Refuse { .. } => {}
-                Delivery::Send { to, text } => engine.send(*to, Opcode::Text, self.deliveries.text(text)),
+                Delivery::Send { to, text } => engine.send(*to, Kind::Text, self.deliveries.text(text)),
                 Delivery::Publish { topic, text, except } => {
                     let (text, except) = (self.deliveries.text(text), self.deliveries.except(except));
-                    engine.publish(*topic, Opcode::Text, text, except);
+                    engine.publish(*topic, Kind::Text, text, except);
                 }
                 Delivery::Subscribe { conn, topic } => engine.subscribe(*conn, *topic),
                 Delivery::TellWhenDrained { conn } => engine.tell_when_drained(*conn),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::engine::{self, DeflateSettings, Engine, Event};
 use crate::id::ConnId;
 use crate::proto::handshake::encode_switching_protocols_with;
-use crate::proto::{ClientContext, CloseCode, Limits, Opcode, PermessageDeflate};
+use crate::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
 use super::admission::Admission;
@@ -28,7 +28,7 @@ pub struct Echo {
 
 #[derive(Debug)]
 enum Todo {
-    Send(Opcode),
+    Send(Kind),
     Upgrade(Option<PermessageDeflate>),
     Respond,
 }
@@ -36,13 +36,13 @@ enum Todo {
 impl Service for Echo {
     fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, now: Moment, _: &Seen<'_>) {
         self.reply.clear();
-        let mut copy = |payload: &[u8], opcode| {
+        let mut copy = |payload: &[u8], kind| {
             self.reply.extend_from_slice(payload);
-            Some((id, Todo::Send(opcode)))
+            Some((id, Todo::Send(kind)))
         };
         self.todo = match event {
-            Event::Text(text) => copy(text.as_bytes(), Opcode::Text),
-            Event::Binary(data) => copy(data, Opcode::Binary),
+            Event::Text(text) => copy(text.as_bytes(), Kind::Text),
+            Event::Binary(data) => copy(data, Kind::Binary),
             Event::Request(_) if port == Port::Refused => {
                 http::encode_full(now, &mut self.reply);
                 Some((id, Todo::Respond))
@@ -69,7 +69,7 @@ impl Service for Echo {
 
     fn carry_out(&mut self, engine: &mut Engine<Socket>, _: &mut Admission) {
         match self.todo.take() {
-            Some((id, Todo::Send(opcode))) => engine.send(id, opcode, &self.reply),
+            Some((id, Todo::Send(kind))) => engine.send(id, kind, &self.reply),
             Some((id, Todo::Upgrade(deflate))) => engine.upgrade_with(id, &self.reply, deflate.as_ref()),
             Some((id, Todo::Respond)) => engine.respond(id, &self.reply, false),
             None => {}

@@ -11,6 +11,8 @@ use tungstenite::Message;
 use tungstenite::handshake::server;
 use tungstenite::http::HeaderValue;
 
+const ENOUGH: CloseCode = CloseCode::new(4000).expect("one of the application's");
+
 const LIMITS: Limits = Limits { message_bytes: 300, fragments: 3 };
 const CLOSING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -26,6 +28,17 @@ fn heard(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
         }
     }
     (told, reply)
+}
+
+/// It is told to nobody (section 5.3), so it stands in no log.
+#[test]
+fn what_is_printed_of_a_connection_has_no_key_in_it() {
+    let closing_key = [201, 202, 203, 204];
+    let printed = format!("{:?} {:?}", Connection::client(LIMITS, closing_key), Role::Client { closing_key });
+    assert!(
+        printed.contains("Client") && closing_key.iter().all(|part| !printed.contains(&part.to_string())),
+        "{printed}"
+    );
 }
 
 /// A Close as this client sends it.
@@ -55,7 +68,7 @@ fn what_a_server_sends() {
         // §5.5.1: the answer to a Close carries its code; the mask is the one that was kept for it.
         (
             b"\x88\x05\x03\xe9bye\x81\x01x",
-            vec![format!("{:?}", Event::Close(Some((CloseCode(1001), "bye"))))],
+            vec![format!("{:?}", Event::Close(Some((CloseCode::GOING_AWAY, "bye"))))],
             close(1001, ""),
         ),
         (b"\x88\x00", vec![format!("{:?}", Event::Close(None))], b"\x88\x80\x37\xfa\x21\x3d".to_vec()),
@@ -84,17 +97,17 @@ fn a_client_that_closes_hears_no_more_than_the_answer() {
     let mut connection = Connection::client(LIMITS, CLOSING_KEY);
     assert_eq!(connection.role(), Role::Client { closing_key: CLOSING_KEY });
     let mut out = Vec::new();
-    connection.close(CloseCode(1000), "", &mut out);
-    connection.close(CloseCode(1001), "again", &mut out);
-    connection.fail(CloseCode(1011), "", &mut out);
+    connection.close(CloseCode::NORMAL, "", &mut out);
+    connection.close(CloseCode::GOING_AWAY, "again", &mut out);
+    connection.fail(CloseCode::INTERNAL_ERROR, "", &mut out);
     assert_eq!(out, close(1000, ""), "one Close, so one key is enough");
 
     let mut connection = Connection::client(LIMITS, CLOSING_KEY);
-    connection.close(CloseCode(1000), "", &mut Vec::new());
+    connection.close(CloseCode::NORMAL, "", &mut Vec::new());
     let mut input = b"\x81\x04late\x88\x02\x03\xe8".to_vec();
     let mut reply = Vec::new();
     let (taken, event) = connection.decode(&mut input, &mut reply);
-    assert_eq!((taken, event), (10, Some(Event::Close(Some((CloseCode(1000), ""))))));
+    assert_eq!((taken, event), (10, Some(Event::Close(Some((CloseCode::NORMAL, ""))))));
     assert!(reply.is_empty() && connection.is_closed());
 }
 
@@ -198,10 +211,10 @@ fn a_server_of_tungstenite_takes_it_for_a_client() {
     stream.write_all(&output).unwrap();
     next(&mut stream, &mut connection, &mut input, |event| assert_eq!(event, Event::Pong(b"?")));
     let mut output = Vec::new();
-    connection.close(CloseCode(4000), "enough", &mut output);
+    connection.close(ENOUGH, "enough", &mut output);
     stream.write_all(&output).unwrap();
     next(&mut stream, &mut connection, &mut input, |event| {
-        assert!(matches!(event, Event::Close(Some((CloseCode(4000), _)))), "{event:?}");
+        assert!(matches!(event, Event::Close(Some((ENOUGH, _)))), "{event:?}");
     });
     let body = server.join().unwrap().expect("a code");
     assert_eq!((u16::from(body.code), body.reason.as_str()), (4000, "enough"));

@@ -61,7 +61,7 @@ fn check(octets: &[u8], told: &[Told]) {
 
 /// The stimulus is answered with the error's status code, and nothing behind it is looked at.
 fn check_failed_as(agreed: &PermessageDeflate, octets: &[u8], before: &[Told], error: ProtocolError) {
-    let reply = close_reply(CloseCode::from(error).0, &error.to_string());
+    let reply = close_reply(CloseCode::from(error).get(), &error.to_string());
     let told = [before, &[Told::Failed(error)]].concat();
     check_as(agreed, octets, &told, &reply);
     check_as(agreed, &[octets, &raw(0x81, b"ignored")].concat(), &told, &reply);
@@ -152,6 +152,9 @@ fn messages_of_a_server() {
     // A window of 2^9 is kept to: what repeats beyond it is not found.
     let far = [noise(1000), noise(1000)].concat();
     assert!(deflater.compress(&far, 15).is_some() && deflater.compress(&far, 9).is_none());
+    // A window of 2^8 is not silently one of 2^9: what is sent as it is suits it.
+    assert_eq!([7, 8].map(|window_bits| deflater.compress(&[b'a'; 1000], window_bits).map(<[u8]>::len)), [None; 2]);
+    assert!(deflater.compress(&[b'a'; 1000], 9).is_some());
 }
 
 #[test]

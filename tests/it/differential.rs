@@ -36,7 +36,7 @@ fn ours(octets: &[u8], size: usize, role: Role) -> (Outcome, Option<ProtocolErro
     let mut heard = outcome.told;
     let (code, error) = match heard.pop_if(|told| matches!(told, Told::Close(_) | Told::Failed(_))) {
         Some(Told::Close(body)) => (Some(body.map_or(1005, |(code, _)| code)), None),
-        Some(Told::Failed(error)) => (Some(CloseCode::from(error).0), Some(error)),
+        Some(Told::Failed(error)) => (Some(CloseCode::from(error).get()), Some(error)),
         _ => (None, None),
     };
     (Outcome { heard, code }, error)

@@ -77,7 +77,12 @@ fn violations() {
         row(
             "a ping that claims 2^63-1",
             b"\x89\xff\x7f\xff\xff\xff\xff\xff\xff\xff".to_vec(),
-            broken("control frame of 127 bytes, at most 125 allowed"),
+            broken("control frame of 9223372036854775807 bytes, at most 125 allowed"),
+        ),
+        row(
+            "a ping that claims 60,000",
+            b"\x89\xfe\xea\x60".to_vec(),
+            broken("control frame of 60000 bytes, at most 125 allowed"),
         ),
         row(
             "a Close of 126",

@@ -31,7 +31,7 @@ fn close_frame(code: u16, reason: &[u8]) -> Vec<u8> {
 
 /// The stimulus is answered with the error's status code, and nothing behind it is looked at.
 fn check_failed(octets: &[u8], before: &[Told], error: ProtocolError) {
-    let reply = close_reply(CloseCode::from(error).0, &error.to_string());
+    let reply = close_reply(CloseCode::from(error).get(), &error.to_string());
     let told = [before, &[Told::Failed(error)]].concat();
     check(octets, &told, &reply);
     check(&[octets, &raw(0x81, b"ignored")].concat(), &told, &reply);

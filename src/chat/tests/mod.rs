@@ -204,7 +204,7 @@ impl Stage {
                 Delivery::TurnedAway { .. } => {}
                 Delivery::Close { conn, code, .. } => {
                     self.asked.remove(conn);
-                    assert!(self.closes.insert(*conn, code.0).is_none(), "{conn} is closed twice");
+                    assert!(self.closes.insert(*conn, code.get()).is_none(), "{conn} is closed twice");
                 }
             }
         }

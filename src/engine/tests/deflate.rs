@@ -21,9 +21,9 @@ fn a_message_is_compressed_once_for_all_who_share_it() {
     let (mut house, members) = mixed_room();
     let short = "x".repeat(511);
     let enough = "x".repeat(512);
-    house.engine.publish(ROOM, Opcode::Text, long("a").as_bytes(), &[]);
-    house.engine.publish(ROOM, Opcode::Text, short.as_bytes(), &[]);
-    house.engine.publish(ROOM, Opcode::Text, enough.as_bytes(), &[]);
+    house.engine.publish(ROOM, Kind::Text, long("a").as_bytes(), &[]);
+    house.engine.publish(ROOM, Kind::Text, short.as_bytes(), &[]);
+    house.engine.publish(ROOM, Kind::Text, enough.as_bytes(), &[]);
     house.turn();
     assert_eq!(house.engine.counters().compressed, 2);
     assert_eq!(house.engine.counters().messages_out, 15);
@@ -41,21 +41,21 @@ fn a_message_is_compressed_once_for_all_who_share_it() {
 fn order_holds_where_compressed_and_plain_members_share_a_room() {
     let (mut house, members) = mixed_room();
     let (plain, deflating, other) = (members[0].0, members[1].0, members[2].0);
-    house.engine.subscribe(deflating, TopicId(9));
+    house.engine.subscribe(deflating, topic(9));
     house.begin();
-    house.engine.publish(ROOM, Opcode::Text, long("a").as_bytes(), &[]);
+    house.engine.publish(ROOM, Kind::Text, long("a").as_bytes(), &[]);
     for id in [plain, deflating] {
-        house.engine.send(id, Opcode::Text, long("b").as_bytes());
+        house.engine.send(id, Kind::Text, long("b").as_bytes());
     }
-    house.engine.publish(ROOM, Opcode::Text, long("c").as_bytes(), &[plain, deflating]);
+    house.engine.publish(ROOM, Kind::Text, long("c").as_bytes(), &[plain, deflating]);
     for id in [plain, deflating] {
-        house.engine.send(id, Opcode::Text, b"c, yours");
+        house.engine.send(id, Kind::Text, b"c, yours");
     }
-    house.engine.publish(ROOM, Opcode::Text, b"d", &[]);
-    house.engine.publish(TopicId(9), Opcode::Text, long("elsewhere").as_bytes(), &[]);
+    house.engine.publish(ROOM, Kind::Text, b"d", &[]);
+    house.engine.publish(topic(9), Kind::Text, long("elsewhere").as_bytes(), &[]);
     house.engine.unsubscribe(other, ROOM);
-    house.engine.publish(ROOM, Opcode::Text, long("e").as_bytes(), &[]);
-    house.engine.send(other, Opcode::Text, b"left");
+    house.engine.publish(ROOM, Kind::Text, long("e").as_bytes(), &[]);
+    house.engine.send(other, Kind::Text, b"left");
     house.finish();
     let (a, b, c, e) = (&long("a"), &long("b"), &long("c"), &long("e"));
     assert_eq!(members[0].1.texts(), [a, b, "c, yours", "d", e]);
@@ -76,9 +76,9 @@ fn a_blocked_member_loses_nothing_of_what_is_compressed() {
     let all: Vec<String> =
         (0..50).map(|n| if n % 3 == 0 { format!("short {n}") } else { long(&format!("{n}")) }).collect();
     for (n, message) in all.iter().enumerate() {
-        house.engine.publish(ROOM, Opcode::Text, message.as_bytes(), &[]);
+        house.engine.publish(ROOM, Kind::Text, message.as_bytes(), &[]);
         if n % 7 == 0 {
-            house.engine.send(*slow, Opcode::Text, long("direct").as_bytes());
+            house.engine.send(*slow, Kind::Text, long("direct").as_bytes());
         }
         house.turn();
     }
@@ -100,8 +100,8 @@ fn a_small_window_is_kept_to() {
     let (mut house, members) = mixed_room();
     let (id, script) = house.open_with("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9\r\n");
     house.engine.subscribe(id, ROOM);
-    house.engine.publish(ROOM, Opcode::Text, long("a").as_bytes(), &[]);
-    house.engine.send(id, Opcode::Text, long("b").as_bytes());
+    house.engine.publish(ROOM, Kind::Text, long("a").as_bytes(), &[]);
+    house.engine.send(id, Kind::Text, long("b").as_bytes());
     house.turn();
     let written = script.taken();
     assert_eq!((written[0], written[4 + long("a").len()]), (0x81, 0xc1));
@@ -150,10 +150,10 @@ fn compressed_messages_are_heard_between_those_of_others() {
 fn what_is_not_allowed_is_never_compressed() {
     let mut house = House::new(Settings::default());
     let members = house.members(2, ROOM);
-    house.engine.publish(ROOM, Opcode::Text, long("a").as_bytes(), &[]);
-    house.engine.send(members[0].0, Opcode::Text, long("b").as_bytes());
+    house.engine.publish(ROOM, Kind::Text, long("a").as_bytes(), &[]);
+    house.engine.send(members[0].0, Kind::Text, long("b").as_bytes());
     house.turn();
     assert_eq!(members[0].1.texts(), [long("a"), long("b")]);
     assert_eq!(house.engine.counters().compressed, 0);
-    assert_eq!(house.engine.topics.len(), ROOM.0 as usize + 1, "no room for what is not asked for");
+    assert_eq!(house.engine.topics.len(), ROOM.number() as usize + 1, "no room for what is not asked for");
 }

@@ -13,7 +13,7 @@ fn it_is_told_once_at_the_next_flush_where_the_socket_takes_everything() {
         let mut house = House::new(Settings::default());
         let (id, script) = house.open();
         if queued {
-            house.engine.send(id, Opcode::Text, b"hello");
+            house.engine.send(id, Kind::Text, b"hello");
         }
         house.engine.tell_when_drained(id);
         house.engine.tell_when_drained(id);
@@ -23,7 +23,7 @@ fn it_is_told_once_at_the_next_flush_where_the_socket_takes_everything() {
         assert!(house.engine.has_work(), "it is to be told without waiting");
         house.settle();
         assert_eq!(house.told(), [drained(id)]);
-        house.engine.send(id, Opcode::Text, b"again");
+        house.engine.send(id, Kind::Text, b"again");
         house.settle();
         assert_eq!(house.told(), [], "nobody asked");
     }
@@ -36,8 +36,8 @@ fn it_is_told_when_the_last_octet_has_been_taken() {
     let members = house.members(2, ROOM);
     let (id, script) = &members[0];
     script.wire().room = 3;
-    house.engine.publish(ROOM, Opcode::Text, b"room", &[]);
-    house.engine.send(*id, Opcode::Text, b"hello");
+    house.engine.publish(ROOM, Kind::Text, b"room", &[]);
+    house.engine.send(*id, Kind::Text, b"hello");
     house.engine.tell_when_drained(*id);
     house.settle();
     script.say(&masked(Opcode::Ping, b"?"));
@@ -62,7 +62,7 @@ fn who_asks_again_is_told_of_the_later() {
     house.engine.tell_when_drained(id);
     house.finish();
     script.wire().room = 0;
-    house.engine.send(id, Opcode::Text, b"hello");
+    house.engine.send(id, Kind::Text, b"hello");
     house.engine.tell_when_drained(id);
     house.settle();
     assert_eq!(house.told(), []);
@@ -83,7 +83,7 @@ fn who_asks_again_while_listed_is_told_once() {
         if blocked {
             script.wire().room = 3;
         }
-        house.engine.send(id, Opcode::Text, b"hello");
+        house.engine.send(id, Kind::Text, b"hello");
         house.engine.tell_when_drained(id);
         house.engine.flush();
         if blocked {
@@ -141,7 +141,7 @@ fn who_is_cut_off_is_not_told() {
     let mut house = House::new(Settings { outbox_bytes: 100, ..Settings::default() });
     let (id, script) = house.open();
     script.wire().room = 10;
-    house.engine.send(id, Opcode::Text, &[b'x'; 200]);
+    house.engine.send(id, Kind::Text, &[b'x'; 200]);
     house.engine.tell_when_drained(id);
     house.settle();
     script.wire().room = usize::MAX;

@@ -59,7 +59,7 @@ fn who_acted_while_nobody_looked_is_heard_before_it_expires() {
         speaking.say(&message[..7]);
         house.hear(amid);
         taking.wire().room = 0;
-        house.engine.send(deaf, Opcode::Text, b"for you");
+        house.engine.send(deaf, Kind::Text, b"for you");
         house.engine.close(closes, CloseCode::NORMAL, "");
         house.turn();
         assert_eq!(house.told(), [(closes, "closed".into())]);
@@ -157,9 +157,9 @@ fn our_close_waits_and_then_ends() {
     let mut house = House::new(Settings::default());
     let (id, script) = house.open();
     house.begin();
-    house.engine.send(id, Opcode::Text, b"last words");
+    house.engine.send(id, Kind::Text, b"last words");
     house.engine.close(id, CloseCode::GOING_AWAY, "bye");
-    house.engine.send(id, Opcode::Text, b"too late");
+    house.engine.send(id, Kind::Text, b"too late");
     house.finish();
     assert_eq!(frames(&script.taken()), [(Opcode::Text, b"last words".to_vec()), close_of(1001, "bye")]);
     house.turn();
@@ -213,8 +213,8 @@ fn resets_are_told_once_wherever_they_come() {
     let mut house = House::new(Settings::default());
     let members = house.members(3, ROOM);
     members[1].1.wire().reset = true;
-    house.engine.publish(ROOM, Opcode::Text, b"a", &[]);
-    house.engine.publish(ROOM, Opcode::Text, b"b", &[members[1].0]);
+    house.engine.publish(ROOM, Kind::Text, b"a", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"b", &[members[1].0]);
     house.turn();
     house.engine.readable(members[1].0.index, true);
     house.turn();
@@ -225,9 +225,9 @@ fn resets_are_told_once_wherever_they_come() {
     // The slot is used again; the old id finds nobody.
     let (id, script) = house.open();
     assert_eq!(id.index, members[1].0.index);
-    house.engine.send(members[1].0, Opcode::Text, b"for a stranger");
+    house.engine.send(members[1].0, Kind::Text, b"for a stranger");
     house.engine.subscribe(members[1].0, ROOM);
-    house.engine.publish(ROOM, Opcode::Text, b"c", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"c", &[]);
     house.turn();
     assert_eq!(script.taken(), b"");
 }
@@ -236,7 +236,7 @@ fn resets_are_told_once_wherever_they_come() {
 fn closing_frees_everything() {
     let mut house = House::new(Settings::default());
     let members = house.members(100, ROOM);
-    members.iter().for_each(|(id, _)| house.engine.subscribe(*id, TopicId(0)));
+    members.iter().for_each(|(id, _)| house.engine.subscribe(*id, topic(0)));
     for (id, script) in &members {
         script.say(&masked(Opcode::Close, b""));
         script.wire().end = true;

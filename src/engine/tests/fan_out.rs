@@ -7,14 +7,14 @@ use crate::engine::topic::MAX_LOG;
 fn one_write_for_all_of_a_turn() {
     let mut house = House::new(Settings::default());
     let members = house.members(3, ROOM);
-    house.engine.subscribe(members[0].0, TopicId(7));
+    house.engine.subscribe(members[0].0, topic(7));
     house.begin();
     members.iter().for_each(|(_, script)| script.wire().writes = 0);
     for n in 0..5 {
-        house.engine.publish(ROOM, Opcode::Text, format!("m{n}").as_bytes(), &[]);
+        house.engine.publish(ROOM, Kind::Text, format!("m{n}").as_bytes(), &[]);
     }
-    house.engine.publish(TopicId(7), Opcode::Text, b"other", &[]);
-    house.engine.send(members[1].0, Opcode::Text, b"direct");
+    house.engine.publish(topic(7), Kind::Text, b"other", &[]);
+    house.engine.send(members[1].0, Kind::Text, b"direct");
     house.finish();
     let five = ["m0", "m1", "m2", "m3", "m4"];
     assert_eq!(members[0].1.texts(), [&five[..], &["other"]].concat());
@@ -31,8 +31,8 @@ fn the_log_is_one_contiguous_write() {
     encode_frame(Opcode::Text, b"two", &mut expected);
     let mut house = House::new(Settings::default());
     let members = house.members(1, ROOM);
-    house.engine.publish(ROOM, Opcode::Text, b"one", &[]);
-    house.engine.publish(ROOM, Opcode::Text, b"two", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"one", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"two", &[]);
     house.turn();
     assert_eq!(members[0].1.taken(), expected);
 }
@@ -43,14 +43,14 @@ fn order_between_direct_and_room_messages_holds() {
     let members = house.members(2, ROOM);
     let (one, other) = (members[0].0, members[1].0);
     house.begin();
-    house.engine.publish(ROOM, Opcode::Text, b"a", &[]);
-    house.engine.send(one, Opcode::Text, b"b");
-    house.engine.publish(ROOM, Opcode::Text, b"c", &[one]);
-    house.engine.send(one, Opcode::Text, b"c, yours");
-    house.engine.publish(ROOM, Opcode::Text, b"d", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"a", &[]);
+    house.engine.send(one, Kind::Text, b"b");
+    house.engine.publish(ROOM, Kind::Text, b"c", &[one]);
+    house.engine.send(one, Kind::Text, b"c, yours");
+    house.engine.publish(ROOM, Kind::Text, b"d", &[]);
     house.engine.unsubscribe(other, ROOM);
-    house.engine.publish(ROOM, Opcode::Text, b"e", &[]);
-    house.engine.send(other, Opcode::Text, b"left");
+    house.engine.publish(ROOM, Kind::Text, b"e", &[]);
+    house.engine.send(other, Kind::Text, b"left");
     house.finish();
     assert_eq!(members[0].1.texts(), ["a", "b", "c, yours", "d", "e"]);
     assert_eq!(members[1].1.texts(), ["a", "c", "d", "left"]);
@@ -64,9 +64,9 @@ fn a_blocked_member_loses_nothing_and_holds_nobody() {
     script.wire().room = 7;
     let all: Vec<String> = (0..50).map(|n| format!("message {n}")).collect();
     for (n, message) in all.iter().enumerate() {
-        house.engine.publish(ROOM, Opcode::Text, message.as_bytes(), &[]);
+        house.engine.publish(ROOM, Kind::Text, message.as_bytes(), &[]);
         if n % 7 == 0 {
-            house.engine.send(*slow, Opcode::Text, b"direct");
+            house.engine.send(*slow, Kind::Text, b"direct");
         }
         house.turn();
     }
@@ -88,7 +88,7 @@ fn a_large_topic_is_flushed_in_slices_and_in_order() {
     let mut members = house.members(95, ROOM);
     let mut expected = Vec::new();
     for n in 0..30 {
-        house.engine.publish(ROOM, Opcode::Text, format!("{n}").as_bytes(), &[]);
+        house.engine.publish(ROOM, Kind::Text, format!("{n}").as_bytes(), &[]);
         expected.push(format!("{n}"));
         house.turn();
         assert!(house.engine.has_work());
@@ -115,9 +115,9 @@ fn a_log_is_written_when_it_is_full() {
     let writes = || members.iter().map(|(_, script)| script.wire().writes).collect::<Vec<_>>();
     house.begin();
     members.iter().for_each(|(_, script)| script.wire().writes = 0);
-    house.engine.publish(ROOM, Opcode::Text, &vec![b'x'; MAX_LOG - 10 - 1], &[]);
+    house.engine.publish(ROOM, Kind::Text, &vec![b'x'; MAX_LOG - 10 - 1], &[]);
     assert_eq!(writes(), [0, 0], "one octet is missing");
-    house.engine.publish(ROOM, Opcode::Text, b"", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"", &[]);
     assert_eq!(writes(), [1, 1]);
     house.finish();
     assert_eq!(writes(), [1, 1]);
@@ -128,10 +128,10 @@ fn a_log_is_written_when_it_is_full() {
 fn a_small_topic_does_not_wait_for_a_slice_of_a_large_one() {
     let mut house = House::new(Settings { sends_per_flush: 2, ..Settings::default() });
     let large = house.members(5, ROOM);
-    let small = house.members(1, TopicId(7));
-    house.engine.publish(ROOM, Opcode::Text, b"large", &[]);
+    let small = house.members(1, topic(7));
+    house.engine.publish(ROOM, Kind::Text, b"large", &[]);
     house.turn();
-    house.engine.publish(TopicId(7), Opcode::Text, b"small", &[]);
+    house.engine.publish(topic(7), Kind::Text, b"small", &[]);
     house.settle();
     let when: Vec<usize> = large.iter().map(|(_, script)| script.wire().written_at).collect();
     let small_at = small[0].1.wire().written_at;
@@ -153,7 +153,7 @@ fn what_is_held_back_leaves_in_one_write_when_it_is_due() {
     members.iter().for_each(|(_, script)| script.wire().writes = 0);
     let (began, idle) = (house.now, house.engine.next_deadline());
     for text in ["one", "two"] {
-        house.engine.publish(ROOM, Opcode::Text, text.as_bytes(), &[]);
+        house.engine.publish(ROOM, Kind::Text, text.as_bytes(), &[]);
         house.turn();
         assert!(!house.engine.has_work(), "a loop may sleep");
         assert_eq!(house.engine.next_deadline(), Some(began + Duration::from_millis(20)), "counted from the first");
@@ -168,7 +168,7 @@ fn what_is_held_back_leaves_in_one_write_when_it_is_due() {
     }
     assert_eq!(house.engine.next_deadline(), idle);
     // The next one waits anew.
-    house.engine.publish(ROOM, Opcode::Text, b"three", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"three", &[]);
     house.wait(Duration::from_millis(19));
     assert_eq!(members[0].1.texts(), [""; 0]);
     house.wait(Duration::from_millis(1));
@@ -179,8 +179,8 @@ fn what_is_held_back_leaves_in_one_write_when_it_is_due() {
 fn who_is_sent_something_else_or_leaves_does_not_wait_and_order_holds() {
     let mut house = unhurried();
     let members = house.members(4, ROOM);
-    house.engine.publish(ROOM, Opcode::Text, b"room", &[]);
-    house.engine.send(members[0].0, Opcode::Text, b"direct");
+    house.engine.publish(ROOM, Kind::Text, b"room", &[]);
+    house.engine.send(members[0].0, Kind::Text, b"direct");
     house.engine.unsubscribe(members[1].0, ROOM);
     house.engine.close(members[2].0, CloseCode::NORMAL, "");
     house.settle();
@@ -198,14 +198,14 @@ fn who_is_sent_something_else_or_leaves_does_not_wait_and_order_holds() {
 #[test]
 fn small_topics_and_full_logs_do_not_wait() {
     let mut house = unhurried();
-    let small = house.members(1, TopicId(7));
+    let small = house.members(1, topic(7));
     let large = house.members(2, ROOM);
-    house.engine.publish(ROOM, Opcode::Text, b"large", &[]);
-    house.engine.publish(TopicId(7), Opcode::Text, b"small", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"large", &[]);
+    house.engine.publish(topic(7), Kind::Text, b"small", &[]);
     house.settle();
     assert_eq!(small[0].1.texts(), ["small"]);
     assert_eq!(large[0].1.texts(), [""; 0]);
-    house.engine.publish(ROOM, Opcode::Text, &vec![b'x'; MAX_LOG], &[]);
+    house.engine.publish(ROOM, Kind::Text, &vec![b'x'; MAX_LOG], &[]);
     assert_eq!(large[1].1.texts().len(), 2);
 }
 
@@ -213,11 +213,11 @@ fn small_topics_and_full_logs_do_not_wait() {
 fn a_pass_goes_on_whatever_is_published_meanwhile() {
     let mut house = House::new(Settings { sends_per_flush: 1, ..unhurried().engine.settings.clone() });
     let members = house.members(3, ROOM);
-    house.engine.publish(ROOM, Opcode::Text, b"one", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"one", &[]);
     house.now = house.now + Duration::from_millis(20);
     house.turn();
     assert!(house.engine.has_work(), "one of three has had it");
-    house.engine.publish(ROOM, Opcode::Text, b"two", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"two", &[]);
     house.settle();
     assert_eq!(members[0].1.texts(), ["one"]);
     assert_eq!(members[2].1.texts(), ["one", "two"], "in the write it was due for");

@@ -15,10 +15,10 @@ fn what_waits_is_counted_once_and_until_it_has_left() {
     let members = house.members(3, ROOM);
     members.iter().for_each(|(_, script)| script.wire().room = 0);
     assert_eq!(for_them(&house), 0);
-    house.engine.publish(ROOM, Opcode::Text, &[b'x'; 100_000], &[]);
+    house.engine.publish(ROOM, Kind::Text, &[b'x'; 100_000], &[]);
     house.turn();
     assert!((100_000..210_000).contains(&for_them(&house)), "shared: {}", for_them(&house));
-    house.engine.send(members[0].0, Opcode::Text, &[b'x'; 100_000]);
+    house.engine.send(members[0].0, Kind::Text, &[b'x'; 100_000]);
     house.turn();
     assert!((200_000..420_000).contains(&for_them(&house)), "and of one alone: {}", for_them(&house));
     for (id, script) in &members {
@@ -69,7 +69,7 @@ fn the_largest_are_cut_off_with_1013_until_it_is_enough() {
         let members = house.members(waiting.len() + 1, ROOM);
         for ((id, script), kib) in members.iter().zip(waiting) {
             script.wire().room = if *kib > 0 { 0 } else { usize::MAX };
-            house.engine.send(*id, Opcode::Text, &vec![b'x'; kib << 10]);
+            house.engine.send(*id, Kind::Text, &vec![b'x'; kib << 10]);
         }
         house.turn();
         assert_eq!(house.engine.cut_largest(excess << 10), cut.len());
@@ -88,7 +88,7 @@ fn the_largest_are_cut_off_with_1013_until_it_is_enough() {
             assert_eq!(frames(&script.taken()).last(), Some(&close_of(1013, TOO_SLOW)));
         }
         let (healthy, script) = members.last().unwrap();
-        house.engine.send(*healthy, Opcode::Text, b"all is well");
+        house.engine.send(*healthy, Kind::Text, b"all is well");
         house.settle();
         assert_eq!(script.texts().last().map(String::as_str), Some("all is well"));
     }
@@ -113,7 +113,7 @@ fn a_bounded_number_is_cut_off_at_once() {
     let members = house.members(CUTS_AT_ONCE + 5, ROOM);
     for (id, script) in &members {
         script.wire().room = 0;
-        house.engine.send(*id, Opcode::Text, &[b'x'; 5000]);
+        house.engine.send(*id, Kind::Text, &[b'x'; 5000]);
     }
     house.turn();
     assert_eq!(house.engine.cut_largest(usize::MAX), CUTS_AT_ONCE);
@@ -126,15 +126,15 @@ fn a_bounded_number_is_cut_off_at_once() {
 fn logs_and_spare_buffers_are_given_back() {
     let mut house = House::new(Settings::default());
     let members = house.members(2, ROOM);
-    house.engine.publish(ROOM, Opcode::Text, &[b'x'; 20_000], &[]);
-    house.engine.send(members[0].0, Opcode::Text, &[b'x'; 20_000]);
+    house.engine.publish(ROOM, Kind::Text, &[b'x'; 20_000], &[]);
+    house.engine.send(members[0].0, Kind::Text, &[b'x'; 20_000]);
     house.turn();
     let before = house.engine.held();
     assert!(before.topics > 20_000 && before.buffers > 100_000, "{before:?}");
     house.engine.give_back();
     let after = house.engine.held();
     assert!(after.topics < 1000 && after.buffers < before.buffers - 40_000, "{after:?}");
-    house.engine.publish(ROOM, Opcode::Text, b"still here", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"still here", &[]);
     house.settle();
     assert_eq!(members[1].1.texts().last().map(String::as_str), Some("still here"));
 }
@@ -162,7 +162,7 @@ fn direct_messages_to_many_are_written_amid_the_turn() {
     let mut house = House::new(Settings::default());
     let members = house.members(50, ROOM);
     for (id, _) in &members {
-        house.engine.send(*id, Opcode::Text, &vec![b'x'; 200 << 10]);
+        house.engine.send(*id, Kind::Text, &vec![b'x'; 200 << 10]);
     }
     let written = members.iter().filter(|(_, script)| !script.wire().written.is_empty()).count();
     assert_eq!(written, 41, "41 are more than 8 MiB");

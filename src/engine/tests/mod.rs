@@ -24,7 +24,7 @@ use super::{DeflateSettings, Engine, Event, Got, Settings, Stream, Wrote, receiv
 use crate::id::{ConnId, TopicId};
 use crate::proto::handshake::encode_switching_protocols_with;
 use crate::proto::{
-    ClientContext, CloseCode, Deflater, FrameHeader, Inflater, Limits, Opcode, PermessageDeflate, encode_frame,
+    ClientContext, CloseCode, Deflater, FrameHeader, Inflater, Kind, Limits, Opcode, PermessageDeflate, encode_frame,
     encode_masked_frame,
 };
 use crate::time::Tick;
@@ -32,7 +32,7 @@ use crate::time::Tick;
 /// The other side of a connection, held by the test.
 #[derive(Debug)]
 struct Wire {
-    kind: Kind,
+    kind: StreamKind,
     /// What the engine can read, and how much of it at once.
     to_read: VecDeque<u8>,
     read_size: usize,
@@ -56,7 +56,7 @@ struct Wire {
 
 /// What the stream says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum StreamKind {
     /// As a socket under an edge-triggered poller: a short count means drained, or full.
     Socket,
     /// Nothing: any `Read + Write`, with what std gives by default.
@@ -115,7 +115,7 @@ impl Write for Script {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.wire().kind == Kind::Plain {
+        if self.wire().kind == StreamKind::Plain {
             return self.write(slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice));
         }
         self.write(&slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<_>>())
@@ -130,16 +130,16 @@ impl Stream for Script {
     fn receive(&mut self, into: &mut [u8], to_end: bool) -> io::Result<Got> {
         let kind = self.wire().kind;
         match kind {
-            Kind::Socket => receive_short(self, into, to_end),
-            Kind::Plain => AsAny(self).receive(into, to_end),
+            StreamKind::Socket => receive_short(self, into, to_end),
+            StreamKind::Plain => AsAny(self).receive(into, to_end),
         }
     }
 
     fn send(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<Wrote> {
         let kind = self.wire().kind;
         match kind {
-            Kind::Socket => send_short(self, slices),
-            Kind::Plain => AsAny(self).send(slices),
+            StreamKind::Socket => send_short(self, slices),
+            StreamKind::Plain => AsAny(self).send(slices),
         }
     }
 
@@ -192,7 +192,7 @@ impl House {
 
     fn connect(&mut self) -> (ConnId, Script) {
         let script = Script(Rc::new(RefCell::new(Wire {
-            kind: Kind::Socket,
+            kind: StreamKind::Socket,
             to_read: VecDeque::new(),
             read_size: usize::MAX,
             end: false,
@@ -280,7 +280,7 @@ impl House {
                 }
                 Happened::Text(text) => {
                     if self.echo {
-                        self.engine.send(id, Opcode::Text, text.as_bytes());
+                        self.engine.send(id, Kind::Text, text.as_bytes());
                     }
                     self.told.push((id, text));
                 }
@@ -420,4 +420,8 @@ const HANDSHAKE: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConn
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
 const TOO_SLOW: &str = "too slow: messages waited too long or too many";
-const ROOM: TopicId = TopicId(3);
+const ROOM: TopicId = topic(3);
+
+const fn topic(number: u32) -> TopicId {
+    TopicId::new(number).expect("a small number")
+}

@@ -12,7 +12,7 @@ fn too_much_waiting_is_cut_at_a_frame_with_1013() {
     let (slow, script) = &members[1];
     script.wire().room = 30;
     for n in 0..100 {
-        house.engine.publish(ROOM, Opcode::Text, format!("message number {n:03}").as_bytes(), &[]);
+        house.engine.publish(ROOM, Kind::Text, format!("message number {n:03}").as_bytes(), &[]);
         house.turn();
     }
     assert_eq!(house.told(), [(*slow, "closed".into())]);
@@ -37,10 +37,10 @@ fn who_has_not_had_the_response_whole_is_sent_no_frame() {
         script.say(HANDSHAKE.as_bytes());
         house.engine.readable(id.index, false);
         house.begin();
-        house.engine.send(id, Opcode::Text, b"one");
-        house.engine.send(id, Opcode::Text, &[b'x'; 100]);
+        house.engine.send(id, Kind::Text, b"one");
+        house.engine.send(id, Kind::Text, &[b'x'; 100]);
         house.finish();
-        house.engine.send(id, Opcode::Text, &[b'x'; 400]);
+        house.engine.send(id, Kind::Text, &[b'x'; 400]);
         house.turn();
         script.wire().room = usize::MAX;
         house.engine.writable(id.index);
@@ -61,7 +61,7 @@ fn taking_nothing_for_too_long_is_cut_off() {
     let members = house.members(1, ROOM);
     let (id, script) = &members[0];
     script.wire().room = 0;
-    house.engine.publish(ROOM, Opcode::Text, b"hello", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"hello", &[]);
     house.turn();
     house.wait(Duration::from_millis(9_999));
     assert_eq!(house.told(), []);
@@ -77,7 +77,7 @@ fn who_is_blocked_is_told_with_what_waits_and_since_when() {
     let members = house.members(2, ROOM);
     let (id, script) = &members[1];
     script.wire().room = 3;
-    house.engine.publish(ROOM, Opcode::Text, b"hello", &[]);
+    house.engine.publish(ROOM, Kind::Text, b"hello", &[]);
     house.turn();
     house.wait(Duration::from_millis(700));
     let blocked = |bytes, since| Blocked { id: *id, bytes, since: Duration::from_millis(since) };
@@ -102,7 +102,7 @@ fn a_flood_of_pings_to_a_peer_that_does_not_read_leaves_one_pong() {
     house.hear(id);
     assert_eq!(script.texts(), ["1", "2"], "while the socket takes them, all are answered");
     script.wire().room = 0;
-    house.engine.send(id, Opcode::Text, b"blocked");
+    house.engine.send(id, Kind::Text, b"blocked");
     house.turn();
     for n in 0..1000 {
         script.say(&masked(Opcode::Ping, format!("{n}").as_bytes()));
@@ -143,7 +143,7 @@ fn a_peer_is_read_while_little_waits_for_it() {
         let mut house = House::new(Settings::default());
         let (id, script) = house.open();
         script.wire().room = 0;
-        house.engine.send(id, Opcode::Text, &vec![b'x'; len - 10]);
+        house.engine.send(id, Kind::Text, &vec![b'x'; len - 10]);
         house.turn();
         script.say(&text("hello"));
         house.hear(id);
@@ -179,7 +179,7 @@ fn a_peer_that_takes_too_little_a_minute_is_cut_off() {
             let mut house = House::new(Settings { ping_after: None, ..Settings::default() });
             let (id, script) = house.open();
             script.wire().room = 0;
-            house.engine.send(id, Opcode::Binary, &[b'x'; 500_000]);
+            house.engine.send(id, Kind::Binary, &[b'x'; 500_000]);
             house.turn();
             if ends {
                 house.engine.close(id, CloseCode::NORMAL, "");

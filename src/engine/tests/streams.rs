@@ -2,7 +2,7 @@
 
 use super::*;
 
-const KINDS: [Kind; 2] = [Kind::Socket, Kind::Plain];
+const KINDS: [StreamKind; 2] = [StreamKind::Socket, StreamKind::Plain];
 
 /// All slices go out, also by the `write_vectored` of std, which writes the first.
 #[test]
@@ -10,15 +10,15 @@ fn a_stream_that_is_never_full_is_never_blocked() {
     for write_size in [1, 100, usize::MAX] {
         let mut house = House::new(Settings::default());
         let (id, script) = house.open();
-        script.wire().kind = Kind::Plain;
+        script.wire().kind = StreamKind::Plain;
         script.wire().write_size = write_size;
         house.engine.subscribe(id, ROOM);
-        house.engine.send(id, Opcode::Text, b"direct");
-        house.engine.publish(ROOM, Opcode::Text, b"room", &[]);
+        house.engine.send(id, Kind::Text, b"direct");
+        house.engine.publish(ROOM, Kind::Text, b"room", &[]);
         house.turn();
         assert_eq!(script.texts(), ["direct", "room"], "{write_size} bytes a write");
         assert_eq!((house.engine.blocked_of(id), house.engine.counters().blocked), (None, 0));
-        house.engine.send(id, Opcode::Text, &[b'x'; 1000]);
+        house.engine.send(id, Kind::Text, &[b'x'; 1000]);
         house.turn();
         assert_eq!(script.texts()[0].len(), 1000, "{write_size} bytes a write");
     }
@@ -30,7 +30,7 @@ fn a_stream_that_gives_little_at_once_is_read_until_it_has_nothing() {
     for read_size in [1, 100, usize::MAX] {
         let mut house = House::new(Settings::default());
         let (id, script) = house.open();
-        script.wire().kind = Kind::Plain;
+        script.wire().kind = StreamKind::Plain;
         script.wire().read_size = read_size;
         script.say(&text(&"x".repeat(1000)));
         script.say(&text("behind"));
@@ -53,8 +53,8 @@ fn room_that_comes_and_goes_amid_a_write_loses_nothing() {
             let mut expected = Vec::new();
             for n in 0..20 {
                 let (direct, room) = (format!("direct {n} {}", "x".repeat(n * 20)), format!("room {n}"));
-                house.engine.send(*id, Opcode::Text, direct.as_bytes());
-                house.engine.publish(ROOM, Opcode::Text, room.as_bytes(), &[]);
+                house.engine.send(*id, Kind::Text, direct.as_bytes());
+                house.engine.publish(ROOM, Kind::Text, room.as_bytes(), &[]);
                 expected.extend([direct, room]);
                 house.turn();
                 // Another edge: it had room in between.
@@ -129,7 +129,7 @@ fn a_conversation_may_end_behind_any_byte() {
                     script.wire().end = !fails;
                     script.wire().fails = fails;
                     // Plain streams need no hint.
-                    house.engine.readable(id.index, kind == Kind::Socket);
+                    house.engine.readable(id.index, kind == StreamKind::Socket);
                     house.settle();
                     let words: Vec<&str> = told.iter().map(|(_, word)| &word[..]).collect();
                     let mut expected = words.clone();
@@ -157,13 +157,15 @@ fn a_conversation_may_end_behind_any_byte() {
 /// A caller that has shut down its side is waiting for the answer.
 #[test]
 fn who_has_ended_its_side_is_still_answered() {
-    for (kind, keep) in [(Kind::Socket, true), (Kind::Socket, false), (Kind::Plain, true), (Kind::Plain, false)] {
+    for (kind, keep) in
+        [(StreamKind::Socket, true), (StreamKind::Socket, false), (StreamKind::Plain, true), (StreamKind::Plain, false)]
+    {
         let mut house = House::new(Settings::default());
         let (id, script) = house.connect();
         script.wire().kind = kind;
         script.say(b"GET /late HTTP/1.1\r\nHost: h\r\n\r\n");
         script.wire().end = true;
-        house.engine.readable(id.index, kind == Kind::Socket);
+        house.engine.readable(id.index, kind == StreamKind::Socket);
         house.settle();
         assert_eq!(house.told(), [(id, "request /late".into())]);
         house.wait(Duration::from_secs(3));

@@ -22,7 +22,7 @@ impl From<Event<'_>> for Told {
             Event::Binary(data) => Self::Binary(data.into()),
             Event::Ping(data) => Self::Ping(data.into()),
             Event::Pong(data) => Self::Pong(data.into()),
-            Event::Close(body) => Self::Close(body.map(|(code, reason)| (code.0, reason.into()))),
+            Event::Close(body) => Self::Close(body.map(|(code, reason)| (code.get(), reason.into()))),
             Event::Failed(error) => Self::Failed(error),
         }
     }
