@@ -3,7 +3,9 @@
 //!
 //! The input is a program; its first octet chooses the settings, then each operation is one octet and its arguments.
 //! Streams behave as sockets do under an edge-triggered poller: a short read means that nothing is left, and news is
-//! told once. So a peer that the engine forgets stays forgotten, and shows.
+//! told once. So a peer that the engine forgets stays forgotten, and shows. Or they are any `Read + Write`, with what std and
+//! [`Stream`] give by default: they take and give less than they could, and their poller does not tell of the end. Room may come
+//! amid a write, and octets and the end, or a failure, in one edge.
 //!
 //! - What a peer is sent is what a model expects, in order: all of it when nothing is in the way, else a beginning of it.
 //!   Topics keep their own order, and direct messages stand between what was published before and after them.
@@ -17,28 +19,37 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use salon::engine::{Engine, Event, Settings, Stream};
+use salon::engine::{Engine, Event, Got, Settings, Stream, Wrote, receive_short, send_short};
 use salon::id::{ConnId, TopicId};
 use salon::proto::frame::FrameRules;
-use salon::proto::handshake::{HeadScanner, NO_HEADERS, Request};
-use salon::proto::{self, CloseCode, Connection, FrameHeader, Limits, Opcode, encode_masked_frame};
+use salon::proto::handshake::{HeadScanner, MAX_HEAD_LEN, NO_HEADERS, Request};
+use salon::proto::{self, CloseCode, Connection, FrameHeader, Kind, Limits, Opcode, encode_masked_frame};
 use salon::time::Tick;
 
 /// The other side of a connection.
 #[derive(Default)]
 struct Wire {
+    /// It says nothing of what a count means.
+    plain: bool,
     to_read: VecDeque<u8>,
     end: bool,
     reset: bool,
+    /// It is reset when all has been read.
+    fails: bool,
     /// The engine has been told of a failure and has nothing more to do here.
     failed: bool,
     written: Vec<u8>,
     room: usize,
+    /// The room that comes right after it has said that it has none.
+    comes: usize,
+    /// The most that a plain stream gives or takes at once.
+    read_size: usize,
+    write_size: usize,
     shut_down: bool,
 }
 
@@ -56,13 +67,15 @@ struct Script(Rc<RefCell<Wire>>);
 impl Read for Script {
     fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
+        wire.reset |= wire.fails && wire.to_read.is_empty();
         wire.touch()?;
         if wire.to_read.is_empty() && !wire.end {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         // A deque reads in two parts where it wraps, which a socket does not.
         wire.to_read.make_contiguous();
-        wire.to_read.read(octets)
+        let len = if wire.plain { octets.len().min(wire.read_size) } else { octets.len() };
+        wire.to_read.read(&mut octets[..len])
     }
 }
 
@@ -72,8 +85,9 @@ impl Write for Script {
         wire.touch()?;
         assert!(!wire.shut_down, "nothing is written after the end");
         assert!(!octets.is_empty(), "a write of nothing");
-        let len = octets.len().min(wire.room);
+        let len = octets.len().min(wire.room).min(if wire.plain { wire.write_size } else { usize::MAX });
         if len == 0 {
+            wire.room = wire.comes;
             return Err(io::ErrorKind::WouldBlock.into());
         }
         wire.room -= len;
@@ -81,7 +95,7 @@ impl Write for Script {
         Ok(len)
     }
 
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.write(&slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat())
     }
 
@@ -91,10 +105,45 @@ impl Write for Script {
 }
 
 impl Stream for Script {
+    fn receive(&mut self, into: &mut [u8], to_end: bool) -> io::Result<Got> {
+        let plain = self.0.borrow().plain;
+        if plain { Plain(self).receive(into, to_end) } else { receive_short(self, into, to_end) }
+    }
+
+    fn send(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<Wrote> {
+        let plain = self.0.borrow().plain;
+        if plain { Plain(self).send(slices) } else { send_short(self, slices) }
+    }
+
     fn shut_down(&mut self) -> io::Result<()> {
         let mut wire = self.0.borrow_mut();
         assert!(!std::mem::replace(&mut wire.shut_down, true), "shut down once");
         Ok(())
+    }
+}
+
+/// The same as anybody would write it.
+struct Plain<'a>(&'a mut Script);
+
+impl Read for Plain<'_> {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        self.0.read(octets)
+    }
+}
+
+impl Write for Plain<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Stream for Plain<'_> {
+    fn shut_down(&mut self) -> io::Result<()> {
+        self.0.shut_down()
     }
 }
 
@@ -115,6 +164,9 @@ struct Peer {
     sent: usize,
     upgraded: bool,
     closed: bool,
+    /// A request has been passed on that we answer later; or we have, with the connection's end.
+    waits: bool,
+    dismissed: bool,
     /// How many messages there were when we last asked to be told that it has taken them, until we are.
     asked: Option<usize>,
     /// What was expected when we asked for the connection to be closed.
@@ -147,7 +199,7 @@ impl Peer {
     /// Somebody is at the other end, the engine has not let go, and nothing has begun to end it.
     fn is_well(&self) -> bool {
         let wire = self.script.0.borrow();
-        self.is_held() && !self.closed && self.closing.is_none() && !self.aborted && !wire.end && !wire.reset
+        self.is_held() && !self.closed && self.closing.is_none() && !self.aborted && !wire.end && !wire.reset && !wire.fails
     }
 
     fn is_held(&self) -> bool {
@@ -187,7 +239,7 @@ impl Peer {
             }
         }
         if let (Some(close), Some(expected)) = (&self.heard.close, self.closing)
-            && close.starts_with(&OUR_CODE.0.to_be_bytes())
+            && close.starts_with(&OUR_CODE.get().to_be_bytes())
         {
             assert_eq!(self.heard.messages, expected, "what was queued before Close comes before it");
         }
@@ -224,7 +276,7 @@ impl Peer {
                 at += len as usize;
             }
             match answer {
-                Answer::Keep | Answer::Body(_) => {}
+                Answer::Keep | Answer::Body(_) | Answer::Later => {}
                 Answer::Upgrade => break,
                 Answer::End | Answer::None => return (told, pings),
             }
@@ -273,6 +325,8 @@ enum Answer {
     /// When the body has come; then it is kept.
     Body(u32),
     End,
+    /// When the program says so.
+    Later,
     None,
 }
 
@@ -281,6 +335,7 @@ impl Answer {
         match request.path() {
             "/none" => Self::None,
             "/end" => Self::End,
+            "/late" => Self::Later,
             "/body" => match request.content_length() {
                 Ok(len @ 1..=300) => Self::Body(len as u32),
                 _ => Self::Keep,
@@ -296,6 +351,7 @@ struct House {
     now: Tick,
     peers: Vec<Peer>,
     echo: bool,
+    plain: bool,
     said: u32,
 }
 
@@ -311,12 +367,14 @@ impl House {
             ..Settings::default()
         };
         let now = Tick(0);
-        Self { engine: Engine::new(settings, now), now, peers: Vec::new(), echo: choices & 16 != 0, said: 0 }
+        let (echo, plain) = (choices & 16 != 0, choices & 64 != 0);
+        Self { engine: Engine::new(settings, now), now, peers: Vec::new(), echo, plain, said: 0 }
     }
 
     fn connect(&mut self) {
         if self.peers.len() < MAX_PEERS {
-            let script = Script(Rc::new(RefCell::new(Wire { room: usize::MAX, ..Wire::default() })));
+            let wire = Wire { plain: self.plain, room: usize::MAX, ..Wire::default() };
+            let script = Script(Rc::new(RefCell::new(Wire { read_size: usize::MAX, write_size: usize::MAX, ..wire })));
             let id = self.engine.insert(script.clone(), 0);
             self.peers.push(Peer {
                 id,
@@ -329,6 +387,8 @@ impl House {
                 sent: 0,
                 upgraded: false,
                 closed: false,
+                waits: false,
+                dismissed: false,
                 asked: None,
                 closing: None,
                 aborted: false,
@@ -359,6 +419,23 @@ impl House {
         }
     }
 
+    /// The peer ends its stream; a poller of sockets says so.
+    fn end(&mut self, place: usize) {
+        self.change(place, |wire| wire.end = true);
+        let to_end = !self.plain;
+        self.poll(place, |engine, index| engine.readable(index, to_end));
+    }
+
+    /// A request that waits is answered.
+    fn answer(&mut self, place: usize, keep: bool) {
+        let Some(peer) = self.peers.get_mut(place) else { return };
+        if std::mem::take(&mut peer.waits) {
+            peer.responses.extend_from_slice(b"<late>");
+            peer.dismissed = !keep;
+            self.engine.respond(peer.id, b"<late>", keep);
+        }
+    }
+
     fn change(&mut self, place: usize, change: impl FnOnce(&mut Wire)) {
         if let Some(peer) = self.peers.get(place) {
             change(&mut peer.script.0.borrow_mut());
@@ -384,10 +461,10 @@ impl House {
         }
     }
 
-    fn send(&mut self, place: usize, opcode: Opcode, payload: &[u8]) {
+    fn send(&mut self, place: usize, kind: Kind, payload: &[u8]) {
         let Some(id) = self.peers.get(place).map(|peer| peer.id) else { return };
-        self.engine.send(id, opcode, payload);
-        self.expect(place, None, opcode, payload);
+        self.engine.send(id, kind, payload);
+        self.expect(place, None, kind.into(), payload);
     }
 
     fn publish(&mut self, topic: usize, except: u8, fill: usize) {
@@ -395,7 +472,7 @@ impl House {
         let left_out = |place: usize| place < 8 && except & (1 << place) != 0;
         let ids: Vec<ConnId> =
             self.peers.iter().enumerate().filter(|(place, _)| left_out(*place)).map(|(_, peer)| peer.id).collect();
-        self.engine.publish(TopicId(topic as u32), Opcode::Text, &payload, &ids);
+        self.engine.publish(topic_of(topic), Kind::Text, &payload, &ids);
         for place in 0..self.peers.len() {
             if self.peers[place].member[topic] && !left_out(place) {
                 self.expect(place, Some(topic), Opcode::Text, &payload);
@@ -406,8 +483,8 @@ impl House {
     fn subscribe(&mut self, place: usize, topic: usize, member: bool) {
         let Some(peer) = self.peers.get_mut(place) else { return };
         match member {
-            true => self.engine.subscribe(peer.id, TopicId(topic as u32)),
-            false => self.engine.unsubscribe(peer.id, TopicId(topic as u32)),
+            true => self.engine.subscribe(peer.id, topic_of(topic)),
+            false => self.engine.unsubscribe(peer.id, topic_of(topic)),
         }
         if peer.upgraded && !peer.closed {
             // Who leaves is given what was published before, of all topics.
@@ -497,10 +574,11 @@ impl House {
                 peer.responses.extend_from_slice(b"<end>");
                 self.engine.respond(id, b"<end>", false);
             }
+            Answer::Later => peer.waits = true,
             Answer::None => {}
         }
         if let Some(text) = text.filter(|_| self.echo) {
-            self.send(place, Opcode::Text, text.as_bytes());
+            self.send(place, Kind::Text, text.as_bytes());
         }
         true
     }
@@ -515,7 +593,7 @@ impl House {
 
     fn settle(&mut self) {
         for turns in 0.. {
-            assert!(turns < 20_000, "work comes to an end");
+            assert!(turns < 50_000, "work comes to an end");
             if !self.engine.has_work() {
                 break;
             }
@@ -556,6 +634,8 @@ impl House {
             let (meaning, _) = peer.meaning();
             let ends = meaning.last().is_some_and(|last| last == "closed");
             let answered = !matches!(peer.told.last().map(String::as_str), Some("request /end" | "request /none"))
+                && !peer.waits
+                && !peer.dismissed
                 && !peer.told.last().is_some_and(|told| told.starts_with("bad "));
             let well = peer.is_well() && answered && !ends;
             peer.check_told(well);
@@ -573,8 +653,7 @@ impl House {
     /// Everybody goes: one half ends its stream, the other is silent for ever.
     fn check_freed(&mut self) {
         for place in (0..self.peers.len()).step_by(2) {
-            self.change(place, |wire| wire.end = true);
-            self.poll(place, |engine, index| engine.readable(index, true));
+            self.end(place);
         }
         self.settle();
         for turns in 0.. {
@@ -619,6 +698,10 @@ impl<'a> Program<'a> {
     }
 }
 
+fn topic_of(place: usize) -> TopicId {
+    TopicId::new(place as u32).expect("a small number")
+}
+
 /// How long a message is to be. Seldom more than what is flushed early, or than a peer that is read may owe.
 fn length(choice: usize) -> usize {
     match choice {
@@ -633,7 +716,7 @@ fuzz_target!(|input: &[u8]| {
     let mut house = House::new(choices);
     let mut program = Program(program);
     while let Some(operation) = program.octet() {
-        match operation % 24 {
+        match operation % 31 {
             0 => house.connect(),
             1 => {
                 house.connect();
@@ -656,7 +739,7 @@ fuzz_target!(|input: &[u8]| {
             }
             5 => {
                 let place = program.below(MAX_PEERS);
-                let path = [&b"/"[..], b"/end", b"/none", b"/body"][program.below(4)];
+                let path = [&b"/"[..], b"/end", b"/none", b"/body", b"/late"][program.below(5)];
                 let len = if path == b"/body" { program.below(256) } else { 0 };
                 let head = [b"GET ", path, b" HTTP/1.1\r\nHost: h\r\n"].concat();
                 let length = format!("Content-Length: {len}\r\n\r\n");
@@ -684,11 +767,7 @@ fuzz_target!(|input: &[u8]| {
                 house.change(place, |wire| wire.reset = true);
                 house.poll(place, |engine, index| engine.readable(index, true));
             }
-            14 => {
-                let place = program.below(MAX_PEERS);
-                house.change(place, |wire| wire.end = true);
-                house.poll(place, |engine, index| engine.readable(index, true));
-            }
+            14 => house.end(program.below(MAX_PEERS)),
             15 => {
                 let time = u64::from(program.octet().unwrap_or(0));
                 house.wait(Duration::from_millis(time * time));
@@ -700,13 +779,62 @@ fuzz_target!(|input: &[u8]| {
             17 => {
                 let (place, fill) = (program.below(MAX_PEERS), program.below(256));
                 let words = house.words(length(fill));
-                house.send(place, if fill & 1 == 0 { Opcode::Text } else { Opcode::Binary }, &words);
+                house.send(place, if fill & 1 == 0 { Kind::Text } else { Kind::Binary }, &words);
             }
             18 => house.subscribe(program.below(MAX_PEERS), program.below(TOPICS), true),
             19 => house.tell_when_drained(program.below(MAX_PEERS)),
             20 => house.subscribe(program.below(MAX_PEERS), program.below(TOPICS), false),
             21 => house.close(program.below(MAX_PEERS)),
             22 => house.abort(program.below(MAX_PEERS)),
+            // Octets and the end, or a failure of the stream, in one edge.
+            24 => {
+                let (place, fails, len) = (program.below(MAX_PEERS), program.below(2) == 1, program.below(64));
+                house.say(place, program.octets(len));
+                house.change(place, |wire| wire.fails |= fails);
+                house.end(place);
+            }
+            25 => {
+                let (place, read_size, write_size) =
+                    (program.below(MAX_PEERS), program.below(256) + 1, program.below(256) + 1);
+                house.change(place, |wire| (wire.read_size, wire.write_size) = (read_size, write_size));
+            }
+            26 => {
+                let (place, room) = (program.below(MAX_PEERS), program.below(256));
+                house.change(place, |wire| wire.comes = room);
+            }
+            // A fragment, or a message, at the limits and over them.
+            27 => {
+                let (place, first) = (program.below(MAX_PEERS), [0x01, 0x02, 0x00, 0x80, 0x81, 0x82][program.below(6)]);
+                let mut octets = Vec::new();
+                let len = program.below(LIMITS.message_bytes as usize + 2);
+                encode_masked_frame(Opcode::Text, &vec![b'x'; len], [1, 2, 3, 4], &mut octets);
+                octets[0] = first;
+                house.say(place, &octets);
+            }
+            // A head that is, without its empty line, about as long as a head may be; in two pieces.
+            28 => {
+                let (place, len, at) = (program.below(MAX_PEERS), MAX_HEAD_LEN - 8 + program.below(16), program.below(256));
+                let mut head = b"GET / HTTP/1.1\r\nHost: h\r\n".to_vec();
+                for line in [6000, 6000, len - head.len() - 12_000] {
+                    head.extend_from_slice(b"A: ");
+                    head.resize(head.len() + line - 5, b'x');
+                    head.extend_from_slice(b"\r\n");
+                }
+                head.extend_from_slice(b"\r\n");
+                let (first, rest) = head.split_at(head.len() - at);
+                house.say(place, first);
+                house.turn();
+                house.say(place, rest);
+            }
+            29 => house.answer(program.below(MAX_PEERS), program.below(2) == 1),
+            // All that is said comes an octet a turn.
+            30 => {
+                let (place, len) = (program.below(MAX_PEERS), program.below(64));
+                for octet in program.octets(len) {
+                    house.say(place, &[*octet]);
+                    house.turn();
+                }
+            }
             // What the poller says may be out of date.
             _ => {
                 let index = program.below(MAX_PEERS) as u32;
@@ -723,9 +851,9 @@ const MAX_PEERS: usize = 12;
 const FLUSH_DELAY: Duration = Duration::from_millis(20);
 const TOPICS: usize = 3;
 /// The most that one peer says, in octets.
-const MAX_SAID: usize = 4000;
+const MAX_SAID: usize = 40_000;
 const LIMITS: Limits = Limits { message_bytes: 150, fragments: 4 };
-const OUR_CODE: CloseCode = CloseCode(4999);
+const OUR_CODE: CloseCode = CloseCode::new(4999).expect("one of the application's");
 const UPGRADED: &[u8] = b"<upgraded>";
 const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
