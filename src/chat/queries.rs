@@ -336,7 +336,7 @@ const MAX_PAGE_BYTES: usize = 128 << 10;
 
 /// Bytes of a token's patterns that names are held against for one page of rooms. What is not looked at is for the next
 /// page.
-const MAX_MATCHED_BYTES: usize = 1 << 20;
+const MAX_MATCHED_BYTES: usize = 256 << 10;
 
 /// Known users looked at for one page of those online, and rooms for one of rooms; past it the page is shorter, and there is a next one.
 const MAX_SCANNED: usize = 10_000;

@@ -25,7 +25,7 @@ pub fn sockets() -> Result<HandedOver, String> {
     let mut handed = ListenFd::from_env();
     let mut sockets = HandedOver::default();
     for (index, name) in (0..handed.len()).zip(names.split(':').map(Some).chain(std::iter::repeat(None))) {
-        let shown = name.unwrap_or("without a name");
+        let shown = name.filter(|name| !name.is_empty()).unwrap_or("without a name");
         let socket =
             handed.take_tcp_listener(index).map_err(|error| format!("the socket {shown} of systemd: {error}"))?;
         let place = match name {

@@ -623,7 +623,7 @@ fn origins() {
             ("a path", origin("http://chat.example:8080/"), refused()),
             ("another scheme", origin("ftp://chat.example:8080"), refused()),
             ("a listed one with its port", origin("https://listed.example:443"), let_in()),
-            ("a listed one in capitals", origin("https://LISTED.example"), refused()),
+            ("a listed one in capitals", origin("https://LISTED.example"), let_in()),
             ("a listed one without TLS", origin("http://listed.example"), refused()),
             ("two in one", origin("http://chat.example:8080 https://listed.example"), refused()),
             ("two headers", origin("http://chat.example:8080\r\nOrigin: http://chat.example:8080"), refused()),
