@@ -13,7 +13,7 @@
 //! | [`backend`] | where a room's messages are numbered and kept |
 //! | [`engine`] | many connections over any `Read + Write`; no chat, no mio |
 //! | [`proto`] | RFC 6455: bytes in, events and bytes out; no I/O, no clock |
-//! | [`id`], [`time`] | the few words that every floor shares |
+//! | [`id`], [`time`], [`mod@random`] | the few words that every floor shares |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -24,6 +24,7 @@ pub mod cli;
 pub mod engine;
 pub mod id;
 pub mod proto;
+pub mod random;
 pub mod server;
 pub mod time;
 pub mod top;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::{Backend, Bounds, Conversation, Epoch, Head, Message, NewMessage, Outcome, Overloaded, Query, Ticket};
+use crate::random::Random;
 use crate::time::Tick;
 
 /// How much is kept.
@@ -45,8 +46,9 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Memory {
     limits: Limits,
-    seed: u64,
-    lives: u64,
+    random: Random,
+    /// Of what two users said who have said nothing.
+    nothing: Epoch,
     conversations: Slab<Kept>,
     index: HashMap<Box<str>, usize>,
     by_bytes: BTreeSet<(usize, usize)>,
@@ -92,12 +94,13 @@ enum Request {
 }
 
 impl Memory {
-    /// An empty store. Two processes with different seeds never give out the same epoch.
-    pub fn new(limits: Limits, seed: u64) -> Self {
+    /// An empty store. `random` gives epochs; [`Random::secret`] but in tests, so that no two processes give out the same.
+    pub fn new(limits: Limits, random: impl Into<Random>) -> Self {
+        let mut random = random.into();
         Self {
             limits,
-            seed,
-            lives: 0,
+            nothing: Epoch(random.draw()),
+            random,
             conversations: Slab::new(),
             index: HashMap::new(),
             by_bytes: BTreeSet::new(),
@@ -143,12 +146,11 @@ impl Memory {
                 self.remove(place);
             }
         }
-        self.lives += 1;
         let name: Box<str> = self.key.as_str().into();
         let place = self.conversations.insert(Kept {
             name: name.clone(),
             direct,
-            epoch: epoch(self.seed, self.lives),
+            epoch: Epoch(self.random.draw()),
             seq: 0,
             ring: VecDeque::new(),
             bytes: 0,
@@ -317,7 +319,7 @@ impl Backend for Memory {
                 Some(Outcome::Page { ticket, head: kept.head(), messages: kept.read(query) })
             }
             Request::Nothing { ticket } => {
-                let head = Head { epoch: epoch(self.seed, 0), seq: 0, kept: 0 };
+                let head = Head { epoch: self.nothing, seq: 0, kept: 0 };
                 Some(Outcome::Page { ticket, head, messages: Vec::new() })
             }
         }
@@ -449,14 +451,6 @@ fn bounded<'a>(messages: impl Iterator<Item = Message<'a>>, bounds: Bounds) -> i
         bytes += message.sender.len() + message.content.len();
         (place == 0 || bytes <= bounds.bytes).then_some(message)
     })
-}
-
-/// A number that looks random and, for one seed, never comes twice: every step of splitmix64 can be undone.
-fn epoch(seed: u64, life: u64) -> Epoch {
-    let mut mixed = seed.wrapping_add(life.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    Epoch(mixed ^ (mixed >> 31))
 }
 
 /// Requests that wait for [`Backend::poll`].

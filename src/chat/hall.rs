@@ -15,7 +15,6 @@ use super::membership::Asked;
 use super::moderation::Bans;
 use super::name::{RoomName, UserName};
 use super::presence::Watches;
-use super::random::Random;
 use super::rate_limit::{Address, Buckets, Payer, SWEEP_EVERY, Verdict};
 use super::replay::{Replay, Replays};
 use super::retry::Said;
@@ -32,6 +31,7 @@ use super::{Counts, Door, Shows};
 use crate::backend::{Backend, Outcome};
 use crate::id::ConnId;
 use crate::proto::CloseCode;
+use crate::random::Random;
 use crate::time::Moment;
 
 /// One call into the chat: when it is, and what is to be done about it.
@@ -69,10 +69,7 @@ pub(super) struct Hall {
 }
 
 impl Hall {
-    pub fn new(settings: Settings, seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        let said = Said::new(random.next());
-        let buckets = Buckets::new(random.next());
+    pub fn new(settings: Settings, random: Random) -> Self {
         Self {
             settings,
             random,
@@ -82,8 +79,8 @@ impl Hall {
             with_plain: BTreeSet::new(),
             timers: Timers::default(),
             typing: Typing::default(),
-            said,
-            buckets,
+            said: Said::default(),
+            buckets: Buckets::new(),
             watches: Watches::default(),
             waiting: Slab::new(),
             counts: Counts::default(),
@@ -106,7 +103,7 @@ impl Hall {
     ) {
         let dialect = if door.room().is_some() { Dialect::Plain } else { Dialect::Json };
         let session = Session {
-            id: self.random.next(),
+            id: self.random.draw(),
             opened: seconds(turn.now),
             spoke: seconds(turn.now),
             user: NOBODY,
@@ -236,7 +233,7 @@ impl Hall {
             let name = if self.users.find(&name).is_none() {
                 name
             } else {
-                format!("guest-{:012x}", self.random.next() >> 16)
+                format!("guest-{:012x}", self.random.draw() >> 16)
             };
             if self.users.find(&name).is_none() {
                 return UserName::parse(&name).expect("a guest's name is a good one");

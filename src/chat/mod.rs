@@ -28,7 +28,6 @@ pub mod name;
 mod operator;
 mod presence;
 mod queries;
-mod random;
 mod rate_limit;
 mod replay;
 mod retry;
@@ -63,6 +62,7 @@ use session::Session;
 
 use crate::backend::Backend;
 use crate::id::ConnId;
+use crate::random::Random;
 use crate::time::{Moment, Tick};
 
 /// How a connection comes in.
@@ -207,9 +207,9 @@ impl std::fmt::Debug for Chat {
 }
 
 impl Chat {
-    /// A chat in which nobody is. The seed makes session ids and names of guests hard to guess; give another one each time.
-    pub fn new(settings: Settings, backend: Box<dyn Backend>, seed: u64) -> Self {
-        Self { hall: Hall::new(settings, seed), backend }
+    /// A chat in which nobody is. `random` gives session ids and names of guests; [`Random::secret`] but in tests.
+    pub fn new(settings: Settings, backend: Box<dyn Backend>, random: impl Into<Random>) -> Self {
+        Self { hall: Hall::new(settings, random.into()), backend }
     }
 
     /// From now on sessions need tokens that `verifier` knows; those that come without are to come in by

@@ -9,7 +9,7 @@
 //! It does not know what an address is: the server says which connections come from the same one.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ pub(super) struct Payer {
 /// All buckets that are not full, by a fingerprint of whose they are.
 #[derive(Debug)]
 pub(super) struct Buckets {
-    seed: u64,
+    /// With a key nobody knows, so that it is useless to search for two users with one fingerprint.
+    hasher: RandomState,
     /// How many refused frames were told a time by chance.
     strewn: u64,
     buckets: HashMap<u64, Bucket>,
@@ -85,16 +86,20 @@ impl Payer {
 }
 
 impl Buckets {
-    /// A seed nobody knows makes it useless to search for two users with one fingerprint.
-    pub fn new(seed: u64) -> Self {
-        Self { seed, strewn: 0, buckets: HashMap::new(), sweep_at: MIN_SWEEP, awaits_sweep: false }
+    /// Nobody has said anything.
+    pub fn new() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            strewn: 0,
+            buckets: HashMap::new(),
+            sweep_at: MIN_SWEEP,
+            awaits_sweep: false,
+        }
     }
 
     /// Who pays for a user at an address; `None` if the address is not counted.
     pub fn payer(&self, user: &str, address: Option<Address>) -> Payer {
-        let mut hasher = DefaultHasher::new();
-        (self.seed, user, address).hash(&mut hasher);
-        Payer { own: hasher.finish(), address }
+        Payer { own: self.hasher.hash_one((user, address)), address }
     }
 
     /// Pays for one frame. A frame that only the address cannot pay for is paid by the user all the same, so that trying again
@@ -113,8 +118,8 @@ impl Buckets {
                 false => Verdict::Refused { retry_after, crowded: false },
             };
         }
-        let Some(Address(address)) = payer.address else { return Verdict::Pass };
-        match self.buckets.entry(self.seed ^ address.get()).or_default().pay(rate, people, now) {
+        let Some(address) = payer.address else { return Verdict::Pass };
+        match self.crowd(address).pay(rate, people, now) {
             Ok(()) => Verdict::Pass,
             Err(retry_after) => Verdict::Refused { retry_after, crowded: true },
         }
@@ -136,7 +141,7 @@ impl Buckets {
     pub fn promise(&mut self, payer: Payer, refused: (Duration, bool), rate: Rate, people: u32, now: Tick) -> Duration {
         let (retry_after, crowded) = refused;
         let (key, people) = match payer.address.filter(|_| crowded) {
-            Some(Address(address)) => (self.seed ^ address.get(), people),
+            Some(address) => (self.hasher.hash_one(address), people),
             None => (payer.own, 1),
         };
         let refusals = self.buckets.entry(key).or_default().refusals.get_or_insert_with(|| Refusals::none(now));
@@ -148,23 +153,25 @@ impl Buckets {
             refusals.promised = next;
             return Duration::from_nanos(next - now);
         }
-        let mut hasher = DefaultHasher::new();
-        (self.seed, key, self.strewn).hash(&mut hasher);
         self.strewn = self.strewn.wrapping_add(1);
-        Duration::from_nanos(first - now + hasher.finish() % (longest - first + 1))
+        Duration::from_nanos(first - now + self.hasher.hash_one((key, self.strewn)) % (longest - first + 1))
     }
 
     /// A list of joins costs the user one frame, and those at the address one for each room: what is done for it is as much. One that
     /// costs more than all at the address can have at once costs just that.
     pub fn pay_for_list(&mut self, payer: Payer, rooms: usize, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
-        let (Some(rate), Some(Address(address))) = (rate, payer.address) else { return Verdict::Pass };
+        let (Some(rate), Some(address)) = (rate, payer.address) else { return Verdict::Pass };
         let most = u64::from(rate.burst.max(1)).saturating_mul(u64::from(people.max(1)));
         let frames = (rooms as u64).min(most).saturating_sub(1);
-        let crowd = self.buckets.entry(self.seed ^ address.get()).or_default();
-        match crowd.pay_frames(rate, people, frames, now) {
+        match self.crowd(address).pay_frames(rate, people, frames, now) {
             Ok(()) => Verdict::Pass,
             Err(retry_after) => Verdict::Refused { retry_after, crowded: true },
         }
+    }
+
+    /// The bucket of all at an address.
+    fn crowd(&mut self, address: Address) -> &mut Bucket {
+        self.buckets.entry(self.hasher.hash_one(address)).or_default()
     }
 
     /// A guest who takes a name takes along what they said.
@@ -283,7 +290,7 @@ mod tests {
 
     #[test]
     fn burst_then_rate() {
-        let mut buckets = Buckets::new(1);
+        let mut buckets = Buckets::new();
         let ann = buckets.payer("ann", None);
         let mut pay = |tick| buckets.pay(ann, RATE, 64, Tick(tick));
         for _ in 0..40 {
@@ -301,7 +308,7 @@ mod tests {
     /// The same user elsewhere has another bucket: who takes somebody's name does not take their breath.
     #[test]
     fn a_bucket_is_of_a_user_at_an_address() {
-        let mut buckets = Buckets::new(1);
+        let mut buckets = Buckets::new();
         let [ann, ann_there, ann_uncounted, bob] =
             [("ann", HERE), ("ann", THERE), ("ann", None), ("bob", HERE)].map(|(user, at)| buckets.payer(user, at));
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
@@ -316,7 +323,7 @@ mod tests {
     /// Another name does not help for ever.
     #[test]
     fn an_address_stands_for_so_many_people() {
-        let mut buckets = Buckets::new(1);
+        let mut buckets = Buckets::new();
         let (mut passed, mut crowded) = (0, 0);
         for n in 0..10 {
             let payer = buckets.payer(&format!("u{n}"), HERE);
@@ -339,7 +346,7 @@ mod tests {
     #[test]
     fn ten_seconds_in_a_row_are_abuse() {
         let rate = Some(Rate { per_second: 1, burst: 1 });
-        let mut buckets = Buckets::new(1);
+        let mut buckets = Buckets::new();
         let ann = buckets.payer("ann", HERE);
         let mut flood = |second: u64| {
             buckets.pay(ann, rate, 64, Tick(second * 1000));
@@ -359,7 +366,7 @@ mod tests {
     #[test]
     fn a_crowded_address_is_nobodys_abuse() {
         let rate = Some(Rate { per_second: 2, burst: 2 });
-        let mut buckets = Buckets::new(1);
+        let mut buckets = Buckets::new();
         let [ann, bob] = ["ann", "bob"].map(|name| buckets.payer(name, HERE));
         for second in 0..30 {
             for _ in 0..2 {
@@ -373,7 +380,7 @@ mod tests {
     /// Sixty who are refused at once come back one after the other, when each can be heard; past ten seconds, at some time.
     #[test]
     fn refused_frames_come_back_one_after_the_other() {
-        let mut buckets = Buckets::new(1);
+        let mut buckets = Buckets::new();
         let rate = Rate { per_second: 20, burst: 40 };
         let ann = buckets.payer("ann", HERE);
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
@@ -400,7 +407,7 @@ mod tests {
     /// A list of joins costs the user one frame, which is paid already, and those at the address as many as it has rooms.
     #[test]
     fn a_list_of_joins_is_paid_for_by_the_address() {
-        let mut buckets = Buckets::new(1);
+        let mut buckets = Buckets::new();
         let [ann, uncounted] = [HERE, None].map(|address| buckets.payer("ann", address));
         for _ in 0..2 {
             assert_eq!(buckets.pay(ann, RATE, 3, Tick(0)), Verdict::Pass);
@@ -421,7 +428,7 @@ mod tests {
 
     #[test]
     fn refusals_are_told_once_a_second() {
-        let mut buckets = Buckets::new(1);
+        let mut buckets = Buckets::new();
         let ann = buckets.payer("ann", None);
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
         assert!(buckets.tells(ann, Tick(0)));
@@ -431,7 +438,7 @@ mod tests {
 
     #[test]
     fn what_is_full_is_forgotten_and_what_is_not_is_bounded() {
-        let mut buckets = Buckets::new(1);
+        let mut buckets = Buckets::new();
         for n in 0..10 * MIN_SWEEP {
             let payer = buckets.payer(&n.to_string(), None);
             buckets.pay(payer, RATE, 64, Tick(50 * n as u64));
@@ -447,7 +454,7 @@ mod tests {
             assert!(buckets.buckets.len() <= 2 * MAX_REMEMBERED + 1, "{n}");
         }
         // A row of refusals is remembered although the bucket is full.
-        let mut buckets = Buckets::new(1);
+        let mut buckets = Buckets::new();
         let ann = buckets.payer("ann", None);
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
         buckets.sweep(Tick(1_999));
@@ -462,7 +469,7 @@ mod tests {
         for (per_second, burst, people) in
             [(0, 0, 0), (1, 1, 1), (1_000_000, 1_000_000, 1_000_000), (u32::MAX, u32::MAX, u32::MAX)]
         {
-            let mut buckets = Buckets::new(1);
+            let mut buckets = Buckets::new();
             let ann = buckets.payer("ann", HERE);
             for tick in [0, 1, u64::MAX / 1_000_000, u64::MAX] {
                 assert!(

@@ -4,16 +4,17 @@
 //! all, first in first out: past [`MAX_REMEMBERED`] the oldest is forgotten before its time.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use super::held::table_bytes;
 use super::wire::Id;
 use crate::time::Tick;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Said {
-    seed: u64,
+    /// With a key nobody knows, so that it is useless to search for two messages with one fingerprint.
+    hasher: RandomState,
     answers: HashMap<u64, Answer>,
     order: VecDeque<(Tick, u64)>,
 }
@@ -32,17 +33,10 @@ pub(super) enum Answer {
 }
 
 impl Said {
-    /// A seed nobody knows makes it useless to search for two messages with one fingerprint.
-    pub fn new(seed: u64) -> Self {
-        Self { seed, answers: HashMap::new(), order: VecDeque::new() }
-    }
-
     /// String ids are the user's, on all devices; integers count from 0 on each device.
     pub fn fingerprint(&self, user: &str, session: u64, id: &Id<'_>, target: (&str, &str), content: &str) -> u64 {
         let session = if matches!(id, Id::Text(_)) { None } else { Some(session) };
-        let mut hasher = DefaultHasher::new();
-        (self.seed, user, session, id, target, content).hash(&mut hasher);
-        hasher.finish()
+        self.hasher.hash_one((user, session, id, target, content))
     }
 
     pub fn find(&mut self, fingerprint: u64, now: Tick) -> Option<Answer> {

@@ -12,6 +12,7 @@ use crate::engine::{Engine, Event};
 use crate::id::ConnId;
 use crate::proto::handshake::{Request, encode_switching_protocols_with};
 use crate::proto::{ClientContext, CloseCode, Kind, PermessageDeflate};
+use crate::random::Random;
 use crate::time::{Moment, Tick};
 
 use super::admin_key::AdminKey;
@@ -96,11 +97,8 @@ enum Look {
 impl ChatService {
     /// With nobody there yet.
     pub fn new(settings: Settings, starter: Box<dyn Starter>) -> Self {
-        // Unguessable is not needed: the seed only keeps two runs apart.
-        let seed =
-            std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id());
-        let memory = Memory::new(settings.chat.history(), seed);
-        let chat = Chat::new(settings.chat, Box::new(memory), seed);
+        let memory = Memory::new(settings.chat.history(), Random::secret());
+        let chat = Chat::new(settings.chat, Box::new(memory), Random::secret());
         let keys = settings.keys.map(Rc::new);
         Self {
             chat: match &keys {

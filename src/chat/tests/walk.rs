@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::late::{Gate, Late};
-use super::random::Random;
 use super::*;
+use crate::random::Random;
 
 const USERS: &[&str] = &["ann", "bob", "cat", "dan", "eve"];
 const ROOMS: &[&str] = &["den", "attic", "hut"];
@@ -18,7 +18,7 @@ struct Reader {
 
 /// `late`: the store answers now and then, or fails, or takes no questions.
 fn walk(seed: u64, steps: usize, late: bool) {
-    let mut random = Random::new(seed);
+    let mut random = Random::from(seed);
     let age = Duration::from_secs(60);
     let settings = Settings {
         history_messages: 4,
