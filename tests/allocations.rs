@@ -879,3 +879,53 @@ fn what_the_chat_counts_is_about_what_it_allocates() {
         );
     }
 }
+
+/// What sessions watch is counted, one name each or the same thousand for all, and given back.
+#[test]
+fn what_is_watched_is_counted() {
+    use salon::backend::Memory;
+    use salon::chat::{self, Chat, Deliveries, Door, UserName};
+    use salon::time::Moment;
+
+    let now = Moment::default();
+    let conn = |n: usize| ConnId { index: n as u32, generation: 1 };
+    for (watchers, names, same) in [(100, 1000, true), (20, 1000, false), (500, 1, true)] {
+        let settings = chat::Settings { rate: None, ..chat::Settings::default() };
+        let memory = Memory::new(settings.history(), 1);
+        let mut chat = Chat::new(settings, Box::new(memory), 1);
+        let mut out = Deliveries::new();
+        for n in 0..watchers {
+            let door = Door::Json { user: Some(UserName::parse(&format!("watcher-{n}")).unwrap()) };
+            chat.handle_open(conn(n), door, None, now, &mut out);
+            out.clear();
+        }
+        let list = |n: usize| -> String {
+            let of = if same { 0 } else { n };
+            let names: Vec<String> = (0..names).map(|name| format!(r#""somebody-{of}-{name}""#)).collect();
+            format!(r#"{{"type":"presence","subscribe":true,"user_ids":[{}]}}"#, names.join(","))
+        };
+        let texts: Vec<String> = (0..watchers).map(list).collect();
+        // Once in advance, so that what is said of it has its room.
+        chat.handle_text(conn(0), &texts[0].replace("true", "false"), now, &mut out);
+        out.clear();
+        let held = |chat: &Chat, out: &Deliveries| chat.held().users + out.held_bytes();
+        let before = held(&chat, &out);
+        let used = measure(|| {
+            for (n, text) in texts.iter().enumerate() {
+                chat.handle_text(conn(n), text, now, &mut out);
+                out.clear();
+            }
+        });
+        let counted = (held(&chat, &out) - before) as isize;
+        assert!(
+            counted >= used.held * 9 / 10 - PEER && counted <= used.held * 5 / 4 + PEER,
+            "{watchers} watch {names}: {counted} are counted, {} allocated",
+            used.held
+        );
+        for n in 0..watchers {
+            chat.handle_closed(conn(n), now, &mut out);
+            out.clear();
+        }
+        assert!(held(&chat, &out) < before + (32 << 10));
+    }
+}

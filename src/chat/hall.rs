@@ -14,7 +14,6 @@ use super::delivery::{Deliveries, TurnedAway};
 use super::membership::Asked;
 use super::moderation::Bans;
 use super::name::{RoomName, UserName};
-use super::presence::Watches;
 use super::rate_limit::{Address, Buckets, Payer, SWEEP_EVERY, Verdict};
 use super::replay::{Replay, Replays};
 use super::retry::Said;
@@ -25,6 +24,7 @@ use super::timers::{Timer, Timers};
 use super::typing::Typing;
 use super::user::Users;
 use super::waiting::Waiting;
+use super::watches::Watches;
 use super::wire::request::{self, Request};
 use super::wire::{Code, Id, Refusal, json, plain};
 use super::{Counts, Door, Shows};
@@ -114,7 +114,6 @@ impl Hall {
             closing: false,
             expelled: false,
             seats: Seats::default(),
-            watching: None,
         };
         self.sessions.insert(conn, session);
         let door = match door {
@@ -448,7 +447,7 @@ impl Hall {
                 self.timers.set(timer, turn.now.tick + self.grace_of(&session));
             }
         }
-        self.watches.end_all(conn, &session);
+        self.watches.end_all(conn);
         self.detach(conn, &session, turn);
     }
 

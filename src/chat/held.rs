@@ -1,8 +1,8 @@
 //! What the chat holds, by purpose: estimates that are cheap to ask for, however many there are of everything.
 //!
 //! Slots and tables are counted by their capacity; what hangs on them (trees, names, lists) by how many there are, at what one
-//! of them takes about. `tests/allocations.rs` holds the sums to what the allocator says. What few have (notes, titles, watches beyond the
-//! first) is left out, or rounded.
+//! of them takes about. `tests/allocations.rs` holds the sums to what the allocator says. What few have (notes, titles) is
+//! left out, or rounded.
 
 use super::hall::Hall;
 use crate::backend::Backend;

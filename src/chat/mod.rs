@@ -39,6 +39,7 @@ mod timers;
 mod typing;
 mod user;
 mod waiting;
+mod watches;
 mod wire;
 
 #[cfg(test)]

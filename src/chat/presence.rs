@@ -1,50 +1,15 @@
 //! Who sees whom: status, notes, and those who asked to be told of changes.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::Shows;
 use super::hall::{Hall, Turn, user_name};
-use super::held::table_bytes;
 use super::name::{UserName, repainting};
-use super::session::Session;
 use super::user::{NOBODY_THERE, Status, View};
 use super::wire::json::Object;
 use super::wire::{Code, Id, Refusal};
 use crate::id::ConnId;
-
-/// Who watches whom, by the name that is watched; there need be nobody of that name yet.
-///
-/// Invariant: says the same as `watching` of all sessions.
-#[derive(Debug, Default)]
-pub(super) struct Watches(HashMap<UserName, Vec<ConnId>>);
-
-impl Watches {
-    /// The session is gone.
-    pub fn end_all(&mut self, conn: ConnId, session: &Session) {
-        for name in session.watching.iter().flat_map(|names| names.iter()) {
-            self.end(conn, name);
-        }
-    }
-
-    pub fn held_bytes(&self) -> usize {
-        table_bytes::<(UserName, Vec<ConnId>)>(self.0.capacity()) + self.0.len() * BYTES_PER_WATCHED
-    }
-
-    fn end(&mut self, conn: ConnId, name: &UserName) {
-        if let Some(watchers) = self.0.get_mut(name) {
-            watchers.retain(|&watcher| watcher != conn);
-            if watchers.is_empty() {
-                self.0.remove(name);
-            }
-        }
-    }
-
-    #[cfg(test)]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
 
 impl Hall {
     pub(super) fn set_status(
@@ -129,37 +94,23 @@ impl Hall {
     }
 
     fn watch(&mut self, conn: ConnId, names: &BTreeSet<UserName>) -> Result<(), Refusal> {
-        let Some(session) = self.sessions.find_mut(conn) else { return Ok(()) };
-        let watching = session.watching.get_or_insert_default();
-        let new: Vec<&UserName> = names.iter().filter(|&name| !watching.contains(name)).collect();
-        if watching.len() + new.len() > MAX_WATCHED {
-            let found = watching.len() + new.len();
+        let new: Vec<&UserName> = names.iter().filter(|&name| !self.watches.is_watching(conn, name)).collect();
+        let found = self.watches.count(conn) + new.len();
+        if found > MAX_WATCHED {
             let message = format!("expected at most {MAX_WATCHED} watched users a session, found {found}");
             return Err(Refusal::new(Code::TooLarge, message));
         }
-        let crowded = |name: &&UserName| self.watches.0.get(*name).is_some_and(|who| who.len() >= MAX_WATCHERS);
+        let crowded = |name: &&UserName| self.watches.watchers(name).len() >= MAX_WATCHERS;
         if new.iter().any(crowded) {
             let message = format!("expected at most {MAX_WATCHERS} watchers of a user, found one more");
             return Err(Refusal::new(Code::Overloaded, message));
         }
-        for name in new {
-            watching.insert(name.clone());
-            self.watches.0.entry(name.clone()).or_default().push(conn);
-        }
+        new.into_iter().for_each(|name| self.watches.begin(conn, name));
         Ok(())
     }
 
     fn unwatch(&mut self, conn: ConnId, names: &BTreeSet<UserName>) {
-        let Some(session) = self.sessions.find_mut(conn) else { return };
-        let Some(watching) = &mut session.watching else { return };
-        for name in names {
-            if watching.remove(name) {
-                self.watches.end(conn, name);
-            }
-        }
-        if watching.is_empty() {
-            session.watching = None;
-        }
+        names.iter().for_each(|name| self.watches.end(conn, name));
     }
 
     /// What a session sees of a user.
@@ -198,7 +149,7 @@ impl Hall {
         if (before.status, &before.note) == (after.status, &after.note) {
             return;
         }
-        let Some(watchers) = self.watches.0.get(name) else { return };
+        let watchers = self.watches.watchers(name);
         turn.out.send_each(watchers.iter().copied().filter(whom), |out| {
             Object::message(out, "presence")
                 .text("user_id", name.as_str())
@@ -244,9 +195,6 @@ pub(super) fn check_line(field: &str, text: Option<&str>, limit: usize) -> Resul
     }
     Ok(())
 }
-
-/// The list of who watches a name, and the place of the name in that of the session.
-const BYTES_PER_WATCHED: usize = 96;
 
 /// The longest note beside a status, in bytes.
 const MAX_NOTE_BYTES: usize = 256;

@@ -1,8 +1,5 @@
 //! Sessions: one for each connection that the chat was told of.
 
-use std::collections::BTreeSet;
-
-use super::name::UserName;
 use super::rate_limit::Payer;
 use crate::id::ConnId;
 
@@ -38,9 +35,6 @@ pub(super) struct Session {
     /// By an operator, who wants the user to leave now and not after a grace.
     pub expelled: bool,
     pub seats: Seats,
-    // Boxed, because few sessions watch anybody and all would carry the two words more.
-    #[allow(clippy::box_collection)]
-    pub watching: Option<Box<BTreeSet<UserName>>>,
 }
 
 /// The place of a session in a room.

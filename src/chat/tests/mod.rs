@@ -321,6 +321,7 @@ impl Stage {
             let moves = self.asked.contains(&conn) || hall.timers.is_set(&timers::Timer::Replay(conn));
             assert!(moves || self.closes.contains_key(&conn), "{conn} is never told the rest");
         }
+        hall.watches.check();
         let mut visible = 0;
         for user in hall.users.after(None) {
             let key = hall.users.find(user.name.as_str()).unwrap();
