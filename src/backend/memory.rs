@@ -4,9 +4,12 @@
 //! the same road as one that answers late, and a message is allocated once and never copied.
 //!
 //! Bounded by [`Limits`]. When all conversations together hold too many bytes, the one that holds most gives up its
-//! oldest messages: who talks much loses history first, not who talks little. It does not write to disk.
+//! oldest messages: who talks much loses history first, not who talks little. When there are too many pairs of users, whoever is in
+//! most gives up the one of theirs that was silent longest, for the same reason. It does not write to disk.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
 use slab::Slab;
@@ -24,7 +27,7 @@ pub struct Limits {
     pub age: Duration,
     /// Bytes of messages of all conversations together, with what it costs to keep them.
     pub bytes: usize,
-    /// Conversations of two users. The one that was silent longest makes room.
+    /// Conversations of two users. Of whoever has most, the one that was silent longest makes room.
     pub direct_conversations: usize,
 }
 
@@ -42,7 +45,7 @@ impl Default for Limits {
 /// The backend.
 ///
 /// Invariant: `index` and `conversations` name the same; `bytes` is the sum over all; `by_bytes` holds exactly the
-/// conversations with messages, `by_silence` exactly those of two users.
+/// conversations with messages, `pairs` those of two users.
 #[derive(Debug)]
 pub struct Memory {
     limits: Limits,
@@ -52,7 +55,7 @@ pub struct Memory {
     conversations: Slab<Kept>,
     index: HashMap<Box<str>, usize>,
     by_bytes: BTreeSet<(usize, usize)>,
-    by_silence: BTreeSet<(u64, usize)>,
+    pairs: Pairs,
     appended: u64,
     bytes: usize,
     /// What is counted of [`Kept::held_bytes`] of all conversations.
@@ -104,7 +107,7 @@ impl Memory {
             conversations: Slab::new(),
             index: HashMap::new(),
             by_bytes: BTreeSet::new(),
-            by_silence: BTreeSet::new(),
+            pairs: Pairs::default(),
             appended: 0,
             bytes: 0,
             held: 0,
@@ -133,7 +136,7 @@ impl Memory {
             return place;
         }
         let direct = matches!(conversation, Conversation::Direct(..));
-        if direct && self.by_silence.len() >= self.limits.direct_conversations {
+        if direct && self.pairs.len >= self.limits.direct_conversations {
             // One that is waited for stays, even over the limit: the queue is bounded too.
             let waited_for = |place: usize| {
                 self.waiting.iter().any(|request| match request {
@@ -141,7 +144,7 @@ impl Memory {
                     Request::Nothing { .. } => false,
                 })
             };
-            let silent = self.by_silence.first().map(|&(_, place)| place).filter(|&place| !waited_for(place));
+            let silent = self.pairs.most_silent_of_most().take(MAX_TRIED).find(|&place| !waited_for(place));
             if let Some(place) = silent {
                 self.remove(place);
             }
@@ -160,7 +163,7 @@ impl Memory {
         self.index.insert(name, place);
         self.note(place);
         if direct {
-            self.by_silence.insert((self.appended, place));
+            self.pairs.insert(&self.conversations[place].name, (self.appended, place));
         }
         place
     }
@@ -184,7 +187,9 @@ impl Memory {
         self.bytes -= kept.bytes;
         self.held -= kept.noted;
         self.by_bytes.remove(&(kept.bytes, place));
-        self.by_silence.remove(&(kept.last_append, place));
+        if kept.direct {
+            self.pairs.remove(&kept.name, (kept.last_append, place));
+        }
         self.emptied.retain(|&other| other != place);
     }
 
@@ -193,8 +198,8 @@ impl Memory {
         let kept = &mut self.conversations[place];
         kept.seq += 1;
         if kept.direct {
-            self.by_silence.remove(&(kept.last_append, place));
-            self.by_silence.insert((self.appended, place));
+            self.pairs.remove(&kept.name, (kept.last_append, place));
+            self.pairs.insert(&kept.name, (self.appended, place));
         }
         kept.last_append = self.appended;
         if self.limits.messages == 0 {
@@ -343,7 +348,7 @@ impl Backend for Memory {
                 self.remove(place);
             }
         }
-        self.bytes > 0 || !self.by_silence.is_empty()
+        self.bytes > 0 || self.pairs.len > 0
     }
 
     fn held_bytes(&self) -> usize {
@@ -366,6 +371,57 @@ impl Backend for Memory {
     }
 }
 
+/// Which users talk with whom, so that it is known who is in most pairs.
+///
+/// Invariant: `of` has each pair for both of its users, and no user without one; `by_number` has each user of `of`, by how many
+/// pairs they are in and then by how long the most silent of these has been silent.
+#[derive(Debug, Default)]
+struct Pairs {
+    len: usize,
+    of: HashMap<Rc<str>, BTreeSet<Pair>>,
+    by_number: BTreeSet<(usize, Reverse<u64>, Rc<str>)>,
+}
+
+/// When something was last said in it, counted in messages, and its place.
+type Pair = (u64, usize);
+
+impl Pairs {
+    fn insert(&mut self, key: &str, pair: Pair) {
+        self.len += 1;
+        self.change(key, |pairs| pairs.insert(pair));
+    }
+
+    fn remove(&mut self, key: &str, pair: Pair) {
+        self.len -= 1;
+        self.change(key, |pairs| pairs.remove(&pair));
+    }
+
+    /// The pairs of whoever is in most, those that were silent longest first.
+    fn most_silent_of_most(&self) -> impl Iterator<Item = usize> {
+        let most = self.by_number.last().and_then(|(_, _, user)| self.of.get(user));
+        most.into_iter().flatten().map(|&(_, place)| place)
+    }
+
+    fn change(&mut self, key: &str, change: impl Fn(&mut BTreeSet<Pair>) -> bool) {
+        let (one, other) = key.split_once('\0').expect("the key of a pair has two names");
+        for user in [Some(one), Some(other).filter(|&other| other != one)].into_iter().flatten() {
+            let (user, mut pairs) = self.of.remove_entry(user).unwrap_or_else(|| (user.into(), BTreeSet::new()));
+            let number = |pairs: &BTreeSet<Pair>| pairs.first().map(|first| (pairs.len(), Reverse(first.0)));
+            if let Some((len, silent)) = number(&pairs) {
+                self.by_number.remove(&(len, silent, user.clone()));
+            }
+            change(&mut pairs);
+            if let Some((len, silent)) = number(&pairs) {
+                self.by_number.insert((len, silent, user.clone()));
+                self.of.insert(user, pairs);
+            }
+        }
+        if self.of.len() < self.of.capacity() / 8 {
+            self.of.shrink_to(2 * self.of.len());
+        }
+    }
+}
+
 impl Kept {
     fn head(&self) -> Head {
         Head { epoch: self.epoch, seq: self.seq, kept: self.ring.len() as u64 }
@@ -374,7 +430,11 @@ impl Kept {
     /// Texts and the room for them, the name twice, and the places in the sorted lists.
     fn held_bytes(&self) -> usize {
         let texts = self.bytes - self.ring.len() * size_of::<Stored>();
-        texts + self.ring.capacity() * size_of::<Stored>() + 2 * self.name.len() + SORTED_BYTES
+        texts
+            + self.ring.capacity() * size_of::<Stored>()
+            + 2 * self.name.len()
+            + SORTED_BYTES
+            + usize::from(self.direct) * PAIR_BYTES
     }
 
     fn drop_oldest(&mut self) {
@@ -461,6 +521,12 @@ const MAX_LET_GO_AT_ONCE: usize = 1024;
 
 /// What the sorted lists take for one conversation, about.
 const SORTED_BYTES: usize = 48;
+
+/// What [`Pairs`] take for one, about: for each of the two a place in the lists of pairs and of users, and some have a list of their own.
+const PAIR_BYTES: usize = 200;
+
+/// Pairs of one user that are tried, where the most silent ones are waited for.
+const MAX_TRIED: usize = 16;
 
 /// Conversations looked at in one call of [`Backend::expire`].
 const MAX_EXPIRED_AT_ONCE: usize = 1024;
@@ -621,6 +687,44 @@ mod tests {
         assert_eq!(read(&mut memory, Conversation::Direct("a", "a"), Query::Newest(ALL), 0).1, [1]);
         assert!(!memory.expire(Tick(20_000)));
         assert_eq!(memory.conversations(), 0);
+    }
+
+    /// Whoever writes to very many pushes out their own silent pairs, and nobody else's.
+    #[test]
+    fn who_has_most_pairs_gives_up_their_own() {
+        let limits = Limits { direct_conversations: 50, ..Limits::default() };
+        let mut memory = Memory::new(limits, 7);
+        let pair = Conversation::Direct("alice", "bob");
+        say(&mut memory, pair, "kept", 0);
+        for (sender, n) in
+            (0..10).flat_map(|n| ["eve", "mallory"].map(|sender| (sender, n))).chain((10..500).map(|n| ("eve", n)))
+        {
+            let name = format!("u{n}");
+            say(&mut memory, Conversation::Direct(sender, &name), "x", 0);
+            assert!(memory.conversations() <= 50);
+        }
+        assert_eq!(read(&mut memory, pair, Query::Newest(ALL), 0).1, [1]);
+        // Mallory has fewer than eve, and so has lost none either; eve has her latest.
+        for n in 0..10 {
+            assert_eq!(
+                read(&mut memory, Conversation::Direct("mallory", &format!("u{n}")), Query::Newest(ALL), 0).1,
+                [1]
+            );
+        }
+        for (n, kept) in [(499, 1), (461, 1), (460, 0), (0, 0)] {
+            let found = read(&mut memory, Conversation::Direct("eve", &format!("u{n}")), Query::Newest(ALL), 0).1;
+            assert_eq!(found.len(), kept, "u{n}");
+        }
+        // All have as many: the pair that was silent longest goes.
+        let mut memory = self::memory(5, usize::MAX);
+        say(&mut memory, Conversation::Direct("a", "b"), "x", 0);
+        say(&mut memory, Conversation::Direct("c", "d"), "x", 0);
+        say(&mut memory, Conversation::Direct("a", "b"), "x", 0);
+        say(&mut memory, Conversation::Direct("e", "f"), "x", 0);
+        assert_eq!(read(&mut memory, Conversation::Direct("a", "b"), Query::Newest(ALL), 0).1, [1, 2]);
+        assert_eq!(read(&mut memory, Conversation::Direct("c", "d"), Query::Newest(ALL), 0).1, [0; 0]);
+        assert!(!memory.expire(Tick(20_000)));
+        assert!(memory.pairs.of.is_empty() && memory.pairs.by_number.is_empty() && memory.pairs.len == 0);
     }
 
     #[test]
