@@ -241,11 +241,7 @@ impl Hall {
 
     /// Rooms in which no device of the user is left do not wait for one.
     pub(super) fn end_graces(&mut self, user: u32, turn: &mut Turn<'_>) {
-        if self.users.at(user).rooms == 0 {
-            return;
-        }
-        let rooms: Vec<u32> = self.rooms.after(None).map(|(key, _)| key).collect();
-        for key in rooms {
+        for key in self.timers.leaving(user) {
             if self.end_grace_in(user, key, turn) {
                 self.rooms.settle(key, turn.now.tick);
             }

@@ -15,7 +15,8 @@ use crate::time::Tick;
 pub(super) struct Said {
     /// With a key nobody knows, so that it is useless to search for two messages with one fingerprint.
     hasher: RandomState,
-    answers: HashMap<u64, Answer>,
+    /// With when it was said: what failed and was said again stands in `order` twice, and only the second time counts.
+    answers: HashMap<u64, (Answer, Tick)>,
     order: VecDeque<(Tick, u64)>,
 }
 
@@ -43,12 +44,16 @@ impl Said {
         while self.order.front().is_some_and(|&(at, _)| now.since(at) >= REMEMBERED_FOR) {
             self.forget_oldest();
         }
-        self.answers.get(&fingerprint).copied()
+        self.answers.get(&fingerprint).map(|&(answer, _)| answer)
     }
 
     pub fn insert(&mut self, fingerprint: u64, answer: Answer, now: Tick) {
-        if self.answers.insert(fingerprint, answer).is_none() {
-            self.order.push_back((now, fingerprint));
+        match self.answers.get_mut(&fingerprint) {
+            Some((known, _)) => *known = answer,
+            None => {
+                self.answers.insert(fingerprint, (answer, now));
+                self.order.push_back((now, fingerprint));
+            }
         }
         while self.order.len() > MAX_REMEMBERED {
             self.forget_oldest();
@@ -57,23 +62,25 @@ impl Said {
 
     /// Sets what became of it, unless it is forgotten already.
     pub fn answer(&mut self, fingerprint: u64, answer: Answer) {
-        if let Some(known) = self.answers.get_mut(&fingerprint) {
+        if let Some((known, _)) = self.answers.get_mut(&fingerprint) {
             *known = answer;
         }
     }
 
-    /// It was not said after all; saying it again is no retry.
+    /// It was not said after all; saying it again is no retry. Its place in the order is given up when its time comes, so that nothing
+    /// is looked through for it.
     pub fn fail(&mut self, fingerprint: u64) {
         self.answers.remove(&fingerprint);
-        self.order.retain(|&(_, other)| other != fingerprint);
     }
 
     pub fn held_bytes(&self) -> usize {
-        table_bytes::<(u64, Answer)>(self.answers.capacity()) + self.order.capacity() * size_of::<(Tick, u64)>()
+        table_bytes::<(u64, (Answer, Tick))>(self.answers.capacity()) + self.order.capacity() * size_of::<(Tick, u64)>()
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((_, fingerprint)) = self.order.pop_front() {
+        if let Some((at, fingerprint)) = self.order.pop_front()
+            && self.answers.get(&fingerprint).is_some_and(|&(_, since)| since == at)
+        {
             self.answers.remove(&fingerprint);
         }
     }
@@ -84,3 +91,37 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// What is remembered of all users together: some 20 MB when full.
 const MAX_REMEMBERED: usize = 1 << 18;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What failed is forgotten at once; said again, it is remembered from then on, for the whole time.
+    #[test]
+    fn what_failed_and_was_said_again() {
+        let mut said = Said::default();
+        said.insert(7, Answer::Waiting, Tick(0));
+        said.fail(7);
+        assert_eq!(said.find(7, Tick(0)), None);
+        said.insert(7, Answer::Waiting, Tick(200_000));
+        said.answer(7, Answer::Said { seq: Some(1), ts: 2 });
+        let known = Some(Answer::Said { seq: Some(1), ts: 2 });
+        for (at, expected) in [(299_999, known), (300_000, known), (499_999, known), (500_000, None)] {
+            assert_eq!(said.find(7, Tick(at)), expected, "{at}");
+        }
+        assert!(said.answers.is_empty() && said.order.is_empty());
+    }
+
+    /// However many fail, the order has its bound, and the newest are remembered.
+    #[test]
+    fn failures_are_bounded() {
+        let mut said = Said::default();
+        for n in 0..2 * MAX_REMEMBERED as u64 {
+            said.insert(n, Answer::Waiting, Tick(0));
+            if n % 2 == 0 {
+                said.fail(n);
+            }
+        }
+        assert_eq!((said.order.len(), said.answers.len()), (MAX_REMEMBERED, MAX_REMEMBERED / 2));
+    }
+}

@@ -41,16 +41,20 @@ pub(super) enum Timer {
 /// For how many timers the room is never given back.
 const MIN_KEPT: usize = 256;
 
-/// Invariant: `order` and `due` hold the same pairs.
+/// Invariant: `order` and `due` hold the same pairs; `leaving` has the user and room of each [`Timer::Leave`].
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     order: BTreeSet<(Tick, Timer)>,
     due: HashMap<Timer, Tick>,
+    leaving: BTreeSet<(u32, u32)>,
 }
 
 impl Timers {
     /// Sets a timer, or sets it anew.
     pub fn set(&mut self, timer: Timer, at: Tick) {
+        if let Timer::Leave { user, room } = timer {
+            self.leaving.insert((user, room));
+        }
         if let Some(before) = self.due.insert(timer.clone(), at) {
             let entry = (before, timer);
             self.order.remove(&entry);
@@ -62,6 +66,7 @@ impl Timers {
 
     pub fn cancel(&mut self, timer: Timer) {
         if let Some(at) = self.due.remove(&timer) {
+            self.forget_leaving(&timer);
             self.order.remove(&(at, timer));
             self.let_go();
         }
@@ -78,8 +83,20 @@ impl Timers {
         }
         let (_, timer) = self.order.pop_first()?;
         self.due.remove(&timer);
+        self.forget_leaving(&timer);
         self.let_go();
         Some(timer)
+    }
+
+    /// The rooms that wait for a device of this user, of which there may be a hundred among a hundred thousand.
+    pub fn leaving(&self, user: u32) -> Vec<u32> {
+        self.leaving.range((user, 0)..=(user, u32::MAX)).map(|&(_, room)| room).collect()
+    }
+
+    fn forget_leaving(&mut self, timer: &Timer) {
+        if let Timer::Leave { user, room } = *timer {
+            self.leaving.remove(&(user, room));
+        }
     }
 
     pub fn next(&self) -> Option<Tick> {
@@ -87,7 +104,9 @@ impl Timers {
     }
 
     pub fn held_bytes(&self) -> usize {
-        tree_bytes::<(Tick, Timer)>(self.order.len()) + table_bytes::<(Timer, Tick)>(self.due.capacity())
+        tree_bytes::<(u32, u32)>(self.leaving.len())
+            + tree_bytes::<(Tick, Timer)>(self.order.len())
+            + table_bytes::<(Timer, Tick)>(self.due.capacity())
     }
 
     /// Ten thousand who leave at once are not to be paid for when they have left.
