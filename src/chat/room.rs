@@ -31,7 +31,8 @@ pub(super) struct Room {
     pub created: bool,
     /// When the crowd was last told of itself.
     pub crowd_told: Option<Tick>,
-    empty_since: Option<Tick>,
+    /// While nobody is in it: whether it kept messages when that was noted, and since when.
+    empty: Option<(bool, Tick)>,
     traffic: Traffic,
     /// Of which interval `traffic` is.
     interval: u32,
@@ -58,12 +59,13 @@ impl Room {
     }
 }
 
-/// Invariant: `names` leads to every room; `empty` holds exactly the rooms with `empty_since`.
+/// Invariant: `names` leads to every room; `empty` holds exactly the rooms that have `empty`. Those that keep nothing come first in it: making
+/// rooms in which nothing is said pushes out no room with a history.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
     rooms: Slab<Room>,
     names: BTreeMap<RoomName, u32>,
-    empty: BTreeSet<(Tick, u32)>,
+    empty: BTreeSet<(bool, Tick, u32)>,
     /// Rooms that ended, of which the backend has still to be told.
     pub ended: Vec<RoomName>,
     /// What is said in a room is counted by intervals, of which this is the present one.
@@ -93,7 +95,7 @@ impl Rooms {
     pub fn held_bytes(&self, memberships: usize) -> usize {
         let rooms = self.rooms.len();
         let names = self.name_bytes + rooms * 2 * size_of::<usize>();
-        let trees = tree_bytes::<(RoomName, u32)>(rooms) + tree_bytes::<(Tick, u32)>(self.empty.len());
+        let trees = tree_bytes::<(RoomName, u32)>(rooms) + tree_bytes::<(bool, Tick, u32)>(self.empty.len());
         // A room of a few has one node, whatever lies in it.
         let members = rooms * NODE_OF_MEMBERS + tree_bytes::<(u32, u32)>(memberships.saturating_sub(6 * rooms));
         self.rooms.capacity() * size_of::<Room>() + names + trees + members
@@ -109,7 +111,7 @@ impl Rooms {
     /// A new room; `None` if there are too many and somebody is in each of them.
     pub fn insert(&mut self, name: RoomName, created_at: u64, max_rooms: usize) -> Option<u32> {
         if self.rooms.len() >= max_rooms {
-            let &(_, longest_empty) = self.empty.first()?;
+            let &(_, _, longest_empty) = self.empty.first()?;
             self.end(longest_empty);
         }
         let key = self.rooms.insert(Room {
@@ -124,7 +126,7 @@ impl Rooms {
             holds: false,
             created: false,
             crowd_told: None,
-            empty_since: None,
+            empty: None,
             traffic: Traffic::default(),
             interval: self.interval,
         }) as u32;
@@ -139,21 +141,24 @@ impl Rooms {
     pub fn settle(&mut self, key: u32, now: Tick) {
         let room = &mut self.rooms[key as usize];
         if !room.is_unused() {
-            if let Some(since) = room.empty_since.take() {
-                self.empty.remove(&(since, key));
+            if let Some((held, since)) = room.empty.take() {
+                self.empty.remove(&(held, since, key));
             }
         } else if !room.holds && !room.created {
             self.end(key);
-        } else if room.empty_since.is_none() {
-            room.empty_since = Some(now);
-            self.empty.insert((now, key));
+        } else if room.empty.is_none_or(|(held, _)| held != room.holds) {
+            let since = room.empty.map_or(now, |(_, since)| since);
+            if let Some((held, since)) = room.empty.replace((room.holds, since)) {
+                self.empty.remove(&(held, since, key));
+            }
+            self.empty.insert((room.holds, since, key));
         }
     }
 
     /// Ends rooms that were created, hold nothing, and have been empty for too long.
     pub fn expire(&mut self, empty_before: Tick) {
-        let long_empty = self.empty.range(..(empty_before, 0)).take(MAX_ENDED_AT_ONCE);
-        let ended: Vec<u32> = long_empty.map(|&(_, key)| key).filter(|&key| !self.at(key).holds).collect();
+        let long_empty = self.empty.range(..(false, empty_before, 0)).take(MAX_ENDED_AT_ONCE);
+        let ended: Vec<u32> = long_empty.map(|&(_, _, key)| key).collect();
         for key in ended {
             self.end(key);
         }
@@ -189,8 +194,8 @@ impl Rooms {
     fn end(&mut self, key: u32) {
         let room = self.rooms.remove(key as usize);
         debug_assert!(room.is_unused() && room.json == 0 && room.plain == 0, "{} ends while used", room.name);
-        if let Some(since) = room.empty_since {
-            self.empty.remove(&(since, key));
+        if let Some((held, since)) = room.empty {
+            self.empty.remove(&(held, since, key));
         }
         self.name_bytes -= room.name.as_str().len();
         self.names.remove(&room.name);
