@@ -10,7 +10,7 @@ use super::auth::{EXPIRED, Grant, TokenError, UNAUTHORIZED};
 use super::delivery::TurnedAway;
 use super::hall::{Hall, Turn};
 use super::timers::Timer;
-use super::wire::request::{self, Request};
+use super::wire::request::Request;
 use super::wire::{Code, Id, Refusal, json};
 use crate::backend::Backend;
 use crate::id::ConnId;
@@ -39,7 +39,7 @@ impl Hall {
 
     /// A text of a session that has not said who it is. Nothing but `auth` helps.
     pub(super) fn unproven_text(&mut self, conn: ConnId, text: &str, store: &mut dyn Backend, turn: &mut Turn<'_>) {
-        let (id, request) = request::parse(text);
+        let Some((id, request)) = self.read_request(conn, text, turn) else { return };
         if let Ok(Request::Auth { token }) = request {
             match self.verify(&token, turn) {
                 Ok(grant) => {

@@ -14,12 +14,12 @@ use super::delivery::{Deliveries, TurnedAway};
 use super::membership::Asked;
 use super::moderation::Bans;
 use super::name::{RoomName, UserName};
-use super::rate_limit::{Address, Buckets, Payer, SWEEP_EVERY, Verdict};
+use super::rate_limit::{ANNOUNCE_RATE, Address, Buckets, Payer, SWEEP_EVERY, Verdict};
 use super::replay::{Replay, Replays};
 use super::retry::Said;
 use super::room::{self, Rooms};
 use super::session::{Dialect, NO_DEVICE, Seats, Session, Sessions};
-use super::settings::Settings;
+use super::settings::{Rate, Settings};
 use super::timers::{Timer, Timers};
 use super::typing::Typing;
 use super::user::Users;
@@ -62,8 +62,9 @@ pub(super) struct Hall {
     /// What tokens grant. Not in the sessions, which are small and mostly without.
     pub grants: HashMap<ConnId, Grant>,
     pub bans: Bans,
-    /// Calls that wait for their answer, by connection, and in whose name they are made.
-    pub operators: HashMap<ConnId, u32>,
+    /// Calls that wait for their answer, by connection, and in whose name they are made. By name and not by key: whoever is forgotten
+    /// before the answer comes is simply not found.
+    pub operators: HashMap<ConnId, Option<UserName>>,
     /// What sessions show that have come in, and are nobody's yet.
     pub showing: HashMap<ConnId, Shows>,
 }
@@ -293,14 +294,10 @@ impl Hall {
         }
         match session.dialect {
             Dialect::Json => {
-                if !self.pay(conn, turn, || request::parse_id(text)) {
+                if !self.pay(conn, turn, || read_safely(|| request::parse_id(text)).flatten()) {
                     return;
                 }
-                // Reading a request touches nothing else; so a mistake of ours in it costs this session alone.
-                let Ok((id, request)) = std::panic::catch_unwind(|| request::parse(text)) else {
-                    self.counts.panics += 1;
-                    return self.close(conn, CloseCode::INTERNAL_ERROR, "internal error", turn);
-                };
+                let Some((id, request)) = self.read_request(conn, text, turn) else { return };
                 let done = request.and_then(|request| self.request(conn, id.as_ref(), request, store, turn));
                 if let Err(refusal) = done {
                     self.refuse(conn, id.as_ref(), &refusal, turn);
@@ -316,6 +313,16 @@ impl Hall {
                 }
             }
         }
+    }
+
+    /// Reads a request. A mistake of ours in that costs this session alone.
+    pub fn read_request<'t>(&mut self, conn: ConnId, text: &'t str, turn: &mut Turn<'_>) -> Option<request::Read<'t>> {
+        let read = read_safely(|| request::parse(text));
+        if read.is_none() {
+            self.counts.panics += 1;
+            self.close(conn, CloseCode::INTERNAL_ERROR, "internal error", turn);
+        }
+        read
     }
 
     pub fn binary(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
@@ -368,6 +375,24 @@ impl Hall {
             }
             Verdict::Pass | Verdict::Abuse => Ok(()),
         }
+    }
+
+    /// Pays for speaking to everybody, which operators and a house without a limit on the rate do not.
+    pub fn pay_to_announce(&mut self, conn: ConnId, turn: &Turn<'_>) -> Result<(), Refusal> {
+        let Some(payer) = self.sessions.find(conn).map(|session| session.payer) else { return Ok(()) };
+        if self.settings.rate.is_none() {
+            return Ok(());
+        }
+        self.buckets.pay_to_announce(payer, turn.now.tick).map_err(|retry_after| {
+            self.counts.rate_limited += 1;
+            let Rate { per_second, burst } = ANNOUNCE_RATE;
+            let message = format!(
+                "`*`: expected at most {per_second} message a second to everybody, and {burst} at once, found more"
+            );
+            let mut refusal = Refusal::new(Code::RateLimited, message);
+            refusal.retry_after = Some(retry_after);
+            refusal
+        })
     }
 
     fn too_fast(&mut self, payer: Payer, retry_after: Duration, crowded: bool, turn: &Turn<'_>) -> Refusal {
@@ -615,7 +640,8 @@ impl Hall {
     /// Whose session it is, or in whose name a call is made.
     pub fn user_of(&self, conn: ConnId) -> Option<u32> {
         let session = self.sessions.find(conn).map(|session| session.user);
-        session.or_else(|| self.operators.get(&conn).copied()).filter(|&user| user != NOBODY)
+        let caller = || self.users.find(self.operators.get(&conn)?.as_ref()?.as_str());
+        session.or_else(caller).filter(|&user| user != NOBODY)
     }
 
     /// How long the user of a session that ended may take to come back.
@@ -654,6 +680,11 @@ impl Hall {
             self.with_plain.remove(&room);
         }
     }
+}
+
+/// Reads something of what somebody wrote, which touches nothing else; `None`: a mistake of ours.
+pub(super) fn read_safely<T>(read: impl FnOnce() -> T + std::panic::UnwindSafe) -> Option<T> {
+    std::panic::catch_unwind(read).ok()
 }
 
 /// The wall clock as sessions keep it: small.

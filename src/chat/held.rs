@@ -5,7 +5,9 @@
 //! left out, or rounded.
 
 use super::hall::Hall;
+use super::name::UserName;
 use crate::backend::Backend;
+use crate::id::ConnId;
 
 /// Octets held, by what for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +28,8 @@ impl Hall {
     pub(super) fn held(&self, store: &dyn Backend) -> Held {
         let sessions = self.sessions.len();
         let seats_in_lists = self.users.memberships().saturating_sub(sessions) * BYTES_PER_SEAT;
-        let grants = self.grants.len() * BYTES_PER_GRANT + self.operators.capacity() * size_of::<(u64, u32)>();
+        let grants =
+            self.grants.len() * BYTES_PER_GRANT + self.operators.capacity() * size_of::<(ConnId, Option<UserName>)>();
         let showing = self.showing.len() * BYTES_PER_SHOWING;
         let waiting = self.waiting.capacity() * size_of::<super::waiting::Waiting>();
         Held {

@@ -7,7 +7,7 @@
 //! [`Delivery::Refuse`]: super::delivery::Delivery::Refuse
 
 use super::delivery::{Deliveries, Delivery};
-use super::hall::{Hall, NOBODY, Turn};
+use super::hall::{Hall, Turn, read_safely};
 use super::name::UserName;
 use super::wire::order::{self, Call, Order};
 use super::wire::request::{Place, Request};
@@ -18,7 +18,7 @@ use crate::id::ConnId;
 impl Hall {
     /// Carries out a call. `body` is its JSON; nothing is as good as `{}`.
     pub(super) fn call(&mut self, conn: ConnId, call: Call, body: &[u8], store: &mut dyn Backend, turn: &mut Turn<'_>) {
-        self.operators.insert(conn, NOBODY);
+        self.operators.insert(conn, None);
         let text = match std::str::from_utf8(body) {
             Ok(text) if text.trim().is_empty() => "{}",
             Ok(text) => text,
@@ -27,7 +27,11 @@ impl Hall {
                 return self.refuse(conn, None, &refusal, turn);
             }
         };
-        let (id, order) = order::parse(call, text);
+        let Some((id, order)) = read_safely(|| order::parse(call, text)) else {
+            self.counts.panics += 1;
+            let refusal = Refusal::new(Code::Internal, "expected to read the call, found a mistake of the server");
+            return self.refuse(conn, None, &refusal, turn);
+        };
         if let Err(refusal) = order.and_then(|order| self.carry_out(conn, id.as_ref(), order, store, turn)) {
             self.refuse(conn, id.as_ref(), &refusal, turn);
         }
@@ -52,8 +56,8 @@ impl Hall {
                         return Err(Refusal::new(Code::BadRequest, message));
                     }
                     (Request::History { place: Place::User(_), .. }, Some(sender)) => {
-                        let user = self.known_user(sender)?;
-                        self.operators.insert(conn, user);
+                        let user = self.users.at(self.known_user(sender)?).name.clone();
+                        self.operators.insert(conn, Some(user));
                     }
                     _ => {}
                 }
@@ -77,11 +81,11 @@ impl Hall {
     fn speak_as(&mut self, conn: ConnId, sender: &str) -> Result<(), Refusal> {
         let name = UserName::parse(sender);
         let name = name.map_err(|error| Refusal::new(Code::BadRequest, format!("`sender`: {error}")))?;
-        let Some(user) = self.users.find_or_insert(&name, false, self.settings.max_users) else {
+        if self.users.find_or_insert(&name, false, self.settings.max_users).is_none() {
             let message = format!("expected at most {} users, found one more", self.settings.max_users);
             return Err(Refusal::new(Code::Overloaded, message));
-        };
-        self.operators.insert(conn, user);
+        }
+        self.operators.insert(conn, Some(name));
         Ok(())
     }
 

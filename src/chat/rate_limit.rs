@@ -169,6 +169,19 @@ impl Buckets {
         }
     }
 
+    /// Pays for speaking to everybody: of that there is a bucket of its own for the user, and one for all at the address.
+    pub fn pay_to_announce(&mut self, payer: Payer, now: Tick) -> Result<(), Duration> {
+        let own = self.hasher.hash_one((payer.own, "*"));
+        self.buckets.entry(own).or_default().pay(ANNOUNCE_RATE, 1, now)?;
+        match payer.address {
+            None => Ok(()),
+            Some(address) => {
+                let all = self.hasher.hash_one((address, "*"));
+                self.buckets.entry(all).or_default().pay(ANNOUNCE_RATE, ANNOUNCERS_PER_ADDRESS, now)
+            }
+        }
+    }
+
     /// The bucket of all at an address.
     fn crowd(&mut self, address: Address) -> &mut Bucket {
         self.buckets.entry(self.hasher.hash_one(address)).or_default()
@@ -264,6 +277,13 @@ fn price(rate: Rate, people: u32) -> u64 {
 fn nanos_of(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
+
+/// How fast a user at one address may speak to everybody: what one says costs as much as there are sessions, and rooms of the
+/// plain dialect.
+pub(super) const ANNOUNCE_RATE: Rate = Rate { per_second: 1, burst: 5 };
+
+/// How many such users all those at one address may be together.
+const ANNOUNCERS_PER_ADDRESS: u32 = 4;
 
 /// How far into the future refused frames are told to come back, one after the other.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);

@@ -319,6 +319,7 @@ impl Hall {
         self.check_content(content)?;
         let Some(user) = self.user_of(conn) else { return Ok(()) };
         let First::Yes(said) = self.first_time(conn, id, To::Room("*"), content, turn)? else { return Ok(()) };
+        self.pay_to_announce(conn, turn)?;
         self.counts.messages += 1;
         self.remember(said, turn);
         self.answer_said(said, None, turn.now.unix_ms);

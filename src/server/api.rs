@@ -78,6 +78,7 @@ pub const fn status(code: Code) -> u16 {
         Code::TooLarge => 413,
         Code::RateLimited => 429,
         Code::Overloaded | Code::BackendDown => 503,
+        Code::Internal => 500,
     }
 }
 

@@ -318,3 +318,71 @@ fn a_session_is_small() {
     assert!(size_of::<session::Session>() <= 72, "{}", size_of::<session::Session>());
     assert!(size_of::<user::User>() <= 64, "{}", size_of::<user::User>());
 }
+
+/// Making rooms in which nothing is said pushes out no room with a history.
+#[test]
+fn empty_rooms_push_out_empty_rooms() {
+    let mut stage = Stage::json(Settings { max_rooms: 3, ..unhurried() }, &["ann"]);
+    stage.joins("ann", "den");
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"kept"}"#);
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    stage.waits_ms(1_000);
+    for n in 0..10 {
+        stage.says("ann", &format!(r#"{{"type":"create_room","room_id":"r{n}"}}"#));
+    }
+    stage.all_forget();
+    stage.says("ann", r#"{"type":"join","room_id":"den","history":1}"#);
+    stage.heard_kinds("ann", &["joined", "broadcast", "online_users"]);
+    // Only where all keep something, the one that has been empty longest goes.
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    for n in 0..3 {
+        stage.waits_ms(1_000);
+        stage.says("ann", &format!(r#"{{"type":"join","room_id":"s{n}"}}"#));
+        stage.says("ann", &format!(r#"{{"type":"broadcast","room_id":"s{n}","content":"x"}}"#));
+        stage.says("ann", &format!(r#"{{"type":"leave","room_id":"s{n}"}}"#));
+    }
+    stage.all_forget();
+    stage.refused("ann", r#"{"type":"room","room_id":"den"}"#, "room_not_found");
+    stage.says("ann", r#"{"type":"room","room_id":"s0"}"#);
+    stage.heard_kinds("ann", &["room"]);
+    // A room whose last message is let go of is one that keeps nothing, and goes.
+    stage.chat.let_go(1, stage.now, &mut stage.out);
+    stage.dispatch();
+    assert_eq!(stage.chat.counts().rooms, 2);
+}
+
+/// Speaking to everybody costs as much as there are sessions, and so has a rate of its own: of a user, and of all at an address.
+#[test]
+fn everybody_is_not_spoken_to_all_the_time() {
+    let mut stage = Stage::new(Settings::default());
+    stage.address = address(1);
+    let say = |n: u64| format!(r#"{{"type":"broadcast","room_id":"*","content":"x","id":{n}}}"#);
+    for (name, said) in [("u0", 5), ("u1", 5), ("u2", 5), ("u3", 5), ("u4", 0)] {
+        stage.opens(name, name);
+        stage.all_forget();
+        for n in 0..6 {
+            stage.says(name, &say(n));
+            let heard = stage.takes(name).remove(0);
+            assert_eq!(kind(&heard), if n < said { "broadcast" } else { "rate_limited" }, "{name} {n}: {heard}");
+            if n >= said {
+                let after = if name == "u4" && n < 5 { 250 } else { 1000 };
+                assert_eq!(number_of(&heard, "retry_after_ms"), Some(after), "{name}");
+            }
+            // What was said is answered as a retry, at no cost.
+            if n < said {
+                stage.says(name, &say(n));
+                stage.heard_kinds(name, &["ack"]);
+            }
+        }
+    }
+    stage.all_forget();
+    stage.waits_ms(1000);
+    stage.says("u0", &say(9));
+    stage.heard_kinds("u0", &["broadcast"]);
+    // An operator is not limited, nor is anybody where there is no limit.
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    for n in 0..100 {
+        stage.says("ann", &say(n));
+        stage.heard_kinds("ann", &["broadcast"]);
+    }
+}

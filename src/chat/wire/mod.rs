@@ -70,6 +70,8 @@ pub enum Code {
     Overloaded,
     /// The message store did not answer.
     BackendDown,
+    /// A mistake of ours.
+    Internal,
 }
 
 impl Code {
@@ -93,6 +95,7 @@ impl Code {
             Self::HistoryGone => "history_gone",
             Self::Overloaded => "overloaded",
             Self::BackendDown => "backend_down",
+            Self::Internal => "internal",
         }
     }
 

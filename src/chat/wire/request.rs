@@ -108,8 +108,11 @@ pub(crate) const PAGE: usize = 50;
 /// Entries of a list at most.
 pub(crate) const MAX_PAGE: usize = 200;
 
+/// What was read: the `id`, and a request or why it is none.
+pub(crate) type Read<'a> = (Option<Id<'a>>, Result<Request<'a>, Refusal>);
+
 /// Reads a request, and its `id` even if the rest is wrong.
-pub(crate) fn parse(text: &str) -> (Option<Id<'_>>, Result<Request<'_>, Refusal>) {
+pub(crate) fn parse(text: &str) -> Read<'_> {
     read(text, Field::is_of_sessions, Fields::request)
 }
 
