@@ -59,7 +59,7 @@ impl Room {
     }
 }
 
-/// Invariant: `names` leads to every room; `empty` holds exactly the rooms that have `empty`. Those that keep nothing come first in it: making
+/// Invariant: `names` leads to every room; `empty` holds exactly the unused rooms. Those that keep nothing come first in it: making
 /// rooms in which nothing is said pushes out no room with a history.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
@@ -140,18 +140,27 @@ impl Rooms {
     /// To be called whenever one of these may have changed.
     pub fn settle(&mut self, key: u32, now: Tick) {
         let room = &mut self.rooms[key as usize];
+        if let Some((held, since)) = room.empty {
+            self.empty.remove(&(held, since, key));
+        }
         if !room.is_unused() {
-            if let Some((held, since)) = room.empty.take() {
-                self.empty.remove(&(held, since, key));
-            }
+            // One that is only asked about has been empty all the time.
+            room.empty.take_if(|_| !room.members.is_empty());
         } else if !room.holds && !room.created {
             self.end(key);
-        } else if room.empty.is_none_or(|(held, _)| held != room.holds) {
+        } else {
             let since = room.empty.map_or(now, |(_, since)| since);
-            if let Some((held, since)) = room.empty.replace((room.holds, since)) {
-                self.empty.remove(&(held, since, key));
-            }
+            room.empty = Some((room.holds, since));
             self.empty.insert((room.holds, since, key));
+        }
+    }
+
+    /// The backend is asked about the room, which stays until it has answered: it makes room for no other one.
+    pub fn hold(&mut self, key: u32) {
+        let room = &mut self.rooms[key as usize];
+        room.waiting += 1;
+        if let Some((held, since)) = room.empty {
+            self.empty.remove(&(held, since, key));
         }
     }
 
@@ -200,6 +209,26 @@ impl Rooms {
         self.name_bytes -= room.name.as_str().len();
         self.names.remove(&room.name);
         self.ended.push(room.name);
+    }
+}
+
+#[cfg(test)]
+impl Rooms {
+    /// Every room that is empty, and no other one, can make room.
+    pub fn check(&self) {
+        let empty: BTreeSet<(bool, Tick, u32)> = self
+            .rooms
+            .iter()
+            .filter(|(_, room)| room.is_unused())
+            .map(|(key, room)| {
+                let (held, since) = room.empty.expect("an empty room knows since when");
+                assert_eq!(held, room.holds, "{}", room.name);
+                (held, since, key as u32)
+            })
+            .collect();
+        assert_eq!(self.empty, empty);
+        assert_eq!(self.names.len(), self.rooms.len());
+        assert!(self.names.iter().all(|(name, &key)| self.at(key).name == *name));
     }
 }
 

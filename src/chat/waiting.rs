@@ -87,7 +87,7 @@ impl Hall {
             return Err(crate::backend::Overloaded.into());
         }
         if let Some(room) = waiting.room {
-            self.rooms.at_mut(room).waiting += 1;
+            self.rooms.hold(room);
         }
         Ok(Ticket(self.waiting.insert(waiting) as u64))
     }

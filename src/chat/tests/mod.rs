@@ -13,6 +13,7 @@ mod plain;
 mod presence_and_typing;
 mod replay;
 mod tokens;
+mod town;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -322,6 +323,7 @@ impl Stage {
             assert!(moves || self.closes.contains_key(&conn), "{conn} is never told the rest");
         }
         hall.watches.check();
+        hall.rooms.check();
         let mut visible = 0;
         for user in hall.users.after(None) {
             let key = hall.users.find(user.name.as_str()).unwrap();
