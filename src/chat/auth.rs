@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::name::UserName;
+use super::name::{UserName, normal};
 
 /// Knows whether a token holds.
 pub trait Verifier: fmt::Debug {
@@ -181,7 +181,7 @@ impl Claims {
         let user = UserName::parse(&self.sub).map_err(|_| TokenError::Subject)?;
         let patterns = |rooms: Vec<String>| match rooms.len() <= MAX_PATTERNS {
             true if rooms.iter().all(|room| room.len() <= MAX_PATTERN_BYTES) => {
-                Ok(rooms.into_iter().map(|room| Pattern(room.into())).collect())
+                Ok(rooms.into_iter().map(|room| Pattern(normal(room.into()).into())).collect())
             }
             _ => Err(TokenError::Claims),
         };

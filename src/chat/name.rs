@@ -1,11 +1,14 @@
 //! Names of users and rooms: which are allowed, and how they are kept.
 //!
-//! A name is kept once and shared: a clone costs a reference count. It is compared byte by byte; there is no
-//! folding of case and no normalization.
+//! A name is kept once and shared: a clone costs a reference count. It is kept in one normal form (NFC), so that what is written
+//! in two ways is one name, and has no characters that nobody sees. Then it is compared byte by byte: `Bob` and `bob` are two, and so are
+//! names that only look alike in two scripts, which is for whoever shows them to say.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// The name of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +20,9 @@ pub struct RoomName(Arc<str>);
 
 /// The longest name, in bytes.
 pub const MAX_NAME_BYTES: usize = 128;
+
+/// How many bytes may be written for a name, whose normal form is shorter than it may be otherwise.
+const MAX_WRITTEN_BYTES: usize = 4 * MAX_NAME_BYTES;
 
 /// Why a name is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +36,10 @@ pub enum NameError {
     },
     /// A control character, or one that turns the direction of the text around it.
     Character(char),
+    /// One that nobody sees, or takes for another space, or that stands for no character.
+    Unseen(char),
+    /// A space at the beginning or the end.
+    Space,
     /// `*`, which means everybody.
     Reserved,
 }
@@ -43,6 +53,11 @@ impl fmt::Display for NameError {
                 let code = u32::from(found);
                 write!(f, "a name has no control characters and no bidi overrides, this one has U+{code:04X}")
             }
+            Self::Unseen(found) => {
+                let code = u32::from(found);
+                write!(f, "a name has only characters that are seen, and plain spaces, this one has U+{code:04X}")
+            }
+            Self::Space => write!(f, "a name has no space at either end, this one has"),
             Self::Reserved => write!(f, "\"*\" means everybody and is no name"),
         }
     }
@@ -55,8 +70,65 @@ fn check(name: &str) -> Result<(), NameError> {
         "" => Err(NameError::Empty),
         "*" => Err(NameError::Reserved),
         _ if name.len() > MAX_NAME_BYTES => Err(NameError::TooLong { bytes: name.len() }),
-        _ => repainting(name).map_or(Ok(()), |c| Err(NameError::Character(c))),
+        _ => match (repainting(name), unseen(name)) {
+            (Some(c), _) => Err(NameError::Character(c)),
+            (None, Some(c)) => Err(NameError::Unseen(c)),
+            _ if name.starts_with(char::is_whitespace) || name.ends_with(char::is_whitespace) => Err(NameError::Space),
+            _ => Ok(()),
+        },
     }
+}
+
+/// A text in normal form C. What is much too long for a name is not looked at: it is refused as it is.
+pub(super) fn normal(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.is_ascii() || text.len() > MAX_WRITTEN_BYTES || is_nfc_quick(text.chars()) == IsNormalized::Yes {
+        return text;
+    }
+    text.nfc().collect::<String>().into()
+}
+
+/// The first character that nobody sees: Unicode's Default_Ignorable_Code_Point, noncharacters, line and paragraph separators, and
+/// spaces other than U+0020 and U+3000. Joiners and variation selectors are let pass where they change what is seen.
+fn unseen(name: &str) -> Option<char> {
+    let mut before = None;
+    let mut chars = name.chars().peekable();
+    while let Some(c) = chars.next() {
+        let next = chars.peek().copied();
+        let ignorable = matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
+        let no_character = matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
+        let space = c.is_whitespace() && !matches!(c, ' ' | '\u{3000}');
+        let changes_its_neighbours = match c {
+            '\u{200c}' | '\u{200d}' if joins(before, next) => true,
+            '\u{200d}' => before.is_some_and(|c| is_picture(c) || c == '\u{fe0f}') && next.is_some_and(is_picture),
+            '\u{fe0f}' => before.is_some_and(is_picture),
+            _ => false,
+        };
+        if (ignorable || no_character || space) && !changes_its_neighbours {
+            return Some(c);
+        }
+        before = Some(c);
+    }
+    None
+}
+
+/// Between two letters of the Arabic script, or of one of India, a joiner shows.
+fn joins(before: Option<char>, next: Option<char>) -> bool {
+    let script = |c: char| match c {
+        '\u{600}'..='\u{8ff}' => Some(0),
+        '\u{900}'..='\u{dff}' => Some(1),
+        _ => None,
+    };
+    let (before, next) = (before.and_then(script), next.and_then(script));
+    before.is_some() && before == next
+}
+
+/// What may be an emoji, whose form U+FE0F and U+200D decide.
+fn is_picture(c: char) -> bool {
+    matches!(c, '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}' | '\u{2190}'..='\u{27ff}'
+        | '\u{2900}'..='\u{2bff}' | '\u{3030}' | '\u{303d}' | '\u{3297}' | '\u{3299}' | '\u{1f000}'..='\u{1faff}')
 }
 
 /// The first character that is a control, or lets a text repaint the line it is shown in (U+202A to U+202E, U+2066 to U+2069).
@@ -67,12 +139,13 @@ pub(super) fn repainting(text: &str) -> Option<char> {
 macro_rules! name {
     ($name:ident) => {
         impl $name {
-            /// Checks a name and keeps it.
+            /// Checks a name and keeps it, in its normal form. There is no other way to make one.
             ///
             /// # Errors
             /// When it breaks a rule of [`NameError`].
             pub fn parse(name: &str) -> Result<Self, NameError> {
-                check(name).map(|()| Self(name.into()))
+                let name = normal(name.into());
+                check(&name).map(|()| Self((&*name).into()))
             }
 
             /// The name.
@@ -108,7 +181,6 @@ mod tests {
         let too_long = "é".repeat(65);
         let rows: &[(&str, Result<(), NameError>)] = &[
             ("alice", Ok(())),
-            (" ", Ok(())),
             ("Zoë, 日本", Ok(())),
             ("<script>", Ok(())),
             (&longest, Ok(())),
@@ -121,11 +193,63 @@ mod tests {
             ("a\u{85}", Err(NameError::Character('\u{85}'))),
             ("a\u{202e}b", Err(NameError::Character('\u{202e}'))),
             ("a\u{2066}b", Err(NameError::Character('\u{2066}'))),
-            ("a\u{200d}b", Ok(())),
+            (" ", Err(NameError::Space)),
+            ("alice ", Err(NameError::Space)),
+            (" alice", Err(NameError::Space)),
+            ("\u{3000}alice", Err(NameError::Space)),
+            ("山田\u{3000}太郎", Ok(())),
+            ("a  b", Ok(())),
+            ("a\u{a0}b", Err(NameError::Unseen('\u{a0}'))),
+            ("\u{200b}", Err(NameError::Unseen('\u{200b}'))),
+            ("a\u{200d}b", Err(NameError::Unseen('\u{200d}'))),
+            ("\u{3164}", Err(NameError::Unseen('\u{3164}'))),
+            ("a\u{ad}b", Err(NameError::Unseen('\u{ad}'))),
+            ("a\u{2060}b", Err(NameError::Unseen('\u{2060}'))),
+            ("\u{feff}alice", Err(NameError::Unseen('\u{feff}'))),
+            ("a\u{2028}b", Err(NameError::Unseen('\u{2028}'))),
+            ("\u{200f}alice", Err(NameError::Unseen('\u{200f}'))),
+            ("\u{115f}", Err(NameError::Unseen('\u{115f}'))),
+            ("\u{fffe}", Err(NameError::Unseen('\u{fffe}'))),
+            ("\u{1ffff}", Err(NameError::Unseen('\u{1ffff}'))),
+            ("\u{fdd0}", Err(NameError::Unseen('\u{fdd0}'))),
+            ("\u{2800}", Err(NameError::Unseen('\u{2800}'))),
+            ("alice\u{fe0f}", Err(NameError::Unseen('\u{fe0f}'))),
+            ("alice\u{e0061}", Err(NameError::Unseen('\u{e0061}'))),
+            // Where they change what is seen.
+            ("ada 👩\u{200d}💻", Ok(())),
+            ("❤\u{fe0f}", Ok(())),
+            ("🏳\u{fe0f}\u{200d}🌈", Ok(())),
+            ("👩\u{200d}", Err(NameError::Unseen('\u{200d}'))),
+            ("علی\u{200c}رضا", Ok(())),
+            ("علی\u{200c}", Err(NameError::Unseen('\u{200c}'))),
+            ("\u{915}\u{94d}\u{200d}\u{937}", Ok(())),
+            ("Bob\u{fffd}", Ok(())),
         ];
         for (name, expected) in rows {
             assert_eq!(RoomName::parse(name).map(|_| ()), *expected, "{name:?}");
             assert_eq!(UserName::parse(name).map(|_| ()), *expected, "{name:?}");
         }
+    }
+
+    /// One name, in whatever form it is written; the limit is that of the normal form.
+    #[test]
+    fn one_normal_form() {
+        for (written, kept) in [
+            ("Zoe\u{308}", "Zo\u{eb}"),
+            ("Zo\u{eb}", "Zo\u{eb}"),
+            ("\u{212b}ngstro\u{308}m", "\u{c5}ngstr\u{f6}m"),
+            ("\u{1100}\u{1161}", "\u{ac00}"),
+            ("\u{2126}", "\u{3a9}"),
+        ] {
+            assert_eq!(UserName::parse(written).unwrap().as_str(), kept);
+            assert_eq!(RoomName::parse(written), RoomName::parse(kept));
+        }
+        assert_ne!(UserName::parse("Bob"), UserName::parse("bob"));
+        assert_ne!(UserName::parse("\u{430}lice"), UserName::parse("alice"));
+        assert_eq!(UserName::parse(&"e\u{301}".repeat(64)).unwrap().as_str().len(), 128);
+        assert_eq!(UserName::parse(&"e\u{301}".repeat(65)), Err(NameError::TooLong { bytes: 130 }));
+        assert_eq!(UserName::parse(&"e\u{301}".repeat(171)), Err(NameError::TooLong { bytes: 513 }));
+        // One that grows in its normal form is held to the limit as well.
+        assert_eq!(UserName::parse(&"\u{958}".repeat(42)), Err(NameError::TooLong { bytes: 252 }));
     }
 }

@@ -535,3 +535,45 @@ fn shutdown_says_goodbye() {
     }
     stage.heard_nothing("cat");
 }
+
+/// Whatever form a name is written in, and wherever it stands, it is the same room and the same user.
+#[test]
+fn names_are_found_in_any_form() {
+    let (nfd, nfc) = ("Zoe\u{308}", "Zo\u{eb}");
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.opens("zoe", nfd);
+    assert_eq!(text_of(&stage.takes("zoe")[0], "user_id").as_deref(), Some(nfc));
+    for (first, second) in [(nfd, nfc), (nfc, nfd)] {
+        for (device, room) in [("ann", first), ("zoe", second)] {
+            stage.says(device, &format!(r#"{{"type":"join","rooms":[{{"room_id":"{room}"}}]}}"#));
+            assert_eq!(text_of(&stage.takes(device)[0], "room_id").as_deref(), Some(nfc));
+        }
+        stage.all_forget();
+        for (text, kinds) in [
+            (format!(r#"{{"type":"broadcast","room_id":"{second}","content":"x","id":"{first}"}}"#), ["broadcast"]),
+            (format!(r#"{{"type":"direct","user_id":"{second}","content":"x"}}"#), ["direct"]),
+            (format!(r#"{{"type":"history","room_id":"{second}"}}"#), ["history"]),
+            (format!(r#"{{"type":"history","user_id":"{second}"}}"#), ["history"]),
+            (format!(r#"{{"type":"members","room_id":"{second}"}}"#), ["members"]),
+            (format!(r#"{{"type":"room","room_id":"{second}"}}"#), ["room"]),
+            (format!(r#"{{"type":"leave","room_id":"{second}"}}"#), ["left"]),
+            (format!(r#"{{"type":"broadcast","room_id":"{first}","content":"x","id":"{first}"}}"#), ["ack"]),
+        ] {
+            stage.says("ann", &text);
+            let heard = stage.takes("ann");
+            assert_eq!(heard.iter().map(|text| kind(text)).collect::<Vec<_>>(), kinds, "{text}");
+            assert!(!heard[0].contains(r#""items":[]"#), "{heard:?}");
+        }
+        stage.says("ann", &format!(r#"{{"type":"multicast","user_ids":["{nfc}","{nfd}"],"content":"x"}}"#));
+        assert_eq!(stage.takes("ann"), [format!(r#"{{"type":"ack","delivered":["{nfc}"],"stored":[],"unknown":[]}}"#)]);
+        stage.says("ann", &format!(r#"{{"type":"presence","user_ids":["{nfd}"]}}"#));
+        assert!(stage.takes("ann")[0].contains("online"));
+    }
+    assert_eq!(stage.chat.counts().rooms, 1);
+    for name in ["den ", " ", "\u{200b}", "de\u{ad}n"] {
+        stage.refused("ann", &format!(r#"{{"type":"join","room_id":"{name}"}}"#), "bad_request");
+        stage.refused("ann", &format!(r#"{{"type":"create_room","room_id":"{name}"}}"#), "bad_request");
+        stage.refused("ann", &format!(r#"{{"type":"direct","user_id":"{name}","content":""}}"#), "bad_request");
+        stage.refused("ann", &format!(r#"{{"type":"presence","user_ids":["{name}"]}}"#), "bad_request");
+    }
+}

@@ -450,3 +450,19 @@ fn a_shorter_grace_does_not_make_a_guest_go_before_leaving() {
     stage.waits_ms(10_000);
     stage.heard_nothing("ann");
 }
+
+/// Names of the operator are the names of everybody.
+#[test]
+fn a_ban_is_of_a_name_in_any_form() {
+    let mut stage = Stage::json(unhurried(), &["Zo\u{eb}"]);
+    let answer = stage.calls(Call::Ban, "{\"user_id\":\"Zoe\u{308}\"}");
+    assert_eq!(answer, "{\"type\":\"ban\",\"user_id\":\"Zo\u{eb}\",\"closed\":1}");
+    stage.opens("again", "Zoe\u{308}");
+    stage.ends("again", 4003);
+    assert_eq!(kind(&stage.calls(Call::Ban, "{\"user_id\":\"bob \"}")), "bad_request");
+    assert_eq!(
+        kind(&stage.calls(Call::Publish, "{\"room_id\":\"den\",\"sender\":\"a\u{2060}\",\"content\":\"\"}")),
+        "bad_request"
+    );
+    assert_eq!(stage.calls(Call::Unban, "{\"user_id\":\"Zoe\u{308}\"}"), r#"{"type":"ack","banned":true}"#);
+}

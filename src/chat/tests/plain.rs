@@ -112,3 +112,15 @@ fn errors_are_sentences_for_the_offender_alone() {
     stage.says("bob", "too late");
     stage.heard_nothing("ann");
 }
+
+/// A comma in a name that came by the JSON door is not one of the list.
+#[test]
+fn a_comma_in_a_name() {
+    let mut stage = Stage::json(unhurried(), &["Lear, King", "alice,bob"]);
+    stage.joins("Lear, King", "den");
+    stage.joins("alice,bob", "den");
+    stage.opens_plain("bob", "den", "bob");
+    let list = stage.takes("bob").remove(1);
+    let names = text_of(&list, "content").unwrap();
+    assert_eq!(names.split(',').collect::<Vec<_>>(), ["Lear\u{201a} King", "alice\u{201a}bob", "bob"]);
+}

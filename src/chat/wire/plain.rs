@@ -1,5 +1,7 @@
 //! Writes the plain dialect: four fields, always the same.
 
+use std::borrow::Cow;
+
 use super::json::Object;
 
 pub(crate) fn write(out: &mut Vec<u8>, kind: &str, content: &str, room: &str, user: &str) {
@@ -19,5 +21,14 @@ pub(crate) fn user_left(out: &mut Vec<u8>, room: &str, user: &str) {
 }
 
 pub(crate) fn online_users(out: &mut Vec<u8>, room: &str, users: &[&str]) {
-    write(out, "online_users", &users.join(","), room, "");
+    let names: Vec<Cow<'_, str>> = users.iter().map(|user| without_comma(user)).collect();
+    write(out, "online_users", &names.join(","), room, "");
+}
+
+/// A name as it stands in a list that is joined by commas: one of its own is a low quotation mark there, which looks like one.
+fn without_comma(name: &str) -> Cow<'_, str> {
+    match name.contains(',') {
+        true => name.replace(',', "\u{201a}").into(),
+        false => name.into(),
+    }
 }

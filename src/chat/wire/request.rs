@@ -10,6 +10,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 
+use super::super::name::normal;
 use super::value::{Depth, MAX_LISTED, Value, read_object};
 use super::{Code, Id, MAX_ID_BYTES, Refusal};
 
@@ -146,15 +147,15 @@ fn not_read(text: &str, error: &serde_json::Error) -> String {
     if !text.trim_start().starts_with('{') {
         return "expected one JSON object, found another value".into();
     }
+    let place = format!("at line {} column {}", error.line(), error.column());
     match error.classify() {
         // Our own words, and where.
         Category::Data => format!("a message that cannot be read: {error}"),
         // JSON allows both; there is no text with half a character in it.
-        _ => format!(
-            "expected numbers within reason and whole characters, found another at line {} column {}",
-            error.line(),
-            error.column()
-        ),
+        _ if error.to_string().starts_with("number") => {
+            format!("expected numbers within reason, found another {place}")
+        }
+        _ => format!("expected whole characters, found half of one (a lone surrogate) {place}"),
     }
 }
 
@@ -208,6 +209,11 @@ fields! {
 }
 
 impl Field {
+    /// Whether a name stands there. Names are read in their normal form, so that they are found in whatever form they are written.
+    fn is_name(self) -> bool {
+        matches!(self, Self::Room | Self::User | Self::To | Self::Sender)
+    }
+
     /// Whether it means something in what a session asks; the others only in what an operator does.
     fn is_of_sessions(self) -> bool {
         !matches!(self, Self::Sender | Self::Session | Self::Code | Self::Seconds)
@@ -230,6 +236,7 @@ impl<'a> Fields<'a> {
     pub fn maybe_text(&mut self, field: Field) -> Result<Option<Text<'a>>, Refusal> {
         match self.take(field) {
             Value::Absent => Ok(None),
+            Value::Text(text) if field.is_name() => Ok(Some(normal(text))),
             Value::Text(text) => Ok(Some(text)),
             other => Err(wrong(field, "a string", &other)),
         }
@@ -266,7 +273,7 @@ impl<'a> Fields<'a> {
             other => return Err(wrong(field, "an array of strings", &other)),
         };
         let texts = list.into_iter().map(|value| match value {
-            Value::Text(text) => Ok(text),
+            Value::Text(text) => Ok(normal(text)),
             other => Err(wrong(field, "an array of strings", &other)),
         });
         texts.collect::<Result<_, _>>().map(Some)
@@ -463,7 +470,7 @@ fn wish<'a>(path: &str, [room, since, history]: [Value<'a>; 3]) -> Result<Wish<'
         Refusal::new(Code::BadRequest, format!("`{path}{field}`: expected {expected}, found {found}"))
     };
     let room = match room {
-        Value::Text(room) => room,
+        Value::Text(room) => normal(room),
         other => return Err(wrong("room_id", "a string", &other)),
     };
     let since = match since {
@@ -560,6 +567,16 @@ mod tests {
             r#"{"type":"ping","type":"ping","id":1}"#,
             one(),
             bad("a message that cannot be read: field `type` stands twice at line 1 column 28"),
+        );
+        check(
+            r#"{"type":"broadcast","content":"a\ud83d","id":1}"#,
+            one(),
+            bad("expected whole characters, found half of one (a lone surrogate) at line 1 column 39"),
+        );
+        check(
+            r#"{"type":"history","room_id":"a","before":1e400,"id":1}"#,
+            one(),
+            bad("expected numbers within reason, found another at line 1 column 46"),
         );
         check("[1]", None, bad("expected one JSON object, found another value"));
         check("", None, Some(("bad_json", "expected one JSON object, found an end too early at line 1 column 0")));
