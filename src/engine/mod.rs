@@ -385,6 +385,13 @@ impl<S: Stream> Engine<S> {
     pub fn readable(&mut self, index: u32, to_end: bool) {
         let Some(peer) = self.peers.get_mut(index as usize) else { return };
         peer.read_to_end |= to_end;
+        // What lies in the receive buffer is told before it is read again.
+        if let Some((reading, behind)) = &mut self.reading
+            && *reading == index
+        {
+            *behind = behind.or_more();
+            return;
+        }
         // A peer that was read more than it has been told is in the backlog, or will be when it has taken its answers.
         if self.set_aside.may_have_more(index) || std::mem::replace(&mut peer.readable, true) {
             return;

@@ -41,6 +41,33 @@ fn a_stream_that_gives_little_at_once_is_read_until_it_has_nothing() {
     }
 }
 
+/// News of a stream between two events of what it brought before: they may have come after the turn's budget was spent.
+#[test]
+fn what_the_poller_tells_amid_a_read_is_not_forgotten() {
+    for kind in KINDS {
+        for anew in [false, true] {
+            let mut house = House::new(Settings::default());
+            let (id, script) = house.open();
+            script.wire().kind = kind;
+            script.say(&[text("one"), text("two")].concat());
+            house.engine.readable(id.index, false);
+            house.engine.begin_turn(house.now);
+            assert!(house.engine.next_event(|_, _, event| assert!(matches!(event, Event::Text("one")))));
+            script.say(&text("three"));
+            house.engine.readable(id.index, false);
+            if anew {
+                house.engine.begin_turn(house.now);
+            }
+            house.settle();
+            assert_eq!(
+                house.told(),
+                [(id, "two".into()), (id, "three".into())],
+                "{kind:?}, in a turn of its own: {anew}"
+            );
+        }
+    }
+}
+
 #[test]
 fn room_that_comes_and_goes_amid_a_write_loses_nothing() {
     for kind in KINDS {
