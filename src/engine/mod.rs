@@ -630,7 +630,8 @@ impl<S: Stream> Engine<S> {
 
     /// Whether something is left to do at once: a loop must not sleep then.
     pub fn has_work(&self) -> bool {
-        !(self.ready.is_empty()
+        !(self.reading.is_none()
+            && self.ready.is_empty()
             && self.ready_next.is_empty()
             && self.backlog.is_empty()
             && self.closed.is_empty()

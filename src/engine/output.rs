@@ -83,6 +83,9 @@ impl<S: Stream> Engine<S> {
             }
         }
         let topic = &mut self.topics[place];
+        if topic.log.capacity() == 0 {
+            topic.log = self.spares.take_log();
+        }
         encode(&mut topic.log);
         self.counters.messages_out += (topic.members.len() - left_out) as u64;
         if !std::mem::replace(&mut topic.dirty, true) {
@@ -182,6 +185,9 @@ impl<S: Stream> Engine<S> {
             }
         }
         let done = !self.topics[place].end_pass();
+        if let Some(log) = self.topics[place].spare_log() {
+            self.spares.keep_log(log);
+        }
         self.topics[place].flush_at = self.now + self.settings.flush_delay;
         self.note_topic(place);
         done
@@ -250,10 +256,18 @@ impl<S: Stream> Engine<S> {
 
     /// The socket is not known to be full: everything goes out in one write.
     fn flush_free(&mut self, index: u32) -> io::Result<()> {
-        if self.unsent_topics(index).count() >= MAX_SLICES {
-            self.settle(index);
+        // One slice is for what is queued for the peer alone.
+        let mut topics = [(0, 0, 0); MAX_SLICES];
+        let mut count = 0;
+        for (place, topic) in topics.iter_mut().zip(self.unsent_topics(index)) {
+            *place = topic;
+            count += 1;
         }
-        let topics: Vec<(usize, usize, u64)> = self.unsent_topics(index).collect();
+        if count == MAX_SLICES {
+            self.settle(index);
+            count = 0;
+        }
+        let topics = &topics[..count];
         let peer = &mut self.peers[index as usize];
         let octets = peer.pending.as_ref().map_or(&[][..], |pending| &pending.octets);
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
@@ -268,7 +282,7 @@ impl<S: Stream> Engine<S> {
         }
         let len = peer.stream.send(&mut slices[..count])?.len(offered);
         self.counters.bytes_out += len as u64;
-        let mut pending = peer.pending.take().unwrap_or_default();
+        let mut pending = peer.pending.take();
         // What the write did not reach becomes the outbox, chunk by chunk.
         let mut written = len;
         let mut chunks: Vec<(Bytes, usize)> = Vec::new();
@@ -279,15 +293,18 @@ impl<S: Stream> Engine<S> {
                 chunks.push((chunk(), sent));
             }
         };
-        let pending_len = pending.octets.len();
-        left(pending_len, &mut || into_chunk(&mut pending.octets, &self.ledger));
-        for (topic, member, sent) in topics {
+        let pending_len = pending.as_ref().map_or(0, |pending| pending.octets.len());
+        left(pending_len, &mut || into_chunk(&mut pending.as_mut().expect("it has a length").octets, &self.ledger));
+        for &(topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
             left(topic.unsent(sent).len(), &mut || topic.share_unsent(sent, &self.ledger));
             topic.members[member].sent = topic.end();
         }
-        let response_len = if len < pending_len { pending.response_len as usize } else { 0 };
-        self.spares.keep(pending);
+        let mut response_len = 0;
+        if let Some(pending) = pending {
+            response_len = if len < pending_len { pending.response_len as usize } else { 0 };
+            self.spares.keep(pending);
+        }
         if !chunks.is_empty() {
             self.block(index, response_len, chunks);
         }

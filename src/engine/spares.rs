@@ -1,4 +1,4 @@
-//! Empty buffers, for what is queued for one peer in one turn, and for compressed frames.
+//! Empty buffers, for what is queued for one peer in one turn, for compressed frames, and for the logs of busy topics.
 
 use super::peer::Pending;
 
@@ -9,6 +9,7 @@ use super::peer::Pending;
 pub struct Spares {
     #[allow(clippy::vec_box, reason = "the boxes are what is used again")]
     buffers: Vec<Box<Pending>>,
+    logs: Vec<Vec<u8>>,
     octets: usize,
 }
 
@@ -31,6 +32,23 @@ impl Spares {
         }
     }
 
+    /// An empty log, with room if there is some.
+    pub fn take_log(&mut self) -> Vec<u8> {
+        let log = self.logs.pop().unwrap_or_default();
+        self.octets -= log.capacity();
+        log
+    }
+
+    /// Keeps the room of a log, unless there is enough or it is too large.
+    pub fn keep_log(&mut self, mut log: Vec<u8>) {
+        let capacity = log.capacity();
+        if self.octets + capacity <= MAX_SPARE_OCTETS && self.logs.len() < MAX_SPARES {
+            log.clear();
+            self.octets += capacity;
+            self.logs.push(log);
+        }
+    }
+
     /// Keeps none.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -38,11 +56,13 @@ impl Spares {
 
     /// Octets they take.
     pub fn held_bytes(&self) -> usize {
-        self.buffers.capacity() * size_of::<Box<Pending>>() + self.buffers.len() * size_of::<Pending>() + self.octets
+        let logs = self.logs.capacity() * size_of::<Vec<u8>>();
+        let buffers = self.buffers.capacity() * size_of::<Box<Pending>>() + self.buffers.len() * size_of::<Pending>();
+        logs + buffers + self.octets
     }
 }
 
-/// How many empty buffers are kept for peers that will be sent something.
+/// How many empty buffers are kept for peers that will be sent something, and how many for topics.
 const MAX_SPARES: usize = 64;
 
 /// How large they are together, in octets. One of them may have been all that was answered to one read.

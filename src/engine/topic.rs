@@ -99,9 +99,14 @@ impl Topic {
         self.frozen = None;
         let had = (self.pass_end - self.base) as usize;
         self.log.drain(..had);
-        self.log.shrink_to(MAX_KEPT_LOG);
         self.base = self.pass_end;
         !self.log.is_empty()
+    }
+
+    /// The room of a log that is empty now, if it is more than each topic may keep for itself.
+    pub fn spare_log(&mut self) -> Option<Vec<u8>> {
+        let large = self.log.is_empty() && self.log.capacity() > MAX_KEPT_LOG;
+        large.then(|| std::mem::take(&mut self.log))
     }
 
     /// Adds a member that hears what is published from now on; tells its index.
@@ -147,8 +152,8 @@ impl Topic {
     }
 }
 
-/// What is kept of a log between turns, in octets.
-const MAX_KEPT_LOG: usize = 64 << 10;
+/// What a topic keeps of its log between turns, in octets: there may be very many topics. What is larger is for all of them.
+pub const MAX_KEPT_LOG: usize = 4 << 10;
 
 /// A topic whose log has grown to this is flushed at once, without waiting for the end of the turn.
 pub const MAX_LOG: usize = 1 << 20;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::memory::CUTS_AT_ONCE;
+use crate::engine::topic::MAX_KEPT_LOG;
 
 /// Octets held for connections, beyond their slots.
 fn for_them(house: &House) -> usize {
@@ -126,11 +127,11 @@ fn a_bounded_number_is_cut_off_at_once() {
 fn logs_and_spare_buffers_are_given_back() {
     let mut house = House::new(Settings::default());
     let members = house.members(2, ROOM);
-    house.engine.publish(ROOM, Kind::Text, &[b'x'; 20_000], &[]);
-    house.engine.send(members[0].0, Kind::Text, &[b'x'; 20_000]);
+    house.engine.publish(ROOM, Kind::Text, &[b'x'; 3_000], &[]);
+    house.engine.send(members[0].0, Kind::Text, &[b'x'; 40_000]);
     house.turn();
     let before = house.engine.held();
-    assert!(before.topics > 20_000 && before.buffers > 100_000, "{before:?}");
+    assert!(before.topics > 3_000 && before.buffers > 100_000, "{before:?}");
     house.engine.give_back();
     let after = house.engine.held();
     assert!(after.topics < 1000 && after.buffers < before.buffers - 40_000, "{after:?}");
@@ -168,4 +169,27 @@ fn direct_messages_to_many_are_written_amid_the_turn() {
     assert_eq!(written, 41, "41 are more than 8 MiB");
     house.turn();
     assert!(members.iter().all(|(_, script)| script.texts().len() == 1));
+}
+
+/// Very many topics may have had something to say once; only some room of theirs is kept, and used again.
+#[test]
+fn topics_keep_little_of_their_logs() {
+    const TOPICS: u32 = 500;
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    (0..TOPICS).for_each(|number| house.engine.subscribe(id, topic(number)));
+    let empty = house.engine.held();
+    for len in [100, MAX_KEPT_LOG - 200, 16_000, 60_000, 100] {
+        for _ in 0..3 {
+            for number in 0..TOPICS {
+                house.engine.publish(topic(number), Kind::Binary, &vec![b'x'; len], &[]);
+                house.turn();
+            }
+            script.taken();
+            let held = house.engine.held();
+            let (topics, spare) = (held.topics - empty.topics, held.buffers - empty.buffers);
+            assert!(topics <= TOPICS as usize * MAX_KEPT_LOG, "{len} octets: {topics} in topics");
+            assert!(spare <= (4 << 20) + 10_000, "{len} octets: {spare} to be used again");
+        }
+    }
 }
