@@ -535,6 +535,9 @@ fn names_in_a_url() {
     let character = |what: &str, code: &str| {
         bad(&format!("{what}: a name has no control characters and no bidi overrides, this one has U+{code}"))
     };
+    let unseen = |what: &str, code: &str| {
+        bad(&format!("{what}: a name has only characters that are seen, and plain spaces, this one has U+{code}"))
+    };
     let both = || bad("room and username are required");
     let encoding = |what: &str| bad(&format!("{what}: percent-encoded UTF-8 was expected"));
     let inside = |name: &str| [SWITCHED.as_bytes(), &welcome(name), CLOSE_ANSWERED].concat();
@@ -577,7 +580,21 @@ fn names_in_a_url() {
             ("a room of no digits", room("%zz", "USER0000"), encoding("room")),
             ("a percent sign alone", room("%", "USER0000"), encoding("room")),
             ("a percent sign", leaves(user("user=USER0000%25")), inside("USER0000%")),
-            ("a plus is a space", leaves(user("user=+USER0000")), inside(" USER0000")),
+            ("a plus is a space", leaves(user("user=x+USER0000")), inside("x USER0000")),
+            (
+                "a space at the beginning",
+                user("user=+USER0000"),
+                bad("user: a name has no space at either end, this one has"),
+            ),
+            (
+                "a space at the end",
+                room("den%20", "USER0000"),
+                bad("room: a name has no space at either end, this one has"),
+            ),
+            ("nothing that is seen", user("user=%E2%80%8B"), unseen("user", "200B")),
+            ("a soft hyphen", room("de%C2%ADn", "USER0000"), unseen("room", "00AD")),
+            ("no character", user("user=%EF%BF%BE"), unseen("user", "FFFE")),
+            ("another normal form", leaves(user("user=USER0000e%CC%81")), inside("USER0000\u{e9}")),
             ("an encoded plus is none", leaves(user("user=%2BUSER0000")), inside("+USER0000")),
             ("markup is a name", leaves(user("user=<b>USER0000")), inside("<b>USER0000")),
             ("quotes are escaped", leaves(user("user=%22%5CUSER0000")), inside("\\\"\\\\USER0000")),
