@@ -150,6 +150,10 @@ impl<'a> FanOut<'a> {
         if !counted {
             self.stop_measuring(swarm);
         }
+        if self.meter.is_none() && self.measured.is_none() {
+            // All speakers ended before anything was measured: the report says so, and that nothing was.
+            self.meter = Some((Meter::start(swarm, self.plan.pid), self.sent, self.tally.delivered));
+        }
         self.overdue = self.count_overdue(end);
         self.drain(swarm, progress)?;
         self.stop_measuring(swarm);

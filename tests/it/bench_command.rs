@@ -7,7 +7,7 @@ use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::common::{Server, salon};
+use crate::common::{Server, get, salon};
 use tungstenite::{Message, WebSocket};
 
 /// `salon bench` with these arguments: exit status, standard output and standard error.
@@ -255,6 +255,36 @@ fn a_storm_counts_who_is_refused() {
     assert_eq!(status, 1, "{json}{error}");
     assert_eq!(figure(&json, "opening", "refused"), 15.0, "{json}");
     assert!(json.contains("status 503"), "{json}");
+}
+
+/// The server ends, whenever, or refuses what it is sent: a report with what ended, or a sentence; never a panic.
+#[test]
+fn a_server_that_ends_is_told() {
+    for (arguments, dies) in [
+        (&["fan-out", "-c", "20", "--seconds", "2"][..], true),
+        (&["slow", "-c", "20", "--pace", "100", "--seconds", "1"], true),
+        (&["echo", "-c", "20", "--seconds", "2"], true),
+        (&["idle", "-c", "20"], true),
+        (&["fan-out", "-c", "20", "--seconds", "1", "--size", "66000"], false),
+        (&["slow", "-c", "20", "--pace", "100", "--seconds", "1", "--size", "66000"], false),
+    ] {
+        let server = Server::serve(&[]);
+        let url = format!("ws://{}/ws", server.public);
+        let (admin, pid) = (server.admin.unwrap(), server.pid().to_string());
+        let (status, stdout, stderr) = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while dies && !get(admin, "/metrics").1.contains("\nsalon_sessions 20\n") {
+                    std::thread::yield_now();
+                }
+                if dies {
+                    assert!(std::process::Command::new("kill").args(["-s", "KILL", &pid]).status().unwrap().success());
+                }
+            });
+            bench(&[arguments, &["--url", &url, "-q"]].concat())
+        });
+        assert!(status == 1 || status == 2, "{arguments:?}: {status} {stdout} {stderr}");
+        assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
+    }
 }
 
 /// What is open is bounded: a limit that nothing can raise is said before anything is opened.
