@@ -98,6 +98,12 @@ impl Report {
             Validity::EndsSoon { .. } => self.warn(&format!("tls_cert: {validity}")),
             Validity::Good { .. } => self.ok(&format!("tls_cert: {validity}, and the key is its own")),
         }
+        if let Some(bits @ 3073..) = identity.rsa_bits() {
+            self.warn(&format!(
+                "tls_key: a handshake with RSA of {bits} bits takes about 5 ms, so all clients together can begin 200 \
+                 connections a second; with ECDSA P-256 it is 3,700"
+            ));
+        }
         let mode = args.tls_key.as_ref().and_then(|key| fs::metadata(key).ok()).map_or(0, |found| found.mode());
         if mode & 0o007 != 0 {
             self.warn(&format!(

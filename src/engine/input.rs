@@ -149,6 +149,7 @@ impl<S: Stream> Engine<S> {
             return;
         }
         let len = if self.set_aside.held_bytes() > MUCH_SET_ASIDE { SHORT_READ } else { self.settings.receive_buffer };
+        self.budget.spend(peer.stream.receive_steps());
         let to_end = peer.read_to_end;
         let Some(got) = contained(|| self.receive.fill(&mut peer.stream, len, to_end)) else {
             self.counters.panics += 1;

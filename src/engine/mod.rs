@@ -56,7 +56,7 @@ use ledger::Ledger;
 use peer::{Drain, Membership, Memberships, PartialRequest, Peer, Phase, Session};
 use receive_buffer::{Behind, ReceiveBuffer};
 use spares::Spares;
-use steps::{Budget, CLOSES_PER_TURN, SetAside};
+use steps::{Budget, CLOSES_PER_TURN, FRESH_STEPS, SetAside};
 use timer_wheel::TimerWheel;
 use topic::{GroupId, Topic};
 
@@ -284,6 +284,8 @@ pub struct Engine<S> {
     spares: Spares,
     /// Octets of `Peer::pending` of direct messages in this turn, as they were queued.
     queued: usize,
+    /// Octets in the logs of topics, at least.
+    logged: usize,
     /// Counts what outboxes hold.
     ledger: Ledger,
     /// Sums of what is held otherwise, see [`memory`].
@@ -333,6 +335,7 @@ impl<S: Stream> Engine<S> {
             gone: Vec::new(),
             spares: Spares::default(),
             queued: 0,
+            logged: 0,
             ledger: Ledger::default(),
             receiving: 0,
             noted: Vec::new(),
@@ -396,7 +399,7 @@ impl<S: Stream> Engine<S> {
         if self.set_aside.may_have_more(index) || std::mem::replace(&mut peer.readable, true) {
             return;
         }
-        match self.budget.is_costly(index) {
+        match self.budget.is_costly(index) || peer.stream.receive_steps() > FRESH_STEPS as usize {
             true => self.backlog.push_back(index),
             false => self.ready_next.push_back(index),
         }

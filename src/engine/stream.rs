@@ -69,6 +69,11 @@ pub trait Stream: Read + Write {
         }
     }
 
+    /// What the next [`Stream::receive`] may cost beside what it brings, in [steps](super::Engine::spend): a handshake, for example.
+    fn receive_steps(&self) -> usize {
+        0
+    }
+
     /// Writes the slices, one behind the other, until all are written or the stream is full. What is left of `slices` behind
     /// it is of no meaning. They hold one byte at least.
     ///

@@ -159,6 +159,13 @@ impl Write for Socket {
 }
 
 impl Stream for Socket {
+    fn receive_steps(&self) -> usize {
+        match self {
+            Self::Bare { .. } => 0,
+            Self::Boxed(boxed) => boxed.tls.as_ref().map_or(0, |tls| tls.receive_steps()),
+        }
+    }
+
     fn receive(&mut self, into: &mut [u8], to_end: bool) -> io::Result<Got> {
         match self {
             Self::Bare { tcp, .. } => receive_short(tcp, into, to_end),

@@ -17,6 +17,7 @@ pub struct Identity {
     config: Arc<ServerConfig>,
     begins: u64,
     expires: u64,
+    rsa_bits: Option<u32>,
 }
 
 impl Identity {
@@ -30,6 +31,10 @@ impl Identity {
         let first = chain.first().ok_or(IdentityError::NoCertificate)?;
         let certificate = x509_cert::Certificate::from_der(first).map_err(|_| IdentityError::BadChain)?;
         let x509_cert::time::Validity { not_before, not_after } = certificate.tbs_certificate.validity;
+        let public = &certificate.tbs_certificate.subject_public_key_info;
+        // The key in DER is the modulus and some octets more.
+        let rsa_bits = (public.algorithm.oid.to_string() == RSA)
+            .then(|| public.subject_public_key.raw_bytes().len() as u32 / 64 * 512);
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| IdentityError::NoKey)?;
         let provider = rustls::crypto::ring::default_provider();
         // Looked at for itself, so that a key that cannot be used is not blamed on the certificate.
@@ -50,12 +55,27 @@ impl Identity {
             config.ticketer = ticketer;
         }
         let [begins, expires] = [not_before, not_after].map(|time| time.to_unix_duration().as_secs());
-        Ok(Self { config: Arc::new(config), begins, expires })
+        Ok(Self { config: Arc::new(config), begins, expires, rsa_bits })
     }
 
     /// What rustls shows to a client.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
+    }
+
+    /// How long its key is, in bits, if it is one of RSA.
+    pub fn rsa_bits(&self) -> Option<u32> {
+        self.rsa_bits
+    }
+
+    /// What a handshake costs, in [steps](crate::engine::Engine::spend): nearly all of it is a signature with this key.
+    pub fn handshake_steps(&self) -> u32 {
+        match self.rsa_bits {
+            None => HANDSHAKE,
+            Some(..=2048) => RSA_2048_HANDSHAKE,
+            Some(..=3072) => RSA_3072_HANDSHAKE,
+            Some(_) => RSA_4096_HANDSHAKE,
+        }
     }
 
     /// When the certificate ends, in seconds since the Unix epoch.
@@ -74,6 +94,15 @@ impl Identity {
         }
     }
 }
+
+/// The name of RSA keys (RFC 8017).
+const RSA: &str = "1.2.840.113549.1.1.1";
+
+/// What handshakes cost, in steps of some 250 ns, by the server's key: measured are 0.27, 0.9 and 4.6 ms.
+const HANDSHAKE: u32 = 1_000;
+const RSA_2048_HANDSHAKE: u32 = 3_600;
+const RSA_3072_HANDSHAKE: u32 = 9_000;
+const RSA_4096_HANDSHAKE: u32 = 18_500;
 
 /// What a certificate is worth at some time; in whole days from then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -60,6 +60,7 @@ impl Acceptor {
             plaintext: 0,
             unsent: 0,
             noted: 0,
+            handshake_steps: self.identity.handshake_steps(),
             shared: self.shared.clone(),
         };
         stream.note_held();
@@ -117,6 +118,8 @@ pub struct TlsStream {
     unsent: usize,
     /// What is counted of it in `shared`.
     noted: usize,
+    /// What the handshake costs, in steps.
+    handshake_steps: u32,
     shared: Rc<Shared>,
 }
 
@@ -145,6 +148,12 @@ impl fmt::Debug for TlsStream {
 }
 
 impl TlsStream {
+    /// What the next [`TlsStream::receive`] may cost beside what it brings, in steps: until the handshake is done, the
+    /// [signature](Identity::handshake_steps) of one.
+    pub fn receive_steps(&self) -> usize {
+        if matches!(self.state, State::Handshake { .. }) { self.handshake_steps as usize } else { 0 }
+    }
+
     /// Reads until `plain` is full or nothing more is there, as [`Stream::receive`](crate::engine::Stream::receive) does. What the
     /// handshake has to answer is written.
     ///
