@@ -361,7 +361,7 @@ impl<S: Stream> Engine<S> {
             Some(proto::Event::Text(text)) => {
                 peer.mid_message = false;
                 self.counters.messages_in += 1;
-                self.budget.spend(steps::MESSAGE + steps::of_octets(text.len()));
+                self.budget.spend(steps::MESSAGE + text.len() / steps::TEXT_OCTETS_A_STEP);
                 handle(id, tag, Event::Text(text));
                 Step::Told
             }

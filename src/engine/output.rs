@@ -18,7 +18,7 @@ use super::input::PAUSE_ABOVE;
 use super::ledger::Ledger;
 use super::outbox::{MAX_SLICES, Outbox};
 use super::peer::{Pending, Phase};
-use super::topic::{GroupId, MAX_LOG};
+use super::topic::{GroupId, MAX_LOG, MAX_LOGS};
 use super::{Engine, Stream, steps};
 
 impl<S: Stream> Engine<S> {
@@ -86,7 +86,9 @@ impl<S: Stream> Engine<S> {
         if topic.log.capacity() == 0 {
             topic.log = self.spares.take_log();
         }
+        let before = topic.log.len();
         encode(&mut topic.log);
+        self.logged += topic.log.len() - before;
         self.counters.messages_out += (topic.members.len() - left_out) as u64;
         if !std::mem::replace(&mut topic.dirty, true) {
             topic.flush_at = self.now + self.settings.flush_delay;
@@ -101,6 +103,21 @@ impl<S: Stream> Engine<S> {
         if self.topics[place].log.len() >= MAX_LOG {
             while !self.flush_topic(group, usize::MAX) {}
         }
+        if self.logged >= MAX_LOGS {
+            self.flush_logs();
+        }
+    }
+
+    /// Writes what all topics have, whatever they wait for.
+    #[cold]
+    fn flush_logs(&mut self) {
+        // A topic stays listed while it is served: what a member has not had of it is looked for in those that are.
+        while let Some(&group) = self.dirty_topics.last() {
+            while !self.flush_topic(group, usize::MAX) {}
+            self.topics[group.place()].dirty = false;
+            self.dirty_topics.pop();
+        }
+        self.logged = 0;
     }
 
     /// A message for who agreed to permessage-deflate: compressed if it is long enough and becomes smaller.
@@ -128,6 +145,7 @@ impl<S: Stream> Engine<S> {
         // What is served in one go comes first: a small room does not wait for a slice of a large one.
         self.flush_topics(|members, slice| members <= slice);
         self.flush_topics(|members, slice| members > slice);
+        self.logged = self.dirty_topics.iter().map(|group| self.topics[group.place()].log.len()).sum();
     }
 
     /// Serves the dirty topics whose number of members is one of those that are meant.

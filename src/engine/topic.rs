@@ -157,3 +157,6 @@ pub const MAX_KEPT_LOG: usize = 4 << 10;
 
 /// A topic whose log has grown to this is flushed at once, without waiting for the end of the turn.
 pub const MAX_LOG: usize = 1 << 20;
+
+/// When the logs of all topics together have grown to this, all of them are: one message may go to thousands of rooms.
+pub const MAX_LOGS: usize = 8 << 20;

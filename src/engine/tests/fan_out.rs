@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::topic::MAX_LOG;
+use crate::engine::topic::MAX_LOGS;
 
 #[test]
 fn one_write_for_all_of_a_turn() {
@@ -225,4 +226,38 @@ fn a_pass_goes_on_whatever_is_published_meanwhile() {
     house.settle();
     assert_eq!(members[0].1.texts(), ["two"]);
     assert_eq!(members[2].1.texts(), [""; 0]);
+}
+
+/// One message to many rooms: their logs together have a bound, and not each for itself alone. At the limit and one past it.
+#[test]
+fn logs_of_many_topics_are_written_before_they_are_too_much() {
+    const TEXT: usize = 16 << 10;
+    let frame = TEXT + 4;
+    for (texts, written) in [(MAX_LOGS / frame, false), (MAX_LOGS / frame + 1, true)] {
+        let mut house = House::new(Settings::default());
+        let rooms: Vec<_> = (0..100)
+            .map(|room| TopicId::new(room).unwrap())
+            .map(|room| (room, house.members(1, room).remove(0)))
+            .collect();
+        let (everywhere, hears) = house.open();
+        rooms.iter().for_each(|(room, _)| house.engine.subscribe(everywhere, *room));
+        let text = vec![b'x'; TEXT];
+        for n in 0..texts {
+            house.engine.publish(rooms[n % rooms.len()].0, Kind::Text, &text, &[]);
+        }
+        let had: usize = rooms.iter().map(|(_, (_, script))| script.wire().written.len()).sum();
+        assert_eq!(had > 0, written, "{texts}");
+        for n in 0..5_000 {
+            house.engine.publish(rooms[n % rooms.len()].0, Kind::Text, &text, &[]);
+            assert!(house.engine.held().topics <= 2 * MAX_LOGS + (1 << 20), "{}", house.engine.held().topics);
+        }
+        house.turn();
+        for (_, (_, script)) in &rooms {
+            let share = (texts + 5_000) / rooms.len();
+            assert!((share..=share + 2).contains(&script.texts().len()));
+        }
+        assert_eq!(hears.texts().len(), texts + 5_000, "a member of all rooms hears all");
+        assert!(house.engine.held().topics < 100 * (8 << 10), "little is kept: {}", house.engine.held().topics);
+        assert!(rooms.iter().all(|(_, (id, _))| house.engine.blocked_of(*id).is_none()));
+    }
 }
