@@ -2,6 +2,7 @@
 //!
 //! A `Script` is the other side of a connection; the `House` is what turns the loop and notes what it was told.
 
+mod at_limits;
 mod bodies;
 mod bounded_work;
 mod deflate;
