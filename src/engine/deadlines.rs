@@ -119,9 +119,10 @@ impl<S: Stream> Engine<S> {
                 self.cut_off(index);
             }
             Due::Pace => {
+                let pace_within = self.pace_within();
                 let outbox = self.peers[index as usize].outbox.as_mut().expect("only blocked peers have a pace");
                 // What was not taken while the process was stopped is not held against the peer.
-                let stalled = self.stalled.is_some_and(|at| self.now.since(at) < PACE_WITHIN);
+                let stalled = self.stalled.is_some_and(|at| self.now.since(at) < pace_within);
                 if outbox.is_too_slow(self.now) && !stalled {
                     self.counters.cut_time += 1;
                     self.cut_off(index);
@@ -131,6 +132,11 @@ impl<S: Stream> Engine<S> {
             Due::CloseAnswer => self.end(index),
             Due::End => self.give_up(index),
         }
+    }
+
+    /// Over how long the pace of a blocked peer is measured: not less than it may take nothing at all.
+    fn pace_within(&self) -> Duration {
+        PACE_WITHIN.max(self.settings.blocked_within)
     }
 
     fn next_due(&self, index: u32) -> Option<(Tick, Due)> {
@@ -144,7 +150,7 @@ impl<S: Stream> Engine<S> {
         let unblock = blocked.and_then(|outbox| after(outbox.progress, settings.blocked_within, Due::Unblock));
         let slow = match (peer.phase, &peer.outbox) {
             (Phase::Gone | Phase::ShutDown, _) | (_, None) => None,
-            (_, Some(outbox)) => after(outbox.paced_since, PACE_WITHIN, Due::Pace),
+            (_, Some(outbox)) => after(outbox.paced_since, self.pace_within(), Due::Pace),
         };
         let due = match peer.phase {
             // Who still takes an answer need not ask again yet.

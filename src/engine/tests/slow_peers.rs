@@ -187,7 +187,7 @@ fn a_peer_that_takes_too_little_a_minute_is_cut_off() {
                 house.hear(id);
             }
             house.told();
-            for second in 1..=180 {
+            for second in 1..=125 {
                 script.wire().room = a_second;
                 house.engine.writable(id.index);
                 house.wait(Duration::from_secs(1));
@@ -200,4 +200,19 @@ fn a_peer_that_takes_too_little_a_minute_is_cut_off() {
             assert_eq!(house.engine.is_empty(), slow);
         }
     }
+}
+
+/// Who may take nothing for longer than that is not cut off sooner for taking little.
+#[test]
+fn a_peer_that_may_rest_for_long_is_not_cut_off_for_its_pace() {
+    let blocked_within = Duration::from_secs(90);
+    let mut house = House::new(Settings { ping_after: None, blocked_within, ..Settings::default() });
+    let (id, script) = house.open();
+    script.wire().room = 0;
+    house.engine.send(id, Kind::Binary, &[b'x'; 1000]);
+    house.turn();
+    house.wait(blocked_within - Duration::from_millis(1));
+    assert_eq!(house.told(), []);
+    house.wait(Duration::from_millis(1));
+    assert_eq!(house.told(), [(id, "closed".into())]);
 }
