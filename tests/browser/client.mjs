@@ -210,6 +210,40 @@ await check("the status is in the address where it hides, is said first behind a
   }
 });
 
+await check("a status that the server refuses is not said again, and no word but a status is in the address", () => {
+  const salon = client();
+  const socket = welcome(salon, { status: "online" });
+  salon.status("busy").catch(() => {});
+  salon.status("dancing").catch(() => {});
+  socket.say({ type: "error", id: socket.of("status").at(-1).id, code: "bad_request", message: "no such status", retry: false });
+  return Promise.resolve().then(() => {}).then(() => {}).then(() => {
+    socket.end(1006);
+    pass(1_000);
+    equal(Socket.opened.at(-1).url.searchParams.get("status"), "busy", "what was set before");
+    salon.close();
+    const other = client({ status: { status: "dancing", note: "" } });
+    other.connect();
+    equal(Socket.opened.at(-1).url.searchParams.get("status"), null, "no status");
+    other.close();
+  });
+});
+
+await check("a name in another form is the one that the server tells", () => {
+  const salon = client({ user: "Zoe\u0308" });
+  const heard = [];
+  salon.on("joining", ({ left }) => heard.push(left));
+  salon.join("cafe\u0301");
+  const socket = welcome(salon);
+  equal(socket.url.searchParams.get("user"), "Zo\u00EB", "the address");
+  joined(socket, "caf\u00E9", socket.of("join")[0].id);
+  equal([salon.isJoined("cafe\u0301"), salon.isJoined("caf\u00E9"), heard], [true, true, [1, 0]], "it is the room that was asked for");
+  salon.say("cafe\u0301", "hello");
+  equal(socket.of("broadcast").map(({ room_id }) => room_id), ["caf\u00E9"], "what is said there");
+  salon.leave("cafe\u0301").catch(() => {});
+  equal(salon.has("caf\u00E9"), false, "left");
+  salon.close();
+});
+
 await check("a token is a sub-protocol, or the first message where it is too long, and never in the address", () => {
   for (const [token, protocols, first] of [["a.b-c_d", ["salon.v1", "token.a.b-c_d"], undefined], ["x".repeat(8_192), ["salon.v1"], "auth"], ["not one", ["salon.v1"], "auth"]]) {
     const salon = client({ token });

@@ -9,7 +9,7 @@
  *
  * Imports point from what is done to what is kept. What is kept never asks the document.
  */
-import { SalonClient, nameProblem } from "./client.js";
+import { SalonClient, nameProblem, normalName } from "./client.js";
 import { firstConnection } from "./connection.js";
 import {
   active, begin, client, conversation, conversations, forgetPlaces, isOurPlaces, keepPlacesOf, keptPlaces, me, people, proven, readElsewhere, rooms, savePlaces,
@@ -38,7 +38,8 @@ window.addEventListener("pagehide", savePlaces);
 
 function addressed() {
   const fields = new URLSearchParams(location.hash.slice(1));
-  return { room: fields.get("room"), name: fields.get("name"), person: fields.get("with"), token: fields.get("token") };
+  const name = (field) => (fields.has(field) ? normalName(fields.get(field)) : null);
+  return { room: name("room"), name: name("name"), person: name("with"), token: fields.get("token") };
 }
 
 // The door: how one comes in here, and under which name.
@@ -134,8 +135,8 @@ function fieldProblem(field, problem) {
 
 byId("door-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const name = withoutSign("@", byId("door-name").value.trim());
-  let room = withoutSign("#", byId("door-room").value.trim()) || DEFAULT_ROOM;
+  const name = normalName(withoutSign("@", byId("door-name").value.trim()));
+  let room = normalName(withoutSign("#", byId("door-room").value.trim())) || DEFAULT_ROOM;
   const wrongName = nameProblem(name) ?? "";
   const wrongRoom = nameProblem(room) ?? "";
   fieldProblem("name", wrongName);

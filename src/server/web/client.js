@@ -195,7 +195,7 @@ export class SalonClient {
    */
   constructor({ url, user, token, outbox = [], status, WebSocket = globalThis.WebSocket, random = Math.random }) {
     this.#url = url;
-    this.#user = user;
+    this.#user = user && normalName(user);
     this.#token = token;
     this.#wanted = status ?? null;
     this.#WebSocket = WebSocket;
@@ -236,7 +236,7 @@ export class SalonClient {
     this.#goodbye = null;
     const url = new URL(this.#url);
     if (!this.#token && this.#user) url.searchParams.set("user", wellFormed(this.#user));
-    if (this.#wanted && this.#wanted.status !== "online") url.searchParams.set("status", this.#wanted.status);
+    if (IN_ADDRESS.includes(this.#wanted?.status)) url.searchParams.set("status", this.#wanted.status);
     const inOpening = this.#token && this.#token.length <= TOKEN_IN_OPENING && PROTOCOL_TOKEN.test(this.#token);
     let socket;
     try {
@@ -306,7 +306,8 @@ export class SalonClient {
    * the join is refused for good, and when the connection ends before. (Then the room is joined with the next one.) Without a
    * connection the answer is null, and the room is joined when there is one.
    */
-  join(room_id, { history = 0, since = undefined } = {}) {
+  join(name, { history = 0, since = undefined } = {}) {
+    const room_id = normalName(name);
     let room = this.#rooms.get(room_id);
     if (!room) {
       room = { epoch: since?.epoch ?? null, seq: since?.seq ?? 0, joined: false, history, replayEnd: 0, fresh: true, asked: null, notBefore: 0, tries: 0, waiters: [] };
@@ -343,7 +344,8 @@ export class SalonClient {
   }
 
   /** Leaves a room, also in what is to be joined after a reconnect. What is on the outbox for it is not sent. */
-  leave(room_id) {
+  leave(name) {
+    const room_id = normalName(name);
     const room = this.#rooms.get(room_id);
     this.#rooms.delete(room_id);
     for (const entry of [...this.#outbox.values()]) if (entry.kind === "room" && entry.target === room_id) this.#outbox.delete(entry.id);
@@ -355,14 +357,14 @@ export class SalonClient {
 
   /** Where a room stands: `{epoch, seq}` of the last message given out, for a later `since`. */
   position(room_id) {
-    const room = this.#rooms.get(room_id);
+    const room = this.#rooms.get(normalName(room_id));
     return room?.epoch ? { epoch: room.epoch, seq: room.seq } : null;
   }
 
   /** Whether we are in a room or on the way into it: false once a join was refused. */
-  has(room_id) { return this.#rooms.has(room_id); }
+  has(room_id) { return this.#rooms.has(normalName(room_id)); }
 
-  isJoined(room_id) { return this.#rooms.get(room_id)?.joined ?? false; }
+  isJoined(room_id) { return this.#rooms.get(normalName(room_id))?.joined ?? false; }
 
   /** Says something in a room. Answers the outbox entry, or null when the outbox is full. */
   say(room_id, content) { return this.#enqueue("room", room_id, content); }
@@ -406,9 +408,13 @@ export class SalonClient {
   presence(target, subscribe = undefined) { return this.request("presence", subscribe === undefined ? target : { ...target, subscribe }); }
   /** Says how we are, and says it again after a reconnect. Without a connection it is said when there is one, and the answer is null. */
   status(status, note = "") {
-    this.#wanted = { status, note };
+    const before = this.#wanted;
+    const wanted = this.#wanted = { status, note };
     if (this.#state !== "connected") return Promise.resolve(null);
-    return this.request("status", note ? { status, note } : { status });
+    return this.request("status", note ? { status, note } : { status }).catch((error) => {
+      if (!error.retry && this.#wanted === wanted) this.#wanted = before; // it is not said again
+      throw error;
+    });
   }
   createRoom(room_id, fields = {}) { return this.request("create_room", { room_id, ...fields }); }
 
@@ -729,7 +735,7 @@ export class SalonClient {
 
   #enqueue(kind, target, content) {
     if (this.#outbox.size >= OUTBOX_MAX) return null;
-    const entry = { id: uuid(), kind, target, content: wellFormed(content), queuedAt: Date.now(), socket: null, firstSent: 0, lastSent: 0, notBefore: 0, tries: 0 };
+    const entry = { id: uuid(), kind, target: normalName(target), content: wellFormed(content), queuedAt: Date.now(), socket: null, firstSent: 0, lastSent: 0, notBefore: 0, tries: 0 };
     this.#outbox.set(entry.id, entry);
     this.#outboxChanged();
     this.#emit("queued", entry);
@@ -882,8 +888,12 @@ export class SalonClient {
   }
 }
 
+/** A name as the server keeps and tells it: in normal form C, in whatever form it was written. */
+export function normalName(name) { return name.normalize("NFC"); }
+
 /** Whether a name is one that the server takes for a user or a room. Answers null, or what is wrong with it in a sentence. */
-export function nameProblem(name) {
+export function nameProblem(written) {
+  const name = normalName(written);
   if (name === "") return "Please enter a name.";
   if (name === "*") return "“*” is reserved.";
   const bytes = utf8Length(name);
@@ -891,7 +901,22 @@ export function nameProblem(name) {
   if (/\p{Cc}/u.test(name)) return "Control characters (tabs, line breaks …) are not allowed.";
   if (/[\u202A-\u202E\u2066-\u2069]/u.test(name)) return "Characters that reverse the direction of text are not allowed.";
   if (/\p{Cs}/u.test(name)) return "That is not valid text.";
+  if (/^\p{White_Space}|\p{White_Space}$/u.test(name)) return "A blank at the beginning or the end is not allowed.";
+  const hidden = unseen(name);
+  if (hidden !== undefined) return `Characters that nobody sees are not allowed; this has U+${hidden.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}.`;
   return null;
+}
+
+/** The first character that nobody sees, as the server judges it: joiners and U+FE0F are let pass where they change what is seen. */
+function unseen(name) {
+  const characters = [...name];
+  return characters.find((character, at) => {
+    if (!UNSEEN.test(character)) return false;
+    const { [at - 1]: before = "", [at + 1]: next = "" } = characters;
+    if (/[\u200C\u200D]/u.test(character) && JOINED.some((script) => script.test(before) && script.test(next))) return false;
+    if (character === "\u200D") return !((PICTURE.test(before) || before === "\uFE0F") && PICTURE.test(next));
+    return !(character === "\uFE0F" && PICTURE.test(before));
+  });
 }
 
 /** How many characters at the end of a name are too many, in words. */
@@ -942,6 +967,10 @@ const JOINS_AT_ONCE = 10; // a quarter of what a user may usually send at once: 
 const JOIN_PAUSE_MAX = 1_500;
 const JOIN_ENVELOPE = 80; // bytes of a `join` around its list
 const NAME_BYTES_MAX = 128;
+const IN_ADDRESS = ["away", "busy", "offline"]; // said in the address; with another word there, the server would open no connection
+const UNSEEN = /[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800\uFFF9-\uFFFB]|(?![ \u3000])\p{White_Space}/u;
+const JOINED = [/[\u0600-\u08FF]/u, /[\u0900-\u0DFF]/u];
+const PICTURE = /[\u00A9\u00AE\u203C\u2049\u2122\u2139\u2190-\u27FF\u2900-\u2BFF\u3030\u303D\u3297\u3299\u{1F000}-\u{1FAFF}]/u;
 const BACKOFF_BASE = 500;
 const BACKOFF_MAX = 20_000;
 const STABLE_AFTER = 5_000;

@@ -5,7 +5,7 @@
  * the room den and `@bob` is bob, but for names that are known with the sign, or stand in quotes. A text that
  * begins with a slash is written with two. Nothing that looks like a command and is none is ever sent.
  */
-import { nameProblem, utf8Length } from "./client.js";
+import { nameProblem, normalName, utf8Length } from "./client.js";
 import { active, addHelp, client, conversations, me, people, rooms } from "./conversations.js";
 import { toLatest } from "./history.js";
 import { setStatus } from "./people.js";
@@ -155,7 +155,7 @@ function statuses() {
 /** The first name or word, and what follows it. */
 function takeName(words) {
   const [, straight, curly, bare, rest] = words.match(/^(?:"([^"]*)"|“([^”]*)”|(\S*))\s*([^]*)$/u);
-  return [straight ?? curly ?? bare, rest];
+  return [normalName(straight ?? curly ?? bare), rest];
 }
 
 /** A name of somebody who is here or in a conversation, also with spaces and without quotes; the longest that fits. */
@@ -169,7 +169,7 @@ function takeKnownName(words) {
 /** A name after which nothing follows needs no quotes and may have them. */
 function wholeName(words) {
   const [name, rest] = takeName(words);
-  return rest === "" ? name : words;
+  return rest === "" ? name : normalName(words);
 }
 
 const isQuoted = (words) => /^["“]/u.test(words);

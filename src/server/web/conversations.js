@@ -4,6 +4,7 @@
  * Everything has a maximum. A conversation holds a window of its messages, which is exactly what is in the document; `history.js`
  * moves the window with pages of history from the server.
  */
+import { normalName } from "./client.js";
 import { redraw } from "./drawing.js";
 import { see } from "./lookalikes.js";
 import { forget, keysOf, store, stored } from "./storage.js";
@@ -152,7 +153,8 @@ export function noticeRoom(id) { if (see(id, "room")) redraw("places", "head"); 
 /** The conversation on screen is another one now, or none. */
 export function activate(c) { active = c; }
 
-export function conversation(kind, id) {
+export function conversation(kind, name) {
+  const id = normalName(name);
   const key = `${kind}:${id}`;
   let found = conversations.get(key);
   if (!found) {

@@ -2,7 +2,7 @@
  * The dialog that finds a room to join or a person to write to.
  */
 import { avatar } from "./avatar.js";
-import { nameProblem } from "./client.js";
+import { nameProblem, normalName } from "./client.js";
 import { client, conversations, me } from "./conversations.js";
 import { byId, clearList, drawList, element } from "./dom.js";
 import { goInto, open, publicRooms, refreshPublicRooms, withoutSign } from "./places.js";
@@ -31,7 +31,7 @@ function openFinder(kind) {
 
 /** The list under the field: what there was when the finder opened, narrowed by what is typed. */
 function drawFinder() {
-  const wanted = withoutSign(finding === "room" ? "#" : "@", byId("finder-input").value.trim()).toLocaleLowerCase();
+  const wanted = normalName(withoutSign(finding === "room" ? "#" : "@", byId("finder-input").value.trim())).toLocaleLowerCase();
   const matches = (name) => name.toLocaleLowerCase().includes(wanted);
   let entries;
   if (finding === "room") {
@@ -60,7 +60,7 @@ byId("finder-input").addEventListener("input", drawFinder);
 byId("finder").addEventListener("click", (event) => { if (event.target === byId("finder")) byId("finder").close(); });
 byId("finder-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const name = withoutSign(finding === "room" ? "#" : "@", byId("finder-input").value.trim());
+  const name = normalName(withoutSign(finding === "room" ? "#" : "@", byId("finder-input").value.trim()));
   const problem = nameProblem(name);
   byId("finder-problem").textContent = problem ?? "";
   if (problem) return;
