@@ -199,13 +199,14 @@ impl Stage {
                     let removed = self.topics.get_mut(topic).is_some_and(|members| members.remove(conn));
                     assert!(removed, "{conn} does not hear {topic:?}");
                 }
+                Delivery::Ask { .. } | Delivery::TurnedAway { .. } => {}
                 Delivery::TellWhenDrained { conn } => {
                     if self.find(*conn).is_some_and(|session| !session.closing) {
                         self.asked.insert(*conn);
                     }
                 }
                 Delivery::Close { conn, code, reason } => {
-                    assert!(code.is_valid_on_wire() && reason.len() <= 123);
+                    assert!(reason.len() <= 123, "{code:?}");
                     self.asked.remove(conn);
                     let session = self.find(*conn).expect("only who is here is closed");
                     assert!(!std::mem::replace(&mut session.closing, true), "{conn} is closed twice");
