@@ -65,6 +65,11 @@ pub enum Delivery {
         /// Why.
         why: TurnedAway,
     },
+    /// Find out at once whether the connection is still there, and close it if it is not.
+    Ask {
+        /// Who.
+        conn: ConnId,
+    },
     /// Send what is queued, then close.
     Close {
         /// Who.
@@ -155,6 +160,11 @@ impl Deliveries {
     /// Queues a note that somebody is not let in.
     pub fn turned_away(&mut self, conn: ConnId, why: TurnedAway) {
         self.items.push(Delivery::TurnedAway { conn, why });
+    }
+
+    /// Queues the question whether a connection is still there.
+    pub fn ask(&mut self, conn: ConnId) {
+        self.items.push(Delivery::Ask { conn });
     }
 
     /// Queues a close.

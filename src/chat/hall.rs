@@ -161,6 +161,7 @@ impl Hall {
         };
         if self.users.at(user).devices as usize >= self.settings.sessions_per_user {
             turn.out.turned_away(conn, TurnedAway::TooManySessions);
+            self.ask_devices(user, turn);
             self.dismiss(conn, "connection_limit", CONNECTION_LIMIT, "too many sessions of this user", turn);
             return;
         }
@@ -649,6 +650,19 @@ impl Hall {
         if session.expelled { Duration::ZERO } else { self.settings.leave_grace }
     }
 
+    /// There is no room for another device of the user. Some may be dead and nobody has noticed yet: all are asked at once, so that there is
+    /// room when the one that was turned away comes back. Seldom, because each answer costs a frame.
+    pub fn ask_devices(&mut self, user: u32, turn: &mut Turn<'_>) {
+        let (now, asked) = ((turn.now.tick.0 / 1000) as u32, self.users.at(user).asked);
+        if asked != 0 && now.wrapping_sub(asked) < ASK_EVERY_SECONDS {
+            return;
+        }
+        self.users.change(user, |user| user.asked = now.max(1));
+        for (device, _) in self.devices(user).filter(|(_, session)| !session.closing) {
+            turn.out.ask(device);
+        }
+    }
+
     /// The devices of a user.
     pub fn devices(&self, user: u32) -> impl Iterator<Item = (ConnId, &Session)> {
         let first = self.sessions.at(self.users.at(user).first_device);
@@ -710,6 +724,9 @@ pub(super) const CONNECTION_LIMIT: CloseCode = CloseCode::new(4100).expect("one 
 
 /// 4101: too many messages for too long. Back off.
 const RATE_ABUSE: CloseCode = CloseCode::new(4101).expect("one of the application's");
+
+/// How often the devices of one user are asked whether they are there, at most.
+const ASK_EVERY_SECONDS: u32 = 10;
 
 /// When to come back, told to those who are turned away.
 pub(super) const BACK_OFF_MS: u64 = 10_000;

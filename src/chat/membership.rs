@@ -478,6 +478,7 @@ impl Hall {
         };
         if self.users.at(user).devices as usize >= self.settings.sessions_per_user {
             turn.out.turned_away(conn, TurnedAway::TooManySessions);
+            self.ask_devices(user, turn);
             self.dismiss(conn, "connection_limit", CONNECTION_LIMIT, "too many sessions of this user", turn);
             return Ok(false);
         }

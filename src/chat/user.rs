@@ -61,6 +61,8 @@ pub(super) struct User {
     pub rooms: u32,
     /// The slot of the first device; the sessions lead to the others.
     pub first_device: u32,
+    /// In which second the devices were last asked whether they are there, because there was no room for another one; 0: never.
+    pub asked: u32,
     /// While not present: since when.
     gone_since: Tick,
 }
@@ -162,6 +164,7 @@ impl Users {
             devices: 0,
             rooms: 0,
             first_device: NO_DEVICE,
+            asked: 0,
             gone_since,
         }) as u32;
         self.name_bytes += name.as_str().len();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::id::ConnId;
 use crate::proto::{CloseCode, Opcode, encode_frame};
 use crate::time::Tick;
 
@@ -51,6 +52,19 @@ impl<S: Stream> Engine<S> {
             }
         }
         self.fired = fired;
+    }
+
+    /// Asks a connection at once whether it is still there, as after [`Settings::ping_after`](super::Settings::ping_after) of silence: if
+    /// nothing comes within `pong_within`, it is given up. One that is asked already is not asked again, nor one that
+    /// cannot be asked, because it does not read or is closing.
+    pub fn ping(&mut self, id: ConnId) {
+        let Some(index) = self.find(id) else { return };
+        let peer = &self.peers[index as usize];
+        let can_be_asked = peer.phase == Phase::Open && peer.connection.is_open() && peer.outbox.is_none();
+        if can_be_asked && !peer.pinged && self.settings.ping_after.is_some() {
+            self.carry_out(index, Due::Ping);
+            self.schedule(index);
+        }
     }
 
     /// Sets the wheel to the peer's next deadline if it is not set to look earlier.

@@ -530,6 +530,7 @@ impl Service for ChatService {
                 }
                 Delivery::Subscribe { conn, topic } => engine.subscribe(*conn, *topic),
                 Delivery::TellWhenDrained { conn } => engine.tell_when_drained(*conn),
+                Delivery::Ask { conn } => engine.ping(*conn),
                 Delivery::Unsubscribe { conn, topic } => engine.unsubscribe(*conn, *topic),
                 Delivery::TurnedAway { conn, why } => {
                     let from = engine.stream_mut(*conn).and_then(|socket| socket.client());

@@ -386,3 +386,32 @@ fn everybody_is_not_spoken_to_all_the_time() {
         stage.heard_kinds("ann", &["broadcast"]);
     }
 }
+
+/// Sixteen devices may be dead without anybody having noticed: they are asked at once, and there is room when the seventeenth comes back.
+#[test]
+fn dead_devices_are_asked_when_there_is_no_room() {
+    let mut stage = Stage::new(Settings { sessions_per_user: 3, ..unhurried() });
+    for device in ["one", "two", "three"] {
+        stage.opens(device, "ann");
+    }
+    let mut devices = ["one", "two", "three"].map(|device| stage.conn(device));
+    assert!(stage.pinged.is_empty());
+    for (wait, asked) in [(0, true), (9_999, false), (1, true)] {
+        stage.waits_ms(wait);
+        stage.opens("four", "ann");
+        assert_eq!(stage.closed_with("four"), Some(4100));
+        stage.closes("four");
+        let mut pinged = std::mem::take(&mut stage.pinged);
+        pinged.sort_unstable_by_key(|conn| conn.index);
+        devices.sort_unstable_by_key(|conn| conn.index);
+        assert_eq!(pinged, if asked { devices.to_vec() } else { Vec::new() });
+    }
+    // A guest who would take the name asks, too; and when one has not answered, there is room.
+    stage.waits_ms(10_000);
+    stage.open("four", Door::Json { user: None });
+    stage.says("four", r#"{"type":"join","room_id":"den","user_id":"ann"}"#);
+    assert_eq!((stage.closed_with("four"), stage.pinged.len()), (Some(4100), 3));
+    stage.closes("two");
+    stage.opens("five", "ann");
+    stage.heard_kinds("five", &["welcome"]);
+}

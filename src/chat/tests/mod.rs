@@ -36,6 +36,8 @@ struct Stage {
     /// Who wants it told when they have taken everything, which they do at once unless `holds`.
     asked: BTreeSet<ConnId>,
     holds: bool,
+    /// Who was asked whether they are still there.
+    pinged: Vec<ConnId>,
     /// Where who comes next comes from.
     address: Option<Address>,
 }
@@ -74,6 +76,7 @@ impl Stage {
             opened: 0,
             asked: BTreeSet::new(),
             holds: false,
+            pinged: Vec::new(),
             address: None,
         }
     }
@@ -195,6 +198,7 @@ impl Stage {
                     let removed = self.topics.get_mut(topic).is_some_and(|members| members.remove(conn));
                     assert!(removed, "{conn} does not hear {topic:?}");
                 }
+                Delivery::Ask { conn } => self.pinged.push(*conn),
                 Delivery::TellWhenDrained { conn } => {
                     // Nothing is told of who is closed.
                     if self.inboxes.contains_key(conn) && !self.closes.contains_key(conn) {

@@ -25,6 +25,33 @@ fn silence_is_asked_and_then_closed() {
     assert!(house.engine.is_empty());
 }
 
+/// Who is asked before the silence is long is given up as early, unless something comes; and is not asked twice.
+#[test]
+fn a_peer_that_is_asked_at_once() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    house.wait(Duration::from_secs(3));
+    house.engine.ping(id);
+    house.engine.ping(id);
+    house.turn();
+    assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
+    house.wait(Duration::from_millis(9_999));
+    script.say(&masked(Opcode::Pong, b""));
+    house.hear(id);
+    assert_eq!(house.told(), [(id, "control".into())]);
+    house.engine.ping(id);
+    house.turn();
+    assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
+    house.wait(Duration::from_millis(9_999));
+    assert_eq!(house.told(), []);
+    house.wait(Duration::from_millis(1));
+    assert_eq!(house.told(), [(id, "closed".into())]);
+    assert_eq!(frames(&script.taken()), [close_of(4201, "no pong")]);
+    house.engine.ping(id);
+    house.wait(Duration::from_secs(5));
+    assert!(house.engine.is_empty());
+}
+
 /// The process is stopped for a minute while a pong is awaited; nobody is closed for what the loop did not hear.
 #[test]
 fn a_stopped_process_closes_nobody_when_it_goes_on() {
