@@ -26,6 +26,8 @@ pub struct Client {
     out: Vec<u8>,
     written: usize,
     opening: Option<Box<Opening>>,
+    /// Pongs that have come.
+    pub pongs: u64,
     /// Is not read: what comes stays with the server.
     pub stalled: bool,
 }
@@ -124,6 +126,7 @@ impl Client {
             out,
             written: 0,
             opening: Some(Box::new(opening)),
+            pongs: 0,
             stalled: false,
         })
     }
@@ -276,7 +279,7 @@ impl Client {
         let mut at = 0;
         let mut reply = Vec::new();
         loop {
-            let Self { connection, out, opening, phase, .. } = self;
+            let Self { connection, out, opening, phase, pongs, .. } = self;
             let (taken, event) = connection.decode(&mut input[at..], &mut reply);
             at += taken;
             let ended = match event {
@@ -297,7 +300,10 @@ impl Client {
                     encode_masked_frame(Opcode::Pong, data, random.octets(), out);
                     continue;
                 }
-                Some(Event::Pong(_)) => continue,
+                Some(Event::Pong(_)) => {
+                    *pongs += 1;
+                    continue;
+                }
                 Some(Event::Close(body)) => {
                     let (code, reason) = body.map_or((None, ""), |(code, reason)| (Some(code.get()), reason));
                     Ended::Closed(code, reason.to_owned())

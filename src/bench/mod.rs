@@ -8,13 +8,13 @@
 //!   target    where, and the words of the server's protocol     swarm     all connections over one poller
 //!   body      what is in a message, found again in any other    client    one connection
 //!   tally     order, loss and doubles                           meter     CPU and memory, of both sides
-//!   fan_out, slow, echo, idle    the scenarios                  report    table and JSON
+//!   fan_out, slow, echo, idle, neighbour    the scenarios       report    table and JSON
 //! ```
 //!
 //! Every receiver looks at every message. In an open loop a latency counts from when a message was due, not from when it
 //! could be sent: a server that stalls is not excused from what should have been asked of it meanwhile.
 //!
-//! One thread. It makes no TLS, offers no compression, and is no attacker: it keeps to the RFC.
+//! One thread, and in `neighbour` one more for the flood. It makes no TLS, offers no compression, and keeps to the RFC.
 
 mod body;
 mod client;
@@ -23,6 +23,7 @@ mod fan_out;
 mod idle;
 mod latency;
 mod meter;
+mod neighbour;
 mod process;
 mod progress;
 mod report;
@@ -95,6 +96,11 @@ pub enum Scenario {
     },
     /// All come at once.
     Connect,
+    /// One pings, beside connections that pipeline what costs a server most.
+    Neighbour {
+        /// Sessions that watch many and end at once.
+        watchers: usize,
+    },
     /// A fan-out twice: without and with members who do not read.
     Slow {
         /// How many.
@@ -142,8 +148,11 @@ pub fn run(plan: &Plan) -> Result<Report, Error> {
     let slow = if let Scenario::Slow { readers, .. } = plan.scenario { readers } else { 0 };
     let opening = meter::Meter::start(&swarm, plan.pid);
     let lenient = plan.scenario == Scenario::Connect;
-    let opened = swarm.open(plan, slow, lenient, &mut progress)?;
-    let opening = Opening::new(&opened, opening.stop(&swarm, plan.connections as u64), plan);
+    // The neighbour alone; the others are opened for each flood.
+    let first = Plan { connections: 1, ..plan.clone() };
+    let opening_plan = if matches!(plan.scenario, Scenario::Neighbour { .. }) { &first } else { plan };
+    let opened = swarm.open(opening_plan, slow, lenient, &mut progress)?;
+    let opening = Opening::new(&opened, opening.stop(&swarm, opening_plan.connections as u64), opening_plan);
     swarm.settle(&plan.target, SETTLING)?;
     note(&mut memory, plan, |memory, pid| memory.open = process::resident(pid));
 
@@ -155,6 +164,9 @@ pub fn run(plan: &Plan) -> Result<Report, Error> {
             let before = fan_out::run(plan, &mut swarm, Pace::Rate(per_second), readers, &mut progress)?;
             report.slow = Some(slow::run(plan, &mut swarm, readers, per_second, &mut progress)?);
             report.before = Some(before);
+        }
+        Scenario::Neighbour { watchers } => {
+            report.neighbour = Some(neighbour::run(plan, &mut swarm, watchers, &mut progress)?);
         }
         Scenario::Idle { hold } => {
             let usage = idle::run(plan, &mut swarm, hold, &mut progress)?;

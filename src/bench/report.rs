@@ -37,6 +37,8 @@ pub struct Report {
     pub slow: Option<SlowReport>,
     /// `idle`: what connections cost that do nothing.
     pub idle: Option<IdleReport>,
+    /// `neighbour`: pings beside each kind of flood.
+    pub neighbour: Option<Vec<Beside>>,
     /// The server's memory, where its process is known.
     pub memory: Option<Memory>,
 }
@@ -128,6 +130,19 @@ pub struct IdleReport {
     pub closed: u64,
 }
 
+/// A neighbour's pings while others did something.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Beside {
+    /// What they did.
+    pub what: &'static str,
+    /// From a ping to its pong.
+    pub latency: Latency,
+    /// Connections of the others that ended.
+    pub ended: u64,
+    /// How the neighbour's own ended, which should not.
+    pub neighbour_ended: Option<String>,
+}
+
 impl Opening {
     pub(super) fn new(opened: &Opened, usage: Usage, plan: &Plan) -> Self {
         Self {
@@ -150,6 +165,7 @@ impl Report {
             Scenario::Echo { depth } => ("echo", Some(format!("{depth} on the way"))),
             Scenario::Idle { .. } => ("idle", None),
             Scenario::Connect => ("connect", None),
+            Scenario::Neighbour { .. } => ("neighbour", None),
             Scenario::Slow { per_second, .. } => ("slow", Some(rate(per_second))),
         };
         Self {
@@ -165,6 +181,7 @@ impl Report {
             load: None,
             slow: None,
             idle: None,
+            neighbour: None,
             memory: None,
         }
     }
@@ -173,6 +190,7 @@ impl Report {
     pub fn is_faultless(&self) -> bool {
         let loads = [self.before.as_ref(), self.load.as_ref(), self.slow.as_ref().map(|slow| &slow.load)];
         self.opening.refused == 0
+            && self.neighbour.iter().flatten().all(|beside| beside.neighbour_ended.is_none())
             && self.idle.is_none_or(|idle| idle.closed == 0)
             && loads.into_iter().flatten().all(|load| load.faults == Faults::default())
     }
@@ -213,6 +231,15 @@ impl fmt::Display for Report {
             row(f, "slow readers", &ends.join(", "))?;
             if let Some(each) = slow.memory_each {
                 row(f, "", &format!("the server's memory grew by {} for each", octets(each)))?;
+            }
+        }
+        for beside in self.neighbour.iter().flatten() {
+            row(f, beside.what, &latency(&beside.latency))?;
+            if beside.ended > 0 {
+                row(f, "", &format!("{} of their connections ended", beside.ended))?;
+            }
+            if let Some(why) = &beside.neighbour_ended {
+                row(f, "", &format!("the neighbour's own connection ended: {why}"))?;
             }
         }
         if let Some(idle) = &self.idle {

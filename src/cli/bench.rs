@@ -48,7 +48,7 @@ pub struct BenchArgs {
     /// The server's process on this machine: its CPU and memory are measured
     #[arg(long, value_name = "PID", help_heading = "Server")]
     pub pid: Option<u32>,
-    /// Connections [default: 100; 10000 for idle and connect]
+    /// Connections [default: 100; 10000 for idle and connect; 10 for neighbour: those that flood]
     #[arg(long, short = 'c', value_name = "N", value_parser = number(1..=1_000_000), help_heading = "Load")]
     pub connections: Option<u64>,
     /// Rooms they are spread over
@@ -73,6 +73,9 @@ pub struct BenchArgs {
     /// Connections that do not read, in slow: the last ones
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = number(1..=100_000), help_heading = "Load")]
     pub slow_readers: u64,
+    /// Sessions that watch 1000 people each and end at once, in neighbour
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = number(0..=100_000), help_heading = "Load")]
+    pub watchers: u64,
     /// Handshakes at a time [default: 64; 1024 for connect]
     #[arg(long, value_name = "N", value_parser = number(1..=65_536), help_heading = "Load")]
     pub in_flight: Option<u64>,
@@ -108,6 +111,8 @@ Examples:
       50 messages a second by the clock: latencies as users would have them
   salon bench slow -c 1000 --pace 40 --size 8192 --seconds 10 --slow-readers 5
       what five who do not read cost the others
+  salon bench neighbour -c 10 --pid $!
+      how long pings take beside ten connections that ask as much as they can
   salon bench connect -c 10000
       10000 connections, 1024 handshakes at a time
   salon bench echo --url ws://127.0.0.1:9001/ -c 100 --depth 16
@@ -133,6 +138,8 @@ pub enum Kind {
     Connect,
     /// A fan-out at a --pace by the clock, without and with members who do not read
     Slow,
+    /// One pings, for --seconds beside each kind of request that others pipeline (Salon's JSON dialect)
+    Neighbour,
 }
 
 /// Words of a server's protocol.
@@ -160,7 +167,8 @@ pub enum PaceArg {
 /// Does it, and says what came of it.
 pub fn run(args: &BenchArgs) -> Result<Report, Failure> {
     let plan = plan(args).map_err(Failure::Asked)?;
-    if let Err(short) = descriptors::raise(plan.connections) {
+    let watchers = if let Scenario::Neighbour { watchers } = plan.scenario { watchers } else { 0 };
+    if let Err(short) = descriptors::raise(plan.connections.max(watchers)) {
         return Err(Failure::Asked(format!("--connections {}: {short}", plan.connections)));
     }
     bench::run(&plan).map_err(|error| match error {
@@ -205,7 +213,11 @@ fn plan(args: &BenchArgs) -> Result<Plan, String> {
     target.binary = args.binary;
 
     let crowd = matches!(kind, Kind::Idle | Kind::Connect);
-    let connections = args.connections.unwrap_or(if crowd { 10_000 } else { 100 }) as usize;
+    let connections = args.connections.unwrap_or(match kind {
+        Kind::Neighbour => 10,
+        _ if crowd => 10_000,
+        _ => 100,
+    }) as usize;
     let (rooms, speakers) = (args.rooms as usize, args.speakers as usize);
     let slow = if kind == Kind::Slow { args.slow_readers as usize } else { 0 };
     let seconds = Duration::from_secs_f64(args.seconds);
@@ -213,6 +225,7 @@ fn plan(args: &BenchArgs) -> Result<Plan, String> {
         (Kind::Echo, _) => Scenario::Echo { depth: args.depth as u32 },
         (Kind::Idle, _) => Scenario::Idle { hold: seconds },
         (Kind::Connect, _) => Scenario::Connect,
+        (Kind::Neighbour, _) => Scenario::Neighbour { watchers: args.watchers as usize },
         (Kind::Slow, PaceArg::Rate(per_second)) => Scenario::Slow { readers: slow, per_second },
         (Kind::Slow, _) => {
             return Err("slow: say --pace PER_SECOND, such as --pace 40; only the clock waits for nobody".into());
@@ -221,6 +234,9 @@ fn plan(args: &BenchArgs) -> Result<Plan, String> {
         (Kind::FanOut, PaceArg::Saturated) => Scenario::FanOut(Pace::Saturated { window: args.window as u32 }),
         (Kind::FanOut, PaceArg::Rate(per_second)) => Scenario::FanOut(Pace::Rate(per_second)),
     };
+    if kind == Kind::Neighbour && args.messages.is_some() {
+        return Err("neighbour: say --seconds; it counts no messages".into());
+    }
     if kind == Kind::Echo && connections > MAX_SPEAKERS {
         return Err(format!("--connections {connections}: at most {MAX_SPEAKERS} can speak"));
     }

@@ -257,6 +257,21 @@ fn a_storm_counts_who_is_refused() {
     assert!(json.contains("status 503"), "{json}");
 }
 
+/// Each kind of flood is tried, and the neighbour stays.
+#[test]
+fn a_neighbour_is_heard_beside_each_flood() {
+    let server = Server::serve(&[]);
+    let url = format!("ws://{}/ws?user=u{{id}}", server.public);
+    let arguments = ["neighbour", "--url", &url, "-c", "2", "--seconds", "0.1", "--watchers", "5", "--json", "-q"];
+    let (status, json, error) = bench(&arguments);
+    assert_eq!(status, 0, "{json}{error}");
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let rows = report["neighbour"].as_array().unwrap();
+    assert_eq!(rows.len(), 10, "{json}");
+    assert!(rows.iter().all(|row| row["latency"]["count"].as_u64() > Some(0)), "{json}");
+    assert_eq!(rows[9]["ended"], 5, "{json}");
+}
+
 /// The server ends, whenever, or refuses what it is sent: a report with what ended, or a sentence; never a panic.
 #[test]
 fn a_server_that_ends_is_told() {
@@ -265,6 +280,7 @@ fn a_server_that_ends_is_told() {
         (&["slow", "-c", "20", "--pace", "100", "--seconds", "1"], true),
         (&["echo", "-c", "20", "--seconds", "2"], true),
         (&["idle", "-c", "20"], true),
+        (&["neighbour", "-c", "19", "--seconds", "1"], true),
         (&["fan-out", "-c", "20", "--seconds", "1", "--size", "66000"], false),
         (&["slow", "-c", "20", "--pace", "100", "--seconds", "1", "--size", "66000"], false),
     ] {
