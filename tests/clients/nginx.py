@@ -1,6 +1,6 @@
-"""Behind nginx, with the lines that README.md gives for it: the `websockets` client in front, Salon on a Unix socket behind.
+"""Behind nginx, with the lines that docs/operating.md gives for it: the `websockets` client in front, Salon on a Unix socket behind.
 
-    python nginx.py SALON README
+    python nginx.py SALON OPERATING
 
 Starts both in a temporary folder, on loopback, and ends them. Of the lines only the path of the socket is changed. Without nginx
 it says that it is skipped. Salon lets an address in once at a time, so each check has addresses of its own.
@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 WAIT = 10  # seconds until something that must come is given up
-SOCKET = "/run/salon/salon.sock"  # what README.md calls it
+SOCKET = "/run/salon/salon.sock"  # what docs/operating.md calls it
 
 CONFIGURATION = """
 daemon off;
@@ -47,11 +47,11 @@ http {
 
 
 def lines_of(readme):
-    """The block of README.md."""
+    """The block of docs/operating.md."""
     text = pathlib.Path(readme).read_text()
     _, _, rest = text.partition("```nginx\n")
     block, end, _ = rest.partition("```\n")
-    assert end and block.count(SOCKET) == 1, "README.md has a block of nginx with the path of the socket"
+    assert end and block.count(SOCKET) == 1, "docs/operating.md has a block of nginx with the path of the socket"
     return block
 
 

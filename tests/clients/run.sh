@@ -73,8 +73,8 @@ echo "-- both dialects, everything compressed that may be (python websockets)"
 "$work/venv/bin/python" chat_websockets.py "$deflate" || status=1
 echo "-- TLS (python websockets and ssl, openssl, curl)"
 "$work/venv/bin/python" tls.py "$tls" "$work/cert.pem" || status=1
-echo "-- behind nginx, by the lines of README.md (python websockets)"
-"$work/venv/bin/python" nginx.py "$salon" ../../README.md || status=1
+echo "-- behind nginx, by the lines of docs/operating.md (python websockets)"
+"$work/venv/bin/python" nginx.py "$salon" ../../docs/operating.md || status=1
 echo "-- the same octets as python wsproto"
 "$work/venv/bin/python" differential_wsproto.py "$echo" || status=1
 if command -v node >/dev/null; then
