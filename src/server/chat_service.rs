@@ -360,6 +360,8 @@ impl ChatService {
 
     /// Words the answer to an address that asks too fast. Its connection ends, and so what else it has asked on it costs nothing.
     fn refuse_request(&mut self) {
+        // It hears nothing else, whatever else was wrong with what it asked; `admission` has noted it.
+        self.turned_away = None;
         let body = http::error_body("too many requests from this address; try again later");
         let headers = &[("Retry-After", "1")];
         Response { headers, keep: false, ..Response::new(429, http::JSON, &body) }.encode(self.now, &mut self.response);

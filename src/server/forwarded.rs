@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::proto::handshake::Request;
 
@@ -37,11 +37,25 @@ impl FromStr for Trusted {
             return Ok(Self::Unix);
         }
         let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-        address.or_else(|_| text.parse::<IpNet>()).map(Self::Net).map_err(|_| {
+        address.or_else(|_| text.parse::<IpNet>().map(canonical)).map(Self::Net).map_err(|_| {
             "expected an address, a network or unix, such as 10.0.0.7, 10.0.0.0/8, fd00::/8 or unix".into()
         })
     }
 }
+
+/// A network of IPv4 addresses as such, also where it is written as one of mapped addresses (`::ffff:10.0.0.0/104`): addresses are
+/// looked up in their IPv4 form.
+fn canonical(net: IpNet) -> IpNet {
+    match (net.addr().to_canonical(), net) {
+        (IpAddr::V4(address), IpNet::V6(net)) if net.prefix_len() >= MAPPED_BITS => {
+            Ipv4Net::new(address, net.prefix_len() - MAPPED_BITS).map_or(IpNet::V6(net), IpNet::V4)
+        }
+        _ => net,
+    }
+}
+
+/// The bits before the IPv4 address in a mapped one.
+const MAPPED_BITS: u8 = 96;
 
 /// The header that says it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -208,6 +222,12 @@ mod tests {
     #[test]
     fn who_is_trusted() {
         let some = proxies(&["10.1.0.0/16", "192.0.2.1", "fd00::/8", "unix"], Header::XForwardedFor);
+        let mapped = proxies(&["::ffff:10.1.0.0/112", "::ffff:192.0.2.1"], Header::XForwardedFor);
+        for (peer, expected) in
+            [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("10.2.0.0", false), ("192.0.2.1", true)]
+        {
+            assert_eq!(mapped.trust(Some(peer.parse().unwrap())), expected, "{peer}");
+        }
         for (peer, expected) in [
             ("10.1.2.3", true),
             ("10.2.0.0", false),

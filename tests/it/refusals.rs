@@ -143,7 +143,7 @@ fn over_the_limit_of_connections() {
     let answer = exchange(server.public, plain("GET", "/", "").as_bytes());
     assert_eq!(status(&String::from_utf8_lossy(&answer)), 503);
     one_more(&server, &before, Reason::Full, "one too many");
-    // Who says nothing is refused as well.
+    // A client that says nothing is refused as well.
     let before = counters(&server);
     let silent = tcp(server.public);
     server.logged("refused 127.0.0.1: full");
@@ -151,6 +151,21 @@ fn over_the_limit_of_connections() {
     one_more(&server, &before, Reason::Full, "one who is silent");
     drop((silent, here));
     assert!(get(server.admin.unwrap(), "/metrics").1.contains("\nsalon_max_connections 2\n"));
+}
+
+/// What hears 429 hears nothing else, and counts as nothing else.
+#[test]
+fn over_the_limit_of_requests() {
+    let server = Server::serve(&["--requests-per-address", "1", "--count-loopback"]);
+    let before = counters(&server);
+    let answers = exchange(server.public, "GET /nope HTTP/1.1\r\nHost: h\r\n\r\n".repeat(30).as_bytes());
+    let answers = String::from_utf8(answers).unwrap();
+    let told = |status: u32| answers.matches(&format!("HTTP/1.1 {status} ")).count() as u64;
+    assert!(told(404) >= 10 && told(429) == 1, "{answers}");
+    let mut expected = before;
+    expected[Reason::NotFound as usize] += told(404);
+    expected[Reason::AskedTooFast as usize] += 1;
+    assert_eq!(counters(&server), expected);
 }
 
 #[test]
