@@ -56,6 +56,13 @@ await check("only @ and a name calls somebody, and neither a word nor an address
   ]) equal(mentions(text, name, ["太郎丸"]), called, `${text} for ${name}`);
 });
 
+await check("who is here is gone through once for a text, however often it calls", () => {
+  let gone = 0;
+  const others = { *[Symbol.iterator]() { gone += 1; yield* ["太郎丸", "花子"]; } };
+  equal([mentions("@太郎丸 ".repeat(1_600), "太郎", others), gone], [false, 1], "a longer name, 1,600 times");
+  equal(mentions("@太郎丸 ".repeat(1_600) + "@太郎さん", "太郎", others), true, "and the name itself behind it");
+});
+
 await check("one to three emoji are large, whatever they are made of; what is text is not", () => {
   for (const text of ["🍰", "🇩🇪", "🇩🇪🇫🇷 🇪🇸", "1️⃣", "#⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "👨‍👩‍👧", "👍🏽", "❤️", "❤", "☕", "👩🏽‍💻", "🏳️‍🌈"]) equal(isEmojiOnly(text), true, text);
   for (const text of ["™", "©", "®", "™️", "ℹ", "↔", "1", "123", "#", "", "🍰🍰🍰🍰", "a🍰", "🇩", "\u200D"]) equal(isEmojiOnly(text), false, text);

@@ -86,6 +86,7 @@ function trimAddress(address) {
 
 // Mentions
 
+const NAME_CHARACTERS = 128; // the longest name
 const WORD = /[\p{L}\p{M}\p{N}_]/u;
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\u30FC]/u; // no blank ends a word
 const IN_ADDRESS = /[\p{L}\p{M}\p{N}_.+\-/@=%&#~]/u; // before an @ it makes an e-mail address, or a path
@@ -105,6 +106,7 @@ export function mentions(content, name, others = []) {
   }
   const { pattern } = looked;
   const text = content.normalize("NFC").replace(ADDRESS, (address) => " ".repeat(address.length));
+  let longer = null; // names of others that begin with this one; looked for once, however often a text calls
   for (let at = text.indexOf("@"); at >= 0; at = text.indexOf("@", at + 1)) {
     const [before] = /(?:[\uD800-\uDBFF][\uDC00-\uDFFF]|[^])$/u.exec(text.slice(Math.max(0, at - 2), at)) ?? [""];
     if (before && IN_ADDRESS.test(before) && !UNSPACED.test(before)) continue;
@@ -115,8 +117,9 @@ export function mentions(content, name, others = []) {
     if (!WORD.test(after)) return true;
     const last = [...name.normalize("NFC")].pop();
     if (!UNSPACED.test(after) && !(UNSPACED.test(last) && !/[\p{M}]/u.test(after))) continue;
-    const rest = text.slice(at + 1).toLowerCase();
-    if (![...others].some((other) => other.length > name.length && rest.startsWith(other.normalize("NFC").toLowerCase()))) return true;
+    const own = name.normalize("NFC").toLowerCase();
+    longer ??= [...others].map((other) => other.normalize("NFC").toLowerCase()).filter((other) => other.length > own.length && other.startsWith(own));
+    if (!longer.some((other) => text.slice(at + 1, at + 1 + NAME_CHARACTERS).toLowerCase().startsWith(other))) return true;
   }
   return false;
 }
