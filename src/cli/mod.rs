@@ -49,7 +49,7 @@ fn run() -> ExitCode {
         Err(Unreadable::CommandLine(error))
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
-            // Who asked may have seen enough: `salon --help | head`.
+            // Whoever asked may have seen enough: `salon --help | head`.
             let _ = write!(std::io::stdout(), "{error}");
             return ExitCode::SUCCESS;
         }
@@ -145,7 +145,7 @@ fn bench(args: &bench::BenchArgs) -> ExitCode {
     match bench::run(args) {
         Ok(report) => {
             let text = if args.json { format!("{}\n", report.json()) } else { report.to_string() };
-            // Who asked may have gone away meanwhile: `salon bench ... | head`.
+            // Whoever asked may have gone away meanwhile: `salon bench ... | head`.
             let _ = std::io::stdout().write_all(text.as_bytes());
             if report.is_faultless() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }

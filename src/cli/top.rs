@@ -64,7 +64,7 @@ pub fn run(args: &TopArgs) -> Result<(), Failure> {
     } else {
         return top::run(&options).map_err(failure);
     };
-    // Who asked may have gone away meanwhile: `salon top --once | head`.
+    // Whoever asked may have gone away meanwhile: `salon top --once | head`.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! How many connections one address may have, and how fast it may open them.
 //!
 //! An address is an IPv4 address, or the first 64 bits of an IPv6 address: what one customer is given. Loopback is not
-//! counted unless that is asked for. Who is over a limit is told so, and counts while being told; past
+//! counted unless that is asked for. A connection over a limit is told so, and counts while being told; past
 //! [`TOLD`] of them, connections of that address are dropped without a word.
 //!
 //! It knows no engine: the reactor asks at each accept, and tells when a counted connection is gone. It knows no proxies either:
@@ -97,7 +97,7 @@ impl Admission {
         Self { limits, table: HashMap::new(), sweep_at: MIN_SWEEP, refused: Refusals::default() }
     }
 
-    /// From now on these hold. Who is connected stays.
+    /// From now on these hold. Those who are connected stay.
     pub fn change_limits(&mut self, limits: Option<Limits>) {
         self.limits = limits;
     }
@@ -295,7 +295,7 @@ mod tests {
         assert!(admission.admit_request(there, Tick(0)), "the others have buckets of their own");
         assert_eq!(admission.admit(here, Tick(100_000)), WELCOME, "and so have connections");
         admission.release(here);
-        // Who has no connection and has not paid is remembered until the bucket is full.
+        // An address without a connection, whose bucket is not full yet, is remembered until it is.
         admission.sweep(Tick(100_001));
         assert!(!admission.admit_request(here, Tick(100_001)));
         admission.sweep(Tick(110_001));

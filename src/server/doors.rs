@@ -249,7 +249,7 @@ fn guarded_json_door(request: &Request<'_>, guard: Guard<'_>) -> Result<Door, Re
     })
 }
 
-/// The plain dialect has no words for it: who comes without a token that holds gets a status.
+/// The plain dialect has no words for it: a client without a token that holds gets a status.
 fn guarded_plain_door(request: &Request<'_>, room: &str, guard: Guard<'_>) -> Result<Door, Refusal> {
     let room = parse(&decode(room, "room")?, "room", RoomName::parse)?;
     let token = token_of(request)?.ok_or(Refusal::Unauthorized(None))?;

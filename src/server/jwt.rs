@@ -268,9 +268,8 @@ pub fn mint(secret_octets: &[u8], claims: &NewToken<'_>) -> Result<String, KeyEr
     Ok(encode(&Header::new(jsonwebtoken::Algorithm::HS256), claims, &key).expect("these claims are JSON"))
 }
 
-/// A token that is not too long fits into a line of a request, whatever stands around it: in a header, among
-/// sub-protocols, or in a
-/// query behind a room and a name that are percent-encoded (1,024 bytes each way) and an absolute target.
+/// A token that is not too long fits into a line of a request, whatever stands around it: in a header, among sub-protocols, or
+/// in the query of an absolute target with a host of 253 bytes, a room and a name of 128 and a note of 256, all percent-encoded.
 const _: () = assert!(MAX_TOKEN_BYTES + 2048 <= MAX_LINE_LEN);
 
 /// RFC 7518 section 3.2: a key of the same size as the hash output or larger.
@@ -476,7 +475,7 @@ mod tests {
         assert_eq!(mint(b"short", &claims).err(), Some(KeyError::ShortSecret { bytes: 5 }));
     }
 
-    /// PowerShell and some editors put a mark before the text; who signs with the text alone would be refused for ever.
+    /// PowerShell and some editors put a mark before the text; tokens signed with the text alone would be refused for ever.
     #[test]
     fn a_byte_order_mark_is_no_part_of_a_key() {
         let text = "0123456789abcdef0123456789abcdef";

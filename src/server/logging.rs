@@ -1,4 +1,4 @@
-//! The log: lines go to standard error by a thread of their own, so that the loop never waits for who reads them.
+//! The log: lines go to standard error by a thread of their own, so that the loop never waits for whoever reads them.
 //!
 //! A line is handed to a bounded queue. If it is full (the reader of the log has stopped) the line is dropped and
 //! counted; so are lines beyond [`LINES_PER_SECOND`], whoever causes them. Control characters are escaped: no line can pretend to be
@@ -134,7 +134,7 @@ impl Log for Queue {
 
     fn log(&self, record: &Record<'_>) {
         let Some(queue) = self.queue.get().filter(|_| self.enabled(record.metadata())) else { return };
-        // Who asks for every detail is to have it; the queue still has its bound.
+        // Whoever asks for every detail is to have it; the queue still has its bound.
         let paid = record.level() > Level::Info || self.budget.pay(now().as_secs());
         let line = || Line { level: record.level(), target: record.target().into(), message: one_line(record) };
         if !paid || queue.try_send(Item::Line(line())).is_err() {
@@ -227,7 +227,7 @@ fn now() -> Duration {
 /// Lines of level info and above that are written in a second.
 pub const LINES_PER_SECOND: u64 = 100;
 
-/// Lines that wait for who reads them.
+/// Lines that wait for whoever reads them.
 pub const QUEUED_LINES: usize = 256;
 
 /// What is written of one message, in octets before escaping.

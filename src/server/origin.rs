@@ -1,8 +1,7 @@
 //! Origins (RFC 6454): whose pages may connect, and from whose page a connection comes.
 //!
 //! Both are brought into one form, the one in which browsers send them: scheme and host in small letters, no default
-//! port, nothing
-//! behind it. So `https://A.example:443/` of the operator is `https://a.example` of a browser. What a browser can never
+//! port, nothing behind it. So `https://A.example:443/` of the operator is `https://a.example` of a browser. What a browser can never
 //! send is no origin, and refused where the operator writes it.
 
 use std::fmt;

@@ -1,8 +1,7 @@
 //! Whom the server turns away, and why: counted by reason for `/metrics`, and at `debug` a line with the address.
 //!
 //! Every refusal goes through [`Refusals::note`], wherever it is decided: before a connection is taken in, by TLS, by
-//! the doors, by
-//! the chat behind them. What somebody is told is for whoever refuses; a reason is for the operator, and holds nothing
+//! the doors, by the chat behind them. What somebody is told is for whoever refuses; a reason is for the operator, and holds nothing
 //! that a client has sent. Programs that read the log to keep addresses out find the address as the second word.
 
 use std::net::IpAddr;

@@ -54,7 +54,7 @@ pub struct Settings {
     pub engine: engine::Settings,
 }
 
-/// Who started the server: is asked for settings, and told how it goes.
+/// Whoever started the server: is asked for settings, and told how it goes.
 pub trait Starter {
     /// The settings of now (SIGHUP).
     ///

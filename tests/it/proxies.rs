@@ -79,7 +79,7 @@ fn what_the_proxy_protocol_says_is_who_is_counted() {
     for header in [&local, &local, &unspecified, &unspecified] {
         assert_eq!(come(header).0, "welcome");
     }
-    // Who has gone counts no more.
+    // A client that has gone counts no more.
     drop(first);
     while come(&proxied([192, 0, 2, 1], b"")).0 != "welcome" {}
     // What an unknown client says of itself is not believed.

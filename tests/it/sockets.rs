@@ -272,7 +272,7 @@ fn too_many_connections_are_told_so() {
 
 #[test]
 fn signals_end_it_cleanly() {
-    // Who does not hang up is not waited for long.
+    // A client that does not hang up is not waited for long.
     for (signal, hangs_up) in [("TERM", true), ("INT", false)] {
         let mut server = Server::serve(&[]);
         let mut alice = server.connect("/ws?user=alice");

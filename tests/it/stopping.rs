@@ -70,7 +70,7 @@ fn a_stop_has_an_end_and_a_second_signal_is_one() {
     let admin = server.admin.unwrap();
     let _stubborn = stubborn(server.public);
     server.signal("TERM");
-    // Two signals at once would be one. Who came just before the first is not answered any more.
+    // Two signals at once would be one. A client that came just before the first is not answered any more.
     let request = format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
     while !exchange(admin, request.as_bytes()).starts_with(b"HTTP/1.1 503") {}
     server.signal("TERM");
