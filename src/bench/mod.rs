@@ -148,8 +148,8 @@ pub fn run(plan: &Plan) -> Result<Report, Error> {
     let slow = if let Scenario::Slow { readers, .. } = plan.scenario { readers } else { 0 };
     let opening = meter::Meter::start(&swarm, plan.pid);
     let lenient = plan.scenario == Scenario::Connect;
-    // The neighbour alone; the others are opened for each flood.
-    let first = Plan { connections: 1, ..plan.clone() };
+    // The neighbours alone; the others are opened for each flood.
+    let first = Plan { connections: neighbour::NEIGHBOURS, ..plan.clone() };
     let opening_plan = if matches!(plan.scenario, Scenario::Neighbour { .. }) { &first } else { plan };
     let opened = swarm.open(opening_plan, slow, lenient, &mut progress)?;
     let opening = Opening::new(&opened, opening.stop(&swarm, opening_plan.connections as u64), opening_plan);

@@ -178,17 +178,17 @@ pub fn of_octets(len: usize) -> usize {
     len / OCTETS_A_STEP
 }
 
-/// Steps of a peer of which the poller has just told. It is what people and their programs need: 16 requests, 25 messages.
+/// Steps of a peer of which the poller has just told. It is what people and their programs need: 8 requests, 25 messages.
 pub const FRESH_STEPS: u32 = 128;
 
-/// Steps of a peer of the backlog in one turn: 64 requests, 100 messages or 512 empty frames.
-pub const PEER_STEPS: u32 = 512;
+/// Steps of a peer of the backlog in one turn: 16 requests, 50 messages or 256 empty frames.
+pub const PEER_STEPS: u32 = 256;
 
-/// Steps of all peers of the backlog in one turn: about a millisecond.
-pub const TURN_STEPS: u32 = 4096;
+/// Steps of all peers of the backlog in one turn: about half a millisecond.
+pub const TURN_STEPS: u32 = 2048;
 
 /// What a request costs, that is answered with a few hundred octets.
-pub const REQUEST: usize = 8;
+pub const REQUEST: usize = 16;
 
 /// What a message costs: the owner parses it and answers.
 pub const MESSAGE: usize = 4;

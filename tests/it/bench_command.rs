@@ -280,7 +280,7 @@ fn a_server_that_ends_is_told() {
         (&["slow", "-c", "20", "--pace", "100", "--seconds", "1"], true),
         (&["echo", "-c", "20", "--seconds", "2"], true),
         (&["idle", "-c", "20"], true),
-        (&["neighbour", "-c", "19", "--seconds", "1"], true),
+        (&["neighbour", "-c", "12", "--seconds", "1"], true),
         (&["fan-out", "-c", "20", "--seconds", "1", "--size", "66000"], false),
         (&["slow", "-c", "20", "--pace", "100", "--seconds", "1", "--size", "66000"], false),
     ] {

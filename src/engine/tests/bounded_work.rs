@@ -45,7 +45,7 @@ fn one_peer_costs_a_turn_its_share() {
             let (id, script) = came_in(&mut house, upgraded);
             let count = READ / one.len();
             script.say(&one.repeat(count));
-            let largest = 2 * (16 + 2 * one.len() / TEXT_OCTETS_A_STEP + READ / READ_OCTETS_A_STEP) as u64;
+            let largest = 2 * (32 + 2 * one.len() / TEXT_OCTETS_A_STEP + READ / READ_OCTETS_A_STEP) as u64;
             house.hear(id);
             let fresh = house.engine.budget.spent();
             assert!(fresh <= u64::from(FRESH_STEPS) + largest, "{what}: {fresh}");
@@ -81,7 +81,7 @@ fn many_peers_cost_a_turn_its_bound_and_a_neighbour_nothing() {
             house.engine.readable(id.index, false);
         }
         house.turn();
-        let largest = 2 * (16 + 2 * one.len() / TEXT_OCTETS_A_STEP + READ / READ_OCTETS_A_STEP) as u64;
+        let largest = 2 * (32 + 2 * one.len() / TEXT_OCTETS_A_STEP + READ / READ_OCTETS_A_STEP) as u64;
         for _ in 0..4 {
             house.told();
             other.say(&text("hello"));
