@@ -268,7 +268,7 @@ fn walks(late: bool) {
     let number = |name: &str, otherwise: u64| {
         std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number of walks"))
     };
-    for seed in 0..number("WALKS", 1000) {
+    for seed in 0..number("WALKS", 500) {
         println!("seed {seed}, late: {late}");
         walk(seed, number("WALK_STEPS", 60) as usize, late);
     }
