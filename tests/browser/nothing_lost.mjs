@@ -220,6 +220,40 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a page whose record another one has taken while it stood still does not say the same once more", async () => {
+    const page = await newPage();
+    await enter(page, "Sleeper", "kitchen");
+    await composer(page).fill("a draft that another page has");
+    const records = () => page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("salon.unsent:")));
+    await until("it is kept", async () => (await records()).length === 1);
+    await page.evaluate(() => {
+      for (const key of Object.keys(localStorage)) if (key.startsWith("salon.unsent:")) localStorage.removeItem(key);
+      window.before = true;
+      window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
+    });
+    await until("the page begins anew", async () => (await page.evaluate(() => window.before)) === undefined);
+    await connected(page);
+    equal([await composer(page).inputValue(), await records()], ["", []], "what it had before");
+    await page.context().close();
+  });
+
+  await check("what many people have left in a browser does not hide one's own, nor grows for ever", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => {
+      if (localStorage.getItem("salon.name")) return;
+      localStorage.setItem("salon.name", JSON.stringify("Late"));
+      const record = (name, at) => JSON.stringify({ name, at, closed: true, drafts: [["room", "kitchen", `of ${name}`]], refused: [], outbox: [] });
+      for (let n = 0; n < 60; n += 1) localStorage.setItem(`salon.unsent:${n}`, record(`guest ${n}`, n));
+      localStorage.setItem("salon.unsent:own", record("Late", 5));
+    });
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await connected(page);
+    equal(await composer(page).inputValue(), "of Late", "one's own");
+    const left = await page.evaluate(() => Object.keys(localStorage).filter((key) => /^salon\.unsent:\d+$/.test(key)).map((key) => Number(key.slice(13))));
+    equal([left.length, Math.min(...left)], [50, 10], "the newest of the others");
+    await page.context().close();
+  });
+
   await check("a browser that keeps nothing asks before it loses something, and only then", async () => {
     const page = await newPage({ port: wire.port });
     await enter(page, "Private", "kitchen");

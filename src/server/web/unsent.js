@@ -16,12 +16,14 @@ const PREFIX = "salon.unsent:";
 const SAVE_AFTER = 150;
 const TOUCH_EVERY = 20_000;
 const STALE_AFTER = 150_000; // more than browsers let a timer of a hidden page wait
-const RECORDS_MAX = 50; // looked at; those of other people among them
+const RECORDS_MAX = 50; // that nobody has come back for; past them the oldest are forgotten
 const DRAFT_CHARACTERS = 100_000;
 
 const key = `${PREFIX}${uuid()}`;
 let timer = null;
 let kept = true; // what is to be kept is
+let holds = false; // there is a record of this page
+let taken = false; // another page has it now
 
 /** Something was written, sent or confirmed: it is kept in a moment. */
 export function keepUnsent() {
@@ -44,14 +46,23 @@ const isEmpty = ({ drafts, refused, outbox }) => drafts.length + refused.length 
 function save(closed = false) {
   clearTimeout(timer);
   timer = null;
-  if (!client) return;
+  if (!client || taken) return;
   const now = record(closed);
   if (isEmpty(now)) {
     forget(key);
     kept = true;
+    holds = false;
   } else {
-    kept = store(key, now);
+    kept = holds = store(key, now);
   }
+}
+
+/** A page that stood still may find that another one has taken its record and says what is in it. Then it begins anew, without that. */
+function beginAnewIfTaken() {
+  if (!client || !holds || stored(key) !== null) return false;
+  taken = true;
+  location.reload();
+  return true;
 }
 
 /** Nobody is here under this name any more. What is not sent waits until they come in again, or is forgotten. */
@@ -61,22 +72,25 @@ export function letGoOfUnsent({ forgotten = false } = {}) {
     clearTimeout(timer);
     timer = null;
     for (const one of keysOf(PREFIX)) if (one === key || stored(one)?.name === me) forget(one);
+    holds = false;
     return;
   }
   // The record stays behind under a key of its own: this page goes on with another one.
   const left = stored(key);
   if (left && store(`${PREFIX}${uuid()}`, left)) forget(key);
+  holds = false;
 }
 
 /** Takes over what pages of a person have left behind: `{drafts, refused, outbox}`. */
 function takeOver(name) {
   const found = { drafts: [], refused: [], outbox: [] };
-  for (const one of keysOf(PREFIX).slice(0, RECORDS_MAX)) {
-    const left = stored(one);
-    if (one === key || left?.name !== name || !(left.closed || Date.now() - left.at > STALE_AFTER)) continue;
+  const records = keysOf(PREFIX).filter((one) => one !== key).map((one) => ({ one, left: stored(one) }))
+    .filter(({ left }) => left && (left.closed || Date.now() - left.at > STALE_AFTER)).sort((a, b) => a.left.at - b.left.at);
+  for (const { one, left } of records.filter((record) => record.left.name === name)) {
     forget(one);
     for (const part of Object.keys(found)) if (Array.isArray(left[part])) found[part].push(...left[part]);
   }
+  for (const { one } of records.filter((record) => record.left.name !== name).slice(0, -RECORDS_MAX)) forget(one);
   return found;
 }
 
@@ -116,9 +130,7 @@ function draft(c, text) {
 // A page that goes closes its record; one that the browser brings back from memory finds it taken, or goes on with it.
 window.addEventListener("pagehide", () => save(true));
 window.addEventListener("pageshow", ({ persisted }) => {
-  if (!persisted || !client) return;
-  if (!isEmpty(record()) && stored(key) === null) location.reload();
-  else save();
+  if (persisted && !beginAnewIfTaken()) save();
 });
 
 // A question before leaving stands where something would be lost, and nowhere else.
@@ -133,8 +145,10 @@ let adoptFrom = 0;
 
 setInterval(() => {
   const now = Date.now();
-  if (Math.abs(now - touched) > STALE_AFTER / 2) adoptFrom = now + STALE_AFTER;
+  const slept = Math.abs(now - touched) > STALE_AFTER / 2;
+  if (slept) adoptFrom = now + STALE_AFTER;
   touched = now;
+  if (slept && beginAnewIfTaken()) return;
   if (!client || document.getElementById("app").hidden) return;
   if (!isEmpty(record())) save();
   if (now >= adoptFrom) adoptLater();
