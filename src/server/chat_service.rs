@@ -52,8 +52,8 @@ pub(super) struct ChatService {
     ended: Option<String>,
     /// A request that was read, and its answer in `response`.
     todo: Option<(ConnId, Todo)>,
-    /// It came in by the public port and opens no WebSocket; and for whom it says it is.
-    asks: Option<Option<IpAddr>>,
+    /// It came in by the public port and opens no WebSocket.
+    asks: Option<Asks>,
     /// Validators of the files that have been asked for.
     tags: HashMap<&'static str, String>,
     response: Vec<u8>,
@@ -63,6 +63,13 @@ pub(super) struct ChatService {
     starter: Box<dyn Starter>,
     /// When the starter is to hear of us next.
     alive_at: Option<Tick>,
+}
+
+/// A request that its address pays for.
+struct Asks {
+    /// Whom a proxy says that it is for.
+    said: Option<IpAddr>,
+    head_only: bool,
 }
 
 enum Todo {
@@ -166,7 +173,7 @@ impl ChatService {
                 }
             }
             // As `/readyz`: a balancer that asks so is to send nobody to a server that takes nobody.
-            Entry::Options if self.stopping || seen.memory.is_short() => {
+            Entry::Options if (self.stopping || seen.memory.is_short()) && request.path() != doors::LIVE => {
                 let refusal = if self.stopping { Refusal::Stopping } else { Refusal::Memory };
                 self.refuse(refusal, head_only, false);
                 Todo::Respond { keep: false }
@@ -359,12 +366,13 @@ impl ChatService {
     }
 
     /// Words the answer to an address that asks too fast. Its connection ends, and so what else it has asked on it costs nothing.
-    fn refuse_request(&mut self) {
+    fn refuse_request(&mut self, head_only: bool) {
         // It hears nothing else, whatever else was wrong with what it asked; `admission` has noted it.
         self.turned_away = None;
         let body = http::error_body("too many requests from this address; try again later");
         let headers = &[("Retry-After", "1")];
-        Response { headers, keep: false, ..Response::new(429, http::JSON, &body) }.encode(self.now, &mut self.response);
+        Response { headers, keep: false, head_only, ..Response::new(429, http::JSON, &body) }
+            .encode(self.now, &mut self.response);
     }
 
     /// Words a refusal, of whatever kind, and has it noted.
@@ -405,7 +413,7 @@ impl ChatService {
                 let headers: &[(&str, &str)] = if status == 405 { &[("Allow", "POST")] } else { &[] };
                 return self.refuse_call(status, code, sentence, headers, head_only, keep);
             }
-            Refusal::Full | Refusal::Memory => return http::encode_full(self.now, &mut self.response),
+            Refusal::Full | Refusal::Memory => return http::encode_full(head_only, self.now, &mut self.response),
         };
         let body = http::error_body(&sentence);
         Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }
@@ -429,7 +437,8 @@ impl Service for ChatService {
                 self.asked = Some(id);
                 self.todo = self.answer(id, request, port, seen).map(|todo| (id, todo));
                 let answered = matches!(self.todo, Some((_, Todo::Respond { .. })));
-                self.asks = (answered && port == Port::Public).then(|| self.proxies.client(request));
+                self.asks = (answered && port == Port::Public)
+                    .then(|| Asks { said: self.spoken_for, head_only: request.method() == "HEAD" });
             }
             Event::Body { note, octets } => {
                 let keep = note & KEEP != 0 && !self.stopping;
@@ -474,15 +483,12 @@ impl Service for ChatService {
                 engine.respond(id, &self.response, keep);
             }
             Some((id, Todo::Respond { keep })) => {
-                let may = match self.asks.take() {
-                    Some(said) => self.may_ask(id, said, engine, admission),
-                    None => true,
-                };
-                if !may {
+                let too_fast = self.asks.take().filter(|asks| !self.may_ask(id, asks.said, engine, admission));
+                if let Some(Asks { head_only, .. }) = too_fast {
                     self.response.clear();
-                    self.refuse_request();
+                    self.refuse_request(head_only);
                 }
-                engine.respond(id, &self.response, keep && may);
+                engine.respond(id, &self.response, keep && too_fast.is_none());
             }
             Some((id, Todo::Receive { head, keep })) => {
                 let interim: &[u8] = if head.expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" };

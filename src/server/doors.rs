@@ -182,7 +182,7 @@ fn decide(
             Entry::Asset(ASSETS.iter().find(|asset| asset.path == path).ok_or(Refusal::NotFound)?)
         }
         // Whether the process is well is for whoever supervises it, without a key and by any name: it is a word, and not a secret.
-        (_, "/livez") => Entry::Report(Report::Live),
+        (_, LIVE) => Entry::Report(Report::Live),
         (_, "/readyz") => Entry::Report(Report::Ready),
         _ => {
             api::admit(request, key)?;
@@ -359,6 +359,9 @@ fn origin_is_allowed(request: &Request<'_>, origins: &[Origin]) -> bool {
     Origin::of_request(request)
         .is_some_and(|origin| origins.contains(&origin) || request.host().is_some_and(|host| origin.is_of_host(host)))
 }
+
+/// Where it is said that the loop turns, whatever else may be.
+pub(super) const LIVE: &str = "/livez";
 
 /// The sub-protocol of the JSON dialect.
 const PROTOCOL: &str = "salon.v1";

@@ -43,8 +43,8 @@ impl Service for Echo {
         self.todo = match event {
             Event::Text(text) => copy(text.as_bytes(), Kind::Text),
             Event::Binary(data) => copy(data, Kind::Binary),
-            Event::Request(_) if port == Port::Refused => {
-                http::encode_full(now, &mut self.reply);
+            Event::Request(request) if port == Port::Refused => {
+                http::encode_full(request.method() == "HEAD", now, &mut self.reply);
                 Some((id, Todo::Respond))
             }
             Event::Request(request) => match request.upgrade() {

@@ -87,11 +87,11 @@ pub fn encode_request_refusal(error: RequestError, head_only: bool, now: Moment,
     Response { headers, keep: false, head_only, ..Response::new(error.status(), JSON, &body) }.encode(now, out);
 }
 
-/// Appends the answer to everybody for whom there is no room, after which the connection ends.
-pub fn encode_full(now: Moment, out: &mut Vec<u8>) {
+/// Appends the answer to everybody for whom there is no room, after which the connection ends; that to HEAD is `head_only`.
+pub fn encode_full(head_only: bool, now: Moment, out: &mut Vec<u8>) {
     let body = error_body("there is no room for more clients now; try again later");
     let headers = &[("Retry-After", "5")];
-    Response { headers, keep: false, ..Response::new(503, JSON, &body) }.encode(now, out);
+    Response { headers, keep: false, head_only, ..Response::new(503, JSON, &body) }.encode(now, out);
 }
 
 /// `{"error":"..."}` with a line end.

@@ -140,8 +140,9 @@ fn over_the_limit_of_connections() {
     let server = Server::serve(&["--max-connections", "2", "--log", "debug"]);
     let here = [server.connect("/ws?user=a"), server.connect("/ws?user=b")];
     let before = counters(&server);
-    let answer = exchange(server.public, plain("GET", "/", "").as_bytes());
+    let answer = exchange(server.public, plain("HEAD", "/", "").as_bytes());
     assert_eq!(status(&String::from_utf8_lossy(&answer)), 503);
+    assert!(answer.ends_with(b"\r\n\r\n"), "the answer to HEAD has no body");
     one_more(&server, &before, Reason::Full, "one too many");
     // A client that says nothing is refused as well.
     let before = counters(&server);
@@ -158,8 +159,9 @@ fn over_the_limit_of_connections() {
 fn over_the_limit_of_requests() {
     let server = Server::serve(&["--requests-per-address", "1", "--count-loopback"]);
     let before = counters(&server);
-    let answers = exchange(server.public, "GET /nope HTTP/1.1\r\nHost: h\r\n\r\n".repeat(30).as_bytes());
+    let answers = exchange(server.public, "HEAD /nope HTTP/1.1\r\nHost: h\r\n\r\n".repeat(30).as_bytes());
     let answers = String::from_utf8(answers).unwrap();
+    assert!(answers.ends_with("\r\n\r\n") && !answers.contains('{'), "{answers}");
     let told = |status: u32| answers.matches(&format!("HTTP/1.1 {status} ")).count() as u64;
     assert!(told(404) >= 10 && told(429) == 1, "{answers}");
     let mut expected = before;

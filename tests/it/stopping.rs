@@ -51,6 +51,10 @@ fn a_stop_drains() {
     // Probes and whoever comes meanwhile are answered.
     assert_eq!(get(admin, "/readyz").0, 503);
     assert_eq!(get(admin, "/livez").0, 200);
+    for (path, code) in [("/livez", 200), ("/readyz", 503)] {
+        let asked = format!("OPTIONS {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        assert_eq!(status(&String::from_utf8(exchange(admin, asked.as_bytes())).unwrap()), code, "{path}");
+    }
     let answer =
         String::from_utf8(exchange(server.public, format!("GET /ws HTTP/1.1\r\n{UPGRADE}").as_bytes())).unwrap();
     assert!(status(&answer) == 503 && answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
