@@ -639,6 +639,7 @@ impl<S: Stream> Engine<S> {
             && self.backlog.is_empty()
             && self.closed.is_empty()
             && self.drained.is_empty()
+            && self.gone.is_empty()
             && self.dirty_peers.is_empty()
             && self.dirty_topics.iter().all(|topic| self.held_back(*topic).is_some()))
     }

@@ -108,6 +108,25 @@ fn who_holds_much_of_a_message_is_cut_off_too() {
     assert_eq!(for_them(&house), 0);
 }
 
+/// A peer that is given up between turns still has its slot and its stream: a loop must not sleep on it.
+#[test]
+fn a_peer_that_is_given_up_between_turns_is_reaped_in_the_next() {
+    for how in ["memory", "abort"] {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.connect();
+        script.say(format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(2000)).as_bytes());
+        house.hear(id);
+        assert!(!house.engine.has_work());
+        match how {
+            "memory" => assert_eq!(house.engine.cut_largest(1), 1),
+            _ => house.engine.abort(id),
+        }
+        assert!(house.engine.has_work(), "{how}");
+        house.turn();
+        assert!(house.engine.is_empty() && !house.engine.has_work(), "{how}");
+    }
+}
+
 #[test]
 fn a_bounded_number_is_cut_off_at_once() {
     let mut house = House::new(Settings::default());
