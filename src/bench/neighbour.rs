@@ -182,17 +182,23 @@ fn floods() -> [(&'static str, bool, Vec<u8>); 8] {
         ("pings", true, frame(Opcode::Ping, b"")),
         ("empty texts", true, text("")),
         ("joins", true, text(r#"{"type":"join","room_id":"den"}"#)),
-        ("joins of many rooms", true, text(&format!(r#"{{"type":"join","room_ids":[{}]}}"#, names()))),
+        ("joins of many rooms", true, text(&format!(r#"{{"type":"join","rooms":[{}]}}"#, rooms()))),
         ("broadcasts to all", true, text(r#"{"type":"broadcast","room_id":"*","content":"hello"}"#)),
         ("presence of many", true, text(&format!(r#"{{"type":"presence","user_ids":[{}]}}"#, names()))),
     ]
 }
 
-/// A thousand names that nobody has, in JSON.
+/// Names that nobody has, in JSON.
 fn names() -> String {
     let names: Vec<String> =
         (0..NAMES).map(|n| format!("\"somebody-with-a-name-that-is-rather-long-{n:04}\"")).collect();
     names.join(",")
+}
+
+/// Rooms to be joined, in JSON.
+fn rooms() -> String {
+    let rooms: Vec<String> = (0..ROOMS).map(|n| format!(r#"{{"room_id":"room-{n}"}}"#)).collect();
+    rooms.join(",")
 }
 
 fn text(text: &str) -> Vec<u8> {
@@ -207,6 +213,9 @@ fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 
 /// Names in one request.
 const NAMES: usize = 1000;
+
+/// Rooms in one list of joins: as many as `welcome.limits.join_rooms` says by default.
+const ROOMS: usize = 128;
 
 /// Bytes that are sent at a time, and read.
 const BLOCK: usize = 256 << 10;
