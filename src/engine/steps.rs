@@ -6,7 +6,8 @@
 //!
 //! ```text
 //!   ready     those of whom the poller has told: each may spend FRESH_STEPS
-//!   backlog   those that have more than that to do, in order: each may spend PEER_STEPS, all together TURN_STEPS
+//!   backlog   those that have more than that to do, in order: each may spend PEER_STEPS, all together TURN_STEPS,
+//!             of which the others have taken what they spent; one of them is served in any case
 //! ```
 //!
 //! So whoever asks for little is heard at the beginning of the next turn, however many others ask for much.
@@ -27,6 +28,8 @@ pub struct Budget {
     turn: u32,
     /// How many of the backlog may still be served in this turn: those that were there when it began.
     backlog: usize,
+    /// None of them has been served yet.
+    none_served: bool,
     /// Peers that spent their share when they were last served. Beside the peers, which are to be small.
     costly: HashSet<u32>,
     /// What has been spent in this turn.
@@ -36,7 +39,7 @@ pub struct Budget {
 impl Budget {
     /// A turn begins, with so many peers in the backlog.
     pub fn begin_turn(&mut self, backlog: usize) {
-        (self.peer, self.turn, self.backlog, self.spent) = (0, TURN_STEPS, backlog, 0);
+        (self.peer, self.turn, self.backlog, self.none_served, self.spent) = (0, TURN_STEPS, backlog, true, 0);
     }
 
     /// A peer is served of which the poller has just told.
@@ -44,12 +47,14 @@ impl Budget {
         self.peer = FRESH_STEPS;
     }
 
-    /// Whether one of the backlog may be served; it is the first at least.
+    /// Whether one of the backlog may be served. The first always is, whatever the others have spent: those that ask for little may be so
+    /// many that nothing is left, turn for turn.
     pub fn begin_backlog(&mut self) -> bool {
-        if self.backlog == 0 || self.turn == 0 {
+        if self.backlog == 0 || (self.turn == 0 && !self.none_served) {
             return false;
         }
         self.backlog -= 1;
+        self.none_served = false;
         // What the others have spent is not taken from a first one's share.
         self.peer = PEER_STEPS;
         true

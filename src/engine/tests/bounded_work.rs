@@ -101,6 +101,29 @@ fn many_peers_cost_a_turn_its_bound_and_a_neighbour_nothing() {
     }
 }
 
+/// However much those spend that ask for little, one of the backlog is served in each turn.
+#[test]
+fn many_modest_peers_do_not_starve_the_backlog() {
+    let mut house = House::new(Settings::default());
+    let (costly, one) = house.open();
+    let crowd: Vec<_> = (0..50).map(|_| house.open()).collect();
+    let pings = PEER_STEPS as usize;
+    one.say(&masked(Opcode::Ping, b"").repeat(pings));
+    house.engine.readable(costly.index, false);
+    let mut heard = 0;
+    for turn in 0..3 {
+        for (id, script) in &crowd {
+            script.say(&masked(Opcode::Ping, b"").repeat(FRESH_STEPS as usize - 10));
+            house.engine.readable(id.index, false);
+        }
+        house.turn();
+        assert!(house.engine.budget.spent() > u64::from(TURN_STEPS), "the turn has nothing left");
+        heard += house.told().iter().filter(|(of, _)| *of == costly).count();
+        assert!(heard >= pings.min((turn + 1) * FRESH_STEPS as usize), "{heard} in turn {turn}");
+    }
+    assert_eq!(heard, pings);
+}
+
 /// With much set aside, the others are read in short pieces, so that what is held stays small.
 #[test]
 fn what_is_set_aside_is_bounded() {
