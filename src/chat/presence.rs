@@ -73,6 +73,8 @@ impl Hall {
             Some(false) => self.unwatch(conn, &names),
             None => {}
         }
+        // Each is found, and watched or written.
+        turn.out.note_work(names.len());
         turn.out.send(conn, |out| {
             Object::message(out, "presence_state")
                 .id(id)

@@ -1,5 +1,6 @@
 //! Questions about rooms, people and what was said, answered a page at a time.
 
+use super::auth::Grant;
 use super::hall::{Hall, Turn};
 use super::name::UserName;
 use super::presence::check_line;
@@ -123,7 +124,9 @@ impl Hall {
             .map_or(MAX_SCANNED, |grant| (MAX_MATCHED_BYTES / grant.pattern_bytes().max(1)).clamp(1, MAX_SCANNED));
         let mut rooms: Vec<_> = Vec::new();
         let mut next = None;
-        for (scanned, (key, room)) in self.rooms.after(page.cursor.as_deref()).enumerate() {
+        let mut looked_at = 0;
+        for (key, room) in self.rooms.after(page.cursor.as_deref()) {
+            looked_at += 1;
             let name = room.name.as_str();
             if confined.is_none_or(|grant| grant.may_enter(name)) {
                 if rooms.len() == page.limit {
@@ -132,11 +135,13 @@ impl Hall {
                 }
                 rooms.push((key, room));
             }
-            if scanned + 1 == most {
+            if looked_at == most {
                 next = Some(name);
                 break;
             }
         }
+        let matched = looked_at * confined.map_or(0, Grant::pattern_bytes);
+        turn.out.note_work(looked_at / LOOKS_A_STEP + matched / MATCHED_BYTES_A_STEP);
         turn.out.send(conn, |out| {
             Object::message(out, "rooms")
                 .id(id)
@@ -201,7 +206,9 @@ impl Hall {
         let mut next = None;
         let hidden = self.user_of(conn).map(|user| self.users.at(user)).filter(|user| !user.visible());
         let hidden = hidden.map(|user| &user.name);
-        for (scanned, user) in self.users.after(page.cursor.as_deref()).enumerate() {
+        let mut looked_at = 0;
+        for user in self.users.after(page.cursor.as_deref()) {
+            looked_at += 1;
             let seen = user.visible() || hidden == Some(&user.name);
             if names.len() == page.limit && seen {
                 next = names.last().copied();
@@ -210,11 +217,12 @@ impl Hall {
             if seen {
                 names.push(user.name.as_str());
             }
-            if scanned + 1 == MAX_SCANNED {
+            if looked_at == MAX_SCANNED {
                 next = Some(user.name.as_str());
                 break;
             }
         }
+        turn.out.note_work(looked_at / LOOKS_A_STEP);
         turn.out.send(conn, |out| {
             Object::message(out, "online")
                 .id(id)
@@ -340,3 +348,7 @@ const MAX_MATCHED_BYTES: usize = 256 << 10;
 
 /// Known users looked at for one page of those online, and rooms for one of rooms; past it the page is shorter, and there is a next one.
 const MAX_SCANNED: usize = 10_000;
+
+/// Users or rooms that are looked at in one step (see [`Deliveries::note_work`](super::delivery::Deliveries::note_work)), and bytes of patterns.
+const LOOKS_A_STEP: usize = 8;
+const MATCHED_BYTES_A_STEP: usize = 256;

@@ -222,6 +222,7 @@ impl Hall {
         let id = id.cloned().map(Id::into_owned);
         let of = self.wait(Waiting { conn, id, room: None, what: What::Multicast(tally) })?.0 as u32;
         let mut tally = Tally { said, ..Tally::default() };
+        turn.out.note_work(names.len() * COPY);
         for to in names {
             if self.users.find(to.as_str()).is_none() {
                 tally.unknown.push(to);
@@ -444,3 +445,7 @@ impl Hall {
 
 /// Users one multicast can have.
 const MAX_RECIPIENTS: usize = 100;
+
+/// What a copy of a multicast costs, in steps (see [`Deliveries::note_work`](super::delivery::Deliveries::note_work)): it is kept, also where
+/// nobody hears it.
+const COPY: usize = 10;

@@ -511,6 +511,7 @@ impl Service for ChatService {
             log::debug!("ended: {story} at {address}, closed with {code}");
         }
         self.response.clear();
+        engine.spend(self.deliveries.work());
         for delivery in self.deliveries.items() {
             if !self.calls.is_empty()
                 && let Some((to, status, text)) = answer_of(delivery)

@@ -415,3 +415,25 @@ fn dead_devices_are_asked_when_there_is_no_room() {
     stage.opens("five", "ann");
     stage.heard_kinds("five", &["welcome"]);
 }
+
+/// What costs much and is answered with little says so, for whoever shares out a turn.
+#[test]
+fn work_that_no_answer_shows_is_noted() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    for n in 0..800 {
+        stage.opens("one", &format!("u{n}"));
+        stage.closes("one");
+    }
+    stage.waits_ms(60_000);
+    let names: Vec<String> = (0..100).map(|n| format!(r#""u{n}""#)).collect();
+    let names = names.join(",");
+    let multicast = format!(r#"{{"type":"multicast","user_ids":[{names}],"content":"x"}}"#);
+    let presence = format!(r#"{{"type":"presence","user_ids":[{names}]}}"#);
+    for (text, work) in [(r#"{"type":"online"}"#, 100), (&multicast, 1000), (&presence, 100), (r#"{"type":"ping"}"#, 0)]
+    {
+        stage.chat.handle_text(stage.conn("ann"), text, stage.now, &mut stage.out);
+        assert_eq!(stage.out.work(), work, "{text}");
+        stage.dispatch();
+        assert_eq!(stage.out.work(), 0);
+    }
+}
