@@ -478,7 +478,9 @@ impl Hall {
     }
 
     pub fn timeout(&mut self, store: &mut dyn Backend, turn: &mut Turn<'_>) {
-        while let Some(timer) = self.timers.pop(turn.now.tick) {
+        // The rest is due still, and has the next turns.
+        for _ in 0..TIMERS_AT_ONCE {
+            let Some(timer) = self.timers.pop(turn.now.tick) else { break };
             match timer {
                 Timer::Typing(key) => self.end_typing(&key.0, key.1, turn),
                 Timer::Leave { user, room } => {
@@ -730,6 +732,9 @@ const ASK_EVERY_SECONDS: u32 = 10;
 
 /// When to come back, told to those who are turned away.
 pub(super) const BACK_OFF_MS: u64 = 10_000;
+
+/// Timers that are carried out in one turn: a thousand who left a hundred rooms each have as many graces, which end together.
+const TIMERS_AT_ONCE: usize = 1024;
 
 /// Old messages are looked for at least and at most this often, or eight times in their life.
 const MIN_SWEEP: Duration = Duration::from_secs(1);

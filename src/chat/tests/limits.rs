@@ -437,3 +437,26 @@ fn work_that_no_answer_shows_is_noted() {
         assert_eq!(stage.out.work(), 0);
     }
 }
+
+/// However many graces end together, one turn carries out so many of them, and the next ones the rest.
+#[test]
+fn timers_are_carried_out_some_a_turn() {
+    let people: Vec<String> = (0..21).map(|n| format!("u{n}")).collect();
+    let people: Vec<&str> = people.iter().map(String::as_str).collect();
+    let mut stage = Stage::json(unhurried(), &people);
+    for who in &people {
+        let rooms: Vec<String> = (0..100).map(|n| format!(r#"{{"room_id":"{who}-{n}"}}"#)).collect();
+        stage.says(who, &format!(r#"{{"type":"join","rooms":[{}]}}"#, rooms.join(",")));
+    }
+    people.iter().for_each(|who| stage.closes(who));
+    let due = stage.chat.next_deadline().unwrap();
+    stage.moves_to(due);
+    let mut rooms = vec![stage.chat.counts().rooms];
+    while stage.chat.next_deadline().is_some_and(|at| at <= due) {
+        stage.chat.handle_timeout(stage.now, &mut stage.out);
+        stage.dispatch();
+        rooms.push(stage.chat.counts().rooms);
+    }
+    // 2,100 graces of rooms, and 21 of people.
+    assert_eq!(rooms, [2100, 2100 - 1024, 2100 - 2048, 0]);
+}
