@@ -70,12 +70,18 @@ fn check(name: &str) -> Result<(), NameError> {
         "" => Err(NameError::Empty),
         "*" => Err(NameError::Reserved),
         _ if name.len() > MAX_NAME_BYTES => Err(NameError::TooLong { bytes: name.len() }),
-        _ => match (repainting(name), unseen(name)) {
-            (Some(c), _) => Err(NameError::Character(c)),
-            (None, Some(c)) => Err(NameError::Unseen(c)),
-            _ if name.starts_with(char::is_whitespace) || name.ends_with(char::is_whitespace) => Err(NameError::Space),
-            _ => Ok(()),
-        },
+        _ => check_characters(name),
+    }
+}
+
+/// Whether a text has only characters that a name may have, where a name may have them. It is the one rule for whatever is shown
+/// as a line: names, notes, titles.
+pub(super) fn check_characters(line: &str) -> Result<(), NameError> {
+    match (repainting(line), unseen(line)) {
+        (Some(c), _) => Err(NameError::Character(c)),
+        (None, Some(c)) => Err(NameError::Unseen(c)),
+        _ if line.starts_with(char::is_whitespace) || line.ends_with(char::is_whitespace) => Err(NameError::Space),
+        _ => Ok(()),
     }
 }
 
@@ -103,7 +109,7 @@ fn unseen(name: &str) -> Option<char> {
         let changes_its_neighbours = match c {
             '\u{200c}' | '\u{200d}' if joins(before, next) => true,
             '\u{200d}' => before.is_some_and(|c| is_picture(c) || c == '\u{fe0f}') && next.is_some_and(is_picture),
-            '\u{fe0f}' => before.is_some_and(is_picture),
+            '\u{fe0f}' => before.is_some_and(is_picture) || is_keycap(before, next),
             _ => false,
         };
         if (ignorable || no_character || space) && !changes_its_neighbours {
@@ -131,8 +137,13 @@ fn is_picture(c: char) -> bool {
         | '\u{2900}'..='\u{2bff}' | '\u{3030}' | '\u{303d}' | '\u{3297}' | '\u{3299}' | '\u{1f000}'..='\u{1faff}')
 }
 
+/// What U+20E3 stands on, between which and its key U+FE0F may be.
+fn is_keycap(before: Option<char>, next: Option<char>) -> bool {
+    matches!(before, Some('0'..='9' | '#' | '*')) && next == Some('\u{20e3}')
+}
+
 /// The first character that is a control, or lets a text repaint the line it is shown in (U+202A to U+202E, U+2066 to U+2069).
-pub(super) fn repainting(text: &str) -> Option<char> {
+fn repainting(text: &str) -> Option<char> {
     text.chars().find(|&c| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }
 
@@ -219,6 +230,12 @@ mod tests {
             ("ada 👩\u{200d}💻", Ok(())),
             ("❤\u{fe0f}", Ok(())),
             ("🏳\u{fe0f}\u{200d}🌈", Ok(())),
+            ("#\u{fe0f}\u{20e3}", Ok(())),
+            ("room 7\u{fe0f}\u{20e3}", Ok(())),
+            ("*\u{fe0f}\u{20e3}", Ok(())),
+            ("a\u{fe0f}\u{20e3}", Err(NameError::Unseen('\u{fe0f}'))),
+            ("7\u{fe0f}", Err(NameError::Unseen('\u{fe0f}'))),
+            ("7\u{fe0f}7", Err(NameError::Unseen('\u{fe0f}'))),
             ("👩\u{200d}", Err(NameError::Unseen('\u{200d}'))),
             ("علی\u{200c}رضا", Ok(())),
             ("علی\u{200c}", Err(NameError::Unseen('\u{200c}'))),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Shows;
 use super::hall::{Hall, Turn, user_name};
-use super::name::{UserName, repainting};
+use super::name::{NameError, UserName, check_characters};
 use super::user::{NOBODY_THERE, Status, View};
 use super::wire::json::Object;
 use super::wire::{Code, Id, Refusal};
@@ -183,19 +183,23 @@ pub(super) fn read_status(status: &str, note: Option<&str>) -> Result<Shows, Ref
     Ok(Shows { status, note: note.map(Into::into) })
 }
 
-/// Refuses a text to be shown beside a name that is longer than it may be, or has characters that no name may have.
+/// Refuses a text to be shown beside a name that is longer than it may be, or has characters that no name may have: notes,
+/// titles and topics, from whomever.
 pub(super) fn check_line(field: &str, text: Option<&str>, limit: usize) -> Result<(), Refusal> {
     let Some(text) = text else { return Ok(()) };
     if text.len() > limit {
         let message = format!("`{field}`: expected at most {limit} bytes, found {}", text.len());
         return Err(Refusal::new(Code::TooLarge, message));
     }
-    if let Some(found) = repainting(text) {
-        let code = u32::from(found);
-        let message = format!("`{field}`: expected no control characters and no bidi overrides, found U+{code:04X}");
-        return Err(Refusal::new(Code::BadRequest, message));
-    }
-    Ok(())
+    // An empty one is one, and so is `*`.
+    let Err(error) = check_characters(text) else { return Ok(()) };
+    let message = match error {
+        NameError::Character(found) | NameError::Unseen(found) => {
+            format!("`{field}`: expected characters that a name may have, found U+{:04X}", u32::from(found))
+        }
+        _ => format!("`{field}`: expected no space at either end, found one"),
+    };
+    Err(Refusal::new(Code::BadRequest, message))
 }
 
 /// The longest note beside a status, in bytes.

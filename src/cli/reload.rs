@@ -34,7 +34,7 @@ impl Reload {
         let mut next = self.in_force.clone();
         let (mut changed, mut fixed) = (Vec::new(), Vec::new());
         for (setting, read) in next.iter_mut().zip(read.settings) {
-            if setting.values == read.values {
+            if setting.values == read.values || mean_the_same(setting, &read) {
                 continue;
             }
             if !CAN_CHANGE.contains(&setting.key.as_str()) {
@@ -54,6 +54,15 @@ impl Reload {
         }
         Ok(settings)
     }
+}
+
+/// Whether two texts of one setting are one value: `16384` and `16KiB`.
+fn mean_the_same(one: &Setting, other: &Setting) -> bool {
+    let meaning = |setting: &Setting| {
+        let args = layers::assemble(std::slice::from_ref(setting)).ok()?;
+        Some(format!("{args:?}"))
+    };
+    meaning(one).is_some_and(|one| meaning(other) == Some(one))
 }
 
 fn list(words: &[String]) -> String {
@@ -89,3 +98,28 @@ pub const CAN_CHANGE: [&str; 26] = [
     "big_room_every",
     "leave_grace",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_compared_and_not_how_they_are_written() {
+        let setting = |key: &str, value: &str| Setting {
+            key: key.into(),
+            values: vec![value.into()],
+            kind: layers::Kind::One,
+            from: layers::From::Default,
+        };
+        for (key, one, other, same) in [
+            ("content_bytes", "16384", "16KiB", true),
+            ("content_bytes", "16384", "16385", false),
+            ("leave_grace", "60s", "1m", true),
+            ("leave_grace", "61s", "1m", false),
+            ("rate", "20:40", "20:41", false),
+            ("content_bytes", "16384", "many", false),
+        ] {
+            assert_eq!(mean_the_same(&setting(key, one), &setting(key, other)), same, "{key} {one} {other}");
+        }
+    }
+}

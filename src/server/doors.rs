@@ -600,8 +600,13 @@ mod tests {
             ("/ws?user=alice&status=Offline", STATUS),
             ("/ws?user=alice&note=x", "400 note: expected a status beside it, found none"),
             (
+                "/ws?user=alice&status=away&note=a%E2%80%8Bb",
+                "400 `note`: expected characters that a name may have, found U+200B",
+            ),
+            ("/ws?user=alice&status=away&note=+a", "400 `note`: expected no space at either end, found one"),
+            (
                 "/ws?user=alice&status=away&note=%0a",
-                "400 `note`: expected no control characters and no bidi overrides, found U+000A",
+                "400 `note`: expected characters that a name may have, found U+000A",
             ),
             ("/ws?x=1&username=alice", "json alice -"),
             ("/ws?user_id=a%20b", "json a b -"),

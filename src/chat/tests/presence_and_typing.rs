@@ -320,3 +320,48 @@ fn what_cannot_be_shown() {
     }
     assert!(Shows::parse("away", Some(&long[1..])).is_ok());
 }
+
+/// What no name may have, no line beside a name may: a note, here or at the opening, the note of a ban, the title and topic of a room.
+#[test]
+fn one_rule_for_names_notes_and_titles() {
+    for (line, good) in [
+        ("tea", true),
+        ("", true),
+        ("*", true),
+        ("山田\u{3000}太郎", true),
+        ("❤\u{fe0f} 7\u{fe0f}\u{20e3}", true),
+        ("\u{7}", false),
+        ("a\u{202e}b", false),
+        ("a\u{200b}b", false),
+        ("a\u{ad}b", false),
+        ("\u{feff}a", false),
+        ("\u{2800}", false),
+        ("a\u{2028}b", false),
+        ("a\u{a0}b", false),
+        ("\u{fdd0}", false),
+        ("a\u{fe0f}", false),
+        ("a\u{200d}b", false),
+        (" a", false),
+        ("a ", false),
+    ] {
+        let mut stage = Stage::json(unhurried(), &["ann"]);
+        assert_eq!(Shows::parse("away", Some(line)).is_ok(), good, "{line:?}");
+        if !line.is_empty() && line != "*" {
+            assert_eq!(crate::chat::RoomName::parse(line).is_ok(), good, "{line:?}");
+        }
+        let request = |fields: &str| format!(r#"{{{fields}:{}}}"#, serde_json::json!(line));
+        stage.says("ann", &request(r#""type":"status","status":"away","note""#));
+        stage.says("ann", &request(r#""type":"create_room","room_id":"a","name""#));
+        stage.says("ann", &request(r#""type":"create_room","room_id":"b","topic""#));
+        let kinds = if good { ["ack", "room", "room"] } else { ["bad_request"; 3] };
+        stage.heard_kinds("ann", &kinds);
+        for (call, fields) in [
+            (Call::Create, r#""room_id":"c","name""#),
+            (Call::Create, r#""room_id":"d","topic""#),
+            (Call::Ban, r#""user_id":"bob","note""#),
+        ] {
+            let answer = stage.calls(call, &request(fields));
+            assert_eq!(kind(&answer) != "bad_request", good, "{call:?} {line:?}: {answer}");
+        }
+    }
+}
