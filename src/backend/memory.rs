@@ -50,7 +50,8 @@ impl Default for Limits {
 pub struct Memory {
     limits: Limits,
     random: Random,
-    /// Of what two users said who have said nothing.
+    /// Of what two users said who have said nothing, and of what they say first: so the epoch that a client was told of nothing is
+    /// that of the first message. It is another one as soon as any pair's life has ended, whose next life must not be taken for it.
     nothing: Epoch,
     conversations: Slab<Kept>,
     index: HashMap<Box<str>, usize>,
@@ -136,6 +137,8 @@ impl Memory {
             return place;
         }
         let direct = matches!(conversation, Conversation::Direct(..));
+        // Looked at before another pair makes room: this one may have been told of it.
+        let epoch = if direct { self.nothing } else { Epoch(self.random.draw()) };
         if direct && self.pairs.len >= self.limits.direct_conversations {
             // One that is waited for stays, even over the limit: the queue is bounded too.
             let waited_for = |place: usize| {
@@ -153,7 +156,7 @@ impl Memory {
         let place = self.conversations.insert(Kept {
             name: name.clone(),
             direct,
-            epoch: Epoch(self.random.draw()),
+            epoch,
             seq: 0,
             ring: VecDeque::new(),
             bytes: 0,
@@ -189,6 +192,7 @@ impl Memory {
         self.by_bytes.remove(&(kept.bytes, place));
         if kept.direct {
             self.pairs.remove(&kept.name, (kept.last_append, place));
+            self.nothing = Epoch(self.random.draw());
         }
         self.emptied.retain(|&other| other != place);
     }
@@ -638,6 +642,24 @@ mod tests {
         assert!(memory.poll().is_none());
         assert_eq!(memory.bytes(), 0);
         assert_eq!(say(&mut memory, ROOM, "again", 16_000), 3);
+    }
+
+    /// What a client was told of two who have said nothing goes on with their first message; a pair that was let go of does not go on.
+    #[test]
+    fn the_epoch_of_nothing_is_that_of_the_first_message() {
+        let mut memory = Memory::new(Limits { direct_conversations: 1, ..memory(5, usize::MAX).limits }, 1);
+        let pair = Conversation::Direct("ann", "bob");
+        let nothing = read(&mut memory, pair, Query::Head, 0).0;
+        say(&mut memory, pair, "hi", 0);
+        let first = read(&mut memory, pair, Query::Head, 0).0;
+        assert_eq!((first.epoch, nothing.seq, first.seq), (nothing.epoch, 0, 1));
+        // Another pair pushes it out; what it says next has another epoch than what it said before.
+        say(&mut memory, Conversation::Direct("ann", "cat"), "hi", 0);
+        let again = read(&mut memory, pair, Query::Head, 0).0;
+        assert_eq!(again.seq, 0);
+        assert_ne!(again.epoch, first.epoch);
+        say(&mut memory, pair, "hi again", 0);
+        assert_eq!(read(&mut memory, pair, Query::Head, 0).0, Head { epoch: again.epoch, seq: 1, kept: 1 });
     }
 
     #[test]

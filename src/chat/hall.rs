@@ -152,6 +152,10 @@ impl Hall {
         if name.as_ref().is_some_and(|name| self.is_banned(name.as_str())) {
             return self.turn_out(conn, turn);
         }
+        if name.as_ref().is_some_and(|name| self.is_kept_for_the_operator(name)) {
+            let reason = "the name is the operator's";
+            return self.dismiss_for_good(conn, "name_reserved", CloseCode::POLICY_VIOLATION, reason, turn);
+        }
         let guest = name.is_none();
         let name = name.unwrap_or_else(|| self.guest_name());
         let Some(user) = self.users.find_or_insert(&name, guest, self.settings.max_users) else {

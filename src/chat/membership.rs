@@ -472,6 +472,9 @@ impl Hall {
             self.turn_out(conn, turn);
             return Ok(false);
         }
+        if self.is_kept_for_the_operator(&name) {
+            return Err(Refusal::new(Code::Forbidden, "`user_id`: the name is the operator's"));
+        }
         let Some(user) = self.users.find_or_insert(&name, false, self.settings.max_users) else {
             let message = format!("expected at most {} users, found one more", self.settings.max_users);
             return Err(Refusal::new(Code::Overloaded, message));

@@ -106,6 +106,12 @@ impl Hall {
         said
     }
 
+    /// Whether nobody may come in with the name: where anybody may take any, none is the one that calls speak in. With tokens, whoever
+    /// signs them says who is who.
+    pub(super) fn is_kept_for_the_operator(&self, name: &UserName) -> bool {
+        self.verifier.is_none() && name.as_str().eq_ignore_ascii_case(DEFAULT_SENDER)
+    }
+
     /// Whether it is the connection of a call that has not been answered.
     pub(super) fn is_operator(&self, conn: ConnId) -> bool {
         self.operators.contains_key(&conn)

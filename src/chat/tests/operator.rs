@@ -466,3 +466,22 @@ fn a_ban_is_of_a_name_in_any_form() {
     );
     assert_eq!(stage.calls(Call::Unban, "{\"user_id\":\"Zoe\u{308}\"}"), r#"{"type":"ack","banned":true}"#);
 }
+
+/// What the operator says by default cannot be said by anybody else, where anybody may take any name.
+#[test]
+fn nobody_comes_in_as_the_operator() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    for name in ["server", "Server", "SERVER"] {
+        stage.opens("them", name);
+        stage.heard("them", [goodbye("name_reserved", false, 0)]);
+        stage.ends("them", 1008);
+        stage.opens_plain("plain", "den", name);
+        stage.heard_kinds("plain", &["error"]);
+        stage.ends("plain", 1008);
+    }
+    stage.open("guest", Door::Json { user: None });
+    stage.forgets("guest");
+    stage.refused("guest", r#"{"type":"join","room_id":"den","user_id":"server"}"#, "forbidden");
+    stage.opens("them", "server 2");
+    stage.heard_kinds("them", &["welcome"]);
+}

@@ -12,7 +12,7 @@ use super::*;
 use crate::random::Random;
 
 /// Names with every character that means something anywhere.
-const USERS: &[&str] = &["ann", "bob", "c\"t", "d\\n", "e,e", "Zoe\u{308}", "{}", "server"];
+const USERS: &[&str] = &["ann", "bob", "c\"t", "d\\n", "e,e", "Zoe\u{308}", "{}", "servers"];
 const ROOMS: &[&str] = &["den", "at\"ic", "h\\t", "a,b"];
 const STATUSES: &[&str] = &["online", "away", "busy", "offline", "nothing"];
 const CALLS: &[Call] = &[
