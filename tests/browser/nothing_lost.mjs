@@ -332,6 +332,28 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("what others say in a room where I have spoken is unread after a reload and in a new tab", async () => {
+    const page = await newPage();
+    await enter(page, "Speaker of old", "kitchen");
+    await say(page, "I speak first");
+    await sees(page, "I speak first");
+    await say(page, "/join elsewhere");
+    await titled(page, "elsewhere");
+    for (const text of ["Unread one", "Unread two"]) await say(bob, text);
+    const unread = (tab) => until("two are unread", async () => (await tab.locator("#room-list .badge").textContent()).startsWith("2"));
+    await unread(page);
+    await page.reload();
+    await until("it is in both rooms", async () => await linkState(page) === "Connected");
+    await unread(page);
+    const tab = await newTab(page, `${page.origin}/#room=elsewhere`);
+    await until("it is in both rooms", async () => await linkState(tab) === "Connected");
+    await unread(tab);
+    await tab.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await sees(tab, "Unread two");
+    equal(await tab.locator("#messages > li:has(> .new-line) .text").allTextContents(), ["Unread one"], "what the line New stands before");
+    await page.context().close();
+  });
+
   await check("120 messages in a tab in the background: the reader comes back to the line New, and what was not in view is unread", async () => {
     const page = await newPage();
     await enter(page, "Away", "hall");

@@ -319,8 +319,9 @@ export function take(c, message, epoch) {
     else c.trim("newest");
   }
   c.lastSeq = Math.max(c.lastSeq, message.seq);
-  // What we said on another device, we said having read: it comes without the `id` of this one's outbox.
-  if (mine && (alreadyRead || c === active || message.id === undefined)) readUpTo(c, c.lastSeq);
+  // What we said on another device, we said having read: it comes without the `id` of this one's outbox. So does what is replayed, and
+  // others have spoken since: it is read up to there, and no further.
+  if (mine && (alreadyRead || c === active || message.id === undefined)) readUpTo(c, message.seq);
   if (c === active) redraw("log", "typing");
   redraw("places");
 }
