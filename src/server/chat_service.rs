@@ -532,7 +532,10 @@ impl Service for ChatService {
             match delivery {
                 // The caller has gone.
                 Delivery::Refuse { .. } => {}
-                Delivery::Send { to, text } => engine.send(*to, Kind::Text, self.deliveries.text(text)),
+                Delivery::Send { to, text } => {
+                    engine.spend(text.len() / WORDED_OCTETS_A_STEP);
+                    engine.send(*to, Kind::Text, self.deliveries.text(text));
+                }
                 Delivery::Publish { topic, text, except } => {
                     let (text, except) = (self.deliveries.text(text), self.deliveries.except(except));
                     engine.publish(*topic, Kind::Text, text, except);
@@ -632,6 +635,9 @@ const NO_SESSION: &str = "expected a session that is open, found another id";
 
 const BAD_PAGE: &str =
     "`limit`: expected an integer from 1, `cursor`: the one of the last `Link`; found something else";
+
+/// Bytes of an answer that cost a step, beside sending them: to find and word them. Presence of 1,000 names, 81 KB, takes 0.6 ms.
+const WORDED_OCTETS_A_STEP: usize = 64;
 
 /// A strong validator: the same octets, the same tag.
 fn etag(body: &[u8]) -> String {
