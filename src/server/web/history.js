@@ -26,10 +26,14 @@ export async function syncPerson(c) {
       page = await client.history(c.target, { limit: PAGE });
     }
     const fresh = c.items.length === 0;
-    c.epoch = page.epoch;
     takePage(c, page);
+    // An epoch begins with its first message. While there is none, it is nothing to hold the server to.
+    c.epoch = c.lastSeq > 0 ? page.epoch : null;
     if (fresh) c.start = page.next === undefined;
-    if (c.readSeq === undefined) c.readSeq = c.storedEpoch === page.epoch ? c.storedRead : c.lastSeq;
+    // Whoever had read nothing yet has read nothing of what came since, whichever epoch that began.
+    if (c.readSeq === undefined) c.readSeq = c.storedEpoch === page.epoch || c.storedRead === 0 ? c.storedRead : c.lastSeq;
+    c.storedEpoch = page.epoch;
+    for (const { sender, seq } of page.items) if (sender === me && seq === c.readSeq + 1) readUpTo(c, seq); // nobody else spoke before it
     // What we said from another device meanwhile; with something on the outbox it may be from this one.
     const mine = page.items.findLast(({ sender }) => sender === me);
     if (mine && c.pending.length === 0) readUpTo(c, mine.seq);

@@ -137,8 +137,9 @@ export function listen(salon) {
 
   on("direct", (message) => {
     const c = conversation("person", message.sender === me ? message.user_id : message.sender);
+    if (c.epoch === null) c.synced = false; // the first one: its history says which epoch it begins
     if (!c.synced || c.syncing) {
-      if (c.readSeq === undefined && c.storedEpoch === undefined) c.readSeq = message.sender === me ? message.seq : message.seq - 1;
+      if (c.readSeq === undefined && c.storedRead === undefined) c.readSeq = message.sender === me ? message.seq : message.seq - 1;
       c.unknown = false;
       c.buffer.push(message);
       if (c.buffer.length > BUFFER_MAX) c.buffer.shift();
@@ -167,7 +168,7 @@ export function listen(salon) {
     if (!waiting || c.buffer.some((message) => message.id === entry.id)) return;
     // Confirmed without an echo on this connection: it was said before the connection was lost.
     c.pending.splice(c.pending.indexOf(waiting), 1);
-    if (c.kind === "person" && !c.synced) syncPerson(c); // its history has it
+    if (c.kind === "person" && (!c.synced || c.epoch === null)) syncPerson(c); // its history has it
     else if (!c.detached && (c.lastSaid?.epoch === c.epoch ? seq >= c.firstSaid.seq : true)) c.insert(Object.assign(waiting, { epoch: c.epoch, seq, ts: ts ?? waiting.ts }));
     redraw("log");
   });
