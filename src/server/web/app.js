@@ -19,7 +19,7 @@ import { redraw } from "./drawing.js";
 import { closeDrawers, narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
-import { chosenStatus, drawMe, showStatus } from "./people.js";
+import { chosenStatus, drawMe, holdStatus } from "./people.js";
 import { DEFAULT_ROOM, focusComposer, goInto, open, revisit, setAddress, withoutSign } from "./places.js";
 import { presence } from "./presence.js";
 import { sessionToken, store, stored, subjectOf } from "./storage.js";
@@ -201,7 +201,7 @@ function enter({ name, room, person, token }) {
   for (const { id, epoch, read, at } of places.people) Object.assign(conversation("person", id), { storedEpoch: epoch, storedRead: read, since: at ?? 0 });
   for (const { id, epoch, read, at } of places.rooms) Object.assign(conversation("room", id), { storedEpoch: epoch, storedRead: read, since: at ?? 0 });
   unsent.show();
-  showStatus(status ?? { status: "online" });
+  holdStatus(status ?? { status: "online" });
   for (const { id, removed } of rooms()) if (!removed) client.join(id, { history: PAGE });
   const how = { instead: true };
   if (person && !nameProblem(person)) open("person", person, how);

@@ -898,11 +898,17 @@ export function nameProblem(written) {
   if (name === "*") return "“*” is reserved.";
   const bytes = utf8Length(name);
   if (bytes > NAME_BYTES_MAX) return `That is too long. Please leave out ${tooMany(name, bytes)}.`;
-  if (/\p{Cc}/u.test(name)) return "Control characters (tabs, line breaks …) are not allowed.";
-  if (/[\u202A-\u202E\u2066-\u2069]/u.test(name)) return "Characters that reverse the direction of text are not allowed.";
-  if (/\p{Cs}/u.test(name)) return "That is not valid text.";
-  if (/^\p{White_Space}|\p{White_Space}$/u.test(name)) return "A blank at the beginning or the end is not allowed.";
-  const hidden = unseen(name);
+  const problem = characterProblem(name);
+  if (problem) return problem;
+  return /^\p{White_Space}|\p{White_Space}$/u.test(name) ? "A blank at the beginning or the end is not allowed." : null;
+}
+
+/** What is wrong with the characters of a name, or of a note beside a status; null where nothing is. */
+export function characterProblem(text) {
+  if (/\p{Cc}/u.test(text)) return "Control characters (tabs, line breaks …) are not allowed.";
+  if (/[\u202A-\u202E\u2066-\u2069]/u.test(text)) return "Characters that reverse the direction of text are not allowed.";
+  if (/\p{Cs}/u.test(text)) return "That is not valid text.";
+  const hidden = unseen(text);
   if (hidden !== undefined) return `Characters that nobody sees are not allowed; this has U+${hidden.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}.`;
   return null;
 }

@@ -5,7 +5,7 @@
  * the room den and `@bob` is bob, but for names that are known with the sign, or stand in quotes. A text that
  * begins with a slash is written with two. Nothing that looks like a command and is none is ever sent.
  */
-import { nameProblem, normalName, utf8Length } from "./client.js";
+import { characterProblem, nameProblem, normalName, utf8Length } from "./client.js";
 import { active, addHelp, client, conversations, me, people, rooms } from "./conversations.js";
 import { toLatest } from "./history.js";
 import { setStatus } from "./people.js";
@@ -118,7 +118,12 @@ function status(words) {
     const over = Math.max(1, Math.ceil((bytes - NOTE_BYTES_MAX) / (bytes / [...note].length)));
     return `That note is too long, by about ${over} ${over === 1 ? "character" : "characters"}.`;
   }
-  setStatus(wanted, note);
+  const problem = characterProblem(note);
+  if (problem) return `The note: ${problem}`;
+  const c = active;
+  setStatus(wanted, note, () => {
+    if (c.draft === "") c.draft = `/status ${words}`; // to be mended
+  });
 }
 
 function help() {

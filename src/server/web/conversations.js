@@ -189,6 +189,9 @@ export function leftPlace(c) {
 
 const placesKey = (name) => `salon.places:${name}`;
 
+/** Where the browser keeps how somebody wants to be seen. */
+export const statusKey = (name) => `salon.status:${name}`;
+
 /** What the browser keeps of a person: `{rooms, people, left, active}`. */
 export function keptPlaces(name) {
   const kept = stored(placesKey(name));
@@ -240,13 +243,16 @@ export function forgetPlaces(name) {
   clearTimeout(placesTimer);
   placesTimer = null;
   forget(placesKey(name));
+  forget(statusKey(name));
   if (stored("salon.places")?.name === name) forget("salon.places");
 }
 
 /** Of names that nobody has come in under for long, nothing is kept. */
 export function keepPlacesOf(names) {
-  const wanted = new Set(names.map(placesKey));
-  for (const key of keysOf("salon.places:")) if (!wanted.has(key) && key !== placesKey(me)) forget(key);
+  for (const keyOf of [placesKey, statusKey]) {
+    const wanted = new Set([...names, me].map(keyOf));
+    for (const key of keysOf(keyOf(""))) if (!wanted.has(key)) forget(key);
+  }
 }
 
 /** Whether something that another tab has kept is of us. */

@@ -9,7 +9,7 @@ import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { lookForLetters, syncPerson } from "./history.js";
 import { notify } from "./notifications.js";
-import { drawMe, showStatus } from "./people.js";
+import { drawMe, holdStatus } from "./people.js";
 import { describeRoom, refreshPublicRooms } from "./places.js";
 import { followPresence, followRoom, presence, rememberPresence } from "./presence.js";
 import { keepUnsent } from "./unsent.js";
@@ -38,7 +38,7 @@ export function listen(salon) {
     if (detail.left === 0) lookForLetters();
   });
   on("outbox", keepUnsent);
-  on("status", showStatus);
+  on("status", holdStatus);
 
   on("welcome", ({ user_id, status }) => {
     if (me !== user_id) {
@@ -48,7 +48,7 @@ export function listen(salon) {
     // What was set on another device changes it here too.
     salon.presence({ user_ids: [me] }, true).then(({ users }) => {
       const held = new Map(Object.entries(users)).get(me);
-      if (status === undefined && held) showStatus(held); // a server that does not say it in its welcome
+      if (status === undefined && held) holdStatus(held); // a server that does not say it in its welcome
     }).catch(() => {});
     refreshPublicRooms();
     const known = people();

@@ -2,40 +2,63 @@
  * People: who is here, how they are, who types; and how we are ourselves.
  */
 import { avatar, hue, initials } from "./avatar.js";
-import { active, client, me, proven } from "./conversations.js";
+import { active, client, me, proven, statusKey } from "./conversations.js";
 import { byId, drawList, element } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { difference, nameParts } from "./lookalikes.js";
 import { open } from "./places.js";
 import { presence, statusOf } from "./presence.js";
-import { storeInTab, storedInTab } from "./storage.js";
+import { forget, store, stored } from "./storage.js";
 import { STATUS_WORDS, inWords } from "./words.js";
 
 const MEMBERS_SHOWN = 200;
-const KEPT = "salon.status"; // for this tab: after a reload it is said again where the server has forgotten it
+const STATUS_AGAIN = 1_000; // until a status is said again, where the server does not say how long it wants to be left alone
 
-/** What was chosen in this tab before a reload, for a client to begin with. Undefined where nothing was. */
+/** How somebody was to be seen when this browser last had them here, for a client to begin with. Undefined where it is as everybody. */
 export function chosenStatus(name) {
-  const kept = storedInTab(KEPT);
-  return kept?.name === name && STATUS_WORDS[kept.status] && typeof kept.note === "string" ? { status: kept.status, note: kept.note } : undefined;
+  const kept = stored(statusKey(name));
+  return kept && STATUS_WORDS[kept.status] && typeof kept.note === "string" ? { status: kept.status, note: kept.note } : undefined;
 }
 
-/** Shows how we are: by our own choice, or as the server holds it. */
-export function showStatus({ status, note = "" }) {
-  storeInTab(KEPT, { name: me, status, note });
-  byId("me-status").value = status;
-  byId("me-status").title = note;
-  presence.set(me, { status, note: note || undefined });
+let shown = null; // what the select says
+let held = null; // what the server holds, as far as we know
+
+/** Shows how we are. Over reloads and closed tabs it is kept by the browser, which hides those who hid before anybody sees them. */
+function showStatus(status) {
+  shown = status;
+  byId("me-status").value = status.status;
+  byId("me-status").title = status.note;
+  presence.set(me, { status: status.status, note: status.note || undefined });
   redraw("members", "head");
 }
 
-/** Says how we are. Without a connection it is said when there is one. */
-export function setStatus(status, note = "") {
-  showStatus({ status, note });
+/** The server holds this status of ours, or will with the connection that begins. */
+export function holdStatus({ status, note = "" }) {
+  held = { status, note };
+  if (status === "online" && note === "") forget(statusKey(me));
+  else store(statusKey(me), held);
+  showStatus(held);
+}
+
+/** Says how we are. Without a connection it is said when there is one. What the server does not take is told to `refused`. */
+export function setStatus(status, note = "", refused = () => {}) {
+  const wanted = { status, note };
+  showStatus(wanted);
   byId("announcer").textContent = `Your status: ${status === "offline" ? "invisible" : STATUS_WORDS[status]}${note ? `, ${note}` : ""}`;
-  client.status(status, note).catch((error) => {
-    if (error.code === "disconnected") return; // it is said with the next connection
-    active.problem = inWords(error);
+  sayStatus(wanted, active, refused);
+}
+
+function sayStatus(wanted, c, refused) {
+  const salon = client;
+  salon.status(wanted.status, wanted.note).then(() => { if (shown === wanted) holdStatus(wanted); }, (error) => {
+    if (shown !== wanted || salon !== client) return; // another one has been chosen
+    if (error.code === "disconnected") return holdStatus(wanted); // it is said with the next connection
+    c.problem = inWords(error, wanted.note ? "The server does not take this note." : undefined);
+    if (error.retry) setTimeout(() => { if (shown === wanted && salon === client) sayStatus(wanted, c, refused); }, error.retryAfter ?? STATUS_AGAIN);
+    else {
+      showStatus(held);
+      refused();
+    }
     redraw("composer");
   });
 }

@@ -61,4 +61,5 @@ export const CLOSE_WORDS = {
 
 export const STATUS_WORDS = { __proto__: null, online: "online", away: "away", busy: "busy", offline: "offline" };
 
-export function inWords(error) { return ERROR_WORDS[error.code] ?? error.message; }
+/** What the server says in an error; `otherwise` where there are no words for its code. */
+export function inWords(error, otherwise = error.message) { return ERROR_WORDS[error.code] ?? otherwise; }
