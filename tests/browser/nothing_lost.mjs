@@ -3,7 +3,7 @@
  * `node nothing_lost.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { begin, comeAgain, composer, connected, enter, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { begin, comeAgain, composer, connected, enter, goOut, members, newPage as openPage, say, texts } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort());
@@ -352,6 +352,126 @@ await run(async () => {
     await sees(tab, "Unread two");
     equal(await tab.locator("#messages > li:has(> .new-line) .text").allTextContents(), ["Unread one"], "what the line New stands before");
     await page.context().close();
+  });
+
+  await check("a conversation that I opened before anything was said: unread after a reload, and one history over a reconnect", async () => {
+    const page = await newPage({ port: wire.port });
+    await enter(page, "Opener", "kitchen");
+    await say(page, "/msg Bob");
+    await titled(page, "Bob");
+    await page.locator(".hello").waitFor();
+    await page.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await say(bob, "/msg Opener First of all");
+    await say(bob, "And second");
+    const entry = page.locator("#person-list .place", { hasText: "Bob" });
+    const unread = () => until("two are unread", async () => (await entry.locator(".badge").textContent()).startsWith("2"));
+    await unread();
+    await page.reload();
+    await connected(page);
+    await unread();
+    await entry.click();
+    await sees(page, "And second");
+    await say(page, "And third");
+    await sees(page, "And third");
+    serverAway = true;
+    wire.cut();
+    await page.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    await say(bob, "And fourth");
+    wire.mend();
+    await connected(page);
+    await sees(page, "And fourth");
+    serverAway = false;
+    equal([await texts(page), await page.locator("#messages .gap").count()], [["First of all", "And second", "And third", "And fourth"], 0], "what stands there, and the notices");
+    await page.context().close();
+    await bob.locator("#room-list .place", { hasText: "kitchen" }).click();
+  });
+
+  await check("an epoch that a server gives before the first message and not after it is none to the page", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Opener")));
+    const said = [];
+    let visits = 0;
+    let socket;
+    const write = (sender, user_id, content) => {
+      said.push({ sender, user_id, content, seq: said.length + 1, ts: Date.now() });
+      socket.send(JSON.stringify({ type: "direct", ...said.at(-1) }));
+    };
+    await page.routeWebSocket(/\/ws\?/, (one) => {
+      socket = one;
+      visits += 1;
+      one.onMessage((data) => {
+        const { type, id, user_id, limit, after = 0 } = JSON.parse(data);
+        if (type !== "history") return;
+        const items = said.filter(({ seq }) => seq > after).slice(-limit);
+        one.send(JSON.stringify({ type: "history", id, user_id, epoch: said.length ? "of what is said" : `of the question ${visits}`, items }));
+      });
+      one.send(JSON.stringify({ type: "welcome", user_id: "Opener", session_id: "s", limits: {}, ping_interval_ms: 25_000 }));
+    });
+    await page.goto(`${page.origin}/#with=Zoe`);
+    await page.locator(".hello").waitFor();
+    write("Zoe", "Opener", "First of all");
+    write("Zoe", "Opener", "And second");
+    await sees(page, "And second");
+    socket.close({ code: 4200 });
+    await until("it is there again", () => visits === 2);
+    write("Zoe", "Opener", "And third");
+    await sees(page, "And third");
+    equal([await texts(page), await page.locator("#messages .gap").count()], [["First of all", "And second", "And third"], 0], "what stands there, and the notices");
+    await page.context().close();
+  });
+
+  await check("a tab stays who it is: whoever comes in by another tab of the browser is somebody else", async () => {
+    const page = await newPage();
+    await enter(page, "Own", "kitchen");
+    const other = await newTab(page, `${page.origin}/#room=kitchen`);
+    await connected(other);
+    await goOut(other);
+    await other.locator("#door-name").fill("Zed");
+    await other.keyboard.press("Enter");
+    await connected(other);
+    for (const [tab, name] of [[page, "Own"], [other, "Zed"]]) {
+      await tab.reload();
+      await connected(tab);
+      equal(await tab.locator("#me-name").textContent(), name, "the name after a reload");
+    }
+    await page.context().close();
+  });
+
+  await check("whoever was invisible when the tab was closed is invisible in the next one, and nobody hears of it", async () => {
+    const page = await newPage();
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await page.locator("#door-name").fill("Shade");
+    await page.keyboard.press("Enter");
+    await connected(page);
+    await page.locator("#me-status").selectOption("offline");
+    await until("Bob sees nobody", () => bob.locator("#members .member.offline", { hasText: "Shade" }).count());
+    const context = page.context();
+    await page.close();
+    await until("Shade has left", async () => !(await members(bob)).includes("Shade"), 20_000);
+    await bob.evaluate(async (url) => {
+      const { SalonClient } = await import("/client.js");
+      const salon = new SalonClient({ url, user: "Watcher" });
+      window.heard = [];
+      salon.on("presence", ({ user_id, status }) => window.heard.push([user_id, status]));
+      const welcome = new Promise((resolve) => salon.on("welcome", resolve));
+      salon.connect();
+      await welcome;
+      await salon.presence({ user_ids: ["Shade", "Shown"] }, true);
+      window.watcher = salon;
+    }, `ws://127.0.0.1:${server.port}/ws`);
+    const next = await context.newPage();
+    await next.goto(`${origin}/#room=kitchen`);
+    await connected(next);
+    equal(await next.locator("#me-status").inputValue(), "offline", "the select");
+    await say(next, "I am here all the same"); // behind it everything is heard that is to be heard
+    await sees(bob, "I am here all the same");
+    await next.locator("#me-status").selectOption("busy");
+    await until("the watcher hears of what is shown", () => bob.evaluate(() => window.heard.length > 0));
+    equal(await bob.evaluate(() => window.heard), [["Shade", "busy"]], "what the watcher heard");
+    await next.locator("#me-status").selectOption("online");
+    await until("nothing is kept", () => next.evaluate(() => localStorage.getItem("salon.status:Shade") === null));
+    await bob.evaluate(() => window.watcher.close());
+    await context.close();
   });
 
   await check("120 messages in a tab in the background: the reader comes back to the line New, and what was not in view is unread", async () => {

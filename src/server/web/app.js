@@ -22,7 +22,7 @@ import { listen } from "./incoming.js";
 import { chosenStatus, drawMe, holdStatus } from "./people.js";
 import { DEFAULT_ROOM, focusComposer, goInto, open, revisit, setAddress, withoutSign } from "./places.js";
 import { presence } from "./presence.js";
-import { sessionToken, store, stored, subjectOf } from "./storage.js";
+import { sessionToken, store, storeInTab, stored, storedInTab, subjectOf } from "./storage.js";
 import { letGoOfUnsent, unsentOf } from "./unsent.js";
 import { CLOSE_WORDS, inWords } from "./words.js";
 import "./log.js";
@@ -107,7 +107,7 @@ async function openDoor() {
   document.title = "Salon";
   byId("app").hidden = true;
   byId("door").hidden = false;
-  byId("door-name").value = name ?? stored("salon.name") ?? "";
+  byId("door-name").value = name ?? storedInTab("salon.name") ?? stored("salon.name") ?? "";
   byId("door-room").value = room ?? DEFAULT_ROOM;
   byId("door-where").textContent = room ? `You are invited to the room “${room}”.` : "";
   fieldProblem("name", "");
@@ -192,6 +192,7 @@ function enter({ name, room, person, token }) {
   byId("door").hidden = true;
   byId("app").hidden = false;
   const called = name ?? subjectOf(token) ?? ""; // the server has the last word
+  if (name) storeInTab("salon.name", name);
   const unsent = unsentOf(called);
   const status = chosenStatus(called);
   begin(new SalonClient({ url: serverAddress(), user: name, token, outbox: unsent.outbox, status }), called, Boolean(token));
@@ -279,6 +280,15 @@ function renew(token, place) {
 function goTo({ room, person }, how) {
   if (person && !nameProblem(person)) open("person", person, how);
   else if (room && !nameProblem(room)) (history.state?.visited ? revisit : goInto)(room, how);
+  else sayWrongPlace({ room, person });
+}
+
+/** A link that leads nowhere says why. */
+function sayWrongPlace({ room, person }) {
+  const problem = person ? nameProblem(person) : room && nameProblem(room);
+  if (!problem) return;
+  active.problem = `${person ? "The name" : "The room"} in the link: ${problem}`;
+  redraw("composer");
 }
 
 window.addEventListener("hashchange", () => {
@@ -297,9 +307,10 @@ window.addEventListener("hashchange", () => {
 {
   const { name, room, person, token: given } = addressed();
   const token = sessionToken(given ?? undefined);
-  const known = stored("salon.name");
+  const known = storedInTab("salon.name") ?? stored("salon.name"); // a tab stays who it is, whoever came in by another one since
   const roomOk = room && !nameProblem(room) ? room : undefined;
   if (token) enter({ token, room: roomOk, person });
   else if (typeof known === "string" && !nameProblem(known) && (!name || name === known)) enter({ name: known, room: roomOk, person });
   else openDoor();
+  if (client) sayWrongPlace({ room, person });
 }
