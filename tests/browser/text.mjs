@@ -16,7 +16,7 @@ const folder = await mkdtemp(path.join(tmpdir(), "salon-scripts-"));
 await cp(web, folder, { recursive: true });
 await writeFile(path.join(folder, "package.json"), "{\"type\":\"module\"}");
 const load = (name) => import(pathToFileURL(path.join(folder, name)));
-const { isEmojiOnly, links, mentions } = await load("text.js");
+const { isEmojiOnly, links, mentions, isBlank } = await load("text.js");
 const { difference, see, skeleton } = await load("lookalikes.js");
 const { SalonClient, encode, nameProblem, normalName, utf8Length, wellFormed } = await load("client.js");
 
@@ -54,6 +54,20 @@ await check("only @ and a name calls somebody, and neither a word nor an address
     ["@ada@example.org", "ada", false], ["@ada\u0301", "ada", false], ["@C++!", "c++", true], ["@Ada Lovelace, hi", "Ada Lovelace", true], ["@here", "ada", false],
     ["@jose\u0301", "jos\u00E9", true], ["@@ada", "ada", false], ["@", "ada", false], ["@ada", "", false],
   ]) equal(mentions(text, name, ["太郎丸"]), called, `${text} for ${name}`);
+});
+
+await check("a longer name that begins so is the one that is called, and a hyphen goes on a word", () => {
+  const here = ["bob", "bob smith", "bob-lee", "Ada", "太郎", "太郎 丸"];
+  for (const [text, ...called] of [
+    ["@bob hi", "bob"], ["@bob smith hi", "bob smith"], ["@Bob Smith, hi", "bob smith"], ["@bob-lee hi", "bob-lee"], ["@bob smithers", "bob"], ["@bob-leeward"],
+    ["@Ada-lyn"], ["@Ada\u2010lyn"], ["@Ada - tea?", "Ada"], ["@Ada-", "Ada"], ["@Ada—tea?"], ["@Ada's tea", "Ada"], ["@太郎 丸さん", "太郎 丸"], ["@太郎 さん", "太郎"],
+    ["@bob smith and @bob", "bob", "bob smith"], ["\uFF20bob hi", "bob"], ["\uFF20太郎さん", "太郎"], ["a\uFF20bob"],
+  ]) equal(here.filter((name) => mentions(text, name, here)), called, text);
+});
+
+await check("a text of which nobody would see anything is none", () => {
+  for (const text of ["", " \n", "\u200B", "\u3164", "\u2060\uFEFF \u2800", "\u{E0041}"]) equal(isBlank(text), true, escape(text));
+  for (const text of ["a", ".\u200B", "\u0600", "🍰", "\uFFFD"]) equal(isBlank(text), false, escape(text));
 });
 
 await check("who is here is gone through once for a text, however often it calls", () => {

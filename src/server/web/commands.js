@@ -12,6 +12,7 @@ import { setStatus } from "./people.js";
 import { statusOf } from "./presence.js";
 import { goInto, leave, open, publicRooms, withoutSign } from "./places.js";
 import { contentProblem, send } from "./sending.js";
+import { isBlank } from "./text.js";
 
 const NOTE_BYTES_MAX = 256;
 const SUGGESTIONS_MAX = 8;
@@ -46,7 +47,7 @@ export function run({ command, rest }) {
 
 /** A name that is being written after an @: of those who are here. What is written in full is sent by Enter, what is only begun is completed by it. */
 function suggestName(written) {
-  const at = written.lastIndexOf("@");
+  const at = Math.max(written.lastIndexOf("@"), written.lastIndexOf("\uFF20"));
   const begun = written.slice(at + 1).toLocaleLowerCase();
   if (at < 0 || /\S/u.test(written[at - 1] ?? "") || begun.includes("\n")) return { entries: [], chosen: -1 };
   const names = [...active.kind === "room" ? active.members : [active.id]].filter((name) => name !== me);
@@ -106,7 +107,7 @@ function message(words) {
   const tooLong = contentProblem({ kind: "person", id: name }, text);
   if (tooLong) return tooLong;
   open("person", name);
-  return text ? send(active, text) : "";
+  return isBlank(text) ? "" : send(active, text);
 }
 
 function status(words) {

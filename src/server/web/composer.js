@@ -9,6 +9,7 @@ import { toLatest } from "./history.js";
 import { whenLeaving, whenOpened } from "./places.js";
 import { contentProblem, send } from "./sending.js";
 import { closeSuggestions, offer, suggestionsTake } from "./suggestions.js";
+import { isBlank } from "./text.js";
 import { keepUnsent } from "./unsent.js";
 import { NOT_HERE } from "./words.js";
 
@@ -30,7 +31,7 @@ function drawComposer() {
   if (input.value !== active.draft) input.value = active.draft; // it was taken over from another tab
   const { content } = parse(input.value);
   const tooLong = content === undefined ? "" : contentProblem(active, content);
-  byId("send").disabled = input.value.trim() === "" || Boolean(tooLong);
+  byId("send").disabled = isBlank(input.value) || Boolean(tooLong);
   const problem = tooLong || active.problem || active.removed;
   byId("rejoin").hidden = !active.removed;
   byId("rejoin").textContent = active.epoch === null && active.removed !== NOT_HERE ? "Try again" : "Join again";
@@ -44,7 +45,7 @@ function growComposer() {
 }
 
 /** A command that is being written is nobody else's business. */
-const isBeingSaid = () => Boolean(parse(input.value).content?.trim());
+const isBeingSaid = () => !isBlank(parse(input.value).content ?? "");
 
 function sendTyping(typing) {
   clearTimeout(typingTimer);
@@ -88,7 +89,7 @@ byId("composer").addEventListener("submit", (event) => {
   const written = input.value.trimEnd();
   const { content, ...command } = parse(written);
   if (content === undefined) obey(written, command);
-  else if (content.trim() !== "" && !contentProblem(active, content)) say(content);
+  else if (!isBlank(content) && !contentProblem(active, content)) say(content);
   growComposer();
   redraw("composer", "log");
   if (!active.removed) input.focus();

@@ -27,6 +27,9 @@ const EMOJI_ONLY = new RegExp(
 /** Whether a text is one to three emoji and nothing else. */
 export function isEmojiOnly(content) { return content.length <= 60 && EMOJI_ONLY.test(content); }
 
+/** Whether nobody would see anything of a text. */
+export function isBlank(content) { return !/[^\s\u2800\p{Default_Ignorable_Code_Point}]/u.test(content); }
+
 /** The addresses in a text that may be followed: `{start, end, href, shown}`, where `shown` is what stands there for them. */
 export function links(content) {
   const found = [];
@@ -91,35 +94,43 @@ const WORD = /[\p{L}\p{M}\p{N}_]/u;
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\u30FC]/u; // no blank ends a word
 const IN_ADDRESS = /[\p{L}\p{M}\p{N}_.+\-/@=%&#~]/u; // before an @ it makes an e-mail address, or a path
 
+/** Whether a name ends there and no longer word goes on: "@ada-lyn" does not call ada, nor does "@ada@example.org". */
+function endsAt(text, end, name) {
+  const after = characterAt(text, end);
+  if (after === "@") return false; // an address of another network
+  if (/\p{Pd}/u.test(after)) return !WORD.test(characterAt(text, end + after.length));
+  if (!WORD.test(after) || UNSPACED.test(after)) return true;
+  return UNSPACED.test([...name.normalize("NFC")].pop()) && !/\p{M}/u.test(after);
+}
+
+const characterAt = (text, at) => String.fromCodePoint(text.codePointAt(at) ?? 32);
+
 let looked = { name: "", pattern: null };
 
 /**
  * Whether somebody is called in a text: by `@` and the name, as a word of its own: "@ada, tea?" and not "@adam", nor the bare word,
- * since names are often words; nor an e-mail address or a link. Where words are written without blanks, more may follow: "@太郎さん";
- * but then not a longer name of `others`. Nothing calls a whole room: there is no "@here".
+ * since names are often words; nor an e-mail address or a link. Where words are written without blanks, more may follow: "@太郎さん".
+ * Where one of `others` has a longer name that begins so, "bob smith" beside "bob", that one is called alone. Nothing calls a whole room: there is no "@here".
  */
 export function mentions(content, name, others = []) {
-  if (name === "" || !content.includes("@")) return false;
+  if (name === "" || !/[@\uFF20]/u.test(content)) return false;
   if (looked.name !== name) {
     const literal = name.normalize("NFC").replace(/[\\^$.*+?()[\]{}|/]/gu, "\\$&");
     looked = { name, pattern: new RegExp(literal, "iuy") };
   }
   const { pattern } = looked;
-  const text = content.normalize("NFC").replace(ADDRESS, (address) => " ".repeat(address.length));
+  const text = content.normalize("NFC").replace(ADDRESS, (address) => " ".repeat(address.length)).replace(/\uFF20/gu, "@"); // as a Japanese keyboard writes it
   let longer = null; // names of others that begin with this one; looked for once, however often a text calls
   for (let at = text.indexOf("@"); at >= 0; at = text.indexOf("@", at + 1)) {
     const [before] = /(?:[\uD800-\uDBFF][\uDC00-\uDFFF]|[^])$/u.exec(text.slice(Math.max(0, at - 2), at)) ?? [""];
     if (before && IN_ADDRESS.test(before) && !UNSPACED.test(before)) continue;
     pattern.lastIndex = at + 1;
     if (!pattern.test(text)) continue;
-    const after = String.fromCodePoint(text.codePointAt(pattern.lastIndex) ?? 32);
-    if (after === "@") continue; // an address of another network
-    if (!WORD.test(after)) return true;
-    const last = [...name.normalize("NFC")].pop();
-    if (!UNSPACED.test(after) && !(UNSPACED.test(last) && !/[\p{M}]/u.test(after))) continue;
+    if (!endsAt(text, pattern.lastIndex, name)) continue;
     const own = name.normalize("NFC").toLowerCase();
     longer ??= [...others].map((other) => other.normalize("NFC").toLowerCase()).filter((other) => other.length > own.length && other.startsWith(own));
-    if (!longer.some((other) => text.slice(at + 1, at + 1 + NAME_CHARACTERS).toLowerCase().startsWith(other))) return true;
+    const called = text.slice(at + 1, at + 1 + NAME_CHARACTERS + 2).toLowerCase();
+    if (!longer.some((other) => called.startsWith(other) && endsAt(called, other.length, other))) return true;
   }
   return false;
 }
