@@ -50,10 +50,90 @@ await run(async () => {
     equal(await bob.locator("#messages .jumbo").allTextContents(), ["🇩🇪", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"], "the large ones");
   });
 
-  await check("an announcement keeps its lines", async () => {
-    const response = await fetch(`http://127.0.0.1:${admin}/api/broadcast`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ sender: "Ops", content: "Back at ten.\nTea at eleven." }) });
+  const broadcast = async (fields) => {
+    const response = await fetch(`http://127.0.0.1:${admin}/api/broadcast`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) });
     equal(response.status, 200, "the status");
-    const line = bob.locator("#messages .gap > span", { hasText: "Tea at eleven" });
+  };
+
+  await check("what the operator says to everybody looks like nobody's, and what a person says is theirs", async () => {
+    await broadcast({ content: "Tea at https://example.org/tea." });
+    await broadcast({ sender: "Ada", content: "Or coffee." });
+    const last = bob.locator("#messages > li.announcement").last();
+    await until("both are there", async () => (await last.textContent()).includes("Or coffee."));
+    const shown = await bob.locator("#messages > li.announcement").evaluateAll((all) => all.slice(-2).map((one) => [
+      one.classList.contains("of-operator"), one.querySelector(".announced-by").lastChild.textContent, one.querySelectorAll(".avatar").length, one.querySelector("a")?.href ?? "",
+    ]));
+    equal(shown, [[true, "From the server", 0, "https://example.org/tea"], [false, " to everybody", 1, ""]], "by the operator, name and end, avatars, links");
+    equal(await last.locator("bdi").textContent(), "Ada", "the person");
+    await bob.screenshot({ path: path.join(pictures, "announcements.png") });
+  });
+
+  await check("a note that the server would not take is told in words: it stays written, and nothing changes", async () => {
+    for (const [note, words] of [["\u202Eevil", "reverse the direction"], ["a\tb", "Control characters"], ["a\u200Bb", "nobody sees"]]) {
+      await say(ada, `/status away ${note}`);
+      await until("it is told", async () => (await problem(ada)).startsWith("The note: ") && (await problem(ada)).includes(words));
+      equal([await composer(ada).inputValue(), await ada.locator("#me-status").inputValue()], [`/status away ${note}`, "online"], "what is written, the status");
+      equal(await ada.evaluate(() => localStorage.getItem("salon.status:Ada")), null, "what is kept");
+    }
+    await composer(ada).fill("");
+    // Whatever else a server refuses, too.
+    const page = await newPage();
+    await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Refused")));
+    await page.routeWebSocket(/\/ws\?/, (socket) => {
+      socket.onMessage((data) => {
+        const { type, id, room_id, rooms } = JSON.parse(data);
+        if (type === "status") socket.send(JSON.stringify({ type: "error", id, code: "bad_request", message: "field `note` of the wire", retry: false }));
+        if (type === "join") for (const one of rooms ?? [{ room_id }]) socket.send(JSON.stringify({ type: "joined", id, room_id: one.room_id, user_id: "Refused", epoch: "e", seq: 0, recovered: true, members: 1 }));
+      });
+      socket.send(JSON.stringify({ type: "welcome", user_id: "Refused", session_id: "s", limits: {}, ping_interval_ms: 25_000, status: "online" }));
+    });
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await connected(page);
+    await say(page, "/status away from here");
+    await until("it is told", async () => (await problem(page)) === "The server does not take this note.");
+    equal([await composer(page).inputValue(), await page.locator("#me-status").inputValue(), await page.evaluate(() => localStorage.getItem("salon.status:Refused"))],
+      ["/status away from here", "online", null], "what is written, the status, what is kept");
+    await page.context().close();
+  });
+
+  await check("a name of characters that nobody sees is told in words, by command and in a link", async () => {
+    for (const [command, words] of [["/join a\u200Bb", "The room: Characters that nobody sees"], ["/msg a\u200Bb", "The name: Characters that nobody sees"]]) {
+      await say(ada, command);
+      await until("it is told", async () => (await problem(ada)).startsWith(words));
+      await composer(ada).fill("");
+    }
+    for (const hash of ["room=a%E2%80%8Bb", "with=a%E2%80%8Bb"]) {
+      await ada.evaluate((hash) => { location.hash = hash; }, hash);
+      await until("it is told", async () => (await problem(ada)).includes("in the link: Characters that nobody sees"));
+      await composer(ada).pressSequentially("x");
+      await composer(ada).fill("");
+    }
+    equal(await roomsOf(ada), ["kitchen"], "the rooms");
+  });
+
+  await check("a text of which nobody sees anything is not sent", async () => {
+    for (const text of ["\u200B", "\u3164 \u2060"]) {
+      await composer(ada).fill(text);
+      equal(await ada.locator("#send").isDisabled(), true, "the button is off");
+      await ada.keyboard.press("Enter");
+    }
+    await composer(ada).fill("");
+    await say(ada, "Seen");
+    await sees(bob, "Seen");
+    equal((await texts(bob)).filter((text) => /^[\u200B\u3164\u2060 ]*$/u.test(text)), [], "texts that show nothing");
+  });
+
+  await check("the hint in the composer takes one line, however long the name of the room is", async () => {
+    const page = await newPage({ viewport: { width: 320, height: 640 } });
+    await enter(page, "Narrow", "a room with a name ".repeat(6).trim());
+    const height = await composer(page).evaluate((node) => node.getBoundingClientRect().height);
+    if (height > 50) throw new Error(`the composer is ${height} px high`);
+    await page.context().close();
+  });
+
+  await check("an announcement keeps its lines", async () => {
+    await broadcast({ sender: "Ops", content: "Back at ten.\nTea at eleven." });
+    const line = bob.locator("#messages .announcement .text", { hasText: "Tea at eleven" });
     await line.waitFor();
     equal((await line.evaluate((node) => node.innerText)).split("\n").length, 2, "lines");
   });

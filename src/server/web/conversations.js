@@ -116,6 +116,8 @@ export const conversations = new Map();
 export let client = null;
 /** @type {Conversation} */
 export let active = null;
+/** Whom the operator speaks as, unless they choose somebody else. Nobody comes in under that name. */
+export const OPERATOR = "server";
 export let me = "";
 /** A token says who we are; otherwise anybody may come in under any name. */
 export let proven = false;
@@ -346,8 +348,8 @@ export function confirmHere(c, { id }) {
 }
 
 /** Somebody speaks to everybody: that is in no room, and shown where the reader is. */
-export function addAnnouncement(c, text) {
-  c.items.push({ type: "gap", text, ts: Date.now() });
+export function addAnnouncement(c, { sender, content }) {
+  c.items.push({ type: "announcement", sender, content, ts: Date.now() });
   redraw("log");
 }
 

@@ -3,7 +3,7 @@
  */
 import { connectionIs, roomsLeftAre, stalledIs } from "./connection.js";
 import {
-  active, addAnnouncement, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, rememberPlaces, restartedHere, take, takeDirect,
+  OPERATOR, active, addAnnouncement, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, rememberPlaces, restartedHere, take, takeDirect,
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
@@ -152,8 +152,9 @@ export function listen(salon) {
     if (c !== active) byId("announcer").textContent = `New message from ${message.sender}`;
   });
 
-  on("announcement", ({ sender, content }) => {
-    if (active) addAnnouncement(active, `${sender} to everybody: ${content}`);
+  on("announcement", (announcement) => {
+    if (announcement.sender !== OPERATOR) noticeName(announcement.sender);
+    if (active) addAnnouncement(active, announcement);
   });
 
   on("queued", (entry) => {

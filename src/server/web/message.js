@@ -2,8 +2,8 @@
  * One entry of the log: what somebody said, who came and went, a hole.
  */
 import { avatar } from "./avatar.js";
-import { active, client, conversations, me, removeHelp } from "./conversations.js";
-import { byId, element } from "./dom.js";
+import { OPERATOR, active, client, conversations, me, removeHelp } from "./conversations.js";
+import { byId, element, icon } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { nameParts } from "./lookalikes.js";
 import { mentions, write } from "./text.js";
@@ -58,6 +58,7 @@ function buildSaid(item) {
     body.append(more);
   }
   const node = element("li", "message", avatar(item.sender), body);
+  node.classList.toggle("of-operator", item.sender === OPERATOR);
   node.classList.toggle("mine", item.sender === me);
   node.classList.toggle("mention", item.sender !== me && mentions(item.content, me, active?.members));
   return node;
@@ -67,6 +68,7 @@ function buildSaid(item) {
 export function refresh(item) {
   item.stale = false;
   item.dressed = undefined;
+  if (item.type === "announcement") return refreshAnnouncement(item);
   if (item.type === "gap") return item.node.replaceChildren(element("span", "", item.text));
   if (item.type === "help") return item.node.replaceChildren(helpCard(item));
   if (item.type === "notice") {
@@ -105,6 +107,17 @@ export function refresh(item) {
   item.node.querySelector(".body").append(state);
 }
 
+/** What is said to everybody: by the operator it is a notice of its own look, by a person it is theirs. */
+function refreshAnnouncement({ node, sender, content }) {
+  const byOperator = sender === OPERATOR;
+  node.classList.toggle("of-operator", byOperator);
+  const who = byOperator ? [icon("bell"), "From the server"] : [avatar(sender, "small"), ...nameParts(sender), " to everybody"];
+  const text = element("p", "text");
+  text.dir = "auto";
+  write(text, content);
+  node.replaceChildren(element("div", "announced", element("p", "announced-by", ...who), text));
+}
+
 function helpCard({ lines }) {
   const list = element("dl", "help-lines", ...lines.map(({ usage, what }) => element("div", "", element("dt", "", element("code", "", usage)), element("dd", "", what))));
   const done = element("button", "quiet", "Dismiss");
@@ -128,7 +141,7 @@ function forget(item) {
 /** What a message wears depends on its neighbour: the day, the "New" line, whether it continues a group. */
 export function dress(item, previous, isNew) {
   const day = previous === null || dayOf(previous.ts) !== dayOf(item.ts) ? dayName(item.ts) : "";
-  const continued = item.type === "said" && previous?.type === "said" && !day && !isNew && previous.sender === item.sender && item.ts - previous.ts < GROUP_WITHIN;
+  const continued = item.type === "said" && previous?.type === "said" && !day && !isNew && previous.sender === item.sender && item.sender !== OPERATOR && item.ts - previous.ts < GROUP_WITHIN;
   const dressed = `${day}|${isNew}|${continued}`;
   if (item.dressed === dressed) return;
   item.dressed = dressed;
