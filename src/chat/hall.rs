@@ -299,7 +299,7 @@ impl Hall {
         }
         match session.dialect {
             Dialect::Json => {
-                if !self.pay(conn, turn, || read_safely(|| request::parse_id(text)).flatten()) {
+                if !self.pay(conn, turn, || read_safely(|| request::parse_id_within(text)).flatten()) {
                     return;
                 }
                 let Some((id, request)) = self.read_request(conn, text, turn) else { return };
@@ -322,6 +322,7 @@ impl Hall {
 
     /// Reads a request. A mistake of ours in that costs this session alone.
     pub fn read_request<'t>(&mut self, conn: ConnId, text: &'t str, turn: &mut Turn<'_>) -> Option<request::Read<'t>> {
+        turn.out.note_json(text);
         let read = read_safely(|| request::parse(text));
         if read.is_none() {
             self.counts.panics += 1;

@@ -13,6 +13,7 @@ use super::typing::Target;
 use super::waiting::{Joins, Waiting, What};
 use super::wire::request::Wish;
 use super::wire::{Code, Id, Refusal, json, plain};
+use super::work;
 use crate::backend::{Backend, Conversation, Head, Message, Query};
 use crate::id::ConnId;
 
@@ -173,6 +174,8 @@ impl Hall {
         store: &mut dyn Backend,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
+        turn.out.note_names([name]);
+        turn.out.note_work(work::ENTER);
         self.may_enter(conn, name)?;
         let room = self.find_or_make(name, store, turn)?;
         let (id, of, share) = match asked {

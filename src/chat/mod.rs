@@ -41,6 +41,7 @@ mod user;
 mod waiting;
 mod watches;
 mod wire;
+mod work;
 
 #[cfg(test)]
 mod tests;

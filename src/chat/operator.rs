@@ -27,6 +27,7 @@ impl Hall {
                 return self.refuse(conn, None, &refusal, turn);
             }
         };
+        turn.out.note_json(text);
         let Some((id, order)) = read_safely(|| order::parse(call, text)) else {
             self.counts.panics += 1;
             let refusal = Refusal::new(Code::Internal, "expected to read the call, found a mistake of the server");

@@ -55,6 +55,7 @@ impl Hall {
         id: Option<&Id<'_>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
+        turn.out.note_names(users.iter().map(|name| &**name));
         let names = users.iter().map(|name| user_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
         self.presence(conn, None, names, subscribe, id, turn)
     }

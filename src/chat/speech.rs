@@ -204,6 +204,7 @@ impl Hall {
         store: &mut dyn Backend,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
+        turn.out.note_names(to.iter().map(|name| &**name));
         let names = to.iter().map(|name| user_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
         if names.is_empty() || names.len() > MAX_RECIPIENTS {
             let message = format!("`user_ids`: expected 1 to {MAX_RECIPIENTS} names, found {}", names.len());

@@ -351,11 +351,13 @@ impl<S: Stream> Engine<S> {
         let mut reply = Vec::new();
         let (connection, unparsed) = (&mut peer.connection, self.receive.unparsed());
         let (out, inflater) = (&mut reply, &mut self.inflater);
-        let Some((used, event)) = contained(move || connection.decode_with(unparsed, out, inflater)) else {
+        let mut pieces = 0;
+        let count = &mut pieces;
+        let Some((used, event)) = contained(move || connection.decode_counting(unparsed, out, inflater, count)) else {
             return self.broken(index);
         };
         let mut closed = None;
-        self.budget.spend(steps::FRAME);
+        self.budget.spend(steps::FRAME + pieces / steps::FRAGMENTS_A_STEP);
         let step = match event {
             None => Step::Quiet,
             Some(proto::Event::Text(text)) => {

@@ -201,6 +201,9 @@ pub const MESSAGE: usize = 4;
 /// What a frame costs beside the message it ends; a control frame costs no more.
 pub const FRAME: usize = 1;
 
+/// Frames that cost a step where no event comes of them: pieces of a message, and what is not heard any more.
+pub const FRAGMENTS_A_STEP: usize = 4;
+
 /// What a message to one peer costs.
 pub const SEND: usize = 1;
 

@@ -200,6 +200,18 @@ impl Connection {
         reply: &mut Vec<u8>,
         inflater: &mut Inflater,
     ) -> (usize, Option<Event<'a>>) {
+        self.decode_counting(input, reply, inflater, &mut 0)
+    }
+
+    /// Does that and counts the frames that ended before the one of the event: a message can be in any number of pieces.
+    #[inline]
+    pub(crate) fn decode_counting<'a>(
+        &'a mut self,
+        input: &'a mut [u8],
+        reply: &mut Vec<u8>,
+        inflater: &mut Inflater,
+        frames: &mut usize,
+    ) -> (usize, Option<Event<'a>>) {
         self.release();
         // The short way of nearly every message to a server. It decides nothing that the long one would decide otherwise.
         if matches!(self.role, Role::Server)
@@ -217,7 +229,7 @@ impl Connection {
                 }
             };
         }
-        self.decode_any(input, reply, inflater)
+        self.decode_any(input, reply, inflater, frames)
     }
 
     /// Takes what [`find_whole_message`] does not find.
@@ -227,14 +239,18 @@ impl Connection {
         input: &'a mut [u8],
         reply: &mut Vec<u8>,
         inflater: &mut Inflater,
+        frames: &mut usize,
     ) -> (usize, Option<Event<'a>>) {
         let mut at = 0;
         let found = loop {
             match self.decode_frame(input, &mut at) {
                 Ok(None) => return (input.len(), None),
-                Ok(Some(Found::Fragment)) => {}
+                Ok(Some(Found::Fragment)) => *frames += 1,
                 // What arrives after we sent Close is read to find the peer's Close, and not passed on.
-                Ok(Some(found)) if self.phase == Phase::CloseSent && !found.is_close() => self.release(),
+                Ok(Some(found)) if self.phase == Phase::CloseSent && !found.is_close() => {
+                    self.release();
+                    *frames += 1;
+                }
                 Ok(Some(Found::Deflated { opcode, start, end })) => {
                     break self.inflate(opcode == Opcode::Text, &input[start..end], inflater);
                 }

@@ -429,7 +429,9 @@ fn work_that_no_answer_shows_is_noted() {
     let names = names.join(",");
     let multicast = format!(r#"{{"type":"multicast","user_ids":[{names}],"content":"x"}}"#);
     let presence = format!(r#"{{"type":"presence","user_ids":[{names}]}}"#);
-    for (text, work) in [(r#"{"type":"online"}"#, 100), (&multicast, 1000), (&presence, 100), (r#"{"type":"ping"}"#, 0)]
+    let join = r#"{"type":"join","rooms":[{"room_id":"a"},{"room_id":"b"}]}"#;
+    for (text, work) in
+        [(r#"{"type":"online"}"#, 100), (&multicast, 1110), (&presence, 210), (join, 19), (r#"{"type":"ping"}"#, 0)]
     {
         stage.chat.handle_text(stage.conn("ann"), text, stage.now, &mut stage.out);
         assert_eq!(stage.out.work(), work, "{text}");

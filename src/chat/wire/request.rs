@@ -168,6 +168,23 @@ pub(crate) fn parse_id(text: &str) -> Option<Id<'_>> {
     fields.id().ok().flatten()
 }
 
+/// Does it with the beginning of a text of which nothing else is wanted: what is refused unread is to cost little.
+pub(crate) fn parse_id_within(text: &str) -> Option<Id<'_>> {
+    if text.len() <= ID_WITHIN {
+        return parse_id(text);
+    }
+    // Cut behind a comma: what stands before it is whole, but for a string that the comma is in, and that is none then.
+    let end = text.as_bytes()[..ID_WITHIN].iter().rposition(|&octet| octet == b',')?;
+    let mut fields = Fields::default();
+    let known = |field| matches!(field, Field::Id);
+    let mut deserializer = serde_json::Deserializer::from_str(&text[..=end]);
+    let cut_off = FieldsVisitor { fields: &mut fields, known }.deserialize(&mut deserializer).err()?;
+    if cut_off.is_eof() { fields.id().ok().flatten() } else { None }
+}
+
+/// Where an `id` must end to be told with the refusal of a frame that came too fast, in bytes.
+const ID_WITHIN: usize = 4 << 10;
+
 fn read_fields<'a>(text: &'a str, known: fn(Field) -> bool, fields: &mut Fields<'a>) -> serde_json::Result<()> {
     // Keys are read as bytes, which lets control characters pass that JSON wants escaped (RFC 8259 section 7).
     // Without an early end inside a chunk, so that the compiler can look at many octets at once.
@@ -613,6 +630,31 @@ mod tests {
         assert_eq!(code(&format!("{} x", list(1000))), Some(Code::BadJson));
         let elsewhere = list(1000).replace("users", "status").replace("multicast", "status");
         assert_eq!(code(&elsewhere), Some(Code::BadRequest), "no list is expected there");
+    }
+
+    /// Of a long text only the beginning is looked at, and no part of an `id` is taken for one.
+    #[test]
+    fn ids_of_what_is_refused_unread() {
+        let text = |before: usize, id: &str, after: usize| {
+            let (before, after) = ("x".repeat(before), "y".repeat(after));
+            format!(r#"{{"content":"{before}","id":{id},"type":"a,{after}"}}"#)
+        };
+        // The `id` ends, with its comma, where `{"content":"","id":,` and all in it end.
+        let ends = |before: usize, id: &str| r#"{"content":"","id":,"#.len() + before + id.len();
+        for id in ["123456", r#""a,b""#] {
+            let whole = (id == "123456").then_some(Id::Unsigned(123_456)).or(Some(Id::Text("a,b".into())));
+            let last = ID_WITHIN - ends(0, id);
+            assert_eq!(parse_id_within(&text(last, id, 5000)), whole, "{id}");
+            for beyond in 1..20 {
+                assert_eq!(parse_id_within(&text(last + beyond, id, 5000)), None, "{id} {beyond}");
+            }
+        }
+        assert_eq!(parse_id_within(&text(0, "7", 10)), Some(Id::Unsigned(7)));
+        assert_eq!(parse_id_within(&text(3000, "7", 0)), Some(Id::Unsigned(7)));
+        assert_eq!(parse_id_within(&text(0, "7", 60_000)), Some(Id::Unsigned(7)));
+        assert_eq!(parse_id_within(&text(60_000, "7", 0)), None);
+        assert_eq!(parse_id_within(&"[".repeat(60_000)), None);
+        assert_eq!(parse_id_within(&format!("{{{}", r#""id":1,"#.repeat(1000))), None, "twice is none");
     }
 
     #[test]

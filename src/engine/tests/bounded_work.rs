@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::engine::steps::{
-    CLOSES_PER_TURN, FRESH_STEPS, MUCH_SET_ASIDE, OCTETS_A_STEP, PEER_STEPS, READ_OCTETS_A_STEP, SHORT_READ,
-    TEXT_OCTETS_A_STEP, TURN_STEPS,
+    CLOSES_PER_TURN, FRAGMENTS_A_STEP, FRESH_STEPS, MUCH_SET_ASIDE, OCTETS_A_STEP, PEER_STEPS, READ_OCTETS_A_STEP,
+    SHORT_READ, TEXT_OCTETS_A_STEP, TURN_STEPS,
 };
 
 /// Octets of a read, as they are by default.
@@ -235,5 +235,26 @@ fn who_cost_much_is_behind() {
         house.engine.readable(modest.index, false);
         house.turn();
         assert_eq!(house.told()[0].0, first);
+    }
+}
+
+/// A message in many pieces costs by their number, though nothing is told of most of them.
+#[test]
+fn pieces_of_a_message_cost() {
+    for pieces in [0, 1_000, 4_000] {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.open();
+        let mut fragment = masked(Opcode::Text, b"");
+        fragment[0] &= 0x7F;
+        let mut continuation = masked(Opcode::Text, b"");
+        continuation[0] = 0x00;
+        script.say(&[fragment, continuation.repeat(pieces)].concat());
+        house.hear(id);
+        let mut spent = house.engine.budget.spent() as usize;
+        while house.engine.has_work() {
+            house.turn();
+            spent += house.engine.budget.spent() as usize;
+        }
+        assert!(spent >= pieces / FRAGMENTS_A_STEP, "{pieces}: {spent}");
     }
 }
