@@ -437,6 +437,25 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a room that is left in one tab is left in the others, but where something is written", async () => {
+    const page = await newPage();
+    await enter(page, "Leaver", "kitchen");
+    for (const room of ["attic", "cellar", "den"]) {
+      await say(page, `/join ${room}`);
+      await titled(page, room);
+    }
+    const other = await newTab(page, `${page.origin}/#room=attic`);
+    await until("it is in its rooms", async () => await linkState(other) === "Connected" && (await roomsOf(other)).length === 4);
+    await composer(other).fill("not to be lost");
+    await other.locator("#room-list .place", { hasText: "cellar" }).click();
+    await titled(other, "cellar");
+    for (const room of ["attic", "den", "cellar"]) await say(page, `/leave ${room}`);
+    await until("the rooms of the other tab", async () => (await roomsOf(other)).join() === "attic,kitchen");
+    await other.getByRole("button", { name: "Join again" }).click();
+    await until("it is there again", async () => (await roomsOf(other)).includes("cellar") && (await members(other)).includes("Leaver"));
+    await page.context().close();
+  });
+
   await check("whoever was invisible when the tab was closed is invisible in the next one, and nobody hears of it", async () => {
     const page = await newPage();
     await page.goto(`${page.origin}/#room=kitchen`);

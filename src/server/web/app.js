@@ -12,7 +12,7 @@
 import { SalonClient, nameProblem, normalName } from "./client.js";
 import { firstConnection } from "./connection.js";
 import {
-  active, begin, client, conversation, conversations, forgetPlaces, isOurPlaces, keepPlacesOf, keptPlaces, me, people, proven, readElsewhere, rooms, savePlaces,
+  OPERATOR, active, begin, client, conversation, conversations, forgetPlaces, isOurPlaces, keepPlacesOf, keptPlaces, me, people, proven, readElsewhere, rooms, savePlaces,
 } from "./conversations.js";
 import { byId, element, named } from "./dom.js";
 import { redraw } from "./drawing.js";
@@ -20,7 +20,7 @@ import { closeDrawers, narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
 import { chosenStatus, drawMe, holdStatus } from "./people.js";
-import { DEFAULT_ROOM, focusComposer, goInto, open, revisit, setAddress, withoutSign } from "./places.js";
+import { DEFAULT_ROOM, focusComposer, goInto, leaveHereToo, open, revisit, setAddress, withoutSign } from "./places.js";
 import { presence } from "./presence.js";
 import { sessionToken, store, storeInTab, stored, storedInTab, subjectOf } from "./storage.js";
 import { letGoOfUnsent, unsentOf } from "./unsent.js";
@@ -32,7 +32,15 @@ import "./sidebar.js";
 
 document.documentElement.setAttribute("data-started", ""); // `old.js` looks
 
-window.addEventListener("storage", ({ key }) => { if (key !== null && isOurPlaces(key)) readElsewhere(keptPlaces(me)); });
+window.addEventListener("storage", ({ key }) => {
+  if (key === null || byId("app").hidden || !isOurPlaces(key)) return;
+  const places = keptPlaces(me);
+  readElsewhere(places);
+  for (const [left, at] of places.left) {
+    const c = conversations.get(left);
+    if (c && c.since <= at) leaveHereToo(c);
+  }
+});
 
 window.addEventListener("pagehide", savePlaces);
 
@@ -137,7 +145,7 @@ byId("door-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = normalName(withoutSign("@", byId("door-name").value.trim()));
   let room = normalName(withoutSign("#", byId("door-room").value.trim())) || DEFAULT_ROOM;
-  const wrongName = nameProblem(name) ?? "";
+  const wrongName = name === OPERATOR ? "That is the name of whoever runs this server." : nameProblem(name) ?? "";
   const wrongRoom = nameProblem(room) ?? "";
   fieldProblem("name", wrongName);
   fieldProblem("room", wrongRoom);

@@ -116,7 +116,7 @@ export const conversations = new Map();
 export let client = null;
 /** @type {Conversation} */
 export let active = null;
-/** Whom the operator speaks as, unless they choose somebody else. Nobody comes in under that name. */
+/** Whom the operator speaks as, unless they choose somebody else. Where names are free, nobody comes in under that one. */
 export const OPERATOR = "server";
 export let me = "";
 /** A token says who we are; otherwise anybody may come in under any name. */

@@ -130,6 +130,20 @@ export function leave(left) {
   refreshPublicRooms();
 }
 
+/** A place that was left in another tab is left here too, unless something is written there. One on screen stays there, to be joined again. */
+export function leaveHereToo(c) {
+  if (c.removed || c.draft.trim() !== "" || c.pending.length > 0 || (c.kind === "person" && c === active)) return;
+  if (c.kind === "room") client.leave(c.id).catch(() => {});
+  if (c === active) {
+    Object.assign(c, { removed: NOT_HERE, unlisted: true, count: 0 });
+    c.members.clear();
+    c.typing.clear();
+  } else {
+    conversations.delete(c.key);
+  }
+  redraw("places", "members", "head", "typing", "composer");
+}
+
 byId("leave").addEventListener("click", () => leave(active));
 byId("rejoin").addEventListener("click", () => {
   goInto(active.id);
