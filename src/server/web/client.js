@@ -921,7 +921,7 @@ function unseen(name) {
     const { [at - 1]: before = "", [at + 1]: next = "" } = characters;
     if (/[\u200C\u200D]/u.test(character) && JOINED.some((script) => script.test(before) && script.test(next))) return false;
     if (character === "\u200D") return !((PICTURE.test(before) || before === "\uFE0F") && PICTURE.test(next));
-    return !(character === "\uFE0F" && PICTURE.test(before));
+    return !(character === "\uFE0F" && (PICTURE.test(before) || (next === "\u20E3" && /[0-9#*]/u.test(before))));
   });
 }
 
