@@ -219,8 +219,9 @@ pub const OCTETS_A_STEP: usize = 512;
 /// Octets of a read that cost a step beside what they are found to be.
 pub const READ_OCTETS_A_STEP: usize = 4 << 10;
 
-/// The same of a text that has come: it is validated, and parsed by the owner (57 KB of names in JSON take 0.2 ms).
-pub const TEXT_OCTETS_A_STEP: usize = 64;
+/// Bytes of a text that cost a step more, because it is validated. What the owner makes of it, such as parsing it, the owner says with
+/// [`Engine::spend`](super::Engine::spend).
+pub const TEXT_OCTETS_A_STEP: usize = 1 << 10;
 
 /// The same where they are compressed.
 pub const COMPRESSED_OCTETS_A_STEP: usize = 16;
