@@ -26,5 +26,6 @@ pub mod id;
 pub mod proto;
 pub mod random;
 pub mod server;
+mod slack;
 pub mod time;
 pub mod top;

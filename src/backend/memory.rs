@@ -16,6 +16,7 @@ use slab::Slab;
 
 use super::{Backend, Bounds, Conversation, Epoch, Head, Message, NewMessage, Outcome, Overloaded, Query, Ticket};
 use crate::random::Random;
+use crate::slack;
 use crate::time::Tick;
 
 /// How much is kept.
@@ -53,7 +54,8 @@ pub struct Memory {
     /// Of what two users said who have said nothing, and of what they say first: so the epoch that a client was told of nothing is
     /// that of the first message. It is another one as soon as any pair's life has ended, whose next life must not be taken for it.
     nothing: Epoch,
-    conversations: Slab<Kept>,
+    /// In boxes, so that a place that nothing is kept in is small.
+    conversations: Slab<Box<Kept>>,
     index: HashMap<Box<str>, usize>,
     by_bytes: BTreeSet<(usize, usize)>,
     pairs: Pairs,
@@ -153,7 +155,7 @@ impl Memory {
             }
         }
         let name: Box<str> = self.key.as_str().into();
-        let place = self.conversations.insert(Kept {
+        let place = self.conversations.insert(Box::new(Kept {
             name: name.clone(),
             direct,
             epoch,
@@ -162,7 +164,7 @@ impl Memory {
             bytes: 0,
             noted: 0,
             last_append: self.appended,
-        });
+        }));
         self.index.insert(name, place);
         self.note(place);
         if direct {
@@ -357,7 +359,25 @@ impl Backend for Memory {
 
     fn held_bytes(&self) -> usize {
         let entry = size_of::<(Box<str>, usize)>() + 1;
-        self.held + self.conversations.capacity() * size_of::<Kept>() + self.index.capacity() * 8 / 7 * entry
+        let slots = self.conversations.capacity() * 2 * size_of::<usize>();
+        let queues = self.waiting.capacity() * size_of::<Request>() + self.emptied.capacity() * size_of::<usize>();
+        self.held
+            + self.conversations.len() * size_of::<Kept>()
+            + slots
+            + queues
+            + self.index.capacity() * 8 / 7 * entry
+    }
+
+    fn give_back(&mut self) {
+        slack::give_back(&mut self.conversations);
+        slack::give_back(&mut self.index);
+        slack::give_back(&mut self.waiting);
+        slack::give_back(&mut self.emptied);
+    }
+
+    fn knows(&mut self, conversation: Conversation<'_>) -> bool {
+        self.write_key(conversation);
+        self.index.contains_key(self.key.as_str())
     }
 
     fn let_go(&mut self, octets: usize) -> usize {

@@ -216,6 +216,14 @@ pub trait Backend {
         0
     }
 
+    /// Gives back the room that is kept for conversations that are no more. Asked once a second at most, after some have ended.
+    fn give_back(&mut self) {}
+
+    /// Whether more about this conversation takes no new place in memory: asked while memory is limited, before something is appended.
+    fn knows(&mut self, _conversation: Conversation<'_>) -> bool {
+        true
+    }
+
     /// What an acknowledged message survives, in the words of `welcome.durability`.
     fn durability(&self) -> &'static str;
 }

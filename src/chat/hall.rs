@@ -32,6 +32,7 @@ use crate::backend::{Backend, Outcome};
 use crate::id::ConnId;
 use crate::proto::CloseCode;
 use crate::random::Random;
+use crate::slack;
 use crate::time::Moment;
 
 /// One call into the chat: when it is, and what is to be done about it.
@@ -67,6 +68,8 @@ pub(super) struct Hall {
     pub operators: HashMap<ConnId, Option<UserName>>,
     /// What sessions show that have come in, and are nobody's yet.
     pub showing: HashMap<ConnId, Shows>,
+    /// Bytes that may be taken for more of everything until the next word about it; `None`: as many as there are.
+    pub memory_left: Option<usize>,
 }
 
 impl Hall {
@@ -91,6 +94,7 @@ impl Hall {
             bans: Bans::default(),
             operators: HashMap::new(),
             showing: HashMap::new(),
+            memory_left: None,
         }
     }
 
@@ -461,6 +465,7 @@ impl Hall {
     /// The engine has already taken the connection out of all topics.
     pub fn closed(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.remove(conn) else { return };
+        self.slacken(turn);
         self.release(conn);
         self.replays.remove(conn);
         self.timers.cancel(Timer::Replay(conn));
@@ -504,6 +509,10 @@ impl Hall {
                         self.timers.set(Timer::Buckets, turn.now.tick + SWEEP_EVERY);
                     }
                 }
+                Timer::Slack => {
+                    self.give_back();
+                    store.give_back();
+                }
                 Timer::Ban(name) => self.bans.end(&name),
                 Timer::Sweep => {
                     let more = store.expire(turn.now.tick);
@@ -525,7 +534,42 @@ impl Hall {
         let before = self.users.at(user).view();
         let name = self.users.at(user).name.clone();
         self.users.leave(user, turn.now.tick);
+        self.slacken(turn);
         self.tell_gone(&name, &before, turn);
+    }
+
+    /// Something is over, so that its table may be too large: that is seen to in a moment, for all that is over by then.
+    pub fn slacken(&mut self, turn: &Turn<'_>) {
+        if !self.timers.is_set(&Timer::Slack) {
+            self.timers.set(Timer::Slack, turn.now.tick + SLACK_EVERY);
+        }
+    }
+
+    /// Every table that those who were here have made large gives its room back. Sessions, timers, watches and buckets do so on their own.
+    fn give_back(&mut self) {
+        self.users.give_back();
+        self.rooms.give_back();
+        self.typing.give_back();
+        self.said.give_back();
+        self.watches.give_back();
+        slack::give_back(&mut self.waiting);
+        slack::give_back(&mut self.grants);
+        slack::give_back(&mut self.operators);
+        slack::give_back(&mut self.showing);
+    }
+
+    /// Takes so many bytes for something new, if there are as many.
+    pub fn take_memory(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let Some(left) = &mut self.memory_left else { return Ok(()) };
+        *left = left.checked_sub(bytes).ok_or_else(|| {
+            Refusal::new(Code::Overloaded, "expected memory for one thing more, found none; what there is goes on")
+        })?;
+        Ok(())
+    }
+
+    /// Whether nothing new is taken on.
+    pub fn is_short(&self) -> bool {
+        self.memory_left == Some(0)
     }
 
     pub fn sweep_later(&mut self, turn: &Turn<'_>) {
@@ -725,6 +769,17 @@ pub(super) fn user_name(name: &str) -> Result<UserName, Refusal> {
 
 /// The user of a session that was turned away at the door, or has not said yet who it is.
 pub(super) const NOBODY: u32 = u32::MAX;
+
+/// How often tables give room back, at most.
+const SLACK_EVERY: Duration = Duration::from_secs(1);
+
+/// What something new takes in memory at most, about, with its part of all tables as they grow: a room that nobody is in, a user in a room with
+/// one session, a user who is known, a watched user, two users who write to each other. Names are counted beside.
+pub(super) const ROOM_BYTES: usize = 1536;
+pub(super) const SEAT_BYTES: usize = 512;
+pub(super) const USER_BYTES: usize = 512;
+pub(super) const WATCH_BYTES: usize = 256;
+pub(super) const PAIR_BYTES: usize = 1024;
 
 /// 4100: too many sessions of one user, or connections of one address. Back off.
 pub(super) const CONNECTION_LIMIT: CloseCode = CloseCode::new(4100).expect("one of the application's");

@@ -4,7 +4,8 @@
 
 use super::Shows;
 use super::delivery::TurnedAway;
-use super::hall::{CONNECTION_LIMIT, Hall, NOBODY, Turn, room_name, user_name};
+use super::hall::{CONNECTION_LIMIT, Hall, NOBODY, ROOM_BYTES, SEAT_BYTES, Turn, USER_BYTES, room_name, user_name};
+use super::name::UserName;
 use super::replay::{Replay, Resumed};
 use super::room::topic;
 use super::session::Dialect;
@@ -177,6 +178,13 @@ impl Hall {
         turn.out.note_names([name]);
         turn.out.note_work(work::ENTER);
         self.may_enter(conn, name)?;
+        let found = self.rooms.find(name);
+        let user = self.sessions.find(conn).map(|session| session.user);
+        let is_member =
+            found.zip(user).is_some_and(|(room, user)| self.rooms.at(room).members.sessions(user).is_some());
+        if !is_member {
+            self.take_memory(SEAT_BYTES)?;
+        }
         let room = self.find_or_make(name, store, turn)?;
         let (id, of, share) = match asked {
             Asked::Alone(id) => (id.cloned().map(Id::into_owned), None, 1),
@@ -202,17 +210,22 @@ impl Hall {
         if let Some(room) = self.rooms.find(name) {
             return Ok(room);
         }
-        let made = self.rooms.insert(room_name(name)?, turn.now.unix_ms, self.settings.max_rooms);
+        let new = room_name(name)?;
+        self.take_memory(ROOM_BYTES + 4 * name.len())?;
+        let made = self.rooms.insert(new, turn.now.unix_ms, self.settings.max_rooms);
         let made = made.ok_or_else(|| {
             let message = format!("expected at most {} rooms in all, found one more", self.settings.max_rooms);
             Refusal::new(Code::Overloaded, message)
         });
-        self.forget_ended(store);
+        self.forget_ended(store, turn);
         made
     }
 
     /// Tells the backend of rooms that ended, before anything else is asked about them.
-    pub(super) fn forget_ended(&mut self, store: &mut dyn Backend) {
+    pub(super) fn forget_ended(&mut self, store: &mut dyn Backend, turn: &Turn<'_>) {
+        if !self.rooms.ended.is_empty() {
+            self.slacken(turn);
+        }
         for name in self.rooms.ended.drain(..) {
             store.forget(name.as_str());
         }
@@ -236,7 +249,7 @@ impl Hall {
         });
         if let (Err(_), Some(room)) = (&asked, room) {
             self.rooms.settle(room, turn.now.tick);
-            self.forget_ended(store);
+            self.forget_ended(store, turn);
         }
         asked
     }
@@ -478,6 +491,7 @@ impl Hall {
         if self.is_kept_for_the_operator(&name) {
             return Err(Refusal::new(Code::Forbidden, "`user_id`: the name is the operator's"));
         }
+        self.take_memory_for_user(&name)?;
         let Some(user) = self.users.find_or_insert(&name, false, self.settings.max_users) else {
             let message = format!("expected at most {} users, found one more", self.settings.max_users);
             return Err(Refusal::new(Code::Overloaded, message));
@@ -521,6 +535,14 @@ impl Hall {
             self.timers.set(Timer::Gone { user: guest }, turn.now.tick);
         }
         Ok(true)
+    }
+
+    /// A name that nobody has had is one more to be known.
+    pub(super) fn take_memory_for_user(&mut self, name: &UserName) -> Result<(), Refusal> {
+        match self.users.find(name.as_str()) {
+            Some(_) => Ok(()),
+            None => self.take_memory(USER_BYTES + 2 * name.as_str().len()),
+        }
     }
 
     /// Whether the room is told of comings and goings in summary; `gone`: users who were inside a moment ago.

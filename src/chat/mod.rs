@@ -302,6 +302,12 @@ impl Chat {
         }
     }
 
+    /// From now on, and until the next call, so many bytes may be taken for what is not here yet: rooms, seats in them, watched users,
+    /// names, pairs of users. What would take more is answered with `overloaded`; what is here goes on. `None`: there is no limit.
+    pub fn set_memory_left(&mut self, bytes: Option<usize>) {
+        self.hall.memory_left = bytes;
+    }
+
     /// What is held, by purpose.
     pub fn held(&self) -> Held {
         self.hall.held(&*self.backend)
@@ -378,7 +384,7 @@ impl Chat {
         while let Some(outcome) = self.backend.poll() {
             self.hall.outcome(outcome, turn);
         }
-        self.hall.forget_ended(&mut *self.backend);
+        self.hall.forget_ended(&mut *self.backend, turn);
         self.hall.forget_answered_calls(turn.out);
     }
 }

@@ -82,6 +82,7 @@ impl Hall {
     fn speak_as(&mut self, conn: ConnId, sender: &str) -> Result<(), Refusal> {
         let name = UserName::parse(sender);
         let name = name.map_err(|error| Refusal::new(Code::BadRequest, format!("`sender`: {error}")))?;
+        self.take_memory_for_user(&name)?;
         if self.users.find_or_insert(&name, false, self.settings.max_users).is_none() {
             let message = format!("expected at most {} users, found one more", self.settings.max_users);
             return Err(Refusal::new(Code::Overloaded, message));

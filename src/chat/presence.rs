@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::Shows;
-use super::hall::{Hall, Turn, user_name};
+use super::hall::{Hall, Turn, WATCH_BYTES, user_name};
 use super::name::{NameError, UserName, check_characters};
 use super::user::{NOBODY_THERE, Status, View};
 use super::wire::json::Object;
@@ -107,6 +107,10 @@ impl Hall {
         if new.iter().any(crowded) {
             let message = format!("expected at most {MAX_WATCHERS} watchers of a user, found one more");
             return Err(Refusal::new(Code::Overloaded, message));
+        }
+        let bytes = new.iter().map(|name| WATCH_BYTES + 2 * name.as_str().len()).sum();
+        if bytes > 0 {
+            self.take_memory(bytes)?;
         }
         new.into_iter().for_each(|name| self.watches.begin(conn, name));
         Ok(())

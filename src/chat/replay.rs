@@ -25,6 +25,7 @@ use super::wire::request::{MAX_PAGE, PAGE, Since, Wish};
 use super::wire::{Code, Id, Refusal, json};
 use crate::backend::{Backend, Bounds, Conversation, Epoch, Head, Message, Query};
 use crate::id::ConnId;
+use crate::slack;
 
 /// What the joiner wants to hear of the past.
 #[derive(Clone, Copy, Debug)]
@@ -108,9 +109,7 @@ impl Replays {
     pub fn remove(&mut self, conn: ConnId) {
         self.readers.remove(&conn);
         // Many who come back at once are not to be paid for when they have caught up.
-        if self.readers.capacity() > MIN_KEPT && self.readers.len() < self.readers.capacity() / 8 {
-            self.readers.shrink_to(2 * self.readers.len());
-        }
+        slack::give_back(&mut self.readers);
     }
 }
 
@@ -328,6 +327,3 @@ const MAX_OWN: usize = 1024;
 
 /// When a store that did not answer is asked again.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// For how many readers the room is never given back.
-const MIN_KEPT: usize = 256;

@@ -77,6 +77,11 @@ impl Said {
         table_bytes::<(u64, (Answer, Tick))>(self.answers.capacity()) + self.order.capacity() * size_of::<(Tick, u64)>()
     }
 
+    pub fn give_back(&mut self) {
+        crate::slack::give_back(&mut self.answers);
+        crate::slack::give_back(&mut self.order);
+    }
+
     fn forget_oldest(&mut self) {
         if let Some((at, fingerprint)) = self.order.pop_front()
             && self.answers.get(&fingerprint).is_some_and(|&(_, since)| since == at)

@@ -9,6 +9,7 @@ use super::members::Members;
 use super::name::RoomName;
 use super::session::Dialect;
 use crate::id::TopicId;
+use crate::slack;
 use crate::time::Tick;
 
 #[derive(Debug)]
@@ -63,7 +64,8 @@ impl Room {
 /// rooms in which nothing is said pushes out no room with a history.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
-    rooms: Slab<Room>,
+    /// In boxes, so that a place that nobody needs, below one that somebody does, is small.
+    rooms: Slab<Box<Room>>,
     names: BTreeMap<RoomName, u32>,
     empty: BTreeSet<(bool, Tick, u32)>,
     /// Rooms that ended, of which the backend has still to be told.
@@ -98,7 +100,7 @@ impl Rooms {
         let trees = tree_bytes::<(RoomName, u32)>(rooms) + tree_bytes::<(bool, Tick, u32)>(self.empty.len());
         // A room of a few has one node, whatever lies in it.
         let members = rooms * NODE_OF_MEMBERS + tree_bytes::<(u32, u32)>(memberships.saturating_sub(6 * rooms));
-        self.rooms.capacity() * size_of::<Room>() + names + trees + members
+        self.rooms.capacity() * SLOT + rooms * size_of::<Room>() + names + trees + members
     }
 
     /// Rooms in order of names, after a name.
@@ -114,7 +116,7 @@ impl Rooms {
             let &(_, _, longest_empty) = self.empty.first()?;
             self.end(longest_empty);
         }
-        let key = self.rooms.insert(Room {
+        let key = self.rooms.insert(Box::new(Room {
             name: name.clone(),
             title: None,
             topic: None,
@@ -129,7 +131,7 @@ impl Rooms {
             empty: None,
             traffic: Traffic::default(),
             interval: self.interval,
-        }) as u32;
+        })) as u32;
         self.name_bytes += name.as_str().len();
         self.names.insert(name, key);
         Some(key)
@@ -186,8 +188,8 @@ impl Rooms {
     /// All rooms, in no order, and what was said in them in this interval.
     pub fn traffic(&self) -> impl Iterator<Item = (&Room, Traffic)> {
         self.rooms.iter().map(|(_, room)| match room.interval == self.interval {
-            true => (room, room.traffic),
-            false => (room, Traffic::default()),
+            true => (&**room, room.traffic),
+            false => (&**room, Traffic::default()),
         })
     }
 
@@ -198,6 +200,12 @@ impl Rooms {
 
     pub fn any_empty(&self) -> bool {
         !self.empty.is_empty()
+    }
+
+    /// Gives back the room of rooms that were. To be asked seldom.
+    pub fn give_back(&mut self) {
+        slack::give_back(&mut self.rooms);
+        slack::give_back(&mut self.ended);
     }
 
     fn end(&mut self, key: u32) {
@@ -243,6 +251,9 @@ pub(super) fn topic(room: u32, dialect: Dialect) -> TopicId {
 
 /// Every JSON session.
 pub(super) const EVERYBODY: TopicId = TopicId::new(0).expect("a small number");
+
+/// A place for a room that is, or for one that may be.
+const SLOT: usize = 2 * size_of::<usize>();
 
 /// What the smallest tree of members takes.
 const NODE_OF_MEMBERS: usize = 104;

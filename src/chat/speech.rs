@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::hall::{Hall, Turn, user_name};
+use super::hall::{Hall, PAIR_BYTES, Turn, user_name};
 use super::name::UserName;
 use super::retry::Answer;
 use super::room::{EVERYBODY, topic};
@@ -358,6 +358,12 @@ impl Hall {
         store: &mut dyn Backend,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
+        if let Conversation::Direct(one, other) = conversation
+            && self.memory_left.is_some()
+            && !store.knows(conversation)
+        {
+            self.take_memory(PAIR_BYTES + 2 * (one.len() + other.len()))?;
+        }
         let ticket = self.wait(waiting)?;
         store.append(conversation, NewMessage { sender, content, at: turn.now }, ticket).map_err(|overloaded| {
             self.answered(ticket);

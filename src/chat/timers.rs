@@ -9,6 +9,7 @@ use super::held::{table_bytes, tree_bytes};
 use super::name::UserName;
 use super::typing::Target;
 use crate::id::ConnId;
+use crate::slack;
 use crate::time::Tick;
 
 /// What happens. At the same tick, in the order of the variants: one stops typing, then leaves, then is gone.
@@ -26,6 +27,8 @@ pub(super) enum Timer {
     Sweep,
     /// Full buckets are forgotten.
     Buckets,
+    /// Tables that little lies in give their room back.
+    Slack,
     /// A store that did not answer is asked again for who catches up.
     Replay(ConnId),
     /// A session has not said who it is.
@@ -37,9 +40,6 @@ pub(super) enum Timer {
     /// A user may come in again.
     Ban(UserName),
 }
-
-/// For how many timers the room is never given back.
-const MIN_KEPT: usize = 256;
 
 /// Invariant: `order` and `due` hold the same pairs; `leaving` has the user and room of each [`Timer::Leave`].
 #[derive(Debug, Default)]
@@ -111,8 +111,6 @@ impl Timers {
 
     /// Ten thousand who leave at once are not to be paid for when they have left.
     fn let_go(&mut self) {
-        if self.due.capacity() > MIN_KEPT && self.due.len() < self.due.capacity() / 8 {
-            self.due.shrink_to(2 * self.due.len());
-        }
+        slack::give_back(&mut self.due);
     }
 }

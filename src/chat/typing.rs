@@ -16,6 +16,7 @@ use super::wire::json::Object;
 use super::wire::request::Place;
 use super::wire::{Code, Refusal};
 use crate::id::ConnId;
+use crate::slack;
 use crate::time::Tick;
 
 /// Where somebody types. Others by name: whoever is forgotten meanwhile is simply not found.
@@ -40,6 +41,10 @@ struct Typist {
 impl Typing {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub fn give_back(&mut self) {
+        slack::give_back(&mut self.0);
     }
 
     pub fn held_bytes(&self) -> usize {
@@ -76,7 +81,7 @@ impl Hall {
         let extend = match self.typing.0.get(&key) {
             // Too soon to be told again, but it goes on.
             Some(typist) if turn.now.tick.since(typist.told) < TRUE_EVERY => typist.on,
-            None if self.typing.0.len() >= MAX_TYPISTS => false,
+            None if self.typing.0.len() >= MAX_TYPISTS || self.is_short() => false,
             _ => {
                 self.relay_typing(&key.0, &key.1, true, turn);
                 self.typing.0.insert(key.clone(), told);

@@ -10,6 +10,7 @@ use super::Shows;
 use super::held::tree_bytes;
 use super::name::UserName;
 use super::session::NO_DEVICE;
+use crate::slack;
 use crate::time::Tick;
 
 /// What a user says of themselves.
@@ -200,6 +201,11 @@ impl Users {
         if guest {
             self.remove(key);
         }
+    }
+
+    /// Gives back the room of users that were. To be asked seldom.
+    pub fn give_back(&mut self) {
+        slack::give_back(&mut self.users);
     }
 
     fn remove(&mut self, key: u32) {

@@ -10,6 +10,7 @@ use slab::Slab;
 use super::held::table_bytes;
 use super::name::UserName;
 use crate::id::ConnId;
+use crate::slack;
 
 /// Invariant: `names` leads to every watched name, and each has a watcher; `places` of a session says where in the watchers of
 /// a name the session stands, and says so for each list it stands in. `held` is what the lists in both take.
@@ -127,13 +128,13 @@ impl Watches {
 
     /// A thousand who watched are not to be paid for when they have gone.
     fn let_go(&mut self) {
-        if self.names.capacity() > MIN_KEPT && self.names.len() < self.names.capacity() / 8 {
-            self.names.shrink_to(2 * self.names.len());
-            self.watched.shrink_to_fit();
-        }
-        if self.sessions.capacity() > MIN_KEPT && self.sessions.len() < self.sessions.capacity() / 8 {
-            self.sessions.shrink_to(2 * self.sessions.len());
-        }
+        slack::give_back(&mut self.names);
+        slack::give_back(&mut self.sessions);
+    }
+
+    /// The same for what is to be asked seldom.
+    pub fn give_back(&mut self) {
+        slack::give_back(&mut self.watched);
     }
 }
 
@@ -174,9 +175,6 @@ fn places_bytes(places: &Places) -> usize {
 fn name_bytes(name: &UserName) -> usize {
     name.as_str().len() + 2 * size_of::<usize>()
 }
-
-/// For how many of each the room is never given back.
-const MIN_KEPT: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -225,6 +223,7 @@ mod tests {
         assert!(watches.held_bytes() > 300_000 * 16 && watches.held_bytes() < 300_000 * 48, "{}", watches.held_bytes());
         watches.check();
         (0..300).rev().for_each(|who| watches.end_all(conn(who)));
+        watches.give_back();
         assert!(watches.is_empty());
         assert!(watches.held_bytes() < 32 << 10, "{}", watches.held_bytes());
     }

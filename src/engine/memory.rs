@@ -7,7 +7,6 @@
 use crate::proto::CloseCode;
 
 use super::peer::{Peer, Phase};
-use super::topic::Topic;
 use super::{Engine, Stream};
 
 /// Octets held, by what for.
@@ -35,6 +34,7 @@ impl<S: Stream> Engine<S> {
             + self.backlog.capacity()
             + self.fired.capacity()
             + self.dirty_topics.capacity()
+            + self.left_topics.capacity()
             + self.dirty_peers.capacity()
             + self.gone.capacity();
         let slots = self.peers.capacity() * size_of::<Peer<S>>() + self.noted.capacity() * size_of::<u32>();
@@ -42,7 +42,7 @@ impl<S: Stream> Engine<S> {
             connections: slots + self.wheel.held_bytes() + self.membership_bytes,
             receiving: self.receiving,
             outboxes: self.ledger.total(),
-            topics: self.topics.capacity() * size_of::<Topic>() + self.topic_bytes,
+            topics: self.topics.held_bytes() + self.topic_bytes,
             compression: self.inflater.held_bytes()
                 + self.deflater.as_ref().map_or(0, |deflater| deflater.held_bytes()),
             buffers: self.receive.len() + self.spares.held_bytes() + indices * size_of::<u32>(),
@@ -54,11 +54,10 @@ impl<S: Stream> Engine<S> {
         self.spares.clear();
         for _ in 0..TOPICS_AT_ONCE.min(self.topics.len()) {
             self.shrink_next = if self.shrink_next >= self.topics.len() { 0 } else { self.shrink_next };
-            let topic = &mut self.topics[self.shrink_next];
-            if topic.log.is_empty() {
-                topic.log = Vec::new();
+            if self.topics.get(self.shrink_next).is_some_and(|topic| topic.log.is_empty()) {
+                self.topics[self.shrink_next].log = Vec::new();
+                self.note_topic(self.shrink_next);
             }
-            self.note_topic(self.shrink_next);
             self.shrink_next += 1;
         }
     }

@@ -58,7 +58,7 @@ use receive_buffer::{Behind, ReceiveBuffer};
 use spares::Spares;
 use steps::{Budget, CLOSES_PER_TURN, FRESH_STEPS, SetAside};
 use timer_wheel::TimerWheel;
-use topic::{GroupId, Topic};
+use topic::{GroupId, Topics};
 
 /// Bounds and deadlines. Every one of them is per peer.
 #[derive(Clone, Debug)]
@@ -277,7 +277,9 @@ pub struct Engine<S> {
     /// Whether the process stood still before this turn, and when it last had.
     stood_still: bool,
     stalled: Option<Tick>,
-    topics: Vec<Topic>,
+    topics: Topics,
+    /// Topics whose last member has left. They end after the flush.
+    left_topics: Vec<GroupId>,
     dirty_topics: Vec<GroupId>,
     dirty_peers: Vec<u32>,
     gone: Vec<u32>,
@@ -329,7 +331,8 @@ impl<S: Stream> Engine<S> {
             fired: Vec::new(),
             stood_still: false,
             stalled: None,
-            topics: Vec::new(),
+            topics: Topics::default(),
+            left_topics: Vec::new(),
             dirty_topics: Vec::new(),
             dirty_peers: Vec::new(),
             gone: Vec::new(),
@@ -551,12 +554,9 @@ impl<S: Stream> Engine<S> {
         if !peer.is_opened() || peer.memberships.iter().any(|membership| membership.group == group) {
             return;
         }
-        if self.topics.len() <= group.place() {
-            self.topics.resize_with(group.place() + 1, Topic::default);
-        }
         self.budget.spend(steps::MEMBERSHIP);
         let memberships = &mut self.peers[index as usize].memberships;
-        let member = self.topics[group.place()].add(index, memberships.len() as u32);
+        let member = self.topics.find_or_begin(group.place()).add(index, memberships.len() as u32);
         self.membership_bytes -= memberships.held_bytes();
         memberships.push(Membership { group, member });
         self.membership_bytes += memberships.held_bytes();
@@ -740,6 +740,9 @@ impl<S: Stream> Engine<S> {
             self.peers[peer as usize].memberships[place as usize].member = member;
         }
         self.note_topic(membership.group.place());
+        if self.topics[membership.group.place()].members.is_empty() {
+            self.left_topics.push(membership.group);
+        }
     }
 }
 

@@ -146,6 +146,12 @@ impl<S: Stream> Engine<S> {
         self.flush_topics(|members, slice| members <= slice);
         self.flush_topics(|members, slice| members > slice);
         self.logged = self.dirty_topics.iter().map(|group| self.topics[group.place()].log.len()).sum();
+        let topics = &mut self.topics;
+        self.left_topics.retain(|group| {
+            let heard = topics.get(group.place()).is_some_and(|topic| !topic.members.is_empty());
+            !heard && !topics.end_unused(group.place())
+        });
+        crate::slack::give_back(&mut self.left_topics);
     }
 
     /// Serves the dirty topics whose number of members is one of those that are meant.

@@ -16,6 +16,7 @@
 use bytes::Bytes;
 
 use super::ledger::Ledger;
+use crate::slack;
 use crate::time::Tick;
 
 /// Where a topic lies in the engine's list. Without compression each [`crate::id::TopicId`] has one; with it, it has two:
@@ -49,6 +50,69 @@ pub struct Topic {
     pub flush_at: Tick,
     /// What is counted of [`Topic::held_bytes`].
     pub noted: usize,
+}
+
+/// The topics by their places. One that nobody hears takes a pointer, and behind the last one that somebody hears, nothing.
+#[derive(Debug, Default)]
+pub struct Topics {
+    places: Vec<Option<Box<Topic>>>,
+    /// How many of them there are.
+    filled: usize,
+}
+
+impl Topics {
+    /// How many places there are.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The topic at a place, if there is one.
+    pub fn get(&self, place: usize) -> Option<&Topic> {
+        self.places.get(place)?.as_deref()
+    }
+
+    /// The topic at a place, which begins if there is none.
+    pub fn find_or_begin(&mut self, place: usize) -> &mut Topic {
+        if self.places.len() <= place {
+            self.places.resize_with(place + 1, || None);
+        }
+        let topic = &mut self.places[place];
+        self.filled += usize::from(topic.is_none());
+        topic.get_or_insert_default()
+    }
+
+    /// Ends a topic that has no members and nothing to send. Tells whether it did, or it had ended before.
+    pub fn end_unused(&mut self, place: usize) -> bool {
+        let Some(topic) = self.get(place) else { return true };
+        if !topic.members.is_empty() || topic.dirty {
+            return false;
+        }
+        debug_assert_eq!(topic.noted, 0, "who is without members holds nothing");
+        self.places[place] = None;
+        self.filled -= 1;
+        while self.places.pop_if(|topic| topic.is_none()).is_some() {}
+        slack::give_back(&mut self.places);
+        true
+    }
+
+    /// Octets of the topics, without [what each holds](Topic::held_bytes).
+    pub fn held_bytes(&self) -> usize {
+        self.places.capacity() * size_of::<Option<Box<Topic>>>() + self.filled * size_of::<Topic>()
+    }
+}
+
+impl std::ops::Index<usize> for Topics {
+    type Output = Topic;
+
+    fn index(&self, place: usize) -> &Topic {
+        self.get(place).expect("a topic with members or something to send is there")
+    }
+}
+
+impl std::ops::IndexMut<usize> for Topics {
+    fn index_mut(&mut self, place: usize) -> &mut Topic {
+        self.places[place].as_deref_mut().expect("a topic with members or something to send is there")
+    }
 }
 
 /// One membership, seen from the topic.

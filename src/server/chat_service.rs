@@ -590,6 +590,10 @@ impl Service for ChatService {
         (self.chat.held(), self.deliveries.held_bytes() + self.response.capacity())
     }
 
+    fn set_memory_left(&mut self, octets: Option<usize>) {
+        self.chat.set_memory_left(octets);
+    }
+
     fn let_go(&mut self, octets: usize, now: Moment) -> bool {
         self.now = now;
         self.chat.let_go(octets, now, &mut self.deliveries) > 0

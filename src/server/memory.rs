@@ -130,6 +130,16 @@ impl Budget {
         self.state != State::Calm
     }
 
+    /// What may be taken for what is new: up to the mark from where new clients are told to come later, and nothing as long as they are.
+    /// `None`: there is no budget.
+    pub fn left_for_new(&self) -> Option<usize> {
+        let budget = self.octets?;
+        match self.is_short() {
+            true => Some(0),
+            false => Some((budget / 100 * REFUSE_ABOVE).saturating_sub(self.held.total())),
+        }
+    }
+
     /// What was held when it was last noted.
     pub fn held(&self) -> &Held {
         &self.held
@@ -210,7 +220,15 @@ mod tests {
             budget.note(Held { tls: tls * MIB, ..Held::default() });
             assert_eq!(budget.state(), state, "{tls} MiB for TLS");
         }
+        // What is new may take what is left below the mark, and nothing as long as new clients are refused.
+        for (outboxes, left) in [(10, 80), (89, 1), (91, 0), (86, 0), (80, 10)] {
+            let engine = engine::memory::Held { outboxes: outboxes * MIB, ..Default::default() };
+            budget.note(Held { engine, ..Held::default() });
+            let mib = budget.left_for_new().map(|octets| octets / MIB);
+            assert_eq!(mib, Some(left), "{outboxes} MiB");
+        }
         budget.change(None);
+        assert_eq!(budget.left_for_new(), None);
         assert_eq!(budget.note(*budget.clone().held()), Relief::default());
     }
 }

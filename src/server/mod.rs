@@ -106,6 +106,9 @@ pub trait Service {
         false
     }
 
+    /// So many octets may be taken for what is new until the next call; `None`: as many as there are.
+    fn set_memory_left(&mut self, _octets: Option<usize>) {}
+
     /// The server stops: asks every connection to close.
     fn shut_down(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission, now: Moment);
 }

@@ -260,6 +260,7 @@ impl Reactor {
         let addresses = self.admission.held_bytes();
         let tls = self.acceptor.as_ref().map_or(0, Acceptor::held_bytes);
         let relief = self.memory.note(Held { engine: self.engine.held(), chat, addresses, tls, deliveries });
+        service.set_memory_left(self.memory.left_for_new());
         self.relieving = false;
         if relief.history > 0 {
             self.relieving = service.let_go(relief.history, now);

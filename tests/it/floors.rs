@@ -16,18 +16,23 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 const SOCKETS: [&str; 8] =
     ["mio", "std::net", "socket2", "signal_hook", "signal_hook_mio", "rustix", "std::fs", "std::thread"];
 
-const FLOORS: [Floor; 11] = [
+const FLOORS: [Floor; 12] = [
     Floor { name: "id", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor { name: "time", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor { name: "random", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
+    Floor { name: "slack", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor {
         name: "proto",
         below: &[],
         never: &["mio", "std::net", "std::io", "slab", "serde_json", "Instant", "SystemTime", "std::time"],
     },
-    Floor { name: "engine", below: &["proto", "id", "time"], never: &["serde", "serde_json"] },
-    Floor { name: "backend", below: &["id", "time", "random"], never: &["std::io", "serde_json"] },
-    Floor { name: "chat", below: &["backend", "proto", "id", "time", "random"], never: &["std::io", "httparse"] },
+    Floor { name: "engine", below: &["proto", "id", "time", "slack"], never: &["serde", "serde_json"] },
+    Floor { name: "backend", below: &["id", "time", "random", "slack"], never: &["std::io", "serde_json"] },
+    Floor {
+        name: "chat",
+        below: &["backend", "proto", "id", "time", "random", "slack"],
+        never: &["std::io", "httparse"],
+    },
     Floor { name: "server", below: &["chat", "backend", "engine", "proto", "id", "time", "random"], never: &["clap"] },
     // Beside the server, not above it: what it measures cannot help it.
     Floor { name: "bench", below: &["proto", "id", "time"], never: &["clap", "signal_hook"] },

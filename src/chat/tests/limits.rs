@@ -451,6 +451,8 @@ fn timers_are_carried_out_some_a_turn() {
         stage.says(who, &format!(r#"{{"type":"join","rooms":[{}]}}"#, rooms.join(",")));
     }
     people.iter().for_each(|who| stage.closes(who));
+    // Tables have given their room back by then.
+    stage.waits_ms(2_000);
     let due = stage.chat.next_deadline().unwrap();
     stage.moves_to(due);
     let mut rooms = vec![stage.chat.counts().rooms];

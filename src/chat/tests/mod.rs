@@ -7,6 +7,7 @@ mod join_list;
 mod json;
 mod late;
 mod limits;
+mod memory;
 mod model;
 mod operator;
 mod plain;

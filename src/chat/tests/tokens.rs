@@ -111,6 +111,7 @@ fn a_bad_token_is_told_and_closed() {
         stage.heard_nothing("bob");
         stage.closes("ann");
         stage.closes("bob");
+        stage.waits_ms(1_000);
         stage.check_released();
     }
 }

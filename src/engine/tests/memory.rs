@@ -212,3 +212,31 @@ fn topics_keep_little_of_their_logs() {
         }
     }
 }
+
+/// Many rooms with one member each, who then go: their places go too, whoever is left in the last one, who keeps a pointer for each before it.
+#[test]
+fn topics_that_nobody_hears_take_a_pointer_or_nothing() {
+    const TOPICS: u32 = 2000;
+    let mut house = House::new(Settings::default());
+    let (crowd, last) = (house.open(), house.open());
+    for topic in 0..TOPICS {
+        house.engine.subscribe(crowd.0, TopicId::new(topic).unwrap());
+    }
+    house.engine.subscribe(last.0, TopicId::new(TOPICS).unwrap());
+    (0..TOPICS).for_each(|topic| house.engine.publish(TopicId::new(topic).unwrap(), Kind::Text, b"x", &[]));
+    house.turn();
+    assert!(house.engine.held().topics > 2000 * 100);
+    house.engine.abort(crowd.0);
+    house.settle();
+    assert!(house.engine.held().topics < 40_000, "{}", house.engine.held().topics);
+    house.engine.publish(TopicId::new(TOPICS).unwrap(), Kind::Text, b"x", &[]);
+    house.turn();
+    house.engine.unsubscribe(last.0, TopicId::new(TOPICS).unwrap());
+    house.turn();
+    assert_eq!(house.engine.topics.len(), 0);
+    assert!(house.engine.held().topics <= 256 * 8, "{}", house.engine.held().topics);
+    // A place that was left can be taken again.
+    house.engine.subscribe(last.0, ROOM);
+    house.engine.publish(ROOM, Kind::Text, b"again", &[]);
+    house.turn();
+}

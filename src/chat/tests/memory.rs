@@ -1,0 +1,94 @@
+//! What a crowd made large becomes small when the crowd has gone, and what is taken on when memory is short.
+
+use super::*;
+
+/// All that is held for what is here now, and not for limits, which are remembered for a time.
+fn held(stage: &Stage) -> [usize; 4] {
+    let Held { sessions, users, rooms, history, .. } = stage.chat.held();
+    [sessions, users, rooms, history]
+}
+
+/// 30 guests who make 1,920 rooms, watch 960 names and write to each other; then they go, and one stays with the room that was made last.
+#[test]
+fn tables_become_small_when_a_crowd_has_gone() {
+    let settings = Settings { history_age: Duration::from_secs(20), ..unhurried() };
+    let mut stage = Stage::json(settings, &["ann"]);
+    let crowd: Vec<String> = (0..30).map(|n| format!("c{n}")).collect();
+    for (n, device) in crowd.iter().enumerate() {
+        stage.open(device, Door::Json { user: None });
+        let list = |of: &dyn Fn(usize) -> String, many| (0..many).map(of).collect::<Vec<_>>().join(",");
+        let long = "n".repeat(100);
+        let rooms = list(&|k| format!(r#"{{"room_id":"{n}_{k}_{long}"}}"#), 64);
+        stage.says(device, &format!(r#"{{"type":"join","rooms":[{rooms}]}}"#));
+        let users = list(&|k| format!(r#""{n}_{k}""#), 32);
+        stage.says(device, &format!(r#"{{"type":"presence","subscribe":true,"user_ids":[{users}]}}"#));
+        stage.says(device, r#"{"type":"direct","user_id":"ann","content":"hello"}"#);
+    }
+    stage.joins("ann", "last");
+    let full = held(&stage);
+    assert!(full[2] > 512 << 10 && full[1] > 100 << 10 && full[3] > 300 << 10, "{full:?}");
+    crowd.iter().for_each(|device| stage.closes(device));
+    stage.waits(Duration::from_secs(300));
+    assert_eq!((stage.chat.counts().rooms, stage.chat.counts().sessions), (1, 1));
+    let left = held(&stage);
+    // The one room that was made last keeps a pointer for each that was before it.
+    let pointers = 2 * 1_920 * 16;
+    for (bytes, most) in left.into_iter().zip([64 << 10, 64 << 10, (64 << 10) + pointers, (64 << 10) + pointers]) {
+        assert!(bytes <= most, "{left:?}");
+    }
+    stage.closes("ann");
+    stage.waits(Duration::from_secs(300));
+    let left = held(&stage);
+    assert!(left.into_iter().all(|bytes| bytes <= 64 << 10), "{left:?}");
+}
+
+#[test]
+fn without_memory_nothing_new_is_taken_on_and_all_goes_on() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob", "cid"]);
+    stage.joins("ann", "den");
+    stage.joins("bob", "bar");
+    stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"x"}"#);
+    stage.says("ann", r#"{"type":"presence","subscribe":true,"user_ids":["bob"]}"#);
+    ["ann", "bob", "cid"].iter().for_each(|name| stage.forgets(name));
+    stage.chat.set_memory_left(Some(0));
+    let before = held(&stage);
+    for new in [
+        r#"{"type":"join","room_id":"new"}"#,
+        r#"{"type":"join","room_id":"bar"}"#,
+        r#"{"type":"create_room","room_id":"new"}"#,
+        r#"{"type":"direct","user_id":"cid","content":"x"}"#,
+        r#"{"type":"presence","subscribe":true,"user_ids":["cid"]}"#,
+    ] {
+        stage.refused("ann", new, "overloaded");
+    }
+    stage.says("ann", r#"{"type":"join","rooms":[{"room_id":"new"},{"room_id":"den"}]}"#);
+    stage.heard_kinds("ann", &["overloaded", "joined", "ack"]);
+    assert_eq!(held(&stage), before);
+    for (old, heard) in [
+        (r#"{"type":"join","room_id":"den"}"#, "joined"),
+        (r#"{"type":"broadcast","room_id":"den","content":"x"}"#, "broadcast"),
+        (r#"{"type":"create_room","room_id":"den"}"#, "room"),
+        (r#"{"type":"presence","subscribe":true,"user_ids":["bob"]}"#, "presence_state"),
+        (r#"{"type":"presence","user_ids":["cid"]}"#, "presence_state"),
+    ] {
+        stage.says("ann", old);
+        stage.heard_kinds("ann", &[heard]);
+    }
+    stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"x"}"#);
+    stage.heard_kinds("bob", &["direct"]);
+    stage.chat.set_memory_left(None);
+    stage.forgets("ann");
+    stage.joins("ann", "new");
+}
+
+/// What is taken on is counted as it is taken, so that many who ask in one turn find no more than one.
+#[test]
+fn one_turn_takes_no_more_than_is_left() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.chat.set_memory_left(Some(5000));
+    for (name, other) in [("ann", "a"), ("bob", "b")] {
+        let rooms: Vec<String> = (0..2).map(|n| format!(r#"{{"room_id":"{other}{n}"}}"#)).collect();
+        stage.says(name, &format!(r#"{{"type":"join","rooms":[{}]}}"#, rooms.join(",")));
+    }
+    assert_eq!(stage.chat.counts().rooms, 2);
+}
