@@ -233,4 +233,4 @@ pub const MUCH_SET_ASIDE: usize = 4 << 20;
 pub const SHORT_READ: usize = 4 << 10;
 
 /// The most connections whose end is told in one turn. What an end costs is the owner's to say; nobody waits for it.
-pub const CLOSES_PER_TURN: usize = 32;
+pub const CLOSES_PER_TURN: usize = 8;

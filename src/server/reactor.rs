@@ -174,13 +174,15 @@ impl Reactor {
         self.look_at_certificate(self.moment(self.started));
         loop {
             let (timeout, began) = (self.timeout(service), Instant::now());
-            match self.poll.poll(&mut events, timeout) {
+            let waited = self.poll.poll(&mut events, timeout);
+            // Also of a wait that was interrupted, as SIGCONT does.
+            if stood_still(timeout, began.elapsed()) {
+                self.engine.has_stood_still();
+            }
+            match waited {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Error::Loop(error)),
-            }
-            if stood_still(timeout, began.elapsed()) {
-                self.engine.has_stood_still();
             }
             // What half a turn leaves behind cannot be told from what is meant: nobody is served with it. `engine::input` says
             // what is contained before it comes here.
