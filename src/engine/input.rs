@@ -79,7 +79,7 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Who is read next: those of whom the poller has told come first, then those that have more to be heard.
+    /// The next peer to read: those of which the poller has told come first, then those that have more to be heard.
     fn next_to_read(&mut self) -> Option<u32> {
         if let Some(index) = self.ready.pop_front() {
             self.budget.begin_fresh();

@@ -37,7 +37,7 @@ struct Stage {
     /// Who wants it told when they have taken everything, which they do at once unless `holds`.
     asked: BTreeSet<ConnId>,
     holds: bool,
-    /// Who was asked whether they are still there.
+    /// Connections that were asked whether they are still there.
     pinged: Vec<ConnId>,
     /// Where who comes next comes from.
     address: Option<Address>,

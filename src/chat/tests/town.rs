@@ -205,7 +205,7 @@ impl Town {
             self.stage.holds = !self.stage.holds;
             self.stage.dispatch();
         }
-        // Who was closed is closed, sooner or later; and there is not room for everybody.
+        // A session that was closed ends, sooner or later; and there is not room for everybody.
         let device = match self.devices.len() {
             0 => None,
             _ => Some(self.one_of(&self.devices.clone())),

@@ -25,7 +25,7 @@ fn silence_is_asked_and_then_closed() {
     assert!(house.engine.is_empty());
 }
 
-/// Who is asked before the silence is long is given up as early, unless something comes; and is not asked twice.
+/// A peer that is asked before its silence is long is given up as much earlier, unless something comes; and is not asked twice.
 #[test]
 fn a_peer_that_is_asked_at_once() {
     let mut house = House::new(Settings::default());
