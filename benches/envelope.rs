@@ -30,7 +30,7 @@ enum Owned {
 }
 
 impl Owned {
-    /// Octets of what was read.
+    /// Bytes of what was read.
     fn len(&self) -> usize {
         match self {
             Self::Join { room_id, user_id } => room_id.len() + user_id.as_ref().map_or(0, String::len),
@@ -86,7 +86,7 @@ fn write(c: &mut Criterion) {
             let mut out = Vec::with_capacity(2 * size + 256);
             let Broadcast { room_id, sender, content, seq, ts } = message;
             measured::write_broadcast(&mut out, room_id, sender, content, seq, ts);
-            assert_eq!(serde_json::to_string(&message).unwrap().as_bytes(), out, "the same octets");
+            assert_eq!(serde_json::to_string(&message).unwrap().as_bytes(), out, "the same bytes");
             group.throughput(Throughput::Bytes(size as u64));
             group.bench_function(BenchmarkId::new("salon", size), |b| {
                 b.iter(|| {

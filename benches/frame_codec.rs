@@ -47,12 +47,12 @@ impl Endless {
 }
 
 impl Read for Endless {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         // As full as a busy socket would fill it, so that a large read buffer is an advantage and not a cost.
         let mut filled = 0;
-        while filled < octets.len() {
-            let len = (octets.len() - filled).min(self.frame.len() - self.at);
-            octets[filled..filled + len].copy_from_slice(&self.frame[self.at..self.at + len]);
+        while filled < bytes.len() {
+            let len = (bytes.len() - filled).min(self.frame.len() - self.at);
+            bytes[filled..filled + len].copy_from_slice(&self.frame[self.at..self.at + len]);
             self.at = (self.at + len) % self.frame.len();
             filled += len;
         }
@@ -61,9 +61,9 @@ impl Read for Endless {
 }
 
 impl Write for Endless {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        black_box(octets);
-        Ok(octets.len())
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        black_box(bytes);
+        Ok(bytes.len())
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -76,12 +76,12 @@ impl Write for Endless {
 }
 
 impl tokio::io::AsyncRead for Endless {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, octets: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // No more than a socket would give, however large the buffer is; and nothing is cleared that is overwritten.
-        let until = octets.filled().len() + octets.remaining().min(READ);
-        while octets.filled().len() < until {
-            let len = (until - octets.filled().len()).min(self.frame.len() - self.at);
-            octets.put_slice(&self.frame[self.at..self.at + len]);
+        let until = bytes.filled().len() + bytes.remaining().min(READ);
+        while bytes.filled().len() < until {
+            let len = (until - bytes.filled().len()).min(self.frame.len() - self.at);
+            bytes.put_slice(&self.frame[self.at..self.at + len]);
             self.at = (self.at + len) % self.frame.len();
         }
         Poll::Ready(Ok(()))
@@ -89,8 +89,8 @@ impl tokio::io::AsyncRead for Endless {
 }
 
 impl tokio::io::AsyncWrite for Endless {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.write(octets))
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.write(bytes))
     }
 
     fn poll_write_vectored(
@@ -115,14 +115,14 @@ impl tokio::io::AsyncWrite for Endless {
 }
 
 impl futures::AsyncRead for Endless {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, octets: &mut [u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.read(octets))
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.read(bytes))
     }
 }
 
 impl futures::AsyncWrite for Endless {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.write(octets))
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.write(bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,4 +1,4 @@
-//! What does user space spend on an opening handshake: from the octets of a whole request head to those of the response?
+//! What does user space spend on an opening handshake: from the bytes of a whole request head to those of the response?
 //!
 //! Input: the head of a small client and that of a browser. Salon finds the end of the head, splits it, checks it against
 //! section 4.2.1, agrees to permessage-deflate if it was offered, and writes the response. Against `tungstenite::accept`, and
@@ -31,14 +31,14 @@ struct Once<'a> {
 }
 
 impl Read for Once<'_> {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        self.request.read(octets)
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.request.read(bytes)
     }
 }
 
 impl Write for Once<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.response.write(octets)
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.response.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

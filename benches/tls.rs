@@ -132,7 +132,7 @@ fn idle_members() {
             drop(members);
             held
         });
-        row("octets resident: an idle member in a room of its own", way, rounds.collect());
+        row("bytes resident: an idle member in a room of its own", way, rounds.collect());
     }
 }
 
@@ -193,7 +193,7 @@ impl Setup {
         stat.split(' ').next().unwrap().parse::<f64>().unwrap() / 1000.0
     }
 
-    /// Its resident memory in octets.
+    /// Its resident memory in bytes.
     fn resident(&self) -> f64 {
         let status = self.server.proc("status");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -222,21 +222,21 @@ impl Setup {
 
 /// Reads until this has come so often.
 fn hear(wire: &mut impl Read, count: usize, what: &[u8]) {
-    let (mut heard, mut octets, mut len) = (0, [0; 64 << 10], 0);
+    let (mut heard, mut bytes, mut len) = (0, [0; 64 << 10], 0);
     while heard < count {
-        len += wire.read(&mut octets[len..]).unwrap();
+        len += wire.read(&mut bytes[len..]).unwrap();
         let mut at = 0;
-        while let Some(found) = octets[at..len].windows(what.len()).position(|window| window == what) {
+        while let Some(found) = bytes[at..len].windows(what.len()).position(|window| window == what) {
             heard += 1;
             at += found + what.len();
         }
         let kept = (len - at).min(what.len() - 1);
-        octets.copy_within(len - kept..len, 0);
+        bytes.copy_within(len - kept..len, 0);
         len = kept;
     }
 }
 
-/// A masked text frame of 128 octets that begins with `mark`.
+/// A masked text frame of 128 bytes that begins with `mark`.
 fn frame(mark: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x81, 0x80 | 126, 0, 128, 0, 0, 0, 0];
     frame.extend_from_slice(mark);

@@ -55,7 +55,7 @@ fn main() -> io::Result<()> {
             taken += len;
             match event {
                 Some(Event::Text(text)) => println!("{text}"),
-                Some(Event::Binary(data)) => println!("{} octets", data.len()),
+                Some(Event::Binary(data)) => println!("{} bytes", data.len()),
                 Some(Event::Ping(data)) => {
                     encode_masked_frame(Opcode::Pong, data, random()?, &mut output);
                     continue;
@@ -92,9 +92,9 @@ fn read_head(stream: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<usize> {
     }
 }
 
-/// Octets that nobody can foresee, from the system.
+/// Bytes that nobody can foresee, from the system.
 fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut octets = [0; N];
-    File::open("/dev/urandom")?.read_exact(&mut octets)?;
-    Ok(octets)
+    let mut bytes = [0; N];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }

@@ -43,7 +43,7 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
     }
     input.drain(..head_len);
 
-    // Frames (section 5). Octets go in, events come out; the connection keeps what is incomplete.
+    // Frames (section 5). Bytes go in, events come out; the connection keeps what is incomplete.
     let mut connection = Connection::new(Limits::default());
     let mut buffer = [0; 4096];
     loop {

@@ -2,7 +2,7 @@
 //!
 //! Nothing that a peer merely claims (a length, a count, a fragment to come) is ever allocated, and what is held for one
 //! stays within the bounds that `ARCHITECTURE.md` names. The streams are scripted and allocate nothing while the
-//! engine runs, so every octet counted here is the engine's own. A binary of its own, because it replaces the allocator.
+//! engine runs, so every byte counted here is the engine's own. A binary of its own, because it replaces the allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
@@ -23,7 +23,7 @@ struct Counting;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
-    /// Octets allocated and not freed.
+    /// Bytes allocated and not freed.
     live: isize,
     /// The most that `live` has been since it was last looked at.
     peak: isize,
@@ -35,11 +35,11 @@ thread_local! {
     static COUNT: Cell<Count> = const { Cell::new(Count { live: 0, peak: 0, times: 0 }) };
 }
 
-fn note(octets: isize, times: usize) {
+fn note(bytes: isize, times: usize) {
     // A thread that ends frees memory when its counter is gone already; nobody measures it then.
     let _ = COUNT.try_with(|count| {
         let Count { live, peak, times: before } = count.get();
-        let live = live + octets;
+        let live = live + bytes;
         count.set(Count { live, peak: peak.max(live), times: before + times });
     });
 }
@@ -73,7 +73,7 @@ static ALLOCATOR: Counting = Counting;
 /// What a piece of work did to the memory.
 #[derive(Debug)]
 struct Used {
-    /// Octets held behind it and not before.
+    /// Bytes held behind it and not before.
     held: isize,
     /// The most held at a time.
     peak: isize,
@@ -103,7 +103,7 @@ fn the_counter_counts() {
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A frame of a client with the first octet as it stands.
+/// A frame of a client with the first byte as it stands.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     encode_masked_frame(Opcode::Binary, payload, KEY, &mut out);
@@ -128,17 +128,17 @@ fn feed(connection: &mut Connection, pieces: &mut [Vec<u8>], reply: &mut Vec<u8>
     events
 }
 
-fn singly(octets: &[u8]) -> Vec<Vec<u8>> {
-    octets.chunks(1).map(<[u8]>::to_vec).collect()
+fn singly(bytes: &[u8]) -> Vec<Vec<u8>> {
+    bytes.chunks(1).map(<[u8]>::to_vec).collect()
 }
 
-/// What a connection holds beside the octets of a message.
+/// What a connection holds beside the bytes of a message.
 const PARTIAL: isize = 512;
 
 #[test]
 fn claims_are_not_allocated() {
     let unlimited = Limits { message_bytes: u32::MAX, fragments: u32::MAX };
-    for (limits, octets, answered) in [
+    for (limits, bytes, answered) in [
         (unlimited, &b"\x82\xff\x00\x00\x00\x00\xff\xff\xff\xff\0\0\0\0x"[..], false),
         (unlimited, b"\x81\xff\x00\x00\x00\x00\x7f\xff\xff\xff\0\0\0\0x", false),
         (unlimited, b"\x02\xff\x00\x00\x00\x00\xff\xff\xff\x00\0\0\0\0x", false),
@@ -150,10 +150,10 @@ fn claims_are_not_allocated() {
         (Limits::default(), b"\x82\xff\x00\x00\x01\x00\x00\x00\x00\x00\0\0\0\0x", true),
         (Limits::default(), b"\x89\xfd\0\0\0\0x", false),
     ] {
-        for mut pieces in [vec![octets.to_vec()], singly(octets)] {
+        for mut pieces in [vec![bytes.to_vec()], singly(bytes)] {
             let (mut connection, mut reply) = (Connection::new(limits), Vec::new());
             let used = measure(|| assert_eq!(feed(&mut connection, &mut pieces, &mut reply) > 0, answered));
-            assert!(used.peak <= PARTIAL, "{octets:x?}: {used:?}");
+            assert!(used.peak <= PARTIAL, "{bytes:x?}: {used:?}");
         }
     }
 }
@@ -163,14 +163,14 @@ fn what_is_held_of_a_message_is_at_most_twice_what_came() {
     let limits = Limits { message_bytes: 1 << 20, fragments: u32::MAX };
     let payload = vec![b'x'; 100_000];
     let fragments: Vec<u8> = [frame(0x01, b"x"), frame(0x00, b"x").repeat(99_999)].concat();
-    for (name, octets, came) in [
+    for (name, bytes, came) in [
         ("text in pieces", frame(0x81, &payload), 100_000),
         ("binary in pieces", frame(0x82, &payload), 100_000),
         ("fragments of a byte", fragments, 100_000),
         ("empty fragments", [frame(0x02, b""), frame(0x00, b"").repeat(100_000)].concat(), 0),
         ("pings amid a message", [frame(0x01, b"x"), frame(0x89, &[0; 125]).repeat(1000)].concat(), 1),
     ] {
-        let mut pieces = singly(&octets);
+        let mut pieces = singly(&bytes);
         let (mut connection, mut reply) = (Connection::new(limits), Vec::new());
         let used = measure(|| {
             feed(&mut connection, &mut pieces, &mut reply);
@@ -181,7 +181,7 @@ fn what_is_held_of_a_message_is_at_most_twice_what_came() {
         let freed = measure(|| connection.fail(CloseCode::NORMAL, "", &mut reply));
         assert!(used.held + freed.held <= PARTIAL, "{name}: {freed:?}");
     }
-    // With its last octet the message is told, and with the next call it is gone.
+    // With its last byte the message is told, and with the next call it is gone.
     let (mut connection, mut reply) = (Connection::new(limits), Vec::new());
     let mut pieces = singly(&frame(0x81, &payload));
     let used = measure(|| {
@@ -208,32 +208,32 @@ struct Wire {
 struct Script(Rc<RefCell<Wire>>);
 
 impl Script {
-    fn say(&self, octets: &[u8]) {
-        self.0.borrow_mut().to_read.extend_from_slice(octets);
+    fn say(&self, bytes: &[u8]) {
+        self.0.borrow_mut().to_read.extend_from_slice(bytes);
     }
 }
 
 impl Read for Script {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let wire = &mut *self.0.borrow_mut();
         let left = &wire.to_read[wire.read..];
         if left.is_empty() && !wire.end {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let len = left.len().min(octets.len()).min(wire.read_size);
-        octets[..len].copy_from_slice(&left[..len]);
+        let len = left.len().min(bytes.len()).min(wire.read_size);
+        bytes[..len].copy_from_slice(&left[..len]);
         wire.read += len;
         Ok(len)
     }
 }
 
 impl Write for Script {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let wire = &mut *self.0.borrow_mut();
         if wire.room == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let len = octets.len().min(wire.room);
+        let len = bytes.len().min(wire.room);
         wire.room -= len;
         wire.taken += len;
         Ok(len)
@@ -373,8 +373,8 @@ fn an_idle_peer_is_small() {
 fn a_peer_that_sends_is_held_within_its_bounds() {
     let head = [b"GET / HTTP/1.1\r\nA: ".to_vec(), vec![b'x'; 8000], b"\r\nB: ".to_vec(), vec![b'x'; 8000]].concat();
     let message = frame(0x81, &[b'x'; 65_536]);
-    for (name, octets, upgraded, bound) in [
-        ("a head, octet by octet", head, false, 2 * (16 << 10)),
+    for (name, bytes, upgraded, bound) in [
+        ("a head, byte by byte", head, false, 2 * (16 << 10)),
         ("a head without end", vec![b'G'; 100_000], false, 2 * (16 << 10)),
         (
             "headers without end",
@@ -384,8 +384,8 @@ fn a_peer_that_sends_is_held_within_its_bounds() {
         ),
         ("a claim of 2^40", b"\x82\xff\x00\x00\x01\x00\x00\x00\x00\x00\0\0\0\0".to_vec(), true, 0),
         ("a claim of 64 KiB", b"\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\0\0\0\0".to_vec(), true, 0),
-        ("a message, octet by octet", message[..message.len() - 1].to_vec(), true, 3 * (64 << 10)),
-        ("fragments of an octet", [frame(0x01, b"x"), frame(0x00, b"x").repeat(1022)].concat(), true, 3 * 1024),
+        ("a message, byte by byte", message[..message.len() - 1].to_vec(), true, 3 * (64 << 10)),
+        ("fragments of a byte", [frame(0x01, b"x"), frame(0x00, b"x").repeat(1022)].concat(), true, 3 * 1024),
         ("fragments without end", [frame(0x01, b"x"), frame(0x00, b"x").repeat(5000)].concat(), true, 3 * 1024),
         ("empty fragments without end", [frame(0x01, b""), frame(0x00, b"").repeat(10_000)].concat(), true, 0),
         ("pings", frame(0x89, &[b'?'; 125]).repeat(1000), true, 0),
@@ -393,7 +393,7 @@ fn a_peer_that_sends_is_held_within_its_bounds() {
     ] {
         let mut house = House::new();
         let (id, script) = if upgraded { house.open() } else { house.connect() };
-        script.say(&octets);
+        script.say(&bytes);
         script.0.borrow_mut().read_size = 1;
         let used = house.hear_out(id, &script);
         assert!(used.peak <= bound + PEER, "{name}: {used:?}");
@@ -406,7 +406,7 @@ fn a_peer_that_sends_is_held_within_its_bounds() {
             })
             .held;
         assert!(house.engine.is_empty(), "{name}");
-        assert!(used <= PEER, "{name}: {used} octets stay");
+        assert!(used <= PEER, "{name}: {used} bytes stay");
     }
 }
 
@@ -455,7 +455,7 @@ fn an_outbox_is_held_up_to_its_limit() {
             }
         });
         assert!(sent > limit && sent <= limit + len, "{name}: cut after {sent}");
-        // Beside the octets: a shared slice for each turn in which something was queued.
+        // Beside the bytes: a shared slice for each turn in which something was queued.
         assert!(used.peak <= 2 * limit + PEER, "{name}: {used:?}");
         assert!(used.held <= PEER, "{name}, after it was cut off: {used:?}");
     }
@@ -499,7 +499,7 @@ fn a_flush_of_several_busy_topics_allocates_nothing() {
         flush(&[0, 1, 2, 3, 4, 5]);
         for busy in [&[1][..], &[1, 2], &[0, 1], &[0, 1, 2, 3, 4, 5]] {
             let used = measure(|| flush(busy));
-            assert_eq!(used.times, 0, "{busy:?}, {len} octets: {used:?}");
+            assert_eq!(used.times, 0, "{busy:?}, {len} bytes: {used:?}");
         }
     }
 }
@@ -556,12 +556,12 @@ fn an_inflated_message_is_held_within_the_limit() {
     for first in [0xc1, 0xc2] {
         let message = |len| frame(first, Deflater::new(6).compress(&vec![b'x'; len], 15).expect("smaller"));
         for len in [100, 100_000, 200_000, 200_001, 2_000_000] {
-            let mut octets = message(len);
+            let mut bytes = message(len);
             let (mut connection, mut reply) = (Connection::with_deflate(limits, &agreed), Vec::new());
             connection.decode_with(&mut message(10_000), &mut reply, &mut inflater);
             connection.release();
             let used = measure(|| {
-                connection.decode_with(&mut octets, &mut reply, &mut inflater);
+                connection.decode_with(&mut bytes, &mut reply, &mut inflater);
             });
             let made = len.min(200_000) as isize;
             assert!(used.held <= (2 * made).min(200_000) + PARTIAL, "{len}: {used:?}");
@@ -652,7 +652,7 @@ fn closing_releases_everything() {
     assert!(used.held.abs() <= PEER, "{used:?}");
 }
 
-/// What is counted and what was allocated, in octets, are the same but for a twentieth.
+/// What is counted and what was allocated, in bytes, are the same but for a twentieth.
 fn agree(name: &str, counted: usize, allocated: isize) {
     let counted = counted as isize;
     assert!(
@@ -739,26 +739,26 @@ struct Way {
 }
 
 impl Read for Way {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let left = &self.to_server[self.read..];
         if left.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let len = left.len().min(octets.len());
-        octets[..len].copy_from_slice(&left[..len]);
+        let len = left.len().min(bytes.len());
+        bytes[..len].copy_from_slice(&left[..len]);
         self.read += len;
         Ok(len)
     }
 }
 
 impl Write for Way {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let len = octets.len().min(self.room);
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = bytes.len().min(self.room);
         if len == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.room -= len;
-        self.to_client.extend_from_slice(&octets[..len]);
+        self.to_client.extend_from_slice(&bytes[..len]);
         Ok(len)
     }
 
@@ -870,7 +870,7 @@ fn what_the_chat_counts_is_about_what_it_allocates() {
     use salon::time::Moment;
 
     let conn = |index: usize| ConnId { index: index as u32, generation: 1 };
-    // How many people, in how many rooms there are and how many each is in, and what each says with how many octets.
+    // How many people, in how many rooms there are and how many each is in, and what each says with how many bytes.
     for (people, rooms, each, said, len) in
         [(5000, 0, 0, 0, 0), (5000, 50, 1, 0, 0), (2000, 2000, 1, 0, 0), (500, 500, 20, 0, 0), (500, 10, 1, 20, 400)]
     {

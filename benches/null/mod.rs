@@ -12,8 +12,8 @@ pub struct Null {
 }
 
 impl Read for Null {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        match self.handshake.read(octets)? {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self.handshake.read(bytes)? {
             0 => Err(io::ErrorKind::WouldBlock.into()),
             len => Ok(len),
         }
@@ -21,9 +21,9 @@ impl Read for Null {
 }
 
 impl Write for Null {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        black_box(octets);
-        Ok(octets.len())
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        black_box(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

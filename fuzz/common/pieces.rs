@@ -1,15 +1,15 @@
 //! A head that comes in pieces, for the targets that look for its end.
 
-/// Scans the head as it grows by `size` octets. What has been seen is spoilt before the next call, but for the last
-/// octet, which the scanner may look back at: whoever looked at more would find something else, and do it in
+/// Scans the head as it grows by `size` bytes. What has been seen is spoilt before the next call, but for the last
+/// byte, which the scanner may look back at: whoever looked at more would find something else, and do it in
 /// quadratic time.
 pub fn scan_in_pieces<E>(
-    octets: &[u8],
+    bytes: &[u8],
     size: usize,
     mut scan: impl FnMut(&[u8]) -> Result<Option<usize>, E>,
 ) -> Result<Option<usize>, E> {
     let mut seen = Vec::new();
-    for piece in octets.chunks(size) {
+    for piece in bytes.chunks(size) {
         let spoilt = seen.len().saturating_sub(1);
         seen[..spoilt].fill(0);
         seen.extend_from_slice(piece);

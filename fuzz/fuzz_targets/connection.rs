@@ -2,12 +2,12 @@
 //! bounds, and an answer that the other side takes.
 #![no_main]
 
-#[path = "../../tests/it/common/octets.rs"]
+#[path = "../../tests/it/common/bytes.rs"]
 #[expect(dead_code, reason = "the rest of it is for the tests")]
-mod octets;
+mod bytes;
 
 use libfuzzer_sys::fuzz_target;
-use octets::{Outcome, Told};
+use bytes::{Outcome, Told};
 use salon::proto::frame::FrameRules;
 use salon::proto::{Connection, FrameHeader, Limits, Role};
 
@@ -31,9 +31,9 @@ fn run(role: Role, pieces: &[&[u8]]) -> Outcome {
 }
 
 /// As the engine reads: where a piece ends amid a message in one frame, what is missing to it is read behind it, and completes it.
-fn filled_up(role: Role, octets: &[u8], size: usize) -> Outcome {
+fn filled_up(role: Role, bytes: &[u8], size: usize) -> Outcome {
     let (mut connection, mut outcome) = (Connection::with_role(LIMITS, role), Outcome::default());
-    let mut rest = octets;
+    let mut rest = bytes;
     while !rest.is_empty() {
         connection.release();
         let size = size.min(rest.len());
@@ -76,14 +76,14 @@ fn check_answer(role: Role, outcome: &Outcome) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((&choice, octets)) = input.split_first() else { return };
+    let Some((&choice, bytes)) = input.split_first() else { return };
     let role = if choice & 0x80 == 0 { Role::Server } else { CLIENT };
     let size = usize::from(choice & 0x7f);
-    let whole = run(role, &[octets]);
-    let chunked: Vec<&[u8]> = octets.chunks(size % 31 + 1).collect();
+    let whole = run(role, &[bytes]);
+    let chunked: Vec<&[u8]> = bytes.chunks(size % 31 + 1).collect();
     assert_eq!(run(role, &chunked), whole);
-    assert_eq!(filled_up(role, octets, size % 31 + 1), whole);
-    let at = size * octets.len() / 128;
-    assert_eq!(run(role, &[&octets[..at], &octets[at..]]), whole);
+    assert_eq!(filled_up(role, bytes, size % 31 + 1), whole);
+    let at = size * bytes.len() / 128;
+    assert_eq!(run(role, &[&bytes[..at], &bytes[at..]]), whole);
     check_answer(role, &whole);
 });

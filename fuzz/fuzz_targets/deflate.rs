@@ -2,12 +2,12 @@
 //! between: the same events and the same answer as in one piece, within its bounds.
 #![no_main]
 
-#[path = "../../tests/it/common/octets.rs"]
+#[path = "../../tests/it/common/bytes.rs"]
 #[expect(dead_code, reason = "the rest of it is for the tests")]
-mod octets;
+mod bytes;
 
 use libfuzzer_sys::fuzz_target;
-use octets::Outcome;
+use bytes::Outcome;
 use salon::proto::{ClientContext, Connection, Deflater, Inflater, Limits, PermessageDeflate};
 
 const LIMITS: Limits = Limits { message_bytes: 40_000, fragments: 8 };
@@ -32,20 +32,20 @@ fn run(agreed: &PermessageDeflate, pieces: &[&[u8]]) -> Outcome {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let [how, size, octets @ ..] = input else { return };
+    let [how, size, bytes @ ..] = input else { return };
     let offer = OFFERS[usize::from(*how) % OFFERS.len()];
     let agreed = PermessageDeflate::negotiate([offer.as_bytes()], ClientContext::Kept).unwrap().unwrap();
     match how / 3 % 3 {
         // The input is frames as they stand.
         0 => {
-            let whole = run(&agreed, &[octets]);
-            let chunked: Vec<&[u8]> = octets.chunks(usize::from(size % 31) + 1).collect();
+            let whole = run(&agreed, &[bytes]);
+            let chunked: Vec<&[u8]> = bytes.chunks(usize::from(size % 31) + 1).collect();
             assert_eq!(run(&agreed, &chunked), whole);
         }
         // The input is the payload of a message, twice; what was inflated comes back when it is compressed.
         1 => {
             let mut data = Vec::new();
-            let result = Inflater::new().inflate(octets, None, |piece| {
+            let result = Inflater::new().inflate(bytes, None, |piece| {
                 data.extend_from_slice(piece);
                 if data.len() > 1 << 20 { Err(salon::proto::ProtocolError::CorruptDeflate) } else { Ok(()) }
             });
@@ -53,14 +53,14 @@ fuzz_target!(|input: &[u8]| {
                 there_and_back(&data, *size);
             }
             let mut frame = vec![0xc2, 0xff];
-            frame.extend((octets.len() as u64).to_be_bytes());
-            if let Ok(len @ 126..) = u16::try_from(octets.len()) {
+            frame.extend((bytes.len() as u64).to_be_bytes());
+            if let Ok(len @ 126..) = u16::try_from(bytes.len()) {
                 frame = [&[0xc2, 0xfe][..], &len.to_be_bytes()].concat();
-            } else if octets.len() < 126 {
-                frame = vec![0xc2, 0x80 | octets.len() as u8];
+            } else if bytes.len() < 126 {
+                frame = vec![0xc2, 0x80 | bytes.len() as u8];
             }
             frame.extend([0; 4]);
-            frame.extend(octets);
+            frame.extend(bytes);
             let twice = frame.repeat(2);
             let whole = run(&agreed, &[&twice]);
             let at = usize::from(*size) * twice.len() / 256;
@@ -68,11 +68,11 @@ fuzz_target!(|input: &[u8]| {
         }
         // The input is what is said, and what a client offers.
         _ => {
-            there_and_back(octets, *size);
-            if let Ok(Some(agreed)) = PermessageDeflate::negotiate([octets], ClientContext::Kept) {
+            there_and_back(bytes, *size);
+            if let Ok(Some(agreed)) = PermessageDeflate::negotiate([bytes], ClientContext::Kept) {
                 let mut answer = Vec::new();
                 agreed.encode(&mut answer);
-                assert!(answer.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_=; ".contains(octet)));
+                assert!(answer.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_=; ".contains(byte)));
             }
         }
     }

@@ -1,16 +1,16 @@
 //! The engine over scripted streams: whatever order reads, short writes, resets, timers and messages come in, the
 //! invariants of ARCHITECTURE.md hold, as far as they can be seen from outside.
 //!
-//! The input is a program; its first octet chooses the settings, then each operation is one octet and its arguments.
+//! The input is a program; its first byte chooses the settings, then each operation is one byte and its arguments.
 //! Streams behave as sockets do under an edge-triggered poller: a short read means that nothing is left, and news is
 //! told once. So a peer that the engine forgets stays forgotten, and shows. Or they are any `Read + Write`, with what std and
 //! [`Stream`] give by default: they take and give less than they could, and their poller does not tell of the end. Room may come
-//! amid a write, and octets and the end, or a failure, in one edge.
+//! amid a write, and bytes and the end, or a failure, in one edge.
 //!
 //! - What a peer is sent is what a model expects, in order: all of it when nothing is in the way, else a beginning of it.
 //!   Topics keep their own order, and direct messages stand between what was published before and after them.
 //!   The model knows members only by what was asked for, so membership is checked by what is delivered.
-//! - What a peer is heard to say is what [`HeadScanner`] and [`Connection`] make of its octets in one piece.
+//! - What a peer is heard to say is what [`HeadScanner`] and [`Connection`] make of its bytes in one piece.
 //! - Nothing follows Close; nothing is written after the end or after a failure; pongs repeat pings in order.
 //! - Who asks to be told when a connection has taken everything is told once, when it has had all that was queued before.
 //! - `Closed` is told once for each upgraded connection, and nothing of it after that.
@@ -65,7 +65,7 @@ impl Wire {
 struct Script(Rc<RefCell<Wire>>);
 
 impl Read for Script {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
         wire.reset |= wire.fails && wire.to_read.is_empty();
         wire.touch()?;
@@ -74,24 +74,24 @@ impl Read for Script {
         }
         // A deque reads in two parts where it wraps, which a socket does not.
         wire.to_read.make_contiguous();
-        let len = if wire.plain { octets.len().min(wire.read_size) } else { octets.len() };
-        wire.to_read.read(&mut octets[..len])
+        let len = if wire.plain { bytes.len().min(wire.read_size) } else { bytes.len() };
+        wire.to_read.read(&mut bytes[..len])
     }
 }
 
 impl Write for Script {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
         wire.touch()?;
         assert!(!wire.shut_down, "nothing is written after the end");
-        assert!(!octets.is_empty(), "a write of nothing");
-        let len = octets.len().min(wire.room).min(if wire.plain { wire.write_size } else { usize::MAX });
+        assert!(!bytes.is_empty(), "a write of nothing");
+        let len = bytes.len().min(wire.room).min(if wire.plain { wire.write_size } else { usize::MAX });
         if len == 0 {
             wire.room = wire.comes;
             return Err(io::ErrorKind::WouldBlock.into());
         }
         wire.room -= len;
-        wire.written.extend_from_slice(&octets[..len]);
+        wire.written.extend_from_slice(&bytes[..len]);
         Ok(len)
     }
 
@@ -126,14 +126,14 @@ impl Stream for Script {
 struct Plain<'a>(&'a mut Script);
 
 impl Read for Plain<'_> {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        self.0.read(octets)
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.read(bytes)
     }
 }
 
 impl Write for Plain<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.write(octets)
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -151,7 +151,7 @@ impl Stream for Plain<'_> {
 struct Peer {
     id: ConnId,
     script: Script,
-    /// All octets it was given to read.
+    /// All bytes it was given to read.
     said: Vec<u8>,
     /// What the engine told of it.
     told: Vec<String>,
@@ -251,16 +251,16 @@ impl Peer {
     /// What `said` means when it comes in one piece; and the pings in it.
     fn meaning(&self) -> (Vec<String>, Vec<Vec<u8>>) {
         let (mut told, mut pings) = (Vec::new(), Vec::new());
-        let mut octets = self.said.clone();
+        let mut bytes = self.said.clone();
         let mut at = 0;
         loop {
-            let found = HeadScanner::default().scan(&octets[at..]);
+            let found = HeadScanner::default().scan(&bytes[at..]);
             let Ok(Some(len)) = found else {
                 told.extend(found.err().map(|error| format!("bad {error:?}")));
                 return (told, pings);
             };
             let mut storage = NO_HEADERS;
-            let request = match Request::parse(&octets[at..at + len], &mut storage) {
+            let request = match Request::parse(&bytes[at..at + len], &mut storage) {
                 Ok(request) => request,
                 Err(error) => {
                     told.push(format!("bad {error:?}"));
@@ -271,7 +271,7 @@ impl Peer {
             let answer = Answer::to(&request);
             at += len;
             if let Answer::Body(len) = answer {
-                let Some(body) = octets.get(at..at + len as usize) else { return (told, pings) };
+                let Some(body) = bytes.get(at..at + len as usize) else { return (told, pings) };
                 told.push(format!("body {body:?}"));
                 at += len as usize;
             }
@@ -283,7 +283,7 @@ impl Peer {
         }
         let mut connection = Connection::new(LIMITS);
         loop {
-            let (taken, event) = connection.decode(&mut octets[at..], &mut Vec::new());
+            let (taken, event) = connection.decode(&mut bytes[at..], &mut Vec::new());
             at += taken;
             told.push(match event {
                 Some(proto::Event::Text(text)) => format!("text {text}"),
@@ -398,13 +398,13 @@ impl House {
         }
     }
 
-    /// The peer sends octets, and the poller tells of them.
-    fn say(&mut self, place: usize, octets: &[u8]) {
+    /// The peer sends bytes, and the poller tells of them.
+    fn say(&mut self, place: usize, bytes: &[u8]) {
         let Some(peer) = self.peers.get_mut(place) else { return };
         let mut wire = peer.script.0.borrow_mut();
-        if !wire.end && !wire.reset && peer.said.len() + octets.len() < MAX_SAID {
-            wire.to_read.extend(octets);
-            peer.said.extend_from_slice(octets);
+        if !wire.end && !wire.reset && peer.said.len() + bytes.len() < MAX_SAID {
+            wire.to_read.extend(bytes);
+            peer.said.extend_from_slice(bytes);
             drop(wire);
             self.poll(place, |engine, index| engine.readable(index, false));
         }
@@ -526,9 +526,9 @@ impl House {
             let (told, text) = match event {
                 Event::Request(request) => (format!("request {}", request.target()), None),
                 Event::BadRequest(error) => (format!("bad {error:?}"), None),
-                Event::Body { note, octets } => {
-                    assert_eq!(note as usize, octets.len(), "the note of this request");
-                    (format!("body {octets:?}"), None)
+                Event::Body { note, bytes } => {
+                    assert_eq!(note as usize, bytes.len(), "the note of this request");
+                    (format!("body {bytes:?}"), None)
                 }
                 Event::Text(text) => (format!("text {text}"), Some(text.to_owned())),
                 Event::Binary(data) => (format!("binary {data:?}"), None),
@@ -645,7 +645,7 @@ impl House {
                 assert_eq!(peer.heard.at, peer.script.0.borrow().written.len(), "and whole");
             }
             let unread = peer.script.0.borrow().to_read.len();
-            assert!(unread == 0 || !peer.is_held(), "{unread} octets are forgotten; told: {:?}", peer.told);
+            assert!(unread == 0 || !peer.is_held(), "{unread} bytes are forgotten; told: {:?}", peer.told);
             assert!(!ends || peer.closed || !peer.is_well(), "the end is told");
         }
     }
@@ -681,20 +681,20 @@ impl House {
 struct Program<'a>(&'a [u8]);
 
 impl<'a> Program<'a> {
-    fn octet(&mut self) -> Option<u8> {
+    fn byte(&mut self) -> Option<u8> {
         let (&first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(first)
     }
 
     fn below(&mut self, end: usize) -> usize {
-        usize::from(self.octet().unwrap_or(0)) % end
+        usize::from(self.byte().unwrap_or(0)) % end
     }
 
-    fn octets(&mut self, len: usize) -> &'a [u8] {
-        let (octets, rest) = self.0.split_at(len.min(self.0.len()));
+    fn bytes(&mut self, len: usize) -> &'a [u8] {
+        let (bytes, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
-        octets
+        bytes
     }
 }
 
@@ -715,7 +715,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((&choices, program)) = input.split_first() else { return };
     let mut house = House::new(choices);
     let mut program = Program(program);
-    while let Some(operation) = program.octet() {
+    while let Some(operation) = program.byte() {
         match operation % 31 {
             0 => house.connect(),
             1 => {
@@ -726,16 +726,16 @@ fuzz_target!(|input: &[u8]| {
             2 => house.say(program.below(MAX_PEERS), HANDSHAKE),
             3 => {
                 let (place, len) = (program.below(MAX_PEERS), program.below(64));
-                house.say(place, program.octets(len));
+                house.say(place, program.bytes(len));
             }
             4 => {
                 let place = program.below(MAX_PEERS);
                 let opcode =
                     [Opcode::Text, Opcode::Binary, Opcode::Ping, Opcode::Pong, Opcode::Close][program.below(5)];
                 let len = program.below(if opcode.is_control() { 40 } else { 200 });
-                let mut octets = Vec::new();
-                encode_masked_frame(opcode, program.octets(len), [1, 2, 3, 4], &mut octets);
-                house.say(place, &octets);
+                let mut bytes = Vec::new();
+                encode_masked_frame(opcode, program.bytes(len), [1, 2, 3, 4], &mut bytes);
+                house.say(place, &bytes);
             }
             5 => {
                 let place = program.below(MAX_PEERS);
@@ -744,7 +744,7 @@ fuzz_target!(|input: &[u8]| {
                 let head = [b"GET ", path, b" HTTP/1.1\r\nHost: h\r\n"].concat();
                 let length = format!("Content-Length: {len}\r\n\r\n");
                 // The body comes with other operations, or what they say is taken for it.
-                house.say(place, &[&head[..], length.as_bytes(), program.octets(len / 2)].concat());
+                house.say(place, &[&head[..], length.as_bytes(), program.bytes(len / 2)].concat());
             }
             6 => house.turn(),
             7 => house.engine.begin_turn(house.now),
@@ -769,11 +769,11 @@ fuzz_target!(|input: &[u8]| {
             }
             14 => house.end(program.below(MAX_PEERS)),
             15 => {
-                let time = u64::from(program.octet().unwrap_or(0));
+                let time = u64::from(program.byte().unwrap_or(0));
                 house.wait(Duration::from_millis(time * time));
             }
             16 => {
-                let (topic, except, fill) = (program.below(TOPICS), program.octet().unwrap_or(0), program.below(256));
+                let (topic, except, fill) = (program.below(TOPICS), program.byte().unwrap_or(0), program.below(256));
                 house.publish(topic, except, length(fill));
             }
             17 => {
@@ -786,10 +786,10 @@ fuzz_target!(|input: &[u8]| {
             20 => house.subscribe(program.below(MAX_PEERS), program.below(TOPICS), false),
             21 => house.close(program.below(MAX_PEERS)),
             22 => house.abort(program.below(MAX_PEERS)),
-            // Octets and the end, or a failure of the stream, in one edge.
+            // Bytes and the end, or a failure of the stream, in one edge.
             24 => {
                 let (place, fails, len) = (program.below(MAX_PEERS), program.below(2) == 1, program.below(64));
-                house.say(place, program.octets(len));
+                house.say(place, program.bytes(len));
                 house.change(place, |wire| wire.fails |= fails);
                 house.end(place);
             }
@@ -805,11 +805,11 @@ fuzz_target!(|input: &[u8]| {
             // A fragment, or a message, at the limits and over them.
             27 => {
                 let (place, first) = (program.below(MAX_PEERS), [0x01, 0x02, 0x00, 0x80, 0x81, 0x82][program.below(6)]);
-                let mut octets = Vec::new();
+                let mut bytes = Vec::new();
                 let len = program.below(LIMITS.message_bytes as usize + 2);
-                encode_masked_frame(Opcode::Text, &vec![b'x'; len], [1, 2, 3, 4], &mut octets);
-                octets[0] = first;
-                house.say(place, &octets);
+                encode_masked_frame(Opcode::Text, &vec![b'x'; len], [1, 2, 3, 4], &mut bytes);
+                bytes[0] = first;
+                house.say(place, &bytes);
             }
             // A head that is, without its empty line, about as long as a head may be; in two pieces.
             28 => {
@@ -827,11 +827,11 @@ fuzz_target!(|input: &[u8]| {
                 house.say(place, rest);
             }
             29 => house.answer(program.below(MAX_PEERS), program.below(2) == 1),
-            // All that is said comes an octet a turn.
+            // All that is said comes a byte a turn.
             30 => {
                 let (place, len) = (program.below(MAX_PEERS), program.below(64));
-                for octet in program.octets(len) {
-                    house.say(place, &[*octet]);
+                for byte in program.bytes(len) {
+                    house.say(place, &[*byte]);
                     house.turn();
                 }
             }
@@ -850,7 +850,7 @@ fuzz_target!(|input: &[u8]| {
 const MAX_PEERS: usize = 12;
 const FLUSH_DELAY: Duration = Duration::from_millis(20);
 const TOPICS: usize = 3;
-/// The most that one peer says, in octets.
+/// The most that one peer says, in bytes.
 const MAX_SAID: usize = 40_000;
 const LIMITS: Limits = Limits { message_bytes: 150, fragments: 4 };
 const OUR_CODE: CloseCode = CloseCode::new(4999).expect("one of the application's");

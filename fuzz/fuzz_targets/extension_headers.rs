@@ -7,14 +7,14 @@ use salon::proto::{ClientContext, PermessageDeflate};
 
 fuzz_target!(|input: &[u8]| {
     // Each line is the value of one header of that name.
-    let values: Vec<&[u8]> = input.split(|&octet| octet == b'\n').collect();
+    let values: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
     for context in [ClientContext::Reset, ClientContext::Kept] {
         let agreed = PermessageDeflate::negotiate(values.iter().copied(), context);
         // RFC 9110 section 5.3: several headers of a list are one, joined by commas. (A quotation that no header ends
         // could go on in the next one, but a comma in it is malformed as well.)
         assert_eq!(PermessageDeflate::negotiate([values.join(&b',').as_slice()], context), agreed);
         // Section 9.1: what stands outside of a token is one of these.
-        let known = |octet: &u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~ \t,;=\"\\\n".contains(octet);
+        let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~ \t,;=\"\\\n".contains(byte);
         assert!(agreed.is_err() || input.iter().all(known), "what conforms has no other bytes");
         let Ok(Some(agreed)) = agreed else { continue };
         let words = |word: &[u8]| input.windows(word.len()).any(|window| window == word);

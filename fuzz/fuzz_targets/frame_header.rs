@@ -1,4 +1,4 @@
-//! The frame header: what decodes encodes to the same octets, and an error is known no later than its octet.
+//! The frame header: what decodes encodes to the same bytes, and an error is known no later than its byte.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,7 +6,7 @@ use salon::proto::FrameHeader;
 use salon::proto::frame::{FrameRules, Limits, MAX_HEADER_LEN};
 
 fuzz_target!(|input: &[u8]| {
-    let Some((&choices, octets)) = input.split_first() else { return };
+    let Some((&choices, bytes)) = input.split_first() else { return };
     let rules = FrameRules {
         masked: choices & 1 != 0,
         rsv1: choices & 2 != 0,
@@ -15,10 +15,10 @@ fuzz_target!(|input: &[u8]| {
         payload_left: if choices & 16 != 0 { 1000 } else { u64::MAX },
         limits: Limits::default(),
     };
-    let whole = FrameHeader::decode(octets, &rules);
+    let whole = FrameHeader::decode(bytes, &rules);
     let mut grown = Ok(None);
-    for len in 0..=octets.len().min(MAX_HEADER_LEN) {
-        grown = FrameHeader::decode(&octets[..len], &rules);
+    for len in 0..=bytes.len().min(MAX_HEADER_LEN) {
+        grown = FrameHeader::decode(&bytes[..len], &rules);
         if grown != Ok(None) {
             break;
         }
@@ -27,7 +27,7 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(Some((header, len))) = whole {
         let mut again = Vec::new();
         header.encode(&mut again);
-        assert_eq!(again, octets[..len]);
+        assert_eq!(again, bytes[..len]);
         assert!(header.payload_len <= rules.payload_left || header.opcode.is_control());
     }
 });

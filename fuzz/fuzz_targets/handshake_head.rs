@@ -1,4 +1,4 @@
-//! The opening handshake: the end of the head is found however it is cut, each octet is looked at once, and no
+//! The opening handshake: the end of the head is found however it is cut, each byte is looked at once, and no
 //! head that is accepted holds what our rules on top of httparse refuse.
 #![no_main]
 
@@ -11,27 +11,27 @@ use salon::proto::handshake::{
     HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, NO_HEADERS, Request, encode_switching_protocols,
 };
 
-fn check(octets: &[u8], size: usize) {
-    let whole = HeadScanner::default().scan(octets);
+fn check(bytes: &[u8], size: usize) {
+    let whole = HeadScanner::default().scan(bytes);
     let mut scanner = HeadScanner::default();
-    assert_eq!(scan_in_pieces(octets, size, |seen| scanner.scan(seen)), whole, "in pieces of {size}");
+    assert_eq!(scan_in_pieces(bytes, size, |seen| scanner.scan(seen)), whole, "in pieces of {size}");
     match whole {
-        Ok(Some(len)) => check_head(&octets[..len]),
-        Ok(None) => assert!(octets.len() < MAX_HEAD_LEN, "a head without end is refused at its limit"),
+        Ok(Some(len)) => check_head(&bytes[..len]),
+        Ok(None) => assert!(bytes.len() < MAX_HEAD_LEN, "a head without end is refused at its limit"),
         Err(error) => assert!((400..=505).contains(&error.status())),
     }
 }
 
 fn check_head(head: &[u8]) {
     assert!(head.len() <= MAX_HEAD_LEN && head.ends_with(b"\r\n\r\n"));
-    let lines = head.windows(2).filter(|octets| octets == b"\r\n").count() - 1;
+    let lines = head.windows(2).filter(|bytes| bytes == b"\r\n").count() - 1;
     assert!(lines <= 1 + MAX_HEADERS);
-    let ends = head.iter().filter(|octet| matches!(octet, b'\r' | b'\n')).count();
+    let ends = head.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count();
     assert_eq!(ends, 2 * (lines + 1), "no CR and no LF stands alone");
     assert!(!head.contains(&0));
     let mut storage = NO_HEADERS;
     let Ok(request) = Request::parse(head, &mut storage) else { return };
-    assert!(!request.target().is_empty() && request.target().bytes().all(|octet| octet.is_ascii_graphic()));
+    assert!(!request.target().is_empty() && request.target().bytes().all(|byte| byte.is_ascii_graphic()));
     let (target, path) = (request.target(), request.path());
     assert!(target.ends_with(request.query()) && (target.contains(path) || path == "/"));
     assert!(target.starts_with(path) || target.split_once("://").is_some_and(|(_, rest)| rest.starts_with(request.host().unwrap())));
@@ -51,15 +51,15 @@ fn check_head(head: &[u8]) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((&choice, octets)) = input.split_first() else { return };
+    let Some((&choice, bytes)) = input.split_first() else { return };
     let size = usize::from(choice >> 2) + 1;
     // Half of the inputs are headers between a good request line and the end, to get past the first checks.
     if choice & 1 == 0 {
-        check(octets, size);
+        check(bytes, size);
     } else {
         let host: &[u8] = if choice & 2 == 0 { b"Host: h\r\n" } else { b"" };
-        check(&[b"GET /ws?user=a HTTP/1.1\r\n", host, octets, b"\r\n\r\n"].concat(), size);
+        check(&[b"GET /ws?user=a HTTP/1.1\r\n", host, bytes, b"\r\n\r\n"].concat(), size);
     }
     // Whoever parses without scanning is not harmed either.
-    let _ = Request::parse(octets, &mut NO_HEADERS.clone()).map(|request| request.upgrade());
+    let _ = Request::parse(bytes, &mut NO_HEADERS.clone()).map(|request| request.upgrade());
 });

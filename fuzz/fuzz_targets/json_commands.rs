@@ -176,16 +176,16 @@ impl Stage {
     fn dispatch(&mut self, speaker: Option<ConnId>) {
         let items = std::mem::take(&mut self.out);
         assert!(items.items().len() <= 200, "{} deliveries of one call", items.items().len());
-        let mut octets = 0;
+        let mut bytes = 0;
         for item in items.items() {
             match item {
                 Delivery::Send { to, text } => {
-                    octets += text.len();
+                    bytes += text.len();
                     self.deliver(*to, items.text(text), speaker);
                 }
                 Delivery::Refuse { .. } => panic!("nobody has called"),
                 Delivery::Publish { topic, text, except } => {
-                    octets += text.len();
+                    bytes += text.len();
                     let members = self.topics.get(topic).cloned().unwrap_or_default();
                     for member in members.iter().filter(|member| !items.except(except).contains(member)) {
                         self.deliver(*member, items.text(text), speaker);
@@ -213,7 +213,7 @@ impl Stage {
                 }
             }
         }
-        assert!(octets <= 200_000, "{octets} octets of one call");
+        assert!(bytes <= 200_000, "{bytes} bytes of one call");
         self.out = items;
         self.out.clear();
     }
@@ -264,7 +264,7 @@ fn digit(letter: u8) -> usize {
 fuzz_target!(|input: &[u8]| {
     let hurried = input.starts_with(b"R");
     let mut stage = Stage::new(!hurried);
-    for line in input.split(|&octet| octet == b'\n').take(60) {
+    for line in input.split(|&byte| byte == b'\n').take(60) {
         let Some((&letter, rest)) = line.split_first() else { continue };
         match letter {
             b'0'..=b'7' => {

@@ -9,15 +9,15 @@ use salon::proto::handshake::{MAX_HEADERS, NO_HEADERS, Request};
 use salon::server::forwarded::{self, Proxies};
 use salon::server::proxy_protocol::{BadHeader, Header, MAX_LENGTH, MAX_PIECE, Source};
 
-/// The outcome, and how many octets were asked for until it was known.
-fn feed(octets: &[u8], piece: usize) -> (Result<Option<Source>, BadHeader>, usize) {
+/// The outcome, and how many bytes were asked for until it was known.
+fn feed(bytes: &[u8], piece: usize) -> (Result<Option<Source>, BadHeader>, usize) {
     let (mut header, mut at) = (Header::new(), 0);
-    while at < octets.len() {
+    while at < bytes.len() {
         let wanted = header.wanted();
         assert!((1..=MAX_PIECE).contains(&wanted));
-        let len = wanted.min(piece).min(octets.len() - at);
+        let len = wanted.min(piece).min(bytes.len() - at);
         at += len;
-        match header.take(&octets[at - len..at]) {
+        match header.take(&bytes[at - len..at]) {
             Ok(None) => {}
             done => return (done, at),
         }
@@ -25,19 +25,19 @@ fn feed(octets: &[u8], piece: usize) -> (Result<Option<Source>, BadHeader>, usiz
     (Ok(None), at)
 }
 
-fn check_proxy_protocol(octets: &[u8], piece: usize) {
-    let (whole, at) = feed(octets, usize::MAX);
+fn check_proxy_protocol(bytes: &[u8], piece: usize) {
+    let (whole, at) = feed(bytes, usize::MAX);
     assert!(at <= 16 + MAX_LENGTH);
-    let (cut, at_cut) = feed(octets, piece);
+    let (cut, at_cut) = feed(bytes, piece);
     assert_eq!(cut, whole, "in pieces of {piece}");
     assert!(at_cut <= at, "a mistake is seen no later");
     let Ok(Some(source)) = whole else { return };
     assert_eq!(at_cut, at);
-    assert_eq!(at, 16 + usize::from(u16::from_be_bytes([octets[14], octets[15]])), "nothing behind it is taken");
-    assert!(octets.starts_with(b"\r\n\r\n\0\r\nQUIT\n"));
-    let address = match octets[12..14] {
-        [0x21, 0x11] => Some(IpAddr::from(*octets[16..].first_chunk::<4>().unwrap())),
-        [0x21, 0x21] => Some(IpAddr::from(*octets[16..].first_chunk::<16>().unwrap()).to_canonical()),
+    assert_eq!(at, 16 + usize::from(u16::from_be_bytes([bytes[14], bytes[15]])), "nothing behind it is taken");
+    assert!(bytes.starts_with(b"\r\n\r\n\0\r\nQUIT\n"));
+    let address = match bytes[12..14] {
+        [0x21, 0x11] => Some(IpAddr::from(*bytes[16..].first_chunk::<4>().unwrap())),
+        [0x21, 0x21] => Some(IpAddr::from(*bytes[16..].first_chunk::<16>().unwrap()).to_canonical()),
         _ => None,
     };
     assert_eq!(source, address.map_or(Source::Proxy, Source::Client));
@@ -55,10 +55,10 @@ fn client(proxies: &Proxies, name: &str, lines: &[&[u8]]) -> Option<Option<IpAdd
     Some(proxies.client(&request))
 }
 
-fn check_forwarded(octets: &[u8]) {
+fn check_forwarded(bytes: &[u8]) {
     const TRUSTED: &str = "10.0.0.2";
     let networks: Vec<_> = ["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().unwrap()).into();
-    let mut lines: Vec<&[u8]> = octets.split(|&octet| octet == b'\n').collect();
+    let mut lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
     if lines.len() > MAX_HEADERS - 2 {
         return; // With `Host`, and one that is appended, they would be too many.
     }
@@ -95,11 +95,11 @@ fn check_forwarded(octets: &[u8]) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((&choice, octets)) = input.split_first() else { return };
+    let Some((&choice, bytes)) = input.split_first() else { return };
     match choice & 3 {
-        0 => check_proxy_protocol(octets, usize::from(choice >> 2) + 1),
+        0 => check_proxy_protocol(bytes, usize::from(choice >> 2) + 1),
         // Behind a good signature, to get past the first check.
-        1 => check_proxy_protocol(&[b"\r\n\r\n\0\r\nQUIT\n", octets].concat(), usize::from(choice >> 2) + 1),
-        _ => check_forwarded(octets),
+        1 => check_proxy_protocol(&[b"\r\n\r\n\0\r\nQUIT\n", bytes].concat(), usize::from(choice >> 2) + 1),
+        _ => check_forwarded(bytes),
     }
 });

@@ -1,4 +1,4 @@
-//! What a client says first and hears first: the end of a response's head is found however it is cut, each octet is looked
+//! What a client says first and hears first: the end of a response's head is found however it is cut, each byte is looked
 //! at once, what is accepted meets section 4.1, and a request that may be sent is one that our server takes.
 #![no_main]
 
@@ -20,13 +20,13 @@ const REQUEST: ClientRequest<'static> = ClientRequest {
 };
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-fn hear(octets: &[u8], size: usize) {
-    let whole = ResponseScanner::default().scan(octets);
+fn hear(bytes: &[u8], size: usize) {
+    let whole = ResponseScanner::default().scan(bytes);
     let mut scanner = ResponseScanner::default();
-    assert_eq!(scan_in_pieces(octets, size, |seen| scanner.scan(seen)), whole, "in pieces of {size}");
+    assert_eq!(scan_in_pieces(bytes, size, |seen| scanner.scan(seen)), whole, "in pieces of {size}");
     match whole {
-        Ok(Some(len)) => check_head(&octets[..len]),
-        Ok(None) => assert!(octets.len() < MAX_HEAD_LEN, "a head without end is refused at its limit"),
+        Ok(Some(len)) => check_head(&bytes[..len]),
+        Ok(None) => assert!(bytes.len() < MAX_HEAD_LEN, "a head without end is refused at its limit"),
         Err(error) => {
             assert!(matches!(error, ResponseError::NotHttp | ResponseError::Malformed | ResponseError::HeadTooLarge))
         }
@@ -35,7 +35,7 @@ fn hear(octets: &[u8], size: usize) {
 
 fn check_head(head: &[u8]) {
     assert!(head.len() <= MAX_HEAD_LEN && head.ends_with(b"\r\n\r\n"));
-    let lines = head.windows(2).filter(|octets| octets == b"\r\n").count() - 1;
+    let lines = head.windows(2).filter(|bytes| bytes == b"\r\n").count() - 1;
     assert!(lines <= 1 + MAX_HEADERS);
     let mut storage = NO_HEADERS;
     let Ok(response) = Response::parse(head, &mut storage) else { return };
@@ -59,8 +59,8 @@ fn check_head(head: &[u8]) {
 }
 
 /// The parts of the input, between NULs, are what a caller puts into a request.
-fn ask(octets: &[u8]) {
-    let Ok(text) = std::str::from_utf8(octets) else { return };
+fn ask(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut parts = text.split('\0');
     let (host, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let protocols: Vec<&str> = parts.next().into_iter().flat_map(|list| list.split(' ')).collect();
@@ -72,7 +72,7 @@ fn ask(octets: &[u8]) {
         return;
     }
     let head = &head[b"before".len()..];
-    if octets.len() > MAX_LINE_LEN - 100 {
+    if bytes.len() > MAX_LINE_LEN - 100 {
         return; // A server may find that too long.
     }
     assert_eq!(HeadScanner::default().scan(head), Ok(Some(head.len())));
@@ -84,22 +84,22 @@ fn ask(octets: &[u8]) {
     for (name, value) in headers {
         assert_eq!(heard.headers(name).collect::<Vec<_>>(), [value.as_bytes()]);
     }
-    assert!(head.ends_with(b"\r\n\r\n") && head.windows(4).filter(|octets| octets == b"\r\n\r\n").count() == 1);
+    assert!(head.ends_with(b"\r\n\r\n") && head.windows(4).filter(|bytes| bytes == b"\r\n\r\n").count() == 1);
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((&choice, octets)) = input.split_first() else { return };
+    let Some((&choice, bytes)) = input.split_first() else { return };
     let size = usize::from(choice >> 2) + 1;
     match choice & 3 {
-        0 => hear(octets, size),
-        1 => ask(octets),
+        0 => hear(bytes, size),
+        1 => ask(bytes),
         // Headers between a good status line and the end, with what must be there or without, to get past the first checks.
-        2 => hear(&[b"HTTP/1.1 101 Switching Protocols\r\n", octets, b"\r\n\r\n"].concat(), size),
+        2 => hear(&[b"HTTP/1.1 101 Switching Protocols\r\n", bytes, b"\r\n\r\n"].concat(), size),
         _ => {
             let good = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-            hear(&[good.as_bytes(), ACCEPT.as_bytes(), b"\r\n", octets, b"\r\n\r\n"].concat(), size);
+            hear(&[good.as_bytes(), ACCEPT.as_bytes(), b"\r\n", bytes, b"\r\n\r\n"].concat(), size);
         }
     }
     // Whoever parses without scanning is not harmed either.
-    let _ = Response::parse(octets, &mut NO_HEADERS.clone()).map(|response| response.accept(&REQUEST).is_ok());
+    let _ = Response::parse(bytes, &mut NO_HEADERS.clone()).map(|response| response.accept(&REQUEST).is_ok());
 });

@@ -33,7 +33,7 @@ pub enum Found {
 }
 
 impl Bodies {
-    /// Bodies of `size` octets, [`MIN_SIZE`] at least.
+    /// Bodies of `size` bytes, [`MIN_SIZE`] at least.
     pub fn new(run: u64, size: usize) -> Self {
         let mut mark = [b'@'; 4];
         mark[1..].copy_from_slice(&hex::<3>(run % 4096));
@@ -41,7 +41,7 @@ impl Bodies {
         Self { mark, filler, usually_at: 0 }
     }
 
-    /// Octets of one body.
+    /// Bytes of one body.
     pub fn size(&self) -> usize {
         HEAD_LEN + self.filler.len()
     }
@@ -89,11 +89,11 @@ pub fn renumber(body: &mut [u8], number: u32) {
     body[8..HEAD_LEN].copy_from_slice(&hex::<8>(u64::from(number)));
 }
 
-fn position(octets: &[u8], mark: &[u8; 4]) -> Option<usize> {
+fn position(bytes: &[u8], mark: &[u8; 4]) -> Option<usize> {
     let mut from = 0;
-    while let Some(at) = octets[from..].iter().position(|&octet| octet == mark[0]) {
+    while let Some(at) = bytes[from..].iter().position(|&byte| byte == mark[0]) {
         from += at;
-        if octets[from..].starts_with(mark) {
+        if bytes[from..].starts_with(mark) {
             return Some(from);
         }
         from += 1;

@@ -17,7 +17,7 @@ use crate::proto::{CloseCode, Connection, Event, Limits, Opcode, encode_masked_f
 use super::Error;
 use super::target::{Target, fill};
 
-/// A connection, from the first octet of its request on.
+/// A connection, from the first byte of its request on.
 #[derive(Debug)]
 pub struct Client {
     pub stream: TcpStream,
@@ -102,7 +102,7 @@ impl Client {
     pub fn new(stream: TcpStream, target: &Target, id: usize, room: usize, random: &mut Random) -> Result<Self, Error> {
         let opening = Opening {
             target: fill(&target.path, id, room),
-            nonce: random.octets(),
+            nonce: random.bytes(),
             scanner: ResponseScanner::default(),
             head: Vec::new(),
             refused: None,
@@ -122,7 +122,7 @@ impl Client {
         Ok(Self {
             stream,
             phase: Phase::Opening,
-            connection: Connection::client(LIMITS, random.octets()),
+            connection: Connection::client(LIMITS, random.bytes()),
             out,
             written: 0,
             opening: Some(Box::new(opening)),
@@ -144,7 +144,7 @@ impl Client {
         }
     }
 
-    /// Octets that the socket has not taken.
+    /// Bytes that the socket has not taken.
     pub fn unwritten(&self) -> usize {
         self.out.len() - self.written
     }
@@ -156,7 +156,7 @@ impl Client {
 
     /// Queues a message.
     pub fn say(&mut self, opcode: Opcode, payload: &[u8], random: &mut Random) {
-        encode_masked_frame(opcode, payload, random.octets(), &mut self.out);
+        encode_masked_frame(opcode, payload, random.bytes(), &mut self.out);
     }
 
     /// Starts the closing handshake.
@@ -221,11 +221,11 @@ impl Client {
         }
     }
 
-    fn take(&mut self, octets: &mut [u8], target: &Target, random: &mut Random, hear: &mut impl FnMut(&[u8])) {
+    fn take(&mut self, bytes: &mut [u8], target: &Target, random: &mut Random, hear: &mut impl FnMut(&[u8])) {
         if self.phase != Phase::Opening {
-            return self.decode(octets, random, hear);
+            return self.decode(bytes, random, hear);
         }
-        match self.open(octets, target, random) {
+        match self.open(bytes, target, random) {
             Ok(None) => {}
             // The first frames may have come with the response.
             Ok(Some(mut rest)) => self.decode(&mut rest, random, hear),
@@ -233,10 +233,10 @@ impl Client {
         }
     }
 
-    /// Takes octets of the response; `Some` when it is whole and good, with what follows it.
-    fn open(&mut self, octets: &[u8], target: &Target, random: &mut Random) -> Result<Option<Vec<u8>>, Ended> {
+    /// Takes bytes of the response; `Some` when it is whole and good, with what follows it.
+    fn open(&mut self, bytes: &[u8], target: &Target, random: &mut Random) -> Result<Option<Vec<u8>>, Ended> {
         let opening = self.opening.as_deref_mut().expect("it is not in yet");
-        opening.head.extend_from_slice(octets);
+        opening.head.extend_from_slice(bytes);
         if let Some(refused) = opening.refusal() {
             return refused.map_or(Ok(None), Err);
         }
@@ -297,7 +297,7 @@ impl Client {
                     continue;
                 }
                 Some(Event::Ping(data)) => {
-                    encode_masked_frame(Opcode::Pong, data, random.octets(), out);
+                    encode_masked_frame(Opcode::Pong, data, random.bytes(), out);
                     continue;
                 }
                 Some(Event::Pong(_)) => {
@@ -395,20 +395,20 @@ impl Random {
         self.keys.hash_one(self.count)
     }
 
-    fn octets<const N: usize>(&mut self) -> [u8; N] {
-        let mut octets = [0; N];
-        for piece in octets.chunks_mut(mem::size_of::<u64>()) {
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        for piece in bytes.chunks_mut(mem::size_of::<u64>()) {
             piece.copy_from_slice(&self.next().to_ne_bytes()[..piece.len()]);
         }
-        octets
+        bytes
     }
 }
 
 /// What is taken of a server, generously: it is measured, not guarded against.
 const LIMITS: Limits = Limits { message_bytes: 32 << 20, fragments: 1 << 16 };
 
-/// Octets of a server's text that are shown.
+/// Bytes of a server's text that are shown.
 const MAX_SHOWN: usize = 300;
 
-/// Octets of a refusal's body that are read to be shown.
+/// Bytes of a refusal's body that are read to be shown.
 const MAX_BODY: usize = 1024;

@@ -358,7 +358,7 @@ fn due(first: u64, interval: f64, number: u32) -> u64 {
 /// Messages of one speaker said before others have their turn.
 const BURST: usize = 64;
 
-/// Octets of one speaker that may wait for its socket; more is said later, and late.
+/// Bytes of one speaker that may wait for its socket; more is said later, and late.
 const MAX_UNWRITTEN: usize = 1 << 20;
 
 /// Messages of one speaker whose time is remembered.

@@ -83,7 +83,7 @@ impl Meter {
     }
 }
 
-/// The server's memory at the stations of a bench, in octets.
+/// The server's memory at the stations of a bench, in bytes.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Memory {
     /// Before the first connection.

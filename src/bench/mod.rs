@@ -61,7 +61,7 @@ pub struct Plan {
     pub rooms: usize,
     /// Connections that speak: the first ones. At most [`MAX_SPEAKERS`].
     pub speakers: usize,
-    /// Octets of a message's body; [`MIN_SIZE`] at least.
+    /// Bytes of a message's body; [`MIN_SIZE`] at least.
     pub size: usize,
     /// How long, or how many messages.
     pub length: Length,

@@ -164,11 +164,11 @@ fn open(address: SocketAddr) -> io::Result<TcpStream> {
 
 fn exchange(mut stream: &TcpStream, request: &[u8]) -> io::Result<Vec<u8>> {
     stream.write_all(request)?;
-    let (mut answer, mut octet) = (Vec::new(), [0]);
+    let (mut answer, mut byte) = (Vec::new(), [0]);
     // A byte at a time, so that no frame behind it is taken.
     while !answer.ends_with(b"\r\n\r\n") && answer.len() < MAX_HEAD {
-        stream.read_exact(&mut octet)?;
-        answer.extend(octet);
+        stream.read_exact(&mut byte)?;
+        answer.extend(byte);
     }
     Ok(answer)
 }

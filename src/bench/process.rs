@@ -63,12 +63,12 @@ impl Sub for Cpu {
     }
 }
 
-/// Octets resident now.
+/// Bytes resident now.
 pub fn resident(pid: u32) -> u64 {
     status(pid, "VmRSS:")
 }
 
-/// The most octets that were ever resident.
+/// The most bytes that were ever resident.
 pub fn resident_peak(pid: u32) -> u64 {
     status(pid, "VmHWM:")
 }

@@ -10,7 +10,7 @@ use super::meter::{Memory, Usage};
 use super::swarm::Opened;
 use super::{Pace, Plan, Scenario};
 
-/// All figures of a bench. Names say units; memory is in octets.
+/// All figures of a bench. Names say units; memory is in bytes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// What was done.
@@ -25,7 +25,7 @@ pub struct Report {
     pub rooms: usize,
     /// Connections that spoke.
     pub speakers: usize,
-    /// Octets of a body.
+    /// Bytes of a body.
     pub size: usize,
     /// How connections were opened.
     pub opening: Opening,
@@ -116,7 +116,7 @@ pub struct SlowReport {
     pub load: Load,
     /// How their connections ended, and how many so.
     pub ends: BTreeMap<String, u64>,
-    /// What the server's memory grew by, for each of them, in octets.
+    /// What the server's memory grew by, for each of them, in bytes.
     pub memory_each: Option<u64>,
 }
 
@@ -230,7 +230,7 @@ impl fmt::Display for Report {
             let ends: Vec<String> = slow.ends.iter().map(|(how, count)| format!("{count} {how}")).collect();
             row(f, "slow readers", &ends.join(", "))?;
             if let Some(each) = slow.memory_each {
-                row(f, "", &format!("the server's memory grew by {} for each", octets(each)))?;
+                row(f, "", &format!("the server's memory grew by {} for each", size(each)))?;
             }
         }
         for beside in self.neighbour.iter().flatten() {
@@ -253,13 +253,13 @@ impl fmt::Display for Report {
             let each = memory.open.saturating_sub(memory.before) / self.connections as u64;
             let mut text = format!(
                 "{} before, {} with all connections ({each} bytes each), {} at the end, {} at most",
-                octets(memory.before),
-                octets(memory.open),
-                octets(memory.end),
-                octets(memory.peak)
+                size(memory.before),
+                size(memory.open),
+                size(memory.end),
+                size(memory.peak)
             );
             if let Some(closed) = memory.closed {
-                write!(text, ", {} when all have closed", octets(closed))?;
+                write!(text, ", {} when all have closed", size(closed))?;
             }
             row(f, "memory", &text)?;
         }
@@ -365,11 +365,11 @@ fn time(micros: f64) -> String {
     }
 }
 
-fn octets(octets: u64) -> String {
-    match octets {
-        0..10_000 => format!("{octets} bytes"),
-        10_000..10_000_000 => format!("{} KiB", octets >> 10),
-        _ => format!("{:.1} MiB", octets as f64 / f64::from(1 << 20)),
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
     }
 }
 

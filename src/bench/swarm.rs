@@ -42,9 +42,9 @@ pub struct Swarm {
 pub struct Ready {
     /// Its number.
     pub client: usize,
-    /// There may be octets, or the end.
+    /// There may be bytes, or the end.
     pub readable: bool,
-    /// The socket takes octets again.
+    /// The socket takes bytes again.
     pub writable: bool,
     /// The server has ended its side.
     pub ended: bool,

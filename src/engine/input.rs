@@ -12,7 +12,7 @@ use super::receive_buffer::Behind;
 use super::steps::{MUCH_SET_ASIDE, SHORT_READ};
 use super::{Engine, Event, Got, Stream, steps};
 
-/// What became of the octets that lay in the receive buffer.
+/// What became of the bytes that lay in the receive buffer.
 enum Step {
     /// An event has been told.
     Told,
@@ -143,8 +143,8 @@ impl<S: Stream> Engine<S> {
             peer.paused = true;
             return;
         }
-        if let Some((octets, behind)) = self.set_aside.of(index) {
-            self.receive.resume(octets);
+        if let Some((bytes, behind)) = self.set_aside.of(index) {
+            self.receive.resume(bytes);
             self.reading = Some((index, behind));
             return;
         }
@@ -166,7 +166,7 @@ impl<S: Stream> Engine<S> {
         peer.last_received = self.now;
         peer.pinged = false;
         self.counters.bytes_in += len as u64;
-        self.budget.spend(len / steps::READ_OCTETS_A_STEP);
+        self.budget.spend(len / steps::READ_BYTES_A_STEP);
         self.reading = Some((index, behind));
     }
 
@@ -191,7 +191,7 @@ impl<S: Stream> Engine<S> {
             return Behind::Nothing;
         };
         self.counters.bytes_in += len as u64;
-        self.budget.spend(len / steps::READ_OCTETS_A_STEP);
+        self.budget.spend(len / steps::READ_BYTES_A_STEP);
         self.reading = Some((index, behind));
         behind
     }
@@ -274,16 +274,16 @@ impl<S: Stream> Engine<S> {
                 let mut head = PartialRequest::default();
                 let found = head.scanner.scan(unparsed);
                 if found == Ok(None) {
-                    head.octets.extend_from_slice(unparsed);
+                    head.bytes.extend_from_slice(unparsed);
                     peer.partial = Some(Box::new(head));
                 }
                 (found, found.ok().flatten().unwrap_or(unparsed.len()))
             }
             Some(head) => {
-                let before = head.octets.len();
-                head.octets.extend_from_slice(&unparsed[..unparsed.len().min(MAX_HEAD_LEN - before)]);
-                let found = head.scanner.scan(&head.octets);
-                (found, found.ok().flatten().unwrap_or(head.octets.len()) - before)
+                let before = head.bytes.len();
+                head.bytes.extend_from_slice(&unparsed[..unparsed.len().min(MAX_HEAD_LEN - before)]);
+                let found = head.scanner.scan(&head.bytes);
+                (found, found.ok().flatten().unwrap_or(head.bytes.len()) - before)
             }
         };
         let result = match found {
@@ -295,9 +295,9 @@ impl<S: Stream> Engine<S> {
                 return Step::Quiet;
             }
             Ok(Some(len)) => {
-                let octets = partial.as_ref().map_or(&unparsed[..], |head| &head.octets[..]);
+                let bytes = partial.as_ref().map_or(&unparsed[..], |head| &head.bytes[..]);
                 let mut storage = NO_HEADERS;
-                match contained(|| Request::parse(&octets[..len], &mut storage)) {
+                match contained(|| Request::parse(&bytes[..len], &mut storage)) {
                     Some(parsed) => parsed.map(|request| handle(id, tag, Event::Request(&request))),
                     None => {
                         self.counters.panics += 1;
@@ -325,12 +325,12 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         let unparsed = self.receive.unparsed();
         let partial = peer.partial.as_mut().expect("who waits for a body has a note of it");
-        let used = unparsed.len().min(partial.body_len as usize - partial.octets.len());
+        let used = unparsed.len().min(partial.body_len as usize - partial.bytes.len());
         // The body of one read is lent where it lies; only a body in pieces is put together.
         let in_pieces = used < partial.body_len as usize;
         if in_pieces {
-            partial.octets.extend_from_slice(&unparsed[..used]);
-            if partial.octets.len() < partial.body_len as usize {
+            partial.bytes.extend_from_slice(&unparsed[..used]);
+            if partial.bytes.len() < partial.body_len as usize {
                 self.receive.advance(used);
                 return Step::Quiet;
             }
@@ -338,8 +338,8 @@ impl<S: Stream> Engine<S> {
         let partial = peer.partial.take().expect("as before");
         peer.phase = Phase::Answering;
         self.budget.spend(steps::MESSAGE);
-        let body = if in_pieces { &partial.octets[..] } else { &unparsed[..used] };
-        handle(id, peer.tag, Event::Body { note: partial.note, octets: body });
+        let body = if in_pieces { &partial.bytes[..] } else { &unparsed[..used] };
+        handle(id, peer.tag, Event::Body { note: partial.note, bytes: body });
         self.receive.advance(used);
         Step::Told
     }
@@ -363,14 +363,14 @@ impl<S: Stream> Engine<S> {
             Some(proto::Event::Text(text)) => {
                 peer.mid_message = false;
                 self.counters.messages_in += 1;
-                self.budget.spend(steps::MESSAGE + text.len() / steps::TEXT_OCTETS_A_STEP);
+                self.budget.spend(steps::MESSAGE + text.len() / steps::TEXT_BYTES_A_STEP);
                 handle(id, tag, Event::Text(text));
                 Step::Told
             }
             Some(proto::Event::Binary(data)) => {
                 peer.mid_message = false;
                 self.counters.messages_in += 1;
-                self.budget.spend(steps::MESSAGE + steps::of_octets(data.len()));
+                self.budget.spend(steps::MESSAGE + steps::of_bytes(data.len()));
                 handle(id, tag, Event::Binary(data));
                 Step::Told
             }
@@ -422,7 +422,7 @@ impl<S: Stream> Engine<S> {
         Step::Quiet
     }
 
-    /// The clock of an incomplete message starts at its first octets.
+    /// The clock of an incomplete message starts at its first bytes.
     fn note_partial_message(&mut self, index: u32) {
         let peer = &mut self.peers[index as usize];
         if peer.phase != Phase::Open || !peer.connection.is_open() {
@@ -445,18 +445,18 @@ fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
-/// A peer for which more than this waits is not read until it has taken some, in octets.
+/// A peer for which more than this waits is not read until it has taken some, in bytes.
 pub(super) const PAUSE_ABOVE: usize = 256 << 10;
 
 /// A long message has more than this part of a read.
 const LONG: usize = 4;
 
-/// The most room behind a read for the rest of a message, in octets. A message that needs more is copied as it comes.
+/// The most room behind a read for the rest of a message, in bytes. A message that needs more is copied as it comes.
 pub(super) const MAX_ROOM: usize = 1 << 20;
 
 /// How many connections a turn that have taken everything are told of. Who is told sends more to each, and others are
 /// not to wait for all of that.
 pub(super) const DRAINED_PER_TURN: usize = 16;
 
-/// Answers to one read that exceed this are written before the rest of the read is decoded, in octets.
+/// Answers to one read that exceed this are written before the rest of the read is decoded, in bytes.
 pub(super) const FLUSH_ABOVE: usize = 256 << 10;

@@ -1,4 +1,4 @@
-//! A sum of what is held outside of the engine's own lists: octets that several outboxes share, until the last lets go.
+//! A sum of what is held outside of the engine's own lists: bytes that several outboxes share, until the last lets go.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use bytes::Bytes;
 pub struct Ledger(Arc<AtomicUsize>);
 
 impl Ledger {
-    /// Octets held now.
+    /// Bytes held now.
     pub fn total(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
@@ -22,32 +22,32 @@ impl Ledger {
         self.0.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
     }
 
-    /// Makes octets something to share, which is counted once until nobody holds a part of it.
-    pub fn share(&self, octets: Vec<u8>) -> Bytes {
-        if octets.is_empty() {
+    /// Makes bytes something to share, which is counted once until nobody holds a part of it.
+    pub fn share(&self, bytes: Vec<u8>) -> Bytes {
+        if bytes.is_empty() {
             return Bytes::new();
         }
-        let shared = Shared { octets, ledger: self.clone() };
+        let shared = Shared { bytes, ledger: self.clone() };
         self.change(0, shared.held_bytes());
         Bytes::from_owner(shared)
     }
 }
 
 struct Shared {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     ledger: Ledger,
 }
 
 impl Shared {
     /// With the count of holders that [`Bytes`] keeps beside it.
     fn held_bytes(&self) -> usize {
-        self.octets.capacity() + size_of::<Self>() + 2 * size_of::<usize>()
+        self.bytes.capacity() + size_of::<Self>() + 2 * size_of::<usize>()
     }
 }
 
 impl AsRef<[u8]> for Shared {
     fn as_ref(&self) -> &[u8] {
-        &self.octets
+        &self.bytes
     }
 }
 

@@ -9,7 +9,7 @@ use crate::proto::CloseCode;
 use super::peer::{Peer, Phase};
 use super::{Engine, Stream};
 
-/// Octets held, by what for.
+/// Bytes held, by what for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// Slots of connections, their timers and their memberships.
@@ -62,7 +62,7 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Cuts off with 1013 those for whom most is held (what waits for them, and what has come of a message), until so many octets
+    /// Cuts off with 1013 those for whom most is held (what waits for them, and what has come of a message), until so many bytes
     /// are freed: [`CUTS_AT_ONCE`] at most, of those in the next [`LOOKS_AT_ONCE`] slots. Tells how many it were.
     pub fn cut_largest(&mut self, excess: usize) -> usize {
         let end = self.peers.capacity();
@@ -125,5 +125,5 @@ pub const LOOKS_AT_ONCE: usize = 16_384;
 /// Connections cut off in one call of [`Engine::cut_largest`].
 pub const CUTS_AT_ONCE: usize = 16;
 
-/// Who holds less is not cut off for it, in octets.
+/// Who holds less is not cut off for it, in bytes.
 const WORTH_CUTTING: usize = 1 << 10;

@@ -65,9 +65,9 @@ use topic::{GroupId, Topics};
 pub struct Settings {
     /// The largest message, and the most fragments of one.
     pub limits: Limits,
-    /// Octets of one read; there is one buffer for all, and room behind them for the rest of a message that a read ends in.
+    /// Bytes of one read; there is one buffer for all, and room behind them for the rest of a message that a read ends in.
     pub receive_buffer: usize,
-    /// Octets that may wait for a peer whose socket is full; past them it is closed with 1013.
+    /// Bytes that may wait for a peer whose socket is full; past them it is closed with 1013.
     pub outbox_bytes: usize,
     /// How long such a peer may take nothing at all; then likewise.
     pub blocked_within: Duration,
@@ -78,7 +78,7 @@ pub struct Settings {
     pub idle_within: Duration,
     /// From our Close to the peer's, and again from there to the end of its stream.
     pub close_within: Duration,
-    /// From the first octet of a message to its last.
+    /// From the first byte of a message to its last.
     pub message_within: Duration,
     /// After so much silence a ping is sent; `None`: never.
     pub ping_after: Option<Duration>,
@@ -105,7 +105,7 @@ const NO_PONG: CloseCode = CloseCode::new(4201).expect("one of the application's
 /// What is compressed, and how well.
 #[derive(Clone, Debug)]
 pub struct DeflateSettings {
-    /// Messages below this are sent as they are, in octets: compressing a short line costs as much as sending it.
+    /// Messages below this are sent as they are, in bytes: compressing a short line costs as much as sending it.
     pub threshold: usize,
     /// 1 (fast) to 9 (small).
     pub level: u32,
@@ -140,7 +140,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Room behind a read, in octets: for the rest of the longest message, or of the longest that is worth it.
+    /// Room behind a read, in bytes: for the rest of the longest message, or of the longest that is worth it.
     fn room_behind_a_read(&self) -> usize {
         MAX_ROOM.min(self.limits.message_bytes as usize)
     }
@@ -159,7 +159,7 @@ pub enum Event<'a> {
         /// What the owner noted about the request.
         note: u32,
         /// The body.
-        octets: &'a [u8],
+        bytes: &'a [u8],
     },
     /// A text message.
     Text(&'a str),
@@ -178,7 +178,7 @@ pub enum Event<'a> {
 pub struct Blocked {
     /// Which one.
     pub id: ConnId,
-    /// Octets that wait for it here; what the kernel holds is not known.
+    /// Bytes that wait for it here; what the kernel holds is not known.
     pub bytes: usize,
     /// How long it has taken nothing.
     pub since: Duration,
@@ -197,9 +197,9 @@ pub struct Counters {
     pub messages_out: u64,
     /// Messages compressed: once for all members of a topic.
     pub compressed: u64,
-    /// Octets read.
+    /// Bytes read.
     pub bytes_in: u64,
-    /// Octets written.
+    /// Bytes written.
     pub bytes_out: u64,
     /// Writes that a socket took only in part or not at all.
     pub blocked: u64,
@@ -244,7 +244,7 @@ const CLOSE_CODES: [u16; 19] =
 
 /// All connections of one loop.
 ///
-/// Invariants: a slot is freed only in [`Engine::reap`]; whoever queues an octet lists the peer or topic as
+/// Invariants: a slot is freed only in [`Engine::reap`]; whoever queues a byte lists the peer or topic as
 /// dirty; membership is in both directions or in neither.
 #[derive(Debug)]
 pub struct Engine<S> {
@@ -253,7 +253,7 @@ pub struct Engine<S> {
     peers: Slab<Peer<S>>,
     generation: u32,
     receive: ReceiveBuffer,
-    /// The peer whose octets lie in `receive`, and what is behind them in its stream.
+    /// The peer whose bytes lie in `receive`, and what is behind them in its stream.
     reading: Option<(u32, Behind)>,
     /// Peers to read in this turn, and those that are due in the next.
     ready: VecDeque<u32>,
@@ -284,9 +284,9 @@ pub struct Engine<S> {
     dirty_peers: Vec<u32>,
     gone: Vec<u32>,
     spares: Spares,
-    /// Octets of `Peer::pending` of direct messages in this turn, as they were queued.
+    /// Bytes of `Peer::pending` of direct messages in this turn, as they were queued.
     queued: usize,
-    /// Octets in the logs of topics, at least.
+    /// Bytes in the logs of topics, at least.
     logged: usize,
     /// Counts what outboxes hold.
     ledger: Ledger,
@@ -470,7 +470,7 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Asks for the body of a request instead of answering it: `len` octets, which are kept until they are complete, and
+    /// Asks for the body of a request instead of answering it: `len` bytes, which are kept until they are complete, and
     /// then told as [`Event::Body`] with the `note`. `interim` is a response to be sent before (100 Continue), or nothing.
     ///
     /// How much may be asked for is for the owner to bound; nothing is allocated for what has not come.
@@ -499,7 +499,7 @@ impl<S: Stream> Engine<S> {
         if self.peers[index as usize].phase != Phase::Answering {
             return;
         }
-        self.budget.spend(steps::of_octets(response.len()));
+        self.budget.spend(steps::of_bytes(response.len()));
         self.append_response(index, response);
         match keep && !self.peers[index as usize].ended {
             true => {

@@ -18,7 +18,7 @@ use super::stream::{Stream, Wrote};
 
 /// Chunks in the order they must be written.
 ///
-/// Invariant: each chunk begins where a frame begins, or is a response; `sent` octets of the first have been written,
+/// Invariant: each chunk begins where a frame begins, or is a response; `sent` bytes of the first have been written,
 /// less than its length; `bytes` is what remains of all, and `response_bytes` what of that is response, which comes first.
 #[derive(Debug)]
 pub struct Outbox {
@@ -58,7 +58,7 @@ impl Outbox {
         }
     }
 
-    /// Queues `chunk`, of which the first `sent` octets have been written already (only if it is the first).
+    /// Queues `chunk`, of which the first `sent` bytes have been written already (only if it is the first).
     pub fn push(&mut self, chunk: Bytes, sent: usize) {
         debug_assert!(sent == 0 || self.chunks.is_empty());
         if chunk.len() == sent {
@@ -70,7 +70,7 @@ impl Outbox {
         self.note();
     }
 
-    /// Queues `chunk`, whose first `response_len` octets are no frames.
+    /// Queues `chunk`, whose first `response_len` bytes are no frames.
     pub fn push_response(&mut self, mut chunk: Bytes, response_len: usize, sent: usize) {
         let response = chunk.split_to(response_len);
         let sent_of_response = sent.min(response_len);
@@ -79,7 +79,7 @@ impl Outbox {
         self.push(chunk, sent - sent_of_response);
     }
 
-    /// Octets that wait.
+    /// Bytes that wait.
     pub fn len(&self) -> usize {
         self.bytes
     }
@@ -201,19 +201,19 @@ mod tests {
     use super::*;
     use crate::proto::{Opcode, encode_frame};
 
-    /// A stream that takes `room` octets at most.
+    /// A stream that takes `room` bytes at most.
     struct Narrow {
         room: usize,
         taken: Vec<u8>,
     }
 
     impl Write for Narrow {
-        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             if self.room == 0 {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            let len = octets.len().min(self.room);
-            self.taken.extend_from_slice(&octets[..len]);
+            let len = bytes.len().min(self.room);
+            self.taken.extend_from_slice(&bytes[..len]);
             self.room -= len;
             Ok(len)
         }
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn any_write_size_gives_the_same_octets() {
+    fn any_write_size_gives_the_same_bytes() {
         let chunks = [frames(&["one", "two"]), frames(&["three"]), frames(&[&"x".repeat(300)])];
         let expected = chunks.concat();
         for room in 1..40 {
@@ -268,7 +268,7 @@ mod tests {
             let mut stream = Narrow { room: usize::MAX, taken: chunk[..sent].to_vec() };
             outbox.write_to(&mut stream, Tick(0)).unwrap();
             let boundary = [0, 5, 10, 17].into_iter().find(|&end| end >= sent).unwrap();
-            assert_eq!(stream.taken, chunk[..boundary], "{sent} octets were sent");
+            assert_eq!(stream.taken, chunk[..boundary], "{sent} bytes were sent");
         }
     }
 }

@@ -28,14 +28,14 @@ impl<S: Stream> Engine<S> {
         let peer = &self.peers[index as usize];
         if peer.is_opened() {
             let window_bits = peer.window_bits;
-            self.budget.spend(steps::SEND + steps::of_octets(payload.len()));
+            self.budget.spend(steps::SEND + steps::of_bytes(payload.len()));
             let before = self.pending_len(index);
             self.settle(index);
             match window_bits {
                 0 => self.append(index, |out| encode_frame(kind.into(), payload, out)),
                 _ => {
                     let frame = self.deflated_frame(kind, payload, window_bits);
-                    self.append(index, |out| out.extend_from_slice(&frame.octets));
+                    self.append(index, |out| out.extend_from_slice(&frame.bytes));
                     self.spares.keep(frame);
                 }
             }
@@ -56,7 +56,7 @@ impl<S: Stream> Engine<S> {
     /// A member hears each topic in order, and direct messages between what was published before them and after them.
     /// Between topics no order is kept.
     pub fn publish(&mut self, topic: TopicId, kind: Kind, payload: &[u8], except: &[ConnId]) {
-        self.budget.spend(steps::PUBLISH + steps::of_octets(payload.len()));
+        self.budget.spend(steps::PUBLISH + steps::of_bytes(payload.len()));
         let plain = self.group_of(topic, 0);
         if self.has_members(plain) {
             self.publish_to(plain, except, |log| encode_frame(kind.into(), payload, log));
@@ -64,7 +64,7 @@ impl<S: Stream> Engine<S> {
         let deflated = self.group_of(topic, MAX_WINDOW_BITS);
         if deflated != plain && self.has_members(deflated) {
             let frame = self.deflated_frame(kind, payload, MAX_WINDOW_BITS);
-            self.publish_to(deflated, except, |log| log.extend_from_slice(&frame.octets));
+            self.publish_to(deflated, except, |log| log.extend_from_slice(&frame.bytes));
             self.spares.keep(frame);
         }
     }
@@ -126,14 +126,14 @@ impl<S: Stream> Engine<S> {
         let threshold = self.settings.deflate.as_ref().map_or(usize::MAX, |deflate| deflate.threshold);
         let deflater = self.deflater.as_mut().filter(|_| payload.len() >= threshold);
         if deflater.is_some() {
-            self.budget.spend(payload.len() / steps::COMPRESSED_OCTETS_A_STEP);
+            self.budget.spend(payload.len() / steps::COMPRESSED_BYTES_A_STEP);
         }
         match deflater.and_then(|deflater| deflater.compress(payload, window_bits)) {
             Some(compressed) => {
                 self.counters.compressed += 1;
-                encode_deflated_frame(kind.into(), compressed, &mut frame.octets);
+                encode_deflated_frame(kind.into(), compressed, &mut frame.bytes);
             }
-            None => encode_frame(kind.into(), payload, &mut frame.octets),
+            None => encode_frame(kind.into(), payload, &mut frame.bytes),
         }
         frame
     }
@@ -293,11 +293,11 @@ impl<S: Stream> Engine<S> {
         }
         let topics = &topics[..count];
         let peer = &mut self.peers[index as usize];
-        let octets = peer.pending.as_ref().map_or(&[][..], |pending| &pending.octets);
+        let bytes = peer.pending.as_ref().map_or(&[][..], |pending| &pending.bytes);
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let of_topics = topics.iter().map(|&(topic, _, sent)| self.topics[topic].unsent(sent));
         let (mut count, mut offered) = (0, 0);
-        for unsent in std::iter::once(octets).chain(of_topics).filter(|unsent| !unsent.is_empty()) {
+        for unsent in std::iter::once(bytes).chain(of_topics).filter(|unsent| !unsent.is_empty()) {
             slices[count] = IoSlice::new(unsent);
             (count, offered) = (count + 1, offered + unsent.len());
         }
@@ -317,8 +317,8 @@ impl<S: Stream> Engine<S> {
                 chunks.push((chunk(), sent));
             }
         };
-        let pending_len = pending.as_ref().map_or(0, |pending| pending.octets.len());
-        left(pending_len, &mut || into_chunk(&mut pending.as_mut().expect("it has a length").octets, &self.ledger));
+        let pending_len = pending.as_ref().map_or(0, |pending| pending.bytes.len());
+        left(pending_len, &mut || into_chunk(&mut pending.as_mut().expect("it has a length").bytes, &self.ledger));
         for &(topic, member, sent) in topics {
             let topic = &mut self.topics[topic];
             left(topic.unsent(sent).len(), &mut || topic.share_unsent(sent, &self.ledger));
@@ -341,7 +341,7 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.as_mut().expect("asked for a blocked peer");
         if let Some(mut pending) = peer.pending.take() {
-            outbox.push_response(into_chunk(&mut pending.octets, &self.ledger), pending.response_len as usize, 0);
+            outbox.push_response(into_chunk(&mut pending.bytes, &self.ledger), pending.response_len as usize, 0);
             self.spares.keep(pending);
         }
         for (topic, member, sent) in topics {
@@ -370,7 +370,7 @@ impl<S: Stream> Engine<S> {
         Ok(())
     }
 
-    /// The socket took less than it was offered, of which the first `response_len` octets are no frames.
+    /// The socket took less than it was offered, of which the first `response_len` bytes are no frames.
     fn block(&mut self, index: u32, mut response_len: usize, chunks: impl IntoIterator<Item = (Bytes, usize)>) {
         self.counters.blocked += 1;
         let peer = &mut self.peers[index as usize];
@@ -445,16 +445,16 @@ impl<S: Stream> Engine<S> {
             let spares = &mut self.spares;
             let pending = self.peers[index as usize].pending.get_or_insert_with(|| spares.take());
             let topic = &mut self.topics[topic];
-            pending.octets.extend_from_slice(topic.unsent(sent));
+            pending.bytes.extend_from_slice(topic.unsent(sent));
             topic.members[member].sent = topic.end();
             self.mark_dirty(index);
         }
     }
 
-    /// Appends octets to what is queued for a peer.
+    /// Appends bytes to what is queued for a peer.
     pub(super) fn append(&mut self, index: u32, write: impl FnOnce(&mut Vec<u8>)) {
         let pending = &mut self.peers[index as usize].pending;
-        write(&mut pending.get_or_insert_with(|| self.spares.take()).octets);
+        write(&mut pending.get_or_insert_with(|| self.spares.take()).bytes);
         self.mark_dirty(index);
     }
 
@@ -462,13 +462,13 @@ impl<S: Stream> Engine<S> {
     pub(super) fn append_response(&mut self, index: u32, response: &[u8]) {
         self.append(index, |out| out.extend_from_slice(response));
         if let Some(pending) = &mut self.peers[index as usize].pending {
-            pending.response_len = pending.octets.len() as u32;
+            pending.response_len = pending.bytes.len() as u32;
         }
     }
 
-    /// Octets queued for a peer alone, in this turn.
+    /// Bytes queued for a peer alone, in this turn.
     pub(super) fn pending_len(&self, index: u32) -> usize {
-        self.peers[index as usize].pending.as_ref().map_or(0, |pending| pending.octets.len())
+        self.peers[index as usize].pending.as_ref().map_or(0, |pending| pending.bytes.len())
     }
 
     pub(super) fn mark_dirty(&mut self, index: u32) {
@@ -510,8 +510,8 @@ fn into_chunk(pending: &mut Vec<u8>, ledger: &Ledger) -> Bytes {
     })
 }
 
-/// Direct messages of one turn to one peer beyond this are written before its end, in octets.
+/// Direct messages of one turn to one peer beyond this are written before its end, in bytes.
 const WRITE_ABOVE: usize = 256 << 10;
 
-/// Direct messages of one turn to all peers together beyond this are likewise, in octets.
+/// Direct messages of one turn to all peers together beyond this are likewise, in bytes.
 const WRITE_ALL_ABOVE: usize = 8 << 20;

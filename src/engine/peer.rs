@@ -45,7 +45,7 @@ pub struct Peer<S> {
     pub since: Tick,
     /// When the wheel will look at it.
     pub scheduled: Tick,
-    /// What this peer alone is to be sent, of this turn. There only from the first octet to the flush.
+    /// What this peer alone is to be sent, of this turn. There only from the first byte to the flush.
     pub pending: Option<Box<Pending>>,
     pub outbox: Option<Box<Outbox>>,
     pub memberships: Memberships,
@@ -57,9 +57,9 @@ impl<S> Peer<S> {
         self.session == Session::Open
     }
 
-    /// Octets held of a request or message that is not complete, and of compressed ones that the next may refer to.
+    /// Bytes held of a request or message that is not complete, and of compressed ones that the next may refer to.
     pub fn received_bytes(&self) -> usize {
-        let request = self.partial.as_ref().map_or(0, |part| size_of::<PartialRequest>() + part.octets.capacity());
+        let request = self.partial.as_ref().map_or(0, |part| size_of::<PartialRequest>() + part.bytes.capacity());
         request + self.connection.held_bytes()
     }
 }
@@ -75,11 +75,11 @@ pub enum Session {
     OverUntold,
 }
 
-/// Octets for one peer.
+/// Bytes for one peer.
 #[derive(Debug, Default)]
 pub struct Pending {
-    pub octets: Vec<u8>,
-    /// Octets at the front that are no frames, but responses.
+    pub bytes: Vec<u8>,
+    /// Bytes at the front that are no frames, but responses.
     pub response_len: u32,
 }
 
@@ -146,7 +146,7 @@ impl Drain {
 /// A request of which a part has arrived: of its head, or behind that of its body.
 #[derive(Debug, Default)]
 pub struct PartialRequest {
-    pub octets: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// Of a head.
     pub scanner: HeadScanner,
     /// How long the body is to be, and the owner's word for it.
@@ -161,7 +161,7 @@ pub enum Memberships {
         len: u8,
         places: [Membership; 2],
     },
-    #[allow(clippy::box_collection, reason = "a bare list would make each peer eight octets larger")]
+    #[allow(clippy::box_collection, reason = "a bare list would make each peer eight bytes larger")]
     Many(Box<Vec<Membership>>),
 }
 
@@ -189,7 +189,7 @@ impl Memberships {
         }
     }
 
-    /// Octets of the list, if there is one.
+    /// Bytes of the list, if there is one.
     pub fn held_bytes(&self) -> usize {
         match self {
             Self::Few { .. } => 0,

@@ -1,4 +1,4 @@
-//! The octets of one read, and of the rest of a message that it ends in, while they are parsed.
+//! The bytes of one read, and of the rest of a message that it ends in, while they are parsed.
 //!
 //! There is one buffer for all peers. It is empty whenever another peer is read: what is incomplete by
 //! then has been taken into that peer's own state.
@@ -7,7 +7,7 @@ use std::io;
 
 use super::stream::{Got, Stream};
 
-/// What is behind the octets that were read.
+/// What is behind the bytes that were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behind {
     /// There may be more, of which no poller tells.
@@ -39,12 +39,12 @@ pub struct ReceiveBuffer {
 }
 
 impl ReceiveBuffer {
-    /// A buffer for reads of up to `read_len` octets, with room behind one for `room` octets more.
+    /// A buffer for reads of up to `read_len` bytes, with room behind one for `room` bytes more.
     pub fn new(read_len: usize, room: usize) -> Self {
         Self { bytes: vec![0; read_len + room].into_boxed_slice(), read_len, parsed: 0, filled: 0 }
     }
 
-    /// Reads once, `len` octets at most; tells what came, and whether there may be more.
+    /// Reads once, `len` bytes at most; tells what came, and whether there may be more.
     ///
     /// # Errors
     /// Those of the stream.
@@ -55,13 +55,13 @@ impl ReceiveBuffer {
     }
 
     /// Takes what has been read before, a read at most, and was set aside.
-    pub fn resume(&mut self, octets: &[u8]) {
+    pub fn resume(&mut self, bytes: &[u8]) {
         debug_assert_eq!(self.parsed, self.filled, "the last peer's bytes have been parsed");
-        (self.parsed, self.filled) = (0, octets.len());
-        self.bytes[..octets.len()].copy_from_slice(octets);
+        (self.parsed, self.filled) = (0, bytes.len());
+        self.bytes[..bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Reads `missing` octets behind those that are not parsed, if there is room for them; tells how many came, and what is behind them.
+    /// Reads `missing` bytes behind those that are not parsed, if there is room for them; tells how many came, and what is behind them.
     pub fn fill_up(&mut self, stream: &mut impl Stream, missing: u64, to_end: bool) -> (usize, Behind) {
         let before = self.filled;
         if missing > (self.bytes.len() - before) as u64 {
@@ -93,7 +93,7 @@ impl ReceiveBuffer {
         Ok(got)
     }
 
-    /// Its size, in octets.
+    /// Its size, in bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -108,7 +108,7 @@ impl ReceiveBuffer {
         self.parsed == self.filled
     }
 
-    /// The first `len` octets of [`ReceiveBuffer::unparsed`] have been parsed.
+    /// The first `len` bytes of [`ReceiveBuffer::unparsed`] have been parsed.
     pub fn advance(&mut self, len: usize) {
         self.parsed += len;
         debug_assert!(self.parsed <= self.filled);

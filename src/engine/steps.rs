@@ -100,16 +100,16 @@ impl Budget {
 
 /// What peers were read and have not been told yet: a read at most of each. It is kept beside the peers, which are to be small.
 ///
-/// Invariant: `octets` is the sum of what is kept.
+/// Invariant: `bytes` is the sum of what is kept.
 #[derive(Debug, Default)]
 pub struct SetAside {
     of: HashMap<u32, Rest>,
-    octets: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Rest {
-    octets: Box<[u8]>,
+    bytes: Box<[u8]>,
     /// So many of them have been told.
     told: usize,
     /// What is behind it in the stream.
@@ -121,20 +121,20 @@ impl SetAside {
     pub fn keep(&mut self, index: u32, rest: &[u8], behind: Behind) {
         match self.of.get_mut(&index) {
             Some(before) => {
-                before.told = before.octets.len() - rest.len();
+                before.told = before.bytes.len() - rest.len();
                 before.behind = if before.behind == Behind::Maybe { behind.or_more() } else { behind };
-                debug_assert_eq!(&before.octets[before.told..], rest, "what is not told is not touched");
+                debug_assert_eq!(&before.bytes[before.told..], rest, "what is not told is not touched");
             }
             None => {
-                self.octets += rest.len();
-                self.of.insert(index, Rest { octets: rest.into(), told: 0, behind });
+                self.bytes += rest.len();
+                self.of.insert(index, Rest { bytes: rest.into(), told: 0, behind });
             }
         }
     }
 
     /// What is kept for a peer, and what is behind it in its stream.
     pub fn of(&self, index: u32) -> Option<(&[u8], Behind)> {
-        self.of.get(&index).map(|rest| (&rest.octets[rest.told..], rest.behind))
+        self.of.get(&index).map(|rest| (&rest.bytes[rest.told..], rest.behind))
     }
 
     /// The poller says that the peer can be read. Tells whether it waits to be told what it was read before.
@@ -148,21 +148,21 @@ impl SetAside {
     /// Nothing is kept for the peer any more. Tells whether something was.
     pub fn let_go(&mut self, index: u32) -> bool {
         let Some(rest) = self.of.remove(&index) else { return false };
-        self.octets -= rest.octets.len();
+        self.bytes -= rest.bytes.len();
         if self.of.is_empty() {
             self.of = HashMap::new();
         }
         true
     }
 
-    /// Octets kept for a peer.
+    /// Bytes kept for a peer.
     pub fn held_for(&self, index: u32) -> usize {
-        self.of.get(&index).map_or(0, |rest| rest.octets.len())
+        self.of.get(&index).map_or(0, |rest| rest.bytes.len())
     }
 
-    /// Octets kept for all.
+    /// Bytes kept for all.
     pub fn held_bytes(&self) -> usize {
-        self.octets
+        self.bytes
     }
 }
 
@@ -178,9 +178,9 @@ impl<S: Stream> Peer<S> {
     }
 }
 
-/// What so many octets cost beside the message or response they are in: they are looked at, and copied.
-pub fn of_octets(len: usize) -> usize {
-    len / OCTETS_A_STEP
+/// What so many bytes cost beside the message or response they are in: they are looked at, and copied.
+pub fn of_bytes(len: usize) -> usize {
+    len / BYTES_A_STEP
 }
 
 /// Steps of a peer of which the poller has just told. It is what people and their programs need: 8 requests, 25 messages.
@@ -192,7 +192,7 @@ pub const PEER_STEPS: u32 = 256;
 /// Steps of all peers of the backlog in one turn: about half a millisecond.
 pub const TURN_STEPS: u32 = 2048;
 
-/// What a request costs, that is answered with a few hundred octets.
+/// What a request costs, that is answered with a few hundred bytes.
 pub const REQUEST: usize = 16;
 
 /// What a message costs: the owner parses it and answers.
@@ -213,23 +213,23 @@ pub const PUBLISH: usize = 2;
 /// What entering or leaving a topic costs.
 pub const MEMBERSHIP: usize = 1;
 
-/// Octets that cost a step more.
-pub const OCTETS_A_STEP: usize = 512;
+/// Bytes that cost a step more.
+pub const BYTES_A_STEP: usize = 512;
 
-/// Octets of a read that cost a step beside what they are found to be.
-pub const READ_OCTETS_A_STEP: usize = 4 << 10;
+/// Bytes of a read that cost a step beside what they are found to be.
+pub const READ_BYTES_A_STEP: usize = 4 << 10;
 
 /// Bytes of a text that cost a step more, because it is validated. What the owner makes of it, such as parsing it, the owner says with
 /// [`Engine::spend`](super::Engine::spend).
-pub const TEXT_OCTETS_A_STEP: usize = 1 << 10;
+pub const TEXT_BYTES_A_STEP: usize = 1 << 10;
 
 /// The same where they are compressed.
-pub const COMPRESSED_OCTETS_A_STEP: usize = 16;
+pub const COMPRESSED_BYTES_A_STEP: usize = 16;
 
-/// Octets that are set aside for all peers together, before the others are read in [short reads](SHORT_READ).
+/// Bytes that are set aside for all peers together, before the others are read in [short reads](SHORT_READ).
 pub const MUCH_SET_ASIDE: usize = 4 << 20;
 
-/// Octets of a read while much is set aside: what one share of a turn is enough for.
+/// Bytes of a read while much is set aside: what one share of a turn is enough for.
 pub const SHORT_READ: usize = 4 << 10;
 
 /// The most connections whose end is told in one turn. What an end costs is the owner's to say; nobody waits for it.

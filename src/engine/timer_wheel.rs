@@ -72,7 +72,7 @@ impl TimerWheel {
         self.occupied[place / SLOTS][place % SLOTS / 64] |= 1 << (place % 64);
     }
 
-    /// Octets it takes.
+    /// Bytes it takes.
     pub fn held_bytes(&self) -> usize {
         size_of_val(&*self.heads) + self.entries.capacity() * size_of::<Entry>()
     }

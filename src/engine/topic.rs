@@ -31,7 +31,7 @@ impl GroupId {
     }
 }
 
-/// Members and log. Positions in the log are absolute: octets ever published.
+/// Members and log. Positions in the log are absolute: bytes ever published.
 ///
 /// Invariants: `base <= member.sent <= end()` for each member; without members the log is empty;
 /// `members[peer.memberships[m.place].member] == m` (membership is in both directions or in neither).
@@ -95,7 +95,7 @@ impl Topics {
         true
     }
 
-    /// Octets of the topics, without [what each holds](Topic::held_bytes).
+    /// Bytes of the topics, without [what each holds](Topic::held_bytes).
     pub fn held_bytes(&self) -> usize {
         self.places.capacity() * size_of::<Option<Box<Topic>>>() + self.filled * size_of::<Topic>()
     }
@@ -126,7 +126,7 @@ pub struct Member {
 }
 
 impl Topic {
-    /// The position behind the last octet published.
+    /// The position behind the last byte published.
     pub fn end(&self) -> u64 {
         self.base + self.log.len() as u64
     }
@@ -145,7 +145,7 @@ impl Topic {
         frozen.slice((sent - self.base) as usize..)
     }
 
-    /// Octets of the log and the list of members. The copies that blocked members share are not among them.
+    /// Bytes of the log and the list of members. The copies that blocked members share are not among them.
     pub fn held_bytes(&self) -> usize {
         self.log.capacity() + self.members.capacity() * size_of::<Member>()
     }
@@ -216,7 +216,7 @@ impl Topic {
     }
 }
 
-/// What a topic keeps of its log between turns, in octets: there may be very many topics. What is larger is for all of them.
+/// What a topic keeps of its log between turns, in bytes: there may be very many topics. What is larger is for all of them.
 pub const MAX_KEPT_LOG: usize = 4 << 10;
 
 /// A topic whose log has grown to this is flushed at once, without waiting for the end of the turn.

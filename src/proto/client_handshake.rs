@@ -24,7 +24,7 @@ pub struct ClientRequest<'a> {
     pub host: &'a str,
     /// Path and query, percent-encoded; begins with `/`.
     pub target: &'a str,
-    /// Sixteen octets chosen at random for each connection (section 4.1, item 7). They tell an answer to this request from
+    /// Sixteen bytes chosen at random for each connection (section 4.1, item 7). They tell an answer to this request from
     /// one that a cache kept; nothing stays secret by them.
     pub nonce: [u8; 16],
     /// The sub-protocols that would do, the one liked best first; each once.
@@ -79,7 +79,7 @@ impl ClientRequest<'_> {
             return Err(UnfitRequest::Host);
         }
         // §3: a resource name has no fragment.
-        let is_target = |octet: u8| octet.is_ascii_graphic() && octet != b'#';
+        let is_target = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
         if !self.target.starts_with('/') || !self.target.bytes().all(is_target) {
             return Err(UnfitRequest::Target);
         }
@@ -95,7 +95,7 @@ impl ClientRequest<'_> {
                 return Err(UnfitRequest::OwnHeader);
             }
             // RFC 9110 §5.5: visible characters, space and tab; what is not ASCII passes as it is.
-            let is_value = |octet: u8| octet == b'\t' || octet >= b' ' && octet != 0x7f;
+            let is_value = |byte: u8| byte == b'\t' || byte >= b' ' && byte != 0x7f;
             if !is_token(name) || !value.bytes().all(is_value) || value.trim() != *value {
                 return Err(UnfitRequest::Header);
             }
@@ -161,7 +161,7 @@ impl ResponseScanner {
     }
 }
 
-/// A response head, borrowed from the octets it came in.
+/// A response head, borrowed from the bytes it came in.
 #[derive(Debug)]
 pub struct Response<'a> {
     status: u16,
@@ -203,7 +203,7 @@ impl<'a> Response<'a> {
         self.headers.single(name)
     }
 
-    /// The values of all headers of that name (in any case), in order, as octets.
+    /// The values of all headers of that name (in any case), in order, as bytes.
     pub fn headers(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers.values(name)
     }
@@ -247,7 +247,7 @@ impl<'a> Response<'a> {
 /// Why a response does not open a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseError {
-    /// The first octet begins no status line: another protocol, TLS perhaps.
+    /// The first byte begins no status line: another protocol, TLS perhaps.
     NotHttp,
     /// Not a status line and headers, each ended by CR LF.
     Malformed,
@@ -298,15 +298,15 @@ mod tests {
         headers: &[("Origin", "http://example.com")],
     };
 
-    /// Scans whole and octet by octet, which must agree, then judges.
-    fn judge(octets: &[u8]) -> Result<Option<String>, ResponseError> {
-        let whole = ResponseScanner::default().scan(octets);
+    /// Scans whole and byte by byte, which must agree, then judges.
+    fn judge(bytes: &[u8]) -> Result<Option<String>, ResponseError> {
+        let whole = ResponseScanner::default().scan(bytes);
         let mut scanner = ResponseScanner::default();
-        let grown = (0..=octets.len()).map(|len| scanner.scan(&octets[..len])).find(|found| !matches!(found, Ok(None)));
+        let grown = (0..=bytes.len()).map(|len| scanner.scan(&bytes[..len])).find(|found| !matches!(found, Ok(None)));
         assert_eq!(whole, grown.unwrap_or(Ok(None)));
         let len = whole?.expect("the head is complete");
         let mut storage = NO_HEADERS;
-        let response = Response::parse(&octets[..len], &mut storage)?;
+        let response = Response::parse(&bytes[..len], &mut storage)?;
         response.accept(&REQUEST).map(|agreed| agreed.protocol.map(String::from))
     }
 

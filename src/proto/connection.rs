@@ -3,7 +3,7 @@
 //! The sides differ in masking alone (section 5.1): a server refuses frames that are not masked, a client those that are,
 //! and a client masks its own, the Close that is written here included. [`Role`] says which side it is.
 //!
-//! Octets go in, [`Event`]s come out, and octets for the peer are appended to a buffer of the caller.
+//! Bytes go in, [`Event`]s come out, and bytes for the peer are appended to a buffer of the caller.
 //! A message that lies whole in the caller's buffer is unmasked, validated and lent in place; only what
 //! is cut by the end of a read or comes in fragments is copied, as it arrives and never by the length it claims.
 //! A caller with room can ask what is [missing](Connection::missing) and have a cut message in place too.
@@ -123,7 +123,7 @@ enum Assembly {
     /// The payload of a compressed message as it came, and whether it is text.
     Deflated {
         text: bool,
-        octets: Vec<u8>,
+        bytes: Vec<u8>,
     },
 }
 
@@ -179,7 +179,7 @@ impl Connection {
         Self { deflate: Some(Box::new(Context { history })), ..Self::new(limits) }
     }
 
-    /// Takes octets from the front of `input` up to the end of the next event, and tells how many.
+    /// Takes bytes from the front of `input` up to the end of the next event, and tells how many.
     ///
     /// Without an event all of `input` has been taken: what is incomplete is kept inside. With one, call
     /// again with the rest. `input` is unmasked in place. A Close that is due is appended to `reply`.
@@ -298,7 +298,7 @@ impl Connection {
         }
     }
 
-    /// How many octets are missing to the message that begins at the front of `input` in one frame. `None` if none are, or if this cannot be
+    /// How many bytes are missing to the message that begins at the front of `input` in one frame. `None` if none are, or if this cannot be
     /// told: its header is not whole, it is in several frames, its beginning has been taken already, or it will be refused.
     ///
     /// Who has room behind `input` can read them there, and [`Connection::decode`] lends a message in place that it would have copied.
@@ -347,7 +347,7 @@ impl Connection {
         self.partial.as_ref().is_some_and(|partial| !partial.is_done())
     }
 
-    /// Octets held for a message that is not complete, and of compressed ones that the next may refer to.
+    /// Bytes held for a message that is not complete, and of compressed ones that the next may refer to.
     pub fn held_bytes(&self) -> usize {
         let partial = self.partial.as_ref().map_or(0, |partial| {
             size_of::<Partial>() + partial.control.capacity() + partial.message.as_ref().map_or(0, Assembly::capacity)
@@ -446,7 +446,7 @@ impl Connection {
     #[inline(never)]
     fn inflate_assembled(&mut self, inflater: &mut Inflater) -> Found {
         match self.partial.as_mut().and_then(|partial| partial.message.take()) {
-            Some(Assembly::Deflated { text, octets }) => self.inflate(text, &octets, inflater),
+            Some(Assembly::Deflated { text, bytes }) => self.inflate(text, &bytes, inflater),
             _ => unreachable!("an assembled message lies in `partial`"),
         }
     }
@@ -488,7 +488,7 @@ impl Partial {
         self.control.clear();
         match header.opcode {
             Opcode::Text | Opcode::Binary if header.rsv1 => {
-                self.message = Some(Assembly::Deflated { text: header.opcode == Opcode::Text, octets: Vec::new() });
+                self.message = Some(Assembly::Deflated { text: header.opcode == Opcode::Text, bytes: Vec::new() });
             }
             Opcode::Text => self.message = Some(Assembly::Text(String::new(), Utf8Tail::default())),
             Opcode::Binary => self.message = Some(Assembly::Binary(Vec::new())),
@@ -551,7 +551,7 @@ impl Partial {
 }
 
 impl Assembly {
-    /// Takes the next piece. If there is no room for it, room is made for a message of `room` octets, which it does not go beyond.
+    /// Takes the next piece. If there is no room for it, room is made for a message of `room` bytes, which it does not go beyond.
     fn push(&mut self, piece: &[u8], room: usize) -> Result<(), ProtocolError> {
         let make_room = self.capacity() < self.len() + piece.len();
         match self {
@@ -561,28 +561,28 @@ impl Assembly {
                 }
                 tail.push(piece, text)?;
             }
-            Self::Binary(octets) | Self::Deflated { octets, .. } => {
+            Self::Binary(bytes) | Self::Deflated { bytes, .. } => {
                 if make_room {
-                    octets.reserve_exact(room - octets.len());
+                    bytes.reserve_exact(room - bytes.len());
                 }
-                octets.extend_from_slice(piece);
+                bytes.extend_from_slice(piece);
             }
         }
         Ok(())
     }
 
-    /// Octets that have come, of a text also those of a character whose rest has not.
+    /// Bytes that have come, of a text also those of a character whose rest has not.
     fn len(&self) -> usize {
         match self {
             Self::Text(text, tail) => text.len() + tail.pending(),
-            Self::Binary(octets) | Self::Deflated { octets, .. } => octets.len(),
+            Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.len(),
         }
     }
 
     fn capacity(&self) -> usize {
         match self {
             Self::Text(text, _) => text.capacity(),
-            Self::Binary(octets) | Self::Deflated { octets, .. } => octets.capacity(),
+            Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.capacity(),
         }
     }
 }

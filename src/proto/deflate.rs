@@ -1,7 +1,7 @@
 //! Compressing and decompressing messages (RFC 7692 section 7.2): DEFLATE without header, cut behind a sync flush.
 //!
 //! ```text
-//!   sender    message -> DEFLATE, sync flush -> ... 00 00 ff ff -> without those four octets -> frames, RSV1 on the first
+//!   sender    message -> DEFLATE, sync flush -> ... 00 00 ff ff -> without those four bytes -> frames, RSV1 on the first
 //!   receiver  frames -> payload with 00 00 ff ff again -> inflate -> message
 //! ```
 //!
@@ -37,7 +37,7 @@ impl Inflater {
         Self(None)
     }
 
-    /// Octets it takes, at most.
+    /// Bytes it takes, at most.
     pub fn held_bytes(&self) -> usize {
         if self.0.is_some() { INFLATER_BYTES } else { 0 }
     }
@@ -60,7 +60,7 @@ impl Inflater {
             return Ok(());
         }
         let inflating = self.0.get_or_insert_with(Default::default);
-        inflating.begin(history.as_deref().map_or(&[], |history| &history.octets));
+        inflating.begin(history.as_deref().map_or(&[], |history| &history.bytes));
         inflating.message(payload, &mut take)?;
         if let Some(history) = history {
             history.replace(&inflating.recent[..inflating.filled]);
@@ -97,7 +97,7 @@ impl Inflating {
         take: &mut impl FnMut(&[u8]) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
         let mut rest = payload;
-        // §7.2.3.4: a block may be marked as final. What follows begins with the next octet, as if nothing had ended.
+        // §7.2.3.4: a block may be marked as final. What follows begins with the next byte, as if nothing had ended.
         for _ in 0..=MAX_FINAL_BLOCKS {
             let ended = self.run(&mut rest, take)?;
             if !ended {
@@ -112,10 +112,10 @@ impl Inflating {
         Err(ProtocolError::TooManyFinalBlocks { limit: MAX_FINAL_BLOCKS })
     }
 
-    /// Takes back the octets that the sender cut off, and makes sure that the payload ended where it could be cut.
+    /// Takes back the bytes that the sender cut off, and makes sure that the payload ended where it could be cut.
     fn finish(&mut self) -> Result<(), ProtocolError> {
         let mut silent = |piece: &[u8]| if piece.is_empty() { Ok(()) } else { Err(ProtocolError::CorruptDeflate) };
-        // Behind a whole block the four octets are the rest of an empty one, and a final one is understood. Elsewhere they
+        // Behind a whole block the four bytes are the rest of an empty one, and a final one is understood. Elsewhere they
         // would be taken for data or leave something open.
         match self.run(&mut &SYNC_TAIL[..], &mut silent)? || !self.run(&mut &FINAL_BLOCK[..], &mut silent)? {
             true => Err(ProtocolError::CorruptDeflate),
@@ -161,30 +161,30 @@ impl Inflating {
 /// Only for connections that did not agree to `client_no_context_takeover`; it takes memory with their first message.
 #[derive(Debug)]
 pub struct History {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     window: usize,
 }
 
 impl History {
     /// An empty one for a window of 2 to this power, 8 to 15.
     pub fn new(window_bits: u8) -> Self {
-        Self { octets: Vec::new(), window: 1 << window_bits.min(MAX_WINDOW_BITS) }
+        Self { bytes: Vec::new(), window: 1 << window_bits.min(MAX_WINDOW_BITS) }
     }
 
-    /// Octets that are kept: at most the window.
+    /// Bytes that are kept: at most the window.
     pub fn held_bytes(&self) -> usize {
-        self.octets.capacity()
+        self.bytes.capacity()
     }
 
     fn replace(&mut self, recent: &[u8]) {
         let end = &recent[recent.len().saturating_sub(self.window)..];
-        self.octets.clear();
-        self.octets.reserve_exact(end.len());
-        self.octets.extend_from_slice(end);
+        self.bytes.clear();
+        self.bytes.reserve_exact(end.len());
+        self.bytes.extend_from_slice(end);
     }
 }
 
-/// Compresses messages, each for itself (`server_no_context_takeover`), so that all receivers can share the octets.
+/// Compresses messages, each for itself (`server_no_context_takeover`), so that all receivers can share the bytes.
 ///
 /// It takes 245 KiB for a window of 2^9 up to 372 KiB for one of 2^15 when that window is first asked for, and keeps it:
 /// 2 MiB if all seven are, with what it keeps of the output (64 KiB).
@@ -202,12 +202,12 @@ impl Deflater {
         Self { level: Compression::new(level.clamp(1, 9)), streams: Default::default(), output: Vec::new() }
     }
 
-    /// Octets it takes, at most.
+    /// Bytes it takes, at most.
     pub fn held_bytes(&self) -> usize {
         self.streams.iter().flatten().count() * COMPRESSOR_BYTES + self.output.capacity()
     }
 
-    /// The payload of a compressed message, without the four octets that end a sync flush (section 7.2.1); `None` if
+    /// The payload of a compressed message, without the four bytes that end a sync flush (section 7.2.1); `None` if
     /// it would not be smaller.
     ///
     /// It refers back no further than a window of 2 to `window_bits`, 8 to 15. With 8 it is `None`: zlib needs 9 at least, and what is sent
@@ -251,18 +251,18 @@ const FINAL_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
 /// Final blocks of one message beyond its first: each costs a window's copy, and a sender needs none at all.
 pub const MAX_FINAL_BLOCKS: u32 = 64;
 
-/// How far back DEFLATE can refer, in octets.
+/// How far back DEFLATE can refer, in bytes.
 const WINDOW: usize = 1 << MAX_WINDOW_BITS;
 
-/// What is inflated at once, in octets; no less than a window.
+/// What is inflated at once, in bytes; no less than a window.
 const PIECE: usize = 64 << 10;
 
 /// The smallest window that zlib compresses raw data with is 2 to this power.
 const MIN_WINDOW_BITS: u8 = 9;
 
-/// What the inflater takes, and what each compressor does at most, in octets. `tests/allocations.rs` counts it.
+/// What the inflater takes, and what each compressor does at most, in bytes. `tests/allocations.rs` counts it.
 const INFLATER_BYTES: usize = 143 << 10;
 const COMPRESSOR_BYTES: usize = 372 << 10;
 
-/// What is kept of the output between messages, in octets.
+/// What is kept of the output between messages, in bytes.
 const MAX_KEPT_OUTPUT: usize = 64 << 10;

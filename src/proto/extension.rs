@@ -106,7 +106,7 @@ impl PermessageDeflate {
         Some(agreed)
     }
 
-    /// Appends the value of our `Sec-WebSocket-Extensions`: words and numbers of our own, none of the client's octets.
+    /// Appends the value of our `Sec-WebSocket-Extensions`: words and numbers of our own, none of the client's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(NAME.as_bytes());
         out.extend_from_slice(b"; server_no_context_takeover");

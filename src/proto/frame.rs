@@ -1,4 +1,4 @@
-//! The header of a frame (RFC 6455 section 5.2): octets to [`FrameHeader`] and back.
+//! The header of a frame (RFC 6455 section 5.2): bytes to [`FrameHeader`] and back.
 //!
 //! ```text
 //!   0                   1                   2                   3
@@ -13,8 +13,8 @@
 //!  +---------------------------------------------------------------+
 //! ```
 //!
-//! Payloads are not its subject: it neither unmasks nor keeps them. Decoding judges each octet as soon as
-//! it is there, in the order of the wire, so the same octets give the same error however they are cut.
+//! Payloads are not its subject: it neither unmasks nor keeps them. Decoding judges each byte as soon as
+//! it is there, in the order of the wire, so the same bytes give the same error however they are cut.
 
 use std::ops::Range;
 
@@ -87,7 +87,7 @@ pub struct FrameHeader {
     pub opcode: Opcode,
     /// The masking key, in frames of a client.
     pub mask: Option<MaskingKey>,
-    /// Octets of payload that follow; below 2^63.
+    /// Bytes of payload that follow; below 2^63.
     pub payload_len: u64,
 }
 
@@ -102,7 +102,7 @@ pub struct FrameRules {
     pub fragmented: bool,
     /// How many more frames that message may have.
     pub fragments_left: u32,
-    /// How many more octets the message may have.
+    /// How many more bytes the message may have.
     pub payload_left: u64,
     /// What to report as the limits when these are exceeded.
     pub limits: Limits,
@@ -111,7 +111,7 @@ pub struct FrameRules {
 /// The largest message a receiver takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Octets of payload in one message, over all its fragments.
+    /// Bytes of payload in one message, over all its fragments.
     pub message_bytes: u32,
     /// Frames that one message may come in.
     pub fragments: u32,
@@ -130,14 +130,14 @@ impl FrameHeader {
         Self { fin: true, rsv1: false, opcode, mask: None, payload_len: payload_len as u64 }
     }
 
-    /// Reads the header at the front of `octets` and tells its length; `None` while it is incomplete.
+    /// Reads the header at the front of `bytes` and tells its length; `None` while it is incomplete.
     ///
     /// # Errors
-    /// What the octets there are break already, be the header complete or not.
-    pub fn decode(octets: &[u8], rules: &FrameRules) -> Result<Option<(Self, usize)>, ProtocolError> {
-        let Some(&first) = octets.first() else { return Ok(None) };
+    /// What the bytes there are break already, be the header complete or not.
+    pub fn decode(bytes: &[u8], rules: &FrameRules) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let Some(&first) = bytes.first() else { return Ok(None) };
         let (fin, rsv1, opcode) = Self::decode_first(first, rules)?;
-        let Some(&second) = octets.get(1) else { return Ok(None) };
+        let Some(&second) = bytes.get(1) else { return Ok(None) };
         let masked = second & MASK != 0;
         if masked != rules.masked {
             return Err(ProtocolError::WrongMasking { masked });
@@ -145,11 +145,11 @@ impl FrameHeader {
         let short = second & !MASK;
         let (payload_len, mut len) = match short {
             LENGTH_16 => {
-                let Some(&extended) = octets.get(2..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+                let Some(&extended) = bytes.get(2..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
                 (u64::from(u16::from_be_bytes(extended)), 4)
             }
             LENGTH_64 => {
-                let Some(&extended) = octets.get(2..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+                let Some(&extended) = bytes.get(2..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
                 (u64::from_be_bytes(extended), 10)
             }
             _ => (u64::from(short), 2),
@@ -167,7 +167,7 @@ impl FrameHeader {
             return Err(ProtocolError::MessageTooBig { limit: rules.limits.message_bytes as usize });
         }
         let mask = if masked {
-            let Some(&key) = octets.get(len..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+            let Some(&key) = bytes.get(len..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
             len += 4;
             Some(key)
         } else {
@@ -240,38 +240,38 @@ pub fn encode_masked_frame(opcode: Opcode, payload: &[u8], key: MaskingKey, out:
     super::mask::apply_mask(&mut out[start..], key, 0);
 }
 
-/// Finds what nearly every frame of a client is: a whole message, uncompressed, all there at the front of `octets`, of at most
-/// `limit` octets and less than 64 KiB. Tells what it is, its key, and where its payload lies.
+/// Finds what nearly every frame of a client is: a whole message, uncompressed, all there at the front of `bytes`, of at most
+/// `limit` bytes and less than 64 KiB. Tells what it is, its key, and where its payload lies.
 ///
 /// Finds nothing in whatever else there is, be it right or wrong: then [`FrameHeader::decode`] judges.
 #[inline]
-pub(super) fn find_whole_message(octets: &[u8], limit: u32) -> Option<(Opcode, MaskingKey, Range<usize>)> {
-    let &[first, second] = octets.first_chunk()?;
+pub(super) fn find_whole_message(bytes: &[u8], limit: u32) -> Option<(Opcode, MaskingKey, Range<usize>)> {
+    let &[first, second] = bytes.first_chunk()?;
     let opcode = match first.checked_sub(FIN).and_then(Opcode::from_bits)? {
         opcode @ (Opcode::Text | Opcode::Binary) => opcode,
         _ => return None,
     };
     let (len, header) = match second.checked_sub(MASK)? {
         LENGTH_64 => return None,
-        LENGTH_16 => match u16::from_be_bytes(*octets[2..].first_chunk()?) {
+        LENGTH_16 => match u16::from_be_bytes(*bytes[2..].first_chunk()?) {
             0..LENGTH_16_MIN => return None,
             len => (usize::from(len), 4),
         },
         short => (usize::from(short), 2),
     };
-    let key = *octets[header..].first_chunk()?;
+    let key = *bytes[header..].first_chunk()?;
     let start = header + size_of::<MaskingKey>();
     let end = start + len;
-    (len <= limit as usize && end <= octets.len()).then_some((opcode, key, start..end))
+    (len <= limit as usize && end <= bytes.len()).then_some((opcode, key, start..end))
 }
 
-/// The length of the unmasked frame at the front of `octets`, header and payload, which need not be there whole.
+/// The length of the unmasked frame at the front of `bytes`, header and payload, which need not be there whole.
 ///
-/// `None` if the header is not. For octets of our own making: nothing is judged.
-pub fn whole_len(octets: &[u8]) -> Option<usize> {
-    let (header, payload) = match *octets.get(1)? & !MASK {
-        LENGTH_16 => (4, u64::from(u16::from_be_bytes(*octets.get(2..)?.first_chunk()?))),
-        LENGTH_64 => (10, u64::from_be_bytes(*octets.get(2..)?.first_chunk()?)),
+/// `None` if the header is not. For bytes of our own making: nothing is judged.
+pub fn whole_len(bytes: &[u8]) -> Option<usize> {
+    let (header, payload) = match *bytes.get(1)? & !MASK {
+        LENGTH_16 => (4, u64::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?))),
+        LENGTH_64 => (10, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
         short => (2, u64::from(short)),
     };
     usize::try_from(payload).ok()?.checked_add(header)
@@ -315,17 +315,17 @@ mod tests {
         limits: Limits { message_bytes: u32::MAX, fragments: 3 },
     };
 
-    /// Decodes whole and octet by octet: the same answer, and none before it is due.
-    fn decode(octets: &[u8], rules: &FrameRules) -> Result<Option<(FrameHeader, usize)>, ProtocolError> {
-        let whole = FrameHeader::decode(octets, rules);
+    /// Decodes whole and byte by byte: the same answer, and none before it is due.
+    fn decode(bytes: &[u8], rules: &FrameRules) -> Result<Option<(FrameHeader, usize)>, ProtocolError> {
+        let whole = FrameHeader::decode(bytes, rules);
         let mut grown = Ok(None);
-        for len in 0..=octets.len() {
-            grown = FrameHeader::decode(&octets[..len], rules);
+        for len in 0..=bytes.len() {
+            grown = FrameHeader::decode(&bytes[..len], rules);
             if !matches!(grown, Ok(None)) {
                 break;
             }
         }
-        assert_eq!(whole, grown, "{octets:x?}");
+        assert_eq!(whole, grown, "{bytes:x?}");
         whole
     }
 
@@ -335,10 +335,10 @@ mod tests {
             for mask in [None, Some([1, 2, 3, 4])] {
                 for fin in [true, false] {
                     let header = FrameHeader { fin, rsv1: false, opcode: Opcode::Text, mask, payload_len: len };
-                    let mut octets = Vec::new();
-                    header.encode(&mut octets);
+                    let mut bytes = Vec::new();
+                    header.encode(&mut bytes);
                     let rules = FrameRules { masked: mask.is_some(), ..RULES };
-                    assert_eq!(decode(&octets, &rules), Ok(Some((header, octets.len()))));
+                    assert_eq!(decode(&bytes, &rules), Ok(Some((header, bytes.len()))));
                 }
             }
         }
@@ -352,20 +352,20 @@ mod tests {
         for first in 0..=u8::MAX {
             for second in 0..=u8::MAX {
                 for extended in [0, 125, 126, 300, 301] {
-                    let mut octets = vec![first, second];
-                    octets.extend_from_slice(&u16::to_be_bytes(extended));
-                    octets.resize(310, 7);
-                    for octets in [&octets[..], &octets[..140], &octets[..7], &octets[..3], &octets[..1]] {
-                        let whole = match FrameHeader::decode(octets, &rules) {
+                    let mut bytes = vec![first, second];
+                    bytes.extend_from_slice(&u16::to_be_bytes(extended));
+                    bytes.resize(310, 7);
+                    for bytes in [&bytes[..], &bytes[..140], &bytes[..7], &bytes[..3], &bytes[..1]] {
+                        let whole = match FrameHeader::decode(bytes, &rules) {
                             Ok(Some((FrameHeader { fin: true, opcode, mask: Some(key), payload_len, .. }, start))) => {
                                 let end = start + payload_len as usize;
-                                let message = !opcode.is_control() && end <= octets.len();
+                                let message = !opcode.is_control() && end <= bytes.len();
                                 message.then_some((opcode, key, start..end))
                             }
                             _ => None,
                         };
-                        let short = find_whole_message(octets, 300);
-                        assert_eq!(short, whole, "{:x?}", &octets[..octets.len().min(8)]);
+                        let short = find_whole_message(bytes, 300);
+                        assert_eq!(short, whole, "{:x?}", &bytes[..bytes.len().min(8)]);
                         found += usize::from(short.is_some());
                     }
                 }
@@ -380,8 +380,8 @@ mod tests {
         assert_eq!(decode(b"\x81\x05Hello", &RULES), Ok(Some((text(true, 5, None), 2))));
         let masked = FrameRules { masked: true, ..RULES };
         let key = Some([0x37, 0xfa, 0x21, 0x3d]);
-        let octets = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-        assert_eq!(decode(octets, &masked), Ok(Some((text(true, 5, key), 6))));
+        let bytes = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+        assert_eq!(decode(bytes, &masked), Ok(Some((text(true, 5, key), 6))));
         assert_eq!(decode(b"\x01\x03Hel", &RULES), Ok(Some((text(false, 3, None), 2))));
         let binary = FrameHeader { opcode: Opcode::Binary, ..text(true, 256, None) };
         assert_eq!(decode(b"\x82\x7e\x01\x00", &RULES), Ok(Some((binary, 4))));
@@ -390,12 +390,12 @@ mod tests {
     }
 
     #[test]
-    fn errors_come_at_the_first_octet_that_shows_them() {
+    fn errors_come_at_the_first_byte_that_shows_them() {
         let begun = FrameRules { fragmented: true, ..RULES };
         let spent = FrameRules { fragments_left: 0, ..begun };
         let small = FrameRules { payload_left: 200, limits: Limits { message_bytes: 200, fragments: 3 }, ..RULES };
         let deflate = FrameRules { rsv1: true, ..RULES };
-        for (octets, rules, error) in [
+        for (bytes, rules, error) in [
             (&b"\xc1"[..], RULES, ProtocolError::ReservedBits(0b100)),
             (b"\xa1", deflate, ProtocolError::ReservedBits(0b010)),
             (b"\x91", deflate, ProtocolError::ReservedBits(0b001)),
@@ -417,8 +417,8 @@ mod tests {
             (b"\x81\x7f\x80\x00\x00\x00\x00\x00\x00\x00", RULES, ProtocolError::LengthOverflow),
             (b"\x81\x7e\x00\xc9", small, ProtocolError::MessageTooBig { limit: 200 }),
         ] {
-            assert_eq!(decode(octets, &rules), Err(error), "{octets:x?}");
-            assert_eq!(FrameHeader::decode(&octets[..octets.len() - 1], &rules), Ok(None), "{octets:x?}");
+            assert_eq!(decode(bytes, &rules), Err(error), "{bytes:x?}");
+            assert_eq!(FrameHeader::decode(&bytes[..bytes.len() - 1], &rules), Ok(None), "{bytes:x?}");
         }
         assert!(matches!(decode(b"\xc1\x00", &deflate), Ok(Some((FrameHeader { rsv1: true, .. }, 2)))));
     }

@@ -1,7 +1,7 @@
 //! The server's side of the opening handshake (RFC 6455 section 4.2) and the request heads around it (RFC 9112).
 //!
 //! Three steps, each of its own: [`HeadScanner`] finds the end of the head while it arrives, looking at every
-//! octet once; [`Request::parse`] splits the complete head, once, with httparse; [`Request::upgrade`] checks it
+//! byte once; [`Request::parse`] splits the complete head, once, with httparse; [`Request::upgrade`] checks it
 //! against section 4.2.1. Our own rules stand on top of httparse, which accepts bare LF, leading empty
 //! lines and raw UTF-8 targets.
 //!
@@ -19,7 +19,7 @@ use super::extension::{ClientContext, MalformedExtensions, PermessageDeflate, is
 
 /// Finds the empty line that ends a request head, and refuses early what can never become one.
 ///
-/// Every octet is looked at once, however the head is cut.
+/// Every byte is looked at once, however the head is cut.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadScanner {
     scanned: u32,
@@ -34,17 +34,17 @@ impl HeadScanner {
     /// then `head` is shorter than [`MAX_HEAD_LEN`].
     ///
     /// # Errors
-    /// A line end other than CR LF, a NUL, an empty line first, a first octet that no method begins with,
+    /// A line end other than CR LF, a NUL, an empty line first, a first byte that no method begins with,
     /// a line over [`MAX_LINE_LEN`], a head over [`MAX_HEAD_LEN`], or more than [`MAX_HEADERS`] headers.
     pub fn scan(&mut self, head: &[u8]) -> Result<Option<usize>, RequestError> {
-        for (at, &octet) in head.iter().enumerate().skip(self.scanned as usize) {
+        for (at, &byte) in head.iter().enumerate().skip(self.scanned as usize) {
             self.scanned += 1;
             let line_len = at - self.line_start as usize;
             let after_cr = at > 0 && head[at - 1] == b'\r';
-            if at == 0 && !octet.is_ascii_alphabetic() {
+            if at == 0 && !byte.is_ascii_alphabetic() {
                 return Err(RequestError::NotHttp);
             }
-            match octet {
+            match byte {
                 _ if line_len >= MAX_LINE_LEN => {
                     return Err(if self.lines == 0 { RequestError::TargetTooLong } else { RequestError::HeadTooLarge });
                 }
@@ -55,13 +55,13 @@ impl HeadScanner {
                     self.line_start = at as u32 + 1;
                     self.lines += 1;
                 }
-                b'\n' | 0 => return Err(RequestError::BadOctet(octet)),
-                _ if after_cr => return Err(RequestError::BadOctet(b'\r')),
+                b'\n' | 0 => return Err(RequestError::BadByte(byte)),
+                _ if after_cr => return Err(RequestError::BadByte(b'\r')),
                 // A further line that is not the empty one is one header too many.
-                _ if self.lines as usize > MAX_HEADERS && octet != b'\r' => return Err(RequestError::TooManyHeaders),
+                _ if self.lines as usize > MAX_HEADERS && byte != b'\r' => return Err(RequestError::TooManyHeaders),
                 _ => {}
             }
-            // Whatever the last octet was: a head that has reached its limit without its empty line never becomes one.
+            // Whatever the last byte was: a head that has reached its limit without its empty line never becomes one.
             // So `None` means that there is room for more, which callers lean on.
             if at + 1 >= MAX_HEAD_LEN {
                 return Err(RequestError::HeadTooLarge);
@@ -71,7 +71,7 @@ impl HeadScanner {
     }
 }
 
-/// A request head, borrowed from the octets it came in.
+/// A request head, borrowed from the bytes it came in.
 #[derive(Debug)]
 pub struct Request<'a> {
     method: &'a str,
@@ -133,7 +133,7 @@ impl<'a> Request<'a> {
             return Err(RequestError::Malformed);
         };
         // RFC 3986: a target is made of printable ASCII; what is not must come percent-encoded.
-        if !target.bytes().all(|octet| octet.is_ascii_graphic()) {
+        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(RequestError::Malformed);
         }
         let Target { authority, path, query } = Target::of(target);
@@ -193,7 +193,7 @@ impl<'a> Request<'a> {
         self.minor_version
     }
 
-    /// The values of all headers of that name (in any case), in order, as octets.
+    /// The values of all headers of that name (in any case), in order, as bytes.
     pub fn headers(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers.values(name)
     }
@@ -223,7 +223,7 @@ impl<'a> Request<'a> {
         self.has_header("upgrade") || self.has_header("sec-websocket-key") || self.has_header("sec-websocket-version")
     }
 
-    /// The octets of body that follow the head; [`u64::MAX`] for any number that is too large for one.
+    /// The bytes of body that follow the head; [`u64::MAX`] for any number that is too large for one.
     ///
     /// # Errors
     /// A length that is not a number, several of them, or a transfer coding, which nothing here accepts.
@@ -236,7 +236,7 @@ impl<'a> Request<'a> {
         }
         let value = self.header("content-length").ok_or(RequestError::BadBody)?;
         // `parse` alone would take "+5".
-        if value.is_empty() || !value.bytes().all(|octet| octet.is_ascii_digit()) {
+        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(RequestError::BadBody);
         }
         // Nothing but digits: what is not read is too large.
@@ -335,7 +335,7 @@ const KEY_LEN: usize = 24;
 pub(super) struct Headers<'a>(pub(super) &'a [httparse::Header<'a>]);
 
 impl<'a> Headers<'a> {
-    /// The values of all headers of that name (in any case), in order, as octets.
+    /// The values of all headers of that name (in any case), in order, as bytes.
     pub(super) fn values(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
@@ -357,9 +357,9 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// Whether all octets may stand in `uri-host [":" port]` (RFC 3986 section 3.2.2); nothing at all may, too.
+/// Whether all bytes may stand in `uri-host [":" port]` (RFC 3986 section 3.2.2); nothing at all may, too.
 pub(super) fn is_host(value: &[u8]) -> bool {
-    value.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(octet))
+    value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
 }
 
 /// The value of Sec-WebSocket-Accept (section 4.2.2): 28 characters of base64.
@@ -373,7 +373,7 @@ impl Accept {
         hash.update(key.as_bytes());
         hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
         let mut accept = [0; 28];
-        let len = STANDARD.encode_slice(hash.finalize(), &mut accept).expect("20 octets are 28 characters");
+        let len = STANDARD.encode_slice(hash.finalize(), &mut accept).expect("20 bytes are 28 characters");
         debug_assert_eq!(len, accept.len());
         Self(accept)
     }
@@ -392,7 +392,7 @@ impl fmt::Debug for Accept {
 
 /// Appends the response of section 4.2.2 that completes the handshake.
 ///
-/// `protocol` is the sub-protocol chosen from those the client offered; a name of our own, never the client's octets.
+/// `protocol` is the sub-protocol chosen from those the client offered; a name of our own, never the client's bytes.
 pub fn encode_switching_protocols(accept: &Accept, protocol: Option<&'static str>, out: &mut Vec<u8>) {
     encode_switching_protocols_with(accept, protocol, None, out);
 }
@@ -422,10 +422,10 @@ pub fn encode_switching_protocols_with(
 /// What is wrong with a request, and with which HTTP status it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// The first octet begins no method: another protocol, TLS perhaps.
+    /// The first byte begins no method: another protocol, TLS perhaps.
     NotHttp,
-    /// An octet that may not stand in a head: a lone CR or LF, or NUL.
-    BadOctet(u8),
+    /// A byte that may not stand in a head: a lone CR or LF, or NUL.
+    BadByte(u8),
     /// Not a request line and headers.
     Malformed,
     /// HTTP/1.1 without Host.
@@ -448,7 +448,7 @@ pub enum RequestError {
     VersionNotSupported,
     /// No, or another, `Upgrade`, `Connection` or `Sec-WebSocket-Version`.
     UpgradeRequired,
-    /// Sec-WebSocket-Key is missing or not 16 octets in base64.
+    /// Sec-WebSocket-Key is missing or not 16 bytes in base64.
     BadKey,
     /// Sec-WebSocket-Protocol is not a list of tokens, or has one of them twice.
     BadProtocols,
@@ -461,7 +461,7 @@ impl RequestError {
     pub const fn status(self) -> u16 {
         match self {
             Self::NotHttp
-            | Self::BadOctet(_)
+            | Self::BadByte(_)
             | Self::Malformed
             | Self::MissingHost
             | Self::BadHost
@@ -484,8 +484,8 @@ impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NotHttp => write!(f, "this port speaks HTTP/1.1 and WebSocket, and this was neither"),
-            Self::BadOctet(0) => write!(f, "NUL in the request head"),
-            Self::BadOctet(_) => write!(f, "lines of the request head must end with CR LF"),
+            Self::BadByte(0) => write!(f, "NUL in the request head"),
+            Self::BadByte(_) => write!(f, "lines of the request head must end with CR LF"),
             Self::Malformed => write!(f, "malformed request head"),
             Self::MissingHost => write!(f, "HTTP/1.1 requires a Host header"),
             Self::BadHost => write!(f, "Host must be a name or address, with a port perhaps"),
@@ -513,7 +513,7 @@ impl fmt::Display for RequestError {
 
 impl std::error::Error for RequestError {}
 
-/// The largest request head, with its empty line, in octets.
+/// The largest request head, with its empty line, in bytes.
 pub const MAX_HEAD_LEN: usize = 16 << 10;
 
 /// The longest line of a request head, with its line end, in bytes: a token of 8 KiB, the most that anybody is
@@ -527,7 +527,7 @@ pub const MAX_HEADERS: usize = 100;
 mod tests {
     use super::*;
 
-    /// Scans whole and octet by octet, which must agree, then parses.
+    /// Scans whole and byte by byte, which must agree, then parses.
     fn read<T>(head: &[u8], look: impl FnOnce(&Request<'_>) -> T) -> Result<T, RequestError> {
         let whole = HeadScanner::default().scan(head);
         let mut scanner = HeadScanner::default();
@@ -642,7 +642,7 @@ mod tests {
             ("Version: 13", "Version: 12", RequestError::UpgradeRequired),
             ("Version: 13", "Version: 13, 8", RequestError::UpgradeRequired),
             ("dGhlIHNhbXBsZSBub25jZQ==", "", RequestError::BadKey),
-            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j", RequestError::BadKey), // 15 octets
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j", RequestError::BadKey), // 15 bytes
             ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZWU=", RequestError::BadKey), // 17
             ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j!Q==", RequestError::BadKey),
             ("Origin:", "Sec-WebSocket-Key: x\r\nOrigin:", RequestError::RepeatedHeader("Sec-WebSocket-Key")),
@@ -663,9 +663,9 @@ mod tests {
             ("Origin:", "Content-Length: +0\r\nOrigin:", RequestError::BadBody),
             ("Origin:", "Transfer-Encoding: chunked\r\nOrigin:", RequestError::BadBody),
             ("Origin:", "Transfer-Encoding: chunked\r\nContent-Length: 0\r\nOrigin:", RequestError::BadBody),
-            ("Host: server", "Host: server\n", RequestError::BadOctet(b'\n')),
-            ("Origin:", "Origin\r:", RequestError::BadOctet(b'\r')),
-            ("Origin:", "Origin: \0", RequestError::BadOctet(0)),
+            ("Host: server", "Host: server\n", RequestError::BadByte(b'\n')),
+            ("Origin:", "Origin\r:", RequestError::BadByte(b'\r')),
+            ("Origin:", "Origin: \0", RequestError::BadByte(0)),
             ("Origin:", " folded\r\nOrigin:", RequestError::Malformed),
             ("Origin:", "Origin :", RequestError::Malformed),
             ("Origin:", ":", RequestError::Malformed),
@@ -698,7 +698,7 @@ mod tests {
 
     #[test]
     fn the_head_ends_where_the_first_frame_begins() {
-        let octets = [EXAMPLE.as_bytes(), b"\x81\x80\0\0\0\0"].concat();
-        assert_eq!(HeadScanner::default().scan(&octets), Ok(Some(EXAMPLE.len())));
+        let bytes = [EXAMPLE.as_bytes(), b"\x81\x80\0\0\0\0"].concat();
+        assert_eq!(HeadScanner::default().scan(&bytes), Ok(Some(EXAMPLE.len())));
     }
 }

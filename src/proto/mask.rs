@@ -1,16 +1,16 @@
 //! Client-to-server masking (RFC 6455 section 5.3).
 //!
-//! Octet _i_ of the payload is XORed with octet _i_ mod 4 of the masking key; masking and unmasking are
-//! the same. It runs in place, eight octets at a time over plain integers, which the compiler turns into
+//! Byte _i_ of the payload is XORed with byte _i_ mod 4 of the masking key; masking and unmasking are
+//! the same. It runs in place, eight bytes at a time over plain integers, which the compiler turns into
 //! vector instructions: those that every processor of the target has, and for long payloads the widest that this one has.
 //! It makes no keys: a client takes them from a source of randomness of its own.
 
 use fearless_simd::{Level, Simd, dispatch};
 
-/// Four octets that a client chooses anew for each frame.
+/// Four bytes that a client chooses anew for each frame.
 pub type MaskingKey = [u8; 4];
 
-/// Masks or unmasks `payload`, whose first octet is octet `offset` of the frame's payload.
+/// Masks or unmasks `payload`, whose first byte is byte `offset` of the frame's payload.
 #[inline]
 pub fn apply_mask(payload: &mut [u8], key: MaskingKey, offset: usize) {
     let mut rotated = key;
@@ -36,15 +36,15 @@ fn apply_in_widest(payload: &mut [u8], wide: u64) {
 fn apply_wide(payload: &mut [u8], wide: u64) {
     let mut words = payload.chunks_exact_mut(8);
     for word in &mut words {
-        let octets: [u8; 8] = (&*word).try_into().expect("chunks_exact gives chunks of 8");
-        word.copy_from_slice(&(u64::from_ne_bytes(octets) ^ wide).to_ne_bytes());
+        let bytes: [u8; 8] = (&*word).try_into().expect("chunks_exact gives chunks of 8");
+        word.copy_from_slice(&(u64::from_ne_bytes(bytes) ^ wide).to_ne_bytes());
     }
-    for (octet, key) in words.into_remainder().iter_mut().zip(wide.to_ne_bytes()) {
-        *octet ^= key;
+    for (byte, key) in words.into_remainder().iter_mut().zip(wide.to_ne_bytes()) {
+        *byte ^= key;
     }
 }
 
-/// Below this the choice costs more than it gains, in octets (`cargo bench --bench frame_codec`).
+/// Below this the choice costs more than it gains, in bytes (`cargo bench --bench frame_codec`).
 const WIDEST_FROM: usize = 2 << 10;
 
 #[cfg(test)]
@@ -59,8 +59,8 @@ mod tests {
                 let plain: Vec<u8> = (0..len).map(|i| i as u8).collect();
                 let mut masked = plain.clone();
                 apply_mask(&mut masked, key, offset);
-                for (i, octet) in masked.iter().enumerate() {
-                    assert_eq!(*octet, plain[i] ^ key[(offset + i) % 4], "octet {i} of {len} at {offset}");
+                for (i, byte) in masked.iter().enumerate() {
+                    assert_eq!(*byte, plain[i] ^ key[(offset + i) % 4], "byte {i} of {len} at {offset}");
                 }
             }
         }

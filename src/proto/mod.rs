@@ -1,4 +1,4 @@
-//! RFC 6455 and RFC 7692 without I/O and without a clock: octets in, events and octets out.
+//! RFC 6455 and RFC 7692 without I/O and without a clock: bytes in, events and bytes out.
 //!
 //! In the order of the RFC:
 //!

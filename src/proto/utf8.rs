@@ -6,10 +6,10 @@
 
 use super::error::ProtocolError;
 
-/// The start of a character whose rest has not arrived: at most three octets.
+/// The start of a character whose rest has not arrived: at most three bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Utf8Tail {
-    octets: [u8; 3],
+    bytes: [u8; 3],
     len: u8,
 }
 
@@ -20,12 +20,12 @@ impl Utf8Tail {
     /// [`ProtocolError::InvalidUtf8`] as soon as no continuation could make the text valid.
     pub fn push(&mut self, mut piece: &[u8], text: &mut String) -> Result<(), ProtocolError> {
         while self.len > 0 {
-            let Some((&octet, rest)) = piece.split_first() else { return Ok(()) };
+            let Some((&byte, rest)) = piece.split_first() else { return Ok(()) };
             piece = rest;
             let have = usize::from(self.len);
             let mut character = [0; 4];
-            character[..have].copy_from_slice(&self.octets[..have]);
-            character[have] = octet;
+            character[..have].copy_from_slice(&self.bytes[..have]);
+            character[have] = byte;
             match std::str::from_utf8(&character[..=have]) {
                 Ok(complete) => {
                     text.push_str(complete);
@@ -33,7 +33,7 @@ impl Utf8Tail {
                 }
                 Err(error) if error.error_len().is_some() => return Err(ProtocolError::InvalidUtf8),
                 Err(_) => {
-                    self.octets[have] = octet;
+                    self.bytes[have] = byte;
                     self.len += 1;
                 }
             }
@@ -43,12 +43,12 @@ impl Utf8Tail {
         if std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_some()) {
             return Err(ProtocolError::InvalidUtf8);
         }
-        self.octets[..rest.len()].copy_from_slice(rest);
+        self.bytes[..rest.len()].copy_from_slice(rest);
         self.len = rest.len() as u8;
         Ok(())
     }
 
-    /// Octets of the character whose rest has not arrived.
+    /// Bytes of the character whose rest has not arrived.
     pub fn pending(&self) -> usize {
         usize::from(self.len)
     }
@@ -59,10 +59,10 @@ impl Utf8Tail {
     }
 }
 
-/// How many octets at the end begin a character that needs more than are there.
+/// How many bytes at the end begin a character that needs more than are there.
 fn cut_short(piece: &[u8]) -> usize {
-    for (have, octet) in piece.iter().rev().take(3).enumerate().map(|(before, octet)| (before + 1, *octet)) {
-        let needs = match octet {
+    for (have, byte) in piece.iter().rev().take(3).enumerate().map(|(before, byte)| (before + 1, *byte)) {
+        let needs = match byte {
             0x80..=0xbf => continue,
             0x00..=0x7f => 1,
             0xc0..=0xdf => 2,
@@ -78,7 +78,7 @@ fn cut_short(piece: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    /// The first octet that made the text impossible, or the whole text.
+    /// The first byte that made the text impossible, or the whole text.
     fn fed(pieces: &[&[u8]]) -> Result<(String, bool), usize> {
         let (mut tail, mut text) = (Utf8Tail::default(), String::new());
         for (index, piece) in pieces.iter().enumerate() {
@@ -90,28 +90,28 @@ mod tests {
     #[test]
     fn a_text_in_pieces_is_the_text() {
         let text = "κόσμε · € · 😀 · plain";
-        let octets = text.as_bytes();
-        for at in 0..=octets.len() {
-            assert_eq!(fed(&[&octets[..at], &octets[at..]]), Ok((text.into(), true)));
+        let bytes = text.as_bytes();
+        for at in 0..=bytes.len() {
+            assert_eq!(fed(&[&bytes[..at], &bytes[at..]]), Ok((text.into(), true)));
         }
-        let single: Vec<&[u8]> = octets.chunks(1).collect();
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
         assert_eq!(fed(&single), Ok((text.into(), true)));
     }
 
     #[test]
-    fn the_impossible_is_refused_at_its_first_octet() {
-        for (octets, at) in [
+    fn the_impossible_is_refused_at_its_first_byte() {
+        for (bytes, at) in [
             (&b"\xff"[..], 0),
             (b"\x80", 0),
             (b"\xc0\xaf", 0),         // overlong
-            (b"\xed\xa0\x80", 1),     // a surrogate: known at the second octet
+            (b"\xed\xa0\x80", 1),     // a surrogate: known at the second byte
             (b"\xf4\x90\x80\x80", 1), // beyond U+10FFFF
             (b"\xe0\x80", 1),         // overlong
             (b"ok\xe2\x82x", 4),      // a character cut short
         ] {
-            let single: Vec<&[u8]> = octets.chunks(1).collect();
-            assert_eq!(fed(&single), Err(at), "{octets:x?}");
-            assert_eq!(fed(&[octets]), Err(0), "{octets:x?}");
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(fed(&single), Err(at), "{bytes:x?}");
+            assert_eq!(fed(&[bytes]), Err(0), "{bytes:x?}");
         }
     }
 

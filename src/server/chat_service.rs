@@ -440,10 +440,10 @@ impl Service for ChatService {
                 self.asks = (answered && port == Port::Public)
                     .then(|| Asks { said: self.spoken_for, head_only: request.method() == "HEAD" });
             }
-            Event::Body { note, octets } => {
+            Event::Body { note, bytes } => {
                 let keep = note & KEEP != 0 && !self.stopping;
                 let call = Call::ALL[(note & !KEEP) as usize];
-                self.call(id, call, octets, keep);
+                self.call(id, call, bytes, keep);
             }
             Event::BadRequest(error) => {
                 (self.asked, self.spoken_for) = (Some(id), None);

@@ -170,7 +170,7 @@ impl From<RequestError> for Reason {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::NotHttp
-            | RequestError::BadOctet(_)
+            | RequestError::BadByte(_)
             | RequestError::Malformed
             | RequestError::MissingHost
             | RequestError::BadHost

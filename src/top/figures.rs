@@ -41,14 +41,14 @@ pub struct TopRoom {
 pub struct Waiting {
     /// How many connections.
     pub connections: u64,
-    /// How much, in octets.
+    /// How much, in bytes.
     pub bytes: u64,
 }
 
 /// A connection for which something waits.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Slow {
-    /// Octets that wait.
+    /// Bytes that wait.
     pub waiting_bytes: u64,
     /// For how long it has taken nothing, in milliseconds.
     pub blocked_ms: u64,
@@ -81,7 +81,7 @@ pub struct Figures {
     pub turns_per_second: f64,
     /// How long turns took, by percentile.
     pub turns: Vec<Percentile>,
-    /// Octets by purpose.
+    /// Bytes by purpose.
     pub memory: Vec<(String, u64)>,
     /// Why connections ended.
     pub endings: Vec<Ending>,
@@ -102,7 +102,7 @@ pub struct Rate {
     pub per_second: f64,
     /// Since the server started.
     pub total: u64,
-    /// Whether it counts octets.
+    /// Whether it counts bytes.
     #[serde(skip)]
     pub bytes: bool,
 }
@@ -253,7 +253,7 @@ pub fn meaning(code: &str) -> &'static str {
     }
 }
 
-/// What is counted: in words, its metric, whether it is octets.
+/// What is counted: in words, its metric, whether it is bytes.
 const COUNTERS: [(&str, &str, bool); 8] = [
     ("connections", "salon_connections_accepted_total", false),
     ("messages in", "salon_messages_received_total", false),

@@ -108,16 +108,16 @@ fn exchange(mut stream: TcpStream, request: &str) -> Result<Answer, Error> {
     let until = Instant::now() + PATIENCE;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(request.as_bytes())?;
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     let mut head = None;
     loop {
         if head.is_none() {
-            head = parse(&octets)?;
+            head = parse(&bytes)?;
         }
         if let Some(Head { status, len, body_len, keep }) = head
-            && octets.len() >= len + body_len
+            && bytes.len() >= len + body_len
         {
-            let body = octets[len..len + body_len].to_vec();
+            let body = bytes[len..len + body_len].to_vec();
             return Ok(Answer { status, body, stream: keep.then_some(stream) });
         }
         let left = until.saturating_duration_since(Instant::now());
@@ -128,7 +128,7 @@ fn exchange(mut stream: TcpStream, request: &str) -> Result<Answer, Error> {
         let mut buffer = [0; 16 << 10];
         match stream.read(&mut buffer) {
             Ok(0) => return Err(Error::Away(io::ErrorKind::UnexpectedEof.into())),
-            Ok(len) => octets.extend_from_slice(&buffer[..len]),
+            Ok(len) => bytes.extend_from_slice(&buffer[..len]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // What a read with a timeout says differs between systems.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -148,12 +148,12 @@ struct Head {
 }
 
 /// The head of the answer; `None` if it is not complete.
-fn parse(octets: &[u8]) -> Result<Option<Head>, Error> {
+fn parse(bytes: &[u8]) -> Result<Option<Head>, Error> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
-    let len = match response.parse(octets) {
+    let len = match response.parse(bytes) {
         Ok(httparse::Status::Complete(len)) => len,
-        Ok(httparse::Status::Partial) if octets.len() <= MAX_HEAD_BYTES => return Ok(None),
+        Ok(httparse::Status::Partial) if bytes.len() <= MAX_HEAD_BYTES => return Ok(None),
         _ => return Err(Error::Strange("its answer is not HTTP")),
     };
     let header = |name: &str| {
@@ -191,21 +191,21 @@ mod tests {
     #[test]
     fn heads() {
         let good = |status, len, body_len, keep| Some(Head { status, len, body_len, keep });
-        for (octets, expected) in [
+        for (bytes, expected) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", good(200, 38, 3, true)),
             ("HTTP/1.1 401 No\r\ncontent-length: 0\r\nConnection: close\r\n\r\n", good(401, 57, 0, false)),
             ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n", None),
             ("", None),
         ] {
-            assert_eq!(parse(octets.as_bytes()).unwrap(), expected, "{octets:?}");
+            assert_eq!(parse(bytes.as_bytes()).unwrap(), expected, "{bytes:?}");
         }
-        for octets in [
+        for bytes in [
             "SSH-2.0-OpenSSH_9.2\r\n",
             "HTTP/1.1 200 OK\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 8388609\r\n\r\n",
         ] {
-            assert!(matches!(parse(octets.as_bytes()), Err(Error::Strange(_))), "{octets:?}");
+            assert!(matches!(parse(bytes.as_bytes()), Err(Error::Strange(_))), "{bytes:?}");
         }
     }
 

@@ -311,7 +311,7 @@ fn labelled(label: &str, lines: &[String], theme: Theme, area: Rect, buffer: &mu
 fn memory_items(figures: &Figures) -> Vec<String> {
     let mut memory = figures.memory.clone();
     memory.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-    let items = memory.iter().map(|(purpose, octets)| format!("{purpose} {}", bytes(*octets as f64)));
+    let items = memory.iter().map(|(purpose, held)| format!("{purpose} {}", bytes(*held as f64)));
     if memory.is_empty() { vec!["not told by this server".into()] } else { items.collect() }
 }
 

@@ -1,4 +1,4 @@
-"""The same octets through `salon echo` and through `wsproto`, which does no I/O: the same messages, the same close code.
+"""The same bytes through `salon echo` and through `wsproto`, which does no I/O: the same messages, the same close code.
 
     python differential_wsproto.py PORT [STREAMS]
 
@@ -43,7 +43,7 @@ def frame(rng, first, payload):
         head = struct.pack("!BB", first, 0x80 | length)
     if fault == 4:
         return bytes([head[0], head[1] & 0x7F]) + head[2:] + payload
-    return head + key + bytes(octet ^ key[at % 4] for at, octet in enumerate(payload))
+    return head + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
 
 
 def control(rng):
@@ -60,13 +60,13 @@ def message(rng):
             payload = payload[:at] + rng.choice(BAD_TEXT) + payload[at:]
     cuts = sorted(rng.randint(0, len(payload)) for _ in range(rng.choice([0, 0, 0, 1, 4])))
     cuts = [0, *cuts, len(payload)]
-    octets = b""
+    data = b""
     for place, (start, end) in enumerate(zip(cuts, cuts[1:])):
         final = 0x80 if place + 2 == len(cuts) else 0
-        octets += frame(rng, final | (0 if place else opcode), payload[start:end])
+        data += frame(rng, final | (0 if place else opcode), payload[start:end])
         if rng.randrange(6) == 0:
-            octets += control(rng)
-    return octets
+            data += control(rng)
+    return data
 
 
 def close(rng):
@@ -76,21 +76,21 @@ def close(rng):
 
 
 def stream(rng):
-    octets = b"".join(message(rng) for _ in range(rng.randint(1, 6)))
+    data = b"".join(message(rng) for _ in range(rng.randint(1, 6)))
     if rng.randrange(2):
-        octets += close(rng)
+        data += close(rng)
     if rng.randrange(3) == 0:
-        at = rng.randrange(len(octets))
-        change = rng.choice([bytes([octets[at] ^ 1 << rng.randrange(8)]), rng.randbytes(1), b"", rng.randbytes(2), None])
-        octets = octets[:at] if change is None else octets[:at] + change + octets[at + 1 :]
-    return octets
+        at = rng.randrange(len(data))
+        change = rng.choice([bytes([data[at] ^ 1 << rng.randrange(8)]), rng.randbytes(1), b"", rng.randbytes(2), None])
+        data = data[:at] if change is None else data[:at] + change + data[at + 1 :]
+    return data
 
 
-def theirs(octets):
+def theirs(data):
     """What wsproto hears and would answer: messages, pongs, and the code of its Close."""
     connection = Connection(ConnectionType.SERVER)
     heard, parts = [], []
-    connection.receive_data(octets)
+    connection.receive_data(data)
     try:
         for event in connection.events():
             if isinstance(event, (TextMessage, BytesMessage)):
@@ -107,10 +107,10 @@ def theirs(octets):
     return heard, None
 
 
-def ours(octets):
+def ours(data):
     """What `salon echo` sends back."""
     with socket.create_connection(("127.0.0.1", PORT), timeout=30) as stream:
-        stream.sendall(HEAD + octets)
+        stream.sendall(HEAD + data)
         stream.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: stream.recv(1 << 16), b""))
     head, _, answer = answer.partition(b"\r\n\r\n")
@@ -144,11 +144,11 @@ def explained(ours, theirs):
 
 different, why = 0, {}
 for seed in range(STREAMS):
-    octets = stream(random.Random(seed))
-    our_answer, their_answer = ours(octets), theirs(octets)
+    data = stream(random.Random(seed))
+    our_answer, their_answer = ours(data), theirs(data)
     if our_answer[1] and their_answer[1] is None:
-        # We judge a header octet by octet, wsproto when it is whole: so it is completed.
-        their_answer = theirs(octets + b"\xff" * 14)
+        # We judge a header byte by byte, wsproto when it is whole: so it is completed.
+        their_answer = theirs(data + b"\xff" * 14)
     if our_answer != their_answer:
         reason = explained(our_answer, their_answer)
         if reason is None:

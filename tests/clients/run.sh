@@ -75,7 +75,7 @@ echo "-- TLS (python websockets and ssl, openssl, curl)"
 "$work/venv/bin/python" tls.py "$tls" "$work/cert.pem" || status=1
 echo "-- behind nginx, by the lines of docs/operating.md (python websockets)"
 "$work/venv/bin/python" nginx.py "$salon" ../../docs/operating.md || status=1
-echo "-- the same octets as python wsproto"
+echo "-- the same bytes as python wsproto"
 "$work/venv/bin/python" differential_wsproto.py "$echo" || status=1
 if command -v node >/dev/null; then
     echo "-- node ws"

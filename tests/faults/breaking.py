@@ -1,4 +1,4 @@
-"""Connections break: reset, killed, vanished, cut into single octets, interrupted."""
+"""Connections break: reset, killed, vanished, cut into single bytes, interrupted."""
 
 import os
 import random
@@ -33,10 +33,10 @@ def resets_at_any_moment_free_everything_and_are_told_once():
         "with its Close": upgrade("/ws?user=victim") + frame(b"\x03\xe8", 8),
         "with an error": upgrade("/ws?user=victim") + frame(b"x", 3),
     }
-    for name, octets in moments.items():
+    for name, data in moments.items():
         for _ in range(20):
             stream = connect(server.public)
-            stream.sendall(octets)
+            stream.sendall(data)
             reset(stream)
         neighbours.talk(4)
     # Those whom the server knows well: in a room, and one for whom much waits.
@@ -91,10 +91,10 @@ def who_comes_is_no_stranger_when_another_goes_in_the_same_turn():
         coming = []
         for n, stream in enumerate(streams[:30]):
             person = Client.__new__(Client)
-            person.name, person.seq, person.stream, person.octets = f"b{n}", 0, stream, bytearray()
-            while b"\r\n\r\n" not in person.octets:
+            person.name, person.seq, person.stream, person.data = f"b{n}", 0, stream, bytearray()
+            while b"\r\n\r\n" not in person.data:
                 person._more()
-            del person.octets[:person.octets.index(b"\r\n\r\n") + 4]
+            del person.data[:person.data.index(b"\r\n\r\n") + 4]
             # Its own welcome and its own answer, and nothing of a room that it is not in.
             assert person.hear()["user_id"] == person.name
             assert person.hear()["id"] == n
@@ -219,7 +219,7 @@ def a_failing_write_or_read_ends_one_connection():
                 for _ in range(100):  # those that come before strace is there are heard
                     if call != "shutdown":
                         victim.send(two[0] if call == "sendto" else b"".join(two))
-                    victim.octets.clear()
+                    victim.data.clear()
                     victim._more()
             except (Closed, ConnectionError):
                 broken += 1
@@ -278,7 +278,7 @@ def a_poller_that_fails_ends_it_with_a_sentence():
 
 
 def slicing(folder):
-    """A library that cuts what sockets take and give into single octets; see slices.c."""
+    """A library that cuts what sockets take and give into single bytes; see slices.c."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if not compiler:
         raise Skip("no C compiler")
@@ -291,7 +291,7 @@ def slicing(folder):
 
 
 @check()
-def slices_of_one_octet_change_nothing():
+def slices_of_one_byte_change_nothing():
     with tempfile.TemporaryDirectory() as folder:
         marks = os.path.join(folder, "cut")
         server = Server(environment={"LD_PRELOAD": slicing(folder), "SLICES_MARK": marks})
@@ -306,7 +306,7 @@ def slices_of_one_octet_change_nothing():
         for _ in range(3):
             client.broadcast(long)
             assert client.hear_type("broadcast")["content"] == long
-        # Many at once, one read and one write for each octet of them.
+        # Many at once, one read and one write for each byte of them.
         client.send(b"".join(frame(f'{{"type":"ping","id":{n}}}') for n in range(100)))
         for n in range(100):
             assert client.hear_type("pong")["id"] == n
@@ -330,11 +330,11 @@ def a_side_that_is_shut_down_still_gets_its_answers():
         stream = connect(server.public)
         stream.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         stream.shutdown(socket.SHUT_WR)
-        octets = b""
+        data = b""
         while got := stream.recv(1 << 16):
-            octets += got
+            data += got
         stream.close()
-        head, _, body = octets.partition(b"\r\n\r\n")
+        head, _, body = data.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 ") and body == get(server.public, path)[1], path
     client = Client(server, "client", room="half")
     for n in range(50):

@@ -46,7 +46,7 @@ def a_stopped_server_reads_before_it_expires():
     deaf.stream.settimeout(0.2)
     while time.monotonic() < until:
         try:
-            deaf.octets += deaf.stream.recv(1 << 16)
+            deaf.data += deaf.stream.recv(1 << 16)
         except TimeoutError:
             pass
     deaf.stream.settimeout(30)
@@ -115,8 +115,8 @@ def a_wall_clock_that_jumps_moves_no_timer():
             stays.stream.settimeout(harness.PATIENCE)
             pinged = False
             while not pinged:
-                while len(stays.octets) < 2 or stays.octets[0] & 15 != 9:
-                    if len(stays.octets) >= 2:
+                while len(stays.data) < 2 or stays.data[0] & 15 != 9:
+                    if len(stays.data) >= 2:
                         stays._frame()
                     else:
                         stays._more()

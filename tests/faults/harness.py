@@ -222,13 +222,13 @@ class Client:
     def __init__(self, server, name, receive_buffer=None, since=None, room=None, history=None):
         self.name, self.seq, self.epoch = name, 0, None
         self.stream = connect(server.public, receive_buffer)
-        self.octets = bytearray()
+        self.data = bytearray()
         self.stream.sendall(upgrade(f"/ws?user={name}"))
-        while b"\r\n\r\n" not in self.octets:
+        while b"\r\n\r\n" not in self.data:
             self._more()
-        head, _, rest = bytes(self.octets).partition(b"\r\n\r\n")
+        head, _, rest = bytes(self.data).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 "), head
-        self.octets = bytearray(rest)
+        self.data = bytearray(rest)
         if room:
             self.join(room, since=since, history=history)
 
@@ -236,26 +236,26 @@ class Client:
         got = self.stream.recv(1 << 16)
         if not got:
             raise Closed(None, "without a word")
-        self.octets += got
+        self.data += got
 
     def _frame(self):
         """The next frame that has come whole: opcode and payload."""
         while True:
-            length, start = self.octets[1] & 0x7F if len(self.octets) > 1 else 0, 2
-            if length == 126 and len(self.octets) >= 4:
-                length, start = int.from_bytes(self.octets[2:4], "big"), 4
-            elif length == 127 and len(self.octets) >= 10:
-                length, start = int.from_bytes(self.octets[2:10], "big"), 10
+            length, start = self.data[1] & 0x7F if len(self.data) > 1 else 0, 2
+            if length == 126 and len(self.data) >= 4:
+                length, start = int.from_bytes(self.data[2:4], "big"), 4
+            elif length == 127 and len(self.data) >= 10:
+                length, start = int.from_bytes(self.data[2:10], "big"), 10
             elif length >= 126:
                 length = 1 << 62
-            if len(self.octets) >= max(2, start + length):
-                opcode, payload = self.octets[0] & 15, bytes(self.octets[start:start + length])
-                del self.octets[:start + length]
+            if len(self.data) >= max(2, start + length):
+                opcode, payload = self.data[0] & 15, bytes(self.data[start:start + length])
+                del self.data[:start + length]
                 return opcode, payload
             self._more()
 
-    def send(self, octets):
-        self.stream.sendall(octets)
+    def send(self, data):
+        self.stream.sendall(data)
 
     def say(self, **message):
         self.send(frame(json.dumps(message)))

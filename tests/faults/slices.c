@@ -1,4 +1,4 @@
-/* Loaded into Salon by LD_PRELOAD: sockets give and take one octet a call, and every third call is interrupted (EINTR).
+/* Loaded into Salon by LD_PRELOAD: sockets give and take one byte a call, and every third call is interrupted (EINTR).
  *
  * A kernel that takes less than it is offered tells the poller when there is room again; so does this, by watching the
  * descriptor anew. With SLICES_MARK set, a file of that name says that something was cut.
@@ -49,20 +49,20 @@ static void cut(int fd) {
     }
 }
 
-ssize_t send(int fd, const void *octets, size_t len, int flags) {
+ssize_t send(int fd, const void *bytes, size_t len, int flags) {
     static ssize_t (*real)(int, const void *, size_t, int);
     if (!real) real = next("send");
     if (interrupted()) return -1;
-    ssize_t sent = real(fd, octets, len ? 1 : 0, flags);
+    ssize_t sent = real(fd, bytes, len ? 1 : 0, flags);
     if (sent == 1 && len > 1) cut(fd);
     return sent;
 }
 
-ssize_t recv(int fd, void *octets, size_t len, int flags) {
+ssize_t recv(int fd, void *bytes, size_t len, int flags) {
     static ssize_t (*real)(int, void *, size_t, int);
     if (!real) real = next("recv");
     if (interrupted()) return -1;
-    ssize_t got = real(fd, octets, len ? 1 : 0, flags);
+    ssize_t got = real(fd, bytes, len ? 1 : 0, flags);
     if (got == 1 && len > 1) cut(fd);
     return got;
 }

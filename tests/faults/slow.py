@@ -79,7 +79,7 @@ def a_client_that_is_stopped_for_too_long_is_cut_off_and_told_so():
 
 
 @check()
-def a_reader_of_an_octet_at_a_time_gets_whole_frames_in_order():
+def a_reader_of_a_byte_at_a_time_gets_whole_frames_in_order():
     server = Server("--outbox-bytes", "16MiB")
     neighbours = Neighbours(server)
     speaker = Client(server, "speaker", room="hot")
@@ -90,21 +90,21 @@ def a_reader_of_an_octet_at_a_time_gets_whole_frames_in_order():
     take = slow.stream.recv
     for seq in range(1, 201):
         while slow.seq < seq:
-            slow.octets += take(1)
-            # What is there whole is heard; a frame that is not whole is waited for octet by octet.
-            if len(slow.octets) >= 2 and whole(slow.octets):
+            slow.data += take(1)
+            # What is there whole is heard; a frame that is not whole is waited for byte by byte.
+            if len(slow.data) >= 2 and whole(slow.data):
                 slow.hear_type("broadcast", "user_joined", "online_users")
     neighbours.talk()
     slow.leave()
 
 
-def whole(octets):
-    length, start = octets[1] & 0x7F, 2
+def whole(data):
+    length, start = data[1] & 0x7F, 2
     if length == 126:
-        if len(octets) < 4:
+        if len(data) < 4:
             return False
-        length, start = int.from_bytes(octets[2:4], "big"), 4
-    return len(octets) >= start + length
+        length, start = int.from_bytes(data[2:4], "big"), 4
+    return len(data) >= start + length
 
 
 @check()
@@ -116,11 +116,11 @@ def who_asks_too_slowly_or_not_at_all_is_sent_away():
     silent = [connect(server.public) for _ in range(50)]
     trickling = connect(server.public)
     trickling.settimeout(0.1)
-    octets = iter(upgrade("/ws?user=trickle" + 2000 * "e"))
+    data = iter(upgrade("/ws?user=trickle" + 2000 * "e"))
     ended = False
-    while not ended:  # an octet whenever there has been a tenth of a second of silence
+    while not ended:  # a byte whenever there has been a tenth of a second of silence
         try:
-            trickling.sendall(bytes([next(octets)]))
+            trickling.sendall(bytes([next(data)]))
             ended = not trickling.recv(1)
         except TimeoutError:
             pass
@@ -155,9 +155,9 @@ def one_who_floods_costs_the_others_nothing():
         try:
             flood = Client(server, "flood", room="flood")
             flood.stream.setblocking(False)
-            octets = frame('{"type":"broadcast","room_id":"flood","content":"x"}') * 100
+            data = frame('{"type":"broadcast","room_id":"flood","content":"x"}') * 100
             while True:
-                for do in (lambda: flood.stream.send(octets), lambda: flood.stream.recv(1 << 16)):
+                for do in (lambda: flood.stream.send(data), lambda: flood.stream.recv(1 << 16)):
                     try:
                         do()
                     except BlockingIOError:

@@ -14,7 +14,7 @@ use tungstenite::{Message, WebSocket};
 fn bench(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =
         salon(&[&["bench"], arguments].concat()).output().expect("the binary starts");
-    let text = |octets| String::from_utf8(octets).expect("UTF-8");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status.code().expect("it ends by itself"), text(stdout), text(stderr))
 }
 
@@ -134,7 +134,7 @@ enum Wrong {
     Doubles,
     /// The last member gets the third message after the fourth.
     Swaps,
-    /// The last member gets the third message with an octet changed.
+    /// The last member gets the third message with a byte changed.
     Damages,
     /// The last member is closed at the third message.
     Closes,

@@ -16,7 +16,7 @@ const ENOUGH: CloseCode = CloseCode::new(4000).expect("one of the application's"
 const LIMITS: Limits = Limits { message_bytes: 300, fragments: 3 };
 const CLOSING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// What a client hears of the pieces, and the octets it owes.
+/// What a client hears of the pieces, and the bytes it owes.
 fn heard(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
     let mut connection = Connection::client(LIMITS, CLOSING_KEY);
     let (mut told, mut reply) = (Vec::new(), Vec::new());
@@ -53,7 +53,7 @@ fn what_a_server_sends() {
     let failed = |error: ProtocolError| format!("{:?}", Event::Failed(error));
     let text = |text| format!("{:?}", Event::Text(text));
     let masked = "frame masked; a server must not mask";
-    for (octets, told, reply) in [
+    for (bytes, told, reply) in [
         // §5.7's examples.
         (&b"\x81\x05Hello"[..], vec![text("Hello")], vec![]),
         (b"\x01\x03Hel\x80\x02lo", vec![text("Hello")], vec![]),
@@ -86,9 +86,9 @@ fn what_a_server_sends() {
         ),
     ] {
         let expected = (told, reply);
-        assert_eq!(heard(&[octets]), expected, "whole: {octets:02x?}");
-        let single: Vec<&[u8]> = octets.chunks(1).collect();
-        assert_eq!(heard(&single), expected, "one octet at a time: {octets:02x?}");
+        assert_eq!(heard(&[bytes]), expected, "whole: {bytes:02x?}");
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(heard(&single), expected, "one byte at a time: {bytes:02x?}");
     }
 }
 
@@ -182,9 +182,9 @@ fn a_server_of_tungstenite_takes_it_for_a_client() {
     stream.write_all(&output).unwrap();
     let (mut input, mut scanner) = (Vec::new(), ResponseScanner::default());
     let head_len = loop {
-        let mut octet = [0];
-        stream.read_exact(&mut octet).unwrap();
-        input.extend_from_slice(&octet);
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        input.extend_from_slice(&byte);
         if let Some(len) = scanner.scan(&input).unwrap() {
             break len;
         }

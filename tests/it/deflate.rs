@@ -1,9 +1,9 @@
-//! RFC 7692 as rows: octets in, octets and events out.
+//! RFC 7692 as rows: bytes in, bytes and events out.
 //!
-//! Every row runs whole, one octet at a time, and in every split into two, with an inflater of its own and with one that
+//! Every row runs whole, one byte at a time, and in every split into two, with an inflater of its own and with one that
 //! another connection uses in between: nothing of that may change the outcome.
 
-use crate::common::octets::{Outcome, Told, close_reply, raw, short, text};
+use crate::common::bytes::{Outcome, Told, close_reply, raw, short, text};
 use salon::proto::{
     CloseCode, Connection, Deflater, Event, Inflater, Limits, Opcode, PermessageDeflate, ProtocolError,
     encode_deflated_frame,
@@ -35,41 +35,41 @@ fn run(agreed: &PermessageDeflate, pieces: &[&[u8]], mut shared: Option<&mut Inf
     outcome
 }
 
-fn check_as(agreed: &PermessageDeflate, octets: &[u8], told: &[Told], reply: &[u8]) {
+fn check_as(agreed: &PermessageDeflate, bytes: &[u8], told: &[Told], reply: &[u8]) {
     let expected = Outcome { told: told.to_vec(), reply: reply.to_vec() };
     let mut shared = Inflater::new();
     let mut same = |pieces: &[&[u8]], how: &str| {
-        assert!(run(agreed, pieces, None) == expected, "{how}: {}", short(octets));
-        assert!(run(agreed, pieces, Some(&mut shared)) == expected, "{how}, shared: {}", short(octets));
+        assert!(run(agreed, pieces, None) == expected, "{how}: {}", short(bytes));
+        assert!(run(agreed, pieces, Some(&mut shared)) == expected, "{how}, shared: {}", short(bytes));
     };
-    same(&[octets], "whole");
-    if octets.len() < 3000 {
-        same(&octets.chunks(1).collect::<Vec<_>>(), "one octet at a time");
-        (1..octets.len().min(60)).for_each(|at| same(&[&octets[..at], &octets[at..]], "in two"));
+    same(&[bytes], "whole");
+    if bytes.len() < 3000 {
+        same(&bytes.chunks(1).collect::<Vec<_>>(), "one byte at a time");
+        (1..bytes.len().min(60)).for_each(|at| same(&[&bytes[..at], &bytes[at..]], "in two"));
     } else {
-        for at in [1, 7, octets.len() / 2, octets.len() - 1] {
-            same(&[&octets[..at], &octets[at..]], "in two");
+        for at in [1, 7, bytes.len() / 2, bytes.len() - 1] {
+            same(&[&bytes[..at], &bytes[at..]], "in two");
         }
     }
 }
 
 /// The outcome is the same whatever was agreed to about context.
-fn check(octets: &[u8], told: &[Told]) {
-    check_as(&KEPT, octets, told, b"");
-    check_as(&RESET, octets, told, b"");
+fn check(bytes: &[u8], told: &[Told]) {
+    check_as(&KEPT, bytes, told, b"");
+    check_as(&RESET, bytes, told, b"");
 }
 
 /// The stimulus is answered with the error's status code, and nothing behind it is looked at.
-fn check_failed_as(agreed: &PermessageDeflate, octets: &[u8], before: &[Told], error: ProtocolError) {
+fn check_failed_as(agreed: &PermessageDeflate, bytes: &[u8], before: &[Told], error: ProtocolError) {
     let reply = close_reply(CloseCode::from(error).get(), &error.to_string());
     let told = [before, &[Told::Failed(error)]].concat();
-    check_as(agreed, octets, &told, &reply);
-    check_as(agreed, &[octets, &raw(0x81, b"ignored")].concat(), &told, &reply);
+    check_as(agreed, bytes, &told, &reply);
+    check_as(agreed, &[bytes, &raw(0x81, b"ignored")].concat(), &told, &reply);
 }
 
-fn check_failed(octets: &[u8], before: &[Told], error: ProtocolError) {
-    check_failed_as(&KEPT, octets, before, error);
-    check_failed_as(&RESET, octets, before, error);
+fn check_failed(bytes: &[u8], before: &[Told], error: ProtocolError) {
+    check_failed_as(&KEPT, bytes, before, error);
+    check_failed_as(&RESET, bytes, before, error);
 }
 
 /// "Hello" as section 7.2.3.1 compresses it.
@@ -88,7 +88,7 @@ fn deflated_by(stream: &mut flate2::Compress, data: &[u8]) -> Vec<u8> {
     out.strip_suffix(b"\x00\x00\xff\xff").expect("a sync flush ends so").to_vec()
 }
 
-/// Octets that cannot be compressed, the same ones each time.
+/// Bytes that cannot be compressed, the same ones each time.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let next = |_| {
@@ -140,7 +140,7 @@ fn messages_of_a_server() {
         let compressed = deflater.compress(&long, window_bits).expect("smaller").to_vec();
         check(&raw(0xc2, &compressed), &[Told::Binary(long.clone())]);
     }
-    // One octet less is less.
+    // One byte less is less.
     assert_eq!(deflater.compress(b"aaaaaaa", 15).map(<[u8]>::len), Some(6));
     for none_smaller in [&b""[..], b"a", b"ab", b"Hello", b"aaaaaa", &noise(20), &noise(1000), &noise(70_000)] {
         assert_eq!(deflater.compress(none_smaller, 15), None, "{}", short(none_smaller));
@@ -176,7 +176,7 @@ fn final_blocks() {
 
 #[test]
 fn compressed_and_plain_messages_alternate() {
-    let octets = [
+    let bytes = [
         raw(0x81, b"plain"),
         raw(0xc1, HELLO),
         raw(0x82, b"\xff"),
@@ -188,7 +188,7 @@ fn compressed_and_plain_messages_alternate() {
     ]
     .concat();
     check(
-        &octets,
+        &bytes,
         &[
             text("plain"),
             text("Hello"),
@@ -203,19 +203,19 @@ fn compressed_and_plain_messages_alternate() {
 
 #[test]
 fn control_frames_between_compressed_fragments() {
-    let octets = [raw(0x41, b"\xf2\x48"), raw(0x89, b"?"), raw(0x00, b"\xcd\xc9"), raw(0x80, b"\xc9\x07\x00")].concat();
-    check(&octets, &[Told::Ping(b"?".into()), text("Hello")]);
-    let octets = [raw(0x41, b"\xf2\x48"), raw(0x88, b"\x03\xe8"), raw(0x80, b"\xcd")].concat();
-    check_as(&KEPT, &octets, &[Told::Close(Some((1000, String::new())))], &close_reply(1000, ""));
+    let bytes = [raw(0x41, b"\xf2\x48"), raw(0x89, b"?"), raw(0x00, b"\xcd\xc9"), raw(0x80, b"\xc9\x07\x00")].concat();
+    check(&bytes, &[Told::Ping(b"?".into()), text("Hello")]);
+    let bytes = [raw(0x41, b"\xf2\x48"), raw(0x88, b"\x03\xe8"), raw(0x80, b"\xcd")].concat();
+    check_as(&KEPT, &bytes, &[Told::Close(Some((1000, String::new())))], &close_reply(1000, ""));
 }
 
 /// §6: RSV1 marks the first frame of a message and nothing else; without the extension it marks nothing.
 #[test]
 fn rsv1_where_it_may_not_be() {
     use ProtocolError::ReservedBits;
-    for octets in [raw(0xc9, b""), raw(0xca, b""), raw(0xc8, b"")] {
-        check_failed(&octets, &[], ReservedBits(0b100));
-        check_failed(&[raw(0x41, b"\xf2"), octets].concat(), &[], ReservedBits(0b100));
+    for bytes in [raw(0xc9, b""), raw(0xca, b""), raw(0xc8, b"")] {
+        check_failed(&bytes, &[], ReservedBits(0b100));
+        check_failed(&[raw(0x41, b"\xf2"), bytes].concat(), &[], ReservedBits(0b100));
     }
     check_failed(&[raw(0x41, b"\xf2\x48\xcd"), raw(0xc0, b"\xc9\xc9\x07\x00")].concat(), &[], ReservedBits(0b100));
     check_failed(&[raw(0x01, b"a"), raw(0xc0, b"b")].concat(), &[], ReservedBits(0b100));
@@ -239,7 +239,7 @@ fn what_is_not_deflate() {
     let rows: [&[u8]; 12] = [
         b"\x06",                                         // block type 3
         b"\xff\xff\xff\xff",                             // the same
-        b"\xf2\x48\xcd\xc9\xc9\x07",                     // the last octet is missing
+        b"\xf2\x48\xcd\xc9\xc9\x07",                     // the last byte is missing
         b"\xf2\x48\xcd\xc9\xc9",                         // amid the block
         b"\x00\x05\x00\xfa\xfe\x48\x65\x6c\x6c\x6f\x00", // lengths that do not match
         b"\x00\x05\x00\xfa\xff\x48",                     // a stored block cut short
@@ -277,8 +277,8 @@ fn text_that_is_not_utf8_once_inflated() {
 #[test]
 fn inflated_size_and_one_past_it() {
     let too_big = ProtocolError::MessageTooBig { limit: 70_000 };
-    for (opcode, octet) in [(0xc1, b'x'), (0xc2, 0)] {
-        let payload = deflated(&vec![octet; 70_000]);
+    for (opcode, byte) in [(0xc1, b'x'), (0xc2, 0)] {
+        let payload = deflated(&vec![byte; 70_000]);
         let told = match opcode {
             0xc1 => text(&"x".repeat(70_000)),
             _ => Told::Binary(vec![0; 70_000]),
@@ -286,7 +286,7 @@ fn inflated_size_and_one_past_it() {
         check(&raw(opcode, &payload), std::slice::from_ref(&told));
         let (left, right) = payload.split_at(payload.len() / 2);
         check(&[raw(opcode & 0x7f, left), raw(0x00, b""), raw(0x80, right)].concat(), &[told]);
-        let payload = deflated(&vec![octet; 70_001]);
+        let payload = deflated(&vec![byte; 70_001]);
         check_failed(&raw(opcode, &payload), &[], too_big);
         let (left, right) = payload.split_at(payload.len() / 2);
         check_failed(&[raw(opcode & 0x7f, left), raw(0x80, right)].concat(), &[], too_big);
@@ -302,10 +302,10 @@ fn inflated_size_and_one_past_it() {
 #[test]
 fn fragments_of_compressed_messages() {
     let fragments = |count: usize| {
-        let mut octets = raw(0x41, b"\xf2\x48\xcd");
-        (2..count).for_each(|_| octets.extend(raw(0x00, b"")));
-        octets.extend(raw(0x80, b"\xc9\xc9\x07\x00"));
-        octets
+        let mut bytes = raw(0x41, b"\xf2\x48\xcd");
+        (2..count).for_each(|_| bytes.extend(raw(0x00, b"")));
+        bytes.extend(raw(0x80, b"\xc9\xc9\x07\x00"));
+        bytes
     };
     check(&[fragments(5), fragments(5)].concat(), &[text("Hello"), text("Hello")]);
     check_failed(&fragments(6), &[], ProtocolError::TooManyFragments { limit: 5 });
@@ -344,49 +344,49 @@ fn context_is_kept_or_not() {
     for window_bits in [9, 12, 15] {
         let agreed = PermessageDeflate { client_max_window_bits: Some(window_bits), ..KEPT };
         let mut stream = flate2::Compress::new_with_window_bits(flate2::Compression::best(), false, window_bits);
-        let (mut octets, mut told) = (Vec::new(), Vec::new());
+        let (mut bytes, mut told) = (Vec::new(), Vec::new());
         let noise = noise(40_000);
         for n in 0..60 {
             let message = &noise[n * 613 % 20_000..][..n * 331 % 9000];
-            octets.extend(raw(0xc2, &deflated_by(&mut stream, message)));
+            bytes.extend(raw(0xc2, &deflated_by(&mut stream, message)));
             told.push(Told::Binary(message.to_vec()));
-            octets.extend(raw(0x81, b"plain"));
+            bytes.extend(raw(0x81, b"plain"));
             told.push(text("plain"));
         }
-        check_as(&agreed, &octets, &told, b"");
+        check_as(&agreed, &bytes, &told, b"");
     }
     // More than a client may look back: what it said it would not do is not understood.
     let small = PermessageDeflate { client_max_window_bits: Some(8), ..KEPT };
     let mut stream = flate2::Compress::new(flate2::Compression::best(), false);
     let (first, between) = (b"something to be remembered", noise(300));
-    let octets = [&first[..], &between, first].map(|data| raw(0xc2, &deflated_by(&mut stream, data))).concat();
+    let bytes = [&first[..], &between, first].map(|data| raw(0xc2, &deflated_by(&mut stream, data))).concat();
     let told = [&first[..], &between, first].map(|data| Told::Binary(data.into()));
-    check_as(&KEPT, &octets, &told, b"");
-    check_failed_as(&small, &octets, &told[..2], ProtocolError::CorruptDeflate);
+    check_as(&KEPT, &bytes, &told, b"");
+    check_failed_as(&small, &bytes, &told[..2], ProtocolError::CorruptDeflate);
 }
 
 /// Between messages a connection holds its window if it must, and otherwise nothing.
 #[test]
 fn memory_between_messages() {
-    let octets = raw(0xc2, &deflated(&noise(60_000)));
+    let bytes = raw(0xc2, &deflated(&noise(60_000)));
     for (agreed, held) in
         [(RESET, 0), (KEPT, 32 << 10), (PermessageDeflate { client_max_window_bits: Some(10), ..KEPT }, 1 << 10)]
     {
         let mut connection = Connection::with_deflate(LIMITS, &agreed);
         assert_eq!(connection.held_bytes(), 0, "nothing before the first message");
         let mut inflater = Inflater::new();
-        let mut octets = octets.clone();
-        let (_, event) = connection.decode_with(&mut octets, &mut Vec::new(), &mut inflater);
+        let mut bytes = bytes.clone();
+        let (_, event) = connection.decode_with(&mut bytes, &mut Vec::new(), &mut inflater);
         assert!(matches!(event, Some(Event::Binary(data)) if data.len() == 60_000));
         connection.release();
         assert_eq!(connection.held_bytes(), held);
     }
     // Nor after a violation.
     let mut connection = Connection::with_deflate(LIMITS, &KEPT);
-    let mut octets = [octets, raw(0xc2, &deflated(&noise(30_000))[1..])].concat();
+    let mut bytes = [bytes, raw(0xc2, &deflated(&noise(30_000))[1..])].concat();
     let mut at = 0;
     while !connection.is_closed() {
-        at += connection.decode(&mut octets[at..], &mut Vec::new()).0;
+        at += connection.decode(&mut bytes[at..], &mut Vec::new()).0;
     }
     connection.release();
     assert_eq!(connection.held_bytes(), 0);
@@ -398,7 +398,7 @@ fn memory_between_messages() {
 fn messages_that_fill_the_inflater() {
     let limits = Limits { message_bytes: 400_000, fragments: 1 };
     let noise = noise(30_000);
-    // What is held at once is 98,304 octets, and of them 65,536 more in each round; a history counts among them.
+    // What is held at once is 98,304 bytes, and of them 65,536 more in each round; a history counts among them.
     for len in [98_303, 98_304, 98_305, 163_839, 163_840, 163_841, 229_376, 300_000] {
         for agreed in [RESET, KEPT] {
             let data: Vec<u8> = noise.iter().copied().cycle().take(len).collect();
@@ -406,7 +406,7 @@ fn messages_that_fill_the_inflater() {
             let frames = raw(0xc2, &deflated(&data)).repeat(3);
             outcome.read(&mut connection, Some(&mut Inflater::new()), &frames);
             let told = vec![Told::Binary(data); 3];
-            assert!(outcome == Outcome { told, reply: vec![] }, "{len} octets, {agreed:?}");
+            assert!(outcome == Outcome { told, reply: vec![] }, "{len} bytes, {agreed:?}");
         }
     }
     // The limit is exact behind the first round as well, also where that ended amid a character.
@@ -426,7 +426,7 @@ fn anything_deflated_is_inflated() {
     let noise = noise(70_000);
     for level in [0, 1, 6, 9] {
         for len in [1, 2, 3, 100, 258, 259, 32_767, 32_768, 32_769, 65_535, 65_536, 65_537, 69_000] {
-            let mixed: Vec<u8> = noise[..len].iter().map(|octet| octet % 23 + b'a').collect();
+            let mixed: Vec<u8> = noise[..len].iter().map(|byte| byte % 23 + b'a').collect();
             let mut stream = flate2::Compress::new(flate2::Compression::new(level), false);
             let mut payload = Vec::new();
             for part in mixed.chunks(len.div_ceil(3)) {
@@ -442,10 +442,10 @@ fn anything_deflated_is_inflated() {
             let payload = payload.strip_suffix(b"\x00\x00\xff\xff").unwrap();
             if payload.len() <= 70_000 {
                 let mut shared = Inflater::new();
-                let octets = raw(0xc1, payload);
+                let bytes = raw(0xc1, payload);
                 let told = vec![text(std::str::from_utf8(&mixed).unwrap())];
                 let expected = Outcome { told, reply: vec![] };
-                assert!(run(&KEPT, &[&octets], Some(&mut shared)) == expected, "level {level}, {len} octets");
+                assert!(run(&KEPT, &[&bytes], Some(&mut shared)) == expected, "level {level}, {len} bytes");
             }
         }
     }

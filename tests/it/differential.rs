@@ -1,4 +1,4 @@
-//! The same octets through two implementations: tungstenite and `salon::proto` must hear the same messages in the same
+//! The same bytes through two implementations: tungstenite and `salon::proto` must hear the same messages in the same
 //! order and end with the same code.
 //!
 //! Streams are sequences of good frames of a client, or of a server, that are then damaged a little; all of it follows from
@@ -7,7 +7,7 @@
 
 use std::io::{self, Read, Write};
 
-use crate::common::octets::{self, Told};
+use crate::common::bytes::{self, Told};
 use salon::proto::{
     CloseCode, Connection, FrameHeader, Limits, Opcode, ProtocolError, encode_frame, encode_masked_frame,
     mask::apply_mask,
@@ -26,13 +26,13 @@ struct Outcome {
 }
 
 /// What `salon::proto` makes of it, read in pieces, and why it failed, if it did.
-fn ours(octets: &[u8], size: usize, role: Role) -> (Outcome, Option<ProtocolError>) {
-    let mut outcome = octets::Outcome::default();
+fn ours(bytes: &[u8], size: usize, role: Role) -> (Outcome, Option<ProtocolError>) {
+    let mut outcome = bytes::Outcome::default();
     let mut connection = match role {
         Role::Server => Connection::new(LIMITS),
         Role::Client => Connection::client(LIMITS, [1, 2, 3, 4]),
     };
-    octets.chunks(size).for_each(|piece| outcome.read(&mut connection, None, piece));
+    bytes.chunks(size).for_each(|piece| outcome.read(&mut connection, None, piece));
     let mut heard = outcome.told;
     let (code, error) = match heard.pop_if(|told| matches!(told, Told::Close(_) | Told::Failed(_))) {
         Some(Told::Close(body)) => (Some(body.map_or(1005, |(code, _)| code)), None),
@@ -42,22 +42,22 @@ fn ours(octets: &[u8], size: usize, role: Role) -> (Outcome, Option<ProtocolErro
     (Outcome { heard, code }, error)
 }
 
-/// A stream that brings octets in pieces and takes whatever is written.
+/// A stream that brings bytes in pieces and takes whatever is written.
 struct Pieces<'a> {
-    octets: &'a [u8],
+    bytes: &'a [u8],
     size: usize,
 }
 
 impl Read for Pieces<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let len = into.len().min(self.size);
-        self.octets.read(&mut into[..len])
+        self.bytes.read(&mut into[..len])
     }
 }
 
 impl Write for Pieces<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        Ok(octets.len())
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -66,10 +66,10 @@ impl Write for Pieces<'_> {
 }
 
 /// What tungstenite makes of it. It sends no Close when it fails; its error names the code all the same.
-fn theirs(octets: &[u8], size: usize, role: Role) -> Outcome {
+fn theirs(bytes: &[u8], size: usize, role: Role) -> Outcome {
     let limit = Some(LIMITS.message_bytes as usize);
     let config = WebSocketConfig::default().read_buffer_size(4096).max_message_size(limit).max_frame_size(limit);
-    let mut socket = WebSocket::from_raw_socket(Pieces { octets, size }, role, Some(config));
+    let mut socket = WebSocket::from_raw_socket(Pieces { bytes, size }, role, Some(config));
     let mut heard = Vec::new();
     let code = loop {
         heard.push(match socket.read() {
@@ -171,7 +171,7 @@ fn text(random: &mut Random) -> Vec<u8> {
 }
 
 fn frame(random: &mut Random, fin: bool, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
-    let key = random.next().to_ne_bytes()[..4].try_into().expect("four octets");
+    let key = random.next().to_ne_bytes()[..4].try_into().expect("four bytes");
     let start = out.len();
     let masked = random.masked;
     match masked {
@@ -193,7 +193,7 @@ fn frame(random: &mut Random, fin: bool, opcode: Opcode, payload: &[u8], out: &m
             out.extend_from_slice(payload);
         }
         3 => {
-            // The same payload under a length in more octets than it needs.
+            // The same payload under a length in more bytes than it needs.
             let first = out[start];
             out.truncate(start);
             let wide = random.one_in(2);
@@ -262,35 +262,35 @@ fn close(random: &mut Random, out: &mut Vec<u8>) {
 }
 
 /// Damage that knows nothing of frames.
-fn damage(random: &mut Random, octets: &mut Vec<u8>) {
-    if octets.is_empty() {
+fn damage(random: &mut Random, bytes: &mut Vec<u8>) {
+    if bytes.is_empty() {
         return;
     }
-    let at = random.below(octets.len());
+    let at = random.below(bytes.len());
     match random.below(5) {
-        0 => octets[at] ^= 1 << random.below(8),
-        1 => octets[at] = random.next() as u8,
-        2 => drop(octets.remove(at)),
-        3 => octets.insert(at, random.next() as u8),
-        _ => octets.truncate(at),
+        0 => bytes[at] ^= 1 << random.below(8),
+        1 => bytes[at] = random.next() as u8,
+        2 => drop(bytes.remove(at)),
+        3 => bytes.insert(at, random.next() as u8),
+        _ => bytes.truncate(at),
     }
 }
 
 fn stream(random: &mut Random) -> Vec<u8> {
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     for _ in 0..=random.below(6) {
-        message(random, &mut octets);
+        message(random, &mut bytes);
         if random.one_in(4) {
-            control(random, &mut octets);
+            control(random, &mut bytes);
         }
     }
     if random.one_in(2) {
-        close(random, &mut octets);
+        close(random, &mut bytes);
     }
     if random.one_in(3) {
-        damage(random, &mut octets);
+        damage(random, &mut bytes);
     }
-    octets
+    bytes
 }
 
 #[test]
@@ -309,22 +309,22 @@ fn compare(role: Role) {
     let (mut open, mut late) = (0, 0);
     for seed in 0..STREAMS {
         let mut random = Random { state: seed, masked: role == Role::Server };
-        let octets = stream(&mut random);
+        let bytes = stream(&mut random);
         let (our_size, their_size) = (random.pick(&[1, 2, 7, 100, 100_000]), random.pick(&[1, 50, 100_000]));
-        let (ours, error) = ours(&octets, our_size, role);
-        let mut theirs = theirs(&octets, their_size, role);
+        let (ours, error) = ours(&bytes, our_size, role);
+        let mut theirs = theirs(&bytes, their_size, role);
         open += usize::from(ours.code.is_none());
         if error.is_some() && theirs.code.is_none() {
             // §7.1.7 lets us fail as soon as we know. tungstenite judges a frame when it is whole, so it is completed.
             late += 1;
-            theirs = self::theirs(&[&octets[..], &[0xff; 2000]].concat(), their_size, role);
+            theirs = self::theirs(&[&bytes[..], &[0xff; 2000]].concat(), their_size, role);
         }
         if ours == theirs {
             continue;
         }
         let explained = EXPLAINED.iter().position(|explained| (explained.applies)(&ours, error, &theirs));
         let Some(place) = explained else {
-            panic!("seed {seed}: {octets:02x?}\nours: {ours:?} {error:?}\ntheirs: {theirs:?}");
+            panic!("seed {seed}: {bytes:02x?}\nours: {ours:?} {error:?}\ntheirs: {theirs:?}");
         };
         used[place] += 1;
     }

@@ -42,9 +42,9 @@ fn check_at(door: &Door<'_>, rows: &[Row]) {
         let said = said.iter().map(String::as_str).chain([door.last.0]).flat_map(text);
         let heard = heard.iter().map(String::as_str).chain([door.last.1]);
         let heard = heard.flat_map(|heard| told(0x81, heard.as_bytes()));
-        let octets = [&upgrade(door.target), &said.collect::<Vec<u8>>()[..], CLOSE].concat();
+        let bytes = [&upgrade(door.target), &said.collect::<Vec<u8>>()[..], CLOSE].concat();
         let answer = [SWITCHED.as_bytes(), &door.opened, &heard.collect::<Vec<u8>>(), CLOSE_ANSWERED].concat();
-        neighbour.check(&server, name, &octets, &answer);
+        neighbour.check(&server, name, &bytes, &answer);
     }
 }
 
@@ -649,10 +649,10 @@ fn strange_and_right() {
         ),
     ]);
     let server = Server::serve(&["--rate", "off"]);
-    let octets = [&upgrade("/ws?user=USER0000")[..], &frame(0x82, b"{\"type\":\"ping\"}"), &text(PING), CLOSE].concat();
+    let bytes = [&upgrade("/ws?user=USER0000")[..], &frame(0x82, b"{\"type\":\"ping\"}"), &text(PING), CLOSE].concat();
     let answer =
         [SWITCHED.as_bytes(), &welcome("USER0000"), &closed(1003, "expected text, found a binary message")].concat();
-    Neighbour::chat(&server).check(&server, "binary", &octets, &answer);
+    Neighbour::chat(&server).check(&server, "binary", &bytes, &answer);
 }
 
 #[test]
@@ -682,9 +682,9 @@ fn the_plain_dialect() {
     ];
     check_at(&Door { target, opened: opened.clone(), last: ("still here", &said("still here")) }, &rows);
     let server = Server::serve(&["--rate", "off"]);
-    let octets = [&upgrade(target)[..], &frame(0x82, b"x"), &text("late"), CLOSE].concat();
+    let bytes = [&upgrade(target)[..], &frame(0x82, b"x"), &text("late"), CLOSE].concat();
     let answer = [SWITCHED.as_bytes(), &opened, &closed(1003, "expected text, found a binary message")].concat();
-    Neighbour::chat(&server).check(&server, "binary", &octets, &answer);
+    Neighbour::chat(&server).check(&server, "binary", &bytes, &answer);
 }
 
 #[test]
@@ -756,8 +756,8 @@ fn floods_are_refused_and_cost_the_neighbour_nothing() {
         ("pings", [frame(0x89, b""), text(r#"{"type":"ping","id":1}"#)].concat()),
         ("pongs", [frame(0x8a, b""), text(r#"{"type":"ping","id":1}"#)].concat()),
     ] {
-        let octets = [&upgrade(&format!("/ws?user={name}")), &flood.repeat(400)[..], CLOSE].concat();
-        let answer = exchange(server.public, &octets);
+        let bytes = [&upgrade(&format!("/ws?user={name}")), &flood.repeat(400)[..], CLOSE].concat();
+        let answer = exchange(server.public, &bytes);
         let answer = String::from_utf8_lossy(&answer);
         let refused = answer.matches(r#""code":"rate_limited""#).count();
         // Junk has no id that could be read, so that its refusals are told once a second.

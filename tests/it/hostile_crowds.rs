@@ -143,15 +143,14 @@ fn an_address_has_so_much_to_say() {
 #[test]
 fn every_frame_is_paid_for() {
     let server = Server::serve(&["--rate", "1:50"]);
-    for (name, octets) in [
+    for (name, bytes) in [
         ("ping", frame(0x89, b"x")),
         ("pong", frame(0x8a, b"x")),
         ("typing", text(r#"{"type":"typing","user_id":"nobody","typing":true}"#)),
         ("not json", text("{")),
     ] {
         let asks = text(r#"{"type":"ping","id":"may I"}"#);
-        let whole =
-            [upgrade(&format!("/ws?user={}", name.replace(' ', "-"))), octets.repeat(200), asks, CLOSE.to_vec()];
+        let whole = [upgrade(&format!("/ws?user={}", name.replace(' ', "-"))), bytes.repeat(200), asks, CLOSE.to_vec()];
         let answer = String::from_utf8_lossy(&exchange(server.public, &whole.concat())).into_owned();
         let refused = r#"{"type":"error","id":"may I","code":"rate_limited","#;
         assert!(answer.contains(refused), "{name}: {answer}");

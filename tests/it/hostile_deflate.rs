@@ -1,6 +1,6 @@
 //! Compressed messages nobody should send, and offers nobody should make, over real sockets.
 //!
-//! Each row is the exact octets and the exact answer, run as `tests/it/common/rows.rs` says. Rows of the protocol alone, in
+//! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. Rows of the protocol alone, in
 //! every split and with both kinds of context, are in `tests/it/deflate.rs`.
 
 use crate::common::Server;
@@ -27,9 +27,9 @@ fn check(rows: &[Row]) {
     let server = Server::serve(&["--rate", "off", "--deflate"]);
     let mut neighbour = Neighbour::chat(&server);
     let opened = [agreed(BOTH_RESET), welcome("USER0000")].concat();
-    for (name, octets, answer) in rows {
-        let octets = [&offering(DOOR, "permessage-deflate"), &octets[..]].concat();
-        neighbour.check(&server, name, &octets, &[&opened, &answer[..]].concat());
+    for (name, bytes, answer) in rows {
+        let bytes = [&offering(DOOR, "permessage-deflate"), &bytes[..]].concat();
+        neighbour.check(&server, name, &bytes, &[&opened, &answer[..]].concat());
     }
 }
 
@@ -48,8 +48,8 @@ fn pong() -> Vec<u8> {
 }
 
 /// What goes on behind it is answered as well, and the end is in order.
-fn lives(octets: Vec<u8>) -> Vec<u8> {
-    [octets, text(PING), frame(0xc1, &deflated(PING)), CLOSE.to_vec()].concat()
+fn lives(bytes: Vec<u8>) -> Vec<u8> {
+    [bytes, text(PING), frame(0xc1, &deflated(PING)), CLOSE.to_vec()].concat()
 }
 
 fn answered(answer: Vec<u8>) -> Vec<u8> {
@@ -126,7 +126,7 @@ fn what_is_not_deflate() {
         ("garbage", frame(0xc1, b"\xff\xff\xff\xff"), corrupt()),
         ("garbage in binary", frame(0xc2, b"\x06"), corrupt()),
         ("plain text under RSV1", frame(0xc1, PING.as_bytes()), corrupt()),
-        ("an octet missing", frame(0xc1, &whole[..whole.len() - 1]), corrupt()),
+        ("a byte missing", frame(0xc1, &whole[..whole.len() - 1]), corrupt()),
         ("not cut behind the flush", frame(0xc1, &[&whole[..], b"\x00\x00\xff\xff"].concat()), corrupt()),
         ("a distance too far", frame(0xc1, b"\x02\x08\x21\x00"), corrupt()),
         (
@@ -210,14 +210,14 @@ fn offers() {
         ("permessage-deflate, permessage-deflate; a=", malformed()),
         ("x; a=\"permessage-deflate, \\\"\", permessage-deflate", malformed()),
     ] {
-        let octets = [&offering(DOOR, offer), &text(PING)[..], CLOSE].concat();
-        neighbour.check(&server, offer, &octets, &answer);
+        let bytes = [&offering(DOOR, offer), &text(PING)[..], CLOSE].concat();
+        neighbour.check(&server, offer, &bytes, &answer);
     }
     // What is not agreed to is not understood.
-    let octets = [offering(DOOR, "permessage-deflate; unknown"), frame(0xc1, &deflated(PING))].concat();
+    let bytes = [offering(DOOR, "permessage-deflate; unknown"), frame(0xc1, &deflated(PING))].concat();
     let reason = "reserved bits 100 set, no extension uses them";
     let answer = [SWITCHED.as_bytes(), &welcome("USER0000"), &closed(1002, reason)].concat();
-    neighbour.check(&server, "compressed without an agreement", &octets, &answer);
+    neighbour.check(&server, "compressed without an agreement", &bytes, &answer);
 }
 
 /// The echo server lets a client keep its context; section 7.2.3.2.
@@ -228,7 +228,7 @@ fn a_context_that_is_kept() {
     let answer = agreed("permessage-deflate; server_no_context_takeover");
     let (hello, again) = (frame(0xc1, b"\xf2\x48\xcd\xc9\xc9\x07\x00"), frame(0xc1, b"\xf2\x00\x11\x00\x00"));
     let corrupt = closed(1007, "compressed data is corrupt");
-    for (name, octets, told) in [
+    for (name, bytes, told) in [
         (
             "the same words",
             [&hello, &again, &again, CLOSE].concat(),
@@ -241,7 +241,7 @@ fn a_context_that_is_kept() {
         ),
         ("before the first", again.clone(), corrupt),
     ] {
-        let octets = [offering("/", "permessage-deflate"), octets].concat();
-        neighbour.check(&server, name, &octets, &[&answer[..], &told].concat());
+        let bytes = [offering("/", "permessage-deflate"), bytes].concat();
+        neighbour.check(&server, name, &bytes, &[&answer[..], &told].concat());
     }
 }

@@ -1,6 +1,6 @@
 //! Frames nobody should send, over real sockets.
 //!
-//! Each row is the exact octets and the exact answer, run as `tests/it/common/rows.rs` says. Rows of the protocol alone, in
+//! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. Rows of the protocol alone, in
 //! every split, are in `tests/it/rfc6455.rs`; deadlines, with a clock of their own, in the engine's tests.
 
 use crate::common::Server;
@@ -8,8 +8,8 @@ use crate::common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, closed, fr
 
 type Row = (String, Vec<u8>, Vec<u8>);
 
-fn row(name: impl Into<String>, octets: impl Into<Vec<u8>>, answer: impl Into<Vec<u8>>) -> Row {
-    (name.into(), octets.into(), answer.into())
+fn row(name: impl Into<String>, bytes: impl Into<Vec<u8>>, answer: impl Into<Vec<u8>>) -> Row {
+    (name.into(), bytes.into(), answer.into())
 }
 
 /// Rows at the chat's JSON door, with the limits that everybody has.
@@ -17,9 +17,9 @@ fn check(rows: &[Row]) {
     let server = Server::serve(&["--rate", "off"]);
     let mut neighbour = Neighbour::chat(&server);
     let opened = [SWITCHED.as_bytes(), &welcome("USER0000")].concat();
-    for (name, octets, answer) in rows {
-        let octets = [&upgrade("/ws?user=USER0000"), &octets[..]].concat();
-        neighbour.check(&server, name, &octets, &[&opened, &answer[..]].concat());
+    for (name, bytes, answer) in rows {
+        let bytes = [&upgrade("/ws?user=USER0000"), &bytes[..]].concat();
+        neighbour.check(&server, name, &bytes, &[&opened, &answer[..]].concat());
     }
 }
 
@@ -27,15 +27,15 @@ fn check(rows: &[Row]) {
 fn check_echo(rows: &[Row]) {
     let server = Server::echo();
     let mut neighbour = Neighbour::echo(&server);
-    for (name, octets, answer) in rows {
-        let octets = [&upgrade("/"), &octets[..]].concat();
-        neighbour.check(&server, name, &octets, &[SWITCHED.as_bytes(), &answer[..]].concat());
+    for (name, bytes, answer) in rows {
+        let bytes = [&upgrade("/"), &bytes[..]].concat();
+        neighbour.check(&server, name, &bytes, &[SWITCHED.as_bytes(), &answer[..]].concat());
     }
 }
 
 /// Nothing behind a violation is looked at.
-fn and_more(octets: Vec<u8>) -> Vec<u8> {
-    [octets, text("more"), frame(0x89, b"?"), CLOSE.to_vec()].concat()
+fn and_more(bytes: Vec<u8>) -> Vec<u8> {
+    [bytes, text("more"), frame(0x89, b"?"), CLOSE.to_vec()].concat()
 }
 
 #[test]
@@ -164,10 +164,10 @@ fn messages_and_fragments_at_the_limits() {
     let pong = || told(0x81, br#"{"type":"pong","ts":0000000000000}"#);
     let answered = || [pong(), CLOSE_ANSWERED.to_vec()].concat();
     let fragments = |message: &[u8], count: usize| {
-        let mut octets = frame(0x01, &message[..1]);
-        (1..count - 1).for_each(|at| octets.extend(frame(0x00, message.get(at..=at).unwrap_or_default())));
-        octets.extend(frame(0x80, message.get(count - 1..).unwrap_or_default()));
-        octets
+        let mut bytes = frame(0x01, &message[..1]);
+        (1..count - 1).for_each(|at| bytes.extend(frame(0x00, message.get(at..=at).unwrap_or_default())));
+        bytes.extend(frame(0x80, message.get(count - 1..).unwrap_or_default()));
+        bytes
     };
     let whole = ping(65_536);
     let (first, second) = whole.as_bytes().split_at(40_000);
@@ -221,7 +221,7 @@ fn text_that_is_not_utf8() {
         row("in a reason", frame(0x88, b"\x03\xe8\xff"), bad()),
         row("a reason cut inside a character", frame(0x88, b"\x03\xe8\xe2\x82"), bad()),
     ];
-    for octets in [
+    for bytes in [
         &b"\xff"[..],
         b"\xfe",
         b"\x80",
@@ -240,7 +240,7 @@ fn text_that_is_not_utf8() {
         b"\xe2\x82",
         b"\xf0\x9f\x98",
     ] {
-        rows.push(row(format!("{octets:x?}"), and_more(frame(0x81, octets)), bad()));
+        rows.push(row(format!("{bytes:x?}"), and_more(frame(0x81, bytes)), bad()));
     }
     check(&rows);
 }
@@ -271,8 +271,8 @@ fn closes() {
 #[test]
 fn strange_and_right() {
     let masked = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec();
-    let closes = |octets: Vec<u8>| [octets, CLOSE.to_vec()].concat();
-    let ends = |octets: Vec<u8>| [octets, CLOSE_ANSWERED.to_vec()].concat();
+    let closes = |bytes: Vec<u8>| [bytes, CLOSE.to_vec()].concat();
+    let ends = |bytes: Vec<u8>| [bytes, CLOSE_ANSWERED.to_vec()].concat();
     check_echo(&[
         row("section 5.7, masked", closes(masked), ends(told(0x81, b"Hello"))),
         row("a key of zeros", closes(text("hi")), ends(told(0x81, b"hi"))),
@@ -339,22 +339,22 @@ fn streams_that_end_early() {
     use std::net::Shutdown;
     let server = Server::serve(&["--rate", "off"]);
     let mut neighbour = Neighbour::chat(&server);
-    let octets = [&upgrade("/ws?user=x")[..], &frame(0x01, b"{\"type\""), &frame(0x89, b"?"), &text("x")[..3]].concat();
-    for end in 0..=octets.len() {
+    let bytes = [&upgrade("/ws?user=x")[..], &frame(0x01, b"{\"type\""), &frame(0x89, b"?"), &text("x")[..3]].concat();
+    for end in 0..=bytes.len() {
         let mut stream = server.tcp();
-        stream.write_all(&octets[..end]).unwrap();
+        stream.write_all(&bytes[..end]).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let upgraded = answer.starts_with(SWITCHED.as_bytes());
-        assert_eq!(upgraded, end >= upgrade("/ws?user=x").len(), "{end} octets");
-        assert!(upgraded || answer.is_empty(), "{end} octets: {answer:x?}");
+        assert_eq!(upgraded, end >= upgrade("/ws?user=x").len(), "{end} bytes");
+        assert!(upgraded || answer.is_empty(), "{end} bytes: {answer:x?}");
         neighbour.talks();
     }
     // And with a reset instead of an end.
-    for end in (0..=octets.len()).step_by(7) {
+    for end in (0..=bytes.len()).step_by(7) {
         let stream = socket2::Socket::from(server.tcp());
-        stream.send(&octets[..end]).unwrap();
+        stream.send(&bytes[..end]).unwrap();
         stream.set_linger(Some(std::time::Duration::ZERO)).unwrap();
         drop(stream);
         neighbour.talks();

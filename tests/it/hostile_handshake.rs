@@ -1,6 +1,6 @@
 //! Requests nobody should send, over real sockets: the opening handshake and the HTTP doors.
 //!
-//! Each row is the exact octets and the exact answer, run as `tests/it/common/rows.rs` says. What a row is about stands in
+//! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. What a row is about stands in
 //! its first words.
 
 use crate::common::Server;
@@ -86,8 +86,8 @@ type Row = (&'static str, Vec<u8>, Vec<u8>);
 
 fn check(server: &Server, rows: &[Row]) {
     let mut neighbour = Neighbour::chat(server);
-    for (name, octets, expected) in rows {
-        neighbour.check(server, name, octets, expected);
+    for (name, bytes, expected) in rows {
+        neighbour.check(server, name, bytes, expected);
     }
 }
 
@@ -116,7 +116,7 @@ fn upgrades_that_are_none() {
             ("version 12", with("Version: 13", "Version: 12"), upgrade_required()),
             ("version 013", with("Version: 13", "Version: 013"), upgrade_required()),
             ("version 13, 8", with("Version: 13", "Version: 13, 8"), upgrade_required()),
-            ("version with 0xff", with_octets("Version: 13", b"Version: 13\xff"), upgrade_required()),
+            ("version with 0xff", with_bytes("Version: 13", b"Version: 13\xff"), upgrade_required()),
             (
                 "version twice",
                 with("Host", "Sec-WebSocket-Version: 13\r\nHost"),
@@ -190,10 +190,10 @@ fn bad_key() -> Vec<u8> {
     bad("Sec-WebSocket-Key must be 16 bytes in base64")
 }
 
-fn with_octets(part: &str, by: &[u8]) -> Vec<u8> {
-    let octets = with(part, "@@@@");
-    let at = octets.windows(4).position(|window| window == b"@@@@").unwrap();
-    [&octets[..at], by, &octets[at + 4..]].concat()
+fn with_bytes(part: &str, by: &[u8]) -> Vec<u8> {
+    let bytes = with(part, "@@@@");
+    let at = bytes.windows(4).position(|window| window == b"@@@@").unwrap();
+    [&bytes[..at], by, &bytes[at + 4..]].concat()
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn upgrades_in_other_words() {
             ("Content-Length: 0", with("Host", "Content-Length: 0\r\nHost"), let_in()),
             ("Expect without a body", with("Host", "Expect: 100-continue\r\nHost"), let_in()),
             ("absolute target", with(DOOR, &format!("http://h{DOOR}")), let_in()),
-            ("values with obs-text", with_octets("Host", b"X-Odd: \xff\xfe\x80\r\nHost"), let_in()),
+            ("values with obs-text", with_bytes("Host", b"X-Odd: \xff\xfe\x80\r\nHost"), let_in()),
             ("space around values", with("Version: 13", "Version:\t 13 \t"), let_in()),
             (
                 "name in other ways",
@@ -278,7 +278,7 @@ fn heads_that_are_none() {
             ("Host with a path", with("Host: h", "Host: h/ws"), host()),
             ("Host with a user", with("Host: h", "Host: a@h"), host()),
             ("Host with a space", with("Host: h", "Host: h i"), host()),
-            ("Host with obs-text", with_octets("Host: h", b"Host: h\xff"), host()),
+            ("Host with obs-text", with_bytes("Host: h", b"Host: h\xff"), host()),
             ("bare LF", with("Host: h\r\n", "Host: h\n"), ends()),
             ("bare LF at the end", b"GET / HTTP/1.1\r\nHost: h\r\n\n".to_vec(), ends()),
             ("LF LF", b"GET / HTTP/1.1\nHost: h\n\n".to_vec(), ends()),
@@ -299,7 +299,7 @@ fn heads_that_are_none() {
             ("space in a name", with("Host: h", "X Y: z\r\nHost: h"), malformed()),
             ("empty name", with("Host: h", ": x\r\nHost: h"), malformed()),
             ("no colon", with("Host: h", "Host: h\r\nnonsense"), malformed()),
-            ("obs-text in a name", with_octets("Host: h", b"Host: h\r\nX\xe4: a"), malformed()),
+            ("obs-text in a name", with_bytes("Host: h", b"Host: h\r\nX\xe4: a"), malformed()),
             ("name in quotes", with("Host: h", "Host: h\r\n\"X\": a"), malformed()),
             ("CR LF first", with("GET", "\r\nGET"), neither()),
             ("a flood of CR LF", "\r\n".repeat(5000).into_bytes(), neither()),
@@ -541,9 +541,9 @@ fn names_in_a_url() {
     let both = || bad("room and username are required");
     let encoding = |what: &str| bad(&format!("{what}: percent-encoded UTF-8 was expected"));
     let inside = |name: &str| [SWITCHED.as_bytes(), &welcome(name), CLOSE_ANSWERED].concat();
-    let leaves = |mut octets: Vec<u8>| {
-        octets.extend_from_slice(CLOSE);
-        octets
+    let leaves = |mut bytes: Vec<u8>| {
+        bytes.extend_from_slice(CLOSE);
+        bytes
     };
     check(
         &unlimited(&[]),
@@ -645,7 +645,7 @@ fn origins() {
             ("two in one", origin("http://chat.example:8080 https://listed.example"), refused()),
             ("two headers", origin("http://chat.example:8080\r\nOrigin: http://chat.example:8080"), refused()),
             ("CR LF in it", origin("http://chat.example:8080%0d%0aX: y"), refused()),
-            ("obs-text", with_octets("Host: h", b"Host: h\r\nOrigin: http://h\xff"), refused()),
+            ("obs-text", with_bytes("Host: h", b"Host: h\r\nOrigin: http://h\xff"), refused()),
             ("an origin of 4 KiB", origin(&"http://".repeat(600)), refused()),
         ],
     );

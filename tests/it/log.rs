@@ -123,7 +123,7 @@ fn levels_are_by_module() {
 #[test]
 fn nobody_waits_for_who_reads_the_log() {
     let server = Logging::start("stopped", &[]);
-    // Lines of ten thousand octets into a pipe that nobody reads, until lines are left out.
+    // Lines of ten thousand bytes into a pipe that nobody reads, until lines are left out.
     let setting = format!("rate = \"{}\"", "x".repeat(10_000));
     while server.dropped() == 0 {
         server.complain(&setting);

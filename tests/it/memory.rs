@@ -116,9 +116,9 @@ fn near_the_budget_new_clients_wait_and_the_largest_go() {
     idle.write_all(&[0x89, 0x80, 0, 0, 0, 0]).unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(&[0x8a, 0]) {
-        let mut octet = [0];
-        idle.read_exact(&mut octet).unwrap();
-        answer.push(octet[0]);
+        let mut byte = [0];
+        idle.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
     }
 }
 

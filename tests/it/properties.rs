@@ -2,7 +2,7 @@
 //!
 //! A failing case is shrunk and printed by proptest; it becomes a row in the tests of its module.
 
-use crate::common::octets::{Outcome, Told};
+use crate::common::bytes::{Outcome, Told};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use salon::proto::frame::{FrameRules, whole_len};
@@ -54,12 +54,12 @@ fn said() -> impl Strategy<Value = Told> {
     ]
 }
 
-/// `octets` cut at the given places, which may lie anywhere.
-fn cut<'a>(octets: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
-    let mut places: Vec<usize> = places.iter().map(|place| place.index(octets.len() + 1)).collect();
-    places.extend([0, octets.len()]);
+/// `bytes` cut at the given places, which may lie anywhere.
+fn cut<'a>(bytes: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+    let mut places: Vec<usize> = places.iter().map(|place| place.index(bytes.len() + 1)).collect();
+    places.extend([0, bytes.len()]);
     places.sort_unstable();
-    places.windows(2).map(|piece| &octets[piece[0]..piece[1]]).collect()
+    places.windows(2).map(|piece| &bytes[piece[0]..piece[1]]).collect()
 }
 
 /// What a connection tells and answers when it reads the pieces.
@@ -78,35 +78,35 @@ proptest! {
 
     #[test]
     fn headers_come_back(header in header(), tail in vec(any::<u8>(), 0..4)) {
-        let mut octets = Vec::new();
-        header.encode(&mut octets);
-        let len = octets.len();
+        let mut bytes = Vec::new();
+        header.encode(&mut bytes);
+        let len = bytes.len();
         let rules = rules(header.mask.is_some(), header.opcode == Opcode::Continuation);
         for shorter in 0..len {
-            prop_assert_eq!(FrameHeader::decode(&octets[..shorter], &rules), Ok(None));
+            prop_assert_eq!(FrameHeader::decode(&bytes[..shorter], &rules), Ok(None));
         }
-        octets.extend(tail);
-        prop_assert_eq!(FrameHeader::decode(&octets, &rules), Ok(Some((header, len))));
+        bytes.extend(tail);
+        prop_assert_eq!(FrameHeader::decode(&bytes, &rules), Ok(Some((header, len))));
     }
 
     #[test]
     fn the_length_of_a_frame_is_known_from_its_header(len in prop_oneof![0..130_usize, 65_530..65_540_usize], part: prop::sample::Index) {
-        let mut octets = Vec::new();
-        encode_frame(Opcode::Text, &vec![b'x'; len], &mut octets);
-        let header_len = octets.len() - len;
-        let part = &octets[..part.index(octets.len())];
-        let expected = (part.len() >= header_len).then_some(octets.len());
+        let mut bytes = Vec::new();
+        encode_frame(Opcode::Text, &vec![b'x'; len], &mut bytes);
+        let header_len = bytes.len() - len;
+        let part = &bytes[..part.index(bytes.len())];
+        let expected = (part.len() >= header_len).then_some(bytes.len());
         prop_assert_eq!(whole_len(part), expected);
-        prop_assert_eq!(whole_len(&octets[..header_len]), Some(octets.len()));
-        prop_assert_eq!(whole_len(&octets[..header_len - 1]), None);
+        prop_assert_eq!(whole_len(&bytes[..header_len]), Some(bytes.len()));
+        prop_assert_eq!(whole_len(&bytes[..header_len - 1]), None);
     }
 
     #[test]
     fn masks_come_off(plain in vec(any::<u8>(), 0..200), key: [u8; 4], places in vec(any::<prop::sample::Index>(), 0..5)) {
         let mut masked = plain.clone();
         apply_mask(&mut masked, key, 0);
-        for (at, octet) in masked.iter().enumerate() {
-            prop_assert_eq!(*octet, plain[at] ^ key[at % 4]);
+        for (at, byte) in masked.iter().enumerate() {
+            prop_assert_eq!(*byte, plain[at] ^ key[at % 4]);
         }
         let mut unmasked = Vec::new();
         for piece in cut(&masked, &places) {
@@ -123,21 +123,21 @@ proptest! {
         key: [u8; 4],
         places in vec(any::<prop::sample::Index>(), 0..8),
     ) {
-        let (mut octets, mut expected) = (Vec::new(), Vec::new());
+        let (mut bytes, mut expected) = (Vec::new(), Vec::new());
         for (message, fragments) in &messages {
             let (opcode, payload) = (opcode_of(message), message.payload());
             expected.push(message.clone());
             let pieces = if opcode.is_control() { vec![payload] } else { cut(payload, fragments) };
             for (place, piece) in pieces.iter().enumerate() {
-                let start = octets.len();
+                let start = bytes.len();
                 let opcode = if place == 0 { opcode } else { Opcode::Continuation };
-                encode_masked_frame(opcode, piece, key, &mut octets);
+                encode_masked_frame(opcode, piece, key, &mut bytes);
                 if place + 1 < pieces.len() {
-                    octets[start] &= 0x7f;
+                    bytes[start] &= 0x7f;
                 }
             }
         }
-        prop_assert_eq!(heard(&cut(&octets, &places)), Outcome { told: expected, reply: vec![] });
+        prop_assert_eq!(heard(&cut(&bytes, &places)), Outcome { told: expected, reply: vec![] });
     }
 
     /// A client says something, a server says it back and closes: the client hears what it said, and its answer to
@@ -179,18 +179,18 @@ proptest! {
         prop_assert!(server.is_closed());
     }
 
-    /// Each side refuses what its own side sends, at the octet that shows it.
+    /// Each side refuses what its own side sends, at the byte that shows it.
     #[test]
     fn nobody_takes_frames_of_its_own_side(said in said(), key: [u8; 4]) {
         let (opcode, payload) = (opcode_of(&said), said.payload());
         let (mut masked, mut plain) = (Vec::new(), Vec::new());
         encode_masked_frame(opcode, payload, key, &mut masked);
         encode_frame(opcode, payload, &mut plain);
-        for (connection, octets, error) in [
+        for (connection, bytes, error) in [
             (Connection::new(LIMITS), &plain, ProtocolError::WrongMasking { masked: false }),
             (Connection::client(LIMITS, key), &masked, ProtocolError::WrongMasking { masked: true }),
         ] {
-            let Outcome { told, reply } = heard_by(connection, &[&octets[..1], &octets[1..2]]);
+            let Outcome { told, reply } = heard_by(connection, &[&bytes[..1], &bytes[1..2]]);
             prop_assert_eq!(told, vec![Told::Failed(error)]);
             prop_assert_eq!(reply[0], 0x88);
         }
@@ -198,20 +198,20 @@ proptest! {
 
     /// Whatever comes, good or not, the cuts do not matter; to a client neither.
     #[test]
-    fn any_octets_mean_the_same_however_they_are_cut(
-        octets in vec(prop_oneof![any::<u8>(), prop::sample::select(b"\x81\x82\x01\x00\x80\x88\x89\x8a\xfe".to_vec())], 0..60),
+    fn any_bytes_mean_the_same_however_they_are_cut(
+        bytes in vec(prop_oneof![any::<u8>(), prop::sample::select(b"\x81\x82\x01\x00\x80\x88\x89\x8a\xfe".to_vec())], 0..60),
         places in vec(any::<prop::sample::Index>(), 0..8),
     ) {
-        prop_assert_eq!(heard(&cut(&octets, &places)), heard(&[&octets]));
+        prop_assert_eq!(heard(&cut(&bytes, &places)), heard(&[&bytes]));
         let client = || Connection::client(LIMITS, [5, 6, 7, 8]);
-        prop_assert_eq!(heard_by(client(), &cut(&octets, &places)), heard_by(client(), &[&octets]));
+        prop_assert_eq!(heard_by(client(), &cut(&bytes, &places)), heard_by(client(), &[&bytes]));
     }
 
     /// The tail accepts what `std` accepts, keeps what `std` calls incomplete, and refuses no later than the piece
     /// in which `std` knows.
     #[test]
     fn utf8_in_pieces_is_what_std_says(
-        octets in prop_oneof![
+        bytes in prop_oneof![
             ".{0,30}".prop_map(String::into_bytes),
             vec(any::<u8>(), 0..8),
             vec(prop::sample::select(b"a\xe2\x82\xac\xf0\x9f\x98\x80\xed\xa0\xf4\x90\xc2\xe0\xbf".to_vec()), 0..12),
@@ -219,17 +219,17 @@ proptest! {
         places in vec(any::<prop::sample::Index>(), 0..6),
     ) {
         let (mut tail, mut text, mut seen) = (Utf8Tail::default(), String::new(), 0);
-        for piece in cut(&octets, &places) {
+        for piece in cut(&bytes, &places) {
             seen += piece.len();
             let result = tail.push(piece, &mut text);
-            match std::str::from_utf8(&octets[..seen]) {
+            match std::str::from_utf8(&bytes[..seen]) {
                 Ok(valid) => {
                     prop_assert_eq!(result, Ok(()));
                     prop_assert_eq!((&text[..], tail.is_complete()), (valid, true));
                 }
                 Err(error) if error.error_len().is_none() => {
                     prop_assert_eq!(result, Ok(()));
-                    prop_assert_eq!((text.as_bytes(), tail.is_complete()), (&octets[..error.valid_up_to()], false));
+                    prop_assert_eq!((text.as_bytes(), tail.is_complete()), (&bytes[..error.valid_up_to()], false));
                 }
                 Err(_) => {
                     prop_assert_eq!(result, Err(ProtocolError::InvalidUtf8));

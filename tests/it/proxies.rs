@@ -1,4 +1,4 @@
-//! Behind a proxy: the PROXY protocol octet by octet, forwarded addresses, Unix sockets.
+//! Behind a proxy: the PROXY protocol byte by byte, forwarded addresses, Unix sockets.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -22,13 +22,13 @@ const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n
 
 /// What comes back until the end; nothing at all if the connection was dropped.
 fn answer(mut stream: TcpStream) -> String {
-    let mut octets = Vec::new();
-    match stream.read_to_end(&mut octets) {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
         Err(error) => panic!("{error}"),
     }
-    String::from_utf8(octets).unwrap()
+    String::from_utf8(bytes).unwrap()
 }
 
 /// A WebSocket client on a stream to which `first` has been written.
@@ -114,8 +114,8 @@ fn the_header_comes_first_and_whole_or_nothing_is_answered() {
         answer(stream)
     };
     let header = proxied([192, 0, 2, 1], &[0x20; 600]);
-    let octets: Vec<&[u8]> = header.chunks(1).chain([HEALTH]).collect();
-    assert_eq!(status(&exchange(&octets)), 200);
+    let bytes: Vec<&[u8]> = header.chunks(1).chain([HEALTH]).collect();
+    assert_eq!(status(&exchange(&bytes)), 200);
     assert_eq!(status(&exchange(&[&[&header[..], HEALTH].concat()])), 200);
     for wrong in [
         &[HEALTH][..],

@@ -113,11 +113,11 @@ fn what_is_offered() {
 
 #[test]
 fn a_head_is_all_that_is_parsed() {
-    let octets = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n\x81\x80\0\0\0\0";
-    assert_eq!(Request::parse(octets, &mut NO_HEADERS.clone()).map(|_| ()), Err(RequestError::Malformed));
+    let bytes = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n\x81\x80\0\0\0\0";
+    assert_eq!(Request::parse(bytes, &mut NO_HEADERS.clone()).map(|_| ()), Err(RequestError::Malformed));
 }
 
-/// What is one header too many is refused at its first octet and not at its end.
+/// What is one header too many is refused at its first byte and not at its end.
 #[test]
 fn one_header_too_many_is_known_when_it_begins() {
     let mut head = format!("GET / HTTP/1.1\r\n{}", "A: b\r\n".repeat(MAX_HEADERS));

@@ -1,9 +1,9 @@
-//! RFC 6455 as rows: octets in, octets and events out.
+//! RFC 6455 as rows: bytes in, bytes and events out.
 //!
-//! Every row runs whole and one octet at a time, and in every split into two: whatever cuts the input may not change
+//! Every row runs whole and one byte at a time, and in every split into two: whatever cuts the input may not change
 //! the outcome.
 
-use crate::common::octets::{Outcome, Told, close_reply, raw, short, text};
+use crate::common::bytes::{Outcome, Told, close_reply, raw, short, text};
 use salon::proto::{CloseCode, Connection, Event, Limits, Opcode, ProtocolError, encode_frame};
 
 const LIMITS: Limits = Limits { message_bytes: 70_000, fragments: 5 };
@@ -15,13 +15,13 @@ fn run(pieces: &[&[u8]]) -> Outcome {
     outcome
 }
 
-fn check(octets: &[u8], told: &[Told], reply: &[u8]) {
+fn check(bytes: &[u8], told: &[Told], reply: &[u8]) {
     let expected = Outcome { told: told.to_vec(), reply: reply.to_vec() };
-    assert_eq!(run(&[octets]), expected, "whole: {}", short(octets));
-    let single: Vec<&[u8]> = octets.chunks(1).collect();
-    assert_eq!(run(&single), expected, "one octet at a time: {}", short(octets));
-    for at in 1..octets.len().min(300) {
-        assert_eq!(run(&[&octets[..at], &octets[at..]]), expected, "split at {at}: {}", short(octets));
+    assert_eq!(run(&[bytes]), expected, "whole: {}", short(bytes));
+    let single: Vec<&[u8]> = bytes.chunks(1).collect();
+    assert_eq!(run(&single), expected, "one byte at a time: {}", short(bytes));
+    for at in 1..bytes.len().min(300) {
+        assert_eq!(run(&[&bytes[..at], &bytes[at..]]), expected, "split at {at}: {}", short(bytes));
     }
 }
 
@@ -30,11 +30,11 @@ fn close_frame(code: u16, reason: &[u8]) -> Vec<u8> {
 }
 
 /// The stimulus is answered with the error's status code, and nothing behind it is looked at.
-fn check_failed(octets: &[u8], before: &[Told], error: ProtocolError) {
+fn check_failed(bytes: &[u8], before: &[Told], error: ProtocolError) {
     let reply = close_reply(CloseCode::from(error).get(), &error.to_string());
     let told = [before, &[Told::Failed(error)]].concat();
-    check(octets, &told, &reply);
-    check(&[octets, &raw(0x81, b"ignored")].concat(), &told, &reply);
+    check(bytes, &told, &reply);
+    check(&[bytes, &raw(0x81, b"ignored")].concat(), &told, &reply);
 }
 
 #[test]
@@ -64,14 +64,14 @@ fn section_5_7_examples_of_a_server() {
 /// §5.4: a control frame may arrive between the fragments of a message.
 #[test]
 fn control_frames_between_fragments() {
-    let octets = [raw(0x01, b"Hel"), raw(0x89, b"?"), raw(0x00, b"l"), raw(0x8a, b""), raw(0x80, b"o")].concat();
-    check(&octets, &[Told::Ping(b"?".into()), Told::Pong(vec![]), text("Hello")], b"");
+    let bytes = [raw(0x01, b"Hel"), raw(0x89, b"?"), raw(0x00, b"l"), raw(0x8a, b""), raw(0x80, b"o")].concat();
+    check(&bytes, &[Told::Ping(b"?".into()), Told::Pong(vec![]), text("Hello")], b"");
 }
 
 #[test]
 fn messages_in_a_row() {
-    let octets = [raw(0x81, b"a"), raw(0x82, b""), raw(0x81, b""), raw(0x02, b""), raw(0x80, b"b")].concat();
-    check(&octets, &[text("a"), Told::Binary(vec![]), text(""), Told::Binary(b"b".into())], b"");
+    let bytes = [raw(0x81, b"a"), raw(0x82, b""), raw(0x81, b""), raw(0x02, b""), raw(0x80, b"b")].concat();
+    check(&bytes, &[text("a"), Told::Binary(vec![]), text(""), Told::Binary(b"b".into())], b"");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn text_across_fragments_and_characters() {
 #[test]
 fn violations_of_framing() {
     use ProtocolError::*;
-    for (octets, error) in [
+    for (bytes, error) in [
         (&b"\x81\x02hi"[..], WrongMasking { masked: false }),
         (&raw(0xc1, b""), ReservedBits(0b100)),
         (&raw(0xa1, b""), ReservedBits(0b010)),
@@ -108,8 +108,8 @@ fn violations_of_framing() {
         (b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff", MessageTooBig { limit: 70_000 }),
         (b"\x82\xff\x00\x20\x00\x00\x00\x00\x00\x00", MessageTooBig { limit: 70_000 }),
     ] {
-        check_failed(octets, &[], error);
-        check_failed(&[&raw(0x81, b"ok"), octets].concat(), &[text("ok")], error);
+        check_failed(bytes, &[], error);
+        check_failed(&[&raw(0x81, b"ok"), bytes].concat(), &[text("ok")], error);
     }
     check_failed(&[raw(0x01, b"a"), raw(0x81, b"b")].concat(), &[], ExpectedContinuation);
     check_failed(&[raw(0x02, b"a"), raw(0x02, b"b")].concat(), &[], ExpectedContinuation);
@@ -126,10 +126,10 @@ fn limits_and_one_past_them() {
     check_failed(&over, &[], ProtocolError::MessageTooBig { limit: 70_000 });
 
     let fragments = |count: usize| {
-        let mut octets = raw(0x01, b"a");
-        (2..count).for_each(|_| octets.extend(raw(0x00, b"")));
-        octets.extend(raw(0x80, b"z"));
-        octets
+        let mut bytes = raw(0x01, b"a");
+        (2..count).for_each(|_| bytes.extend(raw(0x00, b"")));
+        bytes.extend(raw(0x80, b"z"));
+        bytes
     };
     check(&fragments(5), &[text("az")], b"");
     check_failed(&fragments(6), &[], ProtocolError::TooManyFragments { limit: 5 });
@@ -139,8 +139,8 @@ fn limits_and_one_past_them() {
 
 #[test]
 fn text_that_is_not_utf8() {
-    for octets in [&b"\xff"[..], b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"caf\xe9", b"\xe2\x82"] {
-        check_failed(&raw(0x81, octets), &[], ProtocolError::InvalidUtf8);
+    for bytes in [&b"\xff"[..], b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"caf\xe9", b"\xe2\x82"] {
+        check_failed(&raw(0x81, bytes), &[], ProtocolError::InvalidUtf8);
     }
     // Known before the end of the frame: nothing more is waited for.
     let early = raw(0x81, b"\xff and a tail that never comes");
@@ -162,8 +162,8 @@ fn close_is_answered_with_its_code() {
     let bye = Told::Close(Some((1000, "bye".into())));
     check(&close_frame(1000, b"bye"), std::slice::from_ref(&bye), &close_reply(1000, ""));
     // §5.5.1: nothing after Close counts; a Close amid a message ends it.
-    let octets = [raw(0x01, b"begun"), close_frame(1000, b"bye"), raw(0x83, b"junk")].concat();
-    check(&octets, &[bye], &close_reply(1000, ""));
+    let bytes = [raw(0x01, b"begun"), close_frame(1000, b"bye"), raw(0x83, b"junk")].concat();
+    check(&bytes, &[bye], &close_reply(1000, ""));
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn what_is_missing_to_a_message() {
         }
         assert_eq!(connection.missing(&[&frame[..], b"\x81"].concat()), None, "{len} and more");
     }
-    for (what, octets) in [
+    for (what, bytes) in [
         ("a fragment", raw(0x02, b"abcdef")),
         ("a continuation of nothing", raw(0x80, b"abcdef")),
         ("a control frame", raw(0x89, b"abcdef")),
@@ -292,7 +292,7 @@ fn what_is_missing_to_a_message() {
         ("too long", raw(0x82, &[7; 70_001])),
         ("not masked", encode(b"abcdef")),
     ] {
-        assert_eq!(connection.missing(&octets[..octets.len() - 1]), None, "{what}");
+        assert_eq!(connection.missing(&bytes[..bytes.len() - 1]), None, "{what}");
     }
 }
 

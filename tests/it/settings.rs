@@ -37,7 +37,7 @@ impl Drop for Folder {
 /// Runs `salon` in a folder; exit status, output, errors.
 fn run(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> (i32, String, String) {
     let output = salon(arguments).current_dir(folder).envs(variables.iter().copied()).output().unwrap();
-    let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
@@ -203,8 +203,8 @@ fn variables() {
     // What is wrong with an option is not said of a variable that it overrides.
     let (_, _, error) = run(&folder.0, &[("SALON_RATE", "1:1")], &["config", "--rate", "fast"]);
     assert!(error.contains("--rate"), "{error}");
-    let octets = std::ffi::OsStr::from_bytes(b"a\xffb");
-    let output = salon(&["config"]).current_dir(&folder.0).env("SALON_AUTH_AUDIENCE", octets).output().unwrap();
+    let bytes = std::ffi::OsStr::from_bytes(b"a\xffb");
+    let output = salon(&["config"]).current_dir(&folder.0).env("SALON_AUTH_AUDIENCE", bytes).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(error, "salon: SALON_AUTH_AUDIENCE: expected UTF-8, found other bytes\n");
 }
@@ -268,9 +268,9 @@ fn sighup_changes_what_can_change() {
         );
         let mut stream = tcp(address);
         stream.write_all(request.as_bytes()).unwrap();
-        let mut octets = [0; 12];
-        stream.read_exact(&mut octets).unwrap();
-        octets == *b"HTTP/1.1 101"
+        let mut bytes = [0; 12];
+        stream.read_exact(&mut bytes).unwrap();
+        bytes == *b"HTTP/1.1 101"
     };
     let change = |text: &str| {
         fs::write(&file, text).unwrap();

@@ -1,4 +1,4 @@
-//! The binary over real sockets: with tungstenite as an independent client, and octet by octet.
+//! The binary over real sockets: with tungstenite as an independent client, and byte by byte.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -177,7 +177,7 @@ fn the_operator_sees_what_happens() {
 fn violations_are_answered_on_the_wire_and_a_neighbour_notices_nothing() {
     let server = Server::echo();
     let mut neighbour = server.connect("/");
-    for (octets, code) in [
+    for (bytes, code) in [
         (&b"\x81\x02hi"[..], 1002),
         (b"\xc1\x80\0\0\0\0", 1002),
         (b"\x83\x80\0\0\0\0", 1002),
@@ -189,18 +189,18 @@ fn violations_are_answered_on_the_wire_and_a_neighbour_notices_nothing() {
         (b"\x81\x81\0\0\0\0\xff", 1007),
         (b"\x82\xff\x00\x00\x00\x00\x01\x00\x00\x01\0\0\0\0", 1009),
     ] {
-        let whole = [format!("GET / HTTP/1.1\r\n{UPGRADE}").as_bytes(), octets].concat();
+        let whole = [format!("GET / HTTP/1.1\r\n{UPGRADE}").as_bytes(), bytes].concat();
         let mut stream = server.tcp();
-        for octet in &whole {
-            stream.write_all(&[*octet]).unwrap();
+        for byte in &whole {
+            stream.write_all(&[*byte]).unwrap();
         }
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
-        assert_eq!(exchange(server.public, &whole), answer, "whole or octet by octet: {octets:x?}");
+        assert_eq!(exchange(server.public, &whole), answer, "whole or byte by byte: {bytes:x?}");
         let frames = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
         let close = &answer[frames..];
-        assert_eq!(close[0], 0x88, "{octets:x?}");
-        assert_eq!(u16::from_be_bytes([close[2], close[3]]), code, "{octets:x?}");
+        assert_eq!(close[0], 0x88, "{bytes:x?}");
+        assert_eq!(u16::from_be_bytes([close[2], close[3]]), code, "{bytes:x?}");
         assert_eq!(close.len(), 2 + usize::from(close[1]), "nothing follows Close");
         say(&mut neighbour, "still here?");
         assert_eq!(hear(&mut neighbour), "still here?");
@@ -284,9 +284,9 @@ fn signals_end_it_cleanly() {
         idle.write_all(b"HEAD /health HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
-            let mut octet = [0];
-            idle.read_exact(&mut octet).unwrap();
-            answer.extend(octet);
+            let mut byte = [0];
+            idle.read_exact(&mut byte).unwrap();
+            answer.extend(byte);
         }
         server.signal(signal);
         assert_eq!(close_code(&mut alice), 1012);

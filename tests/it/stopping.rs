@@ -16,9 +16,9 @@ const UPGRADE: &str = "Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nS
 fn stubborn(server: SocketAddr) -> TcpStream {
     let mut stream = tcp(server);
     stream.write_all(format!("GET /ws?user=stubborn HTTP/1.1\r\n{UPGRADE}").as_bytes()).unwrap();
-    let mut octets = [0; 12];
-    stream.read_exact(&mut octets).unwrap();
-    assert_eq!(octets, *b"HTTP/1.1 101");
+    let mut bytes = [0; 12];
+    stream.read_exact(&mut bytes).unwrap();
+    assert_eq!(bytes, *b"HTTP/1.1 101");
     stream
 }
 
@@ -160,9 +160,9 @@ fn a_supervisor_with_an_abstract_socket_is_told() {
 fn check_supervisor(supervisor: UnixDatagram, name: &str) {
     supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
     let hear = || {
-        let mut octets = [0; 256];
-        let len = supervisor.recv(&mut octets).expect("a word in time");
-        String::from_utf8_lossy(&octets[..len]).trim().to_owned()
+        let mut bytes = [0; 256];
+        let len = supervisor.recv(&mut bytes).expect("a word in time");
+        String::from_utf8_lossy(&bytes[..len]).trim().to_owned()
     };
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let variables = [("NOTIFY_SOCKET", name), ("WATCHDOG_USEC", "100000")];

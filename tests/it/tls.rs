@@ -122,10 +122,10 @@ fn broadcast(content: &str) -> String {
 
 /// Reads until the end; whether that was said by close_notify.
 fn read_to_end(stream: &mut Tls) -> (Vec<u8>, bool) {
-    let mut octets = Vec::new();
-    match stream.read_to_end(&mut octets) {
-        Ok(_) => (octets, true),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => (octets, false),
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Ok(_) => (bytes, true),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => (bytes, false),
         Err(error) => panic!("{error}"),
     }
 }
@@ -211,9 +211,9 @@ fn big_messages_both_ways() {
 fn what_is_not_tls_is_told_so() {
     let certificate = Certificate::new();
     let server = certificate.serve(&["--head-within", "1s"]);
-    let answer = |octets: &[u8]| {
+    let answer = |bytes: &[u8]| {
         let mut stream = tcp(server.tls.unwrap());
-        stream.write_all(octets).unwrap();
+        stream.write_all(bytes).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         answer
@@ -234,7 +234,7 @@ fn what_is_not_tls_is_told_so() {
 }
 
 #[test]
-fn a_handshake_may_come_one_octet_at_a_time() {
+fn a_handshake_may_come_one_byte_at_a_time() {
     let certificate = Certificate::new();
     let server = certificate.serve(&[]);
     for version in [&TLS12, &TLS13] {
@@ -245,9 +245,9 @@ fn a_handshake_may_come_one_octet_at_a_time() {
         let mut answer = Vec::new();
         loop {
             while client.wants_write() {
-                let mut octets = Vec::new();
-                client.write_tls(&mut octets).unwrap();
-                octets.iter().for_each(|octet| stream.write_all(&[*octet]).unwrap());
+                let mut bytes = Vec::new();
+                client.write_tls(&mut bytes).unwrap();
+                bytes.iter().for_each(|byte| stream.write_all(&[*byte]).unwrap());
             }
             let len = client.read_tls(&mut stream).unwrap();
             client.process_new_packets().unwrap();

@@ -107,8 +107,8 @@ class Faults:
         self.reload(random.choice(BAD))
 
 
-def mib(octets):
-    return f"{octets / (1 << 20):.1f} MiB"
+def mib(size):
+    return f"{size / (1 << 20):.1f} MiB"
 
 
 def main():

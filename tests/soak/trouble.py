@@ -84,10 +84,10 @@ async def bad_frame():
 async def slow_request():
     reader, writer = await dial()
     ended = asyncio.create_task(until_closed(reader))
-    for octet in upgrade("/ws?user=slow") * 3:
+    for byte in upgrade("/ws?user=slow") * 3:
         if ended.done():
             break
-        writer.write(bytes([octet]))
+        writer.write(bytes([byte]))
         await asyncio.wait([ended], timeout=1)
     await ended
     writer.close()
@@ -97,9 +97,9 @@ async def flood():
     """As much as goes, until it is sent away."""
     reader, writer = await enter(f"flood-{random.randrange(5)}", room="flood")
     ended = asyncio.create_task(until_closed(reader))
-    octets = frame(json.dumps({"type": "broadcast", "room_id": "flood", "content": "x" * 100})) * 20
+    data = frame(json.dumps({"type": "broadcast", "room_id": "flood", "content": "x" * 100})) * 20
     while not ended.done():
-        writer.write(octets)
+        writer.write(data)
         try:
             await writer.drain()
         except ConnectionError:
@@ -110,7 +110,7 @@ async def flood():
 
 
 async def slow_reader():
-    """In a busy room, and takes nothing, or an octet now and then."""
+    """In a busy room, and takes nothing, or a byte now and then."""
     reader, writer = await enter(f"deaf-{random.randrange(20)}", receive_buffer=2304, room=f"room-{random.randrange(BUSY)}")
     stream = writer.transport
     stream.pause_reading()

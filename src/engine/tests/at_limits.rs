@@ -6,18 +6,18 @@ const LIMITS: Limits = Limits { message_bytes: 300, fragments: 3 };
 
 /// A message in one frame for each of these lengths.
 fn in_frames(lengths: &[usize]) -> Vec<u8> {
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     for (at, len) in lengths.iter().enumerate() {
-        let start = octets.len();
-        octets.extend(masked(if at == 0 { Opcode::Text } else { Opcode::Continuation }, &vec![b'x'; *len]));
+        let start = bytes.len();
+        bytes.extend(masked(if at == 0 { Opcode::Text } else { Opcode::Continuation }, &vec![b'x'; *len]));
         if at + 1 < lengths.len() {
-            octets[start] &= 0x7F;
+            bytes[start] &= 0x7F;
         }
     }
-    octets
+    bytes
 }
 
-/// What is told, and what is answered, when the octets come in these pieces.
+/// What is told, and what is answered, when the bytes come in these pieces.
 fn heard(kind: StreamKind, pieces: &[&[u8]]) -> (Vec<String>, Vec<(Opcode, Vec<u8>)>) {
     let mut house = House::new(Settings { limits: LIMITS, receive_buffer: 512, ..Settings::default() });
     let (id, script) = house.open();
@@ -37,7 +37,7 @@ fn messages_and_fragments() {
     let too_big = || failed(1009, "message over 300 bytes");
     let too_many = || failed(1008, "message in more than 3 fragments");
     let ping = |len: usize| masked(Opcode::Ping, &vec![b'x'; len]);
-    for (what, octets, expected) in [
+    for (what, bytes, expected) in [
         ("a message of 299", in_frames(&[299]), whole(299)),
         ("a message of 300", in_frames(&[300]), whole(300)),
         ("a message of 301", in_frames(&[301]), too_big()),
@@ -51,11 +51,11 @@ fn messages_and_fragments() {
         ("a ping of 126", ping(126), failed(1002, "control frame of 126 bytes, at most 125 allowed")),
     ] {
         for kind in [StreamKind::Socket, StreamKind::Plain] {
-            assert_eq!(heard(kind, &[&octets]), expected, "{what}, whole, {kind:?}");
-            let single: Vec<&[u8]> = octets.chunks(1).collect();
+            assert_eq!(heard(kind, &[&bytes]), expected, "{what}, whole, {kind:?}");
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
             assert_eq!(heard(kind, &single), expected, "{what}, a byte at a time, {kind:?}");
-            for cut in 1..octets.len() {
-                let (first, rest) = octets.split_at(cut);
+            for cut in 1..bytes.len() {
+                let (first, rest) = bytes.split_at(cut);
                 assert_eq!(heard(kind, &[first, rest]), expected, "{what}, cut at {cut}, {kind:?}");
             }
         }

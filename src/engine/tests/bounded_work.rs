@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::engine::steps::{
-    CLOSES_PER_TURN, FRAGMENTS_A_STEP, FRESH_STEPS, MUCH_SET_ASIDE, OCTETS_A_STEP, PEER_STEPS, READ_OCTETS_A_STEP,
-    SHORT_READ, TEXT_OCTETS_A_STEP, TURN_STEPS,
+    BYTES_A_STEP, CLOSES_PER_TURN, FRAGMENTS_A_STEP, FRESH_STEPS, MUCH_SET_ASIDE, PEER_STEPS, READ_BYTES_A_STEP,
+    SHORT_READ, TEXT_BYTES_A_STEP, TURN_STEPS,
 };
 
-/// Octets of a read, as they are by default.
+/// Bytes of a read, as they are by default.
 const READ: usize = 64 << 10;
 
 /// A read full of `one`, by a connection that is upgraded or not.
@@ -45,7 +45,7 @@ fn one_peer_costs_a_turn_its_share() {
             let (id, script) = came_in(&mut house, upgraded);
             let count = READ / one.len();
             script.say(&one.repeat(count));
-            let largest = 2 * (32 + 2 * one.len() / TEXT_OCTETS_A_STEP + READ / READ_OCTETS_A_STEP) as u64;
+            let largest = 2 * (32 + 2 * one.len() / TEXT_BYTES_A_STEP + READ / READ_BYTES_A_STEP) as u64;
             house.hear(id);
             let fresh = house.engine.budget.spent();
             assert!(fresh <= u64::from(FRESH_STEPS) + largest, "{what}: {fresh}");
@@ -82,7 +82,7 @@ fn many_peers_cost_a_turn_its_bound_and_a_neighbour_nothing() {
             house.engine.readable(id.index, false);
         }
         house.turn();
-        let largest = 2 * (32 + 2 * one.len() / TEXT_OCTETS_A_STEP + READ / READ_OCTETS_A_STEP) as u64;
+        let largest = 2 * (32 + 2 * one.len() / TEXT_BYTES_A_STEP + READ / READ_BYTES_A_STEP) as u64;
         for _ in 0..4 {
             house.told();
             other.say(&text("hello"));
@@ -226,7 +226,7 @@ fn who_cost_much_is_behind() {
     let mut house = House::new(Settings::default());
     let (costly, one) = house.open();
     let (modest, other) = house.open();
-    one.say(&text(&"x".repeat(OCTETS_A_STEP * FRESH_STEPS as usize)));
+    one.say(&text(&"x".repeat(BYTES_A_STEP * FRESH_STEPS as usize)));
     house.hear(costly);
     house.told();
     for first in [modest, costly] {

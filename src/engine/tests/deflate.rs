@@ -29,9 +29,9 @@ fn a_message_is_compressed_once_for_all_who_share_it() {
     assert_eq!(house.engine.counters().messages_out, 15);
     let written: Vec<_> = members.iter().map(|(_, script)| script.taken()).collect();
     assert_eq!(written[0], written[3]);
-    assert_eq!((&written[1], &written[1]), (&written[2], &written[4]), "the same octets");
+    assert_eq!((&written[1], &written[1]), (&written[2], &written[4]), "the same bytes");
     assert_eq!(written[0].len(), (4 + long("a").len()) + (4 + 511) + (4 + 512));
-    assert!(written[1].len() < 700, "{} octets", written[1].len());
+    assert!(written[1].len() < 700, "{} bytes", written[1].len());
     assert_eq!(written[1][0], 0xc1, "RSV1");
     assert_eq!(frames(&written[0]), frames(&written[1]));
     assert!(members.iter().all(|(_, script)| script.wire().writes == 2), "the handshake, and one write for all three");

@@ -31,7 +31,7 @@ fn it_is_told_once_at_the_next_flush_where_the_socket_takes_everything() {
 
 /// Whatever lies in front of it: direct messages, a topic's, a pong that was owed.
 #[test]
-fn it_is_told_when_the_last_octet_has_been_taken() {
+fn it_is_told_when_the_last_byte_has_been_taken() {
     let mut house = House::new(Settings::default());
     let members = house.members(2, ROOM);
     let (id, script) = &members[0];
@@ -45,7 +45,7 @@ fn it_is_told_when_the_last_octet_has_been_taken() {
     assert_eq!(house.told(), [(*id, "control".into())]);
     let len = 2 + 4 + 2 + 5 + 2 + 1;
     for taken in 4..=len {
-        assert_eq!(house.told(), [], "{taken} octets");
+        assert_eq!(house.told(), [], "{taken} bytes");
         script.wire().room = 1;
         house.engine.writable(id.index);
         house.settle();

@@ -138,7 +138,7 @@ fn long_turns_put_off_no_deadline() {
 
 /// Something to read at every look is no way to stay.
 #[test]
-fn an_octet_a_millisecond_extends_a_deadline_by_a_second_at_most() {
+fn a_byte_a_millisecond_extends_a_deadline_by_a_second_at_most() {
     let mut house = House::new(Settings::default());
     let (id, script) = house.connect();
     script.say(b"GET /");
@@ -158,17 +158,17 @@ fn an_unfinished_message_is_closed_and_a_busy_peer_is_not() {
     let mut house = House::new(Settings { ping_after: None, ..Settings::default() });
     let (id, script) = house.open();
     // Each read ends amid a message, but no message lasts.
-    let octets: Vec<u8> = (0..40).flat_map(|_| text("0123456789")).collect();
-    for piece in octets.chunks(15) {
+    let bytes: Vec<u8> = (0..40).flat_map(|_| text("0123456789")).collect();
+    for piece in bytes.chunks(15) {
         script.say(piece);
         house.hear(id);
         house.wait(Duration::from_secs(3));
     }
     assert_eq!(house.told().len(), 40);
-    // One octet every five seconds does not extend it.
+    // One byte every five seconds does not extend it.
     let message = text("never finished");
-    for octet in &message[..12] {
-        script.say(&[*octet]);
+    for byte in &message[..12] {
+        script.say(&[*byte]);
         house.hear(id);
         house.wait(Duration::from_millis(4_999));
     }

@@ -117,7 +117,7 @@ fn a_log_is_written_when_it_is_full() {
     house.begin();
     members.iter().for_each(|(_, script)| script.wire().writes = 0);
     house.engine.publish(ROOM, Kind::Text, &vec![b'x'; MAX_LOG - 10 - 1], &[]);
-    assert_eq!(writes(), [0, 0], "one octet is missing");
+    assert_eq!(writes(), [0, 0], "one byte is missing");
     house.engine.publish(ROOM, Kind::Text, b"", &[]);
     assert_eq!(writes(), [1, 1]);
     house.finish();

@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// Octets of one read.
+/// Bytes of one read.
 const READ: usize = 20_000;
 
-/// A house that reads little at once, somebody in it, and three messages, the second of so many octets.
+/// A house that reads little at once, somebody in it, and three messages, the second of so many bytes.
 fn house_and(long: usize) -> (House, ConnId, Script, Vec<u8>) {
     let mut house = House::new(Settings { receive_buffer: READ, ..Settings::default() });
     let (id, script) = house.open();

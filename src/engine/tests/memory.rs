@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::memory::CUTS_AT_ONCE;
 use crate::engine::topic::MAX_KEPT_LOG;
 
-/// Octets held for connections, beyond their slots.
+/// Bytes held for connections, beyond their slots.
 fn for_them(house: &House) -> usize {
     let held = house.engine.held();
     held.receiving + held.outboxes
@@ -207,8 +207,8 @@ fn topics_keep_little_of_their_logs() {
             script.taken();
             let held = house.engine.held();
             let (topics, spare) = (held.topics - empty.topics, held.buffers - empty.buffers);
-            assert!(topics <= TOPICS as usize * MAX_KEPT_LOG, "{len} octets: {topics} in topics");
-            assert!(spare <= (4 << 20) + 10_000, "{len} octets: {spare} to be used again");
+            assert!(topics <= TOPICS as usize * MAX_KEPT_LOG, "{len} bytes: {topics} in topics");
+            assert!(spare <= (4 << 20) + 10_000, "{len} bytes: {spare} to be used again");
         }
     }
 }

@@ -73,7 +73,7 @@ thread_local! {
 struct Script(Rc<RefCell<Wire>>);
 
 impl Read for Script {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
         assert!(wire.breaks_after > 0, "a stream is broken, as its test wants it");
         wire.breaks_after -= 1;
@@ -83,16 +83,16 @@ impl Read for Script {
         if wire.to_read.is_empty() && !wire.end {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let len = octets.len().min(wire.read_size).min(wire.to_read.len());
-        for (octet, read) in octets.iter_mut().zip(wire.to_read.drain(..len)) {
-            *octet = read;
+        let len = bytes.len().min(wire.read_size).min(wire.to_read.len());
+        for (byte, read) in bytes.iter_mut().zip(wire.to_read.drain(..len)) {
+            *byte = read;
         }
         Ok(len)
     }
 }
 
 impl Write for Script {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
         if wire.reset {
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -104,14 +104,14 @@ impl Write for Script {
         if let Some(room) = wire.flaps {
             wire.room = if wire.room == 0 { room } else { 0 };
         }
-        let len = octets.len().min(wire.room).min(wire.write_size);
+        let len = bytes.len().min(wire.room).min(wire.write_size);
         if len == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if wire.flaps.is_none() {
             wire.room -= len;
         }
-        wire.written.extend_from_slice(&octets[..len]);
+        wire.written.extend_from_slice(&bytes[..len]);
         Ok(len)
     }
 
@@ -154,14 +154,14 @@ impl Stream for Script {
 struct AsAny<'a>(&'a mut Script);
 
 impl Read for AsAny<'_> {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        self.0.read(octets)
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.read(bytes)
     }
 }
 
 impl Write for AsAny<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.write(octets)
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -273,8 +273,8 @@ impl House {
                     self.engine.receive_body(id, len, len + 1, if expects { b"<go on>" } else { b"" });
                     self.told.push((id, format!("wants {path}")));
                 }
-                Happened::Body(note, octets) => {
-                    let body = String::from_utf8(octets).expect("a body of letters");
+                Happened::Body(note, bytes) => {
+                    let body = String::from_utf8(bytes).expect("a body of letters");
                     self.engine.respond(id, format!("<{body}>").as_bytes(), body != "close");
                     assert_eq!(note as usize, body.len() + 1, "the note is that of this request");
                     self.told.push((id, format!("body {body}")));
@@ -333,7 +333,7 @@ impl Happened {
                 request.content_length().expect("just looked at") as u32,
                 request.expects_continue(),
             ),
-            Event::Body { note, octets } => Self::Body(note, octets.to_vec()),
+            Event::Body { note, bytes } => Self::Body(note, bytes.to_vec()),
             Event::Request(request) => {
                 let response = request.upgrade().ok().map(|accept| {
                     let mut out = Vec::new();
@@ -354,8 +354,8 @@ impl Happened {
 }
 
 impl Script {
-    fn say(&self, octets: &[u8]) {
-        self.0.borrow_mut().to_read.extend(octets);
+    fn say(&self, bytes: &[u8]) {
+        self.0.borrow_mut().to_read.extend(bytes);
     }
 
     /// What has been written since the last look.
@@ -374,7 +374,7 @@ impl Script {
 }
 
 /// Splits what the server wrote; it must be whole frames. What is compressed is inflated.
-fn frames(mut octets: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
+fn frames(mut bytes: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
     let rules = crate::proto::frame::FrameRules {
         masked: false,
         rsv1: true,
@@ -384,21 +384,21 @@ fn frames(mut octets: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
         limits: Limits::default(),
     };
     let mut frames = Vec::new();
-    while !octets.is_empty() {
-        let (header, len) = FrameHeader::decode(octets, &rules).expect("a good frame").expect("a whole header");
+    while !bytes.is_empty() {
+        let (header, len) = FrameHeader::decode(bytes, &rules).expect("a good frame").expect("a whole header");
         let end = len + header.payload_len as usize;
         let mut payload = Vec::new();
         match header.rsv1 {
-            false => payload.extend_from_slice(&octets[len..end]),
+            false => payload.extend_from_slice(&bytes[len..end]),
             true => Inflater::new()
-                .inflate(&octets[len..end], None, |piece| {
+                .inflate(&bytes[len..end], None, |piece| {
                     payload.extend_from_slice(piece);
                     Ok(())
                 })
                 .expect("good DEFLATE"),
         }
         frames.push((header.opcode, payload));
-        octets = &octets[end..];
+        bytes = &bytes[end..];
     }
     frames
 }

@@ -69,9 +69,9 @@ fn a_bad_head_is_told_once_and_ends() {
 fn no_request_in_time_is_no_connection() {
     let mut house = House::new(Settings::default());
     let (id, script) = house.connect();
-    // One octet every five seconds does not extend it.
-    for octet in b"GE" {
-        script.say(&[*octet]);
+    // One byte every five seconds does not extend it.
+    for byte in b"GE" {
+        script.say(&[*byte]);
         house.hear(id);
         house.wait(Duration::from_millis(4_999));
     }

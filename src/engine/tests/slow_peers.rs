@@ -46,7 +46,7 @@ fn who_has_not_had_the_response_whole_is_sent_no_frame() {
         house.engine.writable(id.index);
         house.settle();
         let taken = script.taken();
-        let head_len = taken.windows(4).position(|octets| octets == b"\r\n\r\n").map(|at| at + 4);
+        let head_len = taken.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4);
         match head_len {
             None => assert_eq!(taken.len(), room, "nothing follows what was taken of the response"),
             Some(head_len) => assert_eq!(frames(&taken[head_len..]).last(), Some(&close_of(1013, TOO_SLOW)), "{room}"),
@@ -147,7 +147,7 @@ fn a_peer_is_read_while_little_waits_for_it() {
         house.turn();
         script.say(&text("hello"));
         house.hear(id);
-        assert_eq!(!house.told().is_empty(), heard, "{len} octets wait");
+        assert_eq!(!house.told().is_empty(), heard, "{len} bytes wait");
         script.wire().room = usize::MAX;
         house.engine.writable(id.index);
         house.settle();

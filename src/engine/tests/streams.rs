@@ -109,9 +109,9 @@ fn small() -> Settings {
 /// A handshake, and a frame of each kind.
 fn conversation() -> Vec<u8> {
     let fragment = |first: u8, payload: &str| {
-        let mut octets = text(payload);
-        octets[0] = first;
-        octets
+        let mut bytes = text(payload);
+        bytes[0] = first;
+        bytes
     };
     let frames = [
         text("hello"),
@@ -129,14 +129,14 @@ fn conversation() -> Vec<u8> {
 /// at once, and nothing is left.
 #[test]
 fn a_conversation_may_end_behind_any_byte() {
-    let octets = conversation();
+    let bytes = conversation();
     let mut told_before = Vec::new();
     {
         let mut house = House::new(Settings::default());
         let (id, script) = house.connect();
-        for octet in &octets {
+        for byte in &bytes {
             told_before.push(house.told.clone());
-            script.say(&[*octet]);
+            script.say(&[*byte]);
             house.hear(id);
             house.settle();
         }
@@ -152,7 +152,7 @@ fn a_conversation_may_end_behind_any_byte() {
                     let (id, script) = house.connect();
                     script.wire().kind = kind;
                     script.wire().read_size = read_size;
-                    script.say(&octets[..cut]);
+                    script.say(&bytes[..cut]);
                     script.wire().end = !fails;
                     script.wire().fails = fails;
                     // Plain streams need no hint.
@@ -168,7 +168,7 @@ fn a_conversation_may_end_behind_any_byte() {
                     assert!(house.engine.is_empty(), "{row}: it is over at once");
                     let texts = words.iter().filter(|word| !["request /", "closed"].contains(word)).count();
                     let head = script.taken();
-                    let head_len = head.windows(4).position(|octets| octets == b"\r\n\r\n").map_or(0, |at| at + 4);
+                    let head_len = head.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |at| at + 4);
                     let heard = frames(&head[head_len..]);
                     if !fails {
                         let echoes = heard.iter().filter(|(opcode, _)| *opcode == Opcode::Text).count();

@@ -1,6 +1,6 @@
 //! The binary as a child process, for tests over real sockets.
 
-pub mod octets;
+pub mod bytes;
 pub mod rows;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -148,10 +148,10 @@ pub fn tcp(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends octets and reads until the server ends the connection.
-pub fn exchange(address: SocketAddr, octets: &[u8]) -> Vec<u8> {
+/// Sends bytes and reads until the server ends the connection.
+pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = tcp(address);
-    stream.write_all(octets).unwrap();
+    stream.write_all(bytes).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     answer

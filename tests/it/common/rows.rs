@@ -1,6 +1,6 @@
-//! Rows of octets for a running server: octets in, octets out.
+//! Rows of bytes for a running server: bytes in, bytes out.
 //!
-//! Every row runs whole and one octet per write, and both beside a healthy neighbour that talks before, amid and after,
+//! Every row runs whole and one byte per write, and both beside a healthy neighbour that talks before, amid and after,
 //! and hears exactly what it said itself. A row ends with what makes the server end the connection: `Connection: close`,
 //! a Close frame, or the violation it is about.
 //!
@@ -58,30 +58,30 @@ impl Neighbour {
             self.runs += 1;
             let run = self.runs;
             let names = [(b"ROOM0000", format!("r{run:07}")), (b"USER0000", format!("u{run:07}"))];
-            let mut octets = row.to_vec();
-            names.iter().for_each(|(stands_for, name)| replace(&mut octets, *stands_for, name.as_bytes()));
-            let mut answer = self.beside(server, &octets, singly);
+            let mut bytes = row.to_vec();
+            names.iter().for_each(|(stands_for, name)| replace(&mut bytes, *stands_for, name.as_bytes()));
+            let mut answer = self.beside(server, &bytes, singly);
             names.iter().for_each(|(stands_for, name)| replace(&mut answer, name.as_bytes(), *stands_for));
             let answer = steady(answer);
             assert!(
                 answer == expected,
                 "{name} ({}):\n{:?}\nwas expected, not\n{:?}",
-                if singly { "one octet per write" } else { "whole" },
+                if singly { "one byte per write" } else { "whole" },
                 short(expected),
                 short(&answer)
             );
         }
     }
 
-    fn beside(&mut self, server: &Server, octets: &[u8], singly: bool) -> Vec<u8> {
+    fn beside(&mut self, server: &Server, bytes: &[u8], singly: bool) -> Vec<u8> {
         let mut stream = server.tcp();
         stream.set_nodelay(true).unwrap();
         self.talks();
-        let cut = if singly { octets.len() / 2 } else { octets.len() };
-        let size = if singly { 1 } else { octets.len().max(1) };
-        octets[..cut].chunks(size).for_each(|piece| stream.write_all(piece).unwrap());
+        let cut = if singly { bytes.len() / 2 } else { bytes.len() };
+        let size = if singly { 1 } else { bytes.len().max(1) };
+        bytes[..cut].chunks(size).for_each(|piece| stream.write_all(piece).unwrap());
         self.talks();
-        octets[cut..].chunks(size).for_each(|piece| stream.write_all(piece).unwrap());
+        bytes[cut..].chunks(size).for_each(|piece| stream.write_all(piece).unwrap());
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         self.talks();
@@ -89,7 +89,7 @@ impl Neighbour {
     }
 }
 
-/// A frame of a client under the key 00 00 00 00, with the first octet as it stands.
+/// A frame of a client under the key 00 00 00 00, with the first byte as it stands.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     match payload.len() {
@@ -165,19 +165,19 @@ fn steady(mut answer: Vec<u8>) -> Vec<u8> {
     answer
 }
 
-fn replace(octets: &mut [u8], what: &[u8], by: &[u8]) {
+fn replace(bytes: &mut [u8], what: &[u8], by: &[u8]) {
     assert_eq!(what.len(), by.len(), "frames keep their lengths");
-    find(octets, what).into_iter().for_each(|at| octets[at..at + by.len()].copy_from_slice(by));
+    find(bytes, what).into_iter().for_each(|at| bytes[at..at + by.len()].copy_from_slice(by));
 }
 
-fn find(octets: &[u8], what: &[u8]) -> Vec<usize> {
-    octets.windows(what.len()).enumerate().filter(move |(_, window)| *window == what).map(|(at, _)| at).collect()
+fn find(bytes: &[u8], what: &[u8]) -> Vec<usize> {
+    bytes.windows(what.len()).enumerate().filter(move |(_, window)| *window == what).map(|(at, _)| at).collect()
 }
 
-fn short(octets: &[u8]) -> String {
-    let text = String::from_utf8_lossy(octets);
+fn short(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
     match text.char_indices().nth(2000) {
-        Some((at, _)) => format!("{}... ({} octets)", &text[..at], octets.len()),
+        Some((at, _)) => format!("{}... ({} bytes)", &text[..at], bytes.len()),
         None => text.into_owned(),
     }
 }

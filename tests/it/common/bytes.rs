@@ -1,4 +1,4 @@
-//! Octets of a client into a [`Connection`], and what it makes of them, to be kept and compared.
+//! Bytes of a client into a [`Connection`], and what it makes of them, to be kept and compared.
 //!
 //! It needs `salon::proto` and nothing else: fuzz targets take it in by its path.
 
@@ -29,7 +29,7 @@ impl From<Event<'_>> for Told {
 }
 
 impl Told {
-    /// The octets of a message or of a ping or pong.
+    /// The bytes of a message or of a ping or pong.
     pub fn payload(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -70,7 +70,7 @@ impl Outcome {
     }
 }
 
-/// A frame of a client with the first octet as it stands.
+/// A frame of a client with the first byte as it stands.
 pub fn raw(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     encode_masked_frame(Opcode::Binary, payload, KEY, &mut out);
@@ -89,6 +89,6 @@ pub fn close_reply(code: u16, reason: &str) -> Vec<u8> {
 }
 
 /// For the message of a row that fails.
-pub fn short(octets: &[u8]) -> String {
-    format!("{:02x?}... ({} octets)", &octets[..octets.len().min(40)], octets.len())
+pub fn short(bytes: &[u8]) -> String {
+    format!("{:02x?}... ({} bytes)", &bytes[..bytes.len().min(40)], bytes.len())
 }
