@@ -336,6 +336,10 @@ impl Backend for Memory {
         }
     }
 
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.emptied.is_empty()
+    }
+
     fn forget(&mut self, room: &str) {
         if let Some(&place) = self.index.get(room) {
             self.remove(place);

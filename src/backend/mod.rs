@@ -15,8 +15,10 @@ use std::fmt;
 use crate::time::{Moment, Tick};
 
 pub mod memory;
+mod waker;
 
 pub use memory::Memory;
+pub use waker::Waker;
 
 /// A place where messages stand in one order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,8 +198,11 @@ pub trait Backend {
         ticket: Ticket,
     ) -> Result<(), Overloaded>;
 
-    /// The next answer, if there is one by now.
+    /// The next answer, if there is one by now. One that comes later is announced by a [`Waker`].
     fn poll(&mut self) -> Option<Outcome<'_>>;
+
+    /// Whether nothing that was accepted waits for its outcome, and all outcomes have been polled: a stop waits for that.
+    fn is_idle(&self) -> bool;
 
     /// Ends the life of a room: if it is spoken of again it has a new epoch. No request about it may be waiting.
     fn forget(&mut self, room: &str);

@@ -200,6 +200,8 @@ pub struct RoomInfo<'a> {
 pub struct Chat {
     hall: Hall,
     backend: Box<dyn Backend>,
+    /// How much more of what the backend has to say may be carried out before [`handle_backend`](Self::handle_backend) is called.
+    news_left: usize,
 }
 
 impl std::fmt::Debug for Chat {
@@ -211,7 +213,7 @@ impl std::fmt::Debug for Chat {
 impl Chat {
     /// A chat in which nobody is. `random` gives session ids and names of guests; [`Random::secret`] but in tests.
     pub fn new(settings: Settings, backend: Box<dyn Backend>, random: impl Into<Random>) -> Self {
-        Self { hall: Hall::new(settings, random.into()), backend }
+        Self { hall: Hall::new(settings, random.into()), backend, news_left: NEWS_AT_ONCE }
     }
 
     /// From now on sessions need tokens that `verifier` knows; those that come without are to come in by
@@ -275,14 +277,26 @@ impl Chat {
         self.turn(now, out, Hall::timeout);
     }
 
-    /// The backend may have answers, of requests made in earlier turns.
+    /// The backend has woken the loop, or there [was more](Self::has_more_to_hear) than was heard. To be called once a turn at most.
     pub fn handle_backend(&mut self, now: Moment, out: &mut Deliveries) {
+        self.news_left = NEWS_AT_ONCE;
         self.turn(now, out, |_, _, _| ());
     }
 
     /// The server stops: says goodbye in JSON. Closing is up to the server.
     pub fn handle_shutdown(&mut self, now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |hall, _, turn| hall.shutdown(turn));
+    }
+
+    /// Whether the backend may have more to say than has been heard: then the loop does not sleep, and calls
+    /// [`handle_backend`](Self::handle_backend) in its next turn.
+    pub fn has_more_to_hear(&self) -> bool {
+        self.news_left == 0
+    }
+
+    /// Whether nothing that was asked of the backend waits for its outcome: all that is to be answered has been.
+    pub fn is_idle(&self) -> bool {
+        self.backend.is_idle()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
@@ -372,7 +386,7 @@ impl Chat {
         }
     }
 
-    /// Something happens, and then all that the backend has to say about it.
+    /// Something happens, and then all that the backend has to say about it, as far as that may be heard now.
     fn turn(
         &mut self,
         now: Moment,
@@ -381,13 +395,22 @@ impl Chat {
     ) {
         let turn = &mut Turn { now, out };
         what(&mut self.hall, &mut *self.backend, turn);
-        while let Some(outcome) = self.backend.poll() {
+        while self.news_left > 0 {
+            let Some(outcome) = self.backend.poll() else {
+                self.news_left = NEWS_AT_ONCE;
+                break;
+            };
+            self.news_left -= 1;
             self.hall.outcome(outcome, turn);
         }
         self.hall.forget_ended(&mut *self.backend, turn);
         self.hall.forget_answered_calls(turn.out);
     }
 }
+
+/// How much of what the backend has to say is carried out before others have their turn, so that a burst from elsewhere holds up nobody
+/// for longer than a millisecond or two. A backend in memory has never more to say to one call.
+const NEWS_AT_ONCE: usize = 1024;
 
 /// An `error` message, for those who are refused before the chat hears of it.
 pub fn error_message(code: Code, message: &'static str) -> Vec<u8> {

@@ -425,6 +425,8 @@ impl Service for ChatService {
     fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, now: Moment, seen: &Seen<'_>) {
         self.now = now;
         match event {
+            // Everybody is about to be closed, when those who asked before have their answers.
+            Event::Text(_) | Event::Binary(_) | Event::Control | Event::Drained if self.stopping => {}
             Event::Text(text) => self.chat.handle_text(id, text, now, &mut self.deliveries),
             Event::Binary(_) => self.chat.handle_binary(id, now, &mut self.deliveries),
             Event::Control => self.chat.handle_ping(id, now, &mut self.deliveries),
@@ -565,6 +567,15 @@ impl Service for ChatService {
         self.chat.handle_timeout(now, &mut self.deliveries);
     }
 
+    fn handle_wake(&mut self, now: Moment) {
+        self.now = now;
+        self.chat.handle_backend(now, &mut self.deliveries);
+    }
+
+    fn has_more_to_hear(&self) -> bool {
+        self.chat.has_more_to_hear()
+    }
+
     fn next_deadline(&self) -> Option<Tick> {
         [self.chat.next_deadline(), self.alive_at].into_iter().flatten().min()
     }
@@ -605,6 +616,13 @@ impl Service for ChatService {
         self.now = now;
         self.chat.handle_shutdown(now, &mut self.deliveries);
         self.carry_out(engine, admission);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.chat.is_idle()
+    }
+
+    fn close_all(&mut self, engine: &mut Engine<Socket>) {
         for id in engine.ids() {
             engine.close(id, CloseCode::SERVICE_RESTART, "the server stops or starts again");
         }

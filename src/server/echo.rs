@@ -83,7 +83,9 @@ impl Service for Echo {
         None
     }
 
-    fn shut_down(&mut self, engine: &mut Engine<Socket>, _: &mut Admission, _: Moment) {
+    fn shut_down(&mut self, _: &mut Engine<Socket>, _: &mut Admission, _: Moment) {}
+
+    fn close_all(&mut self, engine: &mut Engine<Socket>) {
         for id in engine.ids() {
             engine.close(id, CloseCode::GOING_AWAY, "the server stops");
         }

@@ -91,6 +91,14 @@ pub trait Service {
     /// When `handle_timeout` is due.
     fn next_deadline(&self) -> Option<Tick>;
 
+    /// The [waker](reactor::Reactor::waker) was called, or there was [more](Self::has_more_to_hear) to hear: takes note of it.
+    fn handle_wake(&mut self, _now: Moment) {}
+
+    /// Whether more waits to be heard than one turn hears: then the loop does not sleep.
+    fn has_more_to_hear(&self) -> bool {
+        false
+    }
+
     /// SIGHUP: reads its settings again; tells what bounds the loop from now on, if that is known.
     fn reload(&mut self) -> Option<Bounds> {
         None
@@ -109,8 +117,16 @@ pub trait Service {
     /// So many octets may be taken for what is new until the next call; `None`: as many as there are.
     fn set_memory_left(&mut self, _octets: Option<usize>) {}
 
-    /// The server stops: asks every connection to close.
+    /// The server stops: takes on nothing new, and says so.
     fn shut_down(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission, now: Moment);
+
+    /// Whether nothing waits any more for an answer from elsewhere. A stop waits for that before it closes the connections.
+    fn is_idle(&self) -> bool {
+        true
+    }
+
+    /// The server stops, and all who wait for an answer have it: asks every connection to close.
+    fn close_all(&mut self, _engine: &mut Engine<Socket>) {}
 }
 
 /// What a service may see of the loop while it handles an event.

@@ -1,7 +1,7 @@
 //! The loop: one thread, one poller, one reading of the clock a turn.
 //!
 //! ```text
-//!   wait -> clock -> timers -> accept -> events (each carried out at once) -> flush -> reap -> wait
+//!   wait -> clock -> timers -> accept -> store -> events (each carried out at once) -> flush -> reap -> wait
 //! ```
 //!
 //! Tokens are indices of the engine's slots. A slot is freed only in `reap`, after every event of the batch has been seen,
@@ -10,12 +10,14 @@
 use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+use crate::backend;
 use crate::engine::{Engine, STALL, Settings};
 use crate::proto::CloseCode;
 use crate::time::{Moment, Tick};
@@ -105,6 +107,7 @@ pub struct Reactor {
     poll: Poll,
     listeners: Vec<Listener>,
     signals: Signals,
+    waker: Arc<mio::Waker>,
     engine: Engine<Socket>,
     bounds: Bounds,
     admission: Admission,
@@ -124,6 +127,10 @@ pub struct Reactor {
 struct Stop {
     /// When it ends at the latest.
     until: Tick,
+    /// When connections are closed even if the service still waits for answers: half of the time is for those, half for closing.
+    close_at: Tick,
+    /// They have been.
+    closed: bool,
     /// How many connections there were when it began.
     connections: usize,
 }
@@ -137,6 +144,7 @@ impl Reactor {
         let poll = Poll::new().map_err(Error::Loop)?;
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::Loop)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::Loop)?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE).map_err(Error::Loop)?);
         for (at, listener) in listeners.iter_mut().enumerate() {
             listener.watch(poll.registry(), Token(FIRST_LISTENER.0 - at)).map_err(Error::Loop)?;
         }
@@ -151,6 +159,7 @@ impl Reactor {
             poll,
             listeners,
             signals,
+            waker,
             engine,
             bounds,
             admission,
@@ -162,6 +171,16 @@ impl Reactor {
             stopping: None,
             memory,
             relieving: false,
+        })
+    }
+
+    /// What wakes the loop from another thread, for [`Service::handle_wake`].
+    pub fn waker(&self) -> backend::Waker {
+        let waker = self.waker.clone();
+        backend::Waker::new(move || {
+            if let Err(error) = waker.wake() {
+                log::error!("the loop cannot be woken: {error}");
+            }
         })
     }
 
@@ -217,12 +236,17 @@ impl Reactor {
             return true;
         }
         self.accept(now.tick);
+        if signals.woken || service.has_more_to_hear() {
+            service.handle_wake(now);
+            service.carry_out(&mut self.engine, &mut self.admission);
+        }
         self.tell_events(service, now);
         // After what has come: who acted in time while the process stood still is not too late.
         if service.next_deadline().is_some_and(|due| due <= now.tick) {
             service.handle_timeout(now);
             service.carry_out(&mut self.engine, &mut self.admission);
         }
+        self.close_in_time(service, now.tick);
         self.engine.flush();
         let admission = &mut self.admission;
         self.engine.reap(|socket| {
@@ -237,8 +261,11 @@ impl Reactor {
         self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
         self.turns.note(began.elapsed());
         if let Some(stop) = self.stopping
-            && (self.engine.is_empty() || stop.until <= now.tick)
+            && (self.engine.is_empty() && service.is_idle() || stop.until <= now.tick)
         {
+            if !service.is_idle() {
+                log::warn!("the message store has not answered everything in time");
+            }
             let dropped = self.engine.len();
             let closed = stop.connections.saturating_sub(dropped);
             log::info!("stopped: {closed} connections closed in order, {dropped} dropped after the time for that");
@@ -315,11 +342,16 @@ impl Reactor {
     /// How long the poller may wait: not at all while there is work, else until the next deadline.
     fn timeout(&self, service: &impl Service) -> Option<Duration> {
         let may_accept = |listener: &Listener| listener.is_ready() && self.room_for(listener) > 0;
-        if self.engine.has_work() || self.relieving || self.listeners.iter().any(may_accept) {
+        if self.engine.has_work()
+            || self.relieving
+            || service.has_more_to_hear()
+            || self.listeners.iter().any(may_accept)
+        {
             return Some(Duration::ZERO);
         }
         let listeners = self.listeners.iter().filter_map(Listener::next_deadline).min();
-        let (lobby, stop) = (self.lobby.next_deadline(), self.stopping.map(|stop| stop.until));
+        let stop = self.stopping.map(|stop| if stop.closed { stop.until } else { stop.close_at });
+        let lobby = self.lobby.next_deadline();
         let due = [self.engine.next_deadline(), service.next_deadline(), listeners, lobby, stop];
         let due = due.into_iter().flatten().min()?;
         let at = self.started + Duration::from_millis(due.0);
@@ -339,6 +371,7 @@ impl Reactor {
                         }
                     }
                 }
+                WAKE => signalled.woken = true,
                 Token(token) if token > usize::MAX - RESERVED_TOKENS => {
                     let named = |listener: &&mut Listener| listener.is_named(Token(token));
                     if let Some(listener) = self.listeners.iter_mut().find(named) {
@@ -380,8 +413,20 @@ impl Reactor {
         self.listeners.retain(|listener| !leaves(listener));
         self.listeners.iter_mut().for_each(Listener::notify);
         service.shut_down(&mut self.engine, &mut self.admission, now);
-        self.stopping = Some(Stop { until: now.tick + self.bounds.stop_within, connections });
+        let (close_at, until) = (now.tick + self.bounds.stop_within / 2, now.tick + self.bounds.stop_within);
+        self.stopping = Some(Stop { until, close_at, closed: false, connections });
+        self.close_in_time(service, now.tick);
         false
+    }
+
+    /// Closes all connections of a server that stops, once they have what they wait for.
+    fn close_in_time(&mut self, service: &mut impl Service, now: Tick) {
+        if let Some(stop) = self.stopping.as_mut().filter(|stop| !stop.closed)
+            && (service.is_idle() || stop.close_at <= now)
+        {
+            stop.closed = true;
+            service.close_all(&mut self.engine);
+        }
     }
 
     /// How many more connections are taken in by a listener. The operator finds room when nobody else does.
@@ -501,15 +546,19 @@ fn stood_still(timeout: Option<Duration>, waited: Duration) -> bool {
     timeout.is_some_and(|timeout| waited.saturating_sub(timeout) > STALL)
 }
 
-/// What signals asked for in one turn.
+/// What signals and the waker asked for in one turn.
 #[derive(Clone, Copy, Debug, Default)]
 struct Signalled {
+    woken: bool,
     reload: bool,
     stop: bool,
 }
 
 const SIGNALS: Token = Token(usize::MAX);
 const FIRST_LISTENER: Token = Token(usize::MAX - 1);
+
+/// The last of the reserved ones, below the listeners.
+const WAKE: Token = Token(usize::MAX - RESERVED_TOKENS + 1);
 
 /// How long connections are waited for when a turn has panicked.
 const BREAK_OFF_WITHIN: Duration = Duration::from_millis(500);

@@ -55,6 +55,10 @@ impl Backend for Late {
         }
     }
 
+    fn is_idle(&self) -> bool {
+        self.failed.is_empty() && self.memory.is_idle()
+    }
+
     fn forget(&mut self, room: &str) {
         self.memory.forget(room);
     }
