@@ -6,15 +6,16 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::auth::{EXPIRED, Grant, TokenError, UNAUTHORIZED};
+use super::auth::{Grant, TokenError};
 use super::delivery::TurnedAway;
-use super::hall::{Hall, Turn};
+use super::farewell::Farewell;
+use super::hall::Hall;
+use super::settings::Settings;
 use super::timers::Timer;
+use super::turn::{Ask, Ctx, Turn};
 use super::wire::request::Request;
-use super::wire::{Code, Id, Refusal, json};
-use crate::backend::Backend;
+use super::wire::{Code, Refusal, json};
 use crate::id::ConnId;
-use crate::proto::CloseCode;
 
 impl Hall {
     /// The session holds this grant from now on.
@@ -38,116 +39,103 @@ impl Hall {
     }
 
     /// A text of a session that has not said who it is. Nothing but `auth` helps.
-    pub(super) fn unproven_text(&mut self, conn: ConnId, text: &str, store: &mut dyn Backend, turn: &mut Turn<'_>) {
-        let Some((id, request)) = self.read_request(conn, text, turn) else { return };
+    pub(super) fn unproven_text(&mut self, conn: ConnId, text: &str, ctx: &mut Ctx<'_>) {
+        let Some((id, request)) = self.read_request(conn, text, ctx) else { return };
         if let Ok(Request::Auth { token }) = request {
-            match self.verify(&token, turn) {
+            match self.verify(&token, ctx) {
                 Ok(grant) => {
                     let user = grant.user.clone();
-                    self.hold(conn, grant, turn);
-                    self.let_in(conn, Some(user), None, id.as_ref(), store, turn);
+                    self.hold(conn, grant, ctx);
+                    self.let_in(Ask::new(conn, id.as_ref()), Some(user), None, ctx);
                 }
-                Err(error) => self.turn_back(conn, error, turn),
+                Err(error) => self.turn_back(conn, error, ctx),
             }
             return;
         }
         let message = "expected `auth` with a token as the first message, found another one";
-        self.refuse(conn, id.as_ref(), &Refusal::new(Code::Unauthorized, message), turn);
-        self.bear_unproven(conn, turn);
+        self.refuse(Ask::new(conn, id.as_ref()), &Refusal::new(Code::Unauthorized, message), ctx);
+        self.bear_unproven(conn, ctx);
     }
 
     /// A frame of a session that has not said who it is: there is no user to bill for it, and so not much patience.
     pub(super) fn bear_unproven(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         if self.sessions.find(conn).is_some_and(|session| session.frames >= MAX_UNPROVEN_FRAMES) {
             turn.out.turned_away(conn, TurnedAway::NoToken);
-            self.dismiss_for_good(conn, UNAUTHORIZED, BAD_TOKEN, "expected a token, found too much else", turn);
+            self.dismiss(conn, Farewell::TOO_MUCH_BEFORE_A_TOKEN, turn);
         }
     }
 
     /// Another token for a session that came with one.
-    pub(super) fn refresh(
-        &mut self,
-        conn: ConnId,
-        token: &str,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn refresh(&mut self, ask: Ask<'_>, token: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         if self.verifier.is_none() {
             let message = "expected a type that a server without tokens knows, found \"auth\"";
             return Err(Refusal::new(Code::UnknownType, message));
         }
-        let grant = self.verify(token, turn).map_err(|error| {
-            turn.out.turned_away(conn, TurnedAway::Token(error));
+        let grant = self.verify(token, ctx).map_err(|error| {
+            ctx.out.turned_away(ask.conn, TurnedAway::Token(error));
             Refusal::new(Code::Unauthorized, error.as_str())
         })?;
-        let Some(user) = self.user_of(conn) else { return Ok(()) };
+        let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
         if self.users.at(user).name != grant.user {
             let message = "`token`: expected one of the user of this session, found another user's";
             return Err(Refusal::new(Code::Forbidden, message));
         }
         let expires_at = grant.expires_ms;
-        let closed: Vec<u32> = match self.sessions.find(conn) {
+        let closed: Vec<u32> = match self.sessions.find(ask.conn) {
             None => return Ok(()),
             Some(session) => {
                 let seats = session.seats.iter().map(|seat| seat.room);
                 seats.filter(|&room| !grant.may_enter(self.rooms.at(room).name.as_str())).collect()
             }
         };
-        self.hold(conn, grant, turn);
-        turn.out.send(conn, |out| json::Object::message(out, "ack").id(id).number("expires_at", expires_at).end());
+        self.hold(ask.conn, grant, ctx);
+        ctx.out
+            .send(ask.conn, |out| json::Object::message(out, "ack").id(ask.id).number("expires_at", expires_at).end());
         for room in closed {
-            self.put_out(conn, room, None, store, turn);
+            self.put_out(ask.conn, room, None, ctx);
         }
         Ok(())
     }
 
     /// The session leaves a room that it may be in no longer; `why`, if it is to be told.
-    pub(super) fn put_out(
-        &mut self,
-        conn: ConnId,
-        room: u32,
-        why: Option<&'static str>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn put_out(&mut self, conn: ConnId, room: u32, why: Option<&'static str>, ctx: &mut Ctx<'_>) {
         let name = self.rooms.at(room).name.clone();
         // Refused also where it is leaving already.
-        if self.leave_because(conn, name.as_str(), why, None, store, turn).is_err()
+        if self.leave_because(Ask::unnamed(conn), name.as_str(), why, ctx).is_err()
             && let Some(seat) = self.sessions.find_mut(conn).and_then(|session| session.seat(room))
             && std::mem::take(&mut seat.wanted)
         {
             // The store takes no questions now, and this cannot wait.
-            self.left(conn, None, room, why, turn);
-            self.rooms.settle(room, turn.now.tick);
+            self.left(Ask::unnamed(conn), room, why, ctx);
+            self.rooms.settle(room, ctx.now.tick);
         }
     }
 
     /// The token's time has come: says so, and how long there is for another one.
     pub(super) fn warn_of_expiry(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        let grace = self.settings.token_grace;
+        let grace = turn.settings.token_grace;
         let message = "expected a token that is valid, found one that has expired; send `auth` with a new one";
         let mut refusal = Refusal::new(Code::TokenExpired, message);
         refusal.close_after = Some(grace);
-        self.refuse(conn, None, &refusal, turn);
+        self.refuse(Ask::unnamed(conn), &refusal, turn);
         self.timers.set(Timer::Expired(conn), turn.now.tick + grace);
     }
 
     /// The grace is over.
     pub(super) fn end_expired(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        self.dismiss_for_good(conn, EXPIRED, BAD_TOKEN, TokenError::Expired.as_str(), turn);
+        self.dismiss(conn, Farewell::TOKEN_EXPIRED, turn);
     }
 
     /// Nothing has been proven in time.
     pub(super) fn end_unproven(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         turn.out.turned_away(conn, TurnedAway::NoToken);
-        self.dismiss_for_good(conn, UNAUTHORIZED, BAD_TOKEN, "expected a token in time, found none", turn);
+        self.dismiss(conn, Farewell::NO_TOKEN_IN_TIME, turn);
     }
 
     /// The token does not hold.
     pub(super) fn turn_back(&mut self, conn: ConnId, error: TokenError, turn: &mut Turn<'_>) {
         turn.out.turned_away(conn, TurnedAway::Token(error));
-        self.dismiss_for_good(conn, error.reason(), BAD_TOKEN, error.as_str(), turn);
+        self.dismiss(conn, Farewell::bad_token(error), turn);
     }
 
     /// Whether the token opens that room. The same words whether or not there is one.
@@ -161,14 +149,12 @@ impl Hall {
         }
     }
 
-    pub(super) fn may_announce(&self, conn: ConnId) -> bool {
-        self.settings.anybody_may_announce
-            || self.is_operator(conn)
-            || self.grant(conn).is_some_and(Grant::may_announce)
+    pub(super) fn may_announce(&self, conn: ConnId, settings: &Settings) -> bool {
+        settings.anybody_may_announce || self.is_operator(conn) || self.grant(conn).is_some_and(Grant::may_announce)
     }
 
-    pub(super) fn may_create(&self, conn: ConnId) -> bool {
-        self.settings.anybody_may_create || self.is_operator(conn) || self.grant(conn).is_some_and(Grant::may_create)
+    pub(super) fn may_create(&self, conn: ConnId, settings: &Settings) -> bool {
+        settings.anybody_may_create || self.is_operator(conn) || self.grant(conn).is_some_and(Grant::may_create)
     }
 
     /// What the session's token grants, if it has one.
@@ -181,9 +167,6 @@ impl Hall {
         verifier.verify(token, turn.now.unix_ms)
     }
 }
-
-/// 4001: no token, or one that does not hold. Do not come back with the same.
-const BAD_TOKEN: CloseCode = CloseCode::new(4001).expect("one of the application's");
 
 /// Frames of any kind before `auth`.
 const MAX_UNPROVEN_FRAMES: u32 = 10;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::auth::{Grant, Verifier};
-use super::delivery::{Deliveries, TurnedAway};
-use super::membership::Asked;
+use super::delivery::TurnedAway;
+use super::farewell::Farewell;
 use super::moderation::Bans;
 use super::name::{RoomName, UserName};
 use super::rate_limit::{ANNOUNCE_RATE, Address, Buckets, Payer, SWEEP_EVERY, Verdict};
@@ -21,29 +21,23 @@ use super::room::{self, Rooms};
 use super::session::{Dialect, NO_DEVICE, Seats, Session, Sessions};
 use super::settings::{Rate, Settings};
 use super::timers::{Timer, Timers};
+use super::turn::{Ask, Ctx, Turn};
 use super::typing::Typing;
 use super::user::Users;
-use super::waiting::Waiting;
+use super::waiting::{Found, Waiting};
 use super::watches::Watches;
 use super::wire::request::{self, Request};
 use super::wire::{Code, Id, Refusal, json, plain};
 use super::{Counts, Door, Shows};
-use crate::backend::{Backend, Outcome};
+use crate::backend::Outcome;
 use crate::id::ConnId;
 use crate::proto::CloseCode;
 use crate::random::Random;
 use crate::slack;
 use crate::time::Moment;
 
-/// One call into the chat: when it is, and what is to be done about it.
-pub(super) struct Turn<'a> {
-    pub now: Moment,
-    pub out: &'a mut Deliveries,
-}
-
 #[derive(Debug)]
 pub(super) struct Hall {
-    pub settings: Settings,
     pub random: Random,
     pub sessions: Sessions,
     pub users: Users,
@@ -73,9 +67,8 @@ pub(super) struct Hall {
 }
 
 impl Hall {
-    pub fn new(settings: Settings, random: Random) -> Self {
+    pub fn new(random: Random) -> Self {
         Self {
-            settings,
             random,
             sessions: Sessions::default(),
             users: Users::default(),
@@ -98,19 +91,12 @@ impl Hall {
         }
     }
 
-    pub fn open(
-        &mut self,
-        conn: ConnId,
-        door: Door,
-        from: Option<Address>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) {
+    pub fn open(&mut self, conn: ConnId, door: Door, from: Option<Address>, ctx: &mut Ctx<'_>) {
         let dialect = if door.room().is_some() { Dialect::Plain } else { Dialect::Json };
         let session = Session {
             id: self.random.draw(),
-            opened: seconds(turn.now),
-            spoke: seconds(turn.now),
+            opened: seconds(ctx.now),
+            spoke: seconds(ctx.now),
             user: NOBODY,
             payer: Payer::nobody(from),
             next_device: NO_DEVICE,
@@ -129,80 +115,71 @@ impl Hall {
             door => door,
         };
         match door {
-            Door::Json { user } => self.let_in(conn, user, None, None, store, turn),
-            Door::Plain { room, user } => self.let_in(conn, Some(user), Some(room), None, store, turn),
+            Door::Json { user } => self.let_in(Ask::unnamed(conn), user, None, ctx),
+            Door::Plain { room, user } => self.let_in(Ask::unnamed(conn), Some(user), Some(room), ctx),
             Door::Token { grant, room } => {
                 let user = grant.user.clone();
-                self.hold(conn, grant, turn);
-                self.let_in(conn, Some(user), room, None, store, turn);
+                self.hold(conn, grant, ctx);
+                self.let_in(Ask::unnamed(conn), Some(user), room, ctx);
             }
-            Door::Unproven => self.timers.set(Timer::Unproven(conn), turn.now.tick + self.settings.auth_within),
-            Door::Refused(error) => self.turn_back(conn, error, turn),
+            Door::Unproven => self.timers.set(Timer::Unproven(conn), ctx.now.tick + ctx.settings.auth_within),
+            Door::Refused(error) => self.turn_back(conn, error, ctx),
             // Nobody shows two things.
-            Door::Showing { .. } => self.binary(conn, turn),
+            Door::Showing { .. } => self.binary(conn, ctx),
         }
     }
 
     /// The session becomes a device of a user, a guest if there is no name, and is welcomed. A plain one has a room.
-    pub fn let_in(
-        &mut self,
-        conn: ConnId,
-        name: Option<UserName>,
-        room: Option<RoomName>,
-        request: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) {
+    pub fn let_in(&mut self, ask: Ask<'_>, name: Option<UserName>, room: Option<RoomName>, ctx: &mut Ctx<'_>) {
         if name.as_ref().is_some_and(|name| self.is_banned(name.as_str())) {
-            return self.turn_out(conn, turn);
+            return self.turn_out(ask.conn, ctx);
         }
         if name.as_ref().is_some_and(|name| self.is_kept_for_the_operator(name)) {
-            let reason = "the name is the operator's";
-            return self.dismiss_for_good(conn, "name_reserved", CloseCode::POLICY_VIOLATION, reason, turn);
+            return self.dismiss(ask.conn, Farewell::NAME_RESERVED, ctx);
         }
         let guest = name.is_none();
         let name = name.unwrap_or_else(|| self.guest_name());
-        let Some(user) = self.users.find_or_insert(&name, guest, self.settings.max_users) else {
-            turn.out.turned_away(conn, TurnedAway::TooManyUsers);
-            self.dismiss(conn, "overloaded", CloseCode::TRY_AGAIN_LATER, "too many users", turn);
+        let Some(user) = self.users.find_or_insert(&name, guest, ctx.settings.max_users) else {
+            ctx.out.turned_away(ask.conn, TurnedAway::TooManyUsers);
+            self.dismiss(ask.conn, Farewell::TOO_MANY_USERS, ctx);
             return;
         };
-        if self.users.at(user).devices as usize >= self.settings.sessions_per_user {
-            turn.out.turned_away(conn, TurnedAway::TooManySessions);
-            self.ask_devices(user, turn);
-            self.dismiss(conn, "connection_limit", CONNECTION_LIMIT, "too many sessions of this user", turn);
+        if self.users.at(user).devices as usize >= ctx.settings.sessions_per_user {
+            ctx.out.turned_away(ask.conn, TurnedAway::TooManySessions);
+            self.ask_devices(user, ctx);
+            self.dismiss(ask.conn, Farewell::TOO_MANY_SESSIONS, ctx);
             return;
         }
-        let shows = self.showing.remove(&conn);
-        self.attach(conn, user, shows, turn);
+        let shows = self.showing.remove(&ask.conn);
+        self.attach(ask.conn, user, shows, ctx);
         match room {
             None => {
-                self.welcome(conn, request, user, store.durability(), turn);
-                turn.out.subscribe(conn, room::EVERYBODY);
+                self.welcome(ask, user, ctx.store.durability(), ctx);
+                ctx.out.subscribe(ask.conn, room::EVERYBODY);
             }
             Some(room) => {
                 let replay = Replay { since: None, history: 0 };
-                if let Err(refusal) = self.enter(conn, room.as_str(), replay, Asked::Alone(None), store, turn) {
-                    self.refuse(conn, None, &refusal, turn);
-                    turn.out.turned_away(conn, TurnedAway::Room);
+                if let Err(refusal) = self.enter(Ask::unnamed(ask.conn), room.as_str(), replay, None, ctx) {
+                    self.refuse(Ask::unnamed(ask.conn), &refusal, ctx);
+                    ctx.out.turned_away(ask.conn, TurnedAway::Room);
                     // It has no other room to try: a refusal that stays is the end.
                     let (code, reason) = match refusal.code.retry() {
                         true => (CloseCode::TRY_AGAIN_LATER, "the room cannot be joined now"),
                         false => (CloseCode::POLICY_VIOLATION, "the room cannot be joined"),
                     };
-                    self.close(conn, code, reason, turn);
+                    self.close(ask.conn, code, reason, ctx);
                 }
             }
         }
     }
 
-    fn welcome(&self, conn: ConnId, request: Option<&Id<'_>>, user: u32, durability: &str, turn: &mut Turn<'_>) {
-        let Some(session) = self.sessions.find(conn) else { return };
+    fn welcome(&self, ask: Ask<'_>, user: u32, durability: &str, turn: &mut Turn<'_>) {
+        let Some(session) = self.sessions.find(ask.conn) else { return };
         let user = self.users.at(user);
-        let settings = &self.settings;
-        turn.out.send(conn, |out| {
+        let settings = &turn.settings;
+        turn.out.send(ask.conn, |out| {
             let welcome = json::Object::message(out, "welcome")
-                .id(request)
+                .id(ask.id)
                 .text("user_id", user.name.as_str())
                 .text("status", user.status.as_str())
                 .maybe_text("note", user.note.as_deref())
@@ -228,7 +205,7 @@ impl Hall {
                 })
                 .number("ping_interval_ms", settings.ping_interval.as_millis() as u64)
                 .text("durability", durability);
-            match self.grant(conn) {
+            match self.grant(ask.conn) {
                 Some(grant) => welcome.number("expires_at", grant.expires_ms).end(),
                 None => welcome.end(),
             }
@@ -290,35 +267,35 @@ impl Hall {
             user.devices
         });
         if devices == 0 {
-            self.timers.set(Timer::Gone { user }, turn.now.tick + self.grace_of(session));
+            self.timers.set(Timer::Gone { user }, turn.now.tick + Self::grace_of(session, turn));
         }
     }
 
-    pub fn text(&mut self, conn: ConnId, text: &str, store: &mut dyn Backend, turn: &mut Turn<'_>) {
+    pub fn text(&mut self, conn: ConnId, text: &str, ctx: &mut Ctx<'_>) {
         let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) else { return };
         session.frames = session.frames.wrapping_add(1);
-        session.spoke = seconds(turn.now);
+        session.spoke = seconds(ctx.now);
         if session.user == NOBODY {
-            return self.unproven_text(conn, text, store, turn);
+            return self.unproven_text(conn, text, ctx);
         }
         match session.dialect {
             Dialect::Json => {
-                if !self.pay(conn, turn, || read_safely(|| request::parse_id_within(text)).flatten()) {
+                if !self.pay(conn, ctx, || read_safely(|| request::parse_id_within(text)).flatten()) {
                     return;
                 }
-                let Some((id, request)) = self.read_request(conn, text, turn) else { return };
-                let done = request.and_then(|request| self.request(conn, id.as_ref(), request, store, turn));
+                let Some((id, request)) = self.read_request(conn, text, ctx) else { return };
+                let done = request.and_then(|request| self.request(Ask::new(conn, id.as_ref()), request, ctx));
                 if let Err(refusal) = done {
-                    self.refuse(conn, id.as_ref(), &refusal, turn);
+                    self.refuse(Ask::new(conn, id.as_ref()), &refusal, ctx);
                 }
             }
             Dialect::Plain => {
                 let Some(seat) = session.seats.first().copied() else { return };
-                if !self.pay(conn, turn, || None) {
+                if !self.pay(conn, ctx, || None) {
                     return;
                 }
-                if let Err(refusal) = self.say_in(conn, seat.room, text, None, store, turn) {
-                    self.refuse(conn, None, &refusal, turn);
+                if let Err(refusal) = self.say_in(Ask::unnamed(conn), seat.room, text, ctx) {
+                    self.refuse(Ask::unnamed(conn), &refusal, ctx);
                 }
             }
         }
@@ -352,7 +329,7 @@ impl Hall {
     fn pay<'t>(&mut self, conn: ConnId, turn: &mut Turn<'_>, id: impl FnOnce() -> Option<Id<'t>>) -> bool {
         let Some(payer) = self.sessions.find(conn).map(|session| session.payer) else { return false };
         let now = turn.now.tick;
-        let verdict = self.buckets.pay(payer, self.settings.rate, self.settings.full_speed_per_address, now);
+        let verdict = self.buckets.pay(payer, turn.settings.rate, turn.settings.full_speed_per_address, now);
         if self.buckets.wants_sweep() {
             self.timers.set(Timer::Buckets, now + SWEEP_EVERY);
         }
@@ -363,12 +340,12 @@ impl Hall {
                 let id = id();
                 if id.is_some() || self.buckets.tells(payer, now) {
                     let refusal = self.too_fast(payer, retry_after, crowded, turn);
-                    self.refuse(conn, id.as_ref(), &refusal, turn);
+                    self.refuse(Ask::new(conn, id.as_ref()), &refusal, turn);
                 }
             }
             Verdict::Abuse => {
                 self.counts.rate_limited += 1;
-                self.dismiss(conn, "rate_abuse", RATE_ABUSE, "rate limited for ten seconds in a row", turn);
+                self.dismiss(conn, Farewell::RATE_ABUSE, turn);
             }
         }
         false
@@ -377,7 +354,7 @@ impl Hall {
     /// Pays for a list of joins what the frame has not paid for.
     pub fn pay_for_list(&mut self, conn: ConnId, rooms: usize, turn: &Turn<'_>) -> Result<(), Refusal> {
         let Some(payer) = self.sessions.find(conn).map(|session| session.payer) else { return Ok(()) };
-        let Settings { rate, full_speed_per_address: people, .. } = self.settings;
+        let Settings { rate, full_speed_per_address: people, .. } = *turn.settings;
         match self.buckets.pay_for_list(payer, rooms, rate, people, turn.now.tick) {
             Verdict::Refused { retry_after, crowded } => {
                 self.counts.rate_limited += 1;
@@ -390,7 +367,7 @@ impl Hall {
     /// Pays for speaking to everybody, which operators and a house without a limit on the rate do not.
     pub fn pay_to_announce(&mut self, conn: ConnId, turn: &Turn<'_>) -> Result<(), Refusal> {
         let Some(payer) = self.sessions.find(conn).map(|session| session.payer) else { return Ok(()) };
-        if self.settings.rate.is_none() {
+        if turn.settings.rate.is_none() {
             return Ok(());
         }
         self.buckets.pay_to_announce(payer, turn.now.tick).map_err(|retry_after| {
@@ -411,52 +388,43 @@ impl Hall {
             true => "expected messages at the rate that all at this address have together, found more",
         };
         let mut refusal = Refusal::new(Code::RateLimited, message);
-        let people = self.settings.full_speed_per_address;
+        let people = turn.settings.full_speed_per_address;
         let again = |rate| self.buckets.promise(payer, (retry_after, crowded), rate, people, turn.now.tick);
-        refusal.retry_after = Some(self.settings.rate.map_or(retry_after, again));
+        refusal.retry_after = Some(turn.settings.rate.map_or(retry_after, again));
         refusal
     }
 
-    pub fn request(
-        &mut self,
-        conn: ConnId,
-        id: Option<&Id<'_>>,
-        request: Request<'_>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    pub fn request(&mut self, ask: Ask<'_>, request: Request<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         match request {
-            Request::Join { wish, user } => self.join(conn, &wish, user.as_deref(), id, store, turn),
-            Request::JoinList { wishes, user } => self.join_list(conn, &wishes, user.as_deref(), id, store, turn),
-            Request::Leave { room } => self.leave(conn, &room, id, store, turn),
-            Request::Broadcast { room, content } => self.broadcast(conn, room.as_deref(), &content, id, store, turn),
-            Request::Direct { to, content } => self.direct(conn, &to, &content, id, store, turn),
-            Request::Multicast { to, content } => self.multicast(conn, &to, &content, id, store, turn),
+            Request::Join { wish, user } => self.join(ask, &wish, user.as_deref(), ctx),
+            Request::JoinList { wishes, user } => self.join_list(ask, &wishes, user.as_deref(), ctx),
+            Request::Leave { room } => self.leave(ask, &room, ctx),
+            Request::Broadcast { room, content } => self.broadcast(ask, room.as_deref(), &content, ctx),
+            Request::Direct { to, content } => self.direct(ask, &to, &content, ctx),
+            Request::Multicast { to, content } => self.multicast(ask, &to, &content, ctx),
             Request::Typing { place, typing } => {
-                self.typing_request(conn, place, typing, turn)?;
+                self.typing_request(ask.conn, place, typing, ctx)?;
                 // The one request that is not answered unless it asks for it.
-                if id.is_some() {
-                    turn.out.send(conn, |out| json::Object::message(out, "ack").id(id).end());
+                if ask.id.is_some() {
+                    ctx.out.send(ask.conn, |out| json::Object::message(out, "ack").id(ask.id).end());
                 }
                 Ok(())
             }
-            Request::Status { status, note } => self.set_status(conn, &status, note.as_deref(), id, turn),
-            Request::PresenceOfRoom { room, subscribe } => self.presence_of_room(conn, &room, subscribe, id, turn),
-            Request::PresenceOfUsers { users, subscribe } => self.presence_of_users(conn, &users, subscribe, id, turn),
+            Request::Status { status, note } => self.set_status(ask, &status, note.as_deref(), ctx),
+            Request::PresenceOfRoom { room, subscribe } => self.presence_of_room(ask, &room, subscribe, ctx),
+            Request::PresenceOfUsers { users, subscribe } => self.presence_of_users(ask, &users, subscribe, ctx),
             Request::CreateRoom { room, name, topic } => {
-                self.create_room(conn, &room, name.as_deref(), topic.as_deref(), id, store, turn)
+                self.create_room(ask, &room, name.as_deref(), topic.as_deref(), ctx)
             }
-            Request::Room { room } => self.room_info(conn, &room, id, store, turn),
-            Request::Rooms(page) => self.list_rooms(conn, page, id, turn),
-            Request::Members { room, page } => self.list_members(conn, &room, page, id, turn),
-            Request::Online(page) => self.list_online(conn, page, id, turn),
-            Request::History { place, bound, limit, epoch } => {
-                self.history(conn, place, bound, limit, epoch.as_deref(), id, store, turn)
-            }
-            Request::Auth { token } => self.refresh(conn, &token, id, store, turn),
+            Request::Room { room } => self.room_info(ask, &room, ctx),
+            Request::Rooms(page) => self.list_rooms(ask, page, ctx),
+            Request::Members { room, page } => self.list_members(ask, &room, page, ctx),
+            Request::Online(page) => self.list_online(ask, page, ctx),
+            Request::History { place, part } => self.history(ask, place, &part, ctx),
+            Request::Auth { token } => self.refresh(ask, &token, ctx),
             Request::Ping => {
-                let ts = turn.now.unix_ms;
-                turn.out.send(conn, |out| json::Object::message(out, "pong").id(id).number("ts", ts).end());
+                let ts = ctx.now.unix_ms;
+                ctx.out.send(ask.conn, |out| json::Object::message(out, "pong").id(ask.id).number("ts", ts).end());
                 Ok(())
             }
         }
@@ -480,48 +448,48 @@ impl Hall {
             *devices -= 1;
             if *devices == 0 {
                 let timer = Timer::Leave { user: session.user, room: seat.room };
-                self.timers.set(timer, turn.now.tick + self.grace_of(&session));
+                self.timers.set(timer, turn.now.tick + Self::grace_of(&session, turn));
             }
         }
         self.watches.end_all(conn);
         self.detach(conn, &session, turn);
     }
 
-    pub fn timeout(&mut self, store: &mut dyn Backend, turn: &mut Turn<'_>) {
+    pub fn timeout(&mut self, ctx: &mut Ctx<'_>) {
         // The rest is due still, and has the next turns.
         for _ in 0..TIMERS_AT_ONCE {
-            let Some(timer) = self.timers.pop(turn.now.tick) else { break };
+            let Some(timer) = self.timers.pop(ctx.now.tick) else { break };
             match timer {
-                Timer::Typing(key) => self.end_typing(&key.0, key.1, turn),
+                Timer::Typing(key) => self.end_typing(&key.0, key.1, ctx),
                 Timer::Leave { user, room } => {
-                    self.depart(user, room, turn);
-                    self.rooms.settle(room, turn.now.tick);
+                    self.depart(user, room, ctx);
+                    self.rooms.settle(room, ctx.now.tick);
                 }
-                Timer::Gone { user } => self.gone(user, turn),
-                Timer::Crowd { room } => self.tell_crowd(room, turn),
-                Timer::Replay(conn) => self.read_on(conn, store, turn),
-                Timer::Unproven(conn) => self.end_unproven(conn, turn),
-                Timer::Expires(conn) => self.warn_of_expiry(conn, turn),
-                Timer::Expired(conn) => self.end_expired(conn, turn),
+                Timer::Gone { user } => self.gone(user, ctx),
+                Timer::Crowd { room } => self.tell_crowd(room, ctx),
+                Timer::Replay(conn) => self.read_on(conn, ctx),
+                Timer::Unproven(conn) => self.end_unproven(conn, ctx),
+                Timer::Expires(conn) => self.warn_of_expiry(conn, ctx),
+                Timer::Expired(conn) => self.end_expired(conn, ctx),
                 Timer::Buckets => {
-                    self.buckets.sweep(turn.now.tick);
+                    self.buckets.sweep(ctx.now.tick);
                     if self.buckets.wants_sweep() {
-                        self.timers.set(Timer::Buckets, turn.now.tick + SWEEP_EVERY);
+                        self.timers.set(Timer::Buckets, ctx.now.tick + SWEEP_EVERY);
                     }
                 }
                 Timer::Slack => {
                     self.give_back();
-                    store.give_back();
+                    ctx.store.give_back();
                 }
                 Timer::Ban(name) => self.bans.end(&name),
                 Timer::Sweep => {
-                    let more = store.expire(turn.now.tick);
-                    let age = self.settings.history_age.as_millis() as u64;
-                    if let Some(before) = turn.now.tick.0.checked_sub(age) {
+                    let more = ctx.store.expire(ctx.now.tick);
+                    let age = ctx.settings.history_age.as_millis() as u64;
+                    if let Some(before) = ctx.now.tick.0.checked_sub(age) {
                         self.rooms.expire(crate::time::Tick(before));
                     }
                     if more || self.rooms.any_empty() {
-                        self.sweep_later(turn);
+                        self.sweep_later(ctx);
                     }
                 }
             }
@@ -574,13 +542,13 @@ impl Hall {
 
     pub fn sweep_later(&mut self, turn: &Turn<'_>) {
         if !self.timers.is_set(&Timer::Sweep) {
-            let every = (self.settings.history_age / 8).clamp(MIN_SWEEP, MAX_SWEEP);
+            let every = (turn.settings.history_age / 8).clamp(MIN_SWEEP, MAX_SWEEP);
             self.timers.set(Timer::Sweep, turn.now.tick + every);
         }
     }
 
     pub fn shutdown(&mut self, turn: &mut Turn<'_>) {
-        let within = self.settings.return_within.as_millis() as u64;
+        let within = turn.settings.return_within.as_millis() as u64;
         for (conn, session) in self.sessions.iter() {
             if session.dialect == Dialect::Json && !session.closing {
                 // Each at another time, so that they do not all come back at once.
@@ -599,7 +567,7 @@ impl Hall {
             }
             Outcome::Page { ticket, head, messages } => {
                 if let Some(waiting) = self.answered(ticket) {
-                    self.page_read(waiting, head, &messages, turn);
+                    self.page_read(waiting, Found { head, messages: &messages }, turn);
                 }
             }
             Outcome::Failed { ticket } => {
@@ -617,68 +585,49 @@ impl Hall {
     }
 
     /// Tells a session why its request is not carried out.
-    pub fn refuse(&mut self, conn: ConnId, id: Option<&Id<'_>>, refusal: &Refusal, turn: &mut Turn<'_>) {
+    pub fn refuse(&mut self, ask: Ask<'_>, refusal: &Refusal, turn: &mut Turn<'_>) {
         self.counts.errors += 1;
-        if self.is_operator(conn) {
-            return turn.out.refuse(conn, refusal.code, |out| json::error(out, id, refusal));
+        if self.is_operator(ask.conn) {
+            return turn.out.refuse(ask.conn, refusal.code, |out| json::error(out, ask.id, refusal));
         }
-        let Some(session) = self.sessions.find(conn).filter(|session| !session.closing) else { return };
+        let Some(session) = self.sessions.find(ask.conn).filter(|session| !session.closing) else { return };
         match session.dialect {
-            Dialect::Json => turn.out.send(conn, |out| json::error(out, id, refusal)),
+            Dialect::Json => turn.out.send(ask.conn, |out| json::error(out, ask.id, refusal)),
             Dialect::Plain => {
                 let room = session.seats.first().map_or("", |seat| self.rooms.at(seat.room).name.as_str());
-                turn.out.send(conn, |out| plain::write(out, "error", &refusal.message, room, ""));
+                turn.out.send(ask.conn, |out| plain::write(out, "error", &refusal.message, room, ""));
             }
         }
     }
 
     /// Says goodbye, where there is a word for it, and closes.
-    pub fn dismiss(&mut self, conn: ConnId, why: &str, code: CloseCode, reason: &'static str, turn: &mut Turn<'_>) {
-        self.part(conn, why, Some(BACK_OFF_MS), code, reason, turn);
-    }
-
-    /// The same to who is not to come back as they came.
-    pub fn dismiss_for_good(
-        &mut self,
-        conn: ConnId,
-        why: &str,
-        code: CloseCode,
-        reason: &'static str,
-        turn: &mut Turn<'_>,
-    ) {
-        self.part(conn, why, None, code, reason, turn);
-    }
-
-    /// The same to who may come back after that time, or, with `None`, not.
-    pub fn part(
-        &mut self,
-        conn: ConnId,
-        why: &str,
-        back_after_ms: Option<u64>,
-        code: CloseCode,
-        reason: &'static str,
-        turn: &mut Turn<'_>,
-    ) {
+    pub fn dismiss(&mut self, conn: ConnId, farewell: Farewell, turn: &mut Turn<'_>) {
         let Some(session) = self.sessions.find(conn).filter(|session| !session.closing) else { return };
-        let after_ms = back_after_ms.unwrap_or(0);
-        match session.dialect {
-            Dialect::Json => turn.out.send(conn, |out| json::goodbye(out, why, back_after_ms.is_some(), after_ms)),
-            Dialect::Plain => {
-                let room = session.seats.first().map_or("", |seat| self.rooms.at(seat.room).name.as_str());
-                turn.out.send(conn, |out| plain::write(out, "error", reason, room, ""));
-            }
-        }
-        self.close(conn, code, reason, turn);
+        let room = session.seats.first().map_or("", |seat| self.rooms.at(seat.room).name.as_str());
+        Self::say_farewell(conn, session.dialect, room, farewell, turn);
+        self.close(conn, farewell.code, farewell.reason, turn);
     }
 
-    /// Says goodbye to who will not be a session, and closes.
+    /// Says goodbye to a connection that will not be a session, and closes it.
     pub fn turn_away(conn: ConnId, door: &Door, turn: &mut Turn<'_>) {
-        let reason = "too many connections of this address";
-        match door.room() {
-            None => turn.out.send(conn, |out| json::goodbye(out, "connection_limit", true, BACK_OFF_MS)),
-            Some(room) => turn.out.send(conn, |out| plain::write(out, "error", reason, room.as_str(), "")),
+        let (dialect, room) = match door.room() {
+            None => (Dialect::Json, ""),
+            Some(room) => (Dialect::Plain, room.as_str()),
+        };
+        let farewell = Farewell::TOO_MANY_CONNECTIONS;
+        Self::say_farewell(conn, dialect, room, farewell, turn);
+        turn.out.close(conn, farewell.code, farewell.reason);
+    }
+
+    fn say_farewell(conn: ConnId, dialect: Dialect, room: &str, farewell: Farewell, turn: &mut Turn<'_>) {
+        let Farewell { why, back_after_ms, reason, .. } = farewell;
+        match dialect {
+            Dialect::Json => {
+                let after_ms = back_after_ms.unwrap_or(0);
+                turn.out.send(conn, |out| json::goodbye(out, why, back_after_ms.is_some(), after_ms));
+            }
+            Dialect::Plain => turn.out.send(conn, |out| plain::write(out, "error", reason, room, "")),
         }
-        turn.out.close(conn, CONNECTION_LIMIT, reason);
     }
 
     /// Has the connection closed. The rest is done when that has happened.
@@ -697,8 +646,8 @@ impl Hall {
     }
 
     /// How long the user of a session that ended may take to come back.
-    fn grace_of(&self, session: &Session) -> Duration {
-        if session.expelled { Duration::ZERO } else { self.settings.leave_grace }
+    fn grace_of(session: &Session, turn: &Turn<'_>) -> Duration {
+        if session.expelled { Duration::ZERO } else { turn.settings.leave_grace }
     }
 
     /// There is no room for another device of the user. Some may be dead and nobody has noticed yet: all are asked at once, so that there is
@@ -781,17 +730,8 @@ pub(super) const USER_BYTES: usize = 512;
 pub(super) const WATCH_BYTES: usize = 256;
 pub(super) const PAIR_BYTES: usize = 1024;
 
-/// 4100: too many sessions of one user, or connections of one address. Back off.
-pub(super) const CONNECTION_LIMIT: CloseCode = CloseCode::new(4100).expect("one of the application's");
-
-/// 4101: too many messages for too long. Back off.
-const RATE_ABUSE: CloseCode = CloseCode::new(4101).expect("one of the application's");
-
 /// How often the devices of one user are asked whether they are there, at most.
 const ASK_EVERY_SECONDS: u32 = 10;
-
-/// When to come back, told to those who are turned away.
-pub(super) const BACK_OFF_MS: u64 = 10_000;
 
 /// Timers that are carried out in one turn: a thousand who left a hundred rooms each have as many graces, which end together.
 const TIMERS_AT_ONCE: usize = 1024;

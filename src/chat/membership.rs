@@ -4,91 +4,99 @@
 
 use super::Shows;
 use super::delivery::TurnedAway;
-use super::hall::{CONNECTION_LIMIT, Hall, NOBODY, ROOM_BYTES, SEAT_BYTES, Turn, USER_BYTES, room_name, user_name};
+use super::farewell::Farewell;
+use super::hall::{Hall, NOBODY, ROOM_BYTES, SEAT_BYTES, USER_BYTES, room_name, user_name};
 use super::name::UserName;
-use super::replay::{Replay, Resumed};
+use super::replay::{Heard, Replay, Resumed, slice_of};
 use super::room::topic;
 use super::session::Dialect;
+use super::settings::Settings;
 use super::timers::Timer;
+use super::turn::{Ask, Ctx, Turn};
 use super::typing::Target;
-use super::waiting::{Joins, Waiting, What};
+use super::waiting::{Found, Joins, Waiting, What};
 use super::wire::request::Wish;
-use super::wire::{Code, Id, Refusal, json, plain};
+use super::wire::{Code, Refusal, json, plain};
 use super::work;
-use crate::backend::{Backend, Conversation, Head, Message, Query};
+use crate::backend::{Conversation, Head, Query};
 use crate::id::ConnId;
 
-/// How a room was asked for, and so how that is answered.
+/// A list in which a room was asked for: what waits as `of`, and has so many rooms.
 #[derive(Clone, Copy)]
-pub(super) enum Asked<'a> {
-    /// By itself: the answer has the `id`.
-    Alone(Option<&'a Id<'a>>),
-    /// In a list of so many rooms, which is what waits as `of`.
-    InList { of: u32, share: usize },
+pub(super) struct InList {
+    of: u32,
+    rooms: usize,
+}
+
+/// What a session is told that is in a room now.
+#[derive(Clone, Copy)]
+struct Entrance {
+    room: u32,
+    user: u32,
+    head: Head,
+    recovered: bool,
 }
 
 impl Hall {
     pub(super) fn join(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         wish: &Wish<'_>,
         user: Option<&str>,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         room_name(&wish.room)?;
         if let Some(name) = user
-            && self.is_another_name(conn, name)?
+            && self.is_another_name(ask.conn, name)?
         {
-            self.may_enter(conn, &wish.room)?;
-            if !self.take_name(conn, name, turn)? {
+            self.may_enter(ask.conn, &wish.room, ctx.settings)?;
+            if !self.take_name(ask.conn, name, ctx)? {
                 return Ok(());
             }
         }
-        self.enter(conn, &wish.room, Replay::new(wish), Asked::Alone(id), store, turn)
+        self.enter(ask, &wish.room, Replay::new(wish), None, ctx)
     }
 
     /// Joins several rooms at once. Each is answered as if it had been asked for alone, without `id`, and all of it by one `ack`.
     pub(super) fn join_list(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         wishes: &[Wish<'_>],
         user: Option<&str>,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
-        let most = self.settings.rooms_per_join();
+        let most = ctx.settings.rooms_per_join();
         if wishes.len() > most {
             let message = format!("`rooms`: expected at most {most} rooms, found {}", wishes.len());
             return Err(Refusal::new(Code::TooLarge, message));
         }
-        self.pay_for_list(conn, wishes.len(), turn)?;
+        self.pay_for_list(ask.conn, wishes.len(), ctx)?;
         if let Some(name) = user
-            && self.is_another_name(conn, name)?
+            && self.is_another_name(ask.conn, name)?
         {
             // A guest who may enter none of the rooms stays a guest.
-            let enters = |wish: &Wish<'_>| room_name(&wish.room).is_ok() && self.may_enter(conn, &wish.room).is_ok();
-            if wishes.iter().any(enters) && !self.take_name(conn, name, turn)? {
+            let enters = |wish: &Wish<'_>| {
+                room_name(&wish.room).is_ok() && self.may_enter(ask.conn, &wish.room, ctx.settings).is_ok()
+            };
+            if wishes.iter().any(enters) && !self.take_name(ask.conn, name, ctx)? {
                 return Ok(());
             }
         }
         let tally = Joins { outstanding: wishes.len(), joined: 0, refused: 0 };
-        let id = id.cloned().map(Id::into_owned);
-        let of = self.wait(Waiting { conn, id, room: None, what: What::JoinList(tally) })?.0 as u32;
+        let of = self.wait(Waiting { asker: ask.keep(), room: None, what: What::JoinList(tally) })?.0 as u32;
         for wish in wishes {
-            let asked = Asked::InList { of, share: wishes.len() };
+            let list = InList { of, rooms: wishes.len() };
+            let alone = Ask::unnamed(ask.conn);
             let entered =
-                room_name(&wish.room).and_then(|_| self.enter(conn, &wish.room, Replay::new(wish), asked, store, turn));
+                room_name(&wish.room).and_then(|_| self.enter(alone, &wish.room, Replay::new(wish), Some(list), ctx));
             if let Err(mut refusal) = entered {
                 refusal.room = Some(wish.room.as_ref().into());
-                self.refuse(conn, None, &refusal, turn);
-                self.one_of_list(of, false, turn);
+                self.refuse(alone, &refusal, ctx);
+                self.one_of_list(of, false, ctx);
             }
         }
         if wishes.is_empty() {
-            self.end_list(of, turn);
+            self.end_list(of, ctx);
         }
         Ok(())
     }
@@ -107,15 +115,15 @@ impl Hall {
     }
 
     fn end_list(&mut self, of: u32, turn: &mut Turn<'_>) {
-        let Some(Waiting { conn, id, what: What::JoinList(tally), .. }) = self.waiting.try_remove(of as usize) else {
+        let Some(Waiting { asker, what: What::JoinList(tally), .. }) = self.waiting.try_remove(of as usize) else {
             return;
         };
-        if self.sessions.find(conn).is_none_or(|session| session.closing) {
+        if self.sessions.find(asker.conn).is_none_or(|session| session.closing) {
             return;
         }
-        turn.out.send(conn, |out| {
+        turn.out.send(asker.conn, |out| {
             json::Object::message(out, "ack")
-                .id(id.as_ref())
+                .id(asker.id.as_ref())
                 .number("joined", tally.joined)
                 .number("refused", tally.refused)
                 .end();
@@ -137,27 +145,26 @@ impl Hall {
     }
 
     /// Whether the session may enter, as far as that can be known without making a room.
-    fn may_enter(&self, conn: ConnId, room: &str) -> Result<(), Refusal> {
+    fn may_enter(&self, conn: ConnId, room: &str, settings: &Settings) -> Result<(), Refusal> {
         self.may_visit(conn, room)?;
         let Some(session) = self.sessions.find(conn) else { return Ok(()) };
         let found = self.rooms.find(room);
         if found.is_some_and(|room| session.wants(room)) {
             return Ok(());
         }
-        if session.seats.iter().filter(|seat| seat.wanted).count() >= self.settings.rooms_per_session {
-            let message =
-                format!("expected at most {} rooms a session, found one more", self.settings.rooms_per_session);
+        if session.seats.iter().filter(|seat| seat.wanted).count() >= settings.rooms_per_session {
+            let message = format!("expected at most {} rooms a session, found one more", settings.rooms_per_session);
             return Err(Refusal::new(Code::TooManyRooms, message));
         }
         match found {
             Some(room) => {
                 let members = &self.rooms.at(room).members;
-                if members.len() >= self.settings.room_members && members.sessions(session.user).is_none() {
+                if members.len() >= settings.room_members && members.sessions(session.user).is_none() {
                     let message = format!("expected at most {} users in a room, found one more", members.len());
                     return Err(Refusal::new(Code::RoomFull, message));
                 }
             }
-            None if !self.settings.create_on_join || !self.may_create(conn) => {
+            None if !settings.create_on_join || !self.may_create(conn, settings) => {
                 return Err(Refusal::new(Code::RoomNotFound, "expected a room that was created, found none"));
             }
             None => {}
@@ -168,66 +175,56 @@ impl Hall {
     /// Asks for a seat in a room, which is made if there is none. Answered by [`Hall::entered`].
     pub(super) fn enter(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         name: &str,
         replay: Replay,
-        asked: Asked<'_>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
+        list: Option<InList>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
-        turn.out.note_names([name]);
-        turn.out.note_work(work::ENTER);
-        self.may_enter(conn, name)?;
+        ctx.out.note_names([name]);
+        ctx.out.note_work(work::ENTER);
+        self.may_enter(ask.conn, name, ctx.settings)?;
         let found = self.rooms.find(name);
-        let user = self.sessions.find(conn).map(|session| session.user);
+        let user = self.sessions.find(ask.conn).map(|session| session.user);
         let is_member =
             found.zip(user).is_some_and(|(room, user)| self.rooms.at(room).members.sessions(user).is_some());
         if !is_member {
             self.take_memory(SEAT_BYTES)?;
         }
-        let room = self.find_or_make(name, store, turn)?;
-        let (id, of, share) = match asked {
-            Asked::Alone(id) => (id.cloned().map(Id::into_owned), None, 1),
-            Asked::InList { of, share } => (None, Some(of), share),
-        };
-        let what = What::Enter { resumed: replay.since.unwrap_or_default(), of };
+        let room = self.find_or_make(name, ctx)?;
+        let what = What::Enter { resumed: replay.since.unwrap_or_default(), of: list.map(|list| list.of) };
         // The rooms of a list share what may be on the way, so they share what is read for it.
-        let query = replay.query(self.slice_of(share));
-        self.read(Waiting { conn, id, room: Some(room), what }, Conversation::Room(name), query, store, turn)?;
-        if let Some(session) = self.sessions.find_mut(conn) {
+        let query = replay.query(slice_of(list.map_or(1, |list| list.rooms), ctx.settings));
+        self.read(Waiting { asker: ask.keep(), room: Some(room), what }, Conversation::Room(name), query, ctx)?;
+        if let Some(session) = self.sessions.find_mut(ask.conn) {
             session.sit(room);
         }
         Ok(())
     }
 
     /// A room by name, made if there is none.
-    pub(super) fn find_or_make(
-        &mut self,
-        name: &str,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) -> Result<u32, Refusal> {
+    pub(super) fn find_or_make(&mut self, name: &str, ctx: &mut Ctx<'_>) -> Result<u32, Refusal> {
         if let Some(room) = self.rooms.find(name) {
             return Ok(room);
         }
         let new = room_name(name)?;
         self.take_memory(ROOM_BYTES + 4 * name.len())?;
-        let made = self.rooms.insert(new, turn.now.unix_ms, self.settings.max_rooms);
+        let made = self.rooms.insert(new, ctx.now.unix_ms, ctx.settings.max_rooms);
         let made = made.ok_or_else(|| {
-            let message = format!("expected at most {} rooms in all, found one more", self.settings.max_rooms);
+            let message = format!("expected at most {} rooms in all, found one more", ctx.settings.max_rooms);
             Refusal::new(Code::Overloaded, message)
         });
-        self.forget_ended(store, turn);
+        self.forget_ended(ctx);
         made
     }
 
     /// Tells the backend of rooms that ended, before anything else is asked about them.
-    pub(super) fn forget_ended(&mut self, store: &mut dyn Backend, turn: &Turn<'_>) {
+    pub(super) fn forget_ended(&mut self, ctx: &mut Ctx<'_>) {
         if !self.rooms.ended.is_empty() {
-            self.slacken(turn);
+            self.slacken(ctx);
         }
         for name in self.rooms.ended.drain(..) {
-            store.forget(name.as_str());
+            ctx.store.forget(name.as_str());
         }
     }
 
@@ -237,46 +234,36 @@ impl Hall {
         waiting: Waiting,
         conversation: Conversation<'_>,
         query: Query,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         let room = waiting.room;
         let asked = self.wait(waiting).and_then(|ticket| {
-            store.read(conversation, query, turn.now.tick, ticket).map_err(|overloaded| {
+            ctx.store.read(conversation, query, ctx.now.tick, ticket).map_err(|overloaded| {
                 self.answered(ticket);
                 overloaded.into()
             })
         });
         if let (Err(_), Some(room)) = (&asked, room) {
-            self.rooms.settle(room, turn.now.tick);
-            self.forget_ended(store, turn);
+            self.rooms.settle(room, ctx.now.tick);
+            self.forget_ended(ctx);
         }
         asked
     }
 
     /// The backend has answered: from here on the session is inside, and is told what it has missed.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn entered(
-        &mut self,
-        conn: ConnId,
-        id: Option<&Id<'_>>,
-        room: u32,
-        resumed: Resumed,
-        head: Head,
-        messages: &[Message<'_>],
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) else { return };
+    pub(super) fn entered(&mut self, ask: Ask<'_>, room: u32, resumed: Resumed, found: Found<'_>, turn: &mut Turn<'_>) {
+        let (head, first) = (found.head, found.first());
+        let Some(session) = self.sessions.find_mut(ask.conn).filter(|session| !session.closing) else { return };
         let (user, dialect) = (session.user, session.dialect);
         let Some(seat) = session.seat(room) else { return };
         let again = std::mem::replace(&mut seat.inside, true);
         seat.hears |= dialect == Dialect::Plain;
         let same_life = resumed.asked && resumed.epoch == Some(head.epoch) && resumed.seq <= head.seq;
-        let first = messages.first().map_or(head.seq + 1, |message| message.seq);
         let recovered = same_life && (again || first == resumed.seq + 1);
+        let entrance = Entrance { room, user, head, recovered };
         if again {
             // It has been listening all the time, or is told what it has missed: nothing to replay, and nobody to tell.
-            self.send_joined(conn, id, room, user, head, recovered, turn);
+            self.send_joined(ask, entrance, turn);
             return;
         }
         let was_member = self.take_seat(user, room, dialect, turn);
@@ -285,7 +272,7 @@ impl Hall {
                 if !was_member {
                     self.tell_joined(room, user, &[], turn);
                 }
-                self.send_joined(conn, id, room, user, head, recovered, turn);
+                self.send_joined(ask, entrance, turn);
                 // A hole is between what the session has of this life and what it is told now.
                 let heard = match resumed.asked {
                     true if same_life => resumed.seq,
@@ -293,11 +280,11 @@ impl Hall {
                     false => first - 1,
                 };
                 let why = if same_life { "expired" } else { "epoch_changed" };
-                self.replay(conn, room, heard, why, head, messages, turn);
+                self.replay(ask.conn, room, Heard { seq: heard, why }, found, turn);
             }
             Dialect::Plain => {
-                turn.out.subscribe(conn, topic(room, Dialect::Plain));
-                let big = self.is_big(room, 0);
+                turn.out.subscribe(ask.conn, topic(room, Dialect::Plain));
+                let big = self.is_big(room, 0, turn.settings);
                 if !was_member {
                     self.tell_joined(room, user, &[], turn);
                 }
@@ -305,29 +292,20 @@ impl Hall {
                 if was_member || big {
                     let name = self.rooms.at(room).name.as_str();
                     let user = self.users.at(user).name.as_str();
-                    turn.out.send(conn, |out| plain::user_joined(out, name, user));
-                    let (users, _) = self.who_is_in(room);
-                    turn.out.send(conn, |out| plain::online_users(out, name, &users));
+                    turn.out.send(ask.conn, |out| plain::user_joined(out, name, user));
+                    let (users, _) = self.who_is_in(room, turn.settings);
+                    turn.out.send(ask.conn, |out| plain::online_users(out, name, &users));
                 }
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn send_joined(
-        &self,
-        conn: ConnId,
-        id: Option<&Id<'_>>,
-        room: u32,
-        user: u32,
-        head: Head,
-        recovered: bool,
-        turn: &mut Turn<'_>,
-    ) {
+    fn send_joined(&self, ask: Ask<'_>, entrance: Entrance, turn: &mut Turn<'_>) {
+        let Entrance { room, user, head, recovered } = entrance;
         let (room, user) = (self.rooms.at(room), self.users.at(user));
-        turn.out.send(conn, |out| {
+        turn.out.send(ask.conn, |out| {
             json::Object::message(out, "joined")
-                .id(id)
+                .id(ask.id)
                 .text("room_id", room.name.as_str())
                 .text("user_id", user.name.as_str())
                 .text("epoch", &head.epoch.to_string())
@@ -361,7 +339,7 @@ impl Hall {
 
     /// Tells a room that a user has come; the member is counted already.
     fn tell_joined(&mut self, room: u32, user: u32, except: &[ConnId], turn: &mut Turn<'_>) {
-        if self.is_big(room, 0) {
+        if self.is_big(room, 0, turn.settings) {
             self.crowd_changed(room, turn);
             return;
         }
@@ -373,7 +351,7 @@ impl Hall {
         }
         if place.plain > 0 {
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_joined(out, name, user));
-            let (users, _) = self.who_is_in(room);
+            let (users, _) = self.who_is_in(room, turn.settings);
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
         }
     }
@@ -381,7 +359,7 @@ impl Hall {
     /// Tells a room that a user has gone; the member is no longer counted.
     fn tell_left(&mut self, room: u32, user: &str, except: &[ConnId], turn: &mut Turn<'_>) {
         // Big is what it was when everybody was still inside.
-        if self.is_big(room, 1) {
+        if self.is_big(room, 1, turn.settings) {
             self.crowd_changed(room, turn);
             return;
         }
@@ -393,64 +371,47 @@ impl Hall {
         }
         if place.plain > 0 {
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_left(out, name, user));
-            let (users, _) = self.who_is_in(room);
+            let (users, _) = self.who_is_in(room, turn.settings);
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
         }
     }
 
-    pub(super) fn leave(
-        &mut self,
-        conn: ConnId,
-        name: &str,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
-        self.leave_because(conn, name, None, id, store, turn)
+    pub(super) fn leave(&mut self, ask: Ask<'_>, name: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+        self.leave_because(ask, name, None, ctx)
     }
 
     /// The same where the session is told why, because it did not ask.
     pub(super) fn leave_because(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         name: &str,
         why: Option<&'static str>,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
-        let room = self.wanted_room(conn, name)?;
-        let waiting =
-            Waiting { conn, id: id.cloned().map(Id::into_owned), room: Some(room), what: What::Leave { why } };
-        self.read(waiting, Conversation::Room(name), Query::Head, store, turn)?;
-        if let Some(seat) = self.sessions.find_mut(conn).and_then(|session| session.seat(room)) {
+        let room = self.wanted_room(ask.conn, name)?;
+        let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::Leave { why } };
+        self.read(waiting, Conversation::Room(name), Query::Head, ctx)?;
+        if let Some(seat) = self.sessions.find_mut(ask.conn).and_then(|session| session.seat(room)) {
             seat.wanted = false;
         }
         Ok(())
     }
 
     /// The backend has answered: all that was said before the session left has been told.
-    pub(super) fn left(
-        &mut self,
-        conn: ConnId,
-        id: Option<&Id<'_>>,
-        room: u32,
-        why: Option<&str>,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(session) = self.sessions.find_mut(conn) else { return };
+    pub(super) fn left(&mut self, ask: Ask<'_>, room: u32, why: Option<&str>, turn: &mut Turn<'_>) {
+        let Some(session) = self.sessions.find_mut(ask.conn) else { return };
         let (user, dialect) = (session.user, session.dialect);
         let seat = session.seat(room).map(|seat| (std::mem::take(&mut seat.inside), std::mem::take(&mut seat.hears)));
         let (was_inside, heard_it) = seat.unwrap_or_default();
         session.clear(room);
         if heard_it {
-            turn.out.unsubscribe(conn, topic(room, dialect));
+            turn.out.unsubscribe(ask.conn, topic(room, dialect));
         } else if was_inside {
-            self.stop_replay(conn, room, turn);
+            self.stop_replay(ask.conn, room, turn);
         }
         let name = self.rooms.at(room).name.as_str();
-        turn.out.send(conn, |out| {
-            json::Object::message(out, "left").id(id).text("room_id", name).maybe_text("reason", why).end();
+        turn.out.send(ask.conn, |out| {
+            json::Object::message(out, "left").id(ask.id).text("room_id", name).maybe_text("reason", why).end();
         });
         if was_inside {
             self.uncount(room, dialect);
@@ -492,14 +453,14 @@ impl Hall {
             return Err(Refusal::new(Code::Forbidden, "`user_id`: the name is the operator's"));
         }
         self.take_memory_for_user(&name)?;
-        let Some(user) = self.users.find_or_insert(&name, false, self.settings.max_users) else {
-            let message = format!("expected at most {} users, found one more", self.settings.max_users);
+        let Some(user) = self.users.find_or_insert(&name, false, turn.settings.max_users) else {
+            let message = format!("expected at most {} users, found one more", turn.settings.max_users);
             return Err(Refusal::new(Code::Overloaded, message));
         };
-        if self.users.at(user).devices as usize >= self.settings.sessions_per_user {
+        if self.users.at(user).devices as usize >= turn.settings.sessions_per_user {
             turn.out.turned_away(conn, TurnedAway::TooManySessions);
             self.ask_devices(user, turn);
-            self.dismiss(conn, "connection_limit", CONNECTION_LIMIT, "too many sessions of this user", turn);
+            self.dismiss(conn, Farewell::TOO_MANY_SESSIONS, turn);
             return Ok(false);
         }
         // Out of the list of devices for a moment, while the guest's chain is mended.
@@ -546,14 +507,14 @@ impl Hall {
     }
 
     /// Whether the room is told of comings and goings in summary; `gone`: users who were inside a moment ago.
-    fn is_big(&self, room: u32, gone: usize) -> bool {
-        self.rooms.at(room).members.len() + gone > self.settings.big_room
+    fn is_big(&self, room: u32, gone: usize, settings: &Settings) -> bool {
+        self.rooms.at(room).members.len() + gone > settings.big_room
     }
 
     /// The names of those in a room, or of some of them if it is big, and how many there are.
-    pub(super) fn who_is_in(&self, room: u32) -> (Vec<&str>, usize) {
+    pub(super) fn who_is_in(&self, room: u32, settings: &Settings) -> (Vec<&str>, usize) {
         let members = &self.rooms.at(room).members;
-        let names = members.names(self.settings.big_room, |user| self.users.at(user).name.as_str());
+        let names = members.names(settings.big_room, |user| self.users.at(user).name.as_str());
         (names, members.len())
     }
 
@@ -562,7 +523,7 @@ impl Hall {
         let timer = Timer::Crowd { room };
         if !self.timers.is_set(&timer) {
             let told = self.rooms.at(room).crowd_told;
-            let at = told.map_or(turn.now.tick, |told| told + self.settings.big_room_every);
+            let at = told.map_or(turn.now.tick, |told| told + turn.settings.big_room_every);
             self.timers.set(timer, at.max(turn.now.tick));
         }
     }
@@ -570,7 +531,7 @@ impl Hall {
     pub(super) fn tell_crowd(&mut self, room: u32, turn: &mut Turn<'_>) {
         self.rooms.at_mut(room).crowd_told = Some(turn.now.tick);
         let name = self.rooms.at(room).name.as_str();
-        let (users, count) = self.who_is_in(room);
+        let (users, count) = self.who_is_in(room, turn.settings);
         turn.out.publish(topic(room, Dialect::Json), &[], |out| json::online_users(out, name, &users, count));
         turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
     }

@@ -17,6 +17,7 @@
 mod access;
 pub mod auth;
 pub mod delivery;
+mod farewell;
 mod hall;
 mod held;
 #[doc(hidden)]
@@ -36,6 +37,7 @@ mod session;
 pub mod settings;
 mod speech;
 mod timers;
+mod turn;
 mod typing;
 mod user;
 mod waiting;
@@ -59,8 +61,9 @@ pub use wire::order::Call;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use hall::{Hall, NOBODY, Turn};
+use hall::{Hall, NOBODY};
 use session::Session;
+use turn::{Ctx, Turn};
 
 use crate::backend::Backend;
 use crate::id::ConnId;
@@ -198,6 +201,7 @@ pub struct RoomInfo<'a> {
 /// Connections are told of with `handle_*`; every [`handle_open`](Self::handle_open) is followed by exactly one
 /// [`handle_closed`](Self::handle_closed), also for those that the chat itself asked to be closed.
 pub struct Chat {
+    settings: Settings,
     hall: Hall,
     backend: Box<dyn Backend>,
     /// How much more of what the backend has to say may be carried out before [`handle_backend`](Self::handle_backend) is called.
@@ -213,7 +217,7 @@ impl std::fmt::Debug for Chat {
 impl Chat {
     /// A chat in which nobody is. `random` gives session ids and names of guests; [`Random::secret`] but in tests.
     pub fn new(settings: Settings, backend: Box<dyn Backend>, random: impl Into<Random>) -> Self {
-        Self { hall: Hall::new(settings, random.into()), backend, news_left: NEWS_AT_ONCE }
+        Self { settings, hall: Hall::new(random.into()), backend, news_left: NEWS_AT_ONCE }
     }
 
     /// From now on sessions need tokens that `verifier` knows; those that come without are to come in by
@@ -227,49 +231,49 @@ impl Chat {
     /// From now on these settings hold, and tokens are to be known by `verifier`. What history there is, and how much of it is
     /// kept, stays as it was; so does who is here, also beyond a lower limit.
     pub fn change_settings(&mut self, settings: Settings, verifier: Option<Rc<dyn Verifier>>) {
-        self.hall.settings = settings;
+        self.settings = settings;
         self.hall.verifier = verifier;
     }
 
     /// A connection is open. `from` is where it comes from, if what is said from there together is to be limited.
     pub fn handle_open(&mut self, conn: ConnId, door: Door, from: Option<Address>, now: Moment, out: &mut Deliveries) {
-        self.turn(now, out, |hall, store, turn| hall.open(conn, door, from, store, turn));
+        self.turn(now, out, |hall, ctx| hall.open(conn, door, from, ctx));
     }
 
     /// A connection is open that is one too many of its address: it is told so, and closed. It never becomes a session.
     pub fn turn_away(&mut self, conn: ConnId, door: &Door, now: Moment, out: &mut Deliveries) {
-        self.turn(now, out, |_, _, turn| Hall::turn_away(conn, door, turn));
+        self.turn(now, out, |_, ctx| Hall::turn_away(conn, door, ctx));
     }
 
     /// A text message has come. Nothing happens once the chat has asked for the connection to be closed.
     pub fn handle_text(&mut self, conn: ConnId, text: &str, now: Moment, out: &mut Deliveries) {
-        self.turn(now, out, |hall, store, turn| hall.text(conn, text, store, turn));
+        self.turn(now, out, |hall, ctx| hall.text(conn, text, ctx));
     }
 
     /// An operator calls, on a connection that is no session, with JSON in `body`. The answer is one [`Delivery::Send`] or
     /// [`Delivery::Refuse`] to that connection, in this turn or, if the backend takes longer, a later one.
     pub fn handle_call(&mut self, conn: ConnId, call: Call, body: &[u8], now: Moment, out: &mut Deliveries) {
-        self.turn(now, out, |hall, store, turn| hall.call(conn, call, body, store, turn));
+        self.turn(now, out, |hall, ctx| hall.call(conn, call, body, ctx));
     }
 
     /// A binary message has come, which neither dialect has: the connection is closed with 1003.
     pub fn handle_binary(&mut self, conn: ConnId, now: Moment, out: &mut Deliveries) {
-        self.turn(now, out, |hall, _, turn| hall.binary(conn, turn));
+        self.turn(now, out, |hall, ctx| hall.binary(conn, ctx));
     }
 
     /// A ping or pong frame has come. It is answered elsewhere, but costs as much as a message.
     pub fn handle_ping(&mut self, conn: ConnId, now: Moment, out: &mut Deliveries) {
-        self.turn(now, out, |hall, _, turn| hall.ping(conn, turn));
+        self.turn(now, out, |hall, ctx| hall.ping(conn, ctx));
     }
 
     /// The connection has taken everything up to the last [`Delivery::TellWhenDrained`] about it.
     pub fn handle_drained(&mut self, conn: ConnId, now: Moment, out: &mut Deliveries) {
-        self.turn(now, out, |hall, store, turn| hall.drained(conn, store, turn));
+        self.turn(now, out, |hall, ctx| hall.drained(conn, ctx));
     }
 
     /// A connection is closed, and in no topic any more.
     pub fn handle_closed(&mut self, conn: ConnId, now: Moment, out: &mut Deliveries) {
-        self.turn(now, out, |hall, _, turn| hall.closed(conn, turn));
+        self.turn(now, out, |hall, ctx| hall.closed(conn, ctx));
     }
 
     /// Does everything that is due.
@@ -280,12 +284,12 @@ impl Chat {
     /// The backend has woken the loop, or there [was more](Self::has_more_to_hear) than was heard. To be called once a turn at most.
     pub fn handle_backend(&mut self, now: Moment, out: &mut Deliveries) {
         self.news_left = NEWS_AT_ONCE;
-        self.turn(now, out, |_, _, _| ());
+        self.turn(now, out, |_, _| ());
     }
 
     /// The server stops: says goodbye in JSON. Closing is up to the server.
     pub fn handle_shutdown(&mut self, now: Moment, out: &mut Deliveries) {
-        self.turn(now, out, |hall, _, turn| hall.shutdown(turn));
+        self.turn(now, out, |hall, ctx| hall.shutdown(ctx));
     }
 
     /// Whether the backend may have more to say than has been heard: then the loop does not sleep, and calls
@@ -331,7 +335,7 @@ impl Chat {
     /// messages it were.
     pub fn let_go(&mut self, octets: usize, now: Moment, out: &mut Deliveries) -> usize {
         let mut messages = 0;
-        self.turn(now, out, |_, store, _| messages = store.let_go(octets));
+        self.turn(now, out, |_, ctx| messages = ctx.store.let_go(octets));
         self.hall.counts.let_go += messages as u64;
         messages
     }
@@ -387,24 +391,20 @@ impl Chat {
     }
 
     /// Something happens, and then all that the backend has to say about it, as far as that may be heard now.
-    fn turn(
-        &mut self,
-        now: Moment,
-        out: &mut Deliveries,
-        what: impl FnOnce(&mut Hall, &mut dyn Backend, &mut Turn<'_>),
-    ) {
-        let turn = &mut Turn { now, out };
-        what(&mut self.hall, &mut *self.backend, turn);
-        while self.news_left > 0 {
-            let Some(outcome) = self.backend.poll() else {
-                self.news_left = NEWS_AT_ONCE;
+    fn turn(&mut self, now: Moment, out: &mut Deliveries, what: impl FnOnce(&mut Hall, &mut Ctx<'_>)) {
+        let Self { settings, hall, backend, news_left } = self;
+        let mut ctx = Ctx { turn: Turn { now, settings, out }, store: &mut **backend };
+        what(hall, &mut ctx);
+        while *news_left > 0 {
+            let Some(outcome) = ctx.store.poll() else {
+                *news_left = NEWS_AT_ONCE;
                 break;
             };
-            self.news_left -= 1;
-            self.hall.outcome(outcome, turn);
+            *news_left -= 1;
+            hall.outcome(outcome, &mut ctx.turn);
         }
-        self.hall.forget_ended(&mut *self.backend, turn);
-        self.hall.forget_answered_calls(turn.out);
+        hall.forget_ended(&mut ctx);
+        hall.forget_answered_calls(ctx.out);
     }
 }
 

@@ -9,18 +9,18 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
 use super::delivery::TurnedAway;
-use super::hall::{BACK_OFF_MS, Hall, NOBODY, Turn, user_name};
+use super::farewell::Farewell;
+use super::hall::{Hall, NOBODY, user_name};
 use super::name::UserName;
 use super::presence::check_line;
 use super::session::Dialect;
 use super::timers::Timer;
+use super::turn::{Ask, Ctx, Turn};
 use super::wire::json::Object;
 use super::wire::order::Whom;
 use super::wire::request::Page;
-use super::wire::{Code, Id, Refusal};
-use crate::backend::Backend;
+use super::wire::{Code, Refusal};
 use crate::id::ConnId;
-use crate::proto::CloseCode;
 
 /// Who is kept out. Those that end have a timer.
 #[derive(Debug, Default)]
@@ -51,46 +51,39 @@ impl Hall {
     /// Says goodbye to somebody who is banned.
     pub(super) fn turn_out(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         turn.out.turned_away(conn, TurnedAway::Banned);
-        self.dismiss_for_good(conn, "banned", BANNED, "banned by the operator", turn);
+        self.dismiss(conn, Farewell::BANNED, turn);
     }
 
-    pub(super) fn kick(
-        &mut self,
-        conn: ConnId,
-        whom: &Whom<'_>,
-        id: Option<&Id<'_>>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn kick(&mut self, ask: Ask<'_>, whom: &Whom<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
         let sessions = self.sessions_of(whom)?;
         for &session in &sessions {
-            self.expel(session, |hall| hall.dismiss_for_good(session, "kicked", KICKED, BY_OPERATOR, turn));
+            self.expel(session, |hall| hall.dismiss(session, Farewell::KICKED, turn));
         }
         if let Whom::User(name) = whom {
             self.end_grace(name, turn);
         }
-        turn.out.send(conn, |out| Object::message(out, "ack").id(id).number("closed", sessions.len() as u64).end());
+        turn.out
+            .send(ask.conn, |out| Object::message(out, "ack").id(ask.id).number("closed", sessions.len() as u64).end());
         Ok(())
     }
 
     pub(super) fn kick_from_room(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         whom: &Whom<'_>,
         room: &str,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
-        let key = self.wanted_room(conn, room)?;
+        let key = self.wanted_room(ask.conn, room)?;
         let mut left = 0;
         for session in self.sessions_of(whom)? {
             let found = self.sessions.find(session).filter(|session| session.wants(key));
             match found.map(|session| session.dialect) {
                 None => continue,
-                Some(Dialect::Json) => self.put_out(session, key, Some("kicked"), store, turn),
+                Some(Dialect::Json) => self.put_out(session, key, Some("kicked"), ctx),
                 // It has no other room to be in.
                 Some(Dialect::Plain) => {
-                    self.expel(session, |hall| hall.dismiss_for_good(session, "kicked", KICKED, BY_OPERATOR, turn));
+                    self.expel(session, |hall| hall.dismiss(session, Farewell::KICKED, ctx));
                 }
             }
             left += 1;
@@ -98,55 +91,41 @@ impl Hall {
         if let Whom::User(name) = whom
             && let Some(user) = self.users.find(name)
             && let Some(key) = self.rooms.find(room)
-            && self.end_grace_in(user, key, turn)
+            && self.end_grace_in(user, key, ctx)
         {
-            self.rooms.settle(key, turn.now.tick);
+            self.rooms.settle(key, ctx.now.tick);
         }
-        turn.out.send(conn, |out| Object::message(out, "ack").id(id).number("left", left).end());
+        ctx.out.send(ask.conn, |out| Object::message(out, "ack").id(ask.id).number("left", left).end());
         Ok(())
     }
 
     pub(super) fn disconnect(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         whom: &Whom<'_>,
         code: Option<u64>,
-        id: Option<&Id<'_>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        let code = match code {
-            None => RECONNECT,
-            Some(code) => {
-                let wanted =
-                    u16::try_from(code).ok().filter(|code| matches!(code, 1001 | 1008 | 1012 | 1013 | 4000..=4999));
-                wanted.and_then(CloseCode::new).ok_or_else(|| {
-                    let message =
-                        format!("`code`: expected 1001, 1008, 1012, 1013 or one from 4000 to 4999, found {code}");
-                    Refusal::new(Code::BadRequest, message)
-                })?
-            }
-        };
+        let farewell = Farewell::disconnected(code).ok_or_else(|| {
+            let found = code.unwrap_or_default();
+            let message = format!("`code`: expected 1001, 1008, 1012, 1013 or one from 4000 to 4999, found {found}");
+            Refusal::new(Code::BadRequest, message)
+        })?;
         let sessions = self.sessions_of(whom)?;
-        // What the code means to a client (docs/wire.md), goodbye says, too.
-        let back_after_ms = match code.get() {
-            1008 | 4000..=4099 => None,
-            1013 | 4100..=4199 => Some(BACK_OFF_MS),
-            _ => Some(0),
-        };
         for &session in &sessions {
-            self.part(session, "disconnected", back_after_ms, code, BY_OPERATOR, turn);
+            self.dismiss(session, farewell, turn);
         }
-        turn.out.send(conn, |out| Object::message(out, "ack").id(id).number("closed", sessions.len() as u64).end());
+        let closed = sessions.len() as u64;
+        turn.out.send(ask.conn, |out| Object::message(out, "ack").id(ask.id).number("closed", closed).end());
         Ok(())
     }
 
     pub(super) fn ban(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         name: &str,
         seconds: Option<u64>,
         note: Option<&str>,
-        id: Option<&Id<'_>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let user = user_name(name)?;
@@ -173,42 +152,30 @@ impl Hall {
             self.expel(session, |hall| hall.turn_out(session, turn));
         }
         self.end_grace(name, turn);
-        turn.out.send(conn, |out| {
-            let ban = Object::message(out, "ban").id(id).text("user_id", name);
+        turn.out.send(ask.conn, |out| {
+            let ban = Object::message(out, "ban").id(ask.id).text("user_id", name);
             let ban = maybe_until(ban, until).maybe_text("note", note);
             ban.number("closed", sessions.len() as u64).end();
         });
         Ok(())
     }
 
-    pub(super) fn unban(
-        &mut self,
-        conn: ConnId,
-        name: &str,
-        id: Option<&Id<'_>>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn unban(&mut self, ask: Ask<'_>, name: &str, turn: &mut Turn<'_>) -> Result<(), Refusal> {
         let user = user_name(name)?;
         let banned = self.bans.0.remove(&user).is_some();
         self.timers.cancel(Timer::Ban(user));
-        turn.out.send(conn, |out| Object::message(out, "ack").id(id).flag("banned", banned).end());
+        turn.out.send(ask.conn, |out| Object::message(out, "ack").id(ask.id).flag("banned", banned).end());
         Ok(())
     }
 
     /// Bans in order of names.
-    pub(super) fn list_bans(
-        &mut self,
-        conn: ConnId,
-        page: Page<'_>,
-        id: Option<&Id<'_>>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn list_bans(&mut self, ask: Ask<'_>, page: Page<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
         let from = page.cursor.as_deref().map_or(Unbounded, Excluded);
         let (bans, more) = page.fill(self.bans.0.range::<str, _>((from, Unbounded)));
         let next = bans.last().filter(|_| more).map(|(name, _)| name.as_str());
-        turn.out.send(conn, |out| {
+        turn.out.send(ask.conn, |out| {
             Object::message(out, "bans")
-                .id(id)
+                .id(ask.id)
                 .list("bans", &bans, |out, (name, ban)| {
                     let entry = Object::new(out).text("user_id", name.as_str());
                     maybe_until(entry, ban.until).maybe_text("note", ban.note.as_deref()).end();
@@ -286,17 +253,6 @@ fn maybe_until(object: Object<'_>, until: Option<u64>) -> Object<'_> {
         None => object,
     }
 }
-
-/// 4003: banned. Do not come back.
-const BANNED: CloseCode = CloseCode::new(4003).expect("one of the application's");
-
-/// 4010: kicked. Do not come back by yourself.
-const KICKED: CloseCode = CloseCode::new(4010).expect("one of the application's");
-
-/// 4200: reconnect at once, to another process perhaps.
-const RECONNECT: CloseCode = CloseCode::new(4200).expect("one of the application's");
-
-const BY_OPERATOR: &str = "removed by the operator";
 
 /// Bans at a time: some 5 MB when all have notes.
 pub(super) const MAX_BANS: usize = 10_000;

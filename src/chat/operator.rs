@@ -7,50 +7,43 @@
 //! [`Delivery::Refuse`]: super::delivery::Delivery::Refuse
 
 use super::delivery::{Deliveries, Delivery};
-use super::hall::{Hall, Turn, read_safely};
+use super::hall::{Hall, read_safely};
 use super::name::UserName;
+use super::turn::{Ask, Ctx, Turn};
 use super::wire::order::{self, Call, Order};
 use super::wire::request::{Place, Request};
-use super::wire::{Code, Id, Refusal};
-use crate::backend::Backend;
+use super::wire::{Code, Refusal};
 use crate::id::ConnId;
 
 impl Hall {
     /// Carries out a call. `body` is its JSON; nothing is as good as `{}`.
-    pub(super) fn call(&mut self, conn: ConnId, call: Call, body: &[u8], store: &mut dyn Backend, turn: &mut Turn<'_>) {
+    pub(super) fn call(&mut self, conn: ConnId, call: Call, body: &[u8], ctx: &mut Ctx<'_>) {
         self.operators.insert(conn, None);
         let text = match std::str::from_utf8(body) {
             Ok(text) if text.trim().is_empty() => "{}",
             Ok(text) => text,
             Err(_) => {
                 let refusal = Refusal::new(Code::BadJson, "expected one JSON object in UTF-8, found other octets");
-                return self.refuse(conn, None, &refusal, turn);
+                return self.refuse(Ask::unnamed(conn), &refusal, ctx);
             }
         };
-        turn.out.note_json(text);
+        ctx.out.note_json(text);
         let Some((id, order)) = read_safely(|| order::parse(call, text)) else {
             self.counts.panics += 1;
             let refusal = Refusal::new(Code::Internal, "expected to read the call, found a mistake of the server");
-            return self.refuse(conn, None, &refusal, turn);
+            return self.refuse(Ask::unnamed(conn), &refusal, ctx);
         };
-        if let Err(refusal) = order.and_then(|order| self.carry_out(conn, id.as_ref(), order, store, turn)) {
-            self.refuse(conn, id.as_ref(), &refusal, turn);
+        if let Err(refusal) = order.and_then(|order| self.carry_out(Ask::new(conn, id.as_ref()), order, ctx)) {
+            self.refuse(Ask::new(conn, id.as_ref()), &refusal, ctx);
         }
     }
 
-    fn carry_out(
-        &mut self,
-        conn: ConnId,
-        id: Option<&Id<'_>>,
-        order: Order<'_>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    fn carry_out(&mut self, ask: Ask<'_>, order: Order<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         match order {
             Order::Ask { sender, request } => {
                 match (&request, &sender) {
                     (Request::Broadcast { .. } | Request::Direct { .. } | Request::Multicast { .. }, _) => {
-                        self.speak_as(conn, sender.as_deref().unwrap_or(DEFAULT_SENDER))?;
+                        self.speak_as(ask.conn, sender.as_deref().unwrap_or(DEFAULT_SENDER), ctx)?;
                     }
                     (Request::History { place: Place::User(_), .. }, None) => {
                         let message = "`sender`: expected the other one of the two users, found nothing";
@@ -58,33 +51,33 @@ impl Hall {
                     }
                     (Request::History { place: Place::User(_), .. }, Some(sender)) => {
                         let user = self.users.at(self.known_user(sender)?).name.clone();
-                        self.operators.insert(conn, Some(user));
+                        self.operators.insert(ask.conn, Some(user));
                     }
                     _ => {}
                 }
                 match request {
                     Request::Broadcast { room: Some(room), content } if room != "*" => {
-                        self.publish(conn, &room, &content, id, store, turn)
+                        self.publish(ask, &room, &content, ctx)
                     }
-                    request => self.request(conn, id, request, store, turn),
+                    request => self.request(ask, request, ctx),
                 }
             }
-            Order::Kick { whom, room: Some(room) } => self.kick_from_room(conn, &whom, &room, id, store, turn),
-            Order::Kick { whom, room: None } => self.kick(conn, &whom, id, turn),
-            Order::Disconnect { whom, code } => self.disconnect(conn, &whom, code, id, turn),
-            Order::Ban { user, seconds, note } => self.ban(conn, &user, seconds, note.as_deref(), id, turn),
-            Order::Unban { user } => self.unban(conn, &user, id, turn),
-            Order::Bans(page) => self.list_bans(conn, page, id, turn),
+            Order::Kick { whom, room: Some(room) } => self.kick_from_room(ask, &whom, &room, ctx),
+            Order::Kick { whom, room: None } => self.kick(ask, &whom, ctx),
+            Order::Disconnect { whom, code } => self.disconnect(ask, &whom, code, ctx),
+            Order::Ban { user, seconds, note } => self.ban(ask, &user, seconds, note.as_deref(), ctx),
+            Order::Unban { user } => self.unban(ask, &user, ctx),
+            Order::Bans(page) => self.list_bans(ask, page, ctx),
         }
     }
 
     /// The call speaks in the name of a user, who is known from now on, so that one can answer.
-    fn speak_as(&mut self, conn: ConnId, sender: &str) -> Result<(), Refusal> {
+    fn speak_as(&mut self, conn: ConnId, sender: &str, turn: &Turn<'_>) -> Result<(), Refusal> {
         let name = UserName::parse(sender);
         let name = name.map_err(|error| Refusal::new(Code::BadRequest, format!("`sender`: {error}")))?;
         self.take_memory_for_user(&name)?;
-        if self.users.find_or_insert(&name, false, self.settings.max_users).is_none() {
-            let message = format!("expected at most {} users, found one more", self.settings.max_users);
+        if self.users.find_or_insert(&name, false, turn.settings.max_users).is_none() {
+            let message = format!("expected at most {} users, found one more", turn.settings.max_users);
             return Err(Refusal::new(Code::Overloaded, message));
         }
         self.operators.insert(conn, Some(name));
@@ -92,19 +85,11 @@ impl Hall {
     }
 
     /// Says something in a room, which is made if there is none: the message waits for who comes.
-    fn publish(
-        &mut self,
-        conn: ConnId,
-        room: &str,
-        content: &str,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
-        let room = self.find_or_make(room, store, turn)?;
-        let said = self.say_in(conn, room, content, id, store, turn);
+    fn publish(&mut self, ask: Ask<'_>, room: &str, content: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+        let room = self.find_or_make(room, ctx)?;
+        let said = self.say_in(ask, room, content, ctx);
         // Nothing may have come of it.
-        self.rooms.settle(room, turn.now.tick);
+        self.rooms.settle(room, ctx.now.tick);
         said
     }
 

@@ -4,87 +4,84 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::Shows;
-use super::hall::{Hall, Turn, WATCH_BYTES, user_name};
+use super::hall::{Hall, WATCH_BYTES, user_name};
 use super::name::{NameError, UserName, check_characters};
+use super::turn::{Ask, Turn};
 use super::user::{NOBODY_THERE, Status, View};
 use super::wire::json::Object;
-use super::wire::{Code, Id, Refusal};
+use super::wire::{Code, Refusal};
 use crate::id::ConnId;
 
 impl Hall {
     pub(super) fn set_status(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         status: &str,
         note: Option<&str>,
-        id: Option<&Id<'_>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let shows = read_status(status, note)?;
-        let Some(user) = self.user_of(conn) else { return Ok(()) };
+        let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
         let before = self.users.at(user).own_view();
         self.users.change(user, |user| user.shows(shows));
-        turn.out.send(conn, |out| Object::message(out, "ack").id(id).end());
+        turn.out.send(ask.conn, |out| Object::message(out, "ack").id(ask.id).end());
         self.tell_watchers(user, before, turn);
         Ok(())
     }
 
     pub(super) fn presence_of_room(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         room: &str,
         subscribe: Option<bool>,
-        id: Option<&Id<'_>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        let key = self.wanted_room(conn, room)?;
+        let key = self.wanted_room(ask.conn, room)?;
         let members = &self.rooms.at(key).members;
         if members.len() > MAX_WATCHED {
             let message = format!("`room_id`: expected a room of at most {MAX_WATCHED} users, found {}", members.len());
             return Err(Refusal::new(Code::TooLarge, message));
         }
         let names = members.users_from(0).map(|user| self.users.at(user).name.clone()).collect();
-        self.presence(conn, Some(room), names, subscribe, id, turn)
+        self.presence(ask, Some(room), names, subscribe, turn)
     }
 
     pub(super) fn presence_of_users(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         users: &[Cow<'_, str>],
         subscribe: Option<bool>,
-        id: Option<&Id<'_>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         turn.out.note_names(users.iter().map(|name| &**name));
         let names = users.iter().map(|name| user_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
-        self.presence(conn, None, names, subscribe, id, turn)
+        self.presence(ask, None, names, subscribe, turn)
     }
 
     fn presence(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         room: Option<&str>,
         names: BTreeSet<UserName>,
         subscribe: Option<bool>,
-        id: Option<&Id<'_>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         match subscribe {
-            Some(true) => self.watch(conn, &names)?,
-            Some(false) => self.unwatch(conn, &names),
+            Some(true) => self.watch(ask.conn, &names)?,
+            Some(false) => self.unwatch(ask.conn, &names),
             None => {}
         }
         // Each is found, and watched or written.
         turn.out.note_work(names.len());
-        turn.out.send(conn, |out| {
+        turn.out.send(ask.conn, |out| {
             Object::message(out, "presence_state")
-                .id(id)
+                .id(ask.id)
                 .maybe_text("room_id", room)
                 .value("users", |out| {
                     let mut users = Object::new(out);
                     for name in &names {
                         let view = match self.users.find(name.as_str()) {
-                            Some(user) => self.view_for(conn, user),
+                            Some(user) => self.view_for(ask.conn, user),
                             None => NOBODY_THERE,
                         };
                         users = users.value(name.as_str(), |out| view.write(Object::new(out)));

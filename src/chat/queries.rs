@@ -1,59 +1,49 @@
 //! Questions about rooms, people and what was said, answered a page at a time.
 
 use super::auth::Grant;
-use super::hall::{Hall, Turn};
+use super::hall::Hall;
 use super::name::UserName;
 use super::presence::check_line;
 use super::room::Room;
-use super::waiting::{Waiting, What};
+use super::turn::{Ask, Ctx, Turn};
+use super::waiting::{Excerpt, Found, Waiting, What};
 use super::wire::json::Object;
-use super::wire::request::{Bound, Page, Place};
-use super::wire::{Code, Id, Refusal};
-use crate::backend::{Backend, Bounds, Conversation, Epoch, Head, Message, Query};
-use crate::id::ConnId;
+use super::wire::request::{Bound, Page, Part, Place};
+use super::wire::{Code, Refusal};
+use crate::backend::{Bounds, Conversation, Epoch, Head, Query};
 
 impl Hall {
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn create_room(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         name: &str,
         title: Option<&str>,
         topic: Option<&str>,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         check_line("name", title, MAX_TITLE_BYTES)?;
         check_line("topic", topic, MAX_TITLE_BYTES)?;
-        self.may_visit(conn, name)?;
+        self.may_visit(ask.conn, name)?;
         let created = self.rooms.find(name).is_none();
-        if created && !self.may_create(conn) {
+        if created && !self.may_create(ask.conn, ctx.settings) {
             let message = "expected a session that may make rooms, found one that may not";
             return Err(Refusal::new(Code::Forbidden, message));
         }
-        let key = self.find_or_make(name, store, turn)?;
+        let key = self.find_or_make(name, ctx)?;
         if created {
             let room = self.rooms.at_mut(key);
             room.created = true;
             room.title = title.map(Into::into);
             room.topic = topic.map(Into::into);
-            self.sweep_later(turn);
+            self.sweep_later(ctx);
         }
-        self.ask_head(conn, key, Some(created), id, store, turn)
+        self.ask_head(ask, key, Some(created), ctx)
     }
 
-    pub(super) fn room_info(
-        &mut self,
-        conn: ConnId,
-        name: &str,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
-        self.may_visit(conn, name)?;
+    pub(super) fn room_info(&mut self, ask: Ask<'_>, name: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+        self.may_visit(ask.conn, name)?;
         let key = self.known_room(name)?;
-        self.ask_head(conn, key, None, id, store, turn)
+        self.ask_head(ask, key, None, ctx)
     }
 
     /// The room of a name, if there is one.
@@ -67,34 +57,25 @@ impl Hall {
         }
     }
 
-    fn ask_head(
-        &mut self,
-        conn: ConnId,
-        room: u32,
-        created: Option<bool>,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    fn ask_head(&mut self, ask: Ask<'_>, room: u32, created: Option<bool>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let name = self.rooms.at(room).name.clone();
         let what = What::RoomInfo { created };
-        let waiting = Waiting { conn, id: id.cloned().map(Id::into_owned), room: Some(room), what };
-        self.read(waiting, Conversation::Room(name.as_str()), Query::Head, store, turn)
+        let waiting = Waiting { asker: ask.keep(), room: Some(room), what };
+        self.read(waiting, Conversation::Room(name.as_str()), Query::Head, ctx)
     }
 
     pub(super) fn answer_room(
         &mut self,
-        conn: ConnId,
-        id: Option<&Id<'_>>,
+        ask: Ask<'_>,
         room: u32,
         created: Option<bool>,
         head: Head,
         turn: &mut Turn<'_>,
     ) {
         let room = self.rooms.at(room);
-        turn.out.send(conn, |out| {
+        turn.out.send(ask.conn, |out| {
             let answer = Object::message(out, "room")
-                .id(id)
+                .id(ask.id)
                 .text("room_id", room.name.as_str())
                 .text("name", room.title.as_deref().unwrap_or(room.name.as_str()))
                 .maybe_text("topic", room.topic.as_deref())
@@ -111,15 +92,9 @@ impl Hall {
     }
 
     /// Rooms in order of names: all, or those that the token is for.
-    pub(super) fn list_rooms(
-        &mut self,
-        conn: ConnId,
-        page: Page<'_>,
-        id: Option<&Id<'_>>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
-        let session = self.sessions.find(conn);
-        let confined = self.grant(conn).filter(|grant| grant.is_confined());
+    pub(super) fn list_rooms(&mut self, ask: Ask<'_>, page: Page<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
+        let session = self.sessions.find(ask.conn);
+        let confined = self.grant(ask.conn).filter(|grant| grant.is_confined());
         let most = confined
             .map_or(MAX_SCANNED, |grant| (MAX_MATCHED_BYTES / grant.pattern_bytes().max(1)).clamp(1, MAX_SCANNED));
         let mut rooms: Vec<_> = Vec::new();
@@ -142,9 +117,9 @@ impl Hall {
         }
         let matched = looked_at * confined.map_or(0, Grant::pattern_bytes);
         turn.out.note_work(looked_at / LOOKS_A_STEP + matched / MATCHED_BYTES_A_STEP);
-        turn.out.send(conn, |out| {
+        turn.out.send(ask.conn, |out| {
             Object::message(out, "rooms")
-                .id(id)
+                .id(ask.id)
                 .list("rooms", &rooms, |out, (key, room)| {
                     Object::new(out)
                         .text("room_id", room.name.as_str())
@@ -162,13 +137,12 @@ impl Hall {
     /// Members in the order in which they became known; a cursor is the number of the last one.
     pub(super) fn list_members(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         room: &str,
         page: Page<'_>,
-        id: Option<&Id<'_>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        let key = self.wanted_room(conn, room)?;
+        let key = self.wanted_room(ask.conn, room)?;
         let from = match page.cursor.as_deref().map(str::parse::<u32>) {
             None => 0,
             Some(Ok(last)) => last.saturating_add(1),
@@ -179,13 +153,13 @@ impl Hall {
         let members = &self.rooms.at(key).members;
         let (users, more) = page.fill(members.users_from(from));
         let next = users.last().filter(|_| more).map(u32::to_string);
-        turn.out.send(conn, |out| {
+        turn.out.send(ask.conn, |out| {
             Object::message(out, "members")
-                .id(id)
+                .id(ask.id)
                 .text("room_id", room)
                 .list("members", &users, |out, &user| {
                     let name = self.users.at(user).name.as_str();
-                    self.view_for(conn, user).write(Object::new(out).text("user_id", name));
+                    self.view_for(ask.conn, user).write(Object::new(out).text("user_id", name));
                 })
                 .number("count", members.len() as u64)
                 .maybe_text("next", next.as_deref())
@@ -195,16 +169,10 @@ impl Hall {
     }
 
     /// Users who can be seen, in order of names; oneself in any case.
-    pub(super) fn list_online(
-        &mut self,
-        conn: ConnId,
-        page: Page<'_>,
-        id: Option<&Id<'_>>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn list_online(&mut self, ask: Ask<'_>, page: Page<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
         let mut names: Vec<&str> = Vec::new();
         let mut next = None;
-        let hidden = self.user_of(conn).map(|user| self.users.at(user)).filter(|user| !user.visible());
+        let hidden = self.user_of(ask.conn).map(|user| self.users.at(user)).filter(|user| !user.visible());
         let hidden = hidden.map(|user| &user.name);
         let mut looked_at = 0;
         for user in self.users.after(page.cursor.as_deref()) {
@@ -223,9 +191,9 @@ impl Hall {
             }
         }
         turn.out.note_work(looked_at / LOOKS_A_STEP);
-        turn.out.send(conn, |out| {
+        turn.out.send(ask.conn, |out| {
             Object::message(out, "online")
-                .id(id)
+                .id(ask.id)
                 .texts("users", names.iter().copied())
                 .number("count", (self.users.visible() + usize::from(hidden.is_some())) as u64)
                 .maybe_text("next", next)
@@ -234,65 +202,56 @@ impl Hall {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn history(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         place: Place<'_>,
-        bound: Bound,
-        limit: usize,
-        epoch: Option<&str>,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
+        part: &Part<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
-        let bounds = Bounds { messages: limit, bytes: MAX_PAGE_BYTES };
+        let bound = part.bound;
+        let bounds = Bounds { messages: part.limit, bytes: MAX_PAGE_BYTES };
         let query = match bound {
             Bound::Newest => Query::Newest(bounds),
             Bound::Before(seq) => Query::Before(seq, bounds),
             Bound::After(seq) => Query::After(seq, bounds),
         };
-        let id = id.cloned().map(Id::into_owned);
-        let epoch = epoch.map(Into::into);
+        let epoch = part.epoch.as_deref().map(Into::into);
         match place {
             Place::Room(name) => {
-                let room = self.wanted_room(conn, &name)?;
-                let what = What::History { with: None, bound, epoch };
-                let waiting = Waiting { conn, id, room: Some(room), what };
-                self.read(waiting, Conversation::Room(&name), query, store, turn)
+                let room = self.wanted_room(ask.conn, &name)?;
+                let what = What::History(Excerpt { with: None, bound, epoch });
+                let waiting = Waiting { asker: ask.keep(), room: Some(room), what };
+                self.read(waiting, Conversation::Room(&name), query, ctx)
             }
             Place::User(name) => {
                 let with = self.users.at(self.known_user(&name)?).name.clone();
-                let Some(own) = self.user_of(conn) else { return Ok(()) };
+                let Some(own) = self.user_of(ask.conn) else { return Ok(()) };
                 let own = self.users.at(own).name.clone();
-                let what = What::History { with: Some(with), bound, epoch };
-                let waiting = Waiting { conn, id, room: None, what };
-                self.read(waiting, Conversation::Direct(own.as_str(), &name), query, store, turn)
+                let what = What::History(Excerpt { with: Some(with), bound, epoch });
+                let waiting = Waiting { asker: ask.keep(), room: None, what };
+                self.read(waiting, Conversation::Direct(own.as_str(), &name), query, ctx)
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn answer_history(
         &mut self,
-        conn: ConnId,
-        id: Option<&Id<'_>>,
+        ask: Ask<'_>,
         room: Option<u32>,
-        with: Option<UserName>,
-        bound: Bound,
-        epoch: Option<&str>,
-        head: Head,
-        messages: &[Message<'_>],
+        wanted: &Excerpt,
+        found: Found<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        if epoch.is_some_and(|epoch| Epoch::parse(epoch) != Some(head.epoch)) {
+        let Found { head, messages } = found;
+        if wanted.epoch.as_deref().is_some_and(|epoch| Epoch::parse(epoch) != Some(head.epoch)) {
             let message = format!("`epoch`: expected {}, found another one: seq has begun anew", head.epoch);
             return Err(Refusal::new(Code::EpochChanged, message));
         }
         let oldest = head.oldest();
         let first = messages.first().map(|message| message.seq);
         let last = messages.last().map(|message| message.seq);
-        let (next, gap) = match bound {
+        let (next, gap) = match wanted.bound {
             Bound::Before(seq) if seq > 1 && oldest > 1 && seq <= oldest => {
                 let message = format!("`before`: expected more than {oldest}, the oldest that is kept, found {seq}");
                 return Err(Refusal::new(Code::HistoryGone, message));
@@ -308,11 +267,11 @@ impl Hall {
                 (last.filter(|&last| last < head.seq), missed.then(|| (seq + 1, oldest - 1)))
             }
         };
-        turn.out.send(conn, |out| {
+        turn.out.send(ask.conn, |out| {
             let mut answer = Object::message(out, "history")
-                .id(id)
+                .id(ask.id)
                 .maybe_text("room_id", room.map(|room| self.rooms.at(room).name.as_str()))
-                .maybe_text("user_id", with.as_ref().map(UserName::as_str))
+                .maybe_text("user_id", wanted.with.as_ref().map(UserName::as_str))
                 .text("epoch", &head.epoch.to_string())
                 .list("items", messages, |out, message| {
                     Object::new(out)

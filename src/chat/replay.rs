@@ -16,14 +16,16 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::hall::{Hall, Turn};
+use super::hall::Hall;
 use super::room::topic;
 use super::session::Dialect;
+use super::settings::Settings;
 use super::timers::Timer;
-use super::waiting::{Waiting, What};
+use super::turn::{Asker, Ctx, Turn};
+use super::waiting::{Found, Waiting, What};
 use super::wire::request::{MAX_PAGE, PAGE, Since, Wish};
 use super::wire::{Code, Id, Refusal, json};
-use crate::backend::{Backend, Bounds, Conversation, Epoch, Head, Message, Query};
+use crate::backend::{Bounds, Conversation, Epoch, Message, Query};
 use crate::id::ConnId;
 use crate::slack;
 
@@ -61,6 +63,14 @@ impl Replay {
             Self { history, .. } => Query::Resume { since: None, newest: history, bounds },
         }
     }
+}
+
+/// Up to where a reader has heard of a room, and why what comes next may not follow on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard<'a> {
+    pub seq: u64,
+    /// The reason for a hole between that and the oldest message that is kept.
+    pub why: &'a str,
 }
 
 /// Connections that are told of the past, or have not taken yet what they were told.
@@ -130,32 +140,18 @@ impl Replays {
     }
 }
 
+/// How much of the past is read at once for each of so many rooms. On the wire it is more, which is counted when it is sent.
+pub(super) fn slice_of(rooms: usize, settings: &Settings) -> Bounds {
+    let bytes = settings.replay_bytes / rooms.max(1);
+    Bounds { messages: (bytes / MIN_MESSAGE).max(1), bytes }
+}
+
 impl Hall {
-    /// How much of the past is read at once. On the wire it is more, which is counted when it is sent.
-    pub(super) fn slice(&self) -> Bounds {
-        self.slice_of(1)
-    }
-
-    /// The part of it for each of so many rooms.
-    pub(super) fn slice_of(&self, rooms: usize) -> Bounds {
-        let bytes = self.settings.replay_bytes / rooms.max(1);
-        Bounds { messages: (bytes / MIN_MESSAGE).max(1), bytes }
-    }
-
     /// Tells as much of a page, which follows `heard`, as may be on the way, and sees to it that the rest follows. Who has heard the
-    /// newest hears the room from here on. `why`: the reason for a hole in front of the page.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn replay(
-        &mut self,
-        conn: ConnId,
-        room: u32,
-        mut heard: u64,
-        why: &str,
-        head: Head,
-        messages: &[Message<'_>],
-        turn: &mut Turn<'_>,
-    ) {
-        let first = messages.first().map_or(head.seq + 1, |message| message.seq);
+    /// newest hears the room from here on.
+    pub(super) fn replay(&mut self, conn: ConnId, room: u32, before: Heard, found: Found<'_>, turn: &mut Turn<'_>) {
+        let (Found { head, messages }, first) = (found, found.first());
+        let Heard { seq: mut heard, why } = before;
         if first > heard + 1 {
             self.answer_unheard(conn, room, first, turn);
             let (name, epoch) = (self.rooms.at(room).name.as_str(), head.epoch.to_string());
@@ -166,7 +162,7 @@ impl Hall {
             let name = self.rooms.at(room).name.as_str();
             let reader = self.replays.readers.entry(conn).or_default();
             for message in messages {
-                if reader.on_the_way >= self.settings.replay_bytes {
+                if reader.on_the_way >= turn.settings.replay_bytes {
                     break;
                 }
                 let own = reader.own.remove(&(room, message.seq));
@@ -183,7 +179,7 @@ impl Hall {
             turn.out.tell_when_drained(conn);
         }
         if heard >= head.seq {
-            match self.replays.is_full(conn, NAMES_PER_MESSAGES * self.settings.replay_bytes) {
+            match self.replays.is_full(conn, NAMES_PER_MESSAGES * turn.settings.replay_bytes) {
                 true => {
                     let reader = self.replays.readers.entry(conn).or_default();
                     reader.rooms.push_back(CatchingUp { room, heard });
@@ -200,7 +196,7 @@ impl Hall {
         seat.hears = true;
         turn.out.subscribe(conn, topic(room, Dialect::Json));
         let name = self.rooms.at(room).name.as_str();
-        let (users, count) = self.who_is_in(room);
+        let (users, count) = self.who_is_in(room, turn.settings);
         let mut written = 0;
         turn.out.send(conn, |out| {
             let before = out.len();
@@ -214,16 +210,16 @@ impl Hall {
     }
 
     /// The connection has taken what it was sent.
-    pub(super) fn drained(&mut self, conn: ConnId, store: &mut dyn Backend, turn: &mut Turn<'_>) {
+    pub(super) fn drained(&mut self, conn: ConnId, ctx: &mut Ctx<'_>) {
         if let Some(reader) = self.replays.readers.get_mut(&conn) {
             reader.on_the_way = 0;
-            self.read_on(conn, store, turn);
+            self.read_on(conn, ctx);
         }
     }
 
     /// Asks for the next page, unless one is being read or on the way.
-    pub(super) fn read_on(&mut self, conn: ConnId, store: &mut dyn Backend, turn: &mut Turn<'_>) {
-        let bounds = self.slice();
+    pub(super) fn read_on(&mut self, conn: ConnId, ctx: &mut Ctx<'_>) {
+        let bounds = slice_of(1, ctx.settings);
         let Some(reader) = self.replays.readers.get_mut(&conn) else { return };
         if reader.reading || reader.on_the_way > 0 {
             return;
@@ -234,9 +230,9 @@ impl Hall {
         };
         reader.reading = true;
         let name = self.rooms.at(room).name.clone();
-        let waiting = Waiting { conn, id: None, room: Some(room), what: What::Slice { after: heard } };
-        if self.read(waiting, Conversation::Room(name.as_str()), Query::After(heard, bounds), store, turn).is_err() {
-            self.read_later(conn, turn);
+        let waiting = Waiting { asker: Asker::unnamed(conn), room: Some(room), what: What::Slice { after: heard } };
+        if self.read(waiting, Conversation::Room(name.as_str()), Query::After(heard, bounds), ctx).is_err() {
+            self.read_later(conn, ctx);
         }
     }
 
@@ -249,15 +245,7 @@ impl Hall {
     }
 
     /// The backend has answered with the messages after `after`.
-    pub(super) fn slice_read(
-        &mut self,
-        conn: ConnId,
-        room: u32,
-        after: u64,
-        head: Head,
-        messages: &[Message<'_>],
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn slice_read(&mut self, conn: ConnId, room: u32, after: u64, found: Found<'_>, turn: &mut Turn<'_>) {
         let open = self.sessions.find(conn).is_some_and(|session| !session.closing);
         let Some(reader) = self.replays.readers.get_mut(&conn).filter(|_| open) else { return };
         reader.reading = false;
@@ -266,7 +254,7 @@ impl Hall {
         let place = reader.rooms.iter().position(|at| at.room == room && at.heard == after);
         if let Some(place) = place {
             reader.rooms.remove(place);
-            self.replay(conn, room, after, "expired", head, messages, turn);
+            self.replay(conn, room, Heard { seq: after, why: "expired" }, found, turn);
         }
     }
 

@@ -5,15 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use super::hall::{Hall, PAIR_BYTES, Turn, user_name};
+use super::hall::{Hall, PAIR_BYTES, user_name};
 use super::name::UserName;
 use super::retry::Answer;
 use super::room::{EVERYBODY, topic};
 use super::session::Dialect;
+use super::turn::{Ask, Asker, Ctx, Turn};
 use super::typing::Target;
 use super::waiting::{Tally, Waiting, What};
 use super::wire::{Code, Id, Refusal, json, plain};
-use crate::backend::{Backend, Conversation, Message, NewMessage};
+use crate::backend::{Conversation, Message, NewMessage};
 use crate::id::ConnId;
 
 /// Whether something is said for the first time.
@@ -35,27 +36,25 @@ enum To<'a> {
 impl Hall {
     pub(super) fn broadcast(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         room: Option<&str>,
         content: &str,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         let room = match room {
-            Some("*") => return self.announce(conn, content, id, turn),
-            Some(name) => match self.wanted_room(conn, name) {
+            Some("*") => return self.announce(ask, content, ctx),
+            Some(name) => match self.wanted_room(ask.conn, name) {
                 Ok(room) => room,
                 // Whoever has said it, and is not back in the room yet, is told what became of it, and nothing that they did not say.
                 Err(refusal) => {
-                    return match self.first_time(conn, id, To::Room(name), content, turn)? {
+                    return match self.first_time(ask, To::Room(name), content, ctx)? {
                         First::Yes(_) => Err(refusal),
                         First::No => Ok(()),
                     };
                 }
             },
             None => {
-                let Some(session) = self.sessions.find(conn) else { return Ok(()) };
+                let Some(session) = self.sessions.find(ask.conn) else { return Ok(()) };
                 let mut wanted = session.seats.iter().filter(|seat| seat.wanted);
                 match (wanted.next(), wanted.next()) {
                     (Some(seat), None) => seat.room,
@@ -71,41 +70,31 @@ impl Hall {
                 }
             }
         };
-        self.say_in(conn, room, content, id, store, turn)
+        self.say_in(ask, room, content, ctx)
     }
 
     /// Says something in a room that the session asked to be in. Told by [`Hall::said_in`].
-    pub(super) fn say_in(
-        &mut self,
-        conn: ConnId,
-        room: u32,
-        content: &str,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
-        self.check_content(content)?;
-        let Some(user) = self.user_of(conn) else { return Ok(()) };
+    pub(super) fn say_in(&mut self, ask: Ask<'_>, room: u32, content: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+        Self::check_content(content, ctx)?;
+        let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
         let room_name = self.rooms.at(room).name.clone();
-        let First::Yes(said) = self.first_time(conn, id, To::Room(room_name.as_str()), content, turn)? else {
+        let First::Yes(said) = self.first_time(ask, To::Room(room_name.as_str()), content, ctx)? else {
             return Ok(());
         };
-        if id.is_some() {
-            self.may_wait_for_replay(conn, room)?;
+        if ask.id.is_some() {
+            self.may_wait_for_replay(ask.conn, room)?;
         }
-        let waiting =
-            Waiting { conn, id: id.cloned().map(Id::into_owned), room: Some(room), what: What::Broadcast { said } };
+        let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::Broadcast { said } };
         let sender = self.users.at(user).name.clone();
-        self.append(waiting, Conversation::Room(room_name.as_str()), sender.as_str(), content, store, turn)?;
-        self.remember(said, turn);
+        self.append(waiting, Conversation::Room(room_name.as_str()), sender.as_str(), content, ctx)?;
+        self.remember(said, ctx);
         Ok(())
     }
 
     /// The message has its number: the room hears it.
     pub(super) fn said_in(
         &mut self,
-        conn: ConnId,
-        id: Option<&Id<'_>>,
+        ask: Ask<'_>,
         room: u32,
         message: Message<'_>,
         said: Option<u64>,
@@ -113,30 +102,30 @@ impl Hall {
     ) {
         self.counts.messages += 1;
         self.answer_said(said, Some(message.seq), message.ts);
-        if self.settings.history_messages > 0 {
+        if turn.settings.history_messages > 0 {
             self.rooms.at_mut(room).holds = true;
             self.sweep_later(turn);
         }
         self.sender_stops_typing(message.sender, Target::Room(room), turn);
-        let session = self.sessions.find(conn);
+        let session = self.sessions.find(ask.conn);
         let (inside, hears) = session.map_or((false, false), |session| (session.is_inside(room), session.hears(room)));
-        if let Some(id) = id.filter(|_| inside && !hears) {
-            self.note_own(conn, id, room, message);
+        if let Some(id) = ask.id.filter(|_| inside && !hears) {
+            self.note_own(ask.conn, id, room, message);
         }
         self.rooms.note_said(room);
         let place = self.rooms.at(room);
         let name = place.name.as_str();
         if place.json > 0 {
-            let own = id.filter(|_| hears);
-            let except: &[ConnId] = if own.is_some() { &[conn] } else { &[] };
+            let own = ask.id.filter(|_| hears);
+            let except: &[ConnId] = if own.is_some() { &[ask.conn] } else { &[] };
             let heard = topic(room, Dialect::Json);
             turn.out.publish(heard, except, |out| json::broadcast(out, None, name, message));
             if own.is_some() {
-                turn.out.send(conn, |out| json::broadcast(out, own, name, message));
+                turn.out.send(ask.conn, |out| json::broadcast(out, own, name, message));
             }
         }
-        if self.is_operator(conn) {
-            turn.out.send(conn, |out| json::broadcast(out, id, name, message));
+        if self.is_operator(ask.conn) {
+            turn.out.send(ask.conn, |out| json::broadcast(out, ask.id, name, message));
         }
         if place.plain > 0 {
             let heard = topic(room, Dialect::Plain);
@@ -144,36 +133,27 @@ impl Hall {
         }
     }
 
-    pub(super) fn direct(
-        &mut self,
-        conn: ConnId,
-        to: &str,
-        content: &str,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn direct(&mut self, ask: Ask<'_>, to: &str, content: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let to = self.known_user(to)?;
-        self.check_content(content)?;
-        let Some(user) = self.user_of(conn) else { return Ok(()) };
+        Self::check_content(content, ctx)?;
+        let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
         let to = self.users.at(to).name.clone();
-        let First::Yes(said) = self.first_time(conn, id, To::User(to.as_str()), content, turn)? else {
+        let First::Yes(said) = self.first_time(ask, To::User(to.as_str()), content, ctx)? else {
             return Ok(());
         };
         let what = What::Direct { to: to.clone(), said };
-        let waiting = Waiting { conn, id: id.cloned().map(Id::into_owned), room: None, what };
+        let waiting = Waiting { asker: ask.keep(), room: None, what };
         let sender = self.users.at(user).name.clone();
         let conversation = Conversation::Direct(sender.as_str(), to.as_str());
-        self.append(waiting, conversation, sender.as_str(), content, store, turn)?;
-        self.remember(said, turn);
+        self.append(waiting, conversation, sender.as_str(), content, ctx)?;
+        self.remember(said, ctx);
         Ok(())
     }
 
     /// The message has its number: the devices of both hear it.
     pub(super) fn said_to(
         &mut self,
-        conn: ConnId,
-        id: Option<&Id<'_>>,
+        ask: Ask<'_>,
         to: &UserName,
         message: Message<'_>,
         said: Option<u64>,
@@ -189,49 +169,46 @@ impl Hall {
             .into_iter()
             .chain(sender)
             .flat_map(|user| self.json_devices(user))
-            .filter(|&device| device != conn)
+            .filter(|&device| device != ask.conn)
             .collect();
         turn.out.send_each(others, |out| json::direct(out, None, to.as_str(), message));
-        turn.out.send(conn, |out| json::direct(out, id, to.as_str(), message));
+        turn.out.send(ask.conn, |out| json::direct(out, ask.id, to.as_str(), message));
     }
 
     pub(super) fn multicast(
         &mut self,
-        conn: ConnId,
+        ask: Ask<'_>,
         to: &[std::borrow::Cow<'_, str>],
         content: &str,
-        id: Option<&Id<'_>>,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
-        turn.out.note_names(to.iter().map(|name| &**name));
+        ctx.out.note_names(to.iter().map(|name| &**name));
         let names = to.iter().map(|name| user_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
         if names.is_empty() || names.len() > MAX_RECIPIENTS {
             let message = format!("`user_ids`: expected 1 to {MAX_RECIPIENTS} names, found {}", names.len());
             let code = if names.is_empty() { Code::BadRequest } else { Code::TooLarge };
             return Err(Refusal::new(code, message));
         }
-        self.check_content(content)?;
-        let Some(user) = self.user_of(conn) else { return Ok(()) };
+        Self::check_content(content, ctx)?;
+        let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
         // U+0000 stands in no name, so that no two lists look alike.
         let all: Vec<&str> = names.iter().map(UserName::as_str).collect();
-        let First::Yes(said) = self.first_time(conn, id, To::Users(&all.join("\0")), content, turn)? else {
+        let First::Yes(said) = self.first_time(ask, To::Users(&all.join("\0")), content, ctx)? else {
             return Ok(());
         };
         let sender = self.users.at(user).name.clone();
         let tally = Box::new(Tally { said, ..Tally::default() });
-        let id = id.cloned().map(Id::into_owned);
-        let of = self.wait(Waiting { conn, id, room: None, what: What::Multicast(tally) })?.0 as u32;
+        let of = self.wait(Waiting { asker: ask.keep(), room: None, what: What::Multicast(tally) })?.0 as u32;
         let mut tally = Tally { said, ..Tally::default() };
-        turn.out.note_work(names.len() * COPY);
+        ctx.out.note_work(names.len() * COPY);
         for to in names {
             if self.users.find(to.as_str()).is_none() {
                 tally.unknown.push(to);
                 continue;
             }
-            let copy = Waiting { conn, id: None, room: None, what: What::Copy { of, to: to.clone() } };
+            let copy = Waiting { asker: Asker::unnamed(ask.conn), room: None, what: What::Copy { of, to: to.clone() } };
             let conversation = Conversation::Direct(sender.as_str(), to.as_str());
-            match self.append(copy, conversation, sender.as_str(), content, store, turn) {
+            match self.append(copy, conversation, sender.as_str(), content, ctx) {
                 Ok(()) => tally.outstanding += 1,
                 Err(_) => tally.failed.push(to),
             }
@@ -240,9 +217,9 @@ impl Hall {
         if let Some(Waiting { what: What::Multicast(waiting), .. }) = self.waiting.get_mut(of as usize) {
             **waiting = tally;
         }
-        self.remember(said, turn);
+        self.remember(said, ctx);
         if done {
-            self.finish_multicast(of, turn);
+            self.finish_multicast(of, ctx);
         }
         Ok(())
     }
@@ -254,7 +231,7 @@ impl Hall {
             self.counts.messages += 1;
             self.sweep_later(turn);
             self.sender_stops_typing(message.sender, Target::User(to.clone()), turn);
-            let saying = self.waiting.get(of as usize).map(|waiting| waiting.conn);
+            let saying = self.waiting.get(of as usize).map(|waiting| waiting.asker.conn);
             let recipient = self.users.find(to.as_str());
             let mut devices: Vec<ConnId> = recipient.into_iter().flat_map(|user| self.json_devices(user)).collect();
             // Who hides hears it, and counts as one who is not here: the answer must not tell the two apart.
@@ -266,7 +243,7 @@ impl Hall {
             devices.extend(others.filter(|&device| Some(device) != saying));
             turn.out.send_each(devices, |out| json::direct(out, None, to.as_str(), message));
         }
-        let kept = self.settings.history_messages > 0;
+        let kept = turn.settings.history_messages > 0;
         let Some(Waiting { what: What::Multicast(tally), .. }) = self.waiting.get_mut(of as usize) else { return };
         let list = match message {
             None => &mut tally.failed,
@@ -283,7 +260,7 @@ impl Hall {
     }
 
     fn finish_multicast(&mut self, of: u32, turn: &mut Turn<'_>) {
-        let Some(Waiting { conn, id, what: What::Multicast(tally), .. }) = self.waiting.try_remove(of as usize) else {
+        let Some(Waiting { asker, what: What::Multicast(tally), .. }) = self.waiting.try_remove(of as usize) else {
             return;
         };
         match tally.failed.is_empty() {
@@ -294,9 +271,9 @@ impl Hall {
         fn names(users: &[UserName]) -> impl Iterator<Item = &str> {
             users.iter().map(UserName::as_str)
         }
-        turn.out.send(conn, |out| {
+        turn.out.send(asker.conn, |out| {
             let ack = json::Object::message(out, "ack")
-                .id(id.as_ref())
+                .id(asker.id.as_ref())
                 .texts("delivered", names(&tally.delivered))
                 .texts("stored", names(&tally.stored))
                 .texts("unknown", names(&tally.unknown));
@@ -307,21 +284,15 @@ impl Hall {
     }
 
     /// Says something to every session. It is neither numbered nor kept.
-    fn announce(
-        &mut self,
-        conn: ConnId,
-        content: &str,
-        id: Option<&Id<'_>>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
-        if !self.may_announce(conn) {
+    fn announce(&mut self, ask: Ask<'_>, content: &str, turn: &mut Turn<'_>) -> Result<(), Refusal> {
+        if !self.may_announce(ask.conn, turn.settings) {
             let message = "expected a session that may speak to everybody, found one that may not";
             return Err(Refusal::new(Code::Forbidden, message));
         }
-        self.check_content(content)?;
-        let Some(user) = self.user_of(conn) else { return Ok(()) };
-        let First::Yes(said) = self.first_time(conn, id, To::Room("*"), content, turn)? else { return Ok(()) };
-        self.pay_to_announce(conn, turn)?;
+        Self::check_content(content, turn)?;
+        let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
+        let First::Yes(said) = self.first_time(ask, To::Room("*"), content, turn)? else { return Ok(()) };
+        self.pay_to_announce(ask.conn, turn)?;
         self.counts.messages += 1;
         self.remember(said, turn);
         self.answer_said(said, None, turn.now.unix_ms);
@@ -336,11 +307,11 @@ impl Hall {
                 .number("ts", ts)
                 .end();
         };
-        let own = id.is_some() || self.is_operator(conn);
-        let except: &[ConnId] = if own { &[conn] } else { &[] };
+        let own = ask.id.is_some() || self.is_operator(ask.conn);
+        let except: &[ConnId] = if own { &[ask.conn] } else { &[] };
         turn.out.publish(EVERYBODY, except, |out| write(out, None));
         if own {
-            turn.out.send(conn, |out| write(out, id));
+            turn.out.send(ask.conn, |out| write(out, ask.id));
         }
         for &room in &self.with_plain {
             let name = self.rooms.at(room).name.as_str();
@@ -355,24 +326,23 @@ impl Hall {
         conversation: Conversation<'_>,
         sender: &str,
         content: &str,
-        store: &mut dyn Backend,
-        turn: &mut Turn<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         if let Conversation::Direct(one, other) = conversation
             && self.memory_left.is_some()
-            && !store.knows(conversation)
+            && !ctx.store.knows(conversation)
         {
             self.take_memory(PAIR_BYTES + 2 * (one.len() + other.len()))?;
         }
         let ticket = self.wait(waiting)?;
-        store.append(conversation, NewMessage { sender, content, at: turn.now }, ticket).map_err(|overloaded| {
+        ctx.store.append(conversation, NewMessage { sender, content, at: ctx.now }, ticket).map_err(|overloaded| {
             self.answered(ticket);
             overloaded.into()
         })
     }
 
-    fn check_content(&self, content: &str) -> Result<(), Refusal> {
-        let limit = self.settings.content_bytes;
+    fn check_content(content: &str, turn: &Turn<'_>) -> Result<(), Refusal> {
+        let limit = turn.settings.content_bytes;
         if content.len() > limit {
             let message = format!("`content`: expected at most {limit} bytes, found {}", content.len());
             return Err(Refusal::new(Code::TooLarge, message));
@@ -381,16 +351,9 @@ impl Hall {
     }
 
     /// Answers who says something again; others are told by what it is to be remembered.
-    fn first_time(
-        &mut self,
-        conn: ConnId,
-        id: Option<&Id<'_>>,
-        to: To<'_>,
-        content: &str,
-        turn: &mut Turn<'_>,
-    ) -> Result<First, Refusal> {
-        let (Some(id), Some(user)) = (id, self.user_of(conn)) else { return Ok(First::Yes(None)) };
-        let session = match self.sessions.find(conn) {
+    fn first_time(&mut self, ask: Ask<'_>, to: To<'_>, content: &str, turn: &mut Turn<'_>) -> Result<First, Refusal> {
+        let (Some(id), Some(user)) = (ask.id, self.user_of(ask.conn)) else { return Ok(First::Yes(None)) };
+        let session = match self.sessions.find(ask.conn) {
             Some(session) => session.id,
             // Integers count in a session, and a call is in none.
             None if !matches!(id, Id::Text(_)) => return Ok(First::Yes(None)),
@@ -410,7 +373,7 @@ impl Hall {
                 Err(Refusal::new(Code::Overloaded, message))
             }
             Some(Answer::Said { seq, ts }) => {
-                turn.out.send(conn, |out| {
+                turn.out.send(ask.conn, |out| {
                     let mut ack = json::Object::message(out, "ack").id(Some(id));
                     ack = match to {
                         To::Room(name) => ack.text("room_id", name),

@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::hall::{Hall, Turn};
+use super::hall::Hall;
 use super::held::table_bytes;
 use super::name::UserName;
 use super::room;
 use super::session::Dialect;
 use super::timers::Timer;
+use super::turn::Turn;
 use super::wire::json::Object;
 use super::wire::request::Place;
 use super::wire::{Code, Refusal};

@@ -1,18 +1,17 @@
 //! Requests that the backend has not answered yet: what is needed to go on when it has.
 
-use super::hall::{Hall, Turn};
+use super::hall::Hall;
 use super::name::UserName;
 use super::replay::Resumed;
+use super::turn::{Asker, Turn};
 use super::wire::request::Bound;
-use super::wire::{Code, Id, Refusal};
+use super::wire::{Code, Refusal};
 use crate::backend::{Head, Message, Ticket};
-use crate::id::ConnId;
 
 /// Why the backend was asked, by whom, and what they called it.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub conn: ConnId,
-    pub id: Option<Id<'static>>,
+    pub asker: Asker,
     /// The room it is about stays until the answer has come.
     pub room: Option<u32>,
     pub what: What,
@@ -52,11 +51,30 @@ pub(super) enum What {
     RoomInfo {
         created: Option<bool>,
     },
-    History {
-        with: Option<UserName>,
-        bound: Bound,
-        epoch: Option<Box<str>>,
-    },
+    History(Excerpt),
+}
+
+/// A part of the history of a room or, `with` somebody, of two users.
+#[derive(Debug)]
+pub(super) struct Excerpt {
+    pub with: Option<UserName>,
+    pub bound: Bound,
+    /// The life of the conversation that the client knows.
+    pub epoch: Option<Box<str>>,
+}
+
+/// What the backend has found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    pub head: Head,
+    pub messages: &'a [Message<'a>],
+}
+
+impl Found<'_> {
+    /// The seq of the first message, or of the one that would be next.
+    pub fn first(&self) -> u64 {
+        self.messages.first().map_or(self.head.seq + 1, |message| message.seq)
+    }
 }
 
 /// What became of the rooms of a list.
@@ -102,41 +120,41 @@ impl Hall {
     }
 
     pub(super) fn appended(&mut self, waiting: Waiting, message: Message<'_>, turn: &mut Turn<'_>) {
-        let Waiting { conn, id, room, what } = waiting;
+        let Waiting { asker, room, what } = waiting;
+        let ask = asker.ask();
         match (what, room) {
             (What::Broadcast { said }, Some(room)) => {
-                self.said_in(conn, id.as_ref(), room, message, said, turn);
+                self.said_in(ask, room, message, said, turn);
                 self.rooms.settle(room, turn.now.tick);
             }
-            (What::Direct { to, said }, _) => self.said_to(conn, id.as_ref(), &to, message, said, turn),
+            (What::Direct { to, said }, _) => self.said_to(ask, &to, message, said, turn),
             (What::Copy { of, to }, _) => self.copied(of, &to, Some(message), turn),
             (what, _) => debug_assert!(false, "nothing was to be appended for {what:?}"),
         }
     }
 
-    pub(super) fn page_read(&mut self, waiting: Waiting, head: Head, messages: &[Message<'_>], turn: &mut Turn<'_>) {
-        let Waiting { conn, id, room, what } = waiting;
+    pub(super) fn page_read(&mut self, waiting: Waiting, found: Found<'_>, turn: &mut Turn<'_>) {
+        let Waiting { asker, room, what } = waiting;
+        let ask = asker.ask();
         match (what, room) {
             (What::Enter { resumed, of }, Some(room)) => {
-                let open = self.sessions.find(conn).is_some_and(|session| !session.closing);
-                if of.is_some() && open && self.replays.count_names(conn) {
-                    turn.out.tell_when_drained(conn);
+                let open = self.sessions.find(ask.conn).is_some_and(|session| !session.closing);
+                if of.is_some() && open && self.replays.count_names(ask.conn) {
+                    turn.out.tell_when_drained(ask.conn);
                 }
-                self.entered(conn, id.as_ref(), room, resumed, head, messages, turn);
+                self.entered(ask, room, resumed, found, turn);
                 if let Some(of) = of {
                     self.one_of_list(of, true, turn);
                 }
             }
-            (What::Slice { after }, Some(room)) => self.slice_read(conn, room, after, head, messages, turn),
-            (What::Leave { why }, Some(room)) => self.left(conn, id.as_ref(), room, why, turn),
+            (What::Slice { after }, Some(room)) => self.slice_read(ask.conn, room, after, found, turn),
+            (What::Leave { why }, Some(room)) => self.left(ask, room, why, turn),
             (What::RoomInfo { created }, Some(room)) => {
-                self.answer_room(conn, id.as_ref(), room, created, head, turn);
+                self.answer_room(ask, room, created, found.head, turn);
             }
-            (What::History { with, bound, epoch }, room) => {
-                let answer =
-                    self.answer_history(conn, id.as_ref(), room, with, bound, epoch.as_deref(), head, messages, turn);
-                if let Err(refusal) = answer {
-                    self.refuse(conn, id.as_ref(), &refusal, turn);
+            (What::History(wanted), room) => {
+                if let Err(refusal) = self.answer_history(ask, room, &wanted, found, turn) {
+                    self.refuse(ask, &refusal, turn);
                 }
             }
             (what, _) => debug_assert!(false, "nothing was to be read for {what:?}"),
@@ -147,13 +165,14 @@ impl Hall {
     }
 
     pub(super) fn failed(&mut self, waiting: Waiting, turn: &mut Turn<'_>) {
-        let Waiting { conn, id, room, what } = waiting;
+        let Waiting { asker, room, what } = waiting;
+        let ask = asker.ask();
         let mut answer = true;
         let mut list = None;
         match (what, room) {
             (What::Enter { of, .. }, Some(room)) => {
                 list = of;
-                if let Some(session) = self.sessions.find_mut(conn) {
+                if let Some(session) = self.sessions.find_mut(ask.conn) {
                     if let Some(seat) = session.seat(room) {
                         seat.wanted = seat.inside;
                     }
@@ -161,12 +180,12 @@ impl Hall {
                 }
             }
             (What::Slice { .. }, _) => {
-                self.read_later(conn, turn);
+                self.read_later(ask.conn, turn);
                 answer = false;
             }
             // Nobody is held back by a store that is down.
             (What::Leave { why }, Some(room)) => {
-                self.left(conn, id.as_ref(), room, why, turn);
+                self.left(ask, room, why, turn);
                 answer = false;
             }
             (What::Broadcast { said: Some(said) } | What::Direct { said: Some(said), .. }, _) => self.said.fail(said),
@@ -181,7 +200,7 @@ impl Hall {
             if let (Some(_), Some(room)) = (list, room) {
                 refusal.room = Some(self.rooms.at(room).name.as_str().into());
             }
-            self.refuse(conn, id.as_ref(), &refusal, turn);
+            self.refuse(ask, &refusal, turn);
         }
         if let Some(of) = list {
             self.one_of_list(of, false, turn);

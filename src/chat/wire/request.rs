@@ -34,7 +34,7 @@ pub(crate) enum Request<'a> {
     Rooms(Page<'a>),
     Members { room: Text<'a>, page: Page<'a> },
     Online(Page<'a>),
-    History { place: Place<'a>, bound: Bound, limit: usize, epoch: Option<Text<'a>> },
+    History { place: Place<'a>, part: Part<'a> },
     Ping,
     Auth { token: Token<'a> },
 }
@@ -96,6 +96,15 @@ impl Page<'_> {
 }
 
 /// Which part of the history.
+#[derive(Debug)]
+pub(crate) struct Part<'a> {
+    pub bound: Bound,
+    pub limit: usize,
+    /// The life of the conversation that the client knows.
+    pub epoch: Option<Text<'a>>,
+}
+
+/// From where on, and in which direction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bound {
     Newest,
@@ -437,9 +446,9 @@ impl<'a> Fields<'a> {
             "rooms" => Request::Rooms(self.page()?),
             "members" => Request::Members { room: self.text(Field::Room)?, page: self.page()? },
             "online" => Request::Online(self.page()?),
-            "history" => Request::History {
-                place: self.place()?,
-                bound: match (self.maybe_number(Field::Before)?, self.maybe_number(Field::After)?) {
+            "history" => {
+                let place = self.place()?;
+                let bound = match (self.maybe_number(Field::Before)?, self.maybe_number(Field::After)?) {
                     (None, None) => Bound::Newest,
                     (Some(seq), None) => Bound::Before(seq),
                     (None, Some(seq)) => Bound::After(seq),
@@ -447,10 +456,10 @@ impl<'a> Fields<'a> {
                         let message = "expected `before` or `after` or neither, found both";
                         return Err(Refusal::new(Code::BadRequest, message));
                     }
-                },
-                limit: self.limit()?,
-                epoch: self.maybe_text(Field::Epoch)?,
-            },
+                };
+                let (limit, epoch) = (self.limit()?, self.maybe_text(Field::Epoch)?);
+                Request::History { place, part: Part { bound, limit, epoch } }
+            }
             "ping" => Request::Ping,
             "auth" => Request::Auth { token: Token(self.text(Field::Token)?) },
             unknown => {

@@ -1,0 +1,120 @@
+//! Farewells: why a session is ended, whether its client is to come back, and the status code of the Close frame.
+//!
+//! Each of Salon's own codes (RFC 6455 section 7.4.2) stands here once; `docs/wire.md` says what a client is to make of it.
+
+use super::auth::{EXPIRED, TokenError, UNAUTHORIZED};
+use crate::proto::CloseCode;
+
+/// What a session hears before it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Farewell {
+    /// The word in `goodbye`.
+    pub why: &'static str,
+    /// After how many milliseconds the client may come back; `None`: it is not to come back as it came.
+    pub back_after_ms: Option<u64>,
+    pub code: CloseCode,
+    /// What the Close frame says.
+    pub reason: &'static str,
+}
+
+impl Farewell {
+    pub const NAME_RESERVED: Self =
+        Self::for_good("name_reserved", CloseCode::POLICY_VIOLATION, "the name is the operator's");
+    pub const TOO_MANY_USERS: Self = Self::for_now("overloaded", CloseCode::TRY_AGAIN_LATER, "too many users");
+    pub const TOO_MANY_SESSIONS: Self =
+        Self::for_now("connection_limit", CONNECTION_LIMIT, "too many sessions of this user");
+    pub const TOO_MANY_CONNECTIONS: Self =
+        Self::for_now("connection_limit", CONNECTION_LIMIT, "too many connections of this address");
+    pub const RATE_ABUSE: Self = Self::for_now("rate_abuse", RATE_ABUSE, "rate limited for ten seconds in a row");
+    pub const BANNED: Self = Self::for_good("banned", BANNED, "banned by the operator");
+    pub const KICKED: Self = Self::for_good("kicked", KICKED, BY_OPERATOR);
+    pub const TOO_MUCH_BEFORE_A_TOKEN: Self =
+        Self::for_good(UNAUTHORIZED, BAD_TOKEN, "expected a token, found too much else");
+    pub const NO_TOKEN_IN_TIME: Self = Self::for_good(UNAUTHORIZED, BAD_TOKEN, "expected a token in time, found none");
+    pub const TOKEN_EXPIRED: Self = Self::for_good(EXPIRED, BAD_TOKEN, TokenError::Expired.as_str());
+
+    /// To a session whose token does not hold.
+    pub const fn bad_token(error: TokenError) -> Self {
+        Self::for_good(error.reason(), BAD_TOKEN, error.as_str())
+    }
+
+    /// To a session that an operator disconnects, who may choose the code. `None`: that is no code to choose.
+    pub fn disconnected(code: Option<u64>) -> Option<Self> {
+        let code = match code {
+            None => RECONNECT,
+            Some(code) => {
+                let wanted = |code: &u16| matches!(code, 1001 | 1008 | 1012 | 1013 | 4000..=4999);
+                u16::try_from(code).ok().filter(wanted).and_then(CloseCode::new)?
+            }
+        };
+        // What the code means to a client, goodbye says, too.
+        let back_after_ms = match code.get() {
+            1008 | 4000..=4099 => None,
+            1013 | 4100..=4199 => Some(BACK_OFF_MS),
+            _ => Some(0),
+        };
+        Some(Self { why: "disconnected", back_after_ms, code, reason: BY_OPERATOR })
+    }
+
+    const fn for_good(why: &'static str, code: CloseCode, reason: &'static str) -> Self {
+        Self { why, back_after_ms: None, code, reason }
+    }
+
+    const fn for_now(why: &'static str, code: CloseCode, reason: &'static str) -> Self {
+        Self { why, back_after_ms: Some(BACK_OFF_MS), code, reason }
+    }
+}
+
+const BY_OPERATOR: &str = "removed by the operator";
+
+/// 4001: no token, or one that does not hold. The client is not to come back with the same.
+const BAD_TOKEN: CloseCode = CloseCode::new(4001).expect("one of the application's");
+
+/// 4003: banned. The client is not to come back.
+const BANNED: CloseCode = CloseCode::new(4003).expect("one of the application's");
+
+/// 4010: kicked. The client is not to come back by itself.
+const KICKED: CloseCode = CloseCode::new(4010).expect("one of the application's");
+
+/// 4100: too many sessions of one user, or connections of one address. The client is to back off.
+const CONNECTION_LIMIT: CloseCode = CloseCode::new(4100).expect("one of the application's");
+
+/// 4101: too many messages for too long. The client is to back off.
+const RATE_ABUSE: CloseCode = CloseCode::new(4101).expect("one of the application's");
+
+/// 4200: the client is to reconnect at once, perhaps to another process.
+const RECONNECT: CloseCode = CloseCode::new(4200).expect("one of the application's");
+
+/// When to come back, for clients that are turned away.
+const BACK_OFF_MS: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each row: the code that an operator chose, the one the client sees, and when it may come back.
+    #[test]
+    fn goodbye_says_what_the_code_means() {
+        for (chosen, expected) in [
+            (None, Some((4200, Some(0)))),
+            (Some(1001), Some((1001, Some(0)))),
+            (Some(1008), Some((1008, None))),
+            (Some(1012), Some((1012, Some(0)))),
+            (Some(1013), Some((1013, Some(10_000)))),
+            (Some(4000), Some((4000, None))),
+            (Some(4099), Some((4099, None))),
+            (Some(4100), Some((4100, Some(10_000)))),
+            (Some(4199), Some((4199, Some(10_000)))),
+            (Some(4200), Some((4200, Some(0)))),
+            (Some(4999), Some((4999, Some(0)))),
+            (Some(0), None),
+            (Some(1000), None),
+            (Some(3999), None),
+            (Some(5000), None),
+            (Some(65_536 + 1001), None),
+        ] {
+            let found = Farewell::disconnected(chosen).map(|farewell| (farewell.code.get(), farewell.back_after_ms));
+            assert_eq!(found, expected, "{chosen:?}");
+        }
+    }
+}
