@@ -7,42 +7,42 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use salon::engine::{Engine, Event, Settings};
+use salon::engine::{Event, Settings};
 use salon::id::ConnId;
 use salon::proto::handshake::encode_switching_protocols;
-use salon::server::admission::Admission;
 use salon::server::forwarded::Proxies;
 use salon::server::listener::{Address, Listener};
 use salon::server::reactor::{Bounds, Reactor};
-use salon::server::socket::Socket;
-use salon::server::{Error, Port, Seen, Service};
+use salon::server::{Error, Port, Seen, Service, Turn};
 use salon::time::{Moment, Tick};
 
 /// Lets everybody in, and panics at the word.
-#[derive(Default)]
-struct Fragile {
-    response: Vec<u8>,
-    asked: Option<ConnId>,
-}
+struct Fragile;
 
 impl Service for Fragile {
-    fn handle(&mut self, id: ConnId, _: Port, event: Event<'_>, _: Moment, _: &Seen<'_>) {
+    /// The response to a request.
+    type Then = Option<Vec<u8>>;
+
+    fn handle(&mut self, _: ConnId, _: Port, event: Event<'_>, _: &Seen<'_>) -> Option<Vec<u8>> {
         match event {
             Event::Request(request) => {
-                self.response.clear();
-                encode_switching_protocols(&request.upgrade().unwrap(), None, &mut self.response);
-                self.asked = Some(id);
+                let mut response = Vec::new();
+                encode_switching_protocols(&request.upgrade().unwrap(), None, &mut response);
+                return Some(response);
             }
             Event::Text(text) => assert_ne!(text, "panic", "as the test wants it"),
             _ => {}
         }
+        None
     }
 
-    fn carry_out(&mut self, engine: &mut Engine<Socket>, _: &mut Admission) {
-        if let Some(id) = self.asked.take() {
-            engine.upgrade(id, &self.response);
+    fn carry_out(&mut self, id: ConnId, then: Option<Vec<u8>>, turn: &mut Turn<'_>) {
+        if let Some(response) = then {
+            turn.engine.upgrade(id, &response);
         }
     }
+
+    fn deliver(&mut self, _: &mut Turn<'_>) {}
 
     fn handle_timeout(&mut self, _: Moment) {}
 
@@ -50,7 +50,7 @@ impl Service for Fragile {
         None
     }
 
-    fn shut_down(&mut self, _: &mut Engine<Socket>, _: &mut Admission, _: Moment) {}
+    fn shut_down(&mut self, _: &mut Turn<'_>) {}
 }
 
 fn client(address: SocketAddr) -> TcpStream {
@@ -81,7 +81,7 @@ fn a_turn_that_panics_is_the_last_and_everybody_hears_1011() {
         stop_within: Duration::from_secs(1),
     };
     let server = std::thread::spawn(move || {
-        Reactor::new(vec![listener], Settings::default(), bounds).unwrap().run(&mut Fragile::default())
+        Reactor::new(vec![listener], Settings::default(), bounds).unwrap().run(&mut Fragile)
     });
     let (mut bystander, mut culprit) = (client(address), client(address));
     // Behind the word lies more, which nobody will read: that must not cost anybody the Close.

@@ -16,7 +16,7 @@ use crate::random::Random;
 use crate::time::{Moment, Tick};
 
 use super::admin_key::AdminKey;
-use super::admission::{Admission, Verdict};
+use super::admission::Verdict;
 use super::api::{self, CallHead, Outcomes};
 use super::doors::{self, Asset, Entry, Guard, Refusal, Report};
 use super::forwarded::Proxies;
@@ -24,11 +24,10 @@ use super::http::{self, Response};
 use super::jwt::Keys;
 use super::origin::Origin;
 use super::reactor::Bounds;
-use super::refusals::Reason;
 use super::serve::{Settings, Starter, State};
 use super::socket::Socket;
 use super::top::{self, Top};
-use super::{Port, Seen, Service, metrics};
+use super::{Port, Seen, Service, Turn, metrics};
 
 /// The chat as a service of the loop.
 pub(super) struct ChatService {
@@ -44,20 +43,8 @@ pub(super) struct ChatService {
     outcomes: Outcomes,
     /// Panics that ended one request and nothing else.
     panics: u64,
-    /// Who has asked last, whom a proxy says that is for, and why it was refused, if it was.
-    asked: Option<ConnId>,
-    spoken_for: Option<IpAddr>,
-    turned_away: Option<Reason>,
-    /// Of a session that has ended: what is to be logged of it, if anything is.
-    ended: Option<String>,
-    /// A request that was read, and its answer in `response`.
-    todo: Option<(ConnId, Todo)>,
-    /// It came in by the public port and opens no WebSocket.
-    asks: Option<Asks>,
     /// Validators of the files that have been asked for.
     tags: HashMap<&'static str, String>,
-    response: Vec<u8>,
-    now: Moment,
     stopping: bool,
     top: Top,
     starter: Box<dyn Starter>,
@@ -65,37 +52,57 @@ pub(super) struct ChatService {
     alive_at: Option<Tick>,
 }
 
-/// A request that its address pays for.
-struct Asks {
-    /// Whom a proxy says that it is for.
-    said: Option<IpAddr>,
-    head_only: bool,
+/// What is to be done about an event, beside what the chat wants delivered.
+pub(super) enum Then {
+    /// Nothing.
+    Nothing,
+    /// A session has ended: this is to be logged of it.
+    Ended(String),
+    /// A request is to be answered.
+    Answer(Asked, Box<Answer>),
 }
 
-enum Todo {
-    /// To be let in; the address is that of the client, if a proxy that is believed has said it.
-    Upgrade(Door, Option<PermessageDeflate>, Option<IpAddr>),
-    /// To be let in only to hear that there are too many of its address.
-    TurnAway(Door),
-    Respond {
-        keep: bool,
-    },
-    /// To be told what the engine knows.
-    Look {
-        at: Look,
-        head_only: bool,
-        keep: bool,
-    },
-    /// To be asked for the body of a call.
-    Receive {
-        head: CallHead,
-        keep: bool,
-    },
+/// What of a request its answer depends on, whatever that is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Whom a proxy says that it is for.
+    said: Option<IpAddr>,
+    /// By HEAD.
+    head_only: bool,
+    /// Its connection may be kept.
+    keep: bool,
+    /// Its address pays for it, if it opens no WebSocket.
+    pays: bool,
+}
+
+impl Asked {
+    /// The same of a request whose connection ends with the answer.
+    fn ending(self) -> Self {
+        Self { keep: false, ..self }
+    }
+}
+
+/// What a request is answered with.
+pub(super) enum Answer {
+    /// With this response.
+    Respond(Vec<u8>),
+    /// With the response that says why not.
+    Refuse(Refusal),
+    /// It is let in, and its messages may be compressed like this.
+    Upgrade { response: Vec<u8>, deflate: Option<PermessageDeflate>, door: Door },
+    /// It is let in only to hear that there are too many of its address.
+    TurnAway { response: Vec<u8>, door: Door },
+    /// With what the engine knows.
+    Look(Look),
+    /// It is asked for the body of a call.
+    Receive(CallHead),
+    /// It is a call without a body, which the chat answers.
+    Call(Call),
 }
 
 /// What the engine has to be asked about.
 #[derive(Clone, Copy)]
-enum Look {
+pub(super) enum Look {
     Top,
     /// By its id.
     Session(u64),
@@ -121,15 +128,7 @@ impl ChatService {
             calls: HashMap::new(),
             outcomes: Outcomes::default(),
             panics: 0,
-            asked: None,
-            spoken_for: None,
-            turned_away: None,
-            ended: None,
-            todo: None,
-            asks: None,
             tags: HashMap::new(),
-            response: Vec::new(),
-            now: Moment::default(),
             stopping: false,
             top: Top::default(),
             alive_at: starter.wants_to_hear_every().map(|_| Tick(0)),
@@ -137,182 +136,185 @@ impl ChatService {
         }
     }
 
-    /// Words the answer to a request; it is sent when the engine can be reached.
-    /// `None`: a call without a body, which the chat answers.
-    fn answer(&mut self, id: ConnId, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> Option<Todo> {
-        self.spoken_for = self.proxies.client(request);
-        let keep = request.keeps_alive() && !self.stopping && port != Port::Crowded;
-        let head_only = request.method() == "HEAD";
-        let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: self.now.unix_ms });
+    /// What a request is answered with.
+    fn answer(&mut self, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> (Asked, Answer) {
+        let asked = Asked {
+            said: self.proxies.client(request),
+            head_only: request.method() == "HEAD",
+            keep: request.keeps_alive() && !self.stopping && port != Port::Crowded,
+            pays: port == Port::Public,
+        };
+        let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: seen.now.unix_ms });
         // Deciding changes nothing; so a mistake of ours in it costs this connection alone.
         let decide = || doors::enter(request, port, &self.origins, guard, self.admin_key.as_ref());
         let Ok(entry) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decide)) else {
             self.panics += 1;
-            let body = http::error_body("internal error");
-            Response { keep: false, head_only, ..Response::new(500, http::JSON, &body) }
-                .encode(self.now, &mut self.response);
-            return Some(Todo::Respond { keep: false });
+            return (asked.ending(), Answer::Refuse(Refusal::Mistake));
         };
-        Some(match entry {
-            Entry::Chat { .. } if self.stopping => {
-                self.refuse(Refusal::Stopping, head_only, false);
-                Todo::Respond { keep: false }
-            }
-            Entry::Chat { .. } if seen.memory.is_short() => {
-                self.refuse(Refusal::Memory, head_only, false);
-                Todo::Respond { keep: false }
-            }
-            Entry::Chat { accept, protocol, door } => {
+        let closed = match (self.stopping, seen.memory.is_short()) {
+            (true, _) => Some(Refusal::Stopping),
+            (_, true) => Some(Refusal::Memory),
+            _ => None,
+        };
+        match (entry, closed) {
+            (Entry::Chat { .. }, Some(refusal)) => (asked.ending(), Answer::Refuse(refusal)),
+            (Entry::Chat { accept, protocol, door }, None) => {
                 // Nothing is kept of a client's messages between them: there may be ten thousand clients.
                 let agreed = self.deflate && port != Port::Crowded;
                 let deflate = agreed.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
-                encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut self.response);
+                let mut response = Vec::new();
+                encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut response);
                 match port {
-                    Port::Crowded => Todo::TurnAway(door),
-                    _ => Todo::Upgrade(door, deflate, self.spoken_for),
+                    Port::Crowded => (asked, Answer::TurnAway { response, door }),
+                    _ => (asked, Answer::Upgrade { response, deflate, door }),
                 }
             }
             // As `/readyz`: a balancer that asks so is to send nobody to a server that takes nobody.
-            Entry::Options if (self.stopping || seen.memory.is_short()) && request.path() != doors::LIVE => {
-                let refusal = if self.stopping { Refusal::Stopping } else { Refusal::Memory };
-                self.refuse(refusal, head_only, false);
-                Todo::Respond { keep: false }
+            (Entry::Options, Some(refusal)) if request.path() != doors::LIVE => {
+                (asked.ending(), Answer::Refuse(refusal))
             }
-            Entry::Options => {
+            (Entry::Options, _) => {
                 let headers = &[("Allow", ALLOWED)];
-                Response { headers, keep, ..Response::new(200, http::JSON, b"") }.encode(self.now, &mut self.response);
-                Todo::Respond { keep }
+                // Of HEAD there is nothing to leave out.
+                let response = Response { headers, keep: asked.keep, ..Response::new(200, http::JSON, b"") };
+                (asked, Answer::Respond(response.to_vec(seen.now)))
             }
-            Entry::Asset(asset) => {
+            (Entry::Asset(asset), _) => {
                 let known = request.header("if-none-match");
-                self.answer_asset(asset, known, head_only, keep);
-                Todo::Respond { keep }
+                let Asked { head_only, keep, .. } = asked;
+                let response = self.asset(asset, known, head_only, keep, seen.now);
+                (asked, Answer::Respond(response))
             }
-            Entry::Report(Report::Connections) => {
-                self.answer_connections(request, head_only, keep);
-                Todo::Respond { keep }
-            }
-            Entry::Report(Report::Top) => Todo::Look { at: Look::Top, head_only, keep },
-            Entry::Report(Report::Session(session)) => Todo::Look { at: Look::Session(session), head_only, keep },
-            Entry::Call(CallHead { call, body_len: 0, .. }) => {
-                self.call(id, call, b"", keep);
-                return None;
-            }
-            Entry::Call(head) => Todo::Receive { head, keep },
-            Entry::Report(report) => {
+            (Entry::Report(Report::Connections), _) => match self.connections(request) {
+                Ok((body, link)) => {
+                    let link = link.as_deref().map(|link| ("Link", link));
+                    let headers: Vec<_> = [NO_STORE].into_iter().chain(link).collect();
+                    let Asked { head_only, keep, .. } = asked;
+                    let response = Response::new(200, http::JSON, body.as_bytes());
+                    let response = Response { headers: &headers, keep, head_only, ..response };
+                    (asked, Answer::Respond(response.to_vec(seen.now)))
+                }
+                Err(refusal) => (asked, Answer::Refuse(refusal)),
+            },
+            (Entry::Report(Report::Top), _) => (asked, Answer::Look(Look::Top)),
+            (Entry::Report(Report::Session(session)), _) => (asked, Answer::Look(Look::Session(session))),
+            (Entry::Call(CallHead { call, body_len: 0, .. }), _) => (asked, Answer::Call(call)),
+            (Entry::Call(head), _) => (asked, Answer::Receive(head)),
+            (Entry::Report(report), _) => {
                 let (status, content_type, body) = self.report(report, seen);
-                let headers = &[("Cache-Control", "no-store")];
-                Response { headers, keep, head_only, ..Response::new(status, content_type, body.as_bytes()) }
-                    .encode(self.now, &mut self.response);
-                Todo::Respond { keep }
+                let Asked { head_only, keep, .. } = asked;
+                let response = Response::new(status, content_type, body.as_bytes());
+                let response = Response { headers: &[NO_STORE], keep, head_only, ..response };
+                (asked, Answer::Respond(response.to_vec(seen.now)))
             }
-            Entry::Refused(refusal) => {
+            (Entry::Refused(refusal), _) => {
                 // What follows a refused upgrade may be frames, or what somebody makes a proxy take for them.
-                let keep = keep
+                let keep = asked.keep
                     && !matches!(refusal, Refusal::Request(_) | Refusal::Full | Refusal::TooFast)
                     && no_body(request)
                     && !request.wants_upgrade();
-                self.refuse(refusal, head_only, keep);
-                Todo::Respond { keep }
+                (Asked { keep, ..asked }, Answer::Refuse(refusal))
             }
-        })
+        }
     }
 
     /// What the log says of a session that has ended.
-    fn story_of(&self, id: ConnId) -> Option<String> {
+    fn story_of(&self, id: ConnId, now: Moment) -> Option<String> {
         let session = self.chat.session(id)?;
-        let seconds = self.now.unix_ms.saturating_sub(session.connected_at) / 1000;
+        let seconds = now.unix_ms.saturating_sub(session.connected_at) / 1000;
         let dialect = metrics::dialect(session.dialect);
         Some(format!("{:?}, {dialect}, {seconds} s, {} messages", session.user.as_str(), session.messages))
     }
 
     /// Has the chat carry out a call, and answer it.
-    fn call(&mut self, id: ConnId, call: Call, body: &[u8], keep: bool) {
+    fn call(&mut self, id: ConnId, call: Call, body: &[u8], keep: bool, now: Moment) {
         self.calls.insert(id, keep);
-        self.chat.handle_call(id, call, body, self.now, &mut self.deliveries);
+        self.chat.handle_call(id, call, body, now, &mut self.deliveries);
     }
 
-    /// A page of the sessions, in order of their slots: a cursor is the last one's.
-    fn answer_connections(&mut self, request: &Request<'_>, head_only: bool, keep: bool) {
+    /// A page of the sessions, in order of their slots, and a link to the next: a cursor is the last one's.
+    fn connections(&self, request: &Request<'_>) -> Result<(String, Option<String>), Refusal> {
         let field = |name: &str| doors::pairs(request).find(|&(key, _)| key == name).map(|(_, value)| value);
         let limit = field("limit").map_or(Some(PAGE), |limit| limit.parse().ok().filter(|&limit| limit > 0));
         let from = field("cursor").map_or(Some(0), |cursor| cursor.parse::<u32>().ok()?.checked_add(1));
-        let (Some(limit), Some(from)) = (limit, from) else {
-            self.turned_away = Some(Reason::BadRequest);
-            return self.refuse_call(400, Code::BadRequest, BAD_PAGE, &[], head_only, keep);
-        };
+        let (Some(limit), Some(from)) = (limit, from) else { return Err(Refusal::Page) };
         let limit = limit.min(MAX_PAGE);
         let mut sessions = self.chat.sessions().filter(|session| session.conn.index >= from);
         let page: Vec<_> = sessions.by_ref().take(limit).collect();
         let next = page.last().filter(|_| sessions.next().is_some()).map(|last| last.conn.index);
-        let body = metrics::connections(&page);
         let link = next.map(|next| format!("</connections?cursor={next}&limit={limit}>; rel=\"next\""));
-        let no_store = ("Cache-Control", "no-store");
-        let headers: &[(&str, &str)] = match &link {
-            Some(link) => &[no_store, ("Link", link)],
-            None => &[no_store],
-        };
-        Response { headers, keep, head_only, ..Response::new(200, http::JSON, body.as_bytes()) }
-            .encode(self.now, &mut self.response);
+        Ok((metrics::connections(&page), link))
     }
 
-    /// Words what the engine has to be asked about.
-    fn answer_look(&mut self, at: Look, engine: &Engine<Socket>, head_only: bool, keep: bool) {
+    /// Answers a request.
+    fn give(&mut self, id: ConnId, asked: Asked, answer: Answer, turn: &mut Turn<'_>) {
+        let pays = asked.pays && matches!(answer, Answer::Respond(_) | Answer::Refuse(_));
+        if pays && !self.may_ask(id, asked.said, turn) {
+            // It hears nothing else, whatever else was wrong with what it asked; and its connection ends, so that what else it has
+            // asked on it costs nothing.
+            return self.refuse(id, asked.ending(), &Refusal::AskedTooFast, turn);
+        }
+        match answer {
+            Answer::Respond(response) => turn.engine.respond(id, &response, asked.keep),
+            Answer::Refuse(refusal) => self.refuse(id, asked, &refusal, turn),
+            Answer::Upgrade { response, deflate, door } => match self.count(id, asked.said, turn) {
+                Verdict::Welcome { .. } => {
+                    turn.engine.upgrade_with(id, &response, deflate.as_ref());
+                    let from = turn.engine.stream_mut(id).and_then(|socket| socket.counted_address());
+                    self.chat.handle_open(id, door, from, turn.now, &mut self.deliveries);
+                }
+                Verdict::TooMany => {
+                    turn.engine.upgrade_with(id, &response, deflate.as_ref());
+                    self.chat.turn_away(id, &door, turn.now, &mut self.deliveries);
+                }
+                Verdict::TooFast => self.refuse(id, asked.ending(), &Refusal::TooFast, turn),
+                Verdict::Dropped => turn.engine.abort(id),
+            },
+            Answer::TurnAway { response, door } => {
+                turn.engine.upgrade(id, &response);
+                self.chat.turn_away(id, &door, turn.now, &mut self.deliveries);
+            }
+            Answer::Look(at) => self.answer_look(id, asked, at, turn),
+            Answer::Receive(head) => {
+                let interim: &[u8] = if head.expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" };
+                let note = head.call as u32 | if asked.keep { KEEP } else { 0 };
+                turn.engine.receive_body(id, head.body_len, note, interim);
+            }
+            Answer::Call(call) => self.call(id, call, b"", asked.keep, turn.now),
+        }
+    }
+
+    /// Answers what the engine has to be asked about.
+    fn answer_look(&mut self, id: ConnId, asked: Asked, at: Look, turn: &mut Turn<'_>) {
         let session;
         let body = match at {
-            Look::Top => self.top.snapshot(&mut self.chat, engine, self.now, self.stopping),
-            Look::Session(id) => match top::session(&self.chat, engine, id) {
+            Look::Top => self.top.snapshot(&mut self.chat, turn.engine, turn.now, self.stopping),
+            Look::Session(session_id) => match top::session(&self.chat, turn.engine, session_id) {
                 Some(text) => {
                     session = text;
                     session.as_bytes()
                 }
-                None => {
-                    self.turned_away = Some(Reason::NotFound);
-                    return self.refuse_call(404, Code::UserNotFound, NO_SESSION, &[], head_only, keep);
-                }
+                None => return self.refuse(id, asked, &Refusal::NoSession, turn),
             },
         };
-        let headers = &[("Cache-Control", "no-store")];
-        Response { headers, keep, head_only, ..Response::new(200, http::JSON, body) }
-            .encode(self.now, &mut self.response);
-    }
-
-    /// Words the refusal of a call before the chat hears of it.
-    fn refuse_call(
-        &mut self,
-        status: u16,
-        code: Code,
-        sentence: &'static str,
-        headers: &[(&'static str, &str)],
-        head_only: bool,
-        keep: bool,
-    ) {
-        self.outcomes.note(status);
-        let mut body = chat::error_message(code, sentence);
-        body.push(b'\n');
-        Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }
-            .encode(self.now, &mut self.response);
+        let Asked { head_only, keep, .. } = asked;
+        let response = Response { headers: &[NO_STORE], keep, head_only, ..Response::new(200, http::JSON, body) };
+        turn.engine.respond(id, &response.to_vec(turn.now), keep);
     }
 
     /// Counts a connection for the client that a proxy has named, if that proxy is believed. (What else a proxy's connections are
     /// used for is not counted: one of them may serve many clients.)
-    fn count(
-        &self,
-        id: ConnId,
-        client: Option<IpAddr>,
-        engine: &mut Engine<Socket>,
-        admission: &mut Admission,
-    ) -> Verdict {
+    fn count(&self, id: ConnId, client: Option<IpAddr>, turn: &mut Turn<'_>) -> Verdict {
         let not_counted = Verdict::Welcome { counted: false };
-        let (Some(client), Some(socket)) = (client, engine.stream_mut(id)) else { return not_counted };
+        let (Some(client), Some(socket)) = (client, turn.engine.stream_mut(id)) else { return not_counted };
         if !self.proxies.trust(socket.client()) || self.proxies.trust(Some(client)) {
             return not_counted;
         }
         // A proxy that was not trusted when it came.
         if let Some(address) = socket.counted() {
-            admission.release(address);
+            turn.admission.release(address);
         }
-        let verdict = admission.admit(client, self.now.tick);
+        let verdict = turn.admission.admit(client, turn.now.tick);
         match verdict {
             Verdict::Welcome { counted: false } | Verdict::Dropped => socket.forget(),
             _ => socket.count_for(client),
@@ -322,16 +324,23 @@ impl ChatService {
 
     /// Whether a request of the public port is to be answered; if not, its address asks too fast. A proxy that is believed does not
     /// count for itself, and one that names nobody for nobody.
-    fn may_ask(&self, id: ConnId, said: Option<IpAddr>, engine: &Engine<Socket>, admission: &mut Admission) -> bool {
-        let Some(socket) = engine.stream(id) else { return true };
+    fn may_ask(&self, id: ConnId, said: Option<IpAddr>, turn: &mut Turn<'_>) -> bool {
+        let Some(socket) = turn.engine.stream(id) else { return true };
         let asker = match self.proxies.trust(socket.client()) {
             true => said.filter(|said| !self.proxies.trust(Some(*said))),
             false => socket.client(),
         };
-        asker.is_none_or(|address| admission.admit_request(address, self.now.tick))
+        asker.is_none_or(|address| turn.admission.admit_request(address, turn.now.tick))
     }
 
-    fn answer_asset(&mut self, asset: &'static Asset, known: Option<&str>, head_only: bool, keep: bool) {
+    fn asset(
+        &mut self,
+        asset: &'static Asset,
+        known: Option<&str>,
+        head_only: bool,
+        keep: bool,
+        now: Moment,
+    ) -> Vec<u8> {
         let tag = &**self.tags.entry(asset.path).or_insert_with(|| etag(asset.body));
         let status = if known.is_some_and(|known| known.contains(tag)) { 304 } else { 200 };
         let headers: &[(&str, &str)] = &[
@@ -342,8 +351,7 @@ impl ChatService {
             ("Cross-Origin-Opener-Policy", "same-origin"),
             ("Cross-Origin-Resource-Policy", "same-origin"),
         ];
-        Response { headers, keep, head_only, ..Response::new(status, asset.content_type, asset.body) }
-            .encode(self.now, &mut self.response);
+        Response { headers, keep, head_only, ..Response::new(status, asset.content_type, asset.body) }.to_vec(now)
     }
 
     fn report(&self, report: Report, seen: &Seen<'_>) -> (u16, &'static str, String) {
@@ -365,65 +373,81 @@ impl ChatService {
         }
     }
 
-    /// Words the answer to an address that asks too fast. Its connection ends, and so what else it has asked on it costs nothing.
-    fn refuse_request(&mut self, head_only: bool) {
-        // It hears nothing else, whatever else was wrong with what it asked; `admission` has noted it.
-        self.turned_away = None;
-        let body = http::error_body("too many requests from this address; try again later");
-        let headers = &[("Retry-After", "1")];
-        Response { headers, keep: false, head_only, ..Response::new(429, http::JSON, &body) }
-            .encode(self.now, &mut self.response);
-    }
-
-    /// Words a refusal, of whatever kind, and has it noted.
-    fn refuse(&mut self, refusal: Refusal, head_only: bool, keep: bool) {
-        self.turned_away = refusal.reason();
-        let (status, sentence, headers): (u16, _, &[(&str, &str)]) = match refusal {
-            Refusal::Request(error) => {
-                return http::encode_request_refusal(error, head_only, self.now, &mut self.response);
-            }
-            Refusal::NotFound => (404, "nothing is here; the chat page is at /".into(), &[]),
-            Refusal::Method => (405, "only GET, HEAD and OPTIONS are allowed here".into(), &[("Allow", ALLOWED)]),
-            Refusal::Bad(sentence) => (400, sentence, &[]),
-            Refusal::Unauthorized(None) => {
-                (401, "a token is required: ?token= or Authorization: Bearer".into(), &[("WWW-Authenticate", "Bearer")])
-            }
-            Refusal::Unauthorized(Some(error)) => {
-                (401, error.as_str().into(), &[("WWW-Authenticate", "Bearer error=\"invalid_token\"")])
-            }
-            Refusal::Room => (403, "the token is not for this room".into(), &[]),
-            Refusal::Origin => {
-                (403, "this Origin may not connect; the operator can allow it with --origin".into(), &[])
-            }
-            Refusal::TooFast => {
-                (429, "too many new connections from this address; try again later".into(), &[("Retry-After", "1")])
-            }
-            Refusal::Stopping => {
-                (503, "the server stops or starts again; try again in a moment".into(), &[("Retry-After", "1")])
-            }
-            Refusal::Key { shown } => {
-                let challenge = if shown { "Bearer error=\"invalid_token\"" } else { "Bearer" };
-                let headers = &[("WWW-Authenticate", challenge)];
-                let sentence =
-                    "expected `Authorization: Bearer` with the key of --admin-key, found none or another one";
-                return self.refuse_call(401, Code::Unauthorized, sentence, headers, head_only, keep);
-            }
-            Refusal::Call(error) => {
-                let (status, code, sentence) = error.words();
-                let headers: &[(&str, &str)] = if status == 405 { &[("Allow", "POST")] } else { &[] };
-                return self.refuse_call(status, code, sentence, headers, head_only, keep);
-            }
-            Refusal::Full | Refusal::Memory => return http::encode_full(head_only, self.now, &mut self.response),
-        };
-        let body = http::error_body(&sentence);
-        Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }
-            .encode(self.now, &mut self.response);
+    /// Answers with why not, and has it noted.
+    fn refuse(&mut self, id: ConnId, asked: Asked, refusal: &Refusal, turn: &mut Turn<'_>) {
+        if let Some(reason) = refusal.reason() {
+            let from = turn.engine.stream(id).and_then(Socket::client);
+            // Of a proxy that is believed, the one it speaks for.
+            let client = asked.said.filter(|_| self.proxies.trust(from));
+            turn.admission.note(reason, client.or(from));
+        }
+        let (response, of_call) = word(refusal, asked, turn.now);
+        if let Some(status) = of_call {
+            self.outcomes.note(status);
+        }
+        turn.engine.respond(id, &response, asked.keep);
     }
 }
 
+/// Words a refusal, of whatever kind; and its status, if it is one of what only the operator may ask for.
+fn word(refusal: &Refusal, Asked { head_only, keep, .. }: Asked, now: Moment) -> (Vec<u8>, Option<u16>) {
+    let mut response = Vec::new();
+    let (status, sentence, headers): (u16, &str, &[(&str, &str)]) = match refusal {
+        Refusal::Request(error) => {
+            http::encode_request_refusal(*error, head_only, now, &mut response);
+            return (response, None);
+        }
+        Refusal::Full | Refusal::Memory => {
+            http::encode_full(head_only, now, &mut response);
+            return (response, None);
+        }
+        Refusal::NotFound => (404, "nothing is here; the chat page is at /", &[]),
+        Refusal::Method => (405, "only GET, HEAD and OPTIONS are allowed here", &[("Allow", ALLOWED)]),
+        Refusal::Bad(sentence) => (400, sentence, &[]),
+        Refusal::Unauthorized(None) => {
+            (401, "a token is required: ?token= or Authorization: Bearer", &[("WWW-Authenticate", "Bearer")])
+        }
+        Refusal::Unauthorized(Some(error)) => {
+            (401, error.as_str(), &[("WWW-Authenticate", "Bearer error=\"invalid_token\"")])
+        }
+        Refusal::Room => (403, "the token is not for this room", &[]),
+        Refusal::Origin => (403, "this Origin may not connect; the operator can allow it with --origin", &[]),
+        Refusal::TooFast => {
+            (429, "too many new connections from this address; try again later", &[("Retry-After", "1")])
+        }
+        Refusal::AskedTooFast => (429, "too many requests from this address; try again later", &[("Retry-After", "1")]),
+        Refusal::Stopping => (503, "the server stops or starts again; try again in a moment", &[("Retry-After", "1")]),
+        Refusal::Mistake => (500, "internal error", &[]),
+        Refusal::Key { .. } | Refusal::Call(_) | Refusal::Page | Refusal::NoSession => {
+            let (status, code, sentence) = match refusal {
+                Refusal::Call(error) => error.words(),
+                Refusal::Page => (400, Code::BadRequest, BAD_PAGE),
+                Refusal::NoSession => (404, Code::UserNotFound, NO_SESSION),
+                _ => (401, Code::Unauthorized, NO_KEY),
+            };
+            let headers: &[(&str, &str)] = match refusal {
+                Refusal::Key { shown: true } => &[("WWW-Authenticate", "Bearer error=\"invalid_token\"")],
+                Refusal::Key { shown: false } => &[("WWW-Authenticate", "Bearer")],
+                Refusal::Call(_) if status == 405 => &[("Allow", "POST")],
+                _ => &[],
+            };
+            let mut body = chat::error_message(code, sentence);
+            body.push(b'\n');
+            Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }
+                .encode(now, &mut response);
+            return (response, Some(status));
+        }
+    };
+    let body = http::error_body(sentence);
+    Response { headers, keep, head_only, ..Response::new(status, http::JSON, &body) }.encode(now, &mut response);
+    (response, None)
+}
+
 impl Service for ChatService {
-    fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, now: Moment, seen: &Seen<'_>) {
-        self.now = now;
+    type Then = Then;
+
+    fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, seen: &Seen<'_>) -> Then {
+        let now = seen.now;
         match event {
             // Everybody is about to be closed, when those who asked before have their answers.
             Event::Text(_) | Event::Binary(_) | Event::Control | Event::Drained if self.stopping => {}
@@ -432,87 +456,44 @@ impl Service for ChatService {
             Event::Control => self.chat.handle_ping(id, now, &mut self.deliveries),
             Event::Drained => self.chat.handle_drained(id, now, &mut self.deliveries),
             Event::Closed => {
-                self.ended = log::log_enabled!(log::Level::Debug).then(|| self.story_of(id)).flatten();
+                let story = log::log_enabled!(log::Level::Debug).then(|| self.story_of(id, now)).flatten();
                 self.chat.handle_closed(id, now, &mut self.deliveries);
+                return story.map_or(Then::Nothing, Then::Ended);
             }
             Event::Request(request) => {
-                self.asked = Some(id);
-                self.todo = self.answer(id, request, port, seen).map(|todo| (id, todo));
-                let answered = matches!(self.todo, Some((_, Todo::Respond { .. })));
-                self.asks = (answered && port == Port::Public)
-                    .then(|| Asks { said: self.spoken_for, head_only: request.method() == "HEAD" });
+                let (asked, answer) = self.answer(request, port, seen);
+                return Then::Answer(asked, Box::new(answer));
             }
             Event::Body { note, bytes } => {
                 let keep = note & KEEP != 0 && !self.stopping;
                 let call = Call::ALL[(note & !KEEP) as usize];
-                self.call(id, call, bytes, keep);
+                self.call(id, call, bytes, keep, now);
             }
             Event::BadRequest(error) => {
-                (self.asked, self.spoken_for) = (Some(id), None);
-                self.refuse(Refusal::Request(error), false, false);
-                self.todo = Some((id, Todo::Respond { keep: false }));
+                let asked = Asked { said: None, head_only: false, keep: false, pays: false };
+                return Then::Answer(asked, Box::new(Answer::Refuse(Refusal::Request(error))));
             }
         }
+        Then::Nothing
     }
 
-    fn carry_out(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission) {
-        let todo = self.todo.take();
-        match todo {
-            Some((id, Todo::Upgrade(door, deflate, client))) => match self.count(id, client, engine, admission) {
-                Verdict::Welcome { .. } => {
-                    engine.upgrade_with(id, &self.response, deflate.as_ref());
-                    let from = engine.stream_mut(id).and_then(|socket| socket.counted_address());
-                    self.chat.handle_open(id, door, from, self.now, &mut self.deliveries);
+    fn carry_out(&mut self, id: ConnId, then: Then, turn: &mut Turn<'_>) {
+        match then {
+            Then::Nothing => {}
+            Then::Answer(asked, answer) => self.give(id, asked, *answer, turn),
+            Then::Ended(story) => {
+                if let Some((_, socket, code)) = turn.engine.last_closed() {
+                    // Of a proxy's Unix socket there is none.
+                    let address = socket.client().map_or_else(|| "-".into(), |address| address.to_string());
+                    log::debug!("ended: {story} at {address}, closed with {code}");
                 }
-                Verdict::TooMany => {
-                    engine.upgrade_with(id, &self.response, deflate.as_ref());
-                    self.chat.turn_away(id, &door, self.now, &mut self.deliveries);
-                }
-                Verdict::TooFast => {
-                    self.response.clear();
-                    // Noted by `admission`.
-                    self.refuse(Refusal::TooFast, false, false);
-                    engine.respond(id, &self.response, false);
-                }
-                Verdict::Dropped => engine.abort(id),
-            },
-            Some((id, Todo::TurnAway(door))) => {
-                engine.upgrade(id, &self.response);
-                self.chat.turn_away(id, &door, self.now, &mut self.deliveries);
             }
-            Some((id, Todo::Look { at, head_only, keep })) => {
-                self.answer_look(at, engine, head_only, keep);
-                engine.respond(id, &self.response, keep);
-            }
-            Some((id, Todo::Respond { keep })) => {
-                let too_fast = self.asks.take().filter(|asks| !self.may_ask(id, asks.said, engine, admission));
-                if let Some(Asks { head_only, .. }) = too_fast {
-                    self.response.clear();
-                    self.refuse_request(head_only);
-                }
-                engine.respond(id, &self.response, keep && too_fast.is_none());
-            }
-            Some((id, Todo::Receive { head, keep })) => {
-                let interim: &[u8] = if head.expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" };
-                let note = head.call as u32 | if keep { KEEP } else { 0 };
-                engine.receive_body(id, head.body_len, note, interim);
-            }
-            None => {}
         }
-        if let (Some(id), Some(reason)) = (self.asked.take(), self.turned_away.take()) {
-            let from = engine.stream_mut(id).and_then(|socket| socket.client());
-            // Of a proxy that is believed, the one it speaks for.
-            let client = self.spoken_for.filter(|_| self.proxies.trust(from));
-            admission.note(reason, client.or(from));
-        }
-        if let Some(story) = self.ended.take()
-            && let Some((_, socket, code)) = engine.last_closed()
-        {
-            // Of a proxy's Unix socket there is none.
-            let address = socket.client().map_or_else(|| "-".into(), |address| address.to_string());
-            log::debug!("ended: {story} at {address}, closed with {code}");
-        }
-        self.response.clear();
+        self.deliver(turn);
+    }
+
+    fn deliver(&mut self, turn: &mut Turn<'_>) {
+        let Turn { engine, admission, now } = turn;
         engine.spend(self.deliveries.work());
         for delivery in self.deliveries.items() {
             if !self.calls.is_empty()
@@ -522,13 +503,11 @@ impl Service for ChatService {
                 self.outcomes.note(status);
                 let body = [self.deliveries.text(text), b"\n"].concat();
                 let headers: &[(&str, &str)] = match status {
-                    503 => &[("Cache-Control", "no-store"), ("Retry-After", "1")],
-                    _ => &[("Cache-Control", "no-store")],
+                    503 => &[NO_STORE, ("Retry-After", "1")],
+                    _ => &[NO_STORE],
                 };
-                Response { headers, keep, ..Response::new(status, http::JSON, &body) }
-                    .encode(self.now, &mut self.response);
-                engine.respond(to, &self.response, keep);
-                self.response.clear();
+                let response = Response { headers, keep, ..Response::new(status, http::JSON, &body) };
+                engine.respond(to, &response.to_vec(*now), keep);
                 continue;
             }
             match delivery {
@@ -547,7 +526,7 @@ impl Service for ChatService {
                 Delivery::Ask { conn } => engine.ping(*conn),
                 Delivery::Unsubscribe { conn, topic } => engine.unsubscribe(*conn, *topic),
                 Delivery::TurnedAway { conn, why } => {
-                    let from = engine.stream_mut(*conn).and_then(|socket| socket.client());
+                    let from = engine.stream(*conn).and_then(Socket::client);
                     admission.note((*why).into(), from);
                 }
                 Delivery::Close { conn, code, reason } => engine.close(*conn, *code, reason),
@@ -557,7 +536,6 @@ impl Service for ChatService {
     }
 
     fn handle_timeout(&mut self, now: Moment) {
-        self.now = now;
         if let Some(every) = self.starter.wants_to_hear_every()
             && self.alive_at.is_some_and(|at| at <= now.tick)
         {
@@ -568,7 +546,6 @@ impl Service for ChatService {
     }
 
     fn handle_wake(&mut self, now: Moment) {
-        self.now = now;
         self.chat.handle_backend(now, &mut self.deliveries);
     }
 
@@ -598,7 +575,7 @@ impl Service for ChatService {
     }
 
     fn held(&self) -> (chat::Held, usize) {
-        (self.chat.held(), self.deliveries.held_bytes() + self.response.capacity())
+        (self.chat.held(), self.deliveries.held_bytes())
     }
 
     fn set_memory_left(&mut self, octets: Option<usize>) {
@@ -606,16 +583,14 @@ impl Service for ChatService {
     }
 
     fn let_go(&mut self, octets: usize, now: Moment) -> bool {
-        self.now = now;
         self.chat.let_go(octets, now, &mut self.deliveries) > 0
     }
 
-    fn shut_down(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission, now: Moment) {
+    fn shut_down(&mut self, turn: &mut Turn<'_>) {
         self.starter.note(State::Stopping);
         self.stopping = true;
-        self.now = now;
-        self.chat.handle_shutdown(now, &mut self.deliveries);
-        self.carry_out(engine, admission);
+        self.chat.handle_shutdown(turn.now, &mut self.deliveries);
+        self.deliver(turn);
     }
 
     fn is_idle(&self) -> bool {
@@ -652,6 +627,11 @@ const ALLOWED: &str = "GET, HEAD, OPTIONS";
 /// Sessions in a page of `/connections` unless the request says otherwise, and at most.
 const PAGE: usize = 50;
 const MAX_PAGE: usize = 200;
+
+/// Of what is different each time.
+const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
+
+const NO_KEY: &str = "expected `Authorization: Bearer` with the key of --admin-key, found none or another one";
 
 const NO_SESSION: &str = "expected a session that is open, found another id";
 

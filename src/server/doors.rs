@@ -84,6 +84,8 @@ pub enum Refusal {
     Memory,
     /// The address opens connections too fast: 429.
     TooFast,
+    /// The address asks too fast for what opens no WebSocket: 429.
+    AskedTooFast,
     /// The server is about to stop: 503.
     Stopping,
     /// The key of the admin port is missing or wrong: 401.
@@ -93,6 +95,12 @@ pub enum Refusal {
     },
     /// It would be a call, but for a mistake.
     Call(CallError),
+    /// It asks for a page of the sessions that cannot be: 400.
+    Page,
+    /// It asks for a session that there is not: 404.
+    NoSession,
+    /// A mistake of ours: 500.
+    Mistake,
 }
 
 impl From<CallError> for Refusal {
@@ -469,7 +477,10 @@ mod tests {
             Entry::Refused(Refusal::Bad(sentence)) => format!("400 {sentence}"),
             Entry::Refused(Refusal::Unauthorized(error)) => format!("401 {error:?}"),
             Entry::Refused(Refusal::Room | Refusal::Origin) => "403".into(),
-            Entry::Refused(Refusal::TooFast) => "429".into(),
+            Entry::Refused(Refusal::TooFast | Refusal::AskedTooFast) => "429".into(),
+            Entry::Refused(Refusal::Page) => "400".into(),
+            Entry::Refused(Refusal::NoSession) => "404".into(),
+            Entry::Refused(Refusal::Mistake) => "500".into(),
             Entry::Refused(Refusal::Full | Refusal::Memory | Refusal::Stopping) => "503".into(),
             Entry::Call(head) => format!("call {}", head.call.as_str()),
             Entry::Refused(Refusal::Key { .. }) => "401".into(),

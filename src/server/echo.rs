@@ -12,70 +12,79 @@ use crate::proto::handshake::encode_switching_protocols_with;
 use crate::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
-use super::admission::Admission;
 use super::forwarded::Proxies;
 use super::listener::{Address, Listener};
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
-use super::{Error, Port, Seen, Service, http, say};
+use super::{Error, Port, Seen, Service, Turn, http, say};
 
 /// Answers with what it was sent.
 #[derive(Debug, Default)]
 pub struct Echo {
+    /// What is sent back, or the response to a request.
     reply: Vec<u8>,
-    todo: Option<(ConnId, Todo)>,
 }
 
+/// What becomes of a connection that has asked or said something.
 #[derive(Debug)]
-enum Todo {
+pub enum Then {
+    /// Nothing.
+    Nothing,
+    /// It is sent the reply.
     Send(Kind),
+    /// It is let in with the reply.
     Upgrade(Option<PermessageDeflate>),
+    /// It is refused with the reply.
     Respond,
 }
 
 impl Service for Echo {
-    fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, now: Moment, _: &Seen<'_>) {
+    type Then = Then;
+
+    fn handle(&mut self, _: ConnId, port: Port, event: Event<'_>, seen: &Seen<'_>) -> Then {
         self.reply.clear();
         let mut copy = |payload: &[u8], kind| {
             self.reply.extend_from_slice(payload);
-            Some((id, Todo::Send(kind)))
+            Then::Send(kind)
         };
-        self.todo = match event {
+        match event {
             Event::Text(text) => copy(text.as_bytes(), Kind::Text),
             Event::Binary(data) => copy(data, Kind::Binary),
             Event::Request(request) if port == Port::Refused => {
-                http::encode_full(request.method() == "HEAD", now, &mut self.reply);
-                Some((id, Todo::Respond))
+                http::encode_full(request.method() == "HEAD", seen.now, &mut self.reply);
+                Then::Respond
             }
             Event::Request(request) => match request.upgrade() {
                 Ok(accept) => {
                     let deflate = request.negotiate_deflate(ClientContext::Kept);
                     encode_switching_protocols_with(&accept, None, deflate.as_ref(), &mut self.reply);
-                    Some((id, Todo::Upgrade(deflate)))
+                    Then::Upgrade(deflate)
                 }
                 Err(error) => {
-                    http::encode_request_error(error, now, &mut self.reply);
-                    Some((id, Todo::Respond))
+                    http::encode_request_error(error, seen.now, &mut self.reply);
+                    Then::Respond
                 }
             },
             Event::BadRequest(error) => {
-                http::encode_request_error(error, now, &mut self.reply);
-                Some((id, Todo::Respond))
+                http::encode_request_error(error, seen.now, &mut self.reply);
+                Then::Respond
             }
             // Never asked for.
-            Event::Body { .. } | Event::Drained | Event::Control | Event::Closed => None,
-        };
+            Event::Body { .. } | Event::Drained | Event::Control | Event::Closed => Then::Nothing,
+        }
     }
 
-    fn carry_out(&mut self, engine: &mut Engine<Socket>, _: &mut Admission) {
-        match self.todo.take() {
-            Some((id, Todo::Send(kind))) => engine.send(id, kind, &self.reply),
-            Some((id, Todo::Upgrade(deflate))) => engine.upgrade_with(id, &self.reply, deflate.as_ref()),
-            Some((id, Todo::Respond)) => engine.respond(id, &self.reply, false),
-            None => {}
+    fn carry_out(&mut self, id: ConnId, then: Then, turn: &mut Turn<'_>) {
+        match then {
+            Then::Send(kind) => turn.engine.send(id, kind, &self.reply),
+            Then::Upgrade(deflate) => turn.engine.upgrade_with(id, &self.reply, deflate.as_ref()),
+            Then::Respond => turn.engine.respond(id, &self.reply, false),
+            Then::Nothing => {}
         }
         self.reply.shrink_to(MAX_KEPT_REPLY);
     }
+
+    fn deliver(&mut self, _: &mut Turn<'_>) {}
 
     fn handle_timeout(&mut self, _: Moment) {}
 
@@ -83,7 +92,7 @@ impl Service for Echo {
         None
     }
 
-    fn shut_down(&mut self, _: &mut Engine<Socket>, _: &mut Admission, _: Moment) {}
+    fn shut_down(&mut self, _: &mut Turn<'_>) {}
 
     fn close_all(&mut self, engine: &mut Engine<Socket>) {
         for id in engine.ids() {

@@ -33,6 +33,13 @@ impl<'a> Response<'a> {
         Self { status, content_type, headers: &[], body, head_only: false, keep: true }
     }
 
+    /// The response by itself.
+    pub fn to_vec(&self, now: Moment) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.encode(now, &mut out);
+        out
+    }
+
     /// Appends the response.
     pub fn encode(&self, now: Moment, out: &mut Vec<u8>) {
         let Self { status, content_type, .. } = self;

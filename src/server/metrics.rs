@@ -109,7 +109,7 @@ pub fn dialect(dialect: Dialect) -> &'static str {
 
 /// All of it, for a machine.
 pub fn prometheus(seen: &Seen<'_>, service: &OfService<'_>) -> String {
-    let Seen { turns, counters, connections, max_connections, refused, tls, memory } = seen;
+    let Seen { turns, counters, connections, max_connections, refused, tls, memory, now: _ } = seen;
     let OfService { counts, calls, .. } = service;
     let mut page = Page(String::with_capacity(8 << 10));
     page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);

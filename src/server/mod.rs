@@ -76,14 +76,20 @@ impl Port {
 
 /// What the loop is turned for.
 ///
-/// `handle` is lent an event and only takes note; `carry_out` then does to the engine what is to be done. The two are
-/// apart because the event borrows the engine's receive buffer.
+/// `handle` is lent an event and tells what is to be done about it; `carry_out` then does that to the engine. The two are
+/// apart because the event borrows the engine's receive buffer. Nothing else passes between them.
 pub trait Service {
-    /// Takes note of an event on a connection of `port`.
-    fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, now: Moment, engine: &Seen<'_>);
+    /// What is to be done about an event.
+    type Then;
 
-    /// Does what the events asked for. `admission` is for clients of whom only the request tells.
-    fn carry_out(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission);
+    /// Hears of an event on a connection of `port`, and tells what is to be done about it.
+    fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, seen: &Seen<'_>) -> Self::Then;
+
+    /// Does it, and what else the event has caused.
+    fn carry_out(&mut self, id: ConnId, then: Self::Then, turn: &mut Turn<'_>);
+
+    /// Does to the engine what `handle_timeout`, `handle_wake` and `let_go` have caused.
+    fn deliver(&mut self, turn: &mut Turn<'_>);
 
     /// Something of the service's own is due.
     fn handle_timeout(&mut self, now: Moment);
@@ -118,7 +124,7 @@ pub trait Service {
     fn set_memory_left(&mut self, _octets: Option<usize>) {}
 
     /// The server stops: takes on nothing new, and says so.
-    fn shut_down(&mut self, engine: &mut Engine<Socket>, admission: &mut Admission, now: Moment);
+    fn shut_down(&mut self, turn: &mut Turn<'_>);
 
     /// Whether nothing waits any more for an answer from elsewhere. A stop waits for that before it closes the connections.
     fn is_idle(&self) -> bool {
@@ -129,9 +135,22 @@ pub trait Service {
     fn close_all(&mut self, _engine: &mut Engine<Socket>) {}
 }
 
+/// What a service may do something to, between events.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    /// The connections.
+    pub engine: &'a mut Engine<Socket>,
+    /// Who may come in, for clients of whom only a request tells.
+    pub admission: &'a mut Admission,
+    /// When.
+    pub now: Moment,
+}
+
 /// What a service may see of the loop while it handles an event.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
+    /// When.
+    pub now: Moment,
     /// What has been counted about turns of the loop.
     pub turns: &'a Turns,
     /// What the engine had counted when the turn began.

@@ -30,7 +30,7 @@ use super::memory::{Budget, Held};
 use super::refusals::Reason;
 use super::socket::{Raw, Socket};
 use super::tls::{Acceptor, Identity, Validity};
-use super::{Error, Port, Seen, Service};
+use super::{Error, Port, Seen, Service, Turn};
 
 /// How long turns took, and how many there were.
 #[derive(Clone, Debug)]
@@ -238,13 +238,13 @@ impl Reactor {
         self.accept(now.tick);
         if signals.woken || service.has_more_to_hear() {
             service.handle_wake(now);
-            service.carry_out(&mut self.engine, &mut self.admission);
+            service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         }
         self.tell_events(service, now);
         // After what has come: who acted in time while the process stood still is not too late.
         if service.next_deadline().is_some_and(|due| due <= now.tick) {
             service.handle_timeout(now);
-            service.carry_out(&mut self.engine, &mut self.admission);
+            service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         }
         self.close_in_time(service, now.tick);
         self.engine.flush();
@@ -293,7 +293,7 @@ impl Reactor {
         self.relieving = false;
         if relief.history > 0 {
             self.relieving = service.let_go(relief.history, now);
-            service.carry_out(&mut self.engine, &mut self.admission);
+            service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         }
         if self.memory.is_short() {
             self.engine.give_back();
@@ -412,7 +412,7 @@ impl Reactor {
         }
         self.listeners.retain(|listener| !leaves(listener));
         self.listeners.iter_mut().for_each(Listener::notify);
-        service.shut_down(&mut self.engine, &mut self.admission, now);
+        service.shut_down(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         let (close_at, until) = (now.tick + self.bounds.stop_within / 2, now.tick + self.bounds.stop_within);
         self.stopping = Some(Stop { until, close_at, closed: false, connections });
         self.close_in_time(service, now.tick);
@@ -526,6 +526,7 @@ impl Reactor {
         let connections = self.engine.len();
         let refused = self.admission.refused().clone();
         let seen = Seen {
+            now,
             turns: &self.turns,
             counters: &counters,
             connections,
@@ -534,8 +535,12 @@ impl Reactor {
             tls: self.acceptor.as_ref(),
             memory: &self.memory,
         };
-        while self.engine.next_event(|id, tag, event| service.handle(id, Port::of_tag(tag), event, now, &seen)) {
-            service.carry_out(&mut self.engine, &mut self.admission);
+        let mut then = None;
+        while self.engine.next_event(|id, tag, event| {
+            then = Some((id, service.handle(id, Port::of_tag(tag), event, &seen)));
+        }) {
+            let Some((id, then)) = then.take() else { continue };
+            service.carry_out(id, then, &mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         }
     }
 }

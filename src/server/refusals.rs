@@ -200,10 +200,11 @@ impl From<CallError> for Reason {
 }
 
 impl Refusal {
-    /// The reason. `None`: it has been noted when the connection came, which is only told now.
+    /// The reason. `None`: it has been noted where an address or the number of connections was looked at, which is only told now;
+    /// or it is a mistake of ours, which turns nobody away.
     pub fn reason(&self) -> Option<Reason> {
         Some(match self {
-            Self::Full | Self::TooFast => return None,
+            Self::Full | Self::TooFast | Self::AskedTooFast | Self::Mistake => return None,
             Self::Request(error) => (*error).into(),
             Self::NotFound => Reason::NotFound,
             Self::Method => Reason::Method,
@@ -217,6 +218,8 @@ impl Refusal {
             Self::Key { shown: false } => Reason::NoKey,
             Self::Key { shown: true } => Reason::WrongKey,
             Self::Call(error) => (*error).into(),
+            Self::Page => Reason::BadRequest,
+            Self::NoSession => Reason::NotFound,
         })
     }
 }
