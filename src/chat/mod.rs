@@ -22,7 +22,6 @@ mod hall;
 mod held;
 #[doc(hidden)]
 pub mod measured;
-mod members;
 mod membership;
 mod moderation;
 pub mod name;
@@ -32,14 +31,12 @@ mod queries;
 mod rate_limit;
 mod replay;
 mod retry;
-mod room;
-mod session;
+mod roster;
 pub mod settings;
 mod speech;
 mod timers;
 mod turn;
 mod typing;
-mod user;
 mod waiting;
 mod watches;
 mod wire;
@@ -53,7 +50,7 @@ pub use delivery::{Deliveries, Delivery, TurnedAway};
 pub use held::Held;
 pub use name::{NameError, RoomName, UserName};
 pub use rate_limit::Address;
-pub use session::Dialect;
+pub use roster::session::Dialect;
 pub use settings::{Rate, Settings};
 pub use wire::Code;
 pub use wire::order::Call;
@@ -62,7 +59,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use hall::{Hall, NOBODY};
-use session::Session;
+use roster::session::Session;
 use turn::{Ctx, Turn};
 
 use crate::backend::Backend;
@@ -110,7 +107,7 @@ pub enum Door {
 /// They are kept as long as the user is here, and for the grace after the last device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shows {
-    status: user::Status,
+    status: roster::user::Status,
     note: Option<Box<str>>,
 }
 

@@ -13,7 +13,7 @@ use super::farewell::Farewell;
 use super::hall::{Hall, NOBODY, user_name};
 use super::name::UserName;
 use super::presence::check_line;
-use super::session::Dialect;
+use super::roster::session::Dialect;
 use super::timers::Timer;
 use super::turn::{Ask, Ctx, Turn};
 use super::wire::json::Object;

@@ -4,7 +4,7 @@ use super::auth::Grant;
 use super::hall::Hall;
 use super::name::UserName;
 use super::presence::check_line;
-use super::room::Room;
+use super::roster::room::Room;
 use super::turn::{Ask, Ctx, Turn};
 use super::waiting::{Excerpt, Found, Waiting, What};
 use super::wire::json::Object;

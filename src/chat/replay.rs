@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::hall::Hall;
-use super::room::topic;
-use super::session::Dialect;
+use super::roster::room::topic;
+use super::roster::session::Dialect;
 use super::settings::Settings;
 use super::timers::Timer;
 use super::turn::{Asker, Ctx, Turn};

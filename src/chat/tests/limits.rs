@@ -315,8 +315,8 @@ fn watching() {
 
 #[test]
 fn a_session_is_small() {
-    assert!(size_of::<session::Session>() <= 72, "{}", size_of::<session::Session>());
-    assert!(size_of::<user::User>() <= 64, "{}", size_of::<user::User>());
+    assert!(size_of::<roster::session::Session>() <= 72, "{}", size_of::<roster::session::Session>());
+    assert!(size_of::<roster::user::User>() <= 64, "{}", size_of::<roster::user::User>());
 }
 
 /// Making rooms in which nothing is said pushes out no room with a history.

@@ -295,7 +295,7 @@ impl Stage {
             }
             *devices.entry(session.user).or_default() += 1;
             if session.dialect == Dialect::Json {
-                topics.entry(room::EVERYBODY).or_default().insert(conn);
+                topics.entry(roster::room::EVERYBODY).or_default().insert(conn);
             }
             for seat in session.seats.iter().filter(|seat| seat.inside) {
                 *inside.entry((seat.room, session.user)).or_default() += 1;
@@ -303,7 +303,7 @@ impl Stage {
                     catching_up.insert((conn, seat.room));
                     continue;
                 }
-                topics.entry(room::topic(seat.room, session.dialect)).or_default().insert(conn);
+                topics.entry(roster::room::topic(seat.room, session.dialect)).or_default().insert(conn);
             }
         }
         let mut memberships: BTreeMap<u32, u32> = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// The users in a room, each with how many of their sessions are inside; 0 for who may come back in a moment.
 #[derive(Debug, Default)]
-pub(super) struct Members {
+pub(in crate::chat) struct Members {
     sessions: BTreeMap<u32, u32>,
     /// What was last made of a crowd: it is the same for many who come into it in turn. Less than four octets a member.
     sample: OnceCell<Sample>,

@@ -6,16 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use slab::Slab;
 
-use super::Shows;
-use super::held::tree_bytes;
-use super::name::UserName;
+use super::super::Shows;
+use super::super::held::tree_bytes;
+use super::super::name::UserName;
 use super::session::NO_DEVICE;
 use crate::slack;
 use crate::time::Tick;
 
 /// What a user says of themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Status {
+pub(in crate::chat) enum Status {
     Online,
     Away,
     Busy,
@@ -40,17 +40,17 @@ impl Status {
 
 /// What is seen of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct View {
+pub(in crate::chat) struct View {
     pub status: Status,
     pub devices: u32,
     pub note: Option<Box<str>>,
 }
 
 /// What is seen of a name that nobody here has.
-pub(super) const NOBODY_THERE: View = View { status: Status::Offline, devices: 0, note: None };
+pub(in crate::chat) const NOBODY_THERE: View = View { status: Status::Offline, devices: 0, note: None };
 
 #[derive(Debug)]
-pub(super) struct User {
+pub(in crate::chat) struct User {
     pub name: UserName,
     pub guest: bool,
     /// Has a device, or had one a moment ago.
@@ -99,7 +99,7 @@ impl User {
 /// Invariant: `names` leads to every user; `gone` holds exactly those who are not present; `visible` counts those who
 /// are seen.
 #[derive(Debug, Default)]
-pub(super) struct Users {
+pub(in crate::chat) struct Users {
     users: Slab<User>,
     names: BTreeMap<UserName, u32>,
     gone: BTreeSet<(Tick, u32)>,

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use slab::Slab;
 
-use super::held::tree_bytes;
+use super::super::held::tree_bytes;
+use super::super::name::RoomName;
 use super::members::Members;
-use super::name::RoomName;
 use super::session::Dialect;
 use crate::id::TopicId;
 use crate::slack;
 use crate::time::Tick;
 
 #[derive(Debug)]
-pub(super) struct Room {
+pub(in crate::chat) struct Room {
     pub name: RoomName,
     /// What people call it, and what it is about.
     pub title: Option<Box<str>>,
@@ -41,7 +41,7 @@ pub(super) struct Room {
 
 /// What was said in a room for some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Traffic {
+pub(in crate::chat) struct Traffic {
     pub messages: u32,
     /// Times the sessions that heard it.
     pub deliveries: u64,
@@ -63,7 +63,7 @@ impl Room {
 /// Invariant: `names` leads to every room; `empty` holds exactly the unused rooms. Those that keep nothing come first in it: making
 /// rooms in which nothing is said pushes out no room with a history.
 #[derive(Debug, Default)]
-pub(super) struct Rooms {
+pub(in crate::chat) struct Rooms {
     /// In boxes, so that a place that nobody needs, below one that somebody does, is small.
     rooms: Slab<Box<Room>>,
     names: BTreeMap<RoomName, u32>,
@@ -241,7 +241,7 @@ impl Rooms {
 }
 
 /// Who hears a room in one dialect. Topic 0 is [`EVERYBODY`].
-pub(super) fn topic(room: u32, dialect: Dialect) -> TopicId {
+pub(in crate::chat) fn topic(room: u32, dialect: Dialect) -> TopicId {
     TopicId::new(match dialect {
         Dialect::Json => 1 + 2 * room,
         Dialect::Plain => 2 + 2 * room,
@@ -250,7 +250,7 @@ pub(super) fn topic(room: u32, dialect: Dialect) -> TopicId {
 }
 
 /// Every JSON session.
-pub(super) const EVERYBODY: TopicId = TopicId::new(0).expect("a small number");
+pub(in crate::chat) const EVERYBODY: TopicId = TopicId::new(0).expect("a small number");
 
 /// A place for a room that is, or for one that may be.
 const SLOT: usize = 2 * size_of::<usize>();

@@ -1,6 +1,6 @@
 //! Sessions: one for each connection that the chat was told of.
 
-use super::rate_limit::Payer;
+use super::super::rate_limit::Payer;
 use crate::id::ConnId;
 
 /// How a session speaks.
@@ -16,7 +16,7 @@ pub enum Dialect {
 ///
 /// There is one for each connection, most of them idle in one room; it is kept small.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(in crate::chat) struct Session {
     /// Hard to meet twice; shown to the client.
     pub id: u64,
     /// Seconds since the Unix epoch.
@@ -41,7 +41,7 @@ pub(super) struct Session {
 ///
 /// It is there while the session wants to be inside or is; the two differ while the backend has not answered.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seat {
+pub(in crate::chat) struct Seat {
     pub room: u32,
     /// What the last request asked for.
     pub wanted: bool,
@@ -53,7 +53,7 @@ pub(super) struct Seat {
 
 /// The seats of a session. Most have one; only for more is there a list.
 #[derive(Debug, Default)]
-pub(super) enum Seats {
+pub(in crate::chat) enum Seats {
     #[default]
     None,
     One(Seat),
@@ -144,7 +144,7 @@ impl Session {
 
 /// All sessions, by slot of the connection.
 #[derive(Debug, Default)]
-pub(super) struct Sessions {
+pub(in crate::chat) struct Sessions {
     slots: Vec<Slot>,
     len: usize,
 }
@@ -215,4 +215,4 @@ impl Sessions {
 }
 
 /// The end of a user's devices.
-pub(super) const NO_DEVICE: u32 = u32::MAX;
+pub(in crate::chat) const NO_DEVICE: u32 = u32::MAX;
