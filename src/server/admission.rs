@@ -4,9 +4,9 @@
 //! counted unless that is asked for. A connection over a limit is told so, and counts while being told; past
 //! [`TOLD`] of them, connections of that address are dropped without a word.
 //!
-//! It knows no engine: the reactor asks at each accept, and tells when a counted connection is gone. It knows no proxies either:
-//! for whom one speaks is found out before, and a proxy itself does not count. It keeps the book of all that are
-//! refused, for whatever reason.
+//! It knows no engine: the reactor asks at each accept, and tells when a counted connection is gone. It keeps the proxies that are
+//! believed, which do not count themselves; for whom one speaks is found out elsewhere, by `spoken_for`. It keeps the
+//! book of all that are refused, for whatever reason.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,6 +14,7 @@ use std::num::NonZeroU64;
 
 use crate::time::Tick;
 
+use super::forwarded::Proxies;
 use super::refusals::{Reason, Refusals};
 
 /// What one address may do.
@@ -70,6 +71,7 @@ impl Verdict {
 #[derive(Debug)]
 pub struct Admission {
     limits: Option<Limits>,
+    proxies: Proxies,
     table: HashMap<Address, Entry>,
     /// The table is swept when it has grown to this.
     sweep_at: usize,
@@ -93,13 +95,18 @@ struct Entry {
 
 impl Admission {
     /// Nobody has come yet. `None`: no limits for anybody.
-    pub fn new(limits: Option<Limits>) -> Self {
-        Self { limits, table: HashMap::new(), sweep_at: MIN_SWEEP, refused: Refusals::default() }
+    pub fn new(limits: Option<Limits>, proxies: Proxies) -> Self {
+        Self { limits, proxies, table: HashMap::new(), sweep_at: MIN_SWEEP, refused: Refusals::default() }
     }
 
     /// From now on these hold. Those who are connected stay.
-    pub fn change_limits(&mut self, limits: Option<Limits>) {
-        self.limits = limits;
+    pub fn change(&mut self, limits: Option<Limits>, proxies: Proxies) {
+        (self.limits, self.proxies) = (limits, proxies);
+    }
+
+    /// The proxies that are believed.
+    pub fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     /// Octets that the table takes.
@@ -243,7 +250,7 @@ mod tests {
 
     #[test]
     fn open_connections_at_the_limit_and_one_past_it() {
-        let mut admission = Admission::new(Some(LIMITS));
+        let mut admission = Admission::new(Some(LIMITS), Proxies::default());
         let here = address("192.0.2.1");
         for _ in 0..3 {
             assert_eq!(admission.admit(here, Tick(0)), WELCOME);
@@ -261,7 +268,7 @@ mod tests {
 
     #[test]
     fn new_connections_at_the_limit_and_one_past_it() {
-        let mut admission = Admission::new(Some(LIMITS));
+        let mut admission = Admission::new(Some(LIMITS), Proxies::default());
         let here = address("192.0.2.1");
         let mut comes_and_goes = |tick: u64| {
             let verdict = admission.admit(here, Tick(tick));
@@ -283,7 +290,7 @@ mod tests {
 
     #[test]
     fn requests_at_the_limit_and_one_past_it() {
-        let mut admission = Admission::new(Some(LIMITS));
+        let mut admission = Admission::new(Some(LIMITS), Proxies::default());
         let (here, there) = (address("192.0.2.1"), address("192.0.2.2"));
         for (tick, answered) in [(0, 50), (199, 0), (200, 1), (1200, 5), (100_000, 50)] {
             for _ in 0..answered {
@@ -307,7 +314,7 @@ mod tests {
 
     #[test]
     fn those_who_are_told_are_not_without_number() {
-        let mut admission = Admission::new(Some(LIMITS));
+        let mut admission = Admission::new(Some(LIMITS), Proxies::default());
         let here = address("192.0.2.1");
         let verdicts: Vec<Verdict> = (0..3 + TOLD + 2).map(|_| admission.admit(here, Tick(0))).collect();
         assert_eq!(verdicts[2], WELCOME);
@@ -326,25 +333,26 @@ mod tests {
             ("2001:db8::1", "2001:db8:0:1::1", false),
         ] {
             assert_eq!(fold(address(one)) == fold(address(other)), same, "{one} {other}");
-            let mut admission = Admission::new(Some(Limits { open: 1, ..LIMITS }));
+            let mut admission = Admission::new(Some(Limits { open: 1, ..LIMITS }), Proxies::default());
             assert_eq!(admission.admit(address(one), Tick(0)), WELCOME);
             let expected = if same { Verdict::TooMany } else { WELCOME };
             assert_eq!(admission.admit(address(other), Tick(0)), expected, "{one} {other}");
         }
         for loopback in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
-            let mut admission = Admission::new(Some(Limits { open: 0, ..LIMITS }));
+            let mut admission = Admission::new(Some(Limits { open: 0, ..LIMITS }), Proxies::default());
             assert_eq!(admission.admit(address(loopback), Tick(0)), Verdict::Welcome { counted: false });
-            let mut admission = Admission::new(Some(Limits { open: 0, count_loopback: true, ..LIMITS }));
+            let mut admission =
+                Admission::new(Some(Limits { open: 0, count_loopback: true, ..LIMITS }), Proxies::default());
             assert_eq!(admission.admit(address(loopback), Tick(0)), Verdict::TooMany);
         }
-        let mut free = Admission::new(None);
+        let mut free = Admission::new(None, Proxies::default());
         assert_eq!(free.admit(address("192.0.2.1"), Tick(0)), Verdict::Welcome { counted: false });
     }
 
     /// A customer with a /48 has 65,536 addresses, and one with a /32 as many of those.
     #[test]
     fn the_table_is_bounded() {
-        let mut admission = Admission::new(Some(Limits { per_second: 1, ..LIMITS }));
+        let mut admission = Admission::new(Some(Limits { per_second: 1, ..LIMITS }), Proxies::default());
         let nth = |n: u32| IpAddr::from(((0x2001_0db8_u128 << 96) | (u128::from(n) << 64)).to_be_bytes());
         for n in 0..4 * MAX_IDLE as u32 {
             assert_eq!(admission.admit(nth(n), Tick(0)), WELCOME);

@@ -19,7 +19,6 @@ use super::admin_key::AdminKey;
 use super::admission::Verdict;
 use super::api::{self, CallHead, Outcomes};
 use super::doors::{self, Asset, Entry, Guard, Refusal, Report};
-use super::forwarded::Proxies;
 use super::http::{self, Response};
 use super::jwt::Keys;
 use super::origin::Origin;
@@ -33,7 +32,6 @@ use super::{Port, Seen, Service, Turn, metrics};
 pub(super) struct ChatService {
     chat: Chat,
     origins: Vec<Origin>,
-    proxies: Proxies,
     keys: Option<Rc<Keys>>,
     admin_key: Option<AdminKey>,
     deflate: bool,
@@ -120,7 +118,6 @@ impl ChatService {
                 None => chat,
             },
             origins: settings.origins,
-            proxies: settings.proxies,
             keys,
             admin_key: settings.admin_key,
             deflate: settings.deflate,
@@ -139,7 +136,7 @@ impl ChatService {
     /// What a request is answered with.
     fn answer(&mut self, request: &Request<'_>, port: Port, seen: &Seen<'_>) -> (Asked, Answer) {
         let asked = Asked {
-            said: self.proxies.client(request),
+            said: seen.admission.proxies().client(request),
             head_only: request.method() == "HEAD",
             keep: request.keeps_alive() && !self.stopping && port != Port::Crowded,
             pays: port == Port::Public,
@@ -249,7 +246,7 @@ impl ChatService {
     /// Answers a request.
     fn give(&mut self, id: ConnId, asked: Asked, answer: Answer, turn: &mut Turn<'_>) {
         let pays = asked.pays && matches!(answer, Answer::Respond(_) | Answer::Refuse(_));
-        if pays && !self.may_ask(id, asked.said, turn) {
+        if pays && !turn.may_ask(id, asked.said) {
             // It hears nothing else, whatever else was wrong with what it asked; and its connection ends, so that what else it has
             // asked on it costs nothing.
             return self.refuse(id, asked.ending(), &Refusal::AskedTooFast, turn);
@@ -257,7 +254,7 @@ impl ChatService {
         match answer {
             Answer::Respond(response) => turn.engine.respond(id, &response, asked.keep),
             Answer::Refuse(refusal) => self.refuse(id, asked, &refusal, turn),
-            Answer::Upgrade { response, deflate, door } => match self.count(id, asked.said, turn) {
+            Answer::Upgrade { response, deflate, door } => match turn.count(id, asked.said) {
                 Verdict::Welcome { .. } => {
                     turn.engine.upgrade_with(id, &response, deflate.as_ref());
                     let from = turn.engine.stream_mut(id).and_then(|socket| socket.counted_address());
@@ -300,37 +297,6 @@ impl ChatService {
         let Asked { head_only, keep, .. } = asked;
         let response = Response { headers: &[NO_STORE], keep, head_only, ..Response::new(200, http::JSON, body) };
         turn.engine.respond(id, &response.to_vec(turn.now), keep);
-    }
-
-    /// Counts a connection for the client that a proxy has named, if that proxy is believed. (What else a proxy's connections are
-    /// used for is not counted: one of them may serve many clients.)
-    fn count(&self, id: ConnId, client: Option<IpAddr>, turn: &mut Turn<'_>) -> Verdict {
-        let not_counted = Verdict::Welcome { counted: false };
-        let (Some(client), Some(socket)) = (client, turn.engine.stream_mut(id)) else { return not_counted };
-        if !self.proxies.trust(socket.client()) || self.proxies.trust(Some(client)) {
-            return not_counted;
-        }
-        // A proxy that was not trusted when it came.
-        if let Some(address) = socket.counted() {
-            turn.admission.release(address);
-        }
-        let verdict = turn.admission.admit(client, turn.now.tick);
-        match verdict {
-            Verdict::Welcome { counted: false } | Verdict::Dropped => socket.forget(),
-            _ => socket.count_for(client),
-        }
-        verdict
-    }
-
-    /// Whether a request of the public port is to be answered; if not, its address asks too fast. A proxy that is believed does not
-    /// count for itself, and one that names nobody for nobody.
-    fn may_ask(&self, id: ConnId, said: Option<IpAddr>, turn: &mut Turn<'_>) -> bool {
-        let Some(socket) = turn.engine.stream(id) else { return true };
-        let asker = match self.proxies.trust(socket.client()) {
-            true => said.filter(|said| !self.proxies.trust(Some(*said))),
-            false => socket.client(),
-        };
-        asker.is_none_or(|address| turn.admission.admit_request(address, turn.now.tick))
     }
 
     fn asset(
@@ -376,10 +342,7 @@ impl ChatService {
     /// Answers with why not, and has it noted.
     fn refuse(&mut self, id: ConnId, asked: Asked, refusal: &Refusal, turn: &mut Turn<'_>) {
         if let Some(reason) = refusal.reason() {
-            let from = turn.engine.stream(id).and_then(Socket::client);
-            // Of a proxy that is believed, the one it speaks for.
-            let client = asked.said.filter(|_| self.proxies.trust(from));
-            turn.admission.note(reason, client.or(from));
+            turn.note_refused(id, asked.said, reason);
         }
         let (response, of_call) = word(refusal, asked, turn.now);
         if let Some(status) = of_call {
@@ -567,7 +530,6 @@ impl Service for ChatService {
         };
         let bounds = settings.bounds();
         self.origins = settings.origins;
-        self.proxies = settings.proxies;
         self.keys = settings.keys.map(Rc::new);
         self.admin_key = settings.admin_key;
         self.chat.change_settings(settings.chat, self.keys.clone().map(|keys| keys as Rc<dyn Verifier>));

@@ -109,7 +109,7 @@ pub fn dialect(dialect: Dialect) -> &'static str {
 
 /// All of it, for a machine.
 pub fn prometheus(seen: &Seen<'_>, service: &OfService<'_>) -> String {
-    let Seen { turns, counters, connections, max_connections, refused, tls, memory, now: _ } = seen;
+    let Seen { turns, counters, connections, max_connections, admission, tls, memory, now: _ } = seen;
     let OfService { counts, calls, .. } = service;
     let mut page = Page(String::with_capacity(8 << 10));
     page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
@@ -179,7 +179,7 @@ pub fn prometheus(seen: &Seen<'_>, service: &OfService<'_>) -> String {
     }
     page.head("salon_refused_total", "Whom the server has turned away, by reason.", "counter");
     for reason in Reason::ALL {
-        let count = refused.of(reason);
+        let count = admission.refused().of(reason);
         page.sample("salon_refused_total", &format!("reason=\"{}\"", reason.as_str()), count as f64);
     }
     if let Some(tls) = tls {

@@ -30,6 +30,7 @@ pub mod refusals;
 pub mod serve;
 
 pub mod socket;
+mod spoken_for;
 pub mod tls;
 pub mod top;
 
@@ -159,8 +160,8 @@ pub struct Seen<'a> {
     pub connections: usize,
     /// Connections that there may be on the public port.
     pub max_connections: usize,
-    /// Whom the server has turned away.
-    pub refused: &'a refusals::Refusals,
+    /// The proxies that are believed, and whom the server has turned away.
+    pub admission: &'a Admission,
     /// What became of TLS handshakes, and the certificate; `None` where there is no TLS.
     pub tls: Option<&'a tls::Acceptor>,
     /// What was held when the last turn ended, and the budget for it.

@@ -85,7 +85,7 @@ impl Turns {
     }
 }
 
-/// What the loop itself is to know. All of it may change while it turns.
+/// What the loop is to know and hands to whoever keeps to it. All of it may change while it turns.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     /// Connections on the public port; [`REFUSALS`] more are taken in to be told that there are too many.
@@ -109,7 +109,8 @@ pub struct Reactor {
     signals: Signals,
     waker: Arc<mio::Waker>,
     engine: Engine<Socket>,
-    bounds: Bounds,
+    max_connections: usize,
+    stop_within: Duration,
     admission: Admission,
     lobby: Lobby,
     arrivals: Vec<(Raw, Option<IpAddr>)>,
@@ -120,6 +121,20 @@ pub struct Reactor {
     memory: Budget,
     /// The last turn made room, and the next can make more.
     relieving: bool,
+}
+
+/// A connection that is to be taken in.
+#[derive(Debug)]
+struct Arrival {
+    raw: Raw,
+    /// Where it comes from; `None`: from this machine, by a Unix socket.
+    client: Option<IpAddr>,
+    /// By which listener.
+    port: Port,
+    /// It begins with a TLS handshake.
+    tls: bool,
+    /// The poller watches it already: it has waited in the lobby.
+    watched: bool,
 }
 
 /// A stop that is under way.
@@ -152,24 +167,23 @@ impl Reactor {
         let turns = Turns::new(started);
         let lobby = Lobby::new(settings.head_within);
         let engine = Engine::new(settings, Tick(0));
-        let admission = Admission::new(bounds.addresses);
-        let acceptor = bounds.identity.clone().map(Acceptor::new);
-        let memory = Budget::new(bounds.memory);
+        let Bounds { max_connections, addresses, proxies, identity, memory, stop_within } = bounds;
         Ok(Self {
             poll,
             listeners,
             signals,
             waker,
             engine,
-            bounds,
-            admission,
+            max_connections,
+            stop_within,
+            admission: Admission::new(addresses, proxies),
             lobby,
             arrivals: Vec::new(),
-            acceptor,
+            acceptor: identity.map(Acceptor::new),
             turns,
             started,
             stopping: None,
-            memory,
+            memory: Budget::new(memory),
             relieving: false,
         })
     }
@@ -222,14 +236,15 @@ impl Reactor {
         if signals.reload
             && let Some(bounds) = service.reload()
         {
-            self.admission.change_limits(bounds.addresses);
-            match (&mut self.acceptor, &bounds.identity) {
-                (Some(acceptor), Some(identity)) => acceptor.change_identity(identity.clone()),
+            let Bounds { max_connections, addresses, proxies, identity, memory, stop_within } = bounds;
+            (self.max_connections, self.stop_within) = (max_connections, stop_within);
+            self.admission.change(addresses, proxies);
+            match (&mut self.acceptor, identity) {
+                (Some(acceptor), Some(identity)) => acceptor.change_identity(identity),
                 (None, Some(_)) => log::warn!("TLS begins only at the next start: nobody listens for it"),
                 (_, None) => {}
             }
-            self.memory.change(bounds.memory);
-            self.bounds = bounds;
+            self.memory.change(memory);
             self.look_at_certificate(now);
         }
         if signals.stop && self.begin_stop(service, now) {
@@ -413,7 +428,7 @@ impl Reactor {
         self.listeners.retain(|listener| !leaves(listener));
         self.listeners.iter_mut().for_each(Listener::notify);
         service.shut_down(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
-        let (close_at, until) = (now.tick + self.bounds.stop_within / 2, now.tick + self.bounds.stop_within);
+        let (close_at, until) = (now.tick + self.stop_within / 2, now.tick + self.stop_within);
         self.stopping = Some(Stop { until, close_at, closed: false, connections });
         self.close_in_time(service, now.tick);
         false
@@ -432,7 +447,7 @@ impl Reactor {
     /// How many more connections are taken in by a listener. The operator finds room when nobody else does.
     fn room_for(&self, listener: &Listener) -> usize {
         let reserve = if listener.port == Port::Admin { REFUSALS + ADMIN_RESERVE } else { REFUSALS };
-        let room = (self.bounds.max_connections + reserve).saturating_sub(self.engine.len() + self.lobby.len());
+        let room = (self.max_connections + reserve).saturating_sub(self.engine.len() + self.lobby.len());
         if listener.proxy_protocol { room.min(self.lobby.room()) } else { room }
     }
 
@@ -446,7 +461,7 @@ impl Reactor {
             for (raw, address) in arrivals.drain(..) {
                 match proxy_protocol {
                     true => self.let_wait(raw, address, tls, now),
-                    false => self.take_in(raw, address, port, tls, false, now),
+                    false => self.take_in(Arrival { raw, client: address, port, tls, watched: false }, now),
                 }
             }
             self.arrivals = arrivals;
@@ -456,7 +471,7 @@ impl Reactor {
             let dropped = self.lobby.turn(now, |connection| announced.push(connection));
             dropped.into_iter().for_each(|proxy| self.admission.note(Reason::NoProxyHeader, proxy));
             for Announced { raw, client, tls } in announced {
-                self.take_in(raw, client, Port::Public, tls, true, now);
+                self.take_in(Arrival { raw, client, port: Port::Public, tls, watched: true }, now);
             }
         }
     }
@@ -464,7 +479,7 @@ impl Reactor {
     /// A connection that must say first whom it is from.
     fn let_wait(&mut self, mut raw: Raw, proxy: Option<IpAddr>, tls: bool, now: Tick) {
         let token = Token(LAST_WAITING - self.lobby.next_key());
-        if !self.bounds.proxies.trust(proxy) {
+        if !self.admission.proxies().trust(proxy) {
             log::debug!("dropped: {proxy:?} is no --trusted-proxy");
             self.admission.note(Reason::NoProxyHeader, proxy);
         } else if let Err(error) = self.poll.registry().register(raw.source(), token, Interest::READABLE) {
@@ -474,17 +489,17 @@ impl Reactor {
         }
     }
 
-    /// A connection from `client`; `waited`: it has been watched before.
-    fn take_in(&mut self, raw: Raw, client: Option<IpAddr>, port: Port, tls: bool, waited: bool, now: Tick) {
+    /// A connection becomes one of the engine's.
+    fn take_in(&mut self, Arrival { raw, client, port, tls, watched }: Arrival, now: Tick) {
         // Whom a proxy brings is counted when its request has told who that is.
         let verdict = match client {
-            Some(client) if port == Port::Public && !self.bounds.proxies.trust(Some(client)) => {
+            Some(client) if port == Port::Public && !self.admission.proxies().trust(Some(client)) => {
                 self.admission.admit(client, now)
             }
             _ => Verdict::Welcome { counted: false },
         };
         let short = port == Port::Public && self.memory.is_short();
-        let full = short || port == Port::Public && self.engine.len() >= self.bounds.max_connections;
+        let full = short || port == Port::Public && self.engine.len() >= self.max_connections;
         // One reason for each: who is over the limit of an address has been noted for that.
         if full && verdict.refusal().is_none() {
             self.admission.note(if short { Reason::Memory } else { Reason::Full }, client);
@@ -508,7 +523,7 @@ impl Reactor {
         let id = self.engine.insert(Socket::new(raw, tls, client, counted), tag as u8);
         let source = self.engine.stream_mut(id).expect("just inserted").source();
         let (token, interest) = (Token(id.index as usize), Interest::READABLE | Interest::WRITABLE);
-        let watched = match waited {
+        let watched = match watched {
             // The poller tells again what it has told.
             true => self.poll.registry().reregister(source, token, interest),
             false => self.poll.registry().register(source, token, interest),
@@ -524,22 +539,24 @@ impl Reactor {
     fn tell_events(&mut self, service: &mut impl Service, now: Moment) {
         let counters = self.engine.counters().clone();
         let connections = self.engine.len();
-        let refused = self.admission.refused().clone();
-        let seen = Seen {
-            now,
-            turns: &self.turns,
-            counters: &counters,
-            connections,
-            max_connections: self.bounds.max_connections,
-            refused: &refused,
-            tls: self.acceptor.as_ref(),
-            memory: &self.memory,
-        };
-        let mut then = None;
-        while self.engine.next_event(|id, tag, event| {
-            then = Some((id, service.handle(id, Port::of_tag(tag), event, &seen)));
-        }) {
-            let Some((id, then)) = then.take() else { continue };
+        loop {
+            let seen = Seen {
+                now,
+                turns: &self.turns,
+                counters: &counters,
+                connections,
+                max_connections: self.max_connections,
+                admission: &self.admission,
+                tls: self.acceptor.as_ref(),
+                memory: &self.memory,
+            };
+            let mut then = None;
+            if !self.engine.next_event(|id, tag, event| {
+                then = Some((id, service.handle(id, Port::of_tag(tag), event, &seen)));
+            }) {
+                break;
+            }
+            let Some((id, then)) = then else { continue };
             service.carry_out(id, then, &mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         }
     }
