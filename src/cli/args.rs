@@ -222,7 +222,7 @@ pub struct FineArgs {
     /// How long a connection may be idle between two requests; longer than a proxy or balancer in front keeps one
     #[arg(long, default_value = "75s", value_name = "TIME", value_parser = parse_time, env = "SALON_IDLE_WITHIN")]
     pub idle_within: Duration,
-    /// How long one message may take, from its first octet to its last
+    /// How long one message may take, from its first byte to its last
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_time, env = "SALON_MESSAGE_WITHIN")]
     pub message_within: Duration,
     /// How long a closing handshake may take
