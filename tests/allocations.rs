@@ -866,6 +866,7 @@ fn what_tls_counts_is_about_what_it_allocates() {
 #[test]
 fn what_the_chat_counts_is_about_what_it_allocates() {
     use salon::backend::Memory;
+    use salon::backend::memory::Limits;
     use salon::chat::{Chat, Deliveries, Door, Settings, UserName};
     use salon::time::Moment;
 
@@ -875,7 +876,7 @@ fn what_the_chat_counts_is_about_what_it_allocates() {
         [(5000, 0, 0, 0, 0), (5000, 50, 1, 0, 0), (2000, 2000, 1, 0, 0), (500, 500, 20, 0, 0), (500, 10, 1, 20, 400)]
     {
         let settings = Settings { rate: None, ..Settings::default() };
-        let memory = Memory::new(settings.history(), 1);
+        let memory = Memory::new(Limits::default(), 1);
         let mut chat = Chat::new(settings, Box::new(memory), 1);
         let (mut out, now) = (Deliveries::new(), Moment { tick: Tick(1), unix_ms: 1_000_000 });
         let content = "x".repeat(len);
@@ -925,6 +926,7 @@ fn what_the_chat_counts_is_about_what_it_allocates() {
 #[test]
 fn what_is_watched_is_counted() {
     use salon::backend::Memory;
+    use salon::backend::memory::Limits;
     use salon::chat::{self, Chat, Deliveries, Door, UserName};
     use salon::time::Moment;
 
@@ -932,7 +934,7 @@ fn what_is_watched_is_counted() {
     let conn = |n: usize| ConnId { index: n as u32, generation: 1 };
     for (watchers, names, same) in [(100, 1000, true), (20, 1000, false), (500, 1, true)] {
         let settings = chat::Settings { rate: None, ..chat::Settings::default() };
-        let memory = Memory::new(settings.history(), 1);
+        let memory = Memory::new(Limits::default(), 1);
         let mut chat = Chat::new(settings, Box::new(memory), 1);
         let mut out = Deliveries::new();
         for n in 0..watchers {

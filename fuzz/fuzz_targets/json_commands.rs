@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use salon::backend::Memory;
+use salon::backend::memory::Limits;
 use salon::chat::{Address, Chat, Deliveries, Delivery, Dialect, Door, RoomName, Settings, UserName};
 use salon::id::{ConnId, TopicId};
 use salon::time::{Moment, Tick};
@@ -47,15 +48,16 @@ struct Stage {
     unhurried: bool,
 }
 
+/// How long messages and empty rooms are kept.
+const AGE: Duration = Duration::from_secs(60);
+
 impl Stage {
     fn new(unhurried: bool) -> Self {
         let mut settings = Settings {
             content_bytes: 200,
             rooms_per_session: 3,
             sessions_per_user: 3,
-            history_messages: 4,
-            history_age: Duration::from_secs(60),
-            direct_conversations: 3,
+            empty_room_age: AGE,
             replay_bytes: 300,
             big_room: 3,
             room_members: 4,
@@ -66,7 +68,7 @@ impl Stage {
         if unhurried {
             settings.rate = None;
         }
-        let memory = Memory::new(settings.history(), 1);
+        let memory = Memory::new(Limits { messages: 4, age: AGE, direct_conversations: 3, ..Limits::default() }, 1);
         Self {
             chat: Chat::new(settings, Box::new(memory), 1),
             now: Moment { tick: Tick(1000), unix_ms: 1000 },

@@ -394,8 +394,16 @@ impl Backend for Memory {
         messages
     }
 
+    fn keeps(&self) -> bool {
+        self.limits.messages > 0
+    }
+
     fn durability(&self) -> &'static str {
         "memory"
+    }
+
+    fn about(&self) -> String {
+        format!("in memory: {} messages a room; gone when Salon stops", self.limits.messages)
     }
 }
 

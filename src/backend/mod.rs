@@ -229,6 +229,12 @@ pub trait Backend {
         true
     }
 
+    /// Whether what is said can be read later. It is numbered in any case.
+    fn keeps(&self) -> bool;
+
     /// What an acknowledged message survives, in the words of `welcome.durability`.
     fn durability(&self) -> &'static str;
+
+    /// What is kept, where, and how long, in one line for whoever starts the server.
+    fn about(&self) -> String;
 }

@@ -62,12 +62,14 @@ pub(super) struct Hall {
     pub operators: HashMap<ConnId, Option<UserName>>,
     /// What sessions show that have come in, and are nobody's yet.
     pub showing: HashMap<ConnId, Shows>,
+    /// Whether the backend keeps what is said.
+    pub keeps: bool,
     /// Bytes that may be taken for more of everything until the next word about it; `None`: as many as there are.
     pub memory_left: Option<usize>,
 }
 
 impl Hall {
-    pub fn new(random: Random) -> Self {
+    pub fn new(random: Random, keeps: bool) -> Self {
         Self {
             random,
             sessions: Sessions::default(),
@@ -87,6 +89,7 @@ impl Hall {
             bans: Bans::default(),
             operators: HashMap::new(),
             showing: HashMap::new(),
+            keeps,
             memory_left: None,
         }
     }
@@ -484,7 +487,7 @@ impl Hall {
                 Timer::Ban(name) => self.bans.end(&name),
                 Timer::Sweep => {
                     let more = ctx.store.expire(ctx.now.tick);
-                    let age = ctx.settings.history_age.as_millis() as u64;
+                    let age = ctx.settings.empty_room_age.as_millis() as u64;
                     if let Some(before) = ctx.now.tick.0.checked_sub(age) {
                         self.rooms.expire(crate::time::Tick(before));
                     }
@@ -542,7 +545,7 @@ impl Hall {
 
     pub fn sweep_later(&mut self, turn: &Turn<'_>) {
         if !self.timers.is_set(&Timer::Sweep) {
-            let every = (turn.settings.history_age / 8).clamp(MIN_SWEEP, MAX_SWEEP);
+            let every = (turn.settings.empty_room_age / 8).clamp(MIN_SWEEP, MAX_SWEEP);
             self.timers.set(Timer::Sweep, turn.now.tick + every);
         }
     }

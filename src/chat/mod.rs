@@ -214,7 +214,8 @@ impl std::fmt::Debug for Chat {
 impl Chat {
     /// A chat in which nobody is. `random` gives session ids and names of guests; [`Random::secret`] but in tests.
     pub fn new(settings: Settings, backend: Box<dyn Backend>, random: impl Into<Random>) -> Self {
-        Self { settings, hall: Hall::new(random.into()), backend, news_left: NEWS_AT_ONCE }
+        let hall = Hall::new(random.into(), backend.keeps());
+        Self { settings, hall, backend, news_left: NEWS_AT_ONCE }
     }
 
     /// From now on sessions need tokens that `verifier` knows; those that come without are to come in by

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::backend::memory;
-
 /// The settings, with the defaults that `docs/wire.md` tells.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -21,14 +19,9 @@ pub struct Settings {
     pub rate: Option<Rate>,
     /// How many users at full speed all those at one address may be together.
     pub full_speed_per_address: u32,
-    /// Messages kept of one room or of two users.
-    pub history_messages: usize,
-    /// How long messages are kept, and an empty room that somebody created.
-    pub history_age: Duration,
-    /// Bytes of all kept messages together.
-    pub history_bytes: usize,
-    /// Pairs of users whose messages are kept.
-    pub direct_conversations: usize,
+    /// How long an empty room is kept that somebody created and in which nothing is kept. How long messages are is the backend's to
+    /// know; eight times in this time it is asked to let go of those that are too old.
+    pub empty_room_age: Duration,
     /// Octets of what a joiner has missed that may be on the way to one connection; a message that begins within them is sent whole.
     pub replay_bytes: usize,
     /// How long a user whose connection ended is still counted as there.
@@ -70,7 +63,6 @@ pub struct Rate {
 
 impl Default for Settings {
     fn default() -> Self {
-        let history = memory::Limits::default();
         Self {
             server: concat!("salon/", env!("CARGO_PKG_VERSION")).to_owned(),
             message_bytes: 65_536,
@@ -79,10 +71,7 @@ impl Default for Settings {
             sessions_per_user: 16,
             rate: Some(Rate { per_second: 20, burst: 40 }),
             full_speed_per_address: 64,
-            history_messages: history.messages,
-            history_age: history.age,
-            history_bytes: history.bytes,
-            direct_conversations: history.direct_conversations,
+            empty_room_age: Duration::from_secs(7 * 24 * 60 * 60),
             replay_bytes: 64 << 10,
             leave_grace: Duration::from_secs(5),
             big_room: 100,
@@ -105,16 +94,6 @@ impl Settings {
     /// How many rooms one `join` may ask for.
     pub fn rooms_per_join(&self) -> usize {
         self.rooms_per_session.min(MAX_ROOMS_PER_JOIN)
-    }
-
-    /// The part that [`Memory`](crate::backend::Memory) needs to know.
-    pub fn history(&self) -> memory::Limits {
-        memory::Limits {
-            messages: self.history_messages,
-            age: self.history_age,
-            bytes: self.history_bytes,
-            direct_conversations: self.direct_conversations,
-        }
     }
 }
 

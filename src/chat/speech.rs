@@ -102,7 +102,7 @@ impl Hall {
     ) {
         self.counts.messages += 1;
         self.answer_said(said, Some(message.seq), message.ts);
-        if turn.settings.history_messages > 0 {
+        if self.keeps {
             self.rooms.at_mut(room).holds = true;
             self.sweep_later(turn);
         }
@@ -243,12 +243,11 @@ impl Hall {
             devices.extend(others.filter(|&device| Some(device) != saying));
             turn.out.send_each(devices, |out| json::direct(out, None, to.as_str(), message));
         }
-        let kept = turn.settings.history_messages > 0;
         let Some(Waiting { what: What::Multicast(tally), .. }) = self.waiting.get_mut(of as usize) else { return };
         let list = match message {
             None => &mut tally.failed,
             Some(_) if delivered => &mut tally.delivered,
-            Some(_) if kept => &mut tally.stored,
+            Some(_) if self.keeps => &mut tally.stored,
             // Nobody will ever find it.
             Some(_) => &mut tally.missed,
         };

@@ -27,6 +27,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
+use crate::backend::{self, Backend, Memory};
+use crate::random::Random;
 use crate::server::{self, echo, logging, serve};
 
 use args::{Command, EchoArgs};
@@ -78,7 +80,9 @@ fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Asked(sentence)) => refuse(&sentence),
-        Err(Failure::Server(error @ server::Error::Listen { .. })) => refuse(&error.to_string()),
+        Err(Failure::Server(error @ (server::Error::Listen { .. } | server::Error::Store(_)))) => {
+            refuse(&error.to_string())
+        }
         Err(Failure::Server(error)) => fail(&error),
         Err(Failure::Top(error)) => fail(&error),
     }
@@ -127,7 +131,9 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     void("tls_listen", handed.tls);
     void("admin", handed.admin);
     let reload = Reload::new(command_line, layers.settings, handed);
-    serve::run(settings, sockets, systemd::Starter::new(reload))?;
+    let limits = settings::history(&args);
+    let store = |_: backend::Waker| Ok(Box::new(Memory::new(limits, Random::secret())) as Box<dyn Backend>);
+    serve::run(settings, sockets, systemd::Starter::new(reload), store)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::backend::memory;
 use crate::chat;
 use crate::engine;
 use crate::server::admin_key::AdminKey;
@@ -87,9 +88,7 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<serve::Settings, String> {
             RateArg::On { per_second, burst } => Some(chat::Rate { per_second, burst }),
         },
         full_speed_per_address: args.full_speed_per_address,
-        history_messages: args.history,
-        history_age: fine.history_age,
-        history_bytes: fine.history_bytes,
+        empty_room_age: fine.history_age,
         replay_bytes: chat::Settings::default().replay_bytes.min(fine.outbox_bytes / 4),
         leave_grace: fine.leave_grace,
         big_room: fine.big_room,
@@ -139,6 +138,16 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<serve::Settings, String> {
     })
 }
 
+/// How much is kept in memory.
+pub fn history(args: &ServeArgs) -> memory::Limits {
+    memory::Limits {
+        messages: args.history,
+        age: args.fine.history_age,
+        bytes: args.fine.history_bytes,
+        ..memory::Limits::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -148,7 +157,9 @@ mod tests {
 
     #[test]
     fn what_nobody_sets_is_as_the_floors_below_have_it() {
-        let settings = of(&Args::try_parse_from(["salon"]).unwrap().serve, Places::default()).unwrap();
+        let args = Args::try_parse_from(["salon"]).unwrap().serve;
+        let settings = of(&args, Places::default()).unwrap();
+        assert_eq!(format!("{:?}", history(&args)), format!("{:?}", memory::Limits::default()));
         assert_eq!(format!("{:?}", settings.chat), format!("{:?}", chat::Settings::default()));
         assert_eq!(format!("{:?}", settings.engine), format!("{:?}", engine::Settings::default()));
         assert_eq!(settings.addresses, admission::Limits::default());

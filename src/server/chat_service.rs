@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crate::backend::Memory;
+use crate::backend::Backend;
 use crate::chat::{self, Call, Chat, Code, Deliveries, Delivery, Door, Verifier};
 use crate::engine::{Engine, Event};
 use crate::id::ConnId;
@@ -108,9 +108,8 @@ pub(super) enum Look {
 
 impl ChatService {
     /// With nobody there yet.
-    pub fn new(settings: Settings, starter: Box<dyn Starter>) -> Self {
-        let memory = Memory::new(settings.chat.history(), Random::secret());
-        let chat = Chat::new(settings.chat, Box::new(memory), Random::secret());
+    pub fn new(settings: Settings, store: Box<dyn Backend>, starter: Box<dyn Starter>) -> Self {
+        let chat = Chat::new(settings.chat, store, Random::secret());
         let keys = settings.keys.map(Rc::new);
         Self {
             chat: match &keys {

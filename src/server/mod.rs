@@ -180,6 +180,8 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// What is said cannot be kept as it was asked for: why, and what to do about it, in one sentence.
+    Store(String),
     /// The loop itself failed.
     Loop(io::Error),
     /// A turn of it panicked; what it left behind is not to be trusted.
@@ -205,6 +207,7 @@ impl fmt::Display for Error {
                 };
                 write!(f, "cannot listen on {address} ({option}): {advice}")
             }
+            Self::Store(sentence) => f.write_str(sentence),
             Self::Loop(error) => write!(f, "the event loop failed: {error}"),
             Self::Panicked => {
                 f.write_str("a turn of the loop panicked; this is a mistake in Salon, and the log says where")

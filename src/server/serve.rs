@@ -5,6 +5,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use crate::backend::{Backend, Waker};
 use crate::chat;
 use crate::engine::{self, DeflateSettings};
 use crate::proto::Limits;
@@ -93,9 +94,17 @@ pub struct HandedOver {
 
 /// Binds what is not handed over, says where it listens (on standard error), and runs until a signal comes.
 ///
+/// `store` makes what numbers and keeps the messages, and is given the waker by which that tells the loop that it has answered. If it
+/// cannot, it says why in one sentence.
+///
 /// # Errors
-/// An address that cannot be listened on, or a loop that fails.
-pub fn run(settings: Settings, sockets: HandedOver, starter: impl Starter + 'static) -> Result<(), Error> {
+/// An address that cannot be listened on, a store that cannot be had, or a loop that fails.
+pub fn run(
+    settings: Settings,
+    sockets: HandedOver,
+    starter: impl Starter + 'static,
+    store: impl FnOnce(Waker) -> Result<Box<dyn Backend>, String>,
+) -> Result<(), Error> {
     let mut starter = starter;
     let (mut listeners, mut said) = (Vec::new(), Said::default());
     let adopt = |socket, port| Listener::adopt(socket, port).map_err(Error::Loop);
@@ -136,9 +145,10 @@ pub fn run(settings: Settings, sockets: HandedOver, starter: impl Starter + 'sta
     };
     let bounds = settings.bounds();
     let reactor = Reactor::new(listeners, engine, bounds)?;
-    greet(&said, &settings);
+    let store = store(reactor.waker()).map_err(Error::Store)?;
+    greet(&said, &settings, &store.about());
     starter.note(State::Ready);
-    reactor.run(&mut ChatService::new(settings, Box::new(starter)))
+    reactor.run(&mut ChatService::new(settings, store, Box::new(starter)))
 }
 
 impl Settings {
@@ -164,8 +174,7 @@ struct Said {
     admin: Option<SocketAddr>,
 }
 
-fn greet(said: &Said, settings: &Settings) {
-    let history = settings.chat.history_messages;
+fn greet(said: &Said, settings: &Settings, history: &str) {
     let admin = match said.admin {
         Some(admin) => {
             let who = match &settings.admin_key {
@@ -207,7 +216,7 @@ fn greet(said: &Said, settings: &Settings) {
         "  access     {access}\
          \n  admin      {admin}\
          \n  limits     {max} connections, {rate}\
-         \n  history    in memory: {history} messages a room; gone when Salon stops\
+         \n  history    {history}\
          \n\nCtrl-C stops it.",
         max = settings.max_connections,
     ));

@@ -25,7 +25,7 @@ type Row<'a> = (&'a [u64], Option<u64>, Option<(u64, u64)>);
 
 #[test]
 fn history_pages() {
-    let mut stage = Stage::json(Settings { history_messages: 5, ..unhurried() }, &["ann"]);
+    let mut stage = Stage::keeping(last(5), unhurried(), &["ann"]);
     stage.joins("ann", "den");
     assert_eq!(history(&mut stage, "ann", ""), (vec![], None, None));
     fill(&mut stage, "ann", "den", 3);
@@ -90,7 +90,7 @@ pub(super) fn short(text: &str) -> String {
 
 #[test]
 fn resuming() {
-    let mut stage = Stage::json(Settings { history_messages: 5, ..unhurried() }, &["ann"]);
+    let mut stage = Stage::keeping(last(5), unhurried(), &["ann"]);
     stage.joins("ann", "den");
     let epoch = stage.epoch("ann", "den");
     let since = |seq: u64| format!(r#""since":{{"epoch":"{epoch}","seq":{seq}}}"#);
@@ -122,7 +122,7 @@ fn resuming() {
 #[test]
 fn an_empty_room_lives_as_long_as_its_history() {
     let age = Duration::from_secs(100);
-    let mut stage = Stage::json(Settings { history_age: age, ..unhurried() }, &["ann"]);
+    let mut stage = Stage::keeping(young(age), Settings { empty_room_age: age, ..unhurried() }, &["ann"]);
     stage.joins("ann", "den");
     let first = stage.epoch("ann", "den");
     fill(&mut stage, "ann", "den", 2);
@@ -139,7 +139,7 @@ fn an_empty_room_lives_as_long_as_its_history() {
     stage.check_released();
 
     // Without history, it ends with its last member; if somebody created it, later.
-    let mut stage = Stage::json(Settings { history_messages: 0, ..unhurried() }, &["ann"]);
+    let mut stage = Stage::keeping(last(0), unhurried(), &["ann"]);
     stage.joins("ann", "den");
     fill(&mut stage, "ann", "den", 2);
     assert_eq!(history(&mut stage, "ann", "").0, [0; 0]);

@@ -212,7 +212,7 @@ fn a_guest_takes_a_name_with_the_list() {
 fn a_late_store() {
     for (state, joined, refused) in [(Gate::Open, 3, 1), (Gate::Down, 0, 4), (Gate::Full, 0, 4)] {
         let gate = Rc::new(RefCell::new(Gate::Open));
-        let mut stage = Stage::with(unhurried(), Box::new(Late::new(&unhurried(), gate.clone())));
+        let mut stage = Stage::with(unhurried(), Box::new(Late::new(Limits::default(), gate.clone())));
         for name in ["ann", "bob"] {
             stage.opens(name, name);
             stage.forgets(name);

@@ -23,8 +23,8 @@ pub(super) enum Gate {
 }
 
 impl Late {
-    pub(super) fn new(settings: &Settings, gate: Rc<RefCell<Gate>>) -> Self {
-        Self { memory: Memory::new(settings.history(), 1), gate, failed: Vec::new() }
+    pub(super) fn new(limits: Limits, gate: Rc<RefCell<Gate>>) -> Self {
+        Self { memory: Memory::new(limits, 1), gate, failed: Vec::new() }
     }
 }
 
@@ -67,14 +67,22 @@ impl Backend for Late {
         self.memory.expire(now)
     }
 
+    fn keeps(&self) -> bool {
+        self.memory.keeps()
+    }
+
     fn durability(&self) -> &'static str {
-        "memory"
+        self.memory.durability()
+    }
+
+    fn about(&self) -> String {
+        self.memory.about()
     }
 }
 
 fn stage(users: &[&str]) -> (Stage, Rc<RefCell<Gate>>) {
     let gate = Rc::new(RefCell::new(Gate::Open));
-    let mut stage = Stage::with(unhurried(), Box::new(Late::new(&unhurried(), gate.clone())));
+    let mut stage = Stage::with(unhurried(), Box::new(Late::new(Limits::default(), gate.clone())));
     for name in users {
         stage.opens(name, name);
         stage.forgets(name);

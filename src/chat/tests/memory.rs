@@ -11,8 +11,9 @@ fn held(stage: &Stage) -> [usize; 4] {
 /// 30 guests who make 1,920 rooms, watch 960 names and write to each other; then they go, and one stays with the room that was made last.
 #[test]
 fn tables_become_small_when_a_crowd_has_gone() {
-    let settings = Settings { history_age: Duration::from_secs(20), ..unhurried() };
-    let mut stage = Stage::json(settings, &["ann"]);
+    let age = Duration::from_secs(20);
+    let settings = Settings { empty_room_age: age, ..unhurried() };
+    let mut stage = Stage::keeping(young(age), settings, &["ann"]);
     let crowd: Vec<String> = (0..30).map(|n| format!("c{n}")).collect();
     for (n, device) in crowd.iter().enumerate() {
         stage.open(device, Door::Json { user: None });

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::backend::Memory;
+use crate::backend::memory::Limits;
 use crate::id::TopicId;
 
 /// Carries out deliveries as the engine does, into one inbox for each connection.
@@ -59,10 +60,19 @@ fn unhurried() -> Settings {
     Settings { rate: None, ..Settings::default() }
 }
 
+/// So many messages of each conversation are kept.
+fn last(messages: usize) -> Limits {
+    Limits { messages, ..Limits::default() }
+}
+
+/// They are kept so long.
+fn young(age: Duration) -> Limits {
+    Limits { age, ..Limits::default() }
+}
+
 impl Stage {
     fn new(settings: Settings) -> Self {
-        let memory = Memory::new(settings.history(), 1);
-        Self::with(settings, Box::new(memory))
+        Self::keeping(Limits::default(), settings, &[])
     }
 
     fn with(settings: Settings, backend: Box<dyn Backend>) -> Self {
@@ -84,7 +94,12 @@ impl Stage {
 
     /// A stage with JSON sessions, named after their users, whose welcome is read already.
     fn json(settings: Settings, users: &[&str]) -> Self {
-        let mut stage = Self::new(settings);
+        Self::keeping(Limits::default(), settings, users)
+    }
+
+    /// The same where so much is kept.
+    fn keeping(limits: Limits, settings: Settings, users: &[&str]) -> Self {
+        let mut stage = Self::with(settings, Box::new(Memory::new(limits, 1)));
         for name in users {
             stage.opens(name, name);
             stage.forgets(name);

@@ -183,8 +183,8 @@ enum Answer {
 
 impl World {
     fn new(kept: usize, slice: usize) -> Self {
-        let settings = Settings { history_messages: kept, replay_bytes: slice, ..unhurried() };
-        let mut stage = Stage::new(settings);
+        let settings = Settings { replay_bytes: slice, ..unhurried() };
+        let mut stage = Stage::keeping(last(kept), settings, &[]);
         stage.holds = true;
         Self {
             stage,
@@ -737,7 +737,7 @@ impl World {
         for who in 0..CLIENTS.len() {
             self.step(&Op::Cut(who));
         }
-        self.stage.waits(Settings::default().history_age * 2);
+        self.stage.waits(Limits::default().age * 2);
         self.stage.check_released();
     }
 }

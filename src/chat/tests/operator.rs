@@ -86,7 +86,7 @@ fn a_room_with_nobody_keeps_what_is_published() {
     stage.says("ann", r#"{"type":"join","room_id":"den","history":10}"#);
     stage.heard_kinds("ann", &["joined", "broadcast", "online_users"]);
     // Without history the message is for those who are there, and the room goes.
-    let mut stage = Stage::json(Settings { history_messages: 0, ..unhurried() }, &[]);
+    let mut stage = Stage::keeping(last(0), unhurried(), &[]);
     assert_eq!(kind(&stage.calls(Call::Publish, r#"{"room_id":"den","content":"one"}"#)), "broadcast");
     assert_eq!(stage.chat.counts().rooms, 0);
     assert_eq!(

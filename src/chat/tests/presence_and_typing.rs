@@ -156,7 +156,7 @@ fn nothing_tells_who_hides() {
 /// Nothing is said to be stored where nothing is.
 #[test]
 fn without_history_who_is_away_misses_it() {
-    let mut stage = Stage::json(Settings { history_messages: 0, ..unhurried() }, &["ann", "bob", "cat"]);
+    let mut stage = Stage::keeping(last(0), unhurried(), &["ann", "bob", "cat"]);
     stage.closes("cat");
     stage.says("ann", r#"{"type":"multicast","user_ids":["bob","cat","dan"],"content":"x"}"#);
     stage.heard("ann", [r#"{"type":"ack","delivered":["bob"],"stored":[],"unknown":["dan"],"missed":["cat"]}"#]);

@@ -14,7 +14,11 @@ fn one_by_one() -> Settings {
 
 /// `ann` is in `den`, where she has said so many; a wire that is taken from only when a row says so.
 fn den(settings: Settings, said: usize) -> (Stage, String) {
-    let mut stage = Stage::json(settings, &["ann", "bob"]);
+    den_keeping(Limits::default(), settings, said)
+}
+
+fn den_keeping(limits: Limits, settings: Settings, said: usize) -> (Stage, String) {
+    let mut stage = Stage::keeping(limits, settings, &["ann", "bob"]);
     stage.joins("ann", "den");
     says(&mut stage, "ann", said);
     let epoch = stage.epoch("ann", "den");
@@ -232,7 +236,7 @@ fn rooms_take_turns() {
 /// What is no longer kept when its turn comes is named; what the reader said there is answered.
 #[test]
 fn what_expires_under_the_reader_is_a_gap() {
-    let (mut stage, epoch) = den(Settings { history_messages: 3, ..one_by_one() }, 3);
+    let (mut stage, epoch) = den_keeping(last(3), one_by_one(), 3);
     stage.resumes("bob", &epoch, 0);
     stage.heard_short("bob", &["joined 3 true", "1"]);
     stage.says("bob", r#"{"type":"broadcast","room_id":"den","content":"y","id":"a"}"#);
@@ -241,7 +245,7 @@ fn what_expires_under_the_reader_is_a_gap() {
 
     // The room has fallen silent, and all of it has gone.
     let age = Duration::from_secs(100);
-    let (mut stage, epoch) = den(Settings { history_age: age, ..one_by_one() }, 3);
+    let (mut stage, epoch) = den_keeping(young(age), one_by_one(), 3);
     stage.resumes("bob", &epoch, 0);
     stage.heard_short("bob", &["joined 3 true", "1"]);
     stage.waits(2 * age);
@@ -253,7 +257,7 @@ fn what_expires_under_the_reader_is_a_gap() {
 /// A room that says more than the reader takes: it stays behind, holes are named, and nothing grows.
 #[test]
 fn a_reader_who_never_catches_up_is_behind() {
-    let (mut stage, epoch) = den(Settings { history_messages: 5, ..one_by_one() }, 5);
+    let (mut stage, epoch) = den_keeping(last(5), one_by_one(), 5);
     stage.resumes("bob", &epoch, 0);
     stage.heard_short("bob", &["joined 5 true", "1"]);
     let mut last = 1;
@@ -331,7 +335,7 @@ fn so_much_may_be_said_while_catching_up() {
 /// The same, with three messages and a store that answers when a row says so.
 fn late_den() -> (Stage, Rc<RefCell<Gate>>, String) {
     let gate = Rc::new(RefCell::new(Gate::Open));
-    let mut stage = Stage::with(one_by_one(), Box::new(Late::new(&one_by_one(), gate.clone())));
+    let mut stage = Stage::with(one_by_one(), Box::new(Late::new(Limits::default(), gate.clone())));
     for name in ["ann", "bob"] {
         stage.opens(name, name);
     }

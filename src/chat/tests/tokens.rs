@@ -20,7 +20,7 @@ fn guarded() -> Settings {
 
 fn stage(settings: Settings) -> Stage {
     let mut stage = Stage::new(settings.clone());
-    let memory = Memory::new(settings.history(), 1);
+    let memory = Memory::new(Limits::default(), 1);
     stage.chat = Chat::new(settings, Box::new(memory), 1).with_verifier(Rc::new(Credulous));
     stage
 }

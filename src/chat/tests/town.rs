@@ -32,6 +32,8 @@ const CALLS: &[Call] = &[
     Call::Bans,
 ];
 
+const AGE: Duration = Duration::from_secs(60);
+
 struct Town {
     stage: Stage,
     random: Random,
@@ -43,10 +45,8 @@ struct Town {
 
 fn settings(random: &mut Random) -> Settings {
     Settings {
-        history_messages: 4,
-        history_age: Duration::from_secs(60),
+        empty_room_age: AGE,
         replay_bytes: 300,
-        direct_conversations: 4,
         leave_grace: Duration::from_secs(random.below(7)),
         big_room: random.below(4) as usize,
         sessions_per_user: 1 + random.below(4) as usize,
@@ -63,10 +63,11 @@ impl Town {
         let mut random = Random::from(seed);
         let gate = Rc::new(RefCell::new(Gate::Open));
         let settings = settings(&mut random);
+        let limits = Limits { age: AGE, direct_conversations: 4, ..last(4) };
         let stage = match late {
-            false => Stage::new(settings),
+            false => Stage::keeping(limits, settings, &[]),
             true => {
-                let backend = Late::new(&settings, gate.clone());
+                let backend = Late::new(limits, gate.clone());
                 Stage::with(settings, Box::new(backend))
             }
         };

@@ -21,20 +21,20 @@ fn walk(seed: u64, steps: usize, late: bool) {
     let mut random = Random::from(seed);
     let age = Duration::from_secs(60);
     let settings = Settings {
-        history_messages: 4,
         replay_bytes: 100,
-        history_age: age,
+        empty_room_age: age,
         big_room: 3,
         sessions_per_user: 3,
         rooms_per_session: 2,
         max_rooms: 3,
         ..Settings::default()
     };
+    let limits = Limits { age, ..last(4) };
     let gate = Rc::new(RefCell::new(Gate::Open));
     let mut stage = match late {
-        false => Stage::new(settings),
+        false => Stage::keeping(limits, settings, &[]),
         true => {
-            let backend = Late::new(&settings, gate.clone());
+            let backend = Late::new(limits, gate.clone());
             Stage::with(settings, Box::new(backend))
         }
     };
