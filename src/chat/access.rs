@@ -13,8 +13,9 @@ use super::hall::Hall;
 use super::settings::Settings;
 use super::timers::Timer;
 use super::turn::{Ask, Ctx, Turn};
+use super::wire::answer::Ack;
 use super::wire::request::Request;
-use super::wire::{Code, Refusal, json};
+use super::wire::{Code, Refusal};
 use crate::id::ConnId;
 
 impl Hall {
@@ -89,8 +90,7 @@ impl Hall {
             }
         };
         self.hold(ask.conn, grant, ctx);
-        ctx.out
-            .send(ask.conn, |out| json::Object::message(out, "ack").id(ask.id).number("expires_at", expires_at).end());
+        ctx.out.answer(ask, &Ack::Authorized { expires_at });
         for room in closed {
             self.put_out(ask.conn, room, None, ctx);
         }

@@ -7,7 +7,9 @@
 use std::ops::Range;
 
 use super::auth::TokenError;
-use super::wire::Code;
+use super::turn::Ask;
+use super::wire::answer::{self, Answer};
+use super::wire::{Code, Refusal};
 use crate::id::{ConnId, TopicId};
 use crate::proto::CloseCode;
 
@@ -121,10 +123,30 @@ impl Deliveries {
         self.items.push(Delivery::Send { to, text });
     }
 
+    /// Queues a message that answers no request.
+    pub(super) fn say(&mut self, to: ConnId, answer: &impl Answer) {
+        self.answer(Ask::unnamed(to), answer);
+    }
+
+    /// Queues a message for the connection that asked for it.
+    pub(super) fn answer(&mut self, ask: Ask<'_>, answer: &impl Answer) {
+        self.send(ask.conn, |out| answer::write(out, ask.id, answer));
+    }
+
+    /// Queues a message once for each of several connections.
+    pub(super) fn say_each(&mut self, to: impl IntoIterator<Item = ConnId>, answer: &impl Answer) {
+        self.send_each(to, |out| answer::write(out, None, answer));
+    }
+
+    /// Queues a message for every member of a topic but those in `except`.
+    pub(super) fn say_in(&mut self, topic: TopicId, except: &[ConnId], answer: &impl Answer) {
+        self.publish(topic, except, |out| answer::write(out, None, answer));
+    }
+
     /// Queues the refusal of a call.
-    pub fn refuse(&mut self, to: ConnId, code: Code, write: impl FnOnce(&mut Vec<u8>)) {
-        let text = self.append(write);
-        self.items.push(Delivery::Refuse { to, code, text });
+    pub(super) fn refuse(&mut self, ask: Ask<'_>, refusal: &Refusal) {
+        let text = self.append(|out| answer::write(out, ask.id, &answer::Error::from(refusal)));
+        self.items.push(Delivery::Refuse { to: ask.conn, code: refusal.code, text });
     }
 
     /// Queues the text once for each of several connections.
@@ -200,6 +222,11 @@ impl Deliveries {
         self.text.capacity()
             + self.except.capacity() * size_of::<ConnId>()
             + self.items.capacity() * size_of::<Delivery>()
+    }
+
+    /// Bytes of all texts.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.text.len()
     }
 
     /// The deliveries, in the order they were made.

@@ -26,8 +26,9 @@ use super::turn::{Ask, Ctx, Turn};
 use super::typing::Typing;
 use super::waiting::{Found, Waiting};
 use super::watches::Watches;
+use super::wire::answer::{self, Ack};
 use super::wire::request::{self, Request};
-use super::wire::{Code, Id, Refusal, json, plain};
+use super::wire::{Code, Id, Refusal, plain};
 use super::{Counts, Door, Shows};
 use crate::backend::Outcome;
 use crate::id::ConnId;
@@ -180,39 +181,25 @@ impl Hall {
         let Some(session) = self.sessions.find(ask.conn) else { return };
         let user = self.users.at(user);
         let settings = &turn.settings;
-        turn.out.send(ask.conn, |out| {
-            let welcome = json::Object::message(out, "welcome")
-                .id(ask.id)
-                .text("user_id", user.name.as_str())
-                .text("status", user.status.as_str())
-                .maybe_text("note", user.note.as_deref())
-                .text("session_id", &format!("{:016x}", session.id))
-                .text("server", &settings.server)
-                .value("limits", |out| {
-                    let limits = json::Object::new(out)
-                        .number("message_bytes", settings.message_bytes as u64)
-                        .number("content_bytes", settings.content_bytes as u64)
-                        .number("rooms", settings.rooms_per_session as u64)
-                        .number("join_rooms", settings.rooms_per_join() as u64);
-                    match settings.rate {
-                        None => limits.null("rate").end(),
-                        Some(rate) => limits
-                            .value("rate", |out| {
-                                json::Object::new(out)
-                                    .number("per_second", rate.per_second.into())
-                                    .number("burst", rate.burst.into())
-                                    .end();
-                            })
-                            .end(),
-                    }
-                })
-                .number("ping_interval_ms", settings.ping_interval.as_millis() as u64)
-                .text("durability", durability);
-            match self.grant(ask.conn) {
-                Some(grant) => welcome.number("expires_at", grant.expires_ms).end(),
-                None => welcome.end(),
-            }
-        });
+        let limits = answer::Limits {
+            message_bytes: settings.message_bytes,
+            content_bytes: settings.content_bytes,
+            rooms: settings.rooms_per_session,
+            join_rooms: settings.rooms_per_join(),
+            rate: settings.rate.map(|Rate { per_second, burst }| answer::Rate { per_second, burst }),
+        };
+        let welcome = answer::Welcome {
+            user_id: user.name.as_str(),
+            status: user.status,
+            note: user.note.as_deref(),
+            session_id: session.id,
+            server: &settings.server,
+            limits,
+            ping_interval_ms: settings.ping_interval.as_millis() as u64,
+            durability,
+            expires_at: self.grant(ask.conn).map(|grant| grant.expires_ms),
+        };
+        turn.out.answer(ask, &welcome);
     }
 
     fn guest_name(&mut self) -> UserName {
@@ -409,7 +396,7 @@ impl Hall {
                 self.typing_request(ask.conn, place, typing, ctx)?;
                 // The one request that is not answered unless it asks for it.
                 if ask.id.is_some() {
-                    ctx.out.send(ask.conn, |out| json::Object::message(out, "ack").id(ask.id).end());
+                    ctx.out.answer(ask, &Ack::Done {});
                 }
                 Ok(())
             }
@@ -427,7 +414,7 @@ impl Hall {
             Request::Auth { token } => self.refresh(ask, &token, ctx),
             Request::Ping => {
                 let ts = ctx.now.unix_ms;
-                ctx.out.send(ask.conn, |out| json::Object::message(out, "pong").id(ask.id).number("ts", ts).end());
+                ctx.out.answer(ask, &answer::Pong { ts });
                 Ok(())
             }
         }
@@ -556,7 +543,7 @@ impl Hall {
             if session.dialect == Dialect::Json && !session.closing {
                 // Each at another time, so that they do not all come back at once.
                 let after_ms = self.random.below(within + 1);
-                turn.out.send(conn, |out| json::goodbye(out, "shutdown", true, after_ms));
+                turn.out.say(conn, &answer::Goodbye { reason: "shutdown", reconnect: true, after_ms });
             }
         }
     }
@@ -591,14 +578,14 @@ impl Hall {
     pub fn refuse(&mut self, ask: Ask<'_>, refusal: &Refusal, turn: &mut Turn<'_>) {
         self.counts.errors += 1;
         if self.is_operator(ask.conn) {
-            return turn.out.refuse(ask.conn, refusal.code, |out| json::error(out, ask.id, refusal));
+            return turn.out.refuse(ask, refusal);
         }
         let Some(session) = self.sessions.find(ask.conn).filter(|session| !session.closing) else { return };
         match session.dialect {
-            Dialect::Json => turn.out.send(ask.conn, |out| json::error(out, ask.id, refusal)),
+            Dialect::Json => turn.out.answer(ask, &answer::Error::from(refusal)),
             Dialect::Plain => {
                 let room = session.seats.first().map_or("", |seat| self.rooms.at(seat.room).name.as_str());
-                turn.out.send(ask.conn, |out| plain::write(out, "error", &refusal.message, room, ""));
+                turn.out.send(ask.conn, |out| plain::error(out, &refusal.message, room));
             }
         }
     }
@@ -627,9 +614,9 @@ impl Hall {
         match dialect {
             Dialect::Json => {
                 let after_ms = back_after_ms.unwrap_or(0);
-                turn.out.send(conn, |out| json::goodbye(out, why, back_after_ms.is_some(), after_ms));
+                turn.out.say(conn, &answer::Goodbye { reason: why, reconnect: back_after_ms.is_some(), after_ms });
             }
-            Dialect::Plain => turn.out.send(conn, |out| plain::write(out, "error", reason, room, "")),
+            Dialect::Plain => turn.out.send(conn, |out| plain::error(out, reason, room)),
         }
     }
 

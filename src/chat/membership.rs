@@ -15,8 +15,9 @@ use super::timers::Timer;
 use super::turn::{Ask, Ctx, Turn};
 use super::typing::Target;
 use super::waiting::{Found, Joins, Waiting, What};
+use super::wire::answer::{self, Ack};
 use super::wire::request::Wish;
-use super::wire::{Code, Refusal, json, plain};
+use super::wire::{Code, Refusal, plain};
 use super::work;
 use crate::backend::{Conversation, Head, Query};
 use crate::id::ConnId;
@@ -121,13 +122,8 @@ impl Hall {
         if self.sessions.find(asker.conn).is_none_or(|session| session.closing) {
             return;
         }
-        turn.out.send(asker.conn, |out| {
-            json::Object::message(out, "ack")
-                .id(asker.id.as_ref())
-                .number("joined", tally.joined)
-                .number("refused", tally.refused)
-                .end();
-        });
+        let ack = Ack::JoinedList { joined: tally.joined, refused: tally.refused };
+        turn.out.answer(asker.ask(), &ack);
     }
 
     /// Whether the session is a guest's that is to take this name.
@@ -303,17 +299,15 @@ impl Hall {
     fn send_joined(&self, ask: Ask<'_>, entrance: Entrance, turn: &mut Turn<'_>) {
         let Entrance { room, user, head, recovered } = entrance;
         let (room, user) = (self.rooms.at(room), self.users.at(user));
-        turn.out.send(ask.conn, |out| {
-            json::Object::message(out, "joined")
-                .id(ask.id)
-                .text("room_id", room.name.as_str())
-                .text("user_id", user.name.as_str())
-                .text("epoch", &head.epoch.to_string())
-                .number("seq", head.seq)
-                .flag("recovered", recovered)
-                .number("members", room.members.len() as u64)
-                .end();
-        });
+        let joined = answer::Joined {
+            room_id: room.name.as_str(),
+            user_id: user.name.as_str(),
+            epoch: head.epoch,
+            seq: head.seq,
+            recovered,
+            members: room.members.len(),
+        };
+        turn.out.answer(ask, &joined);
     }
 
     /// Counts a session of the user into the room. Says whether the user was a member already.
@@ -346,8 +340,8 @@ impl Hall {
         let (place, user) = (self.rooms.at(room), self.users.at(user).name.as_str());
         let name = place.name.as_str();
         if place.json > 0 {
-            let movement = |out: &mut Vec<u8>| json::movement(out, "user_joined", name, user);
-            turn.out.publish(topic(room, Dialect::Json), except, movement);
+            let joined = answer::UserJoined { room_id: name, user_id: user };
+            turn.out.say_in(topic(room, Dialect::Json), except, &joined);
         }
         if place.plain > 0 {
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_joined(out, name, user));
@@ -366,8 +360,8 @@ impl Hall {
         let place = self.rooms.at(room);
         let name = place.name.as_str();
         if place.json > 0 {
-            let movement = |out: &mut Vec<u8>| json::movement(out, "user_left", name, user);
-            turn.out.publish(topic(room, Dialect::Json), except, movement);
+            let left = answer::UserLeft { room_id: name, user_id: user };
+            turn.out.say_in(topic(room, Dialect::Json), except, &left);
         }
         if place.plain > 0 {
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_left(out, name, user));
@@ -410,9 +404,7 @@ impl Hall {
             self.stop_replay(ask.conn, room, turn);
         }
         let name = self.rooms.at(room).name.as_str();
-        turn.out.send(ask.conn, |out| {
-            json::Object::message(out, "left").id(ask.id).text("room_id", name).maybe_text("reason", why).end();
-        });
+        turn.out.answer(ask, &answer::Left { room_id: name, reason: why });
         if was_inside {
             self.uncount(room, dialect);
             let devices =
@@ -532,7 +524,8 @@ impl Hall {
         self.rooms.at_mut(room).crowd_told = Some(turn.now.tick);
         let name = self.rooms.at(room).name.as_str();
         let (users, count) = self.who_is_in(room, turn.settings);
-        turn.out.publish(topic(room, Dialect::Json), &[], |out| json::online_users(out, name, &users, count));
+        let online = answer::OnlineUsers { room_id: name, users: &users, count };
+        turn.out.say_in(topic(room, Dialect::Json), &[], &online);
         turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
     }
 }

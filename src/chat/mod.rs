@@ -53,7 +53,10 @@ pub use rate_limit::Address;
 pub use roster::session::Dialect;
 pub use settings::{Rate, Settings};
 pub use wire::Code;
+pub use wire::answer::Kind as AnswerKind;
 pub use wire::order::Call;
+pub use wire::plain::Kind as PlainKind;
+pub use wire::request::Kind as RequestKind;
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -413,6 +416,6 @@ const NEWS_AT_ONCE: usize = 1024;
 /// An `error` message, for those who are refused before the chat hears of it.
 pub fn error_message(code: Code, message: &'static str) -> Vec<u8> {
     let mut out = Vec::new();
-    wire::json::error(&mut out, None, &wire::Refusal::new(code, message));
+    wire::answer::write(&mut out, None, &wire::answer::Error::from(&wire::Refusal::new(code, message)));
     out
 }

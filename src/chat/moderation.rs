@@ -16,7 +16,7 @@ use super::presence::check_line;
 use super::roster::session::Dialect;
 use super::timers::Timer;
 use super::turn::{Ask, Ctx, Turn};
-use super::wire::json::Object;
+use super::wire::answer::{self, Ack};
 use super::wire::order::Whom;
 use super::wire::request::Page;
 use super::wire::{Code, Refusal};
@@ -62,8 +62,7 @@ impl Hall {
         if let Whom::User(name) = whom {
             self.end_grace(name, turn);
         }
-        turn.out
-            .send(ask.conn, |out| Object::message(out, "ack").id(ask.id).number("closed", sessions.len() as u64).end());
+        turn.out.answer(ask, &Ack::Closed { closed: sessions.len() });
         Ok(())
     }
 
@@ -95,7 +94,7 @@ impl Hall {
         {
             self.rooms.settle(key, ctx.now.tick);
         }
-        ctx.out.send(ask.conn, |out| Object::message(out, "ack").id(ask.id).number("left", left).end());
+        ctx.out.answer(ask, &Ack::Left { left });
         Ok(())
     }
 
@@ -115,8 +114,7 @@ impl Hall {
         for &session in &sessions {
             self.dismiss(session, farewell, turn);
         }
-        let closed = sessions.len() as u64;
-        turn.out.send(ask.conn, |out| Object::message(out, "ack").id(ask.id).number("closed", closed).end());
+        turn.out.answer(ask, &Ack::Closed { closed: sessions.len() });
         Ok(())
     }
 
@@ -152,11 +150,8 @@ impl Hall {
             self.expel(session, |hall| hall.turn_out(session, turn));
         }
         self.end_grace(name, turn);
-        turn.out.send(ask.conn, |out| {
-            let ban = Object::message(out, "ban").id(ask.id).text("user_id", name);
-            let ban = maybe_until(ban, until).maybe_text("note", note);
-            ban.number("closed", sessions.len() as u64).end();
-        });
+        let ban = answer::ListedBan { user_id: name, until, note };
+        turn.out.answer(ask, &answer::Ban { ban, closed: sessions.len() });
         Ok(())
     }
 
@@ -164,7 +159,7 @@ impl Hall {
         let user = user_name(name)?;
         let banned = self.bans.0.remove(&user).is_some();
         self.timers.cancel(Timer::Ban(user));
-        turn.out.send(ask.conn, |out| Object::message(out, "ack").id(ask.id).flag("banned", banned).end());
+        turn.out.answer(ask, &Ack::Unbanned { banned });
         Ok(())
     }
 
@@ -173,17 +168,13 @@ impl Hall {
         let from = page.cursor.as_deref().map_or(Unbounded, Excluded);
         let (bans, more) = page.fill(self.bans.0.range::<str, _>((from, Unbounded)));
         let next = bans.last().filter(|_| more).map(|(name, _)| name.as_str());
-        turn.out.send(ask.conn, |out| {
-            Object::message(out, "bans")
-                .id(ask.id)
-                .list("bans", &bans, |out, (name, ban)| {
-                    let entry = Object::new(out).text("user_id", name.as_str());
-                    maybe_until(entry, ban.until).maybe_text("note", ban.note.as_deref()).end();
-                })
-                .number("count", self.bans.len() as u64)
-                .maybe_text("next", next)
-                .end();
+        let listed = bans.iter().map(|&(name, ban)| answer::ListedBan {
+            user_id: name.as_str(),
+            until: ban.until,
+            note: ban.note.as_deref(),
         });
+        let listed: Vec<_> = listed.collect();
+        turn.out.answer(ask, &answer::Bans { bans: &listed, count: self.bans.len(), next });
         Ok(())
     }
 
@@ -244,13 +235,6 @@ impl Hall {
 
     fn open_devices(&self, user: u32) -> Vec<ConnId> {
         self.devices(user).filter(|(_, session)| !session.closing).map(|(conn, _)| conn).collect()
-    }
-}
-
-fn maybe_until(object: Object<'_>, until: Option<u64>) -> Object<'_> {
-    match until {
-        Some(until) => object.number("until", until),
-        None => object,
     }
 }
 

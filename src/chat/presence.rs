@@ -8,7 +8,7 @@ use super::hall::{Hall, WATCH_BYTES, user_name};
 use super::name::{NameError, UserName, check_characters};
 use super::roster::user::{NOBODY_THERE, Status, View};
 use super::turn::{Ask, Turn};
-use super::wire::json::Object;
+use super::wire::answer::{self, Ack};
 use super::wire::{Code, Refusal};
 use crate::id::ConnId;
 
@@ -24,7 +24,7 @@ impl Hall {
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
         let before = self.users.at(user).own_view();
         self.users.change(user, |user| user.shows(shows));
-        turn.out.send(ask.conn, |out| Object::message(out, "ack").id(ask.id).end());
+        turn.out.answer(ask, &Ack::Done {});
         self.tell_watchers(user, before, turn);
         Ok(())
     }
@@ -73,23 +73,12 @@ impl Hall {
         }
         // Each is found, and watched or written.
         turn.out.note_work(names.len());
-        turn.out.send(ask.conn, |out| {
-            Object::message(out, "presence_state")
-                .id(ask.id)
-                .maybe_text("room_id", room)
-                .value("users", |out| {
-                    let mut users = Object::new(out);
-                    for name in &names {
-                        let view = match self.users.find(name.as_str()) {
-                            Some(user) => self.view_for(ask.conn, user),
-                            None => NOBODY_THERE,
-                        };
-                        users = users.value(name.as_str(), |out| view.write(Object::new(out)));
-                    }
-                    users.end();
-                })
-                .end();
-        });
+        let seen = |name: &'_ UserName| match self.users.find(name.as_str()) {
+            Some(user) => self.view_for(ask.conn, user),
+            None => NOBODY_THERE,
+        };
+        let users: Vec<_> = names.iter().map(|name| (name.as_str(), seen(name))).collect();
+        turn.out.answer(ask, &answer::PresenceState { room_id: room, users: &users });
         Ok(())
     }
 
@@ -154,24 +143,8 @@ impl Hall {
             return;
         }
         let watchers = self.watches.watchers(name);
-        turn.out.send_each(watchers.iter().copied().filter(whom), |out| {
-            Object::message(out, "presence")
-                .text("user_id", name.as_str())
-                .text("status", after.status.as_str())
-                .maybe_text("note", after.note.as_deref())
-                .end();
-        });
-    }
-}
-
-impl View {
-    /// Writes the fields and ends the object.
-    pub(super) fn write(&self, object: Object<'_>) {
-        object
-            .text("status", self.status.as_str())
-            .number("devices", self.devices.into())
-            .maybe_text("note", self.note.as_deref())
-            .end();
+        let presence = answer::Presence { user_id: name.as_str(), status: after.status, note: after.note.as_deref() };
+        turn.out.say_each(watchers.iter().copied().filter(whom), &presence);
     }
 }
 

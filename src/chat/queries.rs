@@ -4,10 +4,9 @@ use super::auth::Grant;
 use super::hall::Hall;
 use super::name::UserName;
 use super::presence::check_line;
-use super::roster::room::Room;
 use super::turn::{Ask, Ctx, Turn};
 use super::waiting::{Excerpt, Found, Waiting, What};
-use super::wire::json::Object;
+use super::wire::answer;
 use super::wire::request::{Bound, Page, Part, Place};
 use super::wire::{Code, Refusal};
 use crate::backend::{Bounds, Conversation, Epoch, Head, Query};
@@ -73,22 +72,18 @@ impl Hall {
         turn: &mut Turn<'_>,
     ) {
         let room = self.rooms.at(room);
-        turn.out.send(ask.conn, |out| {
-            let answer = Object::message(out, "room")
-                .id(ask.id)
-                .text("room_id", room.name.as_str())
-                .text("name", room.title.as_deref().unwrap_or(room.name.as_str()))
-                .maybe_text("topic", room.topic.as_deref())
-                .number("created_at", room.created_at)
-                .number("members", room.members.len() as u64)
-                .number("messages", head.kept)
-                .number("seq", head.seq)
-                .text("epoch", &head.epoch.to_string());
-            match created {
-                Some(created) => answer.flag("created", created).end(),
-                None => answer.end(),
-            }
-        });
+        let answer = answer::Room {
+            room_id: room.name.as_str(),
+            name: room.title.as_deref().unwrap_or(room.name.as_str()),
+            topic: room.topic.as_deref(),
+            created_at: room.created_at,
+            members: room.members.len(),
+            messages: head.kept,
+            seq: head.seq,
+            epoch: head.epoch,
+            created,
+        };
+        turn.out.answer(ask, &answer);
     }
 
     /// Rooms in order of names: all, or those that the token is for.
@@ -97,7 +92,7 @@ impl Hall {
         let confined = self.grant(ask.conn).filter(|grant| grant.is_confined());
         let most = confined
             .map_or(MAX_SCANNED, |grant| (MAX_MATCHED_BYTES / grant.pattern_bytes().max(1)).clamp(1, MAX_SCANNED));
-        let mut rooms: Vec<_> = Vec::new();
+        let mut rooms: Vec<answer::ListedRoom<'_>> = Vec::new();
         let mut next = None;
         let mut looked_at = 0;
         for (key, room) in self.rooms.after(page.cursor.as_deref()) {
@@ -105,10 +100,15 @@ impl Hall {
             let name = room.name.as_str();
             if confined.is_none_or(|grant| grant.may_enter(name)) {
                 if rooms.len() == page.limit {
-                    next = rooms.last().map(|(_, room): &(u32, &Room)| room.name.as_str());
+                    next = rooms.last().map(|listed| listed.room_id);
                     break;
                 }
-                rooms.push((key, room));
+                rooms.push(answer::ListedRoom {
+                    room_id: name,
+                    name: room.title.as_deref().unwrap_or(name),
+                    members: room.members.len(),
+                    joined: session.is_some_and(|session| session.wants(key)),
+                });
             }
             if looked_at == most {
                 next = Some(name);
@@ -117,20 +117,7 @@ impl Hall {
         }
         let matched = looked_at * confined.map_or(0, Grant::pattern_bytes);
         turn.out.note_work(looked_at / LOOKS_A_STEP + matched / MATCHED_BYTES_A_STEP);
-        turn.out.send(ask.conn, |out| {
-            Object::message(out, "rooms")
-                .id(ask.id)
-                .list("rooms", &rooms, |out, (key, room)| {
-                    Object::new(out)
-                        .text("room_id", room.name.as_str())
-                        .text("name", room.title.as_deref().unwrap_or(room.name.as_str()))
-                        .number("members", room.members.len() as u64)
-                        .flag("joined", session.is_some_and(|session| session.wants(*key)))
-                        .end();
-                })
-                .maybe_text("next", next)
-                .end();
-        });
+        turn.out.answer(ask, &answer::Rooms { rooms: &rooms, next });
         Ok(())
     }
 
@@ -153,18 +140,13 @@ impl Hall {
         let members = &self.rooms.at(key).members;
         let (users, more) = page.fill(members.users_from(from));
         let next = users.last().filter(|_| more).map(u32::to_string);
-        turn.out.send(ask.conn, |out| {
-            Object::message(out, "members")
-                .id(ask.id)
-                .text("room_id", room)
-                .list("members", &users, |out, &user| {
-                    let name = self.users.at(user).name.as_str();
-                    self.view_for(ask.conn, user).write(Object::new(out).text("user_id", name));
-                })
-                .number("count", members.len() as u64)
-                .maybe_text("next", next.as_deref())
-                .end();
-        });
+        let seen = |&user: &u32| answer::Member {
+            user_id: self.users.at(user).name.as_str(),
+            view: self.view_for(ask.conn, user),
+        };
+        let listed: Vec<_> = users.iter().map(seen).collect();
+        let answer = answer::Members { room_id: room, members: &listed, count: members.len(), next: next.as_deref() };
+        turn.out.answer(ask, &answer);
         Ok(())
     }
 
@@ -191,14 +173,8 @@ impl Hall {
             }
         }
         turn.out.note_work(looked_at / LOOKS_A_STEP);
-        turn.out.send(ask.conn, |out| {
-            Object::message(out, "online")
-                .id(ask.id)
-                .texts("users", names.iter().copied())
-                .number("count", (self.users.visible() + usize::from(hidden.is_some())) as u64)
-                .maybe_text("next", next)
-                .end();
-        });
+        let count = self.users.visible() + usize::from(hidden.is_some());
+        turn.out.answer(ask, &answer::Online { users: &names, count, next });
         Ok(())
     }
 
@@ -267,30 +243,15 @@ impl Hall {
                 (last.filter(|&last| last < head.seq), missed.then(|| (seq + 1, oldest - 1)))
             }
         };
-        turn.out.send(ask.conn, |out| {
-            let mut answer = Object::message(out, "history")
-                .id(ask.id)
-                .maybe_text("room_id", room.map(|room| self.rooms.at(room).name.as_str()))
-                .maybe_text("user_id", wanted.with.as_ref().map(UserName::as_str))
-                .text("epoch", &head.epoch.to_string())
-                .list("items", messages, |out, message| {
-                    Object::new(out)
-                        .text("sender", message.sender)
-                        .text("content", message.content)
-                        .number("seq", message.seq)
-                        .number("ts", message.ts)
-                        .end();
-                });
-            if let Some(next) = next {
-                answer = answer.number("next", next);
-            }
-            if let Some((from, to)) = gap {
-                answer = answer.value("gap", |out| {
-                    Object::new(out).number("from", from).number("to", to).text("why", "expired").end();
-                });
-            }
-            answer.end();
-        });
+        let answer = answer::History {
+            room_id: room.map(|room| self.rooms.at(room).name.as_str()),
+            user_id: wanted.with.as_ref().map(UserName::as_str),
+            epoch: head.epoch,
+            items: messages,
+            next,
+            gap: gap.map(|(from, to)| answer::Hole { from, to, why: "expired" }),
+        };
+        turn.out.answer(ask, &answer);
         Ok(())
     }
 }

@@ -21,8 +21,9 @@ use super::roster::room::topic;
 use super::roster::session::Dialect;
 use super::settings::Settings;
 use super::timers::Timer;
-use super::turn::{Asker, Ctx, Turn};
+use super::turn::{Ask, Asker, Ctx, Turn};
 use super::waiting::{Found, Waiting, What};
+use super::wire::answer::{Ack, Gap, Hole, OnlineUsers};
 use super::wire::request::{MAX_PAGE, PAGE, Since, Wish};
 use super::wire::{Code, Id, Refusal, json};
 use crate::backend::{Bounds, Conversation, Epoch, Message, Query};
@@ -154,8 +155,8 @@ impl Hall {
         let Heard { seq: mut heard, why } = before;
         if first > heard + 1 {
             self.answer_unheard(conn, room, first, turn);
-            let (name, epoch) = (self.rooms.at(room).name.as_str(), head.epoch.to_string());
-            turn.out.send(conn, |out| json::gap(out, name, &epoch, heard + 1, first - 1, why));
+            let hole = Hole { from: heard + 1, to: first - 1, why };
+            turn.out.say(conn, &Gap { room_id: self.rooms.at(room).name.as_str(), epoch: head.epoch, hole });
             heard = first - 1;
         }
         if heard < head.seq {
@@ -197,12 +198,9 @@ impl Hall {
         turn.out.subscribe(conn, topic(room, Dialect::Json));
         let name = self.rooms.at(room).name.as_str();
         let (users, count) = self.who_is_in(room, turn.settings);
-        let mut written = 0;
-        turn.out.send(conn, |out| {
-            let before = out.len();
-            json::online_users(out, name, &users, count);
-            written = out.len() - before;
-        });
+        let before = turn.out.text_bytes();
+        turn.out.say(conn, &OnlineUsers { room_id: name, users: &users, count });
+        let written = turn.out.text_bytes() - before;
         if let Some(reader) = self.replays.readers.get_mut(&conn).filter(|reader| reader.counts_names) {
             reader.on_the_way += written;
             turn.out.tell_when_drained(conn);
@@ -272,14 +270,8 @@ impl Hall {
         let name = self.rooms.at(room).name.as_str();
         while let Some((&(at, seq), _)) = reader.own.range((room, 0)..(room, until)).next() {
             let Some((id, ts)) = reader.own.remove(&(at, seq)) else { break };
-            turn.out.send(conn, |out| {
-                json::Object::message(out, "ack")
-                    .id(Some(&id))
-                    .text("room_id", name)
-                    .number("seq", seq)
-                    .number("ts", ts)
-                    .end();
-            });
+            let ack = Ack::Said { room_id: Some(name), user_id: None, seq: Some(seq), ts, dup: false };
+            turn.out.answer(Ask::new(conn, Some(&id)), &ack);
         }
     }
 

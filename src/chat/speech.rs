@@ -13,6 +13,7 @@ use super::roster::session::Dialect;
 use super::turn::{Ask, Asker, Ctx, Turn};
 use super::typing::Target;
 use super::waiting::{Tally, Waiting, What};
+use super::wire::answer::{Ack, Broadcast, Direct, Item};
 use super::wire::{Code, Id, Refusal, json, plain};
 use crate::backend::{Conversation, Message, NewMessage};
 use crate::id::ConnId;
@@ -171,8 +172,9 @@ impl Hall {
             .flat_map(|user| self.json_devices(user))
             .filter(|&device| device != ask.conn)
             .collect();
-        turn.out.send_each(others, |out| json::direct(out, None, to.as_str(), message));
-        turn.out.send(ask.conn, |out| json::direct(out, ask.id, to.as_str(), message));
+        let direct = Direct::new(to.as_str(), message);
+        turn.out.say_each(others, &direct);
+        turn.out.answer(ask, &direct);
     }
 
     pub(super) fn multicast(
@@ -241,7 +243,7 @@ impl Hall {
             let sender = self.users.find(message.sender).filter(|&sender| recipient != Some(sender));
             let others = sender.into_iter().flat_map(|user| self.json_devices(user));
             devices.extend(others.filter(|&device| Some(device) != saying));
-            turn.out.send_each(devices, |out| json::direct(out, None, to.as_str(), message));
+            turn.out.say_each(devices, &Direct::new(to.as_str(), message));
         }
         let Some(Waiting { what: What::Multicast(tally), .. }) = self.waiting.get_mut(of as usize) else { return };
         let list = match message {
@@ -267,19 +269,14 @@ impl Hall {
             // Saying it again reaches the others twice, but saying nothing would lose it for these.
             false => tally.said.into_iter().for_each(|said| self.said.fail(said)),
         }
-        fn names(users: &[UserName]) -> impl Iterator<Item = &str> {
-            users.iter().map(UserName::as_str)
-        }
-        turn.out.send(asker.conn, |out| {
-            let ack = json::Object::message(out, "ack")
-                .id(asker.id.as_ref())
-                .texts("delivered", names(&tally.delivered))
-                .texts("stored", names(&tally.stored))
-                .texts("unknown", names(&tally.unknown));
-            let unusual =
-                [("missed", &tally.missed), ("failed", &tally.failed)].into_iter().filter(|(_, list)| !list.is_empty());
-            unusual.fold(ack, |ack, (key, list)| ack.texts(key, names(list))).end();
-        });
+        let ack = Ack::Multicast {
+            delivered: &tally.delivered,
+            stored: &tally.stored,
+            unknown: &tally.unknown,
+            missed: &tally.missed,
+            failed: &tally.failed,
+        };
+        turn.out.answer(asker.ask(), &ack);
     }
 
     /// Says something to every session. It is neither numbered nor kept.
@@ -297,20 +294,12 @@ impl Hall {
         self.answer_said(said, None, turn.now.unix_ms);
         let sender = self.users.at(user).name.as_str();
         let ts = turn.now.unix_ms;
-        let write = |out: &mut Vec<u8>, id: Option<&Id<'_>>| {
-            json::Object::message(out, "broadcast")
-                .id(id)
-                .text("room_id", "*")
-                .text("sender", sender)
-                .text("content", content)
-                .number("ts", ts)
-                .end();
-        };
+        let announcement = Broadcast { room_id: "*", item: Item { sender, user_id: None, content, seq: None, ts } };
         let own = ask.id.is_some() || self.is_operator(ask.conn);
         let except: &[ConnId] = if own { &[ask.conn] } else { &[] };
-        turn.out.publish(EVERYBODY, except, |out| write(out, None));
+        turn.out.say_in(EVERYBODY, except, &announcement);
         if own {
-            turn.out.send(ask.conn, |out| write(out, ask.id));
+            turn.out.answer(ask, &announcement);
         }
         for &room in &self.with_plain {
             let name = self.rooms.at(room).name.as_str();
@@ -372,18 +361,12 @@ impl Hall {
                 Err(Refusal::new(Code::Overloaded, message))
             }
             Some(Answer::Said { seq, ts }) => {
-                turn.out.send(ask.conn, |out| {
-                    let mut ack = json::Object::message(out, "ack").id(Some(id));
-                    ack = match to {
-                        To::Room(name) => ack.text("room_id", name),
-                        To::User(name) => ack.text("user_id", name),
-                        To::Users(_) => ack,
-                    };
-                    if let Some(seq) = seq {
-                        ack = ack.number("seq", seq);
-                    }
-                    ack.number("ts", ts).flag("dup", true).end();
-                });
+                let (room_id, user_id) = match to {
+                    To::Room(name) => (Some(name), None),
+                    To::User(name) => (None, Some(name)),
+                    To::Users(_) => (None, None),
+                };
+                turn.out.answer(ask, &Ack::Said { room_id, user_id, seq, ts, dup: true });
                 Ok(First::No)
             }
         }

@@ -13,7 +13,7 @@ use super::roster::room;
 use super::roster::session::Dialect;
 use super::timers::Timer;
 use super::turn::Turn;
-use super::wire::json::Object;
+use super::wire::answer;
 use super::wire::request::Place;
 use super::wire::{Code, Refusal};
 use crate::id::ConnId;
@@ -130,19 +130,13 @@ impl Hall {
             Target::Room(key) => {
                 let own: Vec<ConnId> = own.into_iter().flat_map(|own| self.json_devices(own)).collect();
                 let room = self.rooms.at(*key).name.as_str();
-                turn.out.publish(room::topic(*key, Dialect::Json), &own, |out| {
-                    Object::message(out, "typing")
-                        .text("room_id", room)
-                        .text("user_id", name.as_str())
-                        .flag("typing", typing)
-                        .end();
-                });
+                let typing = answer::Typing { room_id: Some(room), user_id: name.as_str(), typing };
+                turn.out.say_in(room::topic(*key, Dialect::Json), &own, &typing);
             }
             Target::User(to) => {
                 let Some(to) = self.users.find(to.as_str()).filter(|&to| own != Some(to)) else { return };
-                turn.out.send_each(self.json_devices(to), |out| {
-                    Object::message(out, "typing").text("user_id", name.as_str()).flag("typing", typing).end();
-                });
+                let typing = answer::Typing { room_id: None, user_id: name.as_str(), typing };
+                turn.out.say_each(self.json_devices(to), &typing);
             }
         }
     }

@@ -1,44 +1,20 @@
 //! `docs/wire.md` against a running server, with a client that nobody here wrote.
 //!
 //! Everything that the code can say or understands stands on the page, and everything that stands on the page is sent or heard here:
-//! each type, each field, each error code. What the code knows is read from its source, so that nothing new can be forgotten.
+//! each type, each field, each error code. What the code knows are lists by type, so that nothing new can be forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use crate::common::{Client, Server, close_code, exchange, hear, salon, say};
+use salon::chat::{AnswerKind, Code, PlainKind, RequestKind};
 use serde_json::{Value, json};
 
 /// Errors that a test over sockets cannot bring about: the store in memory never fails (`src/chat/tests/late.rs` has one that does), and
 /// no mistake of ours is known.
 const OUT_OF_REACH: [&str; 2] = ["backend_down", "internal"];
 
-fn source(path: &str) -> String {
-    std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-}
-
-/// All of the chat but its tests, and but what only operators hear (docs/http-api.md, tests/it/api.rs).
-fn chat_sources() -> String {
-    let mut folders = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/chat")];
-    let mut all = String::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true if path.ends_with("tests") => {}
-                false if path.ends_with("moderation.rs") => {}
-                true => folders.push(path),
-                false => all.push_str(&std::fs::read_to_string(path).unwrap()),
-            }
-        }
-    }
-    all
-}
-
-/// The quoted words that follow each of these pieces of text.
-fn quoted_after(text: &str, before: &str) -> BTreeSet<String> {
-    let after = text.match_indices(before).map(|(at, _)| &text[at + before.len()..]);
-    after.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+fn page() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/wire.md")).unwrap()
 }
 
 fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
@@ -46,42 +22,20 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
     &rest[..rest.find(to).expect(to)]
 }
 
-/// The words for requests, each with its other words.
-fn request_words() -> Vec<Vec<String>> {
-    let source = source("src/chat/wire/request.rs");
-    let lines = between(&source, "match kind {", "unknown =>").lines().map(str::trim);
-    let words = lines.filter(|line| line.starts_with('"')).filter_map(|line| line.split_once(" => "));
-    let words: Vec<Vec<String>> =
-        words.map(|(words, _)| words.split(" | ").map(|word| word.trim_matches('"').to_owned()).collect()).collect();
-    assert!(words.len() >= 16, "{words:?}");
-    words
-}
-
 fn error_codes() -> BTreeSet<String> {
-    let source = source("src/chat/wire/mod.rs");
-    let codes = quoted_after(between(&source, "fn as_str(self)", "/// Whether"), "=> \"");
-    assert!(codes.len() >= 17, "{codes:?}");
-    codes
+    Code::ALL.iter().map(|code| code.as_str().to_owned()).collect()
 }
 
-/// The types of messages that the JSON dialect writes.
+/// The types of messages that sessions are sent, in both dialects.
 fn answer_types() -> BTreeSet<String> {
-    let source = chat_sources();
-    let mut types = quoted_after(&source, "Object::message(out, \"");
-    types.extend(quoted_after(&source, "movement(out, \""));
-    assert!(types.len() >= 20, "{types:?}");
-    types
-}
-
-fn plain_types() -> BTreeSet<String> {
-    let mut types = quoted_after(&source("src/chat/wire/plain.rs"), "write(out, \"");
-    types.extend(quoted_after(&chat_sources(), "plain::write(out, \""));
-    types
+    let of_sessions = AnswerKind::ALL.iter().filter(|kind| !kind.is_of_operators());
+    let json = of_sessions.map(|kind| kind.as_str().to_owned());
+    json.chain(PlainKind::ALL.iter().map(|kind| format!("plain {}", kind.as_str()))).collect()
 }
 
 /// What the page shows as sent (`>`) or heard (`<`).
 fn examples(mark: &str) -> Vec<Value> {
-    let page = source("docs/wire.md");
+    let page = page();
     let lines: Vec<&str> =
         page.lines().filter_map(|line| line.strip_prefix(mark)).filter(|line| line.starts_with('{')).collect();
     lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
@@ -175,19 +129,18 @@ fn everything_on_the_page_and_nothing_else() {
     ears.heard.iter().for_each(|message| note_shape(&mut in_life, message));
     assert_eq!(in_life, on_the_page, "left: heard, right: on the page");
 
-    let types: BTreeSet<String> =
-        answer_types().into_iter().chain(plain_types().into_iter().map(|kind| format!("plain {kind}"))).collect();
-    assert_eq!(in_life.keys().cloned().collect::<BTreeSet<_>>(), types, "left: heard, right: in the source");
+    let types = answer_types();
+    assert_eq!(in_life.keys().cloned().collect::<BTreeSet<_>>(), types, "left: heard, right: what can be sent");
 }
 
 #[test]
 fn the_page_has_every_word_and_every_code() {
-    let page = source("docs/wire.md");
+    let page = page();
     let sent: BTreeSet<String> =
         examples("> ").iter().map(|example| example["type"].as_str().unwrap().to_owned()).collect();
-    for words in request_words() {
-        assert!(words.iter().any(|word| sent.contains(word)), "no example of {words:?}");
-        for word in &words {
+    for words in RequestKind::ALL.iter().map(|kind| kind.words()) {
+        assert!(words.iter().any(|&word| sent.contains(word)), "no example of {words:?}");
+        for &word in words {
             assert!(sent.contains(word) || page.contains(&format!("`{word}`")), "{word} is not on the page");
         }
     }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use slab::Slab;
 
 use super::super::Shows;
@@ -39,10 +40,11 @@ impl Status {
 }
 
 /// What is seen of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(in crate::chat) struct View {
     pub status: Status,
     pub devices: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<Box<str>>,
 }
 

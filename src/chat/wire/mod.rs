@@ -1,11 +1,33 @@
 //! The words on the wire: requests read, answers written.
 //!
-//! [`request`] reads the JSON dialect (its JSON with `value`), [`order`] what an operator writes in it, [`json`] and [`plain`] write
-//! the two. Nothing here knows who is where.
+//! [`request`] reads the JSON dialect (its JSON with `value`), [`order`] what an operator writes in it. [`answer`] has what
+//! is said in it, written with [`json`]; [`plain`] is the other dialect. Nothing here knows who is where.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
+use serde::Serialize;
+
+/// Declares the values of a type with the word on the wire for each.
+macro_rules! words {
+    ($(#[$of_all:meta])* $vis:vis enum $name:ident { $($(#[$of_one:meta])* $variant:ident $word:literal,)* }) => {
+        $(#[$of_all])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        $vis enum $name { $($(#[$of_one])* $variant),* }
+
+        impl $name {
+            /// All of them; the place of one is its value.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The word on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),* }
+            }
+        }
+    };
+}
+
+pub(super) mod answer;
 pub(super) mod json;
 pub(super) mod order;
 pub(super) mod plain;
@@ -13,7 +35,8 @@ pub(super) mod request;
 mod value;
 
 /// What a client calls a request, to know the answer by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(untagged)]
 pub(super) enum Id<'a> {
     Text(Cow<'a, str>),
     Unsigned(u64),
@@ -33,72 +56,49 @@ impl Id<'_> {
 /// The longest string id, in bytes.
 pub(super) const MAX_ID_BYTES: usize = 64;
 
-/// What kind of mistake it was. `docs/wire.md` has a row for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// The text is not JSON.
-    BadJson,
-    /// It is, but no request.
-    BadRequest,
-    /// A type that is not known.
-    UnknownType,
-    /// No token, or one that does not hold.
-    Unauthorized,
-    /// A token that holds no more.
-    TokenExpired,
-    /// Not for who asks.
-    Forbidden,
-    /// There is no such room.
-    RoomNotFound,
-    /// Nobody of that name has been here.
-    UserNotFound,
-    /// A room that the session is not in.
-    NotJoined,
-    /// Longer than it may be.
-    TooLarge,
-    /// One room more than a session can be in.
-    TooManyRooms,
-    /// One user more than a room can hold.
-    RoomFull,
-    /// Too fast.
-    RateLimited,
-    /// Numbers have begun anew.
-    EpochChanged,
-    /// No longer kept.
-    HistoryGone,
-    /// Too much of something for the moment.
-    Overloaded,
-    /// The message store did not answer.
-    BackendDown,
-    /// A mistake of ours.
-    Internal,
+words! {
+    /// What kind of mistake it was. `docs/wire.md` has a row for each.
+    pub enum Code {
+        /// The text is not JSON.
+        BadJson "bad_json",
+        /// It is, but no request.
+        BadRequest "bad_request",
+        /// A type that is not known.
+        UnknownType "unknown_type",
+        /// No token, or one that does not hold.
+        Unauthorized "unauthorized",
+        /// A token that holds no more.
+        TokenExpired "token_expired",
+        /// Not for who asks.
+        Forbidden "forbidden",
+        /// There is no such room.
+        RoomNotFound "room_not_found",
+        /// Nobody of that name has been here.
+        UserNotFound "user_not_found",
+        /// A room that the session is not in.
+        NotJoined "not_joined",
+        /// Longer than it may be.
+        TooLarge "too_large",
+        /// One room more than a session can be in.
+        TooManyRooms "too_many_rooms",
+        /// One user more than a room can hold.
+        RoomFull "room_full",
+        /// Too fast.
+        RateLimited "rate_limited",
+        /// Numbers have begun anew.
+        EpochChanged "epoch_changed",
+        /// No longer kept.
+        HistoryGone "history_gone",
+        /// Too much of something for the moment.
+        Overloaded "overloaded",
+        /// The message store did not answer.
+        BackendDown "backend_down",
+        /// A mistake of ours.
+        Internal "internal",
+    }
 }
 
 impl Code {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BadJson => "bad_json",
-            Self::BadRequest => "bad_request",
-            Self::UnknownType => "unknown_type",
-            Self::Unauthorized => "unauthorized",
-            Self::TokenExpired => "token_expired",
-            Self::Forbidden => "forbidden",
-            Self::RoomNotFound => "room_not_found",
-            Self::UserNotFound => "user_not_found",
-            Self::NotJoined => "not_joined",
-            Self::TooLarge => "too_large",
-            Self::TooManyRooms => "too_many_rooms",
-            Self::RoomFull => "room_full",
-            Self::RateLimited => "rate_limited",
-            Self::EpochChanged => "epoch_changed",
-            Self::HistoryGone => "history_gone",
-            Self::Overloaded => "overloaded",
-            Self::BackendDown => "backend_down",
-            Self::Internal => "internal",
-        }
-    }
-
     /// Whether the same request can succeed later without anything else being changed by the client.
     pub fn retry(self) -> bool {
         matches!(self, Self::RoomFull | Self::RateLimited | Self::Overloaded | Self::BackendDown)

@@ -1,57 +1,42 @@
 //! Reads what an operator wants: the objects of the JSON dialect without `type`, which the call says, and some of their own.
 
-use super::request::{Field, Page, Request, Text, read};
+use super::request::{Field, Fields, Kind, Page, Request, Text, read};
 use super::{Code, Id, Refusal};
 
-macro_rules! calls {
-    ($($(#[$doc:meta])* $variant:ident $name:literal,)*) => {
-        /// What an operator can ask the chat to do.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Call { $($(#[$doc])* $variant),* }
-
-        impl Call {
-            /// All of them; the place of one is its value.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// The word for it.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name),* }
-            }
-        }
-    };
-}
-
-calls! {
-    /// Says something in a room.
-    Publish "publish",
-    /// Says something to every session.
-    Broadcast "broadcast",
-    /// Says something to a user.
-    Direct "direct",
-    /// Says something to some users.
-    Multicast "multicast",
-    /// Makes a room.
-    Create "create",
-    /// What is known of a room.
-    Room "room",
-    /// Lists rooms.
-    Rooms "rooms",
-    /// Lists the members of a room.
-    Members "members",
-    /// Lists users.
-    Online "online",
-    /// What was said in a room, or between two users.
-    History "history",
-    /// Removes a user from a room, or from the server, until they come back.
-    Kick "kick",
-    /// Closes sessions with a code.
-    Disconnect "disconnect",
-    /// Keeps a user out.
-    Ban "ban",
-    /// Lets a user in again.
-    Unban "unban",
-    /// Lists who is kept out.
-    Bans "bans",
+words! {
+    /// What an operator can ask the chat to do.
+    pub enum Call {
+        /// Says something in a room.
+        Publish "publish",
+        /// Says something to every session.
+        Broadcast "broadcast",
+        /// Says something to a user.
+        Direct "direct",
+        /// Says something to some users.
+        Multicast "multicast",
+        /// Makes a room.
+        Create "create",
+        /// What is known of a room.
+        Room "room",
+        /// Lists rooms.
+        Rooms "rooms",
+        /// Lists the members of a room.
+        Members "members",
+        /// Lists users.
+        Online "online",
+        /// What was said in a room, or between two users.
+        History "history",
+        /// Removes a user from a room, or from the server, until they come back.
+        Kick "kick",
+        /// Closes sessions with a code.
+        Disconnect "disconnect",
+        /// Keeps a user out.
+        Ban "ban",
+        /// Lets a user in again.
+        Unban "unban",
+        /// Lists who is kept out.
+        Bans "bans",
+    }
 }
 
 /// A call and what it is about.
@@ -81,6 +66,19 @@ pub(crate) enum Order<'a> {
     Bans(Page<'a>),
 }
 
+impl<'a> Order<'a> {
+    /// What a session could ask for as well, whoever asks.
+    fn asked(kind: Kind, fields: &mut Fields<'a>) -> Result<Self, Refusal> {
+        Ok(Self::Ask { sender: None, request: fields.request_of(kind)? })
+    }
+
+    /// The same in the name of a user.
+    fn asked_as(kind: Kind, fields: &mut Fields<'a>) -> Result<Self, Refusal> {
+        let sender = fields.maybe_text(Field::Sender)?;
+        Ok(Self::Ask { sender, request: fields.request_of(kind)? })
+    }
+}
+
 /// One session, or all of a user.
 #[derive(Debug)]
 pub(crate) enum Whom<'a> {
@@ -94,7 +92,7 @@ pub(crate) fn parse(call: Call, text: &str) -> (Option<Id<'_>>, Result<Order<'_>
         text,
         |_| true,
         |fields| {
-            let whom = |fields: &mut super::request::Fields<'_>| {
+            let whom = |fields: &mut Fields<'_>| {
                 let user = fields.maybe_text(Field::User)?.map(|user| user.into_owned().into());
                 let session = fields.maybe_text(Field::Session)?.map(|session| session.into_owned().into());
                 match (user, session) {
@@ -137,14 +135,14 @@ pub(crate) fn parse(call: Call, text: &str) -> (Option<Id<'_>>, Result<Order<'_>
                         request: Request::Broadcast { room: Some("*".into()), content: fields.text(Field::Content)? },
                     }
                 }
-                Call::Create => Order::Ask { sender: None, request: fields.request_of("create_room")? },
-                Call::Direct | Call::Multicast | Call::History => {
-                    let sender = fields.maybe_text(Field::Sender)?;
-                    Order::Ask { sender, request: fields.request_of(call.as_str())? }
-                }
-                Call::Room | Call::Rooms | Call::Members | Call::Online => {
-                    Order::Ask { sender: None, request: fields.request_of(call.as_str())? }
-                }
+                Call::Direct => Order::asked_as(Kind::Direct, fields)?,
+                Call::Multicast => Order::asked_as(Kind::Multicast, fields)?,
+                Call::History => Order::asked_as(Kind::History, fields)?,
+                Call::Create => Order::asked(Kind::CreateRoom, fields)?,
+                Call::Room => Order::asked(Kind::Room, fields)?,
+                Call::Rooms => Order::asked(Kind::Rooms, fields)?,
+                Call::Members => Order::asked(Kind::Members, fields)?,
+                Call::Online => Order::asked(Kind::Online, fields)?,
             })
         },
     )

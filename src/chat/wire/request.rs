@@ -39,6 +39,47 @@ pub(crate) enum Request<'a> {
     Auth { token: Token<'a> },
 }
 
+macro_rules! kinds {
+    ($($kind:ident $($word:literal)|+,)*) => {
+        /// What a client can ask for in the JSON dialect.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Kind { $(#[doc = concat!($("`", $word, "` "),+)] $kind),* }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The words for it on the wire, of which each is as good as the others.
+            pub fn words(self) -> &'static [&'static str] {
+                match self { $(Self::$kind => &[$($word),+]),* }
+            }
+
+            fn named(word: &str) -> Option<Self> {
+                match word { $($($word)|+ => Some(Self::$kind),)* _ => None }
+            }
+        }
+    };
+}
+
+kinds! {
+    Join "join" | "join_room",
+    Leave "leave" | "leave_room",
+    Broadcast "broadcast" | "chat" | "message",
+    Direct "direct" | "unicast",
+    Multicast "multicast",
+    Typing "typing",
+    Status "status" | "status_update",
+    Presence "presence",
+    CreateRoom "create_room",
+    Room "room",
+    Rooms "rooms",
+    Members "members",
+    Online "online",
+    History "history",
+    Ping "ping",
+    Auth "auth",
+}
+
 /// What must not be shown, not even to us.
 pub(crate) struct Token<'a>(Text<'a>);
 
@@ -390,16 +431,20 @@ impl<'a> Fields<'a> {
     }
 
     fn request(&mut self) -> Result<Request<'a>, Refusal> {
-        let kind = self.text(Field::Type)?;
-        self.request_of(&kind)
+        let word = self.text(Field::Type)?;
+        let kind = Kind::named(&word).ok_or_else(|| {
+            let shown = &word[..word.floor_char_boundary(MAX_SHOWN_TYPE)];
+            Refusal::new(Code::UnknownType, format!("expected a type of docs/wire.md, found {shown:?}"))
+        })?;
+        self.request_of(kind)
     }
 
     /// A request of that type, whatever the object says its type is.
-    pub fn request_of(&mut self, kind: &str) -> Result<Request<'a>, Refusal> {
+    pub fn request_of(&mut self, kind: Kind) -> Result<Request<'a>, Refusal> {
         Ok(match kind {
-            "join" | "join_room" => self.join()?,
-            "leave" | "leave_room" => Request::Leave { room: self.text(Field::Room)? },
-            "broadcast" | "chat" | "message" => {
+            Kind::Join => self.join()?,
+            Kind::Leave => Request::Leave { room: self.text(Field::Room)? },
+            Kind::Broadcast => {
                 let room = self.maybe_text(Field::Room)?;
                 let to = if room.is_none() { self.recipient()? } else { None };
                 let content = self.text(Field::Content)?;
@@ -408,24 +453,22 @@ impl<'a> Fields<'a> {
                     None => Request::Broadcast { room, content },
                 }
             }
-            "direct" | "unicast" => {
+            Kind::Direct => {
                 let to = self.recipient()?.ok_or_else(|| wrong(Field::User, "a string", &Value::Absent))?;
                 Request::Direct { to, content: self.text(Field::Content)? }
             }
-            "multicast" => {
+            Kind::Multicast => {
                 let to = self.names()?.ok_or_else(|| wrong(Field::Users, "an array of strings", &Value::Absent))?;
                 Request::Multicast { to, content: self.text(Field::Content)? }
             }
-            "typing" => {
+            Kind::Typing => {
                 let place = self.place()?;
                 let typing = self.maybe_flag(Field::Typing)?;
                 let typing = typing.ok_or_else(|| wrong(Field::Typing, "true or false", &Value::Absent))?;
                 Request::Typing { place, typing }
             }
-            "status" | "status_update" => {
-                Request::Status { status: self.text(Field::Status)?, note: self.maybe_text(Field::Note)? }
-            }
-            "presence" => {
+            Kind::Status => Request::Status { status: self.text(Field::Status)?, note: self.maybe_text(Field::Note)? },
+            Kind::Presence => {
                 let subscribe = self.maybe_flag(Field::Subscribe)?;
                 match (self.maybe_text(Field::Room)?, self.names()?) {
                     (Some(room), None) => Request::PresenceOfRoom { room, subscribe },
@@ -437,16 +480,16 @@ impl<'a> Fields<'a> {
                     }
                 }
             }
-            "create_room" => Request::CreateRoom {
+            Kind::CreateRoom => Request::CreateRoom {
                 room: self.text(Field::Room)?,
                 name: self.maybe_text(Field::Name)?,
                 topic: self.maybe_text(Field::Topic)?,
             },
-            "room" => Request::Room { room: self.text(Field::Room)? },
-            "rooms" => Request::Rooms(self.page()?),
-            "members" => Request::Members { room: self.text(Field::Room)?, page: self.page()? },
-            "online" => Request::Online(self.page()?),
-            "history" => {
+            Kind::Room => Request::Room { room: self.text(Field::Room)? },
+            Kind::Rooms => Request::Rooms(self.page()?),
+            Kind::Members => Request::Members { room: self.text(Field::Room)?, page: self.page()? },
+            Kind::Online => Request::Online(self.page()?),
+            Kind::History => {
                 let place = self.place()?;
                 let bound = match (self.maybe_number(Field::Before)?, self.maybe_number(Field::After)?) {
                     (None, None) => Bound::Newest,
@@ -460,13 +503,8 @@ impl<'a> Fields<'a> {
                 let (limit, epoch) = (self.limit()?, self.maybe_text(Field::Epoch)?);
                 Request::History { place, part: Part { bound, limit, epoch } }
             }
-            "ping" => Request::Ping,
-            "auth" => Request::Auth { token: Token(self.text(Field::Token)?) },
-            unknown => {
-                let shown = &unknown[..unknown.floor_char_boundary(MAX_SHOWN_TYPE)];
-                let message = format!("expected a type of docs/wire.md, found {shown:?}");
-                return Err(Refusal::new(Code::UnknownType, message));
-            }
+            Kind::Ping => Request::Ping,
+            Kind::Auth => Request::Auth { token: Token(self.text(Field::Token)?) },
         })
     }
 }

@@ -1,0 +1,750 @@
+//! What the server says in the JSON dialect: one type for each message, with its fields in the order of the wire.
+//!
+//! [`write`] alone puts `type` first and the `id` of the request second, so that no message can forget either. The
+//! types are listed in [`Kind`] by the macro that also ties each to its struct: a struct that is not listed cannot be
+//! sent. What a person has said is an [`Item`], wherever it stands. A name that a person chose is a value, or the key
+//! of a map: never the name of a field.
+//!
+//! One message is not written by its type, because most of the server's work comes down to it: [`json::broadcast`]
+//! writes the bytes of [`Broadcast`], faster.
+//!
+//! [`json::broadcast`]: super::json::broadcast
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::super::name::UserName;
+use super::super::roster::user::{Status, View};
+use super::{Code, Id, Refusal, json};
+use crate::backend::{Epoch, Message};
+
+/// A message of the JSON dialect, but for its `type` and `id`.
+pub(crate) trait Answer: Serialize {
+    const KIND: Kind;
+}
+
+/// Appends a message; `id`, if it answers a request that has one.
+pub(crate) fn write<A: Answer>(out: &mut Vec<u8>, id: Option<&Id<'_>>, answer: &A) {
+    #[derive(Serialize)]
+    struct Envelope<'a, A> {
+        r#type: Kind,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a Id<'a>>,
+        #[serde(flatten)]
+        answer: &'a A,
+    }
+    json::write(out, &Envelope { r#type: A::KIND, id, answer });
+}
+
+macro_rules! answers {
+    ($($kind:ident $name:literal is $answer:ty,)*) => {
+        words! {
+            /// The types of messages that the server sends in the JSON dialect.
+            pub enum Kind {
+                $(#[doc = concat!("`", $name, "`")] $kind $name,)*
+            }
+        }
+
+        $(impl Answer for $answer {
+            const KIND: Kind = Kind::$kind;
+        })*
+    };
+}
+
+answers! {
+    Ack "ack" is Ack<'_>,
+    Ban "ban" is Ban<'_>,
+    Bans "bans" is Bans<'_>,
+    Broadcast "broadcast" is Broadcast<'_>,
+    Direct "direct" is Direct<'_>,
+    Error "error" is Error<'_>,
+    Gap "gap" is Gap<'_>,
+    Goodbye "goodbye" is Goodbye<'_>,
+    History "history" is History<'_>,
+    Joined "joined" is Joined<'_>,
+    Left "left" is Left<'_>,
+    Members "members" is Members<'_>,
+    Online "online" is Online<'_>,
+    OnlineUsers "online_users" is OnlineUsers<'_>,
+    Pong "pong" is Pong,
+    Presence "presence" is Presence<'_>,
+    PresenceState "presence_state" is PresenceState<'_>,
+    Room "room" is Room<'_>,
+    Rooms "rooms" is Rooms<'_>,
+    Typing "typing" is Typing<'_>,
+    UserJoined "user_joined" is UserJoined<'_>,
+    UserLeft "user_left" is UserLeft<'_>,
+    Welcome "welcome" is Welcome<'_>,
+}
+
+impl Kind {
+    /// Whether only operators hear it (`docs/http-api.md`).
+    pub fn is_of_operators(self) -> bool {
+        matches!(self, Self::Ban | Self::Bans)
+    }
+}
+
+/// Who one is, and what holds here.
+#[derive(Serialize)]
+pub(crate) struct Welcome<'a> {
+    pub user_id: &'a str,
+    pub status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'a str>,
+    #[serde(serialize_with = "hex")]
+    pub session_id: u64,
+    pub server: &'a str,
+    pub limits: Limits,
+    pub ping_interval_ms: u64,
+    pub durability: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Limits {
+    pub message_bytes: usize,
+    pub content_bytes: usize,
+    pub rooms: usize,
+    pub join_rooms: usize,
+    /// `null` if there is none.
+    pub rate: Option<Rate>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Rate {
+    pub per_second: u32,
+    pub burst: u32,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Joined<'a> {
+    pub room_id: &'a str,
+    pub user_id: &'a str,
+    #[serde(serialize_with = "shown")]
+    pub epoch: Epoch,
+    pub seq: u64,
+    pub recovered: bool,
+    pub members: usize,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Left<'a> {
+    pub room_id: &'a str,
+    /// Why, if the session did not ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct UserJoined<'a> {
+    pub room_id: &'a str,
+    pub user_id: &'a str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct UserLeft<'a> {
+    pub room_id: &'a str,
+    pub user_id: &'a str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct OnlineUsers<'a> {
+    pub room_id: &'a str,
+    pub users: &'a [&'a str],
+    pub count: usize,
+}
+
+/// What somebody said in a room, or, as `*`, to everybody.
+#[derive(Serialize)]
+pub(crate) struct Broadcast<'a> {
+    pub room_id: &'a str,
+    #[serde(flatten)]
+    pub item: Item<'a>,
+}
+
+/// What somebody said to somebody.
+#[derive(Serialize)]
+pub(crate) struct Direct<'a>(Item<'a>);
+
+impl<'a> Direct<'a> {
+    pub fn new(to: &'a str, message: Message<'a>) -> Self {
+        Self(Item { user_id: Some(to), ..message.into() })
+    }
+}
+
+/// What somebody said, wherever it stands: the place, where it must be named, stands before.
+#[derive(Serialize)]
+pub(crate) struct Item<'a> {
+    pub sender: &'a str,
+    /// To whom, where that is not the place it stands in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<&'a str>,
+    #[serde(serialize_with = "json::content")]
+    pub content: &'a str,
+    /// Not of what is neither numbered nor kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    pub ts: u64,
+}
+
+impl<'a> From<Message<'a>> for Item<'a> {
+    fn from(Message { seq, ts, sender, content }: Message<'a>) -> Self {
+        Self { sender, user_id: None, content, seq: Some(seq), ts }
+    }
+}
+
+/// Messages of a room that the session will not hear.
+#[derive(Serialize)]
+pub(crate) struct Gap<'a> {
+    pub room_id: &'a str,
+    #[serde(serialize_with = "shown")]
+    pub epoch: Epoch,
+    #[serde(flatten)]
+    pub hole: Hole<'a>,
+}
+
+/// Messages that are missing, from the first to the last.
+#[derive(Serialize)]
+pub(crate) struct Hole<'a> {
+    pub from: u64,
+    pub to: u64,
+    pub why: &'a str,
+}
+
+/// One page of what was said in a room, or with a user.
+#[derive(Serialize)]
+pub(crate) struct History<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<&'a str>,
+    #[serde(serialize_with = "shown")]
+    pub epoch: Epoch,
+    #[serde(serialize_with = "items")]
+    pub items: &'a [Message<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Hole<'a>>,
+}
+
+/// A request that needs no other answer is done, in one of these forms.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Ack<'a> {
+    Done {},
+    /// Of a `join` with a list of rooms.
+    JoinedList {
+        joined: u64,
+        refused: u64,
+    },
+    /// Of what was said: where, unless it was said to several, and with `dup` if it was said before.
+    Said {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+        ts: u64,
+        #[serde(skip_serializing_if = "is_false")]
+        dup: bool,
+    },
+    /// Of a `multicast`: what became of it for whom.
+    Multicast {
+        delivered: &'a [UserName],
+        stored: &'a [UserName],
+        unknown: &'a [UserName],
+        #[serde(skip_serializing_if = "is_empty")]
+        missed: &'a [UserName],
+        #[serde(skip_serializing_if = "is_empty")]
+        failed: &'a [UserName],
+    },
+    /// Of a token.
+    Authorized {
+        expires_at: u64,
+    },
+    /// Of a kick or a disconnect: how many sessions.
+    Closed {
+        closed: usize,
+    },
+    /// Of a kick from a room: how many sessions.
+    Left {
+        left: u64,
+    },
+    /// Of an unban: whether the user was banned.
+    Unbanned {
+        banned: bool,
+    },
+}
+
+#[derive(Serialize)]
+pub(crate) struct Pong {
+    pub ts: u64,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Typing<'a> {
+    /// Where; nowhere, if it is to the one who hears it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<&'a str>,
+    pub user_id: &'a str,
+    pub typing: bool,
+}
+
+/// A user is seen otherwise than before.
+#[derive(Serialize)]
+pub(crate) struct Presence<'a> {
+    pub user_id: &'a str,
+    pub status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'a str>,
+}
+
+/// How users are seen now.
+#[derive(Serialize)]
+pub(crate) struct PresenceState<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<&'a str>,
+    /// By their names.
+    #[serde(serialize_with = "map")]
+    pub users: &'a [(&'a str, View)],
+}
+
+/// What is known of a room.
+#[derive(Serialize)]
+pub(crate) struct Room<'a> {
+    pub room_id: &'a str,
+    pub name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<&'a str>,
+    pub created_at: u64,
+    pub members: usize,
+    pub messages: u64,
+    pub seq: u64,
+    #[serde(serialize_with = "shown")]
+    pub epoch: Epoch,
+    /// Of `create_room`: whether there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<bool>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Rooms<'a> {
+    pub rooms: &'a [ListedRoom<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ListedRoom<'a> {
+    pub room_id: &'a str,
+    pub name: &'a str,
+    pub members: usize,
+    pub joined: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Members<'a> {
+    pub room_id: &'a str,
+    pub members: &'a [Member<'a>],
+    pub count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Member<'a> {
+    pub user_id: &'a str,
+    #[serde(flatten)]
+    pub view: View,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Online<'a> {
+    pub users: &'a [&'a str],
+    pub count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Error<'a> {
+    /// Which room of a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room_id: Option<&'a str>,
+    code: Code,
+    message: &'a str,
+    retry: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close_after_ms: Option<u64>,
+}
+
+impl<'a> From<&'a Refusal> for Error<'a> {
+    fn from(refusal: &'a Refusal) -> Self {
+        // Rounded up: a client that comes back in time passes.
+        let millis = |time: Duration| time.as_micros().div_ceil(1000) as u64;
+        Self {
+            room_id: refusal.room.as_deref(),
+            code: refusal.code,
+            message: &refusal.message,
+            retry: refusal.code.retry(),
+            retry_after_ms: refusal.retry_after.map(millis),
+            close_after_ms: refusal.close_after.map(millis),
+        }
+    }
+}
+
+/// The session is about to end.
+#[derive(Serialize)]
+pub(crate) struct Goodbye<'a> {
+    pub reason: &'a str,
+    pub reconnect: bool,
+    pub after_ms: u64,
+}
+
+/// A user is kept out from now on.
+#[derive(Serialize)]
+pub(crate) struct Ban<'a> {
+    #[serde(flatten)]
+    pub ban: ListedBan<'a>,
+    /// How many sessions.
+    pub closed: usize,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Bans<'a> {
+    pub bans: &'a [ListedBan<'a>],
+    pub count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ListedBan<'a> {
+    pub user_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'a str>,
+}
+
+/// What is written as the word or the text for it.
+macro_rules! as_text {
+    ($($text:ty,)*) => {$(
+        impl Serialize for $text {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    )*};
+}
+
+as_text! { Kind, Code, Status, UserName, super::plain::Kind, }
+
+fn shown<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn hex<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{value:016x}"))
+}
+
+fn items<S: Serializer>(messages: &[Message<'_>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(messages.iter().map(|&message| Item::from(message)))
+}
+
+fn map<S: Serializer>(entries: &[(&str, View)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(entries.iter().map(|(key, value)| (key, value)))
+}
+
+fn is_empty<T>(list: &&[T]) -> bool {
+    list.is_empty()
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MICROS_1001: Duration = Duration::from_micros(1001);
+    const MESSAGE: Message<'_> =
+        Message { seq: 7, ts: 1_790_000_000_123, sender: "ann", content: "she said \"yes\"\n" };
+
+    fn text<A: Answer>(id: Option<&Id<'_>>, answer: &A) -> String {
+        let mut out = Vec::new();
+        write(&mut out, id, answer);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Rows of messages and their bytes, and that each type has one.
+    #[test]
+    fn each_message_has_these_bytes() {
+        let mut said = Vec::new();
+        let mut check = |kind: Kind, found: String, expected: &str| {
+            assert_eq!(found, expected);
+            assert!(expected.starts_with(&format!("{{\"type\":\"{}\"", kind.as_str())), "{expected}");
+            said.push(kind);
+        };
+        fn row<A: Answer>(answer: A) -> (Kind, String) {
+            (A::KIND, text(None, &answer))
+        }
+        macro_rules! rows {
+            ($($answer:expr => $expected:expr,)*) => {$({
+                let (kind, found) = row($answer);
+                check(kind, found, $expected);
+            })*};
+        }
+        let (epoch, name) = (Epoch(0xbeef), |name| UserName::parse(name).unwrap());
+        let seen = |devices, note: Option<&str>| View { status: Status::Away, devices, note: note.map(Into::into) };
+        let refusal = |code, room: Option<&str>, retry_after, close_after| Refusal {
+            room: room.map(Into::into),
+            retry_after,
+            close_after,
+            ..Refusal::new(code, "expected \"a\"")
+        };
+        let limits = |rate| Limits { message_bytes: 4, content_bytes: 3, rooms: 2, join_rooms: 1, rate };
+        let welcome = Welcome {
+            user_id: "ann",
+            status: Status::Online,
+            note: None,
+            session_id: 0xab,
+            server: "salon/1",
+            limits: limits(None),
+            ping_interval_ms: 25_000,
+            durability: "memory",
+            expires_at: None,
+        };
+        let full = Welcome {
+            status: Status::Busy,
+            note: Some("at\twork"),
+            limits: limits(Some(Rate { per_second: 20, burst: 40 })),
+            expires_at: Some(1),
+            ..welcome
+        };
+        rows! {
+            welcome =>
+                concat!(
+                    r#"{"type":"welcome","user_id":"ann","status":"online","session_id":"00000000000000ab","#,
+                    r#""server":"salon/1","limits":{"message_bytes":4,"content_bytes":3,"rooms":2,"join_rooms":1,"#,
+                    r#""rate":null},"ping_interval_ms":25000,"durability":"memory"}"#,
+                ),
+            full =>
+                concat!(
+                    r#"{"type":"welcome","user_id":"ann","status":"busy","note":"at\twork","#,
+                    r#""session_id":"00000000000000ab","server":"salon/1","limits":{"message_bytes":4,"#,
+                    r#""content_bytes":3,"rooms":2,"join_rooms":1,"rate":{"per_second":20,"burst":40}},"#,
+                    r#""ping_interval_ms":25000,"durability":"memory","expires_at":1}"#,
+                ),
+            Joined { room_id: "den", user_id: "ann", epoch, seq: 7, recovered: true, members: 2 } =>
+                concat!(
+                    r#"{"type":"joined","room_id":"den","user_id":"ann","epoch":"000000000000beef","seq":7,"#,
+                    r#""recovered":true,"members":2}"#,
+                ),
+            Left { room_id: "d\"en", reason: None } => r#"{"type":"left","room_id":"d\"en"}"#,
+            Left { room_id: "den", reason: Some("kicked") } => r#"{"type":"left","room_id":"den","reason":"kicked"}"#,
+            UserJoined { room_id: "den", user_id: "a\\b" } =>
+                r#"{"type":"user_joined","room_id":"den","user_id":"a\\b"}"#,
+            UserLeft { room_id: "den", user_id: "ann" } => r#"{"type":"user_left","room_id":"den","user_id":"ann"}"#,
+            OnlineUsers { room_id: "den", users: &["ann", "b\"ob"], count: 3 } =>
+                r#"{"type":"online_users","room_id":"den","users":["ann","b\"ob"],"count":3}"#,
+            OnlineUsers { room_id: "den", users: &[], count: 0 } =>
+                r#"{"type":"online_users","room_id":"den","users":[],"count":0}"#,
+            Broadcast { room_id: "den", item: MESSAGE.into() } =>
+                concat!(
+                    r#"{"type":"broadcast","room_id":"den","sender":"ann","content":"she said \"yes\"\n","seq":7,"#,
+                    r#""ts":1790000000123}"#,
+                ),
+            Broadcast { room_id: "*", item: Item { seq: None, ..MESSAGE.into() } } =>
+                concat!(
+                    r#"{"type":"broadcast","room_id":"*","sender":"ann","content":"she said \"yes\"\n","#,
+                    r#""ts":1790000000123}"#,
+                ),
+            Direct::new("bob", MESSAGE) =>
+                concat!(
+                    r#"{"type":"direct","sender":"ann","user_id":"bob","content":"she said \"yes\"\n","seq":7,"#,
+                    r#""ts":1790000000123}"#,
+                ),
+            Gap { room_id: "den", epoch, hole: Hole { from: 1, to: 3, why: "expired" } } =>
+                r#"{"type":"gap","room_id":"den","epoch":"000000000000beef","from":1,"to":3,"why":"expired"}"#,
+            History {
+                room_id: Some("den"),
+                user_id: None,
+                epoch,
+                items: &[MESSAGE, Message { content: "", ..MESSAGE }],
+                next: None,
+                gap: None,
+            } =>
+                concat!(
+                    r#"{"type":"history","room_id":"den","epoch":"000000000000beef","items":[{"sender":"ann","#,
+                    r#""content":"she said \"yes\"\n","seq":7,"ts":1790000000123},{"sender":"ann","content":"","#,
+                    r#""seq":7,"ts":1790000000123}]}"#,
+                ),
+            History {
+                room_id: None,
+                user_id: Some("bob"),
+                epoch,
+                items: &[],
+                next: Some(2),
+                gap: Some(Hole { from: 1, to: 3, why: "expired" }),
+            } =>
+                concat!(
+                    r#"{"type":"history","user_id":"bob","epoch":"000000000000beef","items":[],"next":2,"#,
+                    r#""gap":{"from":1,"to":3,"why":"expired"}}"#,
+                ),
+            Ack::Done {} => r#"{"type":"ack"}"#,
+            Ack::JoinedList { joined: 2, refused: 1 } => r#"{"type":"ack","joined":2,"refused":1}"#,
+            Ack::Said { room_id: Some("den"), user_id: None, seq: Some(7), ts: 1, dup: false } =>
+                r#"{"type":"ack","room_id":"den","seq":7,"ts":1}"#,
+            Ack::Said { room_id: None, user_id: Some("bob"), seq: Some(7), ts: 1, dup: true } =>
+                r#"{"type":"ack","user_id":"bob","seq":7,"ts":1,"dup":true}"#,
+            Ack::Said { room_id: None, user_id: None, seq: None, ts: 1, dup: true } =>
+                r#"{"type":"ack","ts":1,"dup":true}"#,
+            Ack::Multicast {
+                delivered: &[name("ann"), name("b\"ob")],
+                stored: &[],
+                unknown: &[],
+                missed: &[],
+                failed: &[],
+            } =>
+                r#"{"type":"ack","delivered":["ann","b\"ob"],"stored":[],"unknown":[]}"#,
+            Ack::Multicast {
+                delivered: &[],
+                stored: &[name("ann")],
+                unknown: &[name("bob")],
+                missed: &[name("cy")],
+                failed: &[name("di")],
+            } =>
+                r#"{"type":"ack","delivered":[],"stored":["ann"],"unknown":["bob"],"missed":["cy"],"failed":["di"]}"#,
+            Ack::Authorized { expires_at: 9 } => r#"{"type":"ack","expires_at":9}"#,
+            Ack::Closed { closed: 2 } => r#"{"type":"ack","closed":2}"#,
+            Ack::Left { left: 2 } => r#"{"type":"ack","left":2}"#,
+            Ack::Unbanned { banned: true } => r#"{"type":"ack","banned":true}"#,
+            Pong { ts: 5 } => r#"{"type":"pong","ts":5}"#,
+            Typing { room_id: Some("den"), user_id: "ann", typing: true } =>
+                r#"{"type":"typing","room_id":"den","user_id":"ann","typing":true}"#,
+            Typing { room_id: None, user_id: "ann", typing: false } =>
+                r#"{"type":"typing","user_id":"ann","typing":false}"#,
+            Presence { user_id: "ann", status: Status::Offline, note: None } =>
+                r#"{"type":"presence","user_id":"ann","status":"offline"}"#,
+            Presence { user_id: "ann", status: Status::Busy, note: Some("n") } =>
+                r#"{"type":"presence","user_id":"ann","status":"busy","note":"n"}"#,
+            PresenceState { room_id: None, users: &[] } => r#"{"type":"presence_state","users":{}}"#,
+            PresenceState {
+                room_id: Some("den"),
+                users: &[("\":0},\"type\":\"direct", seen(1, None)), ("bob", seen(0, Some("n")))],
+            } =>
+                concat!(
+                    r#"{"type":"presence_state","room_id":"den","#,
+                    r#""users":{"\":0},\"type\":\"direct":{"status":"away","devices":1},"bob":{"status":"away","#,
+                    r#""devices":0,"note":"n"}}}"#,
+                ),
+            Room {
+                room_id: "den",
+                name: "Den",
+                topic: None,
+                created_at: 1,
+                members: 2,
+                messages: 3,
+                seq: 4,
+                epoch,
+                created: None,
+            } =>
+                concat!(
+                    r#"{"type":"room","room_id":"den","name":"Den","created_at":1,"members":2,"messages":3,"#,
+                    r#""seq":4,"epoch":"000000000000beef"}"#,
+                ),
+            Room {
+                room_id: "den",
+                name: "Den",
+                topic: Some("t"),
+                created_at: 1,
+                members: 2,
+                messages: 3,
+                seq: 4,
+                epoch,
+                created: Some(false),
+            } =>
+                concat!(
+                    r#"{"type":"room","room_id":"den","name":"Den","topic":"t","created_at":1,"members":2,"#,
+                    r#""messages":3,"seq":4,"epoch":"000000000000beef","created":false}"#,
+                ),
+            Rooms { rooms: &[], next: None } => r#"{"type":"rooms","rooms":[]}"#,
+            Rooms {
+                rooms: &[ListedRoom { room_id: "den", name: "Den", members: 2, joined: true }],
+                next: Some("den"),
+            } =>
+                r#"{"type":"rooms","rooms":[{"room_id":"den","name":"Den","members":2,"joined":true}],"next":"den"}"#,
+            Members {
+                room_id: "den",
+                members: &[Member { user_id: "ann", view: seen(2, Some("n")) }],
+                count: 3,
+                next: Some("17"),
+            } =>
+                concat!(
+                    r#"{"type":"members","room_id":"den","members":[{"user_id":"ann","status":"away","devices":2,"#,
+                    r#""note":"n"}],"count":3,"next":"17"}"#,
+                ),
+            Online { users: &["ann"], count: 1, next: None } => r#"{"type":"online","users":["ann"],"count":1}"#,
+            Online { users: &["ann", "bob"], count: 9, next: Some("bob") } =>
+                r#"{"type":"online","users":["ann","bob"],"count":9,"next":"bob"}"#,
+            Error::from(&refusal(Code::BadRequest, None, None, None)) =>
+                r#"{"type":"error","code":"bad_request","message":"expected \"a\"","retry":false}"#,
+            Error::from(
+                &refusal(Code::RateLimited, Some("den"), Some(MICROS_1001), Some(Duration::from_secs(3))),
+            ) =>
+                concat!(
+                    r#"{"type":"error","room_id":"den","code":"rate_limited","message":"expected \"a\"","#,
+                    r#""retry":true,"retry_after_ms":2,"close_after_ms":3000}"#,
+                ),
+            Goodbye { reason: "shutdown", reconnect: true, after_ms: 5 } =>
+                r#"{"type":"goodbye","reason":"shutdown","reconnect":true,"after_ms":5}"#,
+            Ban { ban: ListedBan { user_id: "ann", until: None, note: None }, closed: 1 } =>
+                r#"{"type":"ban","user_id":"ann","closed":1}"#,
+            Ban { ban: ListedBan { user_id: "ann", until: Some(3), note: Some("n") }, closed: 0 } =>
+                r#"{"type":"ban","user_id":"ann","until":3,"note":"n","closed":0}"#,
+            Bans { bans: &[], count: 0, next: None } => r#"{"type":"bans","bans":[],"count":0}"#,
+            Bans { bans: &[ListedBan { user_id: "ann", until: Some(3), note: None }], count: 2, next: Some("ann") } =>
+                r#"{"type":"bans","bans":[{"user_id":"ann","until":3}],"count":2,"next":"ann"}"#,
+        }
+        let forgotten: Vec<_> = Kind::ALL.iter().filter(|kind| !said.contains(kind)).collect();
+        assert!(forgotten.is_empty(), "without a row: {forgotten:?}");
+    }
+
+    #[test]
+    fn the_id_is_second() {
+        for (id, written) in [
+            (Id::Text("a\"b".into()), r#""a\"b""#),
+            (Id::Unsigned(u64::MAX), "18446744073709551615"),
+            (Id::Negative(i64::MIN), "-9223372036854775808"),
+        ] {
+            let expected = format!("{{\"type\":\"pong\",\"id\":{written},\"ts\":1}}");
+            assert_eq!(text(Some(&id), &Pong { ts: 1 }), expected);
+            assert_eq!(text(Some(&id), &Ack::Done {}), format!("{{\"type\":\"ack\",\"id\":{written}}}"));
+        }
+    }
+
+    /// What is written by hand for speed are the bytes of the type.
+    #[test]
+    fn the_spliced_broadcast_is_the_same() {
+        for id in [None, Some(Id::Text("a\"b".into())), Some(Id::Unsigned(0)), Some(Id::Negative(-1))] {
+            for (seq, ts) in [(0, 0), (7, 1_790_000_000_123), (u64::MAX, u64::MAX)] {
+                for word in ["", "den", "d\"e\\n", "\u{0}\t\u{1f}", "caf\u{e9} \u{7f}\u{2028}", &"long ".repeat(500)] {
+                    let message = Message { seq, ts, sender: word, content: word };
+                    let mut spliced = Vec::new();
+                    json::broadcast(&mut spliced, id.as_ref(), word, message);
+                    let typed = text(id.as_ref(), &Broadcast { room_id: word, item: message.into() });
+                    assert_eq!(String::from_utf8(spliced).unwrap(), typed);
+                }
+            }
+        }
+    }
+}
