@@ -9,7 +9,7 @@ use crate::chat::{Call, Code};
 use crate::proto::handshake::{Request, RequestError};
 
 use super::admin_key::AdminKey;
-use super::doors::Refusal;
+use super::doors::EntryError;
 
 /// A call whose body may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub const fn status(code: Code) -> u16 {
 
 /// Whether the request may have what only the operator may: it shows the key, or there is none and it comes from a program
 /// on this machine.
-pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>) -> Result<(), Refusal> {
+pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>) -> Result<(), EntryError> {
     let Some(key) = key else {
         // A page can send requests to this machine; a name that it chose itself can lead here (DNS rebinding).
         let by_address = request.host().is_none_or(is_address);
@@ -94,14 +94,14 @@ pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>) -> Result<(),
         };
     };
     if request.headers("authorization").count() > 1 {
-        return Err(Refusal::Request(RequestError::RepeatedHeader("Authorization")));
+        return Err(EntryError::Request(RequestError::RepeatedHeader("Authorization")));
     }
     let credentials = request.headers("authorization").next().unwrap_or_default();
     let shown = credentials.split_at_checked(BEARER.len());
     let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER)).map(|(_, key)| key.trim_ascii());
     match shown {
-        None => Err(Refusal::Key { shown: false }),
-        Some(shown) if !key.is(shown) => Err(Refusal::Key { shown: true }),
+        None => Err(EntryError::Key { shown: false }),
+        Some(shown) if !key.is(shown) => Err(EntryError::Key { shown: true }),
         Some(_) => Ok(()),
     }
 }
@@ -221,9 +221,9 @@ mod tests {
         let word = |headers: &str, key: Option<&AdminKey>| {
             with("GET /", headers, |request| match admit(request, key) {
                 Ok(()) => "in",
-                Err(Refusal::Key { shown: true }) => "wrong",
-                Err(Refusal::Key { shown: false }) => "none",
-                Err(Refusal::Call(CallError::Origin)) => "browser",
+                Err(EntryError::Key { shown: true }) => "wrong",
+                Err(EntryError::Key { shown: false }) => "none",
+                Err(EntryError::Call(CallError::Origin)) => "browser",
                 Err(_) => "bad",
             })
         };

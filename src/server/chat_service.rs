@@ -18,7 +18,7 @@ use crate::time::{Moment, Tick};
 use super::admin_key::AdminKey;
 use super::admission::Verdict;
 use super::api::{self, CallHead, Outcomes};
-use super::doors::{self, Asset, Entry, Guard, Refusal, Report};
+use super::doors::{self, Asset, Entry, EntryError, Guard, Report};
 use super::http::{self, Response};
 use super::jwt::Keys;
 use super::origin::Origin;
@@ -85,7 +85,7 @@ pub(super) enum Answer {
     /// With this response.
     Respond(Vec<u8>),
     /// With the response that says why not.
-    Refuse(Refusal),
+    Refuse(EntryError),
     /// It is let in, and its messages may be compressed like this.
     Upgrade { response: Vec<u8>, deflate: Option<PermessageDeflate>, door: Door },
     /// It is let in only to hear that there are too many of its address.
@@ -145,15 +145,15 @@ impl ChatService {
         let decide = || doors::enter(request, port, &self.origins, guard, self.admin_key.as_ref());
         let Ok(entry) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decide)) else {
             self.panics += 1;
-            return (asked.ending(), Answer::Refuse(Refusal::Mistake));
+            return (asked.ending(), Answer::Refuse(EntryError::Mistake));
         };
         let closed = match (self.stopping, seen.memory.is_short()) {
-            (true, _) => Some(Refusal::Stopping),
-            (_, true) => Some(Refusal::Memory),
+            (true, _) => Some(EntryError::Stopping),
+            (_, true) => Some(EntryError::Memory),
             _ => None,
         };
         match (entry, closed) {
-            (Entry::Chat { .. }, Some(refusal)) => (asked.ending(), Answer::Refuse(refusal)),
+            (Entry::Chat { .. }, Some(error)) => (asked.ending(), Answer::Refuse(error)),
             (Entry::Chat { accept, protocol, door }, None) => {
                 // Nothing is kept of a client's messages between them: there may be ten thousand clients.
                 let agreed = self.deflate && port != Port::Crowded;
@@ -166,9 +166,7 @@ impl ChatService {
                 }
             }
             // As `/readyz`: a balancer that asks so is to send nobody to a server that takes nobody.
-            (Entry::Options, Some(refusal)) if request.path() != doors::LIVE => {
-                (asked.ending(), Answer::Refuse(refusal))
-            }
+            (Entry::Options, Some(error)) if request.path() != doors::LIVE => (asked.ending(), Answer::Refuse(error)),
             (Entry::Options, _) => {
                 let headers = &[("Allow", ALLOWED)];
                 // Of HEAD there is nothing to leave out.
@@ -190,7 +188,7 @@ impl ChatService {
                     let response = Response { headers: &headers, keep, head_only, ..response };
                     (asked, Answer::Respond(response.to_vec(seen.now)))
                 }
-                Err(refusal) => (asked, Answer::Refuse(refusal)),
+                Err(error) => (asked, Answer::Refuse(error)),
             },
             (Entry::Report(Report::Top), _) => (asked, Answer::Look(Look::Top)),
             (Entry::Report(Report::Session(session)), _) => (asked, Answer::Look(Look::Session(session))),
@@ -203,13 +201,13 @@ impl ChatService {
                 let response = Response { headers: &[NO_STORE], keep, head_only, ..response };
                 (asked, Answer::Respond(response.to_vec(seen.now)))
             }
-            (Entry::Refused(refusal), _) => {
+            (Entry::Refused(error), _) => {
                 // What follows a refused upgrade may be frames, or what somebody makes a proxy take for them.
                 let keep = asked.keep
-                    && !matches!(refusal, Refusal::Request(_) | Refusal::Full | Refusal::TooFast)
+                    && !matches!(error, EntryError::Request(_) | EntryError::Full | EntryError::TooFast)
                     && no_body(request)
                     && !request.wants_upgrade();
-                (Asked { keep, ..asked }, Answer::Refuse(refusal))
+                (Asked { keep, ..asked }, Answer::Refuse(error))
             }
         }
     }
@@ -229,11 +227,11 @@ impl ChatService {
     }
 
     /// A page of the sessions, in order of their slots, and a link to the next: a cursor is the last one's.
-    fn connections(&self, request: &Request<'_>) -> Result<(String, Option<String>), Refusal> {
+    fn connections(&self, request: &Request<'_>) -> Result<(String, Option<String>), EntryError> {
         let field = |name: &str| doors::pairs(request).find(|&(key, _)| key == name).map(|(_, value)| value);
         let limit = field("limit").map_or(Some(PAGE), |limit| limit.parse().ok().filter(|&limit| limit > 0));
         let from = field("cursor").map_or(Some(0), |cursor| cursor.parse::<u32>().ok()?.checked_add(1));
-        let (Some(limit), Some(from)) = (limit, from) else { return Err(Refusal::Page) };
+        let (Some(limit), Some(from)) = (limit, from) else { return Err(EntryError::Page) };
         let limit = limit.min(MAX_PAGE);
         let mut sessions = self.chat.sessions().filter(|session| session.conn.index >= from);
         let page: Vec<_> = sessions.by_ref().take(limit).collect();
@@ -248,11 +246,11 @@ impl ChatService {
         if pays && !turn.may_ask(id, asked.said) {
             // It hears nothing else, whatever else was wrong with what it asked; and its connection ends, so that what else it has
             // asked on it costs nothing.
-            return self.refuse(id, asked.ending(), &Refusal::AskedTooFast, turn);
+            return self.refuse(id, asked.ending(), &EntryError::AskedTooFast, turn);
         }
         match answer {
             Answer::Respond(response) => turn.engine.respond(id, &response, asked.keep),
-            Answer::Refuse(refusal) => self.refuse(id, asked, &refusal, turn),
+            Answer::Refuse(error) => self.refuse(id, asked, &error, turn),
             Answer::Upgrade { response, deflate, door } => match turn.count(id, asked.said) {
                 Verdict::Welcome { .. } => {
                     turn.engine.upgrade_with(id, &response, deflate.as_ref());
@@ -263,7 +261,7 @@ impl ChatService {
                     turn.engine.upgrade_with(id, &response, deflate.as_ref());
                     self.chat.turn_away(id, &door, turn.now, &mut self.deliveries);
                 }
-                Verdict::TooFast => self.refuse(id, asked.ending(), &Refusal::TooFast, turn),
+                Verdict::TooFast => self.refuse(id, asked.ending(), &EntryError::TooFast, turn),
                 Verdict::Dropped => turn.engine.abort(id),
             },
             Answer::TurnAway { response, door } => {
@@ -290,7 +288,7 @@ impl ChatService {
                     session = text;
                     session.as_bytes()
                 }
-                None => return self.refuse(id, asked, &Refusal::NoSession, turn),
+                None => return self.refuse(id, asked, &EntryError::NoSession, turn),
             },
         };
         let Asked { head_only, keep, .. } = asked;
@@ -339,11 +337,11 @@ impl ChatService {
     }
 
     /// Answers with why not, and has it noted.
-    fn refuse(&mut self, id: ConnId, asked: Asked, refusal: &Refusal, turn: &mut Turn<'_>) {
-        if let Some(reason) = refusal.reason() {
+    fn refuse(&mut self, id: ConnId, asked: Asked, error: &EntryError, turn: &mut Turn<'_>) {
+        if let Some(reason) = error.reason() {
             turn.note_refused(id, asked.said, reason);
         }
-        let (response, of_call) = word(refusal, asked, turn.now);
+        let (response, of_call) = word(error, asked, turn.now);
         if let Some(status) = of_call {
             self.outcomes.note(status);
         }
@@ -352,45 +350,49 @@ impl ChatService {
 }
 
 /// Words a refusal, of whatever kind; and its status, if it is one of what only the operator may ask for.
-fn word(refusal: &Refusal, Asked { head_only, keep, .. }: Asked, now: Moment) -> (Vec<u8>, Option<u16>) {
+fn word(error: &EntryError, Asked { head_only, keep, .. }: Asked, now: Moment) -> (Vec<u8>, Option<u16>) {
     let mut response = Vec::new();
-    let (status, sentence, headers): (u16, &str, &[(&str, &str)]) = match refusal {
-        Refusal::Request(error) => {
+    let (status, sentence, headers): (u16, &str, &[(&str, &str)]) = match error {
+        EntryError::Request(error) => {
             http::encode_request_refusal(*error, head_only, now, &mut response);
             return (response, None);
         }
-        Refusal::Full | Refusal::Memory => {
+        EntryError::Full | EntryError::Memory => {
             http::encode_full(head_only, now, &mut response);
             return (response, None);
         }
-        Refusal::NotFound => (404, "nothing is here; the chat page is at /", &[]),
-        Refusal::Method => (405, "only GET, HEAD and OPTIONS are allowed here", &[("Allow", ALLOWED)]),
-        Refusal::Bad(sentence) => (400, sentence, &[]),
-        Refusal::Unauthorized(None) => {
+        EntryError::NotFound => (404, "nothing is here; the chat page is at /", &[]),
+        EntryError::Method => (405, "only GET, HEAD and OPTIONS are allowed here", &[("Allow", ALLOWED)]),
+        EntryError::Bad(sentence) => (400, sentence, &[]),
+        EntryError::Unauthorized(None) => {
             (401, "a token is required: ?token= or Authorization: Bearer", &[("WWW-Authenticate", "Bearer")])
         }
-        Refusal::Unauthorized(Some(error)) => {
+        EntryError::Unauthorized(Some(error)) => {
             (401, error.as_str(), &[("WWW-Authenticate", "Bearer error=\"invalid_token\"")])
         }
-        Refusal::Room => (403, "the token is not for this room", &[]),
-        Refusal::Origin => (403, "this Origin may not connect; the operator can allow it with --origin", &[]),
-        Refusal::TooFast => {
+        EntryError::Room => (403, "the token is not for this room", &[]),
+        EntryError::Origin => (403, "this Origin may not connect; the operator can allow it with --origin", &[]),
+        EntryError::TooFast => {
             (429, "too many new connections from this address; try again later", &[("Retry-After", "1")])
         }
-        Refusal::AskedTooFast => (429, "too many requests from this address; try again later", &[("Retry-After", "1")]),
-        Refusal::Stopping => (503, "the server stops or starts again; try again in a moment", &[("Retry-After", "1")]),
-        Refusal::Mistake => (500, "internal error", &[]),
-        Refusal::Key { .. } | Refusal::Call(_) | Refusal::Page | Refusal::NoSession => {
-            let (status, code, sentence) = match refusal {
-                Refusal::Call(error) => error.words(),
-                Refusal::Page => (400, Code::BadRequest, BAD_PAGE),
-                Refusal::NoSession => (404, Code::UserNotFound, NO_SESSION),
+        EntryError::AskedTooFast => {
+            (429, "too many requests from this address; try again later", &[("Retry-After", "1")])
+        }
+        EntryError::Stopping => {
+            (503, "the server stops or starts again; try again in a moment", &[("Retry-After", "1")])
+        }
+        EntryError::Mistake => (500, "internal error", &[]),
+        EntryError::Key { .. } | EntryError::Call(_) | EntryError::Page | EntryError::NoSession => {
+            let (status, code, sentence) = match error {
+                EntryError::Call(error) => error.words(),
+                EntryError::Page => (400, Code::BadRequest, BAD_PAGE),
+                EntryError::NoSession => (404, Code::UserNotFound, NO_SESSION),
                 _ => (401, Code::Unauthorized, NO_KEY),
             };
-            let headers: &[(&str, &str)] = match refusal {
-                Refusal::Key { shown: true } => &[("WWW-Authenticate", "Bearer error=\"invalid_token\"")],
-                Refusal::Key { shown: false } => &[("WWW-Authenticate", "Bearer")],
-                Refusal::Call(_) if status == 405 => &[("Allow", "POST")],
+            let headers: &[(&str, &str)] = match error {
+                EntryError::Key { shown: true } => &[("WWW-Authenticate", "Bearer error=\"invalid_token\"")],
+                EntryError::Key { shown: false } => &[("WWW-Authenticate", "Bearer")],
+                EntryError::Call(_) if status == 405 => &[("Allow", "POST")],
                 _ => &[],
             };
             let mut body = chat::error_message(code, sentence);
@@ -433,7 +435,7 @@ impl Service for ChatService {
             }
             Event::BadRequest(error) => {
                 let asked = Asked { said: None, head_only: false, keep: false, pays: false };
-                return Then::Answer(asked, Box::new(Answer::Refuse(Refusal::Request(error))));
+                return Then::Answer(asked, Box::new(Answer::Refuse(EntryError::Request(error))));
             }
         }
         Then::Nothing

@@ -37,7 +37,7 @@ pub enum Entry {
     /// To a call of the operator, whose body may follow.
     Call(CallHead),
     /// To a response that says why not.
-    Refused(Refusal),
+    Refused(EntryError),
 }
 
 /// What can be asked about the server.
@@ -63,7 +63,7 @@ pub enum Report {
 
 /// Why a request is not served.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum EntryError {
     /// It breaks HTTP or the opening handshake.
     Request(RequestError),
     /// Nothing lives at that path.
@@ -103,7 +103,7 @@ pub enum Refusal {
     Mistake,
 }
 
-impl From<CallError> for Refusal {
+impl From<CallError> for EntryError {
     fn from(error: CallError) -> Self {
         Self::Call(error)
     }
@@ -147,10 +147,10 @@ fn decide(
     origins: &[Origin],
     guard: Option<Guard<'_>>,
     key: Option<&AdminKey>,
-) -> Result<Entry, Refusal> {
+) -> Result<Entry, EntryError> {
     let port = match port {
-        Port::Refused => return Err(Refusal::Full),
-        Port::TooFast => return Err(Refusal::TooFast),
+        Port::Refused => return Err(EntryError::Full),
+        Port::TooFast => return Err(EntryError::TooFast),
         // Over its address's limit: led as everybody is, and at a chat door turned away behind it.
         Port::Crowded | Port::Public => Port::Public,
         Port::Admin => Port::Admin,
@@ -160,8 +160,8 @@ fn decide(
         api::admit(request, key)?;
         return Ok(Entry::Call(api::head(request, call)?));
     }
-    if request.content_length().map_err(Refusal::Request)? != 0 {
-        return Err(Refusal::Request(RequestError::BadBody));
+    if request.content_length().map_err(EntryError::Request)? != 0 {
+        return Err(EntryError::Request(RequestError::BadBody));
     }
     if port == Port::Public {
         if path == "/ws" {
@@ -187,7 +187,7 @@ fn decide(
         (Port::Public, "/health") => Entry::Report(Report::Health),
         (Port::Public, _) => {
             let path = if path == "/favicon.ico" { "/icon.svg" } else { path };
-            Entry::Asset(ASSETS.iter().find(|asset| asset.path == path).ok_or(Refusal::NotFound)?)
+            Entry::Asset(ASSETS.iter().find(|asset| asset.path == path).ok_or(EntryError::NotFound)?)
         }
         // Whether the process is well is for whoever supervises it, without a key and by any name: it is a word, and not a secret.
         (_, LIVE) => Entry::Report(Report::Live),
@@ -201,14 +201,14 @@ fn decide(
                 ("/connections", _) => Report::Connections,
                 ("/top", _) => Report::Top,
                 (_, Some(id)) => Report::Session(id),
-                _ => return Err(Refusal::NotFound),
+                _ => return Err(EntryError::NotFound),
             })
         }
     };
     match request.method() {
         "GET" | "HEAD" => Ok(entry),
         "OPTIONS" => Ok(Entry::Options),
-        _ => Err(Refusal::Method),
+        _ => Err(EntryError::Method),
     }
 }
 
@@ -221,15 +221,15 @@ fn session_id(text: &str) -> Option<u64> {
 fn chat_entry(
     request: &Request<'_>,
     origins: &[Origin],
-    door: impl FnOnce() -> Result<Door, Refusal>,
-) -> Result<Entry, Refusal> {
+    door: impl FnOnce() -> Result<Door, EntryError>,
+) -> Result<Entry, EntryError> {
     if request.method() != "GET" {
-        return Err(Refusal::Request(RequestError::MethodNotAllowed));
+        return Err(EntryError::Request(RequestError::MethodNotAllowed));
     }
     let door = door()?;
-    let accept = request.upgrade().map_err(Refusal::Request)?;
+    let accept = request.upgrade().map_err(EntryError::Request)?;
     if !origin_is_allowed(request, origins) {
-        return Err(Refusal::Origin);
+        return Err(EntryError::Origin);
     }
     let offered = request.tokens("sec-websocket-protocol").any(|protocol| protocol == PROTOCOL);
     Ok(Entry::Chat { accept, protocol: offered.then_some(PROTOCOL), door })
@@ -239,8 +239,8 @@ fn chat_entry(
 fn guarded_entry(
     request: &Request<'_>,
     origins: &[Origin],
-    door: impl FnOnce() -> Result<Door, Refusal>,
-) -> Result<Entry, Refusal> {
+    door: impl FnOnce() -> Result<Door, EntryError>,
+) -> Result<Entry, EntryError> {
     // Replaced at once: nobody comes in by it.
     match chat_entry(request, origins, || Ok(Door::Unproven))? {
         Entry::Chat { accept, protocol, .. } => Ok(Entry::Chat { accept, protocol, door: door()? }),
@@ -249,7 +249,7 @@ fn guarded_entry(
 }
 
 /// A browser cannot read the status of an upgrade that is refused, so the JSON door opens and says it inside.
-fn guarded_json_door(request: &Request<'_>, guard: Guard<'_>) -> Result<Door, Refusal> {
+fn guarded_json_door(request: &Request<'_>, guard: Guard<'_>) -> Result<Door, EntryError> {
     let Some(token) = token_of(request)? else { return Ok(Door::Unproven) };
     Ok(match guard.verifier.verify(&token, guard.unix_ms) {
         Ok(grant) => Door::Token { grant, room: None },
@@ -258,21 +258,21 @@ fn guarded_json_door(request: &Request<'_>, guard: Guard<'_>) -> Result<Door, Re
 }
 
 /// The plain dialect has no words for it: a client without a token that holds gets a status.
-fn guarded_plain_door(request: &Request<'_>, room: &str, guard: Guard<'_>) -> Result<Door, Refusal> {
+fn guarded_plain_door(request: &Request<'_>, room: &str, guard: Guard<'_>) -> Result<Door, EntryError> {
     let room = parse(&decode(room, "room")?, "room", RoomName::parse)?;
-    let token = token_of(request)?.ok_or(Refusal::Unauthorized(None))?;
-    let grant = guard.verifier.verify(&token, guard.unix_ms).map_err(|error| Refusal::Unauthorized(Some(error)))?;
+    let token = token_of(request)?.ok_or(EntryError::Unauthorized(None))?;
+    let grant = guard.verifier.verify(&token, guard.unix_ms).map_err(|error| EntryError::Unauthorized(Some(error)))?;
     no_comma(grant.user.as_str())?;
     match grant.may_enter(room.as_str()) {
         true => Ok(Door::Token { grant, room: Some(room) }),
-        false => Err(Refusal::Room),
+        false => Err(EntryError::Room),
     }
 }
 
 /// The token that a request brings: in `Authorization`, else in the query, else among the sub-protocols.
-fn token_of<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
+fn token_of<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, EntryError> {
     if request.headers("authorization").count() > 1 {
-        return Err(Refusal::Request(RequestError::RepeatedHeader("Authorization")));
+        return Err(EntryError::Request(RequestError::RepeatedHeader("Authorization")));
     }
     // A scheme other than Bearer is for a proxy in front of us.
     let credentials = request.header("authorization").and_then(|value| value.split_once(' '));
@@ -288,13 +288,13 @@ fn token_of<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Refusal> 
     Ok(offered.map(Cow::from))
 }
 
-fn json_door(request: &Request<'_>) -> Result<Door, Refusal> {
+fn json_door(request: &Request<'_>) -> Result<Door, EntryError> {
     let user = name_of_user(request)?.map(|name| parse(&name, "user", UserName::parse)).transpose()?;
     Ok(Door::Json { user })
 }
 
-fn plain_door(request: &Request<'_>, room: &str) -> Result<Door, Refusal> {
-    let missing = || Refusal::Bad("room and username are required".into());
+fn plain_door(request: &Request<'_>, room: &str) -> Result<Door, EntryError> {
+    let missing = || EntryError::Bad("room and username are required".into());
     let room = decode(room, "room")?;
     let user = name_of_user(request)?.filter(|user| !user.is_empty()).ok_or_else(missing)?;
     if room.is_empty() {
@@ -307,25 +307,25 @@ fn plain_door(request: &Request<'_>, room: &str) -> Result<Door, Refusal> {
 }
 
 /// The status and the note in the query, for which a client need not wait until it is let in.
-fn showing(request: &Request<'_>, door: Door) -> Result<Door, Refusal> {
+fn showing(request: &Request<'_>, door: Door) -> Result<Door, EntryError> {
     let field = |name: &str| match pairs(request).find(|&(key, _)| key == name) {
         None => Ok(None),
         Some((_, value)) => decode(&value.replace('+', "%20"), name).map(|value| Some(value.into_owned())),
     };
     match (field("status")?, field("note")?) {
         (None, None) => Ok(door),
-        (None, Some(_)) => Err(Refusal::Bad("note: expected a status beside it, found none".into())),
+        (None, Some(_)) => Err(EntryError::Bad("note: expected a status beside it, found none".into())),
         (Some(status), note) => {
-            let shows = Shows::parse(&status, note.as_deref()).map_err(Refusal::Bad)?;
+            let shows = Shows::parse(&status, note.as_deref()).map_err(EntryError::Bad)?;
             Ok(Door::Showing { shows, door: Box::new(door) })
         }
     }
 }
 
 /// `online_users` joins names by commas.
-fn no_comma(user: &str) -> Result<(), Refusal> {
+fn no_comma(user: &str) -> Result<(), EntryError> {
     match user.contains(',') {
-        true => Err(Refusal::Bad("username: a comma is not allowed in the plain dialect".into())),
+        true => Err(EntryError::Bad("username: a comma is not allowed in the plain dialect".into())),
         false => Ok(()),
     }
 }
@@ -336,7 +336,7 @@ pub(super) fn pairs<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'a str,
 }
 
 /// The first of `user`, `username` and `user_id` in the query.
-fn name_of_user<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
+fn name_of_user<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, EntryError> {
     let found = ["user", "username", "user_id"].iter().find_map(|name| pairs(request).find(|(key, _)| key == name));
     let Some((_, value)) = found else { return Ok(None) };
     match value.contains('+') {
@@ -346,17 +346,17 @@ fn name_of_user<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Refus
     }
 }
 
-fn decode<'a>(encoded: &'a str, what: &str) -> Result<Cow<'a, str>, Refusal> {
+fn decode<'a>(encoded: &'a str, what: &str) -> Result<Cow<'a, str>, EntryError> {
     // The decoder lets a `%` pass that stands for nothing (RFC 3986 section 2.1 wants two digits behind it); two readers could
     // take that for two names.
     let whole = |rest: &[u8]| matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
     let stands_for_one = encoded.split('%').skip(1).all(|rest| whole(rest.as_bytes()));
     let decoded = percent_decode_str(encoded).decode_utf8().ok().filter(|_| stands_for_one);
-    decoded.ok_or_else(|| Refusal::Bad(format!("{what}: percent-encoded UTF-8 was expected").into()))
+    decoded.ok_or_else(|| EntryError::Bad(format!("{what}: percent-encoded UTF-8 was expected").into()))
 }
 
-fn parse<T>(name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T, NameError>) -> Result<T, Refusal> {
-    parse(name).map_err(|error| Refusal::Bad(format!("{what}: {error}").into()))
+fn parse<T>(name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T, NameError>) -> Result<T, EntryError> {
+    parse(name).map_err(|error| EntryError::Bad(format!("{what}: {error}").into()))
 }
 
 /// Whether a browser may open this connection from the page it shows: our own, one of `origins`, or no browser at all.
@@ -471,20 +471,20 @@ mod tests {
             Entry::Asset(asset) => format!("file {}", asset.path),
             Entry::Report(report) => format!("{report:?}"),
             Entry::Options => "options".into(),
-            Entry::Refused(Refusal::Request(error)) => error.status().to_string(),
-            Entry::Refused(Refusal::NotFound) => "404".into(),
-            Entry::Refused(Refusal::Method) => "405".into(),
-            Entry::Refused(Refusal::Bad(sentence)) => format!("400 {sentence}"),
-            Entry::Refused(Refusal::Unauthorized(error)) => format!("401 {error:?}"),
-            Entry::Refused(Refusal::Room | Refusal::Origin) => "403".into(),
-            Entry::Refused(Refusal::TooFast | Refusal::AskedTooFast) => "429".into(),
-            Entry::Refused(Refusal::Page) => "400".into(),
-            Entry::Refused(Refusal::NoSession) => "404".into(),
-            Entry::Refused(Refusal::Mistake) => "500".into(),
-            Entry::Refused(Refusal::Full | Refusal::Memory | Refusal::Stopping) => "503".into(),
+            Entry::Refused(EntryError::Request(error)) => error.status().to_string(),
+            Entry::Refused(EntryError::NotFound) => "404".into(),
+            Entry::Refused(EntryError::Method) => "405".into(),
+            Entry::Refused(EntryError::Bad(sentence)) => format!("400 {sentence}"),
+            Entry::Refused(EntryError::Unauthorized(error)) => format!("401 {error:?}"),
+            Entry::Refused(EntryError::Room | EntryError::Origin) => "403".into(),
+            Entry::Refused(EntryError::TooFast | EntryError::AskedTooFast) => "429".into(),
+            Entry::Refused(EntryError::Page) => "400".into(),
+            Entry::Refused(EntryError::NoSession) => "404".into(),
+            Entry::Refused(EntryError::Mistake) => "500".into(),
+            Entry::Refused(EntryError::Full | EntryError::Memory | EntryError::Stopping) => "503".into(),
             Entry::Call(head) => format!("call {}", head.call.as_str()),
-            Entry::Refused(Refusal::Key { .. }) => "401".into(),
-            Entry::Refused(Refusal::Call(error)) => error.words().0.to_string(),
+            Entry::Refused(EntryError::Key { .. }) => "401".into(),
+            Entry::Refused(EntryError::Call(error)) => error.words().0.to_string(),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::chat::{TokenError, TurnedAway};
 use crate::proto::handshake::RequestError;
 
 use super::api::CallError;
-use super::doors::Refusal;
+use super::doors::EntryError;
 
 /// Declares the reasons with their names, and the list of all of them, so that none can be missing in it.
 macro_rules! reasons {
@@ -199,7 +199,7 @@ impl From<CallError> for Reason {
     }
 }
 
-impl Refusal {
+impl EntryError {
     /// The reason. `None`: it has been noted where an address or the number of connections was looked at, which is only told now;
     /// or it is a mistake of ours, which turns nobody away.
     pub fn reason(&self) -> Option<Reason> {
