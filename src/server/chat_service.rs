@@ -18,7 +18,7 @@ use crate::time::{Moment, Tick};
 use super::admin_key::AdminKey;
 use super::admission::Verdict;
 use super::api::{self, CallHead, Outcomes};
-use super::doors::{self, Asset, Entry, EntryError, Guard, Report};
+use super::doors::{self, Entry, EntryError, Guard, Report};
 use super::http::{self, Response};
 use super::jwt::Keys;
 use super::origin::Origin;
@@ -41,8 +41,6 @@ pub(super) struct ChatService {
     outcomes: Outcomes,
     /// Panics that ended one request and nothing else.
     panics: u64,
-    /// Validators of the files that have been asked for.
-    tags: HashMap<&'static str, String>,
     stopping: bool,
     top: Top,
     starter: Box<dyn Starter>,
@@ -124,7 +122,6 @@ impl ChatService {
             calls: HashMap::new(),
             outcomes: Outcomes::default(),
             panics: 0,
-            tags: HashMap::new(),
             stopping: false,
             top: Top::default(),
             alive_at: starter.wants_to_hear_every().map(|_| Tick(0)),
@@ -176,8 +173,9 @@ impl ChatService {
             (Entry::Asset(asset), _) => {
                 let known = request.header("if-none-match");
                 let Asked { head_only, keep, .. } = asked;
-                let response = self.asset(asset, known, head_only, keep, seen.now);
-                (asked, Answer::Respond(response))
+                let response = Response::new(asset.status(known), asset.content_type, asset.body);
+                let response = Response { headers: &asset.headers(), keep, head_only, ..response };
+                (asked, Answer::Respond(response.to_vec(seen.now)))
             }
             (Entry::Report(Report::Connections), _) => match self.connections(request) {
                 Ok((body, link)) => {
@@ -294,27 +292,6 @@ impl ChatService {
         let Asked { head_only, keep, .. } = asked;
         let response = Response { headers: &[NO_STORE], keep, head_only, ..Response::new(200, http::JSON, body) };
         turn.engine.respond(id, &response.to_vec(turn.now), keep);
-    }
-
-    fn asset(
-        &mut self,
-        asset: &'static Asset,
-        known: Option<&str>,
-        head_only: bool,
-        keep: bool,
-        now: Moment,
-    ) -> Vec<u8> {
-        let tag = &**self.tags.entry(asset.path).or_insert_with(|| etag(asset.body));
-        let status = if known.is_some_and(|known| known.contains(tag)) { 304 } else { 200 };
-        let headers: &[(&str, &str)] = &[
-            ("Cache-Control", "no-cache"),
-            ("ETag", tag),
-            ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
-            ("Referrer-Policy", "no-referrer"),
-            ("Cross-Origin-Opener-Policy", "same-origin"),
-            ("Cross-Origin-Resource-Policy", "same-origin"),
-        ];
-        Response { headers, keep, head_only, ..Response::new(status, asset.content_type, asset.body) }.to_vec(now)
     }
 
     fn report(&self, report: Report, seen: &Seen<'_>) -> (u16, &'static str, String) {
@@ -603,16 +580,3 @@ const BAD_PAGE: &str =
 
 /// Bytes of an answer that cost a step, beside sending them: to find and word them. Presence of 1,000 names, 81 KB, takes 0.6 ms.
 const WORDED_OCTETS_A_STEP: usize = 64;
-
-/// A strong validator: the same octets, the same tag.
-fn etag(body: &[u8]) -> String {
-    use sha1::{Digest, Sha1};
-    let hash = Sha1::digest(body);
-    let digits: String = hash.iter().take(8).map(|octet| format!("{octet:02x}")).collect();
-    format!("\"{digits}\"")
-}
-
-/// Only what this server serves runs, and text is never made into HTML.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
-    trusted-types 'none'";

@@ -1,6 +1,6 @@
 //! What a request is let in to: the page, a report, a chat door, or nothing.
 //!
-//! Files come from a table made at compile time; a path is compared, never resolved. The order of checks is that of HTTP:
+//! Files come from a table made at compile time ([`super::site`]). The order of checks is that of HTTP:
 //! path, method, what the door needs, upgrade, origin. Nothing is written here: that is for [`super::http`].
 
 use std::borrow::Cow;
@@ -14,6 +14,7 @@ use super::Port;
 use super::admin_key::AdminKey;
 use super::api::{self, CallError, CallHead};
 use super::origin::Origin;
+use super::site::{self, Asset};
 
 /// Where a request leads.
 #[derive(Debug)]
@@ -109,17 +110,6 @@ impl From<CallError> for EntryError {
     }
 }
 
-/// A file of the page.
-#[derive(Debug)]
-pub struct Asset {
-    /// The path it is found at.
-    pub path: &'static str,
-    /// Its media type.
-    pub content_type: &'static str,
-    /// Its octets.
-    pub body: &'static [u8],
-}
-
 /// Where tokens are needed: who knows them, and when it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Guard<'a> {
@@ -187,7 +177,7 @@ fn decide(
         (Port::Public, "/health") => Entry::Report(Report::Health),
         (Port::Public, _) => {
             let path = if path == "/favicon.ico" { "/icon.svg" } else { path };
-            Entry::Asset(ASSETS.iter().find(|asset| asset.path == path).ok_or(EntryError::NotFound)?)
+            Entry::Asset(site::find(path).ok_or(EntryError::NotFound)?)
         }
         // Whether the process is well is for whoever supervises it, without a key and by any name: it is a word, and not a secret.
         (_, LIVE) => Entry::Report(Report::Live),
@@ -377,45 +367,6 @@ const PROTOCOL: &str = "salon.v1";
 /// What a browser offers beside it to show a token, because it can send neither headers nor, safely, a query. Never
 /// selected: that would send the token back.
 const TOKEN_PROTOCOL: &str = "token.";
-
-/// The page: all there is under `/`.
-const ASSETS: [Asset; 31] = [
-    Asset { path: "/", content_type: "text/html; charset=utf-8", body: include_bytes!("web/index.html") },
-    Asset { path: "/app.css", content_type: "text/css; charset=utf-8", body: include_bytes!("web/app.css") },
-    Asset { path: "/icon.svg", content_type: "image/svg+xml", body: include_bytes!("web/icon.svg") },
-    script("/app.js", include_bytes!("web/app.js")),
-    script("/avatar.js", include_bytes!("web/avatar.js")),
-    script("/client.js", include_bytes!("web/client.js")),
-    script("/commands.js", include_bytes!("web/commands.js")),
-    script("/composer.js", include_bytes!("web/composer.js")),
-    script("/connection.js", include_bytes!("web/connection.js")),
-    script("/conversations.js", include_bytes!("web/conversations.js")),
-    script("/dom.js", include_bytes!("web/dom.js")),
-    script("/drawers.js", include_bytes!("web/drawers.js")),
-    script("/drawing.js", include_bytes!("web/drawing.js")),
-    script("/finder.js", include_bytes!("web/finder.js")),
-    script("/history.js", include_bytes!("web/history.js")),
-    script("/incoming.js", include_bytes!("web/incoming.js")),
-    script("/log.js", include_bytes!("web/log.js")),
-    script("/lookalikes.js", include_bytes!("web/lookalikes.js")),
-    script("/message.js", include_bytes!("web/message.js")),
-    script("/notifications.js", include_bytes!("web/notifications.js")),
-    script("/old.js", include_bytes!("web/old.js")),
-    script("/people.js", include_bytes!("web/people.js")),
-    script("/places.js", include_bytes!("web/places.js")),
-    script("/presence.js", include_bytes!("web/presence.js")),
-    script("/sending.js", include_bytes!("web/sending.js")),
-    script("/sidebar.js", include_bytes!("web/sidebar.js")),
-    script("/storage.js", include_bytes!("web/storage.js")),
-    script("/suggestions.js", include_bytes!("web/suggestions.js")),
-    script("/text.js", include_bytes!("web/text.js")),
-    script("/unsent.js", include_bytes!("web/unsent.js")),
-    script("/words.js", include_bytes!("web/words.js")),
-];
-
-const fn script(path: &'static str, body: &'static [u8]) -> Asset {
-    Asset { path, content_type: "text/javascript; charset=utf-8", body }
-}
 
 #[cfg(test)]
 mod tests {
@@ -708,29 +659,6 @@ mod tests {
             assert_eq!(lead(line, "", port), expected, "{line}");
         }
         assert_eq!(lead("GET / HTTP/1.1", "Content-Length: 3\r\n", Port::Public), "400");
-    }
-
-    /// A module that is missing would leave an empty page; one that is not preloaded costs the reader a round trip.
-    #[test]
-    fn every_module_of_the_page_is_served_and_preloaded() {
-        let text = |path: &str| {
-            let asset = ASSETS.iter().find(|asset| asset.path == path);
-            std::str::from_utf8(asset.unwrap_or_else(|| panic!("{path} is not served")).body).expect("UTF-8")
-        };
-        let page = text("/");
-        for asset in ASSETS.iter().filter(|asset| asset.path.ends_with(".js")) {
-            for imported in text(asset.path).split("\"./").skip(1).filter_map(|rest| rest.split_once('"')) {
-                text(&format!("/{}", imported.0));
-            }
-            let name = &asset.path[1..];
-            let linked = match name {
-                "app.js" => page.contains("<script type=\"module\" src=\"app.js\"></script>"),
-                // For browsers that know no modules.
-                "old.js" => page.contains("<script src=\"old.js\" defer></script>"),
-                _ => page.contains(&format!("<link rel=\"modulepreload\" href=\"{name}\">")),
-            };
-            assert!(linked, "{name} is not in index.html");
-        }
     }
 
     #[test]

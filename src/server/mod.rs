@@ -29,6 +29,7 @@ pub mod reactor;
 pub mod refusals;
 pub mod serve;
 
+pub mod site;
 pub mod socket;
 mod spoken_for;
 pub mod tls;
