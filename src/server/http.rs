@@ -7,6 +7,8 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde::Serialize;
+
 use crate::proto::handshake::RequestError;
 use crate::time::Moment;
 
@@ -103,15 +105,21 @@ pub fn encode_full(head_only: bool, now: Moment, out: &mut Vec<u8>) {
 
 /// `{"error":"..."}` with a line end.
 pub fn error_body(sentence: &str) -> Vec<u8> {
-    let mut body = b"{\"error\":".to_vec();
-    serde_json::to_writer(&mut body, sentence).expect("a Vec takes everything");
-    body.extend_from_slice(b"}\n");
+    #[derive(Serialize)]
+    struct Body<'a> {
+        error: &'a str,
+    }
+    let mut body = serde_json::to_vec(&Body { error: sentence }).expect("plain fields can be serialised");
+    body.push(b'\n');
     body
 }
 
 /// The headers of a 426: what is needed to be let in.
 pub const UPGRADE_HEADERS: [(&str, &str); 3] =
     [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")];
+
+/// The header of what is different each time.
+pub const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 /// The media type of JSON.
 pub const JSON: &str = "application/json";
