@@ -18,15 +18,16 @@ use crate::time::{Moment, Tick};
 use super::admin_key::AdminKey;
 use super::admission::Verdict;
 use super::api::{self, CallHead, Outcomes};
-use super::doors::{self, Entry, EntryError, Guard, Report};
-use super::http::{self, Response};
+use super::doors::{self, Entry, EntryError, Guard};
+use super::http::{self, NO_STORE, Response};
 use super::jwt::Keys;
 use super::origin::Origin;
 use super::reactor::Bounds;
+use super::reports::{self, Look, Sources, Words};
 use super::serve::{Settings, Starter, State};
 use super::socket::Socket;
-use super::top::{self, Top};
-use super::{Port, Seen, Service, Turn, metrics};
+use super::top::Top;
+use super::{Port, Seen, Service, Turn};
 
 /// The chat as a service of the loop.
 pub(super) struct ChatService {
@@ -94,14 +95,6 @@ pub(super) enum Answer {
     Receive(CallHead),
     /// It is a call without a body, which the chat answers.
     Call(Call),
-}
-
-/// What the engine has to be asked about.
-#[derive(Clone, Copy)]
-pub(super) enum Look {
-    Top,
-    /// By its id.
-    Session(u64),
 }
 
 impl ChatService {
@@ -177,28 +170,20 @@ impl ChatService {
                 let response = Response { headers: &asset.headers(), keep, head_only, ..response };
                 (asked, Answer::Respond(response.to_vec(seen.now)))
             }
-            (Entry::Report(Report::Connections), _) => match self.connections(request) {
-                Ok((body, link)) => {
+            (Entry::Look(look), _) => (asked, Answer::Look(look)),
+            (Entry::Call(CallHead { call, body_len: 0, .. }), _) => (asked, Answer::Call(call)),
+            (Entry::Call(head), _) => (asked, Answer::Receive(head)),
+            (Entry::Report(report), _) => match report.word(request, &self.sources(seen)) {
+                Ok(Words { status, content_type, body, link }) => {
                     let link = link.as_deref().map(|link| ("Link", link));
                     let headers: Vec<_> = [NO_STORE].into_iter().chain(link).collect();
                     let Asked { head_only, keep, .. } = asked;
-                    let response = Response::new(200, http::JSON, body.as_bytes());
+                    let response = Response::new(status, content_type, body.as_bytes());
                     let response = Response { headers: &headers, keep, head_only, ..response };
                     (asked, Answer::Respond(response.to_vec(seen.now)))
                 }
                 Err(error) => (asked, Answer::Refuse(error)),
             },
-            (Entry::Report(Report::Top), _) => (asked, Answer::Look(Look::Top)),
-            (Entry::Report(Report::Session(session)), _) => (asked, Answer::Look(Look::Session(session))),
-            (Entry::Call(CallHead { call, body_len: 0, .. }), _) => (asked, Answer::Call(call)),
-            (Entry::Call(head), _) => (asked, Answer::Receive(head)),
-            (Entry::Report(report), _) => {
-                let (status, content_type, body) = self.report(report, seen);
-                let Asked { head_only, keep, .. } = asked;
-                let response = Response::new(status, content_type, body.as_bytes());
-                let response = Response { headers: &[NO_STORE], keep, head_only, ..response };
-                (asked, Answer::Respond(response.to_vec(seen.now)))
-            }
             (Entry::Refused(error), _) => {
                 // What follows a refused upgrade may be frames, or what somebody makes a proxy take for them.
                 let keep = asked.keep
@@ -210,11 +195,17 @@ impl ChatService {
         }
     }
 
+    /// What reports are made from.
+    fn sources<'a>(&'a self, seen: &'a Seen<'a>) -> Sources<'a> {
+        let Self { chat, outcomes, panics, stopping, .. } = self;
+        Sources { seen, chat, calls: outcomes, panics: *panics, stopping: *stopping }
+    }
+
     /// What the log says of a session that has ended.
     fn story_of(&self, id: ConnId, now: Moment) -> Option<String> {
         let session = self.chat.session(id)?;
         let seconds = now.unix_ms.saturating_sub(session.connected_at) / 1000;
-        let dialect = metrics::dialect(session.dialect);
+        let dialect = reports::dialect(session.dialect);
         Some(format!("{:?}, {dialect}, {seconds} s, {} messages", session.user.as_str(), session.messages))
     }
 
@@ -222,20 +213,6 @@ impl ChatService {
     fn call(&mut self, id: ConnId, call: Call, body: &[u8], keep: bool, now: Moment) {
         self.calls.insert(id, keep);
         self.chat.handle_call(id, call, body, now, &mut self.deliveries);
-    }
-
-    /// A page of the sessions, in order of their slots, and a link to the next: a cursor is the last one's.
-    fn connections(&self, request: &Request<'_>) -> Result<(String, Option<String>), EntryError> {
-        let field = |name: &str| doors::pairs(request).find(|&(key, _)| key == name).map(|(_, value)| value);
-        let limit = field("limit").map_or(Some(PAGE), |limit| limit.parse().ok().filter(|&limit| limit > 0));
-        let from = field("cursor").map_or(Some(0), |cursor| cursor.parse::<u32>().ok()?.checked_add(1));
-        let (Some(limit), Some(from)) = (limit, from) else { return Err(EntryError::Page) };
-        let limit = limit.min(MAX_PAGE);
-        let mut sessions = self.chat.sessions().filter(|session| session.conn.index >= from);
-        let page: Vec<_> = sessions.by_ref().take(limit).collect();
-        let next = page.last().filter(|_| sessions.next().is_some()).map(|last| last.conn.index);
-        let link = next.map(|next| format!("</connections?cursor={next}&limit={limit}>; rel=\"next\""));
-        Ok((metrics::connections(&page), link))
     }
 
     /// Answers a request.
@@ -266,50 +243,23 @@ impl ChatService {
                 turn.engine.upgrade(id, &response);
                 self.chat.turn_away(id, &door, turn.now, &mut self.deliveries);
             }
-            Answer::Look(at) => self.answer_look(id, asked, at, turn),
+            Answer::Look(look) => {
+                match look.word(&mut self.top, &mut self.chat, turn.engine, turn.now, self.stopping) {
+                    Ok(body) => {
+                        let Asked { head_only, keep, .. } = asked;
+                        let response = Response::new(200, http::JSON, &body);
+                        let response = Response { headers: &[NO_STORE], keep, head_only, ..response };
+                        turn.engine.respond(id, &response.to_vec(turn.now), keep);
+                    }
+                    Err(error) => self.refuse(id, asked, &error, turn),
+                }
+            }
             Answer::Receive(head) => {
                 let interim: &[u8] = if head.expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" };
                 let note = head.call as u32 | if asked.keep { KEEP } else { 0 };
                 turn.engine.receive_body(id, head.body_len, note, interim);
             }
             Answer::Call(call) => self.call(id, call, b"", asked.keep, turn.now),
-        }
-    }
-
-    /// Answers what the engine has to be asked about.
-    fn answer_look(&mut self, id: ConnId, asked: Asked, at: Look, turn: &mut Turn<'_>) {
-        let session;
-        let body = match at {
-            Look::Top => self.top.snapshot(&mut self.chat, turn.engine, turn.now, self.stopping),
-            Look::Session(session_id) => match top::session(&self.chat, turn.engine, session_id) {
-                Some(text) => {
-                    session = text;
-                    session.as_bytes()
-                }
-                None => return self.refuse(id, asked, &EntryError::NoSession, turn),
-            },
-        };
-        let Asked { head_only, keep, .. } = asked;
-        let response = Response { headers: &[NO_STORE], keep, head_only, ..Response::new(200, http::JSON, body) };
-        turn.engine.respond(id, &response.to_vec(turn.now), keep);
-    }
-
-    fn report(&self, report: Report, seen: &Seen<'_>) -> (u16, &'static str, String) {
-        let counts = self.chat.counts();
-        match report {
-            Report::Health => (200, http::JSON, metrics::health(seen, self.stopping)),
-            Report::Counters => (200, http::JSON, metrics::counters(seen, &counts, self.stopping)),
-            Report::Live => (200, "text/plain; charset=utf-8", "ok\n".into()),
-            Report::Ready if self.stopping => (503, "text/plain; charset=utf-8", "stopping\n".into()),
-            Report::Ready if seen.memory.is_short() => {
-                (503, "text/plain; charset=utf-8", "near the memory budget\n".into())
-            }
-            Report::Ready => (200, "text/plain; charset=utf-8", "ok\n".into()),
-            Report::Metrics => {
-                let service = metrics::OfService { counts: &counts, calls: &self.outcomes, panics: self.panics };
-                (200, metrics::CONTENT_TYPE, metrics::prometheus(seen, &service))
-            }
-            Report::Connections | Report::Session(_) | Report::Top => unreachable!("answered where they are led to"),
         }
     }
 
@@ -563,13 +513,6 @@ const KEEP: u32 = 1 << 31;
 
 /// What can be done with whatever is looked at.
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
-
-/// Sessions in a page of `/connections` unless the request says otherwise, and at most.
-const PAGE: usize = 50;
-const MAX_PAGE: usize = 200;
-
-/// Of what is different each time.
-const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 const NO_KEY: &str = "expected `Authorization: Bearer` with the key of --admin-key, found none or another one";
 

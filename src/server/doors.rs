@@ -14,6 +14,7 @@ use super::Port;
 use super::admin_key::AdminKey;
 use super::api::{self, CallError, CallHead};
 use super::origin::Origin;
+use super::reports::{Look, Report};
 use super::site::{self, Asset};
 
 /// Where a request leads.
@@ -32,6 +33,8 @@ pub enum Entry {
     Asset(&'static Asset),
     /// To something that is worded anew each time.
     Report(Report),
+    /// To the same of what the engine has to be asked about.
+    Look(Look),
     /// To what can be done there (`OPTIONS`): it is looked at with GET and HEAD. Balancers ask it to know whether a
     /// server is there.
     Options,
@@ -39,27 +42,6 @@ pub enum Entry {
     Call(CallHead),
     /// To a response that says why not.
     Refused(EntryError),
-}
-
-/// What can be asked about the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// `/health` for everybody.
-    Health,
-    /// `/health` with all counters, for the operator.
-    Counters,
-    /// `/livez`: the loop turns.
-    Live,
-    /// `/readyz`: clients are welcome.
-    Ready,
-    /// `/metrics` in Prometheus' text format.
-    Metrics,
-    /// `/connections`: a page of the sessions.
-    Connections,
-    /// `/connections/ID`: one of them.
-    Session(u64),
-    /// `/top`: the busiest rooms and the slowest connections.
-    Top,
 }
 
 /// Why a request is not served.
@@ -185,14 +167,14 @@ fn decide(
         _ => {
             api::admit(request, key)?;
             let session = path.strip_prefix("/connections/").and_then(session_id);
-            Entry::Report(match (path, session) {
-                ("/health", _) => Report::Counters,
-                ("/metrics", _) => Report::Metrics,
-                ("/connections", _) => Report::Connections,
-                ("/top", _) => Report::Top,
-                (_, Some(id)) => Report::Session(id),
+            match (path, session) {
+                ("/health", _) => Entry::Report(Report::Counters),
+                ("/metrics", _) => Entry::Report(Report::Metrics),
+                ("/connections", _) => Entry::Report(Report::Connections),
+                ("/top", _) => Entry::Look(Look::Top),
+                (_, Some(id)) => Entry::Look(Look::Session(id)),
                 _ => return Err(EntryError::NotFound),
-            })
+            }
         }
     };
     match request.method() {
@@ -421,6 +403,7 @@ mod tests {
             Entry::Chat { protocol, door, .. } => describe(door, protocol.unwrap_or("-")),
             Entry::Asset(asset) => format!("file {}", asset.path),
             Entry::Report(report) => format!("{report:?}"),
+            Entry::Look(look) => format!("{look:?}"),
             Entry::Options => "options".into(),
             Entry::Refused(EntryError::Request(error)) => error.status().to_string(),
             Entry::Refused(EntryError::NotFound) => "404".into(),

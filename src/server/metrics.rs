@@ -1,116 +1,22 @@
-//! The counters in words: JSON for `/health`, Prometheus' text format for `/metrics`.
+//! The counters in words, in Prometheus' text format for `/metrics`.
 //!
 //! Names are stable and labels are bounded: nothing a client sends becomes a label.
 
 use std::fmt::Write;
-use std::time::Duration;
-
-use serde::Serialize;
-
-use crate::chat::{Counts, Dialect, SessionInfo};
 
 use super::Seen;
-use super::api::Outcomes;
 use super::reactor::TURN_BOUNDS;
 use super::refusals::Reason;
-
-/// What the service adds to what is seen of the loop.
-#[derive(Clone, Copy, Debug)]
-pub struct OfService<'a> {
-    /// Of the chat.
-    pub counts: &'a Counts,
-    /// Of calls.
-    pub calls: &'a Outcomes,
-    /// Panics that ended one request and nothing else.
-    pub panics: u64,
-}
+use super::reports::Sources;
 
 /// The media type of [`prometheus`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What everybody may know.
-pub fn health(seen: &Seen<'_>, stopping: bool) -> String {
-    #[derive(Serialize)]
-    struct Health {
-        status: &'static str,
-        version: &'static str,
-        uptime_s: u64,
-    }
-    line(&Health { status: status(stopping), version: VERSION, uptime_s: uptime(seen).as_secs() })
-}
-
-/// What the operator may.
-pub fn counters(seen: &Seen<'_>, counts: &Counts, stopping: bool) -> String {
-    #[derive(Serialize)]
-    struct Counters {
-        status: &'static str,
-        version: &'static str,
-        active_connections: usize,
-        total_connections: u64,
-        messages_received: u64,
-        messages_sent: u64,
-        messages_per_second: f64,
-        rooms: usize,
-        users: usize,
-        uptime_s: u64,
-    }
-    line(&Counters {
-        status: status(stopping),
-        version: VERSION,
-        active_connections: counts.sessions,
-        total_connections: seen.counters.upgraded,
-        messages_received: seen.counters.messages_in,
-        messages_sent: seen.counters.messages_out,
-        messages_per_second: (seen.turns.messages_per_second * 10.0).round() / 10.0,
-        rooms: counts.rooms,
-        users: counts.users,
-        uptime_s: uptime(seen).as_secs(),
-    })
-}
-
-/// Sessions, for the operator.
-pub fn connections(page: &[SessionInfo<'_>]) -> String {
-    line(&page.iter().map(SessionRow::of).collect::<Vec<_>>())
-}
-
-/// A session in words.
-#[derive(Serialize)]
-pub(super) struct SessionRow<'a> {
-    session_id: String,
-    user_id: &'a str,
-    dialect: &'static str,
-    connected_at: u64,
-    last_activity: u64,
-    messages: u32,
-    rooms: usize,
-}
-
-impl<'a> SessionRow<'a> {
-    pub fn of(info: &SessionInfo<'a>) -> Self {
-        Self {
-            session_id: format!("{:016x}", info.session_id),
-            user_id: info.user.as_str(),
-            dialect: dialect(info.dialect),
-            connected_at: info.connected_at,
-            last_activity: info.last_activity,
-            messages: info.messages,
-            rooms: info.rooms,
-        }
-    }
-}
-
-/// A dialect in a word.
-pub fn dialect(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Json => "json",
-        Dialect::Plain => "plain",
-    }
-}
-
 /// All of it, for a machine.
-pub fn prometheus(seen: &Seen<'_>, service: &OfService<'_>) -> String {
+pub fn prometheus(sources: &Sources<'_>) -> String {
+    let Sources { seen, chat, calls, panics, stopping: _ } = sources;
     let Seen { turns, counters, connections, max_connections, admission, tls, memory, now: _ } = seen;
-    let OfService { counts, calls, .. } = service;
+    let counts = chat.counts();
     let mut page = Page(String::with_capacity(8 << 10));
     page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
     page.gauge("salon_max_connections", "Connections that there may be on the public port.", *max_connections as f64);
@@ -118,7 +24,7 @@ pub fn prometheus(seen: &Seen<'_>, service: &OfService<'_>) -> String {
     page.gauge("salon_users", "Users with a session now.", counts.users as f64);
     page.gauge("salon_rooms", "Rooms now.", counts.rooms as f64);
     page.gauge("salon_bans", "Users who are kept out now.", counts.bans as f64);
-    page.gauge("salon_uptime_seconds", "Time since the start.", uptime(seen).as_secs_f64());
+    page.gauge("salon_uptime_seconds", "Time since the start.", seen.uptime().as_secs_f64());
     page.counter("salon_connections_accepted_total", "Connections accepted.", counters.accepted);
     page.counter("salon_connections_upgraded_total", "Connections upgraded to WebSocket.", counters.upgraded);
     page.counter("salon_messages_received_total", "WebSocket messages received.", counters.messages_in);
@@ -141,7 +47,7 @@ pub fn prometheus(seen: &Seen<'_>, service: &OfService<'_>) -> String {
     page.counter(
         "salon_panics_total",
         "Mistakes in Salon that ended one connection and nothing else.",
-        counters.panics + counts.panics + service.panics,
+        counters.panics + counts.panics + panics,
     );
     page.counter(
         "salon_history_let_go_total",
@@ -235,18 +141,3 @@ impl Page {
         self.sample(name, "", value as f64);
     }
 }
-
-/// JSON and a line end.
-pub(super) fn line(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("plain fields can be serialised") + "\n"
-}
-
-fn uptime(seen: &Seen<'_>) -> Duration {
-    seen.turns.started.elapsed()
-}
-
-pub(super) fn status(stopping: bool) -> &'static str {
-    if stopping { "stopping" } else { "ok" }
-}
-
-pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -27,6 +27,7 @@ pub mod proxy_protocol;
 
 pub mod reactor;
 pub mod refusals;
+pub mod reports;
 pub mod serve;
 
 pub mod site;
@@ -37,6 +38,7 @@ pub mod top;
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use crate::chat;
 use crate::engine::{Engine, Event};
@@ -167,6 +169,13 @@ pub struct Seen<'a> {
     pub tls: Option<&'a tls::Acceptor>,
     /// What was held when the last turn ended, and the budget for it.
     pub memory: &'a memory::Budget,
+}
+
+impl Seen<'_> {
+    /// The time since the start.
+    pub fn uptime(&self) -> Duration {
+        self.turns.started.elapsed()
+    }
 }
 
 /// Why the server could not start or go on.

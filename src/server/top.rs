@@ -12,7 +12,7 @@ use crate::chat::{Chat, RoomInfo, SessionInfo};
 use crate::engine::{Blocked, Engine};
 use crate::time::{Moment, Tick};
 
-use super::metrics::{SessionRow, VERSION, line, status};
+use super::reports::{SessionRow, VERSION, line, status};
 use super::socket::Socket;
 
 /// The last look, which is told for [`LOOK_EVERY`].

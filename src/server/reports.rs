@@ -1,0 +1,230 @@
+//! What can be asked about the server: whether it is well, what it has counted, who is here.
+//!
+//! Which of it is for everybody and which for the operator, is for [`super::doors`]. The counters for a machine are worded in
+//! [`super::metrics`], what is busiest and slowest in [`super::top`].
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use crate::chat::{Chat, Dialect, SessionInfo};
+use crate::engine::Engine;
+use crate::proto::handshake::Request;
+use crate::time::Moment;
+
+use super::api::Outcomes;
+use super::doors::{self, EntryError};
+use super::socket::Socket;
+use super::top::{self, Top};
+use super::{Seen, http, metrics};
+
+/// What can be asked about the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// `/health` for everybody.
+    Health,
+    /// `/health` with all counters, for the operator.
+    Counters,
+    /// `/livez`: the loop turns.
+    Live,
+    /// `/readyz`: clients are welcome.
+    Ready,
+    /// `/metrics` in Prometheus' text format.
+    Metrics,
+    /// `/connections`: a page of the sessions.
+    Connections,
+}
+
+/// What the engine has to be asked about, and so only when the request is not held any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// `/top`: the busiest rooms and the slowest connections.
+    Top,
+    /// `/connections/ID`: one of the sessions.
+    Session(u64),
+}
+
+/// What reports are made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// What is seen of the loop.
+    pub seen: &'a Seen<'a>,
+    /// The chat.
+    pub chat: &'a Chat,
+    /// What became of calls.
+    pub calls: &'a Outcomes,
+    /// Panics that ended one request and nothing else.
+    pub panics: u64,
+    /// The server is about to stop.
+    pub stopping: bool,
+}
+
+/// A report in words.
+#[derive(Debug)]
+pub struct Words {
+    /// The status of the response.
+    pub status: u16,
+    /// The media type.
+    pub content_type: &'static str,
+    /// The text.
+    pub body: String,
+    /// Where it goes on, as a header.
+    pub link: Option<String>,
+}
+
+impl Words {
+    fn json(body: String) -> Self {
+        Self { status: 200, content_type: http::JSON, body, link: None }
+    }
+
+    fn text(status: u16, body: &str) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: body.to_owned(), link: None }
+    }
+}
+
+impl Report {
+    /// Words it. The request says which part of it is asked for.
+    ///
+    /// # Errors
+    /// [`EntryError::Page`] if there is no such part.
+    pub fn word(self, request: &Request<'_>, sources: &Sources<'_>) -> Result<Words, EntryError> {
+        Ok(match self {
+            Self::Health => Words::json(health(sources)),
+            Self::Counters => Words::json(counters(sources)),
+            Self::Live => Words::text(200, "ok\n"),
+            Self::Ready if sources.stopping => Words::text(503, "stopping\n"),
+            Self::Ready if sources.seen.memory.is_short() => Words::text(503, "near the memory budget\n"),
+            Self::Ready => Words::text(200, "ok\n"),
+            Self::Metrics => Words { content_type: metrics::CONTENT_TYPE, ..Words::json(metrics::prometheus(sources)) },
+            Self::Connections => connections(request, sources.chat)?,
+        })
+    }
+}
+
+impl Look {
+    /// Words it, as JSON.
+    ///
+    /// # Errors
+    /// [`EntryError::NoSession`] if there is no such session.
+    pub fn word<'a>(
+        self,
+        top: &'a mut Top,
+        chat: &mut Chat,
+        engine: &Engine<Socket>,
+        now: Moment,
+        stopping: bool,
+    ) -> Result<Cow<'a, [u8]>, EntryError> {
+        match self {
+            Self::Top => Ok(top.snapshot(chat, engine, now, stopping).into()),
+            Self::Session(id) => {
+                let text = top::session(chat, engine, id).ok_or(EntryError::NoSession)?;
+                Ok(text.into_bytes().into())
+            }
+        }
+    }
+}
+
+/// What everybody may know.
+fn health(Sources { seen, stopping, .. }: &Sources<'_>) -> String {
+    #[derive(Serialize)]
+    struct Health {
+        status: &'static str,
+        version: &'static str,
+        uptime_s: u64,
+    }
+    line(&Health { status: status(*stopping), version: VERSION, uptime_s: seen.uptime().as_secs() })
+}
+
+/// What the operator may.
+fn counters(Sources { seen, chat, stopping, .. }: &Sources<'_>) -> String {
+    let counts = chat.counts();
+    #[derive(Serialize)]
+    struct Counters {
+        status: &'static str,
+        version: &'static str,
+        active_connections: usize,
+        total_connections: u64,
+        messages_received: u64,
+        messages_sent: u64,
+        messages_per_second: f64,
+        rooms: usize,
+        users: usize,
+        uptime_s: u64,
+    }
+    line(&Counters {
+        status: status(*stopping),
+        version: VERSION,
+        active_connections: counts.sessions,
+        total_connections: seen.counters.upgraded,
+        messages_received: seen.counters.messages_in,
+        messages_sent: seen.counters.messages_out,
+        messages_per_second: (seen.turns.messages_per_second * 10.0).round() / 10.0,
+        rooms: counts.rooms,
+        users: counts.users,
+        uptime_s: seen.uptime().as_secs(),
+    })
+}
+
+/// A page of the sessions, in order of their slots, and a link to the next: a cursor is the last one's.
+fn connections(request: &Request<'_>, chat: &Chat) -> Result<Words, EntryError> {
+    let field = |name: &str| doors::pairs(request).find(|&(key, _)| key == name).map(|(_, value)| value);
+    let limit = field("limit").map_or(Some(PAGE), |limit| limit.parse().ok().filter(|&limit| limit > 0));
+    let from = field("cursor").map_or(Some(0), |cursor| cursor.parse::<u32>().ok()?.checked_add(1));
+    let (Some(limit), Some(from)) = (limit, from) else { return Err(EntryError::Page) };
+    let limit = limit.min(MAX_PAGE);
+    let mut sessions = chat.sessions().filter(|session| session.conn.index >= from);
+    let page: Vec<_> = sessions.by_ref().take(limit).collect();
+    let next = page.last().filter(|_| sessions.next().is_some()).map(|last| last.conn.index);
+    let link = next.map(|next| format!("</connections?cursor={next}&limit={limit}>; rel=\"next\""));
+    let body = line(&page.iter().map(SessionRow::of).collect::<Vec<_>>());
+    Ok(Words { link, ..Words::json(body) })
+}
+
+/// A session in words.
+#[derive(Serialize)]
+pub(super) struct SessionRow<'a> {
+    session_id: String,
+    user_id: &'a str,
+    dialect: &'static str,
+    connected_at: u64,
+    last_activity: u64,
+    messages: u32,
+    rooms: usize,
+}
+
+impl<'a> SessionRow<'a> {
+    pub fn of(info: &SessionInfo<'a>) -> Self {
+        Self {
+            session_id: format!("{:016x}", info.session_id),
+            user_id: info.user.as_str(),
+            dialect: dialect(info.dialect),
+            connected_at: info.connected_at,
+            last_activity: info.last_activity,
+            messages: info.messages,
+            rooms: info.rooms,
+        }
+    }
+}
+
+/// A dialect in a word.
+pub fn dialect(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Json => "json",
+        Dialect::Plain => "plain",
+    }
+}
+
+/// JSON and a line end.
+pub(super) fn line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain fields can be serialised") + "\n"
+}
+
+pub(super) fn status(stopping: bool) -> &'static str {
+    if stopping { "stopping" } else { "ok" }
+}
+
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Sessions in a page of `/connections` unless the request says otherwise, and at most.
+const PAGE: usize = 50;
+const MAX_PAGE: usize = 200;
