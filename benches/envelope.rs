@@ -1,8 +1,9 @@
 //! What does the JSON of a room message cost, coming in and going out?
 //!
-//! Input: a `broadcast` with 32 B, 128 B and 1 KiB of content, plain, and with quotes and line ends that are escaped. In: against
-//! an owned enum by serde's tag, and against `serde_json::Value`. Out: against `serde_json::to_string` and `to_writer` of a
-//! struct that derives `Serialize`. `cargo bench --bench envelope`
+//! Input: a `broadcast` with 32 B, 128 B and 1 KiB of content, plain, and with quotes and line ends that are escaped.
+//! In: against an owned enum by serde's tag, and against `serde_json::Value`. Out: a broadcast, and a direct message by
+//! its type, against `serde_json::to_string` and `to_writer` of a struct that derives `Serialize`.
+//! `cargo bench --bench envelope`
 
 use std::hint::black_box;
 
@@ -93,6 +94,14 @@ fn write(c: &mut Criterion) {
                     out.clear();
                     let Broadcast { room_id, sender, content, seq, ts } = *black_box(&message);
                     measured::write_broadcast(&mut out, room_id, sender, content, seq, ts);
+                    black_box(out.len())
+                });
+            });
+            group.bench_function(BenchmarkId::new("salon_by_type", size), |b| {
+                b.iter(|| {
+                    out.clear();
+                    let Broadcast { room_id, sender, content, seq, ts } = *black_box(&message);
+                    measured::write_direct(&mut out, room_id, sender, content, seq, ts);
                     black_box(out.len())
                 });
             });

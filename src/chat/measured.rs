@@ -1,11 +1,17 @@
-//! What `benches/envelope.rs` measures of the wire dialect. Not an interface: nothing else uses it, and it may change at any time.
+//! What `benches/envelope.rs` measures of the wire dialect. Not an interface: nothing else uses it, and it may change at
+//! any time.
 
-use super::wire::{json, request};
+use super::wire::{answer, json, request};
 use crate::backend::Message;
 
 /// Whether a text is a request that can be read.
 pub fn reads_request(text: &str) -> bool {
     request::parse(text).1.is_ok()
+}
+
+/// Appends a message that is written by its type, as all are but a broadcast.
+pub fn write_direct(out: &mut Vec<u8>, to: &str, sender: &str, content: &str, seq: u64, ts: u64) {
+    answer::write(out, None, &answer::Direct::new(to, Message { seq, ts, sender, content }));
 }
 
 /// Appends what the members of a room are sent.

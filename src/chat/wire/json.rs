@@ -46,14 +46,15 @@ impl Formatter for Contents {
 
 /// Whether a string cannot stand between quotes as it is (RFC 8259 section 7).
 ///
-/// Without an early end inside a chunk, so that the compiler can look at many octets at once.
+/// Without an early end inside a chunk, so that the compiler can look at many bytes at once.
 fn needs_escape(text: &[u8]) -> bool {
-    let escaped = |octet: u8| (octet < 0x20) | (octet == b'"') | (octet == b'\\');
-    let has_escaped = |chunk: &[u8]| chunk.iter().fold(false, |found, &octet| found | escaped(octet));
+    let escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    let has_escaped = |chunk: &[u8]| chunk.iter().fold(false, |found, &byte| found | escaped(byte));
     text.chunks(64).any(has_escaped)
 }
 
-/// What somebody said in a room: [`Broadcast`](super::answer::Broadcast), by hand because it is most of what the server writes.
+/// What somebody said in a room: [`Broadcast`](super::answer::Broadcast), by hand because it is most of what the server
+/// writes.
 pub(crate) fn broadcast(out: &mut Vec<u8>, id: Option<&Id<'_>>, room: &str, message: Message<'_>) {
     out.extend_from_slice(br#"{"type":"broadcast""#);
     if let Some(id) = id {
@@ -80,9 +81,9 @@ mod tests {
     /// As serde_json writes it, wherever the character stands.
     #[test]
     fn text_is_escaped_where_it_must_be() {
-        for octet in 0..0x80 {
+        for byte in 0..0x80 {
             for at in [0, 1, 15, 63, 64, 70] {
-                let text = format!("{}{}{}", "a".repeat(at), char::from(octet), "\u{e9}".repeat(3));
+                let text = format!("{}{}{}", "a".repeat(at), char::from(byte), "\u{e9}".repeat(3));
                 let mut out = Vec::new();
                 write_text(&mut out, &text);
                 assert_eq!(out, serde_json::to_vec(&text).unwrap(), "{text:?}");

@@ -1,7 +1,7 @@
 //! The words on the wire: requests read, answers written.
 //!
-//! [`request`] reads the JSON dialect (its JSON with `value`), [`order`] what an operator writes in it. [`answer`] has what
-//! is said in it, written with [`json`]; [`plain`] is the other dialect. Nothing here knows who is where.
+//! [`request`] reads the JSON dialect (its JSON with `value`), [`order`] what an operator writes in it. [`answer`] has
+//! what the server says in it, written with [`json`]; [`plain`] is the other dialect. Nothing here knows who is where.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -69,7 +69,7 @@ words! {
         Unauthorized "unauthorized",
         /// A token that holds no more.
         TokenExpired "token_expired",
-        /// Not for who asks.
+        /// Not for the one that asks.
         Forbidden "forbidden",
         /// There is no such room.
         RoomNotFound "room_not_found",

@@ -1,4 +1,5 @@
-//! Reads what an operator wants: the objects of the JSON dialect without `type`, which the call says, and some of their own.
+//! Reads what an operator wants: the objects of the JSON dialect without `type`, which the call says, and some of their
+//! own.
 
 use super::request::{Field, Fields, Kind, Page, Request, Text, read};
 use super::{Code, Id, Refusal};

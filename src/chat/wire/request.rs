@@ -3,6 +3,11 @@
 //! Every known field is read as whatever it is and judged afterwards, so that the answer can say which field was
 //! wrong and carry the `id` all the same. Unknown fields are skipped without being looked at, however deep or many.
 //! Whether names exist or are allowed is not decided here.
+//!
+//! A struct that derives `Deserialize` would refuse doubles by itself, and was tried. It reads `["ping"]`, an array, as
+//! the fields in their order; it decodes the keys of unknown fields, and so refuses half a character in one; its
+//! words for a double are those of serde's version. And it hands 27 fields up from call to call: reading a broadcast of
+//! 32 bytes took 370 to 500 ns instead of 270 to 310 in the same run.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -186,7 +191,8 @@ pub(super) fn read<'a, T>(
     }
 }
 
-/// What is wrong with a text that is not JSON. The words are ours, so that they are the same with every version of serde.
+/// What is wrong with a text that is not JSON. The words are ours, so that they are the same with every version of
+/// serde.
 fn not_json(error: &serde_json::Error) -> String {
     let found = if error.is_eof() { "an end too early" } else { "what is not JSON" };
     format!("expected one JSON object, found {found} at line {} column {}", error.line(), error.column())
@@ -224,7 +230,7 @@ pub(crate) fn parse_id_within(text: &str) -> Option<Id<'_>> {
         return parse_id(text);
     }
     // Cut behind a comma: what stands before it is whole, but for a string that the comma is in, and that is none then.
-    let end = text.as_bytes()[..ID_WITHIN].iter().rposition(|&octet| octet == b',')?;
+    let end = text.as_bytes()[..ID_WITHIN].iter().rposition(|&byte| byte == b',')?;
     let mut fields = Fields::default();
     let known = |field| matches!(field, Field::Id);
     let mut deserializer = serde_json::Deserializer::from_str(&text[..=end]);
@@ -232,13 +238,13 @@ pub(crate) fn parse_id_within(text: &str) -> Option<Id<'_>> {
     if cut_off.is_eof() { fields.id().ok().flatten() } else { None }
 }
 
-/// Where an `id` must end to be told with the refusal of a frame that came too fast, in bytes.
+/// Where an `id` must end to be repeated in the refusal of a frame that came too fast, in bytes.
 const ID_WITHIN: usize = 4 << 10;
 
 fn read_fields<'a>(text: &'a str, known: fn(Field) -> bool, fields: &mut Fields<'a>) -> serde_json::Result<()> {
     // Keys are read as bytes, which lets control characters pass that JSON wants escaped (RFC 8259 section 7).
-    // Without an early end inside a chunk, so that the compiler can look at many octets at once.
-    let has_control = |chunk: &[u8]| chunk.iter().fold(false, |found, &octet| found | (octet < 0x20));
+    // Without an early end inside a chunk, so that the compiler can look at many bytes at once.
+    let has_control = |chunk: &[u8]| chunk.iter().fold(false, |found, &byte| found | (byte < 0x20));
     if text.as_bytes().chunks(64).any(has_control) {
         serde_json::from_str::<IgnoredAny>(text)?;
     }
@@ -276,7 +282,8 @@ fields! {
 }
 
 impl Field {
-    /// Whether a name stands there. Names are read in their normal form, so that they are found in whatever form they are written.
+    /// Whether a name stands there. Names are read in their normal form, so that they are found in whatever form they
+    /// are written.
     fn is_name(self) -> bool {
         matches!(self, Self::Room | Self::User | Self::To | Self::Sender)
     }
@@ -595,7 +602,7 @@ mod tests {
         assert_eq!(found, refused, "{text}");
     }
 
-    /// Found by fuzzing: keys of unknown fields were let pass with octets in them that JSON wants escaped.
+    /// Found by fuzzing: keys of unknown fields were let pass with bytes in them that JSON wants escaped.
     #[test]
     fn control_characters_in_keys() {
         let code = |text: &str| parse(text).1.err().map(|refusal| refusal.code.as_str());
@@ -643,6 +650,7 @@ mod tests {
             bad("expected numbers within reason, found another at line 1 column 46"),
         );
         check("[1]", None, bad("expected one JSON object, found another value"));
+        check(r#"["ping"]"#, None, bad("expected one JSON object, found another value"));
         check("", None, Some(("bad_json", "expected one JSON object, found an end too early at line 1 column 0")));
         check(
             r#"{"type":"ping"} x"#,
