@@ -6,6 +6,8 @@
 //! Bounded by [`Limits`]. When all conversations together hold too many bytes, the one that holds most gives up its
 //! oldest messages: who talks much loses history first, not who talks little. When there are too many pairs of users, whoever is in
 //! most gives up the one of theirs that was silent longest, for the same reason. It does not write to disk.
+//!
+//! It has one to ask it, who knows all people as long as it lives; so it remembers of them only who has talked with whom.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -14,7 +16,10 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::{Backend, Bounds, Conversation, Epoch, Head, Message, NewMessage, Outcome, Overloaded, Query, Ticket};
+use super::{
+    Backend, Bounds, Conversation, Description, Epoch, Head, Message, NewMessage, News, Overloaded, Query, Request,
+    Ticket,
+};
 use crate::random::Random;
 use crate::slack;
 use crate::time::Tick;
@@ -63,8 +68,10 @@ pub struct Memory {
     bytes: usize,
     /// What is counted of [`Kept::held_bytes`] of all conversations.
     held: usize,
-    waiting: VecDeque<Request>,
+    waiting: VecDeque<Waiting>,
     emptied: VecDeque<usize>,
+    /// What has still to be told of all that is kept.
+    catalogue: Option<Box<Catalogue>>,
     sweep_from: usize,
     key: String,
     unkept: Option<Stored>,
@@ -81,6 +88,29 @@ struct Kept {
     /// What is counted of [`Kept::held_bytes`].
     noted: usize,
     last_append: u64,
+    made: Option<Made>,
+}
+
+/// What a room is, beside what is said in it.
+#[derive(Debug)]
+struct Made {
+    at: u64,
+    created: bool,
+    words: Option<Box<Words>>,
+}
+
+#[derive(Debug)]
+struct Words {
+    title: Option<Box<str>>,
+    topic: Option<Box<str>>,
+}
+
+/// Rooms are told from this place on, users from the last.
+#[derive(Debug)]
+struct Catalogue {
+    place: usize,
+    users: Vec<Rc<str>>,
+    user: Rc<str>,
 }
 
 /// Sender and content in one allocation.
@@ -93,7 +123,7 @@ struct Stored {
 }
 
 #[derive(Debug)]
-enum Request {
+enum Waiting {
     Append { conversation: usize, message: Stored, ticket: Ticket },
     Read { conversation: usize, query: Query, now: Tick, ticket: Ticket },
     Nothing { ticket: Ticket },
@@ -116,6 +146,7 @@ impl Memory {
             held: 0,
             waiting: VecDeque::new(),
             emptied: VecDeque::new(),
+            catalogue: None,
             sweep_from: 0,
             key: String::new(),
             unkept: None,
@@ -145,8 +176,8 @@ impl Memory {
             // One that is waited for stays, even over the limit: the queue is bounded too.
             let waited_for = |place: usize| {
                 self.waiting.iter().any(|request| match request {
-                    Request::Append { conversation, .. } | Request::Read { conversation, .. } => *conversation == place,
-                    Request::Nothing { .. } => false,
+                    Waiting::Append { conversation, .. } | Waiting::Read { conversation, .. } => *conversation == place,
+                    Waiting::Nothing { .. } => false,
                 })
             };
             let silent = self.pairs.most_silent_of_most().take(MAX_TRIED).find(|&place| !waited_for(place));
@@ -164,6 +195,7 @@ impl Memory {
             bytes: 0,
             noted: 0,
             last_append: self.appended,
+            made: None,
         }));
         self.index.insert(name, place);
         self.note(place);
@@ -230,6 +262,33 @@ impl Memory {
         }
     }
 
+    fn describe(&mut self, description: Description<'_>) {
+        let Description { room, title, topic, created_at, created } = description;
+        let place = self.find_or_begin(Conversation::Room(room));
+        let described = title.is_some() || topic.is_some();
+        let words = || Box::new(Words { title: title.map(Into::into), topic: topic.map(Into::into) });
+        let made = || Made { at: created_at, created, words: described.then(words) };
+        self.conversations[place].made.get_or_insert_with(made);
+        self.note(place);
+    }
+
+    /// Goes on to what is to be told next of all that is kept; `false`: nothing.
+    fn turn_catalogue(&mut self) -> bool {
+        let Some(catalogue) = &mut self.catalogue else { return false };
+        while catalogue.place < self.conversations.capacity() {
+            catalogue.place += 1;
+            if self.conversations.get(catalogue.place - 1).is_some_and(|kept| !kept.direct) {
+                return true;
+            }
+        }
+        let Some(user) = catalogue.users.pop() else {
+            self.catalogue = None;
+            return false;
+        };
+        (catalogue.place, catalogue.user) = (USERS, user);
+        true
+    }
+
     fn drop_oldest(&mut self, place: usize) {
         let kept = &mut self.conversations[place];
         let before = kept.bytes;
@@ -273,77 +332,85 @@ impl Memory {
 }
 
 impl Backend for Memory {
-    fn append(
-        &mut self,
-        conversation: Conversation<'_>,
-        message: NewMessage<'_>,
-        ticket: Ticket,
-    ) -> Result<(), Overloaded> {
+    fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded> {
         if self.waiting.len() >= MAX_WAITING {
             return Err(Overloaded);
         }
-        let conversation = self.find_or_begin(conversation);
-        self.waiting.push_back(Request::Append { conversation, message: Stored::new(message), ticket });
-        Ok(())
-    }
-
-    fn read(
-        &mut self,
-        conversation: Conversation<'_>,
-        query: Query,
-        now: Tick,
-        ticket: Ticket,
-    ) -> Result<(), Overloaded> {
-        if self.waiting.len() >= MAX_WAITING {
-            return Err(Overloaded);
-        }
-        // Asking what two users said does not make a conversation; many such questions would push out real ones.
-        self.write_key(conversation);
-        let unknown = matches!(conversation, Conversation::Direct(..)) && !self.index.contains_key(self.key.as_str());
-        let request = match unknown {
-            true => Request::Nothing { ticket },
-            false => Request::Read { conversation: self.find_or_begin(conversation), query, now, ticket },
-        };
-        self.waiting.push_back(request);
-        Ok(())
-    }
-
-    fn poll(&mut self) -> Option<Outcome<'_>> {
-        while let Some(place) = self.emptied.pop_front() {
-            if self.conversations[place].ring.is_empty() {
-                return Some(Outcome::Emptied { room: &self.conversations[place].name });
+        match request {
+            Request::Append { conversation, message, ticket } => {
+                let conversation = self.find_or_begin(conversation);
+                self.waiting.push_back(Waiting::Append { conversation, message: Stored::new(message), ticket });
+            }
+            Request::Read { conversation, query, now, ticket } => {
+                // Asking what two users said does not make a conversation; many such questions would push out real ones.
+                self.write_key(conversation);
+                let direct = matches!(conversation, Conversation::Direct(..));
+                let waiting = match direct && !self.index.contains_key(self.key.as_str()) {
+                    true => Waiting::Nothing { ticket },
+                    false => Waiting::Read { conversation: self.find_or_begin(conversation), query, now, ticket },
+                };
+                self.waiting.push_back(waiting);
+            }
+            Request::Describe(description) => self.describe(description),
+            Request::Know { .. } => {}
+            Request::Release { room } => {
+                if let Some(&place) = self.index.get(room)
+                    && self.conversations[place].ring.is_empty()
+                {
+                    self.remove(place);
+                }
+            }
+            Request::Erase { room } => {
+                if let Some(&place) = self.index.get(room) {
+                    self.remove(place);
+                }
             }
         }
+        Ok(())
+    }
+
+    fn tell_catalogue(&mut self) {
+        let users = self.pairs.of.keys().cloned().collect();
+        self.catalogue = Some(Box::new(Catalogue { place: 0, users, user: "".into() }));
+    }
+
+    fn poll(&mut self) -> Option<News<'_>> {
+        while let Some(place) = self.emptied.pop_front() {
+            if self.conversations[place].ring.is_empty() {
+                return Some(News::Emptied { room: &self.conversations[place].name });
+            }
+        }
+        if self.catalogue.is_some() && self.turn_catalogue() {
+            return self.catalogue.as_ref().map(|catalogue| match catalogue.place {
+                USERS => News::User { name: &catalogue.user },
+                place => self.conversations[place - 1].news(),
+            });
+        }
         match self.waiting.pop_front()? {
-            Request::Append { conversation, message, ticket } => {
+            Waiting::Append { conversation, message, ticket } => {
                 self.store(conversation, message);
                 let kept = &self.conversations[conversation];
                 let stored = match &self.unkept {
                     Some(stored) => stored,
                     None => kept.ring.back().expect("store() keeps the newest message"),
                 };
-                Some(Outcome::Appended { ticket, message: stored.message(kept.seq) })
+                let message = stored.message(kept.seq);
+                Some(News::Published { conversation: kept.conversation(), message, ticket: Some(ticket) })
             }
-            Request::Read { conversation, query, now, ticket } => {
+            Waiting::Read { conversation, query, now, ticket } => {
                 self.expire_one(conversation, now);
                 let kept = &self.conversations[conversation];
-                Some(Outcome::Page { ticket, head: kept.head(), messages: kept.read(query) })
+                Some(News::Page { ticket, head: kept.head(), messages: kept.read(query) })
             }
-            Request::Nothing { ticket } => {
+            Waiting::Nothing { ticket } => {
                 let head = Head { epoch: self.nothing, seq: 0, kept: 0 };
-                Some(Outcome::Page { ticket, head, messages: Vec::new() })
+                Some(News::Page { ticket, head, messages: Vec::new() })
             }
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.emptied.is_empty()
-    }
-
-    fn forget(&mut self, room: &str) {
-        if let Some(&place) = self.index.get(room) {
-            self.remove(place);
-        }
+        self.waiting.is_empty() && self.emptied.is_empty() && self.catalogue.is_none()
     }
 
     fn expire(&mut self, now: Tick) -> bool {
@@ -364,7 +431,7 @@ impl Backend for Memory {
     fn held_bytes(&self) -> usize {
         let entry = size_of::<(Box<str>, usize)>() + 1;
         let slots = self.conversations.capacity() * 2 * size_of::<usize>();
-        let queues = self.waiting.capacity() * size_of::<Request>() + self.emptied.capacity() * size_of::<usize>();
+        let queues = self.waiting.capacity() * size_of::<Waiting>() + self.emptied.capacity() * size_of::<usize>();
         self.held
             + self.conversations.len() * size_of::<Kept>()
             + slots
@@ -384,9 +451,9 @@ impl Backend for Memory {
         self.index.contains_key(self.key.as_str())
     }
 
-    fn let_go(&mut self, octets: usize) -> usize {
+    fn let_go(&mut self, bytes: usize) -> usize {
         let (before, mut messages) = (self.bytes, 0);
-        while before - self.bytes < octets && messages < MAX_LET_GO_AT_ONCE && self.waiting.is_empty() {
+        while before - self.bytes < bytes && messages < MAX_LET_GO_AT_ONCE && self.waiting.is_empty() {
             let Some(&(_, largest)) = self.by_bytes.last() else { break };
             self.drop_oldest(largest);
             messages += 1;
@@ -463,12 +530,41 @@ impl Kept {
         Head { epoch: self.epoch, seq: self.seq, kept: self.ring.len() as u64 }
     }
 
+    fn conversation(&self) -> Conversation<'_> {
+        match self.name.split_once('\0').filter(|_| self.direct) {
+            Some((one, other)) => Conversation::Direct(one, other),
+            None => Conversation::Room(&self.name),
+        }
+    }
+
+    /// What there is to tell of a room.
+    fn news(&self) -> News<'_> {
+        let words = self.made.as_ref().and_then(|made| made.words.as_deref());
+        let description = Description {
+            room: &self.name,
+            title: words.and_then(|words| words.title.as_deref()),
+            topic: words.and_then(|words| words.topic.as_deref()),
+            created_at: self
+                .made
+                .as_ref()
+                .map_or_else(|| self.ring.front().map_or(0, |oldest| oldest.ts), |made| made.at),
+            created: self.made.as_ref().is_some_and(|made| made.created),
+        };
+        News::Room { description, keeps: !self.ring.is_empty() }
+    }
+
     /// Texts and the room for them, the name twice, and the places in the sorted lists.
     fn held_bytes(&self) -> usize {
+        let words = self.made.as_ref().and_then(|made| made.words.as_deref());
+        let words = words.map_or(0, |words| {
+            let len = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+            size_of::<Words>() + len(&words.title) + len(&words.topic)
+        });
         let texts = self.bytes - self.ring.len() * size_of::<Stored>();
         texts
             + self.ring.capacity() * size_of::<Stored>()
             + 2 * self.name.len()
+            + words
             + SORTED_BYTES
             + usize::from(self.direct) * PAIR_BYTES
     }
@@ -549,6 +645,9 @@ fn bounded<'a>(messages: impl Iterator<Item = Message<'a>>, bounds: Bounds) -> i
     })
 }
 
+/// Where a [`Catalogue`] is once all rooms are told.
+const USERS: usize = usize::MAX;
+
 /// Requests that wait for [`Backend::poll`].
 const MAX_WAITING: usize = 4096;
 
@@ -581,25 +680,33 @@ mod tests {
 
     fn say(memory: &mut Memory, room: Conversation<'_>, content: &str, at: u64) -> u64 {
         let at = Moment { tick: Tick(at), unix_ms: at };
-        memory.append(room, NewMessage { sender: "ann", content, at }, Ticket(1)).unwrap();
+        let message = NewMessage { sender: "ann", content, at };
+        memory.ask(Request::Append { conversation: room, message, ticket: Ticket(1) }).unwrap();
         loop {
             match memory.poll().unwrap() {
-                Outcome::Appended { message, .. } => {
+                News::Published { message, conversation, ticket } => {
+                    assert_eq!(ticket, Some(Ticket(1)));
+                    match (room, conversation) {
+                        (Conversation::Direct(one, other), Conversation::Direct(a, b)) => {
+                            assert_eq!([one.min(other), one.max(other)], [a, b]);
+                        }
+                        _ => assert_eq!(room, conversation),
+                    }
                     assert_eq!((message.sender, message.content), ("ann", content));
                     return message.seq;
                 }
-                Outcome::Emptied { .. } => {}
+                News::Emptied { .. } => {}
                 other => panic!("{other:?}"),
             }
         }
     }
 
     fn read(memory: &mut Memory, room: Conversation<'_>, query: Query, at: u64) -> (Head, Vec<u64>) {
-        memory.read(room, query, Tick(at), Ticket(2)).unwrap();
+        memory.ask(Request::Read { conversation: room, query, now: Tick(at), ticket: Ticket(2) }).unwrap();
         loop {
             match memory.poll().unwrap() {
-                Outcome::Page { head, messages, .. } => return (head, messages.iter().map(|m| m.seq).collect()),
-                Outcome::Emptied { .. } => {}
+                News::Page { head, messages, .. } => return (head, messages.iter().map(|m| m.seq).collect()),
+                News::Emptied { .. } => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -670,7 +777,7 @@ mod tests {
         assert_eq!(read(&mut memory, ROOM, Query::Newest(ALL), 10_000).1, [1, 2]);
         assert_eq!(read(&mut memory, ROOM, Query::Newest(ALL), 10_001).1, [2]);
         assert!(!memory.expire(Tick(16_000)));
-        assert!(matches!(memory.poll(), Some(Outcome::Emptied { room: "den" })));
+        assert!(matches!(memory.poll(), Some(News::Emptied { room: "den" })));
         assert!(memory.poll().is_none());
         assert_eq!(memory.bytes(), 0);
         assert_eq!(say(&mut memory, ROOM, "again", 16_000), 3);
@@ -699,7 +806,7 @@ mod tests {
         let mut memory = memory(5, usize::MAX);
         say(&mut memory, ROOM, "x", 0);
         let first = read(&mut memory, ROOM, Query::Head, 0).0;
-        memory.forget("den");
+        memory.ask(Request::Erase { room: "den" }).unwrap();
         let second = read(&mut memory, ROOM, Query::Head, 0).0;
         assert_ne!(first.epoch, second.epoch);
         assert_eq!(second.seq, 0);
@@ -786,12 +893,56 @@ mod tests {
         let mut memory = memory(5, usize::MAX);
         let at = Moment::default();
         let message = NewMessage { sender: "a", content: "", at };
+        let append = Request::Append { conversation: ROOM, message, ticket: Ticket(0) };
         for _ in 0..MAX_WAITING {
-            memory.append(ROOM, message, Ticket(0)).unwrap();
+            memory.ask(append).unwrap();
         }
-        assert_eq!(memory.append(ROOM, message, Ticket(0)), Err(Overloaded));
-        assert_eq!(memory.read(ROOM, Query::Head, Tick(0), Ticket(0)), Err(Overloaded));
+        let read = Request::Read { conversation: ROOM, query: Query::Head, now: Tick(0), ticket: Ticket(0) };
+        assert_eq!(memory.ask(append), Err(Overloaded));
+        assert_eq!(memory.ask(read), Err(Overloaded));
         while memory.poll().is_some() {}
-        assert_eq!(memory.append(ROOM, message, Ticket(0)), Ok(()));
+        assert_eq!(memory.ask(append), Ok(()));
+    }
+
+    /// What nobody uses goes, but never what is kept.
+    #[test]
+    fn releasing_deletes_nothing() {
+        let mut memory = memory(5, usize::MAX);
+        say(&mut memory, ROOM, "x", 0);
+        let before = read(&mut memory, ROOM, Query::Head, 0).0;
+        memory.ask(Request::Release { room: "den" }).unwrap();
+        assert_eq!(read(&mut memory, ROOM, Query::Newest(ALL), 0), (before, vec![1]));
+        let empty = Conversation::Room("empty");
+        let before = read(&mut memory, empty, Query::Head, 0).0;
+        assert_eq!(read(&mut memory, empty, Query::Head, 0).0, before);
+        memory.ask(Request::Release { room: "empty" }).unwrap();
+        assert_ne!(read(&mut memory, empty, Query::Head, 0).0.epoch, before.epoch);
+    }
+
+    /// Whoever begins with it learns which rooms it keeps, as they were described, and who has talked with whom.
+    #[test]
+    fn the_catalogue() {
+        let mut memory = memory(5, usize::MAX);
+        let den = Description { room: "den", title: None, topic: None, created_at: 7, created: false };
+        let bar = Description { room: "bar", title: Some("Bar"), topic: Some("talk"), created_at: 8, created: true };
+        for description in [den, bar, Description { title: Some("Pub"), ..bar }] {
+            memory.ask(Request::Describe(description)).unwrap();
+        }
+        say(&mut memory, ROOM, "x", 0);
+        say(&mut memory, Conversation::Direct("ann", "bob"), "x", 0);
+        memory.tell_catalogue();
+        assert!(!memory.is_idle());
+        let (mut rooms, mut users) = (Vec::new(), Vec::new());
+        while let Some(news) = memory.poll() {
+            match news {
+                News::Room { description, keeps } => rooms.push((format!("{description:?}"), keeps)),
+                News::User { name } => users.push(name.to_owned()),
+                other => panic!("{other:?}"),
+            }
+        }
+        users.sort();
+        assert_eq!(rooms, [(format!("{den:?}"), true), (format!("{bar:?}"), false)]);
+        assert_eq!(users, ["ann", "bob"]);
+        assert!(memory.is_idle() && memory.poll().is_none());
     }
 }

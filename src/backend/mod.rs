@@ -1,14 +1,32 @@
 //! Where messages are numbered and kept, whatever stands behind it.
 //!
-//! A [`Backend`] is asked with [`append`](Backend::append) and [`read`](Backend::read) and answers through
-//! [`poll`](Backend::poll), at once or in a later turn; who asks may not assume which. What it promises:
+//! A [`Backend`] is asked with a [`Request`] and says [`News`] when it is polled: answers, at once or in a later turn, and what has
+//! happened elsewhere. Whoever asks may assume neither which, nor that they are the only one who asks: what is said on another node
+//! takes the same road as what is said here.
+//!
+//! ```text
+//!             ask(Append, Read, ...)                          ask(Append, Read, ...)
+//!   one chat ────────────────────────▶  ┌───────────────┐  ◀──────────────────────── another
+//!            ◀────────────────────────  │ conversations │  ────────────────────────▶
+//!             poll: Published, Page     └───────────────┘     poll: Published, Page
+//!                   with its tickets                                with its own
+//!                   Published without: the other's
+//! ```
+//!
+//! What it promises:
 //!
 //! - Requests about one [`Conversation`] are carried out, and answered, in the order they were made. Whoever wants
 //!   to do something "after all that was said before" therefore only has to ask and wait for the answer.
 //! - A conversation has an [`Epoch`] and a dense `seq` from 1. (conversation, epoch, seq) never names two messages.
-//! - Every accepted request has exactly one [`Outcome`] with its [`Ticket`].
+//! - Every accepted request with a [`Ticket`] has exactly one outcome: `Published`, `Page` or `Failed`.
+//! - What is said of one conversation is said in one order, that of `seq`, whoever has said it, and *a page stands in that order*: all
+//!   that its head counts was published before it, and all that it does not count is published behind it. So a reader who has heard the page that ends
+//!   with the newest message, and hears what is published from there on, misses nothing and hears nothing twice, also of what is said
+//!   elsewhere. (What was said before the first question about a conversation need not be published at all.)
+//! - A room is told of before what is said in it. What keeps messages is never ended by [`Request::Release`].
 //!
-//! It does not know people, permissions or connections, and it reads no clock.
+//! It does not know people, permissions or connections, and it reads no clock. Threads and files are for the implementations, each in a
+//! file of its own.
 
 use std::fmt;
 
@@ -27,6 +45,11 @@ pub enum Conversation<'a> {
     Room(&'a str),
     /// Two users, in either order; or one, with oneself.
     Direct(&'a str, &'a str),
+}
+
+/// To whom one of two users speaks.
+pub fn other_of<'a>(one: &'a str, other: &'a str, sender: &str) -> &'a str {
+    if one == sender { other } else { one }
 }
 
 /// One life of a conversation. While it lasts, `seq` only rises.
@@ -130,15 +153,87 @@ impl Head {
     }
 }
 
-/// An answer.
-#[derive(Debug)]
-pub enum Outcome<'a> {
-    /// The message is numbered, and kept as well as this backend keeps.
-    Appended {
-        /// Which request.
+/// What a backend is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Request<'a> {
+    /// A message is to be numbered and kept. Its outcome is [`News::Published`].
+    Append {
+        /// Where it is said.
+        conversation: Conversation<'a>,
+        /// What is said.
+        message: NewMessage<'a>,
+        /// What its outcome has.
         ticket: Ticket,
+    },
+    /// Messages are wanted, as they are kept at `now`. The outcome is [`News::Page`].
+    Read {
+        /// Of which conversation.
+        conversation: Conversation<'a>,
+        /// Which of them.
+        query: Query,
+        /// By which clock age is told.
+        now: Tick,
+        /// What its outcome has.
+        ticket: Ticket,
+    },
+    /// Somebody has made a room, or something is about to be said in it for the first time. The first description stands while the room
+    /// lives. It has no outcome; what is read of the room behind it is answered when it is kept.
+    Describe(Description<'a>),
+    /// A user is known by this name from now on: one can write to them. It has no outcome.
+    Know {
+        /// The name.
+        user: &'a str,
+    },
+    /// Whoever asks lets go of a room, which is empty and, as far as they know, keeps nothing. What there is to know of it may go if that
+    /// is so, and its life with it; nothing that is kept goes by this. Nothing that was asked about the room may be waiting.
+    Release {
+        /// The room.
+        room: &'a str,
+    },
+    /// What is kept of a room goes, and its life ends: if it is spoken of again it has a new epoch. Nothing that was asked about the room
+    /// may be waiting.
+    Erase {
+        /// The room.
+        room: &'a str,
+    },
+}
+
+impl Request<'_> {
+    /// What connects the request to its outcome, if it has one.
+    pub fn ticket(&self) -> Option<Ticket> {
+        match *self {
+            Self::Append { ticket, .. } | Self::Read { ticket, .. } => Some(ticket),
+            Self::Describe(_) | Self::Know { .. } | Self::Release { .. } | Self::Erase { .. } => None,
+        }
+    }
+}
+
+/// What a room is, beside what is said in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Description<'a> {
+    /// Its name.
+    pub room: &'a str,
+    /// What people call it.
+    pub title: Option<&'a str>,
+    /// What it is about.
+    pub topic: Option<&'a str>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_at: u64,
+    /// Whether somebody asked for the room itself, and not only came in.
+    pub created: bool,
+}
+
+/// What a backend has to say.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// A message is numbered, and kept as well as this backend keeps.
+    Published {
+        /// Where it was said.
+        conversation: Conversation<'a>,
         /// The message with its number.
         message: Message<'a>,
+        /// Which request it is the outcome of; `None`: it was said elsewhere.
+        ticket: Option<Ticket>,
     },
     /// What was read.
     Page {
@@ -154,10 +249,22 @@ pub enum Outcome<'a> {
         /// Which request.
         ticket: Ticket,
     },
-    /// Nothing is kept of a room any more. Its seq goes on until it is [forgotten](Backend::forget).
+    /// Nothing is kept of a room any more. Its seq goes on until its life ends.
     Emptied {
         /// The room.
         room: &'a str,
+    },
+    /// There is this room: it was kept before, or has been made or described elsewhere.
+    Room {
+        /// What stands of it.
+        description: Description<'a>,
+        /// Whether messages of it are kept.
+        keeps: bool,
+    },
+    /// There is this user: known before, or elsewhere.
+    User {
+        /// The name.
+        name: &'a str,
     },
 }
 
@@ -173,51 +280,34 @@ impl fmt::Display for Overloaded {
 
 impl std::error::Error for Overloaded {}
 
-/// Numbers and keeps messages.
+/// Numbers and keeps messages. See the [module](self) for what it promises.
 pub trait Backend {
-    /// Asks for a message to be numbered and kept.
+    /// Takes a request. One with a ticket has its outcome later, by [`poll`](Self::poll).
     ///
     /// # Errors
-    /// When too many requests wait; then there is no outcome.
-    fn append(
-        &mut self,
-        conversation: Conversation<'_>,
-        message: NewMessage<'_>,
-        ticket: Ticket,
-    ) -> Result<(), Overloaded>;
+    /// When too much waits already; then nothing comes of it.
+    fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded>;
 
-    /// Asks for messages, as they are kept at `now`.
-    ///
-    /// # Errors
-    /// When too many requests wait; then there is no outcome.
-    fn read(
-        &mut self,
-        conversation: Conversation<'_>,
-        query: Query,
-        now: Tick,
-        ticket: Ticket,
-    ) -> Result<(), Overloaded>;
+    /// From now on all that is kept is told by [`News::Room`] and [`News::User`]. Asked once, when the one who polls begins.
+    fn tell_catalogue(&mut self);
 
-    /// The next answer, if there is one by now. One that comes later is announced by a [`Waker`].
-    fn poll(&mut self) -> Option<Outcome<'_>>;
+    /// The next thing it has to say, if there is one by now. One that comes later is announced by a [`Waker`].
+    fn poll(&mut self) -> Option<News<'_>>;
 
-    /// Whether nothing that was accepted waits for its outcome, and all outcomes have been polled: a stop waits for that.
+    /// Whether nothing that was accepted waits for its outcome, and everything has been polled: a stop waits for that.
     fn is_idle(&self) -> bool;
-
-    /// Ends the life of a room: if it is spoken of again it has a new epoch. No request about it may be waiting.
-    fn forget(&mut self, room: &str);
 
     /// Lets go of what is too old, a bounded piece of work at a time. Says whether anything is kept still.
     fn expire(&mut self, now: Tick) -> bool;
 
-    /// Octets held in this process, for messages and for knowing where they are.
+    /// Bytes held in this process, for messages and for knowing where they are.
     fn held_bytes(&self) -> usize {
         0
     }
 
-    /// Lets go of the oldest messages until about so many octets are freed, a bounded piece of work at a time. Tells how many
-    /// messages it were.
-    fn let_go(&mut self, _octets: usize) -> usize {
+    /// Lets go of the oldest messages that are held in this process until about so many bytes are freed, a bounded piece of work at a
+    /// time. Returns how many messages are lost by that, or by such a call before it.
+    fn let_go(&mut self, _bytes: usize) -> usize {
         0
     }
 

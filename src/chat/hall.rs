@@ -1,7 +1,7 @@
 //! The hall: all that the chat knows, and the way in and out of it.
 //!
 //! Requests come in here and are handed to the file of their subject; what the backend answers goes through
-//! [`Hall::outcome`]. The hall never asks the backend while it listens to it.
+//! [`Hall::learn`]. The hall never asks the backend while it listens to it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -30,7 +30,7 @@ use super::wire::answer::{self, Ack};
 use super::wire::request::{self, Request};
 use super::wire::{Code, Id, Refusal, plain};
 use super::{Counts, Door, Shows};
-use crate::backend::Outcome;
+use crate::backend::News;
 use crate::id::ConnId;
 use crate::proto::CloseCode;
 use crate::random::Random;
@@ -548,29 +548,31 @@ impl Hall {
         }
     }
 
-    pub fn outcome(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_>) {
-        match outcome {
-            Outcome::Appended { ticket, message } => {
-                if let Some(waiting) = self.answered(ticket) {
-                    self.appended(waiting, message, turn);
-                }
+    /// The backend has something to say.
+    pub fn learn(&mut self, news: News<'_>, turn: &mut Turn<'_>) {
+        match news {
+            News::Published { conversation, message, ticket } => {
+                let asked = ticket.and_then(|ticket| self.answered(ticket));
+                self.published(conversation, message, asked, turn);
             }
-            Outcome::Page { ticket, head, messages } => {
+            News::Page { ticket, head, messages } => {
                 if let Some(waiting) = self.answered(ticket) {
                     self.page_read(waiting, Found { head, messages: &messages }, turn);
                 }
             }
-            Outcome::Failed { ticket } => {
+            News::Failed { ticket } => {
                 if let Some(waiting) = self.answered(ticket) {
                     self.failed(waiting, turn);
                 }
             }
-            Outcome::Emptied { room } => {
+            News::Emptied { room } => {
                 if let Some(key) = self.rooms.find(room) {
                     self.rooms.at_mut(key).holds = false;
                     self.rooms.settle(key, turn.now.tick);
                 }
             }
+            News::Room { description, keeps } => self.told_of_room(description, keeps, turn),
+            News::User { name } => self.told_of_user(name, turn),
         }
     }
 

@@ -19,7 +19,7 @@ use super::wire::answer::{self, Ack};
 use super::wire::request::Wish;
 use super::wire::{Code, Refusal, plain};
 use super::work;
-use crate::backend::{Conversation, Head, Query};
+use crate::backend::{Conversation, Head, Query, Request};
 use crate::id::ConnId;
 
 /// A list in which a room was asked for: what waits as `of`, and has so many rooms.
@@ -205,23 +205,15 @@ impl Hall {
         }
         let new = room_name(name)?;
         self.take_memory(ROOM_BYTES + 4 * name.len())?;
-        let made = self.rooms.insert(new, ctx.now.unix_ms, ctx.settings.max_rooms);
-        let made = made.ok_or_else(|| {
-            let message = format!("expected at most {} rooms in all, found one more", ctx.settings.max_rooms);
-            Refusal::new(Code::Overloaded, message)
-        });
-        self.forget_ended(ctx);
-        made
-    }
-
-    /// Tells the backend of rooms that ended, before anything else is asked about them.
-    pub(super) fn forget_ended(&mut self, ctx: &mut Ctx<'_>) {
-        if !self.rooms.ended.is_empty() {
-            self.slacken(ctx);
+        if self.rooms.len() >= ctx.settings.max_rooms {
+            let longest_empty = self.rooms.longest_empty().ok_or_else(|| {
+                let message = format!("expected at most {} rooms in all, found one more", ctx.settings.max_rooms);
+                Refusal::new(Code::Overloaded, message)
+            })?;
+            self.evict(longest_empty, ctx)?;
+            self.release_ended(ctx);
         }
-        for name in self.rooms.ended.drain(..) {
-            ctx.store.forget(name.as_str());
-        }
+        Ok(self.rooms.insert(new, ctx.now.unix_ms))
     }
 
     /// Asks the backend for a page, and takes back what was prepared if it does not take the question.
@@ -234,14 +226,15 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let room = waiting.room;
         let asked = self.wait(waiting).and_then(|ticket| {
-            ctx.store.read(conversation, query, ctx.now.tick, ticket).map_err(|overloaded| {
+            let now = ctx.now.tick;
+            ctx.store.ask(Request::Read { conversation, query, now, ticket }).map_err(|overloaded| {
                 self.answered(ticket);
                 overloaded.into()
             })
         });
         if let (Err(_), Some(room)) = (&asked, room) {
             self.rooms.settle(room, ctx.now.tick);
-            self.forget_ended(ctx);
+            self.release_ended(ctx);
         }
         asked
     }

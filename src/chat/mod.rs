@@ -9,6 +9,8 @@
 //! `presence` and `typing`; lists and pages, in `queries`. Requests go through the [`Backend`], and `waiting` keeps
 //! what is needed to go on when it answers, in this turn or a later one.
 //!
+//! What the backend knows of rooms and people beside what is said, in `catalogue`.
+//!
 //! What an operator asks for is in `operator`, and what they do about people in `moderation`.
 //!
 //! Who may do what, by what a token says, in `auth` and `access`. It checks no signatures (a [`Verifier`] does) and does
@@ -16,6 +18,7 @@
 
 mod access;
 pub mod auth;
+mod catalogue;
 pub mod delivery;
 mod farewell;
 mod hall;
@@ -215,10 +218,15 @@ impl std::fmt::Debug for Chat {
 }
 
 impl Chat {
-    /// A chat in which nobody is. `random` gives session ids and names of guests; [`Random::secret`] but in tests.
+    /// A chat in which nobody is. Of the rooms and people that the backend has, those that it tells of at once are known from the
+    /// beginning. `random` gives session ids and names of guests; [`Random::secret`] but in tests.
     pub fn new(settings: Settings, backend: Box<dyn Backend>, random: impl Into<Random>) -> Self {
-        let hall = Hall::new(random.into(), backend.keeps());
-        Self { settings, hall, backend, news_left: NEWS_AT_ONCE }
+        let mut chat =
+            Self { settings, hall: Hall::new(random.into(), backend.keeps()), backend, news_left: usize::MAX };
+        chat.backend.tell_catalogue();
+        chat.turn(Moment::default(), &mut Deliveries::new(), |_, _| ());
+        chat.news_left = NEWS_AT_ONCE;
+        chat
     }
 
     /// From now on sessions need tokens that `verifier` knows; those that come without are to come in by
@@ -397,14 +405,15 @@ impl Chat {
         let mut ctx = Ctx { turn: Turn { now, settings, out }, store: &mut **backend };
         what(hall, &mut ctx);
         while *news_left > 0 {
-            let Some(outcome) = ctx.store.poll() else {
+            let Some(news) = ctx.store.poll() else {
                 *news_left = NEWS_AT_ONCE;
                 break;
             };
             *news_left -= 1;
-            hall.outcome(outcome, &mut ctx.turn);
+            hall.learn(news, &mut ctx.turn);
         }
-        hall.forget_ended(&mut ctx);
+        hall.release_ended(&mut ctx);
+        hall.tell_of_users(&mut ctx);
         hall.forget_answered_calls(ctx.out);
     }
 }

@@ -35,6 +35,11 @@ impl Hall {
             room.title = title.map(Into::into);
             room.topic = topic.map(Into::into);
             self.sweep_later(ctx);
+            if let Err(refusal) = self.describe(key, ctx) {
+                self.rooms.at_mut(key).created = false;
+                self.rooms.settle(key, ctx.now.tick);
+                return Err(refusal);
+            }
         }
         self.ask_head(ask, key, Some(created), ctx)
     }

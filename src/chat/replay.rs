@@ -5,9 +5,10 @@
 //!            └──── a member from here on, not in the topic ───┘                                └─ hears what is said
 //! ```
 //!
-//! Pages are read through the backend like everything else, in order. So the page that ends with the newest message is
-//! answered before what is said next, and who is put into the topic in the same step misses nothing and hears nothing twice. What is
-//! said before that, also by the reader, is in the pages still to come.
+//! Pages are read through the backend like everything else, and stand in the order of what it publishes, whoever has said it. So the
+//! page that ends with the newest message is answered before what is said next, here or on another node, and a session that is put into
+//! the topic in the same step misses nothing and hears nothing twice. What is said before that, also by the reader, is in the pages
+//! still to come.
 //!
 //! A connection is read the next page for when it has taken the last slice: what waits for it is never much more than one
 //! slice, for all its rooms together, and a slow reader holds up nobody. Sessions are small, so what there is to know of those who

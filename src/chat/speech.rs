@@ -1,7 +1,7 @@
 //! What people say: in a room, to one, to some, to everybody.
 //!
-//! All but the last goes through the backend, which numbers it. A room hears it with one publication for each dialect,
-//! however many are inside; only the session that said it gets a copy of its own, if it wants its `id` back.
+//! All but the last goes through the backend, which numbers it, and comes back from there: what is said here takes the same road as what
+//! is said on another node. A room hears it with one publication for each dialect, however many are inside; only the session that said it gets a copy of its own, if it wants its `id` back.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::typing::Target;
 use super::waiting::{Tally, Waiting, What};
 use super::wire::answer::{Ack, Broadcast, Direct, Item};
 use super::wire::{Code, Id, Refusal, json, plain};
-use crate::backend::{Conversation, Message, NewMessage};
+use crate::backend::{Conversation, Message, NewMessage, Request};
 use crate::id::ConnId;
 
 /// Whether something is said for the first time.
@@ -24,6 +24,16 @@ enum First {
     Yes(Option<u64>),
     /// No, and that has been answered.
     No,
+}
+
+/// What became of one copy of a message to many.
+#[derive(Clone, Copy)]
+pub(super) enum Copied {
+    /// It has a number, and the recipient, who is seen to be here, has heard it.
+    Delivered,
+    /// It has a number.
+    Said,
+    Failed,
 }
 
 /// Where something is said, as a retry must repeat it.
@@ -85,6 +95,9 @@ impl Hall {
         if ask.id.is_some() {
             self.may_wait_for_replay(ask.conn, room)?;
         }
+        if self.keeps && !self.rooms.at(room).described {
+            self.describe(room, ctx)?;
+        }
         let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::Broadcast { said } };
         let sender = self.users.at(user).name.clone();
         self.append(waiting, Conversation::Room(room_name.as_str()), sender.as_str(), content, ctx)?;
@@ -92,40 +105,41 @@ impl Hall {
         Ok(())
     }
 
-    /// The message has its number: the room hears it.
-    pub(super) fn said_in(
-        &mut self,
-        ask: Ask<'_>,
-        room: u32,
-        message: Message<'_>,
-        said: Option<u64>,
-        turn: &mut Turn<'_>,
-    ) {
-        self.counts.messages += 1;
-        self.answer_said(said, Some(message.seq), message.ts);
+    /// The message has its number: the room hears it, and whoever has said it here is answered.
+    pub(super) fn said_in(&mut self, room: u32, message: Message<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
         if self.keeps {
-            self.rooms.at_mut(room).holds = true;
+            let place = self.rooms.at_mut(room);
+            (place.holds, place.described) = (true, true);
             self.sweep_later(turn);
         }
-        self.sender_stops_typing(message.sender, Target::Room(room), turn);
-        let session = self.sessions.find(ask.conn);
-        let (inside, hears) = session.map_or((false, false), |session| (session.is_inside(room), session.hears(room)));
-        if let Some(id) = ask.id.filter(|_| inside && !hears) {
-            self.note_own(ask.conn, id, room, message);
+        self.sender_stops_typing(message.sender, || Some(Target::Room(room)), turn);
+        let ask = asked.as_ref().map(|asked| asked.asker.ask());
+        if let Some(Waiting { what: What::Broadcast { said }, .. }) = asked {
+            self.answer_said(said, Some(message.seq), message.ts);
+        }
+        // The session that wants its `id` back, if it hears the room; one that is still to catch up with it is given it then.
+        let mut own = None;
+        if let Some(Ask { conn, id: Some(id) }) = ask
+            && let Some(session) = self.sessions.find(conn)
+        {
+            match (session.is_inside(room), session.hears(room)) {
+                (_, true) => own = ask,
+                (true, false) => self.note_own(conn, id, room, message),
+                (false, false) => {}
+            }
         }
         self.rooms.note_said(room);
         let place = self.rooms.at(room);
         let name = place.name.as_str();
         if place.json > 0 {
-            let own = ask.id.filter(|_| hears);
-            let except: &[ConnId] = if own.is_some() { &[ask.conn] } else { &[] };
+            let conn = own.map(|own| own.conn);
             let heard = topic(room, Dialect::Json);
-            turn.out.publish(heard, except, |out| json::broadcast(out, None, name, message));
-            if own.is_some() {
-                turn.out.send(ask.conn, |out| json::broadcast(out, own, name, message));
+            turn.out.publish(heard, conn.as_slice(), |out| json::broadcast(out, None, name, message));
+            if let Some(own) = own {
+                turn.out.send(own.conn, |out| json::broadcast(out, own.id, name, message));
             }
         }
-        if self.is_operator(ask.conn) {
+        if let Some(ask) = ask.filter(|ask| self.is_operator(ask.conn)) {
             turn.out.send(ask.conn, |out| json::broadcast(out, ask.id, name, message));
         }
         if place.plain > 0 {
@@ -142,7 +156,7 @@ impl Hall {
         let First::Yes(said) = self.first_time(ask, To::User(to.as_str()), content, ctx)? else {
             return Ok(());
         };
-        let what = What::Direct { to: to.clone(), said };
+        let what = What::Direct { said };
         let waiting = Waiting { asker: ask.keep(), room: None, what };
         let sender = self.users.at(user).name.clone();
         let conversation = Conversation::Direct(sender.as_str(), to.as_str());
@@ -151,30 +165,42 @@ impl Hall {
         Ok(())
     }
 
-    /// The message has its number: the devices of both hear it.
-    pub(super) fn said_to(
-        &mut self,
-        ask: Ask<'_>,
-        to: &UserName,
-        message: Message<'_>,
-        said: Option<u64>,
-        turn: &mut Turn<'_>,
-    ) {
-        self.counts.messages += 1;
-        self.answer_said(said, Some(message.seq), message.ts);
+    /// The message has its number: the devices of both hear it, and whoever has said it here is answered.
+    pub(super) fn said_to(&mut self, to: &str, message: Message<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
         self.sweep_later(turn);
-        self.sender_stops_typing(message.sender, Target::User(to.clone()), turn);
-        let recipient = self.users.find(to.as_str());
+        self.sender_stops_typing(message.sender, || UserName::parse(to).ok().map(Target::User), turn);
+        let recipient = self.users.find(to);
         let sender = self.users.find(message.sender).filter(|&sender| recipient != Some(sender));
-        let others: Vec<ConnId> = recipient
-            .into_iter()
-            .chain(sender)
-            .flat_map(|user| self.json_devices(user))
-            .filter(|&device| device != ask.conn)
-            .collect();
-        let direct = Direct::new(to.as_str(), message);
-        turn.out.say_each(others, &direct);
-        turn.out.answer(ask, &direct);
+        // The session that says it hears it in its answer: of a message to one the message itself, of one to many a list.
+        let (answered, saying) = match &asked {
+            Some(Waiting { what: What::Copy { of, .. }, .. }) => {
+                (None, self.waiting.get(*of as usize).map(|waiting| waiting.asker.conn))
+            }
+            Some(Waiting { asker, .. }) => (Some(asker.conn), Some(asker.conn)),
+            None => (None, None),
+        };
+        let of = |user: Option<u32>| user.into_iter().flat_map(|user| self.json_devices(user));
+        let mut devices: Vec<ConnId> = of(recipient).filter(|&device| Some(device) != answered).collect();
+        // Who hides hears it, and counts as one who is not here: the answer must not tell the two apart.
+        let own = message.sender == to;
+        let seen = own || recipient.is_some_and(|user| self.users.at(user).visible());
+        let delivered = seen && !devices.is_empty();
+        devices.extend(of(sender).filter(|&device| Some(device) != saying));
+        let direct = Direct::new(to, message);
+        if !devices.is_empty() {
+            turn.out.say_each(devices, &direct);
+        }
+        let Some(Waiting { asker, what, .. }) = asked else { return };
+        match what {
+            What::Direct { said } => {
+                self.answer_said(said, Some(message.seq), message.ts);
+                turn.out.answer(asker.ask(), &direct);
+            }
+            What::Copy { of, to } => {
+                self.copied(of, to, if delivered { Copied::Delivered } else { Copied::Said }, turn);
+            }
+            what => debug_assert!(false, "nothing was to be said to anybody for {what:?}"),
+        }
     }
 
     pub(super) fn multicast(
@@ -226,34 +252,17 @@ impl Hall {
         Ok(())
     }
 
-    /// One copy has its number, or failed. The devices of both hear it, but for the one that said it.
-    pub(super) fn copied(&mut self, of: u32, to: &UserName, message: Option<Message<'_>>, turn: &mut Turn<'_>) {
-        let mut delivered = false;
-        if let Some(message) = message {
-            self.counts.messages += 1;
-            self.sweep_later(turn);
-            self.sender_stops_typing(message.sender, Target::User(to.clone()), turn);
-            let saying = self.waiting.get(of as usize).map(|waiting| waiting.asker.conn);
-            let recipient = self.users.find(to.as_str());
-            let mut devices: Vec<ConnId> = recipient.into_iter().flat_map(|user| self.json_devices(user)).collect();
-            // Who hides hears it, and counts as one who is not here: the answer must not tell the two apart.
-            let own = message.sender == to.as_str();
-            let seen = own || recipient.is_some_and(|user| self.users.at(user).visible());
-            delivered = seen && !devices.is_empty();
-            let sender = self.users.find(message.sender).filter(|&sender| recipient != Some(sender));
-            let others = sender.into_iter().flat_map(|user| self.json_devices(user));
-            devices.extend(others.filter(|&device| Some(device) != saying));
-            turn.out.say_each(devices, &Direct::new(to.as_str(), message));
-        }
+    /// One copy of a message to many has come to something.
+    pub(super) fn copied(&mut self, of: u32, to: UserName, copied: Copied, turn: &mut Turn<'_>) {
         let Some(Waiting { what: What::Multicast(tally), .. }) = self.waiting.get_mut(of as usize) else { return };
-        let list = match message {
-            None => &mut tally.failed,
-            Some(_) if delivered => &mut tally.delivered,
-            Some(_) if self.keeps => &mut tally.stored,
+        let list = match copied {
+            Copied::Failed => &mut tally.failed,
+            Copied::Delivered => &mut tally.delivered,
+            Copied::Said if self.keeps => &mut tally.stored,
             // Nobody will ever find it.
-            Some(_) => &mut tally.missed,
+            Copied::Said => &mut tally.missed,
         };
-        list.push(to.clone());
+        list.push(to);
         tally.outstanding -= 1;
         if tally.outstanding == 0 {
             self.finish_multicast(of, turn);
@@ -323,7 +332,8 @@ impl Hall {
             self.take_memory(PAIR_BYTES + 2 * (one.len() + other.len()))?;
         }
         let ticket = self.wait(waiting)?;
-        ctx.store.append(conversation, NewMessage { sender, content, at: ctx.now }, ticket).map_err(|overloaded| {
+        let message = NewMessage { sender, content, at: ctx.now };
+        ctx.store.ask(Request::Append { conversation, message, ticket }).map_err(|overloaded| {
             self.answered(ticket);
             overloaded.into()
         })
@@ -384,11 +394,11 @@ impl Hall {
         }
     }
 
-    fn sender_stops_typing(&mut self, sender: &str, target: Target, turn: &mut Turn<'_>) {
+    fn sender_stops_typing(&mut self, sender: &str, to: impl FnOnce() -> Option<Target>, turn: &mut Turn<'_>) {
         if self.typing.is_empty() {
             return;
         }
-        if let Some(user) = self.users.find(sender) {
+        if let (Some(user), Some(target)) = (self.users.find(sender), to()) {
             let name = self.users.at(user).name.clone();
             self.stop_typing(&name, target, turn);
         }

@@ -3,10 +3,11 @@
 use super::hall::Hall;
 use super::name::UserName;
 use super::replay::Resumed;
+use super::speech::Copied;
 use super::turn::{Asker, Turn};
 use super::wire::request::Bound;
 use super::wire::{Code, Refusal};
-use crate::backend::{Head, Message, Ticket};
+use crate::backend::{Conversation, Head, Message, Ticket, other_of};
 
 /// Why the backend was asked, by whom, and what they called it.
 #[derive(Debug)]
@@ -38,7 +39,6 @@ pub(super) enum What {
         said: Option<u64>,
     },
     Direct {
-        to: UserName,
         said: Option<u64>,
     },
     /// One recipient of a [`What::Multicast`].
@@ -119,23 +119,34 @@ impl Hall {
         Some(waiting)
     }
 
-    pub(super) fn appended(&mut self, waiting: Waiting, message: Message<'_>, turn: &mut Turn<'_>) {
-        let Waiting { asker, room, what } = waiting;
-        let ask = asker.ask();
-        match (what, room) {
-            (What::Broadcast { said }, Some(room)) => {
-                self.said_in(ask, room, message, said, turn);
+    /// A message has its number: those who are to hear it do, and whoever has said it here, if they have, is answered.
+    pub(super) fn published(
+        &mut self,
+        conversation: Conversation<'_>,
+        message: Message<'_>,
+        asked: Option<Waiting>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.counts.messages += u64::from(asked.is_some());
+        match conversation {
+            Conversation::Room(name) => {
+                let room = asked.as_ref().and_then(|asked| asked.room);
+                let Some(room) = room.or_else(|| self.list_room(name, message.ts, turn)) else { return };
+                self.said_in(room, message, asked, turn);
                 self.rooms.settle(room, turn.now.tick);
             }
-            (What::Direct { to, said }, _) => self.said_to(ask, &to, message, said, turn),
-            (What::Copy { of, to }, _) => self.copied(of, &to, Some(message), turn),
-            (what, _) => debug_assert!(false, "nothing was to be appended for {what:?}"),
+            Conversation::Direct(one, other) => {
+                self.said_to(other_of(one, other, message.sender), message, asked, turn);
+            }
         }
     }
 
     pub(super) fn page_read(&mut self, waiting: Waiting, found: Found<'_>, turn: &mut Turn<'_>) {
         let Waiting { asker, room, what } = waiting;
         let ask = asker.ask();
+        if let Some(room) = room.filter(|_| found.head.kept > 0) {
+            self.rooms.at_mut(room).holds = true;
+        }
         match (what, room) {
             (What::Enter { resumed, of }, Some(room)) => {
                 let open = self.sessions.find(ask.conn).is_some_and(|session| !session.closing);
@@ -150,6 +161,7 @@ impl Hall {
             (What::Slice { after }, Some(room)) => self.slice_read(ask.conn, room, after, found, turn),
             (What::Leave { why }, Some(room)) => self.left(ask, room, why, turn),
             (What::RoomInfo { created }, Some(room)) => {
+                self.rooms.at_mut(room).described |= created == Some(true);
                 self.answer_room(ask, room, created, found.head, turn);
             }
             (What::History(wanted), room) => {
@@ -190,7 +202,7 @@ impl Hall {
             }
             (What::Broadcast { said: Some(said) } | What::Direct { said: Some(said), .. }, _) => self.said.fail(said),
             (What::Copy { of, to }, _) => {
-                self.copied(of, &to, None, turn);
+                self.copied(of, to, Copied::Failed, turn);
                 answer = false;
             }
             _ => {}

@@ -30,6 +30,8 @@ pub(in crate::chat) struct Room {
     pub holds: bool,
     /// Whether somebody asked for the room itself, and not only came in.
     pub created: bool,
+    /// Whether the backend knows what the room is.
+    pub described: bool,
     /// When the crowd was last told of itself.
     pub crowd_told: Option<Tick>,
     /// While nobody is in it: whether it kept messages when that was noted, and since when.
@@ -110,12 +112,13 @@ impl Rooms {
         self.names.range::<str, _>((from, Unbounded)).map(|(_, &key)| (key, self.at(key)))
     }
 
-    /// A new room; `None` if there are too many and somebody is in each of them.
-    pub fn insert(&mut self, name: RoomName, created_at: u64, max_rooms: usize) -> Option<u32> {
-        if self.rooms.len() >= max_rooms {
-            let &(_, _, longest_empty) = self.empty.first()?;
-            self.end(longest_empty);
-        }
+    /// The room that makes room for another one, if nobody is in one: the longest empty of those that keep nothing, else of the others.
+    pub fn longest_empty(&self) -> Option<u32> {
+        self.empty.first().map(|&(_, _, key)| key)
+    }
+
+    /// A new room.
+    pub fn insert(&mut self, name: RoomName, created_at: u64) -> u32 {
         let key = self.rooms.insert(Box::new(Room {
             name: name.clone(),
             title: None,
@@ -127,6 +130,7 @@ impl Rooms {
             waiting: 0,
             holds: false,
             created: false,
+            described: false,
             crowd_told: None,
             empty: None,
             traffic: Traffic::default(),
@@ -134,7 +138,7 @@ impl Rooms {
         })) as u32;
         self.name_bytes += name.as_str().len();
         self.names.insert(name, key);
-        Some(key)
+        key
     }
 
     /// Ends a room that nobody is in and that keeps nothing; notes since when others are empty.
@@ -208,7 +212,8 @@ impl Rooms {
         slack::give_back(&mut self.ended);
     }
 
-    fn end(&mut self, key: u32) {
+    /// Ends a room that nobody is in.
+    pub fn end(&mut self, key: u32) {
         let room = self.rooms.remove(key as usize);
         debug_assert!(room.is_unused() && room.json == 0 && room.plain == 0, "{} ends while used", room.name);
         if let Some((held, since)) = room.empty {

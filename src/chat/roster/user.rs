@@ -106,6 +106,8 @@ pub(in crate::chat) struct Users {
     names: BTreeMap<UserName, u32>,
     gone: BTreeSet<(Tick, u32)>,
     visible: usize,
+    /// Who has come for the first time, of whom the backend has still to be told.
+    pub met: Vec<UserName>,
     /// The sum of `rooms` over all.
     memberships: usize,
     /// Of all names together.
@@ -157,6 +159,18 @@ impl Users {
             let &(_, longest_gone) = self.gone.first()?;
             self.remove(longest_gone);
         }
+        if !guest {
+            self.met.push(name.clone());
+        }
+        Some(self.insert(name, guest))
+    }
+
+    /// A user with a name nobody has is known from now on.
+    pub fn know(&mut self, name: &UserName) {
+        self.insert(name, false);
+    }
+
+    fn insert(&mut self, name: &UserName, guest: bool) -> u32 {
         let gone_since = Tick(0);
         let key = self.users.insert(User {
             name: name.clone(),
@@ -173,7 +187,7 @@ impl Users {
         self.name_bytes += name.as_str().len();
         self.names.insert(name.clone(), key);
         self.gone.insert((gone_since, key));
-        Some(key)
+        key
     }
 
     /// Changes a user who stays.

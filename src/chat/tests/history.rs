@@ -1,6 +1,7 @@
 //! What is kept of a room: its pages, what is resumed, and how long it lives.
 
 use super::*;
+use crate::backend::{Conversation, Description, NewMessage, Request, Ticket};
 
 /// Says `n` messages in a room that the device alone is in.
 fn fill(stage: &mut Stage, device: &str, room: &str, n: u64) {
@@ -152,4 +153,58 @@ fn an_empty_room_lives_as_long_as_its_history() {
     assert_eq!(stage.chat.counts().rooms, 1);
     stage.waits(Duration::from_secs(7 * 24 * 60 * 60));
     stage.check_released();
+}
+
+/// A store that was filled before: its rooms and people are known, and whoever leaves deletes nothing.
+#[test]
+fn a_store_that_was_filled_before() {
+    let mut memory = Memory::new(last(5), 1);
+    let at = Moment { tick: Tick(START), unix_ms: 7 };
+    let attic = Description { room: "attic", title: Some("Attic"), topic: None, created_at: 8, created: true };
+    memory.ask(Request::Describe(attic)).unwrap();
+    for (conversation, content) in [
+        (Conversation::Room("den"), "one"),
+        (Conversation::Room("den"), "two"),
+        (Conversation::Direct("ann", "bob"), "hi"),
+    ] {
+        let message = NewMessage { sender: "ann", content, at };
+        memory.ask(Request::Append { conversation, message, ticket: Ticket(0) }).unwrap();
+    }
+    while memory.poll().is_some() {}
+    let mut stage = Stage::with(Settings { max_rooms: 2, ..unhurried() }, Box::new(memory));
+    stage.opens("ann", "ann");
+    stage.forgets("ann");
+    stage.says("ann", r#"{"type":"rooms"}"#);
+    stage.heard(
+        "ann",
+        [concat!(
+            r#"{"type":"rooms","rooms":[{"room_id":"attic","name":"Attic","members":0,"joined":false},"#,
+            r#"{"room_id":"den","name":"den","members":0,"joined":false}]}"#
+        )],
+    );
+    stage.says("ann", r#"{"type":"room","room_id":"attic"}"#);
+    let answer = stage.takes("ann").remove(0);
+    assert_eq!((number_of(&answer, "created_at"), number_of(&answer, "seq")), (Some(8), Some(0)));
+    // Who was known can be written to; nobody else can.
+    stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"x"}"#);
+    stage.heard_kinds("ann", &["direct"]);
+    stage.refused("ann", r#"{"type":"direct","user_id":"cat","content":"x"}"#, "user_not_found");
+    let epoch = stage.epoch("ann", "den");
+    for _ in 0..3 {
+        stage.says("ann", r#"{"type":"join","room_id":"den","history":10}"#);
+        stage.heard_kinds("ann", &["joined", "broadcast", "broadcast", "online_users"]);
+        stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+        stage.heard_kinds("ann", &["left"]);
+        assert_eq!(stage.epoch("ann", "den"), epoch);
+    }
+    // A room that keeps nothing makes room before one that keeps something; then that one does, with all that it keeps.
+    stage.joins("ann", "hut");
+    assert_eq!(stage.epoch("ann", "den"), epoch);
+    stage.joins("ann", "shed");
+    stage.refused("ann", r#"{"type":"room","room_id":"den"}"#, "room_not_found");
+    stage.says("ann", r#"{"type":"leave","room_id":"hut"}"#);
+    stage.forgets("ann");
+    stage.says("ann", r#"{"type":"join","room_id":"den","history":10}"#);
+    stage.heard_kinds("ann", &["joined", "online_users"]);
+    assert_ne!(stage.epoch("ann", "den"), epoch);
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::tokens::{Credulous, auth, comes, token};
 use super::*;
-use crate::backend::{Conversation, NewMessage, Outcome, Overloaded, Query, Ticket};
+use crate::backend::{News, Overloaded, Request, Ticket};
 
 /// Answers only while the gate is open; closed for good, every request fails.
 pub(super) struct Late {
@@ -29,38 +29,31 @@ impl Late {
 }
 
 impl Backend for Late {
-    fn append(&mut self, at: Conversation<'_>, message: NewMessage<'_>, ticket: Ticket) -> Result<(), Overloaded> {
-        match *self.gate.borrow() {
-            Gate::Full => return Err(Overloaded),
-            Gate::Down => self.failed.push(ticket),
-            _ => self.memory.append(at, message, ticket)?,
+    fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded> {
+        match (*self.gate.borrow(), request.ticket()) {
+            (Gate::Full, _) => Err(Overloaded),
+            (Gate::Down, Some(ticket)) => {
+                self.failed.push(ticket);
+                Ok(())
+            }
+            _ => self.memory.ask(request),
         }
-        Ok(())
     }
 
-    fn read(&mut self, at: Conversation<'_>, query: Query, now: Tick, ticket: Ticket) -> Result<(), Overloaded> {
-        match *self.gate.borrow() {
-            Gate::Full => return Err(Overloaded),
-            Gate::Down => self.failed.push(ticket),
-            _ => self.memory.read(at, query, now, ticket)?,
-        }
-        Ok(())
+    fn tell_catalogue(&mut self) {
+        self.memory.tell_catalogue();
     }
 
-    fn poll(&mut self) -> Option<Outcome<'_>> {
+    fn poll(&mut self) -> Option<News<'_>> {
         match *self.gate.borrow() {
             Gate::Shut => None,
-            _ if !self.failed.is_empty() => Some(Outcome::Failed { ticket: self.failed.remove(0) }),
+            _ if !self.failed.is_empty() => Some(News::Failed { ticket: self.failed.remove(0) }),
             _ => self.memory.poll(),
         }
     }
 
     fn is_idle(&self) -> bool {
         self.failed.is_empty() && self.memory.is_idle()
-    }
-
-    fn forget(&mut self, room: &str) {
-        self.memory.forget(room);
     }
 
     fn expire(&mut self, now: Tick) -> bool {
