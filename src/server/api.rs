@@ -134,32 +134,6 @@ fn is_address(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
-/// What became of calls. Numbers only grow.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Outcomes {
-    /// Carried out.
-    pub ok: u64,
-    /// Without the key.
-    pub unauthorized: u64,
-    /// Refused for another mistake of the caller.
-    pub refused: u64,
-    /// Not possible now.
-    pub failed: u64,
-}
-
-impl Outcomes {
-    /// Counts an answer.
-    pub fn note(&mut self, status: u16) {
-        match status {
-            ..400 => self.ok += 1,
-            401 => self.unauthorized += 1,
-            402..500 => self.refused += 1,
-            400 => self.refused += 1,
-            _ => self.failed += 1,
-        }
-    }
-}
-
 /// The longest body of a call, in octets: as long as a message on a socket.
 pub const MAX_BODY_BYTES: u32 = 64 << 10;
 

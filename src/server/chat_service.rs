@@ -2,7 +2,6 @@
 //!
 //! What the engine hears goes to the chat; what the chat wants delivered goes to the engine; requests go to their doors.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -17,7 +16,8 @@ use crate::time::{Moment, Tick};
 
 use super::admin_key::AdminKey;
 use super::admission::Verdict;
-use super::api::{self, CallHead, Outcomes};
+use super::api::CallHead;
+use super::calls::{Calls, Reply};
 use super::doors::{self, Entry, EntryError, Guard};
 use super::http::{self, NO_STORE, Response};
 use super::jwt::Keys;
@@ -37,9 +37,7 @@ pub(super) struct ChatService {
     admin_key: Option<AdminKey>,
     deflate: bool,
     deliveries: Deliveries,
-    /// Calls whose answer the chat owes, and whether their connections are kept.
-    calls: HashMap<ConnId, bool>,
-    outcomes: Outcomes,
+    calls: Calls,
     /// Panics that ended one request and nothing else.
     panics: u64,
     stopping: bool,
@@ -112,8 +110,7 @@ impl ChatService {
             admin_key: settings.admin_key,
             deflate: settings.deflate,
             deliveries: Deliveries::new(),
-            calls: HashMap::new(),
-            outcomes: Outcomes::default(),
+            calls: Calls::default(),
             panics: 0,
             stopping: false,
             top: Top::default(),
@@ -197,8 +194,8 @@ impl ChatService {
 
     /// What reports are made from.
     fn sources<'a>(&'a self, seen: &'a Seen<'a>) -> Sources<'a> {
-        let Self { chat, outcomes, panics, stopping, .. } = self;
-        Sources { seen, chat, calls: outcomes, panics: *panics, stopping: *stopping }
+        let Self { chat, calls, panics, stopping, .. } = self;
+        Sources { seen, chat, calls: calls.outcomes(), panics: *panics, stopping: *stopping }
     }
 
     /// What the log says of a session that has ended.
@@ -207,12 +204,6 @@ impl ChatService {
         let seconds = now.unix_ms.saturating_sub(session.connected_at) / 1000;
         let dialect = reports::dialect(session.dialect);
         Some(format!("{:?}, {dialect}, {seconds} s, {} messages", session.user.as_str(), session.messages))
-    }
-
-    /// Has the chat carry out a call, and answer it.
-    fn call(&mut self, id: ConnId, call: Call, body: &[u8], keep: bool, now: Moment) {
-        self.calls.insert(id, keep);
-        self.chat.handle_call(id, call, body, now, &mut self.deliveries);
     }
 
     /// Answers a request.
@@ -256,10 +247,12 @@ impl ChatService {
             }
             Answer::Receive(head) => {
                 let interim: &[u8] = if head.expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" };
-                let note = head.call as u32 | if asked.keep { KEEP } else { 0 };
-                turn.engine.receive_body(id, head.body_len, note, interim);
+                turn.engine.receive_body(id, head.body_len, Calls::note(head.call, asked.keep), interim);
             }
-            Answer::Call(call) => self.call(id, call, b"", asked.keep, turn.now),
+            Answer::Call(call) => {
+                self.calls.begin(id, asked.keep);
+                self.chat.handle_call(id, call, b"", turn.now, &mut self.deliveries);
+            }
         }
     }
 
@@ -270,7 +263,7 @@ impl ChatService {
         }
         let (response, of_call) = word(error, asked, turn.now);
         if let Some(status) = of_call {
-            self.outcomes.note(status);
+            self.calls.refused(status);
         }
         turn.engine.respond(id, &response, asked.keep);
     }
@@ -356,9 +349,9 @@ impl Service for ChatService {
                 return Then::Answer(asked, Box::new(answer));
             }
             Event::Body { note, bytes } => {
-                let keep = note & KEEP != 0 && !self.stopping;
-                let call = Call::ALL[(note & !KEEP) as usize];
-                self.call(id, call, bytes, keep, now);
+                let (call, keep) = Calls::of_note(note);
+                self.calls.begin(id, keep && !self.stopping);
+                self.chat.handle_call(id, call, bytes, now, &mut self.deliveries);
             }
             Event::BadRequest(error) => {
                 let asked = Asked { said: None, head_only: false, keep: false, pays: false };
@@ -388,17 +381,9 @@ impl Service for ChatService {
         engine.spend(self.deliveries.work());
         for delivery in self.deliveries.items() {
             if !self.calls.is_empty()
-                && let Some((to, status, text)) = answer_of(delivery)
-                && let Some(keep) = self.calls.remove(&to)
+                && let Some(Reply { to, response, keep }) = self.calls.reply(delivery, &self.deliveries, *now)
             {
-                self.outcomes.note(status);
-                let body = [self.deliveries.text(text), b"\n"].concat();
-                let headers: &[(&str, &str)] = match status {
-                    503 => &[NO_STORE, ("Retry-After", "1")],
-                    _ => &[NO_STORE],
-                };
-                let response = Response { headers, keep, ..Response::new(status, http::JSON, &body) };
-                engine.respond(to, &response.to_vec(*now), keep);
+                engine.respond(to, &response, keep);
                 continue;
             }
             match delivery {
@@ -494,22 +479,10 @@ impl Service for ChatService {
     }
 }
 
-/// Whom a delivery answers if it was a call, with which status and text.
-fn answer_of(delivery: &Delivery) -> Option<(ConnId, u16, &std::ops::Range<usize>)> {
-    match delivery {
-        Delivery::Send { to, text } => Some((*to, 200, text)),
-        Delivery::Refuse { to, code, text } => Some((*to, api::status(*code), text)),
-        _ => None,
-    }
-}
-
 /// Whether nothing follows the head, so that the next request can be found.
 fn no_body(request: &Request<'_>) -> bool {
     request.content_length() == Ok(0)
 }
-
-/// In the note of a request with a body: its connection is kept. The rest of the note is which call it is.
-const KEEP: u32 = 1 << 31;
 
 /// What can be done with whatever is looked at.
 const ALLOWED: &str = "GET, HEAD, OPTIONS";

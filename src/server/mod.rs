@@ -11,6 +11,7 @@ mod addresses;
 pub mod admin_key;
 pub mod admission;
 pub mod api;
+pub mod calls;
 mod chat_service;
 pub mod doors;
 pub mod echo;

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::proto::handshake::Request;
 use crate::time::Moment;
 
-use super::api::Outcomes;
+use super::calls::Outcomes;
 use super::doors::{self, EntryError};
 use super::socket::Socket;
 use super::top::{self, Top};
