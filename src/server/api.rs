@@ -22,6 +22,13 @@ pub struct CallHead {
     pub expects_continue: bool,
 }
 
+impl CallHead {
+    /// What the client hears before it sends the body.
+    pub fn interim(&self) -> &'static [u8] {
+        if self.expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" }
+    }
+}
+
 /// Why a call is refused before the chat hears of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallError {

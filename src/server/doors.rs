@@ -343,6 +343,9 @@ fn origin_is_allowed(request: &Request<'_>, origins: &[Origin]) -> bool {
 /// Where it is said that the loop turns, whatever else may be.
 pub(super) const LIVE: &str = "/livez";
 
+/// What can be done with whatever is looked at.
+pub(super) const ALLOWED: &str = "GET, HEAD, OPTIONS";
+
 /// The sub-protocol of the JSON dialect.
 const PROTOCOL: &str = "salon.v1";
 

@@ -13,6 +13,7 @@ pub mod admission;
 pub mod api;
 pub mod calls;
 mod chat_service;
+mod delivering;
 pub mod doors;
 pub mod echo;
 pub mod forwarded;
@@ -28,7 +29,9 @@ pub mod proxy_protocol;
 
 pub mod reactor;
 pub mod refusals;
+mod refusing;
 pub mod reports;
+mod responder;
 pub mod serve;
 
 pub mod site;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::chat::{Chat, Dialect, SessionInfo};
 use crate::engine::Engine;
+use crate::id::ConnId;
 use crate::proto::handshake::Request;
 use crate::time::Moment;
 
@@ -178,6 +179,14 @@ fn connections(request: &Request<'_>, chat: &Chat) -> Result<Words, EntryError> 
     let link = next.map(|next| format!("</connections?cursor={next}&limit={limit}>; rel=\"next\""));
     let body = line(&page.iter().map(SessionRow::of).collect::<Vec<_>>());
     Ok(Words { link, ..Words::json(body) })
+}
+
+/// What the log says of a session that ends now, but for its address.
+pub(super) fn ended(chat: &Chat, id: ConnId, now: Moment) -> Option<String> {
+    let session = chat.session(id)?;
+    let seconds = now.unix_ms.saturating_sub(session.connected_at) / 1000;
+    let dialect = dialect(session.dialect);
+    Some(format!("{:?}, {dialect}, {seconds} s, {} messages", session.user.as_str(), session.messages))
 }
 
 /// A session in words.

@@ -1,0 +1,49 @@
+//! What the chat wants done to connections, as the engine is asked for it; the answer to a call becomes a response.
+
+use crate::chat::{Deliveries, Delivery};
+use crate::proto::Kind;
+
+use super::Turn;
+use super::calls::{Calls, Reply};
+use super::socket::Socket;
+
+impl Turn<'_> {
+    /// Does to the connections what the chat wants done, in its order, and empties the list.
+    pub(super) fn deliver(&mut self, deliveries: &mut Deliveries, calls: &mut Calls) {
+        let Turn { engine, admission, now } = self;
+        engine.spend(deliveries.work());
+        for delivery in deliveries.items() {
+            if !calls.is_empty()
+                && let Some(Reply { to, response, keep }) = calls.reply(delivery, deliveries, *now)
+            {
+                engine.respond(to, &response, keep);
+                continue;
+            }
+            match delivery {
+                // The caller has gone.
+                Delivery::Refuse { .. } => {}
+                Delivery::Send { to, text } => {
+                    engine.spend(text.len() / WORDED_BYTES_A_STEP);
+                    engine.send(*to, Kind::Text, deliveries.text(text));
+                }
+                Delivery::Publish { topic, text, except } => {
+                    let (text, except) = (deliveries.text(text), deliveries.except(except));
+                    engine.publish(*topic, Kind::Text, text, except);
+                }
+                Delivery::Subscribe { conn, topic } => engine.subscribe(*conn, *topic),
+                Delivery::TellWhenDrained { conn } => engine.tell_when_drained(*conn),
+                Delivery::Ask { conn } => engine.ping(*conn),
+                Delivery::Unsubscribe { conn, topic } => engine.unsubscribe(*conn, *topic),
+                Delivery::TurnedAway { conn, why } => {
+                    let from = engine.stream(*conn).and_then(Socket::client);
+                    admission.note((*why).into(), from);
+                }
+                Delivery::Close { conn, code, reason } => engine.close(*conn, *code, reason),
+            }
+        }
+        deliveries.clear();
+    }
+}
+
+/// Bytes of an answer that cost a step, beside sending them: to find and word them. Presence of 1,000 names, 81 KB, takes 0.6 ms.
+const WORDED_BYTES_A_STEP: usize = 64;

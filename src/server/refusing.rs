@@ -1,0 +1,92 @@
+//! How a client whose request is not served is told so: each [`EntryError`] has its status, its sentence and its headers here.
+//!
+//! By which reason it is counted, [`super::refusals`] says.
+
+use crate::chat::{self, Code};
+use crate::id::ConnId;
+use crate::time::Moment;
+
+use super::Turn;
+use super::calls::Calls;
+use super::doors::{ALLOWED, EntryError};
+use super::http::{self, Response};
+use super::responder::Asked;
+
+impl Turn<'_> {
+    /// Answers a request with why it is not served, and has that noted.
+    pub(super) fn refuse(&mut self, id: ConnId, asked: Asked, error: &EntryError, calls: &mut Calls) {
+        if let Some(reason) = error.reason() {
+            self.note_refused(id, asked.said, reason);
+        }
+        let (response, of_call) = word(error, asked, self.now);
+        if let Some(status) = of_call {
+            calls.refused(status);
+        }
+        self.engine.respond(id, &response, asked.keep);
+    }
+}
+
+/// The response that says why not; and its status, if it is the answer to what only the operator may ask for.
+fn word(error: &EntryError, asked: Asked, now: Moment) -> (Vec<u8>, Option<u16>) {
+    /// `{"error":"..."}`, or an `error` of the chat, as the API has them.
+    enum Body<'a> {
+        Plain(&'a str),
+        Coded(Code, &'static str),
+    }
+    use Body::{Coded, Plain};
+    let (status, body, headers): (u16, Body<'_>, &[(&'static str, &str)]) = match error {
+        EntryError::Request(error) => {
+            let mut response = Vec::new();
+            http::encode_request_refusal(*error, asked.head_only, now, &mut response);
+            return (response, None);
+        }
+        EntryError::Full | EntryError::Memory => {
+            let mut response = Vec::new();
+            http::encode_full(asked.head_only, now, &mut response);
+            return (response, None);
+        }
+        EntryError::NotFound => (404, Plain("nothing is here; the chat page is at /"), &[]),
+        EntryError::Method => (405, Plain("only GET, HEAD and OPTIONS are allowed here"), &[("Allow", ALLOWED)]),
+        EntryError::Bad(sentence) => (400, Plain(sentence), &[]),
+        EntryError::Unauthorized(None) => {
+            (401, Plain("a token is required: ?token= or Authorization: Bearer"), &[SHOW_A_TOKEN])
+        }
+        EntryError::Unauthorized(Some(error)) => (401, Plain(error.as_str()), &[SHOW_ANOTHER]),
+        EntryError::Room => (403, Plain("the token is not for this room"), &[]),
+        EntryError::Origin => (403, Plain("this Origin may not connect; the operator can allow it with --origin"), &[]),
+        EntryError::TooFast => {
+            (429, Plain("too many new connections from this address; try again later"), &[IN_A_MOMENT])
+        }
+        EntryError::AskedTooFast => {
+            (429, Plain("too many requests from this address; try again later"), &[IN_A_MOMENT])
+        }
+        EntryError::Stopping => (503, Plain("the server stops or starts again; try again in a moment"), &[IN_A_MOMENT]),
+        EntryError::Mistake => (500, Plain("internal error"), &[]),
+        EntryError::Key { shown: false } => (401, Coded(Code::Unauthorized, NO_KEY), &[SHOW_A_TOKEN]),
+        EntryError::Key { shown: true } => (401, Coded(Code::Unauthorized, NO_KEY), &[SHOW_ANOTHER]),
+        EntryError::Call(error) => {
+            let (status, code, sentence) = error.words();
+            (status, Coded(code, sentence), if status == 405 { &[("Allow", "POST")] } else { &[] })
+        }
+        EntryError::Page => (400, Coded(Code::BadRequest, BAD_PAGE), &[]),
+        EntryError::NoSession => (404, Coded(Code::UserNotFound, NO_SESSION), &[]),
+    };
+    let (body, of_call) = match body {
+        Plain(sentence) => (http::error_body(sentence), None),
+        Coded(code, sentence) => ([&chat::error_message(code, sentence)[..], b"\n"].concat(), Some(status)),
+    };
+    (asked.word(Response { headers, ..Response::new(status, http::JSON, &body) }, now), of_call)
+}
+
+const SHOW_A_TOKEN: (&str, &str) = ("WWW-Authenticate", "Bearer");
+
+const SHOW_ANOTHER: (&str, &str) = ("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+
+const IN_A_MOMENT: (&str, &str) = ("Retry-After", "1");
+
+const NO_KEY: &str = "expected `Authorization: Bearer` with the key of --admin-key, found none or another one";
+
+const NO_SESSION: &str = "expected a session that is open, found another id";
+
+const BAD_PAGE: &str =
+    "`limit`: expected an integer from 1, `cursor`: the one of the last `Link`; found something else";

@@ -1,0 +1,161 @@
+//! What a request is answered with: from the door it leads to, to a response or to what the service is to do.
+//!
+//! Nothing is done here, and nothing remembered: a [`Responder`] knows settings only. How a refusal is worded is in
+//! [`super::refusing`].
+
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use crate::chat::{Call, Door, Verifier};
+use crate::proto::handshake::{Request, encode_switching_protocols_with};
+use crate::proto::{ClientContext, PermessageDeflate};
+use crate::time::Moment;
+
+use super::Port;
+use super::admin_key::AdminKey;
+use super::api::CallHead;
+use super::doors::{self, ALLOWED, Entry, EntryError, Guard};
+use super::http::{self, NO_STORE, Response};
+use super::jwt::Keys;
+use super::origin::Origin;
+use super::reports::{Look, Sources, Words};
+use super::serve::Settings;
+
+/// What decides about requests.
+pub(super) struct Responder {
+    origins: Vec<Origin>,
+    keys: Option<Rc<Keys>>,
+    admin_key: Option<AdminKey>,
+    deflate: bool,
+}
+
+/// What of a request its answer depends on, whatever that is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Whom a proxy says that it is for.
+    pub said: Option<IpAddr>,
+    /// By HEAD.
+    pub head_only: bool,
+    /// Its connection may be kept.
+    pub keep: bool,
+    /// Its address pays for it, if it opens no WebSocket.
+    pub pays: bool,
+}
+
+impl Asked {
+    /// Of what is no request.
+    pub const UNREAD: Self = Self { said: None, head_only: false, keep: false, pays: false };
+
+    /// The same of a request whose connection ends with the answer.
+    pub fn ending(self) -> Self {
+        Self { keep: false, ..self }
+    }
+
+    /// A response as this request is to have it.
+    pub fn word(self, response: Response<'_>, now: Moment) -> Vec<u8> {
+        Response { keep: self.keep, head_only: self.head_only, ..response }.to_vec(now)
+    }
+}
+
+/// What a request is answered with.
+pub(super) enum Answer {
+    /// With this response.
+    Respond(Vec<u8>),
+    /// With the response that says why not.
+    Refuse(EntryError),
+    /// It is let in, and its messages may be compressed like this.
+    Upgrade { response: Vec<u8>, deflate: Option<PermessageDeflate>, door: Door },
+    /// It is let in only to hear that there are too many of its address.
+    TurnAway { response: Vec<u8>, door: Door },
+    /// With what the engine knows.
+    Look(Look),
+    /// It is asked for the body of a call.
+    Receive(CallHead),
+    /// It is a call without a body, which the chat answers.
+    Call(Call),
+}
+
+impl Responder {
+    /// One that decides by these.
+    pub fn new(settings: &Settings) -> Self {
+        let Settings { origins, keys, admin_key, deflate, .. } = settings;
+        let keys = keys.clone().map(Rc::new);
+        Self { origins: origins.clone(), keys, admin_key: admin_key.clone(), deflate: *deflate }
+    }
+
+    /// What knows tokens; `None`: everybody may come in under any name.
+    pub fn verifier(&self) -> Option<Rc<dyn Verifier>> {
+        self.keys.clone().map(|keys| keys as Rc<dyn Verifier>)
+    }
+
+    /// What a request is answered with that came in by `port`.
+    pub fn answer(&self, request: &Request<'_>, port: Port, sources: &Sources<'_>) -> (Asked, Answer) {
+        let (seen, stopping) = (sources.seen, sources.stopping);
+        let asked = Asked {
+            said: seen.admission.proxies().client(request),
+            head_only: request.method() == "HEAD",
+            keep: request.keeps_alive() && !stopping && port != Port::Crowded,
+            pays: port == Port::Public,
+        };
+        let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: seen.now.unix_ms });
+        // Deciding changes nothing; so a mistake of ours in it costs this connection alone.
+        let decide = || doors::enter(request, port, &self.origins, guard, self.admin_key.as_ref());
+        let Ok(entry) = catch_unwind(AssertUnwindSafe(decide)) else {
+            return (asked.ending(), Answer::Refuse(EntryError::Mistake));
+        };
+        let closed = match (stopping, seen.memory.is_short()) {
+            (true, _) => Some(EntryError::Stopping),
+            (_, true) => Some(EntryError::Memory),
+            _ => None,
+        };
+        match (entry, closed) {
+            (Entry::Chat { .. }, Some(error)) => (asked.ending(), Answer::Refuse(error)),
+            (Entry::Chat { accept, protocol, door }, None) => {
+                // Nothing is kept of a client's messages between them: there may be ten thousand clients.
+                let agreed = self.deflate && port != Port::Crowded;
+                let deflate = agreed.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
+                let mut response = Vec::new();
+                encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut response);
+                match port {
+                    Port::Crowded => (asked, Answer::TurnAway { response, door }),
+                    _ => (asked, Answer::Upgrade { response, deflate, door }),
+                }
+            }
+            // As `/readyz`: a balancer that asks so is to send nobody to a server that takes nobody.
+            (Entry::Options, Some(error)) if request.path() != doors::LIVE => (asked.ending(), Answer::Refuse(error)),
+            (Entry::Options, _) => {
+                let response = Response { headers: &[("Allow", ALLOWED)], ..Response::new(200, http::JSON, b"") };
+                (asked, Answer::Respond(asked.word(response, seen.now)))
+            }
+            (Entry::Asset(asset), _) => {
+                let status = asset.status(request.header("if-none-match"));
+                let headers = asset.headers();
+                let response = Response { headers: &headers, ..Response::new(status, asset.content_type, asset.body) };
+                (asked, Answer::Respond(asked.word(response, seen.now)))
+            }
+            (Entry::Look(look), _) => (asked, Answer::Look(look)),
+            (Entry::Call(CallHead { call, body_len: 0, .. }), _) => (asked, Answer::Call(call)),
+            (Entry::Call(head), _) => (asked, Answer::Receive(head)),
+            (Entry::Report(report), _) => match report.word(request, sources) {
+                Ok(Words { status, content_type, body, link }) => {
+                    let link = link.as_deref().map(|link| ("Link", link));
+                    let headers: Vec<_> = [NO_STORE].into_iter().chain(link).collect();
+                    let response =
+                        Response { headers: &headers, ..Response::new(status, content_type, body.as_bytes()) };
+                    (asked, Answer::Respond(asked.word(response, seen.now)))
+                }
+                Err(error) => (asked, Answer::Refuse(error)),
+            },
+            (Entry::Refused(error), _) => {
+                // What follows a refused upgrade may be frames, or what somebody makes a proxy take for them.
+                let keep = asked.keep
+                    && !matches!(error, EntryError::Request(_) | EntryError::Full | EntryError::TooFast)
+                    // Whether nothing follows the head, so that the next request can be found.
+                    && request.content_length() == Ok(0)
+                    && !request.wants_upgrade();
+                (Asked { keep, ..asked }, Answer::Refuse(error))
+            }
+        }
+    }
+}
