@@ -1,9 +1,9 @@
 //! What does compressing a room message cost: once for all members, against once for each?
 //!
-//! Input: a message of 512 B to 16 KiB of chat history to 10 to 1,000 members who agreed to permessage-deflate, over sockets that
-//! take everything. *shared* is `Engine::publish`; *each* sends every member its own, as servers do that keep a context per
-//! connection (with the same one compressor: theirs would cost 270 KiB of memory a member besides). *plain* is the floor:
-//! `publish` to members who agreed to nothing. `cargo bench --bench broadcast_deflate`
+//! Input: a message of 512 B to 16 KiB of chat history to 10 to 1,000 members who agreed to permessage-deflate, over
+//! sockets that take everything. *shared* is `Engine::publish`; *each* sends every member its own, as servers do that
+//! keep a context per connection (with the same one compressor: theirs would cost 270 KiB of memory a member besides).
+//! *plain* is the floor: `publish` to members who agreed to nothing. `cargo bench --bench broadcast_deflate`
 
 mod null;
 

@@ -1,7 +1,7 @@
 //! What does user space spend to hand messages of one turn to all members of a room?
 //!
-//! Input: N members over sockets that take everything and do nothing, 1 or 32 messages of 128 bytes a flush. Against the
-//! usual way: a reference-counted frame pushed to a queue of each member, and each queue drained to its socket.
+//! Input: N members over sockets that take everything and do nothing, 1 or 32 messages of 128 bytes a flush. Against
+//! the usual way: a reference-counted frame pushed to a queue of each member, and each queue drained to its socket.
 //! `cargo bench --bench fan_out`
 
 mod null;

@@ -1,9 +1,11 @@
-//! How long does one masked text frame take to be decoded, unmasked and validated, and a server's to be encoded and written?
+//! How long does one masked text frame take to be decoded, unmasked and validated, and a server's to be encoded and
+//! written?
 //!
-//! Input: whole frames from memory, ASCII and with 20 % other characters; encoded frames go to a socket that takes everything.
-//! Against tungstenite, fastwebsockets, tokio-websockets, soketto and web-socket, each in its fastest way: large reads, no
-//! runtime, text lent or given as it is received. soketto and web-socket do not validate text, so simdutf8 does it for them.
-//! And against "ideal": a loop that only unmasks and validates, or only copies. `cargo bench --bench frame_codec`
+//! Input: whole frames from memory, ASCII and with 20 % other characters; encoded frames go to a socket that takes
+//! everything. Against tungstenite, fastwebsockets, tokio-websockets, soketto and web-socket, each in its fastest way:
+//! large reads, no runtime, text lent or given as it is received. soketto and web-socket do not validate text, so
+//! simdutf8 does it for them. And against "ideal": a loop that only unmasks and validates, or only copies.
+//! `cargo bench --bench frame_codec`
 
 use std::hint::black_box;
 use std::io::{self, IoSlice, Read, Write};

@@ -1,8 +1,9 @@
 //! What does user space spend on an opening handshake: from the bytes of a whole request head to those of the response?
 //!
-//! Input: the head of a small client and that of a browser. Salon finds the end of the head, splits it, checks it against
-//! section 4.2.1, agrees to permessage-deflate if it was offered, and writes the response. Against `tungstenite::accept`, and
-//! against a floor: httparse, the key's header, SHA-1 and base64, and nothing checked. `cargo bench --bench handshake`
+//! Input: the head of a small client and that of a browser. Salon finds the end of the head, splits it, checks it
+//! against section 4.2.1, agrees to permessage-deflate if it was offered, and writes the response. Against
+//! `tungstenite::accept`, and against a floor: httparse, the key's header, SHA-1 and base64, and nothing checked.
+//! `cargo bench --bench handshake`
 
 use std::hint::black_box;
 use std::io::{self, Read, Write};

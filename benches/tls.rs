@@ -1,11 +1,12 @@
 //! What does TLS cost the server, against the same without it: a connection, a delivery, a member who is idle?
 //!
-//! Input: the binary as a process of its own; rustls as its clients here (TLS 1.3, a P-256 certificate), over loopback. CPU is that of the
-//! server's thread (`/proc/PID/schedstat`) and memory what the kernel has for it (`VmRSS`): whatever clients take is in neither. Ways take
-//! turns, so that what else the machine does falls on all of them; told are the median of the rounds, the least and the most. That
-//! sessions are resumed where that is said, and that every member hears every message, is asserted. Linux only.
-//! `cargo bench --bench tls`; a part of it: `cargo bench --bench tls -- deliveries` (or `connections`, `idle_members`); another build of
-//! the server: `BINARY=target/release/salon cargo bench --bench tls`
+//! Input: the binary as a process of its own; rustls as its clients here (TLS 1.3, a P-256 certificate), over loopback.
+//! CPU is that of the server's thread (`/proc/PID/schedstat`) and memory what the kernel has for it (`VmRSS`): whatever
+//! clients take is in neither. Ways take turns, so that what else the machine does falls on all of them; told are the
+//! median of the rounds, the least and the most. That sessions are resumed where that is said, and that every member
+//! hears every message, is asserted. Linux only. `cargo bench --bench tls`; a part of it:
+//! `cargo bench --bench tls -- deliveries` (or `connections`, `idle_members`); another build of the server:
+//! `BINARY=target/release/salon cargo bench --bench tls`
 
 #[path = "../tests/it/common/mod.rs"]
 #[expect(dead_code, reason = "the rest of it is for the tests")]

@@ -5,8 +5,8 @@
 //! cargo run --example blocking_client 127.0.0.1:9001 / "hello" "and again"
 //! ```
 //!
-//! It says what it is told to, prints as many answers, and closes. What it shows: the opening handshake of a client, that
-//! each frame is masked with a key of its own, and that it is the server who ends the stream (section 7.1.1).
+//! It says what it is told to, prints as many answers, and closes. What it shows: the opening handshake of a client,
+//! that each frame is masked with a key of its own, and that it is the server who ends the stream (section 7.1.1).
 
 use std::fs::File;
 use std::io::{self, Read, Write};

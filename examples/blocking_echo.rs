@@ -6,9 +6,9 @@
 //! cargo run --example blocking_echo 0.0.0.0:80
 //! ```
 //!
-//! It shows all that RFC 6455 asks of whoever owns the socket: to read the request head and answer it, to hand on what is
-//! read, to write what is owed, to answer pings, and to end the stream after the Close frames. What a server on the open
-//! network needs besides, it leaves out: deadlines, more than one connection at a time, and a look at the Origin.
+//! It shows all that RFC 6455 asks of whoever owns the socket: to read the request head and answer it, to hand on what
+//! is read, to write what is owed, to answer pings, and to end the stream after the Close frames. What a server on the
+//! open network needs besides, it leaves out: deadlines, more than one connection at a time, and a look at the Origin.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

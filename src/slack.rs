@@ -1,6 +1,7 @@
 //! The room that lists and tables keep beyond what lies in them, and how it is given back.
 //!
-//! Whatever peers can grow they can also leave: a table that a crowd has made large is not to be paid for when the crowd has gone.
+//! Whatever peers can grow they can also leave: a table that a crowd has made large is not to be paid for when the
+//! crowd has gone.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
@@ -17,8 +18,9 @@ pub trait Roomy {
     fn narrow(&mut self, to: usize);
 }
 
-/// Gives most of the room back if less than an eighth of it is used; there is then room for twice of what lies in it. For lists and maps that
-/// costs next to nothing for each that was taken out. A slab is looked through to find its free places, so it is asked seldom.
+/// Gives most of the room back if less than an eighth of it is used; there is then room for twice of what lies in it.
+/// For lists and maps that costs next to nothing for each that was taken out. A slab is looked through to find its free
+/// places, so it is asked seldom.
 pub fn give_back(table: &mut impl Roomy) {
     if table.room() > MIN_KEPT && table.filled() < table.room() / 8 {
         table.narrow(2 * table.filled());
@@ -70,7 +72,8 @@ impl<K: Eq + Hash, V, S: BuildHasher> Roomy for HashMap<K, V, S> {
     }
 }
 
-/// Keys stay, so only the places behind the last one are given back. What is large lies in a box, so that the others are small.
+/// Keys stay, so only the places behind the last one are given back. What is large lies in a box, so that the others
+/// are small.
 impl<T> Roomy for Slab<T> {
     fn filled(&self) -> usize {
         self.len()

@@ -1,7 +1,7 @@
 //! What a peer can make the server hold, counted by the allocator.
 //!
-//! Nothing that a peer merely claims (a length, a count, a fragment to come) is ever allocated, and what is held for one
-//! stays within the bounds that `ARCHITECTURE.md` names. The streams are scripted and allocate nothing while the
+//! Nothing that a peer merely claims (a length, a count, a fragment to come) is ever allocated, and what is held for
+//! one stays within the bounds that `ARCHITECTURE.md` names. The streams are scripted and allocate nothing while the
 //! engine runs, so every byte counted here is the engine's own. A binary of its own, because it replaces the allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -480,7 +480,8 @@ fn blocked_members_share_one_copy() {
     assert!(used.held <= 3 * 500_000 + 100 * 1024, "{used:?}");
 }
 
-/// Members of a crowd and of rooms, where several of these are busy at once: a flush asks for no memory, once it has its buffers.
+/// Members of a crowd and of rooms, where several of these are busy at once: a flush asks for no memory, once it has
+/// its buffers.
 #[test]
 fn a_flush_of_several_busy_topics_allocates_nothing() {
     let mut house = House::new();
@@ -605,7 +606,8 @@ fn a_message_that_comes_whole_allocates_nothing() {
     assert_eq!((used.times, house.texts), (0, 110), "{used:?}");
 }
 
-/// Nor do long ones, of which a read has a part only, as long as the rest is there; nor what is answered to all of them at once.
+/// Nor do long ones, of which a read has a part only, as long as the rest is there; nor what is answered to all of them
+/// at once.
 #[test]
 fn long_messages_that_are_there_allocate_nothing() {
     let mut house = House::new();
@@ -773,7 +775,8 @@ impl salon::server::tls::Transport for Way {
     }
 }
 
-/// `Acceptor::held_bytes` beside the allocator, in what states a connection may stay in: an estimate, for rustls does not tell what it holds.
+/// `Acceptor::held_bytes` beside the allocator, in what states a connection may stay in: an estimate, for rustls does
+/// not tell what it holds.
 #[test]
 fn what_tls_counts_is_about_what_it_allocates() {
     use rustls::pki_types::CertificateDer;
@@ -795,8 +798,8 @@ fn what_tls_counts_is_about_what_it_allocates() {
             .with_root_certificates(roots.clone())
             .with_no_client_auth();
         let config = Arc::new(config);
-        // Of each: exchanges of the handshake; what the client says then, how much of that comes, how large a read is; what it is told, and how
-        // much of that it takes.
+        // Of each: exchanges of the handshake; what the client says then, how much of that comes, how large a read is;
+        // what it is told, and how much of that it takes.
         for (name, rounds, said, comes, read, told, takes) in [
             ("nothing has come", 0, 0, 0, 0, 0, 0),
             ("a part of the handshake", 1, 0, 0, 0, 0, 0),

@@ -1,5 +1,5 @@
-//! Either side of a connection under arbitrary chunking: the same events and the same answer as in one piece, within its
-//! bounds, and an answer that the other side takes.
+//! Either side of a connection under arbitrary chunking: the same events and the same answer as in one piece, within
+//! its bounds, and an answer that the other side takes.
 #![no_main]
 
 #[path = "../../tests/it/common/bytes.rs"]
@@ -30,7 +30,8 @@ fn run(role: Role, pieces: &[&[u8]]) -> Outcome {
     outcome
 }
 
-/// As the engine reads: where a piece ends amid a message in one frame, what is missing to it is read behind it, and completes it.
+/// As the engine reads: where a piece ends amid a message in one frame, what is missing to it is read behind it, and
+/// completes it.
 fn filled_up(role: Role, bytes: &[u8], size: usize) -> Outcome {
     let (mut connection, mut outcome) = (Connection::with_role(LIMITS, role), Outcome::default());
     let mut rest = bytes;
@@ -50,7 +51,8 @@ fn filled_up(role: Role, bytes: &[u8], size: usize) -> Outcome {
     outcome
 }
 
-/// One Close if there was an end, else nothing: masked if it is a client's, and nothing that the other side would refuse.
+/// One Close if there was an end, else nothing: masked if it is a client's, and nothing that the other side would
+/// refuse.
 fn check_answer(role: Role, outcome: &Outcome) {
     let ended = matches!(outcome.told.last(), Some(Told::Close(_) | Told::Failed(_)));
     let (other, mask) = match role {

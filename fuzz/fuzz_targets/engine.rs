@@ -3,16 +3,17 @@
 //!
 //! The input is a program; its first byte chooses the settings, then each operation is one byte and its arguments.
 //! Streams behave as sockets do under an edge-triggered poller: a short read means that nothing is left, and news is
-//! told once. So a peer that the engine forgets stays forgotten, and shows. Or they are any `Read + Write`, with what std and
-//! [`Stream`] give by default: they take and give less than they could, and their poller does not tell of the end. Room may come
-//! amid a write, and bytes and the end, or a failure, in one edge.
+//! told once. So a peer that the engine forgets stays forgotten, and shows. Or they are any `Read + Write`, with what
+//! std and [`Stream`] give by default: they take and give less than they could, and their poller does not tell of the
+//! end. Room may come amid a write, and bytes and the end, or a failure, in one edge.
 //!
-//! - What a peer is sent is what a model expects, in order: all of it when nothing is in the way, else a beginning of it.
-//!   Topics keep their own order, and direct messages stand between what was published before and after them.
-//!   The model knows members only by what was asked for, so membership is checked by what is delivered.
+//! - What a peer is sent is what a model expects, in order: all of it when nothing is in the way, else a beginning of
+//!   it. Topics keep their own order, and direct messages stand between what was published before and after them. The
+//!   model knows members only by what was asked for, so membership is checked by what is delivered.
 //! - What a peer is heard to say is what [`HeadScanner`] and [`Connection`] make of its bytes in one piece.
 //! - Nothing follows Close; nothing is written after the end or after a failure; pongs repeat pings in order.
-//! - Who asks to be told when a connection has taken everything is told once, when it has had all that was queued before.
+//! - Who asks to be told when a connection has taken everything is told once, when it has had all that was queued
+//!   before.
 //! - `Closed` is told once for each upgraded connection, and nothing of it after that.
 //! - Work comes to an end; whoever is there has a deadline; at the end everything is freed.
 #![no_main]

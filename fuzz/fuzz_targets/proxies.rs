@@ -1,5 +1,6 @@
-//! What proxies say of whom they speak for: a PROXY protocol header (version 2) is read the same however it is cut and never
-//! beyond its end; of `X-Forwarded-For` and `Forwarded` counts what the proxies appended, whatever stands before it.
+//! What proxies say of whom they speak for: a PROXY protocol header (version 2) is read the same however it is cut and
+//! never beyond its end; of `X-Forwarded-For` and `Forwarded` counts what the proxies appended, whatever stands before
+//! it.
 #![no_main]
 
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! What a client says first and hears first: the end of a response's head is found however it is cut, each byte is looked
-//! at once, what is accepted meets section 4.1, and a request that may be sent is one that our server takes.
+//! What a client says first and hears first: the end of a response's head is found however it is cut, each byte is
+//! looked at once, what is accepted meets section 4.1, and a request that may be sent is one that our server takes.
 #![no_main]
 
 #[path = "../common/pieces.rs"]
@@ -93,7 +93,8 @@ fuzz_target!(|input: &[u8]| {
     match choice & 3 {
         0 => hear(bytes, size),
         1 => ask(bytes),
-        // Headers between a good status line and the end, with what must be there or without, to get past the first checks.
+        // Headers between a good status line and the end, with what must be there or without, to get past the first
+        // checks.
         2 => hear(&[b"HTTP/1.1 101 Switching Protocols\r\n", bytes, b"\r\n\r\n"].concat(), size),
         _ => {
             let good = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";

@@ -1,7 +1,8 @@
 //! One connection of the bench: a non-blocking socket, the protocol's client side, and what waits to be written.
 //!
-//! Masking keys are hashes of a counter, keyed by the system (SipHash): nobody outside this process foresees them, though std does
-//! not promise the strong source that section 5.3 of the RFC wants of clients. No stranger chooses what is sent here.
+//! Masking keys are hashes of a counter, keyed by the system (SipHash): nobody outside this process foresees them,
+//! though std does not promise the strong source that section 5.3 of the RFC wants of clients. No stranger chooses what
+//! is sent here.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read, Write};
@@ -183,7 +184,8 @@ impl Client {
         self.written = 0;
     }
 
-    /// Reads what is there and hands on the payloads of messages, each with when it was read (in nanoseconds since `began`).
+    /// Reads what is there and hands on the payloads of messages, each with when it was read (in nanoseconds since
+    /// `began`).
     ///
     /// `to_end`: the server has ended the stream, so its end is looked for.
     pub fn read(

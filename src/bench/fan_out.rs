@@ -1,7 +1,7 @@
 //! Few speak, all of their room hear it.
 //!
-//! Speakers are the first connections; each speaks in its own room, and whoever is in a room counts what every speaker of
-//! it said. Those who do not read (of the scenario `slow`) are the last connections, and count nothing.
+//! Speakers are the first connections; each speaks in its own room, and whoever is in a room counts what every speaker
+//! of it said. Those who do not read (of the scenario `slow`) are the last connections, and count nothing.
 
 use std::time::Instant;
 

@@ -1,8 +1,8 @@
 //! `salon bench`: load for a WebSocket server, and what it does under it.
 //!
-//! It speaks to any server over real sockets, Salon or another, as a client of [`crate::proto`] in a loop of its own, and shares
-//! nothing with `server`, `chat` and `engine` below or beside it: what it measures cannot help it. [`Plan`] says what is asked
-//! for, [`run`] does it, [`Report`] says what came of it.
+//! It speaks to any server over real sockets, Salon or another, as a client of [`crate::proto`] in a loop of its own,
+//! and shares nothing with `server`, `chat` and `engine` below or beside it: what it measures cannot help it. [`Plan`]
+//! says what is asked for, [`run`] does it, [`Report`] says what came of it.
 //!
 //! ```text
 //!   target    where, and the words of the server's protocol     swarm     all connections over one poller
@@ -11,8 +11,8 @@
 //!   fan_out, slow, echo, idle, neighbour    the scenarios       report    table and JSON
 //! ```
 //!
-//! Every receiver looks at every message. In an open loop a latency counts from when a message was due, not from when it
-//! could be sent: a server that stalls is not excused from what should have been asked of it meanwhile.
+//! Every receiver looks at every message. In an open loop a latency counts from when a message was due, not from when
+//! it could be sent: a server that stalls is not excused from what should have been asked of it meanwhile.
 //!
 //! One thread, and in `neighbour` one more for the flood. It makes no TLS, offers no compression, and keeps to the RFC.
 

@@ -1,8 +1,8 @@
-//! What a neighbour notices: its pings beside connections that pipeline whatever costs a server most, one kind after the other, and while
-//! very many sessions end that watch very many people.
+//! What a neighbour notices: its pings beside connections that pipeline whatever costs a server most, one kind after
+//! the other, and while very many sessions end that watch very many people.
 //!
-//! Those connections are pushed by a thread of their own, which sends as fast as the server takes it and forgets what it answers, so that
-//! the time of a ping is the server's and not this program's. They speak Salon's JSON dialect.
+//! Those connections are pushed by a thread of their own, which sends as fast as the server takes it and forgets what
+//! it answers, so that the time of a ping is the server's and not this program's. They speak Salon's JSON dialect.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -55,7 +55,8 @@ pub fn run(plan: &Plan, swarm: &mut Swarm, watchers: usize, progress: &mut Progr
     Ok(found)
 }
 
-/// Pings of one neighbour after the other, each when the last was answered and the next is due. `begin` is done after the first.
+/// Pings of one neighbour after the other, each when the last was answered and the next is due. `begin` is done after
+/// the first.
 fn beside(
     plan: &Plan,
     swarm: &mut Swarm,

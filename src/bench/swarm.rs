@@ -1,7 +1,7 @@
 //! All connections in one loop over one poller: opening them, waiting, and how long was only waited.
 //!
-//! Before it sleeps it asks the poller again for a while ([`SPIN`]). A sleeping receiver would have to be woken, and the
-//! server would pay for that in its `send`: what is measured would depend on how fast this program is.
+//! Before it sleeps it asks the poller again for a while ([`SPIN`]). A sleeping receiver would have to be woken, and
+//! the server would pay for that in its `send`: what is measured would depend on how fast this program is.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -120,7 +120,8 @@ impl Swarm {
         Ok(())
     }
 
-    /// Opens all connections of the plan, some at a time, until each is in. `slow` of them, the last, get small buffers.
+    /// Opens all connections of the plan, some at a time, until each is in. `slow` of them, the last, get small
+    /// buffers.
     ///
     /// `lenient`: those that are refused are counted; otherwise the first ends it.
     pub fn open(&mut self, plan: &Plan, slow: usize, lenient: bool, progress: &mut Progress) -> Result<Opened, Error> {

@@ -1,6 +1,7 @@
 //! What each receiver has heard of each speaker: order, loss and doubles.
 //!
-//! A pair of receiver and speaker is a *line*. Of a line only the next number is kept, and the holes before it, which are rare.
+//! A pair of receiver and speaker is a *line*. Of a line only the next number is kept, and the holes before it, which
+//! are rare.
 
 use std::collections::HashMap;
 

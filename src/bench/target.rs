@@ -1,6 +1,7 @@
 //! What is spoken to: the address, the request, and the words of the server's own protocol.
 //!
-//! Words are templates: `{id}` is the number of the connection, `{room}` that of its room, `{body}` what is measured with.
+//! Words are templates: `{id}` is the number of the connection, `{room}` that of its room, `{body}` what is measured
+//! with.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 

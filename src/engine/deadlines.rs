@@ -26,9 +26,9 @@ enum Due {
 }
 
 impl<S: Stream> Engine<S> {
-    /// The process did not run for a while, as the loop knows by a wait that took [much](STALL) longer than it was asked to: in the next
-    /// turn nobody is given up on who may have acted meanwhile. A turn that took long is no reason for that, because others may make it
-    /// so.
+    /// The process did not run for a while, as the loop knows by a wait that took [much](STALL) longer than it was
+    /// asked to: in the next turn nobody is given up on who may have acted meanwhile. A turn that took long is no
+    /// reason for that, because others may make it so.
     pub fn has_stood_still(&mut self) {
         self.stood_still = true;
     }
@@ -54,9 +54,10 @@ impl<S: Stream> Engine<S> {
         self.fired = fired;
     }
 
-    /// Asks a connection at once whether it is still there, as after [`Settings::ping_after`](super::Settings::ping_after) of silence: if
-    /// nothing comes within `pong_within`, it is given up. One that is asked already is not asked again, nor one that
-    /// cannot be asked, because it does not read or is closing.
+    /// Asks a connection at once whether it is still there, as after
+    /// [`Settings::ping_after`](super::Settings::ping_after) of silence: if nothing comes within `pong_within`, it is
+    /// given up. One that is asked already is not asked again, nor one that cannot be asked, because it does not read
+    /// or is closing.
     pub fn ping(&mut self, id: ConnId) {
         let Some(index) = self.find(id) else { return };
         let peer = &self.peers[index as usize];

@@ -23,8 +23,8 @@ enum Step {
 }
 
 impl<S: Stream> Engine<S> {
-    /// Tells the next event with the connection's tag, if there is one in this turn. The event is lent to `handle`, which cannot reach the
-    /// engine; what it wants done is done between the calls.
+    /// Tells the next event with the connection's tag, if there is one in this turn. The event is lent to `handle`,
+    /// which cannot reach the engine; what it wants done is done between the calls.
     pub fn next_event(&mut self, mut handle: impl FnMut(ConnId, u8, Event<'_>)) -> bool {
         loop {
             // A slot is not freed before the end of its user was told, so the next user of it is heard after that.
@@ -88,7 +88,8 @@ impl<S: Stream> Engine<S> {
         if self.budget.begin_backlog() { self.backlog.pop_front() } else { None }
     }
 
-    /// Whether what is left of a read is for later: the peer has spent its share of the turn, or does not take its answers.
+    /// Whether what is left of a read is for later: the peer has spent its share of the turn, or does not take its
+    /// answers.
     fn must_wait(&mut self, index: u32) -> bool {
         let peer = &self.peers[index as usize];
         peer.is_heard() && !self.receive.is_empty() && (self.budget.is_spent() || peer.is_sated())
@@ -170,8 +171,8 @@ impl<S: Stream> Engine<S> {
         self.reading = Some((index, behind));
     }
 
-    /// If a read that was full ends amid a long message, its rest is read behind it: then it is lent in place and need not be copied.
-    /// A short one is sooner copied than read to its end. Tells what is behind it.
+    /// If a read that was full ends amid a long message, its rest is read behind it: then it is lent in place and need
+    /// not be copied. A short one is sooner copied than read to its end. Tells what is behind it.
     fn fill_up(&mut self, index: u32) -> Behind {
         let peer = &mut self.peers[index as usize];
         if peer.phase != Phase::Open {
@@ -248,8 +249,8 @@ impl<S: Stream> Engine<S> {
         (self.receive.unparsed().len(), self.peers[index as usize].phase)
     }
 
-    /// A step took nothing and changed nothing, so it would be taken again for ever. That is a mistake of ours; it costs this
-    /// peer its connection, and nobody else anything.
+    /// A step took nothing and changed nothing, so it would be taken again for ever. That is a mistake of ours; it
+    /// costs this peer its connection, and nobody else anything.
     #[cold]
     fn stuck(&mut self, index: u32) {
         debug_assert!(false, "a step took nothing and told nothing");
@@ -411,7 +412,8 @@ impl<S: Stream> Engine<S> {
         step
     }
 
-    /// Decoding panicked. What it was at work on is this connection's and the inflater's: both begin anew, and the connection ends.
+    /// Decoding panicked. What it was at work on is this connection's and the inflater's: both begin anew, and the
+    /// connection ends.
     #[cold]
     fn broken(&mut self, index: u32) -> Step {
         self.counters.panics += 1;

@@ -27,7 +27,8 @@ pub struct Held {
 }
 
 impl<S: Stream> Engine<S> {
-    /// What is held now. Between turns it is exact, but for [`Held::compression`]; amid one, what the turn has queued is missing.
+    /// What is held now. Between turns it is exact, but for [`Held::compression`]; amid one, what the turn has queued
+    /// is missing.
     pub fn held(&self) -> Held {
         let indices = self.ready.capacity()
             + self.ready_next.capacity()
@@ -62,8 +63,9 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Cuts off with 1013 those for whom most is held (what waits for them, and what has come of a message), until so many bytes
-    /// are freed: [`CUTS_AT_ONCE`] at most, of those in the next [`LOOKS_AT_ONCE`] slots. Tells how many it were.
+    /// Cuts off with 1013 those for whom most is held (what waits for them, and what has come of a message), until so
+    /// many bytes are freed: [`CUTS_AT_ONCE`] at most, of those in the next [`LOOKS_AT_ONCE`] slots. Tells how many it
+    /// were.
     pub fn cut_largest(&mut self, excess: usize) -> usize {
         let end = self.peers.capacity();
         self.look_next = if self.look_next >= end { 0 } else { self.look_next };

@@ -11,15 +11,15 @@
 //!   reap(...)                         slots are freed here and nowhere else
 //! ```
 //!
-//! Streams never wait. Readiness may be told by an edge-triggered, level-triggered or one-shot poller: [`Stream`] says what each must
-//! watch, and what a stream promises with a count of bytes. A loop may sleep while there is no [work](Engine::has_work), until the next
-//! [deadline](Engine::next_deadline).
+//! Streams never wait. Readiness may be told by an edge-triggered, level-triggered or one-shot poller: [`Stream`] says
+//! what each must watch, and what a stream promises with a count of bytes. A loop may sleep while there is no
+//! [work](Engine::has_work), until the next [deadline](Engine::next_deadline).
 //!
 //! It has no chat, no sockets and no clock. It answers pings; it does not answer requests: the handler of
 //! [`Event::Request`] calls [`Engine::upgrade`] or [`Engine::respond`], or [`Engine::receive_body`] first.
 //!
-//! Its parts: [`timer_wheel`], and inside `stream` (what a connection is), `input` (reading and decoding), `output` (queues and flush),
-//! `deadlines` (what each timer means), [`memory`] (what is held, and how it becomes less).
+//! Its parts: [`timer_wheel`], and inside `stream` (what a connection is), `input` (reading and decoding), `output`
+//! (queues and flush), `deadlines` (what each timer means), [`memory`] (what is held, and how it becomes less).
 
 mod deadlines;
 mod input;
@@ -65,7 +65,8 @@ use topic::{GroupId, Topics};
 pub struct Settings {
     /// The largest message, and the most fragments of one.
     pub limits: Limits,
-    /// Bytes of one read; there is one buffer for all, and room behind them for the rest of a message that a read ends in.
+    /// Bytes of one read; there is one buffer for all, and room behind them for the rest of a message that a read ends
+    /// in.
     pub receive_buffer: usize,
     /// Bytes that may wait for a peer whose socket is full; past them it is closed with 1013.
     pub outbox_bytes: usize,
@@ -86,10 +87,11 @@ pub struct Settings {
     pub pong_within: Duration,
     /// The code of that Close.
     pub no_pong_code: CloseCode,
-    /// The most sends to members of one topic in one flush; the rest follows in the next turns. A send is some microseconds,
-    /// and everybody else waits for so many.
+    /// The most sends to members of one topic in one flush; the rest follows in the next turns. A send is some
+    /// microseconds, and everybody else waits for so many.
     pub sends_per_flush: usize,
-    /// How long messages to a large topic may wait for others that leave in the same writes; zero: they leave with their turn.
+    /// How long messages to a large topic may wait for others that leave in the same writes; zero: they leave with
+    /// their turn.
     ///
     /// It trades latency for sends. A member that is sent something else meanwhile hears them with that, in order.
     pub flush_delay: Duration,
@@ -149,8 +151,9 @@ impl Settings {
 /// What happened to a connection.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A request head is complete. To be answered, or its body to be [asked for](Engine::receive_body). The answer may come later
-    /// than the next event, within [`Settings::head_within`]; a peer that sends anything more before it is given up, without an event.
+    /// A request head is complete. To be answered, or its body to be [asked for](Engine::receive_body). The answer may
+    /// come later than the next event, within [`Settings::head_within`]; a peer that sends anything more before it is
+    /// given up, without an event.
     Request(&'a Request<'a>),
     /// What came is not a request. To be answered before the next event, without keeping the connection.
     BadRequest(RequestError),
@@ -386,8 +389,9 @@ impl<S: Stream> Engine<S> {
         ConnId { index, generation }
     }
 
-    /// The poller says that there may be something to read; `to_end`, that the peer has ended its stream, or that the stream has
-    /// failed. Where a poller does not tell of that it is `false`, and streams must do without (see [`Stream::receive`]).
+    /// The poller says that there may be something to read; `to_end`, that the peer has ended its stream, or that the
+    /// stream has failed. Where a poller does not tell of that it is `false`, and streams must do without (see
+    /// [`Stream::receive`]).
     pub fn readable(&mut self, index: u32, to_end: bool) {
         let Some(peer) = self.peers.get_mut(index as usize) else { return };
         peer.read_to_end |= to_end;
@@ -434,7 +438,8 @@ impl<S: Stream> Engine<S> {
         self.find(id).map(|index| &mut self.peers[index as usize].stream)
     }
 
-    /// Whose [`Event::Closed`] was told last, its stream, and the status code it was closed with; until its slot is reaped.
+    /// Whose [`Event::Closed`] was told last, its stream, and the status code it was closed with; until its slot is
+    /// reaped.
     pub fn last_closed(&self) -> Option<(ConnId, &S, u16)> {
         let (id, code) = self.last_closed?;
         let peer = self.peers.get(id.index as usize).filter(|peer| peer.generation == id.generation)?;
@@ -471,7 +476,8 @@ impl<S: Stream> Engine<S> {
     }
 
     /// Asks for the body of a request instead of answering it: `len` bytes, which are kept until they are complete, and
-    /// then told as [`Event::Body`] with the `note`. `interim` is a response to be sent before (100 Continue), or nothing.
+    /// then told as [`Event::Body`] with the `note`. `interim` is a response to be sent before (100 Continue), or
+    /// nothing.
     ///
     /// How much may be asked for is for the owner to bound; nothing is allocated for what has not come.
     pub fn receive_body(&mut self, id: ConnId, len: u32, note: u32, interim: &[u8]) {
@@ -509,9 +515,9 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Asks to be told, by one [`Event::Drained`], when the stream has taken everything that is queued for the connection:
-    /// at the next flush, or later if its socket is full. Who asks again before it is told is told once, of the later.
-    /// Nothing is told of a connection that is not upgraded, or closes meanwhile.
+    /// Asks to be told, by one [`Event::Drained`], when the stream has taken everything that is queued for the
+    /// connection: at the next flush, or later if its socket is full. Who asks again before it is told is told once, of
+    /// the later. Nothing is told of a connection that is not upgraded, or closes meanwhile.
     pub fn tell_when_drained(&mut self, id: ConnId) {
         let Some(index) = self.find(id) else { return };
         if self.peers[index as usize].is_opened() {
@@ -575,8 +581,8 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// The owner does some work for the peer that is being read, beside what it does to the engine: so many steps, each of
-    /// some hundred nanoseconds.
+    /// The owner does some work for the peer that is being read, beside what it does to the engine: so many steps, each
+    /// of some hundred nanoseconds.
     pub fn spend(&mut self, steps: usize) {
         self.budget.spend(steps);
     }
@@ -606,7 +612,8 @@ impl<S: Stream> Engine<S> {
         self.peers.iter().map(|(index, peer)| ConnId { index: index as u32, generation: peer.generation }).collect()
     }
 
-    /// All connections for which something waits because their sockets are full, in no order. Looks at every connection.
+    /// All connections for which something waits because their sockets are full, in no order. Looks at every
+    /// connection.
     pub fn blocked(&self) -> impl Iterator<Item = Blocked> + '_ {
         self.peers.iter().filter_map(|(index, peer)| {
             let outbox = peer.outbox.as_ref()?;
@@ -713,7 +720,8 @@ impl<S: Stream> Engine<S> {
 
     /// An upgraded connection is over for those above: it leaves its topics, and `Closed` is told once.
     ///
-    /// The code is as RFC 6455 section 7.1.5 tells it: [`NO_CODE`](crate::proto::close::NO_CODE) or [`NO_CLOSE`] if there was none.
+    /// The code is as RFC 6455 section 7.1.5 tells it: [`NO_CODE`](crate::proto::close::NO_CODE) or [`NO_CLOSE`] if
+    /// there was none.
     fn closed_with(&mut self, index: u32, code: u16) {
         if !self.peers[index as usize].is_opened() {
             return;

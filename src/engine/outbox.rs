@@ -19,7 +19,8 @@ use super::stream::{Stream, Wrote};
 /// Chunks in the order they must be written.
 ///
 /// Invariant: each chunk begins where a frame begins, or is a response; `sent` bytes of the first have been written,
-/// less than its length; `bytes` is what remains of all, and `response_bytes` what of that is response, which comes first.
+/// less than its length; `bytes` is what remains of all, and `response_bytes` what of that is response, which comes
+/// first.
 #[derive(Debug)]
 pub struct Outbox {
     chunks: VecDeque<Bytes>,
@@ -185,7 +186,8 @@ impl Drop for Outbox {
     }
 }
 
-/// How long a peer for which something waits may be slow: one that takes a byte now and then would hold its slot for ever.
+/// How long a peer for which something waits may be slow: one that takes a byte now and then would hold its slot for
+/// ever.
 pub const PACE_WITHIN: Duration = Duration::from_secs(60);
 
 /// What such a peer is to take in that time at least: 1 KiB a second.

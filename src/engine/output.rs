@@ -1,8 +1,8 @@
 //! Queues and flush: from messages to writes.
 //!
 //! Nothing is written while events are handled; frames gather in logs of topics and in `pending` of peers, and the
-//! flush gives each peer all it has in one write. A message that members share compressed is compressed once, into the log of
-//! their half of the topic ([`GroupId`]). A direct frame behind a room message must stay behind it: before one
+//! flush gives each peer all it has in one write. A message that members share compressed is compressed once, into the
+//! log of their half of the topic ([`GroupId`]). A direct frame behind a room message must stay behind it: before one
 //! is queued, what the peer has not had of its topics is copied in front ([`Engine::settle`]).
 
 use std::io::{self, IoSlice};
@@ -173,7 +173,8 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Until when a dirty topic waits for more to send with what it has. Not amid a pass: some members have had that already.
+    /// Until when a dirty topic waits for more to send with what it has. Not amid a pass: some members have had that
+    /// already.
     pub(super) fn held_back(&self, group: GroupId) -> Option<Tick> {
         let topic = &self.topics[group.place()];
         let waits = topic.cursor == 0 && topic.members.len() >= self.settings.flush_delay_members;

@@ -61,7 +61,8 @@ impl ReceiveBuffer {
         self.bytes[..bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Reads `missing` bytes behind those that are not parsed, if there is room for them; tells how many came, and what is behind them.
+    /// Reads `missing` bytes behind those that are not parsed, if there is room for them; tells how many came, and what
+    /// is behind them.
     pub fn fill_up(&mut self, stream: &mut impl Stream, missing: u64, to_end: bool) -> (usize, Behind) {
         let before = self.filled;
         if missing > (self.bytes.len() - before) as u64 {

@@ -1,7 +1,7 @@
 //! What the work of a turn may cost, in steps.
 //!
-//! A step is what an empty ping costs: some hundred nanoseconds. Whatever a peer asks for is weighed in steps, and so is what the
-//! owner does to the engine for it; when a peer has spent its share of the turn, the rest of its read is
+//! A step is what an empty ping costs: some hundred nanoseconds. Whatever a peer asks for is weighed in steps, and so
+//! is what the owner does to the engine for it; when a peer has spent its share of the turn, the rest of its read is
 //! set aside ([`SetAside`]) and it goes to the back of those that are served last (`Engine::backlog`):
 //!
 //! ```text
@@ -47,8 +47,8 @@ impl Budget {
         self.peer = FRESH_STEPS;
     }
 
-    /// Whether one of the backlog may be served. The first always is, whatever the others have spent: those that ask for little may be so
-    /// many that nothing is left, turn for turn.
+    /// Whether one of the backlog may be served. The first always is, whatever the others have spent: those that ask
+    /// for little may be so many that nothing is left, turn for turn.
     pub fn begin_backlog(&mut self) -> bool {
         if self.backlog == 0 || (self.turn == 0 && !self.none_served) {
             return false;
@@ -98,7 +98,8 @@ impl Budget {
     }
 }
 
-/// What peers were read and have not been told yet: a read at most of each. It is kept beside the peers, which are to be small.
+/// What peers were read and have not been told yet: a read at most of each. It is kept beside the peers, which are to
+/// be small.
 ///
 /// Invariant: `bytes` is the sum of what is kept.
 #[derive(Debug, Default)]
@@ -183,7 +184,8 @@ pub fn of_bytes(len: usize) -> usize {
     len / BYTES_A_STEP
 }
 
-/// Steps of a peer of which the poller has just told. It is what people and their programs need: 8 requests, 25 messages.
+/// Steps of a peer of which the poller has just told. It is what people and their programs need: 8 requests, 25
+/// messages.
 pub const FRESH_STEPS: u32 = 128;
 
 /// Steps of a peer of the backlog in one turn: 16 requests, 50 messages or 256 empty frames.
@@ -219,8 +221,8 @@ pub const BYTES_A_STEP: usize = 512;
 /// Bytes of a read that cost a step beside what they are found to be.
 pub const READ_BYTES_A_STEP: usize = 4 << 10;
 
-/// Bytes of a text that cost a step more, because it is validated. What the owner makes of it, such as parsing it, the owner says with
-/// [`Engine::spend`](super::Engine::spend).
+/// Bytes of a text that cost a step more, because it is validated. What the owner makes of it, such as parsing it, the
+/// owner says with [`Engine::spend`](super::Engine::spend).
 pub const TEXT_BYTES_A_STEP: usize = 1 << 10;
 
 /// The same where they are compressed.

@@ -1,12 +1,12 @@
 //! What the engine needs of a connection, and what a count of bytes means.
 //!
-//! Streams never wait. The engine asks a stream when a poller has told of it ([`Engine::readable`](super::Engine::readable),
-//! [`Engine::writable`](super::Engine::writable)), when something is to be sent, and when the stream itself has said
-//! that there may be more ([`Got::More`]). It is never asked again just so: a stream that says
-//! [`Got::Drained`] or [`Wrote::Full`] promises that the poller will tell of it.
+//! Streams never wait. The engine asks a stream when a poller has told of it
+//! ([`Engine::readable`](super::Engine::readable), [`Engine::writable`](super::Engine::writable)), when something is to
+//! be sent, and when the stream itself has said that there may be more ([`Got::More`]). It is never asked again just
+//! so: a stream that says [`Got::Drained`] or [`Wrote::Full`] promises that the poller will tell of it.
 //!
-//! So any non-blocking `Read + Write` is a right stream with [`Stream::shut_down`] alone: by default `WouldBlock` is the
-//! only end of reading and writing, whatever a count is. A stream that knows more, such as a socket under an
+//! So any non-blocking `Read + Write` is a right stream with [`Stream::shut_down`] alone: by default `WouldBlock` is
+//! the only end of reading and writing, whatever a count is. A stream that knows more, such as a socket under an
 //! edge-triggered poller, saves a system call with [`receive_short`] and [`send_short`].
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -53,13 +53,13 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 pub trait Stream: Read + Write {
     /// Reads into `into`, which is not empty, and says whether there is more.
     ///
-    /// `to_end`: the poller has said that the peer has ended its stream ([`Engine::readable`](super::Engine::readable)), and
-    /// may tell of it no more. A stream that takes fewer bytes than it asked for as a sign of being drained must not
-    /// do so then: the end lies behind them.
+    /// `to_end`: the poller has said that the peer has ended its stream
+    /// ([`Engine::readable`](super::Engine::readable)), and may tell of it no more. A stream that takes fewer bytes
+    /// than it asked for as a sign of being drained must not do so then: the end lies behind them.
     ///
     /// # Errors
-    /// Those of the stream but `WouldBlock` and `Interrupted`; the peer is then given up. Bytes that came before the error
-    /// are to be told first.
+    /// Those of the stream but `WouldBlock` and `Interrupted`; the peer is then given up. Bytes that came before the
+    /// error are to be told first.
     fn receive(&mut self, into: &mut [u8], _to_end: bool) -> io::Result<Got> {
         match uninterrupted(|| self.read(into)) {
             Ok(0) => Ok(Got::Ended),
@@ -69,13 +69,14 @@ pub trait Stream: Read + Write {
         }
     }
 
-    /// What the next [`Stream::receive`] may cost beside what it brings, in [steps](super::Engine::spend): a handshake, for example.
+    /// What the next [`Stream::receive`] may cost beside what it brings, in [steps](super::Engine::spend): a handshake,
+    /// for example.
     fn receive_steps(&self) -> usize {
         0
     }
 
-    /// Writes the slices, one behind the other, until all are written or the stream is full. What is left of `slices` behind
-    /// it is of no meaning. They hold one byte at least.
+    /// Writes the slices, one behind the other, until all are written or the stream is full. What is left of `slices`
+    /// behind it is of no meaning. They hold one byte at least.
     ///
     /// # Errors
     /// Those of the stream but `WouldBlock` and `Interrupted`; the peer is then given up.
@@ -86,8 +87,8 @@ pub trait Stream: Read + Write {
     /// Ends our side: the peer will read the end of the stream after what was written (`shutdown(SHUT_WR)`).
     ///
     /// # Errors
-    /// Those of the system; the peer is then given up. `WouldBlock`: it will be done by [`Write::flush`], when the poller says that
-    /// there is room.
+    /// Those of the system; the peer is then given up. `WouldBlock`: it will be done by [`Write::flush`], when the
+    /// poller says that there is room.
     fn shut_down(&mut self) -> io::Result<()>;
 }
 
@@ -139,7 +140,8 @@ pub fn receive_short(stream: &mut (impl Read + ?Sized), into: &mut [u8], to_end:
 }
 
 /// [`Stream::send`] of a socket under an edge-triggered poller that takes all slices of a
-/// [`write_vectored`](Write::write_vectored), up to 16: a write that takes less than it was offered has filled it, and room is another edge.
+/// [`write_vectored`](Write::write_vectored), up to 16: a write that takes less than it was offered has filled it, and
+/// room is another edge.
 ///
 /// # Errors
 /// Those of [`Stream::send`].

@@ -19,8 +19,8 @@ use super::ledger::Ledger;
 use crate::slack;
 use crate::time::Tick;
 
-/// Where a topic lies in the engine's list. Without compression each [`crate::id::TopicId`] has one; with it, it has two:
-/// one for the members that take messages as they are, one for those that share them compressed.
+/// Where a topic lies in the engine's list. Without compression each [`crate::id::TopicId`] has one; with it, it has
+/// two: one for the members that take messages as they are, one for those that share them compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupId(pub u32);
 
@@ -52,7 +52,8 @@ pub struct Topic {
     pub noted: usize,
 }
 
-/// The topics by their places. One that nobody hears takes a pointer, and behind the last one that somebody hears, nothing.
+/// The topics by their places. One that nobody hears takes a pointer, and behind the last one that somebody hears,
+/// nothing.
 #[derive(Debug, Default)]
 pub struct Topics {
     places: Vec<Option<Box<Topic>>>,
@@ -216,7 +217,8 @@ impl Topic {
     }
 }
 
-/// What a topic keeps of its log between turns, in bytes: there may be very many topics. What is larger is for all of them.
+/// What a topic keeps of its log between turns, in bytes: there may be very many topics. What is larger is for all of
+/// them.
 pub const MAX_KEPT_LOG: usize = 4 << 10;
 
 /// A topic whose log has grown to this is flushed at once, without waiting for the end of the turn.

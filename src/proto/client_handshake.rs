@@ -1,12 +1,12 @@
 //! The client's side of the opening handshake (RFC 6455 section 4.1).
 //!
-//! Three steps, as on the server's side: [`ClientRequest::encode`] writes the request; [`ResponseScanner`] finds the end of the
-//! response's head while it arrives, within the same bounds as a request's; [`Response::parse`] splits it, and
-//! [`Response::accept`] judges it by the client's list in section 4.1.
+//! Three steps, as on the server's side: [`ClientRequest::encode`] writes the request; [`ResponseScanner`] finds the
+//! end of the response's head while it arrives, within the same bounds as a request's; [`Response::parse`] splits it,
+//! and [`Response::accept`] judges it by the client's list in section 4.1.
 //!
 //! It offers no extension, so a response that names one is refused. It follows no redirection, answers no 401 and knows
-//! no response but the first: what section 4.1 leaves to HTTP is told as [`ResponseError::NotSwitched`], and is the caller's.
-//! It has no randomness: the nonce is the caller's too.
+//! no response but the first: what section 4.1 leaves to HTTP is told as [`ResponseError::NotSwitched`], and is the
+//! caller's. It has no randomness: the nonce is the caller's too.
 
 use std::fmt;
 
@@ -24,8 +24,8 @@ pub struct ClientRequest<'a> {
     pub host: &'a str,
     /// Path and query, percent-encoded; begins with `/`.
     pub target: &'a str,
-    /// Sixteen bytes chosen at random for each connection (section 4.1, item 7). They tell an answer to this request from
-    /// one that a cache kept; nothing stays secret by them.
+    /// Sixteen bytes chosen at random for each connection (section 4.1, item 7). They tell an answer to this request
+    /// from one that a cache kept; nothing stays secret by them.
     pub nonce: [u8; 16],
     /// The sub-protocols that would do, the one liked best first; each once.
     pub protocols: &'a [&'a str],

@@ -1,7 +1,7 @@
 //! One WebSocket connection after its opening handshake, as one side sees it (RFC 6455 sections 5 to 8).
 //!
-//! The sides differ in masking alone (section 5.1): a server refuses frames that are not masked, a client those that are,
-//! and a client masks its own, the Close that is written here included. [`Role`] says which side it is.
+//! The sides differ in masking alone (section 5.1): a server refuses frames that are not masked, a client those that
+//! are, and a client masks its own, the Close that is written here included. [`Role`] says which side it is.
 //!
 //! Bytes go in, [`Event`]s come out, and bytes for the peer are appended to a buffer of the caller.
 //! A message that lies whole in the caller's buffer is unmasked, validated and lent in place; only what
@@ -14,11 +14,11 @@
 //!    |----- fail(): a violation, answered with Close -------^
 //! ```
 //!
-//! It does not answer pings: the caller does, with [`encode_frame`], because only the caller knows whether
-//! the peer still reads (section 5.5.3 allows to answer the latest ping only). It sets no timers, does not
-//! half-close sockets. Of extensions it knows permessage-deflate (RFC 7692): a compressed message is gathered as it
-//! came, within the limit for messages, and inflated when it is whole, within the same limit. So the inflater can be lent
-//! by the caller ([`Connection::decode_with`]) and is never kept from one read to the next.
+//! It does not answer pings: the caller does, with [`encode_frame`], because only the caller knows whether the peer
+//! still reads (section 5.5.3 allows to answer the latest ping only). It sets no timers, does not half-close sockets.
+//! Of extensions it knows permessage-deflate (RFC 7692): a compressed message is gathered as it came, within the limit
+//! for messages, and inflated when it is whole, within the same limit. So the inflater can be lent by the caller
+//! ([`Connection::decode_with`]) and is never kept from one read to the next.
 
 use std::fmt;
 use std::ops::Range;
@@ -203,7 +203,8 @@ impl Connection {
         self.decode_counting(input, reply, inflater, &mut 0)
     }
 
-    /// Does that and counts the frames that ended before the one of the event: a message can be in any number of pieces.
+    /// Does that and counts the frames that ended before the one of the event: a message can be in any number of
+    /// pieces.
     #[inline]
     pub(crate) fn decode_counting<'a>(
         &'a mut self,
@@ -213,7 +214,8 @@ impl Connection {
         frames: &mut usize,
     ) -> (usize, Option<Event<'a>>) {
         self.release();
-        // The short way of nearly every message to a server. It decides nothing that the long one would decide otherwise.
+        // The short way of nearly every message to a server. It decides nothing that the long one would decide
+        // otherwise.
         if matches!(self.role, Role::Server)
             && self.phase == Phase::Open
             && self.partial.is_none()
@@ -298,10 +300,12 @@ impl Connection {
         }
     }
 
-    /// How many bytes are missing to the message that begins at the front of `input` in one frame. `None` if none are, or if this cannot be
-    /// told: its header is not whole, it is in several frames, its beginning has been taken already, or it will be refused.
+    /// How many bytes are missing to the message that begins at the front of `input` in one frame. `None` if none are,
+    /// or if this cannot be told: its header is not whole, it is in several frames, its beginning has been taken
+    /// already, or it will be refused.
     ///
-    /// Who has room behind `input` can read them there, and [`Connection::decode`] lends a message in place that it would have copied.
+    /// Who has room behind `input` can read them there, and [`Connection::decode`] lends a message in place that it
+    /// would have copied.
     pub fn missing(&self, input: &[u8]) -> Option<u64> {
         if self.phase != Phase::Open || self.partial.is_some() {
             return None;
@@ -551,7 +555,8 @@ impl Partial {
 }
 
 impl Assembly {
-    /// Takes the next piece. If there is no room for it, room is made for a message of `room` bytes, which it does not go beyond.
+    /// Takes the next piece. If there is no room for it, room is made for a message of `room` bytes, which it does not
+    /// go beyond.
     fn push(&mut self, piece: &[u8], room: usize) -> Result<(), ProtocolError> {
         let make_room = self.capacity() < self.len() + piece.len();
         match self {

@@ -5,12 +5,12 @@
 //!   receiver  frames -> payload with 00 00 ff ff again -> inflate -> message
 //! ```
 //!
-//! Both machines are for everybody: a [`Deflater`] or [`Inflater`] begins each message anew, is lent for the time of one
-//! call, and remembers nobody. What a client that keeps its context may refer to is a [`History`], which
-//! belongs to its connection and is loaded into the inflater as a dictionary.
+//! Both machines are for everybody: a [`Deflater`] or [`Inflater`] begins each message anew, is lent for the time of
+//! one call, and remembers nobody. What a client that keeps its context may refer to is a [`History`], which belongs to
+//! its connection and is loaded into the inflater as a dictionary.
 //!
-//! What is inflated is handed on in pieces as it comes, so that the receiver can stop at its limit: nothing here grows with
-//! what compressed data claims to become. How the extension is agreed to is [`super::extension`].
+//! What is inflated is handed on in pieces as it comes, so that the receiver can stop at its limit: nothing here grows
+//! with what compressed data claims to become. How the extension is agreed to is [`super::extension`].
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -47,8 +47,8 @@ impl Inflater {
     /// `history` is what the message may refer to beyond itself; afterwards it ends with this message.
     ///
     /// # Errors
-    /// That of `take`; [`ProtocolError::CorruptDeflate`] for what is not DEFLATE, refers to what was never sent, or does
-    /// not end with a block; [`ProtocolError::TooManyFinalBlocks`].
+    /// That of `take`; [`ProtocolError::CorruptDeflate`] for what is not DEFLATE, refers to what was never sent, or
+    /// does not end with a block; [`ProtocolError::TooManyFinalBlocks`].
     pub fn inflate(
         &mut self,
         payload: &[u8],
@@ -115,8 +115,8 @@ impl Inflating {
     /// Takes back the bytes that the sender cut off, and makes sure that the payload ended where it could be cut.
     fn finish(&mut self) -> Result<(), ProtocolError> {
         let mut silent = |piece: &[u8]| if piece.is_empty() { Ok(()) } else { Err(ProtocolError::CorruptDeflate) };
-        // Behind a whole block the four bytes are the rest of an empty one, and a final one is understood. Elsewhere they
-        // would be taken for data or leave something open.
+        // Behind a whole block the four bytes are the rest of an empty one, and a final one is understood. Elsewhere
+        // they would be taken for data or leave something open.
         match self.run(&mut &SYNC_TAIL[..], &mut silent)? || !self.run(&mut &FINAL_BLOCK[..], &mut silent)? {
             true => Err(ProtocolError::CorruptDeflate),
             false => Ok(()),
@@ -186,8 +186,8 @@ impl History {
 
 /// Compresses messages, each for itself (`server_no_context_takeover`), so that all receivers can share the bytes.
 ///
-/// It takes 245 KiB for a window of 2^9 up to 372 KiB for one of 2^15 when that window is first asked for, and keeps it:
-/// 2 MiB if all seven are, with what it keeps of the output (64 KiB).
+/// It takes 245 KiB for a window of 2^9 up to 372 KiB for one of 2^15 when that window is first asked for, and keeps
+/// it: 2 MiB if all seven are, with what it keeps of the output (64 KiB).
 #[derive(Debug)]
 pub struct Deflater {
     level: Compression,
@@ -210,8 +210,8 @@ impl Deflater {
     /// The payload of a compressed message, without the four bytes that end a sync flush (section 7.2.1); `None` if
     /// it would not be smaller.
     ///
-    /// It refers back no further than a window of 2 to `window_bits`, 8 to 15. With 8 it is `None`: zlib needs 9 at least, and what is sent
-    /// as it is suits every window.
+    /// It refers back no further than a window of 2 to `window_bits`, 8 to 15. With 8 it is `None`: zlib needs 9 at
+    /// least, and what is sent as it is suits every window.
     pub fn compress(&mut self, payload: &[u8], window_bits: u8) -> Option<&[u8]> {
         if window_bits < MIN_WINDOW_BITS {
             return None;

@@ -1,14 +1,15 @@
 //! Negotiating permessage-deflate: `Sec-WebSocket-Extensions` (RFC 6455 section 9.1, RFC 7692 sections 5 and 7.1).
 //!
 //! A client offers one or several configurations in the order it likes them; the first that can be had is agreed to. An
-//! offer with a parameter that is unknown, repeated or out of range is declined (section 7.1: "MUST decline"), and the next
-//! one is looked at. If none is left, the handshake goes on without the extension. What does not conform to the grammar of
-//! section 9.1 is no offer but an error, wherever in the list it stands: the handshake fails (section 9.1: "MUST
-//! immediately _Fail the WebSocket Connection_").
+//! offer with a parameter that is unknown, repeated or out of range is declined (section 7.1: "MUST decline"), and the
+//! next one is looked at. If none is left, the handshake goes on without the extension. What does not conform to the
+//! grammar of section 9.1 is no offer but an error, wherever in the list it stands: the handshake fails (section 9.1:
+//! "MUST immediately _Fail the WebSocket Connection_").
 //!
-//! What Salon answers of its own accord: `server_no_context_takeover` always, because one compressed message is shared by
-//! all its receivers. What it declines: `server_max_window_bits=8`, because no zlib compresses raw data with so small a
-//! window; as `client_max_window_bits` 8 is fine, for the decoder does not mind a smaller window. Other extensions are not known.
+//! What Salon answers of its own accord: `server_no_context_takeover` always, because one compressed message is shared
+//! by all its receivers. What it declines: `server_max_window_bits=8`, because no zlib compresses raw data with so
+//! small a window; as `client_max_window_bits` 8 is fine, for the decoder does not mind a smaller window. Other
+//! extensions are not known.
 
 use std::borrow::Cow;
 use std::fmt;

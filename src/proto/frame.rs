@@ -39,7 +39,8 @@ pub enum Opcode {
     Pong = 10,
 }
 
-/// What a message is (section 5.6). Other frames are no messages: Close, Ping and Pong are written by what they are for.
+/// What a message is (section 5.6). Other frames are no messages: Close, Ping and Pong are written by what they are
+/// for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Text, in UTF-8.
@@ -229,9 +230,9 @@ pub fn encode_frame(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
 
 /// Appends a whole masked frame: what a client sends.
 ///
-/// The key is for this frame alone, and nobody may be able to foresee it: a page or program that could would choose what a
-/// proxy on the way sees, and make it believe in a response that never was (sections 5.3 and 10.3). Nothing here is
-/// random, so it is the caller's duty to draw each from a strong source.
+/// The key is for this frame alone, and nobody may be able to foresee it: a page or program that could would choose
+/// what a proxy on the way sees, and make it believe in a response that never was (sections 5.3 and 10.3). Nothing here
+/// is random, so it is the caller's duty to draw each from a strong source.
 pub fn encode_masked_frame(opcode: Opcode, payload: &[u8], key: MaskingKey, out: &mut Vec<u8>) {
     out.reserve(MAX_HEADER_LEN + payload.len());
     FrameHeader { mask: Some(key), ..FrameHeader::of_message(opcode, payload.len()) }.encode(out);
@@ -240,8 +241,8 @@ pub fn encode_masked_frame(opcode: Opcode, payload: &[u8], key: MaskingKey, out:
     super::mask::apply_mask(&mut out[start..], key, 0);
 }
 
-/// Finds what nearly every frame of a client is: a whole message, uncompressed, all there at the front of `bytes`, of at most
-/// `limit` bytes and less than 64 KiB. Tells what it is, its key, and where its payload lies.
+/// Finds what nearly every frame of a client is: a whole message, uncompressed, all there at the front of `bytes`, of
+/// at most `limit` bytes and less than 64 KiB. Tells what it is, its key, and where its payload lies.
 ///
 /// Finds nothing in whatever else there is, be it right or wrong: then [`FrameHeader::decode`] judges.
 #[inline]

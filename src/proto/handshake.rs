@@ -563,8 +563,8 @@ mod tests {
         head
     }
 
-    /// Whatever the last byte within the limit is (of a line, its CR, its LF), a head that is not over by then is refused with
-    /// it, and `None` is never the answer to that many bytes, in one piece or in two, wherever it is cut.
+    /// Whatever the last byte within the limit is (of a line, its CR, its LF), a head that is not over by then is
+    /// refused with it, and `None` is never the answer to that many bytes, in one piece or in two, wherever it is cut.
     #[test]
     fn a_head_at_its_limit_has_ended_or_is_refused() {
         for (end, len, found) in [

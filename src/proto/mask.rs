@@ -1,9 +1,9 @@
 //! Client-to-server masking (RFC 6455 section 5.3).
 //!
-//! Byte _i_ of the payload is XORed with byte _i_ mod 4 of the masking key; masking and unmasking are
-//! the same. It runs in place, eight bytes at a time over plain integers, which the compiler turns into
-//! vector instructions: those that every processor of the target has, and for long payloads the widest that this one has.
-//! It makes no keys: a client takes them from a source of randomness of its own.
+//! Byte _i_ of the payload is XORed with byte _i_ mod 4 of the masking key; masking and unmasking are the same. It runs
+//! in place, eight bytes at a time over plain integers, which the compiler turns into vector instructions: those that
+//! every processor of the target has, and for long payloads the widest that this one has. It makes no keys: a client
+//! takes them from a source of randomness of its own.
 
 use fearless_simd::{Level, Simd, dispatch};
 

@@ -96,7 +96,8 @@
 //!
 //! `examples/blocking_client.rs` is that with a `TcpStream`.
 //!
-//! Not here: sockets, timers, randomness, other extensions, and a client that offers one: its side of permessage-deflate.
+//! Not here: sockets, timers, randomness, other extensions, and a client that offers one: its side of
+//! permessage-deflate.
 
 pub mod client_handshake;
 pub mod close;

@@ -1,7 +1,7 @@
 //! The little of an HTTP/1.1 client that the view needs: one connection that is kept, a key, answers with a length.
 //!
-//! Kept, because a connection for each question would show up in the very numbers that are looked at. It knows no TLS, no
-//! redirects and no chunked bodies: the admin port has none of them. Everything has a deadline and a bound.
+//! Kept, because a connection for each question would show up in the very numbers that are looked at. It knows no TLS,
+//! no redirects and no chunked bodies: the admin port has none of them. Everything has a deadline and a bound.
 
 use std::fmt;
 use std::io::{self, Read, Write};

@@ -1,8 +1,8 @@
 //! `salon top`: what the server does now, on a terminal, as one looks.
 //!
 //! A client of the admin port like any other: it asks for `/metrics` and `/top`, and knows nothing else of the server.
-//! [`http`] asks, [`metrics`] reads, [`figures`] makes rates of two answers, [`poll`] does that again and again; [`screen`] is what the
-//! keys have chosen and [`view`] draws it. It changes nothing on the server.
+//! [`http`] asks, [`metrics`] reads, [`figures`] makes rates of two answers, [`poll`] does that again and again;
+//! [`screen`] is what the keys have chosen and [`view`] draws it. It changes nothing on the server.
 
 pub mod figures;
 pub mod http;

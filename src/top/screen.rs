@@ -37,8 +37,8 @@ pub enum Focus {
     Slowest,
 }
 
-/// A table: by what it is sorted, and which row is chosen. The row is known by its key, so that it is still the same when
-/// others overtake it.
+/// A table: by what it is sorted, and which row is chosen. The row is known by its key, so that it is still the same
+/// when others overtake it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct List {
     /// Index of the order.

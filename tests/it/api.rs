@@ -1,4 +1,5 @@
-//! The HTTP API over real sockets: the examples of docs/http-api.md with real curl, bodies in pieces, and people who are kicked.
+//! The HTTP API over real sockets: the examples of docs/http-api.md with real curl, bodies in pieces, and people who
+//! are kicked.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! Tokens over real sockets: how they are shown, what becomes of bad ones, how they end, and what an operator can get wrong.
+//! Tokens over real sockets: how they are shown, what becomes of bad ones, how they end, and what an operator can get
+//! wrong.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;

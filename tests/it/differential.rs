@@ -1,9 +1,9 @@
 //! The same bytes through two implementations: tungstenite and `salon::proto` must hear the same messages in the same
 //! order and end with the same code.
 //!
-//! Streams are sequences of good frames of a client, or of a server, that are then damaged a little; all of it follows from
-//! a seed, which a failure names. Where the two differ, the difference must stand in [`EXPLAINED`], with the section that settles it;
-//! an explanation that no stream needs any more fails as well.
+//! Streams are sequences of good frames of a client, or of a server, that are then damaged a little; all of it follows
+//! from a seed, which a failure names. Where the two differ, the difference must stand in [`EXPLAINED`], with the
+//! section that settles it; an explanation that no stream needs any more fails as well.
 
 use std::io::{self, Read, Write};
 

@@ -62,7 +62,8 @@ fn one_address_has_so_many_connections() {
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("\r\nConnection: close\r\n"), "{page}");
     let foreign = format!("GET /ws HTTP/1.1\r\nOrigin: http://evil.example\r\n{UPGRADE}\r\n");
     assert_eq!(status(&String::from_utf8(exchange(server.public, foreign.as_bytes())).unwrap()), 403);
-    // The operator's port is not counted, and tells how many were turned away: 2 rows of 2 targets in 2 ways, and the last two.
+    // The operator's port is not counted, and tells how many were turned away: 2 rows of 2 targets in 2 ways, and the
+    // last two.
     let (_, metrics) = get(server.admin.unwrap(), "/metrics");
     assert!(metrics.contains("\nsalon_refused_total{reason=\"too_many\"} 10\n"), "{metrics}");
     assert!(metrics.contains("\nsalon_closes_total{code=\"4100\"} 8\n"), "{metrics}");
@@ -102,8 +103,8 @@ fn one_address_opens_so_many_a_second() {
     assert!(answers.by_ref().take(3).any(|answer| answer.starts_with(b"HTTP/1.1 429 Too Many Requests\r\n")));
 }
 
-/// Stopping closes also who has come and has not been accepted yet (more than one turn takes in): in order, and not with
-/// a reset.
+/// Stopping closes also who has come and has not been accepted yet (more than one turn takes in): in order, and not
+/// with a reset.
 #[test]
 fn who_waits_outside_when_it_stops() {
     let mut server = Server::serve(&[]);
@@ -118,7 +119,8 @@ fn who_waits_outside_when_it_stops() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// Frames are paid for by the user at the address and by the address: neither another connection nor another name is a way out.
+/// Frames are paid for by the user at the address and by the address: neither another connection nor another name is a
+/// way out.
 #[test]
 fn an_address_has_so_much_to_say() {
     let server = Server::serve(&["--count-loopback", "--rate", "1:20", "--full-speed-per-address", "2"]);

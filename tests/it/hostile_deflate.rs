@@ -1,7 +1,7 @@
 //! Compressed messages nobody should send, and offers nobody should make, over real sockets.
 //!
-//! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. Rows of the protocol alone, in
-//! every split and with both kinds of context, are in `tests/it/deflate.rs`.
+//! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. Rows of the protocol alone,
+//! in every split and with both kinds of context, are in `tests/it/deflate.rs`.
 
 use crate::common::Server;
 use crate::common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, UPGRADE, closed, frame, text, told, welcome};

@@ -1,7 +1,7 @@
 //! Frames nobody should send, over real sockets.
 //!
-//! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. Rows of the protocol alone, in
-//! every split, are in `tests/it/rfc6455.rs`; deadlines, with a clock of their own, in the engine's tests.
+//! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. Rows of the protocol alone,
+//! in every split, are in `tests/it/rfc6455.rs`; deadlines, with a clock of their own, in the engine's tests.
 
 use crate::common::Server;
 use crate::common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, closed, frame, text, told, upgrade, welcome};

@@ -1,7 +1,7 @@
 //! Requests nobody should send, over real sockets: the opening handshake and the HTTP doors.
 //!
-//! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. What a row is about stands in
-//! its first words.
+//! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. What a row is about stands
+//! in its first words.
 
 use crate::common::Server;
 use crate::common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, UPGRADE, closed, upgrade, welcome};

@@ -1,7 +1,8 @@
 //! `docs/wire.md` against a running server, with a client that nobody here wrote.
 //!
-//! Everything that the code can say or understands stands on the page, and everything that stands on the page is sent or heard here:
-//! each type, each field, each error code. What the code knows are lists by type, so that nothing new can be forgotten.
+//! Everything that the code can say or understands stands on the page, and everything that stands on the page is sent
+//! or heard here: each type, each field, each error code. What the code knows are lists by type, so that nothing new
+//! can be forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +10,8 @@ use crate::common::{Client, Server, close_code, exchange, hear, salon, say};
 use salon::chat::{AnswerKind, Code, PlainKind, RequestKind};
 use serde_json::{Value, json};
 
-/// Errors that a test over sockets cannot bring about: the store in memory never fails (`src/chat/tests/late.rs` has one that does), and
-/// no mistake of ours is known.
+/// Errors that a test over sockets cannot bring about: the store in memory never fails (`src/chat/tests/late.rs` has
+/// one that does), and no mistake of ours is known.
 const OUT_OF_REACH: [&str; 2] = ["backend_down", "internal"];
 
 fn page() -> String {
@@ -73,7 +74,8 @@ struct Ears {
 }
 
 impl Ears {
-    /// Says something and hears what comes until the answer to a ping that follows it: all that it led to for this client.
+    /// Says something and hears what comes until the answer to a ping that follows it: all that it led to for this
+    /// client.
     fn say(&mut self, client: &mut Client, text: &str) -> Vec<Value> {
         say(client, text);
         self.catch_up(client)

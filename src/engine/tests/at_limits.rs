@@ -62,7 +62,8 @@ fn messages_and_fragments() {
     }
 }
 
-/// However much of it the socket has taken, so much may wait and no more; alone, with a room's, and behind what waited before.
+/// However much of it the socket has taken, so much may wait and no more; alone, with a room's, and behind what waited
+/// before.
 #[test]
 fn outboxes() {
     const MOST: usize = 300;

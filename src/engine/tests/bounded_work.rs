@@ -34,8 +34,8 @@ fn came_in(house: &mut House, upgraded: bool) -> (ConnId, Script) {
     if upgraded { house.open() } else { house.connect() }
 }
 
-/// For each request a stranger can make, many times in one read: a turn goes no further than the share of a peer and one step more,
-/// and everything is heard in the end, once and in order.
+/// For each request a stranger can make, many times in one read: a turn goes no further than the share of a peer and
+/// one step more, and everything is heard in the end, once and in order.
 #[test]
 fn one_peer_costs_a_turn_its_share() {
     for echo in [false, true] {

@@ -25,7 +25,8 @@ fn silence_is_asked_and_then_closed() {
     assert!(house.engine.is_empty());
 }
 
-/// A peer that is asked before its silence is long is given up as much earlier, unless something comes; and is not asked twice.
+/// A peer that is asked before its silence is long is given up as much earlier, unless something comes; and is not
+/// asked twice.
 #[test]
 fn a_peer_that_is_asked_at_once() {
     let mut house = House::new(Settings::default());
@@ -68,8 +69,8 @@ fn a_stopped_process_closes_nobody_when_it_goes_on() {
     assert_eq!(house.told(), [(id, "closed".into())], "and then it is over");
 }
 
-/// Each peer owes something and does it while the process is stopped, or just before its time is over; whether the poller
-/// tells of it before the deadlines are looked at, or after.
+/// Each peer owes something and does it while the process is stopped, or just before its time is over; whether the
+/// poller tells of it before the deadlines are looked at, or after.
 #[test]
 fn who_acted_while_nobody_looked_is_heard_before_it_expires() {
     for (stopped, told_first) in [(60_000, true), (60_000, false), (10_500, true)] {

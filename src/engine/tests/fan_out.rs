@@ -228,7 +228,8 @@ fn a_pass_goes_on_whatever_is_published_meanwhile() {
     assert_eq!(members[2].1.texts(), [""; 0]);
 }
 
-/// One message to many rooms: their logs together have a bound, and not each for itself alone. At the limit and one past it.
+/// One message to many rooms: their logs together have a bound, and not each for itself alone. At the limit and one
+/// past it.
 #[test]
 fn logs_of_many_topics_are_written_before_they_are_too_much() {
     const TEXT: usize = 16 << 10;

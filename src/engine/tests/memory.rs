@@ -213,7 +213,8 @@ fn topics_keep_little_of_their_logs() {
     }
 }
 
-/// Many rooms with one member each, who then go: their places go too, whoever is left in the last one, who keeps a pointer for each before it.
+/// Many rooms with one member each, who then go: their places go too, whoever is left in the last one, who keeps a
+/// pointer for each before it.
 #[test]
 fn topics_that_nobody_hears_take_a_pointer_or_nothing() {
     const TOPICS: u32 = 2000;

@@ -171,7 +171,8 @@ fn answers_to_one_read_are_written_amid_it() {
     }
 }
 
-/// A peer that takes something now and then is not dead, but it must take 1 KiB a second; also of the last that it is told.
+/// A peer that takes something now and then is not dead, but it must take 1 KiB a second; also of the last that it is
+/// told.
 #[test]
 fn a_peer_that_takes_too_little_a_minute_is_cut_off() {
     for (a_second, slow) in [(1, true), (PACE_BYTES / 60 - 1, true), (PACE_BYTES / 60, false)] {

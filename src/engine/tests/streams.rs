@@ -125,8 +125,8 @@ fn conversation() -> Vec<u8> {
     [HANDSHAKE.as_bytes(), &frames.concat()].concat()
 }
 
-/// The end, or a failure, behind any byte of it and in the same edge: what was said before is told and answered, the end is noticed
-/// at once, and nothing is left.
+/// The end, or a failure, behind any byte of it and in the same edge: what was said before is told and answered, the
+/// end is noticed at once, and nothing is left.
 #[test]
 fn a_conversation_may_end_behind_any_byte() {
     let bytes = conversation();

@@ -1,8 +1,8 @@
 //! Rows of bytes for a running server: bytes in, bytes out.
 //!
 //! Every row runs whole and one byte per write, and both beside a healthy neighbour that talks before, amid and after,
-//! and hears exactly what it said itself. A row ends with what makes the server end the connection: `Connection: close`,
-//! a Close frame, or the violation it is about.
+//! and hears exactly what it said itself. A row ends with what makes the server end the connection:
+//! `Connection: close`, a Close frame, or the violation it is about.
 //!
 //! `ROOM0000` and `USER0000` in a row stand for names that no run has had before. What differs from run to run
 //! (dates, epochs, session ids) is zeros in the answer.
