@@ -1,14 +1,14 @@
 //! The names by which floors speak of the same connection or fan-out group.
 //!
-//! `engine` gives out [`ConnId`]s, `chat` and `server` hold on to them; `chat` gives out [`TopicId`]s.
-//! What an id leads to is the business of the floor that keeps it.
+//! `engine` gives out [`ConnId`]s, which `chat` and `server` keep; `chat` gives out [`TopicId`]s. Only the floor that
+//! gives out an id knows what it leads to.
 
 use std::fmt;
 
 /// One connection, for as long as it lives.
 ///
-/// Slots are used again, so the id carries the slot's `generation`: an id kept too long finds nobody,
-/// never a stranger.
+/// Slots are used again, so the id carries the slot's `generation`: an id that is kept too long finds nothing, never
+/// another connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId {
     /// The slot.
@@ -29,7 +29,7 @@ impl fmt::Display for ConnId {
     }
 }
 
-/// One fan-out group: everybody who hears a room in one dialect, say.
+/// One fan-out group, such as all sessions that hear a room in one dialect.
 ///
 /// The numbers are small and dense, because the engine keeps topics in an array, with two places for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

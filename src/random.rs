@@ -1,4 +1,4 @@
-//! Numbers that nobody can foretell: session ids, epochs, names of guests, the spread of returning clients.
+//! Numbers that nobody can foresee: session ids, epochs, names of guests, the spread of returning clients.
 //!
 //! Each is a keyed hash of a counter (SipHash, the standard library's), so that a client that sees some of them learns
 //! nothing about the others, whatever they are used for. Tests know the key, and so get the same numbers each time.

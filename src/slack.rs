@@ -1,7 +1,7 @@
 //! The room that lists and tables keep beyond what lies in them, and how it is given back.
 //!
-//! Whatever peers can grow they can also leave: a table that a crowd has made large is not to be paid for when the
-//! crowd has gone.
+//! A table that a crowd of peers has made large must not cost memory for ever after the crowd has gone. This module
+//! decides when a table shrinks, and to what; it does not know what lies in it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
@@ -10,24 +10,24 @@ use slab::Slab;
 
 /// Something that grows by doubling, and of its own accord never shrinks.
 pub trait Roomy {
-    /// How much lies in it.
+    /// How many entries it has.
     fn filled(&self) -> usize;
-    /// For how much there is room.
+    /// How many entries it has room for.
     fn room(&self) -> usize;
-    /// Gives room back, down to that for so much, if it can.
+    /// Gives capacity back, down to room for `to` entries, if it can.
     fn narrow(&mut self, to: usize);
 }
 
-/// Gives most of the room back if less than an eighth of it is used; there is then room for twice of what lies in it.
-/// For lists and maps that costs next to nothing for each that was taken out. A slab is looked through to find its free
-/// places, so it is asked seldom.
+/// Gives most of the capacity back if less than an eighth of it is used; then there is room for twice the entries. For
+/// lists and maps that costs next to nothing for each entry that was taken out. A slab is searched for its free places,
+/// so shrink it seldom.
 pub fn give_back(table: &mut impl Roomy) {
     if table.room() > MIN_KEPT && table.filled() < table.room() / 8 {
         table.narrow(2 * table.filled());
     }
 }
 
-/// For how much of each the room is never given back.
+/// A table with room for so many entries never shrinks.
 pub const MIN_KEPT: usize = 256;
 
 impl<T> Roomy for Vec<T> {
@@ -72,7 +72,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> Roomy for HashMap<K, V, S> {
     }
 }
 
-/// Keys stay, so only the places behind the last one are given back. What is large lies in a box, so that the others
+/// Keys stay, so only the places behind the last one are given back. Large values lie in a box, so that empty places
 /// are small.
 impl<T> Roomy for Slab<T> {
     fn filled(&self) -> usize {
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    /// Nothing is moved to and fro where there is little to win.
+    /// A small table is left alone: moving it would gain little.
     #[test]
     fn what_is_small_or_used_stays_as_it_is() {
         let mut small: Vec<usize> = Vec::with_capacity(MIN_KEPT);

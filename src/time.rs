@@ -1,7 +1,7 @@
 //! Time as the floors below `server` see it: a number that is handed to them.
 //!
-//! Nothing in here reads a clock. The loop reads it once a turn and passes a [`Moment`] down, which is
-//! why every timeout of the engine and the chat can be tested without waiting.
+//! Nothing in here reads a clock. The loop reads it once a turn and passes a [`Moment`] down; so tests of every timeout
+//! of the engine and the chat need no waiting.
 
 use std::ops::Add;
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Add<Duration> for Tick {
     }
 }
 
-/// One reading of the clock: what timers go by, and what people are shown.
+/// One reading of the clock: the tick for timers, and the time for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
     /// The monotonic clock. Timers use this one; it does not jump.

@@ -726,7 +726,7 @@ fn what_the_engine_counts_is_what_it_allocates() {
                 house.engine.abort(id);
             }
             house.empty();
-            house.engine.give_back();
+            house.engine.shrink();
         });
         agree(name, full - total(&house), -freed.held);
     }

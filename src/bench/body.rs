@@ -1,20 +1,20 @@
-//! The body of a message: who said it, which of theirs it is, and a filler that shows any damage.
+//! The body of a message: its speaker, its number, and a filler that shows any damage.
 //!
 //! ```text
 //!   @ R R R S S S S N N N N N N N N filler
 //!   |  run  speaker     number
 //! ```
 //!
-//! The run (the same in all bodies of one) keeps messages of an earlier or another bench apart. All of it is
-//! letters, digits and `@`, so it stands unescaped in JSON. Whatever a server puts around it, it is found again, also
-//! when several messages come in one frame.
+//! The run (the same in all bodies of one) keeps messages of an earlier or another bench apart. All of it is letters,
+//! digits and `@`, so it stands unescaped in JSON. It is found again whatever a server puts around it, also when
+//! several messages come in one frame.
 
 /// How bodies are made and found again.
 #[derive(Clone, Debug)]
 pub struct Bodies {
     mark: [u8; 4],
     filler: Vec<u8>,
-    /// Where a body was last found in a payload; servers seldom change what stands in front.
+    /// Where a body was last found in a payload; servers seldom change the text in front of it.
     usually_at: usize,
 }
 
@@ -23,12 +23,12 @@ pub struct Bodies {
 pub enum Found {
     /// A whole one.
     Body {
-        /// Who said it.
+        /// Its speaker.
         speaker: usize,
-        /// Which of theirs.
+        /// Its number among the messages of that speaker.
         number: u32,
     },
-    /// One that is not what was sent.
+    /// One that was changed on the way.
     Damaged,
 }
 
@@ -55,7 +55,7 @@ impl Bodies {
         body
     }
 
-    /// Finds all bodies in a payload and hands them on in order; tells whether there was any.
+    /// Finds all bodies in a payload and hands them on in order; returns whether there was any.
     pub fn find(&mut self, payload: &[u8], mut take: impl FnMut(Found)) -> bool {
         let mut from = 0;
         loop {

@@ -1,4 +1,4 @@
-//! One connection of the bench: a non-blocking socket, the protocol's client side, and what waits to be written.
+//! One connection of the bench: a non-blocking socket, the protocol's client side, and output that waits.
 //!
 //! Masking keys are hashes of a counter, keyed by the system (SipHash): nobody outside this process foresees them,
 //! though std does not promise the strong source that section 5.3 of the RFC wants of clients. No stranger chooses what
@@ -29,7 +29,7 @@ pub struct Client {
     opening: Option<Box<Opening>>,
     /// Pongs that have come.
     pub pongs: u64,
-    /// Is not read: what comes stays with the server.
+    /// It is not read: its messages stay with the server.
     pub stalled: bool,
 }
 
@@ -42,7 +42,7 @@ pub enum Phase {
     Joining,
     /// In.
     Open,
-    /// Over, and why.
+    /// It has ended, and why.
     Ended(Ended),
 }
 
@@ -76,7 +76,7 @@ impl std::fmt::Display for Ended {
     }
 }
 
-/// What is kept until a connection is in.
+/// The state of a connection until it is in.
 #[derive(Debug)]
 struct Opening {
     target: String,
@@ -150,7 +150,7 @@ impl Client {
         self.out.len() - self.written
     }
 
-    /// What it last heard while it waited to be let in.
+    /// The last message that it got while it waited to be let in.
     pub fn heard_last(&self) -> &str {
         self.opening.as_ref().map_or("", |opening| &opening.heard)
     }
@@ -166,7 +166,7 @@ impl Client {
         self.flush();
     }
 
-    /// Writes what waits, as far as the socket takes it.
+    /// Writes waiting output, as far as the socket takes it.
     pub fn flush(&mut self) {
         while self.written < self.out.len() {
             match self.stream.write(&self.out[self.written..]) {
@@ -184,8 +184,8 @@ impl Client {
         self.written = 0;
     }
 
-    /// Reads what is there and hands on the payloads of messages, each with when it was read (in nanoseconds since
-    /// `began`).
+    /// Reads the bytes that are there and hands on the payloads of messages, each with the time of its read (in
+    /// nanoseconds since `began`).
     ///
     /// `to_end`: the server has ended the stream, so its end is looked for.
     pub fn read(
@@ -235,7 +235,7 @@ impl Client {
         }
     }
 
-    /// Takes bytes of the response; `Some` when it is whole and good, with what follows it.
+    /// Takes bytes of the response; `Some` when it is whole and good, with the bytes behind it.
     fn open(&mut self, bytes: &[u8], target: &Target, random: &mut Random) -> Result<Option<Vec<u8>>, Ended> {
         let opening = self.opening.as_deref_mut().expect("it is not in yet");
         opening.head.extend_from_slice(bytes);
@@ -326,7 +326,7 @@ impl Client {
         self.end(refused.unwrap_or_else(|| Ended::Cut("the server ended the stream".into())));
     }
 
-    /// Notes that it is over, and why; the first reason stays.
+    /// Notes that it has ended, and why; the first reason stays.
     pub fn end(&mut self, why: Ended) {
         if !matches!(self.phase, Phase::Ended(_)) {
             self.phase = Phase::Ended(why);
@@ -406,7 +406,7 @@ impl Random {
     }
 }
 
-/// What is taken of a server, generously: it is measured, not guarded against.
+/// The limits of a server's messages, which are wide: the bench measures a server and needs no guard against it.
 const LIMITS: Limits = Limits { message_bytes: 32 << 20, fragments: 1 << 16 };
 
 /// Bytes of a server's text that are shown.

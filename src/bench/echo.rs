@@ -1,4 +1,4 @@
-//! All speak, and hear themselves: each connection keeps some messages on their way.
+//! The scenario `echo`: all speak, and hear themselves. Each connection keeps some messages on their way.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use super::tally::Tally;
 use super::target::fill;
 use super::{Error, Length, Plan};
 
-/// Says and hears for as long as the plan says, then waits for what is on its way.
+/// Sends and receives for as long as the plan says, then waits for the messages on their way.
 pub fn run(plan: &Plan, swarm: &mut Swarm, depth: u32, progress: &mut Progress) -> Result<Load, Error> {
     let mut run = Echo::new(plan, swarm, depth);
     let start = swarm.now();
@@ -112,7 +112,7 @@ struct Line {
     body_at: usize,
     sent: u32,
     heard: u32,
-    /// When the messages on their way were said, by number.
+    /// When the messages on their way were sent, by number.
     sent_at: Vec<u64>,
 }
 
@@ -197,11 +197,11 @@ impl<'a> Echo<'a> {
     }
 }
 
-/// How long nothing may come that must before no more is said, in nanoseconds.
+/// After how long without a message that must come the bench sends no more, in nanoseconds.
 const STALL: u64 = 3_000_000_000;
 
-/// How long nothing may come at the end before the rest is lost, in nanoseconds.
+/// After how long without a message at the end the rest counts as lost, in nanoseconds.
 const QUIET: u64 = 1_000_000_000;
 
-/// How long is listened on when all is there, in nanoseconds.
+/// How long the bench listens on when all messages are there, in nanoseconds.
 const LINGER: u64 = 100_000_000;

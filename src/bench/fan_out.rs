@@ -1,7 +1,7 @@
-//! Few speak, all of their room hear it.
+//! The scenario `fan-out`: few speak, all of their room hear it.
 //!
-//! Speakers are the first connections; each speaks in its own room, and whoever is in a room counts what every speaker
-//! of it said. Those who do not read (of the scenario `slow`) are the last connections, and count nothing.
+//! Speakers are the first connections; each speaks in its own room, and each member of a room counts the messages of
+//! all its speakers. The connections that do not read (in the scenario `slow`) are the last, and count nothing.
 
 use std::time::Instant;
 
@@ -18,7 +18,8 @@ use super::tally::Tally;
 use super::target::fill;
 use super::{Error, Length, Pace, Plan};
 
-/// Speaks for as long as the plan says, then waits for what is on its way. `deaf` connections, the last, do not count.
+/// Speaks for as long as the plan says, then waits for the messages on their way. `deaf` connections, the last, do not
+/// count.
 pub fn run(plan: &Plan, swarm: &mut Swarm, pace: Pace, deaf: usize, progress: &mut Progress) -> Result<Load, Error> {
     let mut run = FanOut::new(plan, swarm, pace, deaf);
     run.speak(swarm, progress)?;
@@ -33,7 +34,7 @@ struct FanOut<'a> {
     speakers: Vec<Speaker>,
     tally: Tally,
     latencies: Latencies,
-    /// Whether what comes is measured.
+    /// Whether messages are measured now.
     measuring: bool,
     untimed: u64,
     began: Instant,
@@ -41,7 +42,7 @@ struct FanOut<'a> {
     /// Nanoseconds between two messages of one speaker, in an open loop.
     interval: f64,
     sent: u64,
-    /// The last message that was new came then.
+    /// When the last new message came.
     last_delivery: u64,
     measured: Option<Measured>,
     meter: Option<(Meter, u64, u64)>,
@@ -55,7 +56,7 @@ struct Speaker {
     sent: u32,
     /// Messages of its own that it has heard.
     echoes: u32,
-    /// Who hears it.
+    /// Its receivers.
     receivers: u64,
     /// Deliveries that are still to come.
     outstanding: u64,
@@ -119,7 +120,7 @@ impl<'a> FanOut<'a> {
         }
     }
 
-    /// Speaks and hears until the length of the plan is over, and hears on until all has come.
+    /// Sends and receives until the length of the plan is over, and receives on until every message has come.
     fn speak(&mut self, swarm: &mut Swarm, progress: &mut Progress) -> Result<(), Error> {
         let (measure_from, end) = match self.plan.length {
             Length::Messages(_) => (self.start, u64::MAX),
@@ -151,7 +152,7 @@ impl<'a> FanOut<'a> {
             self.stop_measuring(swarm);
         }
         if self.meter.is_none() && self.measured.is_none() {
-            // All speakers ended before anything was measured: the report says so, and that nothing was.
+            // All speakers ended before anything was measured: the report says so.
             self.meter = Some((Meter::start(swarm, self.plan.pid), self.sent, self.tally.delivered));
         }
         self.overdue = self.count_overdue(end);
@@ -165,12 +166,12 @@ impl<'a> FanOut<'a> {
         loop {
             let now = swarm.now();
             let quiet = now - self.last_delivery.max(start);
-            // All is there: a moment more, for what may come a second time.
+            // All is there: wait a moment more, for messages that may come twice.
             if quiet > if self.is_outstanding() { QUIET } else { LINGER } || now - start > LONGEST_DRAIN {
                 return Ok(());
             }
             if !self.is_outstanding() {
-                // Waiting for doubles is nothing to be measured.
+                // Waiting for doubles is not measured.
                 self.stop_measuring(swarm);
             }
             swarm.wait(now + LINGER)?;
@@ -187,7 +188,7 @@ impl<'a> FanOut<'a> {
         }
     }
 
-    /// Says what that speaker may say now.
+    /// Sends the messages that this speaker may send now.
     fn speak_of(&mut self, speaker: usize, clients: &mut [Client], random: &mut super::client::Random, now: u64) {
         let client = &mut clients[speaker];
         if !client.is_open() {
@@ -216,7 +217,7 @@ impl<'a> FanOut<'a> {
                 who.sent_at[place] = (who.sent, self.began.elapsed().as_nanos() as u64);
             }
             if who.outstanding == 0 {
-                // Silence is counted from when there was something to hear.
+                // Silence counts from when there was something to receive.
                 self.last_delivery = self.last_delivery.max(now);
             }
             who.sent += 1;
@@ -229,7 +230,7 @@ impl<'a> FanOut<'a> {
         }
     }
 
-    /// Reads what is ready. Where a speaker heard itself, it goes on at once.
+    /// Reads the connections that are ready. A speaker that heard itself goes on at once.
     fn hear(&mut self, swarm: &mut Swarm, speaking: bool) {
         for at in 0..swarm.ready.len() {
             let ready = swarm.ready[at];
@@ -299,7 +300,7 @@ impl<'a> FanOut<'a> {
         }
     }
 
-    /// Messages that were due before the end and could not be said.
+    /// Messages that were due before the end and could not be sent.
     fn count_overdue(&self, end: u64) -> u64 {
         let Pace::Rate(_) = self.pace else { return 0 };
         if end == u64::MAX {
@@ -309,7 +310,7 @@ impl<'a> FanOut<'a> {
             let due = (end.saturating_sub(who.due_first) as f64 / self.interval).ceil() as u64;
             due.saturating_sub(u64::from(who.sent))
         };
-        // One of each may have been about to be said.
+        // One message of each speaker may have been about to be sent.
         self.speakers.iter().map(of).map(|overdue| if overdue > 1 { overdue } else { 0 }).sum()
     }
 
@@ -355,23 +356,23 @@ fn due(first: u64, interval: f64, number: u32) -> u64 {
     first + (f64::from(number) * interval) as u64
 }
 
-/// Messages of one speaker said before others have their turn.
+/// Messages of one speaker that are sent before others have their turn.
 const BURST: usize = 64;
 
-/// Bytes of one speaker that may wait for its socket; more is said later, and late.
+/// Bytes of one speaker that may wait for its socket; more is sent later, and counts as late.
 const MAX_UNWRITTEN: usize = 1 << 20;
 
 /// Messages of one speaker whose time is remembered.
 const REMEMBERED: usize = 4096;
 
-/// How long nothing may come that must before no more is said, in nanoseconds.
+/// After how long without a message that must come the bench sends no more, in nanoseconds.
 const STALL: u64 = 3_000_000_000;
 
-/// How long nothing may come at the end before the rest is lost, in nanoseconds.
+/// After how long without a message at the end the rest counts as lost, in nanoseconds.
 const QUIET: u64 = 1_000_000_000;
 
-/// How long is listened on when all is there, in nanoseconds.
+/// How long the bench listens on when all messages are there, in nanoseconds.
 const LINGER: u64 = 100_000_000;
 
-/// The longest that is waited for the rest, in nanoseconds.
+/// The longest wait for the rest, in nanoseconds.
 const LONGEST_DRAIN: u64 = 10_000_000_000;

@@ -1,4 +1,4 @@
-//! All are there and say nothing; the server's pings are answered.
+//! The scenario `idle`: all are there and send nothing; the server's pings are answered.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::swarm::Swarm;
 use super::{Error, Plan};
 
-/// Holds all connections for a while, and tells what that costs.
+/// Keeps all connections for a while, and returns what that costs.
 pub fn run(plan: &Plan, swarm: &mut Swarm, hold: Duration, progress: &mut Progress) -> Result<Usage, Error> {
     let meter = Meter::start(swarm, plan.pid);
     let end = swarm.now() + hold.as_nanos() as u64;

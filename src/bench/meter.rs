@@ -1,11 +1,11 @@
-//! What server and bench use while something is measured.
+//! The CPU and memory of server and bench while something is measured.
 
 use serde::Serialize;
 
 use super::process::{self, Cpu};
 use super::swarm::Swarm;
 
-/// Readings at the start of what is measured.
+/// Readings at the start of a measurement.
 #[derive(Debug)]
 pub struct Meter {
     pid: Option<u32>,
@@ -15,7 +15,7 @@ pub struct Meter {
     own: Option<Cpu>,
 }
 
-/// What was used from a start to a stop.
+/// The use from a start to a stop.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Usage {
     /// How long it was.
@@ -26,7 +26,7 @@ pub struct Usage {
     pub client: ClientUsage,
 }
 
-/// What the server used.
+/// The server's use.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ServerUsage {
     /// CPU time, user and system, of all its threads.
@@ -41,10 +41,10 @@ pub struct ServerUsage {
     pub cores_waited_for: f64,
 }
 
-/// What this program used.
+/// The bench's own use.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ClientUsage {
-    /// The part of the time in which it had something to do, 0 to 1. Near 1, the server waited for it.
+    /// The part of the time in which the bench had something to do, 0 to 1. Near 1, the server waited for the bench.
     pub busy: f64,
     /// Cores it kept busy, asking the poller again included.
     pub cores: Option<f64>,
@@ -57,7 +57,7 @@ impl Meter {
         Self { pid, at: swarm.now(), waited: swarm.waited, server, own }
     }
 
-    /// What was used since, for so many units.
+    /// The use since the start, for so many units.
     pub fn stop(&self, swarm: &Swarm, units: u64) -> Usage {
         let nanos = (swarm.now() - self.at).max(1) as f64;
         let now = self.pid.and_then(|pid| Cpu::of(pid).ok());
@@ -88,13 +88,13 @@ impl Meter {
 pub struct Memory {
     /// Before the first connection.
     pub before: u64,
-    /// With all of them, before anything is said.
+    /// With all of them, before any message.
     pub open: u64,
     /// At the end.
     pub end: u64,
     /// The most it ever had, also before this bench.
     pub peak: u64,
-    /// When all have closed; only where nothing was said.
+    /// When all have closed; only where no message was sent.
     pub closed: Option<u64>,
 }
 

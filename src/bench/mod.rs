@@ -1,8 +1,8 @@
-//! `salon bench`: load for a WebSocket server, and what it does under it.
+//! `salon bench`: load for a WebSocket server, and a report of what the server does under it.
 //!
 //! It speaks to any server over real sockets, Salon or another, as a client of [`crate::proto`] in a loop of its own,
-//! and shares nothing with `server`, `chat` and `engine` below or beside it: what it measures cannot help it. [`Plan`]
-//! says what is asked for, [`run`] does it, [`Report`] says what came of it.
+//! and shares nothing with `server`, `chat` and `engine`, which it measures. [`Plan`] is the order, [`run`] carries it
+//! out, [`Report`] is the result.
 //!
 //! ```text
 //!   target    where, and the words of the server's protocol     swarm     all connections over one poller
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Every receiver looks at every message. In an open loop a latency counts from when a message was due, not from when
-//! it could be sent: a server that stalls is not excused from what should have been asked of it meanwhile.
+//! it could be sent: a server that stalls is charged for the messages that should have been sent meanwhile.
 //!
 //! One thread, and in `neighbour` one more for the flood. It makes no TLS, offers no compression, and keeps to the RFC.
 
@@ -48,12 +48,12 @@ use progress::Progress;
 use report::{IdleReport, Opening};
 use swarm::Swarm;
 
-/// What is to be done.
+/// A bench to be run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// To which server, in which words.
+    /// The server, and the words of its protocol.
     pub target: Target,
-    /// What.
+    /// The scenario.
     pub scenario: Scenario,
     /// Connections in all; 1 at least.
     pub connections: usize,
@@ -65,7 +65,7 @@ pub struct Plan {
     pub size: usize,
     /// How long, or how many messages.
     pub length: Length,
-    /// What passes before anything is measured; nothing where messages are counted.
+    /// The time before anything is measured; zero where messages are counted.
     pub warm_up: Duration,
     /// Handshakes at a time.
     pub in_flight: usize,
@@ -75,11 +75,11 @@ pub struct Plan {
     pub pid: Option<u32>,
     /// Whether a speaker does not hear itself.
     pub others_only: bool,
-    /// Whether to tell how far it is.
+    /// Whether to show progress.
     pub progress: bool,
 }
 
-/// What can be done.
+/// The scenarios.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scenario {
     /// A few speak, all of their room hear it.
@@ -127,16 +127,16 @@ pub enum Pace {
 /// How long a bench is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// Until so many messages have been said, by all speakers together.
+    /// Until so many messages have been sent, by all speakers together.
     Messages(u64),
     /// So long.
     Time(Duration),
 }
 
-/// Does what is asked for.
+/// Runs a bench.
 ///
 /// # Errors
-/// What keeps it from being done. What a server does wrong while it is measured stands in the report.
+/// The reason why it cannot be run. Faults of the server while it is measured are in the report.
 pub fn run(plan: &Plan) -> Result<Report, Error> {
     let mut memory = None;
     if let Some(pid) = plan.pid {
@@ -192,10 +192,10 @@ fn note(memory: &mut Option<Memory>, plan: &Plan, note: impl FnOnce(&mut Memory,
     }
 }
 
-/// Why it could not be done.
+/// Why a bench could not be run.
 #[derive(Debug)]
 pub enum Error {
-    /// Nobody listens there, or nobody can be reached.
+    /// No server listens there, or it cannot be reached.
     Connect {
         /// Where.
         address: SocketAddr,
@@ -215,7 +215,7 @@ pub enum Error {
         connection: usize,
         /// How.
         why: String,
-        /// What it had last heard.
+        /// The last message that it got.
         heard: String,
     },
     /// Nothing went on for ten seconds before all were in.
@@ -270,7 +270,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// What was heard instead, as the end of a sentence.
+/// The message that came instead, as the end of a sentence.
 struct Heard<'a>(&'a str);
 
 impl fmt::Display for Heard<'_> {

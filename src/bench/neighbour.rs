@@ -1,8 +1,8 @@
-//! What a neighbour notices: its pings beside connections that pipeline whatever costs a server most, one kind after
-//! the other, and while very many sessions end that watch very many people.
+//! The scenario `neighbour`: pings beside connections that pipeline the requests that cost a server most, one kind
+//! after the other, and while very many sessions end that watch very many people.
 //!
-//! Those connections are pushed by a thread of their own, which sends as fast as the server takes it and forgets what
-//! it answers, so that the time of a ping is the server's and not this program's. They speak Salon's JSON dialect.
+//! A thread of its own pushes those connections: it sends as fast as the server takes it and forgets the answers, so
+//! that the time of a ping is the server's and not this program's. They speak Salon's JSON dialect.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -25,7 +25,7 @@ pub fn run(plan: &Plan, swarm: &mut Swarm, watchers: usize, progress: &mut Progr
     let mut found = Vec::new();
     found.push(beside(plan, swarm, "nobody", progress, || 0)?);
     for (kind, (what, upgraded, one)) in floods().into_iter().enumerate() {
-        // Other people for each, and none of them a neighbour: what one has done is not laid to another's charge.
+        // Each flood has people of its own, none of them a neighbour: the server must not charge one for another.
         let ids = (kind + 1) * OTHERS..;
         let crowd =
             ids.take(plan.connections).map(|id| connect(&plan.target, id, upgraded)).collect::<Result<Vec<_>, _>>()?;
@@ -34,7 +34,7 @@ pub fn run(plan: &Plan, swarm: &mut Swarm, watchers: usize, progress: &mut Progr
             let flood = scope.spawn(|| push(crowd, &block, &over));
             let row = beside(plan, swarm, what, progress, || 0);
             over.store(true, Ordering::Relaxed);
-            // A flood that panics has been told on standard error.
+            // A flood that panics has printed it on standard error.
             let ended = flood.join().unwrap_or(plan.connections as u64);
             row.map(|row| Beside { ended, ..row })
         })?;
@@ -100,7 +100,8 @@ fn beside(
     Ok(Beside { what, latency: latencies.summary(), ended, neighbour_ended: why })
 }
 
-/// Sends the block again and again on each connection, and forgets the answers; tells how many connections have ended.
+/// Sends the block again and again on each connection, and forgets the answers; returns how many connections have
+/// ended.
 fn push(mut crowd: Vec<TcpStream>, block: &[u8], over: &AtomicBool) -> u64 {
     let (mut sent, mut ended) = (vec![0; crowd.len()], 0);
     let mut buffer = vec![0; BLOCK];
@@ -230,13 +231,13 @@ pub const NEIGHBOURS: usize = 8;
 /// From one ping to the next, in nanoseconds.
 const EVERY: u64 = 8_000_000;
 
-/// From the number of the first who floods in one way to that of the first who does in the next.
+/// From the number of the first connection of one flood to that of the first of the next.
 const OTHERS: usize = 100_000;
 
-/// How long is waited for a pong, or for anything, in nanoseconds.
+/// How long the bench waits for a pong, or for anything, in nanoseconds.
 const PATIENCE: u64 = 10_000_000_000;
 
-/// How long the server has to forget the last flood, in nanoseconds.
+/// How long the server has to recover from the last flood, in nanoseconds.
 const SETTLING: u64 = 500_000_000;
 
 /// Bytes of a response head.

@@ -1,4 +1,4 @@
-//! What a process has used, as Linux tells it in `/proc`.
+//! The CPU and memory of a process, as Linux shows them in `/proc`.
 
 use std::fs;
 use std::io;
@@ -32,7 +32,7 @@ impl Cpu {
             cpu.waited += numbers.next().unwrap_or(0);
         }
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // Behind the name, which may hold anything: utime and stime are fields 14 and 15.
+        // Behind the name, which may contain anything: utime and stime are fields 14 and 15.
         let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
         let mut ticks = rest.split_ascii_whitespace().skip(11).map_while(|number| number.parse::<u64>().ok());
         cpu.user = ticks.next().unwrap_or(0);

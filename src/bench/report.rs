@@ -1,4 +1,4 @@
-//! What came of a bench: a table for people, JSON for programs.
+//! The result of a bench: a table for people, JSON for programs.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -13,11 +13,11 @@ use super::{Pace, Plan, Scenario};
 /// All figures of a bench. Names say units; memory is in bytes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What was done.
+    /// The scenario.
     pub scenario: &'static str,
     /// How messages followed each other.
     pub pace: Option<String>,
-    /// To which server.
+    /// The server.
     pub url: String,
     /// Connections.
     pub connections: usize,
@@ -35,7 +35,7 @@ pub struct Report {
     pub load: Option<Load>,
     /// `slow`: the same load with them.
     pub slow: Option<SlowReport>,
-    /// `idle`: what connections cost that do nothing.
+    /// `idle`: the cost of connections that do nothing.
     pub idle: Option<IdleReport>,
     /// `neighbour`: pings beside each kind of flood.
     pub neighbour: Option<Vec<Beside>>,
@@ -62,7 +62,7 @@ pub struct Opening {
 /// What was said and heard.
 #[derive(Clone, Debug, Serialize)]
 pub struct Load {
-    /// Messages said, those of the warm-up included.
+    /// Messages sent, with those of the warm-up.
     pub sent: u64,
     /// Deliveries that must follow.
     pub expected: u64,
@@ -73,20 +73,20 @@ pub struct Load {
     pub faults: Faults,
     /// How the first connection ended that ended.
     pub first_end: Option<String>,
-    /// Open loop: messages that were due and could not be said before the end.
+    /// Open loop: messages that were due and could not be sent before the end.
     pub overdue: u64,
     /// Messages of the server's own: notices.
     pub other_messages: u64,
     /// One of them, one that speaks of an error if any does; its beginning.
     pub other_message: Option<String>,
-    /// Messages said while it was measured.
+    /// Messages sent while it was measured.
     pub measured_messages: u64,
     /// Deliveries while it was measured.
     pub measured_deliveries: u64,
     /// What was used meanwhile; for each delivery.
     #[serde(flatten)]
     pub usage: Usage,
-    /// From when a message was said, in an open loop from when it was due, until it was heard.
+    /// From when a message was sent, in an open loop from when it was due, until it was received.
     pub latency: Latency,
     /// Deliveries too late for their time to be remembered.
     pub untimed: u64,
@@ -101,13 +101,13 @@ pub struct Faults {
     pub doubles: u64,
     /// Came after a later one.
     pub out_of_order: u64,
-    /// Not what was said, or not meant for who heard it.
+    /// Changed on the way, or not meant for its receiver.
     pub damaged: u64,
     /// Connections that ended.
     pub closed: u64,
 }
 
-/// What became of slow readers, and of the others meanwhile.
+/// The fate of slow readers, and of the others meanwhile.
 #[derive(Clone, Debug, Serialize)]
 pub struct SlowReport {
     /// How many did not read.
@@ -120,7 +120,7 @@ pub struct SlowReport {
     pub memory_each: Option<u64>,
 }
 
-/// What connections cost that do nothing.
+/// The cost of connections that do nothing.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct IdleReport {
     /// What was used; for each connection.
@@ -133,13 +133,13 @@ pub struct IdleReport {
 /// A neighbour's pings while others did something.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Beside {
-    /// What they did.
+    /// The kind of flood.
     pub what: &'static str,
     /// From a ping to its pong.
     pub latency: Latency,
     /// Connections of the others that ended.
     pub ended: u64,
-    /// How the neighbour's own ended, which should not.
+    /// How the neighbour's own connection ended, if it did.
     pub neighbour_ended: Option<String>,
 }
 
@@ -186,7 +186,7 @@ impl Report {
         }
     }
 
-    /// Whether everybody was let in and heard everything once and in order.
+    /// Whether every connection was let in and received everything once and in order.
     pub fn is_faultless(&self) -> bool {
         let loads = [self.before.as_ref(), self.load.as_ref(), self.slow.as_ref().map(|slow| &slow.load)];
         self.opening.refused == 0
@@ -373,5 +373,5 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// From this part of the time on, a busy bench is said to be what limits.
+/// From this part of the time on, the report says that the bench may be the limit.
 const SATURATED: f64 = 0.85;

@@ -1,4 +1,5 @@
-//! A fan-out in which some do not read: what they cost the others and the server, and whether they are cut off.
+//! The scenario `slow`: a fan-out in which some do not read. It shows what they cost the others and the server, and
+//! whether they are cut off.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use super::report::SlowReport;
 use super::swarm::Swarm;
 use super::{Error, Pace, Plan, fan_out, process};
 
-/// Speaks once more while the last `readers` connections do not read, and then looks what has become of them.
+/// Speaks once more while the last `readers` connections do not read, and then looks how these have ended.
 pub fn run(
     plan: &Plan,
     swarm: &mut Swarm,
@@ -22,7 +23,7 @@ pub fn run(
     swarm.clients[first..].iter_mut().for_each(|client| client.stalled = true);
     let load = fan_out::run(plan, swarm, Pace::Rate(per_second), readers, progress)?;
     let with = resident(plan);
-    // What lies in their sockets is read at last; a Close of the server's is behind it.
+    // Their sockets are read at last; a Close of the server's is behind the messages.
     swarm.clients[first..].iter_mut().for_each(|client| client.stalled = false);
     let end = swarm.now() + READING;
     for id in first..plan.connections {

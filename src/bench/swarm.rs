@@ -1,7 +1,7 @@
-//! All connections in one loop over one poller: opening them, waiting, and how long was only waited.
+//! All connections in one loop over one poller: opening them, waiting, and measuring how long it only waited.
 //!
 //! Before it sleeps it asks the poller again for a while ([`SPIN`]). A sleeping receiver would have to be woken, and
-//! the server would pay for that in its `send`: what is measured would depend on how fast this program is.
+//! the server would pay for that in its `send`: the figures would depend on how fast this program is.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -25,15 +25,15 @@ pub struct Swarm {
     events: Events,
     /// By their number.
     pub clients: Vec<Client>,
-    /// What the last wait brought.
+    /// The connections that the last wait found ready.
     pub ready: Vec<Ready>,
-    /// Where reads go; what is in it belongs to nobody.
+    /// The buffer for reads; its content has no meaning between them.
     pub buffer: Vec<u8>,
     /// Source of masking keys.
     pub random: Random,
     pub began: Instant,
     busy_until: u64,
-    /// Nanoseconds that nothing was to be done.
+    /// Nanoseconds in which there was nothing to do.
     pub waited: u64,
 }
 
@@ -50,7 +50,7 @@ pub struct Ready {
     pub ended: bool,
 }
 
-/// What came of opening connections.
+/// The result of opening connections.
 #[derive(Debug)]
 pub struct Opened {
     /// How long it took, in nanoseconds.
@@ -91,7 +91,7 @@ impl Swarm {
         if self.ready.is_empty() {
             let now = self.now();
             let longest = until.saturating_sub(now).min(MAX_SLEEP);
-            // The poller counts in milliseconds: what is due sooner is waited for awake.
+            // The poller counts in milliseconds: for shorter waits the loop stays awake.
             let millis = longest / 1_000_000;
             if now.saturating_sub(self.busy_until) > SPIN && millis > 0 {
                 self.poll(Duration::from_millis(millis))?;
@@ -123,7 +123,7 @@ impl Swarm {
     /// Opens all connections of the plan, some at a time, until each is in. `slow` of them, the last, get small
     /// buffers.
     ///
-    /// `lenient`: those that are refused are counted; otherwise the first ends it.
+    /// `lenient`: refused connections are counted; otherwise the first one ends the bench.
     pub fn open(&mut self, plan: &Plan, slow: usize, lenient: bool, progress: &mut Progress) -> Result<Opened, Error> {
         let start = self.now();
         let (mut done, mut refused, mut first_refusal) = (0, 0, None);
@@ -169,7 +169,7 @@ impl Swarm {
                     Phase::Opening | Phase::Joining => continue,
                     Phase::Open if settled[ready.client] => continue,
                     Phase::Open => latencies.record(now - began[ready.client]),
-                    // One that was in and is no more is a fault in any scenario.
+                    // A connection that was in and has ended is a fault in any scenario.
                     Phase::Ended(ended) if !lenient || settled[ready.client] => {
                         return Err(Error::Ended {
                             connection: ready.client,
@@ -201,7 +201,7 @@ impl Swarm {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut client.stream, Token(id), interest).map_err(Error::Loop)?;
         if client.stream.peer_addr().is_ok() {
-            // Near servers are reached at once, and then see the request with the connection.
+            // A near server is reached at once, and then sees the request with the connection.
             client.flush();
         }
         self.clients.push(client);
@@ -218,7 +218,7 @@ impl Swarm {
         }
     }
 
-    /// Reads and forgets what comes for a while: notices that somebody has joined.
+    /// Reads and forgets messages for a while: notices of joining.
     pub fn settle(&mut self, target: &Target, nanos: u64) -> Result<(), Error> {
         let end = self.now() + nanos;
         while self.now() < end {
@@ -242,7 +242,7 @@ impl Swarm {
         }
     }
 
-    /// Reads one that was not read for a while: what happened to it meanwhile is told no more.
+    /// Reads one that was not read for a while: the poller does not report again what happened to it meanwhile.
     pub fn read(&mut self, id: usize, target: &Target) {
         self.serve(Ready { client: id, readable: true, writable: false, ended: true }, target, |_, _| {});
     }
@@ -274,7 +274,7 @@ fn connect(address: SocketAddr, from: Option<IpAddr>, slow: bool) -> io::Result<
         socket.bind(&SocketAddr::new(from, 0).into())?;
     }
     if slow {
-        // What it does not read is to pile up at the server and not in the kernel.
+        // The messages that it does not read must pile up at the server and not in the kernel.
         socket.set_recv_buffer_size(4096)?;
     }
     match socket.connect(&address.into()) {
@@ -287,7 +287,7 @@ fn connect(address: SocketAddr, from: Option<IpAddr>, slow: bool) -> io::Result<
     Ok(TcpStream::from_std(socket.into()))
 }
 
-/// How long the poller is asked again before it is slept, in nanoseconds.
+/// How long the poller is asked again before the loop sleeps, in nanoseconds.
 const SPIN: u64 = 50_000;
 
 /// The longest sleep in nanoseconds.

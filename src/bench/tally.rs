@@ -1,4 +1,4 @@
-//! What each receiver has heard of each speaker: order, loss and doubles.
+//! The messages that each receiver has got from each speaker: order, loss and doubles.
 //!
 //! A pair of receiver and speaker is a *line*. Of a line only the next number is kept, and the holes before it, which
 //! are rare.
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::client::printable;
 
-/// What has been heard on all lines.
+/// The messages of all lines.
 #[derive(Clone, Debug)]
 pub struct Tally {
     next: Vec<u32>,
@@ -28,7 +28,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Nothing heard yet.
+    /// No messages yet.
     pub fn new(lines: usize) -> Self {
         Self {
             next: vec![0; lines],
@@ -43,7 +43,7 @@ impl Tally {
         }
     }
 
-    /// Notes that `number` came on `line`; tells whether it is new. `sent` is how many were said there.
+    /// Notes that `number` came on `line`; returns whether it is new. `sent` is how many were sent there.
     pub fn note(&mut self, line: usize, number: u32, sent: u32) -> bool {
         let next = self.next[line];
         if number >= sent {
@@ -54,7 +54,7 @@ impl Tally {
             self.next[line] = next + 1;
         } else if number > next {
             self.next[line] = number + 1;
-            // Past the bound a hole is taken for loss at once, and what would fill it for a double.
+            // Past the bound a hole counts as loss at once, and a message that would fill it as a double.
             if self.hole_count < MAX_HOLES {
                 self.hole_count += 1;
                 self.holes.entry(line).or_default().push((next, number));
@@ -69,7 +69,7 @@ impl Tally {
         true
     }
 
-    /// Notes a message that nobody here said.
+    /// Notes a message that no speaker of the bench sent.
     pub fn note_other(&mut self, payload: &[u8]) {
         self.others += 1;
         let error = payload.windows(5).any(|word| word == b"error");

@@ -1,7 +1,7 @@
-//! What is spoken to: the address, the request, and the words of the server's own protocol.
+//! The server to be measured: its address, the request, and the words of its own protocol.
 //!
-//! Words are templates: `{id}` is the number of the connection, `{room}` that of its room, `{body}` what is measured
-//! with.
+//! Words are templates: `{id}` is the number of the connection, `{room}` the number of its room, `{body}` the body that
+//! is measured with.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -10,7 +10,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 pub struct Target {
     /// The URL as it was asked for.
     pub url: String,
-    /// Where that is.
+    /// Its address.
     pub address: SocketAddr,
     /// The value of `Host`.
     pub host: String,
@@ -22,7 +22,7 @@ pub struct Target {
     pub protocols: Vec<String>,
     /// The first message of each connection, a template.
     pub join: Option<String>,
-    /// What a message contains that answers it.
+    /// Text that the answer to it contains.
     pub joined: Option<String>,
     /// Around the body of each message, templates.
     pub around: (String, String),
@@ -83,7 +83,7 @@ impl Target {
         self.around = (r#"{"type":"broadcast","room_id":"bench-{room}","content":""#.into(), r#""}"#.into());
     }
 
-    /// Sets what each message is: a template with `{body}` in it, once.
+    /// Sets the template of each message, with `{body}` in it once.
     ///
     /// # Errors
     /// A sentence if it is not.

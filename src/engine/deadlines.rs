@@ -26,14 +26,14 @@ enum Due {
 }
 
 impl<S: Stream> Engine<S> {
-    /// The process did not run for a while, as the loop knows by a wait that took [much](STALL) longer than it was
-    /// asked to: in the next turn nobody is given up on who may have acted meanwhile. A turn that took long is no
-    /// reason for that, because others may make it so.
+    /// Notes that the process did not run for a while: the loop's wait took [much](STALL) longer than it was asked to.
+    /// In the next turn, no peer is ended that may have acted meanwhile. A long turn is no reason for that, because
+    /// peers can cause it.
     pub fn has_stood_still(&mut self) {
         self.stood_still = true;
     }
 
-    /// Begins a turn at `now`: carries out what is due, and lets the peers be read that became ready.
+    /// Begins a turn at `now`: carries out due deadlines, and takes over the peers that became ready to be read.
     pub fn begin_turn(&mut self, now: Tick) {
         self.now = self.now.max(now);
         if std::mem::take(&mut self.stood_still) {
@@ -55,9 +55,9 @@ impl<S: Stream> Engine<S> {
     }
 
     /// Asks a connection at once whether it is still there, as after
-    /// [`Settings::ping_after`](super::Settings::ping_after) of silence: if nothing comes within `pong_within`, it is
-    /// given up. One that is asked already is not asked again, nor one that cannot be asked, because it does not read
-    /// or is closing.
+    /// [`Settings::ping_after`](super::Settings::ping_after) of silence: if nothing comes within `pong_within`, the
+    /// connection ends. A connection that is asked already is not asked again, nor is one that does not read or is
+    /// closing.
     pub fn ping(&mut self, id: ConnId) {
         let Some(index) = self.find(id) else { return };
         let peer = &self.peers[index as usize];
@@ -78,7 +78,7 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// The wheel says to look: does what is due, and schedules what is not.
+    /// The wheel says to look: carries out what is due, and schedules the next look.
     fn look(&mut self, index: u32) {
         if let Some((at, due)) = self.next_due(index)
             && at <= self.now
@@ -93,14 +93,14 @@ impl<S: Stream> Engine<S> {
         self.schedule(index);
     }
 
-    /// How much longer a peer is waited for that may have done what is due already: it was not heard because nobody
-    /// looked, or is about to be heard in this turn.
+    /// How much longer to wait for a peer that may have acted in time already, unheard: the process was stopped, or its
+    /// bytes are about to be read in this turn.
     fn patience(&self, index: u32, at: Tick, due: Due) -> Option<Duration> {
         let peer = &self.peers[index as usize];
         let writable = peer.outbox.as_ref().is_some_and(|outbox| outbox.writable);
         match due {
             Due::Ping => None,
-            // Asked once more, and given the time for that.
+            // It is asked once more, and has the time for that.
             Due::Pong if self.stalled == Some(self.now) => None,
             _ if self.stalled == Some(self.now) => Some(STALL),
             _ if (peer.readable || writable) && self.now.since(at) < STALL => Some(MOMENT),
@@ -112,9 +112,9 @@ impl<S: Stream> Engine<S> {
         match due {
             Due::Request => {
                 self.counters.no_request += 1;
-                self.give_up(index);
+                self.abort_peer(index);
             }
-            // The loop itself was not there to hear the answer, so it asks once more.
+            // The loop itself was not running to hear the answer, so it asks once more.
             Due::Pong if self.stalled.is_some_and(|at| self.now.since(at) < self.settings.pong_within) => {
                 self.carry_out(index, Due::Ping);
             }
@@ -136,7 +136,7 @@ impl<S: Stream> Engine<S> {
             Due::Pace => {
                 let pace_within = self.pace_within();
                 let outbox = self.peers[index as usize].outbox.as_mut().expect("only blocked peers have a pace");
-                // What was not taken while the process was stopped is not held against the peer.
+                // Time in which the process was stopped does not count against the peer.
                 let stalled = self.stalled.is_some_and(|at| self.now.since(at) < pace_within);
                 if outbox.is_too_slow(self.now) && !stalled {
                     self.counters.cut_time += 1;
@@ -145,7 +145,7 @@ impl<S: Stream> Engine<S> {
             }
             Due::Message => self.fail(index, CloseCode::POLICY_VIOLATION, "message not finished in time"),
             Due::CloseAnswer => self.end(index),
-            Due::End => self.give_up(index),
+            Due::End => self.abort_peer(index),
         }
     }
 
@@ -168,7 +168,7 @@ impl<S: Stream> Engine<S> {
             (_, Some(outbox)) => after(outbox.paced_since, self.pace_within(), Due::Pace),
         };
         let due = match peer.phase {
-            // Who still takes an answer need not ask again yet.
+            // A client that still takes an answer need not ask again yet.
             Phase::Head | Phase::Kept | Phase::Body if blocked.is_some() => None,
             Phase::Kept => after(peer.since, settings.idle_within, Due::Request),
             Phase::Head | Phase::Body | Phase::Answering => after(peer.since, settings.head_within, Due::Request),
@@ -202,7 +202,7 @@ impl<S: Stream> Engine<S> {
 /// A wait that takes so much longer than it was asked to means that the whole process was stopped.
 pub const STALL: Duration = Duration::from_secs(1);
 
-/// After how long a peer is looked at again that was about to be heard.
+/// After how long the engine looks again at a peer that was about to be heard.
 const MOMENT: Duration = Duration::from_millis(50);
 
 fn earlier(one: Option<(Tick, Due)>, other: Option<(Tick, Due)>) -> Option<(Tick, Due)> {

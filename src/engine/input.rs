@@ -14,20 +14,21 @@ use super::{Engine, Event, Got, Stream, steps};
 
 /// What became of the bytes that lay in the receive buffer.
 enum Step {
-    /// An event has been told.
+    /// An event was returned.
     Told,
-    /// Something happened that is not told.
+    /// Something happened that makes no event.
     Quiet,
-    /// Nothing is left of them.
+    /// All of them are parsed.
     Used,
 }
 
 impl<S: Stream> Engine<S> {
-    /// Tells the next event with the connection's tag, if there is one in this turn. The event is lent to `handle`,
-    /// which cannot reach the engine; what it wants done is done between the calls.
+    /// Hands the next event, with the connection's tag, to `handle`, if there is one in this turn. The event is lent to
+    /// `handle`, which cannot reach the engine; the owner acts between the calls.
     pub fn next_event(&mut self, mut handle: impl FnMut(ConnId, u8, Event<'_>)) -> bool {
         loop {
-            // A slot is not freed before the end of its user was told, so the next user of it is heard after that.
+            // Ends are reported first: a slot is freed only after that, so the next user of a slot is never heard
+            // before its previous user's end.
             if self.closes_left > 0
                 && let Some((id, tag, code)) = self.closed.pop_front()
             {
@@ -65,21 +66,21 @@ impl<S: Stream> Engine<S> {
                     self.reading = None;
                     self.receive.discard();
                     self.budget.end(index);
-                    self.let_go(index);
+                    self.release(index);
                     self.note_partial_message(index);
                     self.note_held(index);
                     match behind {
                         Behind::Maybe => self.read_again(index),
                         Behind::Nothing => {}
                         Behind::End => self.ended(index),
-                        Behind::Failure => self.give_up(index),
+                        Behind::Failure => self.abort_peer(index),
                     }
                 }
             }
         }
     }
 
-    /// The next peer to read: those of which the poller has told come first, then those that have more to be heard.
+    /// The next peer to read: first those that the poller has reported, then those of the backlog.
     fn next_to_read(&mut self) -> Option<u32> {
         if let Some(index) = self.ready.pop_front() {
             self.budget.begin_fresh();
@@ -95,7 +96,7 @@ impl<S: Stream> Engine<S> {
         peer.is_heard() && !self.receive.is_empty() && (self.budget.is_spent() || peer.is_sated())
     }
 
-    /// Keeps what is left of a read for the next turn, or until the peer has taken some of what waits for it.
+    /// Keeps the rest of a read for the next turn, or until the peer has taken some of what waits for it.
     fn set_aside(&mut self, index: u32, behind: Behind) {
         self.reading = None;
         self.budget.end(index);
@@ -112,14 +113,15 @@ impl<S: Stream> Engine<S> {
         self.note_held(index);
     }
 
-    /// Nothing is set aside for the peer any more.
-    pub(super) fn let_go(&mut self, index: u32) {
-        if self.set_aside.let_go(index) {
+    /// Releases the rest of a read that was set aside for the peer.
+    pub(super) fn release(&mut self, index: u32) {
+        if self.set_aside.release(index) {
             self.note_held(index);
         }
     }
 
-    /// Who is to be told next that it has taken everything; not who has asked again since, or is over.
+    /// The next connection whose owner gets [`Event::Drained`]; not one whose owner has asked again since, nor one that
+    /// has ended.
     fn next_drained(&mut self) -> Option<(ConnId, u8)> {
         while self.drained_left > 0 {
             let id = self.drained.pop_front()?;
@@ -154,7 +156,7 @@ impl<S: Stream> Engine<S> {
         let to_end = peer.read_to_end;
         let Some(got) = contained(|| self.receive.fill(&mut peer.stream, len, to_end)) else {
             self.counters.panics += 1;
-            return self.give_up(index);
+            return self.abort_peer(index);
         };
         let (len, behind) = match got {
             Ok(Got::More(0)) => return self.read_again(index),
@@ -162,7 +164,7 @@ impl<S: Stream> Engine<S> {
             Ok(Got::Ended) => return self.ended(index),
             Ok(Got::More(len)) => (len, Behind::Maybe),
             Ok(Got::Drained(len)) => (len, Behind::Nothing),
-            Err(_) => return self.give_up(index),
+            Err(_) => return self.abort_peer(index),
         };
         peer.last_received = self.now;
         peer.pinged = false;
@@ -172,7 +174,7 @@ impl<S: Stream> Engine<S> {
     }
 
     /// If a read that was full ends amid a long message, its rest is read behind it: then it is lent in place and need
-    /// not be copied. A short one is sooner copied than read to its end. Tells what is behind it.
+    /// not be copied. A short message is copied sooner than read to its end. Returns what is behind it.
     fn fill_up(&mut self, index: u32) -> Behind {
         let peer = &mut self.peers[index as usize];
         if peer.phase != Phase::Open {
@@ -188,7 +190,7 @@ impl<S: Stream> Engine<S> {
         let to_end = peer.read_to_end;
         let Some((len, behind)) = contained(|| self.receive.fill_up(&mut peer.stream, missing, to_end)) else {
             self.counters.panics += 1;
-            self.give_up(index);
+            self.abort_peer(index);
             return Behind::Nothing;
         };
         self.counters.bytes_in += len as u64;
@@ -197,7 +199,7 @@ impl<S: Stream> Engine<S> {
         behind
     }
 
-    /// Puts the peer on the list for the next turn, whatever the poller says, behind those that ask for less.
+    /// Puts the peer on the list for the next turn, whatever the poller reports, behind the peers that ask for less.
     pub(super) fn read_again(&mut self, index: u32) {
         let peer = &mut self.peers[index as usize];
         if !peer.readable && peer.phase != Phase::Gone {
@@ -206,12 +208,12 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// The peer has ended its stream. What is queued for it is still sent: it may have shut down one side only.
+    /// The peer has ended its stream. Queued output is still sent: the peer may have shut down one side only.
     pub(super) fn ended(&mut self, index: u32) {
         let peer = &mut self.peers[index as usize];
         peer.ended = true;
         match peer.phase {
-            Phase::ShutDown => self.give_up(index),
+            Phase::ShutDown => self.abort_peer(index),
             // The answer comes later; until then the time for a request goes on.
             Phase::Answering => {}
             _ => {
@@ -235,28 +237,28 @@ impl<S: Stream> Engine<S> {
             Phase::Head | Phase::Kept => self.step_head(index, handle),
             Phase::Body => self.step_body(index, handle),
             Phase::Open => self.step_open(index, handle),
-            // The handler did not answer the last request: nobody will.
+            // The handler did not answer the last request, and nothing else will.
             Phase::Answering => {
-                self.give_up(index);
+                self.abort_peer(index);
                 Step::Quiet
             }
             Phase::Ending | Phase::ShutDown | Phase::Gone => Step::Used,
         }
     }
 
-    /// What a step must change: how much is unparsed, or the phase.
+    /// Each step must change one of these: the number of unparsed bytes, or the phase.
     fn progress_of(&mut self, index: u32) -> (usize, Phase) {
         (self.receive.unparsed().len(), self.peers[index as usize].phase)
     }
 
-    /// A step took nothing and changed nothing, so it would be taken again for ever. That is a mistake of ours; it
-    /// costs this peer its connection, and nobody else anything.
+    /// A step took nothing and changed nothing, so it would be repeated for ever. That is a mistake of ours; it costs
+    /// this peer its connection, and no other peer anything.
     #[cold]
     fn stuck(&mut self, index: u32) {
         debug_assert!(false, "a step took nothing and told nothing");
         self.counters.panics += 1;
         self.receive.discard();
-        self.give_up(index);
+        self.abort_peer(index);
     }
 
     fn step_head(&mut self, index: u32, handle: &mut impl FnMut(ConnId, u8, Event<'_>)) -> Step {
@@ -302,7 +304,7 @@ impl<S: Stream> Engine<S> {
                     Some(parsed) => parsed.map(|request| handle(id, tag, Event::Request(&request))),
                     None => {
                         self.counters.panics += 1;
-                        self.give_up(index);
+                        self.abort_peer(index);
                         return Step::Quiet;
                     }
                 }
@@ -399,7 +401,8 @@ impl<S: Stream> Engine<S> {
         };
         self.receive.advance(used);
         if closed.is_some() {
-            // What was published to its topics before it ended, it hears: also if its Close came in the same read.
+            // The peer still gets what was published to its topics before its end, also if its Close came in the same
+            // read.
             self.settle(index);
         }
         if !reply.is_empty() {
@@ -412,8 +415,8 @@ impl<S: Stream> Engine<S> {
         step
     }
 
-    /// Decoding panicked. What it was at work on is this connection's and the inflater's: both begin anew, and the
-    /// connection ends.
+    /// Decoding panicked. The state it may have broken is this connection's and the inflater's: the inflater begins
+    /// anew, and the connection ends.
     #[cold]
     fn broken(&mut self, index: u32) -> Step {
         self.counters.panics += 1;
@@ -442,7 +445,8 @@ impl<S: Stream> Engine<S> {
     }
 }
 
-/// Does what concerns one connection alone, and whose half-done work can be thrown away with it; `None` if it panicked.
+/// Runs work that concerns one connection alone, so that half of it can be thrown away with the connection; `None` if
+/// it panicked.
 fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
@@ -450,14 +454,14 @@ fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
 /// A peer for which more than this waits is not read until it has taken some, in bytes.
 pub(super) const PAUSE_ABOVE: usize = 256 << 10;
 
-/// A long message has more than this part of a read.
+/// A message is long if it takes more than this part of a read.
 const LONG: usize = 4;
 
 /// The most room behind a read for the rest of a message, in bytes. A message that needs more is copied as it comes.
 pub(super) const MAX_ROOM: usize = 1 << 20;
 
-/// How many connections a turn that have taken everything are told of. Who is told sends more to each, and others are
-/// not to wait for all of that.
+/// The most [`Event::Drained`] in a turn. The owner sends more to each of these connections, and others must not wait
+/// for all of that.
 pub(super) const DRAINED_PER_TURN: usize = 16;
 
 /// Answers to one read that exceed this are written before the rest of the read is decoded, in bytes.

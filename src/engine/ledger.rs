@@ -1,4 +1,4 @@
-//! A sum of what is held outside of the engine's own lists: bytes that several outboxes share, until the last lets go.
+//! A sum of the bytes that several outboxes share, outside of the engine's own lists, until the last outbox drops them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,12 +17,12 @@ impl Ledger {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// What was counted as `before` is `after` now.
+    /// Replaces `before`, as it was counted, by `after`.
     pub fn change(&self, before: usize, after: usize) {
         self.0.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
     }
 
-    /// Makes bytes something to share, which is counted once until nobody holds a part of it.
+    /// Makes bytes that can be shared; they are counted once, until the last part of them is dropped.
     pub fn share(&self, bytes: Vec<u8>) -> Bytes {
         if bytes.is_empty() {
             return Bytes::new();

@@ -1,8 +1,8 @@
-//! What the engine holds, by purpose, and how it comes to hold less.
+//! The memory that the engine holds, by purpose, and how it shrinks.
 //!
 //! Everything is counted where it changes, so that asking costs the same however many connections there are. Capacities
-//! are counted, not what lies in them; what the allocator adds of its own is not. It decides nothing: who watches a
-//! budget says when to [give back](Engine::give_back) and whom to [cut off](Engine::cut_largest).
+//! are counted, not lengths; the allocator's own overhead is not. It decides nothing: the owner, which has the budget,
+//! says when to [shrink](Engine::shrink) and when to [cut off](Engine::cut_largest).
 
 use crate::proto::CloseCode;
 
@@ -14,9 +14,9 @@ use super::{Engine, Stream};
 pub struct Held {
     /// Slots of connections, their timers and their memberships.
     pub connections: usize,
-    /// Requests and messages of which a part has come, and what compressed ones may refer to.
+    /// Unfinished requests and messages, and the windows that compressed messages may refer to.
     pub receiving: usize,
-    /// What waits for sockets that are full. What several wait for is counted once.
+    /// Output for sockets that are full. Bytes that several wait for are counted once.
     pub outboxes: usize,
     /// Members and logs of topics.
     pub topics: usize,
@@ -27,8 +27,8 @@ pub struct Held {
 }
 
 impl<S: Stream> Engine<S> {
-    /// What is held now. Between turns it is exact, but for [`Held::compression`]; amid one, what the turn has queued
-    /// is missing.
+    /// The memory that is held now. Between turns it is exact, except [`Held::compression`]; amid a turn, the output
+    /// that the turn has queued is missing.
     pub fn held(&self) -> Held {
         let indices = self.ready.capacity()
             + self.ready_next.capacity()
@@ -50,8 +50,9 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Gives back what is only kept to be used again: spare buffers, and the empty logs of some topics at each call.
-    pub fn give_back(&mut self) {
+    /// Gives capacity back that is only kept to be used again: spare buffers, and the empty logs of some topics at each
+    /// call.
+    pub fn shrink(&mut self) {
         self.spares.clear();
         for _ in 0..TOPICS_AT_ONCE.min(self.topics.len()) {
             self.shrink_next = if self.shrink_next >= self.topics.len() { 0 } else { self.shrink_next };
@@ -63,9 +64,8 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Cuts off with 1013 those for whom most is held (what waits for them, and what has come of a message), until so
-    /// many bytes are freed: [`CUTS_AT_ONCE`] at most, of those in the next [`LOOKS_AT_ONCE`] slots. Tells how many it
-    /// were.
+    /// Cuts off with 1013 the connections for which most is held (waiting output, and unfinished messages), until so
+    /// many bytes are freed: [`CUTS_AT_ONCE`] at most, of those in the next [`LOOKS_AT_ONCE`] slots. Returns how many.
     pub fn cut_largest(&mut self, excess: usize) -> usize {
         let end = self.peers.capacity();
         self.look_next = if self.look_next >= end { 0 } else { self.look_next };
@@ -96,13 +96,13 @@ impl<S: Stream> Engine<S> {
             match peer.phase {
                 Phase::Open if peer.outbox.is_some() => self.cut_off(index),
                 Phase::Open => self.fail(index, CloseCode::TRY_AGAIN_LATER, "the server is short of memory"),
-                _ => self.give_up(index),
+                _ => self.abort_peer(index),
             }
         }
         cut
     }
 
-    /// Brings the sum up to date with what has come of a peer's request or message.
+    /// Brings the sum up to date with a peer's unfinished request or message.
     pub(super) fn note_held(&mut self, index: u32) {
         let held = self.peers[index as usize].received_bytes() + self.set_aside.held_for(index);
         let before = std::mem::replace(&mut self.noted[index as usize], held as u32);
@@ -118,7 +118,7 @@ impl<S: Stream> Engine<S> {
     }
 }
 
-/// Topics whose logs are given back in one call.
+/// Topics whose logs are freed in one call.
 const TOPICS_AT_ONCE: usize = 4096;
 
 /// Slots looked at in one call of [`Engine::cut_largest`].
@@ -127,5 +127,5 @@ pub const LOOKS_AT_ONCE: usize = 16_384;
 /// Connections cut off in one call of [`Engine::cut_largest`].
 pub const CUTS_AT_ONCE: usize = 16;
 
-/// Who holds less is not cut off for it, in bytes.
+/// A connection for which less is held is not cut off, in bytes.
 const WORTH_CUTTING: usize = 1 << 10;

@@ -1,7 +1,7 @@
-//! Many connections over any `Read + Write`: who is ready, what is queued, when to look again.
+//! Many connections over any `Read + Write`: which are ready, what is queued for them, when to look again.
 //!
-//! The engine owns the peers, the receive buffer, the topics and the timer wheel. It is driven by a loop that knows
-//! when streams are ready and what time it is:
+//! The engine owns the peers, the receive buffer, the topics and the timer wheel. A loop drives it that knows when
+//! streams are ready and what time it is:
 //!
 //! ```text
 //!   insert / readable / writable      what the poller said
@@ -11,15 +11,15 @@
 //!   reap(...)                         slots are freed here and nowhere else
 //! ```
 //!
-//! Streams never wait. Readiness may be told by an edge-triggered, level-triggered or one-shot poller: [`Stream`] says
-//! what each must watch, and what a stream promises with a count of bytes. A loop may sleep while there is no
+//! Streams never wait. An edge-triggered, level-triggered or one-shot poller may report readiness: [`Stream`] says what
+//! each must watch, and what a stream promises with a count of bytes. A loop may sleep while there is no
 //! [work](Engine::has_work), until the next [deadline](Engine::next_deadline).
 //!
 //! It has no chat, no sockets and no clock. It answers pings; it does not answer requests: the handler of
 //! [`Event::Request`] calls [`Engine::upgrade`] or [`Engine::respond`], or [`Engine::receive_body`] first.
 //!
 //! Its parts: [`timer_wheel`], and inside `stream` (what a connection is), `input` (reading and decoding), `output`
-//! (queues and flush), `deadlines` (what each timer means), [`memory`] (what is held, and how it becomes less).
+//! (queues and flush), `deadlines` (what each timer means), [`memory`] (how much is held, and how it shrinks).
 
 mod deadlines;
 mod input;
@@ -70,7 +70,7 @@ pub struct Settings {
     pub receive_buffer: usize,
     /// Bytes that may wait for a peer whose socket is full; past them it is closed with 1013.
     pub outbox_bytes: usize,
-    /// How long such a peer may take nothing at all; then likewise.
+    /// How long such a peer may take nothing at all; past that it is closed likewise.
     pub blocked_within: Duration,
     /// From the accept (or the last answer) to the end of the next request head, in all; and again from there to the
     /// end of its body.
@@ -87,15 +87,16 @@ pub struct Settings {
     pub pong_within: Duration,
     /// The code of that Close.
     pub no_pong_code: CloseCode,
-    /// The most sends to members of one topic in one flush; the rest follows in the next turns. A send is some
-    /// microseconds, and everybody else waits for so many.
+    /// The most sends to members of one topic in one flush; the rest follows in the next turns. A send takes some
+    /// microseconds, and all other peers wait for so many.
     pub sends_per_flush: usize,
     /// How long messages to a large topic may wait for others that leave in the same writes; zero: they leave with
     /// their turn.
     ///
-    /// It trades latency for sends. A member that is sent something else meanwhile hears them with that, in order.
+    /// It trades latency for sends. A member that is sent something else meanwhile gets them with that, in order.
     pub flush_delay: Duration,
-    /// From how many members on a topic is large. Those that share messages compressed count for themselves.
+    /// From how many members on a topic is large. Members that share compressed messages are counted apart from the
+    /// others.
     pub flush_delay_members: usize,
     /// How messages are compressed for connections that agreed to permessage-deflate; `None`: none may.
     pub deflate: Option<DeflateSettings>,
@@ -151,15 +152,15 @@ impl Settings {
 /// What happened to a connection.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A request head is complete. To be answered, or its body to be [asked for](Engine::receive_body). The answer may
-    /// come later than the next event, within [`Settings::head_within`]; a peer that sends anything more before it is
-    /// given up, without an event.
+    /// A request head is complete. The owner must answer it, or [ask for its body](Engine::receive_body). The answer
+    /// may come later than the next event, within [`Settings::head_within`]; a peer that sends anything more before the
+    /// answer is disconnected, without an event.
     Request(&'a Request<'a>),
-    /// What came is not a request. To be answered before the next event, without keeping the connection.
+    /// The bytes are not a request. The owner must answer before the next event, without keeping the connection.
     BadRequest(RequestError),
-    /// The body that was asked for is complete. To be answered as a request is.
+    /// The body that the owner asked for is complete. The owner must answer as it answers a request.
     Body {
-        /// What the owner noted about the request.
+        /// The owner's note about the request.
         note: u32,
         /// The body.
         bytes: &'a [u8],
@@ -170,9 +171,9 @@ pub enum Event<'a> {
     Binary(&'a [u8]),
     /// A ping, which has been answered, or a pong.
     Control,
-    /// What was queued when [`Engine::tell_when_drained`] was last asked has been given to the stream.
+    /// The stream has taken everything that was queued when the owner last called [`Engine::tell_when_drained`].
     Drained,
-    /// An upgraded connection is over: told once, and nothing is told or sent after it.
+    /// An upgraded connection has ended: reported once, and no event or output of it follows.
     Closed,
 }
 
@@ -181,13 +182,13 @@ pub enum Event<'a> {
 pub struct Blocked {
     /// Which one.
     pub id: ConnId,
-    /// Bytes that wait for it here; what the kernel holds is not known.
+    /// Bytes that wait for it here; the bytes in the kernel are not known.
     pub bytes: usize,
     /// How long it has taken nothing.
     pub since: Duration,
 }
 
-/// What has been counted since the start. Numbers only grow.
+/// Counters since the start. They only grow.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// Connections taken in.
@@ -214,7 +215,7 @@ pub struct Counters {
     pub cut_memory: u64,
     /// Panics that ended one connection and nothing else.
     pub panics: u64,
-    /// Peers that answered no ping.
+    /// Peers that did not answer a ping in time.
     pub no_pong: u64,
     /// Connections that brought no request in time.
     pub no_request: u64,
@@ -241,13 +242,13 @@ impl Closes {
     }
 }
 
-/// The codes that are counted each for itself. A peer may send a thousand others.
+/// The codes that have a counter of their own. A peer may send a thousand others.
 const CLOSE_CODES: [u16; 19] =
     [1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013, 4001, 4003, 4010, 4100, 4101, 4200, 4201];
 
 /// All connections of one loop.
 ///
-/// Invariants: a slot is freed only in [`Engine::reap`]; whoever queues a byte lists the peer or topic as
+/// Invariants: a slot is freed only in [`Engine::reap`]; every function that queues a byte lists the peer or topic as
 /// dirty; membership is in both directions or in neither.
 #[derive(Debug)]
 pub struct Engine<S> {
@@ -256,28 +257,28 @@ pub struct Engine<S> {
     peers: Slab<Peer<S>>,
     generation: u32,
     receive: ReceiveBuffer,
-    /// The peer whose bytes lie in `receive`, and what is behind them in its stream.
+    /// The peer whose bytes lie in `receive`, and what follows them in its stream.
     reading: Option<(u32, Behind)>,
     /// Peers to read in this turn, and those that are due in the next.
     ready: VecDeque<u32>,
     ready_next: VecDeque<u32>,
-    /// Peers that have more to be heard than is heard at once; they are served behind the others, see [`steps`].
+    /// Peers that have more to read than a share of a turn; they are served behind the others, see [`steps`].
     backlog: VecDeque<u32>,
     budget: Budget,
-    /// What some of them were read and not told yet.
+    /// Bytes that were read from some of them and are not parsed yet.
     set_aside: SetAside,
-    /// Connections whose end is to be told, with their tags and the codes they were closed with.
+    /// Connections whose end is to be reported, with their tags and the codes they were closed with.
     closed: VecDeque<(ConnId, u8, u16)>,
-    /// How many of them may still be told in this turn.
+    /// How many of them may still be reported in this turn.
     closes_left: usize,
-    /// Whose end was told last, and with which code.
+    /// The connection whose end was reported last, and its code.
     last_closed: Option<(ConnId, u16)>,
-    /// Connections that have taken what was queued, and how many of them may still be told in this turn.
+    /// Connections that have taken everything queued, and how many of them may still be reported in this turn.
     drained: VecDeque<ConnId>,
     drained_left: usize,
     wheel: TimerWheel,
     fired: Vec<u32>,
-    /// Whether the process stood still before this turn, and when it last had.
+    /// Whether the process was stopped before this turn, and when it last was.
     stood_still: bool,
     stalled: Option<Tick>,
     topics: Topics,
@@ -293,16 +294,16 @@ pub struct Engine<S> {
     logged: usize,
     /// Counts what outboxes hold.
     ledger: Ledger,
-    /// Sums of what is held otherwise, see [`memory`].
+    /// Sums of other memory, see [`memory`].
     receiving: usize,
-    /// What is in that of each slot; beside the peers, which are to be small.
+    /// The part of each slot in that sum. It lies beside the peers, so that those are small.
     noted: Vec<u32>,
     topic_bytes: usize,
     membership_bytes: usize,
-    /// Where [`Engine::cut_largest`] and [`Engine::give_back`] go on.
+    /// Where [`Engine::cut_largest`] and [`Engine::shrink`] go on.
     look_next: usize,
     shrink_next: usize,
-    /// One for all connections: what they keep for themselves is in their `Connection`.
+    /// One for all connections: the state of each is in its `Connection`.
     inflater: Inflater,
     deflater: Option<Deflater>,
     counters: Counters,
@@ -423,7 +424,7 @@ impl<S: Stream> Engine<S> {
             match peer.stream.flush() {
                 Ok(()) if peer.phase != Phase::ShutDown || !peer.ended => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                _ => self.give_up(index),
+                _ => self.abort_peer(index),
             }
         }
     }
@@ -438,8 +439,8 @@ impl<S: Stream> Engine<S> {
         self.find(id).map(|index| &mut self.peers[index as usize].stream)
     }
 
-    /// Whose [`Event::Closed`] was told last, its stream, and the status code it was closed with; until its slot is
-    /// reaped.
+    /// The connection whose [`Event::Closed`] was reported last, its stream, and the status code it was closed with;
+    /// until its slot is reaped.
     pub fn last_closed(&self) -> Option<(ConnId, &S, u16)> {
         let (id, code) = self.last_closed?;
         let peer = self.peers.get(id.index as usize).filter(|peer| peer.generation == id.generation)?;
@@ -476,10 +477,10 @@ impl<S: Stream> Engine<S> {
     }
 
     /// Asks for the body of a request instead of answering it: `len` bytes, which are kept until they are complete, and
-    /// then told as [`Event::Body`] with the `note`. `interim` is a response to be sent before (100 Continue), or
+    /// then reported as [`Event::Body`] with the `note`. `interim` is a response to be sent before (100 Continue), or
     /// nothing.
     ///
-    /// How much may be asked for is for the owner to bound; nothing is allocated for what has not come.
+    /// The owner must bound `len`; nothing is allocated for bytes that have not come.
     pub fn receive_body(&mut self, id: ConnId, len: u32, note: u32, interim: &[u8]) {
         debug_assert!(len > 0, "what has no body can be answered");
         let Some(index) = self.find(id) else { return };
@@ -515,9 +516,9 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Asks to be told, by one [`Event::Drained`], when the stream has taken everything that is queued for the
-    /// connection: at the next flush, or later if its socket is full. Who asks again before it is told is told once, of
-    /// the later. Nothing is told of a connection that is not upgraded, or closes meanwhile.
+    /// Asks for one [`Event::Drained`] when the stream has taken everything that is queued for the connection: at the
+    /// next flush, or later if its socket is full. An owner that asks again before the event gets one event, for the
+    /// later call. There is no event for a connection that is not upgraded, or closes meanwhile.
     pub fn tell_when_drained(&mut self, id: ConnId) {
         let Some(index) = self.find(id) else { return };
         if self.peers[index as usize].is_opened() {
@@ -526,7 +527,7 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Starts the closing handshake, after what is queued.
+    /// Starts the closing handshake, behind the queued output.
     pub fn close(&mut self, id: ConnId, code: CloseCode, reason: &str) {
         let Some(index) = self.find(id) else { return };
         let peer = &self.peers[index as usize];
@@ -545,14 +546,14 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Gives a connection up at once: nothing more is sent.
+    /// Ends a connection at once: nothing more is sent.
     pub fn abort(&mut self, id: ConnId) {
         if let Some(index) = self.find(id) {
-            self.give_up(index);
+            self.abort_peer(index);
         }
     }
 
-    /// Makes an upgraded connection a member of a topic. Twice is once.
+    /// Makes an upgraded connection a member of a topic, if it is none yet.
     pub fn subscribe(&mut self, id: ConnId, topic: TopicId) {
         let Some(index) = self.find(id) else { return };
         let peer = &self.peers[index as usize];
@@ -569,7 +570,7 @@ impl<S: Stream> Engine<S> {
         self.note_topic(group.place());
     }
 
-    /// Ends a membership. What was published before is still sent.
+    /// Ends a membership. Messages that were published before are still sent.
     pub fn unsubscribe(&mut self, id: ConnId, topic: TopicId) {
         let Some(index) = self.find(id) else { return };
         let peer = &self.peers[index as usize];
@@ -581,14 +582,14 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// The owner does some work for the peer that is being read, beside what it does to the engine: so many steps, each
-    /// of some hundred nanoseconds.
+    /// Charges the peer that is being read for work that the owner does for it outside of the engine: so many steps,
+    /// each of some hundred nanoseconds.
     pub fn spend(&mut self, steps: usize) {
         self.budget.spend(steps);
     }
 
     /// Frees the slots of all connections that are over, and gives their streams back.
-    pub fn reap(&mut self, mut give_back: impl FnMut(S)) {
+    pub fn reap(&mut self, mut take_back: impl FnMut(S)) {
         let mut untold = 0;
         while let Some(&index) = self.gone.get(untold) {
             if self.peers[index as usize].session == Session::OverUntold {
@@ -600,7 +601,7 @@ impl<S: Stream> Engine<S> {
             self.receiving -= std::mem::take(&mut self.noted[index as usize]) as usize;
             debug_assert!(!peer.is_opened() && peer.memberships.is_empty() && peer.phase == Phase::Gone);
             self.wheel.cancel(index);
-            give_back(peer.stream);
+            take_back(peer.stream);
         }
         if self.peers.len() < self.peers.capacity() / 4 {
             self.peers.shrink_to_fit();
@@ -651,13 +652,13 @@ impl<S: Stream> Engine<S> {
             && self.dirty_topics.iter().all(|topic| self.held_back(*topic).is_some()))
     }
 
-    /// When [`Engine::begin_turn`] is due at the latest, if nothing happens before.
+    /// The latest time for the next [`Engine::begin_turn`], if nothing happens before.
     pub fn next_deadline(&self) -> Option<Tick> {
         let held_back = self.dirty_topics.iter().filter_map(|topic| self.held_back(*topic));
         self.wheel.next_due().into_iter().chain(held_back).min()
     }
 
-    /// What has been counted.
+    /// The counters.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -669,7 +670,8 @@ impl<S: Stream> Engine<S> {
 
     /// Where a topic keeps the members with this window (see [`Peer::window_bits`]).
     ///
-    /// Those who asked for a small one are sent room messages as they are: each size would be compressed for itself.
+    /// Members that asked for a small window are sent room messages uncompressed: each size of window would need a
+    /// compression of its own.
     fn group_of(&self, topic: TopicId, window_bits: u8) -> GroupId {
         match self.deflater {
             None => GroupId(topic.number()),
@@ -694,12 +696,12 @@ impl<S: Stream> Engine<S> {
             return;
         }
         self.enter(index, Phase::Ending);
-        self.let_go(index);
+        self.release(index);
         self.mark_dirty(index);
     }
 
-    /// The connection is over and its slot will be reaped.
-    fn give_up(&mut self, index: u32) {
+    /// Ends the connection at once: its slot will be reaped.
+    fn abort_peer(&mut self, index: u32) {
         if self.peers[index as usize].phase == Phase::Gone {
             return;
         }
@@ -709,7 +711,7 @@ impl<S: Stream> Engine<S> {
         peer.outbox = None;
         peer.pending = None;
         peer.partial = None;
-        self.let_go(index);
+        self.release(index);
         self.note_held(index);
         self.gone.push(index);
         if self.reading.is_some_and(|(reading, _)| reading == index) {
@@ -718,7 +720,7 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// An upgraded connection is over for those above: it leaves its topics, and `Closed` is told once.
+    /// An upgraded connection ends for the floors above: it leaves its topics, and `Closed` is reported once.
     ///
     /// The code is as RFC 6455 section 7.1.5 tells it: [`NO_CODE`](crate::proto::close::NO_CODE) or [`NO_CLOSE`] if
     /// there was none.

@@ -1,8 +1,9 @@
-//! What a peer could not be sent yet, because its socket is full.
+//! Output that a peer could not be sent yet, because its socket is full.
 //!
-//! A peer has an outbox only while it is blocked. Room messages lie in it as slices of the log that all
-//! blocked members share, so a thousand of them hold one copy. It has a limit in bytes; frames are never
-//! dropped in silence: past the limit the peer is closed, and [`Outbox::cut`] leaves whole frames.
+//! A peer has an outbox only while it is blocked. Room messages lie in it as slices of the log that all blocked members
+//! share, so a thousand of them share one copy. It has a limit in bytes, and never drops a frame silently: past the
+//! limit the peer is closed, and [`Outbox::cut`] leaves whole frames. It does not decide when a peer is too slow:
+//! `deadlines` does.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -30,7 +31,7 @@ pub struct Outbox {
     /// The stream may take more; it is tried at the next flush.
     pub writable: bool,
     ledger: Ledger,
-    /// What is counted there of this queue itself.
+    /// The part of the ledger that is this queue itself.
     noted: usize,
     /// When something could last be written, or when the peer was first blocked.
     pub progress: Tick,
@@ -101,7 +102,7 @@ impl Outbox {
         (self.paced_since, self.paced) = (now, 0);
     }
 
-    /// Writes as much as the stream takes; tells how much that was. Less than all: the stream is full.
+    /// Writes as much as the stream takes; returns how much that was. Less than all: the stream is full.
     ///
     /// # Errors
     /// Those of the stream.
@@ -132,7 +133,7 @@ impl Outbox {
 
     /// Drops everything behind the frame that is being written, so that a Close can follow soon.
     ///
-    /// Tells whether it can: a peer that has not had its response whole takes no frame.
+    /// Returns whether it can: a peer that has not got its response whole can take no frame.
     pub fn cut(&mut self) -> bool {
         if self.response_bytes > 0 {
             return false;
@@ -155,7 +156,7 @@ impl Outbox {
         true
     }
 
-    /// Brings the ledger up to date with the queue itself; what lies in it counts for itself.
+    /// Brings the ledger up to date with the queue itself; the chunks in it are counted apart.
     fn note(&mut self) {
         let held = size_of::<Self>() + self.chunks.capacity() * size_of::<Bytes>();
         if held != self.noted {
@@ -186,11 +187,11 @@ impl Drop for Outbox {
     }
 }
 
-/// How long a peer for which something waits may be slow: one that takes a byte now and then would hold its slot for
+/// How long a peer for which something waits may be slow: a peer that takes a byte now and then would keep its slot for
 /// ever.
 pub const PACE_WITHIN: Duration = Duration::from_secs(60);
 
-/// What such a peer is to take in that time at least: 1 KiB a second.
+/// The least that such a peer must take in that time, in bytes: 1 KiB a second.
 pub const PACE_BYTES: usize = 60 << 10;
 
 /// The most chunks one write offers to the kernel.

@@ -3,7 +3,7 @@
 //! Nothing is written while events are handled; frames gather in logs of topics and in `pending` of peers, and the
 //! flush gives each peer all it has in one write. A message that members share compressed is compressed once, into the
 //! log of their half of the topic ([`GroupId`]). A direct frame behind a room message must stay behind it: before one
-//! is queued, what the peer has not had of its topics is copied in front ([`Engine::settle`]).
+//! is queued, the part of its topics that the peer has not been sent is copied in front ([`Engine::settle`]).
 
 use std::io::{self, IoSlice};
 
@@ -53,7 +53,7 @@ impl<S: Stream> Engine<S> {
     /// Queues a message for every member of a topic but those in `except`. It is encoded once, and once more
     /// for the members that share it compressed.
     ///
-    /// A member hears each topic in order, and direct messages between what was published before them and after them.
+    /// A member gets each topic in order, and direct messages between the messages published before and after them.
     /// Between topics no order is kept.
     pub fn publish(&mut self, topic: TopicId, kind: Kind, payload: &[u8], except: &[ConnId]) {
         self.budget.spend(steps::PUBLISH + steps::of_bytes(payload.len()));
@@ -108,10 +108,11 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Writes what all topics have, whatever they wait for.
+    /// Writes the logs of all topics, whatever they wait for.
     #[cold]
     fn flush_logs(&mut self) {
-        // A topic stays listed while it is served: what a member has not had of it is looked for in those that are.
+        // A topic stays listed while it is served: `settle` looks only into listed topics for what a member has not
+        // been sent.
         while let Some(&group) = self.dirty_topics.last() {
             while !self.flush_topic(group, usize::MAX) {}
             self.topics[group.place()].dirty = false;
@@ -120,7 +121,8 @@ impl<S: Stream> Engine<S> {
         self.logged = 0;
     }
 
-    /// A message for who agreed to permessage-deflate: compressed if it is long enough and becomes smaller.
+    /// A message for connections that agreed to permessage-deflate: compressed if it is long enough and becomes
+    /// smaller.
     fn deflated_frame(&mut self, kind: Kind, payload: &[u8], window_bits: u8) -> Box<Pending> {
         let mut frame = self.spares.take();
         let threshold = self.settings.deflate.as_ref().map_or(usize::MAX, |deflate| deflate.threshold);
@@ -138,11 +140,11 @@ impl<S: Stream> Engine<S> {
         frame
     }
 
-    /// Writes every dirty topic and peer once. What a very large topic still has to send, what is
-    /// [held back](super::Settings::flush_delay), and what a socket does not take, is left for a later flush.
+    /// Writes every dirty topic and peer once. A later flush writes the rest: of a very large topic, of a topic that is
+    /// [delayed](super::Settings::flush_delay), and of a socket that is full.
     pub fn flush(&mut self) {
         self.flush_peers();
-        // What is served in one go comes first: a small room does not wait for a slice of a large one.
+        // Topics that are served in one go come first: a small room does not wait for a slice of a large one.
         self.flush_topics(|members, slice| members <= slice);
         self.flush_topics(|members, slice| members > slice);
         self.logged = self.dirty_topics.iter().map(|group| self.topics[group.place()].log.len()).sum();
@@ -154,7 +156,7 @@ impl<S: Stream> Engine<S> {
         crate::slack::give_back(&mut self.left_topics);
     }
 
-    /// Serves the dirty topics whose number of members is one of those that are meant.
+    /// Serves the dirty topics whose number of members is in the range.
     fn flush_topics(&mut self, meant: impl Fn(usize, usize) -> bool) {
         let mut listed = 0;
         while let Some(&topic) = self.dirty_topics.get(listed) {
@@ -173,8 +175,8 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Until when a dirty topic waits for more to send with what it has. Not amid a pass: some members have had that
-    /// already.
+    /// Until when a dirty topic waits for more messages to send together. Not amid a pass: some members have got the
+    /// first ones already.
     pub(super) fn held_back(&self, group: GroupId) -> Option<Tick> {
         let topic = &self.topics[group.place()];
         let waits = topic.cursor == 0 && topic.members.len() >= self.settings.flush_delay_members;
@@ -192,7 +194,7 @@ impl<S: Stream> Engine<S> {
         self.dirty_peers = peers;
     }
 
-    /// Serves up to `sends` members; tells whether all have had everything.
+    /// Serves up to `sends` members; returns whether all have been sent everything.
     fn flush_topic(&mut self, id: GroupId, mut sends: usize) -> bool {
         let place = id.place();
         self.topics[place].begin_pass();
@@ -236,11 +238,11 @@ impl<S: Stream> Engine<S> {
                 }
                 topic.members[member].sent = topic.end();
             }
-            Err(_) => self.give_up(index),
+            Err(_) => self.abort_peer(index),
         }
     }
 
-    /// The socket took so much of what the member has not had of the topic, and it not all.
+    /// The socket took only so much of what the member had not been sent of the topic.
     #[cold]
     #[inline(never)]
     fn block_member(&mut self, id: GroupId, member: usize, len: usize) {
@@ -263,7 +265,7 @@ impl<S: Stream> Engine<S> {
             false => self.flush_free(index),
         };
         if result.is_err() {
-            return self.give_up(index);
+            return self.abort_peer(index);
         }
         let peer = &mut self.peers[index as usize];
         if peer.outbox.as_ref().is_none_or(|outbox| outbox.len() <= PAUSE_ABOVE) && std::mem::take(&mut peer.paused) {
@@ -336,7 +338,7 @@ impl<S: Stream> Engine<S> {
         Ok(())
     }
 
-    /// The socket was full: what is new goes behind what waits.
+    /// The socket was full: new output goes behind the waiting output.
     fn flush_blocked(&mut self, index: u32) -> io::Result<()> {
         let topics: Vec<(usize, usize, u64)> = self.unsent_topics(index).collect();
         let peer = &mut self.peers[index as usize];
@@ -394,16 +396,16 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Too much waits, or for too long: drops what is not begun, and fails the connection with 1013.
+    /// Too much waits, or for too long: drops the frames that are not begun, and fails the connection with 1013.
     pub(super) fn cut_off(&mut self, index: u32) {
         let peer = &mut self.peers[index as usize];
         if peer.phase != Phase::Open {
-            return self.give_up(index);
+            return self.abort_peer(index);
         }
         peer.pending = None;
         let outbox = peer.outbox.as_mut().expect("only blocked peers are cut off");
         if !outbox.cut() {
-            return self.give_up(index);
+            return self.abort_peer(index);
         }
         let mut close = Vec::new();
         peer.connection.fail(CloseCode::TRY_AGAIN_LATER, "too slow: messages waited too long or too many", &mut close);
@@ -413,7 +415,7 @@ impl<S: Stream> Engine<S> {
         self.end(index);
     }
 
-    /// Queues Close behind what is queued, and passes on nothing more of this peer (RFC 6455 section 7.1.7).
+    /// Queues Close behind the queued output, and passes on nothing more of this peer (RFC 6455 section 7.1.7).
     pub(super) fn fail(&mut self, index: u32, code: CloseCode, reason: &str) {
         self.settle(index);
         let mut close = Vec::new();
@@ -424,20 +426,20 @@ impl<S: Stream> Engine<S> {
         self.end(index);
     }
 
-    /// Everything has left: our side is shut down (section 7.1.1: the server closes TCP first).
+    /// All output has left: our side is shut down (section 7.1.1: the server closes TCP first).
     fn finish_end(&mut self, index: u32) {
         let peer = &mut self.peers[index as usize];
         // Also when the peer has ended: its stream may have something to say at its own end, as TLS has.
         match peer.stream.shut_down() {
             Ok(()) if !peer.ended => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            _ => return self.give_up(index),
+            _ => return self.abort_peer(index),
         }
         self.enter(index, Phase::ShutDown);
         self.read_again(index);
     }
 
-    /// Copies what a peer has not had of its topics in front of what is queued for it next.
+    /// Copies the part of its topics that a peer has not been sent in front of what is queued for it next.
     pub(super) fn settle(&mut self, index: u32) {
         if self.dirty_topics.is_empty() {
             return;
@@ -479,7 +481,7 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// The topics of a peer that hold something it has not had: topic, index of the member, position.
+    /// The topics of a peer that have something it has not been sent: topic, index of the member, position.
     fn unsent_topics(&self, index: u32) -> impl Iterator<Item = (usize, usize, u64)> + '_ {
         let memberships = match self.dirty_topics.is_empty() {
             true => &[][..],
@@ -502,8 +504,8 @@ impl<S: Stream> Engine<S> {
     }
 }
 
-/// What waits for a peer as a chunk of its outbox. A buffer with much more room than that is left to be used again:
-/// the outbox is limited by what lies in it, and must not hold more than that tells.
+/// Queued output as a chunk of the outbox. A buffer with much more capacity than content is copied and used again: the
+/// limit of an outbox counts its content, so it must not hold much more.
 fn into_chunk(pending: &mut Vec<u8>, ledger: &Ledger) -> Bytes {
     ledger.share(match pending.capacity() <= 2 * pending.len() {
         true => std::mem::take(pending),

@@ -14,14 +14,14 @@ use super::topic::GroupId;
 pub struct Peer<S> {
     pub stream: S,
     pub generation: u32,
-    /// A word of the owner's, such as which listener it came from.
+    /// A number of the owner's, such as which listener the connection came from.
     pub tag: u8,
     pub phase: Phase,
-    /// Whether those above know it as an upgraded connection.
+    /// Whether the floors above know it as an upgraded connection.
     pub session: Session,
     /// The stream may have more to read; it is on the ready list.
     pub readable: bool,
-    /// The peer ended its stream, or the end is known to be near: read on until it comes.
+    /// The peer ended its stream, or the poller has reported the end: read on until it comes.
     pub read_to_end: bool,
     /// The end of its stream has been read.
     pub ended: bool,
@@ -33,26 +33,26 @@ pub struct Peer<S> {
     pub mid_message: bool,
     /// A ping was sent and nothing has come since.
     pub pinged: bool,
-    /// Whether the owner is to hear when nothing waits for it any more.
+    /// Whether the owner wants an event when nothing waits for it any more.
     pub drain: Drain,
-    /// The window that compressed messages to this peer may have is 2 to this power; 0: they are sent as they are.
+    /// The window that compressed messages to this peer may have is 2 to this power; 0: messages are sent uncompressed.
     pub window_bits: u8,
     pub connection: Connection,
     pub partial: Option<Box<PartialRequest>>,
-    /// When the peer was last heard of.
+    /// When the last byte of the peer came.
     pub last_received: Tick,
     /// When the present phase began; while open, when the incomplete message began.
     pub since: Tick,
     /// When the wheel will look at it.
     pub scheduled: Tick,
-    /// What this peer alone is to be sent, of this turn. There only from the first byte to the flush.
+    /// The output of this turn for this peer alone. It exists only from the first byte to the flush.
     pub pending: Option<Box<Pending>>,
     pub outbox: Option<Box<Outbox>>,
     pub memberships: Memberships,
 }
 
 impl<S> Peer<S> {
-    /// Whether it is an upgraded connection that is not over.
+    /// Whether it is an upgraded connection that has not ended.
     pub fn is_opened(&self) -> bool {
         self.session == Session::Open
     }
@@ -64,14 +64,14 @@ impl<S> Peer<S> {
     }
 }
 
-/// What those above know of a connection.
+/// What the floors above know of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
-    /// That it asks, at most.
+    /// At most its requests.
     None,
-    /// That it is upgraded.
+    /// That it is upgraded, and open.
     Open,
-    /// The same, but it is over: that is to be told, and its slot is not freed before.
+    /// That it is upgraded; but it has ended. The end is to be reported, and the slot is not freed before.
     OverUntold,
 }
 
@@ -96,7 +96,7 @@ pub enum Phase {
     Answering,
     /// Frames go both ways, or the closing handshake is under way.
     Open,
-    /// Nothing more is sent once what is queued has left: then our side is shut down. What comes is discarded.
+    /// Nothing more will be queued: when all output has left, our side is shut down. Input is discarded.
     Ending,
     /// Our side is shut down; the end of the peer's stream is awaited.
     ShutDown,
@@ -104,18 +104,18 @@ pub enum Phase {
     Gone,
 }
 
-/// Where the owner's wish to hear that a peer has taken everything is.
+/// How far the owner's request for [`Event::Drained`](super::Event::Drained) of a peer is.
 ///
 /// Invariant: a peer is in `Engine::drained` at most once, and is there while this is `Listed` or `ListedAndAsked`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drain {
-    /// Nobody has asked.
+    /// The owner has not asked.
     Unasked,
-    /// It is to be listed when it has taken what is queued.
+    /// The peer is to be listed when it has taken everything queued.
     Asked,
-    /// It has taken all, and is listed to be told.
+    /// The peer has taken everything, and is listed for its event.
     Listed,
-    /// It is listed, but the owner has asked again, of what was queued since.
+    /// The peer is listed, but the owner has asked again, for output that was queued since.
     ListedAndAsked,
 }
 
@@ -128,14 +128,14 @@ impl Drain {
         };
     }
 
-    /// Everything has been taken. Tells whether the peer must be put on the list for that.
+    /// The peer has taken everything. Returns whether it must be put on the list for that.
     pub fn taken(&mut self) -> bool {
         let before = *self;
         *self = if before == Self::Unasked { Self::Unasked } else { Self::Listed };
         before == Self::Asked
     }
 
-    /// It was taken off the list. Tells whether it is to be told of: not if the owner waits for more.
+    /// The peer was taken off the list. Returns whether its event is due: not if the owner waits for more.
     pub fn unlisted(&mut self) -> bool {
         let told = *self == Self::Listed;
         *self = if told { Self::Unasked } else { Self::Asked };
@@ -149,7 +149,7 @@ pub struct PartialRequest {
     pub bytes: Vec<u8>,
     /// Of a head.
     pub scanner: HeadScanner,
-    /// How long the body is to be, and the owner's word for it.
+    /// How long the body will be, and the owner's note.
     pub body_len: u32,
     pub note: u32,
 }

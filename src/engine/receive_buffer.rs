@@ -7,12 +7,12 @@ use std::io;
 
 use super::stream::{Got, Stream};
 
-/// What is behind the bytes that were read.
+/// What follows the bytes that were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behind {
-    /// There may be more, of which no poller tells.
+    /// There may be more, which no poller will report.
     Maybe,
-    /// Nothing of which the poller does not tell.
+    /// Nothing, until the poller reports more.
     Nothing,
     /// The end of the stream.
     End,
@@ -44,7 +44,7 @@ impl ReceiveBuffer {
         Self { bytes: vec![0; read_len + room].into_boxed_slice(), read_len, parsed: 0, filled: 0 }
     }
 
-    /// Reads once, `len` bytes at most; tells what came, and whether there may be more.
+    /// Reads once, `len` bytes at most; returns what came, and whether there may be more.
     ///
     /// # Errors
     /// Those of the stream.
@@ -54,15 +54,15 @@ impl ReceiveBuffer {
         self.receive(stream, len.min(self.read_len), to_end)
     }
 
-    /// Takes what has been read before, a read at most, and was set aside.
+    /// Takes the bytes of an earlier read that were set aside: a read at most.
     pub fn resume(&mut self, bytes: &[u8]) {
         debug_assert_eq!(self.parsed, self.filled, "the last peer's bytes have been parsed");
         (self.parsed, self.filled) = (0, bytes.len());
         self.bytes[..bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Reads `missing` bytes behind those that are not parsed, if there is room for them; tells how many came, and what
-    /// is behind them.
+    /// Reads `missing` bytes behind those that are not parsed, if there is room for them; returns how many came, and
+    /// what follows them.
     pub fn fill_up(&mut self, stream: &mut impl Stream, missing: u64, to_end: bool) -> (usize, Behind) {
         let before = self.filled;
         if missing > (self.bytes.len() - before) as u64 {
@@ -73,7 +73,7 @@ impl ReceiveBuffer {
         while behind == Behind::Maybe && self.filled < whole {
             let wanted = self.read_len.min(whole - self.filled);
             behind = match self.receive(stream, wanted, to_end) {
-                // It is asked again in the next turn, or it might have nothing for us for long.
+                // The stream is asked again in the next turn, because it might have nothing for a long time.
                 Ok(Got::More(0)) => break,
                 Ok(Got::More(_)) => Behind::Maybe,
                 Ok(Got::Drained(_)) => Behind::Nothing,
@@ -115,7 +115,7 @@ impl ReceiveBuffer {
         debug_assert!(self.parsed <= self.filled);
     }
 
-    /// Nobody wants the rest.
+    /// The rest is not needed.
     pub fn discard(&mut self) {
         self.parsed = self.filled;
     }

@@ -49,7 +49,7 @@ impl Spares {
         }
     }
 
-    /// Keeps none.
+    /// Drops all of them.
     pub fn clear(&mut self) {
         *self = Self::default();
     }

@@ -1,8 +1,9 @@
-//! What the work of a turn may cost, in steps.
+//! How much work a turn may do, in steps.
 //!
-//! A step is what an empty ping costs: some hundred nanoseconds. Whatever a peer asks for is weighed in steps, and so
-//! is what the owner does to the engine for it; when a peer has spent its share of the turn, the rest of its read is
-//! set aside ([`SetAside`]) and it goes to the back of those that are served last (`Engine::backlog`):
+//! A step is the cost of an empty ping: some hundred nanoseconds. Each thing that a peer asks for costs steps, and so
+//! does each call to the engine that the owner makes for it; when a peer has spent its share of the turn, the rest of
+//! its read is set aside ([`SetAside`]) and the peer goes to the end of the backlog (`Engine::backlog`), which is
+//! served last:
 //!
 //! ```text
 //!   ready     those of whom the poller has told: each may spend FRESH_STEPS
@@ -10,7 +11,8 @@
 //!             of which the others have taken what they spent; one of them is served in any case
 //! ```
 //!
-//! So whoever asks for little is heard at the beginning of the next turn, however many others ask for much.
+//! So a peer that asks for little is heard at the beginning of the next turn, however many others ask for much. It
+//! measures no time: a step is an estimate.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,7 +21,7 @@ use super::input::PAUSE_ABOVE;
 use super::peer::{Peer, Phase};
 use super::receive_buffer::Behind;
 
-/// What may still be spent.
+/// The steps that are left in this turn.
 #[derive(Debug, Default)]
 pub struct Budget {
     /// By the peer that is being read.
@@ -30,7 +32,7 @@ pub struct Budget {
     backlog: usize,
     /// None of them has been served yet.
     none_served: bool,
-    /// Peers that spent their share when they were last served. Beside the peers, which are to be small.
+    /// Peers that spent their share when they were last served. It lies beside the peers, so that those are small.
     costly: HashSet<u32>,
     /// What has been spent in this turn.
     spent: u64,
@@ -42,25 +44,25 @@ impl Budget {
         (self.peer, self.turn, self.backlog, self.none_served, self.spent) = (0, TURN_STEPS, backlog, true, 0);
     }
 
-    /// A peer is served of which the poller has just told.
+    /// Begins to serve a peer that the poller has just reported.
     pub fn begin_fresh(&mut self) {
         self.peer = FRESH_STEPS;
     }
 
-    /// Whether one of the backlog may be served. The first always is, whatever the others have spent: those that ask
-    /// for little may be so many that nothing is left, turn for turn.
+    /// Whether a peer of the backlog may be served. The first always may, whatever the others have spent: so many peers
+    /// may ask for little that no step is left, turn after turn.
     pub fn begin_backlog(&mut self) -> bool {
         if self.backlog == 0 || (self.turn == 0 && !self.none_served) {
             return false;
         }
         self.backlog -= 1;
         self.none_served = false;
-        // What the others have spent is not taken from a first one's share.
+        // Steps that the others have spent do not lessen the share of the first.
         self.peer = PEER_STEPS;
         true
     }
 
-    /// So many have been spent.
+    /// Notes so many steps as spent.
     pub fn spend(&mut self, steps: usize) {
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         self.peer = self.peer.saturating_sub(steps);
@@ -91,15 +93,15 @@ impl Budget {
         !self.costly.is_empty() && self.costly.contains(&index)
     }
 
-    /// What has been spent since the turn began.
+    /// The steps spent since the turn began.
     #[cfg(test)]
     pub fn spent(&self) -> u64 {
         self.spent
     }
 }
 
-/// What peers were read and have not been told yet: a read at most of each. It is kept beside the peers, which are to
-/// be small.
+/// Bytes that were read from peers and are not parsed yet: a read at most of each. They lie beside the peers, so that
+/// those are small.
 ///
 /// Invariant: `bytes` is the sum of what is kept.
 #[derive(Debug, Default)]
@@ -111,14 +113,14 @@ pub struct SetAside {
 #[derive(Debug)]
 struct Rest {
     bytes: Box<[u8]>,
-    /// So many of them have been told.
+    /// So many of them have been parsed.
     told: usize,
-    /// What is behind it in the stream.
+    /// What follows it in the stream.
     behind: Behind,
 }
 
 impl SetAside {
-    /// Keeps what is left of what the peer was read, and what is behind it.
+    /// Keeps the rest of a read of the peer, and what follows it.
     pub fn keep(&mut self, index: u32, rest: &[u8], behind: Behind) {
         match self.of.get_mut(&index) {
             Some(before) => {
@@ -133,12 +135,13 @@ impl SetAside {
         }
     }
 
-    /// What is kept for a peer, and what is behind it in its stream.
+    /// The bytes that are kept for a peer, and what follows them in its stream.
     pub fn of(&self, index: u32) -> Option<(&[u8], Behind)> {
         self.of.get(&index).map(|rest| (&rest.bytes[rest.told..], rest.behind))
     }
 
-    /// The poller says that the peer can be read. Tells whether it waits to be told what it was read before.
+    /// Notes that the poller reports the peer as readable. Returns whether bytes of an earlier read are still kept for
+    /// it.
     pub fn may_have_more(&mut self, index: u32) -> bool {
         self.of.get_mut(&index).is_some_and(|rest| {
             rest.behind = rest.behind.or_more();
@@ -146,8 +149,8 @@ impl SetAside {
         })
     }
 
-    /// Nothing is kept for the peer any more. Tells whether something was.
-    pub fn let_go(&mut self, index: u32) -> bool {
+    /// Releases the bytes that are kept for the peer. Returns whether there were any.
+    pub fn release(&mut self, index: u32) -> bool {
         let Some(rest) = self.of.remove(&index) else { return false };
         self.bytes -= rest.bytes.len();
         if self.of.is_empty() {
@@ -168,7 +171,7 @@ impl SetAside {
 }
 
 impl<S: Stream> Peer<S> {
-    /// Whether what it was read is still to be told.
+    /// Whether bytes of it are still to be parsed.
     pub fn is_heard(&self) -> bool {
         matches!(self.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open)
     }
@@ -179,13 +182,12 @@ impl<S: Stream> Peer<S> {
     }
 }
 
-/// What so many bytes cost beside the message or response they are in: they are looked at, and copied.
+/// The cost of so many bytes, beside that of the message or response they are in: they are looked at, and copied.
 pub fn of_bytes(len: usize) -> usize {
     len / BYTES_A_STEP
 }
 
-/// Steps of a peer of which the poller has just told. It is what people and their programs need: 8 requests, 25
-/// messages.
+/// Steps of a peer that the poller has just reported: enough for people and their programs, 8 requests or 25 messages.
 pub const FRESH_STEPS: u32 = 128;
 
 /// Steps of a peer of the backlog in one turn: 16 requests, 50 messages or 256 empty frames.
@@ -194,35 +196,35 @@ pub const PEER_STEPS: u32 = 256;
 /// Steps of all peers of the backlog in one turn: about half a millisecond.
 pub const TURN_STEPS: u32 = 2048;
 
-/// What a request costs, that is answered with a few hundred bytes.
+/// The cost of a request that is answered with a few hundred bytes.
 pub const REQUEST: usize = 16;
 
-/// What a message costs: the owner parses it and answers.
+/// The cost of a message: the owner parses it and answers.
 pub const MESSAGE: usize = 4;
 
-/// What a frame costs beside the message it ends; a control frame costs no more.
+/// The cost of a frame, beside that of the message it ends; a control frame costs no more.
 pub const FRAME: usize = 1;
 
-/// Frames that cost a step where no event comes of them: pieces of a message, and what is not heard any more.
+/// So many frames cost a step if they make no event: pieces of a message, and frames after our Close.
 pub const FRAGMENTS_A_STEP: usize = 4;
 
-/// What a message to one peer costs.
+/// The cost of a message to one peer.
 pub const SEND: usize = 1;
 
-/// What a message to a topic costs, whatever its members.
+/// The cost of a message to a topic, whatever its members.
 pub const PUBLISH: usize = 2;
 
-/// What entering or leaving a topic costs.
+/// The cost of entering or leaving a topic.
 pub const MEMBERSHIP: usize = 1;
 
 /// Bytes that cost a step more.
 pub const BYTES_A_STEP: usize = 512;
 
-/// Bytes of a read that cost a step beside what they are found to be.
+/// So many bytes of a read cost a step, beside the cost of what they contain.
 pub const READ_BYTES_A_STEP: usize = 4 << 10;
 
-/// Bytes of a text that cost a step more, because it is validated. What the owner makes of it, such as parsing it, the
-/// owner says with [`Engine::spend`](super::Engine::spend).
+/// So many bytes of a text cost a step more, because they are validated. The owner charges its own work, such as
+/// parsing, with [`Engine::spend`](super::Engine::spend).
 pub const TEXT_BYTES_A_STEP: usize = 1 << 10;
 
 /// The same where they are compressed.
@@ -231,8 +233,8 @@ pub const COMPRESSED_BYTES_A_STEP: usize = 16;
 /// Bytes that are set aside for all peers together, before the others are read in [short reads](SHORT_READ).
 pub const MUCH_SET_ASIDE: usize = 4 << 20;
 
-/// Bytes of a read while much is set aside: what one share of a turn is enough for.
+/// Bytes of a read while much is set aside: about as many as one share of a turn can pay for.
 pub const SHORT_READ: usize = 4 << 10;
 
-/// The most connections whose end is told in one turn. What an end costs is the owner's to say; nobody waits for it.
+/// The most connections whose end is reported in one turn. The owner says what an end costs; no peer waits for it.
 pub const CLOSES_PER_TURN: usize = 8;

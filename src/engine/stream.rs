@@ -1,9 +1,9 @@
-//! What the engine needs of a connection, and what a count of bytes means.
+//! The interface that the engine needs of a connection, and the meaning of a count of bytes.
 //!
-//! Streams never wait. The engine asks a stream when a poller has told of it
+//! Streams never wait. The engine asks a stream when a poller has reported it
 //! ([`Engine::readable`](super::Engine::readable), [`Engine::writable`](super::Engine::writable)), when something is to
-//! be sent, and when the stream itself has said that there may be more ([`Got::More`]). It is never asked again just
-//! so: a stream that says [`Got::Drained`] or [`Wrote::Full`] promises that the poller will tell of it.
+//! be sent, and when the stream itself has answered that there may be more ([`Got::More`]). It never asks at any other
+//! time: a stream that answers [`Got::Drained`] or [`Wrote::Full`] promises that the poller will report it.
 //!
 //! So any non-blocking `Read + Write` is a right stream with [`Stream::shut_down`] alone: by default `WouldBlock` is
 //! the only end of reading and writing, whatever a count is. A stream that knows more, such as a socket under an
@@ -26,7 +26,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 ///
 /// use salon::engine::Stream;
 ///
-/// /// Set to non-blocking by whoever accepts it.
+/// /// Set to non-blocking when it is accepted.
 /// struct Socket(TcpStream);
 ///
 /// impl Read for Socket {
@@ -53,13 +53,13 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 pub trait Stream: Read + Write {
     /// Reads into `into`, which is not empty, and says whether there is more.
     ///
-    /// `to_end`: the poller has said that the peer has ended its stream
-    /// ([`Engine::readable`](super::Engine::readable)), and may tell of it no more. A stream that takes fewer bytes
-    /// than it asked for as a sign of being drained must not do so then: the end lies behind them.
+    /// `to_end`: the poller has reported that the peer has ended its stream
+    /// ([`Engine::readable`](super::Engine::readable)), and may not report it again. A stream that takes a short read
+    /// for a sign of being drained must not do so then: the end lies behind the bytes.
     ///
     /// # Errors
-    /// Those of the stream but `WouldBlock` and `Interrupted`; the peer is then given up. Bytes that came before the
-    /// error are to be told first.
+    /// Those of the stream except `WouldBlock` and `Interrupted`; the engine then ends the connection. Bytes that came
+    /// before the error must be returned first.
     fn receive(&mut self, into: &mut [u8], _to_end: bool) -> io::Result<Got> {
         match uninterrupted(|| self.read(into)) {
             Ok(0) => Ok(Got::Ended),
@@ -69,17 +69,17 @@ pub trait Stream: Read + Write {
         }
     }
 
-    /// What the next [`Stream::receive`] may cost beside what it brings, in [steps](super::Engine::spend): a handshake,
-    /// for example.
+    /// The [steps](super::Engine::spend) that the next [`Stream::receive`] may cost beside the bytes it brings: for a
+    /// handshake, for example.
     fn receive_steps(&self) -> usize {
         0
     }
 
-    /// Writes the slices, one behind the other, until all are written or the stream is full. What is left of `slices`
-    /// behind it is of no meaning. They hold one byte at least.
+    /// Writes the slices, one behind the other, until all are written or the stream is full. There is at least one byte
+    /// in them. The content of `slices` afterwards has no meaning.
     ///
     /// # Errors
-    /// Those of the stream but `WouldBlock` and `Interrupted`; the peer is then given up.
+    /// Those of the stream except `WouldBlock` and `Interrupted`; the engine then ends the connection.
     fn send(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<Wrote> {
         write_until_full(self, slices, false)
     }
@@ -87,30 +87,30 @@ pub trait Stream: Read + Write {
     /// Ends our side: the peer will read the end of the stream after what was written (`shutdown(SHUT_WR)`).
     ///
     /// # Errors
-    /// Those of the system; the peer is then given up. `WouldBlock`: it will be done by [`Write::flush`], when the
-    /// poller says that there is room.
+    /// Those of the system; the engine then ends the connection. `WouldBlock`: [`Write::flush`] will do it, when the
+    /// poller reports room.
     fn shut_down(&mut self) -> io::Result<()>;
 }
 
-/// What came of a [`Stream::receive`].
+/// The result of a [`Stream::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "what it says about more must not be lost"]
 pub enum Got {
-    /// So many bytes, or none; there may be more, of which no poller will tell.
+    /// So many bytes, or none; there may be more, which no poller will report.
     More(usize),
-    /// So many bytes, or none; when there is more, or the end, the poller will tell.
+    /// So many bytes, or none; the poller will report when there is more, or the end.
     Drained(usize),
     /// No bytes: the peer has ended its stream.
     Ended,
 }
 
-/// What became of a [`Stream::send`].
+/// The result of a [`Stream::send`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "what was not taken is to be kept"]
 pub enum Wrote {
     /// The stream has taken all of it.
     All,
-    /// It has taken so many bytes, or none, and is full; when it takes more, the poller will tell.
+    /// It has taken so many bytes, or none, and is full; the poller will report when it takes more.
     Full(usize),
 }
 
@@ -125,7 +125,7 @@ impl Wrote {
 }
 
 /// [`Stream::receive`] of a socket under an edge-triggered poller: a read that brings less than there was room for has
-/// emptied it, and what comes later is another edge. Unless the end came in the same: then it is read on.
+/// emptied it, and later bytes are another edge. If the end came in the same edge, it reads on.
 ///
 /// # Errors
 /// Those of [`Stream::receive`].

@@ -9,9 +9,9 @@
 //!   ring 2   | 65.5 s             | ...     4.6 h ahead, likewise; further deadlines wait in its last slot
 //! ```
 //!
-//! So an entry may fire early, never late: whoever is woken looks at its true deadline and schedules again,
-//! which lands in a finer ring. Nothing cascades, and traffic does not come near the wheel: it only
-//! writes down when it was, and the peer reads that when its entry fires.
+//! So an entry may fire early, never late: the engine then looks at the peer's true deadline and schedules again, which
+//! lands in a finer ring. Nothing cascades, and traffic does not touch the wheel: it only stores the time in the peer,
+//! where the engine reads it when the entry fires. The wheel does not know what a deadline means: `deadlines` does.
 
 use crate::time::Tick;
 
@@ -119,7 +119,7 @@ impl TimerWheel {
         self.now = self.now.max(now.0);
     }
 
-    /// When the next entry fires; nothing is due before.
+    /// When the next entry fires.
     pub fn next_due(&self) -> Option<Tick> {
         (0..RINGS).filter_map(|ring| self.next_in_ring(ring)).min().map(Tick)
     }

@@ -1,8 +1,8 @@
 //! A fan-out group: its members, and one contiguous log of the frames published in this turn.
 //!
-//! Publishing appends to the log, whatever the number of members. At the flush each member is sent what
-//! it has not had, in one write. A very large topic is flushed in passes that stop for other work; what is
-//! published meanwhile goes to the same log:
+//! Publishing appends to the log, whatever the number of members. At the flush each member is sent the part that it has
+//! not got, in one write. A very large topic is flushed in passes that stop for other work; messages published
+//! meanwhile go to the same log:
 //!
 //! ```text
 //!            base          pass_end            end
@@ -19,7 +19,7 @@ use super::ledger::Ledger;
 use crate::slack;
 use crate::time::Tick;
 
-/// Where a topic lies in the engine's list. Without compression each [`crate::id::TopicId`] has one; with it, it has
+/// The place of a topic in the engine's list. Without compression each [`crate::id::TopicId`] has one; with it, it has
 /// two: one for the members that take messages as they are, one for those that share them compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupId(pub u32);
@@ -46,13 +46,13 @@ pub struct Topic {
     frozen: Option<(u64, Bytes)>,
     /// Whether it is listed for the next flush.
     pub dirty: bool,
-    /// When what is in the log is sent at the latest, if the topic is large.
+    /// When the log is sent at the latest, if the topic is large.
     pub flush_at: Tick,
-    /// What is counted of [`Topic::held_bytes`].
+    /// The part of [`Topic::held_bytes`] that is in the engine's sum.
     pub noted: usize,
 }
 
-/// The topics by their places. One that nobody hears takes a pointer, and behind the last one that somebody hears,
+/// The topics by their places. A topic without members takes a pointer; behind the last topic with members there is
 /// nothing.
 #[derive(Debug, Default)]
 pub struct Topics {
@@ -72,7 +72,7 @@ impl Topics {
         self.places.get(place)?.as_deref()
     }
 
-    /// The topic at a place, which begins if there is none.
+    /// The topic at a place, which is made if there is none.
     pub fn find_or_begin(&mut self, place: usize) -> &mut Topic {
         if self.places.len() <= place {
             self.places.resize_with(place + 1, || None);
@@ -82,7 +82,7 @@ impl Topics {
         topic.get_or_insert_default()
     }
 
-    /// Ends a topic that has no members and nothing to send. Tells whether it did, or it had ended before.
+    /// Ends a topic that has no members and nothing to send. Returns whether it has ended, now or before.
     pub fn end_unused(&mut self, place: usize) -> bool {
         let Some(topic) = self.get(place) else { return true };
         if !topic.members.is_empty() || topic.dirty {
@@ -122,7 +122,7 @@ pub struct Member {
     pub peer: u32,
     /// Where the peer keeps its side of the membership.
     pub place: u32,
-    /// What it has been sent, or been queued, of the log.
+    /// The position in the log up to which it has been sent, or has queued, everything.
     pub sent: u64,
 }
 
@@ -132,7 +132,7 @@ impl Topic {
         self.base + self.log.len() as u64
     }
 
-    /// What a member that has had everything up to `sent` has not had.
+    /// The part of the log behind `sent`.
     pub fn unsent(&self, sent: u64) -> &[u8] {
         &self.log[(sent - self.base) as usize..]
     }
@@ -158,7 +158,8 @@ impl Topic {
         }
     }
 
-    /// All members have been served: drops what all have had. Tells whether something was published meanwhile.
+    /// All members have been served: drops the part that all have got. Returns whether something was published
+    /// meanwhile.
     pub fn end_pass(&mut self) -> bool {
         self.cursor = 0;
         self.frozen = None;
@@ -168,19 +169,19 @@ impl Topic {
         !self.log.is_empty()
     }
 
-    /// The room of a log that is empty now, if it is more than each topic may keep for itself.
+    /// The buffer of a log that is empty now, if it is larger than each topic may keep.
     pub fn spare_log(&mut self) -> Option<Vec<u8>> {
         let large = self.log.is_empty() && self.log.capacity() > MAX_KEPT_LOG;
         large.then(|| std::mem::take(&mut self.log))
     }
 
-    /// Adds a member that hears what is published from now on; tells its index.
+    /// Adds a member that gets everything published from now on; returns its index.
     pub fn add(&mut self, peer: u32, place: u32) -> u32 {
         self.members.push(Member { peer, place, sent: self.end() });
         (self.members.len() - 1) as u32
     }
 
-    /// Removes a member, and tells of those that moved into another index: `(peer, place, new index)`.
+    /// Removes a member, and returns those that moved to another index: `(peer, place, new index)`.
     ///
     /// During a pass the order "served, then not yet served" is kept.
     pub fn remove(&mut self, index: u32) -> [Option<(u32, u32, u32)>; 2] {
@@ -217,12 +218,13 @@ impl Topic {
     }
 }
 
-/// What a topic keeps of its log between turns, in bytes: there may be very many topics. What is larger is for all of
-/// them.
+/// The capacity that a topic keeps between turns, in bytes: there may be very many topics. All topics share larger
+/// buffers.
 pub const MAX_KEPT_LOG: usize = 4 << 10;
 
 /// A topic whose log has grown to this is flushed at once, without waiting for the end of the turn.
 pub const MAX_LOG: usize = 1 << 20;
 
-/// When the logs of all topics together have grown to this, all of them are: one message may go to thousands of rooms.
+/// When the logs of all topics together have grown to this, all of them are flushed at once: one message may go to
+/// thousands of rooms.
 pub const MAX_LOGS: usize = 8 << 20;

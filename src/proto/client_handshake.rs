@@ -5,8 +5,8 @@
 //! and [`Response::accept`] judges it by the client's list in section 4.1.
 //!
 //! It offers no extension, so a response that names one is refused. It follows no redirection, answers no 401 and knows
-//! no response but the first: what section 4.1 leaves to HTTP is told as [`ResponseError::NotSwitched`], and is the
-//! caller's. It has no randomness: the nonce is the caller's too.
+//! no response but the first: any other response is [`ResponseError::NotSwitched`], and section 4.1 leaves it to the
+//! caller. It has no randomness: the caller chooses the nonce.
 
 use std::fmt;
 
@@ -24,10 +24,10 @@ pub struct ClientRequest<'a> {
     pub host: &'a str,
     /// Path and query, percent-encoded; begins with `/`.
     pub target: &'a str,
-    /// Sixteen bytes chosen at random for each connection (section 4.1, item 7). They tell an answer to this request
-    /// from one that a cache kept; nothing stays secret by them.
+    /// Sixteen bytes chosen at random for each connection (section 4.1, item 7). They distinguish an answer to this
+    /// request from one that a cache kept; they keep no secret.
     pub nonce: [u8; 16],
-    /// The sub-protocols that would do, the one liked best first; each once.
+    /// The sub-protocols that the client accepts, the best first; each once.
     pub protocols: &'a [&'a str],
     /// Further headers, such as `Origin`, `Authorization` or `Cookie`; none of the handshake's own.
     pub headers: &'a [(&'a str, &'a str)],
@@ -44,7 +44,7 @@ impl ClientRequest<'_> {
     /// Appends the request head.
     ///
     /// # Errors
-    /// What may not stand in it; then nothing has been appended.
+    /// A value that may not stand in a head; then nothing has been appended.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), UnfitRequest> {
         self.check()?;
         let key = self.key();
@@ -94,7 +94,7 @@ impl ClientRequest<'_> {
             if own.contains(&lower.as_str()) || lower.starts_with("sec-websocket-") {
                 return Err(UnfitRequest::OwnHeader);
             }
-            // RFC 9110 §5.5: visible characters, space and tab; what is not ASCII passes as it is.
+            // RFC 9110 §5.5: visible characters, space and tab; bytes beyond ASCII pass as they are.
             let is_value = |byte: u8| byte == b'\t' || byte >= b' ' && byte != 0x7f;
             if !is_token(name) || !value.bytes().all(is_value) || value.trim() != *value {
                 return Err(UnfitRequest::Header);
@@ -109,12 +109,12 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
-/// What may not stand in a request: the caller's own mistake.
+/// A value that may not stand in a request: the caller's own mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnfitRequest {
     /// The host is not a name or address, with a port perhaps.
     Host,
-    /// The target does not begin with `/`, or holds a space, a `#`, or what is not printable ASCII.
+    /// The target does not begin with `/`, or contains a space, a `#`, or a byte that is not printable ASCII.
     Target,
     /// A sub-protocol that is no token (RFC 9110 section 5.6.2), or one twice.
     Protocol,
@@ -145,7 +145,7 @@ pub struct ResponseScanner(HeadScanner);
 impl ResponseScanner {
     /// Goes on from where the last call ended; `head` begins with everything seen before.
     ///
-    /// Returns the length of the head with its empty line, or `None` while it is incomplete. What follows it are frames
+    /// Returns the length of the head with its empty line, or `None` while it is incomplete. Bytes behind it are frames
     /// already, or the body of a refusal.
     ///
     /// # Errors

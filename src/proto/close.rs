@@ -19,7 +19,7 @@ use super::error::ProtocolError;
 pub struct CloseCode(u16);
 
 impl CloseCode {
-    /// 1000: what the connection was for is done.
+    /// 1000: the purpose of the connection is fulfilled.
     pub const NORMAL: Self = Self(1000);
     /// 1001: the server stops, or the browser left the page.
     pub const GOING_AWAY: Self = Self(1001);
@@ -57,10 +57,10 @@ impl CloseCode {
     }
 }
 
-/// 1005: how an end is called whose Close had no code (section 7.4.1). It is on no wire.
+/// 1005: the code that stands for a Close without a code (section 7.4.1). It is never sent.
 pub const NO_CODE: u16 = 1005;
 
-/// 1006: how an end without Close is called (section 7.4.1). It is on no wire.
+/// 1006: the code that stands for an end without Close (section 7.4.1). It is never sent.
 pub const NO_CLOSE: u16 = 1006;
 
 impl fmt::Debug for CloseCode {

@@ -1,12 +1,12 @@
 //! One WebSocket connection after its opening handshake, as one side sees it (RFC 6455 sections 5 to 8).
 //!
-//! The sides differ in masking alone (section 5.1): a server refuses frames that are not masked, a client those that
-//! are, and a client masks its own, the Close that is written here included. [`Role`] says which side it is.
+//! The sides differ in masking alone (section 5.1): a server refuses frames that are not masked, a client refuses those
+//! that are, and a client masks its own, including the Close that is written here. [`Role`] says which side it is.
 //!
-//! Bytes go in, [`Event`]s come out, and bytes for the peer are appended to a buffer of the caller.
-//! A message that lies whole in the caller's buffer is unmasked, validated and lent in place; only what
-//! is cut by the end of a read or comes in fragments is copied, as it arrives and never by the length it claims.
-//! A caller with room can ask what is [missing](Connection::missing) and have a cut message in place too.
+//! Bytes go in, [`Event`]s come out, and bytes for the peer are appended to a buffer of the caller. A message that lies
+//! whole in the caller's buffer is unmasked, validated and lent in place; only a message that the end of a read cuts,
+//! or that comes in fragments, is copied: as it arrives, and never by the length it claims. A caller with room can ask
+//! what is [missing](Connection::missing) and have a cut message in place too.
 //!
 //! ```text
 //!   Open --- close() ----> CloseSent --- peer's Close ---> Closed
@@ -15,10 +15,10 @@
 //! ```
 //!
 //! It does not answer pings: the caller does, with [`encode_frame`], because only the caller knows whether the peer
-//! still reads (section 5.5.3 allows to answer the latest ping only). It sets no timers, does not half-close sockets.
-//! Of extensions it knows permessage-deflate (RFC 7692): a compressed message is gathered as it came, within the limit
-//! for messages, and inflated when it is whole, within the same limit. So the inflater can be lent by the caller
-//! ([`Connection::decode_with`]) and is never kept from one read to the next.
+//! still reads (section 5.5.3 allows to answer the latest ping only). It sets no timers and does not half-close
+//! sockets. Of extensions it knows permessage-deflate (RFC 7692): a compressed message is gathered as it came, within
+//! the limit for messages, and inflated when it is whole, within the same limit. So the caller can lend the inflater
+//! ([`Connection::decode_with`]), and no connection keeps it from one read to the next.
 
 use std::fmt;
 use std::ops::Range;
@@ -34,7 +34,7 @@ use super::frame::{
 use super::mask::{MaskingKey, apply_mask};
 use super::utf8::Utf8Tail;
 
-/// What a peer said.
+/// What a peer sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A whole text message.
@@ -58,13 +58,13 @@ pub enum Role {
     Server,
     /// Incoming frames must not be masked; its own are.
     Client {
-        /// What the one Close frame of this connection is masked with. Like every key it is to be chosen anew, from a
-        /// strong source of randomness, and told to nobody (section 5.3).
+        /// What the one Close frame of this connection is masked with. Like every key it must be chosen anew, from a
+        /// strong source of randomness, and kept secret (section 5.3).
         closing_key: MaskingKey,
     },
 }
 
-/// Without the closing key, which is told to nobody.
+/// Without the closing key, which is secret.
 impl fmt::Debug for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -149,7 +149,7 @@ enum Found {
         end: usize,
     },
     AssembledControl(Opcode),
-    /// A fragment that is not the last: progress, and nothing to tell.
+    /// A fragment that is not the last: progress, but no event.
     Fragment,
     Error(ProtocolError),
 }
@@ -162,8 +162,8 @@ impl Connection {
 
     /// The client's side. `closing_key` masks its one Close frame: see [`Role::Client`].
     ///
-    /// What else a client sends is encoded by its caller, each frame with a key of its own
-    /// ([`encode_masked_frame`]); pings are answered that way as well.
+    /// The caller encodes everything else that a client sends, each frame with a key of its own
+    /// ([`encode_masked_frame`]); it answers pings that way as well.
     pub fn client(limits: Limits, closing_key: MaskingKey) -> Self {
         Self::with_role(limits, Role::Client { closing_key })
     }
@@ -179,10 +179,10 @@ impl Connection {
         Self { deflate: Some(Box::new(Context { history })), ..Self::new(limits) }
     }
 
-    /// Takes bytes from the front of `input` up to the end of the next event, and tells how many.
+    /// Takes bytes from the front of `input` up to the end of the next event, and returns how many.
     ///
-    /// Without an event all of `input` has been taken: what is incomplete is kept inside. With one, call
-    /// again with the rest. `input` is unmasked in place. A Close that is due is appended to `reply`.
+    /// Without an event all of `input` has been taken: an incomplete part is kept inside. With an event, call again
+    /// with the rest. `input` is unmasked in place. A Close that is due is appended to `reply`.
     ///
     /// A compressed message is inflated by an inflater of its own; see [`Connection::decode_with`].
     #[inline]
@@ -192,7 +192,7 @@ impl Connection {
 
     /// Does what [`Connection::decode`] does with an inflater that other connections use as well.
     ///
-    /// It is needed for the time of the call and holds nothing of this connection afterwards.
+    /// The inflater is needed for the time of the call and holds nothing of this connection afterwards.
     #[inline]
     pub fn decode_with<'a>(
         &'a mut self,
@@ -203,8 +203,7 @@ impl Connection {
         self.decode_counting(input, reply, inflater, &mut 0)
     }
 
-    /// Does that and counts the frames that ended before the one of the event: a message can be in any number of
-    /// pieces.
+    /// Decodes, and counts the frames that ended before the one of the event: a message can be in any number of pieces.
     #[inline]
     pub(crate) fn decode_counting<'a>(
         &'a mut self,
@@ -214,7 +213,7 @@ impl Connection {
         frames: &mut usize,
     ) -> (usize, Option<Event<'a>>) {
         self.release();
-        // The short way of nearly every message to a server. It decides nothing that the long one would decide
+        // The short path of nearly every message to a server. It decides nothing that the long path would decide
         // otherwise.
         if matches!(self.role, Role::Server)
             && self.phase == Phase::Open
@@ -234,7 +233,7 @@ impl Connection {
         self.decode_any(input, reply, inflater, frames)
     }
 
-    /// Takes what [`find_whole_message`] does not find.
+    /// The long path: takes whatever [`find_whole_message`] does not find.
     #[inline(never)]
     fn decode_any<'a>(
         &'a mut self,
@@ -301,11 +300,11 @@ impl Connection {
     }
 
     /// How many bytes are missing to the message that begins at the front of `input` in one frame. `None` if none are,
-    /// or if this cannot be told: its header is not whole, it is in several frames, its beginning has been taken
-    /// already, or it will be refused.
+    /// or if this is not known: its header is not whole, it is in several frames, its beginning has been taken already,
+    /// or it will be refused.
     ///
-    /// Who has room behind `input` can read them there, and [`Connection::decode`] lends a message in place that it
-    /// would have copied.
+    /// A caller that has room behind `input` can read them there; then [`Connection::decode`] lends a message in place
+    /// that it would have copied.
     pub fn missing(&self, input: &[u8]) -> Option<u64> {
         if self.phase != Phase::Open || self.partial.is_some() {
             return None;
@@ -433,7 +432,8 @@ impl Connection {
         }
     }
 
-    /// Makes a message of the payload it was compressed to. Apart from the others, whose way is the shorter for it.
+    /// Makes a message of the payload it was compressed to. It is a function of its own, so that the path of plain
+    /// messages stays short.
     #[inline(never)]
     fn inflate(&mut self, text: bool, payload: &[u8], inflater: &mut Inflater) -> Found {
         let context = self.deflate.as_deref_mut().expect("RSV1 was agreed to");
@@ -446,7 +446,7 @@ impl Connection {
         }
     }
 
-    /// Does so for what was put together.
+    /// The same for a message that was put together.
     #[inline(never)]
     fn inflate_assembled(&mut self, inflater: &mut Inflater) -> Found {
         match self.partial.as_mut().and_then(|partial| partial.message.take()) {
@@ -473,7 +473,7 @@ impl Connection {
 
     /// Frees what the last event borrowed. [`Connection::decode`] does it too, the next time it is called.
     pub fn release(&mut self) {
-        // Once closed, nothing is waited for, be it complete or not.
+        // A closed connection waits for nothing, be it complete or not.
         if self.partial.as_ref().is_some_and(|partial| partial.is_done() || self.phase == Phase::Closed) {
             self.partial = None;
         }
@@ -504,7 +504,7 @@ impl Partial {
         self.frame = Some((header, 0));
     }
 
-    /// Takes payload of the frame that has begun, and tells when that completes something.
+    /// Takes payload of the frame that has begun, and returns what that completes.
     fn continue_frame(&mut self, input: &mut [u8], at: &mut usize) -> Result<Option<Found>, ProtocolError> {
         let (header, received) = self.frame.expect("called amid a frame");
         let wanted = header.payload_len - received;
@@ -522,7 +522,7 @@ impl Partial {
             match &mut self.message {
                 Some(message) => {
                     let len = message.len() + taken;
-                    // What is claimed is believed for as much again as has come.
+                    // Reserve for the claimed length, but never more than twice what has arrived.
                     let follows = if header.fin { (wanted - taken as u64).min(len as u64) as usize } else { len };
                     message.push(piece, len + follows)?;
                 }
@@ -548,7 +548,7 @@ impl Partial {
         }
     }
 
-    /// Whether nothing in here is waited for: the message is complete, or there is none.
+    /// Whether no part is awaited: the message is complete, or there is none.
     fn is_done(&self) -> bool {
         self.frame.is_none() && self.fragments == 0 && self.stash_len == 0
     }

@@ -5,12 +5,12 @@
 //!   receiver  frames -> payload with 00 00 ff ff again -> inflate -> message
 //! ```
 //!
-//! Both machines are for everybody: a [`Deflater`] or [`Inflater`] begins each message anew, is lent for the time of
-//! one call, and remembers nobody. What a client that keeps its context may refer to is a [`History`], which belongs to
-//! its connection and is loaded into the inflater as a dictionary.
+//! All connections share both machines: a [`Deflater`] or [`Inflater`] begins each message anew, is lent for the time
+//! of one call, and keeps nothing of a connection. The earlier bytes that a client with context may refer to are a
+//! [`History`], which belongs to its connection and is loaded into the inflater as a dictionary.
 //!
-//! What is inflated is handed on in pieces as it comes, so that the receiver can stop at its limit: nothing here grows
-//! with what compressed data claims to become. How the extension is agreed to is [`super::extension`].
+//! Inflated bytes are handed on in pieces as they come, so that the receiver can stop at its limit: nothing here grows
+//! with what compressed data claims to become. [`super::extension`] negotiates the extension.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -55,7 +55,7 @@ impl Inflater {
         history: Option<&mut History>,
         mut take: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
-        // Not what section 7.2.3.6 makes of an empty message, but some senders' zlib gives nothing for nothing.
+        // Section 7.2.3.6 encodes an empty message as one byte, but some senders' zlib produces an empty payload.
         if payload.is_empty() {
             return Ok(());
         }
@@ -115,15 +115,15 @@ impl Inflating {
     /// Takes back the bytes that the sender cut off, and makes sure that the payload ended where it could be cut.
     fn finish(&mut self) -> Result<(), ProtocolError> {
         let mut silent = |piece: &[u8]| if piece.is_empty() { Ok(()) } else { Err(ProtocolError::CorruptDeflate) };
-        // Behind a whole block the four bytes are the rest of an empty one, and a final one is understood. Elsewhere
-        // they would be taken for data or leave something open.
+        // Behind a whole block the four bytes are the rest of an empty one, and a final one is accepted. Elsewhere they
+        // would be taken for data or leave a block open.
         match self.run(&mut &SYNC_TAIL[..], &mut silent)? || !self.run(&mut &FINAL_BLOCK[..], &mut silent)? {
             true => Err(ProtocolError::CorruptDeflate),
             false => Ok(()),
         }
     }
 
-    /// Inflates from the front of `input` until it is used up or a final block ends; tells whether one did.
+    /// Inflates from the front of `input` until it is used up or a final block ends; returns whether one did.
     fn run(
         &mut self,
         input: &mut &[u8],
@@ -211,7 +211,7 @@ impl Deflater {
     /// it would not be smaller.
     ///
     /// It refers back no further than a window of 2 to `window_bits`, 8 to 15. With 8 it is `None`: zlib needs 9 at
-    /// least, and what is sent as it is suits every window.
+    /// least, and an uncompressed message suits every window.
     pub fn compress(&mut self, payload: &[u8], window_bits: u8) -> Option<&[u8]> {
         if window_bits < MIN_WINDOW_BITS {
             return None;

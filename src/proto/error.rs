@@ -1,4 +1,4 @@
-//! What a peer can do wrong, and the status code each mistake is answered with.
+//! The mistakes that a peer can make, and the status code that answers each.
 //!
 //! This is about frames and messages; mistakes in the opening handshake are
 //! [`super::handshake::RequestError`], because they are answered in HTTP.

@@ -6,10 +6,9 @@
 //! grammar of section 9.1 is no offer but an error, wherever in the list it stands: the handshake fails (section 9.1:
 //! "MUST immediately _Fail the WebSocket Connection_").
 //!
-//! What Salon answers of its own accord: `server_no_context_takeover` always, because one compressed message is shared
-//! by all its receivers. What it declines: `server_max_window_bits=8`, because no zlib compresses raw data with so
-//! small a window; as `client_max_window_bits` 8 is fine, for the decoder does not mind a smaller window. Other
-//! extensions are not known.
+//! Salon always answers `server_no_context_takeover`, also unasked, because all receivers of a message share one
+//! compressed copy. It declines `server_max_window_bits=8`, because no zlib compresses raw data with so small a window;
+//! as `client_max_window_bits` 8 is fine, for the decoder does not mind a smaller window. It knows no other extension.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -65,8 +64,7 @@ impl PermessageDeflate {
         }
     }
 
-    /// One element of the list, to its end: what it would come to, or `None` if it is declined. `None` of all: it is
-    /// malformed.
+    /// Reads one element of the list to its end. The outer `None`: it is malformed. The inner `None`: it is declined.
     fn read_offer(rest: &mut Cursor<'_>, context: ClientContext) -> Option<Option<Self>> {
         let ours = rest.token()? == NAME.as_bytes();
         let (mut server_reset, mut client_reset) = (Seen(false), Seen(false));
@@ -94,7 +92,7 @@ impl PermessageDeflate {
                     }
                     (b"client_max_window_bits", value) => {
                         client_bits.first()?;
-                        // Without a value it only tells that the client would take one from us (section 7.1.2.2).
+                        // Without a value it only says that the client would take one from us (section 7.1.2.2).
                         agreed.client_max_window_bits =
                             value.map(|value| window_bits(value).ok_or(())).transpose().ok()?;
                     }
@@ -154,13 +152,13 @@ struct Cursor<'a>(&'a [u8]);
 type Parameter<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
 
 impl<'a> Cursor<'a> {
-    /// Goes to where the next element of the list begins; tells whether there is one.
+    /// Goes to where the next element of the list begins; returns whether there is one.
     fn next_element(&mut self) -> bool {
         self.skip(|byte| matches!(byte, b' ' | b'\t' | b','));
         !self.0.is_empty()
     }
 
-    /// Goes behind the semicolon before the next parameter; tells whether there is one, or the element has ended.
+    /// Goes behind the semicolon before the next parameter; returns whether there is one, or the element has ended.
     fn next_parameter(&mut self) -> Option<bool> {
         self.blanks();
         match self.0.first() {
@@ -197,7 +195,7 @@ impl<'a> Cursor<'a> {
         (!token.is_empty()).then_some(token)
     }
 
-    /// What stands between the quotes, of which the first has been read, without its backslashes.
+    /// The text between the quotes, of which the first has been read, without its backslashes.
     fn quoted(&mut self) -> Option<Cow<'a, [u8]>> {
         let plain = self.token().unwrap_or_default();
         if let Some(rest) = self.0.strip_prefix(b"\"") {

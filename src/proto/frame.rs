@@ -39,8 +39,7 @@ pub enum Opcode {
     Pong = 10,
 }
 
-/// What a message is (section 5.6). Other frames are no messages: Close, Ping and Pong are written by what they are
-/// for.
+/// What a message is (section 5.6). Other frames are no messages: Close, Ping and Pong have functions of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Text, in UTF-8.
@@ -131,10 +130,10 @@ impl FrameHeader {
         Self { fin: true, rsv1: false, opcode, mask: None, payload_len: payload_len as u64 }
     }
 
-    /// Reads the header at the front of `bytes` and tells its length; `None` while it is incomplete.
+    /// Reads the header at the front of `bytes` and returns its length; `None` while it is incomplete.
     ///
     /// # Errors
-    /// What the bytes there are break already, be the header complete or not.
+    /// The violation in the bytes that are there already, be the header complete or not.
     pub fn decode(bytes: &[u8], rules: &FrameRules) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         let (fin, rsv1, opcode) = Self::decode_first(first, rules)?;
@@ -232,7 +231,7 @@ pub fn encode_frame(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
 ///
 /// The key is for this frame alone, and nobody may be able to foresee it: a page or program that could would choose
 /// what a proxy on the way sees, and make it believe in a response that never was (sections 5.3 and 10.3). Nothing here
-/// is random, so it is the caller's duty to draw each from a strong source.
+/// is random, so the caller must draw each key from a strong source.
 pub fn encode_masked_frame(opcode: Opcode, payload: &[u8], key: MaskingKey, out: &mut Vec<u8>) {
     out.reserve(MAX_HEADER_LEN + payload.len());
     FrameHeader { mask: Some(key), ..FrameHeader::of_message(opcode, payload.len()) }.encode(out);
@@ -242,9 +241,9 @@ pub fn encode_masked_frame(opcode: Opcode, payload: &[u8], key: MaskingKey, out:
 }
 
 /// Finds what nearly every frame of a client is: a whole message, uncompressed, all there at the front of `bytes`, of
-/// at most `limit` bytes and less than 64 KiB. Tells what it is, its key, and where its payload lies.
+/// at most `limit` bytes and less than 64 KiB. Returns its kind, its key, and where its payload lies.
 ///
-/// Finds nothing in whatever else there is, be it right or wrong: then [`FrameHeader::decode`] judges.
+/// It finds nothing in any other frame, be it right or wrong: then [`FrameHeader::decode`] judges.
 #[inline]
 pub(super) fn find_whole_message(bytes: &[u8], limit: u32) -> Option<(Opcode, MaskingKey, Range<usize>)> {
     let &[first, second] = bytes.first_chunk()?;
@@ -345,7 +344,7 @@ mod tests {
         }
     }
 
-    /// The short way finds what the long way finds, and nothing where that would not find a whole message.
+    /// The short path finds what the long path finds, and nothing where that would not find a whole message.
     #[test]
     fn whole_messages_are_found_as_they_are_decoded() {
         let rules = FrameRules { masked: true, payload_left: 300, ..RULES };

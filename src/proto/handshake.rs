@@ -5,7 +5,7 @@
 //! against section 4.2.1. Our own rules stand on top of httparse, which accepts bare LF, leading empty
 //! lines and raw UTF-8 targets.
 //!
-//! It answers no request: it says what is wrong as a [`RequestError`], which knows its HTTP status. Nothing of the
+//! It answers no request: it returns what is wrong as a [`RequestError`], which knows its HTTP status. Nothing of the
 //! request is ever copied into a response head but the accept key, which is a hash.
 
 use std::fmt;
@@ -17,7 +17,7 @@ use sha1::{Digest, Sha1};
 
 use super::extension::{ClientContext, MalformedExtensions, PermessageDeflate, is_token_byte};
 
-/// Finds the empty line that ends a request head, and refuses early what can never become one.
+/// Finds the empty line that ends a request head, and refuses early bytes that can never become one.
 ///
 /// Every byte is looked at once, however the head is cut.
 #[derive(Clone, Copy, Debug, Default)]
@@ -109,7 +109,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Room for the headers of one head, to be lent to whoever parses it.
+/// Room for the headers of one head, lent to [`Request::parse`].
 pub type HeaderStorage<'a> = [httparse::Header<'a>; MAX_HEADERS];
 
 /// Empty [`HeaderStorage`].
@@ -132,7 +132,7 @@ impl<'a> Request<'a> {
         let (Some(method), Some(target), Some(minor_version)) = (parsed.method, parsed.path, parsed.version) else {
             return Err(RequestError::Malformed);
         };
-        // RFC 3986: a target is made of printable ASCII; what is not must come percent-encoded.
+        // RFC 3986: a target is made of printable ASCII; other bytes must come percent-encoded.
         if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(RequestError::Malformed);
         }
@@ -171,7 +171,7 @@ impl<'a> Request<'a> {
         self.target
     }
 
-    /// The path of the target, up to `?`. Of an absolute one (`https://host/path`, RFC 9112 section 3.2.2) what comes
+    /// The path of the target, up to `?`. Of an absolute one (`https://host/path`, RFC 9112 section 3.2.2) the part
     /// behind the host, at least `/`.
     pub fn path(&self) -> &'a str {
         self.path
@@ -213,7 +213,7 @@ impl<'a> Request<'a> {
         self.tokens(name).any(|value| value.eq_ignore_ascii_case(token))
     }
 
-    /// The comma-separated values of all headers of that name, trimmed; what is not ASCII is left out.
+    /// The comma-separated values of all headers of that name, trimmed; values that are not ASCII are left out.
     pub fn tokens(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.headers.tokens(name)
     }
@@ -239,18 +239,18 @@ impl<'a> Request<'a> {
         if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(RequestError::BadBody);
         }
-        // Nothing but digits: what is not read is too large.
+        // Nothing but digits: if they do not parse, the number is too large.
         Ok(value.parse().unwrap_or(u64::MAX))
     }
 
-    /// Whether the client waits to be told to go on before it sends the body (RFC 9110 section 10.1.1).
+    /// Whether the client waits for 100 (Continue) before it sends the body (RFC 9110 section 10.1.1).
     pub fn expects_continue(&self) -> bool {
         self.minor_version > 0 && self.has_token("expect", "100-continue")
     }
 
     /// Whether the connection is to stay open after the answer (RFC 9112 section 9.3).
     pub fn keeps_alive(&self) -> bool {
-        // An HTTP/1.0 client that asks for it would have to be told so in words that 1.1 does not have.
+        // An HTTP/1.0 client that asks for it would need an answer in words that 1.1 does not have.
         self.minor_version > 0 && !self.has_token("connection", "close")
     }
 
@@ -347,7 +347,7 @@ impl<'a> Headers<'a> {
         values.next().is_none().then(|| std::str::from_utf8(value).expect("ASCII is UTF-8"))
     }
 
-    /// The comma-separated values of all headers of that name, trimmed; what is not ASCII is left out.
+    /// The comma-separated values of all headers of that name, trimmed; values that are not ASCII are left out.
     pub(super) fn tokens(self, name: &str) -> impl Iterator<Item = &'a str> {
         self.values(name)
             .filter_map(|value| std::str::from_utf8(value).ok())
@@ -516,8 +516,8 @@ impl std::error::Error for RequestError {}
 /// The largest request head, with its empty line, in bytes.
 pub const MAX_HEAD_LEN: usize = 16 << 10;
 
-/// The longest line of a request head, with its line end, in bytes: a token of 8 KiB, the most that anybody is
-/// promised, and a name, a room and an address around it.
+/// The longest line of a request head, with its line end, in bytes: room for a token of 8 KiB, the longest that Salon
+/// promises to take, with a name, a room and an address around it.
 pub const MAX_LINE_LEN: usize = 10 << 10;
 
 /// The most headers of a request.

@@ -62,7 +62,7 @@
 //! ```
 //!
 //! `examples/blocking_echo.rs` does the same with a `TcpStream`. A connection that agreed to permessage-deflate is made
-//! with [`Connection::with_deflate`]; who has many of them lends all the same [`Inflater`], to
+//! with [`Connection::with_deflate`]; an owner of many lends all of them the same [`Inflater`], by
 //! [`Connection::decode_with`].
 //!
 //! A client is the same [`Connection`] in the other [`Role`]; it masks what it sends, with keys that its caller draws:

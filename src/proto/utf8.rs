@@ -1,8 +1,8 @@
 //! UTF-8 that arrives in pieces (RFC 6455 section 8.1).
 //!
-//! A text message may be cut anywhere, also inside a character, and text that cannot become UTF-8 any
-//! more is refused at once instead of at the end of the message. What is valid is appended to a `String`
-//! as it comes, so nothing is validated twice.
+//! A text message may be cut anywhere, also inside a character, and text that cannot become UTF-8 any more is refused
+//! at once instead of at the end of the message. Valid text is appended to a `String` as it comes, so nothing is
+//! validated twice.
 
 use super::error::ProtocolError;
 

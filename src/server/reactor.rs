@@ -311,7 +311,7 @@ impl Reactor {
             service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         }
         if self.memory.is_short() {
-            self.engine.give_back();
+            self.engine.shrink();
         }
         if relief.connections > 0 {
             self.relieving |= self.engine.cut_largest(relief.connections) > 0;

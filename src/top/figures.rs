@@ -1,10 +1,10 @@
-//! From what the server says twice to what is shown: rates, shares and percentiles between two looks.
+//! From two looks at the server to the figures on the screen: rates, shares and percentiles.
 
 use serde::{Deserialize, Serialize};
 
 use super::metrics::Metrics;
 
-/// What the server said at one time.
+/// One look at the server.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// `/metrics`.
@@ -13,7 +13,7 @@ pub struct Snapshot {
     pub top: Top,
 }
 
-/// What `/top` says (docs/http-api.md).
+/// The answer of `/top` (docs/http-api.md).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[allow(missing_docs, reason = "the fields are described there")]
 pub struct Top {
@@ -25,7 +25,7 @@ pub struct Top {
     pub connections: Vec<Slow>,
 }
 
-/// A room as `/top` tells it.
+/// A room in the answer of `/top`.
 #[derive(Clone, Debug, Deserialize)]
 #[allow(missing_docs, reason = "the fields are described there")]
 pub struct TopRoom {
@@ -45,22 +45,22 @@ pub struct Waiting {
     pub bytes: u64,
 }
 
-/// A connection for which something waits.
+/// A connection for which output waits.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Slow {
     /// Bytes that wait.
     pub waiting_bytes: u64,
     /// For how long it has taken nothing, in milliseconds.
     pub blocked_ms: u64,
-    /// Where it comes from.
+    /// Its address.
     pub address: Option<String>,
     /// Its session, if it is one.
     pub session_id: Option<String>,
-    /// Whose.
+    /// The user.
     pub user_id: Option<String>,
 }
 
-/// What is shown.
+/// The figures on the screen.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Figures {
     /// Of the server.
@@ -71,7 +71,7 @@ pub struct Figures {
     pub uptime_s: f64,
     /// Over how many seconds the rates are; 0: there are none yet.
     pub over_s: f64,
-    /// Now: what, and how many.
+    /// Numbers of the moment: their name, and how many.
     pub now: Vec<(&'static str, u64)>,
     /// Counters.
     pub rates: Vec<Rate>,
@@ -89,7 +89,7 @@ pub struct Figures {
     pub rooms: Vec<Room>,
     /// All for whom something waits.
     pub waiting: Waiting,
-    /// Those for whom most waits.
+    /// The connections for which most waits.
     pub slowest: Vec<Slow>,
 }
 
@@ -98,7 +98,7 @@ pub struct Figures {
 pub struct Rate {
     /// What is counted.
     pub name: &'static str,
-    /// A second.
+    /// Each second.
     pub per_second: f64,
     /// Since the server started.
     pub total: u64,
@@ -112,7 +112,7 @@ pub struct Rate {
 pub struct Percentile {
     /// Such as `p99`.
     pub name: &'static str,
-    /// It is not longer than this, in seconds; `None`: no turn, or longer than the histogram tells.
+    /// It is not longer than this, in seconds; `None`: no turn, or longer than the largest bucket.
     pub at_most_s: Option<f64>,
     /// It is longer than this.
     pub over_s: Option<f64>,
@@ -147,7 +147,7 @@ pub struct Room {
 }
 
 impl Figures {
-    /// What became of the server from `before` to `now`; `first` is when it was first looked at.
+    /// The figures of the time from `before` to `now`; `first` is the first look.
     pub fn between(first: &Snapshot, before: &Snapshot, now: &Snapshot) -> Self {
         let uptime = |snapshot: &Snapshot| snapshot.metrics.value("salon_uptime_seconds");
         let over_s = (uptime(now) - uptime(before)).max(0.0);
@@ -253,7 +253,7 @@ pub fn meaning(code: &str) -> &'static str {
     }
 }
 
-/// What is counted: in words, its metric, whether it is bytes.
+/// The counters: their words, the metric, whether they count bytes.
 const COUNTERS: [(&str, &str, bool); 8] = [
     ("connections", "salon_connections_accepted_total", false),
     ("messages in", "salon_messages_received_total", false),
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(endings, [("1006", 5, 3)]);
         assert_eq!(figures.memory, [("history".to_owned(), 9)]);
         assert_eq!((figures.rooms[0].messages_per_second, figures.rooms[0].deliveries_per_second), (5.0, 20.0));
-        // Of one look there are no rates, and none are made up.
+        // One look gives no rates, and none are made up.
         assert_eq!(Figures::between(&now, &now, &now).rates.iter().map(|rate| rate.per_second).sum::<f64>(), 0.0);
         assert!(started_anew(&now, &before) && !started_anew(&before, &now));
     }

@@ -1,7 +1,7 @@
-//! The little of an HTTP/1.1 client that the view needs: one connection that is kept, a key, answers with a length.
+//! The part of an HTTP/1.1 client that the view needs: one connection that is kept, a key, answers with a length.
 //!
-//! Kept, because a connection for each question would show up in the very numbers that are looked at. It knows no TLS,
-//! no redirects and no chunked bodies: the admin port has none of them. Everything has a deadline and a bound.
+//! The connection is kept, because one for each question would show up in the very numbers on the screen. It knows no
+//! TLS, no redirects and no chunked bodies: the admin port has none of them. Everything has a deadline and a bound.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -20,9 +20,9 @@ pub struct Client {
 pub enum Error {
     /// The server cannot be reached, or went away.
     Away(io::Error),
-    /// It refuses: status, and what it says.
+    /// The server refuses: status, and its sentence.
     Refused(u16, String),
-    /// What came is no answer to this.
+    /// The bytes are no answer to this.
     Strange(&'static str),
 }
 
@@ -74,7 +74,7 @@ impl Client {
         }
         request += "\r\n";
         request += body.unwrap_or_default();
-        // A kept connection may have ended meanwhile: what is asked changes nothing and can be asked again.
+        // A kept connection may have ended meanwhile: the question changes nothing and can be asked again.
         if let Some(stream) = self.stream.take()
             && let Ok(answer) = exchange(stream, &request)
         {
@@ -130,7 +130,7 @@ fn exchange(mut stream: TcpStream, request: &str) -> Result<Answer, Error> {
             Ok(0) => return Err(Error::Away(io::ErrorKind::UnexpectedEof.into())),
             Ok(len) => bytes.extend_from_slice(&buffer[..len]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // What a read with a timeout says differs between systems.
+            // The error of a read with a timeout differs between systems.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(Error::Away(io::ErrorKind::TimedOut.into()));
             }
@@ -167,7 +167,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Error> {
     Ok(Some(Head { status: response.code.unwrap_or_default(), len, body_len, keep }))
 }
 
-/// The message of an `error` object, or the beginning of whatever it is.
+/// The message of an `error` object, or the beginning of any other answer.
 fn sentence_of(body: &str) -> String {
     let object: Option<serde_json::Value> = serde_json::from_str(body).ok();
     let field = |name| object.as_ref()?.get(name)?.as_str().map(str::to_owned);

@@ -2,7 +2,7 @@
 //!
 //! Of Prometheus' text format it reads what Salon writes: one label at most, and no escapes in it.
 
-/// What `/metrics` said.
+/// The samples of `/metrics`.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Vec<Sample>);
 
@@ -29,7 +29,7 @@ impl Metrics {
         Self(samples.take(MAX_SAMPLES).collect())
     }
 
-    /// A value without a label; 0 if it is not told.
+    /// A value without a label; 0 if there is none.
     pub fn value(&self, name: &str) -> f64 {
         self.labelled(name).find(|(label, _)| label.is_empty()).map_or(0.0, |(_, value)| value)
     }

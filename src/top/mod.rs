@@ -1,4 +1,4 @@
-//! `salon top`: what the server does now, on a terminal, as one looks.
+//! `salon top`: a live view of a running server on a terminal.
 //!
 //! A client of the admin port like any other: it asks for `/metrics` and `/top`, and knows nothing else of the server.
 //! [`http`] asks, [`metrics`] reads, [`figures`] makes rates of two answers, [`poll`] does that again and again;
@@ -29,7 +29,7 @@ use poll::{Subject, Update};
 use screen::{Screen, Wish};
 use view::Theme;
 
-/// What is to be shown.
+/// The options of the view.
 #[derive(Clone)]
 pub struct Options {
     /// The admin port.
@@ -42,12 +42,12 @@ pub struct Options {
     pub colour: bool,
 }
 
-/// Why it ended, but for being told to.
+/// Why the view ended, if nobody ended it.
 #[derive(Debug)]
 pub enum Error {
     /// There is no terminal to draw on.
     NoTerminal,
-    /// The terminal does not do what it must.
+    /// The terminal failed.
     Terminal(io::Error),
     /// The server does not answer, and is not asked again.
     Server(SocketAddr, http::Error),
@@ -71,7 +71,7 @@ impl From<io::Error> for Error {
     }
 }
 
-/// Looks twice, [`Options::every`] apart, and tells what happened in between.
+/// Looks twice, [`Options::every`] apart, and returns the figures in between.
 ///
 /// # Errors
 /// When the server does not answer.
@@ -194,5 +194,5 @@ fn take(update: Update, seen: &mut Option<Seen>, screen: &mut Screen) {
     *seen = Some(Seen { first, last: now });
 }
 
-/// How long keys are waited for before it is looked whether there is news.
+/// How long to wait for a key before looking for news.
 const FRAME: Duration = Duration::from_millis(100);

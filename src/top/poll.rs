@@ -1,4 +1,4 @@
-//! Asks the server again and again, on a thread of its own: keys are heard while an answer is waited for.
+//! Asks the server again and again, on a thread of its own, so that keys work while an answer is on its way.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::figures::Snapshot;
 use super::http::{Client, Error};
 use super::metrics::Metrics;
 
-/// What can be looked into.
+/// A room or session that can be looked into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A room by its name.
@@ -18,12 +18,12 @@ pub enum Subject {
     Session(String),
 }
 
-/// What the server said, or why not.
+/// A look at the server, or why there is none.
 #[derive(Debug)]
 pub struct Update {
-    /// What all is like.
+    /// The whole server.
     pub snapshot: Result<Snapshot, Error>,
-    /// What the subject is like that was to be looked into.
+    /// The subject that is looked into.
     pub detail: Option<(Subject, Result<Detail, Error>)>,
 }
 
@@ -32,7 +32,7 @@ pub struct Update {
 pub struct Detail {
     /// Facts, in order.
     pub facts: Vec<(String, String)>,
-    /// What the list is of.
+    /// What the list contains.
     pub list_of: &'static str,
     /// The list, or the beginning of it.
     pub list: Vec<String>,
@@ -48,7 +48,7 @@ pub fn look(client: &mut Client) -> Result<Snapshot, Error> {
     Ok(Snapshot { metrics, top })
 }
 
-/// Asks at once, every `every`, and whenever another subject is to be looked into, until nobody listens.
+/// Asks at once, every `every`, and whenever another subject is chosen, until the view has gone.
 pub fn run(mut client: Client, every: Duration, subjects: &Receiver<Option<Subject>>, updates: &Sender<Update>) {
     let mut subject = None;
     loop {
@@ -158,7 +158,7 @@ impl<'de> Deserialize<'de> for Fields {
 /// Fields that are milliseconds since the Unix epoch.
 const TIMES: [&str; 3] = ["created_at", "connected_at", "last_activity"];
 
-/// Members of a room that are listed, the most the server tells at once.
+/// Members of a room that are listed: as many as the server lists at once.
 const MAX_LISTED: usize = 200;
 
 #[cfg(test)]

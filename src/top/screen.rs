@@ -1,4 +1,4 @@
-//! What the person at the keys has chosen: which table, which row, which order, what is looked into.
+//! The choices of the person at the keys: which table, which row, which order, which subject.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -22,7 +22,7 @@ pub struct Screen {
     pub rooms: List,
     /// The table of slow connections.
     pub slowest: List,
-    /// What is looked into, and what is known of it.
+    /// The subject that is looked into, and its details.
     pub subject: Option<(Subject, Result<Detail, String>)>,
     /// Lines of its list that have been scrolled over.
     pub scrolled: usize,
@@ -48,7 +48,7 @@ pub struct List {
     key: Option<String>,
 }
 
-/// What is to be done about a key.
+/// The effect of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Nothing but drawing.
@@ -130,7 +130,7 @@ impl Screen {
         slowest
     }
 
-    /// What Enter looks into.
+    /// The subject that Enter looks into.
     fn chosen(&self) -> Option<Subject> {
         match self.focus {
             Focus::Rooms => self.sorted_rooms().get(self.rooms.at).map(|room| Subject::Room(room.room_id.clone())),
@@ -168,7 +168,7 @@ impl Screen {
 
 impl List {
     fn settle(&mut self, keys: &[String]) {
-        // At the top one looks at whatever is on top.
+        // A cursor on the first row stays on the first row.
         let same = self.key.as_ref().filter(|_| self.at > 0);
         let found = same.and_then(|same| keys.iter().position(|key| key == same));
         self.at = found.unwrap_or(self.at).min(keys.len().saturating_sub(1));
@@ -204,7 +204,7 @@ mod tests {
         screen
     }
 
-    /// Presses keys by the first letter of their names; tells the last wish.
+    /// Presses keys by the first letter of their names; returns the last wish.
     fn press(screen: &mut Screen, keys: &str) -> Wish {
         let mut wish = Wish::Draw;
         for key in keys.chars() {

@@ -20,7 +20,7 @@ use super::figures::{Ending, Figures, Percentile, meaning};
 use super::poll::{Detail, Subject};
 use super::screen::{Focus, ROOM_ORDERS, SLOW_ORDERS, Screen};
 
-/// How things are set off.
+/// The styles.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
     colour: bool,
@@ -88,7 +88,7 @@ pub fn text(screen: &Screen) -> String {
     text + "\n"
 }
 
-/// What stands in a buffer, without blanks at the ends of lines.
+/// The text of a buffer, without blanks at the ends of lines.
 pub fn lines(buffer: &Buffer) -> Vec<String> {
     let width = usize::from(buffer.area.width.max(1));
     let rows = buffer.content.chunks(width);
@@ -119,7 +119,7 @@ fn draw_title(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
         (None, Some(figures)) => format!("rates over {} ", time(figures.over_s)),
     };
     let width = (right.chars().count() as u16).min(area.width);
-    // On a narrow terminal what is wrong is more than who it is; how long the rates are of is less.
+    // On a narrow terminal a fault is more important than the version, and the time of the rates is less.
     let fits = words.chars().count() as u16 + width < area.width;
     Line::raw(words).render(area, buffer);
     if error.is_none() && !fits {
@@ -329,7 +329,7 @@ fn ending_items(endings: &[Ending]) -> Vec<String> {
     if endings.is_empty() { vec!["nothing".into()] } else { items.collect() }
 }
 
-/// Items side by side, in lines of a width; what does not fit into so many lines is left out, and that is shown.
+/// Items side by side, in lines of a width. Dots stand for items that do not fit into so many lines.
 fn packed(items: Vec<String>, width: usize, max_lines: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for item in items {
@@ -420,7 +420,7 @@ const COUNTER_LINES: usize = 9;
 const FEW_LINES: usize = 1;
 const MANY_LINES: usize = 3;
 
-/// What stands before them.
+/// The label before them.
 const LABEL_WIDTH: usize = 9;
 
 /// From so many columns on the tables stand side by side.

@@ -17,7 +17,7 @@ fn in_frames(lengths: &[usize]) -> Vec<u8> {
     bytes
 }
 
-/// What is told, and what is answered, when the bytes come in these pieces.
+/// The events, and the answer, when the bytes come in these pieces.
 fn heard(kind: StreamKind, pieces: &[&[u8]]) -> (Vec<String>, Vec<(Opcode, Vec<u8>)>) {
     let mut house = House::new(Settings { limits: LIMITS, receive_buffer: 512, ..Settings::default() });
     let (id, script) = house.open();
@@ -62,8 +62,8 @@ fn messages_and_fragments() {
     }
 }
 
-/// However much of it the socket has taken, so much may wait and no more; alone, with a room's, and behind what waited
-/// before.
+/// However much of a message the socket has taken, only so much may wait: alone, with a room's messages, and behind
+/// earlier output.
 #[test]
 fn outboxes() {
     const MOST: usize = 300;

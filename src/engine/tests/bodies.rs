@@ -1,4 +1,4 @@
-//! Requests with a body: asked for, told whole, and in time.
+//! Requests with a body: asked for, reported whole, and in time.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn post(path: &str, body: &str, more: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {len}\r\n{more}\r\n{body}").into_bytes()
 }
 
-/// Bodies are told whole, however they come, and what is behind them is the next request.
+/// A body is reported whole, however it comes, and the bytes behind it are the next request.
 #[test]
 fn bodies_whole_in_pieces_and_pipelined() {
     let get = b"GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -85,7 +85,7 @@ fn a_body_has_its_time_and_the_next_head_anew() {
 }
 
 #[test]
-fn a_client_that_goes_amid_a_body_is_let_go() {
+fn a_client_that_goes_amid_a_body_is_gone() {
     for reset in [false, true] {
         let mut house = House::new(Settings::default());
         let (id, script) = house.connect();

@@ -1,4 +1,4 @@
-//! What one turn does, whatever comes in one read: it is counted in steps.
+//! The work of one turn is bounded in steps, whatever comes in one read.
 
 use super::*;
 use crate::engine::steps::{
@@ -57,7 +57,7 @@ fn one_peer_costs_a_turn_its_share() {
                 assert!(spent <= u64::from(PEER_STEPS) + largest, "{what}: {spent}");
                 turns += 1;
             }
-            // Long texts are few, and it is for the owner to say what it costs to read them.
+            // Long texts are few, and the owner says what it costs to read them.
             assert!(turns > 1 || what == "long lists", "{what}: {turns} turns");
             let events = match what {
                 "with a body" => 2 * count,
@@ -70,7 +70,7 @@ fn one_peer_costs_a_turn_its_share() {
     }
 }
 
-/// Many such peers cost a turn no more together, and who asks for little is heard in the very next turn.
+/// Many such peers together cost a turn no more, and a peer that asks for little is heard in the very next turn.
 #[test]
 fn many_peers_cost_a_turn_its_bound_and_a_neighbour_nothing() {
     for (what, upgraded, one) in floods() {
@@ -102,7 +102,7 @@ fn many_peers_cost_a_turn_its_bound_and_a_neighbour_nothing() {
     }
 }
 
-/// However much those spend that ask for little, one of the backlog is served in each turn.
+/// However much the peers spend that ask for little, one peer of the backlog is served in each turn.
 #[test]
 fn many_modest_peers_do_not_starve_the_backlog() {
     let mut house = House::new(Settings::default());
@@ -144,7 +144,7 @@ fn what_is_set_aside_is_bounded() {
     assert_eq!(house.engine.held().receiving, 0);
 }
 
-/// Whatever is set aside of a peer goes with it.
+/// Bytes that are set aside for a peer go with it.
 #[test]
 fn a_peer_that_ends_leaves_nothing_behind() {
     for how in ["close", "abort", "reset", "end"] {
@@ -175,7 +175,7 @@ fn a_peer_that_ends_leaves_nothing_behind() {
     }
 }
 
-/// A peer that does not take its answers is not asked for more amid a read either.
+/// A peer that does not take its answers is not read further, amid a read either.
 #[test]
 fn a_peer_that_does_not_take_its_answers_waits_amid_a_read() {
     let mut house = House::new(Settings::default());
@@ -197,7 +197,7 @@ fn a_peer_that_does_not_take_its_answers_waits_amid_a_read() {
     assert_eq!(script.texts().len(), 100);
 }
 
-/// A thousand ends at once are told in many turns, and a slot is not used again before its end was told.
+/// A thousand ends at once are reported in many turns, and a slot is not used again before its end was reported.
 #[test]
 fn ends_are_told_some_a_turn() {
     let mut house = House::new(Settings::default());
@@ -220,7 +220,7 @@ fn ends_are_told_some_a_turn() {
     assert!(!house.engine.has_work());
 }
 
-/// Whoever cost more than a share is served behind the others, until they cost less.
+/// A peer that cost more than a share is served behind the others, until it costs less.
 #[test]
 fn who_cost_much_is_behind() {
     let mut house = House::new(Settings::default());
@@ -239,7 +239,7 @@ fn who_cost_much_is_behind() {
     }
 }
 
-/// A message in many pieces costs by their number, though nothing is told of most of them.
+/// A message in many pieces costs by their number, though most of them make no event.
 #[test]
 fn pieces_of_a_message_cost() {
     for pieces in [0, 100, 1_000] {

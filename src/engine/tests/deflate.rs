@@ -94,7 +94,7 @@ fn a_blocked_member_loses_nothing_of_what_is_compressed() {
     assert_eq!(members[3].1.texts(), all);
 }
 
-/// Who asked for a small window is heard and answered in it, and takes room messages as they are.
+/// A client that asked for a small window is read and answered in it, and gets room messages uncompressed.
 #[test]
 fn a_small_window_is_kept_to() {
     let (mut house, members) = mixed_room();

@@ -1,4 +1,4 @@
-//! Being told that a connection has taken everything.
+//! The event that a connection has taken everything.
 
 use super::*;
 use crate::engine::input::DRAINED_PER_TURN;
@@ -29,7 +29,7 @@ fn it_is_told_once_at_the_next_flush_where_the_socket_takes_everything() {
     }
 }
 
-/// Whatever lies in front of it: direct messages, a topic's, a pong that was owed.
+/// Whatever waited: direct messages, a topic's messages, a pong that was owed.
 #[test]
 fn it_is_told_when_the_last_byte_has_been_taken() {
     let mut house = House::new(Settings::default());
@@ -126,7 +126,7 @@ fn nothing_is_told_of_who_is_not_upgraded_or_closes() {
         script.wire().end = true;
         house.engine.readable(id.index, true);
         house.settle();
-        // Whoever has the slot next did not ask.
+        // The next user of the slot did not ask.
         let (next, _) = house.open();
         house.settle();
         assert_eq!(house.told(), []);
@@ -150,7 +150,7 @@ fn who_is_cut_off_is_not_told() {
     assert_eq!(house.told(), [(id, "closed".into())]);
 }
 
-/// Others are not to wait for what is sent to all who are told.
+/// Others must not wait for everything that is sent upon these events.
 #[test]
 fn so_many_are_told_in_one_turn() {
     let mut house = House::new(Settings::default());

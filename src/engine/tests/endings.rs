@@ -25,8 +25,8 @@ fn silence_is_asked_and_then_closed() {
     assert!(house.engine.is_empty());
 }
 
-/// A peer that is asked before its silence is long is given up as much earlier, unless something comes; and is not
-/// asked twice.
+/// A peer that is asked before its silence is long ends as much earlier, unless something comes; and it is not asked
+/// twice.
 #[test]
 fn a_peer_that_is_asked_at_once() {
     let mut house = House::new(Settings::default());
@@ -53,7 +53,7 @@ fn a_peer_that_is_asked_at_once() {
     assert!(house.engine.is_empty());
 }
 
-/// The process is stopped for a minute while a pong is awaited; nobody is closed for what the loop did not hear.
+/// The process is stopped for a minute while a pong is awaited; no peer is closed for bytes that the loop did not hear.
 #[test]
 fn a_stopped_process_closes_nobody_when_it_goes_on() {
     let mut house = House::new(Settings::default());
@@ -69,8 +69,8 @@ fn a_stopped_process_closes_nobody_when_it_goes_on() {
     assert_eq!(house.told(), [(id, "closed".into())], "and then it is over");
 }
 
-/// Each peer owes something and does it while the process is stopped, or just before its time is over; whether the
-/// poller tells of it before the deadlines are looked at, or after.
+/// Each peer owes something and does it while the process is stopped, or just before its time is over; the poller
+/// reports it before the deadlines are looked at, or after.
 #[test]
 fn who_acted_while_nobody_looked_is_heard_before_it_expires() {
     for (stopped, told_first) in [(60_000, true), (60_000, false), (10_500, true)] {
@@ -113,14 +113,14 @@ fn who_acted_while_nobody_looked_is_heard_before_it_expires() {
         assert_eq!(told, [(asks, "request /".into()), (amid, "hello".into())], "{stopped} {told_first}");
         assert_eq!(taking.texts(), ["for you"]);
         assert!(closing.wire().shut_down);
-        // Nobody is forgotten: who did nothing goes.
+        // No peer is forgotten: those that did nothing go.
         house.wait(Duration::from_secs(1));
         assert!(house.engine.stream_mut(idle).is_none());
         assert_eq!([asks, amid, deaf].map(|id| house.engine.stream_mut(id).is_some()), [true; 3]);
     }
 }
 
-/// Turns that take long tell of load, which others may cause: whoever says nothing is given up on in time all the same.
+/// Long turns are a sign of load, which others may cause: a silent peer ends in time all the same.
 #[test]
 fn long_turns_put_off_no_deadline() {
     for turn in [10, 999, 1_001, 2_500] {
@@ -137,7 +137,7 @@ fn long_turns_put_off_no_deadline() {
     }
 }
 
-/// Something to read at every look is no way to stay.
+/// A peer cannot stay by having something to read at every look.
 #[test]
 fn a_byte_a_millisecond_extends_a_deadline_by_a_second_at_most() {
     let mut house = House::new(Settings::default());
@@ -225,7 +225,7 @@ fn violations_are_answered_and_the_rest_is_discarded() {
     assert_eq!(house.told(), [(id, "fine".into()), (id, "closed".into())]);
     assert_eq!(frames(&script.taken()), [close_of(1002, "frame not masked; a client must mask")]);
     assert!(script.wire().shut_down);
-    // No reset may overtake the Close: what comes is read and forgotten until the peer ends.
+    // No reset may overtake the Close: input is read and forgotten until the peer ends.
     script.say(&[0; 100_000]);
     house.hear(id);
     house.settle();
@@ -250,7 +250,7 @@ fn resets_are_told_once_wherever_they_come() {
     assert_eq!(house.told(), [(members[1].0, "closed".into())]);
     assert_eq!(house.engine.len(), 2);
     assert_eq!(members[2].1.texts(), ["a", "b"]);
-    // The slot is used again; the old id finds nobody.
+    // The slot is used again; the old id finds nothing.
     let (id, script) = house.open();
     assert_eq!(id.index, members[1].0.index);
     house.engine.send(members[1].0, Kind::Text, b"for a stranger");

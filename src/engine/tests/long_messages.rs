@@ -5,7 +5,7 @@ use super::*;
 /// Bytes of one read.
 const READ: usize = 20_000;
 
-/// A house that reads little at once, somebody in it, and three messages, the second of so many bytes.
+/// A house that reads little at once, a client in it, and three messages, the second of so many bytes.
 fn house_and(long: usize) -> (House, ConnId, Script, Vec<u8>) {
     let mut house = House::new(Settings { receive_buffer: READ, ..Settings::default() });
     let (id, script) = house.open();
@@ -45,7 +45,7 @@ fn a_short_message_is_copied() {
     assert_eq!(held(&house), 0);
 }
 
-/// The stream has no more for now: what has come is held, and the others have their turn.
+/// The stream has no more for now: the bytes that have come are held, and the others have their turn.
 #[test]
 fn what_is_not_there_yet_is_waited_for() {
     for there in [READ, READ + 1, 2 * READ + 5, 50_000] {
@@ -74,7 +74,7 @@ fn an_end_amid_it_is_an_end() {
     assert!(house.engine.is_empty());
 }
 
-/// A stream that panics while the rest is read ends its connection alone, which has heard what came before.
+/// A stream that panics while the rest is read ends its connection alone; earlier messages were heard.
 #[test]
 fn a_panic_amid_it_ends_its_connection_alone() {
     let (mut house, id, script, said) = house_and(60_000);
@@ -90,7 +90,7 @@ fn a_panic_amid_it_ends_its_connection_alone() {
     assert_eq!(house.told(), [(other, "hello".into())]);
 }
 
-/// What breaks the protocol is not read on for.
+/// The rest of a message that breaks the protocol is not read.
 #[test]
 fn a_bad_frame_is_refused_as_it_stands() {
     let (mut house, id, script, mut said) = house_and(60_000);

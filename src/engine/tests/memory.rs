@@ -1,4 +1,4 @@
-//! What is held and counted, whom it is taken from, and mistakes of ours that cost one connection.
+//! Memory that is held and counted, the connections that lose theirs, and mistakes of ours that cost one connection.
 
 use super::*;
 use crate::engine::memory::CUTS_AT_ONCE;
@@ -56,7 +56,8 @@ fn what_has_come_is_counted_until_it_is_whole_or_its_sender_gone() {
     assert_eq!(for_them(&house), 0);
 }
 
-/// Each row: what waits for each of several in KiB, what is too much, and who is cut off.
+/// Each row: KiB that wait for each of several connections, KiB that are too much, and the connections that are cut
+/// off.
 #[test]
 fn the_largest_are_cut_off_with_1013_until_it_is_enough() {
     for (waiting, excess, cut) in [
@@ -108,7 +109,7 @@ fn who_holds_much_of_a_message_is_cut_off_too() {
     assert_eq!(for_them(&house), 0);
 }
 
-/// A peer that is given up between turns still has its slot and its stream: a loop must not sleep on it.
+/// A peer that ends between turns still has its slot and its stream: a loop must not sleep on it.
 #[test]
 fn a_peer_that_is_given_up_between_turns_is_reaped_in_the_next() {
     for how in ["memory", "abort"] {
@@ -151,7 +152,7 @@ fn logs_and_spare_buffers_are_given_back() {
     house.turn();
     let before = house.engine.held();
     assert!(before.topics > 3_000 && before.buffers > 100_000, "{before:?}");
-    house.engine.give_back();
+    house.engine.shrink();
     let after = house.engine.held();
     assert!(after.topics < 1000 && after.buffers < before.buffers - 40_000, "{after:?}");
     house.engine.publish(ROOM, Kind::Text, b"still here", &[]);
@@ -159,7 +160,7 @@ fn logs_and_spare_buffers_are_given_back() {
     assert_eq!(members[1].1.texts().last().map(String::as_str), Some("still here"));
 }
 
-/// A stream is one connection's own: what goes wrong inside of it, TLS say, ends that connection.
+/// A stream belongs to one connection: a panic inside of it, in TLS say, ends that connection.
 #[test]
 fn a_panic_in_a_stream_ends_its_connection_alone() {
     let mut house = House::new(Settings::default());
@@ -176,7 +177,7 @@ fn a_panic_in_a_stream_ends_its_connection_alone() {
     assert_eq!(other.texts(), ["hello"]);
 }
 
-/// Answers of one turn to many do not gather without bound.
+/// Answers of one turn to many connections do not gather without bound.
 #[test]
 fn direct_messages_to_many_are_written_amid_the_turn() {
     let mut house = House::new(Settings::default());
@@ -190,7 +191,7 @@ fn direct_messages_to_many_are_written_amid_the_turn() {
     assert!(members.iter().all(|(_, script)| script.texts().len() == 1));
 }
 
-/// Very many topics may have had something to say once; only some room of theirs is kept, and used again.
+/// Very many topics may have had messages once; only some of their buffers are kept, and used again.
 #[test]
 fn topics_keep_little_of_their_logs() {
     const TOPICS: u32 = 500;
@@ -213,8 +214,8 @@ fn topics_keep_little_of_their_logs() {
     }
 }
 
-/// Many rooms with one member each, who then go: their places go too, whoever is left in the last one, who keeps a
-/// pointer for each before it.
+/// Many rooms with one member each, which then go: their places go too, except that a member of the last room keeps a
+/// pointer for each room before it.
 #[test]
 fn topics_that_nobody_hears_take_a_pointer_or_nothing() {
     const TOPICS: u32 = 2000;

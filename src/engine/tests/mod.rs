@@ -1,6 +1,6 @@
 //! The engine over scripted streams: short reads, short writes, resets, and a clock of our own.
 //!
-//! A `Script` is the other side of a connection; the `House` is what turns the loop and notes what it was told.
+//! A `Script` is the other side of a connection; the `House` turns the loop and notes the events.
 
 mod at_limits;
 mod bodies;
@@ -50,17 +50,17 @@ struct Wire {
     writes: usize,
     /// The stream is full at every other write, and has so much room at the next: its peer reads meanwhile.
     flaps: Option<usize>,
-    /// When it was written to last: after so many writes to anybody.
+    /// When it was written to last: after so many writes to all streams.
     written_at: usize,
     shut_down: bool,
 }
 
-/// What the stream says of itself.
+/// What the stream promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StreamKind {
     /// As a socket under an edge-triggered poller: a short count means drained, or full.
     Socket,
-    /// Nothing: any `Read + Write`, with what std gives by default.
+    /// Nothing: any `Read + Write`, with the defaults of std.
     Plain,
 }
 
@@ -175,7 +175,7 @@ impl Stream for AsAny<'_> {
     }
 }
 
-/// What the engine told, in words.
+/// The events of the engine, in words.
 type Told = (ConnId, String);
 
 struct House {
@@ -233,7 +233,7 @@ impl House {
         members
     }
 
-    /// The poller says that this one can be read; then a turn.
+    /// The poller reports that this one can be read; then a turn.
     fn hear(&mut self, id: ConnId) {
         self.engine.readable(id.index, false);
         self.turn();
@@ -373,7 +373,7 @@ impl Script {
     }
 }
 
-/// Splits what the server wrote; it must be whole frames. What is compressed is inflated.
+/// Splits the bytes that the server wrote, which must be whole frames. Compressed frames are inflated.
 fn frames(mut bytes: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
     let rules = crate::proto::frame::FrameRules {
         masked: false,

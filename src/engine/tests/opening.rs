@@ -1,4 +1,4 @@
-//! Requests and opening handshakes: heads, what follows them, and those that do not come in time.
+//! Requests and opening handshakes: heads, the bytes behind them, and heads that do not come in time.
 
 use super::*;
 
@@ -147,8 +147,8 @@ fn a_slow_link_gets_its_page_whole() {
     }
 }
 
-/// A head that fills its limit with a header line, and not with the empty one, is refused however it was cut; once it
-/// was taken in for ever, and the loop with it.
+/// A head that fills its limit with a header line, and not with the empty one, is refused however it was cut. (A
+/// scanner once took it in for ever, and the loop with it.)
 #[test]
 fn a_head_that_ends_a_line_at_its_limit_is_refused() {
     let start = format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\nB: {}\r\n", "a".repeat(6_000), "b".repeat(6_000));

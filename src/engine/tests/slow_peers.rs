@@ -1,4 +1,4 @@
-//! Peers that do not take what they are sent.
+//! Peers that do not take their output.
 
 use super::*;
 use crate::engine::Blocked;
@@ -136,7 +136,7 @@ fn a_peer_that_does_not_take_its_answers_is_not_read() {
     assert_eq!(script.texts().len(), 20);
 }
 
-/// So much may wait for a peer that is still read, and no more.
+/// At most so much may wait for a peer that is still read.
 #[test]
 fn a_peer_is_read_while_little_waits_for_it() {
     for (len, heard) in [(PAUSE_ABOVE, true), (PAUSE_ABOVE + 1, false)] {
@@ -171,8 +171,7 @@ fn answers_to_one_read_are_written_amid_it() {
     }
 }
 
-/// A peer that takes something now and then is not dead, but it must take 1 KiB a second; also of the last that it is
-/// told.
+/// A peer that takes something now and then is not dead, but it must take 1 KiB a second, of its last output too.
 #[test]
 fn a_peer_that_takes_too_little_a_minute_is_cut_off() {
     for (a_second, slow) in [(1, true), (PACE_BYTES / 60 - 1, true), (PACE_BYTES / 60, false)] {
@@ -197,13 +196,13 @@ fn a_peer_that_takes_too_little_a_minute_is_cut_off() {
                 let expected = if cut > 0 && !ends { vec![(id, "closed".into())] } else { vec![] };
                 assert!(cut == 0 || house.told() == expected || second > 60);
             }
-            // What was begun has another minute, and then it is over.
+            // The frame that was begun has another minute, and then the connection ends.
             assert_eq!(house.engine.is_empty(), slow);
         }
     }
 }
 
-/// Who may take nothing for longer than that is not cut off sooner for taking little.
+/// A peer that may take nothing for longer than that is not cut off sooner for taking little.
 #[test]
 fn a_peer_that_may_rest_for_long_is_not_cut_off_for_its_pace() {
     let blocked_within = Duration::from_secs(90);

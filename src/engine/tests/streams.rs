@@ -1,4 +1,4 @@
-//! What streams may do: give and take less than they could, be full amid a write, end and fail at any byte.
+//! Streams may give and take less than they could, be full amid a write, end and fail at any byte.
 
 use super::*;
 
@@ -41,7 +41,8 @@ fn a_stream_that_gives_little_at_once_is_read_until_it_has_nothing() {
     }
 }
 
-/// News of a stream between two events of what it brought before: they may have come after the turn's budget was spent.
+/// The poller reports a stream between two events of its earlier bytes: these may have waited because the turn's budget
+/// was spent.
 #[test]
 fn what_the_poller_tells_amid_a_read_is_not_forgotten() {
     for kind in KINDS {
@@ -125,7 +126,7 @@ fn conversation() -> Vec<u8> {
     [HANDSHAKE.as_bytes(), &frames.concat()].concat()
 }
 
-/// The end, or a failure, behind any byte of it and in the same edge: what was said before is told and answered, the
+/// The end, or a failure, behind any byte of it and in the same edge: earlier messages are reported and answered, the
 /// end is noticed at once, and nothing is left.
 #[test]
 fn a_conversation_may_end_behind_any_byte() {
@@ -218,7 +219,7 @@ fn who_has_ended_its_side_and_is_never_answered_is_not_kept() {
     assert!(house.engine.is_empty());
 }
 
-/// Let in, but nobody is there any more; or a body wanted that will not come.
+/// The owner upgrades a connection that has ended, or wants a body that will not come.
 #[test]
 fn who_has_ended_its_side_is_let_in_to_the_end() {
     for upgrade in [true, false] {
