@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::name::{UserName, normal};
+use super::wire::answer::EndReason;
 
 /// Knows whether a token holds.
 pub trait Verifier: fmt::Debug {
@@ -136,10 +137,10 @@ impl TokenError {
     }
 
     /// What `goodbye.reason` says of it.
-    pub(super) const fn reason(self) -> &'static str {
+    pub(super) const fn reason(self) -> EndReason {
         match self {
-            Self::Expired => EXPIRED,
-            _ => UNAUTHORIZED,
+            Self::Expired => EndReason::TokenExpired,
+            _ => EndReason::Unauthorized,
         }
     }
 }
@@ -247,12 +248,6 @@ const MAX_PATTERNS: usize = 64;
 
 /// The longest pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 256;
-
-/// `goodbye.reason` where nobody proved who they are.
-pub(super) const UNAUTHORIZED: &str = "unauthorized";
-
-/// `goodbye.reason` where somebody did, but not for any longer.
-pub(super) const EXPIRED: &str = "token_expired";
 
 #[cfg(test)]
 mod tests {

@@ -2,14 +2,15 @@
 //!
 //! Each of Salon's own codes (RFC 6455 section 7.4.2) stands here once; `docs/wire.md` says what a client is to make of it.
 
-use super::auth::{EXPIRED, TokenError, UNAUTHORIZED};
+use super::auth::TokenError;
+use super::wire::answer::EndReason;
 use crate::proto::CloseCode;
 
 /// What a session hears before it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Farewell {
     /// The word in `goodbye`.
-    pub why: &'static str,
+    pub why: EndReason,
     /// After how many milliseconds the client may come back; `None`: it is not to come back as it came.
     pub back_after_ms: Option<u64>,
     pub code: CloseCode,
@@ -19,19 +20,21 @@ pub(super) struct Farewell {
 
 impl Farewell {
     pub const NAME_RESERVED: Self =
-        Self::for_good("name_reserved", CloseCode::POLICY_VIOLATION, "the name is the operator's");
-    pub const TOO_MANY_USERS: Self = Self::for_now("overloaded", CloseCode::TRY_AGAIN_LATER, "too many users");
+        Self::for_good(EndReason::NameReserved, CloseCode::POLICY_VIOLATION, "the name is the operator's");
+    pub const TOO_MANY_USERS: Self = Self::for_now(EndReason::Overloaded, CloseCode::TRY_AGAIN_LATER, "too many users");
     pub const TOO_MANY_SESSIONS: Self =
-        Self::for_now("connection_limit", CONNECTION_LIMIT, "too many sessions of this user");
+        Self::for_now(EndReason::ConnectionLimit, CONNECTION_LIMIT, "too many sessions of this user");
     pub const TOO_MANY_CONNECTIONS: Self =
-        Self::for_now("connection_limit", CONNECTION_LIMIT, "too many connections of this address");
-    pub const RATE_ABUSE: Self = Self::for_now("rate_abuse", RATE_ABUSE, "rate limited for ten seconds in a row");
-    pub const BANNED: Self = Self::for_good("banned", BANNED, "banned by the operator");
-    pub const KICKED: Self = Self::for_good("kicked", KICKED, BY_OPERATOR);
+        Self::for_now(EndReason::ConnectionLimit, CONNECTION_LIMIT, "too many connections of this address");
+    pub const RATE_ABUSE: Self =
+        Self::for_now(EndReason::RateAbuse, RATE_ABUSE, "rate limited for ten seconds in a row");
+    pub const BANNED: Self = Self::for_good(EndReason::Banned, BANNED, "banned by the operator");
+    pub const KICKED: Self = Self::for_good(EndReason::Kicked, KICKED, BY_OPERATOR);
     pub const TOO_MUCH_BEFORE_A_TOKEN: Self =
-        Self::for_good(UNAUTHORIZED, BAD_TOKEN, "expected a token, found too much else");
-    pub const NO_TOKEN_IN_TIME: Self = Self::for_good(UNAUTHORIZED, BAD_TOKEN, "expected a token in time, found none");
-    pub const TOKEN_EXPIRED: Self = Self::for_good(EXPIRED, BAD_TOKEN, TokenError::Expired.as_str());
+        Self::for_good(EndReason::Unauthorized, BAD_TOKEN, "expected a token, found too much else");
+    pub const NO_TOKEN_IN_TIME: Self =
+        Self::for_good(EndReason::Unauthorized, BAD_TOKEN, "expected a token in time, found none");
+    pub const TOKEN_EXPIRED: Self = Self::for_good(EndReason::TokenExpired, BAD_TOKEN, TokenError::Expired.as_str());
 
     /// To a session whose token does not hold.
     pub const fn bad_token(error: TokenError) -> Self {
@@ -53,37 +56,43 @@ impl Farewell {
             1013 | 4100..=4199 => Some(BACK_OFF_MS),
             _ => Some(0),
         };
-        Some(Self { why: "disconnected", back_after_ms, code, reason: BY_OPERATOR })
+        Some(Self { why: EndReason::Disconnected, back_after_ms, code, reason: BY_OPERATOR })
     }
 
-    const fn for_good(why: &'static str, code: CloseCode, reason: &'static str) -> Self {
+    const fn for_good(why: EndReason, code: CloseCode, reason: &'static str) -> Self {
         Self { why, back_after_ms: None, code, reason }
     }
 
-    const fn for_now(why: &'static str, code: CloseCode, reason: &'static str) -> Self {
+    const fn for_now(why: EndReason, code: CloseCode, reason: &'static str) -> Self {
         Self { why, back_after_ms: Some(BACK_OFF_MS), code, reason }
     }
 }
 
 const BY_OPERATOR: &str = "removed by the operator";
 
-/// 4001: no token, or one that does not hold. The client is not to come back with the same.
-const BAD_TOKEN: CloseCode = CloseCode::new(4001).expect("one of the application's");
+macro_rules! close_codes {
+    ($($(#[$doc:meta])* $name:ident $code:literal,)*) => {
+        $($(#[$doc])* const $name: CloseCode = CloseCode::new($code).expect("one of the application's");)*
 
-/// 4003: banned. The client is not to come back.
-const BANNED: CloseCode = CloseCode::new(4003).expect("one of the application's");
+        /// The close codes that are the chat's own.
+        pub const CLOSE_CODES: &[CloseCode] = &[$($name),*];
+    };
+}
 
-/// 4010: kicked. The client is not to come back by itself.
-const KICKED: CloseCode = CloseCode::new(4010).expect("one of the application's");
-
-/// 4100: too many sessions of one user, or connections of one address. The client is to back off.
-const CONNECTION_LIMIT: CloseCode = CloseCode::new(4100).expect("one of the application's");
-
-/// 4101: too many messages for too long. The client is to back off.
-const RATE_ABUSE: CloseCode = CloseCode::new(4101).expect("one of the application's");
-
-/// 4200: the client is to reconnect at once, perhaps to another process.
-const RECONNECT: CloseCode = CloseCode::new(4200).expect("one of the application's");
+close_codes! {
+    /// No token, or one that does not hold. The client is not to come back with the same.
+    BAD_TOKEN 4001,
+    /// Banned. The client is not to come back.
+    BANNED 4003,
+    /// Kicked. The client is not to come back by itself.
+    KICKED 4010,
+    /// Too many sessions of one user, or connections of one address. The client is to back off.
+    CONNECTION_LIMIT 4100,
+    /// Too many messages for too long. The client is to back off.
+    RATE_ABUSE 4101,
+    /// The client is to reconnect at once, perhaps to another process.
+    RECONNECT 4200,
+}
 
 /// When to come back, for clients that are turned away.
 const BACK_OFF_MS: u64 = 10_000;

@@ -543,7 +543,7 @@ impl Hall {
             if session.dialect == Dialect::Json && !session.closing {
                 // Each at another time, so that they do not all come back at once.
                 let after_ms = self.random.below(within + 1);
-                turn.out.say(conn, &answer::Goodbye { reason: "shutdown", reconnect: true, after_ms });
+                turn.out.say(conn, &answer::Goodbye { reason: answer::EndReason::Shutdown, reconnect: true, after_ms });
             }
         }
     }

@@ -15,7 +15,7 @@ use super::timers::Timer;
 use super::turn::{Ask, Ctx, Turn};
 use super::typing::Target;
 use super::waiting::{Found, Joins, Waiting, What};
-use super::wire::answer::{self, Ack};
+use super::wire::answer::{self, Ack, Missing};
 use super::wire::request::Wish;
 use super::wire::{Code, Refusal, plain};
 use super::work;
@@ -268,7 +268,7 @@ impl Hall {
                     true => 0,
                     false => first - 1,
                 };
-                let why = if same_life { "expired" } else { "epoch_changed" };
+                let why = if same_life { Missing::Expired } else { Missing::EpochChanged };
                 self.replay(ask.conn, room, Heard { seq: heard, why }, found, turn);
             }
             Dialect::Plain => {

@@ -50,13 +50,14 @@ mod tests;
 
 pub use auth::{Grant, TokenError, Verifier};
 pub use delivery::{Deliveries, Delivery, TurnedAway};
+pub use farewell::CLOSE_CODES;
 pub use held::Held;
 pub use name::{NameError, RoomName, UserName};
 pub use rate_limit::Address;
 pub use roster::session::Dialect;
 pub use settings::{Rate, Settings};
 pub use wire::Code;
-pub use wire::answer::Kind as AnswerKind;
+pub use wire::answer::{EndReason, Kind as AnswerKind, Missing};
 pub use wire::order::Call;
 pub use wire::plain::Kind as PlainKind;
 pub use wire::request::Kind as RequestKind;

@@ -254,7 +254,7 @@ impl Hall {
             epoch: head.epoch,
             items: messages,
             next,
-            gap: gap.map(|(from, to)| answer::Hole { from, to, why: "expired" }),
+            gap: gap.map(|(from, to)| answer::Hole { from, to, why: answer::Missing::Expired }),
         };
         turn.out.answer(ask, &answer);
         Ok(())

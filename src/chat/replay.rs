@@ -24,7 +24,7 @@ use super::settings::Settings;
 use super::timers::Timer;
 use super::turn::{Ask, Asker, Ctx, Turn};
 use super::waiting::{Found, Waiting, What};
-use super::wire::answer::{Ack, Gap, Hole, OnlineUsers};
+use super::wire::answer::{Ack, Gap, Hole, Missing, OnlineUsers};
 use super::wire::request::{MAX_PAGE, PAGE, Since, Wish};
 use super::wire::{Code, Id, Refusal, json};
 use crate::backend::{Bounds, Conversation, Epoch, Message, Query};
@@ -69,10 +69,10 @@ impl Replay {
 
 /// Up to where a reader has heard of a room, and why what comes next may not follow on it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heard<'a> {
+pub(super) struct Heard {
     pub seq: u64,
     /// The reason for a hole between that and the oldest message that is kept.
-    pub why: &'a str,
+    pub why: Missing,
 }
 
 /// Connections that are told of the past, or have not taken yet what they were told.
@@ -253,7 +253,7 @@ impl Hall {
         let place = reader.rooms.iter().position(|at| at.room == room && at.heard == after);
         if let Some(place) = place {
             reader.rooms.remove(place);
-            self.replay(conn, room, Heard { seq: after, why: "expired" }, found, turn);
+            self.replay(conn, room, Heard { seq: after, why: Missing::Expired }, found, turn);
         }
     }
 

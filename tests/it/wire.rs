@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::{Client, Server, close_code, exchange, hear, salon, say};
-use salon::chat::{AnswerKind, Code, PlainKind, RequestKind};
+use salon::chat::{AnswerKind, CLOSE_CODES, Code, EndReason, Missing, PlainKind, RequestKind};
 use serde_json::{Value, json};
 
 /// Errors that a test over sockets cannot bring about: the store in memory never fails (`src/chat/tests/late.rs` has
@@ -150,6 +150,22 @@ fn the_page_has_every_word_and_every_code() {
     let mut expected = error_codes();
     expected.insert("internal".into());
     assert!(expected.is_subset(&rows), "codes without a row: {:?}", expected.difference(&rows).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_page_has_every_reason_and_every_close_code() {
+    let page = page();
+    let goodbye = between(&page, "### goodbye", "## The plain dialect");
+    for reason in EndReason::ALL {
+        assert!(goodbye.contains(&format!("`{}`", reason.as_str())), "{reason:?}");
+    }
+    for why in Missing::ALL {
+        assert!(page.contains(&format!("`why: \"{}\"`", why.as_str())), "{why:?}");
+    }
+    let table = between(&page, "## Close codes", "## Defaults");
+    for code in CLOSE_CODES {
+        assert!(table.contains(&format!("\n| {} |", code.get())), "{code:?}");
+    }
 }
 
 /// The first cells of the table of errors.

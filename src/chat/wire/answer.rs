@@ -61,7 +61,7 @@ answers! {
     Direct "direct" is Direct<'_>,
     Error "error" is Error<'_>,
     Gap "gap" is Gap<'_>,
-    Goodbye "goodbye" is Goodbye<'_>,
+    Goodbye "goodbye" is Goodbye,
     History "history" is History<'_>,
     Joined "joined" is Joined<'_>,
     Left "left" is Left<'_>,
@@ -83,6 +83,42 @@ impl Kind {
     /// Whether only operators hear it (`docs/http-api.md`).
     pub fn is_of_operators(self) -> bool {
         matches!(self, Self::Ban | Self::Bans)
+    }
+}
+
+words! {
+    /// Why a session is about to end.
+    pub enum EndReason {
+        /// The server stops.
+        Shutdown "shutdown",
+        /// Too many connections of an address, or sessions of a user.
+        ConnectionLimit "connection_limit",
+        /// Too fast for too long.
+        RateAbuse "rate_abuse",
+        /// Too many users.
+        Overloaded "overloaded",
+        /// No token in time, or one that does not hold.
+        Unauthorized "unauthorized",
+        /// A token that holds no more.
+        TokenExpired "token_expired",
+        /// The operator has put the user out.
+        Kicked "kicked",
+        /// The operator keeps the user out.
+        Banned "banned",
+        /// The name is the operator's.
+        NameReserved "name_reserved",
+        /// The operator has closed the session.
+        Disconnected "disconnected",
+    }
+}
+
+words! {
+    /// Why messages are missing.
+    pub enum Missing {
+        /// They are no longer kept.
+        Expired "expired",
+        /// They were of another life of the room.
+        EpochChanged "epoch_changed",
     }
 }
 
@@ -203,15 +239,15 @@ pub(crate) struct Gap<'a> {
     #[serde(serialize_with = "shown")]
     pub epoch: Epoch,
     #[serde(flatten)]
-    pub hole: Hole<'a>,
+    pub hole: Hole,
 }
 
 /// Messages that are missing, from the first to the last.
 #[derive(Serialize)]
-pub(crate) struct Hole<'a> {
+pub(crate) struct Hole {
     pub from: u64,
     pub to: u64,
-    pub why: &'a str,
+    pub why: Missing,
 }
 
 /// One page of what was said in a room, or with a user.
@@ -228,7 +264,7 @@ pub(crate) struct History<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gap: Option<Hole<'a>>,
+    pub gap: Option<Hole>,
 }
 
 /// A request that needs no other answer is done, in one of these forms.
@@ -402,8 +438,8 @@ impl<'a> From<&'a Refusal> for Error<'a> {
 
 /// The session is about to end.
 #[derive(Serialize)]
-pub(crate) struct Goodbye<'a> {
-    pub reason: &'a str,
+pub(crate) struct Goodbye {
+    pub reason: EndReason,
     pub reconnect: bool,
     pub after_ms: u64,
 }
@@ -445,7 +481,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text! { Kind, Code, Status, UserName, super::plain::Kind, }
+as_text! { Kind, EndReason, Missing, Code, Status, UserName, super::plain::Kind, }
 
 fn shown<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
@@ -573,7 +609,7 @@ mod tests {
                     r#"{"type":"direct","sender":"ann","user_id":"bob","content":"she said \"yes\"\n","seq":7,"#,
                     r#""ts":1790000000123}"#,
                 ),
-            Gap { room_id: "den", epoch, hole: Hole { from: 1, to: 3, why: "expired" } } =>
+            Gap { room_id: "den", epoch, hole: Hole { from: 1, to: 3, why: Missing::Expired } } =>
                 r#"{"type":"gap","room_id":"den","epoch":"000000000000beef","from":1,"to":3,"why":"expired"}"#,
             History {
                 room_id: Some("den"),
@@ -594,7 +630,7 @@ mod tests {
                 epoch,
                 items: &[],
                 next: Some(2),
-                gap: Some(Hole { from: 1, to: 3, why: "expired" }),
+                gap: Some(Hole { from: 1, to: 3, why: Missing::Expired }),
             } =>
                 concat!(
                     r#"{"type":"history","user_id":"bob","epoch":"000000000000beef","items":[],"next":2,"#,
@@ -705,7 +741,7 @@ mod tests {
                     r#"{"type":"error","room_id":"den","code":"rate_limited","message":"expected \"a\"","#,
                     r#""retry":true,"retry_after_ms":2,"close_after_ms":3000}"#,
                 ),
-            Goodbye { reason: "shutdown", reconnect: true, after_ms: 5 } =>
+            Goodbye { reason: EndReason::Shutdown, reconnect: true, after_ms: 5 } =>
                 r#"{"type":"goodbye","reason":"shutdown","reconnect":true,"after_ms":5}"#,
             Ban { ban: ListedBan { user_id: "ann", until: None, note: None }, closed: 1 } =>
                 r#"{"type":"ban","user_id":"ann","closed":1}"#,
