@@ -60,7 +60,7 @@ impl Hall {
 
     /// A frame of a session that has not said who it is: there is no user to bill for it, and so not much patience.
     pub(super) fn bear_unproven(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        if self.sessions.find(conn).is_some_and(|session| session.frames >= MAX_UNPROVEN_FRAMES) {
+        if self.roster.session(conn).is_some_and(|session| session.frames >= MAX_UNPROVEN_FRAMES) {
             turn.out.turned_away(conn, TurnedAway::NoToken);
             self.dismiss(conn, Farewell::TOO_MUCH_BEFORE_A_TOKEN, turn);
         }
@@ -77,16 +77,16 @@ impl Hall {
             Refusal::new(Code::Unauthorized, error.as_str())
         })?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
-        if self.users.at(user).name != grant.user {
+        if self.roster.user(user).name != grant.user {
             let message = "`token`: expected one of the user of this session, found another user's";
             return Err(Refusal::new(Code::Forbidden, message));
         }
         let expires_at = grant.expires_ms;
-        let closed: Vec<u32> = match self.sessions.find(ask.conn) {
+        let closed: Vec<u32> = match self.roster.session(ask.conn) {
             None => return Ok(()),
             Some(session) => {
                 let seats = session.seats.iter().map(|seat| seat.room);
-                seats.filter(|&room| !grant.may_enter(self.rooms.at(room).name.as_str())).collect()
+                seats.filter(|&room| !grant.may_enter(self.roster.room(room).name.as_str())).collect()
             }
         };
         self.hold(ask.conn, grant, ctx);
@@ -99,15 +99,11 @@ impl Hall {
 
     /// The session leaves a room that it may be in no longer; `why`, if it is to be told.
     pub(super) fn put_out(&mut self, conn: ConnId, room: u32, why: Option<&'static str>, ctx: &mut Ctx<'_>) {
-        let name = self.rooms.at(room).name.clone();
+        let name = self.roster.room(room).name.clone();
         // Refused also where it is leaving already.
-        if self.leave_because(Ask::unnamed(conn), name.as_str(), why, ctx).is_err()
-            && let Some(seat) = self.sessions.find_mut(conn).and_then(|session| session.seat(room))
-            && std::mem::take(&mut seat.wanted)
-        {
+        if self.leave_because(Ask::unnamed(conn), name.as_str(), why, ctx).is_err() && self.roster.ask_out(conn, room) {
             // The store takes no questions now, and this cannot wait.
             self.left(Ask::unnamed(conn), room, why, ctx);
-            self.rooms.settle(room, ctx.now.tick);
         }
     }
 

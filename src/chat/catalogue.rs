@@ -14,45 +14,39 @@ impl Hall {
     /// The backend has a room, or what stands of it has changed.
     pub(super) fn told_of_room(&mut self, description: Description<'_>, keeps: bool, turn: &mut Turn<'_>) {
         let Some(key) = self.list_room(description.room, description.created_at, turn) else { return };
-        let room = self.rooms.at_mut(key);
-        room.title = description.title.map(Into::into);
-        room.topic = description.topic.map(Into::into);
-        room.created_at = description.created_at;
-        room.created |= description.created;
-        room.holds |= keeps;
-        room.described = true;
-        self.rooms.settle(key, turn.now.tick);
+        self.roster.learn_room(key, &description, keeps);
         self.sweep_later(turn);
     }
 
     /// A room that the backend has, put on the list if there is a place that takes none from a room with a history.
     pub(super) fn list_room(&mut self, name: &str, created_at: u64, turn: &mut Turn<'_>) -> Option<u32> {
-        if let Some(key) = self.rooms.find(name) {
+        if let Some(key) = self.roster.rooms().find(name) {
             return Some(key);
         }
         let new = RoomName::parse(name).ok()?;
-        if self.rooms.len() >= turn.settings.max_rooms {
-            let empty = self.rooms.longest_empty().filter(|&key| !self.rooms.at(key).holds)?;
-            self.rooms.end(empty);
+        if self.roster.rooms().len() >= turn.settings.max_rooms {
+            self.roster.settle(turn.now.tick);
+            let empty = self.roster.rooms().longest_empty().filter(|&key| !self.roster.room(key).holds)?;
+            self.roster.end_room(empty);
         }
         self.take_memory(ROOM_BYTES + 4 * name.len()).ok()?;
-        Some(self.rooms.insert(new, created_at))
+        Some(self.roster.make_room(new, created_at))
     }
 
     /// The backend knows a user.
     pub(super) fn told_of_user(&mut self, name: &str, turn: &Turn<'_>) {
-        if self.users.find(name).is_none()
-            && self.users.len() < turn.settings.max_users
+        if self.roster.users().find(name).is_none()
+            && self.roster.users().len() < turn.settings.max_users
             && let Ok(name) = UserName::parse(name)
             && self.take_memory(USER_BYTES + 2 * name.as_str().len()).is_ok()
         {
-            self.users.know(&name);
+            self.roster.learn_user(&name);
         }
     }
 
     /// Tells the backend what a room is.
     pub(super) fn describe(&mut self, room: u32, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
-        let room = self.rooms.at(room);
+        let room = self.roster.room(room);
         let description = Description {
             room: room.name.as_str(),
             title: room.title.as_deref(),
@@ -65,28 +59,30 @@ impl Hall {
 
     /// Ends a room that nobody is in, so that there is a place for another one: what is kept of it goes.
     pub(super) fn evict(&mut self, room: u32, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
-        let place = self.rooms.at(room);
+        let place = self.roster.room(room);
         if place.holds {
             ctx.store.ask(Request::Erase { room: place.name.as_str() })?;
         }
-        self.rooms.end(room);
+        self.roster.end_room(room);
         Ok(())
     }
 
-    /// Tells the backend of rooms that ended, before anything else is asked about them. One that is not taken costs the backend a
+    /// Ends rooms that nobody needs, and tells the backend of those that have ended, before anything else is asked about them. One that is not taken costs the backend a
     /// line in a list, and nobody a message.
     pub(super) fn release_ended(&mut self, ctx: &mut Ctx<'_>) {
-        if !self.rooms.ended.is_empty() {
+        self.roster.settle(ctx.now.tick);
+        let ended = self.roster.take_ended();
+        if !ended.is_empty() {
             self.slacken(ctx);
         }
-        for name in self.rooms.ended.drain(..) {
+        for name in ended {
             let _ = ctx.store.ask(Request::Release { room: name.as_str() });
         }
     }
 
     /// Tells the backend of people who have come for the first time. One that is not taken is known as long as the chat lasts.
     pub(super) fn tell_of_users(&mut self, ctx: &mut Ctx<'_>) {
-        for name in self.users.met.drain(..) {
+        for name in self.roster.take_met() {
             let _ = ctx.store.ask(Request::Know { user: name.as_str() });
         }
     }

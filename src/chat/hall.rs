@@ -3,7 +3,7 @@
 //! Requests come in here and are handed to the file of their subject; what the backend answers goes through
 //! [`Hall::learn`]. The hall never asks the backend while it listens to it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use super::name::{RoomName, UserName};
 use super::rate_limit::{ANNOUNCE_RATE, Address, Buckets, Payer, SWEEP_EVERY, Verdict};
 use super::replay::{Replay, Replays};
 use super::retry::Said;
-use super::roster::room::{self, Rooms};
-use super::roster::session::{Dialect, NO_DEVICE, Seats, Session, Sessions};
-use super::roster::user::Users;
+use super::roster::Roster;
+use super::roster::room;
+use super::roster::session::{Dialect, NOBODY};
 use super::settings::{Rate, Settings};
 use super::timers::{Timer, Timers};
 use super::turn::{Ask, Ctx, Turn};
@@ -35,17 +35,13 @@ use crate::id::ConnId;
 use crate::proto::CloseCode;
 use crate::random::Random;
 use crate::slack;
-use crate::time::Moment;
+use crate::time::Tick;
 
 #[derive(Debug)]
 pub(super) struct Hall {
     pub random: Random,
-    pub sessions: Sessions,
-    pub users: Users,
-    pub rooms: Rooms,
-    /// Rooms with sessions of the plain dialect.
-    pub with_plain: BTreeSet<u32>,
-    pub timers: Timers,
+    pub roster: Roster,
+    pub timers: Timers<Timer>,
     pub typing: Typing,
     pub said: Said,
     pub buckets: Buckets,
@@ -73,10 +69,7 @@ impl Hall {
     pub fn new(random: Random, keeps: bool) -> Self {
         Self {
             random,
-            sessions: Sessions::default(),
-            users: Users::default(),
-            rooms: Rooms::default(),
-            with_plain: BTreeSet::new(),
+            roster: Roster::default(),
             timers: Timers::default(),
             typing: Typing::default(),
             said: Said::default(),
@@ -97,20 +90,7 @@ impl Hall {
 
     pub fn open(&mut self, conn: ConnId, door: Door, from: Option<Address>, ctx: &mut Ctx<'_>) {
         let dialect = if door.room().is_some() { Dialect::Plain } else { Dialect::Json };
-        let session = Session {
-            id: self.random.draw(),
-            opened: seconds(ctx.now),
-            spoke: seconds(ctx.now),
-            user: NOBODY,
-            payer: Payer::nobody(from),
-            next_device: NO_DEVICE,
-            frames: 0,
-            dialect,
-            closing: false,
-            expelled: false,
-            seats: Seats::default(),
-        };
-        self.sessions.insert(conn, session);
+        self.roster.open(conn, self.random.draw(), dialect, Payer::nobody(from), ctx.now);
         let door = match door {
             Door::Showing { shows, door } => {
                 self.showing.insert(conn, shows);
@@ -143,19 +123,21 @@ impl Hall {
         }
         let guest = name.is_none();
         let name = name.unwrap_or_else(|| self.guest_name());
-        let Some(user) = self.users.find_or_insert(&name, guest, ctx.settings.max_users) else {
+        let Some(user) = self.roster.know(&name, guest, ctx.settings.max_users) else {
             ctx.out.turned_away(ask.conn, TurnedAway::TooManyUsers);
             self.dismiss(ask.conn, Farewell::TOO_MANY_USERS, ctx);
             return;
         };
-        if self.users.at(user).devices as usize >= ctx.settings.sessions_per_user {
+        if self.roster.user(user).devices as usize >= ctx.settings.sessions_per_user {
             ctx.out.turned_away(ask.conn, TurnedAway::TooManySessions);
             self.ask_devices(user, ctx);
             self.dismiss(ask.conn, Farewell::TOO_MANY_SESSIONS, ctx);
             return;
         }
         let shows = self.showing.remove(&ask.conn);
-        self.attach(ask.conn, user, shows, ctx);
+        let Some(payer) = self.payer_as(ask.conn, &name) else { return };
+        let seen = self.roster.sign_in(ask.conn, user, payer, shows);
+        self.tell(seen, ctx);
         match room {
             None => {
                 self.welcome(ask, user, ctx.store.durability(), ctx);
@@ -178,8 +160,8 @@ impl Hall {
     }
 
     fn welcome(&self, ask: Ask<'_>, user: u32, durability: &str, turn: &mut Turn<'_>) {
-        let Some(session) = self.sessions.find(ask.conn) else { return };
-        let user = self.users.at(user);
+        let Some(session) = self.roster.session(ask.conn) else { return };
+        let user = self.roster.user(user);
         let settings = &turn.settings;
         let limits = answer::Limits {
             message_bytes: settings.message_bytes,
@@ -206,65 +188,25 @@ impl Hall {
         loop {
             let name = format!("guest-{:04x}", self.random.below(0x1_0000));
             // Past some thousand guests, four digits are too few.
-            let name = if self.users.find(&name).is_none() {
+            let name = if self.roster.users().find(&name).is_none() {
                 name
             } else {
                 format!("guest-{:012x}", self.random.draw() >> 16)
             };
-            if self.users.find(&name).is_none() {
+            if self.roster.users().find(&name).is_none() {
                 return UserName::parse(&name).expect("a guest's name is a good one");
             }
         }
     }
 
-    /// Makes the session a device of the user. What it shows counts if the user is not here: else the server knows.
-    pub fn attach(&mut self, conn: ConnId, user: u32, shows: Option<Shows>, turn: &mut Turn<'_>) {
-        let Some(session) = self.sessions.find_mut(conn) else { return };
-        session.payer = self.buckets.payer(self.users.at(user).name.as_str(), session.payer.address);
-        let before = self.users.at(user).own_view();
-        self.users.change(user, |user| {
-            session.next_device = user.first_device;
-            user.first_device = conn.index;
-            user.devices += 1;
-            if let Some(shows) = shows.filter(|_| !user.present) {
-                user.shows(shows);
-            }
-            user.present = true;
-        });
-        session.user = user;
-        self.timers.cancel(Timer::Gone { user });
-        self.tell_watchers(user, before, turn);
-    }
-
-    /// Takes the session from its user, who is given some time to come back.
-    pub fn detach(&mut self, conn: ConnId, session: &Session, turn: &mut Turn<'_>) {
-        let user = session.user;
-        let first = self.users.at(user).first_device;
-        if first == conn.index {
-            self.users.change(user, |user| user.first_device = session.next_device);
-        } else {
-            let mut at = first;
-            while let Some(device) = self.sessions.at_mut(at) {
-                if device.next_device == conn.index {
-                    device.next_device = session.next_device;
-                    break;
-                }
-                at = device.next_device;
-            }
-        }
-        let devices = self.users.change(user, |user| {
-            user.devices -= 1;
-            user.devices
-        });
-        if devices == 0 {
-            self.timers.set(Timer::Gone { user }, turn.now.tick + Self::grace_of(session, turn));
-        }
+    /// Who pays for what the session does, once it is a device of the user of this name.
+    pub fn payer_as(&mut self, conn: ConnId, name: &UserName) -> Option<Payer> {
+        let address = self.roster.session(conn)?.payer.address;
+        Some(self.buckets.payer(name.as_str(), address))
     }
 
     pub fn text(&mut self, conn: ConnId, text: &str, ctx: &mut Ctx<'_>) {
-        let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) else { return };
-        session.frames = session.frames.wrapping_add(1);
-        session.spoke = seconds(ctx.now);
+        let Some(session) = self.roster.note_text(conn, ctx.now) else { return };
         if session.user == NOBODY {
             return self.unproven_text(conn, text, ctx);
         }
@@ -307,9 +249,9 @@ impl Hall {
     }
 
     pub fn ping(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) else { return };
+        let Some(session) = self.roster.open_session(conn) else { return };
         if session.user == NOBODY {
-            session.frames = session.frames.wrapping_add(1);
+            self.roster.note_frame(conn);
             return self.bear_unproven(conn, turn);
         }
         self.pay(conn, turn, || None);
@@ -317,7 +259,7 @@ impl Hall {
 
     /// Pays for one frame; if that cannot be paid says so, or closes.
     fn pay<'t>(&mut self, conn: ConnId, turn: &mut Turn<'_>, id: impl FnOnce() -> Option<Id<'t>>) -> bool {
-        let Some(payer) = self.sessions.find(conn).map(|session| session.payer) else { return false };
+        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return false };
         let now = turn.now.tick;
         let verdict = self.buckets.pay(payer, turn.settings.rate, turn.settings.full_speed_per_address, now);
         if self.buckets.wants_sweep() {
@@ -343,7 +285,7 @@ impl Hall {
 
     /// Pays for a list of joins what the frame has not paid for.
     pub fn pay_for_list(&mut self, conn: ConnId, rooms: usize, turn: &Turn<'_>) -> Result<(), Refusal> {
-        let Some(payer) = self.sessions.find(conn).map(|session| session.payer) else { return Ok(()) };
+        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
         let Settings { rate, full_speed_per_address: people, .. } = *turn.settings;
         match self.buckets.pay_for_list(payer, rooms, rate, people, turn.now.tick) {
             Verdict::Refused { retry_after, crowded } => {
@@ -356,7 +298,7 @@ impl Hall {
 
     /// Pays for speaking to everybody, which operators and a house without a limit on the rate do not.
     pub fn pay_to_announce(&mut self, conn: ConnId, turn: &Turn<'_>) -> Result<(), Refusal> {
-        let Some(payer) = self.sessions.find(conn).map(|session| session.payer) else { return Ok(()) };
+        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
         if turn.settings.rate.is_none() {
             return Ok(());
         }
@@ -422,40 +364,31 @@ impl Hall {
 
     /// The engine has already taken the connection out of all topics.
     pub fn closed(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        let Some(session) = self.sessions.remove(conn) else { return };
+        let grace = turn.settings.leave_grace;
+        if self.roster.close(conn, turn.now.tick, grace).is_none() {
+            return;
+        }
         self.slacken(turn);
         self.release(conn);
         self.replays.remove(conn);
         self.timers.cancel(Timer::Replay(conn));
         self.showing.remove(&conn);
-        if session.user == NOBODY {
-            return;
-        }
-        for seat in session.seats.iter().filter(|seat| seat.inside) {
-            self.uncount(seat.room, session.dialect);
-            let room = self.rooms.at_mut(seat.room);
-            let devices = room.members.sessions_mut(session.user).expect("who has a seat inside is a member");
-            *devices -= 1;
-            if *devices == 0 {
-                let timer = Timer::Leave { user: session.user, room: seat.room };
-                self.timers.set(timer, turn.now.tick + Self::grace_of(&session, turn));
-            }
-        }
         self.watches.end_all(conn);
-        self.detach(conn, &session, turn);
     }
 
     pub fn timeout(&mut self, ctx: &mut Ctx<'_>) {
         // The rest is due still, and has the next turns.
         for _ in 0..TIMERS_AT_ONCE {
+            if self.is_grace_first() {
+                match self.roster.tick(ctx.now.tick) {
+                    Some(facts) => self.tell(facts, ctx),
+                    None => break,
+                }
+                continue;
+            }
             let Some(timer) = self.timers.pop(ctx.now.tick) else { break };
             match timer {
                 Timer::Typing(key) => self.end_typing(&key.0, key.1, ctx),
-                Timer::Leave { user, room } => {
-                    self.depart(user, room, ctx);
-                    self.rooms.settle(room, ctx.now.tick);
-                }
-                Timer::Gone { user } => self.gone(user, ctx),
                 Timer::Crowd { room } => self.tell_crowd(room, ctx),
                 Timer::Replay(conn) => self.read_on(conn, ctx),
                 Timer::Unproven(conn) => self.end_unproven(conn, ctx),
@@ -475,10 +408,8 @@ impl Hall {
                 Timer::Sweep => {
                     let more = ctx.store.expire(ctx.now.tick);
                     let age = ctx.settings.empty_room_age.as_millis() as u64;
-                    if let Some(before) = ctx.now.tick.0.checked_sub(age) {
-                        self.rooms.expire(crate::time::Tick(before));
-                    }
-                    if more || self.rooms.any_empty() {
+                    let empty_before = ctx.now.tick.0.checked_sub(age).map(Tick);
+                    if self.roster.expire_rooms(empty_before, ctx.now.tick) || more {
                         self.sweep_later(ctx);
                     }
                 }
@@ -486,14 +417,20 @@ impl Hall {
         }
     }
 
-    /// Nobody came back for a user. A user is gone only after leaving: rooms that still wait for one wait no longer.
-    fn gone(&mut self, user: u32, turn: &mut Turn<'_>) {
-        self.end_graces(user, turn);
-        let before = self.users.at(user).view();
-        let name = self.users.at(user).name.clone();
-        self.users.leave(user, turn.now.tick);
-        self.slacken(turn);
-        self.tell_gone(&name, &before, turn);
+    /// Whether a grace is over before anything else is due. At the same tick a user stops typing, then leaves, then is gone, and then comes
+    /// the rest.
+    fn is_grace_first(&self) -> bool {
+        let Some(grace) = self.roster.next_grace() else { return false };
+        match self.timers.first() {
+            None => true,
+            Some((at, Timer::Typing(_))) => grace < at,
+            Some((at, _)) => grace <= at,
+        }
+    }
+
+    /// When [`timeout`](Self::timeout) has something to do.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        [self.timers.next(), self.roster.next_grace()].into_iter().flatten().min()
     }
 
     /// Something is over, so that its table may be too large: that is seen to in a moment, for all that is over by then.
@@ -505,8 +442,7 @@ impl Hall {
 
     /// Every table that those who were here have made large gives its room back. Sessions, timers, watches and buckets do so on their own.
     fn give_back(&mut self) {
-        self.users.give_back();
-        self.rooms.give_back();
+        self.roster.give_back();
         self.typing.give_back();
         self.said.give_back();
         self.watches.give_back();
@@ -539,7 +475,7 @@ impl Hall {
 
     pub fn shutdown(&mut self, turn: &mut Turn<'_>) {
         let within = turn.settings.return_within.as_millis() as u64;
-        for (conn, session) in self.sessions.iter() {
+        for (conn, session) in self.roster.sessions().iter() {
             if session.dialect == Dialect::Json && !session.closing {
                 // Each at another time, so that they do not all come back at once.
                 let after_ms = self.random.below(within + 1);
@@ -566,9 +502,8 @@ impl Hall {
                 }
             }
             News::Emptied { room } => {
-                if let Some(key) = self.rooms.find(room) {
-                    self.rooms.at_mut(key).holds = false;
-                    self.rooms.settle(key, turn.now.tick);
+                if let Some(key) = self.roster.rooms().find(room) {
+                    self.roster.note_emptied(key);
                 }
             }
             News::Room { description, keeps } => self.told_of_room(description, keeps, turn),
@@ -582,11 +517,11 @@ impl Hall {
         if self.is_operator(ask.conn) {
             return turn.out.refuse(ask, refusal);
         }
-        let Some(session) = self.sessions.find(ask.conn).filter(|session| !session.closing) else { return };
+        let Some(session) = self.roster.open_session(ask.conn) else { return };
         match session.dialect {
             Dialect::Json => turn.out.answer(ask, &answer::Error::from(refusal)),
             Dialect::Plain => {
-                let room = session.seats.first().map_or("", |seat| self.rooms.at(seat.room).name.as_str());
+                let room = session.seats.first().map_or("", |seat| self.roster.room(seat.room).name.as_str());
                 turn.out.send(ask.conn, |out| plain::error(out, &refusal.message, room));
             }
         }
@@ -594,8 +529,8 @@ impl Hall {
 
     /// Says goodbye, where there is a word for it, and closes.
     pub fn dismiss(&mut self, conn: ConnId, farewell: Farewell, turn: &mut Turn<'_>) {
-        let Some(session) = self.sessions.find(conn).filter(|session| !session.closing) else { return };
-        let room = session.seats.first().map_or("", |seat| self.rooms.at(seat.room).name.as_str());
+        let Some(session) = self.roster.open_session(conn) else { return };
+        let room = session.seats.first().map_or("", |seat| self.roster.room(seat.room).name.as_str());
         Self::say_farewell(conn, session.dialect, room, farewell, turn);
         self.close(conn, farewell.code, farewell.reason, turn);
     }
@@ -624,52 +559,29 @@ impl Hall {
 
     /// Has the connection closed. The rest is done when that has happened.
     pub fn close(&mut self, conn: ConnId, code: CloseCode, reason: &'static str, turn: &mut Turn<'_>) {
-        if let Some(session) = self.sessions.find_mut(conn).filter(|session| !session.closing) {
-            session.closing = true;
+        if self.roster.begin_close(conn) {
             turn.out.close(conn, code, reason);
         }
     }
 
     /// Whose session it is, or in whose name a call is made.
     pub fn user_of(&self, conn: ConnId) -> Option<u32> {
-        let session = self.sessions.find(conn).map(|session| session.user);
-        let caller = || self.users.find(self.operators.get(&conn)?.as_ref()?.as_str());
+        let session = self.roster.session(conn).map(|session| session.user);
+        let caller = || self.roster.users().find(self.operators.get(&conn)?.as_ref()?.as_str());
         session.or_else(caller).filter(|&user| user != NOBODY)
-    }
-
-    /// How long the user of a session that ended may take to come back.
-    fn grace_of(session: &Session, turn: &Turn<'_>) -> Duration {
-        if session.expelled { Duration::ZERO } else { turn.settings.leave_grace }
     }
 
     /// There is no room for another device of the user. Some may be dead and nobody has noticed yet: all are asked at once, so that there is
     /// room when the one that was turned away comes back. Seldom, because each answer costs a frame.
     pub fn ask_devices(&mut self, user: u32, turn: &mut Turn<'_>) {
-        let (now, asked) = ((turn.now.tick.0 / 1000) as u32, self.users.at(user).asked);
-        if asked != 0 && now.wrapping_sub(asked) < ASK_EVERY_SECONDS {
-            return;
+        if self.roster.may_ask_devices(user, ASK_EVERY_SECONDS, turn.now.tick) {
+            self.roster.open_devices(user).for_each(|device| turn.out.ask(device));
         }
-        self.users.change(user, |user| user.asked = now.max(1));
-        for (device, _) in self.devices(user).filter(|(_, session)| !session.closing) {
-            turn.out.ask(device);
-        }
-    }
-
-    /// The devices of a user.
-    pub fn devices(&self, user: u32) -> impl Iterator<Item = (ConnId, &Session)> {
-        let first = self.sessions.at(self.users.at(user).first_device);
-        std::iter::successors(first, |(_, session)| self.sessions.at(session.next_device))
-    }
-
-    /// Those that speak JSON, and are still spoken to.
-    pub fn json_devices(&self, user: u32) -> impl Iterator<Item = ConnId> {
-        let hears = |session: &Session| session.dialect == Dialect::Json && !session.closing;
-        self.devices(user).filter(move |(_, session)| hears(session)).map(|(conn, _)| conn)
     }
 
     /// The user of a name, if there was ever one.
     pub fn known_user(&self, name: &str) -> Result<u32, Refusal> {
-        match self.users.find(name) {
+        match self.roster.users().find(name) {
             Some(user) => Ok(user),
             None => {
                 user_name(name)?;
@@ -677,25 +589,11 @@ impl Hall {
             }
         }
     }
-
-    /// One session less is inside the room.
-    pub fn uncount(&mut self, room: u32, dialect: Dialect) {
-        let count = self.rooms.at_mut(room).count(dialect);
-        *count -= 1;
-        if *count == 0 && dialect == Dialect::Plain {
-            self.with_plain.remove(&room);
-        }
-    }
 }
 
 /// Reads something of what somebody wrote, which touches nothing else; `None`: a mistake of ours.
 pub(super) fn read_safely<T>(read: impl FnOnce() -> T + std::panic::UnwindSafe) -> Option<T> {
     std::panic::catch_unwind(read).ok()
-}
-
-/// The wall clock as sessions keep it: small.
-fn seconds(now: Moment) -> u32 {
-    (now.unix_ms / 1000) as u32
 }
 
 /// Reads a room name that a client wrote.
@@ -707,9 +605,6 @@ pub(super) fn room_name(name: &str) -> Result<RoomName, Refusal> {
 pub(super) fn user_name(name: &str) -> Result<UserName, Refusal> {
     UserName::parse(name).map_err(|error| Refusal::new(Code::BadRequest, format!("`user_id`: {error}")))
 }
-
-/// The user of a session that was turned away at the door, or has not said yet who it is.
-pub(super) const NOBODY: u32 = u32::MAX;
 
 /// How often tables give room back, at most.
 const SLACK_EVERY: Duration = Duration::from_secs(1);

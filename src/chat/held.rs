@@ -26,21 +26,22 @@ pub struct Held {
 
 impl Hall {
     pub(super) fn held(&self, store: &dyn Backend) -> Held {
-        let sessions = self.sessions.len();
-        let seats_in_lists = self.users.memberships().saturating_sub(sessions) * BYTES_PER_SEAT;
+        let sessions = self.roster.sessions().len();
+        let seats_in_lists = self.roster.users().memberships().saturating_sub(sessions) * BYTES_PER_SEAT;
         let grants =
             self.grants.len() * BYTES_PER_GRANT + self.operators.capacity() * size_of::<(ConnId, Option<UserName>)>();
         let showing = self.showing.len() * BYTES_PER_SHOWING;
         let waiting = self.waiting.capacity() * size_of::<super::waiting::Waiting>();
         Held {
-            sessions: self.sessions.held_bytes()
+            sessions: self.roster.sessions().held_bytes()
                 + seats_in_lists
                 + grants
                 + showing
                 + waiting
-                + self.timers.held_bytes(),
-            users: self.users.held_bytes() + self.watches.held_bytes() + self.typing.held_bytes(),
-            rooms: self.rooms.held_bytes(self.users.memberships()),
+                + self.timers.held_bytes()
+                + self.roster.held_bytes_of_graces(),
+            users: self.roster.users().held_bytes() + self.watches.held_bytes() + self.typing.held_bytes(),
+            rooms: self.roster.rooms().held_bytes(self.roster.users().memberships()),
             limits: self.buckets.held_bytes() + self.said.held_bytes() + self.bans.len() * BYTES_PER_BAN,
             history: store.held_bytes(),
         }

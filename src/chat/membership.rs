@@ -2,18 +2,16 @@
 //!
 //! Both go through the backend, even where only the order is wanted of it: what was said before is then heard before.
 
-use super::Shows;
 use super::delivery::TurnedAway;
 use super::farewell::Farewell;
-use super::hall::{Hall, NOBODY, ROOM_BYTES, SEAT_BYTES, USER_BYTES, room_name, user_name};
+use super::hall::{Hall, ROOM_BYTES, SEAT_BYTES, USER_BYTES, room_name, user_name};
 use super::name::UserName;
 use super::replay::{Heard, Replay, Resumed, slice_of};
+use super::roster::Entrance;
 use super::roster::room::topic;
 use super::roster::session::Dialect;
 use super::settings::Settings;
-use super::timers::Timer;
 use super::turn::{Ask, Ctx, Turn};
-use super::typing::Target;
 use super::waiting::{Found, Joins, Waiting, What};
 use super::wire::answer::{self, Ack, Missing};
 use super::wire::request::Wish;
@@ -31,7 +29,7 @@ pub(super) struct InList {
 
 /// What a session is told that is in a room now.
 #[derive(Clone, Copy)]
-struct Entrance {
+struct Welcome {
     room: u32,
     user: u32,
     head: Head,
@@ -119,7 +117,7 @@ impl Hall {
         let Some(Waiting { asker, what: What::JoinList(tally), .. }) = self.waiting.try_remove(of as usize) else {
             return;
         };
-        if self.sessions.find(asker.conn).is_none_or(|session| session.closing) {
+        if self.roster.session(asker.conn).is_none_or(|session| session.closing) {
             return;
         }
         let ack = Ack::JoinedList { joined: tally.joined, refused: tally.refused };
@@ -129,7 +127,7 @@ impl Hall {
     /// Whether the session is a guest's that is to take this name.
     fn is_another_name(&self, conn: ConnId, name: &str) -> Result<bool, Refusal> {
         let Some(current) = self.user_of(conn) else { return Ok(false) };
-        let current = self.users.at(current);
+        let current = self.roster.user(current);
         if current.name.as_str() == name {
             return Ok(false);
         }
@@ -143,8 +141,8 @@ impl Hall {
     /// Whether the session may enter, as far as that can be known without making a room.
     fn may_enter(&self, conn: ConnId, room: &str, settings: &Settings) -> Result<(), Refusal> {
         self.may_visit(conn, room)?;
-        let Some(session) = self.sessions.find(conn) else { return Ok(()) };
-        let found = self.rooms.find(room);
+        let Some(session) = self.roster.session(conn) else { return Ok(()) };
+        let found = self.roster.rooms().find(room);
         if found.is_some_and(|room| session.wants(room)) {
             return Ok(());
         }
@@ -154,7 +152,7 @@ impl Hall {
         }
         match found {
             Some(room) => {
-                let members = &self.rooms.at(room).members;
+                let members = &self.roster.room(room).members;
                 if members.len() >= settings.room_members && members.sessions(session.user).is_none() {
                     let message = format!("expected at most {} users in a room, found one more", members.len());
                     return Err(Refusal::new(Code::RoomFull, message));
@@ -180,10 +178,10 @@ impl Hall {
         ctx.out.note_names([name]);
         ctx.out.note_work(work::ENTER);
         self.may_enter(ask.conn, name, ctx.settings)?;
-        let found = self.rooms.find(name);
-        let user = self.sessions.find(ask.conn).map(|session| session.user);
+        let found = self.roster.rooms().find(name);
+        let user = self.roster.session(ask.conn).map(|session| session.user);
         let is_member =
-            found.zip(user).is_some_and(|(room, user)| self.rooms.at(room).members.sessions(user).is_some());
+            found.zip(user).is_some_and(|(room, user)| self.roster.room(room).members.sessions(user).is_some());
         if !is_member {
             self.take_memory(SEAT_BYTES)?;
         }
@@ -192,28 +190,27 @@ impl Hall {
         // The rooms of a list share what may be on the way, so they share what is read for it.
         let query = replay.query(slice_of(list.map_or(1, |list| list.rooms), ctx.settings));
         self.read(Waiting { asker: ask.keep(), room: Some(room), what }, Conversation::Room(name), query, ctx)?;
-        if let Some(session) = self.sessions.find_mut(ask.conn) {
-            session.sit(room);
-        }
+        self.roster.ask_in(ask.conn, room);
         Ok(())
     }
 
     /// A room by name, made if there is none.
     pub(super) fn find_or_make(&mut self, name: &str, ctx: &mut Ctx<'_>) -> Result<u32, Refusal> {
-        if let Some(room) = self.rooms.find(name) {
+        if let Some(room) = self.roster.rooms().find(name) {
             return Ok(room);
         }
         let new = room_name(name)?;
         self.take_memory(ROOM_BYTES + 4 * name.len())?;
-        if self.rooms.len() >= ctx.settings.max_rooms {
-            let longest_empty = self.rooms.longest_empty().ok_or_else(|| {
+        self.release_ended(ctx);
+        if self.roster.rooms().len() >= ctx.settings.max_rooms {
+            let longest_empty = self.roster.rooms().longest_empty().ok_or_else(|| {
                 let message = format!("expected at most {} rooms in all, found one more", ctx.settings.max_rooms);
                 Refusal::new(Code::Overloaded, message)
             })?;
             self.evict(longest_empty, ctx)?;
             self.release_ended(ctx);
         }
-        Ok(self.rooms.insert(new, ctx.now.unix_ms))
+        Ok(self.roster.make_room(new, ctx.now.unix_ms))
     }
 
     /// Asks the backend for a page, and takes back what was prepared if it does not take the question.
@@ -232,8 +229,7 @@ impl Hall {
                 overloaded.into()
             })
         });
-        if let (Err(_), Some(room)) = (&asked, room) {
-            self.rooms.settle(room, ctx.now.tick);
+        if asked.is_err() && room.is_some() {
             self.release_ended(ctx);
         }
         asked
@@ -242,26 +238,19 @@ impl Hall {
     /// The backend has answered: from here on the session is inside, and is told what it has missed.
     pub(super) fn entered(&mut self, ask: Ask<'_>, room: u32, resumed: Resumed, found: Found<'_>, turn: &mut Turn<'_>) {
         let (head, first) = (found.head, found.first());
-        let Some(session) = self.sessions.find_mut(ask.conn).filter(|session| !session.closing) else { return };
-        let (user, dialect) = (session.user, session.dialect);
-        let Some(seat) = session.seat(room) else { return };
-        let again = std::mem::replace(&mut seat.inside, true);
-        seat.hears |= dialect == Dialect::Plain;
+        let Some(Entrance { user, dialect, again, joined }) = self.roster.enter(ask.conn, room) else { return };
         let same_life = resumed.asked && resumed.epoch == Some(head.epoch) && resumed.seq <= head.seq;
         let recovered = same_life && (again || first == resumed.seq + 1);
-        let entrance = Entrance { room, user, head, recovered };
+        let welcome = Welcome { room, user, head, recovered };
         if again {
             // It has been listening all the time, or is told what it has missed: nothing to replay, and nobody to tell.
-            self.send_joined(ask, entrance, turn);
+            self.send_joined(ask, welcome, turn);
             return;
         }
-        let was_member = self.take_seat(user, room, dialect, turn);
         match dialect {
             Dialect::Json => {
-                if !was_member {
-                    self.tell_joined(room, user, &[], turn);
-                }
-                self.send_joined(ask, entrance, turn);
+                self.tell(joined, turn);
+                self.send_joined(ask, welcome, turn);
                 // A hole is between what the session has of this life and what it is told now.
                 let heard = match resumed.asked {
                     true if same_life => resumed.seq,
@@ -274,13 +263,12 @@ impl Hall {
             Dialect::Plain => {
                 turn.out.subscribe(ask.conn, topic(room, Dialect::Plain));
                 let big = self.is_big(room, 0, turn.settings);
-                if !was_member {
-                    self.tell_joined(room, user, &[], turn);
-                }
+                let was_member = joined.is_none();
+                self.tell(joined, turn);
                 // Alone with it: the others know already, or hear of the crowd.
                 if was_member || big {
-                    let name = self.rooms.at(room).name.as_str();
-                    let user = self.users.at(user).name.as_str();
+                    let name = self.roster.room(room).name.as_str();
+                    let user = self.roster.user(user).name.as_str();
                     turn.out.send(ask.conn, |out| plain::user_joined(out, name, user));
                     let (users, _) = self.who_is_in(room, turn.settings);
                     turn.out.send(ask.conn, |out| plain::online_users(out, name, &users));
@@ -289,9 +277,9 @@ impl Hall {
         }
     }
 
-    fn send_joined(&self, ask: Ask<'_>, entrance: Entrance, turn: &mut Turn<'_>) {
-        let Entrance { room, user, head, recovered } = entrance;
-        let (room, user) = (self.rooms.at(room), self.users.at(user));
+    fn send_joined(&self, ask: Ask<'_>, welcome: Welcome, turn: &mut Turn<'_>) {
+        let Welcome { room, user, head, recovered } = welcome;
+        let (room, user) = (self.roster.room(room), self.roster.user(user));
         let joined = answer::Joined {
             room_id: room.name.as_str(),
             user_id: user.name.as_str(),
@@ -301,66 +289,6 @@ impl Hall {
             members: room.members.len(),
         };
         turn.out.answer(ask, &joined);
-    }
-
-    /// Counts a session of the user into the room. Says whether the user was a member already.
-    fn take_seat(&mut self, user: u32, room: u32, dialect: Dialect, turn: &Turn<'_>) -> bool {
-        let place = self.rooms.at_mut(room);
-        *place.count(dialect) += 1;
-        let devices = place.members.sessions_mut(user);
-        let was_member = devices.is_some();
-        match devices {
-            Some(devices) => *devices += 1,
-            None => place.members.insert(user),
-        }
-        if dialect == Dialect::Plain {
-            self.with_plain.insert(room);
-        }
-        if !was_member {
-            self.users.change(user, |user| user.rooms += 1);
-        }
-        self.timers.cancel(Timer::Leave { user, room });
-        self.rooms.settle(room, turn.now.tick);
-        was_member
-    }
-
-    /// Tells a room that a user has come; the member is counted already.
-    fn tell_joined(&mut self, room: u32, user: u32, except: &[ConnId], turn: &mut Turn<'_>) {
-        if self.is_big(room, 0, turn.settings) {
-            self.crowd_changed(room, turn);
-            return;
-        }
-        let (place, user) = (self.rooms.at(room), self.users.at(user).name.as_str());
-        let name = place.name.as_str();
-        if place.json > 0 {
-            let joined = answer::UserJoined { room_id: name, user_id: user };
-            turn.out.say_in(topic(room, Dialect::Json), except, &joined);
-        }
-        if place.plain > 0 {
-            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_joined(out, name, user));
-            let (users, _) = self.who_is_in(room, turn.settings);
-            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
-        }
-    }
-
-    /// Tells a room that a user has gone; the member is no longer counted.
-    fn tell_left(&mut self, room: u32, user: &str, except: &[ConnId], turn: &mut Turn<'_>) {
-        // Big is what it was when everybody was still inside.
-        if self.is_big(room, 1, turn.settings) {
-            self.crowd_changed(room, turn);
-            return;
-        }
-        let place = self.rooms.at(room);
-        let name = place.name.as_str();
-        if place.json > 0 {
-            let left = answer::UserLeft { room_id: name, user_id: user };
-            turn.out.say_in(topic(room, Dialect::Json), except, &left);
-        }
-        if place.plain > 0 {
-            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_left(out, name, user));
-            let (users, _) = self.who_is_in(room, turn.settings);
-            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
-        }
     }
 
     pub(super) fn leave(&mut self, ask: Ask<'_>, name: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
@@ -378,53 +306,21 @@ impl Hall {
         let room = self.wanted_room(ask.conn, name)?;
         let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::Leave { why } };
         self.read(waiting, Conversation::Room(name), Query::Head, ctx)?;
-        if let Some(seat) = self.sessions.find_mut(ask.conn).and_then(|session| session.seat(room)) {
-            seat.wanted = false;
-        }
+        self.roster.ask_out(ask.conn, room);
         Ok(())
     }
 
     /// The backend has answered: all that was said before the session left has been told.
     pub(super) fn left(&mut self, ask: Ask<'_>, room: u32, why: Option<&str>, turn: &mut Turn<'_>) {
-        let Some(session) = self.sessions.find_mut(ask.conn) else { return };
-        let (user, dialect) = (session.user, session.dialect);
-        let seat = session.seat(room).map(|seat| (std::mem::take(&mut seat.inside), std::mem::take(&mut seat.hears)));
-        let (was_inside, heard_it) = seat.unwrap_or_default();
-        session.clear(room);
-        if heard_it {
-            turn.out.unsubscribe(ask.conn, topic(room, dialect));
-        } else if was_inside {
+        let Some(exit) = self.roster.leave(ask.conn, room) else { return };
+        if exit.heard {
+            turn.out.unsubscribe(ask.conn, topic(room, exit.dialect));
+        } else if exit.was_inside {
             self.stop_replay(ask.conn, room, turn);
         }
-        let name = self.rooms.at(room).name.as_str();
+        let name = self.roster.room(room).name.as_str();
         turn.out.answer(ask, &answer::Left { room_id: name, reason: why });
-        if was_inside {
-            self.uncount(room, dialect);
-            let devices =
-                self.rooms.at_mut(room).members.sessions_mut(user).expect("who has a seat inside is a member");
-            *devices -= 1;
-            if *devices == 0 {
-                self.timers.cancel(Timer::Leave { user, room });
-                self.depart(user, room, turn);
-            }
-        }
-    }
-
-    /// The user, whose last session has left, is no member any more. The caller settles the room.
-    pub(super) fn depart(&mut self, user: u32, room: u32, turn: &mut Turn<'_>) {
-        self.depart_unheard(user, room, &[], turn);
-    }
-
-    fn depart_unheard(&mut self, user: u32, room: u32, except: &[ConnId], turn: &mut Turn<'_>) {
-        let name = self.users.at(user).name.clone();
-        self.end_typing(&name, Target::Room(room), turn);
-        self.rooms.at_mut(room).members.remove(user);
-        self.users.change(user, |user| user.rooms -= 1);
-        self.tell_left(room, name.as_str(), except, turn);
-        if self.rooms.at(room).members.is_empty() {
-            self.timers.cancel(Timer::Crowd { room });
-            self.sweep_later(turn);
-        }
+        self.tell(exit.left, turn);
     }
 
     /// The guest's session takes a name, and its seats with it. `false`: it is closed instead.
@@ -438,87 +334,29 @@ impl Hall {
             return Err(Refusal::new(Code::Forbidden, "`user_id`: the name is the operator's"));
         }
         self.take_memory_for_user(&name)?;
-        let Some(user) = self.users.find_or_insert(&name, false, turn.settings.max_users) else {
+        let Some(user) = self.roster.know(&name, false, turn.settings.max_users) else {
             let message = format!("expected at most {} users, found one more", turn.settings.max_users);
             return Err(Refusal::new(Code::Overloaded, message));
         };
-        if self.users.at(user).devices as usize >= turn.settings.sessions_per_user {
+        if self.roster.user(user).devices as usize >= turn.settings.sessions_per_user {
             turn.out.turned_away(conn, TurnedAway::TooManySessions);
             self.ask_devices(user, turn);
             self.dismiss(conn, Farewell::TOO_MANY_SESSIONS, turn);
             return Ok(false);
         }
-        // Out of the list of devices for a moment, while the guest's chain is mended.
-        let Some(mut session) = self.sessions.remove(conn) else { return Ok(false) };
-        let guest = session.user;
-        self.detach(conn, &session, turn);
-        session.user = NOBODY;
-        let inside: Vec<u32> = session.seats.iter().filter(|seat| seat.inside).map(|seat| seat.room).collect();
-        let (dialect, as_guest) = (session.dialect, session.payer);
-        self.sessions.insert(conn, session);
-        // How the guest was seen is how they want to be seen: one who hides is not to be seen because of a name.
-        let guest_was = self.users.at(guest);
-        let shows = Shows { status: guest_was.status, note: guest_was.note.clone() };
-        self.attach(conn, user, Some(shows), turn);
-        if let Some(session) = self.sessions.find(conn) {
-            self.buckets.hand_over(as_guest, session.payer);
-        }
-        self.tell_renamed(conn, guest, user, turn);
-        for room in inside {
-            self.uncount(room, dialect);
-            let was_member = self.take_seat(user, room, dialect, turn);
-            let devices = self.rooms.at_mut(room).members.sessions_mut(guest).expect("the guest had a seat inside");
-            *devices -= 1;
-            if *devices == 0 {
-                self.depart_unheard(guest, room, &[conn], turn);
-            }
-            if !was_member {
-                self.tell_joined(room, user, &[conn], turn);
-            }
-        }
-        // There is no coming back for a guest who is somebody now, but rooms may still wait for another device of theirs.
-        if self.users.at(guest).devices == 0 && self.users.at(guest).rooms == 0 {
-            self.timers.set(Timer::Gone { user: guest }, turn.now.tick);
-        }
+        let Some(payer) = self.payer_as(conn, &name) else { return Ok(false) };
+        let Some(as_guest) = self.roster.session(conn).map(|session| session.payer) else { return Ok(false) };
+        let facts = self.roster.rename(conn, user, payer, turn.now.tick, turn.settings.leave_grace);
+        self.buckets.hand_over(as_guest, payer);
+        self.tell_but_for(Some(conn), facts, turn);
         Ok(true)
     }
 
     /// A name that nobody has had is one more to be known.
     pub(super) fn take_memory_for_user(&mut self, name: &UserName) -> Result<(), Refusal> {
-        match self.users.find(name.as_str()) {
+        match self.roster.users().find(name.as_str()) {
             Some(_) => Ok(()),
             None => self.take_memory(USER_BYTES + 2 * name.as_str().len()),
         }
-    }
-
-    /// Whether the room is told of comings and goings in summary; `gone`: users who were inside a moment ago.
-    fn is_big(&self, room: u32, gone: usize, settings: &Settings) -> bool {
-        self.rooms.at(room).members.len() + gone > settings.big_room
-    }
-
-    /// The names of those in a room, or of some of them if it is big, and how many there are.
-    pub(super) fn who_is_in(&self, room: u32, settings: &Settings) -> (Vec<&str>, usize) {
-        let members = &self.rooms.at(room).members;
-        let names = members.names(settings.big_room, |user| self.users.at(user).name.as_str());
-        (names, members.len())
-    }
-
-    /// The crowd is told soon, but not often.
-    fn crowd_changed(&mut self, room: u32, turn: &Turn<'_>) {
-        let timer = Timer::Crowd { room };
-        if !self.timers.is_set(&timer) {
-            let told = self.rooms.at(room).crowd_told;
-            let at = told.map_or(turn.now.tick, |told| told + turn.settings.big_room_every);
-            self.timers.set(timer, at.max(turn.now.tick));
-        }
-    }
-
-    pub(super) fn tell_crowd(&mut self, room: u32, turn: &mut Turn<'_>) {
-        self.rooms.at_mut(room).crowd_told = Some(turn.now.tick);
-        let name = self.rooms.at(room).name.as_str();
-        let (users, count) = self.who_is_in(room, turn.settings);
-        let online = answer::OnlineUsers { room_id: name, users: &users, count };
-        turn.out.say_in(topic(room, Dialect::Json), &[], &online);
-        turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
     }
 }

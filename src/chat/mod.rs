@@ -37,6 +37,7 @@ mod retry;
 mod roster;
 pub mod settings;
 mod speech;
+mod tell;
 mod timers;
 mod turn;
 mod typing;
@@ -65,7 +66,8 @@ pub use wire::request::Kind as RequestKind;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use hall::{Hall, NOBODY};
+use hall::Hall;
+use roster::session::NOBODY;
 use roster::session::Session;
 use turn::{Ctx, Turn};
 
@@ -315,16 +317,16 @@ impl Chat {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.hall.timers.next()
+        self.hall.next_deadline()
     }
 
     /// What there is, and how often what has happened.
     pub fn counts(&self) -> Counts {
         Counts {
-            sessions: self.hall.sessions.len(),
-            users: self.hall.users.visible(),
-            known_users: self.hall.users.len(),
-            rooms: self.hall.rooms.len(),
+            sessions: self.hall.roster.sessions().len(),
+            users: self.hall.roster.users().visible(),
+            known_users: self.hall.roster.users().len(),
+            rooms: self.hall.roster.rooms().len(),
             bans: self.hall.bans.len(),
             ..self.hall.counts
         }
@@ -352,14 +354,15 @@ impl Chat {
 
     /// The session of a connection, if it is one of [`sessions`](Self::sessions).
     pub fn session(&self, conn: ConnId) -> Option<SessionInfo<'_>> {
-        let session = self.hall.sessions.find(conn).filter(|session| session.user != NOBODY)?;
+        let session = self.hall.roster.session(conn).filter(|session| session.user != NOBODY)?;
         Some(self.info(conn, session))
     }
 
     /// All sessions, but for those that were turned away at the door or have not said yet who they are.
     pub fn sessions(&self) -> impl Iterator<Item = SessionInfo<'_>> {
         self.hall
-            .sessions
+            .roster
+            .sessions()
             .iter()
             .filter(|(_, session)| session.user != NOBODY)
             .map(|(conn, session)| self.info(conn, session))
@@ -367,13 +370,13 @@ impl Chat {
 
     /// The rooms that the session of a connection is in.
     pub fn rooms_of(&self, conn: ConnId) -> impl Iterator<Item = &RoomName> {
-        let seats = self.hall.sessions.find(conn).into_iter().flat_map(|session| session.seats.iter());
-        seats.filter(|seat| seat.inside).map(|seat| &self.hall.rooms.at(seat.room).name)
+        let seats = self.hall.roster.session(conn).into_iter().flat_map(|session| session.seats.iter());
+        seats.filter(|seat| seat.inside).map(|seat| &self.hall.roster.room(seat.room).name)
     }
 
     /// All rooms, in no order. Looks at each.
     pub fn rooms(&self) -> impl Iterator<Item = RoomInfo<'_>> {
-        self.hall.rooms.traffic().map(|(room, traffic)| RoomInfo {
+        self.hall.roster.rooms().traffic().map(|(room, traffic)| RoomInfo {
             name: &room.name,
             members: room.members.len(),
             sessions: room.json + room.plain,
@@ -384,14 +387,14 @@ impl Chat {
 
     /// From now on what is said in [`rooms`](Self::rooms) is counted anew.
     pub fn begin_interval(&mut self) {
-        self.hall.rooms.begin_interval();
+        self.hall.roster.begin_interval();
     }
 
     fn info<'a>(&'a self, conn: ConnId, session: &'a Session) -> SessionInfo<'a> {
         SessionInfo {
             conn,
             session_id: session.id,
-            user: &self.hall.users.at(session.user).name,
+            user: &self.hall.roster.user(session.user).name,
             dialect: session.dialect,
             connected_at: u64::from(session.opened) * 1000,
             last_activity: u64::from(session.spoke) * 1000,

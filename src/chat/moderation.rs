@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::delivery::TurnedAway;
 use super::farewell::Farewell;
-use super::hall::{Hall, NOBODY, user_name};
+use super::hall::{Hall, user_name};
 use super::name::UserName;
 use super::presence::check_line;
-use super::roster::session::Dialect;
+use super::roster::session::{Dialect, NOBODY};
 use super::timers::Timer;
 use super::turn::{Ask, Ctx, Turn};
 use super::wire::answer::{self, Ack};
@@ -57,7 +57,8 @@ impl Hall {
     pub(super) fn kick(&mut self, ask: Ask<'_>, whom: &Whom<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
         let sessions = self.sessions_of(whom)?;
         for &session in &sessions {
-            self.expel(session, |hall| hall.dismiss(session, Farewell::KICKED, turn));
+            self.roster.expel(session);
+            self.dismiss(session, Farewell::KICKED, turn);
         }
         if let Whom::User(name) = whom {
             self.end_grace(name, turn);
@@ -76,23 +77,24 @@ impl Hall {
         let key = self.wanted_room(ask.conn, room)?;
         let mut left = 0;
         for session in self.sessions_of(whom)? {
-            let found = self.sessions.find(session).filter(|session| session.wants(key));
+            let found = self.roster.session(session).filter(|session| session.wants(key));
             match found.map(|session| session.dialect) {
                 None => continue,
                 Some(Dialect::Json) => self.put_out(session, key, Some("kicked"), ctx),
                 // It has no other room to be in.
                 Some(Dialect::Plain) => {
-                    self.expel(session, |hall| hall.dismiss(session, Farewell::KICKED, ctx));
+                    self.roster.expel(session);
+                    self.dismiss(session, Farewell::KICKED, ctx);
                 }
             }
             left += 1;
         }
         if let Whom::User(name) = whom
-            && let Some(user) = self.users.find(name)
-            && let Some(key) = self.rooms.find(room)
-            && self.end_grace_in(user, key, ctx)
+            && let Some(user) = self.roster.users().find(name)
+            && let Some(key) = self.roster.rooms().find(room)
         {
-            self.rooms.settle(key, ctx.now.tick);
+            let left = self.roster.wait_no_longer_in(user, key);
+            self.tell(left, ctx);
         }
         ctx.out.answer(ask, &Ack::Left { left });
         Ok(())
@@ -142,12 +144,13 @@ impl Hall {
         }
         let until = seconds.map(|seconds| turn.now.unix_ms + seconds * 1000);
         self.bans.0.insert(user, Ban { until, note: note.map(Into::into) });
-        let sessions: Vec<ConnId> = match self.users.find(name) {
+        let sessions: Vec<ConnId> = match self.roster.users().find(name) {
             None => Vec::new(),
-            Some(key) => self.open_devices(key),
+            Some(key) => self.roster.open_devices(key).collect(),
         };
         for &session in &sessions {
-            self.expel(session, |hall| hall.turn_out(session, turn));
+            self.roster.expel(session);
+            self.turn_out(session, turn);
         }
         self.end_grace(name, turn);
         let ban = answer::ListedBan { user_id: name, until, note };
@@ -178,50 +181,21 @@ impl Hall {
         Ok(())
     }
 
-    /// Ends a session for which nobody is to wait: its user leaves at once if it was the last.
-    fn expel(&mut self, conn: ConnId, end: impl FnOnce(&mut Self)) {
-        if let Some(session) = self.sessions.find_mut(conn) {
-            session.expelled = true;
-        }
-        end(self);
-    }
-
     /// An operator has put the user of this name out, so no room waits for one of their devices any longer. Without
     /// a device the user is gone at once; with one, as soon as the last is closed.
     fn end_grace(&mut self, name: &str, turn: &mut Turn<'_>) {
-        let Some(user) = self.users.find(name) else { return };
-        self.end_graces(user, turn);
-        let user_is = self.users.at(user);
-        if user_is.present && user_is.devices == 0 {
-            self.timers.set(Timer::Gone { user }, turn.now.tick);
-        }
-    }
-
-    /// Rooms in which no device of the user is left do not wait for one.
-    pub(super) fn end_graces(&mut self, user: u32, turn: &mut Turn<'_>) {
-        for key in self.timers.leaving(user) {
-            if self.end_grace_in(user, key, turn) {
-                self.rooms.settle(key, turn.now.tick);
-            }
-        }
-    }
-
-    /// The same in one room. Says whether it was so; then the caller settles the room.
-    fn end_grace_in(&mut self, user: u32, room: u32, turn: &mut Turn<'_>) -> bool {
-        let waits = self.rooms.at(room).members.sessions(user) == Some(0);
-        if waits {
-            self.timers.cancel(Timer::Leave { user, room });
-            self.depart(user, room, turn);
-        }
-        waits
+        let Some(user) = self.roster.users().find(name) else { return };
+        let facts = self.roster.wait_no_longer(user, turn.now.tick);
+        self.tell(facts, turn);
     }
 
     fn sessions_of(&self, whom: &Whom<'_>) -> Result<Vec<ConnId>, Refusal> {
         match whom {
-            Whom::User(name) => self.known_user(name).map(|user| self.open_devices(user)),
+            Whom::User(name) => self.known_user(name).map(|user| self.roster.open_devices(user).collect()),
             Whom::Session(session) => {
                 let id = u64::from_str_radix(session, 16).ok().filter(|_| session.len() == 16);
-                let mut open = self.sessions.iter().filter(|(_, session)| session.user != NOBODY && !session.closing);
+                let mut open =
+                    self.roster.sessions().iter().filter(|(_, session)| session.user != NOBODY && !session.closing);
                 match open.find(|(_, session)| Some(session.id) == id) {
                     Some((conn, _)) => Ok(vec![conn]),
                     None => {
@@ -231,10 +205,6 @@ impl Hall {
                 }
             }
         }
-    }
-
-    fn open_devices(&self, user: u32) -> Vec<ConnId> {
-        self.devices(user).filter(|(_, session)| !session.closing).map(|(conn, _)| conn).collect()
     }
 }
 

@@ -50,7 +50,7 @@ impl Hall {
                         return Err(Refusal::new(Code::BadRequest, message));
                     }
                     (Request::History { place: Place::User(_), .. }, Some(sender)) => {
-                        let user = self.users.at(self.known_user(sender)?).name.clone();
+                        let user = self.roster.user(self.known_user(sender)?).name.clone();
                         self.operators.insert(ask.conn, Some(user));
                     }
                     _ => {}
@@ -76,7 +76,7 @@ impl Hall {
         let name = UserName::parse(sender);
         let name = name.map_err(|error| Refusal::new(Code::BadRequest, format!("`sender`: {error}")))?;
         self.take_memory_for_user(&name)?;
-        if self.users.find_or_insert(&name, false, turn.settings.max_users).is_none() {
+        if self.roster.know(&name, false, turn.settings.max_users).is_none() {
             let message = format!("expected at most {} users, found one more", turn.settings.max_users);
             return Err(Refusal::new(Code::Overloaded, message));
         }
@@ -87,10 +87,7 @@ impl Hall {
     /// Says something in a room, which is made if there is none: the message waits for who comes.
     fn publish(&mut self, ask: Ask<'_>, room: &str, content: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let room = self.find_or_make(room, ctx)?;
-        let said = self.say_in(ask, room, content, ctx);
-        // Nothing may have come of it.
-        self.rooms.settle(room, ctx.now.tick);
-        said
+        self.say_in(ask, room, content, ctx)
     }
 
     /// Whether nobody may come in with the name: where anybody may take any, none is the one that calls speak in. With tokens, whoever

@@ -22,10 +22,9 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let shows = read_status(status, note)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
-        let before = self.users.at(user).own_view();
-        self.users.change(user, |user| user.shows(shows));
+        let seen = self.roster.show(user, shows);
         turn.out.answer(ask, &Ack::Done {});
-        self.tell_watchers(user, before, turn);
+        self.tell(Some(seen), turn);
         Ok(())
     }
 
@@ -37,12 +36,12 @@ impl Hall {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let key = self.wanted_room(ask.conn, room)?;
-        let members = &self.rooms.at(key).members;
+        let members = &self.roster.room(key).members;
         if members.len() > MAX_WATCHED {
             let message = format!("`room_id`: expected a room of at most {MAX_WATCHED} users, found {}", members.len());
             return Err(Refusal::new(Code::TooLarge, message));
         }
-        let names = members.users_from(0).map(|user| self.users.at(user).name.clone()).collect();
+        let names = members.users_from(0).map(|user| self.roster.user(user).name.clone()).collect();
         self.presence(ask, Some(room), names, subscribe, turn)
     }
 
@@ -73,7 +72,7 @@ impl Hall {
         }
         // Each is found, and watched or written.
         turn.out.note_work(names.len());
-        let seen = |name: &'_ UserName| match self.users.find(name.as_str()) {
+        let seen = |name: &'_ UserName| match self.roster.users().find(name.as_str()) {
             Some(user) => self.view_for(ask.conn, user),
             None => NOBODY_THERE,
         };
@@ -109,42 +108,9 @@ impl Hall {
     /// What a session sees of a user.
     pub(super) fn view_for(&self, conn: ConnId, user: u32) -> View {
         match self.user_of(conn) == Some(user) {
-            true => self.users.at(user).own_view(),
-            false => self.users.at(user).view(),
+            true => self.roster.user(user).own_view(),
+            false => self.roster.user(user).view(),
         }
-    }
-
-    /// Tells those who watch the user, if there is anything new to see. `before`: what the user's own devices saw.
-    pub(super) fn tell_watchers(&self, user: u32, before: View, turn: &mut Turn<'_>) {
-        let (key, user) = (user, self.users.at(user));
-        let own = |watcher: &ConnId| self.user_of(*watcher) == Some(key);
-        let seen = |view: View| match view.status {
-            Status::Offline => NOBODY_THERE,
-            _ => view,
-        };
-        self.tell(&user.name, &before, &user.own_view(), own, turn);
-        self.tell(&user.name, &seen(before), &user.view(), |watcher| !own(watcher), turn);
-    }
-
-    /// Tells those who watch a user who was seen like this and is gone now.
-    pub(super) fn tell_gone(&self, name: &UserName, before: &View, turn: &mut Turn<'_>) {
-        self.tell(name, before, &NOBODY_THERE, |_| true, turn);
-    }
-
-    /// The session was a guest and is the user now. Who hides it has seen otherwise than it does now.
-    pub(super) fn tell_renamed(&self, conn: ConnId, guest: u32, user: u32, turn: &mut Turn<'_>) {
-        let (guest, user) = (self.users.at(guest), self.users.at(user));
-        self.tell(&guest.name, &guest.own_view(), &guest.view(), |&watcher| watcher == conn, turn);
-        self.tell(&user.name, &user.view(), &user.own_view(), |&watcher| watcher == conn, turn);
-    }
-
-    fn tell(&self, name: &UserName, before: &View, after: &View, whom: impl Fn(&ConnId) -> bool, turn: &mut Turn<'_>) {
-        if (before.status, &before.note) == (after.status, &after.note) {
-            return;
-        }
-        let watchers = self.watches.watchers(name);
-        let presence = answer::Presence { user_id: name.as_str(), status: after.status, note: after.note.as_deref() };
-        turn.out.say_each(watchers.iter().copied().filter(whom), &presence);
     }
 }
 

@@ -23,21 +23,17 @@ impl Hall {
         check_line("name", title, MAX_TITLE_BYTES)?;
         check_line("topic", topic, MAX_TITLE_BYTES)?;
         self.may_visit(ask.conn, name)?;
-        let created = self.rooms.find(name).is_none();
+        let created = self.roster.rooms().find(name).is_none();
         if created && !self.may_create(ask.conn, ctx.settings) {
             let message = "expected a session that may make rooms, found one that may not";
             return Err(Refusal::new(Code::Forbidden, message));
         }
         let key = self.find_or_make(name, ctx)?;
         if created {
-            let room = self.rooms.at_mut(key);
-            room.created = true;
-            room.title = title.map(Into::into);
-            room.topic = topic.map(Into::into);
+            self.roster.describe(key, title, topic);
             self.sweep_later(ctx);
             if let Err(refusal) = self.describe(key, ctx) {
-                self.rooms.at_mut(key).created = false;
-                self.rooms.settle(key, ctx.now.tick);
+                self.roster.take_back(key);
                 return Err(refusal);
             }
         }
@@ -52,7 +48,7 @@ impl Hall {
 
     /// The room of a name, if there is one.
     pub(super) fn known_room(&self, name: &str) -> Result<u32, Refusal> {
-        match self.rooms.find(name) {
+        match self.roster.rooms().find(name) {
             Some(room) => Ok(room),
             None => {
                 super::hall::room_name(name)?;
@@ -62,7 +58,7 @@ impl Hall {
     }
 
     fn ask_head(&mut self, ask: Ask<'_>, room: u32, created: Option<bool>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
-        let name = self.rooms.at(room).name.clone();
+        let name = self.roster.room(room).name.clone();
         let what = What::RoomInfo { created };
         let waiting = Waiting { asker: ask.keep(), room: Some(room), what };
         self.read(waiting, Conversation::Room(name.as_str()), Query::Head, ctx)
@@ -76,7 +72,7 @@ impl Hall {
         head: Head,
         turn: &mut Turn<'_>,
     ) {
-        let room = self.rooms.at(room);
+        let room = self.roster.room(room);
         let answer = answer::Room {
             room_id: room.name.as_str(),
             name: room.title.as_deref().unwrap_or(room.name.as_str()),
@@ -93,14 +89,14 @@ impl Hall {
 
     /// Rooms in order of names: all, or those that the token is for.
     pub(super) fn list_rooms(&mut self, ask: Ask<'_>, page: Page<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
-        let session = self.sessions.find(ask.conn);
+        let session = self.roster.session(ask.conn);
         let confined = self.grant(ask.conn).filter(|grant| grant.is_confined());
         let most = confined
             .map_or(MAX_SCANNED, |grant| (MAX_MATCHED_BYTES / grant.pattern_bytes().max(1)).clamp(1, MAX_SCANNED));
         let mut rooms: Vec<answer::ListedRoom<'_>> = Vec::new();
         let mut next = None;
         let mut looked_at = 0;
-        for (key, room) in self.rooms.after(page.cursor.as_deref()) {
+        for (key, room) in self.roster.rooms().after(page.cursor.as_deref()) {
             looked_at += 1;
             let name = room.name.as_str();
             if confined.is_none_or(|grant| grant.may_enter(name)) {
@@ -142,11 +138,11 @@ impl Hall {
                 return Err(Refusal::new(Code::BadRequest, "`cursor`: expected the last `next`, found another text"));
             }
         };
-        let members = &self.rooms.at(key).members;
+        let members = &self.roster.room(key).members;
         let (users, more) = page.fill(members.users_from(from));
         let next = users.last().filter(|_| more).map(u32::to_string);
         let seen = |&user: &u32| answer::Member {
-            user_id: self.users.at(user).name.as_str(),
+            user_id: self.roster.user(user).name.as_str(),
             view: self.view_for(ask.conn, user),
         };
         let listed: Vec<_> = users.iter().map(seen).collect();
@@ -159,10 +155,10 @@ impl Hall {
     pub(super) fn list_online(&mut self, ask: Ask<'_>, page: Page<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
         let mut names: Vec<&str> = Vec::new();
         let mut next = None;
-        let hidden = self.user_of(ask.conn).map(|user| self.users.at(user)).filter(|user| !user.visible());
+        let hidden = self.user_of(ask.conn).map(|user| self.roster.user(user)).filter(|user| !user.visible());
         let hidden = hidden.map(|user| &user.name);
         let mut looked_at = 0;
-        for user in self.users.after(page.cursor.as_deref()) {
+        for user in self.roster.users().after(page.cursor.as_deref()) {
             looked_at += 1;
             let seen = user.visible() || hidden == Some(&user.name);
             if names.len() == page.limit && seen {
@@ -178,7 +174,7 @@ impl Hall {
             }
         }
         turn.out.note_work(looked_at / LOOKS_A_STEP);
-        let count = self.users.visible() + usize::from(hidden.is_some());
+        let count = self.roster.users().visible() + usize::from(hidden.is_some());
         turn.out.answer(ask, &answer::Online { users: &names, count, next });
         Ok(())
     }
@@ -206,9 +202,9 @@ impl Hall {
                 self.read(waiting, Conversation::Room(&name), query, ctx)
             }
             Place::User(name) => {
-                let with = self.users.at(self.known_user(&name)?).name.clone();
+                let with = self.roster.user(self.known_user(&name)?).name.clone();
                 let Some(own) = self.user_of(ask.conn) else { return Ok(()) };
-                let own = self.users.at(own).name.clone();
+                let own = self.roster.user(own).name.clone();
                 let what = What::History(Excerpt { with: Some(with), bound, epoch });
                 let waiting = Waiting { asker: ask.keep(), room: None, what };
                 self.read(waiting, Conversation::Direct(own.as_str(), &name), query, ctx)
@@ -249,7 +245,7 @@ impl Hall {
             }
         };
         let answer = answer::History {
-            room_id: room.map(|room| self.rooms.at(room).name.as_str()),
+            room_id: room.map(|room| self.roster.room(room).name.as_str()),
             user_id: wanted.with.as_ref().map(UserName::as_str),
             epoch: head.epoch,
             items: messages,

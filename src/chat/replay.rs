@@ -157,11 +157,11 @@ impl Hall {
         if first > heard + 1 {
             self.answer_unheard(conn, room, first, turn);
             let hole = Hole { from: heard + 1, to: first - 1, why };
-            turn.out.say(conn, &Gap { room_id: self.rooms.at(room).name.as_str(), epoch: head.epoch, hole });
+            turn.out.say(conn, &Gap { room_id: self.roster.room(room).name.as_str(), epoch: head.epoch, hole });
             heard = first - 1;
         }
         if heard < head.seq {
-            let name = self.rooms.at(room).name.as_str();
+            let name = self.roster.room(room).name.as_str();
             let reader = self.replays.readers.entry(conn).or_default();
             for message in messages {
                 if reader.on_the_way >= turn.settings.replay_bytes {
@@ -194,10 +194,11 @@ impl Hall {
 
     /// Nothing is missing any more: from here on the session hears the room.
     pub(super) fn hear(&mut self, conn: ConnId, room: u32, turn: &mut Turn<'_>) {
-        let Some(seat) = self.sessions.find_mut(conn).and_then(|session| session.seat(room)) else { return };
-        seat.hears = true;
+        if !self.roster.hear(conn, room) {
+            return;
+        }
         turn.out.subscribe(conn, topic(room, Dialect::Json));
-        let name = self.rooms.at(room).name.as_str();
+        let name = self.roster.room(room).name.as_str();
         let (users, count) = self.who_is_in(room, turn.settings);
         let before = turn.out.text_bytes();
         turn.out.say(conn, &OnlineUsers { room_id: name, users: &users, count });
@@ -228,7 +229,7 @@ impl Hall {
             return self.replays.remove(conn);
         };
         reader.reading = true;
-        let name = self.rooms.at(room).name.clone();
+        let name = self.roster.room(room).name.clone();
         let waiting = Waiting { asker: Asker::unnamed(conn), room: Some(room), what: What::Slice { after: heard } };
         if self.read(waiting, Conversation::Room(name.as_str()), Query::After(heard, bounds), ctx).is_err() {
             self.read_later(conn, ctx);
@@ -245,7 +246,7 @@ impl Hall {
 
     /// The backend has answered with the messages after `after`.
     pub(super) fn slice_read(&mut self, conn: ConnId, room: u32, after: u64, found: Found<'_>, turn: &mut Turn<'_>) {
-        let open = self.sessions.find(conn).is_some_and(|session| !session.closing);
+        let open = self.roster.session(conn).is_some_and(|session| !session.closing);
         let Some(reader) = self.replays.readers.get_mut(&conn).filter(|_| open) else { return };
         reader.reading = false;
         turn.out.tell_when_drained(conn);
@@ -268,7 +269,7 @@ impl Hall {
     /// What the session has said in the room before `until` does not come back to it: it is told so.
     fn answer_unheard(&mut self, conn: ConnId, room: u32, until: u64, turn: &mut Turn<'_>) {
         let Some(reader) = self.replays.readers.get_mut(&conn) else { return };
-        let name = self.rooms.at(room).name.as_str();
+        let name = self.roster.room(room).name.as_str();
         while let Some((&(at, seq), _)) = reader.own.range((room, 0)..(room, until)).next() {
             let Some((id, ts)) = reader.own.remove(&(at, seq)) else { break };
             let ack = Ack::Said { room_id: Some(name), user_id: None, seq: Some(seq), ts, dup: false };
@@ -279,7 +280,7 @@ impl Hall {
     /// Refuses what cannot be remembered until the session has caught up.
     pub(super) fn may_wait_for_replay(&self, conn: ConnId, room: u32) -> Result<(), Refusal> {
         let full = self.replays.readers.get(&conn).is_some_and(|reader| reader.own.len() >= MAX_OWN);
-        if full && !self.sessions.find(conn).is_some_and(|session| session.hears(room)) {
+        if full && !self.roster.session(conn).is_some_and(|session| session.hears(room)) {
             let message = format!("expected at most {MAX_OWN} messages said while catching up, found one more");
             return Err(Refusal::new(Code::Overloaded, message));
         }

@@ -65,7 +65,7 @@ impl Hall {
                 }
             },
             None => {
-                let Some(session) = self.sessions.find(ask.conn) else { return Ok(()) };
+                let Some(session) = self.roster.session(ask.conn) else { return Ok(()) };
                 let mut wanted = session.seats.iter().filter(|seat| seat.wanted);
                 match (wanted.next(), wanted.next()) {
                     (Some(seat), None) => seat.room,
@@ -88,18 +88,18 @@ impl Hall {
     pub(super) fn say_in(&mut self, ask: Ask<'_>, room: u32, content: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         Self::check_content(content, ctx)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
-        let room_name = self.rooms.at(room).name.clone();
+        let room_name = self.roster.room(room).name.clone();
         let First::Yes(said) = self.first_time(ask, To::Room(room_name.as_str()), content, ctx)? else {
             return Ok(());
         };
         if ask.id.is_some() {
             self.may_wait_for_replay(ask.conn, room)?;
         }
-        if self.keeps && !self.rooms.at(room).described {
+        if self.keeps && !self.roster.room(room).described {
             self.describe(room, ctx)?;
         }
         let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::Broadcast { said } };
-        let sender = self.users.at(user).name.clone();
+        let sender = self.roster.user(user).name.clone();
         self.append(waiting, Conversation::Room(room_name.as_str()), sender.as_str(), content, ctx)?;
         self.remember(said, ctx);
         Ok(())
@@ -108,8 +108,6 @@ impl Hall {
     /// The message has its number: the room hears it, and whoever has said it here is answered.
     pub(super) fn said_in(&mut self, room: u32, message: Message<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
         if self.keeps {
-            let place = self.rooms.at_mut(room);
-            (place.holds, place.described) = (true, true);
             self.sweep_later(turn);
         }
         self.sender_stops_typing(message.sender, || Some(Target::Room(room)), turn);
@@ -120,7 +118,7 @@ impl Hall {
         // The session that wants its `id` back, if it hears the room; one that is still to catch up with it is given it then.
         let mut own = None;
         if let Some(Ask { conn, id: Some(id) }) = ask
-            && let Some(session) = self.sessions.find(conn)
+            && let Some(session) = self.roster.session(conn)
         {
             match (session.is_inside(room), session.hears(room)) {
                 (_, true) => own = ask,
@@ -128,8 +126,8 @@ impl Hall {
                 (false, false) => {}
             }
         }
-        self.rooms.note_said(room);
-        let place = self.rooms.at(room);
+        self.roster.note_said(room, self.keeps);
+        let place = self.roster.room(room);
         let name = place.name.as_str();
         if place.json > 0 {
             let conn = own.map(|own| own.conn);
@@ -152,13 +150,13 @@ impl Hall {
         let to = self.known_user(to)?;
         Self::check_content(content, ctx)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
-        let to = self.users.at(to).name.clone();
+        let to = self.roster.user(to).name.clone();
         let First::Yes(said) = self.first_time(ask, To::User(to.as_str()), content, ctx)? else {
             return Ok(());
         };
         let what = What::Direct { said };
         let waiting = Waiting { asker: ask.keep(), room: None, what };
-        let sender = self.users.at(user).name.clone();
+        let sender = self.roster.user(user).name.clone();
         let conversation = Conversation::Direct(sender.as_str(), to.as_str());
         self.append(waiting, conversation, sender.as_str(), content, ctx)?;
         self.remember(said, ctx);
@@ -169,8 +167,8 @@ impl Hall {
     pub(super) fn said_to(&mut self, to: &str, message: Message<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
         self.sweep_later(turn);
         self.sender_stops_typing(message.sender, || UserName::parse(to).ok().map(Target::User), turn);
-        let recipient = self.users.find(to);
-        let sender = self.users.find(message.sender).filter(|&sender| recipient != Some(sender));
+        let recipient = self.roster.users().find(to);
+        let sender = self.roster.users().find(message.sender).filter(|&sender| recipient != Some(sender));
         // The session that says it hears it in its answer: of a message to one the message itself, of one to many a list.
         let (answered, saying) = match &asked {
             Some(Waiting { what: What::Copy { of, .. }, .. }) => {
@@ -179,11 +177,11 @@ impl Hall {
             Some(Waiting { asker, .. }) => (Some(asker.conn), Some(asker.conn)),
             None => (None, None),
         };
-        let of = |user: Option<u32>| user.into_iter().flat_map(|user| self.json_devices(user));
+        let of = |user: Option<u32>| user.into_iter().flat_map(|user| self.roster.json_devices(user));
         let mut devices: Vec<ConnId> = of(recipient).filter(|&device| Some(device) != answered).collect();
         // Who hides hears it, and counts as one who is not here: the answer must not tell the two apart.
         let own = message.sender == to;
-        let seen = own || recipient.is_some_and(|user| self.users.at(user).visible());
+        let seen = own || recipient.is_some_and(|user| self.roster.user(user).visible());
         let delivered = seen && !devices.is_empty();
         devices.extend(of(sender).filter(|&device| Some(device) != saying));
         let direct = Direct::new(to, message);
@@ -224,13 +222,13 @@ impl Hall {
         let First::Yes(said) = self.first_time(ask, To::Users(&all.join("\0")), content, ctx)? else {
             return Ok(());
         };
-        let sender = self.users.at(user).name.clone();
+        let sender = self.roster.user(user).name.clone();
         let tally = Box::new(Tally { said, ..Tally::default() });
         let of = self.wait(Waiting { asker: ask.keep(), room: None, what: What::Multicast(tally) })?.0 as u32;
         let mut tally = Tally { said, ..Tally::default() };
         ctx.out.note_work(names.len() * COPY);
         for to in names {
-            if self.users.find(to.as_str()).is_none() {
+            if self.roster.users().find(to.as_str()).is_none() {
                 tally.unknown.push(to);
                 continue;
             }
@@ -301,7 +299,7 @@ impl Hall {
         self.counts.messages += 1;
         self.remember(said, turn);
         self.answer_said(said, None, turn.now.unix_ms);
-        let sender = self.users.at(user).name.as_str();
+        let sender = self.roster.user(user).name.as_str();
         let ts = turn.now.unix_ms;
         let announcement = Broadcast { room_id: "*", item: Item { sender, user_id: None, content, seq: None, ts } };
         let own = ask.id.is_some() || self.is_operator(ask.conn);
@@ -310,8 +308,8 @@ impl Hall {
         if own {
             turn.out.answer(ask, &announcement);
         }
-        for &room in &self.with_plain {
-            let name = self.rooms.at(room).name.as_str();
+        for &room in self.roster.with_plain() {
+            let name = self.roster.room(room).name.as_str();
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::chat(out, content, name, sender));
         }
         Ok(())
@@ -351,13 +349,13 @@ impl Hall {
     /// Answers who says something again; others are told by what it is to be remembered.
     fn first_time(&mut self, ask: Ask<'_>, to: To<'_>, content: &str, turn: &mut Turn<'_>) -> Result<First, Refusal> {
         let (Some(id), Some(user)) = (ask.id, self.user_of(ask.conn)) else { return Ok(First::Yes(None)) };
-        let session = match self.sessions.find(ask.conn) {
+        let session = match self.roster.session(ask.conn) {
             Some(session) => session.id,
             // Integers count in a session, and a call is in none.
             None if !matches!(id, Id::Text(_)) => return Ok(First::Yes(None)),
             None => 0,
         };
-        let user = self.users.at(user).name.as_str();
+        let user = self.roster.user(user).name.as_str();
         let place = match to {
             To::Room(name) => ("room", name),
             To::User(name) => ("user", name),
@@ -398,8 +396,8 @@ impl Hall {
         if self.typing.is_empty() {
             return;
         }
-        if let (Some(user), Some(target)) = (self.users.find(sender), to()) {
-            let name = self.users.at(user).name.clone();
+        if let (Some(user), Some(target)) = (self.roster.users().find(sender), to()) {
+            let name = self.roster.user(user).name.clone();
             self.stop_typing(&name, target, turn);
         }
     }

@@ -1,9 +1,10 @@
 //! What is to happen later: at most one time for each thing, kept in order of time.
 //!
-//! The engine has a wheel for a timer per connection; here only those have one who are about to leave, typing, or in
-//! a crowd, and, with tokens, each session until its token ends; so that an ordered set is enough.
+//! The engine has a wheel for a timer per connection; here only those have one who are typing or in a crowd, those whose last session
+//! has ended (`roster::graces`), and, with tokens, each session until its token ends; so that an ordered set is enough.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 
 use super::held::{table_bytes, tree_bytes};
 use super::name::UserName;
@@ -12,15 +13,11 @@ use crate::id::ConnId;
 use crate::slack;
 use crate::time::Tick;
 
-/// What happens. At the same tick, in the order of the variants: one stops typing, then leaves, then is gone.
+/// What happens in the hall. At the same tick, in the order of the variants.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// Somebody has stopped typing without saying so.
     Typing(Box<(UserName, Target)>),
-    /// Nobody came back to the room for this user.
-    Leave { user: u32, room: u32 },
-    /// Nobody came back for this user.
-    Gone { user: u32 },
     /// A big room hears who is there.
     Crowd { room: u32 },
     /// Old messages and rooms are let go.
@@ -41,20 +38,22 @@ pub(super) enum Timer {
     Ban(UserName),
 }
 
-/// Invariant: `order` and `due` hold the same pairs; `leaving` has the user and room of each [`Timer::Leave`].
-#[derive(Debug, Default)]
-pub(super) struct Timers {
-    order: BTreeSet<(Tick, Timer)>,
-    due: HashMap<Timer, Tick>,
-    leaving: BTreeSet<(u32, u32)>,
+/// Invariant: `order` and `due` hold the same pairs.
+#[derive(Debug)]
+pub(super) struct Timers<T> {
+    order: BTreeSet<(Tick, T)>,
+    due: HashMap<T, Tick>,
 }
 
-impl Timers {
+impl<T> Default for Timers<T> {
+    fn default() -> Self {
+        Self { order: BTreeSet::new(), due: HashMap::new() }
+    }
+}
+
+impl<T: Clone + Ord + Hash> Timers<T> {
     /// Sets a timer, or sets it anew.
-    pub fn set(&mut self, timer: Timer, at: Tick) {
-        if let Timer::Leave { user, room } = timer {
-            self.leaving.insert((user, room));
-        }
+    pub fn set(&mut self, timer: T, at: Tick) {
         if let Some(before) = self.due.insert(timer.clone(), at) {
             let entry = (before, timer);
             self.order.remove(&entry);
@@ -64,49 +63,39 @@ impl Timers {
         }
     }
 
-    pub fn cancel(&mut self, timer: Timer) {
+    pub fn cancel(&mut self, timer: T) {
         if let Some(at) = self.due.remove(&timer) {
-            self.forget_leaving(&timer);
             self.order.remove(&(at, timer));
             self.let_go();
         }
     }
 
-    pub fn is_set(&self, timer: &Timer) -> bool {
+    pub fn is_set(&self, timer: &T) -> bool {
         self.due.contains_key(timer)
     }
 
     /// The next timer that is due, which is then no longer set.
-    pub fn pop(&mut self, now: Tick) -> Option<Timer> {
+    pub fn pop(&mut self, now: Tick) -> Option<T> {
         if self.order.first()?.0 > now {
             return None;
         }
         let (_, timer) = self.order.pop_first()?;
         self.due.remove(&timer);
-        self.forget_leaving(&timer);
         self.let_go();
         Some(timer)
     }
 
-    /// The rooms that wait for a device of this user, of which there may be a hundred among a hundred thousand.
-    pub fn leaving(&self, user: u32) -> Vec<u32> {
-        self.leaving.range((user, 0)..=(user, u32::MAX)).map(|&(_, room)| room).collect()
-    }
-
-    fn forget_leaving(&mut self, timer: &Timer) {
-        if let Timer::Leave { user, room } = *timer {
-            self.leaving.remove(&(user, room));
-        }
-    }
-
     pub fn next(&self) -> Option<Tick> {
-        self.order.first().map(|&(at, _)| at)
+        self.first().map(|(at, _)| at)
+    }
+
+    /// The timer that is due first, and when.
+    pub fn first(&self) -> Option<(Tick, &T)> {
+        self.order.first().map(|(at, timer)| (*at, timer))
     }
 
     pub fn held_bytes(&self) -> usize {
-        tree_bytes::<(u32, u32)>(self.leaving.len())
-            + tree_bytes::<(Tick, Timer)>(self.order.len())
-            + table_bytes::<(Timer, Tick)>(self.due.capacity())
+        tree_bytes::<(Tick, T)>(self.order.len()) + table_bytes::<(T, Tick)>(self.due.capacity())
     }
 
     /// Ten thousand who leave at once are not to be paid for when they have left.

@@ -63,16 +63,16 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let target = match place {
             Place::Room(name) => Target::Room(self.wanted_room(conn, &name)?),
-            Place::User(name) => Target::User(self.users.at(self.known_user(&name)?).name.clone()),
+            Place::User(name) => Target::User(self.roster.user(self.known_user(&name)?).name.clone()),
         };
         let Some(user) = self.user_of(conn) else { return Ok(()) };
         if let Target::Room(room) = target {
             // Not before it has been let in: whoever never was is never seen to leave, and would type for ever.
-            if !self.sessions.find(conn).is_some_and(|session| session.is_inside(room)) {
+            if !self.roster.session(conn).is_some_and(|session| session.is_inside(room)) {
                 return Ok(());
             }
         }
-        let name = self.users.at(user).name.clone();
+        let name = self.roster.user(user).name.clone();
         if !typing {
             self.stop_typing(&name, target, turn);
             return Ok(());
@@ -125,18 +125,18 @@ impl Hall {
     }
 
     fn relay_typing(&self, name: &UserName, target: &Target, typing: bool, turn: &mut Turn<'_>) {
-        let own = self.users.find(name.as_str());
+        let own = self.roster.users().find(name.as_str());
         match target {
             Target::Room(key) => {
-                let own: Vec<ConnId> = own.into_iter().flat_map(|own| self.json_devices(own)).collect();
-                let room = self.rooms.at(*key).name.as_str();
+                let own: Vec<ConnId> = own.into_iter().flat_map(|own| self.roster.json_devices(own)).collect();
+                let room = self.roster.room(*key).name.as_str();
                 let typing = answer::Typing { room_id: Some(room), user_id: name.as_str(), typing };
                 turn.out.say_in(room::topic(*key, Dialect::Json), &own, &typing);
             }
             Target::User(to) => {
-                let Some(to) = self.users.find(to.as_str()).filter(|&to| own != Some(to)) else { return };
+                let Some(to) = self.roster.users().find(to.as_str()).filter(|&to| own != Some(to)) else { return };
                 let typing = answer::Typing { room_id: None, user_id: name.as_str(), typing };
-                turn.out.say_each(self.json_devices(to), &typing);
+                turn.out.say_each(self.roster.json_devices(to), &typing);
             }
         }
     }
@@ -146,8 +146,8 @@ impl Hall {
         if self.is_operator(conn) {
             return self.known_room(name);
         }
-        let session = self.sessions.find(conn);
-        match self.rooms.find(name).filter(|&room| session.is_some_and(|session| session.wants(room))) {
+        let session = self.roster.session(conn);
+        match self.roster.rooms().find(name).filter(|&room| session.is_some_and(|session| session.wants(room))) {
             Some(room) => Ok(room),
             None => {
                 super::hall::room_name(name)?;

@@ -105,7 +105,7 @@ impl Hall {
             return Err(crate::backend::Overloaded.into());
         }
         if let Some(room) = waiting.room {
-            self.rooms.hold(room);
+            self.roster.hold(room);
         }
         Ok(Ticket(self.waiting.insert(waiting) as u64))
     }
@@ -114,7 +114,7 @@ impl Hall {
     pub(super) fn answered(&mut self, ticket: Ticket) -> Option<Waiting> {
         let waiting = self.waiting.try_remove(usize::try_from(ticket.0).ok()?)?;
         if let Some(room) = waiting.room {
-            self.rooms.at_mut(room).waiting -= 1;
+            self.roster.release(room);
         }
         Some(waiting)
     }
@@ -133,7 +133,6 @@ impl Hall {
                 let room = asked.as_ref().and_then(|asked| asked.room);
                 let Some(room) = room.or_else(|| self.list_room(name, message.ts, turn)) else { return };
                 self.said_in(room, message, asked, turn);
-                self.rooms.settle(room, turn.now.tick);
             }
             Conversation::Direct(one, other) => {
                 self.said_to(other_of(one, other, message.sender), message, asked, turn);
@@ -145,11 +144,11 @@ impl Hall {
         let Waiting { asker, room, what } = waiting;
         let ask = asker.ask();
         if let Some(room) = room.filter(|_| found.head.kept > 0) {
-            self.rooms.at_mut(room).holds = true;
+            self.roster.note_kept(room);
         }
         match (what, room) {
             (What::Enter { resumed, of }, Some(room)) => {
-                let open = self.sessions.find(ask.conn).is_some_and(|session| !session.closing);
+                let open = self.roster.session(ask.conn).is_some_and(|session| !session.closing);
                 if of.is_some() && open && self.replays.count_names(ask.conn) {
                     turn.out.tell_when_drained(ask.conn);
                 }
@@ -161,7 +160,9 @@ impl Hall {
             (What::Slice { after }, Some(room)) => self.slice_read(ask.conn, room, after, found, turn),
             (What::Leave { why }, Some(room)) => self.left(ask, room, why, turn),
             (What::RoomInfo { created }, Some(room)) => {
-                self.rooms.at_mut(room).described |= created == Some(true);
+                if created == Some(true) {
+                    self.roster.note_described(room);
+                }
                 self.answer_room(ask, room, created, found.head, turn);
             }
             (What::History(wanted), room) => {
@@ -170,9 +171,6 @@ impl Hall {
                 }
             }
             (what, _) => debug_assert!(false, "nothing was to be read for {what:?}"),
-        }
-        if let Some(room) = room {
-            self.rooms.settle(room, turn.now.tick);
         }
     }
 
@@ -184,12 +182,7 @@ impl Hall {
         match (what, room) {
             (What::Enter { of, .. }, Some(room)) => {
                 list = of;
-                if let Some(session) = self.sessions.find_mut(ask.conn) {
-                    if let Some(seat) = session.seat(room) {
-                        seat.wanted = seat.inside;
-                    }
-                    session.clear(room);
-                }
+                self.roster.turn_down(ask.conn, room);
             }
             (What::Slice { .. }, _) => {
                 self.read_later(ask.conn, turn);
@@ -210,15 +203,12 @@ impl Hall {
         if answer {
             let mut refusal = Refusal::new(Code::BackendDown, "expected the message store to answer, found it down");
             if let (Some(_), Some(room)) = (list, room) {
-                refusal.room = Some(self.rooms.at(room).name.as_str().into());
+                refusal.room = Some(self.roster.room(room).name.as_str().into());
             }
             self.refuse(ask, &refusal, turn);
         }
         if let Some(of) = list {
             self.one_of_list(of, false, turn);
-        }
-        if let Some(room) = room {
-            self.rooms.settle(room, turn.now.tick);
         }
     }
 }

@@ -36,14 +36,22 @@ impl Members {
         self.sessions.get(&user).copied()
     }
 
-    pub fn sessions_mut(&mut self, user: u32) -> Option<&mut u32> {
-        self.sessions.get_mut(&user)
-    }
-
-    /// A user with one session inside.
-    pub fn insert(&mut self, user: u32) {
+    /// One session of the user more is inside. Says whether the user was a member before.
+    pub fn begin_session(&mut self, user: u32) -> bool {
+        if let Some(sessions) = self.sessions.get_mut(&user) {
+            *sessions += 1;
+            return true;
+        }
         self.sessions.insert(user, 1);
         self.forget_sample_with(user);
+        false
+    }
+
+    /// One session of the user less is inside. Says how many are left; with none, the user stays a member.
+    pub fn end_session(&mut self, user: u32) -> u32 {
+        let sessions = self.sessions.get_mut(&user).expect("a user with a session inside is a member");
+        *sessions -= 1;
+        *sessions
     }
 
     pub fn remove(&mut self, user: u32) {
@@ -106,7 +114,7 @@ mod tests {
             (1, "beg"),
         ] {
             match change {
-                1.. => members.insert(change as u32),
+                1.. => assert!(!members.begin_session(change as u32)),
                 gone => members.remove(gone.unsigned_abs()),
             }
             for _ in 0..2 {
@@ -118,7 +126,7 @@ mod tests {
     #[test]
     fn each_number_has_its_sample() {
         let mut members = Members::default();
-        (0..8).for_each(|user| members.insert(user));
+        (0..8).for_each(|user| assert!(!members.begin_session(user)));
         for (most, expected) in [(3, "fgh"), (2, "gh"), (3, "fgh"), (0, "h"), (8, "abcdefgh"), (9, "abcdefgh")] {
             assert_eq!(members.names(most, |user| NAMES[user as usize]).concat(), expected, "{most}");
         }

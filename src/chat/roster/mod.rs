@@ -1,6 +1,646 @@
-//! Who is here: sessions, whose they are, and who is in which room.
+//! The roster: which sessions there are, whose they are, and who is in which room.
+//!
+//! ```text
+//!   open ──▶ sign_in ──▶ ask_in ──▶ enter ──▶ ask_out ──▶ leave          a session, its user, its seats
+//!                │                    │                     │
+//!                │                    └──── close ──▶ a grace ──▶ tick    Left, then Gone: in this order by construction
+//!                └── rename: a guest's session becomes another user's
+//! ```
+//!
+//! The roster owns all of it, and the graces of users whose last session has ended. Its fields are private: what may happen has a
+//! verb here, and a rule such as "a user is gone only after leaving" is one line of one verb. It sends nothing and asks nobody. What
+//! others may have to hear, a verb returns as a [`Fact`]; `tell` makes words of facts, and whoever carries facts to other nodes
+//! would begin there.
+//!
+//! Rooms end in [`Roster::settle`] alone, at the end of a call into the chat or before a new one is made: the key of a room that a fact
+//! names is good as long as somebody can look at the fact.
 
-pub(in crate::chat) mod members;
-pub(in crate::chat) mod room;
-pub(in crate::chat) mod session;
-pub(in crate::chat) mod user;
+mod graces;
+pub(super) mod members;
+pub(super) mod room;
+pub(super) mod session;
+pub(super) mod user;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use graces::{Grace, Graces};
+use room::{Room, Rooms};
+use session::{Dialect, NO_DEVICE, NOBODY, Session, Sessions};
+use user::{User, Users, View};
+
+use super::Shows;
+use super::name::{RoomName, UserName};
+use super::rate_limit::Payer;
+use crate::backend::Description;
+use crate::id::ConnId;
+use crate::slack;
+use crate::time::{Moment, Tick};
+
+/// Something that has happened, for those who are to hear of it. The roster knows it already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fact {
+    /// What is to be seen of a user may have changed. `before`: what the user's own sessions saw.
+    Seen { user: u32, before: View },
+    /// The session of a guest has become another user's.
+    Renamed { conn: ConnId, guest: u32, user: u32 },
+    /// A user who was no member of the room is one.
+    Joined { room: u32, user: u32 },
+    /// A member of the room is none any more. Named, because the user may be forgotten by now.
+    Left { room: u32, user: UserName },
+    /// A user is not here any more. `before`: what others saw.
+    Gone { user: UserName, before: View },
+}
+
+/// A session is inside a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entrance {
+    pub user: u32,
+    pub dialect: Dialect,
+    /// It was inside before.
+    pub again: bool,
+    /// Its user was no member before.
+    pub joined: Option<Fact>,
+}
+
+/// A session is not inside a room any more, if it ever was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Exit {
+    pub dialect: Dialect,
+    pub was_inside: bool,
+    /// It was sent what was said.
+    pub heard: bool,
+    /// It was the last one of its user.
+    pub left: Option<Fact>,
+}
+
+/// Invariant, which [`check`](Self::check) looks at: a user is a member of a room if and only if a session of theirs is inside, or a
+/// grace runs for them; each session with a user is one of the user's devices; who is present has a device or a grace.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    sessions: Sessions,
+    users: Users,
+    rooms: Rooms,
+    /// Rooms with sessions of the plain dialect.
+    with_plain: BTreeSet<u32>,
+    graces: Graces,
+    /// Rooms of which somebody may have been the last.
+    unsettled: Vec<u32>,
+}
+
+impl Roster {
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    pub fn users(&self) -> &Users {
+        &self.users
+    }
+
+    pub fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    pub fn session(&self, conn: ConnId) -> Option<&Session> {
+        self.sessions.find(conn)
+    }
+
+    /// The session of a connection that is not being closed.
+    pub fn open_session(&self, conn: ConnId) -> Option<&Session> {
+        self.sessions.find(conn).filter(|session| !session.closing)
+    }
+
+    pub fn user(&self, key: u32) -> &User {
+        self.users.at(key)
+    }
+
+    pub fn room(&self, key: u32) -> &Room {
+        self.rooms.at(key)
+    }
+
+    /// Rooms with sessions of the plain dialect.
+    pub fn with_plain(&self) -> &BTreeSet<u32> {
+        &self.with_plain
+    }
+
+    /// The devices of a user.
+    pub fn devices(&self, user: u32) -> impl Iterator<Item = (ConnId, &Session)> {
+        let first = self.sessions.at(self.users.at(user).first_device);
+        std::iter::successors(first, |(_, session)| self.sessions.at(session.next_device))
+    }
+
+    /// Those that are not being closed.
+    pub fn open_devices(&self, user: u32) -> impl Iterator<Item = ConnId> {
+        self.devices(user).filter(|(_, session)| !session.closing).map(|(conn, _)| conn)
+    }
+
+    /// Those of them that speak JSON.
+    pub fn json_devices(&self, user: u32) -> impl Iterator<Item = ConnId> {
+        let hears = |session: &Session| session.dialect == Dialect::Json && !session.closing;
+        self.devices(user).filter(move |(_, session)| hears(session)).map(|(conn, _)| conn)
+    }
+
+    // Sessions and their users.
+
+    /// A session begins, which is nobody's yet.
+    pub fn open(&mut self, conn: ConnId, id: u64, dialect: Dialect, payer: Payer, now: Moment) {
+        let session = Session {
+            id,
+            opened: seconds(now),
+            spoke: seconds(now),
+            user: NOBODY,
+            payer,
+            next_device: NO_DEVICE,
+            frames: 0,
+            dialect,
+            closing: false,
+            expelled: false,
+            seats: session::Seats::default(),
+        };
+        self.sessions.insert(conn, session);
+    }
+
+    /// The user of a name, who is known from now on; `None` if `most` are known and all of them are here.
+    pub fn know(&mut self, name: &UserName, guest: bool, most: usize) -> Option<u32> {
+        self.users.find_or_insert(name, guest, most)
+    }
+
+    /// The backend knows a user of a name that nobody here has.
+    pub fn learn_user(&mut self, name: &UserName) {
+        self.users.know(name);
+    }
+
+    /// Users with names who have come for the first time since this was last asked.
+    pub fn take_met(&mut self) -> Vec<UserName> {
+        std::mem::take(&mut self.users.met)
+    }
+
+    /// Makes the session a device of the user. `shows` counts if the user is not here: else it is known how they want to be seen.
+    pub fn sign_in(&mut self, conn: ConnId, user: u32, payer: Payer, shows: Option<Shows>) -> Option<Fact> {
+        let session = self.sessions.find_mut(conn)?;
+        session.payer = payer;
+        session.user = user;
+        let before = self.users.at(user).own_view();
+        self.users.change(user, |user| {
+            session.next_device = user.first_device;
+            user.first_device = conn.index;
+            user.devices += 1;
+            if let Some(shows) = shows.filter(|_| !user.present) {
+                user.shows(shows);
+            }
+            user.present = true;
+        });
+        self.graces.cancel(Grace::Gone { user });
+        Some(Fact::Seen { user, before })
+    }
+
+    /// The session of a guest becomes one of another user, with its seats. How the guest was seen is how they want to be seen: one who
+    /// hides is not to be seen because of a name.
+    pub fn rename(&mut self, conn: ConnId, user: u32, payer: Payer, now: Tick, grace: Duration) -> Vec<Fact> {
+        // Out of the list of devices for a moment, while the guest's chain is mended.
+        let Some(mut session) = self.sessions.remove(conn) else { return Vec::new() };
+        let guest = session.user;
+        self.detach(conn, &session, now + grace_of(&session, grace));
+        session.user = NOBODY;
+        let inside: Vec<u32> = session.seats.iter().filter(|seat| seat.inside).map(|seat| seat.room).collect();
+        let dialect = session.dialect;
+        self.sessions.insert(conn, session);
+        let guest_was = self.users.at(guest);
+        let shows = Shows { status: guest_was.status, note: guest_was.note.clone() };
+        let mut facts = Vec::from_iter(self.sign_in(conn, user, payer, Some(shows)));
+        facts.push(Fact::Renamed { conn, guest, user });
+        for room in inside {
+            self.uncount(room, dialect);
+            let joined = self.take_seat(user, room, dialect);
+            if self.rooms.at_mut(room).members.end_session(guest) == 0 {
+                facts.push(self.depart(guest, room));
+            }
+            facts.extend(joined);
+        }
+        // There is no coming back for a guest who is somebody now, but rooms may still wait for another device of theirs.
+        if self.users.at(guest).devices == 0 && self.users.at(guest).rooms == 0 {
+            self.graces.set(Grace::Gone { user: guest }, now);
+        }
+        facts
+    }
+
+    /// A text has come; `None` if nothing more is heard of this session.
+    pub fn note_text(&mut self, conn: ConnId, now: Moment) -> Option<&Session> {
+        let session = self.sessions.find_mut(conn).filter(|session| !session.closing)?;
+        session.frames = session.frames.wrapping_add(1);
+        session.spoke = seconds(now);
+        Some(session)
+    }
+
+    /// Another frame has come.
+    pub fn note_frame(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.find_mut(conn) {
+            session.frames = session.frames.wrapping_add(1);
+        }
+    }
+
+    /// From now on nothing is heard of the session. Says whether that is new.
+    pub fn begin_close(&mut self, conn: ConnId) -> bool {
+        let session = self.sessions.find_mut(conn);
+        session.is_some_and(|session| !std::mem::replace(&mut session.closing, true))
+    }
+
+    /// An operator ends the session: nobody is to wait for its user when it is closed.
+    pub fn expel(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.find_mut(conn) {
+            session.expelled = true;
+        }
+    }
+
+    /// The connection has ended. Where it was the user's last one, here or in a room, they have `grace` to come back. Nobody has left
+    /// by that, and so there are no facts.
+    pub fn close(&mut self, conn: ConnId, now: Tick, grace: Duration) -> Option<Session> {
+        let session = self.sessions.remove(conn)?;
+        if session.user == NOBODY {
+            return Some(session);
+        }
+        let (user, until) = (session.user, now + grace_of(&session, grace));
+        for room in session.seats.iter().filter(|seat| seat.inside).map(|seat| seat.room) {
+            self.uncount(room, session.dialect);
+            if self.rooms.at_mut(room).members.end_session(user) == 0 {
+                self.graces.set(Grace::Leave { user, room }, until);
+            }
+        }
+        self.detach(conn, &session, until);
+        Some(session)
+    }
+
+    /// The user is to be seen like this.
+    pub fn show(&mut self, user: u32, shows: Shows) -> Fact {
+        let before = self.users.at(user).own_view();
+        self.users.change(user, |user| user.shows(shows));
+        Fact::Seen { user, before }
+    }
+
+    /// Whether the devices of a user may be asked again whether they are there; if so, they are being asked now.
+    pub fn may_ask_devices(&mut self, user: u32, every_seconds: u32, now: Tick) -> bool {
+        let (now, asked) = ((now.0 / 1000) as u32, self.users.at(user).asked);
+        let may = asked == 0 || now.wrapping_sub(asked) >= every_seconds;
+        if may {
+            self.users.change(user, |user| user.asked = now.max(1));
+        }
+        may
+    }
+
+    // Seats.
+
+    /// The session wants to be in the room, and waits to be let in.
+    pub fn ask_in(&mut self, conn: ConnId, room: u32) {
+        if let Some(session) = self.sessions.find_mut(conn) {
+            session.sit(room);
+        }
+    }
+
+    /// The session does not want to be in the room any longer. Says whether it did.
+    pub fn ask_out(&mut self, conn: ConnId, room: u32) -> bool {
+        let seat = self.sessions.find_mut(conn).and_then(|session| session.seat(room));
+        seat.is_some_and(|seat| std::mem::take(&mut seat.wanted))
+    }
+
+    /// The session, which asked, is not let in. If it is inside, it stays.
+    pub fn turn_down(&mut self, conn: ConnId, room: u32) {
+        let Some(session) = self.sessions.find_mut(conn) else { return };
+        if let Some(seat) = session.seat(room) {
+            seat.wanted = seat.inside;
+        }
+        session.clear(room);
+    }
+
+    /// The session is let in; `None` if it has no seat any more.
+    pub fn enter(&mut self, conn: ConnId, room: u32) -> Option<Entrance> {
+        let session = self.sessions.find_mut(conn).filter(|session| !session.closing)?;
+        let (user, dialect) = (session.user, session.dialect);
+        let seat = session.seat(room)?;
+        let again = std::mem::replace(&mut seat.inside, true);
+        seat.hears |= dialect == Dialect::Plain;
+        let joined = if again { None } else { self.take_seat(user, room, dialect) };
+        Some(Entrance { user, dialect, again, joined })
+    }
+
+    /// The session, which is inside, is sent what is said from now on. Says whether it has a seat.
+    pub fn hear(&mut self, conn: ConnId, room: u32) -> bool {
+        let seat = self.sessions.find_mut(conn).and_then(|session| session.seat(room));
+        seat.is_some_and(|seat| {
+            seat.hears = true;
+            true
+        })
+    }
+
+    /// The session leaves, or gives up waiting to be let in.
+    pub fn leave(&mut self, conn: ConnId, room: u32) -> Option<Exit> {
+        let session = self.sessions.find_mut(conn)?;
+        let (user, dialect) = (session.user, session.dialect);
+        let seat = session.seat(room).map(|seat| (std::mem::take(&mut seat.inside), std::mem::take(&mut seat.hears)));
+        let (was_inside, heard) = seat.unwrap_or_default();
+        session.clear(room);
+        let mut left = None;
+        if was_inside {
+            self.uncount(room, dialect);
+            if self.rooms.at_mut(room).members.end_session(user) == 0 {
+                left = Some(self.depart(user, room));
+            }
+        }
+        Some(Exit { dialect, was_inside, heard, left })
+    }
+
+    // Graces.
+
+    /// When a grace is over next.
+    pub fn next_grace(&self) -> Option<Tick> {
+        self.graces.next()
+    }
+
+    /// What comes of the next grace that is over; `None`: none is.
+    pub fn tick(&mut self, now: Tick) -> Option<Vec<Fact>> {
+        Some(match self.graces.pop(now)? {
+            Grace::Leave { user, room } => vec![self.depart(user, room)],
+            Grace::Gone { user } => {
+                let mut facts = self.end_graces(user);
+                facts.push(self.part_with(user, now));
+                facts
+            }
+        })
+    }
+
+    /// Nobody waits for the user any longer. Without a device they leave now; with one, when the last is closed.
+    pub fn wait_no_longer(&mut self, user: u32, now: Tick) -> Vec<Fact> {
+        let facts = self.end_graces(user);
+        let user_is = self.users.at(user);
+        if user_is.present && user_is.devices == 0 {
+            self.graces.set(Grace::Gone { user }, now);
+        }
+        facts
+    }
+
+    /// The room waits for the user no longer.
+    pub fn wait_no_longer_in(&mut self, user: u32, room: u32) -> Option<Fact> {
+        let waits = self.rooms.at(room).members.sessions(user) == Some(0);
+        waits.then(|| self.depart(user, room))
+    }
+
+    // Rooms.
+
+    /// A new room. It ends with this call if nobody comes or asks for it, and nothing is said in it.
+    pub fn make_room(&mut self, name: RoomName, created_at: u64) -> u32 {
+        let room = self.rooms.insert(name, created_at);
+        self.unsettled.push(room);
+        room
+    }
+
+    /// Ends a room that nobody is in, whatever is kept of it.
+    pub fn end_room(&mut self, room: u32) {
+        self.rooms.end(room);
+    }
+
+    /// What the backend has of a room.
+    pub fn learn_room(&mut self, room: u32, description: &Description<'_>, keeps: bool) {
+        let place = self.rooms.at_mut(room);
+        place.title = description.title.map(Into::into);
+        place.topic = description.topic.map(Into::into);
+        place.created_at = description.created_at;
+        place.created |= description.created;
+        place.holds |= keeps;
+        place.described = true;
+        self.unsettled.push(room);
+    }
+
+    /// Somebody asked for the room itself, and said what people are to call it and what it is about.
+    pub fn describe(&mut self, room: u32, title: Option<&str>, topic: Option<&str>) {
+        let place = self.rooms.at_mut(room);
+        place.created = true;
+        place.title = title.map(Into::into);
+        place.topic = topic.map(Into::into);
+        self.unsettled.push(room);
+    }
+
+    /// That did not come about: nobody asked for the room.
+    pub fn take_back(&mut self, room: u32) {
+        self.rooms.at_mut(room).created = false;
+        self.unsettled.push(room);
+    }
+
+    /// The backend knows what the room is.
+    pub fn note_described(&mut self, room: u32) {
+        self.rooms.at_mut(room).described = true;
+    }
+
+    /// The backend keeps something that was said in the room, which has something asked about it.
+    pub fn note_kept(&mut self, room: u32) {
+        self.rooms.at_mut(room).holds = true;
+        self.unsettled.push(room);
+    }
+
+    /// Something is asked about the room, which stays until [`release`](Self::release).
+    pub fn hold(&mut self, room: u32) {
+        self.rooms.hold(room);
+    }
+
+    /// That is answered.
+    pub fn release(&mut self, room: u32) {
+        self.rooms.at_mut(room).waiting -= 1;
+        self.unsettled.push(room);
+    }
+
+    /// Something is said in the room; `kept`: and can be read later.
+    pub fn note_said(&mut self, room: u32, kept: bool) {
+        if kept {
+            let place = self.rooms.at_mut(room);
+            (place.holds, place.described) = (true, true);
+        }
+        self.rooms.note_said(room);
+        self.unsettled.push(room);
+    }
+
+    /// Nothing that was said in the room can be read any more.
+    pub fn note_emptied(&mut self, room: u32) {
+        self.rooms.at_mut(room).holds = false;
+        self.unsettled.push(room);
+    }
+
+    /// The room, which is big, is told now who is in it.
+    pub fn note_crowd_told(&mut self, room: u32, now: Tick) {
+        self.rooms.at_mut(room).crowd_told = Some(now);
+    }
+
+    /// What is said is counted anew.
+    pub fn begin_interval(&mut self) {
+        self.rooms.begin_interval();
+    }
+
+    /// Ends rooms that nobody is in, that keep nothing and that nothing is asked about.
+    pub fn settle(&mut self, now: Tick) {
+        for room in self.unsettled.drain(..) {
+            self.rooms.settle(room, now);
+        }
+    }
+
+    /// Ends rooms that were created, hold nothing, and have been empty since before. Says whether any empty one is left.
+    pub fn expire_rooms(&mut self, empty_before: Option<Tick>, now: Tick) -> bool {
+        self.settle(now);
+        if let Some(before) = empty_before {
+            self.rooms.expire(before);
+        }
+        self.rooms.any_empty()
+    }
+
+    /// The rooms that have ended since this was last asked.
+    pub fn take_ended(&mut self) -> Vec<RoomName> {
+        std::mem::take(&mut self.rooms.ended)
+    }
+
+    /// What graces, and rooms to be looked at, take.
+    pub fn held_bytes_of_graces(&self) -> usize {
+        self.graces.held_bytes() + self.unsettled.capacity() * size_of::<u32>()
+    }
+
+    /// Gives back the room of what was. To be asked seldom.
+    pub fn give_back(&mut self) {
+        self.users.give_back();
+        self.rooms.give_back();
+        slack::give_back(&mut self.unsettled);
+    }
+
+    /// Counts a session of the user into the room.
+    fn take_seat(&mut self, user: u32, room: u32, dialect: Dialect) -> Option<Fact> {
+        let place = self.rooms.at_mut(room);
+        *place.count(dialect) += 1;
+        if dialect == Dialect::Plain {
+            self.with_plain.insert(room);
+        }
+        self.graces.cancel(Grace::Leave { user, room });
+        self.unsettled.push(room);
+        if place.members.begin_session(user) {
+            return None;
+        }
+        self.users.change(user, |user| user.rooms += 1);
+        Some(Fact::Joined { room, user })
+    }
+
+    /// One session less is inside the room.
+    fn uncount(&mut self, room: u32, dialect: Dialect) {
+        let count = self.rooms.at_mut(room).count(dialect);
+        *count -= 1;
+        if *count == 0 && dialect == Dialect::Plain {
+            self.with_plain.remove(&room);
+        }
+    }
+
+    /// The user, of whom no session is inside any more, is no member any more.
+    fn depart(&mut self, user: u32, room: u32) -> Fact {
+        self.graces.cancel(Grace::Leave { user, room });
+        self.rooms.at_mut(room).members.remove(user);
+        self.users.change(user, |user| user.rooms -= 1);
+        self.unsettled.push(room);
+        Fact::Left { room, user: self.users.at(user).name.clone() }
+    }
+
+    /// Takes the session from its user, who has until then to come back if it was the last one.
+    fn detach(&mut self, conn: ConnId, session: &Session, until: Tick) {
+        let user = session.user;
+        let first = self.users.at(user).first_device;
+        if first == conn.index {
+            self.users.change(user, |user| user.first_device = session.next_device);
+        } else {
+            let mut at = first;
+            while let Some(device) = self.sessions.at_mut(at) {
+                if device.next_device == conn.index {
+                    device.next_device = session.next_device;
+                    break;
+                }
+                at = device.next_device;
+            }
+        }
+        let devices = self.users.change(user, |user| {
+            user.devices -= 1;
+            user.devices
+        });
+        if devices == 0 {
+            self.graces.set(Grace::Gone { user }, until);
+        }
+    }
+
+    /// Rooms in which no session of the user is left do not wait for one.
+    fn end_graces(&mut self, user: u32) -> Vec<Fact> {
+        let rooms = self.graces.leaving(user);
+        rooms.into_iter().filter_map(|room| self.wait_no_longer_in(user, room)).collect()
+    }
+
+    /// The user, who has no device and has left all rooms, is not here any more.
+    fn part_with(&mut self, user: u32, now: Tick) -> Fact {
+        let before = self.users.at(user).view();
+        let name = self.users.at(user).name.clone();
+        self.users.leave(user, now);
+        Fact::Gone { user: name, before }
+    }
+}
+
+/// How long the user of a session that ends may take to come back.
+fn grace_of(session: &Session, grace: Duration) -> Duration {
+    if session.expelled { Duration::ZERO } else { grace }
+}
+
+/// The wall clock as sessions keep it: small.
+fn seconds(now: Moment) -> u32 {
+    (now.unix_ms / 1000) as u32
+}
+
+#[cfg(test)]
+impl Roster {
+    /// What holds between calls.
+    #[track_caller]
+    pub fn check(&self) {
+        use std::collections::BTreeMap;
+        let mut inside: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+        let mut devices: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut by_dialect: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+        for (_, session) in self.sessions.iter().filter(|(_, session)| session.user != NOBODY) {
+            *devices.entry(session.user).or_default() += 1;
+            for seat in session.seats.iter() {
+                assert!(seat.inside || !seat.hears);
+                if seat.inside {
+                    *inside.entry((seat.room, session.user)).or_default() += 1;
+                    let (json, plain) = by_dialect.entry(seat.room).or_default();
+                    match session.dialect {
+                        Dialect::Json => *json += 1,
+                        Dialect::Plain => *plain += 1,
+                    }
+                }
+            }
+        }
+        let mut memberships: BTreeMap<u32, u32> = BTreeMap::new();
+        for (key, room) in self.rooms.after(None) {
+            for user in room.members.users_from(0) {
+                let count = room.members.sessions(user).expect("a member is one");
+                *memberships.entry(user).or_default() += 1;
+                assert_eq!(inside.remove(&(key, user)).unwrap_or(0), count);
+                let waits = self.graces.runs(Grace::Leave { user, room: key });
+                assert_eq!(count == 0, waits, "{} in {}", self.user(user).name, room.name);
+            }
+            assert_eq!(by_dialect.remove(&key).unwrap_or_default(), (room.json, room.plain), "{}", room.name);
+            assert_eq!(self.with_plain.contains(&key), room.plain > 0, "{}", room.name);
+        }
+        assert!(inside.is_empty(), "inside without being members: {inside:?}");
+        let mut visible = 0;
+        for user in self.users.after(None) {
+            let key = self.users.find(user.name.as_str()).expect("a user has a name");
+            assert_eq!(devices.remove(&key).unwrap_or(0), user.devices);
+            assert_eq!(memberships.remove(&key).unwrap_or(0), user.rooms);
+            assert_eq!(self.devices(key).count(), user.devices as usize);
+            assert_eq!(user.present && user.devices == 0, self.graces.runs(Grace::Gone { user: key }), "{}", user.name);
+            visible += usize::from(user.visible());
+        }
+        assert_eq!(visible, self.users.visible());
+        assert!(self.unsettled.is_empty());
+        self.rooms.check();
+    }
+
+    /// Whether nobody is here and no room is left.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.len() == 0 && self.rooms.len() == 0 && self.with_plain.is_empty() && self.graces.next().is_none()
+    }
+}

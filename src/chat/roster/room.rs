@@ -143,9 +143,9 @@ impl Rooms {
 
     /// Ends a room that nobody is in and that keeps nothing; notes since when others are empty.
     ///
-    /// To be called whenever one of these may have changed.
+    /// To be called whenever one of these may have changed; it may have ended since.
     pub fn settle(&mut self, key: u32, now: Tick) {
-        let room = &mut self.rooms[key as usize];
+        let Some(room) = self.rooms.get_mut(key as usize) else { return };
         if let Some((held, since)) = room.empty {
             self.empty.remove(&(held, since, key));
         }

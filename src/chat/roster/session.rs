@@ -214,5 +214,8 @@ impl Sessions {
     }
 }
 
+/// The user of a session that was turned away at the door, or has not said yet who it is.
+pub(in crate::chat) const NOBODY: u32 = u32::MAX;
+
 /// The end of a user's devices.
 pub(in crate::chat) const NO_DEVICE: u32 = u32::MAX;

@@ -300,20 +300,14 @@ impl Stage {
     #[track_caller]
     fn check(&self) {
         let hall = &self.chat.hall;
-        let mut inside: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+        hall.roster.check();
         let mut topics: BTreeMap<TopicId, BTreeSet<ConnId>> = BTreeMap::new();
-        let mut devices: BTreeMap<u32, u32> = BTreeMap::new();
         let mut catching_up = BTreeSet::new();
-        for (conn, session) in hall.sessions.iter() {
-            if session.user == NOBODY {
-                continue;
-            }
-            *devices.entry(session.user).or_default() += 1;
+        for (conn, session) in hall.roster.sessions().iter().filter(|(_, session)| session.user != NOBODY) {
             if session.dialect == Dialect::Json {
                 topics.entry(roster::room::EVERYBODY).or_default().insert(conn);
             }
             for seat in session.seats.iter().filter(|seat| seat.inside) {
-                *inside.entry((seat.room, session.user)).or_default() += 1;
                 if !seat.hears {
                     catching_up.insert((conn, seat.room));
                     continue;
@@ -321,55 +315,31 @@ impl Stage {
                 topics.entry(roster::room::topic(seat.room, session.dialect)).or_default().insert(conn);
             }
         }
-        let mut memberships: BTreeMap<u32, u32> = BTreeMap::new();
-        for (key, place) in hall.rooms.after(None) {
-            for (member, count) in
-                place.members.users_from(0).filter_map(|user| Some((user, place.members.sessions(user)?)))
-            {
-                *memberships.entry(member).or_default() += 1;
-                assert_eq!(inside.remove(&(key, member)).unwrap_or(0), count);
-                let leaving = hall.timers.is_set(&timers::Timer::Leave { user: member, room: key });
-                assert_eq!(count == 0, leaving, "{} in {}", hall.users.at(member).name, place.name);
-            }
-        }
-        assert!(inside.is_empty(), "inside without being members: {inside:?}");
         let mut heard = self.topics.clone();
         heard.retain(|_, members| !members.is_empty());
         assert_eq!(heard, topics);
-        assert!(hall.sessions.iter().all(|(_, session)| session.seats.iter().all(|seat| seat.inside || !seat.hears)));
         assert_eq!(hall.replays.all(), catching_up);
         for conn in hall.replays.idle() {
             let moves = self.asked.contains(&conn) || hall.timers.is_set(&timers::Timer::Replay(conn));
             assert!(moves || self.closes.contains_key(&conn), "{conn} is never told the rest");
         }
         hall.watches.check();
-        hall.rooms.check();
-        let mut visible = 0;
-        for user in hall.users.after(None) {
-            let key = hall.users.find(user.name.as_str()).unwrap();
-            assert_eq!(devices.remove(&key).unwrap_or(0), user.devices);
-            assert_eq!(memberships.remove(&key).unwrap_or(0), user.rooms);
-            assert_eq!(hall.devices(key).count(), user.devices as usize);
-            assert_eq!(user.present && user.devices == 0, hall.timers.is_set(&timers::Timer::Gone { user: key }));
-            visible += usize::from(user.visible());
-        }
-        assert_eq!(visible, hall.users.visible());
         // With tokens, each session has one end before it: of its patience, its token, or the grace after that.
-        for (conn, session) in hall.sessions.iter().filter(|(_, session)| !session.closing) {
+        for (conn, session) in hall.roster.sessions().iter().filter(|(_, session)| !session.closing) {
             let ends = [timers::Timer::Unproven(conn), timers::Timer::Expires(conn), timers::Timer::Expired(conn)];
             let set = ends.iter().filter(|timer| hall.timers.is_set(timer)).count();
             assert_eq!(set, usize::from(hall.verifier.is_some()), "{conn}");
             assert_eq!(hall.grants.contains_key(&conn), hall.verifier.is_some() && session.user != NOBODY, "{conn}");
         }
-        assert!(hall.grants.keys().all(|&conn| hall.sessions.find(conn).is_some()));
+        assert!(hall.grants.keys().all(|&conn| hall.roster.session(conn).is_some()));
     }
 
     /// Everybody has gone, long ago.
     #[track_caller]
     fn check_released(&self) {
         let hall = &self.chat.hall;
-        assert_eq!((hall.sessions.len(), hall.rooms.len(), hall.waiting.len()), (0, 0, 0));
-        assert!(hall.typing.is_empty() && hall.watches.is_empty() && hall.with_plain.is_empty());
+        assert!(hall.roster.is_empty());
+        assert!(hall.waiting.is_empty() && hall.typing.is_empty() && hall.watches.is_empty());
         assert!(hall.replays.is_empty());
         assert_eq!(self.chat.next_deadline(), None);
     }

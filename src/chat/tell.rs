@@ -1,0 +1,162 @@
+//! Facts made into words: who comes and goes is said to rooms, who is seen and how to those who watch.
+//!
+//! The roster says what has happened ([`Fact`]), and here is decided who hears of it and by which message. Nothing is changed by that but
+//! typing, which ends where its user leaves, and timers.
+
+use super::hall::Hall;
+use super::name::UserName;
+use super::roster::Fact;
+use super::roster::room::topic;
+use super::roster::session::Dialect;
+use super::roster::user::{NOBODY_THERE, Status, View};
+use super::settings::Settings;
+use super::timers::Timer;
+use super::turn::Turn;
+use super::typing::Target;
+use super::wire::{answer, plain};
+use crate::id::ConnId;
+
+impl Hall {
+    /// Tells everybody whom it concerns what has happened, in order.
+    pub(super) fn tell(&mut self, facts: impl IntoIterator<Item = Fact>, turn: &mut Turn<'_>) {
+        self.tell_but_for(None, facts, turn);
+    }
+
+    /// The same, but that one session is not told who comes and goes: it is the one who does.
+    pub(super) fn tell_but_for(
+        &mut self,
+        except: Option<ConnId>,
+        facts: impl IntoIterator<Item = Fact>,
+        turn: &mut Turn<'_>,
+    ) {
+        for fact in facts {
+            match fact {
+                Fact::Seen { user, before } => self.tell_watchers(user, before, turn),
+                Fact::Renamed { conn, guest, user } => self.tell_renamed(conn, guest, user, turn),
+                Fact::Joined { room, user } => self.tell_joined(room, user, except.as_slice(), turn),
+                Fact::Left { room, user } => {
+                    self.end_typing(&user, Target::Room(room), turn);
+                    self.tell_left(room, user.as_str(), except.as_slice(), turn);
+                    if self.roster.room(room).members.is_empty() {
+                        self.timers.cancel(Timer::Crowd { room });
+                        self.sweep_later(turn);
+                    }
+                }
+                Fact::Gone { user, before } => {
+                    self.slacken(turn);
+                    self.tell_gone(&user, &before, turn);
+                }
+            }
+        }
+    }
+
+    /// Tells a room that a user has come; the member is counted already.
+    fn tell_joined(&mut self, room: u32, user: u32, except: &[ConnId], turn: &mut Turn<'_>) {
+        if self.is_big(room, 0, turn.settings) {
+            self.crowd_changed(room, turn);
+            return;
+        }
+        let (place, user) = (self.roster.room(room), self.roster.user(user).name.as_str());
+        let name = place.name.as_str();
+        if place.json > 0 {
+            let joined = answer::UserJoined { room_id: name, user_id: user };
+            turn.out.say_in(topic(room, Dialect::Json), except, &joined);
+        }
+        if place.plain > 0 {
+            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_joined(out, name, user));
+            let (users, _) = self.who_is_in(room, turn.settings);
+            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
+        }
+    }
+
+    /// Tells a room that a user has gone; the member is no longer counted.
+    fn tell_left(&mut self, room: u32, user: &str, except: &[ConnId], turn: &mut Turn<'_>) {
+        // Big is what it was when everybody was still inside.
+        if self.is_big(room, 1, turn.settings) {
+            self.crowd_changed(room, turn);
+            return;
+        }
+        let place = self.roster.room(room);
+        let name = place.name.as_str();
+        if place.json > 0 {
+            let left = answer::UserLeft { room_id: name, user_id: user };
+            turn.out.say_in(topic(room, Dialect::Json), except, &left);
+        }
+        if place.plain > 0 {
+            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_left(out, name, user));
+            let (users, _) = self.who_is_in(room, turn.settings);
+            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
+        }
+    }
+
+    /// Tells those who watch the user, if there is anything new to see. `before`: what the user's own devices saw.
+    fn tell_watchers(&self, user: u32, before: View, turn: &mut Turn<'_>) {
+        let (key, user) = (user, self.roster.user(user));
+        let own = |watcher: &ConnId| self.user_of(*watcher) == Some(key);
+        let seen = |view: View| match view.status {
+            Status::Offline => NOBODY_THERE,
+            _ => view,
+        };
+        self.tell_view(&user.name, &before, &user.own_view(), own, turn);
+        self.tell_view(&user.name, &seen(before), &user.view(), |watcher| !own(watcher), turn);
+    }
+
+    /// Tells those who watch a user who was seen like this and is gone now.
+    fn tell_gone(&self, name: &UserName, before: &View, turn: &mut Turn<'_>) {
+        self.tell_view(name, before, &NOBODY_THERE, |_| true, turn);
+    }
+
+    /// The session was a guest and is the user now. Who hides it has seen otherwise than it does now.
+    fn tell_renamed(&self, conn: ConnId, guest: u32, user: u32, turn: &mut Turn<'_>) {
+        let (guest, user) = (self.roster.user(guest), self.roster.user(user));
+        self.tell_view(&guest.name, &guest.own_view(), &guest.view(), |&watcher| watcher == conn, turn);
+        self.tell_view(&user.name, &user.view(), &user.own_view(), |&watcher| watcher == conn, turn);
+    }
+
+    fn tell_view(
+        &self,
+        name: &UserName,
+        before: &View,
+        after: &View,
+        whom: impl Fn(&ConnId) -> bool,
+        turn: &mut Turn<'_>,
+    ) {
+        if (before.status, &before.note) == (after.status, &after.note) {
+            return;
+        }
+        let watchers = self.watches.watchers(name);
+        let presence = answer::Presence { user_id: name.as_str(), status: after.status, note: after.note.as_deref() };
+        turn.out.say_each(watchers.iter().copied().filter(whom), &presence);
+    }
+
+    /// Whether the room is told of comings and goings in summary; `gone`: users who were inside a moment ago.
+    pub(super) fn is_big(&self, room: u32, gone: usize, settings: &Settings) -> bool {
+        self.roster.room(room).members.len() + gone > settings.big_room
+    }
+
+    /// The names of those in a room, or of some of them if it is big, and how many there are.
+    pub(super) fn who_is_in(&self, room: u32, settings: &Settings) -> (Vec<&str>, usize) {
+        let members = &self.roster.room(room).members;
+        let names = members.names(settings.big_room, |user| self.roster.user(user).name.as_str());
+        (names, members.len())
+    }
+
+    /// The crowd is told soon, but not often.
+    fn crowd_changed(&mut self, room: u32, turn: &Turn<'_>) {
+        let timer = Timer::Crowd { room };
+        if !self.timers.is_set(&timer) {
+            let told = self.roster.room(room).crowd_told;
+            let at = told.map_or(turn.now.tick, |told| told + turn.settings.big_room_every);
+            self.timers.set(timer, at.max(turn.now.tick));
+        }
+    }
+
+    pub(super) fn tell_crowd(&mut self, room: u32, turn: &mut Turn<'_>) {
+        self.roster.note_crowd_told(room, turn.now.tick);
+        let name = self.roster.room(room).name.as_str();
+        let (users, count) = self.who_is_in(room, turn.settings);
+        let online = answer::OnlineUsers { room_id: name, users: &users, count };
+        turn.out.say_in(topic(room, Dialect::Json), &[], &online);
+        turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
+    }
+}
