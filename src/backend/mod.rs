@@ -26,16 +26,19 @@
 //! - A room is told of before what is said in it. What keeps messages is never ended by [`Request::Release`].
 //!
 //! It does not know people, permissions or connections, and it reads no clock. Threads and files are for the implementations, each in a
-//! file of its own.
+//! file of its own; [`Threaded`] runs any of them on a thread.
 
 use std::fmt;
 
 use crate::time::{Moment, Tick};
 
+pub(crate) mod carried;
 pub mod memory;
+pub mod threaded;
 mod waker;
 
 pub use memory::Memory;
+pub use threaded::Threaded;
 pub use waker::Waker;
 
 /// A place where messages stand in one order.

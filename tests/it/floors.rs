@@ -48,6 +48,9 @@ const FLOORS: [Floor; 12] = [
 /// The floors that know neither sockets nor a clock.
 const PURE: [&str; 4] = ["proto", "engine", "backend", "chat"];
 
+/// What one file of such a floor may know all the same: a store is one that waits for something, in a file of its own.
+const MAY: [(&str, &[&str]); 1] = [("src/backend/threaded.rs", &["std::thread"])];
+
 fn sources(of: &str) -> Vec<PathBuf> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
@@ -121,7 +124,8 @@ fn each_floor_knows_only_what_it_may() {
         let pure: &[&str] = if PURE.contains(&floor.name) { &[&SOCKETS[..], &CLOCKS[..]].concat() } else { &[] };
         for path in sources(floor.name) {
             let code = code(&path);
-            for word in floor.never.iter().chain(pure) {
+            let may = MAY.iter().find(|(file, _)| path.ends_with(file)).map_or(&[][..], |(_, words)| words);
+            for word in floor.never.iter().chain(pure).filter(|word| !may.contains(word)) {
                 assert!(!names(&code, word), "{} names {word}", path.display());
             }
         }

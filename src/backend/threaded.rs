@@ -1,0 +1,676 @@
+//! A store on a thread of its own: any [`Backend`] that may take its time, because it waits for a disk or a network.
+//!
+//! ```text
+//!   loop                                        thread
+//!   ask ──▶ requests ──── all that waits ────▶  ask, ask, ask, ...
+//!   poll ◀── news ◀────── and a waker ────────  poll, poll, poll, ... until there is no more
+//! ```
+//!
+//! The store on the thread so sees batches: it is asked everything that has waited, and then polled until it has nothing to say. One
+//! with transactions begins one with the first request and commits it before its first outcome; the more is asked of it while it
+//! commits, the larger the next batch is.
+//!
+//! The loop never waits for it. Both sides hold the lock for as long as it takes to add a request, to exchange lists, or to add what
+//! `MAX_UNHEARD_BYTES` allow; never while the store works. What waits is bounded in requests and in bytes, and what is to be heard in
+//! bytes: the store is polled no further until the loop has heard that.
+//!
+//! If the store panics, nobody can tell what it has done: [`poll`](Backend::poll) panics in turn.
+
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::carried::{Reports, Requests};
+use super::{Backend, Conversation, News, Overloaded, Request, Waker};
+use crate::time::Tick;
+
+/// The loop's side of a store on a thread.
+///
+/// Invariant: `told <= taken.len()`.
+#[derive(Debug)]
+pub struct Threaded {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    /// News that the loop hears now, and how much of it has been told.
+    taken: Reports,
+    told: usize,
+    /// Requests that were accepted so far.
+    asked: u64,
+    /// Messages let go of that have been told of so far.
+    let_go: usize,
+    nature: Nature,
+}
+
+/// What the store says of itself, which does not change.
+#[derive(Debug)]
+struct Nature {
+    keeps: bool,
+    durability: &'static str,
+    about: String,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to do for the thread.
+    work: Condvar,
+    /// The thread has ended.
+    over: Condvar,
+    /// There is something to hear, which the waker was called for.
+    has_news: AtomicBool,
+    /// What the store said last of these.
+    held_bytes: AtomicUsize,
+    let_go: AtomicUsize,
+    holds: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    requests: Requests,
+    chores: Chores,
+    /// The store has something to say of its own accord.
+    woken: bool,
+    /// Bytes of the requests that the thread has taken.
+    in_hand: usize,
+    news: Reports,
+    /// Requests so far of which everything is said.
+    done: u64,
+    /// The thread waits for something to do, or for the loop to hear the news.
+    asleep: bool,
+    /// The loop's side is gone: what was accepted is carried out, and nothing more comes.
+    last: bool,
+    ended: bool,
+    panicked: bool,
+}
+
+/// What the store is to see to when it comes to it. Asked again before that, it is to do it once.
+#[derive(Debug, Default, PartialEq)]
+struct Chores {
+    tell_catalogue: bool,
+    expire: Option<Tick>,
+    let_go: usize,
+    give_back: bool,
+}
+
+impl Threaded {
+    /// Starts a thread, on which `make` makes the store. The store is given a waker, by which it says that it has something to say
+    /// unasked; `waker` is called when the loop is to poll. Waits until the store is made.
+    ///
+    /// # Errors
+    /// Why the store cannot be made, in one sentence.
+    pub fn start<B: Backend>(
+        make: impl FnOnce(Waker) -> Result<B, String> + Send + 'static,
+        waker: Waker,
+    ) -> Result<Self, String> {
+        let shared = Arc::new(Shared { holds: AtomicBool::new(true), ..Shared::default() });
+        let (made, answer) = mpsc::sync_channel(1);
+        let of_thread = shared.clone();
+        let thread = thread::Builder::new().name("store".into()).spawn(move || {
+            let worked = catch_unwind(AssertUnwindSafe(|| {
+                let woken = of_thread.clone();
+                let mut store = match make(Waker::new(move || woken.change(|state| state.woken = true))) {
+                    Ok(store) => store,
+                    Err(error) => return drop(made.send(Err(error))),
+                };
+                let (keeps, durability, about) = (store.keeps(), store.durability(), store.about());
+                if made.send(Ok(Nature { keeps, durability, about })).is_ok() {
+                    of_thread.run(&mut store, &waker);
+                }
+            }));
+            let mut state = of_thread.lock();
+            (state.ended, state.panicked) = (true, worked.is_err());
+            drop(state);
+            of_thread.over.notify_all();
+            of_thread.tell(&waker);
+        });
+        let thread = thread.map_err(|error| format!("a thread for the message store cannot be started: {error}"))?;
+        let nature = answer.recv().map_err(|_| "the message store panicked at its start; the log says where")??;
+        let (taken, thread) = (Reports::default(), Some(thread));
+        Ok(Self { shared, thread, taken, told: 0, asked: 0, let_go: 0, nature })
+    }
+}
+
+impl Backend for Threaded {
+    fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded> {
+        let mut state = self.shared.lock();
+        let waiting = self.asked - state.done;
+        let bytes = state.requests.bytes() + state.in_hand;
+        if waiting >= MAX_WAITING || bytes >= MAX_WAITING_BYTES {
+            return Err(Overloaded);
+        }
+        state.requests.push(request);
+        self.asked += 1;
+        self.shared.rouse(state);
+        Ok(())
+    }
+
+    fn tell_catalogue(&mut self) {
+        self.shared.change(|state| state.chores.tell_catalogue = true);
+    }
+
+    fn poll(&mut self) -> Option<News<'_>> {
+        if self.told == self.taken.len() {
+            if !self.shared.has_news.load(Ordering::Acquire) {
+                return None;
+            }
+            // Before the news is taken: what comes behind it wakes the loop again.
+            self.shared.has_news.store(false, Ordering::Release);
+            self.taken.clear();
+            self.told = 0;
+            let mut state = self.shared.lock();
+            mem::swap(&mut self.taken, &mut state.news);
+            let panicked = state.panicked;
+            // The thread may wait for that.
+            self.shared.rouse(state);
+            assert!(!panicked, "the thread of the message store has panicked");
+        }
+        let news = self.taken.get(self.told)?;
+        self.told += 1;
+        Some(news)
+    }
+
+    fn is_idle(&self) -> bool {
+        let state = self.shared.lock();
+        self.told == self.taken.len() && state.news.len() == 0 && state.done == self.asked
+    }
+
+    fn expire(&mut self, now: Tick) -> bool {
+        self.shared.change(|state| state.chores.expire = Some(now));
+        self.shared.holds.load(Ordering::Relaxed)
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.shared.held_bytes.load(Ordering::Relaxed) + self.taken.held_bytes()
+    }
+
+    fn let_go(&mut self, bytes: usize) -> usize {
+        self.shared.change(|state| state.chores.let_go = bytes);
+        let before = mem::replace(&mut self.let_go, self.shared.let_go.load(Ordering::Relaxed));
+        self.let_go - before
+    }
+
+    fn give_back(&mut self) {
+        self.shared.change(|state| state.chores.give_back = true);
+    }
+
+    /// What the store takes for a conversation is its own to bound: nobody waits for the thread to ask it.
+    fn knows(&mut self, _: Conversation<'_>) -> bool {
+        true
+    }
+
+    fn keeps(&self) -> bool {
+        self.nature.keeps
+    }
+
+    fn durability(&self) -> &'static str {
+        self.nature.durability
+    }
+
+    fn about(&self) -> String {
+        self.nature.about.clone()
+    }
+}
+
+impl Drop for Threaded {
+    /// Has the thread carry out what was accepted, and waits for its end; not for ever, if it waits for a disk that does not answer.
+    fn drop(&mut self) {
+        self.shared.change(|state| state.last = true);
+        let waited = self.shared.over.wait_timeout_while(self.shared.lock(), END_WITHIN, |state| !state.ended);
+        let ended = waited.is_ok_and(|(state, _)| state.ended);
+        if let Some(thread) = self.thread.take().filter(|_| ended) {
+            // A panic of it has been said, if anybody has polled since.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while the lock is held")
+    }
+
+    /// Changes something that the thread is to see.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        self.rouse(state);
+    }
+
+    /// Wakes the thread if it waits, which costs a call of the system.
+    fn rouse(&self, state: MutexGuard<'_, State>) {
+        let asleep = state.asleep;
+        drop(state);
+        if asleep {
+            self.work.notify_one();
+        }
+    }
+
+    /// Has the thread wait.
+    fn wait_while(&self, waits: impl FnMut(&mut State) -> bool) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        state.asleep = true;
+        let waited = self.work.wait_while(state, waits);
+        let mut state = waited.expect("nothing panics while the lock is held");
+        state.asleep = false;
+        state
+    }
+
+    /// The loop is to poll. Until it does, it is woken once.
+    fn tell(&self, waker: &Waker) {
+        if !self.has_news.swap(true, Ordering::AcqRel) {
+            waker.wake();
+        }
+    }
+
+    /// What the thread does.
+    fn run(&self, store: &mut impl Backend, waker: &Waker) {
+        let (mut batch, mut news) = (Requests::default(), Reports::default());
+        while let Some(chores) = self.next(&mut batch) {
+            if chores.tell_catalogue {
+                store.tell_catalogue();
+            }
+            if let Some(now) = chores.expire {
+                self.holds.store(store.expire(now), Ordering::Relaxed);
+            }
+            if chores.let_go > 0 {
+                self.let_go.fetch_add(store.let_go(chores.let_go), Ordering::Relaxed);
+            }
+            if chores.give_back {
+                store.give_back();
+            }
+            let mut at = 0;
+            while let Some(request) = batch.get(at) {
+                // One that has no room for more is polled, and asked once more.
+                let taken = store.ask(request).is_ok() || {
+                    self.poll(store, &mut news, waker);
+                    store.ask(request).is_ok()
+                };
+                if let Some(ticket) = request.ticket().filter(|_| !taken) {
+                    news.push(&News::Failed { ticket });
+                }
+                at += 1;
+            }
+            self.poll(store, &mut news, waker);
+            let held = store.held_bytes() + batch.held_bytes() + news.held_bytes();
+            let mut state = self.deliver(&mut news);
+            state.done += at as u64;
+            state.in_hand = 0;
+            let held = held + state.requests.held_bytes() + state.news.held_bytes();
+            self.held_bytes.store(held, Ordering::Relaxed);
+            drop(state);
+            batch.clear();
+            // Also where there is no news: whoever waits for that to be done is to know.
+            self.tell(waker);
+        }
+    }
+
+    /// Waits for something to do; `None`: nothing will come any more.
+    fn next(&self, batch: &mut Requests) -> Option<Chores> {
+        let idle = |state: &mut State| {
+            state.requests.len() == 0 && state.chores == Chores::default() && !state.woken && !state.last
+        };
+        let mut state = self.wait_while(idle);
+        state.woken = false;
+        mem::swap(batch, &mut state.requests);
+        state.in_hand = batch.bytes();
+        let chores = mem::take(&mut state.chores);
+        (!state.last || batch.len() > 0).then_some(chores)
+    }
+
+    /// Hears all that the store has to say.
+    fn poll(&self, store: &mut impl Backend, news: &mut Reports, waker: &Waker) {
+        while let Some(piece) = store.poll() {
+            news.push(&piece);
+            if news.bytes() >= MAX_UNHEARD_BYTES || news.len() >= MAX_UNHEARD {
+                drop(self.deliver(news));
+                self.tell(waker);
+            }
+        }
+    }
+
+    /// Puts news where the loop finds it, once the loop has heard enough of what lies there.
+    fn deliver(&self, news: &mut Reports) -> MutexGuard<'_, State> {
+        let full = |state: &mut State| {
+            let (bytes, len) = (state.news.bytes() + news.bytes(), state.news.len() + news.len());
+            state.news.len() > 0 && (bytes > MAX_UNHEARD_BYTES || len > MAX_UNHEARD) && !state.last
+        };
+        let mut state = self.wait_while(full);
+        if state.last {
+            // Nobody hears it.
+            state.news.clear();
+        }
+        match state.news.len() {
+            0 => mem::swap(&mut state.news, news),
+            _ => (0..).map_while(|at| news.get(at)).for_each(|piece| state.news.push(&piece)),
+        }
+        news.clear();
+        state
+    }
+}
+
+/// Requests that were accepted and have no outcome yet, and bytes of their texts; one that crosses these is taken whole.
+const MAX_WAITING: u64 = 4096;
+const MAX_WAITING_BYTES: usize = 16 << 20;
+
+/// Pieces of news that the loop has not heard, and bytes of their texts, beside one that crosses these.
+const MAX_UNHEARD: usize = 4096;
+const MAX_UNHEARD_BYTES: usize = 1 << 20;
+
+/// How long the end of the thread is waited for.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::backend::memory::{Limits, Memory};
+    use crate::backend::{Bounds, Description, Message, NewMessage, Query, Ticket};
+    use crate::random::Random;
+    use crate::time::Moment;
+
+    /// Longer than anything takes.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A waker, and how often it was called.
+    fn waker() -> (Waker, mpsc::Receiver<()>) {
+        let (sender, woken) = mpsc::channel();
+        (Waker::new(move || sender.send(()).unwrap_or_default()), woken)
+    }
+
+    fn memory() -> impl FnOnce(Waker) -> Result<Memory, String> + Send {
+        |_| Ok(Memory::new(Limits { messages: 8, ..Limits::default() }, 7))
+    }
+
+    fn append(content: &str, ticket: u64) -> Request<'_> {
+        let at = Moment { tick: Tick(ticket), unix_ms: ticket };
+        let message = NewMessage { sender: "ann", content, at };
+        Request::Append { conversation: Conversation::Room("den"), message, ticket: Ticket(ticket) }
+    }
+
+    /// All that there is to hear until nothing waits any more.
+    fn hear(store: &mut Threaded, woken: &mpsc::Receiver<()>) -> Vec<String> {
+        let mut heard = Vec::new();
+        loop {
+            while let Some(news) = store.poll() {
+                heard.push(format!("{news:?}"));
+            }
+            if store.is_idle() {
+                return heard;
+            }
+            woken.recv_timeout(PATIENCE).expect("the loop is woken for what is to come");
+        }
+    }
+
+    /// Carries out one batch at a time, of which it tells the size before it waits for the gate to open.
+    struct Gate {
+        opens: mpsc::Receiver<()>,
+        sizes: mpsc::Sender<usize>,
+        asked: VecDeque<Ticket>,
+        batch: VecDeque<Ticket>,
+        content: String,
+        /// What is said elsewhere.
+        elsewhere: mpsc::Receiver<u64>,
+    }
+
+    /// The other side of the gate.
+    struct Outside {
+        open: mpsc::Sender<()>,
+        sizes: mpsc::Receiver<usize>,
+        elsewhere: mpsc::Sender<u64>,
+        waker: Waker,
+        woken: mpsc::Receiver<()>,
+    }
+
+    impl Outside {
+        /// The size of the batch that is being carried out.
+        fn size(&self) -> usize {
+            self.sizes.recv_timeout(PATIENCE).expect("a batch is asked for")
+        }
+    }
+
+    fn gate(len: usize) -> (Threaded, Outside) {
+        let ((open, opens), (size, sizes), (elsewhere, hears)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+        let ((waker, woken), (own, given)) = (waker(), mpsc::channel());
+        let content = "x".repeat(len);
+        let make = move |waker| {
+            own.send(waker).unwrap();
+            let (asked, batch) = Default::default();
+            Ok(Gate { opens, sizes: size, asked, batch, content, elsewhere: hears })
+        };
+        let store = Threaded::start(make, waker).unwrap();
+        (store, Outside { open, sizes, elsewhere, waker: given.recv().unwrap(), woken })
+    }
+
+    impl Backend for Gate {
+        fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded> {
+            self.asked.extend(request.ticket());
+            Ok(())
+        }
+
+        fn tell_catalogue(&mut self) {}
+
+        fn poll(&mut self) -> Option<News<'_>> {
+            if self.batch.is_empty() && !self.asked.is_empty() {
+                self.batch = mem::take(&mut self.asked);
+                self.sizes.send(self.batch.len()).unwrap();
+                // Gone is open.
+                let _ = self.opens.recv();
+            }
+            let ticket = self.batch.pop_front();
+            let seq = match ticket {
+                Some(ticket) => ticket.0,
+                None => self.elsewhere.try_recv().ok()?,
+            };
+            let message = Message { seq, ts: 1, sender: "ann", content: &self.content };
+            Some(News::Published { conversation: Conversation::Room("den"), message, ticket })
+        }
+
+        fn is_idle(&self) -> bool {
+            self.asked.is_empty() && self.batch.is_empty()
+        }
+
+        fn expire(&mut self, _: Tick) -> bool {
+            panic!("as the test wants it")
+        }
+
+        fn keeps(&self) -> bool {
+            true
+        }
+
+        fn durability(&self) -> &'static str {
+            "memory"
+        }
+
+        fn about(&self) -> String {
+            "a gate".into()
+        }
+    }
+
+    /// Whatever is asked, in whatever batches: the same is heard as from a store that answers at once.
+    #[test]
+    fn on_a_thread_all_is_as_it_is_here() {
+        for seed in 0..50 {
+            let mut random = Random::from(seed);
+            let (waker, woken) = waker();
+            let mut far = Threaded::start(memory(), waker).unwrap();
+            let mut near = memory()(Waker::new(|| ())).unwrap();
+            let (mut said_far, mut said_near) = (Vec::new(), Vec::new());
+            for ticket in 0..200 {
+                let rooms = ["den", "bar", "hut"];
+                let room = rooms[random.below(3) as usize];
+                let conversation = match random.below(3) {
+                    0 => Conversation::Direct("ann", room),
+                    _ => Conversation::Room(room),
+                };
+                let bounds = Bounds { messages: 3, bytes: 100 };
+                let (now, ticket) = (Tick(ticket), Ticket(ticket));
+                let at = Moment { tick: now, unix_ms: 1 };
+                let description = Description { room, title: Some("x"), topic: None, created_at: 1, created: true };
+                let request = match random.below(7) {
+                    0..3 => Request::Append {
+                        conversation,
+                        message: NewMessage { sender: "ann", content: room, at },
+                        ticket,
+                    },
+                    3 => Request::Read { conversation, query: Query::Newest(bounds), now, ticket },
+                    4 => Request::Read { conversation, query: Query::After(2, bounds), now, ticket },
+                    5 => Request::Describe(description),
+                    _ => Request::Know { user: room },
+                };
+                for store in [&mut far as &mut dyn Backend, &mut near] {
+                    store.ask(request).unwrap();
+                }
+                while let Some(news) = near.poll() {
+                    said_near.push(format!("{news:?}"));
+                }
+                match random.below(10) {
+                    0 => said_far.extend(hear(&mut far, &woken)),
+                    1 => {
+                        while let Some(news) = far.poll() {
+                            said_far.push(format!("{news:?}"));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            said_far.extend(hear(&mut far, &woken));
+            assert_eq!(said_far, said_near, "seed {seed}");
+            near.tell_catalogue();
+            far.tell_catalogue();
+            let all = |store: &mut dyn Backend| {
+                let mut told: Vec<String> = std::iter::from_fn(|| Some(format!("{:?}", store.poll()?))).collect();
+                told.sort();
+                told
+            };
+            let expected = all(&mut near);
+            let mut told = Vec::new();
+            while told.len() < expected.len() {
+                woken.recv_timeout(PATIENCE).unwrap();
+                told.extend(all(&mut far));
+            }
+            told.sort();
+            assert_eq!(told, expected, "seed {seed}");
+            assert_eq!((far.keeps(), far.durability(), far.about()), (true, "memory", near.about()));
+        }
+    }
+
+    /// What waits while the store works is one batch. Batches that nobody has heard yet wake the loop once.
+    #[test]
+    fn what_waits_is_one_batch() {
+        let (mut store, outside) = gate(1);
+        assert!(store.is_idle());
+        store.ask(append("x", 0)).unwrap();
+        assert_eq!(outside.size(), 1);
+        for ticket in 1..=9 {
+            store.ask(append("x", ticket)).unwrap();
+        }
+        assert!(store.poll().is_none() && !store.is_idle());
+        outside.open.send(()).unwrap();
+        assert_eq!(outside.size(), 9);
+        store.ask(append("x", 10)).unwrap();
+        outside.open.send(()).unwrap();
+        // When the third begins, the first two have been said.
+        assert_eq!(outside.size(), 1);
+        assert_eq!(outside.woken.try_iter().count(), 1);
+        assert!(!store.is_idle());
+        drop(outside.open);
+        let heard = hear(&mut store, &outside.woken);
+        assert_eq!(heard.len(), 11);
+        assert!(store.is_idle());
+    }
+
+    #[test]
+    fn requests_are_bounded_and_what_was_accepted_is_answered() {
+        let (mut store, outside) = gate(1);
+        for ticket in 0..MAX_WAITING {
+            store.ask(append("", ticket)).unwrap();
+        }
+        assert_eq!(store.ask(append("", 0)), Err(Overloaded));
+        assert_eq!(store.ask(Request::Know { user: "ann" }), Err(Overloaded));
+        drop(outside.open);
+        assert_eq!(hear(&mut store, &outside.woken).len(), MAX_WAITING as usize);
+        assert_eq!(store.ask(append("", 0)), Ok(()));
+    }
+
+    #[test]
+    fn bytes_are_bounded() {
+        let (mut store, outside) = gate(1);
+        // With the names of sender and room it crosses the limit, which the last of them may.
+        let part = "x".repeat(MAX_WAITING_BYTES / 16);
+        for ticket in 0..16 {
+            store.ask(append(&part, ticket)).unwrap();
+        }
+        assert_eq!(store.ask(append("", 16)), Err(Overloaded));
+        drop(outside.open);
+        assert_eq!(hear(&mut store, &outside.woken).len(), 16);
+        assert_eq!(store.ask(append("", 17)), Ok(()));
+    }
+
+    /// The store is polled no further than the loop hears it, and nothing is lost by that.
+    #[test]
+    fn what_is_not_heard_is_bounded() {
+        for len in [0, 100_000, 2 * MAX_UNHEARD_BYTES] {
+            let (mut store, outside) = gate(len);
+            let count = if len == 0 { MAX_WAITING } else { 40 };
+            for ticket in 0..count {
+                store.ask(append("", ticket)).unwrap();
+            }
+            drop(outside.open);
+            let mut tickets = Vec::new();
+            while (tickets.len() as u64) < count {
+                outside.woken.recv_timeout(PATIENCE).expect("there is more");
+                while let Some(news) = store.poll() {
+                    let News::Published { ticket: Some(Ticket(ticket)), .. } = news else { panic!("{news:?}") };
+                    tickets.push(ticket);
+                }
+                assert!(store.taken.bytes() <= MAX_UNHEARD_BYTES + len + 6 && store.taken.len() <= MAX_UNHEARD);
+            }
+            assert_eq!(tickets, (0..count).collect::<Vec<_>>());
+        }
+    }
+
+    /// What the store says of its own accord comes at once, though nothing is asked.
+    #[test]
+    fn what_is_said_elsewhere_comes_unasked() {
+        let (mut store, outside) = gate(1);
+        for seq in 1..=3 {
+            outside.elsewhere.send(seq).unwrap();
+            outside.waker.wake();
+            outside.woken.recv_timeout(PATIENCE).expect("the loop is woken");
+            let Some(News::Published { message, ticket: None, .. }) = store.poll() else { panic!("nothing is said") };
+            assert_eq!(message.seq, seq);
+        }
+    }
+
+    #[test]
+    fn what_was_accepted_is_carried_out_before_the_end() {
+        let (mut store, outside) = gate(1);
+        for ticket in 0..5 {
+            store.ask(append("", ticket)).unwrap();
+        }
+        drop(outside.open);
+        drop(store);
+        assert_eq!(outside.sizes.iter().sum::<usize>(), 5);
+    }
+
+    #[test]
+    #[should_panic(expected = "the thread of the message store has panicked")]
+    fn a_panic_of_the_store_is_one_of_the_loop() {
+        let (mut store, outside) = gate(1);
+        store.expire(Tick(0));
+        outside.woken.recv_timeout(PATIENCE).unwrap();
+        store.poll();
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_made_says_why() {
+        let made = Threaded::start(|_| Err::<Memory, _>("no such file".into()), waker().0);
+        assert_eq!(made.unwrap_err(), "no such file");
+        let made = Threaded::start(|_| -> Result<Memory, _> { panic!("as the test wants it") }, waker().0);
+        assert!(made.unwrap_err().contains("panicked"));
+    }
+}
