@@ -20,7 +20,7 @@ use super::retry::Said;
 use super::roster::Roster;
 use super::roster::room;
 use super::roster::session::{Dialect, NOBODY};
-use super::settings::{Rate, Settings};
+use super::settings::{Connections, Rate, Settings};
 use super::timers::{Timer, Timers};
 use super::turn::{Ask, Ctx, Turn};
 use super::typing::Typing;
@@ -59,6 +59,8 @@ pub(super) struct Hall {
     pub operators: HashMap<ConnId, Option<UserName>>,
     /// What sessions show that have come in, and are nobody's yet.
     pub showing: HashMap<ConnId, Shows>,
+    /// What connections hold to.
+    pub connections: Connections,
     /// Whether the backend keeps what is said.
     pub keeps: bool,
     /// Bytes that may be taken for more of everything until the next word about it; `None`: as many as there are.
@@ -83,6 +85,7 @@ impl Hall {
             bans: Bans::default(),
             operators: HashMap::new(),
             showing: HashMap::new(),
+            connections: Connections::default(),
             keeps,
             memory_left: None,
         }
@@ -164,7 +167,7 @@ impl Hall {
         let user = self.roster.user(user);
         let settings = &turn.settings;
         let limits = answer::Limits {
-            message_bytes: settings.message_bytes,
+            message_bytes: self.connections.message_bytes,
             content_bytes: settings.content_bytes,
             rooms: settings.rooms_per_session,
             join_rooms: settings.rooms_per_join(),
@@ -177,7 +180,7 @@ impl Hall {
             session_id: session.id,
             server: &settings.server,
             limits,
-            ping_interval_ms: settings.ping_interval.as_millis() as u64,
+            ping_interval_ms: self.connections.ping_after.as_millis() as u64,
             durability,
             expires_at: self.grant(ask.conn).map(|grant| grant.expires_ms),
         };

@@ -56,7 +56,7 @@ pub use held::Held;
 pub use name::{NameError, RoomName, UserName};
 pub use rate_limit::Address;
 pub use roster::session::Dialect;
-pub use settings::{Rate, Settings};
+pub use settings::{Connections, Rate, Settings};
 pub use wire::Code;
 pub use wire::answer::{EndReason, Kind as AnswerKind, Missing};
 pub use wire::order::Call;
@@ -230,6 +230,13 @@ impl Chat {
         chat.turn(Moment::default(), &mut Deliveries::new(), |_, _| ());
         chat.news_left = NEWS_AT_ONCE;
         chat
+    }
+
+    /// Connections hold to something else than usual, which is to be told to clients.
+    #[must_use]
+    pub fn with_connections(mut self, connections: Connections) -> Self {
+        self.hall.connections = connections;
+        self
     }
 
     /// From now on sessions need tokens that `verifier` knows; those that come without are to come in by

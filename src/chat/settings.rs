@@ -7,8 +7,6 @@ use std::time::Duration;
 pub struct Settings {
     /// What `welcome.server` says.
     pub server: String,
-    /// Longest message on the wire, in bytes. The chat only tells it; the connection holds to it.
-    pub message_bytes: usize,
     /// Longest content of a chat message, in bytes of UTF-8.
     pub content_bytes: usize,
     /// How many rooms a session may be in.
@@ -36,8 +34,6 @@ pub struct Settings {
     pub max_rooms: usize,
     /// How many users are known, here or not; those who left longest ago are forgotten first.
     pub max_users: usize,
-    /// After how much silence the server pings. The chat only tells it.
-    pub ping_interval: Duration,
     /// Whether joining a room that does not exist makes it.
     pub create_on_join: bool,
     /// Whether anybody may speak to everybody (`"room_id":"*"`).
@@ -50,6 +46,21 @@ pub struct Settings {
     pub token_grace: Duration,
     /// Over how long clients are asked to spread their return when the server stops.
     pub return_within: Duration,
+}
+
+/// What connections hold to. The chat only tells it its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// Longest message on the wire, in bytes.
+    pub message_bytes: usize,
+    /// After how much silence the server pings.
+    pub ping_after: Duration,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { message_bytes: 65_536, ping_after: Duration::from_secs(25) }
+    }
 }
 
 /// How fast a user may talk: every frame costs one.
@@ -65,7 +76,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             server: concat!("salon/", env!("CARGO_PKG_VERSION")).to_owned(),
-            message_bytes: 65_536,
             content_bytes: 16_384,
             rooms_per_session: 128,
             sessions_per_user: 16,
@@ -79,7 +89,6 @@ impl Default for Settings {
             room_members: 100_000,
             max_rooms: 100_000,
             max_users: 200_000,
-            ping_interval: Duration::from_secs(25),
             create_on_join: true,
             anybody_may_announce: true,
             anybody_may_create: true,

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use crate::backend::memory;
 use crate::chat;
-use crate::engine;
+use crate::engine::{self, DeflateSettings};
+use crate::proto::Limits;
 use crate::server::admin_key::AdminKey;
 use crate::server::{admission, serve};
 
@@ -79,7 +80,6 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<serve::Settings, String> {
         return Err("--create-rooms role: nobody has a role without --auth jwt".into());
     }
     let chat = chat::Settings {
-        message_bytes: fine.message_bytes,
         content_bytes: fine.content_bytes,
         rooms_per_session: fine.rooms_per_session,
         sessions_per_user: fine.sessions_per_user,
@@ -96,13 +96,15 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<serve::Settings, String> {
         room_members: fine.room_members,
         max_rooms: fine.max_rooms,
         max_users: fine.max_users,
-        ping_interval: fine.ping_after,
         anybody_may_announce: keys.is_none(),
         anybody_may_create: args.create_rooms == CreateRooms::Everybody,
         token_grace: args.auth_grace,
         ..chat::Settings::default()
     };
     let engine = engine::Settings {
+        limits: Limits { message_bytes: fine.message_bytes as u32, ..Limits::default() },
+        ping_after: Some(fine.ping_after),
+        deflate: args.deflate.then(DeflateSettings::default),
         outbox_bytes: fine.outbox_bytes,
         blocked_within: fine.blocked_within,
         head_within: fine.head_within,
@@ -130,7 +132,6 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<serve::Settings, String> {
         },
         origins: args.origin.clone(),
         keys,
-        deflate: args.deflate,
         memory: fine.memory.0,
         stop_within: fine.stop_within,
         chat,
@@ -162,6 +163,9 @@ mod tests {
         assert_eq!(format!("{:?}", history(&args)), format!("{:?}", memory::Limits::default()));
         assert_eq!(format!("{:?}", settings.chat), format!("{:?}", chat::Settings::default()));
         assert_eq!(format!("{:?}", settings.engine), format!("{:?}", engine::Settings::default()));
+        let told = chat::Connections::default();
+        assert_eq!(settings.engine.limits.message_bytes as usize, told.message_bytes);
+        assert_eq!(settings.engine.ping_after, Some(told.ping_after));
         assert_eq!(settings.addresses, admission::Limits::default());
     }
 

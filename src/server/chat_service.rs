@@ -52,7 +52,11 @@ impl ChatService {
     /// With nobody there yet.
     pub fn new(settings: Settings, store: Box<dyn Backend>, starter: Box<dyn Starter>) -> Self {
         let responder = Responder::new(&settings);
-        let chat = Chat::new(settings.chat, store, Random::secret());
+        let connections = chat::Connections {
+            message_bytes: settings.engine.limits.message_bytes as usize,
+            ping_after: settings.engine.ping_after.unwrap_or_default(),
+        };
+        let chat = Chat::new(settings.chat, store, Random::secret()).with_connections(connections);
         Self {
             chat: match responder.verifier() {
                 Some(verifier) => chat.with_verifier(verifier),

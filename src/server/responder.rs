@@ -79,9 +79,9 @@ pub(super) enum Answer {
 impl Responder {
     /// One that decides by these.
     pub fn new(settings: &Settings) -> Self {
-        let Settings { origins, keys, admin_key, deflate, .. } = settings;
+        let Settings { origins, keys, admin_key, engine, .. } = settings;
         let keys = keys.clone().map(Rc::new);
-        Self { origins: origins.clone(), keys, admin_key: admin_key.clone(), deflate: *deflate }
+        Self { origins: origins.clone(), keys, admin_key: admin_key.clone(), deflate: engine.deflate.is_some() }
     }
 
     /// What knows tokens; `None`: everybody may come in under any name.

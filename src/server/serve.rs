@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use crate::backend::{Backend, Waker};
 use crate::chat;
-use crate::engine::{self, DeflateSettings};
-use crate::proto::Limits;
+use crate::engine;
 
 use super::admin_key::AdminKey;
 use super::chat_service::ChatService;
@@ -43,15 +42,13 @@ pub struct Settings {
     pub origins: Vec<Origin>,
     /// The keys that tokens are signed with; `None`: everybody may come in under any name.
     pub keys: Option<Keys>,
-    /// Whether clients may agree to permessage-deflate.
-    pub deflate: bool,
     /// Octets that may be held; `None`: as many as there are.
     pub memory: Option<usize>,
     /// How long stopping may take before connections are dropped.
     pub stop_within: Duration,
     /// How the chat behaves.
     pub chat: chat::Settings,
-    /// How connections are kept. The limit for messages, pings and compression are taken from the other settings.
+    /// How connections are kept, and whether their messages may be compressed.
     pub engine: engine::Settings,
 }
 
@@ -137,14 +134,8 @@ pub fn run(
         said.admin = listener.local_address().map_err(Error::Loop)?;
         listeners.push(listener);
     }
-    let engine = engine::Settings {
-        limits: Limits { message_bytes: settings.chat.message_bytes as u32, ..Limits::default() },
-        ping_after: Some(settings.chat.ping_interval),
-        deflate: settings.deflate.then(DeflateSettings::default),
-        ..settings.engine.clone()
-    };
     let bounds = settings.bounds();
-    let reactor = Reactor::new(listeners, engine, bounds)?;
+    let reactor = Reactor::new(listeners, settings.engine.clone(), bounds)?;
     let store = store(reactor.waker()).map_err(Error::Store)?;
     greet(&said, &settings, &store.about());
     starter.note(State::Ready);
