@@ -63,7 +63,7 @@ def resets_at_any_moment_free_everything_and_are_told_once():
 
 
 @check()
-def who_comes_is_no_stranger_when_another_goes_in_the_same_turn():
+def a_newcomer_is_no_stranger_when_another_goes_in_the_same_turn():
     server = Server("--leave-grace", "1s")
     neighbours = Neighbours(server)
     watcher = Client(server, "watcher", room="room")
@@ -151,7 +151,7 @@ def killed_connections_come_back_without_loss():
 
 
 @check(needs=["nft"], private=True)
-def who_vanishes_is_missed_soon_and_misses_nothing():
+def a_peer_that_vanishes_is_missed_soon_and_misses_nothing():
     server = Server("--ping-after", "1s", "--pong-within", "1s", "--close-within", "1s", "--leave-grace", "1s")
     subprocess.run(["nft", "-f", "-"], check=True, text=True, input="""
         table inet faults {

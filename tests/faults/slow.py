@@ -108,7 +108,7 @@ def whole(data):
 
 
 @check()
-def who_asks_too_slowly_or_not_at_all_is_sent_away():
+def a_client_that_asks_too_slowly_or_not_at_all_is_sent_away():
     server = Server("--head-within", "1s", "--message-within", "1s", "--close-within", "1s")
     neighbours = Neighbours(server)
     server.metrics()

@@ -117,7 +117,7 @@ fn every_call_has_an_example() {
 }
 
 #[test]
-fn curl_waits_to_go_on_and_is_told() {
+fn curl_waits_to_go_on_and_is_answered() {
     let (_server, admin) = open();
     let body = format!(r#"{{"room_id":"den","content":"{}"}}"#, "x".repeat(16_000));
     let path = file("long-body", &body);
@@ -261,7 +261,7 @@ fn connections_have_pages() {
 
 /// A client that reads nothing is blocked; a kick and a ban end it all the same, and nobody waits for it.
 #[test]
-fn who_does_not_read_can_be_banned() {
+fn a_client_that_does_not_read_can_be_banned() {
     let (server, admin) = open();
     let mut ann = joined(&server, "ann", "den");
     let mut slow = joined(&server, "slow", "den");

@@ -106,7 +106,7 @@ fn one_address_opens_so_many_a_second() {
 /// Stopping closes also who has come and has not been accepted yet (more than one turn takes in): in order, and not
 /// with a reset.
 #[test]
-fn who_waits_outside_when_it_stops() {
+fn clients_that_wait_outside_when_it_stops() {
     let mut server = Server::serve(&[]);
     server.signal("STOP");
     let mut waiting: Vec<_> = (0..300).map(|_| server.tcp()).collect();

@@ -54,7 +54,7 @@ fn first_word<S: Read + Write>(client: &mut WebSocket<S>) -> String {
 }
 
 #[test]
-fn what_the_proxy_protocol_says_is_who_is_counted() {
+fn the_address_of_the_proxy_protocol_is_counted() {
     let server = Server::serve(&[
         "--proxy-protocol",
         "listen",
@@ -136,7 +136,7 @@ fn the_header_comes_first_and_whole_or_nothing_is_answered() {
 }
 
 #[test]
-fn who_is_no_proxy_is_dropped_where_proxies_come_in() {
+fn a_peer_that_is_no_proxy_is_dropped_where_proxies_come_in() {
     let server = Server::serve(&["--proxy-protocol", "listen", "--trusted-proxy", "192.0.2.0/24,::1"]);
     let mut stream = tcp(server.public);
     let _ = stream.write_all(&[&proxied([192, 0, 2, 1], b""), HEALTH].concat());

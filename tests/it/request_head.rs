@@ -61,7 +61,7 @@ fn which_host_is_meant() {
 
 /// RFC 9112 section 9.3.
 #[test]
-fn who_stays_connected() {
+fn requests_that_keep_the_connection() {
     for (version, connection, stays) in [
         ("1.1", "", true),
         ("1.1", "Connection: keep-alive\r\n", true),
@@ -77,7 +77,7 @@ fn who_stays_connected() {
 }
 
 #[test]
-fn who_asks_for_another_protocol() {
+fn requests_for_another_protocol() {
     for (header, wants) in [
         ("", false),
         ("Connection: Upgrade\r\n", false),

@@ -298,7 +298,7 @@ fn what_is_missing_to_a_message() {
 
 /// Nor of a message whose beginning has been taken, or after our Close.
 #[test]
-fn what_is_missing_is_told_of_what_has_not_been_taken() {
+fn only_bytes_not_yet_taken_are_missing() {
     let frame = raw(0x82, &[7; 300]);
     let mut connection = Connection::new(LIMITS);
     connection.decode(&mut frame[..200].to_vec(), &mut Vec::new());

@@ -208,7 +208,7 @@ fn big_messages_both_ways() {
 }
 
 #[test]
-fn what_is_not_tls_is_told_so() {
+fn plain_http_to_the_tls_port_is_answered() {
     let certificate = Certificate::new();
     let server = certificate.serve(&["--head-within", "1s"]);
     let answer = |bytes: &[u8]| {
@@ -261,7 +261,7 @@ fn a_handshake_may_come_one_byte_at_a_time() {
 }
 
 #[test]
-fn who_is_cut_off_leaves_and_who_does_not_read_is_closed() {
+fn a_client_that_is_cut_off_leaves_and_one_that_does_not_read_is_closed() {
     let certificate = Certificate::new();
     let server = certificate.serve(&["--rate", "off", "--outbox-bytes", "64KiB", "--leave-grace", "1s"]);
     let mut speaker = certificate.connect(&server, "/ws?user=speaker");
@@ -445,7 +445,7 @@ fn behind_a_proxy_that_passes_tls_on() {
 }
 
 #[test]
-fn what_is_held_for_tls_is_counted_and_given_back() {
+fn memory_of_tls_is_counted_and_freed() {
     let certificate = Certificate::new();
     let server = certificate.serve(&[]);
     let until = |what: &str, is_so: &dyn Fn(u64) -> bool| {

@@ -54,7 +54,7 @@ fn a_look_tells_rooms_by_fan_out_and_the_next_one_a_second_later_is_another() {
 }
 
 #[test]
-fn who_does_not_read_is_told_with_what_waits() {
+fn a_client_that_does_not_read_is_listed_with_what_waits() {
     let server = Server::serve(&["--rate", "off", "--outbox-bytes", "16MiB", "--content-bytes", "60KiB"]);
     let admin = server.admin.unwrap();
     let mut ann = joined(&server, "ann", "den");

@@ -44,7 +44,7 @@ fn an_upgrade_may_follow_a_body() {
 }
 
 #[test]
-fn who_waits_to_go_on_is_told_before_the_body() {
+fn a_client_that_waits_to_go_on_is_answered_before_the_body() {
     let mut house = House::new(Settings::default());
     let (id, script) = house.connect();
     script.say(post("/a", "", "Expect: 100-Continue\r\n").strip_suffix(b"\r\n\r\n").unwrap());

@@ -222,7 +222,7 @@ fn ends_are_told_some_a_turn() {
 
 /// A peer that cost more than a share is served behind the others, until it costs less.
 #[test]
-fn who_cost_much_is_behind() {
+fn a_peer_that_cost_much_is_behind() {
     let mut house = House::new(Settings::default());
     let (costly, one) = house.open();
     let (modest, other) = house.open();

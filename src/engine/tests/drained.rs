@@ -31,7 +31,7 @@ fn it_is_told_once_at_the_next_flush_where_the_socket_takes_everything() {
 
 /// Whatever waited: direct messages, a topic's messages, a pong that was owed.
 #[test]
-fn it_is_told_when_the_last_byte_has_been_taken() {
+fn the_event_comes_when_the_last_byte_has_been_taken() {
     let mut house = House::new(Settings::default());
     let members = house.members(2, ROOM);
     let (id, script) = &members[0];
@@ -56,7 +56,7 @@ fn it_is_told_when_the_last_byte_has_been_taken() {
 }
 
 #[test]
-fn who_asks_again_is_told_of_the_later() {
+fn asking_again_gets_one_event_for_the_later() {
     let mut house = House::new(Settings::default());
     let (id, script) = house.open();
     house.engine.tell_when_drained(id);
@@ -74,7 +74,7 @@ fn who_asks_again_is_told_of_the_later() {
 
 /// Found by fuzzing: it lay on the list twice.
 #[test]
-fn who_asks_again_while_listed_is_told_once() {
+fn asking_again_while_listed_gets_one_event() {
     for blocked in [false, true] {
         let mut house = House::new(Settings::default());
         let (id, script) = house.open();
@@ -137,7 +137,7 @@ fn nothing_is_told_of_who_is_not_upgraded_or_closes() {
 }
 
 #[test]
-fn who_is_cut_off_is_not_told() {
+fn a_peer_that_is_cut_off_makes_no_event() {
     let mut house = House::new(Settings { outbox_bytes: 100, ..Settings::default() });
     let (id, script) = house.open();
     script.wire().room = 10;

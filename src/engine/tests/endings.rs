@@ -72,7 +72,7 @@ fn a_stopped_process_closes_nobody_when_it_goes_on() {
 /// Each peer owes something and does it while the process is stopped, or just before its time is over; the poller
 /// reports it before the deadlines are looked at, or after.
 #[test]
-fn who_acted_while_nobody_looked_is_heard_before_it_expires() {
+fn a_peer_that_acted_while_nobody_looked_is_heard_before_it_expires() {
     for (stopped, told_first) in [(60_000, true), (60_000, false), (10_500, true)] {
         let settings = Settings { ping_after: None, message_within: Duration::from_secs(10), ..Settings::default() };
         let mut house = House::new(Settings { close_within: Duration::from_secs(10), ..settings });
@@ -237,7 +237,7 @@ fn violations_are_answered_and_the_rest_is_discarded() {
 }
 
 #[test]
-fn resets_are_told_once_wherever_they_come() {
+fn resets_are_reported_once_wherever_they_come() {
     let mut house = House::new(Settings::default());
     let members = house.members(3, ROOM);
     members[1].1.wire().reset = true;

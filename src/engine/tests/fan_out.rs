@@ -177,7 +177,7 @@ fn what_is_held_back_leaves_in_one_write_when_it_is_due() {
 }
 
 #[test]
-fn who_is_sent_something_else_or_leaves_does_not_wait_and_order_holds() {
+fn a_member_that_is_sent_something_else_or_leaves_does_not_wait() {
     let mut house = unhurried();
     let members = house.members(4, ROOM);
     house.engine.publish(ROOM, Kind::Text, b"room", &[]);

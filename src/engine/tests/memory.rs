@@ -97,7 +97,7 @@ fn the_largest_are_cut_off_with_1013_until_it_is_enough() {
 }
 
 #[test]
-fn who_holds_much_of_a_message_is_cut_off_too() {
+fn a_peer_with_much_of_a_message_is_cut_off_too() {
     let mut house = House::new(Settings::default());
     let (id, script) = house.open();
     script.say(&text(&"x".repeat(60_000))[..50_000]);

@@ -29,7 +29,7 @@ fn too_much_waiting_is_cut_at_a_frame_with_1013() {
 
 /// Found by the fuzz target `engine`: a Close frame stood in the middle of the response.
 #[test]
-fn who_has_not_had_the_response_whole_is_sent_no_frame() {
+fn a_peer_without_its_whole_response_is_sent_no_frame() {
     for room in 0..300 {
         let mut house = House::new(Settings { outbox_bytes: 300, ..Settings::default() });
         let (id, script) = house.connect();
@@ -72,7 +72,7 @@ fn taking_nothing_for_too_long_is_cut_off() {
 }
 
 #[test]
-fn who_is_blocked_is_told_with_what_waits_and_since_when() {
+fn blocked_peers_are_listed_with_what_waits_and_since_when() {
     let mut house = House::new(Settings::default());
     let members = house.members(2, ROOM);
     let (id, script) = &members[1];

@@ -44,7 +44,7 @@ fn a_stream_that_gives_little_at_once_is_read_until_it_has_nothing() {
 /// The poller reports a stream between two events of its earlier bytes: these may have waited because the turn's budget
 /// was spent.
 #[test]
-fn what_the_poller_tells_amid_a_read_is_not_forgotten() {
+fn news_of_the_poller_amid_a_read_is_not_forgotten() {
     for kind in KINDS {
         for anew in [false, true] {
             let mut house = House::new(Settings::default());
@@ -184,7 +184,7 @@ fn a_conversation_may_end_behind_any_byte() {
 
 /// A caller that has shut down its side is waiting for the answer.
 #[test]
-fn who_has_ended_its_side_is_still_answered() {
+fn a_peer_that_has_ended_its_side_is_still_answered() {
     for (kind, keep) in
         [(StreamKind::Socket, true), (StreamKind::Socket, false), (StreamKind::Plain, true), (StreamKind::Plain, false)]
     {
@@ -206,7 +206,7 @@ fn who_has_ended_its_side_is_still_answered() {
 }
 
 #[test]
-fn who_has_ended_its_side_and_is_never_answered_is_not_kept() {
+fn a_peer_that_has_ended_its_side_and_is_never_answered_is_not_kept() {
     let mut house = House::new(Settings::default());
     let (id, script) = house.connect();
     script.say(b"GET /late HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -221,7 +221,7 @@ fn who_has_ended_its_side_and_is_never_answered_is_not_kept() {
 
 /// The owner upgrades a connection that has ended, or wants a body that will not come.
 #[test]
-fn who_has_ended_its_side_is_let_in_to_the_end() {
+fn a_peer_that_has_ended_its_side_is_let_in_to_the_end() {
     for upgrade in [true, false] {
         let mut house = House::new(Settings::default());
         let (id, script) = house.connect();
