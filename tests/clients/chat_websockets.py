@@ -7,11 +7,17 @@ Prints a line for each check and ends with `N passed, M failed`.
 
 import asyncio
 import json
+import re
 import sys
+from pathlib import Path
+from urllib.parse import quote
 
 from checks import run
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "cases"))
+import cases
 
 PORT = int(sys.argv[1])
 BASE = f"ws://127.0.0.1:{PORT}"
@@ -137,7 +143,8 @@ async def both_dialects_meet():
     await alice.join("py-mixed")
     bob = await plain("py-mixed", "py-b4")
     joined = await hear_plain(bob)
-    assert joined == {"type": "user_joined", "content": "py-b4 joined the room", "room": "py-mixed", "username": "py-b4"}, joined
+    words = {"content": "py-b4 joined the room", "room": "py-mixed", "username": "py-b4"}
+    assert joined == {"type": "user_joined", **words}, joined
     online = await hear_plain(bob)
     assert online["type"] == "online_users" and set(online["content"].split(",")) == {"py-a4", "py-b4"}, online
     assert online["username"] == ""
@@ -151,22 +158,70 @@ async def both_dialects_meet():
     await alice.leave()
 
 
-async def errors_leave_the_connection():
-    alice = await Person.come("py-a5")
-    await alice.socket.send("{")
-    assert (await alice.hear(type="error"))["code"] == "bad_json"
-    for message, code in [
-        ({"type": "nonsense"}, "unknown_type"),
-        ({"type": "join"}, "bad_request"),
-        ({"type": "join", "room_id": ""}, "bad_request"),
-        ({"type": "broadcast", "room_id": "py-elsewhere", "content": "x"}, "not_joined"),
-        ({"type": "direct", "user_id": "py-a5", "content": "x" * 16385}, "too_large"),
-    ]:
-        await alice.say(**message, id="e")
-        assert (await alice.hear(type="error", id="e"))["code"] == code, message
-    await alice.say(type="ping", id="still here")
-    assert (await alice.hear(type="pong"))["id"] == "still here"
-    await alice.leave()
+async def neighbour():
+    """The user who is beside each row of the shared cases."""
+    person = await Person.come("neighbour")
+    await person.join("next door")
+    return person
+
+
+def steady(heard):
+    """Zeros for what differs from run to run."""
+    heard = re.sub(r'"(session_id|epoch)":"[0-9a-f]{16}"', r'"\1":"0000000000000000"', heard)
+    return re.sub(r'"(ts|created_at)":[0-9]{13}', r'"\1":0000000000000', heard)
+
+
+async def ask(row, run, path, opened, last):
+    """Sends a row of `requests.json`, and then `last`, whose answer ends with the second of its texts."""
+    def named(text):
+        return text.replace("USER0000", f"pu{run:06}").replace("ROOM0000", f"pr{run:06}")
+
+    async with connect(BASE + named(path), proxy=None, max_size=None) as socket:
+        for _ in range(opened):
+            await asyncio.wait_for(socket.recv(), WAIT)
+        for said in [*cases.requests(row), last[0]]:
+            await socket.send(named(said))
+        heard = [steady(await asyncio.wait_for(socket.recv(), WAIT))]
+        while not heard[-1].startswith(last[1]):
+            heard.append(steady(await asyncio.wait_for(socket.recv(), WAIT)))
+    expected = [named(answer) for answer in cases.answers(row)]
+    assert heard[:-1] == expected, f"{row['what']}: {heard[:-1]} and not {expected}"
+
+
+async def requests_that_other_harnesses_send_too():
+    beside, run = await neighbour(), 0
+    for test, rows in cases.load("requests").items():
+        plain_door = test == "the_plain_dialect"
+        for row in rows:
+            run += 1
+            if plain_door:
+                last = ("the end", '{"type":"chat","content":"the end"')
+                await ask(row, run, "/ws/ROOM0000?username=USER0000", 2, last)
+            else:
+                await ask(row, run, "/ws?user=USER0000", 1, ('{"type":"ping","id":99}', '{"type":"pong","id":99,'))
+    assert run > 100, run
+    await beside.leave()
+
+
+async def names_that_other_harnesses_bring_too():
+    for n, row in enumerate(cases.load("names")):
+        name = cases.text(row["name"])
+        path = f"{BASE}/ws?user={quote(name, safe='')}"
+        if "refused" in row:
+            assert await refusal(path) == (400, f"user: {row['refused']}"), name
+        else:
+            async with connect(path, proxy=None) as socket:
+                welcome = json.loads(await asyncio.wait_for(socket.recv(), WAIT))
+            assert welcome["user_id"] == cases.text(row.get("kept", row["name"])), (name, welcome)
+
+
+async def refusal(path, **options):
+    """Status and sentence of an opening handshake that is refused."""
+    try:
+        await connect(path, proxy=None, **options)
+    except InvalidStatus as refused:
+        return refused.response.status_code, json.loads(refused.response.body)["error"]
+    raise AssertionError(f"{path} should not have been opened")
 
 
 async def binary_is_closed_with_1003():
@@ -179,18 +234,17 @@ async def binary_is_closed_with_1003():
         assert closed.rcvd.code == 1003, closed.rcvd
 
 
-async def doors_that_stay_shut():
-    for path, status in [("/ws/room", 400), ("/ws/room?username=a,b", 400), ("/nowhere", 404), ("/ws?user=%0a", 400)]:
-        try:
-            await connect(BASE + path, proxy=None)
-            raise AssertionError(f"{path} should not have been opened")
-        except InvalidStatus as refused:
-            assert refused.response.status_code == status, (path, refused.response.status_code)
-    try:
-        await connect(f"{BASE}/ws", origin="http://evil.example", proxy=None)
-        raise AssertionError("a foreign origin should have been refused")
-    except InvalidStatus as refused:
-        assert refused.response.status_code == 403
+async def doors_at_which_other_harnesses_knock_too():
+    for n, row in enumerate(cases.load("doors")):
+        path = BASE + cases.text(row["target"]).replace("USER0000", f"py-d{n:03}").replace("ROOM0000", f"py-o{n:03}")
+        if "user" in row:
+            async with connect(path, proxy=None) as socket:
+                welcome = json.loads(await asyncio.wait_for(socket.recv(), WAIT))
+            assert welcome["user_id"] == cases.text(row["user"]).replace("USER0000", f"py-d{n:03}"), (row, welcome)
+        else:
+            status, message = await refusal(path, origin=row.get("origin"))
+            expected = cases.text(row.get("message", message))
+            assert (status, message) == (row["status"], expected), (row, status, message)
 
 
 async def pings_are_answered():
@@ -202,4 +256,5 @@ async def pings_are_answered():
 
 
 run([welcome_and_join, talk_and_history, direct_and_devices, resume_after_a_cut, both_dialects_meet,
-     errors_leave_the_connection, binary_is_closed_with_1003, doors_that_stay_shut, pings_are_answered], within=60)
+     requests_that_other_harnesses_send_too, names_that_other_harnesses_bring_too, binary_is_closed_with_1003,
+     doors_at_which_other_harnesses_knock_too, pings_are_answered], within=60)

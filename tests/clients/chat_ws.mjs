@@ -5,6 +5,7 @@
 // Prints a line for each check and ends with `N passed, M failed`.
 import assert from "node:assert/strict";
 import WebSocket from "ws";
+import { answers, load, requests, text } from "./cases/cases.mjs";
 import { run } from "./checks.mjs";
 
 const base = `ws://127.0.0.1:${process.argv[2]}`;
@@ -136,11 +137,66 @@ const checks = {
     await alice.end();
   },
 
-  async "what is not a door stays shut"() {
-    await assert.rejects(new Line("/ws/room").opened, /status 400/);
-    await assert.rejects(new Line("/elsewhere").opened, /status 404/);
-    await assert.rejects(new Line("/ws", { origin: "http://evil.example" }).opened, /status 403/);
+  async "requests that other harnesses send too"() {
+    const neighbour = await come("neighbour");
+    neighbour.say({ type: "join", room_id: "next door" });
+    await neighbour.hear({ type: "joined" });
+    let run = 0;
+    for (const [test, rows] of Object.entries(await load("requests"))) {
+      for (const row of rows) {
+        run += 1;
+        if (test === "the_plain_dialect") {
+          await ask(row, run, "/ws/ROOM0000?username=USER0000", 2, ["the end", '{"type":"chat","content":"the end"']);
+        } else {
+          await ask(row, run, "/ws?user=USER0000", 1, ['{"type":"ping","id":99}', '{"type":"pong","id":99,']);
+        }
+      }
+    }
+    assert.ok(run > 100);
+    await neighbour.end();
+  },
+
+  async "doors at which other harnesses knock too"() {
+    for (const [n, row] of (await load("doors")).entries()) {
+      const named = (value) => text(value).replaceAll("USER0000", `js-d${1000 + n}`).replaceAll("ROOM0000", `js-o${n}`);
+      const line = new Line(named(row.target), row.origin ? { origin: row.origin } : {});
+      if ("user" in row) {
+        await line.opened;
+        assert.equal((await line.hear({ type: "welcome" })).user_id, named(row.user), row.what);
+        await line.end();
+      } else {
+        await assert.rejects(line.opened, new RegExp(`status ${row.status}`), row.what);
+      }
+    }
   },
 };
+
+/** Sends a row of `requests.json`, and then `last`, whose answer begins with the second of its texts. */
+async function ask(row, run, path, opened, last) {
+  const named = (text) => text.replaceAll("USER0000", `ju${100000 + run}`).replaceAll("ROOM0000", `jr${100000 + run}`);
+  const socket = new WebSocket(base + named(path));
+  const heard = [];
+  const whole = new Promise((resolve, reject) => {
+    const late = () => reject(new Error(`${row.what}: the end of ${heard.length} answers did not come`));
+    const timer = setTimeout(late, WAIT);
+    socket.on("error", reject);
+    socket.on("message", (data) => {
+      heard.push(steady(data.toString()));
+      if (!heard.at(-1).startsWith(last[1])) return;
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+  await new Promise((resolve, reject) => socket.on("open", resolve).on("error", reject));
+  for (const said of [...requests(row), last[0]]) socket.send(named(said));
+  await whole;
+  socket.close(1000);
+  assert.deepEqual(heard.slice(opened, -1), answers(row).map(named), row.what);
+}
+
+/** Zeros for what differs from run to run. */
+const steady = (heard) => heard
+  .replaceAll(/"(session_id|epoch)":"[0-9a-f]{16}"/g, '"$1":"0000000000000000"')
+  .replaceAll(/"(ts|created_at)":[0-9]{13}/g, '"$1":0000000000000');
 
 await run(checks);

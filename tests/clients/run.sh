@@ -79,7 +79,7 @@ echo "-- the same bytes as python wsproto"
 "$work/venv/bin/python" differential_wsproto.py "$echo" || status=1
 if command -v node >/dev/null; then
     echo "-- node ws"
-    cp checks.mjs chat_ws.mjs deflate_ws.mjs "$work/" && (cd "$work" && node chat_ws.mjs "$port") || status=1
+    cp -r ../cases checks.mjs chat_ws.mjs deflate_ws.mjs "$work/" && (cd "$work" && node chat_ws.mjs "$port") || status=1
     echo "-- permessage-deflate (node ws)"
     (cd "$work" && node deflate_ws.mjs "$deflate" "$echo") || status=1
 fi

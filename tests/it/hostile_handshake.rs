@@ -3,8 +3,10 @@
 //! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. What a row is about stands
 //! in its first words.
 
-use crate::common::Server;
+use serde_json::Value;
+
 use crate::common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, UPGRADE, closed, upgrade, welcome};
+use crate::common::{Server, cases};
 
 /// A response with a sentence, after which the connection ends.
 fn refused(status: &str, headers: &str, sentence: &str) -> Vec<u8> {
@@ -527,89 +529,33 @@ fn kept_and_pipelined() {
     );
 }
 
+/// The rows of `tests/cases/doors.json`, at which other clients knock as well.
 #[test]
 fn names_in_a_url() {
-    let room = |room: &str, user: &str| upgrade(&format!("/ws/{room}?username={user}"));
-    let user = |query: &str| upgrade(&format!("/ws?{query}"));
-    let length = |what: &str, bytes: usize| bad(&format!("{what}: a name has 1 to 128 bytes, this one has {bytes}"));
-    let character = |what: &str, code: &str| {
-        bad(&format!("{what}: a name has no control characters and no bidi overrides, this one has U+{code}"))
+    let file: Vec<Value> = serde_json::from_str(include_str!("../cases/doors.json")).unwrap();
+    let row = |row: &Value| {
+        let origin = row["origin"].as_str().map_or(String::new(), |origin| format!("Origin: {origin}\r\n"));
+        let target = cases::text(&row["target"]);
+        let request = format!("GET {target} HTTP/1.1\r\n{UPGRADE}{origin}\r\n").into_bytes();
+        let message = || cases::text(&row["message"]);
+        match row["status"].as_u64() {
+            Some(400) => (request, bad(&message())),
+            Some(403) => (request, refused("403 Forbidden", "", &message())),
+            Some(404) => (request, not_found()),
+            Some(status) => panic!("expected a status of this test, found {status}"),
+            None => {
+                let user = serde_json::to_string(&cases::text(&row["user"])).unwrap();
+                let inside = [SWITCHED.as_bytes(), &welcome(&user[1..user.len() - 1]), CLOSE_ANSWERED].concat();
+                ([&request[..], CLOSE].concat(), inside)
+            }
+        }
     };
-    let unseen = |what: &str, code: &str| {
-        bad(&format!("{what}: a name has only characters that are seen, and plain spaces, this one has U+{code}"))
-    };
-    let both = || bad("room and username are required");
-    let encoding = |what: &str| bad(&format!("{what}: percent-encoded UTF-8 was expected"));
-    let inside = |name: &str| [SWITCHED.as_bytes(), &welcome(name), CLOSE_ANSWERED].concat();
-    let leaves = |mut bytes: Vec<u8>| {
-        bytes.extend_from_slice(CLOSE);
-        bytes
-    };
-    check(
-        &unlimited(&[]),
-        &[
-            ("no user", user("user="), bad("user: a name has 1 to 128 bytes, this one is empty")),
-            (
-                "a user of 128 bytes",
-                leaves(user(&format!("user={}USER0000", "x".repeat(120)))),
-                inside(&format!("{}USER0000", "x".repeat(120))),
-            ),
-            ("a user of 129 bytes", user(&format!("user={}", "x".repeat(129))), length("user", 129)),
-            ("43 characters of 3 bytes", user(&format!("user={}", "%E2%82%AC".repeat(43))), length("user", 129)),
-            ("a user of 7 KiB", user(&format!("user={}", "x".repeat(7000))), length("user", 7000)),
-            ("a room of 129 bytes", room(&"x".repeat(129), "USER0000"), length("room", 129)),
-            ("*", user("user=*"), bad("user: \"*\" means everybody and is no name")),
-            ("%2A", room("%2A", "USER0000"), bad("room: \"*\" means everybody and is no name")),
-            ("NUL", user("user=a%00"), character("user", "0000")),
-            ("CR LF", user("user=a%0d%0aSet-Cookie:b"), character("user", "000D")),
-            ("ESC", user("user=%1b[31m"), character("user", "001B")),
-            ("DEL", user("user=a%7F"), character("user", "007F")),
-            ("a control of C1", user("user=a%C2%85"), character("user", "0085")),
-            ("a bidi override", user("user=%E2%80%AEevil"), character("user", "202E")),
-            ("a bidi embedding", room("%E2%80%AA", "USER0000"), character("room", "202A")),
-            ("a bidi isolate", room("a%E2%81%A6", "USER0000"), character("room", "2066")),
-            ("the last isolate", room("a", "%E2%81%A9"), character("username", "2069")),
-            ("not UTF-8", user("user=%ff"), encoding("user")),
-            ("a surrogate", user("user=%ED%A0%80"), encoding("user")),
-            ("overlong", user("user=%C0%AF"), encoding("user")),
-            ("beyond Unicode", room("%F4%90%80%80", "USER0000"), encoding("room")),
-            ("cut inside a character", user("user=%E2%82"), encoding("user")),
-            ("double encoding stays", leaves(user("user=%2561USER0000")), inside("%61USER0000")),
-            ("half an escape", user("user=USER0000%4"), encoding("user")),
-            ("an escape of no digits", user("user=%zzUSER0000"), encoding("user")),
-            ("a room of no digits", room("%zz", "USER0000"), encoding("room")),
-            ("a percent sign alone", room("%", "USER0000"), encoding("room")),
-            ("a percent sign", leaves(user("user=USER0000%25")), inside("USER0000%")),
-            ("a plus is a space", leaves(user("user=x+USER0000")), inside("x USER0000")),
-            (
-                "a space at the beginning",
-                user("user=+USER0000"),
-                bad("user: a name has no space at either end, this one has"),
-            ),
-            (
-                "a space at the end",
-                room("den%20", "USER0000"),
-                bad("room: a name has no space at either end, this one has"),
-            ),
-            ("nothing that is seen", user("user=%E2%80%8B"), unseen("user", "200B")),
-            ("a soft hyphen", room("de%C2%ADn", "USER0000"), unseen("room", "00AD")),
-            ("no character", user("user=%EF%BF%BE"), unseen("user", "FFFE")),
-            ("another normal form", leaves(user("user=USER0000e%CC%81")), inside("USER0000\u{e9}")),
-            ("an encoded plus is none", leaves(user("user=%2BUSER0000")), inside("+USER0000")),
-            ("markup is a name", leaves(user("user=<b>USER0000")), inside("<b>USER0000")),
-            ("quotes are escaped", leaves(user("user=%22%5CUSER0000")), inside("\\\"\\\\USER0000")),
-            ("the first of two", leaves(user("user=USER0000&user=other")), inside("USER0000")),
-            ("`user` before `username`", leaves(user("username=other&user=USER0000")), inside("USER0000")),
-            ("a query in the query", leaves(user("user=USER0000?user=other")), inside("USER0000?user=other")),
-            ("other parameters", leaves(user(&format!("{}user=USER0000", "a&=b&;&".repeat(500)))), inside("USER0000")),
-            ("no room", room("", "USER0000"), both()),
-            ("no name", room("ROOM0000", ""), both()),
-            ("no query", upgrade("/ws/ROOM0000"), both()),
-            ("an encoded key", upgrade("/ws/ROOM0000?%75ser=x"), both()),
-            ("a room in two parts", room("a/b", "USER0000"), not_found()),
-            ("a comma", room("ROOM0000", "a%2Cb"), bad("username: a comma is not allowed in the plain dialect")),
-        ],
-    );
+    let server = unlimited(&[]);
+    let mut neighbour = Neighbour::chat(&server);
+    for case in &file {
+        let (request, answer) = row(case);
+        neighbour.check(&server, case["what"].as_str().unwrap(), &request, &answer);
+    }
 }
 
 /// A refusal that a browser may see from another site says nothing of why.

@@ -1,6 +1,8 @@
 //! The binary as a child process, for tests over real sockets.
 
 pub mod bytes;
+#[path = "../../cases/cases.rs"]
+pub mod cases;
 pub mod rows;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
