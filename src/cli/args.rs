@@ -1,11 +1,11 @@
-//! The one table of what can be asked for and set: every option with its default and what it means. What a value may be is said in
-//! [`super::values`].
+//! The one table of what can be asked for and set: every option with its default, what it means, and whether it can be
+//! changed while Salon serves. What a value may be is said in [`super::values`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgGroup, Parser, Subcommand};
 
 use super::bench::{BenchArgs, EXAMPLES};
 use super::top::{KEYS, TopArgs};
@@ -71,8 +71,9 @@ pub enum Command {
     Token(TokenArgs),
 }
 
-/// Options of `serve`.
+/// Options of `serve`. Those of the group [`AT_ONCE`] can be changed while it serves.
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new(AT_ONCE).multiple(true))]
 pub struct ServeArgs {
     /// Where people and programs come in without TLS; `unix:` and a path for a proxy on this machine; `off` for nowhere
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT|unix:PATH|off", env = "SALON_LISTEN")]
@@ -84,21 +85,23 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_address, env = "SALON_TLS_LISTEN")]
     pub tls_listen: Option<SocketAddr>,
     /// The certificate in PEM, the server's own first and the chain behind it
-    #[arg(long, value_name = "FILE", env = "SALON_TLS_CERT")]
+    #[arg(long, value_name = "FILE", env = "SALON_TLS_CERT", group = AT_ONCE)]
     pub tls_cert: Option<PathBuf>,
     /// Its private key in PEM, not encrypted
-    #[arg(long, value_name = "FILE", env = "SALON_TLS_KEY")]
+    #[arg(long, value_name = "FILE", env = "SALON_TLS_KEY", group = AT_ONCE)]
     pub tls_key: Option<PathBuf>,
     /// A proxy that is believed when it says for whom it speaks: an address, a network, or `unix` for those that come by a Unix
     /// socket (repeatable). Limits by address then hold for its clients and not for itself
-    #[arg(long, value_name = "ADDRESS|NETWORK|unix", env = "SALON_TRUSTED_PROXY", value_delimiter = ',')]
+    #[arg(long, value_name = "ADDRESS|NETWORK|unix")]
+    #[arg(env = "SALON_TRUSTED_PROXY", value_delimiter = ',', group = AT_ONCE)]
     pub trusted_proxy: Vec<Trusted>,
     /// The header in which trusted proxies say it
     #[arg(
         long,
         default_value = "x-forwarded-for",
         value_name = "x-forwarded-for|forwarded",
-        env = "SALON_FORWARDED_HEADER"
+        env = "SALON_FORWARDED_HEADER",
+        group = AT_ONCE
     )]
     pub forwarded_header: ForwardedArg,
     /// What comes in there begins with a header of the PROXY protocol (version 2), and from a trusted proxy (repeatable)
@@ -109,47 +112,54 @@ pub struct ServeArgs {
     pub admin: Admin,
     /// The file of the key that the operator must show there (`Authorization: Bearer KEY`), 16 to 1024 characters. The variable
     /// SALON_ADMIN_SECRET can hold the key instead
-    #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY")]
+    #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY", group = AT_ONCE)]
     pub admin_key: Option<PathBuf>,
     /// Let everybody in who reaches an address that is not loopback, under any name they choose
-    #[arg(long, env = "SALON_OPEN")]
+    #[arg(long, env = "SALON_OPEN", group = AT_ONCE)]
     pub open: bool,
     /// Who is let in: `open`, anybody under any name; `jwt`, who brings a signed token (`token` means the same)
     #[arg(long, default_value = "open", value_name = "open|jwt", env = "SALON_AUTH")]
     pub auth: Auth,
     /// A key that tokens are signed with: HS256 and the file of a secret of at least 32 bytes, or RS256 or EdDSA and a
     /// public key in PEM; twice while one key follows another. The variable SALON_AUTH_SECRET can hold a secret instead
-    #[arg(long, value_name = "ALGORITHM:FILE", env = "SALON_AUTH_KEY", value_delimiter = ',')]
+    #[arg(long, value_name = "ALGORITHM:FILE", env = "SALON_AUTH_KEY", value_delimiter = ',', group = AT_ONCE)]
     pub auth_key: Vec<KeyArg>,
     /// Whom tokens must be for (`aud`); without it, tokens that name anybody are refused
-    #[arg(long, value_name = "NAME", env = "SALON_AUTH_AUDIENCE")]
+    #[arg(long, value_name = "NAME", env = "SALON_AUTH_AUDIENCE", group = AT_ONCE)]
     pub auth_audience: Option<String>,
     /// How long a session goes on when its token has expired, to be given another one
-    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_time, env = "SALON_AUTH_GRACE")]
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_time)]
+    #[arg(env = "SALON_AUTH_GRACE", group = AT_ONCE)]
     pub auth_grace: Duration,
     /// Who may make rooms, by joining them or by asking: `everybody`, or with tokens those with the `role` create or admin
-    #[arg(long, default_value = "everybody", value_name = "everybody|role", env = "SALON_CREATE_ROOMS")]
+    #[arg(long, default_value = "everybody", value_name = "everybody|role")]
+    #[arg(env = "SALON_CREATE_ROOMS", group = AT_ONCE)]
     pub create_rooms: CreateRooms,
     /// Connections in all; fewer if the descriptor limit is lower
-    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = parse_connections, env = "SALON_MAX_CONNECTIONS")]
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = parse_connections)]
+    #[arg(env = "SALON_MAX_CONNECTIONS", group = AT_ONCE)]
     pub max_connections: usize,
     /// Connections of one address at a time (IPv6: of one /64)
-    #[arg(long, default_value_t = 1024, value_name = "N", value_parser = parse_per_address, env = "SALON_MAX_CONNECTIONS_PER_ADDRESS")]
+    #[arg(long, default_value_t = 1024, value_name = "N", value_parser = parse_per_address)]
+    #[arg(env = "SALON_MAX_CONNECTIONS_PER_ADDRESS", group = AT_ONCE)]
     pub max_connections_per_address: u32,
     /// New connections of one address a second, and how many at once after a silence
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_per_address, env = "SALON_NEW_CONNECTIONS_PER_ADDRESS")]
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_per_address)]
+    #[arg(env = "SALON_NEW_CONNECTIONS_PER_ADDRESS", group = AT_ONCE)]
     pub new_connections_per_address: u32,
     /// Requests of one address a second that open no WebSocket; ten times as many at once after a silence
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_per_address, env = "SALON_REQUESTS_PER_ADDRESS")]
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_per_address)]
+    #[arg(env = "SALON_REQUESTS_PER_ADDRESS", group = AT_ONCE)]
     pub requests_per_address: u32,
     /// Hold loopback addresses to these limits too
-    #[arg(long, env = "SALON_COUNT_LOOPBACK")]
+    #[arg(long, env = "SALON_COUNT_LOOPBACK", group = AT_ONCE)]
     pub count_loopback: bool,
     /// Messages a second for one person, and how many at once after a silence; `off` for no limit
-    #[arg(long, default_value = "20:40", value_name = "PER_SECOND:BURST|off", env = "SALON_RATE")]
+    #[arg(long, default_value = "20:40", value_name = "PER_SECOND:BURST|off", env = "SALON_RATE", group = AT_ONCE)]
     pub rate: RateArg,
     /// How many people at the full --rate all those at one address may be together
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = parse_per_address, env = "SALON_FULL_SPEED_PER_ADDRESS")]
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = parse_per_address)]
+    #[arg(env = "SALON_FULL_SPEED_PER_ADDRESS", group = AT_ONCE)]
     pub full_speed_per_address: u32,
     /// Messages kept in memory for each room and each pair of people (for 7 days at most)
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = parse_history, env = "SALON_HISTORY")]
@@ -160,7 +170,7 @@ pub struct ServeArgs {
     /// A page of this origin may connect, besides the one Salon serves, such as https://example.org (repeatable); a
     /// slash behind it, capitals and the port of the scheme do not matter
     #[allow(rustdoc::bare_urls, reason = "it is the help text")]
-    #[arg(long, value_name = "ORIGIN", env = "SALON_ORIGIN", value_delimiter = ',')]
+    #[arg(long, value_name = "ORIGIN", env = "SALON_ORIGIN", value_delimiter = ',', group = AT_ONCE)]
     pub origin: Vec<Origin>,
     /// A file of settings (TOML); salon.toml in the working directory is read if there is one
     #[arg(long, value_name = "FILE", env = "SALON_CONFIG")]
@@ -175,25 +185,32 @@ pub struct ServeArgs {
 #[command(next_help_heading = "Sizes, times and numbers")]
 pub struct FineArgs {
     /// Longest message on the wire
-    #[arg(long, default_value = "64KiB", value_name = "SIZE", value_parser = parse_message_bytes, env = "SALON_MESSAGE_BYTES")]
+    #[arg(long, default_value = "64KiB", value_name = "SIZE", value_parser = parse_message_bytes)]
+    #[arg(env = "SALON_MESSAGE_BYTES")]
     pub message_bytes: usize,
     /// Longest content of a chat message
-    #[arg(long, default_value = "16KiB", value_name = "SIZE", value_parser = parse_message_bytes, env = "SALON_CONTENT_BYTES")]
+    #[arg(long, default_value = "16KiB", value_name = "SIZE", value_parser = parse_message_bytes)]
+    #[arg(env = "SALON_CONTENT_BYTES", group = AT_ONCE)]
     pub content_bytes: usize,
     /// Rooms a session may be in
-    #[arg(long, default_value_t = 128, value_name = "N", value_parser = parse_count, env = "SALON_ROOMS_PER_SESSION")]
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = parse_count)]
+    #[arg(env = "SALON_ROOMS_PER_SESSION", group = AT_ONCE)]
     pub rooms_per_session: usize,
     /// Sessions (devices) a person may have at a time
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = parse_count, env = "SALON_SESSIONS_PER_USER")]
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = parse_count)]
+    #[arg(env = "SALON_SESSIONS_PER_USER", group = AT_ONCE)]
     pub sessions_per_user: usize,
     /// People a room can hold
-    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = parse_count, env = "SALON_ROOM_MEMBERS")]
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = parse_count)]
+    #[arg(env = "SALON_ROOM_MEMBERS", group = AT_ONCE)]
     pub room_members: usize,
     /// With more people than this a room is told of comings and goings in summary only
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_count, env = "SALON_BIG_ROOM")]
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_count)]
+    #[arg(env = "SALON_BIG_ROOM", group = AT_ONCE)]
     pub big_room: usize,
     /// How often that summary is told at most
-    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_time, env = "SALON_BIG_ROOM_EVERY")]
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_time)]
+    #[arg(env = "SALON_BIG_ROOM_EVERY", group = AT_ONCE)]
     pub big_room_every: Duration,
     /// Rooms there can be; of the empty ones, those left longest ago make room
     #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = parse_count, env = "SALON_MAX_ROOMS")]
@@ -208,7 +225,8 @@ pub struct FineArgs {
     #[arg(long, default_value = "256MiB", value_name = "SIZE", value_parser = parse_size, env = "SALON_HISTORY_BYTES")]
     pub history_bytes: usize,
     /// How long a person whose connection ended still counts as there
-    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_time, env = "SALON_LEAVE_GRACE")]
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_time)]
+    #[arg(env = "SALON_LEAVE_GRACE", group = AT_ONCE)]
     pub leave_grace: Duration,
     /// After how much silence a client is sent a ping
     #[arg(long, default_value = "25s", value_name = "TIME", value_parser = parse_time, env = "SALON_PING_AFTER")]
@@ -238,15 +256,20 @@ pub struct FineArgs {
     #[arg(long, default_value = "0", value_name = "TIME", value_parser = parse_flush_delay, env = "SALON_FLUSH_DELAY")]
     pub flush_delay: Duration,
     /// From how many sessions of one dialect on a room has many in that sense
-    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = parse_count, env = "SALON_FLUSH_DELAY_SESSIONS")]
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = parse_count)]
+    #[arg(env = "SALON_FLUSH_DELAY_SESSIONS")]
     pub flush_delay_sessions: usize,
     /// All that is held in memory together; near it history is let go of, new clients get 503 and the slowest 1013; `off` for no budget
-    #[arg(long, default_value = "off", value_name = "SIZE|off", env = "SALON_MEMORY")]
+    #[arg(long, default_value = "off", value_name = "SIZE|off", env = "SALON_MEMORY", group = AT_ONCE)]
     pub memory: MemoryArg,
     /// How long stopping may take before the connections that are left are dropped
     #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_time, env = "SALON_STOP_WITHIN")]
     pub stop_within: Duration,
 }
+
+/// The settings whose new values take effect at once (SIGHUP). Of the others connections, sockets and memory already
+/// hold the old.
+pub const AT_ONCE: &str = "at_once";
 
 /// Options of `config`.
 #[derive(Debug, clap::Args)]
@@ -263,10 +286,12 @@ pub struct ConfigArgs {
 #[derive(Debug, clap::Args)]
 pub struct EchoArgs {
     /// Where clients come in
-    #[arg(long, default_value = "127.0.0.1:9001", value_name = "ADDRESS:PORT", value_parser = parse_address, env = "SALON_LISTEN")]
+    #[arg(long, default_value = "127.0.0.1:9001", value_name = "ADDRESS:PORT", value_parser = parse_address)]
+    #[arg(env = "SALON_LISTEN")]
     pub listen: SocketAddr,
     /// Connections in all; fewer if the descriptor limit is lower
-    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = parse_connections, env = "SALON_MAX_CONNECTIONS")]
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = parse_connections)]
+    #[arg(env = "SALON_MAX_CONNECTIONS")]
     pub max_connections: usize,
 }
 

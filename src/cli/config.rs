@@ -8,8 +8,7 @@ use std::path::Path;
 use clap::CommandFactory;
 
 use super::args::Args;
-use super::layers::{FILE, Kind, Layers, Setting, keys, kind_of, variable_of};
-use super::reload::CAN_CHANGE;
+use super::layers::{Changes, FILE, Kind, Layers, Setting, changes_of, keys, kind_of, variable_of};
 
 /// The settings in force as a file of settings, with where each came from.
 pub fn in_force(layers: &Layers) -> String {
@@ -41,7 +40,8 @@ fn assignment(Setting { key, values, kind, .. }: &Setting) -> String {
 
 /// All settings as tables in Markdown.
 pub fn reference() -> String {
-    let command = Args::command();
+    let mut command = Args::command();
+    command.build();
     let mut text = String::new();
     let mut heading = "";
     for arg in keys(&command) {
@@ -64,7 +64,10 @@ pub fn reference() -> String {
         };
         let help =
             arg.get_help().map(|help| help.to_string().replace('\n', " ").replace('|', "\\|")).unwrap_or_default();
-        let reloaded = if CAN_CHANGE.contains(&key.as_str()) { "changes it" } else { "" };
+        let reloaded = match changes_of(&command, arg) {
+            Changes::AtOnce => "changes it",
+            Changes::AtTheNextStart => "",
+        };
         let _ = writeln!(text, "| `{key}` | {values} | {default} | {help} | {reloaded} |");
         debug_assert_eq!(variable_of(arg), format!("SALON_{}", key.as_str().to_uppercase()));
     }

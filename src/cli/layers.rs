@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{ArgAction, ArgGroup, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use super::args::Args;
+use super::args::{AT_ONCE, Args};
 use super::config_file::{self, Entry, Value};
 
 /// All settings, and where each came from.
@@ -38,6 +38,17 @@ pub struct Setting {
     pub kind: Kind,
     /// Who said so.
     pub from: From,
+    /// When another value takes effect.
+    pub changes: Changes,
+}
+
+/// When a new value of a setting takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// While Salon serves.
+    AtOnce,
+    /// When it starts again.
+    AtTheNextStart,
 }
 
 /// What kind of value a setting has.
@@ -121,7 +132,9 @@ pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
     }
     let all = read_line(&line)?;
     let matches = settings_of(&all).expect("the same subcommand");
-    let settings = keys(&command)
+    let mut built = command.clone();
+    built.build();
+    let settings = keys(&built)
         .map(|arg| {
             let key = arg.get_id().as_str();
             let line = entries.iter().find(|entry| entry.key == key).map(|entry| entry.line);
@@ -132,7 +145,7 @@ pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
                 (_, Some(line)) => From::File(line),
                 _ => From::Default,
             };
-            Setting { key: key.into(), values, kind, from }
+            Setting { key: key.into(), values, kind, from, changes: changes_of(&built, arg) }
         })
         .collect();
     let args = Args::from_arg_matches(&all).map_err(Unreadable::CommandLine)?;
@@ -229,6 +242,15 @@ pub fn kind_of(arg: &clap::Arg) -> Kind {
         ArgAction::SetTrue => Kind::Flag,
         ArgAction::Append => Kind::Many,
         _ => Kind::One,
+    }
+}
+
+/// When a new value of an option takes effect; of a command that is built, which knows its groups.
+pub fn changes_of(command: &Command, arg: &clap::Arg) -> Changes {
+    let mut at_once = command.get_groups().filter(|group| group.get_id() == AT_ONCE).flat_map(ArgGroup::get_args);
+    match at_once.any(|id| id == arg.get_id()) {
+        true => Changes::AtOnce,
+        false => Changes::AtTheNextStart,
     }
 }
 

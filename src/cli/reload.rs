@@ -1,14 +1,15 @@
 //! Settings read again while the server runs (SIGHUP).
 //!
-//! The command line and the environment are those of the start; the file is read anew, and the files of keys and certificates with it. What
-//! can change takes effect at once; what cannot is said. If anything is wrong nothing changes.
+//! The command line and the environment are those of the start; the file is read anew, and the files of keys and
+//! certificates with it. What can change, as the table of settings says, takes effect at once; what cannot is logged. If
+//! anything is wrong nothing changes.
 
 use std::ffi::OsString;
 
 use crate::server::serve;
 
 use super::args::Command;
-use super::layers::{self, Setting};
+use super::layers::{self, Changes, Setting};
 use super::settings::Places;
 use super::{sentence_of, settings};
 
@@ -37,7 +38,7 @@ impl Reload {
             if setting.values == read.values || mean_the_same(setting, &read) {
                 continue;
             }
-            if !CAN_CHANGE.contains(&setting.key.as_str()) {
+            if setting.changes == Changes::AtTheNextStart {
                 fixed.push(setting.key.clone());
                 continue;
             }
@@ -69,36 +70,6 @@ fn list(words: &[String]) -> String {
     if words.is_empty() { "nothing".into() } else { words.join(", ") }
 }
 
-/// The keys whose new values take effect at once. Of the others connections, sockets and memory already hold the old.
-pub const CAN_CHANGE: [&str; 26] = [
-    "admin_key",
-    "tls_cert",
-    "tls_key",
-    "trusted_proxy",
-    "forwarded_header",
-    "open",
-    "auth_key",
-    "auth_audience",
-    "auth_grace",
-    "create_rooms",
-    "max_connections",
-    "memory",
-    "max_connections_per_address",
-    "new_connections_per_address",
-    "requests_per_address",
-    "count_loopback",
-    "rate",
-    "full_speed_per_address",
-    "origin",
-    "content_bytes",
-    "rooms_per_session",
-    "sessions_per_user",
-    "room_members",
-    "big_room",
-    "big_room_every",
-    "leave_grace",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +81,7 @@ mod tests {
             values: vec![value.into()],
             kind: layers::Kind::One,
             from: layers::From::Default,
+            changes: Changes::AtOnce,
         };
         for (key, one, other, same) in [
             ("content_bytes", "16384", "16KiB", true),
