@@ -33,3 +33,9 @@ def answers(row):
 def requests(row):
     """What the client sends for a row of `requests.json`."""
     return [text(row["say"])] if "code" in row else [text(said) for said in row["say"]]
+
+
+def frames(row):
+    """What the client sends behind its opening handshake, for a row of `frames.json`."""
+    more = "8184000000006d6f7265" "8981000000003f" "888000000000" if row.get("more") else ""
+    return bytes.fromhex(text(row["send"]) + more)

@@ -247,6 +247,31 @@ async def doors_at_which_other_harnesses_knock_too():
             assert (status, message) == (row["status"], expected), (row, status, message)
 
 
+async def close_of(data):
+    """Code and reason of the Close that ends a connection which sends these bytes behind its opening handshake."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+    writer.write(HANDSHAKE + data)
+    answer = await asyncio.wait_for(reader.read(), WAIT)
+    writer.close()
+    frames = answer.partition(b"\r\n\r\n")[2]
+    while frames[0] != 0x88:
+        length, start = (frames[1], 2) if frames[1] < 126 else (int.from_bytes(frames[2:4], "big"), 4)
+        frames = frames[start + length:]
+    assert len(frames) == 2 + frames[1], frames
+    return (int.from_bytes(frames[2:4], "big") if frames[1] else None), frames[4:].decode()
+
+
+async def frames_that_other_harnesses_send_too():
+    for rows in cases.load("frames").values():
+        for row in rows:
+            closed = await close_of(cases.frames(row))
+            assert closed == (row.get("code"), row.get("reason", "")), (row["what"], closed)
+
+
+HANDSHAKE = (b"GET /ws?user=py-frames HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+
+
 async def pings_are_answered():
     alice = await Person.come("py-a7")
     pong = await alice.socket.ping("are you there")
@@ -257,4 +282,4 @@ async def pings_are_answered():
 
 run([welcome_and_join, talk_and_history, direct_and_devices, resume_after_a_cut, both_dialects_meet,
      requests_that_other_harnesses_send_too, names_that_other_harnesses_bring_too, binary_is_closed_with_1003,
-     doors_at_which_other_harnesses_knock_too, pings_are_answered], within=60)
+     doors_at_which_other_harnesses_knock_too, frames_that_other_harnesses_send_too, pings_are_answered], within=60)

@@ -3,13 +3,26 @@
 //! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. Rows of the protocol alone,
 //! in every split, are in `tests/it/rfc6455.rs`; deadlines, with a clock of their own, in the engine's tests.
 
-use crate::common::Server;
 use crate::common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, closed, frame, text, told, upgrade, welcome};
+use crate::common::{Server, cases};
 
 type Row = (String, Vec<u8>, Vec<u8>);
 
 fn row(name: impl Into<String>, bytes: impl Into<Vec<u8>>, answer: impl Into<Vec<u8>>) -> Row {
     (name.into(), bytes.into(), answer.into())
+}
+
+/// The rows of `tests/cases/frames.json` for one test, which others are held to as well.
+fn rows(test: &str) -> Vec<Row> {
+    cases::frames(test)
+        .into_iter()
+        .map(|case| row(case.what, case.sent, closed_with(case.code, &case.reason)))
+        .collect()
+}
+
+/// A Close of the server, with a code or without.
+fn closed_with(code: Option<u16>, reason: &str) -> Vec<u8> {
+    code.map_or(CLOSE_ANSWERED.into(), |code| closed(code, reason))
 }
 
 /// Rows at the chat's JSON door, with the limits that everybody has.
@@ -33,125 +46,14 @@ fn check_echo(rows: &[Row]) {
     }
 }
 
-/// Nothing behind a violation is looked at.
-fn and_more(bytes: Vec<u8>) -> Vec<u8> {
-    [bytes, text("more"), frame(0x89, b"?"), CLOSE.to_vec()].concat()
-}
-
 #[test]
 fn violations() {
-    let broken = |reason: &str| closed(1002, reason);
-    let mut rows = vec![
-        row("unmasked", and_more(b"\x81\x02\x68\x69".to_vec()), broken("frame not masked; a client must mask")),
-        row("unmasked, empty", and_more(b"\x81\x00".to_vec()), broken("frame not masked; a client must mask")),
-        row("an unmasked ping", and_more(b"\x89\x00".to_vec()), broken("frame not masked; a client must mask")),
-        row("an unmasked Close", b"\x88\x02\x03\xe8".to_vec(), broken("frame not masked; a client must mask")),
-        row(
-            "unmasked amid a message",
-            [frame(0x01, b"a"), b"\x80\x01b".to_vec()].concat(),
-            broken("frame not masked; a client must mask"),
-        ),
-        row(
-            "RSV1 without an extension",
-            and_more(frame(0xc1, b"")),
-            broken("reserved bits 100 set, no extension uses them"),
-        ),
-        row("RSV2", and_more(frame(0xa1, b"")), broken("reserved bits 010 set, no extension uses them")),
-        row("RSV3", and_more(frame(0x91, b"")), broken("reserved bits 001 set, no extension uses them")),
-        row("all reserved bits", and_more(frame(0xf2, b"")), broken("reserved bits 111 set, no extension uses them")),
-        row("RSV1 on a ping", and_more(frame(0xc9, b"")), broken("reserved bits 100 set, no extension uses them")),
-        row("RSV1 on a Close", and_more(frame(0xc8, b"")), broken("reserved bits 100 set, no extension uses them")),
-        row(
-            "RSV1 on a continuation",
-            and_more([frame(0x01, b"a"), frame(0xc0, b"")].concat()),
-            broken("reserved bits 100 set, no extension uses them"),
-        ),
-        row("a ping without FIN", and_more(frame(0x09, b"x")), broken("control frame without FIN")),
-        row("a pong without FIN", and_more(frame(0x0a, b"x")), broken("control frame without FIN")),
-        row("a Close without FIN", and_more(frame(0x08, b"")), broken("control frame without FIN")),
-        row(
-            "a ping of 126",
-            and_more(frame(0x89, &[0; 126])),
-            broken("control frame of 126 bytes, at most 125 allowed"),
-        ),
-        row(
-            "a ping that claims 2^63-1",
-            b"\x89\xff\x7f\xff\xff\xff\xff\xff\xff\xff".to_vec(),
-            broken("control frame of 9223372036854775807 bytes, at most 125 allowed"),
-        ),
-        row(
-            "a ping that claims 60,000",
-            b"\x89\xfe\xea\x60".to_vec(),
-            broken("control frame of 60000 bytes, at most 125 allowed"),
-        ),
-        row(
-            "a Close of 126",
-            and_more(frame(0x88, &[3; 126])),
-            broken("control frame of 126 bytes, at most 125 allowed"),
-        ),
-        row("a Close of one byte", and_more(frame(0x88, b"\x03")), broken("close frame of one byte")),
-        row(
-            "a continuation first",
-            and_more(frame(0x80, b"x")),
-            broken("continuation frame, but no message has begun"),
-        ),
-        row(
-            "a continuation behind a whole message",
-            and_more([frame(0x8a, b""), frame(0x00, b"x")].concat()),
-            broken("continuation frame, but no message has begun"),
-        ),
-        row(
-            "text amid a message",
-            and_more([frame(0x01, b"a"), frame(0x81, b"b")].concat()),
-            broken("new message amid a fragmented one"),
-        ),
-        row(
-            "binary amid a text",
-            and_more([frame(0x01, b"a"), frame(0x02, b"b")].concat()),
-            broken("new message amid a fragmented one"),
-        ),
-        row(
-            "5 in 16 bits",
-            and_more(b"\x81\xfe\x00\x05\0\0\0\0hello".to_vec()),
-            broken("length 5 not in its shortest form"),
-        ),
-        row("125 in 16 bits", b"\x81\xfe\x00\x7d".to_vec(), broken("length 125 not in its shortest form")),
-        row("0 in 64 bits", b"\x81\xff\0\0\0\0\0\0\0\0".to_vec(), broken("length 0 not in its shortest form")),
-        row(
-            "65,535 in 64 bits",
-            b"\x81\xff\0\0\0\0\0\0\xff\xff".to_vec(),
-            broken("length 65535 not in its shortest form"),
-        ),
-        row("length 2^64-1", b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(), broken("length over 2^63-1")),
-        row("length 2^63", b"\x82\xff\x80\0\0\0\0\0\0\0".to_vec(), broken("length over 2^63-1")),
-        row("bytes of another protocol", b"GET / HTTP/1.1\r\n\r\n".to_vec(), broken("opcode 0x7 is reserved")),
-    ];
-    for opcode in (0x3..=0x7).chain(0xb..=0xf) {
-        let reason = format!("opcode {opcode:#x} is reserved");
-        rows.push(row(format!("opcode {opcode:x}"), and_more(frame(0x80 | opcode, b"")), broken(&reason)));
-        rows.push(row(format!("opcode {opcode:x} without FIN"), frame(opcode, b""), broken(&reason)));
-    }
-    check(&rows);
+    check(&rows("violations"));
 }
 
 #[test]
 fn lengths_that_are_only_claimed() {
-    let too_big = || closed(1009, "message over 65536 bytes");
-    let claim = |first: u8, len: u64| [&[first, 0xff][..], &len.to_be_bytes()].concat();
-    check(&[
-        row("length 2^63-1", claim(0x82, (1 << 63) - 1), too_big()),
-        row("length 2^53", claim(0x82, 1 << 53), too_big()),
-        row("length 2^53-1", claim(0x81, (1 << 53) - 1), too_big()),
-        row("length 2^40", claim(0x82, 1 << 40), too_big()),
-        row("length 2^32", claim(0x82, 1 << 32), too_big()),
-        row("length 2^31", claim(0x81, 1 << 31), too_big()),
-        // 2^32 and a little: where a cast to 32 bits leaves the little.
-        row("length 2^32 + 5", claim(0x82, (1 << 32) + 5), too_big()),
-        row("the limit and 1", claim(0x81, 65_537), too_big()),
-        row("the limit and 1 in a continuation", [frame(0x01, b"a"), claim(0x80, 65_536)].concat(), too_big()),
-        // Sums that overflow 64 bits when they are added before they are compared.
-        row("a sum over 2^63", [frame(0x02, &[0; 100]), claim(0x80, (1 << 63) - 1)].concat(), too_big()),
-    ]);
+    check(&rows("lengths_that_are_only_claimed"));
 }
 
 #[test]
@@ -206,65 +108,12 @@ fn messages_and_fragments_at_the_limits() {
 
 #[test]
 fn text_that_is_not_utf8() {
-    let bad = || closed(1007, "text is not UTF-8");
-    let mut rows = vec![
-        row(
-            "begun in one fragment and spoilt in the next",
-            [frame(0x01, b"\xe2\x82"), frame(0x80, b"x")].concat(),
-            bad(),
-        ),
-        row("cut at the end", [frame(0x01, b"a\xe2"), frame(0x80, b"\x82")].concat(), bad()),
-        row("a surrogate over two fragments", [frame(0x01, b"\xed"), frame(0x00, b"\xa0")].concat(), bad()),
-        row("known before the end of the frame", frame(0x81, b"\xff and a tail that never comes")[..7].to_vec(), bad()),
-        row("known before the end of the message", frame(0x01, b"\xf4\x90"), bad()),
-        row("behind good text", [frame(0x01, "κόσμε".as_bytes()), frame(0x00, b"\xfe")].concat(), bad()),
-        row("in a reason", frame(0x88, b"\x03\xe8\xff"), bad()),
-        row("a reason cut inside a character", frame(0x88, b"\x03\xe8\xe2\x82"), bad()),
-    ];
-    for bytes in [
-        &b"\xff"[..],
-        b"\xfe",
-        b"\x80",
-        b"\xbf",
-        b"\xed\xa0\x80",
-        b"\xed\xbf\xbf",
-        b"\xc0\x80",
-        b"\xc0\xaf",
-        b"\xc1\xbf",
-        b"\xe0\x80\xaf",
-        b"\xf0\x80\x80\xaf",
-        b"\xf4\x90\x80\x80",
-        b"\xf5\x80\x80\x80",
-        b"\xf8\x88\x80\x80\x80",
-        b"caf\xe9",
-        b"\xe2\x82",
-        b"\xf0\x9f\x98",
-    ] {
-        rows.push(row(format!("{bytes:x?}"), and_more(frame(0x81, bytes)), bad()));
-    }
-    check(&rows);
+    check(&rows("text_that_is_not_utf8"));
 }
 
 #[test]
 fn closes() {
-    let mut rows = vec![
-        row("empty", CLOSE, CLOSE_ANSWERED),
-        row("empty, and data behind it", and_more(CLOSE.to_vec()), CLOSE_ANSWERED),
-        row("and a violation behind it", [CLOSE, b"\xff\xff\xff\xff"].concat(), CLOSE_ANSWERED),
-        row("twice", [CLOSE, CLOSE].concat(), CLOSE_ANSWERED),
-        row("and 100 KB behind it", [CLOSE.to_vec(), vec![0x81; 100_000]].concat(), CLOSE_ANSWERED),
-        row("amid a message", [frame(0x01, b"begun"), CLOSE.to_vec()].concat(), CLOSE_ANSWERED),
-        row("with a reason", frame(0x88, b"\x03\xe8bye"), closed(1000, "")),
-        row("with a reason of 123 bytes", frame(0x88, &[&b"\x03\xe8"[..], &[b'x'; 123]].concat()), closed(1000, "")),
-    ];
-    for code in (1000..=1003).chain(1007..=1014).chain([3000, 3999, 4000, 4001, 4999]) {
-        rows.push(row(code.to_string(), and_more(frame(0x88, &u16::to_be_bytes(code))), closed(code, "")));
-    }
-    for code in [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
-        let answer = closed(1002, &format!("close code {code} may not be sent"));
-        rows.push(row(code.to_string(), and_more(frame(0x88, &u16::to_be_bytes(code))), answer));
-    }
-    check(&rows);
+    check(&rows("closes"));
 }
 
 /// What is strange and allowed comes back.

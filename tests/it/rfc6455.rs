@@ -4,6 +4,7 @@
 //! the outcome.
 
 use crate::common::bytes::{Outcome, Told, close_reply, raw, short, text};
+use crate::common::cases::{self, Frames};
 use salon::proto::{CloseCode, Connection, Event, Limits, Opcode, ProtocolError, encode_frame};
 
 const LIMITS: Limits = Limits { message_bytes: 70_000, fragments: 5 };
@@ -172,6 +173,26 @@ fn close_bodies_that_may_not_be() {
         check_failed(&close_frame(code, b""), &[], ProtocolError::InvalidCloseCode(code));
     }
     check_failed(&close_frame(1000, b"\xff"), &[], ProtocolError::InvalidUtf8);
+}
+
+/// The rows of `tests/cases/frames.json`, which other harnesses send over sockets: whole, byte by byte and cut in two.
+#[test]
+fn frames_that_other_harnesses_send() {
+    let heard = |pieces: &[&[u8]]| {
+        let (mut connection, mut outcome) = (Connection::new(Limits::default()), Outcome::default());
+        pieces.iter().for_each(|piece| outcome.read(&mut connection, None, piece));
+        outcome.reply
+    };
+    for test in ["violations", "lengths_that_are_only_claimed", "text_that_is_not_utf8", "closes"] {
+        for Frames { what, sent, code, reason } in cases::frames(test) {
+            let expected = code.map_or(b"\x88\x00".into(), |code| close_reply(code, &reason));
+            assert_eq!(heard(&[&sent]), expected, "{what}");
+            assert_eq!(heard(&sent.chunks(1).collect::<Vec<_>>()), expected, "{what}, byte by byte");
+            for at in (1..sent.len()).take(40) {
+                assert_eq!(heard(&[&sent[..at], &sent[at..]]), expected, "{what}, cut at {at}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The binary as a child process, for tests over real sockets.
 
 pub mod bytes;
-#[path = "../../cases/cases.rs"]
 pub mod cases;
 pub mod rows;
 
