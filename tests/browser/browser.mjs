@@ -15,8 +15,8 @@ const launch = () => chromium.launch({
 });
 
 /**
- * Starts the servers and a browser, and tells where pictures go. What is done there is given to `run`, which then ends them all and,
- * with what came of the checks, the process.
+ * Starts the servers and a browser, and tells where pictures go. What is done there is given to `run`, which then ends
+ * them all and, with what came of the checks, the process.
  */
 export async function begin(...servers) {
   const pictures = process.env.SCREENSHOTS ?? await mkdtemp(path.join(tmpdir(), "salon-screenshots-"));

@@ -1,6 +1,6 @@
 /**
- * `client.js` against a server that is played: what it sends, and when it stops. No browser, no network, and the time is given.
- * `node client.mjs`; see run.sh.
+ * `client.js` against a server that is played: what it sends, and when it stops. No browser, no network, and the time
+ * is given. `node client.mjs`; see run.sh.
  */
 import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { mock } from "node:test";

@@ -1,6 +1,6 @@
 /**
- * The finer points of the chat page: where links lead, where Back leads, what is said of a server that does not answer, and who is
- * asked what at the door. `node finer_points.mjs SALON_BINARY`; see run.sh.
+ * The finer points of the chat page: where links lead, where Back leads, what is said of a server that does not answer,
+ * and who is asked what at the door. `node finer_points.mjs SALON_BINARY`; see run.sh.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtemp, writeFile } from "node:fs/promises";
@@ -87,7 +87,8 @@ await run(async () => {
   await check("the banner of a lost connection stays in sight while it is tried again, and not that of a first one", async () => {
     const page = await newPage();
     const attempts = [];
-    await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Faye"))); // who has been here is asked nothing
+    // Who has been here is asked nothing.
+    await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Faye")));
     await page.routeWebSocket(/\/ws\?/, (socket) => {
       attempts.push(socket);
       if (attempts.length === 1) socket.connectToServer();

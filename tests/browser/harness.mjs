@@ -1,4 +1,7 @@
-/** What the checks stand on: a server that can be killed and started again, a wire that can be cut, and a counter of results. */
+/**
+ * What the checks stand on: a server that can be killed and started again, a wire that can be cut, and a counter of
+ * results.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import http from "node:http";

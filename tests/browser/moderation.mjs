@@ -1,5 +1,6 @@
 /**
- * What somebody sees who is kicked or banned: by real calls of the HTTP API. `node moderation.mjs SALON_BINARY`; see run.sh.
+ * What somebody sees who is kicked or banned: by real calls of the HTTP API. `node moderation.mjs SALON_BINARY`; see
+ * run.sh.
  */
 import path from "node:path";
 import { begin, composer, connected, enter as comeIn, members, newPage } from "./browser.mjs";

@@ -1,6 +1,6 @@
 /**
- * Nothing is lost: rooms, messages, drafts, unread counts and one's own status, over reloads, restarts, cuts and several tabs.
- * `node nothing_lost.mjs SALON_BINARY`; see run.sh.
+ * Nothing is lost: rooms, messages, drafts, unread counts and one's own status, over reloads, restarts, cuts and
+ * several tabs. `node nothing_lost.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
 import { begin, comeAgain, composer, connected, enter, goOut, members, newPage as openPage, say, texts } from "./browser.mjs";
@@ -147,7 +147,8 @@ await run(async () => {
     await say(one, "/leave attic");
     await until("it is left", async () => (await roomsOf(one)).join() === "cellar,kitchen");
     await one.reload();
-    await two.locator("#room-list .place", { hasText: "kitchen" }).click(); // the other tab, which is there still, keeps its list
+    // The other tab, which is there still, keeps its list.
+    await two.locator("#room-list .place", { hasText: "kitchen" }).click();
     await two.reload();
     for (const page of [one, two]) {
       await connected(page);

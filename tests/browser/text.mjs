@@ -1,6 +1,6 @@
 /**
- * What needs no browser: where links end and what they show, who is called, which emoji are large, what looks alike, and whether the
- * scripts are written in what the browsers of `old.js` know. `node text.mjs`; see run.sh.
+ * What needs no browser: where links end and what they show, who is called, which emoji are large, what looks alike,
+ * and whether the scripts are written in what the browsers of `old.js` know. `node text.mjs`; see run.sh.
  */
 import { cp, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -35,7 +35,8 @@ await check("a link ends where the address does, and shows where it leads", () =
     ["(https://example.org/tea_(drink)?a=1&b=2).", "https://example.org/tea_(drink)?a=1&b=2"],
     ["https://www.аррӏе.com/", "https://www.xn--80ak6aa92e.com/"], // Cyrillic
     ["https://bücher.example/ü", "https://xn--bcher-kva.example/ü"],
-    ["https://bank.example⁄login.evil.example/", "https://bank.xn--examplelogin-xk0g.evil.example/"], // U+2044 reads as a slash
+    // U+2044 reads as a slash.
+    ["https://bank.example⁄login.evil.example/", "https://bank.xn--examplelogin-xk0g.evil.example/"],
     ["https://bank.example∕login.evil.example/", "https://bank.xn--examplelogin-ni5g.evil.example/"], // U+2215
     ["https://ｂank.example/", "https://bank.example/"],
     ["https://0x7f.1/", "https://127.0.0.1/"],

@@ -1,5 +1,6 @@
 /**
- * The page where tokens say who comes: by links with tokens that the binary made. `node tokens.mjs SALON_BINARY`; see run.sh.
+ * The page where tokens say who comes: by links with tokens that the binary made. `node tokens.mjs SALON_BINARY`; see
+ * run.sh.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtemp, writeFile } from "node:fs/promises";

@@ -1,6 +1,6 @@
 /**
- * Two people, and sometimes three, meet in the chat page, in browser contexts that share nothing, and everything that may go
- * wrong between them does. `node two_people.mjs SALON_BINARY`; see run.sh.
+ * Two people, and sometimes three, meet in the chat page, in browser contexts that share nothing, and everything that
+ * may go wrong between them does. `node two_people.mjs SALON_BINARY`; see run.sh.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -250,7 +250,8 @@ await run(async () => {
   await check("a wire that has gone silent is noticed without the help of the network", async () => {
     serverAway = true;
     wire.deafen();
-    await ada.evaluate(() => window.dispatchEvent(new Event("offline"))); // otherwise it is noticed a ping interval later
+    // Otherwise it is noticed a ping interval later.
+    await ada.evaluate(() => window.dispatchEvent(new Event("offline")));
     await ada.locator("#banner:not([hidden])").waitFor({ timeout: 20_000 });
     wire.cut();
     wire.mend();
@@ -312,7 +313,8 @@ await run(async () => {
     await sees(linus, "Back again");
     await sees(ada, "Back again");
     for (const page of [ada, linus]) {
-      await page.locator("#messages > .gap", { hasText: "new history" }).waitFor(); // what is kept in memory ended with the server
+      // What is kept in memory ended with the server.
+      await page.locator("#messages > .gap", { hasText: "new history" }).waitFor();
       equal(await times(page, "Back again"), 1, "copies");
       equal(await times(page, "Is the kettle on?"), 1, "what was said before is still on the page");
       await until("both are listed", async () => (await members(page)).sort().join() === "Ada Lovelace,Linus");
@@ -326,7 +328,8 @@ await run(async () => {
       visits.push({ socket, at: Date.now() });
       socket.send(JSON.stringify({ type: "welcome", user_id: "Visitor", session_id: "s", limits: {}, ping_interval_ms: 25_000 }));
     });
-    await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Visitor"))); // who has been here is asked nothing
+    // Who has been here is asked nothing.
+    await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Visitor")));
     await page.goto(`${page.origin}/#${new URLSearchParams({ room: ROOM })}`);
     await connected(page);
     await visits[0].socket.close({ code: 4200, reason: "" });

@@ -1,6 +1,7 @@
 /**
- * What is shown: links, mentions, emoji, names that look alike, marks that are piled up, times, and what is said at the door.
- * `node what_is_shown.mjs SALON_BINARY`; see run.sh. Where links end and who is called is in `text.mjs`, row by row.
+ * What is shown: links, mentions, emoji, names that look alike, marks that are piled up, times, and what is said at the
+ * door. `node what_is_shown.mjs SALON_BINARY`; see run.sh. Where links end and who is called is in `text.mjs`, row by
+ * row.
  */
 import { axe, begin, composer, connected, enter, goOut, members, newPage as openPage, say, texts } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";

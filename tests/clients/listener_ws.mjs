@@ -2,8 +2,8 @@
 //
 //   node listener_ws.mjs PORT ROOM TOTAL CUTS
 //
-// Prints `ready` when it has joined, cuts its connection so many times on the way and resumes by `since`, and ends with all
-// contents in the order heard, as JSON.
+// Prints `ready` when it has joined, cuts its connection so many times on the way and resumes by `since`, and ends with
+// all contents in the order heard, as JSON.
 import assert from "node:assert/strict";
 import WebSocket from "ws";
 

@@ -1,11 +1,15 @@
 /**
  * The chat page: coming in and going out. `client.js` keeps the connection; the other files are a subject each:
  *
- * - kept: `conversations.js`, `history.js`, `presence.js`, `storage.js`, `unsent.js`, and `incoming.js` for what the server says
- * - drawn: `log.js` and `message.js`, `sidebar.js`, `people.js`, `connection.js`, each a part of the page that `drawing.js` calls when it is stale
- * - done: `places.js` goes somewhere; `composer.js` takes what is written, `commands.js` with `suggestions.js` does it or `sending.js`
- *   sends it; `finder.js` and `drawers.js` open and close; `notifications.js` calls a reader who is away
- * - helpers: `dom.js`, `avatar.js`, `lookalikes.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser is too old for all these
+ * - kept: `conversations.js`, `history.js`, `presence.js`, `storage.js`, `unsent.js`, and `incoming.js` for what the
+ *   server says
+ * - drawn: `log.js` and `message.js`, `sidebar.js`, `people.js`, `connection.js`, each a part of the page that
+ *   `drawing.js` calls when it is stale
+ * - done: `places.js` goes somewhere; `composer.js` takes what is written, `commands.js` with `suggestions.js` does it
+ *   or `sending.js` sends it; `finder.js` and `drawers.js` open and close; `notifications.js` calls a reader who is
+ *   away
+ * - helpers: `dom.js`, `avatar.js`, `lookalikes.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser
+ *   is too old for all these
  *
  * Imports point from what is done to what is kept. What is kept never asks the document.
  */
@@ -69,8 +73,8 @@ function serverAddress() {
 }
 
 /**
- * Asks the server something on a connection of its own, which joins nothing and ends with the answer of `question`; or with
- * `{code}`, if the server lets nobody in. Another one takes its place, and then nothing is answered.
+ * Asks the server something on a connection of its own, which joins nothing and ends with the answer of `question`; or
+ * with `{code}`, if the server lets nobody in. The next question takes its place; then the first has no answer.
  */
 function askAtDoor(user, question) {
   endAsking();
@@ -121,7 +125,7 @@ async function openDoor() {
   fieldProblem("name", "");
   fieldProblem("room", "");
   doorShows(null);
-  // Whether names count here is told by no address of the server, only by its welcome.
+  // Only the welcome of the server says whether names count here; no address does.
   const { code } = knownOpen ? {} : await askAtDoor(undefined, async () => ({}));
   if (code === UNAUTHORIZED) return doorSays(NEEDS_LINK);
   knownOpen = true;
@@ -135,7 +139,7 @@ function askForName(problem = "") {
   byId("door-name").focus();
 }
 
-/** Says beneath a field what is wrong with it; nothing is the empty string. */
+/** Shows beneath a field what is wrong with it; the empty string clears it. */
 function fieldProblem(field, problem) {
   byId(field === "name" ? "door-problem" : "door-room-problem").textContent = problem;
   byId(`door-${field}`).setAttribute("aria-invalid", String(problem !== ""));
@@ -150,13 +154,13 @@ byId("door-form").addEventListener("submit", async (event) => {
   fieldProblem("name", wrongName);
   fieldProblem("room", wrongRoom);
   if (wrongName || wrongRoom) return byId(wrongName ? "door-name" : "door-room").focus();
-  // Whoever has rooms of their own here comes back into those, and not into one that they did not ask for.
+  // A person with rooms of their own here comes back into those, and not into one that they did not ask for.
   if (room === DEFAULT_ROOM && !addressed().room && keptPlaces(name).rooms.length) room = undefined;
   if (usedBefore(name)) return comeIn(name, room);
   if (doorstep && asking === name) return; // it is being asked
   asking = name;
-  // Whether the name has been here is told to anybody. Then whether it is here: the devices of one's own name are told as they
-  // are, also of who is invisible, and the one that asks is among them.
+  // The server tells anybody whether the name has been here. Then we ask whether it is here: a session of the same name
+  // is told its devices as they are, also when it is invisible, and the one that asks is among them.
   const { code, before } = await askAtDoor(undefined, (salon) => salon.history({ user_id: name }, { limit: 1 })
     .then(() => ({ before: true }), (error) => { if (error.code === "disconnected") throw error; return { before: false }; }));
   if (code) return askForName(CLOSE_WORDS[code] ?? "The server did not let you in.");
@@ -169,7 +173,7 @@ byId("door-form").addEventListener("submit", async (event) => {
     : "One name is one person here: what was written to that name alone is shown to whoever comes in under it.";
   byId("door-same").onclick = () => comeIn(name, room);
   doorShows("door-question");
-  byId("door-other").focus(); // what a second Enter does should not be to become somebody
+  byId("door-other").focus(); // a second Enter must not mean: yes, that is me
 });
 
 byId("door-other").addEventListener("click", () => {
@@ -178,7 +182,7 @@ byId("door-other").addEventListener("click", () => {
 });
 byId("door-question").addEventListener("keydown", (event) => { if (event.key === "Escape") byId("door-other").click(); });
 
-/** Names that somebody came in under in this browser are not asked about again. */
+/** A name that was used in this browser is not asked about again. */
 function usedBefore(name) {
   const names = stored("salon.names");
   return name === stored("salon.name") || (Array.isArray(names) && names.includes(name));
@@ -233,7 +237,8 @@ function needNoLink(salon) {
   });
 }
 
-// Going out asks first: one press may be a mistake, and what the browser keeps comes back with the name, if it is not to be forgotten.
+// Going out asks first: one press may be a mistake, and what the browser keeps comes back with the name, if it is not
+// to be forgotten.
 
 const counted = (count, one, more) => `${count} ${count === 1 ? one : more}`;
 
@@ -266,10 +271,13 @@ function goOut({ forgotten }) {
   openDoor();
 }
 
-/** A link with another token was opened in this tab. One of the same person goes on where we are; another person begins anew. */
+/**
+ * A link with another token was opened in this tab. One of the same person goes on where we are; another person begins
+ * anew.
+ */
 function renew(token, place) {
   sessionToken(token);
-  setAddress(location.pathname); // the token is nobody's to read over a shoulder
+  setAddress(location.pathname); // nobody shall read the token over a shoulder
   if (byId("app").hidden || subjectOf(token) !== me) {
     if (client) letGoOfUnsent();
     client?.close();
@@ -315,7 +323,8 @@ window.addEventListener("hashchange", () => {
 {
   const { name, room, person, token: given } = addressed();
   const token = sessionToken(given ?? undefined);
-  const known = storedInTab("salon.name") ?? stored("salon.name"); // a tab stays who it is, whoever came in by another one since
+  // A tab stays who it is, whoever came in by another one since.
+  const known = storedInTab("salon.name") ?? stored("salon.name");
   const roomOk = room && !nameProblem(room) ? room : undefined;
   if (token) enter({ token, room: roomOk, person });
   else if (typeof known === "string" && !nameProblem(known) && (!name || name === known)) enter({ name: known, room: roomOk, person });

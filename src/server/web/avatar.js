@@ -1,5 +1,5 @@
 /**
- * The square with initials that stands for a person, in a hue that follows from the name.
+ * The square with initials that stands for a person, in a hue computed from the name.
  */
 import { element } from "./dom.js";
 import { difference } from "./lookalikes.js";

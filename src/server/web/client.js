@@ -15,7 +15,7 @@
  * salon.say("lobby", "Good morning"); // kept until it is confirmed, also without a connection
  * ```
  *
- * # What happens, and what the listeners of `on(name, listener)` hear of it
+ * # Events: what the listeners of `on(name, listener)` hear
  *
  * | event | when |
  * |---|---|
@@ -40,14 +40,15 @@
  * | `error` | the server complained about something that was no request |
  * | `goodbye` | the server is about to close the connection |
  *
- * `EventMap` has the fields. Requests (`join`, `history`, `members` …) answer with a promise instead: of the server's answer, or
- * rejected with a `SalonError`, whose `code` is of `docs/wire.md` or `disconnected`, `timeout`, `overloaded` (too many are open).
+ * `EventMap` has the fields. Requests (`join`, `history`, `members` …) answer with a promise instead: of the server's
+ * answer, or rejected with a `SalonError`, whose `code` is of `docs/wire.md` or `disconnected`, `timeout`, `overloaded`
+ * (too many are open).
  *
- * # What it looks after, so that the caller need not
+ * # What the client does by itself
  *
- * **Reconnecting.** A lost connection is tried again after a random time between nothing and 500 ms, then 1 s, 2 s … up to 20 s
- * (exponential back-off with full jitter). The ceiling falls back to 500 ms after 5 s of a stable connection. `connect()` and
- * `probe()` end a wait. What a close code means:
+ * **Reconnecting.** A lost connection is tried again after a random time between nothing and 500 ms, then 1 s, 2 s … up
+ * to 20 s (exponential back-off with full jitter). The ceiling falls back to 500 ms after 5 s of a stable connection.
+ * `connect()` and `probe()` end a wait. The effect of a close code:
  *
  * | code | then |
  * |---|---|
@@ -58,73 +59,71 @@
  * | 1009: a message was too large | that message is `refused`, and not sent again; then back-off |
  * | 41xx: 4100 too many connections, 4101 too fast; and all others, also none (1006) | back-off |
  *
- * **Resuming.** It remembers `{epoch, seq}` of each room, joins again with `since`, and gives out what was missed before what is
- * new, each message once: a `seq` at or under the last one is dropped. If the server numbers anew (`epoch` is another one),
- * `joined` has `reset: true`, and what is kept of the room is of another age. Every hole is a `gap`: `expired` (no longer
- * kept), `epoch_changed`, and `missing`, should the server ever leave one out without a word. What `history`
- * can still read of it is for the caller to ask. A room is forgotten when a join is refused for good; one that is refused with
- * `retry` is asked for again as long as it takes, at random times behind `retry_after_ms`. A server that takes several rooms in one
- * `join` (`limits.join_rooms`) is asked for all at once; from another one they are asked for at a pace that it keeps up with.
+ * **Resuming.** It remembers `{epoch, seq}` of each room, joins again with `since`, and gives out missed messages
+ * before new ones, each message once: a `seq` at or under the last one is dropped. If the server numbers anew (`epoch`
+ * is another one), `joined` has `reset: true`, and messages that the caller keeps of the room belong to the epoch
+ * before. Every hole is a `gap`: `expired` (no longer kept), `epoch_changed`, and `missing`, should the server ever
+ * leave one out without a word. The caller may ask `history` for messages in it that are still kept. A room is
+ * forgotten when a join is refused for good; one that is refused with `retry` is asked for again as long as it takes,
+ * at random times behind `retry_after_ms`. A server that takes several rooms in one `join` (`limits.join_rooms`) is
+ * asked for all at once; from another one they are asked for at a pace that it keeps up with.
  *
- * **Sending.** `say` and `direct` put a message on an outbox and answer at once. It is sent with a UUID, one message at a
- * time for each room or person, so that order holds, and sent again with the same UUID until the server confirms it (`sent`) or refuses
- * it for good (`refused`). What may be tried again is, up to six times; `rate_limited` does not count, and slows the outbox to
- * `limits.rate` for 30 s. The server says a retried UUID only once for five minutes; after that the client asks (`refused` with
- * the code `unconfirmed`) rather than risk saying something twice. What is over the limits of the server is `refused` without being
- * sent: `lengthProblem` tells before. An outbox that is kept (`outbox`, with each event of that name) and given to the next client
- * goes on where it stopped, with the same UUIDs.
+ * **Sending.** `say` and `direct` put a message on an outbox and answer at once. It is sent with a UUID, one message at
+ * a time for each room or person, so that order holds, and sent again with the same UUID until the server confirms it
+ * (`sent`) or refuses it for good (`refused`). A refusal with `retry` is tried again, up to six times; `rate_limited`
+ * does not count, and slows the outbox to `limits.rate` for 30 s. The server says a retried UUID only once for five
+ * minutes; after that the client asks (`refused` with the code `unconfirmed`) rather than risk saying something twice.
+ * A message over the limits of the server is `refused` without being sent: `lengthProblem` says so before. An outbox
+ * that is kept (`outbox`, with each event of that name) and given to the next client goes on where it stopped, with the
+ * same UUIDs.
  *
- * **One's own status.** What was set by `status` is said again behind each `welcome`, before anything else, and in the address where it is
- * not `online`, so that who hides is not seen for a moment. Where the server holds something else that somebody set, `status` tells of it.
+ * **One's own status.** The status that was set by `status` is sent again behind each `welcome`, before anything else,
+ * and in the address if it is not `online`, so that a user who hides is not seen even for a moment. If the server holds
+ * another status, set elsewhere, the event `status` has it.
  *
- * **Tokens** are shown as a sub-protocol, and not in the address, which proxies write into their logs; one that is too long for a line of
- * the opening (4,000 characters) is the first message.
+ * **Tokens** are shown as a sub-protocol, and not in the address, which proxies write into their logs; one that is too
+ * long for a line of the opening (4,000 characters) is the first message.
  *
- * **Noticing silence.** A browser does not show WebSocket pings to a page, so the client sends `ping` when nothing was heard
- * for `ping_interval_ms`, or for 5 s after it sent something that is answered. When nothing comes back within 2 s it says so
- * (`stalled`), and gives the connection up after 10 s.
+ * **Noticing silence.** A browser does not show WebSocket pings to a page, so the client sends `ping` when nothing was
+ * heard for `ping_interval_ms`, or for 5 s after it sent something that is answered. When nothing comes back within 2 s
+ * there is an event (`stalled`), and after 10 s the client drops the connection.
  *
  * # What it leaves to the caller
  *
- * Keeping messages and the outbox over a reload, paging through `history`, the history of direct conversations after a reconnect (ask
- * `history` with `user_id` and `after`), and presence subscriptions after a reconnect.
+ * Keeping messages and the outbox over a reload, paging through `history`, the history of direct conversations after a
+ * reconnect (ask `history` with `user_id` and `after`), and presence subscriptions after a reconnect.
  *
  * # Bounds
  *
- * 200 messages on the outbox (`say` then answers `null`), 512 open requests, 15 s for the answer to each (a room that is waited for takes
- * as long as it takes); the server's own are in
- * `limits` once it has spoken. All are constants at the end.
+ * 200 messages on the outbox (`say` then answers `null`), 512 open requests, 15 s for the answer to each (a room that
+ * is waited for takes as long as it takes); the server's own are in `limits` once it has spoken. All are constants at
+ * the end.
  *
  * @typedef {"idle" | "connecting" | "connected" | "waiting" | "closed"} ConnectionState
  *
- * @typedef {object} EventMap  What `on(name, listener)` hands to the listener.
- * @property {{state: ConnectionState, retryAt?: number, code?: number, reason?: string}} state
- * @property {{stalled: boolean}} stalled
- * @property {{user_id: string, session_id: string, server: string, limits: Limits, ping_interval_ms: number, durability: string, resumed: boolean}} welcome
+ * @typedef {object} EventMap What `on(name, listener)` hands to the listener. @property {{state: ConnectionState,
+ * retryAt?: number, code?: number, reason?: string}} state @property {{stalled: boolean}} stalled @property {{user_id:
+ * string, session_id: string, server: string, limits: Limits, ping_interval_ms: number, durability: string, resumed:
+ * boolean}} welcome
  *           `resumed`: it is not the first of this client.
- * @property {{room_id: string, epoch: string, seq: number, recovered: boolean, members: number, reset: boolean, first: boolean}} joined
+ * @property {{room_id: string, epoch: string, seq: number, recovered: boolean, members: number, reset: boolean, first:
+ * boolean}} joined
  *           `reset`: the room's numbering began anew, what was known of it is of another epoch.
- * @property {{room_id: string, epoch: string, sender: string, content: string, seq: number, ts: number, id?: string, replayed: boolean}} message
- * @property {{sender: string, user_id: string, content: string, seq: number, ts: number, id?: string}} direct
- * @property {{sender: string, content: string, ts: number}} announcement  A broadcast to everybody (`room_id` "*").
- * @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap
- * @property {{left: number}} joining
- * @property {{room_id: string, error: SalonError}} join_delayed
- * @property {{room_id: string, error: SalonError}} join_refused
- * @property {{status: string, note: string}} status
- * @property {{entries: OutboxEntry[]}} outbox
- * @property {{room_id: string, reason?: string}} left
- * @property {{room_id: string, user_id: string}} user_joined
- * @property {{room_id: string, user_id: string}} user_left
- * @property {{room_id: string, users: string[], count: number}} online_users
- * @property {{user_id: string, status: string, note?: string}} presence
- * @property {{users: Object<string, {status: string, devices: number, note?: string}>}} presence_state
- * @property {{room_id?: string, user_id: string, typing: boolean}} typing
- * @property {OutboxEntry} queued    A message of ours was put on the outbox.
- * @property {{entry: OutboxEntry, seq: number, ts: number, duplicate: boolean}} sent   The server has it.
- * @property {{entry: OutboxEntry, error: SalonError}} refused   The server does not want it; it is off the outbox.
- * @property {SalonError} error      An error that answers no request of ours.
- * @property {{reason: string, reconnect: boolean, after_ms?: number}} goodbye
+ * @property {{room_id: string, epoch: string, sender: string, content: string, seq: number, ts: number, id?: string,
+ * replayed: boolean}} message @property {{sender: string, user_id: string, content: string, seq: number, ts: number,
+ * id?: string}} direct @property {{sender: string, content: string, ts: number}} announcement A broadcast to everybody
+ * (`room_id` "*"). @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap @property
+ * {{left: number}} joining @property {{room_id: string, error: SalonError}} join_delayed @property {{room_id: string,
+ * error: SalonError}} join_refused @property {{status: string, note: string}} status @property {{entries:
+ * OutboxEntry[]}} outbox @property {{room_id: string, reason?: string}} left @property {{room_id: string, user_id:
+ * string}} user_joined @property {{room_id: string, user_id: string}} user_left @property {{room_id: string, users:
+ * string[], count: number}} online_users @property {{user_id: string, status: string, note?: string}} presence
+ * @property {{users: Object<string, {status: string, devices: number, note?: string}>}} presence_state @property
+ * {{room_id?: string, user_id: string, typing: boolean}} typing @property {OutboxEntry} queued A message of ours was
+ * put on the outbox. @property {{entry: OutboxEntry, seq: number, ts: number, duplicate: boolean}} sent The server has
+ * it. @property {{entry: OutboxEntry, error: SalonError}} refused The server does not want it; it is off the outbox.
+ * @property {SalonError} error An error that answers no request of ours. @property {{reason: string, reconnect:
+ * boolean, after_ms?: number}} goodbye
  *
  * @typedef {object} Limits  What the server allows; an older or another server may leave any of it out.
  * @property {number} [message_bytes]  A frame.
@@ -133,10 +132,13 @@
  * @property {number} [join_rooms]     Rooms in one `join`; absent where a `join` is for one room.
  * @property {?{per_second: number, burst: number}} [rate]  Frames of a user; null where there is no limit.
  *
- * @typedef {{id: string, kind: "room" | "person", target: string, content: string, queuedAt: number, firstSent: number}} OutboxEntry
+ * @typedef {{id: string, kind: "room" | "person", target: string, content: string, queuedAt: number, firstSent:
+ * number}} OutboxEntry
  */
 
-/** An `error` message of the server, or a request that found no connection (`disconnected`) or no answer (`timeout`). */
+/**
+ * An `error` message of the server, or a request that found no connection (`disconnected`) or no answer (`timeout`).
+ */
 export class SalonError extends Error {
   constructor({ code, message, retry = false, retry_after_ms = undefined }) {
     super(message || code);
@@ -167,11 +169,15 @@ export class SalonClient {
   #probeSince = 0;
   #askedSince = 0; // when something that is answered was sent and nothing was heard since
   #stalled = false;
-  /** Requests waiting for their answer. @type {Map<string, {resolve: Function, reject: Function, timer: any, message: object, tries: number}>} */
+  /**
+   * Requests waiting for their answer.
+   * @type {Map<string, {resolve: Function, reject: Function, timer: any, message: object, tries: number}>}
+   */
   #requests = new Map();
   /**
-   * Rooms we want to be in. `asked` is the id of the `join` on its way, `waiters` those who want to know when we are in.
-   * @type {Map<string, {epoch: ?string, seq: number, joined: boolean, history: number, replayEnd: number, fresh: boolean, asked: ?string, notBefore: number, tries: number, waiters: {resolve: Function, reject: Function}[]}>}
+   * Rooms we want to be in. `asked` is the id of the `join` on its way, `waiters` those who want to know when we are
+   * in. @type {Map<string, {epoch: ?string, seq: number, joined: boolean, history: number, replayEnd: number, fresh:
+   * boolean, asked: ?string, notBefore: number, tries: number, waiters: {resolve: Function, reject: Function}[]}>}
    */
   #rooms = new Map();
   #joinTimer = null;
@@ -181,17 +187,23 @@ export class SalonClient {
   #roomsLeft = 0;
   /** What was set by `status`. @type {?{status: string, note: string}} */
   #wanted = null;
-  /** Messages not yet confirmed, in the order they were said. @type {Map<string, OutboxEntry & {socket: any, firstSent: number, lastSent: number, notBefore: number, tries: number}>} */
+  /**
+   * Messages not yet confirmed, in the order they were said.
+   * @type {Map<string, OutboxEntry & {socket: any, firstSent: number, lastSent: number, notBefore: number, tries:
+   * number}>}
+   */
   #outbox = new Map();
   #outboxTimer = null;
-  #slowUntil = 0; // after a `rate_limited` the outbox keeps to the server's rate instead of finding its edge again and again
+  // After a `rate_limited` the outbox keeps to the server's rate instead of finding its edge again and again.
+  #slowUntil = 0;
   #nextSend = 0;
   #random;
 
   /**
-   * @param {{url: string, user?: string, token?: string, outbox?: OutboxEntry[], status?: {status: string, note: string}, WebSocket?: typeof WebSocket, random?: () => number}} options
+   * @param {{url: string, user?: string, token?: string, outbox?: OutboxEntry[], status?: {status: string, note:
+   * string}, WebSocket?: typeof WebSocket, random?: () => number}} options
    *   `url` is the address of `/ws`. `user` names us where names are free (open mode), `token` proves who we are elsewhere.
-   *   `outbox` and `status` are what a former client was told and had not done: it is gone on with.
+   *   `outbox` and `status` are those of a former client, with which this one goes on.
    */
   constructor({ url, user, token, outbox = [], status, WebSocket = globalThis.WebSocket, random = Math.random }) {
     this.#url = url;
@@ -204,13 +216,13 @@ export class SalonClient {
   }
 
   get state() { return this.#state; }
-  /** Who the server says we are; what we asked to be until it has spoken. */
+  /** Our name by the server's word; until it has spoken, the name that we asked for. */
   get userId() { return this.#welcome?.user_id ?? this.#user; }
-  /** What the server allows; nothing is known before `welcome`. @returns {Limits} */
+  /** The limits of the server; nothing is known before `welcome`. @returns {Limits} */
   get limits() { return this.#welcome?.limits ?? {}; }
   /** Our messages that are not confirmed yet, in the order they were said. */
   get outbox() { return [...this.#outbox.values()]; }
-  /** How many of the rooms we want to be in we are not in yet. */
+  /** How many rooms we want to be in and are not in yet. */
   get roomsLeft() {
     let left = 0;
     for (const room of this.#rooms.values()) left += room.joined ? 0 : 1;
@@ -218,9 +230,7 @@ export class SalonClient {
   }
 
   /**
-   * Listens for an event. Answers a function that ends the listening.
-   * @template {keyof EventMap} K
-   * @param {K} name
+   * Listens for an event. Returns a function that ends the listening. @template {keyof EventMap} K @param {K} name
    * @param {(detail: EventMap[K]) => void} listener
    */
   on(name, listener) {
@@ -247,8 +257,8 @@ export class SalonClient {
     }
     this.#socket = socket;
     this.#setState("connecting");
-    // Each handler asks whether it still speaks for the current socket: one given up on may have events on the way.
-    // An open server welcomes at once; one that waits for a token says so when it is asked anything.
+    // Each handler checks that it still belongs to the current socket: a socket that was dropped may have events on the
+    // way. An open server welcomes at once; one that waits for a token says so when it is asked anything.
     socket.onopen = () => {
       if (socket === this.#socket && this.#token && !inOpening) return this.#transmit({ type: "auth", token: this.#token });
       setTimeout(() => { if (socket === this.#socket && this.#state === "connecting") this.#transmit({ type: "ping" }); }, WELCOME_WITHIN);
@@ -280,10 +290,8 @@ export class SalonClient {
   }
 
   /**
-   * Sends any request and resolves with its answer. One that came too fast (`rate_limited`) is sent again when it may be.
-   * @param {string} type
-   * @param {object} fields
-   * @returns {Promise<any>} the answer; rejected with a `SalonError`
+   * Sends any request and resolves with its answer. One that came too fast (`rate_limited`) is sent again when it may
+   * be. @param {string} type @param {object} fields @returns {Promise<any>} the answer; rejected with a `SalonError`
    */
   request(type, fields = {}) {
     return new Promise((resolve, reject) => {
@@ -301,10 +309,10 @@ export class SalonClient {
   }
 
   /**
-   * Joins a room and stays in it over reconnects. With `since` it resumes where a former client stopped; `history` asks for the last
-   * n messages. The promise is of the server's `joined`, however long a server that says `retry` lets us wait; it is rejected when
-   * the join is refused for good, and when the connection ends before. (Then the room is joined with the next one.) Without a
-   * connection the answer is null, and the room is joined when there is one.
+   * Joins a room and stays in it over reconnects. With `since` it resumes where a former client stopped; `history` asks
+   * for the last n messages. The promise is of the server's `joined`, however long a server that says `retry` lets us
+   * wait; it is rejected when the join is refused for good, and when the connection ends before. (Then the room is
+   * joined with the next one.) Without a connection the answer is null, and the room is joined when there is one.
    */
   join(name, { history = 0, since = undefined } = {}) {
     const room_id = normalName(name);
@@ -322,9 +330,10 @@ export class SalonClient {
   }
 
   /**
-   * Shows another token of the same user: in place while the connection stands, and at every connection from now on. The time for it
-   * is before `welcome.expires_at` (or `expires_at` of the answer), and at the latest when `error` tells of `token_expired`; after
-   * that it takes `connect()` to come back. One that the server refuses changes nothing: the one before is kept.
+   * Shows another token of the same user: in place while the connection stands, and at every connection from now on.
+   * The time for it is before `welcome.expires_at` (or `expires_at` of the answer), and at the latest when `error`
+   * tells of `token_expired`; after that it takes `connect()` to come back. One that the server refuses changes
+   * nothing: the one before is kept.
    */
   authenticate(token) {
     const before = this.#token;
@@ -343,7 +352,7 @@ export class SalonClient {
     });
   }
 
-  /** Leaves a room, also in what is to be joined after a reconnect. What is on the outbox for it is not sent. */
+  /** Leaves a room, which is not joined again after a reconnect. Messages on the outbox for it are not sent. */
   leave(name) {
     const room_id = normalName(name);
     const room = this.#rooms.get(room_id);
@@ -355,7 +364,7 @@ export class SalonClient {
     return this.request("leave", { room_id });
   }
 
-  /** Where a room stands: `{epoch, seq}` of the last message given out, for a later `since`. */
+  /** The position in a room: `{epoch, seq}` of the last message given out, for a later `since`. */
   position(room_id) {
     const room = this.#rooms.get(normalName(room_id));
     return room?.epoch ? { epoch: room.epoch, seq: room.seq } : null;
@@ -366,13 +375,13 @@ export class SalonClient {
 
   isJoined(room_id) { return this.#rooms.get(normalName(room_id))?.joined ?? false; }
 
-  /** Says something in a room. Answers the outbox entry, or null when the outbox is full. */
+  /** Says something in a room. Returns the outbox entry, or null when the outbox is full. */
   say(room_id, content) { return this.#enqueue("room", room_id, content); }
 
   /** Says something to one person. */
   direct(user_id, content) { return this.#enqueue("person", user_id, content); }
 
-  /** Puts a message of a former client on the outbox, with the id it had. Answers whether there was room for it. */
+  /** Puts a message of a former client on the outbox, with the id it had. Returns whether there was room for it. */
   resume({ id, kind, target, content, queuedAt, firstSent = 0 }) {
     if (this.#outbox.size >= OUTBOX_MAX || this.#outbox.has(id)) return false;
     this.#outbox.set(id, { id, kind, target, content, queuedAt, socket: null, firstSent, lastSent: 0, notBefore: 0, tries: 0 });
@@ -384,7 +393,10 @@ export class SalonClient {
   /** Takes a message off the outbox that is not confirmed yet. It may have been said all the same. */
   discard(id) { if (this.#outbox.delete(id)) this.#outboxChanged(); }
 
-  /** What is wrong with a message for a room or a person, as `{what: "content" | "message", bytes, most}`, or null: what it is too long in, by how the server counts. */
+  /**
+   * What is wrong with a message for a room or a person, as `{what: "content" | "message", bytes, most}`, or null: the
+   * measure in which it is too long, as the server counts.
+   */
   lengthProblem(kind, target, content) {
     const text = wellFormed(content);
     const { content_bytes = Infinity, message_bytes = Infinity } = this.limits;
@@ -394,7 +406,7 @@ export class SalonClient {
     return wire > message_bytes ? { what: "message", bytes: wire, most: message_bytes } : null;
   }
 
-  /** Tells a room or a person that we are typing; not answered. `target` is `{room_id}` or `{user_id}`. */
+  /** Sends to a room or a person that we are typing; there is no answer. `target` is `{room_id}` or `{user_id}`. */
   typing(target, typing) {
     if (this.#state === "connected") this.#transmit({ type: "typing", ...target, typing });
   }
@@ -406,13 +418,16 @@ export class SalonClient {
   rooms(page = {}) { return this.request("rooms", page); }
   online(page = {}) { return this.request("online", page); }
   presence(target, subscribe = undefined) { return this.request("presence", subscribe === undefined ? target : { ...target, subscribe }); }
-  /** Says how we are, and says it again after a reconnect. Without a connection it is said when there is one, and the answer is null. */
+  /**
+   * Sets our status, and sends it again after a reconnect. Without a connection it is sent when there is one, and the
+   * answer is null.
+   */
   status(status, note = "") {
     const before = this.#wanted;
     const wanted = this.#wanted = { status, note };
     if (this.#state !== "connected") return Promise.resolve(null);
     return this.request("status", note ? { status, note } : { status }).catch((error) => {
-      if (!error.retry && this.#wanted === wanted) this.#wanted = before; // it is not said again
+      if (!error.retry && this.#wanted === wanted) this.#wanted = before; // it is not sent again
       throw error;
     });
   }
@@ -509,7 +524,10 @@ export class SalonClient {
 
   // One's own status -----------------------------------------------------------------------------------------------
 
-  /** Behind a welcome: what we set is what the server holds, or what somebody set on another device is what we want. */
+  /**
+   * Behind a welcome: sends our status if the server holds another one, or takes over the one that was set on another
+   * device.
+   */
   #assertStatus({ status, note = "" }) {
     if (status === undefined) {
       if (this.#wanted && (this.#wanted.status !== "online" || this.#wanted.note)) this.#sayStatus();
@@ -541,7 +559,7 @@ export class SalonClient {
     this.#emit("joining", { left });
   }
 
-  /** Asks for the rooms we are not in: those that somebody waits for, or has something to say in, before the others. */
+  /** Asks for the rooms we are not in: first those that a caller waits for, or that have messages on the outbox. */
   #pumpJoins() {
     clearTimeout(this.#joinTimer);
     if (this.#state !== "connected") return;
@@ -568,10 +586,12 @@ export class SalonClient {
     if (wakeAt < Infinity) this.#joinTimer = setTimeout(() => this.#pumpJoins(), Math.max(5, wakeAt - now));
   }
 
-  /** The time between two messages at the rate of the server, with something left for the others of us. */
+  /** The time between two messages at the rate of the server, with something left for our other sessions. */
   #pace() { return 1_200 / (this.limits.rate?.per_second || CAREFUL_RATE); }
 
-  /** Takes rooms from the front of `due` and asks for them by one message: for one, or for as many as the server takes. */
+  /**
+   * Takes rooms from the front of `due` and asks for them by one message: for one, or for as many as the server takes.
+   */
   #sendJoin(due, most) {
     const id = uuid();
     const asked = [];
@@ -593,7 +613,7 @@ export class SalonClient {
     this.#transmit(rooms.length === 1 ? { ...rooms[0], type: "join", id } : { type: "join", rooms, id });
   }
 
-  /** A join that is never answered is sent again, but for the rooms that were. */
+  /** A join that is never answered is sent again, without the rooms that were answered. */
   #watchJoin(id, asked) {
     const socket = this.#socket;
     let waiting = asked.length;
@@ -613,8 +633,8 @@ export class SalonClient {
   }
 
   /**
-   * An error that answers a join: of one room, which it names where it was one of a list (then it has no `id`), or of all that were
-   * asked for by that message. Answers whether it was one.
+   * An error that answers a join: of one room, which it names where it was one of a list (then it has no `id`), or of
+   * all that were asked for by that message. Returns whether it was one.
    */
   #handleJoinError(id, room_id, error) {
     const asked = [...this.#rooms].filter(([name, room]) => room.asked !== null
@@ -643,7 +663,7 @@ export class SalonClient {
     return true;
   }
 
-  /** We are not in a room and not on the way into it: nothing is said there any more. */
+  /** We are not in a room and not on the way into it: messages for it are refused. */
   #forgetRoom(room_id, error) {
     const room = this.#rooms.get(room_id);
     this.#rooms.delete(room_id);
@@ -683,7 +703,7 @@ export class SalonClient {
     const room = this.#rooms.get(message.room_id);
     if (!room) return this.#confirmIfOurs(message);
     if (message.seq > room.seq) {
-      // The server names every hole; should it ever not, we do. What precedes a page of history is no hole.
+      // The server names every hole; should it ever not, we do. Messages before a page of history are no hole.
       if (!room.fresh && message.seq > room.seq + 1) {
         this.#emit("gap", { room_id: message.room_id, epoch: room.epoch, from: room.seq + 1, to: message.seq - 1, why: "missing" });
       }
@@ -700,7 +720,7 @@ export class SalonClient {
     this.#emit("gap", message);
   }
 
-  /** `online_users` follows the replay: whatever was not replayed until now is no longer kept. */
+  /** `online_users` follows the replay: messages that were not replayed until now are no longer kept. */
   #endReplay(room_id) {
     const room = this.#rooms.get(room_id);
     if (!room?.joined) return;
@@ -710,7 +730,8 @@ export class SalonClient {
 
   #handleError(message) {
     const error = new SalonError(message);
-    // Before the welcome, only a server that waits for a token says so, and we have shown what we have.
+    // Before the welcome, only a server that waits for a token sends an error, and we have shown the token that we
+    // have.
     if (this.#state === "connecting" && error.code === "unauthorized") return this.#giveUp(error.message, UNAUTHORIZED);
     if (this.#handleJoinError(message.id, message.room_id, error)) return;
     const entry = this.#outbox.get(message.id);
@@ -721,7 +742,8 @@ export class SalonClient {
         request.tries = Math.min(request.tries + 1, TRIES_MAX);
         const socket = this.#socket;
         const again = () => { if (socket === this.#socket && this.#requests.has(message.id)) this.#transmit(request.message); };
-        setTimeout(again, (error.retryAfter ?? BACKOFF_BASE) + this.#random() * this.#pace() * 2 ** request.tries); // not all at one instant
+        // Not all at one instant.
+        setTimeout(again, (error.retryAfter ?? BACKOFF_BASE) + this.#random() * this.#pace() * 2 ** request.tries);
         return;
       }
       this.#requests.delete(message.id);
@@ -743,7 +765,9 @@ export class SalonClient {
     return entry;
   }
 
-  /** Sends the first unconfirmed message of each room and person, unless it is already on its way on this connection. */
+  /**
+   * Sends the first unconfirmed message of each room and person, unless it is already on its way on this connection.
+   */
   #pumpOutbox() {
     clearTimeout(this.#outboxTimer);
     if (this.#state !== "connected") return;
@@ -800,7 +824,7 @@ export class SalonClient {
       entry.tries += error.code === "rate_limited" ? 0 : 1;
       entry.socket = null;
       entry.notBefore = elapsed() + (error.retryAfter ?? this.#jitter(entry.tries));
-      entry.firstSent = 0; // refused is not said: the five minutes begin with the next try
+      entry.firstSent = 0; // a refused message is not said: the five minutes begin with the next try
       if (error.code === "rate_limited") {
         this.#slowUntil = elapsed() + SLOW_FOR;
         this.#nextSend = entry.notBefore;
@@ -828,7 +852,10 @@ export class SalonClient {
     this.#retryIn((goodbye?.after_ms ?? 0) + this.#jitter(this.#attempts), why);
   }
 
-  /** The server has closed because of a message that was too large: the longest that is on its way will not be sent again. */
+  /**
+   * The server has closed because of a message that was too large: the longest that is on its way will not be sent
+   * again.
+   */
   #refuseLargest() {
     const size = (entry) => utf8Length(encode(spoken(entry)));
     const onTheWay = this.outbox.filter((entry) => this.#socket !== null && entry.socket === this.#socket);
@@ -862,7 +889,9 @@ export class SalonClient {
     this.#setState("waiting", { retryAt: Date.now() + delay, ...why });
   }
 
-  /** Full jitter: anywhere between nothing and the ceiling, so that a thousand clients do not come back in one instant. */
+  /**
+   * Full jitter: anywhere between nothing and the ceiling, so that a thousand clients do not come back in one instant.
+   */
   #jitter(attempt) {
     const ceiling = Math.min(BACKOFF_MAX, BACKOFF_BASE * 2 ** Math.min(attempt - 1, 16));
     return Math.max(50, Math.round(this.#random() * ceiling));
@@ -888,10 +917,10 @@ export class SalonClient {
   }
 }
 
-/** A name as the server keeps and tells it: in normal form C, in whatever form it was written. */
+/** A name as the server keeps and sends it: in normal form C, in whatever form it was written. */
 export function normalName(name) { return name.normalize("NFC"); }
 
-/** Whether a name is one that the server takes for a user or a room. Answers null, or what is wrong with it in a sentence. */
+/** Checks a name for a user or a room as the server does. Returns null, or what is wrong with it in a sentence. */
 export function nameProblem(written) {
   const name = normalName(written);
   if (name === "") return "Please enter a name.";
@@ -903,7 +932,7 @@ export function nameProblem(written) {
   return /^\p{White_Space}|\p{White_Space}$/u.test(name) ? "A blank at the beginning or the end is not allowed." : null;
 }
 
-/** What is wrong with the characters of a name, or of a note beside a status; null where nothing is. */
+/** What is wrong with the characters of a name, or of a note beside a status; null if nothing is. */
 export function characterProblem(text) {
   if (/\p{Cc}/u.test(text)) return "Control characters (tabs, line breaks …) are not allowed.";
   if (/[\u202A-\u202E\u2066-\u2069]/u.test(text)) return "Characters that reverse the direction of text are not allowed.";
@@ -913,7 +942,7 @@ export function characterProblem(text) {
   return null;
 }
 
-/** The first character that nobody sees, as the server judges it: joiners and U+FE0F are let pass where they change what is seen. */
+/** The first invisible character, as the server judges it: joiners and U+FE0F pass where they change the display. */
 function unseen(name) {
   const characters = [...name];
   return characters.find((character, at) => {
@@ -939,7 +968,7 @@ function tooMany(name, bytes) {
 /** Halves of characters, which are no text, become U+FFFD, as everywhere where text is encoded. */
 export function wellFormed(text) { return text.replace(/\p{Cs}/gu, "\uFFFD"); }
 
-/** A message as it goes over the wire. Whatever it says, it is JSON in well-formed text. */
+/** A message as it goes over the wire: always JSON in well-formed text. */
 export function encode(message) {
   return JSON.stringify(message, (_, value) => (typeof value === "string" ? wellFormed(value) : value));
 }
@@ -966,14 +995,15 @@ export function uuid() {
 }
 
 const SUB_PROTOCOL = "salon.v1";
-const PROTOCOL_TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/u; // what may stand in a list of sub-protocols
+const PROTOCOL_TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/u; // tokens that may stand in a list of sub-protocols
 const TOKEN_IN_OPENING = 4_000; // heads of 8 KiB are common limits of proxies, and cookies stand there too
 const MESSAGE_TOO_BIG = 1009;
 const JOINS_AT_ONCE = 10; // a quarter of what a user may usually send at once: there may be other tabs
 const JOIN_PAUSE_MAX = 1_500;
 const JOIN_ENVELOPE = 80; // bytes of a `join` around its list
 const NAME_BYTES_MAX = 128;
-const IN_ADDRESS = ["away", "busy", "offline"]; // said in the address; with another word there, the server would open no connection
+// Words for the address; with another word there, the server would open no connection.
+const IN_ADDRESS = ["away", "busy", "offline"];
 const UNSEEN = /[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800\uFFF9-\uFFFB]|(?![ \u3000])\p{White_Space}/u;
 const JOINED = [/[\u0600-\u08FF]/u, /[\u0900-\u0DFF]/u];
 const PICTURE = /[\u00A9\u00AE\u203C\u2049\u2122\u2139\u2190-\u27FF\u2900-\u2BFF\u3030\u303D\u3297\u3299\u{1F000}-\u{1FAFF}]/u;
@@ -994,4 +1024,4 @@ const REQUESTS_MAX = 512;
 const OUTBOX_MAX = 200;
 const TRIES_MAX = 6;
 const SLOW_FOR = 30_000;
-const CAREFUL_RATE = 10; // messages a second where the server named no rate, and still says `rate_limited`
+const CAREFUL_RATE = 10; // messages a second where the server named no rate, and still answers `rate_limited`

@@ -1,9 +1,10 @@
 /**
  * Commands: what can be done by writing `/…` into the composer.
  *
- * A name may stand in quotes, and has to where it has spaces, more follows and nobody known has it: `/msg "Ada Lovelace" good morning`. `#den` is
- * the room den and `@bob` is bob, but for names that are known with the sign, or stand in quotes. A text that
- * begins with a slash is written with two. Nothing that looks like a command and is none is ever sent.
+ * A name may stand in quotes, and must where it has spaces, more text follows, and no known person has it:
+ * `/msg "Ada Lovelace" good morning`. `#den` is the room den and `@bob` is bob, but for names that are known with the
+ * sign, or stand in quotes. A text that begins with a slash is written with two. A text that looks like a command and
+ * is none is never sent.
  */
 import { characterProblem, nameProblem, normalName, utf8Length } from "./client.js";
 import { active, addHelp, client, conversations, me, people, rooms } from "./conversations.js";
@@ -17,7 +18,7 @@ import { isBlank } from "./text.js";
 const NOTE_BYTES_MAX = 256;
 const SUGGESTIONS_MAX = 8;
 
-/** `run` answers what is wrong, or nothing. `complete` proposes what may follow the name of the command. */
+/** `run` returns what is wrong, or nothing. `complete` proposes how to go on behind the name of the command. */
 const COMMANDS = [
   { name: "join", usage: "/join ROOM", what: "Go into a room. One that does not exist is made.", run: join, complete: joinable },
   { name: "leave", usage: "/leave [ROOM]", what: "Leave this room or another one.", run: leaveRoom, complete: leavable },
@@ -31,21 +32,24 @@ const MENTION = { usage: "@NAME", what: "In a text: calls somebody. There is no 
 const STATUSES = { __proto__: null, online: "here", away: "not at the keyboard", busy: "better not disturbed", offline: "invisible to others" };
 const STATUS_NAMES = new Map([...Object.keys(STATUSES).map((name) => [name, name]), ["invisible", "offline"]]);
 
-/** Parts what was written: `{content}` is to be said, `{command, rest}` to be done. */
+/** Reads what was written: `{content}` is a message to send, `{command, rest}` a command to run. */
 export function parse(written) {
   if (written.startsWith("//")) return { content: written.slice(1) };
   const found = written.match(/^\/(\S*)\s*([^]*)$/u);
   return found ? { command: found[1], rest: found[2].trim() } : { content: written };
 }
 
-/** Does what a command says. Answers what is wrong, in a sentence, or the empty string. */
+/** Runs a command. Returns what is wrong, in a sentence, or the empty string. */
 export function run({ command, rest }) {
   const known = COMMANDS.find(({ name }) => name === command.toLowerCase());
   if (known) return known.run(rest) ?? "";
   return `There is no command “/${command}”. Write /help for a list, or begin with // to send a text that starts with a slash.`;
 }
 
-/** A name that is being written after an @: of those who are here. What is written in full is sent by Enter, what is only begun is completed by it. */
+/**
+ * Proposals for a name that is being written after an @: the people who are here. Enter sends a name that is complete,
+ * and completes one that is only begun.
+ */
 function suggestName(written) {
   const at = Math.max(written.lastIndexOf("@"), written.lastIndexOf("\uFF20"));
   const begun = written.slice(at + 1).toLocaleLowerCase();
@@ -60,7 +64,10 @@ function suggestName(written) {
   return { entries, chosen: entries.length && begun ? 0 : -1 };
 }
 
-/** What may be meant by the beginning of a command or a name: `{entries: [{text, label, what}], chosen}`, where `text` is what to write instead. */
+/**
+ * Proposals for the beginning of a command or a name: `{entries: [{text, label, what}], chosen}`, where `text` takes
+ * the place of the beginning.
+ */
 export function suggest(written) {
   if (parse(written).command === undefined) return suggestName(written);
   const [, name, space, rest] = written.match(/^\/(\p{L}*)(\s+)?(.*)$/u) ?? [];
@@ -68,7 +75,7 @@ export function suggest(written) {
   if (!space) {
     const entries = COMMANDS.filter((known) => known.name.startsWith(name.toLowerCase()))
       .map((known) => ({ text: `/${known.name}${known.complete ? " " : ""}`, label: known.usage, what: known.what }));
-    // What is written in full is done by Enter; what is only begun is completed by it.
+    // Enter runs a command that is complete, and completes one that is only begun.
     return { entries, chosen: entries.length && COMMANDS.every((known) => known.name !== name) ? 0 : -1 };
   }
   const known = COMMANDS.find((one) => one.name === name.toLowerCase());
@@ -164,7 +171,7 @@ function takeName(words) {
   return [normalName(straight ?? curly ?? bare), rest];
 }
 
-/** A name of somebody who is here or in a conversation, also with spaces and without quotes; the longest that fits. */
+/** A name of a person who is here or in a conversation, also with spaces and without quotes; the longest that fits. */
 function takeKnownName(words) {
   const known = [...active.members, ...people().map((c) => c.id)].filter((name) => words.startsWith(name) && /^(?:\s|$)/u.test(words.slice(name.length)));
   if (known.length === 0) return null;

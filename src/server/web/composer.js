@@ -1,5 +1,5 @@
 /**
- * The message box: what is written, whether it can be sent, and "is typing".
+ * The message box: the text in it, whether it can be sent, and "is typing".
  */
 import { parse, run, suggest } from "./commands.js";
 import { active, client } from "./conversations.js";
@@ -16,8 +16,8 @@ import { NOT_HERE } from "./words.js";
 const TYPING_EVERY = 3_100; // a little more than the server's three seconds
 
 const input = byId("composer-input");
-let typingSent = -TYPING_EVERY; // when the server was last told that we are typing, wherever that was
-let typingTold = false; // whether it takes us to be typing still
+let typingSent = -TYPING_EVERY; // when we last sent the server that we are typing, wherever that was
+let typingTold = false; // whether the server still shows us as typing
 let typingTimer = 0;
 
 /** Writes what stands in the composer; it is the draft of the conversation, and kept. */
@@ -44,7 +44,7 @@ function growComposer() {
   if (!sizesItself) input.rows = Math.min(8, input.value.split("\n").length);
 }
 
-/** A command that is being written is nobody else's business. */
+/** Nobody else learns that a command is being written. */
 const isBeingSaid = () => !isBlank(parse(input.value).content ?? "");
 
 function sendTyping(typing) {
@@ -61,7 +61,8 @@ function sendTyping(typing) {
     typingTold = true;
     client.typing(active.target, true);
   } else if (!typingTold) {
-    // The server passes on one in three seconds; who has just sent a message and writes the next is seen a little later.
+    // The server passes on one in three seconds; a person who has just sent a message and writes the next is seen a
+    // little later.
     typingTimer = setTimeout(() => sendTyping(isBeingSaid()), wait);
   }
 }

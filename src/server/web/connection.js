@@ -1,5 +1,5 @@
 /**
- * How the connection is doing: the banner, and the moments when it is worth asking.
+ * The state of the connection: the banner, and the moments when it pays to ask for a sign of life.
  */
 import { active, client } from "./conversations.js";
 import { byId } from "./dom.js";
@@ -35,7 +35,7 @@ export function roomsLeftAre({ left }) {
   redraw("connection");
 }
 
-/** Somebody comes in: this connection is a first one. */
+/** A person comes in: this connection is their first. */
 export function firstConnection() {
   everConnected = stalled = false;
   roomsLeft = 0;
@@ -96,7 +96,8 @@ document.addEventListener("visibilitychange", () => {
   } else {
     client?.probe();
     lookAtZone();
-    if (active?.unread > 0 && active.stuck) active.markNew(); // what came meanwhile begins where the reader had stopped
+    // Messages of that time begin where the reader had stopped.
+    if (active?.unread > 0 && active.stuck) active.markNew();
     redraw("log", "places");
     if (client?.state === "connected") refreshPublicRooms();
   }

@@ -1,8 +1,8 @@
 /**
- * What is kept: rooms, and what two people say to each other. Nothing here touches the document or asks the server.
+ * The state of the page: rooms, and conversations of two people. Nothing here touches the document or asks the server.
  *
- * Everything has a maximum. A conversation holds a window of its messages, which is exactly what is in the document; `history.js`
- * moves the window with pages of history from the server.
+ * Everything has a maximum. A conversation holds a window of its messages, which is exactly what is in the document;
+ * `history.js` moves the window with pages of history from the server.
  */
 import { normalName } from "./client.js";
 import { redraw } from "./drawing.js";
@@ -17,7 +17,9 @@ const ROOMS_KEPT = 500; // in the list of the browser
 const LEFT_KEPT = 100;
 const NOTICES_UP_TO = 50; // members of a room where coming and going is worth a line
 
-/** A room, or what two people say to each other. `items` rise in (epoch, seq); `pending` are ours and not confirmed yet. */
+/**
+ * A room, or the conversation of two people. `items` rise in (epoch, seq); `pending` are ours and not confirmed yet.
+ */
 class Conversation {
   constructor(kind, id) {
     this.kind = kind;
@@ -33,7 +35,7 @@ class Conversation {
     this.newEpoch = null; // ... of that epoch
     this.oldRead = null; // where the reader stopped in an epoch that has ended: `{epoch, seq}`
     this.landing = false; // the view goes to the "New" line as soon as it is there
-    this.replaying = false; // what was said before we came is on its way
+    this.replaying = false; // the replay is on its way
     this.start = false; // nothing older is to be had
     this.gone = false; // ... because the server no longer keeps it
     this.detached = false; // the newest messages are outside the window
@@ -45,14 +47,14 @@ class Conversation {
     this.name = ""; // a title of the room, if it has one that is not its id
     this.topic = "";
     this.typing = new Map();
-    this.draft = ""; // what stands in the composer
+    this.draft = ""; // the text in the composer
     this.since = Date.now(); // when we went there
     this.synced = false;
     this.syncing = false;
     this.buffer = [];
     this.unknown = false;
     this.problem = "";
-    this.removed = ""; // what is said in place of a problem while we are not in the room, though we were
+    this.removed = ""; // the sentence in place of a problem while we are not in the room, though we were
     this.unlisted = false; // a room on screen that we are not in and that goes when something else is looked at
   }
 
@@ -91,7 +93,7 @@ class Conversation {
       }
       at -= 1;
     }
-    // What is said now comes after the notice that somebody came; what was said before goes by its seq.
+    // A new message comes after the notice that somebody came; an older one goes by its seq.
     this.items.splice(item.seq > this.lastSeq ? this.items.length : at, 0, item);
     return true;
   }
@@ -116,16 +118,16 @@ export const conversations = new Map();
 export let client = null;
 /** @type {Conversation} */
 export let active = null;
-/** Whom the operator speaks as, unless they choose somebody else. Where names are free, nobody comes in under that one. */
+/** The name in which the operator speaks by default. Where names are free, nobody can come in under it. */
 export const OPERATOR = "server";
 export let me = "";
-/** A token says who we are; otherwise anybody may come in under any name. */
+/** Whether a token says who we are; otherwise anybody may come in under any name. */
 export let proven = false;
 
 export const rooms = () => [...conversations.values()].filter((c) => c.kind === "room" && !c.unlisted);
 export const people = () => [...conversations.values()].filter((c) => c.kind === "person");
 
-/** Somebody comes in: nothing is kept yet. */
+/** A person comes in: nothing is kept yet. */
 export function begin(salon, name, byToken) {
   client = salon;
   me = name;
@@ -180,7 +182,10 @@ export function rememberPlaces() {
   placesTimer = setTimeout(savePlaces, 300);
 }
 
-/** Places that were left here: when, and what the last message was. @type {Map<string, {at: number, epoch: ?string, seq: number}>} */
+/**
+ * Places that were left here: when, and what the last message was.
+ * @type {Map<string, {at: number, epoch: ?string, seq: number}>}
+ */
 const gone = new Map();
 
 /** A place has been left: it is none of those that the browser keeps, also for other tabs. */
@@ -191,10 +196,10 @@ export function leftPlace(c) {
 
 const placesKey = (name) => `salon.places:${name}`;
 
-/** Where the browser keeps how somebody wants to be seen. */
+/** The key under which the browser keeps a person's status. */
 export const statusKey = (name) => `salon.status:${name}`;
 
-/** What the browser keeps of a person: `{rooms, people, left, active}`. */
+/** The places that the browser keeps of a person: `{rooms, people, left, active}`. */
 export function keptPlaces(name) {
   const kept = stored(placesKey(name));
   const former = kept ?? stored("salon.places"); // as versions before wrote it
@@ -204,8 +209,8 @@ export function keptPlaces(name) {
 }
 
 /**
- * Keeps at once what is to be kept, if anything is. Other tabs keep theirs in the same place: what is there stays there, unless it was
- * left here since, and what was left there does not come back unless we went in since.
+ * Keeps at once what is to be kept, if anything is. Other tabs keep theirs in the same place: what is there stays
+ * there, unless it was left here since, and what was left there does not come back unless we went in since.
  */
 export function savePlaces() {
   if (placesTimer === null) return;
@@ -221,7 +226,7 @@ export function savePlaces() {
       const there = places.get(id);
       const sameEpoch = there !== undefined && there.epoch === (epoch ?? c.storedEpoch);
       const read = sameEpoch && there.read > (readSeq ?? -1) ? there.read : readSeq;
-      places.delete(id); // those that were here last come last
+      places.delete(id); // the places of the last person come last
       places.set(id, { id, epoch: epoch ?? c.storedEpoch, read, at: Math.max(c.since, there?.at ?? 0) });
     }
     for (const place of [...places.values()]) {
@@ -240,7 +245,7 @@ export function savePlaces() {
   });
 }
 
-/** Nothing is kept any more of where somebody has been. */
+/** Forgets the places of a person. */
 export function forgetPlaces(name) {
   clearTimeout(placesTimer);
   placesTimer = null;
@@ -249,7 +254,7 @@ export function forgetPlaces(name) {
   if (stored("salon.places")?.name === name) forget("salon.places");
 }
 
-/** Of names that nobody has come in under for long, nothing is kept. */
+/** Forgets the places of names that have not been used for long. */
 export function keepPlacesOf(names) {
   for (const keyOf of [placesKey, statusKey]) {
     const wanted = new Set([...names, me].map(keyOf));
@@ -257,7 +262,7 @@ export function keepPlacesOf(names) {
   }
 }
 
-/** Whether something that another tab has kept is of us. */
+/** Whether a record that another tab has kept is ours. */
 export const isOurPlaces = (key) => key === placesKey(me);
 
 export function markRead() {
@@ -276,7 +281,7 @@ export function readUpTo(c, seq) {
   redraw("places");
 }
 
-/** What another tab of this browser has read is read here too. */
+/** Messages that another tab of this browser has read are read here too. */
 export function readElsewhere(places) {
   for (const [kind, list] of [["room", places.rooms], ["person", places.people]]) {
     for (const { id, epoch, read } of list ?? []) {
@@ -291,7 +296,7 @@ export function readElsewhere(places) {
 
 export function restartedHere(c) {
   if (c.items.length) addGap(c, "The server began a new history here.");
-  // What was not read yet is on the page, and is not read now.
+  // Unread messages are on the page, and stay unread.
   if (c.unread > 0 && c.oldRead === null) c.oldRead = { epoch: c.epoch, seq: c.readSeq };
   c.carried = c.unread;
   if (c.newAfter !== null) c.newEpoch ??= c.epoch;
@@ -327,8 +332,8 @@ export function take(c, message, epoch) {
     else c.trim("newest");
   }
   c.lastSeq = Math.max(c.lastSeq, message.seq);
-  // What we said on another device, we said having read: it comes without the `id` of this one's outbox. So does what is replayed, and
-  // others have spoken since: it is read up to there, and no further.
+  // When we speak on another device we have read up to there: that message comes without the `id` of this outbox. A
+  // replayed message of ours comes so, too, and others have spoken since: we have read up to there, and no further.
   if (mine && (alreadyRead || c === active || message.id === undefined)) readUpTo(c, message.seq);
   if (c === active) redraw("log", "typing");
   redraw("places");

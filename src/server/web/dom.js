@@ -1,5 +1,5 @@
 /**
- * Small helpers for making and arranging elements. What people wrote reaches the document as text only.
+ * Small helpers for making and arranging elements. Text of people reaches the document as text only, never as markup.
  */
 
 export const byId = (id) => document.getElementById(id);
@@ -49,7 +49,7 @@ export function drawList(parent, entries, build, update) {
   arrange(parent, [...after.values()]);
 }
 
-/** Forgets what was drawn in a list, whose entries are about something else now. */
+/** Forgets the nodes of a list whose entries are about something else now. */
 export function clearList(parent) {
   keyed.delete(parent);
   parent.replaceChildren();

@@ -1,6 +1,6 @@
 /**
- * Who draws what, and when. What is drawn follows from what is kept: an event changes what is kept, `redraw` names the parts
- * that are stale, and one `draw` per animation frame brings the document in line.
+ * Which file draws which part, and when. The document follows from the state: an event changes the state, `redraw`
+ * names the parts that are stale, and one `draw` per animation frame brings the document in line.
  */
 import { byId } from "./dom.js";
 
@@ -12,10 +12,10 @@ const draws = new Map();
 const stale = new Set();
 let drawing = false;
 
-/** Says who draws a part. */
+/** Sets the function that draws a part. */
 export function drawnBy(part, draw) { draws.set(part, draw); }
 
-/** Names parts that are no longer what they should be. */
+/** Names parts that are stale. */
 export function redraw(...parts) {
   for (const part of parts) stale.add(part);
   if (drawing) return;

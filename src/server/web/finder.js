@@ -29,7 +29,9 @@ function openFinder(kind) {
 }
 
 
-/** The list under the field: what there was when the finder opened, narrowed by what is typed. */
+/**
+ * The list under the field: rooms and people as they were when the finder opened, narrowed by the text in the field.
+ */
 function drawFinder() {
   const wanted = normalName(withoutSign(finding === "room" ? "#" : "@", byId("finder-input").value.trim())).toLocaleLowerCase();
   const matches = (name) => name.toLocaleLowerCase().includes(wanted);

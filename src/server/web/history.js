@@ -9,7 +9,7 @@ const LETTERS_FROM = 40; // people who are asked about
 const LETTERS_EVERY = 500; // so that it costs little of what may be sent
 const PAUSE = 3_000; // after a page of history was refused
 
-/** Reads what was said to and by a person since we last knew. Live messages wait until that is done. */
+/** Reads the messages to and from a person since we last knew. Live messages wait until that is done. */
 export async function syncPerson(c) {
   if (c.syncing || client.state !== "connected") return;
   c.syncing = true;
@@ -30,11 +30,12 @@ export async function syncPerson(c) {
     // An epoch begins with its first message. While there is none, it is nothing to hold the server to.
     c.epoch = c.lastSeq > 0 ? page.epoch : null;
     if (fresh) c.start = page.next === undefined;
-    // Whoever had read nothing yet has read nothing of what came since, whichever epoch that began.
+    // A reader who had read nothing yet has read nothing of the later messages, whichever epoch they began.
     if (c.readSeq === undefined) c.readSeq = c.storedEpoch === page.epoch || c.storedRead === 0 ? c.storedRead : c.lastSeq;
     c.storedEpoch = page.epoch;
-    for (const { sender, seq } of page.items) if (sender === me && seq === c.readSeq + 1) readUpTo(c, seq); // nobody else spoke before it
-    // What we said from another device meanwhile; with something on the outbox it may be from this one.
+    // Nobody else spoke before it.
+    for (const { sender, seq } of page.items) if (sender === me && seq === c.readSeq + 1) readUpTo(c, seq);
+    // Messages that we sent from another device meanwhile; if the outbox holds something, they may be from this one.
     const mine = page.items.findLast(({ sender }) => sender === me);
     if (mine && c.pending.length === 0) readUpTo(c, mine.seq);
     c.synced = true;
@@ -63,8 +64,9 @@ let asking = null; // the client whose letters are looked for
 const asked = new Set();
 
 /**
- * Looks for what was written to us by people whom we have no conversation with, while we were away: the server tells of it by no list,
- * and can be asked about one name at a time. Those who are here now are asked about, each once. Others are heard of when they write again.
+ * Looks for messages of people with whom we have no conversation, from while we were away. The server has no list of
+ * them, and can be asked about one name at a time. We ask about each person who is here now, once; others show up when
+ * they write again.
  */
 export async function lookForLetters() {
   const salon = client;
@@ -75,7 +77,8 @@ export async function lookForLetters() {
     const names = new Set();
     for (const room of rooms()) for (const name of room.members) names.add(name);
     for (const name of (await salon.online({ limit: LETTERS_FROM })).users) names.add(name);
-    const closed = new Map(keptPlaces(me).left.map(([key, , epoch, seq]) => [key, { epoch, seq }])); // not to be opened again but for something new
+    // Not to be opened again but for something new.
+    const closed = new Map(keptPlaces(me).left.map(([key, , epoch, seq]) => [key, { epoch, seq }]));
     for (const name of names) {
       if (asked.size >= LETTERS_FROM || salon !== client || salon.state !== "connected") break;
       if (name === me || asked.has(name) || conversations.has(`person:${name}`)) continue;
@@ -88,7 +91,7 @@ export async function lookForLetters() {
       const known = before?.epoch === page.epoch ? before.seq : 0;
       if (page.items[page.items.length - 1].seq <= known) continue;
       const c = conversation("person", name);
-      c.readSeq = known; // up to what we said ourselves it was read too, which the page tells
+      c.readSeq = known; // read up to our own last message too, which the page of history shows
       await syncPerson(c);
     }
   } catch { /* the next connection looks again */ }
@@ -100,7 +103,7 @@ export async function loadOlder() {
   const first = c.firstSaid;
   if (c.loading || c.start || client.state !== "connected" || !first || performance.now() < c.pausedUntil) return;
   if (first.epoch !== c.epoch) {
-    c.start = true; // what is older was of an epoch that the server has forgotten
+    c.start = true; // older messages were of an epoch that the server has forgotten
     c.gone = true;
     return redraw("log");
   }
@@ -133,7 +136,8 @@ export async function loadNewer() {
     const page = await client.history(c.target, { after: last.seq, limit: PAGE });
     if (page.epoch === c.epoch) {
       takePage(c, page);
-      // Live messages passed by while we were away from the end; we are back when nothing is missing up to the last of them.
+      // Live messages passed by while we were away from the end; we are back when nothing is missing up to the last of
+      // them.
       if (page.next === undefined && (c.lastSaid?.seq ?? 0) >= c.lastSeq) c.detached = false;
       c.trim("oldest");
     }

@@ -1,5 +1,5 @@
 /**
- * What the server says, and what becomes of it.
+ * What the server sends, and its effects on the state of the page.
  */
 import { connectionIs, roomsLeftAre, stalledIs } from "./connection.js";
 import {
@@ -18,9 +18,9 @@ import { GAP_WORDS, JOIN_WORDS, LEFT_WORDS, NOT_HERE, inWords } from "./words.js
 const BUFFER_MAX = 300;
 const TYPING_LASTS = 7_000;
 
-/** Takes in what a client hears, for as long as it is ours. */
+/** Takes in the events of a client, for as long as it is ours. */
 export function listen(salon) {
-  // A name changed at the door leaves a former client behind; what it still says is not for us.
+  // A name that is changed at the door leaves a former client behind; its later events are not for us.
   const on = (name, listener) => salon.on(name, (detail) => { if (salon === client) listener(detail); });
 
   on("state", (detail) => {
@@ -45,7 +45,7 @@ export function listen(salon) {
       callMe(user_id);
       drawMe();
     }
-    // What was set on another device changes it here too.
+    // A status that was set on another device changes it here too.
     salon.presence({ user_ids: [me] }, true).then(({ users }) => {
       const held = new Map(Object.entries(users)).get(me);
       if (status === undefined && held) holdStatus(held); // a server that does not say it in its welcome
@@ -105,7 +105,7 @@ export function listen(salon) {
     c.count = 0;
     c.problem = "";
     c.removed = JOIN_WORDS[error.code] ?? inWords(error);
-    // Not one of our rooms. What was read there stays for as long as it is looked at.
+    // Not one of our rooms. Its messages stay on the page for as long as it is looked at.
     if (!c.full && c.pending.length === 0) { // what was not sent is still to be seen
       if (c === active) c.unlisted = true;
       else conversations.delete(c.key);

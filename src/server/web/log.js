@@ -52,7 +52,10 @@ function drawLog() {
 /** The items that are in the log, in the order of its nodes. */
 let drawn = [];
 
-/** Leads the view to the line "New", which stands a quarter down from the top; to the end, where that shows the line as well. */
+/**
+ * Leads the view to the line "New", which stands a quarter down from the top; to the end, where that shows the line as
+ * well.
+ */
 function land(c) {
   const log = byId("log");
   const first = c.firstSaid;
@@ -73,7 +76,7 @@ function land(c) {
   if (!c.replaying && !(more && c.loading)) c.landing = false;
 }
 
-/** What is in view has been read, and what is above it; at the end, everything. */
+/** Messages in view and above have been read; at the end, all of them. */
 function readWhatIsSeen() {
   const c = active;
   if (document.hidden || c.landing) return;
@@ -95,7 +98,7 @@ function readWhatIsSeen() {
   }
 }
 
-/** The first message in view, and where it is: what the reader looks at stays there when the window moves. */
+/** The first message in view, and its place: it stays there when the window moves. */
 function anchorOf(log, list) {
   const top = log.getBoundingClientRect().top;
   const nodes = list.children;
@@ -157,7 +160,7 @@ byId("log").addEventListener("scroll", () => {
   if (!c) return;
   const log = byId("log");
   const below = log.scrollHeight - log.scrollTop - log.clientHeight;
-  // Only scrolling up lets go of the end: a composer that grows also leaves something below.
+  // Only scrolling up ends the following of the end: a composer that grows also leaves something below.
   if (below < 40) c.stuck = !c.detached;
   else if (log.scrollTop < lastTop || c.landing) c.stuck = false;
   lastTop = log.scrollTop;
@@ -177,7 +180,7 @@ byId("to-latest").addEventListener("click", () => {
   byId("composer-input").focus();
 });
 
-// Whoever moves the view themselves is led nowhere.
+// A reader who moves the view themselves is led nowhere.
 for (const name of ["wheel", "touchmove", "keydown", "pointerdown"]) byId("log").addEventListener(name, () => { if (active) active.landing = false; }, { passive: true });
 
 // The end stays in view when the keyboard of a phone opens or the composer grows.

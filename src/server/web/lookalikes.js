@@ -1,6 +1,7 @@
 /**
- * Names that look alike and are not the same: "аlice" with a Cyrillic а beside "alice", "bob" beside "Bob". Such a name is shown with a
- * mark that says what is different. This knows the letters that fonts draw the same, and no more: it is help for the eye, and proves nothing.
+ * Names that look alike and are not the same: "аlice" with a Cyrillic а beside "alice", "bob" beside "Bob". Such a name
+ * is shown with a mark that says what is different. This knows the letters that fonts draw the same, and no more: it is
+ * help for the eye, and proves nothing.
  */
 import { element } from "./dom.js";
 
@@ -14,18 +15,18 @@ const LOOKS = new Map([
   ..."ıiɑaɡgɩiʟlʀrɴnʜhᴏoᴀaᴄcᴇeᴋkᴛtꜱs".matchAll(/(.)(.)/gu), // Latin beyond ASCII
 ].map(([, one, other]) => [one, other]));
 
-/** What a name looks like, for comparing: two names with the same one look alike. */
+/** The looks of a name, for comparing: two names with the same looks look alike. */
 export function skeleton(name) {
   const plain = name.normalize("NFKD").toLowerCase().replace(/[\p{Cf}\p{M}\s\u115F\u1160\u3164\uFFA0]/gu, "");
   return [...plain].map((letter) => LOOKS.get(letter) ?? letter).join("").replace(/[|l1]/gu, "i").replace(/0/gu, "o").replace(/rn/gu, "m").replace(/vv/gu, "w");
 }
 
-/** What was seen, by kind and looks: a room does not look like a person. @type {Map<string, Set<string>>} */
+/** The names that were seen, by kind and looks: a room does not look like a person. @type {Map<string, Set<string>>} */
 const seen = new Map();
 const keyOf = (name, kind) => `${kind} ${skeleton(name)}`;
 let count = 0;
 
-/** Remembers that a name is on the page. Answers whether it is the first time that it looks like another one. */
+/** Remembers that a name is on the page. Returns whether it is the first time that it looks like another one. */
 export function see(name, kind = "person") {
   const looks = keyOf(name, kind);
   const alike = seen.get(looks) ?? new Set();
@@ -42,7 +43,7 @@ export function see(name, kind = "person") {
 const isPlain = (name) => /^[\x20-\x7E]*$/u.test(name);
 const codePoint = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
-/** What tells a name from those that look like it: `{short, long}`, or null where none has been seen. */
+/** The difference of a name to those that look like it: `{short, long}`, or null where none has been seen. */
 export function difference(name, kind = "person") {
   const twin = [...seen.get(keyOf(name, kind)) ?? []].find((other) => other !== name);
   if (twin === undefined) return null;
@@ -52,7 +53,7 @@ export function difference(name, kind = "person") {
   return { short: `not ${twin}`, long: `Not the same as “${twin}”` };
 }
 
-/** A name and, where it looks like another one, what tells them apart. */
+/** A name and, where it looks like another one, their difference. */
 export function nameParts(name, className = "", kind = "person") {
   const parts = [element("bdi", className, name)];
   const told = difference(name, kind);

@@ -1,5 +1,5 @@
 /**
- * One entry of the log: what somebody said, who came and went, a hole.
+ * One entry of the log: a message, a notice of coming or going, a hole.
  */
 import { avatar } from "./avatar.js";
 import { OPERATOR, active, client, conversations, me, removeHelp } from "./conversations.js";
@@ -17,7 +17,9 @@ let fullFormat;
 let dayFormat;
 let yearFormat;
 
-/** Looks at the time zone of the browser. Answers whether it is another one now: then what is shown of times is stale. */
+/**
+ * Looks at the time zone of the browser. Returns whether it is another one now: then all times on the page are stale.
+ */
 export function lookAtZone() {
   const offset = new Date().getTimezoneOffset();
   const now = `${new Intl.DateTimeFormat().resolvedOptions().timeZone} ${offset}`;
@@ -64,7 +66,7 @@ function buildSaid(item) {
   return node;
 }
 
-/** Brings a node in line with what became of its item: pending, refused, said. */
+/** Brings a node in line with the state of its item: pending, refused, sent. */
 export function refresh(item) {
   item.stale = false;
   item.dressed = undefined;
@@ -107,7 +109,9 @@ export function refresh(item) {
   item.node.querySelector(".body").append(state);
 }
 
-/** What is said to everybody: by the operator it is a notice of its own look, by a person it is theirs. */
+/**
+ * An announcement to everybody: that of the operator is a notice of its own look, that of a person looks like theirs.
+ */
 function refreshAnnouncement({ node, sender, content }) {
   const byOperator = sender === OPERATOR;
   node.classList.toggle("of-operator", byOperator);
@@ -138,7 +142,7 @@ function forget(item) {
   redraw("log", "composer");
 }
 
-/** What a message wears depends on its neighbour: the day, the "New" line, whether it continues a group. */
+/** The dress of a message depends on its neighbour: the day, the "New" line, whether it continues a group. */
 export function dress(item, previous, isNew) {
   const day = previous === null || dayOf(previous.ts) !== dayOf(item.ts) ? dayName(item.ts) : "";
   const continued = item.type === "said" && previous?.type === "said" && !day && !isNew && previous.sender === item.sender && item.sender !== OPERATOR && item.ts - previous.ts < GROUP_WITHIN;

@@ -1,12 +1,12 @@
 /**
- * Notifications of the browser, for those who asked for them by the button: while the page is hidden, about direct messages,
- * about messages with one's name in them, and about every message of the rooms chosen for that.
+ * Notifications of the browser, for readers who asked for them by the button: while the page is hidden, about direct
+ * messages, about messages with one's name in them, and about every message of the rooms chosen for that.
  *
- * Nobody is asked for permission unless they press the button. The choice is kept in the browser. One notification stands for
- * a conversation, the latest, and all go when the page is looked at again.
+ * Nobody is asked for permission unless they press the button. The choice is kept in the browser. One notification
+ * stands for a conversation, the latest, and all go when the page is looked at again.
  *
- * Not there: phones that show notifications only through a service worker (`new Notification` throws), and pages without TLS
- * that are not on this machine, where browsers have no notifications at all. There the button is not shown.
+ * Not there: phones that show notifications only through a service worker (`new Notification` throws), and pages
+ * without TLS that are not on this machine, where browsers have no notifications at all. There the button is not shown.
  */
 import { active, me } from "./conversations.js";
 import { byId, icon } from "./dom.js";
@@ -28,7 +28,7 @@ const shown = new Map();
 
 const isOn = () => works && wanted && Notification.permission === "granted";
 
-/** Tells about a message that somebody else sent, if the reader is away and it is of a kind they asked for. */
+/** Shows a message of somebody else, if the reader is away and it is of a kind they asked for. */
 export function notify(c, { sender, content }) {
   if (!document.hidden || !isOn()) return;
   if (c.kind === "room" && !wholeRooms.has(c.id) && !mentions(content, me, c.members)) return;

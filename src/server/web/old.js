@@ -1,4 +1,5 @@
-// For browsers that cannot run the page: they say so, where else there would be nothing. This file alone is written for all of them.
+// For browsers that cannot run the page: they say so, where else there would be nothing. This file alone is written for
+// all of them.
 (function () {
   "use strict";
   function isTooOld() {

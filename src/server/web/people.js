@@ -1,5 +1,5 @@
 /**
- * People: who is here, how they are, who types; and how we are ourselves.
+ * People: the members, their status, their typing; and our own status.
  */
 import { avatar, hue, initials } from "./avatar.js";
 import { active, client, me, proven, statusKey } from "./conversations.js";
@@ -12,18 +12,24 @@ import { forget, store, stored } from "./storage.js";
 import { STATUS_WORDS, inWords } from "./words.js";
 
 const MEMBERS_SHOWN = 200;
-const STATUS_AGAIN = 1_000; // until a status is said again, where the server does not say how long it wants to be left alone
+const STATUS_AGAIN = 1_000; // until a status is sent again, where the server does not say how long to wait
 
-/** How somebody was to be seen when this browser last had them here, for a client to begin with. Undefined where it is as everybody. */
+/**
+ * The status of a person when they were last here in this browser, for a client to begin with. Undefined for plain
+ * `online`.
+ */
 export function chosenStatus(name) {
   const kept = stored(statusKey(name));
   return kept && STATUS_WORDS[kept.status] && typeof kept.note === "string" ? { status: kept.status, note: kept.note } : undefined;
 }
 
-let shown = null; // what the select says
-let held = null; // what the server holds, as far as we know
+let shown = null; // the status that the select shows
+let held = null; // the status that the server holds, as far as we know
 
-/** Shows how we are. Over reloads and closed tabs it is kept by the browser, which hides those who hid before anybody sees them. */
+/**
+ * Shows our status. The browser keeps it over reloads and closed tabs, so that a person who hid is hidden again before
+ * anybody sees them.
+ */
 function showStatus(status) {
   shown = status;
   byId("me-status").value = status.status;
@@ -40,7 +46,10 @@ export function holdStatus({ status, note = "" }) {
   showStatus(held);
 }
 
-/** Says how we are. Without a connection it is said when there is one. What the server does not take is told to `refused`. */
+/**
+ * Sets our status. Without a connection it is sent when there is one. `refused` gets the error of a status that the
+ * server does not take.
+ */
 export function setStatus(status, note = "", refused = () => {}) {
   const wanted = { status, note };
   showStatus(wanted);
@@ -52,7 +61,7 @@ function sayStatus(wanted, c, refused) {
   const salon = client;
   salon.status(wanted.status, wanted.note).then(() => { if (shown === wanted) holdStatus(wanted); }, (error) => {
     if (shown !== wanted || salon !== client) return; // another one has been chosen
-    if (error.code === "disconnected") return holdStatus(wanted); // it is said with the next connection
+    if (error.code === "disconnected") return holdStatus(wanted); // it is sent with the next connection
     c.problem = inWords(error, wanted.note ? "The server does not take this note." : undefined);
     if (error.retry) setTimeout(() => { if (shown === wanted && salon === client) sayStatus(wanted, c, refused); }, error.retryAfter ?? STATUS_AGAIN);
     else {
@@ -63,7 +72,7 @@ function sayStatus(wanted, c, refused) {
   });
 }
 
-/** Who reads what is written to somebody, without promising more than holds. */
+/** The sentence about who can read a direct conversation; it promises no more than is true. */
 export function privacyOf(name) {
   if (name === me) return proven ? "Notes to yourself. Whoever runs this server can read them too." : "Notes to yourself. Anybody who comes in under your name can read them, and whoever runs this server.";
   return proven ? "The two of you read what is written here. Whoever runs this server can read it too."

@@ -13,19 +13,19 @@ export const DEFAULT_ROOM = "lobby";
 /** Rooms that anybody may join, as the server last listed them. */
 export let publicRooms = [];
 
-/** What else happens when a conversation is left or opened. */
+/** Functions of other files that run when a conversation is left or opened. */
 const onLeaving = [];
 const onOpened = [];
 export function whenLeaving(listener) { onLeaving.push(listener); }
 export function whenOpened(listener) { onOpened.push(listener); }
 
 /**
- * Shows a room or a person, entering the room first where needed. The place before is where the Back button leads, unless this one
- * takes its place in the history of the browser: `instead`.
+ * Shows a room or a person, entering the room first where needed. The place before is where the Back button leads,
+ * unless this one takes its place in the history of the browser: `instead`.
  */
 export function open(kind, id, { instead = false } = {}) {
   const next = conversation(kind, id);
-  // Who was put out comes back by asking for it, and not by looking in.
+  // A person who was put out comes back by asking for it, and not by looking in.
   if (kind === "room" && !client.has(id) && !next.removed) enterRoom(next);
   if (active && active !== next) {
     const left = active;
@@ -56,10 +56,16 @@ export function open(kind, id, { instead = false } = {}) {
   redraw("log", "head", "places", "members", "typing", "composer");
 }
 
-/** What the history of the browser keeps with a place where we have been: to come back there by Back is no wish to join. */
+/**
+ * The state that the history of the browser keeps with a place where we have been: coming back there by Back is no wish
+ * to join.
+ */
 const VISITED = { visited: true };
 
-/** Writes the address of the page, as a new place or `instead` of the last one. A browser that takes no more for now (Safari: 100 in 30 s) keeps the old one. */
+/**
+ * Writes the address of the page, as a new place or `instead` of the last one. A browser that takes no more for now
+ * (Safari: 100 in 30 s) keeps the old one.
+ */
 export function setAddress(address, { instead = true, state = null } = {}) {
   try {
     if (instead) history.replaceState(state, "", address);
@@ -72,7 +78,10 @@ function leadsTo(kind, id) {
   return kind === "person" ? fields.get("with") === id : !fields.has("with") && fields.get("room") === id;
 }
 
-/** A name without the sign that is written before it: `#den` is den, `@bob` is bob; but where there is one of that very name, it is meant. */
+/**
+ * A name without the sign that is written before it: `#den` is den, `@bob` is bob; but if one of that very name exists,
+ * it is meant.
+ */
 export function withoutSign(sign, name) {
   if (!name.startsWith(sign) || name.length === sign.length) return name;
   const kind = sign === "#" ? "room" : "person";
@@ -80,12 +89,12 @@ export function withoutSign(sign, name) {
   return name.slice(sign.length);
 }
 
-/** Puts the focus where one writes, after a choice; but not where that opens a keyboard over half of the screen. */
+/** Puts the focus into the composer after a choice, but not where that opens a keyboard over half of the screen. */
 export function focusComposer() {
   if (!matchMedia("(pointer: coarse)").matches) byId("composer-input").focus();
 }
 
-/** Goes into a room because somebody asked for that, also where they had been put out. */
+/** Goes into a room because the reader asked for that, also where they had been put out. */
 export function goInto(id, how) {
   Object.assign(conversation("room", id), { removed: "", full: false, unlisted: false, since: Date.now() });
   open("room", id, how);
@@ -98,7 +107,7 @@ export function revisit(id) {
 }
 
 export function enterRoom(room) {
-  client.join(room.id, { history: PAGE }).catch(() => {}); // told by `join_refused` and `join_delayed`, whoever asked
+  client.join(room.id, { history: PAGE }).catch(() => {}); // `join_refused` and `join_delayed` say so, whatever asked
 }
 
 function nameRoom(room, name) {
@@ -130,7 +139,10 @@ export function leave(left) {
   refreshPublicRooms();
 }
 
-/** A place that was left in another tab is left here too, unless something is written there. One on screen stays there, to be joined again. */
+/**
+ * A place that was left in another tab is left here too, unless something is written there. One on screen stays there,
+ * to be joined again.
+ */
 export function leaveHereToo(c) {
   if (c.removed || c.draft.trim() !== "" || c.pending.length > 0 || (c.kind === "person" && c === active)) return;
   if (c.kind === "room") client.leave(c.id).catch(() => {});

@@ -1,5 +1,5 @@
 /**
- * How people are: online, away, busy, offline, and their note. We ask the server to tell us about those we have on screen.
+ * The status of people (online, away, busy, offline) and their note. We watch the people who are on screen.
  */
 import { client } from "./conversations.js";
 import { redraw } from "./drawing.js";
@@ -13,7 +13,7 @@ export function statusOf(name) { return presence.get(name)?.status ?? "offline";
 
 const FOLLOW_UP_TO = 100; // members of a room
 
-/** Asks how the people of a room are, and to be told when that changes; once in a connection, when it is looked at. */
+/** Asks for the status of the people of a room, and watches them; once in a connection, when the room is looked at. */
 export function followRoom(c) {
   if (c.followed || !client.isJoined(c.id) || c.count > FOLLOW_UP_TO) return;
   c.followed = true;
@@ -26,7 +26,7 @@ export function rememberPresence(name, { status, note }) {
   redraw("members", "places", "head");
 }
 
-/** Follows people's presence, gathered for a moment so that a crowd coming in is one request. */
+/** Watches people; they are gathered for a moment, so that a crowd coming in is one request. */
 const toFollow = new Set();
 let followTimer = null;
 export function followPresence(names) {

@@ -41,7 +41,7 @@ function drawPlaces() {
   document.title = `${total ? `(${total > 99 ? "99+" : total}) ` : ""}${active.title} · Salon`;
 }
 
-/** What a room is called, and what tells it from one that looks like it. */
+/** The title of a room, and its difference to one that looks like it. */
 const roomName = (id, title, className = "") => [...title && title !== id ? [element("bdi", className, title)] : nameParts(id, className, "room"), ...roomId(id, title)];
 
 /** A room with a title keeps its id beside it: titles are not unique, and commands and links take the id. */
@@ -77,7 +77,7 @@ function updatePlace(node, { c }) {
   };
 }
 
-/** Something is written in a conversation elsewhere that is not sent. */
+/** The mark of a conversation elsewhere that has a draft. */
 const hasDraft = (c) => c !== active && (c.draft.trim() !== "" || c.pending.some(({ failed }) => failed));
 
 function draftMark() {

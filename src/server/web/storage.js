@@ -1,12 +1,12 @@
 /**
- * What the browser keeps for us. A convenience: its absence (private windows, full disks) is no error.
+ * The storage of the browser. A convenience: its absence (private windows, full disks) is no error.
  */
 
 export function stored(key) {
   try { return JSON.parse(localStorage.getItem(key)); } catch { return null; }
 }
 
-/** Answers whether it is kept. */
+/** Returns whether it is kept. */
 export function store(key, value) {
   try {
     localStorage.setItem(key, JSON.stringify(value));
@@ -20,12 +20,12 @@ export function forget(key) {
   try { localStorage.removeItem(key); } catch { /* there is nothing */ }
 }
 
-/** What is kept under keys that begin so. */
+/** The values of all keys that begin so. */
 export function keysOf(prefix) {
   try { return Object.keys(localStorage).filter((key) => key.startsWith(prefix)); } catch { return []; }
 }
 
-/** What lasts as long as the tab, over reloads. */
+/** A value that lasts as long as the tab, over reloads. */
 export function storedInTab(key) {
   try { return JSON.parse(sessionStorage.getItem(key)); } catch { return null; }
 }
@@ -44,7 +44,10 @@ export function sessionToken(token) {
   return token;
 }
 
-/** Whose a token is, by its own word; the server looks at the signature. Undefined where there is none, or it cannot be read. */
+/**
+ * The subject of a token, unverified: the server checks the signature. Undefined where there is no token, or it cannot
+ * be read.
+ */
 export function subjectOf(token) {
   try {
     const claims = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));

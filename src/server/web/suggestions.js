@@ -1,6 +1,7 @@
 /**
- * The list over the composer that proposes how to go on. The focus stays in the field: arrows choose, Tab and Enter take, Escape
- * closes. The field is a textbox with `aria-autocomplete`, and `aria-activedescendant` says to a screen reader what is chosen.
+ * The list over the composer that proposes how to go on. The focus stays in the field: arrows choose, Tab and Enter
+ * take, Escape closes. The field is a textbox with `aria-autocomplete`, and `aria-activedescendant` tells a screen
+ * reader the chosen entry.
  */
 import { byId, element } from "./dom.js";
 

@@ -1,24 +1,27 @@
 /**
- * A message as text and links, and who is meant in it. Whatever it says, this makes text nodes and http(s) `<a>` nodes and nothing else.
+ * A message as text and links, and the people it calls. Whatever the message contains, this makes text nodes and
+ * http(s) `<a>` nodes and nothing else.
  */
 import { element } from "./dom.js";
 
 const LINKS_MAX = 40; // in one message; the rest stays text
 
-// An address ends at a blank, at what no address has in it, and at the punctuation and brackets of the scripts that write no blank
-// behind them. Invisible characters end it too.
+// An address ends at a blank, at a character that no address has, and at the punctuation and brackets of the scripts
+// that write no blank behind them. Invisible characters end it too.
 const ADDRESS = new RegExp([
   "https?://[^\\s<>\"`|\\\\\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Z}",
   "\\u00AB\\u00BB\\u2018\\u201A-\\u201F\\u2039\\u203A", // quotation marks, but for the apostrophe
-  "\\u3000-\\u3004\\u3008-\\u3020\\u3030\\u303D\\u30FB\\uFE10-\\uFE1F\\uFE30-\\uFE6F", // East Asian, vertical and small forms
+  // East Asian, vertical and small forms.
+  "\\u3000-\\u3004\\u3008-\\u3020\\u3030\\u303D\\u30FB\\uFE10-\\uFE1F\\uFE30-\\uFE6F",
   "\\uFF01-\\uFF0F\\uFF1A-\\uFF20\\uFF3B-\\uFF40\\uFF5B-\\uFF65", // full width
-  "\\u0589\\u05BE\\u05C3\\u060C\\u061B\\u061F\\u06D4\\u0964\\u0965\\u0E5A\\u0E5B\\u104A\\u104B\\u1362-\\u1368\\u17D4\\u17D5", // other scripts
+  // Other scripts.
+  "\\u0589\\u05BE\\u05C3\\u060C\\u061B\\u061F\\u06D4\\u0964\\u0965\\u0E5A\\u0E5B\\u104A\\u104B\\u1362-\\u1368\\u17D4\\u17D5",
   "]+",
 ].join(""), "giu");
 const TURNS_TEXT = /\p{Bidi_Control}/u; // invisible, and lets an address read as another one
 const AUTHORITY = /^https?:\/\/([^/?#\\]*)/iu;
 
-// Emoji: a flag, a key, or a picture with what may follow it. Those that are text of old (© ® ™, arrows) are not meant.
+// Emoji: a flag, a keycap, or a picture with its modifiers. Old text symbols (© ® ™, arrows) do not count.
 const PICTURE = "(?:\\p{Emoji_Presentation}|[\\u2600-\\u27BF\\u2B00-\\u2BFF\\u{1F000}-\\u{1FAFF}]|(?![©®™\\u2139])\\p{Extended_Pictographic}\\uFE0F)";
 const UNIT = `${PICTURE}(?:\\uFE0F|\\p{Emoji_Modifier})?(?:[\\u{E0020}-\\u{E007E}]+\\u{E007F})?`;
 const EMOJI_ONLY = new RegExp(
@@ -30,7 +33,7 @@ export function isEmojiOnly(content) { return content.length <= 60 && EMOJI_ONLY
 /** Whether nobody would see anything of a text. */
 export function isBlank(content) { return !/[^\s\u2800\p{Default_Ignorable_Code_Point}]/u.test(content); }
 
-/** The addresses in a text that may be followed: `{start, end, href, shown}`, where `shown` is what stands there for them. */
+/** The addresses in a text that may be followed: `{start, end, href, shown}`, where `shown` is the text to display. */
 export function links(content) {
   const found = [];
   for (const match of content.matchAll(ADDRESS)) {
@@ -47,7 +50,10 @@ export function links(content) {
   return found;
 }
 
-/** An address as it is read: the host as it is asked for, wherever the one that was written is another or has more than ASCII in it. */
+/**
+ * An address as it is displayed: with the host that will be asked for, wherever the written host differs or has more
+ * than ASCII in it.
+ */
 function honest(address, url) {
   const [whole, authority] = AUTHORITY.exec(address);
   const host = authority.replace(/:\d*$/u, "");
@@ -73,7 +79,10 @@ export function write(node, content) {
   node.append(content.slice(at));
 }
 
-/** Punctuation after an address belongs to the sentence; a closing bracket belongs to the address only if it was opened in it. */
+/**
+ * Punctuation after an address belongs to the sentence; a closing bracket belongs to the address only if it was opened
+ * in it.
+ */
 function trimAddress(address) {
   const opening = new Map([[")", "("], ["]", "["], ["}", "{"]]);
   const surplus = new Map();
@@ -91,10 +100,13 @@ function trimAddress(address) {
 
 const NAME_CHARACTERS = 128; // the longest name
 const WORD = /[\p{L}\p{M}\p{N}_]/u;
-const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\u30FC]/u; // no blank ends a word
+// No blank ends a word.
+const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\u30FC]/u;
 const IN_ADDRESS = /[\p{L}\p{M}\p{N}_.+\-/@=%&#~]/u; // before an @ it makes an e-mail address, or a path
 
-/** Whether a name ends there and no longer word goes on: "@ada-lyn" does not call ada, nor does "@ada@example.org". */
+/**
+ * Whether a name ends there, so that no longer word goes on: "@ada-lyn" does not call ada, nor does "@ada@example.org".
+ */
 function endsAt(text, end, name) {
   const after = characterAt(text, end);
   if (after === "@") return false; // an address of another network
@@ -108,9 +120,10 @@ const characterAt = (text, at) => String.fromCodePoint(text.codePointAt(at) ?? 3
 let looked = { name: "", pattern: null };
 
 /**
- * Whether somebody is called in a text: by `@` and the name, as a word of its own: "@ada, tea?" and not "@adam", nor the bare word,
- * since names are often words; nor an e-mail address or a link. Where words are written without blanks, more may follow: "@太郎さん".
- * Where one of `others` has a longer name that begins so, "bob smith" beside "bob", that one is called alone. Nothing calls a whole room: there is no "@here".
+ * Whether a text calls a person: by `@` and the name, as a word of its own: "@ada, tea?" and not "@adam", nor the bare
+ * word, since names are often words; nor an e-mail address or a link. Where words are written without blanks, more may
+ * follow: "@太郎さん". Where one of `others` has a longer name that begins so, "bob smith" beside "bob", that one is called
+ * alone. Nothing calls a whole room: there is no "@here".
  */
 export function mentions(content, name, others = []) {
   if (name === "" || !/[@\uFF20]/u.test(content)) return false;
@@ -119,7 +132,8 @@ export function mentions(content, name, others = []) {
     looked = { name, pattern: new RegExp(literal, "iuy") };
   }
   const { pattern } = looked;
-  const text = content.normalize("NFC").replace(ADDRESS, (address) => " ".repeat(address.length)).replace(/\uFF20/gu, "@"); // as a Japanese keyboard writes it
+  // As a Japanese keyboard writes it.
+  const text = content.normalize("NFC").replace(ADDRESS, (address) => " ".repeat(address.length)).replace(/\uFF20/gu, "@");
   let longer = null; // names of others that begin with this one; looked for once, however often a text calls
   for (let at = text.indexOf("@"); at >= 0; at = text.indexOf("@", at + 1)) {
     const [before] = /(?:[\uD800-\uDBFF][\uDC00-\uDFFF]|[^])$/u.exec(text.slice(Math.max(0, at - 2), at)) ?? [""];

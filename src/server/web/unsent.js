@@ -1,10 +1,10 @@
 /**
- * What was written and has not arrived: drafts, messages on the outbox, and those that were refused. Kept in the browser, so that neither
- * a reload nor a closed tab loses them.
+ * Text that has not arrived: drafts, messages on the outbox, and refused messages. The browser keeps them, so that
+ * neither a reload nor a closed tab loses them.
  *
- * Each load of the page keeps a record of its own, so that tabs do not overwrite each other. A record that its page has closed, or that
- * no page has touched for a while (a browser that was killed), is taken over by the next page of the same person. A message keeps its id,
- * and so is said once, whoever sends it.
+ * Each load of the page keeps a record of its own, so that tabs do not overwrite each other. A record that its page has
+ * closed, or that no page has touched for a while (a browser that was killed), is taken over by the next page of the
+ * same person. A message keeps its id, and so is said once, whichever page sends it.
  */
 import { uuid } from "./client.js";
 import { NOT_HERE } from "./words.js";
@@ -16,16 +16,16 @@ const PREFIX = "salon.unsent:";
 const SAVE_AFTER = 150;
 const TOUCH_EVERY = 20_000;
 const STALE_AFTER = 150_000; // more than browsers let a timer of a hidden page wait
-const RECORDS_MAX = 50; // that nobody has come back for; past them the oldest are forgotten
+const RECORDS_MAX = 50; // records of people who have not come back; past them the oldest are forgotten
 const DRAFT_CHARACTERS = 100_000;
 
 const key = `${PREFIX}${uuid()}`;
 let timer = null;
-let kept = true; // what is to be kept is
+let kept = true; // the record is up to date
 let holds = false; // there is a record of this page
 let taken = false; // another page has it now
 
-/** Something was written, sent or confirmed: it is kept in a moment. */
+/** Text was written, sent or confirmed: the record is written in a moment. */
 export function keepUnsent() {
   timer ??= setTimeout(save, SAVE_AFTER);
 }
@@ -57,7 +57,10 @@ function save(closed = false) {
   }
 }
 
-/** A page that stood still may find that another one has taken its record and says what is in it. Then it begins anew, without that. */
+/**
+ * A page that stood still may find that another one has taken over its record and sends what is in it. Then it begins
+ * anew, without that.
+ */
 function beginAnewIfTaken() {
   if (!client || !holds || stored(key) !== null) return false;
   taken = true;
@@ -65,7 +68,7 @@ function beginAnewIfTaken() {
   return true;
 }
 
-/** Nobody is here under this name any more. What is not sent waits until they come in again, or is forgotten. */
+/** The person has gone out. Unsent text waits until they come in again, or is forgotten. */
 export function letGoOfUnsent({ forgotten = false } = {}) {
   if (!forgotten) save(true);
   if (forgotten) {
@@ -81,7 +84,7 @@ export function letGoOfUnsent({ forgotten = false } = {}) {
   holds = false;
 }
 
-/** Takes over what pages of a person have left behind: `{drafts, refused, outbox}`. */
+/** Takes over the records that pages of a person have left behind: `{drafts, refused, outbox}`. */
 function takeOver(name) {
   const found = { drafts: [], refused: [], outbox: [] };
   const records = keysOf(PREFIX).filter((one) => one !== key).map((one) => ({ one, left: stored(one) }))
@@ -94,7 +97,10 @@ function takeOver(name) {
   return found;
 }
 
-/** What the client of somebody who comes in goes on with, and `show` for what the page shows of it once the conversations are there. */
+/**
+ * The outbox and status for the client of a person who comes in, and `show`, which puts the rest on the page once the
+ * conversations are there.
+ */
 export function unsentOf(name) {
   const { drafts, refused, outbox } = takeOver(name);
   return {
@@ -108,7 +114,7 @@ export function unsentOf(name) {
   };
 }
 
-/** A conversation that something waits for; a room that we are no longer in is shown as one. */
+/** A conversation with unsent text; a room that we are no longer in is shown as such. */
 function place(kind, id) {
   const there = conversations.has(`${kind}:${id}`);
   const c = conversation(kind, id);
@@ -133,7 +139,7 @@ window.addEventListener("pageshow", ({ persisted }) => {
   if (persisted && !beginAnewIfTaken()) save();
 });
 
-// A question before leaving stands where something would be lost, and nowhere else.
+// The browser asks before leaving only if text would be lost.
 window.addEventListener("beforeunload", (event) => {
   save();
   if (!kept) event.preventDefault();
@@ -154,7 +160,7 @@ setInterval(() => {
   if (now >= adoptFrom) adoptLater();
 }, TOUCH_EVERY);
 
-/** What a tab that was killed has left is gone on with by one that is there. Its messages are said again under their ids. */
+/** A tab that is open takes over the record of one that was killed, and sends its messages again under their ids. */
 function adoptLater() {
   const { drafts, refused, outbox } = takeOver(me);
   for (const entry of outbox) if (client.resume(entry)) wait(entry, null);

@@ -1,5 +1,5 @@
 /**
- * What the server says in codes, in words. None of these inherits anything: a code may be any word, "constructor" too.
+ * Words for the codes of the server. None of these tables inherits anything: a code may be any word, "constructor" too.
  */
 
 export const GAP_WORDS = {
@@ -17,7 +17,7 @@ export const LEFT_WORDS = {
   closed: "This room is no longer open to you.",
 };
 
-/** Why a room could not be entered, where it can be said better than in general. */
+/** Why a room could not be entered, where these words are better than the general ones. */
 export const JOIN_WORDS = {
   __proto__: null,
   forbidden: "This room is not open to you.",
@@ -61,5 +61,5 @@ export const CLOSE_WORDS = {
 
 export const STATUS_WORDS = { __proto__: null, online: "online", away: "away", busy: "busy", offline: "offline" };
 
-/** What the server says in an error; `otherwise` where there are no words for its code. */
+/** An error of the server in words; `otherwise` where there are no words for its code. */
 export function inWords(error, otherwise = error.message) { return ERROR_WORDS[error.code] ?? otherwise; }
