@@ -76,12 +76,11 @@ fn a_turn_that_panics_is_the_last_and_everybody_hears_1011() {
         max_connections: 10,
         addresses: None,
         proxies: Proxies::default(),
-        identity: None,
         memory: None,
         stop_within: Duration::from_secs(1),
     };
     let server = std::thread::spawn(move || {
-        Reactor::new(vec![listener], Settings::default(), bounds).unwrap().run(&mut Fragile)
+        Reactor::new(vec![listener], Settings::default(), bounds, None).unwrap().run(&mut Fragile)
     });
     let (mut bystander, mut culprit) = (client(address), client(address));
     // Behind the word lies more, which nobody will read: that must not cost anybody the Close.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::server::forwarded::Proxies;
 use crate::server::listener::Address;
+use crate::server::serve::ProxyProtocol;
 use crate::server::tls::Identity;
 
 use super::args::ServeArgs;
@@ -19,7 +20,7 @@ pub struct Listeners {
     /// With TLS.
     pub tls: Option<(SocketAddr, Identity)>,
     /// Whether the PROXY protocol is spoken there.
-    pub proxy_protocol: (bool, bool),
+    pub proxy_protocol: ProxyProtocol,
     /// Who is believed.
     pub proxies: Proxies,
 }
@@ -63,14 +64,15 @@ pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
         return Err("--listen off: expected --tls-cert and --tls-key beside it, for nobody could come in".into());
     }
     let spoken = |by| args.proxy_protocol.contains(&by);
-    let proxy_protocol = (spoken(ProxyProtocolArg::Listen), spoken(ProxyProtocolArg::TlsListen));
-    if proxy_protocol != (false, false) && args.trusted_proxy.is_empty() {
+    let proxy_protocol =
+        ProxyProtocol { listen: spoken(ProxyProtocolArg::Listen), tls: spoken(ProxyProtocolArg::TlsListen) };
+    if proxy_protocol != ProxyProtocol::default() && args.trusted_proxy.is_empty() {
         return Err("--proxy-protocol: expected --trusted-proxy beside it, for nobody else would be believed".into());
     }
-    if proxy_protocol.0 && plain.is_none() {
+    if proxy_protocol.listen && plain.is_none() {
         return Err("--proxy-protocol listen: expected an address to listen on, found --listen off".into());
     }
-    if proxy_protocol.1 && tls.is_none() {
+    if proxy_protocol.tls && tls.is_none() {
         return Err("--proxy-protocol tls-listen: expected --tls-cert and --tls-key beside it, found none".into());
     }
     let proxies = Proxies { trusted: args.trusted_proxy.clone(), header: args.forwarded_header.0 };

@@ -7,6 +7,7 @@ use crate::chat;
 use crate::engine::{self, DeflateSettings};
 use crate::proto::Limits;
 use crate::server::admin_key::AdminKey;
+use crate::server::reactor::Bounds;
 use crate::server::{admission, serve};
 
 use super::args::ServeArgs;
@@ -116,24 +117,27 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<serve::Settings, String> {
         flush_delay_members: fine.flush_delay_sessions,
         ..engine::Settings::default()
     };
-    Ok(serve::Settings {
-        listen: listen.plain,
-        tls: listen.tls,
-        proxy_protocol: listen.proxy_protocol,
-        proxies: listen.proxies,
-        admin,
-        admin_key,
+    let bounds = Bounds {
         max_connections: descriptors::fit(args.max_connections),
-        addresses: admission::Limits {
+        addresses: Some(admission::Limits {
             open: args.max_connections_per_address,
             per_second: args.new_connections_per_address,
             requests_per_second: args.requests_per_address,
             count_loopback: args.count_loopback,
-        },
-        origins: args.origin.clone(),
-        keys,
+        }),
+        proxies: listen.proxies,
         memory: fine.memory.0,
         stop_within: fine.stop_within,
+    };
+    Ok(serve::Settings {
+        listen: listen.plain,
+        tls: listen.tls,
+        proxy_protocol: listen.proxy_protocol,
+        admin,
+        admin_key,
+        origins: args.origin.clone(),
+        keys,
+        bounds,
         chat,
         engine,
     })
@@ -166,7 +170,7 @@ mod tests {
         let told = chat::Connections::default();
         assert_eq!(settings.engine.limits.message_bytes as usize, told.message_bytes);
         assert_eq!(settings.engine.ping_after, Some(told.ping_after));
-        assert_eq!(settings.addresses, admission::Limits::default());
+        assert_eq!(settings.bounds.addresses, Some(admission::Limits::default()));
     }
 
     /// The rule is about who can reach the chat, not about who has bound the socket.

@@ -15,13 +15,12 @@ use super::admission::Verdict;
 use super::calls::Calls;
 use super::doors::EntryError;
 use super::http::{self, NO_STORE, Response};
-use super::reactor::Bounds;
 use super::reports::{self, Sources};
 use super::responder::{Answer, Asked, Responder};
 use super::serve::{Settings, Starter, State};
 use super::socket::Socket;
 use super::top::Top;
-use super::{Port, Seen, Service, Turn};
+use super::{Port, Reloaded, Seen, Service, Turn};
 
 /// The chat as a service of the loop.
 pub(super) struct ChatService {
@@ -203,7 +202,7 @@ impl Service for ChatService {
         [self.chat.next_deadline(), self.alive_at].into_iter().flatten().min()
     }
 
-    fn reload(&mut self) -> Option<Bounds> {
+    fn reload(&mut self) -> Option<Reloaded> {
         let settings = match self.starter.reload() {
             Ok(settings) => settings,
             Err(error) => {
@@ -211,10 +210,9 @@ impl Service for ChatService {
                 return None;
             }
         };
-        let bounds = settings.bounds();
         self.responder = Responder::new(&settings);
         self.chat.change_settings(settings.chat, self.responder.verifier());
-        Some(bounds)
+        Some(Reloaded { bounds: settings.bounds, identity: settings.tls.map(|(_, identity)| identity) })
     }
 
     fn held(&self) -> (chat::Held, usize) {

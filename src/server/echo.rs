@@ -112,11 +112,10 @@ pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
         max_connections,
         addresses: None,
         proxies: Proxies::default(),
-        identity: None,
         memory: None,
         stop_within: Duration::from_secs(3),
     };
-    let reactor = Reactor::new(vec![listener], settings(), bounds)?;
+    let reactor = Reactor::new(vec![listener], settings(), bounds, None)?;
     say(format_args!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it."));
     reactor.run(&mut Echo::default())
 }

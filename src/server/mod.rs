@@ -113,8 +113,8 @@ pub trait Service {
         false
     }
 
-    /// SIGHUP: reads its settings again; tells what bounds the loop from now on, if that is known.
-    fn reload(&mut self) -> Option<Bounds> {
+    /// SIGHUP: reads its settings again; tells what the loop is to know of them, if they can be read.
+    fn reload(&mut self) -> Option<Reloaded> {
         None
     }
 
@@ -141,6 +141,15 @@ pub trait Service {
 
     /// The server stops, and all who wait for an answer have it: asks every connection to close.
     fn close_all(&mut self, _engine: &mut Engine<Socket>) {}
+}
+
+/// What the loop is to know of settings that were read again.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// What it keeps to.
+    pub bounds: Bounds,
+    /// What is shown where TLS is spoken.
+    pub identity: Option<tls::Identity>,
 }
 
 /// What a service may do something to, between events.

@@ -30,7 +30,7 @@ use super::memory::{Budget, Held};
 use super::refusals::Reason;
 use super::socket::{Raw, Socket};
 use super::tls::{Acceptor, Identity, Validity};
-use super::{Error, Port, Seen, Service, Turn};
+use super::{Error, Port, Reloaded, Seen, Service, Turn};
 
 /// How long turns took, and how many there were.
 #[derive(Clone, Debug)]
@@ -94,8 +94,6 @@ pub struct Bounds {
     pub addresses: Option<Limits>,
     /// Proxies that are believed when they say for whom they speak. They do not count themselves.
     pub proxies: Proxies,
-    /// What is shown where TLS is spoken.
-    pub identity: Option<Identity>,
     /// Octets that may be held; `None`: as many as there are.
     pub memory: Option<usize>,
     /// How long stopping may take before connections are dropped.
@@ -151,11 +149,16 @@ struct Stop {
 }
 
 impl Reactor {
-    /// Registers the listeners and the signals SIGINT, SIGTERM and SIGHUP.
+    /// Registers the listeners and the signals SIGINT, SIGTERM and SIGHUP. `identity` is shown where TLS is spoken.
     ///
     /// # Errors
     /// [`Error::Loop`] when the system gives no poller.
-    pub fn new(mut listeners: Vec<Listener>, settings: Settings, bounds: Bounds) -> Result<Self, Error> {
+    pub fn new(
+        mut listeners: Vec<Listener>,
+        settings: Settings,
+        bounds: Bounds,
+        identity: Option<Identity>,
+    ) -> Result<Self, Error> {
         let poll = Poll::new().map_err(Error::Loop)?;
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::Loop)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::Loop)?;
@@ -167,7 +170,7 @@ impl Reactor {
         let turns = Turns::new(started);
         let lobby = Lobby::new(settings.head_within);
         let engine = Engine::new(settings, Tick(0));
-        let Bounds { max_connections, addresses, proxies, identity, memory, stop_within } = bounds;
+        let Bounds { max_connections, addresses, proxies, memory, stop_within } = bounds;
         Ok(Self {
             poll,
             listeners,
@@ -234,9 +237,9 @@ impl Reactor {
         let signals = self.note_events(events);
         self.engine.begin_turn(now.tick);
         if signals.reload
-            && let Some(bounds) = service.reload()
+            && let Some(Reloaded { bounds, identity }) = service.reload()
         {
-            let Bounds { max_connections, addresses, proxies, identity, memory, stop_within } = bounds;
+            let Bounds { max_connections, addresses, proxies, memory, stop_within } = bounds;
             (self.max_connections, self.stop_within) = (max_connections, stop_within);
             self.admission.change(addresses, proxies);
             match (&mut self.acceptor, identity) {

@@ -11,13 +11,12 @@ use crate::engine;
 
 use super::admin_key::AdminKey;
 use super::chat_service::ChatService;
-use super::forwarded::Proxies;
 use super::jwt::Keys;
 use super::listener::{Address, Listener};
 use super::origin::Origin;
 use super::reactor::{Bounds, Reactor};
 use super::tls::Identity;
-use super::{Error, Port, addresses, admission};
+use super::{Error, Port, addresses};
 
 /// What the operator chose.
 #[derive(Clone, Debug)]
@@ -26,30 +25,31 @@ pub struct Settings {
     pub listen: Option<Address>,
     /// Where everybody comes in by TLS, and what is shown there; `None`: nowhere.
     pub tls: Option<(SocketAddr, Identity)>,
-    /// Whether what comes in there begins with a header of the PROXY protocol: by `listen`, by `tls`.
-    pub proxy_protocol: (bool, bool),
-    /// Proxies that are believed.
-    pub proxies: Proxies,
+    /// Where what comes in begins with a header of the PROXY protocol.
+    pub proxy_protocol: ProxyProtocol,
     /// Where the operator does; `None`: nowhere.
     pub admin: Option<SocketAddr>,
     /// What the operator shows there; `None`: nothing is asked for.
     pub admin_key: Option<AdminKey>,
-    /// Connections in all on the public port.
-    pub max_connections: usize,
-    /// What one address may do on the public port.
-    pub addresses: admission::Limits,
     /// Origins whose pages may connect, beyond the server's own.
     pub origins: Vec<Origin>,
     /// The keys that tokens are signed with; `None`: everybody may come in under any name.
     pub keys: Option<Keys>,
-    /// Octets that may be held; `None`: as many as there are.
-    pub memory: Option<usize>,
-    /// How long stopping may take before connections are dropped.
-    pub stop_within: Duration,
+    /// What the loop keeps to.
+    pub bounds: Bounds,
     /// How the chat behaves.
     pub chat: chat::Settings,
     /// How connections are kept, and whether their messages may be compressed.
     pub engine: engine::Settings,
+}
+
+/// Where what comes in begins with a header of the PROXY protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// At [`Settings::listen`].
+    pub listen: bool,
+    /// At [`Settings::tls`].
+    pub tls: bool,
 }
 
 /// Whoever started the server: is asked for settings, and told how it goes.
@@ -111,7 +111,7 @@ pub fn run(
         (None, None) => None,
     };
     if let Some(mut listener) = public {
-        listener.proxy_protocol = settings.proxy_protocol.0;
+        listener.proxy_protocol = settings.proxy_protocol.listen;
         said.public = listener.local_address().map_err(Error::Loop)?;
         said.unix = settings.listen.clone().filter(|_| said.public.is_none());
         listeners.push(listener);
@@ -121,7 +121,7 @@ pub fn run(
             Some(socket) => adopt(socket, Port::Public)?,
             None => Listener::bind(&Address::Tcp(*address), "--tls-listen", Port::Public)?,
         };
-        (listener.tls, listener.proxy_protocol) = (true, settings.proxy_protocol.1);
+        (listener.tls, listener.proxy_protocol) = (true, settings.proxy_protocol.tls);
         said.tls = listener.local_address().map_err(Error::Loop)?;
         listeners.push(listener);
     }
@@ -134,26 +134,12 @@ pub fn run(
         said.admin = listener.local_address().map_err(Error::Loop)?;
         listeners.push(listener);
     }
-    let bounds = settings.bounds();
-    let reactor = Reactor::new(listeners, settings.engine.clone(), bounds)?;
+    let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
+    let reactor = Reactor::new(listeners, settings.engine.clone(), settings.bounds.clone(), identity)?;
     let store = store(reactor.waker()).map_err(Error::Store)?;
     greet(&said, &settings, &store.about());
     starter.note(State::Ready);
     reactor.run(&mut ChatService::new(settings, store, Box::new(starter)))
-}
-
-impl Settings {
-    /// What of them the loop is to know.
-    pub(super) fn bounds(&self) -> Bounds {
-        Bounds {
-            max_connections: self.max_connections,
-            addresses: Some(self.addresses),
-            proxies: self.proxies.clone(),
-            identity: self.tls.as_ref().map(|(_, identity)| identity.clone()),
-            memory: self.memory,
-            stop_within: self.stop_within,
-        }
-    }
 }
 
 /// Where the listeners are, to be said.
@@ -209,7 +195,7 @@ fn greet(said: &Said, settings: &Settings, history: &str) {
          \n  limits     {max} connections, {rate}\
          \n  history    {history}\
          \n\nCtrl-C stops it.",
-        max = settings.max_connections,
+        max = settings.bounds.max_connections,
     ));
     if let Some(picture) = picture {
         super::say(format_args!("\n{picture}"));
