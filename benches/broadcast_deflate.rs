@@ -51,7 +51,7 @@ fn room_of(members: usize, handshake: &'static [u8]) -> (Engine<Null>, Vec<ConnI
     (engine, ids)
 }
 
-/// What a page of history looks like: names and rooms repeat, words less so.
+/// Text like a page of history: names and rooms repeat, words less so.
 fn history(size: usize) -> String {
     let words = ["lunch", "the", "build", "is", "green", "again", "who", "has", "seen", "my", "keys", "tomorrow", "at"];
     let mut text = String::from("[");

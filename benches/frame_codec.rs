@@ -24,10 +24,10 @@ use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const SIZES: [usize; 5] = [16, 125, 1 << 10, 64 << 10, 1 << 20];
 
-/// The largest message anybody takes here.
+/// The largest message of this bench.
 const LIMIT: usize = 2 << 20;
 
-/// What a buffered reader asks for at once: as Salon does.
+/// Bytes that a buffered reader asks for at once: as many as Salon does.
 const READ: usize = 64 << 10;
 
 fn text(size: usize, mixed: bool) -> String {
@@ -136,7 +136,7 @@ impl futures::AsyncWrite for Endless {
     }
 }
 
-/// What a future gives that never has to wait.
+/// The result of a future that never has to wait.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,

@@ -1,9 +1,9 @@
 //! What do the timers of 10,000 to 1,000,000 peers cost: while nothing happens, and with each message that comes?
 //!
-//! Each peer is to be looked at 25 s after it was last heard of. *Tick*: the clock moves by one millisecond; whoever is
-//! due is set anew. *Message*: any one of the peers is heard of. Salon only writes that down; "moved" is the same wheel
-//! if it moved the entry each time, and the `BTreeSet` is the way that needs no wheel. In *tick* it is a `BinaryHeap`,
-//! which is quicker as long as nothing has to be moved. `cargo bench --bench timer_wheel`
+//! The engine must look at each peer 25 s after its last message. *Tick*: the clock moves by one millisecond; each peer
+//! that is due is set anew. *Message*: a message of any one peer arrives. Salon only stores its time; "moved" is the
+//! same wheel if it moved the entry each time, and the `BTreeSet` is the way that needs no wheel. In *tick* it is a
+//! `BinaryHeap`, which is quicker as long as nothing has to be moved. `cargo bench --bench timer_wheel`
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};

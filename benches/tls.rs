@@ -1,10 +1,10 @@
 //! What does TLS cost the server, against the same without it: a connection, a delivery, a member who is idle?
 //!
 //! Input: the binary as a process of its own; rustls as its clients here (TLS 1.3, a P-256 certificate), over loopback.
-//! CPU is that of the server's thread (`/proc/PID/schedstat`) and memory what the kernel has for it (`VmRSS`): whatever
-//! clients take is in neither. Ways take turns, so that what else the machine does falls on all of them; told are the
-//! median of the rounds, the least and the most. That sessions are resumed where that is said, and that every member
-//! hears every message, is asserted. Linux only. `cargo bench --bench tls`; a part of it:
+//! CPU is that of the server's thread (`/proc/PID/schedstat`) and memory that of its process (`VmRSS`): the clients are
+//! in neither. With and without TLS take turns, so that other work of the machine falls on both; printed are the median
+//! of the rounds, the least and the most. The bench asserts that sessions are resumed where it says so, and that every
+//! member hears every message. Linux only. `cargo bench --bench tls`; a part of it:
 //! `cargo bench --bench tls -- deliveries` (or `connections`, `idle_members`); another build of the server:
 //! `BINARY=target/release/salon cargo bench --bench tls`
 
@@ -44,7 +44,7 @@ fn main() {
     }
 }
 
-/// What is told of some rounds.
+/// The figures of some rounds.
 fn row(what: &str, way: &str, mut rounds: Vec<f64>) {
     rounds.sort_by(f64::total_cmp);
     let (least, most) = (rounds[0], rounds[rounds.len() - 1]);

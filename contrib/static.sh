@@ -3,11 +3,12 @@
 #
 #   contrib/static.sh FOLDER
 #
-# With glibc (it wants libc.a: libc6-dev on Debian) or musl, whichever this Rust is for. A static glibc can look up no names in an
-# empty root; only `salon bench` ever does.
+# With glibc (it wants libc.a: libc6-dev on Debian) or musl, whichever this Rust is for. A static glibc can look up no
+# names in an empty root; only `salon bench` ever does.
 set -eu
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")/.."
-# The flag is for the last step alone: what a release build has made already is used, and Cargo keeps both binaries apart.
+# The flag is for the last step alone: what a release build has made already is used, and Cargo keeps both binaries
+# apart.
 cargo rustc --release --locked --bin salon -- -C target-feature=+crt-static
 install -s -m 755 "${CARGO_TARGET_DIR:-target}/release/salon" "$folder/salon"

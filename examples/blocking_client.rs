@@ -5,8 +5,9 @@
 //! cargo run --example blocking_client 127.0.0.1:9001 / "hello" "and again"
 //! ```
 //!
-//! It says what it is told to, prints as many answers, and closes. What it shows: the opening handshake of a client,
-//! that each frame is masked with a key of its own, and that it is the server who ends the stream (section 7.1.1).
+//! It sends the texts of its arguments, prints as many answers, and closes. It shows the opening handshake of a client,
+//! a key of its own for each masked frame, and that the server ends the stream (section 7.1.1). A real client needs
+//! deadlines besides.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -76,7 +77,8 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// Reads until the head is complete, and tells its length. The scanner goes on from where it was, and bounds the head.
+/// Reads until the head is complete, and returns its length. The scanner goes on from where it was, and bounds the
+/// head.
 fn read_head(stream: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<usize> {
     let mut scanner = ResponseScanner::default();
     let mut buffer = [0; 4096];

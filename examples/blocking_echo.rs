@@ -6,9 +6,10 @@
 //! cargo run --example blocking_echo 0.0.0.0:80
 //! ```
 //!
-//! It shows all that RFC 6455 asks of whoever owns the socket: to read the request head and answer it, to hand on what
-//! is read, to write what is owed, to answer pings, and to end the stream after the Close frames. What a server on the
-//! open network needs besides, it leaves out: deadlines, more than one connection at a time, and a look at the Origin.
+//! It shows all that RFC 6455 asks of the owner of the socket: to read the request head and answer it, to hand on the
+//! bytes of each read, to write the output, to answer pings, and to end the stream after the Close frames. It leaves
+//! out what a server on the open network needs besides: deadlines, more than one connection at a time, and a look at
+//! the Origin.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -76,7 +77,8 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Reads until the head is complete, and tells its length. The scanner goes on from where it was, and bounds the head.
+/// Reads until the head is complete, and returns its length. The scanner goes on from where it was, and bounds the
+/// head.
 fn read_head(stream: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<Result<usize, RequestError>> {
     let mut scanner = HeadScanner::default();
     let mut buffer = [0; 4096];

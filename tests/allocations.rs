@@ -1,7 +1,7 @@
-//! What a peer can make the server hold, counted by the allocator.
+//! The memory that a peer can make the server hold, counted by the allocator.
 //!
-//! Nothing that a peer merely claims (a length, a count, a fragment to come) is ever allocated, and what is held for
-//! one stays within the bounds that `ARCHITECTURE.md` names. The streams are scripted and allocate nothing while the
+//! Nothing that a peer merely claims (a length, a count, a fragment to come) is ever allocated, and the memory for one
+//! peer stays within the bounds that `ARCHITECTURE.md` names. The streams are scripted and allocate nothing while the
 //! engine runs, so every byte counted here is the engine's own. A binary of its own, because it replaces the allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -36,7 +36,7 @@ thread_local! {
 }
 
 fn note(bytes: isize, times: usize) {
-    // A thread that ends frees memory when its counter is gone already; nobody measures it then.
+    // A thread that ends frees memory when its counter is gone already; no test measures it then.
     let _ = COUNT.try_with(|count| {
         let Count { live, peak, times: before } = count.get();
         let live = live + bytes;
@@ -70,7 +70,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What a piece of work did to the memory.
+/// The effect of a piece of work on memory.
 #[derive(Debug)]
 struct Used {
     /// Bytes held behind it and not before.
@@ -111,7 +111,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Feeds pieces to a connection; tells the events.
+/// Feeds pieces to a connection; returns the events.
 fn feed(connection: &mut Connection, pieces: &mut [Vec<u8>], reply: &mut Vec<u8>) -> usize {
     let mut events = 0;
     for piece in pieces {
@@ -132,7 +132,7 @@ fn singly(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.chunks(1).map(<[u8]>::to_vec).collect()
 }
 
-/// What a connection holds beside the bytes of a message.
+/// The memory of a connection beside the bytes of a message.
 const PARTIAL: isize = 512;
 
 #[test]
@@ -181,7 +181,7 @@ fn what_is_held_of_a_message_is_at_most_twice_what_came() {
         let freed = measure(|| connection.fail(CloseCode::NORMAL, "", &mut reply));
         assert!(used.held + freed.held <= PARTIAL, "{name}: {freed:?}");
     }
-    // With its last byte the message is told, and with the next call it is gone.
+    // With its last byte the message is reported, and with the next call it is gone.
     let (mut connection, mut reply) = (Connection::new(limits), Vec::new());
     let mut pieces = singly(&frame(0x81, &payload));
     let used = measure(|| {
@@ -275,7 +275,7 @@ const fn numbered(topic: u32) -> TopicId {
     TopicId::new(topic).expect("a small number")
 }
 
-/// An engine that lets everybody in and listens to nobody.
+/// An engine that lets every client in and ignores all messages.
 struct House {
     engine: Engine<Script>,
     response: Vec<u8>,
@@ -304,7 +304,7 @@ impl House {
         (id, script)
     }
 
-    /// The poller says that this one can be read; then a turn.
+    /// The poller reports that this one can be read; then a turn.
     fn hear(&mut self, id: ConnId) {
         self.engine.readable(id.index, false);
         self.turn();
@@ -327,7 +327,7 @@ impl House {
         self.engine.reap(drop);
     }
 
-    /// Turns until all are gone: the ends of so many are told in a turn.
+    /// Turns until all are gone: a turn reports only so many ends.
     fn empty(&mut self) {
         for _ in 0..100 {
             self.turn();
@@ -335,7 +335,7 @@ impl House {
         assert!(self.engine.is_empty());
     }
 
-    /// Turns until everything the script has to say has been read, with what it says on the way measured.
+    /// Turns until the script has been read to its end; the memory on the way is measured.
     fn hear_out(&mut self, id: ConnId, script: &Script) -> Used {
         measure(|| {
             while self.engine.stream_mut(id).is_some() && {
@@ -351,7 +351,7 @@ impl House {
 const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// What a peer costs beside what waits for it and what has come of it: its slot, its head or outbox, growing lists.
+/// The cost of a peer beside its waiting output and unfinished input: its slot, its head or outbox, growing lists.
 const PEER: isize = 4096;
 
 #[test]
@@ -397,7 +397,7 @@ fn a_peer_that_sends_is_held_within_its_bounds() {
         script.0.borrow_mut().read_size = 1;
         let used = house.hear_out(id, &script);
         assert!(used.peak <= bound + PEER, "{name}: {used:?}");
-        // Whatever state it was left in: when it goes, all of it goes.
+        // In whatever state a peer was left: when it goes, all of its memory goes.
         let used = used.held
             + measure(|| {
                 script.0.borrow_mut().end = true;
@@ -419,7 +419,7 @@ fn a_peer_that_does_not_read_owes_one_pong() {
     house.engine.flush();
     script.say(&frame(0x89, &[b'?'; 125]).repeat(10_000));
     let used = house.hear_out(id, &script);
-    // What of a read is not told in its turn is set aside.
+    // The part of a read that makes no event in its turn is set aside.
     assert!(used.peak <= (64 << 10) + PEER, "{used:?}");
     // All in one read, before it is known that it does not read: the pongs of that read.
     let (id, script) = house.open();
@@ -434,7 +434,7 @@ fn an_outbox_is_held_up_to_its_limit() {
     let limit = Settings::default().outbox_bytes as isize;
     for (name, len) in [("large messages", 16 << 10), ("small messages", 100)] {
         let mut house = House::new();
-        // Somebody whose answers are large leaves a large buffer behind in each turn, for the next to use.
+        // A peer whose answers are large leaves a large buffer behind in each turn, for the next to use.
         let (other, _) = house.open();
         let large = vec![b'x'; 60_000];
         (0..2).for_each(|_| house.engine.send(other, Kind::Text, &large[..30_000]));
@@ -505,7 +505,8 @@ fn a_flush_of_several_busy_topics_allocates_nothing() {
     }
 }
 
-/// One inflater and at most seven compressors serve everybody. They take their memory once, whatever they are given.
+/// One inflater and at most seven compressors serve all connections. They take their memory once, whatever their input
+/// is.
 #[test]
 fn the_inflater_and_the_compressors() {
     let text = b"words and again words, ".repeat(40_000);
@@ -520,7 +521,7 @@ fn the_inflater_and_the_compressors() {
         let (mut deflater, mut all) = (Deflater::new(level), 0);
         for window_bits in 9..=15 {
             let mut compress = |len: usize| measure(|| assert!(deflater.compress(&text[..len], window_bits).is_some()));
-            // The output has as much room as the message is long, and is in the way of nothing else.
+            // The output has as much room as the message is long.
             let used = compress(100);
             assert!((200 << 10..=372 << 10).contains(&used.peak), "level {level}, window {window_bits}: {used:?}");
             all += used.held;
@@ -606,8 +607,8 @@ fn a_message_that_comes_whole_allocates_nothing() {
     assert_eq!((used.times, house.texts), (0, 110), "{used:?}");
 }
 
-/// Nor do long ones, of which a read has a part only, as long as the rest is there; nor what is answered to all of them
-/// at once.
+/// Long messages, of which a read has only a part, take no memory either, as long as the rest is there; nor do the
+/// answers to all of them at once.
 #[test]
 fn long_messages_that_are_there_allocate_nothing() {
     let mut house = House::new();
@@ -628,7 +629,7 @@ fn long_messages_that_are_there_allocate_nothing() {
 #[test]
 fn closing_releases_everything() {
     let mut house = House::new();
-    // What grows once and stays: lists as long as there were peers.
+    // Lists that grow once and stay: as long as there were peers.
     let crowd = |house: &mut House| {
         let mut frames = Vec::new();
         encode_frame(Opcode::Text, &[b'x'; 1000], &mut frames);
@@ -654,7 +655,7 @@ fn closing_releases_everything() {
     assert!(used.held.abs() <= PEER, "{used:?}");
 }
 
-/// What is counted and what was allocated, in bytes, are the same but for a twentieth.
+/// The counted and the allocated bytes are the same but for a twentieth.
 fn agree(name: &str, counted: usize, allocated: isize) {
     let counted = counted as isize;
     assert!(
@@ -673,7 +674,7 @@ fn total(house: &House) -> usize {
 fn what_the_engine_counts_is_what_it_allocates() {
     const PEERS: usize = 500;
     let partial = &frame(0x81, &[b'x'; 20_000])[..15_000];
-    // Of each peer: what it says behind its handshake, and how much of what it is sent it takes.
+    // Of each peer: its bytes behind the handshake, and how much of its output it takes.
     for (name, said, room, topics, direct, shared) in [
         ("idle", &b""[..], usize::MAX, 1, 0, 0),
         ("in many rooms", b"", usize::MAX, 20, 0, 0),
@@ -732,7 +733,7 @@ fn what_the_engine_counts_is_what_it_allocates() {
     }
 }
 
-/// The other end of a TLS connection: what it says is read whole; of what it is told it takes so much.
+/// The other end of a TLS connection: its bytes are read whole; of its output it takes so much.
 struct Way {
     to_server: Vec<u8>,
     read: usize,
@@ -775,8 +776,8 @@ impl salon::server::tls::Transport for Way {
     }
 }
 
-/// `Acceptor::held_bytes` beside the allocator, in what states a connection may stay in: an estimate, for rustls does
-/// not tell what it holds.
+/// `Acceptor::held_bytes` beside the allocator, in the states in which a connection may stay: an estimate, because
+/// rustls does not show its memory.
 #[test]
 fn what_tls_counts_is_about_what_it_allocates() {
     use rustls::pki_types::CertificateDer;
@@ -798,8 +799,8 @@ fn what_tls_counts_is_about_what_it_allocates() {
             .with_root_certificates(roots.clone())
             .with_no_client_auth();
         let config = Arc::new(config);
-        // Of each: exchanges of the handshake; what the client says then, how much of that comes, how large a read is;
-        // what it is told, and how much of that it takes.
+        // Of each: exchanges of the handshake; the client's bytes then, how many of them come, how large a read is; its
+        // output, and how much of that it takes.
         for (name, rounds, said, comes, read, told, takes) in [
             ("nothing has come", 0, 0, 0, 0, 0, 0),
             ("a part of the handshake", 1, 0, 0, 0, 0, 0),
@@ -865,7 +866,7 @@ fn what_tls_counts_is_about_what_it_allocates() {
     }
 }
 
-/// `Chat::held` beside the allocator: an estimate, which a third is to spare for.
+/// `Chat::held` beside the allocator: an estimate, which may be off by a third.
 #[test]
 fn what_the_chat_counts_is_about_what_it_allocates() {
     use salon::backend::Memory;
@@ -874,7 +875,7 @@ fn what_the_chat_counts_is_about_what_it_allocates() {
     use salon::time::Moment;
 
     let conn = |index: usize| ConnId { index: index as u32, generation: 1 };
-    // How many people, in how many rooms there are and how many each is in, and what each says with how many bytes.
+    // The number of people, of rooms, of rooms for each, of messages of each, and of bytes in each.
     for (people, rooms, each, said, len) in
         [(5000, 0, 0, 0, 0), (5000, 50, 1, 0, 0), (2000, 2000, 1, 0, 0), (500, 500, 20, 0, 0), (500, 10, 1, 20, 400)]
     {
@@ -925,7 +926,7 @@ fn what_the_chat_counts_is_about_what_it_allocates() {
     }
 }
 
-/// What sessions watch is counted, one name each or the same thousand for all, and given back.
+/// The names that sessions watch are counted, one name each or the same thousand for all, and freed.
 #[test]
 fn what_is_watched_is_counted() {
     use salon::backend::Memory;
@@ -972,7 +973,7 @@ fn what_is_watched_is_counted() {
             chat.handle_closed(conn(n), now, &mut out);
             out.clear();
         }
-        // A moment later the tables have given their room back.
+        // A moment later the tables have shrunk.
         chat.handle_timeout(Moment { tick: now.tick + std::time::Duration::from_secs(2), ..now }, &mut out);
         out.clear();
         assert!(held(&chat, &out) < before + (32 << 10));

@@ -1,4 +1,5 @@
-//! A mistake of ours that nobody contained: everybody hears 1011, and the loop ends for whoever starts it again.
+//! A mistake of ours that nothing contains: every client hears 1011, and the loop ends, so that a supervisor starts it
+//! again.
 //!
 //! A binary of its own, because the loop runs in this process and takes its SIGINT, SIGTERM and SIGHUP: no other test
 //! could be stopped by Ctrl-C any more.
@@ -16,7 +17,7 @@ use salon::server::reactor::{Bounds, Reactor};
 use salon::server::{Error, Port, Seen, Service, Turn};
 use salon::time::{Moment, Tick};
 
-/// Lets everybody in, and panics at the word.
+/// Lets every client in, and panics at the word.
 struct Fragile;
 
 impl Service for Fragile {
@@ -83,7 +84,7 @@ fn a_turn_that_panics_is_the_last_and_everybody_hears_1011() {
         Reactor::new(vec![listener], Settings::default(), bounds, None).unwrap().run(&mut Fragile)
     });
     let (mut bystander, mut culprit) = (client(address), client(address));
-    // Behind the word lies more, which nobody will read: that must not cost anybody the Close.
+    // Behind the word lies more, which nothing will read: all must get their Close nevertheless.
     let text = |text: &[u8]| [&[0x81, 0x80 | text.len() as u8, 0, 0, 0, 0], text].concat();
     culprit.write_all(&[text(b"panic"), text(b"and more")].concat()).unwrap();
     for stream in [&mut bystander, &mut culprit] {

@@ -1,4 +1,4 @@
-//! A socket that costs nothing, so that what is measured is user space.
+//! A socket that costs nothing, so that benches measure user space alone.
 
 use std::hint::black_box;
 use std::io::{self, Read, Write};

@@ -1,8 +1,8 @@
 //! A head that comes in pieces, for the targets that look for its end.
 
-/// Scans the head as it grows by `size` bytes. What has been seen is spoilt before the next call, but for the last
-/// byte, which the scanner may look back at: whoever looked at more would find something else, and do it in
-/// quadratic time.
+/// Scans the head as it grows by `size` bytes. Bytes that it has seen are spoilt before the next call, except the last
+/// one, which the scanner may look back at: a scanner that looked at more would find something else, and take quadratic
+/// time.
 pub fn scan_in_pieces<E>(
     bytes: &[u8],
     size: usize,

@@ -30,7 +30,7 @@ fn run(role: Role, pieces: &[&[u8]]) -> Outcome {
     outcome
 }
 
-/// As the engine reads: where a piece ends amid a message in one frame, what is missing to it is read behind it, and
+/// Reads as the engine does: where a piece ends amid a message in one frame, the missing rest is read behind it, and
 /// completes it.
 fn filled_up(role: Role, bytes: &[u8], size: usize) -> Outcome {
     let (mut connection, mut outcome) = (Connection::with_role(LIMITS, role), Outcome::default());

@@ -24,7 +24,7 @@ fn run(agreed: &PermessageDeflate, pieces: &[&[u8]]) -> Outcome {
     for piece in pieces {
         outcome.read(&mut connection, Some(&mut inflater), piece);
         assert!(connection.held_bytes() <= 40_000 + 32_768 + 2 * len + 1000, "bounded by limits and input");
-        // What a neighbour leaves in the inflater must not be seen.
+        // Bytes that a neighbour leaves in the inflater must not show.
         inflater.inflate(b"\xf2\x48\xcd\xc9\xc9\x07\x00", None, |_| Ok(())).unwrap();
     }
     assert!(outcome.told.iter().all(|told| told.payload().len() <= LIMITS.message_bytes as usize));
@@ -66,7 +66,7 @@ fuzz_target!(|input: &[u8]| {
             let at = usize::from(*size) * twice.len() / 256;
             assert_eq!(run(&agreed, &[&twice[..at], &twice[at..]]), whole);
         }
-        // The input is what is said, and what a client offers.
+        // The input is a message, and an offer of a client.
         _ => {
             there_and_back(bytes, *size);
             if let Ok(Some(agreed)) = PermessageDeflate::negotiate([bytes], ClientContext::Kept) {

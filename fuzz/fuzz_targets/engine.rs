@@ -3,19 +3,19 @@
 //!
 //! The input is a program; its first byte chooses the settings, then each operation is one byte and its arguments.
 //! Streams behave as sockets do under an edge-triggered poller: a short read means that nothing is left, and news is
-//! told once. So a peer that the engine forgets stays forgotten, and shows. Or they are any `Read + Write`, with what
-//! std and [`Stream`] give by default: they take and give less than they could, and their poller does not tell of the
-//! end. Room may come amid a write, and bytes and the end, or a failure, in one edge.
+//! reported once. So a peer that the engine forgets stays forgotten, and shows. Or they are any `Read + Write`, with
+//! what std and [`Stream`] give by default: they take and give less than they could, and their poller does not report
+//! the end. Room may come amid a write, and bytes and the end, or a failure, in one edge.
 //!
-//! - What a peer is sent is what a model expects, in order: all of it when nothing is in the way, else a beginning of
-//!   it. Topics keep their own order, and direct messages stand between what was published before and after them. The
-//!   model knows members only by what was asked for, so membership is checked by what is delivered.
-//! - What a peer is heard to say is what [`HeadScanner`] and [`Connection`] make of its bytes in one piece.
+//! - A peer is sent what a model expects, in order: all of it when nothing is in the way, else a beginning of it.
+//!   Topics keep their own order, and direct messages stand between what was published before and after them. The model
+//!   knows members only by what was asked for, so membership is checked by what is delivered.
+//! - The events of a peer are those that [`HeadScanner`] and [`Connection`] make of its bytes in one piece.
 //! - Nothing follows Close; nothing is written after the end or after a failure; pongs repeat pings in order.
-//! - Who asks to be told when a connection has taken everything is told once, when it has had all that was queued
-//!   before.
-//! - `Closed` is told once for each upgraded connection, and nothing of it after that.
-//! - Work comes to an end; whoever is there has a deadline; at the end everything is freed.
+//! - An owner that asks for `Drained` of a connection gets it once, when the connection has taken everything that was
+//!   queued before.
+//! - There is one `Closed` for each upgraded connection, and no event of it after that.
+//! - Work comes to an end; every peer has a deadline; at the end everything is freed.
 #![no_main]
 
 use std::cell::RefCell;
@@ -42,7 +42,7 @@ struct Wire {
     reset: bool,
     /// It is reset when all has been read.
     fails: bool,
-    /// The engine has been told of a failure and has nothing more to do here.
+    /// The engine has got a failure and has nothing more to do here.
     failed: bool,
     written: Vec<u8>,
     room: usize,
@@ -123,7 +123,7 @@ impl Stream for Script {
     }
 }
 
-/// The same as anybody would write it.
+/// The same with the defaults of the trait.
 struct Plain<'a>(&'a mut Script);
 
 impl Read for Plain<'_> {
@@ -148,13 +148,13 @@ impl Stream for Plain<'_> {
     }
 }
 
-/// What is known of a connection from outside.
+/// The state of a connection as it is known from outside.
 struct Peer {
     id: ConnId,
     script: Script,
     /// All bytes it was given to read.
     said: Vec<u8>,
-    /// What the engine told of it.
+    /// The events of the engine about it.
     told: Vec<String>,
     /// The responses it was given, which come before any frame, and the messages that it is to hear.
     responses: Vec<u8>,
@@ -168,7 +168,7 @@ struct Peer {
     /// A request has been passed on that we answer later; or we have, with the connection's end.
     waits: bool,
     dismissed: bool,
-    /// How many messages there were when we last asked to be told that it has taken them, until we are.
+    /// How many messages there were when we last asked for `Drained`, until it comes.
     asked: Option<usize>,
     /// What was expected when we asked for the connection to be closed.
     closing: Option<usize>,
@@ -197,7 +197,7 @@ struct Heard {
 }
 
 impl Peer {
-    /// Somebody is at the other end, the engine has not let go, and nothing has begun to end it.
+    /// There is a peer at the other end, the engine has not released it, and nothing has begun to end it.
     fn is_well(&self) -> bool {
         let wire = self.script.0.borrow();
         self.is_held() && !self.closed && self.closing.is_none() && !self.aborted && !wire.end && !wire.reset && !wire.fails
@@ -303,7 +303,7 @@ impl Peer {
         }
     }
 
-    /// Compares what was told and answered with what was said.
+    /// Compares the events and answers with the input.
     fn check_told(&self, complete: bool) {
         let (meaning, pings) = self.meaning();
         let (end, told) = match self.told.split_last() {
@@ -399,7 +399,7 @@ impl House {
         }
     }
 
-    /// The peer sends bytes, and the poller tells of them.
+    /// The peer sends bytes, and the poller reports them.
     fn say(&mut self, place: usize, bytes: &[u8]) {
         let Some(peer) = self.peers.get_mut(place) else { return };
         let mut wire = peer.script.0.borrow_mut();
@@ -488,7 +488,7 @@ impl House {
             false => self.engine.unsubscribe(peer.id, topic_of(topic)),
         }
         if peer.upgraded && !peer.closed {
-            // Who leaves is given what was published before, of all topics.
+            // A member that leaves gets what was published before, of all topics.
             peer.stretch += usize::from(peer.member[topic] && !member);
             peer.member[topic] = member;
         }
@@ -556,7 +556,7 @@ impl House {
             peer.member = [false; TOPICS];
         }
         peer.told.push(told);
-        // An abort between event and answer: the answer finds nobody.
+        // An abort between event and answer: the answer finds no connection.
         match answer {
             Answer::Upgrade => {
                 peer.responses.extend_from_slice(UPGRADED);
@@ -620,7 +620,7 @@ impl House {
         assert!(self.engine.is_empty() || self.engine.next_deadline().is_some(), "whoever is there has a deadline");
     }
 
-    /// Nothing is in the way any more: what was queued arrives, what was said is told.
+    /// Nothing is in the way any more: all output arrives, and all input becomes events.
     fn check_settled(&mut self) {
         for place in 0..self.peers.len() {
             self.change(place, |wire| wire.room = usize::MAX);
@@ -628,7 +628,7 @@ impl House {
         }
         self.turn();
         self.settle();
-        // What large topics hold back is due by then.
+        // The delayed messages of large topics are due by then.
         self.wait(FLUSH_DELAY);
         self.settle();
         for peer in &self.peers {
@@ -836,7 +836,7 @@ fuzz_target!(|input: &[u8]| {
                     house.turn();
                 }
             }
-            // What the poller says may be out of date.
+            // The poller's reports may be out of date.
             _ => {
                 let index = program.below(MAX_PEERS) as u32;
                 house.engine.readable(index, false);
@@ -859,7 +859,7 @@ const UPGRADED: &[u8] = b"<upgraded>";
 const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// What a client accepts of us: whole frames, unmasked.
+/// A client accepts whole frames of us, unmasked.
 const FROM_SERVER: FrameRules = FrameRules {
     masked: false,
     rsv1: false,

@@ -60,6 +60,6 @@ fuzz_target!(|input: &[u8]| {
         let host: &[u8] = if choice & 2 == 0 { b"Host: h\r\n" } else { b"" };
         check(&[b"GET /ws?user=a HTTP/1.1\r\n", host, bytes, b"\r\n\r\n"].concat(), size);
     }
-    // Whoever parses without scanning is not harmed either.
+    // A caller that parses without scanning is not harmed either.
     let _ = Request::parse(bytes, &mut NO_HEADERS.clone()).map(|request| request.upgrade());
 });

@@ -1,5 +1,5 @@
-//! The chat: whatever a few sessions say and whenever they come and go, what is delivered is JSON, answered, in order
-//! and bounded, and nothing is left when all have gone.
+//! The chat: whatever a few sessions send and whenever they come and go, deliveries are JSON, in order and bounded,
+//! every request is answered, and nothing is left when all have gone.
 //!
 //! The input is lines, so that a seed can be read. The first letter says what happens:
 //!
@@ -40,9 +40,9 @@ struct Stage {
     topics: BTreeMap<TopicId, BTreeSet<ConnId>>,
     sessions: [Option<Session>; SESSIONS],
     opened: u32,
-    /// Connections of which it is to be told when they have taken everything.
+    /// Connections for which the chat wants to know when they have taken everything.
     asked: BTreeSet<ConnId>,
-    /// What the session that spoke last has heard since.
+    /// Texts that the session that spoke last has heard since.
     heard: Vec<Value>,
     /// Whether every request must be answered: nothing is refused for its rate.
     unhurried: bool,
@@ -134,7 +134,7 @@ impl Stage {
         match id {
             // Fields that stand twice are refused, so the id may be another one than `Value` kept.
             Some(id) if text.matches("\"id\"").count() == 1 && !text.contains('\\') => {
-                // What is said while catching up comes back in its place.
+                // A message that is sent while catching up comes back in its place.
                 while !self.heard.iter().any(|heard| heard.get("id") == Some(id)) {
                     assert!(self.drains(conn, Some(conn)), "{text} is answered: {:?}", self.heard);
                 }
@@ -235,7 +235,7 @@ impl Stage {
                     }
                 }
                 ("joined", Some(seq)) => {
-                    // Who was inside already has had everything up to there, or will.
+                    // A session that was inside already has got everything up to there, or will.
                     assert!(session.last.get(room).is_none_or(|last| *last <= seq), "{to} in {room}: {text}");
                 }
                 ("gap", _) => {

@@ -1,6 +1,6 @@
-//! What proxies say of whom they speak for: a PROXY protocol header (version 2) is read the same however it is cut and
-//! never beyond its end; of `X-Forwarded-For` and `Forwarded` counts what the proxies appended, whatever stands before
-//! it.
+//! The client that proxies name: a PROXY protocol header (version 2) is read the same however it is cut and never
+//! beyond its end; of `X-Forwarded-For` and `Forwarded` only the part that trusted proxies appended counts, whatever
+//! stands before it.
 #![no_main]
 
 use std::net::IpAddr;
@@ -44,7 +44,7 @@ fn check_proxy_protocol(bytes: &[u8], piece: usize) {
     assert_eq!(source, address.map_or(Source::Proxy, Source::Client));
 }
 
-/// Whom the lines of a header are about; `None`: such a head is none.
+/// The client that the lines of a header name; `None`: no head can have such lines.
 fn client(proxies: &Proxies, name: &str, lines: &[&[u8]]) -> Option<Option<IpAddr>> {
     let mut head = b"GET / HTTP/1.1\r\nHost: h\r\n".to_vec();
     for line in lines {
@@ -78,7 +78,7 @@ fn check_forwarded(bytes: &[u8]) {
         assert_eq!(client(&proxies, other, &lines), Some(None), "the other header is not read");
         assert_eq!(client(&Proxies { trusted: vec![], header }, name, &lines), Some(None), "nobody is believed");
 
-        // A proxy appends whom it heard, to the last line or in one of its own.
+        // A proxy appends its client, to the last line or in one of its own.
         let last = lines.pop().expect("there is a line");
         for (appended, address) in appended.into_iter().zip(["192.0.2.1", "2001:db8::1"]) {
             let heard = Some(Some(address.parse().unwrap()));
@@ -87,7 +87,7 @@ fn check_forwarded(bytes: &[u8]) {
             let further: [&[u8]; 2] = [last, appended.as_bytes()];
             assert_eq!(client(&proxies, name, &[&lines[..], &further].concat()), heard, "{name}: in a further line");
         }
-        // If whom it heard is a proxy that is believed too, what that one said counts.
+        // If that client is a trusted proxy too, the address that this one appended counts.
         let heard = Some(said.or(Some(TRUSTED.parse().unwrap())));
         let joined = [last, b", ", trusted.as_bytes()].concat();
         assert_eq!(client(&proxies, name, &[&lines[..], &[&joined]].concat()), heard, "{name}: a chain");

@@ -1,5 +1,6 @@
-//! What a client says first and hears first: the end of a response's head is found however it is cut, each byte is
-//! looked at once, what is accepted meets section 4.1, and a request that may be sent is one that our server takes.
+//! The heads that a client sends first and hears first: the end of a response's head is found however it is cut, each
+//! byte is looked at once, what is accepted meets section 4.1, and a request that may be sent is one that our server
+//! takes.
 #![no_main]
 
 #[path = "../common/pieces.rs"]
@@ -49,7 +50,7 @@ fn check_head(head: &[u8]) {
             // The same response answers no other key.
             let other = ClientRequest { nonce: *b"another nonce...", ..REQUEST };
             assert_eq!(response.accept(&other), Err(ResponseError::WrongAccept));
-            // What was not asked for is not agreed to.
+            // A sub-protocol that was not asked for is not agreed to.
             let none = ClientRequest { protocols: &[], ..REQUEST };
             assert_eq!(response.accept(&none).is_ok(), agreed.protocol.is_none());
         }
@@ -101,6 +102,6 @@ fuzz_target!(|input: &[u8]| {
             hear(&[good.as_bytes(), ACCEPT.as_bytes(), b"\r\n", bytes, b"\r\n\r\n"].concat(), size);
         }
     }
-    // Whoever parses without scanning is not harmed either.
+    // A caller that parses without scanning is not harmed either.
     let _ = Response::parse(bytes, &mut NO_HEADERS.clone()).map(|response| response.accept(&REQUEST).is_ok());
 });

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Obtains the Autobahn WebSocket testsuite and prints the path of its `wstest`.
 #
-# The suite is a Python 2.7 program. Where there is no Python 2.7, it is unpacked from an older suite of the distribution,
-# from the mirror that apt is configured for, into AUTOBAHN_HOME; nothing of the system changes. The suite itself and what
-# it needs come from the package index that pip is configured for, with the versions pinned below.
+# The suite is a Python 2.7 program. Where there is no Python 2.7, it is unpacked from an older suite of the
+# distribution, from the mirror that apt is configured for, into AUTOBAHN_HOME; nothing of the system changes. The suite
+# itself and what it needs come from the package index that pip is configured for, with the versions pinned below.
 #
 # Environment:
 #   AUTOBAHN_HOME  where to install (default ${XDG_CACHE_HOME:-~/.cache}/autobahn-wstest)

@@ -2,8 +2,8 @@
 
     python3 judge.py --wstest WSTEST --url ws://127.0.0.1:9001/ --out FOLDER [--jobs 2] PATTERN...
 
-Expected: every case OK in behaviour and in how the connection was closed; INFORMATIONAL only for the cases below, in which
-the suite itself has no opinion; nothing NON-STRICT, nothing UNIMPLEMENTED, every planned case run to its end.
+Expected: every case OK in behaviour and in how the connection was closed; INFORMATIONAL only for the cases below, in
+which the suite itself has no opinion; nothing NON-STRICT, nothing UNIMPLEMENTED, every planned case run to its end.
 """
 
 import argparse

@@ -9,8 +9,8 @@
 # Starts the binary on a free loopback port and ends it by its process id. The suite is obtained by install.sh; judge.py
 # decides about the report: every case must be OK, but for those of which the suite itself only wants to inform.
 #
-# Environment: OUT (report folder, default a temporary one), JOBS (suite processes at once, default 2), and those of install.sh.
-# Exit: 0 as expected; 1 some case is not; 2 trouble with the suite or the binary.
+# Environment: OUT (report folder, default a temporary one), JOBS (suite processes at once, default 2), and those of
+# install.sh. Exit: 0 as expected; 1 some case is not; 2 trouble with the suite or the binary.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 salon=$here/../../target/release/salon

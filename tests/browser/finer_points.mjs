@@ -277,7 +277,7 @@ await run(async () => {
     await page.keyboard.press("Escape");
     await until("the name is asked for again", () => page.evaluate(() => document.activeElement.id === "door-name" && document.getElementById("door-question").hidden));
     equal(await page.evaluate(() => localStorage.getItem("salon.name")), null, "a name that is kept");
-    // Who hides is there too.
+    // A person who hides is there too.
     await say(bob, "/status invisible");
     await until("Bob is invisible", async () => (await bob.locator("#me-status").inputValue()) === "offline");
     await field.fill("Bob");

@@ -5,7 +5,8 @@ import sys
 
 
 def run(checks, within):
-    """Each of `checks` is an async function whose name says what is true; none may take longer than `within` seconds."""
+    """Each of `checks` is an async function whose name says what is true; none may take longer than `within`
+    seconds."""
     sys.exit(asyncio.run(_run(checks, within)) != 0)
 
 

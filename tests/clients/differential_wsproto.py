@@ -2,8 +2,8 @@
 
     python differential_wsproto.py PORT [STREAMS]
 
-Streams are good frames that are then damaged a little, all from a seed that a difference names. The few differences that
-may be stand in `explained`, each with the section that settles it. Ends with `N streams, M different`.
+Streams are good frames that are then damaged a little, all from a seed that a difference names. The few differences
+that may be stand in `explained`, each with the section that settles it. Ends with `N streams, M different`.
 """
 
 import random

@@ -1,9 +1,11 @@
-"""Behind nginx, with the lines that docs/operating.md gives for it: the `websockets` client in front, Salon on a Unix socket behind.
+"""Behind nginx, with the lines that docs/operating.md gives for it: the `websockets` client in front, Salon on a Unix
+socket behind.
 
     python nginx.py SALON OPERATING
 
-Starts both in a temporary folder, on loopback, and ends them. Of the lines only the path of the socket is changed. Without nginx
-it says that it is skipped. Salon lets an address in once at a time, so each check has addresses of its own.
+Starts both in a temporary folder, on loopback, and ends them. Of the lines only the path of the socket is changed.
+Without nginx it says that it is skipped. Salon lets an address in once at a time, so each check has addresses of its
+own.
 """
 
 import asyncio

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Clients that nobody here wrote, against the binary: `websockets` and `wsproto` from PyPI, `ws` from npm, openssl and curl; and nginx between.
+# Clients that nobody here wrote, against the binary: `websockets` and `wsproto` from PyPI, `ws` from npm, openssl and
+# curl; and nginx between.
 #
 #   bash tests/clients/run.sh [target/release/salon]
 #

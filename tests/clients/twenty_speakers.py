@@ -2,12 +2,12 @@
 
     python twenty_speakers.py PORT [FOLDER_WITH_NODE_WS] [MESSAGES_OF_EACH_SPEAKER]
 
-Speakers, listeners and those who are cut (no Close, amid the noise, again and again, JSON speakers too) use the `websockets`
-client; with the folder, one more who is cut uses `ws` from npm (listener_ws.mjs). Everybody must have every message once, in the same order: those of the plain dialect as long as they are there, those of
-the JSON dialect through all cuts by `since`, with a dense `seq`. Who is cut stays away until much has been said, so that the holes are
-many times what is sent at once. All of them share one process and read slowly: the server is to have an `--outbox-bytes` for that. Speakers that are cut say again, with the same `id`, what they
-have not seen come back.
-"""
+Speakers, listeners and people whose lines are cut (without Close, amid the noise, again and again, JSON speakers too)
+use the `websockets` client; with the folder, one more uses `ws` from npm (listener_ws.mjs). Everybody must have every
+message once, in the same order: people of the plain dialect as long as they are there, people of the JSON dialect
+through all cuts by `since`, with a dense `seq`. After a cut they stay away until much has been said, so that the holes
+are many times as large as a slice. All of them share one process and read slowly: the server needs an `--outbox-bytes`
+for that. Speakers that are cut send the messages that they have not seen come back again, with the same `id`."""
 
 import asyncio
 import json

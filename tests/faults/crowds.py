@@ -13,7 +13,8 @@ CROWD = 15_000
 
 
 def come(port, count, room):
-    """So many clients at once, each with its upgrade and `join` in one go; returns them when all have heard `joined`."""
+    """So many clients at once, each with its upgrade and `join` in one go; returns them when all have heard
+    `joined`."""
     selector = selectors.DefaultSelector()
     people, waiting, joined = [], 0, 0
     until = time.monotonic() + 60

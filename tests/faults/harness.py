@@ -76,7 +76,7 @@ def enter_a_private_network():
     libc = ctypes.CDLL(None, use_errno=True)
     new_net, new_user, user, group = 0x40000000, 0x10000000, os.geteuid(), os.getegid()
     if libc.unshare(new_net) != 0:
-        # Who is not root may be so in a namespace of their own.
+        # A user who is not root may be root in a namespace of their own.
         if libc.unshare(new_user | new_net) != 0:
             raise Skip(f"no network namespace: {os.strerror(ctypes.get_errno())}")
         try:

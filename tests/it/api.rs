@@ -130,7 +130,7 @@ fn curl_waits_to_go_on_and_is_answered() {
     let (answer, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(log.contains("HTTP/1.1 100 Continue") && log.contains("HTTP/1.1 200 OK"), "{log}");
     assert!(answer.contains(r#""seq":1"#), "{answer}");
-    // Refused by its head, it is not asked for.
+    // The body of a request that its head refuses is not asked for.
     let output = Command::new("curl")
         .args(["-sv", "-H", "Expect: 100-continue", "--expect100-timeout", "30", "--json"])
         .arg(format!("@{}", file("longer-body", &"x".repeat(65_537)).display()))
@@ -228,7 +228,7 @@ fn pages_cannot_call() {
             let answer = String::from_utf8(exchange(admin, request.as_bytes())).unwrap();
             assert_eq!(status(&answer), expected, "{request}: {answer}");
         }
-        // Whoever supervises the process may ask by any name.
+        // A supervisor of the process may ask by any name.
         for path in ["/livez", "/readyz"] {
             let request = format!("GET {path} HTTP/1.1\r\n{headers}{ends}");
             let answer = String::from_utf8(exchange(admin, request.as_bytes())).unwrap();
@@ -259,7 +259,7 @@ fn connections_have_pages() {
     assert_eq!(seen, ["ann", "bob", "cat"]);
 }
 
-/// A client that reads nothing is blocked; a kick and a ban end it all the same, and nobody waits for it.
+/// A client that reads nothing is blocked; a kick and a ban end it all the same, and no other client waits for it.
 #[test]
 fn a_client_that_does_not_read_can_be_banned() {
     let (server, admin) = open();
@@ -272,7 +272,7 @@ fn a_client_that_does_not_read_can_be_banned() {
     }
     assert_eq!(call(admin, "ban", r#"{"user_id":"slow"}"#).1, r#"{"type":"ban","user_id":"slow","closed":1}"#);
     hear_with(&mut ann, &[r#"{"type":"user_left","room_id":"den","user_id":"slow"}"#]);
-    // When it reads at last, it finds what it was sent, and why it was closed.
+    // When it reads at last, it finds the messages, and why it was closed.
     hear_with(&mut slow, &[r#"{"type":"goodbye","reason":"banned","reconnect":false"#]);
     assert_eq!(close_code(&mut slow), 4003);
     let mut again = server.connect("/ws?user=slow");

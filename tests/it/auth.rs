@@ -1,5 +1,5 @@
-//! Tokens over real sockets: how they are shown, what becomes of bad ones, how they end, and what an operator can get
-//! wrong.
+//! Tokens over real sockets: how they are shown, how bad ones are refused, how they end, and the mistakes of an
+//! operator.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -128,8 +128,8 @@ fn bad_tokens() {
 
 /// A token of so many bytes that says who `ann` is.
 fn token_of(test: &str, len: usize) -> String {
-    // The claims are grown until the token has that length, give or take what base64 rounds; the name of a claim that
-    // nobody knows gives the rest. Not every length is one of base64: three of four are.
+    // The claims are grown until the token has that length, but for the rounding of base64; the name of an unknown
+    // claim fills the rest. Not every length is one of base64: three of four are.
     let secret = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
     let sign = |fill: usize, kid: usize| {
         let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
@@ -198,7 +198,7 @@ fn exchange_closed(server: &Server, request: &str) -> Vec<u8> {
 
 #[test]
 fn a_session_outlives_its_token_by_the_grace_and_no_longer() {
-    // Long enough to come in with on a slow machine; what is said when it has ended is waited for.
+    // Long enough to come in with on a slow machine; the test waits for the messages after its end.
     let short = |name: &str| token("expiry", &["--sub", name, "--ttl", "5s"]);
     let strict = serve("expiry", &["--auth-grace", "1s"]);
     let mut alice = strict.connect(&format!("/ws?token={}", short("alice")));
@@ -244,7 +244,7 @@ fn rooms_and_roles() {
     }
     say(&mut alice, r#"{"type":"broadcast","room_id":"*","content":"tea"}"#);
     hear_with(&mut bob, &[r#""room_id":"*","sender":"alice","content":"tea""#]);
-    // Another room than the token is for, whether or not it is there.
+    // A room that the token is not for, whether or not it exists.
     for room in ["attic", "nowhere"] {
         let token = token("roles", &["--sub", "bob", "--rooms", "den"]);
         let request = format!("GET /ws/{room}?token={token} HTTP/1.1\r\n{UPGRADE}Connection: close\r\n\r\n");

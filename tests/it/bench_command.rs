@@ -27,7 +27,7 @@ fn figure(json: &str, part: &str, name: &str) -> f64 {
     json[at..end].parse().unwrap_or_else(|_| panic!("{name} in {json}"))
 }
 
-/// Said, delivered, lost, doubles, out of order, damaged, closed.
+/// Messages sent, delivered, lost, doubled, out of order, damaged; connections closed.
 fn faults(json: &str) -> [u64; 7] {
     ["sent", "delivered", "lost", "doubles", "out_of_order", "damaged", "closed"]
         .map(|name| figure(json, "load", name) as u64)
@@ -77,7 +77,7 @@ fn everything_arrives_once_and_in_order() {
     }
 }
 
-/// A server that refuses what is said is asked why.
+/// A server that refuses messages is asked why.
 #[test]
 fn what_the_server_answers_instead_is_shown() {
     let server = Server::serve(&["--rate", "1:3"]);
@@ -124,7 +124,7 @@ fn a_process_is_looked_at() {
     assert!(status == 2 && stderr.contains("--pid 4294967295"), "{stderr}");
 }
 
-/// What a server of the test does wrong.
+/// The fault of a server of the test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrong {
     Nothing,
@@ -190,7 +190,7 @@ fn chat(members: usize, wrong: Wrong) -> SocketAddr {
                 _ => [Some(message), held.take()].into_iter().flatten().collect(),
             };
             for message in said {
-                // After a Close there is nobody to hear it.
+                // After a Close nobody hears it.
                 let sent = last.send(message);
                 assert!(sent.is_ok() || wrong == Wrong::Closes, "{sent:?}");
             }
@@ -272,7 +272,7 @@ fn a_neighbour_is_heard_beside_each_flood() {
     assert_eq!(rows[9]["ended"], 5, "{json}");
 }
 
-/// The server ends, whenever, or refuses what it is sent: a report with what ended, or a sentence; never a panic.
+/// The server ends at any time, or refuses messages: a report with the ended connections, or a sentence; never a panic.
 #[test]
 fn a_server_that_ends_is_told() {
     for (arguments, dies) in [
@@ -303,7 +303,7 @@ fn a_server_that_ends_is_told() {
     }
 }
 
-/// What is open is bounded: a limit that nothing can raise is said before anything is opened.
+/// The number of connections is bounded: a limit that nothing can raise is reported before anything is opened.
 #[cfg(unix)]
 #[test]
 fn too_few_descriptors_are_said() {

@@ -1,4 +1,4 @@
-//! A client of `salon::proto`: rows of what a server sends, and a server that nobody here wrote.
+//! A client of `salon::proto`: rows of a server's bytes, and a server that was written elsewhere.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ const ENOUGH: CloseCode = CloseCode::new(4000).expect("one of the application's"
 const LIMITS: Limits = Limits { message_bytes: 300, fragments: 3 };
 const CLOSING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// What a client hears of the pieces, and the bytes it owes.
+/// The events of a client for the pieces, and the bytes it owes.
 fn heard(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
     let mut connection = Connection::client(LIMITS, CLOSING_KEY);
     let (mut told, mut reply) = (Vec::new(), Vec::new());
@@ -30,7 +30,7 @@ fn heard(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
     (told, reply)
 }
 
-/// It is told to nobody (section 5.3), so it stands in no log.
+/// The key is secret (section 5.3), so it stands in no log.
 #[test]
 fn what_is_printed_of_a_connection_has_no_key_in_it() {
     let closing_key = [201, 202, 203, 204];
@@ -72,7 +72,7 @@ fn what_a_server_sends() {
             close(1001, ""),
         ),
         (b"\x88\x00", vec![format!("{:?}", Event::Close(None))], b"\x88\x80\x37\xfa\x21\x3d".to_vec()),
-        // What a server must not send either.
+        // Frames that a server must not send either.
         (
             b"\xc1\x00",
             vec![failed(ProtocolError::ReservedBits(4))],
@@ -117,7 +117,7 @@ fn the_role_costs_no_room() {
     assert_eq!(size_of::<Connection>(), 32);
 }
 
-/// Reads until something is to be told, and gives it to `hear`.
+/// Reads until there is an event, and gives it to `hear`.
 fn next<T>(
     stream: &mut UnixStream,
     connection: &mut Connection,

@@ -1,7 +1,7 @@
 //! RFC 7692 as rows: bytes in, bytes and events out.
 //!
 //! Every row runs whole, one byte at a time, and in every split into two, with an inflater of its own and with one that
-//! another connection uses in between: nothing of that may change the outcome.
+//! another connection uses in between: the outcome must be the same.
 
 use crate::common::bytes::{Outcome, Told, close_reply, raw, short, text};
 use salon::proto::{
@@ -53,7 +53,7 @@ fn check_as(agreed: &PermessageDeflate, bytes: &[u8], told: &[Told], reply: &[u8
     }
 }
 
-/// The outcome is the same whatever was agreed to about context.
+/// The outcome is the same with and without context.
 fn check(bytes: &[u8], told: &[Told]) {
     check_as(&KEPT, bytes, told, b"");
     check_as(&RESET, bytes, told, b"");
@@ -149,10 +149,10 @@ fn messages_of_a_server() {
     let mut frame = b"before".to_vec();
     encode_deflated_frame(Opcode::Text, HELLO, &mut frame);
     assert_eq!(frame, b"before\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00");
-    // A window of 2^9 is kept to: what repeats beyond it is not found.
+    // A window of 2^9 is kept to: repetitions beyond it are not found.
     let far = [noise(1000), noise(1000)].concat();
     assert!(deflater.compress(&far, 15).is_some() && deflater.compress(&far, 9).is_none());
-    // A window of 2^8 is not silently one of 2^9: what is sent as it is suits it.
+    // A window of 2^8 is not silently one of 2^9: an uncompressed message suits it.
     assert_eq!([7, 8].map(|window_bits| deflater.compress(&[b'a'; 1000], window_bits).map(<[u8]>::len)), [None; 2]);
     assert!(deflater.compress(&[b'a'; 1000], 9).is_some());
 }
@@ -273,7 +273,7 @@ fn text_that_is_not_utf8_once_inflated() {
     }
 }
 
-/// The limit is one for what comes and for what becomes of it.
+/// One limit holds for the payload and for the inflated message.
 #[test]
 fn inflated_size_and_one_past_it() {
     let too_big = ProtocolError::MessageTooBig { limit: 70_000 };
@@ -311,7 +311,7 @@ fn fragments_of_compressed_messages() {
     check_failed(&fragments(6), &[], ProtocolError::TooManyFragments { limit: 5 });
 }
 
-/// 64 MiB of zeros in 65 KB: refused at the limit, and no more than that was made.
+/// 64 MiB of zeros in 65 KB: refused at the limit, and not inflated further.
 #[test]
 fn a_bomb() {
     // A mebibyte behind a full flush refers to nothing before it, so it can be said 64 times.
@@ -328,7 +328,7 @@ fn a_bomb() {
         let frames = [raw(0x42, quarters[0]), raw(0, quarters[1]), raw(0, quarters[2]), raw(0x80, quarters[3])];
         check_failed_as(&agreed, &frames.concat(), &[], too_big);
     }
-    // What was inflated before the limit is known by the pieces that were handed on.
+    // The pieces that were handed on show how much was inflated before the limit.
     let mut made = 0;
     let refused = Inflater::new().inflate(bomb, None, |piece| {
         made += piece.len();
@@ -355,7 +355,7 @@ fn context_is_kept_or_not() {
         }
         check_as(&agreed, &bytes, &told, b"");
     }
-    // More than a client may look back: what it said it would not do is not understood.
+    // Further than a client may look back: it breaks its own promise, and is refused.
     let small = PermessageDeflate { client_max_window_bits: Some(8), ..KEPT };
     let mut stream = flate2::Compress::new(flate2::Compression::best(), false);
     let (first, between) = (b"something to be remembered", noise(300));
@@ -365,7 +365,7 @@ fn context_is_kept_or_not() {
     check_failed_as(&small, &bytes, &told[..2], ProtocolError::CorruptDeflate);
 }
 
-/// Between messages a connection holds its window if it must, and otherwise nothing.
+/// Between messages a connection holds its window if it keeps context, and otherwise nothing.
 #[test]
 fn memory_between_messages() {
     let bytes = raw(0xc2, &deflated(&noise(60_000)));
@@ -420,7 +420,7 @@ fn messages_that_fill_the_inflater() {
     }
 }
 
-/// Whatever zlib makes of whatever data is understood: levels, strategies of flushing, sizes around the buffers.
+/// Any output of zlib is understood: levels, strategies of flushing, sizes around the buffers.
 #[test]
 fn anything_deflated_is_inflated() {
     let noise = noise(70_000);

@@ -18,14 +18,14 @@ use tungstenite::{Error, Message};
 const STREAMS: u64 = 10_000;
 const LIMITS: Limits = Limits { message_bytes: 1000, fragments: u32::MAX };
 
-/// What became of a stream. The code is the one that the peer is told; 1005 stands for a Close without one.
+/// The outcome of a stream. The code is the one that the peer is sent; 1005 stands for a Close without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Outcome {
     heard: Vec<Told>,
     code: Option<u16>,
 }
 
-/// What `salon::proto` makes of it, read in pieces, and why it failed, if it did.
+/// The outcome of `salon::proto`, read in pieces, and why it failed, if it did.
 fn ours(bytes: &[u8], size: usize, role: Role) -> (Outcome, Option<ProtocolError>) {
     let mut outcome = bytes::Outcome::default();
     let mut connection = match role {
@@ -65,7 +65,7 @@ impl Write for Pieces<'_> {
     }
 }
 
-/// What tungstenite makes of it. It sends no Close when it fails; its error names the code all the same.
+/// The outcome of tungstenite. It sends no Close when it fails; its error names the code all the same.
 fn theirs(bytes: &[u8], size: usize, role: Role) -> Outcome {
     let limit = Some(LIMITS.message_bytes as usize);
     let config = WebSocketConfig::default().read_buffer_size(4096).max_message_size(limit).max_frame_size(limit);
@@ -181,7 +181,7 @@ fn frame(random: &mut Random, fin: bool, opcode: Opcode, payload: &[u8], out: &m
     if !fin {
         out[start] &= 0x7f;
     }
-    // What is wrong in a header is seldom found by flipping bits at random.
+    // Flipping bits at random seldom makes a header wrong in an interesting way.
     match random.below(120) {
         0 => out[start] |= random.pick(&[0x40, 0x20, 0x10]),
         1 => out[start] ^= random.pick(&[0x01, 0x02, 0x04, 0x08, 0x80]),

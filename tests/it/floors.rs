@@ -34,9 +34,9 @@ const FLOORS: [Floor; 12] = [
         never: &["std::io", "httparse"],
     },
     Floor { name: "server", below: &["chat", "backend", "engine", "proto", "id", "time", "random"], never: &["clap"] },
-    // Beside the server, not above it: what it measures cannot help it.
+    // Beside the server, not above it: the bench shares no code with the server it measures.
     Floor { name: "bench", below: &["proto", "id", "time"], never: &["clap", "signal_hook"] },
-    // A client of the admin port: what it shows, everybody could ask for.
+    // A client of the admin port, as any other program could be.
     Floor { name: "top", below: &[], never: &["clap", "mio"] },
     Floor {
         name: "cli",

@@ -37,7 +37,7 @@ fn refusal(id: &Value, code: &str, sentence: &Value) -> String {
     format!(r#"{{"type":"error",{id}"code":"{code}","message":{sentence},"retry":false}}"#)
 }
 
-/// A door, what is heard behind it at once, and what is said and heard behind each row.
+/// A door, the messages that open a session there, and the request and answer behind each row.
 struct Door<'a> {
     target: &'a str,
     opened: Vec<u8>,
@@ -142,7 +142,7 @@ fn a_user_has_16_sessions() {
         assert_eq!(hear(&mut one_more), goodbye);
         assert_eq!(close_code(&mut one_more), 4100);
     }
-    // The others live on, and are not spoken to.
+    // The others live on, and hear nothing of it.
     say(&mut sessions[0], r#"{"type":"ping","id":1}"#);
     assert!(hear(&mut sessions[0]).starts_with(r#"{"type":"pong","id":1,"#));
     // When one is gone there is room again.
@@ -172,7 +172,7 @@ fn floods_are_refused_and_cost_the_neighbour_nothing() {
         let answer = exchange(server.public, &bytes);
         let answer = String::from_utf8_lossy(&answer);
         let refused = answer.matches(r#""code":"rate_limited""#).count();
-        // Junk has no id that could be read, so that its refusals are told once a second.
+        // Junk has no id that could be read, so it is refused at most once a second.
         let told = if name == "junk" { 1 } else { 300 };
         assert!(refused >= told, "{name}: {refused} of 400 refused");
         // Coming back does not help.
@@ -183,7 +183,7 @@ fn floods_are_refused_and_cost_the_neighbour_nothing() {
         floods += 1;
     }
     assert_eq!(floods, 6);
-    // What was said to everybody before the bucket was empty, and nothing else.
+    // The announcements before the bucket was empty, and nothing else.
     say(&mut neighbour, r#"{"type":"ping","id":"n"}"#);
     loop {
         let heard = hear(&mut neighbour);

@@ -1,4 +1,4 @@
-//! Too many at once: connections over the limits, and what it costs the others.
+//! Too many at once: connections over the limits, and their cost for the others.
 
 use std::io::Read;
 
@@ -31,16 +31,16 @@ fn a_full_house_neither_spins_nor_locks_the_operator_out() {
     // One turn a message, and some for the report itself; a loop that spins makes thousands.
     let taken = turns() - before;
     assert!(taken < 300, "{taken} turns for 100 messages");
-    // Nobody was sent away meanwhile, so that it was the full house that the operator came into.
+    // Nobody was sent away meanwhile, so Salon was full when the operator came in.
     silent[0].set_nonblocking(true).unwrap();
     assert_eq!((&silent[0]).read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     drop(silent);
-    // Those who waited are gone, and who comes now is told again.
+    // The clients that waited are gone, and a new one is answered again.
     let answer = String::from_utf8(exchange(server.public, &upgrade("/ws"))).unwrap();
     assert_eq!(status(&answer), 503, "{answer}");
 }
 
-/// Over the open limit a connection is upgraded, told goodbye, and closed with 4100.
+/// Over the open limit a connection is upgraded, hears `goodbye`, and is closed with 4100.
 #[test]
 fn one_address_has_so_many_connections() {
     let limits = ["--max-connections-per-address", "2", "--new-connections-per-address", "1000000"];
@@ -62,8 +62,8 @@ fn one_address_has_so_many_connections() {
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("\r\nConnection: close\r\n"), "{page}");
     let foreign = format!("GET /ws HTTP/1.1\r\nOrigin: http://evil.example\r\n{UPGRADE}\r\n");
     assert_eq!(status(&String::from_utf8(exchange(server.public, foreign.as_bytes())).unwrap()), 403);
-    // The operator's port is not counted, and tells how many were turned away: 2 rows of 2 targets in 2 ways, and the
-    // last two.
+    // The operator's port is not counted, and shows how many were refused: 2 rows of 2 targets in 2 ways, and the last
+    // two.
     let (_, metrics) = get(server.admin.unwrap(), "/metrics");
     assert!(metrics.contains("\nsalon_refused_total{reason=\"too_many\"} 10\n"), "{metrics}");
     assert!(metrics.contains("\nsalon_closes_total{code=\"4100\"} 8\n"), "{metrics}");
@@ -98,13 +98,13 @@ fn one_address_opens_so_many_a_second() {
     }
     // However slow this machine is: it takes 20 seconds to be let in 20 times.
     assert!(refused > 0);
-    // An upgrade is told the same.
+    // An upgrade gets the same answer.
     let mut answers = std::iter::repeat_with(|| exchange(server.public, &upgrade("/ws")[..]));
     assert!(answers.by_ref().take(3).any(|answer| answer.starts_with(b"HTTP/1.1 429 Too Many Requests\r\n")));
 }
 
-/// Stopping closes also who has come and has not been accepted yet (more than one turn takes in): in order, and not
-/// with a reset.
+/// Stopping also closes clients that have come and are not accepted yet (more than one turn takes in): in order, and
+/// not with a reset.
 #[test]
 fn clients_that_wait_outside_when_it_stops() {
     let mut server = Server::serve(&[]);

@@ -47,7 +47,7 @@ fn pong() -> Vec<u8> {
     told(0x81, br#"{"type":"pong","id":1,"ts":0000000000000}"#)
 }
 
-/// What goes on behind it is answered as well, and the end is in order.
+/// Later messages are answered as well, and the end is in order.
 fn lives(bytes: Vec<u8>) -> Vec<u8> {
     [bytes, text(PING), frame(0xc1, &deflated(PING)), CLOSE.to_vec()].concat()
 }
@@ -205,7 +205,7 @@ fn offers() {
         ("x; a=\"permessage\\-deflate\", permessage-deflate", agreed(BOTH_RESET)),
         ("x\r\nSec-WebSocket-Extensions: permessage-deflate", agreed(BOTH_RESET)),
         ("permessage-deflate; a=%0d%0aSet-Cookie, permessage-deflate", agreed(BOTH_RESET)),
-        // What does not conform is no offer, wherever it stands (RFC 6455 section 9.1).
+        // A value that does not conform is no offer, wherever it stands (RFC 6455 section 9.1).
         ("permessage-deflate; \"", malformed()),
         ("permessage-deflate, permessage-deflate; a=", malformed()),
         ("x; a=\"permessage-deflate, \\\"\", permessage-deflate", malformed()),
@@ -213,7 +213,7 @@ fn offers() {
         let bytes = [&offering(DOOR, offer), &text(PING)[..], CLOSE].concat();
         neighbour.check(&server, offer, &bytes, &answer);
     }
-    // What is not agreed to is not understood.
+    // A message compressed without agreement is refused.
     let bytes = [offering(DOOR, "permessage-deflate; unknown"), frame(0xc1, &deflated(PING))].concat();
     let reason = "reserved bits 100 set, no extension uses them";
     let answer = [SWITCHED.as_bytes(), &welcome("USER0000"), &closed(1002, reason)].concat();

@@ -116,7 +116,7 @@ fn closes() {
     check(&rows("closes"));
 }
 
-/// What is strange and allowed comes back.
+/// Frames that are strange and allowed come back.
 #[test]
 fn strange_and_right() {
     let masked = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec();
@@ -181,7 +181,7 @@ fn the_echo_server_has_a_limit_too() {
     ]);
 }
 
-/// A client that goes without a word, at any point, is nobody's trouble.
+/// A client that goes without a word, at any point, does no harm.
 #[test]
 fn streams_that_end_early() {
     use std::io::{Read, Write};

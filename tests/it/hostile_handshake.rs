@@ -1,7 +1,7 @@
 //! Requests nobody should send, over real sockets: the opening handshake and the HTTP doors.
 //!
-//! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. What a row is about stands
-//! in its first words.
+//! Each row is the exact bytes and the exact answer, run as `tests/it/common/rows.rs` says. The first words of a row
+//! say what it is about.
 
 use serde_json::Value;
 
@@ -459,7 +459,7 @@ fn only_read() -> Vec<u8> {
     refused("405 Method Not Allowed", "Allow: GET, HEAD, OPTIONS\r\n", "only GET, HEAD and OPTIONS are allowed here")
 }
 
-/// What can be done with a file, after which the connection ends.
+/// The answer to OPTIONS of a file, after which the connection ends.
 fn options() -> Vec<u8> {
     head("200 OK", "Allow: GET, HEAD, OPTIONS\r\n", 0).into_bytes()
 }
@@ -475,7 +475,7 @@ fn headless(mut answer: Vec<u8>) -> Vec<u8> {
     answer
 }
 
-/// Responses of one connection, in the order of the requests; what comes behind the last is not looked at.
+/// Responses of one connection, in the order of the requests; bytes behind the last request are ignored.
 #[test]
 fn kept_and_pipelined() {
     let kept = |answer: Vec<u8>| String::from_utf8(answer).unwrap().replace("Connection: close\r\n", "").into_bytes();
@@ -558,7 +558,7 @@ fn names_in_a_url() {
     }
 }
 
-/// A refusal that a browser may see from another site says nothing of why.
+/// A refusal that a page of another site may see does not say why.
 #[test]
 fn origins() {
     let origin = |origin: &str| with("Host: h", &format!("Host: chat.example:8080\r\nOrigin: {origin}"));

@@ -1,4 +1,4 @@
-//! The log as who runs Salon gets it: lines of text or JSON, and what happens when nobody reads them.
+//! The log as an operator gets it: lines of text or JSON, and a server that goes on when nobody reads them.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -35,7 +35,7 @@ impl Logging {
         Self { child, lines, public, admin, file }
     }
 
-    /// Makes it read settings that are wrong, which it says in a line.
+    /// Makes it read wrong settings, which costs a line of log.
     fn complain(&self, setting: &str) {
         fs::write(&self.file, setting).unwrap();
         let pid = self.child.id().to_string();
@@ -79,7 +79,7 @@ fn a_line_is_text_or_an_object() {
     assert!(line["message"].as_str().unwrap().contains("rate: expected"), "{line}");
 }
 
-/// At info nobody's coming and going is worth a line; at debug each session has one, at its end.
+/// At info no session has a line; at debug each session has one, at its end.
 #[test]
 fn a_session_that_ends_is_a_line_at_debug() {
     let mut debug = Logging::start("ended", &["--log", "debug"]);
@@ -134,7 +134,7 @@ fn nobody_waits_for_who_reads_the_log() {
 #[test]
 fn a_log_that_was_closed_ends_nothing() {
     let mut server = Logging::start("closed", &[]);
-    // The reader goes; what is written from now on fails.
+    // The reader goes; every write from now on fails.
     let (child, lines) = (server.child.id(), std::mem::replace(&mut server.lines, spare_lines()));
     drop(lines);
     for _ in 0..10 {

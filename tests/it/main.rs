@@ -1,9 +1,9 @@
-//! What holds of the whole: the library from outside, and the binary over real sockets.
+//! Tests of the whole: the library from outside, and the binary over real sockets.
 //!
 //! A module for each subject, and one binary of them all, so that the library is linked once;
 //! `cargo test --test it sockets::` runs one module. They share a process: a temporary file has the name of its module
-//! in its own, and no module sets the environment, handlers of signals, limits or the log. What needs a process of its
-//! own is beside this folder, and says why: `tests/allocations.rs` and `tests/panics.rs`.
+//! in its own, and no module sets the environment, handlers of signals, limits or the log. Tests that need a process of
+//! their own are beside this folder, and say why: `tests/allocations.rs` and `tests/panics.rs`.
 
 mod common;
 

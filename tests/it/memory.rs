@@ -1,4 +1,4 @@
-//! The memory budget over real sockets: who is refused, who is cut off, who notices nothing, and that it ends.
+//! The memory budget over real sockets: clients that are refused or cut off, others that notice nothing, and its end.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -39,7 +39,7 @@ fn guest(server: &Server, number: usize) -> TcpStream {
     stream
 }
 
-/// A part of that message. The key is zero: what is sent is what is meant.
+/// A part of that message. The masking key is zero: the bytes on the wire are the text.
 fn begin_message(stream: &mut TcpStream) {
     let mut frame = vec![0x81, 0xff];
     frame.extend((1_u64 << 20).to_be_bytes());
@@ -85,7 +85,7 @@ fn near_the_budget_new_clients_wait_and_the_largest_go() {
         until("it has come", || (receiving() >= all || cut() > 0.0).then_some(()));
     };
 
-    // What is held for one of them is a hundredth of the budget or two; there are five between the marks.
+    // One of them takes a hundredth of the budget or two; there are five between the marks.
     while ready(&server).0 == 200 {
         begin_one();
     }
@@ -106,12 +106,12 @@ fn near_the_budget_new_clients_wait_and_the_largest_go() {
     assert!(cut() <= 16.0, "{} of {begun} were cut off", cut());
     chats(&mut alice, 2);
 
-    // Those who go leave room, and all is as before.
+    // Clients that go leave room, and all is as before.
     drop(guests.drain(..begun / 2));
     until("there is room again", || (ready(&server).0 == 200).then_some(()));
     drop(server.connect("/ws?user=bob"));
     chats(&mut alice, 3);
-    // Who was silent all the while is there still.
+    // A client that was silent all the while is still there.
     let idle = guests.last_mut().unwrap();
     idle.write_all(&[0x89, 0x80, 0, 0, 0, 0]).unwrap();
     let mut answer = Vec::new();
@@ -136,7 +136,7 @@ fn history_goes_before_anybody_does() {
     assert!((8e6..13.5e6).contains(&history), "{history}");
     assert_eq!(ready(&server).0, 200);
     assert_eq!(metric(&server, "salon_refused_total{reason=\"memory\"}"), 0.0);
-    // What is gone is named.
+    // The missing messages are named.
     say(&mut alice, r#"{"type":"history","room_id":"lobby","after":1,"limit":1,"id":"h"}"#);
     hear_with(&mut alice, &["\"history\"", "\"gap\""]);
 }

@@ -1,11 +1,11 @@
-//! `/metrics` beside what is written about it: no name without a word, no word without a name.
+//! `/metrics` beside its documentation: every metric is documented, and every documented metric exists.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use crate::common::{Server, get};
 
-/// All names of metrics in a text, without what a histogram puts behind its own.
+/// All names of metrics in a text, without the suffixes of a histogram.
 fn names(text: &str) -> BTreeSet<String> {
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
     let names = text.split(word).filter(|name| name.starts_with("salon_"));

@@ -1,4 +1,4 @@
-//! What must hold for any frame, any message and any cut: round trips and splits.
+//! Properties of any frame, any message and any cut: round trips and splits.
 //!
 //! A failing case is shrunk and printed by proptest; it becomes a row in the tests of its module.
 
@@ -62,7 +62,7 @@ fn cut<'a>(bytes: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     places.windows(2).map(|piece| &bytes[piece[0]..piece[1]]).collect()
 }
 
-/// What a connection tells and answers when it reads the pieces.
+/// The events and answers of a connection when it reads the pieces.
 fn heard(pieces: &[&[u8]]) -> Outcome {
     heard_by(Connection::new(LIMITS), pieces)
 }
@@ -140,8 +140,8 @@ proptest! {
         prop_assert_eq!(heard(&cut(&bytes, &places)), Outcome { told: expected, reply: vec![] });
     }
 
-    /// A client says something, a server says it back and closes: the client hears what it said, and its answer to
-    /// the Close is what the server waits for.
+    /// A client sends a message, a server sends it back and closes: the client gets its message, and its answer to the
+    /// Close is the one that the server waits for.
     #[test]
     fn client_and_server_understand_each_other(
         messages in vec((said(), any::<[u8; 4]>()), 0..8),

@@ -20,7 +20,7 @@ fn proxied(from: [u8; 4], tlvs: &[u8]) -> Vec<u8> {
 
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
 
-/// What comes back until the end; nothing at all if the connection was dropped.
+/// The answer until the end; nothing at all if the connection was dropped.
 fn answer(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
@@ -82,7 +82,7 @@ fn the_address_of_the_proxy_protocol_is_counted() {
     // A client that has gone counts no more.
     drop(first);
     while come(&proxied([192, 0, 2, 1], b"")).0 != "welcome" {}
-    // What an unknown client says of itself is not believed.
+    // An unknown client is not believed.
     let mut stream = tcp(server.public);
     stream.write_all(&proxied([192, 0, 2, 7], b"")).unwrap();
     let mut seven = enter(stream, &[("X-Forwarded-For", "192.0.2.8")]).unwrap();
@@ -172,7 +172,7 @@ fn forwarded_addresses_are_believed_from_trusted_proxies_alone() {
     let come_at_once = || (0..20).map(|_| come("192.0.2.1")).find(Result::is_err);
     assert_eq!(come_at_once(), Some(Err(429)));
     assert_eq!(come("192.0.2.2"), Ok(()));
-    // What else a proxy asks for is not held to it.
+    // Other requests of a proxy do not count.
     for _ in 0..20 {
         let mut stream = tcp(server.public);
         stream
@@ -204,7 +204,7 @@ impl Drop for Place {
 #[test]
 fn a_unix_socket_for_a_proxy_in_front() {
     let place = Place::new("front");
-    // What a server that was killed leaves behind.
+    // The file that a killed server leaves behind.
     drop(UnixListener::bind(&place.0).unwrap());
     let serve = |more: &[&str]| {
         Server::serve(&[&["--listen", &place.option(), "--max-connections-per-address", "1"], more].concat())
@@ -243,7 +243,7 @@ fn a_unix_socket_for_a_proxy_in_front() {
     assert!(!place.0.exists(), "its file is gone");
     let _server = serve(&["--socket-mode", "600"]);
     assert_eq!(fs::metadata(&place.0).unwrap().permissions().mode() & 0o777, 0o600);
-    // Nobody is trusted, so nobody is counted for what is said.
+    // Nobody is trusted, so no header counts.
     for _ in 0..2 {
         assert_eq!(come("192.0.2.1").0, "welcome");
     }

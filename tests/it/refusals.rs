@@ -1,4 +1,4 @@
-//! Whom the server turns away it tells: a counter for each reason, and at `debug` a line with the address.
+//! Every refusal is counted by its reason, and logged with the address at `debug`.
 
 use std::path::PathBuf;
 
@@ -144,7 +144,7 @@ fn over_the_limit_of_connections() {
     assert_eq!(status(&String::from_utf8_lossy(&answer)), 503);
     assert!(answer.ends_with(b"\r\n\r\n"), "the answer to HEAD has no body");
     one_more(&server, &before, Reason::Full, "one too many");
-    // A client that says nothing is refused as well.
+    // A client that sends nothing is refused as well.
     let before = counters(&server);
     let silent = tcp(server.public);
     server.logged("refused 127.0.0.1: full");
@@ -154,7 +154,7 @@ fn over_the_limit_of_connections() {
     assert!(get(server.admin.unwrap(), "/metrics").1.contains("\nsalon_max_connections 2\n"));
 }
 
-/// What hears 429 hears nothing else, and counts as nothing else.
+/// A request that is answered 429 gets no other answer, and counts as no other refusal.
 #[test]
 fn over_the_limit_of_requests() {
     let server = Server::serve(&["--requests-per-address", "1", "--count-loopback"]);

@@ -1,4 +1,4 @@
-//! What a request head says of itself, as rows. The rows on what is refused stand beside `proto::handshake`.
+//! Rows of request heads and their content. Rows of refused heads are beside `proto::handshake`.
 
 use salon::proto::ClientContext;
 use salon::proto::handshake::{Accept, HeadScanner, MAX_HEADERS, NO_HEADERS, Request, RequestError};
@@ -17,7 +17,7 @@ fn the_request_line() {
         ("HEAD /a?b?c HTTP/1.0\r\nHost: h\r\n\r\n", "HEAD", "/a?b?c", "/a", "b?c", 0),
         // RFC 9112 §3.2 asks for Host in HTTP/1.1 only.
         ("GET /health HTTP/1.0\r\n\r\n", "GET", "/health", "/health", "", 0),
-        // §3.2.2: of an absolute target the path is what comes behind the host.
+        // §3.2.2: of an absolute target the path is the part behind the host.
         ("GET http://i/a?b HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "http://i/a?b", "/a", "b", 1),
         ("GET https://i:8/a HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "https://i:8/a", "/a", "", 1),
         ("GET HttpS://i HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "HttpS://i", "/", "", 1),
@@ -68,7 +68,7 @@ fn requests_that_keep_the_connection() {
         ("1.1", "Connection: close\r\n", false),
         ("1.1", "Connection: Upgrade, Close\r\n", false),
         ("1.0", "", false),
-        // A client of 1.0 would have to be told that it is kept; it is closed instead.
+        // A client of 1.0 would need an answer that says so to be kept; it is closed instead.
         ("1.0", "Connection: Keep-Alive\r\n", false),
         ("1.0", "Connection: close\r\n", false),
     ] {

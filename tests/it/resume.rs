@@ -1,4 +1,5 @@
-//! What was missed comes whole over real sockets, however much it is, and nobody waits for who takes it.
+//! Missed messages come whole over real sockets, however many they are, and no other client waits for the one that
+//! takes them.
 
 use crate::common::{Client, Server, hear, hear_with, say};
 use serde_json::Value;
@@ -27,7 +28,7 @@ fn a_long_hole_is_replayed_whole_while_others_talk() {
         say(&mut ann, &format!(r#"{{"type":"broadcast","room_id":"den","content":"{n} {long}"}}"#));
         hear_with(&mut ann, &[r#""type":"broadcast""#]);
     }
-    // Bob comes back, says something, and reads nothing for now.
+    // Bob comes back, sends a message, and reads nothing for now.
     let mut bob = server.connect("/ws?user=bob");
     say(&mut bob, &format!(r#"{{"type":"join","room_id":"den","since":{{"epoch":"{epoch}","seq":0}}}}"#));
     next(&mut ann, &["user_joined"]);

@@ -30,7 +30,7 @@ fn close_frame(code: u16, reason: &[u8]) -> Vec<u8> {
     raw(0x88, &[&code.to_be_bytes(), reason].concat())
 }
 
-/// The stimulus is answered with the error's status code, and nothing behind it is looked at.
+/// The bytes are answered with the error's status code, and bytes behind them are ignored.
 fn check_failed(bytes: &[u8], before: &[Told], error: ProtocolError) {
     let reply = close_reply(CloseCode::from(error).get(), &error.to_string());
     let told = [before, &[Told::Failed(error)]].concat();
@@ -143,7 +143,7 @@ fn text_that_is_not_utf8() {
     for bytes in [&b"\xff"[..], b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"caf\xe9", b"\xe2\x82"] {
         check_failed(&raw(0x81, bytes), &[], ProtocolError::InvalidUtf8);
     }
-    // Known before the end of the frame: nothing more is waited for.
+    // The error is known before the end of the frame: the rest is not awaited.
     let early = raw(0x81, b"\xff and a tail that never comes");
     let Outcome { told, reply } = run(&[&early[..7]]);
     assert_eq!(told, [Told::Failed(ProtocolError::InvalidUtf8)]);
@@ -228,7 +228,7 @@ fn what_a_connection_says_of_itself() {
     connection.decode(&mut payload[5..], &mut reply);
     assert!(connection.is_mid_message(), "amid a message");
     assert!((100..400).contains(&connection.held_bytes()), "{}", connection.held_bytes());
-    // A control frame in between changes nothing, but for the room it is given while it is cut.
+    // A control frame in between changes nothing, except for its buffer while it is cut.
     let held = connection.held_bytes();
     let mut ping = raw(0x89, b"??");
     connection.decode(&mut ping[..7], &mut reply);
@@ -291,7 +291,7 @@ fn memory_follows_what_came() {
     }
 }
 
-/// What is missing to a message in one frame can be told as soon as its header is there; of nothing else.
+/// The missing bytes of a message in one frame are known as soon as its header is there; of nothing else are they.
 #[test]
 fn what_is_missing_to_a_message() {
     let connection = Connection::new(LIMITS);
@@ -317,7 +317,7 @@ fn what_is_missing_to_a_message() {
     }
 }
 
-/// Nor of a message whose beginning has been taken, or after our Close.
+/// They are not known of a message whose beginning has been taken, nor after our Close.
 #[test]
 fn only_bytes_not_yet_taken_are_missing() {
     let frame = raw(0x82, &[7; 300]);

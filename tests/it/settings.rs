@@ -1,4 +1,4 @@
-//! Settings as an operator gives them: by file, environment and command line; what is wrong is said in one sentence.
+//! Settings as an operator gives them: by file, environment and command line; an error is one sentence.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -157,7 +157,7 @@ fn wrong_settings_are_one_sentence_and_status_2() {
     );
 }
 
-/// A variable is named where it is wrong, and one that holds nothing is none, as files for containers set them.
+/// A wrong variable is named, and an empty one counts as unset, as files for containers write it.
 #[test]
 fn variables() {
     use std::os::unix::ffi::OsStrExt;
@@ -191,7 +191,7 @@ fn variables() {
         let (status, shown, error) = run(&folder.0, &[(variable, "")], &["config"]);
         assert_eq!((status, &*error), (0, ""), "{variable}");
         assert!(shown.lines().all(|line| line.ends_with("# default")), "{variable}: {shown}");
-        // The file is not kept from saying it.
+        // The file may still say it.
         assert_eq!(
             run(&folder.0, &[(variable, "")], &["check", "--listen", "127.0.0.1:0", "--admin", "off"]).0,
             0,
@@ -200,7 +200,7 @@ fn variables() {
     }
     folder.file("rate = \"5:6\"");
     assert!(run(&folder.0, &[("SALON_RATE", "")], &["config"]).1.contains("salon.toml line 1"));
-    // What is wrong with an option is not said of a variable that it overrides.
+    // An error of an option is not reported for a variable that it overrides.
     let (_, _, error) = run(&folder.0, &[("SALON_RATE", "1:1")], &["config", "--rate", "fast"]);
     assert!(error.contains("--rate"), "{error}");
     let bytes = std::ffi::OsStr::from_bytes(b"a\xffb");
@@ -209,7 +209,7 @@ fn variables() {
     assert_eq!(error, "salon: SALON_AUTH_AUDIENCE: expected UTF-8, found other bytes\n");
 }
 
-/// What no browser would ever send as its origin would be refused for ever.
+/// An origin that no browser ever sends would never match, so it is refused.
 #[test]
 fn origins_that_cannot_be_are_refused_at_the_start() {
     let folder = Folder::new();

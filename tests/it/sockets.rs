@@ -272,7 +272,7 @@ fn too_many_connections_are_told_so() {
 
 #[test]
 fn signals_end_it_cleanly() {
-    // A client that does not hang up is not waited for long.
+    // Salon does not wait long for a client that does not hang up.
     for (signal, hangs_up) in [("TERM", true), ("INT", false)] {
         let mut server = Server::serve(&[]);
         let mut alice = server.connect("/ws?user=alice");
@@ -327,7 +327,7 @@ fn what_cannot_start_says_why_in_one_sentence() {
     }
 }
 
-/// The kernel's table of descriptors does not grow under load, where each time nobody would be served for a while.
+/// The kernel's table of descriptors does not grow under load: each growth would hold up all clients.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_table_of_descriptors_is_wide_from_the_start() {

@@ -1,4 +1,4 @@
-//! How Salon starts and stops: what clients, probes and a supervisor see of it.
+//! How Salon starts and stops, as clients, probes and a supervisor see it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -35,7 +35,7 @@ fn a_stop_drains() {
     let mut bob = server.connect("/ws/room?username=bob");
     let stubborn = stubborn(server.public);
     server.signal("TERM");
-    // Who is there is told when to come back, and closed.
+    // Clients that are inside hear when to come back, and are closed.
     let texts: Vec<String> = std::iter::from_fn(|| match read(&mut alice) {
         Ok(Message::Text(text)) => Some(text.to_string()),
         Ok(Message::Close(Some(frame))) => {
@@ -48,7 +48,7 @@ fn a_stop_drains() {
     let goodbye = texts.last().unwrap();
     assert!(goodbye.starts_with(r#"{"type":"goodbye","reason":"shutdown","reconnect":true,"after_ms":"#), "{goodbye}");
     assert_eq!(close_code(&mut bob), 1012);
-    // Probes and whoever comes meanwhile are answered.
+    // Probes and new clients are answered meanwhile.
     assert_eq!(get(admin, "/readyz").0, 503);
     assert_eq!(get(admin, "/livez").0, 200);
     for (path, code) in [("/livez", 200), ("/readyz", 503)] {
@@ -74,7 +74,7 @@ fn a_stop_has_an_end_and_a_second_signal_is_one() {
     let admin = server.admin.unwrap();
     let _stubborn = stubborn(server.public);
     server.signal("TERM");
-    // Two signals at once would be one. A client that came just before the first is not answered any more.
+    // Two signals at once would be one. A client that came just before the first is not answered.
     let request = format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
     while !exchange(admin, request.as_bytes()).starts_with(b"HTTP/1.1 503") {}
     server.signal("TERM");
@@ -104,7 +104,7 @@ fn with_a_socket_of_systemd_no_connection_is_refused_across_restarts() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
-                // Nobody is refused, also while no Salon runs at all; and who is let in is answered by one of them.
+                // Nobody is refused, also while no Salon runs at all; and each client is answered by one of them.
                 let mut stream = TcpStream::connect(address).expect("the socket listens all the time");
                 stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 stream.write_all(b"GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
@@ -175,7 +175,7 @@ fn check_supervisor(supervisor: UnixDatagram, name: &str) {
     assert_eq!(salon.wait().unwrap().code(), Some(0));
 }
 
-/// Which of the listeners are handed over: public, TLS, admin. Reports that Salon stops can be asked for in each case.
+/// Which of the listeners are handed over: public, TLS, admin. In each case a probe can ask whether Salon stops.
 #[test]
 fn a_stop_is_told_whichever_listeners_are_handed_over() {
     let folder = std::env::temp_dir().join(format!("salon-listeners-{}", std::process::id()));
@@ -216,7 +216,7 @@ fn a_stop_is_told_whichever_listeners_are_handed_over() {
         signal(&salon, "HUP");
         assert_eq!(get(admin, "/readyz").0, 200, "{handed:?}");
         signal(&salon, "TERM");
-        // Whoever came just before the signal is closed, and not answered any more.
+        // A client that came just before the signal is closed, and not answered.
         let ready = format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
         while !exchange(admin, ready.as_bytes()).starts_with(b"HTTP/1.1 503") {}
         for _ in 0..3 {
@@ -232,7 +232,7 @@ fn a_stop_is_told_whichever_listeners_are_handed_over() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Nobody takes what Salon writes, and it starts, serves and stops all the same.
+/// Nobody reads the output of Salon, and it starts, serves and stops all the same.
 #[test]
 fn a_start_waits_for_nobody_who_reads_the_log() {
     let (ours, theirs) = UnixStream::pair().unwrap();

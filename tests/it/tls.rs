@@ -120,7 +120,7 @@ fn broadcast(content: &str) -> String {
     format!(r#"{{"type":"broadcast","room_id":"r","content":"{content}"}}"#)
 }
 
-/// Reads until the end; whether that was said by close_notify.
+/// Reads until the end; returns whether close_notify announced it.
 fn read_to_end(stream: &mut Tls) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
@@ -222,7 +222,7 @@ fn plain_http_to_the_tls_port_is_answered() {
     assert!(status(&told) == 400 && told.ends_with("this port speaks TLS: use https:// or wss:// here\"}\n"), "{told}");
     assert_eq!(answer(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")[0], 21, "an alert");
     assert_eq!(answer(&[0x16, 3, 1, 0x3f, 0xff].repeat(8000)), b"");
-    // What never becomes a handshake is given up.
+    // A connection that never becomes a handshake is dropped.
     assert_eq!(answer(b"\x16"), b"");
     assert_eq!(answer(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"), b"");
     assert_eq!(answer(b""), b"");
@@ -404,7 +404,7 @@ fn a_certificate_whose_time_is_wrong_is_told_at_the_start_and_at_sighup() {
         server.logged("settings read again");
         match said {
             Some(said) => assert!(server.logged(said).contains("WARN")),
-            // What stands in the log of the next reading comes behind it: nothing was said of this one.
+            // The log line of the next reading comes behind it: this reading had none.
             None => {
                 server.signal("HUP");
                 loop {

@@ -1,4 +1,4 @@
-//! `salon top` beside a real server: as text, as JSON, on a terminal, and what it says when the server is away.
+//! `salon top` beside a real server: as text, as JSON, on a terminal, and while the server is away.
 
 use std::process::{Command, Output};
 
@@ -16,7 +16,7 @@ fn top(server: &Server, arguments: &[&str]) -> Output {
     salon(&[&["top", "--admin", &admin], arguments].concat()).output().unwrap()
 }
 
-/// Says something and waits until it is heard.
+/// Sends a message and waits until it is heard.
 fn speak(client: &mut Client, room: &str, content: &str) {
     say(client, &format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{content}"}}"#));
     hear_with(client, &[r#""type":"broadcast""#, content]);
@@ -38,13 +38,13 @@ fn a_look_tells_rooms_by_fan_out_and_the_next_one_a_second_later_is_another() {
             "deliveries": messages * members})
     };
     assert_eq!(rooms, serde_json::json!([row("den", 2, 2), row("tea", 1, 0)]));
-    // Whoever asks within the second is told the same, so that it costs no more.
+    // A caller that asks within the second gets the same answer, so that it costs no more.
     speak(&mut ann, "den", "three");
     let again = body(&get(admin, "/top").1);
     if again["ts"] == body(&first)["ts"] {
         assert_eq!(again["rooms"], rooms);
     }
-    // And then what was said since.
+    // And then the messages since.
     let mut later = again;
     while later["ts"] == body(&first)["ts"] {
         later = body(&get(admin, "/top").1);
@@ -137,7 +137,7 @@ fn what_is_in_the_way_is_told_in_one_sentence() {
     assert!(away.status.code() == Some(1) && said.contains("cannot be reached"), "{said}");
 }
 
-/// What is not the operator's is told nothing.
+/// A caller without the key gets nothing.
 #[test]
 fn names_are_not_for_pages() {
     let server = Server::serve(&[]);

@@ -1,4 +1,4 @@
-//! `docs/wire.md` against a running server, with a client that nobody here wrote.
+//! `docs/wire.md` against a running server, with a client that was written elsewhere.
 //!
 //! Everything that the code can say or understands stands on the page, and everything that stands on the page is sent
 //! or heard here: each type, each field, each error code. What the code knows are lists by type, so that nothing new
@@ -34,7 +34,7 @@ fn answer_types() -> BTreeSet<String> {
     json.chain(PlainKind::ALL.iter().map(|kind| format!("plain {}", kind.as_str()))).collect()
 }
 
-/// What the page shows as sent (`>`) or heard (`<`).
+/// The examples of the page: sent (`>`) or heard (`<`).
 fn examples(mark: &str) -> Vec<Value> {
     let page = page();
     let lines: Vec<&str> =
@@ -74,8 +74,7 @@ struct Ears {
 }
 
 impl Ears {
-    /// Says something and hears what comes until the answer to a ping that follows it: all that it led to for this
-    /// client.
+    /// Sends a text and reads until the answer to a ping that follows it: everything that this client hears for it.
     fn say(&mut self, client: &mut Client, text: &str) -> Vec<Value> {
         say(client, text);
         self.catch_up(client)
@@ -183,7 +182,7 @@ fn in_open_mode(ears: &mut Ears) {
     for client in [&mut alice, &mut phone, &mut bob, &mut carol] {
         ears.catch_up(client);
     }
-    // Whatever the page shows is understood, in one room or another.
+    // Everything on the page is understood, in one room or another.
     for example in examples("> ") {
         for room in ["den", "lab"] {
             ears.say(&mut alice, &json!({"type":"join","room_id":room}).to_string());
@@ -220,7 +219,7 @@ fn in_open_mode(ears: &mut Ears) {
     let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
     assert!(exchange(server.admin.unwrap(), request.as_bytes()).starts_with(b"HTTP/1.1 200 "));
     ears.catch_up(&mut carol);
-    // Presence, with and without a room, and what hides.
+    // Presence, with and without a room, and hiding.
     ears.say(&mut alice, r#"{"type":"presence","room_id":"den","subscribe":true}"#);
     ears.say(&mut bob, r#"{"type":"status","status":"busy","note":"writing"}"#);
     ears.catch_up(&mut alice);
@@ -229,7 +228,7 @@ fn in_open_mode(ears: &mut Ears) {
     ears.say(&mut alice, r#"{"type":"online","limit":1,"id":1}"#);
     ears.say(&mut alice, r#"{"type":"rooms","limit":1,"id":1}"#);
     ears.say(&mut alice, r#"{"type":"create_room","id":1,"room_id":"new","name":"New","topic":"news"}"#);
-    // To who is known and not here, as soon as the server has noticed.
+    // To a user who is known and not here, as soon as the server has noticed.
     drop(server.connect("/ws?user=erin"));
     loop {
         let heard = ears.say(&mut alice, r#"{"type":"multicast","user_ids":["erin"],"content":"x"}"#);
@@ -253,7 +252,7 @@ fn in_open_mode(ears: &mut Ears) {
     let direct = ears.catch_up(&mut phone).iter().filter(|message| message["type"] == "direct").count();
     assert!(direct >= 3, "of the direct message, and of the multicasts");
     ears.catch_up(&mut bob);
-    // What is gone is named.
+    // Messages that are gone are named.
     for n in 0..5 {
         ears.say(&mut alice, &json!({"type":"broadcast","room_id":"den","content":n.to_string()}).to_string());
     }
@@ -293,7 +292,7 @@ fn in_open_mode(ears: &mut Ears) {
     assert!(server.wait().success());
 }
 
-/// History is in memory: another run is another life of each room, and who comes back is told.
+/// History is in memory: another run is another life of each room, and a client that comes back sees it.
 #[test]
 fn a_restart_is_another_epoch() {
     let mut ears = Ears { heard: Vec::new() };

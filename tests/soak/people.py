@@ -1,10 +1,11 @@
-"""Healthy people: they talk in rooms, are cut now and then, come back, and must have heard everything once and in order.
+"""Healthy people: they talk in rooms, are cut now and then, come back, and must have heard everything once and in
+order.
 
     python people.py PORT GROUP ROOMS SPEAKERS_A_ROOM LISTENERS_A_ROOM ALL_SPEAKERS_A_ROOM
 
-Says `ready` when all have joined, begins at `go` on standard input, and ends at `stop`: each speaker says how many messages it has
-said, and everybody waits for that of all speakers of the room, also those of other groups. Then one line of JSON for each room:
-the last number, a digest of all messages in order, and how often somebody was cut.
+Says `ready` when all have joined, begins at `go` on standard input, and ends at `stop`: each speaker says how many
+messages it has said, and everybody waits for that of all speakers of the room, also those of other groups. Then one
+line of JSON for each room: the last number, a digest of all messages in order, and how often somebody was cut.
 """
 
 import asyncio

@@ -3,8 +3,9 @@
 #
 #   bash tests/soak/run.sh [target/release/salon] [MINUTES]
 #
-# People are clients with `websockets` from PyPI, installed into a temporary folder. Says what it is doing every ten seconds, and
-# at the end what held; the exit status is 0 if all did. Connections are killed with `ss -K` where that works (root).
+# People are clients with `websockets` from PyPI, installed into a temporary folder. Says what it is doing every ten
+# seconds, and at the end what held; the exit status is 0 if all did. Connections are killed with `ss -K` where that
+# works (root).
 set -euo pipefail
 salon=$(realpath "${1:-target/release/salon}")
 cd "$(dirname "$0")"

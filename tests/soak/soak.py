@@ -23,7 +23,8 @@ HISTORY_AGE = 30  # seconds; long enough for everybody to come back, short enoug
 SETTLE = 25  # seconds that memory is given to grow to its size
 # Beyond what it was at its largest in the first half it may grow in the second by so much.
 GROWTH, SLACK = 1.10, 2 << 20
-# When all have gone it may hold so much more than before anybody came: known names, spare buffers, what the allocator keeps.
+# When all have gone it may hold so much more than before anybody came: known names, spare buffers, what the allocator
+# keeps.
 LEFT_OVER = 8 << 20
 GOOD = 'rate = "{}:40"\nhistory_age = "30s"\n'
 BAD = ['rate = "fast"\n', "max_conections = 1\n", "rate = [\n", "leave_grace = -1\n"]

@@ -2,8 +2,8 @@
 
     python trouble.py PORT
 
-Garbage, broken frames, slow requests, floods, slow readers of busy rooms, and people who come and go in every way there is. At the
-end a line of JSON: how often each did its worst. None of them may see the server refuse a connection.
+Garbage, broken frames, slow requests, floods, slow readers of busy rooms, and people who come and go in every way there
+is. At the end a line of JSON: how often each did its worst. None of them may see the server refuse a connection.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-//! Bytes of a client into a [`Connection`], and what it makes of them, to be kept and compared.
+//! Bytes of a client into a [`Connection`], and its events, to be kept and compared.
 //!
 //! It needs `salon::proto` and nothing else: fuzz targets take it in by its path.
 
@@ -43,7 +43,7 @@ pub fn text(text: &str) -> Told {
     Told::Text(text.into())
 }
 
-/// Everything that a connection told and answered.
+/// All events and answers of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     pub told: Vec<Told>,
@@ -51,7 +51,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// One read, as an engine does it: a buffer with this piece, decoded until nothing more comes of it.
+    /// One read, as an engine does it: a buffer with this piece, decoded until there is no more event.
     pub fn read(&mut self, connection: &mut Connection, mut inflater: Option<&mut Inflater>, piece: &[u8]) {
         let mut input = piece.to_vec();
         let mut at = 0;

@@ -13,10 +13,10 @@ use std::time::Duration;
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
-/// A client that nobody here wrote.
+/// A client that was written elsewhere.
 pub type Client = WebSocket<MaybeTlsStream<TcpStream>>;
 
-/// How long anything may take that must happen; nothing is asserted about how fast it is.
+/// How long a test waits for anything that must happen; no test asserts how fast it is.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `salon`, ended when it is dropped.
@@ -25,7 +25,7 @@ pub struct Server {
     pub public: SocketAddr,
     pub admin: Option<SocketAddr>,
     pub tls: Option<SocketAddr>,
-    /// What it logs after its start.
+    /// The lines that it logs after its start.
     log: mpsc::Receiver<String>,
 }
 
@@ -64,7 +64,7 @@ impl Server {
                 break;
             }
         }
-        // What it logs later is read, so that it never waits for the pipe, and shown.
+        // Later lines are read, so that it never waits for the pipe, and shown.
         let (sender, log) = mpsc::channel();
         std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| {
@@ -112,7 +112,7 @@ impl Server {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// What the system says of the process in that file of its folder in `/proc`.
+    /// The text of that file of the process in `/proc`.
     pub fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }

@@ -1,17 +1,17 @@
 //! Rows of bytes for a running server: bytes in, bytes out.
 //!
 //! Every row runs whole and one byte per write, and both beside a healthy neighbour that talks before, amid and after,
-//! and hears exactly what it said itself. A row ends with what makes the server end the connection:
-//! `Connection: close`, a Close frame, or the violation it is about.
+//! and hears exactly its own messages. At the end of each row the server ends the connection: upon `Connection: close`,
+//! a Close frame, or the violation that the row is about.
 //!
-//! `ROOM0000` and `USER0000` in a row stand for names that no run has had before. What differs from run to run
-//! (dates, epochs, session ids) is zeros in the answer.
+//! `ROOM0000` and `USER0000` in a row stand for names that no run has had before. Values that differ from run to run
+//! (dates, epochs, session ids) are zeros in the answer.
 
 use std::io::{Read, Write};
 
 use super::{Client, Server, hear, say};
 
-/// Somebody who minds their own business.
+/// A healthy client beside the row.
 pub struct Neighbour {
     client: Client,
     said: u64,
@@ -20,12 +20,12 @@ pub struct Neighbour {
 }
 
 impl Neighbour {
-    /// At the echo server: hears what it says.
+    /// At the echo server: hears its own messages.
     pub fn echo(server: &Server) -> Self {
         Self { client: server.connect("/"), said: 0, chats: false, runs: 0 }
     }
 
-    /// In the chat: alone in a room, hears what it says there, numbered without a hole.
+    /// In the chat: alone in a room, hears its own messages there, numbered without a hole.
     pub fn chat(server: &Server) -> Self {
         let mut client = server.connect("/ws?user=neighbour");
         hear(&mut client);
@@ -35,7 +35,7 @@ impl Neighbour {
         Self { client, said: 0, chats: true, runs: 0 }
     }
 
-    /// Says something and hears that and nothing else.
+    /// Sends a message and hears that and nothing else.
     pub fn talks(&mut self) {
         self.said += 1;
         let n = self.said;
@@ -144,7 +144,7 @@ pub fn upgrade(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\n{UPGRADE}\r\n").into_bytes()
 }
 
-/// What the JSON door of a server without a rate limit says first.
+/// The first message at the JSON door of a server without a rate limit.
 pub fn welcome(user: &str) -> Vec<u8> {
     let version = env!("CARGO_PKG_VERSION");
     let text = format!(
@@ -153,7 +153,7 @@ pub fn welcome(user: &str) -> Vec<u8> {
     told(0x81, text.as_bytes())
 }
 
-/// Zeros for what differs from run to run, and no Date.
+/// Zeros for values that differ from run to run, and no Date.
 fn steady(mut answer: Vec<u8>) -> Vec<u8> {
     for (before, len) in [(r#""session_id":""#, 16), (r#""epoch":""#, 16), (r#""ts":"#, 13), (r#""created_at":"#, 13)] {
         let places: Vec<usize> = find(&answer, before.as_bytes()).into_iter().map(|at| at + before.len()).collect();
