@@ -1,11 +1,15 @@
 //! Sockets, the event loop, the clock and signals: the only floor that knows mio.
 //!
-//! [`reactor`] turns the loop; [`listener`] binds and accepts; [`tls`] encrypts; [`admission`] counts by address, which behind a
-//! proxy [`proxy_protocol`] or [`forwarded`] tells; [`http`] writes responses;
-//! [`doors`] decides what a request is let in to, [`api`] which of them are calls of the operator, who shows an [`admin_key`], and [`jwt`] whether a token holds; [`serve`] starts the server, `chat_service` is the chat and [`echo`] the
-//! echo server, both a [`Service`] on the same loop; [`metrics`] words
-//! the counters, [`refusals`] who was turned away, `addresses` what can be sent to others, [`top`] what is busiest and slowest now, [`memory`] keeps to a
-//! budget, [`logging`] writes the log. It frames nothing and remembers no room: that is for the floors below.
+//! [`reactor`] turns the loop; [`listener`] binds and accepts; [`tls`] encrypts; [`admission`] counts by address, which
+//! behind a proxy [`proxy_protocol`] or [`forwarded`] tells, and `spoken_for` believes or not. [`serve`] starts the server.
+//! `chat_service` drives the chat and [`echo`] the echo server, both a [`Service`] on the same loop.
+//!
+//! Of a request, [`doors`] decides what it is let in to, [`api`] whether it is a call of the operator, who shows an
+//! [`admin_key`], and [`jwt`] whether a token holds. `responder` says what it is answered with: a file of the [`site`], one of
+//! the [`reports`] ([`metrics`] and [`top`] among them), or by `refusing` why not; [`http`] writes responses. [`calls`] knows
+//! which answers are owed, `delivering` hands on what the chat wants done. [`refusals`] counts who was turned away, `addresses`
+//! knows what can be sent to others, [`memory`] keeps to a budget, [`logging`] writes the log. Nothing here frames, and nothing
+//! remembers a room: that is for the floors below.
 
 mod addresses;
 pub mod admin_key;
@@ -26,14 +30,12 @@ pub mod memory;
 pub mod metrics;
 pub mod origin;
 pub mod proxy_protocol;
-
 pub mod reactor;
 pub mod refusals;
 mod refusing;
 pub mod reports;
 mod responder;
 pub mod serve;
-
 pub mod site;
 pub mod socket;
 mod spoken_for;
