@@ -6,13 +6,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::ask::Ask;
 use super::auth::{Grant, TokenError};
 use super::delivery::TurnedAway;
 use super::farewell::Farewell;
 use super::hall::Hall;
 use super::settings::Settings;
 use super::timers::Timer;
-use super::turn::{Ask, Ctx, Turn};
+use super::turn::{Ctx, Turn};
 use super::wire::answer::Ack;
 use super::wire::request::Request;
 use super::wire::{Code, Refusal};

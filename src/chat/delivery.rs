@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
+use super::ask::Ask;
 use super::auth::TokenError;
-use super::turn::Ask;
 use super::wire::answer::{self, Answer};
 use super::wire::{Code, Refusal};
 use crate::id::{ConnId, TopicId};

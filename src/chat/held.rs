@@ -40,22 +40,12 @@ impl Hall {
                 + waiting
                 + self.timers.held_bytes()
                 + self.roster.held_bytes_of_graces(),
-            users: self.roster.users().held_bytes() + self.watches.held_bytes() + self.typing.held_bytes(),
+            users: self.roster.users().held_bytes() + self.watches.held_bytes() + self.typists.held_bytes(),
             rooms: self.roster.rooms().held_bytes(self.roster.users().memberships()),
             limits: self.buckets.held_bytes() + self.said.held_bytes() + self.bans.len() * BYTES_PER_BAN,
             history: store.held_bytes(),
         }
     }
-}
-
-/// What the standard library's hash table takes for this capacity: one octet of control for each place.
-pub(super) fn table_bytes<T>(capacity: usize) -> usize {
-    if capacity == 0 { 0 } else { (capacity * 8 / 7).next_power_of_two() * (size_of::<T>() + 1) }
-}
-
-/// What a B-tree takes for so many entries, its nodes being about two thirds full.
-pub(super) fn tree_bytes<T>(entries: usize) -> usize {
-    entries * (size_of::<T>() * 3 / 2 + 3)
 }
 
 /// A seat in the list of a session with several rooms, as lists grow.

@@ -2,17 +2,19 @@
 //!
 //! Both go through the backend, even where only the order is wanted of it: what was said before is then heard before.
 
+use super::ask::Ask;
+use super::checks::{room_name, user_name};
 use super::delivery::TurnedAway;
 use super::farewell::Farewell;
-use super::hall::{Hall, ROOM_BYTES, SEAT_BYTES, USER_BYTES, room_name, user_name};
+use super::hall::{Hall, ROOM_BYTES, SEAT_BYTES, USER_BYTES};
 use super::name::UserName;
-use super::replay::{Heard, Replay, Resumed, slice_of};
+use super::replay::{Heard, Replay, slice_of};
 use super::roster::Entrance;
 use super::roster::room::topic;
 use super::roster::session::Dialect;
 use super::settings::Settings;
-use super::turn::{Ask, Ctx, Turn};
-use super::waiting::{Found, Joins, Waiting, What};
+use super::turn::{Ctx, Turn};
+use super::waiting::{Found, Joins, Resumed, Waiting, What};
 use super::wire::answer::{self, Ack, Missing};
 use super::wire::request::Wish;
 use super::wire::{Code, Refusal, plain};

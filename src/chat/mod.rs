@@ -17,9 +17,18 @@
 //! not know addresses, only whether two connections come from the same one.
 
 mod access;
+mod answers;
+mod arrival;
+mod ask;
 pub mod auth;
+mod bans;
+mod billing;
 mod catalogue;
+mod checks;
+mod counts;
 pub mod delivery;
+mod dispatch;
+mod door;
 mod farewell;
 mod hall;
 mod held;
@@ -32,15 +41,18 @@ mod operator;
 mod presence;
 mod queries;
 mod rate_limit;
+mod readers;
 mod replay;
 mod retry;
 mod roster;
 pub mod settings;
 mod speech;
+mod tables;
 mod tell;
 mod timers;
 mod turn;
 mod typing;
+mod typists;
 mod waiting;
 mod watches;
 mod wire;
@@ -50,12 +62,15 @@ mod work;
 mod tests;
 
 pub use auth::{Grant, TokenError, Verifier};
+pub use counts::Counts;
 pub use delivery::{Deliveries, Delivery, TurnedAway};
+pub use door::Door;
 pub use farewell::CLOSE_CODES;
 pub use held::Held;
 pub use name::{NameError, RoomName, UserName};
 pub use rate_limit::Address;
 pub use roster::session::Dialect;
+pub use roster::user::Shows;
 pub use settings::{Connections, Rate, Settings};
 pub use wire::Code;
 pub use wire::answer::{EndReason, Kind as AnswerKind, Missing};
@@ -63,7 +78,6 @@ pub use wire::order::Call;
 pub use wire::plain::Kind as PlainKind;
 pub use wire::request::Kind as RequestKind;
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use hall::Hall;
@@ -75,96 +89,6 @@ use crate::backend::Backend;
 use crate::id::ConnId;
 use crate::random::Random;
 use crate::time::{Moment, Tick};
-
-/// How a connection comes in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// `/ws`: speaks JSON.
-    Json {
-        /// Who it is; `None` for a guest.
-        user: Option<UserName>,
-    },
-    /// `/ws/{room}`: every text is a chat message.
-    Plain {
-        /// The one room of the session.
-        room: RoomName,
-        /// Who it is. The server refuses names with a comma, because lists of names are joined by commas here.
-        user: UserName,
-    },
-    /// With a token that holds.
-    Token {
-        /// What it says.
-        grant: Grant,
-        /// `None` for `/ws`; the one room of `/ws/{room}`.
-        room: Option<RoomName>,
-    },
-    /// `/ws` without a token where one is needed: the first message has to bring it.
-    Unproven,
-    /// `/ws` with a token that does not hold: a browser cannot read a 401, so it is told here and closed with 4001.
-    Refused(TokenError),
-    /// Any of these, by a client that says at once how its user is to be seen, so that one who hides is not seen for a moment.
-    Showing {
-        /// How, unless the server knows: the user is here with another device, or was a moment ago.
-        shows: Shows,
-        /// How the connection comes in.
-        door: Box<Door>,
-    },
-}
-
-/// A status and a note, as a client brings them along.
-///
-/// They are kept as long as the user is here, and for the grace after the last device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shows {
-    status: roster::user::Status,
-    note: Option<Box<str>>,
-}
-
-impl Shows {
-    /// Reads what a client wrote.
-    ///
-    /// # Errors
-    /// What was expected and what was found, if the status is no word for one or the note is not as notes are.
-    pub fn parse(status: &str, note: Option<&str>) -> Result<Self, Cow<'static, str>> {
-        presence::read_status(status, note).map_err(|refusal| refusal.message)
-    }
-}
-
-impl Door {
-    /// The one room of a plain session; `None` for one that speaks JSON.
-    fn room(&self) -> Option<&RoomName> {
-        match self {
-            Self::Plain { room, .. } | Self::Token { room: Some(room), .. } => Some(room),
-            Self::Json { .. } | Self::Token { room: None, .. } | Self::Unproven | Self::Refused(_) => None,
-            Self::Showing { door, .. } => door.room(),
-        }
-    }
-}
-
-/// Numbers for `/health` and `/metrics`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Sessions now.
-    pub sessions: usize,
-    /// Users now who have a session, or had one a moment ago, and do not hide.
-    pub users: usize,
-    /// Users who are known, here or not.
-    pub known_users: usize,
-    /// Rooms now.
-    pub rooms: usize,
-    /// Messages accepted so far: in rooms, to users (each recipient of a multicast counts), to everybody.
-    pub messages: u64,
-    /// Frames refused so far for coming too fast.
-    pub rate_limited: u64,
-    /// Errors told so far.
-    pub errors: u64,
-    /// Users who are kept out now.
-    pub bans: usize,
-    /// Messages let go of so far because memory was short.
-    pub let_go: u64,
-    /// Panics so far that ended one session and nothing else.
-    pub panics: u64,
-}
 
 /// One session, as those who run the server see it.
 #[derive(Clone, Copy, Debug)]

@@ -4,48 +4,26 @@
 //! may come back, too, but should not by itself. A ban keeps a name out: its sessions are closed with 4003, and so is whoever
 //! comes with it. Bans are of names, not of addresses, and are forgotten when the server stops.
 
-use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
+use super::ask::Ask;
+use super::bans::{Ban, MAX_BANS};
+use super::checks::{check_line, user_name};
 use super::delivery::TurnedAway;
 use super::farewell::Farewell;
-use super::hall::{Hall, user_name};
-use super::name::UserName;
-use super::presence::check_line;
+use super::hall::Hall;
 use super::roster::session::{Dialect, NOBODY};
 use super::timers::Timer;
-use super::turn::{Ask, Ctx, Turn};
+use super::turn::{Ctx, Turn};
 use super::wire::answer::{self, Ack};
 use super::wire::order::Whom;
 use super::wire::request::Page;
 use super::wire::{Code, Refusal};
 use crate::id::ConnId;
 
-/// Who is kept out. Those that end have a timer.
-#[derive(Debug, Default)]
-pub(super) struct Bans(BTreeMap<UserName, Ban>);
-
-#[derive(Debug)]
-struct Ban {
-    /// Milliseconds since the Unix epoch; `None`: until it is lifted.
-    until: Option<u64>,
-    note: Option<Box<str>>,
-}
-
-impl Bans {
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn end(&mut self, name: &UserName) {
-        self.0.remove(name);
-    }
-}
-
 impl Hall {
     pub(super) fn is_banned(&self, name: &str) -> bool {
-        self.bans.0.contains_key(name)
+        self.bans.has(name)
     }
 
     /// Says goodbye to somebody who is banned.
@@ -134,7 +112,7 @@ impl Hall {
             let message = format!("`seconds`: expected an integer from 1 to {MAX_BAN_SECONDS}, found {found}");
             return Err(Refusal::new(Code::BadRequest, message));
         }
-        if self.bans.len() >= MAX_BANS && !self.is_banned(name) {
+        if self.bans.is_full() && !self.is_banned(name) {
             return Err(Refusal::new(Code::Overloaded, format!("expected at most {MAX_BANS} bans, found one more")));
         }
         let timer = Timer::Ban(user.clone());
@@ -143,7 +121,7 @@ impl Hall {
             Some(seconds) => self.timers.set(timer, turn.now.tick + Duration::from_secs(seconds)),
         }
         let until = seconds.map(|seconds| turn.now.unix_ms + seconds * 1000);
-        self.bans.0.insert(user, Ban { until, note: note.map(Into::into) });
+        self.bans.begin(user, Ban { until, note: note.map(Into::into) });
         let sessions: Vec<ConnId> = match self.roster.users().find(name) {
             None => Vec::new(),
             Some(key) => self.roster.open_devices(key).collect(),
@@ -160,7 +138,7 @@ impl Hall {
 
     pub(super) fn unban(&mut self, ask: Ask<'_>, name: &str, turn: &mut Turn<'_>) -> Result<(), Refusal> {
         let user = user_name(name)?;
-        let banned = self.bans.0.remove(&user).is_some();
+        let banned = self.bans.end(&user);
         self.timers.cancel(Timer::Ban(user));
         turn.out.answer(ask, &Ack::Unbanned { banned });
         Ok(())
@@ -168,8 +146,7 @@ impl Hall {
 
     /// Bans in order of names.
     pub(super) fn list_bans(&mut self, ask: Ask<'_>, page: Page<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
-        let from = page.cursor.as_deref().map_or(Unbounded, Excluded);
-        let (bans, more) = page.fill(self.bans.0.range::<str, _>((from, Unbounded)));
+        let (bans, more) = page.fill(self.bans.after(page.cursor.as_deref()));
         let next = bans.last().filter(|_| more).map(|(name, _)| name.as_str());
         let listed = bans.iter().map(|&(name, ban)| answer::ListedBan {
             user_id: name.as_str(),
@@ -207,9 +184,6 @@ impl Hall {
         }
     }
 }
-
-/// Bans at a time: some 5 MB when all have notes.
-pub(super) const MAX_BANS: usize = 10_000;
 
 /// Ten years.
 const MAX_BAN_SECONDS: u64 = 3650 * 86_400;

@@ -6,10 +6,12 @@
 //!
 //! [`Delivery::Refuse`]: super::delivery::Delivery::Refuse
 
+use super::ask::Ask;
+use super::checks::read_safely;
 use super::delivery::{Deliveries, Delivery};
-use super::hall::{Hall, read_safely};
+use super::hall::Hall;
 use super::name::UserName;
-use super::turn::{Ask, Ctx, Turn};
+use super::turn::{Ctx, Turn};
 use super::wire::order::{self, Call, Order};
 use super::wire::request::{Place, Request};
 use super::wire::{Code, Refusal};

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::Shows;
-use super::hall::{Hall, WATCH_BYTES, user_name};
-use super::name::{NameError, UserName, check_characters};
-use super::roster::user::{NOBODY_THERE, Status, View};
-use super::turn::{Ask, Turn};
+use super::ask::Ask;
+use super::checks::{read_status, user_name};
+use super::hall::{Hall, WATCH_BYTES};
+use super::name::UserName;
+use super::roster::user::{NOBODY_THERE, View};
+use super::turn::Turn;
 use super::wire::answer::{self, Ack};
 use super::wire::{Code, Refusal};
 use crate::id::ConnId;
@@ -113,38 +114,6 @@ impl Hall {
         }
     }
 }
-
-/// Reads a status and a note that a client wrote.
-pub(super) fn read_status(status: &str, note: Option<&str>) -> Result<Shows, Refusal> {
-    let Some(status) = Status::parse(status) else {
-        let message = "`status`: expected online, away, busy or offline, found another word";
-        return Err(Refusal::new(Code::BadRequest, message));
-    };
-    check_line("note", note, MAX_NOTE_BYTES)?;
-    Ok(Shows { status, note: note.map(Into::into) })
-}
-
-/// Refuses a text to be shown beside a name that is longer than it may be, or has characters that no name may have: notes,
-/// titles and topics, from whomever.
-pub(super) fn check_line(field: &str, text: Option<&str>, limit: usize) -> Result<(), Refusal> {
-    let Some(text) = text else { return Ok(()) };
-    if text.len() > limit {
-        let message = format!("`{field}`: expected at most {limit} bytes, found {}", text.len());
-        return Err(Refusal::new(Code::TooLarge, message));
-    }
-    // An empty one is one, and so is `*`.
-    let Err(error) = check_characters(text) else { return Ok(()) };
-    let message = match error {
-        NameError::Character(found) | NameError::Unseen(found) => {
-            format!("`{field}`: expected characters that a name may have, found U+{:04X}", u32::from(found))
-        }
-        _ => format!("`{field}`: expected no space at either end, found one"),
-    };
-    Err(Refusal::new(Code::BadRequest, message))
-}
-
-/// The longest note beside a status, in bytes.
-const MAX_NOTE_BYTES: usize = 256;
 
 /// Users that one session can watch.
 const MAX_WATCHED: usize = 1000;

@@ -1,10 +1,11 @@
 //! Questions about rooms, people and what was said, answered a page at a time.
 
+use super::ask::Ask;
 use super::auth::Grant;
+use super::checks::check_line;
 use super::hall::Hall;
 use super::name::UserName;
-use super::presence::check_line;
-use super::turn::{Ask, Ctx, Turn};
+use super::turn::{Ctx, Turn};
 use super::waiting::{Excerpt, Found, Waiting, What};
 use super::wire::answer;
 use super::wire::request::{Bound, Page, Part, Place};
@@ -44,17 +45,6 @@ impl Hall {
         self.may_visit(ask.conn, name)?;
         let key = self.known_room(name)?;
         self.ask_head(ask, key, None, ctx)
-    }
-
-    /// The room of a name, if there is one.
-    pub(super) fn known_room(&self, name: &str) -> Result<u32, Refusal> {
-        match self.roster.rooms().find(name) {
-            Some(room) => Ok(room),
-            None => {
-                super::hall::room_name(name)?;
-                Err(Refusal::new(Code::RoomNotFound, "expected the name of a room, found an unknown name"))
-            }
-        }
     }
 
     fn ask_head(&mut self, ask: Ask<'_>, room: u32, created: Option<bool>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {

@@ -13,8 +13,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::held::table_bytes;
 use super::settings::Rate;
+use super::tables::table_bytes;
 use crate::time::Tick;
 
 /// Where a connection comes from: the same number for the same place, and that is all the chat knows of it.

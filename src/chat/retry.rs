@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use super::held::table_bytes;
+use super::tables::table_bytes;
 use super::wire::Id;
 use crate::time::Tick;
 

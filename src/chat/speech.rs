@@ -5,14 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use super::hall::{Hall, PAIR_BYTES, user_name};
+use super::ask::{Ask, Asker};
+use super::checks::user_name;
+use super::hall::{Hall, PAIR_BYTES};
 use super::name::UserName;
 use super::retry::Answer;
 use super::roster::room::{EVERYBODY, topic};
 use super::roster::session::Dialect;
-use super::turn::{Ask, Asker, Ctx, Turn};
-use super::typing::Target;
-use super::waiting::{Tally, Waiting, What};
+use super::turn::{Ctx, Turn};
+use super::typists::Target;
+use super::waiting::{Copied, Tally, Waiting, What};
 use super::wire::answer::{Ack, Broadcast, Direct, Item};
 use super::wire::{Code, Id, Refusal, json, plain};
 use crate::backend::{Conversation, Message, NewMessage, Request};
@@ -24,16 +26,6 @@ enum First {
     Yes(Option<u64>),
     /// No, and that has been answered.
     No,
-}
-
-/// What became of one copy of a message to many.
-#[derive(Clone, Copy)]
-pub(super) enum Copied {
-    /// It has a number, and the recipient, who is seen to be here, has heard it.
-    Delivered,
-    /// It has a number.
-    Said,
-    Failed,
 }
 
 /// Where something is said, as a retry must repeat it.
@@ -393,7 +385,7 @@ impl Hall {
     }
 
     fn sender_stops_typing(&mut self, sender: &str, to: impl FnOnce() -> Option<Target>, turn: &mut Turn<'_>) {
-        if self.typing.is_empty() {
+        if self.typists.is_empty() {
             return;
         }
         if let (Some(user), Some(target)) = (self.roster.users().find(sender), to()) {

@@ -12,7 +12,7 @@ use super::roster::user::{NOBODY_THERE, Status, View};
 use super::settings::Settings;
 use super::timers::Timer;
 use super::turn::Turn;
-use super::typing::Target;
+use super::typists::Target;
 use super::wire::{answer, plain};
 use crate::id::ConnId;
 

@@ -6,9 +6,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
-use super::held::{table_bytes, tree_bytes};
 use super::name::UserName;
-use super::typing::Target;
+use super::tables::{table_bytes, tree_bytes};
+use super::typists::Target;
 use crate::id::ConnId;
 use crate::slack;
 use crate::time::Tick;

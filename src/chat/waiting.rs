@@ -1,13 +1,9 @@
-//! Requests that the backend has not answered yet: what is needed to go on when it has.
+//! Requests that the backend has not answered yet: what is needed to go on when it has. What is done then is in `answers`.
 
-use super::hall::Hall;
+use super::ask::Asker;
 use super::name::UserName;
-use super::replay::Resumed;
-use super::speech::Copied;
-use super::turn::{Asker, Turn};
 use super::wire::request::Bound;
-use super::wire::{Code, Refusal};
-use crate::backend::{Conversation, Head, Message, Ticket, other_of};
+use crate::backend::{Epoch, Head, Message};
 
 /// Why the backend was asked, by whom, and what they called it.
 #[derive(Debug)]
@@ -54,6 +50,14 @@ pub(super) enum What {
     History(Excerpt),
 }
 
+/// Up to where a joiner has heard before; by default nothing was.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Resumed {
+    pub asked: bool,
+    pub epoch: Option<Epoch>,
+    pub seq: u64,
+}
+
 /// A part of the history of a room or, `with` somebody, of two users.
 #[derive(Debug)]
 pub(super) struct Excerpt {
@@ -85,6 +89,16 @@ pub(super) struct Joins {
     pub refused: u64,
 }
 
+/// What became of one copy of a message to many.
+#[derive(Clone, Copy)]
+pub(super) enum Copied {
+    /// It has a number, and the recipient, who is seen to be here, has heard it.
+    Delivered,
+    /// It has a number.
+    Said,
+    Failed,
+}
+
 /// What became of the copies.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -97,121 +111,3 @@ pub(super) struct Tally {
     pub failed: Vec<UserName>,
     pub said: Option<u64>,
 }
-
-impl Hall {
-    /// Takes down a request; the ticket is for the backend.
-    pub(super) fn wait(&mut self, waiting: Waiting) -> Result<Ticket, Refusal> {
-        if self.waiting.len() >= MAX_WAITING {
-            return Err(crate::backend::Overloaded.into());
-        }
-        if let Some(room) = waiting.room {
-            self.roster.hold(room);
-        }
-        Ok(Ticket(self.waiting.insert(waiting) as u64))
-    }
-
-    /// What a ticket stands for, which is then answered.
-    pub(super) fn answered(&mut self, ticket: Ticket) -> Option<Waiting> {
-        let waiting = self.waiting.try_remove(usize::try_from(ticket.0).ok()?)?;
-        if let Some(room) = waiting.room {
-            self.roster.release(room);
-        }
-        Some(waiting)
-    }
-
-    /// A message has its number: those who are to hear it do, and whoever has said it here, if they have, is answered.
-    pub(super) fn published(
-        &mut self,
-        conversation: Conversation<'_>,
-        message: Message<'_>,
-        asked: Option<Waiting>,
-        turn: &mut Turn<'_>,
-    ) {
-        self.counts.messages += u64::from(asked.is_some());
-        match conversation {
-            Conversation::Room(name) => {
-                let room = asked.as_ref().and_then(|asked| asked.room);
-                let Some(room) = room.or_else(|| self.list_room(name, message.ts, turn)) else { return };
-                self.said_in(room, message, asked, turn);
-            }
-            Conversation::Direct(one, other) => {
-                self.said_to(other_of(one, other, message.sender), message, asked, turn);
-            }
-        }
-    }
-
-    pub(super) fn page_read(&mut self, waiting: Waiting, found: Found<'_>, turn: &mut Turn<'_>) {
-        let Waiting { asker, room, what } = waiting;
-        let ask = asker.ask();
-        if let Some(room) = room.filter(|_| found.head.kept > 0) {
-            self.roster.note_kept(room);
-        }
-        match (what, room) {
-            (What::Enter { resumed, of }, Some(room)) => {
-                let open = self.roster.session(ask.conn).is_some_and(|session| !session.closing);
-                if of.is_some() && open && self.replays.count_names(ask.conn) {
-                    turn.out.tell_when_drained(ask.conn);
-                }
-                self.entered(ask, room, resumed, found, turn);
-                if let Some(of) = of {
-                    self.one_of_list(of, true, turn);
-                }
-            }
-            (What::Slice { after }, Some(room)) => self.slice_read(ask.conn, room, after, found, turn),
-            (What::Leave { why }, Some(room)) => self.left(ask, room, why, turn),
-            (What::RoomInfo { created }, Some(room)) => {
-                if created == Some(true) {
-                    self.roster.note_described(room);
-                }
-                self.answer_room(ask, room, created, found.head, turn);
-            }
-            (What::History(wanted), room) => {
-                if let Err(refusal) = self.answer_history(ask, room, &wanted, found, turn) {
-                    self.refuse(ask, &refusal, turn);
-                }
-            }
-            (what, _) => debug_assert!(false, "nothing was to be read for {what:?}"),
-        }
-    }
-
-    pub(super) fn failed(&mut self, waiting: Waiting, turn: &mut Turn<'_>) {
-        let Waiting { asker, room, what } = waiting;
-        let ask = asker.ask();
-        let mut answer = true;
-        let mut list = None;
-        match (what, room) {
-            (What::Enter { of, .. }, Some(room)) => {
-                list = of;
-                self.roster.turn_down(ask.conn, room);
-            }
-            (What::Slice { .. }, _) => {
-                self.read_later(ask.conn, turn);
-                answer = false;
-            }
-            // Nobody is held back by a store that is down.
-            (What::Leave { why }, Some(room)) => {
-                self.left(ask, room, why, turn);
-                answer = false;
-            }
-            (What::Broadcast { said: Some(said) } | What::Direct { said: Some(said), .. }, _) => self.said.fail(said),
-            (What::Copy { of, to }, _) => {
-                self.copied(of, to, Copied::Failed, turn);
-                answer = false;
-            }
-            _ => {}
-        }
-        if answer {
-            let mut refusal = Refusal::new(Code::BackendDown, "expected the message store to answer, found it down");
-            if let (Some(_), Some(room)) = (list, room) {
-                refusal.room = Some(self.roster.room(room).name.as_str().into());
-            }
-            self.refuse(ask, &refusal, turn);
-        }
-        if let Some(of) = list {
-            self.one_of_list(of, false, turn);
-        }
-    }
-}
-
-/// Requests of all sessions that wait for the backend.
-const MAX_WAITING: usize = 1 << 16;

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use slab::Slab;
 
-use super::held::table_bytes;
 use super::name::UserName;
+use super::tables::table_bytes;
 use crate::id::ConnId;
 use crate::slack;
 

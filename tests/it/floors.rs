@@ -2,6 +2,7 @@
 //!
 //! Reads `src` and fails when a floor names a module above it, or a crate that its floor may not know.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -48,8 +49,10 @@ const FLOORS: [Floor; 12] = [
 /// The floors that know neither sockets nor a clock.
 const PURE: [&str; 4] = ["proto", "engine", "backend", "chat"];
 
-/// What one file of such a floor may know all the same: a store is one that waits for something, in a file of its own.
-const MAY: [(&str, &[&str]); 1] = [("src/backend/threaded.rs", &["std::thread"])];
+/// What one file of such a floor may know all the same: a store waits for something, in a file of its own; and a formatter of
+/// `serde_json` names the trait by which it writes, here into memory.
+const MAY: [(&str, &[&str]); 2] =
+    [("src/backend/threaded.rs", &["std::thread"]), ("src/chat/wire/json.rs", &["std::io"])];
 
 fn sources(of: &str) -> Vec<PathBuf> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -140,4 +143,79 @@ fn the_test_can_fail() {
     );
     assert!(names("use mio::Poll;", "mio") && !names("let amioy = 1;", "mio"));
     assert!(names("std::time::Instant::now()", "Instant"));
+}
+
+/// The files of a floor, by where they lie in it (`roster/room`), and which of the others each names.
+fn imports(of: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(of);
+    let mut files = BTreeMap::new();
+    for path in sources(of) {
+        let Ok(below) = path.strip_prefix(&base) else { continue };
+        let name = below.with_extension("").to_string_lossy().into_owned();
+        if !name.split('/').any(|part| part == "tests") && name != "mod" {
+            files.insert(name.trim_end_matches("/mod").to_owned(), (name.ends_with("/mod"), code(&path)));
+        }
+    }
+    let found = |file: &str, is_folder: bool, code: &str| -> BTreeSet<String> {
+        let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+        let parts: Vec<&str> = file.split('/').collect();
+        let mut named = BTreeSet::new();
+        let mut note = |from: &[&str], path: &str| {
+            let path: Vec<&str> = from.iter().copied().chain(path.split("::").map(str::trim)).collect();
+            let longest = (1..=path.len()).rev().map(|len| path[..len].join("/")).find(|name| files.contains_key(name));
+            named.extend(longest.filter(|name| name != file));
+        };
+        let mut rest = code;
+        while let Some(at) = rest.find("super::") {
+            let after = rest[at..].trim_start_matches("super::");
+            let ups = (rest.len() - at - after.len()) / "super::".len();
+            let from = &parts[..parts.len().saturating_sub(ups)];
+            let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            match after.strip_prefix('{').and_then(|list| list.split('}').next()) {
+                Some(list) => list.split(',').for_each(|path| note(from, path)),
+                None => note(from, &after[..after.find(|c| !is_path(c)).unwrap_or(after.len())]),
+            }
+            rest = after;
+        }
+        if is_folder {
+            for line in code.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("use ")) {
+                note(&parts, line.trim_end_matches(';').split("::{").next().unwrap_or_default());
+            }
+        }
+        named
+    };
+    files.iter().map(|(file, (is_folder, code))| (file.clone(), found(file, *is_folder, code))).collect()
+}
+
+/// Files that can be left out one after the other because all that they name is left out already are in no circle; the others are.
+fn circles(mut imports: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    while let Some(file) = imports.iter().find(|(_, named)| named.is_empty()).map(|(file, _)| file.clone()) {
+        imports.remove(&file);
+        for named in imports.values_mut() {
+            named.remove(&file);
+        }
+    }
+    imports.into_keys().collect()
+}
+
+/// No file of these floors is imported by all others and imports them all: what is left of a floor when files that nobody has to wait for
+/// are taken away, one after the other, is nothing.
+#[test]
+fn files_of_a_floor_import_each_other_in_no_circle() {
+    for floor in ["backend", "bench", "chat", "top"] {
+        let imports = imports(floor);
+        assert!(imports.values().any(|named| !named.is_empty()), "{floor} has files that name others");
+        assert_eq!(circles(imports), [""; 0], "in or behind a circle of {floor}");
+    }
+}
+
+#[test]
+fn circles_are_found() {
+    let graph = |edges: &[(&str, &[&str])]| -> BTreeMap<String, BTreeSet<String>> {
+        edges.iter().map(|(file, named)| ((*file).into(), named.iter().map(|&name| name.into()).collect())).collect()
+    };
+    assert_eq!(circles(graph(&[("a", &["b"]), ("b", &["c"]), ("c", &[])])), [""; 0]);
+    assert_eq!(circles(graph(&[("a", &["b"]), ("b", &["a"]), ("c", &[])])), ["a", "b"]);
+    assert!(imports("chat")["tell"].contains("roster/room"), "a path below `super` is followed");
+    assert!(imports("chat")["roster/room"].contains("tables"), "and two of it");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::held::tree_bytes;
+use super::super::tables::tree_bytes;
 use super::super::timers::Timers;
 use crate::time::Tick;
 

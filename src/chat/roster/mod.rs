@@ -27,9 +27,8 @@ use std::time::Duration;
 use graces::{Grace, Graces};
 use room::{Room, Rooms};
 use session::{Dialect, NO_DEVICE, NOBODY, Session, Sessions};
-use user::{User, Users, View};
+use user::{Shows, User, Users, View};
 
-use super::Shows;
 use super::name::{RoomName, UserName};
 use super::rate_limit::Payer;
 use crate::backend::Description;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use slab::Slab;
 
-use super::super::held::tree_bytes;
 use super::super::name::RoomName;
+use super::super::tables::tree_bytes;
 use super::members::Members;
 use super::session::Dialect;
 use crate::id::TopicId;

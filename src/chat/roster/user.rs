@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use slab::Slab;
 
-use super::super::Shows;
-use super::super::held::tree_bytes;
 use super::super::name::UserName;
+use super::super::tables::tree_bytes;
 use super::session::NO_DEVICE;
 use crate::slack;
 use crate::time::Tick;
@@ -37,6 +36,15 @@ impl Status {
             Self::Offline => "offline",
         }
     }
+}
+
+/// A status and a note, as a client brings them along.
+///
+/// They are kept as long as the user is here, and for the grace after the last device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shows {
+    pub(in crate::chat) status: Status,
+    pub(in crate::chat) note: Option<Box<str>>,
 }
 
 /// What is seen of a user.

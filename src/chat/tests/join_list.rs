@@ -191,7 +191,7 @@ fn lists_of_names_come_as_they_are_taken() {
     stage.heard_kinds("ann", &["broadcast"]);
     stage.joins("ann", "another");
     while stage.drains("ann") {}
-    assert!(stage.chat.hall.replays.is_empty());
+    assert!(stage.chat.hall.readers.is_empty());
 }
 
 #[test]

@@ -318,8 +318,8 @@ impl Stage {
         let mut heard = self.topics.clone();
         heard.retain(|_, members| !members.is_empty());
         assert_eq!(heard, topics);
-        assert_eq!(hall.replays.all(), catching_up);
-        for conn in hall.replays.idle() {
+        assert_eq!(hall.readers.all(), catching_up);
+        for conn in hall.readers.idle() {
             let moves = self.asked.contains(&conn) || hall.timers.is_set(&timers::Timer::Replay(conn));
             assert!(moves || self.closes.contains_key(&conn), "{conn} is never told the rest");
         }
@@ -339,8 +339,8 @@ impl Stage {
     fn check_released(&self) {
         let hall = &self.chat.hall;
         assert!(hall.roster.is_empty());
-        assert!(hall.waiting.is_empty() && hall.typing.is_empty() && hall.watches.is_empty());
-        assert!(hall.replays.is_empty());
+        assert!(hall.waiting.is_empty() && hall.typists.is_empty() && hall.watches.is_empty());
+        assert!(hall.readers.is_empty());
         assert_eq!(self.chat.next_deadline(), None);
     }
 }

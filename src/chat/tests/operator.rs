@@ -352,7 +352,7 @@ fn bans_are_lifted_replaced_paged_and_bounded() {
     stage.calls(Call::Ban, r#"{"user_id":"bob","seconds":1}"#);
     stage.calls(Call::Unban, r#"{"user_id":"bob"}"#);
     assert_eq!(stage.chat.next_deadline(), None);
-    for n in 0..moderation::MAX_BANS {
+    for n in 0..bans::MAX_BANS {
         stage.calls(Call::Ban, &format!(r#"{{"user_id":"u{n:05}","seconds":100}}"#));
     }
     assert_eq!(kind(&stage.calls(Call::Ban, r#"{"user_id":"bob"}"#)), "overloaded");
@@ -366,7 +366,7 @@ fn bans_are_lifted_replaced_paged_and_bounded() {
         let Some(next) = text_of(&page, "next") else { break };
         cursor = format!(r#","cursor":"{next}""#);
     }
-    assert_eq!(seen, moderation::MAX_BANS);
+    assert_eq!(seen, bans::MAX_BANS);
     stage.waits_ms(100_000);
     assert_eq!(stage.chat.counts().bans, 1);
 }

@@ -109,7 +109,7 @@ fn a_slice_is_bounded_on_the_wire() {
     }
     assert_eq!(slices.iter().sum::<usize>(), 15);
     assert!(slices.iter().all(|&count| count <= 2));
-    assert_eq!(stage.chat.hall.replays.all().len(), 0);
+    assert_eq!(stage.chat.hall.readers.all().len(), 0);
 }
 
 /// What is said meanwhile comes after what was missed, also what the reader says, with its `id`; the others hear it at once.
@@ -277,7 +277,7 @@ fn a_reader_who_never_catches_up_is_behind() {
                 other => panic!("{other}"),
             }
         }
-        assert!(stage.chat.hall.replays.all().len() == 1);
+        assert!(stage.chat.hall.readers.all().len() == 1);
     }
     while stage.drains("bob") {}
     let heard = stage.takes("bob");
@@ -293,7 +293,7 @@ fn an_end_amid_the_replay_leaves_nothing() {
         stage.resumes("cat", &epoch, seq);
         stage.says("cat", r#"{"type":"broadcast","room_id":"den","content":"y","id":1}"#);
         stage.closes("cat");
-        assert!(stage.chat.hall.replays.is_empty());
+        assert!(stage.chat.hall.readers.is_empty());
         stage.waits_ms(5_000);
     }
     stage.resumes("bob", &epoch, 0);

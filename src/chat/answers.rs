@@ -1,0 +1,127 @@
+//! What the backend has answered or published, handed on to whom it concerns.
+//!
+//! Each request that waits ([`Waiting`]) has exactly one outcome here; a message that somebody else's chat has said comes without one.
+
+use super::hall::Hall;
+use super::turn::Turn;
+use super::waiting::{Copied, Found, Waiting, What};
+use super::wire::{Code, Refusal};
+use crate::backend::{Conversation, Message, Ticket, other_of};
+
+impl Hall {
+    /// Takes down a request; the ticket is for the backend.
+    pub(super) fn wait(&mut self, waiting: Waiting) -> Result<Ticket, Refusal> {
+        if self.waiting.len() >= MAX_WAITING {
+            return Err(crate::backend::Overloaded.into());
+        }
+        if let Some(room) = waiting.room {
+            self.roster.hold(room);
+        }
+        Ok(Ticket(self.waiting.insert(waiting) as u64))
+    }
+
+    /// What a ticket stands for, which is then answered.
+    pub(super) fn answered(&mut self, ticket: Ticket) -> Option<Waiting> {
+        let waiting = self.waiting.try_remove(usize::try_from(ticket.0).ok()?)?;
+        if let Some(room) = waiting.room {
+            self.roster.release(room);
+        }
+        Some(waiting)
+    }
+
+    /// A message has its number: those who are to hear it do, and whoever has said it here, if they have, is answered.
+    pub(super) fn published(
+        &mut self,
+        conversation: Conversation<'_>,
+        message: Message<'_>,
+        asked: Option<Waiting>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.counts.messages += u64::from(asked.is_some());
+        match conversation {
+            Conversation::Room(name) => {
+                let room = asked.as_ref().and_then(|asked| asked.room);
+                let Some(room) = room.or_else(|| self.list_room(name, message.ts, turn)) else { return };
+                self.said_in(room, message, asked, turn);
+            }
+            Conversation::Direct(one, other) => {
+                self.said_to(other_of(one, other, message.sender), message, asked, turn);
+            }
+        }
+    }
+
+    pub(super) fn page_read(&mut self, waiting: Waiting, found: Found<'_>, turn: &mut Turn<'_>) {
+        let Waiting { asker, room, what } = waiting;
+        let ask = asker.ask();
+        if let Some(room) = room.filter(|_| found.head.kept > 0) {
+            self.roster.note_kept(room);
+        }
+        match (what, room) {
+            (What::Enter { resumed, of }, Some(room)) => {
+                let open = self.roster.session(ask.conn).is_some_and(|session| !session.closing);
+                if of.is_some() && open && self.readers.begin(ask.conn).count_names() {
+                    turn.out.tell_when_drained(ask.conn);
+                }
+                self.entered(ask, room, resumed, found, turn);
+                if let Some(of) = of {
+                    self.one_of_list(of, true, turn);
+                }
+            }
+            (What::Slice { after }, Some(room)) => self.slice_read(ask.conn, room, after, found, turn),
+            (What::Leave { why }, Some(room)) => self.left(ask, room, why, turn),
+            (What::RoomInfo { created }, Some(room)) => {
+                if created == Some(true) {
+                    self.roster.note_described(room);
+                }
+                self.answer_room(ask, room, created, found.head, turn);
+            }
+            (What::History(wanted), room) => {
+                if let Err(refusal) = self.answer_history(ask, room, &wanted, found, turn) {
+                    self.refuse(ask, &refusal, turn);
+                }
+            }
+            (what, _) => debug_assert!(false, "nothing was to be read for {what:?}"),
+        }
+    }
+
+    pub(super) fn failed(&mut self, waiting: Waiting, turn: &mut Turn<'_>) {
+        let Waiting { asker, room, what } = waiting;
+        let ask = asker.ask();
+        let mut answer = true;
+        let mut list = None;
+        match (what, room) {
+            (What::Enter { of, .. }, Some(room)) => {
+                list = of;
+                self.roster.turn_down(ask.conn, room);
+            }
+            (What::Slice { .. }, _) => {
+                self.read_later(ask.conn, turn);
+                answer = false;
+            }
+            // Nobody is held back by a store that is down.
+            (What::Leave { why }, Some(room)) => {
+                self.left(ask, room, why, turn);
+                answer = false;
+            }
+            (What::Broadcast { said: Some(said) } | What::Direct { said: Some(said), .. }, _) => self.said.fail(said),
+            (What::Copy { of, to }, _) => {
+                self.copied(of, to, Copied::Failed, turn);
+                answer = false;
+            }
+            _ => {}
+        }
+        if answer {
+            let mut refusal = Refusal::new(Code::BackendDown, "expected the message store to answer, found it down");
+            if let (Some(_), Some(room)) = (list, room) {
+                refusal.room = Some(self.roster.room(room).name.as_str().into());
+            }
+            self.refuse(ask, &refusal, turn);
+        }
+        if let Some(of) = list {
+            self.one_of_list(of, false, turn);
+        }
+    }
+}
+
+/// Requests of all sessions that wait for the backend.
+const MAX_WAITING: usize = 1 << 16;

@@ -1,0 +1,93 @@
+//! What frames cost: each is paid from the bucket of a user at an address, and a frame that cannot be paid is refused.
+//!
+//! Buckets themselves are in `rate_limit`, which knows neither sessions nor answers.
+
+use std::time::Duration;
+
+use super::ask::Ask;
+use super::farewell::Farewell;
+use super::hall::Hall;
+use super::name::UserName;
+use super::rate_limit::{ANNOUNCE_RATE, Payer, SWEEP_EVERY, Verdict};
+use super::settings::{Rate, Settings};
+use super::timers::Timer;
+use super::turn::Turn;
+use super::wire::{Code, Id, Refusal};
+use crate::id::ConnId;
+
+impl Hall {
+    /// Who pays for what the session does, once it is a device of the user of this name.
+    pub(super) fn payer_as(&mut self, conn: ConnId, name: &UserName) -> Option<Payer> {
+        let address = self.roster.session(conn)?.payer.address;
+        Some(self.buckets.payer(name.as_str(), address))
+    }
+
+    /// Pays for one frame; if that cannot be paid says so, or closes.
+    pub(super) fn pay<'t>(&mut self, conn: ConnId, turn: &mut Turn<'_>, id: impl FnOnce() -> Option<Id<'t>>) -> bool {
+        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return false };
+        let now = turn.now.tick;
+        let verdict = self.buckets.pay(payer, turn.settings.rate, turn.settings.full_speed_per_address, now);
+        if self.buckets.wants_sweep() {
+            self.timers.set(Timer::Buckets, now + SWEEP_EVERY);
+        }
+        match verdict {
+            Verdict::Pass => return true,
+            Verdict::Refused { retry_after, crowded } => {
+                self.counts.rate_limited += 1;
+                let id = id();
+                if id.is_some() || self.buckets.tells(payer, now) {
+                    let refusal = self.too_fast(payer, retry_after, crowded, turn);
+                    self.refuse(Ask::new(conn, id.as_ref()), &refusal, turn);
+                }
+            }
+            Verdict::Abuse => {
+                self.counts.rate_limited += 1;
+                self.dismiss(conn, Farewell::RATE_ABUSE, turn);
+            }
+        }
+        false
+    }
+
+    /// Pays for a list of joins what the frame has not paid for.
+    pub(super) fn pay_for_list(&mut self, conn: ConnId, rooms: usize, turn: &Turn<'_>) -> Result<(), Refusal> {
+        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
+        let Settings { rate, full_speed_per_address: people, .. } = *turn.settings;
+        match self.buckets.pay_for_list(payer, rooms, rate, people, turn.now.tick) {
+            Verdict::Refused { retry_after, crowded } => {
+                self.counts.rate_limited += 1;
+                Err(self.too_fast(payer, retry_after, crowded, turn))
+            }
+            Verdict::Pass | Verdict::Abuse => Ok(()),
+        }
+    }
+
+    /// Pays for speaking to everybody, which operators and a house without a limit on the rate do not.
+    pub(super) fn pay_to_announce(&mut self, conn: ConnId, turn: &Turn<'_>) -> Result<(), Refusal> {
+        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
+        if turn.settings.rate.is_none() {
+            return Ok(());
+        }
+        self.buckets.pay_to_announce(payer, turn.now.tick).map_err(|retry_after| {
+            self.counts.rate_limited += 1;
+            let Rate { per_second, burst } = ANNOUNCE_RATE;
+            let message = format!(
+                "`*`: expected at most {per_second} message a second to everybody, and {burst} at once, found more"
+            );
+            let mut refusal = Refusal::new(Code::RateLimited, message);
+            refusal.retry_after = Some(retry_after);
+            refusal
+        })
+    }
+
+    fn too_fast(&mut self, payer: Payer, retry_after: Duration, crowded: bool, turn: &Turn<'_>) -> Refusal {
+        let message = match crowded {
+            false => "expected messages at the rate of welcome.limits.rate, found more",
+            true => "expected messages at the rate that all at this address have together, found more",
+        };
+        let mut refusal = Refusal::new(Code::RateLimited, message);
+        let people = turn.settings.full_speed_per_address;
+        let again = |rate| self.buckets.promise(payer, (retry_after, crowded), rate, people, turn.now.tick);
+        refusal.retry_after = Some(turn.settings.rate.map_or(retry_after, again));
+        refusal
+    }
+}

@@ -1,0 +1,26 @@
+//! How much there is, and how often what has happened.
+
+/// Numbers for `/health` and `/metrics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sessions now.
+    pub sessions: usize,
+    /// Users now who have a session, or had one a moment ago, and do not hide.
+    pub users: usize,
+    /// Users who are known, here or not.
+    pub known_users: usize,
+    /// Rooms now.
+    pub rooms: usize,
+    /// Messages accepted so far: in rooms, to users (each recipient of a multicast counts), to everybody.
+    pub messages: u64,
+    /// Frames refused so far for coming too fast.
+    pub rate_limited: u64,
+    /// Errors told so far.
+    pub errors: u64,
+    /// Users who are kept out now.
+    pub bans: usize,
+    /// Messages let go of so far because memory was short.
+    pub let_go: u64,
+    /// Panics so far that ended one session and nothing else.
+    pub panics: u64,
+}

@@ -1,0 +1,229 @@
+//! What comes in, handed to the file of its subject: texts and pings of sessions, news of the backend, timers.
+//!
+//! Each `match` here is a list of all there is. Nothing is decided.
+
+use super::ask::Ask;
+use super::checks::read_safely;
+use super::hall::Hall;
+use super::rate_limit::SWEEP_EVERY;
+use super::roster::session::{Dialect, NOBODY};
+use super::timers::Timer;
+use super::turn::{Ctx, Turn};
+use super::waiting::Found;
+use super::wire::Refusal;
+use super::wire::answer;
+use super::wire::answer::Ack;
+use super::wire::request;
+use super::wire::request::Request;
+use crate::backend::News;
+use crate::id::ConnId;
+use crate::proto::CloseCode;
+use crate::slack;
+use crate::time::Tick;
+
+impl Hall {
+    pub(super) fn text(&mut self, conn: ConnId, text: &str, ctx: &mut Ctx<'_>) {
+        let Some(session) = self.roster.note_text(conn, ctx.now) else { return };
+        if session.user == NOBODY {
+            return self.unproven_text(conn, text, ctx);
+        }
+        match session.dialect {
+            Dialect::Json => {
+                if !self.pay(conn, ctx, || read_safely(|| request::parse_id_within(text)).flatten()) {
+                    return;
+                }
+                let Some((id, request)) = self.read_request(conn, text, ctx) else { return };
+                let done = request.and_then(|request| self.request(Ask::new(conn, id.as_ref()), request, ctx));
+                if let Err(refusal) = done {
+                    self.refuse(Ask::new(conn, id.as_ref()), &refusal, ctx);
+                }
+            }
+            Dialect::Plain => {
+                let Some(seat) = session.seats.first().copied() else { return };
+                if !self.pay(conn, ctx, || None) {
+                    return;
+                }
+                if let Err(refusal) = self.say_in(Ask::unnamed(conn), seat.room, text, ctx) {
+                    self.refuse(Ask::unnamed(conn), &refusal, ctx);
+                }
+            }
+        }
+    }
+
+    /// Reads a request. A mistake of ours in that costs this session alone.
+    pub(super) fn read_request<'t>(
+        &mut self,
+        conn: ConnId,
+        text: &'t str,
+        turn: &mut Turn<'_>,
+    ) -> Option<request::Read<'t>> {
+        turn.out.note_json(text);
+        let read = read_safely(|| request::parse(text));
+        if read.is_none() {
+            self.counts.panics += 1;
+            self.close(conn, CloseCode::INTERNAL_ERROR, "internal error", turn);
+        }
+        read
+    }
+
+    pub(super) fn binary(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        self.close(conn, CloseCode::UNSUPPORTED_DATA, "expected text, found a binary message", turn);
+    }
+
+    pub(super) fn ping(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        let Some(session) = self.roster.open_session(conn) else { return };
+        if session.user == NOBODY {
+            self.roster.note_frame(conn);
+            return self.bear_unproven(conn, turn);
+        }
+        self.pay(conn, turn, || None);
+    }
+
+    pub(super) fn request(&mut self, ask: Ask<'_>, request: Request<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+        match request {
+            Request::Join { wish, user } => self.join(ask, &wish, user.as_deref(), ctx),
+            Request::JoinList { wishes, user } => self.join_list(ask, &wishes, user.as_deref(), ctx),
+            Request::Leave { room } => self.leave(ask, &room, ctx),
+            Request::Broadcast { room, content } => self.broadcast(ask, room.as_deref(), &content, ctx),
+            Request::Direct { to, content } => self.direct(ask, &to, &content, ctx),
+            Request::Multicast { to, content } => self.multicast(ask, &to, &content, ctx),
+            Request::Typing { place, typing } => {
+                self.typing_request(ask.conn, place, typing, ctx)?;
+                // The one request that is not answered unless it asks for it.
+                if ask.id.is_some() {
+                    ctx.out.answer(ask, &Ack::Done {});
+                }
+                Ok(())
+            }
+            Request::Status { status, note } => self.set_status(ask, &status, note.as_deref(), ctx),
+            Request::PresenceOfRoom { room, subscribe } => self.presence_of_room(ask, &room, subscribe, ctx),
+            Request::PresenceOfUsers { users, subscribe } => self.presence_of_users(ask, &users, subscribe, ctx),
+            Request::CreateRoom { room, name, topic } => {
+                self.create_room(ask, &room, name.as_deref(), topic.as_deref(), ctx)
+            }
+            Request::Room { room } => self.room_info(ask, &room, ctx),
+            Request::Rooms(page) => self.list_rooms(ask, page, ctx),
+            Request::Members { room, page } => self.list_members(ask, &room, page, ctx),
+            Request::Online(page) => self.list_online(ask, page, ctx),
+            Request::History { place, part } => self.history(ask, place, &part, ctx),
+            Request::Auth { token } => self.refresh(ask, &token, ctx),
+            Request::Ping => {
+                let ts = ctx.now.unix_ms;
+                ctx.out.answer(ask, &answer::Pong { ts });
+                Ok(())
+            }
+        }
+    }
+
+    /// The backend has something to say.
+    pub(super) fn learn(&mut self, news: News<'_>, turn: &mut Turn<'_>) {
+        match news {
+            News::Published { conversation, message, ticket } => {
+                let asked = ticket.and_then(|ticket| self.answered(ticket));
+                self.published(conversation, message, asked, turn);
+            }
+            News::Page { ticket, head, messages } => {
+                if let Some(waiting) = self.answered(ticket) {
+                    self.page_read(waiting, Found { head, messages: &messages }, turn);
+                }
+            }
+            News::Failed { ticket } => {
+                if let Some(waiting) = self.answered(ticket) {
+                    self.failed(waiting, turn);
+                }
+            }
+            News::Emptied { room } => {
+                if let Some(key) = self.roster.rooms().find(room) {
+                    self.roster.note_emptied(key);
+                }
+            }
+            News::Room { description, keeps } => self.told_of_room(description, keeps, turn),
+            News::User { name } => self.told_of_user(name, turn),
+        }
+    }
+
+    pub(super) fn timeout(&mut self, ctx: &mut Ctx<'_>) {
+        // The rest is due still, and has the next turns.
+        for _ in 0..TIMERS_AT_ONCE {
+            if self.is_grace_first() {
+                match self.roster.tick(ctx.now.tick) {
+                    Some(facts) => self.tell(facts, ctx),
+                    None => break,
+                }
+                continue;
+            }
+            let Some(timer) = self.timers.pop(ctx.now.tick) else { break };
+            match timer {
+                Timer::Typing(key) => self.end_typing(&key.0, key.1, ctx),
+                Timer::Crowd { room } => self.tell_crowd(room, ctx),
+                Timer::Replay(conn) => self.read_on(conn, ctx),
+                Timer::Unproven(conn) => self.end_unproven(conn, ctx),
+                Timer::Expires(conn) => self.warn_of_expiry(conn, ctx),
+                Timer::Expired(conn) => self.end_expired(conn, ctx),
+                Timer::Buckets => {
+                    self.buckets.sweep(ctx.now.tick);
+                    if self.buckets.wants_sweep() {
+                        self.timers.set(Timer::Buckets, ctx.now.tick + SWEEP_EVERY);
+                    }
+                }
+                Timer::Slack => {
+                    self.give_back();
+                    ctx.store.give_back();
+                }
+                Timer::Ban(name) => {
+                    self.bans.end(&name);
+                }
+                Timer::Sweep => {
+                    let more = ctx.store.expire(ctx.now.tick);
+                    let age = ctx.settings.empty_room_age.as_millis() as u64;
+                    let empty_before = ctx.now.tick.0.checked_sub(age).map(Tick);
+                    if self.roster.expire_rooms(empty_before, ctx.now.tick) || more {
+                        self.sweep_later(ctx);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a grace is over before anything else is due. At the same tick a user stops typing, then leaves, then is gone, and then comes
+    /// the rest.
+    fn is_grace_first(&self) -> bool {
+        let Some(grace) = self.roster.next_grace() else { return false };
+        match self.timers.first() {
+            None => true,
+            Some((at, Timer::Typing(_))) => grace < at,
+            Some((at, _)) => grace <= at,
+        }
+    }
+
+    /// When [`timeout`](Self::timeout) has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        [self.timers.next(), self.roster.next_grace()].into_iter().flatten().min()
+    }
+
+    /// Every table that those who were here have made large gives its room back. Sessions, timers, watches and buckets do so on their own.
+    fn give_back(&mut self) {
+        self.roster.give_back();
+        self.typists.give_back();
+        self.said.give_back();
+        self.watches.give_back();
+        slack::give_back(&mut self.waiting);
+        slack::give_back(&mut self.grants);
+        slack::give_back(&mut self.operators);
+        slack::give_back(&mut self.showing);
+    }
+
+    pub(super) fn shutdown(&mut self, turn: &mut Turn<'_>) {
+        let within = turn.settings.return_within.as_millis() as u64;
+        for (conn, session) in self.roster.sessions().iter() {
+            if session.dialect == Dialect::Json && !session.closing {
+                // Each at another time, so that they do not all come back at once.
+                let after_ms = self.random.below(within + 1);
+                turn.out.say(conn, &answer::Goodbye { reason: answer::EndReason::Shutdown, reconnect: true, after_ms });
+            }
+        }
+    }
+}
+
+/// Timers that are carried out in one turn: a thousand who left a hundred rooms each have as many graces, which end together.
+const TIMERS_AT_ONCE: usize = 1024;

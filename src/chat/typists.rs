@@ -1,0 +1,90 @@
+//! Typists: users who are typing somewhere, or were until a moment ago, and what others were last told of it.
+//!
+//! Each has a timer, which is the hall's. Who is told, and by which message, is decided in `typing`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::name::UserName;
+use super::tables::table_bytes;
+use crate::slack;
+use crate::time::Tick;
+
+/// Where somebody types. Other users by name: one who is forgotten meanwhile is simply not found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Target {
+    Room(u32),
+    User(UserName),
+}
+
+/// Who types, and where.
+pub(super) type Place = (UserName, Target);
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Typists(HashMap<Place, Typist>);
+
+#[derive(Debug)]
+struct Typist {
+    /// When `true` was last relayed.
+    told: Tick,
+    /// Whether that was the last thing relayed.
+    on: bool,
+}
+
+/// What comes of somebody's typing on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It is relayed.
+    Relayed,
+    /// It is too soon to relay it again, but it goes on.
+    GoesOn,
+    /// Nothing.
+    Ignored,
+}
+
+impl Typists {
+    /// Somebody types, or types on. `takes_more`: typists may be remembered who are not yet.
+    pub fn begin(&mut self, place: &Place, takes_more: bool, now: Tick) -> Begun {
+        let remembered = self.0.len();
+        match self.0.get_mut(place) {
+            Some(typist) if now.since(typist.told) < TRUE_EVERY => match typist.on {
+                true => return Begun::GoesOn,
+                false => return Begun::Ignored,
+            },
+            Some(typist) => *typist = Typist { told: now, on: true },
+            None if remembered >= MAX_TYPISTS || !takes_more => return Begun::Ignored,
+            None => drop(self.0.insert(place.clone(), Typist { told: now, on: true })),
+        }
+        Begun::Relayed
+    }
+
+    /// Somebody has stopped. If that is to be relayed, says until when they are to be remembered, because that throttles them.
+    pub fn stop(&mut self, place: &Place) -> Option<Tick> {
+        let typist = self.0.get_mut(place)?;
+        std::mem::take(&mut typist.on).then_some(typist.told + TRUE_EVERY)
+    }
+
+    /// Forgets somebody. Says whether they were known, and if so, whether it is to be relayed that they have stopped.
+    pub fn end(&mut self, place: &Place) -> Option<bool> {
+        self.0.remove(place).map(|typist| typist.on)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn give_back(&mut self) {
+        slack::give_back(&mut self.0);
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        table_bytes::<(Place, Typist)>(self.0.capacity())
+    }
+}
+
+/// `true` is relayed this often at most.
+const TRUE_EVERY: Duration = Duration::from_secs(3);
+
+/// Pairs of a user and a place. Past this, typing is not relayed; nobody misses a message by it.
+const MAX_TYPISTS: usize = 1 << 16;
