@@ -131,10 +131,8 @@ impl Hall {
         let members = &self.roster.room(key).members;
         let (users, more) = page.fill(members.users_from(from));
         let next = users.last().filter(|_| more).map(u32::to_string);
-        let seen = |&user: &u32| answer::Member {
-            user_id: self.roster.user(user).name.as_str(),
-            view: self.view_for(ask.conn, user),
-        };
+        let seen =
+            |&user: &u32| answer::Member::new(self.roster.user(user).name.as_str(), self.view_for(ask.conn, user));
         let listed: Vec<_> = users.iter().map(seen).collect();
         let answer = answer::Members { room_id: room, members: &listed, count: members.len(), next: next.as_deref() };
         turn.out.answer(ask, &answer);

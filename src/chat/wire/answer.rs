@@ -27,15 +27,21 @@ pub(crate) trait Answer: Serialize {
 
 /// Appends a message; `id`, if it answers a request that has one.
 pub(crate) fn write<A: Answer>(out: &mut Vec<u8>, id: Option<&Id<'_>>, answer: &A) {
-    #[derive(Serialize)]
-    struct Envelope<'a, A> {
-        r#type: Kind,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a Id<'a>>,
-        #[serde(flatten)]
-        answer: &'a A,
+    out.extend_from_slice(br#"{"type":""#);
+    out.extend_from_slice(A::KIND.as_str().as_bytes());
+    out.push(b'"');
+    if let Some(id) = id {
+        out.extend_from_slice(br#","id":"#);
+        json::write(out, id);
     }
-    json::write(out, &Envelope { r#type: A::KIND, id, answer });
+    let fields = out.len();
+    json::write(out, answer);
+    // The object that has been begun goes on with the fields of the one that was written.
+    debug_assert_eq!(out.get(fields), Some(&b'{'), "an answer is a struct");
+    match out.get(fields..) {
+        Some(b"{}") => drop(out.remove(fields)),
+        _ => out[fields] = b',',
+    }
 }
 
 macro_rules! answers {
@@ -394,9 +400,17 @@ pub(crate) struct Members<'a> {
 
 #[derive(Serialize)]
 pub(crate) struct Member<'a> {
-    pub user_id: &'a str,
-    #[serde(flatten)]
-    pub view: View,
+    user_id: &'a str,
+    status: Status,
+    devices: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<Box<str>>,
+}
+
+impl<'a> Member<'a> {
+    pub fn new(user_id: &'a str, View { status, devices, note }: View) -> Self {
+        Self { user_id, status, devices, note }
+    }
 }
 
 #[derive(Serialize)]
@@ -413,6 +427,7 @@ pub(crate) struct Error<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     room_id: Option<&'a str>,
     code: Code,
+    #[serde(serialize_with = "json::content")]
     message: &'a str,
     retry: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -721,7 +736,7 @@ mod tests {
                 r#"{"type":"rooms","rooms":[{"room_id":"den","name":"Den","members":2,"joined":true}],"next":"den"}"#,
             Members {
                 room_id: "den",
-                members: &[Member { user_id: "ann", view: seen(2, Some("n")) }],
+                members: &[Member::new("ann", seen(2, Some("n")))],
                 count: 3,
                 next: Some("17"),
             } =>

@@ -9,7 +9,7 @@ use super::Id;
 use crate::backend::Message;
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    if needs_escape(text.as_bytes()) {
+    if needs_escape(text) {
         return serde_json::to_writer(out, text).expect("a string is written into memory");
     }
     out.reserve(text.len() + 2);
@@ -24,20 +24,20 @@ pub(super) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     value.serialize(&mut serializer).expect("answers have keys that are texts, and are written into memory");
 }
 
-/// Writes a text that may be long, as a string: `serde_json` looks at each byte by itself.
+/// Writes a text that may be long, as a string: `serde_json` looks at each byte by itself, also where none is escaped.
 pub(super) fn content<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(text.as_bytes())
+    match needs_escape(text) {
+        true => serializer.serialize_str(text),
+        false => serializer.serialize_bytes(text.as_bytes()),
+    }
 }
 
-/// Writes JSON, but for bytes: no message has any, and so they are what [`content`] gives.
+/// Writes JSON, but for bytes: no message has any, and so they are what [`content`] gives, a string that stands as it
+/// is.
 struct Contents;
 
 impl Formatter for Contents {
     fn write_byte_array<W: io::Write + ?Sized>(&mut self, writer: &mut W, bytes: &[u8]) -> io::Result<()> {
-        if needs_escape(bytes) {
-            let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
-            return Ok(serde_json::to_writer(writer, text)?);
-        }
         writer.write_all(b"\"")?;
         writer.write_all(bytes)?;
         writer.write_all(b"\"")
@@ -47,10 +47,10 @@ impl Formatter for Contents {
 /// Whether a string cannot stand between quotes as it is (RFC 8259 section 7).
 ///
 /// Without an early end inside a chunk, so that the compiler can look at many bytes at once.
-fn needs_escape(text: &[u8]) -> bool {
+fn needs_escape(text: &str) -> bool {
     let escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     let has_escaped = |chunk: &[u8]| chunk.iter().fold(false, |found, &byte| found | escaped(byte));
-    text.chunks(64).any(has_escaped)
+    text.as_bytes().chunks(64).any(has_escaped)
 }
 
 /// What somebody said in a room: [`Broadcast`](super::answer::Broadcast), by hand because it is most of what the server
