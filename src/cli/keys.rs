@@ -35,8 +35,8 @@ pub fn read(args: &ServeArgs) -> Result<Option<Keys>, String> {
     }
     for arg in &args.auth_key {
         let shown = format!("--auth-key {}:{}", arg.algorithm, arg.file.display());
-        let octets = fs::read(&arg.file).map_err(|error| format!("{shown}: {error}"))?;
-        keys.push(Key::read(arg.algorithm, &octets).map_err(|error| format!("{shown}: {error}"))?);
+        let bytes = fs::read(&arg.file).map_err(|error| format!("{shown}: {error}"))?;
+        keys.push(Key::read(arg.algorithm, &bytes).map_err(|error| format!("{shown}: {error}"))?);
     }
     match keys.len() {
         0 => Err(format!("--auth jwt: expected a key by --auth-key or {SECRET}, found none")),
@@ -52,13 +52,13 @@ pub fn admin_key(file: Option<&Path>) -> Result<Option<AdminKey>, String> {
 
 /// The same as it is to be shown to a server, if there is one.
 pub fn shown_admin_key(file: Option<&Path>) -> Result<Option<String>, String> {
-    let octets = read_admin_key(file)?.map(|(_, octets)| octets);
-    Ok(octets.map(|octets| String::from_utf8(octets).expect("a key is ASCII").trim().to_owned()))
+    let bytes = read_admin_key(file)?.map(|(_, bytes)| bytes);
+    Ok(bytes.map(|bytes| String::from_utf8(bytes).expect("a key is ASCII").trim().to_owned()))
 }
 
-/// The key, and the octets it was read from.
+/// The key, and the bytes it was read from.
 fn read_admin_key(file: Option<&Path>) -> Result<Option<(AdminKey, Vec<u8>)>, String> {
-    let (octets, from) = match (file, std::env::var_os(ADMIN_SECRET)) {
+    let (bytes, from) = match (file, std::env::var_os(ADMIN_SECRET)) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => return Err(format!("--admin-key: expected a file or {ADMIN_SECRET}, found both")),
         (Some(file), None) => {
@@ -67,8 +67,8 @@ fn read_admin_key(file: Option<&Path>) -> Result<Option<(AdminKey, Vec<u8>)>, St
         }
         (None, Some(key)) => (key.into_encoded_bytes(), ADMIN_SECRET.into()),
     };
-    let key = AdminKey::read(&octets).map_err(|error| format!("{from}: {error}"))?;
-    Ok(Some((key, octets)))
+    let key = AdminKey::read(&bytes).map_err(|error| format!("{from}: {error}"))?;
+    Ok(Some((key, bytes)))
 }
 
 /// `salon token`: prints a token.

@@ -82,8 +82,8 @@ pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
 fn identity(chain: &Path, key: &Path) -> Result<Identity, String> {
     let read =
         |option: &str, path: &Path| fs::read(path).map_err(|error| format!("{option} {}: {error}", path.display()));
-    let (chain_octets, key_octets) = (read("--tls-cert", chain)?, read("--tls-key", key)?);
-    Identity::read(&chain_octets, &key_octets).map_err(|error| match error.is_of_key() {
+    let (chain_bytes, key_bytes) = (read("--tls-cert", chain)?, read("--tls-key", key)?);
+    Identity::read(&chain_bytes, &key_bytes).map_err(|error| match error.is_of_key() {
         true => format!("--tls-key {}: {error}", key.display()),
         false => format!("--tls-cert {}: {error}", chain.display()),
     })

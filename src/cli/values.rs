@@ -215,7 +215,7 @@ impl FromStr for MemoryArg {
         match text {
             "off" => Ok(Self(None)),
             _ => size_in_range(text, 16 << 20, 1 << 40, "16MiB to 1024GiB")
-                .map(|octets| Self(Some(octets)))
+                .map(|bytes| Self(Some(bytes)))
                 .map_err(|error| format!("{error}, or off")),
         }
     }
@@ -402,8 +402,8 @@ mod tests {
 
     #[test]
     fn budgets() {
-        for (text, octets) in [("off", None), ("16MiB", Some(16 << 20)), ("1GiB", Some(1 << 30))] {
-            assert_eq!(text.parse(), Ok(MemoryArg(octets)));
+        for (text, bytes) in [("off", None), ("16MiB", Some(16 << 20)), ("1GiB", Some(1 << 30))] {
+            assert_eq!(text.parse(), Ok(MemoryArg(bytes)));
         }
         for wrong in ["", "on", "0", "15MiB", "256MB", "2000GiB"] {
             assert!(wrong.parse::<MemoryArg>().is_err(), "{wrong}");

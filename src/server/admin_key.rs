@@ -46,8 +46,8 @@ impl AdminKey {
     ///
     /// # Errors
     /// When that is no key.
-    pub fn read(octets: &[u8]) -> Result<Self, AdminKeyError> {
-        let key = octets.trim_ascii();
+    pub fn read(bytes: &[u8]) -> Result<Self, AdminKeyError> {
+        let key = bytes.trim_ascii();
         match key.len() {
             _ if !key.iter().all(u8::is_ascii_graphic) => Err(AdminKeyError::Character),
             bytes if bytes < MIN_KEY_BYTES => Err(AdminKeyError::TooShort { bytes }),
@@ -91,7 +91,7 @@ mod tests {
             assert_eq!(key.is(shown.as_bytes()), expected, "{shown}");
         }
         assert!(!format!("{key:?}").contains("0123"));
-        for (octets, error) in [
+        for (bytes, error) in [
             (&b"0123456789abcde"[..], AdminKeyError::TooShort { bytes: 15 }),
             (b"", AdminKeyError::TooShort { bytes: 0 }),
             (b"0123456789 abcdef", AdminKeyError::Character),
@@ -99,7 +99,7 @@ mod tests {
             (b"\xef\xbb\xbf0123456789abcdef", AdminKeyError::Character),
             (&[b'x'; 1025], AdminKeyError::TooLong),
         ] {
-            assert_eq!(AdminKey::read(octets).unwrap_err(), error);
+            assert_eq!(AdminKey::read(bytes).unwrap_err(), error);
         }
     }
 }

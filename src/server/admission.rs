@@ -109,7 +109,7 @@ impl Admission {
         &self.proxies
     }
 
-    /// Octets that the table takes.
+    /// Bytes that the table takes.
     pub fn held_bytes(&self) -> usize {
         (self.table.capacity() * 8 / 7) * (size_of::<(Address, Entry)>() + 1)
     }
@@ -192,7 +192,7 @@ impl Address {
     fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.octets()),
-            IpAddr::V6(address) => Self::V6(*address.octets().first_chunk().expect("16 octets begin with 8")),
+            IpAddr::V6(address) => Self::V6(*address.octets().first_chunk().expect("16 bytes begin with 8")),
         }
     }
 }
@@ -200,8 +200,8 @@ impl Address {
 /// The address as a number, the same for all that count as one. (IPv4 addresses look like a part of `::/16`, which nobody has.)
 pub fn fold(address: IpAddr) -> NonZeroU64 {
     let number = match Address::of(address) {
-        Address::V4(octets) => 1 << 32 | u64::from(u32::from_be_bytes(octets)),
-        Address::V6(octets) => u64::from_be_bytes(octets),
+        Address::V4(bytes) => 1 << 32 | u64::from(u32::from_be_bytes(bytes)),
+        Address::V6(bytes) => u64::from_be_bytes(bytes),
     };
     NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN)
 }

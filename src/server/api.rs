@@ -16,7 +16,7 @@ use super::doors::EntryError;
 pub struct CallHead {
     /// Which call.
     pub call: Call,
-    /// Octets of its body, at most [`MAX_BODY_BYTES`].
+    /// Bytes of its body, at most [`MAX_BODY_BYTES`].
     pub body_len: u32,
     /// Whether the client waits to be told to go on.
     pub expects_continue: bool,
@@ -141,7 +141,7 @@ fn is_address(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
-/// The longest body of a call, in octets: as long as a message on a socket.
+/// The longest body of a call, in bytes: as long as a message on a socket.
 pub const MAX_BODY_BYTES: u32 = 64 << 10;
 
 const BEARER: &[u8] = b"bearer ";

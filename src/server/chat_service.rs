@@ -219,12 +219,12 @@ impl Service for ChatService {
         (self.chat.held(), self.deliveries.held_bytes())
     }
 
-    fn set_memory_left(&mut self, octets: Option<usize>) {
-        self.chat.set_memory_left(octets);
+    fn set_memory_left(&mut self, bytes: Option<usize>) {
+        self.chat.set_memory_left(bytes);
     }
 
-    fn let_go(&mut self, octets: usize, now: Moment) -> bool {
-        self.chat.let_go(octets, now, &mut self.deliveries) > 0
+    fn let_go(&mut self, bytes: usize, now: Moment) -> bool {
+        self.chat.let_go(bytes, now, &mut self.deliveries) > 0
     }
 
     fn shut_down(&mut self, turn: &mut Turn<'_>) {

@@ -186,7 +186,7 @@ fn decide(
 
 /// Sixteen hexadecimal digits, as sessions are shown.
 fn session_id(text: &str) -> Option<u64> {
-    let digits = text.len() == 16 && text.bytes().all(|octet| octet.is_ascii_hexdigit());
+    let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 

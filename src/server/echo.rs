@@ -136,5 +136,5 @@ fn settings() -> engine::Settings {
     }
 }
 
-/// What is kept of the reply buffer between messages, in octets.
+/// What is kept of the reply buffer between messages, in bytes.
 const MAX_KEPT_REPLY: usize = 1 << 20;

@@ -87,10 +87,10 @@ impl Proxies {
             Header::XForwardedFor => "x-forwarded-for",
             Header::Forwarded => "forwarded",
         };
-        // As octets, and each element for itself: what a client wrote before it may be no text, or a quotation without an end.
+        // As bytes, and each element for itself: what a client wrote before it may be no text, or a quotation without an end.
         let values: Vec<&[u8]> = request.headers(name).collect();
         let nodes = values.iter().rev().flat_map(|value| match self.header {
-            Header::XForwardedFor => value.rsplit(|&octet| octet == b',').map(text_of).collect::<Vec<_>>(),
+            Header::XForwardedFor => value.rsplit(|&byte| byte == b',').map(text_of).collect::<Vec<_>>(),
             Header::Forwarded => from_the_end(value, b',').map(node_of).collect(),
         });
         let mut client = None;
@@ -115,7 +115,7 @@ fn address_of(node: &str) -> Option<IpAddr> {
 /// The value of `for` in an element of `Forwarded`, without its quotes.
 fn node_of(element: &[u8]) -> Option<&str> {
     let pairs = from_the_end(element, b';').filter_map(|pair| {
-        let equals = pair.iter().position(|&octet| octet == b'=')?;
+        let equals = pair.iter().position(|&byte| byte == b'=')?;
         let (name, value) = (text_of(&pair[..equals])?, text_of(&pair[equals + 1..])?);
         name.eq_ignore_ascii_case("for").then_some(value)
     });
@@ -125,8 +125,8 @@ fn node_of(element: &[u8]) -> Option<&str> {
 }
 
 /// A text without the spaces about it.
-fn text_of(octets: &[u8]) -> Option<&str> {
-    std::str::from_utf8(octets).ok().map(|text| text.trim_matches([' ', '\t']))
+fn text_of(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().map(|text| text.trim_matches([' ', '\t']))
 }
 
 /// The parts of a list, the last first; what stands in a quoted string (RFC 9110 section 5.6.4) parts nothing.
@@ -134,12 +134,12 @@ fn text_of(octets: &[u8]) -> Option<&str> {
 /// It is read from its end as well: what a proxy has appended is well-formed, and what stands before it may be anything.
 fn from_the_end(list: &[u8], by: u8) -> impl Iterator<Item = &[u8]> {
     let (mut parts, mut end, mut quoted) = (Vec::new(), list.len(), false);
-    for (at, &octet) in list.iter().enumerate().rev() {
-        if octet == b'"' {
+    for (at, &byte) in list.iter().enumerate().rev() {
+        if byte == b'"' {
             // Within a string, one behind an odd number of backslashes is a quoted pair, and not where the string begins.
-            let backslashes = list[..at].iter().rev().take_while(|&&octet| octet == b'\\').count();
+            let backslashes = list[..at].iter().rev().take_while(|&&byte| byte == b'\\').count();
             quoted = !quoted || backslashes % 2 == 1;
-        } else if octet == by && !quoted {
+        } else if byte == by && !quoted {
             parts.push(&list[at + 1..end]);
             end = at;
         }
@@ -215,8 +215,8 @@ mod tests {
         ] {
             assert_eq!(client(&proxies, headers.as_bytes()).as_deref(), expected, "{headers}");
         }
-        let octets = b"Forwarded: \xfe, host=\"\xff\";for=192.0.2.1\r\n";
-        assert_eq!(client(&proxies, octets).as_deref(), Some("192.0.2.1"));
+        let bytes = b"Forwarded: \xfe, host=\"\xff\";for=192.0.2.1\r\n";
+        assert_eq!(client(&proxies, bytes).as_deref(), Some("192.0.2.1"));
     }
 
     #[test]

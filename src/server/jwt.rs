@@ -112,14 +112,14 @@ impl Key {
     ///
     /// # Errors
     /// When it is none, or one that protects nobody.
-    pub fn read(algorithm: Algorithm, octets: &[u8]) -> Result<Self, KeyError> {
-        no_byte_order_mark(octets)?;
+    pub fn read(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, KeyError> {
+        no_byte_order_mark(bytes)?;
         let public = |read: fn(&[u8]) -> jsonwebtoken::errors::Result<DecodingKey>| {
-            let key = is_public_key(octets).then(|| read(octets).ok()).flatten();
+            let key = is_public_key(bytes).then(|| read(bytes).ok()).flatten();
             key.ok_or(KeyError::NoPublicKey(algorithm))
         };
         let key = match algorithm {
-            Algorithm::Hs256 => DecodingKey::from_secret(secret(octets)?),
+            Algorithm::Hs256 => DecodingKey::from_secret(secret(bytes)?),
             Algorithm::Rs256 => {
                 let key = public(DecodingKey::from_rsa_pem)?;
                 match modulus_bits(key.as_bytes()) {
@@ -135,9 +135,9 @@ impl Key {
 
 /// A secret of random bytes may begin with any; but what begins like UTF-8 or UTF-16 with a mark, and goes on like it,
 /// is text that has been saved so.
-fn no_byte_order_mark(octets: &[u8]) -> Result<(), KeyError> {
-    let every_other_is_zero = |from: usize| octets.iter().skip(from).step_by(2).take(16).all(|&byte| byte == 0);
-    let marked = match octets {
+fn no_byte_order_mark(bytes: &[u8]) -> Result<(), KeyError> {
+    let every_other_is_zero = |from: usize| bytes.iter().skip(from).step_by(2).take(16).all(|&byte| byte == 0);
+    let marked = match bytes {
         [0xef, 0xbb, 0xbf, ..] => true,
         [0xff, 0xfe, _, _, ..] => every_other_is_zero(3),
         [0xfe, 0xff, _, _, ..] => every_other_is_zero(2),
@@ -146,9 +146,9 @@ fn no_byte_order_mark(octets: &[u8]) -> Result<(), KeyError> {
     if marked { Err(KeyError::ByteOrderMark) } else { Ok(()) }
 }
 
-fn secret(octets: &[u8]) -> Result<&[u8], KeyError> {
-    no_byte_order_mark(octets)?;
-    let secret = octets.trim_ascii_end();
+fn secret(bytes: &[u8]) -> Result<&[u8], KeyError> {
+    no_byte_order_mark(bytes)?;
+    let secret = bytes.trim_ascii_end();
     match secret.len() {
         _ if secret.trim_ascii_start().starts_with(b"-----BEGIN") => Err(KeyError::PemAsSecret),
         bytes if bytes < MIN_SECRET_BYTES => Err(KeyError::ShortSecret { bytes }),
@@ -162,11 +162,11 @@ fn is_public_key(pem: &[u8]) -> bool {
     pem.starts_with(b"-----BEGIN PUBLIC KEY-----") || pem.starts_with(b"-----BEGIN RSA PUBLIC KEY-----")
 }
 
-/// The size of an RSA public key as PKCS#1 has it; `None` if its modulus is under 256 octets or it is none.
+/// The size of an RSA public key as PKCS#1 has it; `None` if its modulus is under 256 bytes or it is none.
 fn modulus_bits(der: &[u8]) -> Option<usize> {
     let [0x30, 0x82, _, _, 0x02, 0x82, high, low, rest @ ..] = der else { return None };
     let modulus = rest.get(..usize::from(u16::from_be_bytes([*high, *low])))?;
-    let first = modulus.iter().position(|&octet| octet != 0)?;
+    let first = modulus.iter().position(|&byte| byte != 0)?;
     Some((modulus.len() - first) * 8 - modulus[first].leading_zeros() as usize)
 }
 
@@ -263,8 +263,8 @@ pub struct NewToken<'a> {
 ///
 /// # Errors
 /// When the secret is none.
-pub fn mint(secret_octets: &[u8], claims: &NewToken<'_>) -> Result<String, KeyError> {
-    let key = EncodingKey::from_secret(secret(secret_octets)?);
+pub fn mint(secret_bytes: &[u8], claims: &NewToken<'_>) -> Result<String, KeyError> {
+    let key = EncodingKey::from_secret(secret(secret_bytes)?);
     Ok(encode(&Header::new(jsonwebtoken::Algorithm::HS256), claims, &key).expect("these claims are JSON"))
 }
 
@@ -300,7 +300,7 @@ mod tests {
     const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
     fn keys(keys: &[(Algorithm, &[u8])]) -> Keys {
-        let keys = keys.iter().map(|(algorithm, octets)| Key::read(*algorithm, octets).unwrap());
+        let keys = keys.iter().map(|(algorithm, bytes)| Key::read(*algorithm, bytes).unwrap());
         Keys::new(keys.collect(), None)
     }
 
@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     fn what_is_no_key() {
-        for (algorithm, octets, expected) in [
+        for (algorithm, bytes, expected) in [
             (Algorithm::Hs256, b"short".as_slice(), KeyError::ShortSecret { bytes: 5 }),
             (Algorithm::Hs256, &[b' '; 40], KeyError::ShortSecret { bytes: 0 }),
             (Algorithm::Hs256, RSA, KeyError::PemAsSecret),
@@ -455,7 +455,7 @@ mod tests {
             (Algorithm::EdDsa, b"-----BEGIN PUBLIC KEY-----\n", KeyError::NoPublicKey(Algorithm::EdDsa)),
             (Algorithm::EdDsa, b"-----BEGIN PRIVATE KEY-----\n", KeyError::NoPublicKey(Algorithm::EdDsa)),
         ] {
-            assert_eq!(Key::read(algorithm, octets).err(), Some(expected));
+            assert_eq!(Key::read(algorithm, bytes).err(), Some(expected));
         }
     }
 
@@ -483,7 +483,7 @@ mod tests {
             let both = text.bytes().flat_map(|byte| if low { [byte, 0] } else { [0, byte] });
             mark.into_iter().chain(both).collect::<Vec<u8>>()
         };
-        let error = |algorithm, octets: &[u8]| Key::read(algorithm, octets).err();
+        let error = |algorithm, bytes: &[u8]| Key::read(algorithm, bytes).err();
         let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
         assert_eq!(error(Algorithm::Hs256, &marked), Some(KeyError::ByteOrderMark));
         assert_eq!(error(Algorithm::Hs256, &wide([0xff, 0xfe], true)), Some(KeyError::ByteOrderMark));

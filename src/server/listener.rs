@@ -289,7 +289,7 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 /// Connections the kernel holds until they are accepted; it may cap this (net.core.somaxconn).
 const BACKLOG: i32 = 4096;
 
-/// Octets the kernel takes for a connection beyond what it can send at once.
+/// Bytes the kernel takes for a connection beyond what it can send at once.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const NOT_SENT_LOW_WATER: u32 = 16 << 10;
 

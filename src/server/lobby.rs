@@ -121,12 +121,12 @@ impl Lobby {
 
 impl Waiting {
     fn read(&mut self) -> io::Result<Option<Source>> {
-        let mut octets = [0; MAX_PIECE];
+        let mut bytes = [0; MAX_PIECE];
         loop {
             let wanted = self.header.wanted();
-            match self.raw.read(&mut octets[..wanted]) {
+            match self.raw.read(&mut bytes[..wanted]) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(len) => match self.header.take(&octets[..len]) {
+                Ok(len) => match self.header.take(&bytes[..len]) {
                     Ok(None) => {}
                     Ok(done) => return Ok(done),
                     Err(BadHeader) => return Err(io::Error::new(io::ErrorKind::InvalidData, "no such header")),

@@ -185,10 +185,10 @@ fn write(line: &Line, text: &SimpleLogger, format: Format) {
         Format::Json => {
             let ts = now().as_millis() as u64;
             let line = JsonLine { ts, level: level.as_str().to_ascii_lowercase(), target, message };
-            let mut octets = serde_json::to_vec(&line).expect("plain fields can be serialised");
-            octets.push(b'\n');
+            let mut bytes = serde_json::to_vec(&line).expect("plain fields can be serialised");
+            bytes.push(b'\n');
             // There is nobody to tell that nobody can be told.
-            let _ = std::io::stderr().lock().write_all(&octets);
+            let _ = std::io::stderr().lock().write_all(&bytes);
         }
     }
 }
@@ -230,7 +230,7 @@ pub const LINES_PER_SECOND: u64 = 100;
 /// Lines that wait for whoever reads them.
 pub const QUEUED_LINES: usize = 256;
 
-/// What is written of one message, in octets before escaping.
+/// What is written of one message, in bytes before escaping.
 pub const MAX_LINE: usize = 4096;
 
 /// How long the end of the process waits for what is still to be written.

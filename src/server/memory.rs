@@ -16,7 +16,7 @@
 
 use crate::{chat, engine};
 
-/// Octets held, by what for.
+/// Bytes held, by what for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Held {
     /// By the engine.
@@ -32,7 +32,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Words for `/metrics`, and octets.
+    /// Words for `/metrics`, and bytes.
     pub fn by_purpose(&self) -> [(&'static str, usize); 12] {
         let Self { engine, chat, addresses, tls, deliveries } = self;
         [
@@ -53,7 +53,7 @@ impl Held {
 
     /// All of it.
     pub fn total(&self) -> usize {
-        self.by_purpose().iter().map(|&(_, octets)| octets).sum()
+        self.by_purpose().iter().map(|&(_, bytes)| bytes).sum()
     }
 }
 
@@ -68,7 +68,7 @@ pub enum State {
     Over,
 }
 
-/// What is to be done about it, in octets that are too many.
+/// What is to be done about it, in bytes that are too many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Relief {
     /// Of history.
@@ -80,26 +80,26 @@ pub struct Relief {
 /// The budget, and how it stands.
 #[derive(Clone, Debug)]
 pub struct Budget {
-    octets: Option<usize>,
+    bytes: Option<usize>,
     held: Held,
     state: State,
 }
 
 impl Budget {
-    /// So many octets; `None`: as many as there are.
-    pub fn new(octets: Option<usize>) -> Self {
-        Self { octets, held: Held::default(), state: State::Calm }
+    /// So many bytes; `None`: as many as there are.
+    pub fn new(bytes: Option<usize>) -> Self {
+        Self { bytes, held: Held::default(), state: State::Calm }
     }
 
     /// From now on it is that.
-    pub fn change(&mut self, octets: Option<usize>) {
-        self.octets = octets;
+    pub fn change(&mut self, bytes: Option<usize>) {
+        self.bytes = bytes;
     }
 
     /// So much is held now. Tells what is to be done; logs when the state changes.
     pub fn note(&mut self, held: Held) -> Relief {
         self.held = held;
-        let Some(budget) = self.octets else {
+        let Some(budget) = self.bytes else {
             self.state = State::Calm;
             return Relief::default();
         };
@@ -133,7 +133,7 @@ impl Budget {
     /// What may be taken for what is new: up to the mark from where new clients are told to come later, and nothing as long as they are.
     /// `None`: there is no budget.
     pub fn left_for_new(&self) -> Option<usize> {
-        let budget = self.octets?;
+        let budget = self.bytes?;
         match self.is_short() {
             true => Some(0),
             false => Some((budget / 100 * REFUSE_ABOVE).saturating_sub(self.held.total())),
@@ -146,14 +146,14 @@ impl Budget {
     }
 
     /// The budget; `None`: there is none.
-    pub fn octets(&self) -> Option<usize> {
-        self.octets
+    pub fn bytes(&self) -> Option<usize> {
+        self.bytes
     }
 
     fn log(&self, state: State, total: usize, budget: usize) {
         let (total, budget) = (total >> 10, budget >> 10);
         let mut largest = self.held.by_purpose();
-        largest.sort_by_key(|&(_, octets)| std::cmp::Reverse(octets));
+        largest.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
         let [(first, _), (second, _), ..] = largest;
         let what = match state {
             State::Calm => return log::info!("memory: {total} of {budget} KiB are held; clients are welcome again"),
@@ -173,7 +173,7 @@ const CUT_ABOVE: usize = 95;
 /// What history keeps however short memory is.
 const HISTORY_SHARE: usize = 25;
 
-/// What the kernel holds in memory for this process, in octets; `None` where it does not say.
+/// What the kernel holds in memory for this process, in bytes; `None` where it does not say.
 pub fn resident() -> Option<usize> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
@@ -224,7 +224,7 @@ mod tests {
         for (outboxes, left) in [(10, 80), (89, 1), (91, 0), (86, 0), (80, 10)] {
             let engine = engine::memory::Held { outboxes: outboxes * MIB, ..Default::default() };
             budget.note(Held { engine, ..Held::default() });
-            let mib = budget.left_for_new().map(|octets| octets / MIB);
+            let mib = budget.left_for_new().map(|bytes| bytes / MIB);
             assert_eq!(mib, Some(left), "{outboxes} MiB");
         }
         budget.change(None);

@@ -55,16 +55,16 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
         counts.let_go,
     );
     page.head("salon_memory_bytes", "Octets held, by purpose.", "gauge");
-    for (purpose, octets) in memory.held().by_purpose() {
-        page.sample("salon_memory_bytes", &format!("purpose=\"{purpose}\""), octets as f64);
+    for (purpose, bytes) in memory.held().by_purpose() {
+        page.sample("salon_memory_bytes", &format!("purpose=\"{purpose}\""), bytes as f64);
     }
     page.gauge(
         "salon_memory_budget_bytes",
         "Octets that may be held; 0: no budget.",
-        memory.octets().unwrap_or(0) as f64,
+        memory.bytes().unwrap_or(0) as f64,
     );
-    if let Some(octets) = super::memory::resident() {
-        page.gauge("salon_resident_bytes", "Octets in memory as the kernel counts them.", octets as f64);
+    if let Some(bytes) = super::memory::resident() {
+        page.gauge("salon_resident_bytes", "Octets in memory as the kernel counts them.", bytes as f64);
     }
     page.counter("salon_log_lines_dropped_total", "Lines of the log left out.", super::logging::dropped_lines());
     page.head("salon_api_calls_total", "Calls of the HTTP API by what became of them.", "counter");

@@ -1,11 +1,11 @@
-//! The PROXY protocol, version 2: what a proxy says before the first octet of the client's.
+//! The PROXY protocol, version 2: what a proxy says before the first byte of the client's.
 //!
 //! ```text
 //!   signature            | 2 and command | family and protocol | length, big-endian | addresses, then TLVs
-//!   12 octets            | 1 octet       | 1 octet             | 2 octets           | `length` octets
+//!   12 bytes            | 1 byte       | 1 byte             | 2 bytes           | `length` bytes
 //! ```
 //!
-//! Octets are asked for one piece after the other and never beyond the header, because what follows is somebody else's to read.
+//! Bytes are asked for one piece after the other and never beyond the header, because what follows is somebody else's to read.
 //! TLVs are passed over. Version 1, which is text, is not spoken.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,8 +13,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// A header of which a part may have come.
 #[derive(Clone, Debug, Default)]
 pub struct Header {
-    octets: [u8; KEPT],
-    /// Octets that have come, those passed over too.
+    bytes: [u8; KEPT],
+    /// Bytes that have come, those passed over too.
     len: usize,
 }
 
@@ -37,32 +37,32 @@ impl Header {
         Self::default()
     }
 
-    /// How many octets come next, at most: more must not be read. At least one, and not more than [`MAX_PIECE`].
+    /// How many bytes come next, at most: more must not be read. At least one, and not more than [`MAX_PIECE`].
     pub fn wanted(&self) -> usize {
         let end = if self.len < FIXED { FIXED } else { self.end() };
         (end - self.len).clamp(1, MAX_PIECE)
     }
 
-    /// Takes the next octets; `Some` when the header is complete.
+    /// Takes the next bytes; `Some` when the header is complete.
     ///
     /// # Errors
     /// As soon as it cannot become a header any more.
     pub fn take(&mut self, piece: &[u8]) -> Result<Option<Source>, BadHeader> {
         debug_assert!(piece.len() <= self.wanted());
-        if let Some(room) = self.octets.get_mut(self.len..) {
+        if let Some(room) = self.bytes.get_mut(self.len..) {
             let kept = piece.len().min(room.len());
             room[..kept].copy_from_slice(&piece[..kept]);
         }
         self.len += piece.len();
         let signed = self.len.min(SIGNATURE.len());
-        if self.octets[..signed] != SIGNATURE[..signed] {
+        if self.bytes[..signed] != SIGNATURE[..signed] {
             return Err(BadHeader);
         }
         if self.len < FIXED {
             return Ok(None);
         }
         let length = self.end() - FIXED;
-        let needed = match (self.octets[12], self.octets[13]) {
+        let needed = match (self.bytes[12], self.bytes[13]) {
             (LOCAL, _) | (PROXY, UNSPEC | UNIX_STREAM) => 0,
             (PROXY, TCP4) => 12,
             (PROXY, TCP6) => 36,
@@ -74,7 +74,7 @@ impl Header {
         if self.len < self.end() {
             return Ok(None);
         }
-        Ok(Some(match (self.octets[12], self.octets[13]) {
+        Ok(Some(match (self.bytes[12], self.bytes[13]) {
             (PROXY, TCP4) => Source::Client(IpAddr::V4(Ipv4Addr::from(*self.address::<4>()))),
             (PROXY, TCP6) => Source::Client(IpAddr::V6(Ipv6Addr::from(*self.address::<16>())).to_canonical()),
             _ => Source::Proxy,
@@ -82,11 +82,11 @@ impl Header {
     }
 
     fn end(&self) -> usize {
-        FIXED + usize::from(u16::from_be_bytes([self.octets[14], self.octets[15]]))
+        FIXED + usize::from(u16::from_be_bytes([self.bytes[14], self.bytes[15]]))
     }
 
     fn address<const N: usize>(&self) -> &[u8; N] {
-        self.octets[FIXED..].first_chunk().expect("room for the largest address")
+        self.bytes[FIXED..].first_chunk().expect("room for the largest address")
     }
 }
 
@@ -98,10 +98,10 @@ const FIXED: usize = 16;
 /// The part of a header that is looked at: up to the client's address, in its longest form.
 const KEPT: usize = FIXED + 16;
 
-/// The most octets of addresses and TLVs: some proxies send the client's certificate along.
+/// The most bytes of addresses and TLVs: some proxies send the client's certificate along.
 pub const MAX_LENGTH: usize = 4096;
 
-/// The most octets asked for at once.
+/// The most bytes asked for at once.
 pub const MAX_PIECE: usize = 512;
 
 const LOCAL: u8 = 0x20;
@@ -119,15 +119,15 @@ mod tests {
         [&SIGNATURE[..], &[command, family], &(rest.len() as u16).to_be_bytes(), rest].concat()
     }
 
-    /// Gives it at most `piece` octets at a time; the outcome, and what was left.
-    fn feed(octets: &[u8], piece: usize) -> (Result<Option<Source>, BadHeader>, usize) {
+    /// Gives it at most `piece` bytes at a time; the outcome, and what was left.
+    fn feed(bytes: &[u8], piece: usize) -> (Result<Option<Source>, BadHeader>, usize) {
         let (mut header, mut at) = (Header::new(), 0);
-        while at < octets.len() {
-            let len = header.wanted().min(piece).min(octets.len() - at);
+        while at < bytes.len() {
+            let len = header.wanted().min(piece).min(bytes.len() - at);
             at += len;
-            match header.take(&octets[at - len..at]) {
+            match header.take(&bytes[at - len..at]) {
                 Ok(None) => {}
-                done => return (done, octets.len() - at),
+                done => return (done, bytes.len() - at),
             }
         }
         (Ok(None), 0)
@@ -137,13 +137,13 @@ mod tests {
     const V6: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
 
     #[test]
-    fn octet_by_octet() {
+    fn byte_by_byte() {
         let ends_6 = [&V6[..], &[0; 20]].concat();
         let mapped = [&[0; 10][..], &[0xff, 0xff, 192, 0, 2, 1], &[0; 20]].concat();
         let tlvs = [&ENDS_4[..], &[0x04, 0, 5, 1, 2, 3, 4, 5], &[0x20; 700]].concat();
         let client = |text: &str| Ok(Some(Source::Client(text.parse().unwrap())));
         let proxy = Ok(Some(Source::Proxy));
-        for (octets, expected) in [
+        for (bytes, expected) in [
             (header(PROXY, TCP4, &ENDS_4), client("192.0.2.1")),
             (header(PROXY, TCP6, &ends_6), client("2001:db8::7")),
             (header(PROXY, TCP6, &mapped), client("192.0.2.1")),
@@ -169,12 +169,12 @@ mod tests {
             (header(PROXY, TCP4, &ENDS_4)[..27].to_vec(), Ok(None)),
             (SIGNATURE.to_vec(), Ok(None)),
         ] {
-            let followed = if expected == Ok(None) { octets.clone() } else { [&octets[..], b"GET /"].concat() };
+            let followed = if expected == Ok(None) { bytes.clone() } else { [&bytes[..], b"GET /"].concat() };
             for piece in [1, 7, usize::MAX] {
                 let (outcome, left) = feed(&followed, piece);
-                assert_eq!(outcome, expected, "{piece}: {octets:x?}");
+                assert_eq!(outcome, expected, "{piece}: {bytes:x?}");
                 if matches!(expected, Ok(Some(_))) {
-                    assert_eq!(left, 5, "what follows is not touched: {octets:x?}");
+                    assert_eq!(left, 5, "what follows is not touched: {bytes:x?}");
                 }
             }
         }

@@ -94,7 +94,7 @@ pub struct Bounds {
     pub addresses: Option<Limits>,
     /// Proxies that are believed when they say for whom they speak. They do not count themselves.
     pub proxies: Proxies,
-    /// Octets that may be held; `None`: as many as there are.
+    /// Bytes that may be held; `None`: as many as there are.
     pub memory: Option<usize>,
     /// How long stopping may take before connections are dropped.
     pub stop_within: Duration,

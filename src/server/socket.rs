@@ -198,19 +198,19 @@ impl Stream for Socket {
 }
 
 impl Read for Raw {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(tcp) => tcp.read(octets),
-            Self::Unix(unix) => unix.read(octets),
+            Self::Tcp(tcp) => tcp.read(bytes),
+            Self::Unix(unix) => unix.read(bytes),
         }
     }
 }
 
 impl Write for Raw {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(tcp) => tcp.write(octets),
-            Self::Unix(unix) => unix.write(octets),
+            Self::Tcp(tcp) => tcp.write(bytes),
+            Self::Unix(unix) => unix.write(bytes),
         }
     }
 
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn bare_tcp_is_small() {
-        // In debug builds a stream of mio carries more than its descriptor; without, all is 24 octets.
+        // In debug builds a stream of mio carries more than its descriptor; without, all is 24 bytes.
         assert!(size_of::<Socket>() - size_of::<TcpStream>() <= 24, "{}", size_of::<Socket>());
         assert!(size_of::<Boxed>() - size_of::<TcpStream>() <= 40, "{}", size_of::<Boxed>());
     }

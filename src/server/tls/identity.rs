@@ -1,6 +1,6 @@
 //! A server's certificate with its key, and until when it is worth something.
 //!
-//! It reads no files and asks no clock: certificate and key come as octets, the time is an argument.
+//! It reads no files and asks no clock: certificate and key come as bytes, the time is an argument.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -32,7 +32,7 @@ impl Identity {
         let certificate = x509_cert::Certificate::from_der(first).map_err(|_| IdentityError::BadChain)?;
         let x509_cert::time::Validity { not_before, not_after } = certificate.tbs_certificate.validity;
         let public = &certificate.tbs_certificate.subject_public_key_info;
-        // The key in DER is the modulus and some octets more.
+        // The key in DER is the modulus and some bytes more.
         let rsa_bits = (public.algorithm.oid.to_string() == RSA)
             .then(|| public.subject_public_key.raw_bytes().len() as u32 / 64 * 512);
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| IdentityError::NoKey)?;

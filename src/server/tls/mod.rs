@@ -1,7 +1,7 @@
 //! TLS (RFC 8446, RFC 5246) over a non-blocking transport: what turns wss:// and https:// into what the engine reads.
 //!
-//! rustls does the protocol, without I/O; here it is given octets and its records are written, inside the one loop. No client certificates
-//! are asked for, no renegotiation and no early data are offered. It reads no files: certificate and key come as octets.
+//! rustls does the protocol, without I/O; here it is given bytes and its records are written, inside the one loop. No client certificates
+//! are asked for, no renegotiation and no early data are offered. It reads no files: certificate and key come as bytes.
 
 mod identity;
 mod stream;

@@ -77,7 +77,7 @@ impl Acceptor {
         &self.shared.handshakes
     }
 
-    /// What is held for all connections, in octets: an [estimate](TlsStream::held_bytes).
+    /// What is held for all connections, in bytes: an [estimate](TlsStream::held_bytes).
     pub fn held_bytes(&self) -> usize {
         self.shared.held.get()
     }
@@ -112,9 +112,9 @@ pub struct TlsStream {
     /// What went wrong; told when all that was said before has been read.
     failure: Option<io::Error>,
     incoming: Incoming,
-    /// Octets decrypted by the last read and not all taken.
+    /// Bytes decrypted by the last read and not all taken.
     plaintext: usize,
-    /// Octets encrypted since all had been written.
+    /// Bytes encrypted since all had been written.
     unsent: usize,
     /// What is counted of it in `shared`.
     noted: usize,
@@ -125,7 +125,7 @@ pub struct TlsStream {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Octets taken so far, and the first of them.
+    /// Bytes taken so far, and the first of them.
     Handshake {
         taken: u32,
         first: Option<u8>,
@@ -201,7 +201,7 @@ impl TlsStream {
                 Ok(0) => self.ended = true,
                 Ok(_) => {
                     taken += len;
-                    // Fewer octets than there was room for: the transport has no more, unless its end is behind them.
+                    // Fewer bytes than there was room for: the transport has no more, unless its end is behind them.
                     drained = short && !to_end;
                     let processed = self.process(len, first);
                     if let (Err(failure), State::Handshake { .. }) = (&processed, self.state) {
@@ -293,7 +293,7 @@ impl TlsStream {
         }
     }
 
-    /// What is held for this connection, in octets. Its buffers count as large as they are (that of a record which is half written
+    /// What is held for this connection, in bytes. Its buffers count as large as they are (that of a record which is half written
     /// with all of it); rustls does not tell what its state and keys take, which count as what was measured. `tests/allocations.rs`
     /// holds the sum to the allocator.
     pub fn held_bytes(&self) -> usize {
@@ -311,7 +311,7 @@ impl TlsStream {
         self.shared.held.set(self.shared.held.get() - before + held);
     }
 
-    /// Takes in records; `len` octets came, with `first` in front.
+    /// Takes in records; `len` bytes came, with `first` in front.
     fn process(&mut self, len: usize, first: Option<u8>) -> Result<(), Failure> {
         let result = self.tls.process_new_packets();
         if let Ok(told) = &result {
@@ -388,10 +388,10 @@ impl TlsStream {
             State::Handshake { first, .. } => first,
             _ => None,
         };
-        let plain_http = first.is_some_and(|octet| octet.is_ascii_uppercase());
+        let plain_http = first.is_some_and(|byte| byte.is_ascii_uppercase());
         let counted = match plain_http {
             true => {
-                // Never more than a few octets into an empty socket: what does not fit is not said.
+                // Never more than a few bytes into an empty socket: what does not fit is not said.
                 ignore_would_block(transport.write(PLAIN_HTTP).map(|_| ()))?;
                 &self.shared.handshakes.plain_http
             }
@@ -407,9 +407,9 @@ impl TlsStream {
     }
 
     fn discard(&mut self, transport: &mut impl Transport) -> io::Result<Got> {
-        let mut octets = [0; 4096];
+        let mut bytes = [0; 4096];
         for _ in 0..DISCARDS {
-            match transport.read(&mut octets) {
+            match transport.read(&mut bytes) {
                 Ok(0) => return Ok(Got::Ended),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Got::Drained(0)),
@@ -441,28 +441,28 @@ struct Incoming {
     come: usize,
     /// The length in that header, as far as it has come.
     length: usize,
-    /// The length of the buffer that rustls has for such octets; 0: none yet.
+    /// The length of the buffer that rustls has for such bytes; 0: none yet.
     buffer: usize,
 }
 
 impl Incoming {
     /// These have come.
-    fn note(&mut self, mut octets: &[u8]) {
-        while let Some((first, rest)) = octets.split_first() {
+    fn note(&mut self, mut bytes: &[u8]) {
+        while let Some((first, rest)) = bytes.split_first() {
             match self.come {
                 3 => self.length = usize::from(*first) << 8,
                 4 => self.length |= usize::from(*first),
                 _ => {}
             }
             let taken = match self.come {
-                RECORD_HEADER.. => octets.len().min(RECORD_HEADER + self.length - self.come),
+                RECORD_HEADER.. => bytes.len().min(RECORD_HEADER + self.length - self.come),
                 _ => 1,
             };
             self.come += taken;
             if self.come >= RECORD_HEADER && self.come == RECORD_HEADER + self.length {
                 self.come = 0;
             }
-            octets = if taken == 1 { rest } else { &octets[taken..] };
+            bytes = if taken == 1 { rest } else { &bytes[taken..] };
         }
     }
 }
@@ -496,13 +496,13 @@ struct Source<'a, T> {
 }
 
 impl<T: Read> Read for Source<'_, T> {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        self.incoming.buffer = self.before + octets.len();
-        let len = self.transport.read(octets)?;
-        self.incoming.note(&octets[..len]);
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.incoming.buffer = self.before + bytes.len();
+        let len = self.transport.read(bytes)?;
+        self.incoming.note(&bytes[..len]);
         self.len += len;
-        self.short = len < octets.len();
-        self.first = self.first.or(octets[..len].first().copied());
+        self.short = len < bytes.len();
+        self.first = self.first.or(bytes[..len].first().copied());
         Ok(len)
     }
 }
@@ -514,7 +514,7 @@ fn ignore_would_block(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Octets of a record before its fragment.
+/// Bytes of a record before its fragment.
 const RECORD_HEADER: usize = 5;
 
 /// What encryption adds to a record, at most: header, nonce, type and tag.
@@ -524,19 +524,19 @@ const RECORD_OVERHEAD: usize = 32;
 const FRESH_STATE_BYTES: usize = 800;
 const STATE_BYTES: usize = 2200;
 
-/// What a connection holds that has shaken hands and is idle, in octets.
+/// What a connection holds that has shaken hands and is idle, in bytes.
 pub const IDLE_BYTES: usize = size_of::<TlsStream>() + STATE_BYTES + READ_BYTES;
 
 /// What rustls makes room for when it reads and nothing is there yet.
 const READ_BYTES: usize = 4096;
 
-/// Octets of a handshake, from the client: a ClientHello with post-quantum keys has about 2,000.
+/// Bytes of a handshake, from the client: a ClientHello with post-quantum keys has about 2,000.
 pub const MAX_HANDSHAKE_LEN: u32 = 16 << 10;
 
 /// Plaintext that may be encrypted and not yet written: one record (RFC 8446 section 5.1).
 pub const MAX_UNSENT: usize = 16 << 10;
 
-/// Octets beyond what was asked for that one read takes from the transport: records may be empty, and nobody else is served
+/// Bytes beyond what was asked for that one read takes from the transport: records may be empty, and nobody else is served
 /// meanwhile.
 const MAX_WITHOUT_CONTENT: usize = 16 << 10;
 
@@ -575,30 +575,30 @@ mod tests {
     }
 
     impl Read for Way {
-        fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
             if self.to_server.is_empty() && self.fails {
                 return Err(ErrorKind::ConnectionReset.into());
             }
             if self.to_server.is_empty() && !self.client_ended {
                 return Err(ErrorKind::WouldBlock.into());
             }
-            let len = octets.len().min(self.read_size).min(self.to_server.len());
-            for (octet, read) in octets.iter_mut().zip(self.to_server.drain(..len)) {
-                *octet = read;
+            let len = bytes.len().min(self.read_size).min(self.to_server.len());
+            for (byte, read) in bytes.iter_mut().zip(self.to_server.drain(..len)) {
+                *byte = read;
             }
             Ok(len)
         }
     }
 
     impl Write for Way {
-        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             assert!(!self.server_ended, "written behind the end");
-            let len = octets.len().min(self.room);
+            let len = bytes.len().min(self.room);
             if len == 0 {
                 return Err(ErrorKind::WouldBlock.into());
             }
             self.room -= len;
-            self.to_client.extend_from_slice(&octets[..len]);
+            self.to_client.extend_from_slice(&bytes[..len]);
             Ok(len)
         }
 
@@ -665,17 +665,17 @@ mod tests {
         }
 
         fn client_writes(&mut self) {
-            let octets = self.client_octets();
-            self.way.to_server.extend(octets);
+            let bytes = self.client_bytes();
+            self.way.to_server.extend(bytes);
         }
 
         /// What the client has for the server.
-        fn client_octets(&mut self) -> Vec<u8> {
-            let mut octets = Vec::new();
+        fn client_bytes(&mut self) -> Vec<u8> {
+            let mut bytes = Vec::new();
             while self.client.wants_write() {
-                self.client.write_tls(&mut octets).unwrap();
+                self.client.write_tls(&mut bytes).unwrap();
             }
-            octets
+            bytes
         }
 
         /// What the server hears in one edge, in which the poller told of the end, and what came behind that.
@@ -694,16 +694,16 @@ mod tests {
         }
 
         /// The server says something in one piece.
-        fn says(&mut self, octets: &[u8]) -> io::Result<Wrote> {
-            self.server.send(&mut self.way, &mut [IoSlice::new(octets)])
+        fn says(&mut self, bytes: &[u8]) -> io::Result<Wrote> {
+            self.server.send(&mut self.way, &mut [IoSlice::new(bytes)])
         }
 
         /// What the client has from the server.
         fn client_reads(&mut self) -> Vec<u8> {
-            let octets = std::mem::take(&mut self.way.to_client);
-            let (mut octets, mut plain) = (&octets[..], Vec::new());
-            while !octets.is_empty() {
-                self.client.read_tls(&mut octets).unwrap();
+            let bytes = std::mem::take(&mut self.way.to_client);
+            let (mut bytes, mut plain) = (&bytes[..], Vec::new());
+            while !bytes.is_empty() {
+                self.client.read_tls(&mut bytes).unwrap();
                 self.client.process_new_packets().unwrap();
                 let mut part = [0; 4096];
                 while let Ok(len @ 1..) = self.client.reader().read(&mut part) {
@@ -749,18 +749,18 @@ mod tests {
     fn a_full_transport_is_filled_again_without_loss() {
         for (room, vectored) in [(1, false), (1000, false), (20_000, false), (1000, true), (40_000, true)] {
             let mut pair = Pair::open();
-            let octets = pattern(90_000);
+            let bytes = pattern(90_000);
             let (mut sent, mut heard) = (0, Vec::new());
-            while heard.len() < octets.len() {
+            while heard.len() < bytes.len() {
                 pair.way.room = room;
-                let rest = &octets[sent..];
+                let rest = &bytes[sent..];
                 if rest.is_empty() {
                     let _ = pair.server.flush(&mut pair.way);
                 } else {
                     let size = if vectored { 7001 } else { usize::MAX };
                     let mut slices: Vec<IoSlice<'_>> = rest.chunks(size).map(IoSlice::new).collect();
                     match pair.server.send(&mut pair.way, &mut slices).unwrap() {
-                        Wrote::All => sent = octets.len(),
+                        Wrote::All => sent = bytes.len(),
                         Wrote::Full(len) => {
                             assert_eq!(pair.way.room, 0, "full is full");
                             sent += len;
@@ -769,7 +769,7 @@ mod tests {
                 }
                 heard.extend(pair.client_reads());
             }
-            assert!(heard == octets, "{room}");
+            assert!(heard == bytes, "{room}");
         }
     }
 
@@ -781,19 +781,19 @@ mod tests {
     }
 
     impl Read for Flapping<'_> {
-        fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-            self.way.read(octets)
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            self.way.read(bytes)
         }
     }
 
     impl Write for Flapping<'_> {
-        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.full = !self.full;
             if self.full {
                 return Err(ErrorKind::WouldBlock.into());
             }
             self.way.room = self.room;
-            self.way.write(octets)
+            self.way.write(bytes)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -813,29 +813,29 @@ mod tests {
         for (room, slice) in [(20_000, 30_001), (1_000, 30_001), (16_384, 16_384), (100, 5_000), (20_000, usize::MAX)] {
             for begins_full in [true, false] {
                 let mut pair = Pair::open();
-                let octets = pattern(90_000);
+                let bytes = pattern(90_000);
                 let (mut sent, mut heard, mut full) = (0, Vec::new(), !begins_full);
                 for _ in 0..100_000 {
-                    let rest = &octets[sent..];
+                    let rest = &bytes[sent..];
                     let mut flapping = Flapping { way: &mut pair.way, full, room };
                     if rest.is_empty() {
                         let _ = pair.server.flush(&mut flapping);
                     } else {
                         let mut slices: Vec<IoSlice<'_>> = rest.chunks(slice).map(IoSlice::new).collect();
                         match pair.server.send(&mut flapping, &mut slices).unwrap() {
-                            Wrote::All => sent = octets.len(),
+                            Wrote::All => sent = bytes.len(),
                             Wrote::Full(len) => sent += len,
                         }
                     }
                     full = flapping.full;
                     heard.extend(pair.client_reads());
-                    let wrong = heard.iter().zip(&octets).position(|(heard, said)| heard != said);
+                    let wrong = heard.iter().zip(&bytes).position(|(heard, said)| heard != said);
                     assert_eq!(wrong, None, "after {sent} with room for {room} in slices of {slice}");
-                    if heard.len() == octets.len() {
+                    if heard.len() == bytes.len() {
                         break;
                     }
                 }
-                assert_eq!(heard.len(), octets.len(), "room for {room} in slices of {slice}");
+                assert_eq!(heard.len(), bytes.len(), "room for {room} in slices of {slice}");
             }
         }
     }
@@ -866,7 +866,7 @@ mod tests {
             }
             pair.client_writes();
             let mut buffer = [0; 64];
-            // The poller tells of no close_notify; of the end it told with the octets.
+            // The poller tells of no close_notify; of the end it told with the bytes.
             let got = pair.server.receive(&mut pair.way, &mut buffer, !close_notify);
             assert_eq!(got.unwrap(), Got::More(3));
             assert_eq!(pair.server.receive(&mut pair.way, &mut buffer, !close_notify).unwrap(), Got::Ended);
@@ -876,16 +876,16 @@ mod tests {
         }
     }
 
-    /// The end, or a failure, behind any octet of the handshake and of records, and in the same edge: it is told at once, behind what
+    /// The end, or a failure, behind any byte of the handshake and of records, and in the same edge: it is told at once, behind what
     /// was said in whole records.
     #[test]
-    fn a_conversation_may_end_behind_any_octet() {
+    fn a_conversation_may_end_behind_any_byte() {
         let sides = Sides::new();
         for fails in [false, true] {
             for cut in 0.. {
                 let mut pair = Pair::of(&sides);
                 (pair.way.client_ended, pair.way.fails) = (!fails, fails);
-                let hello = pair.client_octets();
+                let hello = pair.client_bytes();
                 pair.way.to_server.extend(&hello[..cut.min(hello.len())]);
                 let (mut said, mut ends) = (Vec::new(), Vec::new());
                 if cut > hello.len() {
@@ -893,10 +893,10 @@ mod tests {
                     assert_eq!(pair.server.receive(&mut pair.way, &mut [0; 64], false).unwrap(), Got::Drained(0));
                     (pair.way.client_ended, pair.way.fails) = (!fails, fails);
                     pair.client_reads();
-                    let mut flight = pair.client_octets();
+                    let mut flight = pair.client_bytes();
                     for text in ["one", "two"] {
                         pair.client.writer().write_all(text.as_bytes()).unwrap();
-                        flight.extend(pair.client_octets());
+                        flight.extend(pair.client_bytes());
                         said.extend_from_slice(text.as_bytes());
                         ends.push(flight.len());
                     }
@@ -908,10 +908,10 @@ mod tests {
                     said.truncate(3 * ends.iter().filter(|end| came >= **end).count());
                 }
                 let (heard, result) = pair.hears_to_the_end(64);
-                assert_eq!(heard, said, "after {cut} octets, it fails: {fails}");
+                assert_eq!(heard, said, "after {cut} bytes, it fails: {fails}");
                 match fails {
                     true => assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset),
-                    false => assert_eq!(result.unwrap(), Got::Ended, "after {cut} octets"),
+                    false => assert_eq!(result.unwrap(), Got::Ended, "after {cut} bytes"),
                 }
             }
         }
@@ -935,7 +935,7 @@ mod tests {
                 pair.client_writes();
                 pair.way.to_server.extend(b"\x17\x03\x03\x00\x20________________________________");
                 let (heard, result) = pair.hears_to_the_end(size);
-                assert_eq!(heard, b"bye", "{size} octets a read, after the handshake: {shaken_hands}");
+                assert_eq!(heard, b"bye", "{size} bytes a read, after the handshake: {shaken_hands}");
                 assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidData);
                 assert_eq!(pair.server.state, State::Open);
             }
@@ -945,15 +945,15 @@ mod tests {
     #[test]
     fn what_is_no_handshake_is_told_so() {
         let long_hello = |len: u32| {
-            let mut octets = vec![1];
-            octets.extend_from_slice(&len.to_be_bytes()[1..]);
-            octets.resize(4 + len as usize, 0);
-            octets
+            let mut bytes = vec![1];
+            bytes.extend_from_slice(&len.to_be_bytes()[1..]);
+            bytes.resize(4 + len as usize, 0);
+            bytes
                 .chunks(16_000)
                 .flat_map(|part| [&[22, 3, 1][..], &(part.len() as u16).to_be_bytes(), part].concat())
                 .collect::<Vec<u8>>()
         };
-        for (octets, alert) in [
+        for (bytes, alert) in [
             (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), false),
             (b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00".to_vec(), true),
             (b"\x16\x03\x01\x00\x05hello".to_vec(), false),
@@ -964,17 +964,17 @@ mod tests {
             (long_hello(1 << 20), false),
         ] {
             let mut pair = Pair::new();
-            pair.way.to_server.extend(&octets);
+            pair.way.to_server.extend(&bytes);
             for _ in 0..100 {
                 let got = pair.server.receive(&mut pair.way, &mut [0; 64], false).unwrap();
                 assert!(matches!(got, Got::More(0) | Got::Drained(0)));
             }
-            assert!(matches!(pair.server.state, State::Deaf { .. }), "{:x?}", &octets[..6]);
+            assert!(matches!(pair.server.state, State::Deaf { .. }), "{:x?}", &bytes[..6]);
             assert!(pair.way.server_ended && pair.way.to_server.is_empty());
             let said = &pair.way.to_client;
-            match octets[0] {
+            match bytes[0] {
                 b'G' => assert!(said.starts_with(b"HTTP/1.1 400 ") && said.ends_with(b"here\"}\n")),
-                _ => assert_eq!(said.first() == Some(&21), alert, "an alert to {:x?}", &octets[..6]),
+                _ => assert_eq!(said.first() == Some(&21), alert, "an alert to {:x?}", &bytes[..6]),
             }
             pair.way.client_ended = true;
             assert_eq!(pair.server.receive(&mut pair.way, &mut [0; 64], true).unwrap(), Got::Ended);
@@ -984,7 +984,7 @@ mod tests {
     #[test]
     fn of_a_record_is_kept_what_has_come() {
         let record = |len: usize| [&[23, 3, 3, (len >> 8) as u8, len as u8][..], &vec![5; len]].concat();
-        for (octets, come) in [
+        for (bytes, come) in [
             (Vec::new(), 0),
             (record(100)[..3].to_vec(), 3),
             (record(100)[..5].to_vec(), 5),
@@ -995,8 +995,8 @@ mod tests {
         ] {
             for piece in [1, 2, 7, usize::MAX] {
                 let mut incoming = Incoming::default();
-                octets.chunks(piece.min(octets.len().max(1))).for_each(|part| incoming.note(part));
-                assert_eq!(incoming.come, come, "{} octets by {piece}", octets.len());
+                bytes.chunks(piece.min(bytes.len().max(1))).for_each(|part| incoming.note(part));
+                assert_eq!(incoming.come, come, "{} bytes by {piece}", bytes.len());
             }
         }
     }
