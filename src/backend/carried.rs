@@ -23,9 +23,8 @@ pub(crate) struct Reports {
 
 #[derive(Debug)]
 enum Asked {
-    Append { place: Place, sender: Span, content: Span, at: Moment, ticket: Ticket },
-    Read { place: Place, query: Query, now: Tick, ticket: Ticket },
-    Describe(Card),
+    Append { place: Place, sender: Span, content: Span, at: Moment, about: Option<Card>, ticket: Ticket },
+    Read { place: Place, query: Query, now: Tick, about: Option<Card>, ticket: Ticket },
     Know(Span),
     Release(Span),
     Erase(Span),
@@ -37,6 +36,7 @@ enum Said {
     Page { ticket: Ticket, head: Head, from: usize, to: usize },
     Failed(Ticket),
     Emptied(Span),
+    Ended(Span),
     Room { card: Card, keeps: bool },
     User(Span),
 }
@@ -68,17 +68,20 @@ impl Requests {
     pub fn push(&mut self, request: Request<'_>) {
         let texts = &mut self.texts;
         self.items.push(match request {
-            Request::Append { conversation, message: NewMessage { sender, content, at }, ticket } => Asked::Append {
-                place: texts.place(conversation),
-                sender: texts.put(sender),
-                content: texts.put(content),
-                at,
-                ticket,
-            },
-            Request::Read { conversation, query, now, ticket } => {
-                Asked::Read { place: texts.place(conversation), query, now, ticket }
+            Request::Append { conversation, message: NewMessage { sender, content, at }, about, ticket } => {
+                Asked::Append {
+                    place: texts.place(conversation),
+                    sender: texts.put(sender),
+                    content: texts.put(content),
+                    at,
+                    about: about.map(|about| texts.card(about)),
+                    ticket,
+                }
             }
-            Request::Describe(description) => Asked::Describe(texts.card(description)),
+            Request::Read { conversation, query, now, about, ticket } => {
+                let about = about.map(|about| texts.card(about));
+                Asked::Read { place: texts.place(conversation), query, now, about, ticket }
+            }
             Request::Know { user } => Asked::Know(texts.put(user)),
             Request::Release { room } => Asked::Release(texts.put(room)),
             Request::Erase { room } => Asked::Erase(texts.put(room)),
@@ -88,15 +91,16 @@ impl Requests {
     pub fn get(&self, at: usize) -> Option<Request<'_>> {
         let texts = &self.texts;
         Some(match *self.items.get(at)? {
-            Asked::Append { place, sender, content, at, ticket } => Request::Append {
+            Asked::Append { place, sender, content, at, about, ticket } => Request::Append {
                 conversation: texts.conversation(place),
                 message: NewMessage { sender: texts.get(sender), content: texts.get(content), at },
+                about: about.map(|about| texts.description(about)),
                 ticket,
             },
-            Asked::Read { place, query, now, ticket } => {
-                Request::Read { conversation: texts.conversation(place), query, now, ticket }
+            Asked::Read { place, query, now, about, ticket } => {
+                let about = about.map(|about| texts.description(about));
+                Request::Read { conversation: texts.conversation(place), query, now, about, ticket }
             }
-            Asked::Describe(card) => Request::Describe(texts.description(card)),
             Asked::Know(user) => Request::Know { user: texts.get(user) },
             Asked::Release(room) => Request::Release { room: texts.get(room) },
             Asked::Erase(room) => Request::Erase { room: texts.get(room) },
@@ -138,6 +142,7 @@ impl Reports {
             }
             News::Failed { ticket } => Said::Failed(*ticket),
             News::Emptied { room } => Said::Emptied(texts.put(room)),
+            News::Ended { room } => Said::Ended(texts.put(room)),
             News::Room { description, keeps } => Said::Room { card: texts.card(*description), keeps: *keeps },
             News::User { name } => Said::User(texts.put(name)),
         });
@@ -155,6 +160,7 @@ impl Reports {
             }
             Said::Failed(ticket) => News::Failed { ticket },
             Said::Emptied(room) => News::Emptied { room: texts.get(room) },
+            Said::Ended(room) => News::Ended { room: texts.get(room) },
             Said::Room { card, keeps } => News::Room { description: texts.description(card), keeps },
             Said::User(name) => News::User { name: texts.get(name) },
         })
@@ -268,13 +274,14 @@ mod tests {
     fn requests_come_out_as_they_went_in() {
         let (room, pair) = (Conversation::Room("den"), Conversation::Direct("ann", "bob"));
         let message = NewMessage { sender: "ann", content: "é", at: Moment { tick: Tick(1), unix_ms: 2 } };
+        let silent = NewMessage { content: "", ..message };
         let query = Query::Newest(Bounds { messages: 1, bytes: 2 });
         let asked = [
-            Request::Append { conversation: room, message, ticket: Ticket(1) },
-            Request::Append { conversation: pair, message: NewMessage { content: "", ..message }, ticket: Ticket(2) },
-            Request::Read { conversation: pair, query, now: Tick(3), ticket: Ticket(4) },
-            Request::Describe(CARDS[0]),
-            Request::Describe(CARDS[1]),
+            Request::Append { conversation: room, message, about: None, ticket: Ticket(1) },
+            Request::Append { conversation: room, message, about: Some(CARDS[0]), ticket: Ticket(1) },
+            Request::Append { conversation: pair, message: silent, about: None, ticket: Ticket(2) },
+            Request::Read { conversation: pair, query, now: Tick(3), about: None, ticket: Ticket(4) },
+            Request::Read { conversation: room, query, now: Tick(3), about: Some(CARDS[1]), ticket: Ticket(4) },
             Request::Know { user: "bob" },
             Request::Release { room: "den" },
             Request::Erase { room: "" },
@@ -304,6 +311,7 @@ mod tests {
             News::Page { ticket: Ticket(4), head, messages: vec![message(3)] },
             News::Failed { ticket: Ticket(4) },
             News::Emptied { room: "den" },
+            News::Ended { room: "bar" },
             News::Room { description: CARDS[0], keeps: true },
             News::Room { description: CARDS[1], keeps: false },
             News::User { name: "bob" },

@@ -262,9 +262,9 @@ impl Memory {
         }
     }
 
-    fn describe(&mut self, description: Description<'_>) {
-        let Description { room, title, topic, created_at, created } = description;
-        let place = self.find_or_begin(Conversation::Room(room));
+    /// Notes what a room is; the first time it is told, that stands.
+    fn describe(&mut self, place: usize, description: Option<Description<'_>>) {
+        let Some(Description { title, topic, created_at, created, .. }) = description else { return };
         let described = title.is_some() || topic.is_some();
         let words = || Box::new(Words { title: title.map(Into::into), topic: topic.map(Into::into) });
         let made = || Made { at: created_at, created, words: described.then(words) };
@@ -337,21 +337,25 @@ impl Backend for Memory {
             return Err(Overloaded);
         }
         match request {
-            Request::Append { conversation, message, ticket } => {
+            Request::Append { conversation, message, about, ticket } => {
                 let conversation = self.find_or_begin(conversation);
+                self.describe(conversation, about);
                 self.waiting.push_back(Waiting::Append { conversation, message: Stored::new(message), ticket });
             }
-            Request::Read { conversation, query, now, ticket } => {
+            Request::Read { conversation, query, now, about, ticket } => {
                 // Asking what two users said does not make a conversation; many such questions would push out real ones.
                 self.write_key(conversation);
                 let direct = matches!(conversation, Conversation::Direct(..));
                 let waiting = match direct && !self.index.contains_key(self.key.as_str()) {
                     true => Waiting::Nothing { ticket },
-                    false => Waiting::Read { conversation: self.find_or_begin(conversation), query, now, ticket },
+                    false => {
+                        let conversation = self.find_or_begin(conversation);
+                        self.describe(conversation, about);
+                        Waiting::Read { conversation, query, now, ticket }
+                    }
                 };
                 self.waiting.push_back(waiting);
             }
-            Request::Describe(description) => self.describe(description),
             Request::Know { .. } => {}
             Request::Release { room } => {
                 if let Some(&place) = self.index.get(room)
@@ -681,7 +685,7 @@ mod tests {
     fn say(memory: &mut Memory, room: Conversation<'_>, content: &str, at: u64) -> u64 {
         let at = Moment { tick: Tick(at), unix_ms: at };
         let message = NewMessage { sender: "ann", content, at };
-        memory.ask(Request::Append { conversation: room, message, ticket: Ticket(1) }).unwrap();
+        memory.ask(Request::Append { conversation: room, message, about: None, ticket: Ticket(1) }).unwrap();
         loop {
             match memory.poll().unwrap() {
                 News::Published { message, conversation, ticket } => {
@@ -702,7 +706,8 @@ mod tests {
     }
 
     fn read(memory: &mut Memory, room: Conversation<'_>, query: Query, at: u64) -> (Head, Vec<u64>) {
-        memory.ask(Request::Read { conversation: room, query, now: Tick(at), ticket: Ticket(2) }).unwrap();
+        let request = Request::Read { conversation: room, query, now: Tick(at), about: None, ticket: Ticket(2) };
+        memory.ask(request).unwrap();
         loop {
             match memory.poll().unwrap() {
                 News::Page { head, messages, .. } => return (head, messages.iter().map(|m| m.seq).collect()),
@@ -893,11 +898,12 @@ mod tests {
         let mut memory = memory(5, usize::MAX);
         let at = Moment::default();
         let message = NewMessage { sender: "a", content: "", at };
-        let append = Request::Append { conversation: ROOM, message, ticket: Ticket(0) };
+        let append = Request::Append { conversation: ROOM, message, about: None, ticket: Ticket(0) };
         for _ in 0..MAX_WAITING {
             memory.ask(append).unwrap();
         }
-        let read = Request::Read { conversation: ROOM, query: Query::Head, now: Tick(0), ticket: Ticket(0) };
+        let read =
+            Request::Read { conversation: ROOM, query: Query::Head, now: Tick(0), about: None, ticket: Ticket(0) };
         assert_eq!(memory.ask(append), Err(Overloaded));
         assert_eq!(memory.ask(read), Err(Overloaded));
         while memory.poll().is_some() {}
@@ -926,7 +932,10 @@ mod tests {
         let den = Description { room: "den", title: None, topic: None, created_at: 7, created: false };
         let bar = Description { room: "bar", title: Some("Bar"), topic: Some("talk"), created_at: 8, created: true };
         for description in [den, bar, Description { title: Some("Pub"), ..bar }] {
-            memory.ask(Request::Describe(description)).unwrap();
+            let conversation = Conversation::Room(description.room);
+            let (query, about) = (Query::Head, Some(description));
+            memory.ask(Request::Read { conversation, query, now: Tick(0), about, ticket: Ticket(1) }).unwrap();
+            assert!(matches!(memory.poll(), Some(News::Page { .. })));
         }
         say(&mut memory, ROOM, "x", 0);
         say(&mut memory, Conversation::Direct("ann", "bob"), "x", 0);

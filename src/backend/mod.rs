@@ -165,6 +165,8 @@ pub enum Request<'a> {
         conversation: Conversation<'a>,
         /// What is said.
         message: NewMessage<'a>,
+        /// What the room is, if the backend may not know it: noted with the message, or not at all.
+        about: Option<Description<'a>>,
         /// What its outcome has.
         ticket: Ticket,
     },
@@ -176,12 +178,11 @@ pub enum Request<'a> {
         query: Query,
         /// By which clock age is told.
         now: Tick,
+        /// What the room is, if somebody has made it just now: noted before it is read, or the request fails.
+        about: Option<Description<'a>>,
         /// What its outcome has.
         ticket: Ticket,
     },
-    /// Somebody has made a room, or something is about to be said in it for the first time. The first description stands while the room
-    /// lives. It has no outcome; what is read of the room behind it is answered when it is kept.
-    Describe(Description<'a>),
     /// A user is known by this name from now on: one can write to them. It has no outcome.
     Know {
         /// The name.
@@ -193,8 +194,8 @@ pub enum Request<'a> {
         /// The room.
         room: &'a str,
     },
-    /// What is kept of a room goes, and its life ends: if it is spoken of again it has a new epoch. Nothing that was asked about the room
-    /// may be waiting.
+    /// What is kept of a room goes, and its life ends: if it is spoken of again it has a new epoch. Where others still use the room, the
+    /// store does no more than for [`Release`](Self::Release). Nothing that was asked about the room may be waiting.
     Erase {
         /// The room.
         room: &'a str,
@@ -206,12 +207,13 @@ impl Request<'_> {
     pub fn ticket(&self) -> Option<Ticket> {
         match *self {
             Self::Append { ticket, .. } | Self::Read { ticket, .. } => Some(ticket),
-            Self::Describe(_) | Self::Know { .. } | Self::Release { .. } | Self::Erase { .. } => None,
+            Self::Know { .. } | Self::Release { .. } | Self::Erase { .. } => None,
         }
     }
 }
 
-/// What a room is, beside what is said in it.
+/// What a room is, beside what is said in it. The first description stands while the room lives; whoever brings another one is told of
+/// that one by [`News::Room`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Description<'a> {
     /// Its name.
@@ -254,6 +256,11 @@ pub enum News<'a> {
     },
     /// Nothing is kept of a room any more. Its seq goes on until its life ends.
     Emptied {
+        /// The room.
+        room: &'a str,
+    },
+    /// The life of a room has ended elsewhere, and nothing of what was known of it holds any more. Nobody who asks this backend is in it.
+    Ended {
         /// The room.
         room: &'a str,
     },

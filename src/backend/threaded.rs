@@ -388,7 +388,7 @@ mod tests {
     fn append(content: &str, ticket: u64) -> Request<'_> {
         let at = Moment { tick: Tick(ticket), unix_ms: ticket };
         let message = NewMessage { sender: "ann", content, at };
-        Request::Append { conversation: Conversation::Room("den"), message, ticket: Ticket(ticket) }
+        Request::Append { conversation: Conversation::Room("den"), message, about: None, ticket: Ticket(ticket) }
     }
 
     /// All that there is to hear until nothing waits any more.
@@ -509,16 +509,15 @@ mod tests {
                 let bounds = Bounds { messages: 3, bytes: 100 };
                 let (now, ticket) = (Tick(ticket), Ticket(ticket));
                 let at = Moment { tick: now, unix_ms: 1 };
-                let description = Description { room, title: Some("x"), topic: None, created_at: 1, created: true };
-                let request = match random.below(7) {
-                    0..3 => Request::Append {
-                        conversation,
-                        message: NewMessage { sender: "ann", content: room, at },
-                        ticket,
-                    },
-                    3 => Request::Read { conversation, query: Query::Newest(bounds), now, ticket },
-                    4 => Request::Read { conversation, query: Query::After(2, bounds), now, ticket },
-                    5 => Request::Describe(description),
+                let about = Description { room, title: Some("x"), topic: None, created_at: 1, created: true };
+                let about = Some(about).filter(|_| random.below(3) == 0);
+                let about = about.filter(|_| matches!(conversation, Conversation::Room(_)));
+                let read = |query| Request::Read { conversation, query, now, about, ticket };
+                let message = NewMessage { sender: "ann", content: room, at };
+                let request = match random.below(6) {
+                    0..3 => Request::Append { conversation, message, about, ticket },
+                    3 => read(Query::Newest(bounds)),
+                    4 => read(Query::After(2, bounds)),
                     _ => Request::Know { user: room },
                 };
                 for store in [&mut far as &mut dyn Backend, &mut near] {

@@ -104,6 +104,7 @@ impl Hall {
                 answer = false;
             }
             (What::Broadcast { said: Some(said) } | What::Direct { said: Some(said), .. }, _) => self.said.fail(said),
+            (What::RoomInfo { created: Some(true) }, Some(room)) => self.roster.take_back(room),
             (What::Copy { of, to }, _) => {
                 self.copied(of, to, Copied::Failed, turn);
                 answer = false;

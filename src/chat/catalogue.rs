@@ -44,17 +44,16 @@ impl Hall {
         }
     }
 
-    /// Tells the backend what a room is.
-    pub(super) fn describe(&mut self, room: u32, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+    /// What the backend is told of a room.
+    pub(super) fn description_of(&self, room: u32) -> Description<'_> {
         let room = self.roster.room(room);
-        let description = Description {
+        Description {
             room: room.name.as_str(),
             title: room.title.as_deref(),
             topic: room.topic.as_deref(),
             created_at: room.created_at,
             created: room.created,
-        };
-        Ok(ctx.store.ask(Request::Describe(description))?)
+        }
     }
 
     /// Ends a room that nobody is in, so that there is a place for another one: what is kept of it goes.

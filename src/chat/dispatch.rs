@@ -137,6 +137,11 @@ impl Hall {
                     self.roster.note_emptied(key);
                 }
             }
+            News::Ended { room } => {
+                if let Some(key) = self.roster.rooms().find(room) {
+                    self.roster.note_ended(key);
+                }
+            }
             News::Room { description, keeps } => self.told_of_room(description, keeps, turn),
             News::User { name } => self.told_of_user(name, turn),
         }

@@ -224,9 +224,10 @@ impl Hall {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         let room = waiting.room;
+        let made = room.filter(|_| matches!(waiting.what, What::RoomInfo { created: Some(true) }));
         let asked = self.wait(waiting).and_then(|ticket| {
-            let now = ctx.now.tick;
-            ctx.store.ask(Request::Read { conversation, query, now, ticket }).map_err(|overloaded| {
+            let (now, about) = (ctx.now.tick, made.map(|room| self.description_of(room)));
+            ctx.store.ask(Request::Read { conversation, query, now, about, ticket }).map_err(|overloaded| {
                 self.answered(ticket);
                 overloaded.into()
             })

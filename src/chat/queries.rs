@@ -33,12 +33,13 @@ impl Hall {
         if created {
             self.roster.describe(key, title, topic);
             self.sweep_later(ctx);
-            if let Err(refusal) = self.describe(key, ctx) {
-                self.roster.take_back(key);
-                return Err(refusal);
-            }
         }
-        self.ask_head(ask, key, Some(created), ctx)
+        let asked = self.ask_head(ask, key, Some(created), ctx);
+        if asked.is_err() && created {
+            self.roster.take_back(key);
+            self.release_ended(ctx);
+        }
+        asked
     }
 
     pub(super) fn room_info(&mut self, ask: Ask<'_>, name: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {

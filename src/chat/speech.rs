@@ -87,9 +87,6 @@ impl Hall {
         if ask.id.is_some() {
             self.may_wait_for_replay(ask.conn, room)?;
         }
-        if self.keeps && !self.roster.room(room).described {
-            self.describe(room, ctx)?;
-        }
         let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::Broadcast { said } };
         let sender = self.roster.user(user).name.clone();
         self.append(waiting, Conversation::Room(room_name.as_str()), sender.as_str(), content, ctx)?;
@@ -106,6 +103,7 @@ impl Hall {
         let ask = asked.as_ref().map(|asked| asked.asker.ask());
         if let Some(Waiting { what: What::Broadcast { said }, .. }) = asked {
             self.answer_said(said, Some(message.seq), message.ts);
+            self.roster.note_described(room);
         }
         // The session that wants its `id` back, if it hears the room; one that is still to catch up with it is given it then.
         let mut own = None;
@@ -321,9 +319,11 @@ impl Hall {
         {
             self.take_memory(PAIR_BYTES + 2 * (one.len() + other.len()))?;
         }
+        let untold = waiting.room.filter(|&room| self.keeps && !self.roster.room(room).described);
         let ticket = self.wait(waiting)?;
         let message = NewMessage { sender, content, at: ctx.now };
-        ctx.store.ask(Request::Append { conversation, message, ticket }).map_err(|overloaded| {
+        let about = untold.map(|room| self.description_of(room));
+        ctx.store.ask(Request::Append { conversation, message, about, ticket }).map_err(|overloaded| {
             self.answered(ticket);
             overloaded.into()
         })

@@ -417,10 +417,13 @@ impl Roster {
         self.unsettled.push(room);
     }
 
-    /// That did not come about: nobody asked for the room.
+    /// That did not come about: nobody asked for the room, unless somebody has elsewhere.
     pub fn take_back(&mut self, room: u32) {
-        self.rooms.at_mut(room).created = false;
-        self.unsettled.push(room);
+        let place = self.rooms.at_mut(room);
+        if !place.described {
+            (place.title, place.topic, place.created) = (None, None, false);
+            self.unsettled.push(room);
+        }
     }
 
     /// The backend knows what the room is.
@@ -448,10 +451,17 @@ impl Roster {
     /// Something is said in the room; `kept`: and can be read later.
     pub fn note_said(&mut self, room: u32, kept: bool) {
         if kept {
-            let place = self.rooms.at_mut(room);
-            (place.holds, place.described) = (true, true);
+            self.rooms.at_mut(room).holds = true;
         }
         self.rooms.note_said(room);
+        self.unsettled.push(room);
+    }
+
+    /// The life of the room has ended elsewhere.
+    pub fn note_ended(&mut self, room: u32) {
+        let place = self.rooms.at_mut(room);
+        (place.title, place.topic) = (None, None);
+        (place.created, place.holds, place.described) = (false, false, false);
         self.unsettled.push(room);
     }
 

@@ -1,7 +1,7 @@
 //! What is kept of a room: its pages, what is resumed, and how long it lives.
 
 use super::*;
-use crate::backend::{Conversation, Description, NewMessage, Request, Ticket};
+use crate::backend::{Conversation, Description, NewMessage, Query, Request, Ticket};
 
 /// Says `n` messages in a room that the device alone is in.
 fn fill(stage: &mut Stage, device: &str, room: &str, n: u64) {
@@ -161,14 +161,16 @@ fn a_store_that_was_filled_before() {
     let mut memory = Memory::new(last(5), 1);
     let at = Moment { tick: Tick(START), unix_ms: 7 };
     let attic = Description { room: "attic", title: Some("Attic"), topic: None, created_at: 8, created: true };
-    memory.ask(Request::Describe(attic)).unwrap();
+    let (conversation, about) = (Conversation::Room("attic"), Some(attic));
+    let query = Query::Head;
+    memory.ask(Request::Read { conversation, query, now: at.tick, about, ticket: Ticket(0) }).unwrap();
     for (conversation, content) in [
         (Conversation::Room("den"), "one"),
         (Conversation::Room("den"), "two"),
         (Conversation::Direct("ann", "bob"), "hi"),
     ] {
         let message = NewMessage { sender: "ann", content, at };
-        memory.ask(Request::Append { conversation, message, ticket: Ticket(0) }).unwrap();
+        memory.ask(Request::Append { conversation, message, about: None, ticket: Ticket(0) }).unwrap();
     }
     while memory.poll().is_some() {}
     let mut stage = Stage::with(Settings { max_rooms: 2, ..unhurried() }, Box::new(memory));

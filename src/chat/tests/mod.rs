@@ -9,6 +9,7 @@ mod late;
 mod limits;
 mod memory;
 mod model;
+mod nodes;
 mod operator;
 mod plain;
 mod presence_and_typing;

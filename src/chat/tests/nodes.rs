@@ -1,0 +1,655 @@
+//! Several chats that share a store, as nodes do: what one says the others hear, late, in bursts, and with rooms made elsewhere.
+//!
+//! The store is the simplest that keeps the promises of [`backend`](crate::backend): one world, in which requests are carried out one
+//! after the other, and a link to each node with a queue in each direction. What lies in a queue moves when a row, or chance, says so.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::*;
+use crate::backend::carried::{Reports, Requests};
+use crate::backend::{Bounds, Conversation, Description, Epoch, Head, Message, News, Overloaded, Query, Request};
+use crate::random::Random;
+
+/// What all nodes share.
+struct World {
+    random: Random,
+    /// Messages that are kept of each.
+    keeps: usize,
+    logs: BTreeMap<String, Log>,
+    users: BTreeSet<String>,
+    links: Vec<Link>,
+}
+
+struct Log {
+    epoch: Epoch,
+    /// All that was ever said: ts, sender, content.
+    said: Vec<(u64, String, String)>,
+    /// How many of these are gone.
+    gone: usize,
+    /// Title, when made, and whether by name.
+    card: Option<(Option<String>, u64, bool)>,
+    /// Nodes that have asked for it, and not let go of it.
+    used_by: BTreeSet<usize>,
+}
+
+#[derive(Default)]
+struct Link {
+    asked: Requests,
+    done: usize,
+    said: Reports,
+    heard: usize,
+    /// How much of it has come through.
+    through: usize,
+    /// Nothing is carried out.
+    down: bool,
+    /// Nothing is taken.
+    full: bool,
+}
+
+/// A node's side of its link.
+struct Node {
+    world: Rc<RefCell<World>>,
+    at: usize,
+    taken: Reports,
+}
+
+impl World {
+    fn new(keeps: usize, nodes: usize) -> Rc<RefCell<Self>> {
+        let links = (0..nodes).map(|_| Link::default()).collect();
+        let (logs, users) = (BTreeMap::new(), BTreeSet::new());
+        Rc::new(RefCell::new(Self { random: 7.into(), keeps, logs, users, links }))
+    }
+
+    /// Carries out the next request of a node; `false`: there is none.
+    fn step(&mut self, node: usize) -> bool {
+        let link = &mut self.links[node];
+        let asked = std::mem::take(&mut link.asked);
+        let (done, down) = (link.done, link.down);
+        if let Some(request) = asked.get(done) {
+            match request.ticket() {
+                Some(ticket) if down => link.said.push(&News::Failed { ticket }),
+                None if down => {}
+                _ => self.carry_out(node, request),
+            }
+        }
+        let link = &mut self.links[node];
+        link.asked = asked;
+        let any = link.done < link.asked.len();
+        link.done += usize::from(any);
+        any
+    }
+
+    fn carry_out(&mut self, node: usize, request: Request<'_>) {
+        match request {
+            Request::Append { conversation, message, about, ticket } => {
+                self.describe(node, about);
+                let keeps = self.keeps;
+                let log = self.log(conversation);
+                log.used_by.insert(node);
+                log.said.push((message.at.unix_ms, message.sender.into(), message.content.into()));
+                log.gone = log.gone.max(log.said.len().saturating_sub(keeps));
+                let numbered = Message {
+                    seq: log.said.len() as u64,
+                    ts: message.at.unix_ms,
+                    sender: message.sender,
+                    content: message.content,
+                };
+                for (at, link) in self.links.iter_mut().enumerate() {
+                    let ticket = (at == node).then_some(ticket);
+                    link.said.push(&News::Published { conversation, message: numbered, ticket });
+                }
+            }
+            Request::Read { conversation, query, about, ticket, .. } => {
+                self.describe(node, about);
+                self.log(conversation).used_by.insert(node);
+                let (log, link) = (&self.logs[&key(conversation)], &mut self.links[node]);
+                link.said.push(&News::Page { ticket, head: log.head(), messages: log.read(query) });
+            }
+            Request::Know { user } => {
+                if self.users.insert(user.into()) {
+                    self.links.iter_mut().for_each(|link| link.said.push(&News::User { name: user }));
+                }
+            }
+            Request::Release { room } | Request::Erase { room } => {
+                let Some(log) = self.logs.get_mut(room) else { return };
+                log.used_by.remove(&node);
+                let erases = matches!(request, Request::Erase { .. });
+                if log.used_by.is_empty() && (erases || log.gone == log.said.len()) {
+                    self.logs.remove(room);
+                    let others = self.links.iter_mut().enumerate().filter(|(at, _)| *at != node);
+                    others.for_each(|(_, link)| link.said.push(&News::Ended { room }));
+                }
+            }
+        }
+    }
+
+    fn describe(&mut self, node: usize, description: Option<Description<'_>>) {
+        let Some(description) = description else { return };
+        let log = self.log(Conversation::Room(description.room));
+        let first = log.card.is_none();
+        let card = (description.title.map(Into::into), description.created_at, description.created);
+        let (title, created_at, created) = log.card.get_or_insert(card).clone();
+        let keeps = log.gone < log.said.len();
+        let description = Description { title: title.as_deref(), created_at, created, ..description };
+        // Of the first the others are told; of another one whoever has described it, that the first stands.
+        for (at, link) in self.links.iter_mut().enumerate() {
+            if first != (at == node) {
+                link.said.push(&News::Room { description, keeps });
+            }
+        }
+    }
+
+    /// All that is kept of a room is too old.
+    fn expire(&mut self, room: &str) {
+        if let Some(log) = self.logs.get_mut(room).filter(|log| log.gone < log.said.len()) {
+            log.gone = log.said.len();
+            self.links.iter_mut().for_each(|link| link.said.push(&News::Emptied { room }));
+        }
+    }
+
+    fn log(&mut self, conversation: Conversation<'_>) -> &mut Log {
+        let epoch = Epoch(self.random.draw());
+        let new = || Log { epoch, said: Vec::new(), gone: 0, card: None, used_by: BTreeSet::new() };
+        self.logs.entry(key(conversation)).or_insert_with(new)
+    }
+}
+
+fn key(conversation: Conversation<'_>) -> String {
+    match conversation {
+        Conversation::Room(room) => room.into(),
+        Conversation::Direct(one, other) => format!("{}\0{}", one.min(other), one.max(other)),
+    }
+}
+
+impl Log {
+    fn head(&self) -> Head {
+        let (seq, kept) = (self.said.len() as u64, (self.said.len() - self.gone) as u64);
+        Head { epoch: self.epoch, seq, kept }
+    }
+
+    fn read(&self, query: Query) -> Vec<Message<'_>> {
+        let len = self.said.len();
+        let after = |seq: u64| (seq as usize).clamp(self.gone, len);
+        let (from, to, bounds) = match query {
+            Query::Head => (len, len, Bounds { messages: 0, bytes: 0 }),
+            Query::Newest(bounds) => (self.gone.max(len.saturating_sub(bounds.messages)), len, bounds),
+            Query::Before(seq, bounds) => (self.gone, (seq as usize).saturating_sub(1).min(len), bounds),
+            Query::After(seq, bounds) => (after(seq), len, bounds),
+            Query::Resume { since, newest, bounds } => {
+                let since = since.filter(|&(epoch, seq)| epoch == self.epoch && seq <= len as u64);
+                let from = since.map_or(self.gone.max(len.saturating_sub(newest)), |(_, seq)| after(seq));
+                (from, len, bounds)
+            }
+        };
+        let to_message = |at: usize| {
+            let (ts, sender, content) = &self.said[at];
+            Message { seq: at as u64 + 1, ts: *ts, sender, content }
+        };
+        (from..to.max(from)).map(to_message).take(bounds.messages.min(3)).collect()
+    }
+}
+
+impl Backend for Node {
+    fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded> {
+        let link = &mut self.world.borrow_mut().links[self.at];
+        if link.full {
+            return Err(Overloaded);
+        }
+        link.asked.push(request);
+        Ok(())
+    }
+
+    fn tell_catalogue(&mut self) {
+        let mut world = self.world.borrow_mut();
+        let World { logs, users, links, .. } = &mut *world;
+        for (room, log) in logs.iter().filter(|(key, _)| !key.contains('\0')) {
+            let (title, created_at, created) = log.card.clone().unwrap_or_default();
+            let description = Description { room, title: title.as_deref(), topic: None, created_at, created };
+            links[self.at].said.push(&News::Room { description, keeps: log.gone < log.said.len() });
+        }
+        users.iter().for_each(|name| links[self.at].said.push(&News::User { name }));
+        links[self.at].through = links[self.at].said.len();
+    }
+
+    fn poll(&mut self) -> Option<News<'_>> {
+        let link = &mut self.world.borrow_mut().links[self.at];
+        let news = link.said.get(link.heard).filter(|_| link.heard < link.through)?;
+        self.taken.clear();
+        self.taken.push(&news);
+        link.heard += 1;
+        self.taken.get(0)
+    }
+
+    fn is_idle(&self) -> bool {
+        let link = &self.world.borrow().links[self.at];
+        link.done == link.asked.len() && link.heard == link.said.len()
+    }
+
+    fn expire(&mut self, _: Tick) -> bool {
+        false
+    }
+
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    fn durability(&self) -> &'static str {
+        "memory"
+    }
+
+    fn about(&self) -> String {
+        "in a world".into()
+    }
+}
+
+/// The nodes, each a stage of its own.
+struct Nodes {
+    world: Rc<RefCell<World>>,
+    stages: Vec<Stage>,
+}
+
+impl Nodes {
+    fn new(keeps: usize, settings: &Settings, nodes: usize) -> Self {
+        let world = World::new(keeps, nodes);
+        let stage = |at| Self::node(&world, settings, at);
+        Self { stages: (0..nodes).map(stage).collect(), world }
+    }
+
+    fn node(world: &Rc<RefCell<World>>, settings: &Settings, at: usize) -> Stage {
+        Stage::with(settings.clone(), Box::new(Node { world: world.clone(), at, taken: Reports::default() }))
+    }
+
+    /// So much of what a node has been told comes through, and is heard.
+    fn hears(&mut self, node: usize, pieces: usize) {
+        let mut world = self.world.borrow_mut();
+        let link = &mut world.links[node];
+        link.through = link.said.len().min(link.heard.saturating_add(pieces));
+        drop(world);
+        self.stages[node].hears_the_backend();
+    }
+
+    /// Everything is carried out and heard, until nothing more comes of it.
+    fn settles(&mut self) {
+        loop {
+            let mut any = false;
+            for node in 0..self.stages.len() {
+                while self.world.borrow_mut().step(node) {
+                    any = true;
+                }
+                self.hears(node, usize::MAX);
+                any |= self.stages[node].chat.has_more_to_hear();
+            }
+            let idle = |stage: &Stage| stage.chat.is_idle();
+            if !any && self.stages.iter().all(idle) {
+                return;
+            }
+        }
+    }
+
+    /// Somebody says something and all of it settles.
+    fn says(&mut self, node: usize, device: &str, text: &str) {
+        self.stages[node].says(device, text);
+        self.settles();
+    }
+
+    #[track_caller]
+    fn heard(&mut self, node: usize, device: &str, kinds: &[&str]) {
+        self.stages[node].heard_kinds(device, kinds);
+    }
+}
+
+/// Two nodes, with `ann` on the first and `bob` on the second; what they are told at first is read.
+fn ann_and_bob() -> Nodes {
+    let mut nodes = Nodes::new(100, &Settings { replay_bytes: 1, ..unhurried() }, 2);
+    for (node, name) in ["ann", "bob"].iter().enumerate() {
+        nodes.stages[node].opens(name, name);
+        nodes.settles();
+        nodes.stages[node].forgets(name);
+    }
+    nodes
+}
+
+#[test]
+fn what_is_said_on_one_node_is_heard_on_the_other() {
+    let mut nodes = ann_and_bob();
+    nodes.says(0, "ann", r#"{"type":"create_room","room_id":"den","name":"The den"}"#);
+    nodes.heard(0, "ann", &["room"]);
+    nodes.says(1, "bob", r#"{"type":"rooms"}"#);
+    let rooms = nodes.stages[1].takes("bob").remove(0);
+    assert!(rooms.contains(r#"{"room_id":"den","name":"The den","members":0,"joined":false}"#), "{rooms}");
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"den"}"#);
+    nodes.says(1, "bob", r#"{"type":"join","room_id":"den"}"#);
+    nodes.stages[0].opens("ann2", "ann");
+    nodes.stages.iter_mut().for_each(Stage::all_forget);
+    nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"den","content":"x","id":"a"}"#);
+    let own = nodes.stages[0].takes("ann");
+    assert!(own.len() == 1 && text_of(&own[0], "id").as_deref() == Some("a"), "{own:?}");
+    let (other, seq) = (nodes.stages[1].takes("bob"), number_of(&own[0], "seq"));
+    assert!(other.len() == 1 && field(&other[0], "id").is_none(), "{other:?}");
+    assert_eq!((number_of(&other[0], "seq"), seq), (Some(1), Some(1)));
+    // To one who is elsewhere, from one who has another device; the sender's other device hears it too.
+    nodes.says(1, "bob", r#"{"type":"direct","user_id":"ann","content":"hi","id":"b"}"#);
+    for (node, device) in [(0, "ann"), (0, "ann2"), (1, "bob")] {
+        nodes.heard(node, device, &["direct"]);
+    }
+    nodes.says(1, "bob", r#"{"type":"multicast","user_ids":["ann","bob"],"content":"hi","id":"c"}"#);
+    nodes.heard(0, "ann", &["direct"]);
+    nodes.heard(1, "bob", &["direct", "ack"]);
+    // Only what was said here counts as said here.
+    assert_eq!((nodes.stages[0].chat.counts().messages, nodes.stages[1].chat.counts().messages), (1, 3));
+}
+
+/// Where nobody is, what is said elsewhere is a note on the list, and no text.
+#[test]
+fn where_nobody_is_it_costs_a_note() {
+    let mut nodes = ann_and_bob();
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"den"}"#);
+    nodes.stages[0].all_forget();
+    let text = r#"{"type":"broadcast","room_id":"den","content":"x"}"#;
+    let user = r#"{"type":"direct","user_id":"ann","content":"x"}"#;
+    for text in [text, user, text] {
+        nodes.stages[0].says("ann", text);
+        while nodes.world.borrow_mut().step(0) {}
+        nodes.hears(0, usize::MAX);
+        nodes.world.borrow_mut().links[1].through = usize::MAX;
+        let stage = &mut nodes.stages[1];
+        stage.chat.handle_backend(stage.now, &mut stage.out);
+        assert!(stage.out.items().is_empty() && stage.out.held_bytes() < 4096, "{text}");
+    }
+    let rooms = &nodes.stages[1].chat.hall.roster.rooms();
+    assert!(rooms.at(rooms.find("den").unwrap()).holds);
+    // Whoever comes in there has it all, and is in the same life.
+    nodes.says(1, "bob", r#"{"type":"join","room_id":"den","history":10}"#);
+    let heard = nodes.stages[1].takes("bob");
+    let kinds: Vec<String> = heard.iter().map(|text| kind(text)).collect();
+    assert_eq!(kinds, ["joined", "broadcast", "broadcast", "online_users"]);
+    // And leaving deletes nothing, wherever.
+    nodes.says(1, "bob", r#"{"type":"leave","room_id":"den"}"#);
+    nodes.says(0, "ann", r#"{"type":"leave","room_id":"den"}"#);
+    assert_eq!(nodes.world.borrow().logs["den"].head().kept, 2);
+}
+
+/// Somebody who catches up hears what is said elsewhere meanwhile in its turn, once.
+#[test]
+fn who_catches_up_hears_what_is_said_elsewhere_once() {
+    let mut nodes = ann_and_bob();
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"den"}"#);
+    let say = |nodes: &mut Nodes| nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+    (0..3).for_each(|_| say(&mut nodes));
+    nodes.stages[1].holds = true;
+    nodes.says(1, "bob", r#"{"type":"join","room_id":"den","history":10}"#);
+    let mut heard = Vec::new();
+    for _ in 0..20 {
+        heard.extend(nodes.stages[1].takes("bob"));
+        if heard.len() < 5 {
+            say(&mut nodes);
+        }
+        nodes.stages[1].drains("bob");
+        nodes.settles();
+    }
+    (0..2).for_each(|_| say(&mut nodes));
+    heard.extend(nodes.stages[1].takes("bob"));
+    let seqs: Vec<u64> =
+        heard.iter().filter(|text| kind(text) == "broadcast").filter_map(|text| number_of(text, "seq")).collect();
+    let all = nodes.world.borrow().logs["den"].head().seq;
+    assert_eq!(seqs, (1..=all).collect::<Vec<_>>());
+    assert_eq!(heard.iter().filter(|text| kind(text) == "online_users").count(), 1);
+}
+
+/// A burst is heard in pieces, and the loop does not sleep before it has heard all of it.
+#[test]
+fn a_burst_is_heard_in_pieces() {
+    let mut nodes = ann_and_bob();
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"den"}"#);
+    nodes.says(1, "bob", r#"{"type":"join","room_id":"den"}"#);
+    nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+    nodes.stages[1].all_forget();
+    for _ in 0..NEWS_AT_ONCE + 1 {
+        nodes.stages[0].says("ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+    }
+    while nodes.world.borrow_mut().step(0) {}
+    assert!(!nodes.stages[1].chat.has_more_to_hear());
+    nodes.hears(1, usize::MAX);
+    let stage = &mut nodes.stages[1];
+    assert_eq!(stage.takes("bob").len(), NEWS_AT_ONCE);
+    assert!(stage.chat.has_more_to_hear() && !stage.chat.is_idle());
+    // In the same turn others are heard, and nothing more of the burst.
+    stage.says("bob", r#"{"type":"ping"}"#);
+    stage.heard_kinds("bob", &["pong"]);
+    stage.hears_the_backend();
+    assert_eq!(stage.takes("bob").len(), 1);
+    assert!(!stage.chat.has_more_to_hear() && stage.chat.is_idle());
+}
+
+/// What one client has of a room.
+#[derive(Clone, Default)]
+struct Has {
+    epoch: String,
+    /// The last seq of this life that it has heard of; `None`: whichever comes first is right.
+    last: Option<u64>,
+    inside: bool,
+    /// What `joined` said is to be heard until `online_users`.
+    head: u64,
+}
+
+/// A client of one user, on one node at a time.
+#[derive(Default)]
+struct Client {
+    at: Option<(usize, String)>,
+    has: BTreeMap<String, Has>,
+    directs: BTreeSet<(String, u64)>,
+}
+
+const ROOMS: [&str; 4] = ["den", "bar", "hut", "shed"];
+const PEOPLE: [&str; 4] = ["ann", "bob", "cat", "dan"];
+
+struct Walk {
+    nodes: Nodes,
+    random: Random,
+    clients: Vec<Client>,
+    /// By room, epoch and seq: what it is for all.
+    said: BTreeMap<(String, String, u64), String>,
+    step: usize,
+}
+
+impl Walk {
+    fn below(&mut self, end: usize) -> usize {
+        self.random.below(end as u64) as usize
+    }
+
+    /// Somebody does something, or something moves.
+    fn goes_on(&mut self) {
+        self.step += 1;
+        let (who, node) = (self.below(self.clients.len()), self.below(self.nodes.stages.len()));
+        let (room, to) = (ROOMS[self.below(ROOMS.len())], PEOPLE[self.below(PEOPLE.len())]);
+        let step = self.step;
+        match self.below(24) {
+            0..4 => {
+                let steps = 1 + self.below(6);
+                for _ in 0..steps {
+                    self.nodes.world.borrow_mut().step(node);
+                }
+            }
+            4..8 => {
+                let pieces = 1 + self.below(8);
+                self.nodes.hears(node, pieces);
+            }
+            8 => self.nodes.settles(),
+            9 => {
+                let link = self.below(12);
+                let link = (link == 0, link == 1);
+                let of = &mut self.nodes.world.borrow_mut().links[node];
+                (of.down, of.full) = link;
+            }
+            10 => {
+                let stage = &mut self.nodes.stages[node];
+                stage.holds = !stage.holds;
+                stage.dispatch();
+            }
+            11 => {
+                let ms = self.random.below(3000);
+                self.nodes.stages.iter_mut().for_each(|stage| stage.waits_ms(ms));
+            }
+            12 if self.below(4) == 0 => self.nodes.world.borrow_mut().expire(room),
+            _ => {
+                let Some((at, device)) = self.clients[who].at.clone() else {
+                    let device = format!("{}-{step}", PEOPLE[who % PEOPLE.len()]);
+                    self.nodes.stages[node].opens(&device, PEOPLE[who % PEOPLE.len()]);
+                    self.clients[who].at = Some((node, device));
+                    return;
+                };
+                let has = self.clients[who].has.get(room);
+                let text = match self.random.below(12) {
+                    0 => {
+                        self.nodes.stages[at].closes(&device);
+                        self.clients[who].at = None;
+                        // Another node may hear of it later.
+                        self.clients[who].directs.clear();
+                        self.clients[who].has.values_mut().for_each(|has| has.inside = false);
+                        return;
+                    }
+                    // What it has asked with is in the `id`, because it may have heard more by the time it is answered.
+                    1..4 => match has.filter(|has| !has.epoch.is_empty()).and_then(|has| Some((&has.epoch, has.last?)))
+                    {
+                        Some((epoch, last)) => format!(
+                            r#"{{"type":"join","room_id":"{room}","since":{{"epoch":"{epoch}","seq":{last}}},"id":{last}}}"#
+                        ),
+                        None => format!(r#"{{"type":"join","room_id":"{room}","history":{}}}"#, step % 4),
+                    },
+                    4 => format!(r#"{{"type":"leave","room_id":"{room}"}}"#),
+                    5 => format!(r#"{{"type":"direct","user_id":"{to}","content":"{step}","id":"{step}"}}"#),
+                    6 => format!(r#"{{"type":"multicast","user_ids":["{to}"],"content":"{step}"}}"#),
+                    7 => format!(r#"{{"type":"create_room","room_id":"{room}","name":"{step}"}}"#),
+                    8 => format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{step}","id":"{step}"}}"#),
+                    _ => format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{step}"}}"#),
+                };
+                self.nodes.stages[at].says(&device, &text);
+            }
+        }
+        self.reads();
+    }
+
+    /// Every client reads what it was told.
+    fn reads(&mut self) {
+        for who in 0..self.clients.len() {
+            let Some((at, device)) = self.clients[who].at.clone() else { continue };
+            for text in self.nodes.stages[at].takes(&device) {
+                self.read(who, &text);
+            }
+        }
+    }
+
+    fn read(&mut self, who: usize, text: &str) {
+        let client = &mut self.clients[who];
+        if kind(text) == "direct" {
+            let (sender, to) = (text_of(text, "sender").unwrap(), text_of(text, "user_id").unwrap());
+            let place = key(Conversation::Direct(&sender, &to));
+            assert!(client.directs.insert((place, number_of(text, "seq").unwrap())), "{who} hears it twice: {text}");
+            return;
+        }
+        let Some(room) = text_of(text, "room_id") else { return };
+        let has = client.has.entry(room.clone()).or_default();
+        match kind(text).as_str() {
+            "joined" if !has.inside => {
+                let epoch = text_of(text, "epoch").unwrap();
+                // Asked with `since`, all of it is heard or named, of another life from its beginning.
+                has.last = number_of(text, "id").map(|since| if has.epoch == epoch { since } else { 0 });
+                (has.epoch, has.inside, has.head) = (epoch, true, number_of(text, "seq").unwrap());
+                assert!(has.last.is_none_or(|last| last <= has.head), "{who}: {text}");
+            }
+            "left" => has.inside = false,
+            "gap" => {
+                let (from, to) = (number_of(text, "from").unwrap(), number_of(text, "to").unwrap());
+                assert!(has.last.is_none_or(|last| from == last + 1), "{who} has {:?}: {text}", has.last);
+                has.last = Some(to);
+            }
+            "broadcast" => {
+                assert!(has.inside, "{who} is not inside: {text}");
+                let seq = number_of(text, "seq").unwrap();
+                assert!(has.last.is_none_or(|last| seq == last + 1), "{who} has {:?}: {text}", has.last);
+                has.last = Some(seq);
+                let content = text_of(text, "content").unwrap();
+                let place = (room, has.epoch.clone(), seq);
+                assert_eq!(*self.said.entry(place).or_insert_with(|| content.clone()), content, "{who}: {text}");
+            }
+            // All that was missed has been heard.
+            "online_users" => {
+                has.last = has.last.or(Some(has.head));
+                assert!(has.last >= Some(has.head), "{who} has {:?} of {}: {text}", has.last, has.head);
+            }
+            _ => {}
+        }
+    }
+
+    /// All is well again, and all that was said is heard.
+    fn ends(&mut self) {
+        self.nodes.world.borrow_mut().links.iter_mut().for_each(|link| (link.down, link.full) = (false, false));
+        for _ in 0..100 {
+            for stage in &mut self.nodes.stages {
+                stage.holds = false;
+                stage.dispatch();
+                // A store that did not answer is asked again.
+                stage.waits_ms(1000);
+            }
+            self.nodes.settles();
+            self.reads();
+        }
+        let world = self.nodes.world.borrow();
+        for (who, client) in self.clients.iter().enumerate().filter(|(_, client)| client.at.is_some()) {
+            for (room, has) in client.has.iter().filter(|(_, has)| has.inside) {
+                let head = world.logs[room].head();
+                assert_eq!((&has.epoch, has.last), (&head.epoch.to_string(), Some(head.seq)), "{who} in {room}");
+            }
+        }
+        // Everybody lists what is kept, under the same title.
+        for (room, log) in world.logs.iter().filter(|(key, log)| !key.contains('\0') && log.head().kept > 0) {
+            for stage in &self.nodes.stages {
+                let rooms = &stage.chat.hall.roster.rooms();
+                let place = rooms.at(rooms.find(room).expect("a room with messages is listed everywhere"));
+                let title = log.card.as_ref().and_then(|(title, _, _)| title.as_deref());
+                assert_eq!((place.holds, place.title.as_deref()), (true, title), "{room}");
+            }
+        }
+    }
+}
+
+fn walk(seed: u64, steps: usize) {
+    let settings = Settings { replay_bytes: 100, max_rooms: 100, ..unhurried() };
+    let mut random = Random::from(seed);
+    let nodes = Nodes::new(4 + random.below(8) as usize, &settings, 2 + random.below(2) as usize);
+    let clients = (0..8).map(|_| Client::default()).collect();
+    let mut walk = Walk { nodes, random, clients, said: BTreeMap::new(), step: 0 };
+    (0..steps).for_each(|_| walk.goes_on());
+    walk.ends();
+    // A node that begins now knows what the others know.
+    let Walk { nodes: Nodes { world, .. }, .. } = walk;
+    let titles = |stage: &Stage| -> Vec<(String, Option<Box<str>>, bool)> {
+        let hall = &stage.chat.hall;
+        hall.roster
+            .rooms()
+            .after(None)
+            .map(|(_, room)| (room.name.to_string(), room.title.clone(), room.holds))
+            .collect()
+    };
+    world.borrow_mut().links.push(Link::default());
+    let at = world.borrow().links.len() - 1;
+    let stage = Nodes::node(&world, &settings, at);
+    let world = world.borrow();
+    let kept = world.logs.iter().filter(|(key, log)| !key.contains('\0') && log.head().kept > 0);
+    let all = titles(&stage);
+    for (room, _) in kept {
+        assert!(all.iter().any(|(name, _, holds)| name == room && *holds), "{room}: {all:?}");
+    }
+    assert!(world.users.iter().all(|user| stage.chat.hall.roster.users().find(user).is_some()));
+}
+
+/// `WALKS=6000 cargo test --lib chat::tests::nodes` walks further than the tests do each time.
+#[test]
+fn random_walks_over_nodes() {
+    let walks = std::env::var("WALKS").map_or(60, |walks| walks.parse().unwrap());
+    for seed in 0..walks {
+        println!("seed {seed}");
+        walk(seed, 400);
+    }
+}
