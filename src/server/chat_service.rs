@@ -210,7 +210,7 @@ impl Service for ChatService {
                 return None;
             }
         };
-        self.responder = Responder::new(&settings);
+        self.responder.change(&settings);
         self.chat.change_settings(settings.chat, self.responder.verifier());
         Some(Reloaded { bounds: settings.bounds, identity: settings.tls.map(|(_, identity)| identity) })
     }

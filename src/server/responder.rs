@@ -77,11 +77,19 @@ pub(super) enum Answer {
 }
 
 impl Responder {
-    /// One that decides by these.
+    /// One that decides by these. Whether messages may be compressed holds until the next start, as it does for the engine.
     pub fn new(settings: &Settings) -> Self {
-        let Settings { origins, keys, admin_key, engine, .. } = settings;
-        let keys = keys.clone().map(Rc::new);
-        Self { origins: origins.clone(), keys, admin_key: admin_key.clone(), deflate: engine.deflate.is_some() }
+        let deflate = settings.engine.deflate.is_some();
+        let mut responder = Self { origins: Vec::new(), keys: None, admin_key: None, deflate };
+        responder.change(settings);
+        responder
+    }
+
+    /// From now on these decide.
+    pub fn change(&mut self, settings: &Settings) {
+        self.origins = settings.origins.clone();
+        self.keys = settings.keys.clone().map(Rc::new);
+        self.admin_key = settings.admin_key.clone();
     }
 
     /// What knows tokens; `None`: everybody may come in under any name.

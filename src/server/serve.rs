@@ -54,7 +54,7 @@ pub struct ProxyProtocol {
 
 /// Whoever started the server: is asked for settings, and told how it goes.
 pub trait Starter {
-    /// The settings of now (SIGHUP).
+    /// The settings of now (SIGHUP). Listeners, the engine and the store go on with those of the start.
     ///
     /// # Errors
     /// What is wrong with them, in one sentence.
