@@ -1,4 +1,5 @@
-//! Under which addresses others reach a socket that listens on all of them: what whoever starts the server can send.
+//! The addresses under which others reach a socket that listens on all of them, for the operator to send. It decides
+//! nothing: it reads the addresses of the machine.
 
 use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
@@ -6,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
-/// The addresses of a socket that is bound there, those first that can be sent to others. One at least: where the machine
-/// does not tell its addresses, the one it is bound to.
+/// The addresses of a socket that is bound there, first those that can be sent to others. At least one: if the machine
+/// does not show its addresses, the one it is bound to.
 pub(super) fn to_send(bound: SocketAddr) -> Vec<SocketAddr> {
     let of_machine = || if_addrs::get_if_addrs().unwrap_or_default().into_iter().map(|interface| interface.ip());
     let mut addresses = match bound.ip().is_unspecified() {
@@ -44,7 +45,7 @@ pub(super) fn picture(url: &str, address: SocketAddr) -> Option<String> {
 
 fn picture_of(url: &str) -> Option<String> {
     let code = QrCode::new(url).ok()?;
-    // Terminals are dark mostly; what shall be dark there is not drawn.
+    // Most terminals are dark; dark squares are not drawn.
     Some(code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).quiet_zone(true).build())
 }
 

@@ -1,6 +1,7 @@
-//! The key of the admin port: who shows it is the operator.
+//! The key of the admin port: a caller that shows it is the operator.
 //!
-//! It is read at the start and at SIGHUP, compared in constant time, and shown nowhere: neither in errors nor by `Debug`.
+//! It is read at the start and at SIGHUP, compared in constant time, and shown nowhere: neither in errors nor by
+//! `Debug`.
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ use subtle::ConstantTimeEq;
 #[derive(Clone)]
 pub struct AdminKey(Box<[u8]>);
 
-/// Why there is no key in what was read.
+/// Why a file or variable holds no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminKeyError {
     /// Less than [`MIN_KEY_BYTES`].
@@ -45,7 +46,7 @@ impl AdminKey {
     /// Reads a key; line ends around it are left out.
     ///
     /// # Errors
-    /// When that is no key.
+    /// When the bytes are no key.
     pub fn read(bytes: &[u8]) -> Result<Self, AdminKeyError> {
         let key = bytes.trim_ascii();
         match key.len() {
@@ -56,7 +57,7 @@ impl AdminKey {
         }
     }
 
-    /// Whether that is the key. How long it takes tells nothing but whether the length is the same.
+    /// Whether that is the key. The time it takes reveals only whether the length is the same.
     pub fn is(&self, shown: &[u8]) -> bool {
         self.0.ct_eq(shown).into()
     }

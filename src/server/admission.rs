@@ -1,12 +1,12 @@
 //! How many connections one address may have, and how fast it may open them.
 //!
-//! An address is an IPv4 address, or the first 64 bits of an IPv6 address: what one customer is given. Loopback is not
-//! counted unless that is asked for. A connection over a limit is told so, and counts while being told; past
-//! [`TOLD`] of them, connections of that address are dropped without a word.
+//! An address is an IPv4 address, or the first 64 bits of an IPv6 address: as much as one customer has. Loopback is not
+//! counted unless a setting says so. A connection over a limit gets an answer, and counts until then; past [`TOLD`] of
+//! them, connections of that address are dropped without an answer.
 //!
-//! It knows no engine: the reactor asks at each accept, and tells when a counted connection is gone. It keeps the proxies that are
-//! believed, which do not count themselves; for whom one speaks is found out elsewhere, by `spoken_for`. It keeps the
-//! book of all that are refused, for whatever reason.
+//! It knows no engine: the reactor asks at each accept, and calls [`Admission::release`] when a counted connection is
+//! gone. It knows the trusted proxies, which do not count themselves; `spoken_for` finds the client that one names. It
+//! keeps the book of all refusals, for whatever reason.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::time::Tick;
 use super::forwarded::Proxies;
 use super::refusals::{Reason, Refusals};
 
-/// What one address may do.
+/// The limits of one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at a time.
@@ -36,24 +36,24 @@ impl Default for Limits {
     }
 }
 
-/// What becomes of a new connection.
+/// The verdict on a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is let in. `counted`: [`Admission::release`] is to be called when it is gone.
+    /// It is let in. If it is `counted`, the caller calls [`Admission::release`] when it is gone.
     Welcome {
         /// Whether it counts for its address.
         counted: bool,
     },
-    /// Its address has as many as it may: counted, told and closed.
+    /// Its address has as many as it may: counted, answered and closed.
     TooMany,
-    /// Its address opens them too fast: counted, told and closed.
+    /// Its address opens them too fast: counted, answered and closed.
     TooFast,
-    /// Too many of its address are being told already: dropped and not counted.
+    /// Too many of its address are waiting for such an answer already: dropped and not counted.
     Dropped,
 }
 
 impl Verdict {
-    /// Why somebody is refused, if they are.
+    /// The reason of a refusal, if it is one.
     pub const fn refusal(self) -> Option<Reason> {
         match self {
             Self::Welcome { .. } => None,
@@ -94,17 +94,17 @@ struct Entry {
 }
 
 impl Admission {
-    /// Nobody has come yet. `None`: no limits for anybody.
+    /// An empty table. `None`: no limits for any address.
     pub fn new(limits: Option<Limits>, proxies: Proxies) -> Self {
         Self { limits, proxies, table: HashMap::new(), sweep_at: MIN_SWEEP, refused: Refusals::default() }
     }
 
-    /// From now on these hold. Those who are connected stay.
+    /// From now on these limits hold. Open connections stay.
     pub fn change(&mut self, limits: Option<Limits>, proxies: Proxies) {
         (self.limits, self.proxies) = (limits, proxies);
     }
 
-    /// The proxies that are believed.
+    /// The trusted proxies.
     pub fn proxies(&self) -> &Proxies {
         &self.proxies
     }
@@ -141,7 +141,8 @@ impl Admission {
         Verdict::Welcome { counted: true }
     }
 
-    /// A request has come from `address` that opens no WebSocket. Tells whether it is to be answered; if not, it asks too fast.
+    /// A request has come from `address` that opens no WebSocket. Returns whether to answer it; if not, it asks too
+    /// fast.
     pub fn admit_request(&mut self, address: IpAddr, now: Tick) -> bool {
         let Some((limits, entry)) = self.entry(address, now) else { return true };
         let paid = pay(&mut entry.asks_full_at, limits.requests_per_second, REQUESTS_AT_ONCE * BUCKET, now);
@@ -151,7 +152,7 @@ impl Admission {
         paid
     }
 
-    /// What is known of an address that counts, and what it may.
+    /// The state of an address that counts, and its limits.
     fn entry(&mut self, address: IpAddr, now: Tick) -> Option<(Limits, &mut Entry)> {
         let limits = self.limits.filter(|limits| limits.count_loopback || !is_loopback(address))?;
         if self.table.len() >= self.sweep_at {
@@ -160,18 +161,18 @@ impl Admission {
         Some((limits, self.table.entry(Address::of(address)).or_default()))
     }
 
-    /// Somebody who comes `from` there is refused, for a reason of whatever kind.
+    /// Notes that a client `from` there is refused, for a reason of whatever kind.
     pub fn note(&mut self, reason: Reason, from: Option<IpAddr>) {
         self.refused.note(reason, from);
     }
 
-    /// A counted connection from `address` is gone.
+    /// Ends the claim of a counted connection from `address`, which is gone.
     pub fn release(&mut self, address: IpAddr) {
         let entry = self.table.get_mut(&Address::of(address)).expect("a counted connection is in the table");
         entry.open -= 1;
     }
 
-    /// Whom the server has turned away.
+    /// The book of refusals.
     pub fn refused(&self) -> &Refusals {
         &self.refused
     }
@@ -180,7 +181,7 @@ impl Admission {
         let now = now.0.saturating_mul(1000);
         self.table.retain(|_, entry| entry.open > 0 || entry.full_at.max(entry.asks_full_at) > now);
         if self.table.len() > MAX_IDLE {
-            // So many that are gone again: they lose what they have paid for.
+            // So many addresses without connections: their buckets are forgotten.
             self.table.retain(|_, entry| entry.open > 0);
         }
         self.sweep_at = (2 * self.table.len()).max(MIN_SWEEP);
@@ -197,7 +198,8 @@ impl Address {
     }
 }
 
-/// The address as a number, the same for all that count as one. (IPv4 addresses look like a part of `::/16`, which nobody has.)
+/// The address as a number, the same for all that count as one. (IPv4 addresses look like a part of `::/16`, which is
+/// not in use.)
 pub fn fold(address: IpAddr) -> NonZeroU64 {
     let number = match Address::of(address) {
         Address::V4(bytes) => 1 << 32 | u64::from(u32::from_be_bytes(bytes)),
@@ -206,8 +208,8 @@ pub fn fold(address: IpAddr) -> NonZeroU64 {
     NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN)
 }
 
-/// Takes one out of a bucket that is filled at a rate, and is full again at `full_at`, `capacity` after it was empty. Tells
-/// whether there was one.
+/// Takes one out of a bucket that is filled at a rate, and is full again at `full_at`, `capacity` after it was empty.
+/// Returns whether there was one.
 fn pay(full_at: &mut u64, per_second: u32, capacity: u64, now: Tick) -> bool {
     let now = now.0.saturating_mul(1000);
     let after = (*full_at).max(now) + BUCKET / u64::from(per_second.max(1));
@@ -222,10 +224,11 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Connections over a limit that are told so at a time, for each address.
+/// Connections over a limit that wait for their answer at a time, for each address.
 pub const TOLD: u32 = 64;
 
-/// How many seconds' requests may come at once: whoever opens the page asks for some 30 files, and many may sit behind one address.
+/// How many seconds' requests may come at once: a browser that opens the page asks for some 30 files, and many may sit
+/// behind one address.
 pub const REQUESTS_AT_ONCE: u64 = 10;
 
 /// With more addresses than this, those without connections are not remembered.
@@ -257,7 +260,7 @@ mod tests {
         }
         assert_eq!(admission.admit(here, Tick(0)), Verdict::TooMany);
         assert_eq!(admission.admit(address("192.0.2.2"), Tick(0)), WELCOME);
-        // The one that was told is gone, and one of the others.
+        // The one that was answered is gone, and one of the others.
         admission.release(here);
         assert_eq!(admission.admit(here, Tick(0)), Verdict::TooMany);
         admission.release(here);
@@ -361,7 +364,7 @@ mod tests {
             }
             assert!(admission.table.len() <= 2 * MAX_IDLE + 1, "{n}");
         }
-        // Those that are open are remembered through all of it.
+        // Open connections are remembered through all of it.
         assert_eq!(admission.admit(nth(0), Tick(2000)), WELCOME);
         assert_eq!(admission.table[&Address::of(nth(0))].open, 2);
         admission.sweep(Tick(2000));

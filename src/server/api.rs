@@ -1,7 +1,7 @@
-//! The operator's API: which request is a call, and how its answer is worded in HTTP.
+//! The operator's API: which request is a call, and the status of its answer.
 //!
-//! `POST /api/CALL` with a JSON object, and JSON back; what is in them is the chat's business. The checks of a request before
-//! its body is read are here: key, path, method, media type, length. What the chat refuses gets its status from one table.
+//! `POST /api/CALL` with a JSON object, and JSON back; the chat reads and writes them. This module checks a request
+//! before its body is read: key, path, method, media type, length. One table gives each refusal of the chat its status.
 
 use std::net::IpAddr;
 
@@ -18,18 +18,18 @@ pub struct CallHead {
     pub call: Call,
     /// Bytes of its body, at most [`MAX_BODY_BYTES`].
     pub body_len: u32,
-    /// Whether the client waits to be told to go on.
+    /// Whether the client waits for 100 (Continue).
     pub expects_continue: bool,
 }
 
 impl CallHead {
-    /// What the client hears before it sends the body.
+    /// The interim response before the client sends the body.
     pub fn interim(&self) -> &'static [u8] {
         if self.expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" }
     }
 }
 
-/// Why a call is refused before the chat hears of it.
+/// Why a call is refused before it reaches the chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallError {
     /// There is no such call.
@@ -89,11 +89,11 @@ pub const fn status(code: Code) -> u16 {
     }
 }
 
-/// Whether the request may have what only the operator may: it shows the key, or there is none and it comes from a program
-/// on this machine.
+/// Whether the request has the operator's rights: it shows the key, or no key is set and it comes from a program on
+/// this machine.
 pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>) -> Result<(), EntryError> {
     let Some(key) = key else {
-        // A page can send requests to this machine; a name that it chose itself can lead here (DNS rebinding).
+        // A page can send requests to this machine, and a host name of its choice can lead here (DNS rebinding).
         let by_address = request.host().is_none_or(is_address);
         return match by_address && !request.has_header("origin") {
             true => Ok(()),
@@ -124,7 +124,7 @@ pub(super) fn head(request: &Request<'_>, name: &str) -> Result<CallHead, CallEr
     }
     let body_len = request.content_length().map_err(|_| CallError::BadLength)?;
     let body_len = u32::try_from(body_len).ok().filter(|&len| len <= MAX_BODY_BYTES).ok_or(CallError::TooLarge)?;
-    // Asked for also where it would not be needed: a page cannot send it to another site without asking first.
+    // Required also where it would not be needed: a page cannot send it to another site without a preflight.
     let media_type = request.header("content-type").and_then(|value| value.split(';').next());
     if !media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json")) {
         return Err(CallError::MediaType);

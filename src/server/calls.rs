@@ -1,6 +1,7 @@
-//! Calls of the operator that are under way: who is owed an answer, and what has become of the others.
+//! Calls of the operator that are under way, and the outcomes of the others.
 //!
-//! Which request is a call, [`super::api`] says; what it does and how it is answered, the chat. An answer may come in a later turn.
+//! [`super::api`] decides which request is a call; the chat carries it out and answers it. An answer may come in a
+//! later turn.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,7 +16,7 @@ use super::http::{self, NO_STORE, Response};
 /// The calls that the chat has still to answer, and the outcomes of those that it has answered.
 #[derive(Debug, Default)]
 pub struct Calls {
-    /// By their connections, and whether those are kept.
+    /// The connections of open calls, and whether they are kept.
     owed: HashMap<ConnId, bool>,
     outcomes: Outcomes,
 }
@@ -32,27 +33,27 @@ pub struct Reply {
 }
 
 impl Calls {
-    /// What the engine is to note of a call while its body comes.
+    /// The note for the engine about a call while its body comes.
     pub fn note(call: Call, keep: bool) -> u32 {
         call as u32 | if keep { KEEP } else { 0 }
     }
 
-    /// The same, read again: which call it is, and whether its connection is kept.
+    /// Reads that note: which call it is, and whether its connection is kept.
     pub fn of_note(note: u32) -> (Call, bool) {
         (Call::ALL[(note & !KEEP) as usize], note & KEEP != 0)
     }
 
-    /// A call goes to the chat: its connection is owed an answer.
+    /// A call goes to the chat: its connection waits for an answer.
     pub fn begin(&mut self, id: ConnId, keep: bool) {
         self.owed.insert(id, keep);
     }
 
-    /// A call is refused before the chat hears of it.
+    /// A call is refused before it reaches the chat.
     pub fn refused(&mut self, status: u16) {
         self.outcomes.note(status);
     }
 
-    /// Whether nobody is owed an answer, so that no delivery can be one.
+    /// Whether no call is open, so that no delivery can answer one.
     pub fn is_empty(&self) -> bool {
         self.owed.is_empty()
     }
@@ -77,7 +78,7 @@ impl Calls {
     }
 }
 
-/// What became of calls. Numbers only grow.
+/// Calls by outcome. Numbers only grow.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outcomes {
     /// Carried out.
@@ -103,7 +104,7 @@ impl Outcomes {
     }
 }
 
-/// Whom a delivery answers if it was a call, with which status and text.
+/// The connection, status and text of a delivery that may answer a call.
 fn answer_of(delivery: &Delivery) -> Option<(ConnId, u16, &Range<usize>)> {
     match delivery {
         Delivery::Send { to, text } => Some((*to, 200, text)),

@@ -1,7 +1,7 @@
-//! The chat as a [`Service`] of the loop: what the engine hears goes to the chat, what the chat wants done goes to the engine.
+//! The chat as a [`Service`] of the loop: events of the engine go to the chat, deliveries of the chat go to the engine.
 //!
-//! What a request is answered with is decided by [`super::responder`]; here it is done. Whom the operator's calls owe an answer,
-//! [`super::calls`] knows.
+//! [`super::responder`] decides the answer to a request; this module carries it out. [`super::calls`] knows the open
+//! calls of the operator.
 
 use crate::backend::Backend;
 use crate::chat::{self, Chat, Deliveries};
@@ -33,22 +33,22 @@ pub(super) struct ChatService {
     stopping: bool,
     top: Top,
     starter: Box<dyn Starter>,
-    /// When the starter is to hear of us next.
+    /// When the starter expects the next sign of life.
     alive_at: Option<Tick>,
 }
 
-/// What is to be done about an event, beside what the chat wants delivered.
+/// What to do about an event, beside the chat's deliveries.
 pub(super) enum Then {
     /// Nothing.
     Nothing,
-    /// A session has ended: this is to be logged of it.
+    /// A session has ended: its line for the log.
     Ended(String),
-    /// A request is to be answered.
+    /// A request that needs an answer.
     Answer(Asked, Box<Answer>),
 }
 
 impl ChatService {
-    /// With nobody there yet.
+    /// A service without connections.
     pub fn new(settings: Settings, store: Box<dyn Backend>, starter: Box<dyn Starter>) -> Self {
         let responder = Responder::new(&settings);
         let connections = chat::Connections {
@@ -72,7 +72,7 @@ impl ChatService {
         }
     }
 
-    /// What reports are made from.
+    /// The sources of reports.
     fn sources<'a>(&'a self, seen: &'a Seen<'a>) -> Sources<'a> {
         let Self { chat, calls, panics, stopping, .. } = self;
         Sources { seen, chat, calls: calls.outcomes(), panics: *panics, stopping: *stopping }
@@ -82,8 +82,8 @@ impl ChatService {
     fn give(&mut self, id: ConnId, asked: Asked, answer: Answer, turn: &mut Turn<'_>) {
         let pays = asked.pays && matches!(answer, Answer::Respond(_) | Answer::Refuse(_));
         if pays && !turn.may_ask(id, asked.said) {
-            // It hears nothing else, whatever else was wrong with what it asked; and its connection ends, so that what else it has
-            // asked on it costs nothing.
+            // It gets no other answer, whatever else was wrong with the request; and its connection ends, so that its
+            // further requests cost nothing.
             return turn.refuse(id, asked.ending(), &EntryError::AskedTooFast, &mut self.calls);
         }
         match answer {
@@ -133,7 +133,7 @@ impl Service for ChatService {
     fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, seen: &Seen<'_>) -> Then {
         let now = seen.now;
         match event {
-            // Everybody is about to be closed, when those who asked before have their answers.
+            // All connections will be closed, once earlier requests have their answers.
             Event::Text(_) | Event::Binary(_) | Event::Control | Event::Drained if self.stopping => {}
             Event::Text(text) => self.chat.handle_text(id, text, now, &mut self.deliveries),
             Event::Binary(_) => self.chat.handle_binary(id, now, &mut self.deliveries),
@@ -167,7 +167,7 @@ impl Service for ChatService {
             Then::Answer(asked, answer) => self.give(id, asked, *answer, turn),
             Then::Ended(story) => {
                 if let Some((_, socket, code)) = turn.engine.last_closed() {
-                    // Of a proxy's Unix socket there is none.
+                    // A proxy's Unix socket has none.
                     let address = socket.client().map_or_else(|| "-".into(), |address| address.to_string());
                     log::debug!("ended: {story} at {address}, closed with {code}");
                 }

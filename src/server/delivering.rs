@@ -1,4 +1,4 @@
-//! What the chat wants done to connections, as the engine is asked for it; the answer to a call becomes a response.
+//! Carries out the chat's deliveries on the engine; the answer to a call becomes a response.
 
 use crate::chat::{Deliveries, Delivery};
 use crate::proto::Kind;
@@ -8,7 +8,7 @@ use super::calls::{Calls, Reply};
 use super::socket::Socket;
 
 impl Turn<'_> {
-    /// Does to the connections what the chat wants done, in its order, and empties the list.
+    /// Carries out the deliveries of the chat, in their order, and empties the list.
     pub(super) fn deliver(&mut self, deliveries: &mut Deliveries, calls: &mut Calls) {
         let Turn { engine, admission, now } = self;
         engine.spend(deliveries.work());
@@ -45,5 +45,6 @@ impl Turn<'_> {
     }
 }
 
-/// Bytes of an answer that cost a step, beside sending them: to find and word them. Presence of 1,000 names, 81 KB, takes 0.6 ms.
+/// Bytes of an answer that cost a step, beside sending them: to find and word them. Presence of 1,000 names, 81 KB,
+/// takes 0.6 ms.
 const WORDED_BYTES_A_STEP: usize = 64;

@@ -1,7 +1,7 @@
-//! What a request is let in to: the page, a report, a chat door, or nothing.
+//! The door of a request: the page, a report, a chat dialect, or none.
 //!
-//! Files come from a table made at compile time ([`super::site`]). The order of checks is that of HTTP:
-//! path, method, what the door needs, upgrade, origin. Nothing is written here: that is for [`super::http`].
+//! Files come from a table made at compile time ([`super::site`]). The order of checks is that of HTTP: path, method,
+//! what the door needs, upgrade, origin. It writes nothing: [`super::http`] does.
 
 use std::borrow::Cow;
 
@@ -22,25 +22,24 @@ use super::site::{self, Asset};
 pub enum Entry {
     /// Into the chat.
     Chat {
-        /// The answer to the client's key.
+        /// The value of `Sec-WebSocket-Accept`.
         accept: Accept,
         /// The sub-protocol, if the client offered ours.
         protocol: Option<&'static str>,
-        /// Which door, and who comes.
+        /// The dialect, and the client's name or token.
         door: Door,
     },
     /// To a file.
     Asset(&'static Asset),
-    /// To something that is worded anew each time.
+    /// To a report that is worded anew each time.
     Report(Report),
-    /// To the same of what the engine has to be asked about.
+    /// To a report for which the engine must be asked.
     Look(Look),
-    /// To what can be done there (`OPTIONS`): it is looked at with GET and HEAD. Balancers ask it to know whether a
-    /// server is there.
+    /// To the list of methods (`OPTIONS`). Balancers ask for it to know whether a server is there.
     Options,
     /// To a call of the operator, whose body may follow.
     Call(CallHead),
-    /// To a response that says why not.
+    /// To a refusal.
     Refused(EntryError),
 }
 
@@ -51,23 +50,23 @@ pub enum EntryError {
     Request(RequestError),
     /// Nothing lives at that path.
     NotFound,
-    /// Something does, but not for that method.
+    /// The path exists, but not for that method.
     Method,
-    /// What the door needs is missing or wrong: 400 with a sentence.
+    /// A parameter that the door needs is missing or wrong: 400 with a sentence.
     Bad(Cow<'static, str>),
-    /// A token is needed here, and there is none or one that does not hold: 401.
+    /// A token is needed here, and there is none or one that is not valid: 401.
     Unauthorized(Option<TokenError>),
     /// The token is not for this room: 403.
     Room,
     /// A page of another site opened the connection: 403.
     Origin,
-    /// There are as many connections as there may be, or memory was short when it came: 503.
+    /// Salon is full, or memory was short when the connection came: 503.
     Full,
     /// Memory is short: 503.
     Memory,
     /// The address opens connections too fast: 429.
     TooFast,
-    /// The address asks too fast for what opens no WebSocket: 429.
+    /// The address sends too many requests that open no WebSocket: 429.
     AskedTooFast,
     /// The server is about to stop: 503.
     Stopping,
@@ -76,11 +75,11 @@ pub enum EntryError {
         /// Whether one was shown.
         shown: bool,
     },
-    /// It would be a call, but for a mistake.
+    /// It is a call with a mistake.
     Call(CallError),
-    /// It asks for a page of the sessions that cannot be: 400.
+    /// It asks for a page of the sessions that does not exist: 400.
     Page,
-    /// It asks for a session that there is not: 404.
+    /// It asks for a session that does not exist: 404.
     NoSession,
     /// A mistake of ours: 500.
     Mistake,
@@ -92,17 +91,17 @@ impl From<CallError> for EntryError {
     }
 }
 
-/// Where tokens are needed: who knows them, and when it is.
+/// Where tokens are needed: their verifier, and the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Guard<'a> {
-    /// Knows whether a token holds.
+    /// Checks tokens.
     pub verifier: &'a dyn Verifier,
     /// Milliseconds since the Unix epoch.
     pub unix_ms: u64,
 }
 
 /// Decides about a request that came in by `port`. `origins` are those allowed beyond the server's own; without a guard
-/// everybody may come in under any name, and without a key every program on this machine is the operator.
+/// anybody may come in under any name, and without a key every program on this machine has the operator's rights.
 pub fn enter(
     request: &Request<'_>,
     port: Port,
@@ -123,7 +122,7 @@ fn decide(
     let port = match port {
         Port::Refused => return Err(EntryError::Full),
         Port::TooFast => return Err(EntryError::TooFast),
-        // Over its address's limit: led as everybody is, and at a chat door turned away behind it.
+        // Over the address limit: routed as usual, but a chat door upgrades it only to say goodbye.
         Port::Crowded | Port::Public => Port::Public,
         Port::Admin => Port::Admin,
     };
@@ -161,7 +160,8 @@ fn decide(
             let path = if path == "/favicon.ico" { "/icon.svg" } else { path };
             Entry::Asset(site::find(path).ok_or(EntryError::NotFound)?)
         }
-        // Whether the process is well is for whoever supervises it, without a key and by any name: it is a word, and not a secret.
+        // A supervisor may ask whether the process is well, without a key and by any name: the answer is a word, and
+        // not a secret.
         (_, LIVE) => Entry::Report(Report::Live),
         (_, "/readyz") => Entry::Report(Report::Ready),
         _ => {
@@ -207,13 +207,13 @@ fn chat_entry(
     Ok(Entry::Chat { accept, protocol: offered.then_some(PROTOCOL), door })
 }
 
-/// The same where tokens are needed: a signature is looked at last, because that costs the most.
+/// The same where tokens are needed: the signature is checked last, because that costs the most.
 fn guarded_entry(
     request: &Request<'_>,
     origins: &[Origin],
     door: impl FnOnce() -> Result<Door, EntryError>,
 ) -> Result<Entry, EntryError> {
-    // Replaced at once: nobody comes in by it.
+    // Replaced at once: no client comes in by it.
     match chat_entry(request, origins, || Ok(Door::Unproven))? {
         Entry::Chat { accept, protocol, .. } => Ok(Entry::Chat { accept, protocol, door: door()? }),
         other => Ok(other),
@@ -229,7 +229,7 @@ fn guarded_json_door(request: &Request<'_>, guard: Guard<'_>) -> Result<Door, En
     })
 }
 
-/// The plain dialect has no words for it: a client without a token that holds gets a status.
+/// The plain dialect has no words for it: a client without a valid token gets a status.
 fn guarded_plain_door(request: &Request<'_>, room: &str, guard: Guard<'_>) -> Result<Door, EntryError> {
     let room = parse(&decode(room, "room")?, "room", RoomName::parse)?;
     let token = token_of(request)?.ok_or(EntryError::Unauthorized(None))?;
@@ -278,7 +278,7 @@ fn plain_door(request: &Request<'_>, room: &str) -> Result<Door, EntryError> {
     Ok(Door::Plain { room, user })
 }
 
-/// The status and the note in the query, for which a client need not wait until it is let in.
+/// The status and the note in the query, which a client can set before it is let in.
 fn showing(request: &Request<'_>, door: Door) -> Result<Door, EntryError> {
     let field = |name: &str| match pairs(request).find(|&(key, _)| key == name) {
         None => Ok(None),
@@ -319,8 +319,8 @@ fn name_of_user<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Entry
 }
 
 fn decode<'a>(encoded: &'a str, what: &str) -> Result<Cow<'a, str>, EntryError> {
-    // The decoder lets a `%` pass that stands for nothing (RFC 3986 section 2.1 wants two digits behind it); two readers could
-    // take that for two names.
+    // The decoder lets a `%` pass without two digits behind it (RFC 3986 section 2.1); two readers could take that for
+    // two names.
     let whole = |rest: &[u8]| matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
     let stands_for_one = encoded.split('%').skip(1).all(|rest| whole(rest.as_bytes()));
     let decoded = percent_decode_str(encoded).decode_utf8().ok().filter(|_| stands_for_one);
@@ -340,17 +340,17 @@ fn origin_is_allowed(request: &Request<'_>, origins: &[Origin]) -> bool {
         .is_some_and(|origin| origins.contains(&origin) || request.host().is_some_and(|host| origin.is_of_host(host)))
 }
 
-/// Where it is said that the loop turns, whatever else may be.
+/// The path that says that the loop turns, whatever else may be wrong.
 pub(super) const LIVE: &str = "/livez";
 
-/// What can be done with whatever is looked at.
+/// The methods of files and reports.
 pub(super) const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 /// The sub-protocol of the JSON dialect.
 const PROTOCOL: &str = "salon.v1";
 
-/// What a browser offers beside it to show a token, because it can send neither headers nor, safely, a query. Never
-/// selected: that would send the token back.
+/// The prefix of the sub-protocol in which a browser shows a token, because it can send neither headers nor, safely, a
+/// query. It is never selected: that would send the token back.
 const TOKEN_PROTOCOL: &str = "token.";
 
 #[cfg(test)]
@@ -454,7 +454,7 @@ mod tests {
             ("GET /metrics", "", Port::Admin, "403"),
             ("GET /nowhere", "", Port::Admin, "403"),
             ("GET /livez", "Origin: http://evil.example\r\n", Port::Admin, "Live"),
-            // The host of an absolute target is the one that counts.
+            // The host of an absolute target counts.
             ("GET http://127.0.0.1:8081/health", "", Port::Admin, "Counters"),
             ("GET http://evil.example/health", "", Port::Admin, "403"),
             ("GET /health", &shown, Port::Admin, "Counters"),
@@ -654,7 +654,7 @@ mod tests {
             ("https://chat.example:8080", true),
             ("http://CHAT.example:8080", true),
             ("https://other.example", true),
-            // In whatever form: a browser sends the first, a program may send another.
+            // Each form counts: a browser sends the first, a program may send another.
             ("https://other.example:443", true),
             ("https://OTHER.example", true),
             ("https://other.example/", false),

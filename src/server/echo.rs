@@ -1,6 +1,6 @@
 //! `salon echo`: every message comes back, on any path.
 //!
-//! How outside conformance suites and load tools meet the engine: large messages, every offer of
+//! It is for outside conformance suites and load tools that test the engine: large messages, every offer of
 //! permessage-deflate that zlib can keep, no greeting, no idle pings, no chat.
 
 use std::net::SocketAddr;
@@ -18,14 +18,14 @@ use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
 use super::{Error, Port, Seen, Service, Turn, http, say};
 
-/// Answers with what it was sent.
+/// Sends each message back.
 #[derive(Debug, Default)]
 pub struct Echo {
-    /// What is sent back, or the response to a request.
+    /// The message to send back, or the response to a request.
     reply: Vec<u8>,
 }
 
-/// What becomes of a connection that has asked or said something.
+/// What to do to a connection after an event.
 #[derive(Debug)]
 pub enum Then {
     /// Nothing.
@@ -69,7 +69,7 @@ impl Service for Echo {
                 http::encode_request_error(error, seen.now, &mut self.reply);
                 Then::Respond
             }
-            // Never asked for.
+            // The echo server never asks for it.
             Event::Body { .. } | Event::Drained | Event::Control | Event::Closed => Then::Nothing,
         }
     }
@@ -101,7 +101,7 @@ impl Service for Echo {
     }
 }
 
-/// Binds, says where (on standard error), and runs until a signal comes.
+/// Binds, prints where (on standard error), and runs until a signal comes.
 ///
 /// # Errors
 /// An address that cannot be listened on, or a loop that fails.
@@ -120,8 +120,8 @@ pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
     reactor.run(&mut Echo::default())
 }
 
-/// Room for the suites: 16 MiB messages in 65,536 fragments and the empty frame that Autobahn ends them with, and as much
-/// waiting to be read.
+/// Room for the suites: 16 MiB messages in 65,536 fragments and the empty frame that Autobahn ends them with, and as
+/// much waiting to be read.
 fn settings() -> engine::Settings {
     engine::Settings {
         limits: Limits { message_bytes: 16 << 20, fragments: 65_537 },
@@ -130,11 +130,11 @@ fn settings() -> engine::Settings {
         message_within: Duration::from_secs(300),
         blocked_within: Duration::from_secs(60),
         ping_after: None,
-        // Everything that becomes smaller, so that the suites see much of it.
+        // Compresses every message that becomes smaller, so that the suites test much of it.
         deflate: Some(DeflateSettings { threshold: 0, ..DeflateSettings::default() }),
         ..engine::Settings::default()
     }
 }
 
-/// What is kept of the reply buffer between messages, in bytes.
+/// The capacity of the reply buffer that is kept between messages, in bytes.
 const MAX_KEPT_REPLY: usize = 1 << 20;

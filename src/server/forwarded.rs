@@ -1,8 +1,8 @@
-//! Whom a proxy speaks for: `X-Forwarded-For`, or `Forwarded` (RFC 7239), believed from configured proxies only.
+//! The client that a proxy names: `X-Forwarded-For`, or `Forwarded` (RFC 7239), believed from configured proxies only.
 //!
-//! Each proxy appends whom it heard, so the list is read from its end: past the proxies that are trusted, the first address is the
-//! client's, and what stands before it the client may have written itself. Only the one header that the operator
-//! named is read, because a proxy that writes one passes the other on as it came.
+//! Each proxy appends its client, so the list is read from its end: past the trusted proxies, the first address is the
+//! client's, and anything before it the client may have written itself. Only the one header that the operator named is
+//! read, because a proxy that writes one passes the other on as it came.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -11,12 +11,12 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::proto::handshake::Request;
 
-/// The proxies that are believed.
+/// The trusted proxies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     /// Where they are.
     pub trusted: Vec<Trusted>,
-    /// Where they say it.
+    /// The header in which they name clients.
     pub header: Header,
 }
 
@@ -43,8 +43,8 @@ impl FromStr for Trusted {
     }
 }
 
-/// A network of IPv4 addresses as such, also where it is written as one of mapped addresses (`::ffff:10.0.0.0/104`): addresses are
-/// looked up in their IPv4 form.
+/// A network of IPv4 addresses as such, also where it is written as one of mapped addresses (`::ffff:10.0.0.0/104`):
+/// addresses are looked up in their IPv4 form.
 fn canonical(net: IpNet) -> IpNet {
     match (net.addr().to_canonical(), net) {
         (IpAddr::V4(address), IpNet::V6(net)) if net.prefix_len() >= MAPPED_BITS => {
@@ -57,7 +57,7 @@ fn canonical(net: IpNet) -> IpNet {
 /// The bits before the IPv4 address in a mapped one.
 const MAPPED_BITS: u8 = 96;
 
-/// The header that says it.
+/// The header in which proxies name their clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Header {
     /// `X-Forwarded-For: client, proxy`
@@ -68,7 +68,7 @@ pub enum Header {
 }
 
 impl Proxies {
-    /// Whether who comes from there is believed; `None`: by a Unix socket.
+    /// Whether a peer from there is believed; `None`: by a Unix socket.
     pub fn trust(&self, peer: Option<IpAddr>) -> bool {
         self.trusted.iter().any(|trusted| match (trusted, peer) {
             (Trusted::Unix, None) => true,
@@ -77,7 +77,7 @@ impl Proxies {
         })
     }
 
-    /// Whom a request is for, if it came from a proxy that is trusted. `None`: it does not say, or the last that is said is no
+    /// The client of a request that came from a trusted proxy. `None`: the request names none, or the last name is no
     /// address.
     pub fn client(&self, request: &Request<'_>) -> Option<IpAddr> {
         if self.trusted.is_empty() {
@@ -87,7 +87,8 @@ impl Proxies {
             Header::XForwardedFor => "x-forwarded-for",
             Header::Forwarded => "forwarded",
         };
-        // As bytes, and each element for itself: what a client wrote before it may be no text, or a quotation without an end.
+        // As bytes, and each element for itself: the client's own part before it may be no text, or a quotation without
+        // an end.
         let values: Vec<&[u8]> = request.headers(name).collect();
         let nodes = values.iter().rev().flat_map(|value| match self.header {
             Header::XForwardedFor => value.rsplit(|&byte| byte == b',').map(text_of).collect::<Vec<_>>(),
@@ -129,14 +130,16 @@ fn text_of(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok().map(|text| text.trim_matches([' ', '\t']))
 }
 
-/// The parts of a list, the last first; what stands in a quoted string (RFC 9110 section 5.6.4) parts nothing.
+/// The parts of a list, the last first; separators in a quoted string (RFC 9110 section 5.6.4) do not count.
 ///
-/// It is read from its end as well: what a proxy has appended is well-formed, and what stands before it may be anything.
+/// It is read from its end as well: the part that a proxy has appended is well-formed, and the part before it may be
+/// anything.
 fn from_the_end(list: &[u8], by: u8) -> impl Iterator<Item = &[u8]> {
     let (mut parts, mut end, mut quoted) = (Vec::new(), list.len(), false);
     for (at, &byte) in list.iter().enumerate().rev() {
         if byte == b'"' {
-            // Within a string, one behind an odd number of backslashes is a quoted pair, and not where the string begins.
+            // Within a string, one behind an odd number of backslashes is a quoted pair, and not where the string
+            // begins.
             let backslashes = list[..at].iter().rev().take_while(|&&byte| byte == b'\\').count();
             quoted = !quoted || backslashes % 2 == 1;
         } else if byte == by && !quoted {
@@ -207,7 +210,7 @@ mod tests {
             ("Forwarded: for=\"192.0.2.1, for=192.0.2.2\"\r\n", None),
             ("Forwarded: by=\"a\\\", for=192.0.2.9\";for=192.0.2.1\r\n", Some("192.0.2.1")),
             ("Forwarded: for=\"192.0.2.1\r\n", None),
-            // What a client wrote before it does not hide what a proxy appended.
+            // The client's own part does not hide the part that a proxy appended.
             ("Forwarded: \", for=192.0.2.1\r\n", Some("192.0.2.1")),
             ("Forwarded: by=\"a\\, for=\"[2001:db8::1]\"\r\n", Some("2001:db8::1")),
             ("Forwarded: for=192.0.2.9, host=\"a;for=192.0.2.8\\\\\";for=192.0.2.1\r\n", Some("192.0.2.1")),

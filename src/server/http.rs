@@ -66,7 +66,7 @@ impl<'a> Response<'a> {
     }
 }
 
-/// Writes the header with the date, which is worded once a second.
+/// Writes the `Date` header, which is made once a second.
 fn write_date(second: u64, out: &mut Vec<u8>) -> std::io::Result<()> {
     thread_local! {
         static WORDED: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
@@ -87,7 +87,7 @@ pub fn encode_request_error(error: RequestError, now: Moment, out: &mut Vec<u8>)
 /// The same where the method is known: the answer to HEAD is `head_only`.
 pub fn encode_request_refusal(error: RequestError, head_only: bool, now: Moment, out: &mut Vec<u8>) {
     let headers: &[(&str, &str)] = match error {
-        // Of a WebSocket door, where HEAD leads nowhere.
+        // At a WebSocket door, where HEAD is no method.
         RequestError::MethodNotAllowed => &[("Allow", "GET")],
         RequestError::UpgradeRequired => &UPGRADE_HEADERS,
         _ => &[],
@@ -96,7 +96,8 @@ pub fn encode_request_refusal(error: RequestError, head_only: bool, now: Moment,
     Response { headers, keep: false, head_only, ..Response::new(error.status(), JSON, &body) }.encode(now, out);
 }
 
-/// Appends the answer to everybody for whom there is no room, after which the connection ends; that to HEAD is `head_only`.
+/// Appends the answer to a client for whom there is no room, after which the connection ends; the answer to HEAD is
+/// `head_only`.
 pub fn encode_full(head_only: bool, now: Moment, out: &mut Vec<u8>) {
     let body = error_body("there is no room for more clients now; try again later");
     let headers = &[("Retry-After", "5")];
@@ -114,11 +115,11 @@ pub fn error_body(sentence: &str) -> Vec<u8> {
     body
 }
 
-/// The headers of a 426: what is needed to be let in.
+/// The headers of a 426: the upgrade that the door needs.
 pub const UPGRADE_HEADERS: [(&str, &str); 3] =
     [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")];
 
-/// The header of what is different each time.
+/// The header of answers that differ each time.
 pub const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 /// The media type of JSON.

@@ -1,8 +1,8 @@
-//! Signed tokens (RFC 7519): whether one holds, and how one is made for development.
+//! Signed tokens (RFC 7519): checking one, and making one for development.
 //!
-//! Each key has one algorithm, chosen by the operator. A token's own `alg` only says which keys it may be tried with, so
-//! that neither `none` nor a public key taken for a secret gets anybody in. `kid`, `jwk`, `jku` and `x5u` are not looked
-//! at, and nothing is ever fetched. What claims mean is said in [`crate::chat::auth`].
+//! Each key has one algorithm, chosen by the operator. A token's own `alg` only says which keys it may be tried with,
+//! so that neither `none` nor a public key taken for a secret gets anybody in. `kid`, `jwk`, `jku` and `x5u` are
+//! ignored, and nothing is ever fetched. [`crate::chat::auth`] knows what claims mean.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use crate::chat::auth::{Claims, MAX_TOKEN_BYTES};
 use crate::chat::{Grant, TokenError, Verifier};
 use crate::proto::handshake::MAX_LINE_LEN;
 
-/// What a key is for.
+/// The algorithm of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// HMAC with SHA-256: one secret that signs and verifies.
@@ -63,9 +63,9 @@ pub enum KeyError {
         /// How many there are.
         bytes: usize,
     },
-    /// What an editor or a shell has put before the text, which whoever signs does not have.
+    /// A byte order mark that an editor or a shell has put before the text, and that the signer does not have.
     ByteOrderMark,
-    /// A PEM file where a secret was expected: if a public key were one, everybody could sign.
+    /// A PEM file where a secret was expected: if a public key were a secret, everybody could sign.
     PemAsSecret,
     /// No public key of that algorithm in PEM.
     NoPublicKey(Algorithm),
@@ -100,7 +100,7 @@ impl fmt::Display for KeyError {
 
 impl std::error::Error for KeyError {}
 
-/// One key, with what it is for.
+/// One key, with its algorithm.
 #[derive(Clone)]
 pub struct Key {
     algorithm: Algorithm,
@@ -111,7 +111,7 @@ impl Key {
     /// Reads a secret (white space at its end does not count) or a public key in PEM.
     ///
     /// # Errors
-    /// When it is none, or one that protects nobody.
+    /// When it is none, or one that is too weak.
     pub fn read(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, KeyError> {
         no_byte_order_mark(bytes)?;
         let public = |read: fn(&[u8]) -> jsonwebtoken::errors::Result<DecodingKey>| {
@@ -133,8 +133,8 @@ impl Key {
     }
 }
 
-/// A secret of random bytes may begin with any; but what begins like UTF-8 or UTF-16 with a mark, and goes on like it,
-/// is text that has been saved so.
+/// A secret of random bytes may begin with any; but bytes that begin like UTF-8 or UTF-16 with a mark, and go on like
+/// it, are text that has been saved so.
 fn no_byte_order_mark(bytes: &[u8]) -> Result<(), KeyError> {
     let every_other_is_zero = |from: usize| bytes.iter().skip(from).step_by(2).take(16).all(|&byte| byte == 0);
     let marked = match bytes {
@@ -156,7 +156,7 @@ fn secret(bytes: &[u8]) -> Result<&[u8], KeyError> {
     }
 }
 
-/// Whether it is marked as one, so that a private key or a certificate is not taken for it.
+/// Whether the PEM label says public key, so that a private key or a certificate is not taken for it.
 fn is_public_key(pem: &[u8]) -> bool {
     let pem = pem.trim_ascii_start();
     pem.starts_with(b"-----BEGIN PUBLIC KEY-----") || pem.starts_with(b"-----BEGIN RSA PUBLIC KEY-----")
@@ -239,22 +239,22 @@ impl Verifier for Keys {
     }
 }
 
-/// What a token made here says.
+/// The content of a token that is made here.
 #[derive(Debug, serde::Serialize)]
 pub struct NewToken<'a> {
-    /// Who.
+    /// The user.
     pub sub: &'a str,
     /// When it is made, in seconds since the Unix epoch.
     pub iat: u64,
-    /// Until when.
+    /// When it ends, likewise.
     pub exp: u64,
-    /// Which rooms; `None`: all.
+    /// The rooms; `None`: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rooms: Option<&'a [String]>,
-    /// Which roles.
+    /// The roles.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub roles: &'a [String],
-    /// For which server.
+    /// The audience.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aud: Option<&'a str>,
 }
@@ -268,14 +268,15 @@ pub fn mint(secret_bytes: &[u8], claims: &NewToken<'_>) -> Result<String, KeyErr
     Ok(encode(&Header::new(jsonwebtoken::Algorithm::HS256), claims, &key).expect("these claims are JSON"))
 }
 
-/// A token that is not too long fits into a line of a request, whatever stands around it: in a header, among sub-protocols, or
-/// in the query of an absolute target with a host of 253 bytes, a room and a name of 128 and a note of 256, all percent-encoded.
+/// A token that is not too long fits into a line of a request, whatever stands around it: in a header, among
+/// sub-protocols, or in the query of an absolute target with a host of 253 bytes, a room and a name of 128 and a note
+/// of 256, all percent-encoded.
 const _: () = assert!(MAX_TOKEN_BYTES + 2048 <= MAX_LINE_LEN);
 
 /// RFC 7518 section 3.2: a key of the same size as the hash output or larger.
 pub const MIN_SECRET_BYTES: usize = 32;
 
-/// RFC 7518 section 3.3 asks for 2048 bits or more; more than 4096 the library does not take.
+/// RFC 7518 section 3.3 asks for 2048 bits or more; the library takes at most 4096.
 pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 #[cfg(test)]
@@ -393,7 +394,8 @@ mod tests {
                 assert_eq!(user(keys, &token), Err(TokenError::Algorithm), "{alg}");
             }
         }
-        // Everybody has the public key; signed with it as if it were a secret, as a file and as what is in it.
+        // Everybody has the public key; here it signs as if it were a secret, as the text of the file and as the bytes
+        // in it.
         for key in [RSA, RSA.trim_ascii_end(), ED] {
             assert_eq!(user(&public, &forge(HEADER, CLAIMS, key)), Err(TokenError::Algorithm));
             for alg in ["RS256", "EdDSA"] {
@@ -404,7 +406,7 @@ mod tests {
         assert_eq!(user(&hs256, RS256.trim()), Err(TokenError::Algorithm));
     }
 
-    /// Keys that a token brings along, or says where to find.
+    /// Keys that a token brings along, or whose address it gives.
     #[test]
     fn headers_that_name_keys_are_not_looked_at() {
         let keys = keys(&[(Algorithm::Hs256, OLD)]);
@@ -475,7 +477,8 @@ mod tests {
         assert_eq!(mint(b"short", &claims).err(), Some(KeyError::ShortSecret { bytes: 5 }));
     }
 
-    /// PowerShell and some editors put a mark before the text; tokens signed with the text alone would be refused for ever.
+    /// PowerShell and some editors put a mark before the text; tokens signed with the text alone would be refused for
+    /// ever.
     #[test]
     fn a_byte_order_mark_is_no_part_of_a_key() {
         let text = "0123456789abcdef0123456789abcdef";

@@ -1,7 +1,7 @@
 //! Listening sockets: how they are made, and how connections are taken from them.
 //!
-//! Options are set once on the listener and inherited by what is accepted. Running out of descriptors neither
-//! spins nor loses the listener: it rests a moment and tries again.
+//! Options are set once on the listener and inherited by what is accepted. A listener that runs out of descriptors
+//! neither spins nor ends: it rests a moment and tries again.
 
 use std::fmt;
 use std::fs;
@@ -45,23 +45,23 @@ impl fmt::Display for Address {
     }
 }
 
-/// A listening socket and what is known of its backlog.
+/// A listening socket and the state of its backlog.
 #[derive(Debug)]
 pub struct Listener {
     socket: Bound,
-    /// What the poller calls it; nothing before it is watched.
+    /// Its token at the poller; none before it is watched.
     token: Option<Token>,
-    /// What is accepted here.
+    /// What kind of connections come here.
     pub port: Port,
-    /// Somebody else holds the socket too and goes on listening when this process ends.
+    /// Another process holds the socket too and goes on listening when this one ends.
     pub handed_over: bool,
-    /// What comes here begins with a TLS handshake.
+    /// Connections here begin with a TLS handshake.
     pub tls: bool,
-    /// What comes here begins with a header of the PROXY protocol.
+    /// Connections here begin with a header of the PROXY protocol.
     pub proxy_protocol: bool,
     /// There may be connections to accept.
     ready: bool,
-    /// Accepting failed; not before this is it tried again.
+    /// Accepting failed; it is tried again at this time.
     rests_until: Option<Tick>,
     /// The last try failed, and that has been logged.
     failing: bool,
@@ -104,7 +104,7 @@ impl Listener {
         Ok(Self::new(socket, port, false))
     }
 
-    /// Goes on with a socket that another process has bound.
+    /// Takes over a socket that another process has bound.
     ///
     /// # Errors
     /// Those of the system.
@@ -173,7 +173,7 @@ impl Listener {
         }
     }
 
-    /// Has the poller watch it under a name that it keeps.
+    /// Registers it at the poller under a token that it keeps.
     ///
     /// # Errors
     /// Those of the system.
@@ -182,7 +182,7 @@ impl Listener {
         registry.register(self.source(), token, Interest::READABLE)
     }
 
-    /// Has the poller watch it no more.
+    /// Takes it from the poller.
     ///
     /// # Errors
     /// Those of the system.
@@ -196,7 +196,7 @@ impl Listener {
         self.token == Some(token)
     }
 
-    /// The poller says that somebody has come.
+    /// The poller reports that there are connections.
     pub fn notify(&mut self) {
         self.ready = true;
     }
@@ -240,7 +240,7 @@ impl Listener {
                         self.ready = false;
                         return;
                     }
-                    // The connection was gone before it was taken; the next may be well.
+                    // The connection was gone before it was accepted; the next may be well.
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
                     _ => {
                         // Out of descriptors or memory. The backlog waits, and no event will remind us of it.
@@ -256,7 +256,7 @@ impl Listener {
     }
 }
 
-/// What accepted connections are to inherit.
+/// Options that accepted connections inherit.
 fn set_options(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     // A client that stops reading otherwise makes the kernel keep megabytes for it.
@@ -265,7 +265,7 @@ fn set_options(socket: &SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes room for a socket where one lies that nobody listens on: a server that was killed leaves its file.
+/// Removes the file of a socket that no process listens on: a server that was killed leaves one.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,7 +1,7 @@
-//! Where connections wait that must begin with a header of the PROXY protocol: until it is read, nobody knows whom they are
-//! from, so they are neither counted nor handed to the engine.
+//! Connections that must begin with a header of the PROXY protocol wait here: until it is read, their client is
+//! unknown, so they are neither counted nor handed to the engine.
 //!
-//! They are few and wait shortly, because proxies send the header at once; who does not is dropped.
+//! They are few and wait shortly, because proxies send the header at once; a peer that does not is dropped.
 
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -36,16 +36,16 @@ struct Waiting {
 /// A connection whose header has been read.
 #[derive(Debug)]
 pub struct Announced {
-    /// The connection; what follows the header has not been read.
+    /// The connection; the bytes behind the header have not been read.
     pub raw: Raw,
-    /// Whom it is from; the proxy, if that speaks for itself. `None`: by a Unix socket.
+    /// Its client; the proxy, if that speaks for itself. `None`: by a Unix socket.
     pub client: Option<IpAddr>,
     /// Whether TLS comes next.
     pub tls: bool,
 }
 
 impl Lobby {
-    /// Nobody waits yet; nobody will for longer than `within`.
+    /// An empty lobby, in which no connection waits for longer than `within`.
     pub fn new(within: Duration) -> Self {
         Self { waiting: Slab::new(), ready: Vec::new(), within }
     }
@@ -55,13 +55,13 @@ impl Lobby {
         self.waiting.vacant_key()
     }
 
-    /// Takes in a connection from a proxy that is believed.
+    /// Takes in a connection from a trusted proxy.
     pub fn insert(&mut self, raw: Raw, proxy: Option<IpAddr>, tls: bool, now: Tick) {
         let until = now + self.within;
         self.waiting.insert(Waiting { raw, proxy, tls, header: Header::new(), until, ready: false });
     }
 
-    /// The poller says that there may be something to read.
+    /// The poller reports that there may be bytes to read.
     pub fn readable(&mut self, key: usize) {
         if let Some(waiting) = self.waiting.get_mut(key)
             && !std::mem::replace(&mut waiting.ready, true)
@@ -70,8 +70,8 @@ impl Lobby {
         }
     }
 
-    /// Reads what has come, drops who is late or wrong, and gives those whose header is complete; tells which proxies
-    /// those that were dropped came from.
+    /// Reads the bytes that have come, drops connections that are late or wrong, and hands over those whose header is
+    /// complete; returns the proxies of the dropped ones.
     pub fn turn(&mut self, now: Tick, mut announce: impl FnMut(Announced)) -> Vec<Option<IpAddr>> {
         let mut dropped = Vec::new();
         for key in std::mem::take(&mut self.ready) {
@@ -103,7 +103,7 @@ impl Lobby {
         dropped
     }
 
-    /// When somebody will be late.
+    /// When the next connection will be late.
     pub fn next_deadline(&self) -> Option<Tick> {
         self.waiting.iter().map(|(_, waiting)| waiting.until).min()
     }
@@ -139,5 +139,5 @@ impl Waiting {
     }
 }
 
-/// The most that wait; more wait in the kernel's backlog.
+/// The most connections here; more wait in the kernel's backlog.
 pub const MAX_WAITING: usize = 1024;

@@ -1,8 +1,8 @@
-//! The log: lines go to standard error by a thread of their own, so that the loop never waits for whoever reads them.
+//! The log: lines go to standard error by a thread of their own, so that the loop never waits for their reader.
 //!
 //! A line is handed to a bounded queue. If it is full (the reader of the log has stopped) the line is dropped and
-//! counted; so are lines beyond [`LINES_PER_SECOND`], whoever causes them. Control characters are escaped: no line can pretend to be
-//! two. [`simple_logger`] words the lines of text. It decides nothing about what is worth a line.
+//! counted; so are lines beyond [`LINES_PER_SECOND`], whatever causes them. Control characters are escaped: no line can
+//! pretend to be two. [`simple_logger`] words the lines of text. The callers decide what is worth a line.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -14,7 +14,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde::Serialize;
 use simple_logger::SimpleLogger;
 
-/// What is logged, and how it is written.
+/// Which lines are logged, and their form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Lines of this level and above.
@@ -56,8 +56,8 @@ pub fn start(settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
-/// Says something to whoever started the process, on standard error and as it is. It goes the way of the log, if that has been
-/// started: if its reader has stopped, the words are dropped and counted.
+/// Prints words for the person who started the process, on standard error and as they are. They go the way of the log,
+/// if that has been started: if its reader has stopped, the words are dropped and counted.
 pub fn say(words: String) {
     match LOG.queue.get() {
         Some(queue) => {
@@ -88,7 +88,7 @@ static LOG: Queue = Queue {
     budget: Budget { second: AtomicU64::new(0), lines: AtomicU64::new(0) },
 };
 
-/// What `log` hands lines to.
+/// The logger of `log`.
 struct Queue {
     /// Knows which levels are wanted, and words lines.
     text: OnceLock<SimpleLogger>,
@@ -99,9 +99,9 @@ struct Queue {
 
 enum Item {
     Line(Line),
-    /// Words for whoever started the process, to be written as they are.
+    /// Words for the person who started the process, to be written as they are.
     Words(String),
-    /// All lines before have been written; say so.
+    /// A request for a sign when all lines before have been written.
     Flush(SyncSender<()>),
 }
 
@@ -134,7 +134,7 @@ impl Log for Queue {
 
     fn log(&self, record: &Record<'_>) {
         let Some(queue) = self.queue.get().filter(|_| self.enabled(record.metadata())) else { return };
-        // Whoever asks for every detail is to have it; the queue still has its bound.
+        // An operator who asks for every detail gets it; the queue still has its bound.
         let paid = record.level() > Level::Info || self.budget.pay(now().as_secs());
         let line = || Line { level: record.level(), target: record.target().into(), message: one_line(record) };
         if !paid || queue.try_send(Item::Line(line())).is_err() {
@@ -142,7 +142,7 @@ impl Log for Queue {
         }
     }
 
-    /// Waits until what has been logged is written, but not for a reader that has stopped.
+    /// Waits until all lines are written, but not for a reader that has stopped.
     fn flush(&self) {
         let (done, written) = sync_channel(1);
         let sent = self.queue.get().is_some_and(|queue| queue.try_send(Item::Flush(done)).is_ok());
@@ -187,7 +187,7 @@ fn write(line: &Line, text: &SimpleLogger, format: Format) {
             let line = JsonLine { ts, level: level.as_str().to_ascii_lowercase(), target, message };
             let mut bytes = serde_json::to_vec(&line).expect("plain fields can be serialised");
             bytes.push(b'\n');
-            // There is nobody to tell that nobody can be told.
+            // An error of standard error cannot be reported anywhere.
             let _ = std::io::stderr().lock().write_all(&bytes);
         }
     }
@@ -227,13 +227,13 @@ fn now() -> Duration {
 /// Lines of level info and above that are written in a second.
 pub const LINES_PER_SECOND: u64 = 100;
 
-/// Lines that wait for whoever reads them.
+/// Lines that wait for their reader.
 pub const QUEUED_LINES: usize = 256;
 
-/// What is written of one message, in bytes before escaping.
+/// The longest message, in bytes before escaping; the rest is cut.
 pub const MAX_LINE: usize = 4096;
 
-/// How long the end of the process waits for what is still to be written.
+/// How long the end of the process waits for lines that are still to be written.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The memory budget: what is held, by purpose, and what is done when it is nearly too much.
+//! The memory budget: the memory that is held, by purpose, and the measures when it is nearly too much.
 //!
 //! ```text
 //!   0                          80 %      85 %      90 %      95 %      100 %
@@ -8,11 +8,12 @@
 //!                                                            the largest are cut off with 1013
 //! ```
 //!
-//! Held to the sum of what [`engine`](crate::engine::memory), [`chat`](crate::chat::Held) and [`tls`](super::tls) count, and not to what the kernel says:
-//! freed memory is not always given back to it, and who is cut off for memory that cannot come back is cut off for nothing. So
-//! the budget is to be smaller than a limit on the process; `salon_resident_bytes` tells by how much.
+//! It looks at the sum of the counts of [`engine`](crate::engine::memory), [`chat`](crate::chat::Held) and
+//! [`tls`](super::tls), and not at the kernel's figure: the allocator keeps freed memory, and cutting off a client does
+//! not help if the memory does not come back. So the budget must be smaller than a limit on the process;
+//! `salon_resident_bytes` shows by how much.
 //!
-//! It decides what is to be done; the [reactor](super::reactor) does it, a bounded piece each turn.
+//! It decides the measures; the [reactor](super::reactor) carries them out, a bounded piece each turn.
 
 use crate::{chat, engine};
 
@@ -27,7 +28,7 @@ pub struct Held {
     pub addresses: usize,
     /// For TLS: an [estimate](super::tls::TlsStream::held_bytes).
     pub tls: usize,
-    /// What the service has to say, as it gathers it.
+    /// Deliveries of the service that wait to be carried out.
     pub deliveries: usize,
 }
 
@@ -62,22 +63,22 @@ impl Held {
 pub enum State {
     /// There is room, or there is no budget.
     Calm,
-    /// New clients are told to come later.
+    /// New clients are refused with 503.
     Near,
     /// And the largest are cut off.
     Over,
 }
 
-/// What is to be done about it, in bytes that are too many.
+/// The measures, in bytes that are too many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Relief {
     /// Of history.
     pub history: usize,
-    /// Of what is held for single connections.
+    /// Of the memory for single connections.
     pub connections: usize,
 }
 
-/// The budget, and how it stands.
+/// The budget, and its state.
 #[derive(Clone, Debug)]
 pub struct Budget {
     bytes: Option<usize>,
@@ -91,12 +92,12 @@ impl Budget {
         Self { bytes, held: Held::default(), state: State::Calm }
     }
 
-    /// From now on it is that.
+    /// Sets the budget.
     pub fn change(&mut self, bytes: Option<usize>) {
         self.bytes = bytes;
     }
 
-    /// So much is held now. Tells what is to be done; logs when the state changes.
+    /// Notes how much is held now. Returns the measures; logs when the state changes.
     pub fn note(&mut self, held: Held) -> Relief {
         self.held = held;
         let Some(budget) = self.bytes else {
@@ -120,17 +121,17 @@ impl Budget {
         Relief { history, connections }
     }
 
-    /// How it stands.
+    /// The state.
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// Whether new clients are told to come later.
+    /// Whether new clients are refused.
     pub fn is_short(&self) -> bool {
         self.state != State::Calm
     }
 
-    /// What may be taken for what is new: up to the mark from where new clients are told to come later, and nothing as long as they are.
+    /// The memory for new things: up to the mark from which new clients are refused, and nothing as long as they are.
     /// `None`: there is no budget.
     pub fn left_for_new(&self) -> Option<usize> {
         let budget = self.bytes?;
@@ -140,7 +141,7 @@ impl Budget {
         }
     }
 
-    /// What was held when it was last noted.
+    /// The memory that was held when it was last noted.
     pub fn held(&self) -> &Held {
         &self.held
     }
@@ -170,10 +171,10 @@ const WELCOME_BELOW: usize = 85;
 const REFUSE_ABOVE: usize = 90;
 const CUT_ABOVE: usize = 95;
 
-/// What history keeps however short memory is.
+/// The part that history keeps however short memory is.
 const HISTORY_SHARE: usize = 25;
 
-/// What the kernel holds in memory for this process, in bytes; `None` where it does not say.
+/// The resident memory of this process, in bytes; `None` where the kernel does not show it.
 pub fn resident() -> Option<usize> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
@@ -215,12 +216,12 @@ mod tests {
             let expected = Relief { history: from_history * MIB, connections: from_connections * MIB };
             assert_eq!((budget.state(), relief), (state, expected), "{outboxes} and {history} MiB");
         }
-        // Whatever it is held for: what TLS takes is a part of it.
+        // All purposes count, TLS among them.
         for (tls, state) in [(84, Calm), (91, Near), (96, Over)] {
             budget.note(Held { tls: tls * MIB, ..Held::default() });
             assert_eq!(budget.state(), state, "{tls} MiB for TLS");
         }
-        // What is new may take what is left below the mark, and nothing as long as new clients are refused.
+        // New things may take the rest below the mark, and nothing as long as new clients are refused.
         for (outboxes, left) in [(10, 80), (89, 1), (91, 0), (86, 0), (80, 10)] {
             let engine = engine::memory::Held { outboxes: outboxes * MIB, ..Default::default() };
             budget.note(Held { engine, ..Held::default() });

@@ -1,8 +1,8 @@
-//! Origins (RFC 6454): whose pages may connect, and from whose page a connection comes.
+//! Origins (RFC 6454): the sites whose pages may connect, and the site of a connection's page.
 //!
 //! Both are brought into one form, the one in which browsers send them: scheme and host in small letters, no default
-//! port, nothing behind it. So `https://A.example:443/` of the operator is `https://a.example` of a browser. What a browser can never
-//! send is no origin, and refused where the operator writes it.
+//! port, nothing behind it. So `https://A.example:443/` of the operator is `https://a.example` of a browser. A text
+//! that a browser can never send is no origin, and refused where the operator writes it.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -22,12 +22,12 @@ pub enum Origin {
         /// `None`: that of the scheme.
         port: Option<u16>,
     },
-    /// `null`: a page that has no origin of its own, such as a file or a frame in a sandbox. Anybody can have one.
+    /// `null`: a page that has no origin of its own, such as a file or a frame in a sandbox. Any site can make one.
     Null,
 }
 
 impl Origin {
-    /// The origin that a request says, as browsers write it: nothing stands behind it.
+    /// The origin in a request, as browsers write it: nothing stands behind it.
     pub fn of_request(request: &Request<'_>) -> Option<Self> {
         request.header("origin").filter(|text| !text.ends_with('/'))?.parse().ok()
     }

@@ -1,12 +1,12 @@
-//! The PROXY protocol, version 2: what a proxy says before the first byte of the client's.
+//! The PROXY protocol, version 2: the header that a proxy sends before the first byte of its client.
 //!
 //! ```text
 //!   signature            | 2 and command | family and protocol | length, big-endian | addresses, then TLVs
 //!   12 bytes            | 1 byte       | 1 byte             | 2 bytes           | `length` bytes
 //! ```
 //!
-//! Bytes are asked for one piece after the other and never beyond the header, because what follows is somebody else's to read.
-//! TLVs are passed over. Version 1, which is text, is not spoken.
+//! Bytes are asked for one piece after the other and never beyond the header, because the bytes behind it belong to
+//! another reader. TLVs are skipped. Version 1, which is text, is not supported.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,20 +14,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 #[derive(Clone, Debug, Default)]
 pub struct Header {
     bytes: [u8; KEPT],
-    /// Bytes that have come, those passed over too.
+    /// Bytes that have come, with those that were skipped.
     len: usize,
 }
 
-/// Whom a connection is from, as its header says.
+/// The client of a connection, as its header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The proxy itself (LOCAL, for health checks), or somebody it has no internet address of.
+    /// The proxy itself (LOCAL, for health checks), or a client without an internet address.
     Proxy,
     /// This client.
     Client(IpAddr),
 }
 
-/// What came is no header, or none that a TCP connection can have.
+/// The bytes are no header, or none that a TCP connection can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadHeader;
 
@@ -95,7 +95,7 @@ const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and protocol, length.
 const FIXED: usize = 16;
 
-/// The part of a header that is looked at: up to the client's address, in its longest form.
+/// The part of a header that is kept: up to the client's address, in its longest form.
 const KEPT: usize = FIXED + 16;
 
 /// The most bytes of addresses and TLVs: some proxies send the client's certificate along.
@@ -119,7 +119,7 @@ mod tests {
         [&SIGNATURE[..], &[command, family], &(rest.len() as u16).to_be_bytes(), rest].concat()
     }
 
-    /// Gives it at most `piece` bytes at a time; the outcome, and what was left.
+    /// Gives it at most `piece` bytes at a time; returns the outcome, and the rest.
     fn feed(bytes: &[u8], piece: usize) -> (Result<Option<Source>, BadHeader>, usize) {
         let (mut header, mut at) = (Header::new(), 0);
         while at < bytes.len() {
@@ -155,7 +155,8 @@ mod tests {
             (header(LOCAL, UNSPEC, &[]), proxy),
             (header(LOCAL, TCP4, &ENDS_4), proxy),
             (header(LOCAL, 0xff, &[9]), proxy),
-            // Wrong: version 1 and 3, an unknown command, UDP, too short for its family, too long, and no header at all.
+            // Wrong: version 1 and 3, an unknown command, UDP, too short for its family, too long, and no header at
+            // all.
             (b"PROXY TCP4 192.0.2.1 10.0.0.1 4660 443\r\n".to_vec(), Err(BadHeader)),
             (header(0x31, TCP4, &ENDS_4), Err(BadHeader)),
             (header(0x22, TCP4, &ENDS_4), Err(BadHeader)),

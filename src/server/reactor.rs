@@ -4,8 +4,8 @@
 //!   wait -> clock -> timers -> accept -> store -> events (each carried out at once) -> flush -> reap -> wait
 //! ```
 //!
-//! Tokens are indices of the engine's slots. A slot is freed only in `reap`, after every event of the batch has been seen,
-//! so a token of this turn never means a stranger.
+//! Tokens are indices of the engine's slots. A slot is freed only in `reap`, after every event of the batch has been
+//! seen, so a token of this turn never means another connection.
 
 use std::io;
 use std::net::IpAddr;
@@ -37,7 +37,7 @@ use super::{Error, Port, Reloaded, Seen, Service, Turn};
 pub struct Turns {
     /// Turns by how long they took: up to each of [`TURN_BOUNDS`], and longer.
     pub buckets: [u64; TURN_BOUNDS.len() + 1],
-    /// The time all turns took, waiting apart.
+    /// The time of all turns, without waiting.
     pub busy: Duration,
     /// When the loop started.
     pub started: Instant,
@@ -85,14 +85,14 @@ impl Turns {
     }
 }
 
-/// What the loop is to know and hands to whoever keeps to it. All of it may change while it turns.
+/// The bounds of the loop. All of them may change while it turns.
 #[derive(Clone, Debug)]
 pub struct Bounds {
-    /// Connections on the public port; [`REFUSALS`] more are taken in to be told that there are too many.
+    /// Connections on the public port; [`REFUSALS`] more are accepted only to be answered 503.
     pub max_connections: usize,
-    /// What one address may do on the public port; `None`: whatever it likes.
+    /// The limits of one address on the public port; `None`: none.
     pub addresses: Option<Limits>,
-    /// Proxies that are believed when they say for whom they speak. They do not count themselves.
+    /// Proxies that are trusted to name their clients. They do not count themselves.
     pub proxies: Proxies,
     /// Bytes that may be held; `None`: as many as there are.
     pub memory: Option<usize>,
@@ -121,7 +121,7 @@ pub struct Reactor {
     relieving: bool,
 }
 
-/// A connection that is to be taken in.
+/// A new connection.
 #[derive(Debug)]
 struct Arrival {
     raw: Raw,
@@ -131,7 +131,7 @@ struct Arrival {
     port: Port,
     /// It begins with a TLS handshake.
     tls: bool,
-    /// The poller watches it already: it has waited in the lobby.
+    /// The poller watches it already, because it has waited in the lobby.
     watched: bool,
 }
 
@@ -140,7 +140,8 @@ struct Arrival {
 struct Stop {
     /// When it ends at the latest.
     until: Tick,
-    /// When connections are closed even if the service still waits for answers: half of the time is for those, half for closing.
+    /// When connections are closed even if the service still waits for answers: half of the time is for those, half for
+    /// closing.
     close_at: Tick,
     /// They have been.
     closed: bool,
@@ -191,7 +192,7 @@ impl Reactor {
         })
     }
 
-    /// What wakes the loop from another thread, for [`Service::handle_wake`].
+    /// The waker of the loop for another thread, for [`Service::handle_wake`].
     pub fn waker(&self) -> backend::Waker {
         let waker = self.waker.clone();
         backend::Waker::new(move || {
@@ -220,8 +221,8 @@ impl Reactor {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Error::Loop(error)),
             }
-            // What half a turn leaves behind cannot be told from what is meant: nobody is served with it. `engine::input` says
-            // what is contained before it comes here.
+            // Half a turn may have left wrong state anywhere: no client is served with it. `engine::input` says which
+            // panics are contained before.
             match catch_unwind(AssertUnwindSafe(|| self.turn(&events, service))) {
                 Ok(false) => {}
                 Ok(true) => return Ok(()),
@@ -230,7 +231,7 @@ impl Reactor {
         }
     }
 
-    /// One turn behind the wait; tells whether it was the last.
+    /// One turn behind the wait; returns whether it was the last.
     fn turn(&mut self, events: &Events, service: &mut impl Service) -> bool {
         let began = Instant::now();
         let now = self.moment(began);
@@ -259,7 +260,7 @@ impl Reactor {
             service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         }
         self.tell_events(service, now);
-        // After what has come: who acted in time while the process stood still is not too late.
+        // After the events: a client that acted in time while the process was stopped is not too late.
         if service.next_deadline().is_some_and(|due| due <= now.tick) {
             service.handle_timeout(now);
             service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
@@ -292,7 +293,7 @@ impl Reactor {
         false
     }
 
-    /// Says what is wrong with the time of the certificate, if anything is.
+    /// Logs what is wrong with the time of the certificate, if anything is.
     fn look_at_certificate(&self, now: Moment) {
         let Some(acceptor) = &self.acceptor else { return };
         match acceptor.identity().validity(now.unix_ms / 1000) {
@@ -301,7 +302,7 @@ impl Reactor {
         }
     }
 
-    /// Looks at what is held, and does a piece of what is to be done about it.
+    /// Looks at the memory that is held, and carries out a piece of the measures of the budget.
     fn make_room(&mut self, service: &mut impl Service, now: Moment) {
         let (chat, deliveries) = service.held();
         let addresses = self.admission.held_bytes();
@@ -321,7 +322,7 @@ impl Reactor {
         }
     }
 
-    /// A turn has panicked: what can still be said is said, once and for a moment, and then it ends.
+    /// A turn has panicked: every connection gets its Close, as far as it can within a moment, and then the loop ends.
     fn break_off(&mut self) -> Error {
         log::error!("a turn panicked: closing {} connections with 1011 and ending", self.engine.len());
         let drained = catch_unwind(AssertUnwindSafe(|| {
@@ -376,7 +377,7 @@ impl Reactor {
         Some(at.saturating_duration_since(Instant::now()))
     }
 
-    /// Hands the poller's events on; tells what signals were among them.
+    /// Hands the poller's events on; returns the signals among them.
     fn note_events(&mut self, events: &Events) -> Signalled {
         let mut signalled = Signalled::default();
         for event in events {
@@ -411,7 +412,7 @@ impl Reactor {
         signalled
     }
 
-    /// The first signal starts the stop, the second ends it: then this tells `true`.
+    /// The first signal starts the stop, the second ends it: then this returns `true`.
     fn begin_stop(&mut self, service: &mut impl Service, now: Moment) -> bool {
         if self.stopping.is_some() {
             log::warn!("stopped at once: {} connections dropped", self.engine.len());
@@ -419,9 +420,9 @@ impl Reactor {
         }
         let connections = self.engine.len();
         log::info!("stopping: closing {connections} connections");
-        // A client that comes to a socket that somebody else holds as well waits there for whoever comes next. The others are
-        // listened on to the end, and that of the operator always: a client that comes is told to try again, and a probe that Salon is
-        // not ready.
+        // A client that comes to a socket that another process holds as well waits there for the next server. Salon
+        // listens on the others to the end, and always on the operator's: a client that comes gets 503, and so does a
+        // probe of `/readyz`.
         let leaves = |listener: &Listener| listener.handed_over && listener.port != Port::Admin;
         for listener in self.listeners.iter_mut().filter(|listener| leaves(listener)) {
             if let Err(error) = listener.unwatch(self.poll.registry()) {
@@ -437,7 +438,7 @@ impl Reactor {
         false
     }
 
-    /// Closes all connections of a server that stops, once they have what they wait for.
+    /// Closes all connections of a server that stops, once open requests have their answers.
     fn close_in_time(&mut self, service: &mut impl Service, now: Tick) {
         if let Some(stop) = self.stopping.as_mut().filter(|stop| !stop.closed)
             && (service.is_idle() || stop.close_at <= now)
@@ -447,7 +448,7 @@ impl Reactor {
         }
     }
 
-    /// How many more connections are taken in by a listener. The operator finds room when nobody else does.
+    /// How many more connections a listener may accept. The operator finds room when no other client does.
     fn room_for(&self, listener: &Listener) -> usize {
         let reserve = if listener.port == Port::Admin { REFUSALS + ADMIN_RESERVE } else { REFUSALS };
         let room = (self.max_connections + reserve).saturating_sub(self.engine.len() + self.lobby.len());
@@ -479,7 +480,7 @@ impl Reactor {
         }
     }
 
-    /// A connection that must say first whom it is from.
+    /// A connection that must begin with a PROXY header.
     fn let_wait(&mut self, mut raw: Raw, proxy: Option<IpAddr>, tls: bool, now: Tick) {
         let token = Token(LAST_WAITING - self.lobby.next_key());
         if !self.admission.proxies().trust(proxy) {
@@ -494,7 +495,7 @@ impl Reactor {
 
     /// A connection becomes one of the engine's.
     fn take_in(&mut self, Arrival { raw, client, port, tls, watched }: Arrival, now: Tick) {
-        // Whom a proxy brings is counted when its request has told who that is.
+        // A client behind a proxy is counted when its request has named it.
         let verdict = match client {
             Some(client) if port == Port::Public && !self.admission.proxies().trust(Some(client)) => {
                 self.admission.admit(client, now)
@@ -503,7 +504,7 @@ impl Reactor {
         };
         let short = port == Port::Public && self.memory.is_short();
         let full = short || port == Port::Public && self.engine.len() >= self.max_connections;
-        // One reason for each: who is over the limit of an address has been noted for that.
+        // One reason for each: a connection over the limit of an address has been noted for that.
         if full && verdict.refusal().is_none() {
             self.admission.note(if short { Reason::Memory } else { Reason::Full }, client);
         }
@@ -527,7 +528,7 @@ impl Reactor {
         let source = self.engine.stream_mut(id).expect("just inserted").source();
         let (token, interest) = (Token(id.index as usize), Interest::READABLE | Interest::WRITABLE);
         let watched = match watched {
-            // The poller tells again what it has told.
+            // The poller reports again what it has reported.
             true => self.poll.registry().reregister(source, token, interest),
             false => self.poll.registry().register(source, token, interest),
         };
@@ -565,13 +566,13 @@ impl Reactor {
     }
 }
 
-/// Whether the process did not run for a while (SIGSTOP, a machine that slept): a wait took much longer than it was asked to. A turn that took
-/// long tells of load, and nothing else.
+/// Whether the process did not run for a while (SIGSTOP, a machine that slept): a wait took much longer than it was
+/// asked to. A long turn means load, and nothing else.
 fn stood_still(timeout: Option<Duration>, waited: Duration) -> bool {
     timeout.is_some_and(|timeout| waited.saturating_sub(timeout) > STALL)
 }
 
-/// What signals and the waker asked for in one turn.
+/// The requests of signals and the waker in one turn.
 #[derive(Clone, Copy, Debug, Default)]
 struct Signalled {
     woken: bool,
@@ -585,7 +586,7 @@ const FIRST_LISTENER: Token = Token(usize::MAX - 1);
 /// The last of the reserved ones, below the listeners.
 const WAKE: Token = Token(usize::MAX - RESERVED_TOKENS + 1);
 
-/// How long connections are waited for when a turn has panicked.
+/// How long the loop waits for connections to close when a turn has panicked.
 const BREAK_OFF_WITHIN: Duration = Duration::from_millis(500);
 
 /// Tokens above the highest index a slot can have.
@@ -600,7 +601,7 @@ const EVENTS_PER_WAIT: usize = 256;
 /// The most connections accepted from one listener in one turn.
 const ACCEPTS_PER_TURN: usize = 128;
 
-/// Connections beyond the limit that are taken in to be answered with 503; further ones wait in the backlog.
+/// Connections beyond the limit that are accepted to be answered 503; further ones wait in the backlog.
 pub const REFUSALS: usize = 64;
 
 /// Connections that only the operator can have.

@@ -1,8 +1,9 @@
-//! Whom the server turns away, and why: counted by reason for `/metrics`, and at `debug` a line with the address.
+//! Refusals and their reasons: counted by reason for `/metrics`, and logged with the address at `debug`.
 //!
 //! Every refusal goes through [`Refusals::note`], wherever it is decided: before a connection is taken in, by TLS, by
-//! the doors, by the chat behind them. What somebody is told is for whoever refuses; a reason is for the operator, and holds nothing
-//! that a client has sent. Programs that read the log to keep addresses out find the address as the second word.
+//! the doors, by the chat behind them. The place that refuses words the answer for the client; a reason is for the
+//! operator, and contains nothing that a client has sent. Programs that read the log to ban addresses find the address
+//! as the second word.
 
 use std::net::IpAddr;
 
@@ -15,7 +16,7 @@ use super::doors::EntryError;
 /// Declares the reasons with their names, and the list of all of them, so that none can be missing in it.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $reason:ident = $name:literal,)*) => {
-        /// Why somebody is refused.
+        /// Why a client is refused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Reason {
             $($(#[$doc])* $reason,)*
@@ -25,7 +26,7 @@ macro_rules! reasons {
             /// Every reason, in the order of their counters.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$reason),*];
 
-            /// As it is called in `/metrics` and in the log.
+            /// Its name in `/metrics` and in the log.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$reason => $name,)*
@@ -40,13 +41,13 @@ reasons! {
     TooMany = "too_many",
     /// The address opens connections too fast: 429.
     TooFast = "too_fast",
-    /// The address asks too fast for what is no WebSocket: 429.
+    /// The address sends too many requests that open no WebSocket: 429.
     AskedTooFast = "asked_too_fast",
-    /// Too many of the address are being told so already: dropped.
+    /// Too many of the address are waiting for such an answer already: dropped.
     Dropped = "dropped",
     /// No header of the PROXY protocol that can be believed, where one must come first.
     NoProxyHeader = "no_proxy_header",
-    /// As many connections as there may be: 503.
+    /// Salon is full: 503.
     Full = "full",
     /// Memory is short: 503.
     Memory = "memory",
@@ -121,7 +122,7 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// Somebody who comes `from` there is refused; `None`: from a Unix socket.
+    /// Notes that a client `from` there is refused; `None`: from a Unix socket.
     pub fn note(&mut self, reason: Reason, from: Option<IpAddr>) {
         self.0[reason as usize] += 1;
         match from {
@@ -200,8 +201,8 @@ impl From<CallError> for Reason {
 }
 
 impl EntryError {
-    /// The reason. `None`: it has been noted where an address or the number of connections was looked at, which is only told now;
-    /// or it is a mistake of ours, which turns nobody away.
+    /// The reason. `None`: the refusal was noted when the connection came, and is only answered now; or it is a mistake
+    /// of ours, which is no refusal.
     pub fn reason(&self) -> Option<Reason> {
         Some(match self {
             Self::Full | Self::TooFast | Self::AskedTooFast | Self::Mistake => return None,

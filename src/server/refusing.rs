@@ -1,6 +1,6 @@
-//! How a client whose request is not served is told so: each [`EntryError`] has its status, its sentence and its headers here.
+//! The answers to requests that are not served: each [`EntryError`] has its status, its sentence and its headers here.
 //!
-//! By which reason it is counted, [`super::refusals`] says.
+//! [`super::refusals`] has the reason by which each is counted.
 
 use crate::chat::{self, Code};
 use crate::id::ConnId;
@@ -13,7 +13,7 @@ use super::http::{self, Response};
 use super::responder::Asked;
 
 impl Turn<'_> {
-    /// Answers a request with why it is not served, and has that noted.
+    /// Answers a request that is not served, and notes the refusal.
     pub(super) fn refuse(&mut self, id: ConnId, asked: Asked, error: &EntryError, calls: &mut Calls) {
         if let Some(reason) = error.reason() {
             self.note_refused(id, asked.said, reason);
@@ -26,7 +26,7 @@ impl Turn<'_> {
     }
 }
 
-/// The response that says why not; and its status, if it is the answer to what only the operator may ask for.
+/// The response of a refusal; and its status, if the request was one for the operator alone.
 fn word(error: &EntryError, asked: Asked, now: Moment) -> (Vec<u8>, Option<u16>) {
     /// `{"error":"..."}`, or an `error` of the chat, as the API has them.
     enum Body<'a> {

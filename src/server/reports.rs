@@ -1,7 +1,7 @@
-//! What can be asked about the server: whether it is well, what it has counted, who is here.
+//! The reports about the server: its health, its counters, its sessions.
 //!
-//! Which of it is for everybody and which for the operator, is for [`super::doors`]. The counters for a machine are worded in
-//! [`super::metrics`], what is busiest and slowest in [`super::top`].
+//! [`super::doors`] decides which report is for everybody and which for the operator. [`super::metrics`] words the
+//! counters for a machine, [`super::top`] the busiest rooms and slowest connections.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ use super::socket::Socket;
 use super::top::{self, Top};
 use super::{Seen, http, metrics};
 
-/// What can be asked about the server.
+/// The reports about the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// `/health` for everybody.
@@ -36,7 +36,7 @@ pub enum Report {
     Connections,
 }
 
-/// What the engine has to be asked about, and so only when the request is not held any more.
+/// The reports for which the engine must be asked, and so only when the request is not borrowed any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// `/top`: the busiest rooms and the slowest connections.
@@ -45,14 +45,14 @@ pub enum Look {
     Session(u64),
 }
 
-/// What reports are made from.
+/// The sources of reports.
 #[derive(Clone, Copy, Debug)]
 pub struct Sources<'a> {
-    /// What is seen of the loop.
+    /// The view of the loop.
     pub seen: &'a Seen<'a>,
     /// The chat.
     pub chat: &'a Chat,
-    /// What became of calls.
+    /// The outcomes of calls.
     pub calls: &'a Outcomes,
     /// Panics that ended one request and nothing else.
     pub panics: u64,
@@ -69,7 +69,7 @@ pub struct Words {
     pub content_type: &'static str,
     /// The text.
     pub body: String,
-    /// Where it goes on, as a header.
+    /// A link to the next page, as a header.
     pub link: Option<String>,
 }
 
@@ -84,10 +84,10 @@ impl Words {
 }
 
 impl Report {
-    /// Words it. The request says which part of it is asked for.
+    /// Words the report. The request says which page it wants.
     ///
     /// # Errors
-    /// [`EntryError::Page`] if there is no such part.
+    /// [`EntryError::Page`] if there is no such page.
     pub fn word(self, request: &Request<'_>, sources: &Sources<'_>) -> Result<Words, EntryError> {
         Ok(match self {
             Self::Health => Words::json(health(sources)),
@@ -125,7 +125,7 @@ impl Look {
     }
 }
 
-/// What everybody may know.
+/// The health for everybody.
 fn health(Sources { seen, stopping, .. }: &Sources<'_>) -> String {
     #[derive(Serialize)]
     struct Health {
@@ -136,7 +136,7 @@ fn health(Sources { seen, stopping, .. }: &Sources<'_>) -> String {
     line(&Health { status: status(*stopping), version: VERSION, uptime_s: seen.uptime().as_secs() })
 }
 
-/// What the operator may.
+/// The health for the operator.
 fn counters(Sources { seen, chat, stopping, .. }: &Sources<'_>) -> String {
     let counts = chat.counts();
     #[derive(Serialize)]
@@ -181,7 +181,7 @@ fn connections(request: &Request<'_>, chat: &Chat) -> Result<Words, EntryError> 
     Ok(Words { link, ..Words::json(body) })
 }
 
-/// What the log says of a session that ends now, but for its address.
+/// The log line of a session that ends now, without its address.
 pub(super) fn ended(chat: &Chat, id: ConnId, now: Moment) -> Option<String> {
     let session = chat.session(id)?;
     let seconds = now.unix_ms.saturating_sub(session.connected_at) / 1000;

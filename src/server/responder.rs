@@ -1,7 +1,7 @@
-//! What a request is answered with: from the door it leads to, to a response or to what the service is to do.
+//! The answer to a request: from its door to a response, or to an action of the service.
 //!
-//! Nothing is done here, and nothing remembered: a [`Responder`] knows settings only. How a refusal is worded is in
-//! [`super::refusing`].
+//! It carries out nothing and remembers nothing: a [`Responder`] knows settings only. [`super::refusing`] words
+//! refusals.
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +22,7 @@ use super::origin::Origin;
 use super::reports::{Look, Sources, Words};
 use super::serve::Settings;
 
-/// What decides about requests.
+/// Decides the answers to requests.
 pub(super) struct Responder {
     origins: Vec<Origin>,
     keys: Option<Rc<Keys>>,
@@ -30,12 +30,12 @@ pub(super) struct Responder {
     deflate: bool,
 }
 
-/// What of a request its answer depends on, whatever that is.
+/// The properties of a request that every answer depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    /// Whom a proxy says that it is for.
+    /// The client that a proxy names.
     pub said: Option<IpAddr>,
-    /// By HEAD.
+    /// Its method is HEAD.
     pub head_only: bool,
     /// Its connection may be kept.
     pub keep: bool,
@@ -44,31 +44,31 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Of what is no request.
+    /// The properties of bytes that are no request.
     pub const UNREAD: Self = Self { said: None, head_only: false, keep: false, pays: false };
 
-    /// The same of a request whose connection ends with the answer.
+    /// The properties of a request whose connection ends with the answer.
     pub fn ending(self) -> Self {
         Self { keep: false, ..self }
     }
 
-    /// A response as this request is to have it.
+    /// The form of a response that this request needs.
     pub fn word(self, response: Response<'_>, now: Moment) -> Vec<u8> {
         Response { keep: self.keep, head_only: self.head_only, ..response }.to_vec(now)
     }
 }
 
-/// What a request is answered with.
+/// The answer to a request.
 pub(super) enum Answer {
     /// With this response.
     Respond(Vec<u8>),
-    /// With the response that says why not.
+    /// With a refusal.
     Refuse(EntryError),
     /// It is let in, and its messages may be compressed like this.
     Upgrade { response: Vec<u8>, deflate: Option<PermessageDeflate>, door: Door },
-    /// It is let in only to hear that there are too many of its address.
+    /// It is let in only to hear `goodbye`: there are too many connections of its address.
     TurnAway { response: Vec<u8>, door: Door },
-    /// With what the engine knows.
+    /// With a report for which the engine must be asked.
     Look(Look),
     /// It is asked for the body of a call.
     Receive(CallHead),
@@ -77,7 +77,8 @@ pub(super) enum Answer {
 }
 
 impl Responder {
-    /// One that decides by these. Whether messages may be compressed holds until the next start, as it does for the engine.
+    /// A responder with these settings. Whether messages may be compressed holds until the next start, as it does for the
+    /// engine.
     pub fn new(settings: &Settings) -> Self {
         let deflate = settings.engine.deflate.is_some();
         let mut responder = Self { origins: Vec::new(), keys: None, admin_key: None, deflate };
@@ -85,19 +86,19 @@ impl Responder {
         responder
     }
 
-    /// From now on these decide.
+    /// From now on these settings decide.
     pub fn change(&mut self, settings: &Settings) {
         self.origins = settings.origins.clone();
         self.keys = settings.keys.clone().map(Rc::new);
         self.admin_key = settings.admin_key.clone();
     }
 
-    /// What knows tokens; `None`: everybody may come in under any name.
+    /// The verifier of tokens; `None`: anybody may come in under any name.
     pub fn verifier(&self) -> Option<Rc<dyn Verifier>> {
         self.keys.clone().map(|keys| keys as Rc<dyn Verifier>)
     }
 
-    /// What a request is answered with that came in by `port`.
+    /// The answer to a request that came in by `port`.
     pub fn answer(&self, request: &Request<'_>, port: Port, sources: &Sources<'_>) -> (Asked, Answer) {
         let (seen, stopping) = (sources.seen, sources.stopping);
         let asked = Asked {
@@ -120,7 +121,7 @@ impl Responder {
         match (entry, closed) {
             (Entry::Chat { .. }, Some(error)) => (asked.ending(), Answer::Refuse(error)),
             (Entry::Chat { accept, protocol, door }, None) => {
-                // Nothing is kept of a client's messages between them: there may be ten thousand clients.
+                // No context is kept between a client's messages: there may be ten thousand clients.
                 let agreed = self.deflate && port != Port::Crowded;
                 let deflate = agreed.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
                 let mut response = Vec::new();
@@ -130,7 +131,7 @@ impl Responder {
                     _ => (asked, Answer::Upgrade { response, deflate, door }),
                 }
             }
-            // As `/readyz`: a balancer that asks so is to send nobody to a server that takes nobody.
+            // As `/readyz`: a balancer must send no client to a server that takes none.
             (Entry::Options, Some(error)) if request.path() != doors::LIVE => (asked.ending(), Answer::Refuse(error)),
             (Entry::Options, _) => {
                 let response = Response { headers: &[("Allow", ALLOWED)], ..Response::new(200, http::JSON, b"") };
@@ -156,7 +157,7 @@ impl Responder {
                 Err(error) => (asked, Answer::Refuse(error)),
             },
             (Entry::Refused(error), _) => {
-                // What follows a refused upgrade may be frames, or what somebody makes a proxy take for them.
+                // Bytes behind a refused upgrade may be frames, or bytes that a proxy would take for frames.
                 let keep = asked.keep
                     && !matches!(error, EntryError::Request(_) | EntryError::Full | EntryError::TooFast)
                     // Whether nothing follows the head, so that the next request can be found.

@@ -1,6 +1,6 @@
-//! `salon serve`: what the operator chose, and how a server with these settings starts.
+//! `salon serve`: the operator's settings, and the start of a server with them.
 //!
-//! It binds, says where it listens, and turns the loop for `chat_service`.
+//! It binds, prints where it listens, and turns the loop for `chat_service`. It reads no arguments or files.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -18,28 +18,28 @@ use super::reactor::{Bounds, Reactor};
 use super::tls::Identity;
 use super::{Error, Port, addresses};
 
-/// What the operator chose.
+/// The operator's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where everybody comes in; `None`: only by TLS.
+    /// The public address; `None`: only TLS.
     pub listen: Option<Address>,
-    /// Where everybody comes in by TLS, and what is shown there; `None`: nowhere.
+    /// The public address with TLS, and its identity; `None`: no TLS.
     pub tls: Option<(SocketAddr, Identity)>,
     /// Where what comes in begins with a header of the PROXY protocol.
     pub proxy_protocol: ProxyProtocol,
-    /// Where the operator does; `None`: nowhere.
+    /// The operator's address; `None`: none.
     pub admin: Option<SocketAddr>,
-    /// What the operator shows there; `None`: nothing is asked for.
+    /// The operator's key; `None`: none is needed.
     pub admin_key: Option<AdminKey>,
     /// Origins whose pages may connect, beyond the server's own.
     pub origins: Vec<Origin>,
-    /// The keys that tokens are signed with; `None`: everybody may come in under any name.
+    /// The keys that tokens are signed with; `None`: anybody may come in under any name.
     pub keys: Option<Keys>,
-    /// What the loop keeps to.
+    /// The bounds of the loop.
     pub bounds: Bounds,
-    /// How the chat behaves.
+    /// The settings of the chat.
     pub chat: chat::Settings,
-    /// How connections are kept, and whether their messages may be compressed.
+    /// The settings of the engine.
     pub engine: engine::Settings,
 }
 
@@ -52,7 +52,7 @@ pub struct ProxyProtocol {
     pub tls: bool,
 }
 
-/// Whoever started the server: is asked for settings, and told how it goes.
+/// The program that started the server: it gives settings, and gets the state of the server.
 pub trait Starter {
     /// The settings of now (SIGHUP). Listeners, the engine and the store go on with those of the start.
     ///
@@ -60,25 +60,25 @@ pub trait Starter {
     /// What is wrong with them, in one sentence.
     fn reload(&mut self) -> Result<Settings, String>;
 
-    /// The server has come to this.
+    /// The server is in this state now.
     fn note(&mut self, state: State);
 
     /// How often it wants to hear [`State::Alive`], if at all.
     fn wants_to_hear_every(&self) -> Option<Duration>;
 }
 
-/// How it goes.
+/// A state of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Clients can come.
     Ready,
     /// The loop turns.
     Alive,
-    /// Clients are sent away.
+    /// The server stops.
     Stopping,
 }
 
-/// Sockets that are listened on already, by whoever started the server.
+/// Sockets that the program that started the server listens on already.
 #[derive(Debug, Default)]
 pub struct HandedOver {
     /// Instead of [`Settings::listen`].
@@ -89,13 +89,14 @@ pub struct HandedOver {
     pub admin: Option<TcpListener>,
 }
 
-/// Binds what is not handed over, says where it listens (on standard error), and runs until a signal comes.
+/// Binds the sockets that are not handed over, prints where it listens (on standard error), and runs until a signal
+/// comes.
 ///
-/// `store` makes what numbers and keeps the messages, and is given the waker by which that tells the loop that it has answered. If it
-/// cannot, it says why in one sentence.
+/// `store` makes the backend, which numbers and keeps the messages; it is given the waker by which the backend wakes
+/// the loop when it has answered. If it cannot, it returns the reason in one sentence.
 ///
 /// # Errors
-/// An address that cannot be listened on, a store that cannot be had, or a loop that fails.
+/// An address that cannot be listened on, a backend that cannot be made, or a loop that fails.
 pub fn run(
     settings: Settings,
     sockets: HandedOver,
@@ -142,7 +143,7 @@ pub fn run(
     reactor.run(&mut ChatService::new(settings, store, Box::new(starter)))
 }
 
-/// Where the listeners are, to be said.
+/// The places of the listeners, to be printed.
 #[derive(Debug, Default)]
 struct Said {
     public: Option<SocketAddr>,

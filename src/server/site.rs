@@ -1,6 +1,6 @@
-//! The page: its files, and what is said with each of them.
+//! The page: its files, and the headers of each.
 //!
-//! They are in the binary, and all there is under `/`; a path is compared, never resolved.
+//! They are in the binary, and nothing else is under `/`; a path is compared, never resolved.
 
 use std::sync::OnceLock;
 
@@ -23,12 +23,12 @@ impl Asset {
         Self { path, content_type, body, tag: OnceLock::new() }
     }
 
-    /// Its status for a client that says which validators it knows.
+    /// Its status for a client that sends the validators it knows.
     pub fn status(&self, known: Option<&str>) -> u16 {
         if known.is_some_and(|known| known.contains(self.tag())) { 304 } else { 200 }
     }
 
-    /// What is said with it.
+    /// Its headers.
     pub fn headers(&self) -> [(&'static str, &str); 6] {
         [
             ("Cache-Control", "no-cache"),
@@ -55,7 +55,7 @@ pub fn find(path: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.path == path)
 }
 
-/// Only what this server serves runs, and text is never made into HTML.
+/// Only scripts of this server run, and text is never made into HTML.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
     trusted-types 'none'";

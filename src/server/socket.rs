@@ -35,13 +35,13 @@ pub enum Socket {
 #[derive(Debug)]
 pub struct Boxed {
     raw: Raw,
-    /// In a box of its own: it is large, and a Unix socket has none.
+    /// TLS, in a box of its own: it is large, and a Unix socket has none.
     tls: Option<Box<TlsStream>>,
     client: Option<IpAddr>,
     counted: bool,
 }
 
-/// What the system gives.
+/// The system's socket.
 #[derive(Debug)]
 pub enum Raw {
     /// TCP.
@@ -51,7 +51,8 @@ pub enum Raw {
 }
 
 impl Socket {
-    /// A connection that comes from `client`; `None`: from this machine, by a Unix socket, on behalf of nobody known.
+    /// A connection that comes from `client`; `None`: from this machine, by a Unix socket, on behalf of no known
+    /// client.
     pub fn new(raw: Raw, tls: Option<TlsStream>, client: Option<IpAddr>, counted: bool) -> Self {
         match (raw, tls, client) {
             (Raw::Tcp(tcp), None, Some(address)) => Self::Bare { tcp, address, counted },
@@ -96,7 +97,7 @@ impl Socket {
         }
     }
 
-    /// Why TLS has not come about, if it has not.
+    /// Why the TLS handshake failed, if it did.
     pub fn failed_handshake(&self) -> Option<Reason> {
         let Self::Boxed(boxed) = self else { return None };
         let plain_http = boxed.tls.as_ref()?.failed_handshake()?;

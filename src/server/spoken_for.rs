@@ -1,7 +1,7 @@
-//! For whom a connection counts when a proxy brings it: for the client that the request says it is for.
+//! A connection that a proxy brings counts for the client that its request names.
 //!
-//! The reactor has let the proxy in before any request has come, and counted it for nobody. What a request says is read by
-//! [`super::forwarded`]; here it is believed or not, and the connection given to the client's address.
+//! The reactor has let the proxy in before any request has come, and counted it for no address. [`super::forwarded`]
+//! reads the request; this module believes it or not, and counts the connection for the client's address.
 
 use std::net::IpAddr;
 
@@ -13,8 +13,8 @@ use super::refusals::Reason;
 use super::socket::Socket;
 
 impl Turn<'_> {
-    /// Counts a connection that becomes a WebSocket for the client that a proxy has `said`, if that proxy is believed. (What else a
-    /// proxy's connections are used for is not counted: one of them may serve many clients.)
+    /// Counts a connection that becomes a WebSocket for the client that a trusted proxy has `said`. (Other requests of
+    /// a proxy's connections are not counted so: one connection may serve many clients.)
     pub(super) fn count(&mut self, id: ConnId, said: Option<IpAddr>) -> Verdict {
         let not_counted = Verdict::Welcome { counted: false };
         let (Some(client), Some(socket)) = (said, self.engine.stream_mut(id)) else { return not_counted };
@@ -22,7 +22,7 @@ impl Turn<'_> {
         if !proxies.trust(socket.client()) || proxies.trust(Some(client)) {
             return not_counted;
         }
-        // A proxy that was not trusted when it came.
+        // The proxy was not trusted when it came.
         if let Some(address) = socket.counted() {
             self.admission.release(address);
         }
@@ -34,8 +34,8 @@ impl Turn<'_> {
         verdict
     }
 
-    /// Whether a request of the public port is to be answered; if not, its address asks too fast. A proxy that is believed does not
-    /// count for itself, and one that names nobody for nobody.
+    /// Whether to answer a request of the public port; if not, its address asks too fast. A trusted proxy does not
+    /// count itself, and a request that names no client counts for no address.
     pub(super) fn may_ask(&mut self, id: ConnId, said: Option<IpAddr>) -> bool {
         let Some(socket) = self.engine.stream(id) else { return true };
         let proxies = self.admission.proxies();
@@ -46,7 +46,7 @@ impl Turn<'_> {
         asker.is_none_or(|address| self.admission.admit_request(address, self.now.tick))
     }
 
-    /// Notes that a request is refused; of a proxy that is believed, for the client it speaks for.
+    /// Notes that a request is refused; behind a trusted proxy, with the address of the client that it names.
     pub(super) fn note_refused(&mut self, id: ConnId, said: Option<IpAddr>, reason: Reason) {
         let from = self.engine.stream(id).and_then(Socket::client);
         let client = said.filter(|_| self.admission.proxies().trust(from));

@@ -1,7 +1,7 @@
 //! The busiest rooms and the slowest connections, for `GET /top`, and one session for `GET /connections/ID`.
 //!
-//! Looking at every room and connection is done when somebody asks, and at most once a second however many ask: who asks again
-//! sooner is told the same. What is told has a bound: [`MAX_ROWS`] by each order.
+//! It looks at every room and connection only when a caller asks, and at most once a second: a caller that asks again
+//! sooner gets the same answer. An answer has a bound: [`MAX_ROWS`] by each order.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::time::{Moment, Tick};
 use super::reports::{SessionRow, VERSION, line, status};
 use super::socket::Socket;
 
-/// The last look, which is told for [`LOOK_EVERY`].
+/// The last look, which is answered for [`LOOK_EVERY`].
 #[derive(Debug, Default)]
 pub struct Top {
     looked: Option<Tick>,
@@ -23,7 +23,7 @@ pub struct Top {
 }
 
 impl Top {
-    /// What is busy and slow, as JSON.
+    /// The busiest rooms and slowest connections, as JSON.
     pub fn snapshot(&mut self, chat: &mut Chat, engine: &Engine<Socket>, now: Moment, stopping: bool) -> &[u8] {
         if self.looked.is_none_or(|looked| now.tick.since(looked) >= LOOK_EVERY) {
             let over = now.tick.since(self.looked.unwrap_or(Tick(0)));
@@ -159,7 +159,7 @@ impl<'a> ConnectionRow<'a> {
 struct Best<T> {
     /// Twice as many at most: then the lower half is dropped.
     rows: Vec<(u64, T)>,
-    /// What is below it is not among the best.
+    /// Ranks below it are not among the best.
     least: u64,
 }
 
@@ -195,7 +195,7 @@ impl<T> Best<T> {
 /// How often all rooms and connections are looked at, at most.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Rooms, and connections, that are told by each order.
+/// Rooms, and connections, that are listed by each order.
 pub const MAX_ROWS: usize = 50;
 
 #[cfg(test)]

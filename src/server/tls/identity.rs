@@ -1,4 +1,4 @@
-//! A server's certificate with its key, and until when it is worth something.
+//! A server's certificate with its key, and how long it is valid.
 //!
 //! It reads no files and asks no clock: certificate and key come as bytes, the time is an argument.
 
@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use x509_cert::der::Decode;
 
-/// A certificate with its key, ready to be shown.
+/// A certificate with its key, ready for handshakes.
 #[derive(Clone)]
 pub struct Identity {
     config: Arc<ServerConfig>,
@@ -37,7 +37,7 @@ impl Identity {
             .then(|| public.subject_public_key.raw_bytes().len() as u32 / 64 * 512);
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| IdentityError::NoKey)?;
         let provider = rustls::crypto::ring::default_provider();
-        // Looked at for itself, so that a key that cannot be used is not blamed on the certificate.
+        // Checked by itself, so that an unusable key is not blamed on the certificate.
         provider.key_provider.load_private_key(key.clone_key()).map_err(|_| IdentityError::UnfitKey)?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
@@ -49,7 +49,7 @@ impl Identity {
                 error => IdentityError::Unfit(error),
             })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Sessions are resumed by tickets: what a client brings back costs no memory here.
+        // Sessions are resumed by tickets: state that the client keeps costs no memory here.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         if let Some(ticketer) = ticketer() {
             config.ticketer = ticketer;
@@ -58,7 +58,7 @@ impl Identity {
         Ok(Self { config: Arc::new(config), begins, expires, rsa_bits })
     }
 
-    /// What rustls shows to a client.
+    /// The configuration for rustls.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
     }
@@ -68,7 +68,8 @@ impl Identity {
         self.rsa_bits
     }
 
-    /// What a handshake costs, in [steps](crate::engine::Engine::spend): nearly all of it is a signature with this key.
+    /// The cost of a handshake, in [steps](crate::engine::Engine::spend): nearly all of it is a signature with this
+    /// key.
     pub fn handshake_steps(&self) -> u32 {
         match self.rsa_bits {
             None => HANDSHAKE,
@@ -83,7 +84,7 @@ impl Identity {
         self.expires
     }
 
-    /// What the certificate is worth at that time, in seconds since the Unix epoch.
+    /// The validity of the certificate at that time, in seconds since the Unix epoch.
     pub fn validity(&self, now: u64) -> Validity {
         let days = |seconds: u64| seconds / SECONDS_PER_DAY;
         match self.expires.checked_sub(now) {
@@ -98,16 +99,16 @@ impl Identity {
 /// The name of RSA keys (RFC 8017).
 const RSA: &str = "1.2.840.113549.1.1.1";
 
-/// What handshakes cost, in steps of some 250 ns, by the server's key: measured are 0.27, 0.9 and 4.6 ms.
+/// The cost of a handshake, in steps of some 250 ns, by the server's key: 0.27, 0.9 and 4.6 ms were measured.
 const HANDSHAKE: u32 = 1_000;
 const RSA_2048_HANDSHAKE: u32 = 3_600;
 const RSA_3072_HANDSHAKE: u32 = 9_000;
 const RSA_4096_HANDSHAKE: u32 = 18_500;
 
-/// What a certificate is worth at some time; in whole days from then.
+/// The validity of a certificate at some time; in whole days from then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validity {
-    /// It will not be refused for its time in the next [`RENEW_DAYS`].
+    /// It stays valid for the next [`RENEW_DAYS`] at least.
     Good {
         /// Until it ends.
         days: u64,
@@ -160,14 +161,14 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Seals the tickets of all identities of this process, so that a new certificate does not make clients start anew.
+/// Seals the tickets of all identities of this process, so that clients can resume across a new certificate.
 fn ticketer() -> Option<Arc<dyn ProducesTickets>> {
     static TICKETER: OnceLock<Option<Arc<dyn ProducesTickets>>> = OnceLock::new();
     // Without random numbers there are no tickets; a handshake will say so.
     TICKETER.get_or_init(|| rustls::crypto::ring::Ticketer::new().ok()).clone()
 }
 
-/// Why an [`Identity`] cannot be had.
+/// Why there is no [`Identity`].
 #[derive(Debug)]
 pub enum IdentityError {
     /// The chain has no certificate in PEM.
@@ -176,7 +177,7 @@ pub enum IdentityError {
     BadChain,
     /// No private key in PEM was found that is not encrypted.
     NoKey,
-    /// A private key of a kind or size that nothing can be signed with here.
+    /// A private key of a kind or size that cannot sign here.
     UnfitKey,
     /// The key belongs to another certificate.
     KeyOfAnother,

@@ -1,7 +1,8 @@
-//! TLS (RFC 8446, RFC 5246) over a non-blocking transport: what turns wss:// and https:// into what the engine reads.
+//! TLS (RFC 8446, RFC 5246) over a non-blocking transport: it turns wss:// and https:// into a stream for the engine.
 //!
-//! rustls does the protocol, without I/O; here it is given bytes and its records are written, inside the one loop. No client certificates
-//! are asked for, no renegotiation and no early data are offered. It reads no files: certificate and key come as bytes.
+//! rustls does the protocol, without I/O; this module feeds it bytes and writes its records, inside the one loop. It
+//! asks for no client certificates and offers neither renegotiation nor early data. It reads no files: certificate and
+//! key come as bytes.
 
 mod identity;
 mod stream;

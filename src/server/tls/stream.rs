@@ -1,4 +1,4 @@
-//! One TLS connection over a transport that never waits, and where such connections begin.
+//! One TLS connection over a transport that never waits, and the acceptor that begins such connections.
 //!
 //! A stream that is not readable or writable now says so by `WouldBlock`; nothing waits.
 //!
@@ -18,14 +18,14 @@ use crate::engine::{Got, Wrote};
 
 use super::Identity;
 
-/// Where TLS connections begin: the identity of now, and what became of handshakes.
+/// Begins TLS connections: the present identity, and the counts of handshakes.
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     identity: Identity,
     shared: Rc<Shared>,
 }
 
-/// What all connections add to.
+/// The sums of all connections.
 #[derive(Debug, Default)]
 struct Shared {
     handshakes: Handshakes,
@@ -39,7 +39,7 @@ impl Acceptor {
         Self { identity, shared: Rc::default() }
     }
 
-    /// From now on connections are shown this one. Those that are there keep what they have.
+    /// Sets the identity of new connections. Open connections keep theirs.
     pub fn change_identity(&mut self, identity: Identity) {
         self.identity = identity;
     }
@@ -67,17 +67,17 @@ impl Acceptor {
         Ok(stream)
     }
 
-    /// What new connections are shown.
+    /// The identity of new connections.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// What became of handshakes.
+    /// Handshakes by outcome.
     pub fn handshakes(&self) -> &Handshakes {
         &self.shared.handshakes
     }
 
-    /// What is held for all connections, in bytes: an [estimate](TlsStream::held_bytes).
+    /// The memory of all connections, in bytes: an [estimate](TlsStream::held_bytes).
     pub fn held_bytes(&self) -> usize {
         self.shared.held.get()
     }
@@ -88,13 +88,13 @@ impl Acceptor {
 pub struct Handshakes {
     /// The connection is encrypted.
     pub done: Cell<u64>,
-    /// What came was not TLS as this server speaks it.
+    /// The bytes were not TLS as this server speaks it.
     pub failed: Cell<u64>,
-    /// It was HTTP without TLS, and was told so.
+    /// It was HTTP without TLS, and was answered 400.
     pub plain_http: Cell<u64>,
 }
 
-/// What a TLS stream lies on.
+/// The transport under a TLS stream.
 pub trait Transport: Read + Write {
     /// Ends our side (`shutdown(SHUT_WR)`).
     ///
@@ -109,16 +109,16 @@ pub struct TlsStream {
     state: State,
     /// The peer will send nothing more.
     ended: bool,
-    /// What went wrong; told when all that was said before has been read.
+    /// The failure; returned when all bytes before it have been read.
     failure: Option<io::Error>,
     incoming: Incoming,
     /// Bytes decrypted by the last read and not all taken.
     plaintext: usize,
     /// Bytes encrypted since all had been written.
     unsent: usize,
-    /// What is counted of it in `shared`.
+    /// Its part in `shared`.
     noted: usize,
-    /// What the handshake costs, in steps.
+    /// The cost of the handshake, in steps.
     handshake_steps: u32,
     shared: Rc<Shared>,
 }
@@ -135,7 +135,7 @@ enum State {
     Closing,
     /// Our side is ended after close_notify.
     Closed,
-    /// The handshake failed and that has been said.
+    /// The handshake failed, and the client has been answered.
     Deaf {
         plain_http: bool,
     },
@@ -148,17 +148,17 @@ impl fmt::Debug for TlsStream {
 }
 
 impl TlsStream {
-    /// What the next [`TlsStream::receive`] may cost beside what it brings, in steps: until the handshake is done, the
-    /// [signature](Identity::handshake_steps) of one.
+    /// The steps that the next [`TlsStream::receive`] may cost beside its bytes: until the handshake is done, one
+    /// [signature](Identity::handshake_steps).
     pub fn receive_steps(&self) -> usize {
         if matches!(self.state, State::Handshake { .. }) { self.handshake_steps as usize } else { 0 }
     }
 
-    /// Reads until `plain` is full or nothing more is there, as [`Stream::receive`](crate::engine::Stream::receive) does. What the
-    /// handshake has to answer is written.
+    /// Reads until `plain` is full or nothing more is there, as [`Stream::receive`](crate::engine::Stream::receive)
+    /// does. Answers of the handshake are written.
     ///
     /// # Errors
-    /// Those of the transport; `InvalidData` when an open connection breaks the protocol. What was said before is told before.
+    /// Those of the transport; `InvalidData` when an open connection breaks the protocol, after all bytes before that.
     pub fn receive(&mut self, transport: &mut impl Transport, plain: &mut [u8], to_end: bool) -> io::Result<Got> {
         let result = self.read_records(transport, plain, to_end);
         self.note_held();
@@ -207,7 +207,7 @@ impl TlsStream {
                     if let (Err(failure), State::Handshake { .. }) = (&processed, self.state) {
                         return self.refuse(transport, failure);
                     }
-                    // The alert that tells of a failure among it.
+                    // The alert for a failure among it.
                     let written = if self.tls.wants_write() { self.write_out(transport) } else { Ok(()) };
                     let failed = processed.map_err(|failure| {
                         log::debug!("TLS: {failure}");
@@ -222,8 +222,9 @@ impl TlsStream {
         }
     }
 
-    /// Encrypts and writes, as [`Stream::send`](crate::engine::Stream::send) does; the slices share records. What is taken is on its
-    /// way, but the last record of it may still be here: then nothing is taken until it is written, by this or by [`TlsStream::flush`].
+    /// Encrypts and writes, as [`Stream::send`](crate::engine::Stream::send) does; the slices share records. Bytes that
+    /// are taken are on their way, but their last record may still be here: then nothing is taken until it is written,
+    /// by this or by [`TlsStream::flush`].
     ///
     /// # Errors
     /// Those of the transport.
@@ -241,7 +242,7 @@ impl TlsStream {
         }
         let mut written = 0;
         loop {
-            // Nothing follows what was taken in part, also if the transport has room again by then.
+            // Nothing follows a slice that was taken in part, also if the transport has room again by then.
             match self.write_out(transport) {
                 Ok(()) if slices.is_empty() => return Ok(Wrote::All),
                 Ok(()) => {}
@@ -260,7 +261,7 @@ impl TlsStream {
         }
     }
 
-    /// Writes what is left of records.
+    /// Writes the rest of the records.
     ///
     /// # Errors
     /// `WouldBlock` if something still is; those of the transport.
@@ -275,7 +276,7 @@ impl TlsStream {
         Ok(())
     }
 
-    /// Says close_notify and ends our side behind it, at once or when the rest has been flushed.
+    /// Sends close_notify and ends our side behind it, at once or when the rest has been flushed.
     ///
     /// # Errors
     /// `WouldBlock`: the rest is to be flushed; those of the transport.
@@ -293,9 +294,9 @@ impl TlsStream {
         }
     }
 
-    /// What is held for this connection, in bytes. Its buffers count as large as they are (that of a record which is half written
-    /// with all of it); rustls does not tell what its state and keys take, which count as what was measured. `tests/allocations.rs`
-    /// holds the sum to the allocator.
+    /// The memory of this connection, in bytes. Its buffers count with their size (the buffer of a half-written record
+    /// with all of it); rustls does not show the size of its state and keys, for which a measured figure counts.
+    /// `tests/allocations.rs` compares the sum with the allocator.
     pub fn held_bytes(&self) -> usize {
         let state = if self.incoming.buffer == 0 { FRESH_STATE_BYTES } else { STATE_BYTES };
         let unsent = if self.unsent == 0 { 0 } else { self.unsent + RECORD_OVERHEAD };
@@ -322,7 +323,7 @@ impl TlsStream {
         if let State::Handshake { taken, first: known } = &mut self.state {
             *known = known.or(first);
             *taken += len as u32;
-            // Also if what came behind it is wrong.
+            // Also if the bytes behind it are wrong.
             if !self.tls.is_handshaking() {
                 self.state = State::Open;
                 let done = &self.shared.handshakes.done;
@@ -339,7 +340,7 @@ impl TlsStream {
         while filled < plain.len() {
             match self.tls.reader().read(&mut plain[filled..]) {
                 Ok(0) => {
-                    // close_notify: what stood before it has been read.
+                    // close_notify: the bytes before it have been read.
                     self.ended = true;
                     break;
                 }
@@ -381,7 +382,7 @@ impl TlsStream {
         }
     }
 
-    /// Says what is wrong with a handshake, and goes on listening, so that no reset overtakes what was said.
+    /// Answers a failed handshake, and goes on reading, so that no reset overtakes the answer.
     fn refuse(&mut self, transport: &mut impl Transport, failure: &Failure) -> io::Result<Got> {
         log::debug!("TLS: {failure}");
         let first = match self.state {
@@ -391,7 +392,7 @@ impl TlsStream {
         let plain_http = first.is_some_and(|byte| byte.is_ascii_uppercase());
         let counted = match plain_http {
             true => {
-                // Never more than a few bytes into an empty socket: what does not fit is not said.
+                // Never more than a few bytes into an empty socket: an answer that does not fit is dropped.
                 ignore_would_block(transport.write(PLAIN_HTTP).map(|_| ()))?;
                 &self.shared.handshakes.plain_http
             }
@@ -427,7 +428,7 @@ impl Drop for TlsStream {
     }
 }
 
-/// What of a record has come and is kept until the rest has.
+/// The part of a record that has come and is kept until the rest comes.
 ///
 /// ```text
 ///   +------+---------+--------+----------+      RFC 8446 section 5.1
@@ -483,14 +484,14 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Notes what a read of the transport was like.
+/// Notes the results of reads of the transport.
 struct Source<'a, T> {
     transport: &'a mut T,
     incoming: &'a mut Incoming,
-    /// What lies in the buffer already.
+    /// The bytes in the buffer already.
     before: usize,
     len: usize,
-    /// Less came than there was room for.
+    /// Fewer bytes came than there was room for.
     short: bool,
     first: Option<u8>,
 }
@@ -517,17 +518,17 @@ fn ignore_would_block(result: io::Result<()>) -> io::Result<()> {
 /// Bytes of a record before its fragment.
 const RECORD_HEADER: usize = 5;
 
-/// What encryption adds to a record, at most: header, nonce, type and tag.
+/// The most that encryption adds to a record: header, nonce, type and tag.
 const RECORD_OVERHEAD: usize = 32;
 
-/// What rustls holds for a connection beside its buffers (state, keys, secrets), before anything has come and later.
+/// The memory of rustls for a connection beside its buffers (state, keys, secrets), before anything has come and later.
 const FRESH_STATE_BYTES: usize = 800;
 const STATE_BYTES: usize = 2200;
 
-/// What a connection holds that has shaken hands and is idle, in bytes.
+/// The memory of a connection that has shaken hands and is idle, in bytes.
 pub const IDLE_BYTES: usize = size_of::<TlsStream>() + STATE_BYTES + READ_BYTES;
 
-/// What rustls makes room for when it reads and nothing is there yet.
+/// The room that rustls makes when it reads and nothing is there yet.
 const READ_BYTES: usize = 4096;
 
 /// Bytes of a handshake, from the client: a ClientHello with post-quantum keys has about 2,000.
@@ -536,14 +537,14 @@ pub const MAX_HANDSHAKE_LEN: u32 = 16 << 10;
 /// Plaintext that may be encrypted and not yet written: one record (RFC 8446 section 5.1).
 pub const MAX_UNSENT: usize = 16 << 10;
 
-/// Bytes beyond what was asked for that one read takes from the transport: records may be empty, and nobody else is served
-/// meanwhile.
+/// Bytes beyond what was asked for that one read takes from the transport: records may be empty, and no other peer is
+/// served meanwhile.
 const MAX_WITHOUT_CONTENT: usize = 16 << 10;
 
-/// Reads of what nobody wants, in one turn.
+/// Reads of discarded bytes, in one turn.
 const DISCARDS: usize = 4;
 
-/// What HTTP without TLS is told.
+/// The answer to HTTP without TLS.
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 62\r\n\
     Connection: close\r\n\r\n{\"error\":\"this port speaks TLS: use https:// or wss:// here\"}\n";
 
@@ -561,7 +562,7 @@ mod tests {
     use super::super::identity::tests::identity_pem;
     use super::*;
 
-    /// The way between client and server: what is on it, and how much goes through at once.
+    /// The way between client and server: the bytes on it, and how many go through at once.
     #[derive(Debug, Default)]
     struct Way {
         to_server: VecDeque<u8>,
@@ -669,7 +670,7 @@ mod tests {
             self.way.to_server.extend(bytes);
         }
 
-        /// What the client has for the server.
+        /// Moves the client's records to the server.
         fn client_bytes(&mut self) -> Vec<u8> {
             let mut bytes = Vec::new();
             while self.client.wants_write() {
@@ -678,7 +679,8 @@ mod tests {
             bytes
         }
 
-        /// What the server hears in one edge, in which the poller told of the end, and what came behind that.
+        /// Reads as the server does in one edge in which the poller reported the end; returns the bytes, and what
+        /// followed.
         fn hears_to_the_end(&mut self, size: usize) -> (Vec<u8>, io::Result<Got>) {
             let (mut heard, mut buffer) = (Vec::new(), vec![0; size]);
             loop {
@@ -693,12 +695,12 @@ mod tests {
             }
         }
 
-        /// The server says something in one piece.
+        /// The server sends bytes in one piece.
         fn says(&mut self, bytes: &[u8]) -> io::Result<Wrote> {
             self.server.send(&mut self.way, &mut [IoSlice::new(bytes)])
         }
 
-        /// What the client has from the server.
+        /// The bytes that the client has from the server.
         fn client_reads(&mut self) -> Vec<u8> {
             let bytes = std::mem::take(&mut self.way.to_client);
             let (mut bytes, mut plain) = (&bytes[..], Vec::new());
@@ -773,7 +775,8 @@ mod tests {
         }
     }
 
-    /// A transport that is full at every other write and has room again at the next, as a socket whose peer reads meanwhile.
+    /// A transport that is full at every other write and has room again at the next, as a socket whose peer reads
+    /// meanwhile.
     struct Flapping<'a> {
         way: &'a mut Way,
         full: bool,
@@ -807,7 +810,7 @@ mod tests {
         }
     }
 
-    /// What was taken in part is never followed by what comes behind it.
+    /// A slice that was taken in part is never followed by the next one.
     #[test]
     fn room_that_comes_amid_a_write_changes_nothing() {
         for (room, slice) in [(20_000, 30_001), (1_000, 30_001), (16_384, 16_384), (100, 5_000), (20_000, usize::MAX)] {
@@ -866,7 +869,7 @@ mod tests {
             }
             pair.client_writes();
             let mut buffer = [0; 64];
-            // The poller tells of no close_notify; of the end it told with the bytes.
+            // The poller reports no close_notify; it reported the end with the bytes.
             let got = pair.server.receive(&mut pair.way, &mut buffer, !close_notify);
             assert_eq!(got.unwrap(), Got::More(3));
             assert_eq!(pair.server.receive(&mut pair.way, &mut buffer, !close_notify).unwrap(), Got::Ended);
@@ -876,8 +879,8 @@ mod tests {
         }
     }
 
-    /// The end, or a failure, behind any byte of the handshake and of records, and in the same edge: it is told at once, behind what
-    /// was said in whole records.
+    /// The end, or a failure, behind any byte of the handshake and of records, and in the same edge: it is reported at
+    /// once, behind the content of whole records.
     #[test]
     fn a_conversation_may_end_behind_any_byte() {
         let sides = Sides::new();
@@ -917,7 +920,7 @@ mod tests {
         }
     }
 
-    /// A record that is none behind good ones of the same read, even of that which ends the handshake.
+    /// A broken record behind good ones of the same read, even of the read that ends the handshake.
     #[test]
     fn what_was_said_before_a_failure_is_heard_before_it() {
         let sides = Sides::new();
