@@ -14,7 +14,7 @@ use super::hall::Hall;
 use super::settings::Settings;
 use super::timers::Timer;
 use super::turn::{Ctx, Turn};
-use super::wire::answer::Ack;
+use super::wire::answer::{Ack, EndReason};
 use super::wire::request::Request;
 use super::wire::{Code, Refusal};
 use crate::id::ConnId;
@@ -99,7 +99,7 @@ impl Hall {
     }
 
     /// The session leaves a room that it may be in no longer; `why`, if it is to be told.
-    pub(super) fn put_out(&mut self, conn: ConnId, room: u32, why: Option<&'static str>, ctx: &mut Ctx<'_>) {
+    pub(super) fn put_out(&mut self, conn: ConnId, room: u32, why: Option<EndReason>, ctx: &mut Ctx<'_>) {
         let name = self.roster.room(room).name.clone();
         // Refused also where it is leaving already.
         if self.leave_because(Ask::unnamed(conn), name.as_str(), why, ctx).is_err() && self.roster.ask_out(conn, room) {

@@ -15,7 +15,7 @@ use super::roster::session::Dialect;
 use super::settings::Settings;
 use super::turn::{Ctx, Turn};
 use super::waiting::{Found, Joins, Resumed, Waiting, What};
-use super::wire::answer::{self, Ack, Missing};
+use super::wire::answer::{self, Ack, EndReason, Missing};
 use super::wire::request::Wish;
 use super::wire::{Code, Refusal, plain};
 use super::work;
@@ -303,7 +303,7 @@ impl Hall {
         &mut self,
         ask: Ask<'_>,
         name: &str,
-        why: Option<&'static str>,
+        why: Option<EndReason>,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         let room = self.wanted_room(ask.conn, name)?;
@@ -314,7 +314,7 @@ impl Hall {
     }
 
     /// The backend has answered: all that was said before the session left has been told.
-    pub(super) fn left(&mut self, ask: Ask<'_>, room: u32, why: Option<&str>, turn: &mut Turn<'_>) {
+    pub(super) fn left(&mut self, ask: Ask<'_>, room: u32, why: Option<EndReason>, turn: &mut Turn<'_>) {
         let Some(exit) = self.roster.leave(ask.conn, room) else { return };
         if exit.heard {
             turn.out.unsubscribe(ask.conn, topic(room, exit.dialect));

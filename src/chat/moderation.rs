@@ -15,7 +15,7 @@ use super::hall::Hall;
 use super::roster::session::{Dialect, NOBODY};
 use super::timers::Timer;
 use super::turn::{Ctx, Turn};
-use super::wire::answer::{self, Ack};
+use super::wire::answer::{self, Ack, EndReason};
 use super::wire::order::Whom;
 use super::wire::request::Page;
 use super::wire::{Code, Refusal};
@@ -58,7 +58,7 @@ impl Hall {
             let found = self.roster.session(session).filter(|session| session.wants(key));
             match found.map(|session| session.dialect) {
                 None => continue,
-                Some(Dialect::Json) => self.put_out(session, key, Some("kicked"), ctx),
+                Some(Dialect::Json) => self.put_out(session, key, Some(EndReason::Kicked), ctx),
                 // It has no other room to be in.
                 Some(Dialect::Plain) => {
                     self.roster.expel(session);

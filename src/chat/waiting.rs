@@ -2,6 +2,7 @@
 
 use super::ask::Asker;
 use super::name::UserName;
+use super::wire::answer::EndReason;
 use super::wire::request::Bound;
 use crate::backend::{Epoch, Head, Message};
 
@@ -29,7 +30,7 @@ pub(super) enum What {
     },
     Leave {
         /// What the session is told if it did not ask.
-        why: Option<&'static str>,
+        why: Option<EndReason>,
     },
     Broadcast {
         said: Option<u64>,

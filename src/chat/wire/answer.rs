@@ -1,6 +1,6 @@
 //! What the server says in the JSON dialect: one type for each message, with its fields in the order of the wire.
 //!
-//! [`write`] alone puts `type` first and the `id` of the request second, so that no message can forget either. The
+//! [`write()`] alone puts `type` first and the `id` of the request second, so that no message can forget either. The
 //! types are listed in [`Kind`] by the macro that also ties each to its struct: a struct that is not listed cannot be
 //! sent. What a person has said is an [`Item`], wherever it stands. A name that a person chose is a value, or the key
 //! of a map: never the name of a field.
@@ -93,7 +93,7 @@ impl Kind {
 }
 
 words! {
-    /// Why a session is about to end.
+    /// Why a session is about to end, or has ended in one room.
     pub enum EndReason {
         /// The server stops.
         Shutdown "shutdown",
@@ -177,7 +177,7 @@ pub(crate) struct Left<'a> {
     pub room_id: &'a str,
     /// Why, if the session did not ask.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'a str>,
+    pub reason: Option<EndReason>,
 }
 
 #[derive(Serialize)]
@@ -601,7 +601,7 @@ mod tests {
                     r#""recovered":true,"members":2}"#,
                 ),
             Left { room_id: "d\"en", reason: None } => r#"{"type":"left","room_id":"d\"en"}"#,
-            Left { room_id: "den", reason: Some("kicked") } => r#"{"type":"left","room_id":"den","reason":"kicked"}"#,
+            Left { room_id: "den", reason: Some(EndReason::Kicked) } => r#"{"type":"left","room_id":"den","reason":"kicked"}"#,
             UserJoined { room_id: "den", user_id: "a\\b" } =>
                 r#"{"type":"user_joined","room_id":"den","user_id":"a\\b"}"#,
             UserLeft { room_id: "den", user_id: "ann" } => r#"{"type":"user_left","room_id":"den","user_id":"ann"}"#,
