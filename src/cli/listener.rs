@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::server::forwarded::Proxies;
 use crate::server::listener::Address;
-use crate::server::serve::ProxyProtocol;
+use crate::server::settings::ProxyProtocol;
 use crate::server::tls::Identity;
 
 use super::args::ServeArgs;

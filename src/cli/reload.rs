@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 
-use crate::server::serve;
+use crate::server;
 
 use super::args::Command;
 use super::layers::{self, Changes, Setting};
@@ -30,7 +30,7 @@ impl Reload {
     ///
     /// # Errors
     /// What is wrong, in one sentence; the old settings stay.
-    pub fn again(&mut self) -> Result<serve::Settings, String> {
+    pub fn again(&mut self) -> Result<server::settings::Settings, String> {
         let read = layers::read(&self.command_line).map_err(|error| sentence_of(&error))?;
         let mut next = self.in_force.clone();
         let (mut changed, mut fixed) = (Vec::new(), Vec::new());

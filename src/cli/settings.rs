@@ -8,7 +8,7 @@ use crate::engine::{self, DeflateSettings};
 use crate::proto::Limits;
 use crate::server::admin_key::AdminKey;
 use crate::server::reactor::Bounds;
-use crate::server::{admission, serve};
+use crate::server::{self, admission};
 
 use super::args::ServeArgs;
 use super::values::{Admin, Auth, CreateRooms, RateArg};
@@ -44,7 +44,7 @@ pub fn admin_is_guarded(address: SocketAddr, key: Option<&AdminKey>) -> Result<(
 ///
 /// # Errors
 /// One sentence: a setting that cannot be, or not beside another; a key that cannot be read.
-pub fn of(args: &ServeArgs, handed: Places) -> Result<serve::Settings, String> {
+pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings, String> {
     let listen = listener::of(args)?;
     if handed.tls.is_some() && listen.tls.is_none() {
         return Err("a socket of systemd is called tls: expected --tls-cert and --tls-key, found none".into());
@@ -129,7 +129,7 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<serve::Settings, String> {
         memory: fine.memory.0,
         stop_within: fine.stop_within,
     };
-    Ok(serve::Settings {
+    Ok(server::settings::Settings {
         listen: listen.plain,
         tls: listen.tls,
         proxy_protocol: listen.proxy_protocol,

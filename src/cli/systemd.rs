@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 
-use crate::server::serve::{self, HandedOver, Settings, State};
+use crate::server::serve::HandedOver;
+use crate::server::settings::{self, Settings, State};
 
 use super::reload::Reload;
 
@@ -57,7 +58,7 @@ impl Starter {
     }
 }
 
-impl serve::Starter for Starter {
+impl settings::Starter for Starter {
     fn reload(&mut self) -> Result<Settings, String> {
         self.reload.again()
     }

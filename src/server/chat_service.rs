@@ -17,7 +17,7 @@ use super::doors::EntryError;
 use super::http::{self, NO_STORE, Response};
 use super::reports::{self, Sources};
 use super::responder::{Answer, Asked, Responder};
-use super::serve::{Settings, Starter, State};
+use super::settings::{Settings, Starter, State};
 use super::socket::Socket;
 use super::top::Top;
 use super::{Port, Reloaded, Seen, Service, Turn};

@@ -1,7 +1,7 @@
 //! Sockets, the event loop, the clock and signals: the only floor that knows mio.
 //!
 //! [`reactor`] turns the loop; [`listener`] binds and accepts; [`tls`] encrypts; [`admission`] counts by address, which
-//! behind a proxy [`proxy_protocol`] or [`forwarded`] tells, and `spoken_for` believes or not. [`serve`] starts the server.
+//! behind a proxy [`proxy_protocol`] or [`forwarded`] tells, and `spoken_for` believes or not. [`serve`] starts the server by its [`settings`].
 //! `chat_service` drives the chat and [`echo`] the echo server, both a [`Service`] on the same loop.
 //!
 //! Of a request, [`doors`] decides what it is let in to, [`api`] whether it is a call of the operator, who shows an
@@ -36,6 +36,7 @@ mod refusing;
 pub mod reports;
 mod responder;
 pub mod serve;
+pub mod settings;
 pub mod site;
 pub mod socket;
 mod spoken_for;

@@ -20,7 +20,7 @@ use super::http::{self, NO_STORE, Response};
 use super::jwt::Keys;
 use super::origin::Origin;
 use super::reports::{Look, Sources, Words};
-use super::serve::Settings;
+use super::settings::Settings;
 
 /// Decides the answers to requests.
 pub(super) struct Responder {

@@ -1,0 +1,74 @@
+//! The operator's settings, and the program that gives them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::chat;
+use crate::engine;
+
+use super::admin_key::AdminKey;
+use super::jwt::Keys;
+use super::listener::Address;
+use super::origin::Origin;
+use super::reactor::Bounds;
+use super::tls::Identity;
+
+/// The operator's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The public address; `None`: only TLS.
+    pub listen: Option<Address>,
+    /// The public address with TLS, and its identity; `None`: no TLS.
+    pub tls: Option<(SocketAddr, Identity)>,
+    /// Where what comes in begins with a header of the PROXY protocol.
+    pub proxy_protocol: ProxyProtocol,
+    /// The operator's address; `None`: none.
+    pub admin: Option<SocketAddr>,
+    /// The operator's key; `None`: none is needed.
+    pub admin_key: Option<AdminKey>,
+    /// Origins whose pages may connect, beyond the server's own.
+    pub origins: Vec<Origin>,
+    /// The keys that tokens are signed with; `None`: anybody may come in under any name.
+    pub keys: Option<Keys>,
+    /// The bounds of the loop.
+    pub bounds: Bounds,
+    /// The settings of the chat.
+    pub chat: chat::Settings,
+    /// The settings of the engine.
+    pub engine: engine::Settings,
+}
+
+/// Where what comes in begins with a header of the PROXY protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// At [`Settings::listen`].
+    pub listen: bool,
+    /// At [`Settings::tls`].
+    pub tls: bool,
+}
+
+/// The program that started the server: it gives settings, and gets the state of the server.
+pub trait Starter {
+    /// The settings of now (SIGHUP). Listeners, the engine and the store go on with those of the start.
+    ///
+    /// # Errors
+    /// What is wrong with them, in one sentence.
+    fn reload(&mut self) -> Result<Settings, String>;
+
+    /// The server is in this state now.
+    fn note(&mut self, state: State);
+
+    /// How often it wants to hear [`State::Alive`], if at all.
+    fn wants_to_hear_every(&self) -> Option<Duration>;
+}
+
+/// A state of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Clients can come.
+    Ready,
+    /// The loop turns.
+    Alive,
+    /// The server stops.
+    Stopping,
+}
