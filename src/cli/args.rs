@@ -1,5 +1,5 @@
 //! The one table of what can be asked for and set: every option with its default, what it means, and whether it can be
-//! changed while Salon serves. What a value may be is said in [`super::values`].
+//! changed while Salon serves. [`super::values`] reads the values.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -52,8 +52,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Check the settings and the machine: ports, descriptors, keys, memory, kernel settings
     ///
-    /// Exit status: 0 if Salon can serve like that (there may be warnings), 1 if something is in the way, 2 if a setting is
-    /// wrong.
+    /// Exit status: 0 if Salon can serve like that (there may be warnings), 1 if something is in the way, 2 if a
+    /// setting is wrong.
     Check(ServeArgs),
     /// Put load on a WebSocket server, Salon or another, and measure it
     ///
@@ -90,8 +90,8 @@ pub struct ServeArgs {
     /// Its private key in PEM, not encrypted
     #[arg(long, value_name = "FILE", env = "SALON_TLS_KEY", group = AT_ONCE)]
     pub tls_key: Option<PathBuf>,
-    /// A proxy that is believed when it says for whom it speaks: an address, a network, or `unix` for those that come by a Unix
-    /// socket (repeatable). Limits by address then hold for its clients and not for itself
+    /// A proxy that is believed when it says for whom it speaks: an address, a network, or `unix` for those that come
+    /// by a Unix socket (repeatable). Limits by address then hold for its clients and not for itself
     #[arg(long, value_name = "ADDRESS|NETWORK|unix")]
     #[arg(env = "SALON_TRUSTED_PROXY", value_delimiter = ',', group = AT_ONCE)]
     pub trusted_proxy: Vec<Trusted>,
@@ -104,14 +104,16 @@ pub struct ServeArgs {
         group = AT_ONCE
     )]
     pub forwarded_header: ForwardedArg,
-    /// What comes in there begins with a header of the PROXY protocol (version 2), and from a trusted proxy (repeatable)
+    /// What comes in there begins with a header of the PROXY protocol (version 2), and from a trusted proxy
+    /// (repeatable)
     #[arg(long, value_name = "listen|tls-listen", env = "SALON_PROXY_PROTOCOL", value_delimiter = ',')]
     pub proxy_protocol: Vec<ProxyProtocolArg>,
-    /// Where the operator does (health, metrics, the HTTP API); beyond loopback only with --admin-key; `off` for nowhere
+    /// Where the operator does (health, metrics, the HTTP API); beyond loopback only with --admin-key; `off` for
+    /// nowhere
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|off", env = "SALON_ADMIN")]
     pub admin: Admin,
-    /// The file of the key that the operator must show there (`Authorization: Bearer KEY`), 16 to 1024 characters. The variable
-    /// SALON_ADMIN_SECRET can hold the key instead
+    /// The file of the key that the operator must show there (`Authorization: Bearer KEY`), 16 to 1024 characters. The
+    /// variable SALON_ADMIN_SECRET can hold the key instead
     #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY", group = AT_ONCE)]
     pub admin_key: Option<PathBuf>,
     /// Let everybody in who reaches an address that is not loopback, under any name they choose
@@ -131,7 +133,8 @@ pub struct ServeArgs {
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_time)]
     #[arg(env = "SALON_AUTH_GRACE", group = AT_ONCE)]
     pub auth_grace: Duration,
-    /// Who may make rooms, by joining them or by asking: `everybody`, or with tokens those with the `role` create or admin
+    /// Who may make rooms, by joining them or by asking: `everybody`, or with tokens those with the `role` create or
+    /// admin
     #[arg(long, default_value = "everybody", value_name = "everybody|role")]
     #[arg(env = "SALON_CREATE_ROOMS", group = AT_ONCE)]
     pub create_rooms: CreateRooms,
@@ -252,14 +255,16 @@ pub struct FineArgs {
     /// How long a client may take nothing of what waits for it; then likewise
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_time, env = "SALON_BLOCKED_WITHIN")]
     pub blocked_within: Duration,
-    /// How long messages in a room with many sessions may wait for others that leave in the same writes, such as 20ms; 0 for not at all
+    /// How long messages in a room with many sessions may wait for others that leave in the same writes, such as 20ms;
+    /// 0 for not at all
     #[arg(long, default_value = "0", value_name = "TIME", value_parser = parse_flush_delay, env = "SALON_FLUSH_DELAY")]
     pub flush_delay: Duration,
     /// From how many sessions of one dialect on a room has many in that sense
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = parse_count)]
     #[arg(env = "SALON_FLUSH_DELAY_SESSIONS")]
     pub flush_delay_sessions: usize,
-    /// All that is held in memory together; near it history is let go of, new clients get 503 and the slowest 1013; `off` for no budget
+    /// All that is held in memory together; near it history is let go of, new clients get 503 and the slowest 1013;
+    /// `off` for no budget
     #[arg(long, default_value = "off", value_name = "SIZE|off", env = "SALON_MEMORY", group = AT_ONCE)]
     pub memory: MemoryArg,
     /// How long stopping may take before the connections that are left are dropped

@@ -1,6 +1,6 @@
 //! `salon check`: whether Salon can serve with these settings on this machine.
 //!
-//! It binds the ports for a moment and reads what the system says of itself; it changes nothing.
+//! It binds the ports for a moment and reads limits and settings of the system; it changes nothing.
 
 use std::fmt;
 use std::fs;
@@ -18,7 +18,7 @@ use super::args::ServeArgs;
 use super::values::Admin;
 use super::{descriptors, settings};
 
-/// Checks, prints a line for each thing, and tells whether nothing is in the way.
+/// Checks, prints a line for each check, and returns whether Salon can serve.
 ///
 /// # Errors
 /// A setting is wrong: one sentence.
@@ -48,7 +48,7 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     Ok(report.fine)
 }
 
-/// A line for who asked, who may have seen enough.
+/// A line on standard output, whose reader may have gone.
 fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stdout(), "{line}");
 }
@@ -191,8 +191,8 @@ const KERNEL: &[(&str, u64, &str)] = &[
     ("net.ipv4.tcp_max_syn_backlog", 4096, "when thousands come at once, some would have to knock again"),
 ];
 
-/// What an idle connection in a room with a name takes, rounded up (`docs/benchmarks.md`).
+/// The memory of an idle connection in a room with a name, rounded up (`docs/benchmarks.md`).
 const BYTES_PER_CONNECTION: usize = 640;
 
-/// What Salon takes with nobody there, with the buffers it shares, rounded up.
+/// The memory of Salon without connections, with the buffers it shares, rounded up.
 const BASE_BYTES: usize = 8 << 20;

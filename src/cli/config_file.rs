@@ -1,6 +1,6 @@
 //! A file of settings: which keys it has, in which lines, with what values as text.
 //!
-//! TOML, one flat table. It does not know which keys there are or what they may be: [`super::layers`] does.
+//! TOML, one flat table. It does not know the keys and their values: [`super::layers`] does.
 
 use std::fs::File;
 use std::io::Read;
@@ -28,7 +28,7 @@ pub enum Value {
     One(String),
     /// An array of these.
     Many(Vec<String>),
-    /// What no setting is: a table, a date, a fraction; in words.
+    /// A value that no setting can have: a table, a date, a fraction; in words.
     Other(String),
 }
 
@@ -92,7 +92,8 @@ fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
 fn text_of(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
-        // As it is spelt, with the prefix of its base: what reads a setting must know that 0o660 was written, and not 432.
+        // As it is spelt, with the prefix of its base: what reads a setting must know that 0o660 was written, and not
+        // 432.
         DeValue::Integer(number) => Some(match number.radix() {
             2 => format!("0b{}", number.as_str()),
             8 => format!("0o{}", number.as_str()),

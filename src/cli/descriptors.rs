@@ -1,10 +1,10 @@
-//! Descriptors: how many connections can really be held, and room for them before they come.
+//! Descriptors: how many connections the limit allows, and room for them before they come.
 
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit as far as the system lets, makes room for as many of `asked` connections as fit below it, and tells how many that are.
-/// If not all do, that is logged.
+/// Raises the limit as far as the system lets, makes room for as many of `asked` connections as fit below it, and
+/// returns how many. If not all fit, it logs that.
 pub fn fit(asked: usize) -> usize {
     let room = room(asked);
     if room < asked {
@@ -15,7 +15,7 @@ pub fn fit(asked: usize) -> usize {
     connections
 }
 
-/// Raises the limit and tells the same, without a word and without making room.
+/// Raises the limit and returns the same, without a line of log and without making room.
 pub fn room(asked: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = (asked + RESERVE) as u64;
@@ -53,8 +53,9 @@ pub fn raise(connections: usize) -> Result<(), String> {
 
 /// Makes the kernel's table of our descriptors as wide as so many connections need.
 ///
-/// Left alone it doubles whenever it is full, and each time a process with more than one thread waits until all processors have noticed: 10 to
-/// 30 ms in which nobody is served. It never shrinks. Where the system says no, it grows as it would have.
+/// Left alone it doubles whenever it is full, and each time a process with more than one thread waits until all
+/// processors have noticed: 10 to 30 ms in which no client is served. It never shrinks. If the system refuses, it grows
+/// as it would have.
 fn widen_table(connections: usize) {
     let last = i32::try_from(connections + RESERVE - 1).unwrap_or(i32::MAX);
     drop(fcntl_dupfd_cloexec(std::io::stderr(), last));

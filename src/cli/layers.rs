@@ -1,8 +1,8 @@
-//! Settings from four places: the command line before the environment before the file before the defaults. What is
-//! wrong is said of the place where it was written.
+//! Settings from four places: the command line before the environment before the file before the defaults. An error
+//! names the place where the setting was written.
 //!
-//! The one table of settings is [`Args`]: which keys there are, what each may be, its default and what it means. A key of
-//! the file is the long option with `_` for `-`, and is held to the same rules by the same parser. This module does
+//! The one table of settings is [`Args`]: which keys there are, what each may be, its default and what it means. A key
+//! of the file is the long option with `_` for `-`, and is held to the same rules by the same parser. This module does
 //! not know what a setting is for.
 
 use std::error::Error as _;
@@ -36,7 +36,7 @@ pub struct Setting {
     pub values: Vec<String>,
     /// What kind of value it has.
     pub kind: Kind,
-    /// Who said so.
+    /// The place that set it.
     pub from: From,
     /// When another value takes effect.
     pub changes: Changes,
@@ -65,7 +65,7 @@ pub enum Kind {
 /// Where a setting came from, the weakest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum From {
-    /// Nobody said anything.
+    /// The default.
     Default,
     /// The file, in this line.
     File(usize),
@@ -254,7 +254,7 @@ pub fn changes_of(command: &Command, arg: &clap::Arg) -> Changes {
     }
 }
 
-/// Where the settings of `serve` are, if what is asked for has them.
+/// The settings of `serve`, if the command has them.
 fn settings_of(matches: &ArgMatches) -> Option<&ArgMatches> {
     match matches.subcommand() {
         None => Some(matches),
@@ -273,7 +273,7 @@ fn values_of(arg: &clap::Arg, matches: &ArgMatches) -> (Kind, Vec<String>) {
     (kind, values)
 }
 
-/// What a line of the file would be on the command line.
+/// A line of the file as it would be on the command line.
 fn options(entry: &Entry) -> Result<Vec<String>, String> {
     let command = command();
     let option = format!("--{}", entry.key.replace('_', "-"));

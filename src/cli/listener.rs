@@ -1,4 +1,4 @@
-//! Where Salon listens and what is spoken there: addresses, certificates, proxies.
+//! Where Salon listens and which protocols it speaks there: addresses, certificates, proxies.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use super::args::ServeArgs;
 use super::settings::Places;
 use super::values::{Listen, ProxyProtocolArg};
 
-/// The listeners that everybody comes in by.
+/// The public listeners.
 pub struct Listeners {
     /// Without TLS.
     pub plain: Option<Address>,
@@ -21,12 +21,13 @@ pub struct Listeners {
     pub tls: Option<(SocketAddr, Identity)>,
     /// Whether the PROXY protocol is spoken there.
     pub proxy_protocol: ProxyProtocol,
-    /// Who is believed.
+    /// The trusted proxies.
     pub proxies: Proxies,
 }
 
 impl Listeners {
-    /// What opens Salon to other machines, with its address: an option, or a socket that was handed over in its place.
+    /// The option, or the socket that was handed over in its place, that opens Salon to other machines, with its
+    /// address.
     pub fn beyond_loopback(&self, handed: Places) -> Option<(&'static str, SocketAddr)> {
         let plain = match (handed.public, &self.plain) {
             (Some(address), _) => Some(("the socket of systemd", address)),
@@ -41,10 +42,10 @@ impl Listeners {
     }
 }
 
-/// What was asked for.
+/// The listeners of these settings.
 ///
 /// # Errors
-/// One sentence: what does not go together, or a file that cannot be used.
+/// One sentence: settings that exclude each other, or a file that cannot be used.
 pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
     let plain = match &args.listen {
         Listen::Off => None,
@@ -89,5 +90,5 @@ fn identity(chain: &Path, key: &Path) -> Result<Identity, String> {
     })
 }
 
-/// Where TLS is spoken if nobody says where.
+/// The default address of TLS.
 const TLS_ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 8443);

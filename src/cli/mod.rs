@@ -1,9 +1,10 @@
 //! Arguments, subcommands and exit status.
 //!
-//! [`args`] says what can be asked for and set; `layers` reads it from command line, environment and file; `settings` makes of
-//! it what the floors below take; this module does what is asked, with `keys` for tokens, [`mod@bench`], [`mod@top`], `config` and `check` for the
-//! subcommands of these names. Exit status: 0 when a signal ended the server, 1 when it failed while running, `check` found
-//! something in the way or a bench found faults, 2 when it could not start as asked, with one sentence that says what to do.
+//! [`args`] declares commands and settings; `layers` reads it from command line, environment and file; `settings` turns
+//! it into settings for the floors below; this module runs the command, with `keys` for tokens, [`mod@bench`],
+//! [`mod@top`], `config` and `check` for the subcommands of these names. Exit status: 0 when a signal ended the server,
+//! 1 when it failed while running, `check` found something in the way or a bench found faults, 2 when it could not
+//! start as asked, with one sentence that says what to do.
 
 pub mod args;
 pub mod bench;
@@ -37,7 +38,7 @@ use reload::Reload;
 use settings::Places;
 use values::LogArg;
 
-/// Runs what the command line asks for. What has been logged is written when it returns.
+/// Runs the command line. All lines of the log are written when it returns.
 pub fn main() -> ExitCode {
     let code = run();
     log::logger().flush();
@@ -51,7 +52,7 @@ fn run() -> ExitCode {
         Err(Unreadable::CommandLine(error))
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
-            // Whoever asked may have seen enough: `salon --help | head`.
+            // The reader may have gone: `salon --help | head`.
             let _ = write!(std::io::stdout(), "{error}");
             return ExitCode::SUCCESS;
         }
@@ -89,7 +90,7 @@ fn run() -> ExitCode {
 }
 
 enum Failure {
-    /// What was asked for cannot be.
+    /// The command cannot be run as asked.
     Asked(String),
     Server(server::Error),
     Top(crate::top::Error),
@@ -151,7 +152,7 @@ fn bench(args: &bench::BenchArgs) -> ExitCode {
     match bench::run(args) {
         Ok(report) => {
             let text = if args.json { format!("{}\n", report.json()) } else { report.to_string() };
-            // Whoever asked may have gone away meanwhile: `salon bench ... | head`.
+            // The reader may have gone meanwhile: `salon bench ... | head`.
             let _ = std::io::stdout().write_all(text.as_bytes());
             if report.is_faultless() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -160,7 +161,7 @@ fn bench(args: &bench::BenchArgs) -> ExitCode {
     }
 }
 
-/// Says why it ends, behind what has been logged, if anybody listens.
+/// Prints why it ends, behind the log, if standard error has a reader.
 fn last_words(why: &dyn std::fmt::Display) {
     log::logger().flush();
     let _ = writeln!(std::io::stderr(), "salon: {why}");
@@ -176,7 +177,7 @@ fn refuse(sentence: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// What is wrong as one line. Of clap's error: what it says, and the tip if there is one.
+/// The error as one line. Of clap's error: its message, and the tip if there is one.
 fn sentence_of(error: &Unreadable) -> String {
     let error = match error {
         Unreadable::CommandLine(error) => error,

@@ -1,7 +1,7 @@
 //! Settings read again while the server runs (SIGHUP).
 //!
 //! The command line and the environment are those of the start; the file is read anew, and the files of keys and
-//! certificates with it. What can change, as the table of settings says, takes effect at once; what cannot is logged. If
+//! certificates with it. Settings that can change, as their table says, take effect at once; others are logged. If
 //! anything is wrong nothing changes.
 
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ use super::layers::{self, Changes, Setting};
 use super::settings::Places;
 use super::{sentence_of, settings};
 
-/// What is needed to read the settings again.
+/// The command line and the sockets of the start, to read the settings again.
 pub struct Reload {
     command_line: Vec<OsString>,
     in_force: Vec<Setting>,

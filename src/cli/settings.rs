@@ -1,4 +1,4 @@
-//! From arguments to what the floors below take: which settings go where, and which cannot be together.
+//! From arguments to settings of the floors below: which go where, and which exclude each other.
 
 use std::net::SocketAddr;
 
@@ -14,8 +14,8 @@ use super::args::ServeArgs;
 use super::values::{Admin, Auth, CreateRooms, RateArg};
 use super::{descriptors, keys, listener};
 
-/// Where the sockets are that somebody else listens on already and has handed over. They are held to the same rules as addresses
-/// that a setting names, and take their place.
+/// The addresses of sockets that another process listens on already and has handed over. They follow the same rules as
+/// addresses of settings, and take their place.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Places {
     /// For everybody, without TLS.
@@ -26,7 +26,7 @@ pub struct Places {
     pub admin: Option<SocketAddr>,
 }
 
-/// Holds that the admin port is beyond loopback only with a key.
+/// Checks that the admin port is beyond loopback only with a key.
 ///
 /// # Errors
 /// One sentence: it is there without one.
@@ -40,7 +40,7 @@ pub fn admin_is_guarded(address: SocketAddr, key: Option<&AdminKey>) -> Result<(
     ))
 }
 
-/// What `serve` runs with, where sockets were handed over at the places of `handed`.
+/// The settings of `serve`, where sockets were handed over at the addresses of `handed`.
 ///
 /// # Errors
 /// One sentence: a setting that cannot be, or not beside another; a key that cannot be read.
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(settings.bounds.addresses, Some(admission::Limits::default()));
     }
 
-    /// The rule is about who can reach the chat, not about who has bound the socket.
+    /// The rule depends on who can reach the chat, not on who has bound the socket.
     #[test]
     fn a_socket_that_was_handed_over_is_held_to_the_same_rules() {
         let far: SocketAddr = "192.0.2.1:1".parse().unwrap();
@@ -192,7 +192,7 @@ mod tests {
             (&["salon", "--listen", "0.0.0.0:1"], Places { public: Some(far), ..none }, false),
             (&["salon"], Places { admin: Some(far), ..none }, false),
             (&["salon"], Places { admin: Some(near), ..none }, true),
-            // Without a certificate nothing can be said there.
+            // Without a certificate there is no TLS there.
             (&["salon", "--open"], Places { tls: Some(near), ..none }, false),
         ] {
             let args = Args::try_parse_from(words).unwrap().serve;

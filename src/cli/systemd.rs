@@ -1,7 +1,8 @@
-//! What systemd hands over at the start and wants to hear: sockets, readiness, a sign of life.
+//! The protocol of systemd: sockets that it hands over, and the notices that it expects: readiness, stopping, signs of
+//! life.
 //!
-//! All of it goes by environment variables (`LISTEN_FDS`, `NOTIFY_SOCKET`, `WATCHDOG_USEC`); without them this does nothing. See
-//! sd_listen_fds(3) and sd_notify(3).
+//! All of it goes by environment variables (`LISTEN_FDS`, `NOTIFY_SOCKET`, `WATCHDOG_USEC`); without them this does
+//! nothing. See sd_listen_fds(3) and sd_notify(3).
 
 use std::ffi::OsStr;
 use std::io;
@@ -16,11 +17,11 @@ use crate::server::settings::{self, Settings, State};
 
 use super::reload::Reload;
 
-/// The sockets that systemd listens on for us: one called `admin` is for the operator, one called `tls` for everybody by TLS, the
-/// other for everybody without.
+/// The sockets that systemd listens on for us: one called `admin` is for the operator, one called `tls` for everybody
+/// by TLS, the other for everybody without.
 ///
 /// # Errors
-/// What was handed over is not that: one sentence.
+/// One sentence: other sockets were handed over.
 pub fn sockets() -> Result<HandedOver, String> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut handed = ListenFd::from_env();
@@ -44,7 +45,7 @@ pub fn sockets() -> Result<HandedOver, String> {
     Ok(sockets)
 }
 
-/// Hears how the server does, and passes it on.
+/// Passes the states of the server on to systemd.
 pub struct Starter {
     reload: Reload,
     alive_every: Option<Duration>,
@@ -81,14 +82,14 @@ impl settings::Starter for Starter {
     }
 }
 
-/// Sends a word to whoever listens there: at a path, or behind `@` at an abstract name, which is in no file system.
+/// Sends a notice to the supervisor's socket: at a path, or behind `@` at an abstract name, which is in no file system.
 fn notify(socket: &OsStr, word: &str) -> io::Result<()> {
     let address = match socket.as_bytes() {
         [b'@', name @ ..] => abstract_address(name)?,
         _ => SocketAddr::from_pathname(socket)?,
     };
     let datagram = UnixDatagram::unbound()?;
-    // It is a word for somebody else, and the loop waits for nobody.
+    // The loop does not wait for the supervisor to read the notice.
     datagram.set_nonblocking(true)?;
     datagram.send_to_addr(word.as_bytes(), &address).map(|_| ())
 }
@@ -105,15 +106,15 @@ fn abstract_address(_: &[u8]) -> io::Result<SocketAddr> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Within which time a sign of life is expected, if it is expected of this process.
+/// The time within which this process must send a sign of life, if it must.
 fn watchdog_within() -> Option<Duration> {
     let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
     let mine = std::env::var_os("WATCHDOG_PID").is_none() || number("WATCHDOG_PID") == Some(std::process::id().into());
     number("WATCHDOG_USEC").filter(|&within| mine && within > 0).map(Duration::from_micros)
 }
 
-/// What the socket of the admin port is called.
+/// The name of the socket of the admin port.
 const ADMIN: &str = "admin";
 
-/// What the socket of the TLS port is called.
+/// The name of the socket of the TLS port.
 const TLS: &str = "tls";

@@ -1,4 +1,4 @@
-//! `salon top`: its options, and what is printed without a terminal.
+//! `salon top`: its options, and its output without a terminal.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -64,7 +64,7 @@ pub fn run(args: &TopArgs) -> Result<(), Failure> {
     } else {
         return top::run(&options).map_err(failure);
     };
-    // Whoever asked may have gone away meanwhile: `salon top --once | head`.
+    // The reader may have gone meanwhile: `salon top --once | head`.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! What the value of an option may be: how it is read, and what is said if it cannot be.
+//! The values of options: how they are read, and the errors of wrong ones.
 //!
-//! Which options there are is for [`super::args`].
+//! [`super::args`] declares the options.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -258,7 +258,8 @@ pub(super) fn parse_per_address(text: &str) -> Result<u32, String> {
 }
 
 pub(super) fn parse_mode(text: &str) -> Result<u32, String> {
-    // A number without the prefix of a base is octal, as for chmod; one with a prefix is what it says, and never octal digits.
+    // A number without the prefix of a base is octal, as for chmod; one with a prefix is what it says, and never octal
+    // digits.
     let mode = match digits_of(text) {
         (digits, 10) => whole(digits, 8),
         (digits, base) => whole(digits, base),

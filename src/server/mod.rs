@@ -1,15 +1,16 @@
 //! Sockets, the event loop, the clock and signals: the only floor that knows mio.
 //!
 //! [`reactor`] turns the loop; [`listener`] binds and accepts; [`tls`] encrypts; [`admission`] counts by address, which
-//! behind a proxy [`proxy_protocol`] or [`forwarded`] tells, and `spoken_for` believes or not. [`serve`] starts the server by its [`settings`].
-//! `chat_service` drives the chat and [`echo`] the echo server, both a [`Service`] on the same loop.
+//! behind a proxy [`proxy_protocol`] or [`forwarded`] reads, and `spoken_for` believes or not. [`serve`] starts the
+//! server by its [`settings`]. `chat_service` drives the chat and [`echo`] the echo server, both a [`Service`] on the
+//! same loop.
 //!
 //! Of a request, [`doors`] decides what it is let in to, [`api`] whether it is a call of the operator, who shows an
-//! [`admin_key`], and [`jwt`] whether a token holds. `responder` says what it is answered with: a file of the [`site`], one of
-//! the [`reports`] ([`metrics`] and [`top`] among them), or by `refusing` why not; [`http`] writes responses. [`calls`] knows
-//! which answers are owed, `delivering` hands on what the chat wants done. [`refusals`] counts who was turned away, `addresses`
-//! knows what can be sent to others, [`memory`] keeps to a budget, [`logging`] writes the log. Nothing here frames, and nothing
-//! remembers a room: that is for the floors below.
+//! [`admin_key`], and [`jwt`] whether a token holds. `responder` says what it is answered with: a file of the [`site`],
+//! one of the [`reports`] ([`metrics`] and [`top`] among them), or by `refusing` why not; [`http`] writes responses.
+//! [`calls`] knows which answers are owed, `delivering` hands on what the chat wants done. [`refusals`] counts who was
+//! turned away, `addresses` knows what can be sent to others, [`memory`] keeps to a budget, [`logging`] writes the log.
+//! Nothing here frames, and nothing remembers a room: that is for the floors below.
 
 mod addresses;
 pub mod admin_key;
@@ -85,30 +86,31 @@ impl Port {
     }
 }
 
-/// What the loop is turned for.
+/// The owner of the loop: an application on it.
 ///
-/// `handle` is lent an event and tells what is to be done about it; `carry_out` then does that to the engine. The two are
+/// `handle` is lent an event and returns what to do about it; `carry_out` then does that to the engine. The two are
 /// apart because the event borrows the engine's receive buffer. Nothing else passes between them.
 pub trait Service {
-    /// What is to be done about an event.
+    /// What to do about an event.
     type Then;
 
-    /// Hears of an event on a connection of `port`, and tells what is to be done about it.
+    /// Takes an event on a connection of `port`, and returns what to do about it.
     fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, seen: &Seen<'_>) -> Self::Then;
 
-    /// Does it, and what else the event has caused.
+    /// Does it, and carries out what else the event has caused.
     fn carry_out(&mut self, id: ConnId, then: Self::Then, turn: &mut Turn<'_>);
 
     /// Does to the engine what `handle_timeout`, `handle_wake` and `let_go` have caused.
     fn deliver(&mut self, turn: &mut Turn<'_>);
 
-    /// Something of the service's own is due.
+    /// A deadline of the service is due.
     fn handle_timeout(&mut self, now: Moment);
 
     /// When `handle_timeout` is due.
     fn next_deadline(&self) -> Option<Tick>;
 
-    /// The [waker](reactor::Reactor::waker) was called, or there was [more](Self::has_more_to_hear) to hear: takes note of it.
+    /// The [waker](reactor::Reactor::waker) was called, or there was [more](Self::has_more_to_hear) to hear: takes note
+    /// of it.
     fn handle_wake(&mut self, _now: Moment) {}
 
     /// Whether more waits to be heard than one turn hears: then the loop does not sleep.
@@ -116,17 +118,18 @@ pub trait Service {
         false
     }
 
-    /// SIGHUP: reads its settings again; tells what the loop is to know of them, if they can be read.
+    /// SIGHUP: reads its settings again; returns those of the loop, if they can be read.
     fn reload(&mut self) -> Option<Reloaded> {
         None
     }
 
-    /// What it holds, and what of it waits to be carried out.
+    /// The memory that it holds, and the part of it that waits to be carried out.
     fn held(&self) -> (chat::Held, usize) {
         Default::default()
     }
 
-    /// Memory is short: lets go of about so many octets of history, a bounded piece of work at a time. Tells whether any.
+    /// Memory is short: lets go of about so many octets of history, a bounded piece of work at a time. Tells whether
+    /// any.
     fn let_go(&mut self, _octets: usize, _now: Moment) -> bool {
         false
     }
@@ -137,7 +140,8 @@ pub trait Service {
     /// The server stops: takes on nothing new, and says so.
     fn shut_down(&mut self, turn: &mut Turn<'_>);
 
-    /// Whether nothing waits any more for an answer from elsewhere. A stop waits for that before it closes the connections.
+    /// Whether nothing waits any more for an answer from elsewhere. A stop waits for that before it closes the
+    /// connections.
     fn is_idle(&self) -> bool {
         true
     }
@@ -146,44 +150,44 @@ pub trait Service {
     fn close_all(&mut self, _engine: &mut Engine<Socket>) {}
 }
 
-/// What the loop is to know of settings that were read again.
+/// Settings of the loop that were read again.
 #[derive(Debug)]
 pub struct Reloaded {
-    /// What it keeps to.
+    /// The bounds of the loop.
     pub bounds: Bounds,
-    /// What is shown where TLS is spoken.
+    /// The identity for TLS.
     pub identity: Option<tls::Identity>,
 }
 
-/// What a service may do something to, between events.
+/// The parts of the loop that a service may change, between events.
 #[derive(Debug)]
 pub struct Turn<'a> {
     /// The connections.
     pub engine: &'a mut Engine<Socket>,
-    /// Who may come in, for clients of whom only a request tells.
+    /// The admission of addresses, for clients that only a request names.
     pub admission: &'a mut Admission,
     /// When.
     pub now: Moment,
 }
 
-/// What a service may see of the loop while it handles an event.
+/// The parts of the loop that a service may see while it handles an event.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// When.
     pub now: Moment,
-    /// What has been counted about turns of the loop.
+    /// The counts of turns of the loop.
     pub turns: &'a Turns,
-    /// What the engine had counted when the turn began.
+    /// The counters of the engine when the turn began.
     pub counters: &'a crate::engine::Counters,
     /// Connections when the turn began, upgraded or not.
     pub connections: usize,
-    /// Connections that there may be on the public port.
+    /// The most connections on the public port.
     pub max_connections: usize,
-    /// The proxies that are believed, and whom the server has turned away.
+    /// The trusted proxies, and the counts of refusals.
     pub admission: &'a Admission,
-    /// What became of TLS handshakes, and the certificate; `None` where there is no TLS.
+    /// The counts of TLS handshakes, and the certificate; `None` where there is no TLS.
     pub tls: Option<&'a tls::Acceptor>,
-    /// What was held when the last turn ended, and the budget for it.
+    /// The memory that was held when the last turn ended, and its budget.
     pub memory: &'a memory::Budget,
 }
 
@@ -203,14 +207,14 @@ pub enum Error {
         option: &'static str,
         /// The address.
         address: Address,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
-    /// What is said cannot be kept as it was asked for: why, and what to do about it, in one sentence.
+    /// Messages cannot be kept as asked: why, and what to do about it, in one sentence.
     Store(String),
     /// The loop itself failed.
     Loop(io::Error),
-    /// A turn of it panicked; what it left behind is not to be trusted.
+    /// A turn of it panicked; its state cannot be trusted.
     Panicked,
 }
 
@@ -244,7 +248,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Greets whoever started the server, if anybody listens: as the log does, so that nobody waits for a reader that has stopped.
+/// Greets the person who started the server, by way of the log, so that a reader that has stopped holds up nothing.
 fn say(words: fmt::Arguments<'_>) {
     logging::say(words.to_string());
 }
