@@ -21,6 +21,9 @@ pub(super) mod room;
 pub(super) mod session;
 pub(super) mod user;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
