@@ -451,9 +451,6 @@ fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
-/// A peer for which more than this waits is not read until it has taken some, in bytes.
-pub(super) const PAUSE_ABOVE: usize = 256 << 10;
-
 /// A message is long if it takes more than this part of a read.
 const LONG: usize = 4;
 

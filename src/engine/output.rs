@@ -14,10 +14,10 @@ use crate::proto::extension::MAX_WINDOW_BITS;
 use crate::proto::{CloseCode, Kind, Opcode, encode_deflated_frame, encode_frame};
 use crate::time::Tick;
 
-use super::input::PAUSE_ABOVE;
 use super::ledger::Ledger;
 use super::outbox::{MAX_SLICES, Outbox};
 use super::peer::{Pending, Phase};
+use super::steps::PAUSE_ABOVE;
 use super::topic::{GroupId, MAX_LOG, MAX_LOGS};
 use super::{Engine, Stream, steps};
 

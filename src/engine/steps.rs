@@ -17,7 +17,6 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Stream;
-use super::input::PAUSE_ABOVE;
 use super::peer::{Peer, Phase};
 use super::receive_buffer::Behind;
 
@@ -238,3 +237,6 @@ pub const SHORT_READ: usize = 4 << 10;
 
 /// The most connections whose end is reported in one turn. The owner says what an end costs; no peer waits for it.
 pub const CLOSES_PER_TURN: usize = 8;
+
+/// A peer for which more than this waits is not read until it has taken some, in bytes.
+pub const PAUSE_ABOVE: usize = 256 << 10;

@@ -63,6 +63,29 @@ pub const NO_CODE: u16 = 1005;
 /// 1006: the code that stands for an end without Close (section 7.4.1). It is never sent.
 pub const NO_CLOSE: u16 = 1006;
 
+/// The code that a Close frame tells the peer, which broke the protocol like this (section 7.4.1).
+impl From<ProtocolError> for CloseCode {
+    fn from(error: ProtocolError) -> Self {
+        match error {
+            // No `_` arm: a new error must choose its code.
+            ProtocolError::WrongMasking { .. }
+            | ProtocolError::ReservedBits(_)
+            | ProtocolError::ReservedOpcode(_)
+            | ProtocolError::FragmentedControl
+            | ProtocolError::ControlTooLong(_)
+            | ProtocolError::NonMinimalLength(_)
+            | ProtocolError::LengthOverflow
+            | ProtocolError::UnexpectedContinuation
+            | ProtocolError::ExpectedContinuation
+            | ProtocolError::TruncatedCloseCode
+            | ProtocolError::InvalidCloseCode(_) => Self::PROTOCOL_ERROR,
+            ProtocolError::InvalidUtf8 | ProtocolError::CorruptDeflate => Self::INVALID_FRAME_PAYLOAD_DATA,
+            ProtocolError::MessageTooBig { .. } => Self::MESSAGE_TOO_BIG,
+            ProtocolError::TooManyFragments { .. } | ProtocolError::TooManyFinalBlocks { .. } => Self::POLICY_VIOLATION,
+        }
+    }
+}
+
 impl fmt::Debug for CloseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)

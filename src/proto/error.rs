@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use super::close::CloseCode;
-
 /// A violation of RFC 6455 (or of a limit) by the peer; it _fails_ the connection (section 7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
@@ -54,28 +52,6 @@ pub enum ProtocolError {
         /// The largest number of frames a message may come in.
         limit: u32,
     },
-}
-
-impl From<ProtocolError> for CloseCode {
-    fn from(error: ProtocolError) -> Self {
-        match error {
-            // No `_` arm: a new error must choose its code.
-            ProtocolError::WrongMasking { .. }
-            | ProtocolError::ReservedBits(_)
-            | ProtocolError::ReservedOpcode(_)
-            | ProtocolError::FragmentedControl
-            | ProtocolError::ControlTooLong(_)
-            | ProtocolError::NonMinimalLength(_)
-            | ProtocolError::LengthOverflow
-            | ProtocolError::UnexpectedContinuation
-            | ProtocolError::ExpectedContinuation
-            | ProtocolError::TruncatedCloseCode
-            | ProtocolError::InvalidCloseCode(_) => Self::PROTOCOL_ERROR,
-            ProtocolError::InvalidUtf8 | ProtocolError::CorruptDeflate => Self::INVALID_FRAME_PAYLOAD_DATA,
-            ProtocolError::MessageTooBig { .. } => Self::MESSAGE_TOO_BIG,
-            ProtocolError::TooManyFragments { .. } | ProtocolError::TooManyFinalBlocks { .. } => Self::POLICY_VIOLATION,
-        }
-    }
 }
 
 impl fmt::Display for ProtocolError {

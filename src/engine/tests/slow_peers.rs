@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::engine::Blocked;
-use crate::engine::input::{FLUSH_ABOVE, PAUSE_ABOVE};
+use crate::engine::input::FLUSH_ABOVE;
 use crate::engine::outbox::PACE_BYTES;
+use crate::engine::steps::PAUSE_ABOVE;
 
 #[test]
 fn too_much_waiting_is_cut_at_a_frame_with_1013() {
