@@ -460,11 +460,13 @@ impl Roster {
         self.unsettled.push(room);
     }
 
-    /// The life of the room has ended elsewhere.
+    /// The life of the room has ended elsewhere. One that something is asked about here begins its next, as what it is here.
     pub fn note_ended(&mut self, room: u32) {
         let place = self.rooms.at_mut(room);
-        (place.title, place.topic) = (None, None);
-        (place.created, place.holds, place.described) = (false, false, false);
+        (place.holds, place.described) = (false, false);
+        if place.is_unused() {
+            (place.title, place.topic, place.created) = (None, None, false);
+        }
         self.unsettled.push(room);
     }
 

@@ -57,7 +57,7 @@ impl Room {
         }
     }
 
-    fn is_unused(&self) -> bool {
+    pub fn is_unused(&self) -> bool {
         self.members.is_empty() && self.waiting == 0
     }
 }
