@@ -200,7 +200,8 @@ impl Peer {
     /// There is a peer at the other end, the engine has not released it, and nothing has begun to end it.
     fn is_well(&self) -> bool {
         let wire = self.script.0.borrow();
-        self.is_held() && !self.closed && self.closing.is_none() && !self.aborted && !wire.end && !wire.reset && !wire.fails
+        let is_open = !self.closed && self.closing.is_none() && !self.aborted;
+        self.is_held() && is_open && !wire.end && !wire.reset && !wire.fails
     }
 
     fn is_held(&self) -> bool {
@@ -814,7 +815,8 @@ fuzz_target!(|input: &[u8]| {
             }
             // A head that is, without its empty line, about as long as a head may be; in two pieces.
             28 => {
-                let (place, len, at) = (program.below(MAX_PEERS), MAX_HEAD_LEN - 8 + program.below(16), program.below(256));
+                let (place, len) = (program.below(MAX_PEERS), MAX_HEAD_LEN - 8 + program.below(16));
+                let at = program.below(256);
                 let mut head = b"GET / HTTP/1.1\r\nHost: h\r\n".to_vec();
                 for line in [6000, 6000, len - head.len() - 12_000] {
                     head.extend_from_slice(b"A: ");

@@ -1,7 +1,7 @@
 //! Compressing and decompressing messages (RFC 7692 section 7.2): DEFLATE without header, cut behind a sync flush.
 //!
 //! ```text
-//!   sender    message -> DEFLATE, sync flush -> ... 00 00 ff ff -> without those four bytes -> frames, RSV1 on the first
+//!   sender    message -> DEFLATE, sync flush -> ... 00 00 ff ff -> without these four bytes -> frames, RSV1 on one
 //!   receiver  frames -> payload with 00 00 ff ff again -> inflate -> message
 //! ```
 //!

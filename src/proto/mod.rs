@@ -73,7 +73,8 @@
 //! use salon::proto::{Connection, Event, Limits, Opcode, encode_masked_frame};
 //!
 //! // The key and the masks are the RFC's examples; yours come from a strong source of randomness, each anew.
-//! let request = ClientRequest { host: "server.example.com", target: "/chat", nonce: *b"the sample nonce", ..Default::default() };
+//! let nonce = *b"the sample nonce";
+//! let request = ClientRequest { host: "server.example.com", target: "/chat", nonce, ..Default::default() };
 //! let mut output = Vec::new(); // what is to be written
 //! request.encode(&mut output).expect("nothing in it that may not stand in a head");
 //!

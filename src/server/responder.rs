@@ -77,8 +77,8 @@ pub(super) enum Answer {
 }
 
 impl Responder {
-    /// A responder with these settings. Whether messages may be compressed holds until the next start, as it does for the
-    /// engine.
+    /// A responder with these settings. Whether messages may be compressed holds until the next start, as it does for
+    /// the engine.
     pub fn new(settings: &Settings) -> Self {
         let deflate = settings.engine.deflate.is_some();
         let mut responder = Self { origins: Vec::new(), keys: None, admin_key: None, deflate };

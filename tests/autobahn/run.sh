@@ -4,7 +4,7 @@
 #   bash tests/autobahn/run.sh [-b SALON_BINARY] [CASES...]
 #
 #   bash tests/autobahn/run.sh                         all 517 cases (about half an hour)
-#   bash tests/autobahn/run.sh '[1-79].*' '10.*'       a part; patterns as the suite knows them: '1.*', '12.1.*', '7.5.1'
+#   bash tests/autobahn/run.sh '[1-79].*' '10.*'       a part, by the suite's patterns: '1.*', '12.1.*', '7.5.1'
 #
 # Starts the binary on a free loopback port and ends it by its process id. The suite is obtained by install.sh; judge.py
 # decides about the report: every case must be OK, but for those of which the suite itself only wants to inform.

@@ -328,7 +328,7 @@ await run(async () => {
       visits.push({ socket, at: Date.now() });
       socket.send(JSON.stringify({ type: "welcome", user_id: "Visitor", session_id: "s", limits: {}, ping_interval_ms: 25_000 }));
     });
-    // Who has been here is asked nothing.
+    // A person who has been here is asked nothing.
     await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Visitor")));
     await page.goto(`${page.origin}/#${new URLSearchParams({ room: ROOM })}`);
     await connected(page);

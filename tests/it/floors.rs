@@ -49,8 +49,8 @@ const FLOORS: [Floor; 12] = [
 /// The floors that know neither sockets nor a clock.
 const PURE: [&str; 4] = ["proto", "engine", "backend", "chat"];
 
-/// What one file of such a floor may know all the same: a store waits for something, in a file of its own; and a formatter of
-/// `serde_json` names the trait by which it writes, here into memory.
+/// What one file of such a floor may know all the same: a store waits for something, in a file of its own; and a
+/// formatter of `serde_json` names the trait by which it writes, here into memory.
 const MAY: [(&str, &[&str]); 2] =
     [("src/backend/threaded.rs", &["std::thread"]), ("src/chat/wire/json.rs", &["std::io"])];
 
@@ -187,7 +187,8 @@ fn imports(of: &str) -> BTreeMap<String, BTreeSet<String>> {
     files.iter().map(|(file, (is_folder, code))| (file.clone(), found(file, *is_folder, code))).collect()
 }
 
-/// Files that can be left out one after the other because all that they name is left out already are in no circle; the others are.
+/// Files that can be left out one after the other because all that they name is left out already are in no circle; the
+/// others are.
 fn circles(mut imports: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     while let Some(file) = imports.iter().find(|(_, named)| named.is_empty()).map(|(file, _)| file.clone()) {
         imports.remove(&file);
@@ -198,8 +199,8 @@ fn circles(mut imports: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     imports.into_keys().collect()
 }
 
-/// No file of these floors is imported by all others and imports them all: what is left of a floor when files that nobody has to wait for
-/// are taken away, one after the other, is nothing.
+/// No file of these floors is imported by all others and imports them all: what is left of a floor when files that
+/// nobody has to wait for are taken away, one after the other, is nothing.
 #[test]
 fn files_of_a_floor_import_each_other_in_no_circle() {
     for floor in ["backend", "bench", "chat", "engine", "proto", "top"] {

@@ -90,7 +90,10 @@ proptest! {
     }
 
     #[test]
-    fn the_length_of_a_frame_is_known_from_its_header(len in prop_oneof![0..130_usize, 65_530..65_540_usize], part: prop::sample::Index) {
+    fn the_length_of_a_frame_is_known_from_its_header(
+        len in prop_oneof![0..130_usize, 65_530..65_540_usize],
+        part: prop::sample::Index,
+    ) {
         let mut bytes = Vec::new();
         encode_frame(Opcode::Text, &vec![b'x'; len], &mut bytes);
         let header_len = bytes.len() - len;
@@ -102,7 +105,11 @@ proptest! {
     }
 
     #[test]
-    fn masks_come_off(plain in vec(any::<u8>(), 0..200), key: [u8; 4], places in vec(any::<prop::sample::Index>(), 0..5)) {
+    fn masks_come_off(
+        plain in vec(any::<u8>(), 0..200),
+        key: [u8; 4],
+        places in vec(any::<prop::sample::Index>(), 0..5),
+    ) {
         let mut masked = plain.clone();
         apply_mask(&mut masked, key, 0);
         for (at, byte) in masked.iter().enumerate() {

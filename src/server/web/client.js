@@ -202,7 +202,8 @@ export class SalonClient {
   /**
    * @param {{url: string, user?: string, token?: string, outbox?: OutboxEntry[], status?: {status: string, note:
    * string}, WebSocket?: typeof WebSocket, random?: () => number}} options
-   *   `url` is the address of `/ws`. `user` names us where names are free (open mode), `token` proves who we are elsewhere.
+   *   `url` is the address of `/ws`. `user` names us where names are free (open mode), `token` proves who we are
+   *   elsewhere.
    *   `outbox` and `status` are those of a former client, with which this one goes on.
    */
   constructor({ url, user, token, outbox = [], status, WebSocket = globalThis.WebSocket, random = Math.random }) {
