@@ -9,7 +9,7 @@ use crate::chat::{Call, Code};
 use crate::proto::handshake::{Request, RequestError};
 
 use super::admin_key::AdminKey;
-use super::doors::EntryError;
+use super::entry_error::{CallError, EntryError};
 
 /// A call whose body may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,50 +26,6 @@ impl CallHead {
     /// The interim response before the client sends the body.
     pub fn interim(&self) -> &'static [u8] {
         if self.expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" }
-    }
-}
-
-/// Why a call is refused before it reaches the chat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallError {
-    /// There is no such call.
-    Unknown,
-    /// Not POST.
-    Method,
-    /// Not JSON.
-    MediaType,
-    /// A body without a length.
-    Length,
-    /// A length that is no number, or more than one.
-    BadLength,
-    /// A body over [`MAX_BODY_BYTES`].
-    TooLarge,
-    /// From a page of a browser.
-    Origin,
-}
-
-impl CallError {
-    /// Its HTTP status, code and sentence.
-    pub const fn words(self) -> (u16, Code, &'static str) {
-        match self {
-            Self::Unknown => (404, Code::UnknownType, "expected a call of docs/http-api.md, found another path"),
-            Self::Method => (405, Code::BadRequest, "expected POST, found another method"),
-            Self::MediaType => {
-                (415, Code::BadRequest, "expected `Content-Type: application/json`, found none or another one")
-            }
-            Self::Length => (411, Code::BadRequest, "expected a body with Content-Length, found a transfer coding"),
-            Self::BadLength => (
-                400,
-                Code::BadRequest,
-                "expected one Content-Length that is a number, found another value or more of them",
-            ),
-            Self::TooLarge => (413, Code::TooLarge, "expected a body of at most 65536 bytes, found a longer one"),
-            Self::Origin => (
-                403,
-                Code::Forbidden,
-                "expected a program on this machine that calls by address, found a browser or a host name; start Salon with --admin-key",
-            ),
-        }
     }
 }
 

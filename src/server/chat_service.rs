@@ -13,7 +13,7 @@ use crate::time::{Moment, Tick};
 
 use super::admission::Verdict;
 use super::calls::Calls;
-use super::doors::EntryError;
+use super::entry_error::EntryError;
 use super::http::{self, NO_STORE, Response};
 use super::reports::{self, Sources};
 use super::responder::{Answer, Asked, Responder};

@@ -7,13 +7,15 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::chat::{Door, NameError, RoomName, Shows, TokenError, UserName, Verifier};
+use crate::chat::{Door, NameError, RoomName, Shows, UserName, Verifier};
 use crate::proto::handshake::{Accept, Request, RequestError};
 
 use super::Port;
 use super::admin_key::AdminKey;
-use super::api::{self, CallError, CallHead};
+use super::api::{self, CallHead};
+use super::entry_error::EntryError;
 use super::origin::Origin;
+use super::query::field;
 use super::reports::{Look, Report};
 use super::site::{self, Asset};
 
@@ -41,54 +43,6 @@ pub enum Entry {
     Call(CallHead),
     /// To a refusal.
     Refused(EntryError),
-}
-
-/// Why a request is not served.
-#[derive(Debug)]
-pub enum EntryError {
-    /// It breaks HTTP or the opening handshake.
-    Request(RequestError),
-    /// Nothing lives at that path.
-    NotFound,
-    /// The path exists, but not for that method.
-    Method,
-    /// A parameter that the door needs is missing or wrong: 400 with a sentence.
-    Bad(Cow<'static, str>),
-    /// A token is needed here, and there is none or one that is not valid: 401.
-    Unauthorized(Option<TokenError>),
-    /// The token is not for this room: 403.
-    Room,
-    /// A page of another site opened the connection: 403.
-    Origin,
-    /// Salon is full, or memory was short when the connection came: 503.
-    Full,
-    /// Memory is short: 503.
-    Memory,
-    /// The address opens connections too fast: 429.
-    TooFast,
-    /// The address sends too many requests that open no WebSocket: 429.
-    AskedTooFast,
-    /// The server is about to stop: 503.
-    Stopping,
-    /// The key of the admin port is missing or wrong: 401.
-    Key {
-        /// Whether one was shown.
-        shown: bool,
-    },
-    /// It is a call with a mistake.
-    Call(CallError),
-    /// It asks for a page of the sessions that does not exist: 400.
-    Page,
-    /// It asks for a session that does not exist: 404.
-    NoSession,
-    /// A mistake of ours: 500.
-    Mistake,
-}
-
-impl From<CallError> for EntryError {
-    fn from(error: CallError) -> Self {
-        Self::Call(error)
-    }
 }
 
 /// Where tokens are needed: their verifier, and the time.
@@ -253,7 +207,7 @@ fn token_of<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, EntryErro
     {
         return Ok(Some(token.trim_matches(' ').into()));
     }
-    if let Some((_, token)) = pairs(request).find(|&(key, _)| key == "token") {
+    if let Some(token) = field(request, "token") {
         return decode(token, "token").map(Some);
     }
     let offered = request.tokens("sec-websocket-protocol").find_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL));
@@ -280,9 +234,9 @@ fn plain_door(request: &Request<'_>, room: &str) -> Result<Door, EntryError> {
 
 /// The status and the note in the query, which a client can set before it is let in.
 fn showing(request: &Request<'_>, door: Door) -> Result<Door, EntryError> {
-    let field = |name: &str| match pairs(request).find(|&(key, _)| key == name) {
+    let field = |name: &str| match field(request, name) {
         None => Ok(None),
-        Some((_, value)) => decode(&value.replace('+', "%20"), name).map(|value| Some(value.into_owned())),
+        Some(value) => decode(&value.replace('+', "%20"), name).map(|value| Some(value.into_owned())),
     };
     match (field("status")?, field("note")?) {
         (None, None) => Ok(door),
@@ -302,15 +256,10 @@ fn no_comma(user: &str) -> Result<(), EntryError> {
     }
 }
 
-/// The fields of the query, as they came.
-pub(super) fn pairs<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
-    request.query().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-}
-
 /// The first of `user`, `username` and `user_id` in the query.
 fn name_of_user<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>, EntryError> {
-    let found = ["user", "username", "user_id"].iter().find_map(|name| pairs(request).find(|(key, _)| key == name));
-    let Some((_, value)) = found else { return Ok(None) };
+    let found = ["user", "username", "user_id"].iter().find_map(|name| field(request, name));
+    let Some(value) = found else { return Ok(None) };
     match value.contains('+') {
         // In a query, `+` is how forms write a space.
         true => Ok(Some(decode(&value.replace('+', "%20"), "user")?.into_owned().into())),
@@ -356,8 +305,8 @@ const TOKEN_PROTOCOL: &str = "token.";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::Grant;
     use crate::chat::auth::Claims;
+    use crate::chat::{Grant, TokenError};
     use crate::proto::handshake::NO_HEADERS;
 
     /// Knows tokens that say `NAME@ROOMS`, or `NAME!ROOMS`, which can stand among sub-protocols.

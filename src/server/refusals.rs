@@ -10,8 +10,7 @@ use std::net::IpAddr;
 use crate::chat::{TokenError, TurnedAway};
 use crate::proto::handshake::RequestError;
 
-use super::api::CallError;
-use super::doors::EntryError;
+use super::entry_error::{CallError, EntryError};
 
 /// Declares the reasons with their names, and the list of all of them, so that none can be missing in it.
 macro_rules! reasons {

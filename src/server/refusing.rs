@@ -8,7 +8,8 @@ use crate::time::Moment;
 
 use super::Turn;
 use super::calls::Calls;
-use super::doors::{ALLOWED, EntryError};
+use super::doors::ALLOWED;
+use super::entry_error::{CallError, EntryError};
 use super::http::{self, Response};
 use super::responder::Asked;
 
@@ -76,6 +77,31 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> (Vec<u8>, Option<u16>)
         Coded(code, sentence) => ([&chat::error_message(code, sentence)[..], b"\n"].concat(), Some(status)),
     };
     (asked.word(Response { headers, ..Response::new(status, http::JSON, &body) }, now), of_call)
+}
+
+impl CallError {
+    /// Its HTTP status, code and sentence.
+    pub const fn words(self) -> (u16, Code, &'static str) {
+        match self {
+            Self::Unknown => (404, Code::UnknownType, "expected a call of docs/http-api.md, found another path"),
+            Self::Method => (405, Code::BadRequest, "expected POST, found another method"),
+            Self::MediaType => {
+                (415, Code::BadRequest, "expected `Content-Type: application/json`, found none or another one")
+            }
+            Self::Length => (411, Code::BadRequest, "expected a body with Content-Length, found a transfer coding"),
+            Self::BadLength => (
+                400,
+                Code::BadRequest,
+                "expected one Content-Length that is a number, found another value or more of them",
+            ),
+            Self::TooLarge => (413, Code::TooLarge, "expected a body of at most 65536 bytes, found a longer one"),
+            Self::Origin => (
+                403,
+                Code::Forbidden,
+                "expected a program on this machine that calls by address, found a browser or a host name; start Salon with --admin-key",
+            ),
+        }
+    }
 }
 
 const SHOW_A_TOKEN: (&str, &str) = ("WWW-Authenticate", "Bearer");

@@ -14,7 +14,8 @@ use crate::proto::handshake::Request;
 use crate::time::Moment;
 
 use super::calls::Outcomes;
-use super::doors::{self, EntryError};
+use super::entry_error::EntryError;
+use super::query::field;
 use super::socket::Socket;
 use super::top::{self, Top};
 use super::{Seen, http, metrics};
@@ -168,9 +169,8 @@ fn counters(Sources { seen, chat, stopping, .. }: &Sources<'_>) -> String {
 
 /// A page of the sessions, in order of their slots, and a link to the next: a cursor is the last one's.
 fn connections(request: &Request<'_>, chat: &Chat) -> Result<Words, EntryError> {
-    let field = |name: &str| doors::pairs(request).find(|&(key, _)| key == name).map(|(_, value)| value);
-    let limit = field("limit").map_or(Some(PAGE), |limit| limit.parse().ok().filter(|&limit| limit > 0));
-    let from = field("cursor").map_or(Some(0), |cursor| cursor.parse::<u32>().ok()?.checked_add(1));
+    let limit = field(request, "limit").map_or(Some(PAGE), |limit| limit.parse().ok().filter(|&limit| limit > 0));
+    let from = field(request, "cursor").map_or(Some(0), |cursor| cursor.parse::<u32>().ok()?.checked_add(1));
     let (Some(limit), Some(from)) = (limit, from) else { return Err(EntryError::Page) };
     let limit = limit.min(MAX_PAGE);
     let mut sessions = chat.sessions().filter(|session| session.conn.index >= from);
