@@ -15,10 +15,11 @@ use super::admission::Verdict;
 use super::calls::Calls;
 use super::entry_error::EntryError;
 use super::http::{self, NO_STORE, Response};
-use super::reports::{self, Sources};
+use super::reports;
 use super::responder::{Answer, Asked, Responder};
 use super::settings::{Settings, Starter, State};
 use super::socket::Socket;
+use super::sources::Sources;
 use super::top::Top;
 use super::{Port, Reloaded, Seen, Service, Turn};
 

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::Seen;
 use super::reactor::TURN_BOUNDS;
 use super::refusals::Reason;
-use super::reports::Sources;
+use super::sources::Sources;
 
 /// The media type of [`prometheus`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

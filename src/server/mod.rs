@@ -42,6 +42,7 @@ pub mod serve;
 pub mod settings;
 pub mod site;
 pub mod socket;
+pub mod sources;
 mod spoken_for;
 pub mod tls;
 pub mod top;

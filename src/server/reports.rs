@@ -7,18 +7,18 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::chat::{Chat, Dialect, SessionInfo};
+use crate::chat::Chat;
 use crate::engine::Engine;
 use crate::id::ConnId;
 use crate::proto::handshake::Request;
 use crate::time::Moment;
 
-use super::calls::Outcomes;
 use super::entry_error::EntryError;
 use super::query::field;
 use super::socket::Socket;
+use super::sources::{SessionRow, Sources, VERSION, dialect, line, status};
 use super::top::{self, Top};
-use super::{Seen, http, metrics};
+use super::{http, metrics};
 
 /// The reports about the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,21 +44,6 @@ pub enum Look {
     Top,
     /// `/connections/ID`: one of the sessions.
     Session(u64),
-}
-
-/// The sources of reports.
-#[derive(Clone, Copy, Debug)]
-pub struct Sources<'a> {
-    /// The view of the loop.
-    pub seen: &'a Seen<'a>,
-    /// The chat.
-    pub chat: &'a Chat,
-    /// The outcomes of calls.
-    pub calls: &'a Outcomes,
-    /// Panics that ended one request and nothing else.
-    pub panics: u64,
-    /// The server is about to stop.
-    pub stopping: bool,
 }
 
 /// A report in words.
@@ -188,51 +173,6 @@ pub(super) fn ended(chat: &Chat, id: ConnId, now: Moment) -> Option<String> {
     let dialect = dialect(session.dialect);
     Some(format!("{:?}, {dialect}, {seconds} s, {} messages", session.user.as_str(), session.messages))
 }
-
-/// A session in words.
-#[derive(Serialize)]
-pub(super) struct SessionRow<'a> {
-    session_id: String,
-    user_id: &'a str,
-    dialect: &'static str,
-    connected_at: u64,
-    last_activity: u64,
-    messages: u32,
-    rooms: usize,
-}
-
-impl<'a> SessionRow<'a> {
-    pub fn of(info: &SessionInfo<'a>) -> Self {
-        Self {
-            session_id: format!("{:016x}", info.session_id),
-            user_id: info.user.as_str(),
-            dialect: dialect(info.dialect),
-            connected_at: info.connected_at,
-            last_activity: info.last_activity,
-            messages: info.messages,
-            rooms: info.rooms,
-        }
-    }
-}
-
-/// A dialect in a word.
-pub fn dialect(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Json => "json",
-        Dialect::Plain => "plain",
-    }
-}
-
-/// JSON and a line end.
-pub(super) fn line(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("plain fields can be serialised") + "\n"
-}
-
-pub(super) fn status(stopping: bool) -> &'static str {
-    if stopping { "stopping" } else { "ok" }
-}
-
-pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Sessions in a page of `/connections` unless the request says otherwise, and at most.
 const PAGE: usize = 50;

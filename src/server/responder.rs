@@ -20,8 +20,9 @@ use super::entry_error::EntryError;
 use super::http::{self, NO_STORE, Response};
 use super::jwt::Keys;
 use super::origin::Origin;
-use super::reports::{Look, Sources, Words};
+use super::reports::{Look, Words};
 use super::settings::Settings;
+use super::sources::Sources;
 
 /// Decides the answers to requests.
 pub(super) struct Responder {

@@ -12,8 +12,8 @@ use crate::chat::{Chat, RoomInfo, SessionInfo};
 use crate::engine::{Blocked, Engine};
 use crate::time::{Moment, Tick};
 
-use super::reports::{SessionRow, VERSION, line, status};
 use super::socket::Socket;
+use super::sources::{SessionRow, VERSION, line, status};
 
 /// The last look, which is answered for [`LOOK_EVERY`].
 #[derive(Debug, Default)]

@@ -16,7 +16,7 @@ use rustls::ServerConnection;
 
 use crate::engine::{Got, Wrote};
 
-use super::Identity;
+use super::identity::Identity;
 
 /// Begins TLS connections: the present identity, and the counts of handshakes.
 #[derive(Clone, Debug)]

@@ -1,0 +1,68 @@
+//! The sources of reports, and the words that several reports share: a session, a state, the version.
+
+use serde::Serialize;
+
+use crate::chat::{Chat, Dialect, SessionInfo};
+
+use super::Seen;
+use super::calls::Outcomes;
+
+/// The sources of reports.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// The view of the loop.
+    pub seen: &'a Seen<'a>,
+    /// The chat.
+    pub chat: &'a Chat,
+    /// The outcomes of calls.
+    pub calls: &'a Outcomes,
+    /// Panics that ended one request and nothing else.
+    pub panics: u64,
+    /// The server is about to stop.
+    pub stopping: bool,
+}
+
+/// A session in words.
+#[derive(Serialize)]
+pub(super) struct SessionRow<'a> {
+    session_id: String,
+    user_id: &'a str,
+    dialect: &'static str,
+    connected_at: u64,
+    last_activity: u64,
+    messages: u32,
+    rooms: usize,
+}
+
+impl<'a> SessionRow<'a> {
+    pub fn of(info: &SessionInfo<'a>) -> Self {
+        Self {
+            session_id: format!("{:016x}", info.session_id),
+            user_id: info.user.as_str(),
+            dialect: dialect(info.dialect),
+            connected_at: info.connected_at,
+            last_activity: info.last_activity,
+            messages: info.messages,
+            rooms: info.rooms,
+        }
+    }
+}
+
+/// A dialect in a word.
+pub fn dialect(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Json => "json",
+        Dialect::Plain => "plain",
+    }
+}
+
+/// JSON and a line end.
+pub(super) fn line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain fields can be serialised") + "\n"
+}
+
+pub(super) fn status(stopping: bool) -> &'static str {
+    if stopping { "stopping" } else { "ok" }
+}
+
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
