@@ -78,6 +78,8 @@ struct State {
     news: Reports,
     /// Requests so far of which everything is said.
     done: u64,
+    /// The thread carries out what it has taken.
+    busy: bool,
     /// The thread waits for something to do, or for the loop to hear the news.
     asleep: bool,
     /// The loop's side is gone: what was accepted is carried out, and nothing more comes.
@@ -174,7 +176,8 @@ impl Backend for Threaded {
 
     fn is_idle(&self) -> bool {
         let state = self.shared.lock();
-        self.told == self.taken.len() && state.news.len() == 0 && state.done == self.asked
+        let waits = state.busy || state.requests.len() > 0 || state.chores != Chores::default();
+        !waits && state.news.len() == 0 && self.told == self.taken.len()
     }
 
     fn expire(&mut self, now: Tick) -> bool {
@@ -297,7 +300,7 @@ impl Shared {
             let held = store.held_bytes() + batch.held_bytes() + news.held_bytes();
             let mut state = self.deliver(&mut news);
             state.done += at as u64;
-            state.in_hand = 0;
+            (state.busy, state.in_hand) = (false, 0);
             let held = held + state.requests.held_bytes() + state.news.held_bytes();
             self.held_bytes.store(held, Ordering::Relaxed);
             drop(state);
@@ -315,7 +318,7 @@ impl Shared {
         let mut state = self.wait_while(idle);
         state.woken = false;
         mem::swap(batch, &mut state.requests);
-        state.in_hand = batch.bytes();
+        (state.busy, state.in_hand) = (true, batch.bytes());
         let chores = mem::take(&mut state.chores);
         (!state.last || batch.len() > 0).then_some(chores)
     }

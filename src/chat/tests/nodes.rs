@@ -397,6 +397,45 @@ fn who_catches_up_hears_what_is_said_elsewhere_once() {
     assert_eq!(heard.iter().filter(|text| kind(text) == "online_users").count(), 1);
 }
 
+/// What the store has takes its place on the lists, and nobody else's: no room with a history goes for it, and nobody who is known.
+#[test]
+fn what_is_told_takes_no_place_from_others() {
+    let settings = Settings { max_rooms: 2, max_users: 2, ..unhurried() };
+    let mut nodes = Nodes::new(100, &unhurried(), 1);
+    nodes.stages[0].opens("ann", "ann");
+    for room in ["a", "b", "c"] {
+        nodes.says(0, "ann", &format!(r#"{{"type":"create_room","room_id":"{room}"}}"#));
+    }
+    for name in ["bob", "cat"] {
+        nodes.stages[0].opens(name, name);
+    }
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"c"}"#);
+    nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"c","content":"x"}"#);
+    nodes.world.borrow_mut().links.push(Link::default());
+    let mut other = Nodes::node(&nodes.world, &settings, 1);
+    let listed = |stage: &Stage| -> Vec<String> {
+        let rooms = stage.chat.hall.roster.rooms();
+        rooms.after(None).map(|(_, room)| room.name.to_string()).collect()
+    };
+    // `a` keeps nothing, and so made room for `c`.
+    assert_eq!((listed(&other), other.chat.counts().known_users), (vec!["b".into(), "c".into()], 2));
+    other.chat.set_memory_left(Some(0));
+    nodes.says(0, "ann", r#"{"type":"create_room","room_id":"d"}"#);
+    other.hears_the_backend();
+    nodes.world.borrow_mut().links[1].through = usize::MAX;
+    other.hears_the_backend();
+    assert!(!listed(&other).contains(&"d".to_owned()));
+    // It is there all the same for whoever joins it, once there is memory, and keeps what it keeps.
+    other.chat.set_memory_left(None);
+    nodes.stages.push(other);
+    nodes.stages[1].opens("dan", "dan");
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"a"}"#);
+    nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"a","content":"x"}"#);
+    nodes.stages[1].forgets("dan");
+    nodes.says(1, "dan", r#"{"type":"join","room_id":"a","history":5}"#);
+    nodes.heard(1, "dan", &["joined", "broadcast", "online_users"]);
+}
+
 /// A burst is heard in pieces, and the loop does not sleep before it has heard all of it.
 #[test]
 fn a_burst_is_heard_in_pieces() {

@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::mpsc;
 
 use super::late::{Gate, Late};
 use super::*;
+use crate::backend::{Threaded, Waker};
 use crate::random::Random;
 
 const USERS: &[&str] = &["ann", "bob", "cat", "dan", "eve"];
@@ -16,8 +18,29 @@ struct Reader {
     last: BTreeMap<String, (u64, u64)>,
 }
 
-/// `late`: the store answers now and then, or fails, or takes no questions.
-fn walk(seed: u64, steps: usize, late: bool) {
+/// Where the store is.
+#[derive(Clone, Copy, PartialEq)]
+enum Kept {
+    /// Here; it answers at once.
+    Here,
+    /// Here; it answers now and then, or fails, or takes no questions.
+    Late,
+    /// On a thread; it answers when it comes to it.
+    Far,
+}
+
+/// Waits until the store on the thread has done all that it was asked, and that has been heard.
+fn settle(stage: &mut Stage, woken: &mpsc::Receiver<()>) {
+    loop {
+        stage.hears_the_backend();
+        if stage.chat.is_idle() {
+            return;
+        }
+        woken.recv_timeout(Duration::from_secs(30)).expect("whoever waits for the store is woken");
+    }
+}
+
+fn walk(seed: u64, steps: usize, kept: Kept) {
     let mut random = Random::from(seed);
     let age = Duration::from_secs(60);
     let settings = Settings {
@@ -31,11 +54,14 @@ fn walk(seed: u64, steps: usize, late: bool) {
     };
     let limits = Limits { age, ..last(4) };
     let gate = Rc::new(RefCell::new(Gate::Open));
-    let mut stage = match late {
-        false => Stage::keeping(limits, settings, &[]),
-        true => {
-            let backend = Late::new(limits, gate.clone());
-            Stage::with(settings, Box::new(backend))
+    let (wakes, woken) = mpsc::channel();
+    let mut stage = match kept {
+        Kept::Here => Stage::keeping(limits, settings, &[]),
+        Kept::Late => Stage::with(settings, Box::new(Late::new(limits, gate.clone()))),
+        Kept::Far => {
+            let waker = Waker::new(move || wakes.send(()).unwrap_or_default());
+            let store = Threaded::start(|_| Ok(Memory::new(limits, 1)), waker);
+            Stage::with(settings, Box::new(store.unwrap()))
         }
     };
     let mut readers: BTreeMap<String, Reader> = BTreeMap::new();
@@ -49,7 +75,10 @@ fn walk(seed: u64, steps: usize, late: bool) {
             0 => None,
             len => Some(devices[random.below(len as u64) as usize].clone()),
         };
-        if late && random.below(8) == 0 {
+        if kept == Kept::Far && random.below(8) == 0 {
+            settle(&mut stage, &woken);
+        }
+        if kept == Kept::Late && random.below(8) == 0 {
             *gate.borrow_mut() = [Gate::Open, Gate::Open, Gate::Shut, Gate::Down, Gate::Full][random.below(5) as usize];
             stage.hears_the_backend();
         }
@@ -118,6 +147,13 @@ fn walk(seed: u64, steps: usize, late: bool) {
     for device in devices {
         stage.closes(&device);
     }
+    if kept == Kept::Far {
+        // What is too old goes a piece at a time, of which the chat hears later.
+        for _ in 0..64 {
+            settle(&mut stage, &woken);
+            stage.waits(age / 8);
+        }
+    }
     stage.waits(age * 3);
     stage.check_released();
 }
@@ -166,7 +202,7 @@ fn read_plain(device: &str, heard: &[String], last: &mut u64) {
 fn random_walks() {
     for seed in 0..20 {
         println!("seed {seed}");
-        walk(seed, 800, false);
+        walk(seed, 800, Kept::Here);
     }
 }
 
@@ -174,6 +210,15 @@ fn random_walks() {
 fn random_walks_with_a_store_that_is_late() {
     for seed in 0..20 {
         println!("seed {seed}");
-        walk(seed, 800, true);
+        walk(seed, 800, Kept::Late);
+    }
+}
+
+/// What comes when is up to the system here; the promises hold whatever that is.
+#[test]
+fn random_walks_with_a_store_on_a_thread() {
+    for seed in 0..10 {
+        println!("seed {seed}");
+        walk(seed, 800, Kept::Far);
     }
 }
