@@ -1,4 +1,4 @@
-//! Who is let in by a token, for how long, and what they may.
+//! Sessions with tokens: their grants, for how long they hold, and what they allow.
 //!
 //! A session with a token holds a [`Grant`]; where everybody is let in there is none. At the end of the grant the
 //! session is warned, goes on for a grace, and is closed unless `auth` has brought another token of the same user.
@@ -22,7 +22,7 @@ use crate::id::ConnId;
 impl Hall {
     /// The session holds this grant from now on.
     pub(super) fn hold(&mut self, conn: ConnId, grant: Grant, turn: &Turn<'_>) {
-        // Timers do not follow the wall clock when it jumps; what counts is what it said when the token was shown.
+        // Timers do not follow the wall clock when it jumps; its reading when the token was shown counts.
         let left = Duration::from_millis(grant.expires_ms.saturating_sub(turn.now.unix_ms));
         self.timers.cancel(Timer::Unproven(conn));
         self.timers.cancel(Timer::Expired(conn));
@@ -40,7 +40,7 @@ impl Hall {
         }
     }
 
-    /// A text of a session that has not said who it is. Nothing but `auth` helps.
+    /// A text of a session that has shown no token. Only `auth` is answered.
     pub(super) fn unproven_text(&mut self, conn: ConnId, text: &str, ctx: &mut Ctx<'_>) {
         let Some((id, request)) = self.read_request(conn, text, ctx) else { return };
         if let Ok(Request::Auth { token }) = request {
@@ -59,7 +59,7 @@ impl Hall {
         self.bear_unproven(conn, ctx);
     }
 
-    /// A frame of a session that has not said who it is: there is no user to bill for it, and so not much patience.
+    /// A frame of a session that has shown no token: there is no user to bill for it, and so only few are allowed.
     pub(super) fn bear_unproven(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         if self.roster.session(conn).is_some_and(|session| session.frames >= MAX_UNPROVEN_FRAMES) {
             turn.out.turned_away(conn, TurnedAway::NoToken);
@@ -98,7 +98,7 @@ impl Hall {
         Ok(())
     }
 
-    /// The session leaves a room that it may be in no longer; `why`, if it is to be told.
+    /// The session leaves a room that it may be in no longer; `why`, if it hears a reason.
     pub(super) fn put_out(&mut self, conn: ConnId, room: u32, why: Option<EndReason>, ctx: &mut Ctx<'_>) {
         let name = self.roster.room(room).name.clone();
         // Refused also where it is leaving already.
@@ -108,7 +108,7 @@ impl Hall {
         }
     }
 
-    /// The token's time has come: says so, and how long there is for another one.
+    /// The token has expired: sends an error that says how long there is for another one.
     pub(super) fn warn_of_expiry(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         let grace = turn.settings.token_grace;
         let message = "expected a token that is valid, found one that has expired; send `auth` with a new one";
@@ -123,19 +123,19 @@ impl Hall {
         self.dismiss(conn, Farewell::TOKEN_EXPIRED, turn);
     }
 
-    /// Nothing has been proven in time.
+    /// No token has come in time.
     pub(super) fn end_unproven(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         turn.out.turned_away(conn, TurnedAway::NoToken);
         self.dismiss(conn, Farewell::NO_TOKEN_IN_TIME, turn);
     }
 
-    /// The token does not hold.
+    /// The token is not valid.
     pub(super) fn turn_back(&mut self, conn: ConnId, error: TokenError, turn: &mut Turn<'_>) {
         turn.out.turned_away(conn, TurnedAway::Token(error));
         self.dismiss(conn, Farewell::bad_token(error), turn);
     }
 
-    /// Whether the token opens that room. The same words whether or not there is one.
+    /// Checks that the token is for that room. The error has the same words whether or not the room exists.
     pub(super) fn may_visit(&self, conn: ConnId, room: &str) -> Result<(), Refusal> {
         match self.grant(conn).is_none_or(|grant| grant.may_enter(room)) {
             true => Ok(()),
@@ -154,7 +154,7 @@ impl Hall {
         settings.anybody_may_create || self.is_operator(conn) || self.grant(conn).is_some_and(Grant::may_create)
     }
 
-    /// What the session's token grants, if it has one.
+    /// The grant of the session's token, if it has one.
     pub(super) fn grant(&self, conn: ConnId) -> Option<&Grant> {
         self.grants.get(&conn)
     }

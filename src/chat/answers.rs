@@ -1,6 +1,7 @@
-//! What the backend has answered or published, handed on to whom it concerns.
+//! Answers and messages of the backend, handed on to the sessions that they concern.
 //!
-//! Each request that waits ([`Waiting`]) has exactly one outcome here; a message that somebody else's chat has said comes without one.
+//! Each request that waits ([`Waiting`]) has exactly one outcome here; a message that somebody else's chat has said
+//! comes without one.
 
 use super::hall::Hall;
 use super::turn::Turn;
@@ -20,7 +21,7 @@ impl Hall {
         Ok(Ticket(self.waiting.insert(waiting) as u64))
     }
 
-    /// What a ticket stands for, which is then answered.
+    /// The request of a ticket, which is answered with this.
     pub(super) fn answered(&mut self, ticket: Ticket) -> Option<Waiting> {
         let waiting = self.waiting.try_remove(usize::try_from(ticket.0).ok()?)?;
         if let Some(room) = waiting.room {
@@ -29,7 +30,7 @@ impl Hall {
         Some(waiting)
     }
 
-    /// A message has its number: those who are to hear it do, and whoever has said it here, if they have, is answered.
+    /// A message has its number: its receivers hear it, and if a session here has said it, that session is answered.
     pub(super) fn published(
         &mut self,
         conversation: Conversation<'_>,
@@ -98,7 +99,7 @@ impl Hall {
                 self.read_later(ask.conn, turn);
                 answer = false;
             }
-            // Nobody is held back by a store that is down.
+            // A store that is down keeps nobody from leaving.
             (What::Leave { why }, Some(room)) => {
                 self.left(ask, room, why, turn);
                 answer = false;

@@ -1,6 +1,7 @@
-//! How a session begins and ends: who comes in by which door, as whose device, and what a connection that is closed leaves behind.
+//! How a session begins and ends: the doors, the user whose device it becomes, and the state that a closed connection
+//! leaves behind.
 //!
-//! What a token is worth is said in `access`, and who is in which room in `membership`.
+//! `access` checks tokens, and `membership` knows who is in which room.
 
 use super::ask::Ask;
 use super::delivery::TurnedAway;
@@ -40,7 +41,7 @@ impl Hall {
             }
             Door::Unproven => self.timers.set(Timer::Unproven(conn), ctx.now.tick + ctx.settings.auth_within),
             Door::Refused(error) => self.turn_back(conn, error, ctx),
-            // Nobody shows two things.
+            // No connection has two of them.
             Door::Showing { .. } => self.binary(conn, ctx),
         }
     }

@@ -1,9 +1,9 @@
-//! Who asks, and what they call that: every answer goes to an [`Ask`].
+//! The connection that asks, and the `id` of its request: every answer goes to an [`Ask`].
 
 use super::wire::Id;
 use crate::id::ConnId;
 
-/// The connection that asks for something, and what it calls that.
+/// The connection that asks for something, and the `id` of its request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask<'a> {
     pub conn: ConnId,
@@ -16,7 +16,7 @@ impl<'a> Ask<'a> {
         Self { conn, id }
     }
 
-    /// What happens to a connection without being asked for, or is answered without an `id`.
+    /// For a connection that has not asked, or is answered without an `id`.
     pub fn unnamed(conn: ConnId) -> Self {
         Self { conn, id: None }
     }

@@ -1,8 +1,8 @@
-//! What a token says: who it is, until when, which rooms and which roles.
+//! The claims of a token: the user, until when, which rooms and which roles.
 //!
-//! A [`Verifier`], which is handed in, knows keys and signatures; here are only the claims and what follows from them. A
-//! claim that is there but cannot be read makes the token bad: it never counts as absent. Time is an argument. Tokens
-//! themselves are neither kept nor shown: no error repeats anything of them.
+//! A [`Verifier`], which is handed in, knows keys and signatures; here are only the claims and the rights that follow.
+//! A claim that is there but cannot be read makes the token invalid: it never counts as absent. Time is an argument.
+//! Tokens themselves are neither kept nor shown: no error repeats anything of them.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use super::name::{UserName, normal};
 use super::wire::answer::EndReason;
 
-/// Knows whether a token holds.
+/// Checks tokens.
 pub trait Verifier: fmt::Debug {
-    /// What the token grants at that time, in milliseconds since the Unix epoch.
+    /// The grant of the token at that time, in milliseconds since the Unix epoch.
     ///
     /// # Errors
-    /// When it grants nothing, why.
+    /// The reason why it grants nothing.
     fn verify(&self, token: &str, unix_ms: u64) -> Result<Grant, TokenError>;
 }
 
-/// What a session may, by a token that holds.
+/// The rights of a session with a valid token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Who it is.
+    /// The user.
     pub user: UserName,
-    /// Until when, in milliseconds since the Unix epoch.
+    /// When it ends, in milliseconds since the Unix epoch.
     pub expires_ms: u64,
     /// The rooms it may enter; `None`: all.
     rooms: Option<Box<[Pattern]>>,
@@ -44,7 +44,7 @@ impl Grant {
         self.rooms.is_some()
     }
 
-    /// Bytes of patterns that a name is held against, at most: what [`Grant::may_enter`] costs.
+    /// Bytes of patterns that a name is compared with, at most: the cost of [`Grant::may_enter`].
     pub fn pattern_bytes(&self) -> usize {
         self.rooms.as_ref().map_or(0, |patterns| patterns.iter().map(|pattern| pattern.0.len() + 1).sum())
     }
@@ -80,7 +80,7 @@ impl Pattern {
         let first = parts.next().unwrap_or_default();
         let Some(mut rest) = name.strip_prefix(first) else { return false };
         let Some(last) = parts.next_back() else { return rest.is_empty() };
-        // What lies between two stars is found as early as it can be, which leaves the most to the others.
+        // Each part between two stars is found as early as it can be, which leaves the most to the later parts.
         for part in parts {
             let found = match part.as_bytes() {
                 // Without the searcher that `find` makes anew each time: many stars are many parts.
@@ -120,7 +120,7 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// What was expected and found, short enough for the reason of a Close frame.
+    /// The expected and the found, short enough for the reason of a Close frame.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TooLong => "expected a token of at most 8192 bytes, found a longer one",
@@ -136,7 +136,7 @@ impl TokenError {
         }
     }
 
-    /// What `goodbye.reason` says of it.
+    /// The `goodbye.reason` for it.
     pub(super) const fn reason(self) -> EndReason {
         match self {
             Self::Expired => EndReason::TokenExpired,
@@ -167,7 +167,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// What they grant at that time, in milliseconds since the Unix epoch.
+    /// The grant of the claims at that time, in milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// When they grant nothing then.
@@ -240,7 +240,7 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
 /// The longest token that is looked at, in bytes, by whichever way it comes.
 pub const MAX_TOKEN_BYTES: usize = 8 << 10;
 
-/// By how much the clock of whoever signs may differ from ours.
+/// By how much the signer's clock may differ from ours.
 pub const LEEWAY: Duration = Duration::from_secs(10);
 
 /// Patterns that one token can list.

@@ -1,13 +1,14 @@
 //! Bans: names that are kept out, until when and why.
 //!
-//! Bans are of names, not of addresses, and are forgotten when the server stops. The timers of those that end are the hall's.
+//! Bans are of names, not of addresses, and are forgotten when the server stops. The timers of those that end are the
+//! hall's.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::name::UserName;
 
-/// Who is kept out.
+/// The banned names.
 #[derive(Debug, Default)]
 pub(super) struct Bans(BTreeMap<UserName, Ban>);
 
@@ -19,12 +20,12 @@ pub(super) struct Ban {
 }
 
 impl Bans {
-    /// Keeps a name out, or changes until when and why.
+    /// Bans a name, or changes the end and the note of its ban.
     pub fn begin(&mut self, name: UserName, ban: Ban) {
         self.0.insert(name, ban);
     }
 
-    /// Lets the name in again. Says whether it was kept out.
+    /// Lets the name in again. Returns whether it was banned.
     pub fn end(&mut self, name: &UserName) -> bool {
         self.0.remove(name).is_some()
     }

@@ -1,4 +1,4 @@
-//! What frames cost: each is paid from the bucket of a user at an address, and a frame that cannot be paid is refused.
+//! Paying for frames: each is paid from the bucket of a user at an address, and a frame that cannot be paid is refused.
 //!
 //! Buckets themselves are in `rate_limit`, which knows neither sessions nor answers.
 
@@ -16,13 +16,13 @@ use super::wire::{Code, Id, Refusal};
 use crate::id::ConnId;
 
 impl Hall {
-    /// Who pays for what the session does, once it is a device of the user of this name.
+    /// The payer for the session, once it is a device of the user of this name.
     pub(super) fn payer_as(&mut self, conn: ConnId, name: &UserName) -> Option<Payer> {
         let address = self.roster.session(conn)?.payer.address;
         Some(self.buckets.payer(name.as_str(), address))
     }
 
-    /// Pays for one frame; if that cannot be paid says so, or closes.
+    /// Pays for one frame; a frame that cannot be paid is refused, or closes the session.
     pub(super) fn pay<'t>(&mut self, conn: ConnId, turn: &mut Turn<'_>, id: impl FnOnce() -> Option<Id<'t>>) -> bool {
         let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return false };
         let now = turn.now.tick;
@@ -48,7 +48,7 @@ impl Hall {
         false
     }
 
-    /// Pays for a list of joins what the frame has not paid for.
+    /// Pays for a list of joins the part that the frame has not paid for.
     pub(super) fn pay_for_list(&mut self, conn: ConnId, rooms: usize, turn: &Turn<'_>) -> Result<(), Refusal> {
         let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
         let Settings { rate, full_speed_per_address: people, .. } = *turn.settings;
@@ -61,7 +61,7 @@ impl Hall {
         }
     }
 
-    /// Pays for speaking to everybody, which operators and a house without a limit on the rate do not.
+    /// Pays for speaking to everybody; operators do not pay, nor does anybody without a limit on the rate.
     pub(super) fn pay_to_announce(&mut self, conn: ConnId, turn: &Turn<'_>) -> Result<(), Refusal> {
         let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
         if turn.settings.rate.is_none() {

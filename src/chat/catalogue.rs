@@ -1,8 +1,9 @@
-//! What the backend and the chat tell each other of rooms and people, beside what is said: which there are, and which are over.
+//! The catalogue of rooms and people that backend and chat exchange, beside messages: which there are, and which have
+//! ended.
 //!
-//! A backend may have been filled before the chat began, and may be filled elsewhere while it lasts. A room that it tells of is listed
-//! as one that somebody has made and left: it takes as much memory, and makes room in the same order. What finds no place is not
-//! listed, and is there all the same for whoever joins it.
+//! A backend may have been filled before the chat began, and may be filled elsewhere while it lasts. A room that it
+//! announces is listed as one that a user has made and left: it takes as much memory, and makes room in the same order.
+//! A room without a place is not listed, but a session can join it all the same.
 
 use super::hall::{Hall, ROOM_BYTES, USER_BYTES};
 use super::name::{RoomName, UserName};
@@ -11,7 +12,7 @@ use super::wire::Refusal;
 use crate::backend::{Description, Request};
 
 impl Hall {
-    /// The backend has a room, or what stands of it has changed.
+    /// The backend has a room, or its description has changed.
     pub(super) fn told_of_room(&mut self, description: Description<'_>, keeps: bool, turn: &mut Turn<'_>) {
         let Some(key) = self.list_room(description.room, description.created_at, turn) else { return };
         self.roster.learn_room(key, &description, keeps);
@@ -44,7 +45,7 @@ impl Hall {
         }
     }
 
-    /// What the backend is told of a room.
+    /// The description of a room for the backend.
     pub(super) fn description_of(&self, room: u32) -> Description<'_> {
         let room = self.roster.room(room);
         Description {
@@ -56,7 +57,7 @@ impl Hall {
         }
     }
 
-    /// Ends a room that nobody is in, so that there is a place for another one: what is kept of it goes.
+    /// Ends an empty room, so that there is a place for another one: its history goes.
     pub(super) fn evict(&mut self, room: u32, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let place = self.roster.room(room);
         if place.holds {
@@ -66,8 +67,8 @@ impl Hall {
         Ok(())
     }
 
-    /// Ends rooms that nobody needs, and tells the backend of those that have ended, before anything else is asked about them. One that is not taken costs the backend a
-    /// line in a list, and nobody a message.
+    /// Ends rooms that are not needed, and releases them at the backend, before anything else is asked about them. A
+    /// release that the backend does not take costs it a line in a list, and loses no message.
     pub(super) fn release_ended(&mut self, ctx: &mut Ctx<'_>) {
         self.roster.settle(ctx.now.tick);
         let ended = self.roster.take_ended();
@@ -79,7 +80,8 @@ impl Hall {
         }
     }
 
-    /// Tells the backend of people who have come for the first time. One that is not taken is known as long as the chat lasts.
+    /// Makes users known to the backend who have come for the first time. If it does not take one, the chat alone knows
+    /// that user.
     pub(super) fn tell_of_users(&mut self, ctx: &mut Ctx<'_>) {
         for name in self.roster.take_met() {
             let _ = ctx.store.ask(Request::Know { user: name.as_str() });

@@ -1,6 +1,6 @@
-//! What a client wrote, held to the rules for names and for texts that are shown beside a name.
+//! The texts of a client, checked by the rules for names and for texts that are shown beside a name.
 //!
-//! The rules are in `name`; here they become refusals. Whether there is such a room or user is not looked at.
+//! The rules are in `name`; here they become refusals. It does not check whether there is such a room or user.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::name::{NameError, RoomName, UserName, check_characters};
 use super::roster::user::{Shows, Status};
 use super::wire::{Code, Refusal};
 
-/// Reads something of what somebody wrote, which touches nothing else; `None`: a mistake of ours.
+/// Reads a part of a client's text, which touches nothing else; `None`: a mistake of ours.
 pub(super) fn read_safely<T>(read: impl FnOnce() -> T + std::panic::UnwindSafe) -> Option<T> {
     std::panic::catch_unwind(read).ok()
 }
@@ -24,10 +24,10 @@ pub(super) fn user_name(name: &str) -> Result<UserName, Refusal> {
 }
 
 impl Shows {
-    /// Reads what a client wrote.
+    /// Reads a status and a note of an address.
     ///
     /// # Errors
-    /// What was expected and what was found, if the status is no word for one or the note is not as notes are.
+    /// The expected and the found, if the status is no word for one or the note breaks the rules.
     pub fn parse(status: &str, note: Option<&str>) -> Result<Self, Cow<'static, str>> {
         read_status(status, note).map_err(|refusal| refusal.message)
     }
@@ -43,15 +43,15 @@ pub(super) fn read_status(status: &str, note: Option<&str>) -> Result<Shows, Ref
     Ok(Shows { status, note: note.map(Into::into) })
 }
 
-/// Refuses a text to be shown beside a name that is longer than it may be, or has characters that no name may have: notes,
-/// titles and topics, from whomever.
+/// Refuses a text to be shown beside a name that is longer than it may be, or has characters that no name may have:
+/// notes, titles and topics, of clients and operators.
 pub(super) fn check_line(field: &str, text: Option<&str>, limit: usize) -> Result<(), Refusal> {
     let Some(text) = text else { return Ok(()) };
     if text.len() > limit {
         let message = format!("`{field}`: expected at most {limit} bytes, found {}", text.len());
         return Err(Refusal::new(Code::TooLarge, message));
     }
-    // An empty one is one, and so is `*`.
+    // An empty text may be one, and so may `*`.
     let Err(error) = check_characters(text) else { return Ok(()) };
     let message = match error {
         NameError::Character(found) | NameError::Unseen(found) => {

@@ -1,4 +1,4 @@
-//! How much there is, and how often what has happened.
+//! How many sessions, users and rooms there are, and how often each thing has happened.
 
 /// Numbers for `/health` and `/metrics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,11 +15,11 @@ pub struct Counts {
     pub messages: u64,
     /// Frames refused so far for coming too fast.
     pub rate_limited: u64,
-    /// Errors told so far.
+    /// Errors sent so far.
     pub errors: u64,
-    /// Users who are kept out now.
+    /// Users who are banned now.
     pub bans: usize,
-    /// Messages let go of so far because memory was short.
+    /// Messages that the history has dropped so far because memory was short.
     pub let_go: u64,
     /// Panics so far that ended one session and nothing else.
     pub panics: u64,

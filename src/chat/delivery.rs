@@ -1,4 +1,4 @@
-//! What the chat wants done to connections: the only thing it gives out.
+//! Deliveries: what the engine must do to connections, the only output of the chat.
 //!
 //! A [`Deliveries`] is filled by one call into the chat and carried out by the server in order. It holds
 //! all texts in one buffer, so that a message costs no allocation of its own. It knows no frames:
@@ -23,7 +23,7 @@ pub enum Delivery {
         /// What, in [`Deliveries::text`].
         text: Range<usize>,
     },
-    /// Tell a connection whose call is refused why.
+    /// Refuse the call of a connection.
     Refuse {
         /// Who.
         to: ConnId,
@@ -34,33 +34,33 @@ pub enum Delivery {
     },
     /// Send a text to every member of a topic, but for some.
     Publish {
-        /// Whose members.
+        /// The topic.
         topic: TopicId,
         /// What, in [`Deliveries::text`].
         text: Range<usize>,
-        /// Whom not, in [`Deliveries::except`].
+        /// The connections that are left out, in [`Deliveries::except`].
         except: Range<usize>,
     },
-    /// From now on the connection hears what is published to the topic.
+    /// From now on the connection hears messages of the topic.
     Subscribe {
         /// Who.
         conn: ConnId,
         /// What.
         topic: TopicId,
     },
-    /// From now on no longer; what was published before is still sent, and first.
+    /// From now on no longer; messages published before are still sent, and first.
     Unsubscribe {
         /// Who.
         conn: ConnId,
         /// What.
         topic: TopicId,
     },
-    /// Tell the chat by [`Chat::handle_drained`](super::Chat::handle_drained), once, when the connection has taken all of this.
+    /// Call [`Chat::handle_drained`](super::Chat::handle_drained), once, when the connection has taken all of this.
     TellWhenDrained {
         /// Who.
         conn: ConnId,
     },
-    /// Note that somebody is not let in; what they are told and that they are closed are deliveries of their own.
+    /// Note that a client is not let in; its answer and its close are deliveries of their own.
     TurnedAway {
         /// Who.
         conn: ConnId,
@@ -72,7 +72,7 @@ pub enum Delivery {
         /// Who.
         conn: ConnId,
     },
-    /// Send what is queued, then close.
+    /// Send the queued output, then close.
     Close {
         /// Who.
         conn: ConnId,
@@ -83,10 +83,10 @@ pub enum Delivery {
     },
 }
 
-/// Why the chat lets somebody not in, who has come through a door.
+/// Why the chat does not let in a client that has come through a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TurnedAway {
-    /// The token does not hold.
+    /// The token is not valid.
     Token(TokenError),
     /// No token has come in time.
     NoToken,
@@ -94,7 +94,7 @@ pub enum TurnedAway {
     Banned,
     /// The user has as many sessions as they may.
     TooManySessions,
-    /// There are as many users as there may be.
+    /// Salon has as many users as it may.
     TooManyUsers,
     /// The one room of a plain session cannot be joined.
     Room,
@@ -175,12 +175,13 @@ impl Deliveries {
         self.items.push(Delivery::Unsubscribe { conn, topic });
     }
 
-    /// Queues the wish to hear when the connection has taken everything up to here.
+    /// Asks for [`Chat::handle_drained`](super::Chat::handle_drained) when the connection has taken everything up to
+    /// here.
     pub fn tell_when_drained(&mut self, conn: ConnId) {
         self.items.push(Delivery::TellWhenDrained { conn });
     }
 
-    /// Queues a note that somebody is not let in.
+    /// Queues the note that a client is not let in.
     pub fn turned_away(&mut self, conn: ConnId, why: TurnedAway) {
         self.items.push(Delivery::TurnedAway { conn, why });
     }
@@ -195,13 +196,13 @@ impl Deliveries {
         self.items.push(Delivery::Close { conn, code, reason });
     }
 
-    /// Notes work that was done and that no delivery shows, in steps of some 250 ns: who is answered with two names may have had ten thousand
-    /// looked at.
+    /// Notes work that shows in no delivery, in steps of some 250 ns: an answer with two names may have taken a look at
+    /// ten thousand.
     pub fn note_work(&mut self, steps: usize) {
         self.work += steps;
     }
 
-    /// The sum of that, for whoever shares out the time of a turn.
+    /// The sum of that, for the engine, which shares out the time of a turn.
     pub fn work(&self) -> usize {
         self.work
     }
@@ -217,7 +218,7 @@ impl Deliveries {
         self.except.shrink_to(MAX_KEPT_ITEMS);
     }
 
-    /// Octets that the list takes, empty or not.
+    /// Bytes that the list takes, empty or not.
     pub fn held_bytes(&self) -> usize {
         self.text.capacity()
             + self.except.capacity() * size_of::<ConnId>()
@@ -251,8 +252,8 @@ impl Deliveries {
     }
 }
 
-/// What is kept of the text buffer between turns, in bytes.
+/// The capacity of the text buffer that is kept between turns, in bytes.
 const MAX_KEPT_TEXT: usize = 1 << 20;
 
-/// What is kept of each list between turns.
+/// The capacity of each list that is kept between turns.
 const MAX_KEPT_ITEMS: usize = 1 << 14;

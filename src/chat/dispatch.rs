@@ -1,6 +1,6 @@
-//! What comes in, handed to the file of its subject: texts and pings of sessions, news of the backend, timers.
+//! Input, handed to the file of its subject: texts and pings of sessions, news of the backend, timers.
 //!
-//! Each `match` here is a list of all there is. Nothing is decided.
+//! Each `match` here lists all cases. It decides nothing.
 
 use super::ask::Ask;
 use super::checks::read_safely;
@@ -115,7 +115,7 @@ impl Hall {
         }
     }
 
-    /// The backend has something to say.
+    /// The backend has news.
     pub(super) fn learn(&mut self, news: News<'_>, turn: &mut Turn<'_>) {
         match news {
             News::Published { conversation, message, ticket } => {
@@ -190,8 +190,8 @@ impl Hall {
         }
     }
 
-    /// Whether a grace is over before anything else is due. At the same tick a user stops typing, then leaves, then is gone, and then comes
-    /// the rest.
+    /// Whether a grace is over before anything else is due. At the same tick a user stops typing, then leaves, then is
+    /// gone; everything else comes after.
     fn is_grace_first(&self) -> bool {
         let Some(grace) = self.roster.next_grace() else { return false };
         match self.timers.first() {
@@ -206,7 +206,7 @@ impl Hall {
         [self.timers.next(), self.roster.next_grace()].into_iter().flatten().min()
     }
 
-    /// Every table that those who were here have made large gives its room back. Sessions, timers, watches and buckets do so on their own.
+    /// Shrinks every table that a crowd may have made large. Sessions, timers, watches and buckets do so on their own.
     fn give_back(&mut self) {
         self.roster.give_back();
         self.typists.give_back();
@@ -230,5 +230,6 @@ impl Hall {
     }
 }
 
-/// Timers that are carried out in one turn: a thousand who left a hundred rooms each have as many graces, which end together.
+/// Timers that are carried out in one turn: a thousand who left a hundred rooms each have as many graces, which end
+/// together.
 const TIMERS_AT_ONCE: usize = 1024;

@@ -1,24 +1,25 @@
-//! What the chat holds, by purpose: estimates that are cheap to ask for, however many there are of everything.
+//! The memory that the chat holds, by purpose: estimates that are cheap to ask for, however many there are of
+//! everything.
 //!
-//! Slots and tables are counted by their capacity; what hangs on them (trees, names, lists) by how many there are, at what one
-//! of them takes about. `tests/allocations.rs` holds the sums to what the allocator says. What few have (notes, titles) is
-//! left out, or rounded.
+//! Slots and tables are counted by their capacity; trees, names and lists that hang on them by their number, times the
+//! usual size of one. `tests/allocations.rs` compares the sums with the allocator. Things that few have (notes, titles)
+//! are left out, or rounded.
 
 use super::hall::Hall;
 use super::name::UserName;
 use crate::backend::Backend;
 use crate::id::ConnId;
 
-/// Octets held, by what for.
+/// Bytes held, by purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// Sessions, what their tokens grant, and their timers.
     pub sessions: usize,
-    /// Users who are known, here or not, and who watches them.
+    /// Users who are known, here or not, and their watchers.
     pub users: usize,
-    /// Rooms and who is in them.
+    /// Rooms and their members.
     pub rooms: usize,
-    /// What is remembered for limits: buckets, bans, messages that would be retries.
+    /// The memory of limits: buckets, bans, messages that would be retries.
     pub limits: usize,
     /// Messages that are kept.
     pub history: usize,

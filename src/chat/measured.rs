@@ -1,5 +1,5 @@
-//! What `benches/envelope.rs` measures of the wire dialect. Not an interface: nothing else uses it, and it may change at
-//! any time.
+//! The functions of the wire dialect that `benches/envelope.rs` measures. Not an interface: nothing else uses it, and
+//! it may change at any time.
 
 use super::wire::{answer, json, request};
 use crate::backend::Message;
@@ -14,7 +14,7 @@ pub fn write_direct(out: &mut Vec<u8>, to: &str, sender: &str, content: &str, se
     answer::write(out, None, &answer::Direct::new(to, Message { seq, ts, sender, content }));
 }
 
-/// Appends what the members of a room are sent.
+/// Appends the message that members of a room are sent.
 pub fn write_broadcast(out: &mut Vec<u8>, room: &str, sender: &str, content: &str, seq: u64, ts: u64) {
     json::broadcast(out, None, room, Message { seq, ts, sender, content });
 }

@@ -1,6 +1,6 @@
-//! Coming and going: who is in a room, who is told, and in which order.
+//! Joining and leaving rooms: who enters, who hears of it, and in which order.
 //!
-//! Both go through the backend, even where only the order is wanted of it: what was said before is then heard before.
+//! Both go through the backend, even where only its order is needed: earlier messages are then heard before.
 
 use super::ask::Ask;
 use super::checks::{room_name, user_name};
@@ -22,14 +22,14 @@ use super::work;
 use crate::backend::{Conversation, Head, Query, Request};
 use crate::id::ConnId;
 
-/// A list in which a room was asked for: what waits as `of`, and has so many rooms.
+/// A list in which a room was asked for: the waiting list `of`, and its number of rooms.
 #[derive(Clone, Copy)]
 pub(super) struct InList {
     of: u32,
     rooms: usize,
 }
 
-/// What a session is told that is in a room now.
+/// The messages for a session that is in a room now.
 #[derive(Clone, Copy)]
 struct Welcome {
     room: u32,
@@ -58,7 +58,8 @@ impl Hall {
         self.enter(ask, &wish.room, Replay::new(wish), None, ctx)
     }
 
-    /// Joins several rooms at once. Each is answered as if it had been asked for alone, without `id`, and all of it by one `ack`.
+    /// Joins several rooms at once. Each is answered as if it had been asked for alone, without `id`, and all of it by
+    /// one `ack`.
     pub(super) fn join_list(
         &mut self,
         ask: Ask<'_>,
@@ -75,7 +76,7 @@ impl Hall {
         if let Some(name) = user
             && self.is_another_name(ask.conn, name)?
         {
-            // A guest who may enter none of the rooms stays a guest.
+            // A guest that may enter none of the rooms stays a guest.
             let enters = |wish: &Wish<'_>| {
                 room_name(&wish.room).is_ok() && self.may_enter(ask.conn, &wish.room, ctx.settings).is_ok()
             };
@@ -126,7 +127,7 @@ impl Hall {
         turn.out.answer(asker.ask(), &ack);
     }
 
-    /// Whether the session is a guest's that is to take this name.
+    /// Whether the session is a guest that takes this name.
     fn is_another_name(&self, conn: ConnId, name: &str) -> Result<bool, Refusal> {
         let Some(current) = self.user_of(conn) else { return Ok(false) };
         let current = self.roster.user(current);
@@ -189,7 +190,7 @@ impl Hall {
         }
         let room = self.find_or_make(name, ctx)?;
         let what = What::Enter { resumed: replay.since.unwrap_or_default(), of: list.map(|list| list.of) };
-        // The rooms of a list share what may be on the way, so they share what is read for it.
+        // The rooms of a list share the bytes that may be on the way, so they share the bytes that are read.
         let query = replay.query(slice_of(list.map_or(1, |list| list.rooms), ctx.settings));
         self.read(Waiting { asker: ask.keep(), room: Some(room), what }, Conversation::Room(name), query, ctx)?;
         self.roster.ask_in(ask.conn, room);
@@ -215,7 +216,7 @@ impl Hall {
         Ok(self.roster.make_room(new, ctx.now.unix_ms))
     }
 
-    /// Asks the backend for a page, and takes back what was prepared if it does not take the question.
+    /// Asks the backend for a page, and undoes the preparations if it does not take the question.
     pub(super) fn read(
         &mut self,
         waiting: Waiting,
@@ -238,7 +239,7 @@ impl Hall {
         asked
     }
 
-    /// The backend has answered: from here on the session is inside, and is told what it has missed.
+    /// The backend has answered: from here on the session is inside, and hears the messages that it has missed.
     pub(super) fn entered(&mut self, ask: Ask<'_>, room: u32, resumed: Resumed, found: Found<'_>, turn: &mut Turn<'_>) {
         let (head, first) = (found.head, found.first());
         let Some(Entrance { user, dialect, again, joined }) = self.roster.enter(ask.conn, room) else { return };
@@ -246,7 +247,8 @@ impl Hall {
         let recovered = same_life && (again || first == resumed.seq + 1);
         let welcome = Welcome { room, user, head, recovered };
         if again {
-            // It has been listening all the time, or is told what it has missed: nothing to replay, and nobody to tell.
+            // It has been listening all the time, or its replay is on the way: there is nothing to replay, and nothing
+            // to announce.
             self.send_joined(ask, welcome, turn);
             return;
         }
@@ -254,7 +256,7 @@ impl Hall {
             Dialect::Json => {
                 self.tell(joined, turn);
                 self.send_joined(ask, welcome, turn);
-                // A hole is between what the session has of this life and what it is told now.
+                // A hole is between the messages that the session has of this life and those of the replay.
                 let heard = match resumed.asked {
                     true if same_life => resumed.seq,
                     true => 0,
@@ -298,7 +300,7 @@ impl Hall {
         self.leave_because(ask, name, None, ctx)
     }
 
-    /// The same where the session is told why, because it did not ask.
+    /// The same with a reason for the session, because it did not ask.
     pub(super) fn leave_because(
         &mut self,
         ask: Ask<'_>,
@@ -313,7 +315,7 @@ impl Hall {
         Ok(())
     }
 
-    /// The backend has answered: all that was said before the session left has been told.
+    /// The backend has answered: the session has heard every message from before it left.
     pub(super) fn left(&mut self, ask: Ask<'_>, room: u32, why: Option<EndReason>, turn: &mut Turn<'_>) {
         let Some(exit) = self.roster.leave(ask.conn, room) else { return };
         if exit.heard {
@@ -355,7 +357,7 @@ impl Hall {
         Ok(true)
     }
 
-    /// A name that nobody has had is one more to be known.
+    /// A name that no user has had is one more to be known.
     pub(super) fn take_memory_for_user(&mut self, name: &UserName) -> Result<(), Refusal> {
         match self.roster.users().find(name.as_str()) {
             Some(_) => Ok(()),

@@ -1,20 +1,20 @@
 //! People, rooms, presence, limits and the two wire dialects: text in, deliveries out.
 //!
-//! The server tells a [`Chat`] what happens to connections and carries out the [`Deliveries`] it fills. The words of
+//! The server calls a [`Chat`] for each event of a connection and carries out the [`Deliveries`] it fills. The words of
 //! both dialects are described in `docs/wire.md`. Nothing in here knows sockets or frames, or reads a clock: time comes
 //! in with every call, and [`Chat::next_deadline`] says when to call again.
 //!
-//! A *user* has any number of sessions (devices); a *session* is one connection. What a session may be in at a time,
-//! and who is told what, in `membership`; what they have missed, in `replay`; what is said, in `speech`; who sees whom, in
-//! `presence` and `typing`; lists and pages, in `queries`. Requests go through the [`Backend`], and `waiting` keeps
-//! what is needed to go on when it answers, in this turn or a later one.
+//! A *user* has any number of sessions (devices); a *session* is one connection. `membership` has joining and leaving,
+//! `replay` the messages that a session has missed, `speech` new messages, `presence` and `typing` who sees whom,
+//! `queries` lists and pages. Requests go through the [`Backend`], and `waiting` keeps their state until it answers, in
+//! this turn or a later one.
 //!
-//! What the backend knows of rooms and people beside what is said, in `catalogue`.
+//! `catalogue` has the rooms and people that the backend knows beside messages.
 //!
-//! What an operator asks for is in `operator`, and what they do about people in `moderation`.
+//! `operator` has the calls of an operator, `moderation` those about people.
 //!
-//! Who may do what, by what a token says, in `auth` and `access`. It checks no signatures (a [`Verifier`] does) and does
-//! not know addresses, only whether two connections come from the same one.
+//! `auth` and `access` have the rights of tokens. The chat checks no signatures (a [`Verifier`] does) and does not know
+//! addresses, only whether two connections come from the same one.
 
 mod access;
 mod answers;
@@ -90,20 +90,20 @@ use crate::id::ConnId;
 use crate::random::Random;
 use crate::time::{Moment, Tick};
 
-/// One session, as those who run the server see it.
+/// One session, as operators see it.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionInfo<'a> {
     /// Its connection.
     pub conn: ConnId,
-    /// What `welcome.session_id` said.
+    /// Its `welcome.session_id`.
     pub session_id: u64,
-    /// Whose it is.
+    /// Its user.
     pub user: &'a UserName,
-    /// How it speaks.
+    /// Its dialect.
     pub dialect: Dialect,
     /// When it began, in milliseconds since the Unix epoch, to the second.
     pub connected_at: u64,
-    /// When it last said something, or began.
+    /// When it last sent a message, or began.
     pub last_activity: u64,
     /// Messages received.
     pub messages: u32,
@@ -111,7 +111,7 @@ pub struct SessionInfo<'a> {
     pub rooms: usize,
 }
 
-/// One room, as those who run the server see it.
+/// One room, as operators see it.
 #[derive(Clone, Copy, Debug)]
 pub struct RoomInfo<'a> {
     /// Its name.
@@ -128,13 +128,13 @@ pub struct RoomInfo<'a> {
 
 /// The chat.
 ///
-/// Connections are told of with `handle_*`; every [`handle_open`](Self::handle_open) is followed by exactly one
+/// Events of connections come by `handle_*`; every [`handle_open`](Self::handle_open) is followed by exactly one
 /// [`handle_closed`](Self::handle_closed), also for those that the chat itself asked to be closed.
 pub struct Chat {
     settings: Settings,
     hall: Hall,
     backend: Box<dyn Backend>,
-    /// How much more of what the backend has to say may be carried out before [`handle_backend`](Self::handle_backend) is called.
+    /// How much more news of the backend may be carried out before [`handle_backend`](Self::handle_backend) is called.
     news_left: usize,
 }
 
@@ -145,8 +145,8 @@ impl std::fmt::Debug for Chat {
 }
 
 impl Chat {
-    /// A chat in which nobody is. Of the rooms and people that the backend has, those that it tells of at once are known from the
-    /// beginning. `random` gives session ids and names of guests; [`Random::secret`] but in tests.
+    /// An empty chat. Rooms and people that the backend announces at once are known from the beginning. `random` makes
+    /// session ids and names of guests; use [`Random::secret`] except in tests.
     pub fn new(settings: Settings, backend: Box<dyn Backend>, random: impl Into<Random>) -> Self {
         let mut chat =
             Self { settings, hall: Hall::new(random.into(), backend.keeps()), backend, news_left: usize::MAX };
@@ -156,14 +156,14 @@ impl Chat {
         chat
     }
 
-    /// Connections hold to something else than usual, which is to be told to clients.
+    /// Sets the values of connections that clients hear in `welcome`.
     #[must_use]
     pub fn with_connections(mut self, connections: Connections) -> Self {
         self.hall.connections = connections;
         self
     }
 
-    /// From now on sessions need tokens that `verifier` knows; those that come without are to come in by
+    /// From now on sessions need tokens that `verifier` accepts; a connection without one comes in by
     /// [`Door::Unproven`].
     #[must_use]
     pub fn with_verifier(mut self, verifier: Rc<dyn Verifier>) -> Self {
@@ -171,19 +171,20 @@ impl Chat {
         self
     }
 
-    /// From now on these settings hold, and tokens are to be known by `verifier`. What history there is, and how much of it is
-    /// kept, stays as it was; so does who is here, also beyond a lower limit.
+    /// From now on these settings hold, and `verifier` checks tokens. The history and its limits stay as they were; so
+    /// do all sessions, also beyond a lower limit.
     pub fn change_settings(&mut self, settings: Settings, verifier: Option<Rc<dyn Verifier>>) {
         self.settings = settings;
         self.hall.verifier = verifier;
     }
 
-    /// A connection is open. `from` is where it comes from, if what is said from there together is to be limited.
+    /// A connection is open. `from` is the origin of the connection, if all messages from there have a limit together.
     pub fn handle_open(&mut self, conn: ConnId, door: Door, from: Option<Address>, now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |hall, ctx| hall.open(conn, door, from, ctx));
     }
 
-    /// A connection is open that is one too many of its address: it is told so, and closed. It never becomes a session.
+    /// A connection is open that is one too many of its address: it hears `goodbye`, and is closed. It never becomes a
+    /// session.
     pub fn turn_away(&mut self, conn: ConnId, door: &Door, now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |_, ctx| Hall::turn_away(conn, door, ctx));
     }
@@ -193,8 +194,8 @@ impl Chat {
         self.turn(now, out, |hall, ctx| hall.text(conn, text, ctx));
     }
 
-    /// An operator calls, on a connection that is no session, with JSON in `body`. The answer is one [`Delivery::Send`] or
-    /// [`Delivery::Refuse`] to that connection, in this turn or, if the backend takes longer, a later one.
+    /// An operator calls, on a connection that is no session, with JSON in `body`. The answer is one [`Delivery::Send`]
+    /// or [`Delivery::Refuse`] to that connection, in this turn or, if the backend takes longer, a later one.
     pub fn handle_call(&mut self, conn: ConnId, call: Call, body: &[u8], now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |hall, ctx| hall.call(conn, call, body, ctx));
     }
@@ -224,7 +225,8 @@ impl Chat {
         self.turn(now, out, Hall::timeout);
     }
 
-    /// The backend has woken the loop, or there [was more](Self::has_more_to_hear) than was heard. To be called once a turn at most.
+    /// The backend has woken the loop, or there [was more](Self::has_more_to_hear) than was heard. Call it once a turn
+    /// at most.
     pub fn handle_backend(&mut self, now: Moment, out: &mut Deliveries) {
         self.news_left = NEWS_AT_ONCE;
         self.turn(now, out, |_, _| ());
@@ -235,23 +237,23 @@ impl Chat {
         self.turn(now, out, |hall, ctx| hall.shutdown(ctx));
     }
 
-    /// Whether the backend may have more to say than has been heard: then the loop does not sleep, and calls
+    /// Whether the backend may have more news: then the loop does not sleep, and calls
     /// [`handle_backend`](Self::handle_backend) in its next turn.
     pub fn has_more_to_hear(&self) -> bool {
         self.news_left == 0
     }
 
-    /// Whether nothing that was asked of the backend waits for its outcome: all that is to be answered has been.
+    /// Whether no request at the backend waits for its outcome: every request has been answered.
     pub fn is_idle(&self) -> bool {
         self.backend.is_idle()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
+    /// When to call [`handle_timeout`](Self::handle_timeout) next.
     pub fn next_deadline(&self) -> Option<Tick> {
         self.hall.next_deadline()
     }
 
-    /// What there is, and how often what has happened.
+    /// The counts of what there is, and of what has happened.
     pub fn counts(&self) -> Counts {
         Counts {
             sessions: self.hall.roster.sessions().len(),
@@ -263,19 +265,20 @@ impl Chat {
         }
     }
 
-    /// From now on, and until the next call, so many bytes may be taken for what is not here yet: rooms, seats in them, watched users,
-    /// names, pairs of users. What would take more is answered with `overloaded`; what is here goes on. `None`: there is no limit.
+    /// From now on, and until the next call, so many bytes may be taken for new rooms, seats in them, watched users,
+    /// names and pairs of users. A request that would take more is answered with `overloaded`; existing ones go on.
+    /// `None`: there is no limit.
     pub fn set_memory_left(&mut self, bytes: Option<usize>) {
         self.hall.memory_left = bytes;
     }
 
-    /// What is held, by purpose.
+    /// The memory that is held, by purpose.
     pub fn held(&self) -> Held {
         self.hall.held(&*self.backend)
     }
 
-    /// Lets go of the oldest messages until about so many octets are freed, a bounded piece of work at a time. Tells how many
-    /// messages it were.
+    /// Drops the oldest messages until about so many bytes are freed, a bounded piece of work at a time. Returns how
+    /// many messages it dropped.
     pub fn let_go(&mut self, octets: usize, now: Moment, out: &mut Deliveries) -> usize {
         let mut messages = 0;
         self.turn(now, out, |_, ctx| messages = ctx.store.let_go(octets));
@@ -289,7 +292,7 @@ impl Chat {
         Some(self.info(conn, session))
     }
 
-    /// All sessions, but for those that were turned away at the door or have not said yet who they are.
+    /// All sessions, except those that were refused at the door or have shown no token yet.
     pub fn sessions(&self) -> impl Iterator<Item = SessionInfo<'_>> {
         self.hall
             .roster
@@ -316,7 +319,7 @@ impl Chat {
         })
     }
 
-    /// From now on what is said in [`rooms`](Self::rooms) is counted anew.
+    /// From now on messages in [`rooms`](Self::rooms) are counted anew.
     pub fn begin_interval(&mut self) {
         self.hall.roster.begin_interval();
     }
@@ -334,7 +337,7 @@ impl Chat {
         }
     }
 
-    /// Something happens, and then all that the backend has to say about it, as far as that may be heard now.
+    /// Runs an event, and then all news of the backend about it, as far as they may be heard now.
     fn turn(&mut self, now: Moment, out: &mut Deliveries, what: impl FnOnce(&mut Hall, &mut Ctx<'_>)) {
         let Self { settings, hall, backend, news_left } = self;
         let mut ctx = Ctx { turn: Turn { now, settings, out }, store: &mut **backend };
@@ -353,11 +356,11 @@ impl Chat {
     }
 }
 
-/// How much of what the backend has to say is carried out before others have their turn, so that a burst from elsewhere holds up nobody
-/// for longer than a millisecond or two. A backend in memory has never more to say to one call.
+/// How much news of the backend is carried out before others have their turn, so that a burst from elsewhere holds up
+/// no client for longer than a millisecond or two. A backend in memory never has more news for one call.
 const NEWS_AT_ONCE: usize = 1024;
 
-/// An `error` message, for those who are refused before the chat hears of it.
+/// An `error` message, for requests that are refused before they reach the chat.
 pub fn error_message(code: Code, message: &'static str) -> Vec<u8> {
     let mut out = Vec::new();
     wire::answer::write(&mut out, None, &wire::answer::Error::from(&wire::Refusal::new(code, message)));

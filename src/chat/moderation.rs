@@ -1,8 +1,9 @@
-//! What an operator does about people: kick, disconnect, ban.
+//! The operator's measures about people: kick, disconnect, ban.
 //!
-//! Who is kicked from a room hears `left` and may come back; who is kicked from the server hears `goodbye`, is closed with 4010 and
-//! may come back, too, but should not by itself. A ban keeps a name out: its sessions are closed with 4003, and so is whoever
-//! comes with it. Bans are of names, not of addresses, and are forgotten when the server stops.
+//! A user who is kicked from a room hears `left` and may come back; a user who is kicked from the server hears
+//! `goodbye`, is closed with 4010 and may come back, too, but the client should not by itself. A ban keeps a name out:
+//! its sessions are closed with 4003, and so is every session that comes with it. Bans are of names, not of addresses,
+//! and are forgotten when the server stops.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ impl Hall {
         self.bans.has(name)
     }
 
-    /// Says goodbye to somebody who is banned.
+    /// Says goodbye to a banned user.
     pub(super) fn turn_out(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         turn.out.turned_away(conn, TurnedAway::Banned);
         self.dismiss(conn, Farewell::BANNED, turn);
@@ -158,8 +159,8 @@ impl Hall {
         Ok(())
     }
 
-    /// An operator has put the user of this name out, so no room waits for one of their devices any longer. Without
-    /// a device the user is gone at once; with one, as soon as the last is closed.
+    /// An operator has put out the user of this name, so no room waits for one of their devices any longer. Without a
+    /// device the user is gone at once; with one, as soon as the last is closed.
     fn end_grace(&mut self, name: &str, turn: &mut Turn<'_>) {
         let Some(user) = self.roster.users().find(name) else { return };
         let facts = self.roster.wait_no_longer(user, turn.now.tick);

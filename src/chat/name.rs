@@ -1,8 +1,8 @@
 //! Names of users and rooms: which are allowed, and how they are kept.
 //!
-//! A name is kept once and shared: a clone costs a reference count. It is kept in one normal form (NFC), so that what is written
-//! in two ways is one name, and has no characters that nobody sees. Then it is compared byte by byte: `Bob` and `bob` are two, and so are
-//! names that only look alike in two scripts, which is for whoever shows them to say.
+//! A name is kept once and shared: a clone costs a reference count. It is kept in one normal form (NFC), so that two
+//! spellings of it are one name, and has no invisible characters. Then it is compared byte by byte: `Bob` and `bob` are
+//! two, and so are names that only look alike in two scripts: clients show that they differ.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -24,7 +24,7 @@ pub const MAX_NAME_BYTES: usize = 128;
 /// How many bytes may be written for a name, whose normal form is shorter than it may be otherwise.
 const MAX_WRITTEN_BYTES: usize = 4 * MAX_NAME_BYTES;
 
-/// Why a name is none.
+/// Why a text is no name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
     /// No byte at all.
@@ -36,7 +36,7 @@ pub enum NameError {
     },
     /// A control character, or one that turns the direction of the text around it.
     Character(char),
-    /// One that nobody sees, or takes for another space, or that stands for no character.
+    /// An invisible character, another space than U+0020 and U+3000, or a code point that is no character.
     Unseen(char),
     /// A space at the beginning or the end.
     Space,
@@ -74,8 +74,8 @@ fn check(name: &str) -> Result<(), NameError> {
     }
 }
 
-/// Whether a text has only characters that a name may have, where a name may have them. It is the one rule for whatever is shown
-/// as a line: names, notes, titles.
+/// Whether a text has only characters that a name may have, where a name may have them. It is the one rule for all
+/// texts of one line: names, notes, titles.
 pub(super) fn check_characters(line: &str) -> Result<(), NameError> {
     match (repainting(line), unseen(line)) {
         (Some(c), _) => Err(NameError::Character(c)),
@@ -85,7 +85,7 @@ pub(super) fn check_characters(line: &str) -> Result<(), NameError> {
     }
 }
 
-/// A text in normal form C. What is much too long for a name is not looked at: it is refused as it is.
+/// A text in normal form C. A text that is much too long for a name is left as it is, and refused.
 pub(super) fn normal(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.is_ascii() || text.len() > MAX_WRITTEN_BYTES || is_nfc_quick(text.chars()) == IsNormalized::Yes {
         return text;
@@ -93,8 +93,8 @@ pub(super) fn normal(text: Cow<'_, str>) -> Cow<'_, str> {
     text.nfc().collect::<String>().into()
 }
 
-/// The first character that nobody sees: Unicode's Default_Ignorable_Code_Point, noncharacters, line and paragraph separators, and
-/// spaces other than U+0020 and U+3000. Joiners and variation selectors are let pass where they change what is seen.
+/// The first invisible character: Unicode's Default_Ignorable_Code_Point, noncharacters, line and paragraph separators,
+/// and spaces other than U+0020 and U+3000. Joiners and variation selectors pass where they change the display.
 fn unseen(name: &str) -> Option<char> {
     let mut before = None;
     let mut chars = name.chars().peekable();
@@ -131,18 +131,19 @@ fn joins(before: Option<char>, next: Option<char>) -> bool {
     before.is_some() && before == next
 }
 
-/// What may be an emoji, whose form U+FE0F and U+200D decide.
+/// A character that may be an emoji, whose form U+FE0F and U+200D decide.
 fn is_picture(c: char) -> bool {
     matches!(c, '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}' | '\u{2190}'..='\u{27ff}'
         | '\u{2900}'..='\u{2bff}' | '\u{3030}' | '\u{303d}' | '\u{3297}' | '\u{3299}' | '\u{1f000}'..='\u{1faff}')
 }
 
-/// What U+20E3 stands on, between which and its key U+FE0F may be.
+/// Whether U+FE0F stands between a key and U+20E3.
 fn is_keycap(before: Option<char>, next: Option<char>) -> bool {
     matches!(before, Some('0'..='9' | '#' | '*')) && next == Some('\u{20e3}')
 }
 
-/// The first character that is a control, or lets a text repaint the line it is shown in (U+202A to U+202E, U+2066 to U+2069).
+/// The first character that is a control, or lets a text repaint the line it is shown in (U+202A to U+202E, U+2066 to
+/// U+2069).
 fn repainting(text: &str) -> Option<char> {
     text.chars().find(|&c| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }

@@ -1,8 +1,8 @@
-//! Calls of an operator, who is no user and in no room, and may do all that a session may.
+//! Calls of an operator, who is no user and in no room, and has every right of a session.
 //!
-//! A call comes on a connection of its own, which is no session. It takes the way that the request of a session takes, through
-//! the same checks and the same backend, and is answered once: by what a session would hear, or by [`Delivery::Refuse`].
-//! Calls are not billed. Who may call is not decided here.
+//! A call comes on a connection of its own, which is no session. It goes the way of a session's request, through the
+//! same checks and the same backend, and has one answer: the one that a session would hear, or [`Delivery::Refuse`].
+//! Calls are not billed. `server` decides which caller is the operator.
 //!
 //! [`Delivery::Refuse`]: super::delivery::Delivery::Refuse
 
@@ -18,7 +18,7 @@ use super::wire::{Code, Refusal};
 use crate::id::ConnId;
 
 impl Hall {
-    /// Carries out a call. `body` is its JSON; nothing is as good as `{}`.
+    /// Carries out a call. `body` is its JSON; an empty body means `{}`.
     pub(super) fn call(&mut self, conn: ConnId, call: Call, body: &[u8], ctx: &mut Ctx<'_>) {
         self.operators.insert(conn, None);
         let text = match std::str::from_utf8(body) {
@@ -73,7 +73,7 @@ impl Hall {
         }
     }
 
-    /// The call speaks in the name of a user, who is known from now on, so that one can answer.
+    /// The call speaks in the name of a user, who is known from now on, so that people can answer.
     fn speak_as(&mut self, conn: ConnId, sender: &str, turn: &Turn<'_>) -> Result<(), Refusal> {
         let name = UserName::parse(sender);
         let name = name.map_err(|error| Refusal::new(Code::BadRequest, format!("`sender`: {error}")))?;
@@ -86,14 +86,14 @@ impl Hall {
         Ok(())
     }
 
-    /// Says something in a room, which is made if there is none: the message waits for who comes.
+    /// Says something in a room, which is made if there is none: the message waits for users who come.
     fn publish(&mut self, ask: Ask<'_>, room: &str, content: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let room = self.find_or_make(room, ctx)?;
         self.say_in(ask, room, content, ctx)
     }
 
-    /// Whether nobody may come in with the name: where anybody may take any, none is the one that calls speak in. With tokens, whoever
-    /// signs them says who is who.
+    /// Whether the name is reserved: where anybody may take any name, nobody may take the one in which calls speak.
+    /// With tokens, their signer decides.
     pub(super) fn is_kept_for_the_operator(&self, name: &UserName) -> bool {
         self.verifier.is_none() && name.as_str().eq_ignore_ascii_case(DEFAULT_SENDER)
     }
@@ -103,7 +103,7 @@ impl Hall {
         self.operators.contains_key(&conn)
     }
 
-    /// Lets go of calls that have their answer.
+    /// Releases calls that have their answer.
     pub(super) fn forget_answered_calls(&mut self, out: &Deliveries) {
         if self.operators.is_empty() {
             return;
@@ -116,5 +116,5 @@ impl Hall {
     }
 }
 
-/// In whose name something is said if the call names nobody.
+/// The name in which a call speaks if it names nobody.
 const DEFAULT_SENDER: &str = "server";
