@@ -16,14 +16,14 @@ use crate::server::tls::{self, Identity, Validity};
 
 use super::args::ServeArgs;
 use super::values::Admin;
-use super::{descriptors, settings};
+use super::{descriptors, listener, settings};
 
 /// Checks, prints a line for each check, and returns whether Salon can serve.
 ///
 /// # Errors
 /// A setting is wrong: one sentence.
 pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
-    let settings = settings::of(args, settings::Places::default())?;
+    let settings = settings::of(args, listener::Places::default())?;
     let mut report = Report { fine: true };
     report.ok(&format!("settings: {}", file.map_or("no file".into(), |file| file.display().to_string())));
     if let Some(keys) = &settings.keys {

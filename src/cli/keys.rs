@@ -1,4 +1,4 @@
-//! Keys of tokens and of the admin port: where they are, and a token made with one.
+//! Keys of tokens: where they are, and a token made with one.
 //!
 //! Secrets come from files and one environment variable, never from arguments, which everybody on the machine can see.
 //! No error repeats anything of them.
@@ -10,7 +10,6 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::chat::UserName;
-use crate::server::admin_key::AdminKey;
 use crate::server::jwt::{Algorithm, Key, Keys, NewToken, mint};
 
 use super::args::{ServeArgs, TokenArgs};
@@ -43,32 +42,6 @@ pub fn read(args: &ServeArgs) -> Result<Option<Keys>, String> {
         1..=MAX_KEYS => Ok(Some(Keys::new(keys, args.auth_audience.clone()))),
         found => Err(format!("--auth-key: expected at most {MAX_KEYS} keys, found {found}")),
     }
-}
-
-/// The key that the operator is to show on the admin port, if there is to be one.
-pub fn admin_key(file: Option<&Path>) -> Result<Option<AdminKey>, String> {
-    Ok(read_admin_key(file)?.map(|(key, _)| key))
-}
-
-/// The same as it is to be shown to a server, if there is one.
-pub fn shown_admin_key(file: Option<&Path>) -> Result<Option<String>, String> {
-    let bytes = read_admin_key(file)?.map(|(_, bytes)| bytes);
-    Ok(bytes.map(|bytes| String::from_utf8(bytes).expect("a key is ASCII").trim().to_owned()))
-}
-
-/// The key, and the bytes it was read from.
-fn read_admin_key(file: Option<&Path>) -> Result<Option<(AdminKey, Vec<u8>)>, String> {
-    let (bytes, from) = match (file, std::env::var_os(ADMIN_SECRET)) {
-        (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(format!("--admin-key: expected a file or {ADMIN_SECRET}, found both")),
-        (Some(file), None) => {
-            let from = format!("--admin-key {}", file.display());
-            (fs::read(file).map_err(|error| format!("{from}: {error}"))?, from)
-        }
-        (None, Some(key)) => (key.into_encoded_bytes(), ADMIN_SECRET.into()),
-    };
-    let key = AdminKey::read(&bytes).map_err(|error| format!("{from}: {error}"))?;
-    Ok(Some((key, bytes)))
 }
 
 /// `salon token`: prints a token.
@@ -104,9 +77,6 @@ fn secret_of(file: Option<&Path>) -> Result<(Vec<u8>, String), String> {
 
 /// The environment variable that can hold a secret.
 const SECRET: &str = "SALON_AUTH_SECRET";
-
-/// The environment variable that can hold the key of the admin port.
-const ADMIN_SECRET: &str = "SALON_ADMIN_SECRET";
 
 /// One, and the one that follows it.
 const MAX_KEYS: usize = 2;

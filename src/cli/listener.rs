@@ -10,8 +10,19 @@ use crate::server::settings::ProxyProtocol;
 use crate::server::tls::Identity;
 
 use super::args::ServeArgs;
-use super::settings::Places;
 use super::values::{Listen, ProxyProtocolArg};
+
+/// The addresses of sockets that another process listens on already and has handed over. They follow the same rules as
+/// addresses of settings, and take their place.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Places {
+    /// For everybody, without TLS.
+    pub public: Option<SocketAddr>,
+    /// For everybody, with TLS.
+    pub tls: Option<SocketAddr>,
+    /// For the operator.
+    pub admin: Option<SocketAddr>,
+}
 
 /// The public listeners.
 pub struct Listeners {

@@ -6,6 +6,7 @@
 //! 1 when it failed while running, `check` found something in the way or a bench found faults, 2 when it could not
 //! start as asked, with one sentence that says what to do.
 
+mod admin_key;
 pub mod args;
 pub mod bench;
 mod check;
@@ -34,8 +35,8 @@ use crate::server::{self, echo, logging, serve};
 
 use args::{Command, EchoArgs};
 use layers::{From, Layers, Unreadable};
+use listener::Places;
 use reload::Reload;
-use settings::Places;
 use values::LogArg;
 
 /// Runs the command line. All lines of the log are written when it returns.

@@ -10,7 +10,7 @@ use crate::server;
 
 use super::args::Command;
 use super::layers::{self, Changes, Setting};
-use super::settings::Places;
+use super::listener::Places;
 use super::{sentence_of, settings};
 
 /// The command line and the sockets of the start, to read the settings again.

@@ -11,20 +11,9 @@ use crate::server::reactor::Bounds;
 use crate::server::{self, admission};
 
 use super::args::ServeArgs;
+use super::listener::Places;
 use super::values::{Admin, Auth, CreateRooms, RateArg};
-use super::{descriptors, keys, listener};
-
-/// The addresses of sockets that another process listens on already and has handed over. They follow the same rules as
-/// addresses of settings, and take their place.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Places {
-    /// For everybody, without TLS.
-    pub public: Option<SocketAddr>,
-    /// For everybody, with TLS.
-    pub tls: Option<SocketAddr>,
-    /// For the operator.
-    pub admin: Option<SocketAddr>,
-}
+use super::{admin_key, descriptors, keys, listener};
 
 /// Checks that the admin port is beyond loopback only with a key.
 ///
@@ -58,7 +47,7 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings
              ask for tokens with --auth jwt, or listen on 127.0.0.1 behind a proxy that knows its users"
         ));
     }
-    let admin_key = keys::admin_key(args.admin_key.as_deref())?;
+    let admin_key = admin_key::read(args.admin_key.as_deref())?;
     if let Some(address) = handed.admin {
         admin_is_guarded(address, admin_key.as_ref())?;
     }

@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::top::{self, Options};
 
-use super::keys;
+use super::admin_key;
 use super::values::{Admin, parse_time};
 
 /// Options of `top`.
@@ -84,7 +84,7 @@ fn options(args: &TopArgs) -> Result<Options, String> {
     };
     Ok(Options {
         address: reachable(address),
-        key: keys::shown_admin_key(args.admin_key.as_deref())?,
+        key: admin_key::shown(args.admin_key.as_deref())?,
         every: args.every,
         // https://no-color.org
         colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
