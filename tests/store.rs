@@ -1,7 +1,8 @@
-//! A server whose store works on a thread of its own, and takes its time: answers come by the waker, nobody else waits for them, and a
-//! stop does.
+//! A server whose store works on a thread of its own, and takes its time: answers come by the waker, nobody else waits
+//! for them, and a stop does.
 //!
-//! A binary of its own, because the loop runs in this process and takes its SIGINT, SIGTERM and SIGHUP. So all is one test.
+//! A binary of its own, because the loop runs in this process and takes its SIGINT, SIGTERM and SIGHUP. So all is one
+//! test.
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Requests and news on their way between threads: lists that own what they say, with all texts of one in one buffer. So a message
-//! that crosses costs a copy, and no allocation while the lists keep their room.
+//! Requests and news on their way between threads: lists that own what they say, with all texts of one in one buffer.
+//! So a message that crosses costs a copy, and no allocation while the lists keep their room.
 
 use super::{Conversation, Description, Head, Message, NewMessage, News, Query, Request, Ticket};
 use crate::slack;

@@ -4,10 +4,12 @@
 //! the same road as one that answers late, and a message is allocated once and never copied.
 //!
 //! Bounded by [`Limits`]. When all conversations together hold too many bytes, the one that holds most gives up its
-//! oldest messages: who talks much loses history first, not who talks little. When there are too many pairs of users, whoever is in
-//! most gives up the one of theirs that was silent longest, for the same reason. It does not write to disk.
+//! oldest messages: who talks much loses history first, not who talks little. When there are too many pairs of users,
+//! whoever is in most gives up the one of theirs that was silent longest, for the same reason. It does not write to
+//! disk.
 //!
-//! It has one to ask it, who knows all people as long as it lives; so it remembers of them only who has talked with whom.
+//! It has one to ask it, who knows all people as long as it lives; so it remembers of them only who has talked with
+//! whom.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -56,8 +58,9 @@ impl Default for Limits {
 pub struct Memory {
     limits: Limits,
     random: Random,
-    /// Of what two users said who have said nothing, and of what they say first: so the epoch that a client was told of nothing is
-    /// that of the first message. It is another one as soon as any pair's life has ended, whose next life must not be taken for it.
+    /// Of what two users said who have said nothing, and of what they say first: so the epoch that a client was told of
+    /// nothing is that of the first message. It is another one as soon as any pair's life has ended, whose next life
+    /// must not be taken for it.
     nothing: Epoch,
     /// In boxes, so that a place that nothing is kept in is small.
     conversations: Slab<Box<Kept>>,
@@ -130,7 +133,8 @@ enum Waiting {
 }
 
 impl Memory {
-    /// An empty store. `random` gives epochs; [`Random::secret`] but in tests, so that no two processes give out the same.
+    /// An empty store. `random` gives epochs; [`Random::secret`] but in tests, so that no two processes give out the
+    /// same.
     pub fn new(limits: Limits, random: impl Into<Random>) -> Self {
         let mut random = random.into();
         Self {
@@ -343,7 +347,8 @@ impl Backend for Memory {
                 self.waiting.push_back(Waiting::Append { conversation, message: Stored::new(message), ticket });
             }
             Request::Read { conversation, query, now, about, ticket } => {
-                // Asking what two users said does not make a conversation; many such questions would push out real ones.
+                // Asking what two users said does not make a conversation; many such questions would push out real
+                // ones.
                 self.write_key(conversation);
                 let direct = matches!(conversation, Conversation::Direct(..));
                 let waiting = match direct && !self.index.contains_key(self.key.as_str()) {
@@ -480,8 +485,8 @@ impl Backend for Memory {
 
 /// Which users talk with whom, so that it is known who is in most pairs.
 ///
-/// Invariant: `of` has each pair for both of its users, and no user without one; `by_number` has each user of `of`, by how many
-/// pairs they are in and then by how long the most silent of these has been silent.
+/// Invariant: `of` has each pair for both of its users, and no user without one; `by_number` has each user of `of`, by
+/// how many pairs they are in and then by how long the most silent of these has been silent.
 #[derive(Debug, Default)]
 struct Pairs {
     len: usize,
@@ -661,7 +666,8 @@ const MAX_LET_GO_AT_ONCE: usize = 1024;
 /// What the sorted lists take for one conversation, about.
 const SORTED_BYTES: usize = 48;
 
-/// What [`Pairs`] take for one, about: for each of the two a place in the lists of pairs and of users, and some have a list of their own.
+/// What [`Pairs`] take for one, about: for each of the two a place in the lists of pairs and of users, and some have a
+/// list of their own.
 const PAIR_BYTES: usize = 200;
 
 /// Pairs of one user that are tried, where the most silent ones are waited for.
@@ -788,7 +794,8 @@ mod tests {
         assert_eq!(say(&mut memory, ROOM, "again", 16_000), 3);
     }
 
-    /// What a client was told of two who have said nothing goes on with their first message; a pair that was let go of does not go on.
+    /// What a client was told of two who have said nothing goes on with their first message; a pair that was let go of
+    /// does not go on.
     #[test]
     fn the_epoch_of_nothing_is_that_of_the_first_message() {
         let mut memory = Memory::new(Limits { direct_conversations: 1, ..memory(5, usize::MAX).limits }, 1);

@@ -1,8 +1,8 @@
 //! Where messages are numbered and kept, whatever stands behind it.
 //!
-//! A [`Backend`] is asked with a [`Request`] and says [`News`] when it is polled: answers, at once or in a later turn, and what has
-//! happened elsewhere. Whoever asks may assume neither which, nor that they are the only one who asks: what is said on another node
-//! takes the same road as what is said here.
+//! A [`Backend`] is asked with a [`Request`] and says [`News`] when it is polled: answers, at once or in a later turn,
+//! and what has happened elsewhere. Whoever asks may assume neither which, nor that they are the only one who asks:
+//! what is said on another node takes the same road as what is said here.
 //!
 //! ```text
 //!             ask(Append, Read, ...)                          ask(Append, Read, ...)
@@ -19,14 +19,15 @@
 //!   to do something "after all that was said before" therefore only has to ask and wait for the answer.
 //! - A conversation has an [`Epoch`] and a dense `seq` from 1. (conversation, epoch, seq) never names two messages.
 //! - Every accepted request with a [`Ticket`] has exactly one outcome: `Published`, `Page` or `Failed`.
-//! - What is said of one conversation is said in one order, that of `seq`, whoever has said it, and *a page stands in that order*: all
-//!   that its head counts was published before it, and all that it does not count is published behind it. So a reader who has heard the page that ends
-//!   with the newest message, and hears what is published from there on, misses nothing and hears nothing twice, also of what is said
-//!   elsewhere. (What was said before the first question about a conversation need not be published at all.)
+//! - What is said of one conversation is said in one order, that of `seq`, whoever has said it, and *a page stands in
+//!   that order*: all that its head counts was published before it, and all that it does not count is published behind
+//!   it. So a reader who has heard the page that ends with the newest message, and hears what is published from there
+//!   on, misses nothing and hears nothing twice, also of what is said elsewhere. (What was said before the first
+//!   question about a conversation need not be published at all.)
 //! - A room is told of before what is said in it. What keeps messages is never ended by [`Request::Release`].
 //!
-//! It does not know people, permissions or connections, and it reads no clock. Threads and files are for the implementations, each in a
-//! file of its own; [`Threaded`] runs any of them on a thread.
+//! It does not know people, permissions or connections, and it reads no clock. Threads and files are for the
+//! implementations, each in a file of its own; [`Threaded`] runs any of them on a thread.
 
 use std::fmt;
 
@@ -117,8 +118,8 @@ pub enum Query {
     Before(u64, Bounds),
     /// The oldest of those with a greater seq.
     After(u64, Bounds),
-    /// The oldest of those that a reader is still to hear: all that are kept of those after `since`, the epoch and seq that the
-    /// reader has seen, if it is this epoch and not beyond its head; else of the `newest` so many.
+    /// The oldest of those that a reader is still to hear: all that are kept of those after `since`, the epoch and seq
+    /// that the reader has seen, if it is this epoch and not beyond its head; else of the `newest` so many.
     Resume {
         /// Up to where the reader has seen.
         since: Option<(Epoch, u64)>,
@@ -188,14 +189,16 @@ pub enum Request<'a> {
         /// The name.
         user: &'a str,
     },
-    /// Whoever asks lets go of a room, which is empty and, as far as they know, keeps nothing. What there is to know of it may go if that
-    /// is so, and its life with it; nothing that is kept goes by this. Nothing that was asked about the room may be waiting.
+    /// Whoever asks lets go of a room, which is empty and, as far as they know, keeps nothing. What there is to know of
+    /// it may go if that is so, and its life with it; nothing that is kept goes by this. Nothing that was asked about
+    /// the room may be waiting.
     Release {
         /// The room.
         room: &'a str,
     },
-    /// What is kept of a room goes, and its life ends: if it is spoken of again it has a new epoch. Where others still use the room, the
-    /// store does no more than for [`Release`](Self::Release). Nothing that was asked about the room may be waiting.
+    /// What is kept of a room goes, and its life ends: if it is spoken of again it has a new epoch. Where others still
+    /// use the room, the store does no more than for [`Release`](Self::Release). Nothing that was asked about the room
+    /// may be waiting.
     Erase {
         /// The room.
         room: &'a str,
@@ -212,8 +215,8 @@ impl Request<'_> {
     }
 }
 
-/// What a room is, beside what is said in it. The first description stands while the room lives; whoever brings another one is told of
-/// that one by [`News::Room`].
+/// What a room is, beside what is said in it. The first description stands while the room lives; whoever brings another
+/// one is told of that one by [`News::Room`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Description<'a> {
     /// Its name.
@@ -259,7 +262,8 @@ pub enum News<'a> {
         /// The room.
         room: &'a str,
     },
-    /// The life of a room has ended elsewhere, and nothing of what was known of it holds any more. Nobody who asks this backend is in it.
+    /// The life of a room has ended elsewhere, and nothing of what was known of it holds any more. Nobody who asks this
+    /// backend is in it.
     Ended {
         /// The room.
         room: &'a str,
@@ -298,7 +302,8 @@ pub trait Backend {
     /// When too much waits already; then nothing comes of it.
     fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded>;
 
-    /// From now on all that is kept is told by [`News::Room`] and [`News::User`]. Asked once, when the one who polls begins.
+    /// From now on all that is kept is told by [`News::Room`] and [`News::User`]. Asked once, when the one who polls
+    /// begins.
     fn tell_catalogue(&mut self);
 
     /// The next thing it has to say, if there is one by now. One that comes later is announced by a [`Waker`].
@@ -315,16 +320,18 @@ pub trait Backend {
         0
     }
 
-    /// Lets go of the oldest messages that are held in this process until about so many bytes are freed, a bounded piece of work at a
-    /// time. Returns how many messages are lost by that, or by such a call before it.
+    /// Lets go of the oldest messages that are held in this process until about so many bytes are freed, a bounded
+    /// piece of work at a time. Returns how many messages are lost by that, or by such a call before it.
     fn let_go(&mut self, _bytes: usize) -> usize {
         0
     }
 
-    /// Gives back the room that is kept for conversations that are no more. Asked once a second at most, after some have ended.
+    /// Gives back the room that is kept for conversations that are no more. Asked once a second at most, after some
+    /// have ended.
     fn give_back(&mut self) {}
 
-    /// Whether more about this conversation takes no new place in memory: asked while memory is limited, before something is appended.
+    /// Whether more about this conversation takes no new place in memory: asked while memory is limited, before
+    /// something is appended.
     fn knows(&mut self, _conversation: Conversation<'_>) -> bool {
         true
     }

@@ -6,13 +6,13 @@
 //!   poll ◀── news ◀────── and a waker ────────  poll, poll, poll, ... until there is no more
 //! ```
 //!
-//! The store on the thread so sees batches: it is asked everything that has waited, and then polled until it has nothing to say. One
-//! with transactions begins one with the first request and commits it before its first outcome; the more is asked of it while it
-//! commits, the larger the next batch is.
+//! The store on the thread so sees batches: it is asked everything that has waited, and then polled until it has
+//! nothing to say. One with transactions begins one with the first request and commits it before its first outcome; the
+//! more is asked of it while it commits, the larger the next batch is.
 //!
-//! The loop never waits for it. Both sides hold the lock for as long as it takes to add a request, to exchange lists, or to add what
-//! `MAX_UNHEARD_BYTES` allow; never while the store works. What waits is bounded in requests and in bytes, and what is to be heard in
-//! bytes: the store is polled no further until the loop has heard that.
+//! The loop never waits for it. Both sides hold the lock for as long as it takes to add a request, to exchange lists,
+//! or to add what `MAX_UNHEARD_BYTES` allow; never while the store works. What waits is bounded in requests and in
+//! bytes, and what is to be heard in bytes: the store is polled no further until the loop has heard that.
 //!
 //! If the store panics, nobody can tell what it has done: [`poll`](Backend::poll) panics in turn.
 
@@ -98,8 +98,8 @@ struct Chores {
 }
 
 impl Threaded {
-    /// Starts a thread, on which `make` makes the store. The store is given a waker, by which it says that it has something to say
-    /// unasked; `waker` is called when the loop is to poll. Waits until the store is made.
+    /// Starts a thread, on which `make` makes the store. The store is given a waker, by which it says that it has
+    /// something to say unasked; `waker` is called when the loop is to poll. Waits until the store is made.
     ///
     /// # Errors
     /// Why the store cannot be made, in one sentence.
@@ -218,7 +218,8 @@ impl Backend for Threaded {
 }
 
 impl Drop for Threaded {
-    /// Has the thread carry out what was accepted, and waits for its end; not for ever, if it waits for a disk that does not answer.
+    /// Has the thread carry out what was accepted, and waits for its end; not for ever, if it waits for a disk that
+    /// does not answer.
     fn drop(&mut self) {
         self.shared.change(|state| state.last = true);
         let waited = self.shared.over.wait_timeout_while(self.shared.lock(), END_WITHIN, |state| !state.ended);
@@ -354,7 +355,8 @@ impl Shared {
     }
 }
 
-/// Requests that were accepted and have no outcome yet, and bytes of their texts; one that crosses these is taken whole.
+/// Requests that were accepted and have no outcome yet, and bytes of their texts; one that crosses these is taken
+/// whole.
 const MAX_WAITING: u64 = 4096;
 const MAX_WAITING_BYTES: usize = 16 << 20;
 

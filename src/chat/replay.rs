@@ -1,17 +1,19 @@
-//! Replay: what a joiner has missed, in slices that are sent as the connection takes them, and then the room as it goes on.
+//! Replay: what a joiner has missed, in slices that are sent as the connection takes them, and then the room as it goes
+//! on.
 //!
 //! ```text
 //!   join ──▶ joined, slice ──taken──▶ slice ──taken──▶ ... ──▶ the slice with the newest message, topic, online_users
 //!            └──── a member from here on, not in the topic ───┘                                └─ hears what is said
 //! ```
 //!
-//! Pages are read through the backend like everything else, and stand in the order of what it publishes, whoever has said it. So the
-//! page that ends with the newest message is answered before what is said next, here or on another node, and a session that is put into
-//! the topic in the same step misses nothing and hears nothing twice. What is said before that, also by the reader, is in the pages
-//! still to come.
+//! Pages are read through the backend like everything else, and stand in the order of what it publishes, whoever has
+//! said it. So the page that ends with the newest message is answered before what is said next, here or on another
+//! node, and a session that is put into the topic in the same step misses nothing and hears nothing twice. What is said
+//! before that, also by the reader, is in the pages still to come.
 //!
-//! A connection is read the next page for when it has taken the last slice: what waits for it is never much more than one
-//! slice, for all its rooms together, and a slow reader holds up nobody. What there is to know of those who catch up is in `readers`.
+//! A connection is read the next page for when it has taken the last slice: what waits for it is never much more than
+//! one slice, for all its rooms together, and a slow reader holds up nobody. What there is to know of those who catch
+//! up is in `readers`.
 
 use std::time::Duration;
 
@@ -66,15 +68,16 @@ pub(super) struct Heard {
     pub why: Missing,
 }
 
-/// How much of the past is read at once for each of so many rooms. On the wire it is more, which is counted when it is sent.
+/// How much of the past is read at once for each of so many rooms. On the wire it is more, which is counted when it is
+/// sent.
 pub(super) fn slice_of(rooms: usize, settings: &Settings) -> Bounds {
     let bytes = settings.replay_bytes / rooms.max(1);
     Bounds { messages: (bytes / MIN_MESSAGE).max(1), bytes }
 }
 
 impl Hall {
-    /// Tells as much of a page, which follows `heard`, as may be on the way, and sees to it that the rest follows. Who has heard the
-    /// newest hears the room from here on.
+    /// Tells as much of a page, which follows `heard`, as may be on the way, and sees to it that the rest follows. Who
+    /// has heard the newest hears the room from here on.
     pub(super) fn replay(&mut self, conn: ConnId, room: u32, before: Heard, found: Found<'_>, turn: &mut Turn<'_>) {
         let (Found { head, messages }, first) = (found, found.first());
         let Heard { seq: mut heard, why } = before;
@@ -214,8 +217,8 @@ impl Hall {
 /// The least that a message is on the wire, in octets: its fields with nothing in them.
 const MIN_MESSAGE: usize = 64;
 
-/// How many times as much may be on the way where lists of names are counted with the messages: there is one for each room that is
-/// joined, and the joiner is to be told as many as an outbox takes.
+/// How many times as much may be on the way where lists of names are counted with the messages: there is one for each
+/// room that is joined, and the joiner is to be told as many as an outbox takes.
 const NAMES_PER_MESSAGES: usize = 2;
 
 /// When a store that did not answer is asked again.

@@ -1,7 +1,8 @@
 //! What people say: in a room, to one, to some, to everybody.
 //!
-//! All but the last goes through the backend, which numbers it, and comes back from there: what is said here takes the same road as what
-//! is said on another node. A room hears it with one publication for each dialect, however many are inside; only the session that said it gets a copy of its own, if it wants its `id` back.
+//! All but the last goes through the backend, which numbers it, and comes back from there: what is said here takes the
+//! same road as what is said on another node. A room hears it with one publication for each dialect, however many are
+//! inside; only the session that said it gets a copy of its own, if it wants its `id` back.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +49,8 @@ impl Hall {
             Some("*") => return self.announce(ask, content, ctx),
             Some(name) => match self.wanted_room(ask.conn, name) {
                 Ok(room) => room,
-                // Whoever has said it, and is not back in the room yet, is told what became of it, and nothing that they did not say.
+                // Whoever has said it, and is not back in the room yet, is told what became of it, and nothing that
+                // they did not say.
                 Err(refusal) => {
                     return match self.first_time(ask, To::Room(name), content, ctx)? {
                         First::Yes(_) => Err(refusal),
@@ -105,7 +107,8 @@ impl Hall {
             self.answer_said(said, Some(message.seq), message.ts);
             self.roster.note_described(room);
         }
-        // The session that wants its `id` back, if it hears the room; one that is still to catch up with it is given it then.
+        // The session that wants its `id` back, if it hears the room; one that is still to catch up with it is given it
+        // then.
         let mut own = None;
         if let Some(Ask { conn, id: Some(id) }) = ask
             && let Some(session) = self.roster.session(conn)
@@ -159,7 +162,8 @@ impl Hall {
         self.sender_stops_typing(message.sender, || UserName::parse(to).ok().map(Target::User), turn);
         let recipient = self.roster.users().find(to);
         let sender = self.roster.users().find(message.sender).filter(|&sender| recipient != Some(sender));
-        // The session that says it hears it in its answer: of a message to one the message itself, of one to many a list.
+        // The session that says it hears it in its answer: of a message to one the message itself, of one to many a
+        // list.
         let (answered, saying) = match &asked {
             Some(Waiting { what: What::Copy { of, .. }, .. }) => {
                 (None, self.waiting.get(*of as usize).map(|waiting| waiting.asker.conn))
@@ -398,6 +402,6 @@ impl Hall {
 /// Users one multicast can have.
 const MAX_RECIPIENTS: usize = 100;
 
-/// What a copy of a multicast costs, in steps (see [`Deliveries::note_work`](super::delivery::Deliveries::note_work)): it is kept, also where
-/// nobody hears it.
+/// What a copy of a multicast costs, in steps (see [`Deliveries::note_work`](super::delivery::Deliveries::note_work)):
+/// it is kept, also where nobody hears it.
 const COPY: usize = 10;

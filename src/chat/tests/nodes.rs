@@ -1,7 +1,9 @@
-//! Several chats that share a store, as nodes do: what one says the others hear, late, in bursts, and with rooms made elsewhere.
+//! Several chats that share a store, as nodes do: what one says the others hear, late, in bursts, and with rooms made
+//! elsewhere.
 //!
-//! The store is the simplest that keeps the promises of [`backend`](crate::backend): one world, in which requests are carried out one
-//! after the other, and a link to each node with a queue in each direction. What lies in a queue moves when a row, or chance, says so.
+//! The store is the simplest that keeps the promises of [`backend`](crate::backend): one world, in which requests are
+//! carried out one after the other, and a link to each node with a queue in each direction. What lies in a queue moves
+//! when a row, or chance, says so.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -397,7 +399,8 @@ fn who_catches_up_hears_what_is_said_elsewhere_once() {
     assert_eq!(heard.iter().filter(|text| kind(text) == "online_users").count(), 1);
 }
 
-/// What the store has takes its place on the lists, and nobody else's: no room with a history goes for it, and nobody who is known.
+/// What the store has takes its place on the lists, and nobody else's: no room with a history goes for it, and nobody
+/// who is known.
 #[test]
 fn what_is_told_takes_no_place_from_others() {
     let settings = Settings { max_rooms: 2, max_users: 2, ..unhurried() };
