@@ -1,4 +1,4 @@
-//! Doors: how a connection comes into the chat, and what its client says of its user at once.
+//! Doors: how a connection comes into the chat, and the status that its client brings.
 
 use super::auth::{Grant, TokenError};
 use super::name::{RoomName, UserName};
@@ -19,20 +19,22 @@ pub enum Door {
         /// Who it is. The server refuses names with a comma, because lists of names are joined by commas here.
         user: UserName,
     },
-    /// With a token that holds.
+    /// With a valid token.
     Token {
-        /// What it says.
+        /// Its grant.
         grant: Grant,
         /// `None` for `/ws`; the one room of `/ws/{room}`.
         room: Option<RoomName>,
     },
     /// `/ws` without a token where one is needed: the first message has to bring it.
     Unproven,
-    /// `/ws` with a token that does not hold: a browser cannot read a 401, so it is told here and closed with 4001.
+    /// `/ws` with a token that is not valid: a browser cannot read a 401, so it hears `goodbye` and is closed with
+    /// 4001.
     Refused(TokenError),
-    /// Any of these, by a client that says at once how its user is to be seen, so that one who hides is not seen for a moment.
+    /// Any of these, by a client that brings the status of its user, so that a user who hides is not seen even for a
+    /// moment.
     Showing {
-        /// How, unless the server knows: the user is here with another device, or was a moment ago.
+        /// The status, unless the server holds one: the user is here with another device, or was a moment ago.
         shows: Shows,
         /// How the connection comes in.
         door: Box<Door>,

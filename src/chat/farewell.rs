@@ -1,20 +1,21 @@
-//! Farewells: why a session is ended, whether its client is to come back, and the status code of the Close frame.
+//! Farewells: why a session ends, whether its client should come back, and the status code of the Close frame.
 //!
-//! Each of Salon's own codes (RFC 6455 section 7.4.2) stands here once; `docs/wire.md` says what a client is to make of it.
+//! Each of Salon's own codes (RFC 6455 section 7.4.2) stands here once; `docs/wire.md` says how a client should take
+//! it.
 
 use super::auth::TokenError;
 use super::wire::answer::EndReason;
 use crate::proto::CloseCode;
 
-/// What a session hears before it is closed.
+/// The last words for a session before it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Farewell {
     /// The word in `goodbye`.
     pub why: EndReason,
-    /// After how many milliseconds the client may come back; `None`: it is not to come back as it came.
+    /// After how many milliseconds the client may come back; `None`: it must not come back as it came.
     pub back_after_ms: Option<u64>,
     pub code: CloseCode,
-    /// What the Close frame says.
+    /// The code and the reason of the Close frame.
     pub reason: &'static str,
 }
 
@@ -36,7 +37,7 @@ impl Farewell {
         Self::for_good(EndReason::Unauthorized, BAD_TOKEN, "expected a token in time, found none");
     pub const TOKEN_EXPIRED: Self = Self::for_good(EndReason::TokenExpired, BAD_TOKEN, TokenError::Expired.as_str());
 
-    /// To a session whose token does not hold.
+    /// To a session whose token is not valid.
     pub const fn bad_token(error: TokenError) -> Self {
         Self::for_good(error.reason(), BAD_TOKEN, error.as_str())
     }
@@ -50,7 +51,7 @@ impl Farewell {
                 u16::try_from(code).ok().filter(wanted).and_then(CloseCode::new)?
             }
         };
-        // What the code means to a client, goodbye says, too.
+        // `goodbye` says what the code means to a client.
         let back_after_ms = match code.get() {
             1008 | 4000..=4099 => None,
             1013 | 4100..=4199 => Some(BACK_OFF_MS),
@@ -80,11 +81,11 @@ macro_rules! close_codes {
 }
 
 close_codes! {
-    /// No token, or one that does not hold. The client is not to come back with the same.
+    /// No token, or one that is not valid. The client must not come back with the same.
     BAD_TOKEN 4001,
-    /// Banned. The client is not to come back.
+    /// Banned. The client must not come back.
     BANNED 4003,
-    /// Kicked. The client is not to come back by itself.
+    /// Kicked. The client must not come back by itself.
     KICKED 4010,
     /// Too many sessions of one user, or connections of one address. The client is to back off.
     CONNECTION_LIMIT 4100,
@@ -94,7 +95,7 @@ close_codes! {
     RECONNECT 4200,
 }
 
-/// When to come back, for clients that are turned away.
+/// When to come back, for clients that are refused.
 const BACK_OFF_MS: u64 = 10_000;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! The hall: all that the chat knows, each part with fields of its own, and what every subject needs of it.
+//! The hall: the state of the chat, each part with fields of its own, and the functions that every subject needs.
 //!
-//! What the hall does is in the files of the subjects, each an `impl Hall`; `dispatch` hands to them what comes in. They import this file,
-//! and it imports none of them.
+//! The files of the subjects do the work, each in an `impl Hall`; `dispatch` hands them the input. They import this
+//! file, and it imports none of them.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -48,21 +48,21 @@ pub(super) struct Hall {
     pub waiting: Slab<Waiting>,
     pub counts: Counts,
     pub readers: Readers,
-    /// Knows tokens; `None`: everybody is let in.
+    /// Checks tokens; `None`: anybody is let in.
     pub verifier: Option<Rc<dyn Verifier>>,
-    /// What tokens grant. Not in the sessions, which are small and mostly without.
+    /// The grants of tokens. They are not in the sessions, which are small and mostly have none.
     pub grants: HashMap<ConnId, Grant>,
     pub bans: Bans,
-    /// Calls that wait for their answer, by connection, and in whose name they are made. By name and not by key: whoever is forgotten
-    /// before the answer comes is simply not found.
+    /// Calls that wait for their answer, by connection, and the names in which they speak. By name and not by key: a
+    /// user who is forgotten before the answer comes is simply not found.
     pub operators: HashMap<ConnId, Option<UserName>>,
-    /// What sessions show that have come in, and are nobody's yet.
+    /// The status that sessions have brought which have no user yet.
     pub showing: HashMap<ConnId, Shows>,
-    /// What connections hold to.
+    /// The values of connections for `welcome`.
     pub connections: Connections,
-    /// Whether the backend keeps what is said.
+    /// Whether the backend keeps messages.
     pub keeps: bool,
-    /// Bytes that may be taken for more of everything until the next word about it; `None`: as many as there are.
+    /// Bytes that new things may take until the next call; `None`: no limit.
     pub memory_left: Option<usize>,
 }
 
@@ -90,14 +90,14 @@ impl Hall {
         }
     }
 
-    /// Something is over, so that its table may be too large: that is seen to in a moment, for all that is over by then.
+    /// Something has ended, so its table may be too large: all tables shrink in a moment.
     pub fn slacken(&mut self, turn: &Turn<'_>) {
         if !self.timers.is_set(&Timer::Slack) {
             self.timers.set(Timer::Slack, turn.now.tick + SLACK_EVERY);
         }
     }
 
-    /// Takes so many bytes for something new, if there are as many.
+    /// Takes so many bytes for something new, if they are left.
     pub fn take_memory(&mut self, bytes: usize) -> Result<(), Refusal> {
         let Some(left) = &mut self.memory_left else { return Ok(()) };
         *left = left.checked_sub(bytes).ok_or_else(|| {
@@ -106,7 +106,7 @@ impl Hall {
         Ok(())
     }
 
-    /// Whether nothing new is taken on.
+    /// Whether memory for new things is used up.
     pub fn is_short(&self) -> bool {
         self.memory_left == Some(0)
     }
@@ -118,7 +118,7 @@ impl Hall {
         }
     }
 
-    /// Tells a session why its request is not carried out.
+    /// Refuses a request of a session with an error.
     pub fn refuse(&mut self, ask: Ask<'_>, refusal: &Refusal, turn: &mut Turn<'_>) {
         self.counts.errors += 1;
         if self.is_operator(ask.conn) {
@@ -134,7 +134,7 @@ impl Hall {
         }
     }
 
-    /// Says goodbye, where there is a word for it, and closes.
+    /// Says goodbye, where the dialect has a word for it, and closes.
     pub fn dismiss(&mut self, conn: ConnId, farewell: Farewell, turn: &mut Turn<'_>) {
         let Some(session) = self.roster.open_session(conn) else { return };
         let room = session.seats.first().map_or("", |seat| self.roster.room(seat.room).name.as_str());
@@ -164,22 +164,22 @@ impl Hall {
         }
     }
 
-    /// Has the connection closed. The rest is done when that has happened.
+    /// Asks for the connection to be closed. The rest is done when it is closed.
     pub fn close(&mut self, conn: ConnId, code: CloseCode, reason: &'static str, turn: &mut Turn<'_>) {
         if self.roster.begin_close(conn) {
             turn.out.close(conn, code, reason);
         }
     }
 
-    /// Whose session it is, or in whose name a call is made.
+    /// The user of the session, or the user in whose name a call speaks.
     pub fn user_of(&self, conn: ConnId) -> Option<u32> {
         let session = self.roster.session(conn).map(|session| session.user);
         let caller = || self.roster.users().find(self.operators.get(&conn)?.as_ref()?.as_str());
         session.or_else(caller).filter(|&user| user != NOBODY)
     }
 
-    /// There is no room for another device of the user. Some may be dead and nobody has noticed yet: all are asked at once, so that there is
-    /// room when the one that was turned away comes back. Seldom, because each answer costs a frame.
+    /// There is no room for another device of the user. Some may be dead without a sign: all are asked at once, so that
+    /// there is room when the refused one comes back. This happens seldom, because each answer costs a frame.
     pub fn ask_devices(&mut self, user: u32, turn: &mut Turn<'_>) {
         if self.roster.may_ask_devices(user, ASK_EVERY_SECONDS, turn.now.tick) {
             self.roster.open_devices(user).for_each(|device| turn.out.ask(device));
@@ -197,7 +197,7 @@ impl Hall {
         }
     }
 
-    /// The room of a name that the session asked to be in; to an operator, any.
+    /// The room of a name, if the session has asked to be in it; for an operator, any.
     pub(super) fn wanted_room(&self, conn: ConnId, name: &str) -> Result<u32, Refusal> {
         if self.is_operator(conn) {
             return self.known_room(name);
@@ -225,11 +225,12 @@ impl Hall {
     }
 }
 
-/// How often tables give room back, at most.
+/// How often tables shrink, at most.
 const SLACK_EVERY: Duration = Duration::from_secs(1);
 
-/// What something new takes in memory at most, about, with its part of all tables as they grow: a room that nobody is in, a user in a room with
-/// one session, a user who is known, a watched user, two users who write to each other. Names are counted beside.
+/// The most memory that something new takes, about, with its part of all growing tables: an empty room, a user in a
+/// room with one session, a user who is known, a watched user, two users who write to each other. Names are counted
+/// beside.
 pub(super) const ROOM_BYTES: usize = 1536;
 pub(super) const SEAT_BYTES: usize = 512;
 pub(super) const USER_BYTES: usize = 512;

@@ -1,4 +1,4 @@
-//! Who sees whom: status, notes, and those who asked to be told of changes.
+//! Presence: status, notes, and the sessions that watch a user.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -106,7 +106,7 @@ impl Hall {
         names.iter().for_each(|name| self.watches.end(conn, name));
     }
 
-    /// What a session sees of a user.
+    /// A user as a session sees them.
     pub(super) fn view_for(&self, conn: ConnId, user: u32) -> View {
         match self.user_of(conn) == Some(user) {
             true => self.roster.user(user).own_view(),
@@ -118,5 +118,5 @@ impl Hall {
 /// Users that one session can watch.
 const MAX_WATCHED: usize = 1000;
 
-/// Sessions that can watch one user: what a change of status costs at most.
+/// Sessions that can watch one user: the most messages of one change of status.
 const MAX_WATCHERS: usize = 1000;

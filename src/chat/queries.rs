@@ -1,4 +1,4 @@
-//! Questions about rooms, people and what was said, answered a page at a time.
+//! Questions about rooms, people and history, answered a page at a time.
 
 use super::ask::Ask;
 use super::auth::Grant;
@@ -225,7 +225,7 @@ impl Hall {
             Bound::Before(0 | 1) => (None, None),
             Bound::Newest | Bound::Before(_) => match first.filter(|&first| first > oldest) {
                 Some(first) => (Some(first), None),
-                // The page ends where the kept ends; if there was more before, the reader is told.
+                // The page ends where the history ends; if there was more before, its `gap` says so.
                 None => (None, (oldest > 1).then_some((1, oldest - 1))),
             },
             Bound::After(seq) => {
@@ -252,13 +252,15 @@ const MAX_TITLE_BYTES: usize = 256;
 /// Senders and contents in one page of history. Escaped, a byte can become six, and still fits into an outbox.
 const MAX_PAGE_BYTES: usize = 128 << 10;
 
-/// Bytes of a token's patterns that names are held against for one page of rooms. What is not looked at is for the next
+/// Bytes of a token's patterns that names are compared with for one page of rooms. The other rooms are for the next
 /// page.
 const MAX_MATCHED_BYTES: usize = 256 << 10;
 
-/// Known users looked at for one page of those online, and rooms for one of rooms; past it the page is shorter, and there is a next one.
+/// Known users looked at for one page of those online, and rooms for one of rooms; past it the page is shorter, and
+/// there is a next one.
 const MAX_SCANNED: usize = 10_000;
 
-/// Users or rooms that are looked at in one step (see [`Deliveries::note_work`](super::delivery::Deliveries::note_work)), and bytes of patterns.
+/// Users or rooms that are looked at in one step (see
+/// [`Deliveries::note_work`](super::delivery::Deliveries::note_work)), and bytes of patterns.
 const LOOKS_A_STEP: usize = 8;
 const MATCHED_BYTES_A_STEP: usize = 256;

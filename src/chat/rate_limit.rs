@@ -1,10 +1,10 @@
-//! How fast people may talk, and when talking too fast becomes abuse.
+//! The limit on how fast people may talk, and when talking too fast becomes abuse.
 //!
 //! A token bucket kept as one number: the time at which it will be full again (the "generic cell rate algorithm").
-//! Every frame is paid for twice: from the bucket of the user at that address, which all sessions of the user there share,
-//! and from the one of the address, which everybody there shares. Neither belongs to a connection, so coming back fills
-//! neither; coming back under another name leaves the second. (A session has one user and one address: what it may say alone
-//! is what these may.) A bucket that is full is not remembered.
+//! Every frame is paid for twice: from the bucket of the user at that address, which all sessions of the user there
+//! share, and from the one of the address, which everybody there shares. Neither belongs to a connection, so coming
+//! back fills neither; coming back under another name leaves the second. (A session has one user and one address, and
+//! so no bucket of its own.) A bucket that is full is not remembered.
 //!
 //! It does not know what an address is: the server says which connections come from the same one.
 
@@ -21,26 +21,26 @@ use crate::time::Tick;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Address(pub NonZeroU64);
 
-/// Who pays for the frames of a session.
+/// The payer for the frames of a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Payer {
     /// The bucket of the user at the address, or at all addresses that are not counted.
     own: u64,
-    /// Where the session is, if that is counted.
+    /// The address of the session, if it is counted.
     pub address: Option<Address>,
 }
 
-/// All buckets that are not full, by a fingerprint of whose they are.
+/// All buckets that are not full, by a fingerprint of their owner.
 #[derive(Debug)]
 pub(super) struct Buckets {
     /// With a key nobody knows, so that it is useless to search for two users with one fingerprint.
     hasher: RandomState,
-    /// How many refused frames were told a time by chance.
+    /// How many refused frames got a time at random.
     strewn: u64,
     buckets: HashMap<u64, Bucket>,
     /// The table is swept when it has grown to this, besides every [`SWEEP_EVERY`].
     sweep_at: usize,
-    /// Somebody has been told to call [`Buckets::sweep`].
+    /// The caller has been asked to call [`Buckets::sweep`].
     awaits_sweep: bool,
 }
 
@@ -51,16 +51,16 @@ struct Bucket {
     refusals: Option<Box<Refusals>>,
 }
 
-/// Who was never refused does not pay for remembering it.
+/// A payer who was never refused takes no memory for it.
 #[derive(Debug)]
 struct Refusals {
     /// The last second in which a frame was refused.
     second: u64,
     /// In how many seconds in a row it was the user's own fault.
     row: u32,
-    /// When the last refusal was told that answered no `id`.
+    /// When the last refusal without `id` was sent.
     told: Option<Tick>,
-    /// The last time that was given to a refused frame to come back at, in nanoseconds as `full_at`.
+    /// The last time at which a refused frame may come back, in nanoseconds as `full_at`.
     promised: u64,
 }
 
@@ -68,7 +68,7 @@ struct Refusals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Pass,
-    /// Too fast; the next one passes after this time, if nobody else at the address takes its place.
+    /// Too fast; the next one passes after this time, if no other frame of the address takes its place.
     Refused {
         retry_after: Duration,
         /// Not the user alone but all at the address together.
@@ -79,14 +79,14 @@ pub(super) enum Verdict {
 }
 
 impl Payer {
-    /// A session that is nobody's yet, and is not heard.
+    /// A session without a user, which is not heard.
     pub fn nobody(address: Option<Address>) -> Self {
         Self { own: 0, address }
     }
 }
 
 impl Buckets {
-    /// Nobody has said anything.
+    /// No frame has come.
     pub fn new() -> Self {
         Self {
             hasher: RandomState::new(),
@@ -97,13 +97,13 @@ impl Buckets {
         }
     }
 
-    /// Who pays for a user at an address; `None` if the address is not counted.
+    /// The payer for a user at an address; `None` if the address is not counted.
     pub fn payer(&self, user: &str, address: Option<Address>) -> Payer {
         Payer { own: self.hasher.hash_one((user, address)), address }
     }
 
-    /// Pays for one frame. A frame that only the address cannot pay for is paid by the user all the same, so that trying again
-    /// and again ends like any flood.
+    /// Pays for one frame. A frame that only the address cannot pay for is paid by the user all the same, so that
+    /// endless retries end like any flood.
     pub fn pay(&mut self, payer: Payer, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
         let Some(rate) = rate else { return Verdict::Pass };
         if self.buckets.len() >= self.sweep_at {
@@ -125,7 +125,7 @@ impl Buckets {
         }
     }
 
-    /// Whether a refusal that answers no `id` is told: at most one a second.
+    /// Whether to send a refusal without `id`: at most one a second.
     pub fn tells(&mut self, payer: Payer, now: Tick) -> bool {
         let bucket = self.buckets.entry(payer.own).or_default();
         let refusals = bucket.refusals.get_or_insert_with(|| Refusals::none(now));
@@ -136,8 +136,9 @@ impl Buckets {
         tells
     }
 
-    /// When a refused frame is to come back: each at a time of its own, one price after the other, so that many who were refused at
-    /// once do not all come back at once. Past [`LONGEST_WAIT`] they are strewn over it: whoever asks that often is not heard.
+    /// When a refused frame may come back: each at a time of its own, one price after the other, so that many frames
+    /// that were refused at once do not all come back at once. Past [`LONGEST_WAIT`] they are spread over it at random:
+    /// there are too many to be heard.
     pub fn promise(&mut self, payer: Payer, refused: (Duration, bool), rate: Rate, people: u32, now: Tick) -> Duration {
         let (retry_after, crowded) = refused;
         let (key, people) = match payer.address.filter(|_| crowded) {
@@ -157,8 +158,8 @@ impl Buckets {
         Duration::from_nanos(first - now + self.hasher.hash_one((key, self.strewn)) % (longest - first + 1))
     }
 
-    /// A list of joins costs the user one frame, and those at the address one for each room: what is done for it is as much. One that
-    /// costs more than all at the address can have at once costs just that.
+    /// A list of joins costs the user one frame, and those at the address one for each room: what is done for it is as
+    /// much. One that costs more than all at the address can have at once costs just that.
     pub fn pay_for_list(&mut self, payer: Payer, rooms: usize, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
         let (Some(rate), Some(address)) = (rate, payer.address) else { return Verdict::Pass };
         let most = u64::from(rate.burst.max(1)).saturating_mul(u64::from(people.max(1)));
@@ -169,7 +170,8 @@ impl Buckets {
         }
     }
 
-    /// Pays for speaking to everybody: of that there is a bucket of its own for the user, and one for all at the address.
+    /// Pays for speaking to everybody: of that there is a bucket of its own for the user, and one for all at the
+    /// address.
     pub fn pay_to_announce(&mut self, payer: Payer, now: Tick) -> Result<(), Duration> {
         let own = self.hasher.hash_one((payer.own, "*"));
         self.buckets.entry(own).or_default().pay(ANNOUNCE_RATE, 1, now)?;
@@ -187,7 +189,7 @@ impl Buckets {
         self.buckets.entry(self.hasher.hash_one(address)).or_default()
     }
 
-    /// A guest who takes a name takes along what they said.
+    /// A guest who takes a name takes along the state of their bucket.
     pub fn hand_over(&mut self, from: Payer, to: Payer) {
         if let Some(full_at) = self.buckets.get(&from.own).map(|bucket| bucket.full_at) {
             let bucket = self.buckets.entry(to.own).or_default();
@@ -195,7 +197,7 @@ impl Buckets {
         }
     }
 
-    /// Whether [`sweep`](Self::sweep) is to be called in [`SWEEP_EVERY`]. Says so once.
+    /// Whether to call [`sweep`](Self::sweep) in [`SWEEP_EVERY`]. Returns `true` once.
     pub fn wants_sweep(&mut self) -> bool {
         !self.buckets.is_empty() && !std::mem::replace(&mut self.awaits_sweep, true)
     }
@@ -204,12 +206,12 @@ impl Buckets {
         table_bytes::<(u64, Bucket)>(self.buckets.capacity())
     }
 
-    /// Forgets what is full.
+    /// Forgets full buckets.
     pub fn sweep(&mut self, now: Tick) {
         self.awaits_sweep = false;
         self.buckets.retain(|_, bucket| bucket.is_worth_keeping(now));
         if self.buckets.len() > MAX_REMEMBERED {
-            // So many within so short a time: they lose what they have paid for.
+            // So many within so short a time: some are forgotten before they are full.
             self.buckets.clear();
         }
         self.sweep_at = (2 * self.buckets.len()).max(MIN_SWEEP);
@@ -218,7 +220,7 @@ impl Buckets {
 }
 
 impl Bucket {
-    /// Takes one frame out, or says when there will be one. `people` have one bucket together.
+    /// Takes one frame out, or returns when there will be one. `people` have one bucket together.
     fn pay(&mut self, rate: Rate, people: u32, now: Tick) -> Result<(), Duration> {
         self.pay_frames(rate, people, 1, now)
     }
@@ -235,7 +237,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// Takes note of a refusal, and says whether it is one too many.
+    /// Notes a refusal, and returns whether it is one too many.
     fn refuse(&mut self, now: Tick) -> bool {
         let second = now.0 / 1000;
         let refusals = self.refusals.get_or_insert_with(|| Refusals::none(now));
@@ -266,10 +268,11 @@ const MAX_REMEMBERED: usize = 1 << 18;
 /// Below this the table is not swept for its size.
 const MIN_SWEEP: usize = 1024;
 
-/// How long full buckets lie about: thousands who have said one word each are not to be paid for while they are silent.
+/// How long full buckets are kept: thousands of users who have sent one message each must not cost memory while they
+/// are silent.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// What a frame costs, of a bucket that so many people have together, in nanoseconds.
+/// The price of a frame, of a bucket that so many people have together, in nanoseconds.
 fn price(rate: Rate, people: u32) -> u64 {
     (1_000_000_000 / (u64::from(rate.per_second.max(1)).saturating_mul(people.max(1).into()))).max(1)
 }
@@ -278,14 +281,14 @@ fn nanos_of(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// How fast a user at one address may speak to everybody: what one says costs as much as there are sessions, and rooms of the
-/// plain dialect.
+/// How fast a user at one address may speak to everybody: an announcement costs as much as there are sessions, and
+/// rooms of the plain dialect.
 pub(super) const ANNOUNCE_RATE: Rate = Rate { per_second: 1, burst: 5 };
 
-/// How many such users all those at one address may be together.
+/// To how many such users the people at one address are equal together.
 const ANNOUNCERS_PER_ADDRESS: u32 = 4;
 
-/// How far into the future refused frames are told to come back, one after the other.
+/// How far into the future refused frames get times of their own.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A frame of many people together costs less than a microsecond.
@@ -325,7 +328,7 @@ mod tests {
         assert_eq!(pay(2_050), refused(50));
     }
 
-    /// The same user elsewhere has another bucket: who takes somebody's name does not take their breath.
+    /// The same user elsewhere has another bucket: a client that takes somebody's name does not use up their rate.
     #[test]
     fn a_bucket_is_of_a_user_at_an_address() {
         let mut buckets = Buckets::new();
@@ -382,7 +385,7 @@ mod tests {
         assert_eq!(flood(19), Verdict::Abuse);
     }
 
-    /// Whoever keeps to the rate is never closed for what others at the address do.
+    /// A user who keeps to the rate is never closed for what others at the address do.
     #[test]
     fn a_crowded_address_is_nobodys_abuse() {
         let rate = Some(Rate { per_second: 2, burst: 2 });
@@ -397,7 +400,8 @@ mod tests {
         }
     }
 
-    /// Sixty who are refused at once come back one after the other, when each can be heard; past ten seconds, at some time.
+    /// Sixty who are refused at once come back one after the other, when each can be heard; past ten seconds, at some
+    /// time.
     #[test]
     fn refused_frames_come_back_one_after_the_other() {
         let mut buckets = Buckets::new();
@@ -411,7 +415,7 @@ mod tests {
         for n in 1..=60 {
             assert_eq!(promise(false, 0), n * 50_000_000);
         }
-        // The address has a time of its own, and what was promised long ago is no promise.
+        // The address has a time of its own, and old promises have expired.
         assert_eq!(promise(true, 0), 50_000_000);
         assert_eq!(promise(true, 0), 50_781_250);
         assert_eq!(promise(false, 1_000), 2_050_000_000);
@@ -424,7 +428,8 @@ mod tests {
         assert!(strewn.iter().all(|wait| (50_000_000..=10_000_000_000).contains(wait)), "{strewn:?}");
     }
 
-    /// A list of joins costs the user one frame, which is paid already, and those at the address as many as it has rooms.
+    /// A list of joins costs the user one frame, which is paid already, and those at the address as many as it has
+    /// rooms.
     #[test]
     fn a_list_of_joins_is_paid_for_by_the_address() {
         let mut buckets = Buckets::new();

@@ -1,7 +1,7 @@
-//! Readers: connections that catch up with rooms, and what there is to know of them meanwhile.
+//! Readers: connections that catch up with rooms, and their state meanwhile.
 //!
-//! Sessions are small, so this lies beside them; only those who catch up pay for it. What they are sent, and when, is decided in
-//! `replay`.
+//! Sessions are small, so this lies beside them, and takes memory only for those that catch up. `replay` decides what
+//! they are sent, and when.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -9,14 +9,14 @@ use super::wire::Id;
 use crate::id::ConnId;
 use crate::slack;
 
-/// Connections that are sent the past, or have not taken yet what they were sent.
+/// Connections that are sent a replay, or have not taken all of it yet.
 #[derive(Debug, Default)]
 pub(super) struct Readers(HashMap<ConnId, Reader>);
 
-/// One of them.
+/// One reader.
 ///
-/// Invariant: while there is one, the chat is to be told when the connection is drained, or a page is being read, or a timer is
-/// set to read it. `own` has rooms of `rooms` only.
+/// Invariant: while there is one, the chat has asked for the drain of the connection, or a page is being read, or a
+/// timer is set to read it. `own` has rooms of `rooms` only.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     /// Bytes of replay since the connection was last known to have taken everything.
@@ -27,25 +27,25 @@ pub(super) struct Reader {
     counts_names: bool,
     /// The rooms it catches up with, which take turns.
     rooms: VecDeque<CatchingUp>,
-    /// What the session itself has said there meanwhile: by room and seq.
+    /// The session's own messages there meanwhile: by room and seq.
     own: BTreeMap<(u32, u64), Own>,
 }
 
-/// A room and the last seq that the reader has heard of there, or was told that it is missing.
+/// A room and the last seq that the reader has heard there, or that a `gap` has named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CatchingUp {
     pub room: u32,
     pub heard: u64,
 }
 
-/// What the session has said: with which `id`, and when.
+/// A message of the session: its `id`, and its time.
 #[derive(Debug)]
 pub(super) struct Own {
     pub id: Id<'static>,
     pub ts: u64,
 }
 
-/// What a reader is to do next.
+/// The next step of a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Wait for a page, or until what is on the way is taken.
@@ -72,13 +72,14 @@ impl Readers {
 
     pub fn end(&mut self, conn: ConnId) {
         self.0.remove(&conn);
-        // Many who come back at once are not to be paid for when they have caught up.
+        // Many readers at once must not cost memory when they have caught up.
         slack::give_back(&mut self.0);
     }
 }
 
 impl Reader {
-    /// A list of rooms is joined: from here on, and until the connection has taken all, lists of names count. Says whether that is new.
+    /// A list of rooms is joined: from here on, and until the connection has taken all, lists of names count. Returns
+    /// whether that is new.
     pub fn count_names(&mut self) -> bool {
         !std::mem::replace(&mut self.counts_names, true)
     }
@@ -88,7 +89,7 @@ impl Reader {
         self.on_the_way += bytes;
     }
 
-    /// A list of names has been sent. Says whether it counts.
+    /// A list of names has been sent. Returns whether it counts.
     pub fn note_names_sent(&mut self, bytes: usize) -> bool {
         if self.counts_names {
             self.on_the_way += bytes;
@@ -106,7 +107,7 @@ impl Reader {
         self.on_the_way >= limit
     }
 
-    /// Whether the names of who is in a room are to wait until the connection has taken more.
+    /// Whether the list of a room's names must wait until the connection has taken more.
     pub fn is_full_of_names(&self, limit: usize) -> bool {
         self.counts_names && self.is_full(limit)
     }
@@ -116,7 +117,7 @@ impl Reader {
         self.rooms.push_back(CatchingUp { room, heard });
     }
 
-    /// What is to be done now. If that is to read, a page is being read from here on.
+    /// The next step. If it is to read, a page is being read from here on.
     pub fn next(&mut self) -> Next {
         if self.reading || self.on_the_way > 0 {
             return Next::Wait;
@@ -149,12 +150,12 @@ impl Reader {
         self.rooms.retain(|at| at.room != room);
     }
 
-    /// Whether nothing more that the session says can be remembered until it has caught up.
+    /// Whether no further message of the session can be remembered until it has caught up.
     pub fn is_full_of_own(&self) -> bool {
         self.own.len() >= MAX_OWN
     }
 
-    /// The session has said something in a room that it catches up with; `false`: it does not.
+    /// Remembers a message of the session in a room that it catches up with; `false`: it does not catch up there.
     pub fn note_own(&mut self, room: u32, seq: u64, own: Own) -> bool {
         let catches_up = self.rooms.iter().any(|at| at.room == room);
         if catches_up {
@@ -163,12 +164,12 @@ impl Reader {
         catches_up
     }
 
-    /// What the session has said comes back to it.
+    /// A message of the session comes back to it.
     pub fn take_own(&mut self, room: u32, seq: u64) -> Option<Own> {
         self.own.remove(&(room, seq))
     }
 
-    /// The first of what the session has said in the room before `until`.
+    /// The first message of the session in the room before `until`.
     pub fn take_own_before(&mut self, room: u32, until: u64) -> Option<(u64, Own)> {
         let key = *self.own.range((room, 0)..(room, until)).next()?.0;
         Some((key.1, self.own.remove(&key)?))
@@ -192,5 +193,6 @@ impl Readers {
     }
 }
 
-/// What one connection may have said in rooms that it catches up with, and not heard yet. Only what has an `id` counts.
+/// Messages that one connection may have sent to rooms that it catches up with, and not heard yet. Only those with an
+/// `id` count.
 pub(super) const MAX_OWN: usize = 1024;

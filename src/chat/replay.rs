@@ -1,19 +1,19 @@
-//! Replay: what a joiner has missed, in slices that are sent as the connection takes them, and then the room as it goes
-//! on.
+//! Replay: the messages that a joiner has missed, in slices that are sent as the connection takes them, and then the
+//! room as it goes on.
 //!
 //! ```text
 //!   join ──▶ joined, slice ──taken──▶ slice ──taken──▶ ... ──▶ the slice with the newest message, topic, online_users
 //!            └──── a member from here on, not in the topic ───┘                                └─ hears what is said
 //! ```
 //!
-//! Pages are read through the backend like everything else, and stand in the order of what it publishes, whoever has
-//! said it. So the page that ends with the newest message is answered before what is said next, here or on another
-//! node, and a session that is put into the topic in the same step misses nothing and hears nothing twice. What is said
-//! before that, also by the reader, is in the pages still to come.
+//! Pages are read through the backend like everything else, and stand in the order in which it publishes, from
+//! whichever node a message is. So the page that ends with the newest message is answered before the next message, here
+//! or on another node, and a session that is put into the topic in the same step misses nothing and hears nothing
+//! twice. Earlier messages, also those of the reader, are in the pages still to come.
 //!
-//! A connection is read the next page for when it has taken the last slice: what waits for it is never much more than
-//! one slice, for all its rooms together, and a slow reader holds up nobody. What there is to know of those who catch
-//! up is in `readers`.
+//! The next page for a connection is read when it has taken the last slice: its waiting output is never much more than
+//! one slice, for all its rooms together, and a slow reader holds up no other. `readers` has the state of sessions that
+//! catch up.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ use super::wire::{Code, Id, Refusal, json};
 use crate::backend::{Bounds, Conversation, Epoch, Message, Query};
 use crate::id::ConnId;
 
-/// What the joiner wants to hear of the past.
+/// The past that the joiner wants to hear.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Replay {
     pub since: Option<Resumed>,
@@ -48,7 +48,7 @@ impl Replay {
         }
     }
 
-    /// The first page; the next ones are what comes after.
+    /// The first page; the next ones follow it.
     pub fn query(self, bounds: Bounds) -> Query {
         match self {
             Self { since: Some(Resumed { epoch, seq, .. }), .. } => {
@@ -60,7 +60,7 @@ impl Replay {
     }
 }
 
-/// Up to where a reader has heard of a room, and why what comes next may not follow on it.
+/// How far a reader has heard a room, and why the next message may not follow on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
     pub seq: u64,
@@ -68,7 +68,7 @@ pub(super) struct Heard {
     pub why: Missing,
 }
 
-/// How much of the past is read at once for each of so many rooms. On the wire it is more, which is counted when it is
+/// How much of the past is read at once for each of so many rooms. On the wire it is longer, which counts when it is
 /// sent.
 pub(super) fn slice_of(rooms: usize, settings: &Settings) -> Bounds {
     let bytes = settings.replay_bytes / rooms.max(1);
@@ -76,8 +76,8 @@ pub(super) fn slice_of(rooms: usize, settings: &Settings) -> Bounds {
 }
 
 impl Hall {
-    /// Tells as much of a page, which follows `heard`, as may be on the way, and sees to it that the rest follows. Who
-    /// has heard the newest hears the room from here on.
+    /// Sends as much of a page, which follows `heard`, as may be on the way, and sees to it that the rest follows. A
+    /// session that has heard the newest message hears the room from here on.
     pub(super) fn replay(&mut self, conn: ConnId, room: u32, before: Heard, found: Found<'_>, turn: &mut Turn<'_>) {
         let (Found { head, messages }, first) = (found, found.first());
         let Heard { seq: mut heard, why } = before;
@@ -135,7 +135,7 @@ impl Hall {
         }
     }
 
-    /// The connection has taken what it was sent.
+    /// The connection has taken everything it was sent.
     pub(super) fn drained(&mut self, conn: ConnId, ctx: &mut Ctx<'_>) {
         if let Some(reader) = self.readers.find_mut(conn) {
             reader.note_drained();
@@ -159,7 +159,7 @@ impl Hall {
         }
     }
 
-    /// The store does not answer now. Nobody is given a hole for that: it is asked again.
+    /// The store is unavailable. That is no reason to report a gap: ask again later.
     pub(super) fn read_later(&mut self, conn: ConnId, turn: &Turn<'_>) {
         if let Some(reader) = self.readers.find_mut(conn) {
             reader.end_reading();
@@ -186,7 +186,7 @@ impl Hall {
         }
     }
 
-    /// What the session has said in the room before `until` does not come back to it: it is told so.
+    /// Messages of the session in the room before `until` do not come back to it: an `ack` answers each.
     fn answer_unheard(&mut self, conn: ConnId, room: u32, until: u64, turn: &mut Turn<'_>) {
         let Some(reader) = self.readers.find_mut(conn) else { return };
         let name = self.roster.room(room).name.as_str();
@@ -196,7 +196,7 @@ impl Hall {
         }
     }
 
-    /// Refuses what cannot be remembered until the session has caught up.
+    /// Refuses a message that cannot be remembered until the session has caught up.
     pub(super) fn may_wait_for_replay(&self, conn: ConnId, room: u32) -> Result<(), Refusal> {
         let full = self.readers.find(conn).is_some_and(Reader::is_full_of_own);
         if full && !self.roster.session(conn).is_some_and(|session| session.hears(room)) {
@@ -206,7 +206,7 @@ impl Hall {
         Ok(())
     }
 
-    /// The session has said something that comes back to it when it has caught up.
+    /// Remembers a message of the session, which comes back to it when it has caught up.
     pub(super) fn note_own(&mut self, conn: ConnId, id: &Id<'_>, room: u32, message: Message<'_>) {
         let own = Own { id: id.clone().into_owned(), ts: message.ts };
         let noted = self.readers.find_mut(conn).is_some_and(|reader| reader.note_own(room, message.seq, own));
@@ -214,11 +214,11 @@ impl Hall {
     }
 }
 
-/// The least that a message is on the wire, in octets: its fields with nothing in them.
+/// The least length of a message on the wire, in bytes: its fields with nothing in them.
 const MIN_MESSAGE: usize = 64;
 
 /// How many times as much may be on the way where lists of names are counted with the messages: there is one for each
-/// room that is joined, and the joiner is to be told as many as an outbox takes.
+/// room that is joined, and the joiner gets as many as an outbox takes.
 const NAMES_PER_MESSAGES: usize = 2;
 
 /// When a store that did not answer is asked again.

@@ -1,7 +1,7 @@
-//! Who says the same thing twice with the same `id` has said it once.
+//! Retries: a user who says the same thing twice with the same `id` has said it once.
 //!
-//! What was said is remembered as a fingerprint of (who, id, where, content) with the number it got. One memory for
-//! all, first in first out: past [`MAX_REMEMBERED`] the oldest is forgotten before its time.
+//! A message is remembered as a fingerprint of (who, id, where, content) with the number it got. One memory for all,
+//! first in first out: past [`MAX_REMEMBERED`] the oldest is forgotten before its time.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -15,19 +15,20 @@ use crate::time::Tick;
 pub(super) struct Said {
     /// With a key nobody knows, so that it is useless to search for two messages with one fingerprint.
     hasher: RandomState,
-    /// With when it was said: what failed and was said again stands in `order` twice, and only the second time counts.
+    /// With its time: a message that failed and was sent again stands in `order` twice, and only the second time
+    /// counts.
     answers: HashMap<u64, (Answer, Tick)>,
     order: VecDeque<(Tick, u64)>,
 }
 
-/// What became of it.
+/// The outcome of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// The backend has not answered yet.
     Waiting,
     /// It was said.
     Said {
-        /// Its number, if what it was said to counts.
+        /// Its number, if its place has numbers.
         seq: Option<u64>,
         ts: u64,
     },
@@ -60,15 +61,15 @@ impl Said {
         }
     }
 
-    /// Sets what became of it, unless it is forgotten already.
+    /// Sets its outcome, unless it is forgotten already.
     pub fn answer(&mut self, fingerprint: u64, answer: Answer) {
         if let Some((known, _)) = self.answers.get_mut(&fingerprint) {
             *known = answer;
         }
     }
 
-    /// It was not said after all; saying it again is no retry. Its place in the order is given up when its time comes, so that nothing
-    /// is looked through for it.
+    /// The message was not said after all; sending it again is no retry. Its place in the order goes when its time
+    /// comes, so that nothing is searched for it.
     pub fn fail(&mut self, fingerprint: u64) {
         self.answers.remove(&fingerprint);
     }
@@ -94,14 +95,14 @@ impl Said {
 /// How long a retry is known as one.
 const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// What is remembered of all users together: some 20 MB when full.
+/// Messages that are remembered of all users together: some 20 MB when full.
 const MAX_REMEMBERED: usize = 1 << 18;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What failed is forgotten at once; said again, it is remembered from then on, for the whole time.
+    /// A message that failed is forgotten at once; sent again, it is remembered from then on, for the whole time.
     #[test]
     fn what_failed_and_was_said_again() {
         let mut said = Said::default();

@@ -1,11 +1,11 @@
-//! What whoever runs the chat may decide. Every list and queue that a peer can fill has its maximum here or a constant.
+//! The settings of the chat. Every list and queue that a peer can fill has its maximum here or in a constant.
 
 use std::time::Duration;
 
-/// The settings, with the defaults that `docs/wire.md` tells.
+/// The settings, with the defaults of `docs/wire.md`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What `welcome.server` says.
+    /// The value of `welcome.server`.
     pub server: String,
     /// Longest content of a chat message, in bytes of UTF-8.
     pub content_bytes: usize,
@@ -17,16 +17,17 @@ pub struct Settings {
     pub rate: Option<Rate>,
     /// How many users at full speed all those at one address may be together.
     pub full_speed_per_address: u32,
-    /// How long an empty room is kept that somebody created and in which nothing is kept. How long messages are is the backend's to
-    /// know; eight times in this time it is asked to let go of those that are too old.
+    /// How long an empty room is kept that somebody created and in which nothing is kept. The backend knows how long
+    /// messages are kept; eight times in this time it is asked to drop those that are too old.
     pub empty_room_age: Duration,
-    /// Octets of what a joiner has missed that may be on the way to one connection; a message that begins within them is sent whole.
+    /// Bytes of missed messages that may be on the way to one connection; a message that begins within them is sent
+    /// whole.
     pub replay_bytes: usize,
     /// How long a user whose connection ended is still counted as there.
     pub leave_grace: Duration,
-    /// With more users than this, a room is told of comings and goings in summary only.
+    /// With more users than this, a room hears of comings and goings in summary only.
     pub big_room: usize,
-    /// How often the summary is told at most.
+    /// How often the summary is sent at most.
     pub big_room_every: Duration,
     /// How many users a room can hold.
     pub room_members: usize,
@@ -48,7 +49,7 @@ pub struct Settings {
     pub return_within: Duration,
 }
 
-/// What connections hold to. The chat only tells it its clients.
+/// Values of connections. The chat only sends them to its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connections {
     /// Longest message on the wire, in bytes.
@@ -106,5 +107,6 @@ impl Settings {
     }
 }
 
-/// Rooms in the list of one `join`, however many a session may be in. With names and epochs they fit into a message of 64 KiB.
+/// Rooms in the list of one `join`, however many a session may be in. With names and epochs they fit into a message of
+/// 64 KiB.
 const MAX_ROOMS_PER_JOIN: usize = 128;

@@ -1,8 +1,8 @@
-//! What people say: in a room, to one, to some, to everybody.
+//! Messages of people: in a room, to one, to some, to everybody.
 //!
-//! All but the last goes through the backend, which numbers it, and comes back from there: what is said here takes the
-//! same road as what is said on another node. A room hears it with one publication for each dialect, however many are
-//! inside; only the session that said it gets a copy of its own, if it wants its `id` back.
+//! All except the last go through the backend, which numbers them, and come back from there: a message from here takes
+//! the same road as a message from another node. A room hears it with one publication for each dialect, however many
+//! are inside; only the session that said it gets a copy of its own, if it wants its `id` back.
 
 use std::collections::BTreeSet;
 
@@ -21,15 +21,15 @@ use super::wire::{Code, Id, Refusal, json, plain};
 use crate::backend::{Conversation, Message, NewMessage, Request};
 use crate::id::ConnId;
 
-/// Whether something is said for the first time.
+/// Whether a message is sent for the first time.
 enum First {
-    /// Yes; to be remembered by this, if it has an `id`.
+    /// Yes; its fingerprint, if it has an `id`.
     Yes(Option<u64>),
-    /// No, and that has been answered.
+    /// No, and the retry has been answered.
     No,
 }
 
-/// Where something is said, as a retry must repeat it.
+/// The place of a message, as a retry must repeat it.
 #[derive(Clone, Copy)]
 enum To<'a> {
     Room(&'a str),
@@ -49,8 +49,7 @@ impl Hall {
             Some("*") => return self.announce(ask, content, ctx),
             Some(name) => match self.wanted_room(ask.conn, name) {
                 Ok(room) => room,
-                // Whoever has said it, and is not back in the room yet, is told what became of it, and nothing that
-                // they did not say.
+                // A sender who is not back in the room yet hears the outcome of their own message, and nothing else.
                 Err(refusal) => {
                     return match self.first_time(ask, To::Room(name), content, ctx)? {
                         First::Yes(_) => Err(refusal),
@@ -78,7 +77,7 @@ impl Hall {
         self.say_in(ask, room, content, ctx)
     }
 
-    /// Says something in a room that the session asked to be in. Told by [`Hall::said_in`].
+    /// Sends a message to a room that the session asked to be in. [`Hall::said_in`] delivers it.
     pub(super) fn say_in(&mut self, ask: Ask<'_>, room: u32, content: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         Self::check_content(content, ctx)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
@@ -96,7 +95,7 @@ impl Hall {
         Ok(())
     }
 
-    /// The message has its number: the room hears it, and whoever has said it here is answered.
+    /// The message has its number: the room hears it, and its sender, if here, is answered.
     pub(super) fn said_in(&mut self, room: u32, message: Message<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
         if self.keeps {
             self.sweep_later(turn);
@@ -107,8 +106,7 @@ impl Hall {
             self.answer_said(said, Some(message.seq), message.ts);
             self.roster.note_described(room);
         }
-        // The session that wants its `id` back, if it hears the room; one that is still to catch up with it is given it
-        // then.
+        // The session that wants its `id` back, if it hears the room; a session that still catches up gets it then.
         let mut own = None;
         if let Some(Ask { conn, id: Some(id) }) = ask
             && let Some(session) = self.roster.session(conn)
@@ -156,14 +154,14 @@ impl Hall {
         Ok(())
     }
 
-    /// The message has its number: the devices of both hear it, and whoever has said it here is answered.
+    /// The message has its number: the devices of both hear it, and its sender, if here, is answered.
     pub(super) fn said_to(&mut self, to: &str, message: Message<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
         self.sweep_later(turn);
         self.sender_stops_typing(message.sender, || UserName::parse(to).ok().map(Target::User), turn);
         let recipient = self.roster.users().find(to);
         let sender = self.roster.users().find(message.sender).filter(|&sender| recipient != Some(sender));
-        // The session that says it hears it in its answer: of a message to one the message itself, of one to many a
-        // list.
+        // The sending session hears it in its answer: a message to one user is the answer itself, a message to many has
+        // a list.
         let (answered, saying) = match &asked {
             Some(Waiting { what: What::Copy { of, .. }, .. }) => {
                 (None, self.waiting.get(*of as usize).map(|waiting| waiting.asker.conn))
@@ -173,7 +171,7 @@ impl Hall {
         };
         let of = |user: Option<u32>| user.into_iter().flat_map(|user| self.roster.json_devices(user));
         let mut devices: Vec<ConnId> = of(recipient).filter(|&device| Some(device) != answered).collect();
-        // Who hides hears it, and counts as one who is not here: the answer must not tell the two apart.
+        // A user who hides hears it, and counts as not here: the answer must not show the difference.
         let own = message.sender == to;
         let seen = own || recipient.is_some_and(|user| self.roster.user(user).visible());
         let delivered = seen && !devices.is_empty();
@@ -244,14 +242,14 @@ impl Hall {
         Ok(())
     }
 
-    /// One copy of a message to many has come to something.
+    /// One copy of a message to many has its outcome.
     pub(super) fn copied(&mut self, of: u32, to: UserName, copied: Copied, turn: &mut Turn<'_>) {
         let Some(Waiting { what: What::Multicast(tally), .. }) = self.waiting.get_mut(of as usize) else { return };
         let list = match copied {
             Copied::Failed => &mut tally.failed,
             Copied::Delivered => &mut tally.delivered,
             Copied::Said if self.keeps => &mut tally.stored,
-            // Nobody will ever find it.
+            // It is in no history.
             Copied::Said => &mut tally.missed,
         };
         list.push(to);
@@ -267,7 +265,7 @@ impl Hall {
         };
         match tally.failed.is_empty() {
             true => self.answer_said(tally.said, None, turn.now.unix_ms),
-            // Saying it again reaches the others twice, but saying nothing would lose it for these.
+            // A retry reaches the others twice, but without it these would never get the message.
             false => tally.said.into_iter().for_each(|said| self.said.fail(said)),
         }
         let ack = Ack::Multicast {
@@ -280,7 +278,7 @@ impl Hall {
         turn.out.answer(asker.ask(), &ack);
     }
 
-    /// Says something to every session. It is neither numbered nor kept.
+    /// Sends a message to every session. It is neither numbered nor kept.
     fn announce(&mut self, ask: Ask<'_>, content: &str, turn: &mut Turn<'_>) -> Result<(), Refusal> {
         if !self.may_announce(ask.conn, turn.settings) {
             let message = "expected a session that may speak to everybody, found one that may not";
@@ -342,7 +340,7 @@ impl Hall {
         Ok(())
     }
 
-    /// Answers who says something again; others are told by what it is to be remembered.
+    /// Answers a retry; for a new message, returns its fingerprint.
     fn first_time(&mut self, ask: Ask<'_>, to: To<'_>, content: &str, turn: &mut Turn<'_>) -> Result<First, Refusal> {
         let (Some(id), Some(user)) = (ask.id, self.user_of(ask.conn)) else { return Ok(First::Yes(None)) };
         let session = match self.roster.session(ask.conn) {
@@ -402,6 +400,6 @@ impl Hall {
 /// Users one multicast can have.
 const MAX_RECIPIENTS: usize = 100;
 
-/// What a copy of a multicast costs, in steps (see [`Deliveries::note_work`](super::delivery::Deliveries::note_work)):
-/// it is kept, also where nobody hears it.
+/// The cost of a copy of a multicast, in steps (see [`Deliveries::note_work`](super::delivery::Deliveries::note_work)):
+/// it is kept, also if no session hears it.
 const COPY: usize = 10;

@@ -1,7 +1,7 @@
-//! Facts made into words: who comes and goes is said to rooms, who is seen and how to those who watch.
+//! Facts made into messages: rooms hear who comes and goes, watchers hear how users are seen.
 //!
-//! The roster says what has happened ([`Fact`]), and here is decided who hears of it and by which message. Nothing is changed by that but
-//! typing, which ends where its user leaves, and timers.
+//! The roster returns what has happened ([`Fact`]); this file decides who hears of it and by which message. It changes
+//! nothing but typing, which ends where its user leaves, and timers.
 
 use super::hall::Hall;
 use super::name::UserName;
@@ -17,12 +17,12 @@ use super::wire::{answer, plain};
 use crate::id::ConnId;
 
 impl Hall {
-    /// Tells everybody whom it concerns what has happened, in order.
+    /// Sends facts to every session that they concern, in order.
     pub(super) fn tell(&mut self, facts: impl IntoIterator<Item = Fact>, turn: &mut Turn<'_>) {
         self.tell_but_for(None, facts, turn);
     }
 
-    /// The same, but that one session is not told who comes and goes: it is the one who does.
+    /// The same, but one session does not hear who comes and goes: it is the one that does.
     pub(super) fn tell_but_for(
         &mut self,
         except: Option<ConnId>,
@@ -50,7 +50,7 @@ impl Hall {
         }
     }
 
-    /// Tells a room that a user has come; the member is counted already.
+    /// Sends a room that a user has come; the member is counted already.
     fn tell_joined(&mut self, room: u32, user: u32, except: &[ConnId], turn: &mut Turn<'_>) {
         if self.is_big(room, 0, turn.settings) {
             self.crowd_changed(room, turn);
@@ -69,9 +69,9 @@ impl Hall {
         }
     }
 
-    /// Tells a room that a user has gone; the member is no longer counted.
+    /// Sends a room that a user has gone; the member is no longer counted.
     fn tell_left(&mut self, room: u32, user: &str, except: &[ConnId], turn: &mut Turn<'_>) {
-        // Big is what it was when everybody was still inside.
+        // Whether the room is big depends on its members when all were still inside.
         if self.is_big(room, 1, turn.settings) {
             self.crowd_changed(room, turn);
             return;
@@ -89,7 +89,7 @@ impl Hall {
         }
     }
 
-    /// Tells those who watch the user, if there is anything new to see. `before`: what the user's own devices saw.
+    /// Sends a user's presence to its watchers, if it has changed. `before`: the presence for the user's own devices.
     fn tell_watchers(&self, user: u32, before: View, turn: &mut Turn<'_>) {
         let (key, user) = (user, self.roster.user(user));
         let own = |watcher: &ConnId| self.user_of(*watcher) == Some(key);
@@ -101,12 +101,13 @@ impl Hall {
         self.tell_view(&user.name, &seen(before), &user.view(), |watcher| !own(watcher), turn);
     }
 
-    /// Tells those who watch a user who was seen like this and is gone now.
+    /// Sends the watchers of a user who was seen like this that the user is gone.
     fn tell_gone(&self, name: &UserName, before: &View, turn: &mut Turn<'_>) {
         self.tell_view(name, before, &NOBODY_THERE, |_| true, turn);
     }
 
-    /// The session was a guest and is the user now. Who hides it has seen otherwise than it does now.
+    /// A guest session has become this user. If either of the two is invisible, the session's own view of it has
+    /// changed: send it.
     fn tell_renamed(&self, conn: ConnId, guest: u32, user: u32, turn: &mut Turn<'_>) {
         let (guest, user) = (self.roster.user(guest), self.roster.user(user));
         self.tell_view(&guest.name, &guest.own_view(), &guest.view(), |&watcher| watcher == conn, turn);
@@ -129,7 +130,7 @@ impl Hall {
         turn.out.say_each(watchers.iter().copied().filter(whom), &presence);
     }
 
-    /// Whether the room is told of comings and goings in summary; `gone`: users who were inside a moment ago.
+    /// Whether the room hears of comings and goings in summary; `gone`: users who were inside a moment ago.
     pub(super) fn is_big(&self, room: u32, gone: usize, settings: &Settings) -> bool {
         self.roster.room(room).members.len() + gone > settings.big_room
     }
@@ -141,7 +142,7 @@ impl Hall {
         (names, members.len())
     }
 
-    /// The crowd is told soon, but not often.
+    /// The crowd hears its summary soon, but not often.
     fn crowd_changed(&mut self, room: u32, turn: &Turn<'_>) {
         let timer = Timer::Crowd { room };
         if !self.timers.is_set(&timer) {

@@ -1,7 +1,8 @@
-//! What is to happen later: at most one time for each thing, kept in order of time.
+//! Timers: at most one time for each thing, kept in order of time.
 //!
-//! The engine has a wheel for a timer per connection; here only those have one who are typing or in a crowd, those whose last session
-//! has ended (`roster::graces`), and, with tokens, each session until its token ends; so that an ordered set is enough.
+//! The engine has a wheel for a timer per connection; here only users who are typing, crowds, users whose last session
+//! has ended (`roster::graces`), and, with tokens, each session until its token ends have one; so an ordered set is
+//! enough.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -13,22 +14,22 @@ use crate::id::ConnId;
 use crate::slack;
 use crate::time::Tick;
 
-/// What happens in the hall. At the same tick, in the order of the variants.
+/// The timers of the hall. At the same tick they fire in the order of the variants.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Timer {
-    /// Somebody has stopped typing without saying so.
+    /// A user has stopped typing without a message that says so.
     Typing(Box<(UserName, Target)>),
-    /// A big room hears who is there.
+    /// A big room hears its summary.
     Crowd { room: u32 },
-    /// Old messages and rooms are let go.
+    /// Old messages and rooms are dropped.
     Sweep,
     /// Full buckets are forgotten.
     Buckets,
-    /// Tables that little lies in give their room back.
+    /// Tables with little in them shrink.
     Slack,
-    /// A store that did not answer is asked again for who catches up.
+    /// A store that did not answer is asked again for sessions that catch up.
     Replay(ConnId),
-    /// A session has not said who it is.
+    /// A session has not shown a token in time.
     Unproven(ConnId),
     /// A session's token ends.
     Expires(ConnId),
@@ -98,7 +99,7 @@ impl<T: Clone + Ord + Hash> Timers<T> {
         tree_bytes::<(Tick, T)>(self.order.len()) + table_bytes::<(T, Tick)>(self.due.capacity())
     }
 
-    /// Ten thousand who leave at once are not to be paid for when they have left.
+    /// Ten thousand users who leave at once must not cost memory when they have left.
     fn let_go(&mut self) {
         slack::give_back(&mut self.due);
     }

@@ -1,7 +1,7 @@
-//! What a request is carried out with: when it is, what may be used, and what is to be done about it.
+//! The context of a request: the time, the settings, and the list of deliveries.
 //!
-//! A [`Turn`] is all that a fact or an answer of the backend needs to be told; with a [`Ctx`] the backend may be asked as well.
-//! So it is by type that nobody asks the backend while it is being listened to.
+//! A [`Turn`] is enough to send a fact or an answer of the backend; with a [`Ctx`] the backend may be asked as well. So
+//! it is by type that no code asks the backend while its news is read.
 
 use std::ops::{Deref, DerefMut};
 
@@ -14,7 +14,7 @@ use crate::time::Moment;
 pub(super) struct Turn<'a> {
     pub now: Moment,
     pub settings: &'a Settings,
-    /// What is to be done about it.
+    /// The deliveries of the call.
     pub out: &'a mut Deliveries,
 }
 

@@ -1,4 +1,4 @@
-//! Who is typing, told neither too often nor for too long.
+//! Typing notices, sent neither too often nor for too long.
 //!
 //! `true` is relayed at most every [`TRUE_EVERY`] for one user in one place, and ends [`ENDS_AFTER`] the last one;
 //! `false` is relayed at once, and only if the last thing relayed was `true`.
@@ -31,7 +31,8 @@ impl Hall {
         };
         let Some(user) = self.user_of(conn) else { return Ok(()) };
         if let Target::Room(room) = target {
-            // Not before it has been let in: whoever never was is never seen to leave, and would type for ever.
+            // Ignore typing until the session has entered: a session that never entered never leaves, so nothing would
+            // end its typing.
             if !self.roster.session(conn).is_some_and(|session| session.is_inside(room)) {
                 return Ok(());
             }
@@ -52,7 +53,7 @@ impl Hall {
         Ok(())
     }
 
-    /// The user said something, or said to have stopped. What was told stays known for as long as it throttles.
+    /// The user sent a message, or has stopped typing. The last notice stays known for as long as it throttles.
     pub(super) fn stop_typing(&mut self, name: &UserName, target: Target, turn: &mut Turn<'_>) {
         if self.typists.is_empty() {
             return;
@@ -96,5 +97,5 @@ impl Hall {
     }
 }
 
-/// Whoever says nothing more has stopped after this time.
+/// A user who sends nothing more has stopped after this time.
 const ENDS_AFTER: Duration = Duration::from_secs(6);

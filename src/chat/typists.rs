@@ -1,6 +1,6 @@
-//! Typists: users who are typing somewhere, or were until a moment ago, and what others were last told of it.
+//! Typists: users who are typing somewhere, or were until a moment ago, and the last notice about each.
 //!
-//! Each has a timer, which is the hall's. Who is told, and by which message, is decided in `typing`.
+//! Each has a timer, which is the hall's. `typing` decides who hears of it, and by which message.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use super::tables::table_bytes;
 use crate::slack;
 use crate::time::Tick;
 
-/// Where somebody types. Other users by name: one who is forgotten meanwhile is simply not found.
+/// Where a user types. Other users by name: a user who is forgotten meanwhile is simply not found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Target {
     Room(u32),
     User(UserName),
 }
 
-/// Who types, and where.
+/// A user, and the place where they type.
 pub(super) type Place = (UserName, Target);
 
 /// All of them.
@@ -59,7 +59,8 @@ impl Typists {
         Begun::Relayed
     }
 
-    /// Somebody has stopped. If that is to be relayed, says until when they are to be remembered, because that throttles them.
+    /// A user has stopped. If that must be relayed, returns until when the user is remembered, because that throttles
+    /// them.
     pub fn stop(&mut self, place: &Place) -> Option<Tick> {
         let typist = self.0.get_mut(place)?;
         std::mem::take(&mut typist.on).then_some(typist.told + TRUE_EVERY)

@@ -1,7 +1,7 @@
 //! Who watches whom, by the name that is watched; there need be nobody of that name yet.
 //!
-//! A watched name is kept once, however many watch it. Each side knows its place on the other, as members and topics of the
-//! engine do: a session that ends takes itself out of a list of a thousand watchers without looking through it.
+//! A watched name is kept once, however many watch it. Each side knows its place on the other, as members and topics of
+//! the engine do: a session that ends takes itself out of a list of a thousand watchers without looking through it.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,9 @@ use super::tables::table_bytes;
 use crate::id::ConnId;
 use crate::slack;
 
-/// Invariant: `names` leads to every watched name, and each has a watcher; `places` of a session says where in the watchers of
-/// a name the session stands, and says so for each list it stands in. `held` is what the lists in both take.
+/// Invariant: `names` leads to every watched name, and each has a watcher; `places` of a session says where in the
+/// watchers of a name the session stands, and says so for each list it stands in. `held` is what the lists in both
+/// take.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
     names: HashMap<UserName, u32>,
@@ -22,7 +23,7 @@ pub(super) struct Watches {
     held: usize,
 }
 
-/// A name, and who watches it.
+/// A name, and its watchers.
 #[derive(Debug)]
 struct Watched {
     name: UserName,
@@ -126,13 +127,13 @@ impl Watches {
         }
     }
 
-    /// A thousand who watched are not to be paid for when they have gone.
+    /// A thousand watchers must not cost memory when they have gone.
     fn let_go(&mut self) {
         slack::give_back(&mut self.names);
         slack::give_back(&mut self.sessions);
     }
 
-    /// The same for what is to be asked seldom.
+    /// The same for the table that should shrink seldom.
     pub fn give_back(&mut self) {
         slack::give_back(&mut self.watched);
     }

@@ -1,12 +1,12 @@
-//! What a request costs beside what comes of it, in the steps of the engine: each about a quarter of a microsecond.
+//! The cost of a request beside its deliveries, in the steps of the engine: each about a quarter of a microsecond.
 //!
-//! What is sent is weighed where it is sent. Here is the rest: reading, looking names up, asking for rooms. It is noted in
-//! [`Deliveries`], whatever became of the request, for whoever shares out the time of a turn.
+//! The engine weighs output where it is sent. Here is the rest: reading, looking names up, asking for rooms. It is
+//! noted in [`Deliveries`], whatever the outcome of the request, for the engine, which shares out the time of a turn.
 
 use super::delivery::Deliveries;
 
 impl Deliveries {
-    /// A JSON text is read. What costs are its tokens, and what they can be told by are these octets.
+    /// A JSON text is read. The cost is in its tokens, which these bytes show.
     pub(super) fn note_json(&mut self, text: &str) {
         let of_chunk = |chunk: &[u8]| {
             let mark = |octet: u8| matches!(octet, b'{' | b'}' | b'[' | b']' | b',' | b':' | b'\\');
@@ -26,13 +26,13 @@ impl Deliveries {
 /// Tokens of JSON that cost a step to read.
 const TOKENS_A_STEP: usize = 10;
 
-/// What a name in a list costs.
+/// The cost of a name in a list.
 const NAME: usize = 1;
 
-/// Octets of a name not in ASCII that cost a step more: its normal form is made.
+/// So many bytes of a name not in ASCII cost a step more: its normal form is made.
 const NORMALISED_OCTETS_A_STEP: usize = 16;
 
-/// What entering a room costs: the backend is asked, and its page becomes messages.
+/// The cost of entering a room: the backend is asked, and its page becomes messages.
 pub(super) const ENTER: usize = 8;
 
 #[cfg(test)]
