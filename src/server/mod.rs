@@ -7,11 +7,11 @@
 //!
 //! Of a request, [`doors`] decides what it is let in to, [`api`] whether it is a call of the operator, who shows an
 //! [`admin_key`], and [`jwt`] whether a token holds. `responder` says what it is answered with: a file of the [`site`],
-//! one of the [`reports`] ([`metrics`] and [`top`] among them, made from [`sources`]), or by `refusing` with the words of
-//! an [`entry_error`]; [`http`] writes responses. [`calls`] knows which answers are owed, `delivering` hands on what the
-//! chat wants done. [`refusals`] counts who was turned away, `addresses` knows what can be sent to others, [`memory`]
-//! keeps to a budget, [`logging`] writes the log. Nothing here frames, and nothing remembers a room: that is for the
-//! floors below.
+//! one of the [`reports`] ([`metrics`] and [`top`] among them, made from [`sources`]), or by `refusing` with the words
+//! of an [`entry_error`]; [`http`] writes responses. [`calls`] knows which answers are owed, `delivering` hands on what
+//! the chat wants done. [`refusals`] counts who was turned away, `addresses` knows what can be sent to others,
+//! [`memory`] keeps to a budget, [`logging`] writes the log. Nothing here frames, and nothing remembers a room: that is
+//! for the floors below.
 
 mod addresses;
 pub mod admin_key;
