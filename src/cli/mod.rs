@@ -1,10 +1,10 @@
 //! Arguments, subcommands and exit status.
 //!
 //! [`args`] declares commands and settings; `layers` reads them from command line, environment and file; `settings`
-//! turns them into settings for the floors below; this module runs the command, with `keys` for tokens, `admin_key` for
-//! the operator's key, [`mod@bench`], [`mod@top`], `config` and `check` for the subcommands of these names. Exit status:
-//! 0 when a signal ended the server, 1 when it failed while running, `check` found something in the way or a bench found
-//! faults, 2 when it could not start as asked, with one sentence that says what to do.
+//! turns them into settings for the floors below; this module runs the command, with `keys` for tokens, `admin_key`
+//! for the operator's key, [`mod@bench`], [`mod@top`], `config` and `check` for the subcommands of these names. Exit
+//! status: 0 when a signal ended the server, 1 when it failed while running, `check` found something in the way or a
+//! bench found faults, 2 when it could not start as asked, with one sentence that says what to do.
 
 mod admin_key;
 pub mod args;
