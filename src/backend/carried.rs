@@ -1,4 +1,4 @@
-//! Requests and news on their way between threads: lists that own what they say, with all texts of one in one buffer.
+//! Requests and news on their way between threads: lists that own their content, with all texts of one in one buffer.
 //! So a message that crosses costs a copy, and no allocation while the lists keep their room.
 
 use super::{Conversation, Description, Head, Message, NewMessage, News, Query, Request, Ticket};
@@ -12,7 +12,7 @@ pub(crate) struct Requests {
     items: Vec<Asked>,
 }
 
-/// News, in the order in which it is to be heard.
+/// News, in the order in which the chat must hear it.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
     texts: Texts,
@@ -328,7 +328,7 @@ mod tests {
         }
     }
 
-    /// A burst is not paid for when it is over.
+    /// A burst costs no memory when it is over.
     #[test]
     fn room_is_given_back() {
         let mut list = Requests::default();

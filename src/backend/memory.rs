@@ -3,12 +3,11 @@
 //! Asking only queues; the work is done in [`poll`](Backend::poll), in order. So a store that answers at once takes
 //! the same road as one that answers late, and a message is allocated once and never copied.
 //!
-//! Bounded by [`Limits`]. When all conversations together hold too many bytes, the one that holds most gives up its
-//! oldest messages: who talks much loses history first, not who talks little. When there are too many pairs of users,
-//! whoever is in most gives up the one of theirs that was silent longest, for the same reason. It does not write to
-//! disk.
+//! Bounded by [`Limits`]. When all conversations together hold too many bytes, the largest drops its oldest messages:
+//! users who talk much lose history first. When there are too many pairs of users, the user who is in most loses the
+//! pair that was silent longest, for the same reason. It does not write to disk.
 //!
-//! It has one to ask it, who knows all people as long as it lives; so it remembers of them only who has talked with
+//! One chat asks it, which knows all users as long as it lives; so the store remembers of them only who has talked with
 //! whom.
 
 use std::cmp::Reverse;
@@ -26,7 +25,7 @@ use crate::random::Random;
 use crate::slack;
 use crate::time::Tick;
 
-/// How much is kept.
+/// The limits of what is kept.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Messages of one conversation.
@@ -35,7 +34,7 @@ pub struct Limits {
     pub age: Duration,
     /// Bytes of messages of all conversations together, with what it costs to keep them.
     pub bytes: usize,
-    /// Conversations of two users. Of whoever has most, the one that was silent longest makes room.
+    /// Conversations of two users. The user with most of them loses the one that was silent longest.
     pub direct_conversations: usize,
 }
 
@@ -69,11 +68,11 @@ pub struct Memory {
     pairs: Pairs,
     appended: u64,
     bytes: usize,
-    /// What is counted of [`Kept::held_bytes`] of all conversations.
+    /// The sum of [`Kept::held_bytes`] of all conversations.
     held: usize,
     waiting: VecDeque<Waiting>,
     emptied: VecDeque<usize>,
-    /// What has still to be told of all that is kept.
+    /// The part of the catalogue that is still to be announced.
     catalogue: Option<Box<Catalogue>>,
     sweep_from: usize,
     key: String,
@@ -88,13 +87,13 @@ struct Kept {
     seq: u64,
     ring: VecDeque<Stored>,
     bytes: usize,
-    /// What is counted of [`Kept::held_bytes`].
+    /// The part of [`Kept::held_bytes`] in that sum.
     noted: usize,
     last_append: u64,
     made: Option<Made>,
 }
 
-/// What a room is, beside what is said in it.
+/// The description of a room.
 #[derive(Debug)]
 struct Made {
     at: u64,
@@ -108,7 +107,7 @@ struct Words {
     topic: Option<Box<str>>,
 }
 
-/// Rooms are told from this place on, users from the last.
+/// Rooms are announced from this place on, users from the last.
 #[derive(Debug)]
 struct Catalogue {
     place: usize,
@@ -174,10 +173,10 @@ impl Memory {
             return place;
         }
         let direct = matches!(conversation, Conversation::Direct(..));
-        // Looked at before another pair makes room: this one may have been told of it.
+        // Read before another pair makes room: a client may have got this epoch.
         let epoch = if direct { self.nothing } else { Epoch(self.random.draw()) };
         if direct && self.pairs.len >= self.limits.direct_conversations {
-            // One that is waited for stays, even over the limit: the queue is bounded too.
+            // A conversation with waiting requests stays, even over the limit: the queue is bounded too.
             let waited_for = |place: usize| {
                 self.waiting.iter().any(|request| match request {
                     Waiting::Append { conversation, .. } | Waiting::Read { conversation, .. } => *conversation == place,
@@ -258,7 +257,7 @@ impl Memory {
         self.recount(place, before);
         while self.bytes > self.limits.bytes {
             let Some(&(_, largest)) = self.by_bytes.last() else { break };
-            // The newest message of all stays: it has still to be told to those who are there.
+            // The newest message of all stays: it is still to be published.
             if largest == place && self.conversations[place].ring.len() == 1 {
                 break;
             }
@@ -266,7 +265,7 @@ impl Memory {
         }
     }
 
-    /// Notes what a room is; the first time it is told, that stands.
+    /// Notes the description of a room; the first one stands.
     fn describe(&mut self, place: usize, description: Option<Description<'_>>) {
         let Some(Description { title, topic, created_at, created, .. }) = description else { return };
         let described = title.is_some() || topic.is_some();
@@ -276,7 +275,7 @@ impl Memory {
         self.note(place);
     }
 
-    /// Goes on to what is to be told next of all that is kept; `false`: nothing.
+    /// Goes on to the next entry of the catalogue; `false`: there is none.
     fn turn_catalogue(&mut self) -> bool {
         let Some(catalogue) = &mut self.catalogue else { return false };
         while catalogue.place < self.conversations.capacity() {
@@ -300,7 +299,7 @@ impl Memory {
         self.recount(place, before);
     }
 
-    /// Lets go of what is too old in one conversation.
+    /// Drops the messages of one conversation that are too old.
     fn expire_one(&mut self, place: usize, now: Tick) {
         let kept = &mut self.conversations[place];
         let before = kept.bytes;
@@ -347,8 +346,8 @@ impl Backend for Memory {
                 self.waiting.push_back(Waiting::Append { conversation, message: Stored::new(message), ticket });
             }
             Request::Read { conversation, query, now, about, ticket } => {
-                // Asking what two users said does not make a conversation; many such questions would push out real
-                // ones.
+                // Asking for the history of two users does not make a conversation; many such questions would push out
+                // real ones.
                 self.write_key(conversation);
                 let direct = matches!(conversation, Conversation::Direct(..));
                 let waiting = match direct && !self.index.contains_key(self.key.as_str()) {
@@ -483,7 +482,7 @@ impl Backend for Memory {
     }
 }
 
-/// Which users talk with whom, so that it is known who is in most pairs.
+/// The pairs of users, by which the user in most pairs is found.
 ///
 /// Invariant: `of` has each pair for both of its users, and no user without one; `by_number` has each user of `of`, by
 /// how many pairs they are in and then by how long the most silent of these has been silent.
@@ -508,7 +507,7 @@ impl Pairs {
         self.change(key, |pairs| pairs.remove(&pair));
     }
 
-    /// The pairs of whoever is in most, those that were silent longest first.
+    /// The pairs of the user who is in most, those that were silent longest first.
     fn most_silent_of_most(&self) -> impl Iterator<Item = usize> {
         let most = self.by_number.last().and_then(|(_, _, user)| self.of.get(user));
         most.into_iter().flatten().map(|&(_, place)| place)
@@ -546,7 +545,7 @@ impl Kept {
         }
     }
 
-    /// What there is to tell of a room.
+    /// The news about a room.
     fn news(&self) -> News<'_> {
         let words = self.made.as_ref().and_then(|made| made.words.as_deref());
         let description = Description {
@@ -645,7 +644,7 @@ impl Stored {
     }
 }
 
-/// As many as the bounds allow; the first one always, so that a reader comes forward.
+/// As many as the bounds allow; the first one always, so that a reader makes progress.
 fn bounded<'a>(messages: impl Iterator<Item = Message<'a>>, bounds: Bounds) -> impl Iterator<Item = Message<'a>> {
     let mut bytes = 0usize;
     messages.take(bounds.messages).enumerate().map_while(move |(place, message)| {
@@ -654,7 +653,7 @@ fn bounded<'a>(messages: impl Iterator<Item = Message<'a>>, bounds: Bounds) -> i
     })
 }
 
-/// Where a [`Catalogue`] is once all rooms are told.
+/// The place of a [`Catalogue`] once all rooms are announced.
 const USERS: usize = usize::MAX;
 
 /// Requests that wait for [`Backend::poll`].
@@ -663,14 +662,14 @@ const MAX_WAITING: usize = 4096;
 /// Messages let go of in one call of [`Backend::let_go`].
 const MAX_LET_GO_AT_ONCE: usize = 1024;
 
-/// What the sorted lists take for one conversation, about.
+/// The memory of the sorted lists for one conversation, about.
 const SORTED_BYTES: usize = 48;
 
-/// What [`Pairs`] take for one, about: for each of the two a place in the lists of pairs and of users, and some have a
-/// list of their own.
+/// The memory of [`Pairs`] for one, about: for each of the two a place in the lists of pairs and of users, and some
+/// have a list of their own.
 const PAIR_BYTES: usize = 200;
 
-/// Pairs of one user that are tried, where the most silent ones are waited for.
+/// Pairs of one user that are tried, if the most silent ones have waiting requests.
 const MAX_TRIED: usize = 16;
 
 /// Conversations looked at in one call of [`Backend::expire`].
@@ -794,8 +793,8 @@ mod tests {
         assert_eq!(say(&mut memory, ROOM, "again", 16_000), 3);
     }
 
-    /// What a client was told of two who have said nothing goes on with their first message; a pair that was let go of
-    /// does not go on.
+    /// The epoch that a client got for two users without messages goes on with their first message; that of a pair that
+    /// was dropped does not.
     #[test]
     fn the_epoch_of_nothing_is_that_of_the_first_message() {
         let mut memory = Memory::new(Limits { direct_conversations: 1, ..memory(5, usize::MAX).limits }, 1);
@@ -804,7 +803,7 @@ mod tests {
         say(&mut memory, pair, "hi", 0);
         let first = read(&mut memory, pair, Query::Head, 0).0;
         assert_eq!((first.epoch, nothing.seq, first.seq), (nothing.epoch, 0, 1));
-        // Another pair pushes it out; what it says next has another epoch than what it said before.
+        // Another pair pushes it out; its next message has another epoch than its earlier ones.
         say(&mut memory, Conversation::Direct("ann", "cat"), "hi", 0);
         let again = read(&mut memory, pair, Query::Head, 0).0;
         assert_eq!(again.seq, 0);
@@ -862,7 +861,7 @@ mod tests {
         assert_eq!(memory.conversations(), 0);
     }
 
-    /// Whoever writes to very many pushes out their own silent pairs, and nobody else's.
+    /// A user who writes to very many pushes out their own silent pairs, and nobody else's.
     #[test]
     fn who_has_most_pairs_gives_up_their_own() {
         let limits = Limits { direct_conversations: 50, ..Limits::default() };
@@ -917,7 +916,7 @@ mod tests {
         assert_eq!(memory.ask(append), Ok(()));
     }
 
-    /// What nobody uses goes, but never what is kept.
+    /// Unused conversations go, but never kept messages.
     #[test]
     fn releasing_deletes_nothing() {
         let mut memory = memory(5, usize::MAX);
@@ -932,7 +931,7 @@ mod tests {
         assert_ne!(read(&mut memory, empty, Query::Head, 0).0.epoch, before.epoch);
     }
 
-    /// Whoever begins with it learns which rooms it keeps, as they were described, and who has talked with whom.
+    /// A chat that begins with it gets the rooms that it keeps, as they were described, and the users of its pairs.
     #[test]
     fn the_catalogue() {
         let mut memory = memory(5, usize::MAX);

@@ -6,7 +6,7 @@ use super::super::tables::tree_bytes;
 use super::super::timers::Timers;
 use crate::time::Tick;
 
-/// What ends with time. At the same tick, in the order of the variants: a user leaves, then is gone.
+/// The kinds of graces. At the same tick they end in the order of the variants: a user leaves, then is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::chat) enum Grace {
     /// No session of the user has come back to the room.

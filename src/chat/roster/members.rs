@@ -1,13 +1,14 @@
-//! Who is in a room.
+//! The members of a room.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-/// The users in a room, each with how many of their sessions are inside; 0 for who may come back in a moment.
+/// The users in a room, each with the number of their sessions inside; 0 for a user who may come back in a moment.
 #[derive(Debug, Default)]
 pub(in crate::chat) struct Members {
     sessions: BTreeMap<u32, u32>,
-    /// What was last made of a crowd: it is the same for many who come into it in turn. Less than four octets a member.
+    /// The last sample of a crowd: it is the same for many users who come into it in turn. Less than four bytes a
+    /// member.
     sample: OnceCell<Sample>,
 }
 
@@ -36,7 +37,7 @@ impl Members {
         self.sessions.get(&user).copied()
     }
 
-    /// One session of the user more is inside. Says whether the user was a member before.
+    /// One session of the user more is inside. Returns whether the user was a member before.
     pub fn begin_session(&mut self, user: u32) -> bool {
         if let Some(sessions) = self.sessions.get_mut(&user) {
             *sessions += 1;
@@ -47,7 +48,7 @@ impl Members {
         false
     }
 
-    /// One session of the user less is inside. Says how many are left; with none, the user stays a member.
+    /// One session of the user less is inside. Returns how many are left; with none, the user stays a member.
     pub fn end_session(&mut self, user: u32) -> u32 {
         let sessions = self.sessions.get_mut(&user).expect("a user with a session inside is a member");
         *sessions -= 1;
@@ -74,13 +75,13 @@ impl Members {
         let last = users.last().map_or(0, |&(_, user)| user);
         users.sort_unstable();
         if self.len() > most {
-            // One that was made for another number stays: that is rare, and over when somebody of it goes.
+            // A sample that was made for another number stays: that is rare, and ends when a member in it goes.
             let _ = self.sample.set(Sample { most, last, users: users.iter().map(|&(_, user)| user).collect() });
         }
         users.into_iter().map(|(name, _)| name).collect()
     }
 
-    /// Who comes or goes behind the sample leaves it as it is, as long as there are more members than it has.
+    /// A member that comes or goes behind the sample leaves it as it is, as long as there are more members than it has.
     fn forget_sample_with(&mut self, user: u32) {
         let is_as_before = |sample: &Sample| user > sample.last && self.sessions.len() > sample.most;
         if !self.sample.get().is_none_or(is_as_before) {
@@ -96,7 +97,7 @@ mod tests {
     /// Names fall while keys rise.
     const NAMES: [&str; 8] = ["h", "g", "f", "e", "d", "c", "b", "a"];
 
-    /// Each row: who comes (or goes, with a minus), and whom a sample of three then names.
+    /// Each row: a member that comes (or goes, with a minus), and the names in a sample of three then.
     #[test]
     fn a_sample_is_of_the_first_and_in_order() {
         let mut members = Members::default();

@@ -1,4 +1,4 @@
-//! Rooms: who is in them, and how long they stay when nobody is.
+//! Rooms: their members, and how long they stay without any.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::time::Tick;
 #[derive(Debug)]
 pub(in crate::chat) struct Room {
     pub name: RoomName,
-    /// What people call it, and what it is about.
+    /// Its title and its topic.
     pub title: Option<Box<str>>,
     pub topic: Option<Box<str>>,
     /// Milliseconds since the Unix epoch.
@@ -28,20 +28,20 @@ pub(in crate::chat) struct Room {
     pub waiting: u32,
     /// Whether the backend keeps messages of it.
     pub holds: bool,
-    /// Whether somebody asked for the room itself, and not only came in.
+    /// Whether a user made the room by `create_room`, and not only by coming in.
     pub created: bool,
-    /// Whether the backend knows what the room is.
+    /// Whether the backend knows its description.
     pub described: bool,
-    /// When the crowd was last told of itself.
+    /// When the crowd last heard its summary.
     pub crowd_told: Option<Tick>,
-    /// While nobody is in it: whether it kept messages when that was noted, and since when.
+    /// While it is empty: whether it kept messages when that was noted, and since when.
     empty: Option<(bool, Tick)>,
     traffic: Traffic,
     /// Of which interval `traffic` is.
     interval: u32,
 }
 
-/// What was said in a room for some time.
+/// The messages in a room over some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::chat) struct Traffic {
     pub messages: u32,
@@ -62,17 +62,17 @@ impl Room {
     }
 }
 
-/// Invariant: `names` leads to every room; `empty` holds exactly the unused rooms. Those that keep nothing come first in it: making
-/// rooms in which nothing is said pushes out no room with a history.
+/// Invariant: `names` leads to every room; `empty` holds exactly the unused rooms. Those that keep nothing come first
+/// in it: making rooms without messages pushes out no room with a history.
 #[derive(Debug, Default)]
 pub(in crate::chat) struct Rooms {
-    /// In boxes, so that a place that nobody needs, below one that somebody does, is small.
+    /// In boxes, so that an empty place below one that is in use is small.
     rooms: Slab<Box<Room>>,
     names: BTreeMap<RoomName, u32>,
     empty: BTreeSet<(bool, Tick, u32)>,
-    /// Rooms that ended, of which the backend has still to be told.
+    /// Rooms that have ended, and are still to be released at the backend.
     pub ended: Vec<RoomName>,
-    /// What is said in a room is counted by intervals, of which this is the present one.
+    /// Messages in a room are counted by intervals, of which this is the present one.
     interval: u32,
     /// Of all names together.
     name_bytes: usize,
@@ -95,12 +95,12 @@ impl Rooms {
         self.rooms.len()
     }
 
-    /// With what is known of so many members in all rooms together.
+    /// With the memory of so many members in all rooms together.
     pub fn held_bytes(&self, memberships: usize) -> usize {
         let rooms = self.rooms.len();
         let names = self.name_bytes + rooms * 2 * size_of::<usize>();
         let trees = tree_bytes::<(RoomName, u32)>(rooms) + tree_bytes::<(bool, Tick, u32)>(self.empty.len());
-        // A room of a few has one node, whatever lies in it.
+        // A room of a few members has one node, whatever its content.
         let members = rooms * NODE_OF_MEMBERS + tree_bytes::<(u32, u32)>(memberships.saturating_sub(6 * rooms));
         self.rooms.capacity() * SLOT + rooms * size_of::<Room>() + names + trees + members
     }
@@ -112,7 +112,8 @@ impl Rooms {
         self.names.range::<str, _>((from, Unbounded)).map(|(_, &key)| (key, self.at(key)))
     }
 
-    /// The room that makes room for another one, if nobody is in one: the longest empty of those that keep nothing, else of the others.
+    /// The room that makes room for another one, if any is empty: the longest empty of those that keep nothing, else of
+    /// the others.
     pub fn longest_empty(&self) -> Option<u32> {
         self.empty.first().map(|&(_, _, key)| key)
     }
@@ -141,16 +142,16 @@ impl Rooms {
         key
     }
 
-    /// Ends a room that nobody is in and that keeps nothing; notes since when others are empty.
+    /// Ends an empty room that keeps nothing; notes since when others are empty.
     ///
-    /// To be called whenever one of these may have changed; it may have ended since.
+    /// Call it whenever one of these may have changed; the room may have ended since.
     pub fn settle(&mut self, key: u32, now: Tick) {
         let Some(room) = self.rooms.get_mut(key as usize) else { return };
         if let Some((held, since)) = room.empty {
             self.empty.remove(&(held, since, key));
         }
         if !room.is_unused() {
-            // One that is only asked about has been empty all the time.
+            // A room that only waits for an answer has been empty all the time.
             room.empty.take_if(|_| !room.members.is_empty());
         } else if !room.holds && !room.created {
             self.end(key);
@@ -179,7 +180,7 @@ impl Rooms {
         }
     }
 
-    /// Something is said in a room.
+    /// Counts a message in a room.
     pub fn note_said(&mut self, key: u32) {
         let room = &mut self.rooms[key as usize];
         if room.interval != self.interval {
@@ -189,7 +190,7 @@ impl Rooms {
         room.traffic.deliveries += u64::from(room.json) + u64::from(room.plain);
     }
 
-    /// All rooms, in no order, and what was said in them in this interval.
+    /// All rooms, in no order, and their messages in this interval.
     pub fn traffic(&self) -> impl Iterator<Item = (&Room, Traffic)> {
         self.rooms.iter().map(|(_, room)| match room.interval == self.interval {
             true => (&**room, room.traffic),
@@ -197,7 +198,7 @@ impl Rooms {
         })
     }
 
-    /// What is said is counted anew.
+    /// Begins to count messages anew.
     pub fn begin_interval(&mut self) {
         self.interval = self.interval.wrapping_add(1);
     }
@@ -206,13 +207,13 @@ impl Rooms {
         !self.empty.is_empty()
     }
 
-    /// Gives back the room of rooms that were. To be asked seldom.
+    /// Shrinks the tables after rooms have ended. Call it seldom.
     pub fn give_back(&mut self) {
         slack::give_back(&mut self.rooms);
         slack::give_back(&mut self.ended);
     }
 
-    /// Ends a room that nobody is in.
+    /// Ends an empty room.
     pub fn end(&mut self, key: u32) {
         let room = self.rooms.remove(key as usize);
         debug_assert!(room.is_unused() && room.json == 0 && room.plain == 0, "{} ends while used", room.name);
@@ -245,7 +246,7 @@ impl Rooms {
     }
 }
 
-/// Who hears a room in one dialect. Topic 0 is [`EVERYBODY`].
+/// The sessions that hear a room in one dialect. Topic 0 is [`EVERYBODY`].
 pub(in crate::chat) fn topic(room: u32, dialect: Dialect) -> TopicId {
     TopicId::new(match dialect {
         Dialect::Json => 1 + 2 * room,
@@ -257,10 +258,10 @@ pub(in crate::chat) fn topic(room: u32, dialect: Dialect) -> TopicId {
 /// Every JSON session.
 pub(in crate::chat) const EVERYBODY: TopicId = TopicId::new(0).expect("a small number");
 
-/// A place for a room that is, or for one that may be.
+/// A place for a room.
 const SLOT: usize = 2 * size_of::<usize>();
 
-/// What the smallest tree of members takes.
+/// The memory of the smallest tree of members.
 const NODE_OF_MEMBERS: usize = 104;
 
 /// Rooms looked at in one [`Rooms::expire`].

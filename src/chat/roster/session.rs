@@ -1,9 +1,9 @@
-//! Sessions: one for each connection that the chat was told of.
+//! Sessions: one for each connection that the chat knows.
 
 use super::super::rate_limit::Payer;
 use crate::id::ConnId;
 
-/// How a session speaks.
+/// The dialect of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// JSON objects.
@@ -21,7 +21,7 @@ pub(in crate::chat) struct Session {
     pub id: u64,
     /// Seconds since the Unix epoch.
     pub opened: u32,
-    /// When it last said something.
+    /// When it last sent a message.
     pub spoke: u32,
     pub user: u32,
     pub payer: Payer,
@@ -32,7 +32,7 @@ pub(in crate::chat) struct Session {
     pub dialect: Dialect,
     /// The chat asked for the connection to be closed and hears nothing of it any more.
     pub closing: bool,
-    /// By an operator, who wants the user to leave now and not after a grace.
+    /// An operator asked for it, so the user leaves now and not after a grace.
     pub expelled: bool,
     pub seats: Seats,
 }
@@ -43,11 +43,11 @@ pub(in crate::chat) struct Session {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::chat) struct Seat {
     pub room: u32,
-    /// What the last request asked for.
+    /// The wish of the last request.
     pub wanted: bool,
-    /// What the last answer brought about.
+    /// The result of the last answer.
     pub inside: bool,
-    /// What is said in the room is told: the session is in the topic. Not while it catches up.
+    /// The session is in the topic, and hears messages of the room. Not while it catches up.
     pub hears: bool,
 }
 
@@ -119,7 +119,7 @@ impl Session {
         self.seats.iter().any(|seat| seat.room == room && seat.inside)
     }
 
-    /// Whether what is said in the room is told to the session.
+    /// Whether the session hears messages of the room.
     pub fn hears(&self, room: u32) -> bool {
         self.seats.iter().any(|seat| seat.room == room && seat.hears)
     }
@@ -136,7 +136,7 @@ impl Session {
         }
     }
 
-    /// Gives a seat back if it is neither wanted nor taken.
+    /// Frees a seat that is neither wanted nor taken.
     pub fn clear(&mut self, room: u32) {
         self.seats.retain(|seat| seat.room != room || seat.wanted || seat.inside);
     }
@@ -156,7 +156,7 @@ struct Slot {
 }
 
 impl Sessions {
-    /// A slot is taken only after `handle_closed` for whoever had it.
+    /// A slot is taken only after `handle_closed` of its previous session.
     pub fn insert(&mut self, conn: ConnId, session: Session) {
         let index = conn.index as usize;
         if self.slots.len() <= index {
@@ -214,7 +214,7 @@ impl Sessions {
     }
 }
 
-/// The user of a session that was turned away at the door, or has not said yet who it is.
+/// The user of a session that was refused at the door, or has shown no token yet.
 pub(in crate::chat) const NOBODY: u32 = u32::MAX;
 
 /// The end of a user's devices.

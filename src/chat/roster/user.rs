@@ -1,4 +1,4 @@
-//! Users: who is here, and who was.
+//! Users: those who are here, and those who were.
 //!
 //! A user with a name stays known after the last device has gone, because one can write to them; a guest does not.
 
@@ -13,13 +13,13 @@ use super::session::NO_DEVICE;
 use crate::slack;
 use crate::time::Tick;
 
-/// What a user says of themselves.
+/// The status that a user sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::chat) enum Status {
     Online,
     Away,
     Busy,
-    /// Said by a user who is here: does not want to be seen.
+    /// Set by a user who is here and hides.
     Offline,
 }
 
@@ -47,7 +47,7 @@ pub struct Shows {
     pub(in crate::chat) note: Option<Box<str>>,
 }
 
-/// What is seen of a user.
+/// A user as others see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(in crate::chat) struct View {
     pub status: Status,
@@ -56,7 +56,7 @@ pub(in crate::chat) struct View {
     pub note: Option<Box<str>>,
 }
 
-/// What is seen of a name that nobody here has.
+/// A name that no user here has, as others see it.
 pub(in crate::chat) const NOBODY_THERE: View = View { status: Status::Offline, devices: 0, note: None };
 
 #[derive(Debug)]
@@ -72,14 +72,15 @@ pub(in crate::chat) struct User {
     pub rooms: u32,
     /// The slot of the first device; the sessions lead to the others.
     pub first_device: u32,
-    /// In which second the devices were last asked whether they are there, because there was no room for another one; 0: never.
+    /// The second in which the devices were last asked for a sign of life, because there was no room for another one;
+    /// 0: never.
     pub asked: u32,
     /// While not present: since when.
     gone_since: Tick,
 }
 
 impl User {
-    /// The user is to be seen like this from now on.
+    /// Sets how the user is seen from now on.
     pub fn shows(&mut self, Shows { status, note }: Shows) {
         self.status = status;
         self.note = note;
@@ -89,7 +90,7 @@ impl User {
         self.present && self.status != Status::Offline
     }
 
-    /// What others see of the user.
+    /// The user as others see them.
     pub fn view(&self) -> View {
         match self.visible() {
             true => self.own_view(),
@@ -97,7 +98,7 @@ impl User {
         }
     }
 
-    /// What the user's own devices see: who hides is not hidden from themselves.
+    /// The user as their own devices see them: a user who hides is not hidden from themselves.
     pub fn own_view(&self) -> View {
         match self.present {
             true => View { status: self.status, devices: self.devices, note: self.note.clone() },
@@ -114,7 +115,7 @@ pub(in crate::chat) struct Users {
     names: BTreeMap<UserName, u32>,
     gone: BTreeSet<(Tick, u32)>,
     visible: usize,
-    /// Who has come for the first time, of whom the backend has still to be told.
+    /// Users who have come for the first time, and are still to be made known to the backend.
     pub met: Vec<UserName>,
     /// The sum of `rooms` over all.
     memberships: usize,
@@ -173,7 +174,7 @@ impl Users {
         Some(self.insert(name, guest))
     }
 
-    /// A user with a name nobody has is known from now on.
+    /// A user with a new name is known from now on.
     pub fn know(&mut self, name: &UserName) {
         self.insert(name, false);
     }
@@ -227,7 +228,7 @@ impl Users {
         }
     }
 
-    /// Gives back the room of users that were. To be asked seldom.
+    /// Shrinks the tables after users have gone. Call it seldom.
     pub fn give_back(&mut self) {
         slack::give_back(&mut self.users);
     }

@@ -1,9 +1,9 @@
-//! What the server says in the JSON dialect: one type for each message, with its fields in the order of the wire.
+//! The messages of the server in the JSON dialect: one type for each, with its fields in the order of the wire.
 //!
 //! [`write()`] alone puts `type` first and the `id` of the request second, so that no message can forget either. The
 //! types are listed in [`Kind`] by the macro that also ties each to its struct: a struct that is not listed cannot be
-//! sent. What a person has said is an [`Item`], wherever it stands. A name that a person chose is a value, or the key
-//! of a map: never the name of a field.
+//! sent. A message of a person is an [`Item`], wherever it stands. A name that a person chose is a value, or the key of
+//! a map: never the name of a field.
 //!
 //! One message is not written by its type, because most of the server's work comes down to it: [`json::broadcast`]
 //! writes the bytes of [`Broadcast`], faster.
@@ -93,7 +93,7 @@ impl Kind {
 }
 
 words! {
-    /// Why a session is about to end, or has ended in one room.
+    /// Why a session will end, or has been put out of one room.
     pub enum EndReason {
         /// The server stops.
         Shutdown "shutdown",
@@ -103,13 +103,13 @@ words! {
         RateAbuse "rate_abuse",
         /// Too many users.
         Overloaded "overloaded",
-        /// No token in time, or one that does not hold.
+        /// No token in time, or one that is not valid.
         Unauthorized "unauthorized",
-        /// A token that holds no more.
+        /// A token that has expired.
         TokenExpired "token_expired",
-        /// The operator has put the user out.
+        /// The operator has kicked the user.
         Kicked "kicked",
-        /// The operator keeps the user out.
+        /// The operator has banned the user.
         Banned "banned",
         /// The name is the operator's.
         NameReserved "name_reserved",
@@ -128,7 +128,7 @@ words! {
     }
 }
 
-/// Who one is, and what holds here.
+/// The session's user, and the limits here.
 #[derive(Serialize)]
 pub(crate) struct Welcome<'a> {
     pub user_id: &'a str,
@@ -199,7 +199,7 @@ pub(crate) struct OnlineUsers<'a> {
     pub count: usize,
 }
 
-/// What somebody said in a room, or, as `*`, to everybody.
+/// A message in a room, or, as `*`, to everybody.
 #[derive(Serialize)]
 pub(crate) struct Broadcast<'a> {
     pub room_id: &'a str,
@@ -207,7 +207,7 @@ pub(crate) struct Broadcast<'a> {
     pub item: Item<'a>,
 }
 
-/// What somebody said to somebody.
+/// A message to one user.
 #[derive(Serialize)]
 pub(crate) struct Direct<'a>(Item<'a>);
 
@@ -217,16 +217,16 @@ impl<'a> Direct<'a> {
     }
 }
 
-/// What somebody said, wherever it stands: the place, where it must be named, stands before.
+/// A message of a person, wherever it stands: its place, where it must be named, stands before.
 #[derive(Serialize)]
 pub(crate) struct Item<'a> {
     pub sender: &'a str,
-    /// To whom, where that is not the place it stands in.
+    /// The receiver, if the place does not name them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<&'a str>,
     #[serde(serialize_with = "json::content")]
     pub content: &'a str,
-    /// Not of what is neither numbered nor kept.
+    /// Absent in a message that is neither numbered nor kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     pub ts: u64,
@@ -256,7 +256,7 @@ pub(crate) struct Hole {
     pub why: Missing,
 }
 
-/// One page of what was said in a room, or with a user.
+/// One page of the history of a room, or with a user.
 #[derive(Serialize)]
 pub(crate) struct History<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -283,7 +283,7 @@ pub(crate) enum Ack<'a> {
         joined: u64,
         refused: u64,
     },
-    /// Of what was said: where, unless it was said to several, and with `dup` if it was said before.
+    /// The answer to a message: its place, unless it was for several users, and `dup` if it was said before.
     Said {
         #[serde(skip_serializing_if = "Option::is_none")]
         room_id: Option<&'a str>,
@@ -295,7 +295,7 @@ pub(crate) enum Ack<'a> {
         #[serde(skip_serializing_if = "is_false")]
         dup: bool,
     },
-    /// Of a `multicast`: what became of it for whom.
+    /// The answer to a `multicast`: its outcome for each user.
     Multicast {
         delivered: &'a [UserName],
         stored: &'a [UserName],
@@ -330,14 +330,14 @@ pub(crate) struct Pong {
 
 #[derive(Serialize)]
 pub(crate) struct Typing<'a> {
-    /// Where; nowhere, if it is to the one who hears it.
+    /// The room; `None`, if it is to the one who hears it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room_id: Option<&'a str>,
     pub user_id: &'a str,
     pub typing: bool,
 }
 
-/// A user is seen otherwise than before.
+/// The presence of a user has changed.
 #[derive(Serialize)]
 pub(crate) struct Presence<'a> {
     pub user_id: &'a str,
@@ -346,7 +346,7 @@ pub(crate) struct Presence<'a> {
     pub note: Option<&'a str>,
 }
 
-/// How users are seen now.
+/// The presence of users now.
 #[derive(Serialize)]
 pub(crate) struct PresenceState<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -356,7 +356,7 @@ pub(crate) struct PresenceState<'a> {
     pub users: &'a [(&'a str, View)],
 }
 
-/// What is known of a room.
+/// The facts about a room.
 #[derive(Serialize)]
 pub(crate) struct Room<'a> {
     pub room_id: &'a str,
@@ -451,7 +451,7 @@ impl<'a> From<&'a Refusal> for Error<'a> {
     }
 }
 
-/// The session is about to end.
+/// The session will end.
 #[derive(Serialize)]
 pub(crate) struct Goodbye {
     pub reason: EndReason,
@@ -459,7 +459,7 @@ pub(crate) struct Goodbye {
     pub after_ms: u64,
 }
 
-/// A user is kept out from now on.
+/// A user is banned from now on.
 #[derive(Serialize)]
 pub(crate) struct Ban<'a> {
     #[serde(flatten)]
@@ -485,7 +485,7 @@ pub(crate) struct ListedBan<'a> {
     pub note: Option<&'a str>,
 }
 
-/// What is written as the word or the text for it.
+/// Types that are written as their word or their text.
 macro_rules! as_text {
     ($($text:ty,)*) => {$(
         impl Serialize for $text {
@@ -783,7 +783,7 @@ mod tests {
         }
     }
 
-    /// What is written by hand for speed are the bytes of the type.
+    /// The message that is written by hand has the bytes of its type.
     #[test]
     fn the_spliced_broadcast_is_the_same() {
         for id in [None, Some(Id::Text("a\"b".into())), Some(Id::Unsigned(0)), Some(Id::Negative(-1))] {

@@ -53,8 +53,7 @@ fn needs_escape(text: &str) -> bool {
     text.as_bytes().chunks(64).any(has_escaped)
 }
 
-/// What somebody said in a room: [`Broadcast`](super::answer::Broadcast), by hand because it is most of what the server
-/// writes.
+/// A message in a room: [`Broadcast`](super::answer::Broadcast), by hand because it is most of the server's output.
 pub(crate) fn broadcast(out: &mut Vec<u8>, id: Option<&Id<'_>>, room: &str, message: Message<'_>) {
     out.extend_from_slice(br#"{"type":"broadcast""#);
     if let Some(id) = id {

@@ -1,7 +1,7 @@
 //! The words on the wire: requests read, answers written.
 //!
-//! [`request`] reads the JSON dialect (its JSON with `value`), [`order`] what an operator writes in it. [`answer`] has
-//! what the server says in it, written with [`json`]; [`plain`] is the other dialect. Nothing here knows who is where.
+//! [`request`] reads the JSON dialect (its JSON with `value`), [`order`] the calls of an operator. [`answer`] has the
+//! messages of the server, written with [`json`]; [`plain`] is the other dialect. Nothing here knows who is where.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) mod plain;
 pub(super) mod request;
 mod value;
 
-/// What a client calls a request, to know the answer by.
+/// The `id` of a request, by which the client knows the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub(super) enum Id<'a> {
@@ -57,23 +57,23 @@ impl Id<'_> {
 pub(super) const MAX_ID_BYTES: usize = 64;
 
 words! {
-    /// What kind of mistake it was. `docs/wire.md` has a row for each.
+    /// The code of an error. `docs/wire.md` has a row for each.
     pub enum Code {
         /// The text is not JSON.
         BadJson "bad_json",
-        /// It is, but no request.
+        /// It is JSON, but no request.
         BadRequest "bad_request",
         /// A type that is not known.
         UnknownType "unknown_type",
-        /// No token, or one that does not hold.
+        /// No token, or one that is not valid.
         Unauthorized "unauthorized",
-        /// A token that holds no more.
+        /// A token that has expired.
         TokenExpired "token_expired",
-        /// Not for the one that asks.
+        /// The session has no right to it.
         Forbidden "forbidden",
         /// There is no such room.
         RoomNotFound "room_not_found",
-        /// Nobody of that name has been here.
+        /// No user of that name has been here.
         UserNotFound "user_not_found",
         /// A room that the session is not in.
         NotJoined "not_joined",
@@ -109,10 +109,10 @@ impl Code {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub code: Code,
-    /// What was expected and what was found.
+    /// The expected and the found.
     pub message: Cow<'static, str>,
     pub retry_after: Option<Duration>,
-    /// After what time the session is closed for it.
+    /// The time after which the session is closed for it.
     pub close_after: Option<Duration>,
     /// Which room of a list of rooms it is about.
     pub room: Option<Box<str>>,

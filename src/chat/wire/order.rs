@@ -1,11 +1,11 @@
-//! Reads what an operator wants: the objects of the JSON dialect without `type`, which the call says, and some of their
-//! own.
+//! Reads the calls of an operator: objects of the JSON dialect without `type`, which the path of the call has, and some
+//! of their own.
 
 use super::request::{Field, Fields, Kind, Page, Request, Text, read};
 use super::{Code, Id, Refusal};
 
 words! {
-    /// What an operator can ask the chat to do.
+    /// The calls of an operator.
     pub enum Call {
         /// Says something in a room.
         Publish "publish",
@@ -17,7 +17,7 @@ words! {
         Multicast "multicast",
         /// Makes a room.
         Create "create",
-        /// What is known of a room.
+        /// The facts about a room.
         Room "room",
         /// Lists rooms.
         Rooms "rooms",
@@ -25,25 +25,25 @@ words! {
         Members "members",
         /// Lists users.
         Online "online",
-        /// What was said in a room, or between two users.
+        /// The history of a room, or of two users.
         History "history",
         /// Removes a user from a room, or from the server, until they come back.
         Kick "kick",
         /// Closes sessions with a code.
         Disconnect "disconnect",
-        /// Keeps a user out.
+        /// Bans a user.
         Ban "ban",
         /// Lets a user in again.
         Unban "unban",
-        /// Lists who is kept out.
+        /// Lists bans.
         Bans "bans",
     }
 }
 
-/// A call and what it is about.
+/// A call and its arguments.
 #[derive(Debug)]
 pub(crate) enum Order<'a> {
-    /// What a session could ask for as well; by `sender`, if it matters who asks.
+    /// A request that a session can make as well; in the name of `sender`, if the name matters.
     Ask {
         sender: Option<Text<'a>>,
         request: Request<'a>,
@@ -68,7 +68,7 @@ pub(crate) enum Order<'a> {
 }
 
 impl<'a> Order<'a> {
-    /// What a session could ask for as well, whoever asks.
+    /// A request that a session can make as well, in nobody's name.
     fn asked(kind: Kind, fields: &mut Fields<'a>) -> Result<Self, Refusal> {
         Ok(Self::Ask { sender: None, request: fields.request_of(kind)? })
     }

@@ -9,15 +9,15 @@ use super::json;
 words! {
     /// The types of messages in the plain dialect.
     pub enum Kind {
-        /// What somebody said.
+        /// A message.
         Chat "chat",
-        /// Somebody has come.
+        /// A user has come.
         UserJoined "user_joined",
-        /// Somebody has gone.
+        /// A user has gone.
         UserLeft "user_left",
-        /// Who is in the room.
+        /// The users in the room.
         OnlineUsers "online_users",
-        /// What was sent is not accepted, or the session is about to end.
+        /// A message was refused, or the session will end.
         Error "error",
     }
 }

@@ -1,8 +1,8 @@
 //! Reads the JSON dialect: one text, one request.
 //!
-//! Every known field is read as whatever it is and judged afterwards, so that the answer can say which field was
-//! wrong and carry the `id` all the same. Unknown fields are skipped without being looked at, however deep or many.
-//! Whether names exist or are allowed is not decided here.
+//! Every known field is read with any type and checked afterwards, so that the answer can name the wrong field and
+//! carry the `id` all the same. Unknown fields are skipped unread, however deep or many. It does not decide whether
+//! names exist or are allowed.
 //!
 //! A struct that derives `Deserialize` would refuse doubles by itself, and was tried. It reads `["ping"]`, an array, as
 //! the fields in their order; it decodes the keys of unknown fields, and so refuses half a character in one; its
@@ -21,7 +21,7 @@ use super::{Code, Id, MAX_ID_BYTES, Refusal};
 
 pub(super) type Text<'a> = Cow<'a, str>;
 
-/// What a client wants.
+/// A request of a client.
 #[derive(Debug)]
 pub(crate) enum Request<'a> {
     Join { wish: Wish<'a>, user: Option<Text<'a>> },
@@ -46,7 +46,7 @@ pub(crate) enum Request<'a> {
 
 macro_rules! kinds {
     ($($kind:ident $($word:literal)|+,)*) => {
-        /// What a client can ask for in the JSON dialect.
+        /// The types of requests in the JSON dialect.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Kind { $(#[doc = concat!($("`", $word, "` "),+)] $kind),* }
 
@@ -85,7 +85,7 @@ kinds! {
     Auth "auth",
 }
 
-/// What must not be shown, not even to us.
+/// A secret, which must not be shown, not even to us.
 pub(crate) struct Token<'a>(Text<'a>);
 
 impl std::ops::Deref for Token<'_> {
@@ -102,14 +102,14 @@ impl fmt::Debug for Token<'_> {
     }
 }
 
-/// Where something is said.
+/// The place of a message.
 #[derive(Debug)]
 pub(crate) enum Place<'a> {
     Room(Text<'a>),
     User(Text<'a>),
 }
 
-/// A room to be in, and what of its past is wanted.
+/// A room to join, and how much of its past the client wants.
 #[derive(Debug)]
 pub(crate) struct Wish<'a> {
     pub room: Text<'a>,
@@ -117,7 +117,7 @@ pub(crate) struct Wish<'a> {
     pub history: u64,
 }
 
-/// What a returning client has seen.
+/// The last message that a returning client has.
 #[derive(Debug)]
 pub(crate) struct Since<'a> {
     pub epoch: Text<'a>,
@@ -132,7 +132,7 @@ pub(crate) struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// What stands on the page, of all that follows its cursor, and whether there is more.
+    /// The items on the page, of all that follow its cursor, and whether there are more.
     pub fn fill<T>(&self, items: impl Iterator<Item = T>) -> (Vec<T>, bool) {
         let mut page: Vec<T> = items.take(self.limit + 1).collect();
         let more = page.len() > self.limit;
@@ -150,7 +150,7 @@ pub(crate) struct Part<'a> {
     pub epoch: Option<Text<'a>>,
 }
 
-/// From where on, and in which direction.
+/// Where the page begins, and its direction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bound {
     Newest,
@@ -164,7 +164,7 @@ pub(crate) const PAGE: usize = 50;
 /// Entries of a list at most.
 pub(crate) const MAX_PAGE: usize = 200;
 
-/// What was read: the `id`, and a request or why it is none.
+/// The result of reading: the `id`, and a request or why it is none.
 pub(crate) type Read<'a> = (Option<Id<'a>>, Result<Request<'a>, Refusal>);
 
 /// Reads a request, and its `id` even if the rest is wrong.
@@ -191,14 +191,13 @@ pub(super) fn read<'a, T>(
     }
 }
 
-/// What is wrong with a text that is not JSON. The words are ours, so that they are the same with every version of
-/// serde.
+/// The error of a text that is not JSON. The words are ours, so that they are the same with every version of serde.
 fn not_json(error: &serde_json::Error) -> String {
     let found = if error.is_eof() { "an end too early" } else { "what is not JSON" };
     format!("expected one JSON object, found {found} at line {} column {}", error.line(), error.column())
 }
 
-/// What is wrong with one that is.
+/// The error of a text that is JSON, but no request.
 fn not_read(text: &str, error: &serde_json::Error) -> String {
     if !text.trim_start().starts_with('{') {
         return "expected one JSON object, found another value".into();
@@ -224,12 +223,12 @@ pub(crate) fn parse_id(text: &str) -> Option<Id<'_>> {
     fields.id().ok().flatten()
 }
 
-/// Does it with the beginning of a text of which nothing else is wanted: what is refused unread is to cost little.
+/// Reads only the beginning of the text: a frame that is refused unread must cost little.
 pub(crate) fn parse_id_within(text: &str) -> Option<Id<'_>> {
     if text.len() <= ID_WITHIN {
         return parse_id(text);
     }
-    // Cut behind a comma: what stands before it is whole, but for a string that the comma is in, and that is none then.
+    // Cut behind a comma: everything before it is whole, unless the comma is inside a string, which then does not end.
     let end = text.as_bytes()[..ID_WITHIN].iter().rposition(|&byte| byte == b',')?;
     let mut fields = Fields::default();
     let known = |field| matches!(field, Field::Id);
@@ -288,7 +287,7 @@ impl Field {
         matches!(self, Self::Room | Self::User | Self::To | Self::Sender)
     }
 
-    /// Whether it means something in what a session asks; the others only in what an operator does.
+    /// Whether the field has a meaning in requests of sessions; others have one only in calls.
     fn is_of_sessions(self) -> bool {
         !matches!(self, Self::Sender | Self::Session | Self::Code | Self::Seconds)
     }
@@ -301,7 +300,7 @@ pub(super) struct Fields<'a>([Value<'a>; Field::ALL.len()]);
 impl<'a> Fields<'a> {
     fn take(&mut self, field: Field) -> Value<'a> {
         match std::mem::take(&mut self.0[field as usize]) {
-            // As most clients write what they have not.
+            // Many clients write `null` for a missing value.
             Value::Null => Value::Absent,
             value => value,
         }
@@ -382,7 +381,7 @@ impl<'a> Fields<'a> {
         one_of((Field::User, user), (Field::To, to))
     }
 
-    /// What an operator shouts is not meant for one room or user.
+    /// An announcement of an operator is not for one room or user.
     pub fn for_everybody(&mut self) -> Result<(), Refusal> {
         let message = match (self.maybe_text(Field::Room)?.as_deref(), self.recipient()?) {
             (None | Some("*"), None) => return Ok(()),
@@ -519,7 +518,7 @@ impl<'a> Fields<'a> {
 /// Bytes of an unknown type that the answer repeats.
 const MAX_SHOWN_TYPE: usize = 64;
 
-/// What stands under either of two words for the same. Both would be a field that stands twice, also with one value.
+/// The value of a field that has two names. Both names at once count as a field that stands twice, also with one value.
 fn one_of<T>((word, one): (Field, Option<T>), (other_word, other): (Field, Option<T>)) -> Result<Option<T>, Refusal> {
     match (one, other) {
         (Some(_), Some(_)) => {
@@ -534,7 +533,7 @@ fn wrong(field: Field, expected: &str, found: &Value<'_>) -> Refusal {
     Refusal::new(Code::BadRequest, format!("`{}`: expected {expected}, found {}", field.name(), found.kind()))
 }
 
-/// What is said of one room in a `join`; `path` is where, for the sentence about what is wrong.
+/// The entry of one room in a `join`; `path` is its place, for the sentence of an error.
 fn wish<'a>(path: &str, [room, since, history]: [Value<'a>; 3]) -> Result<Wish<'a>, Refusal> {
     let wrong = |field: &str, expected: &str, found: &Value<'_>| {
         let found = if matches!(found, Value::Null) { "nothing" } else { found.kind() };
@@ -593,7 +592,7 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
 mod tests {
     use super::*;
 
-    /// What a text is answered with: the id that was read, and the code and sentence if it is refused.
+    /// The result for a text: the id that was read, and the code and sentence if it is refused.
     fn check(text: &str, id: Option<Id<'_>>, refused: Option<(&str, &str)>) {
         let (found_id, found) = parse(text);
         assert_eq!(found_id, id, "{text}");
@@ -687,7 +686,7 @@ mod tests {
         assert_eq!(code(&elsewhere), Some(Code::BadRequest), "no list is expected there");
     }
 
-    /// Of a long text only the beginning is looked at, and no part of an `id` is taken for one.
+    /// Of a long text only the beginning is read, and no part of an `id` is taken for one.
     #[test]
     fn ids_of_what_is_refused_unread() {
         let text = |before: usize, id: &str, after: usize| {

@@ -1,6 +1,6 @@
 //! Reads JSON values as far as a request looks into them: numbers, texts, lists of them, and objects with known fields.
 //!
-//! What nobody asks for is skipped without being kept, however deep or much it is.
+//! Everything else is skipped without being kept, however deep or long it is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,7 +23,7 @@ pub(super) enum Value<'a> {
     LongList,
     /// The two fields of `since`; an object deeper down has none.
     Object(Option<Box<[Value<'a>; 2]>>),
-    /// An element of a list: what `join` says of a room.
+    /// An element of a list: a room of a `join`.
     Listed(Box<[Value<'a>; LISTED_FIELDS.len()]>),
 }
 
@@ -52,14 +52,14 @@ const LISTED_FIELDS: [&str; 3] = ["room_id", "since", "history"];
 /// The fields that are read of an object elsewhere.
 const SINCE_FIELDS: [&str; 2] = ["epoch", "seq"];
 
-/// Where a value stands, and so what is looked into.
+/// The place of a value, which decides whether its content is read.
 #[derive(Clone, Copy)]
 pub(super) enum Depth {
-    /// In a field of the message, or of an object in a list: `since` is looked into.
+    /// In a field of the message, or of an object in a list: `since` is read.
     Field,
     /// The same inside an object of a list, where there are no further lists.
     InnerField,
-    /// In a list: its objects are looked into.
+    /// In a list: its objects are read.
     Listed,
     /// Deeper: lists and objects are skipped.
     Deep,
@@ -116,7 +116,7 @@ impl<T, F: FnOnce(&[u8]) -> T> Visitor<'_> for KeyVisitor<F> {
     }
 }
 
-/// Any value, as far as anybody looks into it where it stands.
+/// Any value, read as deep as its place needs.
 struct ValueVisitor {
     depth: Depth,
 }
