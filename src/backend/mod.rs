@@ -26,6 +26,9 @@
 //!   question about a conversation need not be published at all.)
 //! - A room is told of before what is said in it. What keeps messages is never ended by [`Request::Release`].
 //!
+//! It does not say who is inside a room elsewhere, nor is it told for which rooms and users somebody listens here: what
+//! several nodes need of that will be requests and news of their own.
+//!
 //! It does not know people, permissions or connections, and it reads no clock. Threads and files are for the
 //! implementations, each in a file of its own; [`Threaded`] runs any of them on a thread.
 
@@ -303,7 +306,7 @@ pub trait Backend {
     fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded>;
 
     /// From now on all that is kept is told by [`News::Room`] and [`News::User`]. Asked once, when the one who polls
-    /// begins.
+    /// begins; they may be made to wait for it, so that it is known before anybody comes.
     fn tell_catalogue(&mut self);
 
     /// The next thing it has to say, if there is one by now. One that comes later is announced by a [`Waker`].

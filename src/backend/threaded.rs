@@ -10,9 +10,10 @@
 //! nothing to say. One with transactions begins one with the first request and commits it before its first outcome; the
 //! more is asked of it while it commits, the larger the next batch is.
 //!
-//! The loop never waits for it. Both sides hold the lock for as long as it takes to add a request, to exchange lists,
-//! or to add what `MAX_UNHEARD_BYTES` allow; never while the store works. What waits is bounded in requests and in
-//! bytes, and what is to be heard in bytes: the store is polled no further until the loop has heard that.
+//! The loop never waits for it, but for what is kept when the loop begins: that is to be known before anybody comes.
+//! Both sides hold the lock for as long as it takes to add a request, to exchange lists, or to add what
+//! `MAX_UNHEARD_BYTES` allow; never while the store works. What waits is bounded in requests and in bytes, and what is
+//! to be heard in bytes: the store is polled no further until the loop has heard that.
 //!
 //! If the store panics, nobody can tell what it has done: [`poll`](Backend::poll) panics in turn.
 
@@ -41,6 +42,8 @@ pub struct Threaded {
     asked: u64,
     /// Messages let go of that have been told of so far.
     let_go: usize,
+    /// The catalogue is being told: until all of it has been, polling waits for it.
+    begins: bool,
     nature: Nature,
 }
 
@@ -57,6 +60,8 @@ struct Shared {
     state: Mutex<State>,
     /// There is something to do for the thread.
     work: Condvar,
+    /// The thread has said something, or all that it had to say.
+    said: Condvar,
     /// The thread has ended.
     over: Condvar,
     /// There is something to hear, which the waker was called for.
@@ -131,7 +136,7 @@ impl Threaded {
         let thread = thread.map_err(|error| format!("a thread for the message store cannot be started: {error}"))?;
         let nature = answer.recv().map_err(|_| "the message store panicked at its start; the log says where")??;
         let (taken, thread) = (Reports::default(), Some(thread));
-        Ok(Self { shared, thread, taken, told: 0, asked: 0, let_go: 0, nature })
+        Ok(Self { shared, thread, taken, told: 0, asked: 0, let_go: 0, begins: false, nature })
     }
 }
 
@@ -150,12 +155,15 @@ impl Backend for Threaded {
     }
 
     fn tell_catalogue(&mut self) {
+        self.begins = true;
         self.shared.change(|state| state.chores.tell_catalogue = true);
     }
 
     fn poll(&mut self) -> Option<News<'_>> {
         if self.told == self.taken.len() {
-            if !self.shared.has_news.load(Ordering::Acquire) {
+            if self.begins {
+                self.begins = self.shared.wait_for_news();
+            } else if !self.shared.has_news.load(Ordering::Acquire) {
                 return None;
             }
             // Before the news is taken: what comes behind it wakes the loop again.
@@ -176,8 +184,7 @@ impl Backend for Threaded {
 
     fn is_idle(&self) -> bool {
         let state = self.shared.lock();
-        let waits = state.busy || state.requests.len() > 0 || state.chores != Chores::default();
-        !waits && state.news.len() == 0 && self.told == self.taken.len()
+        !state.works() && state.news.len() == 0 && self.told == self.taken.len()
     }
 
     fn expire(&mut self, now: Tick) -> bool {
@@ -231,6 +238,13 @@ impl Drop for Threaded {
     }
 }
 
+impl State {
+    /// Whether there is something that the thread does or has to do.
+    fn works(&self) -> bool {
+        self.busy || self.requests.len() > 0 || self.chores != Chores::default()
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while the lock is held")
@@ -262,8 +276,16 @@ impl Shared {
         state
     }
 
+    /// Waits until there is something to hear, or nothing to wait for; says whether there is.
+    fn wait_for_news(&self) -> bool {
+        let silent = |state: &mut State| state.news.len() == 0 && state.works() && !state.ended;
+        let waited = self.said.wait_while(self.lock(), silent);
+        waited.expect("nothing panics while the lock is held").news.len() > 0
+    }
+
     /// The loop is to poll. Until it does, it is woken once.
     fn tell(&self, waker: &Waker) {
+        self.said.notify_one();
         if !self.has_news.swap(true, Ordering::AcqRel) {
             waker.wake();
         }
@@ -550,14 +572,9 @@ mod tests {
                 told.sort();
                 told
             };
-            let expected = all(&mut near);
-            let mut told = Vec::new();
-            while told.len() < expected.len() {
-                woken.recv_timeout(PATIENCE).unwrap();
-                told.extend(all(&mut far));
-            }
-            told.sort();
-            assert_eq!(told, expected, "seed {seed}");
+            // All of it, at the first time of asking.
+            assert_eq!(all(&mut far), all(&mut near), "seed {seed}");
+            assert!(far.poll().is_none() && far.is_idle());
             assert_eq!((far.keeps(), far.durability(), far.about()), (true, "memory", near.about()));
         }
     }
@@ -635,6 +652,30 @@ mod tests {
             }
             assert_eq!(tickets, (0..count).collect::<Vec<_>>());
         }
+    }
+
+    /// More than may be unheard at once, so that it comes in pieces: all of it is known before anybody comes.
+    #[test]
+    fn what_is_kept_is_known_from_the_beginning() {
+        let make = |_| {
+            let mut memory = Memory::new(Limits::default(), 7);
+            for n in 0..3 * MAX_UNHEARD {
+                let (room, at) = (format!("room-{n}"), Moment::default());
+                let message = NewMessage { sender: "ann", content: "x", at };
+                let (conversation, ticket) = (Conversation::Room(&room), Ticket(0));
+                memory.ask(Request::Append { conversation, message, about: None, ticket }).unwrap();
+                memory.poll();
+            }
+            Ok(memory)
+        };
+        let mut store = Threaded::start(make, waker().0).unwrap();
+        store.tell_catalogue();
+        let mut told = 0;
+        while let Some(news) = store.poll() {
+            assert!(matches!(news, News::Room { keeps: true, .. }), "{news:?}");
+            told += 1;
+        }
+        assert_eq!((told, store.is_idle()), (3 * MAX_UNHEARD, true));
     }
 
     /// What the store says of its own accord comes at once, though nothing is asked.
