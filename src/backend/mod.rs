@@ -1,8 +1,8 @@
-//! Where messages are numbered and kept, whatever stands behind it.
+//! The port to a store, which numbers and keeps messages.
 //!
-//! A [`Backend`] is asked with a [`Request`] and says [`News`] when it is polled: answers, at once or in a later turn,
-//! and what has happened elsewhere. Whoever asks may assume neither which, nor that they are the only one who asks:
-//! what is said on another node takes the same road as what is said here.
+//! A [`Backend`] takes a [`Request`] and returns [`News`] when it is polled: answers, at once or in a later turn, and
+//! events from elsewhere. A caller may assume neither when an answer comes, nor that it is the only caller: a message
+//! from another node takes the same road as a message from here.
 //!
 //! ```text
 //!             ask(Append, Read, ...)                          ask(Append, Read, ...)
@@ -15,16 +15,16 @@
 //!
 //! What it promises:
 //!
-//! - Requests about one [`Conversation`] are carried out, and answered, in the order they were made. Whoever wants
-//!   to do something "after all that was said before" therefore only has to ask and wait for the answer.
+//! - Requests about one [`Conversation`] are carried out, and answered, in the order they were made. So a caller that
+//!   wants to act "after all earlier messages" only has to ask and wait for the answer.
 //! - A conversation has an [`Epoch`] and a dense `seq` from 1. (conversation, epoch, seq) never names two messages.
 //! - Every accepted request with a [`Ticket`] has exactly one outcome: `Published`, `Page` or `Failed`.
-//! - What is said of one conversation is said in one order, that of `seq`, whoever has said it, and *a page stands in
-//!   that order*: all that its head counts was published before it, and all that it does not count is published behind
-//!   it. So a reader who has heard the page that ends with the newest message, and hears what is published from there
-//!   on, misses nothing and hears nothing twice, also of what is said elsewhere. (What was said before the first
-//!   question about a conversation need not be published at all.)
-//! - A room is told of before what is said in it. What keeps messages is never ended by [`Request::Release`].
+//! - Messages of one conversation are published in one order, that of `seq`, whichever node they come from, and *a page
+//!   stands in that order*: every message that its head counts was published before it, and every other one is
+//!   published behind it. So a reader who has heard the page that ends with the newest message, and hears every message
+//!   published from there on, misses nothing and hears nothing twice, also from elsewhere. (Messages from before the
+//!   first question about a conversation need not be published at all.)
+//! - A room is announced before its messages. [`Request::Release`] never ends a room that keeps messages.
 //!
 //! It does not say who is inside a room elsewhere, nor is it told for which rooms and users somebody listens here: what
 //! several nodes need of that will be requests and news of their own.
@@ -45,7 +45,7 @@ pub use memory::Memory;
 pub use threaded::Threaded;
 pub use waker::Waker;
 
-/// A place where messages stand in one order.
+/// A conversation: messages in one order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conversation<'a> {
     /// A room, by name.
@@ -54,7 +54,7 @@ pub enum Conversation<'a> {
     Direct(&'a str, &'a str),
 }
 
-/// To whom one of two users speaks.
+/// The user to whom one of two users speaks.
 pub fn other_of<'a>(one: &'a str, other: &'a str, sender: &str) -> &'a str {
     if one == sender { other } else { one }
 }
@@ -82,18 +82,18 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// What connects an answer to its question. The asker chooses it.
+/// Connects an answer to its question. The caller chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
 /// A message that has no number yet.
 #[derive(Clone, Copy, Debug)]
 pub struct NewMessage<'a> {
-    /// Who says it.
+    /// The sender.
     pub sender: &'a str,
     /// What is said.
     pub content: &'a str,
-    /// When: the wall clock is shown to people, the tick decides how old it is.
+    /// The time: the wall clock is for people, the tick decides its age.
     pub at: Moment,
 }
 
@@ -104,13 +104,13 @@ pub struct Message<'a> {
     pub seq: u64,
     /// Milliseconds since the Unix epoch.
     pub ts: u64,
-    /// Who said it.
+    /// The sender.
     pub sender: &'a str,
-    /// What was said.
+    /// The text.
     pub content: &'a str,
 }
 
-/// Which messages to read.
+/// The messages to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Query {
     /// None; only the head is wanted, or one's turn in the order.
@@ -121,19 +121,19 @@ pub enum Query {
     Before(u64, Bounds),
     /// The oldest of those with a greater seq.
     After(u64, Bounds),
-    /// The oldest of those that a reader is still to hear: all that are kept of those after `since`, the epoch and seq
+    /// The oldest of those that a reader has not heard: all that are kept of those after `since`, the epoch and seq
     /// that the reader has seen, if it is this epoch and not beyond its head; else of the `newest` so many.
     Resume {
-        /// Up to where the reader has seen.
+        /// The position of the reader.
         since: Option<(Epoch, u64)>,
         /// How many to hear without a `since` that is good here.
         newest: usize,
-        /// How much of them to read at once.
+        /// The bounds of one page.
         bounds: Bounds,
     },
 }
 
-/// How much to read at most. At least one message is read however long it is.
+/// The most to read at once. At least one message is read however long it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Number of messages.
@@ -160,10 +160,10 @@ impl Head {
     }
 }
 
-/// What a backend is asked for.
+/// A request to a backend.
 #[derive(Clone, Copy, Debug)]
 pub enum Request<'a> {
-    /// A message is to be numbered and kept. Its outcome is [`News::Published`].
+    /// Numbers and keeps a message. Its outcome is [`News::Published`].
     Append {
         /// Where it is said.
         conversation: Conversation<'a>,
@@ -174,13 +174,13 @@ pub enum Request<'a> {
         /// What its outcome has.
         ticket: Ticket,
     },
-    /// Messages are wanted, as they are kept at `now`. The outcome is [`News::Page`].
+    /// Reads messages, as they are kept at `now`. The outcome is [`News::Page`].
     Read {
         /// Of which conversation.
         conversation: Conversation<'a>,
         /// Which of them.
         query: Query,
-        /// By which clock age is told.
+        /// The clock for their age.
         now: Tick,
         /// What the room is, if somebody has made it just now: noted before it is read, or the request fails.
         about: Option<Description<'a>>,
@@ -192,16 +192,14 @@ pub enum Request<'a> {
         /// The name.
         user: &'a str,
     },
-    /// Whoever asks lets go of a room, which is empty and, as far as they know, keeps nothing. What there is to know of
-    /// it may go if that is so, and its life with it; nothing that is kept goes by this. Nothing that was asked about
-    /// the room may be waiting.
+    /// The caller releases a room, which is empty and, as far as it knows, keeps nothing. If that is so, the store may
+    /// forget the room, and its life ends; no kept message goes by this. No request about the room may be waiting.
     Release {
         /// The room.
         room: &'a str,
     },
-    /// What is kept of a room goes, and its life ends: if it is spoken of again it has a new epoch. Where others still
-    /// use the room, the store does no more than for [`Release`](Self::Release). Nothing that was asked about the room
-    /// may be waiting.
+    /// The history of a room goes, and its life ends: if it comes again it has a new epoch. If other nodes still use
+    /// the room, the store does no more than for [`Release`](Self::Release). No request about the room may be waiting.
     Erase {
         /// The room.
         room: &'a str,
@@ -209,7 +207,7 @@ pub enum Request<'a> {
 }
 
 impl Request<'_> {
-    /// What connects the request to its outcome, if it has one.
+    /// Connects the request to its outcome, if it has one.
     pub fn ticket(&self) -> Option<Ticket> {
         match *self {
             Self::Append { ticket, .. } | Self::Read { ticket, .. } => Some(ticket),
@@ -218,8 +216,8 @@ impl Request<'_> {
     }
 }
 
-/// What a room is, beside what is said in it. The first description stands while the room lives; whoever brings another
-/// one is told of that one by [`News::Room`].
+/// The description of a room. The first one stands while the room lives; a caller that brings another one gets the
+/// first by [`News::Room`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Description<'a> {
     /// Its name.
@@ -230,23 +228,23 @@ pub struct Description<'a> {
     pub topic: Option<&'a str>,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_at: u64,
-    /// Whether somebody asked for the room itself, and not only came in.
+    /// Whether a user made the room by `create_room`, and not only by coming in.
     pub created: bool,
 }
 
-/// What a backend has to say.
+/// News of a backend.
 #[derive(Debug)]
 pub enum News<'a> {
     /// A message is numbered, and kept as well as this backend keeps.
     Published {
-        /// Where it was said.
+        /// The conversation.
         conversation: Conversation<'a>,
         /// The message with its number.
         message: Message<'a>,
-        /// Which request it is the outcome of; `None`: it was said elsewhere.
+        /// The request whose outcome it is; `None`: the message is from elsewhere.
         ticket: Option<Ticket>,
     },
-    /// What was read.
+    /// A page of messages.
     Page {
         /// Which request.
         ticket: Ticket,
@@ -260,25 +258,24 @@ pub enum News<'a> {
         /// Which request.
         ticket: Ticket,
     },
-    /// Nothing is kept of a room any more. Its seq goes on until its life ends.
+    /// No message of a room is kept any more. Its seq goes on until its life ends.
     Emptied {
         /// The room.
         room: &'a str,
     },
-    /// The life of a room has ended elsewhere, and nothing of what was known of it holds any more. Nobody who asks this
-    /// backend is in it.
+    /// The life of a room has ended elsewhere, and its description holds no more. No user of this chat is in it.
     Ended {
         /// The room.
         room: &'a str,
     },
-    /// There is this room: it was kept before, or has been made or described elsewhere.
+    /// A room exists: it was kept before, or has been made or described elsewhere.
     Room {
         /// What stands of it.
         description: Description<'a>,
         /// Whether messages of it are kept.
         keeps: bool,
     },
-    /// There is this user: known before, or elsewhere.
+    /// A user exists: known before, or elsewhere.
     User {
         /// The name.
         name: &'a str,
@@ -302,20 +299,20 @@ pub trait Backend {
     /// Takes a request. One with a ticket has its outcome later, by [`poll`](Self::poll).
     ///
     /// # Errors
-    /// When too much waits already; then nothing comes of it.
+    /// When too much waits already; then the request has no effect.
     fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded>;
 
-    /// From now on all that is kept is told by [`News::Room`] and [`News::User`]. Asked once, when the one who polls
-    /// begins; they may be made to wait for it, so that it is known before anybody comes.
+    /// From now on the store announces everything it keeps, by [`News::Room`] and [`News::User`]. Called once, when the
+    /// chat begins; the call may wait for it, so that all of it is known before the first client comes.
     fn tell_catalogue(&mut self);
 
-    /// The next thing it has to say, if there is one by now. One that comes later is announced by a [`Waker`].
+    /// The next news, if there is some by now. A [`Waker`] announces later news.
     fn poll(&mut self) -> Option<News<'_>>;
 
     /// Whether nothing that was accepted waits for its outcome, and everything has been polled: a stop waits for that.
     fn is_idle(&self) -> bool;
 
-    /// Lets go of what is too old, a bounded piece of work at a time. Says whether anything is kept still.
+    /// Drops messages that are too old, a bounded piece of work at a time. Returns whether any message is still kept.
     fn expire(&mut self, now: Tick) -> bool;
 
     /// Bytes held in this process, for messages and for knowing where they are.
@@ -323,14 +320,13 @@ pub trait Backend {
         0
     }
 
-    /// Lets go of the oldest messages that are held in this process until about so many bytes are freed, a bounded
-    /// piece of work at a time. Returns how many messages are lost by that, or by such a call before it.
+    /// Drops the oldest messages that are held in this process until about so many bytes are freed, a bounded piece of
+    /// work at a time. Returns how many messages are lost by that, or by such a call before it.
     fn let_go(&mut self, _bytes: usize) -> usize {
         0
     }
 
-    /// Gives back the room that is kept for conversations that are no more. Asked once a second at most, after some
-    /// have ended.
+    /// Shrinks the tables after conversations have ended. Called once a second at most.
     fn give_back(&mut self) {}
 
     /// Whether more about this conversation takes no new place in memory: asked while memory is limited, before
@@ -339,12 +335,12 @@ pub trait Backend {
         true
     }
 
-    /// Whether what is said can be read later. It is numbered in any case.
+    /// Whether messages can be read later. They are numbered in any case.
     fn keeps(&self) -> bool;
 
-    /// What an acknowledged message survives, in the words of `welcome.durability`.
+    /// How long an acknowledged message lasts, in the words of `welcome.durability`.
     fn durability(&self) -> &'static str;
 
-    /// What is kept, where, and how long, in one line for whoever starts the server.
+    /// The store, its place and how long it keeps messages, in one line for the person who starts the server.
     fn about(&self) -> String;
 }

@@ -1,4 +1,4 @@
-//! What is kept of a room: its pages, what is resumed, and how long it lives.
+//! The history of a room: its pages, resuming, and how long it lives.
 
 use super::*;
 use crate::backend::{Conversation, Description, NewMessage, Query, Request, Ticket};
@@ -62,7 +62,7 @@ fn history_pages() {
     }
 }
 
-/// Joins with what is given, and tells what comes of it: types, seqs, gaps.
+/// Joins with these fields, and returns the answers: types, seqs, gaps.
 pub(super) fn resume(stage: &mut Stage, what: &str) -> Vec<String> {
     stage.opens("new", "new");
     stage.forgets("new");
@@ -73,7 +73,7 @@ pub(super) fn resume(stage: &mut Stage, what: &str) -> Vec<String> {
     heard.iter().map(|text| short(text)).collect()
 }
 
-/// A message by what matters of it here.
+/// The fields of a message that matter here.
 pub(super) fn short(text: &str) -> String {
     let number = |name: &str| number_of(text, name).unwrap();
     let id = field(text, "id").map(|id| format!(" id {id}")).unwrap_or_default();
@@ -155,7 +155,7 @@ fn an_empty_room_lives_as_long_as_its_history() {
     stage.check_released();
 }
 
-/// A store that was filled before: its rooms and people are known, and whoever leaves deletes nothing.
+/// A store that was filled before: its rooms and people are known, and leaving deletes nothing.
 #[test]
 fn a_store_that_was_filled_before() {
     let mut memory = Memory::new(last(5), 1);
@@ -187,7 +187,7 @@ fn a_store_that_was_filled_before() {
     stage.says("ann", r#"{"type":"room","room_id":"attic"}"#);
     let answer = stage.takes("ann").remove(0);
     assert_eq!((number_of(&answer, "created_at"), number_of(&answer, "seq")), (Some(8), Some(0)));
-    // Who was known can be written to; nobody else can.
+    // One can write to users who were known, and to nobody else.
     stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"x"}"#);
     stage.heard_kinds("ann", &["direct"]);
     stage.refused("ann", r#"{"type":"direct","user_id":"cat","content":"x"}"#, "user_not_found");

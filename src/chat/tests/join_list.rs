@@ -75,7 +75,7 @@ fn no_room_at_the_limit_and_one_past_it() {
     assert_eq!(heard.last().unwrap(), r#"{"type":"ack","id":1,"joined":2,"refused":1}"#);
 }
 
-/// What is wrong with the list as a whole joins nothing.
+/// An error of the list as a whole joins nothing.
 #[test]
 fn lists_that_are_none() {
     let mut stage = Stage::json(unhurried(), &["ann"]);
@@ -100,7 +100,7 @@ fn lists_that_are_none() {
     }
     stage.refused("ann", r#"{"type":"join","rooms":[{"room_id":"a","room_id":"b"}]}"#, "bad_request");
     assert_eq!(stage.chat.counts().rooms, 0);
-    // What nobody asks for is skipped, however deep.
+    // Unknown fields are skipped, however deep.
     stage.says("ann", r#"{"type":"join","rooms":[{"room_id":"a","since":null,"x":[[{"room_id":"b"}]],"history":2}]}"#);
     stage.heard_kinds("ann", &["joined", "online_users", "ack"]);
 }
@@ -124,7 +124,7 @@ fn a_person_is_back_in_all_rooms_at_once() {
     stage.refused("one", r#"{"type":"ping","id":1}"#, "rate_limited");
 }
 
-/// Sixty requests that are refused at once are each told a later time, and each is heard when it comes then.
+/// Sixty requests that are refused at once each get a later time, and each is heard when it comes then.
 #[test]
 fn refused_requests_come_back_one_after_the_other() {
     let mut stage = Stage::json(Settings::default(), &["ann"]);
@@ -158,7 +158,7 @@ fn a_crowded_address() {
     assert_eq!(stage.takes("ann").last().unwrap(), r#"{"type":"ack","id":1,"joined":22,"refused":0}"#);
 }
 
-/// Names of who is in many rooms do not fill the outbox: they come as they are taken.
+/// Lists of names of many rooms do not fill the outbox: they come as they are taken.
 #[test]
 fn lists_of_names_come_as_they_are_taken() {
     let mut stage = Stage::json(unhurried(), &[]);
@@ -185,7 +185,7 @@ fn lists_of_names_come_as_they_are_taken() {
         names += heard.len();
     }
     assert_eq!(names, 128);
-    // What is said is heard from then on, in each.
+    // Messages are heard from then on, in each.
     stage.all_forget();
     stage.says(&long(0), r#"{"type":"broadcast","room_id":"r127","content":"x"}"#);
     stage.heard_kinds("ann", &["broadcast"]);

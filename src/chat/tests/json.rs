@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What a session in a room hears of a message.
+/// The copy of a message for a session in a room.
 fn message(room: &str, sender: &str, content: &str, seq: u64) -> String {
     format!(
         r#"{{"type":"broadcast","room_id":"{room}","sender":"{sender}","content":"{content}","seq":{seq},"ts":1000000}}"#
@@ -61,7 +61,7 @@ fn joining_and_talking() {
     stage.says("bob", r#"{"type":"message","content":"x","id":"m","sender":"ann","seq":9,"ts":1}"#);
     stage.heard("ann", [message("den", "bob", "", 2), message("den", "bob", "x", 3)]);
     stage.forgets("bob");
-    // Joining again is answered and tells nobody.
+    // Joining again is answered, and nobody else hears of it.
     stage.says("bob", r#"{"type":"join","room_id":"den","history":5,"id":"again"}"#);
     stage.heard("bob", [joined(r#""id":"again","#, "bob", 3, 2)]);
     stage.heard_nothing("ann");
@@ -193,7 +193,7 @@ fn a_guest_on_two_devices_takes_a_name() {
     assert_eq!(stage.chat.counts().known_users, 2);
 }
 
-/// What the published page shows is JSON, and what clients send in it is understood.
+/// The examples of the published page are JSON, and requests in it are understood.
 #[test]
 fn the_examples_of_the_published_page() {
     let page = include_str!("../../../docs/wire.md");
@@ -298,7 +298,7 @@ fn multicast() {
     stage.says("ann", r#"{"type":"multicast","users":["bob","cat","bob","dan"],"content":"all","id":"m"}"#);
     stage.heard("ann", [r#"{"type":"ack","id":"m","delivered":["bob"],"stored":["cat"],"unknown":["dan"]}"#]);
     stage.heard("bob", [r#"{"type":"direct","sender":"ann","user_id":"bob","content":"all","seq":1,"ts":1006000}"#]);
-    // The sender's other devices hear what they said; the one that said it has the answer, and what is for itself.
+    // The sender's other devices hear the messages; the sending one has the answer, and messages to itself.
     stage.opens("phone", "ann");
     stage.opens_plain("tty", "den", "ann");
     stage.all_forget();
@@ -461,7 +461,7 @@ fn retries() {
     stage.says("ann", direct);
     stage.heard("ann", [r#"{"type":"ack","id":"u1","user_id":"bob","seq":1,"ts":1001000,"dup":true}"#]);
     stage.heard_kinds("bob", &["direct"]);
-    // Back, and not in the room yet: what was said was said, and anything else is not.
+    // Back, and not in the room yet: a retry is known, and a new message is refused.
     stage.closes("phone");
     stage.closes("ann");
     stage.waits_ms(10_000);
@@ -482,7 +482,7 @@ fn retries() {
         stage.refused(device, other, "not_joined");
     }
     stage.joins("ann", "den");
-    // Who has left is told the same.
+    // A user who has left gets the same answer.
     stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
     stage.says("ann", say);
     stage.heard("ann", [r#"{"type":"left","room_id":"den"}"#, dup]);
@@ -536,7 +536,7 @@ fn shutdown_says_goodbye() {
     stage.heard_nothing("cat");
 }
 
-/// Whatever form a name is written in, and wherever it stands, it is the same room and the same user.
+/// A name in any normal form, wherever it stands, is the same room and the same user.
 #[test]
 fn names_are_found_in_any_form() {
     let (nfd, nfc) = ("Zoe\u{308}", "Zo\u{eb}");

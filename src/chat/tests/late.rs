@@ -165,7 +165,7 @@ fn down_and_full() {
         assert_eq!(stage.chat.counts().rooms, 1);
         assert_eq!(stage.chat.hall.waiting.len(), 0);
     }
-    // What failed was not said: the next try is the first.
+    // A message that failed was not said: the next try is the first.
     *gate.borrow_mut() = Gate::Open;
     stage.says("ann", r#"{"type":"broadcast","content":"x","id":"a"}"#);
     stage.heard_kinds("ann", &["broadcast"]);
@@ -238,8 +238,8 @@ fn calls_wait_for_the_backend() {
     }
 }
 
-/// Who is kicked while the backend has not let them in is neither let in nor replayed to; who is banned while it keeps
-/// their words has said them.
+/// A user who is kicked while the backend has not let them in is neither let in nor sent a replay; a user who is banned
+/// while the backend keeps their message has said it.
 #[test]
 fn kicked_amid_a_join_and_a_message() {
     let (mut stage, gate) = stage(&["ann", "bob"]);

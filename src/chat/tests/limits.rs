@@ -97,7 +97,7 @@ fn rate() {
         r#""retry":true,"retry_after_ms":"#
     );
     stage.heard("ann", [format!(r#"{{"type":"error","id":1,{refused}50}}"#)]);
-    // Without an id, at most one answer a second; each is told a time of its own.
+    // Without an id, at most one answer a second; each gets a time of its own.
     stage.says("ann", "x");
     stage.says("ann", "x");
     stage.heard("ann", [format!(r#"{{"type":"error",{refused}100}}"#)]);
@@ -148,7 +148,7 @@ fn a_bucket_survives_the_connection() {
     stage.says("guest", r#"{"type":"join","room_id":"den","user_id":"ann"}"#);
     stage.heard_kinds("guest", &["joined", "online_users"]);
     stage.refused("guest", ping, "rate_limited");
-    // Whoever has the same name elsewhere is not held to it.
+    // A user of the same name elsewhere has another bucket.
     stage.address = address(2);
     stage.opens("elsewhere", "ann");
     stage.forgets("elsewhere");
@@ -156,7 +156,7 @@ fn a_bucket_survives_the_connection() {
     stage.heard_kinds("elsewhere", &["pong"]);
 }
 
-/// What has paid for itself is forgotten, and then there is nothing to wake up for.
+/// Full buckets are forgotten, and then there is nothing to wake up for.
 #[test]
 fn full_buckets_are_not_kept() {
     let mut stage = Stage::json(Settings::default(), &["ann"]);
@@ -170,7 +170,7 @@ fn full_buckets_are_not_kept() {
     stage.check_released();
 }
 
-/// What a guest has said is not forgotten when the session takes a name.
+/// The bucket of a guest is kept when the session takes a name.
 #[test]
 fn a_guest_takes_along_what_they_said() {
     let mut stage = Stage::new(Settings::default());
@@ -183,7 +183,7 @@ fn a_guest_takes_along_what_they_said() {
     stage.refused("guest", r#"{"type":"ping","id":1}"#, "rate_limited");
 }
 
-/// Other names at the same address share what the address has; other addresses do not.
+/// Other names at the same address share the bucket of the address; other addresses do not.
 #[test]
 fn an_address_has_a_bucket_too() {
     let settings = Settings { full_speed_per_address: 2, ..Settings::default() };
@@ -262,7 +262,7 @@ fn a_big_room_is_told_in_summary() {
     stage.heard_kinds("p", &["online_users"]);
     stage.waits_ms(60_000);
     stage.heard_nothing("a");
-    // Down to what is not big: the last summary names everybody.
+    // Down to a room that is not big: the last summary names everybody.
     for device in ["c", "d"] {
         stage.says(device, r#"{"type":"leave","room_id":"den"}"#);
     }
@@ -345,13 +345,14 @@ fn empty_rooms_push_out_empty_rooms() {
     stage.refused("ann", r#"{"type":"room","room_id":"den"}"#, "room_not_found");
     stage.says("ann", r#"{"type":"room","room_id":"s0"}"#);
     stage.heard_kinds("ann", &["room"]);
-    // A room whose last message is let go of is one that keeps nothing, and goes.
+    // A room whose last message is dropped keeps nothing, and goes.
     stage.chat.let_go(1, stage.now, &mut stage.out);
     stage.dispatch();
     assert_eq!(stage.chat.counts().rooms, 2);
 }
 
-/// Speaking to everybody costs as much as there are sessions, and so has a rate of its own: of a user, and of all at an address.
+/// Speaking to everybody costs as much as there are sessions, and so has a rate of its own: of a user, and of all at an
+/// address.
 #[test]
 fn everybody_is_not_spoken_to_all_the_time() {
     let mut stage = Stage::new(Settings::default());
@@ -368,7 +369,7 @@ fn everybody_is_not_spoken_to_all_the_time() {
                 let after = if name == "u4" && n < 5 { 250 } else { 1000 };
                 assert_eq!(number_of(&heard, "retry_after_ms"), Some(after), "{name}");
             }
-            // What was said is answered as a retry, at no cost.
+            // A message that was said before is answered as a retry, at no cost.
             if n < said {
                 stage.says(name, &say(n));
                 stage.heard_kinds(name, &["ack"]);
@@ -387,7 +388,8 @@ fn everybody_is_not_spoken_to_all_the_time() {
     }
 }
 
-/// Sixteen devices may be dead without anybody having noticed: they are asked at once, and there is room when the seventeenth comes back.
+/// Sixteen devices may be dead without a sign: they are asked at once, and there is room when the seventeenth comes
+/// back.
 #[test]
 fn dead_devices_are_asked_when_there_is_no_room() {
     let mut stage = Stage::new(Settings { sessions_per_user: 3, ..unhurried() });
@@ -416,7 +418,7 @@ fn dead_devices_are_asked_when_there_is_no_room() {
     stage.heard_kinds("five", &["welcome"]);
 }
 
-/// What costs much and is answered with little says so, for whoever shares out a turn.
+/// A request that costs much and is answered with little notes its work, for the engine, which shares out a turn.
 #[test]
 fn work_that_no_answer_shows_is_noted() {
     let mut stage = Stage::json(unhurried(), &["ann"]);
@@ -451,7 +453,7 @@ fn timers_are_carried_out_some_a_turn() {
         stage.says(who, &format!(r#"{{"type":"join","rooms":[{}]}}"#, rooms.join(",")));
     }
     people.iter().for_each(|who| stage.closes(who));
-    // Tables have given their room back by then.
+    // Tables have shrunk by then.
     stage.waits_ms(2_000);
     let due = stage.chat.next_deadline().unwrap();
     stage.moves_to(due);

@@ -1,14 +1,15 @@
-//! What a crowd made large becomes small when the crowd has gone, and what is taken on when memory is short.
+//! Tables that a crowd made large become small when the crowd has gone; and new things while memory is short.
 
 use super::*;
 
-/// All that is held for what is here now, and not for limits, which are remembered for a time.
+/// The memory for present sessions, users and rooms, and not for limits, which are remembered for a time.
 fn held(stage: &Stage) -> [usize; 4] {
     let Held { sessions, users, rooms, history, .. } = stage.chat.held();
     [sessions, users, rooms, history]
 }
 
-/// 30 guests who make 1,920 rooms, watch 960 names and write to each other; then they go, and one stays with the room that was made last.
+/// 30 guests who make 1,920 rooms, watch 960 names and write to each other; then they go, and one stays with the room
+/// that was made last.
 #[test]
 fn tables_become_small_when_a_crowd_has_gone() {
     let age = Duration::from_secs(20);
@@ -82,7 +83,7 @@ fn without_memory_nothing_new_is_taken_on_and_all_goes_on() {
     stage.joins("ann", "new");
 }
 
-/// What is taken on is counted as it is taken, so that many who ask in one turn find no more than one.
+/// New things count as they are taken, so that many requests in one turn get no more than one would.
 #[test]
 fn one_turn_takes_no_more_than_is_left() {
     let mut stage = Stage::json(unhurried(), &["ann", "bob"]);

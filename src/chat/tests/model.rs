@@ -1,9 +1,10 @@
-//! The chat beside a model of it that fits on a page: whoever does whatever, both agree after every step.
+//! The chat beside a model of it that fits on a page: after every random step, both agree.
 //!
-//! The model has the whole log of each room and pair, and knows who is where by slots. Clients, who come, are cut, and come back
-//! with what they had, read what they hear as an independent author would read `docs/wire.md`, and never look at the model to
-//! understand it. After each step: every message once and in order, nothing missing, nothing that is not in the log; each
-//! request answered once, and what is said while catching up when its turn comes; who is inside, who watches whom and what they see as the model has it; nobody types who does not.
+//! The model has the whole log of each room and pair, and knows who is where by slots. Clients, who come, are cut, and
+//! come back with what they had, read what they hear as an independent author would read `docs/wire.md`, and never look
+//! at the model to understand it. After each step: every message once and in order, nothing missing, nothing that is
+//! not in the log; each request answered once, and messages that are sent while catching up when their turn comes;
+//! members, watches and presence as in the model; and nobody is shown as typing who is not.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -62,7 +63,7 @@ enum Op {
         room: usize,
         on: bool,
     },
-    /// What is on the way to the client is taken.
+    /// The client takes everything that is on the way to it.
     Take(usize),
     Wait(u64),
 }
@@ -93,7 +94,7 @@ fn op() -> impl Strategy<Value = Op> {
 /// A status and a note, as they are seen.
 type Seen = (String, Option<String>);
 
-/// What the client has of a room.
+/// The client's state of a room.
 #[derive(Clone, Default)]
 struct Place {
     /// The last message it has, with the epoch: what it comes back with.
@@ -101,7 +102,7 @@ struct Place {
     inside: bool,
     /// From `joined` to `online_users`: what it has missed is still coming.
     behind: bool,
-    /// What it has said meanwhile and not heard: id and seq.
+    /// Its messages that it has sent meanwhile and not heard: id and seq.
     awaited: Vec<(Value, u64)>,
     members: BTreeSet<String>,
     typing: BTreeSet<String>,
@@ -112,10 +113,10 @@ struct Client {
     open: bool,
     places: [Place; ROOMS.len()],
     watched: BTreeMap<String, Seen>,
-    /// The last list that a plain client was told.
+    /// The last list that a plain client got.
     online: String,
     plain_heard: usize,
-    /// Octets of replay since it last took everything.
+    /// Bytes of replay since it last took everything.
     on_the_way: usize,
 }
 
@@ -149,14 +150,14 @@ struct World {
     users: [User; NAMES.len()],
     /// The conversations of two, the smaller first.
     pairs: BTreeMap<(usize, usize), u64>,
-    /// What was said with an id: by whom, with which, where, what; its number, and when.
+    /// Messages with an id: sender, id, place, content; number, and time.
     said: BTreeMap<(usize, u8, String, u8), (u64, u64)>,
     typing: BTreeMap<(usize, usize), u64>,
     epochs: BTreeSet<String>,
     requests: u64,
 }
 
-/// What the one who asks hears.
+/// The answers for the client that asks.
 enum Answer {
     Error(&'static str),
     Joined {
@@ -466,7 +467,7 @@ impl World {
         if let Op::Watch { whom, on, .. } = *op {
             let state = self.clients[who].watched[NAMES[whom]].clone();
             assert_eq!(state, self.seen(whom, user), "presence_state of {}", NAMES[whom]);
-            // Who only asked or stopped is not told of changes.
+            // A client that only asked or has stopped hears no changes.
             if !on {
                 self.clients[who].watched = before;
                 self.clients[who].watched.remove(NAMES[whom]);
@@ -474,7 +475,7 @@ impl World {
         }
     }
 
-    /// Everybody reads what has come.
+    /// Every client reads its messages.
     fn listen(&mut self, mut request: Option<(usize, Option<Value>, Answer)>) {
         for (who, (_, plain)) in CLIENTS.iter().enumerate() {
             if !self.clients[who].open {
@@ -620,8 +621,8 @@ impl World {
         }
     }
 
-    /// Answers to what was said while catching up, which are no longer awaited then: the message itself, or, where it will not be
-    /// heard, that it was said.
+    /// Answers to messages that were sent while catching up, which are no longer awaited then: the message itself, or,
+    /// if it will not come, its `ack`.
     fn late_answers<'h>(&mut self, who: usize, heard: &'h [Value]) -> Vec<&'h Value> {
         let mut late = Vec::new();
         for message in heard.iter().filter(|message| message.get("id").is_some() && message.get("dup").is_none()) {
@@ -638,7 +639,7 @@ impl World {
         late
     }
 
-    /// What `joined` says, and from where on the client is to hear; the hole that has to be named.
+    /// The fields of `joined`, the seq from which the client must hear, and the hole that must be named.
     fn read_joined(
         &mut self,
         who: usize,
@@ -693,7 +694,7 @@ impl World {
         }
     }
 
-    /// What the clients believe is what the model knows.
+    /// The clients' state agrees with the model.
     fn agree(&self) {
         for (who, client) in self.clients.iter().enumerate().filter(|(_, client)| client.open) {
             let (user, plain) = CLIENTS[who];

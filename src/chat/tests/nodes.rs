@@ -1,9 +1,9 @@
-//! Several chats that share a store, as nodes do: what one says the others hear, late, in bursts, and with rooms made
-//! elsewhere.
+//! Several chats that share a store, as nodes do: the messages of one reach the others, late, in bursts, and with rooms
+//! made elsewhere.
 //!
 //! The store is the simplest that keeps the promises of [`backend`](crate::backend): one world, in which requests are
-//! carried out one after the other, and a link to each node with a queue in each direction. What lies in a queue moves
-//! when a row, or chance, says so.
+//! carried out one after the other, and a link to each node with a queue in each direction. The content of a queue
+//! moves when a row, or chance, says so.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use crate::backend::carried::{Reports, Requests};
 use crate::backend::{Bounds, Conversation, Description, Epoch, Head, Message, News, Overloaded, Query, Request};
 use crate::random::Random;
 
-/// What all nodes share.
+/// The world that all nodes share.
 struct World {
     random: Random,
     /// Messages that are kept of each.
@@ -134,7 +134,7 @@ impl World {
         let (title, created_at, created) = log.card.get_or_insert(card).clone();
         let keeps = log.gone < log.said.len();
         let description = Description { title: title.as_deref(), created_at, created, ..description };
-        // Of the first the others are told; of another one whoever has described it, that the first stands.
+        // The others hear of the first description; a node that brings another one hears that the first stands.
         for (at, link) in self.links.iter_mut().enumerate() {
             if first != (at == node) {
                 link.said.push(&News::Room { description, keeps });
@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// All that is kept of a room is too old.
+    /// The whole history of a room is too old.
     fn expire(&mut self, room: &str) {
         if let Some(log) = self.logs.get_mut(room).filter(|log| log.gone < log.said.len()) {
             log.gone = log.said.len();
@@ -262,7 +262,7 @@ impl Nodes {
         Stage::with(settings.clone(), Box::new(Node { world: world.clone(), at, taken: Reports::default() }))
     }
 
-    /// So much of what a node has been told comes through, and is heard.
+    /// So much of a node's queue comes through, and is heard.
     fn hears(&mut self, node: usize, pieces: usize) {
         let mut world = self.world.borrow_mut();
         let link = &mut world.links[node];
@@ -271,7 +271,7 @@ impl Nodes {
         self.stages[node].hears_the_backend();
     }
 
-    /// Everything is carried out and heard, until nothing more comes of it.
+    /// Everything is carried out and heard, until all queues are empty.
     fn settles(&mut self) {
         loop {
             let mut any = false;
@@ -289,7 +289,7 @@ impl Nodes {
         }
     }
 
-    /// Somebody says something and all of it settles.
+    /// A user sends a message, and everything settles.
     fn says(&mut self, node: usize, device: &str, text: &str) {
         self.stages[node].says(device, text);
         self.settles();
@@ -338,11 +338,11 @@ fn what_is_said_on_one_node_is_heard_on_the_other() {
     nodes.says(1, "bob", r#"{"type":"multicast","user_ids":["ann","bob"],"content":"hi","id":"c"}"#);
     nodes.heard(0, "ann", &["direct"]);
     nodes.heard(1, "bob", &["direct", "ack"]);
-    // Only what was said here counts as said here.
+    // Only messages from here count as sent here.
     assert_eq!((nodes.stages[0].chat.counts().messages, nodes.stages[1].chat.counts().messages), (1, 3));
 }
 
-/// Where nobody is, what is said elsewhere is a note on the list, and no text.
+/// In an empty room, a message from elsewhere is a note on the list, and no text.
 #[test]
 fn where_nobody_is_it_costs_a_note() {
     let mut nodes = ann_and_bob();
@@ -361,7 +361,7 @@ fn where_nobody_is_it_costs_a_note() {
     }
     let rooms = &nodes.stages[1].chat.hall.roster.rooms();
     assert!(rooms.at(rooms.find("den").unwrap()).holds);
-    // Whoever comes in there has it all, and is in the same life.
+    // A user who comes in there hears it all, in the same life.
     nodes.says(1, "bob", r#"{"type":"join","room_id":"den","history":10}"#);
     let heard = nodes.stages[1].takes("bob");
     let kinds: Vec<String> = heard.iter().map(|text| kind(text)).collect();
@@ -372,7 +372,7 @@ fn where_nobody_is_it_costs_a_note() {
     assert_eq!(nodes.world.borrow().logs["den"].head().kept, 2);
 }
 
-/// Somebody who catches up hears what is said elsewhere meanwhile in its turn, once.
+/// A session that catches up hears messages from elsewhere in their turn, once.
 #[test]
 fn who_catches_up_hears_what_is_said_elsewhere_once() {
     let mut nodes = ann_and_bob();
@@ -464,14 +464,14 @@ fn a_burst_is_heard_in_pieces() {
     assert!(!stage.chat.has_more_to_hear() && stage.chat.is_idle());
 }
 
-/// What one client has of a room.
+/// The state of a room in one client.
 #[derive(Clone, Default)]
 struct Has {
     epoch: String,
     /// The last seq of this life that it has heard of; `None`: whichever comes first is right.
     last: Option<u64>,
     inside: bool,
-    /// What `joined` said is to be heard until `online_users`.
+    /// The replay that `joined` announced must come before `online_users`.
     head: u64,
 }
 
@@ -500,7 +500,7 @@ impl Walk {
         self.random.below(end as u64) as usize
     }
 
-    /// Somebody does something, or something moves.
+    /// A user acts, or a queue moves.
     fn goes_on(&mut self) {
         self.step += 1;
         let (who, node) = (self.below(self.clients.len()), self.below(self.nodes.stages.len()));
@@ -551,7 +551,8 @@ impl Walk {
                         self.clients[who].has.values_mut().for_each(|has| has.inside = false);
                         return;
                     }
-                    // What it has asked with is in the `id`, because it may have heard more by the time it is answered.
+                    // The `since` of its request is in the `id`, because it may have heard more by the time of the
+                    // answer.
                     1..4 => match has.filter(|has| !has.epoch.is_empty()).and_then(|has| Some((&has.epoch, has.last?)))
                     {
                         Some((epoch, last)) => format!(
@@ -572,7 +573,7 @@ impl Walk {
         self.reads();
     }
 
-    /// Every client reads what it was told.
+    /// Every client reads its messages.
     fn reads(&mut self) {
         for who in 0..self.clients.len() {
             let Some((at, device)) = self.clients[who].at.clone() else { continue };
@@ -615,7 +616,7 @@ impl Walk {
                 let place = (room, has.epoch.clone(), seq);
                 assert_eq!(*self.said.entry(place).or_insert_with(|| content.clone()), content, "{who}: {text}");
             }
-            // All that was missed has been heard.
+            // All missed messages have been heard.
             "online_users" => {
                 has.last = has.last.or(Some(has.head));
                 assert!(has.last >= Some(has.head), "{who} has {:?} of {}: {text}", has.last, has.head);
@@ -624,7 +625,7 @@ impl Walk {
         }
     }
 
-    /// All is well again, and all that was said is heard.
+    /// All is well again, and every message is heard.
     fn ends(&mut self) {
         self.nodes.world.borrow_mut().links.iter_mut().for_each(|link| (link.down, link.full) = (false, false));
         for _ in 0..100 {
@@ -644,7 +645,7 @@ impl Walk {
                 assert_eq!((&has.epoch, has.last), (&head.epoch.to_string(), Some(head.seq)), "{who} in {room}");
             }
         }
-        // Everybody lists what is kept, under the same title.
+        // Every node lists the same rooms, under the same titles.
         for (room, log) in world.logs.iter().filter(|(key, log)| !key.contains('\0') && log.head().kept > 0) {
             for stage in &self.nodes.stages {
                 let rooms = &stage.chat.hall.roster.rooms();

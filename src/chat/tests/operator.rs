@@ -1,4 +1,4 @@
-//! Calls of an operator, and what becomes of those who are kicked and banned.
+//! Calls of an operator, and the users who are kicked and banned.
 
 use super::*;
 
@@ -46,7 +46,7 @@ fn what_is_published_is_heard_numbered_and_answered() {
     let again = stage.calls(Call::Publish, r#"{"room_id":"den","sender":"bot","content":"hi","id":"x1"}"#);
     assert_eq!(again, r#"{"type":"ack","id":"x1","room_id":"den","seq":1,"ts":1000000,"dup":true}"#);
     stage.heard_nothing("ann");
-    // Who speaks can be answered.
+    // One can answer the speaker.
     stage.says("ann", r#"{"type":"direct","user_id":"bot","content":"hello"}"#);
     stage.heard_kinds("ann", &["direct"]);
     assert_eq!(kind(&stage.calls(Call::Broadcast, r#"{"content":"tea"}"#)), "broadcast");
@@ -144,7 +144,7 @@ fn calls_that_are_refused() {
         (Call::Publish, r#"{"user_id":"ann","content":""}"#, "bad_request"),
         (Call::Publish, r#"{"room_id":"den","room_id":"den","content":""}"#, "bad_request"),
         (Call::Publish, r#"{"room_id":"*","content":""}"#, "bad_request"),
-        // What is meant for some is not said to all.
+        // A message for some is not said to all.
         (Call::Broadcast, r#"{"room_id":"den","content":""}"#, "bad_request"),
         (Call::Broadcast, r#"{"user_id":"ann","content":""}"#, "bad_request"),
         (Call::Broadcast, r#"{"room_id":"*","to":"ann","content":""}"#, "bad_request"),
@@ -226,7 +226,7 @@ fn a_kick_ends_all_devices_and_the_user_leaves_at_once() {
     stage.heard("ann", [r#"{"type":"user_left","room_id":"den","user_id":"bob"}"#]);
     assert_eq!(stage.calls(Call::Online, ""), r#"{"type":"online","users":["ann"],"count":1}"#);
     assert_eq!(stage.calls(Call::Kick, r#"{"user_id":"bob"}"#), r#"{"type":"ack","closed":0}"#);
-    // Nothing keeps who was kicked from coming back.
+    // Nothing keeps a kicked user from coming back.
     stage.opens("bob", "bob");
     stage.heard_kinds("bob", &["welcome"]);
 }
@@ -325,7 +325,7 @@ fn a_ban_ends_keeps_out_and_ends() {
         r#"{"type":"bans","bans":[{"user_id":"bob","until":1060000,"note":"spam"}],"count":1}"#
     );
 
-    // One can still write to who is banned; it waits in the history.
+    // One can still write to a banned user; the message waits in the history.
     stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"sorry"}"#);
     stage.heard_kinds("ann", &["direct"]);
     stage.waits_ms(49_999);
@@ -393,7 +393,7 @@ fn a_disconnect_says_whether_to_come_back() {
         );
         stage.heard("bob", [said]);
         stage.ends("bob", closed);
-        // Unlike one who is kicked, this one is waited for.
+        // Unlike a kicked user, this one has the grace.
         stage.waits_ms(4_999);
         stage.heard_nothing("ann");
         stage.opens("bob", "bob");
@@ -403,8 +403,9 @@ fn a_disconnect_says_whether_to_come_back() {
     }
 }
 
-/// A guest's device closes in a room, which waits for it; then the operator puts the guest out, whose other device was the last. The user
-/// is gone only after leaving, so nothing is left that could happen to whoever has their place in the tables next.
+/// A guest's device closes in a room, which waits for it; then the operator puts the guest out, whose other device was
+/// the last. The user is gone only after leaving, so nothing is left that could happen to the next user in their place
+/// of the tables.
 #[test]
 fn a_guest_is_put_out_while_a_room_waits_for_a_device() {
     for (call, code) in [(Call::Kick, 4010), (Call::Ban, 4003)] {
@@ -467,7 +468,7 @@ fn a_ban_is_of_a_name_in_any_form() {
     assert_eq!(stage.calls(Call::Unban, "{\"user_id\":\"Zoe\u{308}\"}"), r#"{"type":"ack","banned":true}"#);
 }
 
-/// What the operator says by default cannot be said by anybody else, where anybody may take any name.
+/// Where anybody may take any name, nobody can take the one in which the operator speaks by default.
 #[test]
 fn nobody_comes_in_as_the_operator() {
     let mut stage = Stage::json(unhurried(), &["ann"]);

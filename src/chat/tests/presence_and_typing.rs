@@ -1,4 +1,4 @@
-//! Who is seen, who hides, and who types.
+//! Presence, hiding, and typing.
 
 use super::*;
 
@@ -111,7 +111,7 @@ fn status_and_presence() {
     stage.refused("ann", r#"{"type":"status"}"#, "bad_request");
 }
 
-/// What is heard is heard, but no answer to others tells who hides from who has gone.
+/// A hidden user hears every message, but no answer to others shows whether a user hides or has gone.
 #[test]
 fn nothing_tells_who_hides() {
     let asked = [
@@ -153,7 +153,7 @@ fn nothing_tells_who_hides() {
     assert_eq!(answers(false)[0], [r#"{"type":"ack","delivered":[],"stored":["ghost"],"unknown":[]}"#]);
 }
 
-/// Nothing is said to be stored where nothing is.
+/// No answer says `stored` where nothing is stored.
 #[test]
 fn without_history_who_is_away_misses_it() {
     let mut stage = Stage::keeping(last(0), unhurried(), &["ann", "bob", "cat"]);
@@ -247,7 +247,7 @@ fn json(name: &str) -> Door {
     Door::Json { user: Some(user(name)) }
 }
 
-/// Whoever hides, is cut, and comes back after the grace is seen by nobody, at whatever door.
+/// A user who hides, is cut, and comes back after the grace is seen by nobody, at either door.
 #[test]
 fn who_hides_is_not_seen_when_they_come_back() {
     let plain = |name: &str| Door::Plain { room: room("den"), user: user(name) };
@@ -268,7 +268,8 @@ fn who_hides_is_not_seen_when_they_come_back() {
     }
 }
 
-/// What the server holds stays: another device has said it since, or the client has been away for less than the grace.
+/// The status that the server holds stays: another device has set it since, or the client has been away for less than
+/// the grace.
 #[test]
 fn what_the_server_holds_is_newer() {
     let mut stage = Stage::json(unhurried(), &["ann"]);
@@ -321,7 +322,8 @@ fn what_cannot_be_shown() {
     assert!(Shows::parse("away", Some(&long[1..])).is_ok());
 }
 
-/// What no name may have, no line beside a name may: a note, here or at the opening, the note of a ban, the title and topic of a room.
+/// Characters that no name may have are refused in every line beside a name: a note, here or at the opening, the note
+/// of a ban, the title and topic of a room.
 #[test]
 fn one_rule_for_names_notes_and_titles() {
     for (line, good) in [

@@ -1,4 +1,4 @@
-//! What a joiner has missed, however much it is and however slowly it is taken.
+//! The missed messages of a joiner, however many they are and however slowly they are taken.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ fn one_by_one() -> Settings {
     Settings { replay_bytes: 1, ..unhurried() }
 }
 
-/// `ann` is in `den`, where she has said so many; a wire that is taken from only when a row says so.
+/// `ann` is in `den`, where she has said so many; a connection that takes output only when a row says so.
 fn den(settings: Settings, said: usize) -> (Stage, String) {
     den_keeping(Limits::default(), settings, said)
 }
@@ -44,7 +44,7 @@ impl Stage {
         assert_eq!(heard, expected, "heard by {device}");
     }
 
-    /// Each line is what is heard after one more slice has been taken; then nothing is left.
+    /// Each line has the messages that come after one more slice has been taken; then nothing is left.
     #[track_caller]
     fn takes_slices(&mut self, device: &str, slices: &[&[&str]]) {
         for slice in slices {
@@ -84,7 +84,7 @@ fn a_long_replay_comes_whole_whatever_a_slice_is() {
 #[test]
 fn a_slice_is_bounded_on_the_wire() {
     let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
-    let content = "\\u0001".repeat(10_000); // six octets each on the wire
+    let content = "\\u0001".repeat(10_000); // six bytes each on the wire
     let rooms = ["den", "attic", "hut"];
     for room in rooms {
         stage.joins("ann", room);
@@ -112,7 +112,8 @@ fn a_slice_is_bounded_on_the_wire() {
     assert_eq!(stage.chat.hall.readers.all().len(), 0);
 }
 
-/// What is said meanwhile comes after what was missed, also what the reader says, with its `id`; the others hear it at once.
+/// Messages of that time come after the missed ones, also those of the reader, with their `id`; the others hear them at
+/// once.
 #[test]
 fn what_is_said_meanwhile_comes_in_its_place() {
     let (mut stage, epoch) = den(one_by_one(), 3);
@@ -123,7 +124,7 @@ fn what_is_said_meanwhile_comes_in_its_place() {
     stage.says("bob", r#"{"type":"broadcast","room_id":"den","content":"y","id":"a"}"#);
     stage.says("bob", r#"{"type":"broadcast","room_id":"den","content":"z"}"#);
     stage.heard_short("ann", &["5", "6"]);
-    // A retry is answered at once, and what it repeats comes still.
+    // A retry is answered at once, and the message itself still comes.
     stage.says("bob", r#"{"type":"broadcast","room_id":"den","content":"y","id":"a"}"#);
     stage.heard_short("bob", &[r#"ack 5 id "a" dup"#]);
     stage.takes_slices("bob", &[&["2"], &["3"], &["4"], &[r#"5 id "a""#], &["6", "online_users"]]);
@@ -133,7 +134,7 @@ fn what_is_said_meanwhile_comes_in_its_place() {
     stage.heard_short("ann", &["7"]);
 }
 
-/// Who catches up is a member, is answered, and hears everything but the room.
+/// A session that catches up is a member, is answered, and hears everything but the room.
 #[test]
 fn who_catches_up_is_a_member() {
     let (mut stage, epoch) = den(one_by_one(), 3);
@@ -159,7 +160,7 @@ fn who_catches_up_is_a_member() {
         stage.heard_kinds("bob", &[answer]);
     }
     stage.all_forget();
-    // Who comes and goes meanwhile is in the list at the end.
+    // Comings and goings of that time are in the list at the end.
     stage.closes("cat");
     stage.waits_ms(5_000);
     stage.drains("bob");
@@ -184,7 +185,7 @@ fn joining_again_while_catching_up_changes_nothing() {
     stage.takes_slices("bob", &[&["2"], &["3", "online_users"]]);
 }
 
-/// `left` comes at once. What was said meanwhile, and is not heard, is answered before it.
+/// `left` comes at once. Messages that were sent meanwhile, and are not heard, are answered before it.
 #[test]
 fn leaving_ends_the_replay() {
     let (mut stage, epoch) = den(one_by_one(), 3);
@@ -233,7 +234,7 @@ fn rooms_take_turns() {
     assert_eq!(heard, ["den", "den", "attic", "den", "attic", "attic"]);
 }
 
-/// What is no longer kept when its turn comes is named; what the reader said there is answered.
+/// Messages that are no longer kept when their turn comes are named; the reader's own among them are answered.
 #[test]
 fn what_expires_under_the_reader_is_a_gap() {
     let (mut stage, epoch) = den_keeping(last(3), one_by_one(), 3);

@@ -1,4 +1,4 @@
-//! Tokens: who is let in by one, for how long, and what it allows.
+//! Tokens: who comes in by one, for how long, and its rights.
 
 use super::*;
 use crate::chat::auth::Claims;
@@ -59,7 +59,7 @@ fn a_token_at_the_door() {
     assert!(stage.chat.hall.timers.pop(Tick(3_000_000)).is_none_or(|timer| timer == timers::Timer::Sweep));
 }
 
-/// A page of rooms looks at as many as 256 KiB of patterns are enough for; what is not looked at is for the next one.
+/// A page of rooms looks at as many as 256 KiB of patterns are enough for; the other rooms are for the next one.
 #[test]
 fn rooms_of_a_token_of_many_patterns_come_in_shorter_pages() {
     let mut stage = stage(guarded());
@@ -127,7 +127,7 @@ fn the_first_message_brings_the_token() {
     for other in ["hello", r#"{"type":"auth"}"#, r#"{"type":"dance"}"#, r#"{"type":"auth","token":5}"#] {
         stage.refused("ann", other, "unauthorized");
     }
-    // Nobody hears of who has not said who they are, and they hear nothing.
+    // Nobody hears of a session without a token, and it hears nothing.
     comes(&mut stage, "bob", &token("bob", 2000, ALL));
     stage.joins("bob", "den");
     stage.says("bob", r#"{"type":"broadcast","room_id":"*","content":"x"}"#);
@@ -204,7 +204,7 @@ fn another_token_in_place() {
     stage.heard_nothing("ann");
     stage.waits_ms(1);
     stage.heard_kinds("ann", &["token_expired"]);
-    // Within the grace, too; what does not hold changes nothing.
+    // Within the grace, too; a token that is not valid changes nothing.
     stage.waits_ms(10_000);
     stage.refused("ann", &auth(&token("bob", 2000, ""), 2), "forbidden");
     stage.refused("ann", &auth(&token("ann", 1000, ""), 3), "unauthorized");

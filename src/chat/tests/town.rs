@@ -1,6 +1,6 @@
-//! A town with few houses: named users, guests, guests whose name somebody else takes, plain sessions and an operator do whatever comes to
-//! their minds, while the tables are too small for all of them and the settings change. The promises hold after every step
-//! ([`Stage::check`]), and nothing is left when all have gone.
+//! A town with few houses: named users, guests, guests whose name somebody else takes, plain sessions and an operator
+//! do whatever comes to their minds, while the tables are too small for all of them and the settings change. The
+//! promises hold after every step ([`Stage::check`]), and nothing is left when all have gone.
 //!
 //! `WALKS=6000 WALK_STEPS=600 cargo test --lib chat::tests::town` walks further than the tests do each time.
 
@@ -11,7 +11,7 @@ use super::late::{Gate, Late};
 use super::*;
 use crate::random::Random;
 
-/// Names with every character that means something anywhere.
+/// Names with every character that has a meaning anywhere.
 const USERS: &[&str] = &["ann", "bob", "c\"t", "d\\n", "e,e", "Zoe\u{308}", "{}", "servers"];
 const ROOMS: &[&str] = &["den", "at\"ic", "h\\t", "a,b"];
 const STATUSES: &[&str] = &["online", "away", "busy", "offline", "nothing"];
@@ -130,7 +130,7 @@ impl Town {
         self.devices.retain(|other| other != device);
     }
 
-    /// Whatever a session may ask for.
+    /// Any request of a session.
     fn asks(&mut self, step: usize, device: &str) {
         let (room, name, other) = (self.room(), self.name(), self.name());
         let flag = self.chance(2);
@@ -163,7 +163,7 @@ impl Town {
         self.stage.says(device, &text);
     }
 
-    /// Whatever an operator may, who hears one answer, now or later.
+    /// Any call of an operator, which has one answer, now or later.
     fn calls(&mut self) {
         let call = self.one_of(CALLS);
         let (room, name, other) = (self.room(), self.name(), self.name());

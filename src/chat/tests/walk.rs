@@ -1,4 +1,4 @@
-//! People do whatever comes to their minds; the promises hold after every step.
+//! People act at random; the promises hold after every step.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -117,7 +117,7 @@ fn walk(seed: u64, steps: usize, kept: Kept) {
             (choice, Some(device)) => {
                 let id = random.below(4);
                 let text = match choice {
-                    // Whatever a plain session says is said: the step, then, like anybody else.
+                    // Every text of a plain session is a message: the step, then, like anybody else.
                     _ if device.contains('/') => step.to_string(),
                     4 | 5 => format!(r#"{{"type":"join","room_id":"{place}","history":{}}}"#, random.below(6)),
                     6 => format!(r#"{{"type":"join","room_id":"{place}","user_id":"{who}"}}"#),
