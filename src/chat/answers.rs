@@ -4,32 +4,13 @@
 //! comes without one.
 
 use super::hall::Hall;
+use super::lists::{Copied, Join};
 use super::turn::Turn;
-use super::waiting::{Copied, Found, Waiting, What};
+use super::waiting::{Found, Waiting, What};
 use super::wire::{Code, Refusal};
-use crate::backend::{Conversation, Message, Ticket, other_of};
+use crate::backend::{Conversation, Message, other_of};
 
 impl Hall {
-    /// Takes down a request; the ticket is for the backend.
-    pub(super) fn wait(&mut self, waiting: Waiting) -> Result<Ticket, Refusal> {
-        if self.waiting.len() >= MAX_WAITING {
-            return Err(crate::backend::Overloaded.into());
-        }
-        if let Some(room) = waiting.room {
-            self.roster.hold(room);
-        }
-        Ok(Ticket(self.waiting.insert(waiting) as u64))
-    }
-
-    /// The request of a ticket, which is answered with this.
-    pub(super) fn answered(&mut self, ticket: Ticket) -> Option<Waiting> {
-        let waiting = self.waiting.try_remove(usize::try_from(ticket.0).ok()?)?;
-        if let Some(room) = waiting.room {
-            self.roster.release(room);
-        }
-        Some(waiting)
-    }
-
     /// A message has its number: its receivers hear it, and if a session here has said it, that session is answered.
     pub(super) fn published(
         &mut self,
@@ -65,7 +46,7 @@ impl Hall {
                 }
                 self.entered(ask, room, resumed, found, turn);
                 if let Some(of) = of {
-                    self.one_of_list(of, true, turn);
+                    self.one_of_list(of, Join::Joined, turn);
                 }
             }
             (What::Slice { after }, Some(room)) => self.slice_read(ask.conn, room, after, found, turn),
@@ -120,10 +101,7 @@ impl Hall {
             self.refuse(ask, &refusal, turn);
         }
         if let Some(of) = list {
-            self.one_of_list(of, false, turn);
+            self.one_of_list(of, Join::Refused, turn);
         }
     }
 }
-
-/// Requests of all sessions that wait for the backend.
-const MAX_WAITING: usize = 1 << 16;

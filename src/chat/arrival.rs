@@ -36,7 +36,7 @@ impl Hall {
             Door::Plain { room, user } => self.let_in(Ask::unnamed(conn), Some(user), Some(room), ctx),
             Door::Token { grant, room } => {
                 let user = grant.user.clone();
-                self.hold(conn, grant, ctx);
+                self.take_grant(conn, grant, ctx);
                 self.let_in(Ask::unnamed(conn), Some(user), room, ctx);
             }
             Door::Unproven => self.timers.set(Timer::Unproven(conn), ctx.now.tick + ctx.settings.auth_within),
@@ -48,7 +48,7 @@ impl Hall {
 
     /// The session becomes a device of a user, a guest if there is no name, and is welcomed. A plain one has a room.
     pub(super) fn let_in(&mut self, ask: Ask<'_>, name: Option<UserName>, room: Option<RoomName>, ctx: &mut Ctx<'_>) {
-        if name.as_ref().is_some_and(|name| self.is_banned(name.as_str())) {
+        if name.as_ref().is_some_and(|name| self.bans.has(name.as_str())) {
             return self.turn_out(ask.conn, ctx);
         }
         if name.as_ref().is_some_and(|name| self.is_kept_for_the_operator(name)) {
@@ -92,6 +92,11 @@ impl Hall {
         }
     }
 
+    /// A binary message has come, which neither dialect has.
+    pub(super) fn binary(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        self.close(conn, CloseCode::UNSUPPORTED_DATA, "expected text, found a binary message", turn);
+    }
+
     /// The engine has already taken the connection out of all topics.
     pub(super) fn closed(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
         let grace = turn.settings.leave_grace;
@@ -99,7 +104,7 @@ impl Hall {
             return;
         }
         self.slacken(turn);
-        self.release(conn);
+        self.drop_grant(conn);
         self.readers.end(conn);
         self.timers.cancel(Timer::Replay(conn));
         self.showing.remove(&conn);

@@ -45,18 +45,6 @@ impl Hall {
         }
     }
 
-    /// The description of a room for the backend.
-    pub(super) fn description_of(&self, room: u32) -> Description<'_> {
-        let room = self.roster.room(room);
-        Description {
-            room: room.name.as_str(),
-            title: room.title.as_deref(),
-            topic: room.topic.as_deref(),
-            created_at: room.created_at,
-            created: room.created,
-        }
-    }
-
     /// Ends an empty room, so that there is a place for another one: its history goes.
     pub(super) fn evict(&mut self, room: u32, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let place = self.roster.room(room);

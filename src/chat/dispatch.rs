@@ -17,7 +17,6 @@ use super::wire::request;
 use super::wire::request::Request;
 use crate::backend::News;
 use crate::id::ConnId;
-use crate::proto::CloseCode;
 use crate::slack;
 use crate::time::Tick;
 
@@ -48,26 +47,6 @@ impl Hall {
                 }
             }
         }
-    }
-
-    /// Reads a request. A mistake of ours in that costs this session alone.
-    pub(super) fn read_request<'t>(
-        &mut self,
-        conn: ConnId,
-        text: &'t str,
-        turn: &mut Turn<'_>,
-    ) -> Option<request::Read<'t>> {
-        turn.out.note_json(text);
-        let read = read_safely(|| request::parse(text));
-        if read.is_none() {
-            self.counts.panics += 1;
-            self.close(conn, CloseCode::INTERNAL_ERROR, "internal error", turn);
-        }
-        read
-    }
-
-    pub(super) fn binary(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        self.close(conn, CloseCode::UNSUPPORTED_DATA, "expected text, found a binary message", turn);
     }
 
     pub(super) fn ping(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
@@ -212,9 +191,10 @@ impl Hall {
         self.typists.give_back();
         self.said.give_back();
         self.watches.give_back();
-        slack::give_back(&mut self.waiting);
+        self.waiting.give_back();
+        self.lists.give_back();
         slack::give_back(&mut self.grants);
-        slack::give_back(&mut self.operators);
+        self.operators.give_back();
         slack::give_back(&mut self.showing);
     }
 

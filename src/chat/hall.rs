@@ -7,16 +7,16 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use slab::Slab;
-
 use super::ask::Ask;
 use super::auth::{Grant, Verifier};
 use super::bans::Bans;
-use super::checks::{room_name, user_name};
+use super::checks::{read_safely, room_name, user_name};
 use super::counts::Counts;
+use super::delivery::TurnedAway;
 use super::door::Door;
 use super::farewell::Farewell;
-use super::name::UserName;
+use super::lists::Lists;
+use super::operators::Operators;
 use super::rate_limit::Buckets;
 use super::readers::Readers;
 use super::retry::Said;
@@ -27,10 +27,11 @@ use super::settings::Connections;
 use super::timers::{Timer, Timers};
 use super::turn::Turn;
 use super::typists::Typists;
-use super::waiting::Waiting;
+use super::waiting::Waitings;
 use super::watches::Watches;
 use super::wire::answer;
 use super::wire::plain;
+use super::wire::request;
 use super::wire::{Code, Refusal};
 use crate::id::ConnId;
 use crate::proto::CloseCode;
@@ -45,7 +46,8 @@ pub(super) struct Hall {
     pub said: Said,
     pub buckets: Buckets,
     pub watches: Watches,
-    pub waiting: Slab<Waiting>,
+    pub waiting: Waitings,
+    pub lists: Lists,
     pub counts: Counts,
     pub readers: Readers,
     /// Checks tokens; `None`: anybody is let in.
@@ -55,7 +57,7 @@ pub(super) struct Hall {
     pub bans: Bans,
     /// Calls that wait for their answer, by connection, and the names in which they speak. By name and not by key: a
     /// user who is forgotten before the answer comes is simply not found.
-    pub operators: HashMap<ConnId, Option<UserName>>,
+    pub operators: Operators,
     /// The status that sessions have brought which have no user yet.
     pub showing: HashMap<ConnId, Shows>,
     /// The values of connections for `welcome`.
@@ -76,13 +78,14 @@ impl Hall {
             said: Said::default(),
             buckets: Buckets::new(),
             watches: Watches::default(),
-            waiting: Slab::new(),
+            waiting: Waitings::default(),
+            lists: Lists::default(),
             counts: Counts::default(),
             readers: Readers::default(),
             verifier: None,
             grants: HashMap::new(),
             bans: Bans::default(),
-            operators: HashMap::new(),
+            operators: Operators::default(),
             showing: HashMap::new(),
             connections: Connections::default(),
             keeps,
@@ -121,7 +124,7 @@ impl Hall {
     /// Refuses a request of a session with an error.
     pub fn refuse(&mut self, ask: Ask<'_>, refusal: &Refusal, turn: &mut Turn<'_>) {
         self.counts.errors += 1;
-        if self.is_operator(ask.conn) {
+        if self.operators.has(ask.conn) {
             return turn.out.refuse(ask, refusal);
         }
         let Some(session) = self.roster.open_session(ask.conn) else { return };
@@ -164,6 +167,28 @@ impl Hall {
         }
     }
 
+    /// Says goodbye to a banned user.
+    pub(super) fn turn_out(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+        turn.out.turned_away(conn, TurnedAway::Banned);
+        self.dismiss(conn, Farewell::BANNED, turn);
+    }
+
+    /// Reads a request. A mistake of ours in that costs this session alone.
+    pub(super) fn read_request<'t>(
+        &mut self,
+        conn: ConnId,
+        text: &'t str,
+        turn: &mut Turn<'_>,
+    ) -> Option<request::Read<'t>> {
+        turn.out.note_json(text);
+        let read = read_safely(|| request::parse(text));
+        if read.is_none() {
+            self.counts.panics += 1;
+            self.close(conn, CloseCode::INTERNAL_ERROR, "internal error", turn);
+        }
+        read
+    }
+
     /// Asks for the connection to be closed. The rest is done when it is closed.
     pub fn close(&mut self, conn: ConnId, code: CloseCode, reason: &'static str, turn: &mut Turn<'_>) {
         if self.roster.begin_close(conn) {
@@ -174,7 +199,7 @@ impl Hall {
     /// The user of the session, or the user in whose name a call speaks.
     pub fn user_of(&self, conn: ConnId) -> Option<u32> {
         let session = self.roster.session(conn).map(|session| session.user);
-        let caller = || self.roster.users().find(self.operators.get(&conn)?.as_ref()?.as_str());
+        let caller = || self.roster.users().find(self.operators.name(conn)?.as_str());
         session.or_else(caller).filter(|&user| user != NOBODY)
     }
 
@@ -199,7 +224,7 @@ impl Hall {
 
     /// The room of a name, if the session has asked to be in it; for an operator, any.
     pub(super) fn wanted_room(&self, conn: ConnId, name: &str) -> Result<u32, Refusal> {
-        if self.is_operator(conn) {
+        if self.operators.has(conn) {
             return self.known_room(name);
         }
         let session = self.roster.session(conn);

@@ -6,9 +6,7 @@
 //! are left out, or rounded.
 
 use super::hall::Hall;
-use super::name::UserName;
 use crate::backend::Backend;
-use crate::id::ConnId;
 
 /// Bytes held, by purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,10 +27,9 @@ impl Hall {
     pub(super) fn held(&self, store: &dyn Backend) -> Held {
         let sessions = self.roster.sessions().len();
         let seats_in_lists = self.roster.users().memberships().saturating_sub(sessions) * BYTES_PER_SEAT;
-        let grants =
-            self.grants.len() * BYTES_PER_GRANT + self.operators.capacity() * size_of::<(ConnId, Option<UserName>)>();
+        let grants = self.grants.len() * BYTES_PER_GRANT + self.operators.held_bytes();
         let showing = self.showing.len() * BYTES_PER_SHOWING;
-        let waiting = self.waiting.capacity() * size_of::<super::waiting::Waiting>();
+        let waiting = self.waiting.held_bytes() + self.lists.held_bytes();
         Held {
             sessions: self.roster.sessions().held_bytes()
                 + seats_in_lists

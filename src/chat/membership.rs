@@ -2,11 +2,12 @@
 //!
 //! Both go through the backend, even where only its order is needed: earlier messages are then heard before.
 
-use super::ask::Ask;
+use super::ask::{Ask, Asker};
 use super::checks::{room_name, user_name};
 use super::delivery::TurnedAway;
 use super::farewell::Farewell;
 use super::hall::{Hall, ROOM_BYTES, SEAT_BYTES, USER_BYTES};
+use super::lists::{Join, Joins, ListKey};
 use super::name::UserName;
 use super::replay::{Heard, Replay, slice_of};
 use super::roster::Entrance;
@@ -14,18 +15,18 @@ use super::roster::room::topic;
 use super::roster::session::Dialect;
 use super::settings::Settings;
 use super::turn::{Ctx, Turn};
-use super::waiting::{Found, Joins, Resumed, Waiting, What};
+use super::waiting::{Found, Resumed, Waiting, What};
 use super::wire::answer::{self, Ack, EndReason, Missing};
 use super::wire::request::Wish;
 use super::wire::{Code, Refusal, plain};
 use super::work;
-use crate::backend::{Conversation, Head, Query, Request};
+use crate::backend::{Conversation, Head, Query};
 use crate::id::ConnId;
 
 /// A list in which a room was asked for: the waiting list `of`, and its number of rooms.
 #[derive(Clone, Copy)]
 pub(super) struct InList {
-    of: u32,
+    of: ListKey,
     rooms: usize,
 }
 
@@ -84,8 +85,8 @@ impl Hall {
                 return Ok(());
             }
         }
-        let tally = Joins { outstanding: wishes.len(), joined: 0, refused: 0 };
-        let of = self.wait(Waiting { asker: ask.keep(), room: None, what: What::JoinList(tally) })?.0 as u32;
+        self.may_wait()?;
+        let of = self.lists.begin_joins(ask.keep(), wishes.len());
         for wish in wishes {
             let list = InList { of, rooms: wishes.len() };
             let alone = Ask::unnamed(ask.conn);
@@ -94,37 +95,27 @@ impl Hall {
             if let Err(mut refusal) = entered {
                 refusal.room = Some(wish.room.as_ref().into());
                 self.refuse(alone, &refusal, ctx);
-                self.one_of_list(of, false, ctx);
+                self.one_of_list(of, Join::Refused, ctx);
             }
         }
         if wishes.is_empty() {
-            self.end_list(of, ctx);
+            let done = self.lists.end_joins(of);
+            self.answer_list(done, ctx);
         }
         Ok(())
     }
 
     /// One room of a list has its answer; with the last one the list has, too.
-    pub(super) fn one_of_list(&mut self, of: u32, joined: bool, turn: &mut Turn<'_>) {
-        let Some(Waiting { what: What::JoinList(tally), .. }) = self.waiting.get_mut(of as usize) else { return };
-        match joined {
-            true => tally.joined += 1,
-            false => tally.refused += 1,
-        }
-        tally.outstanding -= 1;
-        if tally.outstanding == 0 {
-            self.end_list(of, turn);
-        }
+    pub(super) fn one_of_list(&mut self, of: ListKey, join: Join, turn: &mut Turn<'_>) {
+        let done = self.lists.note_join(of, join);
+        self.answer_list(done, turn);
     }
 
-    fn end_list(&mut self, of: u32, turn: &mut Turn<'_>) {
-        let Some(Waiting { asker, what: What::JoinList(tally), .. }) = self.waiting.try_remove(of as usize) else {
-            return;
-        };
-        if self.roster.session(asker.conn).is_none_or(|session| session.closing) {
-            return;
+    fn answer_list(&mut self, done: Option<(Asker, Joins)>, turn: &mut Turn<'_>) {
+        let Some((asker, Joins { joined, refused, .. })) = done else { return };
+        if self.roster.open_session(asker.conn).is_some() {
+            turn.out.answer(asker.ask(), &Ack::JoinedList { joined, refused });
         }
-        let ack = Ack::JoinedList { joined: tally.joined, refused: tally.refused };
-        turn.out.answer(asker.ask(), &ack);
     }
 
     /// Whether the session is a guest that takes this name.
@@ -214,29 +205,6 @@ impl Hall {
             self.release_ended(ctx);
         }
         Ok(self.roster.make_room(new, ctx.now.unix_ms))
-    }
-
-    /// Asks the backend for a page, and undoes the preparations if it does not take the question.
-    pub(super) fn read(
-        &mut self,
-        waiting: Waiting,
-        conversation: Conversation<'_>,
-        query: Query,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<(), Refusal> {
-        let room = waiting.room;
-        let made = room.filter(|_| matches!(waiting.what, What::RoomInfo { created: Some(true) }));
-        let asked = self.wait(waiting).and_then(|ticket| {
-            let (now, about) = (ctx.now.tick, made.map(|room| self.description_of(room)));
-            ctx.store.ask(Request::Read { conversation, query, now, about, ticket }).map_err(|overloaded| {
-                self.answered(ticket);
-                overloaded.into()
-            })
-        });
-        if asked.is_err() && room.is_some() {
-            self.release_ended(ctx);
-        }
-        asked
     }
 
     /// The backend has answered: from here on the session is inside, and hears the messages that it has missed.
@@ -331,7 +299,7 @@ impl Hall {
     /// The guest's session takes a name, and its seats with it. `false`: it is closed instead.
     fn take_name(&mut self, conn: ConnId, name: &str, turn: &mut Turn<'_>) -> Result<bool, Refusal> {
         let name = user_name(name)?;
-        if self.is_banned(name.as_str()) {
+        if self.bans.has(name.as_str()) {
             self.turn_out(conn, turn);
             return Ok(false);
         }
@@ -362,6 +330,15 @@ impl Hall {
         match self.roster.users().find(name.as_str()) {
             Some(_) => Ok(()),
             None => self.take_memory(USER_BYTES + 2 * name.as_str().len()),
+        }
+    }
+    /// The session leaves a room that it may be in no longer; `why`, if it hears a reason.
+    pub(super) fn put_out(&mut self, conn: ConnId, room: u32, why: Option<EndReason>, ctx: &mut Ctx<'_>) {
+        let name = self.roster.room(room).name.clone();
+        // Refused also where it is leaving already.
+        if self.leave_because(Ask::unnamed(conn), name.as_str(), why, ctx).is_err() && self.roster.ask_out(conn, room) {
+            // The store takes no questions now, and this cannot wait.
+            self.left(Ask::unnamed(conn), room, why, ctx);
         }
     }
 }

@@ -20,6 +20,7 @@ mod access;
 mod answers;
 mod arrival;
 mod ask;
+mod asking;
 pub mod auth;
 mod bans;
 mod billing;
@@ -32,12 +33,14 @@ mod door;
 mod farewell;
 mod hall;
 mod held;
+mod lists;
 #[doc(hidden)]
 pub mod measured;
 mod membership;
 mod moderation;
 pub mod name;
 mod operator;
+mod operators;
 mod presence;
 mod queries;
 mod rate_limit;
@@ -50,6 +53,7 @@ mod speech;
 mod tables;
 mod tell;
 mod timers;
+mod tokens;
 mod turn;
 mod typing;
 mod typists;
@@ -352,7 +356,7 @@ impl Chat {
         }
         hall.release_ended(&mut ctx);
         hall.tell_of_users(&mut ctx);
-        hall.forget_answered_calls(ctx.out);
+        hall.operators.end_answered(ctx.out);
     }
 }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::ask::Ask;
 use super::bans::{Ban, MAX_BANS};
 use super::checks::{check_line, user_name};
-use super::delivery::TurnedAway;
 use super::farewell::Farewell;
 use super::hall::Hall;
 use super::roster::session::{Dialect, NOBODY};
@@ -23,16 +22,6 @@ use super::wire::{Code, Refusal};
 use crate::id::ConnId;
 
 impl Hall {
-    pub(super) fn is_banned(&self, name: &str) -> bool {
-        self.bans.has(name)
-    }
-
-    /// Says goodbye to a banned user.
-    pub(super) fn turn_out(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
-        turn.out.turned_away(conn, TurnedAway::Banned);
-        self.dismiss(conn, Farewell::BANNED, turn);
-    }
-
     pub(super) fn kick(&mut self, ask: Ask<'_>, whom: &Whom<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
         let sessions = self.sessions_of(whom)?;
         for &session in &sessions {
@@ -113,7 +102,7 @@ impl Hall {
             let message = format!("`seconds`: expected an integer from 1 to {MAX_BAN_SECONDS}, found {found}");
             return Err(Refusal::new(Code::BadRequest, message));
         }
-        if self.bans.is_full() && !self.is_banned(name) {
+        if self.bans.is_full() && !self.bans.has(name) {
             return Err(Refusal::new(Code::Overloaded, format!("expected at most {MAX_BANS} bans, found one more")));
         }
         let timer = Timer::Ban(user.clone());

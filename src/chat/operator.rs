@@ -6,9 +6,9 @@
 //!
 //! [`Delivery::Refuse`]: super::delivery::Delivery::Refuse
 
+use super::access::DEFAULT_SENDER;
 use super::ask::Ask;
 use super::checks::read_safely;
-use super::delivery::{Deliveries, Delivery};
 use super::hall::Hall;
 use super::name::UserName;
 use super::turn::{Ctx, Turn};
@@ -20,7 +20,7 @@ use crate::id::ConnId;
 impl Hall {
     /// Carries out a call. `body` is its JSON; an empty body means `{}`.
     pub(super) fn call(&mut self, conn: ConnId, call: Call, body: &[u8], ctx: &mut Ctx<'_>) {
-        self.operators.insert(conn, None);
+        self.operators.begin(conn);
         let text = match std::str::from_utf8(body) {
             Ok(text) if text.trim().is_empty() => "{}",
             Ok(text) => text,
@@ -53,7 +53,7 @@ impl Hall {
                     }
                     (Request::History { place: Place::User(_), .. }, Some(sender)) => {
                         let user = self.roster.user(self.known_user(sender)?).name.clone();
-                        self.operators.insert(ask.conn, Some(user));
+                        self.operators.speak_as(ask.conn, user);
                     }
                     _ => {}
                 }
@@ -82,7 +82,7 @@ impl Hall {
             let message = format!("expected at most {} users, found one more", turn.settings.max_users);
             return Err(Refusal::new(Code::Overloaded, message));
         }
-        self.operators.insert(conn, Some(name));
+        self.operators.speak_as(conn, name);
         Ok(())
     }
 
@@ -91,30 +91,4 @@ impl Hall {
         let room = self.find_or_make(room, ctx)?;
         self.say_in(ask, room, content, ctx)
     }
-
-    /// Whether the name is reserved: where anybody may take any name, nobody may take the one in which calls speak.
-    /// With tokens, their signer decides.
-    pub(super) fn is_kept_for_the_operator(&self, name: &UserName) -> bool {
-        self.verifier.is_none() && name.as_str().eq_ignore_ascii_case(DEFAULT_SENDER)
-    }
-
-    /// Whether it is the connection of a call that has not been answered.
-    pub(super) fn is_operator(&self, conn: ConnId) -> bool {
-        self.operators.contains_key(&conn)
-    }
-
-    /// Releases calls that have their answer.
-    pub(super) fn forget_answered_calls(&mut self, out: &Deliveries) {
-        if self.operators.is_empty() {
-            return;
-        }
-        for delivery in out.items() {
-            if let Delivery::Send { to, .. } | Delivery::Refuse { to, .. } = delivery {
-                self.operators.remove(to);
-            }
-        }
-    }
 }
-
-/// The name in which a call speaks if it names nobody.
-const DEFAULT_SENDER: &str = "server";

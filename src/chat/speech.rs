@@ -8,17 +8,18 @@ use std::collections::BTreeSet;
 
 use super::ask::{Ask, Asker};
 use super::checks::user_name;
-use super::hall::{Hall, PAIR_BYTES};
+use super::hall::Hall;
+use super::lists::{Copied, Copies, ListKey};
 use super::name::UserName;
 use super::retry::Answer;
 use super::roster::room::{EVERYBODY, topic};
 use super::roster::session::Dialect;
 use super::turn::{Ctx, Turn};
 use super::typists::Target;
-use super::waiting::{Copied, Tally, Waiting, What};
+use super::waiting::{Waiting, What};
 use super::wire::answer::{Ack, Broadcast, Direct, Item};
 use super::wire::{Code, Id, Refusal, json, plain};
-use crate::backend::{Conversation, Message, NewMessage, Request};
+use crate::backend::{Conversation, Message};
 use crate::id::ConnId;
 
 /// Whether a message is sent for the first time.
@@ -128,7 +129,7 @@ impl Hall {
                 turn.out.send(own.conn, |out| json::broadcast(out, own.id, name, message));
             }
         }
-        if let Some(ask) = ask.filter(|ask| self.is_operator(ask.conn)) {
+        if let Some(ask) = ask.filter(|ask| self.operators.has(ask.conn)) {
             turn.out.send(ask.conn, |out| json::broadcast(out, ask.id, name, message));
         }
         if place.plain > 0 {
@@ -163,9 +164,7 @@ impl Hall {
         // The sending session hears it in its answer: a message to one user is the answer itself, a message to many has
         // a list.
         let (answered, saying) = match &asked {
-            Some(Waiting { what: What::Copy { of, .. }, .. }) => {
-                (None, self.waiting.get(*of as usize).map(|waiting| waiting.asker.conn))
-            }
+            Some(Waiting { what: What::Copy { of, .. }, .. }) => (None, self.lists.asker(*of).map(|asker| asker.conn)),
             Some(Waiting { asker, .. }) => (Some(asker.conn), Some(asker.conn)),
             None => (None, None),
         };
@@ -187,7 +186,12 @@ impl Hall {
                 turn.out.answer(asker.ask(), &direct);
             }
             What::Copy { of, to } => {
-                self.copied(of, to, if delivered { Copied::Delivered } else { Copied::Said }, turn);
+                let copied = match (delivered, self.keeps) {
+                    (true, _) => Copied::Delivered,
+                    (false, true) => Copied::Stored,
+                    (false, false) => Copied::Missed,
+                };
+                self.copied(of, to, copied, turn);
             }
             what => debug_assert!(false, "nothing was to be said to anybody for {what:?}"),
         }
@@ -215,67 +219,43 @@ impl Hall {
             return Ok(());
         };
         let sender = self.roster.user(user).name.clone();
-        let tally = Box::new(Tally { said, ..Tally::default() });
-        let of = self.wait(Waiting { asker: ask.keep(), room: None, what: What::Multicast(tally) })?.0 as u32;
-        let mut tally = Tally { said, ..Tally::default() };
+        self.may_wait()?;
+        let of = self.lists.begin_copies(ask.keep(), said);
+        let (mut copies, mut outstanding) = (Copies::begin(said), 0);
         ctx.out.note_work(names.len() * COPY);
         for to in names {
             if self.roster.users().find(to.as_str()).is_none() {
-                tally.unknown.push(to);
+                copies.unknown.push(to);
                 continue;
             }
             let copy = Waiting { asker: Asker::unnamed(ask.conn), room: None, what: What::Copy { of, to: to.clone() } };
             let conversation = Conversation::Direct(sender.as_str(), to.as_str());
             match self.append(copy, conversation, sender.as_str(), content, ctx) {
-                Ok(()) => tally.outstanding += 1,
-                Err(_) => tally.failed.push(to),
+                Ok(()) => outstanding += 1,
+                Err(_) => copies.failed.push(to),
             }
         }
-        let done = tally.outstanding == 0;
-        if let Some(Waiting { what: What::Multicast(waiting), .. }) = self.waiting.get_mut(of as usize) {
-            **waiting = tally;
-        }
+        let done = self.lists.wait_for_copies(of, copies, outstanding);
         self.remember(said, ctx);
-        if done {
-            self.finish_multicast(of, ctx);
-        }
+        self.answer_copies(done, ctx);
         Ok(())
     }
 
     /// One copy of a message to many has its outcome.
-    pub(super) fn copied(&mut self, of: u32, to: UserName, copied: Copied, turn: &mut Turn<'_>) {
-        let Some(Waiting { what: What::Multicast(tally), .. }) = self.waiting.get_mut(of as usize) else { return };
-        let list = match copied {
-            Copied::Failed => &mut tally.failed,
-            Copied::Delivered => &mut tally.delivered,
-            Copied::Said if self.keeps => &mut tally.stored,
-            // It is in no history.
-            Copied::Said => &mut tally.missed,
-        };
-        list.push(to);
-        tally.outstanding -= 1;
-        if tally.outstanding == 0 {
-            self.finish_multicast(of, turn);
-        }
+    pub(super) fn copied(&mut self, of: ListKey, to: UserName, copied: Copied, turn: &mut Turn<'_>) {
+        let done = self.lists.note_copy(of, to, copied);
+        self.answer_copies(done, turn);
     }
 
-    fn finish_multicast(&mut self, of: u32, turn: &mut Turn<'_>) {
-        let Some(Waiting { asker, what: What::Multicast(tally), .. }) = self.waiting.try_remove(of as usize) else {
-            return;
-        };
-        match tally.failed.is_empty() {
-            true => self.answer_said(tally.said, None, turn.now.unix_ms),
+    fn answer_copies(&mut self, done: Option<(Asker, Copies)>, turn: &mut Turn<'_>) {
+        let Some((asker, copies)) = done else { return };
+        match copies.failed.is_empty() {
+            true => self.answer_said(copies.said, None, turn.now.unix_ms),
             // A retry reaches the others twice, but without it these would never get the message.
-            false => tally.said.into_iter().for_each(|said| self.said.fail(said)),
+            false => copies.said.into_iter().for_each(|said| self.said.fail(said)),
         }
-        let ack = Ack::Multicast {
-            delivered: &tally.delivered,
-            stored: &tally.stored,
-            unknown: &tally.unknown,
-            missed: &tally.missed,
-            failed: &tally.failed,
-        };
-        turn.out.answer(asker.ask(), &ack);
+        let Copies { delivered, stored, unknown, missed, failed, .. } = &copies;
+        turn.out.answer(asker.ask(), &Ack::Multicast { delivered, stored, unknown, missed, failed });
     }
 
     /// Sends a message to every session. It is neither numbered nor kept.
@@ -294,7 +274,7 @@ impl Hall {
         let sender = self.roster.user(user).name.as_str();
         let ts = turn.now.unix_ms;
         let announcement = Broadcast { room_id: "*", item: Item { sender, user_id: None, content, seq: None, ts } };
-        let own = ask.id.is_some() || self.is_operator(ask.conn);
+        let own = ask.id.is_some() || self.operators.has(ask.conn);
         let except: &[ConnId] = if own { &[ask.conn] } else { &[] };
         turn.out.say_in(EVERYBODY, except, &announcement);
         if own {
@@ -305,30 +285,6 @@ impl Hall {
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::chat(out, content, name, sender));
         }
         Ok(())
-    }
-
-    fn append(
-        &mut self,
-        waiting: Waiting,
-        conversation: Conversation<'_>,
-        sender: &str,
-        content: &str,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<(), Refusal> {
-        if let Conversation::Direct(one, other) = conversation
-            && self.memory_left.is_some()
-            && !ctx.store.knows(conversation)
-        {
-            self.take_memory(PAIR_BYTES + 2 * (one.len() + other.len()))?;
-        }
-        let untold = waiting.room.filter(|&room| self.keeps && !self.roster.room(room).described);
-        let ticket = self.wait(waiting)?;
-        let message = NewMessage { sender, content, at: ctx.now };
-        let about = untold.map(|room| self.description_of(room));
-        ctx.store.ask(Request::Append { conversation, message, about, ticket }).map_err(|overloaded| {
-            self.answered(ticket);
-            overloaded.into()
-        })
     }
 
     fn check_content(content: &str, turn: &Turn<'_>) -> Result<(), Refusal> {

@@ -1,10 +1,16 @@
 //! Requests that the backend has not answered yet: what is needed to go on when it has. What is done then is in `answers`.
+//!
+//! What waits for several of them, a list of joins or a message to many, is in `lists`.
+
+use slab::Slab;
 
 use super::ask::Asker;
+use super::lists::ListKey;
 use super::name::UserName;
 use super::wire::answer::EndReason;
 use super::wire::request::Bound;
-use crate::backend::{Epoch, Head, Message};
+use crate::backend::{Epoch, Head, Message, Ticket};
+use crate::slack;
 
 /// Why the backend was asked, by whom, and what they called it.
 #[derive(Debug)]
@@ -15,15 +21,41 @@ pub(super) struct Waiting {
     pub what: What,
 }
 
+/// All of them, by the tickets that the backend has.
+#[derive(Debug, Default)]
+pub(super) struct Waitings(Slab<Waiting>);
+
+impl Waitings {
+    pub fn insert(&mut self, waiting: Waiting) -> Ticket {
+        Ticket(self.0.insert(waiting) as u64)
+    }
+
+    /// The request of a ticket, which waits no longer.
+    pub fn take(&mut self, ticket: Ticket) -> Option<Waiting> {
+        self.0.try_remove(usize::try_from(ticket.0).ok()?)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn give_back(&mut self) {
+        slack::give_back(&mut self.0);
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        self.0.capacity() * size_of::<Waiting>()
+    }
+}
+
+/// What was asked.
 #[derive(Debug)]
 pub(super) enum What {
     Enter {
         resumed: Resumed,
-        /// The [`What::JoinList`] that asked for it.
-        of: Option<u32>,
+        /// The list of joins that asked for it.
+        of: Option<ListKey>,
     },
-    /// Not asked of the backend itself: waits for its rooms.
-    JoinList(Joins),
     /// What follows for who catches up.
     Slice {
         after: u64,
@@ -38,13 +70,11 @@ pub(super) enum What {
     Direct {
         said: Option<u64>,
     },
-    /// One recipient of a [`What::Multicast`].
+    /// One recipient of a message to many.
     Copy {
-        of: u32,
+        of: ListKey,
         to: UserName,
     },
-    /// Not asked of the backend itself: waits for its copies.
-    Multicast(Box<Tally>),
     RoomInfo {
         created: Option<bool>,
     },
@@ -80,35 +110,4 @@ impl Found<'_> {
     pub fn first(&self) -> u64 {
         self.messages.first().map_or(self.head.seq + 1, |message| message.seq)
     }
-}
-
-/// What became of the rooms of a list.
-#[derive(Debug)]
-pub(super) struct Joins {
-    pub outstanding: usize,
-    pub joined: u64,
-    pub refused: u64,
-}
-
-/// What became of one copy of a message to many.
-#[derive(Clone, Copy)]
-pub(super) enum Copied {
-    /// It has a number, and the recipient, who is seen to be here, has heard it.
-    Delivered,
-    /// It has a number.
-    Said,
-    Failed,
-}
-
-/// What became of the copies.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub outstanding: usize,
-    pub delivered: Vec<UserName>,
-    pub stored: Vec<UserName>,
-    pub unknown: Vec<UserName>,
-    /// Not here, and nothing is kept for them.
-    pub missed: Vec<UserName>,
-    pub failed: Vec<UserName>,
-    pub said: Option<u64>,
 }

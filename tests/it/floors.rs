@@ -145,7 +145,7 @@ fn the_test_can_fail() {
     assert!(names("std::time::Instant::now()", "Instant"));
 }
 
-/// The files of a floor, by where they lie in it (`roster/room`), and which of the others each names.
+/// The files of a floor, by where they lie in it (`roster/room`), and which of the others each names or calls.
 fn imports(of: &str) -> BTreeMap<String, BTreeSet<String>> {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(of);
     let mut files = BTreeMap::new();
@@ -184,8 +184,37 @@ fn imports(of: &str) -> BTreeMap<String, BTreeSet<String>> {
         }
         named
     };
-    files.iter().map(|(file, (is_folder, code))| (file.clone(), found(file, *is_folder, code))).collect()
+    let mut named: BTreeMap<String, BTreeSet<String>> =
+        files.iter().map(|(file, (is_folder, code))| (file.clone(), found(file, *is_folder, code))).collect();
+    // A type whose methods are in many files is called, and not imported: its methods lead to their files.
+    let methods: BTreeMap<&str, &String> = files
+        .iter()
+        .flat_map(|(file, (_, code))| methods(code).into_iter().map(move |method| (method, file)))
+        .collect();
+    for (file, (_, code)) in &files {
+        let calls = blocks(code).flat_map(|block| block.split("self.").skip(1).map(word));
+        let led_to = calls.filter_map(|call| methods.get(call).copied()).filter(|other| *other != file).cloned();
+        named.get_mut(file).expect("it is a file").extend(led_to);
+    }
+    named
 }
+
+/// The methods of [`HALL`] that a file has.
+fn methods(code: &str) -> BTreeSet<&str> {
+    blocks(code).flat_map(|block| block.split(" fn ").skip(1).map(word)).collect()
+}
+
+fn blocks(code: &str) -> impl Iterator<Item = &str> {
+    code.split(HALL).skip(1).map(|block| block.split("\n}").next().unwrap_or_default())
+}
+
+/// The word that a text begins with.
+fn word(text: &str) -> &str {
+    &text[..text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())]
+}
+
+/// How an `impl` begins that a floor has in many files.
+const HALL: &str = "impl Hall {";
 
 /// Files that can be left out one after the other because all that they name is left out already are in no circle; the
 /// others are.
@@ -219,4 +248,5 @@ fn circles_are_found() {
     assert_eq!(circles(graph(&[("a", &["b"]), ("b", &["a"]), ("c", &[])])), ["a", "b"]);
     assert!(imports("chat")["tell"].contains("roster/room"), "a path below `super` is followed");
     assert!(imports("chat")["roster/room"].contains("tables"), "and two of it");
+    assert!(imports("chat")["speech"].contains("typing"), "a method leads to its file");
 }

@@ -411,6 +411,18 @@ impl Roster {
         self.unsettled.push(room);
     }
 
+    /// The description of a room for the backend.
+    pub fn description_of(&self, room: u32) -> Description<'_> {
+        let room = self.rooms.at(room);
+        Description {
+            room: room.name.as_str(),
+            title: room.title.as_deref(),
+            topic: room.topic.as_deref(),
+            created_at: room.created_at,
+            created: room.created,
+        }
+    }
+
     /// Somebody asked for the room itself, and said what people are to call it and what it is about.
     pub fn describe(&mut self, room: u32, title: Option<&str>, topic: Option<&str>) {
         let place = self.rooms.at_mut(room);

@@ -51,6 +51,7 @@ fn without_memory_nothing_new_is_taken_on_and_all_goes_on() {
     stage.joins("bob", "bar");
     stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"x"}"#);
     stage.says("ann", r#"{"type":"presence","subscribe":true,"user_ids":["bob"]}"#);
+    stage.says("ann", r#"{"type":"join","rooms":[{"room_id":"den"}]}"#);
     ["ann", "bob", "cid"].iter().for_each(|name| stage.forgets(name));
     stage.chat.set_memory_left(Some(0));
     let before = held(&stage);

@@ -340,7 +340,8 @@ impl Stage {
     fn check_released(&self) {
         let hall = &self.chat.hall;
         assert!(hall.roster.is_empty());
-        assert!(hall.waiting.is_empty() && hall.typists.is_empty() && hall.watches.is_empty());
+        assert_eq!((hall.waiting.len(), hall.lists.len()), (0, 0));
+        assert!(hall.typists.is_empty() && hall.watches.is_empty());
         assert!(hall.readers.is_empty());
         assert_eq!(self.chat.next_deadline(), None);
     }

@@ -1,0 +1,88 @@
+//! Questions to the backend: what is asked waits for its answer, and is taken back where the backend does not take it.
+//!
+//! The answers come to `answers`.
+
+use super::hall::{Hall, PAIR_BYTES};
+use super::turn::Ctx;
+use super::waiting::{Waiting, What};
+use super::wire::Refusal;
+use crate::backend::Request;
+use crate::backend::{Conversation, NewMessage, Query, Ticket};
+
+impl Hall {
+    /// Asks the backend for a page, and undoes the preparations if it does not take the question.
+    pub(super) fn read(
+        &mut self,
+        waiting: Waiting,
+        conversation: Conversation<'_>,
+        query: Query,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Refusal> {
+        let room = waiting.room;
+        let made = room.filter(|_| matches!(waiting.what, What::RoomInfo { created: Some(true) }));
+        let asked = self.wait(waiting).and_then(|ticket| {
+            let (now, about) = (ctx.now.tick, made.map(|room| self.roster.description_of(room)));
+            ctx.store.ask(Request::Read { conversation, query, now, about, ticket }).map_err(|overloaded| {
+                self.answered(ticket);
+                overloaded.into()
+            })
+        });
+        if asked.is_err() && room.is_some() {
+            self.release_ended(ctx);
+        }
+        asked
+    }
+
+    pub(super) fn append(
+        &mut self,
+        waiting: Waiting,
+        conversation: Conversation<'_>,
+        sender: &str,
+        content: &str,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Refusal> {
+        if let Conversation::Direct(one, other) = conversation
+            && self.memory_left.is_some()
+            && !ctx.store.knows(conversation)
+        {
+            self.take_memory(PAIR_BYTES + 2 * (one.len() + other.len()))?;
+        }
+        let untold = waiting.room.filter(|&room| self.keeps && !self.roster.room(room).described);
+        let ticket = self.wait(waiting)?;
+        let message = NewMessage { sender, content, at: ctx.now };
+        let about = untold.map(|room| self.roster.description_of(room));
+        ctx.store.ask(Request::Append { conversation, message, about, ticket }).map_err(|overloaded| {
+            self.answered(ticket);
+            overloaded.into()
+        })
+    }
+
+    /// Takes down a request; the ticket is for the backend.
+    pub(super) fn wait(&mut self, waiting: Waiting) -> Result<Ticket, Refusal> {
+        self.may_wait()?;
+        if let Some(room) = waiting.room {
+            self.roster.hold(room);
+        }
+        Ok(self.waiting.insert(waiting))
+    }
+
+    /// The request of a ticket, which is answered with this.
+    pub(super) fn answered(&mut self, ticket: Ticket) -> Option<Waiting> {
+        let waiting = self.waiting.take(ticket)?;
+        if let Some(room) = waiting.room {
+            self.roster.release(room);
+        }
+        Some(waiting)
+    }
+
+    /// Whether one request more can wait.
+    pub(super) fn may_wait(&self) -> Result<(), Refusal> {
+        match self.waiting.len() + self.lists.len() < MAX_WAITING {
+            true => Ok(()),
+            false => Err(crate::backend::Overloaded.into()),
+        }
+    }
+}
+
+/// Requests of all sessions that wait for the backend.
+const MAX_WAITING: usize = 1 << 16;
