@@ -21,7 +21,7 @@ pub trait Roomy {
 /// Gives most of the capacity back if less than an eighth of it is used; then there is room for twice the entries. For
 /// lists and maps that costs next to nothing for each entry that was taken out. A slab is searched for its free places,
 /// so shrink it seldom.
-pub fn give_back(table: &mut impl Roomy) {
+pub fn shrink(table: &mut impl Roomy) {
     if table.room() > MIN_KEPT && table.filled() < table.room() / 8 {
         table.narrow(2 * table.filled());
     }
@@ -104,10 +104,10 @@ mod tests {
             queue.truncate(stay);
             map.retain(|&n, _| n < stay);
             slab.retain(|n, _| n < stay);
-            give_back(&mut list);
-            give_back(&mut queue);
-            give_back(&mut map);
-            give_back(&mut slab);
+            shrink(&mut list);
+            shrink(&mut queue);
+            shrink(&mut map);
+            shrink(&mut slab);
             for room in [list.capacity(), queue.capacity(), map.capacity(), slab.capacity()] {
                 assert!((stay..=most).contains(&room), "{stay} stay: {room}");
             }
@@ -118,14 +118,14 @@ mod tests {
     #[test]
     fn what_is_small_or_used_stays_as_it_is() {
         let mut small: Vec<usize> = Vec::with_capacity(MIN_KEPT);
-        give_back(&mut small);
+        shrink(&mut small);
         assert_eq!(small.capacity(), MIN_KEPT);
         let mut used: Vec<usize> = Vec::with_capacity(8 * MIN_KEPT);
         used.extend(0..MIN_KEPT);
-        give_back(&mut used);
+        shrink(&mut used);
         assert_eq!(used.capacity(), 8 * MIN_KEPT);
         used.pop();
-        give_back(&mut used);
+        shrink(&mut used);
         assert!(used.capacity() < 3 * MIN_KEPT);
     }
 }

@@ -123,7 +123,7 @@ impl Requests {
     /// Empties the list. Much more room than it has needed is given back.
     pub fn clear(&mut self) {
         self.texts.clear();
-        slack::give_back(&mut self.items);
+        slack::shrink(&mut self.items);
         self.items.clear();
     }
 }
@@ -182,9 +182,9 @@ impl Reports {
     /// Empties the list. Much more room than it has needed is given back.
     pub fn clear(&mut self) {
         self.texts.clear();
-        slack::give_back(&mut self.items);
+        slack::shrink(&mut self.items);
         self.items.clear();
-        slack::give_back(&mut self.lines);
+        slack::shrink(&mut self.lines);
         self.lines.clear();
     }
 }

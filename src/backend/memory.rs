@@ -261,7 +261,7 @@ impl Memory {
             if largest == place && self.conversations[place].ring.len() == 1 {
                 break;
             }
-            self.drop_oldest(largest);
+            self.drop_oldest_of(largest);
         }
     }
 
@@ -292,7 +292,7 @@ impl Memory {
         true
     }
 
-    fn drop_oldest(&mut self, place: usize) {
+    fn drop_oldest_of(&mut self, place: usize) {
         let kept = &mut self.conversations[place];
         let before = kept.bytes;
         kept.drop_oldest();
@@ -447,11 +447,11 @@ impl Backend for Memory {
             + self.index.capacity() * 8 / 7 * entry
     }
 
-    fn give_back(&mut self) {
-        slack::give_back(&mut self.conversations);
-        slack::give_back(&mut self.index);
-        slack::give_back(&mut self.waiting);
-        slack::give_back(&mut self.emptied);
+    fn shrink(&mut self) {
+        slack::shrink(&mut self.conversations);
+        slack::shrink(&mut self.index);
+        slack::shrink(&mut self.waiting);
+        slack::shrink(&mut self.emptied);
     }
 
     fn knows(&mut self, conversation: Conversation<'_>) -> bool {
@@ -459,11 +459,11 @@ impl Backend for Memory {
         self.index.contains_key(self.key.as_str())
     }
 
-    fn let_go(&mut self, bytes: usize) -> usize {
+    fn drop_oldest(&mut self, bytes: usize) -> usize {
         let (before, mut messages) = (self.bytes, 0);
-        while before - self.bytes < bytes && messages < MAX_LET_GO_AT_ONCE && self.waiting.is_empty() {
+        while before - self.bytes < bytes && messages < MAX_DROPPED_AT_ONCE && self.waiting.is_empty() {
             let Some(&(_, largest)) = self.by_bytes.last() else { break };
-            self.drop_oldest(largest);
+            self.drop_oldest_of(largest);
             messages += 1;
         }
         messages
@@ -659,8 +659,8 @@ const USERS: usize = usize::MAX;
 /// Requests that wait for [`Backend::poll`].
 const MAX_WAITING: usize = 4096;
 
-/// Messages let go of in one call of [`Backend::let_go`].
-const MAX_LET_GO_AT_ONCE: usize = 1024;
+/// Messages dropped in one call of [`Backend::drop_oldest`].
+const MAX_DROPPED_AT_ONCE: usize = 1024;
 
 /// The memory of the sorted lists for one conversation, about.
 const SORTED_BYTES: usize = 48;

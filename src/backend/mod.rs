@@ -322,12 +322,12 @@ pub trait Backend {
 
     /// Drops the oldest messages that are held in this process until about so many bytes are freed, a bounded piece of
     /// work at a time. Returns how many messages are lost by that, or by such a call before it.
-    fn let_go(&mut self, _bytes: usize) -> usize {
+    fn drop_oldest(&mut self, _bytes: usize) -> usize {
         0
     }
 
     /// Shrinks the tables after conversations have ended. Called once a second at most.
-    fn give_back(&mut self) {}
+    fn shrink(&mut self) {}
 
     /// Whether more about this conversation takes no new place in memory: asked while memory is limited, before
     /// something is appended.

@@ -41,7 +41,7 @@ pub struct Threaded {
     /// Requests that were accepted so far.
     asked: u64,
     /// Messages let go of that have been told of so far.
-    let_go: usize,
+    dropped: usize,
     /// The catalogue is being told: until all of it has been, polling waits for it.
     begins: bool,
     nature: Nature,
@@ -68,7 +68,7 @@ struct Shared {
     has_news: AtomicBool,
     /// What the store said last of these.
     held_bytes: AtomicUsize,
-    let_go: AtomicUsize,
+    dropped: AtomicUsize,
     holds: AtomicBool,
 }
 
@@ -98,8 +98,8 @@ struct State {
 struct Chores {
     tell_catalogue: bool,
     expire: Option<Tick>,
-    let_go: usize,
-    give_back: bool,
+    drop_oldest: usize,
+    shrink: bool,
 }
 
 impl Threaded {
@@ -136,7 +136,7 @@ impl Threaded {
         let thread = thread.map_err(|error| format!("a thread for the message store cannot be started: {error}"))?;
         let nature = answer.recv().map_err(|_| "the message store panicked at its start; the log says where")??;
         let (taken, thread) = (Reports::default(), Some(thread));
-        Ok(Self { shared, thread, taken, told: 0, asked: 0, let_go: 0, begins: false, nature })
+        Ok(Self { shared, thread, taken, told: 0, asked: 0, dropped: 0, begins: false, nature })
     }
 }
 
@@ -196,14 +196,14 @@ impl Backend for Threaded {
         self.shared.held_bytes.load(Ordering::Relaxed) + self.taken.held_bytes()
     }
 
-    fn let_go(&mut self, bytes: usize) -> usize {
-        self.shared.change(|state| state.chores.let_go = bytes);
-        let before = mem::replace(&mut self.let_go, self.shared.let_go.load(Ordering::Relaxed));
-        self.let_go - before
+    fn drop_oldest(&mut self, bytes: usize) -> usize {
+        self.shared.change(|state| state.chores.drop_oldest = bytes);
+        let before = mem::replace(&mut self.dropped, self.shared.dropped.load(Ordering::Relaxed));
+        self.dropped - before
     }
 
-    fn give_back(&mut self) {
-        self.shared.change(|state| state.chores.give_back = true);
+    fn shrink(&mut self) {
+        self.shared.change(|state| state.chores.shrink = true);
     }
 
     /// What the store takes for a conversation is its own to bound: nobody waits for the thread to ask it.
@@ -301,11 +301,11 @@ impl Shared {
             if let Some(now) = chores.expire {
                 self.holds.store(store.expire(now), Ordering::Relaxed);
             }
-            if chores.let_go > 0 {
-                self.let_go.fetch_add(store.let_go(chores.let_go), Ordering::Relaxed);
+            if chores.drop_oldest > 0 {
+                self.dropped.fetch_add(store.drop_oldest(chores.drop_oldest), Ordering::Relaxed);
             }
-            if chores.give_back {
-                store.give_back();
+            if chores.shrink {
+                store.shrink();
             }
             let mut at = 0;
             while let Some(request) = batch.get(at) {

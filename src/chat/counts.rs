@@ -20,7 +20,7 @@ pub struct Counts {
     /// Users who are banned now.
     pub bans: usize,
     /// Messages that the history has dropped so far because memory was short.
-    pub let_go: u64,
+    pub dropped: u64,
     /// Panics so far that ended one session and nothing else.
     pub panics: u64,
 }

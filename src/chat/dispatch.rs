@@ -151,8 +151,8 @@ impl Hall {
                     }
                 }
                 Timer::Slack => {
-                    self.give_back();
-                    ctx.store.give_back();
+                    self.shrink();
+                    ctx.store.shrink();
                 }
                 Timer::Ban(name) => {
                     self.bans.end(&name);
@@ -186,16 +186,16 @@ impl Hall {
     }
 
     /// Shrinks every table that a crowd may have made large. Sessions, timers, watches and buckets do so on their own.
-    fn give_back(&mut self) {
-        self.roster.give_back();
-        self.typists.give_back();
-        self.said.give_back();
-        self.watches.give_back();
-        self.waiting.give_back();
-        self.lists.give_back();
-        slack::give_back(&mut self.grants);
-        self.operators.give_back();
-        slack::give_back(&mut self.showing);
+    fn shrink(&mut self) {
+        self.roster.shrink();
+        self.typists.shrink();
+        self.said.shrink();
+        self.watches.shrink();
+        self.waiting.shrink();
+        self.lists.shrink();
+        slack::shrink(&mut self.grants);
+        self.operators.shrink();
+        slack::shrink(&mut self.showing);
     }
 
     pub(super) fn shutdown(&mut self, turn: &mut Turn<'_>) {

@@ -137,8 +137,8 @@ impl Lists {
         self.0.len()
     }
 
-    pub fn give_back(&mut self) {
-        slack::give_back(&mut self.0);
+    pub fn shrink(&mut self) {
+        slack::shrink(&mut self.0);
     }
 
     pub fn held_bytes(&self) -> usize {

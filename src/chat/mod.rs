@@ -283,10 +283,10 @@ impl Chat {
 
     /// Drops the oldest messages until about so many bytes are freed, a bounded piece of work at a time. Returns how
     /// many messages it dropped.
-    pub fn let_go(&mut self, octets: usize, now: Moment, out: &mut Deliveries) -> usize {
+    pub fn drop_oldest(&mut self, bytes: usize, now: Moment, out: &mut Deliveries) -> usize {
         let mut messages = 0;
-        self.turn(now, out, |_, ctx| messages = ctx.store.let_go(octets));
-        self.hall.counts.let_go += messages as u64;
+        self.turn(now, out, |_, ctx| messages = ctx.store.drop_oldest(bytes));
+        self.hall.counts.dropped += messages as u64;
         messages
     }
 

@@ -47,8 +47,8 @@ impl Operators {
         }
     }
 
-    pub fn give_back(&mut self) {
-        slack::give_back(&mut self.0);
+    pub fn shrink(&mut self) {
+        slack::shrink(&mut self.0);
     }
 
     pub fn held_bytes(&self) -> usize {

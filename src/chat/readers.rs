@@ -73,7 +73,7 @@ impl Readers {
     pub fn end(&mut self, conn: ConnId) {
         self.0.remove(&conn);
         // Many readers at once must not cost memory when they have caught up.
-        slack::give_back(&mut self.0);
+        slack::shrink(&mut self.0);
     }
 }
 

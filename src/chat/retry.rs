@@ -78,9 +78,9 @@ impl Said {
         table_bytes::<(u64, (Answer, Tick))>(self.answers.capacity()) + self.order.capacity() * size_of::<(Tick, u64)>()
     }
 
-    pub fn give_back(&mut self) {
-        crate::slack::give_back(&mut self.answers);
-        crate::slack::give_back(&mut self.order);
+    pub fn shrink(&mut self) {
+        crate::slack::shrink(&mut self.answers);
+        crate::slack::shrink(&mut self.order);
     }
 
     fn forget_oldest(&mut self) {

@@ -67,7 +67,7 @@ impl<T: Clone + Ord + Hash> Timers<T> {
     pub fn cancel(&mut self, timer: T) {
         if let Some(at) = self.due.remove(&timer) {
             self.order.remove(&(at, timer));
-            self.let_go();
+            self.shrink();
         }
     }
 
@@ -82,7 +82,7 @@ impl<T: Clone + Ord + Hash> Timers<T> {
         }
         let (_, timer) = self.order.pop_first()?;
         self.due.remove(&timer);
-        self.let_go();
+        self.shrink();
         Some(timer)
     }
 
@@ -100,7 +100,7 @@ impl<T: Clone + Ord + Hash> Timers<T> {
     }
 
     /// Ten thousand users who leave at once must not cost memory when they have left.
-    fn let_go(&mut self) {
-        slack::give_back(&mut self.due);
+    fn shrink(&mut self) {
+        slack::shrink(&mut self.due);
     }
 }

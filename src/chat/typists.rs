@@ -75,8 +75,8 @@ impl Typists {
         self.0.is_empty()
     }
 
-    pub fn give_back(&mut self) {
-        slack::give_back(&mut self.0);
+    pub fn shrink(&mut self) {
+        slack::shrink(&mut self.0);
     }
 
     pub fn held_bytes(&self) -> usize {

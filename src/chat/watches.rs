@@ -86,7 +86,7 @@ impl Watches {
             self.sessions.remove(&conn);
         }
         self.take_out(key, place);
-        self.let_go();
+        self.shrink_lists();
     }
 
     /// The session is gone.
@@ -96,7 +96,7 @@ impl Watches {
         for (key, place) in places {
             self.take_out(key, place);
         }
-        self.let_go();
+        self.shrink_lists();
     }
 
     /// What is held: exact but for what the allocator adds.
@@ -128,14 +128,14 @@ impl Watches {
     }
 
     /// A thousand watchers must not cost memory when they have gone.
-    fn let_go(&mut self) {
-        slack::give_back(&mut self.names);
-        slack::give_back(&mut self.sessions);
+    fn shrink_lists(&mut self) {
+        slack::shrink(&mut self.names);
+        slack::shrink(&mut self.sessions);
     }
 
     /// The same for the table that should shrink seldom.
-    pub fn give_back(&mut self) {
-        slack::give_back(&mut self.watched);
+    pub fn shrink(&mut self) {
+        slack::shrink(&mut self.watched);
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
         assert!(watches.held_bytes() > 300_000 * 16 && watches.held_bytes() < 300_000 * 48, "{}", watches.held_bytes());
         watches.check();
         (0..300).rev().for_each(|who| watches.end_all(conn(who)));
-        watches.give_back();
+        watches.shrink();
         assert!(watches.is_empty());
         assert!(watches.held_bytes() < 32 << 10, "{}", watches.held_bytes());
     }

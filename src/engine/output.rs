@@ -153,7 +153,7 @@ impl<S: Stream> Engine<S> {
             let heard = topics.get(group.place()).is_some_and(|topic| !topic.members.is_empty());
             !heard && !topics.end_unused(group.place())
         });
-        crate::slack::give_back(&mut self.left_topics);
+        crate::slack::shrink(&mut self.left_topics);
     }
 
     /// Serves the dirty topics whose number of members is in the range.

@@ -92,7 +92,7 @@ impl Topics {
         self.places[place] = None;
         self.filled -= 1;
         while self.places.pop_if(|topic| topic.is_none()).is_some() {}
-        slack::give_back(&mut self.places);
+        slack::shrink(&mut self.places);
         true
     }
 

@@ -224,8 +224,8 @@ impl Service for ChatService {
         self.chat.set_memory_left(bytes);
     }
 
-    fn let_go(&mut self, bytes: usize, now: Moment) -> bool {
-        self.chat.let_go(bytes, now, &mut self.deliveries) > 0
+    fn drop_oldest(&mut self, bytes: usize, now: Moment) -> bool {
+        self.chat.drop_oldest(bytes, now, &mut self.deliveries) > 0
     }
 
     fn shut_down(&mut self, turn: &mut Turn<'_>) {

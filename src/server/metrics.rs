@@ -52,7 +52,7 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
     page.counter(
         "salon_history_let_go_total",
         "Messages of the history let go of because memory was short.",
-        counts.let_go,
+        counts.dropped,
     );
     page.head("salon_memory_bytes", "Octets held, by purpose.", "gauge");
     for (purpose, bytes) in memory.held().by_purpose() {

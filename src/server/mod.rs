@@ -104,7 +104,7 @@ pub trait Service {
     /// Does it, and carries out what else the event has caused.
     fn carry_out(&mut self, id: ConnId, then: Self::Then, turn: &mut Turn<'_>);
 
-    /// Does to the engine what `handle_timeout`, `handle_wake` and `let_go` have caused.
+    /// Does to the engine what `handle_timeout`, `handle_wake` and `drop_oldest` have caused.
     fn deliver(&mut self, turn: &mut Turn<'_>);
 
     /// A deadline of the service is due.
@@ -134,7 +134,7 @@ pub trait Service {
 
     /// Memory is short: lets go of about so many octets of history, a bounded piece of work at a time. Tells whether
     /// any.
-    fn let_go(&mut self, _octets: usize, _now: Moment) -> bool {
+    fn drop_oldest(&mut self, _octets: usize, _now: Moment) -> bool {
         false
     }
 

@@ -311,7 +311,7 @@ impl Reactor {
         service.set_memory_left(self.memory.left_for_new());
         self.relieving = false;
         if relief.history > 0 {
-            self.relieving = service.let_go(relief.history, now);
+            self.relieving = service.drop_oldest(relief.history, now);
             service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         }
         if self.memory.is_short() {

@@ -525,10 +525,10 @@ impl Roster {
     }
 
     /// Gives back the room of what was. To be asked seldom.
-    pub fn give_back(&mut self) {
-        self.users.give_back();
-        self.rooms.give_back();
-        slack::give_back(&mut self.unsettled);
+    pub fn shrink(&mut self) {
+        self.users.shrink();
+        self.rooms.shrink();
+        slack::shrink(&mut self.unsettled);
     }
 
     /// Counts a session of the user into the room.

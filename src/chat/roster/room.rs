@@ -208,9 +208,9 @@ impl Rooms {
     }
 
     /// Shrinks the tables after rooms have ended. Call it seldom.
-    pub fn give_back(&mut self) {
-        slack::give_back(&mut self.rooms);
-        slack::give_back(&mut self.ended);
+    pub fn shrink(&mut self) {
+        slack::shrink(&mut self.rooms);
+        slack::shrink(&mut self.ended);
     }
 
     /// Ends an empty room.

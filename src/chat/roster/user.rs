@@ -229,8 +229,8 @@ impl Users {
     }
 
     /// Shrinks the tables after users have gone. Call it seldom.
-    pub fn give_back(&mut self) {
-        slack::give_back(&mut self.users);
+    pub fn shrink(&mut self) {
+        slack::shrink(&mut self.users);
     }
 
     fn remove(&mut self, key: u32) {

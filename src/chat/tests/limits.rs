@@ -346,7 +346,7 @@ fn empty_rooms_push_out_empty_rooms() {
     stage.says("ann", r#"{"type":"room","room_id":"s0"}"#);
     stage.heard_kinds("ann", &["room"]);
     // A room whose last message is dropped keeps nothing, and goes.
-    stage.chat.let_go(1, stage.now, &mut stage.out);
+    stage.chat.drop_oldest(1, stage.now, &mut stage.out);
     stage.dispatch();
     assert_eq!(stage.chat.counts().rooms, 2);
 }
