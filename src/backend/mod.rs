@@ -335,6 +335,11 @@ pub trait Backend {
         true
     }
 
+    /// Whether it bounds by itself what it keeps. If not, what it keeps of a room goes when the room makes place for another one.
+    fn bounds_itself(&self) -> bool {
+        false
+    }
+
     /// Whether messages can be read later. They are numbered in any case.
     fn keeps(&self) -> bool;
 

@@ -51,6 +51,7 @@ pub struct Threaded {
 #[derive(Debug)]
 struct Nature {
     keeps: bool,
+    bounds_itself: bool,
     durability: &'static str,
     about: String,
 }
@@ -122,8 +123,9 @@ impl Threaded {
                     Ok(store) => store,
                     Err(error) => return drop(made.send(Err(error))),
                 };
-                let (keeps, durability, about) = (store.keeps(), store.durability(), store.about());
-                if made.send(Ok(Nature { keeps, durability, about })).is_ok() {
+                let (keeps, bounds_itself) = (store.keeps(), store.bounds_itself());
+                let (durability, about) = (store.durability(), store.about());
+                if made.send(Ok(Nature { keeps, bounds_itself, durability, about })).is_ok() {
                     of_thread.run(&mut store, &waker);
                 }
             }));
@@ -209,6 +211,10 @@ impl Backend for Threaded {
     /// What the store takes for a conversation is its own to bound: nobody waits for the thread to ask it.
     fn knows(&mut self, _: Conversation<'_>) -> bool {
         true
+    }
+
+    fn bounds_itself(&self) -> bool {
+        self.nature.bounds_itself
     }
 
     fn keeps(&self) -> bool {

@@ -25,12 +25,18 @@ impl Hall {
             return Some(key);
         }
         let new = RoomName::parse(name).ok()?;
-        if self.roster.rooms().len() >= turn.settings.max_rooms {
-            self.roster.settle(turn.now.tick);
-            let empty = self.roster.rooms().longest_empty().filter(|&key| !self.roster.room(key).holds)?;
-            self.roster.end_room(empty);
-        }
+        let is_full = self.roster.rooms().len() >= turn.settings.max_rooms;
+        let empty = match is_full {
+            false => None,
+            true => {
+                self.roster.settle(turn.now.tick);
+                let empty = self.roster.rooms().longest_empty();
+                Some(empty.filter(|&key| !self.roster.room(key).holds)?)
+            }
+        };
         self.take_memory(ROOM_BYTES + 4 * name.len()).ok()?;
+        // It loses its place in the list, and nothing that the backend has of it.
+        empty.into_iter().for_each(|key| self.roster.unlist_room(key));
         Some(self.roster.make_room(new, created_at))
     }
 
@@ -45,13 +51,18 @@ impl Hall {
         }
     }
 
-    /// Ends an empty room, so that there is a place for another one: its history goes.
+    /// Takes an empty room from the list, so that there is a place for another one. Its history goes, unless the backend
+    /// has bounds of its own.
     pub(super) fn evict(&mut self, room: u32, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let place = self.roster.room(room);
-        if place.holds {
-            ctx.store.ask(Request::Erase { room: place.name.as_str() })?;
+        match (ctx.store.bounds_itself(), place.holds) {
+            (false, false) => self.roster.end_room(room),
+            (false, true) => {
+                ctx.store.ask(Request::Erase { room: place.name.as_str() })?;
+                self.roster.unlist_room(room);
+            }
+            (true, _) => self.roster.unlist_room(room),
         }
-        self.roster.end_room(room);
         Ok(())
     }
 
@@ -68,11 +79,9 @@ impl Hall {
         }
     }
 
-    /// Makes users known to the backend who have come for the first time. If it does not take one, the chat alone knows
-    /// that user.
+    /// Makes users known to the backend who have come for the first time. If it does not take one, that one is tried
+    /// again in the next turn.
     pub(super) fn tell_of_users(&mut self, ctx: &mut Ctx<'_>) {
-        for name in self.roster.take_met() {
-            let _ = ctx.store.ask(Request::Know { user: name.as_str() });
-        }
+        self.roster.take_met(|name| ctx.store.ask(Request::Know { user: name.as_str() }).is_ok());
     }
 }

@@ -172,9 +172,11 @@ impl Roster {
         self.users.know(name);
     }
 
-    /// Users with names who have come for the first time since this was last asked.
-    pub fn take_met(&mut self) -> Vec<UserName> {
-        std::mem::take(&mut self.users.met)
+    /// Users with names who have come for the first time, and were not taken yet.
+    /// Each is given to `take`, until one is not taken.
+    pub fn take_met(&mut self, mut take: impl FnMut(&UserName) -> bool) {
+        let taken = self.users.met.iter().take_while(|name| take(name)).count();
+        self.users.met.drain(..taken);
     }
 
     /// Makes the session a device of the user. `shows` counts if the user is not here: else it is known how they want to be seen.
@@ -399,6 +401,11 @@ impl Roster {
         self.rooms.end(room);
     }
 
+    /// Takes a room that nobody is in from the list. The backend is told nothing of it.
+    pub fn unlist_room(&mut self, room: u32) {
+        self.rooms.remove(room);
+    }
+
     /// What the backend has of a room.
     pub fn learn_room(&mut self, room: u32, description: &Description<'_>, keeps: bool) {
         let place = self.rooms.at_mut(room);
@@ -435,7 +442,8 @@ impl Roster {
     /// That did not come about: nobody asked for the room, unless somebody has elsewhere.
     pub fn take_back(&mut self, room: u32) {
         let place = self.rooms.at_mut(room);
-        if !place.described {
+        // Where something else is asked about it, others may have heard that there is this room.
+        if !place.described && place.waiting == 0 {
             (place.title, place.topic, place.created) = (None, None, false);
             self.unsettled.push(room);
         }

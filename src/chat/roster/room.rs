@@ -215,6 +215,12 @@ impl Rooms {
 
     /// Ends an empty room.
     pub fn end(&mut self, key: u32) {
+        let name = self.remove(key);
+        self.ended.push(name);
+    }
+
+    /// Forgets an empty room; the backend is told nothing of it.
+    pub fn remove(&mut self, key: u32) -> RoomName {
         let room = self.rooms.remove(key as usize);
         debug_assert!(room.is_unused() && room.json == 0 && room.plain == 0, "{} ends while used", room.name);
         if let Some((held, since)) = room.empty {
@@ -222,7 +228,7 @@ impl Rooms {
         }
         self.name_bytes -= room.name.as_str().len();
         self.names.remove(&room.name);
-        self.ended.push(room.name);
+        room.name
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A row reads `says(who, what)` and then `heard(who, [..])`. Time stands still unless it is moved.
 
+mod catalogue;
 mod history;
 mod join_list;
 mod json;
