@@ -6,16 +6,16 @@
 //!   poll ◀── news ◀────── and a waker ────────  poll, poll, poll, ... until there is no more
 //! ```
 //!
-//! The store on the thread so sees batches: it is asked everything that has waited, and then polled until it has
-//! nothing to say. One with transactions begins one with the first request and commits it before its first outcome; the
-//! more is asked of it while it commits, the larger the next batch is.
+//! The store on the thread so sees batches: it gets every request that has waited, and is polled then until it has no
+//! more news. One with transactions begins one with the first request and commits it before its first outcome; the more
+//! is asked of it while it commits, the larger the next batch is.
 //!
 //! The loop never waits for it, but for what is kept when the loop begins: that is to be known before anybody comes.
 //! Both sides hold the lock for as long as it takes to add a request, to exchange lists, or to add what
 //! `MAX_UNHEARD_BYTES` allow; never while the store works. What waits is bounded in requests and in bytes, and what is
 //! to be heard in bytes: the store is polled no further until the loop has heard that.
 //!
-//! If the store panics, nobody can tell what it has done: [`poll`](Backend::poll) panics in turn.
+//! If the store panics, its state is unknown: [`poll`](Backend::poll) panics in turn.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,7 +47,7 @@ pub struct Threaded {
     nature: Nature,
 }
 
-/// What the store says of itself, which does not change.
+/// The properties of the store, which do not change.
 #[derive(Debug)]
 struct Nature {
     keeps: bool,
@@ -59,13 +59,13 @@ struct Nature {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// There is something to do for the thread.
+    /// There is work for the thread.
     work: Condvar,
     /// The thread has said something, or all that it had to say.
     said: Condvar,
     /// The thread has ended.
     over: Condvar,
-    /// There is something to hear, which the waker was called for.
+    /// There is news, for which the waker was called.
     has_news: AtomicBool,
     /// What the store said last of these.
     held_bytes: AtomicUsize,
@@ -77,7 +77,7 @@ struct Shared {
 struct State {
     requests: Requests,
     chores: Chores,
-    /// The store has something to say of its own accord.
+    /// The store has news of its own accord.
     woken: bool,
     /// Bytes of the requests that the thread has taken.
     in_hand: usize,
@@ -94,7 +94,7 @@ struct State {
     panicked: bool,
 }
 
-/// What the store is to see to when it comes to it. Asked again before that, it is to do it once.
+/// Chores of the store. A chore that is asked for twice before its time is done once.
 #[derive(Debug, Default, PartialEq)]
 struct Chores {
     tell_catalogue: bool,
@@ -108,7 +108,7 @@ impl Threaded {
     /// something to say unasked; `waker` is called when the loop is to poll. Waits until the store is made.
     ///
     /// # Errors
-    /// Why the store cannot be made, in one sentence.
+    /// The reason why the store cannot be made, in one sentence.
     pub fn start<B: Backend>(
         make: impl FnOnce(Waker) -> Result<B, String> + Send + 'static,
         waker: Waker,
@@ -168,7 +168,7 @@ impl Backend for Threaded {
             } else if !self.shared.has_news.load(Ordering::Acquire) {
                 return None;
             }
-            // Before the news is taken: what comes behind it wakes the loop again.
+            // Before the news is taken: later news wakes the loop again.
             self.shared.has_news.store(false, Ordering::Release);
             self.taken.clear();
             self.told = 0;
@@ -208,7 +208,7 @@ impl Backend for Threaded {
         self.shared.change(|state| state.chores.shrink = true);
     }
 
-    /// What the store takes for a conversation is its own to bound: nobody waits for the thread to ask it.
+    /// The store bounds the memory of a conversation itself: the loop does not wait for the thread to ask it.
     fn knows(&mut self, _: Conversation<'_>) -> bool {
         true
     }
@@ -297,7 +297,7 @@ impl Shared {
         }
     }
 
-    /// What the thread does.
+    /// The work of the thread.
     fn run(&self, store: &mut impl Backend, waker: &Waker) {
         let (mut batch, mut news) = (Requests::default(), Reports::default());
         while let Some(chores) = self.next(&mut batch) {
@@ -334,7 +334,7 @@ impl Shared {
             self.held_bytes.store(held, Ordering::Relaxed);
             drop(state);
             batch.clear();
-            // Also where there is no news: whoever waits for that to be done is to know.
+            // Also if there is no news: a caller may wait for the work to be done.
             self.tell(waker);
         }
     }
@@ -371,7 +371,7 @@ impl Shared {
         };
         let mut state = self.wait_while(full);
         if state.last {
-            // Nobody hears it.
+            // The loop's side is gone.
             state.news.clear();
         }
         match state.news.len() {
@@ -424,7 +424,7 @@ mod tests {
         Request::Append { conversation: Conversation::Room("den"), message, about: None, ticket: Ticket(ticket) }
     }
 
-    /// All that there is to hear until nothing waits any more.
+    /// All news until no request waits any more.
     fn hear(store: &mut Threaded, woken: &mpsc::Receiver<()>) -> Vec<String> {
         let mut heard = Vec::new();
         loop {
@@ -445,7 +445,7 @@ mod tests {
         asked: VecDeque<Ticket>,
         batch: VecDeque<Ticket>,
         content: String,
-        /// What is said elsewhere.
+        /// A message from elsewhere.
         elsewhere: mpsc::Receiver<u64>,
     }
 
@@ -523,7 +523,7 @@ mod tests {
         }
     }
 
-    /// Whatever is asked, in whatever batches: the same is heard as from a store that answers at once.
+    /// Any requests, in any batches, have the same news as at a store that answers at once.
     #[test]
     fn on_a_thread_all_is_as_it_is_here() {
         for seed in 0..50 {
@@ -585,7 +585,7 @@ mod tests {
         }
     }
 
-    /// What waits while the store works is one batch. Batches that nobody has heard yet wake the loop once.
+    /// Requests that wait while the store works are one batch. Batches that the loop has not heard yet wake it once.
     #[test]
     fn what_waits_is_one_batch() {
         let (mut store, outside) = gate(1);
@@ -637,7 +637,7 @@ mod tests {
         assert_eq!(store.ask(append("", 17)), Ok(()));
     }
 
-    /// The store is polled no further than the loop hears it, and nothing is lost by that.
+    /// The store is polled no further than the loop hears it, and no news is lost.
     #[test]
     fn what_is_not_heard_is_bounded() {
         for len in [0, 100_000, 2 * MAX_UNHEARD_BYTES] {
@@ -684,7 +684,7 @@ mod tests {
         assert_eq!((told, store.is_idle()), (3 * MAX_UNHEARD, true));
     }
 
-    /// What the store says of its own accord comes at once, though nothing is asked.
+    /// News of the store's own accord come at once, without a request.
     #[test]
     fn what_is_said_elsewhere_comes_unasked() {
         let (mut store, outside) = gate(1);

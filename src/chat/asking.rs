@@ -1,4 +1,4 @@
-//! Questions to the backend: what is asked waits for its answer, and is taken back where the backend does not take it.
+//! Questions to the backend: each waits for its answer, and is undone if the backend does not take it.
 //!
 //! The answers come to `answers`.
 

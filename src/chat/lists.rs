@@ -1,6 +1,6 @@
 //! Requests that wait for several others: a list of joins for its rooms, a message to many for its copies.
 //!
-//! Each part reports once what has become of it; with the last part the list is taken out and answered.
+//! Each part reports its outcome once; with the last part the list is taken out and answered.
 
 use slab::Slab;
 
@@ -12,7 +12,7 @@ use crate::slack;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ListKey(u32);
 
-/// What became of the rooms of a list of joins.
+/// The outcomes of the rooms of a list of joins.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Joins {
     outstanding: usize,
@@ -20,14 +20,14 @@ pub(super) struct Joins {
     pub refused: u64,
 }
 
-/// What became of one room of it.
+/// The outcome of one room of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Join {
     Joined,
     Refused,
 }
 
-/// What became of the copies of a message to many.
+/// The outcomes of the copies of a message to many.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
     outstanding: usize,
@@ -41,20 +41,20 @@ pub(super) struct Copies {
 }
 
 impl Copies {
-    /// Nothing has become of any yet; `said`: by what the message is remembered for a retry.
+    /// No copy has an outcome yet; `said`: the fingerprint of the message for retries.
     pub fn begin(said: Option<u64>) -> Self {
         Self { said, ..Self::default() }
     }
 }
 
-/// What became of one copy.
+/// The outcome of one copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Copied {
     /// The recipient, who is seen to be here, has heard it.
     Delivered,
     /// It is kept for the recipient.
     Stored,
-    /// It has a number, and nobody will ever find it.
+    /// It has a number, and is in no history.
     Missed,
     Failed,
 }
@@ -81,7 +81,7 @@ impl Lists {
         self.insert(asker, Of::Joins(Joins { outstanding: rooms, joined: 0, refused: 0 }))
     }
 
-    /// One room has its answer. With the last one, returns whom to answer, and what.
+    /// One room has its answer. With the last one, returns the connection and the answer.
     pub fn note_join(&mut self, key: ListKey, join: Join) -> Option<(Asker, Joins)> {
         let Some(List { of: Of::Joins(joins), .. }) = self.0.get_mut(key.0 as usize) else { return None };
         match join {
@@ -101,17 +101,18 @@ impl Lists {
         }
     }
 
-    /// A message to many begins to wait; what is remembered of it for a retry is in `said`.
+    /// A message to many begins to wait; `said` is its fingerprint for retries.
     pub fn begin_copies(&mut self, asker: Asker, said: Option<u64>) -> ListKey {
         self.insert(asker, Of::Copies(Box::new(Copies::begin(said))))
     }
 
-    /// Who has said the message.
+    /// The sender of the message.
     pub fn asker(&self, key: ListKey) -> Option<&Asker> {
         self.0.get(key.0 as usize).map(|list| &list.asker)
     }
 
-    /// What has become of copies so far, and how many are still to be waited for. With none, returns whom to answer, and what.
+    /// The outcomes of copies so far, and how many are missing. With none missing, returns the connection and the
+    /// answer.
     pub fn wait_for_copies(&mut self, key: ListKey, copies: Copies, outstanding: usize) -> Option<(Asker, Copies)> {
         if let Some(List { of: Of::Copies(waiting), .. }) = self.0.get_mut(key.0 as usize) {
             **waiting = Copies { outstanding, ..copies };
@@ -119,7 +120,7 @@ impl Lists {
         self.end_copies(key)
     }
 
-    /// One copy has come to something. With the last one, returns whom to answer, and what.
+    /// One copy has its outcome. With the last one, returns the connection and the answer.
     pub fn note_copy(&mut self, key: ListKey, to: UserName, copied: Copied) -> Option<(Asker, Copies)> {
         let Some(List { of: Of::Copies(copies), .. }) = self.0.get_mut(key.0 as usize) else { return None };
         let list = match copied {

@@ -1,6 +1,6 @@
 //! Operators: connections of calls that have not been answered, and in whose name each speaks.
 //!
-//! What a call may do, and its answers, are in `operator`.
+//! `operator` has what a call may do, and its answers.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::slack;
 pub(super) struct Operators(HashMap<ConnId, Option<UserName>>);
 
 impl Operators {
-    /// A call begins, in nobody's name.
+    /// A call begins, without a name.
     pub fn begin(&mut self, conn: ConnId) {
         self.0.insert(conn, None);
     }

@@ -1,6 +1,7 @@
-//! Tokens of sessions: the one that a session shows first, the one that renews it, and what happens when neither comes in time.
+//! Tokens of sessions: the one that a session shows first, the one that renews it, and the end when neither comes in
+//! time.
 //!
-//! What a grant allows is in `access`; whether a token is valid, a [`Verifier`](super::Verifier) says.
+//! `access` knows the rights of a grant; a [`Verifier`](super::Verifier) checks tokens.
 
 use super::ask::Ask;
 use super::delivery::TurnedAway;

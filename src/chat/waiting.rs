@@ -1,6 +1,6 @@
-//! Requests that the backend has not answered yet: what is needed to go on when it has. What is done then is in `answers`.
+//! Requests that the backend has not answered yet, with the state to go on when it has. `answers` goes on with them.
 //!
-//! What waits for several of them, a list of joins or a message to many, is in `lists`.
+//! `lists` has the state of a list of joins or a message to many, which waits for several of them.
 
 use slab::Slab;
 
@@ -12,7 +12,7 @@ use super::wire::request::Bound;
 use crate::backend::{Epoch, Head, Message, Ticket};
 use crate::slack;
 
-/// Why the backend was asked, by whom, and what they called it.
+/// The reason of a question to the backend, the connection that asks, and its `id`.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub asker: Asker,
@@ -48,7 +48,7 @@ impl Waitings {
     }
 }
 
-/// What was asked.
+/// The request.
 #[derive(Debug)]
 pub(super) enum What {
     Enter {
@@ -56,12 +56,12 @@ pub(super) enum What {
         /// The list of joins that asked for it.
         of: Option<ListKey>,
     },
-    /// What follows for who catches up.
+    /// The next page for a session that catches up.
     Slice {
         after: u64,
     },
     Leave {
-        /// What the session is told if it did not ask.
+        /// The reason for the session, if it did not ask.
         why: Option<EndReason>,
     },
     Broadcast {
@@ -89,7 +89,7 @@ pub(super) struct Resumed {
     pub seq: u64,
 }
 
-/// A part of the history of a room or, `with` somebody, of two users.
+/// A part of the history of a room or, `with` a user, of two users.
 #[derive(Debug)]
 pub(super) struct Excerpt {
     pub with: Option<UserName>,
@@ -98,7 +98,7 @@ pub(super) struct Excerpt {
     pub epoch: Option<Box<str>>,
 }
 
-/// What the backend has found.
+/// The page of the backend.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found<'a> {
     pub head: Head,

@@ -87,7 +87,7 @@ await run(async () => {
   await check("the banner of a lost connection stays in sight while it is tried again, and not that of a first one", async () => {
     const page = await newPage();
     const attempts = [];
-    // Who has been here is asked nothing.
+    // A person who has been here is asked nothing.
     await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Faye")));
     await page.routeWebSocket(/\/ws\?/, (socket) => {
       attempts.push(socket);

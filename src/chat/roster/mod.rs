@@ -1,19 +1,19 @@
-//! The roster: which sessions there are, whose they are, and who is in which room.
+//! The roster: the sessions, their users, and the members of rooms.
 //!
 //! ```text
 //!   open ──▶ sign_in ──▶ ask_in ──▶ enter ──▶ ask_out ──▶ leave          a session, its user, its seats
 //!                │                    │                     │
-//!                │                    └──── close ──▶ a grace ──▶ tick    Left, then Gone: in this order by construction
+//!                │                    └──── close ──▶ a grace ──▶ tick    Left, then Gone: always in this order
 //!                └── rename: a guest's session becomes another user's
 //! ```
 //!
-//! The roster owns all of it, and the graces of users whose last session has ended. Its fields are private: what may happen has a
-//! verb here, and a rule such as "a user is gone only after leaving" is one line of one verb. It sends nothing and asks nobody. What
-//! others may have to hear, a verb returns as a [`Fact`]; `tell` makes words of facts, and whoever carries facts to other nodes
-//! would begin there.
+//! The roster owns all of it, and the graces of users whose last session has ended. Its fields are private: each change
+//! has a verb here, and a rule such as "a user is gone only after leaving" is one line of one verb. It sends nothing
+//! and asks no store. A verb returns everything that others may have to hear as a [`Fact`]; `tell` makes messages of
+//! facts, and code that carries facts to other nodes would begin there.
 //!
-//! Rooms end in [`Roster::settle`] alone, at the end of a call into the chat or before a new one is made: the key of a room that a fact
-//! names is good as long as somebody can look at the fact.
+//! Rooms end in [`Roster::settle`] alone, at the end of a call into the chat or before a new one is made: the key of a
+//! room in a fact is good until then.
 
 mod graces;
 pub(super) mod members;
@@ -39,10 +39,10 @@ use crate::id::ConnId;
 use crate::slack;
 use crate::time::{Moment, Tick};
 
-/// Something that has happened, for those who are to hear of it. The roster knows it already.
+/// A change that others may have to hear. The roster has made it already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fact {
-    /// What is to be seen of a user may have changed. `before`: what the user's own sessions saw.
+    /// The presence of a user may have changed. `before`: the presence for the user's own sessions.
     Seen { user: u32, before: View },
     /// The session of a guest has become another user's.
     Renamed { conn: ConnId, guest: u32, user: u32 },
@@ -50,7 +50,7 @@ pub(super) enum Fact {
     Joined { room: u32, user: u32 },
     /// A member of the room is none any more. Named, because the user may be forgotten by now.
     Left { room: u32, user: UserName },
-    /// A user is not here any more. `before`: what others saw.
+    /// A user is not here any more. `before`: the presence for others.
     Gone { user: UserName, before: View },
 }
 
@@ -70,14 +70,15 @@ pub(super) struct Entrance {
 pub(super) struct Exit {
     pub dialect: Dialect,
     pub was_inside: bool,
-    /// It was sent what was said.
+    /// It was in the topic.
     pub heard: bool,
     /// It was the last one of its user.
     pub left: Option<Fact>,
 }
 
-/// Invariant, which [`check`](Self::check) looks at: a user is a member of a room if and only if a session of theirs is inside, or a
-/// grace runs for them; each session with a user is one of the user's devices; who is present has a device or a grace.
+/// Invariant, which [`check`](Self::check) looks at: a user is a member of a room if and only if a session of theirs is
+/// inside, or a grace runs for them; each session with a user is one of the user's devices; a user who is present has a
+/// device or a grace.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     sessions: Sessions,
@@ -86,7 +87,7 @@ pub(super) struct Roster {
     /// Rooms with sessions of the plain dialect.
     with_plain: BTreeSet<u32>,
     graces: Graces,
-    /// Rooms of which somebody may have been the last.
+    /// Rooms that may have lost their last member.
     unsettled: Vec<u32>,
 }
 
@@ -144,7 +145,7 @@ impl Roster {
 
     // Sessions and their users.
 
-    /// A session begins, which is nobody's yet.
+    /// A session begins, without a user yet.
     pub fn open(&mut self, conn: ConnId, id: u64, dialect: Dialect, payer: Payer, now: Moment) {
         let session = Session {
             id,
@@ -167,19 +168,19 @@ impl Roster {
         self.users.find_or_insert(name, guest, most)
     }
 
-    /// The backend knows a user of a name that nobody here has.
+    /// The backend knows a user of a new name.
     pub fn learn_user(&mut self, name: &UserName) {
         self.users.know(name);
     }
 
-    /// Users with names who have come for the first time, and were not taken yet.
-    /// Each is given to `take`, until one is not taken.
+    /// Users with names who have come for the first time: hands each to `take`, until one is not taken.
     pub fn take_met(&mut self, mut take: impl FnMut(&UserName) -> bool) {
         let taken = self.users.met.iter().take_while(|name| take(name)).count();
         self.users.met.drain(..taken);
     }
 
-    /// Makes the session a device of the user. `shows` counts if the user is not here: else it is known how they want to be seen.
+    /// Makes the session a device of the user. `shows` counts if the user is not here: else the roster holds their
+    /// status.
     pub fn sign_in(&mut self, conn: ConnId, user: u32, payer: Payer, shows: Option<Shows>) -> Option<Fact> {
         let session = self.sessions.find_mut(conn)?;
         session.payer = payer;
@@ -198,8 +199,8 @@ impl Roster {
         Some(Fact::Seen { user, before })
     }
 
-    /// The session of a guest becomes one of another user, with its seats. How the guest was seen is how they want to be seen: one who
-    /// hides is not to be seen because of a name.
+    /// The session of a guest becomes one of another user, with its seats. The status of the guest goes with it: a user
+    /// who hides must not be seen because of a name.
     pub fn rename(&mut self, conn: ConnId, user: u32, payer: Payer, now: Tick, grace: Duration) -> Vec<Fact> {
         // Out of the list of devices for a moment, while the guest's chain is mended.
         let Some(mut session) = self.sessions.remove(conn) else { return Vec::new() };
@@ -221,14 +222,14 @@ impl Roster {
             }
             facts.extend(joined);
         }
-        // There is no coming back for a guest who is somebody now, but rooms may still wait for another device of theirs.
+        // A guest who has a name now does not come back, but rooms may still wait for another device of theirs.
         if self.users.at(guest).devices == 0 && self.users.at(guest).rooms == 0 {
             self.graces.set(Grace::Gone { user: guest }, now);
         }
         facts
     }
 
-    /// A text has come; `None` if nothing more is heard of this session.
+    /// A text has come; `None` if this session is not heard any more.
     pub fn note_text(&mut self, conn: ConnId, now: Moment) -> Option<&Session> {
         let session = self.sessions.find_mut(conn).filter(|session| !session.closing)?;
         session.frames = session.frames.wrapping_add(1);
@@ -243,21 +244,21 @@ impl Roster {
         }
     }
 
-    /// From now on nothing is heard of the session. Says whether that is new.
+    /// From now on the session is not heard. Returns whether that is new.
     pub fn begin_close(&mut self, conn: ConnId) -> bool {
         let session = self.sessions.find_mut(conn);
         session.is_some_and(|session| !std::mem::replace(&mut session.closing, true))
     }
 
-    /// An operator ends the session: nobody is to wait for its user when it is closed.
+    /// An operator ends the session: there is no grace for its user when it is closed.
     pub fn expel(&mut self, conn: ConnId) {
         if let Some(session) = self.sessions.find_mut(conn) {
             session.expelled = true;
         }
     }
 
-    /// The connection has ended. Where it was the user's last one, here or in a room, they have `grace` to come back. Nobody has left
-    /// by that, and so there are no facts.
+    /// The connection has ended. If it was the user's last one, here or in a room, they have `grace` to come back. No
+    /// user has left by that, so there are no facts.
     pub fn close(&mut self, conn: ConnId, now: Tick, grace: Duration) -> Option<Session> {
         let session = self.sessions.remove(conn)?;
         if session.user == NOBODY {
@@ -274,14 +275,14 @@ impl Roster {
         Some(session)
     }
 
-    /// The user is to be seen like this.
+    /// Sets how the user is seen.
     pub fn show(&mut self, user: u32, shows: Shows) -> Fact {
         let before = self.users.at(user).own_view();
         self.users.change(user, |user| user.shows(shows));
         Fact::Seen { user, before }
     }
 
-    /// Whether the devices of a user may be asked again whether they are there; if so, they are being asked now.
+    /// Whether the devices of a user may be asked again for a sign of life; if so, the time is noted.
     pub fn may_ask_devices(&mut self, user: u32, every_seconds: u32, now: Tick) -> bool {
         let (now, asked) = ((now.0 / 1000) as u32, self.users.at(user).asked);
         let may = asked == 0 || now.wrapping_sub(asked) >= every_seconds;
@@ -300,7 +301,7 @@ impl Roster {
         }
     }
 
-    /// The session does not want to be in the room any longer. Says whether it did.
+    /// The session does not want to be in the room any longer. Returns whether it did.
     pub fn ask_out(&mut self, conn: ConnId, room: u32) -> bool {
         let seat = self.sessions.find_mut(conn).and_then(|session| session.seat(room));
         seat.is_some_and(|seat| std::mem::take(&mut seat.wanted))
@@ -326,7 +327,7 @@ impl Roster {
         Some(Entrance { user, dialect, again, joined })
     }
 
-    /// The session, which is inside, is sent what is said from now on. Says whether it has a seat.
+    /// The session, which is inside, hears messages from now on. Returns whether it has a seat.
     pub fn hear(&mut self, conn: ConnId, room: u32) -> bool {
         let seat = self.sessions.find_mut(conn).and_then(|session| session.seat(room));
         seat.is_some_and(|seat| {
@@ -359,7 +360,7 @@ impl Roster {
         self.graces.next()
     }
 
-    /// What comes of the next grace that is over; `None`: none is.
+    /// The facts of the next grace that is over; `None`: none is.
     pub fn tick(&mut self, now: Tick) -> Option<Vec<Fact>> {
         Some(match self.graces.pop(now)? {
             Grace::Leave { user, room } => vec![self.depart(user, room)],
@@ -371,7 +372,7 @@ impl Roster {
         })
     }
 
-    /// Nobody waits for the user any longer. Without a device they leave now; with one, when the last is closed.
+    /// No room waits for the user any longer. Without a device they leave now; with one, when the last is closed.
     pub fn wait_no_longer(&mut self, user: u32, now: Tick) -> Vec<Fact> {
         let facts = self.end_graces(user);
         let user_is = self.users.at(user);
@@ -389,24 +390,24 @@ impl Roster {
 
     // Rooms.
 
-    /// A new room. It ends with this call if nobody comes or asks for it, and nothing is said in it.
+    /// A new room. It ends with this call if no user comes or asks for it, and it gets no message.
     pub fn make_room(&mut self, name: RoomName, created_at: u64) -> u32 {
         let room = self.rooms.insert(name, created_at);
         self.unsettled.push(room);
         room
     }
 
-    /// Ends a room that nobody is in, whatever is kept of it.
+    /// Ends an empty room, whatever it keeps.
     pub fn end_room(&mut self, room: u32) {
         self.rooms.end(room);
     }
 
-    /// Takes a room that nobody is in from the list. The backend is told nothing of it.
+    /// Takes an empty room from the list. The backend does not hear of it.
     pub fn unlist_room(&mut self, room: u32) {
         self.rooms.remove(room);
     }
 
-    /// What the backend has of a room.
+    /// Notes a room of the backend.
     pub fn learn_room(&mut self, room: u32, description: &Description<'_>, keeps: bool) {
         let place = self.rooms.at_mut(room);
         place.title = description.title.map(Into::into);
@@ -430,7 +431,7 @@ impl Roster {
         }
     }
 
-    /// Somebody asked for the room itself, and said what people are to call it and what it is about.
+    /// A user made the room by `create_room`, with a title and a topic.
     pub fn describe(&mut self, room: u32, title: Option<&str>, topic: Option<&str>) {
         let place = self.rooms.at_mut(room);
         place.created = true;
@@ -439,7 +440,7 @@ impl Roster {
         self.unsettled.push(room);
     }
 
-    /// That did not come about: nobody asked for the room, unless somebody has elsewhere.
+    /// Undoes that: no user made the room, unless one has elsewhere.
     pub fn take_back(&mut self, room: u32) {
         let place = self.rooms.at_mut(room);
         // Where something else is asked about it, others may have heard that there is this room.
@@ -449,29 +450,29 @@ impl Roster {
         }
     }
 
-    /// The backend knows what the room is.
+    /// The backend knows the description of the room.
     pub fn note_described(&mut self, room: u32) {
         self.rooms.at_mut(room).described = true;
     }
 
-    /// The backend keeps something that was said in the room, which has something asked about it.
+    /// The backend keeps a message of the room, about which a request waits.
     pub fn note_kept(&mut self, room: u32) {
         self.rooms.at_mut(room).holds = true;
         self.unsettled.push(room);
     }
 
-    /// Something is asked about the room, which stays until [`release`](Self::release).
+    /// A request about the room waits, and the room stays until [`release`](Self::release).
     pub fn hold(&mut self, room: u32) {
         self.rooms.hold(room);
     }
 
-    /// That is answered.
+    /// Such a request is answered.
     pub fn release(&mut self, room: u32) {
         self.rooms.at_mut(room).waiting -= 1;
         self.unsettled.push(room);
     }
 
-    /// Something is said in the room; `kept`: and can be read later.
+    /// Notes a message in the room; `kept`: it can be read later.
     pub fn note_said(&mut self, room: u32, kept: bool) {
         if kept {
             self.rooms.at_mut(room).holds = true;
@@ -480,7 +481,8 @@ impl Roster {
         self.unsettled.push(room);
     }
 
-    /// The life of the room has ended elsewhere. One that something is asked about here begins its next, as what it is here.
+    /// The life of the room has ended elsewhere. A room with waiting requests here begins its next life, with its
+    /// description here.
     pub fn note_ended(&mut self, room: u32) {
         let place = self.rooms.at_mut(room);
         (place.holds, place.described) = (false, false);
@@ -490,30 +492,31 @@ impl Roster {
         self.unsettled.push(room);
     }
 
-    /// Nothing that was said in the room can be read any more.
+    /// No message of the room can be read any more.
     pub fn note_emptied(&mut self, room: u32) {
         self.rooms.at_mut(room).holds = false;
         self.unsettled.push(room);
     }
 
-    /// The room, which is big, is told now who is in it.
+    /// The room, which is big, hears its summary now.
     pub fn note_crowd_told(&mut self, room: u32, now: Tick) {
         self.rooms.at_mut(room).crowd_told = Some(now);
     }
 
-    /// What is said is counted anew.
+    /// Begins to count messages anew.
     pub fn begin_interval(&mut self) {
         self.rooms.begin_interval();
     }
 
-    /// Ends rooms that nobody is in, that keep nothing and that nothing is asked about.
+    /// Ends empty rooms that keep nothing and about which no request waits.
     pub fn settle(&mut self, now: Tick) {
         for room in self.unsettled.drain(..) {
             self.rooms.settle(room, now);
         }
     }
 
-    /// Ends rooms that were created, hold nothing, and have been empty since before. Says whether any empty one is left.
+    /// Ends rooms that were created, hold nothing, and have been empty since before. Returns whether any empty one is
+    /// left.
     pub fn expire_rooms(&mut self, empty_before: Option<Tick>, now: Tick) -> bool {
         self.settle(now);
         if let Some(before) = empty_before {
@@ -527,12 +530,12 @@ impl Roster {
         std::mem::take(&mut self.rooms.ended)
     }
 
-    /// What graces, and rooms to be looked at, take.
+    /// The memory of graces, and of rooms to be settled.
     pub fn held_bytes_of_graces(&self) -> usize {
         self.graces.held_bytes() + self.unsettled.capacity() * size_of::<u32>()
     }
 
-    /// Gives back the room of what was. To be asked seldom.
+    /// Shrinks the tables. Call it seldom.
     pub fn shrink(&mut self) {
         self.users.shrink();
         self.rooms.shrink();
@@ -625,7 +628,7 @@ fn seconds(now: Moment) -> u32 {
 
 #[cfg(test)]
 impl Roster {
-    /// What holds between calls.
+    /// The invariants between calls.
     #[track_caller]
     pub fn check(&self) {
         use std::collections::BTreeMap;
@@ -673,7 +676,7 @@ impl Roster {
         self.rooms.check();
     }
 
-    /// Whether nobody is here and no room is left.
+    /// Whether no user is here and no room is left.
     pub fn is_empty(&self) -> bool {
         self.sessions.len() == 0 && self.rooms.len() == 0 && self.with_plain.is_empty() && self.graces.next().is_none()
     }

@@ -747,7 +747,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_chat_and_its_model_agree(kept in prop_oneof![Just(0_usize), Just(3), Just(1000)], slice in prop_oneof![Just(1_usize), Just(250), Just(64 << 10)], ops in proptest::collection::vec(op(), 1..250)) {
+    fn the_chat_and_its_model_agree(
+        kept in prop_oneof![Just(0_usize), Just(3), Just(1000)],
+        slice in prop_oneof![Just(1_usize), Just(250), Just(64 << 10)],
+        ops in proptest::collection::vec(op(), 1..250),
+    ) {
         let mut world = World::new(kept, slice);
         ops.iter().for_each(|op| world.step(op));
         world.end();
