@@ -361,7 +361,8 @@ impl Chat {
 }
 
 /// How much news of the backend is carried out before others have their turn, so that a burst from elsewhere holds up
-/// no client for longer than a millisecond or two. A backend in memory never has more news for one call.
+/// no client for longer than a millisecond or two. A backend in memory has that much in
+/// rare turns only: if one message makes it let go of the history of a thousand rooms.
 const NEWS_AT_ONCE: usize = 1024;
 
 /// An `error` message, for requests that are refused before they reach the chat.

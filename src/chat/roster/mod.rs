@@ -7,13 +7,14 @@
 //!                └── rename: a guest's session becomes another user's
 //! ```
 //!
-//! The roster owns all of it, and the graces of users whose last session has ended. Its fields are private: each change
-//! has a verb here, and a rule such as "a user is gone only after leaving" is one line of one verb. It sends nothing
-//! and asks no store. A verb returns everything that others may have to hear as a [`Fact`]; `tell` makes messages of
-//! facts, and code that carries facts to other nodes would begin there.
+//! The roster owns all of it, and the graces of users whose last session has ended. Its fields are private: what may
+//! happen has a verb here, and a rule such as "a user is gone only after leaving" is one line of one verb. It sends
+//! nothing and asks nobody. What others may have to hear, a verb returns as a [`Fact`], and `tell` makes words of facts.
 //!
-//! Rooms end in [`Roster::settle`] alone, at the end of a call into the chat or before a new one is made: the key of a
-//! room in a fact is good until then.
+//! Verbs about sessions end no room: they note which may be over, and [`Roster::settle`] ends those, at the end of a call
+//! into the chat and before a room is made or one is looked for that can make place. Facts name rooms by their keys, so
+//! they are told before that. [`end_room`](Roster::end_room), [`unlist_room`](Roster::unlist_room) and
+//! [`expire_rooms`](Roster::expire_rooms) end rooms that nobody is in, of which there are no facts.
 
 mod graces;
 pub(super) mod members;
@@ -530,8 +531,8 @@ impl Roster {
         std::mem::take(&mut self.rooms.ended)
     }
 
-    /// The memory of graces, and of rooms to be settled.
-    pub fn held_bytes_of_graces(&self) -> usize {
+    /// What is held beside sessions, users and rooms: graces, and rooms that may be over.
+    pub fn held_bytes_beside(&self) -> usize {
         self.graces.held_bytes() + self.unsettled.capacity() * size_of::<u32>()
     }
 
