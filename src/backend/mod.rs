@@ -335,7 +335,8 @@ pub trait Backend {
         true
     }
 
-    /// Whether it bounds by itself what it keeps. If not, what it keeps of a room goes when the room makes place for another one.
+    /// Whether it bounds by itself what it keeps. If not, what it keeps of a room goes when the room makes place for
+    /// another one.
     fn bounds_itself(&self) -> bool {
         false
     }

@@ -51,8 +51,8 @@ impl Hall {
         }
     }
 
-    /// Takes an empty room from the list, so that there is a place for another one. Its history goes, unless the backend
-    /// has bounds of its own.
+    /// Takes an empty room from the list, so that there is a place for another one. Its history goes, unless the
+    /// backend has bounds of its own.
     pub(super) fn evict(&mut self, room: u32, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let place = self.roster.room(room);
         match (ctx.store.bounds_itself(), place.holds) {

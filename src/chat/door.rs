@@ -9,14 +9,14 @@ use super::roster::user::Shows;
 pub enum Door {
     /// `/ws`: speaks JSON.
     Json {
-        /// Who it is; `None` for a guest.
+        /// The user; `None` for a guest.
         user: Option<UserName>,
     },
     /// `/ws/{room}`: every text is a chat message.
     Plain {
         /// The one room of the session.
         room: RoomName,
-        /// Who it is. The server refuses names with a comma, because lists of names are joined by commas here.
+        /// The user. The server refuses names with a comma, because lists of names are joined by commas here.
         user: UserName,
     },
     /// With a valid token.

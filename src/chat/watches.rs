@@ -1,4 +1,4 @@
-//! Who watches whom, by the name that is watched; there need be nobody of that name yet.
+//! Watches: sessions that watch users by name; there need be no user of that name yet.
 //!
 //! A watched name is kept once, however many watch it. Each side knows its place on the other, as members and topics of
 //! the engine do: a session that ends takes itself out of a list of a thousand watchers without looking through it.

@@ -9,8 +9,8 @@ impl Deliveries {
     /// A JSON text is read. The cost is in its tokens, which these bytes show.
     pub(super) fn note_json(&mut self, text: &str) {
         let of_chunk = |chunk: &[u8]| {
-            let mark = |octet: u8| matches!(octet, b'{' | b'}' | b'[' | b']' | b',' | b':' | b'\\');
-            chunk.iter().fold(0_u8, |marks, &octet| marks + u8::from(mark(octet)))
+            let mark = |byte: u8| matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':' | b'\\');
+            chunk.iter().fold(0_u8, |marks, &byte| marks + u8::from(mark(byte)))
         };
         let marks: usize = text.as_bytes().chunks(128).map(|chunk| usize::from(of_chunk(chunk))).sum();
         self.note_work(marks / TOKENS_A_STEP);
@@ -18,7 +18,7 @@ impl Deliveries {
 
     /// These names are read and looked up.
     pub(super) fn note_names<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
-        let normalising = |name: &str| if name.is_ascii() { 0 } else { name.len() / NORMALISED_OCTETS_A_STEP };
+        let normalising = |name: &str| if name.is_ascii() { 0 } else { name.len() / NORMALISED_BYTES_A_STEP };
         self.note_work(names.into_iter().map(|name| NAME + normalising(name)).sum());
     }
 }
@@ -30,7 +30,7 @@ const TOKENS_A_STEP: usize = 10;
 const NAME: usize = 1;
 
 /// So many bytes of a name not in ASCII cost a step more: its normal form is made.
-const NORMALISED_OCTETS_A_STEP: usize = 16;
+const NORMALISED_BYTES_A_STEP: usize = 16;
 
 /// The cost of entering a room: the backend is asked, and its page becomes messages.
 pub(super) const ENTER: usize = 8;

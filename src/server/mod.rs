@@ -132,14 +132,13 @@ pub trait Service {
         Default::default()
     }
 
-    /// Memory is short: lets go of about so many octets of history, a bounded piece of work at a time. Tells whether
-    /// any.
-    fn drop_oldest(&mut self, _octets: usize, _now: Moment) -> bool {
+    /// Memory is short: drops about so many bytes of history, a bounded piece of work at a time. Returns whether any.
+    fn drop_oldest(&mut self, _bytes: usize, _now: Moment) -> bool {
         false
     }
 
-    /// So many octets may be taken for what is new until the next call; `None`: as many as there are.
-    fn set_memory_left(&mut self, _octets: Option<usize>) {}
+    /// So many bytes may new things take until the next call; `None`: no limit.
+    fn set_memory_left(&mut self, _bytes: Option<usize>) {}
 
     /// The server stops: takes on nothing new, and says so.
     fn shut_down(&mut self, turn: &mut Turn<'_>);

@@ -34,3 +34,4 @@ mod stopping;
 mod tls;
 mod top;
 mod wire;
+mod words;

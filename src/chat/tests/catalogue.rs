@@ -69,7 +69,8 @@ impl Backend for Spy {
     }
 }
 
-/// A chat with place for one room, on a store that has these, each with a message or without; and what the store is asked.
+/// A chat with place for one room, on a store that has these, each with a message or without; and what the store is
+/// asked.
 fn stage(rooms: &[(&str, bool)], bounds_itself: bool) -> (Stage, Log, Elsewhere, Rc<RefCell<bool>>) {
     let mut memory = Memory::new(last(5), 1);
     let at = Moment { tick: Tick(START), unix_ms: 7 };

@@ -1,4 +1,4 @@
-//! The chat behind a pretended engine: people say things, and inboxes show who heard what.
+//! The chat behind a pretended engine: people send messages, and inboxes show who heard what.
 //!
 //! A row reads `says(who, what)` and then `heard(who, [..])`. Time stands still unless it is moved.
 
@@ -37,12 +37,13 @@ struct Stage {
     closes: BTreeMap<ConnId, u16>,
     names: BTreeMap<String, ConnId>,
     opened: u32,
-    /// Who wants it told when they have taken everything, which they do at once unless `holds`.
+    /// Connections of which the chat wants to know when they have taken everything, which they do at once unless
+    /// `holds`.
     asked: BTreeSet<ConnId>,
     holds: bool,
     /// Connections that were asked whether they are still there.
     pinged: Vec<ConnId>,
-    /// Where who comes next comes from.
+    /// The origin of the next connections.
     address: Option<Address>,
 }
 
@@ -139,7 +140,7 @@ impl Stage {
         self.dispatch();
     }
 
-    /// The connection ends; the engine has let go of it before the chat hears of it.
+    /// The connection ends; the engine has dropped it before the chat hears of it.
     fn closes(&mut self, device: &str) {
         let conn = self.names.remove(device).unwrap();
         for members in self.topics.values_mut() {
@@ -178,7 +179,7 @@ impl Stage {
         }
     }
 
-    /// The device has taken everything; says whether somebody wanted to know.
+    /// The device has taken everything; returns whether the chat wanted to know.
     fn drains(&mut self, device: &str) -> bool {
         let conn = self.conn(device);
         let asked = self.asked.contains(&conn);
@@ -218,7 +219,7 @@ impl Stage {
                 }
                 Delivery::Ask { conn } => self.pinged.push(*conn),
                 Delivery::TellWhenDrained { conn } => {
-                    // Nothing is told of who is closed.
+                    // There is no event about a closed connection.
                     if self.inboxes.contains_key(conn) && !self.closes.contains_key(conn) {
                         self.asked.insert(*conn);
                     }
@@ -277,7 +278,7 @@ impl Stage {
         self.closes.get(&self.conn(device)).copied()
     }
 
-    /// `joins` a room and forgets what came of it, for everybody.
+    /// `joins` a room and forgets the messages of that, for all.
     fn joins(&mut self, device: &str, room: &str) {
         self.says(device, &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
         self.all_forget();
