@@ -57,9 +57,9 @@ impl Default for Limits {
 pub struct Memory {
     limits: Limits,
     random: Random,
-    /// Of what two users said who have said nothing, and of what they say first: so the epoch that a client was told of
-    /// nothing is that of the first message. It is another one as soon as any pair's life has ended, whose next life
-    /// must not be taken for it.
+    /// The epoch of two users without messages, and of their first message: so the epoch that a client got before the
+    /// first message is right. It is another one as soon as any pair's life has ended, whose next life must not be
+    /// taken for it.
     nothing: Epoch,
     /// In boxes, so that a place that nothing is kept in is small.
     conversations: Slab<Box<Kept>>,

@@ -26,8 +26,8 @@
 //!   first question about a conversation need not be published at all.)
 //! - A room is announced before its messages. [`Request::Release`] never ends a room that keeps messages.
 //!
-//! It does not say who is inside a room elsewhere, nor is it told for which rooms and users somebody listens here: what
-//! several nodes need of that will be requests and news of their own.
+//! It does not know who is inside a room elsewhere, nor which rooms and users have listeners here: several nodes will
+//! need requests and news of their own for that.
 //!
 //! It does not know people, permissions or connections, and it reads no clock. Threads and files are for the
 //! implementations, each in a file of its own; [`Threaded`] runs any of them on a thread.

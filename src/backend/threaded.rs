@@ -35,14 +35,14 @@ use crate::time::Tick;
 pub struct Threaded {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    /// News that the loop hears now, and how much of it has been told.
+    /// News that the loop hears now, and how much of it has been heard.
     taken: Reports,
     told: usize,
     /// Requests that were accepted so far.
     asked: u64,
-    /// Messages let go of that have been told of so far.
+    /// Dropped messages that have been reported so far.
     dropped: usize,
-    /// The catalogue is being told: until all of it has been, polling waits for it.
+    /// The catalogue is being announced: until it is complete, polling waits for it.
     begins: bool,
     nature: Nature,
 }
@@ -438,7 +438,7 @@ mod tests {
         }
     }
 
-    /// Carries out one batch at a time, of which it tells the size before it waits for the gate to open.
+    /// Carries out one batch at a time, whose size it sends before it waits for the gate to open.
     struct Gate {
         opens: mpsc::Receiver<()>,
         sizes: mpsc::Sender<usize>,

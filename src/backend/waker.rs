@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Wakes whoever polls a [`Backend`](super::Backend). It may be called from any thread, as often as one likes: calls
-/// that come before the poll are one.
+/// Wakes the loop that polls a [`Backend`](super::Backend). It may be called from any thread, as often as one likes:
+/// calls that come before the poll are one.
 #[derive(Clone)]
 pub struct Waker(Arc<dyn Fn() + Send + Sync>);
 

@@ -121,7 +121,7 @@ const HEAD_LEN: usize = 16;
 /// The smallest body: no filler at all.
 pub const MIN_SIZE: usize = HEAD_LEN;
 
-/// The most speakers that a body can tell apart.
+/// The most speakers that bodies can name.
 pub const MAX_SPEAKERS: usize = 1 << 16;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
-/// Tells how far it is, now and then.
+/// Prints now and then how far the bench is.
 #[derive(Debug)]
 pub struct Progress {
     wanted: bool,
@@ -14,13 +14,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Tells nothing unless it is wanted.
+    /// Prints nothing unless it is wanted.
     pub fn new(wanted: bool) -> Self {
         let terminal = stderr().is_terminal();
         Self { wanted, terminal, next: Instant::now() + Self::pause(terminal), dirty: false }
     }
 
-    /// Tells it if it is time to.
+    /// Prints it if it is time to.
     pub fn tell(&mut self, sentence: impl FnOnce() -> String) {
         if !self.wanted {
             return;

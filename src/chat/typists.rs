@@ -66,7 +66,7 @@ impl Typists {
         std::mem::take(&mut typist.on).then_some(typist.told + TRUE_EVERY)
     }
 
-    /// Forgets somebody. Says whether they were known, and if so, whether it is to be relayed that they have stopped.
+    /// Forgets a typist. Returns whether they were known, and if so, whether to relay that they have stopped.
     pub fn end(&mut self, place: &Place) -> Option<bool> {
         self.0.remove(place).map(|typist| typist.on)
     }

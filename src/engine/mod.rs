@@ -6,7 +6,7 @@
 //! ```text
 //!   insert / readable / writable      what the poller said
 //!   begin_turn(now)                   timers: pings, deadlines
-//!   next_event(handler) ...           reads, decodes, tells; between events: send, publish, close
+//!   next_event(handler) ...           reads, decodes, hands on events; between events: send, publish, close
 //!   flush()                           every dirty topic and peer once
 //!   reap(...)                         slots are freed here and nowhere else
 //! ```
@@ -391,19 +391,19 @@ impl<S: Stream> Engine<S> {
     }
 
     /// The poller says that there may be something to read; `to_end`, that the peer has ended its stream, or that the
-    /// stream has failed. Where a poller does not tell of that it is `false`, and streams must do without (see
+    /// stream has failed. A poller that does not report that passes `false`, and streams must do without (see
     /// [`Stream::receive`]).
     pub fn readable(&mut self, index: u32, to_end: bool) {
         let Some(peer) = self.peers.get_mut(index as usize) else { return };
         peer.read_to_end |= to_end;
-        // What lies in the receive buffer is told before it is read again.
+        // Bytes in the receive buffer are parsed before the stream is read again.
         if let Some((reading, behind)) = &mut self.reading
             && *reading == index
         {
             *behind = behind.or_more();
             return;
         }
-        // A peer that was read more than it has been told is in the backlog, or will be when it has taken its answers.
+        // A peer with bytes that are not parsed yet is in the backlog, or will be when it has taken its answers.
         if self.set_aside.may_have_more(index) || std::mem::replace(&mut peer.readable, true) {
             return;
         }
@@ -722,8 +722,8 @@ impl<S: Stream> Engine<S> {
 
     /// An upgraded connection ends for the floors above: it leaves its topics, and `Closed` is reported once.
     ///
-    /// The code is as RFC 6455 section 7.1.5 tells it: [`NO_CODE`](crate::proto::close::NO_CODE) or [`NO_CLOSE`] if
-    /// there was none.
+    /// The code is that of RFC 6455 section 7.1.5: [`NO_CODE`](crate::proto::close::NO_CODE) or [`NO_CLOSE`] if there
+    /// was none.
     fn closed_with(&mut self, index: u32, code: u16) {
         if !self.peers[index as usize].is_opened() {
             return;

@@ -6,7 +6,7 @@
 //! served last:
 //!
 //! ```text
-//!   ready     those of whom the poller has told: each may spend FRESH_STEPS
+//!   ready     those that the poller has reported: each may spend FRESH_STEPS
 //!   backlog   those that have more than that to do, in order: each may spend PEER_STEPS, all together TURN_STEPS,
 //!             of which the others have taken what they spent; one of them is served in any case
 //! ```

@@ -18,7 +18,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 /// | poller | what is to be watched |
 /// |---|---|
 /// | edge-triggered | both directions, always |
-/// | level-triggered, one-shot | reading always; writing while [`Engine::blocked_of`](super::Engine::blocked_of) tells of the connection, and while its own [`Write::flush`] says `WouldBlock` |
+/// | level-triggered, one-shot | reading always; writing while [`Engine::blocked_of`](super::Engine::blocked_of) lists the connection, and while its own [`Write::flush`] returns `WouldBlock` |
 ///
 /// ```
 /// use std::io::{self, Read, Write};

@@ -63,7 +63,7 @@ pub const NO_CODE: u16 = 1005;
 /// 1006: the code that stands for an end without Close (section 7.4.1). It is never sent.
 pub const NO_CLOSE: u16 = 1006;
 
-/// The code that a Close frame tells the peer, which broke the protocol like this (section 7.4.1).
+/// The code of the Close frame for a peer that broke the protocol like this (section 7.4.1).
 impl From<ProtocolError> for CloseCode {
     fn from(error: ProtocolError) -> Self {
         match error {

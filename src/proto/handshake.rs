@@ -440,7 +440,7 @@ pub enum RequestError {
     HeadTooLarge,
     /// More than [`MAX_HEADERS`] headers.
     TooManyHeaders,
-    /// A body where none may be, or one whose length cannot be told.
+    /// A body where none may be, or one of unknown length.
     BadBody,
     /// A method that the target does not know.
     MethodNotAllowed,

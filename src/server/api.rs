@@ -69,7 +69,7 @@ pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>) -> Result<(),
     }
 }
 
-/// The call of a request for `/api/NAME`, whoever may make it.
+/// The call of a request for `/api/NAME`, of any caller.
 pub(super) fn head(request: &Request<'_>, name: &str) -> Result<CallHead, CallError> {
     let call = Call::ALL.iter().copied().find(|call| call.as_str() == name).ok_or(CallError::Unknown)?;
     if request.method() != "POST" {

@@ -70,11 +70,11 @@ pub enum Port {
     Public = 0,
     /// For the operator.
     Admin = 1,
-    /// For everybody, but over the connection limit: to be told so and sent away.
+    /// For everybody, but over the connection limit: answered 503 and closed.
     Refused = 2,
     /// For everybody, but over what its address may have: to be let in to hear that, and sent away.
     Crowded = 3,
-    /// For everybody, but its address opens connections too fast: to be told so and sent away.
+    /// For everybody, but its address opens connections too fast: answered 429 and closed.
     TooFast = 4,
 }
 

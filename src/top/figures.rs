@@ -107,7 +107,7 @@ pub struct Rate {
     pub bytes: bool,
 }
 
-/// A percentile of the time of turns, as far as the buckets of the histogram tell.
+/// A percentile of the time of turns, as exactly as the buckets of the histogram allow.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Percentile {
     /// Such as `p99`.

@@ -7,14 +7,15 @@
 //!                └── rename: a guest's session becomes another user's
 //! ```
 //!
-//! The roster owns all of it, and the graces of users whose last session has ended. Its fields are private: what may
-//! happen has a verb here, and a rule such as "a user is gone only after leaving" is one line of one verb. It sends
-//! nothing and asks nobody. What others may have to hear, a verb returns as a [`Fact`], and `tell` makes words of facts.
+//! The roster owns all of it, and the graces of users whose last session has ended. Its fields are private: each change
+//! has a verb here, and a rule such as "a user is gone only after leaving" is one line of one verb. It sends nothing
+//! and asks no store. A verb returns the changes that others may have to hear as [`Fact`]s, and `tell` makes messages
+//! of them.
 //!
-//! Verbs about sessions end no room: they note which may be over, and [`Roster::settle`] ends those, at the end of a call
-//! into the chat and before a room is made or one is looked for that can make place. Facts name rooms by their keys, so
-//! they are told before that. [`end_room`](Roster::end_room), [`unlist_room`](Roster::unlist_room) and
-//! [`expire_rooms`](Roster::expire_rooms) end rooms that nobody is in, of which there are no facts.
+//! Verbs about sessions end no room: they note which may be over, and [`Roster::settle`] ends those, at the end of a
+//! call into the chat and before a room is made or one is looked for that can make place. Facts name rooms by their
+//! keys, so `tell` sends them before that. [`end_room`](Roster::end_room), [`unlist_room`](Roster::unlist_room) and
+//! [`expire_rooms`](Roster::expire_rooms) end empty rooms, of which there are no facts.
 
 mod graces;
 pub(super) mod members;

@@ -219,7 +219,7 @@ impl Rooms {
         self.ended.push(name);
     }
 
-    /// Forgets an empty room; the backend is told nothing of it.
+    /// Forgets an empty room; the backend does not hear of it.
     pub fn remove(&mut self, key: u32) -> RoomName {
         let room = self.rooms.remove(key as usize);
         debug_assert!(room.is_unused() && room.json == 0 && room.plain == 0, "{} ends while used", room.name);

@@ -8,7 +8,7 @@ use crate::backend::{Conversation, Description, NewMessage, News, Overloaded, Qu
 
 type Log = Rc<RefCell<Vec<String>>>;
 
-/// Rooms that the store will tell of.
+/// Rooms that the store will announce.
 type Elsewhere = Rc<RefCell<Vec<&'static str>>>;
 
 /// A store in memory that notes what it is asked to let go of, and has news of its own.
@@ -207,7 +207,7 @@ impl Backend for FailsFirst {
     }
 }
 
-/// Two create the same room, and the first is told that the store is down: the second has it.
+/// Two create the same room, and the first hears that the store is down: the second has it.
 #[test]
 fn a_room_that_others_have_heard_of_is_not_taken_back() {
     let open = Rc::new(RefCell::new(false));

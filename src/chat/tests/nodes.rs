@@ -301,7 +301,7 @@ impl Nodes {
     }
 }
 
-/// Two nodes, with `ann` on the first and `bob` on the second; what they are told at first is read.
+/// Two nodes, with `ann` on the first and `bob` on the second; their first messages are read.
 fn ann_and_bob() -> Nodes {
     let mut nodes = Nodes::new(100, &Settings { replay_bytes: 1, ..unhurried() }, 2);
     for (node, name) in ["ann", "bob"].iter().enumerate() {
@@ -428,7 +428,7 @@ fn what_is_told_takes_no_place_from_others() {
     nodes.world.borrow_mut().links[1].through = usize::MAX;
     other.hears_the_backend();
     assert!(!listed(&other).contains(&"d".to_owned()));
-    // It is there all the same for whoever joins it, once there is memory, and keeps what it keeps.
+    // A user can join it all the same, once there is memory, and its history stays.
     other.chat.set_memory_left(None);
     nodes.stages.push(other);
     nodes.stages[1].opens("dan", "dan");

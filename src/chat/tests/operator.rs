@@ -21,7 +21,7 @@ impl Stage {
         answers.into_iter().next().unwrap()
     }
 
-    /// The chat closed it, and the engine tells that it is closed.
+    /// The chat closed it, and the engine reports that it is closed.
     fn ends(&mut self, device: &str, code: u16) {
         assert_eq!(self.closed_with(device), Some(code), "{device}");
         self.closes(device);

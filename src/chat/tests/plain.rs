@@ -83,7 +83,7 @@ fn both_dialects_meet() {
     stage.heard("bob", [chat("bob", "x")]);
     stage.says("ann", r#"{"type":"broadcast","content":"y","id":1}"#);
     stage.heard("bob", [chat("ann", "y")]);
-    // Neither typing nor direct messages are told here.
+    // The plain dialect hears neither typing nor direct messages.
     stage.says("ann", r#"{"type":"typing","room_id":"den","typing":true}"#);
     stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"psst"}"#);
     stage.heard_nothing("bob");
