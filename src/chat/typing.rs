@@ -1,7 +1,7 @@
 //! Typing notices, sent neither too often nor for too long.
 //!
-//! `true` ends [`ENDS_AFTER`] the last one; `false` is relayed at once, and only if the last thing relayed was `true`. How
-//! often `true` is relayed is in `typists`.
+//! `true` ends [`ENDS_AFTER`] the last one; `false` is relayed at once, and only if the last thing relayed was `true`.
+//! How often `true` is relayed is in `typists`.
 
 use std::time::Duration;
 
