@@ -126,7 +126,7 @@ impl Responder {
                 // No context is kept between a client's messages: there may be ten thousand clients.
                 let agreed = self.deflate && port != Port::Crowded;
                 let deflate = agreed.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
-                let mut response = Vec::new();
+                let mut response = Vec::with_capacity(UPGRADE_BYTES);
                 encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut response);
                 match port {
                     Port::Crowded => (asked, Answer::TurnAway { response, door }),
@@ -170,3 +170,6 @@ impl Responder {
         }
     }
 }
+
+/// Room for the response to an upgrade.
+const UPGRADE_BYTES: usize = 256;
