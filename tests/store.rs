@@ -17,7 +17,7 @@ use salon::server::reactor::Bounds;
 use salon::server::serve::{self, HandedOver};
 use salon::server::settings::{ProxyProtocol, Settings, Starter, State};
 use salon::server::{Error, admission};
-use salon::time::Tick;
+use salon::time::Moment;
 use salon::{chat, engine};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
@@ -61,7 +61,7 @@ impl Backend for Gated {
         self.memory.is_idle()
     }
 
-    fn expire(&mut self, now: Tick) -> bool {
+    fn expire(&mut self, now: Moment) -> bool {
         self.memory.expire(now)
     }
 

@@ -3,7 +3,7 @@
 
 use super::{Conversation, Description, Head, Message, NewMessage, News, Query, Request, Ticket};
 use crate::slack;
-use crate::time::{Moment, Tick};
+use crate::time::Moment;
 
 /// Requests, in the order in which they were made.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Reports {
 #[derive(Debug)]
 enum Asked {
     Append { place: Place, sender: Span, content: Span, at: Moment, about: Option<Card>, ticket: Ticket },
-    Read { place: Place, query: Query, now: Tick, about: Option<Card>, ticket: Ticket },
+    Read { place: Place, query: Query, now: Moment, about: Option<Card>, ticket: Ticket },
     Know(Span),
     Release(Span),
     Erase(Span),
@@ -264,6 +264,7 @@ impl Texts {
 mod tests {
     use super::*;
     use crate::backend::{Bounds, Epoch};
+    use crate::time::Tick;
 
     const CARDS: [Description<'_>; 2] = [
         Description { room: "den", title: None, topic: Some(""), created_at: 7, created: true },
@@ -273,15 +274,16 @@ mod tests {
     #[test]
     fn requests_come_out_as_they_went_in() {
         let (room, pair) = (Conversation::Room("den"), Conversation::Direct("ann", "bob"));
-        let message = NewMessage { sender: "ann", content: "é", at: Moment { tick: Tick(1), unix_ms: 2 } };
+        let at = Moment { tick: Tick(1), unix_ms: 2 };
+        let message = NewMessage { sender: "ann", content: "é", at };
         let silent = NewMessage { content: "", ..message };
         let query = Query::Newest(Bounds { messages: 1, bytes: 2 });
         let asked = [
             Request::Append { conversation: room, message, about: None, ticket: Ticket(1) },
             Request::Append { conversation: room, message, about: Some(CARDS[0]), ticket: Ticket(1) },
             Request::Append { conversation: pair, message: silent, about: None, ticket: Ticket(2) },
-            Request::Read { conversation: pair, query, now: Tick(3), about: None, ticket: Ticket(4) },
-            Request::Read { conversation: room, query, now: Tick(3), about: Some(CARDS[1]), ticket: Ticket(4) },
+            Request::Read { conversation: pair, query, now: at, about: None, ticket: Ticket(4) },
+            Request::Read { conversation: room, query, now: at, about: Some(CARDS[1]), ticket: Ticket(4) },
             Request::Know { user: "bob" },
             Request::Release { room: "den" },
             Request::Erase { room: "" },

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::random::Random;
 use crate::slack;
-use crate::time::Tick;
+use crate::time::{Moment, Tick};
 
 /// The limits of what is kept.
 #[derive(Clone, Debug)]
@@ -355,7 +355,7 @@ impl Backend for Memory {
                     false => {
                         let conversation = self.find_or_begin(conversation);
                         self.describe(conversation, about);
-                        Waiting::Read { conversation, query, now, ticket }
+                        Waiting::Read { conversation, query, now: now.tick, ticket }
                     }
                 };
                 self.waiting.push_back(waiting);
@@ -421,14 +421,14 @@ impl Backend for Memory {
         self.waiting.is_empty() && self.emptied.is_empty() && self.catalogue.is_none()
     }
 
-    fn expire(&mut self, now: Tick) -> bool {
+    fn expire(&mut self, now: Moment) -> bool {
         // The key after the last one seen; slots are few and dense, so walking over empty ones is cheap.
         for _ in 0..MAX_EXPIRED_AT_ONCE.min(self.conversations.capacity()) {
             let place = self.sweep_from;
             self.sweep_from = if place + 1 >= self.conversations.capacity() { 0 } else { place + 1 };
             let Some(kept) = self.conversations.get(place) else { continue };
             let direct = kept.direct;
-            self.expire_one(place, now);
+            self.expire_one(place, now.tick);
             if direct && self.conversations[place].ring.is_empty() && self.waiting.is_empty() {
                 self.remove(place);
             }
@@ -678,7 +678,6 @@ const MAX_EXPIRED_AT_ONCE: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Moment;
 
     const ALL: Bounds = Bounds { messages: usize::MAX, bytes: usize::MAX };
 
@@ -687,9 +686,12 @@ mod tests {
         Memory::new(limits, 7)
     }
 
+    fn moment(at: u64) -> Moment {
+        Moment { tick: Tick(at), unix_ms: at }
+    }
+
     fn say(memory: &mut Memory, room: Conversation<'_>, content: &str, at: u64) -> u64 {
-        let at = Moment { tick: Tick(at), unix_ms: at };
-        let message = NewMessage { sender: "ann", content, at };
+        let message = NewMessage { sender: "ann", content, at: moment(at) };
         memory.ask(Request::Append { conversation: room, message, about: None, ticket: Ticket(1) }).unwrap();
         loop {
             match memory.poll().unwrap() {
@@ -711,7 +713,7 @@ mod tests {
     }
 
     fn read(memory: &mut Memory, room: Conversation<'_>, query: Query, at: u64) -> (Head, Vec<u64>) {
-        let request = Request::Read { conversation: room, query, now: Tick(at), about: None, ticket: Ticket(2) };
+        let request = Request::Read { conversation: room, query, now: moment(at), about: None, ticket: Ticket(2) };
         memory.ask(request).unwrap();
         loop {
             match memory.poll().unwrap() {
@@ -786,7 +788,7 @@ mod tests {
         say(&mut memory, ROOM, "new", 5_000);
         assert_eq!(read(&mut memory, ROOM, Query::Newest(ALL), 10_000).1, [1, 2]);
         assert_eq!(read(&mut memory, ROOM, Query::Newest(ALL), 10_001).1, [2]);
-        assert!(!memory.expire(Tick(16_000)));
+        assert!(!memory.expire(moment(16_000)));
         assert!(matches!(memory.poll(), Some(News::Emptied { room: "den" })));
         assert!(memory.poll().is_none());
         assert_eq!(memory.bytes(), 0);
@@ -857,7 +859,7 @@ mod tests {
         assert_eq!(read(&mut memory, Conversation::Direct("a", "b"), Query::Newest(ALL), 0).1, [0; 0]);
         assert_eq!(memory.conversations(), 2);
         assert_eq!(read(&mut memory, Conversation::Direct("a", "a"), Query::Newest(ALL), 0).1, [1]);
-        assert!(!memory.expire(Tick(20_000)));
+        assert!(!memory.expire(moment(20_000)));
         assert_eq!(memory.conversations(), 0);
     }
 
@@ -895,7 +897,7 @@ mod tests {
         say(&mut memory, Conversation::Direct("e", "f"), "x", 0);
         assert_eq!(read(&mut memory, Conversation::Direct("a", "b"), Query::Newest(ALL), 0).1, [1, 2]);
         assert_eq!(read(&mut memory, Conversation::Direct("c", "d"), Query::Newest(ALL), 0).1, [0; 0]);
-        assert!(!memory.expire(Tick(20_000)));
+        assert!(!memory.expire(moment(20_000)));
         assert!(memory.pairs.of.is_empty() && memory.pairs.by_number.is_empty() && memory.pairs.len == 0);
     }
 
@@ -909,7 +911,7 @@ mod tests {
             memory.ask(append).unwrap();
         }
         let read =
-            Request::Read { conversation: ROOM, query: Query::Head, now: Tick(0), about: None, ticket: Ticket(0) };
+            Request::Read { conversation: ROOM, query: Query::Head, now: moment(0), about: None, ticket: Ticket(0) };
         assert_eq!(memory.ask(append), Err(Overloaded));
         assert_eq!(memory.ask(read), Err(Overloaded));
         while memory.poll().is_some() {}
@@ -940,7 +942,7 @@ mod tests {
         for description in [den, bar, Description { title: Some("Pub"), ..bar }] {
             let conversation = Conversation::Room(description.room);
             let (query, about) = (Query::Head, Some(description));
-            memory.ask(Request::Read { conversation, query, now: Tick(0), about, ticket: Ticket(1) }).unwrap();
+            memory.ask(Request::Read { conversation, query, now: moment(0), about, ticket: Ticket(1) }).unwrap();
             assert!(matches!(memory.poll(), Some(News::Page { .. })));
         }
         say(&mut memory, ROOM, "x", 0);

@@ -34,7 +34,7 @@
 
 use std::fmt;
 
-use crate::time::{Moment, Tick};
+use crate::time::Moment;
 
 pub(crate) mod carried;
 pub mod memory;
@@ -180,8 +180,8 @@ pub enum Request<'a> {
         conversation: Conversation<'a>,
         /// Which of them.
         query: Query,
-        /// The clock for their age.
-        now: Tick,
+        /// By which age is told: by its tick in memory, by the wall clock of what outlives the process.
+        now: Moment,
         /// What the room is, if somebody has made it just now: noted before it is read, or the request fails.
         about: Option<Description<'a>>,
         /// What its outcome has.
@@ -313,7 +313,7 @@ pub trait Backend {
     fn is_idle(&self) -> bool;
 
     /// Drops messages that are too old, a bounded piece of work at a time. Returns whether any message is still kept.
-    fn expire(&mut self, now: Tick) -> bool;
+    fn expire(&mut self, now: Moment) -> bool;
 
     /// Bytes held in this process, for messages and for knowing where they are.
     fn held_bytes(&self) -> usize {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use super::carried::{Reports, Requests};
 use super::{Backend, Conversation, News, Overloaded, Request, Waker};
-use crate::time::Tick;
+use crate::time::Moment;
 
 /// The loop's side of a store on a thread.
 ///
@@ -98,7 +98,7 @@ struct State {
 #[derive(Debug, Default, PartialEq)]
 struct Chores {
     tell_catalogue: bool,
-    expire: Option<Tick>,
+    expire: Option<Moment>,
     drop_oldest: usize,
     shrink: bool,
 }
@@ -189,7 +189,7 @@ impl Backend for Threaded {
         !state.works() && state.news.len() == 0 && self.told == self.taken.len()
     }
 
-    fn expire(&mut self, now: Tick) -> bool {
+    fn expire(&mut self, now: Moment) -> bool {
         self.shared.change(|state| state.chores.expire = Some(now));
         self.shared.holds.load(Ordering::Relaxed)
     }
@@ -403,7 +403,7 @@ mod tests {
     use crate::backend::memory::{Limits, Memory};
     use crate::backend::{Bounds, Description, Message, NewMessage, Query, Ticket};
     use crate::random::Random;
-    use crate::time::Moment;
+    use crate::time::Tick;
 
     /// Longer than anything takes.
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -506,7 +506,7 @@ mod tests {
             self.asked.is_empty() && self.batch.is_empty()
         }
 
-        fn expire(&mut self, _: Tick) -> bool {
+        fn expire(&mut self, _: Moment) -> bool {
             panic!("as the test wants it")
         }
 
@@ -540,13 +540,12 @@ mod tests {
                     _ => Conversation::Room(room),
                 };
                 let bounds = Bounds { messages: 3, bytes: 100 };
-                let (now, ticket) = (Tick(ticket), Ticket(ticket));
-                let at = Moment { tick: now, unix_ms: 1 };
+                let (now, ticket) = (Moment { tick: Tick(ticket), unix_ms: 1 }, Ticket(ticket));
                 let about = Description { room, title: Some("x"), topic: None, created_at: 1, created: true };
                 let about = Some(about).filter(|_| random.below(3) == 0);
                 let about = about.filter(|_| matches!(conversation, Conversation::Room(_)));
                 let read = |query| Request::Read { conversation, query, now, about, ticket };
-                let message = NewMessage { sender: "ann", content: room, at };
+                let message = NewMessage { sender: "ann", content: room, at: now };
                 let request = match random.below(6) {
                     0..3 => Request::Append { conversation, message, about, ticket },
                     3 => read(Query::Newest(bounds)),
@@ -712,7 +711,7 @@ mod tests {
     #[should_panic(expected = "the thread of the message store has panicked")]
     fn a_panic_of_the_store_is_one_of_the_loop() {
         let (mut store, outside) = gate(1);
-        store.expire(Tick(0));
+        store.expire(Moment::default());
         outside.woken.recv_timeout(PATIENCE).unwrap();
         store.poll();
     }

@@ -21,7 +21,7 @@ impl Hall {
         let room = waiting.room;
         let made = room.filter(|_| matches!(waiting.what, What::RoomInfo { created: Some(true) }));
         let asked = self.wait(waiting).and_then(|ticket| {
-            let (now, about) = (ctx.now.tick, made.map(|room| self.roster.description_of(room)));
+            let (now, about) = (ctx.now, made.map(|room| self.roster.description_of(room)));
             ctx.store.ask(Request::Read { conversation, query, now, about, ticket }).map_err(|overloaded| {
                 self.answered(ticket);
                 overloaded.into()

@@ -158,7 +158,7 @@ impl Hall {
                     self.bans.end(&name);
                 }
                 Timer::Sweep => {
-                    let more = ctx.store.expire(ctx.now.tick);
+                    let more = ctx.store.expire(ctx.now);
                     let age = ctx.settings.empty_room_age.as_millis() as u64;
                     let empty_before = ctx.now.tick.0.checked_sub(age).map(Tick);
                     if self.roster.expire_rooms(empty_before, ctx.now.tick) || more {

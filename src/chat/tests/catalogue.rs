@@ -48,7 +48,7 @@ impl Backend for Spy {
         self.memory.is_idle()
     }
 
-    fn expire(&mut self, now: Tick) -> bool {
+    fn expire(&mut self, now: Moment) -> bool {
         self.memory.expire(now)
     }
 
@@ -78,7 +78,7 @@ fn stage(rooms: &[(&str, bool)], bounds_itself: bool) -> (Stage, Log, Elsewhere,
         let conversation = Conversation::Room(room);
         let about = Some(Description { room, title: Some("T"), topic: None, created_at: 8, created: true });
         let ticket = Ticket(0);
-        memory.ask(Request::Read { conversation, query: Query::Head, now: at.tick, about, ticket }).unwrap();
+        memory.ask(Request::Read { conversation, query: Query::Head, now: at, about, ticket }).unwrap();
         if said {
             let message = NewMessage { sender: "ann", content: "x", at };
             memory.ask(Request::Append { conversation, message, about: None, ticket }).unwrap();
@@ -190,7 +190,7 @@ impl Backend for FailsFirst {
         self.memory.is_idle()
     }
 
-    fn expire(&mut self, now: Tick) -> bool {
+    fn expire(&mut self, now: Moment) -> bool {
         self.memory.expire(now)
     }
 

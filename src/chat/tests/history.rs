@@ -163,7 +163,7 @@ fn a_store_that_was_filled_before() {
     let attic = Description { room: "attic", title: Some("Attic"), topic: None, created_at: 8, created: true };
     let (conversation, about) = (Conversation::Room("attic"), Some(attic));
     let query = Query::Head;
-    memory.ask(Request::Read { conversation, query, now: at.tick, about, ticket: Ticket(0) }).unwrap();
+    memory.ask(Request::Read { conversation, query, now: at, about, ticket: Ticket(0) }).unwrap();
     for (conversation, content) in [
         (Conversation::Room("den"), "one"),
         (Conversation::Room("den"), "two"),

@@ -56,7 +56,7 @@ impl Backend for Late {
         self.failed.is_empty() && self.memory.is_idle()
     }
 
-    fn expire(&mut self, now: Tick) -> bool {
+    fn expire(&mut self, now: Moment) -> bool {
         self.memory.expire(now)
     }
 

@@ -228,7 +228,7 @@ impl Backend for Node {
         link.done == link.asked.len() && link.heard == link.said.len()
     }
 
-    fn expire(&mut self, _: Tick) -> bool {
+    fn expire(&mut self, _: Moment) -> bool {
         false
     }
 
