@@ -38,10 +38,16 @@ use crate::time::Moment;
 
 pub(crate) mod carried;
 pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+#[cfg(test)]
+mod tests;
 pub mod threaded;
 mod waker;
 
 pub use memory::Memory;
+#[cfg(feature = "sqlite")]
+pub use sqlite::Sqlite;
 pub use threaded::Threaded;
 pub use waker::Waker;
 

@@ -6,6 +6,8 @@ use std::sync::mpsc;
 
 use super::late::{Gate, Late};
 use super::*;
+#[cfg(feature = "sqlite")]
+use crate::backend::sqlite;
 use crate::backend::{Threaded, Waker};
 use crate::random::Random;
 
@@ -27,6 +29,9 @@ enum Kept {
     Late,
     /// On a thread; it answers when it comes to it.
     Far,
+    /// On a thread, and in a file.
+    #[cfg(feature = "sqlite")]
+    Disk,
 }
 
 /// Waits until the store on the thread has done all that it was asked, and that has been heard.
@@ -41,6 +46,7 @@ fn settle(stage: &mut Stage, woken: &mpsc::Receiver<()>) {
 }
 
 fn walk(seed: u64, steps: usize, kept: Kept) {
+    let is_far = !matches!(kept, Kept::Here | Kept::Late);
     let mut random = Random::from(seed);
     let age = Duration::from_secs(60);
     let settings = Settings {
@@ -55,12 +61,21 @@ fn walk(seed: u64, steps: usize, kept: Kept) {
     let limits = Limits { age, ..last(4) };
     let gate = Rc::new(RefCell::new(Gate::Open));
     let (wakes, woken) = mpsc::channel();
+    #[cfg(feature = "sqlite")]
+    let folder = sqlite::tests::Folder::new();
     let mut stage = match kept {
         Kept::Here => Stage::keeping(limits, settings, &[]),
         Kept::Late => Stage::with(settings, Box::new(Late::new(limits, gate.clone()))),
         Kept::Far => {
             let waker = Waker::new(move || wakes.send(()).unwrap_or_default());
             let store = Threaded::start(|_| Ok(Memory::new(limits, 1)), waker);
+            Stage::with(settings, Box::new(store.unwrap()))
+        }
+        #[cfg(feature = "sqlite")]
+        Kept::Disk => {
+            let waker = Waker::new(move || wakes.send(()).unwrap_or_default());
+            let options = sqlite::Options { messages: limits.messages, age, ..folder.options() };
+            let store = Threaded::start(|_| sqlite::Sqlite::open(options, 1), waker);
             Stage::with(settings, Box::new(store.unwrap()))
         }
     };
@@ -75,7 +90,7 @@ fn walk(seed: u64, steps: usize, kept: Kept) {
             0 => None,
             len => Some(devices[random.below(len as u64) as usize].clone()),
         };
-        if kept == Kept::Far && random.below(8) == 0 {
+        if is_far && random.below(8) == 0 {
             settle(&mut stage, &woken);
         }
         if kept == Kept::Late && random.below(8) == 0 {
@@ -147,7 +162,7 @@ fn walk(seed: u64, steps: usize, kept: Kept) {
     for device in devices {
         stage.closes(&device);
     }
-    if kept == Kept::Far {
+    if is_far {
         // What is too old goes a piece at a time, of which the chat hears later.
         for _ in 0..64 {
             settle(&mut stage, &woken);
@@ -220,5 +235,14 @@ fn random_walks_with_a_store_on_a_thread() {
     for seed in 0..10 {
         println!("seed {seed}");
         walk(seed, 800, Kept::Far);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn random_walks_with_a_store_on_disk() {
+    for seed in 0..3 {
+        println!("seed {seed}");
+        walk(seed, 800, Kept::Disk);
     }
 }

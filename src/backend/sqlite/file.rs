@@ -1,0 +1,183 @@
+//! The file of a store: whether it is one of Salon's, and that nobody else uses it.
+//!
+//! The lock is a file beside it (`salon.db-lock`), which holds the number of the process and is locked as long as that
+//! lives. It is not the database itself, because closing any descriptor of that would end SQLite's own locks.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::schema;
+
+/// A file that is ours alone until this is dropped.
+#[derive(Debug)]
+pub struct Claim {
+    /// Where it is, without symbolic links.
+    pub path: PathBuf,
+    _lock: File,
+}
+
+impl Claim {
+    /// Claims the file; makes it, and the folder it lies in, if there is none. A file that is none of Salon's is not
+    /// touched.
+    ///
+    /// # Errors
+    /// One sentence that says what to do.
+    pub fn take(path: &Path) -> Result<Self, String> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(|error| format!("the folder of --store {} cannot be made: {error}", path.display()))?;
+        }
+        look(path)?;
+        let path = resolve(path)?;
+        let cannot = |error: std::io::Error| cannot_open(&path, &error);
+        let lock_path = lock_of(&path);
+        let mut lock = private().create(true).read(true).truncate(false).open(&lock_path).map_err(cannot)?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(in_use(&path, &lock_path));
+        }
+        lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(cannot)?;
+        // By a descriptor of its own, which is closed before SQLite opens the file.
+        private().create(true).truncate(false).open(&path).map_err(cannot)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// What tells the file from a copy of it.
+    ///
+    /// # Errors
+    /// It is not there any more.
+    pub fn inode(&self) -> std::io::Result<u64> {
+        fs::metadata(&self.path).map(|found| found.ino())
+    }
+}
+
+/// What there is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing, or an empty file: a store can be made there.
+    Nothing,
+    /// A store, as far as its first page tells.
+    Store,
+}
+
+/// Looks whether a store can be there, and changes nothing.
+///
+/// # Errors
+/// One sentence that says what to do.
+pub fn look(path: &Path) -> Result<Found, String> {
+    let mut head = [0; 100];
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(cannot_open(path, &error)),
+    };
+    let found = file.metadata().map_err(|error| cannot_open(path, &error))?;
+    if !found.is_file() {
+        return Err(format!("--store {}: expected a file, found something else; choose another path", path.display()));
+    }
+    if found.len() == 0 {
+        return Ok(Found::Nothing);
+    }
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |number: u32, &byte| number << 8 | u32::from(byte));
+    let read = file.read_exact(&mut head).is_ok();
+    let version = number(&head[60..64]);
+    let is_ours = read && head.starts_with(b"SQLite format 3\0") && number(&head[68..72]) == schema::APPLICATION_ID;
+    if !is_ours || version == 0 {
+        return Err(format!(
+            "--store {}: expected a database of Salon, found another file, which is left as it is; choose another path",
+            path.display()
+        ));
+    }
+    if version > schema::VERSION {
+        return Err(newer(path, version));
+    }
+    Ok(Found::Store)
+}
+
+/// Who uses the file, if it is in use.
+pub fn user(path: &Path) -> Option<String> {
+    let path = resolve(path).ok()?;
+    let lock_path = lock_of(&path);
+    let lock = File::open(&lock_path).ok()?;
+    flock(&lock, FlockOperation::NonBlockingLockShared).is_err().then(|| in_use(&path, &lock_path))
+}
+
+/// The sentence for a file of a later version.
+pub fn newer(path: &Path, version: u32) -> String {
+    format!(
+        "--store {}: it is from a newer Salon (its tables have version {version}, this one knows {}); start that \
+         one, or choose another path",
+        path.display(),
+        schema::VERSION
+    )
+}
+
+/// The sentence for a file in which something is wrong.
+pub fn damaged(path: &Path, why: &dyn std::fmt::Display) -> String {
+    format!(
+        "--store {}: the file is damaged ({why}) and is left as it is; put a backup in its place, or choose another \
+         path",
+        path.display()
+    )
+}
+
+/// The sentence for a file that cannot be used now.
+pub fn cannot_open(path: &Path, why: &dyn std::fmt::Display) -> String {
+    format!(
+        "--store {}: it cannot be opened ({why}); check who may write there and whether the disk is full, or choose \
+         another path",
+        path.display()
+    )
+}
+
+/// What the kernel calls the time since the machine has been started, if it tells.
+pub fn boot_id() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// Bytes of the file and of what lies beside it.
+pub fn bytes(path: &Path) -> u64 {
+    let len = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+    len(path) + len(&beside(path, "-wal"))
+}
+
+fn in_use(path: &Path, lock: &Path) -> String {
+    let process = fs::read_to_string(lock).ok().filter(|text| !text.is_empty());
+    let process = process.map_or("another process".into(), |number| format!("another Salon, process {number}"));
+    format!("--store {}: it is in use by {process}; stop that one, or choose another path", path.display())
+}
+
+/// The path without symbolic links and from the root, so that one file has one lock, and no name means something else
+/// to SQLite.
+fn resolve(path: &Path) -> Result<PathBuf, String> {
+    let cannot = |error: std::io::Error| cannot_open(path, &error);
+    if let Ok(path) = fs::canonicalize(path) {
+        return Ok(path);
+    }
+    let path = std::path::absolute(path).map_err(cannot)?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(format!("--store {}: expected the path of a file", path.display()));
+    };
+    fs::canonicalize(folder).map(|folder| folder.join(name)).map_err(cannot)
+}
+
+fn lock_of(path: &Path) -> PathBuf {
+    beside(path, "-lock")
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// Only its owner may read and write what is made.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}

@@ -1,0 +1,430 @@
+//! The statements of a store in one file: a connection, and a verb for each thing that is done to its tables. What
+//! they mean to each other, and when a transaction ends, is for [`super::Sqlite`].
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, Row, params};
+
+use crate::backend::{Bounds, Description, Epoch, NewMessage, Query};
+
+use super::schema;
+
+/// A connection. It ends without a checkpoint, so that a file that is looked at is left as it was.
+#[derive(Debug)]
+pub struct Tables {
+    connection: Connection,
+}
+
+/// What the file says of its last use.
+#[derive(Debug)]
+pub struct Last {
+    pub boot: Option<String>,
+    pub inode: u64,
+    pub clean: bool,
+    pub power: bool,
+    pub nothing: Epoch,
+    pub batch: i64,
+}
+
+/// A conversation.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub id: i64,
+    pub epoch: Epoch,
+    /// The last number given out, and the smallest that is kept: one more if nothing is.
+    pub seq: u64,
+    pub first: u64,
+    /// Whether it is noted what the room is.
+    pub described: bool,
+}
+
+/// A message that was read.
+#[derive(Debug)]
+pub struct Line {
+    pub seq: u64,
+    pub ts: u64,
+    pub sender: String,
+    pub content: String,
+}
+
+/// What a room is.
+#[derive(Debug, Default, PartialEq)]
+pub struct Card {
+    pub id: i64,
+    pub room: String,
+    pub title: Option<String>,
+    pub topic: Option<String>,
+    pub created_at: u64,
+    pub created: bool,
+    pub keeps: bool,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub messages: u64,
+    pub rooms: u64,
+    pub pairs: u64,
+}
+
+impl Place {
+    /// How many messages are kept.
+    pub fn kept(&self) -> u64 {
+        self.seq + 1 - self.first
+    }
+}
+
+impl Card {
+    /// The same, lent.
+    pub fn description(&self) -> Description<'_> {
+        Description {
+            room: &self.room,
+            title: self.title.as_deref(),
+            topic: self.topic.as_deref(),
+            created_at: self.created_at,
+            created: self.created,
+        }
+    }
+}
+
+impl Tables {
+    /// Opens a file that is there.
+    pub fn open(path: &Path, for_reading: bool) -> Result<Self> {
+        let access = if for_reading { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+        let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.busy_timeout(BUSY_WITHIN)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.execute_batch(schema::CONNECTION)?;
+        connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
+        Ok(Self { connection })
+    }
+
+    /// Makes the tables in an empty file. Until that is done the file is empty.
+    pub fn make(&self, nothing: Epoch) -> Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.connection.execute_batch(schema::TABLES)?;
+        self.connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+        self.connection.pragma_update(None, "user_version", schema::VERSION)?;
+        self.connection.execute(
+            "INSERT INTO store (one, boot, inode, clean, durability, unsaid, batch) \
+             VALUES (1, NULL, 0, 1, 'power', ?1, 0)",
+            [nothing.0.cast_signed()],
+        )?;
+        self.connection.execute_batch("COMMIT")
+    }
+
+    /// Has commits go to a log beside the file (WAL), and each be on the disk when it is done. `false`: that cannot be
+    /// had there.
+    pub fn begin_log(&self) -> Result<bool> {
+        let mode: String = self.connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+        self.connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+        self.synchronize(true)?;
+        Ok(mode == "wal")
+    }
+
+    /// Whether a commit is on the disk when it is done, or has been handed to the kernel.
+    pub fn synchronize(&self, each_commit: bool) -> Result<()> {
+        self.connection.pragma_update(None, "synchronous", if each_commit { "FULL" } else { "NORMAL" })
+    }
+
+    /// Moves all of the log into the file, and both to the disk.
+    pub fn checkpoint(&self) -> Result<()> {
+        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        // Somebody who reads holds it up; the next one does the rest.
+        log::debug!("the store's log was moved into its file{}", if busy == 0 { "" } else { ", but for a part" });
+        Ok(())
+    }
+
+    pub fn version(&self) -> Result<u32> {
+        self.connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+    }
+
+    /// What is wrong with the file, if anything is: it is read from end to end.
+    pub fn fault(&self) -> Result<Option<String>> {
+        let found: String = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        // Behind a line that names the database.
+        Ok(found.lines().last().filter(|&found| found != "ok").map(Into::into))
+    }
+
+    pub fn last(&self) -> Result<Last> {
+        let sql = "SELECT boot, inode, clean, durability, unsaid, batch FROM store";
+        self.connection.query_row(sql, [], |row| {
+            Ok(Last {
+                boot: row.get(0)?,
+                inode: number(row, 1)?,
+                clean: row.get(2)?,
+                power: row.get::<_, String>(3)? == "power",
+                nothing: Epoch(row.get::<_, i64>(4)?.cast_unsigned()),
+                batch: row.get(5)?,
+            })
+        })
+    }
+
+    pub fn note_use(&self, boot: Option<&str>, inode: u64, durability: &str) -> Result<()> {
+        let sql = "UPDATE store SET boot = ?1, inode = ?2, clean = 0, durability = ?3";
+        self.connection.execute(sql, params![boot, inode.cast_signed(), durability]).map(drop)
+    }
+
+    pub fn note_clean_end(&self) -> Result<()> {
+        self.connection.execute("UPDATE store SET clean = 1", []).map(drop)
+    }
+
+    /// Begins another life of every conversation, in which its numbers go on.
+    pub fn renew_epochs(&self, nothing: Epoch) -> Result<()> {
+        self.connection.execute("UPDATE conversation SET epoch = random()", [])?;
+        self.set_nothing(nothing)
+    }
+
+    pub fn set_nothing(&self, nothing: Epoch) -> Result<()> {
+        self.execute("UPDATE store SET unsaid = ?1", [nothing.0.cast_signed()]).map(drop)
+    }
+
+    pub fn begin(&self) -> Result<()> {
+        self.execute("BEGIN", []).map(drop)
+    }
+
+    /// Notes which batch it is that is committed.
+    pub fn number_batch(&self, batch: i64) -> Result<()> {
+        self.execute("UPDATE store SET batch = ?1", [batch]).map(drop)
+    }
+
+    pub fn commit(&self) -> Result<()> {
+        self.execute("COMMIT", []).map(drop)
+    }
+
+    pub fn roll_back(&self) -> Result<()> {
+        match self.connection.is_autocommit() {
+            true => Ok(()),
+            false => self.connection.execute_batch("ROLLBACK"),
+        }
+    }
+
+    /// The conversation of these; `other` is empty for a room.
+    pub fn find(&self, name: &str, other: &str) -> Result<Option<Place>> {
+        let sql =
+            "SELECT id, epoch, seq, first, created_at IS NOT NULL FROM conversation WHERE name = ?1 AND other = ?2";
+        self.connection.prepare_cached(sql)?.query_row([name, other], place).optional()
+    }
+
+    pub fn add(&self, name: &str, other: &str, epoch: Epoch) -> Result<Place> {
+        let sql = "INSERT INTO conversation (name, other, epoch, seq, first) VALUES (?1, ?2, ?3, 0, 1)";
+        self.execute(sql, params![name, other, epoch.0.cast_signed()])?;
+        Ok(Place { id: self.connection.last_insert_rowid(), epoch, seq: 0, first: 1, described: false })
+    }
+
+    /// Ends a conversation. What was said in it is deleted in pieces ([`delete_ended`](Self::delete_ended)).
+    pub fn end(&self, id: i64) -> Result<()> {
+        self.execute("DELETE FROM conversation WHERE id = ?1", [id])?;
+        self.execute(
+            "INSERT INTO ended (conversation) SELECT ?1 WHERE EXISTS (SELECT 1 FROM entry WHERE conversation = ?1)",
+            [id],
+        )
+        .map(drop)
+    }
+
+    /// Deletes as many entries of conversations that have ended; returns how many there were.
+    pub fn delete_ended(&self, most: usize) -> Result<usize> {
+        let sql = "SELECT conversation FROM ended LIMIT 1";
+        let ended: Option<i64> = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+        let Some(ended) = ended else { return Ok(0) };
+        let sql = "DELETE FROM entry WHERE id IN (SELECT id FROM entry WHERE conversation = ?1 ORDER BY seq LIMIT ?2)";
+        let deleted = self.execute(sql, params![ended, count(most)])?;
+        if deleted < most {
+            self.execute("DELETE FROM ended WHERE conversation = ?1", [ended])?;
+        }
+        Ok(deleted.max(1))
+    }
+
+    pub fn describe(&self, id: i64, about: &Description<'_>) -> Result<()> {
+        let sql = "UPDATE conversation SET title = ?2, topic = ?3, created_at = ?4, created = ?5 WHERE id = ?1";
+        self.execute(sql, params![id, about.title, about.topic, signed(about.created_at), about.created]).map(drop)
+    }
+
+    /// What stands of a room.
+    pub fn card(&self, id: i64) -> Result<Card> {
+        let sql = format!("{CARDS} WHERE id = ?1");
+        self.connection.prepare_cached(&sql)?.query_row([id], card)
+    }
+
+    /// The next rooms by id, so many at most.
+    pub fn rooms_after(&self, id: i64, most: usize) -> Result<Vec<Card>> {
+        let sql = format!("{CARDS} WHERE id > ?1 AND other = '' ORDER BY id LIMIT ?2");
+        self.connection.prepare_cached(&sql)?.query_map(params![id, count(most)], card)?.collect()
+    }
+
+    /// The next people by id, so many at most.
+    pub fn people_after(&self, id: i64, most: usize) -> Result<Vec<(i64, String)>> {
+        let sql = "SELECT id, name FROM person WHERE id > ?1 ORDER BY id LIMIT ?2";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        self.connection.prepare_cached(sql)?.query_map(params![id, count(most)], row)?.collect()
+    }
+
+    /// Notes a person; of more than so many, those who were noted first are forgotten. Returns whether anything has
+    /// changed.
+    pub fn know(&self, name: &str, most: usize) -> Result<bool> {
+        let added = self.execute("INSERT INTO person (name) VALUES (?1) ON CONFLICT DO NOTHING", [name])? > 0;
+        if added {
+            let last = self.connection.last_insert_rowid();
+            self.execute("DELETE FROM person WHERE id <= ?1", [last - count(most)])?;
+        }
+        Ok(added)
+    }
+
+    pub fn append(&self, id: i64, seq: u64, message: &NewMessage<'_>) -> Result<()> {
+        let sql = "INSERT INTO entry (conversation, seq, kind, ts, sender, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let ts = signed(message.at.unix_ms);
+        self.execute(sql, params![id, signed(seq), schema::MESSAGE, ts, message.sender, message.content]).map(drop)
+    }
+
+    pub fn set_head(&self, place: &Place) -> Result<()> {
+        let sql = "UPDATE conversation SET seq = ?2, first = ?3 WHERE id = ?1";
+        self.execute(sql, params![place.id, signed(place.seq), signed(place.first)]).map(drop)
+    }
+
+    /// Deletes what is not kept any more, so many at most; returns how many there were.
+    pub fn trim(&self, place: &Place, most: usize) -> Result<usize> {
+        let sql = "DELETE FROM entry WHERE id IN \
+                   (SELECT id FROM entry WHERE conversation = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
+        self.execute(sql, params![place.id, signed(place.first), count(most)])
+    }
+
+    /// When that was said; `None`: it is not there.
+    pub fn said_at(&self, id: i64, seq: u64) -> Result<Option<u64>> {
+        let sql = "SELECT ts FROM entry WHERE conversation = ?1 AND seq = ?2";
+        self.connection.prepare_cached(sql)?.query_row(params![id, signed(seq)], |row| number(row, 0)).optional()
+    }
+
+    /// The messages of a query, seq rising.
+    pub fn read(&self, place: &Place, query: Query) -> Result<Vec<Line>> {
+        let first = place.first;
+        match query {
+            Query::Head => Ok(Vec::new()),
+            Query::Newest(bounds) => self.newest(place, u64::MAX, bounds),
+            Query::Before(seq, bounds) => self.newest(place, seq, bounds),
+            Query::After(seq, bounds) => self.oldest(place, seq.saturating_add(1).max(first), bounds),
+            Query::Resume { since, newest, bounds } => {
+                let good = since.filter(|&(epoch, seq)| epoch == place.epoch && seq <= place.seq);
+                let newest = u64::try_from(newest).unwrap_or(u64::MAX);
+                let from = good.map_or((place.seq + 1).saturating_sub(newest), |(_, seq)| seq + 1);
+                self.oldest(place, from.max(first), bounds)
+            }
+        }
+    }
+
+    fn newest(&self, place: &Place, before: u64, bounds: Bounds) -> Result<Vec<Line>> {
+        let sql = "SELECT seq, ts, sender, content FROM entry WHERE conversation = ?1 AND seq >= ?2 AND seq < ?3 \
+                   ORDER BY seq DESC LIMIT ?4";
+        let mut lines = self.lines(sql, place.id, place.first, before, bounds)?;
+        lines.reverse();
+        Ok(lines)
+    }
+
+    fn oldest(&self, place: &Place, from: u64, bounds: Bounds) -> Result<Vec<Line>> {
+        let sql = "SELECT seq, ts, sender, content FROM entry WHERE conversation = ?1 AND seq >= ?2 AND seq < ?3 \
+                   ORDER BY seq LIMIT ?4";
+        self.lines(sql, place.id, from, u64::MAX, bounds)
+    }
+
+    /// As many as the bounds allow; the first one always, so that a reader comes forward.
+    fn lines(&self, sql: &str, id: i64, from: u64, to: u64, bounds: Bounds) -> Result<Vec<Line>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![id, signed(from), signed(to), count(bounds.messages)])?;
+        let (mut lines, mut bytes) = (Vec::new(), 0usize);
+        while let Some(row) = rows.next()? {
+            let (sender, content) = (row.get_ref(2)?.as_str()?, row.get_ref(3)?.as_str()?);
+            bytes += sender.len() + content.len();
+            if !lines.is_empty() && bytes > bounds.bytes {
+                break;
+            }
+            let (sender, content) = (sender.into(), content.into());
+            lines.push(Line { seq: number(row, 0)?, ts: number(row, 1)?, sender, content });
+        }
+        Ok(lines)
+    }
+
+    /// The next conversations by id, so many at most, with their names.
+    pub fn conversations_after(&self, id: i64, most: usize) -> Result<Vec<(Place, String, String)>> {
+        let sql = "SELECT id, epoch, seq, first, created_at IS NOT NULL, name, other FROM conversation WHERE id > ?1 \
+                   ORDER BY id LIMIT ?2";
+        let row = |row: &Row<'_>| Ok((place(row)?, row.get(5)?, row.get(6)?));
+        self.connection.prepare_cached(sql)?.query_map(params![id, count(most)], row)?.collect()
+    }
+
+    /// Whether anything is kept that can become too old.
+    pub fn holds(&self) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM entry) OR EXISTS (SELECT 1 FROM conversation WHERE other <> '')";
+        self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+    }
+
+    pub fn counts(&self) -> Result<Counts> {
+        let sql = "SELECT coalesce(sum(seq + 1 - first), 0), count(*) FILTER (WHERE other = ''), \
+                   count(*) FILTER (WHERE other <> '') FROM conversation";
+        let row =
+            |row: &Row<'_>| Ok(Counts { messages: number(row, 0)?, rooms: number(row, 1)?, pairs: number(row, 2)? });
+        self.connection.query_row(sql, [], row)
+    }
+
+    /// Allows the file so many pages.
+    #[cfg(test)]
+    pub fn allow_pages(&self, pages: i64) -> Result<()> {
+        self.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+    }
+
+    fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(parameters)
+    }
+}
+
+const CARDS: &str = "SELECT id, name, title, topic, \
+     coalesce(created_at, (SELECT ts FROM entry WHERE conversation = conversation.id AND entry.seq = first), 0), \
+     created, seq >= first FROM conversation";
+
+fn card(row: &Row<'_>) -> Result<Card> {
+    Ok(Card {
+        id: row.get(0)?,
+        room: row.get(1)?,
+        title: row.get(2)?,
+        topic: row.get(3)?,
+        created_at: number(row, 4)?,
+        created: row.get(5)?,
+        keeps: row.get(6)?,
+    })
+}
+
+fn place(row: &Row<'_>) -> Result<Place> {
+    let epoch = Epoch(row.get::<_, i64>(1)?.cast_unsigned());
+    let (seq, first): (u64, u64) = (number(row, 2)?, number(row, 3)?);
+    // A file in which that is otherwise is damaged; numbers go on all the same.
+    Ok(Place { id: row.get(0)?, epoch, seq, first: first.clamp(1, seq + 1), described: row.get(4)? })
+}
+
+fn number(row: &Row<'_>, at: usize) -> Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(at)?).unwrap_or(0))
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// What SQLite keeps of the file in memory.
+pub const PAGE_CACHE_KIB: i64 = 8 << 10;
+
+/// Pages of the log (of 4 KiB) from which on they are moved into the file, as long as nobody reads an old state of it.
+const LOG_PAGES: i64 = 1000;
+
+/// What the log is cut to when all of it has been moved.
+const LOG_BYTES: i64 = 16 << 20;
+
+/// How long somebody else who writes to the file, by hand, is waited for.
+const BUSY_WITHIN: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(5) };
+
+/// Statements that are kept ready: all.
+const STATEMENTS: usize = 64;

@@ -1,0 +1,482 @@
+//! What a store on disk promises beyond [the rows of every store](crate::backend::tests): that it is there again.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::backend::memory::{Limits, Memory};
+use crate::backend::{Bounds, NewMessage};
+use crate::time::Tick;
+
+const ALL: Bounds = Bounds { messages: usize::MAX, bytes: usize::MAX };
+const ROOM: Conversation<'_> = Conversation::Room("den");
+const PAIR: Conversation<'_> = Conversation::Direct("ann", "bob");
+
+/// A folder of its own, which goes with this.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("salon-store-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self(std::env::temp_dir().join(name))
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            path: self.0.join("state/salon.db"),
+            durability: Durability::Process,
+            messages: 1000,
+            age: Duration::from_secs(1_000_000),
+            people: 1000,
+            boot: Some("first".into()),
+        }
+    }
+
+    pub(crate) fn open(&self, options: Options) -> Sqlite {
+        Sqlite::open(options, 7).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Sqlite {
+    /// Ends as a process does that is killed: what was committed is in the file, and nothing more is written.
+    fn dies(mut self) -> Random {
+        if self.open {
+            self.tables().unwrap().roll_back().unwrap();
+        }
+        self.tables = None;
+        std::mem::replace(&mut self.random, 0.into())
+    }
+}
+
+fn moment(at: u64) -> Moment {
+    Moment { tick: Tick(at), unix_ms: at }
+}
+
+fn append<'a>(conversation: Conversation<'a>, content: &'a str, ticket: u64) -> Request<'a> {
+    let message = NewMessage { sender: "ann", content, at: moment(ticket) };
+    Request::Append { conversation, message, about: None, ticket: Ticket(ticket) }
+}
+
+fn read(conversation: Conversation<'_>, ticket: u64) -> Request<'_> {
+    let query = Query::Newest(ALL);
+    Request::Read { conversation, query, now: moment(ticket), about: None, ticket: Ticket(ticket) }
+}
+
+fn hear(store: &mut Sqlite) -> Vec<String> {
+    let mut heard = Vec::new();
+    while let Some(news) = store.poll() {
+        heard.push(format!("{news:?}"));
+    }
+    heard
+}
+
+fn ask(store: &mut Sqlite, request: Request<'_>) -> Vec<String> {
+    store.ask(request).unwrap();
+    hear(store)
+}
+
+fn page(store: &mut Sqlite, conversation: Conversation<'_>) -> (Head, Vec<String>) {
+    store.ask(read(conversation, 1)).unwrap();
+    match store.poll() {
+        Some(News::Page { head, messages, .. }) => (head, messages.iter().map(|m| m.content.to_owned()).collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All that was told is there again, however the process ended; what nobody was told of need not be.
+#[test]
+fn what_was_told_is_there_again() {
+    for (killed, durability) in [
+        (false, Durability::Process),
+        (true, Durability::Process),
+        (false, Durability::Power),
+        (true, Durability::Power),
+    ] {
+        let folder = Folder::new();
+        let options = Options { durability, ..folder.options() };
+        let mut store = folder.open(options.clone());
+        assert_eq!(store.durability(), durability.word());
+        let about = Description { room: "den", title: Some("Den"), topic: Some("talk"), created_at: 9, created: true };
+        let query = Query::Head;
+        let makes = Request::Read { conversation: ROOM, query, now: moment(0), about: Some(about), ticket: Ticket(0) };
+        ask(&mut store, makes);
+        for content in ["one", "two", "drei\0 Ü"] {
+            ask(&mut store, append(ROOM, content, 1));
+            ask(&mut store, append(PAIR, content, 1));
+        }
+        ask(&mut store, Request::Know { user: "cat" });
+        let before = [page(&mut store, ROOM), page(&mut store, PAIR)];
+        let nothing = page(&mut store, Conversation::Direct("x", "y")).0;
+        // Asked, and not told: nobody knows.
+        store.ask(append(ROOM, "untold", 1)).unwrap();
+        match killed {
+            true => drop(store.dies()),
+            false => drop(store),
+        }
+        let mut store = Sqlite::open(options, 8).unwrap();
+        if !killed {
+            assert_eq!(page(&mut store, ROOM).1.pop().unwrap(), "untold");
+            ask(&mut store, Request::Erase { room: "none" });
+        } else {
+            assert_eq!([page(&mut store, ROOM), page(&mut store, PAIR)], before);
+        }
+        assert_eq!(page(&mut store, PAIR), before[1]);
+        assert_eq!(page(&mut store, Conversation::Direct("x", "y")).0, nothing);
+        store.tell_catalogue();
+        let told = hear(&mut store);
+        let card = format!("Room {{ description: {about:?}, keeps: true }}");
+        let users = ["ann", "bob", "cat"].map(|name| format!("User {{ name: {name:?} }}"));
+        assert_eq!(told, [&[card][..], &users[..]].concat());
+        assert!(store.is_idle());
+    }
+}
+
+/// When the machine has stopped, and in copies, numbers may be missing: epochs are new, and history is there.
+#[test]
+fn numbers_that_may_be_lost_are_of_an_epoch_that_is_over() {
+    let (process, power) = (Durability::Process, Durability::Power);
+    let same = Some("first");
+    for (durability, killed, boot, copied, goes_on) in [
+        (process, true, same, false, true),
+        (process, true, Some("second"), false, false),
+        (process, true, None, false, false),
+        (process, false, Some("second"), false, true),
+        (process, false, None, false, true),
+        (power, true, Some("second"), false, true),
+        (power, true, None, false, true),
+        (process, false, same, true, false),
+        (power, false, same, true, false),
+    ] {
+        let case = format!("{durability:?} killed {killed} boot {boot:?} copied {copied}");
+        let folder = Folder::new();
+        let options = Options { durability, ..folder.options() };
+        let mut store = folder.open(options.clone());
+        ask(&mut store, append(ROOM, "one", 1));
+        ask(&mut store, append(PAIR, "one", 1));
+        let before = [page(&mut store, ROOM).0, page(&mut store, PAIR).0];
+        let nothing = page(&mut store, Conversation::Direct("x", "y")).0.epoch;
+        match killed {
+            true => drop(store.dies()),
+            false => drop(store),
+        }
+        if copied {
+            let copy = folder.0.join("copy");
+            fs::copy(&options.path, &copy).unwrap();
+            fs::rename(&copy, &options.path).unwrap();
+        }
+        let options = Options { boot: boot.map(Into::into), durability: process, ..options };
+        let mut store = Sqlite::open(options.clone(), 8).unwrap();
+        for (place, before) in [(ROOM, before[0]), (PAIR, before[1])] {
+            let (head, found) = page(&mut store, place);
+            assert_eq!((head.seq, head.kept, found), (1, 1, vec!["one".to_owned()]), "{case}");
+            assert_eq!(head.epoch == before.epoch, goes_on, "{case}");
+        }
+        assert_eq!(page(&mut store, Conversation::Direct("x", "y")).0.epoch == nothing, goes_on, "{case}");
+        // That is so once: in this boot it goes on.
+        let now = page(&mut store, ROOM).0;
+        store.dies();
+        let mut store = Sqlite::open(options, 9).unwrap();
+        assert_eq!(page(&mut store, ROOM).0.epoch == now.epoch, boot.is_some(), "{case}");
+    }
+}
+
+/// Whatever is done, and however often the process is killed amid it, a store on disk says what one in memory says
+/// that lives on.
+#[test]
+fn killed_at_random_it_says_what_memory_says() {
+    for seed in 0..6 {
+        let mut random = Random::from(seed);
+        let folder = Folder::new();
+        let age = Duration::from_millis(60);
+        let options = Options { messages: 5, age, ..folder.options() };
+        let mut disk = folder.open(options.clone());
+        let mut memory = Memory::new(Limits { messages: 5, age, ..Limits::default() }, 7);
+        for step in 1..400 {
+            let name = ["den", "bar", "hut"][random.below(3) as usize];
+            let conversation = match random.below(3) {
+                0 => Conversation::Direct("ann", name),
+                _ => Conversation::Room(name),
+            };
+            let bounds = Bounds { messages: 3, bytes: 100 };
+            let ticket = Ticket(step);
+            let read = |query| Request::Read { conversation, query, now: moment(step), about: None, ticket };
+            let request = match random.below(12) {
+                0..6 => append(conversation, name, step),
+                6 => read(Query::Newest(bounds)),
+                7 => read(Query::After(random.below(9), bounds)),
+                8 => read(Query::Before(random.below(9), bounds)),
+                9 => Request::Know { user: name },
+                10 => Request::Release { room: name },
+                _ => Request::Erase { room: name },
+            };
+            let mut said = [Vec::new(), Vec::new()];
+            // What waits is heard before a room ends, which nothing may wait for, and now and then.
+            let (hear, sweep, dies) = (random.below(3) == 0, random.below(40) == 0, random.below(30) == 0);
+            let stores: [&mut dyn Backend; 2] = [&mut memory, &mut disk];
+            for (store, said) in stores.into_iter().zip(&mut said) {
+                let mut hear_all = |store: &mut dyn Backend| {
+                    while let Some(news) = store.poll() {
+                        said.push(format!("{news:?}"));
+                    }
+                };
+                let ends = matches!(request, Request::Release { .. } | Request::Erase { .. });
+                if ends || sweep {
+                    hear_all(store);
+                }
+                if sweep {
+                    store.expire(moment(step));
+                    hear_all(store);
+                }
+                store.ask(request).unwrap();
+                if ends || hear || dies {
+                    hear_all(store);
+                }
+                // Memory says first which rooms are empty now.
+                said.sort();
+            }
+            assert_eq!(said[1], said[0], "seed {seed} step {step} {request:?}");
+            if dies {
+                let random = disk.dies();
+                disk = Sqlite::open(options.clone(), random).unwrap();
+            }
+        }
+    }
+}
+
+/// What has expired, was pushed out or erased is not in the file, and its pages are used again.
+#[test]
+fn what_is_gone_is_gone_from_the_file() {
+    let folder = Folder::new();
+    let options = Options { messages: 3, age: Duration::from_millis(1000), ..folder.options() };
+    let mut store = folder.open(options.clone());
+    for n in 0..200 {
+        ask(&mut store, append(ROOM, &format!("needle {n}."), 1));
+    }
+    ask(&mut store, append(Conversation::Room("bar"), "needle erased.", 1));
+    ask(&mut store, Request::Erase { room: "bar" });
+    ask(&mut store, append(PAIR, "needle expired.", 1));
+    ask(&mut store, append(ROOM, "needle young.", 2000));
+    store.expire(moment(2000));
+    hear(&mut store);
+    drop(store);
+    let bytes = fs::read(&options.path).unwrap();
+    let found = |words: &str| bytes.windows(words.len()).any(|window| window == words.as_bytes());
+    assert!(found("needle young."));
+    for gone in ["needle 0.", "needle 150.", "needle 196.", "needle 199.", "needle erased.", "needle expired."] {
+        assert!(!found(gone), "{gone}");
+    }
+}
+
+/// A lowered limit is reached piece by piece, and what is too old goes so too.
+#[test]
+fn work_at_once_is_bounded() {
+    let folder = Folder::new();
+    let mut store = folder.open(Options { messages: 1 << 20, ..folder.options() });
+    for ticket in 0..5000 {
+        store.ask(append(ROOM, "x", ticket)).unwrap();
+        if ticket % 1000 == 999 {
+            hear(&mut store);
+        }
+    }
+    drop(store);
+    let mut store = folder.open(Options { messages: 100, ..folder.options() });
+    ask(&mut store, append(ROOM, "x", 1));
+    let mut kept = vec![];
+    while kept.last() != Some(&100) {
+        assert!(store.expire(moment(1)));
+        hear(&mut store);
+        let head = store.tables().unwrap().find("den", "").unwrap().unwrap();
+        kept.push(head.kept());
+    }
+    let dropped = MAX_DROPPED_AT_ONCE;
+    assert_eq!(kept[..3], [4999 - dropped, 4999 - 2 * dropped, 4999 - 3 * dropped]);
+    // People too are as many as may be.
+    let mut store = {
+        drop(store);
+        folder.open(Options { people: 3, ..folder.options() })
+    };
+    for name in ["a", "b", "c", "d", "a", "e"] {
+        ask(&mut store, Request::Know { user: name });
+    }
+    store.tell_catalogue();
+    let told = hear(&mut store);
+    assert_eq!(told[1..], ["d", "a", "e"].map(|name| format!("User {{ name: {name:?} }}")));
+}
+
+#[test]
+fn a_batch_is_bounded() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    for ticket in 0..MAX_BATCH as u64 {
+        store.ask(append(ROOM, "", ticket)).unwrap();
+    }
+    assert_eq!(store.ask(append(ROOM, "", 0)), Err(Overloaded));
+    assert_eq!(hear(&mut store).len(), MAX_BATCH);
+    let long = "x".repeat(MAX_BATCH_BYTES / 4);
+    for ticket in 0..4 {
+        store.ask(append(PAIR, &long, ticket)).unwrap();
+    }
+    assert_eq!(store.ask(append(PAIR, "", 0)), Err(Overloaded));
+    assert_eq!(hear(&mut store).len(), 4);
+    assert_eq!(store.ask(append(PAIR, "", 0)), Ok(()));
+}
+
+/// All of a batch fails with it, nothing of it is shown, and it goes on by itself.
+#[test]
+fn a_full_disk() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    ask(&mut store, append(ROOM, "one", 1));
+    let before = page(&mut store, ROOM);
+    let nothing = page(&mut store, PAIR);
+    store.tables().unwrap().allow_pages(1).unwrap();
+    let long = "x".repeat(100_000);
+    store.ask(append(ROOM, "small", 2)).unwrap();
+    store.ask(append(PAIR, &long, 3)).unwrap();
+    store.ask(read(ROOM, 4)).unwrap();
+    store.ask(Request::Know { user: "eve" }).unwrap();
+    let failed = [2, 3, 4].map(|ticket| format!("Failed {{ ticket: Ticket({ticket}) }}"));
+    assert_eq!(hear(&mut store), failed);
+    assert!(store.ailing && store.is_idle());
+    assert_eq!((page(&mut store, ROOM), page(&mut store, PAIR)), (before.clone(), nothing));
+    store.tables().unwrap().allow_pages(1 << 20).unwrap();
+    assert!(ask(&mut store, append(ROOM, &long, 5))[0].starts_with("Published"));
+    assert!(!store.ailing);
+    let (head, found) = page(&mut store, ROOM);
+    assert_eq!((head.epoch, head.seq, found.len()), (before.0.epoch, 2, 2));
+    assert_eq!(ask(&mut store, append(ROOM, "three", 6)).len(), 1);
+}
+
+/// Somebody writes to the file by hand, and takes long: requests fail meanwhile.
+#[test]
+fn another_writer() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    ask(&mut store, append(ROOM, "one", 1));
+    let before = page(&mut store, ROOM);
+    let hand = rusqlite::Connection::open(&folder.options().path).unwrap();
+    hand.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for ticket in 2..4 {
+        let failed = format!("Failed {{ ticket: Ticket({ticket}) }}");
+        assert_eq!(ask(&mut store, append(ROOM, "two", ticket)), [failed]);
+    }
+    drop(hand);
+    assert_eq!(page(&mut store, ROOM), before);
+    assert!(ask(&mut store, append(ROOM, "two", 5))[0].contains("seq: 2"));
+}
+
+/// A commit whose `fsync` fails may have reached the file. If it has, those who are there hear of it, and its numbers
+/// are taken.
+#[test]
+fn a_commit_that_nobody_knows_of() {
+    for reached in [true, false] {
+        let folder = Folder::new();
+        let mut store = folder.open(folder.options());
+        ask(&mut store, append(ROOM, "one", 1));
+        let epoch = page(&mut store, ROOM).0.epoch;
+        store.ask(append(ROOM, "two", 2)).unwrap();
+        store.ask(read(ROOM, 3)).unwrap();
+        match reached {
+            true => store.commit().unwrap(),
+            false => store.tables().unwrap().roll_back().unwrap(),
+        }
+        store.settle(Err((Trouble::Said("as the test wants it".into()), true)));
+        let failed = [2, 3].map(|ticket| format!("Failed {{ ticket: Ticket({ticket}) }}"));
+        assert_eq!(hear(&mut store), failed);
+        store.ask(append(ROOM, "three", 4)).unwrap();
+        let heard = hear(&mut store);
+        let messages: Vec<_> =
+            heard.iter().map(|news| (news.contains("\"two\""), news.contains("ticket: None"))).collect();
+        assert_eq!(messages, if reached { vec![(true, true), (false, false)] } else { vec![(false, false)] });
+        let (head, found) = page(&mut store, ROOM);
+        assert_eq!(head.epoch, epoch);
+        let all = if reached { &["one", "two", "three"][..] } else { &["one", "three"] };
+        assert_eq!(
+            (head.seq, &found[..]),
+            (all.len() as u64, &all.iter().map(|&s| s.to_owned()).collect::<Vec<_>>()[..])
+        );
+    }
+}
+
+#[test]
+fn only_its_owner_may_read_it() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    ask(&mut store, append(ROOM, "one", 1));
+    let state = folder.0.join("state");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&state), 0o700);
+    let files: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 4, "{files:?}");
+    files.iter().for_each(|path| assert_eq!(mode(path), 0o600, "{path:?}"));
+}
+
+/// A file that cannot be used is refused in one sentence, and is left as it is.
+#[test]
+fn files_that_are_refused() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let path = &options.path;
+    let mut store = folder.open(options.clone());
+    for n in 0..500 {
+        ask(&mut store, append(ROOM, &format!("{n} and some words behind it"), 1));
+    }
+    let refused = |words: &[&str]| {
+        let before = fs::read(path).ok();
+        let sentence = Sqlite::open(options.clone(), 1).unwrap_err();
+        let checked = check(path).unwrap_err();
+        for words in words {
+            assert!(sentence.contains(words), "{words}: {sentence}");
+            assert!(checked.contains(words), "{words}: {checked}");
+        }
+        assert!(sentence.starts_with("--store /") && !sentence.contains('\n'), "{sentence}");
+        assert_eq!(fs::read(path).ok(), before, "{words:?}");
+    };
+    refused(&["in use by another Salon, process", &std::process::id().to_string(), "stop that one"]);
+    drop(store);
+    assert!(check(path).unwrap().contains("500 messages in 1 rooms and 0 direct conversations"));
+    let whole = fs::read(path).unwrap();
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = whole.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        fs::write(path, changed).unwrap();
+    };
+    with(60, &[0, 0, 0, 9]);
+    refused(&["newer Salon", "version 9", "knows 1"]);
+    with(68, b"abcd");
+    refused(&["expected a database of Salon"]);
+    fs::write(path, "not a database").unwrap();
+    refused(&["expected a database of Salon"]);
+    // Another program's database.
+    let other = rusqlite::Connection::open(folder.0.join("other")).unwrap();
+    other.execute_batch("CREATE TABLE t (x)").unwrap();
+    drop(other);
+    fs::copy(folder.0.join("other"), path).unwrap();
+    refused(&["expected a database of Salon"]);
+    // Cut, and with a page of nonsense.
+    fs::write(path, &whole[..whole.len() / 2]).unwrap();
+    refused(&["is damaged", "backup"]);
+    let page = whole.len() / 2 / 4096 * 4096;
+    with(page, &[0xa5; 4096]);
+    refused(&["is damaged", "backup"]);
+    fs::remove_file(path).unwrap();
+    fs::create_dir(path).unwrap();
+    refused(&["expected a file"]);
+    fs::remove_dir(path).unwrap();
+    assert!(check(path).unwrap().contains("none yet"));
+    // None of that stays in the way.
+    fs::write(path, &whole).unwrap();
+    assert_eq!(page_of(&mut folder.open(options.clone())), 500);
+}
+
+fn page_of(store: &mut Sqlite) -> usize {
+    page(store, ROOM).1.len()
+}
