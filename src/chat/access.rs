@@ -3,7 +3,6 @@
 //! A session with a token holds a [`Grant`]; where everybody is let in there is none. At the end of the grant the
 //! session is warned, goes on for a grace, and is closed unless `auth` has brought another token of the same user.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::auth::{Grant, TokenError};
@@ -25,13 +24,13 @@ impl Hall {
         self.timers.cancel(Timer::Unproven(conn));
         self.timers.cancel(Timer::Expired(conn));
         self.timers.set(Timer::Expires(conn), turn.now.tick + left);
-        self.grants.insert(conn, grant);
+        self.rights.begin(conn, grant);
     }
 
     /// The connection has ended.
     pub(super) fn drop_grant(&mut self, conn: ConnId) {
-        if self.verifier.is_some() {
-            self.grants.remove(&conn);
+        if !self.rights.are_everybodys() {
+            self.rights.end(conn);
             for timer in [Timer::Unproven(conn), Timer::Expires(conn), Timer::Expired(conn)] {
                 self.timers.cancel(timer);
             }
@@ -46,7 +45,7 @@ impl Hall {
 
     /// Checks that the token is for that room. The error has the same words whether or not the room exists.
     pub(super) fn may_visit(&self, conn: ConnId, room: &str) -> Result<(), Refusal> {
-        match self.grant(conn).is_none_or(|grant| grant.may_enter(room)) {
+        match self.rights.grant(conn).is_none_or(|grant| grant.may_enter(room)) {
             true => Ok(()),
             false => {
                 let message = "`room_id`: expected a room that the token is for, found another one";
@@ -56,27 +55,21 @@ impl Hall {
     }
 
     pub(super) fn may_announce(&self, conn: ConnId, settings: &Settings) -> bool {
-        settings.anybody_may_announce || self.operators.has(conn) || self.grant(conn).is_some_and(Grant::may_announce)
+        settings.anybody_may_announce
+            || self.operators.has(conn)
+            || self.rights.grant(conn).is_some_and(Grant::may_announce)
     }
 
     pub(super) fn may_create(&self, conn: ConnId, settings: &Settings) -> bool {
-        settings.anybody_may_create || self.operators.has(conn) || self.grant(conn).is_some_and(Grant::may_create)
-    }
-
-    /// The grant of the session's token, if it has one.
-    pub(super) fn grant(&self, conn: ConnId) -> Option<&Grant> {
-        self.grants.get(&conn)
-    }
-
-    pub(super) fn verify(&self, token: &str, turn: &Turn<'_>) -> Result<Grant, TokenError> {
-        let verifier = self.verifier.as_ref().map(Rc::clone).ok_or(TokenError::Malformed)?;
-        verifier.verify(token, turn.now.unix_ms)
+        settings.anybody_may_create
+            || self.operators.has(conn)
+            || self.rights.grant(conn).is_some_and(Grant::may_create)
     }
 
     /// Whether the name is reserved: where anybody may take any name, nobody may take the one in which calls speak.
     /// With tokens, their signer decides.
     pub(super) fn is_kept_for_the_operator(&self, name: &UserName) -> bool {
-        self.verifier.is_none() && name.as_str().eq_ignore_ascii_case(DEFAULT_SENDER)
+        self.rights.are_everybodys() && name.as_str().eq_ignore_ascii_case(DEFAULT_SENDER)
     }
 }
 

@@ -26,7 +26,7 @@ impl Hall {
         self.roster.open(conn, self.random.draw(), dialect, Payer::nobody(from), ctx.now);
         let door = match door {
             Door::Showing { shows, door } => {
-                self.showing.insert(conn, shows);
+                self.roster.note_shows(conn, shows);
                 *door
             }
             door => door,
@@ -67,9 +67,8 @@ impl Hall {
             self.dismiss(ask.conn, Farewell::TOO_MANY_SESSIONS, ctx);
             return;
         }
-        let shows = self.showing.remove(&ask.conn);
         let Some(payer) = self.payer_as(ask.conn, &name) else { return };
-        let seen = self.roster.sign_in(ask.conn, user, payer, shows);
+        let seen = self.roster.sign_in(ask.conn, user, payer);
         self.tell(seen, ctx);
         match room {
             None => {
@@ -107,7 +106,6 @@ impl Hall {
         self.drop_grant(conn);
         self.readers.end(conn);
         self.timers.cancel(Timer::Replay(conn));
-        self.showing.remove(&conn);
         self.watches.end_all(conn);
     }
 
@@ -131,7 +129,7 @@ impl Hall {
             limits,
             ping_interval_ms: self.connections.ping_after.as_millis() as u64,
             durability,
-            expires_at: self.grant(ask.conn).map(|grant| grant.expires_ms),
+            expires_at: self.rights.grant(ask.conn).map(|grant| grant.expires_ms),
         };
         turn.out.answer(ask, &welcome);
     }

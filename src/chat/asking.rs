@@ -42,10 +42,10 @@ impl Hall {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         if let Conversation::Direct(one, other) = conversation
-            && self.memory_left.is_some()
+            && self.allowance.is_limited()
             && !ctx.store.knows(conversation)
         {
-            self.take_memory(PAIR_BYTES + 2 * (one.len() + other.len()))?;
+            self.allowance.take(PAIR_BYTES + 2 * (one.len() + other.len()))?;
         }
         let untold = waiting.room.filter(|&room| self.keeps && !self.roster.room(room).described);
         let ticket = self.wait(waiting)?;

@@ -34,7 +34,7 @@ impl Hall {
                 Some(empty.filter(|&key| !self.roster.room(key).holds)?)
             }
         };
-        self.take_memory(ROOM_BYTES + 4 * name.len()).ok()?;
+        self.allowance.take(ROOM_BYTES + 4 * name.len()).ok()?;
         // It loses its place in the list, and nothing that the backend has of it.
         empty.into_iter().for_each(|key| self.roster.unlist_room(key));
         Some(self.roster.make_room(new, created_at))
@@ -45,7 +45,7 @@ impl Hall {
         if self.roster.users().find(name).is_none()
             && self.roster.users().len() < turn.settings.max_users
             && let Ok(name) = UserName::parse(name)
-            && self.take_memory(USER_BYTES + 2 * name.as_str().len()).is_ok()
+            && self.allowance.take(USER_BYTES + 2 * name.as_str().len()).is_ok()
         {
             self.roster.learn_user(&name);
         }

@@ -17,7 +17,6 @@ use super::wire::request;
 use super::wire::request::Request;
 use crate::backend::News;
 use crate::id::ConnId;
-use crate::slack;
 use crate::time::Tick;
 
 impl Hall {
@@ -193,9 +192,8 @@ impl Hall {
         self.watches.shrink();
         self.waiting.shrink();
         self.lists.shrink();
-        slack::shrink(&mut self.grants);
+        self.rights.shrink();
         self.operators.shrink();
-        slack::shrink(&mut self.showing);
     }
 
     pub(super) fn shutdown(&mut self, turn: &mut Turn<'_>) {

@@ -3,12 +3,10 @@
 //! The files of the subjects do the work, each in an `impl Hall`; `dispatch` hands them the input. They import this
 //! file, and it imports none of them.
 
-use std::collections::HashMap;
-use std::rc::Rc;
 use std::time::Duration;
 
+use super::allowance::Allowance;
 use super::ask::Ask;
-use super::auth::{Grant, Verifier};
 use super::bans::Bans;
 use super::checks::{read_safely, room_name, user_name};
 use super::counts::Counts;
@@ -20,9 +18,9 @@ use super::operators::Operators;
 use super::rate_limit::Buckets;
 use super::readers::Readers;
 use super::retry::Said;
+use super::rights::Rights;
 use super::roster::Roster;
 use super::roster::session::{Dialect, NOBODY};
-use super::roster::user::Shows;
 use super::settings::Connections;
 use super::timers::{Timer, Timers};
 use super::turn::Turn;
@@ -50,22 +48,16 @@ pub(super) struct Hall {
     pub lists: Lists,
     pub counts: Counts,
     pub readers: Readers,
-    /// Checks tokens; `None`: anybody is let in.
-    pub verifier: Option<Rc<dyn Verifier>>,
-    /// The grants of tokens. They are not in the sessions, which are small and mostly have none.
-    pub grants: HashMap<ConnId, Grant>,
+    pub rights: Rights,
     pub bans: Bans,
     /// Calls that wait for their answer, by connection, and the names in which they speak. By name and not by key: a
     /// user who is forgotten before the answer comes is simply not found.
     pub operators: Operators,
-    /// The status that sessions have brought which have no user yet.
-    pub showing: HashMap<ConnId, Shows>,
     /// The values of connections for `welcome`.
     pub connections: Connections,
     /// Whether the backend keeps messages.
     pub keeps: bool,
-    /// Bytes that new things may take until the next call; `None`: no limit.
-    pub memory_left: Option<usize>,
+    pub allowance: Allowance,
 }
 
 impl Hall {
@@ -82,14 +74,12 @@ impl Hall {
             lists: Lists::default(),
             counts: Counts::default(),
             readers: Readers::default(),
-            verifier: None,
-            grants: HashMap::new(),
+            rights: Rights::default(),
             bans: Bans::default(),
             operators: Operators::default(),
-            showing: HashMap::new(),
             connections: Connections::default(),
             keeps,
-            memory_left: None,
+            allowance: Allowance::default(),
         }
     }
 
@@ -98,20 +88,6 @@ impl Hall {
         if !self.timers.is_set(&Timer::Slack) {
             self.timers.set(Timer::Slack, turn.now.tick + SLACK_EVERY);
         }
-    }
-
-    /// Takes so many bytes for something new, if they are left.
-    pub fn take_memory(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let Some(left) = &mut self.memory_left else { return Ok(()) };
-        *left = left.checked_sub(bytes).ok_or_else(|| {
-            Refusal::new(Code::Overloaded, "expected memory for one thing more, found none; what there is goes on")
-        })?;
-        Ok(())
-    }
-
-    /// Whether memory for new things is used up.
-    pub fn is_short(&self) -> bool {
-        self.memory_left == Some(0)
     }
 
     pub fn sweep_later(&mut self, turn: &Turn<'_>) {

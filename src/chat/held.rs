@@ -27,14 +27,12 @@ impl Hall {
     pub(super) fn held(&self, store: &dyn Backend) -> Held {
         let sessions = self.roster.sessions().len();
         let seats_in_lists = self.roster.users().memberships().saturating_sub(sessions) * BYTES_PER_SEAT;
-        let grants = self.grants.len() * BYTES_PER_GRANT + self.operators.held_bytes();
-        let showing = self.showing.len() * BYTES_PER_SHOWING;
+        let grants = self.rights.held_bytes() + self.operators.held_bytes();
         let waiting = self.waiting.held_bytes() + self.lists.held_bytes();
         Held {
             sessions: self.roster.sessions().held_bytes()
                 + seats_in_lists
                 + grants
-                + showing
                 + waiting
                 + self.timers.held_bytes()
                 + self.roster.held_bytes_beside(),
@@ -48,12 +46,6 @@ impl Hall {
 
 /// A seat in the list of a session with several rooms, as lists grow.
 const BYTES_PER_SEAT: usize = 18;
-
-/// A token's grant: a few patterns and roles.
-const BYTES_PER_GRANT: usize = 256;
-
-/// A status with a note that waits for a token.
-const BYTES_PER_SHOWING: usize = 320;
 
 /// A ban with its name, its timer and a short note.
 const BYTES_PER_BAN: usize = 384;

@@ -177,7 +177,7 @@ impl Hall {
         let is_member =
             found.zip(user).is_some_and(|(room, user)| self.roster.room(room).members.sessions(user).is_some());
         if !is_member {
-            self.take_memory(SEAT_BYTES)?;
+            self.allowance.take(SEAT_BYTES)?;
         }
         let room = self.find_or_make(name, ctx)?;
         let what = What::Enter { resumed: replay.since.unwrap_or_default(), of: list.map(|list| list.of) };
@@ -194,7 +194,7 @@ impl Hall {
             return Ok(room);
         }
         let new = room_name(name)?;
-        self.take_memory(ROOM_BYTES + 4 * name.len())?;
+        self.allowance.take(ROOM_BYTES + 4 * name.len())?;
         self.release_ended(ctx);
         if self.roster.rooms().len() >= ctx.settings.max_rooms {
             let longest_empty = self.roster.rooms().longest_empty().ok_or_else(|| {
@@ -329,7 +329,7 @@ impl Hall {
     pub(super) fn take_memory_for_user(&mut self, name: &UserName) -> Result<(), Refusal> {
         match self.roster.users().find(name.as_str()) {
             Some(_) => Ok(()),
-            None => self.take_memory(USER_BYTES + 2 * name.as_str().len()),
+            None => self.allowance.take(USER_BYTES + 2 * name.as_str().len()),
         }
     }
     /// The session leaves a room that it may be in no longer; `why`, if it hears a reason.

@@ -17,6 +17,7 @@
 //! addresses, only whether two connections come from the same one.
 
 mod access;
+mod allowance;
 mod answers;
 mod arrival;
 mod ask;
@@ -47,6 +48,7 @@ mod rate_limit;
 mod readers;
 mod replay;
 mod retry;
+mod rights;
 mod roster;
 pub mod settings;
 mod speech;
@@ -171,7 +173,7 @@ impl Chat {
     /// [`Door::Unproven`].
     #[must_use]
     pub fn with_verifier(mut self, verifier: Rc<dyn Verifier>) -> Self {
-        self.hall.verifier = Some(verifier);
+        self.hall.rights.set_verifier(Some(verifier));
         self
     }
 
@@ -179,7 +181,7 @@ impl Chat {
     /// do all sessions, also beyond a lower limit.
     pub fn change_settings(&mut self, settings: Settings, verifier: Option<Rc<dyn Verifier>>) {
         self.settings = settings;
-        self.hall.verifier = verifier;
+        self.hall.rights.set_verifier(verifier);
     }
 
     /// A connection is open. `from` is the origin of the connection, if all messages from there have a limit together.
@@ -273,7 +275,7 @@ impl Chat {
     /// names and pairs of users. A request that would take more is answered with `overloaded`; existing ones go on.
     /// `None`: there is no limit.
     pub fn set_memory_left(&mut self, bytes: Option<usize>) {
-        self.hall.memory_left = bytes;
+        self.hall.allowance.set(bytes);
     }
 
     /// The memory that is held, by purpose.

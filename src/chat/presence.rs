@@ -96,7 +96,7 @@ impl Hall {
         }
         let bytes = new.iter().map(|name| WATCH_BYTES + 2 * name.as_str().len()).sum();
         if bytes > 0 {
-            self.take_memory(bytes)?;
+            self.allowance.take(bytes)?;
         }
         new.into_iter().for_each(|name| self.watches.begin(conn, name));
         Ok(())

@@ -81,7 +81,7 @@ impl Hall {
     /// Rooms in order of names: all, or those that the token is for.
     pub(super) fn list_rooms(&mut self, ask: Ask<'_>, page: Page<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
         let session = self.roster.session(ask.conn);
-        let confined = self.grant(ask.conn).filter(|grant| grant.is_confined());
+        let confined = self.rights.grant(ask.conn).filter(|grant| grant.is_confined());
         let most = confined
             .map_or(MAX_SCANNED, |grant| (MAX_MATCHED_BYTES / grant.pattern_bytes().max(1)).clamp(1, MAX_SCANNED));
         let mut rooms: Vec<answer::ListedRoom<'_>> = Vec::new();

@@ -19,7 +19,7 @@ impl Hall {
     pub(super) fn unproven_text(&mut self, conn: ConnId, text: &str, ctx: &mut Ctx<'_>) {
         let Some((id, request)) = self.read_request(conn, text, ctx) else { return };
         if let Ok(Request::Auth { token }) = request {
-            match self.verify(&token, ctx) {
+            match self.rights.verify(&token, ctx.now.unix_ms) {
                 Ok(grant) => {
                     let user = grant.user.clone();
                     self.take_grant(conn, grant, ctx);
@@ -44,11 +44,11 @@ impl Hall {
 
     /// Another token for a session that came with one.
     pub(super) fn refresh(&mut self, ask: Ask<'_>, token: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
-        if self.verifier.is_none() {
+        if self.rights.are_everybodys() {
             let message = "expected a type that a server without tokens knows, found \"auth\"";
             return Err(Refusal::new(Code::UnknownType, message));
         }
-        let grant = self.verify(token, ctx).map_err(|error| {
+        let grant = self.rights.verify(token, ctx.now.unix_ms).map_err(|error| {
             ctx.out.turned_away(ask.conn, TurnedAway::Token(error));
             Refusal::new(Code::Unauthorized, error.as_str())
         })?;

@@ -43,7 +43,7 @@ impl Hall {
             return Ok(());
         }
         let key = (name, target);
-        let begun = self.typists.begin(&key, !self.is_short(), turn.now.tick);
+        let begun = self.typists.begin(&key, !self.allowance.is_spent(), turn.now.tick);
         if begun == Begun::Relayed {
             self.relay_typing(&key.0, &key.1, true, turn);
         }

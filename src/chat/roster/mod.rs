@@ -26,7 +26,7 @@ pub(super) mod user;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use graces::{Grace, Graces};
@@ -91,6 +91,8 @@ pub(super) struct Roster {
     graces: Graces,
     /// Rooms that may have lost their last member.
     unsettled: Vec<u32>,
+    /// The status that sessions have brought which have no user yet.
+    showing: HashMap<ConnId, Shows>,
 }
 
 impl Roster {
@@ -181,9 +183,19 @@ impl Roster {
         self.users.met.drain(..taken);
     }
 
-    /// Makes the session a device of the user. `shows` counts if the user is not here: else the roster holds their
-    /// status.
-    pub fn sign_in(&mut self, conn: ConnId, user: u32, payer: Payer, shows: Option<Shows>) -> Option<Fact> {
+    /// The session brings along how its user is to be seen, and has no user yet.
+    pub fn note_shows(&mut self, conn: ConnId, shows: Shows) {
+        self.showing.insert(conn, shows);
+    }
+
+    /// Makes the session a device of the user. How it wants to be seen counts if the user is not here: else that is known.
+    pub fn sign_in(&mut self, conn: ConnId, user: u32, payer: Payer) -> Option<Fact> {
+        let shows = self.showing.remove(&conn);
+        self.add_device(conn, user, payer, shows)
+    }
+
+    /// Makes the session a device of the user. `shows` counts if the user is not here.
+    fn add_device(&mut self, conn: ConnId, user: u32, payer: Payer, shows: Option<Shows>) -> Option<Fact> {
         let session = self.sessions.find_mut(conn)?;
         session.payer = payer;
         session.user = user;
@@ -214,7 +226,7 @@ impl Roster {
         self.sessions.insert(conn, session);
         let guest_was = self.users.at(guest);
         let shows = Shows { status: guest_was.status, note: guest_was.note.clone() };
-        let mut facts = Vec::from_iter(self.sign_in(conn, user, payer, Some(shows)));
+        let mut facts = Vec::from_iter(self.add_device(conn, user, payer, Some(shows)));
         facts.push(Fact::Renamed { conn, guest, user });
         for room in inside {
             self.uncount(room, dialect);
@@ -263,6 +275,7 @@ impl Roster {
     /// user has left by that, so there are no facts.
     pub fn close(&mut self, conn: ConnId, now: Tick, grace: Duration) -> Option<Session> {
         let session = self.sessions.remove(conn)?;
+        self.showing.remove(&conn);
         if session.user == NOBODY {
             return Some(session);
         }
@@ -534,7 +547,7 @@ impl Roster {
 
     /// What is held beside sessions, users and rooms: graces, and rooms that may be over.
     pub fn held_bytes_beside(&self) -> usize {
-        self.graces.held_bytes() + self.unsettled.capacity() * size_of::<u32>()
+        self.graces.held_bytes() + self.unsettled.capacity() * size_of::<u32>() + self.showing.len() * BYTES_PER_SHOWING
     }
 
     /// Shrinks the tables. Call it seldom.
@@ -542,6 +555,7 @@ impl Roster {
         self.users.shrink();
         self.rooms.shrink();
         slack::shrink(&mut self.unsettled);
+        slack::shrink(&mut self.showing);
     }
 
     /// Counts a session of the user into the room.
@@ -618,6 +632,9 @@ impl Roster {
     }
 }
 
+/// A status with a note that waits for a token.
+const BYTES_PER_SHOWING: usize = 320;
+
 /// How long the user of a session that ends may take to come back.
 fn grace_of(session: &Session, grace: Duration) -> Duration {
     if session.expelled { Duration::ZERO } else { grace }
@@ -678,8 +695,17 @@ impl Roster {
         self.rooms.check();
     }
 
+    /// How many sessions have brought how they want to be seen, and have no user yet.
+    pub fn showing(&self) -> usize {
+        self.showing.len()
+    }
+
     /// Whether no user is here and no room is left.
     pub fn is_empty(&self) -> bool {
-        self.sessions.len() == 0 && self.rooms.len() == 0 && self.with_plain.is_empty() && self.graces.next().is_none()
+        self.sessions.len() == 0
+            && self.rooms.len() == 0
+            && self.with_plain.is_empty()
+            && self.showing.is_empty()
+            && self.graces.next().is_none()
     }
 }

@@ -23,7 +23,7 @@ impl Town {
                 let now = Moment { tick: self.now, unix_ms: self.now.0 };
                 self.roster.open(conn(1), 0, dialect, Payer::nobody(None), now);
                 let user = self.user(words[2]);
-                Vec::from_iter(self.roster.sign_in(conn(1), user, Payer::nobody(None), None))
+                Vec::from_iter(self.roster.sign_in(conn(1), user, Payer::nobody(None)))
             }
             "enters" => {
                 let room = self.room(words[2]);

@@ -182,7 +182,7 @@ fn a_token_closes_a_room_while_the_store_is_late() {
         .flat_map(|gate| [true, false].map(|inside| (gate, inside)))
     {
         let (mut stage, gate) = stage(&[]);
-        stage.chat.hall.verifier = Some(Rc::new(Credulous));
+        stage.chat.hall.rights.set_verifier(Some(Rc::new(Credulous)));
         comes(&mut stage, "ann", &token("ann", 2000, ""));
         comes(&mut stage, "bob", &token("bob", 2000, ""));
         stage.joins("bob", "den");

@@ -331,10 +331,11 @@ impl Stage {
         for (conn, session) in hall.roster.sessions().iter().filter(|(_, session)| !session.closing) {
             let ends = [timers::Timer::Unproven(conn), timers::Timer::Expires(conn), timers::Timer::Expired(conn)];
             let set = ends.iter().filter(|timer| hall.timers.is_set(timer)).count();
-            assert_eq!(set, usize::from(hall.verifier.is_some()), "{conn}");
-            assert_eq!(hall.grants.contains_key(&conn), hall.verifier.is_some() && session.user != NOBODY, "{conn}");
+            assert_eq!(set, usize::from(!hall.rights.are_everybodys()), "{conn}");
+            let proven = !hall.rights.are_everybodys() && session.user != NOBODY;
+            assert_eq!(hall.rights.grant(conn).is_some(), proven, "{conn}");
         }
-        assert!(hall.grants.keys().all(|&conn| hall.roster.session(conn).is_some()));
+        assert!(hall.rights.holders().all(|conn| hall.roster.session(conn).is_some()));
     }
 
     /// Everybody has gone, long ago.

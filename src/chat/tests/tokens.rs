@@ -55,7 +55,7 @@ fn a_token_at_the_door() {
     stage.refused("ann", r#"{"type":"join","room_id":"den","user_id":"bob"}"#, "forbidden");
     stage.closes("ann");
     stage.waits(Duration::from_secs(60));
-    assert!(stage.chat.hall.grants.is_empty());
+    assert_eq!(stage.chat.hall.rights.holders().count(), 0);
     assert!(stage.chat.hall.timers.pop(Tick(3_000_000)).is_none_or(|timer| timer == timers::Timer::Sweep));
 }
 
@@ -347,12 +347,12 @@ fn no_token_is_repeated() {
 #[test]
 fn who_hides_shows_a_token() {
     let mut stage = Stage::new(unhurried());
-    stage.chat.hall.verifier = Some(Rc::new(Credulous));
+    stage.chat.hall.rights.set_verifier(Some(Rc::new(Credulous)));
     let shows = Shows::parse("offline", None).unwrap();
     stage.open("bob", Door::Showing { shows: shows.clone(), door: Box::new(Door::Unproven) });
     stage.open("gone", Door::Showing { shows, door: Box::new(Door::Unproven) });
     stage.closes("gone");
     stage.says("bob", &auth(&token("bob", 2000, ""), 1));
     assert_eq!(text_of(&stage.takes("bob")[0], "status").as_deref(), Some("offline"));
-    assert!(stage.chat.hall.showing.is_empty());
+    assert_eq!(stage.chat.hall.roster.showing(), 0);
 }
