@@ -14,6 +14,7 @@ use super::values::{
     parse_address, parse_connections, parse_count, parse_flush_delay, parse_history, parse_message_bytes, parse_mode,
     parse_outbox, parse_per_address, parse_size, parse_time,
 };
+use super::values::{DurabilityArg, StoreArg};
 use crate::server::forwarded::Trusted;
 use crate::server::origin::Origin;
 
@@ -164,7 +165,15 @@ pub struct ServeArgs {
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = parse_per_address)]
     #[arg(env = "SALON_FULL_SPEED_PER_ADDRESS", group = AT_ONCE)]
     pub full_speed_per_address: u32,
-    /// Messages kept in memory for each room and each pair of people (for 7 days at most)
+    /// Where messages are kept: the path of a file, which is made if there is none, and they are there again after a
+    /// restart; or `memory`, and they are gone when Salon stops
+    #[arg(long, default_value = "memory", value_name = "PATH|memory", env = "SALON_STORE")]
+    pub store: StoreArg,
+    /// What a message in that file has survived when its sender hears of it: `process`, the end of Salon, also by
+    /// `kill -9`; `power`, the end of the machine too, for the price of waiting for the disk
+    #[arg(long, default_value = "process", value_name = "process|power", env = "SALON_DURABILITY")]
+    pub durability: DurabilityArg,
+    /// Messages kept for each room and each pair of people (for 7 days at most)
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = parse_history, env = "SALON_HISTORY")]
     pub history: usize,
     /// Compress messages of 512 bytes and more for clients that offer it (permessage-deflate); saves network, costs CPU
@@ -224,7 +233,7 @@ pub struct FineArgs {
     /// How long messages are kept, and an empty room that somebody created
     #[arg(long, default_value = "7d", value_name = "TIME", value_parser = parse_time, env = "SALON_HISTORY_AGE")]
     pub history_age: Duration,
-    /// All kept messages together
+    /// All kept messages together, where they are kept in memory
     #[arg(long, default_value = "256MiB", value_name = "SIZE", value_parser = parse_size, env = "SALON_HISTORY_BYTES")]
     pub history_bytes: usize,
     /// How long a person whose connection ended still counts as there

@@ -10,12 +10,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+#[cfg(feature = "sqlite")]
+use crate::backend::sqlite;
 use crate::server::Port;
 use crate::server::listener::{Address, Listener};
 use crate::server::tls::{self, Identity, Validity};
 
 use super::args::ServeArgs;
-use super::values::Admin;
+use super::values::{Admin, StoreArg};
 use super::{descriptors, listener, settings};
 
 /// Checks, prints a line for each check, and returns whether Salon can serve.
@@ -41,6 +43,7 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     if let Admin::On(address) = args.admin {
         report.port("admin", address);
     }
+    report.store(args);
     report.descriptors(args.max_connections);
     report.memory(args);
     report.kernel();
@@ -113,6 +116,17 @@ impl Report {
         }
     }
 
+    fn store(&mut self, args: &ServeArgs) {
+        #[cfg(feature = "sqlite")]
+        if let StoreArg::File(path) = &args.store {
+            return match sqlite::check(path) {
+                Ok(found) => self.ok(&format!("store: {found}")),
+                Err(sentence) => self.fail(&format!("store: {}", sentence.trim_start_matches("--store "))),
+            };
+        }
+        self.ok(&format!("store: {} messages a room in memory, gone when Salon stops", args.history));
+    }
+
     fn descriptors(&mut self, asked: usize) {
         let room = descriptors::room(asked);
         match room < asked {
@@ -129,10 +143,11 @@ impl Report {
         let (mib, connections) = (1 << 20, args.max_connections);
         let each = BYTES_PER_CONNECTION + if args.tls_cert.is_some() { tls::IDLE_BYTES } else { 0 };
         let idle = connections * each;
-        let sum = args.fine.history_bytes + idle + BASE_BYTES;
+        let history = if args.store == StoreArg::Memory { args.fine.history_bytes } else { STORE_BYTES };
+        let sum = history + idle + BASE_BYTES;
         let parts = format!(
             "{} MiB of history, {} MiB for {connections} idle connections, {} MiB for itself",
-            args.fine.history_bytes / mib,
+            history / mib,
             idle / mib,
             BASE_BYTES / mib
         );
@@ -193,6 +208,9 @@ const KERNEL: &[(&str, u64, &str)] = &[
 
 /// The memory of an idle connection in a room with a name, rounded up (`docs/benchmarks.md`).
 const BYTES_PER_CONNECTION: usize = 640;
+
+/// What a store on disk holds in memory at most: pages of its file, heads of conversations, and what it has to say.
+const STORE_BYTES: usize = 16 << 20;
 
 /// The memory of Salon without connections, with the buffers it shares, rounded up.
 const BASE_BYTES: usize = 8 << 20;

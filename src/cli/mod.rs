@@ -133,10 +133,24 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     void("tls_listen", handed.tls);
     void("admin", handed.admin);
     let reload = Reload::new(command_line, layers.settings, handed);
-    let limits = settings::history(&args);
-    let store = |_: backend::Waker| Ok(Box::new(Memory::new(limits, Random::secret())) as Box<dyn Backend>);
-    serve::run(settings, sockets, systemd::Starter::new(reload), store)?;
+    serve::run(settings, sockets, systemd::Starter::new(reload), |waker| store(&args, waker))?;
     Ok(())
+}
+
+/// The store that is asked for: there is none but that in memory.
+#[cfg(not(feature = "sqlite"))]
+fn store(args: &args::ServeArgs, _: backend::Waker) -> Result<Box<dyn Backend>, String> {
+    Ok(Box::new(Memory::new(settings::history(args), Random::secret())))
+}
+
+/// The store that is asked for.
+#[cfg(feature = "sqlite")]
+fn store(args: &args::ServeArgs, waker: backend::Waker) -> Result<Box<dyn Backend>, String> {
+    if let Some(options) = settings::file(args) {
+        let make = |_| backend::Sqlite::open(options, Random::secret());
+        return Ok(Box::new(backend::Threaded::start(make, waker)?));
+    }
+    Ok(Box::new(Memory::new(settings::history(args), Random::secret())))
 }
 
 fn print_config(markdown: bool, layers: &Layers) -> Result<(), String> {

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::backend::memory;
+#[cfg(feature = "sqlite")]
+use crate::backend::sqlite;
 use crate::chat;
 use crate::engine::{self, DeflateSettings};
 use crate::proto::Limits;
@@ -13,6 +15,8 @@ use crate::server::{self, admission};
 use super::args::ServeArgs;
 use super::listener::Places;
 use super::values::{Admin, Auth, CreateRooms, RateArg};
+#[cfg(feature = "sqlite")]
+use super::values::{DurabilityArg, StoreArg};
 use super::{admin_key, descriptors, keys, listener};
 
 /// Checks that the admin port is beyond loopback only with a key.
@@ -129,6 +133,23 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings
         bounds,
         chat,
         engine,
+    })
+}
+
+/// The store on disk, if that is what is asked for.
+#[cfg(feature = "sqlite")]
+pub fn file(args: &ServeArgs) -> Option<sqlite::Options> {
+    let StoreArg::File(path) = &args.store else { return None };
+    Some(sqlite::Options {
+        path: path.clone(),
+        durability: match args.durability {
+            DurabilityArg::Process => sqlite::Durability::Process,
+            DurabilityArg::Power => sqlite::Durability::Power,
+        },
+        messages: args.history,
+        age: args.fine.history_age,
+        people: args.fine.max_users,
+        boot: sqlite::boot_id(),
     })
 }
 

@@ -204,6 +204,49 @@ impl FromStr for Admin {
     }
 }
 
+/// Where messages are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreArg {
+    /// In this process.
+    Memory,
+    /// In a file.
+    File(PathBuf),
+}
+
+impl FromStr for StoreArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "memory" => Ok(Self::Memory),
+            "" => Err("expected the path of a file, or memory".into()),
+            _ if cfg!(feature = "sqlite") => Ok(Self::File(text.into())),
+            _ => Err("expected memory: this Salon was built without the feature sqlite".into()),
+        }
+    }
+}
+
+/// What a kept message has survived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DurabilityArg {
+    /// The end of the process.
+    Process,
+    /// The end of the machine.
+    Power,
+}
+
+impl FromStr for DurabilityArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "process" => Ok(Self::Process),
+            "power" => Ok(Self::Power),
+            _ => Err("expected process or power".into()),
+        }
+    }
+}
+
 /// How much may be held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryArg(pub Option<usize>);
@@ -409,6 +452,18 @@ mod tests {
         for wrong in ["", "on", "0", "15MiB", "256MB", "2000GiB"] {
             assert!(wrong.parse::<MemoryArg>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn where_messages_are_kept() {
+        assert_eq!("memory".parse(), Ok(StoreArg::Memory));
+        let file = "./memory".parse::<StoreArg>();
+        assert_eq!(file.is_ok_and(|store| store == StoreArg::File("./memory".into())), cfg!(feature = "sqlite"));
+        assert!("".parse::<StoreArg>().is_err());
+        for (word, durability) in [("process", DurabilityArg::Process), ("power", DurabilityArg::Power)] {
+            assert_eq!(word.parse(), Ok(durability), "{word}");
+        }
+        assert!("memory".parse::<DurabilityArg>().is_err());
     }
 
     #[test]

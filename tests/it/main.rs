@@ -19,6 +19,7 @@ mod hostile_crowds;
 mod hostile_deflate;
 mod hostile_frames;
 mod hostile_handshake;
+mod kept;
 mod log;
 mod memory;
 mod metrics;
