@@ -209,7 +209,7 @@ fn releasing_deletes_nothing() {
     });
 }
 
-/// Whoever begins with it learns which rooms it keeps, as they were described first, and who has talked with whom.
+/// A chat that begins with it gets the rooms that it keeps, as they were described first, and the users of its pairs.
 #[test]
 fn the_catalogue() {
     each(5, |store| {

@@ -97,7 +97,7 @@ pub fn look(path: &Path) -> Result<Found, String> {
     Ok(Found::Store)
 }
 
-/// Who uses the file, if it is in use.
+/// The process that uses the file, if it is in use.
 pub fn user(path: &Path) -> Option<String> {
     let path = resolve(path).ok()?;
     let lock_path = lock_of(&path);

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   ask   the first begins the transaction; each is carried out in it, and what it has to say goes to `batch`
-//!   poll  all of `said` has been told ─▶ heads are written, COMMIT ─▶ `batch` becomes `said`, and is told piece by piece
+//!   poll  all of `said` is heard ─▶ heads are written, COMMIT ─▶ `batch` becomes `said`, and is heard piece by piece
 //! ```
 //!
 //! So nobody is told of anything that is not committed. When a commit fails, every request of the batch fails, the
