@@ -696,6 +696,11 @@ impl Backend for Sqlite {
         places + lists + usize::try_from(pages).unwrap_or(usize::MAX)
     }
 
+    fn bounds_itself(&self) -> bool {
+        // By number and age. What there is of a room that no chat has in its list costs the disk, and no memory.
+        true
+    }
+
     fn keeps(&self) -> bool {
         self.options.messages > 0
     }
