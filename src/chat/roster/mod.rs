@@ -188,7 +188,8 @@ impl Roster {
         self.showing.insert(conn, shows);
     }
 
-    /// Makes the session a device of the user. How it wants to be seen counts if the user is not here: else that is known.
+    /// Makes the session a device of the user. How it wants to be seen counts if the user is not here: else that is
+    /// known.
     pub fn sign_in(&mut self, conn: ConnId, user: u32, payer: Payer) -> Option<Fact> {
         let shows = self.showing.remove(&conn);
         self.add_device(conn, user, payer, shows)
