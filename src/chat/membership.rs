@@ -148,7 +148,7 @@ impl Hall {
             Some(room) => {
                 let members = &self.roster.room(room).members;
                 if members.len() >= settings.room_members && members.sessions(session.user).is_none() {
-                    let message = format!("expected at most {} users in a room, found one more", members.len());
+                    let message = format!("expected at most {} users in a room, found one more", settings.room_members);
                     return Err(Refusal::new(Code::RoomFull, message));
                 }
             }
