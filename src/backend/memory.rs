@@ -727,61 +727,6 @@ mod tests {
     const ROOM: Conversation<'_> = Conversation::Room("den");
 
     #[test]
-    fn pages() {
-        let mut memory = memory(5, usize::MAX);
-        for seq in 1..=8 {
-            assert_eq!(say(&mut memory, ROOM, "x", 0), seq);
-        }
-        let two = Bounds { messages: 2, bytes: usize::MAX };
-        let epoch = read(&mut memory, ROOM, Query::Head, 0).0.epoch;
-        let resume = |epoch: Epoch, seq, bounds| Query::Resume { since: Some((epoch, seq)), newest: 2, bounds };
-        let newest = |newest, bounds| Query::Resume { since: None, newest, bounds };
-        let other = Epoch(epoch.0 ^ 1);
-        let rows: &[(Query, &[u64])] = &[
-            (Query::Head, &[]),
-            (Query::Newest(ALL), &[4, 5, 6, 7, 8]),
-            (Query::Newest(two), &[7, 8]),
-            (Query::Before(7, two), &[5, 6]),
-            (Query::Before(5, two), &[4]),
-            (Query::Before(4, two), &[]),
-            (Query::Before(0, two), &[]),
-            (Query::Before(u64::MAX, two), &[7, 8]),
-            (Query::After(0, two), &[4, 5]),
-            (Query::After(5, two), &[6, 7]),
-            (Query::After(8, two), &[]),
-            (Query::After(u64::MAX, two), &[]),
-            (resume(epoch, 6, ALL), &[7, 8]),
-            (resume(epoch, 8, ALL), &[]),
-            (resume(epoch, 1, ALL), &[4, 5, 6, 7, 8]),
-            (resume(epoch, 1, two), &[4, 5]),
-            (resume(epoch, 9, ALL), &[7, 8]),
-            (resume(other, 6, ALL), &[7, 8]),
-            (newest(3, ALL), &[6, 7, 8]),
-            (newest(3, two), &[6, 7]),
-            (newest(99, two), &[4, 5]),
-            (newest(0, ALL), &[]),
-        ];
-        for (query, expected) in rows {
-            let (head, found) = read(&mut memory, ROOM, *query, 0);
-            assert_eq!((head.seq, head.kept, head.oldest()), (8, 5, 4));
-            assert_eq!(&found, expected, "{query:?}");
-        }
-    }
-
-    #[test]
-    fn a_page_is_bounded_in_bytes_but_never_empty() {
-        let mut memory = memory(5, usize::MAX);
-        for _ in 0..3 {
-            say(&mut memory, ROOM, &"x".repeat(97), 0);
-        }
-        let bytes = |bytes| Bounds { messages: 9, bytes };
-        assert_eq!(read(&mut memory, ROOM, Query::Newest(bytes(1)), 0).1, [3]);
-        assert_eq!(read(&mut memory, ROOM, Query::Newest(bytes(199)), 0).1, [3]);
-        assert_eq!(read(&mut memory, ROOM, Query::Newest(bytes(200)), 0).1, [2, 3]);
-        assert_eq!(read(&mut memory, ROOM, Query::After(0, bytes(200)), 0).1, [1, 2]);
-    }
-
-    #[test]
     fn age_is_counted_at_the_reading_and_the_seq_goes_on() {
         let mut memory = memory(5, usize::MAX);
         say(&mut memory, ROOM, "old", 0);
@@ -812,18 +757,6 @@ mod tests {
         assert_ne!(again.epoch, first.epoch);
         say(&mut memory, pair, "hi again", 0);
         assert_eq!(read(&mut memory, pair, Query::Head, 0).0, Head { epoch: again.epoch, seq: 1, kept: 1 });
-    }
-
-    #[test]
-    fn a_forgotten_room_comes_back_in_another_epoch() {
-        let mut memory = memory(5, usize::MAX);
-        say(&mut memory, ROOM, "x", 0);
-        let first = read(&mut memory, ROOM, Query::Head, 0).0;
-        memory.ask(Request::Erase { room: "den" }).unwrap();
-        let second = read(&mut memory, ROOM, Query::Head, 0).0;
-        assert_ne!(first.epoch, second.epoch);
-        assert_eq!(second.seq, 0);
-        assert_eq!(Epoch::parse(&first.epoch.to_string()), Some(first.epoch));
     }
 
     #[test]
@@ -916,50 +849,5 @@ mod tests {
         assert_eq!(memory.ask(read), Err(Overloaded));
         while memory.poll().is_some() {}
         assert_eq!(memory.ask(append), Ok(()));
-    }
-
-    /// Unused conversations go, but never kept messages.
-    #[test]
-    fn releasing_deletes_nothing() {
-        let mut memory = memory(5, usize::MAX);
-        say(&mut memory, ROOM, "x", 0);
-        let before = read(&mut memory, ROOM, Query::Head, 0).0;
-        memory.ask(Request::Release { room: "den" }).unwrap();
-        assert_eq!(read(&mut memory, ROOM, Query::Newest(ALL), 0), (before, vec![1]));
-        let empty = Conversation::Room("empty");
-        let before = read(&mut memory, empty, Query::Head, 0).0;
-        assert_eq!(read(&mut memory, empty, Query::Head, 0).0, before);
-        memory.ask(Request::Release { room: "empty" }).unwrap();
-        assert_ne!(read(&mut memory, empty, Query::Head, 0).0.epoch, before.epoch);
-    }
-
-    /// A chat that begins with it gets the rooms that it keeps, as they were described, and the users of its pairs.
-    #[test]
-    fn the_catalogue() {
-        let mut memory = memory(5, usize::MAX);
-        let den = Description { room: "den", title: None, topic: None, created_at: 7, created: false };
-        let bar = Description { room: "bar", title: Some("Bar"), topic: Some("talk"), created_at: 8, created: true };
-        for description in [den, bar, Description { title: Some("Pub"), ..bar }] {
-            let conversation = Conversation::Room(description.room);
-            let (query, about) = (Query::Head, Some(description));
-            memory.ask(Request::Read { conversation, query, now: moment(0), about, ticket: Ticket(1) }).unwrap();
-            assert!(matches!(memory.poll(), Some(News::Page { .. })));
-        }
-        say(&mut memory, ROOM, "x", 0);
-        say(&mut memory, Conversation::Direct("ann", "bob"), "x", 0);
-        memory.tell_catalogue();
-        assert!(!memory.is_idle());
-        let (mut rooms, mut users) = (Vec::new(), Vec::new());
-        while let Some(news) = memory.poll() {
-            match news {
-                News::Room { description, keeps } => rooms.push((format!("{description:?}"), keeps)),
-                News::User { name } => users.push(name.to_owned()),
-                other => panic!("{other:?}"),
-            }
-        }
-        users.sort();
-        assert_eq!(rooms, [(format!("{den:?}"), true), (format!("{bar:?}"), false)]);
-        assert_eq!(users, ["ann", "bob"]);
-        assert!(memory.is_idle() && memory.poll().is_none());
     }
 }

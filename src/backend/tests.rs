@@ -163,6 +163,7 @@ fn an_erased_room_comes_back_in_another_epoch() {
         store.ask(Request::Erase { room: "den" }).unwrap();
         let (second, found) = read(store, ROOM, Query::Newest(ALL), 0);
         assert_ne!(first.epoch, second.epoch);
+        assert_eq!(Epoch::parse(&first.epoch.to_string()), Some(first.epoch));
         assert_eq!((second.seq, found), (0, vec![]));
         assert_eq!(say(store, ROOM, "y", 0), 1);
         assert_eq!(read(store, ROOM, Query::Newest(ALL), 0).1, [1]);
