@@ -30,46 +30,29 @@ pub fn shrink(table: &mut impl Roomy) {
 /// A table with room for so many entries never shrinks.
 pub const MIN_KEPT: usize = 256;
 
-impl<T> Roomy for Vec<T> {
-    fn filled(&self) -> usize {
-        self.len()
-    }
+/// Tables of the standard library, which can be narrowed to any room.
+macro_rules! roomy {
+    ($([$($of:tt)*] $table:ty,)*) => {
+        $(impl<$($of)*> Roomy for $table {
+            fn filled(&self) -> usize {
+                self.len()
+            }
 
-    fn room(&self) -> usize {
-        self.capacity()
-    }
+            fn room(&self) -> usize {
+                self.capacity()
+            }
 
-    fn narrow(&mut self, to: usize) {
-        self.shrink_to(to);
-    }
+            fn narrow(&mut self, to: usize) {
+                self.shrink_to(to);
+            }
+        })*
+    };
 }
 
-impl<T> Roomy for VecDeque<T> {
-    fn filled(&self) -> usize {
-        self.len()
-    }
-
-    fn room(&self) -> usize {
-        self.capacity()
-    }
-
-    fn narrow(&mut self, to: usize) {
-        self.shrink_to(to);
-    }
-}
-
-impl<K: Eq + Hash, V, S: BuildHasher> Roomy for HashMap<K, V, S> {
-    fn filled(&self) -> usize {
-        self.len()
-    }
-
-    fn room(&self) -> usize {
-        self.capacity()
-    }
-
-    fn narrow(&mut self, to: usize) {
-        self.shrink_to(to);
-    }
+roomy! {
+    [T] Vec<T>,
+    [T] VecDeque<T>,
+    [K: Eq + Hash, V, S: BuildHasher] HashMap<K, V, S>,
 }
 
 /// Keys stay, so only the places behind the last one are given back. Large values lie in a box, so that empty places
