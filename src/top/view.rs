@@ -59,9 +59,7 @@ pub fn draw(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     draw_title(screen, theme, title, buffer);
     match (&screen.subject, &screen.figures) {
-        (Some((subject, detail)), figures) => {
-            draw_detail(screen, theme, subject, detail, figures.as_ref(), body, buffer)
-        }
+        (Some((subject, detail)), _) => draw_detail(screen, theme, (subject, detail), body, buffer),
         (None, Some(figures)) => draw_figures(screen, theme, figures, body, buffer),
         (None, None) => {}
     }
@@ -209,7 +207,8 @@ fn draw_rooms(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
         Constraint::Length(13),
     ];
     let chosen = (screen.focus == Focus::Rooms).then_some(screen.rooms.at);
-    draw_table(Table::new(rows, widths), head, rooms.is_empty(), "no rooms", chosen, theme, area, buffer);
+    let filling = Filling { empty: rooms.is_empty(), nothing: "no rooms", chosen };
+    draw_table(Table::new(rows, widths), head, filling, theme, area, buffer);
 }
 
 fn draw_slowest(screen: &Screen, theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffer) {
@@ -244,20 +243,26 @@ fn draw_slowest(screen: &Screen, theme: Theme, figures: &Figures, area: Rect, bu
         Constraint::Length(16),
     ];
     let chosen = (screen.focus == Focus::Slowest).then_some(screen.slowest.at);
-    draw_table(Table::new(rows, widths), head, slowest.is_empty(), "nobody waits", chosen, theme, area, buffer);
+    let filling = Filling { empty: slowest.is_empty(), nothing: "nobody waits", chosen };
+    draw_table(Table::new(rows, widths), head, filling, theme, area, buffer);
 }
 
-#[allow(clippy::too_many_arguments)]
+/// What fills a table: its rows, one of which may be chosen, or the words for none.
+struct Filling<'a> {
+    empty: bool,
+    nothing: &'a str,
+    chosen: Option<usize>,
+}
+
 fn draw_table(
     table: Table<'_>,
     head: [Cell<'_>; 5],
-    empty: bool,
-    nothing: &str,
-    chosen: Option<usize>,
+    filling: Filling<'_>,
     theme: Theme,
     area: Rect,
     buffer: &mut Buffer,
 ) {
+    let Filling { empty, nothing, chosen } = filling;
     let table = table.header(Row::new(head).style(theme.head())).row_highlight_style(theme.bar());
     let mut state = TableState::new().with_selected(chosen.filter(|_| !empty));
     StatefulWidget::render(table, area, buffer, &mut state);
@@ -269,9 +274,7 @@ fn draw_table(
 fn draw_detail(
     screen: &Screen,
     theme: Theme,
-    subject: &Subject,
-    detail: &Result<Detail, String>,
-    figures: Option<&Figures>,
+    (subject, detail): (&Subject, &Result<Detail, String>),
     area: Rect,
     buffer: &mut Buffer,
 ) {
@@ -287,7 +290,7 @@ fn draw_detail(
                 Line::from(vec![Span::styled(format!(" {name:16}"), theme.label()), Span::raw(value)])
             };
             lines.extend(facts.iter().map(|(name, value)| fact(name, value.clone())));
-            let rooms = figures.iter().flat_map(|figures| &figures.rooms);
+            let rooms = screen.figures.iter().flat_map(|figures| &figures.rooms);
             if let Some(room) = rooms.into_iter().find(|room| kind == "room" && room.room_id == *name) {
                 lines.push(fact("sessions", count(room.sessions as f64)));
                 lines.push(fact("messages/s", count(room.messages_per_second)));
