@@ -3,32 +3,9 @@
 
 #![cfg(feature = "sqlite")]
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 
-use crate::common::{Client, Server, hear, hear_with, salon, say};
-
-/// A folder of its own, which goes with this.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("salon-it-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        Self(folder)
-    }
-
-    fn file(&self) -> String {
-        self.0.join("salon.db").to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use crate::common::{Client, Folder, Server, hear, hear_with, salon, say};
 
 /// The next message of that type.
 fn next(client: &mut Client, kind: &str) -> Value {

@@ -20,6 +20,7 @@ mod hostile_deflate;
 mod hostile_frames;
 mod hostile_handshake;
 mod kept;
+mod killed;
 mod log;
 mod memory;
 mod metrics;

@@ -6,6 +6,7 @@ pub mod rows;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -47,6 +48,7 @@ impl Server {
         let mut child = salon(arguments).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let (mut public, mut admin, mut tls) = (None, None, None);
+        let mut said = Vec::new();
         for line in lines.by_ref().map_while(Result::ok) {
             let address = |schemes: [&str; 2]| {
                 schemes.iter().find_map(|scheme| {
@@ -63,6 +65,7 @@ impl Server {
             if line.contains("Ctrl-C") {
                 break;
             }
+            said.push(line);
         }
         // Later lines are read, so that it never waits for the pipe, and shown.
         let (sender, log) = mpsc::channel();
@@ -72,7 +75,7 @@ impl Server {
                 let _ = sender.send(line);
             });
         });
-        let public = public.or(tls).or(admin).expect("an address is said");
+        let public = public.or(tls).or(admin).unwrap_or_else(|| panic!("no address is said: {said:?}"));
         Self { child, public, admin, tls, log }
     }
 
@@ -127,6 +130,29 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A folder of its own, which goes with this.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    /// Of this name, which no other test uses. It is there when something is put into it.
+    pub fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("salon-it-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        Self(folder)
+    }
+
+    /// A store in it.
+    pub fn file(&self) -> String {
+        self.0.join("salon.db").to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
