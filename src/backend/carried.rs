@@ -1,7 +1,12 @@
 //! Requests and news on their way between threads: lists that own their content, with all texts of one in one buffer.
 //! So a message that crosses costs a copy, and no allocation while the lists keep their room.
 
-use super::{Conversation, Description, Head, Message, NewMessage, News, Query, Request, Ticket};
+use std::time::Duration;
+
+use super::{
+    Ban, Body, Conversation, Description, Entry, Head, Hit, Message, Names, NewBody, NewEntry, News, Query, Reaction,
+    Reader, Reading, Request, RetryKey, Right, Scope, Search, Talk, Ticket, Why,
+};
 use crate::slack;
 use crate::time::Moment;
 
@@ -17,28 +22,117 @@ pub(crate) struct Requests {
 pub(crate) struct Reports {
     texts: Texts,
     items: Vec<Said>,
-    /// Messages of all pages.
+    /// Entries of all pages.
     lines: Vec<Line>,
+    /// Reactions of all messages of these.
+    marks: Vec<Mark>,
+    /// Names of all of these.
+    names: Vec<Span>,
+    readings: Vec<Reading>,
+    talks: Vec<(Span, Talk<'static>)>,
+    hits: Vec<Shot>,
 }
 
 #[derive(Debug)]
 enum Asked {
-    Append { place: Place, sender: Span, content: Span, at: Moment, about: Option<Card>, ticket: Ticket },
-    Read { place: Place, query: Query, now: Moment, about: Option<Card>, ticket: Ticket },
+    Append {
+        place: Place,
+        sender: Span,
+        at: Moment,
+        body: New,
+        retry: Option<RetryKey>,
+        about: Option<Card>,
+        ticket: Ticket,
+    },
+    Read {
+        place: Place,
+        query: Query,
+        reader: Option<(Span, bool)>,
+        now: Moment,
+        about: Option<Card>,
+        ticket: Ticket,
+    },
+    Mark {
+        user: Span,
+        place: Place,
+        seq: u64,
+        ticket: Ticket,
+    },
+    Readings {
+        user: Span,
+        rooms: Span,
+        ticket: Ticket,
+    },
+    Conversations {
+        user: Span,
+        cursor: Option<Span>,
+        limit: usize,
+        ticket: Ticket,
+    },
+    Search(Box<Sought>, Ticket),
+    Ban(BanCard, Ticket),
+    Unban(Span, Ticket),
     Know(Span),
     Release(Span),
     Erase(Span),
 }
 
+/// The body of a new entry.
+#[derive(Clone, Copy, Debug)]
+enum New {
+    Message { content: Span, reply_to: Option<u64> },
+    Edit { of: u64, content: Span, within: Option<Duration> },
+    Delete { of: u64, right: Right },
+    Reaction { of: u64, emoji: Span, on: bool },
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+struct Sought {
+    place: Where,
+    text: Span,
+    sender: Option<Span>,
+    before: Option<u64>,
+    cursor: Option<Span>,
+    limit: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Where {
+    One(Place),
+    All { rooms: Span, user: Span },
+}
+
 #[derive(Debug)]
 enum Said {
     Published { place: Place, line: Line, ticket: Option<Ticket> },
-    Page { ticket: Ticket, head: Head, from: usize, to: usize },
+    Repeated { ticket: Ticket, seq: u64, ts: u64 },
+    Page { ticket: Ticket, head: Head, lines: Range, reading: Option<Reading> },
+    Marked { ticket: Option<Ticket>, user: Span, place: Place, seq: u64 },
+    Readings { ticket: Ticket, readings: Range },
+    Conversations { ticket: Ticket, talks: Range, next: Option<Span> },
+    Found { ticket: Ticket, hits: Range, next: Option<Span> },
+    Noted(Ticket),
+    Refused(Ticket, Why),
     Failed(Ticket),
     Emptied(Span),
     Ended(Span),
     Room { card: Card, keeps: bool },
     User(Span),
+    Banned(BanCard),
+}
+
+/// From where to where in one of the lists.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    from: usize,
+    to: usize,
+}
+
+impl Range {
+    fn of<T>(self, list: &[T]) -> &[T] {
+        &list[self.from..self.to]
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +146,42 @@ struct Line {
     seq: u64,
     ts: u64,
     sender: Span,
+    body: Written,
+}
+
+/// The body of an entry.
+#[derive(Clone, Copy, Debug)]
+enum Written {
+    Message { content: Option<Span>, reply_to: Option<u64>, edited: Option<u64>, marks: Range },
+    Edited { of: u64, content: Option<Span> },
+    Deleted { of: u64 },
+    Reaction { of: u64, emoji: Span, on: bool },
+}
+
+/// A reaction to a message.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    emoji: Span,
+    count: u64,
+    names: Range,
+    me: bool,
+}
+
+/// A message that was looked for.
+#[derive(Clone, Copy, Debug)]
+struct Shot {
+    place: Place,
+    seq: u64,
+    ts: u64,
+    sender: Span,
     content: Span,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct BanCard {
+    user: Span,
+    until: Option<u64>,
+    note: Option<Span>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,20 +197,37 @@ impl Requests {
     pub fn push(&mut self, request: Request<'_>) {
         let texts = &mut self.texts;
         self.items.push(match request {
-            Request::Append { conversation, message: NewMessage { sender, content, at }, about, ticket } => {
+            Request::Append { conversation, entry: NewEntry { sender, body, at }, retry, about, ticket } => {
                 Asked::Append {
                     place: texts.place(conversation),
                     sender: texts.put(sender),
-                    content: texts.put(content),
                     at,
+                    body: texts.new_body(body),
+                    retry,
                     about: about.map(|about| texts.card(about)),
                     ticket,
                 }
             }
-            Request::Read { conversation, query, now, about, ticket } => {
-                let about = about.map(|about| texts.card(about));
-                Asked::Read { place: texts.place(conversation), query, now, about, ticket }
+            Request::Read { conversation, query, reader, now, about, ticket } => Asked::Read {
+                place: texts.place(conversation),
+                query,
+                reader: reader.map(|Reader { user, reading }| (texts.put(user), reading)),
+                now,
+                about: about.map(|about| texts.card(about)),
+                ticket,
+            },
+            Request::Mark { user, conversation, seq, ticket } => {
+                Asked::Mark { user: texts.put(user), place: texts.place(conversation), seq, ticket }
             }
+            Request::Readings { user, rooms, ticket } => {
+                Asked::Readings { user: texts.put(user), rooms: texts.put(rooms.as_str()), ticket }
+            }
+            Request::Conversations { user, cursor, limit, ticket } => {
+                Asked::Conversations { user: texts.put(user), cursor: texts.maybe(cursor), limit, ticket }
+            }
+            Request::Search { search, ticket } => Asked::Search(Box::new(texts.sought(search)), ticket),
+            Request::Ban { ban, ticket } => Asked::Ban(texts.ban(ban), ticket),
+            Request::Unban { user, ticket } => Asked::Unban(texts.put(user), ticket),
             Request::Know { user } => Asked::Know(texts.put(user)),
             Request::Release { room } => Asked::Release(texts.put(room)),
             Request::Erase { room } => Asked::Erase(texts.put(room)),
@@ -91,16 +237,33 @@ impl Requests {
     pub fn get(&self, at: usize) -> Option<Request<'_>> {
         let texts = &self.texts;
         Some(match *self.items.get(at)? {
-            Asked::Append { place, sender, content, at, about, ticket } => Request::Append {
+            Asked::Append { place, sender, at, body, retry, about, ticket } => Request::Append {
                 conversation: texts.conversation(place),
-                message: NewMessage { sender: texts.get(sender), content: texts.get(content), at },
+                entry: NewEntry { sender: texts.get(sender), body: texts.get_new(body), at },
+                retry,
                 about: about.map(|about| texts.description(about)),
                 ticket,
             },
-            Asked::Read { place, query, now, about, ticket } => {
-                let about = about.map(|about| texts.description(about));
-                Request::Read { conversation: texts.conversation(place), query, now, about, ticket }
+            Asked::Read { place, query, reader, now, about, ticket } => Request::Read {
+                conversation: texts.conversation(place),
+                query,
+                reader: reader.map(|(user, reading)| Reader { user: texts.get(user), reading }),
+                now,
+                about: about.map(|about| texts.description(about)),
+                ticket,
+            },
+            Asked::Mark { user, place, seq, ticket } => {
+                Request::Mark { user: texts.get(user), conversation: texts.conversation(place), seq, ticket }
             }
+            Asked::Readings { user, rooms, ticket } => {
+                Request::Readings { user: texts.get(user), rooms: Names::from_text(texts.get(rooms)), ticket }
+            }
+            Asked::Conversations { user, cursor, limit, ticket } => {
+                Request::Conversations { user: texts.get(user), cursor: texts.get_maybe(cursor), limit, ticket }
+            }
+            Asked::Search(ref sought, ticket) => Request::Search { search: texts.search(sought), ticket },
+            Asked::Ban(ban, ticket) => Request::Ban { ban: texts.get_ban(ban), ticket },
+            Asked::Unban(user, ticket) => Request::Unban { user: texts.get(user), ticket },
             Asked::Know(user) => Request::Know { user: texts.get(user) },
             Asked::Release(room) => Request::Release { room: texts.get(room) },
             Asked::Erase(room) => Request::Erase { room: texts.get(room) },
@@ -130,40 +293,133 @@ impl Requests {
 
 impl Reports {
     pub fn push(&mut self, news: &News<'_>) {
-        let texts = &mut self.texts;
-        self.items.push(match news {
-            News::Published { conversation, message, ticket } => {
-                Said::Published { place: texts.place(*conversation), line: texts.line(message), ticket: *ticket }
+        let said = match news {
+            News::Published { conversation, entry, ticket } => {
+                Said::Published { place: self.texts.place(*conversation), line: self.line(entry), ticket: *ticket }
             }
-            News::Page { ticket, head, messages } => {
+            News::Repeated { ticket, seq, ts } => Said::Repeated { ticket: *ticket, seq: *seq, ts: *ts },
+            News::Page { ticket, head, entries, reading } => {
                 let from = self.lines.len();
-                self.lines.extend(messages.iter().map(|message| texts.line(message)));
-                Said::Page { ticket: *ticket, head: *head, from, to: self.lines.len() }
+                for entry in entries {
+                    let line = self.line(entry);
+                    self.lines.push(line);
+                }
+                let lines = Range { from, to: self.lines.len() };
+                Said::Page { ticket: *ticket, head: *head, lines, reading: *reading }
             }
+            News::Marked { ticket, user, conversation, seq } => {
+                let (user, place) = (self.texts.put(user), self.texts.place(*conversation));
+                Said::Marked { ticket: *ticket, user, place, seq: *seq }
+            }
+            News::Readings { ticket, readings } => {
+                let from = self.readings.len();
+                self.readings.extend(readings);
+                Said::Readings { ticket: *ticket, readings: Range { from, to: self.readings.len() } }
+            }
+            News::Conversations { ticket, items, next } => {
+                let from = self.talks.len();
+                let texts = &mut self.texts;
+                self.talks.extend(items.iter().map(|talk| (texts.put(talk.with), Talk { with: "", ..*talk })));
+                let talks = Range { from, to: self.talks.len() };
+                Said::Conversations { ticket: *ticket, talks, next: self.texts.maybe(next.as_deref()) }
+            }
+            News::Found { ticket, items, next } => {
+                let from = self.hits.len();
+                let texts = &mut self.texts;
+                self.hits.extend(items.iter().map(|hit| texts.shot(hit)));
+                let hits = Range { from, to: self.hits.len() };
+                Said::Found { ticket: *ticket, hits, next: self.texts.maybe(next.as_deref()) }
+            }
+            News::Noted { ticket } => Said::Noted(*ticket),
+            News::Refused { ticket, why } => Said::Refused(*ticket, *why),
             News::Failed { ticket } => Said::Failed(*ticket),
-            News::Emptied { room } => Said::Emptied(texts.put(room)),
-            News::Ended { room } => Said::Ended(texts.put(room)),
-            News::Room { description, keeps } => Said::Room { card: texts.card(*description), keeps: *keeps },
-            News::User { name } => Said::User(texts.put(name)),
-        });
+            News::Emptied { room } => Said::Emptied(self.texts.put(room)),
+            News::Ended { room } => Said::Ended(self.texts.put(room)),
+            News::Room { description, keeps } => Said::Room { card: self.texts.card(*description), keeps: *keeps },
+            News::User { name } => Said::User(self.texts.put(name)),
+            News::Banned(ban) => Said::Banned(self.texts.ban(*ban)),
+        };
+        self.items.push(said);
     }
 
     pub fn get(&self, at: usize) -> Option<News<'_>> {
         let texts = &self.texts;
         Some(match *self.items.get(at)? {
-            Said::Published { place, line, ticket } => {
-                News::Published { conversation: texts.conversation(place), message: texts.message(line), ticket }
+            Said::Published { place, ref line, ticket } => {
+                News::Published { conversation: texts.conversation(place), entry: self.entry(line), ticket }
             }
-            Said::Page { ticket, head, from, to } => {
-                let messages = self.lines[from..to].iter().map(|line| texts.message(*line)).collect();
-                News::Page { ticket, head, messages }
+            Said::Repeated { ticket, seq, ts } => News::Repeated { ticket, seq, ts },
+            Said::Page { ticket, head, lines, reading } => {
+                let entries = lines.of(&self.lines).iter().map(|line| self.entry(line)).collect();
+                News::Page { ticket, head, entries, reading }
             }
+            Said::Marked { ticket, user, place, seq } => {
+                News::Marked { ticket, user: texts.get(user), conversation: texts.conversation(place), seq }
+            }
+            Said::Readings { ticket, readings } => {
+                News::Readings { ticket, readings: readings.of(&self.readings).to_vec() }
+            }
+            Said::Conversations { ticket, talks, next } => {
+                let items = talks.of(&self.talks).iter().map(|(with, talk)| Talk { with: texts.get(*with), ..*talk });
+                News::Conversations { ticket, items: items.collect(), next: texts.get_maybe(next).map(Into::into) }
+            }
+            Said::Found { ticket, hits, next } => {
+                let items = hits.of(&self.hits).iter().map(|shot| texts.hit(shot)).collect();
+                News::Found { ticket, items, next: texts.get_maybe(next).map(Into::into) }
+            }
+            Said::Noted(ticket) => News::Noted { ticket },
+            Said::Refused(ticket, why) => News::Refused { ticket, why },
             Said::Failed(ticket) => News::Failed { ticket },
             Said::Emptied(room) => News::Emptied { room: texts.get(room) },
             Said::Ended(room) => News::Ended { room: texts.get(room) },
             Said::Room { card, keeps } => News::Room { description: texts.description(card), keeps },
             Said::User(name) => News::User { name: texts.get(name) },
+            Said::Banned(ban) => News::Banned(texts.get_ban(ban)),
         })
+    }
+
+    fn line(&mut self, entry: &Entry<'_>) -> Line {
+        let Entry { seq, ts, sender, body } = entry;
+        let sender = self.texts.put(sender);
+        let body = match body {
+            Body::Message(Message { content, reply_to, edited, reactions }) => {
+                let from = self.marks.len();
+                for Reaction { emoji, count, users, me } in reactions {
+                    let names = Range { from: self.names.len(), to: self.names.len() + users.len() };
+                    let texts = &mut self.texts;
+                    self.names.extend(users.iter().map(|user| texts.put(user)));
+                    self.marks.push(Mark { emoji: texts.put(emoji), count: *count, names, me: *me });
+                }
+                let marks = Range { from, to: self.marks.len() };
+                Written::Message { content: self.texts.maybe(*content), reply_to: *reply_to, edited: *edited, marks }
+            }
+            Body::Edited { of, content } => Written::Edited { of: *of, content: self.texts.maybe(*content) },
+            Body::Deleted { of } => Written::Deleted { of: *of },
+            Body::Reaction { of, emoji, on } => Written::Reaction { of: *of, emoji: self.texts.put(emoji), on: *on },
+        };
+        Line { seq: *seq, ts: *ts, sender, body }
+    }
+
+    fn entry(&self, line: &Line) -> Entry<'_> {
+        let texts = &self.texts;
+        let reaction = |mark: &Mark| Reaction {
+            emoji: texts.get(mark.emoji),
+            count: mark.count,
+            users: mark.names.of(&self.names).iter().map(|name| texts.get(*name)).collect(),
+            me: mark.me,
+        };
+        let body = match line.body {
+            Written::Message { content, reply_to, edited, marks } => Body::Message(Message {
+                content: texts.get_maybe(content),
+                reply_to,
+                edited,
+                reactions: marks.of(&self.marks).iter().map(reaction).collect(),
+            }),
+            Written::Edited { of, content } => Body::Edited { of, content: texts.get_maybe(content) },
+            Written::Deleted { of } => Body::Deleted { of },
+            Written::Reaction { of, emoji, on } => Body::Reaction { of, emoji: texts.get(emoji), on },
+        };
+        Entry { seq: line.seq, ts: line.ts, sender: texts.get(line.sender), body }
     }
 
     pub fn len(&self) -> usize {
@@ -176,16 +432,33 @@ impl Reports {
     }
 
     pub fn held_bytes(&self) -> usize {
-        self.texts.0.capacity() + self.items.capacity() * size_of::<Said>() + self.lines.capacity() * size_of::<Line>()
+        fn of<T>(list: &Vec<T>) -> usize {
+            list.capacity() * size_of::<T>()
+        }
+        self.texts.0.capacity()
+            + of(&self.items)
+            + of(&self.lines)
+            + of(&self.marks)
+            + of(&self.names)
+            + of(&self.readings)
+            + of(&self.talks)
+            + of(&self.hits)
     }
 
     /// Empties the list. Much more room than it has needed is given back.
     pub fn clear(&mut self) {
+        fn empty<T>(list: &mut Vec<T>) {
+            slack::shrink(list);
+            list.clear();
+        }
         self.texts.clear();
-        slack::shrink(&mut self.items);
-        self.items.clear();
-        slack::shrink(&mut self.lines);
-        self.lines.clear();
+        empty(&mut self.items);
+        empty(&mut self.lines);
+        empty(&mut self.marks);
+        empty(&mut self.names);
+        empty(&mut self.readings);
+        empty(&mut self.talks);
+        empty(&mut self.hits);
     }
 }
 
@@ -233,13 +506,70 @@ impl Texts {
         }
     }
 
-    fn line(&mut self, message: &Message<'_>) -> Line {
-        let Message { seq, ts, sender, content } = *message;
-        Line { seq, ts, sender: self.put(sender), content: self.put(content) }
+    fn maybe(&mut self, text: Option<&str>) -> Option<Span> {
+        text.map(|text| self.put(text))
     }
 
-    fn message(&self, line: Line) -> Message<'_> {
-        Message { seq: line.seq, ts: line.ts, sender: self.get(line.sender), content: self.get(line.content) }
+    fn get_maybe(&self, span: Option<Span>) -> Option<&str> {
+        span.map(|span| self.get(span))
+    }
+
+    fn new_body(&mut self, body: NewBody<'_>) -> New {
+        match body {
+            NewBody::Message { content, reply_to } => New::Message { content: self.put(content), reply_to },
+            NewBody::Edit { of, content, within } => New::Edit { of, content: self.put(content), within },
+            NewBody::Delete { of, right } => New::Delete { of, right },
+            NewBody::Reaction { of, emoji, on } => New::Reaction { of, emoji: self.put(emoji), on },
+        }
+    }
+
+    fn get_new(&self, body: New) -> NewBody<'_> {
+        match body {
+            New::Message { content, reply_to } => NewBody::Message { content: self.get(content), reply_to },
+            New::Edit { of, content, within } => NewBody::Edit { of, content: self.get(content), within },
+            New::Delete { of, right } => NewBody::Delete { of, right },
+            New::Reaction { of, emoji, on } => NewBody::Reaction { of, emoji: self.get(emoji), on },
+        }
+    }
+
+    fn sought(&mut self, search: Search<'_>) -> Sought {
+        let Search { scope, text, sender, before, cursor, limit } = search;
+        let place = match scope {
+            Scope::One(conversation) => Where::One(self.place(conversation)),
+            Scope::All { rooms, user } => Where::All { rooms: self.put(rooms.as_str()), user: self.put(user) },
+        };
+        let (text, sender, cursor) = (self.put(text), self.maybe(sender), self.maybe(cursor));
+        Sought { place, text, sender, before, cursor, limit }
+    }
+
+    fn search(&self, sought: &Sought) -> Search<'_> {
+        let Sought { place, text, sender, before, cursor, limit } = *sought;
+        let scope = match place {
+            Where::One(place) => Scope::One(self.conversation(place)),
+            Where::All { rooms, user } => Scope::All { rooms: Names::from_text(self.get(rooms)), user: self.get(user) },
+        };
+        let (text, sender, cursor) = (self.get(text), self.get_maybe(sender), self.get_maybe(cursor));
+        Search { scope, text, sender, before, cursor, limit }
+    }
+
+    fn shot(&mut self, hit: &Hit<'_>) -> Shot {
+        let Hit { conversation, seq, ts, sender, content } = *hit;
+        Shot { place: self.place(conversation), seq, ts, sender: self.put(sender), content: self.put(content) }
+    }
+
+    fn hit(&self, shot: &Shot) -> Hit<'_> {
+        let Shot { place, seq, ts, sender, content } = *shot;
+        Hit { conversation: self.conversation(place), seq, ts, sender: self.get(sender), content: self.get(content) }
+    }
+
+    fn ban(&mut self, ban: Ban<'_>) -> BanCard {
+        let Ban { user, until, note } = ban;
+        BanCard { user: self.put(user), until, note: self.maybe(note) }
+    }
+
+    fn get_ban(&self, ban: BanCard) -> Ban<'_> {
+        let BanCard { user, until, note } = ban;
+        Ban { user: self.get(user), until, note: self.get_maybe(note) }
     }
 
     fn card(&mut self, description: Description<'_>) -> Card {
@@ -275,19 +605,47 @@ mod tests {
     fn requests_come_out_as_they_went_in() {
         let (room, pair) = (Conversation::Room("den"), Conversation::Direct("ann", "bob"));
         let at = Moment { tick: Tick(1), unix_ms: 2 };
-        let message = NewMessage { sender: "ann", content: "é", at };
-        let silent = NewMessage { content: "", ..message };
-        let query = Query::Newest(Bounds { messages: 1, bytes: 2 });
-        let asked = [
-            Request::Append { conversation: room, message, about: None, ticket: Ticket(1) },
-            Request::Append { conversation: room, message, about: Some(CARDS[0]), ticket: Ticket(1) },
-            Request::Append { conversation: pair, message: silent, about: None, ticket: Ticket(2) },
-            Request::Read { conversation: pair, query, now: at, about: None, ticket: Ticket(4) },
-            Request::Read { conversation: room, query, now: at, about: Some(CARDS[1]), ticket: Ticket(4) },
+        let query = Query::Newest(Bounds { entries: 1, bytes: 2 });
+        let bodies = [
+            NewBody::Message { content: "é", reply_to: None },
+            NewBody::Message { content: "", reply_to: Some(3) },
+            NewBody::Edit { of: 4, content: "new", within: Some(Duration::from_secs(1)) },
+            NewBody::Delete { of: 5, right: Right::Moderator },
+            NewBody::Reaction { of: 6, emoji: "+", on: false },
+        ];
+        let append = |body| Request::Append {
+            conversation: pair,
+            entry: NewEntry { sender: "ann", body, at },
+            retry: Some(RetryKey([7; 16])),
+            about: None,
+            ticket: Ticket(1),
+        };
+        let mut text = String::new();
+        let rooms = Names::join(["den", "bar"], &mut text);
+        let search = |scope, sender, cursor| {
+            let search = Search { scope, text: "two words", sender, before: Some(8), cursor, limit: 9 };
+            Request::Search { search, ticket: Ticket(5) }
+        };
+        let entry = NewEntry { sender: "ann", body: bodies[0], at };
+        let (reader, user) = (Some(Reader { user: "bob", reading: true }), "bob");
+        let mut asked = vec![
+            Request::Append { conversation: room, entry, retry: None, about: Some(CARDS[0]), ticket: Ticket(1) },
+            Request::Read { conversation: pair, query, reader: None, now: at, about: None, ticket: Ticket(4) },
+            Request::Read { conversation: room, query, reader, now: at, about: Some(CARDS[1]), ticket: Ticket(4) },
+            Request::Mark { user, conversation: room, seq: 5, ticket: Ticket(6) },
+            Request::Readings { user, rooms, ticket: Ticket(6) },
+            Request::Conversations { user, cursor: Some("7"), limit: 8, ticket: Ticket(6) },
+            Request::Conversations { user, cursor: None, limit: 8, ticket: Ticket(6) },
+            search(Scope::One(pair), Some("ann"), None),
+            search(Scope::All { rooms, user }, None, Some("c")),
+            Request::Ban { ban: Ban { user, until: Some(1), note: None }, ticket: Ticket(7) },
+            Request::Ban { ban: Ban { user, until: None, note: Some("why") }, ticket: Ticket(7) },
+            Request::Unban { user, ticket: Ticket(8) },
             Request::Know { user: "bob" },
             Request::Release { room: "den" },
             Request::Erase { room: "" },
         ];
+        asked.extend(bodies.map(append));
         let mut list = Requests::default();
         for _ in 0..2 {
             asked.iter().for_each(|request| list.push(*request));
@@ -303,20 +661,46 @@ mod tests {
     #[test]
     fn news_comes_out_as_it_went_in() {
         let (room, pair) = (Conversation::Room("den"), Conversation::Direct("ann", "bob"));
-        let message = |seq| Message { seq, ts: 9, sender: "ann", content: "é" };
+        let entry = |seq, body| Entry { seq, ts: 9, sender: "ann", body };
+        let message = |seq| entry(seq, Body::Message(Message::new("é")));
+        let loved = |count, users| Reaction { emoji: "♥", count, users, me: count > 1 };
+        let reactions = vec![loved(1, vec![]), loved(2, vec!["ann", "bob"])];
+        let folded = Message { content: Some(""), reply_to: Some(1), edited: Some(2), reactions };
         let head = Head { epoch: Epoch(5), seq: 2, kept: 1 };
+        let entries = vec![
+            entry(1, Body::Message(Message::default())),
+            entry(2, Body::Message(folded)),
+            entry(3, Body::Edited { of: 1, content: Some("new") }),
+            entry(4, Body::Edited { of: 1, content: None }),
+            entry(5, Body::Deleted { of: 1 }),
+            entry(6, Body::Reaction { of: 2, emoji: "+", on: true }),
+        ];
+        let reading = Reading { read: 1, unread: 2 };
+        let talk = |with| Talk { with, seq: 3, ts: 4, reading };
+        let hit = |conversation| Hit { conversation, seq: 3, ts: 4, sender: "bob", content: "here" };
+        let page = |entries, reading| News::Page { ticket: Ticket(1), head, entries, reading };
         let said = [
-            News::Published { conversation: room, message: message(1), ticket: None },
-            News::Page { ticket: Ticket(1), head, messages: vec![message(1), message(2)] },
-            News::Published { conversation: pair, message: message(2), ticket: Some(Ticket(2)) },
-            News::Page { ticket: Ticket(3), head, messages: Vec::new() },
-            News::Page { ticket: Ticket(4), head, messages: vec![message(3)] },
+            News::Published { conversation: room, entry: message(1), ticket: None },
+            page(entries, Some(reading)),
+            News::Published { conversation: pair, entry: message(2), ticket: Some(Ticket(2)) },
+            page(Vec::new(), None),
+            page(vec![message(3)], None),
+            News::Repeated { ticket: Ticket(4), seq: 5, ts: 6 },
+            News::Marked { ticket: Some(Ticket(4)), user: "ann", conversation: pair, seq: 5 },
+            News::Readings { ticket: Ticket(4), readings: vec![reading, Reading::default()] },
+            News::Conversations { ticket: Ticket(4), items: vec![talk("ann"), talk("bob")], next: Some("n".into()) },
+            News::Conversations { ticket: Ticket(4), items: vec![], next: None },
+            News::Found { ticket: Ticket(4), items: vec![hit(room), hit(pair)], next: None },
+            News::Found { ticket: Ticket(4), items: vec![], next: Some("n".into()) },
+            News::Noted { ticket: Ticket(4) },
+            News::Refused { ticket: Ticket(4), why: Why::NotFound },
             News::Failed { ticket: Ticket(4) },
             News::Emptied { room: "den" },
             News::Ended { room: "bar" },
             News::Room { description: CARDS[0], keeps: true },
             News::Room { description: CARDS[1], keeps: false },
             News::User { name: "bob" },
+            News::Banned(Ban { user: "eve", until: Some(1), note: Some("why") }),
         ];
         let mut list = Reports::default();
         for _ in 0..2 {

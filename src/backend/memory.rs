@@ -18,8 +18,8 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::{
-    Backend, Bounds, Conversation, Description, Epoch, Head, Message, NewMessage, News, Overloaded, Query, Request,
-    Ticket,
+    Backend, Body, Bounds, Conversation, Description, Entry, Epoch, Head, Message, NewBody, NewEntry, News, Overloaded,
+    Query, Request, Ticket, Why,
 };
 use crate::random::Random;
 use crate::slack;
@@ -129,6 +129,7 @@ enum Waiting {
     Append { conversation: usize, message: Stored, ticket: Ticket },
     Read { conversation: usize, query: Query, now: Tick, ticket: Ticket },
     Nothing { ticket: Ticket },
+    Refused { ticket: Ticket },
 }
 
 impl Memory {
@@ -180,7 +181,7 @@ impl Memory {
             let waited_for = |place: usize| {
                 self.waiting.iter().any(|request| match request {
                     Waiting::Append { conversation, .. } | Waiting::Read { conversation, .. } => *conversation == place,
-                    Waiting::Nothing { .. } => false,
+                    Waiting::Nothing { .. } | Waiting::Refused { .. } => false,
                 })
             };
             let silent = self.pairs.most_silent_of_most().take(MAX_TRIED).find(|&place| !waited_for(place));
@@ -340,12 +341,15 @@ impl Backend for Memory {
             return Err(Overloaded);
         }
         match request {
-            Request::Append { conversation, message, about, ticket } => {
+            Request::Append { conversation, entry, about, ticket, .. } => {
                 let conversation = self.find_or_begin(conversation);
                 self.describe(conversation, about);
-                self.waiting.push_back(Waiting::Append { conversation, message: Stored::new(message), ticket });
+                self.waiting.push_back(match Stored::new(entry) {
+                    Some(message) => Waiting::Append { conversation, message, ticket },
+                    None => Waiting::Refused { ticket },
+                });
             }
-            Request::Read { conversation, query, now, about, ticket } => {
+            Request::Read { conversation, query, now, about, ticket, .. } => {
                 // Asking for the history of two users does not make a conversation; many such questions would push out
                 // real ones.
                 self.write_key(conversation);
@@ -360,6 +364,12 @@ impl Backend for Memory {
                 };
                 self.waiting.push_back(waiting);
             }
+            Request::Mark { ticket, .. }
+            | Request::Readings { ticket, .. }
+            | Request::Conversations { ticket, .. }
+            | Request::Search { ticket, .. }
+            | Request::Ban { ticket, .. }
+            | Request::Unban { ticket, .. } => self.waiting.push_back(Waiting::Refused { ticket }),
             Request::Know { .. } => {}
             Request::Release { room } => {
                 if let Some(&place) = self.index.get(room)
@@ -402,18 +412,19 @@ impl Backend for Memory {
                     Some(stored) => stored,
                     None => kept.ring.back().expect("store() keeps the newest message"),
                 };
-                let message = stored.message(kept.seq);
-                Some(News::Published { conversation: kept.conversation(), message, ticket: Some(ticket) })
+                let entry = stored.entry(kept.seq);
+                Some(News::Published { conversation: kept.conversation(), entry, ticket: Some(ticket) })
             }
             Waiting::Read { conversation, query, now, ticket } => {
                 self.expire_one(conversation, now);
                 let kept = &self.conversations[conversation];
-                Some(News::Page { ticket, head: kept.head(), messages: kept.read(query) })
+                Some(News::Page { ticket, head: kept.head(), entries: kept.read(query), reading: None })
             }
             Waiting::Nothing { ticket } => {
                 let head = Head { epoch: self.nothing, seq: 0, kept: 0 };
-                Some(News::Page { ticket, head, messages: Vec::new() })
+                Some(News::Page { ticket, head, entries: Vec::new(), reading: None })
             }
+            Waiting::Refused { ticket } => Some(News::Refused { ticket, why: Why::Unsupported }),
         }
     }
 
@@ -586,7 +597,7 @@ impl Kept {
         }
     }
 
-    fn read(&self, query: Query) -> Vec<Message<'_>> {
+    fn read(&self, query: Query) -> Vec<Entry<'_>> {
         let oldest = self.head().oldest();
         // Places in the ring: the first with a seq over the given one, and the first not under it.
         let over = |seq: u64| usize::try_from(seq.saturating_add(1).saturating_sub(oldest)).unwrap_or(usize::MAX);
@@ -595,7 +606,7 @@ impl Kept {
             Query::Head => Vec::new(),
             Query::Newest(bounds) => self.newest(0, len, bounds),
             Query::Before(seq, bounds) => self.newest(0, over(seq.saturating_sub(1)).min(len), bounds),
-            Query::After(seq, bounds) => self.oldest_from(over(seq).min(len), bounds),
+            Query::After(seq, bounds) | Query::Following(seq, bounds) => self.oldest_from(over(seq).min(len), bounds),
             Query::Resume { since, newest, bounds } => {
                 let good = since.filter(|&(epoch, seq)| epoch == self.epoch && seq <= self.seq);
                 let from = good.map_or(len.saturating_sub(newest), |(_, seq)| over(seq).min(len));
@@ -605,38 +616,39 @@ impl Kept {
     }
 
     /// As many of the newest in `from..to` as the bounds allow, seq rising.
-    fn newest(&self, from: usize, to: usize, bounds: Bounds) -> Vec<Message<'_>> {
-        let mut messages: Vec<_> = bounded((from..to).rev().map(|place| self.message(place)), bounds).collect();
-        messages.reverse();
-        messages
+    fn newest(&self, from: usize, to: usize, bounds: Bounds) -> Vec<Entry<'_>> {
+        let mut entries: Vec<_> = bounded((from..to).rev().map(|place| self.entry(place)), bounds).collect();
+        entries.reverse();
+        entries
     }
 
     /// As many of the oldest from `from` on as the bounds allow.
-    fn oldest_from(&self, from: usize, bounds: Bounds) -> Vec<Message<'_>> {
-        bounded((from..self.ring.len()).map(|place| self.message(place)), bounds).collect()
+    fn oldest_from(&self, from: usize, bounds: Bounds) -> Vec<Entry<'_>> {
+        bounded((from..self.ring.len()).map(|place| self.entry(place)), bounds).collect()
     }
 
-    fn message(&self, place: usize) -> Message<'_> {
-        self.ring[place].message(self.head().oldest() + place as u64)
+    fn entry(&self, place: usize) -> Entry<'_> {
+        self.ring[place].entry(self.head().oldest() + place as u64)
     }
 }
 
 impl Stored {
-    fn new(message: NewMessage<'_>) -> Self {
-        let mut text = String::with_capacity(message.sender.len() + message.content.len());
-        text.push_str(message.sender);
-        text.push_str(message.content);
-        Self {
+    fn new(entry: NewEntry<'_>) -> Option<Self> {
+        let NewBody::Message { content, reply_to: None } = entry.body else { return None };
+        let mut text = String::with_capacity(entry.sender.len() + content.len());
+        text.push_str(entry.sender);
+        text.push_str(content);
+        Some(Self {
             text: text.into_boxed_str(),
-            sender_len: u16::try_from(message.sender.len()).expect("names are at most 128 bytes"),
-            ts: message.at.unix_ms,
-            tick: message.at.tick,
-        }
+            sender_len: u16::try_from(entry.sender.len()).expect("names are at most 128 bytes"),
+            ts: entry.at.unix_ms,
+            tick: entry.at.tick,
+        })
     }
 
-    fn message(&self, seq: u64) -> Message<'_> {
+    fn entry(&self, seq: u64) -> Entry<'_> {
         let (sender, content) = self.text.split_at(usize::from(self.sender_len));
-        Message { seq, ts: self.ts, sender, content }
+        Entry { seq, ts: self.ts, sender, body: Body::Message(Message::new(content)) }
     }
 
     fn cost(&self) -> usize {
@@ -645,11 +657,11 @@ impl Stored {
 }
 
 /// As many as the bounds allow; the first one always, so that a reader makes progress.
-fn bounded<'a>(messages: impl Iterator<Item = Message<'a>>, bounds: Bounds) -> impl Iterator<Item = Message<'a>> {
+fn bounded<'a>(entries: impl Iterator<Item = Entry<'a>>, bounds: Bounds) -> impl Iterator<Item = Entry<'a>> {
     let mut bytes = 0usize;
-    messages.take(bounds.messages).enumerate().map_while(move |(place, message)| {
-        bytes += message.sender.len() + message.content.len();
-        (place == 0 || bytes <= bounds.bytes).then_some(message)
+    entries.take(bounds.entries).enumerate().map_while(move |(place, entry)| {
+        bytes += entry.sender.len() + entry.body.bytes();
+        (place == 0 || bytes <= bounds.bytes).then_some(entry)
     })
 }
 
@@ -679,7 +691,7 @@ const MAX_EXPIRED_AT_ONCE: usize = 1024;
 mod tests {
     use super::*;
 
-    const ALL: Bounds = Bounds { messages: usize::MAX, bytes: usize::MAX };
+    const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
 
     fn memory(messages: usize, bytes: usize) -> Memory {
         let limits = Limits { messages, age: Duration::from_secs(10), bytes, direct_conversations: 2 };
@@ -691,11 +703,11 @@ mod tests {
     }
 
     fn say(memory: &mut Memory, room: Conversation<'_>, content: &str, at: u64) -> u64 {
-        let message = NewMessage { sender: "ann", content, at: moment(at) };
-        memory.ask(Request::Append { conversation: room, message, about: None, ticket: Ticket(1) }).unwrap();
+        let entry = NewEntry::message("ann", content, moment(at));
+        memory.ask(Request::Append { conversation: room, entry, retry: None, about: None, ticket: Ticket(1) }).unwrap();
         loop {
             match memory.poll().unwrap() {
-                News::Published { message, conversation, ticket } => {
+                News::Published { entry, conversation, ticket } => {
                     assert_eq!(ticket, Some(Ticket(1)));
                     match (room, conversation) {
                         (Conversation::Direct(one, other), Conversation::Direct(a, b)) => {
@@ -703,8 +715,8 @@ mod tests {
                         }
                         _ => assert_eq!(room, conversation),
                     }
-                    assert_eq!((message.sender, message.content), ("ann", content));
-                    return message.seq;
+                    assert_eq!((entry.sender, entry.said()), ("ann", Some(content)));
+                    return entry.seq;
                 }
                 News::Emptied { .. } => {}
                 other => panic!("{other:?}"),
@@ -713,11 +725,12 @@ mod tests {
     }
 
     fn read(memory: &mut Memory, room: Conversation<'_>, query: Query, at: u64) -> (Head, Vec<u64>) {
-        let request = Request::Read { conversation: room, query, now: moment(at), about: None, ticket: Ticket(2) };
+        let request =
+            Request::Read { conversation: room, query, reader: None, now: moment(at), about: None, ticket: Ticket(2) };
         memory.ask(request).unwrap();
         loop {
             match memory.poll().unwrap() {
-                News::Page { head, messages, .. } => return (head, messages.iter().map(|m| m.seq).collect()),
+                News::Page { head, entries, .. } => return (head, entries.iter().map(|entry| entry.seq).collect()),
                 News::Emptied { .. } => {}
                 other => panic!("{other:?}"),
             }
@@ -838,13 +851,19 @@ mod tests {
     fn the_queue_is_bounded() {
         let mut memory = memory(5, usize::MAX);
         let at = Moment::default();
-        let message = NewMessage { sender: "a", content: "", at };
-        let append = Request::Append { conversation: ROOM, message, about: None, ticket: Ticket(0) };
+        let entry = NewEntry::message("a", "", at);
+        let append = Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(0) };
         for _ in 0..MAX_WAITING {
             memory.ask(append).unwrap();
         }
-        let read =
-            Request::Read { conversation: ROOM, query: Query::Head, now: moment(0), about: None, ticket: Ticket(0) };
+        let read = Request::Read {
+            conversation: ROOM,
+            query: Query::Head,
+            reader: None,
+            now: moment(0),
+            about: None,
+            ticket: Ticket(0),
+        };
         assert_eq!(memory.ask(append), Err(Overloaded));
         assert_eq!(memory.ask(read), Err(Overloaded));
         while memory.poll().is_some() {}

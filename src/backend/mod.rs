@@ -1,8 +1,8 @@
-//! The port to a store, which numbers and keeps messages.
+//! The port to a store, which numbers and keeps what people say and do.
 //!
 //! A [`Backend`] takes a [`Request`] and returns [`News`] when it is polled: answers, at once or in a later turn, and
-//! events from elsewhere. A caller may assume neither when an answer comes, nor that it is the only caller: a message
-//! from another node takes the same road as a message from here.
+//! events from elsewhere. A caller may assume neither when an answer comes, nor that it is the only caller: an entry
+//! from another node takes the same road as an entry from here.
 //!
 //! ```text
 //!             ask(Append, Read, ...)                          ask(Append, Read, ...)
@@ -16,15 +16,16 @@
 //! What it promises:
 //!
 //! - Requests about one [`Conversation`] are carried out, and answered, in the order they were made. So a caller that
-//!   wants to act "after all earlier messages" only has to ask and wait for the answer.
-//! - A conversation has an [`Epoch`] and a dense `seq` from 1. (conversation, epoch, seq) never names two messages.
-//! - Every accepted request with a [`Ticket`] has exactly one outcome: `Published`, `Page` or `Failed`.
-//! - Messages of one conversation are published in one order, that of `seq`, whichever node they come from, and *a page
-//!   stands in that order*: every message that its head counts was published before it, and every other one is
-//!   published behind it. So a reader who has heard the page that ends with the newest message, and hears every message
-//!   published from there on, misses nothing and hears nothing twice, also from elsewhere. (Messages from before the
+//!   wants to act "after all earlier entries" only has to ask and wait for the answer.
+//! - A conversation has an [`Epoch`] and a dense `seq` from 1. (conversation, epoch, seq) never names two entries.
+//! - Every accepted request with a [`Ticket`] has exactly one outcome: the one that it names, or `Failed`.
+//! - Entries of one conversation are published in one order, that of `seq`, whichever node they come from, and *a page
+//!   stands in that order*: every entry that its head counts was published before it, and every other one is
+//!   published behind it. So a reader who has heard the page that ends with the newest entry, and hears every entry
+//!   published from there on, misses nothing and hears nothing twice, also from elsewhere. (Entries from before the
 //!   first question about a conversation need not be published at all.)
-//! - A room is announced before its messages. [`Request::Release`] never ends a room that keeps messages.
+//! - What is edited away or deleted is read by nobody any more, from the moment that the edit is published.
+//! - A room is announced before its entries. [`Request::Release`] never ends a room that keeps entries.
 //!
 //! It does not know who is inside a room elsewhere, nor which rooms and users have listeners here: several nodes will
 //! need requests and news of their own for that.
@@ -37,7 +38,10 @@ use std::fmt;
 use crate::time::Moment;
 
 pub(crate) mod carried;
+mod entry;
 pub mod memory;
+mod news;
+mod request;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(test)]
@@ -45,13 +49,19 @@ mod tests;
 pub mod threaded;
 mod waker;
 
+pub use entry::{
+    Body, Entry, MAX_EMOJI, MAX_REACTING_NAMED, Message, NewBody, NewEntry, Reacted, Reaction, Right, Target, Verdict,
+    Why, judge,
+};
 pub use memory::Memory;
+pub use news::{Hit, MAX_UNREAD, News, Reading, Talk};
+pub use request::{Ban, Names, Reader, Request, RetryKey, Scope, Search};
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;
 pub use threaded::Threaded;
 pub use waker::Waker;
 
-/// A conversation: messages in one order.
+/// A conversation: entries in one order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conversation<'a> {
     /// A room, by name.
@@ -92,59 +102,38 @@ impl fmt::Display for Epoch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// A message that has no number yet.
-#[derive(Clone, Copy, Debug)]
-pub struct NewMessage<'a> {
-    /// The sender.
-    pub sender: &'a str,
-    /// What is said.
-    pub content: &'a str,
-    /// The time: the wall clock is for people, the tick decides its age.
-    pub at: Moment,
-}
-
-/// A numbered message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
-    /// Its place in the conversation, from 1.
-    pub seq: u64,
-    /// Milliseconds since the Unix epoch.
-    pub ts: u64,
-    /// The sender.
-    pub sender: &'a str,
-    /// The text.
-    pub content: &'a str,
-}
-
-/// The messages to read.
+/// The entries to read. A history has messages only; whoever follows a conversation needs entries of every kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Query {
     /// None; only the head is wanted, or one's turn in the order.
     Head,
-    /// The newest ones.
+    /// The newest messages.
     Newest(Bounds),
-    /// The newest of those with a smaller seq.
+    /// The newest of the messages with a smaller seq.
     Before(u64, Bounds),
-    /// The oldest of those with a greater seq.
+    /// The oldest of the messages with a greater seq.
     After(u64, Bounds),
-    /// The oldest of those that a reader has not heard: all that are kept of those after `since`, the epoch and seq
-    /// that the reader has seen, if it is this epoch and not beyond its head; else of the `newest` so many.
+    /// The oldest of the entries with a greater seq.
+    Following(u64, Bounds),
+    /// The oldest of the entries that a reader has not heard: all that are kept of those after `since`, the epoch and
+    /// seq that the reader has seen, if it is this epoch and not beyond its head; else from the first of the `newest`
+    /// so many messages on.
     Resume {
         /// The position of the reader.
         since: Option<(Epoch, u64)>,
-        /// How many to hear without a `since` that is good here.
+        /// How many messages to hear without a `since` that is good here.
         newest: usize,
         /// The bounds of one page.
         bounds: Bounds,
     },
 }
 
-/// The most to read at once. At least one message is read however long it is.
+/// The most to read at once. At least one entry is read however long it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Number of messages.
-    pub messages: usize,
-    /// Bytes of senders and contents together.
+    /// Number of entries.
+    pub entries: usize,
+    /// Bytes of senders and [bodies](Body::bytes) together.
     pub bytes: usize,
 }
 
@@ -153,72 +142,16 @@ pub struct Bounds {
 pub struct Head {
     /// Which life of it.
     pub epoch: Epoch,
-    /// The last number given out; 0 before the first message.
+    /// The last number given out; 0 before the first entry.
     pub seq: u64,
-    /// How many messages are kept: those from `seq - kept + 1` to `seq`.
+    /// How many entries are kept: those from `seq - kept + 1` to `seq`.
     pub kept: u64,
 }
 
 impl Head {
-    /// The number of the oldest message that is kept; the next number if none is.
+    /// The number of the oldest entry that is kept; the next number if none is.
     pub fn oldest(&self) -> u64 {
         self.seq - self.kept + 1
-    }
-}
-
-/// A request to a backend.
-#[derive(Clone, Copy, Debug)]
-pub enum Request<'a> {
-    /// Numbers and keeps a message. Its outcome is [`News::Published`].
-    Append {
-        /// Where it is said.
-        conversation: Conversation<'a>,
-        /// What is said.
-        message: NewMessage<'a>,
-        /// What the room is, if the backend may not know it: noted with the message, or not at all.
-        about: Option<Description<'a>>,
-        /// What its outcome has.
-        ticket: Ticket,
-    },
-    /// Reads messages, as they are kept at `now`. The outcome is [`News::Page`].
-    Read {
-        /// Of which conversation.
-        conversation: Conversation<'a>,
-        /// Which of them.
-        query: Query,
-        /// By which age is told: by its tick in memory, by the wall clock of what outlives the process.
-        now: Moment,
-        /// What the room is, if somebody has made it just now: noted before it is read, or the request fails.
-        about: Option<Description<'a>>,
-        /// What its outcome has.
-        ticket: Ticket,
-    },
-    /// A user is known by this name from now on: one can write to them. It has no outcome.
-    Know {
-        /// The name.
-        user: &'a str,
-    },
-    /// The caller releases a room, which is empty and, as far as it knows, keeps nothing. If that is so, the store may
-    /// forget the room, and its life ends; no kept message goes by this. No request about the room may be waiting.
-    Release {
-        /// The room.
-        room: &'a str,
-    },
-    /// The history of a room goes, and its life ends: if it comes again it has a new epoch. If other nodes still use
-    /// the room, the store does no more than for [`Release`](Self::Release). No request about the room may be waiting.
-    Erase {
-        /// The room.
-        room: &'a str,
-    },
-}
-
-impl Request<'_> {
-    /// Connects the request to its outcome, if it has one.
-    pub fn ticket(&self) -> Option<Ticket> {
-        match *self {
-            Self::Append { ticket, .. } | Self::Read { ticket, .. } => Some(ticket),
-            Self::Know { .. } | Self::Release { .. } | Self::Erase { .. } => None,
-        }
     }
 }
 
@@ -238,56 +171,6 @@ pub struct Description<'a> {
     pub created: bool,
 }
 
-/// News of a backend.
-#[derive(Debug)]
-pub enum News<'a> {
-    /// A message is numbered, and kept as well as this backend keeps.
-    Published {
-        /// The conversation.
-        conversation: Conversation<'a>,
-        /// The message with its number.
-        message: Message<'a>,
-        /// The request whose outcome it is; `None`: the message is from elsewhere.
-        ticket: Option<Ticket>,
-    },
-    /// A page of messages.
-    Page {
-        /// Which request.
-        ticket: Ticket,
-        /// The conversation when it was read.
-        head: Head,
-        /// The messages, seq rising.
-        messages: Vec<Message<'a>>,
-    },
-    /// The request was not carried out.
-    Failed {
-        /// Which request.
-        ticket: Ticket,
-    },
-    /// No message of a room is kept any more. Its seq goes on until its life ends.
-    Emptied {
-        /// The room.
-        room: &'a str,
-    },
-    /// The life of a room has ended elsewhere, and its description holds no more. No user of this chat is in it.
-    Ended {
-        /// The room.
-        room: &'a str,
-    },
-    /// A room exists: it was kept before, or has been made or described elsewhere.
-    Room {
-        /// What stands of it.
-        description: Description<'a>,
-        /// Whether messages of it are kept.
-        keeps: bool,
-    },
-    /// A user exists: known before, or elsewhere.
-    User {
-        /// The name.
-        name: &'a str,
-    },
-}
-
 /// The request was not taken: too many wait already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overloaded;
@@ -300,7 +183,7 @@ impl fmt::Display for Overloaded {
 
 impl std::error::Error for Overloaded {}
 
-/// Numbers and keeps messages. See the [module](self) for what it promises.
+/// Numbers and keeps entries. See the [module](self) for what it promises.
 pub trait Backend {
     /// Takes a request. One with a ticket has its outcome later, by [`poll`](Self::poll).
     ///
@@ -318,16 +201,16 @@ pub trait Backend {
     /// Whether nothing that was accepted waits for its outcome, and everything has been polled: a stop waits for that.
     fn is_idle(&self) -> bool;
 
-    /// Drops messages that are too old, a bounded piece of work at a time. Returns whether any message is still kept.
+    /// Drops entries that are too old, a bounded piece of work at a time. Returns whether any entry is still kept.
     fn expire(&mut self, now: Moment) -> bool;
 
-    /// Bytes held in this process, for messages and for knowing where they are.
+    /// Bytes held in this process, for entries and for knowing where they are.
     fn held_bytes(&self) -> usize {
         0
     }
 
-    /// Drops the oldest messages that are held in this process until about so many bytes are freed, a bounded piece of
-    /// work at a time. Returns how many messages are lost by that, or by such a call before it.
+    /// Drops the oldest entries that are held in this process until about so many bytes are freed, a bounded piece of
+    /// work at a time. Returns how many entries are lost by that, or by such a call before it.
     fn drop_oldest(&mut self, _bytes: usize) -> usize {
         0
     }
@@ -347,7 +230,7 @@ pub trait Backend {
         false
     }
 
-    /// Whether messages can be read later. They are numbered in any case.
+    /// Whether entries can be read later. They are numbered in any case.
     fn keeps(&self) -> bool;
 
     /// How long an acknowledged message lasts, in the words of `welcome.durability`.

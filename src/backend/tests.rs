@@ -8,7 +8,7 @@ use super::sqlite::tests::Folder;
 use super::*;
 use crate::time::Tick;
 
-const ALL: Bounds = Bounds { messages: usize::MAX, bytes: usize::MAX };
+const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
 const ROOM: Conversation<'_> = Conversation::Room("den");
 
 fn moment(at: u64) -> Moment {
@@ -27,11 +27,11 @@ fn each(messages: usize, row: impl Fn(&mut dyn Backend)) {
 }
 
 fn say(store: &mut dyn Backend, conversation: Conversation<'_>, content: &str, at: u64) -> u64 {
-    let message = NewMessage { sender: "ann", content, at: moment(at) };
-    store.ask(Request::Append { conversation, message, about: None, ticket: Ticket(1) }).unwrap();
+    let entry = NewEntry::message("ann", content, moment(at));
+    store.ask(Request::Append { conversation, entry, retry: None, about: None, ticket: Ticket(1) }).unwrap();
     loop {
         match store.poll().unwrap() {
-            News::Published { message, conversation: told, ticket } => {
+            News::Published { entry, conversation: told, ticket } => {
                 assert_eq!(ticket, Some(Ticket(1)));
                 match (conversation, told) {
                     (Conversation::Direct(one, other), Conversation::Direct(a, b)) => {
@@ -39,8 +39,8 @@ fn say(store: &mut dyn Backend, conversation: Conversation<'_>, content: &str, a
                     }
                     _ => assert_eq!(conversation, told),
                 }
-                assert_eq!((message.sender, message.content, message.ts), ("ann", content, at));
-                return message.seq;
+                assert_eq!((entry.sender, entry.said(), entry.ts), ("ann", Some(content), at));
+                return entry.seq;
             }
             News::Emptied { .. } => {}
             other => panic!("{other:?}"),
@@ -49,10 +49,12 @@ fn say(store: &mut dyn Backend, conversation: Conversation<'_>, content: &str, a
 }
 
 fn read(store: &mut dyn Backend, conversation: Conversation<'_>, query: Query, at: u64) -> (Head, Vec<u64>) {
-    store.ask(Request::Read { conversation, query, now: moment(at), about: None, ticket: Ticket(2) }).unwrap();
+    store
+        .ask(Request::Read { conversation, query, reader: None, now: moment(at), about: None, ticket: Ticket(2) })
+        .unwrap();
     loop {
         match store.poll().unwrap() {
-            News::Page { head, messages, .. } => return (head, messages.iter().map(|m| m.seq).collect()),
+            News::Page { head, entries, .. } => return (head, entries.iter().map(|entry| entry.seq).collect()),
             News::Emptied { .. } => {}
             other => panic!("{other:?}"),
         }
@@ -66,7 +68,7 @@ fn pages() {
             assert_eq!(say(store, ROOM, "x", 0), seq);
             say(store, Conversation::Direct("den", "x"), "y", 0);
         }
-        let two = Bounds { messages: 2, bytes: usize::MAX };
+        let two = Bounds { entries: 2, bytes: usize::MAX };
         let epoch = read(store, ROOM, Query::Head, 0).0.epoch;
         let resume = |epoch: Epoch, seq, bounds| Query::Resume { since: Some((epoch, seq)), newest: 2, bounds };
         let newest = |newest, bounds| Query::Resume { since: None, newest, bounds };
@@ -111,7 +113,7 @@ fn a_page_is_bounded_in_bytes_but_never_empty() {
         for _ in 0..3 {
             say(store, ROOM, &"x".repeat(97), 0);
         }
-        let bytes = |bytes| Bounds { messages: 9, bytes };
+        let bytes = |bytes| Bounds { entries: 9, bytes };
         assert_eq!(read(store, ROOM, Query::Newest(bytes(1)), 0).1, [3]);
         assert_eq!(read(store, ROOM, Query::Newest(bytes(199)), 0).1, [3]);
         assert_eq!(read(store, ROOM, Query::Newest(bytes(200)), 0).1, [2, 3]);
@@ -219,7 +221,9 @@ fn the_catalogue() {
         for description in [den, bar, Description { title: Some("Pub"), ..bar }] {
             let conversation = Conversation::Room(description.room);
             let (query, about) = (Query::Head, Some(description));
-            store.ask(Request::Read { conversation, query, now: moment(0), about, ticket: Ticket(1) }).unwrap();
+            store
+                .ask(Request::Read { conversation, query, reader: None, now: moment(0), about, ticket: Ticket(1) })
+                .unwrap();
             // One on disk tells whoever brings another description of the one that stands.
             while let Some(news) = store.poll() {
                 assert!(matches!(

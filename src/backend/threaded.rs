@@ -401,7 +401,7 @@ mod tests {
 
     use super::*;
     use crate::backend::memory::{Limits, Memory};
-    use crate::backend::{Bounds, Description, Message, NewMessage, Query, Ticket};
+    use crate::backend::{Body, Bounds, Description, Entry, Message, NewEntry, Query, Ticket};
     use crate::random::Random;
     use crate::time::Tick;
 
@@ -420,8 +420,14 @@ mod tests {
 
     fn append(content: &str, ticket: u64) -> Request<'_> {
         let at = Moment { tick: Tick(ticket), unix_ms: ticket };
-        let message = NewMessage { sender: "ann", content, at };
-        Request::Append { conversation: Conversation::Room("den"), message, about: None, ticket: Ticket(ticket) }
+        let entry = NewEntry::message("ann", content, at);
+        Request::Append {
+            conversation: Conversation::Room("den"),
+            entry,
+            retry: None,
+            about: None,
+            ticket: Ticket(ticket),
+        }
     }
 
     /// All news until no request waits any more.
@@ -498,8 +504,8 @@ mod tests {
                 Some(ticket) => ticket.0,
                 None => self.elsewhere.try_recv().ok()?,
             };
-            let message = Message { seq, ts: 1, sender: "ann", content: &self.content };
-            Some(News::Published { conversation: Conversation::Room("den"), message, ticket })
+            let entry = Entry { seq, ts: 1, sender: "ann", body: Body::Message(Message::new(&self.content)) };
+            Some(News::Published { conversation: Conversation::Room("den"), entry, ticket })
         }
 
         fn is_idle(&self) -> bool {
@@ -539,15 +545,15 @@ mod tests {
                     0 => Conversation::Direct("ann", room),
                     _ => Conversation::Room(room),
                 };
-                let bounds = Bounds { messages: 3, bytes: 100 };
+                let bounds = Bounds { entries: 3, bytes: 100 };
                 let (now, ticket) = (Moment { tick: Tick(ticket), unix_ms: 1 }, Ticket(ticket));
                 let about = Description { room, title: Some("x"), topic: None, created_at: 1, created: true };
                 let about = Some(about).filter(|_| random.below(3) == 0);
                 let about = about.filter(|_| matches!(conversation, Conversation::Room(_)));
-                let read = |query| Request::Read { conversation, query, now, about, ticket };
-                let message = NewMessage { sender: "ann", content: room, at: now };
+                let read = |query| Request::Read { conversation, query, reader: None, now, about, ticket };
+                let entry = NewEntry::message("ann", room, now);
                 let request = match random.below(6) {
-                    0..3 => Request::Append { conversation, message, about, ticket },
+                    0..3 => Request::Append { conversation, entry, retry: None, about, ticket },
                     3 => read(Query::Newest(bounds)),
                     4 => read(Query::After(2, bounds)),
                     _ => Request::Know { user: room },
@@ -666,9 +672,9 @@ mod tests {
             let mut memory = Memory::new(Limits::default(), 7);
             for n in 0..3 * MAX_UNHEARD {
                 let (room, at) = (format!("room-{n}"), Moment::default());
-                let message = NewMessage { sender: "ann", content: "x", at };
+                let entry = NewEntry::message("ann", "x", at);
                 let (conversation, ticket) = (Conversation::Room(&room), Ticket(0));
-                memory.ask(Request::Append { conversation, message, about: None, ticket }).unwrap();
+                memory.ask(Request::Append { conversation, entry, retry: None, about: None, ticket }).unwrap();
                 memory.poll();
             }
             Ok(memory)
@@ -691,8 +697,8 @@ mod tests {
             outside.elsewhere.send(seq).unwrap();
             outside.waker.wake();
             outside.woken.recv_timeout(PATIENCE).expect("the loop is woken");
-            let Some(News::Published { message, ticket: None, .. }) = store.poll() else { panic!("nothing is said") };
-            assert_eq!(message.seq, seq);
+            let Some(News::Published { entry, ticket: None, .. }) = store.poll() else { panic!("nothing is said") };
+            assert_eq!(entry.seq, seq);
         }
     }
 

@@ -8,14 +8,14 @@ use super::lists::{Copied, Join};
 use super::turn::Turn;
 use super::waiting::{Found, Waiting, What};
 use super::wire::{Code, Refusal};
-use crate::backend::{Conversation, Message, other_of};
+use crate::backend::{Conversation, Entry, other_of};
 
 impl Hall {
     /// A message has its number: its receivers hear it, and if a session here has said it, that session is answered.
     pub(super) fn published(
         &mut self,
         conversation: Conversation<'_>,
-        message: Message<'_>,
+        entry: &Entry<'_>,
         asked: Option<Waiting>,
         turn: &mut Turn<'_>,
     ) {
@@ -23,11 +23,11 @@ impl Hall {
         match conversation {
             Conversation::Room(name) => {
                 let room = asked.as_ref().and_then(|asked| asked.room);
-                let Some(room) = room.or_else(|| self.list_room(name, message.ts, turn)) else { return };
-                self.said_in(room, message, asked, turn);
+                let Some(room) = room.or_else(|| self.list_room(name, entry.ts, turn)) else { return };
+                self.said_in(room, entry, asked, turn);
             }
             Conversation::Direct(one, other) => {
-                self.said_to(other_of(one, other, message.sender), message, asked, turn);
+                self.said_to(other_of(one, other, entry.sender), entry, asked, turn);
             }
         }
     }

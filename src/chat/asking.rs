@@ -7,7 +7,7 @@ use super::turn::Ctx;
 use super::waiting::{Waiting, What};
 use super::wire::Refusal;
 use crate::backend::Request;
-use crate::backend::{Conversation, NewMessage, Query, Ticket};
+use crate::backend::{Conversation, NewBody, NewEntry, Query, Ticket};
 
 impl Hall {
     /// Asks the backend for a page, and undoes the preparations if it does not take the question.
@@ -22,7 +22,8 @@ impl Hall {
         let made = room.filter(|_| matches!(waiting.what, What::RoomInfo { created: Some(true) }));
         let asked = self.wait(waiting).and_then(|ticket| {
             let (now, about) = (ctx.now, made.map(|room| self.roster.description_of(room)));
-            ctx.store.ask(Request::Read { conversation, query, now, about, ticket }).map_err(|overloaded| {
+            let reader = None;
+            ctx.store.ask(Request::Read { conversation, query, reader, now, about, ticket }).map_err(|overloaded| {
                 self.answered(ticket);
                 overloaded.into()
             })
@@ -38,7 +39,7 @@ impl Hall {
         waiting: Waiting,
         conversation: Conversation<'_>,
         sender: &str,
-        content: &str,
+        body: NewBody<'_>,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         if let Conversation::Direct(one, other) = conversation
@@ -49,9 +50,9 @@ impl Hall {
         }
         let untold = waiting.room.filter(|&room| self.keeps && !self.roster.room(room).described);
         let ticket = self.wait(waiting)?;
-        let message = NewMessage { sender, content, at: ctx.now };
+        let (entry, retry) = (NewEntry { sender, body, at: ctx.now }, None);
         let about = untold.map(|room| self.roster.description_of(room));
-        ctx.store.ask(Request::Append { conversation, message, about, ticket }).map_err(|overloaded| {
+        ctx.store.ask(Request::Append { conversation, entry, retry, about, ticket }).map_err(|overloaded| {
             self.answered(ticket);
             overloaded.into()
         })

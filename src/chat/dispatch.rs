@@ -96,13 +96,13 @@ impl Hall {
     /// The backend has news.
     pub(super) fn learn(&mut self, news: News<'_>, turn: &mut Turn<'_>) {
         match news {
-            News::Published { conversation, message, ticket } => {
+            News::Published { conversation, entry, ticket } => {
                 let asked = ticket.and_then(|ticket| self.answered(ticket));
-                self.published(conversation, message, asked, turn);
+                self.published(conversation, &entry, asked, turn);
             }
-            News::Page { ticket, head, messages } => {
+            News::Page { ticket, head, entries, .. } => {
                 if let Some(waiting) = self.answered(ticket) {
-                    self.page_read(waiting, Found { head, messages: &messages }, turn);
+                    self.page_read(waiting, Found { head, entries: &entries }, turn);
                 }
             }
             News::Failed { ticket } => {
@@ -122,6 +122,7 @@ impl Hall {
             }
             News::Room { description, keeps } => self.told_of_room(description, keeps, turn),
             News::User { name } => self.told_of_user(name, turn),
+            news => debug_assert!(false, "nobody has asked for {news:?}"),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The functions of the wire dialect that `benches/envelope.rs` measures. Not an interface: nothing else uses it, and
 //! it may change at any time.
 
-use super::wire::{answer, json, request};
-use crate::backend::Message;
+use super::wire::{answer, request, spliced};
+use crate::backend::{Body, Entry, Message};
 
 /// Whether a text is a request that can be read.
 pub fn reads_request(text: &str) -> bool {
@@ -11,10 +11,14 @@ pub fn reads_request(text: &str) -> bool {
 
 /// Appends a message that is written by its type, as all are but a broadcast.
 pub fn write_direct(out: &mut Vec<u8>, to: &str, sender: &str, content: &str, seq: u64, ts: u64) {
-    answer::write(out, None, &answer::Direct::new(to, Message { seq, ts, sender, content }));
+    answer::write(
+        out,
+        None,
+        &answer::Direct::new(to, &Entry { seq, ts, sender, body: Body::Message(Message::new(content)) }),
+    );
 }
 
 /// Appends the message that members of a room are sent.
 pub fn write_broadcast(out: &mut Vec<u8>, room: &str, sender: &str, content: &str, seq: u64, ts: u64) {
-    json::broadcast(out, None, room, Message { seq, ts, sender, content });
+    spliced::broadcast(out, None, room, &Entry { seq, ts, sender, body: Body::Message(Message::new(content)) });
 }

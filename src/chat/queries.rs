@@ -176,7 +176,7 @@ impl Hall {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         let bound = part.bound;
-        let bounds = Bounds { messages: part.limit, bytes: MAX_PAGE_BYTES };
+        let bounds = Bounds { entries: part.limit, bytes: MAX_PAGE_BYTES };
         let query = match bound {
             Bound::Newest => Query::Newest(bounds),
             Bound::Before(seq) => Query::Before(seq, bounds),
@@ -209,14 +209,14 @@ impl Hall {
         found: Found<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        let Found { head, messages } = found;
+        let Found { head, entries } = found;
         if wanted.epoch.as_deref().is_some_and(|epoch| Epoch::parse(epoch) != Some(head.epoch)) {
             let message = format!("`epoch`: expected {}, found another one: seq has begun anew", head.epoch);
             return Err(Refusal::new(Code::EpochChanged, message));
         }
         let oldest = head.oldest();
-        let first = messages.first().map(|message| message.seq);
-        let last = messages.last().map(|message| message.seq);
+        let first = entries.first().map(|entry| entry.seq);
+        let last = entries.last().map(|entry| entry.seq);
         let (next, gap) = match wanted.bound {
             Bound::Before(seq) if seq > 1 && oldest > 1 && seq <= oldest => {
                 let message = format!("`before`: expected more than {oldest}, the oldest that is kept, found {seq}");
@@ -237,7 +237,7 @@ impl Hall {
             room_id: room.map(|room| self.roster.room(room).name.as_str()),
             user_id: wanted.with.as_ref().map(UserName::as_str),
             epoch: head.epoch,
-            items: messages,
+            items: entries,
             next,
             gap: gap.map(|(from, to)| answer::Hole { from, to, why: answer::Missing::Expired }),
         };

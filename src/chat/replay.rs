@@ -28,8 +28,8 @@ use super::turn::{Ctx, Turn};
 use super::waiting::{Found, Resumed, Waiting, What};
 use super::wire::answer::{Ack, Gap, Hole, Missing, OnlineUsers};
 use super::wire::request::{MAX_PAGE, PAGE, Since, Wish};
-use super::wire::{Code, Id, Refusal, json};
-use crate::backend::{Bounds, Conversation, Epoch, Message, Query};
+use super::wire::{Code, Id, Refusal, spliced};
+use crate::backend::{Bounds, Conversation, Entry, Epoch, Query};
 use crate::id::ConnId;
 
 /// The past that the joiner wants to hear.
@@ -72,14 +72,14 @@ pub(super) struct Heard {
 /// sent.
 pub(super) fn slice_of(rooms: usize, settings: &Settings) -> Bounds {
     let bytes = settings.replay_bytes / rooms.max(1);
-    Bounds { messages: (bytes / MIN_MESSAGE).max(1), bytes }
+    Bounds { entries: (bytes / MIN_MESSAGE).max(1), bytes }
 }
 
 impl Hall {
     /// Sends as much of a page, which follows `heard`, as may be on the way, and sees to it that the rest follows. A
     /// session that has heard the newest message hears the room from here on.
     pub(super) fn replay(&mut self, conn: ConnId, room: u32, before: Heard, found: Found<'_>, turn: &mut Turn<'_>) {
-        let (Found { head, messages }, first) = (found, found.first());
+        let (Found { head, entries }, first) = (found, found.first());
         let Heard { seq: mut heard, why } = before;
         if first > heard + 1 {
             self.answer_unheard(conn, room, first, turn);
@@ -90,17 +90,17 @@ impl Hall {
         if heard < head.seq {
             let name = self.roster.room(room).name.as_str();
             let reader = self.readers.begin(conn);
-            for message in messages {
+            for entry in entries {
                 if reader.is_full(turn.settings.replay_bytes) {
                     break;
                 }
-                let own = reader.take_own(room, message.seq);
+                let own = reader.take_own(room, entry.seq);
                 turn.out.send(conn, |out| {
                     let before = out.len();
-                    json::broadcast(out, own.as_ref().map(|own| &own.id), name, *message);
+                    spliced::broadcast(out, own.as_ref().map(|own| &own.id), name, entry);
                     reader.note_sent(out.len() - before);
                 });
-                heard = message.seq;
+                heard = entry.seq;
             }
             if heard < head.seq {
                 reader.catch_up(room, heard);
@@ -154,7 +154,7 @@ impl Hall {
         };
         let name = self.roster.room(room).name.clone();
         let waiting = Waiting { asker: Asker::unnamed(conn), room: Some(room), what: What::Slice { after: heard } };
-        if self.read(waiting, Conversation::Room(name.as_str()), Query::After(heard, bounds), ctx).is_err() {
+        if self.read(waiting, Conversation::Room(name.as_str()), Query::Following(heard, bounds), ctx).is_err() {
             self.read_later(conn, ctx);
         }
     }
@@ -207,9 +207,9 @@ impl Hall {
     }
 
     /// Remembers a message of the session, which comes back to it when it has caught up.
-    pub(super) fn note_own(&mut self, conn: ConnId, id: &Id<'_>, room: u32, message: Message<'_>) {
-        let own = Own { id: id.clone().into_owned(), ts: message.ts };
-        let noted = self.readers.find_mut(conn).is_some_and(|reader| reader.note_own(room, message.seq, own));
+    pub(super) fn note_own(&mut self, conn: ConnId, id: &Id<'_>, room: u32, entry: &Entry<'_>) {
+        let own = Own { id: id.clone().into_owned(), ts: entry.ts };
+        let noted = self.readers.find_mut(conn).is_some_and(|reader| reader.note_own(room, entry.seq, own));
         debug_assert!(noted, "a session that is inside and does not hear the room catches up");
     }
 }

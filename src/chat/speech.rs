@@ -18,8 +18,8 @@ use super::turn::{Ctx, Turn};
 use super::typists::Target;
 use super::waiting::{Waiting, What};
 use super::wire::answer::{Ack, Broadcast, Direct, Item};
-use super::wire::{Code, Id, Refusal, json, plain};
-use crate::backend::{Conversation, Message};
+use super::wire::{Code, Id, Refusal, plain, spliced};
+use crate::backend::{Conversation, Entry, NewBody};
 use crate::id::ConnId;
 
 /// Whether a message is sent for the first time.
@@ -91,20 +91,26 @@ impl Hall {
         }
         let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::Broadcast { said } };
         let sender = self.roster.user(user).name.clone();
-        self.append(waiting, Conversation::Room(room_name.as_str()), sender.as_str(), content, ctx)?;
+        self.append(
+            waiting,
+            Conversation::Room(room_name.as_str()),
+            sender.as_str(),
+            NewBody::Message { content, reply_to: None },
+            ctx,
+        )?;
         self.remember(said, ctx);
         Ok(())
     }
 
     /// The message has its number: the room hears it, and its sender, if here, is answered.
-    pub(super) fn said_in(&mut self, room: u32, message: Message<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
+    pub(super) fn said_in(&mut self, room: u32, entry: &Entry<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
         if self.keeps {
             self.sweep_later(turn);
         }
-        self.sender_stops_typing(message.sender, || Some(Target::Room(room)), turn);
+        self.sender_stops_typing(entry.sender, || Some(Target::Room(room)), turn);
         let ask = asked.as_ref().map(|asked| asked.asker.ask());
         if let Some(Waiting { what: What::Broadcast { said }, .. }) = asked {
-            self.answer_said(said, Some(message.seq), message.ts);
+            self.answer_said(said, Some(entry.seq), entry.ts);
             self.roster.note_described(room);
         }
         // The session that wants its `id` back, if it hears the room; a session that still catches up gets it then.
@@ -114,7 +120,7 @@ impl Hall {
         {
             match (session.is_inside(room), session.hears(room)) {
                 (_, true) => own = ask,
-                (true, false) => self.note_own(conn, id, room, message),
+                (true, false) => self.note_own(conn, id, room, entry),
                 (false, false) => {}
             }
         }
@@ -124,17 +130,19 @@ impl Hall {
         if place.json > 0 {
             let conn = own.map(|own| own.conn);
             let heard = topic(room, Dialect::Json);
-            turn.out.publish(heard, conn.as_slice(), |out| json::broadcast(out, None, name, message));
+            turn.out.publish(heard, conn.as_slice(), |out| spliced::broadcast(out, None, name, entry));
             if let Some(own) = own {
-                turn.out.send(own.conn, |out| json::broadcast(out, own.id, name, message));
+                turn.out.send(own.conn, |out| spliced::broadcast(out, own.id, name, entry));
             }
         }
         if let Some(ask) = ask.filter(|ask| self.operators.has(ask.conn)) {
-            turn.out.send(ask.conn, |out| json::broadcast(out, ask.id, name, message));
+            turn.out.send(ask.conn, |out| spliced::broadcast(out, ask.id, name, entry));
         }
-        if place.plain > 0 {
+        if place.plain > 0
+            && let Some(content) = entry.said()
+        {
             let heard = topic(room, Dialect::Plain);
-            turn.out.publish(heard, &[], |out| plain::chat(out, message.content, name, message.sender));
+            turn.out.publish(heard, &[], |out| plain::chat(out, content, name, entry.sender));
         }
     }
 
@@ -150,17 +158,17 @@ impl Hall {
         let waiting = Waiting { asker: ask.keep(), room: None, what };
         let sender = self.roster.user(user).name.clone();
         let conversation = Conversation::Direct(sender.as_str(), to.as_str());
-        self.append(waiting, conversation, sender.as_str(), content, ctx)?;
+        self.append(waiting, conversation, sender.as_str(), NewBody::Message { content, reply_to: None }, ctx)?;
         self.remember(said, ctx);
         Ok(())
     }
 
     /// The message has its number: the devices of both hear it, and its sender, if here, is answered.
-    pub(super) fn said_to(&mut self, to: &str, message: Message<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
+    pub(super) fn said_to(&mut self, to: &str, entry: &Entry<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
         self.sweep_later(turn);
-        self.sender_stops_typing(message.sender, || UserName::parse(to).ok().map(Target::User), turn);
+        self.sender_stops_typing(entry.sender, || UserName::parse(to).ok().map(Target::User), turn);
         let recipient = self.roster.users().find(to);
-        let sender = self.roster.users().find(message.sender).filter(|&sender| recipient != Some(sender));
+        let sender = self.roster.users().find(entry.sender).filter(|&sender| recipient != Some(sender));
         // The sending session hears it in its answer: a message to one user is the answer itself, a message to many has
         // a list.
         let (answered, saying) = match &asked {
@@ -171,18 +179,18 @@ impl Hall {
         let of = |user: Option<u32>| user.into_iter().flat_map(|user| self.roster.json_devices(user));
         let mut devices: Vec<ConnId> = of(recipient).filter(|&device| Some(device) != answered).collect();
         // A user who hides hears it, and counts as not here: the answer must not show the difference.
-        let own = message.sender == to;
+        let own = entry.sender == to;
         let seen = own || recipient.is_some_and(|user| self.roster.user(user).visible());
         let delivered = seen && !devices.is_empty();
         devices.extend(of(sender).filter(|&device| Some(device) != saying));
-        let direct = Direct::new(to, message);
+        let direct = Direct::new(to, entry);
         if !devices.is_empty() {
             turn.out.say_each(devices, &direct);
         }
         let Some(Waiting { asker, what, .. }) = asked else { return };
         match what {
             What::Direct { said } => {
-                self.answer_said(said, Some(message.seq), message.ts);
+                self.answer_said(said, Some(entry.seq), entry.ts);
                 turn.out.answer(asker.ask(), &direct);
             }
             What::Copy { of, to } => {
@@ -230,7 +238,7 @@ impl Hall {
             }
             let copy = Waiting { asker: Asker::unnamed(ask.conn), room: None, what: What::Copy { of, to: to.clone() } };
             let conversation = Conversation::Direct(sender.as_str(), to.as_str());
-            match self.append(copy, conversation, sender.as_str(), content, ctx) {
+            match self.append(copy, conversation, sender.as_str(), NewBody::Message { content, reply_to: None }, ctx) {
                 Ok(()) => outstanding += 1,
                 Err(_) => copies.failed.push(to),
             }
@@ -273,7 +281,7 @@ impl Hall {
         self.answer_said(said, None, turn.now.unix_ms);
         let sender = self.roster.user(user).name.as_str();
         let ts = turn.now.unix_ms;
-        let announcement = Broadcast { room_id: "*", item: Item { sender, user_id: None, content, seq: None, ts } };
+        let announcement = Broadcast { room_id: "*", item: Item::announced(sender, content, ts) };
         let own = ask.id.is_some() || self.operators.has(ask.conn);
         let except: &[ConnId] = if own { &[ask.conn] } else { &[] };
         turn.out.say_in(EVERYBODY, except, &announcement);

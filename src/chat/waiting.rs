@@ -9,7 +9,7 @@ use super::lists::ListKey;
 use super::name::UserName;
 use super::wire::answer::EndReason;
 use super::wire::request::Bound;
-use crate::backend::{Epoch, Head, Message, Ticket};
+use crate::backend::{Entry, Epoch, Head, Ticket};
 use crate::slack;
 
 /// The reason of a question to the backend, the connection that asks, and its `id`.
@@ -102,12 +102,12 @@ pub(super) struct Excerpt {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found<'a> {
     pub head: Head,
-    pub messages: &'a [Message<'a>],
+    pub entries: &'a [Entry<'a>],
 }
 
 impl Found<'_> {
-    /// The seq of the first message, or of the one that would be next.
+    /// The seq of the first entry, or of the one that would be next.
     pub fn first(&self) -> u64 {
-        self.messages.first().map_or(self.head.seq + 1, |message| message.seq)
+        self.entries.first().map_or(self.head.seq + 1, |entry| entry.seq)
     }
 }

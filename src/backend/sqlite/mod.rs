@@ -44,7 +44,10 @@ use std::time::Duration;
 use rusqlite::ErrorCode;
 
 use super::carried::Reports;
-use super::{Backend, Conversation, Description, Epoch, Head, Message, News, Overloaded, Query, Request, Ticket};
+use super::{
+    Backend, Body, Conversation, Description, Entry, Epoch, Head, Message, NewBody, News, Overloaded, Query, Request,
+    Ticket, Why,
+};
 use crate::random::Random;
 use crate::time::Moment;
 
@@ -251,11 +254,15 @@ impl Sqlite {
         {
             for news in (0..).map_while(|at| said.get(at)) {
                 match news {
-                    News::Published { conversation, message, .. } => {
-                        self.said.push(&News::Published { conversation, message, ticket: None });
+                    News::Published { conversation, entry, .. } => {
+                        self.said.push(&News::Published { conversation, entry, ticket: None });
+                    }
+                    News::Marked { user, conversation, seq, .. } => {
+                        self.said.push(&News::Marked { ticket: None, user, conversation, seq });
                     }
                     News::Emptied { .. } | News::Room { .. } => self.said.push(&news),
-                    News::Page { .. } | News::Failed { .. } | News::Ended { .. } | News::User { .. } => {}
+                    // Each has a request that has failed.
+                    _ => {}
                 }
             }
         }
@@ -269,7 +276,11 @@ impl Sqlite {
     fn carry_out(&mut self, request: Request<'_>) -> Result<()> {
         self.begin()?;
         match request {
-            Request::Append { conversation, message, about, ticket } => {
+            Request::Append { conversation, entry, about, ticket, .. } => {
+                let NewBody::Message { content, reply_to: None } = entry.body else {
+                    self.batch.push(&News::Refused { ticket, why: Why::Unsupported });
+                    return Ok(());
+                };
                 let at = self.find_or_begin(conversation)?;
                 self.describe(at, about)?;
                 let keeps = self.options.messages > 0;
@@ -283,21 +294,21 @@ impl Sqlite {
                 known.untrimmed += over;
                 let (id, seq) = (place.id, place.seq);
                 if keeps {
-                    self.tables()?.append(id, seq, &message)?;
+                    self.tables()?.append(id, seq, &entry, content)?;
                 }
                 self.spoil(at);
-                let (ts, sender, content) = (message.at.unix_ms, message.sender, message.content);
-                let message = Message { seq, ts, sender, content };
+                let (ts, sender) = (entry.at.unix_ms, entry.sender);
+                let entry = Entry { seq, ts, sender, body: Body::Message(Message::new(content)) };
                 let conversation = in_order(conversation);
-                self.batch.push(&News::Published { conversation, message, ticket: Some(ticket) });
+                self.batch.push(&News::Published { conversation, entry, ticket: Some(ticket) });
             }
-            Request::Read { conversation, query, now, about, ticket } => {
+            Request::Read { conversation, query, now, about, ticket, .. } => {
                 let direct = matches!(conversation, Conversation::Direct(..));
                 // Asking what two people said does not begin a conversation.
                 let at = match self.find(conversation)? {
                     None if direct => {
                         let head = Head { epoch: self.nothing, seq: 0, kept: 0 };
-                        self.batch.push(&News::Page { ticket, head, messages: Vec::new() });
+                        self.batch.push(&News::Page { ticket, head, entries: Vec::new(), reading: None });
                         return Ok(());
                     }
                     None => self.find_or_begin(conversation)?,
@@ -307,6 +318,12 @@ impl Sqlite {
                 self.expire_one(at, conversation, now)?;
                 self.read(at, query, ticket)?;
             }
+            Request::Mark { ticket, .. }
+            | Request::Readings { ticket, .. }
+            | Request::Conversations { ticket, .. }
+            | Request::Search { ticket, .. }
+            | Request::Ban { ticket, .. }
+            | Request::Unban { ticket, .. } => self.batch.push(&News::Refused { ticket, why: Why::Unsupported }),
             Request::Know { user } => {
                 self.wrote |= self.tables()?.know(user, self.options.people)?;
             }
@@ -329,14 +346,14 @@ impl Sqlite {
     fn read(&mut self, at: usize, query: Query, ticket: Ticket) -> Result<()> {
         let place = &self.places[at].place;
         let lines = self.tables()?.read(place, query)?;
-        let messages = lines.iter().map(|line| Message {
+        let entries = lines.iter().map(|line| Entry {
             seq: line.seq,
             ts: line.ts,
             sender: &line.sender,
-            content: &line.content,
+            body: Body::Message(Message::new(&line.content)),
         });
         let head = Head { epoch: place.epoch, seq: place.seq, kept: place.kept() };
-        self.batch.push(&News::Page { ticket, head, messages: messages.collect() });
+        self.batch.push(&News::Page { ticket, head, entries: entries.collect(), reading: None });
         Ok(())
     }
 

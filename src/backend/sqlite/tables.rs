@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, Row, params};
 
-use crate::backend::{Bounds, Description, Epoch, NewMessage, Query};
+use crate::backend::{Bounds, Description, Epoch, NewEntry, Query};
 
 use super::schema;
 
@@ -274,10 +274,10 @@ impl Tables {
         Ok(added)
     }
 
-    pub fn append(&self, id: i64, seq: u64, message: &NewMessage<'_>) -> Result<()> {
+    pub fn append(&self, id: i64, seq: u64, entry: &NewEntry<'_>, content: &str) -> Result<()> {
         let sql = "INSERT INTO entry (conversation, seq, kind, ts, sender, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let ts = signed(message.at.unix_ms);
-        self.execute(sql, params![id, signed(seq), schema::MESSAGE, ts, message.sender, message.content]).map(drop)
+        let ts = signed(entry.at.unix_ms);
+        self.execute(sql, params![id, signed(seq), schema::MESSAGE, ts, entry.sender, content]).map(drop)
     }
 
     pub fn set_head(&self, place: &Place) -> Result<()> {
@@ -305,7 +305,9 @@ impl Tables {
             Query::Head => Ok(Vec::new()),
             Query::Newest(bounds) => self.newest(place, u64::MAX, bounds),
             Query::Before(seq, bounds) => self.newest(place, seq, bounds),
-            Query::After(seq, bounds) => self.oldest(place, seq.saturating_add(1).max(first), bounds),
+            Query::After(seq, bounds) | Query::Following(seq, bounds) => {
+                self.oldest(place, seq.saturating_add(1).max(first), bounds)
+            }
             Query::Resume { since, newest, bounds } => {
                 let good = since.filter(|&(epoch, seq)| epoch == place.epoch && seq <= place.seq);
                 let newest = u64::try_from(newest).unwrap_or(u64::MAX);
@@ -332,7 +334,7 @@ impl Tables {
     /// As many as the bounds allow; the first one always, so that a reader comes forward.
     fn lines(&self, sql: &str, id: i64, from: u64, to: u64, bounds: Bounds) -> Result<Vec<Line>> {
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![id, signed(from), signed(to), count(bounds.messages)])?;
+        let mut rows = statement.query(params![id, signed(from), signed(to), count(bounds.entries)])?;
         let (mut lines, mut bytes) = (Vec::new(), 0usize);
         while let Some(row) = rows.next()? {
             let (sender, content) = (row.get_ref(2)?.as_str()?, row.get_ref(3)?.as_str()?);

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::backend::memory::{Limits, Memory};
-use crate::backend::{Bounds, NewMessage};
+use crate::backend::{Bounds, NewEntry};
 use crate::time::Tick;
 
-const ALL: Bounds = Bounds { messages: usize::MAX, bytes: usize::MAX };
+const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
 const ROOM: Conversation<'_> = Conversation::Room("den");
 const PAIR: Conversation<'_> = Conversation::Direct("ann", "bob");
 
@@ -61,13 +61,13 @@ fn moment(at: u64) -> Moment {
 }
 
 fn append<'a>(conversation: Conversation<'a>, content: &'a str, ticket: u64) -> Request<'a> {
-    let message = NewMessage { sender: "ann", content, at: moment(ticket) };
-    Request::Append { conversation, message, about: None, ticket: Ticket(ticket) }
+    let entry = NewEntry::message("ann", content, moment(ticket));
+    Request::Append { conversation, entry, retry: None, about: None, ticket: Ticket(ticket) }
 }
 
 fn read(conversation: Conversation<'_>, ticket: u64) -> Request<'_> {
     let query = Query::Newest(ALL);
-    Request::Read { conversation, query, now: moment(ticket), about: None, ticket: Ticket(ticket) }
+    Request::Read { conversation, query, reader: None, now: moment(ticket), about: None, ticket: Ticket(ticket) }
 }
 
 fn hear(store: &mut Sqlite) -> Vec<String> {
@@ -86,7 +86,9 @@ fn ask(store: &mut Sqlite, request: Request<'_>) -> Vec<String> {
 fn page(store: &mut Sqlite, conversation: Conversation<'_>) -> (Head, Vec<String>) {
     store.ask(read(conversation, 1)).unwrap();
     match store.poll() {
-        Some(News::Page { head, messages, .. }) => (head, messages.iter().map(|m| m.content.to_owned()).collect()),
+        Some(News::Page { head, entries, .. }) => {
+            (head, entries.iter().map(|entry| entry.said().unwrap_or_default().to_owned()).collect())
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -106,7 +108,14 @@ fn what_was_told_is_there_again() {
         assert_eq!(store.durability(), durability.word());
         let about = Description { room: "den", title: Some("Den"), topic: Some("talk"), created_at: 9, created: true };
         let query = Query::Head;
-        let makes = Request::Read { conversation: ROOM, query, now: moment(0), about: Some(about), ticket: Ticket(0) };
+        let makes = Request::Read {
+            conversation: ROOM,
+            query,
+            reader: None,
+            now: moment(0),
+            about: Some(about),
+            ticket: Ticket(0),
+        };
         ask(&mut store, makes);
         for content in ["one", "two", "drei\0 Ü"] {
             ask(&mut store, append(ROOM, content, 1));
@@ -205,9 +214,10 @@ fn killed_at_random_it_says_what_memory_says() {
                 0 => Conversation::Direct("ann", name),
                 _ => Conversation::Room(name),
             };
-            let bounds = Bounds { messages: 3, bytes: 100 };
+            let bounds = Bounds { entries: 3, bytes: 100 };
             let ticket = Ticket(step);
-            let read = |query| Request::Read { conversation, query, now: moment(step), about: None, ticket };
+            let read =
+                |query| Request::Read { conversation, query, reader: None, now: moment(step), about: None, ticket };
             let request = match random.below(12) {
                 0..6 => append(conversation, name, step),
                 6 => read(Query::Newest(bounds)),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
-use crate::backend::{Conversation, Description, NewMessage, News, Overloaded, Query, Request, Ticket};
+use crate::backend::{Conversation, Description, NewEntry, News, Overloaded, Query, Request, Ticket};
 
 type Log = Rc<RefCell<Vec<String>>>;
 
@@ -27,7 +27,7 @@ impl Backend for Spy {
             Request::Erase { room } => self.asked.borrow_mut().push(format!("erase {room}")),
             Request::Know { .. } if !*self.takes_users.borrow() => return Err(Overloaded),
             Request::Know { user } => self.asked.borrow_mut().push(format!("know {user}")),
-            Request::Append { .. } | Request::Read { .. } => {}
+            _ => {}
         }
         self.memory.ask(request)
     }
@@ -78,10 +78,10 @@ fn stage(rooms: &[(&str, bool)], bounds_itself: bool) -> (Stage, Log, Elsewhere,
         let conversation = Conversation::Room(room);
         let about = Some(Description { room, title: Some("T"), topic: None, created_at: 8, created: true });
         let ticket = Ticket(0);
-        memory.ask(Request::Read { conversation, query: Query::Head, now: at, about, ticket }).unwrap();
+        memory.ask(Request::Read { conversation, query: Query::Head, reader: None, now: at, about, ticket }).unwrap();
         if said {
-            let message = NewMessage { sender: "ann", content: "x", at };
-            memory.ask(Request::Append { conversation, message, about: None, ticket }).unwrap();
+            let entry = NewEntry::message("ann", "x", at);
+            memory.ask(Request::Append { conversation, entry, retry: None, about: None, ticket }).unwrap();
         }
     }
     while memory.poll().is_some() {}

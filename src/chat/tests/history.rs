@@ -1,7 +1,7 @@
 //! The history of a room: its pages, resuming, and how long it lives.
 
 use super::*;
-use crate::backend::{Conversation, Description, NewMessage, Query, Request, Ticket};
+use crate::backend::{Conversation, Description, NewEntry, Query, Request, Ticket};
 
 /// Says `n` messages in a room that the device alone is in.
 fn fill(stage: &mut Stage, device: &str, room: &str, n: u64) {
@@ -163,14 +163,14 @@ fn a_store_that_was_filled_before() {
     let attic = Description { room: "attic", title: Some("Attic"), topic: None, created_at: 8, created: true };
     let (conversation, about) = (Conversation::Room("attic"), Some(attic));
     let query = Query::Head;
-    memory.ask(Request::Read { conversation, query, now: at, about, ticket: Ticket(0) }).unwrap();
+    memory.ask(Request::Read { conversation, query, reader: None, now: at, about, ticket: Ticket(0) }).unwrap();
     for (conversation, content) in [
         (Conversation::Room("den"), "one"),
         (Conversation::Room("den"), "two"),
         (Conversation::Direct("ann", "bob"), "hi"),
     ] {
-        let message = NewMessage { sender: "ann", content, at };
-        memory.ask(Request::Append { conversation, message, about: None, ticket: Ticket(0) }).unwrap();
+        let entry = NewEntry::message("ann", content, at);
+        memory.ask(Request::Append { conversation, entry, retry: None, about: None, ticket: Ticket(0) }).unwrap();
     }
     while memory.poll().is_some() {}
     let mut stage = Stage::with(Settings { max_rooms: 2, ..unhurried() }, Box::new(memory));

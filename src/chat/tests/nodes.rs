@@ -10,7 +10,10 @@ use std::rc::Rc;
 
 use super::*;
 use crate::backend::carried::{Reports, Requests};
-use crate::backend::{Bounds, Conversation, Description, Epoch, Head, Message, News, Overloaded, Query, Request};
+use crate::backend::{
+    Body, Bounds, Conversation, Description, Entry, Epoch, Head, Message, NewBody, News, Overloaded, Query, Request,
+    Why,
+};
 use crate::random::Random;
 
 /// The world that all nodes share.
@@ -84,29 +87,41 @@ impl World {
 
     fn carry_out(&mut self, node: usize, request: Request<'_>) {
         match request {
-            Request::Append { conversation, message, about, ticket } => {
+            Request::Append { conversation, entry, about, ticket, .. } => {
+                let NewBody::Message { content, .. } = entry.body else {
+                    return self.links[node].said.push(&News::Refused { ticket, why: Why::Unsupported });
+                };
                 self.describe(node, about);
                 let keeps = self.keeps;
                 let log = self.log(conversation);
                 log.used_by.insert(node);
-                log.said.push((message.at.unix_ms, message.sender.into(), message.content.into()));
+                log.said.push((entry.at.unix_ms, entry.sender.into(), content.into()));
                 log.gone = log.gone.max(log.said.len().saturating_sub(keeps));
-                let numbered = Message {
+                let numbered = Entry {
                     seq: log.said.len() as u64,
-                    ts: message.at.unix_ms,
-                    sender: message.sender,
-                    content: message.content,
+                    ts: entry.at.unix_ms,
+                    sender: entry.sender,
+                    body: Body::Message(Message::new(content)),
                 };
                 for (at, link) in self.links.iter_mut().enumerate() {
                     let ticket = (at == node).then_some(ticket);
-                    link.said.push(&News::Published { conversation, message: numbered, ticket });
+                    link.said.push(&News::Published { conversation, entry: numbered.clone(), ticket });
                 }
             }
             Request::Read { conversation, query, about, ticket, .. } => {
                 self.describe(node, about);
                 self.log(conversation).used_by.insert(node);
                 let (log, link) = (&self.logs[&key(conversation)], &mut self.links[node]);
-                link.said.push(&News::Page { ticket, head: log.head(), messages: log.read(query) });
+                let entries = log.read(query);
+                link.said.push(&News::Page { ticket, head: log.head(), entries, reading: None });
+            }
+            Request::Mark { ticket, .. }
+            | Request::Readings { ticket, .. }
+            | Request::Conversations { ticket, .. }
+            | Request::Search { ticket, .. }
+            | Request::Ban { ticket, .. }
+            | Request::Unban { ticket, .. } => {
+                self.links[node].said.push(&News::Refused { ticket, why: Why::Unsupported });
             }
             Request::Know { user } => {
                 if self.users.insert(user.into()) {
@@ -170,25 +185,25 @@ impl Log {
         Head { epoch: self.epoch, seq, kept }
     }
 
-    fn read(&self, query: Query) -> Vec<Message<'_>> {
+    fn read(&self, query: Query) -> Vec<Entry<'_>> {
         let len = self.said.len();
         let after = |seq: u64| (seq as usize).clamp(self.gone, len);
         let (from, to, bounds) = match query {
-            Query::Head => (len, len, Bounds { messages: 0, bytes: 0 }),
-            Query::Newest(bounds) => (self.gone.max(len.saturating_sub(bounds.messages)), len, bounds),
+            Query::Head => (len, len, Bounds { entries: 0, bytes: 0 }),
+            Query::Newest(bounds) => (self.gone.max(len.saturating_sub(bounds.entries)), len, bounds),
             Query::Before(seq, bounds) => (self.gone, (seq as usize).saturating_sub(1).min(len), bounds),
-            Query::After(seq, bounds) => (after(seq), len, bounds),
+            Query::After(seq, bounds) | Query::Following(seq, bounds) => (after(seq), len, bounds),
             Query::Resume { since, newest, bounds } => {
                 let since = since.filter(|&(epoch, seq)| epoch == self.epoch && seq <= len as u64);
                 let from = since.map_or(self.gone.max(len.saturating_sub(newest)), |(_, seq)| after(seq));
                 (from, len, bounds)
             }
         };
-        let to_message = |at: usize| {
+        let to_entry = |at: usize| {
             let (ts, sender, content) = &self.said[at];
-            Message { seq: at as u64 + 1, ts: *ts, sender, content }
+            Entry { seq: at as u64 + 1, ts: *ts, sender, body: Body::Message(Message::new(content)) }
         };
-        (from..to.max(from)).map(to_message).take(bounds.messages.min(3)).collect()
+        (from..to.max(from)).map(to_entry).take(bounds.entries.min(3)).collect()
     }
 }
 

@@ -18,7 +18,7 @@ use serde::{Serialize, Serializer};
 use super::super::name::UserName;
 use super::super::roster::user::{Status, View};
 use super::{Code, Id, Refusal, json};
-use crate::backend::{Epoch, Message};
+use crate::backend::{Body, Entry, Epoch, Message, Reaction};
 
 /// A message of the JSON dialect, but for its `type` and `id`.
 pub(crate) trait Answer: Serialize {
@@ -212,8 +212,8 @@ pub(crate) struct Broadcast<'a> {
 pub(crate) struct Direct<'a>(Item<'a>);
 
 impl<'a> Direct<'a> {
-    pub fn new(to: &'a str, message: Message<'a>) -> Self {
-        Self(Item { user_id: Some(to), ..message.into() })
+    pub fn new(to: &'a str, entry: &'a Entry<'a>) -> Self {
+        Self(Item { user_id: Some(to), ..entry.into() })
     }
 }
 
@@ -224,17 +224,44 @@ pub(crate) struct Item<'a> {
     /// The receiver, if the place does not name them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<&'a str>,
-    #[serde(serialize_with = "json::content")]
-    pub content: &'a str,
+    /// Absent in a message that is deleted.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "content")]
+    pub content: Option<&'a str>,
     /// Absent in a message that is neither numbered nor kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     pub ts: u64,
+    /// The message that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<u64>,
+    /// When it was last edited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited: Option<u64>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub deleted: bool,
+    #[serde(skip_serializing_if = "is_empty", serialize_with = "reactions")]
+    pub reactions: &'a [Reaction<'a>],
 }
 
-impl<'a> From<Message<'a>> for Item<'a> {
-    fn from(Message { seq, ts, sender, content }: Message<'a>) -> Self {
-        Self { sender, user_id: None, content, seq: Some(seq), ts }
+impl<'a> Item<'a> {
+    /// A message that is neither numbered nor kept.
+    pub fn announced(sender: &'a str, content: &'a str, ts: u64) -> Self {
+        let (user_id, content, seq) = (None, Some(content), None);
+        Self { sender, user_id, content, seq, ts, reply_to: None, edited: None, deleted: false, reactions: &[] }
+    }
+}
+
+impl<'a> From<&'a Entry<'a>> for Item<'a> {
+    fn from(entry: &'a Entry<'a>) -> Self {
+        let Entry { seq, ts, sender, body } = entry;
+        let item = Self { seq: Some(*seq), ..Self::announced(sender, "", *ts) };
+        match body {
+            Body::Message(Message { content, reply_to, edited, reactions }) => {
+                let deleted = content.is_none();
+                Self { content: *content, reply_to: *reply_to, edited: *edited, deleted, reactions, ..item }
+            }
+            _ => item,
+        }
     }
 }
 
@@ -266,7 +293,7 @@ pub(crate) struct History<'a> {
     #[serde(serialize_with = "shown")]
     pub epoch: Epoch,
     #[serde(serialize_with = "items")]
-    pub items: &'a [Message<'a>],
+    pub items: &'a [Entry<'a>],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -506,8 +533,26 @@ fn hex<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{value:016x}"))
 }
 
-fn items<S: Serializer>(messages: &[Message<'_>], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(messages.iter().map(|&message| Item::from(message)))
+fn items<S: Serializer>(entries: &[Entry<'_>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(entries.iter().map(Item::from))
+}
+
+fn content<S: Serializer>(content: &Option<&str>, serializer: S) -> Result<S::Ok, S::Error> {
+    json::content(content.unwrap_or_default(), serializer)
+}
+
+fn reactions<S: Serializer>(reactions: &[Reaction<'_>], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        emoji: &'a str,
+        count: u64,
+        users: &'a [&'a str],
+        me: bool,
+    }
+    serializer.collect_seq(reactions.iter().map(|reaction| {
+        let Reaction { emoji, count, users, me } = reaction;
+        Shown { emoji, count: *count, users, me: *me }
+    }))
 }
 
 fn map<S: Serializer>(entries: &[(&str, View)], serializer: S) -> Result<S::Ok, S::Error> {
@@ -527,8 +572,11 @@ mod tests {
     use super::*;
 
     const MICROS_1001: Duration = Duration::from_micros(1001);
-    const MESSAGE: Message<'_> =
-        Message { seq: 7, ts: 1_790_000_000_123, sender: "ann", content: "she said \"yes\"\n" };
+    fn entry(content: &str) -> Entry<'_> {
+        Entry { seq: 7, ts: 1_790_000_000_123, sender: "ann", body: Body::Message(Message::new(content)) }
+    }
+
+    const TEXT: &str = "she said \"yes\"\n";
 
     fn text<A: Answer>(id: Option<&Id<'_>>, answer: &A) -> String {
         let mut out = Vec::new();
@@ -609,17 +657,17 @@ mod tests {
                 r#"{"type":"online_users","room_id":"den","users":["ann","b\"ob"],"count":3}"#,
             OnlineUsers { room_id: "den", users: &[], count: 0 } =>
                 r#"{"type":"online_users","room_id":"den","users":[],"count":0}"#,
-            Broadcast { room_id: "den", item: MESSAGE.into() } =>
+            Broadcast { room_id: "den", item: Item::from(&entry(TEXT)) } =>
                 concat!(
                     r#"{"type":"broadcast","room_id":"den","sender":"ann","content":"she said \"yes\"\n","seq":7,"#,
                     r#""ts":1790000000123}"#,
                 ),
-            Broadcast { room_id: "*", item: Item { seq: None, ..MESSAGE.into() } } =>
+            Broadcast { room_id: "*", item: Item::announced("ann", TEXT, 1_790_000_000_123) } =>
                 concat!(
                     r#"{"type":"broadcast","room_id":"*","sender":"ann","content":"she said \"yes\"\n","#,
                     r#""ts":1790000000123}"#,
                 ),
-            Direct::new("bob", MESSAGE) =>
+            Direct::new("bob", &entry(TEXT)) =>
                 concat!(
                     r#"{"type":"direct","sender":"ann","user_id":"bob","content":"she said \"yes\"\n","seq":7,"#,
                     r#""ts":1790000000123}"#,
@@ -630,7 +678,7 @@ mod tests {
                 room_id: Some("den"),
                 user_id: None,
                 epoch,
-                items: &[MESSAGE, Message { content: "", ..MESSAGE }],
+                items: &[entry(TEXT), entry("")],
                 next: None,
                 gap: None,
             } =>
@@ -780,22 +828,6 @@ mod tests {
             let expected = format!("{{\"type\":\"pong\",\"id\":{written},\"ts\":1}}");
             assert_eq!(text(Some(&id), &Pong { ts: 1 }), expected);
             assert_eq!(text(Some(&id), &Ack::Done {}), format!("{{\"type\":\"ack\",\"id\":{written}}}"));
-        }
-    }
-
-    /// The message that is written by hand has the bytes of its type.
-    #[test]
-    fn the_spliced_broadcast_is_the_same() {
-        for id in [None, Some(Id::Text("a\"b".into())), Some(Id::Unsigned(0)), Some(Id::Negative(-1))] {
-            for (seq, ts) in [(0, 0), (7, 1_790_000_000_123), (u64::MAX, u64::MAX)] {
-                for word in ["", "den", "d\"e\\n", "\u{0}\t\u{1f}", "caf\u{e9} \u{7f}\u{2028}", &"long ".repeat(500)] {
-                    let message = Message { seq, ts, sender: word, content: word };
-                    let mut spliced = Vec::new();
-                    json::broadcast(&mut spliced, id.as_ref(), word, message);
-                    let typed = text(id.as_ref(), &Broadcast { room_id: word, item: message.into() });
-                    assert_eq!(String::from_utf8(spliced).unwrap(), typed);
-                }
-            }
         }
     }
 }

@@ -1,14 +1,12 @@
-//! Writes JSON straight into the buffer of the deliveries: any answer by its type, and the one that is hot by hand.
+//! Writes JSON straight into the buffer of the deliveries.
 
 use std::io;
 
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
-use super::Id;
-use crate::backend::Message;
-
-fn write_text(out: &mut Vec<u8>, text: &str) {
+/// Appends a string.
+pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
     if needs_escape(text) {
         return serde_json::to_writer(out, text).expect("a string is written into memory");
     }
@@ -51,26 +49,6 @@ fn needs_escape(text: &str) -> bool {
     let escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     let has_escaped = |chunk: &[u8]| chunk.iter().fold(false, |found, &byte| found | escaped(byte));
     text.as_bytes().chunks(64).any(has_escaped)
-}
-
-/// A message in a room: [`Broadcast`](super::answer::Broadcast), by hand because it is most of the server's output.
-pub(crate) fn broadcast(out: &mut Vec<u8>, id: Option<&Id<'_>>, room: &str, message: Message<'_>) {
-    out.extend_from_slice(br#"{"type":"broadcast""#);
-    if let Some(id) = id {
-        out.extend_from_slice(br#","id":"#);
-        write(out, id);
-    }
-    out.extend_from_slice(br#","room_id":"#);
-    write_text(out, room);
-    out.extend_from_slice(br#","sender":"#);
-    write_text(out, message.sender);
-    out.extend_from_slice(br#","content":"#);
-    write_text(out, message.content);
-    out.extend_from_slice(br#","seq":"#);
-    write(out, &message.seq);
-    out.extend_from_slice(br#","ts":"#);
-    write(out, &message.ts);
-    out.push(b'}');
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The words on the wire: requests read, answers written.
 //!
 //! [`request`] reads the JSON dialect (its JSON with `value`), [`order`] the calls of an operator. [`answer`] has the
-//! messages of the server, written with [`json`]; [`plain`] is the other dialect. Nothing here knows who is where.
+//! messages of the server, written with [`json`], and [`spliced`] the one that is hot; [`plain`] is the other dialect.
+//! Nothing here knows who is where.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(super) mod json;
 pub(super) mod order;
 pub(super) mod plain;
 pub(super) mod request;
+pub(super) mod spliced;
 mod value;
 
 /// The `id` of a request, by which the client knows the answer.
