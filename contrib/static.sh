@@ -3,6 +3,8 @@
 #
 #   contrib/static.sh FOLDER
 #
+# and beside it an empty folder, data, which the image has for a volume.
+#
 # With glibc (it wants libc.a: libc6-dev on Debian) or musl, whichever this Rust is for. A static glibc can look up no
 # names in an empty root; only `salon bench` ever does.
 set -eu
@@ -11,4 +13,5 @@ cd "$(dirname "$0")/.."
 # The flag is for the last step alone: what a release build has made already is used, and Cargo keeps both binaries
 # apart.
 cargo rustc --release --locked --bin salon -- -C target-feature=+crt-static
+mkdir -p "$folder/data"
 install -s -m 755 "${CARGO_TARGET_DIR:-target}/release/salon" "$folder/salon"

@@ -489,7 +489,10 @@ impl Backend for Memory {
     }
 
     fn about(&self) -> String {
-        format!("in memory: {} messages a room; gone when Salon stops", self.limits.messages)
+        match self.limits.messages {
+            usize::MAX => "in memory; gone when Salon stops".into(),
+            most => format!("in memory: {most} messages a room; gone when Salon stops"),
+        }
     }
 }
 

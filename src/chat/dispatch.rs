@@ -159,7 +159,7 @@ impl Hall {
                 }
                 Timer::Sweep => {
                     let more = ctx.store.expire(ctx.now);
-                    let age = ctx.settings.empty_room_age.as_millis() as u64;
+                    let age = u64::try_from(ctx.settings.empty_room_age.as_millis()).unwrap_or(u64::MAX);
                     let empty_before = ctx.now.tick.0.checked_sub(age).map(Tick);
                     if self.roster.expire_rooms(empty_before, ctx.now.tick) || more {
                         self.sweep_later(ctx);

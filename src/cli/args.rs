@@ -11,10 +11,10 @@ use super::bench::{BenchArgs, EXAMPLES};
 use super::top::{KEYS, TopArgs};
 use super::values::{
     Admin, Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, ProxyProtocolArg, RateArg,
-    parse_address, parse_connections, parse_count, parse_flush_delay, parse_history, parse_message_bytes, parse_mode,
-    parse_outbox, parse_per_address, parse_size, parse_time,
+    parse_address, parse_connections, parse_count, parse_flush_delay, parse_message_bytes, parse_mode, parse_outbox,
+    parse_per_address, parse_size, parse_time,
 };
-use super::values::{DurabilityArg, StoreArg};
+use super::values::{DurabilityArg, HistoryAgeArg, HistoryArg, StoreArg, StoreSizeArg};
 use crate::server::forwarded::Trusted;
 use crate::server::origin::Origin;
 
@@ -166,16 +166,17 @@ pub struct ServeArgs {
     #[arg(env = "SALON_FULL_SPEED_PER_ADDRESS", group = AT_ONCE)]
     pub full_speed_per_address: u32,
     /// Where messages are kept: the path of a file, which is made if there is none, and they are there again after a
-    /// restart; or `memory`, and they are gone when Salon stops
-    #[arg(long, default_value = "memory", value_name = "PATH|memory", env = "SALON_STORE")]
-    pub store: StoreArg,
+    /// restart; or `memory`, and they are gone when Salon stops. If nothing is said: salon.db in $STATE_DIRECTORY
+    /// (which systemd sets), else in $XDG_STATE_HOME/salon, else in ~/.local/state/salon
+    #[arg(long, value_name = "PATH|memory", env = "SALON_STORE")]
+    pub store: Option<StoreArg>,
     /// What a message in that file has survived when its sender hears of it: `process`, the end of Salon, also by
     /// `kill -9`; `power`, the end of the machine too, for the price of waiting for the disk
     #[arg(long, default_value = "process", value_name = "process|power", env = "SALON_DURABILITY")]
     pub durability: DurabilityArg,
-    /// Messages kept for each room and each pair of people (for 7 days at most)
-    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = parse_history, env = "SALON_HISTORY")]
-    pub history: usize,
+    /// Messages kept for each room and each pair of people. If nothing is said: 1000 in memory, unlimited in a file
+    #[arg(long, value_name = "N|unlimited", env = "SALON_HISTORY")]
+    pub history: Option<HistoryArg>,
     /// Compress messages of 512 bytes and more for clients that offer it (permessage-deflate); saves network, costs CPU
     #[arg(long, env = "SALON_DEFLATE")]
     pub deflate: bool,
@@ -230,12 +231,16 @@ pub struct FineArgs {
     /// People who are known, here or not; those who left longest ago are forgotten first
     #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = parse_count, env = "SALON_MAX_USERS")]
     pub max_users: usize,
-    /// How long messages are kept, and an empty room that somebody created
-    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = parse_time, env = "SALON_HISTORY_AGE")]
-    pub history_age: Duration,
+    /// How long messages are kept, and an empty room that somebody created. If nothing is said: 7d in memory, unlimited
+    /// in a file
+    #[arg(long, value_name = "TIME|unlimited", env = "SALON_HISTORY_AGE")]
+    pub history_age: Option<HistoryAgeArg>,
     /// All kept messages together, where they are kept in memory
     #[arg(long, default_value = "256MiB", value_name = "SIZE", value_parser = parse_size, env = "SALON_HISTORY_BYTES")]
     pub history_bytes: usize,
+    /// How large the file may become in which messages are kept; near it the oldest of all go
+    #[arg(long, default_value = "10GiB", value_name = "SIZE|unlimited", env = "SALON_STORE_SIZE")]
+    pub store_size: StoreSizeArg,
     /// How long a person whose connection ended still counts as there
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_time)]
     #[arg(env = "SALON_LEAVE_GRACE", group = AT_ONCE)]

@@ -12,12 +12,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
+use crate::backend::{Backend, Memory};
 use crate::server::Port;
 use crate::server::listener::{Address, Listener};
 use crate::server::tls::{self, Identity, Validity};
 
 use super::args::ServeArgs;
-use super::values::{Admin, StoreArg};
+use super::values::Admin;
 use super::{descriptors, listener, settings};
 
 /// Checks, prints a line for each check, and returns whether Salon can serve.
@@ -118,13 +119,17 @@ impl Report {
 
     fn store(&mut self, args: &ServeArgs) {
         #[cfg(feature = "sqlite")]
-        if let StoreArg::File(path) = &args.store {
-            return match sqlite::check(path) {
-                Ok(found) => self.ok(&format!("store: {found}")),
-                Err(sentence) => self.fail(&format!("store: {}", sentence.trim_start_matches("--store "))),
-            };
+        match settings::file(args).and_then(|options| options.map(|options| sqlite::check(&options.path)).transpose()) {
+            Ok(Some(found)) => return self.ok(&format!("store: {found}")),
+            Ok(None) => {}
+            Err(sentence) => {
+                return self.fail(&format!(
+                    "store: {}",
+                    sentence.trim_start_matches("--store").trim_start_matches([':', ' '])
+                ));
+            }
         }
-        self.ok(&format!("store: {} messages a room in memory, gone when Salon stops", args.history));
+        self.ok(&format!("store: {}", Memory::new(settings::history(args), 0).about()));
     }
 
     fn descriptors(&mut self, asked: usize) {
@@ -143,7 +148,7 @@ impl Report {
         let (mib, connections) = (1 << 20, args.max_connections);
         let each = BYTES_PER_CONNECTION + if args.tls_cert.is_some() { tls::IDLE_BYTES } else { 0 };
         let idle = connections * each;
-        let history = if args.store == StoreArg::Memory { args.fine.history_bytes } else { STORE_BYTES };
+        let history = if settings::is_on_disk(args) { STORE_BYTES } else { args.fine.history_bytes };
         let sum = history + idle + BASE_BYTES;
         let parts = format!(
             "{} MiB of history, {} MiB for {connections} idle connections, {} MiB for itself",

@@ -18,6 +18,8 @@ mod layers;
 mod listener;
 mod reload;
 mod settings;
+#[cfg(feature = "sqlite")]
+mod state;
 mod systemd;
 pub mod top;
 pub mod values;
@@ -146,7 +148,7 @@ fn store(args: &args::ServeArgs, _: backend::Waker) -> Result<Box<dyn Backend>, 
 /// The store that is asked for.
 #[cfg(feature = "sqlite")]
 fn store(args: &args::ServeArgs, waker: backend::Waker) -> Result<Box<dyn Backend>, String> {
-    if let Some(options) = settings::file(args) {
+    if let Some(options) = settings::file(args)? {
         let make = |_| backend::Sqlite::open(options, Random::secret());
         return Ok(Box::new(backend::Threaded::start(make, waker)?));
     }

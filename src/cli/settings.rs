@@ -1,6 +1,7 @@
 //! From arguments to settings of the floors below: which go where, and which exclude each other.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::backend::memory;
 #[cfg(feature = "sqlite")]
@@ -14,9 +15,9 @@ use crate::server::{self, admission};
 
 use super::args::ServeArgs;
 use super::listener::Places;
-use super::values::{Admin, Auth, CreateRooms, RateArg};
 #[cfg(feature = "sqlite")]
-use super::values::{DurabilityArg, StoreArg};
+use super::values::DurabilityArg;
+use super::values::{Admin, Auth, CreateRooms, HistoryAgeArg, HistoryArg, RateArg, StoreArg};
 use super::{admin_key, descriptors, keys, listener};
 
 /// Checks that the admin port is beyond loopback only with a key.
@@ -82,7 +83,7 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings
             RateArg::On { per_second, burst } => Some(chat::Rate { per_second, burst }),
         },
         full_speed_per_address: args.full_speed_per_address,
-        empty_room_age: fine.history_age,
+        empty_room_age: age(args),
         replay_bytes: chat::Settings::default().replay_bytes.min(fine.outbox_bytes / 4),
         leave_grace: fine.leave_grace,
         big_room: fine.big_room,
@@ -136,28 +137,57 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings
     })
 }
 
+/// Whether messages are kept on disk. That is so if nothing is said, but for a Salon that was built without it.
+pub fn is_on_disk(args: &ServeArgs) -> bool {
+    match &args.store {
+        Some(StoreArg::File(_)) => true,
+        Some(StoreArg::Memory) => false,
+        None => cfg!(feature = "sqlite"),
+    }
+}
+
 /// The store on disk, if that is what is asked for.
+///
+/// # Errors
+/// One sentence: nobody has said where it is, and there is no place for it.
 #[cfg(feature = "sqlite")]
-pub fn file(args: &ServeArgs) -> Option<sqlite::Options> {
-    let StoreArg::File(path) = &args.store else { return None };
-    Some(sqlite::Options {
-        path: path.clone(),
+pub fn file(args: &ServeArgs) -> Result<Option<sqlite::Options>, String> {
+    let path = match &args.store {
+        Some(StoreArg::File(path)) => path.clone(),
+        Some(StoreArg::Memory) => return Ok(None),
+        None => super::state::file()?,
+    };
+    Ok(Some(sqlite::Options {
+        path,
         durability: match args.durability {
             DurabilityArg::Process => sqlite::Durability::Process,
             DurabilityArg::Power => sqlite::Durability::Power,
         },
-        messages: args.history,
-        age: args.fine.history_age,
+        messages: messages(args),
+        age: age(args),
+        size: args.fine.store_size.0.map_or(u64::MAX, |bytes| bytes as u64),
         people: args.fine.max_users,
         boot: sqlite::boot_id(),
-    })
+    }))
+}
+
+/// Messages that are kept of a conversation.
+pub fn messages(args: &ServeArgs) -> usize {
+    let unsaid = if is_on_disk(args) { None } else { Some(memory::Limits::default().messages) };
+    args.history.map_or(unsaid, |HistoryArg(messages)| messages).unwrap_or(usize::MAX)
+}
+
+/// How long they are kept.
+pub fn age(args: &ServeArgs) -> Duration {
+    let unsaid = if is_on_disk(args) { None } else { Some(memory::Limits::default().age) };
+    args.fine.history_age.map_or(unsaid, |HistoryAgeArg(age)| age).unwrap_or(Duration::MAX)
 }
 
 /// How much is kept in memory.
 pub fn history(args: &ServeArgs) -> memory::Limits {
     memory::Limits {
-        messages: args.history,
-        age: args.fine.history_age,
+        messages: messages(args),
+        age: age(args),
         bytes: args.fine.history_bytes,
         ..memory::Limits::default()
     }
@@ -172,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_nobody_sets_is_as_the_floors_below_have_it() {
-        let args = Args::try_parse_from(["salon"]).unwrap().serve;
+        let args = Args::try_parse_from(["salon", "--store", "memory"]).unwrap().serve;
         let settings = of(&args, Places::default()).unwrap();
         assert_eq!(format!("{:?}", history(&args)), format!("{:?}", memory::Limits::default()));
         assert_eq!(format!("{:?}", settings.chat), format!("{:?}", chat::Settings::default()));
@@ -181,6 +211,25 @@ mod tests {
         assert_eq!(settings.engine.limits.message_bytes as usize, told.message_bytes);
         assert_eq!(settings.engine.ping_after, Some(told.ping_after));
         assert_eq!(settings.bounds.addresses, Some(admission::Limits::default()));
+    }
+
+    /// In memory there is a limit if nothing is said, in a file there is none.
+    #[test]
+    fn how_much_is_kept() {
+        let (week, ever) = (Duration::from_secs(7 * 86_400), Duration::MAX);
+        let (many, all) = (1000, usize::MAX);
+        let unsaid = if cfg!(feature = "sqlite") { (true, all, ever) } else { (false, many, week) };
+        for (words, expected) in [
+            (&["--store", "memory"][..], (false, many, week)),
+            (&[], unsaid),
+            (&["--store", "memory", "--history", "unlimited"], (false, all, week)),
+            (&["--store", "memory", "--history-age", "unlimited"], (false, many, ever)),
+            (&["--history", "7", "--history-age", "1h"], (unsaid.0, 7, Duration::from_secs(3600))),
+        ] {
+            let args = Args::try_parse_from([&["salon"], words].concat()).unwrap().serve;
+            assert_eq!((is_on_disk(&args), messages(&args), age(&args)), expected, "{words:?}");
+            assert_eq!(of(&args, Places::default()).unwrap().chat.empty_room_age, expected.2, "{words:?}");
+        }
     }
 
     /// The rule depends on who can reach the chat, not on who has bound the socket.

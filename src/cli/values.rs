@@ -226,6 +226,50 @@ impl FromStr for StoreArg {
     }
 }
 
+/// How many messages are kept of a conversation; `None`: all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryArg(pub Option<usize>);
+
+impl FromStr for HistoryArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        unless_unlimited(text, |text| in_range(text, 0, 1_000_000_000)).map(Self)
+    }
+}
+
+/// How long messages are kept; `None`: for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryAgeArg(pub Option<Duration>);
+
+impl FromStr for HistoryAgeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        unless_unlimited(text, parse_time).map(Self)
+    }
+}
+
+/// How large the file of messages may become; `None`: as large as it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreSizeArg(pub Option<usize>);
+
+impl FromStr for StoreSizeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        unless_unlimited(text, |text| size_in_range(text, 1 << 20, 1 << 50, "1MiB to 1048576GiB")).map(Self)
+    }
+}
+
+/// A value, or none for the word that says so.
+fn unless_unlimited<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    match text {
+        "unlimited" => Ok(None),
+        _ => parse(text).map(Some).map_err(|error| format!("{error}, or unlimited")),
+    }
+}
+
 /// What a kept message has survived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DurabilityArg {
@@ -309,10 +353,6 @@ pub(super) fn parse_mode(text: &str) -> Result<u32, String> {
     };
     let mode = mode.filter(|&mode| mode <= 0o777).map(|mode| mode as u32);
     mode.ok_or_else(|| "expected permissions in octal from 0 to 777, such as 660 or 0o660".into())
-}
-
-pub(super) fn parse_history(text: &str) -> Result<usize, String> {
-    in_range(text, 0, 1_000_000)
 }
 
 pub(super) fn parse_count(text: &str) -> Result<usize, String> {
@@ -464,6 +504,21 @@ mod tests {
             assert_eq!(word.parse(), Ok(durability), "{word}");
         }
         assert!("memory".parse::<DurabilityArg>().is_err());
+        for (text, messages) in [("0", Some(0)), ("1000000000", Some(1_000_000_000)), ("unlimited", None)] {
+            assert_eq!(text.parse(), Ok(HistoryArg(messages)), "{text}");
+        }
+        for (text, age) in [("1s", Some(Duration::from_secs(1))), ("unlimited", None)] {
+            assert_eq!(text.parse(), Ok(HistoryAgeArg(age)), "{text}");
+        }
+        for (text, bytes) in [("1MiB", Some(1 << 20)), ("1048576GiB", Some(1 << 50)), ("unlimited", None)] {
+            assert_eq!(text.parse(), Ok(StoreSizeArg(bytes)), "{text}");
+        }
+        for wrong in ["", "-1", "off", "1000000001"] {
+            assert!(wrong.parse::<HistoryArg>().is_err(), "{wrong}");
+        }
+        assert!("0".parse::<HistoryAgeArg>().is_err() && "1048575".parse::<StoreSizeArg>().is_err());
+        let sentence = "expected a whole number from 0 to 1000000000, or unlimited";
+        assert_eq!("many".parse::<HistoryArg>(), Err(sentence.into()));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub fn run(
     let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
     let reactor = Reactor::new(listeners, settings.engine.clone(), settings.bounds.clone(), identity)?;
     let store = store(reactor.waker()).map_err(Error::Store)?;
-    greet(&said, &settings, &store.about());
+    greet(&said, &settings, &*store);
     starter.note(State::Ready);
     reactor.run(&mut ChatService::new(settings, store, Box::new(starter)))
 }
@@ -86,7 +86,7 @@ struct Said {
     admin: Option<SocketAddr>,
 }
 
-fn greet(said: &Said, settings: &Settings, history: &str) {
+fn greet(said: &Said, settings: &Settings, store: &dyn Backend) {
     let admin = match said.admin {
         Some(admin) => {
             let who = match &settings.admin_key {
@@ -128,11 +128,19 @@ fn greet(said: &Said, settings: &Settings, history: &str) {
         "  access     {access}\
          \n  admin      {admin}\
          \n  limits     {max} connections, {rate}\
-         \n  history    {history}\
+         \n  history    {history}{otherwise}\
          \n\nCtrl-C stops it.",
         max = settings.bounds.max_connections,
+        history = store.about(),
+        otherwise = if store.durability() == IN_MEMORY { "" } else { OTHERWISE },
     ));
     if let Some(picture) = picture {
         super::say(format_args!("\n{picture}"));
     }
 }
+
+/// [`Backend::durability`] of what is gone when Salon stops.
+const IN_MEMORY: &str = "memory";
+
+/// How to have it in another way than in the file that was named.
+const OTHERWISE: &str = "\n             (--store PATH for another file; --store memory for none)";

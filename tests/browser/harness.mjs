@@ -46,7 +46,7 @@ export class Server {
   }
 
   async start() {
-    const child = spawn(this.binary, ["serve", "--listen", `127.0.0.1:${this.port}`, ...(this.options.includes("--admin") ? [] : ["--admin", "off"]), ...this.options], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(this.binary, ["serve", "--listen", `127.0.0.1:${this.port}`, ...(this.options.includes("--admin") ? [] : ["--admin", "off"]), ...this.options], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, SALON_STORE: "memory" } });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (data) => { this.#log = [...this.#log, String(data)].slice(-100); });

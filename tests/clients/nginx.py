@@ -137,7 +137,7 @@ if __name__ == "__main__":
         pathlib.Path(folder, "nginx.conf").write_text(CONFIGURATION % (port, location.replace(SOCKET, path)))
         options = ["--listen", f"unix:{path}", "--trusted-proxy", "unix", "--max-connections-per-address", "1"]
         commands = [
-            [salon, "serve", *options, "--count-loopback", "--admin", "off", "--log", "warn"],
+            [salon, "serve", *options, "--count-loopback", "--admin", "off", "--log", "warn", "--store", "memory"],
             [nginx, "-p", folder, "-c", "nginx.conf", "-e", "stderr"],
         ]
         try:

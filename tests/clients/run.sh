@@ -9,6 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 salon=$(cd ../.. && realpath "${1:-target/release/salon}")
 work=$(mktemp -d)
+export SALON_STORE=memory
 pids=()
 trap 'for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; rm -rf "$work"' EXIT
 

@@ -21,6 +21,7 @@ SALON = sys.argv[1]
 PATIENCE = 30
 ALTERNATE, MAIN = b"\x1b[?1049h", b"\x1b[?1049l"
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("SALON_", "NO_COLOR"))}
+ENVIRONMENT["SALON_STORE"] = "memory"
 
 
 def serve(admin):

@@ -19,6 +19,7 @@ SALON = ""  # the binary
 CHECKS = []  # in the order they are defined
 PATIENCE = 30  # seconds until what must come is given up
 SETTINGS = ["--rate", "off", "--log", "warn"]
+STORE = {"SALON_STORE": "memory"}  # if no option says otherwise: never the file of whoever runs this
 _started = []
 
 
@@ -99,7 +100,7 @@ class Server:
         command = [*before, SALON, "serve", "--listen", f"127.0.0.1:{public}", "--admin", "127.0.0.1:0"]
         self.process = subprocess.Popen([*command, *settings, *arguments], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                        env={**os.environ, **(environment or {})})
+                                        env={**os.environ, **STORE, **(environment or {})})
         _started.append(self.process)
         threading.Thread(target=lambda: self.errors.extend(self.process.stderr), daemon=True).start()
         said = wait_until(lambda: self._greeted(), "the server says where it listens")

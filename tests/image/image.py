@@ -1,6 +1,6 @@
 """The image of contrib/Dockerfile around a given binary; see run.sh.
 
-    python image.py WORK        WORK/build/salon is the binary, and the rest of WORK may be filled
+    python image.py WORK        WORK/build has the binary, salon, and an empty folder, data; the rest of WORK may be filled
 
 Prints a line for each check and ends with `N passed, M failed`.
 """
@@ -91,21 +91,29 @@ SIZE = json.loads(buildah("images", "--json", NAME))[0]["size"]
 print(f"# the image: {SIZE}; its binary: {os.path.getsize(f'{ROOT}/salon'):,} bytes")
 
 
-async def it_holds_one_file():
-    found = [os.path.join(folder, name) for folder, folders, files in os.walk(ROOT) for name in folders + files]
-    assert found == [f"{ROOT}/salon"], found
+def in_root():
+    return sorted(os.path.join(folder, name)[len(ROOT):] for folder, folders, files in os.walk(ROOT)
+                  for name in folders + files)
+
+
+async def it_holds_one_file_and_a_place_for_another():
+    assert in_root() == ["/data", "/salon"], in_root()
+    owner = os.stat(f"{ROOT}/data")
+    assert (owner.st_uid, owner.st_gid) == (NOBODY, NOBODY), owner
 
 
 async def it_says_who_runs_what_and_how_it_is_stopped():
-    said = {key: CONFIG.get(key) for key in ("User", "Entrypoint", "Cmd", "ExposedPorts", "StopSignal")}
+    said = {key: CONFIG.get(key) for key in ("User", "Entrypoint", "Cmd", "ExposedPorts", "StopSignal", "Volumes")}
     assert said == {"User": f"{NOBODY}:{NOBODY}", "Entrypoint": ["/salon"], "Cmd": ["serve"],
-                    "ExposedPorts": {"8080/tcp": {}}, "StopSignal": "SIGTERM"}, said
+                    "ExposedPorts": {"8080/tcp": {}}, "StopSignal": "SIGTERM", "Volumes": {"/data": {}}}, said
+    assert "SALON_STORE=/data/salon.db" in CONFIG["Env"], CONFIG["Env"]
 
 
 def by_chroot(*arguments, **options):
     """As a container would start it, but that not even /proc and /dev are there."""
     return subprocess.Popen(["chroot", f"--userspec={CONFIG['User']}", ROOT, *CONFIG["Entrypoint"], *arguments],
-                            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)
+                            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                            env=dict(line.split("=", 1) for line in CONFIG["Env"]), **options)
 
 
 async def it_runs_in_an_empty_root():
@@ -121,7 +129,19 @@ async def it_runs_in_an_empty_root():
             assert process.wait(WAIT) == 0, process.stderr.read()
         finally:
             process.kill()
-    assert os.listdir(ROOT) == ["salon"], "it has left nothing behind"
+    left = {path: os.stat(ROOT + path).st_mode & 0o777 for path in in_root() if path not in ("/data", "/salon")}
+    # The log beside it is empty then, and what it shares is gone or made anew.
+    assert "/data/salon.db" in left and all(path.startswith("/data/salon.db") for path in left), left
+    assert set(left.values()) == {0o600}, left
+
+
+async def what_was_said_is_there_when_it_starts_again():
+    with by_chroot(*serve(free_port())) as process:
+        try:
+            greeting = next(line for line in process.stderr if line.startswith("  history "))
+            assert "/data/salon.db: 1 messages in 1 rooms" in greeting, greeting
+        finally:
+            process.kill()
 
 
 async def it_lets_in_nobody_who_was_not_meant():
@@ -137,6 +157,7 @@ CONTAINER = ["--network", "host", "--read-only", "--cap-drop", "all", "--ulimit"
 
 async def it_runs_as_a_container():
     port = free_port()
+    # Nothing is said of a volume: it gets one of its own, and nothing else of the container can be written.
     container = podman("run", "--detach", *CONTAINER, NAME, *serve(port))
     try:
         await talk(port, lambda: podman("ps", "--quiet") == "" and podman("logs", container))
@@ -144,11 +165,11 @@ async def it_runs_as_a_container():
         status = podman("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", container)
         assert status == "exited 0", f"{status}: {podman('logs', container)}"
     finally:
-        podman("rm", "--force", "--time", "0", container)
+        podman("rm", "--force", "--volumes", "--time", "0", container)
 
 
-checks = [it_holds_one_file, it_says_who_runs_what_and_how_it_is_stopped, it_runs_in_an_empty_root,
-          it_lets_in_nobody_who_was_not_meant]
+checks = [it_holds_one_file_and_a_place_for_another, it_says_who_runs_what_and_how_it_is_stopped,
+          it_runs_in_an_empty_root, what_was_said_is_there_when_it_starts_again, it_lets_in_nobody_who_was_not_meant]
 try:
     podman("run", "--rm", *CONTAINER, NAME, "--version")
     checks.append(it_runs_as_a_container)

@@ -15,6 +15,6 @@ trap 'rm -rf "$work"' EXIT
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=../clients
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check -r ../clients/requirements.txt
-mkdir "$work/build"
+mkdir -p "$work/build/data"
 cp "$salon" "$work/build/salon"
 "$work/venv/bin/python" image.py "$work"

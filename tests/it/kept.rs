@@ -3,6 +3,11 @@
 
 #![cfg(feature = "sqlite")]
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::common::{Client, Folder, Server, hear, hear_with, salon, say};
@@ -101,7 +106,98 @@ fn a_file_that_cannot_be_used() {
     };
     refused(&["in use by another Salon, process", &pid]);
     drop(server);
-    std::fs::write(&file, "a letter").unwrap();
+    fs::write(&file, "a letter").unwrap();
     refused(&["expected a database of Salon", "choose another path"]);
-    assert_eq!(std::fs::read(&file).unwrap(), b"a letter");
+    assert_eq!(fs::read(&file).unwrap(), b"a letter");
+}
+
+/// `salon` by the default place of its file, of which this environment decides.
+fn at_default(arguments: &[&str], variables: &[(&str, &Path)]) -> Command {
+    let usual = ["--listen", "127.0.0.1:0", "--admin", "off", "--log", "warn"];
+    let mut command = salon(&[arguments, &usual].concat());
+    for variable in ["SALON_STORE", "STATE_DIRECTORY", "XDG_STATE_HOME"] {
+        command.env_remove(variable);
+    }
+    command.envs(variables.iter().copied());
+    command
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o777
+}
+
+/// Nothing is set up: one file, which nobody else can read, and the greeting says where it is and how to have it
+/// otherwise.
+#[test]
+fn without_a_word_it_is_kept_in_the_place_for_it() {
+    let folder = Folder::new("default");
+    let place = |part: &str| folder.0.join(part);
+    fs::create_dir_all(place("unit")).unwrap();
+    fs::set_permissions(place("unit"), PermissionsExt::from_mode(0o755)).unwrap();
+    for (variables, found, made) in [
+        (vec![("STATE_DIRECTORY", place("unit")), ("XDG_STATE_HOME", place("state"))], "unit", 0o755),
+        (vec![("XDG_STATE_HOME", place("state")), ("HOME", place("home"))], "state/salon", 0o700),
+        (vec![("XDG_STATE_HOME", "relative".into()), ("HOME", place("home"))], "home/.local/state/salon", 0o700),
+    ] {
+        let variables: Vec<(&str, &Path)> = variables.iter().map(|(name, path)| (*name, &**path)).collect();
+        let file = place(found).join("salon.db");
+        let server = Server::run(&mut at_default(&[], &variables));
+        for part in [file.to_str().unwrap(), "0 messages in 0 rooms", "--store PATH", "--store memory"] {
+            assert!(server.greeting.contains(part), "{part}: {}", server.greeting);
+        }
+        assert_eq!(mode(&place(found)), made, "{found}");
+        for end in ["", "-wal", "-shm", "-lock"] {
+            let file = PathBuf::from(format!("{}{end}", file.display()));
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+        let mut ann = server.connect("/ws?user=ann");
+        assert_eq!(next(&mut ann, "welcome")["durability"], "process");
+        say(&mut ann, r#"{"type":"join","room_id":"den"}"#);
+        say(&mut ann, r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+        next(&mut ann, "broadcast");
+        // Another one would have to share it.
+        let output = at_default(&[], &variables).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains("in use by another Salon"), "{said}");
+        drop(server);
+        let server = Server::run(&mut at_default(&[], &variables));
+        assert!(server.greeting.contains("1 messages in 1 rooms"), "{}", server.greeting);
+    }
+    let server = Server::run(&mut at_default(&["--store", "memory"], &[("HOME", &place("none"))]));
+    assert!(server.greeting.contains("gone when Salon stops") && !place("none").exists(), "{}", server.greeting);
+
+    // A home that is none, and one in which nothing can be made.
+    fs::write(place("letter"), "").unwrap();
+    for (home, part) in [
+        ("".into(), "--store: expected $STATE_DIRECTORY, $XDG_STATE_HOME or $HOME"),
+        (place("letter"), "letter/.local/state/salon cannot be made"),
+    ] {
+        let output = at_default(&[], &[("HOME", &home)]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains(part) && said.contains("--store memory"), "{said}");
+    }
+}
+
+/// `salon check` says where it will be, makes nothing, and finds out that nothing can be made there.
+#[test]
+fn a_file_that_is_still_to_be_made_is_checked() {
+    let folder = Folder::new("to-be-made");
+    fs::create_dir_all(&folder.0).unwrap();
+    fs::write(folder.0.join("letter"), "").unwrap();
+    let check = |home: &Path| {
+        let output = at_default(&["check"], &[("HOME", home)]).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let home = folder.0.join("home");
+    let (status, said) = check(&home);
+    let line = format!(
+        "ok       store: {}: there is none yet; it will be made",
+        home.join(".local/state/salon/salon.db").display()
+    );
+    assert!(status == 0 && said.contains(&line) && !home.exists(), "{said}");
+    let (status, said) = check(&folder.0.join("letter"));
+    assert!(status == 1 && said.contains("error    store: ") && said.contains("(Not a directory"), "{said}");
+    let (status, said) = check(Path::new(""));
+    assert!(status == 1 && said.contains("error    store: expected $STATE_DIRECTORY"), "{said}");
 }

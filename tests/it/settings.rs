@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::common::{salon, tcp};
+use crate::common::{apart, salon, tcp};
 
 /// A folder of one test's own, gone at its end.
 struct Folder(PathBuf);
@@ -34,9 +34,11 @@ impl Drop for Folder {
     }
 }
 
-/// Runs `salon` in a folder; exit status, output, errors.
+/// Runs `salon` in a folder, where it keeps messages if it is not told otherwise; exit status, output, errors.
 fn run(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> (i32, String, String) {
-    let output = salon(arguments).current_dir(folder).envs(variables.iter().copied()).output().unwrap();
+    let mut salon = salon(arguments);
+    salon.current_dir(folder).env_remove("SALON_STORE").env("XDG_STATE_HOME", folder.canonicalize().unwrap());
+    let output = salon.envs(variables.iter().copied()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -238,7 +240,10 @@ fn what_is_in_the_way_is_found_before_serving() {
     for (arguments, error) in [
         (&["--listen", &address, "--admin", "off"][..], "error    listen: "),
         (&["--listen", "127.0.0.1:0", "--admin", &address], "error    admin: "),
-        (&["--listen", "127.0.0.1:0", "--admin", "off", "--history-bytes", "1024GiB"], "error    memory: "),
+        (
+            &["--listen", "127.0.0.1:0", "--admin", "off", "--store", "memory", "--history-bytes", "1024GiB"],
+            "error    memory: ",
+        ),
     ] {
         let (status, shown, _) = run(&folder.0, &[], &[&["check"], arguments].concat());
         assert!(status == 1 && shown.lines().any(|line| line.starts_with(error)), "{arguments:?}: {shown}");
@@ -246,7 +251,7 @@ fn what_is_in_the_way_is_found_before_serving() {
     }
     let script =
         format!("ulimit -n 256; exec {} {}", env!("CARGO_BIN_EXE_salon"), free.join(" ").replace("10", "1000"));
-    let output = Command::new("sh").args(["-c", &script]).current_dir(&folder.0).output().unwrap();
+    let output = apart(Command::new("sh").args(["-c", &script])).current_dir(&folder.0).output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(shown.contains("error    max_connections: the descriptor limit allows 64 of 1000; raise it"), "{shown}");
 }

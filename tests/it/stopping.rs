@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::common::{PATIENCE, Server, close_code, exchange, get, read, status, tcp};
+use crate::common::{PATIENCE, Server, apart, close_code, exchange, get, read, status, tcp};
 use tungstenite::Message;
 
 const UPGRADE: &str = "Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -86,7 +86,7 @@ fn activated(public: &TcpListener, variables: &[(&str, &str)]) -> Child {
     // The shell moves the socket to its place and knows its own process id, which is Salon's after `exec`.
     let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --admin off --log warn";
     let socket = std::os::fd::OwnedFd::from(public.try_clone().unwrap());
-    Command::new("sh")
+    apart(&mut Command::new("sh"))
         .args(["-c", script, env!("CARGO_BIN_EXE_salon")])
         .env_remove("LISTEN_FDNAMES")
         .envs(variables.iter().copied())
@@ -195,7 +195,7 @@ fn a_stop_is_told_whichever_listeners_are_handed_over() {
             || given.next().map_or_else(Stdio::null, |socket| Stdio::from(std::os::fd::OwnedFd::from(socket)));
         // The shell moves the sockets to their places and knows its own process id, which is Salon's after `exec`.
         let script = "exec 3<&0 4<&1 5<&2 </dev/null >/dev/null 2>&1; LISTEN_PID=$$ exec \"$0\" serve --log off \"$@\"";
-        let mut salon = Command::new("sh")
+        let mut salon = apart(&mut Command::new("sh"))
             .args(["-c", script, env!("CARGO_BIN_EXE_salon"), "--stop-within", "3650d"])
             .args(["--listen".into(), public.to_string(), "--admin".into(), admin.to_string()])
             .args(["--tls-listen", &tls.to_string()])
@@ -241,7 +241,7 @@ fn a_start_waits_for_nobody_who_reads_the_log() {
     while (&theirs).write(b"x").is_ok() {}
     theirs.set_nonblocking(false).unwrap();
     let [public, admin] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-    let mut salon = Command::new(env!("CARGO_BIN_EXE_salon"))
+    let mut salon = apart(&mut Command::new(env!("CARGO_BIN_EXE_salon")))
         .args(["serve", "--listen", &public.to_string(), "--admin", &admin.to_string()])
         .stderr(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
         .spawn()

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, FlockOperation, flock};
 
 use super::schema;
 
@@ -29,7 +29,7 @@ impl Claim {
     pub fn take(path: &Path) -> Result<Self, String> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            made.map_err(|error| format!("the folder of --store {} cannot be made: {error}", path.display()))?;
+            made.map_err(|error| cannot_open(path, &format!("{} cannot be made: {error}", folder.display())))?;
         }
         look(path)?;
         let path = resolve(path)?;
@@ -97,6 +97,17 @@ pub fn look(path: &Path) -> Result<Found, String> {
     Ok(Found::Store)
 }
 
+/// Looks whether a file can be made there, and the folders it lies in, and makes nothing.
+///
+/// # Errors
+/// One sentence that says what to do.
+pub fn can_be_made(path: &Path) -> Result<(), String> {
+    let path = std::path::absolute(path).map_err(|error| cannot_open(path, &error))?;
+    let nearest = path.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(&path);
+    rustix::fs::access(nearest, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| cannot_open(&path, &format!("{}: {error}", nearest.display())))
+}
+
 /// The process that uses the file, if it is in use.
 pub fn user(path: &Path) -> Option<String> {
     let path = resolve(path).ok()?;
@@ -127,8 +138,8 @@ pub fn damaged(path: &Path, why: &dyn std::fmt::Display) -> String {
 /// The sentence for a file that cannot be used now.
 pub fn cannot_open(path: &Path, why: &dyn std::fmt::Display) -> String {
     format!(
-        "--store {}: it cannot be opened ({why}); check who may write there and whether the disk is full, or choose \
-         another path",
+        "--store {}: it cannot be opened ({why}); check who may write there and whether the disk is full, choose \
+         another path, or say --store memory",
         path.display()
     )
 }

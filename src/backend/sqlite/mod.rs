@@ -85,6 +85,8 @@ pub struct Options {
     pub messages: usize,
     /// How long a message is kept, by the wall clock.
     pub age: Duration,
+    /// Bytes of the file; near these the oldest messages of all go.
+    pub size: u64,
     /// People who are remembered; of more, those who were noted first are forgotten.
     pub people: usize,
     /// What tells one start of the machine from another ([`boot_id`]); `None`: nobody knows.
@@ -157,7 +159,7 @@ impl Sqlite {
         let claim = Claim::take(&options.path)?;
         let opened = Self::connect(&options, &claim, &mut random);
         let (tables, nothing, batches) = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
-        let about = tables.counts().map(|counts| about(&claim.path, counts, options.messages));
+        let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
         Ok(Self {
             claim,
@@ -746,6 +748,7 @@ impl Drop for Sqlite {
 /// One sentence that says what to do.
 pub fn check(path: &Path) -> std::result::Result<String, String> {
     if file::look(path)? == Found::Nothing {
+        file::can_be_made(path)?;
         return Ok(format!("{}: there is none yet; it will be made", path.display()));
     }
     if let Some(sentence) = file::user(path) {
@@ -833,8 +836,13 @@ fn contents(path: &Path, counts: tables::Counts) -> String {
     format!("{}: {messages} messages in {rooms} rooms and {pairs} direct conversations, {bytes}", path.display())
 }
 
-fn about(path: &Path, counts: tables::Counts, most: usize) -> String {
-    format!("in {}; of each {most} are kept", contents(path, counts))
+fn about(path: &Path, counts: tables::Counts, options: &Options) -> String {
+    let size = if options.size == u64::MAX { String::new() } else { format!(" of at most {}", Size(options.size)) };
+    let most = match options.messages {
+        usize::MAX => String::new(),
+        most => format!("; of each {most} are kept"),
+    };
+    format!("in {}{size}{most}", contents(path, counts))
 }
 
 /// Bytes, as people read them.

@@ -26,6 +26,8 @@ pub struct Server {
     pub public: SocketAddr,
     pub admin: Option<SocketAddr>,
     pub tls: Option<SocketAddr>,
+    /// What it says at its start.
+    pub greeting: String,
     /// The lines that it logs after its start.
     log: mpsc::Receiver<String>,
 }
@@ -45,10 +47,14 @@ impl Server {
 
     /// The binary with these arguments, when it has said where it listens.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child = salon(arguments).spawn().expect("the binary starts");
+        Self::run(&mut salon(arguments))
+    }
+
+    /// That command, when it has said where it listens.
+    pub fn run(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let (mut public, mut admin, mut tls) = (None, None, None);
-        let mut said = Vec::new();
+        let (mut public, mut admin, mut tls, mut greeting) = (None, None, None, String::new());
         for line in lines.by_ref().map_while(Result::ok) {
             let address = |schemes: [&str; 2]| {
                 schemes.iter().find_map(|scheme| {
@@ -56,6 +62,7 @@ impl Server {
                     rest[..rest.find('/')?].parse::<SocketAddr>().ok()
                 })
             };
+            greeting.extend([&line, "\n"]);
             tls = tls.or(address(["wss://", "https://"]));
             match address(["ws://", "http://"]) {
                 Some(address) if line.contains("admin") => admin = Some(address),
@@ -65,7 +72,6 @@ impl Server {
             if line.contains("Ctrl-C") {
                 break;
             }
-            said.push(line);
         }
         // Later lines are read, so that it never waits for the pipe, and shown.
         let (sender, log) = mpsc::channel();
@@ -75,8 +81,8 @@ impl Server {
                 let _ = sender.send(line);
             });
         });
-        let public = public.or(tls).or(admin).unwrap_or_else(|| panic!("no address is said: {said:?}"));
-        Self { child, public, admin, tls, log }
+        let public = public.or(tls).or(admin).unwrap_or_else(|| panic!("no address is said: {greeting}"));
+        Self { child, public, admin, tls, greeting, log }
     }
 
     /// Waits for a line of the log with these words.
@@ -156,16 +162,23 @@ impl Drop for Folder {
     }
 }
 
-/// The binary with its output caught and no settings from the environment.
+/// The binary with its output caught, and no settings from the environment but that it keeps messages in memory.
 pub fn salon(arguments: &[&str]) -> Command {
     // For measurements: another build of it.
     let binary = std::env::var_os("BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_salon").into());
     let mut command = Command::new(binary);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    apart(&mut command);
+    command
+}
+
+/// Keeps a command that runs the binary apart from whoever runs the tests: from their settings, and from the file in
+/// which their own Salon keeps messages.
+pub fn apart(command: &mut Command) -> &mut Command {
     std::env::vars().filter(|(key, _)| key.starts_with("SALON_")).for_each(|(key, _)| {
         command.env_remove(key);
     });
-    command
+    command.env("SALON_STORE", "memory")
 }
 
 /// A TCP connection that waits for answers with patience.
