@@ -40,9 +40,41 @@ impl Claim {
             return Err(in_use(&path, &lock_path));
         }
         lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(cannot)?;
-        // By a descriptor of its own, which is closed before SQLite opens the file.
-        private().create(true).truncate(false).open(&path).map_err(cannot)?;
         Ok(Self { path, _lock: lock })
+    }
+
+    /// Has a file be made, beside its place and then brought there whole, so that one that was half made, because the
+    /// machine stopped, is never taken for somebody else's. All of it is on the disk then, with the folders it lies in.
+    ///
+    /// # Errors
+    /// That it cannot be done.
+    pub fn begin<E: From<String>>(&self, make: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+        let cannot = |error: std::io::Error| cannot_open(&self.path, &error);
+        if fs::metadata(beside(&self.path, "-wal")).is_ok_and(|found| found.len() > 0) {
+            return Err(without_file(&self.path).into());
+        }
+        let new = beside(&self.path, "-new");
+        for stale in [&new, &beside(&new, "-journal"), &beside(&self.path, "-journal")] {
+            match fs::remove_file(stale) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(error).into()),
+                _ => {}
+            }
+        }
+        // By a descriptor of its own, which is closed before SQLite opens the file.
+        private().create_new(true).open(&new).map_err(cannot)?;
+        make(&new)?;
+        File::open(&new).and_then(|file| file.sync_all()).map_err(cannot)?;
+        fs::rename(&new, &self.path).map_err(cannot)?;
+        // Folders that this or an earlier start has made, which may have ended amid it. One that may not be read was
+        // there before.
+        for folder in self.path.ancestors().skip(1).filter_map(|folder| File::open(folder).ok()) {
+            match folder.sync_all() {
+                // Not all file systems know it; those that do not have the name on the disk with the file.
+                Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => return Err(cannot(error).into()),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// What tells the file from a copy of it.
@@ -132,6 +164,17 @@ pub fn damaged(path: &Path, why: &dyn std::fmt::Display) -> String {
         "--store {}: the file is damaged ({why}) and is left as it is; put a backup in its place, or choose another \
          path",
         path.display()
+    )
+}
+
+/// The sentence for a log that SQLite would take for that of a new file.
+fn without_file(path: &Path) -> String {
+    let log = beside(path, "-wal");
+    format!(
+        "--store {}: it is not there, and its log is ({}), which may have messages that nothing else has; put the two \
+         together, or remove the log",
+        path.display(),
+        log.display()
     )
 }
 

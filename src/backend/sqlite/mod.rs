@@ -190,14 +190,15 @@ impl Sqlite {
 
     /// Opens the file and notes its use: epochs are new if numbers may have been lost.
     fn connect(options: &Options, claim: &Claim, random: &mut Random) -> Result<(Tables, Epoch, i64)> {
-        file::look(&claim.path).map_err(Trouble::Said)?;
+        let new = file::look(&claim.path).map_err(Trouble::Said)? == Found::Nothing;
+        if new {
+            let nothing = Epoch(random.draw());
+            claim.begin(|path| Ok::<_, Trouble>(Tables::open(path, false)?.make(nothing)?))?;
+        }
         let inode = claim.inode().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
         let tables = Tables::open(&claim.path, false)?;
-        // Also one that ended while it was being made.
-        let new = tables.version()? == 0;
-        if new {
-            tables.make(Epoch(random.draw()))?;
-        } else if file::bytes(&claim.path) <= CHECKED_BYTES
+        if !new
+            && file::bytes(&claim.path) <= CHECKED_BYTES
             && let Some(fault) = tables.fault()?
         {
             return Err(Trouble::Said(file::damaged(&claim.path, &fault)));
@@ -778,6 +779,12 @@ impl fmt::Display for Trouble {
             Self::Sql(error) => error.fmt(f),
             Self::Said(sentence) => f.write_str(sentence),
         }
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(sentence: String) -> Self {
+        Self::Said(sentence)
     }
 }
 

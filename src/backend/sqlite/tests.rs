@@ -479,6 +479,12 @@ fn files_that_are_refused() {
     with(page, &[0xa5; 4096]);
     refused(&["is damaged", "backup"]);
     fs::remove_file(path).unwrap();
+    // Its log alone, which would be taken for that of a new file.
+    let log = folder.0.join("state/salon.db-wal");
+    fs::write(&log, "what was said last").unwrap();
+    let sentence = Sqlite::open(options.clone(), 1).unwrap_err();
+    assert!(sentence.contains("put the two together") && !path.exists(), "{sentence}");
+    fs::remove_file(log).unwrap();
     fs::create_dir(path).unwrap();
     refused(&["expected a file"]);
     fs::remove_dir(path).unwrap();
