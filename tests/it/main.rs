@@ -24,6 +24,7 @@ mod killed;
 mod log;
 mod memory;
 mod metrics;
+mod power_cut;
 mod properties;
 mod proxies;
 mod refusals;

@@ -145,7 +145,17 @@ pub struct Folder(pub PathBuf);
 impl Folder {
     /// Of this name, which no other test uses. It is there when something is put into it.
     pub fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("salon-it-{name}-{}", std::process::id()));
+        Self::at(std::env::temp_dir(), name)
+    }
+
+    /// The same, in memory if that can be: what is on a disk there matters to nobody.
+    pub fn in_memory(name: &str) -> Self {
+        let memory = PathBuf::from("/dev/shm");
+        Self::at(if memory.is_dir() { memory } else { std::env::temp_dir() }, name)
+    }
+
+    fn at(place: PathBuf, name: &str) -> Self {
+        let folder = place.join(format!("salon-it-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         Self(folder)
     }

@@ -1,0 +1,547 @@
+//! The power fails: whatever of the unwritten is on the disk then, nothing is missing that has to be there, and no
+//! number names two messages.
+//!
+//! A library that is loaded into the server (`tests/faults/disk.c`, built here) records every write and sync of the
+//! store's files and every byte that is told, in one order. A cut is a place in that record: of what was not synced
+//! before it any part may be on the disk, down to sectors, and so may names of files whose folder was not synced. Each
+//! such image is opened by another start of the machine, read, and written to.
+//!
+//! `IMAGES=3000 SEED=7 cargo test --test it power_cut::` looks at so many for each record.
+
+#![cfg(feature = "sqlite")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use salon::backend::sqlite::{Durability, Options};
+use salon::backend::{Backend, Bounds, Conversation, Head, NewEntry, News, Query, Request, Sqlite, Ticket};
+use salon::random::Random;
+use salon::time::Moment;
+use serde_json::{Value, json};
+
+use crate::common::{Client, Folder, Server, hear, salon, say};
+
+/// The least that can be on the disk or not.
+const SECTOR: usize = 512;
+
+/// A piece of the record.
+struct Event {
+    operation: u8,
+    name: String,
+    position: usize,
+    data: Vec<u8>,
+}
+
+/// Reads a record; a piece that was not written whole, because the process was killed, is none.
+fn parse(mut bytes: &[u8]) -> Vec<Event> {
+    let mut events = Vec::new();
+    while bytes.len() >= 15 {
+        let number = |range: std::ops::Range<usize>| bytes[range].iter().rev().fold(0, |n, &b| n << 8 | usize::from(b));
+        let (name, data) = (number(1..3), number(3..7));
+        let Some(texts) = bytes.get(15..15 + name + data) else { break };
+        events.push(Event {
+            operation: bytes[0],
+            name: String::from_utf8(texts[..name].to_vec()).unwrap(),
+            position: number(7..15),
+            data: texts[name..].to_vec(),
+        });
+        bytes = &bytes[15 + name + data..];
+    }
+    events
+}
+
+/// A room, or two people: the smaller name first.
+type Place = (String, String);
+
+/// A message that was told.
+#[derive(Clone, Debug)]
+struct Told {
+    place: Place,
+    epoch: String,
+    seq: u64,
+    content: String,
+}
+
+/// What the server has told, by the place in the record where the last byte of it was sent.
+fn told(events: &[Event]) -> Vec<(usize, Told)> {
+    let (mut streams, mut epochs, mut all) = (HashMap::new(), HashMap::new(), Vec::new());
+    for (at, event) in events.iter().enumerate().filter(|(_, event)| event.operation == b'o') {
+        let (bytes, upgraded): &mut (Vec<u8>, bool) = streams.entry(&event.name).or_default();
+        bytes.extend_from_slice(&event.data);
+        if !*upgraded {
+            let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+            bytes.drain(..end + 4);
+            *upgraded = true;
+        }
+        while bytes.len() >= 2 {
+            let (len, start) = match bytes[1] {
+                126 if bytes.len() >= 4 => (usize::from(bytes[2]) << 8 | usize::from(bytes[3]), 4),
+                126 => break,
+                127 => unreachable!("no message is that long"),
+                len => (usize::from(len), 2),
+            };
+            let Some(payload) = bytes.get(start..start + len) else { break };
+            if bytes[0] == 0x81 {
+                let message: Value = serde_json::from_slice(payload).unwrap();
+                let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
+                let place = match message["type"].as_str() {
+                    Some("broadcast" | "joined") => (text("room_id"), String::new()),
+                    Some("history") => place_of(&text("user_id"), &text("id")),
+                    Some("direct") => place_of(&text("sender"), &text("user_id")),
+                    _ => Place::default(),
+                };
+                if message["epoch"].is_string() {
+                    epochs.insert(place, text("epoch"));
+                } else if let Some(epoch) = epochs.get(&place) {
+                    let seq = message["seq"].as_u64().unwrap();
+                    all.push((at, Told { place, epoch: epoch.clone(), seq, content: text("content") }));
+                }
+            }
+            bytes.drain(..start + len);
+        }
+    }
+    all
+}
+
+fn place_of(one: &str, other: &str) -> Place {
+    (one.min(other).to_owned(), one.max(other).to_owned())
+}
+
+/// What was done to the content of a file.
+#[derive(Clone)]
+enum Change {
+    Write { position: usize, data: Vec<u8> },
+    Truncate { size: usize },
+}
+
+impl Change {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Self::Write { position, data } => {
+                content.resize(content.len().max(position + data.len()), 0);
+                content[*position..position + data.len()].copy_from_slice(data);
+            }
+            Self::Truncate { size } => content.resize(*size, 0),
+        }
+    }
+
+    fn touches(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Write { position: a, data: x }, Self::Write { position: b, data: y }) => {
+                *a < b + y.len() && *b < a + x.len()
+            }
+            _ => true,
+        }
+    }
+}
+
+#[derive(Default)]
+struct File {
+    synced: Vec<u8>,
+    /// What a sync that comes now would have on the disk.
+    waiting: Vec<Change>,
+    /// What a sync that failed may have left out. The kernel counts it as written, and no sync sees to it again.
+    doubtful: Vec<Change>,
+}
+
+/// What was done to the names of a folder.
+#[derive(Clone)]
+enum Naming {
+    Folder,
+    File(usize),
+    Nothing,
+}
+
+/// A disk, as far as one can be sure of it.
+#[derive(Default)]
+struct Disk {
+    files: Vec<File>,
+    /// As the processes see them.
+    names: HashMap<String, usize>,
+    synced_names: BTreeMap<String, Naming>,
+    waiting_names: Vec<(String, Naming)>,
+}
+
+fn folder_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+impl Disk {
+    fn play(&mut self, event: &Event) {
+        let (name, size) = (&event.name, event.position);
+        let mut named = |naming| self.waiting_names.push((name.clone(), naming));
+        match event.operation {
+            b'c' => {
+                named(Naming::File(self.files.len()));
+                self.names.insert(name.clone(), self.files.len());
+                self.files.push(File::default());
+            }
+            b'd' => named(Naming::Folder),
+            b'u' => {
+                named(Naming::Nothing);
+                self.names.remove(name);
+            }
+            b'r' => {
+                let to = Path::new(std::str::from_utf8(&event.data).unwrap()).file_name().unwrap().to_str().unwrap();
+                let (to, file) = (format!("{}/{to}", folder_of(name)), self.names.remove(name).unwrap());
+                self.names.insert(to.clone(), file);
+                self.waiting_names.push((to, Naming::File(file)));
+                self.waiting_names.push((name.clone(), Naming::Nothing));
+            }
+            b'w' => self.file(name).waiting.push(Change::Write { position: size, data: event.data.clone() }),
+            b't' => self.file(name).waiting.push(Change::Truncate { size }),
+            b'f' => {
+                if self.names.contains_key(name) {
+                    let file = self.file(name);
+                    file.doubtful.append(&mut file.waiting);
+                }
+            }
+            b's' if self.names.contains_key(name) => {
+                let file = self.file(name);
+                for change in std::mem::take(&mut file.waiting) {
+                    change.apply(&mut file.synced);
+                    file.doubtful.retain(|doubtful| !doubtful.touches(&change));
+                }
+            }
+            b's' => {
+                let synced = |waiting: &mut (String, Naming)| folder_of(&waiting.0) == name;
+                self.synced_names.extend(self.waiting_names.extract_if(.., synced));
+            }
+            b'o' => {}
+            other => panic!("{} is not expected of {name}", char::from(other)),
+        }
+    }
+
+    fn file(&mut self, name: &str) -> &mut File {
+        &mut self.files[self.names[name]]
+    }
+
+    /// Files that may be there if the power fails now.
+    fn image(&self, random: &mut Random) -> BTreeMap<String, Vec<u8>> {
+        let (mut names, style) = (self.synced_names.clone(), random.below(3));
+        for (name, naming) in &self.waiting_names {
+            if style == 0 || style == 1 && random.below(2) == 0 {
+                names.insert(name.clone(), naming.clone());
+            }
+        }
+        let mut files = BTreeMap::new();
+        for (name, naming) in &names {
+            let folder = folder_of(name);
+            let lies_somewhere = folder.is_empty() || matches!(names.get(folder), Some(Naming::Folder));
+            if let Naming::File(at) = naming
+                && lies_somewhere
+            {
+                files.insert(name.clone(), self.files[*at].content(random));
+            }
+        }
+        files
+    }
+}
+
+impl File {
+    /// What may be in it.
+    fn content(&self, random: &mut Random) -> Vec<u8> {
+        let mut content = self.synced.clone();
+        let unsure: Vec<_> = self.doubtful.iter().chain(&self.waiting).collect();
+        let (style, chosen) = (random.below(6), random.below(unsure.len() as u64 + 1) as usize);
+        for (at, change) in unsure.into_iter().enumerate() {
+            match (style, change) {
+                // Nothing; all; the first of them; all but one; any; any sectors.
+                (0, _) => {}
+                (1, _) => change.apply(&mut content),
+                (2, _) if at >= chosen => {}
+                (3, _) if at == chosen => {}
+                (2 | 3, _) => change.apply(&mut content),
+                (4, _) | (_, Change::Truncate { .. }) => {
+                    if random.below(2) == 0 {
+                        change.apply(&mut content);
+                    }
+                }
+                (_, Change::Write { position, data }) => {
+                    let mut from = 0;
+                    while from < data.len() {
+                        let to = ((position + from) / SECTOR * SECTOR + SECTOR - position).min(data.len());
+                        if random.below(2) == 0 {
+                            let data = data[from..to].to_vec();
+                            Change::Write { position: position + from, data }.apply(&mut content);
+                        }
+                        from = to;
+                    }
+                }
+            }
+        }
+        content
+    }
+}
+
+/// A life of the server in a record: its durability, and how it ended.
+struct Life {
+    durability: Durability,
+    ends_well: bool,
+    /// Where it begins, and where it has told something for the first time.
+    from: usize,
+    told_from: usize,
+}
+
+/// Builds the library; `None`: there is no C compiler, which is said.
+fn library(folder: &Folder) -> Option<PathBuf> {
+    let (source, built) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/disk.c"), folder.0.join("disk.so"));
+    fs::create_dir_all(&folder.0).unwrap();
+    let arguments = ["-shared", "-fPIC", "-O1", "-o", built.to_str().unwrap(), source, "-ldl", "-lpthread"];
+    match Command::new("cc").args(arguments).status() {
+        Ok(status) => {
+            assert!(status.success(), "{source} is built");
+            Some(built)
+        }
+        Err(error) => {
+            println!("skipped: a C compiler is needed (cc: {error})");
+            None
+        }
+    }
+}
+
+const ROOMS: [&str; 2] = ["den", "bar"];
+const PEOPLE: [&str; 3] = ["ann", "bob", "cat"];
+
+/// The next message that has this `id`.
+fn answer(client: &mut Client, id: &str) -> Value {
+    loop {
+        let message: Value = serde_json::from_str(&hear(client)).unwrap();
+        if message["id"] == id {
+            return message;
+        }
+    }
+}
+
+/// Everybody comes in and talks, in so many rounds.
+fn talk(server: &Server, rounds: u64, random: &mut Random) {
+    let mut clients = PEOPLE.map(|name| server.connect(&format!("/ws?user={name}")));
+    for client in &mut clients {
+        for room in ROOMS {
+            say(client, &json!({"type": "join", "room_id": room, "id": room}).to_string());
+            answer(client, room);
+        }
+    }
+    for (at, client) in clients.iter_mut().enumerate() {
+        for other in PEOPLE {
+            // The `id` tells the record between whom it is.
+            let ask = json!({"type": "history", "user_id": other, "id": PEOPLE[at], "limit": 1});
+            say(client, &ask.to_string());
+            answer(client, PEOPLE[at]);
+        }
+    }
+    for round in 0..rounds {
+        let mut owed = Vec::new();
+        for _ in 0..=random.below(3) {
+            let at = random.below(3) as usize;
+            for n in 0..=random.below(4) {
+                let long = [3, 30, 300, 3000][random.below(4) as usize];
+                let id = format!("{round} {n} {}", owed.len());
+                let content = format!("{id} {:x} {}", random.draw(), "x".repeat(long));
+                let mut message = json!({"id": id, "content": content});
+                match random.below(3) {
+                    0 => message["user_id"] = PEOPLE[random.below(3) as usize].into(),
+                    _ => message["room_id"] = ROOMS[random.below(2) as usize].into(),
+                }
+                message["type"] = if message["user_id"].is_string() { "direct" } else { "broadcast" }.into();
+                say(&mut clients[at], &message.to_string());
+                owed.push((at, id));
+            }
+        }
+        for (at, id) in owed {
+            assert_ne!(answer(&mut clients[at], &id)["type"], "error");
+        }
+    }
+}
+
+/// A server lives as many times as there are in `lives` on one file, and talks so much in each.
+fn record(
+    folder: &Folder,
+    library: &Path,
+    lives: &[(Durability, bool)],
+    random: &mut Random,
+) -> (Vec<Event>, Vec<Life>) {
+    let (root, recorded) = (folder.0.join("disk"), folder.0.join("record"));
+    fs::create_dir_all(&root).unwrap();
+    let file = root.join("state/salon.db");
+    let (mut events, mut all) = (Vec::new(), Vec::new());
+    for &(durability, ends_well) in lives {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--log", "warn", "--rate", "off"];
+        let of_store = ["--store", file.to_str().unwrap(), "--durability", durability.word()];
+        let mut command = salon(&[&arguments[..], &of_store[..]].concat());
+        command.env("LD_PRELOAD", library).env("DISK_FOLDER", &root).env("DISK_RECORD", &recorded);
+        let mut server = Server::run(&mut command);
+        talk(&server, 150, random);
+        server.signal(if ends_well { "TERM" } else { "KILL" });
+        server.wait();
+        let from = events.len();
+        events.extend(parse(&fs::read(&recorded).unwrap()));
+        fs::remove_file(&recorded).unwrap();
+        let told_from = from + told(&events[from..])[0].0;
+        all.push(Life { durability, ends_well, from, told_from });
+    }
+    (events, all)
+}
+
+fn conversation(place: &Place) -> Conversation<'_> {
+    match place.1.as_str() {
+        "" => Conversation::Room(&place.0),
+        other => Conversation::Direct(&place.0, other),
+    }
+}
+
+/// The whole of a conversation.
+fn read(store: &mut Sqlite, place: &Place) -> (Head, BTreeMap<u64, String>) {
+    let (query, now) = (Query::After(0, Bounds { entries: usize::MAX, bytes: usize::MAX }), Moment::default());
+    let (conversation, ticket) = (conversation(place), Ticket(0));
+    store.ask(Request::Read { conversation, query, reader: None, now, about: None, ticket }).unwrap();
+    loop {
+        match store.poll() {
+            Some(News::Page { head, entries, .. }) => {
+                let said = |entry: &salon::backend::Entry<'_>| Some((entry.seq, entry.said()?.to_owned()));
+                return (head, entries.iter().filter_map(said).collect());
+            }
+            Some(_) => {}
+            None => panic!("{place:?} cannot be read"),
+        }
+    }
+}
+
+/// Puts an image where the store was, in a file of the same inode, as after a power cut.
+fn write_image(root: &Path, image: &BTreeMap<String, Vec<u8>>) {
+    let (state, aside) = (root.join("state"), root.join("aside"));
+    if !aside.exists() {
+        fs::rename(state.join("salon.db"), &aside).unwrap();
+    }
+    let _ = fs::remove_dir_all(&state);
+    for (name, content) in image {
+        fs::create_dir_all(&state).unwrap();
+        let path = root.join(name);
+        if name == "state/salon.db" {
+            fs::rename(&aside, &path).unwrap();
+        }
+        fs::write(path, content).unwrap();
+    }
+}
+
+/// Opens an image, and holds it against what was told before the cut. `due`: so much of that has to be there.
+fn look(root: &Path, durability: Durability, told: &[(usize, Told)], due: usize, goes_on: bool) {
+    let options = Options {
+        path: root.join("state/salon.db"),
+        durability,
+        messages: 1_000_000,
+        age: Duration::from_secs(1 << 40),
+        size: u64::MAX,
+        people: 1000,
+        boot: Some("another".into()),
+    };
+    let mut store = Sqlite::open(options, Random::secret()).unwrap_or_else(|sentence| panic!("{sentence}"));
+    let mut taken: BTreeMap<_, BTreeMap<(&str, u64), &str>> = BTreeMap::new();
+    for (_, told) in told {
+        let of_place = taken.entry(&told.place).or_default();
+        let before = of_place.insert((&told.epoch, told.seq), &told.content);
+        assert!(before.is_none_or(|before| before == told.content), "{told:?} and {before:?}");
+    }
+    let (must, _) = told.split_at(due);
+    for (place, taken) in &taken {
+        let (head, found) = read(&mut store, place);
+        let epoch = head.epoch.to_string();
+        for (_, told) in must.iter().filter(|(_, told)| told.place == **place) {
+            assert_eq!(found.get(&told.seq), Some(&told.content), "{place:?} {} is there", told.seq);
+            assert!(!goes_on || epoch == told.epoch, "{place:?} goes on in its epoch");
+        }
+        for (&seq, content) in &found {
+            let was_told = taken.get(&(epoch.as_str(), seq));
+            assert!(was_told.is_none_or(|told| told == content), "{place:?} {seq} names two messages");
+        }
+        for n in 1..=3 {
+            let entry = NewEntry::message("ann", "said after the cut", Moment::default());
+            let (conversation, ticket) = (conversation(place), Ticket(n));
+            store.ask(Request::Append { conversation, entry, retry: None, about: None, ticket }).unwrap();
+            let Some(News::Published { entry, .. }) = store.poll() else { panic!("{place:?} is written to") };
+            assert_eq!(entry.seq, head.seq + n);
+            let was_told = taken.get(&(epoch.as_str(), entry.seq));
+            assert_eq!(was_told, None, "{place:?} {} names two messages", entry.seq);
+            assert!(store.poll().is_none());
+        }
+    }
+}
+
+/// Looks at images of a record of these lives.
+fn cut(name: &str, lives: &[(Durability, bool)]) {
+    let number = |name: &str, usual| std::env::var(name).map_or(usual, |text| text.parse().expect("a number"));
+    let (images, seed) = (number("IMAGES", 300), number("SEED", 1));
+    let folder = Folder::in_memory(&format!("power-cut-{name}"));
+    let Some(library) = library(&folder) else { return };
+    let (mut random, root) = (Random::from(seed), folder.0.join("disk"));
+    let (events, lives) = record(&folder, &library, lives, &mut random);
+    let told: Vec<_> = {
+        let ends = lives.iter().skip(1).map(|life| life.from).chain([events.len()]);
+        let of_life = |(life, end): (&Life, usize)| {
+            let moved = |(at, told)| (life.from + at, told);
+            self::told(&events[life.from..end]).into_iter().map(moved).collect::<Vec<_>>()
+        };
+        lives.iter().zip(ends).flat_map(of_life).collect()
+    };
+    // Half of them right behind something that was told, a quarter while the log is moved into the file, others
+    // anywhere.
+    let of_file = |event: &Event| event.name.ends_with(".db") || b"tuc".contains(&event.operation);
+    let moved: Vec<_> = (0..events.len()).filter(|&at| of_file(&events[at])).collect();
+    let mut cuts: Vec<_> = (0..images)
+        .map(|_| match random.below(4) {
+            0 | 1 => told[random.below(told.len() as u64) as usize].0 + 1,
+            2 => moved[random.below(moved.len() as u64) as usize] + 1,
+            _ => random.below(events.len() as u64 + 1) as usize,
+        })
+        .collect();
+    cuts.sort_unstable();
+    let (mut disk, mut played) = (Disk::default(), 0);
+    for (n, cut) in cuts.into_iter().enumerate() {
+        events[played..cut].iter().for_each(|event| disk.play(event));
+        played = cut;
+        let told = &told[..told.partition_point(|(at, _)| *at < cut)];
+        let life = lives.iter().rposition(|life| life.from <= cut).unwrap();
+        let (in_power, has_told) = (lives[life].durability == Durability::Power, cut > lives[life].told_from);
+        // A process that has told something has all on the disk that others told before it. One with `power` has all
+        // that it has told itself, and one that has ended well too.
+        let due = match life.checked_sub(1).map(|before| &lives[before]) {
+            _ if has_told && in_power => told.len(),
+            None => 0,
+            Some(before) if has_told || before.ends_well || before.durability == Durability::Power => {
+                told.partition_point(|(at, _)| *at < lives[life].from)
+            }
+            Some(before) => told.partition_point(|(at, _)| *at < before.from),
+        };
+        write_image(&root, &disk.image(&mut random));
+        let what = format!("{name} SEED={seed}: image {n}, cut at {cut} of {}", events.len());
+        let looked = std::panic::catch_unwind(|| look(&root, lives[life].durability, told, due, in_power && has_told));
+        if let Err(panic) = looked {
+            println!("{what}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+    println!(
+        "{name}: {images} images of a record of {} pieces, in which {} messages were told",
+        events.len(),
+        told.len()
+    );
+}
+
+#[test]
+fn in_mode_power() {
+    cut("power", &[(Durability::Power, false), (Durability::Power, true), (Durability::Power, false)]);
+}
+
+#[test]
+fn in_mode_process() {
+    cut("process", &[(Durability::Process, false), (Durability::Process, true), (Durability::Process, false)]);
+}
+
+#[test]
+fn in_both_in_turn() {
+    let (process, power) = (Durability::Process, Durability::Power);
+    cut("both", &[(process, false), (power, false), (process, true), (power, true), (process, false)]);
+}
