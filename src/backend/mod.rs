@@ -48,6 +48,7 @@ pub mod sqlite;
 mod tests;
 pub mod threaded;
 mod waker;
+pub mod words;
 
 pub use entry::{
     Body, Entry, MAX_EMOJI, MAX_REACTING_NAMED, Message, NewBody, NewEntry, Reacted, Reaction, Right, Target, Verdict,
