@@ -14,18 +14,29 @@
 //! | [`engine`] | many connections over any `Read + Write`; no chat, no mio |
 //! | [`proto`] | RFC 6455: bytes in, events and bytes out; no I/O, no clock |
 //! | [`id`], [`time`], [`mod@random`] | the few words that every floor shares |
+//!
+//! Without its default features the crate is `proto` and `engine`, with the few words they share, and stands on what
+//! these need alone: `salon = { version = "0.1", default-features = false }`. The feature `server` is all the rest, and
+//! `sqlite`, which is on by default, the store on disk besides.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+#[cfg(feature = "server")]
 pub mod backend;
+#[cfg(feature = "server")]
 pub mod bench;
+#[cfg(feature = "server")]
 pub mod chat;
+#[cfg(feature = "server")]
 pub mod cli;
 pub mod engine;
 pub mod id;
 pub mod proto;
+#[cfg(feature = "server")]
 pub mod random;
+#[cfg(feature = "server")]
 pub mod server;
 mod slack;
 pub mod time;
+#[cfg(feature = "server")]
 pub mod top;

@@ -254,3 +254,34 @@ fn circles_are_found() {
     assert!(imports("chat")["roster/room"].contains("tables"), "and two of it");
     assert!(imports("chat")["speech"].contains("typing"), "a method leads to its file");
 }
+
+/// What somebody has who uses the crate without its features: these floors, and dependencies that they name.
+const LIBRARY: [&str; 5] = ["proto", "engine", "id", "time", "slack"];
+
+/// A dependency that only the server names is optional, and so is a floor.
+#[test]
+fn library_users_do_not_pay_for_the_server() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let manifest = toml::de::DeTable::parse(&manifest).unwrap().into_inner();
+    let mut code = String::new();
+    for path in LIBRARY.iter().flat_map(|floor| sources(floor)) {
+        code.push_str(&fs::read_to_string(path).unwrap());
+    }
+    let dependencies = manifest["dependencies"].get_ref().as_table().unwrap();
+    for (name, about) in dependencies {
+        let optional =
+            about.get_ref().get("optional").is_some_and(|optional| optional.get_ref().as_bool() == Some(true));
+        let named = code.contains(&format!("{}::", name.get_ref().replace('-', "_")));
+        assert_eq!(optional, !named, "{}: optional, and named by {LIBRARY:?}", name.get_ref());
+    }
+    let lib = fs::read_to_string(root.join("src/lib.rs")).unwrap();
+    let mut before = "";
+    for line in lib.lines() {
+        if let Some(floor) = line.trim_start_matches("pub ").strip_prefix("mod ") {
+            let always = before != "#[cfg(feature = \"server\")]";
+            assert_eq!(always, LIBRARY.contains(&floor.trim_end_matches(';')), "{line}");
+        }
+        before = line;
+    }
+}
