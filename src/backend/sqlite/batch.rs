@@ -1,0 +1,145 @@
+//! A batch: one transaction from its first request to its commit, or to the failing of all of it.
+
+use rusqlite::ErrorCode;
+
+use super::tables::Tables;
+use super::trouble::{Result, Trouble};
+use super::{MAX_DELETED_AT_ONCE, MAX_PLACES, News, Sqlite, TRIMMED_TOGETHER};
+
+impl Sqlite {
+    /// Begins the transaction, if it has not begun.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        if self.open {
+            return Ok(());
+        }
+        if self.tables.is_none() {
+            self.reopen()?;
+        }
+        if self.places.len() > MAX_PLACES {
+            self.forget_places();
+        }
+        self.tables()?.begin()?;
+        self.open = true;
+        Ok(())
+    }
+
+    /// Opens the file anew, and tells what turns out to be in it.
+    pub(super) fn reopen(&mut self) -> Result<()> {
+        let (tables, nothing, batches) = Self::connect(&self.options, &self.claim, &mut self.random)?;
+        (self.tables, self.nothing, self.batches) = (Some(tables), nothing, batches);
+        if let Some((batch, said)) = self.doubt.take()
+            && batch <= batches
+        {
+            for news in (0..).map_while(|at| said.get(at)) {
+                match news {
+                    News::Published { conversation, entry, .. } => {
+                        self.said.push(&News::Published { conversation, entry, ticket: None });
+                    }
+                    News::Marked { user, conversation, seq, .. } => {
+                        self.said.push(&News::Marked { ticket: None, user, conversation, seq });
+                    }
+                    News::Emptied { .. } | News::Room { .. } => self.said.push(&news),
+                    // Each has a request that has failed.
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn tables(&self) -> Result<&Tables> {
+        self.tables.as_ref().ok_or_else(|| Trouble::Said("the file was given up".into()))
+    }
+
+    /// Writes what has changed of conversations, and deletes some of what is not kept.
+    pub(super) fn write_heads(&mut self, all: bool) -> Result<()> {
+        while let Some(at) = self.dirty.pop() {
+            let known = &mut self.places[at];
+            known.dirty = false;
+            let trim = known.untrimmed >= TRIMMED_TOGETHER || all && known.untrimmed > 0;
+            if trim {
+                known.untrimmed = 0;
+            }
+            let place = &self.places[at].place;
+            let tables = self.tables()?;
+            tables.set_head(place)?;
+            if trim {
+                tables.trim(place, MAX_DELETED_AT_ONCE)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits the batch, and has what it has to say be told; or has all of it fail.
+    pub(super) fn end_batch(&mut self) {
+        let ended = match self.error.take() {
+            Some(error) => Err((error, false)),
+            None if self.open => self.commit(),
+            None => Ok(()),
+        };
+        self.settle(ended);
+    }
+
+    /// An error says whether it came of the commit itself.
+    pub(super) fn commit(&mut self) -> std::result::Result<(), (Trouble, bool)> {
+        let written = self.write_heads(false).and_then(|()| match self.wrote {
+            true => Ok(self.tables()?.number_batch(self.batches + 1)?),
+            false => Ok(()),
+        });
+        written.map_err(|trouble| (trouble, false))?;
+        self.tables().and_then(|tables| Ok(tables.commit()?)).map_err(|trouble| (trouble, true))
+    }
+
+    /// The batch is over.
+    pub(super) fn settle(&mut self, ended: std::result::Result<(), (Trouble, bool)>) {
+        match ended {
+            Ok(()) => {
+                self.batches += i64::from(self.wrote);
+                if self.open && self.ailing {
+                    log::info!("{}: messages are kept again", self.claim.path.display());
+                    self.ailing = false;
+                }
+                self.told = 0;
+                std::mem::swap(&mut self.said, &mut self.batch);
+            }
+            Err((trouble, in_commit)) => self.fail(&trouble, in_commit),
+        }
+        self.batch.clear();
+        self.tickets.clear();
+        (self.open, self.wrote) = (false, false);
+    }
+
+    /// Nothing of the batch has come about, or nobody knows.
+    pub(super) fn fail(&mut self, trouble: &Trouble, in_commit: bool) {
+        if !self.ailing {
+            log::error!("{}: messages cannot be kept, so that none is taken: {trouble}", self.claim.path.display());
+            self.ailing = true;
+        }
+        let rolled_back = self.tables.as_ref().is_none_or(|tables| tables.roll_back().is_ok());
+        let nothing = self.tables.as_ref().and_then(|tables| tables.last().ok()).map(|last| last.nothing);
+        self.forget_places();
+        match nothing {
+            Some(nothing) if rolled_back && trouble.code() == Some(ErrorCode::DiskFull) => {
+                self.nothing = nothing;
+            }
+            _ => {
+                self.tables = None;
+                if in_commit && self.wrote {
+                    self.doubt = Some((self.batches + 1, std::mem::take(&mut self.batch)));
+                }
+            }
+        }
+        for &ticket in &self.tickets {
+            self.said.push(&News::Failed { ticket });
+        }
+    }
+
+    /// Notes that all is on the disk, and moves the log into the file.
+    pub(super) fn end_well(&mut self) -> Result<()> {
+        self.end_batch();
+        let tables = self.tables()?;
+        tables.synchronize(true)?;
+        tables.note_clean_end()?;
+        Ok(tables.checkpoint()?)
+    }
+}

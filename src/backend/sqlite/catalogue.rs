@@ -1,0 +1,38 @@
+//! What is told when the chat begins: the rooms and people that there are.
+
+use super::trouble::Result;
+use super::{Catalogue, News, Sqlite, TOLD_AT_ONCE};
+
+impl Sqlite {
+    /// Has the next rooms and people be told of all there are.
+    pub(super) fn tell_more(&mut self) -> Result<()> {
+        let Some(mut catalogue) = self.catalogue.take() else { return Ok(()) };
+        let told = self.tell_piece(&mut catalogue);
+        // What could not be read is tried again with the next one.
+        if self.said.len() > 0 || told.is_err() {
+            self.catalogue = Some(catalogue);
+        }
+        told
+    }
+
+    pub(super) fn tell_piece(&mut self, catalogue: &mut Catalogue) -> Result<()> {
+        if self.tables.is_none() {
+            self.reopen()?;
+        }
+        if !catalogue.rooms_told {
+            let cards = self.tables()?.rooms_after(catalogue.room, TOLD_AT_ONCE)?;
+            catalogue.rooms_told = cards.len() < TOLD_AT_ONCE;
+            for card in &cards {
+                catalogue.room = card.id;
+                self.said.push(&News::Room { description: card.description(), keeps: card.keeps });
+            }
+        }
+        if catalogue.rooms_told {
+            for (id, name) in self.tables()?.people_after(catalogue.person, TOLD_AT_ONCE)? {
+                catalogue.person = id;
+                self.said.push(&News::User { name: &name });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! Conversations that have been looked at lately, by their names.
+
+use super::tables::Place;
+use super::trouble::Result;
+use super::{Conversation, Epoch, Known, Sqlite, names};
+
+impl Sqlite {
+    /// Where the conversation stands in `places`, if there is one.
+    pub(super) fn find(&mut self, conversation: Conversation<'_>) -> Result<Option<usize>> {
+        let (name, other) = names(conversation);
+        // Names have no control characters, so that U+0000 keeps pairs and rooms apart.
+        self.key.clear();
+        self.key.extend([name, "\0", other]);
+        if let Some(&at) = self.index.get(self.key.as_str()) {
+            return Ok(Some(at));
+        }
+        let found = self.tables()?.find(name, other)?;
+        Ok(found.map(|place| self.note(place)))
+    }
+
+    pub(super) fn find_or_begin(&mut self, conversation: Conversation<'_>) -> Result<usize> {
+        if let Some(at) = self.find(conversation)? {
+            return Ok(at);
+        }
+        let (name, other) = names(conversation);
+        let room = other.is_empty();
+        let epoch = if room { Epoch(self.random.draw()) } else { self.nothing };
+        let place = self.tables()?.add(name, other, epoch)?;
+        self.wrote = true;
+        if !room {
+            // One can write to them.
+            self.tables()?.know(name, self.options.people)?;
+            self.tables()?.know(other, self.options.people)?;
+        }
+        Ok(self.note(place))
+    }
+
+    /// Remembers the place that `key` names.
+    pub(super) fn note(&mut self, place: Place) -> usize {
+        self.index.insert(self.key.as_str().into(), self.places.len());
+        self.places.push(Known { place, dirty: false, untrimmed: 0 });
+        self.places.len() - 1
+    }
+
+    pub(super) fn forget_places(&mut self) {
+        self.places.clear();
+        self.index.clear();
+        self.dirty.clear();
+    }
+
+    /// The head of this one is to be written.
+    pub(super) fn spoil(&mut self, at: usize) {
+        self.wrote = true;
+        if !self.places[at].dirty {
+            self.places[at].dirty = true;
+            self.dirty.push(at);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What is kept: of each conversation so many entries, so old at most. The rest goes piece by piece.
+
+use std::time::Duration;
+
+use super::tables::Place;
+use super::trouble::Result;
+use super::{
+    Conversation, Epoch, MAX_DELETED_AT_ONCE, MAX_DROPPED_AT_ONCE, MAX_SWEPT_AT_ONCE, Moment, News, Sqlite, file,
+};
+
+impl Sqlite {
+    /// Lets go of what is too old in one conversation, a bounded piece of work.
+    pub(super) fn expire_one(&mut self, at: usize, conversation: Conversation<'_>, now: Moment) -> Result<()> {
+        let mut place = self.places[at].place.clone();
+        let gone = self.age(&mut place, now, MAX_DROPPED_AT_ONCE)?;
+        if gone > 0 {
+            self.places[at].place = place;
+            self.places[at].untrimmed += gone;
+            self.spoil(at);
+            self.note_emptied(at, conversation);
+        }
+        Ok(())
+    }
+
+    /// Leaves out what is too old or too much; returns how many messages that were.
+    pub(super) fn age(&self, place: &mut Place, now: Moment, most: u64) -> Result<u64> {
+        let before = place.first;
+        let messages = u64::try_from(self.options.messages).unwrap_or(u64::MAX);
+        place.first += place.kept().saturating_sub(messages).min(most);
+        while place.kept() > 0 && place.first - before < most {
+            let said_at = self.tables()?.said_at(place.id, place.first)?;
+            let old = |said_at: u64| Duration::from_millis(now.unix_ms.saturating_sub(said_at)) > self.options.age;
+            if !said_at.is_none_or(old) {
+                break;
+            }
+            place.first += 1;
+        }
+        Ok(place.first - before)
+    }
+
+    pub(super) fn note_emptied(&mut self, at: usize, conversation: Conversation<'_>) {
+        if let Conversation::Room(room) = conversation
+            && self.places[at].place.kept() == 0
+        {
+            self.batch.push(&News::Emptied { room });
+        }
+    }
+
+    /// One step of a walk over all conversations: lets go of what is too old. Returns whether anything is kept still.
+    pub(super) fn sweep(&mut self, now: Moment) -> Result<bool> {
+        self.begin()?;
+        self.file_bytes = file::bytes(&self.claim.path);
+        self.write_heads(true)?;
+        let mut most = MAX_DROPPED_AT_ONCE;
+        let next = self.tables()?.conversations_after(self.swept, MAX_SWEPT_AT_ONCE)?;
+        self.swept = if next.len() < MAX_SWEPT_AT_ONCE { 0 } else { next.last().map_or(0, |(place, ..)| place.id) };
+        for (place, name, other) in next {
+            if most == 0 {
+                self.swept = place.id - 1;
+                break;
+            }
+            most -= self.sweep_one(place, &name, &other, now, most)?;
+        }
+        let mut deleted = MAX_DELETED_AT_ONCE;
+        while deleted > 0 {
+            match self.tables()?.delete_ended(deleted)? {
+                0 => break,
+                some => (deleted, self.wrote) = (deleted.saturating_sub(some), true),
+            }
+        }
+        Ok(self.tables()?.holds()?)
+    }
+
+    /// Returns how much of the work that may be done it was.
+    pub(super) fn sweep_one(&mut self, place: Place, name: &str, other: &str, now: Moment, most: u64) -> Result<u64> {
+        let mut place = place;
+        let gone = self.age(&mut place, now, most)?;
+        let room = other.is_empty();
+        if !room && place.kept() == 0 {
+            self.tables()?.end(place.id)?;
+            self.nothing = Epoch(self.random.draw());
+            self.tables()?.set_nothing(self.nothing)?;
+            self.key.clear();
+            self.key.extend([name, "\0", other]);
+            self.index.remove(self.key.as_str());
+            self.wrote = true;
+            return Ok(gone + 1);
+        }
+        let deleted = self.tables()?.trim(&place, usize::try_from(most).unwrap_or(usize::MAX))?;
+        self.wrote |= deleted > 0;
+        if gone > 0 {
+            self.tables()?.set_head(&place)?;
+            self.wrote = true;
+            self.key.clear();
+            self.key.extend([name, "\0", other]);
+            if let Some(&at) = self.index.get(self.key.as_str()) {
+                self.places[at].place.first = place.first;
+            }
+            if room && place.kept() == 0 {
+                self.batch.push(&News::Emptied { room: name });
+            }
+        }
+        Ok((gone + deleted as u64).min(most))
+    }
+}

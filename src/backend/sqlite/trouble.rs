@@ -1,0 +1,67 @@
+//! Why a file cannot be used, and the sentence for it.
+
+use std::fmt;
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use super::file;
+
+/// Why a file cannot be used.
+#[derive(Debug)]
+pub enum Trouble {
+    Sql(rusqlite::Error),
+    /// In one sentence.
+    Said(String),
+}
+
+/// What may be in the way of it.
+pub type Result<T> = std::result::Result<T, Trouble>;
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sql(error) => error.fmt(f),
+            Self::Said(sentence) => f.write_str(sentence),
+        }
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(sentence: String) -> Self {
+        Self::Said(sentence)
+    }
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl Trouble {
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sql(error) => error.sqlite_error_code(),
+            Self::Said(_) => None,
+        }
+    }
+
+    pub fn sentence(&self, path: &Path) -> String {
+        match self {
+            Self::Said(sentence) => sentence.clone(),
+            Self::Sql(error) => match self.code() {
+                Some(
+                    ErrorCode::DiskFull
+                    | ErrorCode::ReadOnly
+                    | ErrorCode::CannotOpen
+                    | ErrorCode::PermissionDenied
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::SystemIoFailure,
+                ) => file::cannot_open(path, error),
+                _ => file::damaged(path, error),
+            },
+        }
+    }
+}
