@@ -25,10 +25,11 @@ impl Sqlite {
 
     /// Opens the file anew, and tells what turns out to be in it.
     pub(super) fn reopen(&mut self) -> Result<()> {
-        let (tables, nothing, batches) = Self::connect(&self.options, &self.claim, &mut self.random)?;
-        (self.tables, self.nothing, self.batches) = (Some(tables), nothing, batches);
+        let (tables, last) = Self::connect(&self.options, &self.claim, &mut self.random)?;
+        self.tables = Some(tables);
+        (self.nothing, self.batches, self.entry) = (last.nothing, last.batch, last.entry);
         if let Some((batch, said)) = self.doubt.take()
-            && batch <= batches
+            && batch <= self.batches
         {
             for news in (0..).map_while(|at| said.get(at)) {
                 match news {
@@ -83,7 +84,7 @@ impl Sqlite {
     /// An error says whether it came of the commit itself.
     pub(super) fn commit(&mut self) -> std::result::Result<(), (Trouble, bool)> {
         let written = self.write_heads(false).and_then(|()| match self.wrote {
-            true => Ok(self.tables()?.number_batch(self.batches + 1)?),
+            true => Ok(self.tables()?.number_batch(self.batches + 1, self.entry)?),
             false => Ok(()),
         });
         written.map_err(|trouble| (trouble, false))?;
@@ -116,11 +117,11 @@ impl Sqlite {
             self.ailing = true;
         }
         let rolled_back = self.tables.as_ref().is_none_or(|tables| tables.roll_back().is_ok());
-        let nothing = self.tables.as_ref().and_then(|tables| tables.last().ok()).map(|last| last.nothing);
+        let last = self.tables.as_ref().and_then(|tables| tables.last().ok());
         self.forget_places();
-        match nothing {
-            Some(nothing) if rolled_back && trouble.code() == Some(ErrorCode::DiskFull) => {
-                self.nothing = nothing;
+        match last {
+            Some(last) if rolled_back && trouble.code() == Some(ErrorCode::DiskFull) => {
+                (self.nothing, self.entry) = (last.nothing, last.entry);
             }
             _ => {
                 self.tables = None;

@@ -30,9 +30,12 @@
 //! It bounds messages by conversation and by age, not by bytes; the log keeps deleted text until it is moved into the
 //! file and written over.
 
+mod appending;
 mod batch;
 mod catalogue;
+mod entries;
 mod file;
+mod folding;
 mod places;
 mod requests;
 mod retention;
@@ -49,15 +52,15 @@ use std::time::Duration;
 
 use super::carried::Reports;
 use super::{
-    Backend, Body, Conversation, Description, Entry, Epoch, Head, Message, NewBody, News, Overloaded, Query, Request,
-    Ticket, Why,
+    Backend, Body, Conversation, Description, Entry, Epoch, Head, Message, NewBody, NewEntry, News, Overloaded, Query,
+    Reader, Request, Ticket, Verdict, Why, judge,
 };
 use crate::random::Random;
 use crate::time::Moment;
 
 pub use file::boot_id;
 use file::{Claim, Found};
-use tables::{Place, Tables};
+use tables::{Last, Place, Tables};
 use trouble::{Result, Trouble};
 
 /// What an answer has survived.
@@ -110,8 +113,9 @@ pub struct Sqlite {
     random: Random,
     /// The epoch of what two people said who have said nothing, as it is in the file.
     nothing: Epoch,
-    /// Batches committed so far.
+    /// Batches committed so far, and the last key that was given to an entry.
     batches: i64,
+    entry: i64,
     /// Conversations that have been looked at lately.
     places: Vec<Known>,
     index: HashMap<Box<str>, usize>,
@@ -163,15 +167,16 @@ impl Sqlite {
         let mut random = random.into();
         let claim = Claim::take(&options.path)?;
         let opened = Self::connect(&options, &claim, &mut random);
-        let (tables, nothing, batches) = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
+        let (tables, last) = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
         let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
         Ok(Self {
             claim,
             tables: Some(tables),
             random,
-            nothing,
-            batches,
+            nothing: last.nothing,
+            batches: last.batch,
+            entry: last.entry,
             places: Vec::new(),
             index: HashMap::new(),
             dirty: Vec::new(),
@@ -194,7 +199,7 @@ impl Sqlite {
     }
 
     /// Opens the file and notes its use: epochs are new if numbers may have been lost.
-    fn connect(options: &Options, claim: &Claim, random: &mut Random) -> Result<(Tables, Epoch, i64)> {
+    fn connect(options: &Options, claim: &Claim, random: &mut Random) -> Result<(Tables, Last)> {
         let new = file::look(&claim.path).map_err(Trouble::Said)? == Found::Nothing;
         if new {
             let nothing = Epoch(random.draw());
@@ -210,9 +215,13 @@ impl Sqlite {
         }
         match tables.version()? {
             schema::VERSION => {}
+            1 => {
+                tables.migrate()?;
+                log::info!("{}: its tables are of version {} now", claim.path.display(), schema::VERSION);
+            }
             version => return Err(Trouble::Said(file::newer(&claim.path, version))),
         }
-        let last = tables.last()?;
+        let mut last = tables.last()?;
         if !tables.begin_log()? {
             let why = "its file system knows no memory that processes share";
             return Err(Trouble::Said(file::cannot_open(&claim.path, &why)));
@@ -221,10 +230,9 @@ impl Sqlite {
         let same_boot = last.boot.is_some() && last.boot == options.boot;
         let whole = original && (last.clean || last.power || same_boot);
         tables.begin()?;
-        let mut nothing = last.nothing;
         if !whole {
-            nothing = Epoch(random.draw());
-            tables.renew_epochs(nothing)?;
+            last.nothing = Epoch(random.draw());
+            tables.renew_epochs(last.nothing)?;
         }
         tables.note_use(options.boot.as_deref(), inode, options.durability.word())?;
         tables.commit()?;
@@ -234,7 +242,7 @@ impl Sqlite {
             let why = if original { "the machine has stopped since it was used" } else { "it is a copy" };
             log::warn!("{}: {why}, so every conversation goes on in a new epoch", claim.path.display());
         }
-        Ok((tables, nothing, last.batch))
+        Ok((tables, last))
     }
 }
 

@@ -1,42 +1,18 @@
 //! What is done about a request, within the transaction of its batch.
 
+use super::folding::Line;
 use super::tables::Place;
 use super::trouble::Result;
-use super::{
-    Body, Conversation, Description, Entry, Head, Message, NewBody, News, Query, Request, Sqlite, Ticket, Why, in_order,
-};
+use super::{Conversation, Description, Head, News, Query, Reader, Request, Sqlite, Ticket, Why};
 
 impl Sqlite {
     pub(super) fn carry_out(&mut self, request: Request<'_>) -> Result<()> {
         self.begin()?;
         match request {
             Request::Append { conversation, entry, about, ticket, .. } => {
-                let NewBody::Message { content, reply_to: None } = entry.body else {
-                    self.batch.push(&News::Refused { ticket, why: Why::Unsupported });
-                    return Ok(());
-                };
-                let at = self.find_or_begin(conversation)?;
-                self.describe(at, about)?;
-                let keeps = self.options.messages > 0;
-                let most = u64::try_from(self.options.messages).unwrap_or(u64::MAX);
-                let known = &mut self.places[at];
-                let place = &mut known.place;
-                place.seq += 1;
-                // One more than comes, so that a limit that was lowered is reached, piece by piece.
-                let over = place.kept().saturating_sub(most).min(2);
-                place.first += over;
-                known.untrimmed += over;
-                let (id, seq) = (place.id, place.seq);
-                if keeps {
-                    self.tables()?.append(id, seq, &entry, content)?;
-                }
-                self.spoil(at);
-                let (ts, sender) = (entry.at.unix_ms, entry.sender);
-                let entry = Entry { seq, ts, sender, body: Body::Message(Message::new(content)) };
-                let conversation = in_order(conversation);
-                self.batch.push(&News::Published { conversation, entry, ticket: Some(ticket) });
+                self.append(conversation, &entry, about, ticket)?;
             }
-            Request::Read { conversation, query, now, about, ticket, .. } => {
+            Request::Read { conversation, query, reader, now, about, ticket } => {
                 let direct = matches!(conversation, Conversation::Direct(..));
                 // Asking what two people said does not begin a conversation.
                 let at = match self.find(conversation)? {
@@ -50,7 +26,7 @@ impl Sqlite {
                 };
                 self.describe(at, about)?;
                 self.expire_one(at, conversation, now)?;
-                self.read(at, query, ticket)?;
+                self.read(at, query, reader, ticket)?;
             }
             Request::Mark { ticket, .. }
             | Request::Readings { ticket, .. }
@@ -77,17 +53,12 @@ impl Sqlite {
         Ok(())
     }
 
-    pub(super) fn read(&mut self, at: usize, query: Query, ticket: Ticket) -> Result<()> {
+    fn read(&mut self, at: usize, query: Query, reader: Option<Reader<'_>>, ticket: Ticket) -> Result<()> {
         let place = &self.places[at].place;
-        let lines = self.tables()?.read(place, query)?;
-        let entries = lines.iter().map(|line| Entry {
-            seq: line.seq,
-            ts: line.ts,
-            sender: &line.sender,
-            body: Body::Message(Message::new(&line.content)),
-        });
+        let lines = self.tables()?.read(place, query, reader.map(|reader| reader.user))?;
+        let entries = lines.iter().map(Line::entry).collect();
         let head = Head { epoch: place.epoch, seq: place.seq, kept: place.kept() };
-        self.batch.push(&News::Page { ticket, head, entries: entries.collect(), reading: None });
+        self.batch.push(&News::Page { ticket, head, entries, reading: None });
         Ok(())
     }
 

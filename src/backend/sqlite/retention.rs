@@ -61,6 +61,7 @@ impl Sqlite {
             }
             most -= self.sweep_one(place, &name, &other, now, most)?;
         }
+        self.wrote |= self.tables()?.delete_reactions(MAX_DELETED_AT_ONCE)? > 0;
         let mut deleted = MAX_DELETED_AT_ONCE;
         while deleted > 0 {
             match self.tables()?.delete_ended(deleted)? {

@@ -6,15 +6,17 @@
 /// `PRAGMA application_id`: "Saln".
 pub const APPLICATION_ID: u32 = 0x5361_6c6e;
 
-/// `PRAGMA user_version`: of the tables below. A newer one is not opened.
-pub const VERSION: u32 = 1;
+/// `PRAGMA user_version`: of the tables below. A newer one is not opened, an older one is migrated.
+pub const VERSION: u32 = 2;
 
 /// What a new file is given, in one transaction.
 ///
 /// - Entries have one key that only grows, so that what is said in a thousand rooms is written to the same few pages;
-///   an index finds them by conversation and number. `kind` is 0 for a message; others come.
+///   an index finds them by conversation and number. `store.last` is the last key: none is used again, also when all
+///   entries are gone.
 /// - Ids of conversations are never used again (`AUTOINCREMENT`): entries of one that has ended may still be there,
-///   until they are deleted piece by piece (`ended`).
+///   until they are deleted piece by piece (`ended`). So are the reactions to a message that is deleted (`deleted`).
+/// - A message that was edited has its text in its latest edit only.
 pub const TABLES: &str = "
 CREATE TABLE store (
   one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -23,7 +25,9 @@ CREATE TABLE store (
   clean INTEGER NOT NULL,
   durability TEXT NOT NULL,
   unsaid INTEGER NOT NULL,
-  batch INTEGER NOT NULL
+  batch INTEGER NOT NULL,
+  last INTEGER NOT NULL DEFAULT 0,
+  indexed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE conversation (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -35,10 +39,12 @@ CREATE TABLE conversation (
   title TEXT,
   topic TEXT,
   created_at INTEGER,
-  created INTEGER NOT NULL DEFAULT 0
+  created INTEGER NOT NULL DEFAULT 0,
+  message INTEGER NOT NULL DEFAULT 0,
+  last INTEGER NOT NULL DEFAULT 0,
+  said INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX conversation_name ON conversation (name, other);
-CREATE INDEX conversation_other ON conversation (other) WHERE other <> '';
 CREATE TABLE entry (
   id INTEGER PRIMARY KEY,
   conversation INTEGER NOT NULL,
@@ -46,11 +52,78 @@ CREATE TABLE entry (
   kind INTEGER NOT NULL,
   ts INTEGER NOT NULL,
   sender TEXT NOT NULL,
-  content TEXT NOT NULL
+  content TEXT NOT NULL,
+  about INTEGER,
+  latest INTEGER,
+  reacted INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq);
 CREATE TABLE ended (conversation INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+";
+
+/// What tables of version 1 are given, in one transaction with what follows.
+pub const FROM_1: &str = "
+ALTER TABLE store ADD COLUMN last INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE store ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
+UPDATE store SET last = coalesce((SELECT max(id) FROM entry), 0);
+ALTER TABLE conversation ADD COLUMN message INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN last INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN said INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE entry ADD COLUMN about INTEGER;
+ALTER TABLE entry ADD COLUMN latest INTEGER;
+ALTER TABLE entry ADD COLUMN reacted INTEGER;
+UPDATE conversation SET message = seq;
+UPDATE conversation SET (last, said) =
+  (SELECT id, ts FROM entry WHERE conversation = conversation.id AND entry.seq = message)
+  WHERE other <> '' AND EXISTS (SELECT 1 FROM entry WHERE conversation = conversation.id AND entry.seq = message);
+DROP INDEX conversation_other;
+";
+
+/// What version 2 has beside that.
+pub const SINCE_2: &str = "
+CREATE INDEX conversation_last ON conversation (name, last) WHERE other <> '';
+CREATE INDEX conversation_other_last ON conversation (other, last) WHERE other <> '';
+CREATE INDEX entry_change ON entry (conversation, about, seq) WHERE kind IN (1, 2);
+CREATE TABLE emoji (
+  conversation INTEGER NOT NULL,
+  message INTEGER NOT NULL,
+  emoji TEXT NOT NULL,
+  first INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (conversation, message, emoji)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reaction (
+  conversation INTEGER NOT NULL,
+  message INTEGER NOT NULL,
+  emoji TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  PRIMARY KEY (conversation, message, emoji, seq)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX reaction_user ON reaction (conversation, message, emoji, user);
+CREATE TABLE deleted (
+  conversation INTEGER NOT NULL,
+  message INTEGER NOT NULL,
+  PRIMARY KEY (conversation, message)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE mark (
+  user TEXT NOT NULL,
+  conversation INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  PRIMARY KEY (user, conversation)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mark_conversation ON mark (conversation);
+CREATE TABLE ban (user TEXT PRIMARY KEY, until INTEGER, note TEXT) STRICT, WITHOUT ROWID;
+CREATE TABLE retry (
+  id INTEGER PRIMARY KEY,
+  key BLOB NOT NULL,
+  conversation INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  ts INTEGER NOT NULL
+) STRICT;
+CREATE VIRTUAL TABLE search USING fts5 (words, content = '', tokenize = 'ascii');
+INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
 ";
 
 /// What holds for every connection to it. What is deleted is overwritten.
@@ -60,5 +133,18 @@ PRAGMA cell_size_check = ON;
 PRAGMA secure_delete = ON;
 ";
 
-/// `entry.kind` of a message.
+/// `entry.kind` of a message. Its text is in `content`, or in the edit whose seq is in `latest`; `about` is the seq of
+/// the message that it answers; `reacted` is not null once there was a reaction to it.
 pub const MESSAGE: i64 = 0;
+
+/// Of an edit. Of these three, `about` is the seq of the message, and `latest` that of the newest message before them.
+pub const EDIT: i64 = 1;
+
+/// Of a deletion.
+pub const DELETION: i64 = 2;
+
+/// Of a reaction: its emoji is in `content`, and `reacted` is 1 if it was added, 0 if it was taken back.
+pub const REACTION: i64 = 3;
+
+/// Of a message that is deleted, and keeps nothing but its place.
+pub const DELETED: i64 = 4;

@@ -7,14 +7,14 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, Row, params};
 
-use crate::backend::{Bounds, Description, Epoch, NewEntry, Query};
+use crate::backend::{Description, Epoch};
 
 use super::schema;
 
 /// A connection. It ends without a checkpoint, so that a file that is looked at is left as it was.
 #[derive(Debug)]
 pub struct Tables {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// What the file says of its last use.
@@ -26,6 +26,8 @@ pub struct Last {
     pub power: bool,
     pub nothing: Epoch,
     pub batch: i64,
+    /// The last key of an entry.
+    pub entry: i64,
 }
 
 /// A conversation.
@@ -36,17 +38,15 @@ pub struct Place {
     /// The last number given out, and the smallest that is kept: one more if nothing is.
     pub seq: u64,
     pub first: u64,
+    /// The number of the newest message, also if it is not kept any more; 0: there was none.
+    pub message: u64,
+    /// Of two people: the key of that message, and when it was said.
+    pub last: i64,
+    pub said: u64,
+    /// Whether two people are in it.
+    pub direct: bool,
     /// Whether it is noted what the room is.
     pub described: bool,
-}
-
-/// A message that was read.
-#[derive(Debug)]
-pub struct Line {
-    pub seq: u64,
-    pub ts: u64,
-    pub sender: String,
-    pub content: String,
 }
 
 /// What a room is.
@@ -106,6 +106,7 @@ impl Tables {
     pub fn make(&self, nothing: Epoch) -> Result<()> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         self.connection.execute_batch(schema::TABLES)?;
+        self.connection.execute_batch(schema::SINCE_2)?;
         self.connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
         self.connection.pragma_update(None, "user_version", schema::VERSION)?;
         self.connection.execute(
@@ -113,6 +114,15 @@ impl Tables {
              VALUES (1, NULL, 0, 1, 'power', ?1, 0)",
             [nothing.0.cast_signed()],
         )?;
+        self.connection.execute_batch("COMMIT")
+    }
+
+    /// Brings tables of an earlier version to this one: all of it, or nothing.
+    pub fn migrate(&self) -> Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.connection.execute_batch(schema::FROM_1)?;
+        self.connection.execute_batch(schema::SINCE_2)?;
+        self.connection.pragma_update(None, "user_version", schema::VERSION)?;
         self.connection.execute_batch("COMMIT")
     }
 
@@ -151,7 +161,7 @@ impl Tables {
     }
 
     pub fn last(&self) -> Result<Last> {
-        let sql = "SELECT boot, inode, clean, durability, unsaid, batch FROM store";
+        let sql = "SELECT boot, inode, clean, durability, unsaid, batch, last FROM store";
         self.connection.query_row(sql, [], |row| {
             Ok(Last {
                 boot: row.get(0)?,
@@ -160,6 +170,7 @@ impl Tables {
                 power: row.get::<_, String>(3)? == "power",
                 nothing: Epoch(row.get::<_, i64>(4)?.cast_unsigned()),
                 batch: row.get(5)?,
+                entry: row.get(6)?,
             })
         })
     }
@@ -187,9 +198,9 @@ impl Tables {
         self.execute("BEGIN", []).map(drop)
     }
 
-    /// Notes which batch it is that is committed.
-    pub fn number_batch(&self, batch: i64) -> Result<()> {
-        self.execute("UPDATE store SET batch = ?1", [batch]).map(drop)
+    /// Notes which batch it is that is committed, and the last key of an entry.
+    pub fn number_batch(&self, batch: i64, entry: i64) -> Result<()> {
+        self.execute("UPDATE store SET batch = ?1, last = ?2", [batch, entry]).map(drop)
     }
 
     pub fn commit(&self) -> Result<()> {
@@ -205,38 +216,26 @@ impl Tables {
 
     /// The conversation of these; `other` is empty for a room.
     pub fn find(&self, name: &str, other: &str) -> Result<Option<Place>> {
-        let sql =
-            "SELECT id, epoch, seq, first, created_at IS NOT NULL FROM conversation WHERE name = ?1 AND other = ?2";
-        self.connection.prepare_cached(sql)?.query_row([name, other], place).optional()
+        let sql = format!("SELECT {PLACE} FROM conversation WHERE name = ?1 AND other = ?2");
+        self.connection.prepare_cached(&sql)?.query_row([name, other], place).optional()
     }
 
     pub fn add(&self, name: &str, other: &str, epoch: Epoch) -> Result<Place> {
         let sql = "INSERT INTO conversation (name, other, epoch, seq, first) VALUES (?1, ?2, ?3, 0, 1)";
         self.execute(sql, params![name, other, epoch.0.cast_signed()])?;
-        Ok(Place { id: self.connection.last_insert_rowid(), epoch, seq: 0, first: 1, described: false })
+        let (id, direct) = (self.connection.last_insert_rowid(), !other.is_empty());
+        Ok(Place { id, epoch, seq: 0, first: 1, message: 0, last: 0, said: 0, direct, described: false })
     }
 
-    /// Ends a conversation. What was said in it is deleted in pieces ([`delete_ended`](Self::delete_ended)).
+    /// Ends a conversation. What was said in it is deleted in pieces (`delete_ended`).
     pub fn end(&self, id: i64) -> Result<()> {
         self.execute("DELETE FROM conversation WHERE id = ?1", [id])?;
         self.execute(
-            "INSERT INTO ended (conversation) SELECT ?1 WHERE EXISTS (SELECT 1 FROM entry WHERE conversation = ?1)",
+            "INSERT INTO ended (conversation) SELECT ?1 WHERE EXISTS (SELECT 1 FROM entry WHERE conversation = ?1) \
+             OR EXISTS (SELECT 1 FROM mark WHERE conversation = ?1)",
             [id],
         )
         .map(drop)
-    }
-
-    /// Deletes as many entries of conversations that have ended; returns how many there were.
-    pub fn delete_ended(&self, most: usize) -> Result<usize> {
-        let sql = "SELECT conversation FROM ended LIMIT 1";
-        let ended: Option<i64> = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
-        let Some(ended) = ended else { return Ok(0) };
-        let sql = "DELETE FROM entry WHERE id IN (SELECT id FROM entry WHERE conversation = ?1 ORDER BY seq LIMIT ?2)";
-        let deleted = self.execute(sql, params![ended, count(most)])?;
-        if deleted < most {
-            self.execute("DELETE FROM ended WHERE conversation = ?1", [ended])?;
-        }
-        Ok(deleted.max(1))
     }
 
     pub fn describe(&self, id: i64, about: &Description<'_>) -> Result<()> {
@@ -274,22 +273,14 @@ impl Tables {
         Ok(added)
     }
 
-    pub fn append(&self, id: i64, seq: u64, entry: &NewEntry<'_>, content: &str) -> Result<()> {
-        let sql = "INSERT INTO entry (conversation, seq, kind, ts, sender, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let ts = signed(entry.at.unix_ms);
-        self.execute(sql, params![id, signed(seq), schema::MESSAGE, ts, entry.sender, content]).map(drop)
-    }
-
     pub fn set_head(&self, place: &Place) -> Result<()> {
-        let sql = "UPDATE conversation SET seq = ?2, first = ?3 WHERE id = ?1";
-        self.execute(sql, params![place.id, signed(place.seq), signed(place.first)]).map(drop)
-    }
-
-    /// Deletes what is not kept any more, so many at most; returns how many there were.
-    pub fn trim(&self, place: &Place, most: usize) -> Result<usize> {
-        let sql = "DELETE FROM entry WHERE id IN \
-                   (SELECT id FROM entry WHERE conversation = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
-        self.execute(sql, params![place.id, signed(place.first), count(most)])
+        let (seq, first, message) = (signed(place.seq), signed(place.first), signed(place.message));
+        if place.direct {
+            let sql = "UPDATE conversation SET seq = ?2, first = ?3, message = ?4, last = ?5, said = ?6 WHERE id = ?1";
+            return self.execute(sql, params![place.id, seq, first, message, place.last, signed(place.said)]).map(drop);
+        }
+        let sql = "UPDATE conversation SET seq = ?2, first = ?3, message = ?4 WHERE id = ?1";
+        self.execute(sql, params![place.id, seq, first, message]).map(drop)
     }
 
     /// When that was said; `None`: it is not there.
@@ -298,62 +289,11 @@ impl Tables {
         self.connection.prepare_cached(sql)?.query_row(params![id, signed(seq)], |row| number(row, 0)).optional()
     }
 
-    /// The messages of a query, seq rising.
-    pub fn read(&self, place: &Place, query: Query) -> Result<Vec<Line>> {
-        let first = place.first;
-        match query {
-            Query::Head => Ok(Vec::new()),
-            Query::Newest(bounds) => self.newest(place, u64::MAX, bounds),
-            Query::Before(seq, bounds) => self.newest(place, seq, bounds),
-            Query::After(seq, bounds) | Query::Following(seq, bounds) => {
-                self.oldest(place, seq.saturating_add(1).max(first), bounds)
-            }
-            Query::Resume { since, newest, bounds } => {
-                let good = since.filter(|&(epoch, seq)| epoch == place.epoch && seq <= place.seq);
-                let newest = u64::try_from(newest).unwrap_or(u64::MAX);
-                let from = good.map_or((place.seq + 1).saturating_sub(newest), |(_, seq)| seq + 1);
-                self.oldest(place, from.max(first), bounds)
-            }
-        }
-    }
-
-    fn newest(&self, place: &Place, before: u64, bounds: Bounds) -> Result<Vec<Line>> {
-        let sql = "SELECT seq, ts, sender, content FROM entry WHERE conversation = ?1 AND seq >= ?2 AND seq < ?3 \
-                   ORDER BY seq DESC LIMIT ?4";
-        let mut lines = self.lines(sql, place.id, place.first, before, bounds)?;
-        lines.reverse();
-        Ok(lines)
-    }
-
-    fn oldest(&self, place: &Place, from: u64, bounds: Bounds) -> Result<Vec<Line>> {
-        let sql = "SELECT seq, ts, sender, content FROM entry WHERE conversation = ?1 AND seq >= ?2 AND seq < ?3 \
-                   ORDER BY seq LIMIT ?4";
-        self.lines(sql, place.id, from, u64::MAX, bounds)
-    }
-
-    /// As many as the bounds allow; the first one always, so that a reader comes forward.
-    fn lines(&self, sql: &str, id: i64, from: u64, to: u64, bounds: Bounds) -> Result<Vec<Line>> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![id, signed(from), signed(to), count(bounds.entries)])?;
-        let (mut lines, mut bytes) = (Vec::new(), 0usize);
-        while let Some(row) = rows.next()? {
-            let (sender, content) = (row.get_ref(2)?.as_str()?, row.get_ref(3)?.as_str()?);
-            bytes += sender.len() + content.len();
-            if !lines.is_empty() && bytes > bounds.bytes {
-                break;
-            }
-            let (sender, content) = (sender.into(), content.into());
-            lines.push(Line { seq: number(row, 0)?, ts: number(row, 1)?, sender, content });
-        }
-        Ok(lines)
-    }
-
     /// The next conversations by id, so many at most, with their names.
     pub fn conversations_after(&self, id: i64, most: usize) -> Result<Vec<(Place, String, String)>> {
-        let sql = "SELECT id, epoch, seq, first, created_at IS NOT NULL, name, other FROM conversation WHERE id > ?1 \
-                   ORDER BY id LIMIT ?2";
-        let row = |row: &Row<'_>| Ok((place(row)?, row.get(5)?, row.get(6)?));
-        self.connection.prepare_cached(sql)?.query_map(params![id, count(most)], row)?.collect()
+        let sql = format!("SELECT {PLACE}, name, other FROM conversation WHERE id > ?1 ORDER BY id LIMIT ?2");
+        let row = |row: &Row<'_>| Ok((place(row)?, row.get(9)?, row.get(10)?));
+        self.connection.prepare_cached(&sql)?.query_map(params![id, count(most)], row)?.collect()
     }
 
     /// Whether anything is kept that can become too old.
@@ -376,7 +316,7 @@ impl Tables {
         self.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
     }
 
-    fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize> {
+    pub(super) fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize> {
         self.connection.prepare_cached(sql)?.execute(parameters)
     }
 }
@@ -397,22 +337,34 @@ fn card(row: &Row<'_>) -> Result<Card> {
     })
 }
 
+const PLACE: &str = "id, epoch, seq, first, message, last, said, other <> '', created_at IS NOT NULL";
+
 fn place(row: &Row<'_>) -> Result<Place> {
     let epoch = Epoch(row.get::<_, i64>(1)?.cast_unsigned());
     let (seq, first): (u64, u64) = (number(row, 2)?, number(row, 3)?);
-    // A file in which that is otherwise is damaged; numbers go on all the same.
-    Ok(Place { id: row.get(0)?, epoch, seq, first: first.clamp(1, seq + 1), described: row.get(4)? })
+    Ok(Place {
+        id: row.get(0)?,
+        epoch,
+        seq,
+        // A file in which that is otherwise is damaged; numbers go on all the same.
+        first: first.clamp(1, seq + 1),
+        message: number(row, 4)?.min(seq),
+        last: row.get(5)?,
+        said: number(row, 6)?,
+        direct: row.get(7)?,
+        described: row.get(8)?,
+    })
 }
 
-fn number(row: &Row<'_>, at: usize) -> Result<u64> {
+pub(super) fn number(row: &Row<'_>, at: usize) -> Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(at)?).unwrap_or(0))
 }
 
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn count(number: usize) -> i64 {
+pub(super) fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::backend::memory::{Limits, Memory};
-use crate::backend::{Bounds, NewEntry};
+use crate::backend::{Bounds, MAX_EMOJI, NewEntry, Right};
 use crate::time::Tick;
 
 const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
@@ -64,6 +64,36 @@ fn moment(at: u64) -> Moment {
 fn append<'a>(conversation: Conversation<'a>, content: &'a str, ticket: u64) -> Request<'a> {
     let entry = NewEntry::message("ann", content, moment(ticket));
     Request::Append { conversation, entry, retry: None, about: None, ticket: Ticket(ticket) }
+}
+
+/// Any entry in the room, by anybody.
+fn act<'a>(sender: &'a str, body: NewBody<'a>, at: u64) -> Request<'a> {
+    let entry = NewEntry { sender, body, at: moment(at) };
+    Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(at) }
+}
+
+fn edit(of: u64, content: &str) -> NewBody<'_> {
+    NewBody::Edit { of, content, within: None }
+}
+
+fn delete<'a>(of: u64) -> NewBody<'a> {
+    NewBody::Delete { of, right: Right::Sender { within: None } }
+}
+
+fn react(of: u64, emoji: &str, on: bool) -> NewBody<'_> {
+    NewBody::Reaction { of, emoji, on }
+}
+
+fn query(store: &mut Sqlite, query: Query, user: &str) -> Vec<String> {
+    let reader = Some(Reader { user, reading: false });
+    let now = moment(1);
+    store.ask(Request::Read { conversation: ROOM, query, reader, now, about: None, ticket: Ticket(1) }).unwrap();
+    match store.poll() {
+        Some(News::Page { entries, .. }) => {
+            entries.iter().map(|entry| format!("{} {:?}", entry.seq, entry.body)).collect()
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 fn read(conversation: Conversation<'_>, ticket: u64) -> Request<'_> {
@@ -461,7 +491,7 @@ fn files_that_are_refused() {
         fs::write(path, changed).unwrap();
     };
     with(60, &[0, 0, 0, 9]);
-    refused(&["newer Salon", "version 9", "knows 1"]);
+    refused(&["newer Salon", "version 9", "knows 2"]);
     with(68, b"abcd");
     refused(&["expected a database of Salon"]);
     fs::write(path, "not a database").unwrap();
@@ -496,4 +526,179 @@ fn files_that_are_refused() {
 
 fn page_of(store: &mut Sqlite) -> usize {
     page(store, ROOM).1.len()
+}
+
+/// Where many reactions stand between messages, a history finds these, back and forth, without reading all of them.
+#[test]
+fn histories_leap_over_what_is_no_message() {
+    let folder = Folder::new();
+    let mut store = folder.open(Options { messages: 1 << 20, ..folder.options() });
+    let mut messages = Vec::new();
+    let mut seq = 0;
+    for run in [0, 1, 62, 63, 64, 65, 0, 200, 1000, 129] {
+        seq += 1;
+        messages.push(seq);
+        store.ask(append(ROOM, "x", 1)).unwrap();
+        for turn in 0..run {
+            seq += 1;
+            store.ask(act("bob", react(messages[0], "+", turn % 2 == 0), 1)).unwrap();
+            // An odd number of them is taken back.
+            if turn == run - 1 && turn % 2 == 0 {
+                seq += 1;
+                store.ask(act("bob", react(messages[0], "+", false), 1)).unwrap();
+            }
+        }
+        hear(&mut store);
+    }
+    let all = |store: &mut Sqlite, query_: Query| -> Vec<u64> {
+        let lines = query(store, query_, "ann");
+        lines.iter().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect()
+    };
+    let count = messages.len();
+    for size in 1..=count + 1 {
+        let bounds = Bounds { entries: size, bytes: usize::MAX };
+        assert_eq!(all(&mut store, Query::Newest(bounds)), messages[count.saturating_sub(size)..]);
+        for seq in messages.iter().flat_map(|&message| message - 1..=message + 1) {
+            let at = messages.partition_point(|&message| message <= seq);
+            let expected = &messages[at..(at + size).min(count)];
+            assert_eq!(all(&mut store, Query::After(seq, bounds)), expected, "after {seq}");
+            let at = messages.partition_point(|&message| message < seq);
+            let expected = &messages[at.saturating_sub(size)..at];
+            assert_eq!(all(&mut store, Query::Before(seq, bounds)), expected, "before {seq}");
+        }
+        let one = Bounds { entries: 1, bytes: usize::MAX };
+        let from = all(&mut store, Query::Resume { since: None, newest: size, bounds: one });
+        assert_eq!(from, [messages[count.saturating_sub(size)]]);
+    }
+}
+
+/// A text that was edited away or deleted is in no page, and is not in the file.
+#[test]
+fn what_is_edited_or_deleted_is_gone_from_the_file() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    for text in ["needle one.", "needle two."] {
+        ask(&mut store, append(ROOM, text, 1));
+    }
+    ask(&mut store, act("ann", edit(1, "needle three."), 5));
+    ask(&mut store, act("ann", edit(1, "needle four."), 6));
+    ask(&mut store, act("ann", edit(2, "needle five."), 7));
+    ask(&mut store, act("bob", react(2, ":needle-six:", true), 8));
+    ask(&mut store, act("bob", react(1, "+", true), 8));
+    ask(&mut store, act("ann", delete(2), 9));
+    let following = query(&mut store, Query::Following(0, ALL), "bob");
+    drop(store);
+    let bytes = fs::read(&options.path).unwrap();
+    let found = |words: &str| bytes.windows(words.len()).filter(|window| *window == words.as_bytes()).count();
+    assert_eq!(found("needle four."), 1);
+    for gone in ["needle one.", "needle two.", "needle three.", "needle five."] {
+        assert_eq!(found(gone), 0, "{gone}");
+    }
+    let mut store = folder.open(options);
+    assert_eq!(query(&mut store, Query::Following(0, ALL), "bob"), following);
+    let four = "content: Some(\"needle four.\")";
+    for (line, text) in [(0, four), (2, four), (3, four), (1, "content: None"), (4, "content: None")] {
+        assert!(following[line].contains(text), "{following:?}");
+    }
+    assert!(following[0].contains("edited: Some(6)") && following[0].contains("me: true"), "{following:?}");
+    assert_eq!(following.len(), 8);
+    // The edit outlives its message.
+    let mut store = {
+        drop(store);
+        folder.open(Options { messages: 6, ..folder.options() })
+    };
+    ask(&mut store, append(ROOM, "x", 10));
+    store.expire(moment(10));
+    hear(&mut store);
+    let left = query(&mut store, Query::Following(0, ALL), "bob");
+    assert!(left.len() <= 7 && left.iter().any(|line| line.starts_with("4 ") && line.contains(four)), "{left:?}");
+    assert!(ask(&mut store, act("ann", edit(1, "late"), 11))[0].contains("NotFound"));
+}
+
+/// Reactions of a message that goes, for whatever reason, go with it.
+#[test]
+fn no_reaction_outlives_its_message() {
+    let folder = Folder::new();
+    let mut store = folder.open(Options { messages: 100, ..folder.options() });
+    let rows = |store: &Sqlite| -> (i64, i64, i64) {
+        let sql = "SELECT (SELECT count(*) FROM reaction), (SELECT count(*) FROM emoji), \
+                   (SELECT count(*) FROM deleted)";
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        store.tables().unwrap().connection.query_row(sql, [], row).unwrap()
+    };
+    ask(&mut store, append(ROOM, "x", 1));
+    for n in 0..MAX_EMOJI {
+        ask(&mut store, act("bob", react(1, &format!("{n}"), true), 1));
+    }
+    assert!(ask(&mut store, act("bob", react(1, "more", true), 1))[0].contains("TooManyEmoji"));
+    assert_eq!(rows(&store), (20, 20, 0));
+    ask(&mut store, act("ann", delete(1), 1));
+    assert_eq!(rows(&store), (0, 0, 0));
+    ask(&mut store, append(ROOM, "y", 1));
+    let y = page(&mut store, ROOM).0.seq;
+    ask(&mut store, act("bob", react(y, "+", true), 1));
+    assert_eq!(rows(&store), (1, 1, 0));
+    for _ in 0..100 {
+        store.ask(append(ROOM, "z", 1)).unwrap();
+    }
+    hear(&mut store);
+    store.expire(moment(1));
+    hear(&mut store);
+    assert_eq!(rows(&store), (0, 0, 0));
+    let z = page(&mut store, ROOM).0.seq;
+    ask(&mut store, act("bob", react(z, "+", true), 1));
+    ask(&mut store, Request::Erase { room: "den" });
+    store.expire(moment(1));
+    hear(&mut store);
+    assert_eq!(rows(&store), (0, 0, 0));
+}
+
+/// A file of version 1, as the first Salon with a store made it, is brought to this one with all that is in it.
+#[test]
+fn a_file_of_version_1() {
+    let folder = Folder::new();
+    let options = folder.options();
+    fs::create_dir_all(options.path.parent().unwrap()).unwrap();
+    let old = rusqlite::Connection::open(&options.path).unwrap();
+    old.execute_batch(include_str!("version_1.sql")).unwrap();
+    old.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         INSERT INTO store VALUES (1, 'first', 0, 1, 'power', 77, 5);
+         INSERT INTO conversation VALUES (1, 'den', '', 11, 3, 2, 'Den', NULL, 9, 1), (2, 'ann', 'bob', 12, 1, 1, NULL,
+           NULL, NULL, 0), (3, 'ann', 'cat', 13, 0, 1, NULL, NULL, NULL, 0);
+         INSERT INTO entry (conversation, seq, kind, ts, sender, content) VALUES (1, 2, 0, 5, 'ann', 'two'),
+           (2, 1, 0, 6, 'bob', 'hi'), (1, 3, 0, 7, 'bob', 'three');
+         INSERT INTO person (name) VALUES ('ann'), ('bob');",
+    )
+    .unwrap();
+    drop(old);
+    assert!(check(&options.path).unwrap().contains("3 messages in 1 rooms and 2 direct conversations"));
+    let mut store = folder.open(options.clone());
+    let (head, found) = page(&mut store, ROOM);
+    assert_eq!((head.seq, head.kept, found), (3, 2, vec!["two".to_owned(), "three".to_owned()]));
+    assert!(ask(&mut store, act("bob", edit(3, "drei"), 8))[0].contains("seq: 4"));
+    assert_eq!(page(&mut store, ROOM).1, ["two", "drei"]);
+    let place = store.tables().unwrap().find("ann", "bob").unwrap().unwrap();
+    assert_eq!((place.message, place.last, place.said, place.direct), (1, 2, 6, true));
+    assert_eq!(store.entry, 4);
+    // What a new file has, it has too.
+    let tables = |store: &Sqlite| -> Vec<String> {
+        let sql = "SELECT group_concat(c.name || ' ' || c.type, ', ') \
+                   FROM sqlite_schema AS s, pragma_table_xinfo(s.name) AS c \
+                   GROUP BY s.name UNION SELECT sql FROM sqlite_schema WHERE type = 'index' ORDER BY 1";
+        let tables = store.tables().unwrap();
+        let mut statement = tables.connection.prepare(sql).unwrap();
+        statement
+            .query_map([], |row| row.get::<_, Option<String>>(0))
+            .unwrap()
+            .map(|sql| sql.unwrap().unwrap_or_default())
+            .collect()
+    };
+    let migrated = tables(&store);
+    let other = Folder::new();
+    assert_eq!(migrated, tables(&other.open(other.options())));
+    drop(store);
+    let mut store = folder.open(options);
+    assert_eq!(page(&mut store, ROOM).1, ["two", "drei"]);
 }

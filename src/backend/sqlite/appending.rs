@@ -1,0 +1,72 @@
+//! An entry that is asked for: whether it is taken, its number, and what comes of it.
+
+use super::trouble::Result;
+use super::{
+    Body, Conversation, Description, Entry, MAX_DELETED_AT_ONCE, Message, NewBody, NewEntry, News, Sqlite, Ticket,
+    Verdict, Why, in_order, judge,
+};
+
+impl Sqlite {
+    pub(super) fn append(
+        &mut self,
+        conversation: Conversation<'_>,
+        entry: &NewEntry<'_>,
+        about: Option<Description<'_>>,
+        ticket: Ticket,
+    ) -> Result<()> {
+        let (at, found) = match entry.body.needs() {
+            None => (self.find_or_begin(conversation)?, None),
+            Some(of) => {
+                let Some(at) = self.find(conversation)? else {
+                    self.batch.push(&News::Refused { ticket, why: Why::NotFound });
+                    return Ok(());
+                };
+                (at, self.tables()?.target(&self.places[at].place, of, entry)?)
+            }
+        };
+        match judge(entry, found.as_ref().map(|found| found.target()).as_ref()) {
+            Verdict::Publish => {}
+            Verdict::Nothing => {
+                self.batch.push(&News::Noted { ticket });
+                return Ok(());
+            }
+            Verdict::Refuse(why) => {
+                self.batch.push(&News::Refused { ticket, why });
+                return Ok(());
+            }
+        }
+        self.describe(at, about)?;
+        let most = u64::try_from(self.options.messages).unwrap_or(u64::MAX);
+        let id = self.entry + 1;
+        let known = &mut self.places[at];
+        let place = &mut known.place;
+        place.seq += 1;
+        // One more than comes, so that a limit that was lowered is reached, piece by piece.
+        let over = place.kept().saturating_sub(most).min(2);
+        place.first += over;
+        known.untrimmed += over;
+        if most > 0 {
+            let place = &self.places[at].place;
+            self.tables()?.append(id, place, entry)?;
+            if let Some(found) = &found {
+                self.tables()?.change(place, found, entry, MAX_DELETED_AT_ONCE)?;
+            }
+            self.entry = id;
+        }
+        let place = &mut self.places[at].place;
+        let (seq, ts, sender) = (place.seq, entry.at.unix_ms, entry.sender);
+        if let NewBody::Message { .. } = entry.body {
+            (place.message, place.last, place.said) = (seq, id, ts);
+        }
+        self.spoil(at);
+        let body = match entry.body {
+            NewBody::Message { content, reply_to } => Body::Message(Message { reply_to, ..Message::new(content) }),
+            NewBody::Edit { of, content, .. } => Body::Edited { of, content: Some(content) },
+            NewBody::Delete { of, .. } => Body::Deleted { of },
+            NewBody::Reaction { of, emoji, on } => Body::Reaction { of, emoji, on },
+        };
+        let entry = Entry { seq, ts, sender, body };
+        self.batch.push(&News::Published { conversation: in_order(conversation), entry, ticket: Some(ticket) });
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! The statements about entries: writing one, and what it does to the message that it is about.
+
+use rusqlite::{OptionalExtension, Result, Row, params};
+
+use super::schema;
+use super::tables::{Place, Tables, count, number, signed};
+use crate::backend::{NewBody, NewEntry, Reacted, Target};
+
+/// A message that an entry is about: kept, and not deleted.
+#[derive(Debug)]
+pub struct Found {
+    pub seq: u64,
+    pub ts: u64,
+    pub sender: String,
+    /// Its text as it stands.
+    pub content: String,
+    /// The edit that has its text, if it is not its own.
+    pub latest: Option<u64>,
+    pub emoji: usize,
+    pub reacted: Reacted,
+}
+
+impl Found {
+    /// What the rules are told of it.
+    pub fn target(&self) -> Target<'_> {
+        Target { sender: &self.sender, ts: self.ts, content: &self.content, emoji: self.emoji, reacted: self.reacted }
+    }
+}
+
+impl Tables {
+    /// The message of that number, if it is kept and not deleted.
+    pub fn target(&self, place: &Place, seq: u64, entry: &NewEntry<'_>) -> Result<Option<Found>> {
+        if seq < place.first || seq > place.seq {
+            return Ok(None);
+        }
+        let sql = "SELECT ts, sender, content, latest FROM entry \
+                   WHERE conversation = ?1 AND seq = ?2 AND kind = 0";
+        let row = |row: &Row<'_>| {
+            Ok(Found {
+                seq,
+                ts: number(row, 0)?,
+                sender: row.get(1)?,
+                content: row.get(2)?,
+                latest: maybe(row, 3)?,
+                emoji: 0,
+                reacted: Reacted::No,
+            })
+        };
+        let found = self.connection.prepare_cached(sql)?.query_row(params![place.id, signed(seq)], row).optional()?;
+        let Some(mut found) = found else { return Ok(None) };
+        if let Some(latest) = found.latest {
+            (found.content, _) = self.text_of(place.id, latest)?.unwrap_or_default();
+        }
+        if let NewBody::Reaction { emoji, .. } = entry.body {
+            (found.emoji, found.reacted) = self.reacted(place.id, seq, emoji, entry.sender)?;
+        }
+        Ok(Some(found))
+    }
+
+    /// The text of an edit, and when it was made.
+    pub fn text_of(&self, conversation: i64, edit: u64) -> Result<Option<(String, u64)>> {
+        let sql = "SELECT content, ts FROM entry WHERE conversation = ?1 AND seq = ?2 AND kind = 1";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, number(row, 1)?));
+        self.connection.prepare_cached(sql)?.query_row(params![conversation, signed(edit)], row).optional()
+    }
+
+    /// Writes an entry.
+    pub fn append(&self, id: i64, place: &Place, entry: &NewEntry<'_>) -> Result<()> {
+        let sql = "INSERT INTO entry (id, conversation, seq, kind, ts, sender, content, about, latest, reacted) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        let before = Some(place.message).filter(|&seq| seq > 0);
+        let (kind, content, about, latest, reacted) = match entry.body {
+            NewBody::Message { content, reply_to } => (schema::MESSAGE, content, reply_to, None, None),
+            NewBody::Edit { of, content, .. } => (schema::EDIT, content, Some(of), before, None),
+            NewBody::Delete { of, .. } => (schema::DELETION, "", Some(of), before, None),
+            NewBody::Reaction { of, emoji, on } => (schema::REACTION, emoji, Some(of), before, Some(on)),
+        };
+        let (seq, ts) = (signed(place.seq), signed(entry.at.unix_ms));
+        let (about, latest) = (about.map(signed), latest.map(signed));
+        self.execute(sql, params![id, place.id, seq, kind, ts, entry.sender, content, about, latest, reacted]).map(drop)
+    }
+
+    /// Does to the message what the entry with the newest number says. Returns whether all of it is done: a deleted
+    /// message may have more reactions than are deleted at once.
+    pub fn change(&self, place: &Place, found: &Found, entry: &NewEntry<'_>, most: usize) -> Result<bool> {
+        let (id, of, seq) = (place.id, signed(found.seq), signed(place.seq));
+        match entry.body {
+            NewBody::Message { .. } => Ok(true),
+            NewBody::Edit { .. } => {
+                self.blank(id, found)?;
+                let sql = "UPDATE entry SET content = '', latest = ?3 WHERE conversation = ?1 AND seq = ?2";
+                self.execute(sql, params![id, of, seq])?;
+                Ok(true)
+            }
+            NewBody::Delete { .. } => {
+                self.blank(id, found)?;
+                let sql = "UPDATE entry SET kind = 4, content = '', about = NULL, latest = NULL, reacted = NULL \
+                           WHERE conversation = ?1 AND seq = ?2";
+                self.execute(sql, params![id, of])?;
+                self.execute("DELETE FROM emoji WHERE conversation = ?1 AND message = ?2", params![id, of])?;
+                let all = self.delete_reactions_of(id, found.seq, most)?;
+                if !all {
+                    self.execute("INSERT INTO deleted (conversation, message) VALUES (?1, ?2)", params![id, of])?;
+                }
+                Ok(all)
+            }
+            NewBody::Reaction { emoji, on: true, .. } => {
+                let sql = "INSERT INTO reaction (conversation, message, emoji, seq, user) VALUES (?1, ?2, ?3, ?4, ?5)";
+                self.execute(sql, params![id, of, emoji, seq, entry.sender])?;
+                let sql = "INSERT INTO emoji (conversation, message, emoji, first, count) VALUES (?1, ?2, ?3, ?4, 1) \
+                           ON CONFLICT DO UPDATE SET count = count + 1";
+                self.execute(sql, params![id, of, emoji, seq])?;
+                let sql = "UPDATE entry SET reacted = 1 WHERE conversation = ?1 AND seq = ?2 AND reacted IS NULL";
+                self.execute(sql, params![id, of])?;
+                Ok(true)
+            }
+            NewBody::Reaction { emoji, on: false, .. } => {
+                let sql = "DELETE FROM reaction WHERE conversation = ?1 AND message = ?2 AND emoji = ?3 AND user = ?4";
+                self.execute(sql, params![id, of, emoji, entry.sender])?;
+                let sql = "UPDATE emoji SET count = count - 1 WHERE conversation = ?1 AND message = ?2 AND emoji = ?3";
+                self.execute(sql, params![id, of, emoji])?;
+                let sql = "DELETE FROM emoji WHERE conversation = ?1 AND message = ?2 AND emoji = ?3 AND count <= 0";
+                self.execute(sql, params![id, of, emoji])?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// The text of the edit that has it is no more.
+    fn blank(&self, conversation: i64, found: &Found) -> Result<()> {
+        let Some(latest) = found.latest else { return Ok(()) };
+        let sql = "UPDATE entry SET content = '' WHERE conversation = ?1 AND seq = ?2";
+        self.execute(sql, params![conversation, signed(latest)]).map(drop)
+    }
+
+    /// How many different emoji a message has, and who has reacted with this one.
+    fn reacted(&self, conversation: i64, message: u64, emoji: &str, user: &str) -> Result<(usize, Reacted)> {
+        let message = signed(message);
+        let sql = "SELECT count(*), count(*) FILTER (WHERE emoji = ?3) FROM emoji \
+                   WHERE conversation = ?1 AND message = ?2";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (different, this): (i64, i64) =
+            self.connection.prepare_cached(sql)?.query_row(params![conversation, message, emoji], row)?;
+        let different = usize::try_from(different).unwrap_or(0);
+        if this == 0 {
+            return Ok((different, Reacted::No));
+        }
+        Ok(match self.reacts(conversation, message, emoji, user)? {
+            true => (different, Reacted::Sender),
+            false => (different, Reacted::Others),
+        })
+    }
+
+    /// Whether a user has reacted so.
+    pub fn reacts(&self, conversation: i64, message: i64, emoji: &str, user: &str) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM reaction \
+                   WHERE conversation = ?1 AND message = ?2 AND emoji = ?3 AND user = ?4)";
+        self.connection.prepare_cached(sql)?.query_row(params![conversation, message, emoji, user], |row| row.get(0))
+    }
+
+    /// Deletes so many reactions to a message at most; returns whether none is left.
+    fn delete_reactions_of(&self, conversation: i64, message: u64, most: usize) -> Result<bool> {
+        let sql = "DELETE FROM reaction WHERE (conversation, message, emoji, seq) IN \
+                   (SELECT conversation, message, emoji, seq FROM reaction \
+                    WHERE conversation = ?1 AND message = ?2 LIMIT ?3)";
+        Ok(self.execute(sql, params![conversation, signed(message), count(most)])? < most)
+    }
+
+    /// Deletes so many reactions to deleted messages at most; returns how many there were, and one for each message.
+    pub fn delete_reactions(&self, most: usize) -> Result<usize> {
+        let sql = "SELECT conversation, message FROM deleted LIMIT 1";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, number(row, 1)?));
+        let found: Option<(i64, u64)> = self.connection.prepare_cached(sql)?.query_row([], row).optional()?;
+        let Some((conversation, message)) = found else { return Ok(0) };
+        if !self.delete_reactions_of(conversation, message, most)? {
+            return Ok(most);
+        }
+        let sql = "DELETE FROM deleted WHERE conversation = ?1 AND message = ?2";
+        self.execute(sql, params![conversation, signed(message)])?;
+        Ok(1)
+    }
+
+    /// Deletes what is not kept any more, so many entries and so many reactions at most; returns how many there were.
+    pub fn trim(&self, place: &Place, most: usize) -> Result<usize> {
+        self.delete_before(place.id, place.first, most)
+    }
+
+    /// Deletes as many entries of conversations that have ended; returns how many there were.
+    pub fn delete_ended(&self, most: usize) -> Result<usize> {
+        let sql = "SELECT conversation FROM ended LIMIT 1";
+        let ended: Option<i64> = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+        let Some(ended) = ended else { return Ok(0) };
+        let mut deleted = self.delete_before(ended, u64::MAX, most)?;
+        let sql = "DELETE FROM mark WHERE (user, conversation) IN \
+                   (SELECT user, conversation FROM mark WHERE conversation = ?1 LIMIT ?2)";
+        deleted += self.execute(sql, params![ended, count(most)])?;
+        if deleted == 0 {
+            self.execute("DELETE FROM ended WHERE conversation = ?1", [ended])?;
+        }
+        Ok(deleted.max(1))
+    }
+
+    /// Deletes entries of a conversation, and the reactions to them, from the oldest on.
+    fn delete_before(&self, conversation: i64, seq: u64, most: usize) -> Result<usize> {
+        let before = params![conversation, signed(seq), count(most)];
+        let sql = "DELETE FROM reaction WHERE (conversation, message, emoji, seq) IN \
+                   (SELECT conversation, message, emoji, seq FROM reaction \
+                    WHERE conversation = ?1 AND message < ?2 LIMIT ?3)";
+        let mut deleted = self.execute(sql, before)?;
+        let sql = "DELETE FROM emoji WHERE (conversation, message, emoji) IN \
+                   (SELECT conversation, message, emoji FROM emoji WHERE conversation = ?1 AND message < ?2 LIMIT ?3)";
+        deleted += self.execute(sql, before)?;
+        let sql = "DELETE FROM entry WHERE id IN \
+                   (SELECT id FROM entry WHERE conversation = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
+        deleted += self.execute(sql, before)?;
+        Ok(deleted)
+    }
+}
+
+/// A number, or null.
+pub fn maybe(row: &Row<'_>, at: usize) -> Result<Option<u64>> {
+    Ok(row.get::<_, Option<i64>>(at)?.map(|number| u64::try_from(number).unwrap_or(0)))
+}
