@@ -46,7 +46,7 @@ def start(check):
 
 def main():
     harness.SALON = sys.argv[1]
-    import accepting, breaking, clocks, crowds, slow  # noqa: F401, E401 (each adds its checks)
+    import accepting, breaking, clocks, crowds, disks, slow  # noqa: F401, E401 (each adds its checks)
     wanted = sys.argv[2:]
     waiting = [check for check in harness.CHECKS if not wanted or any(part in check.__name__ for part in wanted)]
     jobs = int(os.environ.get("JOBS", "4"))

@@ -1,0 +1,399 @@
+"""The disk under a store fails: it is full, slow, read-only, gives errors or nonsense, or the file is taken away.
+
+Those who speak are told (`backend_down`, `overloaded`), those who are there stay, others are answered meanwhile, one
+line of the log says why, and Salon goes on by itself when the disk does. Whatever anybody was told is there afterwards.
+"""
+
+import ctypes
+import json
+import mmap
+import os
+import shutil
+import sqlite3
+import struct
+import subprocess
+import tempfile
+
+import harness
+from harness import Client, Closed, Server, Skip, check, frame, wait_until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+EIO, EROFS = 5, 30
+SETTINGS = ["--rate", "off", "--log", "info"]
+SLOW = int(os.environ.get("SLOW", "2"))  # seconds that a slow sync takes
+
+
+class Disk:
+    """A folder for a store, whose disk can be hurt; see disk.c."""
+
+    NAMES = ("sync_error", "syncs", "write_error", "writes", "read_error", "reads", "sync_ms", "syncing", "synced")
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="salon-disk-")
+        self.file = os.path.join(self.folder, "store", "salon.db")
+        library, control = os.path.join(self.folder, "disk.so"), os.path.join(self.folder, "control")
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if not compiler:
+            raise Skip("no C compiler")
+        source = os.path.join(HERE, "disk.c")
+        made = subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl", "-lpthread"],
+                              capture_output=True, text=True)
+        if made.returncode:
+            raise Skip(f"disk.c cannot be compiled: {made.stderr}")
+        os.mkdir(os.path.dirname(self.file), 0o700)
+        with open(control, "wb") as file:
+            file.write(bytes(4096))
+        with open(control, "r+b") as file:
+            self.control = mmap.mmap(file.fileno(), 4096)
+        self.environment = {"LD_PRELOAD": library, "DISK_FOLDER": os.path.dirname(self.file), "DISK_CONTROL": control}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        harness.end_all()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def get(self, name):
+        return struct.unpack_from("<i", self.control, 4 * self.NAMES.index(name))[0]
+
+    def set(self, **values):
+        for name, value in values.items():
+            struct.pack_into("<i", self.control, 4 * self.NAMES.index(name), value)
+
+    def serve(self, durability):
+        server = Server("--store", self.file, "--durability", durability, environment=self.environment,
+                        settings=SETTINGS)
+        if durability == "power" and self.get("synced") == 0:
+            raise Skip("the library was not loaded; is the binary static?")
+        return server
+
+
+def answer(client, number):
+    """The next message with this `id`, in whatever rooms the client is."""
+    while True:
+        opcode, payload = client._frame()
+        if opcode == 9:
+            client.send(frame(payload, 10))
+        elif opcode == 8:
+            raise Closed(int.from_bytes(payload[:2], "big"), payload[2:].decode())
+        elif opcode == 1:
+            message = json.loads(payload)
+            if message.get("id") == number:
+                return message
+
+
+def ask(client, **message):
+    client.say(id="asked", **message)
+    return answer(client, "asked")
+
+
+class House:
+    """Two people in a room of a store on disk, and what they were told."""
+
+    def __init__(self, server):
+        self.server, self.said, self.told = server, 0, {}
+        self.ann, self.ben = (Client(server, name, room="den") for name in ("ann", "ben"))
+
+    def begin(self, content=None):
+        """Ann says something; returns its id."""
+        self.said += 1
+        self.ann.say(type="broadcast", room_id="den", content=content or f"message {self.said}", id=self.said)
+        return self.said
+
+    def outcome(self, number):
+        """The code of the error, or None if it was said."""
+        while True:
+            message = self.ann.hear()
+            if message["type"] == "broadcast":
+                self.note(message)
+            if message.get("id") == number:
+                return message.get("code")
+
+    def say(self, content=None):
+        return self.outcome(self.begin(content))
+
+    def note(self, message):
+        before = self.told.setdefault(message["seq"], message["content"])
+        assert before == message["content"], (before, message)
+
+    def both_are_here(self):
+        """Both are answered, and Ben has heard what Ann has."""
+        for person in (self.ann, self.ben):
+            person.say(type="ping", id="here")
+            while True:
+                message = person.hear()
+                if message["type"] == "broadcast":
+                    self.note(message)
+                if message.get("id") == "here":
+                    assert message["type"] == "pong"
+                    break
+
+    def goes_on(self, down=("backend_down",)):
+        """Says something until it is taken; what is refused meanwhile is refused for these reasons."""
+
+        def taken():
+            code = self.say()
+            assert code is None or code in down, code
+            return code is None
+
+        wait_until(taken, "it goes on by itself")
+        self.both_are_here()
+
+    def lines(self, words):
+        return [line for line in self.server.errors if words in line]
+
+    def logged_once(self, *more):
+        """That nothing is kept was said once, and that it is kept again."""
+        wait_until(lambda: self.lines("are kept again"), "it is said that it goes on")
+        down = self.lines("messages cannot be kept")
+        assert len(down) == 1 and all(words in down[0] for words in more), down
+        assert len(self.lines("are kept again")) == 1, self.server.errors
+
+    def is_all_there(self, disk, durability="process"):
+        """After `kill -9`, everything that anybody was told."""
+        self.server.signal("KILL")
+        self.server.process.wait()
+        again = Server("--store", disk.file, "--durability", durability)
+        client = Client(again, "cat")
+        client.say(type="join", room_id="den")
+        last = client.hear_type("joined")["seq"]
+        found, after = {}, 0
+        while after < last:
+            client.say(type="history", room_id="den", after=after, id="h")
+            items = [item for item in client.hear_type("history")["items"]]
+            found |= {item["seq"]: item["content"] for item in items}
+            after = items[-1]["seq"]
+        assert sorted(found) == list(range(1, last + 1)), "without a hole"
+        lost = {seq: content for seq, content in self.told.items() if found.get(seq) != content}
+        assert not lost, f"lost: {lost}"
+        again.lives()
+        again.signal("KILL")
+        again.process.wait()
+
+
+def private_mounts():
+    """What is mounted from here on is gone with this process."""
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    if ctypes.CDLL(None, use_errno=True).unshare(0x20000) != 0:
+        raise Skip("no mount namespace")
+    if subprocess.run(["mount", "--make-rprivate", "/"], capture_output=True).returncode:
+        raise Skip("mounts cannot be made private")
+
+
+def mount(folder, *options):
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", folder], capture_output=True,
+                          text=True)
+    if made.returncode:
+        raise Skip(f"no tmpfs: {made.stderr.strip()}")
+
+
+@check(needs=["mount"])
+def a_full_disk_takes_nothing_and_loses_nothing():
+    private_mounts()
+    with Disk() as disk:
+        mount(os.path.dirname(disk.file), "size=4m", "mode=700")
+        filler = os.path.join(os.path.dirname(disk.file), "filler")
+        with open(filler, "wb") as file:
+            file.write(bytes(1 << 20))
+        house = House(disk.serve("power"))
+        said = 0
+        while (code := house.say("x" * 8000)) is None:
+            said += 1
+            assert said < 2000
+        assert code == "backend_down", code
+        for _ in range(5):
+            assert house.say("y" * 8000) == "backend_down"
+        house.both_are_here()
+        os.unlink(filler)
+        house.goes_on()
+        house.logged_once("full")
+        house.is_all_there(disk)
+        return f"full after {said} messages of 8000 bytes"
+
+
+@check(needs=["mount"])
+def a_disk_that_becomes_read_only_and_writable_again():
+    private_mounts()
+    with Disk() as disk:
+        # A file system that is read-only amid its use: writes fail, and there is no way around.
+        mount(os.path.dirname(disk.file), "size=16m", "mode=700")
+        house = House(disk.serve("power"))
+        assert house.say() is None
+        disk.set(write_error=EROFS, writes=-1)
+        for _ in range(3):
+            assert house.say() == "backend_down"
+        house.both_are_here()
+        disk.set(writes=0)
+        house.goes_on()
+        house.logged_once()
+        house.server.signal("TERM")
+        assert house.server.process.wait() == 0
+        # From the beginning: one sentence.
+        remounted = subprocess.run(["mount", "-o", "remount,ro", os.path.dirname(disk.file)], capture_output=True)
+        if remounted.returncode:
+            raise Skip("it cannot be mounted read-only")
+        assert "cannot be opened" in refused(disk)
+        subprocess.run(["mount", "-o", "remount,rw", os.path.dirname(disk.file)], check=True)
+        house.server = disk.serve("power")
+        house.is_all_there(disk)
+
+
+@check()
+def errors_of_the_disk_are_told_and_pass():
+    with Disk() as disk:
+        for durability in ("process", "power"):
+            house = House(disk.serve(durability))
+            cat = Client(house.server, "cat")
+            faults = [("write_error", "writes"), ("read_error", "reads")]
+            if durability == "power":
+                faults.append(("sync_error", "syncs"))
+            for error, count in faults:
+                for times in (1, 2, 5):
+                    disk.set(**{error: EIO, count: times})
+                    # Some of what is read lies in memory: a room that nobody has asked for lies on the disk.
+                    def hit():
+                        house.say()
+                        ask(cat, type="join", room_id=f"{error} {times} {house.said}")
+                        return disk.get(count) == 0 or count == "reads"
+                    wait_until(hit, "the disk has failed")
+                    disk.set(**{count: 0})
+                    house.goes_on()
+            house.is_all_there(disk, durability)
+
+
+@check()
+def a_sync_that_fails_once_is_not_believed_the_next_time():
+    """The kernel forgets what it could not write: it counts as written. So the file is opened anew and synced."""
+    with Disk() as disk:
+        house = House(disk.serve("power"))
+        for _ in range(10):
+            assert house.say() is None
+        disk.set(sync_error=EIO, syncs=1)
+        assert house.say() == "backend_down"
+        house.goes_on()
+        house.logged_once()
+        disk.set(sync_error=EIO, syncs=-1)
+        for _ in range(5):
+            assert house.say() == "backend_down"
+        house.both_are_here()
+        disk.set(syncs=0)
+        house.goes_on()
+        # What was refused and is in the file all the same has been told to both as if somebody else had said it.
+        house.is_all_there(disk, "power")
+
+
+def refused(disk):
+    """The one sentence with which a start ends; the file stays as it is."""
+    with open(disk.file, "rb") as file:
+        before = file.read()
+    ended = subprocess.run([harness.SALON, "serve", "--listen", "127.0.0.1:0", "--admin", "off", "--store", disk.file],
+                           capture_output=True, text=True, timeout=harness.PATIENCE)
+    assert ended.returncode == 2, (ended.returncode, ended.stderr)
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    with open(disk.file, "rb") as file:
+        assert file.read() == before, "it is as it was"
+    return ended.stderr
+
+
+@check()
+def damaged_files_are_refused_or_read_and_never_shown_wrong():
+    with Disk() as disk:
+        house = House(disk.serve("process"))
+        long = "a message that takes some room " * 5
+        for _ in range(300):
+            house.begin(long)
+        assert house.outcome(300) is None
+        house.server.signal("TERM")
+        assert house.server.process.wait() == 0
+        with open(disk.file, "rb") as file:
+            whole = file.read()
+        counts = {"refused": 0, "read": 0}
+        places = [0, 20, 60, 70, 100, 105, 4000, 4096, 5000] + list(range(8192, len(whole), len(whole) // 16))
+        for place in places:
+            for size in (1, 600):
+                hurt = bytearray(whole)
+                for at in range(place, min(place + size, len(whole))):
+                    hurt[at] ^= 0x5a
+                for end in ("-wal", "-shm"):
+                    if os.path.exists(disk.file + end):
+                        os.unlink(disk.file + end)
+                with open(disk.file, "r+b") as file:
+                    file.write(hurt)
+                try:
+                    server = Server("--store", disk.file)
+                except AssertionError:
+                    sentence = refused(disk)
+                    words = ("damaged", "another file", "newer", "opened")
+                    assert any(word in sentence for word in words), (place, size, sentence)
+                    counts["refused"] += 1
+                    continue
+                counts["read"] += 1
+                client, before = Client(server, "cat"), 301
+                if ask(client, type="join", room_id="den")["type"] == "joined":
+                    while before and before > 1:
+                        page = ask(client, type="history", room_id="den", before=before)
+                        if page["type"] == "error":
+                            assert page["code"] == "backend_down", (place, size, page)
+                            break
+                        # SQLite has no sums of what is in a page: a text may have another letter.
+                        seqs = [item["seq"] for item in page["items"]]
+                        assert all(0 < seq < before for seq in seqs) and seqs == sorted(set(seqs)), (place, size, seqs)
+                        before = page.get("next")
+                server.signal("KILL")
+                server.process.wait()
+        with open(disk.file, "r+b") as file:
+            file.write(whole)
+        return f"{counts}"
+
+
+@check()
+def damage_under_a_running_server():
+    with Disk() as disk:
+        house = House(disk.serve("process"))
+        for _ in range(30):
+            numbers = [house.begin("a message that takes some room " * 20) for _ in range(100)]
+            assert house.outcome(numbers[-1]) is None
+            house.both_are_here()
+        wait_until(lambda: os.path.getsize(disk.file) > 1 << 20, "the log has been moved into the file")
+        with open(disk.file, "r+b") as file:
+            whole = file.read()
+            for page in range(2, len(whole) // 4096, 3):
+                file.seek(page * 4096)
+                file.write(b"\xa5" * 4096)
+            file.flush()
+        reader = Client(house.server, "reader", room="den")
+        for before in range(3000, 0, -200):
+            message = ask(reader, type="history", room_id="den", before=before, limit=10)
+            if message["type"] == "error":
+                assert message["code"] == "backend_down", message
+            else:
+                assert all(item["content"].startswith("a message that takes") for item in message["items"]), message
+        house.server.lives()
+        house.both_are_here()
+
+
+@check()
+def a_second_salon_and_files_of_other_versions():
+    with Disk() as disk:
+        house = House(disk.serve("process"))
+        assert house.say() is None
+        sentence = refused(disk)
+        assert f"process {house.server.pid}" in sentence, sentence
+        house.server.signal("TERM")
+        assert house.server.process.wait() == 0
+        with sqlite3.connect(disk.file) as file:
+            version, = file.execute("PRAGMA user_version").fetchone()
+        file.close()
+
+        def mark(number):
+            with open(disk.file, "r+b") as file:
+                file.seek(60)
+                file.write(struct.pack(">I", number))
+
+        mark(version + 1)
+        assert "newer" in refused(disk)
+        mark(version)
+        house.server = disk.serve("process")
+        house.is_all_there(disk)
