@@ -60,6 +60,11 @@ impl Hall {
             || self.rights.grant(conn).is_some_and(Grant::may_announce)
     }
 
+    /// Whether the session may delete messages of others.
+    pub(super) fn may_moderate(&self, conn: ConnId) -> bool {
+        self.operators.has(conn) || self.rights.grant(conn).is_some_and(Grant::may_moderate)
+    }
+
     pub(super) fn may_create(&self, conn: ConnId, settings: &Settings) -> bool {
         settings.anybody_may_create
             || self.operators.has(conn)

@@ -3,15 +3,18 @@
 //! Each request that waits ([`Waiting`]) has exactly one outcome here; a message that somebody else's chat has said
 //! comes without one.
 
+use super::changes::refusal_of;
 use super::hall::Hall;
 use super::lists::{Copied, Join};
+use super::name::{RoomName, UserName};
 use super::turn::Turn;
-use super::waiting::{Found, Waiting, What};
+use super::waiting::{Found, NewBan, Waiting, What};
+use super::wire::answer::{self, Ack};
 use super::wire::{Code, Refusal};
-use crate::backend::{Conversation, Entry, other_of};
+use crate::backend::{Body, Conversation, Entry, Why, other_of};
 
 impl Hall {
-    /// A message has its number: its receivers hear it, and if a session here has said it, that session is answered.
+    /// An entry has its number: its receivers hear it, and if a session here has said it, that session is answered.
     pub(super) fn published(
         &mut self,
         conversation: Conversation<'_>,
@@ -19,7 +22,8 @@ impl Hall {
         asked: Option<Waiting>,
         turn: &mut Turn<'_>,
     ) {
-        self.counts.messages += u64::from(asked.is_some());
+        let is_message = matches!(entry.body, Body::Message(_));
+        self.counts.messages += u64::from(asked.is_some() && is_message);
         match conversation {
             Conversation::Room(name) => {
                 let room = asked.as_ref().and_then(|asked| asked.room);
@@ -66,40 +70,69 @@ impl Hall {
         }
     }
 
-    pub(super) fn failed(&mut self, waiting: Waiting, turn: &mut Turn<'_>) {
+    /// A store that outlives chats has it already.
+    pub(super) fn repeated(&mut self, waiting: Waiting, seq: u64, ts: u64, turn: &mut Turn<'_>) {
+        let Waiting { asker, room, what } = waiting;
+        let room_id = room.map(|room| self.roster.room(room).name.clone());
+        let (said, to) = match what {
+            What::InRoom { said } => (said, None),
+            What::ToUser { said, to } => (said, Some(to)),
+            What::Copy { of, to } => return self.copied(of, to, Copied::Stored, turn),
+            what => return debug_assert!(false, "nothing was to be said for {what:?}"),
+        };
+        self.answer_said(said, Some(seq), ts);
+        let (room_id, user_id) = (room_id.as_ref().map(RoomName::as_str), to.as_ref().map(UserName::as_str));
+        turn.out.answer(asker.ask(), &Ack::Said { room_id, user_id, seq: Some(seq), ts, dup: true });
+    }
+
+    /// It is carried out, or changes nothing.
+    pub(super) fn noted(&mut self, waiting: Waiting, turn: &mut Turn<'_>) {
+        let Waiting { asker, what, .. } = waiting;
+        match what {
+            What::InRoom { said } | What::ToUser { said, .. } => {
+                self.forget_said(said);
+                turn.out.answer(asker.ask(), &Ack::Done {});
+            }
+            What::Mark => turn.out.answer(asker.ask(), &Ack::Done {}),
+            What::Ban(ban) => {
+                let NewBan { user, until, note, closed } = &*ban;
+                let ban = answer::ListedBan { user_id: user.as_str(), until: *until, note: note.as_deref() };
+                turn.out.answer(asker.ask(), &answer::Ban { ban, closed: *closed });
+            }
+            What::Unban { banned } => turn.out.answer(asker.ask(), &Ack::Unbanned { banned }),
+            what => debug_assert!(false, "there is an answer to {what:?}"),
+        }
+    }
+
+    /// It must not be carried out, or, without a reason, could not be.
+    pub(super) fn not_done(&mut self, waiting: Waiting, why: Option<Why>, turn: &mut Turn<'_>) {
+        if matches!(waiting.what, What::Ban(_) | What::Unban { .. }) && why == Some(Why::Unsupported) {
+            // It keeps none; what holds until the end of this process holds.
+            return self.noted(waiting, turn);
+        }
         let Waiting { asker, room, what } = waiting;
         let ask = asker.ask();
-        let mut answer = true;
         let mut list = None;
         match (what, room) {
             (What::Enter { of, .. }, Some(room)) => {
                 list = of;
                 self.roster.turn_down(ask.conn, room);
             }
-            (What::Slice { .. }, _) => {
-                self.read_later(ask.conn, turn);
-                answer = false;
-            }
-            // A store that is down keeps nobody from leaving.
-            (What::Leave { why }, Some(room)) => {
-                self.left(ask, room, why, turn);
-                answer = false;
-            }
-            (What::Broadcast { said: Some(said) } | What::Direct { said: Some(said), .. }, _) => self.said.fail(said),
+            (What::Slice { .. }, _) => return self.read_later(ask.conn, turn),
+            // A store that is down keeps nobody from leaving, or from seeing the rooms.
+            (What::Leave { why }, Some(room)) => return self.left(ask, room, why, turn),
+            (What::Rooms(asked), _) => return self.answer_rooms(ask, &asked, &[], turn),
+            (What::InRoom { said } | What::ToUser { said, .. }, _) => self.forget_said(said),
             (What::RoomInfo { created: Some(true) }, Some(room)) => self.roster.take_back(room),
-            (What::Copy { of, to }, _) => {
-                self.copied(of, to, Copied::Failed, turn);
-                answer = false;
-            }
+            (What::Copy { of, to }, _) => return self.copied(of, to, Copied::Failed, turn),
             _ => {}
         }
-        if answer {
-            let mut refusal = Refusal::new(Code::BackendDown, "expected the message store to answer, found it down");
-            if let (Some(_), Some(room)) = (list, room) {
-                refusal.room = Some(self.roster.room(room).name.as_str().into());
-            }
-            self.refuse(ask, &refusal, turn);
+        let down = || Refusal::new(Code::BackendDown, "expected the message store to answer, found it down");
+        let mut refusal = why.map_or_else(down, refusal_of);
+        if let (Some(_), Some(room)) = (list, room) {
+            refusal.room = Some(self.roster.room(room).name.as_str().into());
         }
+        self.refuse(ask, &refusal, turn);
         if let Some(of) = list {
             self.one_of_list(of, Join::Refused, turn);
         }

@@ -6,8 +6,16 @@ use super::hall::{Hall, PAIR_BYTES};
 use super::turn::Ctx;
 use super::waiting::{Waiting, What};
 use super::wire::Refusal;
-use crate::backend::Request;
-use crate::backend::{Conversation, NewBody, NewEntry, Query, Ticket};
+use crate::backend::{Conversation, NewBody, NewEntry, Query, Reader, Request, RetryKey, Ticket};
+
+/// What somebody says or does, and where.
+#[derive(Clone, Copy)]
+pub(super) struct New<'a> {
+    pub conversation: Conversation<'a>,
+    pub sender: &'a str,
+    pub body: NewBody<'a>,
+    pub retry: Option<RetryKey>,
+}
 
 impl Hall {
     /// Asks the backend for a page, and undoes the preparations if it does not take the question.
@@ -19,10 +27,16 @@ impl Hall {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         let room = waiting.room;
+        let conn = waiting.asker.conn;
+        let reading = matches!(waiting.what, What::Enter { .. }) && self.marking_user(conn).is_some();
+        let reader = match query {
+            Query::Head if !reading => None,
+            _ => self.user_of(conn).map(|user| self.roster.user(user).name.clone()),
+        };
         let made = room.filter(|_| matches!(waiting.what, What::RoomInfo { created: Some(true) }));
         let asked = self.wait(waiting).and_then(|ticket| {
             let (now, about) = (ctx.now, made.map(|room| self.roster.description_of(room)));
-            let reader = None;
+            let reader = reader.as_ref().map(|user| Reader { user: user.as_str(), reading });
             ctx.store.ask(Request::Read { conversation, query, reader, now, about, ticket }).map_err(|overloaded| {
                 self.answered(ticket);
                 overloaded.into()
@@ -34,14 +48,9 @@ impl Hall {
         asked
     }
 
-    pub(super) fn append(
-        &mut self,
-        waiting: Waiting,
-        conversation: Conversation<'_>,
-        sender: &str,
-        body: NewBody<'_>,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<(), Refusal> {
+    /// Hands the backend what somebody says or does.
+    pub(super) fn append(&mut self, waiting: Waiting, new: New<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+        let New { conversation, sender, body, retry } = new;
         if let Conversation::Direct(one, other) = conversation
             && self.allowance.is_limited()
             && !ctx.store.knows(conversation)
@@ -50,9 +59,23 @@ impl Hall {
         }
         let untold = waiting.room.filter(|&room| self.keeps && !self.roster.room(room).described);
         let ticket = self.wait(waiting)?;
-        let (entry, retry) = (NewEntry { sender, body, at: ctx.now }, None);
+        let entry = NewEntry { sender, body, at: ctx.now };
         let about = untold.map(|room| self.roster.description_of(room));
         ctx.store.ask(Request::Append { conversation, entry, retry, about, ticket }).map_err(|overloaded| {
+            self.answered(ticket);
+            overloaded.into()
+        })
+    }
+
+    /// Asks the backend for something else.
+    pub(super) fn ask_store<'r>(
+        &mut self,
+        waiting: Waiting,
+        make: impl FnOnce(Ticket) -> Request<'r>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Refusal> {
+        let ticket = self.wait(waiting)?;
+        ctx.store.ask(make(ticket)).map_err(|overloaded| {
             self.answered(ticket);
             overloaded.into()
         })

@@ -54,6 +54,11 @@ impl Grant {
         self.roles.admin || self.roles.announce
     }
 
+    /// Whether it may delete messages of others.
+    pub fn may_moderate(&self) -> bool {
+        self.roles.admin || self.roles.moderate
+    }
+
     /// Whether it may make rooms where not everybody may.
     pub fn may_create(&self) -> bool {
         self.roles.admin || self.roles.create
@@ -65,6 +70,7 @@ impl Grant {
 struct Roles {
     announce: bool,
     create: bool,
+    moderate: bool,
     admin: bool,
 }
 
@@ -192,6 +198,7 @@ impl Claims {
             match role.as_str() {
                 "announce" => roles.announce = true,
                 "create" => roles.create = true,
+                "moderate" => roles.moderate = true,
                 "admin" => roles.admin = true,
                 _ => {}
             }
@@ -348,15 +355,17 @@ mod tests {
 
     #[test]
     fn roles() {
-        for (roles, announce, create) in [
-            ("", false, false),
-            (r#""announce""#, true, false),
-            (r#""create","juggler""#, false, true),
-            (r#""admin""#, true, true),
-            (r#""Admin""#, false, false),
+        for (roles, announce, create, moderate) in [
+            ("", false, false, false),
+            (r#""announce""#, true, false, false),
+            (r#""create","juggler""#, false, true, false),
+            (r#""moderate""#, false, false, true),
+            (r#""admin""#, true, true, true),
+            (r#""Admin""#, false, false, false),
         ] {
             let grant = grant(&format!(r#"{{"sub":"ann","exp":2000,"roles":[{roles}]}}"#)).unwrap();
-            assert_eq!((grant.may_announce(), grant.may_create()), (announce, create), "{roles}");
+            let may = (grant.may_announce(), grant.may_create(), grant.may_moderate());
+            assert_eq!(may, (announce, create, moderate), "{roles}");
         }
     }
 

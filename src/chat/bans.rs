@@ -1,7 +1,7 @@
 //! Bans: names that are kept out, until when and why.
 //!
-//! Bans are of names, not of addresses, and are forgotten when the server stops. The timers of those that end are the
-//! hall's.
+//! Bans are of names, not of addresses. The store keeps them, if it keeps anything; the timers of those that end are
+//! the hall's.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -10,7 +10,11 @@ use super::name::UserName;
 
 /// The banned names.
 #[derive(Debug, Default)]
-pub(super) struct Bans(BTreeMap<UserName, Ban>);
+pub(super) struct Bans {
+    all: BTreeMap<UserName, Ban>,
+    /// Those that the store has told of, while their timers are not set yet: it tells before the time is known.
+    untimed: Vec<UserName>,
+}
 
 #[derive(Debug)]
 pub(super) struct Ban {
@@ -22,20 +26,41 @@ pub(super) struct Ban {
 impl Bans {
     /// Bans a name, or changes the end and the note of its ban.
     pub fn begin(&mut self, name: UserName, ban: Ban) {
-        self.0.insert(name, ban);
+        self.all.insert(name, ban);
+    }
+
+    /// The same for one that the store knows of, if there is a place.
+    pub fn learn(&mut self, name: UserName, ban: Ban) {
+        if self.is_full() && !self.has(name.as_str()) {
+            return;
+        }
+        self.untimed.push(name.clone());
+        self.begin(name, ban);
+    }
+
+    /// Whether any that were learnt have no timer yet.
+    pub fn are_untimed(&self) -> bool {
+        !self.untimed.is_empty()
+    }
+
+    /// Those, and when each ends.
+    pub fn take_untimed(&mut self) -> Vec<(UserName, Option<u64>)> {
+        let until = |name: &UserName| self.all.get(name).map(|ban| ban.until);
+        let untimed = std::mem::take(&mut self.untimed);
+        untimed.into_iter().filter_map(|name| until(&name).map(|until| (name, until))).collect()
     }
 
     /// Lets the name in again. Returns whether it was banned.
     pub fn end(&mut self, name: &UserName) -> bool {
-        self.0.remove(name).is_some()
+        self.all.remove(name).is_some()
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.all.contains_key(name)
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// Whether no other name can be kept out.
@@ -46,7 +71,7 @@ impl Bans {
     /// Bans in order of names, after a name.
     pub fn after(&self, name: Option<&str>) -> impl Iterator<Item = (&UserName, &Ban)> {
         let from = name.map_or(Unbounded, Excluded);
-        self.0.range::<str, _>((from, Unbounded))
+        self.all.range::<str, _>((from, Unbounded))
     }
 }
 

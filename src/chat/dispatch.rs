@@ -9,13 +9,13 @@ use super::rate_limit::SWEEP_EVERY;
 use super::roster::session::{Dialect, NOBODY};
 use super::timers::Timer;
 use super::turn::{Ctx, Turn};
-use super::waiting::Found;
+use super::waiting::{Found, Waiting, What};
 use super::wire::Refusal;
 use super::wire::answer;
 use super::wire::answer::Ack;
 use super::wire::request;
 use super::wire::request::Request;
-use crate::backend::News;
+use crate::backend::{NewBody, News};
 use crate::id::ConnId;
 use crate::time::Tick;
 
@@ -41,7 +41,8 @@ impl Hall {
                 if !self.pay(conn, ctx, || None) {
                     return;
                 }
-                if let Err(refusal) = self.say_in(Ask::unnamed(conn), seat.room, text, ctx) {
+                let said = NewBody::Message { content: text, reply_to: None };
+                if let Err(refusal) = self.say_in(Ask::unnamed(conn), seat.room, said, ctx) {
                     self.refuse(Ask::unnamed(conn), &refusal, ctx);
                 }
             }
@@ -62,9 +63,10 @@ impl Hall {
             Request::Join { wish, user } => self.join(ask, &wish, user.as_deref(), ctx),
             Request::JoinList { wishes, user } => self.join_list(ask, &wishes, user.as_deref(), ctx),
             Request::Leave { room } => self.leave(ask, &room, ctx),
-            Request::Broadcast { room, content } => self.broadcast(ask, room.as_deref(), &content, ctx),
-            Request::Direct { to, content } => self.direct(ask, &to, &content, ctx),
+            Request::Broadcast { room, words } => self.broadcast(ask, room.as_deref(), &words, ctx),
+            Request::Direct { to, words } => self.say_to(ask, &to, (&words).into(), ctx),
             Request::Multicast { to, content } => self.multicast(ask, &to, &content, ctx),
+            Request::Change { place, of, change } => self.change(ask, &place, of, &change, ctx),
             Request::Typing { place, typing } => {
                 self.typing_request(ask.conn, place, typing, ctx)?;
                 // The one request that is not answered unless it asks for it.
@@ -80,10 +82,13 @@ impl Hall {
                 self.create_room(ask, &room, name.as_deref(), topic.as_deref(), ctx)
             }
             Request::Room { room } => self.room_info(ask, &room, ctx),
-            Request::Rooms(page) => self.list_rooms(ask, page, ctx),
+            Request::Rooms(page) => self.list_rooms(ask, &page, ctx),
             Request::Members { room, page } => self.list_members(ask, &room, page, ctx),
             Request::Online(page) => self.list_online(ask, page, ctx),
             Request::History { place, part } => self.history(ask, place, &part, ctx),
+            Request::Read { place, seq } => self.read_to(ask, &place, seq, ctx),
+            Request::Conversations(page) => self.list_conversations(ask, &page, ctx),
+            Request::Search(sought) => self.search(ask, &sought, ctx),
             Request::Auth { token } => self.refresh(ask, &token, ctx),
             Request::Ping => {
                 let ts = ctx.now.unix_ms;
@@ -100,14 +105,48 @@ impl Hall {
                 let asked = ticket.and_then(|ticket| self.answered(ticket));
                 self.published(conversation, &entry, asked, turn);
             }
-            News::Page { ticket, head, entries, .. } => {
+            News::Page { ticket, head, entries, reading } => {
                 if let Some(waiting) = self.answered(ticket) {
-                    self.page_read(waiting, Found { head, entries: &entries }, turn);
+                    self.page_read(waiting, Found { head, entries: &entries, reading }, turn);
+                }
+            }
+            News::Repeated { ticket, seq, ts } => {
+                if let Some(waiting) = self.answered(ticket) {
+                    self.repeated(waiting, seq, ts, turn);
+                }
+            }
+            News::Noted { ticket } => {
+                if let Some(waiting) = self.answered(ticket) {
+                    self.noted(waiting, turn);
+                }
+            }
+            News::Refused { ticket, why } => {
+                if let Some(waiting) = self.answered(ticket) {
+                    self.not_done(waiting, Some(why), turn);
                 }
             }
             News::Failed { ticket } => {
                 if let Some(waiting) = self.answered(ticket) {
-                    self.failed(waiting, turn);
+                    self.not_done(waiting, None, turn);
+                }
+            }
+            News::Marked { ticket, user, conversation, seq } => {
+                let asker = ticket.and_then(|ticket| self.answered(ticket)).map(|waiting| waiting.asker);
+                self.marked(user, conversation, seq, asker, turn);
+            }
+            News::Readings { ticket, readings } => {
+                if let Some(Waiting { asker, what: What::Rooms(asked), .. }) = self.answered(ticket) {
+                    self.answer_rooms(asker.ask(), &asked, &readings, turn);
+                }
+            }
+            News::Conversations { ticket, items, next } => {
+                if let Some(waiting) = self.answered(ticket) {
+                    Self::answer_conversations(waiting.asker.ask(), &items, next.as_deref(), turn);
+                }
+            }
+            News::Found { ticket, items, next } => {
+                if let Some(waiting) = self.answered(ticket) {
+                    self.answer_search(waiting.asker.ask(), &items, next.as_deref(), turn);
                 }
             }
             News::Emptied { room } => {
@@ -122,7 +161,7 @@ impl Hall {
             }
             News::Room { description, keeps } => self.told_of_room(description, keeps, turn),
             News::User { name } => self.told_of_user(name, turn),
-            news => debug_assert!(false, "nobody has asked for {news:?}"),
+            News::Banned(ban) => self.told_of_ban(ban, turn),
         }
     }
 

@@ -14,6 +14,7 @@ use super::delivery::TurnedAway;
 use super::door::Door;
 use super::farewell::Farewell;
 use super::lists::Lists;
+use super::name::UserName;
 use super::operators::Operators;
 use super::rate_limit::Buckets;
 use super::readers::Readers;
@@ -177,6 +178,14 @@ impl Hall {
         let session = self.roster.session(conn).map(|session| session.user);
         let caller = || self.roster.users().find(self.operators.name(conn)?.as_str());
         session.or_else(caller).filter(|&user| user != NOBODY)
+    }
+
+    /// The user of the session, if what they have read is known: a guest has no marks, and a plain session no word for
+    /// them.
+    pub fn marking_user(&self, conn: ConnId) -> Option<&UserName> {
+        let session = self.roster.session(conn)?;
+        let user = Some(session.user).filter(|&user| user != NOBODY && session.dialect == Dialect::Json)?;
+        Some(self.roster.user(user)).filter(|user| !user.guest).map(|user| &user.name)
     }
 
     /// There is no room for another device of the user. Some may be dead without a sign: all are asked at once, so that

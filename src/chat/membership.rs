@@ -20,7 +20,7 @@ use super::wire::answer::{self, Ack, EndReason, Missing};
 use super::wire::request::Wish;
 use super::wire::{Code, Refusal, plain};
 use super::work;
-use crate::backend::{Conversation, Head, Query};
+use crate::backend::{Conversation, Head, Query, Reading};
 use crate::id::ConnId;
 
 /// A list in which a room was asked for: the waiting list `of`, and its number of rooms.
@@ -37,6 +37,7 @@ struct Welcome {
     user: u32,
     head: Head,
     recovered: bool,
+    reading: Option<Reading>,
 }
 
 impl Hall {
@@ -213,7 +214,7 @@ impl Hall {
         let Some(Entrance { user, dialect, again, joined }) = self.roster.enter(ask.conn, room) else { return };
         let same_life = resumed.asked && resumed.epoch == Some(head.epoch) && resumed.seq <= head.seq;
         let recovered = same_life && (again || first == resumed.seq + 1);
-        let welcome = Welcome { room, user, head, recovered };
+        let welcome = Welcome { room, user, head, recovered, reading: found.reading };
         if again {
             // It has been listening all the time, or its replay is on the way: there is nothing to replay, and nothing
             // to announce.
@@ -251,7 +252,7 @@ impl Hall {
     }
 
     fn send_joined(&self, ask: Ask<'_>, welcome: Welcome, turn: &mut Turn<'_>) {
-        let Welcome { room, user, head, recovered } = welcome;
+        let Welcome { room, user, head, recovered, reading } = welcome;
         let (room, user) = (self.roster.room(room), self.roster.user(user));
         let joined = answer::Joined {
             room_id: room.name.as_str(),
@@ -260,6 +261,7 @@ impl Hall {
             seq: head.seq,
             recovered,
             members: room.members.len(),
+            reading: reading.map(Into::into),
         };
         turn.out.answer(ask, &joined);
     }

@@ -5,9 +5,9 @@
 //! in with every call, and [`Chat::next_deadline`] says when to call again.
 //!
 //! A *user* has any number of sessions (devices); a *session* is one connection. `membership` has joining and leaving,
-//! `replay` the messages that a session has missed, `speech` new messages, `presence` and `typing` who sees whom,
-//! `queries` lists and pages. Requests go through the [`Backend`], and `waiting` keeps their state until it answers, in
-//! this turn or a later one.
+//! `replay` the messages that a session has missed, `speech` new messages and `changes` what is done to them, `reading`
+//! what users have read, `searching` search, `presence` and `typing` who sees whom, `queries` lists and pages. Requests
+//! go through the [`Backend`], and `waiting` keeps their state until it answers, in this turn or a later one.
 //!
 //! `catalogue` has the rooms and people that the backend knows beside messages.
 //!
@@ -26,11 +26,13 @@ pub mod auth;
 mod bans;
 mod billing;
 mod catalogue;
+mod changes;
 mod checks;
 mod counts;
 pub mod delivery;
 mod dispatch;
 mod door;
+mod emoji;
 mod farewell;
 mod hall;
 mod held;
@@ -40,16 +42,19 @@ pub mod measured;
 mod membership;
 mod moderation;
 pub mod name;
+mod once;
 mod operator;
 mod operators;
 mod presence;
 mod queries;
 mod rate_limit;
 mod readers;
+mod reading;
 mod replay;
 mod retry;
 mod rights;
 mod roster;
+mod searching;
 pub mod settings;
 mod speech;
 mod tables;
@@ -347,6 +352,9 @@ impl Chat {
     fn turn(&mut self, now: Moment, out: &mut Deliveries, what: impl FnOnce(&mut Hall, &mut Ctx<'_>)) {
         let Self { settings, hall, backend, news_left } = self;
         let mut ctx = Ctx { turn: Turn { now, settings, out }, store: &mut **backend };
+        if hall.bans.are_untimed() && now != Moment::default() {
+            hall.time_bans(&ctx);
+        }
         what(hall, &mut ctx);
         while *news_left > 0 {
             let Some(news) = ctx.store.poll() else {

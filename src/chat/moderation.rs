@@ -3,7 +3,7 @@
 //! A user who is kicked from a room hears `left` and may come back; a user who is kicked from the server hears
 //! `goodbye`, is closed with 4010 and may come back, too, but the client should not by itself. A ban keeps a name out:
 //! its sessions are closed with 4003, and so is every session that comes with it. Bans are of names, not of addresses,
-//! and are forgotten when the server stops.
+//! and hold at once, whatever the store takes to keep them.
 
 use std::time::Duration;
 
@@ -12,13 +12,16 @@ use super::bans::{Ban, MAX_BANS};
 use super::checks::{check_line, user_name};
 use super::farewell::Farewell;
 use super::hall::Hall;
+use super::name::UserName;
 use super::roster::session::{Dialect, NOBODY};
 use super::timers::Timer;
 use super::turn::{Ctx, Turn};
+use super::waiting::{NewBan, Waiting, What};
 use super::wire::answer::{self, Ack, EndReason};
 use super::wire::order::Whom;
 use super::wire::request::Page;
 use super::wire::{Code, Refusal};
+use crate::backend::{self, Request};
 use crate::id::ConnId;
 
 impl Hall {
@@ -88,13 +91,14 @@ impl Hall {
         Ok(())
     }
 
+    /// Keeps a name out from now on. The answer comes when the store has kept that.
     pub(super) fn ban(
         &mut self,
         ask: Ask<'_>,
         name: &str,
         seconds: Option<u64>,
         note: Option<&str>,
-        turn: &mut Turn<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         let user = user_name(name)?;
         check_line("note", note, MAX_NOTE_BYTES)?;
@@ -105,32 +109,63 @@ impl Hall {
         if self.bans.is_full() && !self.bans.has(name) {
             return Err(Refusal::new(Code::Overloaded, format!("expected at most {MAX_BANS} bans, found one more")));
         }
-        let timer = Timer::Ban(user.clone());
-        match seconds {
-            None => self.timers.cancel(timer),
-            Some(seconds) => self.timers.set(timer, turn.now.tick + Duration::from_secs(seconds)),
+        let until = seconds.map(|seconds| ctx.now.unix_ms + seconds * 1000);
+        let (closed, kept) = (self.devices_of(name).len(), note.map(Into::into));
+        let new = NewBan { user: user.clone(), until, note: kept, closed };
+        let waiting = Waiting { asker: ask.keep(), room: None, what: What::Ban(Box::new(new)) };
+        let ban = backend::Ban { user: name, until, note };
+        self.ask_store(waiting, |ticket| Request::Ban { ban, ticket }, ctx)?;
+        self.bans.begin(user.clone(), Ban { until, note: note.map(Into::into) });
+        self.time_ban(user, until, ctx);
+        self.keep_out(name, ctx);
+        Ok(())
+    }
+
+    /// The store has a ban: since before, or by a call elsewhere.
+    pub(super) fn told_of_ban(&mut self, ban: backend::Ban<'_>, turn: &mut Turn<'_>) {
+        let Ok(user) = UserName::parse(ban.user) else { return };
+        self.bans.learn(user, Ban { until: ban.until, note: ban.note.map(Into::into) });
+        self.keep_out(ban.user, turn);
+    }
+
+    /// Sets the timers of bans that the store has told of: when it tells of those from before, no time is known yet.
+    pub(super) fn time_bans(&mut self, turn: &Turn<'_>) {
+        for (user, until) in self.bans.take_untimed() {
+            self.time_ban(user, until, turn);
         }
-        let until = seconds.map(|seconds| turn.now.unix_ms + seconds * 1000);
-        self.bans.begin(user, Ban { until, note: note.map(Into::into) });
-        let sessions: Vec<ConnId> = match self.roster.users().find(name) {
-            None => Vec::new(),
-            Some(key) => self.roster.open_devices(key).collect(),
-        };
-        for &session in &sessions {
+    }
+
+    fn time_ban(&mut self, user: UserName, until: Option<u64>, turn: &Turn<'_>) {
+        match until {
+            None => self.timers.cancel(Timer::Ban(user)),
+            Some(until) if until <= turn.now.unix_ms => drop(self.bans.end(&user)),
+            Some(until) => {
+                let left = Duration::from_millis(until - turn.now.unix_ms);
+                self.timers.set(Timer::Ban(user), turn.now.tick + left);
+            }
+        }
+    }
+
+    /// Closes the sessions of a banned user.
+    fn keep_out(&mut self, name: &str, turn: &mut Turn<'_>) {
+        for session in self.devices_of(name) {
             self.roster.expel(session);
             self.turn_out(session, turn);
         }
         self.end_grace(name, turn);
-        let ban = answer::ListedBan { user_id: name, until, note };
-        turn.out.answer(ask, &answer::Ban { ban, closed: sessions.len() });
-        Ok(())
     }
 
-    pub(super) fn unban(&mut self, ask: Ask<'_>, name: &str, turn: &mut Turn<'_>) -> Result<(), Refusal> {
+    fn devices_of(&self, name: &str) -> Vec<ConnId> {
+        self.roster.users().find(name).map_or_else(Vec::new, |user| self.roster.open_devices(user).collect())
+    }
+
+    pub(super) fn unban(&mut self, ask: Ask<'_>, name: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let user = user_name(name)?;
-        let banned = self.bans.end(&user);
+        let what = What::Unban { banned: self.bans.has(name) };
+        let waiting = Waiting { asker: ask.keep(), room: None, what };
+        self.ask_store(waiting, |ticket| Request::Unban { user: name, ticket }, ctx)?;
+        self.bans.end(&user);
         self.timers.cancel(Timer::Ban(user));
-        turn.out.answer(ask, &Ack::Unbanned { banned });
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use super::turn::{Ctx, Turn};
 use super::wire::order::{self, Call, Order};
 use super::wire::request::{Place, Request};
 use super::wire::{Code, Refusal};
+use crate::backend::NewBody;
 use crate::id::ConnId;
 
 impl Hall {
@@ -44,22 +45,34 @@ impl Hall {
         match order {
             Order::Ask { sender, request } => {
                 match (&request, &sender) {
-                    (Request::Broadcast { .. } | Request::Direct { .. } | Request::Multicast { .. }, _) => {
+                    (
+                        Request::Broadcast { .. }
+                        | Request::Direct { .. }
+                        | Request::Multicast { .. }
+                        | Request::Change { place: Place::Room(_), .. },
+                        _,
+                    ) => {
                         self.speak_as(ask.conn, sender.as_deref().unwrap_or(DEFAULT_SENDER), ctx)?;
                     }
-                    (Request::History { place: Place::User(_), .. }, None) => {
+                    (
+                        Request::History { place: Place::User(_), .. } | Request::Change { place: Place::User(_), .. },
+                        None,
+                    ) => {
                         let message = "`sender`: expected the other one of the two users, found nothing";
                         return Err(Refusal::new(Code::BadRequest, message));
                     }
-                    (Request::History { place: Place::User(_), .. }, Some(sender)) => {
+                    (
+                        Request::History { place: Place::User(_), .. } | Request::Change { place: Place::User(_), .. },
+                        Some(sender),
+                    ) => {
                         let user = self.roster.user(self.known_user(sender)?).name.clone();
                         self.operators.speak_as(ask.conn, user);
                     }
                     _ => {}
                 }
                 match request {
-                    Request::Broadcast { room: Some(room), content } if room != "*" => {
-                        self.publish(ask, &room, &content, ctx)
+                    Request::Broadcast { room: Some(room), words } if room != "*" => {
+                        self.publish(ask, &room, (&words).into(), ctx)
                     }
                     request => self.request(ask, request, ctx),
                 }
@@ -87,8 +100,8 @@ impl Hall {
     }
 
     /// Says something in a room, which is made if there is none: the message waits for users who come.
-    fn publish(&mut self, ask: Ask<'_>, room: &str, content: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+    fn publish(&mut self, ask: Ask<'_>, room: &str, body: NewBody<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let room = self.find_or_make(room, ctx)?;
-        self.say_in(ask, room, content, ctx)
+        self.say_in(ask, room, body, ctx)
     }
 }

@@ -1,16 +1,20 @@
 //! Questions about rooms, people and history, answered a page at a time.
 
+use std::collections::HashMap;
+
 use super::ask::Ask;
 use super::auth::Grant;
 use super::checks::check_line;
 use super::hall::Hall;
-use super::name::UserName;
+use super::name::{RoomName, UserName};
 use super::turn::{Ctx, Turn};
-use super::waiting::{Excerpt, Found, Waiting, What};
+use super::waiting::{Excerpt, Found, RoomsAsked, Waiting, What};
 use super::wire::answer;
+use super::wire::entries::Item;
 use super::wire::request::{Bound, Page, Part, Place};
 use super::wire::{Code, Refusal};
-use crate::backend::{Bounds, Conversation, Epoch, Head, Query};
+use crate::backend::{Bounds, Conversation, Epoch, Head, Names, Query, Reading, Request};
+use crate::id::ConnId;
 
 impl Hall {
     pub(super) fn create_room(
@@ -78,29 +82,68 @@ impl Hall {
         turn.out.answer(ask, &answer);
     }
 
-    /// Rooms in order of names: all, or those that the token is for.
-    pub(super) fn list_rooms(&mut self, ask: Ask<'_>, page: Page<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
-        let session = self.roster.session(ask.conn);
-        let confined = self.rights.grant(ask.conn).filter(|grant| grant.is_confined());
+    /// Rooms in order of names: all, or those that the token is for. What the user has read of those that the session
+    /// is in, the store knows.
+    pub(super) fn list_rooms(&mut self, ask: Ask<'_>, page: &Page<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+        let mut asked =
+            RoomsAsked { cursor: page.cursor.as_deref().map(Into::into), limit: page.limit, inside: Vec::new() };
+        if let Some(user) = self.marking_user(ask.conn).cloned() {
+            page.short_cursor()?;
+            let (listed, ..) = self.rooms_on(ask.conn, &asked);
+            asked.inside = listed.iter().filter(|(_, listed)| listed.joined).map(|(name, _)| (*name).clone()).collect();
+            if !asked.inside.is_empty() {
+                let mut names = String::new();
+                let rooms = Names::join(asked.inside.iter().map(RoomName::as_str), &mut names);
+                let waiting = Waiting { asker: ask.keep(), room: None, what: What::Rooms(Box::new(asked)) };
+                return self.ask_store(waiting, |ticket| Request::Readings { user: user.as_str(), rooms, ticket }, ctx);
+            }
+        }
+        self.answer_rooms(ask, &asked, &[], ctx);
+        Ok(())
+    }
+
+    /// The store has answered, with as many readings as were asked for, or with none.
+    pub(super) fn answer_rooms(&self, ask: Ask<'_>, asked: &RoomsAsked, readings: &[Reading], turn: &mut Turn<'_>) {
+        let (listed, next, work) = self.rooms_on(ask.conn, asked);
+        let read: HashMap<&RoomName, Reading> = asked.inside.iter().zip(readings.iter().copied()).collect();
+        let rooms = listed.into_iter().map(|(name, listed)| {
+            let reading = read.get(name).filter(|_| listed.joined).copied().map(Into::into);
+            answer::ListedRoom { reading, ..listed }
+        });
+        let rooms: Vec<_> = rooms.collect();
+        turn.out.note_work(work);
+        turn.out.answer(ask, &answer::Rooms { rooms: &rooms, next });
+    }
+
+    /// The rooms on a page, the `next` of it, and the work in steps.
+    fn rooms_on(
+        &self,
+        conn: ConnId,
+        asked: &RoomsAsked,
+    ) -> (Vec<(&RoomName, answer::ListedRoom<'_>)>, Option<&str>, usize) {
+        let session = self.roster.session(conn);
+        let confined = self.rights.grant(conn).filter(|grant| grant.is_confined());
         let most = confined
             .map_or(MAX_SCANNED, |grant| (MAX_MATCHED_BYTES / grant.pattern_bytes().max(1)).clamp(1, MAX_SCANNED));
-        let mut rooms: Vec<answer::ListedRoom<'_>> = Vec::new();
+        let mut rooms: Vec<(&RoomName, answer::ListedRoom<'_>)> = Vec::new();
         let mut next = None;
         let mut looked_at = 0;
-        for (key, room) in self.roster.rooms().after(page.cursor.as_deref()) {
+        for (key, room) in self.roster.rooms().after(asked.cursor.as_deref()) {
             looked_at += 1;
             let name = room.name.as_str();
             if confined.is_none_or(|grant| grant.may_enter(name)) {
-                if rooms.len() == page.limit {
-                    next = rooms.last().map(|listed| listed.room_id);
+                if rooms.len() == asked.limit {
+                    next = rooms.last().map(|(name, _)| name.as_str());
                     break;
                 }
-                rooms.push(answer::ListedRoom {
+                let listed = answer::ListedRoom {
                     room_id: name,
                     name: room.title.as_deref().unwrap_or(name),
                     members: room.members.len(),
                     joined: session.is_some_and(|session| session.wants(key)),
-                });
+                    reading: None,
+                };
+                rooms.push((&room.name, listed));
             }
             if looked_at == most {
                 next = Some(name);
@@ -108,9 +151,7 @@ impl Hall {
             }
         }
         let matched = looked_at * confined.map_or(0, Grant::pattern_bytes);
-        turn.out.note_work(looked_at / LOOKS_A_STEP + matched / MATCHED_BYTES_A_STEP);
-        turn.out.answer(ask, &answer::Rooms { rooms: &rooms, next });
-        Ok(())
+        (rooms, next, looked_at / LOOKS_A_STEP + matched / MATCHED_BYTES_A_STEP)
     }
 
     /// Members in the order in which they became known; a cursor is the number of the last one.
@@ -209,7 +250,7 @@ impl Hall {
         found: Found<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        let Found { head, entries } = found;
+        let Found { head, entries, .. } = found;
         if wanted.epoch.as_deref().is_some_and(|epoch| Epoch::parse(epoch) != Some(head.epoch)) {
             let message = format!("`epoch`: expected {}, found another one: seq has begun anew", head.epoch);
             return Err(Refusal::new(Code::EpochChanged, message));
@@ -237,7 +278,7 @@ impl Hall {
             room_id: room.map(|room| self.roster.room(room).name.as_str()),
             user_id: wanted.with.as_ref().map(UserName::as_str),
             epoch: head.epoch,
-            items: entries,
+            items: &Item::messages(entries),
             next,
             gap: gap.map(|(from, to)| answer::Hole { from, to, why: answer::Missing::Expired }),
         };

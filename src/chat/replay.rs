@@ -79,7 +79,7 @@ impl Hall {
     /// Sends as much of a page, which follows `heard`, as may be on the way, and sees to it that the rest follows. A
     /// session that has heard the newest message hears the room from here on.
     pub(super) fn replay(&mut self, conn: ConnId, room: u32, before: Heard, found: Found<'_>, turn: &mut Turn<'_>) {
-        let (Found { head, entries }, first) = (found, found.first());
+        let (Found { head, entries, .. }, first) = (found, found.first());
         let Heard { seq: mut heard, why } = before;
         if first > heard + 1 {
             self.answer_unheard(conn, room, first, turn);
@@ -97,7 +97,7 @@ impl Hall {
                 let own = reader.take_own(room, entry.seq);
                 turn.out.send(conn, |out| {
                     let before = out.len();
-                    spliced::broadcast(out, own.as_ref().map(|own| &own.id), name, entry);
+                    spliced::in_room(out, own.as_ref().map(|own| &own.id), name, entry);
                     reader.note_sent(out.len() - before);
                 });
                 heard = entry.seq;

@@ -1,14 +1,17 @@
 //! Retries: a user who says the same thing twice with the same `id` has said it once.
 //!
-//! A message is remembered as a fingerprint of (who, id, where, content) with the number it got. One memory for all,
-//! first in first out: past [`MAX_REMEMBERED`] the oldest is forgotten before its time.
+//! A message, or a change of one, is remembered as a fingerprint of (who, id, where, what) with the number it got. One
+//! memory for all, first in first out: past [`MAX_REMEMBERED`] the oldest is forgotten before its time.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use sha1::{Digest, Sha1};
+
 use super::tables::table_bytes;
 use super::wire::Id;
+use crate::backend::{NewBody, RetryKey};
 use crate::time::Tick;
 
 #[derive(Debug, Default)]
@@ -19,6 +22,28 @@ pub(super) struct Said {
     /// counts.
     answers: HashMap<u64, (Answer, Tick)>,
     order: VecDeque<(Tick, u64)>,
+}
+
+/// What is said or done, as a retry must repeat it.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) struct Deed<'a> {
+    kind: u8,
+    of: Option<u64>,
+    text: &'a str,
+}
+
+impl<'a> From<NewBody<'a>> for Deed<'a> {
+    fn from(body: NewBody<'a>) -> Self {
+        let of = body.needs();
+        let (kind, text) = match body {
+            NewBody::Message { content, .. } => (0, content),
+            NewBody::Edit { content, .. } => (1, content),
+            NewBody::Delete { .. } => (2, ""),
+            NewBody::Reaction { emoji, on: false, .. } => (3, emoji),
+            NewBody::Reaction { emoji, on: true, .. } => (4, emoji),
+        };
+        Self { kind, of, text }
+    }
 }
 
 /// The outcome of a message.
@@ -36,9 +61,27 @@ pub(super) enum Answer {
 
 impl Said {
     /// String ids are the user's, on all devices; integers count from 0 on each device.
-    pub fn fingerprint(&self, user: &str, session: u64, id: &Id<'_>, target: (&str, &str), content: &str) -> u64 {
+    pub fn fingerprint(&self, user: &str, session: u64, id: &Id<'_>, target: (&str, &str), deed: Deed<'_>) -> u64 {
         let session = if matches!(id, Id::Text(_)) { None } else { Some(session) };
-        self.hasher.hash_one((user, session, id, target, content))
+        self.hasher.hash_one((user, session, id, target, deed))
+    }
+
+    /// The same for a store, in which other processes look for it: so it is no secret, and no two texts have the same.
+    pub fn key(user: &str, id: &str, target: (&str, &str), deed: Deed<'_>) -> RetryKey {
+        let Deed { kind, of, text } = deed;
+        let mut hash = Sha1::new();
+        for part in [user, id, target.0, target.1, text] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.update([kind, u8::from(of.is_some())]);
+        hash.update(of.unwrap_or_default().to_be_bytes());
+        shortened(hash)
+    }
+
+    /// The key of one copy of a message to many.
+    pub fn key_of_copy(RetryKey(all): RetryKey, to: &str) -> RetryKey {
+        shortened(Sha1::new_with_prefix(all).chain_update(to))
     }
 
     pub fn find(&mut self, fingerprint: u64, now: Tick) -> Option<Answer> {
@@ -90,6 +133,12 @@ impl Said {
             self.answers.remove(&fingerprint);
         }
     }
+}
+
+fn shortened(hash: Sha1) -> RetryKey {
+    let mut key = RetryKey([0; 16]);
+    key.0.copy_from_slice(&hash.finalize()[..16]);
+    key
 }
 
 /// How long a retry is known as one.

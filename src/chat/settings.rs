@@ -41,6 +41,8 @@ pub struct Settings {
     pub anybody_may_announce: bool,
     /// Whether anybody may make rooms, by joining or by `create_room`.
     pub anybody_may_create: bool,
+    /// How old a message may be that its sender edits or deletes; `None`: as old as it is.
+    pub edit_within: Option<Duration>,
     /// With tokens: how long a session without one may take to show it.
     pub auth_within: Duration,
     /// How long a session goes on when its token has expired, to be given another one.
@@ -93,6 +95,7 @@ impl Default for Settings {
             create_on_join: true,
             anybody_may_announce: true,
             anybody_may_create: true,
+            edit_within: None,
             auth_within: Duration::from_secs(10),
             token_grace: Duration::from_secs(30),
             return_within: Duration::from_secs(5),

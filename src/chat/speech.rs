@@ -1,4 +1,5 @@
-//! Messages of people: in a room, to one, to some, to everybody.
+//! Messages of people: in a room, to one, to some, to everybody. What is done to messages (`changes`) goes the same
+//! road.
 //!
 //! All except the last go through the backend, which numbers them, and come back from there: a message from here takes
 //! the same road as a message from another node. A room hears it with one publication for each dialect, however many
@@ -7,57 +8,36 @@
 use std::collections::BTreeSet;
 
 use super::ask::{Ask, Asker};
+use super::asking::New;
 use super::checks::user_name;
 use super::hall::Hall;
 use super::lists::{Copied, Copies, ListKey};
 use super::name::UserName;
-use super::retry::Answer;
+use super::once::{First, Keys, To};
+use super::retry::Said;
 use super::roster::room::{EVERYBODY, topic};
 use super::roster::session::Dialect;
 use super::turn::{Ctx, Turn};
 use super::typists::Target;
 use super::waiting::{Waiting, What};
-use super::wire::answer::{Ack, Broadcast, Direct, Item};
-use super::wire::{Code, Id, Refusal, plain, spliced};
-use crate::backend::{Conversation, Entry, NewBody};
+use super::wire::answer::Ack;
+use super::wire::entries::{Broadcast, Item, Place};
+use super::wire::request::Words;
+use super::wire::{Code, Refusal, plain, spliced};
+use crate::backend::{Body, Conversation, Entry, NewBody};
 use crate::id::ConnId;
-
-/// Whether a message is sent for the first time.
-enum First {
-    /// Yes; its fingerprint, if it has an `id`.
-    Yes(Option<u64>),
-    /// No, and the retry has been answered.
-    No,
-}
-
-/// The place of a message, as a retry must repeat it.
-#[derive(Clone, Copy)]
-enum To<'a> {
-    Room(&'a str),
-    User(&'a str),
-    Users(&'a str),
-}
 
 impl Hall {
     pub(super) fn broadcast(
         &mut self,
         ask: Ask<'_>,
         room: Option<&str>,
-        content: &str,
+        words: &Words<'_>,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         let room = match room {
-            Some("*") => return self.announce(ask, content, ctx),
-            Some(name) => match self.wanted_room(ask.conn, name) {
-                Ok(room) => room,
-                // A sender who is not back in the room yet hears the outcome of their own message, and nothing else.
-                Err(refusal) => {
-                    return match self.first_time(ask, To::Room(name), content, ctx)? {
-                        First::Yes(_) => Err(refusal),
-                        First::No => Ok(()),
-                    };
-                }
-            },
+            Some("*") => return self.announce(ask, &words.content, ctx),
+            Some(name) => return self.say_in_named(ask, name, words.into(), ctx),
             None => {
                 let Some(session) = self.roster.session(ask.conn) else { return Ok(()) };
                 let mut wanted = session.seats.iter().filter(|seat| seat.wanted);
@@ -75,41 +55,63 @@ impl Hall {
                 }
             }
         };
-        self.say_in(ask, room, content, ctx)
+        self.say_in(ask, room, words.into(), ctx)
     }
 
-    /// Sends a message to a room that the session asked to be in. [`Hall::said_in`] delivers it.
-    pub(super) fn say_in(&mut self, ask: Ask<'_>, room: u32, content: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
-        Self::check_content(content, ctx)?;
+    /// Says or does something in the room of a name.
+    pub(super) fn say_in_named(
+        &mut self,
+        ask: Ask<'_>,
+        name: &str,
+        body: NewBody<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Refusal> {
+        match self.wanted_room(ask.conn, name) {
+            Ok(room) => self.say_in(ask, room, body, ctx),
+            // A sender who is not back in the room yet hears the outcome of their own message, and nothing else.
+            Err(refusal) => match self.first_time(ask, To::Room(name), body, ctx)? {
+                First::Yes(_) => Err(refusal),
+                First::No => Ok(()),
+            },
+        }
+    }
+
+    /// Says or does something in a room that the session asked to be in. [`Hall::said_in`] delivers it.
+    pub(super) fn say_in(
+        &mut self,
+        ask: Ask<'_>,
+        room: u32,
+        body: NewBody<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Refusal> {
+        Self::check_content(body, ctx)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
-        let room_name = self.roster.room(room).name.clone();
-        let First::Yes(said) = self.first_time(ask, To::Room(room_name.as_str()), content, ctx)? else {
+        let name = self.roster.room(room).name.clone();
+        let First::Yes(Keys { said, retry }) = self.first_time(ask, To::Room(name.as_str()), body, ctx)? else {
             return Ok(());
         };
         if ask.id.is_some() {
             self.may_wait_for_replay(ask.conn, room)?;
         }
-        let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::Broadcast { said } };
+        let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::InRoom { said } };
         let sender = self.roster.user(user).name.clone();
-        self.append(
-            waiting,
-            Conversation::Room(room_name.as_str()),
-            sender.as_str(),
-            NewBody::Message { content, reply_to: None },
-            ctx,
-        )?;
+        let conversation = Conversation::Room(name.as_str());
+        self.append(waiting, New { conversation, sender: sender.as_str(), body, retry }, ctx)?;
         self.remember(said, ctx);
         Ok(())
     }
 
-    /// The message has its number: the room hears it, and its sender, if here, is answered.
+    /// The entry has its number: the room hears it, and its sender, if here, is answered.
     pub(super) fn said_in(&mut self, room: u32, entry: &Entry<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
         if self.keeps {
             self.sweep_later(turn);
         }
-        self.sender_stops_typing(entry.sender, || Some(Target::Room(room)), turn);
+        let is_message = matches!(entry.body, Body::Message(_));
+        if is_message {
+            self.sender_stops_typing(entry.sender, || Some(Target::Room(room)), turn);
+        }
         let ask = asked.as_ref().map(|asked| asked.asker.ask());
-        if let Some(Waiting { what: What::Broadcast { said }, .. }) = asked {
+        if let Some(Waiting { what: What::InRoom { said }, .. }) = asked {
             self.answer_said(said, Some(entry.seq), entry.ts);
             self.roster.note_described(room);
         }
@@ -124,19 +126,23 @@ impl Hall {
                 (false, false) => {}
             }
         }
-        self.roster.note_said(room, self.keeps);
+        match is_message {
+            true => self.roster.note_said(room, self.keeps),
+            // There is a message that it is about, so something is kept.
+            false => self.roster.note_kept(room),
+        }
         let place = self.roster.room(room);
         let name = place.name.as_str();
         if place.json > 0 {
             let conn = own.map(|own| own.conn);
             let heard = topic(room, Dialect::Json);
-            turn.out.publish(heard, conn.as_slice(), |out| spliced::broadcast(out, None, name, entry));
+            turn.out.publish(heard, conn.as_slice(), |out| spliced::in_room(out, None, name, entry));
             if let Some(own) = own {
-                turn.out.send(own.conn, |out| spliced::broadcast(out, own.id, name, entry));
+                turn.out.send(own.conn, |out| spliced::in_room(out, own.id, name, entry));
             }
         }
         if let Some(ask) = ask.filter(|ask| self.operators.has(ask.conn)) {
-            turn.out.send(ask.conn, |out| spliced::broadcast(out, ask.id, name, entry));
+            turn.out.send(ask.conn, |out| spliced::in_room(out, ask.id, name, entry));
         }
         if place.plain > 0
             && let Some(content) = entry.said()
@@ -146,27 +152,35 @@ impl Hall {
         }
     }
 
-    pub(super) fn direct(&mut self, ask: Ask<'_>, to: &str, content: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+    /// Says or does something to a user. [`Hall::said_to`] delivers it.
+    pub(super) fn say_to(
+        &mut self,
+        ask: Ask<'_>,
+        to: &str,
+        body: NewBody<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Refusal> {
         let to = self.known_user(to)?;
-        Self::check_content(content, ctx)?;
+        Self::check_content(body, ctx)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
         let to = self.roster.user(to).name.clone();
-        let First::Yes(said) = self.first_time(ask, To::User(to.as_str()), content, ctx)? else {
+        let First::Yes(Keys { said, retry }) = self.first_time(ask, To::User(to.as_str()), body, ctx)? else {
             return Ok(());
         };
-        let what = What::Direct { said };
-        let waiting = Waiting { asker: ask.keep(), room: None, what };
+        let waiting = Waiting { asker: ask.keep(), room: None, what: What::ToUser { said, to: to.clone() } };
         let sender = self.roster.user(user).name.clone();
         let conversation = Conversation::Direct(sender.as_str(), to.as_str());
-        self.append(waiting, conversation, sender.as_str(), NewBody::Message { content, reply_to: None }, ctx)?;
+        self.append(waiting, New { conversation, sender: sender.as_str(), body, retry }, ctx)?;
         self.remember(said, ctx);
         Ok(())
     }
 
-    /// The message has its number: the devices of both hear it, and its sender, if here, is answered.
+    /// The entry has its number: the devices of both hear it, and its sender, if here, is answered.
     pub(super) fn said_to(&mut self, to: &str, entry: &Entry<'_>, asked: Option<Waiting>, turn: &mut Turn<'_>) {
         self.sweep_later(turn);
-        self.sender_stops_typing(entry.sender, || UserName::parse(to).ok().map(Target::User), turn);
+        if matches!(entry.body, Body::Message(_)) {
+            self.sender_stops_typing(entry.sender, || UserName::parse(to).ok().map(Target::User), turn);
+        }
         let recipient = self.roster.users().find(to);
         let sender = self.roster.users().find(entry.sender).filter(|&sender| recipient != Some(sender));
         // The sending session hears it in its answer: a message to one user is the answer itself, a message to many has
@@ -183,15 +197,15 @@ impl Hall {
         let seen = own || recipient.is_some_and(|user| self.roster.user(user).visible());
         let delivered = seen && !devices.is_empty();
         devices.extend(of(sender).filter(|&device| Some(device) != saying));
-        let direct = Direct::new(to, entry);
+        let place = Place::user(to);
         if !devices.is_empty() {
-            turn.out.say_each(devices, &direct);
+            turn.out.send_each(devices, |out| spliced::by_type(out, None, place, entry));
         }
         let Some(Waiting { asker, what, .. }) = asked else { return };
         match what {
-            What::Direct { said } => {
+            What::ToUser { said, .. } => {
                 self.answer_said(said, Some(entry.seq), entry.ts);
-                turn.out.answer(asker.ask(), &direct);
+                turn.out.send(asker.conn, |out| spliced::by_type(out, asker.id.as_ref(), place, entry));
             }
             What::Copy { of, to } => {
                 let copied = match (delivered, self.keeps) {
@@ -219,11 +233,12 @@ impl Hall {
             let code = if names.is_empty() { Code::BadRequest } else { Code::TooLarge };
             return Err(Refusal::new(code, message));
         }
-        Self::check_content(content, ctx)?;
+        let body = NewBody::Message { content, reply_to: None };
+        Self::check_content(body, ctx)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
         // U+0000 stands in no name, so that no two lists look alike.
         let all: Vec<&str> = names.iter().map(UserName::as_str).collect();
-        let First::Yes(said) = self.first_time(ask, To::Users(&all.join("\0")), content, ctx)? else {
+        let First::Yes(Keys { said, retry }) = self.first_time(ask, To::Users(&all.join("\0")), body, ctx)? else {
             return Ok(());
         };
         let sender = self.roster.user(user).name.clone();
@@ -238,7 +253,8 @@ impl Hall {
             }
             let copy = Waiting { asker: Asker::unnamed(ask.conn), room: None, what: What::Copy { of, to: to.clone() } };
             let conversation = Conversation::Direct(sender.as_str(), to.as_str());
-            match self.append(copy, conversation, sender.as_str(), NewBody::Message { content, reply_to: None }, ctx) {
+            let retry = retry.map(|retry| Said::key_of_copy(retry, to.as_str()));
+            match self.append(copy, New { conversation, sender: sender.as_str(), body, retry }, ctx) {
                 Ok(()) => outstanding += 1,
                 Err(_) => copies.failed.push(to),
             }
@@ -260,7 +276,7 @@ impl Hall {
         match copies.failed.is_empty() {
             true => self.answer_said(copies.said, None, turn.now.unix_ms),
             // A retry reaches the others twice, but without it these would never get the message.
-            false => copies.said.into_iter().for_each(|said| self.said.fail(said)),
+            false => self.forget_said(copies.said),
         }
         let Copies { delivered, stored, unknown, missed, failed, .. } = &copies;
         turn.out.answer(asker.ask(), &Ack::Multicast { delivered, stored, unknown, missed, failed });
@@ -272,9 +288,10 @@ impl Hall {
             let message = "expected a session that may speak to everybody, found one that may not";
             return Err(Refusal::new(Code::Forbidden, message));
         }
-        Self::check_content(content, turn)?;
+        let body = NewBody::Message { content, reply_to: None };
+        Self::check_content(body, turn)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
-        let First::Yes(said) = self.first_time(ask, To::Room("*"), content, turn)? else { return Ok(()) };
+        let First::Yes(Keys { said, .. }) = self.first_time(ask, To::Room("*"), body, turn)? else { return Ok(()) };
         self.pay_to_announce(ask.conn, turn)?;
         self.counts.messages += 1;
         self.remember(said, turn);
@@ -295,59 +312,14 @@ impl Hall {
         Ok(())
     }
 
-    fn check_content(content: &str, turn: &Turn<'_>) -> Result<(), Refusal> {
+    fn check_content(body: NewBody<'_>, turn: &Turn<'_>) -> Result<(), Refusal> {
+        let (NewBody::Message { content, .. } | NewBody::Edit { content, .. }) = body else { return Ok(()) };
         let limit = turn.settings.content_bytes;
         if content.len() > limit {
             let message = format!("`content`: expected at most {limit} bytes, found {}", content.len());
             return Err(Refusal::new(Code::TooLarge, message));
         }
         Ok(())
-    }
-
-    /// Answers a retry; for a new message, returns its fingerprint.
-    fn first_time(&mut self, ask: Ask<'_>, to: To<'_>, content: &str, turn: &mut Turn<'_>) -> Result<First, Refusal> {
-        let (Some(id), Some(user)) = (ask.id, self.user_of(ask.conn)) else { return Ok(First::Yes(None)) };
-        let session = match self.roster.session(ask.conn) {
-            Some(session) => session.id,
-            // Integers count in a session, and a call is in none.
-            None if !matches!(id, Id::Text(_)) => return Ok(First::Yes(None)),
-            None => 0,
-        };
-        let user = self.roster.user(user).name.as_str();
-        let place = match to {
-            To::Room(name) => ("room", name),
-            To::User(name) => ("user", name),
-            To::Users(names) => ("users", names),
-        };
-        let fingerprint = self.said.fingerprint(user, session, id, place, content);
-        match self.said.find(fingerprint, turn.now.tick) {
-            None => Ok(First::Yes(Some(fingerprint))),
-            Some(Answer::Waiting) => {
-                let message = "expected the first try of this `id` to be answered, found it waiting still";
-                Err(Refusal::new(Code::Overloaded, message))
-            }
-            Some(Answer::Said { seq, ts }) => {
-                let (room_id, user_id) = match to {
-                    To::Room(name) => (Some(name), None),
-                    To::User(name) => (None, Some(name)),
-                    To::Users(_) => (None, None),
-                };
-                turn.out.answer(ask, &Ack::Said { room_id, user_id, seq, ts, dup: true });
-                Ok(First::No)
-            }
-        }
-    }
-
-    fn remember(&mut self, said: Option<u64>, turn: &Turn<'_>) {
-        if let Some(said) = said {
-            self.said.insert(said, Answer::Waiting, turn.now.tick);
-        }
-    }
-
-    fn answer_said(&mut self, said: Option<u64>, seq: Option<u64>, ts: u64) {
-        if let Some(said) = said {
-            self.said.answer(said, Answer::Said { seq, ts });
-        }
     }
 
     fn sender_stops_typing(&mut self, sender: &str, to: impl FnOnce() -> Option<Target>, turn: &mut Turn<'_>) {

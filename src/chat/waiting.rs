@@ -6,10 +6,10 @@ use slab::Slab;
 
 use super::ask::Asker;
 use super::lists::ListKey;
-use super::name::UserName;
+use super::name::{RoomName, UserName};
 use super::wire::answer::EndReason;
 use super::wire::request::Bound;
-use crate::backend::{Entry, Epoch, Head, Ticket};
+use crate::backend::{Entry, Epoch, Head, Reading, Ticket};
 use crate::slack;
 
 /// The reason of a question to the backend, the connection that asks, and its `id`.
@@ -64,11 +64,14 @@ pub(super) enum What {
         /// The reason for the session, if it did not ask.
         why: Option<EndReason>,
     },
-    Broadcast {
+    /// Something is said or done in the room.
+    InRoom {
         said: Option<u64>,
     },
-    Direct {
+    /// The same to a user.
+    ToUser {
         said: Option<u64>,
+        to: UserName,
     },
     /// One recipient of a message to many.
     Copy {
@@ -79,6 +82,33 @@ pub(super) enum What {
         created: Option<bool>,
     },
     History(Excerpt),
+    Mark,
+    /// A page of rooms, of which the session is in some.
+    Rooms(Box<RoomsAsked>),
+    Conversations,
+    Search,
+    Ban(Box<NewBan>),
+    Unban {
+        banned: bool,
+    },
+}
+
+/// A page of rooms, and those on it whose marks the store is asked for.
+#[derive(Debug)]
+pub(super) struct RoomsAsked {
+    pub cursor: Option<Box<str>>,
+    pub limit: usize,
+    pub inside: Vec<RoomName>,
+}
+
+/// A ban that holds, and is to be kept.
+#[derive(Debug)]
+pub(super) struct NewBan {
+    pub user: UserName,
+    pub until: Option<u64>,
+    pub note: Option<Box<str>>,
+    /// How many sessions it has closed.
+    pub closed: usize,
 }
 
 /// Up to where a joiner has heard before; by default nothing was.
@@ -103,6 +133,8 @@ pub(super) struct Excerpt {
 pub(super) struct Found<'a> {
     pub head: Head,
     pub entries: &'a [Entry<'a>],
+    /// What the reader has read, if that was asked.
+    pub reading: Option<Reading>,
 }
 
 impl Found<'_> {

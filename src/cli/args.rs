@@ -329,7 +329,7 @@ pub struct TokenArgs {
     /// Which rooms it opens, such as 'lobby,team-*'; all, if nothing is said
     #[arg(long, value_name = "PATTERNS", value_delimiter = ',')]
     pub rooms: Option<Vec<String>>,
-    /// What it allows: announce, create, admin
+    /// What it allows: announce, create, moderate, admin
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     pub roles: Vec<String>,
     /// For which server, the same as its --auth-audience

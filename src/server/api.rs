@@ -35,13 +35,14 @@ pub const fn status(code: Code) -> u16 {
         Code::BadJson | Code::BadRequest => 400,
         Code::Unauthorized | Code::TokenExpired => 401,
         Code::Forbidden => 403,
-        Code::UnknownType | Code::RoomNotFound | Code::UserNotFound => 404,
+        Code::UnknownType | Code::RoomNotFound | Code::UserNotFound | Code::NotFound => 404,
         Code::NotJoined | Code::TooManyRooms | Code::RoomFull | Code::EpochChanged => 409,
         Code::HistoryGone => 410,
         Code::TooLarge => 413,
         Code::RateLimited => 429,
         Code::Overloaded | Code::BackendDown => 503,
         Code::Internal => 500,
+        Code::Unsupported => 501,
     }
 }
 

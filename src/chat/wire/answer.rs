@@ -2,13 +2,14 @@
 //!
 //! [`write()`] alone puts `type` first and the `id` of the request second, so that no message can forget either. The
 //! types are listed in [`Kind`] by the macro that also ties each to its struct: a struct that is not listed cannot be
-//! sent. A message of a person is an [`Item`], wherever it stands. A name that a person chose is a value, or the key of
-//! a map: never the name of a field.
+//! sent. Those that are entries of a conversation are in [`entries`]. A name that a person chose is a value, or the key
+//! of a map: never the name of a field.
 //!
-//! One message is not written by its type, because most of the server's work comes down to it: [`json::broadcast`]
-//! writes the bytes of [`Broadcast`], faster.
+//! One message is not written by its type, because most of the server's work comes down to it: [`spliced`] writes the
+//! bytes of [`Broadcast`], faster.
 //!
-//! [`json::broadcast`]: super::json::broadcast
+//! [`entries`]: super::entries
+//! [`spliced`]: super::spliced
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -17,8 +18,9 @@ use serde::{Serialize, Serializer};
 
 use super::super::name::UserName;
 use super::super::roster::user::{Status, View};
+use super::entries::{Broadcast, Deleted, Direct, Edited, Item, Place, Reacted, is_empty, is_false};
 use super::{Code, Id, Refusal, json};
-use crate::backend::{Body, Entry, Epoch, Message, Reaction};
+use crate::backend::{self, Epoch};
 
 /// A message of the JSON dialect, but for its `type` and `id`.
 pub(crate) trait Answer: Serialize {
@@ -64,8 +66,12 @@ answers! {
     Ban "ban" is Ban<'_>,
     Bans "bans" is Bans<'_>,
     Broadcast "broadcast" is Broadcast<'_>,
+    Conversations "conversations" is Conversations<'_>,
+    Deleted "deleted" is Deleted<'_>,
     Direct "direct" is Direct<'_>,
+    Edited "edited" is Edited<'_>,
     Error "error" is Error<'_>,
+    Found "found" is Found<'_>,
     Gap "gap" is Gap<'_>,
     Goodbye "goodbye" is Goodbye,
     History "history" is History<'_>,
@@ -77,6 +83,8 @@ answers! {
     Pong "pong" is Pong,
     Presence "presence" is Presence<'_>,
     PresenceState "presence_state" is PresenceState<'_>,
+    Reacted "reaction" is Reacted<'_>,
+    Read "read" is Read<'_>,
     Room "room" is Room<'_>,
     Rooms "rooms" is Rooms<'_>,
     Typing "typing" is Typing<'_>,
@@ -170,6 +178,21 @@ pub(crate) struct Joined<'a> {
     pub seq: u64,
     pub recovered: bool,
     pub members: usize,
+    #[serde(flatten)]
+    pub reading: Option<Reading>,
+}
+
+/// What the user has read of a conversation.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Reading {
+    pub read: u64,
+    pub unread: u64,
+}
+
+impl From<backend::Reading> for Reading {
+    fn from(backend::Reading { read, unread }: backend::Reading) -> Self {
+        Self { read, unread }
+    }
 }
 
 #[derive(Serialize)]
@@ -199,72 +222,6 @@ pub(crate) struct OnlineUsers<'a> {
     pub count: usize,
 }
 
-/// A message in a room, or, as `*`, to everybody.
-#[derive(Serialize)]
-pub(crate) struct Broadcast<'a> {
-    pub room_id: &'a str,
-    #[serde(flatten)]
-    pub item: Item<'a>,
-}
-
-/// A message to one user.
-#[derive(Serialize)]
-pub(crate) struct Direct<'a>(Item<'a>);
-
-impl<'a> Direct<'a> {
-    pub fn new(to: &'a str, entry: &'a Entry<'a>) -> Self {
-        Self(Item { user_id: Some(to), ..entry.into() })
-    }
-}
-
-/// A message of a person, wherever it stands: its place, where it must be named, stands before.
-#[derive(Serialize)]
-pub(crate) struct Item<'a> {
-    pub sender: &'a str,
-    /// The receiver, if the place does not name them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<&'a str>,
-    /// Absent in a message that is deleted.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "content")]
-    pub content: Option<&'a str>,
-    /// Absent in a message that is neither numbered nor kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seq: Option<u64>,
-    pub ts: u64,
-    /// The message that it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<u64>,
-    /// When it was last edited.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub edited: Option<u64>,
-    #[serde(skip_serializing_if = "is_false")]
-    pub deleted: bool,
-    #[serde(skip_serializing_if = "is_empty", serialize_with = "reactions")]
-    pub reactions: &'a [Reaction<'a>],
-}
-
-impl<'a> Item<'a> {
-    /// A message that is neither numbered nor kept.
-    pub fn announced(sender: &'a str, content: &'a str, ts: u64) -> Self {
-        let (user_id, content, seq) = (None, Some(content), None);
-        Self { sender, user_id, content, seq, ts, reply_to: None, edited: None, deleted: false, reactions: &[] }
-    }
-}
-
-impl<'a> From<&'a Entry<'a>> for Item<'a> {
-    fn from(entry: &'a Entry<'a>) -> Self {
-        let Entry { seq, ts, sender, body } = entry;
-        let item = Self { seq: Some(*seq), ..Self::announced(sender, "", *ts) };
-        match body {
-            Body::Message(Message { content, reply_to, edited, reactions }) => {
-                let deleted = content.is_none();
-                Self { content: *content, reply_to: *reply_to, edited: *edited, deleted, reactions, ..item }
-            }
-            _ => item,
-        }
-    }
-}
-
 /// Messages of a room that the session will not hear.
 #[derive(Serialize)]
 pub(crate) struct Gap<'a> {
@@ -292,8 +249,7 @@ pub(crate) struct History<'a> {
     pub user_id: Option<&'a str>,
     #[serde(serialize_with = "shown")]
     pub epoch: Epoch,
-    #[serde(serialize_with = "items")]
-    pub items: &'a [Entry<'a>],
+    pub items: &'a [Item<'a>],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -414,6 +370,59 @@ pub(crate) struct ListedRoom<'a> {
     pub name: &'a str,
     pub members: usize,
     pub joined: bool,
+    /// Of a room that the session is in.
+    #[serde(flatten)]
+    pub reading: Option<Reading>,
+}
+
+/// A user has read a conversation up to a number; the user's other devices hear it.
+#[derive(Serialize)]
+pub(crate) struct Read<'a> {
+    #[serde(flatten)]
+    pub place: Place<'a>,
+    pub seq: u64,
+}
+
+/// The direct conversations of a user, those in which something was said last first.
+#[derive(Serialize)]
+pub(crate) struct Conversations<'a> {
+    pub conversations: &'a [Talk<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Talk<'a> {
+    user_id: &'a str,
+    seq: u64,
+    ts: u64,
+    #[serde(flatten)]
+    reading: Reading,
+}
+
+impl<'a> From<&backend::Talk<'a>> for Talk<'a> {
+    fn from(&backend::Talk { with, seq, ts, reading }: &backend::Talk<'a>) -> Self {
+        Self { user_id: with, seq, ts, reading: reading.into() }
+    }
+}
+
+/// Messages that were looked for, the newest first.
+#[derive(Serialize)]
+pub(crate) struct Found<'a> {
+    pub items: &'a [Hit<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Hit<'a> {
+    #[serde(flatten)]
+    pub place: Place<'a>,
+    pub seq: u64,
+    pub sender: &'a str,
+    #[serde(serialize_with = "json::content")]
+    pub content: &'a str,
+    pub ts: u64,
 }
 
 #[derive(Serialize)]
@@ -533,47 +542,23 @@ fn hex<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{value:016x}"))
 }
 
-fn items<S: Serializer>(entries: &[Entry<'_>], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(entries.iter().map(Item::from))
-}
-
-fn content<S: Serializer>(content: &Option<&str>, serializer: S) -> Result<S::Ok, S::Error> {
-    json::content(content.unwrap_or_default(), serializer)
-}
-
-fn reactions<S: Serializer>(reactions: &[Reaction<'_>], serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Shown<'a> {
-        emoji: &'a str,
-        count: u64,
-        users: &'a [&'a str],
-        me: bool,
-    }
-    serializer.collect_seq(reactions.iter().map(|reaction| {
-        let Reaction { emoji, count, users, me } = reaction;
-        Shown { emoji, count: *count, users, me: *me }
-    }))
-}
-
 fn map<S: Serializer>(entries: &[(&str, View)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(entries.iter().map(|(key, value)| (key, value)))
-}
-
-fn is_empty<T>(list: &&[T]) -> bool {
-    list.is_empty()
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::{Body, Entry, Message, Reaction};
 
     const MICROS_1001: Duration = Duration::from_micros(1001);
-    fn entry(content: &str) -> Entry<'_> {
-        Entry { seq: 7, ts: 1_790_000_000_123, sender: "ann", body: Body::Message(Message::new(content)) }
+
+    fn entry<'a>(body: Body<'a>) -> Entry<'a> {
+        Entry { seq: 7, ts: 1_790_000_000_123, sender: "ann", body }
+    }
+
+    fn item_of<'a>(message: &'a Message<'a>) -> Item<'a> {
+        Item::of(&entry(Body::Deleted { of: 0 }), message)
     }
 
     const TEXT: &str = "she said \"yes\"\n";
@@ -610,6 +595,11 @@ mod tests {
             close_after,
             ..Refusal::new(code, "expected \"a\"")
         };
+        let (message, empty, deleted) = (Message::new(TEXT), Message::new(""), Message::default());
+        let reactions = vec![Reaction { emoji: "\"", count: 2, users: vec!["bob"], me: true }];
+        let folded = Message { reply_to: Some(5), edited: Some(6), reactions, ..Message::new("") };
+        let marks = backend::Reading { read: 3, unread: 4 };
+        let reading = Some(marks.into());
         let limits = |rate| Limits { message_bytes: 4, content_bytes: 3, rooms: 2, join_rooms: 1, rate };
         let welcome = Welcome {
             user_id: "ann",
@@ -643,10 +633,15 @@ mod tests {
                     r#""content_bytes":3,"rooms":2,"join_rooms":1,"rate":{"per_second":20,"burst":40}},"#,
                     r#""ping_interval_ms":25000,"durability":"memory","expires_at":1}"#,
                 ),
-            Joined { room_id: "den", user_id: "ann", epoch, seq: 7, recovered: true, members: 2 } =>
+            Joined { room_id: "den", user_id: "ann", epoch, seq: 7, recovered: true, members: 2, reading: None } =>
                 concat!(
                     r#"{"type":"joined","room_id":"den","user_id":"ann","epoch":"000000000000beef","seq":7,"#,
                     r#""recovered":true,"members":2}"#,
+                ),
+            Joined { room_id: "den", user_id: "ann", epoch, seq: 7, recovered: false, members: 2, reading } =>
+                concat!(
+                    r#"{"type":"joined","room_id":"den","user_id":"ann","epoch":"000000000000beef","seq":7,"#,
+                    r#""recovered":false,"members":2,"read":3,"unread":4}"#,
                 ),
             Left { room_id: "d\"en", reason: None } => r#"{"type":"left","room_id":"d\"en"}"#,
             Left { room_id: "den", reason: Some(EndReason::Kicked) } => r#"{"type":"left","room_id":"den","reason":"kicked"}"#,
@@ -657,7 +652,7 @@ mod tests {
                 r#"{"type":"online_users","room_id":"den","users":["ann","b\"ob"],"count":3}"#,
             OnlineUsers { room_id: "den", users: &[], count: 0 } =>
                 r#"{"type":"online_users","room_id":"den","users":[],"count":0}"#,
-            Broadcast { room_id: "den", item: Item::from(&entry(TEXT)) } =>
+            Broadcast { room_id: "den", item: item_of(&message) } =>
                 concat!(
                     r#"{"type":"broadcast","room_id":"den","sender":"ann","content":"she said \"yes\"\n","seq":7,"#,
                     r#""ts":1790000000123}"#,
@@ -667,10 +662,52 @@ mod tests {
                     r#"{"type":"broadcast","room_id":"*","sender":"ann","content":"she said \"yes\"\n","#,
                     r#""ts":1790000000123}"#,
                 ),
-            Direct::new("bob", &entry(TEXT)) =>
+            Broadcast { room_id: "den", item: item_of(&folded) } =>
+                concat!(
+                    r#"{"type":"broadcast","room_id":"den","sender":"ann","content":"","seq":7,"ts":1790000000123,"#,
+                    r#""reply_to":5,"edited":6,"reactions":[{"emoji":"\"","count":2,"users":["bob"],"me":true}]}"#,
+                ),
+            Broadcast { room_id: "den", item: item_of(&deleted) } =>
+                r#"{"type":"broadcast","room_id":"den","sender":"ann","seq":7,"ts":1790000000123,"deleted":true}"#,
+            Direct(Item { user_id: Some("bob"), ..item_of(&message) }) =>
                 concat!(
                     r#"{"type":"direct","sender":"ann","user_id":"bob","content":"she said \"yes\"\n","seq":7,"#,
                     r#""ts":1790000000123}"#,
+                ),
+            Edited { place: Place::room("den"), of: 1, sender: "ann", content: Some(TEXT), deleted: false, seq: 2, ts: 3 } =>
+                concat!(
+                    r#"{"type":"edited","room_id":"den","of":1,"sender":"ann","content":"she said \"yes\"\n","#,
+                    r#""seq":2,"ts":3}"#,
+                ),
+            Edited { place: Place::user("bob"), of: 1, sender: "ann", content: None, deleted: true, seq: 2, ts: 3 } =>
+                r#"{"type":"edited","user_id":"bob","of":1,"sender":"ann","deleted":true,"seq":2,"ts":3}"#,
+            Deleted { place: Place::room("den"), of: 1, sender: "ann", seq: 2, ts: 3 } =>
+                r#"{"type":"deleted","room_id":"den","of":1,"sender":"ann","seq":2,"ts":3}"#,
+            Reacted { place: Place::user("bob"), of: 1, sender: "ann", emoji: "\"", on: false, seq: 2, ts: 3 } =>
+                r#"{"type":"reaction","user_id":"bob","of":1,"sender":"ann","emoji":"\"","on":false,"seq":2,"ts":3}"#,
+            Read { place: Place::room("den"), seq: 3 } => r#"{"type":"read","room_id":"den","seq":3}"#,
+            Read { place: Place::user("bob"), seq: 3 } => r#"{"type":"read","user_id":"bob","seq":3}"#,
+            Conversations { conversations: &[], next: None } => r#"{"type":"conversations","conversations":[]}"#,
+            Conversations {
+                conversations: &[(&backend::Talk { with: "bob", seq: 1, ts: 2, reading: marks }).into()],
+                next: Some("n"),
+            } =>
+                concat!(
+                    r#"{"type":"conversations","conversations":[{"user_id":"bob","seq":1,"ts":2,"read":3,"#,
+                    r#""unread":4}],"next":"n"}"#,
+                ),
+            Found { items: &[], next: None } => r#"{"type":"found","items":[]}"#,
+            Found {
+                items: &[
+                    Hit { place: Place::room("den"), seq: 1, sender: "ann", content: TEXT, ts: 2 },
+                    Hit { place: Place::user("bob"), seq: 1, sender: "bob", content: "", ts: 2 },
+                ],
+                next: Some("n"),
+            } =>
+                concat!(
+                    r#"{"type":"found","items":[{"room_id":"den","seq":1,"sender":"ann","#,
+                    r#""content":"she said \"yes\"\n","ts":2},{"user_id":"bob","seq":1,"sender":"bob","content":"","#,
+                    r#""ts":2}],"next":"n"}"#,
                 ),
             Gap { room_id: "den", epoch, hole: Hole { from: 1, to: 3, why: Missing::Expired } } =>
                 r#"{"type":"gap","room_id":"den","epoch":"000000000000beef","from":1,"to":3,"why":"expired"}"#,
@@ -678,7 +715,7 @@ mod tests {
                 room_id: Some("den"),
                 user_id: None,
                 epoch,
-                items: &[entry(TEXT), entry("")],
+                items: &[item_of(&message), item_of(&empty)],
                 next: None,
                 gap: None,
             } =>
@@ -778,10 +815,18 @@ mod tests {
                 ),
             Rooms { rooms: &[], next: None } => r#"{"type":"rooms","rooms":[]}"#,
             Rooms {
-                rooms: &[ListedRoom { room_id: "den", name: "Den", members: 2, joined: true }],
+                rooms: &[ListedRoom { room_id: "den", name: "Den", members: 2, joined: true, reading: None }],
                 next: Some("den"),
             } =>
                 r#"{"type":"rooms","rooms":[{"room_id":"den","name":"Den","members":2,"joined":true}],"next":"den"}"#,
+            Rooms {
+                rooms: &[ListedRoom { room_id: "den", name: "Den", members: 2, joined: true, reading }],
+                next: None,
+            } =>
+                concat!(
+                    r#"{"type":"rooms","rooms":[{"room_id":"den","name":"Den","members":2,"joined":true,"read":3,"#,
+                    r#""unread":4}]}"#,
+                ),
             Members {
                 room_id: "den",
                 members: &[Member::new("ann", seen(2, Some("n")))],

@@ -1,8 +1,8 @@
 //! The words on the wire: requests read, answers written.
 //!
 //! [`request`] reads the JSON dialect (its JSON with `value`), [`order`] the calls of an operator. [`answer`] has the
-//! messages of the server, written with [`json`], and [`spliced`] the one that is hot; [`plain`] is the other dialect.
-//! Nothing here knows who is where.
+//! messages of the server ([`entries`] those that are entries), written with [`json`], and [`spliced`] the one that is
+//! hot; [`plain`] is the other dialect. Nothing here knows who is where.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -29,6 +29,7 @@ macro_rules! words {
 }
 
 pub(super) mod answer;
+pub(super) mod entries;
 pub(super) mod json;
 pub(super) mod order;
 pub(super) mod plain;
@@ -77,6 +78,8 @@ words! {
         RoomNotFound "room_not_found",
         /// No user of that name has been here.
         UserNotFound "user_not_found",
+        /// No message that is kept, or one that is deleted.
+        NotFound "not_found",
         /// A room that the session is not in.
         NotJoined "not_joined",
         /// Longer than it may be.
@@ -95,6 +98,8 @@ words! {
         Overloaded "overloaded",
         /// The message store did not answer.
         BackendDown "backend_down",
+        /// The message store cannot do that.
+        Unsupported "unsupported",
         /// A mistake of ours.
         Internal "internal",
     }

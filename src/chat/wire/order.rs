@@ -1,7 +1,7 @@
 //! Reads the calls of an operator: objects of the JSON dialect without `type`, which the path of the call has, and some
 //! of their own.
 
-use super::request::{Field, Fields, Kind, Page, Request, Text, read};
+use super::request::{Field, Fields, Kind, Page, Request, Text, Words, read};
 use super::{Code, Id, Refusal};
 
 words! {
@@ -15,6 +15,8 @@ words! {
         Direct "direct",
         /// Says something to some users.
         Multicast "multicast",
+        /// Deletes a message.
+        Delete "delete",
         /// Makes a room.
         Create "create",
         /// The facts about a room.
@@ -126,18 +128,18 @@ pub(crate) fn parse(call: Call, text: &str) -> (Option<Id<'_>>, Result<Order<'_>
                     }
                     Order::Ask {
                         sender: fields.maybe_text(Field::Sender)?,
-                        request: Request::Broadcast { room: Some(room), content: fields.text(Field::Content)? },
+                        request: Request::Broadcast { room: Some(room), words: fields.words()? },
                     }
                 }
                 Call::Broadcast => {
                     fields.for_everybody()?;
-                    Order::Ask {
-                        sender: fields.maybe_text(Field::Sender)?,
-                        request: Request::Broadcast { room: Some("*".into()), content: fields.text(Field::Content)? },
-                    }
+                    let sender = fields.maybe_text(Field::Sender)?;
+                    let words = Words { content: fields.words_for_several()?, reply_to: None };
+                    Order::Ask { sender, request: Request::Broadcast { room: Some("*".into()), words } }
                 }
                 Call::Direct => Order::asked_as(Kind::Direct, fields)?,
                 Call::Multicast => Order::asked_as(Kind::Multicast, fields)?,
+                Call::Delete => Order::asked_as(Kind::Delete, fields)?,
                 Call::History => Order::asked_as(Kind::History, fields)?,
                 Call::Create => Order::asked(Kind::CreateRoom, fields)?,
                 Call::Room => Order::asked(Kind::Room, fields)?,

@@ -18,6 +18,7 @@ use serde_json::error::Category;
 use super::super::name::normal;
 use super::value::{Depth, MAX_LISTED, Value, read_object};
 use super::{Code, Id, MAX_ID_BYTES, Refusal};
+use crate::backend::NewBody;
 
 pub(super) type Text<'a> = Cow<'a, str>;
 
@@ -27,9 +28,10 @@ pub(crate) enum Request<'a> {
     Join { wish: Wish<'a>, user: Option<Text<'a>> },
     JoinList { wishes: Vec<Wish<'a>>, user: Option<Text<'a>> },
     Leave { room: Text<'a> },
-    Broadcast { room: Option<Text<'a>>, content: Text<'a> },
-    Direct { to: Text<'a>, content: Text<'a> },
+    Broadcast { room: Option<Text<'a>>, words: Words<'a> },
+    Direct { to: Text<'a>, words: Words<'a> },
     Multicast { to: Vec<Text<'a>>, content: Text<'a> },
+    Change { place: Place<'a>, of: u64, change: Change<'a> },
     Typing { place: Place<'a>, typing: bool },
     Status { status: Text<'a>, note: Option<Text<'a>> },
     PresenceOfRoom { room: Text<'a>, subscribe: Option<bool> },
@@ -40,6 +42,9 @@ pub(crate) enum Request<'a> {
     Members { room: Text<'a>, page: Page<'a> },
     Online(Page<'a>),
     History { place: Place<'a>, part: Part<'a> },
+    Read { place: Place<'a>, seq: u64 },
+    Conversations(Page<'a>),
+    Search(Sought<'a>),
     Ping,
     Auth { token: Token<'a> },
 }
@@ -72,6 +77,9 @@ kinds! {
     Broadcast "broadcast" | "chat" | "message",
     Direct "direct" | "unicast",
     Multicast "multicast",
+    Edit "edit",
+    Delete "delete",
+    React "react",
     Typing "typing",
     Status "status" | "status_update",
     Presence "presence",
@@ -81,6 +89,9 @@ kinds! {
     Members "members",
     Online "online",
     History "history",
+    Read "read",
+    Conversations "conversations",
+    Search "search",
     Ping "ping",
     Auth "auth",
 }
@@ -100,6 +111,38 @@ impl fmt::Debug for Token<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
     }
+}
+
+/// What is said, and the message that it answers.
+#[derive(Debug)]
+pub(crate) struct Words<'a> {
+    pub content: Text<'a>,
+    pub reply_to: Option<u64>,
+}
+
+impl<'a> From<&'a Words<'_>> for NewBody<'a> {
+    fn from(words: &'a Words<'_>) -> Self {
+        Self::Message { content: &words.content, reply_to: words.reply_to }
+    }
+}
+
+/// What is done to a message.
+#[derive(Debug)]
+pub(crate) enum Change<'a> {
+    Edit { content: Text<'a> },
+    Delete,
+    React { emoji: Text<'a>, on: bool },
+}
+
+/// Which messages are looked for.
+#[derive(Debug)]
+pub(crate) struct Sought<'a> {
+    pub text: Text<'a>,
+    /// Where; `None`: in all that one may read.
+    pub place: Option<Place<'a>>,
+    pub sender: Option<Text<'a>>,
+    pub before: Option<u64>,
+    pub page: Page<'a>,
 }
 
 /// The place of a message.
@@ -132,6 +175,16 @@ pub(crate) struct Page<'a> {
 }
 
 impl Page<'_> {
+    /// The cursor, if it may be one: those that stores give out are short.
+    pub fn short_cursor(&self) -> Result<Option<&str>, Refusal> {
+        match self.cursor.as_deref() {
+            Some(cursor) if cursor.len() > MAX_CURSOR_BYTES => {
+                Err(Refusal::new(Code::BadRequest, "`cursor`: expected the last `next`, found a longer text"))
+            }
+            cursor => Ok(cursor),
+        }
+    }
+
     /// The items on the page, of all that follow its cursor, and whether there are more.
     pub fn fill<T>(&self, items: impl Iterator<Item = T>) -> (Vec<T>, bool) {
         let mut page: Vec<T> = items.take(self.limit + 1).collect();
@@ -163,6 +216,13 @@ pub(crate) const PAGE: usize = 50;
 
 /// Entries of a list at most.
 pub(crate) const MAX_PAGE: usize = 200;
+
+/// The same of messages that are looked for: each costs more to find than to list.
+const FOUND_PAGE: usize = 20;
+const MAX_FOUND_PAGE: usize = 50;
+
+/// The longest cursor that is handed to a store, in bytes.
+const MAX_CURSOR_BYTES: usize = 256;
 
 /// The result of reading: the `id`, and a request or why it is none.
 pub(crate) type Read<'a> = (Option<Id<'a>>, Result<Request<'a>, Refusal>);
@@ -277,6 +337,7 @@ fields! {
     UsersToo "users", Typing "typing", Status "status", Note "note", Subscribe "subscribe", Name "name",
     Rooms "rooms", Topic "topic", Cursor "cursor", Limit "limit", Before "before", After "after", Since "since",
     History "history", Epoch "epoch", Token "token",
+    ReplyTo "reply_to", Of "of", Emoji "emoji", On "on", Seq "seq", Text "text",
     Sender "sender", Session "session_id", Code "code", Seconds "seconds",
 }
 
@@ -289,13 +350,19 @@ impl Field {
 
     /// Whether the field has a meaning in requests of sessions; others have one only in calls.
     fn is_of_sessions(self) -> bool {
-        !matches!(self, Self::Sender | Self::Session | Self::Code | Self::Seconds)
+        !matches!(self, Self::Session | Self::Code | Self::Seconds)
     }
 }
 
 /// The known fields of one message.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Fields<'a>([Value<'a>; Field::ALL.len()]);
+
+impl Default for Fields<'_> {
+    fn default() -> Self {
+        Self([const { Value::Absent }; Field::ALL.len()])
+    }
+}
 
 impl<'a> Fields<'a> {
     fn take(&mut self, field: Field) -> Value<'a> {
@@ -325,6 +392,10 @@ impl<'a> Fields<'a> {
             Value::Unsigned(number) => Ok(Some(number)),
             other => Err(wrong(field, "an integer from 0", &other)),
         }
+    }
+
+    fn number(&mut self, field: Field) -> Result<u64, Refusal> {
+        self.maybe_number(field)?.ok_or_else(|| wrong(field, "an integer from 0", &Value::Absent))
     }
 
     fn maybe_flag(&mut self, field: Field) -> Result<Option<bool>, Refusal> {
@@ -368,10 +439,15 @@ impl<'a> Fields<'a> {
     }
 
     fn place(&mut self) -> Result<Place<'a>, Refusal> {
+        let neither = || Refusal::new(Code::BadRequest, "expected `room_id` or `user_id`, found neither");
+        self.maybe_place()?.ok_or_else(neither)
+    }
+
+    fn maybe_place(&mut self) -> Result<Option<Place<'a>>, Refusal> {
         match (self.maybe_text(Field::Room)?, self.recipient()?) {
-            (Some(room), None) => Ok(Place::Room(room)),
-            (None, Some(user)) => Ok(Place::User(user)),
-            (None, None) => Err(Refusal::new(Code::BadRequest, "expected `room_id` or `user_id`, found neither")),
+            (Some(room), None) => Ok(Some(Place::Room(room))),
+            (None, Some(user)) => Ok(Some(Place::User(user))),
+            (None, None) => Ok(None),
             (Some(_), Some(_)) => Err(Refusal::new(Code::BadRequest, "expected `room_id` or `user_id`, found both")),
         }
     }
@@ -379,6 +455,28 @@ impl<'a> Fields<'a> {
     fn recipient(&mut self) -> Result<Option<Text<'a>>, Refusal> {
         let (user, to) = (self.maybe_text(Field::User)?, self.maybe_text(Field::To)?);
         one_of((Field::User, user), (Field::To, to))
+    }
+
+    /// What is said in one place.
+    pub fn words(&mut self) -> Result<Words<'a>, Refusal> {
+        Ok(Words { content: self.text(Field::Content)?, reply_to: self.maybe_number(Field::ReplyTo)? })
+    }
+
+    /// What is said in several places, or in none that keeps it: it answers no message.
+    pub fn words_for_several(&mut self) -> Result<Text<'a>, Refusal> {
+        let Words { content, reply_to } = self.words()?;
+        match reply_to {
+            None => Ok(content),
+            Some(_) => {
+                let message = "`reply_to`: expected none, because a message is answered in one place, found one";
+                Err(Refusal::new(Code::BadRequest, message))
+            }
+        }
+    }
+
+    fn change(&mut self, make: impl FnOnce(&mut Self) -> Result<Change<'a>, Refusal>) -> Result<Request<'a>, Refusal> {
+        let (place, of) = (self.place()?, self.number(Field::Of)?);
+        Ok(Request::Change { place, of, change: make(self)? })
     }
 
     /// An announcement of an operator is not for one room or user.
@@ -398,17 +496,21 @@ impl<'a> Fields<'a> {
         one_of((Field::Users, users), (Field::UsersToo, too))
     }
 
-    fn limit(&mut self) -> Result<usize, Refusal> {
+    fn limit(&mut self, usual: usize, most: usize) -> Result<usize, Refusal> {
         match self.take(Field::Limit) {
-            Value::Absent => Ok(PAGE),
-            Value::Unsigned(limit) if limit > 0 => Ok(usize::try_from(limit).unwrap_or(usize::MAX).min(MAX_PAGE)),
+            Value::Absent => Ok(usual),
+            Value::Unsigned(limit) if limit > 0 => Ok(usize::try_from(limit).unwrap_or(usize::MAX).min(most)),
             Value::Unsigned(_) => Err(Refusal::new(Code::BadRequest, "`limit`: expected an integer from 1, found 0")),
             other => Err(wrong(Field::Limit, "an integer from 1", &other)),
         }
     }
 
     pub fn page(&mut self) -> Result<Page<'a>, Refusal> {
-        Ok(Page { cursor: self.maybe_text(Field::Cursor)?, limit: self.limit()? })
+        self.page_of(PAGE, MAX_PAGE)
+    }
+
+    fn page_of(&mut self, usual: usize, most: usize) -> Result<Page<'a>, Refusal> {
+        Ok(Page { cursor: self.maybe_text(Field::Cursor)?, limit: self.limit(usual, most)? })
     }
 
     /// The rooms of a `join`: one, or a list of them.
@@ -453,20 +555,31 @@ impl<'a> Fields<'a> {
             Kind::Broadcast => {
                 let room = self.maybe_text(Field::Room)?;
                 let to = if room.is_none() { self.recipient()? } else { None };
-                let content = self.text(Field::Content)?;
                 match to {
-                    Some(to) => Request::Direct { to, content },
-                    None => Request::Broadcast { room, content },
+                    Some(to) => Request::Direct { to, words: self.words()? },
+                    None if room.as_deref() == Some("*") => {
+                        let words = Words { content: self.words_for_several()?, reply_to: None };
+                        Request::Broadcast { room, words }
+                    }
+                    None => Request::Broadcast { room, words: self.words()? },
                 }
             }
             Kind::Direct => {
                 let to = self.recipient()?.ok_or_else(|| wrong(Field::User, "a string", &Value::Absent))?;
-                Request::Direct { to, content: self.text(Field::Content)? }
+                Request::Direct { to, words: self.words()? }
             }
             Kind::Multicast => {
                 let to = self.names()?.ok_or_else(|| wrong(Field::Users, "an array of strings", &Value::Absent))?;
-                Request::Multicast { to, content: self.text(Field::Content)? }
+                Request::Multicast { to, content: self.words_for_several()? }
             }
+            Kind::Edit => self.change(|fields| Ok(Change::Edit { content: fields.text(Field::Content)? }))?,
+            Kind::Delete => self.change(|_| Ok(Change::Delete))?,
+            Kind::React => self.change(|fields| {
+                let emoji = fields.text(Field::Emoji)?;
+                let on = fields.maybe_flag(Field::On)?;
+                let on = on.ok_or_else(|| wrong(Field::On, "true or false", &Value::Absent))?;
+                Ok(Change::React { emoji, on })
+            })?,
             Kind::Typing => {
                 let place = self.place()?;
                 let typing = self.maybe_flag(Field::Typing)?;
@@ -506,9 +619,18 @@ impl<'a> Fields<'a> {
                         return Err(Refusal::new(Code::BadRequest, message));
                     }
                 };
-                let (limit, epoch) = (self.limit()?, self.maybe_text(Field::Epoch)?);
+                let (limit, epoch) = (self.limit(PAGE, MAX_PAGE)?, self.maybe_text(Field::Epoch)?);
                 Request::History { place, part: Part { bound, limit, epoch } }
             }
+            Kind::Read => Request::Read { place: self.place()?, seq: self.number(Field::Seq)? },
+            Kind::Conversations => Request::Conversations(self.page()?),
+            Kind::Search => Request::Search(Sought {
+                text: self.text(Field::Text)?,
+                place: self.maybe_place()?,
+                sender: self.maybe_text(Field::Sender)?,
+                before: self.maybe_number(Field::Before)?,
+                page: self.page_of(FOUND_PAGE, MAX_FOUND_PAGE)?,
+            }),
             Kind::Ping => Request::Ping,
             Kind::Auth => Request::Auth { token: Token(self.text(Field::Token)?) },
         })

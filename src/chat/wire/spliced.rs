@@ -1,18 +1,19 @@
-//! The message that is most of the server's output, written by hand.
+//! Entries written, and by hand the message that is most of the server's output.
 
+use super::entries::{Broadcast, Deleted, Direct, Edited, Item, Place, Reacted};
 use super::{Id, answer, json};
 use crate::backend::{Body, Entry, Message};
 
-/// A message in a room: [`Broadcast`](answer::Broadcast), by hand, if it has nothing but its text, because that
-/// is most of the server's output.
-pub(crate) fn broadcast(out: &mut Vec<u8>, id: Option<&Id<'_>>, room: &str, entry: &Entry<'_>) {
+/// Appends an entry of a room: a [`Broadcast`] by hand, if it is a message with nothing but its text, because
+/// that is most of the server's output.
+pub(crate) fn in_room(out: &mut Vec<u8>, id: Option<&Id<'_>>, room: &str, entry: &Entry<'_>) {
     let content = match &entry.body {
         Body::Message(Message { content: Some(content), reply_to: None, edited: None, reactions })
             if reactions.is_empty() =>
         {
             content
         }
-        _ => return answer::write(out, id, &answer::Broadcast { room_id: room, item: answer::Item::from(entry) }),
+        _ => return by_type(out, id, Place::room(room), entry),
     };
     out.extend_from_slice(br#"{"type":"broadcast""#);
     if let Some(id) = id {
@@ -32,6 +33,26 @@ pub(crate) fn broadcast(out: &mut Vec<u8>, id: Option<&Id<'_>>, room: &str, entr
     out.push(b'}');
 }
 
+/// Appends an entry as everybody hears it who is in its conversation.
+pub(crate) fn by_type(out: &mut Vec<u8>, id: Option<&Id<'_>>, place: Place<'_>, entry: &Entry<'_>) {
+    let Entry { seq, ts, sender, ref body } = *entry;
+    match (body, place) {
+        (Body::Message(message), Place::Room { room_id }) => {
+            answer::write(out, id, &Broadcast { room_id, item: Item::of(entry, message) });
+        }
+        (Body::Message(message), Place::User { user_id }) => {
+            answer::write(out, id, &Direct(Item { user_id: Some(user_id), ..Item::of(entry, message) }));
+        }
+        (&Body::Edited { of, content }, place) => {
+            answer::write(out, id, &Edited { place, of, sender, content, deleted: content.is_none(), seq, ts });
+        }
+        (&Body::Deleted { of }, place) => answer::write(out, id, &Deleted { place, of, sender, seq, ts }),
+        (&Body::Reaction { of, emoji, on }, place) => {
+            answer::write(out, id, &Reacted { place, of, sender, emoji, on, seq, ts });
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,13 +65,9 @@ mod tests {
                 for word in ["", "den", "d\"e\\n", "\u{0}\t\u{1f}", "caf\u{e9} \u{7f}\u{2028}", &"long ".repeat(500)] {
                     let message = Entry { seq, ts, sender: word, body: Body::Message(Message::new(word)) };
                     let mut spliced = Vec::new();
-                    broadcast(&mut spliced, id.as_ref(), word, &message);
+                    in_room(&mut spliced, id.as_ref(), word, &message);
                     let mut typed = Vec::new();
-                    answer::write(
-                        &mut typed,
-                        id.as_ref(),
-                        &answer::Broadcast { room_id: word, item: (&message).into() },
-                    );
+                    by_type(&mut typed, id.as_ref(), Place::room(word), &message);
                     assert_eq!(String::from_utf8(spliced), String::from_utf8(typed));
                 }
             }

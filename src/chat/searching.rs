@@ -1,0 +1,75 @@
+//! Search: messages with certain words, in all that a session may read or in one conversation of it.
+//!
+//! The store looks; here it is decided where it may.
+
+use super::ask::Ask;
+use super::hall::Hall;
+use super::turn::{Ctx, Turn};
+use super::waiting::{Waiting, What};
+use super::wire::answer;
+use super::wire::entries::Place as Shown;
+use super::wire::request::{Place, Sought};
+use super::wire::{Code, Refusal};
+use crate::backend::{Conversation, Hit, Names, Request, Scope, Search, other_of};
+
+impl Hall {
+    pub(super) fn search(&mut self, ask: Ask<'_>, sought: &Sought<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+        let Sought { text, place, sender, before, page } = sought;
+        if text.len() > MAX_TEXT_BYTES {
+            let message = format!("`text`: expected at most {MAX_TEXT_BYTES} bytes, found {}", text.len());
+            return Err(Refusal::new(Code::TooLarge, message));
+        }
+        let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
+        let user = self.roster.user(user);
+        let (guest, user) = (user.guest, user.name.clone());
+        let mut names = String::new();
+        let mut room = None;
+        let scope = match place {
+            Some(Place::Room(name)) => {
+                room = Some(self.wanted_room(ask.conn, name)?);
+                Scope::One(Conversation::Room(name))
+            }
+            Some(Place::User(name)) => {
+                self.known_user(name)?;
+                Scope::One(Conversation::Direct(user.as_str(), name))
+            }
+            None if guest => {
+                let message = "expected `room_id` or `user_id`, because a guest has no conversations, found neither";
+                return Err(Refusal::new(Code::Forbidden, message));
+            }
+            None => {
+                let seats = self.roster.session(ask.conn).into_iter().flat_map(|session| session.seats.iter());
+                let rooms = seats.filter(|seat| seat.wanted).map(|seat| self.roster.room(seat.room).name.as_str());
+                Scope::All { rooms: Names::join(rooms, &mut names), user: user.as_str() }
+            }
+        };
+        let (sender, cursor) = (sender.as_deref(), page.short_cursor()?);
+        let search = Search { scope, text, sender, before: *before, cursor, limit: page.limit };
+        ctx.out.note_work(SEARCH);
+        let waiting = Waiting { asker: ask.keep(), room, what: What::Search };
+        self.ask_store(waiting, |ticket| Request::Search { search, ticket }, ctx)
+    }
+
+    pub(super) fn answer_search(&self, ask: Ask<'_>, hits: &[Hit<'_>], next: Option<&str>, turn: &mut Turn<'_>) {
+        let Some(user) = self.user_of(ask.conn) else { return };
+        let user = self.roster.user(user).name.as_str();
+        let items: Vec<_> = hits
+            .iter()
+            .map(|&Hit { conversation, seq, ts, sender, content }| {
+                let place = match conversation {
+                    Conversation::Room(name) => Shown::room(name),
+                    Conversation::Direct(one, other) => Shown::user(other_of(one, other, user)),
+                };
+                answer::Hit { place, seq, sender, content, ts }
+            })
+            .collect();
+        turn.out.answer(ask, &answer::Found { items: &items, next });
+    }
+}
+
+/// The longest text that is looked for, in bytes.
+const MAX_TEXT_BYTES: usize = 512;
+
+/// The cost of a search, in steps (see [`Deliveries::note_work`](super::delivery::Deliveries::note_work)): as much as a
+/// page of a list with 10,000 rooms.
+const SEARCH: usize = 1250;
