@@ -130,8 +130,15 @@ impl<S: Stream> Engine<S> {
                 self.fail(index, self.settings.no_pong_code, "no pong");
             }
             Due::Unblock => {
-                self.counters.cut_time += 1;
-                self.cut_off(index);
+                // A poller may report room only when there is much of it. A socket that takes something is not blocked.
+                if let Some(outbox) = &mut self.peers[index as usize].outbox {
+                    outbox.writable = true;
+                }
+                self.flush_peer(index);
+                if self.next_due(index).is_some_and(|(at, due)| due == Due::Unblock && at <= self.now) {
+                    self.counters.cut_time += 1;
+                    self.cut_off(index);
+                }
             }
             Due::Pace => {
                 let pace_within = self.pace_within();

@@ -72,6 +72,23 @@ fn taking_nothing_for_too_long_is_cut_off() {
     assert!(house.engine.is_empty(), "it is not waited for for ever");
 }
 
+/// A poller may report room only when there is much: a socket is asked before it is given up.
+#[test]
+fn a_socket_that_takes_a_byte_unreported_is_not_cut_off() {
+    let mut house = House::new(Settings { ping_after: None, ..Settings::default() });
+    let (id, script) = house.open();
+    script.wire().room = 0;
+    house.engine.send(id, Kind::Text, b"hello");
+    house.turn();
+    for _ in 0..4 {
+        script.wire().room = 1;
+        house.wait(Duration::from_secs(10));
+        assert_eq!((house.told(), script.wire().room), (vec![], 0));
+    }
+    house.wait(Duration::from_secs(10));
+    assert_eq!(house.told(), [(id, "closed".into())]);
+}
+
 #[test]
 fn blocked_peers_are_listed_with_what_waits_and_since_when() {
     let mut house = House::new(Settings::default());
