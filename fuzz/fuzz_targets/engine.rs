@@ -12,6 +12,8 @@
 //!   knows members only by what was asked for, so membership is checked by what is delivered.
 //! - The events of a peer are those that [`HeadScanner`] and [`Connection`] make of its bytes in one piece.
 //! - Nothing follows Close; nothing is written after the end or after a failure; pongs repeat pings in order.
+//! - A member of a topic with numbered messages that takes them too slowly leaves it in a flush, and is sent everything
+//!   up to the number that is told then, and no numbered message after it.
 //! - An owner that asks for `Drained` of a connection gets it once, when the connection has taken everything that was
 //!   queued before.
 //! - There is one `Closed` for each upgraded connection, and no event of it after that.
@@ -25,7 +27,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use salon::engine::{Engine, Event, Got, Settings, Stream, Wrote, receive_short, send_short};
+use salon::engine::{Engine, Event, Got, LeftBehind, Settings, Stream, Wrote, receive_short, send_short};
 use salon::id::{ConnId, TopicId};
 use salon::proto::frame::FrameRules;
 use salon::proto::handshake::{HeadScanner, MAX_HEAD_LEN, NO_HEADERS, Request};
@@ -183,6 +185,10 @@ struct Expected {
     stretch: usize,
     /// The topic, if it was published.
     lane: Option<usize>,
+    /// Its number there, if it has one.
+    number: Option<u64>,
+    /// It may be lost: the member has left the topic, and it has no number.
+    optional: bool,
     opcode: Opcode,
     payload: Vec<u8>,
 }
@@ -234,9 +240,10 @@ impl Peer {
                         .expected
                         .iter()
                         .take(place)
+                        .filter(|earlier| !earlier.optional)
                         .find(|earlier| earlier.stretch != expected.stretch || earlier.lane == expected.lane);
                     assert!(overtaken.is_none(), "in order: {expected:?} has overtaken {overtaken:?}");
-                    self.heard.messages += 1;
+                    self.heard.messages += usize::from(!expected.optional);
                 }
             }
         }
@@ -355,6 +362,8 @@ struct House {
     echo: bool,
     plain: bool,
     said: u32,
+    /// The last number of each topic.
+    numbers: [u64; TOPICS],
 }
 
 impl House {
@@ -364,13 +373,14 @@ impl House {
             receive_buffer: [7, 64, 4096, 4096][usize::from(choices & 3)],
             sends_per_flush: if choices & 4 == 0 { 512 } else { 1 },
             outbox_bytes: if choices & 8 == 0 { 1 << 20 } else { 300 },
+            behind_bytes: if choices & 128 == 0 { 64 << 10 } else { 100 },
             flush_delay: if choices & 32 == 0 { Duration::ZERO } else { FLUSH_DELAY },
             flush_delay_members: 2,
             ..Settings::default()
         };
         let now = Tick(0);
         let (echo, plain) = (choices & 16 != 0, choices & 64 != 0);
-        Self { engine: Engine::new(settings, now), now, peers: Vec::new(), echo, plain, said: 0 }
+        Self { engine: Engine::new(settings, now), now, peers: Vec::new(), echo, plain, said: 0, numbers: [0; TOPICS] }
     }
 
     fn connect(&mut self) {
@@ -452,12 +462,13 @@ impl House {
         words
     }
 
-    fn expect(&mut self, place: usize, lane: Option<usize>, opcode: Opcode, payload: &[u8]) {
+    fn expect(&mut self, place: usize, lane: Option<usize>, number: Option<u64>, opcode: Opcode, payload: &[u8]) {
         let peer = &mut self.peers[place];
         if peer.upgraded && !peer.closed && peer.closing.is_none() {
             peer.stretch += usize::from(lane.is_none());
             let payload = payload.to_vec();
-            peer.expected.push_back(Expected { stretch: peer.stretch, lane, opcode, payload });
+            let stretch = peer.stretch;
+            peer.expected.push_back(Expected { stretch, lane, number, optional: false, opcode, payload });
             peer.stretch += usize::from(lane.is_none());
             peer.sent += 1;
         }
@@ -466,18 +477,25 @@ impl House {
     fn send(&mut self, place: usize, kind: Kind, payload: &[u8]) {
         let Some(id) = self.peers.get(place).map(|peer| peer.id) else { return };
         self.engine.send(id, kind, payload);
-        self.expect(place, None, kind.into(), payload);
+        self.expect(place, None, None, kind.into(), payload);
     }
 
-    fn publish(&mut self, topic: usize, except: u8, fill: usize) {
+    fn publish(&mut self, topic: usize, numbered: bool, except: u8, fill: usize) {
         let payload = self.words(fill);
         let left_out = |place: usize| place < 8 && except & (1 << place) != 0;
         let ids: Vec<ConnId> =
             self.peers.iter().enumerate().filter(|(place, _)| left_out(*place)).map(|(_, peer)| peer.id).collect();
-        self.engine.publish(topic_of(topic), Kind::Text, &payload, &ids);
+        let number = numbered.then(|| {
+            self.numbers[topic] += 1;
+            self.numbers[topic]
+        });
+        match number {
+            Some(number) => self.engine.publish_numbered(topic_of(topic), number, Kind::Text, &payload, &ids),
+            None => self.engine.publish(topic_of(topic), Kind::Text, &payload, &ids),
+        }
         for place in 0..self.peers.len() {
             if self.peers[place].member[topic] && !left_out(place) {
-                self.expect(place, Some(topic), Opcode::Text, &payload);
+                self.expect(place, Some(topic), number, Opcode::Text, &payload);
             }
         }
     }
@@ -585,10 +603,42 @@ impl House {
         true
     }
 
+    fn flush(&mut self) {
+        assert_eq!(self.engine.left_behind(), None, "members leave in a flush, and in nothing else");
+        self.engine.flush();
+        self.note_left_behind();
+    }
+
+    fn note_left_behind(&mut self) {
+        while let Some(LeftBehind { id, topic, heard }) = self.engine.left_behind() {
+            let peer = self.peers.iter_mut().find(|peer| peer.id == id).expect("only who was let in leaves");
+            let topic = topic.number() as usize;
+            assert!(std::mem::take(&mut peer.member[topic]), "only members leave, and once");
+            let (before, mut behind) = (peer.expected.len(), false);
+            peer.expected.retain(|expected| {
+                behind |= expected.lane == Some(topic) && expected.number.is_some_and(|number| number > heard);
+                !behind || expected.lane != Some(topic)
+            });
+            let mut lost = before - peer.expected.len();
+            // A notice behind the last number may have been queued with it, or not.
+            for expected in peer.expected.iter_mut().rev().filter(|expected| expected.lane == Some(topic)) {
+                if expected.number.is_some() {
+                    break;
+                }
+                lost += usize::from(!std::mem::replace(&mut expected.optional, true));
+            }
+            peer.sent -= lost;
+            peer.asked = peer.asked.map(|asked| asked.saturating_sub(lost));
+            peer.closing = peer.closing.map(|closing| closing.saturating_sub(lost));
+            // What comes after a return is not in the order of what was before.
+            peer.stretch += 1;
+        }
+    }
+
     fn turn(&mut self) {
         self.engine.begin_turn(self.now);
         while self.next_event() {}
-        self.engine.flush();
+        self.flush();
         self.engine.reap(drop);
         self.check();
     }
@@ -718,7 +768,7 @@ fuzz_target!(|input: &[u8]| {
     let mut house = House::new(choices);
     let mut program = Program(program);
     while let Some(operation) = program.byte() {
-        match operation % 31 {
+        match operation % 33 {
             0 => house.connect(),
             1 => {
                 house.connect();
@@ -753,7 +803,7 @@ fuzz_target!(|input: &[u8]| {
             8 => {
                 house.next_event();
             }
-            9 => house.engine.flush(),
+            9 => house.flush(),
             10 => house.engine.reap(drop),
             11 => {
                 let (place, room) = (program.below(MAX_PEERS), program.below(256));
@@ -776,7 +826,15 @@ fuzz_target!(|input: &[u8]| {
             }
             16 => {
                 let (topic, except, fill) = (program.below(TOPICS), program.byte().unwrap_or(0), program.below(256));
-                house.publish(topic, except, length(fill));
+                house.publish(topic, false, except, length(fill));
+            }
+            31 => {
+                let (topic, except, fill) = (program.below(TOPICS), program.byte().unwrap_or(0), program.below(256));
+                house.publish(topic, true, except, length(fill));
+            }
+            32 => {
+                house.engine.flush_full();
+                house.note_left_behind();
             }
             17 => {
                 let (place, fill) = (program.below(MAX_PEERS), program.below(256));

@@ -7,7 +7,7 @@
 use crate::proto::CloseCode;
 
 use super::peer::{Peer, Phase};
-use super::{Engine, Stream};
+use super::{Engine, LeftBehind, Stream};
 
 /// Bytes held, by what for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,7 @@ impl<S: Stream> Engine<S> {
             + self.left_topics.capacity()
             + self.dirty_peers.capacity()
             + self.gone.capacity();
+        let indices = indices * size_of::<u32>() + self.left_behind.capacity() * size_of::<LeftBehind>();
         let slots = self.peers.capacity() * size_of::<Peer<S>>() + self.noted.capacity() * size_of::<u32>();
         Held {
             connections: slots + self.wheel.held_bytes() + self.membership_bytes,
@@ -46,7 +47,7 @@ impl<S: Stream> Engine<S> {
             topics: self.topics.held_bytes() + self.topic_bytes,
             compression: self.inflater.held_bytes()
                 + self.deflater.as_ref().map_or(0, |deflater| deflater.held_bytes()),
-            buffers: self.receive.len() + self.spares.held_bytes() + indices * size_of::<u32>(),
+            buffers: self.receive.len() + self.spares.held_bytes() + indices,
         }
     }
 
@@ -56,8 +57,8 @@ impl<S: Stream> Engine<S> {
         self.spares.clear();
         for _ in 0..TOPICS_AT_ONCE.min(self.topics.len()) {
             self.shrink_next = if self.shrink_next >= self.topics.len() { 0 } else { self.shrink_next };
-            if self.topics.get(self.shrink_next).is_some_and(|topic| topic.log.is_empty()) {
-                self.topics[self.shrink_next].log = Vec::new();
+            if self.topics.get(self.shrink_next).is_some() {
+                self.topics[self.shrink_next].release_unused();
                 self.note_topic(self.shrink_next);
             }
             self.shrink_next += 1;

@@ -70,6 +70,9 @@ pub struct Settings {
     pub receive_buffer: usize,
     /// Bytes that may wait for a peer whose socket is full; past them it is closed with 1013.
     pub outbox_bytes: usize,
+    /// Bytes that may wait for a member of a topic with [numbered](Engine::publish_numbered) publications; past them it
+    /// is sent no more of these, and leaves the topic.
+    pub behind_bytes: usize,
     /// How long such a peer may take nothing at all; past that it is closed likewise.
     pub blocked_within: Duration,
     /// From the accept (or the last answer) to the end of the next request head, in all; and again from there to the
@@ -126,6 +129,7 @@ impl Default for Settings {
             limits: Limits::default(),
             receive_buffer: 64 << 10,
             outbox_bytes: 1 << 20,
+            behind_bytes: 64 << 10,
             blocked_within: Duration::from_secs(10),
             head_within: Duration::from_secs(10),
             idle_within: Duration::from_secs(75),
@@ -177,6 +181,17 @@ pub enum Event<'a> {
     Closed,
 }
 
+/// A member that took a topic's messages more slowly than they came, and is a member no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// Which one.
+    pub id: ConnId,
+    /// The topic that it has left.
+    pub topic: TopicId,
+    /// The number of the last publication that was queued for it.
+    pub heard: u64,
+}
+
 /// A connection whose socket is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocked {
@@ -207,6 +222,8 @@ pub struct Counters {
     pub bytes_out: u64,
     /// Writes that a socket took only in part or not at all.
     pub blocked: u64,
+    /// Members that have left a topic because they took its messages too slowly.
+    pub left_behind: u64,
     /// Peers cut off because too much waited for them.
     pub cut_bytes: u64,
     /// Peers cut off because they took nothing for too long.
@@ -285,6 +302,12 @@ pub struct Engine<S> {
     /// Topics whose last member has left. They end after the flush.
     left_topics: Vec<GroupId>,
     dirty_topics: Vec<GroupId>,
+    /// The log of one of them has grown [full](topic::FULL_LOG).
+    any_full: bool,
+    /// Members that have left since the owner last asked.
+    left_behind: Vec<LeftBehind>,
+    /// Whether members that fall behind leave: in a flush that the owner has asked for, and not amid its other calls.
+    leaving: bool,
     dirty_peers: Vec<u32>,
     gone: Vec<u32>,
     spares: Spares,
@@ -338,6 +361,9 @@ impl<S: Stream> Engine<S> {
             topics: Topics::default(),
             left_topics: Vec::new(),
             dirty_topics: Vec::new(),
+            any_full: false,
+            left_behind: Vec::new(),
+            leaving: false,
             dirty_peers: Vec::new(),
             gone: Vec::new(),
             spares: Spares::default(),
@@ -582,6 +608,17 @@ impl<S: Stream> Engine<S> {
         }
     }
 
+    /// A member that has fallen behind: in the last [`flush`](Self::flush) or [`flush_full`](Self::flush_full), and in
+    /// no other call. Ask after each, until there is none, if anything is published with numbers.
+    ///
+    /// More than [`Settings::behind_bytes`] wait for it, so it is sent nothing more of the topic, numbered or not: the
+    /// owner has to send it what follows `heard` when [it has taken](Self::tell_when_drained) what waits.
+    pub fn left_behind(&mut self) -> Option<LeftBehind> {
+        let left = self.left_behind.pop();
+        crate::slack::shrink(&mut self.left_behind);
+        left
+    }
+
     /// Charges the peer that is being read for work that the owner does for it outside of the engine: so many steps,
     /// each of some hundred nanoseconds.
     pub fn spend(&mut self, steps: usize) {
@@ -677,6 +714,11 @@ impl<S: Stream> Engine<S> {
             None => GroupId(topic.number()),
             Some(_) => GroupId(2 * topic.number() + u32::from(window_bits == MAX_WINDOW_BITS)),
         }
+    }
+
+    fn topic_of(&self, group: GroupId) -> TopicId {
+        let number = if self.deflater.is_some() { group.0 / 2 } else { group.0 };
+        TopicId::new(number).expect("a group is made of a topic's number")
     }
 
     fn id_of(&self, index: u32) -> ConnId {

@@ -4,6 +4,11 @@
 //! flush gives each peer all it has in one write. A message that members share compressed is compressed once, into the
 //! log of their half of the topic ([`GroupId`]). A direct frame behind a room message must stay behind it: before one
 //! is queued, the part of its topics that the peer has not been sent is copied in front ([`Engine::settle`]).
+//!
+//! Room messages for a socket that is full wait in its outbox, but of numbered ones no more than
+//! [`behind_bytes`](super::Settings::behind_bytes): then the member leaves the topic, and its owner hears so
+//! ([`Engine::left_behind`]). That happens in a flush that the owner has asked for, never amid its other calls: a list
+//! of these was made for the members as they were.
 
 use std::io::{self, IoSlice};
 
@@ -18,8 +23,8 @@ use super::ledger::Ledger;
 use super::outbox::{MAX_SLICES, Outbox};
 use super::peer::{Pending, Phase};
 use super::steps::PAUSE_ABOVE;
-use super::topic::{GroupId, MAX_LOG, MAX_LOGS};
-use super::{Engine, Stream, steps};
+use super::topic::{FULL_LOG, GroupId, MAX_LOG, MAX_LOGS, Member, Topic};
+use super::{Engine, LeftBehind, Stream, steps};
 
 impl<S: Stream> Engine<S> {
     /// Queues a message for one connection, behind everything published to its topics so far.
@@ -56,15 +61,26 @@ impl<S: Stream> Engine<S> {
     /// A member gets each topic in order, and direct messages between the messages published before and after them.
     /// Between topics no order is kept.
     pub fn publish(&mut self, topic: TopicId, kind: Kind, payload: &[u8], except: &[ConnId]) {
+        self.publish_as(topic, None, kind, payload, except);
+    }
+
+    /// The same for a message whose `number` is one more than that of the last such message of the topic. A member that
+    /// takes them too slowly leaves the topic, see [`left_behind`](Self::left_behind): somebody keeps them, and can
+    /// send it those that it misses.
+    pub fn publish_numbered(&mut self, topic: TopicId, number: u64, kind: Kind, payload: &[u8], except: &[ConnId]) {
+        self.publish_as(topic, Some(number), kind, payload, except);
+    }
+
+    fn publish_as(&mut self, topic: TopicId, number: Option<u64>, kind: Kind, payload: &[u8], except: &[ConnId]) {
         self.budget.spend(steps::PUBLISH + steps::of_bytes(payload.len()));
         let plain = self.group_of(topic, 0);
         if self.has_members(plain) {
-            self.publish_to(plain, except, |log| encode_frame(kind.into(), payload, log));
+            self.publish_to(plain, number, except, |log| encode_frame(kind.into(), payload, log));
         }
         let deflated = self.group_of(topic, MAX_WINDOW_BITS);
         if deflated != plain && self.has_members(deflated) {
             let frame = self.deflated_frame(kind, payload, MAX_WINDOW_BITS);
-            self.publish_to(deflated, except, |log| log.extend_from_slice(&frame.bytes));
+            self.publish_to(deflated, number, except, |log| log.extend_from_slice(&frame.bytes));
             self.spares.keep(frame);
         }
     }
@@ -73,7 +89,13 @@ impl<S: Stream> Engine<S> {
         self.topics.get(group.place()).is_some_and(|topic| !topic.members.is_empty())
     }
 
-    fn publish_to(&mut self, group: GroupId, except: &[ConnId], encode: impl FnOnce(&mut Vec<u8>)) {
+    fn publish_to(
+        &mut self,
+        group: GroupId,
+        number: Option<u64>,
+        except: &[ConnId],
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
         let place = group.place();
         let mut left_out = 0;
         for id in except {
@@ -87,7 +109,11 @@ impl<S: Stream> Engine<S> {
             topic.log = self.spares.take_log();
         }
         let before = topic.log.len();
+        if let Some(number) = number {
+            topic.number_next(number);
+        }
         encode(&mut topic.log);
+        self.any_full |= topic.log.len() >= FULL_LOG;
         self.logged += topic.log.len() - before;
         self.counters.messages_out += (topic.members.len() - left_out) as u64;
         if !std::mem::replace(&mut topic.dirty, true) {
@@ -106,6 +132,17 @@ impl<S: Stream> Engine<S> {
         if self.logged >= MAX_LOGS {
             self.flush_logs();
         }
+    }
+
+    /// Writes the logs that have grown large, so that the next calls find room in them. Call it behind each list of
+    /// calls that may publish much.
+    pub fn flush_full(&mut self) {
+        if !std::mem::take(&mut self.any_full) {
+            return;
+        }
+        self.leaving = true;
+        self.flush_topics(usize::MAX, |topic| topic.log.len() >= FULL_LOG);
+        self.leaving = false;
     }
 
     /// Writes the logs of all topics, whatever they wait for.
@@ -143,10 +180,14 @@ impl<S: Stream> Engine<S> {
     /// Writes every dirty topic and peer once. A later flush writes the rest: of a very large topic, of a topic that is
     /// [delayed](super::Settings::flush_delay), and of a socket that is full.
     pub fn flush(&mut self) {
+        (self.leaving, self.any_full) = (true, false);
         self.flush_peers();
         // Topics that are served in one go come first: a small room does not wait for a slice of a large one.
-        self.flush_topics(|members, slice| members <= slice);
-        self.flush_topics(|members, slice| members > slice);
+        let (slice, now) = (self.settings.sends_per_flush, self.now);
+        let delayed_from = self.settings.flush_delay_members;
+        self.flush_topics(slice, |topic| topic.members.len() <= slice && topic.held_back(delayed_from, now).is_none());
+        self.flush_topics(slice, |topic| topic.members.len() > slice && topic.held_back(delayed_from, now).is_none());
+        self.leaving = false;
         self.logged = self.dirty_topics.iter().map(|group| self.topics[group.place()].log.len()).sum();
         let topics = &mut self.topics;
         self.left_topics.retain(|group| {
@@ -156,16 +197,12 @@ impl<S: Stream> Engine<S> {
         crate::slack::shrink(&mut self.left_topics);
     }
 
-    /// Serves the dirty topics whose number of members is in the range.
-    fn flush_topics(&mut self, meant: impl Fn(usize, usize) -> bool) {
+    /// Serves the dirty topics that are meant, with so many sends for each.
+    fn flush_topics(&mut self, sends: usize, meant: impl Fn(&Topic) -> bool) {
         let mut listed = 0;
         while let Some(&topic) = self.dirty_topics.get(listed) {
-            let slice = self.settings.sends_per_flush;
-            if !meant(self.topics[topic.place()].members.len(), slice) || self.held_back(topic).is_some() {
-                listed += 1;
-                continue;
-            }
-            match self.flush_topic(topic, slice) {
+            let served = meant(&self.topics[topic.place()]) && self.flush_topic(topic, sends);
+            match served {
                 true => {
                     self.topics[topic.place()].dirty = false;
                     self.dirty_topics.swap_remove(listed);
@@ -175,12 +212,9 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Until when a dirty topic waits for more messages to send together. Not amid a pass: some members have got the
-    /// first ones already.
+    /// Until when a dirty topic waits for more messages to send together.
     pub(super) fn held_back(&self, group: GroupId) -> Option<Tick> {
-        let topic = &self.topics[group.place()];
-        let waits = topic.cursor == 0 && topic.members.len() >= self.settings.flush_delay_members;
-        (waits && topic.flush_at > self.now).then_some(topic.flush_at)
+        self.topics[group.place()].held_back(self.settings.flush_delay_members, self.now)
     }
 
     fn flush_peers(&mut self) {
@@ -246,11 +280,37 @@ impl<S: Stream> Engine<S> {
     #[cold]
     #[inline(never)]
     fn block_member(&mut self, id: GroupId, member: usize, len: usize) {
-        let topic = &mut self.topics[id.place()];
-        let (index, sent) = (topic.members[member].peer, topic.members[member].sent);
-        let chunk = topic.share_unsent(sent, &self.ledger);
+        let index = self.topics[id.place()].members[member].peer;
+        let chunk = self.take_unsent(id, member, len, self.settings.behind_bytes);
+        self.block(index, 0, [chunk]);
+    }
+
+    /// The part of a topic that has to wait for a member whose socket is full, and how much of it has been written: all
+    /// it was still to be sent, of which the socket has just taken `written` bytes. If that leaves more than `room`,
+    /// and the messages are numbered, it is the one that has been begun, and the member leaves the topic.
+    fn take_unsent(&mut self, group: GroupId, member: usize, written: usize, room: usize) -> (Bytes, usize) {
+        let topic = &mut self.topics[group.place()];
+        let sent = topic.members[member].sent;
+        let reached = sent + written as u64;
+        if self.leaving && (topic.end() - reached) as usize > room {
+            let (from, to) = if written == 0 { (sent, sent) } else { topic.begun_at(sent, reached) };
+            if let Some(heard) = topic.number_before(to).filter(|_| to < topic.end()) {
+                // A copy, because the log is much longer.
+                let begun = self.ledger.share(topic.bytes_between(from, to).to_vec());
+                self.leave_behind(group, member, heard);
+                return (begun, (reached - from) as usize);
+            }
+        }
         topic.members[member].sent = topic.end();
-        self.block(index, 0, [(chunk, len)]);
+        (topic.share_unsent(sent, &self.ledger), written)
+    }
+
+    #[cold]
+    fn leave_behind(&mut self, group: GroupId, member: usize, heard: u64) {
+        let Member { peer, place, .. } = self.topics[group.place()].members[member];
+        self.counters.left_behind += 1;
+        self.left_behind.push(LeftBehind { id: self.id_of(peer), topic: self.topic_of(group), heard });
+        self.leave(peer, place as usize);
     }
 
     /// Writes all that waits for a peer, if its socket may take some.
@@ -284,7 +344,7 @@ impl<S: Stream> Engine<S> {
     /// The socket is not known to be full: everything goes out in one write.
     fn flush_free(&mut self, index: u32) -> io::Result<()> {
         // One slice is for what is queued for the peer alone.
-        let mut topics = [(0, 0, 0); MAX_SLICES];
+        let mut topics = [(GroupId(0), 0, 0); MAX_SLICES];
         let mut count = 0;
         for (place, topic) in topics.iter_mut().zip(self.unsent_topics(index)) {
             *place = topic;
@@ -298,7 +358,7 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         let bytes = peer.pending.as_ref().map_or(&[][..], |pending| &pending.bytes);
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let of_topics = topics.iter().map(|&(topic, _, sent)| self.topics[topic].unsent(sent));
+        let of_topics = topics.iter().map(|&(topic, _, sent)| self.topics[topic.place()].unsent(sent));
         let (mut count, mut offered) = (0, 0);
         for unsent in std::iter::once(bytes).chain(of_topics).filter(|unsent| !unsent.is_empty()) {
             slices[count] = IoSlice::new(unsent);
@@ -309,28 +369,34 @@ impl<S: Stream> Engine<S> {
         }
         let len = peer.stream.send(&mut slices[..count])?.len(offered);
         self.counters.bytes_out += len as u64;
-        let mut pending = peer.pending.take();
         // What the write did not reach becomes the outbox, chunk by chunk.
         let mut written = len;
-        let mut chunks: Vec<(Bytes, usize)> = Vec::new();
-        let mut left = |len: usize, chunk: &mut dyn FnMut() -> Bytes| {
+        let mut reached = |len: usize| {
             let sent = written.min(len);
             written -= sent;
-            if sent < len {
-                chunks.push((chunk(), sent));
-            }
+            sent
         };
-        let pending_len = pending.as_ref().map_or(0, |pending| pending.bytes.len());
-        left(pending_len, &mut || into_chunk(&mut pending.as_mut().expect("it has a length").bytes, &self.ledger));
-        for &(topic, member, sent) in topics {
-            let topic = &mut self.topics[topic];
-            left(topic.unsent(sent).len(), &mut || topic.share_unsent(sent, &self.ledger));
-            topic.members[member].sent = topic.end();
-        }
+        let mut chunks: Vec<(Bytes, usize)> = Vec::new();
         let mut response_len = 0;
-        if let Some(pending) = pending {
-            response_len = if len < pending_len { pending.response_len as usize } else { 0 };
+        if let Some(mut pending) = peer.pending.take() {
+            let sent = reached(pending.bytes.len());
+            if sent < pending.bytes.len() {
+                response_len = pending.response_len as usize;
+                chunks.push((into_chunk(&mut pending.bytes, &self.ledger), sent));
+            }
             self.spares.keep(pending);
+        }
+        for &(group, member, sent) in topics {
+            let topic = &mut self.topics[group.place()];
+            let unsent = topic.unsent(sent).len();
+            match reached(unsent) {
+                all if all == unsent => topic.members[member].sent = topic.end(),
+                part => {
+                    let waiting: usize = chunks.iter().map(|(chunk, sent)| chunk.len() - sent).sum();
+                    let room = self.settings.behind_bytes.saturating_sub(waiting);
+                    chunks.push(self.take_unsent(group, member, part, room));
+                }
+            }
         }
         if !chunks.is_empty() {
             self.block(index, response_len, chunks);
@@ -340,37 +406,55 @@ impl<S: Stream> Engine<S> {
 
     /// The socket was full: new output goes behind the waiting output.
     fn flush_blocked(&mut self, index: u32) -> io::Result<()> {
-        let topics: Vec<(usize, usize, u64)> = self.unsent_topics(index).collect();
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.as_mut().expect("asked for a blocked peer");
         if let Some(mut pending) = peer.pending.take() {
             outbox.push_response(into_chunk(&mut pending.bytes, &self.ledger), pending.response_len as usize, 0);
             self.spares.keep(pending);
         }
-        for (topic, member, sent) in topics {
-            let topic = &mut self.topics[topic];
-            outbox.push(topic.share_unsent(sent, &self.ledger), 0);
-            topic.members[member].sent = topic.end();
+        let waiting = outbox.len();
+        let topics: Vec<(GroupId, usize, u64)> = self.unsent_topics(index).collect();
+        let unsent: usize = topics.iter().map(|&(topic, _, sent)| self.topics[topic.place()].unsent(sent).len()).sum();
+        // A socket that takes something again may take so much that nobody is behind.
+        if unsent > 0 && waiting + unsent > self.settings.behind_bytes && self.write_outbox(index)? {
+            return self.flush_free(index);
         }
-        if std::mem::take(&mut outbox.writable) {
-            let written = outbox.write_to(&mut peer.stream, self.now)?;
-            self.counters.bytes_out += written as u64;
-            if outbox.is_empty() {
-                let pong = peer.outbox.take().and_then(|mut outbox| outbox.pong.take());
-                if matches!(peer.phase, Phase::Head | Phase::Kept | Phase::Body) {
-                    // The time for the next request begins when the last answer has left.
-                    peer.since = self.now;
-                }
-                if let Some(data) = pong.filter(|_| peer.is_opened()) {
-                    self.append(index, |out| encode_frame(Opcode::Pong, &data, out));
-                    return self.flush_free(index);
-                }
-                self.schedule(index);
-                return Ok(());
+        for (topic, member, _) in topics {
+            let waiting = self.peers[index as usize].outbox.as_ref().map_or(0, |outbox| outbox.len());
+            let room = self.settings.behind_bytes.saturating_sub(waiting);
+            let (chunk, _) = self.take_unsent(topic, member, 0, room);
+            if let Some(outbox) = &mut self.peers[index as usize].outbox {
+                outbox.push(chunk, 0);
             }
+        }
+        if self.write_outbox(index)? {
+            return self.flush_free(index);
         }
         self.limit_outbox(index);
         Ok(())
+    }
+
+    /// Writes what waits for a peer, if its socket may take something; returns whether it has taken all. Then only a
+    /// pong may be queued that was owed.
+    fn write_outbox(&mut self, index: u32) -> io::Result<bool> {
+        let peer = &mut self.peers[index as usize];
+        let Some(outbox) = peer.outbox.as_mut().filter(|outbox| outbox.writable) else { return Ok(false) };
+        outbox.writable = false;
+        let written = outbox.write_to(&mut peer.stream, self.now)?;
+        self.counters.bytes_out += written as u64;
+        if !outbox.is_empty() {
+            return Ok(false);
+        }
+        let pong = peer.outbox.take().and_then(|mut outbox| outbox.pong.take());
+        if matches!(peer.phase, Phase::Head | Phase::Kept | Phase::Body) {
+            // The time for the next request begins when the last answer has left.
+            peer.since = self.now;
+        }
+        if let Some(data) = pong.filter(|_| peer.is_opened()) {
+            self.append(index, |out| encode_frame(Opcode::Pong, &data, out));
+        }
+        self.schedule(index);
+        Ok(true)
     }
 
     /// The socket took less than it was offered, of which the first `response_len` bytes are no frames.
@@ -447,7 +531,7 @@ impl<S: Stream> Engine<S> {
         for (topic, member, sent) in self.unsent_topics(index).collect::<Vec<_>>() {
             let spares = &mut self.spares;
             let pending = self.peers[index as usize].pending.get_or_insert_with(|| spares.take());
-            let topic = &mut self.topics[topic];
+            let topic = &mut self.topics[topic.place()];
             pending.bytes.extend_from_slice(topic.unsent(sent));
             topic.members[member].sent = topic.end();
             self.mark_dirty(index);
@@ -482,16 +566,16 @@ impl<S: Stream> Engine<S> {
     }
 
     /// The topics of a peer that have something it has not been sent: topic, index of the member, position.
-    fn unsent_topics(&self, index: u32) -> impl Iterator<Item = (usize, usize, u64)> + '_ {
+    fn unsent_topics(&self, index: u32) -> impl Iterator<Item = (GroupId, usize, u64)> + '_ {
         let memberships = match self.dirty_topics.is_empty() {
             true => &[][..],
             false => &self.peers[index as usize].memberships[..],
         };
         memberships.iter().filter_map(|membership| {
-            let (place, member) = (membership.group.place(), membership.member as usize);
-            let topic = &self.topics[place];
+            let (group, member) = (membership.group, membership.member as usize);
+            let topic = &self.topics[group.place()];
             let sent = topic.members[member].sent;
-            (sent < topic.end()).then_some((place, member, sent))
+            (sent < topic.end()).then_some((group, member, sent))
         })
     }
 

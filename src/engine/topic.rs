@@ -12,6 +12,9 @@
 //! ```
 //!
 //! When the cursor reaches the last member everybody has had `..pass_end`, which is then dropped.
+//!
+//! Publications may be numbered. Then the topic knows, for each position in its log, the last number that a member has
+//! had who was sent everything up to there: so a member that falls behind can leave, and catch up elsewhere.
 
 use bytes::Bytes;
 
@@ -34,7 +37,8 @@ impl GroupId {
 /// Members and log. Positions in the log are absolute: bytes ever published.
 ///
 /// Invariants: `base <= member.sent <= end()` for each member; without members the log is empty;
-/// `members[peer.memberships[m.place].member] == m` (membership is in both directions or in neither).
+/// `members[peer.memberships[m.place].member] == m` (membership is in both directions or in neither); `numbered` is in
+/// the order of the log, and nothing in it begins before `base`.
 #[derive(Debug, Default)]
 pub struct Topic {
     pub members: Vec<Member>,
@@ -44,6 +48,10 @@ pub struct Topic {
     pub cursor: usize,
     pass_end: u64,
     frozen: Option<(u64, Bytes)>,
+    /// Where each numbered publication of the log begins, and its number.
+    numbered: Vec<(u64, u64)>,
+    /// The last number; `None`: nothing numbered has been published since there are members.
+    last: Option<u64>,
     /// Whether it is listed for the next flush.
     pub dirty: bool,
     /// When the log is sent at the latest, if the topic is large.
@@ -146,9 +154,49 @@ impl Topic {
         frozen.slice((sent - self.base) as usize..)
     }
 
-    /// Bytes of the log and the list of members. The copies that blocked members share are not among them.
+    /// The next publication has this number, one more than the last.
+    pub fn number_next(&mut self, number: u64) {
+        self.numbered.push((self.end(), number));
+        self.last = Some(number);
+    }
+
+    /// The number of the last publication before a position, if that is known.
+    pub fn number_before(&self, position: u64) -> Option<u64> {
+        match self.numbered.get(self.numbered_from(position)) {
+            Some((_, next)) => next.checked_sub(1),
+            None => self.last,
+        }
+    }
+
+    /// The part of the log from a numbered publication, or from `sent`, to the next numbered one, or to the end: the
+    /// one in which a position is that a member has been sent a part of, and what is behind it without a number.
+    pub fn begun_at(&self, sent: u64, position: u64) -> (u64, u64) {
+        let next = self.numbered_from(position);
+        let from = next.checked_sub(1).map_or(sent, |before| self.numbered[before].0.max(sent));
+        (from, self.numbered.get(next).map_or(self.end(), |(start, _)| *start))
+    }
+
+    /// Bytes between two positions of the log.
+    pub fn bytes_between(&self, from: u64, to: u64) -> &[u8] {
+        &self.log[(from - self.base) as usize..(to - self.base) as usize]
+    }
+
+    fn numbered_from(&self, position: u64) -> usize {
+        self.numbered.partition_point(|(start, _)| *start < position)
+    }
+
+    /// Bytes of the log and the lists. The copies that blocked members share are not among them.
     pub fn held_bytes(&self) -> usize {
-        self.log.capacity() + self.members.capacity() * size_of::<Member>()
+        self.log.capacity()
+            + self.members.capacity() * size_of::<Member>()
+            + self.numbered.capacity() * size_of::<(u64, u64)>()
+    }
+
+    /// Until when it waits for more messages to send together, if it has so many members. Not amid a pass: some of them
+    /// have got the first ones already.
+    pub fn held_back(&self, from_members: usize, now: Tick) -> Option<Tick> {
+        let waits = self.cursor == 0 && self.members.len() >= from_members;
+        (waits && self.flush_at > now).then_some(self.flush_at)
     }
 
     /// Begins a pass unless one is under way.
@@ -166,6 +214,8 @@ impl Topic {
         let had = (self.pass_end - self.base) as usize;
         self.log.drain(..had);
         self.base = self.pass_end;
+        self.numbered.drain(..self.numbered_from(self.base));
+        self.numbered.shrink_to(MAX_KEPT_NUMBERS);
         !self.log.is_empty()
     }
 
@@ -173,6 +223,13 @@ impl Topic {
     pub fn spare_log(&mut self) -> Option<Vec<u8>> {
         let large = self.log.is_empty() && self.log.capacity() > MAX_KEPT_LOG;
         large.then(|| std::mem::take(&mut self.log))
+    }
+
+    /// Gives back what is kept for the next turn, if there is nothing in it.
+    pub fn release_unused(&mut self) {
+        if self.log.is_empty() {
+            (self.log, self.numbered) = (Vec::new(), Vec::new());
+        }
     }
 
     /// Adds a member that gets everything published from now on; returns its index.
@@ -200,6 +257,7 @@ impl Topic {
             self.pass_end = self.base;
             self.log = Vec::new();
             self.members = Vec::new();
+            (self.numbered, self.last) = (Vec::new(), None);
             self.frozen = None;
             self.cursor = 0;
         } else if self.members.capacity() > 4 * self.members.len() {
@@ -222,7 +280,14 @@ impl Topic {
 /// buffers.
 pub const MAX_KEPT_LOG: usize = 4 << 10;
 
-/// A topic whose log has grown to this is flushed at once, without waiting for the end of the turn.
+/// The numbered publications for which a topic keeps place between turns.
+const MAX_KEPT_NUMBERS: usize = 16;
+
+/// A topic whose log has grown to this is flushed at the [next call](super::Engine::flush_full) for that, without
+/// waiting for the end of the turn.
+pub const FULL_LOG: usize = MAX_LOG / 2;
+
+/// The same at once.
 pub const MAX_LOG: usize = 1 << 20;
 
 /// When the logs of all topics together have grown to this, all of them are flushed at once: one message may go to

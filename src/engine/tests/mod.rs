@@ -9,6 +9,7 @@ mod deflate;
 mod drained;
 mod endings;
 mod fan_out;
+mod left_behind;
 mod long_messages;
 mod memory;
 mod opening;
@@ -21,7 +22,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{DeflateSettings, Engine, Event, Got, Settings, Stream, Wrote, receive_short, send_short};
+use super::{DeflateSettings, Engine, Event, Got, LeftBehind, Settings, Stream, Wrote, receive_short, send_short};
 use crate::id::{ConnId, TopicId};
 use crate::proto::handshake::encode_switching_protocols_with;
 use crate::proto::{
@@ -291,7 +292,14 @@ impl House {
 
     fn finish(&mut self) {
         self.engine.flush();
+        self.note_left_behind();
         self.engine.reap(drop);
+    }
+
+    fn note_left_behind(&mut self) {
+        while let Some(LeftBehind { id, topic, heard }) = self.engine.left_behind() {
+            self.told.push((id, format!("left {} after {heard}", topic.number())));
+        }
     }
 
     /// Turns until nothing is left to do at once.
