@@ -186,7 +186,7 @@ impl Stage {
                     self.deliver(*to, items.text(text), speaker);
                 }
                 Delivery::Refuse { .. } => panic!("nobody has called"),
-                Delivery::Publish { topic, text, except } => {
+                Delivery::Publish { topic, text, except, .. } => {
                     bytes += text.len();
                     let members = self.topics.get(topic).cloned().unwrap_or_default();
                     for member in members.iter().filter(|member| !items.except(except).contains(member)) {

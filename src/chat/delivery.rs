@@ -40,6 +40,9 @@ pub enum Delivery {
         text: Range<usize>,
         /// The connections that are left out, in [`Deliveries::except`].
         except: Range<usize>,
+        /// The seq of the message, if it can be read later: a member that takes these too slowly leaves the topic, of
+        /// which the chat is to hear by [`Chat::handle_left_behind`](super::Chat::handle_left_behind).
+        number: Option<u64>,
     },
     /// From now on the connection hears messages of the topic.
     Subscribe {
@@ -159,10 +162,21 @@ impl Deliveries {
 
     /// Queues a text for every member of a topic but those in `except`.
     pub fn publish(&mut self, topic: TopicId, except: &[ConnId], write: impl FnOnce(&mut Vec<u8>)) {
+        self.publish_numbered(topic, None, except, write);
+    }
+
+    /// The same with the seq of the message, if it can be read later.
+    pub fn publish_numbered(
+        &mut self,
+        topic: TopicId,
+        number: Option<u64>,
+        except: &[ConnId],
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         let text = self.append(write);
         let start = self.except.len();
         self.except.extend_from_slice(except);
-        self.items.push(Delivery::Publish { topic, text, except: start..self.except.len() });
+        self.items.push(Delivery::Publish { topic, text, except: start..self.except.len(), number });
     }
 
     /// Queues a subscription.

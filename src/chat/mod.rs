@@ -97,7 +97,7 @@ use roster::session::Session;
 use turn::{Ctx, Turn};
 
 use crate::backend::Backend;
-use crate::id::ConnId;
+use crate::id::{ConnId, TopicId};
 use crate::random::Random;
 use crate::time::{Moment, Tick};
 
@@ -224,6 +224,19 @@ impl Chat {
     /// The connection has taken everything up to the last [`Delivery::TellWhenDrained`] about it.
     pub fn handle_drained(&mut self, conn: ConnId, now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |hall, ctx| hall.drained(conn, ctx));
+    }
+
+    /// Connections have left topics, because they take the messages there more slowly than they come; each with the
+    /// number of the last one that it was sent. Call it before anything else of the chat.
+    pub fn handle_left_behind(
+        &mut self,
+        behind: impl IntoIterator<Item = (ConnId, TopicId, u64)>,
+        now: Moment,
+        out: &mut Deliveries,
+    ) {
+        self.turn(now, out, |hall, ctx| {
+            behind.into_iter().for_each(|(conn, topic, heard)| hall.left_behind(conn, topic, heard, ctx));
+        });
     }
 
     /// A connection is closed, and in no topic any more.
@@ -357,6 +370,10 @@ impl Chat {
         }
         what(hall, &mut ctx);
         while *news_left > 0 {
+            if ctx.out.text_bytes() > TEXT_AT_ONCE {
+                *news_left = 0;
+                break;
+            }
             let Some(news) = ctx.store.poll() else {
                 *news_left = NEWS_AT_ONCE;
                 break;
@@ -374,6 +391,10 @@ impl Chat {
 /// no client for longer than a millisecond or two. A backend in memory has that much in
 /// rare turns only: if one message makes it let go of the history of a thousand rooms.
 const NEWS_AT_ONCE: usize = 1024;
+
+/// How much may be written for connections, in bytes, before news waits for the next turn likewise: it becomes a part
+/// of a topic's log, say, which has a bound.
+const TEXT_AT_ONCE: usize = 256 << 10;
 
 /// An `error` message, for requests that are refused before they reach the chat.
 pub fn error_message(code: Code, message: &'static str) -> Vec<u8> {

@@ -9,7 +9,7 @@ use super::wire::Id;
 use crate::id::ConnId;
 use crate::slack;
 
-/// Connections that are sent a replay, or have not taken all of it yet.
+/// Connections that are sent a replay, or have not taken all of it yet, or have not taken what was said live.
 #[derive(Debug, Default)]
 pub(super) struct Readers(HashMap<ConnId, Reader>);
 
@@ -19,7 +19,7 @@ pub(super) struct Readers(HashMap<ConnId, Reader>);
 /// timer is set to read it. `own` has rooms of `rooms` only.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// Bytes of replay since the connection was last known to have taken everything.
+    /// Bytes of replay, or of live messages that wait, since the connection was last known to have taken everything.
     on_the_way: usize,
     /// A page is being read.
     reading: bool,
@@ -115,6 +115,12 @@ impl Reader {
     /// There is more to hear in the room than has been sent. It has its turn after the others.
     pub fn catch_up(&mut self, room: u32, heard: u64) {
         self.rooms.push_back(CatchingUp { room, heard });
+    }
+
+    /// The connection is behind in a room that it has heard until now. As much is on the way as may be.
+    pub fn fall_behind(&mut self, room: u32, heard: u64, limit: usize) {
+        self.on_the_way = self.on_the_way.max(limit);
+        self.catch_up(room, heard);
     }
 
     /// The next step. If it is to read, a page is being read from here on.

@@ -4,12 +4,17 @@
 //! ```text
 //!   join ──▶ joined, slice ──taken──▶ slice ──taken──▶ ... ──▶ the slice with the newest message, topic, online_users
 //!            └──── a member from here on, not in the topic ───┘                                └─ hears what is said
+//!                                     ▲                                                                          │
+//!                                     └──────── taken ──── left behind: more than a slice waits for it ◀─────────┘
 //! ```
 //!
 //! Pages are read through the backend like everything else, and stand in the order in which it publishes, from
 //! whichever node a message is. So the page that ends with the newest message is answered before the next message, here
 //! or on another node, and a session that is put into the topic in the same step misses nothing and hears nothing
 //! twice. Earlier messages, also those of the reader, are in the pages still to come.
+//!
+//! A session that takes a room more slowly than it goes on has left the topic, and is a reader like any other from
+//! there on: it has heard what was queued for it, and the next page is read when it has taken that.
 //!
 //! The next page for a connection is read when it has taken the last slice: its waiting output is never much more than
 //! one slice, for all its rooms together, and a slow reader holds up no other. `readers` has the state of sessions that
@@ -20,7 +25,7 @@ use std::time::Duration;
 use super::ask::{Ask, Asker};
 use super::hall::Hall;
 use super::readers::{CatchingUp, MAX_OWN, Next, Own, Reader};
-use super::roster::room::topic;
+use super::roster::room::{room_of, topic};
 use super::roster::session::Dialect;
 use super::settings::Settings;
 use super::timers::Timer;
@@ -30,7 +35,7 @@ use super::wire::answer::{Ack, Gap, Hole, Missing, OnlineUsers};
 use super::wire::request::{MAX_PAGE, PAGE, Since, Wish};
 use super::wire::{Code, Id, Refusal, spliced};
 use crate::backend::{Bounds, Conversation, Entry, Epoch, Query};
-use crate::id::ConnId;
+use crate::id::{ConnId, TopicId};
 
 /// The past that the joiner wants to hear.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +138,14 @@ impl Hall {
         if self.readers.find_mut(conn).is_some_and(|reader| reader.note_names_sent(written)) {
             turn.out.tell_when_drained(conn);
         }
+    }
+
+    /// The connection takes the room more slowly than it goes on, and has left its topic, of which it was sent
+    /// everything up to `heard`.
+    pub(super) fn left_behind(&mut self, conn: ConnId, topic: TopicId, heard: u64, turn: &mut Turn<'_>) {
+        let Some(room) = room_of(topic).filter(|&room| self.roster.fall_behind(conn, room)) else { return };
+        self.readers.begin(conn).fall_behind(room, heard, turn.settings.replay_bytes);
+        turn.out.tell_when_drained(conn);
     }
 
     /// The connection has taken everything it was sent.

@@ -136,7 +136,8 @@ impl Hall {
         if place.json > 0 {
             let conn = own.map(|own| own.conn);
             let heard = topic(room, Dialect::Json);
-            turn.out.publish(heard, conn.as_slice(), |out| spliced::in_room(out, None, name, entry));
+            let number = self.keeps.then_some(entry.seq);
+            turn.out.publish_numbered(heard, number, conn.as_slice(), |out| spliced::in_room(out, None, name, entry));
             if let Some(own) = own {
                 turn.out.send(own.conn, |out| spliced::in_room(out, own.id, name, entry));
             }

@@ -84,7 +84,7 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings
         },
         full_speed_per_address: args.full_speed_per_address,
         empty_room_age: age(args),
-        replay_bytes: chat::Settings::default().replay_bytes.min(fine.outbox_bytes / 4),
+        replay_bytes: slice_of(fine.outbox_bytes),
         leave_grace: fine.leave_grace,
         big_room: fine.big_room,
         big_room_every: fine.big_room_every,
@@ -101,6 +101,7 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings
         ping_after: Some(fine.ping_after),
         deflate: args.deflate.then(DeflateSettings::default),
         outbox_bytes: fine.outbox_bytes,
+        behind_bytes: slice_of(fine.outbox_bytes),
         blocked_within: fine.blocked_within,
         head_within: fine.head_within,
         idle_within: fine.idle_within,
@@ -191,6 +192,11 @@ pub fn history(args: &ServeArgs) -> memory::Limits {
         bytes: args.fine.history_bytes,
         ..memory::Limits::default()
     }
+}
+
+/// What may be on the way to a client that hears what it has missed, or what is said, in bytes.
+fn slice_of(outbox_bytes: usize) -> usize {
+    chat::Settings::default().replay_bytes.min(outbox_bytes / 4)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use crate::backend::Backend;
 use crate::chat::{self, Chat, Deliveries};
-use crate::engine::{Engine, Event};
+use crate::engine::{Engine, Event, LeftBehind};
 use crate::id::ConnId;
 use crate::proto::CloseCode;
 use crate::random::Random;
@@ -179,6 +179,13 @@ impl Service for ChatService {
 
     fn deliver(&mut self, turn: &mut Turn<'_>) {
         turn.deliver(&mut self.deliveries, &mut self.calls);
+        // Before anything else happens in the chat, which must not take them for members of the topic.
+        while let Some(first) = turn.engine.left_behind() {
+            let others = std::iter::from_fn(|| turn.engine.left_behind());
+            let behind = std::iter::once(first).chain(others).map(|LeftBehind { id, topic, heard }| (id, topic, heard));
+            self.chat.handle_left_behind(behind, turn.now, &mut self.deliveries);
+            turn.deliver(&mut self.deliveries, &mut self.calls);
+        }
     }
 
     fn handle_timeout(&mut self, now: Moment) {

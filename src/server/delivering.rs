@@ -26,9 +26,12 @@ impl Turn<'_> {
                     engine.spend(text.len() / WORDED_BYTES_A_STEP);
                     engine.send(*to, Kind::Text, deliveries.text(text));
                 }
-                Delivery::Publish { topic, text, except } => {
+                Delivery::Publish { topic, text, except, number } => {
                     let (text, except) = (deliveries.text(text), deliveries.except(except));
-                    engine.publish(*topic, Kind::Text, text, except);
+                    match number {
+                        Some(number) => engine.publish_numbered(*topic, *number, Kind::Text, text, except),
+                        None => engine.publish(*topic, Kind::Text, text, except),
+                    }
                 }
                 Delivery::Subscribe { conn, topic } => engine.subscribe(*conn, *topic),
                 Delivery::TellWhenDrained { conn } => engine.tell_when_drained(*conn),
@@ -42,6 +45,7 @@ impl Turn<'_> {
             }
         }
         deliveries.clear();
+        engine.flush_full();
     }
 }
 

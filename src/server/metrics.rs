@@ -42,6 +42,11 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
     page.counter("salon_received_bytes_total", "Octets read from sockets.", counters.bytes_in);
     page.counter("salon_sent_bytes_total", "Octets written to sockets.", counters.bytes_out);
     page.counter("salon_writes_blocked_total", "Writes that a socket did not take whole.", counters.blocked);
+    page.counter(
+        "salon_left_behind_total",
+        "Sessions that took a room too slowly to hear it live, each time.",
+        counters.left_behind,
+    );
     page.counter("salon_rate_limited_total", "Frames refused by the rate limit.", counts.rate_limited);
     page.counter("salon_errors_total", "Error messages sent to clients.", counts.errors);
     page.counter(

@@ -104,7 +104,8 @@ pub trait Service {
     /// Does it, and carries out what else the event has caused.
     fn carry_out(&mut self, id: ConnId, then: Self::Then, turn: &mut Turn<'_>);
 
-    /// Does to the engine what `handle_timeout`, `handle_wake` and `drop_oldest` have caused.
+    /// Does to the engine what `handle_timeout`, `handle_wake` and `drop_oldest` have caused, and learns who has been
+    /// [left behind](Engine::left_behind); called behind each flush, too.
     fn deliver(&mut self, turn: &mut Turn<'_>);
 
     /// A deadline of the service is due.

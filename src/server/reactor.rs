@@ -267,6 +267,8 @@ impl Reactor {
         }
         self.close_in_time(service, now.tick);
         self.engine.flush();
+        // Of members that have fallen behind in this.
+        service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         let admission = &mut self.admission;
         self.engine.reap(|socket| {
             if let Some(address) = socket.counted() {

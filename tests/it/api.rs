@@ -270,6 +270,7 @@ fn a_client_that_does_not_read_can_be_banned() {
     for _ in 0..60 {
         let (status, answer) = call(admin, "publish", &format!(r#"{{"room_id":"den","content":"{content}"}}"#));
         assert_eq!(status, 200, "{answer}");
+        hear_with(&mut ann, &[r#""type":"broadcast""#]);
     }
     assert_eq!(call(admin, "ban", r#"{"user_id":"slow"}"#).1, r#"{"type":"ban","user_id":"slow","closed":1}"#);
     hear_with(&mut ann, &[r#"{"type":"user_left","room_id":"den","user_id":"slow"}"#]);

@@ -1,7 +1,7 @@
 //! Missed messages come whole over real sockets, however many they are, and no other client waits for the one that
 //! takes them.
 
-use crate::common::{Client, Server, hear, hear_with, say};
+use crate::common::{Client, Server, hear, hear_with, metric, say};
 use serde_json::Value;
 
 /// More than the kernel takes for a client that does not read.
@@ -51,6 +51,47 @@ fn a_long_hole_is_replayed_whole_while_others_talk() {
             None => assert!(content.starts_with(&format!("{seq} x")) && content.len() > 16_000),
             Some(0) => assert_eq!((content, &message["id"]), ("bob", &"b".into())),
             Some(n) => assert_eq!(content, format!("live {}", n - 1)),
+        }
+    }
+    let online = next(&mut bob, &["broadcast", "gap", "online_users", "error"]);
+    assert_eq!((&online["type"], &online["count"]), (&"online_users".into(), &3.into()));
+    say(&mut ann, r#"{"type":"broadcast","room_id":"den","content":"now"}"#);
+    assert_eq!(next(&mut bob, &["broadcast"])["content"], "now");
+}
+
+/// A client that does not read for a while costs the server a slice, however much is said: the rest comes from the
+/// history, to it alone, and nobody waits for it.
+#[test]
+fn a_reader_that_falls_behind_misses_nothing_while_others_talk() {
+    let server = Server::serve(&["--rate", "off", "--history", "2000", "--blocked-within", "1h"]);
+    let mut ann = server.connect("/ws?user=ann");
+    let mut bob = server.connect("/ws?user=bob");
+    for client in [&mut ann, &mut bob] {
+        say(client, r#"{"type":"join","room_id":"den"}"#);
+        next(client, &["online_users"]);
+    }
+    let admin = server.admin.unwrap();
+    // From here on Bob reads nothing: the kernel takes some megabytes for him, and then he is behind.
+    let long = "x".repeat(16_000);
+    let mut said = 0;
+    while metric(admin, "salon_left_behind_total") == 0 || said < MISSED {
+        said += 1;
+        say(&mut ann, &format!(r#"{{"type":"broadcast","room_id":"den","content":"{said} {long}"}}"#));
+        assert_eq!(next(&mut ann, &["broadcast"])["seq"], said);
+    }
+    let held = metric(admin, "salon_memory_bytes{purpose=\"outboxes\"}");
+    assert!(held <= 200_000, "{held} bytes are held for one that does not read");
+    say(&mut bob, r#"{"type":"broadcast","room_id":"den","content":"bob","id":"b"}"#);
+    assert_eq!(next(&mut ann, &["broadcast"])["content"], "bob");
+    let mut cat = server.connect("/ws?user=cat");
+    say(&mut cat, r#"{"type":"join","room_id":"den"}"#);
+    assert_eq!(next(&mut cat, &["joined"])["members"], 3);
+    for seq in 1..=said + 1 {
+        let message = next(&mut bob, &["broadcast", "gap", "online_users", "error"]);
+        assert_eq!(message["seq"], seq, "{}", message["type"]);
+        match seq > said {
+            true => assert_eq!((&message["content"], &message["id"]), (&"bob".into(), &"b".into())),
+            false => assert!(message["content"].as_str().is_some_and(|text| text.starts_with(&format!("{seq} x")))),
         }
     }
     let online = next(&mut bob, &["broadcast", "gap", "online_users", "error"]);

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use crate::common::{Client, Server, close_code, exchange, get, hear, hear_with, salon, say, status, tcp};
+use crate::common::{Client, Server, close_code, exchange, get, hear, hear_with, metric, salon, say, status, tcp};
 use tungstenite::Message;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -225,30 +225,63 @@ fn echo_takes_what_the_suites_send() {
 }
 
 #[test]
-fn a_reader_that_stops_is_cut_off_and_nobody_else_notices() {
-    let server = Server::serve(&["--rate", "off"]);
+fn a_reader_that_takes_nothing_is_cut_off_and_nobody_else_notices() {
+    let server = Server::serve(&["--rate", "off", "--blocked-within", "1s"]);
     let mut speaker = server.connect("/ws?user=speaker");
     let mut stalled = server.connect("/ws?user=stalled");
     for member in [&mut speaker, &mut stalled] {
         say(member, r#"{"type":"join","room_id":"r"}"#);
         hear_with(member, &[r#""type":"joined""#]);
     }
-    // More than its outbox and the kernel's buffers on both sides together, or until it is cut off: from then on it has
-    // a few seconds to read why.
+    // More than the kernel's buffers on both sides together, and until it is cut off: from then on it has a few seconds
+    // to read why.
     let content = "x".repeat(16_000);
     let admin = server.admin.unwrap();
-    let cut = || get(admin, "/metrics").1.contains("\nsalon_cut_off_total{reason=\"outbox_bytes\"} 1\n");
-    for n in 0..1000 {
+    for n in 0.. {
         say(&mut speaker, &format!(r#"{{"type":"broadcast","room_id":"r","content":"{content}"}}"#));
         hear_with(&mut speaker, &[&format!(r#""seq":{},"#, n + 1)]);
-        if n % 20 == 19 && cut() {
+        if n % 20 == 19 && metric(admin, "salon_cut_off_total{reason=\"blocked_time\"}") == 1 {
             break;
         }
     }
     assert_eq!(close_code(&mut stalled), 1013);
-    let (_, metrics) = get(admin, "/metrics");
-    assert!(metrics.contains("\nsalon_cut_off_total{reason=\"outbox_bytes\"} 1\n"), "{metrics}");
-    assert!(metrics.contains("\nsalon_closes_total{code=\"1013\"} 1\n"), "{metrics}");
+    for (name, expected) in [
+        ("salon_cut_off_total{reason=\"outbox_bytes\"}", 0),
+        ("salon_closes_total{code=\"1013\"}", 1),
+        ("salon_left_behind_total", 1),
+    ] {
+        assert_eq!(metric(admin, name), expected, "{name}");
+    }
+}
+
+/// What waits for one that hears messages without numbers has a limit of its own: a plain client has no word for a
+/// hole.
+#[test]
+fn a_plain_reader_that_stops_is_cut_off() {
+    for (arguments, target) in
+        [(&["--rate", "off"][..], "/ws/r?username=stalled"), (&["--rate", "off", "--history", "0"], "/ws?user=stalled")]
+    {
+        let server = Server::serve(arguments);
+        let mut speaker = server.connect("/ws?user=speaker");
+        say(&mut speaker, r#"{"type":"join","room_id":"r"}"#);
+        hear_with(&mut speaker, &[r#""type":"joined""#]);
+        let mut stalled = server.connect(target);
+        if !target.contains("/r?") {
+            say(&mut stalled, r#"{"type":"join","room_id":"r"}"#);
+        }
+        hear_with(&mut speaker, &[r#""type":"user_joined""#]);
+        let content = "x".repeat(16_000);
+        let admin = server.admin.unwrap();
+        for n in 0.. {
+            say(&mut speaker, &format!(r#"{{"type":"broadcast","room_id":"r","content":"{content}"}}"#));
+            hear_with(&mut speaker, &[&format!(r#""seq":{},"#, n + 1)]);
+            if n % 20 == 19 && metric(admin, "salon_cut_off_total{reason=\"outbox_bytes\"}") == 1 {
+                break;
+            }
+        }
+        assert_eq!(close_code(&mut stalled), 1013);
+        assert_eq!(metric(admin, "salon_left_behind_total"), 0);
+    }
 }
 
 #[test]

@@ -352,6 +352,12 @@ impl Roster {
         })
     }
 
+    /// The session, which is inside, hears messages no longer. Returns whether it did.
+    pub fn fall_behind(&mut self, conn: ConnId, room: u32) -> bool {
+        let seat = self.sessions.find_mut(conn).and_then(|session| session.seat(room));
+        seat.is_some_and(|seat| std::mem::take(&mut seat.hears))
+    }
+
     /// The session leaves, or gives up waiting to be let in.
     pub fn leave(&mut self, conn: ConnId, room: u32) -> Option<Exit> {
         let session = self.sessions.find_mut(conn)?;

@@ -261,6 +261,11 @@ pub(in crate::chat) fn topic(room: u32, dialect: Dialect) -> TopicId {
     .expect("memory does not last for 2^30 rooms")
 }
 
+/// The room of a topic that JSON sessions hear.
+pub(in crate::chat) fn room_of(topic: TopicId) -> Option<u32> {
+    (topic.number() % 2 == 1).then_some(topic.number() / 2)
+}
+
 /// Every JSON session.
 pub(in crate::chat) const EVERYBODY: TopicId = TopicId::new(0).expect("a small number");
 

@@ -2,6 +2,7 @@
 //!
 //! A row reads `says(who, what)` and then `heard(who, [..])`. Time stands still unless it is moved.
 
+mod behind;
 mod catalogue;
 mod history;
 mod join_list;
@@ -41,6 +42,12 @@ struct Stage {
     /// `holds`.
     asked: BTreeSet<ConnId>,
     holds: bool,
+    /// Connections that take no more of a room than is on the way to them already.
+    stopped: BTreeSet<ConnId>,
+    /// Messages of rooms that the engine has for them, until it looks what each takes, and the last number of each
+    /// topic.
+    logged: Logged,
+    numbers: BTreeMap<TopicId, u64>,
     /// Connections that were asked whether they are still there.
     pinged: Vec<ConnId>,
     /// The origin of the next connections.
@@ -90,6 +97,9 @@ impl Stage {
             opened: 0,
             asked: BTreeSet::new(),
             holds: false,
+            stopped: BTreeSet::new(),
+            logged: BTreeMap::new(),
+            numbers: BTreeMap::new(),
             pinged: Vec::new(),
             address: None,
         }
@@ -149,6 +159,7 @@ impl Stage {
         self.inboxes.remove(&conn);
         self.closes.remove(&conn);
         self.asked.remove(&conn);
+        self.stopped.remove(&conn);
         self.chat.handle_closed(conn, self.now, &mut self.out);
         self.dispatch();
     }
@@ -190,30 +201,92 @@ impl Stage {
     }
 
     fn drain(&mut self, conn: ConnId) {
+        // That is an event of a later turn.
+        if self.chat.has_more_to_hear() {
+            self.chat.handle_backend(self.now, &mut self.out);
+            self.carry_out();
+        }
         self.asked.remove(&conn);
         self.chat.handle_drained(conn, self.now, &mut self.out);
         self.carry_out();
     }
 
+    /// From now on the device takes no more of a room than is on the way to it.
+    fn stops(&mut self, device: &str) {
+        self.stopped.insert(self.conn(device));
+    }
+
+    /// From now on it takes everything again that it is sent live.
+    fn goes_on(&mut self, device: &str) {
+        self.stopped.remove(&self.conn(device));
+    }
+
+    /// Whether it is in the topic of a room.
+    fn hears(&self, device: &str, room: &str) -> bool {
+        let key = self.chat.hall.roster.rooms().find(room).unwrap();
+        let topic = roster::room::topic(key, Dialect::Json);
+        self.topics.get(&topic).is_some_and(|members| members.contains(&self.conn(device)))
+    }
+
     fn carry_out(&mut self) {
+        loop {
+            self.carry_out_list();
+            let behind = self.flush();
+            if behind.is_empty() {
+                break;
+            }
+            self.chat.handle_left_behind(behind, self.now, &mut self.out);
+        }
+        self.check();
+    }
+
+    /// Those that are stopped leave the topics of which there is more for them.
+    fn flush(&mut self) -> Vec<(ConnId, TopicId, u64)> {
+        let mut behind = Vec::new();
+        for ((conn, topic), log) in std::mem::take(&mut self.logged) {
+            let before = log.iter().find_map(|(number, _)| *number).map(|next| next - 1);
+            if let Some(heard) = before.or_else(|| self.numbers.get(&topic).copied())
+                && self.topics.get_mut(&topic).is_some_and(|members| members.remove(&conn))
+            {
+                behind.push((conn, topic, heard));
+            } else {
+                log.iter().for_each(|(_, text)| deliver(&mut self.inboxes, conn, text));
+            }
+        }
+        behind
+    }
+
+    fn carry_out_list(&mut self) {
         for item in self.out.items() {
             match item {
                 Delivery::Send { to, text } | Delivery::Refuse { to, text, .. } => {
+                    settle(&mut self.logged, *to, &mut self.inboxes);
                     deliver(&mut self.inboxes, *to, self.out.text(text));
                 }
-                Delivery::Publish { topic, text, except } => {
-                    let except = self.out.except(except);
-                    for member in self.topics.get(topic).into_iter().flatten() {
-                        if !except.contains(member) {
-                            deliver(&mut self.inboxes, *member, self.out.text(text));
+                Delivery::Publish { topic, text, except, number } => {
+                    let (except, text) = (self.out.except(except), self.out.text(text));
+                    let Some(members) = self.topics.get(topic).filter(|members| !members.is_empty()) else { continue };
+                    for member in members {
+                        if except.contains(member) {
+                            settle(&mut self.logged, *member, &mut self.inboxes);
+                        } else if self.stopped.contains(member) {
+                            self.logged.entry((*member, *topic)).or_default().push((*number, text.to_vec()));
+                        } else {
+                            deliver(&mut self.inboxes, *member, text);
                         }
                     }
+                    self.numbers.extend(number.map(|number| (*topic, number)));
                 }
                 Delivery::Subscribe { conn, topic } => {
                     assert!(self.inboxes.contains_key(conn), "a closed connection subscribes to {topic:?}");
-                    assert!(self.topics.entry(*topic).or_default().insert(*conn), "{conn} hears {topic:?} twice");
+                    let members = self.topics.entry(*topic).or_default();
+                    if members.is_empty() {
+                        self.numbers.remove(topic);
+                    }
+                    assert!(members.insert(*conn), "{conn} hears {topic:?} twice");
                 }
                 Delivery::Unsubscribe { conn, topic } => {
+                    settle(&mut self.logged, *conn, &mut self.inboxes);
                     let removed = self.topics.get_mut(topic).is_some_and(|members| members.remove(conn));
                     assert!(removed, "{conn} does not hear {topic:?}");
                 }
@@ -233,7 +306,6 @@ impl Stage {
             }
         }
         self.out.clear();
-        self.check();
     }
 
     /// What a device heard since it was last asked, word for word.
@@ -347,6 +419,16 @@ impl Stage {
         assert!(hall.typists.is_empty() && hall.watches.is_empty());
         assert!(hall.readers.is_empty());
         assert_eq!(self.chat.next_deadline(), None);
+    }
+}
+
+/// Messages of rooms for a connection.
+type Logged = BTreeMap<(ConnId, TopicId), Vec<(Option<u64>, Vec<u8>)>>;
+
+/// What topics have for a connection goes in front of what is for it alone.
+fn settle(logged: &mut Logged, conn: ConnId, inboxes: &mut BTreeMap<ConnId, Vec<String>>) {
+    for (_, log) in logged.extract_if(.., |(of, _), _| *of == conn) {
+        log.iter().for_each(|(_, text)| deliver(inboxes, conn, text));
     }
 }
 

@@ -65,6 +65,11 @@ enum Op {
     },
     /// The client takes everything that is on the way to it.
     Take(usize),
+    /// From now on it takes nothing live, or takes everything again.
+    Stop {
+        who: usize,
+        on: bool,
+    },
     Wait(u64),
 }
 
@@ -86,6 +91,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (who.clone(), 0..4_usize, any::<bool>()).prop_map(|(who, status, note)| Op::Status { who, status, note }),
         2 => (who.clone(), user, any::<bool>()).prop_map(|(who, whom, on)| Op::Watch { who, whom, on }),
         6 => who.clone().prop_map(Op::Take),
+        2 => (who.clone(), any::<bool>()).prop_map(|(who, on)| Op::Stop { who, on }),
         2 => (who, room, any::<bool>()).prop_map(|(who, room, on)| Op::Typing { who, room, on }),
         2 => prop_oneof![0..200_u64, 2_900..6_100_u64, Just(5_000), Just(299_000)].prop_map(Op::Wait),
     ]
@@ -100,8 +106,10 @@ struct Place {
     /// The last message it has, with the epoch: what it comes back with.
     last: Option<(String, u64)>,
     inside: bool,
-    /// From `joined` to `online_users`: what it has missed is still coming.
+    /// From `joined`, or from where it has fallen behind, to `online_users`: what it has missed is still coming.
     behind: bool,
+    /// It has fallen behind, perhaps for a notice alone.
+    fell: bool,
     /// Its messages that it has sent meanwhile and not heard: id and seq.
     awaited: Vec<(Value, u64)>,
     members: BTreeSet<String>,
@@ -216,6 +224,10 @@ impl World {
             Op::Open(who) if !open(who) => self.open(who),
             Op::Cut(who) if open(who) => self.cut(who),
             Op::Take(who) if open(who) => drop(self.take(who)),
+            Op::Stop { who, on } if open(who) => match on {
+                true => self.stage.stops(&who.to_string()),
+                false => self.stage.goes_on(&who.to_string()),
+            },
             Op::Wait(ms) => {
                 self.stage.waits_ms(ms);
                 self.time_has_passed();
@@ -280,7 +292,7 @@ impl World {
         for room in 0..ROOMS.len() {
             let place = &mut self.clients[who].places[room];
             let was_inside = std::mem::take(&mut place.inside);
-            place.behind = false;
+            (place.behind, place.fell) = (false, false);
             place.awaited.clear();
             place.members.clear();
             place.typing.clear();
@@ -396,12 +408,15 @@ impl World {
                             self.rooms[room].log.push((user, content));
                             self.typing.remove(&(user, room));
                             let place = &mut self.clients[who].places[room];
-                            match place.behind {
-                                true => {
+                            let stopped = self.stage.stopped.contains(&self.stage.conn(&who.to_string()));
+                            match (place.behind, stopped && id.is_none()) {
+                                (true, _) => {
                                     place.awaited.extend(id.clone().map(|id| (id, seq)));
                                     (text, Answer::Later)
                                 }
-                                false => (text, Answer::Said { room, seq }),
+                                (false, false) => (text, Answer::Said { room, seq }),
+                                // It comes as messages of others do.
+                                (false, true) => (text, Answer::Plain),
                             }
                         }
                     }
@@ -458,7 +473,7 @@ impl World {
                     }
                 }
             }
-            Op::Open(_) | Op::Cut(_) | Op::Take(_) | Op::Wait(_) => unreachable!("no request"),
+            Op::Open(_) | Op::Cut(_) | Op::Take(_) | Op::Stop { .. } | Op::Wait(_) => unreachable!("no request"),
         };
         let before = self.clients[who].watched.clone();
         let with_id = id.as_ref().map(|id| format!(r#","id":{id}"#)).unwrap_or_default();
@@ -471,6 +486,18 @@ impl World {
             if !on {
                 self.clients[who].watched = before;
                 self.clients[who].watched.remove(NAMES[whom]);
+            }
+        }
+    }
+
+    /// Those that are stopped have left the topics of which there was more for them. They are in the rooms all the
+    /// same.
+    fn fall_behind(&mut self) {
+        for (who, client) in self.clients.iter_mut().enumerate().filter(|(_, client)| client.open) {
+            for (place, room) in client.places.iter_mut().zip(ROOMS).filter(|(place, _)| place.inside && !place.behind)
+            {
+                place.fell = CLIENTS[who].1.is_none() && !self.stage.hears(&who.to_string(), room);
+                place.behind = place.fell;
             }
         }
     }
@@ -492,6 +519,7 @@ impl World {
                 _ => self.read_json(who, &heard, None),
             }
         }
+        self.fall_behind();
     }
 
     fn read_json(&mut self, who: usize, heard: &[Value], request: Option<(Option<Value>, Answer)>) {
@@ -582,14 +610,18 @@ impl World {
                     let members = users.iter().map(|user| user.as_str().unwrap().to_owned()).collect();
                     let place = &mut self.clients[who].places[room];
                     place.members = members;
-                    place.behind = false;
+                    if place.fell {
+                        // Those who typed may have stopped meanwhile: a client lets that end by itself.
+                        place.typing.clear();
+                    }
+                    (place.behind, place.fell) = (false, false);
                     assert!(place.awaited.is_empty(), "{who}: {heard:?}");
                 }
                 ("left", Some(room)) => {
                     let place = &mut self.clients[who].places[room];
                     place.members.clear();
                     place.typing.clear();
-                    place.behind = false;
+                    (place.behind, place.fell) = (false, false);
                     assert!(place.awaited.is_empty(), "{who}: {heard:?}");
                 }
                 ("typing", Some(room)) => {
@@ -708,7 +740,7 @@ impl World {
                 }
                 let last = place.last.as_ref().map(|(_, seq)| *seq);
                 if place.behind {
-                    assert!(last < Some(log.len() as u64), "{who} in {}", ROOMS[room]);
+                    assert!(last < Some(log.len() as u64 + u64::from(place.fell)), "{who} in {}", ROOMS[room]);
                     assert!(self.stage.asked.contains(&self.stage.conn(&who.to_string())), "{who} is told the rest");
                     continue;
                 }

@@ -8,16 +8,16 @@ use super::late::{Gate, Late};
 use super::*;
 
 /// So that each slice is one message.
-fn one_by_one() -> Settings {
+pub(super) fn one_by_one() -> Settings {
     Settings { replay_bytes: 1, ..unhurried() }
 }
 
 /// `ann` is in `den`, where she has said so many; a connection that takes output only when a row says so.
-fn den(settings: Settings, said: usize) -> (Stage, String) {
+pub(super) fn den(settings: Settings, said: usize) -> (Stage, String) {
     den_keeping(Limits::default(), settings, said)
 }
 
-fn den_keeping(limits: Limits, settings: Settings, said: usize) -> (Stage, String) {
+pub(super) fn den_keeping(limits: Limits, settings: Settings, said: usize) -> (Stage, String) {
     let mut stage = Stage::keeping(limits, settings, &["ann", "bob"]);
     stage.joins("ann", "den");
     says(&mut stage, "ann", said);
@@ -26,7 +26,7 @@ fn den_keeping(limits: Limits, settings: Settings, said: usize) -> (Stage, Strin
     (stage, epoch)
 }
 
-fn says(stage: &mut Stage, device: &str, times: usize) {
+pub(super) fn says(stage: &mut Stage, device: &str, times: usize) {
     for _ in 0..times {
         stage.says(device, r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
     }
@@ -34,19 +34,19 @@ fn says(stage: &mut Stage, device: &str, times: usize) {
 }
 
 impl Stage {
-    fn resumes(&mut self, device: &str, epoch: &str, seq: u64) {
+    pub(super) fn resumes(&mut self, device: &str, epoch: &str, seq: u64) {
         self.says(device, &format!(r#"{{"type":"join","room_id":"den","since":{{"epoch":"{epoch}","seq":{seq}}}}}"#));
     }
 
     #[track_caller]
-    fn heard_short(&mut self, device: &str, expected: &[&str]) {
+    pub(super) fn heard_short(&mut self, device: &str, expected: &[&str]) {
         let heard: Vec<String> = self.takes(device).iter().map(|text| short(text)).collect();
         assert_eq!(heard, expected, "heard by {device}");
     }
 
     /// Each line has the messages that come after one more slice has been taken; then nothing is left.
     #[track_caller]
-    fn takes_slices(&mut self, device: &str, slices: &[&[&str]]) {
+    pub(super) fn takes_slices(&mut self, device: &str, slices: &[&[&str]]) {
         for slice in slices {
             assert!(self.drains(device), "something is on the way, before {slice:?}");
             self.heard_short(device, slice);

@@ -214,6 +214,13 @@ pub fn get(address: SocketAddr, target: &str) -> (u16, String) {
     (status(&answer), answer)
 }
 
+/// A metric, whose name may have a label.
+pub fn metric(admin: SocketAddr, name: &str) -> u64 {
+    let (_, metrics) = get(admin, "/metrics");
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name}: {metrics}"))
+}
+
 /// The status code of a response.
 pub fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no status: {answer:?}"))
