@@ -8,6 +8,10 @@ use super::sqlite::tests::Folder;
 use super::*;
 use crate::time::Tick;
 
+mod entries;
+mod folding;
+mod reading;
+
 const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
 const ROOM: Conversation<'_> = Conversation::Room("den");
 
@@ -17,7 +21,7 @@ fn moment(at: u64) -> Moment {
 
 /// The row with each store, where so many messages are kept for ten seconds.
 fn each(messages: usize, row: impl Fn(&mut dyn Backend)) {
-    let age = Duration::from_secs(10);
+    let age = AGE;
     row(&mut Memory::new(Limits { messages, age, ..Limits::default() }, 7));
     #[cfg(feature = "sqlite")]
     {
@@ -25,6 +29,21 @@ fn each(messages: usize, row: impl Fn(&mut dyn Backend)) {
         row(&mut folder.open(sqlite::Options { messages, age, ..folder.options() }));
     }
 }
+
+/// The row with each store that knows entries of every kind.
+fn each_with_entries(entries: usize, row: impl Fn(&mut dyn Backend)) {
+    match SQLITE_KNOWS_ENTRIES {
+        true => each(entries, row),
+        false => row(&mut Memory::new(Limits { messages: entries, age: AGE, ..Limits::default() }, 7)),
+    }
+}
+
+/// To be taken away, with `each_with_entries`, when the store on disk knows edits, deletions, reactions, marks and
+/// search.
+const SQLITE_KNOWS_ENTRIES: bool = false;
+
+/// How long entries are kept.
+const AGE: Duration = Duration::from_secs(10);
 
 fn say(store: &mut dyn Backend, conversation: Conversation<'_>, content: &str, at: u64) -> u64 {
     let entry = NewEntry::message("ann", content, moment(at));

@@ -1,7 +1,8 @@
-//! A backend that keeps messages in memory, for as long as the process lives.
+//! A backend that keeps entries in memory, for as long as the process lives.
 //!
 //! Asking only queues; the work is done in [`poll`](Backend::poll), in order. So a store that answers at once takes
-//! the same road as one that answers late, and a message is allocated once and never copied.
+//! the same road as one that answers late, and a message is allocated once and never copied. A message that nobody has
+//! edited or reacted to costs nothing for that it could be: what is done with messages is kept beside them.
 //!
 //! Bounded by [`Limits`]. When all conversations together hold too many bytes, the largest drops its oldest messages:
 //! users who talk much lose history first. When there are too many pairs of users, the user who is in most loses the
@@ -10,29 +11,36 @@
 //! One chat asks it, which knows all users as long as it lives; so the store remembers of them only who has talked with
 //! whom.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
 use slab::Slab;
 
+use self::kept::{Kept, Made, Needs, Stored};
+use self::marks::Marks;
+use self::pairs::Pairs;
 use super::{
-    Backend, Body, Bounds, Conversation, Description, Entry, Epoch, Head, Message, NewBody, NewEntry, News, Overloaded,
-    Query, Request, Ticket, Why,
+    Backend, Conversation, Description, Epoch, Head, Names, News, Overloaded, Query, Reader, Reading, Request, Talk,
+    Ticket, Verdict, Why, judge, other_of,
 };
 use crate::random::Random;
 use crate::slack;
 use crate::time::{Moment, Tick};
 
+mod folded;
+mod kept;
+mod marks;
+mod pairs;
+
 /// The limits of what is kept.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Messages of one conversation.
+    /// Entries of one conversation.
     pub messages: usize,
     /// How long a message is kept.
     pub age: Duration,
-    /// Bytes of messages of all conversations together, with what it costs to keep them.
+    /// Bytes of entries of all conversations together, with what it costs to keep and to fold them.
     pub bytes: usize,
     /// Conversations of two users. The user with most of them loses the one that was silent longest.
     pub direct_conversations: usize,
@@ -66,7 +74,9 @@ pub struct Memory {
     index: HashMap<Box<str>, usize>,
     by_bytes: BTreeSet<(usize, usize)>,
     pairs: Pairs,
-    appended: u64,
+    marks: Marks,
+    /// Messages that were said so far.
+    said: u64,
     bytes: usize,
     /// The sum of [`Kept::held_bytes`] of all conversations.
     held: usize,
@@ -79,34 +89,6 @@ pub struct Memory {
     unkept: Option<Stored>,
 }
 
-#[derive(Debug)]
-struct Kept {
-    name: Box<str>,
-    direct: bool,
-    epoch: Epoch,
-    seq: u64,
-    ring: VecDeque<Stored>,
-    bytes: usize,
-    /// The part of [`Kept::held_bytes`] in that sum.
-    noted: usize,
-    last_append: u64,
-    made: Option<Made>,
-}
-
-/// The description of a room.
-#[derive(Debug)]
-struct Made {
-    at: u64,
-    created: bool,
-    words: Option<Box<Words>>,
-}
-
-#[derive(Debug)]
-struct Words {
-    title: Option<Box<str>>,
-    topic: Option<Box<str>>,
-}
-
 /// Rooms are announced from this place on, users from the last.
 #[derive(Debug)]
 struct Catalogue {
@@ -115,21 +97,36 @@ struct Catalogue {
     user: Rc<str>,
 }
 
-/// Sender and content in one allocation.
-#[derive(Debug)]
-struct Stored {
-    text: Box<str>,
-    sender_len: u16,
-    ts: u64,
-    tick: Tick,
-}
-
 #[derive(Debug)]
 enum Waiting {
-    Append { conversation: usize, message: Stored, ticket: Ticket },
-    Read { conversation: usize, query: Query, now: Tick, ticket: Ticket },
-    Nothing { ticket: Ticket },
-    Refused { ticket: Ticket },
+    Append { conversation: usize, entry: Stored, needs: Option<Box<Needs>>, ticket: Ticket },
+    Read { conversation: usize, query: Query, reader: Option<Box<Asking>>, now: Tick, ticket: Ticket },
+    Nothing { reading: bool, ticket: Ticket },
+    Mark { user: Box<str>, conversation: usize, seq: u64, ticket: Ticket },
+    Readings { user: Box<str>, rooms: Box<str>, ticket: Ticket },
+    Conversations { user: Box<str>, before: u64, limit: usize, ticket: Ticket },
+    Noted { ticket: Ticket },
+    Refused { ticket: Ticket, why: Why },
+}
+
+/// For whom a page is read.
+#[derive(Debug)]
+struct Asking {
+    user: Box<str>,
+    reading: bool,
+}
+
+impl Waiting {
+    /// The place of the conversation that it is about.
+    fn place(&self) -> Option<usize> {
+        match self {
+            Self::Append { conversation, .. } | Self::Read { conversation, .. } | Self::Mark { conversation, .. } => {
+                Some(*conversation)
+            }
+            Self::Nothing { .. } | Self::Readings { .. } | Self::Conversations { .. } => None,
+            Self::Noted { .. } | Self::Refused { .. } => None,
+        }
+    }
 }
 
 impl Memory {
@@ -145,7 +142,8 @@ impl Memory {
             index: HashMap::new(),
             by_bytes: BTreeSet::new(),
             pairs: Pairs::default(),
-            appended: 0,
+            marks: Marks::default(),
+            said: 0,
             bytes: 0,
             held: 0,
             waiting: VecDeque::new(),
@@ -167,44 +165,34 @@ impl Memory {
         self.conversations.len()
     }
 
+    /// The place of a conversation, if it lives.
+    fn find(&mut self, conversation: Conversation<'_>) -> Option<usize> {
+        self.write_key(conversation);
+        self.index.get(self.key.as_str()).copied()
+    }
+
     /// The place of a conversation, which begins its life if it has none.
     fn find_or_begin(&mut self, conversation: Conversation<'_>) -> usize {
-        self.write_key(conversation);
-        if let Some(&place) = self.index.get(self.key.as_str()) {
+        if let Some(place) = self.find(conversation) {
             return place;
         }
         let direct = matches!(conversation, Conversation::Direct(..));
         // Read before another pair makes room: a client may have got this epoch.
         let epoch = if direct { self.nothing } else { Epoch(self.random.draw()) };
-        if direct && self.pairs.len >= self.limits.direct_conversations {
+        if direct && self.pairs.len() >= self.limits.direct_conversations {
             // A conversation with waiting requests stays, even over the limit: the queue is bounded too.
-            let waited_for = |place: usize| {
-                self.waiting.iter().any(|request| match request {
-                    Waiting::Append { conversation, .. } | Waiting::Read { conversation, .. } => *conversation == place,
-                    Waiting::Nothing { .. } | Waiting::Refused { .. } => false,
-                })
-            };
+            let waited_for = |place| self.waiting.iter().any(|request| request.place() == Some(place));
             let silent = self.pairs.most_silent_of_most().take(MAX_TRIED).find(|&place| !waited_for(place));
             if let Some(place) = silent {
                 self.remove(place);
             }
         }
         let name: Box<str> = self.key.as_str().into();
-        let place = self.conversations.insert(Box::new(Kept {
-            name: name.clone(),
-            direct,
-            epoch,
-            seq: 0,
-            ring: VecDeque::new(),
-            bytes: 0,
-            noted: 0,
-            last_append: self.appended,
-            made: None,
-        }));
+        let place = self.conversations.insert(Box::new(Kept::new(name.clone(), direct, epoch, self.said)));
         self.index.insert(name, place);
         self.note(place);
         if direct {
-            self.pairs.insert(&self.conversations[place].name, (self.appended, place));
+            self.pairs.insert(&self.conversations[place].name, (self.said, place));
         }
         place
     }
@@ -225,41 +213,78 @@ impl Memory {
     fn remove(&mut self, place: usize) {
         let kept = self.conversations.remove(place);
         self.index.remove(&kept.name);
-        self.bytes -= kept.bytes;
+        self.bytes -= kept.bytes();
         self.held -= kept.noted;
-        self.by_bytes.remove(&(kept.bytes, place));
+        self.by_bytes.remove(&(kept.bytes(), place));
         if kept.direct {
-            self.pairs.remove(&kept.name, (kept.last_append, place));
+            self.pairs.remove(&kept.name, (kept.last_said, place));
             self.nothing = Epoch(self.random.draw());
         }
         self.emptied.retain(|&other| other != place);
     }
 
-    fn store(&mut self, place: usize, message: Stored) {
-        self.appended += 1;
-        let kept = &mut self.conversations[place];
-        kept.seq += 1;
-        if kept.direct {
-            self.pairs.remove(&kept.name, (kept.last_append, place));
-            self.pairs.insert(&kept.name, (self.appended, place));
+    /// What becomes of an entry that is about a message, or answers one.
+    fn judge(&mut self, place: usize, entry: &Stored, needs: Needs) -> Verdict {
+        let at = entry.at();
+        self.expire_one(place, at.tick);
+        let entry = entry.new_entry(needs);
+        judge(&entry, self.conversations[place].find(needs.of, &entry).as_ref())
+    }
+
+    fn mark(&mut self, user: &str, place: usize, seq: u64, ticket: Ticket) -> News<'_> {
+        let kept = &self.conversations[place];
+        let seq = seq.min(kept.head().seq);
+        if seq <= self.marks.read(user, place, kept.epoch) {
+            return News::Noted { ticket };
         }
-        kept.last_append = self.appended;
+        self.marks.set(user, place, kept.epoch, seq, self.limits.bytes / MARKS_SHARE);
+        let user = self.marks.name(user).expect("set() keeps the newest mark");
+        News::Marked { ticket: Some(ticket), user, conversation: kept.conversation(), seq }
+    }
+
+    fn reading(&self, user: &str, place: usize) -> Reading {
+        let kept = &self.conversations[place];
+        let read = self.marks.read(user, place, kept.epoch);
+        Reading { read, unread: kept.unread(user, read) }
+    }
+
+    fn talks(&self, user: &str, before: u64, limit: usize, ticket: Ticket) -> News<'_> {
+        let pairs = self.pairs.of(user, before).map(|(said, place)| (said, place, &self.conversations[place]));
+        let mut pairs = pairs.filter(|(_, _, kept)| !kept.is_empty());
+        let (mut items, mut last) = (Vec::new(), None);
+        for (said, place, kept) in pairs.by_ref().take(limit.min(MAX_TALKS)) {
+            if let Conversation::Direct(one, other) = kept.conversation() {
+                let (with, head) = (other_of(one, other, user), kept.head());
+                items.push(Talk { with, seq: head.seq, ts: kept.said_at, reading: self.reading(user, place) });
+                last = Some(said);
+            }
+        }
+        let next = pairs.next().and(last).map(|said| Epoch(said).to_string());
+        News::Conversations { ticket, items, next }
+    }
+
+    fn store(&mut self, place: usize, entry: Stored, needs: Option<Needs>) {
+        let kept = &mut self.conversations[place];
+        if entry.is_message() {
+            self.said += 1;
+            if kept.direct {
+                self.pairs.remove(&kept.name, (kept.last_said, place));
+                self.pairs.insert(&kept.name, (self.said, place));
+            }
+            (kept.last_said, kept.said_at) = (self.said, entry.at().unix_ms);
+        }
         if self.limits.messages == 0 {
-            self.unkept = Some(message);
+            kept.number();
+            self.unkept = Some(entry);
             return;
         }
-        let before = kept.bytes;
-        // Before the push, so that a full ring never grows.
-        while kept.ring.len() >= self.limits.messages {
-            kept.drop_oldest();
-        }
-        kept.bytes += message.cost();
-        kept.ring.push_back(message);
+        let before = kept.bytes();
+        kept.push(entry, needs, self.limits.messages);
         self.recount(place, before);
         while self.bytes > self.limits.bytes {
             let Some(&(_, largest)) = self.by_bytes.last() else { break };
-            // The newest message of all stays: it is still to be published.
-            if largest == place && self.conversations[place].ring.len() == 1 {
+            // The newest entry of all stays: it is still to be published.
+            if largest == place && self.conversations[place].len() == 1 {
                 break;
             }
             self.drop_oldest_of(largest);
@@ -268,11 +293,8 @@ impl Memory {
 
     /// Notes the description of a room; the first one stands.
     fn describe(&mut self, place: usize, description: Option<Description<'_>>) {
-        let Some(Description { title, topic, created_at, created, .. }) = description else { return };
-        let described = title.is_some() || topic.is_some();
-        let words = || Box::new(Words { title: title.map(Into::into), topic: topic.map(Into::into) });
-        let made = || Made { at: created_at, created, words: described.then(words) };
-        self.conversations[place].made.get_or_insert_with(made);
+        let Some(description) = description else { return };
+        self.conversations[place].made.get_or_insert_with(|| Made::new(description));
         self.note(place);
     }
 
@@ -295,18 +317,16 @@ impl Memory {
 
     fn drop_oldest_of(&mut self, place: usize) {
         let kept = &mut self.conversations[place];
-        let before = kept.bytes;
+        let before = kept.bytes();
         kept.drop_oldest();
         self.recount(place, before);
     }
 
-    /// Drops the messages of one conversation that are too old.
+    /// Drops the entries of one conversation that are too old.
     fn expire_one(&mut self, place: usize, now: Tick) {
         let kept = &mut self.conversations[place];
-        let before = kept.bytes;
-        while kept.ring.front().is_some_and(|oldest| now.since(oldest.tick) > self.limits.age) {
-            kept.drop_oldest();
-        }
+        let before = kept.bytes();
+        kept.expire(now, self.limits.age);
         self.recount(place, before);
     }
 
@@ -319,17 +339,16 @@ impl Memory {
 
     /// Brings the sums up to date after the bytes of one conversation changed.
     fn recount(&mut self, place: usize, before: usize) {
-        let kept = &self.conversations[place];
-        if kept.bytes == before {
+        let bytes = self.conversations[place].bytes();
+        if bytes == before {
             return;
         }
-        self.bytes = self.bytes - before + kept.bytes;
+        self.bytes = self.bytes - before + bytes;
         self.note(place);
-        let kept = &self.conversations[place];
         self.by_bytes.remove(&(before, place));
-        if kept.bytes > 0 {
-            self.by_bytes.insert((kept.bytes, place));
-        } else if !kept.direct {
+        if bytes > 0 {
+            self.by_bytes.insert((bytes, place));
+        } else if !self.conversations[place].direct {
             self.emptied.push_back(place);
         }
     }
@@ -342,38 +361,62 @@ impl Backend for Memory {
         }
         match request {
             Request::Append { conversation, entry, about, ticket, .. } => {
-                let conversation = self.find_or_begin(conversation);
-                self.describe(conversation, about);
-                self.waiting.push_back(match Stored::new(entry) {
-                    Some(message) => Waiting::Append { conversation, message, ticket },
-                    None => Waiting::Refused { ticket },
-                });
-            }
-            Request::Read { conversation, query, now, about, ticket, .. } => {
-                // Asking for the history of two users does not make a conversation; many such questions would push out
-                // real ones.
-                self.write_key(conversation);
-                let direct = matches!(conversation, Conversation::Direct(..));
-                let waiting = match direct && !self.index.contains_key(self.key.as_str()) {
-                    true => Waiting::Nothing { ticket },
+                let (stored, needs) = Stored::new(entry);
+                // What is about a message does not make a conversation: there is none in it.
+                let waiting = match needs.is_some() && self.find(conversation).is_none() {
+                    true => Waiting::Refused { ticket, why: Why::NotFound },
                     false => {
                         let conversation = self.find_or_begin(conversation);
                         self.describe(conversation, about);
-                        Waiting::Read { conversation, query, now: now.tick, ticket }
+                        Waiting::Append { conversation, entry: stored, needs: needs.map(Box::new), ticket }
                     }
                 };
                 self.waiting.push_back(waiting);
             }
-            Request::Mark { ticket, .. }
-            | Request::Readings { ticket, .. }
-            | Request::Conversations { ticket, .. }
-            | Request::Search { ticket, .. }
-            | Request::Ban { ticket, .. }
-            | Request::Unban { ticket, .. } => self.waiting.push_back(Waiting::Refused { ticket }),
+            Request::Read { conversation, query, reader, now, about, ticket } => {
+                // Asking for the history of two users does not make a conversation; many such questions would push out
+                // real ones.
+                let direct = matches!(conversation, Conversation::Direct(..));
+                let waiting = match direct && self.find(conversation).is_none() {
+                    true => Waiting::Nothing { reading: reader.is_some_and(|reader| reader.reading), ticket },
+                    false => {
+                        let conversation = self.find_or_begin(conversation);
+                        self.describe(conversation, about);
+                        let asking =
+                            |Reader { user, reading }: Reader<'_>| Box::new(Asking { user: user.into(), reading });
+                        Waiting::Read { conversation, query, reader: reader.map(asking), now: now.tick, ticket }
+                    }
+                };
+                self.waiting.push_back(waiting);
+            }
+            Request::Ban { ticket, .. } | Request::Unban { ticket, .. } => {
+                self.waiting.push_back(Waiting::Noted { ticket });
+            }
+            Request::Mark { user, conversation, seq, ticket } => {
+                let waiting = match self.find(conversation) {
+                    Some(conversation) => Waiting::Mark { user: user.into(), conversation, seq, ticket },
+                    None => Waiting::Noted { ticket },
+                };
+                self.waiting.push_back(waiting);
+            }
+            Request::Readings { user, rooms, ticket } => {
+                self.waiting.push_back(Waiting::Readings { user: user.into(), rooms: rooms.as_str().into(), ticket });
+            }
+            Request::Conversations { user, cursor, limit, ticket } => {
+                // A cursor is when something was last said in the last one of the page, and is written as an epoch is.
+                let before = cursor.map_or(Some(u64::MAX), |cursor| Epoch::parse(cursor).map(|Epoch(said)| said));
+                self.waiting.push_back(match before.filter(|&before| cursor.is_none() || before <= self.said) {
+                    Some(before) => Waiting::Conversations { user: user.into(), before, limit, ticket },
+                    None => Waiting::Refused { ticket, why: Why::BadCursor },
+                });
+            }
+            Request::Search { ticket, .. } => {
+                self.waiting.push_back(Waiting::Refused { ticket, why: Why::Unsupported });
+            }
             Request::Know { .. } => {}
             Request::Release { room } => {
                 if let Some(&place) = self.index.get(room)
-                    && self.conversations[place].ring.is_empty()
+                    && self.conversations[place].is_empty()
                 {
                     self.remove(place);
                 }
@@ -388,13 +431,13 @@ impl Backend for Memory {
     }
 
     fn tell_catalogue(&mut self) {
-        let users = self.pairs.of.keys().cloned().collect();
+        let users = self.pairs.users().cloned().collect();
         self.catalogue = Some(Box::new(Catalogue { place: 0, users, user: "".into() }));
     }
 
     fn poll(&mut self) -> Option<News<'_>> {
         while let Some(place) = self.emptied.pop_front() {
-            if self.conversations[place].ring.is_empty() {
+            if self.conversations[place].is_empty() {
                 return Some(News::Emptied { room: &self.conversations[place].name });
             }
         }
@@ -405,26 +448,43 @@ impl Backend for Memory {
             });
         }
         match self.waiting.pop_front()? {
-            Waiting::Append { conversation, message, ticket } => {
-                self.store(conversation, message);
+            Waiting::Append { conversation, entry, needs, ticket } => {
+                let needs = needs.map(|needs| *needs);
+                match needs.map_or(Verdict::Publish, |needs| self.judge(conversation, &entry, needs)) {
+                    Verdict::Publish => self.store(conversation, entry, needs),
+                    Verdict::Nothing => return Some(News::Noted { ticket }),
+                    Verdict::Refuse(why) => return Some(News::Refused { ticket, why }),
+                }
                 let kept = &self.conversations[conversation];
-                let stored = match &self.unkept {
-                    Some(stored) => stored,
-                    None => kept.ring.back().expect("store() keeps the newest message"),
+                let entry = match &self.unkept {
+                    Some(unkept) => unkept.unkept(kept.head().seq),
+                    None => kept.last().expect("store() keeps the newest entry"),
                 };
-                let entry = stored.entry(kept.seq);
                 Some(News::Published { conversation: kept.conversation(), entry, ticket: Some(ticket) })
             }
-            Waiting::Read { conversation, query, now, ticket } => {
+            Waiting::Read { conversation, query, reader, now, ticket } => {
                 self.expire_one(conversation, now);
                 let kept = &self.conversations[conversation];
-                Some(News::Page { ticket, head: kept.head(), entries: kept.read(query), reading: None })
+                let entries = kept.read(query, reader.as_ref().map(|reader| &*reader.user));
+                let reader = reader.as_ref().filter(|reader| reader.reading);
+                let reading = reader.map(|reader| self.reading(&reader.user, conversation));
+                Some(News::Page { ticket, head: kept.head(), entries, reading })
             }
-            Waiting::Nothing { ticket } => {
+            Waiting::Nothing { reading, ticket } => {
                 let head = Head { epoch: self.nothing, seq: 0, kept: 0 };
-                Some(News::Page { ticket, head, entries: Vec::new(), reading: None })
+                let reading = reading.then(Reading::default);
+                Some(News::Page { ticket, head, entries: Vec::new(), reading })
             }
-            Waiting::Refused { ticket } => Some(News::Refused { ticket, why: Why::Unsupported }),
+            Waiting::Mark { user, conversation, seq, ticket } => Some(self.mark(&user, conversation, seq, ticket)),
+            Waiting::Readings { user, rooms, ticket } => {
+                let place = |room| self.index.get(room).copied();
+                let reading = |room| place(room).map_or_else(Reading::default, |place| self.reading(&user, place));
+                let readings = Names::from_text(&rooms).iter().map(reading).collect();
+                Some(News::Readings { ticket, readings })
+            }
+            Waiting::Conversations { user, before, limit, ticket } => Some(self.talks(&user, before, limit, ticket)),
+            Waiting::Noted { ticket } => Some(News::Noted { ticket }),
+            Waiting::Refused { ticket, why } => Some(News::Refused { ticket, why }),
         }
     }
 
@@ -440,11 +500,11 @@ impl Backend for Memory {
             let Some(kept) = self.conversations.get(place) else { continue };
             let direct = kept.direct;
             self.expire_one(place, now.tick);
-            if direct && self.conversations[place].ring.is_empty() && self.waiting.is_empty() {
+            if direct && self.conversations[place].is_empty() && self.waiting.is_empty() {
                 self.remove(place);
             }
         }
-        self.bytes > 0 || self.pairs.len > 0
+        self.bytes > 0 || !self.pairs.is_empty()
     }
 
     fn held_bytes(&self) -> usize {
@@ -452,6 +512,7 @@ impl Backend for Memory {
         let slots = self.conversations.capacity() * 2 * size_of::<usize>();
         let queues = self.waiting.capacity() * size_of::<Waiting>() + self.emptied.capacity() * size_of::<usize>();
         self.held
+            + self.marks.bytes()
             + self.conversations.len() * size_of::<Kept>()
             + slots
             + queues
@@ -463,21 +524,26 @@ impl Backend for Memory {
         slack::shrink(&mut self.index);
         slack::shrink(&mut self.waiting);
         slack::shrink(&mut self.emptied);
+        self.marks.shrink();
     }
 
     fn knows(&mut self, conversation: Conversation<'_>) -> bool {
-        self.write_key(conversation);
-        self.index.contains_key(self.key.as_str())
+        self.find(conversation).is_some()
     }
 
     fn drop_oldest(&mut self, bytes: usize) -> usize {
-        let (before, mut messages) = (self.bytes, 0);
-        while before - self.bytes < bytes && messages < MAX_DROPPED_AT_ONCE && self.waiting.is_empty() {
-            let Some(&(_, largest)) = self.by_bytes.last() else { break };
-            self.drop_oldest_of(largest);
-            messages += 1;
+        let held = |memory: &Self| memory.bytes + memory.marks.bytes();
+        let (before, mut dropped) = (held(self), 0);
+        while before.saturating_sub(held(self)) < bytes && dropped < MAX_DROPPED_AT_ONCE && self.waiting.is_empty() {
+            match self.by_bytes.last() {
+                Some(&(_, largest)) => self.drop_oldest_of(largest),
+                // When nothing is kept, nobody needs to know how far they have read.
+                None if self.marks.forget_oldest() => {}
+                None => break,
+            }
+            dropped += 1;
         }
-        messages
+        dropped
     }
 
     fn keeps(&self) -> bool {
@@ -496,193 +562,20 @@ impl Backend for Memory {
     }
 }
 
-/// The pairs of users, by which the user in most pairs is found.
-///
-/// Invariant: `of` has each pair for both of its users, and no user without one; `by_number` has each user of `of`, by
-/// how many pairs they are in and then by how long the most silent of these has been silent.
-#[derive(Debug, Default)]
-struct Pairs {
-    len: usize,
-    of: HashMap<Rc<str>, BTreeSet<Pair>>,
-    by_number: BTreeSet<(usize, Reverse<u64>, Rc<str>)>,
-}
-
-/// When something was last said in it, counted in messages, and its place.
-type Pair = (u64, usize);
-
-impl Pairs {
-    fn insert(&mut self, key: &str, pair: Pair) {
-        self.len += 1;
-        self.change(key, |pairs| pairs.insert(pair));
-    }
-
-    fn remove(&mut self, key: &str, pair: Pair) {
-        self.len -= 1;
-        self.change(key, |pairs| pairs.remove(&pair));
-    }
-
-    /// The pairs of the user who is in most, those that were silent longest first.
-    fn most_silent_of_most(&self) -> impl Iterator<Item = usize> {
-        let most = self.by_number.last().and_then(|(_, _, user)| self.of.get(user));
-        most.into_iter().flatten().map(|&(_, place)| place)
-    }
-
-    fn change(&mut self, key: &str, change: impl Fn(&mut BTreeSet<Pair>) -> bool) {
-        let (one, other) = key.split_once('\0').expect("the key of a pair has two names");
-        for user in [Some(one), Some(other).filter(|&other| other != one)].into_iter().flatten() {
-            let (user, mut pairs) = self.of.remove_entry(user).unwrap_or_else(|| (user.into(), BTreeSet::new()));
-            let number = |pairs: &BTreeSet<Pair>| pairs.first().map(|first| (pairs.len(), Reverse(first.0)));
-            if let Some((len, silent)) = number(&pairs) {
-                self.by_number.remove(&(len, silent, user.clone()));
-            }
-            change(&mut pairs);
-            if let Some((len, silent)) = number(&pairs) {
-                self.by_number.insert((len, silent, user.clone()));
-                self.of.insert(user, pairs);
-            }
-        }
-        if self.of.len() < self.of.capacity() / 8 {
-            self.of.shrink_to(2 * self.of.len());
-        }
-    }
-}
-
-impl Kept {
-    fn head(&self) -> Head {
-        Head { epoch: self.epoch, seq: self.seq, kept: self.ring.len() as u64 }
-    }
-
-    fn conversation(&self) -> Conversation<'_> {
-        match self.name.split_once('\0').filter(|_| self.direct) {
-            Some((one, other)) => Conversation::Direct(one, other),
-            None => Conversation::Room(&self.name),
-        }
-    }
-
-    /// The news about a room.
-    fn news(&self) -> News<'_> {
-        let words = self.made.as_ref().and_then(|made| made.words.as_deref());
-        let description = Description {
-            room: &self.name,
-            title: words.and_then(|words| words.title.as_deref()),
-            topic: words.and_then(|words| words.topic.as_deref()),
-            created_at: self
-                .made
-                .as_ref()
-                .map_or_else(|| self.ring.front().map_or(0, |oldest| oldest.ts), |made| made.at),
-            created: self.made.as_ref().is_some_and(|made| made.created),
-        };
-        News::Room { description, keeps: !self.ring.is_empty() }
-    }
-
-    /// Texts and the room for them, the name twice, and the places in the sorted lists.
-    fn held_bytes(&self) -> usize {
-        let words = self.made.as_ref().and_then(|made| made.words.as_deref());
-        let words = words.map_or(0, |words| {
-            let len = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
-            size_of::<Words>() + len(&words.title) + len(&words.topic)
-        });
-        let texts = self.bytes - self.ring.len() * size_of::<Stored>();
-        texts
-            + self.ring.capacity() * size_of::<Stored>()
-            + 2 * self.name.len()
-            + words
-            + SORTED_BYTES
-            + usize::from(self.direct) * PAIR_BYTES
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.ring.pop_front() {
-            self.bytes -= oldest.cost();
-        }
-        if self.ring.len() < self.ring.capacity() / 4 {
-            self.ring.shrink_to(2 * self.ring.len());
-        }
-    }
-
-    fn read(&self, query: Query) -> Vec<Entry<'_>> {
-        let oldest = self.head().oldest();
-        // Places in the ring: the first with a seq over the given one, and the first not under it.
-        let over = |seq: u64| usize::try_from(seq.saturating_add(1).saturating_sub(oldest)).unwrap_or(usize::MAX);
-        let len = self.ring.len();
-        match query {
-            Query::Head => Vec::new(),
-            Query::Newest(bounds) => self.newest(0, len, bounds),
-            Query::Before(seq, bounds) => self.newest(0, over(seq.saturating_sub(1)).min(len), bounds),
-            Query::After(seq, bounds) | Query::Following(seq, bounds) => self.oldest_from(over(seq).min(len), bounds),
-            Query::Resume { since, newest, bounds } => {
-                let good = since.filter(|&(epoch, seq)| epoch == self.epoch && seq <= self.seq);
-                let from = good.map_or(len.saturating_sub(newest), |(_, seq)| over(seq).min(len));
-                self.oldest_from(from, bounds)
-            }
-        }
-    }
-
-    /// As many of the newest in `from..to` as the bounds allow, seq rising.
-    fn newest(&self, from: usize, to: usize, bounds: Bounds) -> Vec<Entry<'_>> {
-        let mut entries: Vec<_> = bounded((from..to).rev().map(|place| self.entry(place)), bounds).collect();
-        entries.reverse();
-        entries
-    }
-
-    /// As many of the oldest from `from` on as the bounds allow.
-    fn oldest_from(&self, from: usize, bounds: Bounds) -> Vec<Entry<'_>> {
-        bounded((from..self.ring.len()).map(|place| self.entry(place)), bounds).collect()
-    }
-
-    fn entry(&self, place: usize) -> Entry<'_> {
-        self.ring[place].entry(self.head().oldest() + place as u64)
-    }
-}
-
-impl Stored {
-    fn new(entry: NewEntry<'_>) -> Option<Self> {
-        let NewBody::Message { content, reply_to: None } = entry.body else { return None };
-        let mut text = String::with_capacity(entry.sender.len() + content.len());
-        text.push_str(entry.sender);
-        text.push_str(content);
-        Some(Self {
-            text: text.into_boxed_str(),
-            sender_len: u16::try_from(entry.sender.len()).expect("names are at most 128 bytes"),
-            ts: entry.at.unix_ms,
-            tick: entry.at.tick,
-        })
-    }
-
-    fn entry(&self, seq: u64) -> Entry<'_> {
-        let (sender, content) = self.text.split_at(usize::from(self.sender_len));
-        Entry { seq, ts: self.ts, sender, body: Body::Message(Message::new(content)) }
-    }
-
-    fn cost(&self) -> usize {
-        size_of::<Self>() + self.text.len()
-    }
-}
-
-/// As many as the bounds allow; the first one always, so that a reader makes progress.
-fn bounded<'a>(entries: impl Iterator<Item = Entry<'a>>, bounds: Bounds) -> impl Iterator<Item = Entry<'a>> {
-    let mut bytes = 0usize;
-    entries.take(bounds.entries).enumerate().map_while(move |(place, entry)| {
-        bytes += entry.sender.len() + entry.body.bytes();
-        (place == 0 || bytes <= bounds.bytes).then_some(entry)
-    })
-}
-
 /// The place of a [`Catalogue`] once all rooms are announced.
 const USERS: usize = usize::MAX;
 
 /// Requests that wait for [`Backend::poll`].
 const MAX_WAITING: usize = 4096;
 
-/// Messages dropped in one call of [`Backend::drop_oldest`].
+/// Entries, or read marks, dropped in one call of [`Backend::drop_oldest`].
 const MAX_DROPPED_AT_ONCE: usize = 1024;
 
-/// The memory of the sorted lists for one conversation, about.
-const SORTED_BYTES: usize = 48;
+/// The part of [`Limits::bytes`] that read marks may hold beside it: one of so many.
+const MARKS_SHARE: usize = 8;
 
-/// The memory of [`Pairs`] for one, about: for each of the two a place in the lists of pairs and of users, and some
-/// have a list of their own.
-const PAIR_BYTES: usize = 200;
+/// Conversations of one page.
+const MAX_TALKS: usize = 256;
 
 /// Pairs of one user that are tried, if the most silent ones have waiting requests.
 const MAX_TRIED: usize = 16;
@@ -693,6 +586,7 @@ const MAX_EXPIRED_AT_ONCE: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::{Bounds, NewBody, NewEntry, Right};
 
     const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
 
@@ -812,6 +706,74 @@ mod tests {
         assert_eq!(memory.conversations(), 0);
     }
 
+    /// An entry costs what it cost when there were only messages.
+    #[test]
+    fn an_entry_is_40_bytes_and_its_text() {
+        assert_eq!(size_of::<Stored>(), 40);
+        let mut memory = memory(9, usize::MAX);
+        say(&mut memory, ROOM, "hello", 0);
+        assert_eq!(memory.bytes(), 40 + "ann".len() + "hello".len());
+    }
+
+    /// Edited texts, reactions and marks are counted, and nothing is left of them when they are gone.
+    #[test]
+    fn what_is_done_with_messages_is_counted() {
+        let mut memory = memory(99, usize::MAX);
+        let act = |memory: &mut Memory, user: &str, body| {
+            let entry = NewEntry { sender: user, body, at: moment(0) };
+            let request = Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(1) };
+            let (before, held) = (memory.bytes(), memory.held_bytes());
+            memory.ask(request).unwrap();
+            assert!(matches!(memory.poll(), Some(News::Published { .. })));
+            (memory.bytes() as isize - before as isize, memory.held_bytes() as isize - held as isize)
+        };
+        let (text, other) = ("x".repeat(1000), "y".repeat(1000));
+        let edit = |content| NewBody::Edit { of: 1, content, within: None };
+        let react = |on| NewBody::Reaction { of: 1, emoji: "+", on };
+        let entry = size_of::<Stored>() as isize + 3;
+        say(&mut memory, ROOM, &text, 0);
+        let (bytes, _) = act(&mut memory, "ann", edit(&other));
+        assert!(bytes > entry && bytes < entry + 200, "{bytes}");
+        assert_eq!(act(&mut memory, "ann", edit("short")).0, entry + 5 - 1000);
+        let (first, held) = act(&mut memory, "bob", react(true));
+        assert!(first > entry + 1 && held >= first - entry);
+        let (second, _) = act(&mut memory, "cat", react(true));
+        assert!(second > entry + 1 && second < first);
+        assert_eq!(act(&mut memory, "cat", react(false)).0, entry + 1 - (second - entry - 1));
+        let held = memory.held_bytes();
+        for user in ["ann", "bob"] {
+            memory.ask(Request::Mark { user, conversation: ROOM, seq: 9, ticket: Ticket(1) }).unwrap();
+            assert!(matches!(memory.poll(), Some(News::Marked { seq: 6, .. })));
+        }
+        assert!(memory.held_bytes() > held + 200);
+        // The oldest goes first, and marks when nothing else is left.
+        let dropped = memory.drop_oldest(usize::MAX);
+        assert_eq!((dropped, memory.bytes(), memory.marks.bytes()), (6 + 2, 0, 0));
+        assert!(memory.held_bytes() < held);
+    }
+
+    /// Over its bytes the store drops the oldest of what is largest, whatever kind it is of.
+    #[test]
+    fn reactions_and_edits_are_within_the_bytes() {
+        let mut memory = memory(usize::MAX, 4096);
+        for n in 0..300 {
+            say(&mut memory, ROOM, "hello", 0);
+            let user = format!("u{n}");
+            let of = memory.conversations[0].head().seq;
+            for body in
+                [NewBody::Reaction { of, emoji: "+", on: true }, NewBody::Delete { of, right: Right::Moderator }]
+            {
+                let entry = NewEntry { sender: &user, body, at: moment(0) };
+                let about = None;
+                let request = Request::Append { conversation: ROOM, entry, retry: None, about, ticket: Ticket(1) };
+                memory.ask(request).unwrap();
+                assert!(matches!(memory.poll(), Some(News::Published { .. })));
+                assert!(memory.bytes() <= 4096);
+            }
+        }
+        assert!(memory.conversations[0].len() > 30);
+    }
+
     /// A user who writes to very many pushes out their own silent pairs, and nobody else's.
     #[test]
     fn who_has_most_pairs_gives_up_their_own() {
@@ -847,7 +809,7 @@ mod tests {
         assert_eq!(read(&mut memory, Conversation::Direct("a", "b"), Query::Newest(ALL), 0).1, [1, 2]);
         assert_eq!(read(&mut memory, Conversation::Direct("c", "d"), Query::Newest(ALL), 0).1, [0; 0]);
         assert!(!memory.expire(moment(20_000)));
-        assert!(memory.pairs.of.is_empty() && memory.pairs.by_number.is_empty() && memory.pairs.len == 0);
+        assert!(memory.pairs.has_nothing());
     }
 
     #[test]

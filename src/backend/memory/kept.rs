@@ -1,0 +1,561 @@
+//! One conversation: its entries, from the oldest that is kept to the newest, and how they are read.
+//!
+//! ```text
+//!   1 hi        1 (moved)     the text of an edited message is in its last edit alone,
+//!   2 hello     2 (gone)      that of a deleted one nowhere; each keeps its place
+//!               3 edit of 1: hey
+//!               4 delete of 2
+//! ```
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::folded::{Beside, Folded, Reacted};
+use crate::backend::{
+    Body, Bounds, Conversation, Description, Entry, Epoch, Head, MAX_REACTING_NAMED, MAX_UNREAD, Message, NewBody,
+    NewEntry, News, Query, Reaction, Right, Target,
+};
+use crate::time::{Moment, Tick};
+
+/// A conversation.
+///
+/// Invariant: `bytes` is what entries cost, with what is kept beside them; both are 0 if no entry is kept.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub name: Box<str>,
+    pub direct: bool,
+    pub epoch: Epoch,
+    seq: u64,
+    ring: VecDeque<Stored>,
+    bytes: usize,
+    /// The part of [`held_bytes`](Self::held_bytes) in the sum of all.
+    pub noted: usize,
+    /// When something was last said: counted in messages, and in milliseconds since the Unix epoch.
+    pub last_said: u64,
+    pub said_at: u64,
+    pub made: Option<Made>,
+    beside: Option<Box<Beside>>,
+}
+
+/// The description of a room.
+#[derive(Debug)]
+pub(super) struct Made {
+    at: u64,
+    created: bool,
+    words: Option<Box<Words>>,
+}
+
+#[derive(Debug)]
+struct Words {
+    title: Option<Box<str>>,
+    topic: Option<Box<str>>,
+}
+
+/// An entry: its sender and its text in one allocation.
+#[derive(Debug)]
+pub(super) struct Stored {
+    text: Box<str>,
+    ts: u64,
+    tick: Tick,
+    /// How far before it the message stands that it is about, or answers; 0: none.
+    back: u32,
+    sender_len: u16,
+    kind: Kind,
+    /// A part of the hash of the sender's name.
+    tag: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A message as it was said.
+    Message,
+    /// One that was edited.
+    Moved,
+    /// One that was deleted.
+    Gone,
+    /// The last edit of a message.
+    Edit,
+    /// An edit whose text stands no more.
+    Superseded,
+    Delete,
+    ReactionOn,
+    ReactionOff,
+}
+
+/// What an entry needs to be taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs {
+    /// The message that it is about, or answers.
+    pub of: u64,
+    rule: Rule,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    No,
+    Within(Option<Duration>),
+    By(Right),
+}
+
+impl Kept {
+    pub fn new(name: Box<str>, direct: bool, epoch: Epoch, said: u64) -> Self {
+        Self {
+            name,
+            direct,
+            epoch,
+            seq: 0,
+            ring: VecDeque::new(),
+            bytes: 0,
+            noted: 0,
+            last_said: said,
+            said_at: 0,
+            made: None,
+            beside: None,
+        }
+    }
+
+    pub fn head(&self) -> Head {
+        Head { epoch: self.epoch, seq: self.seq, kept: self.ring.len() as u64 }
+    }
+
+    pub fn conversation(&self) -> Conversation<'_> {
+        match self.name.split_once('\0').filter(|_| self.direct) {
+            Some((one, other)) => Conversation::Direct(one, other),
+            None => Conversation::Room(&self.name),
+        }
+    }
+
+    /// The news about a room.
+    pub fn news(&self) -> News<'_> {
+        let made = self.made.as_ref();
+        let words = made.and_then(|made| made.words.as_deref());
+        let description = Description {
+            room: &self.name,
+            title: words.and_then(|words| words.title.as_deref()),
+            topic: words.and_then(|words| words.topic.as_deref()),
+            created_at: made.map_or_else(|| self.ring.front().map_or(0, |oldest| oldest.ts), |made| made.at),
+            created: made.is_some_and(|made| made.created),
+        };
+        News::Room { description, keeps: !self.is_empty() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ring.is_empty()
+    }
+
+    /// How many entries are kept.
+    pub fn len(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// What the entries cost.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Texts and the room for them, the name twice, and the places in the sorted lists.
+    pub fn held_bytes(&self) -> usize {
+        let texts = self.bytes - self.ring.len() * size_of::<Stored>();
+        texts
+            + self.ring.capacity() * size_of::<Stored>()
+            + 2 * self.name.len()
+            + self.made.as_ref().and_then(|made| made.words.as_ref()).map_or(0, |words| words.held_bytes())
+            + SORTED_BYTES
+            + usize::from(self.direct) * PAIR_BYTES
+    }
+
+    /// Numbers an entry that is not kept.
+    pub fn number(&mut self) {
+        self.seq += 1;
+    }
+
+    /// Numbers and keeps an entry. Of a message that it is about, it takes away what does not stand any more.
+    pub fn push(&mut self, mut entry: Stored, needs: Option<Needs>, limit: usize) {
+        if let Some(Needs { of, .. }) = needs {
+            entry.back = u32::try_from(self.seq + 1 - of).expect("find() knows no message that is further away");
+            self.change(&entry, of);
+        }
+        // Before the push, so that a full ring never grows.
+        while self.ring.len() >= limit {
+            self.drop_oldest();
+        }
+        self.seq += 1;
+        self.bytes += entry.cost();
+        self.ring.push_back(entry);
+    }
+
+    /// Does to a message, which is kept, what the next entry says.
+    fn change(&mut self, entry: &Stored, of: u64) {
+        if entry.kind == Kind::Message {
+            return;
+        }
+        let seq = self.seq + 1;
+        let mut beside = self.beside.take().unwrap_or_default();
+        let before = beside.bytes();
+        beside.note_other(seq);
+        match entry.kind {
+            Kind::Edit => {
+                let edit = beside.change(of, |folded| folded.edit.replace(seq));
+                self.blank(of, Kind::Moved);
+                edit.into_iter().for_each(|edit| self.blank(edit, Kind::Superseded));
+            }
+            Kind::Delete => {
+                let Folded { edit, .. } = beside.change(of, std::mem::take);
+                self.blank(of, Kind::Gone);
+                edit.into_iter().for_each(|edit| self.blank(edit, Kind::Superseded));
+            }
+            Kind::ReactionOn => {
+                let of_same = beside.of(of).and_then(|folded| self.emoji_place(of, folded, entry.content()));
+                let reacted = Reacted { ahead: entry.back, hash: hash(entry.sender()) };
+                beside.change(of, |folded| match of_same {
+                    Some(emoji) => folded.reactions[emoji].push(reacted),
+                    None => folded.reactions.push(vec![reacted]),
+                });
+            }
+            Kind::ReactionOff => {
+                let place = beside.of(of).and_then(|folded| {
+                    let emoji = self.emoji_place(of, folded, entry.content())?;
+                    Some((emoji, self.user_place(of, &folded.reactions[emoji], entry.sender())?))
+                });
+                if let Some((emoji, user)) = place {
+                    beside.change(of, |folded| {
+                        folded.reactions[emoji].remove(user);
+                        if folded.reactions[emoji].is_empty() {
+                            folded.reactions.remove(emoji);
+                        }
+                    });
+                }
+            }
+            Kind::Message | Kind::Moved | Kind::Gone | Kind::Superseded => {}
+        }
+        self.put_beside(beside, before);
+    }
+
+    /// Puts back what is kept beside the entries, which cost so much before.
+    fn put_beside(&mut self, beside: Box<Beside>, before: usize) {
+        self.bytes = self.bytes - before + beside.bytes();
+        self.beside = Some(beside).filter(|beside| !beside.is_empty());
+    }
+
+    /// Takes the text of an entry away, if it is kept.
+    fn blank(&mut self, seq: u64, kind: Kind) {
+        let Some(place) = self.place(seq) else { return };
+        let entry = &mut self.ring[place];
+        self.bytes -= entry.cost();
+        entry.text = entry.sender().into();
+        entry.kind = kind;
+        if kind == Kind::Gone {
+            entry.back = 0;
+        }
+        self.bytes += entry.cost();
+    }
+
+    pub fn drop_oldest(&mut self) {
+        let seq = self.head().oldest();
+        let Some(oldest) = self.ring.pop_front() else { return };
+        self.bytes -= oldest.cost();
+        if let Some(mut beside) = self.beside.take() {
+            let before = beside.bytes();
+            beside.forget_others(seq + 1);
+            match oldest.kind {
+                // A reader who hears its edits still hears the text as it stands.
+                Kind::Message | Kind::Moved if beside.of(seq).is_some() => {
+                    beside.change(seq, |folded| folded.reactions.clear());
+                }
+                Kind::Edit => beside.change(seq - u64::from(oldest.back), |folded| folded.edit = None),
+                _ => {}
+            }
+            self.put_beside(beside, before);
+        }
+        if self.ring.len() < self.ring.capacity() / 4 {
+            self.ring.shrink_to(2 * self.ring.len());
+        }
+    }
+
+    /// Drops the entries that are too old.
+    pub fn expire(&mut self, now: Tick, age: Duration) {
+        while self.ring.front().is_some_and(|oldest| now.since(oldest.tick) > age) {
+            self.drop_oldest();
+        }
+    }
+
+    /// A message that is kept, and not deleted, as one needs to see it who judges an entry.
+    pub fn find(&self, of: u64, entry: &NewEntry<'_>) -> Option<Target<'_>> {
+        let message = &self.ring[self.place(of)?];
+        let content = self.content(of)?;
+        u32::try_from(self.seq + 1 - of).ok()?;
+        let folded = self.beside.as_ref().and_then(|beside| beside.of(of));
+        let reactions = folded.map_or(&[][..], |folded| &folded.reactions);
+        let reacted = match (entry.body, folded) {
+            (NewBody::Reaction { emoji, .. }, Some(folded)) => {
+                self.emoji_place(of, folded, emoji).map(|emoji| self.user_place(of, &reactions[emoji], entry.sender))
+            }
+            _ => None,
+        };
+        let reacted = match reacted {
+            None => crate::backend::Reacted::No,
+            Some(None) => crate::backend::Reacted::Others,
+            Some(Some(_)) => crate::backend::Reacted::Sender,
+        };
+        Some(Target { sender: message.sender(), ts: message.ts, content, emoji: reactions.len(), reacted })
+    }
+
+    /// The entries of a page. `reader` is the one whose reactions are marked.
+    pub fn read(&self, query: Query, reader: Option<&str>) -> Vec<Entry<'_>> {
+        let len = self.ring.len();
+        let entries =
+            |from: usize, bounds| bounded((from..len).map(|place| self.entry(place, reader)), bounds).collect();
+        match query {
+            Query::Head => Vec::new(),
+            Query::Newest(bounds) => self.newest(len, bounds, reader),
+            Query::Before(seq, bounds) => self.newest(self.behind(seq.saturating_sub(1)), bounds, reader),
+            Query::After(seq, bounds) => {
+                let messages = self.messages(self.behind(seq), len);
+                bounded(messages.map(|place| self.entry(place, reader)), bounds).collect()
+            }
+            Query::Following(seq, bounds) => entries(self.behind(seq), bounds),
+            Query::Resume { since, newest, bounds } => {
+                let good = since.filter(|&(epoch, seq)| epoch == self.epoch && seq <= self.seq);
+                entries(good.map_or_else(|| self.first_of_newest(newest), |(_, seq)| self.behind(seq)), bounds)
+            }
+        }
+    }
+
+    /// How many messages of others stand behind `read` that are not deleted, up to [`MAX_UNREAD`].
+    pub fn unread(&self, user: &str, read: u64) -> u64 {
+        let tag = hash(user) as u8;
+        let of_others = |place: &usize| {
+            let entry = &self.ring[*place];
+            entry.kind != Kind::Gone && (entry.tag != tag || entry.sender() != user)
+        };
+        let messages = self.messages(self.behind(read), self.ring.len()).rev();
+        messages.take(MAX_COUNTED).filter(of_others).take(MAX_UNREAD as usize).count() as u64
+    }
+
+    /// The newest entry.
+    pub fn last(&self) -> Option<Entry<'_>> {
+        Some(self.entry(self.ring.len().checked_sub(1)?, None))
+    }
+
+    /// As many of the newest messages before a place as the bounds allow, seq rising.
+    fn newest(&self, to: usize, bounds: Bounds, reader: Option<&str>) -> Vec<Entry<'_>> {
+        let messages = self.messages(0, to).rev();
+        let mut entries: Vec<_> = bounded(messages.map(|place| self.entry(place, reader)), bounds).collect();
+        entries.reverse();
+        entries
+    }
+
+    /// The place of the first of the newest so many messages.
+    fn first_of_newest(&self, mut messages: usize) -> usize {
+        let mut first = self.ring.len();
+        for (from, to) in self.gaps(0, self.ring.len()).rev() {
+            let some = messages.min(to - from);
+            if some > 0 {
+                first = to - some;
+            }
+            messages -= some;
+            if messages == 0 {
+                break;
+            }
+        }
+        first
+    }
+
+    /// The places of messages.
+    fn messages(&self, from: usize, to: usize) -> impl DoubleEndedIterator<Item = usize> {
+        self.gaps(from, to).flat_map(|(from, to)| from..to)
+    }
+
+    /// Where only messages stand.
+    fn gaps(&self, from: usize, to: usize) -> impl DoubleEndedIterator<Item = (usize, usize)> {
+        let oldest = self.head().oldest();
+        let all = self.beside.is_none().then_some((from, to.max(from)));
+        let place = move |seq: u64| (seq - oldest) as usize;
+        let gaps = self.beside.iter().flat_map(move |beside| {
+            let gaps = beside.gaps(oldest + from as u64, oldest + to as u64);
+            gaps.map(move |(from, to)| (place(from), place(to)))
+        });
+        all.into_iter().chain(gaps)
+    }
+
+    /// The place of the first entry with a greater seq.
+    fn behind(&self, seq: u64) -> usize {
+        let place = seq.saturating_add(1).saturating_sub(self.head().oldest());
+        usize::try_from(place).unwrap_or(usize::MAX).min(self.ring.len())
+    }
+
+    /// The place of an entry that is kept.
+    fn place(&self, seq: u64) -> Option<usize> {
+        let place = usize::try_from(seq.checked_sub(self.head().oldest())?).ok()?;
+        Some(place).filter(|&place| place < self.ring.len())
+    }
+
+    /// The text of a message as it stands, if it is not deleted. The message itself need not be kept.
+    fn content(&self, of: u64) -> Option<&str> {
+        let entry = self.place(of).map(|place| &self.ring[place]);
+        match entry.map(|entry| entry.kind) {
+            Some(Kind::Message) => entry.map(Stored::content),
+            Some(Kind::Moved) | None => {
+                let edit = self.beside.as_ref()?.of(of)?.edit?;
+                Some(self.ring[self.place(edit)?].content())
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn entry(&self, place: usize, reader: Option<&str>) -> Entry<'_> {
+        let (seq, stored) = (self.head().oldest() + place as u64, &self.ring[place]);
+        let of = seq - u64::from(stored.back);
+        let body = match stored.kind {
+            Kind::Message | Kind::Moved => Body::Message(self.message(seq, stored, reader)),
+            Kind::Gone => Body::Message(Message::default()),
+            Kind::Edit => Body::Edited { of, content: Some(stored.content()) },
+            Kind::Superseded => Body::Edited { of, content: self.content(of) },
+            Kind::Delete => Body::Deleted { of },
+            Kind::ReactionOn => Body::Reaction { of, emoji: stored.content(), on: true },
+            Kind::ReactionOff => Body::Reaction { of, emoji: stored.content(), on: false },
+        };
+        Entry { seq, ts: stored.ts, sender: stored.sender(), body }
+    }
+
+    fn message<'a>(&'a self, seq: u64, stored: &'a Stored, reader: Option<&str>) -> Message<'a> {
+        let reply_to = (stored.back > 0).then(|| seq - u64::from(stored.back));
+        let plain = Message { reply_to, ..Message::new(stored.content()) };
+        let Some(folded) = self.beside.as_ref().and_then(|beside| beside.of(seq)) else { return plain };
+        let edit = folded.edit.and_then(|edit| self.place(edit)).map(|edit| &self.ring[edit]);
+        Message {
+            content: edit.or(Some(stored)).map(Stored::content),
+            edited: edit.map(|edit| edit.ts),
+            reactions: folded.reactions.iter().map(|users| self.reaction(seq, users, reader)).collect(),
+            ..plain
+        }
+    }
+
+    fn reaction(&self, of: u64, users: &[Reacted], reader: Option<&str>) -> Reaction<'_> {
+        Reaction {
+            emoji: self.reacted(of, users[0]).content(),
+            count: users.len() as u64,
+            users: users.iter().take(MAX_REACTING_NAMED).map(|&user| self.reacted(of, user).sender()).collect(),
+            me: reader.is_some_and(|reader| self.user_place(of, users, reader).is_some()),
+        }
+    }
+
+    /// The place of an emoji among the reactions to a message.
+    fn emoji_place(&self, of: u64, folded: &Folded, emoji: &str) -> Option<usize> {
+        folded.reactions.iter().position(|users| self.reacted(of, users[0]).content() == emoji)
+    }
+
+    /// The place of a user among those of an emoji.
+    fn user_place(&self, of: u64, users: &[Reacted], user: &str) -> Option<usize> {
+        let hash = hash(user);
+        users.iter().position(|&reacted| reacted.hash == hash && self.reacted(of, reacted).sender() == user)
+    }
+
+    /// The entry of a reaction that stands.
+    fn reacted(&self, of: u64, reacted: Reacted) -> &Stored {
+        let place = self.place(of + u64::from(reacted.ahead));
+        &self.ring[place.expect("the entries behind a message that is kept are kept")]
+    }
+}
+
+impl Made {
+    pub fn new(Description { title, topic, created_at, created, .. }: Description<'_>) -> Self {
+        let described = title.is_some() || topic.is_some();
+        let words = || Box::new(Words { title: title.map(Into::into), topic: topic.map(Into::into) });
+        Self { at: created_at, created, words: described.then(words) }
+    }
+}
+
+impl Words {
+    fn held_bytes(&self) -> usize {
+        let len = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        size_of::<Self>() + len(&self.title) + len(&self.topic)
+    }
+}
+
+impl Stored {
+    pub fn new(entry: NewEntry<'_>) -> (Self, Option<Needs>) {
+        let (kind, text, rule) = match entry.body {
+            NewBody::Message { content, .. } => (Kind::Message, content, Rule::No),
+            NewBody::Edit { content, within, .. } => (Kind::Edit, content, Rule::Within(within)),
+            NewBody::Delete { right, .. } => (Kind::Delete, "", Rule::By(right)),
+            NewBody::Reaction { emoji, on: true, .. } => (Kind::ReactionOn, emoji, Rule::No),
+            NewBody::Reaction { emoji, on: false, .. } => (Kind::ReactionOff, emoji, Rule::No),
+        };
+        let mut both = String::with_capacity(entry.sender.len() + text.len());
+        both.push_str(entry.sender);
+        both.push_str(text);
+        let stored = Self {
+            text: both.into_boxed_str(),
+            ts: entry.at.unix_ms,
+            tick: entry.at.tick,
+            back: 0,
+            sender_len: u16::try_from(entry.sender.len()).expect("names are at most 128 bytes"),
+            kind,
+            tag: hash(entry.sender) as u8,
+        };
+        (stored, entry.body.needs().map(|of| Needs { of, rule }))
+    }
+
+    /// The entry as it came.
+    pub fn new_entry(&self, Needs { of, rule }: Needs) -> NewEntry<'_> {
+        let content = self.content();
+        let body = match (self.kind, rule) {
+            (Kind::Edit, Rule::Within(within)) => NewBody::Edit { of, content, within },
+            (Kind::Delete, Rule::By(right)) => NewBody::Delete { of, right },
+            (Kind::ReactionOn, _) => NewBody::Reaction { of, emoji: content, on: true },
+            (Kind::ReactionOff, _) => NewBody::Reaction { of, emoji: content, on: false },
+            _ => NewBody::Message { content, reply_to: Some(of) },
+        };
+        NewEntry { sender: self.sender(), body, at: self.at() }
+    }
+
+    /// A message that is not kept, with its number.
+    pub fn unkept(&self, seq: u64) -> Entry<'_> {
+        Entry { seq, ts: self.ts, sender: self.sender(), body: Body::Message(Message::new(self.content())) }
+    }
+
+    pub fn is_message(&self) -> bool {
+        self.kind == Kind::Message
+    }
+
+    pub fn at(&self) -> Moment {
+        Moment { tick: self.tick, unix_ms: self.ts }
+    }
+
+    fn sender(&self) -> &str {
+        &self.text[..usize::from(self.sender_len)]
+    }
+
+    fn content(&self) -> &str {
+        &self.text[usize::from(self.sender_len)..]
+    }
+
+    fn cost(&self) -> usize {
+        size_of::<Self>() + self.text.len()
+    }
+}
+
+/// FNV-1a: short names, and no harm done where two have the same.
+fn hash(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// As many as the bounds allow; the first one always, so that a reader makes progress.
+fn bounded<'a>(entries: impl Iterator<Item = Entry<'a>>, bounds: Bounds) -> impl Iterator<Item = Entry<'a>> {
+    let mut bytes = 0usize;
+    entries.take(bounds.entries).enumerate().map_while(move |(place, entry)| {
+        bytes += entry.sender.len() + entry.body.bytes();
+        (place == 0 || bytes <= bounds.bytes).then_some(entry)
+    })
+}
+
+/// The memory of the sorted lists for one conversation, about.
+const SORTED_BYTES: usize = 48;
+
+/// The memory of [`Pairs`](super::pairs::Pairs) for one, about: for each of the two a place in the lists of pairs and
+/// of users, and some have a list of their own.
+const PAIR_BYTES: usize = 200;
+
+/// Messages looked at to count those that a user has not read: more than are counted, if some are the user's own.
+pub(super) const MAX_COUNTED: usize = 16_384;
