@@ -2,8 +2,8 @@
 
 use super::trouble::Result;
 use super::{
-    Body, Conversation, Description, Entry, MAX_DELETED_AT_ONCE, Message, NewBody, NewEntry, News, Sqlite, Ticket,
-    Verdict, Why, in_order, judge,
+    Body, Conversation, Description, Entry, MAX_DELETED_AT_ONCE, Message, NewBody, NewEntry, News, RetryKey, Sqlite,
+    Ticket, Verdict, Why, in_order, judge,
 };
 
 impl Sqlite {
@@ -11,16 +11,28 @@ impl Sqlite {
         &mut self,
         conversation: Conversation<'_>,
         entry: &NewEntry<'_>,
+        retry: Option<RetryKey>,
         about: Option<Description<'_>>,
         ticket: Ticket,
     ) -> Result<()> {
+        if let Some(key) = retry
+            && let Some((seq, ts)) = self.repeated(conversation, key, entry.at.unix_ms)?
+        {
+            self.batch.push(&News::Repeated { ticket, seq, ts });
+            return Ok(());
+        }
         let (at, found) = match entry.body.needs() {
             None => (self.find_or_begin(conversation)?, None),
             Some(of) => {
-                let Some(at) = self.find(conversation)? else {
-                    self.batch.push(&News::Refused { ticket, why: Why::NotFound });
-                    return Ok(());
+                let at = match (self.find(conversation)?, conversation) {
+                    (Some(at), _) => at,
+                    (None, Conversation::Room(_)) => self.find_or_begin(conversation)?,
+                    (None, Conversation::Direct(..)) => {
+                        self.batch.push(&News::Refused { ticket, why: Why::NotFound });
+                        return Ok(());
+                    }
                 };
+                self.expire_one(at, conversation, entry.at)?;
                 (at, self.tables()?.target(&self.places[at].place, of, entry)?)
             }
         };
@@ -57,6 +69,12 @@ impl Sqlite {
         let (seq, ts, sender) = (place.seq, entry.at.unix_ms, entry.sender);
         if let NewBody::Message { .. } = entry.body {
             (place.message, place.last, place.said) = (seq, id, ts);
+        }
+        if let NewBody::Delete { .. } = entry.body {
+            self.places[at].many = None;
+        }
+        if let Some(key) = retry {
+            self.remember(key, self.places[at].place.id, seq, ts)?;
         }
         self.spoil(at);
         let body = match entry.body {

@@ -83,10 +83,11 @@ impl Sqlite {
 
     /// An error says whether it came of the commit itself.
     pub(super) fn commit(&mut self) -> std::result::Result<(), (Trouble, bool)> {
-        let written = self.write_heads(false).and_then(|()| match self.wrote {
-            true => Ok(self.tables()?.number_batch(self.batches + 1, self.entry)?),
-            false => Ok(()),
-        });
+        let written =
+            self.write_heads(false).and_then(|()| self.forget_retries(None)).and_then(|()| match self.wrote {
+                true => Ok(self.tables()?.number_batch(self.batches + 1, self.entry)?),
+                false => Ok(()),
+            });
         written.map_err(|trouble| (trouble, false))?;
         self.tables().and_then(|tables| Ok(tables.commit()?)).map_err(|trouble| (trouble, true))
     }
@@ -119,6 +120,7 @@ impl Sqlite {
         let rolled_back = self.tables.as_ref().is_none_or(|tables| tables.roll_back().is_ok());
         let last = self.tables.as_ref().and_then(|tables| tables.last().ok());
         self.forget_places();
+        self.retries = None;
         match last {
             Some(last) if rolled_back && trouble.code() == Some(ErrorCode::DiskFull) => {
                 (self.nothing, self.entry) = (last.nothing, last.entry);

@@ -1,10 +1,10 @@
-//! What is told when the chat begins: the rooms and people that there are.
+//! What is told when the chat begins: the rooms and people that there are, and the bans.
 
 use super::trouble::Result;
 use super::{Catalogue, News, Sqlite, TOLD_AT_ONCE};
 
 impl Sqlite {
-    /// Has the next rooms and people be told of all there are.
+    /// Has the next rooms, people and bans be told of all there are.
     pub(super) fn tell_more(&mut self) -> Result<()> {
         let Some(mut catalogue) = self.catalogue.take() else { return Ok(()) };
         let told = self.tell_piece(&mut catalogue);
@@ -28,9 +28,17 @@ impl Sqlite {
             }
         }
         if catalogue.rooms_told {
-            for (id, name) in self.tables()?.people_after(catalogue.person, TOLD_AT_ONCE)? {
+            let people = self.tables()?.people_after(catalogue.person, TOLD_AT_ONCE)?;
+            catalogue.people_told = people.len() < TOLD_AT_ONCE;
+            for (id, name) in people {
                 catalogue.person = id;
                 self.said.push(&News::User { name: &name });
+            }
+        }
+        if catalogue.people_told {
+            for kept in self.tables()?.bans_after(&catalogue.banned, TOLD_AT_ONCE)? {
+                self.said.push(&News::Banned(kept.ban()));
+                catalogue.banned = kept.user;
             }
         }
         Ok(())

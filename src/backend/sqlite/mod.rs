@@ -31,16 +31,20 @@
 //! file and written over.
 
 mod appending;
+mod bans;
 mod batch;
 mod catalogue;
 mod entries;
 mod file;
 mod folding;
 mod places;
+mod reading;
 mod requests;
 mod retention;
+mod retries;
 mod schema;
 mod tables;
+mod talks;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trouble;
@@ -52,14 +56,16 @@ use std::time::Duration;
 
 use super::carried::Reports;
 use super::{
-    Backend, Body, Conversation, Description, Entry, Epoch, Head, Message, NewBody, NewEntry, News, Overloaded, Query,
-    Reader, Request, Ticket, Verdict, Why, judge,
+    Backend, Body, Conversation, Description, Entry, Epoch, Head, MAX_UNREAD, Message, Names, NewBody, NewEntry, News,
+    Overloaded, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Why, judge,
 };
 use crate::random::Random;
 use crate::time::Moment;
 
 pub use file::boot_id;
 use file::{Claim, Found};
+use reading::Many;
+use retries::Retries;
 use tables::{Last, Place, Tables};
 use trouble::{Result, Trouble};
 
@@ -120,6 +126,8 @@ pub struct Sqlite {
     places: Vec<Known>,
     index: HashMap<Box<str>, usize>,
     dirty: Vec<usize>,
+    /// `None`: they are to be read from the file.
+    retries: Option<Retries>,
     key: String,
     /// The transaction is open.
     open: bool,
@@ -148,14 +156,18 @@ struct Known {
     dirty: bool,
     /// How many are not kept any more that are in the file still, since it was last looked.
     untrimmed: u64,
+    /// From where on there is much to read, if that has been counted.
+    many: Option<Many>,
 }
 
-/// Rooms and people up to these have been told.
+/// Rooms, people and bans up to these have been told.
 #[derive(Debug, Default)]
 struct Catalogue {
     room: i64,
     rooms_told: bool,
     person: i64,
+    people_told: bool,
+    banned: String,
 }
 
 impl Sqlite {
@@ -180,6 +192,7 @@ impl Sqlite {
             places: Vec::new(),
             index: HashMap::new(),
             dirty: Vec::new(),
+            retries: None,
             key: String::new(),
             open: false,
             wrote: false,
@@ -298,8 +311,9 @@ impl Backend for Sqlite {
     fn held_bytes(&self) -> usize {
         let places = self.places.capacity() * size_of::<Known>() + self.index.capacity() * PLACE_BYTES;
         let lists = self.batch.held_bytes() + self.said.held_bytes();
+        let retries = self.retries.as_ref().map_or(0, Retries::held_bytes);
         let pages = self.file_bytes.min(tables::PAGE_CACHE_KIB.unsigned_abs() << 10);
-        places + lists + usize::try_from(pages).unwrap_or(usize::MAX)
+        places + lists + retries + usize::try_from(pages).unwrap_or(usize::MAX)
     }
 
     fn bounds_itself(&self) -> bool {

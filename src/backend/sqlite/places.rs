@@ -38,7 +38,7 @@ impl Sqlite {
     /// Remembers the place that `key` names.
     pub(super) fn note(&mut self, place: Place) -> usize {
         self.index.insert(self.key.as_str().into(), self.places.len());
-        self.places.push(Known { place, dirty: false, untrimmed: 0 });
+        self.places.push(Known { place, dirty: false, untrimmed: 0, many: None });
         self.places.len() - 1
     }
 

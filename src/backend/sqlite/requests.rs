@@ -3,14 +3,14 @@
 use super::folding::Line;
 use super::tables::Place;
 use super::trouble::Result;
-use super::{Conversation, Description, Head, News, Query, Reader, Request, Sqlite, Ticket, Why};
+use super::{Conversation, Description, Head, News, Query, Reader, Reading, Request, Sqlite, Ticket, Why};
 
 impl Sqlite {
     pub(super) fn carry_out(&mut self, request: Request<'_>) -> Result<()> {
         self.begin()?;
         match request {
-            Request::Append { conversation, entry, about, ticket, .. } => {
-                self.append(conversation, &entry, about, ticket)?;
+            Request::Append { conversation, entry, retry, about, ticket } => {
+                self.append(conversation, &entry, retry, about, ticket)?;
             }
             Request::Read { conversation, query, reader, now, about, ticket } => {
                 let direct = matches!(conversation, Conversation::Direct(..));
@@ -18,7 +18,8 @@ impl Sqlite {
                 let at = match self.find(conversation)? {
                     None if direct => {
                         let head = Head { epoch: self.nothing, seq: 0, kept: 0 };
-                        self.batch.push(&News::Page { ticket, head, entries: Vec::new(), reading: None });
+                        let reading = reader.filter(|reader| reader.reading).map(|_| Reading::default());
+                        self.batch.push(&News::Page { ticket, head, entries: Vec::new(), reading });
                         return Ok(());
                     }
                     None => self.find_or_begin(conversation)?,
@@ -28,12 +29,21 @@ impl Sqlite {
                 self.expire_one(at, conversation, now)?;
                 self.read(at, query, reader, ticket)?;
             }
-            Request::Mark { ticket, .. }
-            | Request::Readings { ticket, .. }
-            | Request::Conversations { ticket, .. }
-            | Request::Search { ticket, .. }
-            | Request::Ban { ticket, .. }
-            | Request::Unban { ticket, .. } => self.batch.push(&News::Refused { ticket, why: Why::Unsupported }),
+            Request::Mark { user, conversation, seq, ticket } => self.mark(user, conversation, seq, ticket)?,
+            Request::Readings { user, rooms, ticket } => self.readings(user, rooms, ticket)?,
+            Request::Conversations { user, cursor, limit, ticket } => {
+                self.conversations(user, cursor, limit, ticket)?;
+            }
+            Request::Search { ticket, .. } => self.batch.push(&News::Refused { ticket, why: Why::Unsupported }),
+            Request::Ban { ban, ticket } => {
+                self.tables()?.ban(ban)?;
+                self.wrote = true;
+                self.batch.push(&News::Noted { ticket });
+            }
+            Request::Unban { user, ticket } => {
+                self.wrote |= self.tables()?.unban(user)?;
+                self.batch.push(&News::Noted { ticket });
+            }
             Request::Know { user } => {
                 self.wrote |= self.tables()?.know(user, self.options.people)?;
             }
@@ -54,11 +64,15 @@ impl Sqlite {
     }
 
     fn read(&mut self, at: usize, query: Query, reader: Option<Reader<'_>>, ticket: Ticket) -> Result<()> {
+        let reading = match reader.filter(|reader| reader.reading) {
+            Some(reader) => Some(self.reading(at, reader.user)?),
+            None => None,
+        };
         let place = &self.places[at].place;
         let lines = self.tables()?.read(place, query, reader.map(|reader| reader.user))?;
         let entries = lines.iter().map(Line::entry).collect();
         let head = Head { epoch: place.epoch, seq: place.seq, kept: place.kept() };
-        self.batch.push(&News::Page { ticket, head, entries, reading: None });
+        self.batch.push(&News::Page { ticket, head, entries, reading });
         Ok(())
     }
 

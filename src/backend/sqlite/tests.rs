@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::reading::MAX_MARKS;
 use super::*;
 use crate::backend::memory::{Limits, Memory};
-use crate::backend::{Bounds, MAX_EMOJI, NewEntry, Right};
+use crate::backend::{Ban, Bounds, MAX_EMOJI, Right};
 use crate::time::Tick;
 
 const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
@@ -701,4 +702,261 @@ fn a_file_of_version_1() {
     drop(store);
     let mut store = folder.open(options);
     assert_eq!(page(&mut store, ROOM).1, ["two", "drei"]);
+}
+
+/// The same key is one message: in the same batch, in a later one, and after a restart; for five minutes, and until as
+/// many others have come.
+#[test]
+fn what_is_asked_once_more() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    let say = |key: u8, conversation, at: u64| {
+        let entry = NewEntry::message("ann", "x", moment(at));
+        let retry = Some(RetryKey([key; 16]));
+        Request::Append { conversation, entry, retry, about: None, ticket: Ticket(at) }
+    };
+    let repeated =
+        |at: u64, seq: u64, ts: u64| vec![format!("Repeated {{ ticket: Ticket({at}), seq: {seq}, ts: {ts} }}")];
+    store.ask(say(1, ROOM, 10)).unwrap();
+    store.ask(say(1, ROOM, 11)).unwrap();
+    let heard = hear(&mut store);
+    assert!(heard[0].starts_with("Published") && heard[1..] == repeated(11, 1, 10), "{heard:?}");
+    assert_eq!(ask(&mut store, say(1, ROOM, 12)), repeated(12, 1, 10));
+    assert!(ask(&mut store, say(2, ROOM, 13))[0].contains("seq: 2"));
+    // A batch that fails remembers nothing.
+    store.ask(say(3, ROOM, 14)).unwrap();
+    store.tables().unwrap().roll_back().unwrap();
+    store.settle(Err((Trouble::Said("as the test wants it".into()), false)));
+    hear(&mut store);
+    assert!(ask(&mut store, say(3, ROOM, 15))[0].contains("seq: 3"));
+    let random = store.dies();
+    let mut store = Sqlite::open(options.clone(), random).unwrap();
+    for (key, seq, ts) in [(1, 1, 10), (2, 2, 13), (3, 3, 15)] {
+        assert_eq!(ask(&mut store, say(key, ROOM, 20)), repeated(20, seq, ts));
+    }
+    // What was refused is judged anew.
+    let edits = |at| {
+        let entry = NewEntry { sender: "ann", body: edit(4, "y"), at: moment(at) };
+        Request::Append { conversation: ROOM, entry, retry: Some(RetryKey([4; 16])), about: None, ticket: Ticket(at) }
+    };
+    assert!(ask(&mut store, edits(21))[0].starts_with("Refused"));
+    ask(&mut store, append(ROOM, "x", 21));
+    assert!(ask(&mut store, edits(22))[0].starts_with("Published"));
+    assert_eq!(ask(&mut store, edits(23)), repeated(23, 5, 22));
+    let minutes = 5 * 60 * 1000;
+    assert_eq!(ask(&mut store, say(1, ROOM, 9 + minutes)), repeated(9 + minutes, 1, 10));
+    assert!(ask(&mut store, say(1, ROOM, 10 + minutes))[0].contains("seq: 6"));
+    let rows = |store: &Sqlite| -> i64 {
+        store.tables().unwrap().connection.query_row("SELECT count(*) FROM retry", [], |row| row.get(0)).unwrap()
+    };
+    // In another life of the room it is another message.
+    ask(&mut store, Request::Erase { room: "den" });
+    assert!(ask(&mut store, say(1, ROOM, 11 + minutes))[0].contains("seq: 1,"));
+    for key in 10..60 {
+        ask(&mut store, say(key, ROOM, 12 + minutes));
+        assert!(rows(&store) <= 17, "{}", rows(&store));
+    }
+    assert!(ask(&mut store, say(59, ROOM, 13 + minutes))[0].starts_with("Repeated"));
+    assert!(ask(&mut store, say(20, ROOM, 13 + minutes))[0].starts_with("Published"));
+    // Nothing is left when all of it is old.
+    for turn in [2, 3, 4] {
+        store.expire(moment(turn * minutes));
+        hear(&mut store);
+    }
+    assert_eq!((rows(&store), store.retries.as_ref().unwrap().held_bytes() < 4096), (0, true));
+}
+
+/// Bans are told when a chat begins, but for those that have ended.
+#[test]
+fn bans_are_there_again() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    let rows = [
+        ("eve", None, Some("spam")),
+        ("mallory", Some(1), None),
+        ("trudy", Some(i64::MAX as u64), Some("x")),
+        ("past", Some(2000), Some("old")),
+        ("oscar", None, None),
+    ];
+    for (user, until, note) in rows {
+        let ticket = Ticket(1);
+        assert_eq!(
+            ask(&mut store, Request::Ban { ban: Ban { user, until, note }, ticket }),
+            ["Noted { ticket: Ticket(1) }"]
+        );
+    }
+    ask(&mut store, Request::Ban { ban: Ban { user: "eve", until: None, note: Some("more") }, ticket: Ticket(1) });
+    ask(&mut store, Request::Unban { user: "oscar", ticket: Ticket(1) });
+    assert_eq!(ask(&mut store, Request::Unban { user: "nobody", ticket: Ticket(1) }), ["Noted { ticket: Ticket(1) }"]);
+    let random = store.dies();
+    let mut store = Sqlite::open(options, random).unwrap();
+    store.tell_catalogue();
+    let told = hear(&mut store);
+    let eve = Ban { user: "eve", until: None, note: Some("more") };
+    let trudy = Ban { user: "trudy", until: Some(i64::MAX as u64), note: Some("x") };
+    assert_eq!(told, [News::Banned(eve), News::Banned(trudy)].map(|news| format!("{news:?}")));
+    store.expire(moment(1999));
+    hear(&mut store);
+    let kept = |store: &Sqlite| -> i64 {
+        store.tables().unwrap().connection.query_row("SELECT count(*) FROM ban", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(kept(&store), 3);
+    store.expire(moment(2000));
+    hear(&mut store);
+    assert_eq!(kept(&store), 2);
+}
+
+fn reading(store: &mut Sqlite, user: &str) -> (u64, u64) {
+    let mut text = String::new();
+    let rooms = Names::join(["den"], &mut text);
+    store.ask(Request::Readings { user, rooms, ticket: Ticket(1) }).unwrap();
+    match store.poll() {
+        Some(News::Readings { readings, .. }) => (readings[0].read, readings[0].unread),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What is unread is counted once for all, where it is much: the same comes of it for everybody.
+#[test]
+fn unread_messages_of_others() {
+    let folder = Folder::new();
+    let mut store = folder.open(Options { messages: usize::MAX, ..folder.options() });
+    let mut random = Random::from(3);
+    let mut said: Vec<Option<&str>> = Vec::new();
+    let users = ["ann", "bob", "cat", "dan"];
+    for step in 1..=5000u64 {
+        // One of them says most, and after a while another one.
+        let user = if random.below(4) > 0 { users[step as usize / 3000] } else { users[random.below(3) as usize] };
+        let body = match random.below(20) {
+            0 if step > 1 => {
+                let of = 1 + random.below(said.len() as u64);
+                if said[of as usize - 1].is_none() {
+                    react(of, "+", true)
+                } else {
+                    said[of as usize - 1] = None;
+                    NewBody::Delete { of, right: Right::Moderator }
+                }
+            }
+            _ => NewBody::Message { content: "x", reply_to: None },
+        };
+        store.ask(act(user, body, 1)).unwrap();
+        if !matches!(body, NewBody::Reaction { .. }) {
+            said.push(matches!(body, NewBody::Message { .. }).then_some(user));
+        }
+        if step % 500 == 0 {
+            hear(&mut store);
+            assert_eq!(page(&mut store, ROOM).0.seq, said.len() as u64);
+        }
+        if step % 250 == 0 {
+            hear(&mut store);
+            for user in users {
+                for _ in 0..2 {
+                    let (read, unread) = reading(&mut store, user);
+                    let others = said[read as usize..].iter().flatten().filter(|sender| **sender != user).count();
+                    assert_eq!(unread, (others as u64).min(MAX_UNREAD), "{user} at {step}");
+                }
+            }
+            if step % 1000 == 0 {
+                let seq = said.len() as u64 - random.below(1500).min(step);
+                store.ask(Request::Mark { user: "bob", conversation: ROOM, seq, ticket: Ticket(1) }).unwrap();
+                hear(&mut store);
+            }
+        }
+    }
+}
+
+/// As many marks as a user may have, and one more: that of the oldest conversation goes.
+#[test]
+fn marks_are_bounded() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    let names: Vec<String> = (0..=MAX_MARKS).map(|n| n.to_string()).collect();
+    let kept = |store: &mut Sqlite, name: &str| {
+        let mut text = String::new();
+        let rooms = Names::join([name], &mut text);
+        store.ask(Request::Readings { user: "bob", rooms, ticket: Ticket(1) }).unwrap();
+        match store.poll() {
+            Some(News::Readings { readings, .. }) => readings[0].read,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (n, name) in names.iter().enumerate() {
+        let conversation = Conversation::Room(name);
+        store.ask(append(conversation, "x", 1)).unwrap();
+        store.ask(Request::Mark { user: "bob", conversation, seq: 9, ticket: Ticket(1) }).unwrap();
+        if n % 500 == 0 || n + 2 > MAX_MARKS {
+            hear(&mut store);
+        }
+        if n + 1 == MAX_MARKS {
+            assert_eq!(kept(&mut store, "0"), 1);
+        }
+    }
+    assert_eq!((kept(&mut store, "0"), kept(&mut store, "1"), kept(&mut store, &names[MAX_MARKS])), (0, 1, 1));
+}
+
+fn talks(store: &mut Sqlite, user: &str, cursor: Option<&str>, limit: usize) -> (Vec<String>, Option<String>) {
+    store.ask(Request::Conversations { user, cursor, limit, ticket: Ticket(1) }).unwrap();
+    loop {
+        match store.poll() {
+            Some(News::Conversations { items, next, .. }) => {
+                let line = |talk: &Talk<'_>| {
+                    format!("{} {} {} {}/{}", talk.with, talk.seq, talk.ts, talk.reading.read, talk.reading.unread)
+                };
+                return (items.iter().map(line).collect(), next);
+            }
+            Some(News::Refused { why, .. }) => return (vec![format!("{why:?}")], None),
+            Some(_) => {}
+            None => panic!("no page"),
+        }
+    }
+}
+
+/// Direct conversations, those in which something was said last first, in pages, also within one batch.
+#[test]
+fn direct_conversations() {
+    let folder = Folder::new();
+    let options = Options { messages: 2, ..folder.options() };
+    let mut store = folder.open(options.clone());
+    let pair = |one, other| Conversation::Direct(one, other);
+    for (conversation, at) in [
+        (pair("ann", "zoe"), 1),
+        (pair("bob", "ann"), 2),
+        (pair("bob", "zoe"), 3),
+        (pair("ann", "ann"), 4),
+        (ROOM, 5),
+        (pair("zoe", "ann"), 6),
+    ] {
+        store.ask(append(conversation, "x", at)).unwrap();
+    }
+    let expected = ["zoe 2 6 0/0", "ann 1 4 0/0", "bob 1 2 0/0"].map(str::to_owned);
+    assert_eq!(talks(&mut store, "ann", None, 10), (expected.to_vec(), None));
+    assert_eq!(talks(&mut store, "zoe", None, 10).0, ["ann 2 6 0/2", "bob 1 3 0/1"]);
+    let mut cursor = None;
+    for (n, line) in expected.iter().enumerate() {
+        let (items, next) = talks(&mut store, "ann", cursor.as_deref(), 1);
+        assert_eq!((items, next.is_some()), (vec![line.clone()], n < 2));
+        cursor = next;
+    }
+    for bad in ["", "x", "0000000000000000", "00000000000000ff", "8000000000000001"] {
+        assert_eq!(talks(&mut store, "ann", Some(bad), 1).0, ["BadCursor"], "{bad}");
+    }
+    // Reactions and edits are no messages, and do not bring it forward.
+    let entry = NewEntry { sender: "ann", body: react(1, "+", true), at: moment(7) };
+    ask(
+        &mut store,
+        Request::Append { conversation: pair("ann", "bob"), entry, retry: None, about: None, ticket: Ticket(1) },
+    );
+    assert_eq!(talks(&mut store, "bob", None, 9).0, ["zoe 1 3 0/1", "ann 2 2 0/1"]);
+    ask(&mut store, Request::Mark { user: "bob", conversation: pair("ann", "bob"), seq: 2, ticket: Ticket(1) });
+    // Also when the message itself is not kept any more.
+    let entry = NewEntry { sender: "ann", body: react(1, "*", true), at: moment(8) };
+    ask(
+        &mut store,
+        Request::Append { conversation: pair("ann", "bob"), entry, retry: None, about: None, ticket: Ticket(1) },
+    );
+    let random = store.dies();
+    let mut store = Sqlite::open(options, random).unwrap();
+    assert_eq!(talks(&mut store, "bob", None, 9).0, ["zoe 1 3 0/1", "ann 3 2 2/0"]);
 }

@@ -1,0 +1,138 @@
+//! What people have read: their marks, and how many messages stand behind them.
+
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::schema;
+use super::tables::{Place, Tables, count, number, signed};
+use super::trouble::Result;
+use super::{Conversation, MAX_UNREAD, Names, News, Reading, Sqlite, Ticket, in_order};
+
+/// From a number on there are [`MAX_UNREAD`] messages of others or more, whoever reads: but for one user.
+#[derive(Debug)]
+pub struct Many {
+    from: u64,
+    but_for: Box<str>,
+}
+
+impl Sqlite {
+    pub(super) fn mark(&mut self, user: &str, conversation: Conversation<'_>, seq: u64, ticket: Ticket) -> Result<()> {
+        let at = self.find(conversation)?;
+        let (id, seq) = match at.map(|at| &self.places[at].place) {
+            Some(place) => (place.id, seq.min(place.seq)),
+            None => (0, 0),
+        };
+        if seq == 0 || seq <= self.tables()?.read_of(user, id)? {
+            self.batch.push(&News::Noted { ticket });
+            return Ok(());
+        }
+        self.tables()?.mark(user, id, seq)?;
+        self.wrote = true;
+        let conversation = in_order(conversation);
+        self.batch.push(&News::Marked { ticket: Some(ticket), user, conversation, seq });
+        Ok(())
+    }
+
+    pub(super) fn readings(&mut self, user: &str, rooms: Names<'_>, ticket: Ticket) -> Result<()> {
+        let mut readings = Vec::new();
+        for room in rooms.iter() {
+            readings.push(match self.find(Conversation::Room(room))? {
+                Some(at) => self.reading(at, user)?,
+                None => Reading::default(),
+            });
+        }
+        self.batch.push(&News::Readings { ticket, readings });
+        Ok(())
+    }
+
+    /// What a user has read of a conversation.
+    pub(super) fn reading(&mut self, at: usize, user: &str) -> Result<Reading> {
+        let known = &self.places[at];
+        let place = &known.place;
+        let read = self.tables()?.read_of(user, place.id)?;
+        let from = (read + 1).max(place.first);
+        if from > place.message {
+            return Ok(Reading { read, unread: 0 });
+        }
+        let holds = |many: &&Many| place.first <= many.from;
+        let many = known.many.as_ref().filter(holds);
+        if many.is_some_and(|many| from <= many.from && *many.but_for != *user) {
+            return Ok(Reading { read, unread: MAX_UNREAD });
+        }
+        let (unread, found) = self.tables()?.unread(place, from, user, many.is_none())?;
+        if found.is_some() {
+            self.places[at].many = found;
+        }
+        Ok(Reading { read, unread })
+    }
+}
+
+impl Tables {
+    /// Up to where a user has read a conversation.
+    pub fn read_of(&self, user: &str, conversation: i64) -> rusqlite::Result<u64> {
+        let sql = "SELECT seq FROM mark WHERE user = ?1 AND conversation = ?2";
+        let found = self.connection.prepare_cached(sql)?.query_row(params![user, conversation], |row| number(row, 0));
+        Ok(found.optional()?.unwrap_or(0))
+    }
+
+    /// Notes up to where. Of more marks than a user may have, that of the oldest conversation goes.
+    fn mark(&self, user: &str, conversation: i64, seq: u64) -> rusqlite::Result<()> {
+        let sql = "UPDATE mark SET seq = ?3 WHERE user = ?1 AND conversation = ?2";
+        if self.execute(sql, params![user, conversation, signed(seq)])? > 0 {
+            return Ok(());
+        }
+        let sql = "INSERT INTO mark (user, conversation, seq) VALUES (?1, ?2, ?3)";
+        self.execute(sql, params![user, conversation, signed(seq)])?;
+        let sql = "DELETE FROM mark WHERE user = ?1 AND conversation <= \
+                   (SELECT conversation FROM mark WHERE user = ?1 ORDER BY conversation DESC LIMIT 1 OFFSET ?2)";
+        self.execute(sql, params![user, count(MAX_MARKS)]).map(drop)
+    }
+
+    /// Counts messages of others from a number on, the newest first; and finds from where on there are many for
+    /// everybody, if that is wanted.
+    fn unread(&self, place: &Place, from: u64, user: &str, seek_many: bool) -> rusqlite::Result<(u64, Option<Many>)> {
+        let sql = "SELECT seq, sender, kind FROM entry WHERE conversation = ?1 AND seq >= ?2 \
+                   ORDER BY seq DESC LIMIT ?3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![place.id, signed(from), count(MAX_COUNTED)])?;
+        let (mut unread, mut total, mut by, mut many) = (0, 0, HashMap::<Box<str>, u64>::new(), None);
+        while let Some(row) = rows.next()? {
+            if row.get::<_, i64>(2)? != schema::MESSAGE {
+                continue;
+            }
+            let sender = row.get_ref(1)?.as_str()?;
+            unread = (unread + u64::from(sender != user)).min(MAX_UNREAD);
+            if !seek_many || many.is_some() {
+                if unread == MAX_UNREAD {
+                    break;
+                }
+                continue;
+            }
+            total += 1;
+            match by.get_mut(sender) {
+                Some(count) => *count += 1,
+                None => drop(by.insert(sender.into(), 1)),
+            }
+            // Now and then it is looked whether these are enough.
+            if total < MAX_UNREAD || total % 64 > 0 {
+                continue;
+            }
+            // The user who said most may have said nearly all of them; none of the others has.
+            let mut counts: Vec<_> = by.iter().map(|(sender, &count)| (count, sender)).collect();
+            counts.sort_unstable();
+            let second = counts.len().checked_sub(2).map_or(0, |second| counts[second].0);
+            if total >= MAX_UNREAD + second {
+                let but_for = counts.last().map_or("".into(), |(_, sender)| (*sender).clone());
+                many = Some(Many { from: number(row, 0)?, but_for });
+            }
+        }
+        Ok((unread, many))
+    }
+}
+
+/// Marks of one user.
+pub const MAX_MARKS: usize = if cfg!(test) { 50 } else { 10_000 };
+
+/// Entries looked at to count messages that a user has not read: more than are counted, if some are the user's own.
+pub const MAX_COUNTED: usize = 16_384;

@@ -1,0 +1,166 @@
+//! Entries that may be asked for once more: each is remembered for five minutes by its key.
+//!
+//! In the file they stand in the order in which they came, so that what is new is written to few pages and what is old
+//! is deleted from few. In memory a part of each key leads to its row, in two halves: when the younger one is full, or
+//! its first is five minutes old, the older one is forgotten whole.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::tables::{Tables, count, number, signed};
+use super::trouble::Result;
+use super::{Conversation, RetryKey, Sqlite};
+
+/// Where entries with a key are.
+#[derive(Debug, Default)]
+pub struct Retries {
+    young: HashMap<u64, i64>,
+    old: HashMap<u64, i64>,
+    /// The row of the first of each half, and when the first of the young came.
+    young_from: i64,
+    old_from: i64,
+    young_since: u64,
+    /// There may be rows before those in the file.
+    stale: bool,
+}
+
+/// An entry that was asked for with a key.
+struct Found {
+    key: [u8; 16],
+    conversation: i64,
+    seq: u64,
+    ts: u64,
+}
+
+impl Retries {
+    /// The older half is forgotten, if the younger one is full or old.
+    fn turn(&mut self, now: u64) {
+        let age = Duration::from_millis(now.saturating_sub(self.young_since));
+        let none = self.young.is_empty() && self.old.is_empty();
+        if none || self.young.len() < MAX_REMEMBERED / 2 && age < REMEMBERED_FOR {
+            return;
+        }
+        self.old = std::mem::take(&mut self.young);
+        (self.old_from, self.young_from, self.stale) = (self.young_from, i64::MAX, true);
+        self.young_since = now;
+    }
+
+    fn insert(&mut self, key: RetryKey, row: i64, now: u64) {
+        if self.young.is_empty() {
+            (self.young_from, self.young_since) = (row, now);
+        }
+        self.young.insert(part(key), row);
+    }
+
+    fn row(&self, key: RetryKey) -> Option<i64> {
+        let part = part(key);
+        self.young.get(&part).or_else(|| self.old.get(&part)).copied()
+    }
+
+    /// Bytes of it, about.
+    pub fn held_bytes(&self) -> usize {
+        (self.young.capacity() + self.old.capacity()) * (size_of::<(u64, i64)>() + 1)
+    }
+}
+
+impl Sqlite {
+    /// The number and time of an entry that has been published with this key.
+    pub(super) fn repeated(
+        &mut self,
+        conversation: Conversation<'_>,
+        key: RetryKey,
+        now: u64,
+    ) -> Result<Option<(u64, u64)>> {
+        let Some(row) = self.retries()?.row(key) else { return Ok(None) };
+        let Some(found) = self.tables()?.retry(row)? else { return Ok(None) };
+        let young = Duration::from_millis(now.saturating_sub(found.ts)) < REMEMBERED_FOR;
+        // In another life of the room it is another message.
+        let same = self.find(conversation)?.is_some_and(|at| self.places[at].place.id == found.conversation);
+        Ok((found.key == key.0 && young && same).then_some((found.seq, found.ts)))
+    }
+
+    /// Remembers an entry by its key.
+    pub(super) fn remember(&mut self, key: RetryKey, conversation: i64, seq: u64, ts: u64) -> Result<()> {
+        self.retries()?.turn(ts);
+        let row = self.tables()?.add_retry(key, conversation, seq, ts)?;
+        self.retries()?.insert(key, row, ts);
+        Ok(())
+    }
+
+    /// Deletes some of those that are forgotten.
+    pub(super) fn forget_retries(&mut self, now: Option<u64>) -> Result<()> {
+        if let Some(now) = now {
+            self.retries()?.turn(now);
+        }
+        let Some(retries) = self.retries.as_ref().filter(|retries| retries.stale) else { return Ok(()) };
+        let before = if retries.old.is_empty() { retries.young_from } else { retries.old_from };
+        let deleted = self.tables()?.delete_retries(before, MAX_FORGOTTEN_AT_ONCE)?;
+        self.wrote |= deleted > 0;
+        if deleted < MAX_FORGOTTEN_AT_ONCE
+            && let Some(retries) = &mut self.retries
+        {
+            retries.stale = false;
+        }
+        Ok(())
+    }
+
+    fn retries(&mut self) -> Result<&mut Retries> {
+        if self.retries.is_none() {
+            self.retries = Some(self.tables()?.retries()?);
+        }
+        Ok(self.retries.get_or_insert_default())
+    }
+}
+
+impl Tables {
+    fn retry(&self, row: i64) -> rusqlite::Result<Option<Found>> {
+        let sql = "SELECT key, conversation, seq, ts FROM retry WHERE id = ?1";
+        let row_of = |row: &Row<'_>| {
+            Ok(Found { key: row.get(0)?, conversation: row.get(1)?, seq: number(row, 2)?, ts: number(row, 3)? })
+        };
+        self.connection.prepare_cached(sql)?.query_row([row], row_of).optional()
+    }
+
+    fn add_retry(&self, key: RetryKey, conversation: i64, seq: u64, ts: u64) -> rusqlite::Result<i64> {
+        let sql = "INSERT INTO retry (key, conversation, seq, ts) VALUES (?1, ?2, ?3, ?4)";
+        self.execute(sql, params![key.0, conversation, signed(seq), signed(ts)])?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    fn delete_retries(&self, before: i64, most: usize) -> rusqlite::Result<usize> {
+        let sql = "DELETE FROM retry WHERE id IN (SELECT id FROM retry WHERE id < ?1 ORDER BY id LIMIT ?2)";
+        self.execute(sql, params![before, count(most)])
+    }
+
+    /// Those that the file has: of more than may be, the newest.
+    fn retries(&self) -> rusqlite::Result<Retries> {
+        let mut retries = Retries { young_from: i64::MAX, stale: true, ..Retries::default() };
+        let sql = "SELECT id, key, ts FROM retry \
+                   WHERE id > (SELECT coalesce(max(id), 0) FROM retry) - ?1 ORDER BY id";
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([count(MAX_REMEMBERED)])?;
+        while let Some(row) = rows.next()? {
+            let ts = number(row, 2)?;
+            retries.turn(ts);
+            retries.insert(RetryKey(row.get(1)?), row.get(0)?, ts);
+        }
+        Ok(retries)
+    }
+}
+
+/// A part of a key, which is a hash itself.
+fn part(key: RetryKey) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = key.0;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// How long an entry is remembered by its key.
+const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// Entries that are.
+const MAX_REMEMBERED: usize = if cfg!(test) { 16 } else { 1 << 18 };
+
+/// Rows of those that are forgotten, deleted with one batch.
+const MAX_FORGOTTEN_AT_ONCE: usize = 1024;
