@@ -241,6 +241,9 @@ pub struct FineArgs {
     /// How large the file may become in which messages are kept; near it the oldest of all go
     #[arg(long, default_value = "10GiB", value_name = "SIZE|unlimited", env = "SALON_STORE_SIZE")]
     pub store_size: StoreSizeArg,
+    /// How old a message may be that its sender edits or deletes; if nothing is said, as old as it is
+    #[arg(long, value_name = "TIME", value_parser = parse_time, env = "SALON_EDIT_WITHIN", group = AT_ONCE)]
+    pub edit_within: Option<Duration>,
     /// How long a person whose connection ended still counts as there
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_time)]
     #[arg(env = "SALON_LEAVE_GRACE", group = AT_ONCE)]

@@ -85,6 +85,7 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings
         full_speed_per_address: args.full_speed_per_address,
         empty_room_age: age(args),
         replay_bytes: slice_of(fine.outbox_bytes),
+        edit_within: fine.edit_within,
         leave_grace: fine.leave_grace,
         big_room: fine.big_room,
         big_room_every: fine.big_room_every,
