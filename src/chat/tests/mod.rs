@@ -4,6 +4,7 @@
 
 mod behind;
 mod catalogue;
+mod folding;
 mod history;
 mod join_list;
 mod json;
@@ -16,6 +17,7 @@ mod operator;
 mod plain;
 mod presence_and_typing;
 mod replay;
+mod simplest;
 mod tokens;
 mod town;
 mod walk;

@@ -8,11 +8,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::folding::{Folded, identity};
+use super::simplest::{Conversation as Simplest, Outcome};
 use super::*;
 use crate::backend::carried::{Reports, Requests};
 use crate::backend::{
-    Body, Bounds, Conversation, Description, Entry, Epoch, Head, Message, NewBody, News, Overloaded, Query, Request,
-    Why,
+    Ban, Conversation, Description, Entry, Epoch, Hit, News, Overloaded, Reading, Request, Scope, Search, Talk, Ticket,
 };
 use crate::random::Random;
 
@@ -23,15 +24,16 @@ struct World {
     keeps: usize,
     logs: BTreeMap<String, Log>,
     users: BTreeSet<String>,
+    /// Up to where each user has read each conversation.
+    marks: BTreeMap<(String, String), u64>,
+    /// What was published with each key.
+    repeated: BTreeMap<[u8; 16], (u64, u64)>,
+    bans: BTreeMap<String, (Option<u64>, Option<String>)>,
     links: Vec<Link>,
 }
 
 struct Log {
-    epoch: Epoch,
-    /// All that was ever said: ts, sender, content.
-    said: Vec<(u64, String, String)>,
-    /// How many of these are gone.
-    gone: usize,
+    said: Simplest,
     /// Title, when made, and whether by name.
     card: Option<(Option<String>, u64, bool)>,
     /// Nodes that have asked for it, and not let go of it.
@@ -62,8 +64,9 @@ struct Node {
 impl World {
     fn new(keeps: usize, nodes: usize) -> Rc<RefCell<Self>> {
         let links = (0..nodes).map(|_| Link::default()).collect();
-        let (logs, users) = (BTreeMap::new(), BTreeSet::new());
-        Rc::new(RefCell::new(Self { random: 7.into(), keeps, logs, users, links }))
+        let (logs, users, marks) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let (repeated, bans) = (BTreeMap::new(), BTreeMap::new());
+        Rc::new(RefCell::new(Self { random: 7.into(), keeps, logs, users, marks, repeated, bans, links }))
     }
 
     /// Carries out the next request of a node; `false`: there is none.
@@ -87,41 +90,87 @@ impl World {
 
     fn carry_out(&mut self, node: usize, request: Request<'_>) {
         match request {
-            Request::Append { conversation, entry, about, ticket, .. } => {
-                let NewBody::Message { content, .. } = entry.body else {
-                    return self.links[node].said.push(&News::Refused { ticket, why: Why::Unsupported });
-                };
+            Request::Append { conversation, entry, retry, about, ticket } => {
+                if let Some(&(seq, ts)) = retry.and_then(|retry| self.repeated.get(&retry.0)) {
+                    return self.links[node].said.push(&News::Repeated { ticket, seq, ts });
+                }
                 self.describe(node, about);
-                let keeps = self.keeps;
                 let log = self.log(conversation);
                 log.used_by.insert(node);
-                log.said.push((entry.at.unix_ms, entry.sender.into(), content.into()));
-                log.gone = log.gone.max(log.said.len().saturating_sub(keeps));
-                let numbered = Entry {
-                    seq: log.said.len() as u64,
-                    ts: entry.at.unix_ms,
-                    sender: entry.sender,
-                    body: Body::Message(Message::new(content)),
+                let seq = match log.said.append(&entry) {
+                    Outcome::Published(seq) => seq,
+                    Outcome::Nothing => return self.links[node].said.push(&News::Noted { ticket }),
+                    Outcome::Refused(why) => return self.links[node].said.push(&News::Refused { ticket, why }),
                 };
-                for (at, link) in self.links.iter_mut().enumerate() {
+                if let Some(retry) = retry {
+                    self.repeated.insert(retry.0, (seq, entry.at.unix_ms));
+                }
+                let Self { logs, links, .. } = self;
+                let entry = logs[&key(conversation)].said.published(seq);
+                for (at, link) in links.iter_mut().enumerate() {
                     let ticket = (at == node).then_some(ticket);
-                    link.said.push(&News::Published { conversation, entry: numbered.clone(), ticket });
+                    link.said.push(&News::Published { conversation, entry: entry.clone(), ticket });
                 }
             }
-            Request::Read { conversation, query, about, ticket, .. } => {
+            Request::Read { conversation, query, reader, about, ticket, .. } => {
                 self.describe(node, about);
                 self.log(conversation).used_by.insert(node);
-                let (log, link) = (&self.logs[&key(conversation)], &mut self.links[node]);
-                let entries = log.read(query);
-                link.said.push(&News::Page { ticket, head: log.head(), entries, reading: None });
+                let log = &self.logs[&key(conversation)].said;
+                let entries = log.read(query, reader.map_or("", |reader| reader.user));
+                let reading = reader.filter(|reader| reader.reading).map(|it| self.reading(it.user, conversation));
+                self.links[node].said.push(&News::Page { ticket, head: log.head(), entries, reading });
             }
-            Request::Mark { ticket, .. }
-            | Request::Readings { ticket, .. }
-            | Request::Conversations { ticket, .. }
-            | Request::Search { ticket, .. }
-            | Request::Ban { ticket, .. }
-            | Request::Unban { ticket, .. } => {
-                self.links[node].said.push(&News::Refused { ticket, why: Why::Unsupported });
+            Request::Mark { user, conversation, seq, ticket } => {
+                let head = self.logs.get(&key(conversation)).map_or(0, |log| log.said.len());
+                let mark = self.marks.entry((user.into(), key(conversation))).or_default();
+                let seq = seq.min(head);
+                if seq <= *mark {
+                    return self.links[node].said.push(&News::Noted { ticket });
+                }
+                *mark = seq;
+                for (at, link) in self.links.iter_mut().enumerate() {
+                    let ticket = (at == node).then_some(ticket);
+                    link.said.push(&News::Marked { ticket, user, conversation, seq });
+                }
+            }
+            Request::Readings { user, rooms, ticket } => {
+                let readings = rooms.iter().map(|room| self.reading(user, Conversation::Room(room))).collect();
+                self.links[node].said.push(&News::Readings { ticket, readings });
+            }
+            Request::Conversations { user, ticket, .. } => {
+                let of = |pair: &str| {
+                    let (one, other) = pair.split_once('\0')?;
+                    (one == user || other == user).then(|| (one.to_owned(), other.to_owned()))
+                };
+                let pairs: Vec<(String, String)> = self.logs.keys().filter_map(|pair| of(pair)).collect();
+                let talk = |(one, other): &'_ (String, String)| {
+                    let conversation = Conversation::Direct(one, other);
+                    let log = &self.logs[&key(conversation)].said;
+                    let last = log.messages().last()?;
+                    let with = if one == user { other } else { one };
+                    let (seq, ts) = (log.len(), log.entry(last, "")?.ts);
+                    Some((ts, with.clone(), seq, self.reading(user, conversation)))
+                };
+                let mut talks: Vec<_> = pairs.iter().filter_map(talk).collect();
+                talks.sort_by_key(|(ts, ..)| std::cmp::Reverse(*ts));
+                let items =
+                    talks.iter().map(|(ts, with, seq, reading)| Talk { with, seq: *seq, ts: *ts, reading: *reading });
+                let news = News::Conversations { ticket, items: items.collect(), next: None };
+                self.links[node].said.push(&news);
+            }
+            Request::Search { search, ticket } => self.search(node, search, ticket),
+            Request::Ban { ban, ticket } => {
+                self.bans.insert(ban.user.into(), (ban.until, ban.note.map(Into::into)));
+                for (at, link) in self.links.iter_mut().enumerate() {
+                    match at == node {
+                        true => link.said.push(&News::Noted { ticket }),
+                        false => link.said.push(&News::Banned(ban)),
+                    }
+                }
+            }
+            Request::Unban { user, ticket } => {
+                self.bans.remove(user);
+                self.links[node].said.push(&News::Noted { ticket });
             }
             Request::Know { user } => {
                 if self.users.insert(user.into()) {
@@ -132,8 +181,9 @@ impl World {
                 let Some(log) = self.logs.get_mut(room) else { return };
                 log.used_by.remove(&node);
                 let erases = matches!(request, Request::Erase { .. });
-                if log.used_by.is_empty() && (erases || log.gone == log.said.len()) {
+                if log.used_by.is_empty() && (erases || log.said.head().kept == 0) {
                     self.logs.remove(room);
+                    self.marks.retain(|(_, of), _| of != room);
                     let others = self.links.iter_mut().enumerate().filter(|(at, _)| *at != node);
                     others.for_each(|(_, link)| link.said.push(&News::Ended { room }));
                 }
@@ -147,7 +197,7 @@ impl World {
         let first = log.card.is_none();
         let card = (description.title.map(Into::into), description.created_at, description.created);
         let (title, created_at, created) = log.card.get_or_insert(card).clone();
-        let keeps = log.gone < log.said.len();
+        let keeps = log.said.head().kept > 0;
         let description = Description { title: title.as_deref(), created_at, created, ..description };
         // The others hear of the first description; a node that brings another one hears that the first stands.
         for (at, link) in self.links.iter_mut().enumerate() {
@@ -159,16 +209,54 @@ impl World {
 
     /// The whole history of a room is too old.
     fn expire(&mut self, room: &str) {
-        if let Some(log) = self.logs.get_mut(room).filter(|log| log.gone < log.said.len()) {
-            log.gone = log.said.len();
+        if let Some(log) = self.logs.get_mut(room).filter(|log| log.said.head().kept > 0) {
+            log.said.gone = log.said.len() as usize;
             self.links.iter_mut().for_each(|link| link.said.push(&News::Emptied { room }));
         }
     }
 
     fn log(&mut self, conversation: Conversation<'_>) -> &mut Log {
-        let epoch = Epoch(self.random.draw());
-        let new = || Log { epoch, said: Vec::new(), gone: 0, card: None, used_by: BTreeSet::new() };
+        let (epoch, keeps) = (Epoch(self.random.draw()), self.keeps);
+        let new = || Log { said: Simplest::new(epoch, keeps), card: None, used_by: BTreeSet::new() };
         self.logs.entry(key(conversation)).or_insert_with(new)
+    }
+
+    fn reading(&self, user: &str, conversation: Conversation<'_>) -> Reading {
+        let key = key(conversation);
+        let read = self.marks.get(&(user.to_owned(), key.clone())).copied().unwrap_or_default();
+        Reading { read, unread: self.logs.get(&key).map_or(0, |log| log.said.unread(user, read)) }
+    }
+
+    /// Words between blanks, all of them, the newest first.
+    fn search(&mut self, node: usize, search: Search<'_>, ticket: Ticket) {
+        let Search { scope, text, sender, before, limit, .. } = search;
+        let is_in = |log: &str| match scope {
+            Scope::One(conversation) => key(conversation) == log,
+            Scope::All { rooms, user } => match log.split_once('\0') {
+                None => rooms.iter().any(|room| room == log),
+                Some((one, other)) => one == user || other == user,
+            },
+        };
+        let mut found = Vec::new();
+        for (place, log) in self.logs.iter().filter(|(place, _)| is_in(place)) {
+            let conversation = match place.split_once('\0') {
+                None => Conversation::Room(place),
+                Some((one, other)) => Conversation::Direct(one, other),
+            };
+            for entry in log.said.messages().filter_map(|seq| log.said.entry(seq, "")) {
+                let Some(content) = entry.said() else { continue };
+                let words: BTreeSet<&str> = content.split(' ').collect();
+                let fits = sender.is_none_or(|sender| sender == entry.sender) && before.is_none_or(|it| entry.ts < it);
+                if fits && text.split(' ').all(|word| words.contains(word)) {
+                    let Entry { seq, ts, sender, .. } = entry;
+                    let content = log.said.entry(seq, "").and_then(|entry| entry.said()).unwrap_or_default();
+                    found.push(Hit { conversation, seq, ts, sender, content });
+                }
+            }
+        }
+        found.sort_by_key(|hit| std::cmp::Reverse(hit.ts));
+        found.truncate(limit);
+        self.links[node].said.push(&News::Found { ticket, items: found, next: None });
     }
 }
 
@@ -176,34 +264,6 @@ fn key(conversation: Conversation<'_>) -> String {
     match conversation {
         Conversation::Room(room) => room.into(),
         Conversation::Direct(one, other) => format!("{}\0{}", one.min(other), one.max(other)),
-    }
-}
-
-impl Log {
-    fn head(&self) -> Head {
-        let (seq, kept) = (self.said.len() as u64, (self.said.len() - self.gone) as u64);
-        Head { epoch: self.epoch, seq, kept }
-    }
-
-    fn read(&self, query: Query) -> Vec<Entry<'_>> {
-        let len = self.said.len();
-        let after = |seq: u64| (seq as usize).clamp(self.gone, len);
-        let (from, to, bounds) = match query {
-            Query::Head => (len, len, Bounds { entries: 0, bytes: 0 }),
-            Query::Newest(bounds) => (self.gone.max(len.saturating_sub(bounds.entries)), len, bounds),
-            Query::Before(seq, bounds) => (self.gone, (seq as usize).saturating_sub(1).min(len), bounds),
-            Query::After(seq, bounds) | Query::Following(seq, bounds) => (after(seq), len, bounds),
-            Query::Resume { since, newest, bounds } => {
-                let since = since.filter(|&(epoch, seq)| epoch == self.epoch && seq <= len as u64);
-                let from = since.map_or(self.gone.max(len.saturating_sub(newest)), |(_, seq)| after(seq));
-                (from, len, bounds)
-            }
-        };
-        let to_entry = |at: usize| {
-            let (ts, sender, content) = &self.said[at];
-            Entry { seq: at as u64 + 1, ts: *ts, sender, body: Body::Message(Message::new(content)) }
-        };
-        (from..to.max(from)).map(to_entry).take(bounds.entries.min(3)).collect()
     }
 }
 
@@ -219,11 +279,14 @@ impl Backend for Node {
 
     fn tell_catalogue(&mut self) {
         let mut world = self.world.borrow_mut();
-        let World { logs, users, links, .. } = &mut *world;
+        let World { logs, users, bans, links, .. } = &mut *world;
         for (room, log) in logs.iter().filter(|(key, _)| !key.contains('\0')) {
             let (title, created_at, created) = log.card.clone().unwrap_or_default();
             let description = Description { room, title: title.as_deref(), topic: None, created_at, created };
-            links[self.at].said.push(&News::Room { description, keeps: log.gone < log.said.len() });
+            links[self.at].said.push(&News::Room { description, keeps: log.said.head().kept > 0 });
+        }
+        for (user, (until, note)) in bans.iter() {
+            links[self.at].said.push(&News::Banned(Ban { user, until: *until, note: note.as_deref() }));
         }
         users.iter().for_each(|name| links[self.at].said.push(&News::User { name }));
         links[self.at].through = links[self.at].said.len();
@@ -384,7 +447,7 @@ fn where_nobody_is_it_costs_a_note() {
     // And leaving deletes nothing, wherever.
     nodes.says(1, "bob", r#"{"type":"leave","room_id":"den"}"#);
     nodes.says(0, "ann", r#"{"type":"leave","room_id":"den"}"#);
-    assert_eq!(nodes.world.borrow().logs["den"].head().kept, 2);
+    assert_eq!(nodes.world.borrow().logs["den"].said.head().kept, 2);
 }
 
 /// A session that catches up hears messages from elsewhere in their turn, once.
@@ -409,7 +472,7 @@ fn who_catches_up_hears_what_is_said_elsewhere_once() {
     heard.extend(nodes.stages[1].takes("bob"));
     let seqs: Vec<u64> =
         heard.iter().filter(|text| kind(text) == "broadcast").filter_map(|text| number_of(text, "seq")).collect();
-    let all = nodes.world.borrow().logs["den"].head().seq;
+    let all = nodes.world.borrow().logs["den"].said.head().seq;
     assert_eq!(seqs, (1..=all).collect::<Vec<_>>());
     assert_eq!(heard.iter().filter(|text| kind(text) == "online_users").count(), 1);
 }
@@ -488,6 +551,8 @@ struct Has {
     inside: bool,
     /// The replay that `joined` announced must come before `online_users`.
     head: u64,
+    /// What it shows.
+    folded: Folded,
 }
 
 /// A client of one user, on one node at a time.
@@ -505,7 +570,7 @@ struct Walk {
     nodes: Nodes,
     random: Random,
     clients: Vec<Client>,
-    /// By room, epoch and seq: what it is for all.
+    /// By room, epoch and seq: what each entry is for all.
     said: BTreeMap<(String, String, u64), String>,
     step: usize,
 }
@@ -556,8 +621,24 @@ impl Walk {
                     self.clients[who].at = Some((node, device));
                     return;
                 };
+                let (back, emoji) = (self.random.below(6), ["\u{1f44d}", ":x:"][self.below(2)]);
+                let kind = self.random.below(24);
+                // What is said or done is mostly in a room that the client is in.
+                let inside: Vec<&String> =
+                    self.clients[who].has.iter().filter(|(_, has)| has.inside).map(|(room, _)| room).collect();
+                let room = match inside.get(step % inside.len().max(1)) {
+                    Some(inside) if kind > 7 => inside.as_str(),
+                    _ => room,
+                }
+                .to_owned();
+                let room = room.as_str();
+                let place = match self.random.below(4) {
+                    0 => format!(r#""user_id":"{to}""#),
+                    _ => format!(r#""room_id":"{room}""#),
+                };
                 let has = self.clients[who].has.get(room);
-                let text = match self.random.below(12) {
+                let of = has.and_then(|has| has.last).map_or(back, |last| (last + 1).saturating_sub(back));
+                let text = match kind {
                     0 => {
                         self.nodes.stages[at].closes(&device);
                         self.clients[who].at = None;
@@ -580,6 +661,12 @@ impl Walk {
                     6 => format!(r#"{{"type":"multicast","user_ids":["{to}"],"content":"{step}"}}"#),
                     7 => format!(r#"{{"type":"create_room","room_id":"{room}","name":"{step}"}}"#),
                     8 => format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{step}","id":"{step}"}}"#),
+                    9 => format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{step}","reply_to":{of}}}"#),
+                    10 | 11 | 20 => format!(r#"{{"type":"edit",{place},"of":{of},"content":"e{step}"}}"#),
+                    12 => format!(r#"{{"type":"delete",{place},"of":{of},"id":{step}}}"#),
+                    13 | 14 | 21 => format!(r#"{{"type":"react",{place},"of":{of},"emoji":"{emoji}","on":true}}"#),
+                    15 => format!(r#"{{"type":"react",{place},"of":{of},"emoji":"{emoji}","on":false,"id":"{step}"}}"#),
+                    16 => format!(r#"{{"type":"read",{place},"seq":{of}}}"#),
                     _ => format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{step}"}}"#),
                 };
                 self.nodes.stages[at].says(&device, &text);
@@ -599,9 +686,11 @@ impl Walk {
     }
 
     fn read(&mut self, who: usize, text: &str) {
+        let own = PEOPLE[who % PEOPLE.len()];
         let client = &mut self.clients[who];
-        if kind(text) == "direct" {
-            let (sender, to) = (text_of(text, "sender").unwrap(), text_of(text, "user_id").unwrap());
+        let is_entry = matches!(kind(text).as_str(), "direct" | "broadcast" | "edited" | "deleted" | "reaction");
+        if let (true, Some(to)) = (is_entry, text_of(text, "user_id")) {
+            let sender = text_of(text, "sender").unwrap();
             let place = key(Conversation::Direct(&sender, &to));
             assert!(client.directs.insert((place, number_of(text, "seq").unwrap())), "{who} hears it twice: {text}");
             return;
@@ -614,6 +703,9 @@ impl Walk {
                 // Asked with `since`, all of it is heard or named, of another life from its beginning.
                 has.last = number_of(text, "id").map(|since| if has.epoch == epoch { since } else { 0 });
                 (has.epoch, has.inside, has.head) = (epoch, true, number_of(text, "seq").unwrap());
+                if has.last.is_none_or(|last| last == 0) {
+                    has.folded = Folded::default();
+                }
                 assert!(has.last.is_none_or(|last| last <= has.head), "{who}: {text}");
             }
             "left" => has.inside = false,
@@ -622,14 +714,15 @@ impl Walk {
                 assert!(has.last.is_none_or(|last| from == last + 1), "{who} has {:?}: {text}", has.last);
                 has.last = Some(to);
             }
-            "broadcast" => {
+            _ if is_entry => {
                 assert!(has.inside, "{who} is not inside: {text}");
                 let seq = number_of(text, "seq").unwrap();
                 assert!(has.last.is_none_or(|last| seq == last + 1), "{who} has {:?}: {text}", has.last);
                 has.last = Some(seq);
-                let content = text_of(text, "content").unwrap();
-                let place = (room, has.epoch.clone(), seq);
-                assert_eq!(*self.said.entry(place).or_insert_with(|| content.clone()), content, "{who}: {text}");
+                let entry: serde_json::Value = serde_json::from_str(text).unwrap();
+                has.folded.hear(&entry, own);
+                let (place, identity) = ((room, has.epoch.clone(), seq), identity(&entry));
+                assert_eq!(*self.said.entry(place).or_insert_with(|| identity.clone()), identity, "{who}: {text}");
             }
             // All missed messages have been heard.
             "online_users" => {
@@ -656,12 +749,13 @@ impl Walk {
         let world = self.nodes.world.borrow();
         for (who, client) in self.clients.iter().enumerate().filter(|(_, client)| client.at.is_some()) {
             for (room, has) in client.has.iter().filter(|(_, has)| has.inside) {
-                let head = world.logs[room].head();
+                let head = world.logs[room].said.head();
                 assert_eq!((&has.epoch, has.last), (&head.epoch.to_string(), Some(head.seq)), "{who} in {room}");
+                has.folded.agrees(&world.logs[room].said, &format!("{who} in {room}"));
             }
         }
         // Every node lists the same rooms, under the same titles.
-        for (room, log) in world.logs.iter().filter(|(key, log)| !key.contains('\0') && log.head().kept > 0) {
+        for (room, log) in world.logs.iter().filter(|(key, log)| !key.contains('\0') && log.said.head().kept > 0) {
             for stage in &self.nodes.stages {
                 let rooms = &stage.chat.hall.roster.rooms();
                 let place = rooms.at(rooms.find(room).expect("a room with messages is listed everywhere"));
@@ -694,7 +788,7 @@ fn walk(seed: u64, steps: usize) {
     let at = world.borrow().links.len() - 1;
     let stage = Nodes::node(&world, &settings, at);
     let world = world.borrow();
-    let kept = world.logs.iter().filter(|(key, log)| !key.contains('\0') && log.head().kept > 0);
+    let kept = world.logs.iter().filter(|(key, log)| !key.contains('\0') && log.said.head().kept > 0);
     let all = titles(&stage);
     for (room, _) in kept {
         assert!(all.iter().any(|(name, _, holds)| name == room && *holds), "{room}: {all:?}");
