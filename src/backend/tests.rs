@@ -11,6 +11,7 @@ use crate::time::Tick;
 mod entries;
 mod folding;
 mod reading;
+mod searching;
 
 const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
 const ROOM: Conversation<'_> = Conversation::Room("den");

@@ -7,10 +7,12 @@
 //!               4 delete of 2
 //! ```
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::folded::{Beside, Folded, Reacted};
+use super::search::Spot;
 use crate::backend::{
     Body, Bounds, Conversation, Description, Entry, Epoch, Head, MAX_REACTING_NAMED, MAX_UNREAD, Message, NewBody,
     NewEntry, News, Query, Reaction, Right, Target,
@@ -330,6 +332,23 @@ impl Kept {
         };
         let messages = self.messages(self.behind(read), self.ring.len()).rev();
         messages.take(MAX_COUNTED).filter(of_others).take(MAX_UNREAD as usize).count() as u64
+    }
+
+    /// The newest message before another one, which may be of another conversation. This one is at `place`.
+    pub fn message_before(&self, spot: Spot, place: usize) -> Option<Spot> {
+        let to = match place.cmp(&spot.place) {
+            Ordering::Less => self.ring.partition_point(|entry| entry.tick <= spot.tick),
+            Ordering::Equal => self.behind(spot.seq.saturating_sub(1)),
+            Ordering::Greater => self.ring.partition_point(|entry| entry.tick < spot.tick),
+        };
+        let found = self.messages(0, to).next_back()?;
+        Some(Spot { tick: self.ring[found].tick, place, seq: self.head().oldest() + found as u64 })
+    }
+
+    /// A message that is not deleted: when it was said, its sender, and its text as it stands.
+    pub fn said(&self, seq: u64) -> Option<(u64, &str, &str)> {
+        let message = &self.ring[self.place(seq)?];
+        Some((message.ts, message.sender(), self.content(seq)?))
     }
 
     /// The newest entry.

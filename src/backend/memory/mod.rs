@@ -20,6 +20,7 @@ use slab::Slab;
 use self::kept::{Kept, Made, Needs, Stored};
 use self::marks::Marks;
 use self::pairs::Pairs;
+use self::search::Sought;
 use super::{
     Backend, Conversation, Description, Epoch, Head, Names, News, Overloaded, Query, Reader, Reading, Request, Talk,
     Ticket, Verdict, Why, judge, other_of,
@@ -32,6 +33,7 @@ mod folded;
 mod kept;
 mod marks;
 mod pairs;
+mod search;
 
 /// The limits of what is kept.
 #[derive(Clone, Debug)]
@@ -105,6 +107,7 @@ enum Waiting {
     Mark { user: Box<str>, conversation: usize, seq: u64, ticket: Ticket },
     Readings { user: Box<str>, rooms: Box<str>, ticket: Ticket },
     Conversations { user: Box<str>, before: u64, limit: usize, ticket: Ticket },
+    Search { sought: Box<Sought>, ticket: Ticket },
     Noted { ticket: Ticket },
     Refused { ticket: Ticket, why: Why },
 }
@@ -123,7 +126,7 @@ impl Waiting {
             Self::Append { conversation, .. } | Self::Read { conversation, .. } | Self::Mark { conversation, .. } => {
                 Some(*conversation)
             }
-            Self::Nothing { .. } | Self::Readings { .. } | Self::Conversations { .. } => None,
+            Self::Nothing { .. } | Self::Readings { .. } | Self::Conversations { .. } | Self::Search { .. } => None,
             Self::Noted { .. } | Self::Refused { .. } => None,
         }
     }
@@ -410,8 +413,12 @@ impl Backend for Memory {
                     None => Waiting::Refused { ticket, why: Why::BadCursor },
                 });
             }
-            Request::Search { ticket, .. } => {
-                self.waiting.push_back(Waiting::Refused { ticket, why: Why::Unsupported });
+            Request::Search { search, ticket } => {
+                self.write_key_of(search.scope);
+                self.waiting.push_back(match Sought::new(search, &self.key) {
+                    Some(sought) => Waiting::Search { sought: Box::new(sought), ticket },
+                    None => Waiting::Refused { ticket, why: Why::BadCursor },
+                });
             }
             Request::Know { .. } => {}
             Request::Release { room } => {
@@ -483,6 +490,7 @@ impl Backend for Memory {
                 Some(News::Readings { ticket, readings })
             }
             Waiting::Conversations { user, before, limit, ticket } => Some(self.talks(&user, before, limit, ticket)),
+            Waiting::Search { sought, ticket } => Some(self.search(&sought, ticket)),
             Waiting::Noted { ticket } => Some(News::Noted { ticket }),
             Waiting::Refused { ticket, why } => Some(News::Refused { ticket, why }),
         }

@@ -439,6 +439,51 @@ impl World<'_> {
         }
     }
 
+    /// A text is found where it stands, and no other one. What is too old may be found until it is swept out.
+    fn check_search(&mut self, chance: u64) {
+        let text = format!("<{}>", chance as usize % (self.texts + 1) + 1);
+        let scope = match PLACES[chance as usize % PLACES.len()] {
+            place if chance.is_multiple_of(3) => Scope::One(place),
+            _ => Scope::All { rooms: Names::from_text("den\0ann\0"), user: "ann" },
+        };
+        let stands = |log: &Log, seq: u64| log.entry(seq, None).said() == Some(&*text);
+        let mut expected: Vec<(usize, u64)> = Vec::new();
+        for (place, log) in self.logs.iter().enumerate() {
+            let asked = !matches!(scope, Scope::One(other) if other != PLACES[place]);
+            let kept = log.gone as u64 + 1..=log.seq();
+            expected.extend(kept.filter(|&seq| asked && stands(log, seq)).map(|seq| (place, seq)));
+        }
+        let search = Search { scope, text: &text, sender: None, before: None, cursor: None, limit: 9 };
+        let found = self.stage.ask(Request::Search { search, ticket: Ticket(4) }, |news| match news {
+            News::Found { ticket: Ticket(4), items, next: None } => Some(
+                items
+                    .iter()
+                    .map(|hit| {
+                        assert_eq!(hit.content, text);
+                        let place = PLACES.iter().position(|place| match (place, hit.conversation) {
+                            (Conversation::Direct(a, b), Conversation::Direct(c, d)) => {
+                                [a.min(b), a.max(b)] == [&c.min(d), &c.max(d)]
+                            }
+                            (place, told) => *place == told,
+                        });
+                        (place.unwrap(), hit.seq)
+                    })
+                    .collect::<Vec<_>>(),
+            ),
+            _ => None,
+        });
+        for hit in &expected {
+            assert!(found.contains(hit), "{text} at {hit:?} in {found:?}");
+        }
+        for &(place, seq) in &found {
+            assert!(stands(&self.logs[place], seq), "{text} is not at {place} {seq}");
+        }
+        let too_old = found.iter().all(|hit| expected.contains(hit));
+        if too_old {
+            self.check_heard();
+        }
+    }
+
     /// In nothing that was heard is a text that is gone.
     fn check_heard(&self) {
         for text in self.logs.iter().flat_map(Log::gone_texts) {
@@ -455,6 +500,7 @@ fn run(keeps: usize, steps: &[(Step, u64)]) {
         for (step, chance) in steps {
             world.step(step);
             world.check(*chance);
+            world.check_search(*chance);
         }
     });
 }
