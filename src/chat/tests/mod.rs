@@ -4,6 +4,7 @@
 
 mod behind;
 mod catalogue;
+mod changes;
 mod folding;
 mod history;
 mod join_list;
@@ -16,6 +17,7 @@ mod nodes;
 mod operator;
 mod plain;
 mod presence_and_typing;
+mod reading;
 mod replay;
 mod simplest;
 mod tokens;

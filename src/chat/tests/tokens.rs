@@ -18,7 +18,7 @@ fn guarded() -> Settings {
     Settings { anybody_may_announce: false, anybody_may_create: false, ..unhurried() }
 }
 
-fn stage(settings: Settings) -> Stage {
+pub(super) fn stage(settings: Settings) -> Stage {
     let mut stage = Stage::new(settings.clone());
     let memory = Memory::new(Limits::default(), 1);
     stage.chat = Chat::new(settings, Box::new(memory), 1).with_verifier(Rc::new(Credulous));

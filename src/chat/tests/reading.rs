@@ -1,0 +1,177 @@
+//! What users have read, their conversations, and search, one row a promise.
+
+use super::*;
+
+/// `ann` with two devices and `bob`, both in the den, where `bob` has said three things.
+fn den() -> Stage {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens("ann2", "ann");
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    for text in ["one", "two", "three"] {
+        stage.says("bob", &format!(r#"{{"type":"broadcast","content":"{text}"}}"#));
+        stage.waits_ms(1);
+    }
+    stage.all_forget();
+    stage
+}
+
+fn marks(stage: &mut Stage, device: &str) -> (Option<u64>, Option<u64>) {
+    stage.says(device, r#"{"type":"join","room_id":"den"}"#);
+    let joined = stage.takes(device).remove(0);
+    (number_of(&joined, "read"), number_of(&joined, "unread"))
+}
+
+#[test]
+fn a_mark_is_the_users_and_moves_forward() {
+    let mut stage = den();
+    assert_eq!(marks(&mut stage, "ann"), (Some(0), Some(3)));
+    assert_eq!(marks(&mut stage, "bob"), (Some(0), Some(0)), "one's own are not unread");
+    stage.says("ann", r#"{"type":"read","room_id":"den","seq":2,"id":"r"}"#);
+    stage.heard("ann", [r#"{"type":"ack","id":"r"}"#]);
+    stage.heard("ann2", [r#"{"type":"read","room_id":"den","seq":2}"#]);
+    stage.heard_nothing("bob");
+    assert_eq!(marks(&mut stage, "ann"), (Some(2), Some(1)));
+    // Back, or where it is: nothing. Beyond the end: the end.
+    for (seq, heard) in [(1, None), (2, None), (u64::MAX, Some(3)), (3, None)] {
+        stage.says("ann", &format!(r#"{{"type":"read","room_id":"den","seq":{seq}}}"#));
+        stage.heard_kinds("ann", &["ack"]);
+        stage.heard("ann2", heard.map(|seq: u64| format!(r#"{{"type":"read","room_id":"den","seq":{seq}}}"#)));
+    }
+    // A deleted message is not unread, nor is what was done to one.
+    stage.says("bob", r#"{"type":"broadcast","content":"four"}"#);
+    stage.says("bob", r#"{"type":"edit","room_id":"den","of":1,"content":"1"}"#);
+    stage.says("bob", r#"{"type":"broadcast","content":"six"}"#);
+    stage.all_forget();
+    assert_eq!(marks(&mut stage, "ann"), (Some(3), Some(2)));
+    stage.says("bob", r#"{"type":"delete","room_id":"den","of":4}"#);
+    stage.all_forget();
+    assert_eq!(marks(&mut stage, "ann"), (Some(3), Some(1)));
+    stage.refused("ann", r#"{"type":"read","room_id":"attic","seq":2}"#, "not_joined");
+    stage.refused("ann", r#"{"type":"read","user_id":"eve","seq":2}"#, "user_not_found");
+    stage.refused("ann", r#"{"type":"read","room_id":"den"}"#, "bad_request");
+    stage.refused("ann", r#"{"type":"read","room_id":"den","seq":-1}"#, "bad_request");
+    // With nobody to read it, a mark of two who have not spoken moves nowhere.
+    stage.says("ann", r#"{"type":"read","user_id":"bob","seq":2}"#);
+    stage.heard_kinds("ann", &["ack"]);
+    stage.heard_nothing("ann2");
+}
+
+#[test]
+fn rooms_have_marks_where_the_session_is_inside() {
+    let mut stage = den();
+    stage.says("bob", r#"{"type":"create_room","room_id":"attic"}"#);
+    stage.says("ann", r#"{"type":"read","room_id":"den","seq":1}"#);
+    stage.all_forget();
+    let listed = |name, more: &str| format!(r#"{{"room_id":"{name}","name":"{name}",{more}}}"#);
+    let attic = listed("attic", r#""members":0,"joined":false"#);
+    for (device, den) in [
+        ("ann", r#""members":2,"joined":true,"read":1,"unread":2"#),
+        ("ann2", r#""members":2,"joined":false"#),
+        ("bob", r#""members":2,"joined":true,"read":0,"unread":0"#),
+    ] {
+        stage.says(device, r#"{"type":"rooms","id":1}"#);
+        stage.heard(device, [format!(r#"{{"type":"rooms","id":1,"rooms":[{attic},{}]}}"#, listed("den", den))]);
+    }
+    let page = |of: &str| format!(r#"{{"type":"rooms","limit":1{of}}}"#);
+    stage.says("ann", &page(""));
+    stage.heard("ann", [format!(r#"{{"type":"rooms","rooms":[{attic}],"next":"attic"}}"#)]);
+    stage.says("ann", &page(r#","cursor":"attic""#));
+    stage.heard(
+        "ann",
+        [format!(
+            r#"{{"type":"rooms","rooms":[{}]}}"#,
+            listed("den", r#""members":2,"joined":true,"read":1,"unread":2"#)
+        )],
+    );
+}
+
+/// A direct message to somebody who is away is found by the first question after `welcome`.
+#[test]
+fn what_came_while_one_was_away() {
+    let mut stage = den();
+    stage.closes("ann2");
+    stage.closes("ann");
+    stage.waits_ms(10_000);
+    stage.all_forget();
+    for (text, at) in [("psst", 1), ("hey", 2)] {
+        stage.says("bob", &format!(r#"{{"type":"direct","user_id":"ann","content":"{text}"}}"#));
+        assert_eq!(number_of(&stage.takes("bob")[0], "seq"), Some(at));
+    }
+    stage.says("bob", r#"{"type":"direct","user_id":"bob","content":"to do"}"#);
+    stage.opens("cat", "cat");
+    stage.waits_ms(1);
+    stage.says("cat", r#"{"type":"direct","user_id":"bob","content":"hi"}"#);
+    stage.all_forget();
+    let spoke = stage.now.unix_ms - 1;
+    stage.opens("ann", "ann");
+    stage.forgets("ann");
+    stage.says("ann", r#"{"type":"conversations","id":1}"#);
+    let with_bob = |seq: u64, read: u64, unread: u64| {
+        format!(r#"{{"user_id":"bob","seq":{seq},"ts":{spoke},"read":{read},"unread":{unread}}}"#)
+    };
+    stage.heard("ann", [format!(r#"{{"type":"conversations","id":1,"conversations":[{}]}}"#, with_bob(2, 0, 2))]);
+    stage.says("ann", r#"{"type":"read","user_id":"bob","seq":1}"#);
+    stage.says("ann", r#"{"type":"react","user_id":"bob","of":1,"emoji":":x:","on":true}"#);
+    stage.forgets("ann");
+    stage.says("ann", r#"{"type":"conversations"}"#);
+    stage.heard("ann", [format!(r#"{{"type":"conversations","conversations":[{}]}}"#, with_bob(3, 1, 1))]);
+    // The newest first, in pages.
+    let mut with = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        stage.forgets("bob");
+        stage.says("bob", &format!(r#"{{"type":"conversations","limit":1{cursor}}}"#));
+        let page = stage.takes("bob").remove(0);
+        with.extend(field(&page, "conversations").unwrap()[0]["user_id"].as_str().map(str::to_owned));
+        match text_of(&page, "next") {
+            Some(next) => cursor = format!(r#","cursor":"{next}""#),
+            None => break,
+        }
+    }
+    assert_eq!(with[0], "cat");
+    with.sort();
+    assert_eq!(with, ["ann", "bob", "cat"]);
+    stage.refused("ann", r#"{"type":"conversations","cursor":"nonsense"}"#, "bad_request");
+    stage.refused("ann", &format!(r#"{{"type":"conversations","cursor":"{}"}}"#, "x".repeat(257)), "bad_request");
+}
+
+/// A guest's name is another guest's later, so it has no marks and no list.
+#[test]
+fn guests_have_no_marks() {
+    let mut stage = den();
+    stage.open("guest", Door::Json { user: None });
+    stage.forgets("guest");
+    assert_eq!(marks(&mut stage, "guest"), (None, None));
+    stage.forgets("guest");
+    stage.says("guest", r#"{"type":"rooms"}"#);
+    assert!(!stage.takes("guest").remove(0).contains("read"));
+    for text in [
+        r#"{"type":"read","room_id":"den","seq":1}"#,
+        r#"{"type":"conversations"}"#,
+        r#"{"type":"search","text":"one"}"#,
+    ] {
+        stage.refused("guest", text, "forbidden");
+    }
+    stage.says("guest", r#"{"type":"join","room_id":"hut","user_id":"gus"}"#);
+    let joined = stage.takes("guest").remove(0);
+    assert_eq!((number_of(&joined, "read"), number_of(&joined, "unread")), (Some(0), Some(0)));
+}
+
+/// Another device with a token that is not for the room does not hear of the room.
+#[test]
+fn devices_hear_of_rooms_that_they_may_enter() {
+    let mut stage = tokens::stage(unhurried());
+    for (device, rooms) in [("wide", r#""*""#), ("narrow", r#""attic""#)] {
+        tokens::comes(&mut stage, device, &tokens::token("ann", 2000, &format!(r#","rooms":[{rooms}]"#)));
+        stage.forgets(device);
+    }
+    for room in ["den", "attic"] {
+        stage.joins("wide", room);
+        stage.says("wide", &format!(r#"{{"type":"broadcast","room_id":"{room}","content":"x"}}"#));
+        stage.all_forget();
+        stage.says("wide", &format!(r#"{{"type":"read","room_id":"{room}","seq":1}}"#));
+        let heard: &[&str] = if room == "attic" { &["read"] } else { &[] };
+        stage.heard_kinds("narrow", heard);
+    }
+}
