@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::{ArgGroup, Parser, Subcommand};
 
 use super::bench::{BenchArgs, EXAMPLES};
+#[cfg(feature = "sqlite")]
+use super::store;
 use super::top::{KEYS, TopArgs};
 use super::values::{
     Admin, Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, ProxyProtocolArg, RateArg,
@@ -66,6 +68,10 @@ pub enum Command {
     /// Asks its admin port. Without a terminal say --once or --json.
     #[command(after_help = KEYS)]
     Top(TopArgs),
+    /// Look after the file in which messages are kept: check, back up, export, import, compact
+    #[cfg(feature = "sqlite")]
+    #[command(after_help = store::EXAMPLES)]
+    Store(store::StoreArgs),
     /// Make a token for development, signed with HS256, and print it
     ///
     /// The secret is read from --secret-file or the environment variable SALON_AUTH_SECRET.

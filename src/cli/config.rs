@@ -8,7 +8,8 @@ use std::path::Path;
 use clap::CommandFactory;
 
 use super::args::Args;
-use super::layers::{Changes, FILE, Kind, Layers, Setting, changes_of, keys, kind_of, variable_of};
+use super::config_file::FILE;
+use super::layers::{Changes, Kind, Layers, Setting, changes_of, keys, kind_of, variable_of};
 
 /// The settings in force as a file of settings, with where each came from.
 pub fn in_force(layers: &Layers) -> String {

@@ -104,6 +104,9 @@ fn text_of(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
+/// The file that is read if none is named.
+pub const FILE: &str = "salon.toml";
+
 /// The longest file of settings.
 const MAX_BYTES: u64 = 1 << 20;
 

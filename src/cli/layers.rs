@@ -14,7 +14,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgGroup, ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use super::args::{AT_ONCE, Args};
-use super::config_file::{self, Entry, Value};
+use super::config_file::{self, Entry, FILE, Value};
 
 /// All settings, and where each came from.
 #[derive(Debug)]
@@ -327,6 +327,3 @@ const CONFIG: &str = "config";
 
 /// Options that are no settings.
 const NO_KEYS: [&str; 3] = [CONFIG, "help", "version"];
-
-/// The file that is read if none is named.
-pub const FILE: &str = "salon.toml";

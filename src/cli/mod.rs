@@ -1,10 +1,10 @@
 //! Arguments, subcommands and exit status.
 //!
 //! [`args`] declares commands and settings; `layers` reads them from command line, environment and file; `settings`
-//! turns them into settings for the floors below; this module runs the command, with `keys` for tokens, `admin_key`
-//! for the operator's key, [`mod@bench`], [`mod@top`], `config` and `check` for the subcommands of these names. Exit
-//! status: 0 when a signal ended the server, 1 when it failed while running, `check` found something in the way or a
-//! bench found faults, 2 when it could not start as asked, with one sentence that says what to do.
+//! turns them into settings for the floors below; this module runs the command, with `keys` for tokens, `admin_key` for
+//! the operator's key, [`mod@bench`], [`mod@top`], `config`, `check` and `store` for the subcommands of these names.
+//! Exit status: 0 when a signal ended the server, 1 when it failed while running, `check` found something in the way or
+//! a bench found faults, 2 when it could not start as asked, with one sentence that says what to do.
 
 mod admin_key;
 pub mod args;
@@ -16,10 +16,14 @@ mod descriptors;
 mod keys;
 mod layers;
 mod listener;
+#[cfg(feature = "sqlite")]
+mod records;
 mod reload;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod state;
+#[cfg(feature = "sqlite")]
+pub mod store;
 mod systemd;
 pub mod top;
 pub mod values;
@@ -79,6 +83,8 @@ fn run() -> ExitCode {
             top::Failure::Asked(sentence) => Failure::Asked(sentence),
             top::Failure::Broken(error) => Failure::Top(error),
         }),
+        #[cfg(feature = "sqlite")]
+        Some(Command::Store(args)) => store::run(args).map_err(Failure::Asked),
         Some(Command::Token(args)) => keys::print_token(args).map_err(Failure::Asked),
     };
     match result {

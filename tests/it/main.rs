@@ -34,6 +34,7 @@ mod rfc6455;
 mod settings;
 mod sockets;
 mod stopping;
+mod store_command;
 mod tls;
 mod top;
 mod wire;

@@ -82,8 +82,52 @@ impl Claim {
     /// # Errors
     /// It is not there any more.
     pub fn inode(&self) -> std::io::Result<u64> {
-        fs::metadata(&self.path).map(|found| found.ino())
+        inode(&self.path)
     }
+}
+
+/// What tells a file from a copy of it.
+///
+/// # Errors
+/// It is not there.
+pub fn inode(path: &Path) -> std::io::Result<u64> {
+    fs::metadata(path).map(|found| found.ino())
+}
+
+/// Has a file be made where there is none, which only its owner can read: beside its place first, so that what is
+/// there is whole. Returns its bytes.
+///
+/// # Errors
+/// One sentence that says what to do, and there is no file; also if there was one.
+pub fn copy_to(path: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> Result<u64, String> {
+    let cannot = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            format!("{}: expected a path where nothing is, found a file; choose another path", path.display())
+        }
+        _ => format!("{}: it cannot be written ({error}); choose another path", path.display()),
+    };
+    if path.symlink_metadata().is_ok() {
+        return Err(cannot(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    let new = beside(path, "-new");
+    private().create_new(true).open(&new).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => format!(
+            "{}: expected a path where nothing is, found what another backup has begun; remove it if that one has ended",
+            new.display()
+        ),
+        _ => cannot(error),
+    })?;
+    let made = make(&new).and_then(|()| {
+        File::open(&new).and_then(|file| file.sync_all()).map_err(cannot)?;
+        // Unlike a rename it takes the place of no file.
+        match fs::hard_link(&new, path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => fs::rename(&new, path).map_err(cannot),
+            linked => linked.map_err(cannot),
+        }
+    });
+    let _ = fs::remove_file(&new);
+    made?;
+    Ok(fs::metadata(path).map_or(0, |found| found.len()))
 }
 
 /// What there is at a path.
@@ -156,6 +200,21 @@ pub fn newer(path: &Path, version: u32) -> String {
         path.display(),
         schema::VERSION
     )
+}
+
+/// The sentence for a file of an earlier version, which only a server changes.
+pub fn older(path: &Path, version: u32) -> String {
+    format!(
+        "--store {}: it is from an older Salon (its tables have version {version}, this one needs {}); start Salon \
+         with it once, which brings it to that",
+        path.display(),
+        schema::VERSION
+    )
+}
+
+/// The sentence for a place where no store is.
+pub fn nothing(path: &Path) -> String {
+    format!("--store {}: expected a file in which messages are kept, found none; say --store PATH", path.display())
 }
 
 /// The sentence for a file in which something is wrong.

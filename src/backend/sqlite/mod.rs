@@ -34,6 +34,7 @@ mod appending;
 mod bans;
 mod batch;
 mod catalogue;
+pub mod dump;
 mod entries;
 mod file;
 mod folding;
@@ -48,6 +49,7 @@ mod talks;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trouble;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -68,6 +70,7 @@ use reading::Many;
 use retries::Retries;
 use tables::{Last, Place, Tables};
 use trouble::{Result, Trouble};
+pub use upkeep::{backup, check, compact, read_through};
 
 /// What an answer has survived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,27 +343,6 @@ impl Drop for Sqlite {
             log::warn!("{}: it is not ended well ({error}); the next start sees to it", self.claim.path.display());
         }
     }
-}
-
-/// Looks whether there is a store, or can be one, and reads it from end to end; changes nothing. Returns what there
-/// is, in one line.
-///
-/// # Errors
-/// One sentence that says what to do.
-pub fn check(path: &Path) -> std::result::Result<String, String> {
-    if file::look(path)? == Found::Nothing {
-        file::can_be_made(path)?;
-        return Ok(format!("{}: there is none yet; it will be made", path.display()));
-    }
-    if let Some(sentence) = file::user(path) {
-        return Err(sentence);
-    }
-    let sentence = |error| Trouble::Sql(error).sentence(path);
-    let tables = Tables::open(path, true).map_err(sentence)?;
-    if let Some(fault) = tables.fault().map_err(sentence)? {
-        return Err(file::damaged(path, &fault));
-    }
-    Ok(contents(path, tables.counts().map_err(sentence)?))
 }
 
 /// The names of a conversation as the file has them: of two people the smaller first, of a room with nothing behind

@@ -148,3 +148,6 @@ pub const REACTION: i64 = 3;
 
 /// Of a message that is deleted, and keeps nothing but its place.
 pub const DELETED: i64 = 4;
+
+/// Has the next start take the file for a copy, whatever inode it has then: its conversations go on in new epochs.
+pub const AS_A_COPY: &str = "UPDATE store SET inode = 0, boot = NULL, clean = 0, durability = 'process'";

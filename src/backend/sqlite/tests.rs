@@ -1,5 +1,7 @@
 //! What a store on disk promises beyond [the rows of every store](crate::backend::tests): that it is there again.
 
+mod dump;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};

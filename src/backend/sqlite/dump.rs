@@ -1,0 +1,625 @@
+//! All that a store keeps as records, to be written down and read in again: what an export has, and an import takes.
+//!
+//! An export does not hold up the server that uses the file. It takes the heads of all conversations in one reading,
+//! and then entries in pieces, by the key that grows with each: a reader who waits between two pieces keeps no old
+//! state of the file from being moved out of its log. What is said behind those heads is left out. What is trimmed,
+//! edited or deleted meanwhile is read as it stands then.
+//!
+//! Not in it: retries, which are forgotten after minutes, and the index of words, which is made anew.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::entries::maybe;
+use super::tables::{Tables, count, number, signed};
+use super::trouble::{Result, Trouble};
+use super::upkeep::open_for_reading;
+use super::{Durability, Options, Sqlite, boot_id, schema};
+use crate::backend::Epoch;
+use crate::random::Random;
+
+/// One thing that a store keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A room, or two people who have said something. It comes before its entries.
+    Conversation {
+        /// Which.
+        name: Name,
+        /// What stands of it.
+        head: Head,
+        /// What the room is.
+        about: About,
+    },
+    /// An entry, in the order in which all of them were made.
+    Entry {
+        /// Where.
+        name: Name,
+        /// Its number.
+        seq: u64,
+        /// Milliseconds since the Unix epoch.
+        ts: u64,
+        /// Who.
+        sender: String,
+        /// What.
+        body: Body,
+    },
+    /// Somebody who is known.
+    User {
+        /// The name.
+        name: String,
+    },
+    /// A user has read a conversation.
+    Read {
+        /// Who.
+        user: String,
+        /// What.
+        name: Name,
+        /// The last entry that they have read.
+        seq: u64,
+    },
+    /// A name that is kept out.
+    Ban {
+        /// The name.
+        user: String,
+        /// When it ends, in milliseconds since the Unix epoch; `None`: when it is lifted.
+        until: Option<u64>,
+        /// Why.
+        note: Option<String>,
+    },
+}
+
+/// Names a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Name {
+    /// A room.
+    Room(String),
+    /// Two users, the smaller name first; or one twice.
+    Direct([String; 2]),
+}
+
+/// The head of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Which life of it.
+    pub epoch: Epoch,
+    /// The last number given out.
+    pub seq: u64,
+    /// The oldest that is kept; one more than `seq` if none is.
+    pub oldest: u64,
+    /// The number of the newest message; 0: there was none.
+    pub message: u64,
+    /// When that was said, of two people; 0: it is not known.
+    pub said: u64,
+}
+
+/// The description of a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// What people call it.
+    pub title: Option<String>,
+    /// What it is about.
+    pub topic: Option<String>,
+    /// When it was made, in milliseconds since the Unix epoch; `None`: nobody has said.
+    pub created_at: Option<u64>,
+    /// Whether somebody made it by name.
+    pub created: bool,
+}
+
+/// What an entry says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// A message, folded.
+    Message {
+        /// Its text as it stands; `None`: it is deleted.
+        content: Option<String>,
+        /// The message that it answers.
+        reply_to: Option<u64>,
+        /// When it was last edited. An import goes by the edit itself.
+        edited: Option<u64>,
+        /// The users of each emoji. An import goes by the reactions themselves.
+        reactions: Vec<(String, Vec<String>)>,
+    },
+    /// A message has another text.
+    Edited {
+        /// The message.
+        of: u64,
+        /// Its text, if it still stands.
+        content: Option<String>,
+    },
+    /// A message is deleted.
+    Deleted {
+        /// The message.
+        of: u64,
+    },
+    /// A reaction was added or taken back.
+    Reaction {
+        /// The message.
+        of: u64,
+        /// The emoji.
+        emoji: String,
+        /// Whether it was added.
+        on: bool,
+    },
+}
+
+impl Name {
+    fn of(name: String, other: String) -> Self {
+        match &*other {
+            "" => Self::Room(name),
+            _ => Self::Direct([name, other]),
+        }
+    }
+
+    /// As the file has it.
+    fn columns(&self) -> (&str, &str) {
+        match self {
+            Self::Room(name) => (name, ""),
+            Self::Direct([one, other]) => (one.min(other), one.max(other)),
+        }
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Room(name) => write!(f, "the room {name}"),
+            Self::Direct([one, other]) => write!(f, "{one} and {other}"),
+        }
+    }
+}
+
+/// A store that is written down.
+#[derive(Debug)]
+pub struct Export {
+    tables: Tables,
+    path: PathBuf,
+    /// Heads that are still to be told, the next one last.
+    heads: Vec<Record>,
+    /// The one room that is wanted.
+    room: Option<i64>,
+    /// Entries up to this key are in it; those up to that have been told.
+    upto: i64,
+    told: i64,
+    stage: Stage,
+}
+
+/// What is told next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Users(i64),
+    Heads,
+    Entries,
+    Reads,
+    Bans,
+    Over,
+}
+
+impl Export {
+    /// Begins it; of one room, if that is all that is wanted.
+    ///
+    /// # Errors
+    /// One sentence that says what to do.
+    pub fn open(path: &Path, room: Option<&str>) -> std::result::Result<Self, String> {
+        let tables = open_for_reading(path)?;
+        let mut export = Self {
+            tables,
+            path: path.to_owned(),
+            heads: Vec::new(),
+            room: None,
+            upto: 0,
+            told: 0,
+            stage: if room.is_some() { Stage::Heads } else { Stage::Users(0) },
+        };
+        let found = export.read_heads(room).map_err(|trouble| trouble.sentence(path))?;
+        match room {
+            Some(room) if !found => {
+                Err(format!("--room {room}: expected a room that is kept, found none of that name"))
+            }
+            _ => Ok(export),
+        }
+    }
+
+    /// About how many entries there are, and how many have been told.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.upto.unsigned_abs(), self.told.unsigned_abs())
+    }
+
+    /// The next records; none: that was all.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn next_piece(&mut self) -> std::result::Result<Vec<Record>, String> {
+        while self.stage != Stage::Over {
+            let piece = self.piece().map_err(|trouble| trouble.sentence(&self.path))?;
+            if !piece.is_empty() {
+                return Ok(piece);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn read_heads(&mut self, room: Option<&str>) -> Result<bool> {
+        // One reading, so that every entry up to `upto` has a number that its head counts.
+        self.tables.begin()?;
+        self.upto = self.tables.last()?.entry;
+        let sql = "SELECT id, name, other, epoch, seq, first, message, said, title, topic, created_at, created \
+                   FROM conversation WHERE ?1 IS NULL OR name = ?1 AND other = '' ORDER BY id DESC";
+        let mut statement = self.tables.connection.prepare(sql)?;
+        let mut rows = statement.query([room])?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            self.room = room.map(|_| id);
+            let seq = number(row, 4)?;
+            let head = Head {
+                epoch: Epoch(row.get::<_, i64>(3)?.cast_unsigned()),
+                seq,
+                oldest: number(row, 5)?.clamp(1, seq + 1),
+                message: number(row, 6)?.min(seq),
+                said: number(row, 7)?,
+            };
+            let about =
+                About { title: row.get(8)?, topic: row.get(9)?, created_at: maybe(row, 10)?, created: row.get(11)? };
+            self.heads.push(Record::Conversation { name: Name::of(row.get(1)?, row.get(2)?), head, about });
+        }
+        drop(rows);
+        drop(statement);
+        self.tables.commit()?;
+        Ok(!self.heads.is_empty())
+    }
+
+    fn piece(&mut self) -> Result<Vec<Record>> {
+        match self.stage {
+            Stage::Users(after) => {
+                let people = self.tables.people_after(after, PIECE)?;
+                self.stage = people.last().map_or(Stage::Heads, |(id, _)| Stage::Users(*id));
+                Ok(people.into_iter().map(|(_, name)| Record::User { name }).collect())
+            }
+            Stage::Heads => {
+                let left = self.heads.len().saturating_sub(PIECE);
+                let piece: Vec<_> = self.heads.drain(left..).rev().collect();
+                if piece.is_empty() {
+                    self.stage = Stage::Entries;
+                }
+                Ok(piece)
+            }
+            Stage::Entries => {
+                let piece = self.entries()?;
+                if piece.is_empty() {
+                    self.told = self.upto;
+                    self.stage = if self.room.is_some() { Stage::Over } else { Stage::Reads };
+                }
+                Ok(piece)
+            }
+            Stage::Reads => {
+                self.stage = Stage::Bans;
+                self.reads()
+            }
+            Stage::Bans => {
+                self.stage = Stage::Over;
+                self.bans()
+            }
+            Stage::Over => Ok(Vec::new()),
+        }
+    }
+
+    fn entries(&mut self) -> Result<Vec<Record>> {
+        let one = "entry.conversation = ?4 AND ";
+        let sql = format!(
+            "SELECT entry.id, conversation.id, name, other, entry.seq, kind, ts, sender, content, about, latest, reacted \
+             FROM entry JOIN conversation ON conversation.id = entry.conversation \
+             WHERE {}entry.id > ?1 AND entry.id <= ?2 AND entry.seq >= first ORDER BY entry.id LIMIT ?3",
+            if self.room.is_some() { one } else { "?4 IS NULL AND " }
+        );
+        let mut statement = self.tables.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![self.told, self.upto, count(PIECE), self.room])?;
+        let mut piece = Vec::new();
+        while let Some(row) = rows.next()? {
+            self.told = row.get(0)?;
+            piece.push(entry(&self.tables, row)?);
+        }
+        Ok(piece)
+    }
+
+    fn reads(&self) -> Result<Vec<Record>> {
+        let sql = "SELECT user, name, other, mark.seq FROM mark JOIN conversation ON conversation.id = conversation \
+                   ORDER BY user, name, other";
+        let row = |row: &Row<'_>| {
+            Ok(Record::Read { user: row.get(0)?, name: Name::of(row.get(1)?, row.get(2)?), seq: number(row, 3)? })
+        };
+        Ok(self.tables.connection.prepare(sql)?.query_map([], row)?.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn bans(&self) -> Result<Vec<Record>> {
+        let row = |row: &Row<'_>| Ok(Record::Ban { user: row.get(0)?, until: maybe(row, 1)?, note: row.get(2)? });
+        let mut statement = self.tables.connection.prepare("SELECT user, until, note FROM ban ORDER BY user")?;
+        Ok(statement.query_map([], row)?.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+fn entry(tables: &Tables, row: &Row<'_>) -> Result<Record> {
+    let (conversation, seq): (i64, u64) = (row.get(1)?, number(row, 4)?);
+    let of = || maybe(row, 9).map(Option::unwrap_or_default);
+    let content = || row.get::<_, String>(8);
+    let body = match row.get(5)? {
+        schema::EDIT => Body::Edited { of: of()?, content: Some(content()?).filter(|content| !content.is_empty()) },
+        schema::DELETION => Body::Deleted { of: of()? },
+        schema::REACTION => Body::Reaction { of: of()?, emoji: content()?, on: row.get(11)? },
+        schema::MESSAGE => {
+            let edit = match maybe(row, 10)? {
+                Some(edit) => tables.text_of(conversation, edit)?,
+                None => None,
+            };
+            let (content, edited) = match edit {
+                Some((content, ts)) => (content, Some(ts)),
+                None => (content()?, None),
+            };
+            let reactions = match row.get::<_, Option<bool>>(11)? {
+                Some(true) => reactions(tables, conversation, seq)?,
+                _ => Vec::new(),
+            };
+            Body::Message { content: Some(content), reply_to: maybe(row, 9)?, edited, reactions }
+        }
+        _ => Body::Message { content: None, reply_to: None, edited: None, reactions: Vec::new() },
+    };
+    let name = Name::of(row.get(2)?, row.get(3)?);
+    Ok(Record::Entry { name, seq, ts: number(row, 6)?, sender: row.get(7)?, body })
+}
+
+fn reactions(tables: &Tables, conversation: i64, message: u64) -> Result<Vec<(String, Vec<String>)>> {
+    let sql = "SELECT emoji, user FROM emoji JOIN reaction USING (conversation, message, emoji) \
+               WHERE conversation = ?1 AND message = ?2 ORDER BY emoji.first, reaction.seq";
+    let mut statement = tables.connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![conversation, signed(message)])?;
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (emoji, user): (String, String) = (row.get(0)?, row.get(1)?);
+        match found.last_mut() {
+            Some((last, users)) if *last == emoji => users.push(user),
+            _ => found.push((emoji, vec![user])),
+        }
+    }
+    Ok(found)
+}
+
+/// A store that records are read into: all of them, or none.
+#[derive(Debug)]
+pub struct Import {
+    store: Sqlite,
+    /// Conversations that have come.
+    begun: HashMap<Name, Begun>,
+    /// Entries that had a hole behind them, and so are not kept.
+    left_out: u64,
+}
+
+impl Drop for Import {
+    fn drop(&mut self) {
+        // What was taken and is not to be kept.
+        if let Ok(tables) = self.store.tables()
+            && let Err(error) = tables.roll_back()
+        {
+            log::warn!("{}: an import is not undone in order ({error})", self.store.claim.path.display());
+        }
+    }
+}
+
+/// A conversation that is being read in.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    id: i64,
+    direct: bool,
+    head: Head,
+    /// The number of the next entry, when one has come.
+    next: Option<u64>,
+    first: u64,
+    /// The newest message that has come, and its key.
+    message: u64,
+    last: i64,
+    said: u64,
+}
+
+impl Import {
+    /// Begins it, in a store that nobody uses; it is made if there is none.
+    ///
+    /// # Errors
+    /// One sentence that says what to do.
+    pub fn open(path: &Path) -> std::result::Result<Self, String> {
+        let options = Options {
+            path: path.to_owned(),
+            durability: Durability::Process,
+            messages: usize::MAX,
+            age: Duration::MAX,
+            size: u64::MAX,
+            people: usize::MAX,
+            boot: boot_id(),
+        };
+        let store = Sqlite::open(options, Random::secret())?;
+        store.tables().and_then(|tables| Ok(tables.begin()?)).map_err(|trouble| trouble.sentence(path))?;
+        Ok(Self { store, begun: HashMap::new(), left_out: 0 })
+    }
+
+    /// Takes a record.
+    ///
+    /// # Errors
+    /// What was expected and what was found; or why the file cannot be written to.
+    pub fn take(&mut self, record: Record) -> std::result::Result<(), String> {
+        let taken = match record {
+            Record::Conversation { name, head, about } => self.begin(name, head, &about),
+            Record::Entry { name, seq, ts, sender, body } => self.append(&name, seq, ts, &sender, &body),
+            Record::User { name } => self.tables(|tables| tables.know(&name, usize::MAX).map(drop)),
+            Record::Read { user, name, seq } => self.read(&user, &name, seq),
+            Record::Ban { user, until, note } => self.tables(|tables| {
+                let sql = "INSERT INTO ban (user, until, note) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+                tables.execute(sql, params![user, until.map(signed), note]).map(drop)
+            }),
+        };
+        taken.map_err(|trouble| match trouble {
+            Trouble::Said(sentence) => sentence,
+            trouble => trouble.sentence(&self.store.claim.path),
+        })
+    }
+
+    /// Keeps all that was taken. Returns how many entries were left out because others behind them were missing.
+    ///
+    /// # Errors
+    /// One sentence: nothing is kept.
+    pub fn finish(mut self) -> std::result::Result<u64, String> {
+        self.keep().map_err(|trouble| trouble.sentence(&self.store.claim.path))?;
+        Ok(self.left_out)
+    }
+
+    fn keep(&mut self) -> Result<()> {
+        for begun in self.begun.values() {
+            let Begun { id, head, next, .. } = *begun;
+            // All that was kept of a room may have gone while it was exported.
+            let whole = next.is_none_or(|next| next == head.seq + 1);
+            self.left_out += if whole { 0 } else { next.unwrap_or(1) - begun.first };
+            let first = if whole && next.is_some() { begun.first } else { head.seq + 1 };
+            let (last, said) = match begun.direct {
+                false => (0, 0),
+                true if begun.message == head.message => (begun.last, begun.said),
+                true => (0, head.said),
+            };
+            let sql = "UPDATE conversation SET first = ?2, last = ?3, said = ?4 WHERE id = ?1";
+            self.tables(|tables| tables.execute(sql, params![id, signed(first), last, signed(said)]).map(drop))?;
+        }
+        let (batch, entry) = (self.store.batches + 1, self.store.entry);
+        self.tables(|tables| {
+            tables.number_batch(batch, entry)?;
+            // As of a copy: a server that has gone on where this comes from has given out further numbers.
+            tables.execute(schema::AS_A_COPY, [])?;
+            tables.commit()
+        })
+    }
+
+    fn tables<T>(&self, act: impl FnOnce(&Tables) -> rusqlite::Result<T>) -> Result<T> {
+        Ok(act(self.store.tables()?)?)
+    }
+
+    fn begin(&mut self, name: Name, head: Head, about: &About) -> Result<()> {
+        let (one, other) = name.columns();
+        if self.tables(|tables| tables.find(one, other))?.is_some() {
+            return Err(Trouble::Said(format!("expected a conversation that is not there yet, found {name}")));
+        }
+        if head.oldest == 0 || head.oldest > head.seq + 1 || head.message > head.seq {
+            let Head { seq, oldest, message, .. } = head;
+            return Err(Trouble::Said(format!(
+                "expected numbers from 1 up to the seq of {name}, which is {seq}; found oldest {oldest}, last_message {message}"
+            )));
+        }
+        let id = self.tables(|tables| {
+            let sql = "INSERT INTO conversation \
+                       (name, other, epoch, seq, first, message, title, topic, created_at, created) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+            let (seq, first, message) = (signed(head.seq), signed(head.oldest), signed(head.message));
+            let About { title, topic, created_at, created } = about;
+            let created_at = created_at.map(signed);
+            let epoch = head.epoch.0.cast_signed();
+            tables.execute(sql, params![one, other, epoch, seq, first, message, title, topic, created_at, created])?;
+            Ok(tables.connection.last_insert_rowid())
+        })?;
+        let direct = matches!(name, Name::Direct(_));
+        let begun = Begun { id, direct, head, next: None, first: head.oldest, message: 0, last: 0, said: 0 };
+        self.begun.insert(name, begun);
+        Ok(())
+    }
+
+    fn append(&mut self, name: &Name, seq: u64, ts: u64, sender: &str, body: &Body) -> Result<()> {
+        let Some(mut begun) = self.begun.get(name).copied() else {
+            return Err(Trouble::Said(format!("expected the line of {name} before its entries, found none")));
+        };
+        let next = begun.next.unwrap_or(begun.head.oldest);
+        if seq < next || seq > begun.head.seq {
+            return Err(Trouble::Said(format!(
+                "expected a seq of {name} from {next} to {}, found {seq}",
+                begun.head.seq
+            )));
+        }
+        if seq > next {
+            self.left_out += begun.next.map_or(0, |next| next - begun.first);
+            begun.first = seq;
+        }
+        begun.next = Some(seq + 1);
+        self.store.entry += 1;
+        let id = self.store.entry;
+        let before = Some(begun.message).filter(|&message| message > 0).map(signed);
+        let (kind, content, about, latest, reacted) = match body {
+            Body::Message { content: Some(content), reply_to, .. } => {
+                (schema::MESSAGE, &**content, reply_to.map(signed), None, None)
+            }
+            Body::Message { content: None, .. } => (schema::DELETED, "", None, None, None),
+            Body::Edited { of, content } => {
+                (schema::EDIT, content.as_deref().unwrap_or(""), Some(signed(*of)), before, None)
+            }
+            Body::Deleted { of } => (schema::DELETION, "", Some(signed(*of)), before, None),
+            Body::Reaction { of, emoji, on } => (schema::REACTION, &**emoji, Some(signed(*of)), before, Some(*on)),
+        };
+        if let Body::Message { .. } = body {
+            (begun.message, begun.last, begun.said) = (seq, id, ts);
+        }
+        let place = begun.id;
+        self.tables(|tables| {
+            let sql = "INSERT INTO entry (id, conversation, seq, kind, ts, sender, content, about, latest, reacted) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+            let row = params![id, place, signed(seq), kind, signed(ts), sender, content, about, latest, reacted];
+            tables.execute(sql, row)?;
+            change(tables, place, seq, sender, body)
+        })?;
+        self.begun.insert(name.clone(), begun);
+        Ok(())
+    }
+
+    fn read(&self, user: &str, name: &Name, seq: u64) -> Result<()> {
+        let Some(begun) = self.begun.get(name) else {
+            return Err(Trouble::Said(format!("expected the line of {name} before who has read it, found none")));
+        };
+        self.tables(|tables| {
+            let sql = "INSERT INTO mark (user, conversation, seq) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+            tables.execute(sql, params![user, begun.id, signed(seq.min(begun.head.seq))]).map(drop)
+        })
+    }
+}
+
+/// Does to the message what the entry says, if that is there and not deleted. A text that stands is in its edit.
+fn change(tables: &Tables, conversation: i64, seq: u64, user: &str, body: &Body) -> rusqlite::Result<()> {
+    let kept = |of: u64| {
+        let sql = "SELECT 1 FROM entry WHERE conversation = ?1 AND seq = ?2 AND kind = 0";
+        let kept = tables.connection.prepare_cached(sql)?.query_row(params![conversation, signed(of)], |_| Ok(()));
+        Ok::<_, rusqlite::Error>(kept.optional()?.is_some())
+    };
+    match body {
+        Body::Edited { of, content: Some(_) } if kept(*of)? => {
+            let sql = "UPDATE entry SET content = '', latest = ?3 WHERE conversation = ?1 AND seq = ?2";
+            tables.execute(sql, params![conversation, signed(*of), signed(seq)]).map(drop)
+        }
+        Body::Reaction { of, emoji, on: true } if kept(*of)? => {
+            let of = signed(*of);
+            let sql = "INSERT INTO reaction (conversation, message, emoji, seq, user) VALUES (?1, ?2, ?3, ?4, ?5) \
+                       ON CONFLICT DO NOTHING";
+            if tables.execute(sql, params![conversation, of, emoji, signed(seq), user])? > 0 {
+                let sql = "INSERT INTO emoji (conversation, message, emoji, first, count) VALUES (?1, ?2, ?3, ?4, 1) \
+                           ON CONFLICT DO UPDATE SET count = count + 1";
+                tables.execute(sql, params![conversation, of, emoji, signed(seq)])?;
+            }
+            let sql = "UPDATE entry SET reacted = 1 WHERE conversation = ?1 AND seq = ?2";
+            tables.execute(sql, params![conversation, of]).map(drop)
+        }
+        Body::Reaction { of, emoji, on: false } => {
+            let of = signed(*of);
+            let sql = "DELETE FROM reaction WHERE conversation = ?1 AND message = ?2 AND emoji = ?3 AND user = ?4";
+            if tables.execute(sql, params![conversation, of, emoji, user])? > 0 {
+                let sql = "UPDATE emoji SET count = count - 1 WHERE conversation = ?1 AND message = ?2 AND emoji = ?3";
+                tables.execute(sql, params![conversation, of, emoji])?;
+                let sql = "DELETE FROM emoji WHERE conversation = ?1 AND message = ?2 AND emoji = ?3 AND count <= 0";
+                tables.execute(sql, params![conversation, of, emoji])?;
+            }
+            Ok(())
+        }
+        Body::Message { .. } | Body::Edited { .. } | Body::Deleted { .. } | Body::Reaction { .. } => Ok(()),
+    }
+}
+
+/// Records that are read at once.
+const PIECE: usize = 512;
