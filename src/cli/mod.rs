@@ -155,7 +155,7 @@ fn store(args: &args::ServeArgs, _: backend::Waker) -> Result<Box<dyn Backend>, 
 #[cfg(feature = "sqlite")]
 fn store(args: &args::ServeArgs, waker: backend::Waker) -> Result<Box<dyn Backend>, String> {
     if let Some(options) = settings::file(args)? {
-        let make = |_| backend::Sqlite::open(options, Random::secret());
+        let make = |waker| Ok(backend::Sqlite::open(options, Random::secret())?.with_waker(waker));
         return Ok(Box::new(backend::Threaded::start(make, waker)?));
     }
     Ok(Box::new(Memory::new(settings::history(args), Random::secret())))

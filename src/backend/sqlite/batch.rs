@@ -81,8 +81,30 @@ impl Sqlite {
         self.settle(ended);
     }
 
+    /// Nobody waits: what can be done by and by is done, a piece of it at a time.
+    pub(super) fn rest(&mut self) {
+        if std::mem::take(&mut self.rests) {
+            self.error = self.do_piece().err();
+            self.end_batch();
+        }
+        // What the disk does not let it do now is done when it takes messages again.
+        if self.lacks_room && !self.ailing {
+            self.rests = true;
+            self.waker.wake();
+        }
+    }
+
+    fn do_piece(&mut self) -> Result<()> {
+        self.begin()?;
+        self.lacks_room = self.make_room()?;
+        Ok(())
+    }
+
     /// An error says whether it came of the commit itself.
     pub(super) fn commit(&mut self) -> std::result::Result<(), (Trouble, bool)> {
+        if self.wrote {
+            self.lacks_room = self.make_room().map_err(|trouble| (trouble, false))?;
+        }
         let written =
             self.write_heads(false).and_then(|()| self.forget_retries(None)).and_then(|()| match self.wrote {
                 true => Ok(self.tables()?.number_batch(self.batches + 1, self.entry)?),

@@ -202,6 +202,15 @@ impl Tables {
 
     /// Deletes entries of a conversation, and the reactions to them, from the oldest on.
     fn delete_before(&self, conversation: i64, seq: u64, most: usize) -> Result<usize> {
+        let mut deleted = self.delete_reactions_before(conversation, seq, most)?;
+        let sql = "DELETE FROM entry WHERE id IN \
+                   (SELECT id FROM entry WHERE conversation = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
+        deleted += self.execute(sql, params![conversation, signed(seq), count(most)])?;
+        Ok(deleted)
+    }
+
+    /// Deletes reactions to messages that are not kept any more.
+    pub fn delete_reactions_before(&self, conversation: i64, seq: u64, most: usize) -> Result<usize> {
         let before = params![conversation, signed(seq), count(most)];
         let sql = "DELETE FROM reaction WHERE (conversation, message, emoji, seq) IN \
                    (SELECT conversation, message, emoji, seq FROM reaction \
@@ -209,9 +218,6 @@ impl Tables {
         let mut deleted = self.execute(sql, before)?;
         let sql = "DELETE FROM emoji WHERE (conversation, message, emoji) IN \
                    (SELECT conversation, message, emoji FROM emoji WHERE conversation = ?1 AND message < ?2 LIMIT ?3)";
-        deleted += self.execute(sql, before)?;
-        let sql = "DELETE FROM entry WHERE id IN \
-                   (SELECT id FROM entry WHERE conversation = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
         deleted += self.execute(sql, before)?;
         Ok(deleted)
     }

@@ -44,6 +44,7 @@ mod requests;
 mod retention;
 mod retries;
 mod schema;
+mod size;
 mod tables;
 mod talks;
 #[cfg(test)]
@@ -59,7 +60,7 @@ use std::time::Duration;
 use super::carried::Reports;
 use super::{
     Backend, Body, Conversation, Description, Entry, Epoch, Head, MAX_UNREAD, Message, Names, NewBody, NewEntry, News,
-    Overloaded, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Why, judge,
+    Overloaded, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why, judge,
 };
 use crate::random::Random;
 use crate::time::Moment;
@@ -147,6 +148,13 @@ pub struct Sqlite {
     catalogue: Option<Catalogue>,
     swept: i64,
     ailing: bool,
+    /// It has been said that the file will be full.
+    full: bool,
+    /// The last time that there was nothing to do, more work was left for the next one.
+    rests: bool,
+    /// The file is too large still.
+    lacks_room: bool,
+    waker: Waker,
     /// When it was last looked.
     file_bytes: u64,
     about: String,
@@ -208,10 +216,21 @@ impl Sqlite {
             catalogue: None,
             swept: 0,
             ailing: false,
+            full: false,
+            rests: false,
+            lacks_room: false,
+            waker: Waker::new(|| ()),
             file_bytes: file::bytes(&options.path),
             about,
             options,
         })
+    }
+
+    /// Has it do by and by what is better not done while somebody waits: each time that it has no more to say and work
+    /// is left, it calls the waker, and does a piece of it if nothing is asked before it is polled again.
+    pub fn with_waker(mut self, waker: Waker) -> Self {
+        self.waker = waker;
+        self
     }
 
     /// Opens the file and notes its use: epochs are new if numbers may have been lost.
@@ -267,6 +286,7 @@ impl Backend for Sqlite {
         if self.tickets.len() >= MAX_BATCH || self.batch.bytes() >= MAX_BATCH_BYTES {
             return Err(Overloaded);
         }
+        self.rests = false;
         self.tickets.extend(request.ticket());
         if self.error.is_none() {
             self.error = self.carry_out(request).err();
@@ -289,6 +309,9 @@ impl Backend for Sqlite {
                 && let Err(error) = self.tell_more()
             {
                 self.fail(&error, false);
+            }
+            if self.said.len() == 0 {
+                self.rest();
             }
         }
         let news = self.said.get(self.told)?;

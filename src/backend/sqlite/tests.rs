@@ -962,3 +962,60 @@ fn direct_conversations() {
     let mut store = Sqlite::open(options, random).unwrap();
     assert_eq!(talks(&mut store, "bob", None, 9).0, ["zoe 1 3 0/1", "ann 3 2 2/0"]);
 }
+
+/// A file that is as large as it may be grows no further: the oldest of all go, in whatever conversation they are.
+#[test]
+fn the_file_is_bounded() {
+    let folder = Folder::new();
+    let size = 2 << 20;
+    let options = Options { messages: usize::MAX, size, ..folder.options() };
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(Conversation::Room("quiet"), "needle.", 1));
+    ask(&mut store, append(PAIR, "needle.", 1));
+    ask(
+        &mut store,
+        Request::Append {
+            conversation: Conversation::Room("quiet"),
+            entry: NewEntry { sender: "bob", body: react(1, "+", true), at: moment(1) },
+            retry: None,
+            about: None,
+            ticket: Ticket(1),
+        },
+    );
+    let text = "x".repeat(200);
+    let mut emptied = Vec::new();
+    let (mut largest, mut kept_last) = (0, 0);
+    for turn in 0..100 {
+        for n in 0..200 {
+            store.ask(append(Conversation::Room(["den", "bar", "hut"][n % 3]), &text, turn)).unwrap();
+        }
+        emptied.extend(hear(&mut store).into_iter().filter(|news| news.starts_with("Emptied")));
+        largest = largest.max(fs::metadata(&options.path).unwrap().len());
+    }
+    assert_eq!(emptied, ["Emptied { room: \"quiet\" }"]);
+    assert!(store.full && !store.lacks_room);
+    for room in ["den", "bar", "hut"] {
+        let (head, found) = page(&mut store, Conversation::Room(room));
+        assert!(head.seq >= 6600 && head.kept == found.len() as u64 && head.kept > 1000, "{head:?}");
+        kept_last += head.kept;
+    }
+    assert!(kept_last < 7000, "{kept_last}");
+    assert_eq!(page(&mut store, PAIR).0.kept, 0);
+    store.tables().unwrap().checkpoint().unwrap();
+    largest = largest.max(fs::metadata(&options.path).unwrap().len());
+    assert!(largest <= size, "{largest}");
+    let bytes = fs::read(&options.path).unwrap();
+    assert!(!bytes.windows(7).any(|window| window == b"needle."));
+    // A limit that was lowered is reached piece by piece, also when nobody speaks.
+    drop(store);
+    let mut store = folder.open(Options { size: size / 2, ..options });
+    ask(&mut store, append(ROOM, "x", 1));
+    let mut pieces = 0;
+    while store.lacks_room {
+        hear(&mut store);
+        pieces += 1;
+    }
+    let (page_bytes, pages, free) = store.tables().unwrap().pages().unwrap();
+    assert!((pages - free) * page_bytes <= size / 2 && pages * page_bytes <= size, "{pages} {free} {pieces}");
+    assert_eq!(page(&mut store, ROOM).1.last().unwrap(), "x");
+}

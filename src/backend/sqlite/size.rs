@@ -1,0 +1,127 @@
+//! What is kept in bytes: when the file is nearly as large as it may be, the oldest entries of all go.
+//!
+//! They go in the order of their keys, so that whole pages of the file become free, which what comes next is written
+//! to. Each batch makes room for itself and a little more, so the file does not grow; one that is larger than it may
+//! be, because the limit was lowered, does not shrink, but no more of it is used.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::params;
+
+use super::tables::{Tables, count, number, signed};
+use super::trouble::Result;
+use super::{MAX_DELETED_AT_ONCE, News, Size, Sqlite};
+
+impl Sqlite {
+    /// Makes room in the file for the next batches, if there is little. Returns whether more is to be done.
+    pub(super) fn make_room(&mut self) -> Result<bool> {
+        if self.options.size == u64::MAX {
+            return Ok(false);
+        }
+        let (page, pages, free) = self.tables()?.pages()?;
+        let most = self.options.size / page;
+        let used = pages.saturating_sub(free);
+        if used >= most / 100 * FULL_PERCENT && !self.full {
+            self.full = true;
+            let (path, size) = (self.claim.path.display(), Size(self.options.size));
+            log::warn!("{path}: {FULL_PERCENT} % of {size} are used; the oldest messages go when all of it is");
+        }
+        let spare = SPARE_PAGES.min(most / 8);
+        let mut over = (used + spare).saturating_sub(most);
+        let mut deleted = 0;
+        while over > 0 && deleted < MAX_DELETED_AT_ONCE {
+            match self.drop_oldest_entries(MAX_DROPPED_TOGETHER)? {
+                0 => return Ok(false),
+                some => deleted += some,
+            }
+            let (_, pages, free) = self.tables()?.pages()?;
+            over = (pages.saturating_sub(free) + spare).saturating_sub(most);
+        }
+        Ok(over > 0)
+    }
+
+    /// Drops so many of the oldest entries of all; returns how many there were.
+    fn drop_oldest_entries(&mut self, most: usize) -> Result<usize> {
+        let oldest = self.tables()?.oldest_entries(most)?;
+        let Some(&(last, ..)) = oldest.last() else { return Ok(0) };
+        // Of each conversation up to which number.
+        let mut gone = BTreeMap::new();
+        for &(_, conversation, seq) in &oldest {
+            gone.insert(conversation, seq);
+        }
+        let known: HashMap<i64, usize> = self
+            .index
+            .values()
+            .map(|&at| (self.places[at].place.id, at))
+            .filter(|(id, _)| gone.contains_key(id))
+            .collect();
+        for (&id, &seq) in &gone {
+            let empty = match known.get(&id) {
+                Some(&at) => {
+                    let place = &mut self.places[at].place;
+                    let moves = place.first <= seq;
+                    place.first = place.first.max(seq + 1);
+                    let empty = moves && place.kept() == 0;
+                    if moves {
+                        self.spoil(at);
+                    }
+                    empty
+                }
+                None => self.tables()?.drop_before(id, seq + 1)?,
+            };
+            if empty && let Some(room) = self.tables()?.room_of(id)? {
+                self.batch.push(&News::Emptied { room: &room });
+            }
+            self.tables()?.delete_reactions_before(id, seq + 1, most)?;
+        }
+        self.tables()?.delete_entries_to(last)?;
+        self.wrote = true;
+        Ok(oldest.len())
+    }
+}
+
+impl Tables {
+    /// Bytes of a page, how many there are, and how many of these are free.
+    pub fn pages(&self) -> rusqlite::Result<(u64, u64, u64)> {
+        let pragma = |sql| self.connection.prepare_cached(sql)?.query_row([], |row| number(row, 0));
+        Ok((pragma("PRAGMA page_size")?.max(512), pragma("PRAGMA page_count")?, pragma("PRAGMA freelist_count")?))
+    }
+
+    /// The oldest entries of all: key, conversation and number.
+    fn oldest_entries(&self, most: usize) -> rusqlite::Result<Vec<(i64, i64, u64)>> {
+        let sql = "SELECT id, conversation, seq FROM entry ORDER BY id LIMIT ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.query_map([count(most)], |row| Ok((row.get(0)?, row.get(1)?, number(row, 2)?)))?.collect()
+    }
+
+    /// Nothing before that number is kept of a conversation. Returns whether nothing is kept any more by that.
+    fn drop_before(&self, id: i64, first: u64) -> rusqlite::Result<bool> {
+        let sql = "UPDATE conversation SET first = ?2 WHERE id = ?1 AND first < ?2";
+        if self.execute(sql, params![id, signed(first)])? == 0 {
+            return Ok(false);
+        }
+        let sql = "SELECT seq < first FROM conversation WHERE id = ?1";
+        self.connection.prepare_cached(sql)?.query_row([id], |row| row.get(0))
+    }
+
+    /// The name of a room.
+    fn room_of(&self, id: i64) -> rusqlite::Result<Option<String>> {
+        let sql = "SELECT name FROM conversation WHERE id = ?1 AND other = ''";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([id])?;
+        rows.next()?.map(|row| row.get(0)).transpose()
+    }
+
+    fn delete_entries_to(&self, last: i64) -> rusqlite::Result<()> {
+        self.execute("DELETE FROM entry WHERE id <= ?1", [last]).map(drop)
+    }
+}
+
+/// Pages that are to be free for what comes next; an eighth of all if that is less.
+const SPARE_PAGES: u64 = 256;
+
+/// Entries that are dropped before it is looked again how much room there is.
+const MAX_DROPPED_TOGETHER: usize = 256;
+
+/// From where on it is said that the file will be full.
+const FULL_PERCENT: u64 = 80;
