@@ -175,3 +175,80 @@ fn devices_hear_of_rooms_that_they_may_enter() {
         stage.heard_kinds("narrow", heard);
     }
 }
+
+/// What is found is what the session may read: in its rooms, and in the user's own conversations.
+#[test]
+fn what_a_session_finds() {
+    let mut stage = den();
+    stage.opens("cat", "cat");
+    stage.joins("cat", "attic");
+    stage.says("cat", r#"{"type":"broadcast","content":"One in the attic"}"#);
+    stage.waits_ms(1);
+    stage.says("cat", r#"{"type":"direct","user_id":"bob","content":"one for bob"}"#);
+    stage.waits_ms(1);
+    stage.says("bob", r#"{"type":"direct","user_id":"ann","content":"one, two"}"#);
+    stage.all_forget();
+    let found = |stage: &mut Stage, device: &str, more: &str| -> Vec<String> {
+        stage.says(device, &format!(r#"{{"type":"search","id":1{more}}}"#));
+        let found = stage.takes(device).remove(0);
+        assert_eq!(kind(&found), "found", "{more}: {found}");
+        let items = field(&found, "items").unwrap();
+        items.as_array().unwrap().iter().map(ToString::to_string).collect()
+    };
+    let place = |text: &String| {
+        let item: serde_json::Value = serde_json::from_str(text).unwrap();
+        format!("{} {}", item.get("room_id").or(item.get("user_id")).unwrap().as_str().unwrap(), item["seq"])
+    };
+    let places = |stage: &mut Stage, device: &str, more: &str| -> Vec<String> {
+        found(stage, device, more).iter().map(place).collect()
+    };
+    for (device, more, expected) in [
+        ("ann", r#","text":"one""#, &["bob 1", "den 1"][..]),
+        ("ann2", r#","text":"one""#, &["bob 1"]),
+        ("bob", r#","text":"one""#, &["ann 1", "cat 1", "den 1"]),
+        ("cat", r#","text":"one""#, &["bob 1", "attic 1"]),
+        ("bob", r#","text":"one","sender":"bob""#, &["ann 1", "den 1"]),
+        ("bob", r#","text":"one","room_id":"den""#, &["den 1"]),
+        ("bob", r#","text":"one","user_id":"cat""#, &["cat 1"]),
+        ("bob", r#","text":"two one""#, &["ann 1"]),
+        ("bob", r#","text":"\"two one\"""#, &[]),
+        ("bob", r#","text":"\"one two\"""#, &["ann 1"]),
+        ("bob", r#","text":"one","before":1000001"#, &["den 1"]),
+        ("bob", r#","text":"one","before":1000000"#, &[]),
+        ("bob", r#","text":"","room_id":"den""#, &[]),
+        ("bob", r#","text":"nothing""#, &[]),
+    ] {
+        assert_eq!(places(&mut stage, device, more), expected, "{device} {more}");
+    }
+    let hit = r#"{"content":"two","room_id":"den","sender":"bob","seq":2,"ts":1000001}"#;
+    assert_eq!(found(&mut stage, "ann", r#","text":"two","room_id":"den""#), [hit]);
+    // Page by page it is the same.
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        stage.says("bob", &format!(r#"{{"type":"search","text":"one","limit":1{cursor}}}"#));
+        let page = stage.takes("bob").remove(0);
+        all.extend(field(&page, "items").unwrap().as_array().unwrap().iter().map(|item| place(&item.to_string())));
+        let Some(next) = text_of(&page, "next") else { break };
+        cursor = format!(r#","cursor":{}"#, serde_json::Value::from(next));
+    }
+    assert_eq!(all, ["ann 1", "cat 1", "den 1"]);
+    // What is edited away or deleted is not found.
+    stage.says("bob", r#"{"type":"edit","room_id":"den","of":1,"content":"first"}"#);
+    stage.says("bob", r#"{"type":"delete","user_id":"ann","of":1}"#);
+    stage.all_forget();
+    assert_eq!(places(&mut stage, "bob", r#","text":"one""#), ["cat 1"]);
+    assert_eq!(places(&mut stage, "bob", r#","text":"first""#), ["den 1"]);
+    for (text, code) in [
+        (r#","text":"one","room_id":"attic""#.to_owned(), "not_joined"),
+        (r#","text":"one","user_id":"eve""#.into(), "user_not_found"),
+        (r#","text":"one","user_id":"bob","room_id":"den""#.into(), "bad_request"),
+        (r#","text":"one","limit":0"#.into(), "bad_request"),
+        (r#","text":"one","cursor":"nonsense""#.into(), "bad_request"),
+        (r#","text":["one"]"#.into(), "bad_request"),
+        (String::new(), "bad_request"),
+        (format!(r#","text":"{}""#, "x".repeat(513)), "too_large"),
+    ] {
+        stage.refused("ann", &format!(r#"{{"type":"search"{text}}}"#), code);
+    }
+    assert_eq!(places(&mut stage, "ann", &format!(r#","text":"{}""#, "x".repeat(512))), [""; 0]);
+}
