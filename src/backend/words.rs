@@ -15,11 +15,21 @@
 use std::mem;
 
 use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::char::{canonical_combining_class, decompose_compatible, is_combining_mark};
 
 /// Calls `each` with the words of a text, in their order.
 pub fn words(text: &str, mut each: impl FnMut(&str)) {
     scan(text, |word, _| each(word));
+}
+
+/// What it costs to read the words of a text, in bytes of ASCII, about.
+pub fn cost(text: &str) -> usize {
+    let each = match text.is_ascii() {
+        true => 1,
+        false if is_plain(text) => 2,
+        false => 12,
+    };
+    text.len() * each
 }
 
 /// What is looked for: phrases, of which a text must have all. Most are of one word.
@@ -32,6 +42,15 @@ pub struct Wanted {
     ends: u64,
     /// Each different word, sorted, with the bits of its places in `words`.
     places: Vec<(Box<str>, u64)>,
+    /// A bit for each [mark](trace) that one of them has: most words of a text have another one.
+    traces: [u64; 4],
+}
+
+/// A byte that tells most words apart.
+fn trace(word: &str) -> usize {
+    let bytes = word.as_bytes();
+    let of = |byte: Option<&u8>| byte.copied().unwrap_or(0);
+    usize::from(of(bytes.first()).wrapping_mul(31) ^ of(bytes.last()).wrapping_mul(7) ^ bytes.len() as u8)
 }
 
 impl Wanted {
@@ -54,6 +73,8 @@ impl Wanted {
             wanted.ends = wanted.starts >> 1 | 1 << last;
         }
         for (place, word) in wanted.words.iter().enumerate() {
+            let trace = trace(word);
+            wanted.traces[trace / 64] |= 1 << (trace % 64);
             match wanted.places.binary_search_by(|(other, _)| other.cmp(word)) {
                 Ok(found) => wanted.places[found].1 |= 1 << place,
                 Err(free) => wanted.places.insert(free, (word.clone(), 1 << place)),
@@ -79,6 +100,11 @@ impl Wanted {
         // A bit for each word up to which its phrase has just been read.
         let (mut reached, mut found) = (0, 0);
         words(text, |word| {
+            let trace = trace(word);
+            if self.traces[trace / 64] >> (trace % 64) & 1 == 0 {
+                reached = 0;
+                return;
+            }
             let place = self.places.binary_search_by(|(other, _)| (**other).cmp(word));
             reached = (reached << 1 | self.starts) & place.map_or(0, |place| self.places[place].1);
             found |= reached & self.ends;
@@ -87,35 +113,88 @@ impl Wanted {
     }
 }
 
-/// Calls `each` with each word, and whether it stands in one run with the word before it.
+/// Calls `each` with each word, and whether it stands in one run with the word before it. Most texts take a short road.
 fn scan(text: &str, each: impl FnMut(&str, bool)) {
-    match text.is_ascii() {
-        true => scan_ascii(text, each),
-        false => scan_any(text, each),
+    if text.is_ascii() {
+        scan_ascii(text, each);
+    } else if is_plain(text) {
+        scan_plain(text, each);
+    } else {
+        scan_any(text, each);
     }
 }
 
 fn scan_ascii(text: &str, mut each: impl FnMut(&str, bool)) {
     let mut lower = [0; MAX_WORD_BYTES];
-    for run in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|run| !run.is_empty()) {
-        let word = &run[..run.len().min(MAX_WORD_BYTES)];
-        if !word.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            each(word, false);
-            continue;
+    for run in text.as_bytes().split(|byte| !byte.is_ascii_alphanumeric()).filter(|run| !run.is_empty()) {
+        let lower = &mut lower[..run.len().min(MAX_WORD_BYTES)];
+        for (to, from) in lower.iter_mut().zip(run) {
+            *to = from.to_ascii_lowercase();
         }
-        let lower = &mut lower[..word.len()];
-        lower.copy_from_slice(word.as_bytes());
-        lower.make_ascii_lowercase();
         each(str::from_utf8(lower).expect("ASCII"), false);
     }
 }
 
+/// Each character by itself: none of them joins the one before it, but marks that are left out, or stay in their order.
+fn scan_plain(text: &str, each: impl FnMut(&str, bool)) {
+    let mut run = Run::new(each);
+    for c in text.chars() {
+        match c {
+            _ if c.is_ascii_alphanumeric() => run.push(c.to_ascii_lowercase(), Kind::Letter),
+            _ if c.is_ascii() => run.push(c, Kind::Other),
+            // Cyrillic without marks.
+            'а'..='и' | 'к'..='я' => run.push(c, Kind::Letter),
+            // What is composed, and stays so; and Thai.
+            '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{30fc}'..='\u{30fe}' => run.push(c, Kind::Alone),
+            '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9ffc}' => run.push(c, Kind::Alone),
+            '\u{ac00}'..='\u{d7a3}' | '\u{309d}'..='\u{309e}' => run.push(c, Kind::Alone),
+            '\u{e01}'..='\u{e30}' | '\u{e32}' | '\u{e40}'..='\u{e46}' => run.push(c, Kind::Alone),
+            '\u{e31}' | '\u{e34}'..='\u{e3a}' | '\u{e47}'..='\u{e4e}' => run.push(c, Kind::Mark),
+            _ => decompose_compatible(c, |c| {
+                if c.is_ascii() {
+                    let kind = if c.is_ascii_alphanumeric() { Kind::Letter } else { Kind::Other };
+                    run.push(c.to_ascii_lowercase(), kind);
+                } else if !is_left_out(c) {
+                    c.to_lowercase().flat_map(fold).for_each(|c| run.push(c, kind(c)));
+                }
+            }),
+        }
+    }
+    run.end_word();
+}
+
+/// Whether no two characters of a text become one, or change places, in its one form.
+fn is_plain(text: &str) -> bool {
+    // The class of the mark before, by which marks are ordered: Thai and Lao have some.
+    let mut before = 0;
+    text.chars().all(|c| {
+        let class = match c {
+            '\u{e00}'..='\u{eff}' => canonical_combining_class(c),
+            _ => 0,
+        };
+        let ordered = before == 0 || (class == 0 && !is_left_out(c)) || before <= class;
+        before = class;
+        ordered
+            && match c {
+                // Latin, Greek, Cyrillic, Hebrew, Arabic, Syriac; Thai and Lao; signs.
+                '\0'..='\u{74f}' | '\u{e00}'..='\u{eff}' | '\u{1e00}'..='\u{2bff}' => true,
+                // Han, kana, Hangul in syllables; wide forms of ASCII.
+                '\u{2e00}'..='\u{3029}' | '\u{3030}'..='\u{3096}' | '\u{309d}'..='\u{30ff}' => true,
+                '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' => true,
+                '\u{f900}'..='\u{faff}' | '\u{fe00}'..='\u{fe0f}' | '\u{ff01}'..='\u{ff5e}' => true,
+                // Emoji.
+                '\u{1f300}'..='\u{1faff}' => true,
+                _ => false,
+            }
+    })
+}
+
 fn scan_any(text: &str, each: impl FnMut(&str, bool)) {
-    let mut run = Run { each, word: String::new(), full: false, alone: false, joined: false };
+    let mut run = Run::new(each);
     // Decomposed first, so that marks can be left out; composed in the end, so that what has no accents (kana, Hangul)
     // is in its usual form.
     for c in text.nfkd().filter(|&c| !is_left_out(c)).flat_map(char::to_lowercase).flat_map(fold).nfc() {
-        run.push(c);
+        run.push(c, kind(c));
     }
     run.end_word();
 }
@@ -132,22 +211,47 @@ struct Run<F> {
     joined: bool,
 }
 
+/// What a character is to words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A letter or digit.
+    Letter,
+    /// One that is a word by itself.
+    Alone,
+    /// A mark of the character before it.
+    Mark,
+    Other,
+}
+
+fn kind(c: char) -> Kind {
+    match c {
+        _ if is_combining_mark(c) => Kind::Mark,
+        _ if !c.is_alphanumeric() => Kind::Other,
+        _ if is_word_by_itself(c) => Kind::Alone,
+        _ => Kind::Letter,
+    }
+}
+
 impl<F: FnMut(&str, bool)> Run<F> {
-    fn push(&mut self, c: char) {
-        if is_combining_mark(c) {
-            if !self.word.is_empty() {
+    fn new(each: F) -> Self {
+        Self { each, word: String::with_capacity(MAX_WORD_BYTES), full: false, alone: false, joined: false }
+    }
+
+    fn push(&mut self, c: char, kind: Kind) {
+        match kind {
+            Kind::Mark if self.word.is_empty() => {}
+            Kind::Mark => self.add(c),
+            Kind::Letter | Kind::Alone => {
+                if kind == Kind::Alone || self.alone {
+                    self.end_word();
+                }
+                self.alone = kind == Kind::Alone;
                 self.add(c);
             }
-        } else if c.is_alphanumeric() {
-            let alone = is_word_by_itself(c);
-            if alone || self.alone {
+            Kind::Other => {
                 self.end_word();
+                self.joined = false;
             }
-            self.alone = alone;
-            self.add(c);
-        } else {
-            self.end_word();
-            self.joined = false;
         }
     }
 
@@ -365,12 +469,35 @@ mod tests {
             prop_assert_eq!(Wanted::parse(&quoted).is_in(&text), !expected.is_empty());
         }
 
-        /// ASCII has a road of its own, which leads to the same.
+        /// The short roads lead where the long one does.
         #[test]
-        fn both_roads_are_one(text in "[ -~]{0,100}") {
+        fn all_roads_are_one(text in prop_oneof![
+            "[ -~]{0,100}",
+            "\\PC{0,20}",
+            "[a-zA-Zß-ÿĀ-ſа-яА-ЯЁёΑ-ωάςא-ת\u{300}-\u{308}\u{640}-\u{660}\u{ad} .,]{0,20}",
+            "[ก-๙ກ-ໝ\u{e33}-\u{e3a}\u{e47}-\u{e4e}\u{300}\u{323}\u{200c} a]{0,20}",
+            "[\u{3000}-\u{30ff}\u{3099}一-龥가-힣\u{1100}-\u{11ff}！-ﾟ\u{f900}-\u{fa20} x]{0,12}",
+            "[\u{1e00}-\u{2bff}\u{2e00}-\u{3040}\u{1f000}-\u{1faff}a-z\u{fe00}-\u{fe0f}]{0,20}",
+            any::<String>(),
+        ]) {
             let mut found = Vec::new();
-            scan_any(&text, |word, _| found.push(word.to_owned()));
-            prop_assert_eq!(found, list(&text));
+            scan_any(&text, |word, joined| found.push((word.to_owned(), joined)));
+            let mut shorter = Vec::new();
+            scan(&text, |word, joined| shorter.push((word.to_owned(), joined)));
+            prop_assert_eq!(found, shorter);
+        }
+    }
+
+    /// Each character that may take the short road, alone and behind others.
+    #[test]
+    fn each_character_is_the_same_on_both_roads() {
+        for c in ('\0'..=char::MAX).filter(|c| is_plain(c.encode_utf8(&mut [0; 4]))) {
+            for text in [format!("{c}"), format!("a{c}b"), format!("ก{c}漢{c}"), format!("ü{c}ア")] {
+                let (mut long, mut short) = (Vec::new(), Vec::new());
+                scan_any(&text, |word, joined| long.push((word.to_owned(), joined)));
+                scan_plain(&text, |word, joined| short.push((word.to_owned(), joined)));
+                assert!(!is_plain(&text) || long == short, "{text:?}: {long:?} {short:?}");
+            }
         }
     }
 }

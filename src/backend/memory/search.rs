@@ -12,7 +12,7 @@
 use std::collections::BinaryHeap;
 
 use super::Memory;
-use crate::backend::words::Wanted;
+use crate::backend::words::{self, Wanted};
 use crate::backend::{Conversation, Epoch, Hit, Names, News, Scope, Ticket};
 use crate::time::Tick;
 
@@ -94,7 +94,7 @@ impl Memory {
                 ts < sought.before && sought.sender.as_deref().is_none_or(|sought| sought == sender)
             };
             if let Some((ts, sender, content)) = kept.said(spot.seq).filter(|&(ts, sender, _)| is_sought(ts, sender)) {
-                looked_at += content.len() * if content.is_ascii() { 1 } else { OTHER_COST };
+                looked_at += words::cost(content);
                 if sought.wanted.is_in(content) {
                     items.push(Hit { conversation: kept.conversation(), seq: spot.seq, ts, sender, content });
                 }
@@ -131,14 +131,12 @@ impl Memory {
     }
 }
 
-/// Bytes of messages that are looked at for one question, and what crosses that.
-const MAX_SEARCHED_BYTES: usize = 256 << 10;
+/// Bytes of messages that are looked at for one question, as their words [cost](words::cost), and what crosses that: some
+/// milliseconds.
+const MAX_SEARCHED_BYTES: usize = 1 << 20;
 
 /// What it costs to look at a message, whatever its text, in bytes of ASCII.
 const MESSAGE_COST: usize = 32;
-
-/// What a byte costs that is not in a text of ASCII.
-const OTHER_COST: usize = 4;
 
 /// Rooms, and direct conversations, that are looked for in: of a user who has more, those in which something was said
 /// last.
