@@ -1,7 +1,7 @@
 //! Missed messages come whole over real sockets, however many they are, and no other client waits for the one that
 //! takes them.
 
-use crate::common::{Client, Server, hear, hear_with, metric, say};
+use crate::common::{Client, Folder, Server, hear, hear_with, metric, say};
 use serde_json::Value;
 
 /// More than the kernel takes for a client that does not read.
@@ -63,7 +63,17 @@ fn a_long_hole_is_replayed_whole_while_others_talk() {
 /// history, to it alone, and nobody waits for it.
 #[test]
 fn a_reader_that_falls_behind_misses_nothing_while_others_talk() {
-    let server = Server::serve(&["--rate", "off", "--history", "2000", "--blocked-within", "1h"]);
+    falls_behind(&["--history", "2000"]);
+}
+
+#[test]
+fn a_reader_that_falls_behind_catches_up_from_the_disk() {
+    let folder = Folder::in_memory("slow-reader");
+    falls_behind(&["--store", &folder.file()]);
+}
+
+fn falls_behind(store: &[&str]) {
+    let server = Server::serve(&[&["--rate", "off", "--blocked-within", "1h"], store].concat());
     let mut ann = server.connect("/ws?user=ann");
     let mut bob = server.connect("/ws?user=bob");
     for client in [&mut ann, &mut bob] {

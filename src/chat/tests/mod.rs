@@ -48,6 +48,8 @@ struct Stage {
     holds: bool,
     /// Connections that take no more of a room than is on the way to them already.
     stopped: BTreeSet<ConnId>,
+    /// How often one has been left behind.
+    left_behind: usize,
     /// Messages of rooms that the engine has for them, until it looks what each takes, and the last number of each
     /// topic.
     logged: Logged,
@@ -102,6 +104,7 @@ impl Stage {
             asked: BTreeSet::new(),
             holds: false,
             stopped: BTreeSet::new(),
+            left_behind: 0,
             logged: BTreeMap::new(),
             numbers: BTreeMap::new(),
             pinged: Vec::new(),
@@ -239,6 +242,7 @@ impl Stage {
             if behind.is_empty() {
                 break;
             }
+            self.left_behind += behind.len();
             self.chat.handle_left_behind(behind, self.now, &mut self.out);
         }
         self.check();

@@ -45,7 +45,8 @@ fn settle(stage: &mut Stage, woken: &mpsc::Receiver<()>) {
     }
 }
 
-fn walk(seed: u64, steps: usize, kept: Kept) {
+/// Returns how often a session was left behind.
+fn walk(seed: u64, steps: usize, kept: Kept) -> usize {
     let is_far = !matches!(kept, Kept::Here | Kept::Late);
     let mut random = Random::from(seed);
     let age = Duration::from_secs(60);
@@ -101,6 +102,12 @@ fn walk(seed: u64, steps: usize, kept: Kept) {
         if random.below(10) == 0 {
             stage.holds = !stage.holds;
             stage.dispatch();
+        }
+        if let Some(device) = device.as_ref().filter(|_| random.below(12) == 0) {
+            match random.below(2) {
+                0 => stage.stops(device),
+                _ => stage.goes_on(device),
+            }
         }
         match (random.below(16), device) {
             (0, _) => {
@@ -171,6 +178,17 @@ fn walk(seed: u64, steps: usize, kept: Kept) {
     }
     stage.waits(age * 3);
     stage.check_released();
+    stage.left_behind
+}
+
+/// So many walks, each from a seed of its own.
+fn walks(count: u64, kept: Kept) {
+    let walk = |seed| {
+        println!("seed {seed}");
+        walk(seed, 800, kept)
+    };
+    let left_behind: usize = (0..count).map(walk).sum();
+    assert!(left_behind > 0, "some were slow");
 }
 
 /// seq is strictly increasing and dense, from wherever the reader came in; a message has one number for all readers.
@@ -215,34 +233,22 @@ fn read_plain(device: &str, heard: &[String], last: &mut u64) {
 
 #[test]
 fn random_walks() {
-    for seed in 0..20 {
-        println!("seed {seed}");
-        walk(seed, 800, Kept::Here);
-    }
+    walks(20, Kept::Here);
 }
 
 #[test]
 fn random_walks_with_a_store_that_is_late() {
-    for seed in 0..20 {
-        println!("seed {seed}");
-        walk(seed, 800, Kept::Late);
-    }
+    walks(20, Kept::Late);
 }
 
 /// What comes when is up to the system here; the promises hold whatever that is.
 #[test]
 fn random_walks_with_a_store_on_a_thread() {
-    for seed in 0..10 {
-        println!("seed {seed}");
-        walk(seed, 800, Kept::Far);
-    }
+    walks(10, Kept::Far);
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
 fn random_walks_with_a_store_on_disk() {
-    for seed in 0..3 {
-        println!("seed {seed}");
-        walk(seed, 800, Kept::Disk);
-    }
+    walks(3, Kept::Disk);
 }
