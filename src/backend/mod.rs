@@ -39,6 +39,7 @@ use crate::time::Moment;
 
 pub(crate) mod carried;
 mod entry;
+pub mod health;
 pub mod memory;
 mod news;
 mod request;
@@ -54,6 +55,7 @@ pub use entry::{
     Body, Entry, MAX_EMOJI, MAX_REACTING_NAMED, Message, NewBody, NewEntry, Reacted, Reaction, Right, Target, Verdict,
     Why, judge,
 };
+pub use health::Health;
 pub use memory::Memory;
 pub use news::{Hit, MAX_UNREAD, News, Reading, Talk};
 pub use request::{Ban, Names, Reader, Request, RetryKey, Scope, Search};
@@ -229,6 +231,11 @@ pub trait Backend {
     /// another one.
     fn bounds_itself(&self) -> bool {
         false
+    }
+
+    /// How it fares; `None` of a store that neither fails nor waits. It may be asked at any time.
+    fn health(&self) -> Option<Health> {
+        None
     }
 
     /// Whether entries can be read later. They are numbered in any case.

@@ -22,10 +22,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::carried::{Reports, Requests};
-use super::{Backend, Conversation, News, Overloaded, Request, Waker};
+use super::{Backend, Conversation, Health, News, Overloaded, Request, Waker};
 use crate::time::Moment;
 
 /// The loop's side of a store on a thread.
@@ -71,6 +71,16 @@ struct Shared {
     held_bytes: AtomicUsize,
     dropped: AtomicUsize,
     holds: AtomicBool,
+    /// Taken for a moment, by the thread once for each batch, and by the loop when an operator asks.
+    fares: Mutex<Fares>,
+}
+
+/// How the store fares, as the thread has said last.
+#[derive(Debug, Default)]
+struct Fares {
+    health: Option<Health>,
+    /// When it began what it does now.
+    began: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -217,6 +227,22 @@ impl Backend for Threaded {
         self.nature.bounds_itself
     }
 
+    fn health(&self) -> Option<Health> {
+        let fares = self.shared.fares();
+        let (mut health, began) = (fares.health.clone()?, fares.began);
+        drop(fares);
+        let state = self.shared.lock();
+        (health.waiting, health.waiting_bytes) = (self.asked - state.done, state.requests.bytes() + state.in_hand);
+        drop(state);
+        let works = began.map_or(Duration::ZERO, |began| began.elapsed());
+        if health.failing.is_none() && works > SLOW_AFTER {
+            health.failing = Some(format!("the disk has not answered for {} s", works.as_secs()));
+        } else if health.waiting >= MAX_WAITING || health.waiting_bytes >= MAX_WAITING_BYTES {
+            health.failing.get_or_insert("as much waits for the disk as may".into());
+        }
+        Some(health)
+    }
+
     fn keeps(&self) -> bool {
         self.nature.keeps
     }
@@ -254,6 +280,10 @@ impl State {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while the lock is held")
+    }
+
+    fn fares(&self) -> MutexGuard<'_, Fares> {
+        self.fares.lock().expect("nothing panics while the lock is held")
     }
 
     /// Changes something that the thread is to see.
@@ -300,7 +330,9 @@ impl Shared {
     /// The work of the thread.
     fn run(&self, store: &mut impl Backend, waker: &Waker) {
         let (mut batch, mut news) = (Requests::default(), Reports::default());
+        self.fares().health = store.health();
         while let Some(chores) = self.next(&mut batch) {
+            self.fares().began = Some(Instant::now());
             if chores.tell_catalogue {
                 store.tell_catalogue();
             }
@@ -326,6 +358,7 @@ impl Shared {
                 at += 1;
             }
             self.poll(store, &mut news, waker);
+            *self.fares() = Fares { health: store.health(), began: None };
             let held = store.held_bytes() + batch.held_bytes() + news.held_bytes();
             let mut state = self.deliver(&mut news);
             state.done += at as u64;
@@ -391,6 +424,9 @@ const MAX_WAITING_BYTES: usize = 16 << 20;
 /// Pieces of news that the loop has not heard, and bytes of their texts, beside one that crosses these.
 const MAX_UNHEARD: usize = 4096;
 const MAX_UNHEARD_BYTES: usize = 1 << 20;
+
+/// How long the store may work at one batch before it counts as one that fails.
+const SLOW_AFTER: Duration = Duration::from_secs(5);
 
 /// How long the end of the thread is waited for.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -512,6 +548,10 @@ mod tests {
             self.asked.is_empty() && self.batch.is_empty()
         }
 
+        fn health(&self) -> Option<Health> {
+            Some(Health { failures: 7, ..Health::default() })
+        }
+
         fn expire(&mut self, _: Moment) -> bool {
             panic!("as the test wants it")
         }
@@ -623,8 +663,14 @@ mod tests {
         }
         assert_eq!(store.ask(append("", 0)), Err(Overloaded));
         assert_eq!(store.ask(Request::Know { user: "ann" }), Err(Overloaded));
+        // It is told without the store, which does not answer.
+        let health = store.health().unwrap();
+        assert_eq!((health.waiting, health.waiting_bytes), (MAX_WAITING, 6 * MAX_WAITING as usize));
+        assert_eq!((health.failures, health.failing.is_some()), (7, true));
         drop(outside.open);
         assert_eq!(hear(&mut store, &outside.woken).len(), MAX_WAITING as usize);
+        let health = store.health().unwrap();
+        assert_eq!((health.waiting, health.waiting_bytes, health.failing), (0, 0, None));
         assert_eq!(store.ask(append("", 0)), Ok(()));
     }
 

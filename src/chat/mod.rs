@@ -96,7 +96,7 @@ use roster::session::NOBODY;
 use roster::session::Session;
 use turn::{Ctx, Turn};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Health};
 use crate::id::{ConnId, TopicId};
 use crate::random::Random;
 use crate::time::{Moment, Tick};
@@ -275,6 +275,11 @@ impl Chat {
     /// When to call [`handle_timeout`](Self::handle_timeout) next.
     pub fn next_deadline(&self) -> Option<Tick> {
         self.hall.next_deadline()
+    }
+
+    /// How the store fares; `None` of one that neither fails nor waits.
+    pub fn store_health(&self) -> Option<Health> {
+        self.backend.health()
     }
 
     /// The counts of what there is, and of what has happened.

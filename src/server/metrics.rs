@@ -3,6 +3,9 @@
 //! Names are stable and labels are bounded: nothing a client sends becomes a label.
 
 use std::fmt::Write;
+use std::time::Duration;
+
+use crate::backend::health::{BOUNDS, Health};
 
 use super::Seen;
 use super::reactor::TURN_BOUNDS;
@@ -112,15 +115,16 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
         let code = code.map_or("other".into(), |code| code.to_string());
         page.sample("salon_closes_total", &format!("code=\"{code}\""), count as f64);
     }
-    page.head("salon_turn_seconds", "How long turns of the loop took, waiting apart.", "histogram");
-    let mut sum = 0;
-    for (at, count) in turns.buckets.iter().enumerate() {
-        sum += count;
-        let bound = TURN_BOUNDS.get(at).map_or("+Inf".into(), |bound| bound.as_secs_f64().to_string());
-        page.sample("salon_turn_seconds_bucket", &format!("le=\"{bound}\""), sum as f64);
+    page.histogram(
+        "salon_turn_seconds",
+        "How long turns of the loop took, waiting apart.",
+        &TURN_BOUNDS,
+        &turns.buckets,
+        turns.busy,
+    );
+    if let Some(store) = chat.store_health() {
+        page.store(&store);
     }
-    page.sample("salon_turn_seconds_sum", "", turns.busy.as_secs_f64());
-    page.sample("salon_turn_seconds_count", "", sum as f64);
     page.0
 }
 
@@ -129,6 +133,50 @@ struct Page(String);
 impl Page {
     fn head(&mut self, name: &str, help: &str, kind: &str) {
         writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a String takes everything");
+    }
+
+    /// How a store on disk fares.
+    fn store(&mut self, store: &Health) {
+        let Health { failing, failures, commits, waiting, waiting_bytes, file_bytes, file_limit, dropped } = store;
+        self.gauge(
+            "salon_store_failing",
+            "1 while messages cannot be kept, so that none is taken.",
+            f64::from(u8::from(failing.is_some())),
+        );
+        self.counter("salon_store_failures_total", "Batches of the store that could not be kept.", *failures);
+        self.gauge("salon_store_waiting", "Requests that the store has not answered.", *waiting as f64);
+        self.gauge("salon_store_waiting_bytes", "Bytes of their texts.", *waiting_bytes as f64);
+        self.gauge("salon_store_file_bytes", "Bytes of the store's file and its log.", *file_bytes as f64);
+        self.gauge(
+            "salon_store_file_limit_bytes",
+            "Bytes that the file may have; 0: any.",
+            file_limit.unwrap_or(0) as f64,
+        );
+        self.counter(
+            "salon_store_dropped_total",
+            "Entries that have gone because they were too old or too many.",
+            *dropped,
+        );
+        self.histogram(
+            "salon_store_commit_seconds",
+            "How long commits of the store took.",
+            &BOUNDS,
+            &commits.buckets,
+            commits.sum,
+        );
+    }
+
+    /// Counts up to each of the bounds, and beyond.
+    fn histogram(&mut self, name: &str, help: &str, bounds: &[Duration], buckets: &[u64], total: Duration) {
+        self.head(name, help, "histogram");
+        let mut sum = 0;
+        for (at, count) in buckets.iter().enumerate() {
+            sum += count;
+            let bound = bounds.get(at).map_or("+Inf".into(), |bound| bound.as_secs_f64().to_string());
+            self.sample(&format!("{name}_bucket"), &format!("le=\"{bound}\""), sum as f64);
+        }
+        self.sample(&format!("{name}_sum"), "", total.as_secs_f64());
+        self.sample(&format!("{name}_count"), "", sum as f64);
     }
 
     fn sample(&mut self, name: &str, label: &str, value: f64) {

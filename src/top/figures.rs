@@ -81,6 +81,9 @@ pub struct Figures {
     pub turns_per_second: f64,
     /// How long turns took, by percentile.
     pub turns: Vec<Percentile>,
+    /// The store, if it is one on disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<Store>,
     /// Bytes by purpose.
     pub memory: Vec<(String, u64)>,
     /// Why connections ended.
@@ -116,6 +119,29 @@ pub struct Percentile {
     pub at_most_s: Option<f64>,
     /// It is longer than this.
     pub over_s: Option<f64>,
+}
+
+/// A store on disk.
+#[derive(Clone, Debug, Serialize)]
+pub struct Store {
+    /// Messages cannot be kept.
+    pub failing: bool,
+    /// Batches that could not be kept since the server started.
+    pub failures: u64,
+    /// Commits a second.
+    pub commits_per_second: f64,
+    /// How long they took, by percentile.
+    pub commits: Vec<Percentile>,
+    /// Requests that wait.
+    pub waiting: u64,
+    /// Bytes of their texts.
+    pub waiting_bytes: u64,
+    /// Bytes of the file and its log.
+    pub file_bytes: u64,
+    /// Bytes that the file may have; 0: any.
+    pub file_limit_bytes: u64,
+    /// Entries that have gone since the server started because they were too old or too many.
+    pub dropped: u64,
 }
 
 /// Why connections ended, and how many.
@@ -179,7 +205,18 @@ impl Figures {
             rates: rates.collect(),
             busy: a_second(grown("salon_turn_seconds_sum")).min(1.0),
             turns_per_second: a_second(grown("salon_turn_seconds_count")),
-            turns: percentiles(&before.metrics, &now.metrics),
+            turns: percentiles("salon_turn_seconds_bucket", &before.metrics, &now.metrics),
+            store: now.metrics.labelled("salon_store_failing").next().map(|(_, failing)| Store {
+                failing: failing > 0.0,
+                failures: now.metrics.value("salon_store_failures_total") as u64,
+                commits_per_second: a_second(grown("salon_store_commit_seconds_count")),
+                commits: percentiles("salon_store_commit_seconds_bucket", &before.metrics, &now.metrics),
+                waiting: now.metrics.value("salon_store_waiting") as u64,
+                waiting_bytes: now.metrics.value("salon_store_waiting_bytes") as u64,
+                file_bytes: now.metrics.value("salon_store_file_bytes") as u64,
+                file_limit_bytes: now.metrics.value("salon_store_file_limit_bytes") as u64,
+                dropped: now.metrics.value("salon_store_dropped_total") as u64,
+            }),
             memory: now.metrics.labelled(MEMORY).map(|(purpose, bytes)| (purpose.into(), bytes as u64)).collect(),
             endings: endings.filter(|ending| ending.total > 0).collect(),
             rooms: now
@@ -205,12 +242,11 @@ pub fn started_anew(before: &Snapshot, now: &Snapshot) -> bool {
     now.metrics.value("salon_uptime_seconds") < before.metrics.value("salon_uptime_seconds")
 }
 
-fn percentiles(before: &Metrics, now: &Metrics) -> Vec<Percentile> {
-    const BUCKETS: &str = "salon_turn_seconds_bucket";
+fn percentiles(histogram: &str, before: &Metrics, now: &Metrics) -> Vec<Percentile> {
     // Bounds and how many turns were not longer, as counted in between.
     let mut buckets = Vec::new();
-    for (label, count) in now.labelled(BUCKETS) {
-        let earlier = before.labelled(BUCKETS).find(|&(known, _)| known == label);
+    for (label, count) in now.labelled(histogram) {
+        let earlier = before.labelled(histogram).find(|&(known, _)| known == label);
         let bound: f64 = label.parse().unwrap_or(f64::INFINITY);
         buckets.push((bound, count - earlier.map_or(0.0, |(_, count)| count)));
     }
@@ -306,6 +342,18 @@ mod tests {
     }
 
     #[test]
+    fn a_store_on_disk_has_figures() {
+        let before = at("salon_uptime_seconds 10\n");
+        assert!(Figures::between(&before, &before, &before).store.is_none());
+        let page = "salon_uptime_seconds 12\nsalon_store_failing 1\nsalon_store_waiting 3\n\
+            salon_store_commit_seconds_bucket{le=\"0.001\"} 4\nsalon_store_commit_seconds_bucket{le=\"+Inf\"} 4\n\
+            salon_store_commit_seconds_count 4\nsalon_store_file_bytes 99\nsalon_store_dropped_total 5\n";
+        let store = Figures::between(&before, &before, &at(page)).store.unwrap();
+        assert_eq!((store.failing, store.waiting, store.commits_per_second), (true, 3, 2.0));
+        assert_eq!((store.file_bytes, store.dropped, store.commits[0].at_most_s), (99, 5, Some(0.001)));
+    }
+
+    #[test]
     fn percentiles_are_bounds_of_buckets() {
         let page = |counts: [u32; 3]| {
             let [a, b, c] = counts;
@@ -321,7 +369,7 @@ mod tests {
             ([50, 50, 50], [149, 150, 150], [(Some(0.001), None), (Some(0.001), None), (Some(1.0), Some(0.001))]),
             ([0, 0, 0], [1, 2, 100], [(None, Some(1.0)); 3]),
         ] {
-            let found = percentiles(&page(before), &page(now));
+            let found = percentiles("salon_turn_seconds_bucket", &page(before), &page(now));
             assert_eq!(found.iter().map(|p| (p.at_most_s, p.over_s)).collect::<Vec<_>>(), expected, "{now:?}");
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //!   title                          server, version, uptime, or what is wrong
 //!   counters      | now, loop      a second and in all | how many, how busy
+//!   store         commits, what waits, the file; where it is on disk
 //!   memory        by purpose
 //!   ended         by close code and reason
 //!   rooms                          sorted, one chosen
@@ -16,7 +17,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Cell, Row, StatefulWidget, Table, TableState, Widget};
 
-use super::figures::{Ending, Figures, Percentile, meaning};
+use super::figures::{Ending, Figures, Percentile, Store, meaning};
 use super::poll::{Detail, Subject};
 use super::screen::{Focus, ROOM_ORDERS, SLOW_ORDERS, Screen};
 
@@ -131,16 +132,22 @@ fn draw_title(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
 fn draw_figures(screen: &Screen, theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffer) {
     let many = if area.height >= 30 { MANY_LINES } else { FEW_LINES };
     let width = usize::from(area.width).saturating_sub(LABEL_WIDTH);
+    let store = figures.store.as_ref().map_or(Vec::new(), |store| packed(store_items(store), width, many));
     let memory = packed(memory_items(figures), width, many);
     let ended = packed(ending_items(&figures.endings), width, many);
-    let [counters, memory_area, ended_area, tables] = Layout::vertical([
+    let [counters, store_area, memory_area, ended_area, tables] = Layout::vertical([
         Constraint::Length(COUNTER_LINES as u16),
+        Constraint::Length(store.len() as u16),
         Constraint::Length(memory.len() as u16),
         Constraint::Length(ended.len() as u16),
         Constraint::Fill(1),
     ])
     .areas(area);
     draw_counters(theme, figures, counters, buffer);
+    labelled("store", &store, theme, store_area, buffer);
+    if figures.store.as_ref().is_some_and(|store| store.failing) {
+        buffer.set_style(store_area, theme.alarm());
+    }
     labelled("memory", &memory, theme, memory_area, buffer);
     labelled("ended", &ended, theme, ended_area, buffer);
     let [rooms, slowest] = if area.width >= WIDE {
@@ -309,6 +316,25 @@ fn labelled(label: &str, lines: &[String], theme: Theme, area: Rect, buffer: &mu
         Line::from(vec![Span::styled(format!(" {label:0$}", LABEL_WIDTH - 1), theme.label()), Span::raw(line.clone())])
     });
     Text::from(lines.collect::<Vec<_>>()).render(area, buffer);
+}
+
+fn store_items(store: &Store) -> Vec<String> {
+    let mut items = Vec::new();
+    if store.failing {
+        items.push("FAILING".into());
+    }
+    items.push(format!("commits {}/s", count(store.commits_per_second)));
+    items.extend(store.commits.iter().take(2).map(|percentile| format!("{} {}", percentile.name, bound(percentile))));
+    items.push(format!("waiting {}", count(store.waiting as f64)));
+    items.push(match store.file_limit_bytes {
+        0 => format!("file {}", bytes(store.file_bytes as f64)),
+        limit => format!("file {} of {}", bytes(store.file_bytes as f64), bytes(limit as f64)),
+    });
+    items.push(format!("dropped {}", count(store.dropped as f64)));
+    if store.failures > 0 {
+        items.push(format!("failures {}", count(store.failures as f64)));
+    }
+    items
 }
 
 fn memory_items(figures: &Figures) -> Vec<String> {

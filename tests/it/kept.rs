@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Client, Folder, Server, hear, hear_with, salon, say};
+use crate::common::{Client, Folder, Server, get, hear, hear_with, salon, say};
 
 /// The next message of that type.
 fn next(client: &mut Client, kind: &str) -> Value {
@@ -200,4 +200,39 @@ fn a_file_that_is_still_to_be_made_is_checked() {
     assert!(status == 1 && said.contains("error    store: ") && said.contains("(Not a directory"), "{said}");
     let (status, said) = check(Path::new(""));
     assert!(status == 1 && said.contains("error    store: expected $STATE_DIRECTORY"), "{said}");
+}
+
+/// While it cannot be written to, `/readyz` says so, and afterwards that it can.
+#[test]
+fn whoever_operates_it_is_told_that_messages_cannot_be_kept() {
+    let folder = Folder::new("failing");
+    let file = folder.file();
+    let server = Server::serve(&["--store", &file]);
+    let admin = server.admin.unwrap();
+    let mut ann = server.connect("/ws?user=ann");
+    say(&mut ann, r#"{"type":"join","room_id":"den"}"#);
+    next(&mut ann, "joined");
+    let metric = |name: &str| {
+        let (_, page) = get(admin, "/metrics");
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
+        line.unwrap_or_else(|| panic!("no {name}")).parse::<f64>().unwrap()
+    };
+    assert_eq!((get(admin, "/readyz").0, metric("salon_store_failing")), (200, 0.0));
+    let commits = metric("salon_store_commit_seconds_count");
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    say(&mut ann, r#"{"type":"broadcast","room_id":"den","content":"x","id":"a"}"#);
+    let error = next(&mut ann, "error");
+    assert_eq!(error["code"], "backend_down", "{error}");
+    let (status, answer) = get(admin, "/readyz");
+    assert!(
+        status == 503 && answer.ends_with("messages cannot be kept: another program writes to the file\n"),
+        "{answer}"
+    );
+    assert_eq!((metric("salon_store_failing"), metric("salon_store_failures_total")), (1.0, 1.0));
+    other.execute_batch("ROLLBACK").unwrap();
+    say(&mut ann, r#"{"type":"broadcast","room_id":"den","content":"y","id":"b"}"#);
+    assert_eq!(next(&mut ann, "broadcast")["content"], "y");
+    assert_eq!((get(admin, "/readyz").0, metric("salon_store_failing")), (200, 0.0));
+    assert!(metric("salon_store_commit_seconds_count") > commits);
 }

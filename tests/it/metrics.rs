@@ -25,10 +25,11 @@ fn every_metric_is_documented_and_drawn() {
     let (chain, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     fs::write(&chain, made.cert.pem()).unwrap();
     fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    // With TLS there are some more.
+    // With TLS and a store on disk there are some more.
     let tls =
         ["--tls-cert", chain.to_str().unwrap(), "--tls-key", key.to_str().unwrap(), "--tls-listen", "127.0.0.1:0"];
-    let server = Server::serve(&tls);
+    let store = folder.join("salon.db");
+    let server = Server::serve(&[&tls[..], &["--store", store.to_str().unwrap()]].concat());
     fs::remove_dir_all(&folder).unwrap();
     let (status, metrics) = get(server.admin.unwrap(), "/metrics");
     assert_eq!(status, 200);

@@ -57,6 +57,7 @@ impl Sqlite {
         let over = place.kept().saturating_sub(most).min(2);
         place.first += over;
         known.untrimmed += over;
+        self.health.dropped += over;
         if most > 0 {
             let place = &self.places[at].place;
             self.tables()?.append(id, place, entry)?;

@@ -1,5 +1,7 @@
 //! A batch: one transaction from its first request to its commit, or to the failing of all of it.
 
+use std::time::Instant;
+
 use rusqlite::ErrorCode;
 
 use super::tables::Tables;
@@ -111,7 +113,12 @@ impl Sqlite {
                 false => Ok(()),
             });
         written.map_err(|trouble| (trouble, false))?;
-        self.tables().and_then(|tables| Ok(tables.commit()?)).map_err(|trouble| (trouble, true))
+        let began = Instant::now();
+        self.tables().and_then(|tables| Ok(tables.commit()?)).map_err(|trouble| (trouble, true))?;
+        if self.wrote {
+            self.health.commits.note(began.elapsed());
+        }
+        Ok(())
     }
 
     /// The batch is over.
@@ -119,9 +126,10 @@ impl Sqlite {
         match ended {
             Ok(()) => {
                 self.batches += i64::from(self.wrote);
-                if self.open && self.ailing {
+                // Reading alone does not show that it can be written to.
+                if self.wrote && self.ailing {
                     log::info!("{}: messages are kept again", self.claim.path.display());
-                    self.ailing = false;
+                    (self.ailing, self.health.failing) = (false, None);
                 }
                 self.told = 0;
                 std::mem::swap(&mut self.said, &mut self.batch);
@@ -135,6 +143,8 @@ impl Sqlite {
 
     /// Nothing of the batch has come about, or nobody knows.
     pub(super) fn fail(&mut self, trouble: &Trouble, in_commit: bool) {
+        self.health.failures += 1;
+        self.health.failing = Some(trouble.in_short());
         if !self.ailing {
             log::error!("{}: messages cannot be kept, so that none is taken: {trouble}", self.claim.path.display());
             self.ailing = true;

@@ -59,8 +59,8 @@ use std::time::Duration;
 
 use super::carried::Reports;
 use super::{
-    Backend, Body, Conversation, Description, Entry, Epoch, Head, MAX_UNREAD, Message, Names, NewBody, NewEntry, News,
-    Overloaded, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why, judge,
+    Backend, Body, Conversation, Description, Entry, Epoch, Head, Health, MAX_UNREAD, Message, Names, NewBody,
+    NewEntry, News, Overloaded, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why, judge,
 };
 use crate::random::Random;
 use crate::time::Moment;
@@ -155,6 +155,7 @@ pub struct Sqlite {
     /// The file is too large still.
     lacks_room: bool,
     waker: Waker,
+    health: Health,
     /// When it was last looked.
     file_bytes: u64,
     about: String,
@@ -220,6 +221,7 @@ impl Sqlite {
             rests: false,
             lacks_room: false,
             waker: Waker::new(|| ()),
+            health: Health::default(),
             file_bytes: file::bytes(&options.path),
             about,
             options,
@@ -345,6 +347,11 @@ impl Backend for Sqlite {
     fn bounds_itself(&self) -> bool {
         // By number and age. What there is of a room that no chat has in its list costs the disk, and no memory.
         true
+    }
+
+    fn health(&self) -> Option<Health> {
+        let limit = Some(self.options.size).filter(|&size| size != u64::MAX);
+        Some(Health { file_bytes: self.file_bytes, file_limit: limit, ..self.health.clone() })
     }
 
     fn keeps(&self) -> bool {

@@ -16,6 +16,7 @@ impl Sqlite {
         if gone > 0 {
             self.places[at].place = place;
             self.places[at].untrimmed += gone;
+            self.health.dropped += gone;
             self.spoil(at);
             self.note_emptied(at, conversation);
         }
@@ -50,6 +51,8 @@ impl Sqlite {
     pub(super) fn sweep(&mut self, now: Moment) -> Result<bool> {
         self.begin()?;
         self.file_bytes = file::bytes(&self.claim.path);
+        // While it fails, this tries whether it can be written to: perhaps nobody speaks, because of that.
+        self.wrote |= self.ailing;
         self.write_heads(true)?;
         let mut most = MAX_DROPPED_AT_ONCE;
         let next = self.tables()?.conversations_after(self.swept, MAX_SWEPT_AT_ONCE)?;
@@ -71,13 +74,14 @@ impl Sqlite {
                 some => (deleted, self.wrote) = (deleted.saturating_sub(some), true),
             }
         }
-        Ok(self.tables()?.holds()?)
+        Ok(self.tables()?.holds()? || self.ailing)
     }
 
     /// Returns how much of the work that may be done it was.
     pub(super) fn sweep_one(&mut self, place: Place, name: &str, other: &str, now: Moment, most: u64) -> Result<u64> {
         let mut place = place;
         let gone = self.age(&mut place, now, most)?;
+        self.health.dropped += gone;
         let room = other.is_empty();
         if !room && place.kept() == 0 {
             self.tables()?.end(place.id)?;

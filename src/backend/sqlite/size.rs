@@ -76,6 +76,7 @@ impl Sqlite {
         }
         self.tables()?.delete_entries_to(last)?;
         self.wrote = true;
+        self.health.dropped += oldest.len() as u64;
         Ok(oldest.len())
     }
 }

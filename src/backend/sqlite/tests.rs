@@ -391,9 +391,14 @@ fn a_full_disk() {
     assert_eq!(hear(&mut store), failed);
     assert!(store.ailing && store.is_idle());
     assert_eq!((page(&mut store, ROOM), page(&mut store, PAIR)), (before.clone(), nothing));
+    // That it can be read does not mean that it can be written to.
+    let failing = |store: &Sqlite| store.health().unwrap().failing;
+    assert_eq!(failing(&store).as_deref(), Some("the disk is full"));
     store.tables().unwrap().allow_pages(1 << 20).unwrap();
     assert!(ask(&mut store, append(ROOM, &long, 5))[0].starts_with("Published"));
     assert!(!store.ailing);
+    let Health { failing, failures, commits, .. } = store.health().unwrap();
+    assert_eq!((failing, failures, commits.buckets.iter().sum()), (None, 1, 2));
     let (head, found) = page(&mut store, ROOM);
     assert_eq!((head.epoch, head.seq, found.len()), (before.0.epoch, 2, 2));
     assert_eq!(ask(&mut store, append(ROOM, "three", 6)).len(), 1);

@@ -47,6 +47,19 @@ impl Trouble {
         }
     }
 
+    /// In a few words, without what only Salon's log needs.
+    pub fn in_short(&self) -> String {
+        match self.code() {
+            Some(ErrorCode::DiskFull) => "the disk is full".into(),
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the file may not be written to".into(),
+            Some(ErrorCode::CannotOpen) => "the file cannot be opened".into(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another program writes to the file".into(),
+            Some(ErrorCode::SystemIoFailure) => "the disk gives errors".into(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "the file is damaged".into(),
+            _ => "the file cannot be used; the log says why".into(),
+        }
+    }
+
     pub fn sentence(&self, path: &Path) -> String {
         match self {
             Self::Said(sentence) => sentence.clone(),
