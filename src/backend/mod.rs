@@ -42,6 +42,7 @@ mod entry;
 pub mod health;
 pub mod memory;
 mod news;
+pub mod paired;
 mod request;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -58,6 +59,7 @@ pub use entry::{
 pub use health::Health;
 pub use memory::Memory;
 pub use news::{Hit, MAX_UNREAD, News, Reading, Talk};
+pub use paired::Paired;
 pub use request::{Ban, Names, Reader, Request, RetryKey, Scope, Search};
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;

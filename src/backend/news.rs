@@ -113,6 +113,24 @@ pub enum News<'a> {
     Banned(Ban<'a>),
 }
 
+impl News<'_> {
+    /// The request whose outcome it is, if it is one.
+    pub fn ticket(&self) -> Option<Ticket> {
+        match *self {
+            Self::Published { ticket, .. } | Self::Marked { ticket, .. } => ticket,
+            Self::Repeated { ticket, .. }
+            | Self::Page { ticket, .. }
+            | Self::Readings { ticket, .. }
+            | Self::Conversations { ticket, .. }
+            | Self::Found { ticket, .. }
+            | Self::Noted { ticket }
+            | Self::Refused { ticket, .. }
+            | Self::Failed { ticket } => Some(ticket),
+            Self::Emptied { .. } | Self::Ended { .. } | Self::Room { .. } | Self::User { .. } | Self::Banned(_) => None,
+        }
+    }
+}
+
 /// What a user has read of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {

@@ -155,8 +155,11 @@ fn store(args: &args::ServeArgs, _: backend::Waker) -> Result<Box<dyn Backend>, 
 #[cfg(feature = "sqlite")]
 fn store(args: &args::ServeArgs, waker: backend::Waker) -> Result<Box<dyn Backend>, String> {
     if let Some(options) = settings::file(args)? {
+        let beside = backend::sqlite::ReadOnly::new(&options);
         let make = |waker| Ok(backend::Sqlite::open(options, Random::secret())?.with_waker(waker));
-        return Ok(Box::new(backend::Threaded::start(make, waker)?));
+        let writer = backend::Threaded::start(make, waker.clone())?;
+        let reader = backend::Threaded::start(|_| Ok(beside), waker)?;
+        return Ok(Box::new(backend::Paired::new(writer, reader)));
     }
     Ok(Box::new(Memory::new(settings::history(args), Random::secret())))
 }

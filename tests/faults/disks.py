@@ -284,6 +284,85 @@ def a_sync_that_fails_once_is_not_believed_the_next_time():
         house.is_all_there(disk, "power")
 
 
+@check()
+def a_file_that_is_taken_away_is_missed():
+    with Disk() as disk:
+        house = House(disk.serve("process"))
+        for _ in range(10):
+            assert house.say() is None
+        for end in ("", "-wal"):
+            path, away = disk.file + end, disk.file + end + ".away"
+            os.rename(path, away)
+            assert house.say() == "backend_down"
+            assert house.say() == "backend_down"
+            house.both_are_here()
+            assert not os.path.exists(path), "none is made in its place"
+            os.rename(away, path)
+            house.goes_on()
+        # Another one in its place is not written to.
+        shutil.copy(disk.file, disk.file + ".copy")
+        os.rename(disk.file, disk.file + ".away")
+        os.rename(disk.file + ".copy", disk.file)
+        with open(disk.file, "rb") as file:
+            before = file.read()
+        assert house.say() == "backend_down"
+        with open(disk.file, "rb") as file:
+            assert file.read() == before
+        os.rename(disk.file + ".away", disk.file)
+        house.goes_on()
+        assert house.lines("taken away"), house.server.errors
+        house.is_all_there(disk)
+
+
+@check()
+def a_slow_sync_holds_up_those_who_speak_and_nobody_else():
+    with Disk() as disk:
+        server = disk.serve("power")
+        house = House(server)
+        for room in ("bar", "hut"):
+            eve = Client(server, "eve", room=room)
+            for n in range(30):
+                ask(eve, type="broadcast", room_id=room, content=str(n))
+            eve.leave()
+        others = [Client(server, f"o{n}", room="bar") for n in range(3)]
+        assert house.say() is None
+        house.both_are_here()
+        disk.set(sync_ms=SLOW * 1000)
+        waits = house.begin()
+        wait_until(lambda: disk.get("syncing") > 0, "the disk is busy")
+        synced = disk.get("synced")
+        # Nobody else's turn: pings, rooms that are known and rooms that are not.
+        for round in range(5):
+            for person in [*others, house.ben]:
+                assert ask(person, type="ping")["type"] == "pong"
+            for room in ("bar", "hut"):
+                joined = ask(others[round % 3], type="join", room_id=room, history=10)
+                assert joined["type"] == "joined", joined
+                page = ask(others[round % 3], type="history", room_id=room, limit=20)
+                assert len(page["items"]) == 20, page
+        assert disk.get("synced") == synced, "all of that while the disk was busy"
+        # What waits is bounded.
+        flood = Client(server, "flood", room="flood")
+        numbers = range(6000)
+        for at in numbers:
+            flood.say(type="broadcast", room_id="flood", content=str(at), id=at)
+        disk.set(sync_ms=0)
+        assert house.outcome(waits) is None
+        told, overloaded = [], 0
+        flood.say(type="ping", id="end")
+        while len(told) + overloaded < len(numbers):
+            message = flood.hear()
+            if message["type"] == "error":
+                assert message["code"] == "overloaded", message
+                overloaded += 1
+            elif message["type"] == "broadcast":
+                told.append(message["content"])
+        assert overloaded > 0 and told == [str(n) for n in sorted(map(int, told))]
+        house.goes_on(down=("overloaded",))
+        house.is_all_there(disk, "power")
+        return f"{overloaded} of {len(numbers)} overloaded"
+
+
 def refused(disk):
     """The one sentence with which a start ends; the file stays as it is."""
     with open(disk.file, "rb") as file:

@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -316,8 +317,8 @@ fn answer(client: &mut Client, id: &str) -> Value {
     }
 }
 
-/// Everybody comes in and talks, in so many rounds.
-fn talk(server: &Server, rounds: u64, random: &mut Random) {
+/// Everybody comes in and talks, in so many rounds; now and then syncs fail, if there is a file of controls.
+fn talk(server: &Server, rounds: u64, random: &mut Random, control: Option<&fs::File>) {
     let mut clients = PEOPLE.map(|name| server.connect(&format!("/ws?user={name}")));
     for client in &mut clients {
         for room in ROOMS {
@@ -351,8 +352,14 @@ fn talk(server: &Server, rounds: u64, random: &mut Random) {
                 owed.push((at, id));
             }
         }
+        if let Some(control) = control.filter(|_| random.below(20) == 0) {
+            // The error of a sync (EIO), and how many fail.
+            let count = u32::try_from(1 + random.below(3)).unwrap();
+            control.write_all_at(&[5u32.to_le_bytes(), count.to_le_bytes()].concat(), 0).unwrap();
+        }
         for (at, id) in owed {
-            assert_ne!(answer(&mut clients[at], &id)["type"], "error");
+            let code = answer(&mut clients[at], &id)["code"].clone();
+            assert!(code.is_null() || control.is_some() && code == "backend_down", "{code}");
         }
     }
 }
@@ -362,6 +369,7 @@ fn record(
     folder: &Folder,
     library: &Path,
     lives: &[(Durability, bool)],
+    fails: bool,
     random: &mut Random,
 ) -> (Vec<Event>, Vec<Life>) {
     let (root, recorded) = (folder.0.join("disk"), folder.0.join("record"));
@@ -372,9 +380,15 @@ fn record(
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--log", "warn", "--rate", "off"];
         let of_store = ["--store", file.to_str().unwrap(), "--durability", durability.word()];
         let mut command = salon(&[&arguments[..], &of_store[..]].concat());
+        let control = fails.then(|| {
+            let path = folder.0.join("control");
+            fs::write(&path, [0; 4096]).unwrap();
+            command.env("DISK_CONTROL", &path);
+            fs::OpenOptions::new().write(true).open(path).unwrap()
+        });
         command.env("LD_PRELOAD", library).env("DISK_FOLDER", &root).env("DISK_RECORD", &recorded);
         let mut server = Server::run(&mut command);
-        talk(&server, 150, random);
+        talk(&server, 150, random, control.as_ref());
         server.signal(if ends_well { "TERM" } else { "KILL" });
         server.wait();
         let from = events.len();
@@ -471,13 +485,13 @@ fn look(root: &Path, durability: Durability, told: &[(usize, Told)], due: usize,
 }
 
 /// Looks at images of a record of these lives.
-fn cut(name: &str, lives: &[(Durability, bool)]) {
+fn cut(name: &str, lives: &[(Durability, bool)], fails: bool) {
     let number = |name: &str, usual| std::env::var(name).map_or(usual, |text| text.parse().expect("a number"));
     let (images, seed) = (number("IMAGES", 300), number("SEED", 1));
     let folder = Folder::in_memory(&format!("power-cut-{name}"));
     let Some(library) = library(&folder) else { return };
     let (mut random, root) = (Random::from(seed), folder.0.join("disk"));
-    let (events, lives) = record(&folder, &library, lives, &mut random);
+    let (events, lives) = record(&folder, &library, lives, fails, &mut random);
     let told: Vec<_> = {
         let ends = lives.iter().skip(1).map(|life| life.from).chain([events.len()]);
         let of_life = |(life, end): (&Life, usize)| {
@@ -532,16 +546,24 @@ fn cut(name: &str, lives: &[(Durability, bool)]) {
 
 #[test]
 fn in_mode_power() {
-    cut("power", &[(Durability::Power, false), (Durability::Power, true), (Durability::Power, false)]);
+    cut("power", &[(Durability::Power, false), (Durability::Power, true), (Durability::Power, false)], false);
 }
 
 #[test]
 fn in_mode_process() {
-    cut("process", &[(Durability::Process, false), (Durability::Process, true), (Durability::Process, false)]);
+    cut("process", &[(Durability::Process, false), (Durability::Process, true), (Durability::Process, false)], false);
 }
 
 #[test]
 fn in_both_in_turn() {
     let (process, power) = (Durability::Process, Durability::Power);
-    cut("both", &[(process, false), (power, false), (process, true), (power, true), (process, false)]);
+    cut("both", &[(process, false), (power, false), (process, true), (power, true), (process, false)], false);
+}
+
+/// A sync that fails leaves on the disk what it will, and the kernel forgets about the rest: a later sync that succeeds
+/// says nothing about it.
+#[test]
+fn after_syncs_that_failed() {
+    let (process, power) = (Durability::Process, Durability::Power);
+    cut("failed", &[(power, false), (process, false), (power, true)], true);
 }

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use rusqlite::ErrorCode;
-
 use super::tables::Tables;
 use super::trouble::{Result, Trouble};
 use super::{MAX_DELETED_AT_ONCE, MAX_PLACES, News, Sqlite, TRIMMED_TOGETHER};
@@ -20,14 +18,36 @@ impl Sqlite {
         if self.places.len() > MAX_PLACES {
             self.forget_places();
         }
+        self.shorten_log()?;
         self.tables()?.begin()?;
         self.open = true;
         Ok(())
     }
 
+    /// Moves the log into the file when it has become long; says once if it is held up.
+    fn shorten_log(&mut self) -> Result<()> {
+        let left = self.tables()?.shorten_log()?;
+        let is_held_up = left > HELD_UP_PAGES;
+        if is_held_up && !self.held_up {
+            log::warn!(
+                "{}: somebody reads an old state of the file for long, so that its log grows: it has {} MiB",
+                self.claim.path.display(),
+                left >> 8
+            );
+        }
+        // Said again only when it has been short meanwhile.
+        self.held_up = is_held_up || self.held_up && left > HELD_UP_PAGES / 4;
+        Ok(())
+    }
+
     /// Opens the file anew, and tells what turns out to be in it.
     pub(super) fn reopen(&mut self) -> Result<()> {
+        // What was said is in the file that was opened first, and in no other.
+        if self.claim.inode().ok() != Some(self.inodes[0]) {
+            return Err(Trouble::Away);
+        }
         let (tables, last) = Self::connect(&self.options, &self.claim, &mut self.random)?;
+        self.inodes = self.claim.inodes().map_err(|error| Trouble::Said(error.to_string()))?;
         self.tables = Some(tables);
         (self.nothing, self.batches, self.entry) = (last.nothing, last.batch, last.entry);
         if let Some((batch, said)) = self.doubt.take()
@@ -109,6 +129,7 @@ impl Sqlite {
         }
         let written =
             self.write_heads(false).and_then(|()| self.forget_retries(None)).and_then(|()| match self.wrote {
+                true if self.claim.inodes().ok() != Some(self.inodes) => Err(Trouble::Away),
                 true => Ok(self.tables()?.number_batch(self.batches + 1, self.entry)?),
                 false => Ok(()),
             });
@@ -154,7 +175,8 @@ impl Sqlite {
         self.forget_places();
         self.retries = None;
         match last {
-            Some(last) if rolled_back && trouble.code() == Some(ErrorCode::DiskFull) => {
+            // It has been seen before anything was written, or is only open still, so that it can be saved by hand.
+            Some(last) if rolled_back && trouble.leaves_file_whole() => {
                 (self.nothing, self.entry) = (last.nothing, last.entry);
             }
             _ => {
@@ -175,6 +197,10 @@ impl Sqlite {
         let tables = self.tables()?;
         tables.synchronize(true)?;
         tables.note_clean_end()?;
-        Ok(tables.checkpoint()?)
+        tables.checkpoint()?;
+        Ok(())
     }
 }
+
+/// Pages of the log from which on it is said that it grows: 64 MiB.
+const HELD_UP_PAGES: i64 = 16 << 10;

@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, FlockOperation, flock};
@@ -75,6 +75,36 @@ impl Claim {
             }
         }
         Ok(())
+    }
+
+    /// Writes the log again as it is, and syncs it: after a sync that failed the kernel counts as written what is not
+    /// on the disk, and none that comes later would see to it.
+    ///
+    /// # Errors
+    /// That it cannot be done.
+    pub fn write_log_anew(&self) -> std::io::Result<()> {
+        let log = match OpenOptions::new().read(true).write(true).open(beside(&self.path, "-wal")) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let mut piece = vec![0; 64 << 10];
+        let mut at = 0;
+        loop {
+            let len = log.read_at(&mut piece, at)?;
+            if len == 0 {
+                return log.sync_all();
+            }
+            log.write_all_at(&piece[..len], at)?;
+            at += len as u64;
+        }
+    }
+
+    /// What tells the file and its log from others of the same names, as long as they are there.
+    ///
+    /// # Errors
+    /// One of them is not there any more.
+    pub fn inodes(&self) -> std::io::Result<[u64; 2]> {
+        Ok([self.inode()?, fs::metadata(beside(&self.path, "-wal"))?.ino()])
     }
 
     /// What tells the file from a copy of it.
@@ -266,7 +296,7 @@ fn in_use(path: &Path, lock: &Path) -> String {
 
 /// The path without symbolic links and from the root, so that one file has one lock, and no name means something else
 /// to SQLite.
-fn resolve(path: &Path) -> Result<PathBuf, String> {
+pub fn resolve(path: &Path) -> Result<PathBuf, String> {
     let cannot = |error: std::io::Error| cannot_open(path, &error);
     if let Ok(path) = fs::canonicalize(path) {
         return Ok(path);

@@ -39,6 +39,7 @@ mod entries;
 mod file;
 mod folding;
 mod places;
+mod read_only;
 mod reading;
 mod requests;
 mod retention;
@@ -67,6 +68,7 @@ use crate::time::Moment;
 
 pub use file::boot_id;
 use file::{Claim, Found};
+pub use read_only::ReadOnly;
 use reading::Many;
 use retries::Retries;
 use tables::{Last, Place, Tables};
@@ -156,6 +158,10 @@ pub struct Sqlite {
     lacks_room: bool,
     waker: Waker,
     health: Health,
+    /// Its log is long, which has been said.
+    held_up: bool,
+    /// Of the file and its log, as they were opened.
+    inodes: [u64; 2],
     /// When it was last looked.
     file_bytes: u64,
     about: String,
@@ -194,7 +200,9 @@ impl Sqlite {
         let (tables, last) = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
         let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
+        let inodes = claim.inodes().map_err(|error| file::cannot_open(&claim.path, &error))?;
         Ok(Self {
+            inodes,
             claim,
             tables: Some(tables),
             random,
@@ -222,6 +230,7 @@ impl Sqlite {
             lacks_room: false,
             waker: Waker::new(|| ()),
             health: Health::default(),
+            held_up: false,
             file_bytes: file::bytes(&options.path),
             about,
             options,
@@ -243,6 +252,7 @@ impl Sqlite {
             claim.begin(|path| Ok::<_, Trouble>(Tables::open(path, false)?.make(nothing)?))?;
         }
         let inode = claim.inode().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
+        claim.write_log_anew().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
         let tables = Tables::open(&claim.path, false)?;
         if !new
             && file::bytes(&claim.path) <= CHECKED_BYTES

@@ -48,27 +48,34 @@ impl Sqlite {
 
     /// What a user has read of a conversation.
     pub(super) fn reading(&mut self, at: usize, user: &str) -> Result<Reading> {
-        let known = &self.places[at];
-        let place = &known.place;
-        let read = self.tables()?.read_of(user, place.id)?;
+        let mut many = self.places[at].many.take();
+        let reading = self.tables()?.reading(&self.places[at].place, user, &mut many);
+        self.places[at].many = many;
+        Ok(reading?)
+    }
+}
+
+impl Tables {
+    /// What a user has read of a conversation. `many` is what was found of it before, as long as no message of it was
+    /// deleted, and what is found now.
+    pub fn reading(&self, place: &Place, user: &str, many: &mut Option<Many>) -> rusqlite::Result<Reading> {
+        let read = self.read_of(user, place.id)?;
         let from = (read + 1).max(place.first);
         if from > place.message {
             return Ok(Reading { read, unread: 0 });
         }
         let holds = |many: &&Many| place.first <= many.from;
-        let many = known.many.as_ref().filter(holds);
-        if many.is_some_and(|many| from <= many.from && *many.but_for != *user) {
+        let known = many.as_ref().filter(holds);
+        if known.is_some_and(|many| from <= many.from && *many.but_for != *user) {
             return Ok(Reading { read, unread: MAX_UNREAD });
         }
-        let (unread, found) = self.tables()?.unread(place, from, user, many.is_none())?;
+        let (unread, found) = self.unread(place, from, user, known.is_none())?;
         if found.is_some() {
-            self.places[at].many = found;
+            *many = found;
         }
         Ok(Reading { read, unread })
     }
-}
 
-impl Tables {
     /// Up to where a user has read a conversation.
     pub fn read_of(&self, user: &str, conversation: i64) -> rusqlite::Result<u64> {
         let sql = "SELECT seq FROM mark WHERE user = ?1 AND conversation = ?2";

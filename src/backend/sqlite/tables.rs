@@ -2,9 +2,12 @@
 //! they mean to each other, and when a transaction ends, is for [`super::Sqlite`].
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, Row, params};
 
 use crate::backend::{Description, Epoch};
@@ -15,6 +18,8 @@ use super::schema;
 #[derive(Debug)]
 pub struct Tables {
     pub(super) connection: Connection,
+    /// Pages of the log, as of the last commit.
+    log_pages: Arc<AtomicI64>,
 }
 
 /// What the file says of its last use.
@@ -93,13 +98,25 @@ impl Tables {
     /// Opens a file that is there.
     pub fn open(path: &Path, for_reading: bool) -> Result<Self> {
         let access = if for_reading { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
-        let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let mut connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(BUSY_WITHIN)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.execute_batch(schema::CONNECTION)?;
         connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
-        Ok(Self { connection })
+        let log_pages = Arc::new(AtomicI64::new(0));
+        let noted = log_pages.clone();
+        // Instead of SQLite's own, which moves the log into the file too, and says nothing if that fails.
+        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            noted.store(i64::from(pages), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self { connection, log_pages })
+    }
+
+    /// Less of it in memory than usual.
+    pub fn limit_cache(&self, kib: i64) -> Result<()> {
+        self.connection.pragma_update(None, "cache_size", -kib)
     }
 
     /// Makes the tables in an empty file. Until that is done the file is empty.
@@ -130,7 +147,6 @@ impl Tables {
     /// had there.
     pub fn begin_log(&self) -> Result<bool> {
         let mode: String = self.connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-        self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         self.connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
         self.synchronize(true)?;
         Ok(mode == "wal")
@@ -141,12 +157,24 @@ impl Tables {
         self.connection.pragma_update(None, "synchronous", if each_commit { "FULL" } else { "NORMAL" })
     }
 
-    /// Moves all of the log into the file, and both to the disk.
-    pub fn checkpoint(&self) -> Result<()> {
+    /// Moves all of the log into the file, and both to the disk. `false`: somebody who reads holds it up, and a part is
+    /// left.
+    pub fn checkpoint(&self) -> Result<bool> {
         let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        // Somebody who reads holds it up; the next one does the rest.
-        log::debug!("the store's log was moved into its file{}", if busy == 0 { "" } else { ", but for a part" });
-        Ok(())
+        self.log_pages.store(0, Ordering::Relaxed);
+        Ok(busy == 0)
+    }
+
+    /// Moves into the file what may be moved of a log that has become long, between two transactions; returns how many
+    /// pages it has.
+    pub fn shorten_log(&self) -> Result<i64> {
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        if pages < LOG_PAGES {
+            return Ok(pages);
+        }
+        // The next commit says how long it is then.
+        self.log_pages.store(0, Ordering::Relaxed);
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
     }
 
     pub fn version(&self) -> Result<u32> {

@@ -13,6 +13,8 @@ pub enum Trouble {
     Sql(rusqlite::Error),
     /// In one sentence.
     Said(String),
+    /// The file or its log is not where it was, or is another one.
+    Away,
 }
 
 /// What may be in the way of it.
@@ -23,6 +25,10 @@ impl fmt::Display for Trouble {
         match self {
             Self::Sql(error) => error.fmt(f),
             Self::Said(sentence) => f.write_str(sentence),
+            Self::Away => f.write_str(
+                "the file or its log was taken away or replaced while it is in use; put back what was there, or start \
+                 Salon anew with what is there",
+            ),
         }
     }
 }
@@ -43,13 +49,14 @@ impl Trouble {
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Sql(error) => error.sqlite_error_code(),
-            Self::Said(_) => None,
+            Self::Said(_) | Self::Away => None,
         }
     }
 
     /// In a few words, without what only Salon's log needs.
     pub fn in_short(&self) -> String {
         match self.code() {
+            _ if matches!(self, Self::Away) => "the file was taken away".into(),
             Some(ErrorCode::DiskFull) => "the disk is full".into(),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the file may not be written to".into(),
             Some(ErrorCode::CannotOpen) => "the file cannot be opened".into(),
@@ -60,9 +67,15 @@ impl Trouble {
         }
     }
 
+    /// Whether the connection is as good as before, once it has been rolled back.
+    pub fn leaves_file_whole(&self) -> bool {
+        matches!(self, Self::Away) || self.code() == Some(ErrorCode::DiskFull)
+    }
+
     pub fn sentence(&self, path: &Path) -> String {
         match self {
             Self::Said(sentence) => sentence.clone(),
+            Self::Away => file::cannot_open(path, self),
             Self::Sql(error) => match self.code() {
                 Some(
                     ErrorCode::DiskFull
