@@ -70,6 +70,6 @@ impl Hall {
 /// The longest text that is looked for, in bytes.
 const MAX_TEXT_BYTES: usize = 512;
 
-/// The cost of a search, in steps (see [`Deliveries::note_work`](super::delivery::Deliveries::note_work)): as much as a
-/// page of a list with 10,000 rooms.
-const SEARCH: usize = 1250;
+/// The cost of a search, in steps (see [`Deliveries::note_work`](super::delivery::Deliveries::note_work)): more than
+/// all peers that need more than one request's time have in one turn, so that a turn has one of them.
+const SEARCH: usize = 4096;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::simplest::Conversation;
-use crate::backend::Body;
+use crate::backend::{Body, Entry, Message, Reaction};
 
 /// The messages of one conversation, as a client shows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,6 +98,36 @@ impl Shown {
             reactions: message.reactions.iter().map(|it| (it.emoji.to_owned(), users(&it.users))).collect(),
         })
     }
+}
+
+/// An entry as somebody hears it, but for the `id`; of a room or, `with` a user, between two people.
+pub(super) fn as_heard(entry: &Entry<'_>, place: (&str, &str)) -> Value {
+    let Entry { seq, ts, sender, body } = entry;
+    let (kind, fields) = match body {
+        Body::Message(Message { content, reply_to, edited, reactions }) => {
+            let kind = if place.0 == "room_id" { "broadcast" } else { "direct" };
+            let reaction = |it: &Reaction<'_>| json!({"emoji":it.emoji,"count":it.count,"users":it.users,"me":it.me});
+            let reactions: Vec<Value> = reactions.iter().map(reaction).collect();
+            let deleted = content.is_none();
+            let reactions = (!reactions.is_empty()).then_some(reactions);
+            (
+                kind,
+                json!({"content":content,"reply_to":reply_to,"edited":edited,"reactions":reactions,"deleted":deleted}),
+            )
+        }
+        Body::Edited { of, content } => ("edited", json!({"of":of,"content":content,"deleted":content.is_none()})),
+        Body::Deleted { of } => ("deleted", json!({"of":of})),
+        Body::Reaction { of, emoji, on } => ("reaction", json!({"of":of,"emoji":emoji,"on":on})),
+    };
+    let mut heard = json!({"type":kind,"seq":seq,"ts":ts,"sender":sender});
+    let object = heard.as_object_mut().unwrap();
+    object.insert(place.0.into(), place.1.into());
+    let is_there = |(name, value): &(&String, &Value)| {
+        !(value.is_null() || name.as_str() == "deleted" && **value == Value::Bool(false))
+    };
+    object
+        .extend(fields.as_object().unwrap().iter().filter(is_there).map(|(name, value)| (name.clone(), value.clone())));
+    heard
 }
 
 /// What an entry is for everybody, however it is folded.

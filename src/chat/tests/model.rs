@@ -1,15 +1,19 @@
 //! The chat beside a model of it that fits on a page: after every random step, both agree.
 //!
-//! The model has the whole log of each room and pair, and knows who is where by slots. Clients, who come, are cut, and
-//! come back with what they had, read what they hear as an independent author would read `docs/wire.md`, and never look
-//! at the model to understand it. After each step: every message once and in order, nothing missing, nothing that is
-//! not in the log; each request answered once, and messages that are sent while catching up when their turn comes;
-//! members, watches and presence as in the model; and nobody is shown as typing who is not.
+//! The model has the whole log of each room and pair (`simplest`), and knows who is where by slots. Clients, who come,
+//! are cut, and come back with what they had, read what they hear as an independent author would read `docs/wire.md`,
+//! and never look at the model to understand it. After each step: every message once and in order, nothing missing,
+//! nothing that is not in the log; each request answered once, and messages that are sent while catching up when their
+//! turn comes; members, watches and presence as in the model; clients that fold what they hear (`folding`), live,
+//! resumed or from the history, show the messages of the log; and nobody is shown as typing who is not.
 
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::folding::{Folded, as_heard};
+use super::simplest::{Conversation, Outcome};
 use super::*;
+use crate::backend::{Epoch, NewBody, NewEntry, Right, Why};
 
 const NAMES: [&str; 4] = ["ann", "bob", "cat", "dan"];
 const ROOMS: [&str; 3] = ["den", "attic", "hut"];
@@ -48,6 +52,27 @@ enum Op {
         who: usize,
         content: u8,
     },
+    /// Something is done to a message, in a room or in a conversation with a user.
+    Change {
+        who: usize,
+        place: Result<usize, usize>,
+        /// So far back from the newest entry.
+        back: u64,
+        kind: usize,
+        id: Option<u8>,
+    },
+    Read {
+        who: usize,
+        room: usize,
+        seq: u64,
+    },
+    History {
+        who: usize,
+        room: usize,
+        after: Option<u64>,
+        limit: usize,
+    },
+    Conversations(usize),
     Status {
         who: usize,
         status: usize,
@@ -76,6 +101,7 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let who = 0..CLIENTS.len();
     let (room, user) = (0..ROOMS.len(), 0..NAMES.len());
+    let place = prop_oneof![3 => room.clone().prop_map(Ok), 1 => user.clone().prop_map(Err)];
     let id = || prop_oneof![2 => Just(None), 1 => (0..3_u8).prop_map(Some)];
     prop_oneof![
         4 => who.clone().prop_map(Op::Open),
@@ -88,6 +114,12 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (who.clone(), user.clone(), id(), 0..2_u8)
             .prop_map(|(who, to, id, content)| Op::Direct { who, to, id, content }),
         1 => (who.clone(), 0..2_u8).prop_map(|(who, content)| Op::Multicast { who, content }),
+        8 => (who.clone(), place, 0..6_u64, 0..CHANGES.len(), id())
+            .prop_map(|(who, place, back, kind, id)| Op::Change { who, place, back, kind, id }),
+        2 => (who.clone(), room.clone(), 0..12_u64).prop_map(|(who, room, seq)| Op::Read { who, room, seq }),
+        3 => (who.clone(), room.clone(), proptest::option::of(0..12_u64), 1..5_usize)
+            .prop_map(|(who, room, after, limit)| Op::History { who, room, after, limit }),
+        1 => who.clone().prop_map(Op::Conversations),
         2 => (who.clone(), 0..4_usize, any::<bool>()).prop_map(|(who, status, note)| Op::Status { who, status, note }),
         2 => (who.clone(), user, any::<bool>()).prop_map(|(who, whom, on)| Op::Watch { who, whom, on }),
         6 => who.clone().prop_map(Op::Take),
@@ -96,6 +128,18 @@ fn op() -> impl Strategy<Value = Op> {
         2 => prop_oneof![0..200_u64, 2_900..6_100_u64, Just(5_000), Just(299_000)].prop_map(Op::Wait),
     ]
 }
+
+/// What is done to messages: the type of the request, and its fields beside the message.
+const CHANGES: [(&str, &str); 8] = [
+    ("broadcast", r#","content":"re""#),
+    ("edit", r#","content":"a""#),
+    ("edit", r#","content":"b""#),
+    ("delete", ""),
+    ("react", r#","emoji":"👍","on":true"#),
+    ("react", r#","emoji":"👍","on":false"#),
+    ("react", r#","emoji":":x:","on":true"#),
+    ("react", r#","emoji":":x:","on":false"#),
+];
 
 /// A status and a note, as they are seen.
 type Seen = (String, Option<String>);
@@ -112,6 +156,9 @@ struct Place {
     fell: bool,
     /// Its messages that it has sent meanwhile and not heard: id and seq.
     awaited: Vec<(Value, u64)>,
+    /// The messages that it shows, and the entry from which on it has them.
+    folded: Folded,
+    from: u64,
     members: BTreeSet<String>,
     typing: BTreeSet<String>,
 }
@@ -123,17 +170,26 @@ struct Client {
     watched: BTreeMap<String, Seen>,
     /// The last list that a plain client got.
     online: String,
-    plain_heard: usize,
+    plain_heard: u64,
+    /// The messages that it shows of each user.
+    talks: BTreeMap<String, Folded>,
     /// Bytes of replay since it last took everything.
     on_the_way: usize,
 }
 
-#[derive(Default)]
 struct Room {
     epoch: Option<String>,
-    log: Vec<(usize, u8)>,
+    log: Conversation,
+    /// Up to where each user has read it.
+    marks: BTreeMap<usize, u64>,
     /// By user: when they are given up, if no device of theirs is inside.
     members: BTreeMap<usize, Option<u64>>,
+}
+
+impl Room {
+    fn new(kept: usize) -> Self {
+        Self { epoch: None, log: Conversation::new(Epoch(0), kept), marks: BTreeMap::new(), members: BTreeMap::new() }
+    }
 }
 
 #[derive(Default, Clone)]
@@ -157,9 +213,11 @@ struct World {
     rooms: [Room; ROOMS.len()],
     users: [User; NAMES.len()],
     /// The conversations of two, the smaller first.
-    pairs: BTreeMap<(usize, usize), u64>,
-    /// Messages with an id: sender, id, place, content; number, and time.
-    said: BTreeMap<(usize, u8, String, u8), (u64, u64)>,
+    pairs: BTreeMap<(usize, usize), Conversation>,
+    /// Entries with an id: sender, id, place, what; number, and time.
+    said: BTreeMap<(usize, u8, String, String), (u64, u64)>,
+    /// The mark that has just moved: whose, by which client, where and how far.
+    moved: Option<(usize, usize, usize, u64)>,
     typing: BTreeMap<(usize, usize), u64>,
     epochs: BTreeSet<String>,
     requests: u64,
@@ -176,10 +234,12 @@ enum Answer {
     Said {
         room: usize,
         seq: u64,
+        kind: &'static str,
     },
     Told {
         to: usize,
         seq: u64,
+        kind: &'static str,
     },
     Dup {
         seq: u64,
@@ -188,6 +248,12 @@ enum Answer {
     Later,
     Plain,
     Is(&'static str),
+    History {
+        room: usize,
+        seqs: Vec<u64>,
+        next: Option<u64>,
+    },
+    Conversations,
 }
 
 impl World {
@@ -200,10 +266,11 @@ impl World {
             kept,
             slice,
             clients: vec![Client::default(); CLIENTS.len()],
-            rooms: Default::default(),
+            rooms: std::array::from_fn(|_| Room::new(kept)),
             users: Default::default(),
             pairs: BTreeMap::new(),
             said: BTreeMap::new(),
+            moved: None,
             typing: BTreeMap::new(),
             epochs: BTreeSet::new(),
             requests: 0,
@@ -235,7 +302,7 @@ impl World {
             }
             Op::Say { who, room, content, .. } if open(who) && CLIENTS[who].1.is_some() => {
                 let room = CLIENTS[who].1.unwrap_or(room);
-                self.rooms[room].log.push((CLIENTS[who].0, content));
+                self.append(CLIENTS[who].0, room, NewBody::Message { content: &content.to_string(), reply_to: None });
                 self.typing.remove(&(CLIENTS[who].0, room));
                 self.stage.says(&who.to_string(), &content.to_string());
                 self.listen(None);
@@ -245,6 +312,10 @@ impl World {
             | Op::Say { who, .. }
             | Op::Direct { who, .. }
             | Op::Multicast { who, .. }
+            | Op::Change { who, .. }
+            | Op::Read { who, .. }
+            | Op::History { who, .. }
+            | Op::Conversations(who)
             | Op::Status { who, .. }
             | Op::Watch { who, .. }
             | Op::Typing { who, .. }
@@ -263,8 +334,8 @@ impl World {
         self.users[user].known = true;
         self.users[user].present = true;
         self.users[user].gone_at = None;
-        let places = std::mem::take(&mut self.clients[who].places);
-        self.clients[who] = Client { open: true, places, ..Client::default() };
+        let Client { places, talks, .. } = std::mem::take(&mut self.clients[who]);
+        self.clients[who] = Client { open: true, places, talks, ..Client::default() };
         match plain {
             Some(room) => {
                 self.rooms[room].members.insert(user, None);
@@ -332,8 +403,8 @@ impl World {
         self.typing.remove(&(user, room));
         let place = &mut self.rooms[room];
         place.members.remove(&user);
-        if place.members.is_empty() && (self.kept == 0 || place.log.is_empty()) {
-            *place = Room::default();
+        if place.members.is_empty() && (self.kept == 0 || place.log.len() == 0) {
+            *place = Room::new(self.kept);
         }
     }
 
@@ -347,25 +418,117 @@ impl World {
     }
 
     /// Whether it was said before with that id, and what number it has then.
-    fn was_said(&self, user: usize, id: Option<u8>, place: &str, content: u8) -> Option<u64> {
-        let &(seq, at) = self.said.get(&(user, id?, place.into(), content))?;
+    fn was_said(&self, user: usize, id: Option<u8>, place: &str, what: &str) -> Option<u64> {
+        let &(seq, at) = self.said.get(&(user, id?, place.into(), what.into()))?;
         (self.now() - at < 300_000).then_some(seq)
     }
 
-    /// The same; if not, takes it down.
-    fn is_again(&mut self, user: usize, id: Option<u8>, place: String, content: u8, seq: u64) -> Option<u64> {
-        let again = self.was_said(user, id, &place, content);
-        if again.is_none() {
-            self.said.insert((user, id?, place, content), (seq, self.now()));
+    /// It has been said with that id.
+    fn note_said(&mut self, user: usize, id: Option<u8>, place: &str, what: &str, seq: u64) {
+        if let Some(id) = id {
+            self.said.insert((user, id, place.into(), what.into()), (seq, self.now()));
         }
-        again
+    }
+
+    /// Something is said or done in a room, and becomes an entry or not.
+    fn append(&mut self, user: usize, room: usize, body: NewBody<'_>) -> Outcome {
+        let entry = NewEntry { sender: NAMES[user], body, at: self.stage.now };
+        self.rooms[room].log.append(&entry)
+    }
+
+    /// The same between two people; with 0 kept, the number is not looked at, because two of whom nothing is kept begin
+    /// anew now and then.
+    fn append_to(&mut self, user: usize, to: usize, body: NewBody<'_>) -> Outcome {
+        let entry = NewEntry { sender: NAMES[user], body, at: self.stage.now };
+        let kept = self.kept;
+        let new = || Conversation::new(Epoch(0), kept);
+        match self.pairs.entry((user.min(to), user.max(to))).or_insert_with(new).append(&entry) {
+            Outcome::Published(_) if kept == 0 => Outcome::Published(0),
+            outcome => outcome,
+        }
+    }
+
+    /// The request that does something to a message, and what becomes of it.
+    fn change(&mut self, op: &Op) -> (String, Answer) {
+        let Op::Change { who, place, back, kind, id: key } = *op else { unreachable!("another one") };
+        let user = CLIENTS[who].0;
+        let (kind, more) = CHANGES[kind];
+        let len = match place {
+            Ok(room) => self.rooms[room].log.len(),
+            Err(to) => self.pairs.get(&(user.min(to), user.max(to))).map_or(0, Conversation::len),
+        };
+        let of = (len + 1).saturating_sub(back);
+        let (kind, named) = match (kind, place) {
+            ("broadcast", Err(_)) => ("direct", "reply_to"),
+            ("broadcast", Ok(_)) => ("broadcast", "reply_to"),
+            (kind, _) => (kind, "of"),
+        };
+        let (field, name) = place.map_or_else(|to| ("user_id", NAMES[to]), |room| ("room_id", ROOMS[room]));
+        let text = format!(r#""type":"{kind}","{field}":"{name}","{named}":{of}{more}"#);
+        let fields: Value = serde_json::from_str(&format!("{{{text}}}")).unwrap();
+        let content = fields["content"].as_str().unwrap_or_default().to_owned();
+        let (emoji, on) = (fields["emoji"].as_str().unwrap_or_default(), fields["on"] == true);
+        let (heard, body) = match kind {
+            "edit" => ("edited", NewBody::Edit { of, content: &content, within: None }),
+            "delete" => ("deleted", NewBody::Delete { of, right: Right::Sender { within: None } }),
+            "react" => ("reaction", NewBody::Reaction { of, emoji, on }),
+            said => (said, NewBody::Message { content: &content, reply_to: Some(of) }),
+        };
+        let (whole, spot) =
+            (format!("{named}{of}{kind}{more}"), place.map_or_else(|to| format!("@{to}"), |room| ROOMS[room].into()));
+        if let Err(to) = place
+            && !self.users[to].known
+        {
+            return (text, Answer::Error("user_not_found"));
+        }
+        if let Some(seq) = self.was_said(user, key, &spot, &whole) {
+            return (text, Answer::Dup { seq });
+        }
+        let outcome = match place {
+            Ok(room) if !self.inside(who, room) => return (text, Answer::Error("not_joined")),
+            Ok(room) => self.append(user, room, body),
+            Err(to) => self.append_to(user, to, body),
+        };
+        let seq = match outcome {
+            Outcome::Published(seq) => seq,
+            Outcome::Nothing => return (text, Answer::Is("ack")),
+            Outcome::Refused(Why::NotFound) => return (text, Answer::Error("not_found")),
+            Outcome::Refused(_) => return (text, Answer::Error("forbidden")),
+        };
+        self.note_said(user, key, &spot, &whole, seq);
+        let answer = match place {
+            Ok(room) => {
+                if heard == "broadcast" {
+                    self.typing.remove(&(user, room));
+                }
+                self.comes_back(who, room, key, seq, heard)
+            }
+            Err(to) => Answer::Told { to, seq, kind: heard },
+        };
+        (text, answer)
+    }
+
+    /// How what a client has said or done in a room comes back to it.
+    fn comes_back(&mut self, who: usize, room: usize, key: Option<u8>, seq: u64, kind: &'static str) -> Answer {
+        let stopped = self.stage.stopped.contains(&self.stage.conn(&who.to_string()));
+        let place = &mut self.clients[who].places[room];
+        match (place.behind, stopped && key.is_none()) {
+            (true, _) => {
+                place.awaited.extend(key.map(|key| (named(key), seq)));
+                Answer::Later
+            }
+            (false, false) => Answer::Said { room, seq, kind },
+            // It comes as messages of others do.
+            (false, true) => Answer::Plain,
+        }
     }
 
     fn request(&mut self, who: usize, op: &Op) {
         let user = CLIENTS[who].0;
+        self.moved = None;
         self.requests += 1;
         let mut id = Some(Value::from(self.requests));
-        let named = |id: Option<u8>| id.map(|id| Value::from(format!("k{id}")));
+        let named = |id: Option<u8>| id.map(named);
         let (text, answer) = match *op {
             Op::Join { room, since, history, .. } => {
                 let place = &mut self.clients[who].places[room];
@@ -395,55 +558,82 @@ impl World {
             Op::Say { room, id: key, content, .. } => {
                 id = named(key);
                 let text = format!(r#""type":"broadcast","room_id":"{}","content":"{content}""#, ROOMS[room]);
-                if !self.inside(who, room) {
-                    match self.was_said(user, key, ROOMS[room], content) {
-                        Some(seq) => (text, Answer::Dup { seq }),
-                        None => (text, Answer::Error("not_joined")),
-                    }
-                } else {
-                    let seq = self.rooms[room].log.len() as u64 + 1;
-                    match self.is_again(user, key, ROOMS[room].into(), content, seq) {
-                        Some(seq) => (text, Answer::Dup { seq }),
-                        None => {
-                            self.rooms[room].log.push((user, content));
-                            self.typing.remove(&(user, room));
-                            let place = &mut self.clients[who].places[room];
-                            let stopped = self.stage.stopped.contains(&self.stage.conn(&who.to_string()));
-                            match (place.behind, stopped && id.is_none()) {
-                                (true, _) => {
-                                    place.awaited.extend(id.clone().map(|id| (id, seq)));
-                                    (text, Answer::Later)
-                                }
-                                (false, false) => (text, Answer::Said { room, seq }),
-                                // It comes as messages of others do.
-                                (false, true) => (text, Answer::Plain),
-                            }
-                        }
+                let content = content.to_string();
+                match self.was_said(user, key, ROOMS[room], &content) {
+                    Some(seq) => (text, Answer::Dup { seq }),
+                    None if !self.inside(who, room) => (text, Answer::Error("not_joined")),
+                    None => {
+                        let said = NewBody::Message { content: &content, reply_to: None };
+                        let Outcome::Published(seq) = self.append(user, room, said) else { unreachable!("a message") };
+                        self.note_said(user, key, ROOMS[room], &content, seq);
+                        self.typing.remove(&(user, room));
+                        (text, self.comes_back(who, room, key, seq, "broadcast"))
                     }
                 }
             }
+            Op::Change { id: key, .. } => {
+                id = named(key);
+                self.change(op)
+            }
+            Op::Read { room, seq, .. } => {
+                let text = format!(r#""type":"read","room_id":"{}","seq":{seq}"#, ROOMS[room]);
+                match self.inside(who, room) {
+                    false => (text, Answer::Error("not_joined")),
+                    true => {
+                        let place = &mut self.rooms[room];
+                        let (seq, mark) = (seq.min(place.log.len()), place.marks.entry(user).or_default());
+                        if seq > *mark {
+                            *mark = seq;
+                            self.moved = Some((user, who, room, seq));
+                        }
+                        (text, Answer::Is("ack"))
+                    }
+                }
+            }
+            Op::History { room, after, limit, .. } => {
+                let more = after.map(|after| format!(r#","after":{after}"#)).unwrap_or_default();
+                let text = format!(r#""type":"history","room_id":"{}","limit":{limit}{more}"#, ROOMS[room]);
+                match self.inside(who, room) {
+                    false => (text, Answer::Error("not_joined")),
+                    true => {
+                        let log = &self.rooms[room].log;
+                        let (seqs, next) = match after {
+                            Some(after) => {
+                                let seqs: Vec<u64> = log.messages().filter(|seq| *seq > after).take(limit).collect();
+                                let next = seqs.last().copied().filter(|last| *last < log.len());
+                                (seqs, next)
+                            }
+                            None => {
+                                let mut seqs: Vec<u64> = log.messages().rev().take(limit).collect();
+                                seqs.reverse();
+                                let next = seqs.first().copied().filter(|first| *first > log.head().oldest());
+                                (seqs, next)
+                            }
+                        };
+                        (text, Answer::History { room, seqs, next })
+                    }
+                }
+            }
+            Op::Conversations(_) => (r#""type":"conversations""#.into(), Answer::Conversations),
             Op::Direct { to, id: key, content, .. } => {
                 id = named(key);
                 let text = format!(r#""type":"direct","user_id":"{}","content":"{content}""#, NAMES[to]);
-                let pair = (user.min(to), user.max(to));
-                let next = self.pairs.get(&pair).copied().unwrap_or_default() + 1;
-                // Two of whom nothing is kept begin anew now and then; with 0, the number is not looked at.
-                let seq = if self.kept == 0 { 0 } else { next };
-                if !self.users[to].known {
-                    (text, Answer::Error("user_not_found"))
-                } else {
-                    match self.is_again(user, key, format!("@{to}"), content, seq) {
-                        Some(seq) => (text, Answer::Dup { seq }),
-                        None => {
-                            self.pairs.insert(pair, next);
-                            (text, Answer::Told { to, seq })
-                        }
+                let (content, place) = (content.to_string(), format!("@{to}"));
+                match self.was_said(user, key, &place, &content) {
+                    _ if !self.users[to].known => (text, Answer::Error("user_not_found")),
+                    Some(seq) => (text, Answer::Dup { seq }),
+                    None => {
+                        let said = NewBody::Message { content: &content, reply_to: None };
+                        let Outcome::Published(seq) = self.append_to(user, to, said) else { unreachable!("a message") };
+                        self.note_said(user, key, &place, &content, seq);
+                        (text, Answer::Told { to, seq, kind: "direct" })
                     }
                 }
             }
             Op::Multicast { content, .. } => {
-                for to in (0..NAMES.len()).filter(|&to| self.users[to].known) {
-                    *self.pairs.entry((user.min(to), user.max(to))).or_default() += 1;
+                let known: Vec<usize> = (0..NAMES.len()).filter(|&to| self.users[to].known).collect();
+                for to in known {
+                    self.append_to(user, to, NewBody::Message { content: &content.to_string(), reply_to: None });
                 }
                 let names = NAMES.map(|name| format!(r#""{name}""#)).join(",");
                 (format!(r#""type":"multicast","user_ids":[{names}],"content":"{content}""#), Answer::Is("ack"))
@@ -543,12 +733,14 @@ impl World {
                 assert_eq!(answers[0]["dup"], true, "{who}: {heard:?}");
                 assert!(seq == 0 || answers[0]["seq"] == seq, "{who}: {heard:?}");
             }
-            Some(Answer::Said { room, seq }) => {
-                let said = find("broadcast").expect("the sender hears it");
+            Some(Answer::Said { room, seq, kind }) => {
+                let said = find(kind).expect("the sender hears it");
                 assert_eq!((&said["seq"], &said["room_id"]), (&seq.into(), &ROOMS[room].into()));
             }
-            Some(Answer::Told { to, seq }) => {
-                let said = find("direct").expect("the sender hears it");
+            Some(Answer::History { room, seqs, next }) => self.read_history(who, answers[0], room, &seqs, next),
+            Some(Answer::Conversations) => self.read_conversations(who, answers[0]),
+            Some(Answer::Told { to, seq, kind }) => {
+                let said = find(kind).expect("the sender hears it");
                 assert_eq!(said["user_id"], NAMES[to]);
                 assert!(seq == 0 || said["seq"] == seq, "{who}: {said}");
             }
@@ -567,11 +759,15 @@ impl World {
             let text = |name: &str| message[name].as_str().unwrap().to_owned();
             let room = message["room_id"].as_str().and_then(|name| ROOMS.iter().position(|room| *room == name));
             match (kind(message).as_str(), room) {
-                ("broadcast", Some(room)) => {
+                ("broadcast" | "edited" | "deleted" | "reaction", Some(room)) => {
                     let seq = message["seq"].as_u64().unwrap();
-                    let (sender, content) = self.rooms[room].log[seq as usize - 1];
-                    assert_eq!((text("sender"), text("content")), (NAMES[sender].into(), content.to_string()), "{who}");
+                    let log = &self.rooms[room].log;
+                    let entry = log.entry(seq, own).unwrap_or_else(|| log.published(seq));
+                    let mut without_id = message.clone();
+                    without_id.as_object_mut().unwrap().remove("id");
+                    assert_eq!(without_id, as_heard(&entry, ("room_id", ROOMS[room])), "{who}");
                     let place = &mut self.clients[who].places[room];
+                    place.folded.hear(message, own);
                     let (_, last) = place.last.as_mut().expect("it has joined");
                     assert_eq!(seq, *last + 1, "{who} in {}: {heard:?}", ROOMS[room]);
                     *last = seq;
@@ -580,11 +776,12 @@ impl World {
                         self.clients[who].on_the_way += message.to_string().len();
                     }
                     let place = &self.clients[who].places[room];
-                    assert!(!place.typing.contains(&text("sender")), "{who}: one who has said it does not type it");
+                    let typed = kind(message) == "broadcast" && place.typing.contains(&text("sender"));
+                    assert!(!typed, "{who}: one who has said it does not type it");
                 }
                 ("gap", Some(room)) => {
                     let number = |name: &str| message[name].as_u64().unwrap();
-                    let len = self.rooms[room].log.len() as u64;
+                    let len = self.rooms[room].log.len();
                     let place = &mut self.clients[who].places[room];
                     let (_, last) = place.last.as_mut().expect("it has joined");
                     assert!(joining || (place.behind && text("why") == "expired"), "{who}: {message}");
@@ -594,7 +791,17 @@ impl World {
                     }
                     *last = number("to");
                 }
-                ("direct", _) => assert!(text("sender") == own || text("user_id") == own, "{who}: {message}"),
+                ("direct" | "edited" | "deleted" | "reaction", None) => {
+                    assert!(text("sender") == own || text("user_id") == own, "{who}: {message}");
+                    let with = if text("sender") == own { text("user_id") } else { text("sender") };
+                    self.clients[who].talks.entry(with).or_default().hear(message, own);
+                }
+                ("read", Some(room)) => {
+                    let seq = message["seq"].as_u64().unwrap();
+                    let (user, mover, moved, to) = self.moved.expect("a mark has moved");
+                    assert_eq!((user, moved, to), (CLIENTS[who].0, room, seq), "{who}: {message}");
+                    assert!(mover != who, "{who} has moved it");
+                }
                 ("user_joined", Some(room)) => {
                     let new = self.clients[who].places[room].members.insert(text("user_id"));
                     assert!(new, "{who}: {message}");
@@ -653,6 +860,38 @@ impl World {
         }
     }
 
+    fn read_history(&mut self, who: usize, page: &Value, room: usize, seqs: &[u64], next: Option<u64>) {
+        let own = NAMES[CLIENTS[who].0];
+        let log = &self.rooms[room].log;
+        let item = |seq: &u64| {
+            let mut item = as_heard(&log.entry(*seq, own).unwrap(), ("room_id", ROOMS[room]));
+            let object = item.as_object_mut().unwrap();
+            object.retain(|name, _| name != "type" && name != "room_id");
+            item
+        };
+        assert_eq!(page["items"], Value::Array(seqs.iter().map(item).collect()), "{who}: {page}");
+        assert_eq!(page.get("next").and_then(Value::as_u64), next, "{who}: {page}");
+    }
+
+    fn read_conversations(&mut self, who: usize, page: &Value) {
+        let user = CLIENTS[who].0;
+        let mut talks = Vec::new();
+        for ((one, other), log) in self.pairs.iter().filter(|(pair, _)| pair.0 == user || pair.1 == user) {
+            if log.head().kept > 0 {
+                let with = NAMES[if *one == user { *other } else { *one }];
+                let (seq, ts, unread) = (log.len(), log.spoken(), log.unread(NAMES[user], 0));
+                talks.push(serde_json::json!({"user_id":with,"seq":seq,"ts":ts,"read":0,"unread":unread}));
+            }
+        }
+        let mut found = page["conversations"].as_array().unwrap().clone();
+        let times: Vec<Option<u64>> = found.iter().map(|talk| talk["ts"].as_u64()).collect();
+        assert!(times.is_sorted_by(|one, other| one >= other), "{who}: {page}");
+        for list in [&mut found, &mut talks] {
+            list.sort_by_key(|talk| talk["user_id"].to_string());
+        }
+        assert_eq!(found, talks, "{who}");
+    }
+
     /// Answers to messages that were sent while catching up, which are no longer awaited then: the message itself, or,
     /// if it will not come, its `ack`.
     fn late_answers<'h>(&mut self, who: usize, heard: &'h [Value]) -> Vec<&'h Value> {
@@ -660,8 +899,8 @@ impl World {
         for message in heard.iter().filter(|message| message.get("id").is_some() && message.get("dup").is_none()) {
             let room = message["room_id"].as_str().and_then(|name| ROOMS.iter().position(|room| *room == name));
             let awaited = room.map(|room| &mut self.clients[who].places[room].awaited);
-            if let (Some(awaited), Some(seq), "broadcast" | "ack") =
-                (awaited, message["seq"].as_u64(), message["type"].as_str().unwrap())
+            if let (Some(awaited), Some(seq), true) =
+                (awaited, message["seq"].as_u64(), late_kind(message["type"].as_str().unwrap()))
                 && let Some(place) = awaited.iter().position(|(id, at)| *id == message["id"] && *at == seq)
             {
                 awaited.remove(place);
@@ -688,21 +927,31 @@ impl World {
             None => assert!(self.epochs.insert(epoch.clone()), "no two lives with one epoch"),
         }
         self.rooms[room].epoch = Some(epoch.clone());
-        let len = self.rooms[room].log.len() as u64;
+        let log = &self.rooms[room].log;
+        let len = log.len();
         let oldest = len - len.min(self.kept as u64) + 1;
         let same_life = since.as_ref().is_some_and(|(known, seq)| *known == epoch && *seq <= len);
         let (first, gap) = match since {
             _ if again => (len + 1, None),
             Some((_, seq)) if same_life && seq + 1 >= oldest => (seq + 1, None),
             Some((_, seq)) if same_life => (oldest, Some((seq + 1, oldest - 1, "expired".to_owned()))),
-            Some(_) => (oldest, (oldest > 1).then(|| (1, oldest - 1, "epoch_changed".to_owned()))),
-            None => (oldest.max((len + 1).saturating_sub(history)), None),
+            Some(_) => {
+                let first = log.messages().next().unwrap_or(len + 1);
+                (first, (first > 1).then(|| (1, first - 1, "epoch_changed".to_owned())))
+            }
+            None => (log.messages().rev().take(history as usize).last().unwrap_or(len + 1), None),
         };
         assert_eq!(joined["seq"], len);
         assert_eq!(joined["members"], self.rooms[room].members.len());
         assert_eq!(joined["recovered"], same_life && gap.is_none());
+        let mark = self.rooms[room].marks.get(&CLIENTS[who].0).copied().unwrap_or_default();
+        let unread = self.rooms[room].log.unread(NAMES[CLIENTS[who].0], mark);
+        assert_eq!((&joined["read"], &joined["unread"]), (&mark.into(), &unread.into()), "{who}: {joined}");
         let place = &mut self.clients[who].places[room];
         if !again {
+            if !same_life {
+                (place.folded, place.from) = (Folded::default(), first);
+            }
             place.behind = true;
             place.last = Some((epoch, gap.as_ref().map_or(first, |(from, ..)| *from) - 1));
         }
@@ -715,9 +964,10 @@ impl World {
             assert_eq!((message.as_object().unwrap().len(), text("room")), (4, ROOMS[room]), "{who}: {message}");
             match text("type") {
                 "chat" => {
-                    let (sender, content) = self.rooms[room].log[self.clients[who].plain_heard];
-                    assert_eq!((text("username"), text("content")), (NAMES[sender], &*content.to_string()), "{who}");
-                    self.clients[who].plain_heard += 1;
+                    let log = &self.rooms[room].log;
+                    let seq = log.next_message(self.clients[who].plain_heard).expect("nothing that was not said");
+                    assert_eq!((text("username"), Some(text("content"))), log.first_text(seq), "{who}");
+                    self.clients[who].plain_heard = seq;
                 }
                 "online_users" => self.clients[who].online = text("content").to_owned(),
                 "user_joined" | "user_left" => {}
@@ -734,29 +984,36 @@ impl World {
                 let log = &self.rooms[room].log;
                 let members: Vec<&str> = self.rooms[room].members.keys().map(|&user| NAMES[user]).collect();
                 if plain.is_some() {
-                    assert_eq!(client.plain_heard, log.len(), "{who} in {}", ROOMS[room]);
+                    assert_eq!(log.next_message(client.plain_heard), None, "{who} in {}", ROOMS[room]);
                     assert_eq!(client.online, members.join(","), "{who} in {}", ROOMS[room]);
                     continue;
                 }
                 let last = place.last.as_ref().map(|(_, seq)| *seq);
                 if place.behind {
-                    assert!(last < Some(log.len() as u64 + u64::from(place.fell)), "{who} in {}", ROOMS[room]);
+                    assert!(last < Some(log.len() + u64::from(place.fell)), "{who} in {}", ROOMS[room]);
                     assert!(self.stage.asked.contains(&self.stage.conn(&who.to_string())), "{who} is told the rest");
                     continue;
                 }
-                assert_eq!(last, Some(log.len() as u64), "{who} in {}", ROOMS[room]);
+                assert_eq!(last, Some(log.len()), "{who} in {}", ROOMS[room]);
+                place.folded.agrees(log, &format!("{who} in {}", ROOMS[room]));
+                let mut shown = log.messages().filter(|seq| *seq >= place.from);
+                assert!(shown.all(|seq| place.folded.0.contains_key(&seq)), "{who} in {}", ROOMS[room]);
                 assert!(place.members.iter().eq(&members), "{who} in {}: {:?} {members:?}", ROOMS[room], place.members);
                 for typist in &place.typing {
                     let typist = NAMES.iter().position(|name| name == typist).unwrap();
                     assert!(self.typing.contains_key(&(typist, room)), "{who}: {} does not type", NAMES[typist]);
                 }
             }
+            for (with, folded) in &client.talks {
+                let to = NAMES.iter().position(|name| name == with).unwrap();
+                folded.agrees(&self.pairs[&(user.min(to), user.max(to))], &format!("{who} with {with}"));
+            }
             for (name, seen) in &client.watched {
                 let whom = NAMES.iter().position(|known| known == name).unwrap();
                 assert_eq!(*seen, self.seen(whom, user), "{who} watches {name}");
             }
         }
-        let present = |room: &&Room| !room.members.is_empty() || !room.log.is_empty();
+        let present = |room: &&Room| !room.members.is_empty() || room.log.len() > 0;
         assert_eq!(self.stage.chat.counts().rooms, self.rooms.iter().filter(present).count());
     }
 
@@ -773,6 +1030,16 @@ impl World {
         self.stage.waits(Limits::default().age * 2);
         self.stage.check_released();
     }
+}
+
+/// The `id` of a request that can be made again.
+fn named(key: u8) -> Value {
+    Value::from(format!("k{key}"))
+}
+
+/// Whether a message of this type answers what was said or done while its sender was catching up.
+fn late_kind(kind: &str) -> bool {
+    matches!(kind, "broadcast" | "edited" | "deleted" | "reaction" | "ack")
 }
 
 proptest! {

@@ -160,6 +160,22 @@ impl Conversation {
         (self.gone as u64 + 1..=self.len()).filter(is)
     }
 
+    /// The first message behind that entry, kept or not.
+    pub fn next_message(&self, seq: u64) -> Option<u64> {
+        (seq + 1..=self.len()).find(|seq| matches!(self.deeds[*seq as usize - 1].what, What::Message { .. }))
+    }
+
+    /// Who has said a message, and what it was at first.
+    pub fn first_text(&self, seq: u64) -> (&str, Option<&str>) {
+        let Deed { sender, what, .. } = &self.deeds[seq as usize - 1];
+        (sender, if let What::Message { content, .. } = what { Some(content) } else { None })
+    }
+
+    /// When the last message was said, kept or not.
+    pub fn spoken(&self) -> Option<u64> {
+        self.deeds.iter().rev().find(|deed| matches!(deed.what, What::Message { .. })).map(|deed| deed.ts)
+    }
+
     /// A page has at most three entries, so that there are many.
     pub fn read(&self, query: Query, reader: &str) -> Vec<Entry<'_>> {
         let all = |after: u64| (after.max(self.gone as u64) + 1..=self.len()).collect::<Vec<u64>>();
