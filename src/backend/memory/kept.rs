@@ -63,7 +63,7 @@ pub(super) struct Stored {
     back: u32,
     sender_len: u16,
     kind: Kind,
-    /// A part of the hash of the sender's name.
+    /// Tells most senders apart.
     tag: u8,
 }
 
@@ -121,10 +121,11 @@ impl Kept {
     }
 
     pub fn conversation(&self) -> Conversation<'_> {
-        match self.name.split_once('\0').filter(|_| self.direct) {
-            Some((one, other)) => Conversation::Direct(one, other),
-            None => Conversation::Room(&self.name),
+        if !self.direct {
+            return Conversation::Room(&self.name);
         }
+        let (one, other) = self.name.split_once('\0').expect("the key of a pair has two names");
+        Conversation::Direct(one, other)
     }
 
     /// The news about a room.
@@ -305,27 +306,27 @@ impl Kept {
     /// The entries of a page. `reader` is the one whose reactions are marked.
     pub fn read(&self, query: Query, reader: Option<&str>) -> Vec<Entry<'_>> {
         let len = self.ring.len();
-        let entries =
-            |from: usize, bounds| bounded((from..len).map(|place| self.entry(place, reader)), bounds).collect();
         match query {
             Query::Head => Vec::new(),
             Query::Newest(bounds) => self.newest(len, bounds, reader),
             Query::Before(seq, bounds) => self.newest(self.behind(seq.saturating_sub(1)), bounds, reader),
-            Query::After(seq, bounds) => {
-                let messages = self.messages(self.behind(seq), len);
-                bounded(messages.map(|place| self.entry(place, reader)), bounds).collect()
+            Query::After(seq, bounds) if self.beside.is_some() => {
+                self.entries(self.messages(self.behind(seq), len), bounds, reader)
             }
-            Query::Following(seq, bounds) => entries(self.behind(seq), bounds),
+            Query::After(seq, bounds) | Query::Following(seq, bounds) => {
+                self.entries(self.behind(seq)..len, bounds, reader)
+            }
             Query::Resume { since, newest, bounds } => {
                 let good = since.filter(|&(epoch, seq)| epoch == self.epoch && seq <= self.seq);
-                entries(good.map_or_else(|| self.first_of_newest(newest), |(_, seq)| self.behind(seq)), bounds)
+                let from = good.map_or_else(|| self.first_of_newest(newest), |(_, seq)| self.behind(seq));
+                self.entries(from..len, bounds, reader)
             }
         }
     }
 
     /// How many messages of others stand behind `read` that are not deleted, up to [`MAX_UNREAD`].
     pub fn unread(&self, user: &str, read: u64) -> u64 {
-        let tag = hash(user) as u8;
+        let tag = tag(user);
         let of_others = |place: &usize| {
             let entry = &self.ring[*place];
             entry.kind != Kind::Gone && (entry.tag != tag || entry.sender() != user)
@@ -358,9 +359,26 @@ impl Kept {
 
     /// As many of the newest messages before a place as the bounds allow, seq rising.
     fn newest(&self, to: usize, bounds: Bounds, reader: Option<&str>) -> Vec<Entry<'_>> {
-        let messages = self.messages(0, to).rev();
-        let mut entries: Vec<_> = bounded(messages.map(|place| self.entry(place, reader)), bounds).collect();
+        let mut entries = match self.beside {
+            None => self.entries((0..to).rev(), bounds, reader),
+            Some(_) => self.entries(self.messages(0, to).rev(), bounds, reader),
+        };
         entries.reverse();
+        entries
+    }
+
+    /// As many of the entries at these places as the bounds allow; the first one always, so that a reader makes
+    /// progress.
+    fn entries(&self, places: impl Iterator<Item = usize>, bounds: Bounds, reader: Option<&str>) -> Vec<Entry<'_>> {
+        let (mut entries, mut bytes) = (Vec::new(), 0usize);
+        for place in places.take(bounds.entries) {
+            let entry = self.entry(place, reader);
+            bytes += entry.sender.len() + entry.body.bytes();
+            if !entries.is_empty() && bytes > bounds.bytes {
+                break;
+            }
+            entries.push(entry);
+        }
         entries
     }
 
@@ -422,8 +440,16 @@ impl Kept {
         }
     }
 
+    #[inline]
     fn entry(&self, place: usize, reader: Option<&str>) -> Entry<'_> {
         let (seq, stored) = (self.head().oldest() + place as u64, &self.ring[place]);
+        match self.beside {
+            None if stored.kind == Kind::Message && stored.back == 0 => stored.plain(seq),
+            _ => self.folded(seq, stored, reader),
+        }
+    }
+
+    fn folded<'a>(&'a self, seq: u64, stored: &'a Stored, reader: Option<&str>) -> Entry<'a> {
         let of = seq - u64::from(stored.back);
         let body = match stored.kind {
             Kind::Message | Kind::Moved => Body::Message(self.message(seq, stored, reader)),
@@ -511,7 +537,7 @@ impl Stored {
             back: 0,
             sender_len: u16::try_from(entry.sender.len()).expect("names are at most 128 bytes"),
             kind,
-            tag: hash(entry.sender) as u8,
+            tag: tag(entry.sender),
         };
         (stored, entry.body.needs().map(|of| Needs { of, rule }))
     }
@@ -529,9 +555,10 @@ impl Stored {
         NewEntry { sender: self.sender(), body, at: self.at() }
     }
 
-    /// A message that is not kept, with its number.
-    pub fn unkept(&self, seq: u64) -> Entry<'_> {
-        Entry { seq, ts: self.ts, sender: self.sender(), body: Body::Message(Message::new(self.content())) }
+    /// A message with its number, and nothing that was done with it.
+    pub fn plain(&self, seq: u64) -> Entry<'_> {
+        let (sender, content) = self.text.split_at(usize::from(self.sender_len));
+        Entry { seq, ts: self.ts, sender, body: Body::Message(Message::new(content)) }
     }
 
     pub fn is_message(&self) -> bool {
@@ -555,18 +582,17 @@ impl Stored {
     }
 }
 
+/// A byte that is another one for most names.
+fn tag(name: &str) -> u8 {
+    match name.as_bytes() {
+        [first, .., before, last] => first ^ before.wrapping_mul(31) ^ last.wrapping_mul(7) ^ name.len() as u8,
+        few => few.iter().fold(0, |tag, byte| tag ^ byte),
+    }
+}
+
 /// FNV-1a: short names, and no harm done where two have the same.
 fn hash(name: &str) -> u32 {
     name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
-}
-
-/// As many as the bounds allow; the first one always, so that a reader makes progress.
-fn bounded<'a>(entries: impl Iterator<Item = Entry<'a>>, bounds: Bounds) -> impl Iterator<Item = Entry<'a>> {
-    let mut bytes = 0usize;
-    entries.take(bounds.entries).enumerate().map_while(move |(place, entry)| {
-        bytes += entry.sender.len() + entry.body.bytes();
-        (place == 0 || bytes <= bounds.bytes).then_some(entry)
-    })
 }
 
 /// The memory of the sorted lists for one conversation, about.

@@ -464,7 +464,7 @@ impl Backend for Memory {
                 }
                 let kept = &self.conversations[conversation];
                 let entry = match &self.unkept {
-                    Some(unkept) => unkept.unkept(kept.head().seq),
+                    Some(unkept) => unkept.plain(kept.head().seq),
                     None => kept.last().expect("store() keeps the newest entry"),
                 };
                 Some(News::Published { conversation: kept.conversation(), entry, ticket: Some(ticket) })

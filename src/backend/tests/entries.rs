@@ -508,3 +508,84 @@ fn conversations_are_apart() {
         assert_eq!(stage.history(self_talk), ["1 ann gone"]);
     });
 }
+
+/// Whoever pages back, or on, hears each message once, whatever is said and done meanwhile.
+#[test]
+fn paging_while_people_talk_and_react() {
+    everywhere(999, |stage, place| {
+        for n in 1..=30 {
+            stage.act(place, "ann", text("x"));
+            stage.act(place, "bob", react(2 * n - 1, "+"));
+        }
+        let number = |entry: &String| entry.split(' ').next().unwrap().parse::<u64>().unwrap();
+        let odd: Vec<u64> = (1..=30).map(|n| 2 * n - 1).collect();
+        for entries in [1, 2, 7, 30, 31] {
+            let bounds = Bounds { entries, bytes: usize::MAX };
+            let (mut found, mut before) = (Vec::new(), 61);
+            loop {
+                let page = stage.page(place, Query::Before(before, bounds), None).entries;
+                let Some(first) = page.first().map(number) else { break };
+                before = first;
+                found.extend(page.iter().rev().map(number));
+                stage.act(place, "bob", text("y"));
+                stage.act(place, "ann", edit(first, &format!("x {first} {entries}")));
+            }
+            found.reverse();
+            assert_eq!(found, odd, "{entries}");
+            let (mut found, mut after) = (Vec::new(), 0);
+            while after < 59 {
+                let page = stage.page(place, Query::After(after, bounds), None).entries;
+                after = page.last().map(number).unwrap();
+                found.extend(page.iter().map(number).filter(|&seq| seq < 60));
+                stage.act(place, "cat", react(after, "-"));
+            }
+            assert_eq!(found, odd, "{entries}");
+        }
+    });
+}
+
+/// Texts and emoji are what was sent, byte for byte: nothing in them is taken for something else.
+#[test]
+fn any_text_stands_as_it_was_sent() {
+    everywhere(99, |stage, place| {
+        let texts =
+            ["", "\0", "'; --", "%_", "é", "e\u{301}", "👩\u{200d}👩\u{200d}👧", "\u{feff}x", "\n\t", "{}[]\"\\"];
+        for (at, content) in texts.iter().enumerate() {
+            let of = 3 * at as u64 + 1;
+            assert_eq!(stage.act(place, "ann", text(content)), format!("{of} ann: {content}"));
+            let other = format!("{content}{content}!");
+            assert_eq!(stage.act(place, "ann", edit(of, &other)), format!("{} ann edits {of}: {other}", of + 1));
+            stage.act(place, "ann", edit(of, content));
+            assert_eq!(
+                stage.page(place, Query::Newest(ALL), None).entries.last().unwrap(),
+                &format!("{of} ann: {content} @0")
+            );
+        }
+        // Two ways to write one emoji are two emoji.
+        for emoji in ["é", "e\u{301}", "👍", "👍🏽", "❤", "❤\u{fe0f}"] {
+            assert!(stage.act(place, "bob", react(1, emoji)).ends_with(&format!(" bob +{emoji} 1")));
+        }
+        assert!(
+            stage.history(place)[0]
+                .ends_with(" é[bob=1] e\u{301}[bob=1] 👍[bob=1] 👍🏽[bob=1] ❤[bob=1] ❤\u{fe0f}[bob=1]")
+        );
+    });
+}
+
+/// A clock that jumps back makes nobody's message older.
+#[test]
+fn a_clock_that_jumps_back() {
+    let within = Some(Duration::from_secs(1));
+    everywhere(9, |stage, place| {
+        stage.at = 9_000;
+        stage.act(place, "ann", text("a"));
+        stage.at = 5_000;
+        assert_eq!(stage.act(place, "ann", NewBody::Edit { of: 1, content: "b", within }), "2 ann edits 1: b");
+        assert_eq!(stage.history(place), ["1 ann: b @5000"]);
+        assert_eq!(
+            stage.act(place, "ann", NewBody::Delete { of: 1, right: Right::Sender { within } }),
+            "3 ann deletes 1"
+        );
+        assert_eq!(stage.log(place), ["1 ann gone", "2 ann edits 1: (gone)", "3 ann deletes 1"]);
+    });
+}
