@@ -62,6 +62,15 @@ impl Sqlite {
             let place = &self.places[at].place;
             self.tables()?.append(id, place, entry)?;
             if let Some(found) = &found {
+                let conversation_id = place.id;
+                match entry.body {
+                    NewBody::Edit { content, .. } => {
+                        self.reindex(conversation, conversation_id, found, Some(content))?
+                    }
+                    NewBody::Delete { .. } => self.reindex(conversation, conversation_id, found, None)?,
+                    _ => {}
+                }
+                let place = &self.places[at].place;
                 self.tables()?.change(place, found, entry, MAX_DELETED_AT_ONCE)?;
             }
             self.entry = id;

@@ -49,7 +49,8 @@ impl Sqlite {
         let (tables, last) = Self::connect(&self.options, &self.claim, &mut self.random)?;
         self.inodes = self.claim.inodes().map_err(|error| Trouble::Said(error.to_string()))?;
         self.tables = Some(tables);
-        (self.nothing, self.batches, self.entry) = (last.nothing, last.batch, last.entry);
+        (self.nothing, self.batches) = (last.nothing, last.batch);
+        (self.entry, self.indexed) = (last.entry, last.indexed);
         if let Some((batch, said)) = self.doubt.take()
             && batch <= self.batches
         {
@@ -110,7 +111,7 @@ impl Sqlite {
             self.end_batch();
         }
         // What the disk does not let it do now is done when it takes messages again.
-        if self.lacks_room && !self.ailing {
+        if (self.lacks_room || self.lags()) && !self.ailing {
             self.rests = true;
             self.waker.wake();
         }
@@ -118,19 +119,26 @@ impl Sqlite {
 
     fn do_piece(&mut self) -> Result<()> {
         self.begin()?;
-        self.lacks_room = self.make_room()?;
+        match self.lacks_room {
+            true => self.lacks_room = self.make_room()?,
+            false => self.index_piece()?,
+        }
         Ok(())
     }
 
     /// An error says whether it came of the commit itself.
     pub(super) fn commit(&mut self) -> std::result::Result<(), (Trouble, bool)> {
         if self.wrote {
-            self.lacks_room = self.make_room().map_err(|trouble| (trouble, false))?;
+            let made = self.make_room().and_then(|lacks| {
+                self.lacks_room = lacks;
+                self.index_if_late()
+            });
+            made.map_err(|trouble| (trouble, false))?;
         }
         let written =
             self.write_heads(false).and_then(|()| self.forget_retries(None)).and_then(|()| match self.wrote {
                 true if self.claim.inodes().ok() != Some(self.inodes) => Err(Trouble::Away),
-                true => Ok(self.tables()?.number_batch(self.batches + 1, self.entry)?),
+                true => Ok(self.tables()?.number_batch(self.batches + 1, self.entry, self.indexed)?),
                 false => Ok(()),
             });
         written.map_err(|trouble| (trouble, false))?;
@@ -147,6 +155,9 @@ impl Sqlite {
         match ended {
             Ok(()) => {
                 self.batches += i64::from(self.wrote);
+                if self.tables.as_ref().is_some_and(|tables| tables.is_worn.take()) {
+                    self.purges = self.purges.max(1);
+                }
                 // Reading alone does not show that it can be written to.
                 if self.wrote && self.ailing {
                     log::info!("{}: messages are kept again", self.claim.path.display());
@@ -173,11 +184,11 @@ impl Sqlite {
         let rolled_back = self.tables.as_ref().is_none_or(|tables| tables.roll_back().is_ok());
         let last = self.tables.as_ref().and_then(|tables| tables.last().ok());
         self.forget_places();
-        self.retries = None;
+        (self.retries, self.purge) = (None, None);
         match last {
             // It has been seen before anything was written, or is only open still, so that it can be saved by hand.
             Some(last) if rolled_back && trouble.leaves_file_whole() => {
-                (self.nothing, self.entry) = (last.nothing, last.entry);
+                (self.nothing, self.entry, self.indexed) = (last.nothing, last.entry, last.indexed);
             }
             _ => {
                 self.tables = None;

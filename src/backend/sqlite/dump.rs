@@ -485,9 +485,9 @@ impl Import {
             let sql = "UPDATE conversation SET first = ?2, last = ?3, said = ?4 WHERE id = ?1";
             self.tables(|tables| tables.execute(sql, params![id, signed(first), last, signed(said)]).map(drop))?;
         }
-        let (batch, entry) = (self.store.batches + 1, self.store.entry);
+        let (batch, entry, indexed) = (self.store.batches + 1, self.store.entry, self.store.indexed);
         self.tables(|tables| {
-            tables.number_batch(batch, entry)?;
+            tables.number_batch(batch, entry, indexed)?;
             // As of a copy: a server that has gone on where this comes from has given out further numbers.
             tables.execute(schema::AS_A_COPY, [])?;
             tables.commit()

@@ -1,5 +1,7 @@
 //! The statements about entries: writing one, and what it does to the message that it is about.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension, Result, Row, params};
 
 use super::schema;
@@ -9,6 +11,8 @@ use crate::backend::{NewBody, NewEntry, Reacted, Target};
 /// A message that an entry is about: kept, and not deleted.
 #[derive(Debug)]
 pub struct Found {
+    /// The key of its row.
+    pub id: i64,
     pub seq: u64,
     pub ts: u64,
     pub sender: String,
@@ -33,7 +37,7 @@ impl Tables {
         if seq < place.first || seq > place.seq {
             return Ok(None);
         }
-        let sql = "SELECT ts, sender, content, latest FROM entry \
+        let sql = "SELECT ts, sender, content, latest, id FROM entry \
                    WHERE conversation = ?1 AND seq = ?2 AND kind = 0";
         let row = |row: &Row<'_>| {
             Ok(Found {
@@ -42,6 +46,7 @@ impl Tables {
                 sender: row.get(1)?,
                 content: row.get(2)?,
                 latest: maybe(row, 3)?,
+                id: row.get(4)?,
                 emoji: 0,
                 reacted: Reacted::No,
             })
@@ -204,9 +209,28 @@ impl Tables {
     fn delete_before(&self, conversation: i64, seq: u64, most: usize) -> Result<usize> {
         let mut deleted = self.delete_reactions_before(conversation, seq, most)?;
         let sql = "DELETE FROM entry WHERE id IN \
-                   (SELECT id FROM entry WHERE conversation = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
-        deleted += self.execute(sql, params![conversation, signed(seq), count(most)])?;
+                   (SELECT id FROM entry WHERE conversation = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3) RETURNING id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![conversation, signed(seq), count(most)], |row| row.get(0))?;
+        let keys: Vec<i64> = rows.collect::<Result<_>>()?;
+        deleted += keys.len();
+        self.note_dead(keys)?;
         Ok(deleted)
+    }
+
+    /// Entries with these keys are no more: the index has them still.
+    pub fn note_dead(&self, keys: impl IntoIterator<Item = i64>) -> Result<()> {
+        let mut dead = BTreeMap::new();
+        keys.into_iter().for_each(|id| *dead.entry(schema::part_of(id)).or_insert(0) += 1);
+        for (part, dead) in dead {
+            let sql = "UPDATE part SET dead = dead + ?2 WHERE part = ?1 RETURNING dead";
+            let all: Option<i64> =
+                self.connection.prepare_cached(sql)?.query_row([part, dead], |row| row.get(0)).optional()?;
+            if all.is_some_and(|all| all >= WORN) {
+                self.is_worn.set(true);
+            }
+        }
+        Ok(())
     }
 
     /// Deletes reactions to messages that are not kept any more.
@@ -227,3 +251,6 @@ impl Tables {
 pub fn maybe(row: &Row<'_>, at: usize) -> Result<Option<u64>> {
     Ok(row.get::<_, Option<i64>>(at)?.map(|number| u64::try_from(number).unwrap_or(0)))
 }
+
+/// Entries of a part of the index that are gone before it is looked through of its own accord.
+const WORN: i64 = if cfg!(test) { 20 } else { 1024 };

@@ -38,6 +38,7 @@ pub mod dump;
 mod entries;
 mod file;
 mod folding;
+mod index;
 mod places;
 mod read_only;
 mod reading;
@@ -45,6 +46,7 @@ mod requests;
 mod retention;
 mod retries;
 mod schema;
+mod search;
 mod size;
 mod tables;
 mod talks;
@@ -60,14 +62,16 @@ use std::time::Duration;
 
 use super::carried::Reports;
 use super::{
-    Backend, Body, Conversation, Description, Entry, Epoch, Head, Health, MAX_UNREAD, Message, Names, NewBody,
-    NewEntry, News, Overloaded, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why, judge,
+    Backend, Body, Conversation, Description, Entry, Epoch, Head, Health, Hit, MAX_UNREAD, Message, Names, NewBody,
+    NewEntry, News, Overloaded, Query, Reader, Reading, Request, RetryKey, Scope, Search, Talk, Ticket, Verdict, Waker,
+    Why, judge,
 };
 use crate::random::Random;
 use crate::time::Moment;
 
 pub use file::boot_id;
 use file::{Claim, Found};
+use index::Purge;
 pub use read_only::ReadOnly;
 use reading::Many;
 use retries::Retries;
@@ -128,6 +132,10 @@ pub struct Sqlite {
     /// Batches committed so far, and the last key that was given to an entry.
     batches: i64,
     entry: i64,
+    /// The last key that is in the index, the part of it that is looked through, and how many others may be.
+    indexed: i64,
+    purge: Option<Purge>,
+    purges: usize,
     /// Conversations that have been looked at lately.
     places: Vec<Known>,
     index: HashMap<Box<str>, usize>,
@@ -209,6 +217,9 @@ impl Sqlite {
             nothing: last.nothing,
             batches: last.batch,
             entry: last.entry,
+            indexed: last.indexed,
+            purge: None,
+            purges: 0,
             places: Vec::new(),
             index: HashMap::new(),
             dirty: Vec::new(),
@@ -262,8 +273,8 @@ impl Sqlite {
         }
         match tables.version()? {
             schema::VERSION => {}
-            1 => {
-                tables.migrate()?;
+            version @ 1..schema::VERSION => {
+                tables.migrate(version)?;
                 log::info!("{}: its tables are of version {} now", claim.path.display(), schema::VERSION);
             }
             version => return Err(Trouble::Said(file::newer(&claim.path, version))),

@@ -3,7 +3,7 @@
 use super::folding::Line;
 use super::tables::Place;
 use super::trouble::Result;
-use super::{Conversation, Description, Head, News, Query, Reader, Reading, Request, Sqlite, Ticket, Why};
+use super::{Conversation, Description, Head, News, Query, Reader, Reading, Request, Sqlite, Ticket};
 
 impl Sqlite {
     pub(super) fn carry_out(&mut self, request: Request<'_>) -> Result<()> {
@@ -34,7 +34,7 @@ impl Sqlite {
             Request::Conversations { user, cursor, limit, ticket } => {
                 self.conversations(user, cursor, limit, ticket)?;
             }
-            Request::Search { ticket, .. } => self.batch.push(&News::Refused { ticket, why: Why::Unsupported }),
+            Request::Search { search, ticket } => self.search(search, ticket)?,
             Request::Ban { ban, ticket } => {
                 self.tables()?.ban(ban)?;
                 self.wrote = true;

@@ -64,6 +64,7 @@ impl Sqlite {
             }
             most -= self.sweep_one(place, &name, &other, now, most)?;
         }
+        self.allow_purges()?;
         self.forget_retries(Some(now.unix_ms))?;
         self.wrote |= self.tables()?.delete_bans(now.unix_ms, MAX_DELETED_AT_ONCE)? > 0;
         self.wrote |= self.tables()?.delete_reactions(MAX_DELETED_AT_ONCE)? > 0;

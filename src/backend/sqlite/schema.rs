@@ -7,7 +7,7 @@
 pub const APPLICATION_ID: u32 = 0x5361_6c6e;
 
 /// `PRAGMA user_version`: of the tables below. A newer one is not opened, an older one is migrated.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What a new file is given, in one transaction.
 ///
@@ -80,6 +80,20 @@ UPDATE conversation SET (last, said) =
 DROP INDEX conversation_other;
 ";
 
+/// What tables of version 2 are given: no Salon that was released has made one.
+pub const FROM_2: &str = "DROP TABLE IF EXISTS search;";
+
+/// What version 3 has beside that: the index by which messages are searched.
+pub const SINCE_3: &str = "
+CREATE TABLE part (part INTEGER PRIMARY KEY, dead INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE word (
+  part INTEGER NOT NULL,
+  word TEXT NOT NULL,
+  entries BLOB NOT NULL,
+  PRIMARY KEY (part, word)
+) STRICT, WITHOUT ROWID;
+";
+
 /// What version 2 has beside that.
 pub const SINCE_2: &str = "
 CREATE INDEX conversation_last ON conversation (name, last) WHERE other <> '';
@@ -122,8 +136,6 @@ CREATE TABLE retry (
   seq INTEGER NOT NULL,
   ts INTEGER NOT NULL
 ) STRICT;
-CREATE VIRTUAL TABLE search USING fts5 (words, content = '', tokenize = 'ascii');
-INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
 ";
 
 /// What holds for every connection to it. What is deleted is overwritten.
@@ -151,3 +163,12 @@ pub const DELETED: i64 = 4;
 
 /// Has the next start take the file for a copy, whatever inode it has then: its conversations go on in new epochs.
 pub const AS_A_COPY: &str = "UPDATE store SET inode = 0, boot = NULL, clean = 0, durability = 'process'";
+
+/// The part of the index that the key of an entry is in.
+pub fn part_of(id: i64) -> i64 {
+    id >> PART_BITS
+}
+
+/// Keys of one part: a place in it has two bytes in the index.
+pub const PART_LEN: i64 = 1 << PART_BITS;
+const PART_BITS: u32 = 14;

@@ -75,6 +75,7 @@ impl Sqlite {
             self.tables()?.delete_reactions_before(id, seq + 1, most)?;
         }
         self.tables()?.delete_entries_to(last)?;
+        self.tables()?.note_dead(oldest.iter().map(|&(id, ..)| id))?;
         self.wrote = true;
         self.health.dropped += oldest.len() as u64;
         Ok(oldest.len())

@@ -1,6 +1,7 @@
 //! The statements of a store in one file: a connection, and a verb for each thing that is done to its tables. What
 //! they mean to each other, and when a transaction ends, is for [`super::Sqlite`].
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,6 +21,8 @@ pub struct Tables {
     pub(super) connection: Connection,
     /// Pages of the log, as of the last commit.
     log_pages: Arc<AtomicI64>,
+    /// So much is gone of a part of the index that it is to be seen to.
+    pub(super) is_worn: Cell<bool>,
 }
 
 /// What the file says of its last use.
@@ -31,8 +34,9 @@ pub struct Last {
     pub power: bool,
     pub nothing: Epoch,
     pub batch: i64,
-    /// The last key of an entry.
+    /// The last key of an entry, and the last one in the index.
     pub entry: i64,
+    pub indexed: i64,
 }
 
 /// A conversation.
@@ -111,7 +115,7 @@ impl Tables {
             noted.store(i64::from(pages), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { connection, log_pages })
+        Ok(Self { connection, log_pages, is_worn: Cell::new(false) })
     }
 
     /// Less of it in memory than usual.
@@ -124,6 +128,7 @@ impl Tables {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         self.connection.execute_batch(schema::TABLES)?;
         self.connection.execute_batch(schema::SINCE_2)?;
+        self.connection.execute_batch(schema::SINCE_3)?;
         self.connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
         self.connection.pragma_update(None, "user_version", schema::VERSION)?;
         self.connection.execute(
@@ -135,10 +140,14 @@ impl Tables {
     }
 
     /// Brings tables of an earlier version to this one: all of it, or nothing.
-    pub fn migrate(&self) -> Result<()> {
+    pub fn migrate(&self, version: u32) -> Result<()> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        self.connection.execute_batch(schema::FROM_1)?;
-        self.connection.execute_batch(schema::SINCE_2)?;
+        if version < 2 {
+            self.connection.execute_batch(schema::FROM_1)?;
+            self.connection.execute_batch(schema::SINCE_2)?;
+        }
+        self.connection.execute_batch(schema::FROM_2)?;
+        self.connection.execute_batch(schema::SINCE_3)?;
         self.connection.pragma_update(None, "user_version", schema::VERSION)?;
         self.connection.execute_batch("COMMIT")
     }
@@ -189,7 +198,7 @@ impl Tables {
     }
 
     pub fn last(&self) -> Result<Last> {
-        let sql = "SELECT boot, inode, clean, durability, unsaid, batch, last FROM store";
+        let sql = "SELECT boot, inode, clean, durability, unsaid, batch, last, indexed FROM store";
         self.connection.query_row(sql, [], |row| {
             Ok(Last {
                 boot: row.get(0)?,
@@ -199,6 +208,7 @@ impl Tables {
                 nothing: Epoch(row.get::<_, i64>(4)?.cast_unsigned()),
                 batch: row.get(5)?,
                 entry: row.get(6)?,
+                indexed: row.get(7)?,
             })
         })
     }
@@ -226,9 +236,9 @@ impl Tables {
         self.execute("BEGIN", []).map(drop)
     }
 
-    /// Notes which batch it is that is committed, and the last key of an entry.
-    pub fn number_batch(&self, batch: i64, entry: i64) -> Result<()> {
-        self.execute("UPDATE store SET batch = ?1, last = ?2", [batch, entry]).map(drop)
+    /// Notes which batch it is that is committed, the last key of an entry, and the last one in the index.
+    pub fn number_batch(&self, batch: i64, entry: i64, indexed: i64) -> Result<()> {
+        self.execute("UPDATE store SET batch = ?1, last = ?2, indexed = ?3", [batch, entry, indexed]).map(drop)
     }
 
     pub fn commit(&self) -> Result<()> {

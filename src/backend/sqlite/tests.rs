@@ -1,6 +1,7 @@
 //! What a store on disk promises beyond [the rows of every store](crate::backend::tests): that it is there again.
 
 mod dump;
+mod search;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -499,7 +500,7 @@ fn files_that_are_refused() {
         fs::write(path, changed).unwrap();
     };
     with(60, &[0, 0, 0, 9]);
-    refused(&["newer Salon", "version 9", "knows 2"]);
+    refused(&["newer Salon", "version 9", "knows 3"]);
     with(68, b"abcd");
     refused(&["expected a database of Salon"]);
     fs::write(path, "not a database").unwrap();

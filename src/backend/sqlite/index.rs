@@ -1,0 +1,318 @@
+//! The index by which messages are searched.
+//!
+//! ```text
+//!   part    keys                word            entries
+//!   0       0 ..= 16383         "hello"         3, 17, 16001        two bytes each, rising
+//!                               U+E000 "2"      3, 16001            those of conversation 2
+//!   1       16384 ..= 32767     "hello"         0, 5
+//! ```
+//!
+//! Keys of entries are cut into parts, and all of a part lies together in the file: so a new message is written to few
+//! pages, and what is looked for is found with one look for each word and part. It does not know where in a text a
+//! word stands; whoever looks reads the text itself. Beside its words a message has marks, which are no words of any
+//! text: its conversation, its sender, and the two people of a direct conversation.
+//!
+//! It follows behind: what is newer than `store.indexed` is not in it yet. A text that is edited away or deleted leaves
+//! it at once; entries that are not kept any more leave it when enough of a part is gone, in pieces ([`Purge`]).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::entries::{Found, maybe};
+use super::schema::{self, PART_LEN, part_of};
+use super::tables::{Tables, count};
+use super::trouble::Result;
+use super::{Sqlite, names};
+use crate::backend::{Conversation, words::words};
+
+/// A part from which entries that are not kept any more are taken away, word by word.
+#[derive(Debug)]
+pub struct Purge {
+    part: i64,
+    /// The word that was seen to last.
+    after: String,
+    /// A bit for each place whose entry is there, or came later.
+    live: Vec<u64>,
+    /// How many were known to be gone when it began.
+    dead: i64,
+}
+
+impl Sqlite {
+    /// Whether there is something to be done about the index when nobody waits.
+    pub(super) fn lags(&self) -> bool {
+        self.entry - self.indexed >= INDEXED_TOGETHER || self.purge.is_some() || self.purges > 0
+    }
+
+    /// Takes in some of the newest messages, or takes away some of what is gone.
+    pub(super) fn index_piece(&mut self) -> Result<()> {
+        if self.entry - self.indexed >= INDEXED_TOGETHER {
+            return self.index(INDEXED_TOGETHER);
+        }
+        self.purge_piece()
+    }
+
+    /// Takes in messages that have waited for too long because there was no time.
+    pub(super) fn index_if_late(&mut self) -> Result<()> {
+        match self.entry - self.indexed > MAX_UNINDEXED {
+            true => self.index(INDEXED_TOGETHER),
+            false => Ok(()),
+        }
+    }
+
+    fn index(&mut self, most: i64) -> Result<()> {
+        let from = self.indexed + 1;
+        let to = self.entry.min(from + most - 1).min(part_of(from) * PART_LEN + PART_LEN - 1);
+        let mut lists = BTreeMap::<String, Vec<u8>>::new();
+        let tables = self.tables()?;
+        let mut places = HashMap::new();
+        for line in tables.lines_between(from, to)? {
+            let of = match places.get(&line.conversation) {
+                Some(of) => of,
+                None => places.entry(line.conversation).or_insert(tables.names_of(line.conversation)?),
+            };
+            let Some((name, other)) = of else { continue };
+            let place = place_of(line.id);
+            let mut note = |word: &str| {
+                let list = match lists.get_mut(word) {
+                    Some(list) => list,
+                    None => lists.entry(word.to_owned()).or_default(),
+                };
+                if !list.ends_with(&place) {
+                    list.extend(place);
+                }
+            };
+            marks(line.conversation, name, other, &line.sender).iter().for_each(|mark| note(mark));
+            words(&line.content, note);
+        }
+        let part = part_of(from);
+        tables.execute("INSERT INTO part (part) VALUES (?1) ON CONFLICT DO NOTHING", [part])?;
+        for (word, new) in &lists {
+            let mut list = tables.list(part, word)?.unwrap_or_default();
+            list.extend(new);
+            tables.set_list(part, word, &list)?;
+        }
+        self.indexed = to;
+        self.wrote = true;
+        Ok(())
+    }
+
+    /// A message has another text, or none.
+    pub(super) fn reindex(
+        &mut self,
+        conversation: Conversation<'_>,
+        id: i64,
+        found: &Found,
+        new: Option<&str>,
+    ) -> Result<()> {
+        if found.id > self.indexed {
+            return Ok(());
+        }
+        let (mut gone, mut come) = (BTreeSet::new(), BTreeSet::new());
+        words(&found.content, |word| {
+            gone.insert(word.to_owned());
+        });
+        match new {
+            Some(new) => words(new, |word| {
+                if !gone.remove(word) {
+                    come.insert(word.to_owned());
+                }
+            }),
+            None => {
+                let (name, other) = names(conversation);
+                gone.extend(marks(id, name, other, &found.sender));
+            }
+        }
+        let (part, place) = (part_of(found.id), place_of(found.id));
+        let tables = self.tables()?;
+        for (word, comes) in gone.iter().map(|word| (word, false)).chain(come.iter().map(|word| (word, true))) {
+            let mut list = tables.list(part, word)?.unwrap_or_default();
+            let at = 2 * list.as_chunks::<2>().0.partition_point(|other| *other < place);
+            let is_there = list[at..].starts_with(&place);
+            match comes {
+                true if !is_there => drop(list.splice(at..at, place)),
+                false if is_there => drop(list.drain(at..at + 2)),
+                _ => continue,
+            }
+            tables.set_list(part, word, &list)?;
+        }
+        Ok(())
+    }
+
+    /// Some parts may be looked through for what is gone, also where that is little.
+    pub(super) fn allow_purges(&mut self) -> Result<()> {
+        self.purges = if self.tables()?.part_to_purge()?.is_some() { PURGED_PARTS } else { 0 };
+        Ok(())
+    }
+
+    fn purge_piece(&mut self) -> Result<()> {
+        let purge = match self.purge.take() {
+            Some(purge) => Some(purge),
+            None => self.next_purge()?,
+        };
+        let Some(mut purge) = purge else {
+            self.purges = 0;
+            return Ok(());
+        };
+        let tables = self.tables()?;
+        let lists = tables.lists_after(purge.part, &purge.after, PURGED_TOGETHER)?;
+        let done = lists.len() < PURGED_TOGETHER;
+        for (word, list) in lists {
+            let (places, _) = list.as_chunks::<2>();
+            let live = |place: &[u8; 2]| {
+                let place = usize::from(u16::from_be_bytes(*place));
+                purge.live.get(place / 64).is_none_or(|bits| bits >> (place % 64) & 1 == 1)
+            };
+            let left: Vec<u8> = places.iter().filter(|place| live(place)).flatten().copied().collect();
+            if left.len() < list.len() {
+                tables.set_list(purge.part, &word, &left)?;
+            }
+            purge.after = word;
+        }
+        if !done {
+            self.purge = Some(purge);
+        } else if tables.holds_between(purge.part * PART_LEN, purge.part * PART_LEN + PART_LEN - 1)? {
+            tables.execute("UPDATE part SET dead = dead - ?2 WHERE part = ?1", [purge.part, purge.dead])?;
+        } else if purge.part < part_of(self.indexed + 1) {
+            tables.execute("DELETE FROM part WHERE part = ?1", [purge.part])?;
+        }
+        self.wrote = true;
+        Ok(())
+    }
+
+    /// Begins with the part of which most is gone.
+    fn next_purge(&mut self) -> Result<Option<Purge>> {
+        let Some((part, dead)) = self.tables()?.part_to_purge()? else { return Ok(None) };
+        self.purges = self.purges.saturating_sub(1);
+        let first = part * PART_LEN;
+        let mut live = vec![0; PART_LEN as usize / 64];
+        let mut set = |place: i64| live[place as usize / 64] |= 1 << (place % 64);
+        self.tables()?.keys_between(first, first + PART_LEN - 1, |id| set(id - first))?;
+        // What is taken in meanwhile is there.
+        (first.max(self.indexed + 1)..=first + PART_LEN - 1).for_each(|id| set(id - first));
+        Ok(Some(Purge { part, after: String::new(), live, dead }))
+    }
+}
+
+/// A message that is to be taken in.
+struct Line {
+    id: i64,
+    conversation: i64,
+    sender: String,
+    content: String,
+}
+
+impl Tables {
+    /// Where a word stands in a part.
+    pub fn list(&self, part: i64, word: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+        let sql = "SELECT entries FROM word WHERE part = ?1 AND word = ?2";
+        self.connection.prepare_cached(sql)?.query_row(params![part, word], |row| row.get(0)).optional()
+    }
+
+    fn set_list(&self, part: i64, word: &str, list: &[u8]) -> rusqlite::Result<()> {
+        if list.is_empty() {
+            return self.execute("DELETE FROM word WHERE part = ?1 AND word = ?2", params![part, word]).map(drop);
+        }
+        let sql = "INSERT INTO word (part, word, entries) VALUES (?1, ?2, ?3) \
+                   ON CONFLICT DO UPDATE SET entries = excluded.entries";
+        self.execute(sql, params![part, word, list]).map(drop)
+    }
+
+    fn lists_after(&self, part: i64, word: &str, most: usize) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
+        let sql = "SELECT word, entries FROM word WHERE part = ?1 AND word > ?2 ORDER BY word LIMIT ?3";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        self.connection.prepare_cached(sql)?.query_map(params![part, word, count(most)], row)?.collect()
+    }
+
+    /// Parts up to one, the newest first, so many at most.
+    pub fn parts_to(&self, part: i64, most: usize) -> rusqlite::Result<Vec<i64>> {
+        let sql = "SELECT part FROM part WHERE part <= ?1 ORDER BY part DESC LIMIT ?2";
+        self.connection.prepare_cached(sql)?.query_map(params![part, count(most)], |row| row.get(0))?.collect()
+    }
+
+    /// The part of which most is gone, and how much is.
+    fn part_to_purge(&self) -> rusqlite::Result<Option<(i64, i64)>> {
+        let sql = "SELECT part, dead FROM part WHERE dead > 0 ORDER BY dead DESC LIMIT 1";
+        self.connection.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    }
+
+    fn holds_between(&self, from: i64, to: i64) -> rusqlite::Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM entry WHERE id >= ?1 AND id <= ?2)";
+        self.connection.prepare_cached(sql)?.query_row([from, to], |row| row.get(0))
+    }
+
+    fn keys_between(&self, from: i64, to: i64, mut each: impl FnMut(i64)) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached("SELECT id FROM entry WHERE id >= ?1 AND id <= ?2")?;
+        let mut rows = statement.query([from, to])?;
+        while let Some(row) = rows.next()? {
+            each(row.get(0)?);
+        }
+        Ok(())
+    }
+
+    fn names_of(&self, conversation: i64) -> rusqlite::Result<Option<(String, String)>> {
+        let sql = "SELECT name, other FROM conversation WHERE id = ?1";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        self.connection.prepare_cached(sql)?.query_row([conversation], row).optional()
+    }
+
+    /// Messages with keys from one to another, with their texts as they stand.
+    fn lines_between(&self, from: i64, to: i64) -> rusqlite::Result<Vec<Line>> {
+        let sql = "SELECT id, conversation, sender, content, latest, kind FROM entry WHERE id >= ?1 AND id <= ?2 \
+                   ORDER BY id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([from, to])?;
+        let mut lines = Vec::new();
+        while let Some(row) = rows.next()? {
+            if row.get::<_, i64>(5)? != schema::MESSAGE {
+                continue;
+            }
+            let conversation = row.get(1)?;
+            let content = match maybe(row, 4)? {
+                None => row.get(3)?,
+                Some(edit) => self.text_of(conversation, edit)?.unwrap_or_default().0,
+            };
+            lines.push(Line { id: row.get(0)?, conversation, sender: row.get(2)?, content });
+        }
+        Ok(lines)
+    }
+}
+
+/// The mark of a conversation.
+pub fn mark_of_place(conversation: i64) -> String {
+    format!("\u{e000}{conversation}")
+}
+
+/// The mark of a user in their direct conversations.
+pub fn mark_of_user(user: &str) -> String {
+    format!("\u{e001}{user}")
+}
+
+/// The mark of a sender.
+pub fn mark_of_sender(user: &str) -> String {
+    format!("\u{e002}{user}")
+}
+
+/// What a message has beside its words.
+fn marks(conversation: i64, name: &str, other: &str, sender: &str) -> Vec<String> {
+    let mut marks = vec![mark_of_place(conversation), mark_of_sender(sender)];
+    if !other.is_empty() {
+        marks.extend([mark_of_user(name), mark_of_user(other)]);
+    }
+    marks
+}
+
+/// The place of a key in its part.
+fn place_of(id: i64) -> [u8; 2] {
+    u16::try_from(id & (PART_LEN - 1)).expect("a part has no more keys").to_be_bytes()
+}
+
+/// Entries that are taken in together: as many wait until then, and are looked through one by one.
+const INDEXED_TOGETHER: i64 = if cfg!(test) { 16 } else { 1024 };
+
+/// Entries that wait to be taken in before that is done also while there is something else to do.
+const MAX_UNINDEXED: i64 = if cfg!(test) { 100 } else { 1 << 18 };
+
+/// Words of a part that are seen to together, and parts that are looked through after a sweep for whatever is gone.
+const PURGED_TOGETHER: usize = 2048;
+const PURGED_PARTS: usize = 4;

@@ -1,0 +1,280 @@
+//! Looking for messages: what is not in the index yet is read through, from the newest on; then the index is asked,
+//! part by part. All that it finds is read before it is believed. One question costs a bounded number of looks; what is
+//! left is for the next page, which may be empty and have another one behind it.
+
+use std::collections::HashSet;
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::entries::maybe;
+use super::index::{mark_of_place, mark_of_sender, mark_of_user};
+use super::schema::{self, PART_LEN, part_of};
+use super::tables::{Tables, number, signed};
+use super::trouble::Result;
+use super::{Conversation, Epoch, Hit, News, Scope, Search, Sqlite, Ticket, Why};
+use crate::backend::words::Wanted;
+
+/// A message that may be one.
+struct Line {
+    conversation: i64,
+    seq: u64,
+    ts: u64,
+    sender: String,
+    content: String,
+    name: String,
+    other: String,
+}
+
+/// What is looked for, and where.
+struct Sought<'a> {
+    wanted: Wanted,
+    /// Words and marks of which a message has each.
+    all: Vec<String>,
+    /// Marks of which it has one; not asked if that is known otherwise.
+    one_of: Vec<String>,
+    place: Place<'a>,
+    sender: Option<&'a str>,
+    before: u64,
+}
+
+enum Place<'a> {
+    One(i64),
+    All { rooms: HashSet<&'a str>, user: &'a str },
+}
+
+/// What has been found, and how much may still be looked at.
+struct Page {
+    lines: Vec<(i64, Line)>,
+    limit: usize,
+    bytes: usize,
+    looks: usize,
+    /// Where the next page begins, if this one ended before the end.
+    next: Option<i64>,
+}
+
+impl Sqlite {
+    pub(super) fn search(&mut self, search: Search<'_>, ticket: Ticket) -> Result<()> {
+        let cursor = match search.cursor.map(|cursor| Epoch::parse(cursor).map(|key| key.0.cast_signed())) {
+            None => i64::MAX,
+            Some(Some(key)) if (1..=self.entry + 1).contains(&key) => key,
+            Some(_) => {
+                self.batch.push(&News::Refused { ticket, why: Why::BadCursor });
+                return Ok(());
+            }
+        };
+        let mut page = Page { lines: Vec::new(), limit: search.limit.min(MAX_HITS), bytes: 0, looks: 0, next: None };
+        if let Some(sought) = self.sought(&search)? {
+            // Heads of this batch too.
+            self.write_heads(false)?;
+            let tables = self.tables()?;
+            let before = match search.before {
+                Some(before) => cursor.min(tables.key_at(before, self.entry)?),
+                None => cursor.min(self.entry + 1),
+            };
+            tables.look_through(&sought, self.indexed, before, &mut page)?;
+            if page.next.is_none() {
+                tables.look_up(&sought, before.min(self.indexed + 1), &mut page)?;
+            }
+        }
+        let items = page.lines.iter().map(|(_, line)| line.hit()).collect();
+        let next = page.next.map(|key| Epoch(key.cast_unsigned()).to_string());
+        self.batch.push(&News::Found { ticket, items, next });
+        Ok(())
+    }
+
+    /// `None`: nothing can be found.
+    fn sought<'a>(&mut self, search: &Search<'a>) -> Result<Option<Sought<'a>>> {
+        let wanted = Wanted::parse(search.text);
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let mut all: Vec<String> = wanted.phrases().concat().into_iter().map(String::from).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.extend(search.sender.map(mark_of_sender));
+        let (mut one_of, place) = match search.scope {
+            Scope::One(conversation) => {
+                let Some(at) = self.find(conversation)? else { return Ok(None) };
+                let id = self.places[at].place.id;
+                all.push(mark_of_place(id));
+                (Vec::new(), Place::One(id))
+            }
+            Scope::All { rooms, user } => {
+                let mut one_of = vec![mark_of_user(user)];
+                for room in rooms.iter() {
+                    if let Some(at) = self.find(Conversation::Room(room))? {
+                        one_of.push(mark_of_place(self.places[at].place.id));
+                    }
+                }
+                (one_of, Place::All { rooms: rooms.iter().collect(), user })
+            }
+        };
+        one_of.sort_unstable();
+        let (sender, before) = (search.sender, search.before.unwrap_or(u64::MAX));
+        Ok(Some(Sought { wanted, all, one_of, place, sender, before }))
+    }
+}
+
+impl Line {
+    fn hit(&self) -> Hit<'_> {
+        let conversation = match self.other.as_str() {
+            "" => Conversation::Room(&self.name),
+            other => Conversation::Direct(&self.name, other),
+        };
+        Hit { conversation, seq: self.seq, ts: self.ts, sender: &self.sender, content: &self.content }
+    }
+}
+
+impl Sought<'_> {
+    fn is(&self, line: &Line) -> bool {
+        let here = match &self.place {
+            Place::One(id) => line.conversation == *id,
+            Place::All { rooms, .. } if line.other.is_empty() => rooms.contains(line.name.as_str()),
+            Place::All { user, .. } => line.name == *user || line.other == *user,
+        };
+        here && line.ts < self.before
+            && self.sender.is_none_or(|sender| sender == line.sender)
+            && self.wanted.is_in(&line.content)
+    }
+}
+
+impl Page {
+    /// Takes what was looked at; `false`: no more is to be looked at, and the next page begins before this key.
+    fn take(&mut self, sought: &Sought<'_>, id: i64, line: Option<Line>) -> bool {
+        self.looks += 1;
+        if let Some(line) = line.filter(|line| sought.is(line)) {
+            self.bytes += line.content.len();
+            self.lines.push((id, line));
+        }
+        if self.lines.len() > self.limit {
+            // One more than fits: there is another page.
+            self.lines.pop();
+            self.next = Some(self.lines.last().map_or(id + 1, |(id, _)| *id));
+        } else if self.looks == MAX_LOOKS || self.bytes >= MAX_BYTES {
+            self.next = Some(id);
+        }
+        self.next.is_none()
+    }
+}
+
+impl Tables {
+    /// Reads what is not in the index, the newest first.
+    fn look_through(&self, sought: &Sought<'_>, indexed: i64, before: i64, page: &mut Page) -> rusqlite::Result<()> {
+        let sql = format!("{LINE} FROM entry WHERE entry.id > ?1 AND entry.id < ?2 ORDER BY entry.id DESC");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([indexed, before])?;
+        while let Some(row) = rows.next()? {
+            let (id, line) = (row.get(0)?, self.found_line(row)?);
+            if !page.take(sought, id, line) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the index, the newest part first.
+    fn look_up(&self, sought: &Sought<'_>, before: i64, page: &mut Page) -> rusqlite::Result<()> {
+        let parts = self.parts_to(part_of(before - 1), MAX_PARTS + 1)?;
+        for (turn, part) in parts.iter().enumerate() {
+            let end = (part * PART_LEN + PART_LEN).min(before);
+            if turn == MAX_PARTS {
+                page.next = Some(end);
+                break;
+            }
+            let Some(mut places) = self.places_of_all(*part, &sought.all)? else { continue };
+            places.retain(|&place| part * PART_LEN + i64::from(place) < end);
+            if places.len() > FEW_PLACES && !sought.one_of.is_empty() {
+                let mut here = HashSet::new();
+                for mark in &sought.one_of {
+                    here.extend(self.places_of(*part, mark)?);
+                }
+                places.retain(|place| here.contains(place));
+            }
+            let sql = format!("{LINE} FROM entry WHERE entry.id = ?1");
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            for place in places.into_iter().rev() {
+                let id = part * PART_LEN + i64::from(place);
+                let line = statement.query_row([id], |row| self.found_line(row)).optional()?.flatten();
+                if !page.take(sought, id, line) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The places of a part that have all of these words.
+    fn places_of_all(&self, part: i64, words: &[String]) -> rusqlite::Result<Option<Vec<u16>>> {
+        let mut lists = Vec::new();
+        for word in words {
+            match self.places_of(part, word)? {
+                list if list.is_empty() => return Ok(None),
+                list => lists.push(list),
+            }
+        }
+        lists.sort_unstable_by_key(Vec::len);
+        let mut lists = lists.into_iter();
+        let Some(mut places) = lists.next() else { return Ok(None) };
+        for list in lists {
+            places.retain(|place| list.binary_search(place).is_ok());
+        }
+        Ok(Some(places).filter(|places| !places.is_empty()))
+    }
+
+    fn places_of(&self, part: i64, word: &str) -> rusqlite::Result<Vec<u16>> {
+        let list = self.list(part, word)?.unwrap_or_default();
+        Ok(list.as_chunks::<2>().0.iter().map(|place| u16::from_be_bytes(*place)).collect())
+    }
+
+    /// A row of [`LINE`], if it is a message that is kept.
+    fn found_line(&self, row: &Row<'_>) -> rusqlite::Result<Option<Line>> {
+        let conversation = row.get(1)?;
+        if row.get::<_, i64>(5)? != schema::MESSAGE {
+            return Ok(None);
+        }
+        let sql = "SELECT name, other FROM conversation WHERE id = ?1 AND first <= ?2";
+        let seq = number(row, 2)?;
+        let names = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found: Option<(String, String)> =
+            self.connection.prepare_cached(sql)?.query_row(params![conversation, signed(seq)], names).optional()?;
+        let Some((name, other)) = found else { return Ok(None) };
+        let content = match maybe(row, 7)? {
+            None => row.get(6)?,
+            Some(edit) => self.text_of(conversation, edit)?.unwrap_or_default().0,
+        };
+        Ok(Some(Line { conversation, seq, ts: number(row, 3)?, sender: row.get(4)?, content, name, other }))
+    }
+
+    /// The key from which on entries are not older than that, a little behind it: by halving, because times rise with
+    /// the keys, but for a clock that was set back.
+    fn key_at(&self, ts: u64, last: i64) -> rusqlite::Result<i64> {
+        let (mut from, mut to) = (0, last + 1);
+        while from < to {
+            let middle = from + (to - from) / 2;
+            let sql = "SELECT id, ts FROM entry WHERE id >= ?1 ORDER BY id LIMIT 1";
+            let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, number(row, 1)?));
+            match self.connection.prepare_cached(sql)?.query_row([middle], row).optional()? {
+                Some((id, found)) if found < ts => from = id + 1,
+                _ => to = middle,
+            }
+        }
+        Ok((from + MAX_OUT_OF_ORDER).min(last + 1))
+    }
+}
+
+/// What is read of an entry.
+const LINE: &str = "SELECT entry.id, conversation, seq, ts, sender, kind, content, latest";
+
+/// Entries that are read for one page, bytes of the texts that are found, beside one that crosses these, and messages.
+const MAX_LOOKS: usize = 2048;
+const MAX_BYTES: usize = 1 << 20;
+const MAX_HITS: usize = 1000;
+
+/// Parts of the index that are asked for one page.
+const MAX_PARTS: usize = 1024;
+
+/// Places that are read one by one, rather than to ask the index where they are.
+const FEW_PLACES: usize = 32;
+
+/// Entries that may stand behind one with a later time, and are found by time all the same.
+const MAX_OUT_OF_ORDER: i64 = 256;

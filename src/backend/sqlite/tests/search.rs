@@ -1,0 +1,256 @@
+//! Looking for messages, in the index and in what is not in it yet.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::backend::words::Wanted;
+
+fn pair<'a>(one: &'a str, other: &'a str) -> Conversation<'a> {
+    Conversation::Direct(one, other)
+}
+
+/// All pages of a search: where each message was said, its number, and its text.
+fn find(store: &mut Sqlite, search: Search<'_>) -> Vec<(String, u64, String)> {
+    let (mut found, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let search = Search { cursor: cursor.as_deref(), ..search };
+        store.ask(Request::Search { search, ticket: Ticket(1) }).unwrap();
+        match store.poll() {
+            Some(News::Found { items, next, .. }) => {
+                assert!(items.len() <= search.limit);
+                found.extend(
+                    items.iter().map(|hit| (format!("{:?}", hit.conversation), hit.seq, hit.content.to_owned())),
+                );
+                assert!(next.is_none() || next != cursor, "a page leads on");
+                cursor = next;
+            }
+            other => panic!("{other:?}"),
+        }
+        if cursor.is_none() {
+            return found;
+        }
+    }
+}
+
+/// Hears all, and notes where each message stands among all.
+fn note(store: &mut Sqlite, (order, turn): &mut (HashMap<(String, u64), usize>, usize)) {
+    while let Some(news) = store.poll() {
+        if let News::Published { entry: Entry { seq, body: Body::Message(_), .. }, conversation, .. } = news {
+            *turn += 1;
+            order.insert((format!("{conversation:?}"), seq), *turn);
+        }
+    }
+}
+
+fn everywhere<'a>(text: &'a str, rooms: Names<'a>, user: &'a str) -> Search<'a> {
+    let scope = Scope::All { rooms, user };
+    Search { scope, text, sender: None, before: None, cursor: None, limit: 10 }
+}
+
+/// Whatever is said, edited, deleted, pushed out or erased, and however far the index is: what is found is what a
+/// reader of all would find.
+#[test]
+fn what_is_found_is_what_is_there() {
+    let vocabulary = ["red", "blue", "Grün", "東京", "タワー", "red blue", "one two three", "ไทย", "x9"];
+    let places = [ROOM, Conversation::Room("bar"), pair("ann", "bob"), pair("ann", "cat"), pair("cat", "cat")];
+    for seed in 0..3 {
+        let mut random = Random::from(seed);
+        let folder = Folder::new();
+        let options = Options { messages: if seed % 2 == 0 { 60 } else { usize::MAX }, ..folder.options() };
+        let mut store = folder.open(options.clone());
+        // Where each message stands among all.
+        let mut order = Default::default();
+        for step in 1..600u64 {
+            let place = places[random.below(5) as usize];
+            let sender = ["ann", "bob", "cat"][random.below(3) as usize];
+            let words = (0..random.below(6)).map(|_| vocabulary[random.below(9) as usize]);
+            let content = words.collect::<Vec<_>>().join([" ", ", ", ""][random.below(3) as usize]);
+            let of = 1 + random.below(1 + step / 4);
+            let body = match random.below(10) {
+                0 => edit(of, &content),
+                1 => NewBody::Delete { of, right: Right::Moderator },
+                2 => react(of, "+", true),
+                _ => NewBody::Message { content: &content, reply_to: None },
+            };
+            let entry = NewEntry { sender, body, at: moment(step) };
+            let (conversation, retry, about, ticket) = (place, None, None, Ticket(1));
+            store.ask(Request::Append { conversation, entry, retry, about, ticket }).unwrap();
+            // At the end of a batch, nothing is done but that; then there is time for the index.
+            for _ in 0..random.below(4) {
+                note(&mut store, &mut order);
+            }
+            match random.below(200) {
+                0 => {
+                    note(&mut store, &mut order);
+                    let random = store.dies();
+                    store = Sqlite::open(options.clone(), random).unwrap();
+                }
+                1 => {
+                    note(&mut store, &mut order);
+                    ask(&mut store, Request::Erase { room: "bar" });
+                }
+                2..8 => {
+                    note(&mut store, &mut order);
+                    store.expire(moment(step));
+                    hear(&mut store);
+                    for _ in 0..random.below(20) {
+                        hear(&mut store);
+                    }
+                }
+                _ => {}
+            }
+            if step % 10 > 0 {
+                continue;
+            }
+            note(&mut store, &mut order);
+            let mut all = Vec::new();
+            for place in places {
+                let (query, now) = (Query::Newest(ALL), moment(step));
+                store
+                    .ask(Request::Read { conversation: place, query, reader: None, now, about: None, ticket })
+                    .unwrap();
+                let Some(News::Page { entries, .. }) = store.poll() else { panic!("no page") };
+                for entry in entries {
+                    if let Some(content) = entry.said() {
+                        let key = (format!("{place:?}"), entry.seq);
+                        let turn = order.0[&key];
+                        all.push((turn, place, key, entry.ts, entry.sender.to_owned(), content.to_owned()));
+                    }
+                }
+            }
+            all.sort_unstable_by_key(|line| std::cmp::Reverse(line.0));
+            let mut names = String::new();
+            let rooms = Names::join(["den", "bar"].into_iter().filter(|_| random.below(3) > 0), &mut names);
+            let text = match random.below(4) {
+                0 => vocabulary[random.below(9) as usize].to_owned(),
+                1 => format!("\"{}\"", ["red blue", "blue red", "two three", "three one"][random.below(4) as usize]),
+                _ => [0, 0].map(|_| vocabulary[random.below(9) as usize]).join(" "),
+            };
+            let one = places[random.below(5) as usize];
+            let user = ["ann", "bob", "cat"][random.below(3) as usize];
+            let scope = if random.below(2) == 0 { Scope::One(one) } else { Scope::All { rooms, user } };
+            let sender = Some("bob").filter(|_| random.below(4) == 0);
+            let before = Some(random.below(step + 2)).filter(|_| random.below(4) == 0);
+            let limit = 1 + random.below(20) as usize;
+            let search = Search { scope, text: &text, sender, before, cursor: None, limit };
+            let wanted = Wanted::parse(&text);
+            let is = |(_, place, _, ts, from, content): &&(usize, Conversation<'_>, _, u64, String, String)| {
+                let here = match (scope, *place) {
+                    (Scope::One(one), place) => one == place,
+                    (Scope::All { .. }, Conversation::Direct(one, other)) => one == user || other == user,
+                    (Scope::All { rooms, .. }, Conversation::Room(room)) => rooms.iter().any(|name| name == room),
+                };
+                let by = sender.is_none_or(|sender| sender == from);
+                here && by && before.is_none_or(|before| *ts < before) && wanted.is_in(content)
+            };
+            let expected =
+                all.iter().filter(is).map(|(_, _, (place, seq), _, _, content)| (place.clone(), *seq, content.clone()));
+            assert_eq!(find(&mut store, search), expected.collect::<Vec<_>>(), "seed {seed} step {step} {search:?}");
+        }
+        assert!(store.indexed > 100, "the index was asked");
+    }
+}
+
+/// Words of what was edited away, deleted or pushed out leave the index, and with it the file.
+#[test]
+fn words_that_are_gone_are_gone_from_the_index() {
+    let folder = Folder::new();
+    let options = Options { messages: 50, ..folder.options() };
+    let mut store = folder.open(options.clone());
+    for n in 0..40 {
+        ask(&mut store, append(ROOM, &format!("Needle{n}!"), 1));
+    }
+    let words = |store: &Sqlite| -> Vec<String> {
+        let tables = store.tables().unwrap();
+        let mut statement = tables.connection.prepare("SELECT word FROM word WHERE word LIKE 'needle%'").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(|word| word.unwrap()).collect()
+    };
+    hear(&mut store);
+    hear(&mut store);
+    assert_eq!((store.indexed, words(&store).len()), (32, 32));
+    assert!(!store.lags());
+    ask(&mut store, act("ann", edit(1, "needlenew Needle1"), 2));
+    ask(&mut store, act("ann", delete(2), 2));
+    let left = words(&store);
+    assert!(left.contains(&"needlenew".to_owned()) && !left.contains(&"needle0".to_owned()), "{left:?}");
+    // The other one is in another message still.
+    assert!(left.contains(&"needle1".to_owned()) && left.len() == 32, "{left:?}");
+    let rooms = |store: &mut Sqlite, text| find(store, everywhere(text, Names::from_text("den\0"), "ann")).len();
+    assert_eq!([rooms(&mut store, "needle0"), rooms(&mut store, "NEEDLENEW"), rooms(&mut store, "needle1")], [0, 1, 1]);
+    for n in 0..60 {
+        ask(&mut store, append(ROOM, &format!("other{n}"), 1));
+    }
+    store.expire(moment(3));
+    for _ in 0..20 {
+        hear(&mut store);
+    }
+    assert_eq!(words(&store), [""; 0]);
+    let dead: i64 =
+        store.tables().unwrap().connection.query_row("SELECT sum(dead) FROM part", [], |row| row.get(0)).unwrap();
+    assert_eq!(dead, 0);
+    assert_eq!(rooms(&mut store, "other59"), 1);
+    drop(store);
+    let bytes = fs::read(&options.path).unwrap();
+    assert!(!bytes.windows(6).any(|window| window.eq_ignore_ascii_case(b"needle")));
+}
+
+#[test]
+fn what_cannot_be_found() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    ask(&mut store, append(ROOM, "red", 1));
+    let rooms = Names::from_text("den\0nowhere\0");
+    for text in ["", "?!", "\"\""] {
+        assert_eq!(find(&mut store, everywhere(text, rooms, "ann")), []);
+    }
+    assert_eq!(find(&mut store, everywhere("red", rooms, "ann")).len(), 1);
+    assert_eq!(find(&mut store, everywhere("red", Names::default(), "ann")), []);
+    let one = |conversation| Search { scope: Scope::One(conversation), ..everywhere("red", rooms, "ann") };
+    assert_eq!(find(&mut store, one(Conversation::Room("nowhere"))), []);
+    assert_eq!(find(&mut store, one(PAIR)), []);
+    for cursor in ["", "1", "0000000000000000", "00000000000000ff", "ffffffffffffffff"] {
+        let search = Search { cursor: Some(cursor), ..one(ROOM) };
+        let heard = ask(&mut store, Request::Search { search, ticket: Ticket(7) });
+        assert_eq!(heard, ["Refused { ticket: Ticket(7), why: BadCursor }"]);
+    }
+}
+
+/// A question costs a bounded number of looks, and the pages behind it have the rest.
+#[test]
+fn a_page_of_what_is_found_is_bounded() {
+    let folder = Folder::new();
+    let mut store = folder.open(Options { messages: usize::MAX, ..folder.options() });
+    for n in 0..5000 {
+        let content = if n % 2500 == 7 { "red blue" } else { "blue red" };
+        store.ask(append(ROOM, content, 1)).unwrap();
+        if n % 100 == 0 {
+            hear(&mut store);
+        }
+    }
+    for _ in 0..400 {
+        hear(&mut store);
+    }
+    assert!(store.entry - store.indexed < 16);
+    let search = everywhere("\"red blue\"", Names::from_text("den\0"), "ann");
+    let mut pages = Vec::new();
+    let mut cursor = None::<String>;
+    loop {
+        let search = Search { cursor: cursor.as_deref(), ..search };
+        store.ask(Request::Search { search, ticket: Ticket(1) }).unwrap();
+        let Some(News::Found { items, next, .. }) = store.poll() else { panic!("no page") };
+        pages.push(items.len());
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [0, 1, 1]);
+    let long = "red ".repeat(100_000);
+    for _ in 0..5 {
+        ask(&mut store, append(ROOM, &long, 1));
+    }
+    let search = everywhere("red", Names::from_text("den\0"), "ann");
+    store.ask(Request::Search { search, ticket: Ticket(1) }).unwrap();
+    let Some(News::Found { items, next, .. }) = store.poll() else { panic!("no page") };
+    assert_eq!((items.len(), next.is_some()), (3, true));
+}
