@@ -131,8 +131,8 @@ impl Memory {
     }
 }
 
-/// Bytes of messages that are looked at for one question, as their words [cost](words::cost), and what crosses that: some
-/// milliseconds.
+/// Bytes of messages that are looked at for one question, as their words [cost](words::cost), and what crosses that:
+/// some milliseconds.
 const MAX_SEARCHED_BYTES: usize = 1 << 20;
 
 /// What it costs to look at a message, whatever its text, in bytes of ASCII.

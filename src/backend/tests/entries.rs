@@ -509,7 +509,7 @@ fn conversations_are_apart() {
     });
 }
 
-/// Whoever pages back, or on, hears each message once, whatever is said and done meanwhile.
+/// A reader who pages back, or on, hears each message once, whatever is said and done meanwhile.
 #[test]
 fn paging_while_people_talk_and_react() {
     everywhere(999, |stage, place| {
