@@ -135,6 +135,7 @@ impl Threaded {
                 };
                 let (keeps, bounds_itself) = (store.keeps(), store.bounds_itself());
                 let (durability, about) = (store.durability(), store.about());
+                of_thread.fares().health = store.health();
                 if made.send(Ok(Nature { keeps, bounds_itself, durability, about })).is_ok() {
                     of_thread.run(&mut store, &waker);
                 }
@@ -330,7 +331,6 @@ impl Shared {
     /// The work of the thread.
     fn run(&self, store: &mut impl Backend, waker: &Waker) {
         let (mut batch, mut news) = (Requests::default(), Reports::default());
-        self.fares().health = store.health();
         while let Some(chores) = self.next(&mut batch) {
             self.fares().began = Some(Instant::now());
             if chores.tell_catalogue {

@@ -120,7 +120,10 @@ impl Report {
     fn store(&mut self, args: &ServeArgs) {
         #[cfg(feature = "sqlite")]
         match settings::file(args).and_then(|options| options.map(|options| sqlite::check(&options.path)).transpose()) {
-            Ok(Some(found)) => return self.ok(&format!("store: {found}")),
+            Ok(Some(found)) => {
+                self.ok(&format!("store: {found}"));
+                return self.disk(args);
+            }
             Ok(None) => {}
             Err(sentence) => {
                 return self.fail(&format!(
@@ -130,6 +133,31 @@ impl Report {
             }
         }
         self.ok(&format!("store: {}", Memory::new(settings::history(args), 0).about()));
+    }
+
+    /// Whether the disk is one for a store, and has room for it.
+    #[cfg(feature = "sqlite")]
+    fn disk(&self, args: &ServeArgs) {
+        let Ok(Some(options)) = settings::file(args) else { return };
+        let Ok(path) = std::path::absolute(&options.path) else { return };
+        let Some(folder) = path.ancestors().skip(1).find(|folder| folder.exists()) else { return };
+        #[cfg(target_os = "linux")]
+        if let Ok(found) = rustix::fs::statfs(folder)
+            && let Some((_, what)) = NO_DISKS.iter().find(|(kind, _)| *kind == found.f_type as u64 & 0xffff_ffff)
+        {
+            self.warn(&format!("store: {} is {what}", folder.display()));
+        }
+        let Ok(found) = rustix::fs::statvfs(folder) else { return };
+        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        let has = fs::metadata(&path).map_or(0, |file| file.len());
+        if options.size != u64::MAX && free < options.size.saturating_sub(has) {
+            self.warn(&format!(
+                "store: {} MiB are free in {}, and the file may become {} MiB; lower store_size, or give it more room",
+                free >> 20,
+                folder.display(),
+                options.size >> 20
+            ));
+        }
     }
 
     fn descriptors(&mut self, asked: usize) {
@@ -209,6 +237,15 @@ impl Report {
 const KERNEL: &[(&str, u64, &str)] = &[
     ("net.core.somaxconn", 4096, "when thousands come at once, some would have to knock again"),
     ("net.ipv4.tcp_max_syn_backlog", 4096, "when thousands come at once, some would have to knock again"),
+];
+
+/// File systems by the number that Linux has for them, on which a store would not last, or could break.
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+const NO_DISKS: [(u64, &str); 4] = [
+    (0x0102_1994, "in memory (tmpfs): what is kept there is gone when the machine stops"),
+    (0x6969, "on another machine (NFS), where SQLite's locks may not hold; take a disk of this one"),
+    (0xff53_4d42, "on another machine (CIFS), where SQLite's locks may not hold; take a disk of this one"),
+    (0xfe53_4d42, "on another machine (SMB), where SQLite's locks may not hold; take a disk of this one"),
 ];
 
 /// The memory of an idle connection in a room with a name, rounded up (`docs/benchmarks.md`).

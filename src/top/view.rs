@@ -554,6 +554,39 @@ mod tests {
         assert_eq!(lines(&drawn(&screen(TOP), 80, 24, true)).join("\n"), expected);
     }
 
+    /// Of a store on disk there is a line; what does not fit is what matters least.
+    #[test]
+    fn a_store_on_disk_has_a_line() {
+        let mut screen = screen(TOP);
+        let percentile = |name, bound| Percentile { name, at_most_s: Some(bound), over_s: None };
+        let mut store = Store {
+            failing: false,
+            failures: 0,
+            commits_per_second: 120.0,
+            commits: vec![percentile("p50", 0.000_25), percentile("p99", 0.005), percentile("max", 1.0)],
+            waiting: 3,
+            waiting_bytes: 900,
+            file_bytes: 5 << 20,
+            file_limit_bytes: 10 << 30,
+            dropped: 17,
+        };
+        for (failing, failures, expected) in [
+            (
+                false,
+                0,
+                " store   commits 120/s  p50 ≤ 250 µs  p99 ≤ 5 ms  waiting 3  file 5.0 MiB of 10.0 GiB  dropped 17",
+            ),
+            (true, 2, " store   FAILING  commits 120/s  p50 ≤ 250 µs  p99 ≤ 5 ms  waiting 3 ..."),
+        ] {
+            (store.failing, store.failures) = (failing, failures);
+            screen.figures.as_mut().unwrap().store = Some(store.clone());
+            let width = if failing { 80 } else { 120 };
+            let drawn = drawn(&screen, width, 24, true);
+            assert_eq!(lines(&drawn)[COUNTER_LINES + 1], expected);
+            assert!(lines(&drawn)[COUNTER_LINES + 2].starts_with(" memory  outboxes"));
+        }
+    }
+
     #[test]
     fn every_size_is_drawn_and_small_ones_keep_the_title() {
         for (width, height) in [(1, 1), (20, 5), (40, 12), (79, 23), (80, 25), (159, 40), (160, 50), (300, 100)] {

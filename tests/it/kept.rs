@@ -196,6 +196,10 @@ fn a_file_that_is_still_to_be_made_is_checked() {
         home.join(".local/state/salon/salon.db").display()
     );
     assert!(status == 0 && said.contains(&line) && !home.exists(), "{said}");
+    // Room for more than any disk has.
+    let output = at_default(&["check", "--store-size", "1048576GiB"], &[("HOME", &home)]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("and the file may become 1073741824 MiB"), "{said}");
     let (status, said) = check(&folder.0.join("letter"));
     assert!(status == 1 && said.contains("error    store: ") && said.contains("(Not a directory"), "{said}");
     let (status, said) = check(Path::new(""));
