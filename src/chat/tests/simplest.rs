@@ -165,7 +165,7 @@ impl Conversation {
         (seq + 1..=self.len()).find(|seq| matches!(self.deeds[*seq as usize - 1].what, What::Message { .. }))
     }
 
-    /// Who has said a message, and what it was at first.
+    /// The sender of a message, and its first text.
     pub fn first_text(&self, seq: u64) -> (&str, Option<&str>) {
         let Deed { sender, what, .. } = &self.deeds[seq as usize - 1];
         (sender, if let What::Message { content, .. } = what { Some(content) } else { None })

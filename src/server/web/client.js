@@ -111,7 +111,9 @@
  *           `reset`: the room's numbering began anew, what was known of it is of another epoch.
  * @property {{room_id: string, epoch: string, sender: string, content: string, seq: number, ts: number, id?: string,
  * replayed: boolean}} message @property {{sender: string, user_id: string, content: string, seq: number, ts: number,
- * id?: string}} direct @property {{sender: string, content: string, ts: number}} announcement A broadcast to everybody
+ * id?: string}} direct @property {object} edited @property {object} deleted @property {object} reaction What was done
+ * to a message, as in docs/wire.md; in a room with `epoch` and `replayed` too. A message that is deleted has `deleted`
+ * and no `content`. @property {{sender: string, content: string, ts: number}} announcement A broadcast to everybody
  * (`room_id` "*"). @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap @property
  * {{left: number}} joining @property {{room_id: string, error: SalonError}} join_delayed @property {{room_id: string,
  * error: SalonError}} join_refused @property {{status: string, note: string}} status @property {{entries:
@@ -471,6 +473,10 @@ export class SalonClient {
       case "welcome": return this.#handleWelcome(message);
       case "joined": this.#handleJoined(message); break;
       case "broadcast": return this.#handleBroadcast(message);
+      case "edited": case "deleted": case "reaction":
+        if (message.room_id === undefined) this.#emit(message.type, message);
+        else this.#handleEntry(message.type, message);
+        break;
       case "direct":
         this.#emit("direct", message);
         return this.#confirmIfOurs(message);
@@ -701,18 +707,21 @@ export class SalonClient {
 
   #handleBroadcast(message) {
     if (message.room_id === "*") return this.#emit("announcement", message);
-    const room = this.#rooms.get(message.room_id);
-    if (!room) return this.#confirmIfOurs(message);
-    if (message.seq > room.seq) {
-      // The server names every hole; should it ever not, we do. Messages before a page of history are no hole.
-      if (!room.fresh && message.seq > room.seq + 1) {
-        this.#emit("gap", { room_id: message.room_id, epoch: room.epoch, from: room.seq + 1, to: message.seq - 1, why: "missing" });
-      }
-      room.fresh = false;
-      room.seq = message.seq;
-      this.#emit("message", { ...message, epoch: room.epoch, replayed: message.seq <= room.replayEnd });
-    }
+    this.#handleEntry("message", message);
     this.#confirmIfOurs(message);
+  }
+
+  /** A message of a room, or what was done to one: each has the next number. */
+  #handleEntry(name, entry) {
+    const room = this.#rooms.get(entry.room_id);
+    if (!room || entry.seq <= room.seq) return;
+    // The server names every hole; should it ever not, we do. Messages before a page of history are no hole.
+    if (!room.fresh && entry.seq > room.seq + 1) {
+      this.#emit("gap", { room_id: entry.room_id, epoch: room.epoch, from: room.seq + 1, to: entry.seq - 1, why: "missing" });
+    }
+    room.fresh = false;
+    room.seq = entry.seq;
+    this.#emit(name, { ...entry, epoch: room.epoch, replayed: entry.seq <= room.replayEnd });
   }
 
   #handleGap(message) {

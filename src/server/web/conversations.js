@@ -305,7 +305,19 @@ export function restartedHere(c) {
 }
 
 export function said(message, epoch) {
-  return { type: "said", epoch, seq: message.seq, sender: message.sender, content: message.content, ts: message.ts };
+  const { seq, sender, content = "", ts, deleted } = message;
+  return { type: "said", epoch, seq, sender, content, ts, deleted };
+}
+
+/** A message has another text, or none any more. */
+export function takeChange(c, { of, content, deleted }) {
+  const item = c.items.find((one) => one.type === "said" && one.seq === of && one.epoch === c.epoch);
+  if (!item) return;
+  Object.assign(item, { content: content ?? "", deleted });
+  item.node?.remove();
+  delete item.node; // it is made anew
+  if (c === active) redraw("log");
+  redraw("places");
 }
 
 export function takePage(c, page) {

@@ -3,7 +3,7 @@
  */
 import { connectionIs, roomsLeftAre, stalledIs } from "./connection.js";
 import {
-  OPERATOR, active, addAnnouncement, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, rememberPlaces, restartedHere, take, takeDirect,
+  OPERATOR, active, addAnnouncement, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, rememberPlaces, restartedHere, take, takeChange, takeDirect,
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
@@ -133,6 +133,12 @@ export function listen(salon) {
     take(c, message, message.epoch);
     if (message.sender !== me && message.seq > c.readSeq) notify(c, message);
     if (c.items.length && c.items[0].seq === 1 && c.items[0].epoch === c.epoch) c.start = true;
+  });
+
+  const partner = ({ sender, user_id }) => conversations.get(`person:${sender === me ? user_id : sender}`);
+  for (const kind of ["edited", "deleted"]) on(kind, (change) => {
+    const c = change.room_id === undefined ? partner(change) : conversations.get(`room:${change.room_id}`);
+    if (c) takeChange(c, kind === "deleted" ? { of: change.of, deleted: true } : change);
   });
 
   on("direct", (message) => {

@@ -47,7 +47,8 @@ function buildSaid(item) {
   author.dataset.person = item.sender;
   const text = element("p", "text");
   text.dir = "auto";
-  write(text, item.content);
+  if (item.deleted) text.append(element("em", "", "This message was deleted."));
+  else write(text, item.content);
   const body = element("div", "body", element("p", "byline", author, element("span", "look"), element("time")), text);
   if (item.content.length > 2_000 || item.content.split("\n", 31).length > 30) {
     text.classList.add("long");

@@ -29,7 +29,8 @@ const shown = new Map();
 const isOn = () => works && wanted && Notification.permission === "granted";
 
 /** Shows a message of somebody else, if the reader is away and it is of a kind they asked for. */
-export function notify(c, { sender, content }) {
+export function notify(c, { sender, content, deleted }) {
+  if (deleted) return;
   if (!document.hidden || !isOn()) return;
   if (c.kind === "room" && !wholeRooms.has(c.id) && !mentions(content, me, c.members)) return;
   const title = c.kind === "room" ? `${sender} in ${c.title}` : sender;
