@@ -24,13 +24,10 @@ impl Sqlite {
         let (at, found) = match entry.body.needs() {
             None => (self.find_or_begin(conversation)?, None),
             Some(of) => {
-                let at = match (self.find(conversation)?, conversation) {
-                    (Some(at), _) => at,
-                    (None, Conversation::Room(_)) => self.find_or_begin(conversation)?,
-                    (None, Conversation::Direct(..)) => {
-                        self.batch.push(&News::Refused { ticket, why: Why::NotFound });
-                        return Ok(());
-                    }
+                // What is about a message does not make a conversation: there is none in it.
+                let Some(at) = self.find(conversation)? else {
+                    self.batch.push(&News::Refused { ticket, why: Why::NotFound });
+                    return Ok(());
                 };
                 self.expire_one(at, conversation, entry.at)?;
                 (at, self.tables()?.target(&self.places[at].place, of, entry)?)

@@ -251,9 +251,28 @@ fn killed_at_random_it_says_what_memory_says() {
             };
             let bounds = Bounds { entries: 3, bytes: 100 };
             let ticket = Ticket(step);
-            let read =
-                |query| Request::Read { conversation, query, reader: None, now: moment(step), about: None, ticket };
-            let request = match random.below(12) {
+            let user = ["ann", "bar"][random.below(2) as usize];
+            let reader = Some(Reader { user, reading: random.below(2) == 0 });
+            let read = |query| Request::Read { conversation, query, reader, now: moment(step), about: None, ticket };
+            let of = 1 + random.below(12);
+            let within = Some(Duration::from_millis(20)).filter(|_| random.below(2) == 0);
+            let does = |sender, body| {
+                let entry = NewEntry { sender, body, at: moment(step) };
+                Request::Append { conversation, entry, retry: None, about: None, ticket }
+            };
+            let text = format!("edit {step}");
+            let mut names = String::new();
+            let rooms = Names::join(["hut", "nowhere", "den"], &mut names);
+            let request = match random.below(21) {
+                12 => does("ann", NewBody::Edit { of, content: &text, within }),
+                13 => does(user, NewBody::Delete { of, right: Right::Moderator }),
+                14 => does(user, NewBody::Delete { of, right: Right::Sender { within } }),
+                15 => does(user, react(of, ["+", "-"][random.below(2) as usize], random.below(3) > 0)),
+                16 => does(user, NewBody::Message { content: name, reply_to: Some(of) }),
+                17 => Request::Mark { user, conversation, seq: of, ticket },
+                18 => Request::Readings { user, rooms, ticket },
+                19 => Request::Conversations { user, cursor: None, limit: 5, ticket },
+                20 => read(Query::Following(of, ALL)),
                 0..6 => append(conversation, name, step),
                 6 => read(Query::Newest(bounds)),
                 7 => read(Query::After(random.below(9), bounds)),
