@@ -229,7 +229,7 @@ impl Stage {
             assert_eq!(value.as_object().map(serde_json::Map::len), Some(4), "{text}");
         } else if let Some(room) = value["room_id"].as_str() {
             match (kind.as_str(), value["seq"].as_u64()) {
-                ("broadcast", Some(seq)) => {
+                ("broadcast" | "edited" | "deleted" | "reaction", Some(seq)) => {
                     if let Some(last) = session.last.insert(room.to_owned(), seq) {
                         assert_eq!(seq, last + 1, "{to} in {room}: {text}");
                     }
