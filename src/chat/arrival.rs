@@ -134,15 +134,10 @@ impl Hall {
         turn.out.answer(ask, &welcome);
     }
 
+    /// A name that no guest has had: what an earlier one has said is kept, and is the next one's by its name.
     fn guest_name(&mut self) -> UserName {
         loop {
-            let name = format!("guest-{:04x}", self.random.below(0x1_0000));
-            // Past some thousand guests, four digits are too few.
-            let name = if self.roster.users().find(&name).is_none() {
-                name
-            } else {
-                format!("guest-{:012x}", self.random.draw() >> 16)
-            };
+            let name = format!("guest-{:012x}", self.random.draw() >> 16);
             if self.roster.users().find(&name).is_none() {
                 return UserName::parse(&name).expect("a guest's name is a good one");
             }

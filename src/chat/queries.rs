@@ -89,7 +89,8 @@ impl Hall {
             RoomsAsked { cursor: page.cursor.as_deref().map(Into::into), limit: page.limit, inside: Vec::new() };
         if let Some(user) = self.marking_user(ask.conn).cloned() {
             page.short_cursor()?;
-            let (listed, ..) = self.rooms_on(ask.conn, &asked);
+            let (listed, _, work) = self.rooms_on(ask.conn, &asked);
+            ctx.out.note_work(work);
             asked.inside = listed.iter().filter(|(_, listed)| listed.joined).map(|(name, _)| (*name).clone()).collect();
             if !asked.inside.is_empty() {
                 let mut names = String::new();

@@ -4,6 +4,7 @@
 
 use super::ask::Ask;
 use super::hall::Hall;
+use super::name::UserName;
 use super::turn::{Ctx, Turn};
 use super::waiting::{Waiting, What};
 use super::wire::answer;
@@ -43,7 +44,8 @@ impl Hall {
                 Scope::All { rooms: Names::join(rooms, &mut names), user: user.as_str() }
             }
         };
-        let (sender, cursor) = (sender.as_deref(), page.short_cursor()?);
+        let sender = sender.as_deref().map(named).transpose()?;
+        let (sender, cursor) = (sender.as_ref().map(UserName::as_str), page.short_cursor()?);
         let search = Search { scope, text, sender, before: *before, cursor, limit: page.limit };
         ctx.out.note_work(SEARCH);
         let waiting = Waiting { asker: ask.keep(), room, what: What::Search };
@@ -65,6 +67,11 @@ impl Hall {
             .collect();
         turn.out.answer(ask, &answer::Found { items: &items, next });
     }
+}
+
+/// The sender that is meant, in the form in which names are kept.
+fn named(sender: &str) -> Result<UserName, Refusal> {
+    UserName::parse(sender).map_err(|error| Refusal::new(Code::BadRequest, format!("`sender`: {error}")))
 }
 
 /// The longest text that is looked for, in bytes.

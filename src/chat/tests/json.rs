@@ -151,7 +151,7 @@ fn guests_and_names() {
     stage.joins("ann", "den");
     stage.open("g", Door::Json { user: None });
     let guest = text_of(&stage.takes("g")[0], "user_id").unwrap();
-    assert!(guest.starts_with("guest-") && guest.len() == 10, "{guest}");
+    assert!(guest.starts_with("guest-") && guest.len() == 18, "{guest}");
     stage.says("g", r#"{"type":"join","room_id":"den"}"#);
     stage.heard("ann", [format!(r#"{{"type":"user_joined","room_id":"den","user_id":"{guest}"}}"#)]);
     stage.forgets("g");

@@ -245,6 +245,7 @@ fn what_a_session_finds() {
         (r#","text":"one","limit":0"#.into(), "bad_request"),
         (r#","text":"one","cursor":"nonsense""#.into(), "bad_request"),
         (r#","text":["one"]"#.into(), "bad_request"),
+        (r#","text":"one","sender":"b\u0007b""#.into(), "bad_request"),
         (String::new(), "bad_request"),
         (format!(r#","text":"{}""#, "x".repeat(513)), "too_large"),
     ] {
