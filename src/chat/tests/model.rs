@@ -360,6 +360,8 @@ impl World {
         let user = CLIENTS[who].0;
         let grace = self.now() + 5_000;
         self.clients[who].open = false;
+        // It reads those that it shows anew when it comes back.
+        self.clients[who].talks.clear();
         for room in 0..ROOMS.len() {
             let place = &mut self.clients[who].places[room];
             let was_inside = std::mem::take(&mut place.inside);
@@ -491,6 +493,8 @@ impl World {
         };
         let seq = match outcome {
             Outcome::Published(seq) => seq,
+            // Without an `id` nothing is to be answered.
+            Outcome::Nothing if key.is_none() => return (text, Answer::Plain),
             Outcome::Nothing => return (text, Answer::Is("ack")),
             Outcome::Refused(Why::NotFound) => return (text, Answer::Error("not_found")),
             Outcome::Refused(_) => return (text, Answer::Error("forbidden")),
