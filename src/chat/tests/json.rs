@@ -31,15 +31,14 @@ fn joining_and_talking() {
     let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
     stage.says("ann", r#"{"type":"join","room_id":"den","id":"j"}"#);
     let epoch = stage.epoch("ann", "den");
-    let joined = |id: &str, user: &str, seq: u64, members: u64| {
-        format!(
-            r#"{{"type":"joined",{id}"room_id":"den","user_id":"{user}","epoch":"{epoch}","seq":{seq},"recovered":false,"members":{members}}}"#
-        )
+    let joined = |id: &str, user: &str, seq: u64, members: u64, unread: u64| {
+        let head = format!(r#""epoch":"{epoch}","seq":{seq},"recovered":false,"members":{members}"#);
+        format!(r#"{{"type":"joined",{id}"room_id":"den","user_id":"{user}",{head},"read":0,"unread":{unread}}}"#)
     };
     stage.heard(
         "ann",
         [
-            joined(r#""id":"j","#, "ann", 0, 1).as_str(),
+            joined(r#""id":"j","#, "ann", 0, 1, 0).as_str(),
             r#"{"type":"online_users","room_id":"den","users":["ann"],"count":1}"#,
         ],
     );
@@ -48,7 +47,7 @@ fn joining_and_talking() {
     stage.heard(
         "bob",
         [
-            joined("", "bob", 0, 2).as_str(),
+            joined("", "bob", 0, 2, 0).as_str(),
             r#"{"type":"online_users","room_id":"den","users":["ann","bob"],"count":2}"#,
         ],
     );
@@ -63,7 +62,7 @@ fn joining_and_talking() {
     stage.forgets("bob");
     // Joining again is answered, and nobody else hears of it.
     stage.says("bob", r#"{"type":"join","room_id":"den","history":5,"id":"again"}"#);
-    stage.heard("bob", [joined(r#""id":"again","#, "bob", 3, 2)]);
+    stage.heard("bob", [joined(r#""id":"again","#, "bob", 3, 2, 1)]);
     stage.heard_nothing("ann");
 }
 
@@ -357,7 +356,10 @@ fn rooms() {
         )],
     );
     stage.says("ann", r#"{"type":"rooms","limit":2,"cursor":"b"}"#);
-    stage.heard("ann", [r#"{"type":"rooms","rooms":[{"room_id":"c","name":"c","members":1,"joined":true}]}"#]);
+    stage.heard(
+        "ann",
+        [r#"{"type":"rooms","rooms":[{"room_id":"c","name":"c","members":1,"joined":true,"read":0,"unread":0}]}"#],
+    );
     stage.refused("ann", r#"{"type":"rooms","limit":0}"#, "bad_request");
     stage.refused("ann", r#"{"type":"room","room_id":"nope"}"#, "room_not_found");
     stage.refused("ann", r#"{"type":"members","room_id":"a"}"#, "not_joined");

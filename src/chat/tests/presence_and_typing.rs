@@ -215,11 +215,15 @@ fn who_hides_sees_themselves() {
     stage.forgets("g");
     stage.says("g", r#"{"type":"join","room_id":"attic","user_id":"ann"}"#);
     let epoch = stage.epoch("ann", "attic");
-    stage.heard("g", [
-        r#"{"type":"presence","user_id":"ann","status":"offline","note":"still"}"#.to_owned(),
-        format!(r#"{{"type":"joined","room_id":"attic","user_id":"ann","epoch":"{}","seq":0,"recovered":false,"members":1}}"#, epoch),
-        r#"{"type":"online_users","room_id":"attic","users":["ann"],"count":1}"#.to_owned(),
-    ]);
+    let head = format!(r#""epoch":"{epoch}","seq":0,"recovered":false,"members":1,"read":0,"unread":0"#);
+    stage.heard(
+        "g",
+        [
+            r#"{"type":"presence","user_id":"ann","status":"offline","note":"still"}"#.to_owned(),
+            format!(r#"{{"type":"joined","room_id":"attic","user_id":"ann",{head}}}"#),
+            r#"{"type":"online_users","room_id":"attic","users":["ann"],"count":1}"#.to_owned(),
+        ],
+    );
 }
 
 /// A name is data wherever it stands, also as a key: it can end no text and begin no other.
