@@ -15,12 +15,11 @@ import subprocess
 import tempfile
 
 import harness
-from harness import Client, Closed, Server, Skip, check, frame, wait_until
+from harness import Client, Closed, Server, Skip, check, frame, get, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EIO, EROFS = 5, 30
 SETTINGS = ["--rate", "off", "--log", "info"]
-SLOW = int(os.environ.get("SLOW", "2"))  # seconds that a slow sync takes
 
 
 class Disk:
@@ -206,8 +205,11 @@ def a_full_disk_takes_nothing_and_loses_nothing():
         for _ in range(5):
             assert house.say("y" * 8000) == "backend_down"
         house.both_are_here()
+        status, why = get(house.server.admin, "/readyz")
+        assert status == 503 and b"full" in why, (status, why)
         os.unlink(filler)
         house.goes_on()
+        assert get(house.server.admin, "/readyz")[0] == 200
         house.logged_once("full")
         house.is_all_there(disk)
         return f"full after {said} messages of 8000 bytes"
@@ -296,6 +298,7 @@ def a_file_that_is_taken_away_is_missed():
             assert house.say() == "backend_down"
             assert house.say() == "backend_down"
             house.both_are_here()
+            assert get(house.server.admin, "/readyz")[0] == 503
             assert not os.path.exists(path), "none is made in its place"
             os.rename(away, path)
             house.goes_on()
@@ -325,9 +328,10 @@ def a_slow_sync_holds_up_those_who_speak_and_nobody_else():
                 ask(eve, type="broadcast", room_id=room, content=str(n))
             eve.leave()
         others = [Client(server, f"o{n}", room="bar") for n in range(3)]
+        flood = Client(server, "flood", room="flood")
         assert house.say() is None
         house.both_are_here()
-        disk.set(sync_ms=SLOW * 1000)
+        disk.set(sync_ms=600_000)  # until it is said otherwise
         waits = house.begin()
         wait_until(lambda: disk.get("syncing") > 0, "the disk is busy")
         synced = disk.get("synced")
@@ -342,14 +346,11 @@ def a_slow_sync_holds_up_those_who_speak_and_nobody_else():
                 assert len(page["items"]) == 20, page
         assert disk.get("synced") == synced, "all of that while the disk was busy"
         # What waits is bounded.
-        flood = Client(server, "flood", room="flood")
         numbers = range(6000)
         for at in numbers:
             flood.say(type="broadcast", room_id="flood", content=str(at), id=at)
-        disk.set(sync_ms=0)
-        assert house.outcome(waits) is None
-        told, overloaded = [], 0
         flood.say(type="ping", id="end")
+        told, overloaded = [], 0
         while len(told) + overloaded < len(numbers):
             message = flood.hear()
             if message["type"] == "error":
@@ -357,7 +358,12 @@ def a_slow_sync_holds_up_those_who_speak_and_nobody_else():
                 overloaded += 1
             elif message["type"] == "broadcast":
                 told.append(message["content"])
-        assert overloaded > 0 and told == [str(n) for n in sorted(map(int, told))]
+            elif message.get("id") == "end":
+                assert not told and disk.get("synced") == synced, "nothing is said before it is on the disk"
+                disk.set(sync_ms=0)
+        assert house.outcome(waits) is None
+        assert overloaded > 0, f"{len(told)} of {len(numbers)} were taken"
+        assert told == sorted(told, key=int), told
         house.goes_on(down=("overloaded",))
         house.is_all_there(disk, "power")
         return f"{overloaded} of {len(numbers)} overloaded"

@@ -51,8 +51,8 @@ impl Told {
         let before = self.messages.entry(at.clone()).or_insert_with(|| content.to_owned());
         assert_eq!(before, content, "{place} {seq} names two messages");
         let before = self.places.entry(content.to_owned()).or_insert_with(|| at.clone());
-        // The `id`s of what was said are not kept yet: said again to the next process, it may stand twice.
-        assert!(*before == at || self.said_again.contains(content), "{content} stands at {before:?} and {at:?}");
+        // Also what was said again with its `id`, because nobody knew whether it was taken, and to another process.
+        assert_eq!(*before, at, "{content} was said once");
     }
 
     fn note_epoch(&mut self, place: &str, epoch: &str) {
@@ -73,7 +73,7 @@ struct Person {
     /// What was heard last of each room.
     heard: HashMap<&'static str, u64>,
     /// What has no answer yet: it is said again.
-    unanswered: BTreeMap<u64, Value>,
+    unanswered: BTreeMap<String, Value>,
     said: u64,
 }
 
@@ -87,11 +87,16 @@ fn connect(address: SocketAddr, name: &str) -> Option<Client> {
     Some(client)
 }
 
-/// The next text, unless the server is gone.
-fn hear(client: &mut Client) -> Option<Value> {
+/// The next text, unless the server is gone. `waits` is what has no answer yet.
+fn hear(client: &mut Client, waits: &dyn std::fmt::Debug) -> Option<Value> {
+    let mut pings = 0;
     loop {
         match read(client) {
             Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
+            Ok(Message::Ping(_)) => {
+                pings += 1;
+                assert!(pings < 3, "nothing but pings is heard; {waits:?} waits");
+            }
             Ok(_) => {}
             Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 panic!("nothing was heard for {PATIENCE:?}")
@@ -132,7 +137,7 @@ impl Person {
             let last = told.lock().unwrap().last(room);
             say(&mut client, &join)?;
             let joined = loop {
-                let message = hear(&mut client)?;
+                let message = hear(&mut client, &self.unanswered)?;
                 match message["type"].as_str() {
                     Some("joined") => break message,
                     _ => self.note(&message, told),
@@ -153,11 +158,10 @@ impl Person {
                 let message = self.next();
                 say(&mut client, &message)?;
             }
-            let message = hear(&mut client)?;
+            let message = hear(&mut client, &self.unanswered)?;
             if message["type"] == "error" {
                 assert_eq!(message["code"], "user_not_found", "{message}");
-                let id = message["id"].as_u64().unwrap();
-                self.unanswered.remove(&id);
+                self.unanswered.remove(&text(&message, "id"));
             }
             self.note(&message, told);
             deliveries.fetch_add(1, Ordering::Relaxed);
@@ -171,14 +175,14 @@ impl Person {
         let message = match self.random.below(4) {
             0 => {
                 let other = PEOPLE[self.random.below(PEOPLE.len() as u64) as usize];
-                json!({"type": "direct", "user_id": other, "content": content, "id": self.said})
+                json!({"type": "direct", "user_id": other, "content": content, "id": content})
             }
             _ => {
                 let room = ROOMS[self.random.below(ROOMS.len() as u64) as usize];
-                json!({"type": "broadcast", "room_id": room, "content": content, "id": self.said})
+                json!({"type": "broadcast", "room_id": room, "content": content, "id": content})
             }
         };
-        self.unanswered.insert(self.said, message.clone());
+        self.unanswered.insert(text(&message, "id"), message.clone());
         message
     }
 
@@ -189,7 +193,7 @@ impl Person {
                 let seq = message["seq"].as_u64().unwrap();
                 // The sender's own copy of what it has said again comes once more; nothing else does.
                 let heard = self.heard.entry(room).or_insert(seq);
-                let again = message["id"].is_u64() && seq <= *heard;
+                let again = message["id"].is_string() && seq <= *heard;
                 assert!(again || seq == *heard + 1, "{} had heard {heard}, and hears {message}", self.name);
                 *heard = seq.max(*heard);
                 (room.to_owned(), seq)
@@ -197,12 +201,22 @@ impl Person {
             Some("direct") => {
                 (pair(&text(message, "sender"), &text(message, "user_id")), message["seq"].as_u64().unwrap())
             }
+            // It was taken before.
+            Some("ack") => {
+                let said = self.unanswered.remove(&text(message, "id")).expect("something waits for that");
+                let (seq, content) = (message["seq"].as_u64().unwrap(), text(&said, "content"));
+                let place = match said["user_id"].as_str() {
+                    Some(other) => pair(self.name, other),
+                    None => text(&said, "room_id"),
+                };
+                return told.lock().unwrap().note(&place, seq, &content);
+            }
             Some("gap") => panic!("nothing is missing: {message}"),
             _ => return,
         };
         told.lock().unwrap().note(&place, seq, &text(message, "content"));
-        if let Some(id) = message["id"].as_u64() {
-            let said = self.unanswered.remove(&id);
+        if let Some(id) = message["id"].as_str() {
+            let said = self.unanswered.remove(id);
             assert!(said.is_none_or(|said| said["content"] == message["content"]), "{message}");
         }
     }
@@ -227,7 +241,7 @@ fn audit(address: SocketAddr, told: &Mutex<Told>, read_before: &mut HashMap<Plac
                 ask["after"] = last.into();
                 say(&mut client, &ask).unwrap();
                 let page = loop {
-                    let message = hear(&mut client).expect("the server is there");
+                    let message = hear(&mut client, &ask).expect("the server is there");
                     if message["id"] == "audit" {
                         break message;
                     }
@@ -275,6 +289,7 @@ fn kill_while_they_talk(durability: &str) {
     let folder = Folder::new(&format!("killed-{durability}"));
     let file = folder.file();
     let arguments = ["--rate", "off", "--history", "1000000", "--store", &file, "--durability", durability];
+    let arguments = [&arguments[..], &["--ping-after", "5s"]].concat();
     let mut random = Random::from(seed);
     let told = Mutex::new(Told::default());
     let mut people = PEOPLE.map(|name| Person::new(name, random.draw().into()));
@@ -298,7 +313,7 @@ fn kill_while_they_talk(durability: &str) {
                 let (told, deliveries, address) = (&told, &deliveries, server.public);
                 scope.spawn(move || person.talk(address, told, deliveries));
             }
-            while deliveries.load(Ordering::Relaxed) < enough {
+            while deliveries.load(Ordering::Relaxed) < enough && !told.is_poisoned() {
                 std::thread::yield_now();
             }
             server.signal("KILL");
