@@ -170,7 +170,7 @@ impl Sqlite {
         }
         self.batch.clear();
         self.tickets.clear();
-        (self.open, self.wrote) = (false, false);
+        (self.open, self.wrote, self.work) = (false, false, 0);
     }
 
     /// Nothing of the batch has come about, or nobody knows.

@@ -147,6 +147,8 @@ pub struct Sqlite {
     open: bool,
     /// It has changed something.
     wrote: bool,
+    /// Rows that it has cost beside those of each request.
+    work: usize,
     /// Why nothing of the batch can be.
     error: Option<Trouble>,
     tickets: Vec<Ticket>,
@@ -227,6 +229,7 @@ impl Sqlite {
             key: String::new(),
             open: false,
             wrote: false,
+            work: 0,
             error: None,
             tickets: Vec::new(),
             batch: Reports::default(),
@@ -306,7 +309,8 @@ impl Sqlite {
 
 impl Backend for Sqlite {
     fn ask(&mut self, request: Request<'_>) -> std::result::Result<(), Overloaded> {
-        if self.tickets.len() >= MAX_BATCH || self.batch.bytes() >= MAX_BATCH_BYTES {
+        let is_full = self.tickets.len() >= MAX_BATCH || self.batch.bytes() >= MAX_BATCH_BYTES;
+        if is_full || self.work >= MAX_BATCH_WORK {
             return Err(Overloaded);
         }
         self.rests = false;
@@ -444,6 +448,9 @@ impl fmt::Display for Size {
 /// is committed.
 const MAX_BATCH: usize = 4096;
 const MAX_BATCH_BYTES: usize = 1 << 20;
+
+/// Rows that the requests of a batch may cost which cost many, beside those of one that crosses this.
+const MAX_BATCH_WORK: usize = 16_384;
 
 /// Conversations whose heads are remembered, beside those of one batch.
 const MAX_PLACES: usize = 4096;

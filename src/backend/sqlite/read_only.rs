@@ -47,7 +47,9 @@ impl ReadOnly {
 
     /// What is to be told; `None`: the other one has to do it.
     fn look(&mut self, request: Request<'_>) -> Result<Option<()>> {
-        let Request::Read { conversation, query, reader, now, about: None, ticket } = request else { return Ok(None) };
+        if !matches!(request, Request::Read { about: None, .. } | Request::Search { .. }) {
+            return Ok(None);
+        }
         let tables = match self.tables.take() {
             Some(tables) => tables,
             None => {
@@ -58,13 +60,31 @@ impl ReadOnly {
         };
         // One state of the file for all of it.
         tables.begin()?;
-        let found = self.read(&tables, conversation, query, reader, now);
+        let found = self.find(&tables, request);
         tables.roll_back()?;
         self.tables = Some(tables);
-        let Some(Page { place, lines, reading }) = found? else { return Ok(None) };
-        let head = Head { epoch: place.epoch, seq: place.seq, kept: place.kept() };
-        self.said.push(&News::Page { ticket, head, entries: lines.iter().map(Line::entry).collect(), reading });
-        Ok(Some(()))
+        found
+    }
+
+    fn find(&mut self, tables: &Tables, request: Request<'_>) -> Result<Option<()>> {
+        match request {
+            Request::Read { conversation, query, reader, now, ticket, .. } => {
+                let found = self.read(tables, conversation, query, reader, now)?;
+                let Some(Page { place, lines, reading }) = found else { return Ok(None) };
+                let head = Head { epoch: place.epoch, seq: place.seq, kept: place.kept() };
+                self.said.push(&News::Page { ticket, head, entries: lines.iter().map(Line::entry).collect(), reading });
+                Ok(Some(()))
+            }
+            Request::Search { search, ticket } => {
+                let last = tables.last()?;
+                match tables.search(&search, last.entry, last.indexed)? {
+                    Some(hits) => self.said.push(&hits.news(ticket)),
+                    None => self.said.push(&News::Refused { ticket, why: Why::BadCursor }),
+                }
+                Ok(Some(()))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn read(

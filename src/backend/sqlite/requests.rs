@@ -34,7 +34,11 @@ impl Sqlite {
             Request::Conversations { user, cursor, limit, ticket } => {
                 self.conversations(user, cursor, limit, ticket)?;
             }
-            Request::Search { search, ticket } => self.search(search, ticket)?,
+            Request::Search { search, ticket } => {
+                // Heads of this batch too.
+                self.write_heads(false)?;
+                self.search(search, ticket)?;
+            }
             Request::Ban { ban, ticket } => {
                 self.tables()?.ban(ban)?;
                 self.wrote = true;

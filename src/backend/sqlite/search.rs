@@ -11,8 +11,8 @@ use super::index::{mark_of_place, mark_of_sender, mark_of_user};
 use super::schema::{self, PART_LEN, part_of};
 use super::tables::{Tables, number, signed};
 use super::trouble::Result;
-use super::{Conversation, Epoch, Hit, News, Scope, Search, Sqlite, Ticket, Why};
-use crate::backend::words::Wanted;
+use super::{Conversation, Epoch, Hit, News, Scope, Search, Sqlite, Ticket, Why, names};
+use crate::backend::words::{Wanted, cost};
 
 /// A message that may be one.
 struct Line {
@@ -42,69 +42,96 @@ enum Place<'a> {
     All { rooms: HashSet<&'a str>, user: &'a str },
 }
 
-/// What has been found, and how much may still be looked at.
+/// What has been found, and what it has cost so far.
 struct Page {
     lines: Vec<(i64, Line)>,
     limit: usize,
     bytes: usize,
+    /// Entries that were read, and what it cost to read their texts.
     looks: usize,
+    read: usize,
+    /// Lists of the index that were asked for, and their bytes.
+    lists: usize,
+    list_bytes: usize,
     /// Where the next page begins, if this one ended before the end.
     next: Option<i64>,
 }
 
+/// A page of what was found.
+pub struct Hits {
+    lines: Vec<(i64, Line)>,
+    next: Option<i64>,
+    /// Rows that it cost.
+    pub work: usize,
+}
+
 impl Sqlite {
     pub(super) fn search(&mut self, search: Search<'_>, ticket: Ticket) -> Result<()> {
+        let Some(hits) = self.tables()?.search(&search, self.entry, self.indexed)? else {
+            self.batch.push(&News::Refused { ticket, why: Why::BadCursor });
+            return Ok(());
+        };
+        self.work += hits.work;
+        self.batch.push(&hits.news(ticket));
+        Ok(())
+    }
+}
+
+impl Hits {
+    pub fn news(&self, ticket: Ticket) -> News<'_> {
+        let items = self.lines.iter().map(|(_, line)| line.hit()).collect();
+        let next = self.next.map(|key| Epoch(key.cast_unsigned()).to_string());
+        News::Found { ticket, items, next }
+    }
+}
+
+impl Tables {
+    /// A page of what is found where heads are as the file has them: `entry` is the last key of one, `indexed` that of
+    /// the last one in the index. `None`: the cursor is none.
+    pub fn search(&self, search: &Search<'_>, entry: i64, indexed: i64) -> rusqlite::Result<Option<Hits>> {
         let cursor = match search.cursor.map(|cursor| Epoch::parse(cursor).map(|key| key.0.cast_signed())) {
             None => i64::MAX,
-            Some(Some(key)) if (1..=self.entry + 1).contains(&key) => key,
-            Some(_) => {
-                self.batch.push(&News::Refused { ticket, why: Why::BadCursor });
-                return Ok(());
-            }
+            Some(Some(key)) if (1..=entry + 1).contains(&key) => key,
+            Some(_) => return Ok(None),
         };
-        let mut page = Page { lines: Vec::new(), limit: search.limit.min(MAX_HITS), bytes: 0, looks: 0, next: None };
-        if let Some(sought) = self.sought(&search)? {
-            // Heads of this batch too.
-            self.write_heads(false)?;
-            let tables = self.tables()?;
+        let mut page = Page::new(search.limit.min(MAX_HITS));
+        if let Some(sought) = self.sought(search)? {
             let before = match search.before {
-                Some(before) => cursor.min(tables.key_at(before, self.entry)?),
-                None => cursor.min(self.entry + 1),
+                Some(before) => cursor.min(self.key_at(before, entry)?),
+                None => cursor.min(entry + 1),
             };
-            tables.look_through(&sought, self.indexed, before, &mut page)?;
+            self.look_through(&sought, indexed, before, &mut page)?;
             if page.next.is_none() {
-                tables.look_up(&sought, before.min(self.indexed + 1), &mut page)?;
+                self.look_up(&sought, before.min(indexed + 1), &mut page)?;
             }
         }
-        let items = page.lines.iter().map(|(_, line)| line.hit()).collect();
-        let next = page.next.map(|key| Epoch(key.cast_unsigned()).to_string());
-        self.batch.push(&News::Found { ticket, items, next });
-        Ok(())
+        Ok(Some(Hits { work: page.looks + page.lists, next: page.next, lines: page.lines }))
     }
 
     /// `None`: nothing can be found.
-    fn sought<'a>(&mut self, search: &Search<'a>) -> Result<Option<Sought<'a>>> {
+    fn sought<'a>(&self, search: &Search<'a>) -> rusqlite::Result<Option<Sought<'a>>> {
         let wanted = Wanted::parse(search.text);
         if wanted.is_empty() {
             return Ok(None);
         }
+        let id_of = |conversation| {
+            let (name, other) = names(conversation);
+            Ok::<_, rusqlite::Error>(self.find(name, other)?.map(|place| place.id))
+        };
         let mut all: Vec<String> = wanted.phrases().concat().into_iter().map(String::from).collect();
         all.sort_unstable();
         all.dedup();
         all.extend(search.sender.map(mark_of_sender));
         let (mut one_of, place) = match search.scope {
             Scope::One(conversation) => {
-                let Some(at) = self.find(conversation)? else { return Ok(None) };
-                let id = self.places[at].place.id;
+                let Some(id) = id_of(conversation)? else { return Ok(None) };
                 all.push(mark_of_place(id));
                 (Vec::new(), Place::One(id))
             }
             Scope::All { rooms, user } => {
                 let mut one_of = vec![mark_of_user(user)];
                 for room in rooms.iter() {
-                    if let Some(at) = self.find(Conversation::Room(room))? {
-                        one_of.push(mark_of_place(self.places[at].place.id));
-                    }
+                    one_of.extend(id_of(Conversation::Room(room))?.map(mark_of_place));
                 }
                 (one_of, Place::All { rooms: rooms.iter().collect(), user })
             }
@@ -139,9 +166,19 @@ impl Sought<'_> {
 }
 
 impl Page {
+    fn new(limit: usize) -> Self {
+        Self { lines: Vec::new(), limit, bytes: 0, looks: 0, read: 0, lists: 0, list_bytes: 0, next: None }
+    }
+
+    /// Whether so many lists more may be asked for.
+    fn affords(&self, lists: usize) -> bool {
+        self.lists + lists <= MAX_LISTS && self.list_bytes < MAX_LIST_BYTES
+    }
+
     /// Takes what was looked at; `false`: no more is to be looked at, and the next page begins before this key.
     fn take(&mut self, sought: &Sought<'_>, id: i64, line: Option<Line>) -> bool {
         self.looks += 1;
+        self.read += line.as_ref().map_or(0, |line| cost(&line.content));
         if let Some(line) = line.filter(|line| sought.is(line)) {
             self.bytes += line.content.len();
             self.lines.push((id, line));
@@ -150,7 +187,7 @@ impl Page {
             // One more than fits: there is another page.
             self.lines.pop();
             self.next = Some(self.lines.last().map_or(id + 1, |(id, _)| *id));
-        } else if self.looks == MAX_LOOKS || self.bytes >= MAX_BYTES {
+        } else if self.looks == MAX_LOOKS || self.bytes >= MAX_BYTES || self.read >= MAX_READ {
             self.next = Some(id);
         }
         self.next.is_none()
@@ -172,21 +209,27 @@ impl Tables {
         Ok(())
     }
 
-    /// Asks the index, the newest part first.
+    /// Asks the index, the newest part first. A page has one part in any case, so that whoever asks comes forward.
     fn look_up(&self, sought: &Sought<'_>, before: i64, page: &mut Page) -> rusqlite::Result<()> {
         let parts = self.parts_to(part_of(before - 1), MAX_PARTS + 1)?;
         for (turn, part) in parts.iter().enumerate() {
             let end = (part * PART_LEN + PART_LEN).min(before);
-            if turn == MAX_PARTS {
+            if turn == MAX_PARTS || turn > 0 && !page.affords(sought.all.len()) {
                 page.next = Some(end);
                 break;
             }
-            let Some(mut places) = self.places_of_all(*part, &sought.all)? else { continue };
+            let Some(mut places) = self.places_of_all(*part, &sought.all, page)? else { continue };
             places.retain(|&place| part * PART_LEN + i64::from(place) < end);
-            if places.len() > FEW_PLACES && !sought.one_of.is_empty() {
+            // It costs as much to ask for a list as to read an entry.
+            let asks = (1..MAX_LISTS.min(places.len())).contains(&sought.one_of.len()) && places.len() > FEW_PLACES;
+            if asks && turn > 0 && !page.affords(sought.one_of.len()) {
+                page.next = Some(end);
+                break;
+            }
+            if asks && page.affords(sought.one_of.len()) {
                 let mut here = HashSet::new();
                 for mark in &sought.one_of {
-                    here.extend(self.places_of(*part, mark)?);
+                    here.extend(self.places_of(*part, mark, page)?);
                 }
                 places.retain(|place| here.contains(place));
             }
@@ -204,10 +247,10 @@ impl Tables {
     }
 
     /// The places of a part that have all of these words.
-    fn places_of_all(&self, part: i64, words: &[String]) -> rusqlite::Result<Option<Vec<u16>>> {
+    fn places_of_all(&self, part: i64, words: &[String], page: &mut Page) -> rusqlite::Result<Option<Vec<u16>>> {
         let mut lists = Vec::new();
         for word in words {
-            match self.places_of(part, word)? {
+            match self.places_of(part, word, page)? {
                 list if list.is_empty() => return Ok(None),
                 list => lists.push(list),
             }
@@ -221,8 +264,10 @@ impl Tables {
         Ok(Some(places).filter(|places| !places.is_empty()))
     }
 
-    fn places_of(&self, part: i64, word: &str) -> rusqlite::Result<Vec<u16>> {
+    fn places_of(&self, part: i64, word: &str, page: &mut Page) -> rusqlite::Result<Vec<u16>> {
         let list = self.list(part, word)?.unwrap_or_default();
+        page.lists += 1;
+        page.list_bytes += list.len();
         Ok(list.as_chunks::<2>().0.iter().map(|place| u16::from_be_bytes(*place)).collect())
     }
 
@@ -268,6 +313,13 @@ const LINE: &str = "SELECT entry.id, conversation, seq, ts, sender, kind, conten
 /// Entries that are read for one page, bytes of the texts that are found, beside one that crosses these, and messages.
 const MAX_LOOKS: usize = 2048;
 const MAX_BYTES: usize = 1 << 20;
+
+/// What it may cost to read the texts of those, beside one that crosses this, as [`cost`] counts.
+const MAX_READ: usize = 8 << 20;
+
+/// Lists of the index that are asked for one page, and their bytes, beside those of the part that crosses this.
+const MAX_LISTS: usize = if cfg!(test) { 16 } else { 2048 };
+const MAX_LIST_BYTES: usize = 4 << 20;
 const MAX_HITS: usize = 1000;
 
 /// Parts of the index that are asked for one page.

@@ -254,3 +254,50 @@ fn a_page_of_what_is_found_is_bounded() {
     let Some(News::Found { items, next, .. }) = store.poll() else { panic!("no page") };
     assert_eq!((items.len(), next.is_some()), (3, true));
 }
+
+/// Of a large store with many parts a page asks for so many lists of the index, and the pages behind it for the rest;
+/// whoever is in more rooms than that has entries read instead.
+#[test]
+fn lists_that_are_asked_for_are_bounded() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    for _ in 0..16 {
+        ask(&mut store, append(ROOM, "red", 1));
+    }
+    hear(&mut store);
+    assert_eq!(store.indexed, 16);
+    // Words of entries that are gone, in a hundred parts.
+    let gone: Vec<u8> = (0..40_u16).flat_map(u16::to_be_bytes).collect();
+    for part in 1..=100 {
+        let connection = &store.tables().unwrap().connection;
+        connection.execute("INSERT INTO part (part) VALUES (?1)", [part]).unwrap();
+        connection.execute("INSERT INTO word VALUES (?1, 'red', ?2)", rusqlite::params![part, gone]).unwrap();
+    }
+    store.entry = 101 << 14;
+    store.indexed = store.entry;
+    let pages = |store: &mut Sqlite, rooms: usize| {
+        let names: Vec<String> = (0..rooms).map(|n| format!("room{n}")).collect();
+        for name in &names {
+            ask(store, read(Conversation::Room(name), 1));
+        }
+        let mut text = String::new();
+        let rooms = Names::join(names.iter().map(String::as_str).chain(["den"]), &mut text);
+        let (mut pages, mut hits, mut cursor) = (0, 0, None::<String>);
+        loop {
+            let search = Search { cursor: cursor.as_deref(), limit: 100, ..everywhere("red", rooms, "ann") };
+            store.ask(Request::Search { search, ticket: Ticket(1) }).unwrap();
+            match store.poll() {
+                Some(News::Found { items, next, .. }) => (hits, cursor) = (hits + items.len(), next),
+                other => panic!("{other:?}"),
+            }
+            pages += 1;
+            if cursor.is_none() {
+                break (pages, hits);
+            }
+        }
+    };
+    // Three lists a part: of the word, the user and the room, sixteen a page.
+    assert_eq!(pages(&mut store, 0), (20, 16));
+    // Seventeen lists are too many: a part has one list, and forty entries that are read.
+    assert_eq!(pages(&mut store, 15), (7, 16));
+}
