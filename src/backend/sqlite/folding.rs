@@ -123,7 +123,7 @@ impl Tables {
                 if !is_message(row)? {
                     run += 1;
                     if run == MAX_RUN {
-                        to = maybe(row, 6)?.unwrap_or(0);
+                        to = leap(row, 6, seq)?;
                         break;
                     }
                     continue;
@@ -206,7 +206,7 @@ impl Tables {
                 }
                 run += 1;
                 if run == MAX_RUN {
-                    to = maybe(row, 2)?.unwrap_or(0);
+                    to = leap(row, 2, seq)?;
                     break;
                 }
             }
@@ -295,6 +295,12 @@ impl Tables {
         }
         Ok(found)
     }
+}
+
+/// The number of the newest message before an entry that is none; a smaller one than the entry's in any case, also if
+/// somebody has changed the file by hand.
+fn leap(row: &Row<'_>, at: usize, seq: u64) -> Result<u64> {
+    Ok(maybe(row, at)?.unwrap_or(0).min(seq - 1))
 }
 
 fn is_message(row: &Row<'_>) -> Result<bool> {

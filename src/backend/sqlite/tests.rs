@@ -598,6 +598,12 @@ fn histories_leap_over_what_is_no_message() {
         let from = all(&mut store, Query::Resume { since: None, newest: size, bounds: one });
         assert_eq!(from, [messages[count.saturating_sub(size)]]);
     }
+    // Whatever somebody has written to the file by hand, a history ends.
+    let sql = "UPDATE entry SET latest = seq + 100 WHERE kind = 3";
+    store.tables().unwrap().connection.execute(sql, []).unwrap();
+    assert_eq!(all(&mut store, Query::Newest(ALL)), messages);
+    let from = all(&mut store, Query::Resume { since: None, newest: count, bounds: ALL });
+    assert_eq!(from[0], 1);
 }
 
 /// A text that was edited away or deleted is in no page, and is not in the file.
