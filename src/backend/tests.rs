@@ -31,18 +31,6 @@ fn each(messages: usize, row: impl Fn(&mut dyn Backend)) {
     }
 }
 
-/// The row with each store that knows entries of every kind.
-fn each_with_entries(entries: usize, row: impl Fn(&mut dyn Backend)) {
-    match SQLITE_KNOWS_ENTRIES {
-        true => each(entries, row),
-        false => row(&mut Memory::new(Limits { messages: entries, age: AGE, ..Limits::default() }, 7)),
-    }
-}
-
-/// To be taken away, with `each_with_entries`, when the store on disk knows edits, deletions, reactions, marks and
-/// search.
-const SQLITE_KNOWS_ENTRIES: bool = false;
-
 /// How long entries are kept.
 const AGE: Duration = Duration::from_secs(10);
 

@@ -117,7 +117,7 @@ pub(super) fn unreact(of: u64, emoji: &str) -> NewBody<'_> {
 
 /// The row with each store, in a room and between two people.
 fn everywhere(entries: usize, row: impl Fn(&mut Stage<'_>, Conversation<'_>)) {
-    each_with_entries(entries, |store| {
+    each(entries, |store| {
         row(&mut Stage::new(store), ROOM);
         row(&mut Stage::new(store), Conversation::Direct("ann", "bob"));
     });
@@ -269,7 +269,7 @@ fn a_message_has_so_many_different_emoji() {
 
 #[test]
 fn so_many_who_react_are_named_and_all_are_counted() {
-    each_with_entries(999, |store| {
+    each(999, |store| {
         let mut stage = Stage::new(store);
         stage.act(ROOM, "ann", text("hi"));
         let users: Vec<String> = (0..MAX_REACTING_NAMED + 5).map(|n| format!("u{n}")).collect();
@@ -463,7 +463,7 @@ fn a_page_counts_the_text_as_it_stands() {
 /// What is about a message makes no conversation, and what is refused or changes nothing has no number.
 #[test]
 fn what_is_refused_leaves_nothing() {
-    each_with_entries(9, |store| {
+    each(9, |store| {
         let mut stage = Stage::new(store);
         let pair = Conversation::Direct("ann", "bob");
         for place in [ROOM, pair] {
@@ -481,7 +481,7 @@ fn what_is_refused_leaves_nothing() {
 
 #[test]
 fn without_history_nothing_can_be_changed() {
-    each_with_entries(0, |store| {
+    each(0, |store| {
         let mut stage = Stage::new(store);
         assert_eq!(stage.act(ROOM, "ann", text("x")), "1 ann: x");
         for body in [edit(1, "y"), delete(1), react(1, "x"), NewBody::Message { content: "x", reply_to: Some(1) }] {
@@ -494,7 +494,7 @@ fn without_history_nothing_can_be_changed() {
 /// Entries of one conversation are about messages of that alone.
 #[test]
 fn conversations_are_apart() {
-    each_with_entries(9, |store| {
+    each(9, |store| {
         let mut stage = Stage::new(store);
         let (pair, self_talk) = (Conversation::Direct("den", "ann"), Conversation::Direct("ann", "ann"));
         for place in [ROOM, pair, self_talk] {

@@ -495,7 +495,7 @@ impl World<'_> {
 }
 
 fn run(keeps: usize, steps: &[(Step, u64)]) {
-    each_with_entries(keeps, |store| {
+    each(keeps, |store| {
         let mut world = World { stage: Stage::new(store), logs: Default::default(), keeps, texts: 0 };
         for (step, chance) in steps {
             world.step(step);

@@ -48,7 +48,7 @@ fn talks(stage: &mut Stage<'_>, user: &str, cursor: Option<&str>, limit: usize) 
 
 #[test]
 fn a_mark_never_moves_back_nor_beyond_the_newest_entry() {
-    each_with_entries(9, |store| {
+    each(9, |store| {
         let mut stage = Stage::new(store);
         for place in [ROOM, Conversation::Direct("ann", "bob")] {
             assert_eq!(mark(&mut stage, "bob", place, 1), None);
@@ -73,7 +73,7 @@ fn a_mark_never_moves_back_nor_beyond_the_newest_entry() {
 
 #[test]
 fn unread_are_messages_of_others_that_are_not_deleted() {
-    each_with_entries(9, |store| {
+    each(9, |store| {
         let mut stage = Stage::new(store);
         let rows = [
             ("ann", text("a"), (0, 1)),
@@ -102,7 +102,7 @@ fn unread_are_messages_of_others_that_are_not_deleted() {
 
 #[test]
 fn unread_is_counted_up_to_a_bound() {
-    each_with_entries(9_999, |store| {
+    each(9_999, |store| {
         let mut stage = Stage::new(store);
         for _ in 0..MAX_UNREAD - 1 {
             stage.act(ROOM, "ann", text("x"));
@@ -118,7 +118,7 @@ fn unread_is_counted_up_to_a_bound() {
 
 #[test]
 fn readings_of_several_rooms() {
-    each_with_entries(9, |store| {
+    each(9, |store| {
         let mut stage = Stage::new(store);
         for room in ["a", "b", "b"] {
             stage.act(Conversation::Room(room), "ann", text("x"));
@@ -138,7 +138,7 @@ fn readings_of_several_rooms() {
 
 #[test]
 fn conversations_stand_by_when_something_was_said_last() {
-    each_with_entries(9, |store| {
+    each(9, |store| {
         let mut stage = Stage::new(store);
         assert_eq!(talks(&mut stage, "ann", None, 9), (vec![], None));
         let with = |other| Conversation::Direct("ann", other);
@@ -174,7 +174,7 @@ fn conversations_stand_by_when_something_was_said_last() {
 /// A conversation is listed while any entry of it is kept, and its last message stays the last one that was said.
 #[test]
 fn a_conversation_whose_messages_are_dropped() {
-    each_with_entries(2, |store| {
+    each(2, |store| {
         let mut stage = Stage::new(store);
         let pair = Conversation::Direct("ann", "bob");
         stage.at = 1;
@@ -194,7 +194,7 @@ fn a_conversation_whose_messages_are_dropped() {
 
 #[test]
 fn pages_of_conversations_have_no_holes_and_no_doubles() {
-    each_with_entries(9, |store| {
+    each(9, |store| {
         let mut stage = Stage::new(store);
         let names: Vec<String> = (0..7).map(|n| format!("u{n}")).collect();
         // All in the same millisecond, too.
@@ -227,7 +227,7 @@ fn pages_of_conversations_have_no_holes_and_no_doubles() {
 
 #[test]
 fn a_cursor_that_was_not_given_out() {
-    each_with_entries(9, |store| {
+    each(9, |store| {
         let mut stage = Stage::new(store);
         for name in ["u0", "u1"] {
             stage.act(Conversation::Direct("ann", name), name, text("x"));
