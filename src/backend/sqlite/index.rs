@@ -10,7 +10,9 @@
 //! Keys of entries are cut into parts, and all of a part lies together in the file: so a new message is written to few
 //! pages, and what is looked for is found with one look for each word and part. It does not know where in a text a
 //! word stands; whoever looks reads the text itself. Beside its words a message has marks, which are no words of any
-//! text: its conversation, its sender, and the two people of a direct conversation.
+//! text: its conversation, its sender, and the two people of a direct conversation. A text with more than
+//! [`MAX_WORDS`] different words has another mark instead of its words, and is read by whoever looks for anything: so
+//! an edit or a deletion changes a bounded number of lists.
 //!
 //! It follows behind: what is newer than `store.indexed` is not in it yet. A text that is edited away or deleted leaves
 //! it at once; entries that are not kept any more leave it when enough of a part is gone, in pieces ([`Purge`]).
@@ -73,17 +75,12 @@ impl Sqlite {
             };
             let Some((name, other)) = of else { continue };
             let place = place_of(line.id);
-            let mut note = |word: &str| {
-                let list = match lists.get_mut(word) {
-                    Some(list) => list,
-                    None => lists.entry(word.to_owned()).or_default(),
-                };
+            for word in marks(line.conversation, name, other, &line.sender).into_iter().chain(terms(&line.content)) {
+                let list = lists.entry(word).or_default();
                 if !list.ends_with(&place) {
                     list.extend(place);
                 }
-            };
-            marks(line.conversation, name, other, &line.sender).iter().for_each(|mark| note(mark));
-            words(&line.content, note);
+            }
         }
         let part = part_of(from);
         tables.execute("INSERT INTO part (part) VALUES (?1) ON CONFLICT DO NOTHING", [part])?;
@@ -108,21 +105,22 @@ impl Sqlite {
         if found.id > self.indexed {
             return Ok(());
         }
-        let (mut gone, mut come) = (BTreeSet::new(), BTreeSet::new());
-        words(&found.content, |word| {
-            gone.insert(word.to_owned());
-        });
+        let mut gone = terms(&found.content);
+        let mut come = new.map(terms).unwrap_or_default();
         match new {
-            Some(new) => words(new, |word| {
-                if !gone.remove(word) {
-                    come.insert(word.to_owned());
+            Some(_) => {
+                let stay: Vec<String> = gone.intersection(&come).cloned().collect();
+                for word in &stay {
+                    gone.remove(word);
+                    come.remove(word);
                 }
-            }),
+            }
             None => {
                 let (name, other) = names(conversation);
                 gone.extend(marks(id, name, other, &found.sender));
             }
         }
+        self.work += gone.len() + come.len();
         let (part, place) = (part_of(found.id), place_of(found.id));
         let tables = self.tables()?;
         for (word, comes) in gone.iter().map(|word| (word, false)).chain(come.iter().map(|word| (word, true))) {
@@ -293,6 +291,23 @@ pub fn mark_of_sender(user: &str) -> String {
     format!("\u{e002}{user}")
 }
 
+/// The mark of texts with so many words that none of them is in the index.
+pub const MARK_OF_LONG: &str = "\u{e003}";
+
+/// By what a text is found: its different words, or the mark of one that has too many.
+fn terms(text: &str) -> BTreeSet<String> {
+    let mut terms = BTreeSet::new();
+    words(text, |word| {
+        if terms.len() <= MAX_WORDS && !terms.contains(word) {
+            terms.insert(word.to_owned());
+        }
+    });
+    match terms.len() > MAX_WORDS {
+        true => BTreeSet::from([MARK_OF_LONG.to_owned()]),
+        false => terms,
+    }
+}
+
 /// What a message has beside its words.
 fn marks(conversation: i64, name: &str, other: &str, sender: &str) -> Vec<String> {
     let mut marks = vec![mark_of_place(conversation), mark_of_sender(sender)];
@@ -306,6 +321,9 @@ fn marks(conversation: i64, name: &str, other: &str, sender: &str) -> Vec<String
 fn place_of(id: i64) -> [u8; 2] {
     u16::try_from(id & (PART_LEN - 1)).expect("a part has no more keys").to_be_bytes()
 }
+
+/// Different words of a text that is in the index by its words.
+pub const MAX_WORDS: usize = 256;
 
 /// Entries that are taken in together: as many wait until then, and are looked through one by one.
 const INDEXED_TOGETHER: i64 = if cfg!(test) { 16 } else { 1024 };

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::entries::maybe;
-use super::index::{mark_of_place, mark_of_sender, mark_of_user};
+use super::index::{MARK_OF_LONG, mark_of_place, mark_of_sender, mark_of_user};
 use super::schema::{self, PART_LEN, part_of};
 use super::tables::{Tables, number, signed};
 use super::trouble::Result;
@@ -28,8 +28,9 @@ struct Line {
 /// What is looked for, and where.
 struct Sought<'a> {
     wanted: Wanted,
-    /// Words and marks of which a message has each.
-    all: Vec<String>,
+    /// Words of which a message has each, or it is a long one; and marks of which it has each.
+    words: Vec<String>,
+    marks: Vec<String>,
     /// Marks of which it has one; not asked if that is known otherwise.
     one_of: Vec<String>,
     place: Place<'a>,
@@ -118,14 +119,14 @@ impl Tables {
             let (name, other) = names(conversation);
             Ok::<_, rusqlite::Error>(self.find(name, other)?.map(|place| place.id))
         };
-        let mut all: Vec<String> = wanted.phrases().concat().into_iter().map(String::from).collect();
-        all.sort_unstable();
-        all.dedup();
-        all.extend(search.sender.map(mark_of_sender));
+        let mut words: Vec<String> = wanted.phrases().concat().into_iter().map(String::from).collect();
+        words.sort_unstable();
+        words.dedup();
+        let mut marks: Vec<String> = search.sender.map(mark_of_sender).into_iter().collect();
         let (mut one_of, place) = match search.scope {
             Scope::One(conversation) => {
                 let Some(id) = id_of(conversation)? else { return Ok(None) };
-                all.push(mark_of_place(id));
+                marks.push(mark_of_place(id));
                 (Vec::new(), Place::One(id))
             }
             Scope::All { rooms, user } => {
@@ -138,7 +139,7 @@ impl Tables {
         };
         one_of.sort_unstable();
         let (sender, before) = (search.sender, search.before.unwrap_or(u64::MAX));
-        Ok(Some(Sought { wanted, all, one_of, place, sender, before }))
+        Ok(Some(Sought { wanted, words, marks, one_of, place, sender, before }))
     }
 }
 
@@ -214,11 +215,11 @@ impl Tables {
         let parts = self.parts_to(part_of(before - 1), MAX_PARTS + 1)?;
         for (turn, part) in parts.iter().enumerate() {
             let end = (part * PART_LEN + PART_LEN).min(before);
-            if turn == MAX_PARTS || turn > 0 && !page.affords(sought.all.len()) {
+            if turn == MAX_PARTS || turn > 0 && !page.affords(sought.words.len() + 1 + sought.marks.len()) {
                 page.next = Some(end);
                 break;
             }
-            let Some(mut places) = self.places_of_all(*part, &sought.all, page)? else { continue };
+            let mut places = self.places_of_all(*part, sought, page)?;
             places.retain(|&place| part * PART_LEN + i64::from(place) < end);
             // It costs as much to ask for a list as to read an entry.
             let asks = (1..MAX_LISTS.min(places.len())).contains(&sought.one_of.len()) && places.len() > FEW_PLACES;
@@ -246,22 +247,31 @@ impl Tables {
         Ok(())
     }
 
-    /// The places of a part that have all of these words.
-    fn places_of_all(&self, part: i64, words: &[String], page: &mut Page) -> rusqlite::Result<Option<Vec<u16>>> {
-        let mut lists = Vec::new();
-        for word in words {
-            match self.places_of(part, word, page)? {
-                list if list.is_empty() => return Ok(None),
-                list => lists.push(list),
+    /// The places of a part that have all of what is looked for, or may have it.
+    fn places_of_all(&self, part: i64, sought: &Sought<'_>, page: &mut Page) -> rusqlite::Result<Vec<u16>> {
+        let long = self.places_of(part, MARK_OF_LONG, page)?;
+        let mut places: Option<Vec<u16>> = None;
+        for word in &sought.words {
+            let list = self.places_of(part, word, page)?;
+            places = Some(match places {
+                None => list,
+                Some(places) => common(places, &list),
+            });
+            if places.as_ref().is_some_and(Vec::is_empty) {
+                break;
             }
         }
-        lists.sort_unstable_by_key(Vec::len);
-        let mut lists = lists.into_iter();
-        let Some(mut places) = lists.next() else { return Ok(None) };
-        for list in lists {
-            places.retain(|place| list.binary_search(place).is_ok());
+        let mut places = places.unwrap_or_default();
+        places.extend(long);
+        places.sort_unstable();
+        places.dedup();
+        for mark in &sought.marks {
+            if places.is_empty() {
+                break;
+            }
+            places = common(places, &self.places_of(part, mark, page)?);
         }
-        Ok(Some(places).filter(|places| !places.is_empty()))
+        Ok(places)
     }
 
     fn places_of(&self, part: i64, word: &str, page: &mut Page) -> rusqlite::Result<Vec<u16>> {
@@ -305,6 +315,12 @@ impl Tables {
         }
         Ok((from + MAX_OUT_OF_ORDER).min(last + 1))
     }
+}
+
+/// Places that both have.
+fn common(mut places: Vec<u16>, other: &[u16]) -> Vec<u16> {
+    places.retain(|place| other.binary_search(place).is_ok());
+    places
 }
 
 /// What is read of an entry.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::backend::sqlite::index::{MARK_OF_LONG, MAX_WORDS};
 use crate::backend::words::Wanted;
 
 fn pair<'a>(one: &'a str, other: &'a str) -> Conversation<'a> {
@@ -296,8 +297,62 @@ fn lists_that_are_asked_for_are_bounded() {
             }
         }
     };
-    // Three lists a part: of the word, the user and the room, sixteen a page.
-    assert_eq!(pages(&mut store, 0), (20, 16));
-    // Seventeen lists are too many: a part has one list, and forty entries that are read.
-    assert_eq!(pages(&mut store, 15), (7, 16));
+    // Four lists a part: of the word, of long texts, of the user and of the room, sixteen a page.
+    assert_eq!(pages(&mut store, 0), (26, 16));
+    // Seventeen lists are too many: a part has two lists, and forty entries that are read.
+    assert_eq!(pages(&mut store, 15), (13, 16));
+}
+
+/// A text with as many different words as may be is in the index by these, one with more by a mark; so that whatever
+/// becomes of it, a bounded number of lists is changed. It is found all the same, and what was edited away is not.
+#[test]
+fn long_texts() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    let text = |from: usize, words: usize| (from..from + words).map(|n| format!("w{n} ")).collect::<String>();
+    let (fits, long, other) = (text(0, MAX_WORDS), text(0, MAX_WORDS + 1), text(1000, 8000));
+    for n in 0..16 {
+        ask(&mut store, append(ROOM, if n == 0 { &fits } else { &long }, 1));
+    }
+    hear(&mut store);
+    assert_eq!(store.indexed, 16);
+    let list =
+        |store: &Sqlite, word: &str| store.tables().unwrap().list(0, word).unwrap().map_or(0, |list| list.len() / 2);
+    let hits = |store: &mut Sqlite, text| find(store, everywhere(text, Names::from_text("den\0"), "ann")).len();
+    assert_eq!((list(&store, "w0"), list(&store, MARK_OF_LONG)), (1, 15));
+    assert_eq!([hits(&mut store, "w0"), hits(&mut store, "w256"), hits(&mut store, "w257")], [16, 15, 0]);
+    for (body, most) in [
+        (edit(1, &other), MAX_WORDS + 1),
+        (edit(2, &other), 0),
+        (edit(3, &fits), MAX_WORDS + 1),
+        (delete(3), MAX_WORDS + 3),
+        (delete(4), 4),
+        (edit(1, "short"), 2),
+    ] {
+        store.ask(act("ann", body, 2)).unwrap();
+        assert!(store.work <= most, "{} of {most}", store.work);
+        hear(&mut store);
+    }
+    assert_eq!((list(&store, "w0"), list(&store, MARK_OF_LONG), list(&store, "short")), (0, 13, 1));
+    let searches = ["w0", "w8999", "w1000 w1001", "short", "\"w1001 w1000\""];
+    assert_eq!(searches.map(|text| hits(&mut store, text)), [12, 1, 1, 1, 0]);
+}
+
+/// Edits of texts with many words end the batch before long.
+#[test]
+fn edits_of_a_batch_are_bounded_in_words() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    let texts = [0, 1].map(|turn| (0..MAX_WORDS).map(|n| format!("w{turn}x{n} ")).collect::<String>());
+    for _ in 0..16 {
+        ask(&mut store, append(ROOM, &texts[0], 1));
+    }
+    hear(&mut store);
+    let most = MAX_BATCH_WORK.div_ceil(2 * MAX_WORDS);
+    for turn in 0..most {
+        assert!(store.ask(act("ann", edit(1, &texts[(turn + 1) % 2]), 2)).is_ok(), "{turn} of {most}");
+    }
+    assert!(store.ask(act("ann", edit(1, "more"), 2)).is_err());
+    hear(&mut store);
+    assert!(store.ask(act("ann", edit(1, "more"), 2)).is_ok());
 }
