@@ -249,3 +249,6 @@ pub trait Backend {
     /// The store, its place and how long it keeps messages, in one line for the person who starts the server.
     fn about(&self) -> String;
 }
+
+/// Bans that have not ended, at a time: some 5 MB in memory when all have notes.
+pub const MAX_BANS: usize = 10_000;

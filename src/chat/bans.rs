@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::name::UserName;
+pub(super) use crate::backend::MAX_BANS;
 
 /// The banned names.
 #[derive(Debug, Default)]
@@ -74,6 +75,3 @@ impl Bans {
         self.all.range::<str, _>((from, Unbounded))
     }
 }
-
-/// Bans at a time: some 5 MB when all have notes.
-pub(super) const MAX_BANS: usize = 10_000;

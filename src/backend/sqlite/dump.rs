@@ -18,7 +18,7 @@ use super::tables::{Tables, count, number, signed};
 use super::trouble::{Result, Trouble};
 use super::upkeep::open_for_reading;
 use super::{Durability, Options, Sqlite, boot_id, schema};
-use crate::backend::Epoch;
+use crate::backend::{Epoch, MAX_BANS};
 use crate::random::Random;
 
 /// One thing that a store keeps.
@@ -143,6 +143,31 @@ pub enum Body {
         /// Whether it was added.
         on: bool,
     },
+}
+
+impl Record {
+    /// Its numbers, which clients and the file have to bear. When a ban ends is none: what is too far is for ever.
+    fn numbers(&self) -> [(&'static str, u64); 4] {
+        const NONE: (&str, u64) = ("", 0);
+        match self {
+            Self::Conversation { head, about, .. } => [
+                ("seq", head.seq),
+                ("oldest", head.oldest.saturating_sub(1)),
+                ("last_ts", head.said),
+                ("created_at", about.created_at.unwrap_or(0)),
+            ],
+            Self::Entry { seq, ts, body, .. } => match *body {
+                Body::Message { reply_to, .. } => {
+                    [("seq", *seq), ("ts", *ts), ("reply_to", reply_to.unwrap_or(0)), NONE]
+                }
+                Body::Edited { of, .. } | Body::Deleted { of } | Body::Reaction { of, .. } => {
+                    [("seq", *seq), ("ts", *ts), ("of", of), NONE]
+                }
+            },
+            Self::Read { seq, .. } => [("seq", *seq), NONE, NONE, NONE],
+            Self::User { .. } | Self::Ban { .. } => [NONE; 4],
+        }
+    }
 }
 
 impl Name {
@@ -445,6 +470,9 @@ impl Import {
     /// # Errors
     /// What was expected and what was found; or why the file cannot be written to.
     pub fn take(&mut self, record: Record) -> std::result::Result<(), String> {
+        if let Some((field, number)) = record.numbers().into_iter().find(|&(_, number)| number > MAX_NUMBER) {
+            return Err(format!("{field}: expected at most {MAX_NUMBER}, found {number}"));
+        }
         let taken = match record {
             Record::Conversation { name, head, about } => self.begin(name, head, &about),
             Record::Entry { name, seq, ts, sender, body } => self.append(&name, seq, ts, &sender, &body),
@@ -466,6 +494,13 @@ impl Import {
     /// # Errors
     /// One sentence: nothing is kept.
     pub fn finish(mut self) -> std::result::Result<u64, String> {
+        let sentence = |trouble: Trouble| trouble.sentence(&self.store.claim.path);
+        // A chat would leave out the others, and those would be let in.
+        if self.tables(|tables| tables.bans_after("", MAX_BANS + 1)).map_err(sentence)?.len() > MAX_BANS {
+            return Err(format!(
+                "expected at most {MAX_BANS} bans with those in the file, found more; nothing is imported"
+            ));
+        }
         self.keep().map_err(|trouble| trouble.sentence(&self.store.claim.path))?;
         Ok(self.left_out)
     }
@@ -623,3 +658,6 @@ fn change(tables: &Tables, conversation: i64, seq: u64, user: &str, body: &Body)
 
 /// Records that are read at once.
 const PIECE: usize = 512;
+
+/// The largest number that every client can read: JSON has reals of 53 bits in most of them.
+const MAX_NUMBER: u64 = 1 << 53;

@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, FlockOperation, flock};
@@ -35,7 +35,16 @@ impl Claim {
         let path = resolve(path)?;
         let cannot = |error: std::io::Error| cannot_open(&path, &error);
         let lock_path = lock_of(&path);
-        let mut lock = private().create(true).read(true).truncate(false).open(&lock_path).map_err(cannot)?;
+        let mut lock = match private().create_new(true).read(true).open(&lock_path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                private().read(true).open(&lock_path).map_err(cannot)?
+            }
+            made => {
+                let lock = made.map_err(cannot)?;
+                hand_over(&lock, &path)?;
+                lock
+            }
+        };
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(in_use(&path, &lock_path));
         }
@@ -51,30 +60,33 @@ impl Claim {
     pub fn begin<E: From<String>>(&self, make: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
         let cannot = |error: std::io::Error| cannot_open(&self.path, &error);
         if fs::metadata(beside(&self.path, "-wal")).is_ok_and(|found| found.len() > 0) {
-            return Err(without_file(&self.path).into());
-        }
-        let new = beside(&self.path, "-new");
-        for stale in [&new, &beside(&new, "-journal"), &beside(&self.path, "-journal")] {
-            match fs::remove_file(stale) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(error).into()),
-                _ => {}
+            return Err(match look(&self.path)? {
+                Found::Nothing => without_file(&self.path),
+                // Messages are in it that the file has not, and one that takes its place would not have either.
+                Found::Store => being_read(&self.path),
             }
+            .into());
         }
+        self.remove_unfinished().map_err(cannot)?;
+        remove(&beside(&self.path, "-journal")).map_err(cannot)?;
+        let new = beside(&self.path, "-new");
         // By a descriptor of its own, which is closed before SQLite opens the file.
-        private().create_new(true).open(&new).map_err(cannot)?;
+        private().create_new(true).open(&new).map_err(cannot).and_then(|file| hand_over(&file, &self.path))?;
         make(&new)?;
         File::open(&new).and_then(|file| file.sync_all()).map_err(cannot)?;
         fs::rename(&new, &self.path).map_err(cannot)?;
-        // Folders that this or an earlier start has made, which may have ended amid it. One that may not be read was
-        // there before.
-        for folder in self.path.ancestors().skip(1).filter_map(|folder| File::open(folder).ok()) {
-            match folder.sync_all() {
-                // Not all file systems know it; those that do not have the name on the disk with the file.
-                Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => return Err(cannot(error).into()),
-                _ => {}
-            }
-        }
-        Ok(())
+        // Folders that this or an earlier start has made, which may have ended amid it.
+        self.path.ancestors().skip(1).try_for_each(sync_folder).map_err(|error| cannot(error).into())
+    }
+
+    /// Removes what is left of a file that was being made by a process that was killed: all that was said may be in
+    /// it. Nobody else makes one as long as this is claimed.
+    ///
+    /// # Errors
+    /// That it cannot be done.
+    pub fn remove_unfinished(&self) -> std::io::Result<()> {
+        let new = beside(&self.path, "-new");
+        remove(&new).and_then(|()| remove(&beside(&new, "-journal")))
     }
 
     /// Writes the log again as it is, and syncs it: after a sync that failed the kernel counts as written what is not
@@ -157,7 +169,52 @@ pub fn copy_to(path: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> R
     });
     let _ = fs::remove_file(&new);
     made?;
+    std::path::absolute(path).and_then(|path| path.parent().map_or(Ok(()), sync_folder)).map_err(cannot)?;
     Ok(fs::metadata(path).map_or(0, |found| found.len()))
+}
+
+/// Has the names in a folder be on the disk. One that may not be read was there before.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    match File::open(folder).map(|folder| folder.sync_all()) {
+        // Not all file systems know it; those that do not have the name on the disk with the file.
+        Ok(Err(error)) if error.kind() != std::io::ErrorKind::InvalidInput => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Gives a file that was just made for a store to those who may use the store: owner, group and mode are those of the
+/// file that is there. Where none is, root gives a new one to the owner of the folder it lies in.
+fn hand_over(made: &File, store: &Path) -> Result<(), String> {
+    let own = made.metadata().map_err(|error| cannot_open(store, &error))?;
+    let Ok(old) = fs::metadata(store) else {
+        let folder = store.parent().and_then(|folder| fs::metadata(folder).ok());
+        if let Some(folder) = folder.filter(|_| rustix::process::geteuid().is_root())
+            && folder.uid() != own.uid()
+        {
+            // Root that may not do it has the file for itself.
+            let _ = fchown(made, Some(folder.uid()), Some(folder.gid()));
+        }
+        return Ok(());
+    };
+    let (uid, gid) = (old.uid(), old.gid());
+    let differs = |is: u32, was: u32| Some(was).filter(|_| is != was);
+    fchown(made, differs(own.uid(), uid), differs(own.gid(), gid))
+        .and_then(|()| made.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777)))
+        .map_err(|error| {
+            format!(
+                "--store {}: what is made anew cannot be given to the user and group that have it now, {uid} and {gid} \
+                 ({error}); do this as the user that Salon runs as",
+                store.display()
+            )
+        })
 }
 
 /// What there is at a path.
@@ -264,6 +321,15 @@ fn without_file(path: &Path) -> String {
          together, or remove the log",
         path.display(),
         log.display()
+    )
+}
+
+/// The sentence for a file whose log cannot be moved into it.
+pub fn being_read(path: &Path) -> String {
+    format!(
+        "--store {}: expected nobody to read it, found somebody who does (a backup, an export, sqlite3); wait until \
+         they have ended, and leave the log beside it where it is",
+        path.display()
     )
 }
 

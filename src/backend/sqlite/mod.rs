@@ -264,6 +264,8 @@ impl Sqlite {
         if new {
             let nothing = Epoch(random.draw());
             claim.begin(|path| Ok::<_, Trouble>(Tables::open(path, false)?.make(nothing)?))?;
+        } else if let Err(error) = claim.remove_unfinished() {
+            log::warn!("{}: what an upkeep that was killed has left beside it stays: {error}", claim.path.display());
         }
         let inode = claim.inode().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
         claim.write_log_anew().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;

@@ -341,7 +341,8 @@ impl Tables {
     }
 
     pub fn counts(&self) -> Result<Counts> {
-        let sql = "SELECT coalesce(sum(seq + 1 - first), 0), count(*) FILTER (WHERE other = ''), \
+        // Added as reals, which no number in a file can make too large.
+        let sql = "SELECT CAST(total(max(seq + 1.0 - first, 0)) AS INTEGER), count(*) FILTER (WHERE other = ''), \
                    count(*) FILTER (WHERE other <> '') FROM conversation";
         let row =
             |row: &Row<'_>| Ok(Counts { messages: number(row, 0)?, rooms: number(row, 1)?, pairs: number(row, 2)? });

@@ -4,7 +4,7 @@ mod dump;
 mod search;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::reading::MAX_MARKS;
@@ -486,6 +486,65 @@ fn only_its_owner_may_read_it() {
     let files: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 4, "{files:?}");
     files.iter().for_each(|path| assert_eq!(mode(path), 0o600, "{path:?}"));
+}
+
+/// What is made anew belongs to those to whom the old one did, or, if root makes it, to the owner of the folder.
+#[test]
+fn a_file_that_is_made_anew_keeps_its_owner() {
+    let folder = Folder::new();
+    let path = folder.options().path;
+    let state = folder.0.join("state");
+    fs::create_dir_all(&state).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        chown(&state, Some(70), Some(71)).unwrap();
+    }
+    let owned = |path: &Path| {
+        let found = fs::metadata(path).unwrap();
+        (found.uid(), found.gid(), found.permissions().mode() & 0o777)
+    };
+    let (user, group, _) = owned(&state);
+    dump::import_rooms(&path);
+    assert_eq!(owned(&path), (user, group, 0o600));
+    assert_eq!(owned(&state.join("salon.db-lock")), (user, group, 0o600));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    if is_root {
+        chown(&path, Some(80), Some(81)).unwrap();
+    }
+    let before = owned(&path);
+    compact(&path).unwrap();
+    assert_eq!(owned(&path), before);
+}
+
+/// The log has what the file has not as long as somebody reads: nothing takes its place, and nobody is told to remove
+/// it.
+#[test]
+fn a_file_that_is_read_is_not_made_smaller() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "one", 1));
+    let reader = rusqlite::Connection::open(&options.path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM entry").unwrap();
+    ask(&mut store, append(ROOM, "two", 2));
+    store.dies();
+    let sentence = compact(&options.path).unwrap_err();
+    assert!(sentence.contains("expected nobody to read it") && !sentence.contains("remove"), "{sentence}");
+    drop(reader);
+    compact(&options.path).unwrap();
+    assert_eq!(page(&mut folder.open(options), ROOM).1.len(), 2);
+}
+
+/// A compact that was killed leaves a file with all that was said; it goes when the store is opened.
+#[test]
+fn what_was_not_finished_goes() {
+    let folder = Folder::new();
+    let options = folder.options();
+    drop(folder.open(options.clone()));
+    let left = ["salon.db-new", "salon.db-new-journal"].map(|name| folder.0.join("state").join(name));
+    left.iter().for_each(|path| fs::write(path, "all that was said").unwrap());
+    drop(folder.open(options));
+    left.iter().for_each(|path| assert!(!path.exists(), "{path:?}"));
 }
 
 /// A file that cannot be used is refused in one sentence, and is left as it is.

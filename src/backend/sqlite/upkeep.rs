@@ -83,7 +83,9 @@ pub fn compact(path: &Path) -> Result<(u64, u64), String> {
     if let Some(fault) = tables.fault().map_err(sentence)? {
         return Err(file::damaged(path, &fault));
     }
-    tables.checkpoint().map_err(sentence)?;
+    if !tables.checkpoint().map_err(sentence)? {
+        return Err(file::being_read(path));
+    }
     // Beside it, and not by a VACUUM in its place, which needs as much again for its log, and that for temporary files.
     claim.begin(|new| {
         let target = new.to_str().ok_or_else(|| file::cannot_open(path, &"its path is not UTF-8"))?;

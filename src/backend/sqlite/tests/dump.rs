@@ -2,6 +2,7 @@
 
 use super::super::dump::{About, Body as Written, Export, Head as Line, Import, Name, Record};
 use super::*;
+use crate::backend::MAX_BANS;
 
 /// All records of a store, and of one room.
 fn exported(path: &Path, room: Option<&str>) -> Vec<Record> {
@@ -143,5 +144,62 @@ fn what_lies_before_a_hole_is_left_out() {
         assert_eq!((head.kept, head.oldest()), (kept.len() as u64, kept.first().copied().unwrap_or(head.seq + 1)));
         let read = told(&mut store);
         assert_eq!(read.len(), kept.len(), "{records:?}: {read:?}");
+    }
+}
+
+/// A store with a room.
+pub fn import_rooms(path: &Path) {
+    import(path, &[room(1, 1), entry(1)]);
+}
+
+/// Numbers that clients cannot read, or that the next message would lead past what a file can hold.
+#[test]
+fn numbers_are_bounded() {
+    const MOST: u64 = 1 << 53;
+    for number in [MOST + 1, i64::MAX as u64, u64::MAX - 1, u64::MAX] {
+        let late = |mut record: Record| {
+            if let Record::Entry { ts, .. } = &mut record {
+                *ts = number;
+            }
+            record
+        };
+        let read = Record::Read { user: "ann".into(), name: Name::Room("den".into()), seq: number };
+        let rows =
+            [vec![room(number, 1)], vec![room(1, number)], vec![room(1, 1), late(entry(1))], vec![room(1, 1), read]];
+        for records in rows {
+            let folder = Folder::new();
+            let mut taken = Import::open(&folder.options().path).unwrap();
+            let error = records.into_iter().find_map(|record| taken.take(record).err()).unwrap();
+            assert!(error.contains("expected "), "{error}");
+        }
+    }
+    let folder = Folder::new();
+    assert_eq!(import(&folder.options().path, &[room(MOST, MOST), entry(MOST)]), 0);
+    let mut store = folder.open(folder.options());
+    assert!(ask(&mut store, append(ROOM, "next", 1))[0].contains("Published"));
+    // A file that has been written to by hand can be opened all the same.
+    let sql = format!(
+        "UPDATE conversation SET seq = {0}, first = 1; INSERT INTO conversation (name, other, epoch, seq, first) \
+         VALUES ('x', '', 1, {0}, 1)",
+        i64::MAX
+    );
+    store.tables().unwrap().connection.execute_batch(&sql).unwrap();
+    drop(store);
+    drop(folder.open(folder.options()));
+}
+
+/// More bans than a chat keeps in force are said; those that have ended do not count.
+#[test]
+fn bans_are_bounded() {
+    let ban = |n: usize, until| Record::Ban { user: format!("user-{n}"), until, note: None };
+    for (last, most) in [(ban(MAX_BANS, None), false), (ban(MAX_BANS, Some(1)), true)] {
+        let folder = Folder::new();
+        let mut taken = Import::open(&folder.options().path).unwrap();
+        (0..MAX_BANS).for_each(|n| taken.take(ban(n, None)).unwrap());
+        taken.take(last).unwrap();
+        match taken.finish() {
+            Ok(_) => assert!(most),
+            Err(error) => assert!(!most && error.contains("expected at most 10000 bans"), "{error}"),
+        }
     }
 }
