@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::reading::Counted;
 use super::tables::Tables;
 use super::trouble::{Result, Trouble};
 use super::{MAX_DELETED_AT_ONCE, MAX_PLACES, News, Sqlite, TRIMMED_TOGETHER};
@@ -171,6 +172,9 @@ impl Sqlite {
         self.batch.clear();
         self.tickets.clear();
         (self.open, self.wrote, self.work) = (false, false, 0);
+        if !std::mem::take(&mut self.is_cut) {
+            self.counted = Counted::default();
+        }
     }
 
     /// Nothing of the batch has come about, or nobody knows.

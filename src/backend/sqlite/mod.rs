@@ -73,7 +73,7 @@ pub use file::boot_id;
 use file::{Claim, Found};
 use index::Purge;
 pub use read_only::ReadOnly;
-use reading::Many;
+use reading::{Counted, Many};
 use retries::Retries;
 use tables::{Last, Place, Tables};
 use trouble::{Result, Trouble};
@@ -149,6 +149,9 @@ pub struct Sqlite {
     wrote: bool,
     /// Rows that it has cost beside those of each request.
     work: usize,
+    /// It ends because of that, and more of the same may follow.
+    is_cut: bool,
+    counted: Counted,
     /// Why nothing of the batch can be.
     error: Option<Trouble>,
     tickets: Vec<Ticket>,
@@ -230,6 +233,8 @@ impl Sqlite {
             open: false,
             wrote: false,
             work: 0,
+            is_cut: false,
+            counted: Counted::default(),
             error: None,
             tickets: Vec::new(),
             batch: Reports::default(),
@@ -313,6 +318,7 @@ impl Backend for Sqlite {
     fn ask(&mut self, request: Request<'_>) -> std::result::Result<(), Overloaded> {
         let is_full = self.tickets.len() >= MAX_BATCH || self.batch.bytes() >= MAX_BATCH_BYTES;
         if is_full || self.work >= MAX_BATCH_WORK {
+            self.is_cut = true;
             return Err(Overloaded);
         }
         self.rests = false;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::file;
 use super::folding::Line;
-use super::reading::Many;
+use super::reading::{Counted, Many};
 use super::tables::{Place, Tables};
 use super::trouble::Result;
 use super::{
@@ -27,6 +27,7 @@ pub struct ReadOnly {
     tables: Option<Tables>,
     /// Of conversations of which many have not read much: how much, when they had this number.
     many: HashMap<i64, (u64, Many)>,
+    counted: Counted,
     said: Reports,
     told: usize,
 }
@@ -42,7 +43,8 @@ impl ReadOnly {
     /// Of a store that somebody else has opened, with the same options.
     pub fn new(options: &Options) -> Self {
         let (path, messages, age) = (options.path.clone(), options.messages, options.age);
-        Self { path, messages, age, tables: None, many: HashMap::new(), said: Reports::default(), told: 0 }
+        let (many, counted, said) = Default::default();
+        Self { path, messages, age, tables: None, many, counted, said, told: 0 }
     }
 
     /// What is to be told; `None`: the other one has to do it.
@@ -114,7 +116,7 @@ impl ReadOnly {
         // Nothing was deleted as long as there is no entry more.
         let known = self.many.remove(&place.id).filter(|(seq, _)| *seq == place.seq);
         let mut many = known.map(|(_, many)| many);
-        let reading = tables.reading(&place, reader.user, &mut many)?;
+        let reading = tables.reading(&place, reader.user, &mut many, &mut self.counted)?;
         if let Some(many) = many {
             if self.many.len() >= MAX_PLACES {
                 self.many.clear();
@@ -147,6 +149,7 @@ impl Backend for ReadOnly {
         if self.told == self.said.len() {
             self.said.clear();
             self.told = 0;
+            self.counted = Counted::default();
         }
         let news = self.said.get(self.told)?;
         self.told += 1;

@@ -16,6 +16,23 @@ pub struct Many {
     but_for: Box<str>,
 }
 
+/// Rows that one user has cost in one go, to count what is unread.
+#[derive(Debug, Default)]
+pub struct Counted {
+    user: Box<str>,
+    rows: usize,
+}
+
+impl Counted {
+    /// How many more it may be for a conversation. A few in any case, so that it is seen that something is unread.
+    fn left(&mut self, user: &str) -> usize {
+        if *self.user != *user {
+            *self = Self { user: user.into(), rows: 0 };
+        }
+        MAX_COUNTED_TOGETHER.saturating_sub(self.rows).clamp(MIN_COUNTED, MAX_COUNTED)
+    }
+}
+
 impl Sqlite {
     pub(super) fn mark(&mut self, user: &str, conversation: Conversation<'_>, seq: u64, ticket: Ticket) -> Result<()> {
         let at = self.find(conversation)?;
@@ -49,7 +66,12 @@ impl Sqlite {
     /// What a user has read of a conversation.
     pub(super) fn reading(&mut self, at: usize, user: &str) -> Result<Reading> {
         let mut many = self.places[at].many.take();
-        let reading = self.tables()?.reading(&self.places[at].place, user, &mut many);
+        let mut counted = std::mem::take(&mut self.counted);
+        counted.left(user);
+        let before = counted.rows;
+        let reading = self.tables()?.reading(&self.places[at].place, user, &mut many, &mut counted);
+        self.work += counted.rows - before;
+        self.counted = counted;
         self.places[at].many = many;
         Ok(reading?)
     }
@@ -58,7 +80,13 @@ impl Sqlite {
 impl Tables {
     /// What a user has read of a conversation. `many` is what was found of it before, as long as no message of it was
     /// deleted, and what is found now.
-    pub fn reading(&self, place: &Place, user: &str, many: &mut Option<Many>) -> rusqlite::Result<Reading> {
+    pub fn reading(
+        &self,
+        place: &Place,
+        user: &str,
+        many: &mut Option<Many>,
+        counted: &mut Counted,
+    ) -> rusqlite::Result<Reading> {
         let read = self.read_of(user, place.id)?;
         let from = (read + 1).max(place.first);
         if from > place.message {
@@ -69,7 +97,7 @@ impl Tables {
         if known.is_some_and(|many| from <= many.from && *many.but_for != *user) {
             return Ok(Reading { read, unread: MAX_UNREAD });
         }
-        let (unread, found) = self.unread(place, from, user, known.is_none())?;
+        let (unread, found) = self.unread(place, from, user, known.is_none(), counted)?;
         if found.is_some() {
             *many = found;
         }
@@ -98,13 +126,21 @@ impl Tables {
 
     /// Counts messages of others from a number on, the newest first; and finds from where on there are many for
     /// everybody, if that is wanted.
-    fn unread(&self, place: &Place, from: u64, user: &str, seek_many: bool) -> rusqlite::Result<(u64, Option<Many>)> {
+    fn unread(
+        &self,
+        place: &Place,
+        from: u64,
+        user: &str,
+        seek_many: bool,
+        counted: &mut Counted,
+    ) -> rusqlite::Result<(u64, Option<Many>)> {
         let sql = "SELECT seq, sender, kind FROM entry WHERE conversation = ?1 AND seq >= ?2 \
                    ORDER BY seq DESC LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![place.id, signed(from), count(MAX_COUNTED)])?;
+        let mut rows = statement.query(params![place.id, signed(from), count(counted.left(user))])?;
         let (mut unread, mut total, mut by, mut many) = (0, 0, HashMap::<Box<str>, u64>::new(), None);
         while let Some(row) = rows.next()? {
+            counted.rows += 1;
             if row.get::<_, i64>(2)? != schema::MESSAGE {
                 continue;
             }
@@ -143,3 +179,7 @@ pub const MAX_MARKS: usize = if cfg!(test) { 50 } else { 10_000 };
 
 /// Entries looked at to count messages that a user has not read: more than are counted, if some are the user's own.
 pub const MAX_COUNTED: usize = 16_384;
+
+/// Entries looked at for all conversations that one user asks about in one go, and for each one behind that.
+pub const MAX_COUNTED_TOGETHER: usize = if cfg!(test) { 8192 } else { 32_768 };
+pub const MIN_COUNTED: usize = 64;

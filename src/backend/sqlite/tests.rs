@@ -959,6 +959,60 @@ fn unread_messages_of_others() {
     }
 }
 
+/// What one user asks about in one go costs so many rows, and a few for each conversation behind that; the same of many
+/// that are read together, also where that is more than one batch. In the next go there is as much again.
+#[test]
+fn what_is_counted_together_is_bounded() {
+    let folder = Folder::new();
+    let mut store = folder.open(Options { messages: usize::MAX, ..folder.options() });
+    let names: Vec<String> = (0..12).map(|n| format!("room{n}")).collect();
+    // What the user said, which is looked at, and is not unread; and before it what another one did.
+    for name in &names {
+        for n in 0..1100 {
+            let sender = if n < 100 || n >= 1050 { "bob" } else { "ann" };
+            let entry = NewEntry { sender, ..NewEntry::message("ann", "x", moment(1)) };
+            let (conversation, retry, about, ticket) = (Conversation::Room(name), None, None, Ticket(1));
+            store.ask(Request::Append { conversation, entry, retry, about, ticket }).unwrap();
+        }
+        hear(&mut store);
+    }
+    let mut text = String::new();
+    let rooms = Names::join(names.iter().map(String::as_str), &mut text);
+    // Seven whole ones, what is left of the eighth, and the newest of each other one.
+    let expected = [150, 150, 150, 150, 150, 150, 150, 50, 50, 50, 50, 50];
+    for _ in 0..2 {
+        store.ask(Request::Readings { user: "ann", rooms, ticket: Ticket(1) }).unwrap();
+        let Some(News::Readings { readings, .. }) = store.poll() else { panic!("no readings") };
+        assert_eq!(readings.iter().map(|reading| reading.unread).collect::<Vec<_>>(), expected);
+        assert!(store.poll().is_none());
+    }
+    let reader = Some(Reader { user: "ann", reading: true });
+    let mut reads = |store: &mut dyn Backend| {
+        for name in &names {
+            let (conversation, query, now, about, ticket) =
+                (Conversation::Room(name), Query::Head, moment(1), None, Ticket(1));
+            store.ask(Request::Read { conversation, query, reader, now, about, ticket }).unwrap();
+        }
+        let mut unread = Vec::new();
+        while let Some(news) = store.poll() {
+            let News::Page { reading, .. } = news else { panic!("{news:?}") };
+            unread.push(reading.unwrap().unread);
+        }
+        assert_eq!(unread, expected);
+    };
+    for _ in 0..2 {
+        reads(&mut store);
+    }
+    let mut beside = ReadOnly::new(&store.options);
+    for _ in 0..2 {
+        reads(&mut beside);
+    }
+    // What ends a batch does not begin another budget.
+    (store.work, store.counted) = (MAX_BATCH_WORK, Counted::default());
+    store.ask(read(ROOM, 1)).unwrap_err();
+    assert!(store.is_cut);
+}
+
 /// As many marks as a user may have, and one more: that of the oldest conversation goes.
 #[test]
 fn marks_are_bounded() {
