@@ -24,7 +24,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::entries::{Found, maybe};
 use super::schema::{self, PART_LEN, part_of};
 use super::tables::{Tables, count};
-use super::trouble::Result;
+use super::trouble::{Result, Trouble};
 use super::{Sqlite, names};
 use crate::backend::{Conversation, words::words};
 
@@ -68,7 +68,16 @@ impl Sqlite {
         let mut lists = BTreeMap::<String, Vec<u8>>::new();
         let tables = self.tables()?;
         let mut places = HashMap::new();
-        for line in tables.lines_between(from, to)? {
+        let lines = match tables.lines_between(from, to).map_err(Trouble::from) {
+            // These are found by nobody; all others are.
+            Err(trouble) if trouble.is_of_what_is_read() => {
+                self.note_damage(&trouble);
+                Vec::new()
+            }
+            lines => lines?,
+        };
+        let tables = self.tables()?;
+        for line in lines {
             let of = match places.get(&line.conversation) {
                 Some(of) => of,
                 None => places.entry(line.conversation).or_insert(tables.names_of(line.conversation)?),

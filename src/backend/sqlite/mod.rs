@@ -169,6 +169,8 @@ pub struct Sqlite {
     rests: bool,
     /// The file is too large still.
     lacks_room: bool,
+    /// It has been said that some of the file cannot be read.
+    damaged: bool,
     waker: Waker,
     health: Health,
     /// Its log is long, which has been said.
@@ -247,6 +249,7 @@ impl Sqlite {
             full: false,
             rests: false,
             lacks_room: false,
+            damaged: false,
             waker: Waker::new(|| ()),
             health: Health::default(),
             held_up: false,

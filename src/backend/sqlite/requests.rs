@@ -2,7 +2,7 @@
 
 use super::folding::Line;
 use super::tables::Place;
-use super::trouble::Result;
+use super::trouble::{Result, Trouble};
 use super::{Conversation, Description, Head, News, Query, Reader, Reading, Request, Sqlite, Ticket};
 
 impl Sqlite {
@@ -26,18 +26,25 @@ impl Sqlite {
                     Some(at) => at,
                 };
                 self.describe(at, about)?;
-                self.expire_one(at, conversation, now)?;
-                self.read(at, query, reader, ticket)?;
+                let read = self.expire_one(at, conversation, now).and_then(|()| self.read(at, query, reader, ticket));
+                self.spare(read, ticket)?;
             }
             Request::Mark { user, conversation, seq, ticket } => self.mark(user, conversation, seq, ticket)?,
-            Request::Readings { user, rooms, ticket } => self.readings(user, rooms, ticket)?,
+            Request::Readings { user, rooms, ticket } => {
+                let read = self.readings(user, rooms, ticket);
+                self.spare(read, ticket)?;
+            }
             Request::Conversations { user, cursor, limit, ticket } => {
-                self.conversations(user, cursor, limit, ticket)?;
+                // Those of this batch too.
+                self.write_heads(false)?;
+                let read = self.conversations(user, cursor, limit, ticket);
+                self.spare(read, ticket)?;
             }
             Request::Search { search, ticket } => {
                 // Heads of this batch too.
                 self.write_heads(false)?;
-                self.search(search, ticket)?;
+                let read = self.search(search, ticket);
+                self.spare(read, ticket)?;
             }
             Request::Ban { ban, ticket } => {
                 self.tables()?.ban(ban)?;
@@ -65,6 +72,29 @@ impl Sqlite {
             }
         }
         Ok(())
+    }
+
+    /// What cannot be read fails alone: nothing was written, and the others of the batch can do without it.
+    fn spare(&mut self, read: Result<()>, ticket: Ticket) -> Result<()> {
+        match read {
+            Err(trouble) if trouble.is_of_what_is_read() => {
+                self.note_damage(&trouble);
+                self.batch.push(&News::Failed { ticket });
+                Ok(())
+            }
+            read => read,
+        }
+    }
+
+    /// Says once that some of the file cannot be read.
+    pub(super) fn note_damage(&mut self, trouble: &Trouble) {
+        if !std::mem::replace(&mut self.damaged, true) {
+            log::error!(
+                "{}: some of it cannot be read ({trouble}), and what is asked about that fails; `salon store check` says \
+                 more",
+                self.claim.path.display()
+            );
+        }
     }
 
     fn read(&mut self, at: usize, query: Query, reader: Option<Reader<'_>>, ticket: Ticket) -> Result<()> {

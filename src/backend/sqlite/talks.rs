@@ -33,8 +33,6 @@ impl Sqlite {
                 }
             },
         };
-        // Those of this batch too.
-        self.write_heads(false)?;
         let limit = limit.min(MAX_TALKS);
         let mut lines = self.tables()?.talks(user, before, limit + 1)?;
         let more = lines.len() > limit;

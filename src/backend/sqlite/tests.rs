@@ -969,7 +969,7 @@ fn what_is_counted_together_is_bounded() {
     // What the user said, which is looked at, and is not unread; and before it what another one did.
     for name in &names {
         for n in 0..1100 {
-            let sender = if n < 100 || n >= 1050 { "bob" } else { "ann" };
+            let sender = if (100..1050).contains(&n) { "ann" } else { "bob" };
             let entry = NewEntry { sender, ..NewEntry::message("ann", "x", moment(1)) };
             let (conversation, retry, about, ticket) = (Conversation::Room(name), None, None, Ticket(1));
             store.ask(Request::Append { conversation, entry, retry, about, ticket }).unwrap();
@@ -987,7 +987,7 @@ fn what_is_counted_together_is_bounded() {
         assert!(store.poll().is_none());
     }
     let reader = Some(Reader { user: "ann", reading: true });
-    let mut reads = |store: &mut dyn Backend| {
+    let reads = |store: &mut dyn Backend| {
         for name in &names {
             let (conversation, query, now, about, ticket) =
                 (Conversation::Room(name), Query::Head, moment(1), None, Ticket(1));
@@ -1011,6 +1011,49 @@ fn what_is_counted_together_is_bounded() {
     (store.work, store.counted) = (MAX_BATCH_WORK, Counted::default());
     store.ask(read(ROOM, 1)).unwrap_err();
     assert!(store.is_cut);
+}
+
+/// What cannot be read of a damaged file fails alone: others of the batch come about, the store does not count as one
+/// that fails, and the rest of it is searched.
+#[test]
+fn what_cannot_be_read_fails_alone() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "red", 1));
+    ask(&mut store, append(PAIR, "red", 1));
+    let sql = "UPDATE entry SET content = CAST(x'ff' AS TEXT), ts = ts WHERE id = 1";
+    store.tables().unwrap().connection.execute(sql, []).unwrap();
+    let mut text = String::new();
+    let rooms = Names::join(["den"], &mut text);
+    let scope = Scope::All { rooms, user: "ann" };
+    let search = Search { scope, text: "red", sender: None, before: None, cursor: None, limit: 10 };
+    let bar = Conversation::Room("bar");
+    let failed = |ticket| format!("{:?}", News::Failed { ticket: Ticket(ticket) });
+    for turn in 0..20 {
+        store.ask(append(bar, "red", 2)).unwrap();
+        store.ask(read(ROOM, 3)).unwrap();
+        store.ask(Request::Search { search, ticket: Ticket(4) }).unwrap();
+        store.ask(append(bar, "red", 5)).unwrap();
+        let heard = hear(&mut store);
+        assert_eq!(heard.iter().filter(|line| line.contains("Published")).count(), 2, "{heard:?}");
+        assert_eq!(heard[1], failed(3));
+        // Until it is in the index, which leaves it out.
+        assert!(turn > 6 || heard[2] == failed(4), "{heard:?}");
+        let health = store.health().unwrap();
+        assert_eq!((health.failing, health.failures), (None, 0));
+        // There is time for the index.
+        hear(&mut store);
+    }
+    assert!(store.indexed >= 32);
+    let bar = Search { scope: Scope::One(bar), ..search };
+    assert!(ask(&mut store, Request::Search { search: bar, ticket: Ticket(6) })[0].contains("Found"));
+    // The reader beside it has the writer find out what is wrong.
+    let mut beside = ReadOnly::new(&options);
+    beside.ask(read(ROOM, 7)).unwrap();
+    assert_eq!(beside.poll().map(|news| format!("{news:?}")), Some(failed(7)));
+    beside.ask(read(PAIR, 8)).unwrap();
+    assert!(matches!(beside.poll(), Some(News::Page { .. })));
 }
 
 /// As many marks as a user may have, and one more: that of the oldest conversation goes.

@@ -67,6 +67,14 @@ impl Trouble {
         }
     }
 
+    /// Whether it is only what was to be read that cannot be: a damaged page, or a value that nothing means.
+    pub fn is_of_what_is_read(&self) -> bool {
+        match self {
+            Self::Sql(error) => matches!(error.sqlite_error_code(), None | Some(ErrorCode::DatabaseCorrupt)),
+            Self::Said(_) | Self::Away => false,
+        }
+    }
+
     /// Whether the connection is as good as before, once it has been rolled back.
     pub fn leaves_file_whole(&self) -> bool {
         matches!(self, Self::Away) || self.code() == Some(ErrorCode::DiskFull)
