@@ -52,16 +52,16 @@ impl Hall {
     }
 
     /// Takes an empty room from the list, so that there is a place for another one. Its history goes, unless the
-    /// backend has bounds of its own.
+    /// backend has bounds of its own; of a room that keeps none nothing is left anywhere.
     pub(super) fn evict(&mut self, room: u32, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let place = self.roster.room(room);
         match (ctx.store.bounds_itself(), place.holds) {
-            (false, false) => self.roster.end_room(room),
+            (_, false) => self.roster.end_room(room),
             (false, true) => {
                 ctx.store.ask(Request::Erase { room: place.name.as_str() })?;
                 self.roster.unlist_room(room);
             }
-            (true, _) => self.roster.unlist_room(room),
+            (true, true) => self.roster.unlist_room(room),
         }
         Ok(())
     }

@@ -150,8 +150,10 @@ impl Hall {
                 }
             }
             News::Emptied { room } => {
-                if let Some(key) = self.roster.rooms().find(room) {
-                    self.roster.note_emptied(key);
+                match self.roster.rooms().find(room) {
+                    Some(key) => self.roster.note_emptied(key),
+                    // Nobody can come across it in a list, and nothing is in it: it is no more.
+                    None => self.roster.release_unlisted(room),
                 }
             }
             News::Ended { room } => {

@@ -83,7 +83,7 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings
             RateArg::On { per_second, burst } => Some(chat::Rate { per_second, burst }),
         },
         full_speed_per_address: args.full_speed_per_address,
-        empty_room_age: age(args),
+        empty_room_age: empty_room_age(args),
         replay_bytes: slice_of(fine.outbox_bytes),
         edit_within: fine.edit_within,
         leave_grace: fine.leave_grace,
@@ -185,6 +185,13 @@ pub fn age(args: &ServeArgs) -> Duration {
     args.fine.history_age.map_or(unsaid, |HistoryAgeArg(age)| age).unwrap_or(Duration::MAX)
 }
 
+/// How long a room that somebody created is kept while it has no history and nobody is in it.
+fn empty_room_age(args: &ServeArgs) -> Duration {
+    // A file keeps messages for ever, but not the names of rooms in which there are none.
+    let most = if is_on_disk(args) { chat::Settings::default().empty_room_age } else { Duration::MAX };
+    age(args).min(most)
+}
+
 /// How much is kept in memory.
 pub fn history(args: &ServeArgs) -> memory::Limits {
     memory::Limits {
@@ -235,7 +242,8 @@ mod tests {
         ] {
             let args = Args::try_parse_from([&["salon"], words].concat()).unwrap().serve;
             assert_eq!((is_on_disk(&args), messages(&args), age(&args)), expected, "{words:?}");
-            assert_eq!(of(&args, Places::default()).unwrap().chat.empty_room_age, expected.2, "{words:?}");
+            let empty = if expected.0 { expected.2.min(week) } else { expected.2 };
+            assert_eq!(of(&args, Places::default()).unwrap().chat.empty_room_age, empty, "{words:?}");
         }
     }
 

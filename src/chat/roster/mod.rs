@@ -429,6 +429,11 @@ impl Roster {
         self.rooms.remove(room);
     }
 
+    /// A room that is not on the list is over; the backend hears of it.
+    pub fn release_unlisted(&mut self, room: &str) {
+        self.rooms.ended.extend(RoomName::parse(room));
+    }
+
     /// Notes a room of the backend.
     pub fn learn_room(&mut self, room: u32, description: &Description<'_>, keeps: bool) {
         let place = self.rooms.at_mut(room);

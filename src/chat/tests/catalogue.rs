@@ -127,6 +127,33 @@ fn a_room_that_makes_place_loses_its_history_only_where_the_chat_bounds_it() {
     }
 }
 
+/// Rooms that keep nothing and make place for others leave nothing behind, nor does one whose messages go later.
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_room_that_keeps_nothing_leaves_the_file() {
+    use crate::backend::sqlite::{Options, Sqlite, tests::Folder};
+    let (folder, age) = (Folder::new(), Duration::from_secs(1000));
+    let options = Options { age, ..folder.options() };
+    let store = Sqlite::open(options.clone(), 1).unwrap();
+    let settings = Settings { max_rooms: 2, empty_room_age: age, ..unhurried() };
+    let mut stage = Stage::with(settings, Box::new(store));
+    stage.opens("ann", "ann");
+    stage.joins("ann", "den");
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    for n in 0..100 {
+        stage.says("ann", &format!(r#"{{"type":"create_room","room_id":"hut-{n}"}}"#));
+    }
+    let rooms = || -> i64 {
+        let file = rusqlite::Connection::open(&options.path).unwrap();
+        file.query_row("SELECT count(*) FROM conversation", [], |row| row.get(0)).unwrap()
+    };
+    assert!((2..=3).contains(&rooms()), "{}", rooms());
+    stage.waits(age * 3);
+    stage.says("ann", r#"{"type":"rooms"}"#);
+    assert_eq!(rooms(), 0);
+}
+
 #[test]
 fn no_room_makes_place_for_one_that_finds_no_memory() {
     let (mut stage, asked, elsewhere, _) = stage(&[], true);
