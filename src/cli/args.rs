@@ -237,8 +237,8 @@ pub struct FineArgs {
     /// People who are known, here or not; those who left longest ago are forgotten first
     #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = parse_count, env = "SALON_MAX_USERS")]
     pub max_users: usize,
-    /// How long messages are kept, and an empty room that somebody created (in a file at most 7d, if it has no messages).
-    /// If nothing is said: 7d in memory, unlimited in a file
+    /// How long messages are kept, and an empty room that somebody created (in a file at most 7d, if it has no
+    /// messages). If nothing is said: 7d in memory, unlimited in a file
     #[arg(long, value_name = "TIME|unlimited", env = "SALON_HISTORY_AGE")]
     pub history_age: Option<HistoryAgeArg>,
     /// All kept messages together, where they are kept in memory

@@ -69,6 +69,7 @@ impl Sqlite {
                 }
                 let place = &self.places[at].place;
                 self.tables()?.change(place, found, entry, MAX_DELETED_AT_ONCE)?;
+                self.has_old_text = true;
             }
             self.entry = id;
         }

@@ -84,6 +84,7 @@ impl Sqlite {
             let trim = known.untrimmed >= TRIMMED_TOGETHER || all && known.untrimmed > 0;
             if trim {
                 known.untrimmed = 0;
+                self.has_old_text = true;
             }
             let place = &self.places[at].place;
             let tables = self.tables()?;
@@ -108,14 +109,27 @@ impl Sqlite {
     /// Nobody waits: what can be done by and by is done, a piece of it at a time.
     pub(super) fn rest(&mut self) {
         if std::mem::take(&mut self.rests) {
-            self.error = self.do_piece().err();
+            self.error = match std::mem::take(&mut self.clears_log) {
+                true => self.clear_log(),
+                false => self.do_piece(),
+            }
+            .err();
             self.end_batch();
         }
         // What the disk does not let it do now is done when it takes messages again.
-        if (self.lacks_room || self.lags()) && !self.ailing {
+        if (self.lacks_room || self.lags() || self.clears_log) && !self.ailing {
             self.rests = true;
             self.waker.wake();
         }
+    }
+
+    /// Moves all of the log into the file and empties it, because of texts in it that are gone; tried again with the
+    /// next sweep if somebody reads.
+    fn clear_log(&mut self) -> Result<()> {
+        if let Some(tables) = &self.tables {
+            self.has_old_text = !tables.clear_log()?;
+        }
+        Ok(())
     }
 
     fn do_piece(&mut self) -> Result<()> {

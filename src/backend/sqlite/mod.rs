@@ -171,6 +171,9 @@ pub struct Sqlite {
     lacks_room: bool,
     /// It has been said that some of the file cannot be read.
     damaged: bool,
+    /// A text has been taken out of the file that its log may have, and that is to be seen to now.
+    has_old_text: bool,
+    clears_log: bool,
     waker: Waker,
     health: Health,
     /// Its log is long, which has been said.
@@ -250,6 +253,8 @@ impl Sqlite {
             rests: false,
             lacks_room: false,
             damaged: false,
+            has_old_text: true,
+            clears_log: false,
             waker: Waker::new(|| ()),
             health: Health::default(),
             held_up: false,

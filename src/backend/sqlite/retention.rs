@@ -75,6 +75,8 @@ impl Sqlite {
                 some => (deleted, self.wrote) = (deleted.saturating_sub(some), true),
             }
         }
+        self.has_old_text |= self.wrote;
+        self.clears_log = self.has_old_text;
         Ok(self.tables()?.holds()? || self.ailing)
     }
 

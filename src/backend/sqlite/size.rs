@@ -76,7 +76,7 @@ impl Sqlite {
         }
         self.tables()?.delete_entries_to(last)?;
         self.tables()?.note_dead(oldest.iter().map(|&(id, ..)| id))?;
-        self.wrote = true;
+        (self.wrote, self.has_old_text) = (true, true);
         self.health.dropped += oldest.len() as u64;
         Ok(oldest.len())
     }

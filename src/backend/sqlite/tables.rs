@@ -174,6 +174,14 @@ impl Tables {
         Ok(busy == 0)
     }
 
+    /// The same, and waits for nobody.
+    pub fn clear_log(&self) -> Result<bool> {
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let cleared = self.checkpoint();
+        self.connection.busy_timeout(BUSY_WITHIN)?;
+        cleared
+    }
+
     /// Moves into the file what may be moved of a log that has become long, between two transactions; returns how many
     /// pages it has.
     pub fn shorten_log(&self) -> Result<i64> {

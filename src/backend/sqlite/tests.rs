@@ -709,6 +709,40 @@ fn what_is_edited_or_deleted_is_gone_from_the_file() {
     assert!(ask(&mut store, act("ann", edit(1, "late"), 11))[0].contains("NotFound"));
 }
 
+/// A text that was deleted is in neither the file nor its log after the next sweep, also a long one that had reached the
+/// file before; and it is if somebody reads meanwhile, but not after the sweep behind that.
+#[test]
+fn what_is_deleted_is_gone_from_the_log_too() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    let log = folder.0.join("state/salon.db-wal");
+    let found = |words: &str| {
+        let bytes = [fs::read(&options.path).unwrap(), fs::read(&log).unwrap()].concat();
+        bytes.windows(words.len()).any(|window| window == words.as_bytes())
+    };
+    let sweep = |store: &mut Sqlite| {
+        store.expire(moment(20));
+        hear(store);
+        hear(store);
+    };
+    let (one, two) = ("needle: one. ".repeat(1000), "needle: two. ".repeat(1000));
+    ask(&mut store, append(ROOM, &one, 1));
+    assert!(store.tables().unwrap().checkpoint().unwrap());
+    ask(&mut store, append(ROOM, &two, 2));
+    assert!(found("needle: one.") && found("needle: two."));
+    ask(&mut store, act("ann", delete(1), 3));
+    let reader = rusqlite::Connection::open(&options.path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM entry").unwrap();
+    ask(&mut store, act("ann", edit(2, "short"), 4));
+    sweep(&mut store);
+    assert!(found("needle: two."));
+    drop(reader);
+    sweep(&mut store);
+    assert!(!found("needle: one.") && !found("needle: two.") && found("short"));
+    assert!(store.health.failing.is_none());
+}
+
 /// Reactions of a message that goes, for whatever reason, go with it.
 #[test]
 fn no_reaction_outlives_its_message() {
