@@ -117,7 +117,7 @@ impl Sqlite {
             self.end_batch();
         }
         // What the disk does not let it do now is done when it takes messages again.
-        if (self.lacks_room || self.lags() || self.clears_log) && !self.ailing {
+        if (self.lacks_room || self.lags() || self.clears_log || self.sweeps_on.is_some()) && !self.ailing {
             self.rests = true;
             self.waker.wake();
         }
@@ -134,9 +134,10 @@ impl Sqlite {
 
     fn do_piece(&mut self) -> Result<()> {
         self.begin()?;
-        match self.lacks_room {
-            true => self.lacks_room = self.make_room()?,
-            false => self.index_piece()?,
+        match (self.lacks_room, self.sweeps_on) {
+            (true, _) => self.lacks_room = self.make_room()?,
+            (false, Some(now)) => drop(self.sweep(now)?),
+            (false, None) => self.index_piece()?,
         }
         Ok(())
     }
@@ -146,6 +147,10 @@ impl Sqlite {
         if self.wrote {
             let made = self.make_room().and_then(|lacks| {
                 self.lacks_room = lacks;
+                // Also where somebody waits all the time: not beside itself.
+                if let Some(now) = self.sweeps_on.filter(|_| !self.tickets.is_empty()) {
+                    self.sweep(now)?;
+                }
                 self.index_if_late()
             });
             made.map_err(|trouble| (trouble, false))?;

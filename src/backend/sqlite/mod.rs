@@ -162,6 +162,8 @@ pub struct Sqlite {
     told: usize,
     catalogue: Option<Catalogue>,
     swept: i64,
+    /// The walk goes on when nobody waits: it had begun at that time.
+    sweeps_on: Option<Moment>,
     ailing: bool,
     /// It has been said that the file will be full.
     full: bool,
@@ -248,6 +250,7 @@ impl Sqlite {
             told: 0,
             catalogue: None,
             swept: 0,
+            sweeps_on: None,
             ailing: false,
             full: false,
             rests: false,

@@ -47,7 +47,8 @@ impl Sqlite {
         }
     }
 
-    /// One step of a walk over all conversations: lets go of what is too old. Returns whether anything is kept still.
+    /// One step of a walk over all conversations: lets go of what is too old. It goes on by itself, until it has come
+    /// round. Returns whether anything is kept still.
     pub(super) fn sweep(&mut self, now: Moment) -> Result<bool> {
         self.begin()?;
         self.file_bytes = file::bytes(&self.claim.path);
@@ -58,12 +59,14 @@ impl Sqlite {
         let next = self.tables()?.conversations_after(self.swept, MAX_SWEPT_AT_ONCE)?;
         self.swept = if next.len() < MAX_SWEPT_AT_ONCE { 0 } else { next.last().map_or(0, |(place, ..)| place.id) };
         for (place, name, other) in next {
+            let id = place.id;
+            most -= self.sweep_one(place, &name, &other, now, most)?;
             if most == 0 {
-                self.swept = place.id - 1;
+                self.swept = id - 1;
                 break;
             }
-            most -= self.sweep_one(place, &name, &other, now, most)?;
         }
+        self.sweeps_on = Some(now).filter(|_| most == 0 || self.swept != 0);
         self.allow_purges()?;
         self.forget_retries(Some(now.unix_ms))?;
         self.wrote |= self.tables()?.delete_bans(now.unix_ms, MAX_DELETED_AT_ONCE)? > 0;
@@ -76,7 +79,7 @@ impl Sqlite {
             }
         }
         self.has_old_text |= self.wrote;
-        self.clears_log = self.has_old_text;
+        self.clears_log = self.has_old_text && self.sweeps_on.is_none();
         Ok(self.tables()?.holds()? || self.ailing)
     }
 
@@ -94,7 +97,7 @@ impl Sqlite {
             self.key.extend([name, "\0", other]);
             self.index.remove(self.key.as_str());
             self.wrote = true;
-            return Ok(gone + 1);
+            return Ok((gone + 1).min(most));
         }
         let deleted = self.tables()?.trim(&place, usize::try_from(most).unwrap_or(usize::MAX))?;
         self.wrote |= deleted > 0;
