@@ -745,8 +745,8 @@ fn what_is_edited_or_deleted_is_gone_from_the_file() {
     assert!(ask(&mut store, act("ann", edit(1, "late"), 11))[0].contains("NotFound"));
 }
 
-/// A text that was deleted is in neither the file nor its log after the next sweep, also a long one that had reached the
-/// file before; and it is if somebody reads meanwhile, but not after the sweep behind that.
+/// A text that was deleted is in neither the file nor its log after the next sweep, also a long one that had reached
+/// the file before; and it is if somebody reads meanwhile, but not after the sweep behind that.
 #[test]
 fn what_is_deleted_is_gone_from_the_log_too() {
     let folder = Folder::new();
