@@ -180,8 +180,8 @@ pub struct ServeArgs {
     /// `kill -9`; `power`, the end of the machine too, for the price of waiting for the disk
     #[arg(long, default_value = "process", value_name = "process|power", env = "SALON_DURABILITY")]
     pub durability: DurabilityArg,
-    /// Entries kept for each room and each pair of people: messages, edits, deletions and reactions. If nothing is said:
-    /// 1000 in memory, unlimited in a file
+    /// Entries kept for each room and each pair of people: messages, edits, deletions and reactions. If nothing is
+    /// said: 1000 in memory, unlimited in a file
     #[arg(long, value_name = "N|unlimited", env = "SALON_HISTORY")]
     pub history: Option<HistoryArg>,
     /// Compress messages of 512 bytes and more for clients that offer it (permessage-deflate); saves network, costs CPU
