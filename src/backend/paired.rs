@@ -11,7 +11,7 @@
 //! The order of a conversation is kept by what is asked when. The reader is asked about a conversation only when the
 //! writer has answered all that was asked about it, so that it finds whatever was published. And while it reads, the
 //! writer is given nothing about that conversation, so that nothing is published before a page
-//! whose head does not count it. Conversations are told apart by a hash, in [`LANES`] lanes: two that
+//! whose head does not count it. Conversations are told apart by a hash, in `LANES` lanes: two that
 //! share one wait for each other.
 //!
 //! The writer must answer requests with tickets in the order of asking, whatever they are about; one that has batches
