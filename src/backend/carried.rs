@@ -202,7 +202,7 @@ impl Requests {
                     place: texts.place(conversation),
                     sender: texts.put(sender),
                     at,
-                    body: texts.new_body(body),
+                    body: texts.put_body(body),
                     retry,
                     about: about.map(|about| texts.card(about)),
                     ticket,
@@ -223,10 +223,10 @@ impl Requests {
                 Asked::Readings { user: texts.put(user), rooms: texts.put(rooms.as_str()), ticket }
             }
             Request::Conversations { user, cursor, limit, ticket } => {
-                Asked::Conversations { user: texts.put(user), cursor: texts.maybe(cursor), limit, ticket }
+                Asked::Conversations { user: texts.put(user), cursor: texts.put_maybe(cursor), limit, ticket }
             }
             Request::Search { search, ticket } => Asked::Search(Box::new(texts.sought(search)), ticket),
-            Request::Ban { ban, ticket } => Asked::Ban(texts.ban(ban), ticket),
+            Request::Ban { ban, ticket } => Asked::Ban(texts.put_ban(ban), ticket),
             Request::Unban { user, ticket } => Asked::Unban(texts.put(user), ticket),
             Request::Know { user } => Asked::Know(texts.put(user)),
             Request::Release { room } => Asked::Release(texts.put(room)),
@@ -239,7 +239,7 @@ impl Requests {
         Some(match *self.items.get(at)? {
             Asked::Append { place, sender, at, body, retry, about, ticket } => Request::Append {
                 conversation: texts.conversation(place),
-                entry: NewEntry { sender: texts.get(sender), body: texts.get_new(body), at },
+                entry: NewEntry { sender: texts.get(sender), body: texts.body(body), at },
                 retry,
                 about: about.map(|about| texts.description(about)),
                 ticket,
@@ -259,10 +259,10 @@ impl Requests {
                 Request::Readings { user: texts.get(user), rooms: Names::from_text(texts.get(rooms)), ticket }
             }
             Asked::Conversations { user, cursor, limit, ticket } => {
-                Request::Conversations { user: texts.get(user), cursor: texts.get_maybe(cursor), limit, ticket }
+                Request::Conversations { user: texts.get(user), cursor: texts.maybe_text(cursor), limit, ticket }
             }
             Asked::Search(ref sought, ticket) => Request::Search { search: texts.search(sought), ticket },
-            Asked::Ban(ban, ticket) => Request::Ban { ban: texts.get_ban(ban), ticket },
+            Asked::Ban(ban, ticket) => Request::Ban { ban: texts.ban(ban), ticket },
             Asked::Unban(user, ticket) => Request::Unban { user: texts.get(user), ticket },
             Asked::Know(user) => Request::Know { user: texts.get(user) },
             Asked::Release(room) => Request::Release { room: texts.get(room) },
@@ -321,14 +321,14 @@ impl Reports {
                 let texts = &mut self.texts;
                 self.talks.extend(items.iter().map(|talk| (texts.put(talk.with), Talk { with: "", ..*talk })));
                 let talks = Range { from, to: self.talks.len() };
-                Said::Conversations { ticket: *ticket, talks, next: self.texts.maybe(next.as_deref()) }
+                Said::Conversations { ticket: *ticket, talks, next: self.texts.put_maybe(next.as_deref()) }
             }
             News::Found { ticket, items, next } => {
                 let from = self.hits.len();
                 let texts = &mut self.texts;
                 self.hits.extend(items.iter().map(|hit| texts.shot(hit)));
                 let hits = Range { from, to: self.hits.len() };
-                Said::Found { ticket: *ticket, hits, next: self.texts.maybe(next.as_deref()) }
+                Said::Found { ticket: *ticket, hits, next: self.texts.put_maybe(next.as_deref()) }
             }
             News::Noted { ticket } => Said::Noted(*ticket),
             News::Refused { ticket, why } => Said::Refused(*ticket, *why),
@@ -337,7 +337,7 @@ impl Reports {
             News::Ended { room } => Said::Ended(self.texts.put(room)),
             News::Room { description, keeps } => Said::Room { card: self.texts.card(*description), keeps: *keeps },
             News::User { name } => Said::User(self.texts.put(name)),
-            News::Banned(ban) => Said::Banned(self.texts.ban(*ban)),
+            News::Banned(ban) => Said::Banned(self.texts.put_ban(*ban)),
         };
         self.items.push(said);
     }
@@ -361,11 +361,11 @@ impl Reports {
             }
             Said::Conversations { ticket, talks, next } => {
                 let items = talks.of(&self.talks).iter().map(|(with, talk)| Talk { with: texts.get(*with), ..*talk });
-                News::Conversations { ticket, items: items.collect(), next: texts.get_maybe(next).map(Into::into) }
+                News::Conversations { ticket, items: items.collect(), next: texts.maybe_text(next).map(Into::into) }
             }
             Said::Found { ticket, hits, next } => {
                 let items = hits.of(&self.hits).iter().map(|shot| texts.hit(shot)).collect();
-                News::Found { ticket, items, next: texts.get_maybe(next).map(Into::into) }
+                News::Found { ticket, items, next: texts.maybe_text(next).map(Into::into) }
             }
             Said::Noted(ticket) => News::Noted { ticket },
             Said::Refused(ticket, why) => News::Refused { ticket, why },
@@ -374,7 +374,7 @@ impl Reports {
             Said::Ended(room) => News::Ended { room: texts.get(room) },
             Said::Room { card, keeps } => News::Room { description: texts.description(card), keeps },
             Said::User(name) => News::User { name: texts.get(name) },
-            Said::Banned(ban) => News::Banned(texts.get_ban(ban)),
+            Said::Banned(ban) => News::Banned(texts.ban(ban)),
         })
     }
 
@@ -391,9 +391,14 @@ impl Reports {
                     self.marks.push(Mark { emoji: texts.put(emoji), count: *count, names, me: *me });
                 }
                 let marks = Range { from, to: self.marks.len() };
-                Written::Message { content: self.texts.maybe(*content), reply_to: *reply_to, edited: *edited, marks }
+                Written::Message {
+                    content: self.texts.put_maybe(*content),
+                    reply_to: *reply_to,
+                    edited: *edited,
+                    marks,
+                }
             }
-            Body::Edited { of, content } => Written::Edited { of: *of, content: self.texts.maybe(*content) },
+            Body::Edited { of, content } => Written::Edited { of: *of, content: self.texts.put_maybe(*content) },
             Body::Deleted { of } => Written::Deleted { of: *of },
             Body::Reaction { of, emoji, on } => Written::Reaction { of: *of, emoji: self.texts.put(emoji), on: *on },
         };
@@ -410,12 +415,12 @@ impl Reports {
         };
         let body = match line.body {
             Written::Message { content, reply_to, edited, marks } => Body::Message(Message {
-                content: texts.get_maybe(content),
+                content: texts.maybe_text(content),
                 reply_to,
                 edited,
                 reactions: marks.of(&self.marks).iter().map(reaction).collect(),
             }),
-            Written::Edited { of, content } => Body::Edited { of, content: texts.get_maybe(content) },
+            Written::Edited { of, content } => Body::Edited { of, content: texts.maybe_text(content) },
             Written::Deleted { of } => Body::Deleted { of },
             Written::Reaction { of, emoji, on } => Body::Reaction { of, emoji: texts.get(emoji), on },
         };
@@ -506,15 +511,15 @@ impl Texts {
         }
     }
 
-    fn maybe(&mut self, text: Option<&str>) -> Option<Span> {
+    fn put_maybe(&mut self, text: Option<&str>) -> Option<Span> {
         text.map(|text| self.put(text))
     }
 
-    fn get_maybe(&self, span: Option<Span>) -> Option<&str> {
+    fn maybe_text(&self, span: Option<Span>) -> Option<&str> {
         span.map(|span| self.get(span))
     }
 
-    fn new_body(&mut self, body: NewBody<'_>) -> New {
+    fn put_body(&mut self, body: NewBody<'_>) -> New {
         match body {
             NewBody::Message { content, reply_to } => New::Message { content: self.put(content), reply_to },
             NewBody::Edit { of, content, within } => New::Edit { of, content: self.put(content), within },
@@ -523,7 +528,7 @@ impl Texts {
         }
     }
 
-    fn get_new(&self, body: New) -> NewBody<'_> {
+    fn body(&self, body: New) -> NewBody<'_> {
         match body {
             New::Message { content, reply_to } => NewBody::Message { content: self.get(content), reply_to },
             New::Edit { of, content, within } => NewBody::Edit { of, content: self.get(content), within },
@@ -538,7 +543,7 @@ impl Texts {
             Scope::One(conversation) => Where::One(self.place(conversation)),
             Scope::All { rooms, user } => Where::All { rooms: self.put(rooms.as_str()), user: self.put(user) },
         };
-        let (text, sender, cursor) = (self.put(text), self.maybe(sender), self.maybe(cursor));
+        let (text, sender, cursor) = (self.put(text), self.put_maybe(sender), self.put_maybe(cursor));
         Sought { place, text, sender, before, cursor, limit }
     }
 
@@ -548,7 +553,7 @@ impl Texts {
             Where::One(place) => Scope::One(self.conversation(place)),
             Where::All { rooms, user } => Scope::All { rooms: Names::from_text(self.get(rooms)), user: self.get(user) },
         };
-        let (text, sender, cursor) = (self.get(text), self.get_maybe(sender), self.get_maybe(cursor));
+        let (text, sender, cursor) = (self.get(text), self.maybe_text(sender), self.maybe_text(cursor));
         Search { scope, text, sender, before, cursor, limit }
     }
 
@@ -562,14 +567,14 @@ impl Texts {
         Hit { conversation: self.conversation(place), seq, ts, sender: self.get(sender), content: self.get(content) }
     }
 
-    fn ban(&mut self, ban: Ban<'_>) -> BanCard {
+    fn put_ban(&mut self, ban: Ban<'_>) -> BanCard {
         let Ban { user, until, note } = ban;
-        BanCard { user: self.put(user), until, note: self.maybe(note) }
+        BanCard { user: self.put(user), until, note: self.put_maybe(note) }
     }
 
-    fn get_ban(&self, ban: BanCard) -> Ban<'_> {
+    fn ban(&self, ban: BanCard) -> Ban<'_> {
         let BanCard { user, until, note } = ban;
-        Ban { user: self.get(user), until, note: self.get_maybe(note) }
+        Ban { user: self.get(user), until, note: self.maybe_text(note) }
     }
 
     fn card(&mut self, description: Description<'_>) -> Card {
