@@ -625,33 +625,11 @@ fn change(tables: &Tables, conversation: i64, seq: u64, user: &str, body: &Body)
         Ok::<_, rusqlite::Error>(kept.optional()?.is_some())
     };
     match body {
-        Body::Edited { of, content: Some(_) } if kept(*of)? => {
-            let sql = "UPDATE entry SET content = '', latest = ?3 WHERE conversation = ?1 AND seq = ?2";
-            tables.execute(sql, params![conversation, signed(*of), signed(seq)]).map(drop)
-        }
+        Body::Edited { of, content: Some(_) } if kept(*of)? => tables.move_text(conversation, *of, seq),
         Body::Reaction { of, emoji, on: true } if kept(*of)? => {
-            let of = signed(*of);
-            let sql = "INSERT INTO reaction (conversation, message, emoji, seq, user) VALUES (?1, ?2, ?3, ?4, ?5) \
-                       ON CONFLICT DO NOTHING";
-            if tables.execute(sql, params![conversation, of, emoji, signed(seq), user])? > 0 {
-                let sql = "INSERT INTO emoji (conversation, message, emoji, first, count) VALUES (?1, ?2, ?3, ?4, 1) \
-                           ON CONFLICT DO UPDATE SET count = count + 1";
-                tables.execute(sql, params![conversation, of, emoji, signed(seq)])?;
-            }
-            let sql = "UPDATE entry SET reacted = 1 WHERE conversation = ?1 AND seq = ?2";
-            tables.execute(sql, params![conversation, of]).map(drop)
+            tables.add_reaction(conversation, *of, emoji, seq, user)
         }
-        Body::Reaction { of, emoji, on: false } => {
-            let of = signed(*of);
-            let sql = "DELETE FROM reaction WHERE conversation = ?1 AND message = ?2 AND emoji = ?3 AND user = ?4";
-            if tables.execute(sql, params![conversation, of, emoji, user])? > 0 {
-                let sql = "UPDATE emoji SET count = count - 1 WHERE conversation = ?1 AND message = ?2 AND emoji = ?3";
-                tables.execute(sql, params![conversation, of, emoji])?;
-                let sql = "DELETE FROM emoji WHERE conversation = ?1 AND message = ?2 AND emoji = ?3 AND count <= 0";
-                tables.execute(sql, params![conversation, of, emoji])?;
-            }
-            Ok(())
-        }
+        Body::Reaction { of, emoji, on: false } => tables.take_reaction(conversation, *of, emoji, user),
         Body::Message { .. } | Body::Edited { .. } | Body::Deleted { .. } | Body::Reaction { .. } => Ok(()),
     }
 }

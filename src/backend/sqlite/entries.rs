@@ -88,13 +88,12 @@ impl Tables {
     /// Does to the message what the entry with the newest number says. Returns whether all of it is done: a deleted
     /// message may have more reactions than are deleted at once.
     pub fn change(&self, place: &Place, found: &Found, entry: &NewEntry<'_>, most: usize) -> Result<bool> {
-        let (id, of, seq) = (place.id, signed(found.seq), signed(place.seq));
+        let (id, of) = (place.id, signed(found.seq));
         match entry.body {
             NewBody::Message { .. } => Ok(true),
             NewBody::Edit { .. } => {
                 self.blank(id, found)?;
-                let sql = "UPDATE entry SET content = '', latest = ?3 WHERE conversation = ?1 AND seq = ?2";
-                self.execute(sql, params![id, of, seq])?;
+                self.move_text(id, found.seq, place.seq)?;
                 Ok(true)
             }
             NewBody::Delete { .. } => {
@@ -110,25 +109,47 @@ impl Tables {
                 Ok(all)
             }
             NewBody::Reaction { emoji, on: true, .. } => {
-                let sql = "INSERT INTO reaction (conversation, message, emoji, seq, user) VALUES (?1, ?2, ?3, ?4, ?5)";
-                self.execute(sql, params![id, of, emoji, seq, entry.sender])?;
-                let sql = "INSERT INTO emoji (conversation, message, emoji, first, count) VALUES (?1, ?2, ?3, ?4, 1) \
-                           ON CONFLICT DO UPDATE SET count = count + 1";
-                self.execute(sql, params![id, of, emoji, seq])?;
-                let sql = "UPDATE entry SET reacted = 1 WHERE conversation = ?1 AND seq = ?2 AND reacted IS NULL";
-                self.execute(sql, params![id, of])?;
+                self.add_reaction(id, found.seq, emoji, place.seq, entry.sender)?;
                 Ok(true)
             }
             NewBody::Reaction { emoji, on: false, .. } => {
-                let sql = "DELETE FROM reaction WHERE conversation = ?1 AND message = ?2 AND emoji = ?3 AND user = ?4";
-                self.execute(sql, params![id, of, emoji, entry.sender])?;
-                let sql = "UPDATE emoji SET count = count - 1 WHERE conversation = ?1 AND message = ?2 AND emoji = ?3";
-                self.execute(sql, params![id, of, emoji])?;
-                let sql = "DELETE FROM emoji WHERE conversation = ?1 AND message = ?2 AND emoji = ?3 AND count <= 0";
-                self.execute(sql, params![id, of, emoji])?;
+                self.take_reaction(id, found.seq, emoji, entry.sender)?;
                 Ok(true)
             }
         }
+    }
+
+    /// The text of a message is in this edit from here on.
+    pub fn move_text(&self, conversation: i64, message: u64, edit: u64) -> Result<()> {
+        let sql = "UPDATE entry SET content = '', latest = ?3 WHERE conversation = ?1 AND seq = ?2";
+        self.execute(sql, params![conversation, signed(message), signed(edit)]).map(drop)
+    }
+
+    /// The user reacts to a message, if they have not yet.
+    pub fn add_reaction(&self, conversation: i64, message: u64, emoji: &str, seq: u64, user: &str) -> Result<()> {
+        let (of, seq) = (signed(message), signed(seq));
+        let sql = "INSERT INTO reaction (conversation, message, emoji, seq, user) VALUES (?1, ?2, ?3, ?4, ?5) \
+                   ON CONFLICT DO NOTHING";
+        if self.execute(sql, params![conversation, of, emoji, seq, user])? > 0 {
+            let sql = "INSERT INTO emoji (conversation, message, emoji, first, count) VALUES (?1, ?2, ?3, ?4, 1) \
+                       ON CONFLICT DO UPDATE SET count = count + 1";
+            self.execute(sql, params![conversation, of, emoji, seq])?;
+        }
+        let sql = "UPDATE entry SET reacted = 1 WHERE conversation = ?1 AND seq = ?2 AND reacted IS NULL";
+        self.execute(sql, params![conversation, of]).map(drop)
+    }
+
+    /// The user takes a reaction back, if there is one.
+    pub fn take_reaction(&self, conversation: i64, message: u64, emoji: &str, user: &str) -> Result<()> {
+        let of = signed(message);
+        let sql = "DELETE FROM reaction WHERE conversation = ?1 AND message = ?2 AND emoji = ?3 AND user = ?4";
+        if self.execute(sql, params![conversation, of, emoji, user])? > 0 {
+            let sql = "UPDATE emoji SET count = count - 1 WHERE conversation = ?1 AND message = ?2 AND emoji = ?3";
+            self.execute(sql, params![conversation, of, emoji])?;
+            let sql = "DELETE FROM emoji WHERE conversation = ?1 AND message = ?2 AND emoji = ?3 AND count <= 0";
+            self.execute(sql, params![conversation, of, emoji])?;
+        }
+        Ok(())
     }
 
     /// The text of the edit that has it is no more.
