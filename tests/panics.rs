@@ -12,15 +12,17 @@ use salon::engine::{Event, Settings};
 use salon::id::ConnId;
 use salon::proto::handshake::encode_switching_protocols;
 use salon::server::forwarded::Proxies;
+use salon::server::kernel::{Bound, Kernel};
 use salon::server::listener::{Address, Listener};
 use salon::server::reactor::{Bounds, Reactor};
+use salon::server::system::System;
 use salon::server::{Error, Port, Seen, Service, Turn};
 use salon::time::{Moment, Tick};
 
 /// Lets every client in, and panics at the word.
 struct Fragile;
 
-impl Service for Fragile {
+impl<S: System> Service<S> for Fragile {
     /// The response to a request.
     type Then = Option<Vec<u8>>;
 
@@ -37,13 +39,13 @@ impl Service for Fragile {
         None
     }
 
-    fn carry_out(&mut self, id: ConnId, then: Option<Vec<u8>>, turn: &mut Turn<'_>) {
+    fn carry_out(&mut self, id: ConnId, then: Option<Vec<u8>>, turn: &mut Turn<'_, S>) {
         if let Some(response) = then {
             turn.engine.upgrade(id, &response);
         }
     }
 
-    fn deliver(&mut self, _: &mut Turn<'_>) {}
+    fn deliver(&mut self, _: &mut Turn<'_, S>) {}
 
     fn handle_timeout(&mut self, _: Moment) {}
 
@@ -51,7 +53,7 @@ impl Service for Fragile {
         None
     }
 
-    fn shut_down(&mut self, _: &mut Turn<'_>) {}
+    fn shut_down(&mut self, _: &mut Turn<'_, S>) {}
 }
 
 fn client(address: SocketAddr) -> TcpStream {
@@ -71,8 +73,8 @@ fn client(address: SocketAddr) -> TcpStream {
 
 #[test]
 fn a_turn_that_panics_is_the_last_and_everybody_hears_1011() {
-    let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into()), "--listen", Port::Public).unwrap();
-    let address = listener.local_address().unwrap().unwrap();
+    let socket = Bound::bind(&Address::Tcp(([127, 0, 0, 1], 0).into()), "--listen").unwrap();
+    let address = socket.local_address().unwrap().unwrap();
     let bounds = Bounds {
         max_connections: 10,
         addresses: None,
@@ -81,7 +83,9 @@ fn a_turn_that_panics_is_the_last_and_everybody_hears_1011() {
         stop_within: Duration::from_secs(1),
     };
     let server = std::thread::spawn(move || {
-        Reactor::new(vec![listener], Settings::default(), bounds, None).unwrap().run(&mut Fragile)
+        let mut kernel = Kernel::new().unwrap();
+        let listener = Listener::new(kernel.listen(socket).unwrap(), Port::Public);
+        Reactor::new(kernel, vec![listener], Settings::default(), bounds, None).run(&mut Fragile)
     });
     let (mut bystander, mut culprit) = (client(address), client(address));
     // Behind the word lies more, which nothing will read: all must get their Close nevertheless.

@@ -62,14 +62,15 @@ pub(super) struct Hall {
 }
 
 impl Hall {
-    pub fn new(random: Random, keeps: bool) -> Self {
+    pub fn new(mut random: Random, keeps: bool) -> Self {
+        let strewing = Random::from(random.draw());
         Self {
             random,
             roster: Roster::default(),
             timers: Timers::default(),
             typists: Typists::default(),
             said: Said::default(),
-            buckets: Buckets::new(),
+            buckets: Buckets::new(strewing),
             watches: Watches::default(),
             waiting: Waitings::default(),
             lists: Lists::default(),

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::settings::Rate;
 use super::tables::table_bytes;
+use crate::random::Random;
 use crate::time::Tick;
 
 /// Where a connection comes from: the same number for the same place, and that is all the chat knows of it.
@@ -35,8 +36,8 @@ pub(super) struct Payer {
 pub(super) struct Buckets {
     /// With a key nobody knows, so that it is useless to search for two users with one fingerprint.
     hasher: RandomState,
-    /// How many refused frames got a time at random.
-    strewn: u64,
+    /// Gives refused frames a time at random.
+    strewing: Random,
     buckets: HashMap<u64, Bucket>,
     /// The table is swept when it has grown to this, besides every [`SWEEP_EVERY`].
     sweep_at: usize,
@@ -86,15 +87,9 @@ impl Payer {
 }
 
 impl Buckets {
-    /// No frame has come.
-    pub fn new() -> Self {
-        Self {
-            hasher: RandomState::new(),
-            strewn: 0,
-            buckets: HashMap::new(),
-            sweep_at: MIN_SWEEP,
-            awaits_sweep: false,
-        }
+    /// No frame has come. `strewing` spreads refused frames over the time in which they may come back.
+    pub fn new(strewing: Random) -> Self {
+        Self { hasher: RandomState::new(), strewing, buckets: HashMap::new(), sweep_at: MIN_SWEEP, awaits_sweep: false }
     }
 
     /// The payer for a user at an address; `None` if the address is not counted.
@@ -154,8 +149,7 @@ impl Buckets {
             refusals.promised = next;
             return Duration::from_nanos(next - now);
         }
-        self.strewn = self.strewn.wrapping_add(1);
-        Duration::from_nanos(first - now + self.hasher.hash_one((key, self.strewn)) % (longest - first + 1))
+        Duration::from_nanos(first - now + self.strewing.below(longest - first + 1))
     }
 
     /// A list of joins costs the user one frame, and those at the address one for each room: what is done for it is as
@@ -313,7 +307,7 @@ mod tests {
 
     #[test]
     fn burst_then_rate() {
-        let mut buckets = Buckets::new();
+        let mut buckets = Buckets::new(Random::from(1));
         let ann = buckets.payer("ann", None);
         let mut pay = |tick| buckets.pay(ann, RATE, 64, Tick(tick));
         for _ in 0..40 {
@@ -331,7 +325,7 @@ mod tests {
     /// The same user elsewhere has another bucket: a client that takes somebody's name does not use up their rate.
     #[test]
     fn a_bucket_is_of_a_user_at_an_address() {
-        let mut buckets = Buckets::new();
+        let mut buckets = Buckets::new(Random::from(1));
         let [ann, ann_there, ann_uncounted, bob] =
             [("ann", HERE), ("ann", THERE), ("ann", None), ("bob", HERE)].map(|(user, at)| buckets.payer(user, at));
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
@@ -346,7 +340,7 @@ mod tests {
     /// Another name does not help for ever.
     #[test]
     fn an_address_stands_for_so_many_people() {
-        let mut buckets = Buckets::new();
+        let mut buckets = Buckets::new(Random::from(1));
         let (mut passed, mut crowded) = (0, 0);
         for n in 0..10 {
             let payer = buckets.payer(&format!("u{n}"), HERE);
@@ -369,7 +363,7 @@ mod tests {
     #[test]
     fn ten_seconds_in_a_row_are_abuse() {
         let rate = Some(Rate { per_second: 1, burst: 1 });
-        let mut buckets = Buckets::new();
+        let mut buckets = Buckets::new(Random::from(1));
         let ann = buckets.payer("ann", HERE);
         let mut flood = |second: u64| {
             buckets.pay(ann, rate, 64, Tick(second * 1000));
@@ -389,7 +383,7 @@ mod tests {
     #[test]
     fn a_crowded_address_is_nobodys_abuse() {
         let rate = Some(Rate { per_second: 2, burst: 2 });
-        let mut buckets = Buckets::new();
+        let mut buckets = Buckets::new(Random::from(1));
         let [ann, bob] = ["ann", "bob"].map(|name| buckets.payer(name, HERE));
         for second in 0..30 {
             for _ in 0..2 {
@@ -404,7 +398,7 @@ mod tests {
     /// time.
     #[test]
     fn refused_frames_come_back_one_after_the_other() {
-        let mut buckets = Buckets::new();
+        let mut buckets = Buckets::new(Random::from(1));
         let rate = Rate { per_second: 20, burst: 40 };
         let ann = buckets.payer("ann", HERE);
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
@@ -432,7 +426,7 @@ mod tests {
     /// rooms.
     #[test]
     fn a_list_of_joins_is_paid_for_by_the_address() {
-        let mut buckets = Buckets::new();
+        let mut buckets = Buckets::new(Random::from(1));
         let [ann, uncounted] = [HERE, None].map(|address| buckets.payer("ann", address));
         for _ in 0..2 {
             assert_eq!(buckets.pay(ann, RATE, 3, Tick(0)), Verdict::Pass);
@@ -453,7 +447,7 @@ mod tests {
 
     #[test]
     fn refusals_are_told_once_a_second() {
-        let mut buckets = Buckets::new();
+        let mut buckets = Buckets::new(Random::from(1));
         let ann = buckets.payer("ann", None);
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
         assert!(buckets.tells(ann, Tick(0)));
@@ -463,7 +457,7 @@ mod tests {
 
     #[test]
     fn what_is_full_is_forgotten_and_what_is_not_is_bounded() {
-        let mut buckets = Buckets::new();
+        let mut buckets = Buckets::new(Random::from(1));
         for n in 0..10 * MIN_SWEEP {
             let payer = buckets.payer(&n.to_string(), None);
             buckets.pay(payer, RATE, 64, Tick(50 * n as u64));
@@ -479,7 +473,7 @@ mod tests {
             assert!(buckets.buckets.len() <= 2 * MAX_REMEMBERED + 1, "{n}");
         }
         // A row of refusals is remembered although the bucket is full.
-        let mut buckets = Buckets::new();
+        let mut buckets = Buckets::new(Random::from(1));
         let ann = buckets.payer("ann", None);
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
         buckets.sweep(Tick(1_999));
@@ -494,7 +488,7 @@ mod tests {
         for (per_second, burst, people) in
             [(0, 0, 0), (1, 1, 1), (1_000_000, 1_000_000, 1_000_000), (u32::MAX, u32::MAX, u32::MAX)]
         {
-            let mut buckets = Buckets::new();
+            let mut buckets = Buckets::new(Random::from(1));
             let ann = buckets.payer("ann", HERE);
             for tick in [0, 1, u64::MAX / 1_000_000, u64::MAX] {
                 assert!(

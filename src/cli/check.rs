@@ -13,8 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::backend::{Backend, Memory};
-use crate::server::Port;
-use crate::server::listener::{Address, Listener};
+use crate::server::kernel::Bound;
+use crate::server::listener::Address;
 use crate::server::tls::{self, Identity, Validity};
 
 use super::args::ServeArgs;
@@ -88,7 +88,7 @@ impl Report {
 
     fn unix(&mut self, address: &Address, path: &Path, mode: u32) {
         // A listener that is dropped at once takes its file with it.
-        match Listener::bind(address, "listen", Port::Public) {
+        match Bound::bind(address, "listen") {
             Ok(_) => self.ok(&format!("listen: {} is free; its permissions will be {mode:o}", path.display())),
             Err(error) => self.fail(&format!("listen: {error}")),
         }

@@ -20,6 +20,7 @@ use super::responder::{Answer, Asked, Responder};
 use super::settings::{Settings, Starter, State};
 use super::socket::Socket;
 use super::sources::Sources;
+use super::system::System;
 use super::top::Top;
 use super::{Port, Reloaded, Seen, Service, Turn};
 
@@ -49,14 +50,14 @@ pub(super) enum Then {
 }
 
 impl ChatService {
-    /// A service without connections.
-    pub fn new(settings: Settings, store: Box<dyn Backend>, starter: Box<dyn Starter>) -> Self {
+    /// A service without connections. `random` gives what nobody may foresee: ids of sessions, names of guests.
+    pub fn new(settings: Settings, store: Box<dyn Backend>, starter: Box<dyn Starter>, random: Random) -> Self {
         let responder = Responder::new(&settings);
         let connections = chat::Connections {
             message_bytes: settings.engine.limits.message_bytes as usize,
             ping_after: settings.engine.ping_after.unwrap_or_default(),
         };
-        let chat = Chat::new(settings.chat, store, Random::secret()).with_connections(connections);
+        let chat = Chat::new(settings.chat, store, random).with_connections(connections);
         Self {
             chat: match responder.verifier() {
                 Some(verifier) => chat.with_verifier(verifier),
@@ -80,7 +81,7 @@ impl ChatService {
     }
 
     /// Answers a request.
-    fn give(&mut self, id: ConnId, asked: Asked, answer: Answer, turn: &mut Turn<'_>) {
+    fn give<S: System>(&mut self, id: ConnId, asked: Asked, answer: Answer, turn: &mut Turn<'_, S>) {
         let pays = asked.pays && matches!(answer, Answer::Respond(_) | Answer::Refuse(_));
         if pays && !turn.may_ask(id, asked.said) {
             // It gets no other answer, whatever else was wrong with the request; and its connection ends, so that its
@@ -128,7 +129,7 @@ impl ChatService {
     }
 }
 
-impl Service for ChatService {
+impl<S: System> Service<S> for ChatService {
     type Then = Then;
 
     fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, seen: &Seen<'_>) -> Then {
@@ -162,7 +163,7 @@ impl Service for ChatService {
         Then::Nothing
     }
 
-    fn carry_out(&mut self, id: ConnId, then: Then, turn: &mut Turn<'_>) {
+    fn carry_out(&mut self, id: ConnId, then: Then, turn: &mut Turn<'_, S>) {
         match then {
             Then::Nothing => {}
             Then::Answer(asked, answer) => self.give(id, asked, *answer, turn),
@@ -177,7 +178,7 @@ impl Service for ChatService {
         self.deliver(turn);
     }
 
-    fn deliver(&mut self, turn: &mut Turn<'_>) {
+    fn deliver(&mut self, turn: &mut Turn<'_, S>) {
         turn.deliver(&mut self.deliveries, &mut self.calls);
         // Before anything else happens in the chat, which must not take them for members of the topic.
         while let Some(first) = turn.engine.left_behind() {
@@ -235,7 +236,7 @@ impl Service for ChatService {
         self.chat.drop_oldest(bytes, now, &mut self.deliveries) > 0
     }
 
-    fn shut_down(&mut self, turn: &mut Turn<'_>) {
+    fn shut_down(&mut self, turn: &mut Turn<'_, S>) {
         self.starter.note(State::Stopping);
         self.stopping = true;
         self.chat.handle_shutdown(turn.now, &mut self.deliveries);
@@ -246,7 +247,7 @@ impl Service for ChatService {
         self.chat.is_idle()
     }
 
-    fn close_all(&mut self, engine: &mut Engine<Socket>) {
+    fn close_all(&mut self, engine: &mut Engine<Socket<S>>) {
         for id in engine.ids() {
             engine.close(id, CloseCode::SERVICE_RESTART, "the server stops or starts again");
         }

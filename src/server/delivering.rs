@@ -6,8 +6,9 @@ use crate::proto::Kind;
 use super::Turn;
 use super::calls::{Calls, Reply};
 use super::socket::Socket;
+use super::system::System;
 
-impl Turn<'_> {
+impl<S: System> Turn<'_, S> {
     /// Carries out the deliveries of the chat, in their order, and empties the list.
     pub(super) fn deliver(&mut self, deliveries: &mut Deliveries, calls: &mut Calls) {
         let Turn { engine, admission, now } = self;

@@ -13,9 +13,11 @@ use crate::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
 use super::forwarded::Proxies;
+use super::kernel::{Bound, Kernel};
 use super::listener::{Address, Listener};
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
+use super::system::System;
 use super::{Error, Port, Seen, Service, Turn, http, say};
 
 /// Sends each message back.
@@ -38,7 +40,7 @@ pub enum Then {
     Respond,
 }
 
-impl Service for Echo {
+impl<S: System> Service<S> for Echo {
     type Then = Then;
 
     fn handle(&mut self, _: ConnId, port: Port, event: Event<'_>, seen: &Seen<'_>) -> Then {
@@ -74,7 +76,7 @@ impl Service for Echo {
         }
     }
 
-    fn carry_out(&mut self, id: ConnId, then: Then, turn: &mut Turn<'_>) {
+    fn carry_out(&mut self, id: ConnId, then: Then, turn: &mut Turn<'_, S>) {
         match then {
             Then::Send(kind) => turn.engine.send(id, kind, &self.reply),
             Then::Upgrade(deflate) => turn.engine.upgrade_with(id, &self.reply, deflate.as_ref()),
@@ -84,7 +86,7 @@ impl Service for Echo {
         self.reply.shrink_to(MAX_KEPT_REPLY);
     }
 
-    fn deliver(&mut self, _: &mut Turn<'_>) {}
+    fn deliver(&mut self, _: &mut Turn<'_, S>) {}
 
     fn handle_timeout(&mut self, _: Moment) {}
 
@@ -92,9 +94,9 @@ impl Service for Echo {
         None
     }
 
-    fn shut_down(&mut self, _: &mut Turn<'_>) {}
+    fn shut_down(&mut self, _: &mut Turn<'_, S>) {}
 
-    fn close_all(&mut self, engine: &mut Engine<Socket>) {
+    fn close_all(&mut self, engine: &mut Engine<Socket<S>>) {
         for id in engine.ids() {
             engine.close(id, CloseCode::GOING_AWAY, "the server stops");
         }
@@ -106,8 +108,10 @@ impl Service for Echo {
 /// # Errors
 /// An address that cannot be listened on, or a loop that fails.
 pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
-    let listener = Listener::bind(&Address::Tcp(listen), "--listen", Port::Public)?;
-    let address = listener.local_address().map_err(Error::Loop)?.unwrap_or(listen);
+    let socket = Bound::bind(&Address::Tcp(listen), "--listen")?;
+    let address = socket.local_address().map_err(Error::Loop)?.unwrap_or(listen);
+    let mut kernel = Kernel::new().map_err(Error::Loop)?;
+    let listener = Listener::new(kernel.listen(socket).map_err(Error::Loop)?, Port::Public);
     let bounds = Bounds {
         max_connections,
         addresses: None,
@@ -115,7 +119,7 @@ pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
         memory: None,
         stop_within: Duration::from_secs(3),
     };
-    let reactor = Reactor::new(vec![listener], settings(), bounds, None)?;
+    let reactor = Reactor::new(kernel, vec![listener], settings(), bounds, None);
     say(format_args!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it."));
     reactor.run(&mut Echo::default())
 }

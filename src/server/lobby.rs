@@ -12,20 +12,20 @@ use slab::Slab;
 use crate::time::Tick;
 
 use super::proxy_protocol::{BadHeader, Header, MAX_PIECE, Source};
-use super::socket::Raw;
+use super::system::{RawOf, System};
 
 /// The connections that wait.
 #[derive(Debug)]
-pub struct Lobby {
-    waiting: Slab<Waiting>,
+pub struct Lobby<S: System> {
+    waiting: Slab<Waiting<S>>,
     /// Those that may have something to read.
     ready: Vec<usize>,
     within: Duration,
 }
 
 #[derive(Debug)]
-struct Waiting {
-    raw: Raw,
+struct Waiting<S: System> {
+    raw: RawOf<S>,
     proxy: Option<IpAddr>,
     tls: bool,
     header: Header,
@@ -35,16 +35,16 @@ struct Waiting {
 
 /// A connection whose header has been read.
 #[derive(Debug)]
-pub struct Announced {
+pub struct Announced<S: System> {
     /// The connection; the bytes behind the header have not been read.
-    pub raw: Raw,
+    pub raw: RawOf<S>,
     /// Its client; the proxy, if that speaks for itself. `None`: by a Unix socket.
     pub client: Option<IpAddr>,
     /// Whether TLS comes next.
     pub tls: bool,
 }
 
-impl Lobby {
+impl<S: System> Lobby<S> {
     /// An empty lobby, in which no connection waits for longer than `within`.
     pub fn new(within: Duration) -> Self {
         Self { waiting: Slab::new(), ready: Vec::new(), within }
@@ -56,7 +56,7 @@ impl Lobby {
     }
 
     /// Takes in a connection from a trusted proxy.
-    pub fn insert(&mut self, raw: Raw, proxy: Option<IpAddr>, tls: bool, now: Tick) {
+    pub fn insert(&mut self, raw: RawOf<S>, proxy: Option<IpAddr>, tls: bool, now: Tick) {
         let until = now + self.within;
         self.waiting.insert(Waiting { raw, proxy, tls, header: Header::new(), until, ready: false });
     }
@@ -72,7 +72,7 @@ impl Lobby {
 
     /// Reads the bytes that have come, drops connections that are late or wrong, and hands over those whose header is
     /// complete; returns the proxies of the dropped ones.
-    pub fn turn(&mut self, now: Tick, mut announce: impl FnMut(Announced)) -> Vec<Option<IpAddr>> {
+    pub fn turn(&mut self, now: Tick, mut announce: impl FnMut(Announced<S>)) -> Vec<Option<IpAddr>> {
         let mut dropped = Vec::new();
         for key in std::mem::take(&mut self.ready) {
             let Some(waiting) = self.waiting.get_mut(key) else { continue };
@@ -119,7 +119,7 @@ impl Lobby {
     }
 }
 
-impl Waiting {
+impl<S: System> Waiting<S> {
     fn read(&mut self) -> io::Result<Option<Source>> {
         let mut bytes = [0; MAX_PIECE];
         loop {

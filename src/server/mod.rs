@@ -1,9 +1,9 @@
-//! Sockets, the event loop, the clock and signals: the only floor that knows mio.
+//! The event loop, sockets, the clock and signals: the only floor that knows mio.
 //!
-//! [`reactor`] turns the loop; [`listener`] binds and accepts; [`tls`] encrypts; [`admission`] counts by address, which
-//! behind a proxy [`proxy_protocol`] or [`forwarded`] reads, and `spoken_for` believes or not. [`serve`] starts the
-//! server by its [`settings`]. `chat_service` drives the chat and [`echo`] the echo server, both a [`Service`] on the
-//! same loop.
+//! [`reactor`] turns the loop for any [`system`], of which [`kernel`] is the real one: mio, signals, the clock, sockets
+//! that listen. [`listener`] accepts; [`tls`] encrypts; [`admission`] counts by address, which behind a proxy
+//! [`proxy_protocol`] or [`forwarded`] reads, and `spoken_for` believes or not. [`serve`] starts the server by its
+//! [`settings`]. `chat_service` drives the chat and [`echo`] the echo server, both a [`Service`] on the same loop.
 //!
 //! Of a request, [`doors`] decides what it is let in to, [`api`] whether it is a call of the operator, who shows an
 //! [`admin_key`], and [`jwt`] whether a token holds. `responder` says what it is answered with: a file of the [`site`],
@@ -26,6 +26,7 @@ pub mod entry_error;
 pub mod forwarded;
 pub mod http;
 pub mod jwt;
+pub mod kernel;
 pub mod listener;
 mod lobby;
 pub mod logging;
@@ -45,6 +46,7 @@ pub mod site;
 pub mod socket;
 pub mod sources;
 mod spoken_for;
+pub mod system;
 pub mod tls;
 pub mod top;
 
@@ -61,6 +63,7 @@ use admission::Admission;
 use listener::Address;
 use reactor::{Bounds, Turns};
 use socket::Socket;
+use system::System;
 
 /// Which of the listeners a connection came in by: the engine's tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +97,7 @@ impl Port {
 ///
 /// `handle` is lent an event and returns what to do about it; `carry_out` then does that to the engine. The two are
 /// apart because the event borrows the engine's receive buffer. Nothing else passes between them.
-pub trait Service {
+pub trait Service<S: System> {
     /// What to do about an event.
     type Then;
 
@@ -102,11 +105,11 @@ pub trait Service {
     fn handle(&mut self, id: ConnId, port: Port, event: Event<'_>, seen: &Seen<'_>) -> Self::Then;
 
     /// Does it, and carries out what else the event has caused.
-    fn carry_out(&mut self, id: ConnId, then: Self::Then, turn: &mut Turn<'_>);
+    fn carry_out(&mut self, id: ConnId, then: Self::Then, turn: &mut Turn<'_, S>);
 
     /// Does to the engine what `handle_timeout`, `handle_wake` and `drop_oldest` have caused, and learns who has been
     /// [left behind](Engine::left_behind); called behind each flush, too.
-    fn deliver(&mut self, turn: &mut Turn<'_>);
+    fn deliver(&mut self, turn: &mut Turn<'_, S>);
 
     /// A deadline of the service is due.
     fn handle_timeout(&mut self, now: Moment);
@@ -114,7 +117,7 @@ pub trait Service {
     /// When `handle_timeout` is due.
     fn next_deadline(&self) -> Option<Tick>;
 
-    /// The [waker](reactor::Reactor::waker) was called, or there was [more](Self::has_more_to_hear) to hear: takes note
+    /// The [waker](kernel::Kernel::waker) was called, or there was [more](Self::has_more_to_hear) to hear: takes note
     /// of it.
     fn handle_wake(&mut self, _now: Moment) {}
 
@@ -142,7 +145,7 @@ pub trait Service {
     fn set_memory_left(&mut self, _bytes: Option<usize>) {}
 
     /// The server stops: takes on nothing new, and says so.
-    fn shut_down(&mut self, turn: &mut Turn<'_>);
+    fn shut_down(&mut self, turn: &mut Turn<'_, S>);
 
     /// Whether nothing waits any more for an answer from elsewhere. A stop waits for that before it closes the
     /// connections.
@@ -151,7 +154,7 @@ pub trait Service {
     }
 
     /// The server stops, and all who wait for an answer have it: asks every connection to close.
-    fn close_all(&mut self, _engine: &mut Engine<Socket>) {}
+    fn close_all(&mut self, _engine: &mut Engine<Socket<S>>) {}
 }
 
 /// Settings of the loop that were read again.
@@ -165,9 +168,9 @@ pub struct Reloaded {
 
 /// The parts of the loop that a service may change, between events.
 #[derive(Debug)]
-pub struct Turn<'a> {
+pub struct Turn<'a, S: System> {
     /// The connections.
-    pub engine: &'a mut Engine<Socket>,
+    pub engine: &'a mut Engine<Socket<S>>,
     /// The admission of addresses, for clients that only a request names.
     pub admission: &'a mut Admission,
     /// When.
@@ -198,7 +201,7 @@ pub struct Seen<'a> {
 impl Seen<'_> {
     /// The time since the start.
     pub fn uptime(&self) -> Duration {
-        self.turns.started.elapsed()
+        Duration::from_millis(self.now.tick.0)
     }
 }
 

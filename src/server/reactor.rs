@@ -1,23 +1,17 @@
-//! The loop: one thread, one poller, one reading of the clock a turn.
+//! The loop: one thread, one poller, one reading of the clock a turn. What is outside of it is a [`System`].
 //!
 //! ```text
 //!   wait -> clock -> timers -> accept -> store -> events (each carried out at once) -> flush -> reap -> wait
 //! ```
 //!
-//! Tokens are indices of the engine's slots. A slot is freed only in `reap`, after every event of the batch has been
-//! seen, so a token of this turn never means another connection.
+//! The system names connections by their slots in the engine. A slot is freed only in `reap`, after everything that the
+//! wait has found has been seen, so a name of this turn never means another connection.
 
 use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use mio::{Events, Interest, Poll, Token};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
-
-use crate::backend;
 use crate::engine::{Engine, STALL, Settings};
 use crate::proto::CloseCode;
 use crate::time::{Moment, Tick};
@@ -25,10 +19,11 @@ use crate::time::{Moment, Tick};
 use super::admission::{Admission, Limits, Verdict};
 use super::forwarded::Proxies;
 use super::listener::Listener;
-use super::lobby::{Announced, Lobby, MAX_WAITING};
+use super::lobby::{Announced, Lobby};
 use super::memory::{Budget, Held};
 use super::refusals::Reason;
-use super::socket::{Raw, Socket};
+use super::socket::Socket;
+use super::system::{RawOf, Ready, System, Watched};
 use super::tls::{Acceptor, Identity, Validity};
 use super::{Error, Port, Reloaded, Seen, Service, Turn};
 
@@ -39,8 +34,6 @@ pub struct Turns {
     pub buckets: [u64; TURN_BOUNDS.len() + 1],
     /// The time of all turns, without waiting.
     pub busy: Duration,
-    /// When the loop started.
-    pub started: Instant,
     /// Messages received a second, over the last full second or more.
     pub messages_per_second: f64,
     sample: (Tick, u64),
@@ -59,11 +52,10 @@ pub const TURN_BOUNDS: [Duration; 8] = [
 ];
 
 impl Turns {
-    fn new(started: Instant) -> Self {
+    fn new() -> Self {
         Self {
             buckets: [0; TURN_BOUNDS.len() + 1],
             busy: Duration::ZERO,
-            started,
             messages_per_second: 0.0,
             sample: (Tick(0), 0),
         }
@@ -101,20 +93,17 @@ pub struct Bounds {
 }
 
 /// A loop with its listeners, ready to run.
-pub struct Reactor {
-    poll: Poll,
+pub struct Reactor<S: System> {
+    system: S,
     listeners: Vec<Listener>,
-    signals: Signals,
-    waker: Arc<mio::Waker>,
-    engine: Engine<Socket>,
+    engine: Engine<Socket<S>>,
     max_connections: usize,
     stop_within: Duration,
     admission: Admission,
-    lobby: Lobby,
-    arrivals: Vec<(Raw, Option<IpAddr>)>,
+    lobby: Lobby<S>,
+    arrivals: Vec<(RawOf<S>, Option<IpAddr>)>,
     acceptor: Option<Acceptor>,
     turns: Turns,
-    started: Instant,
     stopping: Option<Stop>,
     memory: Budget,
     /// The last turn made room, and the next can make more.
@@ -123,15 +112,15 @@ pub struct Reactor {
 
 /// A new connection.
 #[derive(Debug)]
-struct Arrival {
-    raw: Raw,
+struct Arrival<S: System> {
+    raw: RawOf<S>,
     /// Where it comes from; `None`: from this machine, by a Unix socket.
     client: Option<IpAddr>,
     /// By which listener.
     port: Port,
     /// It begins with a TLS handshake.
     tls: bool,
-    /// The poller watches it already, because it has waited in the lobby.
+    /// The system watches it already, because it has waited in the lobby.
     watched: bool,
 }
 
@@ -149,34 +138,21 @@ struct Stop {
     connections: usize,
 }
 
-impl Reactor {
-    /// Registers the listeners and the signals SIGINT, SIGTERM and SIGHUP. `identity` is shown where TLS is spoken.
-    ///
-    /// # Errors
-    /// [`Error::Loop`] when the system gives no poller.
+impl<S: System> Reactor<S> {
+    /// A loop for listeners of this system. `identity` is shown where TLS is spoken.
     pub fn new(
-        mut listeners: Vec<Listener>,
+        system: S,
+        listeners: Vec<Listener>,
         settings: Settings,
         bounds: Bounds,
         identity: Option<Identity>,
-    ) -> Result<Self, Error> {
-        let poll = Poll::new().map_err(Error::Loop)?;
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::Loop)?;
-        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::Loop)?;
-        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE).map_err(Error::Loop)?);
-        for (at, listener) in listeners.iter_mut().enumerate() {
-            listener.watch(poll.registry(), Token(FIRST_LISTENER.0 - at)).map_err(Error::Loop)?;
-        }
-        let started = Instant::now();
-        let turns = Turns::new(started);
+    ) -> Self {
         let lobby = Lobby::new(settings.head_within);
         let engine = Engine::new(settings, Tick(0));
         let Bounds { max_connections, addresses, proxies, memory, stop_within } = bounds;
-        Ok(Self {
-            poll,
+        Self {
+            system,
             listeners,
-            signals,
-            waker,
             engine,
             max_connections,
             stop_within,
@@ -184,58 +160,52 @@ impl Reactor {
             lobby,
             arrivals: Vec::new(),
             acceptor: identity.map(Acceptor::new),
-            turns,
-            started,
+            turns: Turns::new(),
             stopping: None,
             memory: Budget::new(memory),
             relieving: false,
-        })
-    }
-
-    /// The waker of the loop for another thread, for [`Service::handle_wake`].
-    pub fn waker(&self) -> backend::Waker {
-        let waker = self.waker.clone();
-        backend::Waker::new(move || {
-            if let Err(error) = waker.wake() {
-                log::error!("the loop cannot be woken: {error}");
-            }
-        })
+        }
     }
 
     /// Turns until a signal ends it and all connections are closed, or the time for that is over.
     ///
     /// # Errors
     /// [`Error::Loop`] when the poller fails; [`Error::Panicked`] when a turn does.
-    pub fn run(mut self, service: &mut impl Service) -> Result<(), Error> {
-        let mut events = Events::with_capacity(EVENTS_PER_WAIT);
-        self.look_at_certificate(self.moment(self.started));
-        loop {
-            let (timeout, began) = (self.timeout(service), Instant::now());
-            let waited = self.poll.poll(&mut events, timeout);
-            // Also of a wait that was interrupted, as SIGCONT does.
-            if stood_still(timeout, began.elapsed()) {
-                self.engine.has_stood_still();
-            }
-            match waited {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Error::Loop(error)),
-            }
-            // Half a turn may have left wrong state anywhere: no client is served with it. `engine::input` says which
-            // panics are contained before.
-            match catch_unwind(AssertUnwindSafe(|| self.turn(&events, service))) {
-                Ok(false) => {}
-                Ok(true) => return Ok(()),
-                Err(_) => return Err(self.break_off()),
-            }
+    pub fn run(mut self, service: &mut impl Service<S>) -> Result<(), Error> {
+        self.look_at_certificate(self.moment(self.system.elapsed()));
+        while self.go_round(service)? {}
+        Ok(())
+    }
+
+    /// Waits, and takes one turn; returns whether there is another one.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`].
+    pub fn go_round(&mut self, service: &mut impl Service<S>) -> Result<bool, Error> {
+        let (timeout, began) = (self.timeout(service), self.system.elapsed());
+        let waited = self.system.wait(timeout);
+        // Also of a wait that was interrupted, as SIGCONT does.
+        if stood_still(timeout, self.system.elapsed().saturating_sub(began)) {
+            self.engine.has_stood_still();
+        }
+        match waited {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            Err(error) => return Err(Error::Loop(error)),
+        }
+        // Half a turn may have left wrong state anywhere: no client is served with it. `engine::input` says which
+        // panics are contained before.
+        match catch_unwind(AssertUnwindSafe(|| self.turn(service))) {
+            Ok(last) => Ok(!last),
+            Err(_) => Err(self.break_off()),
         }
     }
 
     /// One turn behind the wait; returns whether it was the last.
-    fn turn(&mut self, events: &Events, service: &mut impl Service) -> bool {
-        let began = Instant::now();
+    fn turn(&mut self, service: &mut impl Service<S>) -> bool {
+        let began = self.system.elapsed();
         let now = self.moment(began);
-        let signals = self.note_events(events);
+        let signals = self.note_events();
         self.engine.begin_turn(now.tick);
         if signals.reload
             && let Some(Reloaded { bounds, identity }) = service.reload()
@@ -280,7 +250,7 @@ impl Reactor {
         });
         self.make_room(service, now);
         self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
-        self.turns.note(began.elapsed());
+        self.turns.note(self.system.elapsed().saturating_sub(began));
         if let Some(stop) = self.stopping
             && (self.engine.is_empty() && service.is_idle() || stop.until <= now.tick)
         {
@@ -305,7 +275,7 @@ impl Reactor {
     }
 
     /// Looks at the memory that is held, and carries out a piece of the measures of the budget.
-    fn make_room(&mut self, service: &mut impl Service, now: Moment) {
+    fn make_room(&mut self, service: &mut impl Service<S>, now: Moment) {
         let (chat, deliveries) = service.held();
         let addresses = self.admission.held_bytes();
         let tls = self.acceptor.as_ref().map_or(0, Acceptor::held_bytes);
@@ -331,18 +301,17 @@ impl Reactor {
             for id in self.engine.ids() {
                 self.engine.close(id, CloseCode::INTERNAL_ERROR, "internal error");
             }
-            let mut events = Events::with_capacity(EVENTS_PER_WAIT);
-            let end = Instant::now() + BREAK_OFF_WITHIN;
+            let end = self.system.elapsed() + BREAK_OFF_WITHIN;
             loop {
-                self.engine.begin_turn(self.tick(Instant::now()));
+                self.engine.begin_turn(self.moment(self.system.elapsed()).tick);
                 while self.engine.next_event(|_, _, _| {}) {}
                 self.engine.flush();
                 self.engine.reap(drop);
-                let left = end.saturating_duration_since(Instant::now());
-                if self.engine.is_empty() || left.is_zero() || self.poll.poll(&mut events, Some(left)).is_err() {
+                let left = end.saturating_sub(self.system.elapsed());
+                if self.engine.is_empty() || left.is_zero() || self.system.wait(Some(left)).is_err() {
                     break;
                 }
-                self.note_events(&events);
+                self.note_events();
             }
         }));
         if drained.is_err() {
@@ -351,17 +320,12 @@ impl Reactor {
         Error::Panicked
     }
 
-    fn moment(&self, now: Instant) -> Moment {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Moment { tick: self.tick(now), unix_ms: unix.as_millis() as u64 }
+    fn moment(&self, elapsed: Duration) -> Moment {
+        Moment { tick: Tick(elapsed.as_millis() as u64), unix_ms: self.system.unix_ms() }
     }
 
-    fn tick(&self, now: Instant) -> Tick {
-        Tick(now.duration_since(self.started).as_millis() as u64)
-    }
-
-    /// How long the poller may wait: not at all while there is work, else until the next deadline.
-    fn timeout(&self, service: &impl Service) -> Option<Duration> {
+    /// How long the system may wait: not at all while there is work, else until the next deadline.
+    fn timeout(&self, service: &impl Service<S>) -> Option<Duration> {
         let may_accept = |listener: &Listener| listener.is_ready() && self.room_for(listener) > 0;
         if self.engine.has_work()
             || self.relieving
@@ -375,47 +339,37 @@ impl Reactor {
         let lobby = self.lobby.next_deadline();
         let due = [self.engine.next_deadline(), service.next_deadline(), listeners, lobby, stop];
         let due = due.into_iter().flatten().min()?;
-        let at = self.started + Duration::from_millis(due.0);
-        Some(at.saturating_duration_since(Instant::now()))
+        Some(Duration::from_millis(due.0).saturating_sub(self.system.elapsed()))
     }
 
-    /// Hands the poller's events on; returns the signals among them.
-    fn note_events(&mut self, events: &Events) -> Signalled {
+    /// Hands on what the system reports; returns the signals in it.
+    fn note_events(&mut self) -> Signalled {
+        let Self { system, engine, listeners, lobby, .. } = self;
         let mut signalled = Signalled::default();
-        for event in events {
-            match event.token() {
-                SIGNALS => {
-                    for signal in self.signals.pending() {
-                        match signal {
-                            SIGHUP => signalled.reload = true,
-                            _ => signalled.stop = true,
-                        }
-                    }
+        system.report(|ready| match ready {
+            Ready::Peer { index, readable, ended, writable } => {
+                if readable {
+                    engine.readable(index, ended);
                 }
-                WAKE => signalled.woken = true,
-                Token(token) if token > usize::MAX - RESERVED_TOKENS => {
-                    let named = |listener: &&mut Listener| listener.is_named(Token(token));
-                    if let Some(listener) = self.listeners.iter_mut().find(named) {
-                        listener.notify();
-                    }
-                }
-                Token(token) if token > LAST_WAITING - MAX_WAITING => self.lobby.readable(LAST_WAITING - token),
-                Token(index) => {
-                    let index = index as u32;
-                    if event.is_readable() || event.is_read_closed() || event.is_error() {
-                        self.engine.readable(index, event.is_read_closed() || event.is_error());
-                    }
-                    if event.is_writable() {
-                        self.engine.writable(index);
-                    }
+                if writable {
+                    engine.writable(index);
                 }
             }
-        }
+            Ready::Listener(number) => {
+                if let Some(listener) = listeners.iter_mut().find(|listener| listener.number == number) {
+                    listener.notify();
+                }
+            }
+            Ready::Waiting(key) => lobby.readable(key),
+            Ready::Woken => signalled.woken = true,
+            Ready::Reload => signalled.reload = true,
+            Ready::Stop => signalled.stop = true,
+        });
         signalled
     }
 
     /// The first signal starts the stop, the second ends it: then this returns `true`.
-    fn begin_stop(&mut self, service: &mut impl Service, now: Moment) -> bool {
+    fn begin_stop(&mut self, service: &mut impl Service<S>, now: Moment) -> bool {
         if self.stopping.is_some() {
             log::warn!("stopped at once: {} connections dropped", self.engine.len());
             return true;
@@ -426,10 +380,8 @@ impl Reactor {
         // listens on the others to the end, and always on the operator's: a client that comes gets 503, and so does a
         // probe of `/readyz`.
         let leaves = |listener: &Listener| listener.handed_over && listener.port != Port::Admin;
-        for listener in self.listeners.iter_mut().filter(|listener| leaves(listener)) {
-            if let Err(error) = listener.unwatch(self.poll.registry()) {
-                log::warn!("a listening socket is still watched: {error}");
-            }
+        for listener in self.listeners.iter().filter(|listener| leaves(listener)) {
+            self.system.stop_listening(listener.number);
         }
         self.listeners.retain(|listener| !leaves(listener));
         self.listeners.iter_mut().for_each(Listener::notify);
@@ -441,7 +393,7 @@ impl Reactor {
     }
 
     /// Closes all connections of a server that stops, once open requests have their answers.
-    fn close_in_time(&mut self, service: &mut impl Service, now: Tick) {
+    fn close_in_time(&mut self, service: &mut impl Service<S>, now: Tick) {
         if let Some(stop) = self.stopping.as_mut().filter(|stop| !stop.closed)
             && (service.is_idle() || stop.close_at <= now)
         {
@@ -460,8 +412,9 @@ impl Reactor {
     fn accept(&mut self, now: Tick) {
         for at in 0..self.listeners.len() {
             let room = self.room_for(&self.listeners[at]);
-            let (listener, arrivals) = (&mut self.listeners[at], &mut self.arrivals);
-            listener.accept(ACCEPTS_PER_TURN.min(room), now, |raw, address| arrivals.push((raw, address)));
+            let Self { system, listeners, arrivals, .. } = &mut *self;
+            let (listener, budget) = (&mut listeners[at], ACCEPTS_PER_TURN.min(room));
+            listener.accept(system, budget, now, |raw, address| arrivals.push((raw, address)));
             let (port, tls, proxy_protocol) = (listener.port, listener.tls, listener.proxy_protocol);
             let mut arrivals = std::mem::take(arrivals);
             for (raw, address) in arrivals.drain(..) {
@@ -483,12 +436,12 @@ impl Reactor {
     }
 
     /// A connection that must begin with a PROXY header.
-    fn let_wait(&mut self, mut raw: Raw, proxy: Option<IpAddr>, tls: bool, now: Tick) {
-        let token = Token(LAST_WAITING - self.lobby.next_key());
+    fn let_wait(&mut self, mut raw: RawOf<S>, proxy: Option<IpAddr>, tls: bool, now: Tick) {
+        let watched = Watched::Waiting(self.lobby.next_key());
         if !self.admission.proxies().trust(proxy) {
             log::debug!("dropped: {proxy:?} is no --trusted-proxy");
             self.admission.note(Reason::NoProxyHeader, proxy);
-        } else if let Err(error) = self.poll.registry().register(raw.source(), token, Interest::READABLE) {
+        } else if let Err(error) = self.system.watch(raw.lend(), watched) {
             log::warn!("cannot watch a connection, dropping it: {error}");
         } else {
             self.lobby.insert(raw, proxy, tls, now);
@@ -496,7 +449,7 @@ impl Reactor {
     }
 
     /// A connection becomes one of the engine's.
-    fn take_in(&mut self, Arrival { raw, client, port, tls, watched }: Arrival, now: Tick) {
+    fn take_in(&mut self, Arrival { raw, client, port, tls, watched }: Arrival<S>, now: Tick) {
         // A client behind a proxy is counted when its request has named it.
         let verdict = match client {
             Some(client) if port == Port::Public && !self.admission.proxies().trust(Some(client)) => {
@@ -527,12 +480,10 @@ impl Reactor {
             }
         };
         let id = self.engine.insert(Socket::new(raw, tls, client, counted), tag as u8);
-        let source = self.engine.stream_mut(id).expect("just inserted").source();
-        let (token, interest) = (Token(id.index as usize), Interest::READABLE | Interest::WRITABLE);
+        let raw = self.engine.stream_mut(id).expect("just inserted").raw();
         let watched = match watched {
-            // The poller reports again what it has reported.
-            true => self.poll.registry().reregister(source, token, interest),
-            false => self.poll.registry().register(source, token, interest),
+            true => self.system.watch_as(raw, Watched::Peer(id.index)),
+            false => self.system.watch(raw, Watched::Peer(id.index)),
         };
         if let Err(error) = &watched {
             log::warn!("cannot watch a connection, dropping it: {error}");
@@ -542,7 +493,7 @@ impl Reactor {
         }
     }
 
-    fn tell_events(&mut self, service: &mut impl Service, now: Moment) {
+    fn tell_events(&mut self, service: &mut impl Service<S>, now: Moment) {
         let counters = self.engine.counters().clone();
         let connections = self.engine.len();
         loop {
@@ -582,23 +533,8 @@ struct Signalled {
     stop: bool,
 }
 
-const SIGNALS: Token = Token(usize::MAX);
-const FIRST_LISTENER: Token = Token(usize::MAX - 1);
-
-/// The last of the reserved ones, below the listeners.
-const WAKE: Token = Token(usize::MAX - RESERVED_TOKENS + 1);
-
 /// How long the loop waits for connections to close when a turn has panicked.
 const BREAK_OFF_WITHIN: Duration = Duration::from_millis(500);
-
-/// Tokens above the highest index a slot can have.
-const RESERVED_TOKENS: usize = 16;
-
-/// The token of the first place in the lobby; the others lie below it.
-const LAST_WAITING: usize = usize::MAX - RESERVED_TOKENS;
-
-/// The most events taken from the poller at once.
-const EVENTS_PER_WAIT: usize = 256;
 
 /// The most connections accepted from one listener in one turn.
 const ACCEPTS_PER_TURN: usize = 128;

@@ -12,8 +12,9 @@ use super::doors::ALLOWED;
 use super::entry_error::{CallError, EntryError};
 use super::http::{self, Response};
 use super::responder::Asked;
+use super::system::System;
 
-impl Turn<'_> {
+impl<S: System> Turn<'_, S> {
     /// Answers a request that is not served, and notes the refusal.
     pub(super) fn refuse(&mut self, id: ConnId, asked: Asked, error: &EntryError, calls: &mut Calls) {
         if let Some(reason) = error.reason() {

@@ -17,6 +17,7 @@ use super::entry_error::EntryError;
 use super::query::field;
 use super::socket::Socket;
 use super::sources::{SessionRow, Sources, VERSION, dialect, line, status};
+use super::system::System;
 use super::top::{self, Top};
 use super::{http, metrics};
 
@@ -100,7 +101,7 @@ impl Look {
         self,
         top: &'a mut Top,
         chat: &mut Chat,
-        engine: &Engine<Socket>,
+        engine: &Engine<Socket<impl System>>,
         now: Moment,
         stopping: bool,
     ) -> Result<Cow<'a, [u8]>, EntryError> {

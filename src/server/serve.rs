@@ -5,8 +5,10 @@
 use std::net::{SocketAddr, TcpListener};
 
 use crate::backend::{Backend, Waker};
+use crate::random::Random;
 
 use super::chat_service::ChatService;
+use super::kernel::{Bound, Kernel};
 use super::listener::{Address, Listener};
 use super::reactor::Reactor;
 use super::settings::{Settings, Starter, State};
@@ -38,43 +40,54 @@ pub fn run(
     store: impl FnOnce(Waker) -> Result<Box<dyn Backend>, String>,
 ) -> Result<(), Error> {
     let mut starter = starter;
+    let mut kernel = Kernel::new().map_err(Error::Loop)?;
     let (mut listeners, mut said) = (Vec::new(), Said::default());
-    let adopt = |socket, port| Listener::adopt(socket, port).map_err(Error::Loop);
+    let adopt = |socket| Bound::adopt(socket).map_err(Error::Loop);
+    let mut listen = |socket: Bound, port| {
+        let (place, handed_over) = (socket.local_address().map_err(Error::Loop)?, socket.is_handed_over());
+        let number = kernel.listen(socket).map_err(Error::Loop)?;
+        let mut listener = Listener::new(number, port);
+        listener.handed_over = handed_over;
+        Ok::<_, Error>((listener, place))
+    };
     let public = match (sockets.public, &settings.listen) {
-        (Some(socket), _) => Some(adopt(socket, Port::Public)?),
-        (None, Some(address)) => Some(Listener::bind(address, "--listen", Port::Public)?),
+        (Some(socket), _) => Some(adopt(socket)?),
+        (None, Some(address)) => Some(Bound::bind(address, "--listen")?),
         (None, None) => None,
     };
-    if let Some(mut listener) = public {
+    if let Some(socket) = public {
+        let (mut listener, place) = listen(socket, Port::Public)?;
         listener.proxy_protocol = settings.proxy_protocol.listen;
-        said.public = listener.local_address().map_err(Error::Loop)?;
+        said.public = place;
         said.unix = settings.listen.clone().filter(|_| said.public.is_none());
         listeners.push(listener);
     }
     if let Some((address, _)) = &settings.tls {
-        let mut listener = match sockets.tls {
-            Some(socket) => adopt(socket, Port::Public)?,
-            None => Listener::bind(&Address::Tcp(*address), "--tls-listen", Port::Public)?,
+        let socket = match sockets.tls {
+            Some(socket) => adopt(socket)?,
+            None => Bound::bind(&Address::Tcp(*address), "--tls-listen")?,
         };
+        let (mut listener, place) = listen(socket, Port::Public)?;
         (listener.tls, listener.proxy_protocol) = (true, settings.proxy_protocol.tls);
-        said.tls = listener.local_address().map_err(Error::Loop)?;
+        said.tls = place;
         listeners.push(listener);
     }
     let admin = match (sockets.admin, settings.admin) {
-        (Some(socket), _) => Some(adopt(socket, Port::Admin)?),
-        (None, Some(address)) => Some(Listener::bind(&Address::Tcp(address), "--admin", Port::Admin)?),
+        (Some(socket), _) => Some(adopt(socket)?),
+        (None, Some(address)) => Some(Bound::bind(&Address::Tcp(address), "--admin")?),
         (None, None) => None,
     };
-    if let Some(listener) = admin {
-        said.admin = listener.local_address().map_err(Error::Loop)?;
+    if let Some(socket) = admin {
+        let (listener, place) = listen(socket, Port::Admin)?;
+        said.admin = place;
         listeners.push(listener);
     }
     let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
-    let reactor = Reactor::new(listeners, settings.engine.clone(), settings.bounds.clone(), identity)?;
-    let store = store(reactor.waker()).map_err(Error::Store)?;
+    let store = store(kernel.waker()).map_err(Error::Store)?;
+    let reactor = Reactor::new(kernel, listeners, settings.engine.clone(), settings.bounds.clone(), identity);
     greet(&said, &settings, &*store);
     starter.note(State::Ready);
-    reactor.run(&mut ChatService::new(settings, store, Box::new(starter)))
+    reactor.run(&mut ChatService::new(settings, store, Box::new(starter), Random::secret()))
 }
 
 /// The places of the listeners, to be printed.

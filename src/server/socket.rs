@@ -3,57 +3,46 @@
 //! Bare TCP is as small as it can be, because there are most of it; everything else lies in a box.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{IpAddr, Shutdown};
-
-use mio::event::Source;
-use mio::net::{TcpStream, UnixStream};
+use std::net::IpAddr;
 
 use crate::chat;
 use crate::engine::{Got, Stream, Wrote, receive_short, send_short};
 
 use super::admission;
 use super::refusals::Reason;
+use super::system::{Raw, RawMut, RawOf, System};
 use super::tls::{TlsStream, Transport};
 
 /// An accepted connection, non-blocking.
 #[derive(Debug)]
-pub enum Socket {
+pub enum Socket<S: System> {
     /// TCP and nothing on it.
     Bare {
         /// The connection.
-        tcp: TcpStream,
+        tcp: S::Tcp,
         /// Where it comes from.
         address: IpAddr,
         /// Whether it counts for that address.
         counted: bool,
     },
     /// Anything else.
-    Boxed(Box<Boxed>),
+    Boxed(Box<Boxed<S>>),
 }
 
 /// A connection that is not bare TCP.
 #[derive(Debug)]
-pub struct Boxed {
-    raw: Raw,
+pub struct Boxed<S: System> {
+    raw: RawOf<S>,
     /// TLS, in a box of its own: it is large, and a Unix socket has none.
     tls: Option<Box<TlsStream>>,
     client: Option<IpAddr>,
     counted: bool,
 }
 
-/// The system's socket.
-#[derive(Debug)]
-pub enum Raw {
-    /// TCP.
-    Tcp(TcpStream),
-    /// A Unix socket.
-    Unix(UnixStream),
-}
-
-impl Socket {
+impl<S: System> Socket<S> {
     /// A connection that comes from `client`; `None`: from this machine, by a Unix socket, on behalf of no known
     /// client.
-    pub fn new(raw: Raw, tls: Option<TlsStream>, client: Option<IpAddr>, counted: bool) -> Self {
+    pub fn new(raw: RawOf<S>, tls: Option<TlsStream>, client: Option<IpAddr>, counted: bool) -> Self {
         match (raw, tls, client) {
             (Raw::Tcp(tcp), None, Some(address)) => Self::Bare { tcp, address, counted },
             (raw, tls, client) => Self::Boxed(Box::new(Boxed { raw, tls: tls.map(Box::new), client, counted })),
@@ -104,27 +93,17 @@ impl Socket {
         Some(if plain_http { Reason::PlainHttp } else { Reason::Tls })
     }
 
-    /// What the poller watches.
-    pub fn source(&mut self) -> &mut dyn Source {
+    /// The socket under it, for the poller.
+    pub fn raw(&mut self) -> RawMut<'_, S> {
         match self {
-            Self::Bare { tcp, .. } => tcp,
-            Self::Boxed(boxed) => boxed.raw.source(),
-        }
-    }
-}
-
-impl Raw {
-    /// What the poller watches.
-    pub fn source(&mut self) -> &mut dyn Source {
-        match self {
-            Self::Tcp(tcp) => tcp,
-            Self::Unix(unix) => unix,
+            Self::Bare { tcp, .. } => Raw::Tcp(tcp),
+            Self::Boxed(boxed) => boxed.raw.lend(),
         }
     }
 }
 
 /// As anything reads: the engine asks [`Stream::receive`].
-impl Read for Socket {
+impl<S: System> Read for Socket<S> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self.receive(into, true)? {
             Got::Ended => Ok(0),
@@ -135,7 +114,7 @@ impl Read for Socket {
 }
 
 /// As anything writes: the engine asks [`Stream::send`].
-impl Write for Socket {
+impl<S: System> Write for Socket<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(bytes)])
     }
@@ -159,7 +138,7 @@ impl Write for Socket {
     }
 }
 
-impl Stream for Socket {
+impl<S: System> Stream for Socket<S> {
     fn receive_steps(&self) -> usize {
         match self {
             Self::Bare { .. } => 0,
@@ -189,7 +168,7 @@ impl Stream for Socket {
 
     fn shut_down(&mut self) -> io::Result<()> {
         match self {
-            Self::Bare { tcp, .. } => tcp.shutdown(Shutdown::Write),
+            Self::Bare { tcp, .. } => tcp.end(),
             Self::Boxed(boxed) => match &mut boxed.tls {
                 None => boxed.raw.end(),
                 Some(tls) => tls.shut_down(&mut boxed.raw),
@@ -198,52 +177,17 @@ impl Stream for Socket {
     }
 }
 
-impl Read for Raw {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(tcp) => tcp.read(bytes),
-            Self::Unix(unix) => unix.read(bytes),
-        }
-    }
-}
-
-impl Write for Raw {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(tcp) => tcp.write(bytes),
-            Self::Unix(unix) => unix.write(bytes),
-        }
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(tcp) => tcp.write_vectored(slices),
-            Self::Unix(unix) => unix.write_vectored(slices),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Transport for Raw {
-    fn end(&mut self) -> io::Result<()> {
-        match self {
-            Self::Tcp(tcp) => tcp.shutdown(Shutdown::Write),
-            Self::Unix(unix) => unix.shutdown(Shutdown::Write),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use mio::net::TcpStream;
+
+    use super::super::kernel::Kernel;
     use super::*;
 
     #[test]
     fn bare_tcp_is_small() {
         // In debug builds a stream of mio carries more than its descriptor; without, all is 24 bytes.
-        assert!(size_of::<Socket>() - size_of::<TcpStream>() <= 24, "{}", size_of::<Socket>());
-        assert!(size_of::<Boxed>() - size_of::<TcpStream>() <= 40, "{}", size_of::<Boxed>());
+        assert!(size_of::<Socket<Kernel>>() - size_of::<TcpStream>() <= 24, "{}", size_of::<Socket<Kernel>>());
+        assert!(size_of::<Boxed<Kernel>>() - size_of::<TcpStream>() <= 40, "{}", size_of::<Boxed<Kernel>>());
     }
 }

@@ -11,8 +11,9 @@ use super::Turn;
 use super::admission::Verdict;
 use super::refusals::Reason;
 use super::socket::Socket;
+use super::system::System;
 
-impl Turn<'_> {
+impl<S: System> Turn<'_, S> {
     /// Counts a connection that becomes a WebSocket for the client that a trusted proxy has `said`. (Other requests of
     /// a proxy's connections are not counted so: one connection may serve many clients.)
     pub(super) fn count(&mut self, id: ConnId, said: Option<IpAddr>) -> Verdict {

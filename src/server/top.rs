@@ -14,6 +14,7 @@ use crate::time::{Moment, Tick};
 
 use super::socket::Socket;
 use super::sources::{SessionRow, VERSION, line, status};
+use super::system::System;
 
 /// The last look, which is answered for [`LOOK_EVERY`].
 #[derive(Debug, Default)]
@@ -24,7 +25,13 @@ pub struct Top {
 
 impl Top {
     /// The busiest rooms and slowest connections, as JSON.
-    pub fn snapshot(&mut self, chat: &mut Chat, engine: &Engine<Socket>, now: Moment, stopping: bool) -> &[u8] {
+    pub fn snapshot(
+        &mut self,
+        chat: &mut Chat,
+        engine: &Engine<Socket<impl System>>,
+        now: Moment,
+        stopping: bool,
+    ) -> &[u8] {
         if self.looked.is_none_or(|looked| now.tick.since(looked) >= LOOK_EVERY) {
             let over = now.tick.since(self.looked.unwrap_or(Tick(0)));
             self.body = look(chat, engine, now, over, stopping).into_bytes();
@@ -35,7 +42,7 @@ impl Top {
     }
 }
 
-fn look(chat: &Chat, engine: &Engine<Socket>, now: Moment, over: Duration, stopping: bool) -> String {
+fn look(chat: &Chat, engine: &Engine<Socket<impl System>>, now: Moment, over: Duration, stopping: bool) -> String {
     let mut by_deliveries = Best::default();
     let mut by_messages = Best::default();
     let mut by_members = Best::default();
@@ -74,7 +81,7 @@ fn look(chat: &Chat, engine: &Engine<Socket>, now: Moment, over: Duration, stopp
 }
 
 /// One session, as JSON; `None` if there is none by that id. Looks at every session.
-pub fn session(chat: &Chat, engine: &Engine<Socket>, id: u64) -> Option<String> {
+pub fn session(chat: &Chat, engine: &Engine<Socket<impl System>>, id: u64) -> Option<String> {
     #[derive(Serialize)]
     struct Session<'a> {
         #[serde(flatten)]
@@ -142,7 +149,7 @@ struct ConnectionRow<'a> {
 }
 
 impl<'a> ConnectionRow<'a> {
-    fn of(blocked: &Blocked, chat: &'a Chat, engine: &Engine<Socket>) -> Self {
+    fn of(blocked: &Blocked, chat: &'a Chat, engine: &Engine<Socket<impl System>>) -> Self {
         let session = chat.session(blocked.id);
         Self {
             address: engine.stream(blocked.id).and_then(Socket::client),

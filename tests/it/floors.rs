@@ -140,6 +140,24 @@ fn each_floor_knows_only_what_it_may() {
     }
 }
 
+/// What is outside of the loop has one name each, on the real side of the seam and nowhere else in the server; but for
+/// the time of a line of the log.
+#[test]
+fn the_kernel_alone_is_outside() {
+    const OUTSIDE: [&str; 5] = ["mio", "signal_hook", "signal_hook_mio", "Instant", "SystemTime"];
+    let mut named = BTreeSet::new();
+    for path in sources("server") {
+        let code = code(&path);
+        let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+        for word in OUTSIDE.into_iter().filter(|word| names(code, word)) {
+            named.insert(word);
+            let may = path.iter().any(|part| part == "kernel") || path.ends_with("logging.rs") && word == "SystemTime";
+            assert!(may, "{} names {word}", path.display());
+        }
+    }
+    assert_eq!(named.len(), OUTSIDE.len(), "the kernel names all of them");
+}
+
 #[test]
 fn the_test_can_fail() {
     assert_eq!(

@@ -1,0 +1,169 @@
+//! The sockets that the system listens on for us: how they are made, and what is accepted from them.
+//!
+//! Options are set once on the listener and inherited by what is accepted.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use rustix::fs::Mode;
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
+
+use super::super::Error;
+use super::super::listener::Address;
+use super::super::system::Raw;
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Bound {
+    socket: Socket,
+    handed_over: bool,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix { listener: UnixListener, _file: SocketFile },
+}
+
+/// The file of a Unix socket, removed when the listener is gone, unless another has taken its place.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if inode(&self.path).is_ok_and(|inode| inode == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Bound {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] with `option`, the setting that named the address.
+    pub fn bind(address: &Address, option: &'static str) -> Result<Self, Error> {
+        let socket = match address {
+            Address::Tcp(address) => open(*address).map(Socket::Tcp),
+            Address::Unix { path, mode } => {
+                open_unix(path, *mode).map(|(listener, file)| Socket::Unix { listener, _file: file })
+            }
+        };
+        let socket = socket.map_err(|error| Error::Listen { option, address: address.clone(), error })?;
+        Ok(Self { socket, handed_over: false })
+    }
+
+    /// Takes over a socket that another process has bound.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn adopt(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        set_options(&SockRef::from(&listener))?;
+        Ok(Self { socket: Socket::Tcp(TcpListener::from_std(listener)), handed_over: true })
+    }
+
+    /// The address it is bound to; the port is known even if 0 was asked for. `None` for a Unix socket.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_address(&self) -> io::Result<Option<SocketAddr>> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr().map(Some),
+            Socket::Unix { .. } => Ok(None),
+        }
+    }
+
+    /// Whether another process holds the socket too, and goes on listening when this one ends.
+    pub fn is_handed_over(&self) -> bool {
+        self.handed_over
+    }
+
+    pub(super) fn source(&mut self) -> &mut dyn Source {
+        match &mut self.socket {
+            Socket::Tcp(listener) => listener,
+            Socket::Unix { listener, .. } => listener,
+        }
+    }
+
+    pub(super) fn accept(&self) -> io::Result<(Raw<TcpStream, UnixStream>, Option<IpAddr>)> {
+        match &self.socket {
+            Socket::Tcp(listener) => {
+                // One form of an address everywhere: that of a client by IPv4 is not another for having come to [::].
+                listener.accept().map(|(stream, address)| (Raw::Tcp(stream), Some(address.ip().to_canonical())))
+            }
+            Socket::Unix { listener, .. } => listener.accept().map(|(stream, _)| (Raw::Unix(stream), None)),
+        }
+    }
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A port whose last connections are still in TIME_WAIT can be bound again at once.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    set_options(&SockRef::from(&socket))?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+fn open_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+    remove_stale(path)?;
+    let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    let address = socket2::SockAddr::unix(path)?;
+    // The mask and not chmod, so that nobody can connect before the permissions hold. No other thread makes files.
+    let before = rustix::process::umask(Mode::from_raw_mode(!mode & 0o777));
+    let bound = socket.bind(&address);
+    rustix::process::umask(before);
+    bound?;
+    let file = SocketFile { path: path.to_owned(), inode: inode(path)? };
+    socket.listen(BACKLOG)?;
+    Ok((UnixListener::from_std(socket.into()), file))
+}
+
+/// Options that accepted connections inherit.
+fn set_options(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    // A client that stops reading otherwise makes the kernel keep megabytes for it.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER)?;
+    Ok(())
+}
+
+/// Removes the file of a socket that no process listens on: a server that was killed leaves one.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(found) if !found.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        // It is listened on, or its backlog is full.
+        _ => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
+
+/// Connections the kernel holds until they are accepted; it may cap this (net.core.somaxconn).
+const BACKLOG: i32 = 4096;
+
+/// Bytes the kernel takes for a connection beyond what it can send at once.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NOT_SENT_LOW_WATER: u32 = 16 << 10;

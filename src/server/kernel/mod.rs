@@ -1,0 +1,178 @@
+//! The [`System`] of a server that serves: the kernel's poller by way of mio, its signals, sockets and clocks.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Shutdown};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::backend;
+
+use super::lobby::MAX_WAITING;
+use super::system::{READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
+use super::tls::Transport;
+
+mod bound;
+
+pub use bound::Bound;
+
+/// The kernel as the loop sees it.
+///
+/// Tokens are indices of the engine's slots; the highest are reserved, and those below them are the lobby's.
+pub struct Kernel {
+    poll: Poll,
+    events: Events,
+    signals: Signals,
+    waker: Arc<mio::Waker>,
+    /// By their numbers; `None`: listened on no longer.
+    listeners: Vec<Option<Bound>>,
+    started: Instant,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel").field("listeners", &self.listeners).finish_non_exhaustive()
+    }
+}
+
+impl Kernel {
+    /// A poller that watches for SIGINT, SIGTERM and SIGHUP.
+    ///
+    /// # Errors
+    /// Those of the system, when it gives no poller.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE)?);
+        let events = Events::with_capacity(READY_AT_ONCE);
+        Ok(Self { poll, events, signals, waker, listeners: Vec::new(), started: Instant::now() })
+    }
+
+    /// Takes connections from a socket; returns its number.
+    ///
+    /// # Errors
+    /// Those of the poller.
+    pub fn listen(&mut self, mut socket: Bound) -> io::Result<usize> {
+        let number = self.listeners.len();
+        self.poll.registry().register(socket.source(), Token(FIRST_LISTENER - number), Interest::READABLE)?;
+        self.listeners.push(Some(socket));
+        Ok(number)
+    }
+
+    /// Wakes the loop from another thread: [`Ready::Woken`].
+    pub fn waker(&self) -> backend::Waker {
+        let waker = self.waker.clone();
+        backend::Waker::new(move || {
+            if let Err(error) = waker.wake() {
+                log::error!("the loop cannot be woken: {error}");
+            }
+        })
+    }
+}
+
+impl System for Kernel {
+    type Tcp = TcpStream;
+    type Unix = UnixStream;
+
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.poll.poll(&mut self.events, timeout)
+    }
+
+    fn report(&mut self, mut note: impl FnMut(Ready)) {
+        for event in &self.events {
+            match event.token() {
+                SIGNALS => self.signals.pending().for_each(|signal| match signal {
+                    SIGHUP => note(Ready::Reload),
+                    _ => note(Ready::Stop),
+                }),
+                WAKE => note(Ready::Woken),
+                Token(token) if token > LAST_WAITING => note(Ready::Listener(FIRST_LISTENER - token)),
+                Token(token) if token > LAST_WAITING - MAX_WAITING => note(Ready::Waiting(LAST_WAITING - token)),
+                Token(index) => {
+                    let ended = event.is_read_closed() || event.is_error();
+                    let (readable, writable) = (event.is_readable() || ended, event.is_writable());
+                    note(Ready::Peer { index: index as u32, readable, ended, writable });
+                }
+            }
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn unix_ms(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+    }
+
+    fn accept(&mut self, listener: usize) -> io::Result<(RawOf<Self>, Option<IpAddr>)> {
+        match self.listeners.get(listener) {
+            Some(Some(socket)) => socket.accept(),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn stop_listening(&mut self, listener: usize) {
+        let Some(mut socket) = self.listeners.get_mut(listener).and_then(Option::take) else { return };
+        if let Err(error) = self.poll.registry().deregister(socket.source()) {
+            log::warn!("a listening socket is still watched: {error}");
+        }
+    }
+
+    fn watch(&mut self, mut connection: RawMut<'_, Self>, of: Watched) -> io::Result<()> {
+        let (token, interest) = named(of);
+        self.poll.registry().register(source(&mut connection), token, interest)
+    }
+
+    fn watch_as(&mut self, mut connection: RawMut<'_, Self>, of: Watched) -> io::Result<()> {
+        let (token, interest) = named(of);
+        self.poll.registry().reregister(source(&mut connection), token, interest)
+    }
+}
+
+impl Transport for TcpStream {
+    fn end(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+impl Transport for UnixStream {
+    fn end(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+fn named(watched: Watched) -> (Token, Interest) {
+    match watched {
+        Watched::Peer(index) => (Token(index as usize), Interest::READABLE | Interest::WRITABLE),
+        Watched::Waiting(key) => (Token(LAST_WAITING - key), Interest::READABLE),
+    }
+}
+
+fn source<'a>(connection: &'a mut RawMut<'_, Kernel>) -> &'a mut dyn Source {
+    match connection {
+        Raw::Tcp(tcp) => *tcp,
+        Raw::Unix(unix) => *unix,
+    }
+}
+
+const SIGNALS: Token = Token(usize::MAX);
+
+/// The token of the first listener; the others lie below it.
+const FIRST_LISTENER: usize = usize::MAX - 1;
+
+/// The last of the reserved ones, below the listeners.
+const WAKE: Token = Token(usize::MAX - RESERVED_TOKENS + 1);
+
+/// Tokens above those of the lobby.
+const RESERVED_TOKENS: usize = 16;
+
+/// The token of the first place in the lobby; the others lie below it, far above every index of a slot.
+const LAST_WAITING: usize = usize::MAX - RESERVED_TOKENS;

@@ -1,0 +1,158 @@
+//! What a turn of the loop needs from outside: readiness, accepted connections, the clock. Everything else in a turn is
+//! ours.
+//!
+//! This is the one seam. On its one side stands [`super::kernel`], with mio, signals and the clock of the machine; on
+//! the other one whatever else is to turn the loop, such as a simulation whose time and network are numbers. Nothing of
+//! [`super`] asks outside for anything but by these words.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::tls::Transport;
+
+/// What is outside of the loop.
+pub trait System: fmt::Debug {
+    /// A TCP connection, non-blocking.
+    type Tcp: Transport + fmt::Debug;
+    /// A connection by a Unix socket, non-blocking.
+    type Unix: Transport + fmt::Debug;
+
+    /// Waits until there is something to report, or `timeout` is over; `None`: for as long as it takes.
+    ///
+    /// # Errors
+    /// [`Interrupted`](io::ErrorKind::Interrupted): waiting is to be tried again. Others end the loop.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Reports what the last wait has found: [`READY_AT_ONCE`] things at most. The rest is for the next one, in order.
+    fn report(&mut self, note: impl FnMut(Ready));
+
+    /// The time since the loop was made, by a clock that only goes forward.
+    fn elapsed(&self) -> Duration;
+
+    /// Milliseconds since the Unix epoch, by a clock that may jump.
+    fn unix_ms(&self) -> u64;
+
+    /// The next connection of a listener, and where it comes from; a Unix socket has no address.
+    ///
+    /// # Errors
+    /// Those of accepting: [`WouldBlock`](io::ErrorKind::WouldBlock) when there is none.
+    fn accept(&mut self, listener: usize) -> io::Result<(RawOf<Self>, Option<IpAddr>)>;
+
+    /// Listens no longer.
+    fn stop_listening(&mut self, listener: usize);
+
+    /// Reports from now on, at its edges, what there is about a connection.
+    ///
+    /// # Errors
+    /// Those of the poller.
+    fn watch(&mut self, connection: RawMut<'_, Self>, of: Watched) -> io::Result<()>;
+
+    /// Reports it under another name, and once more what has been reported.
+    ///
+    /// # Errors
+    /// Those of the poller.
+    fn watch_as(&mut self, connection: RawMut<'_, Self>, of: Watched) -> io::Result<()>;
+}
+
+/// The connection that is watched, by its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// The engine's, by the index of its slot: for both directions.
+    Peer(u32),
+    /// The lobby's, by its key: for reading.
+    Waiting(usize),
+}
+
+/// What a wait has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// There may be connections to accept.
+    Listener(usize),
+    /// There may be bytes of a connection that waits in the lobby.
+    Waiting(usize),
+    /// There is something about a peer.
+    Peer {
+        /// The index of its slot.
+        index: u32,
+        /// It can be read.
+        readable: bool,
+        /// It has ended its stream, or the connection is broken: behind what can be read lies the end.
+        ended: bool,
+        /// It can be written.
+        writable: bool,
+    },
+    /// The store has woken the loop.
+    Woken,
+    /// The operator asks for the settings to be read again.
+    Reload,
+    /// The operator asks for the end.
+    Stop,
+}
+
+/// The socket of a connection, without TLS.
+#[derive(Debug)]
+pub enum Raw<Tcp, Unix> {
+    /// TCP.
+    Tcp(Tcp),
+    /// A Unix socket.
+    Unix(Unix),
+}
+
+/// The sockets that a system accepts.
+pub type RawOf<S> = Raw<<S as System>::Tcp, <S as System>::Unix>;
+
+/// The same, lent.
+pub type RawMut<'a, S> = Raw<&'a mut <S as System>::Tcp, &'a mut <S as System>::Unix>;
+
+/// The most that one wait reports.
+pub const READY_AT_ONCE: usize = 256;
+
+impl<Tcp, Unix> Raw<Tcp, Unix> {
+    /// The same, lent.
+    pub fn lend(&mut self) -> Raw<&mut Tcp, &mut Unix> {
+        match self {
+            Self::Tcp(tcp) => Raw::Tcp(tcp),
+            Self::Unix(unix) => Raw::Unix(unix),
+        }
+    }
+}
+
+impl<Tcp: Read, Unix: Read> Read for Raw<Tcp, Unix> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.read(bytes),
+            Self::Unix(unix) => unix.read(bytes),
+        }
+    }
+}
+
+impl<Tcp: Write, Unix: Write> Write for Raw<Tcp, Unix> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.write(bytes),
+            Self::Unix(unix) => unix.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.write_vectored(slices),
+            Self::Unix(unix) => unix.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<Tcp: Transport, Unix: Transport> Transport for Raw<Tcp, Unix> {
+    fn end(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(tcp) => tcp.end(),
+            Self::Unix(unix) => unix.end(),
+        }
+    }
+}
