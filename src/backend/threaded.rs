@@ -96,6 +96,9 @@ struct State {
     done: u64,
     /// The thread carries out what it has taken.
     busy: bool,
+    /// The catalogue was asked for, and not all of it is in the news. Not told by whether the thread works: a store
+    /// with work of its own always does.
+    tells: bool,
     /// The thread waits for something to do, or for the loop to hear the news.
     asleep: bool,
     /// The loop's side is gone: what was accepted is carried out, and nothing more comes.
@@ -169,7 +172,7 @@ impl Backend for Threaded {
 
     fn tell_catalogue(&mut self) {
         self.begins = true;
-        self.shared.change(|state| state.chores.tell_catalogue = true);
+        self.shared.change(|state| (state.chores.tell_catalogue, state.tells) = (true, true));
     }
 
     fn poll(&mut self) -> Option<News<'_>> {
@@ -311,9 +314,9 @@ impl Shared {
         state
     }
 
-    /// Waits until there is something to hear, or nothing to wait for; says whether there is.
+    /// Waits until there is something to hear, or all of the catalogue is told; says whether there is.
     fn wait_for_news(&self) -> bool {
-        let silent = |state: &mut State| state.news.len() == 0 && state.works() && !state.ended;
+        let silent = |state: &mut State| state.news.len() == 0 && state.tells && !state.ended;
         let waited = self.said.wait_while(self.lock(), silent);
         waited.expect("nothing panics while the lock is held").news.len() > 0
     }
@@ -361,6 +364,7 @@ impl Shared {
             let mut state = self.deliver(&mut news);
             state.done += at as u64;
             (state.busy, state.in_hand) = (false, 0);
+            state.tells &= !chores.tell_catalogue;
             let held = held + state.requests.held_bytes() + state.news.held_bytes();
             self.held_bytes.store(held, Ordering::Relaxed);
             drop(state);
@@ -492,6 +496,8 @@ mod tests {
         content: String,
         /// A message from elsewhere.
         elsewhere: mpsc::Receiver<u64>,
+        /// It has always work of its own, which it does a piece of whenever it is polled.
+        restless: Option<Waker>,
     }
 
     /// The other side of the gate.
@@ -517,7 +523,7 @@ mod tests {
         let make = move |waker| {
             own.send(waker).unwrap();
             let (asked, batch) = Default::default();
-            Ok(Gate { opens, sizes: size, asked, batch, content, elsewhere: hears })
+            Ok(Gate { opens, sizes: size, asked, batch, content, elsewhere: hears, restless: None })
         };
         let store = Threaded::start(make, waker).unwrap();
         (store, Outside { open, sizes, elsewhere, waker: given.recv().unwrap(), woken })
@@ -539,6 +545,9 @@ mod tests {
                 let _ = self.opens.recv();
             }
             let ticket = self.batch.pop_front();
+            if let Some(waker) = self.restless.as_ref().filter(|_| ticket.is_none()) {
+                waker.wake();
+            }
             let seq = match ticket {
                 Some(ticket) => ticket.0,
                 None => self.elsewhere.try_recv().ok()?,
@@ -759,6 +768,22 @@ mod tests {
             told += 1;
         }
         assert_eq!((told, store.is_idle()), (3 * MAX_UNHEARD, true));
+    }
+
+    /// A loop that begins waits for the catalogue, and not for the end of work that a store has of its own.
+    #[test]
+    fn a_store_that_always_works_lets_the_loop_begin() {
+        let ((_open, opens), (sizes, _), (_elsewhere, hears)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+        let make = move |waker| {
+            let (asked, batch) = Default::default();
+            let content = String::new();
+            Ok(Gate { opens, sizes, asked, batch, content, elsewhere: hears, restless: Some(waker) })
+        };
+        let mut store = Threaded::start(make, waker().0).unwrap();
+        for _ in 0..100 {
+            store.tell_catalogue();
+            assert!(store.poll().is_none());
+        }
     }
 
     /// News of the store's own accord come at once, without a request.
