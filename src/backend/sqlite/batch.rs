@@ -151,7 +151,7 @@ impl Sqlite {
                 if let Some(now) = self.sweeps_on.filter(|_| !self.tickets.is_empty()) {
                     self.sweep(now)?;
                 }
-                self.index_if_late()
+                self.index_if_late(i64::try_from(self.tickets.len()).unwrap_or(i64::MAX))
             });
             made.map_err(|trouble| (trouble, false))?;
         }
@@ -207,7 +207,7 @@ impl Sqlite {
         let rolled_back = self.tables.as_ref().is_none_or(|tables| tables.roll_back().is_ok());
         let last = self.tables.as_ref().and_then(|tables| tables.last().ok());
         self.forget_places();
-        (self.retries, self.purge) = (None, None);
+        (self.retries, self.purge, self.gathered) = (None, None, None);
         match last {
             // It has been seen before anything was written, or is only open still, so that it can be saved by hand.
             Some(last) if rolled_back && trouble.leaves_file_whole() => {

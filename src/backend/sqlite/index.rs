@@ -14,8 +14,14 @@
 //! [`MAX_WORDS`] different words has another mark instead of its words, and is read by whoever looks for anything: so
 //! an edit or a deletion changes a bounded number of lists.
 //!
-//! It follows behind: what is newer than `store.indexed` is not in it yet. A text that is edited away or deleted leaves
-//! it at once; entries that are not kept any more leave it when enough of a part is gone, in pieces ([`Purge`]).
+//! It follows behind: what is newer than `store.indexed` is not in it yet. It takes in many messages together, because
+//! their words have many lists in common, but in short pieces, so that nobody waits long who asks meanwhile: first
+//! their lists are [`Gathered`] in memory, then some of those are written at a time, and with the last ones `indexed`
+//! moves. A gathering that ends half written (a crash, a failed commit) leaves places behind `indexed` in some lists.
+//! Nobody is told of those, and the next gathering writes over them.
+//!
+//! A text that is edited away or deleted leaves it at once; entries that are not kept any more leave it when enough of
+//! a part is gone, in pieces ([`Purge`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -40,32 +46,101 @@ pub struct Purge {
     dead: i64,
 }
 
+/// Messages of one part that are taken in together.
+///
+/// Invariant: all of them are newer than `store.indexed`, and `lists` has what they add to the index, but for what is
+/// written already.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The last of them so far.
+    to: i64,
+    /// No more are added.
+    full: bool,
+    /// By word, the places that are to be added to its list.
+    lists: BTreeMap<String, Vec<u8>>,
+    bytes: usize,
+}
+
+impl Gathered {
+    pub fn held_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn add(&mut self, word: String, place: [u8; 2]) {
+        let len = word.len();
+        let list = self.lists.entry(word).or_insert_with(|| {
+            self.bytes += len + LIST_BYTES;
+            Vec::new()
+        });
+        if !list.ends_with(&place) {
+            list.extend(place);
+            self.bytes += place.len();
+        }
+    }
+}
+
 impl Sqlite {
     /// Whether there is something to be done about the index when nobody waits.
     pub(super) fn lags(&self) -> bool {
-        self.entry - self.indexed >= INDEXED_TOGETHER || self.purge.is_some() || self.purges > 0
+        let behind = self.gathered.is_some() || self.entry - self.indexed >= INDEXED_TOGETHER;
+        behind || self.purge.is_some() || self.purges > 0
     }
 
     /// Takes in some of the newest messages, or takes away some of what is gone.
     pub(super) fn index_piece(&mut self) -> Result<()> {
-        if self.entry - self.indexed >= INDEXED_TOGETHER {
-            return self.index(INDEXED_TOGETHER);
-        }
-        self.purge_piece()
-    }
-
-    /// Takes in messages that have waited for too long because there was no time.
-    pub(super) fn index_if_late(&mut self) -> Result<()> {
-        match self.entry - self.indexed > MAX_UNINDEXED {
-            true => self.index(INDEXED_TOGETHER),
-            false => Ok(()),
+        match self.gathered.is_some() || self.entry - self.indexed >= INDEXED_TOGETHER {
+            true => self.take_in_piece().map(drop),
+            false => self.purge_piece(),
         }
     }
 
-    fn index(&mut self, most: i64) -> Result<()> {
-        let from = self.indexed + 1;
-        let to = self.entry.min(from + most - 1).min(part_of(from) * PART_LEN + PART_LEN - 1);
-        let mut lists = BTreeMap::<String, Vec<u8>>::new();
+    /// Takes in as many messages as a batch has brought, of those that have waited for too long because there was no
+    /// time.
+    pub(super) fn index_if_late(&mut self, came: i64) -> Result<()> {
+        let mut taken = 0;
+        while taken < came && self.entry - self.indexed > MAX_UNINDEXED {
+            taken += self.take_in_piece()?;
+        }
+        Ok(())
+    }
+
+    /// Takes in to its end what is being taken in, if this message is in it.
+    fn take_in_with(&mut self, id: i64) -> Result<()> {
+        while let Some(gathered) = self.gathered.as_mut().filter(|gathered| id <= gathered.to) {
+            gathered.full = true;
+            self.work += gathered.lists.len().min(WRITTEN_TOGETHER);
+            self.take_in_piece()?;
+        }
+        Ok(())
+    }
+
+    /// Gathers some messages, or writes some of their lists. Returns how many messages were gathered.
+    fn take_in_piece(&mut self) -> Result<i64> {
+        let mut gathered = self.gathered.take().unwrap_or_else(|| Gathered {
+            to: self.indexed,
+            full: false,
+            lists: BTreeMap::new(),
+            bytes: 0,
+        });
+        let before = gathered.to;
+        if !gathered.full {
+            self.gather(&mut gathered)?;
+        } else {
+            self.write_lists(&mut gathered)?;
+            if gathered.lists.is_empty() {
+                self.indexed = gathered.to;
+                return Ok(0);
+            }
+        }
+        let taken = gathered.to - before;
+        self.gathered = Some(gathered);
+        Ok(taken)
+    }
+
+    fn gather(&mut self, gathered: &mut Gathered) -> Result<()> {
+        let from = gathered.to + 1;
+        let end = part_of(self.indexed + 1) * PART_LEN + PART_LEN - 1;
+        let to = self.entry.min(from + GATHERED_TOGETHER - 1).min(end);
         let tables = self.tables()?;
         let mut places = HashMap::new();
         let lines = match tables.lines_between(from, to).map_err(Trouble::from) {
@@ -85,20 +160,27 @@ impl Sqlite {
             let Some((name, other)) = of else { continue };
             let place = place_of(line.id);
             for word in marks(line.conversation, name, other, &line.sender).into_iter().chain(terms(&line.content)) {
-                let list = lists.entry(word).or_default();
-                if !list.ends_with(&place) {
-                    list.extend(place);
-                }
+                gathered.add(word, place);
             }
         }
-        let part = part_of(from);
+        gathered.to = to;
+        gathered.full = to == self.entry || to == end || gathered.bytes >= MAX_GATHERED_BYTES;
+        Ok(())
+    }
+
+    fn write_lists(&mut self, gathered: &mut Gathered) -> Result<()> {
+        let part = part_of(self.indexed + 1);
+        // Where places begin that nobody is told of.
+        let end = place_of(self.indexed + 1);
+        let tables = self.tables()?;
         tables.execute("INSERT INTO part (part) VALUES (?1) ON CONFLICT DO NOTHING", [part])?;
-        for (word, new) in &lists {
-            let mut list = tables.list(part, word)?.unwrap_or_default();
+        for _ in 0..WRITTEN_TOGETHER {
+            let Some((word, new)) = gathered.lists.pop_first() else { break };
+            let mut list = tables.list(part, &word)?.unwrap_or_default();
+            list.truncate(2 * list.as_chunks::<2>().0.partition_point(|place| *place < end));
             list.extend(new);
-            tables.set_list(part, word, &list)?;
+            tables.set_list(part, &word, &list)?;
         }
-        self.indexed = to;
         self.wrote = true;
         Ok(())
     }
@@ -111,11 +193,10 @@ impl Sqlite {
         found: &Found,
         new: Option<&str>,
     ) -> Result<()> {
-        if found.id > self.indexed {
-            return Ok(());
-        }
+        self.take_in_with(found.id)?;
         let mut gone = terms(&found.content);
-        let mut come = new.map(terms).unwrap_or_default();
+        // One that is not in the index comes in with its new text. It may be in some lists all the same.
+        let mut come = new.filter(|_| found.id <= self.indexed).map(terms).unwrap_or_default();
         match new {
             Some(_) => {
                 let stay: Vec<String> = gone.intersection(&come).cloned().collect();
@@ -334,8 +415,16 @@ fn place_of(id: i64) -> [u8; 2] {
 /// Different words of a text that is in the index by its words.
 pub const MAX_WORDS: usize = 256;
 
-/// Entries that are taken in together: as many wait until then, and are looked through one by one.
+/// Entries that are taken in together, or more: as many wait until then, and are looked through one by one.
 const INDEXED_TOGETHER: i64 = if cfg!(test) { 16 } else { 1024 };
+
+/// Entries that are gathered, and lists that are written, in one piece: some milliseconds.
+const GATHERED_TOGETHER: i64 = if cfg!(test) { 4 } else { 256 };
+const WRITTEN_TOGETHER: usize = if cfg!(test) { 3 } else { 1024 };
+
+/// Bytes of what is gathered, beside the piece that crosses this, and what a list takes beside its word and its places.
+const MAX_GATHERED_BYTES: usize = 4 << 20;
+const LIST_BYTES: usize = 64;
 
 /// Entries that wait to be taken in before that is done also while there is something else to do.
 const MAX_UNINDEXED: i64 = if cfg!(test) { 100 } else { 1 << 18 };

@@ -71,7 +71,7 @@ use crate::time::Moment;
 
 pub use file::boot_id;
 use file::{Claim, Found};
-use index::Purge;
+use index::{Gathered, Purge};
 pub use read_only::ReadOnly;
 use reading::{Counted, Many};
 use retries::Retries;
@@ -132,8 +132,10 @@ pub struct Sqlite {
     /// Batches committed so far, and the last key that was given to an entry.
     batches: i64,
     entry: i64,
-    /// The last key that is in the index, the part of it that is looked through, and how many others may be.
+    /// The last key that is in the index, what is being taken in, the part of it that is looked through, and how many
+    /// others may be.
     indexed: i64,
+    gathered: Option<Gathered>,
     purge: Option<Purge>,
     purges: usize,
     /// Conversations that have been looked at lately.
@@ -230,6 +232,7 @@ impl Sqlite {
             batches: last.batch,
             entry: last.entry,
             indexed: last.indexed,
+            gathered: None,
             purge: None,
             purges: 0,
             places: Vec::new(),
@@ -385,7 +388,8 @@ impl Backend for Sqlite {
         let lists = self.batch.held_bytes() + self.said.held_bytes();
         let retries = self.retries.as_ref().map_or(0, Retries::held_bytes);
         let pages = self.file_bytes.min(tables::PAGE_CACHE_KIB.unsigned_abs() << 10);
-        places + lists + retries + usize::try_from(pages).unwrap_or(usize::MAX)
+        let gathered = self.gathered.as_ref().map_or(0, Gathered::held_bytes);
+        places + lists + retries + gathered + usize::try_from(pages).unwrap_or(usize::MAX)
     }
 
     fn bounds_itself(&self) -> bool {
