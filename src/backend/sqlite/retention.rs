@@ -28,7 +28,8 @@ impl Sqlite {
         let before = place.first;
         let messages = u64::try_from(self.options.messages).unwrap_or(u64::MAX);
         place.first += place.kept().saturating_sub(messages).min(most);
-        while place.kept() > 0 && place.first - before < most {
+        // Where nothing becomes too old, nothing is read: there may be many conversations.
+        while self.options.age < Duration::MAX && place.kept() > 0 && place.first - before < most {
             let said_at = self.tables()?.said_at(place.id, place.first)?;
             let old = |said_at: u64| Duration::from_millis(now.unix_ms.saturating_sub(said_at)) > self.options.age;
             if !said_at.is_none_or(old) {
@@ -99,7 +100,11 @@ impl Sqlite {
             self.wrote = true;
             return Ok((gone + 1).min(most));
         }
-        let deleted = self.tables()?.trim(&place, usize::try_from(most).unwrap_or(usize::MAX))?;
+        let deleted = match place.first {
+            // Nothing has ever gone.
+            1 => 0,
+            _ => self.tables()?.trim(&place, usize::try_from(most).unwrap_or(usize::MAX))?,
+        };
         self.wrote |= deleted > 0;
         if gone > 0 {
             self.tables()?.set_head(&place)?;
