@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Ban, Body, Conversation, Description, Entry, Head, Hit, Message, Names, NewBody, NewEntry, News, Query, Reaction,
+    Ban, Body, Conversation, Description, Entry, Epoch, Head, Hit, Message, Names, NewBody, NewEntry, News, Query, Reaction,
     Reader, Reading, Request, RetryKey, Right, Scope, Search, Talk, Ticket, Why,
 };
 use crate::slack;
@@ -105,7 +105,7 @@ enum Where {
 
 #[derive(Debug)]
 enum Said {
-    Published { place: Place, line: Line, ticket: Option<Ticket> },
+    Published { place: Place, epoch: Epoch, line: Line, ticket: Option<Ticket> },
     Repeated { ticket: Ticket, seq: u64, ts: u64 },
     Page { ticket: Ticket, head: Head, lines: Range, reading: Option<Reading> },
     Marked { ticket: Option<Ticket>, user: Span, place: Place, seq: u64 },
@@ -115,6 +115,7 @@ enum Said {
     Noted(Ticket),
     Refused(Ticket, Why),
     Failed(Ticket),
+    Renewed,
     Emptied(Span),
     Ended(Span),
     Room { card: Card, keeps: bool },
@@ -294,8 +295,9 @@ impl Requests {
 impl Reports {
     pub fn push(&mut self, news: &News<'_>) {
         let said = match news {
-            News::Published { conversation, entry, ticket } => {
-                Said::Published { place: self.texts.place(*conversation), line: self.line(entry), ticket: *ticket }
+            News::Published { conversation, epoch, entry, ticket } => {
+                let (place, line) = (self.texts.place(*conversation), self.line(entry));
+                Said::Published { place, epoch: *epoch, line, ticket: *ticket }
             }
             News::Repeated { ticket, seq, ts } => Said::Repeated { ticket: *ticket, seq: *seq, ts: *ts },
             News::Page { ticket, head, entries, reading } => {
@@ -333,6 +335,7 @@ impl Reports {
             News::Noted { ticket } => Said::Noted(*ticket),
             News::Refused { ticket, why } => Said::Refused(*ticket, *why),
             News::Failed { ticket } => Said::Failed(*ticket),
+            News::Renewed => Said::Renewed,
             News::Emptied { room } => Said::Emptied(self.texts.put(room)),
             News::Ended { room } => Said::Ended(self.texts.put(room)),
             News::Room { description, keeps } => Said::Room { card: self.texts.card(*description), keeps: *keeps },
@@ -345,8 +348,8 @@ impl Reports {
     pub fn get(&self, at: usize) -> Option<News<'_>> {
         let texts = &self.texts;
         Some(match *self.items.get(at)? {
-            Said::Published { place, ref line, ticket } => {
-                News::Published { conversation: texts.conversation(place), entry: self.entry(line), ticket }
+            Said::Published { place, epoch, ref line, ticket } => {
+                News::Published { conversation: texts.conversation(place), epoch, entry: self.entry(line), ticket }
             }
             Said::Repeated { ticket, seq, ts } => News::Repeated { ticket, seq, ts },
             Said::Page { ticket, head, lines, reading } => {
@@ -370,6 +373,7 @@ impl Reports {
             Said::Noted(ticket) => News::Noted { ticket },
             Said::Refused(ticket, why) => News::Refused { ticket, why },
             Said::Failed(ticket) => News::Failed { ticket },
+            Said::Renewed => News::Renewed,
             Said::Emptied(room) => News::Emptied { room: texts.get(room) },
             Said::Ended(room) => News::Ended { room: texts.get(room) },
             Said::Room { card, keeps } => News::Room { description: texts.description(card), keeps },
@@ -598,7 +602,7 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Bounds, Epoch};
+    use crate::backend::Bounds;
     use crate::time::Tick;
 
     const CARDS: [Description<'_>; 2] = [
@@ -685,9 +689,9 @@ mod tests {
         let hit = |conversation| Hit { conversation, seq: 3, ts: 4, sender: "bob", content: "here" };
         let page = |entries, reading| News::Page { ticket: Ticket(1), head, entries, reading };
         let said = [
-            News::Published { conversation: room, entry: message(1), ticket: None },
+            News::Published { conversation: room, epoch: Epoch(3), entry: message(1), ticket: None },
             page(entries, Some(reading)),
-            News::Published { conversation: pair, entry: message(2), ticket: Some(Ticket(2)) },
+            News::Published { conversation: pair, epoch: Epoch(4), entry: message(2), ticket: Some(Ticket(2)) },
             page(Vec::new(), None),
             page(vec![message(3)], None),
             News::Repeated { ticket: Ticket(4), seq: 5, ts: 6 },
@@ -700,6 +704,7 @@ mod tests {
             News::Noted { ticket: Ticket(4) },
             News::Refused { ticket: Ticket(4), why: Why::NotFound },
             News::Failed { ticket: Ticket(4) },
+            News::Renewed,
             News::Emptied { room: "den" },
             News::Ended { room: "bar" },
             News::Room { description: CARDS[0], keeps: true },

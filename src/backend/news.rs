@@ -1,6 +1,6 @@
 //! News of a store: outcomes of requests, and what has happened elsewhere.
 
-use super::{Ban, Conversation, Description, Entry, Head, Ticket, Why};
+use super::{Ban, Conversation, Description, Entry, Epoch, Head, Ticket, Why};
 
 /// News of a store.
 #[derive(Debug)]
@@ -9,6 +9,8 @@ pub enum News<'a> {
     Published {
         /// The conversation.
         conversation: Conversation<'a>,
+        /// The life of it that the number is of. Where it is another one than was told before, that one is over.
+        epoch: Epoch,
         /// The entry with its number.
         entry: Entry<'a>,
         /// The request whose outcome it is; `None`: the entry is from elsewhere.
@@ -97,6 +99,9 @@ pub enum News<'a> {
         /// The room.
         room: &'a str,
     },
+    /// Conversations may go on in other lives than was told of them, because the store has lost something. Whoever
+    /// follows one asks for its head.
+    Renewed,
     /// A room exists: it was kept before, or has been made or described elsewhere.
     Room {
         /// What stands of it.
@@ -126,7 +131,7 @@ impl News<'_> {
             | Self::Noted { ticket }
             | Self::Refused { ticket, .. }
             | Self::Failed { ticket } => Some(ticket),
-            Self::Emptied { .. } | Self::Ended { .. } | Self::Room { .. } | Self::User { .. } | Self::Banned(_) => None,
+            Self::Renewed | Self::Emptied { .. } | Self::Ended { .. } | Self::Room { .. } | Self::User { .. } | Self::Banned(_) => None,
         }
     }
 }

@@ -39,7 +39,7 @@ fn say(store: &mut dyn Backend, conversation: Conversation<'_>, content: &str, a
     store.ask(Request::Append { conversation, entry, retry: None, about: None, ticket: Ticket(1) }).unwrap();
     loop {
         match store.poll().unwrap() {
-            News::Published { entry, conversation: told, ticket } => {
+            News::Published { entry, conversation: told, ticket, .. } => {
                 assert_eq!(ticket, Some(Ticket(1)));
                 match (conversation, told) {
                     (Conversation::Direct(one, other), Conversation::Direct(a, b)) => {
@@ -178,6 +178,27 @@ fn an_erased_room_comes_back_in_another_epoch() {
         assert_eq!(say(store, ROOM, "y", 0), 1);
         assert_eq!(read(store, ROOM, Query::Newest(ALL), 0).1, [1]);
     });
+}
+
+/// What is published names the life that a page names, also of two users, and where nothing is kept.
+#[test]
+fn what_is_published_is_of_the_life_that_pages_tell_of() {
+    for messages in [0, 5] {
+        each(messages, |store| {
+            for (conversation, erased) in [(ROOM, false), (Conversation::Direct("a", "b"), false), (ROOM, true)] {
+                if erased {
+                    store.ask(Request::Erase { room: "den" }).unwrap();
+                }
+                for at in 0..2 {
+                    let entry = NewEntry::message("ann", "x", moment(at));
+                    let append = Request::Append { conversation, entry, retry: None, about: None, ticket: Ticket(1) };
+                    store.ask(append).unwrap();
+                    let Some(News::Published { epoch, .. }) = store.poll() else { panic!("nothing is published") };
+                    assert_eq!(read(store, conversation, Query::Head, at).0.epoch, epoch);
+                }
+            }
+        });
+    }
 }
 
 #[test]

@@ -444,7 +444,7 @@ mod tests {
 
     use super::*;
     use crate::backend::memory::{Limits, Memory};
-    use crate::backend::{Body, Bounds, Description, Entry, Message, NewEntry, Query, Ticket};
+    use crate::backend::{Body, Bounds, Description, Entry, Epoch, Message, NewEntry, Query, Ticket};
     use crate::random::Random;
     use crate::time::Tick;
 
@@ -553,7 +553,7 @@ mod tests {
                 None => self.elsewhere.try_recv().ok()?,
             };
             let entry = Entry { seq, ts: 1, sender: "ann", body: Body::Message(Message::new(&self.content)) };
-            Some(News::Published { conversation: Conversation::Room("den"), entry, ticket })
+            Some(News::Published { conversation: Conversation::Room("den"), epoch: Epoch(1), entry, ticket })
         }
 
         fn is_idle(&self) -> bool {

@@ -11,13 +11,14 @@ use super::turn::Turn;
 use super::waiting::{Found, NewBan, Waiting, What};
 use super::wire::answer::{self, Ack};
 use super::wire::{Code, Refusal};
-use crate::backend::{Body, Conversation, Entry, Why, other_of};
+use crate::backend::{Body, Conversation, Entry, Epoch, Why, other_of};
 
 impl Hall {
     /// An entry has its number: its receivers hear it, and if a session here has said it, that session is answered.
     pub(super) fn published(
         &mut self,
         conversation: Conversation<'_>,
+        epoch: Epoch,
         entry: &Entry<'_>,
         asked: Option<Waiting>,
         turn: &mut Turn<'_>,
@@ -28,6 +29,7 @@ impl Hall {
             Conversation::Room(name) => {
                 let room = asked.as_ref().and_then(|asked| asked.room);
                 let Some(room) = room.or_else(|| self.list_room(name, entry.ts, turn)) else { return };
+                self.note_life(room, epoch, turn);
                 self.said_in(room, entry, asked, turn);
             }
             Conversation::Direct(one, other) => {
@@ -39,8 +41,11 @@ impl Hall {
     pub(super) fn page_read(&mut self, waiting: Waiting, found: Found<'_>, turn: &mut Turn<'_>) {
         let Waiting { asker, room, what } = waiting;
         let ask = asker.ask();
-        if let Some(room) = room.filter(|_| found.head.kept > 0) {
-            self.roster.note_kept(room);
+        if let Some(room) = room {
+            self.note_life(room, found.head.epoch, turn);
+            if found.head.kept > 0 {
+                self.roster.note_kept(room);
+            }
         }
         match (what, room) {
             (What::Enter { resumed, of }, Some(room)) => {
@@ -53,7 +58,8 @@ impl Hall {
                     self.one_of_list(of, Join::Joined, turn);
                 }
             }
-            (What::Slice { after }, Some(room)) => self.slice_read(ask.conn, room, after, found, turn),
+            (What::Slice { after }, _) => self.slice_read(ask.conn, after, found, turn),
+            (What::Life, _) => {}
             (What::Leave { why }, Some(room)) => self.left(ask, room, why, turn),
             (What::RoomInfo { created }, Some(room)) => {
                 if created == Some(true) {
@@ -119,6 +125,7 @@ impl Hall {
                 self.roster.turn_down(ask.conn, room);
             }
             (What::Slice { .. }, _) => return self.read_later(ask.conn, turn),
+            (What::Life, _) => return self.ask_lives_later(turn),
             // A store that is down keeps nobody from leaving, or from seeing the rooms.
             (What::Leave { why }, Some(room)) => return self.left(ask, room, why, turn),
             (What::Rooms(asked), _) => return self.answer_rooms(ask, &asked, &[], turn),

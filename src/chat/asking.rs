@@ -28,7 +28,12 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let room = waiting.room;
         let conn = waiting.asker.conn;
-        let reading = matches!(waiting.what, What::Enter { .. }) && self.marking_user(conn).is_some();
+        let is_joined = match waiting.what {
+            What::Enter { .. } => true,
+            What::Slice { after } => self.roster.room(after.room).life != Some(after.life),
+            _ => false,
+        };
+        let reading = is_joined && self.marking_user(conn).is_some();
         let reader = match query {
             Query::Head if !reading => None,
             _ => self.user_of(conn).map(|user| self.roster.user(user).name.clone()),

@@ -101,9 +101,9 @@ impl Hall {
     /// The backend has news.
     pub(super) fn learn(&mut self, news: News<'_>, turn: &mut Turn<'_>) {
         match news {
-            News::Published { conversation, entry, ticket } => {
+            News::Published { conversation, epoch, entry, ticket } => {
                 let asked = ticket.and_then(|ticket| self.answered(ticket));
-                self.published(conversation, &entry, asked, turn);
+                self.published(conversation, epoch, &entry, asked, turn);
             }
             News::Page { ticket, head, entries, reading } => {
                 if let Some(waiting) = self.answered(ticket) {
@@ -149,6 +149,7 @@ impl Hall {
                     self.answer_search(waiting.asker.ask(), &items, next.as_deref(), turn);
                 }
             }
+            News::Renewed => self.timers.set(Timer::Lives { from: 0 }, turn.now.tick),
             News::Emptied { room } => {
                 match self.roster.rooms().find(room) {
                     Some(key) => self.roster.note_emptied(key),
@@ -181,6 +182,7 @@ impl Hall {
             match timer {
                 Timer::Typing(key) => self.end_typing(&key.0, key.1, ctx),
                 Timer::Crowd { room } => self.tell_crowd(room, ctx),
+                Timer::Lives { from } => self.ask_lives(from, ctx),
                 Timer::Replay(conn) => self.read_on(conn, ctx),
                 Timer::Unproven(conn) => self.end_unproven(conn, ctx),
                 Timer::Expires(conn) => self.warn_of_expiry(conn, ctx),

@@ -9,7 +9,7 @@ use super::farewell::Farewell;
 use super::hall::{Hall, ROOM_BYTES, SEAT_BYTES, USER_BYTES};
 use super::lists::{Join, Joins, ListKey};
 use super::name::UserName;
-use super::replay::{Heard, Replay, slice_of};
+use super::replay::{Heard, Inside, Replay, slice_of};
 use super::roster::Entrance;
 use super::roster::room::topic;
 use super::roster::session::Dialect;
@@ -20,7 +20,7 @@ use super::wire::answer::{self, Ack, EndReason, Missing};
 use super::wire::request::Wish;
 use super::wire::{Code, Refusal, plain};
 use super::work;
-use crate::backend::{Conversation, Head, Query, Reading};
+use crate::backend::{Conversation, Query};
 use crate::id::ConnId;
 
 /// A list in which a room was asked for: the waiting list `of`, and its number of rooms.
@@ -28,16 +28,6 @@ use crate::id::ConnId;
 pub(super) struct InList {
     of: ListKey,
     rooms: usize,
-}
-
-/// The messages for a session that is in a room now.
-#[derive(Clone, Copy)]
-struct Welcome {
-    room: u32,
-    user: u32,
-    head: Head,
-    recovered: bool,
-    reading: Option<Reading>,
 }
 
 impl Hall {
@@ -214,17 +204,17 @@ impl Hall {
         let Some(Entrance { user, dialect, again, joined }) = self.roster.enter(ask.conn, room) else { return };
         let same_life = resumed.asked && resumed.epoch == Some(head.epoch) && resumed.seq <= head.seq;
         let recovered = same_life && (again || first == resumed.seq + 1);
-        let welcome = Welcome { room, user, head, recovered, reading: found.reading };
+        let inside = Inside { room, user, head, recovered, reading: found.reading };
         if again {
             // It has been listening all the time, or its replay is on the way: there is nothing to replay, and nothing
             // to announce.
-            self.send_joined(ask, welcome, turn);
+            self.send_joined(ask, inside, turn);
             return;
         }
         match dialect {
             Dialect::Json => {
                 self.tell(joined, turn);
-                self.send_joined(ask, welcome, turn);
+                self.send_joined(ask, inside, turn);
                 // A hole is between the messages that the session has of this life and those of the replay.
                 let heard = match resumed.asked {
                     true if same_life => resumed.seq,
@@ -249,21 +239,6 @@ impl Hall {
                 }
             }
         }
-    }
-
-    fn send_joined(&self, ask: Ask<'_>, welcome: Welcome, turn: &mut Turn<'_>) {
-        let Welcome { room, user, head, recovered, reading } = welcome;
-        let (room, user) = (self.roster.room(room), self.roster.user(user));
-        let joined = answer::Joined {
-            room_id: room.name.as_str(),
-            user_id: user.name.as_str(),
-            epoch: head.epoch,
-            seq: head.seq,
-            recovered,
-            members: room.members.len(),
-            reading: reading.map(Into::into),
-        };
-        turn.out.answer(ask, &joined);
     }
 
     pub(super) fn leave(&mut self, ask: Ask<'_>, name: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {

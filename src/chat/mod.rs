@@ -37,6 +37,7 @@ mod farewell;
 mod hall;
 mod held;
 mod lists;
+mod lives;
 #[doc(hidden)]
 pub mod measured;
 mod membership;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::wire::Id;
+use crate::backend::Epoch;
 use crate::id::ConnId;
 use crate::slack;
 
@@ -31,10 +32,11 @@ pub(super) struct Reader {
     own: BTreeMap<(u32, u64), Own>,
 }
 
-/// A room and the last seq that the reader has heard there, or that a `gap` has named.
+/// A room, and the last seq that the reader has heard in that life of it, or that a `gap` has named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CatchingUp {
     pub room: u32,
+    pub life: Epoch,
     pub heard: u64,
 }
 
@@ -113,14 +115,14 @@ impl Reader {
     }
 
     /// There is more to hear in the room than has been sent. It has its turn after the others.
-    pub fn catch_up(&mut self, room: u32, heard: u64) {
-        self.rooms.push_back(CatchingUp { room, heard });
+    pub fn catch_up(&mut self, from: CatchingUp) {
+        self.rooms.push_back(from);
     }
 
     /// The connection is behind in a room that it has heard until now. As much is on the way as may be.
-    pub fn fall_behind(&mut self, room: u32, heard: u64, limit: usize) {
+    pub fn fall_behind(&mut self, from: CatchingUp, limit: usize) {
         self.on_the_way = self.on_the_way.max(limit);
-        self.catch_up(room, heard);
+        self.catch_up(from);
     }
 
     /// The next step. If it is to read, a page is being read from here on.

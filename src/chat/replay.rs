@@ -31,10 +31,10 @@ use super::settings::Settings;
 use super::timers::Timer;
 use super::turn::{Ctx, Turn};
 use super::waiting::{Found, Resumed, Waiting, What};
-use super::wire::answer::{Ack, Gap, Hole, Missing, OnlineUsers};
+use super::wire::answer::{Ack, Gap, Hole, Joined, Missing, OnlineUsers};
 use super::wire::request::{MAX_PAGE, PAGE, Since, Wish};
 use super::wire::{Code, Id, Refusal, spliced};
-use crate::backend::{Bounds, Conversation, Entry, Epoch, Query};
+use crate::backend::{Bounds, Conversation, Entry, Epoch, Head, Query, Reading};
 use crate::id::{ConnId, TopicId};
 
 /// The past that the joiner wants to hear.
@@ -73,6 +73,16 @@ pub(super) struct Heard {
     pub why: Missing,
 }
 
+/// A session that is in a room, and what it is told of it.
+#[derive(Clone, Copy)]
+pub(super) struct Inside {
+    pub room: u32,
+    pub user: u32,
+    pub head: Head,
+    pub recovered: bool,
+    pub reading: Option<Reading>,
+}
+
 /// How much of the past is read at once for each of so many rooms. On the wire it is longer, which counts when it is
 /// sent.
 pub(super) fn slice_of(rooms: usize, settings: &Settings) -> Bounds {
@@ -94,7 +104,7 @@ impl Hall {
         }
         if heard < head.seq {
             let name = self.roster.room(room).name.as_str();
-            let reader = self.readers.begin(conn);
+            let (life, reader) = (head.epoch, self.readers.begin(conn));
             for entry in entries {
                 if reader.is_full(turn.settings.replay_bytes) {
                     break;
@@ -108,7 +118,7 @@ impl Hall {
                 heard = entry.seq;
             }
             if heard < head.seq {
-                reader.catch_up(room, heard);
+                reader.catch_up(CatchingUp { room, life, heard });
             }
             turn.out.tell_when_drained(conn);
         }
@@ -116,7 +126,7 @@ impl Hall {
             let most = NAMES_PER_MESSAGES * turn.settings.replay_bytes;
             match self.readers.find_mut(conn).filter(|reader| reader.is_full_of_names(most)) {
                 Some(reader) => {
-                    reader.catch_up(room, heard);
+                    reader.catch_up(CatchingUp { room, life: head.epoch, heard });
                     turn.out.tell_when_drained(conn);
                 }
                 None => self.hear(conn, room, turn),
@@ -143,8 +153,10 @@ impl Hall {
     /// The connection takes the room more slowly than it goes on, and has left its topic, of which it was sent
     /// everything up to `heard`.
     pub(super) fn left_behind(&mut self, conn: ConnId, topic: TopicId, heard: u64, turn: &mut Turn<'_>) {
-        let Some(room) = room_of(topic).filter(|&room| self.roster.fall_behind(conn, room)) else { return };
-        self.readers.begin(conn).fall_behind(room, heard, turn.settings.replay_bytes);
+        let Some(room) = room_of(topic) else { return };
+        let Some(life) = self.roster.life_heard(conn, room) else { return };
+        self.roster.fall_behind(conn, room);
+        self.readers.begin(conn).fall_behind(CatchingUp { room, life, heard }, turn.settings.replay_bytes);
         turn.out.tell_when_drained(conn);
     }
 
@@ -160,14 +172,16 @@ impl Hall {
     pub(super) fn read_on(&mut self, conn: ConnId, ctx: &mut Ctx<'_>) {
         let bounds = slice_of(1, ctx.settings);
         let Some(reader) = self.readers.find_mut(conn) else { return };
-        let CatchingUp { room, heard } = match reader.next() {
+        let after = match reader.next() {
             Next::Wait => return,
             Next::Done => return self.readers.end(conn),
             Next::Read(at) => at,
         };
+        let CatchingUp { room, life, heard } = after;
         let name = self.roster.room(room).name.clone();
-        let waiting = Waiting { asker: Asker::unnamed(conn), room: Some(room), what: What::Slice { after: heard } };
-        if self.read(waiting, Conversation::Room(name.as_str()), Query::Following(heard, bounds), ctx).is_err() {
+        let waiting = Waiting { asker: Asker::unnamed(conn), room: Some(room), what: What::Slice { after } };
+        let query = Query::Resume { since: Some((life, heard)), newest: PAGE, bounds };
+        if self.read(waiting, Conversation::Room(name.as_str()), query, ctx).is_err() {
             self.read_later(conn, ctx);
         }
     }
@@ -180,15 +194,51 @@ impl Hall {
         }
     }
 
-    /// The backend has answered with the messages after `after`.
-    pub(super) fn slice_read(&mut self, conn: ConnId, room: u32, after: u64, found: Found<'_>, turn: &mut Turn<'_>) {
+    /// The backend has answered with the messages after `after`; where that is of a life that is over, with the newest of
+    /// this one.
+    pub(super) fn slice_read(&mut self, conn: ConnId, after: CatchingUp, found: Found<'_>, turn: &mut Turn<'_>) {
         let open = self.roster.session(conn).is_some_and(|session| !session.closing);
         let Some(reader) = self.readers.find_mut(conn).filter(|_| open) else { return };
         reader.end_reading();
         turn.out.tell_when_drained(conn);
-        if reader.take_up(CatchingUp { room, heard: after }) {
-            self.replay(conn, room, Heard { seq: after, why: Missing::Expired }, found, turn);
+        if !reader.take_up(after) {
+            return;
         }
+        let CatchingUp { room, life, mut heard } = after;
+        if life != found.head.epoch {
+            self.tell_of_life(conn, room, found, turn);
+            heard = found.first() - 1;
+        }
+        self.replay(conn, room, Heard { seq: heard, why: Missing::Expired }, found, turn);
+    }
+
+    /// The session is inside, and does not know this life of the room. What it does not hear of it is named.
+    fn tell_of_life(&mut self, conn: ConnId, room: u32, found: Found<'_>, turn: &mut Turn<'_>) {
+        let (head, first) = (found.head, found.first());
+        self.answer_unheard(conn, room, first, turn);
+        if first > 1 {
+            let hole = Hole { from: 1, to: first - 1, why: Missing::EpochChanged };
+            turn.out.say(conn, &Gap { room_id: self.roster.room(room).name.as_str(), epoch: head.epoch, hole });
+        }
+        let Some(session) = self.roster.session(conn) else { return };
+        let joined = Inside { room, user: session.user, head, recovered: false, reading: found.reading };
+        self.send_joined(Ask::unnamed(conn), joined, turn);
+    }
+
+    /// The session is inside, and hears in which life of the room.
+    pub(super) fn send_joined(&self, ask: Ask<'_>, inside: Inside, turn: &mut Turn<'_>) {
+        let Inside { room, user, head, recovered, reading } = inside;
+        let (room, user) = (self.roster.room(room), self.roster.user(user));
+        let joined = Joined {
+            room_id: room.name.as_str(),
+            user_id: user.name.as_str(),
+            epoch: head.epoch,
+            seq: head.seq,
+            recovered,
+            members: room.members.len(),
+            reading: reading.map(Into::into),
+        };
+        turn.out.answer(ask, &joined);
     }
 
     /// The session leaves the room before it has heard everything.
@@ -200,7 +250,7 @@ impl Hall {
     }
 
     /// Messages of the session in the room before `until` do not come back to it: an `ack` answers each.
-    fn answer_unheard(&mut self, conn: ConnId, room: u32, until: u64, turn: &mut Turn<'_>) {
+    pub(super) fn answer_unheard(&mut self, conn: ConnId, room: u32, until: u64, turn: &mut Turn<'_>) {
         let Some(reader) = self.readers.find_mut(conn) else { return };
         let name = self.roster.room(room).name.as_str();
         while let Some((seq, Own { id, ts })) = reader.take_own_before(room, until) {

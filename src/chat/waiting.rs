@@ -7,6 +7,7 @@ use slab::Slab;
 use super::ask::Asker;
 use super::lists::ListKey;
 use super::name::{RoomName, UserName};
+use super::readers::CatchingUp;
 use super::wire::answer::EndReason;
 use super::wire::request::Bound;
 use crate::backend::{Entry, Epoch, Head, Reading, Ticket};
@@ -58,8 +59,10 @@ pub(super) enum What {
     },
     /// The next page for a session that catches up.
     Slice {
-        after: u64,
+        after: CatchingUp,
     },
+    /// Which life a room is in.
+    Life,
     Leave {
         /// The reason for the session, if it did not ask.
         why: Option<EndReason>,

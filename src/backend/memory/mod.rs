@@ -467,7 +467,8 @@ impl Backend for Memory {
                     Some(unkept) => unkept.plain(kept.head().seq),
                     None => kept.last().expect("store() keeps the newest entry"),
                 };
-                Some(News::Published { conversation: kept.conversation(), entry, ticket: Some(ticket) })
+                let (conversation, epoch) = (kept.conversation(), kept.epoch);
+                Some(News::Published { conversation, epoch, entry, ticket: Some(ticket) })
             }
             Waiting::Read { conversation, query, reader, now, ticket } => {
                 self.expire_one(conversation, now);
@@ -612,7 +613,7 @@ mod tests {
         memory.ask(Request::Append { conversation: room, entry, retry: None, about: None, ticket: Ticket(1) }).unwrap();
         loop {
             match memory.poll().unwrap() {
-                News::Published { entry, conversation, ticket } => {
+                News::Published { entry, conversation, ticket, .. } => {
                     assert_eq!(ticket, Some(Ticket(1)));
                     match (room, conversation) {
                         (Conversation::Direct(one, other), Conversation::Direct(a, b)) => {

@@ -91,8 +91,9 @@ impl Sqlite {
             NewBody::Delete { of, .. } => Body::Deleted { of },
             NewBody::Reaction { of, emoji, on } => Body::Reaction { of, emoji, on },
         };
-        let entry = Entry { seq, ts, sender, body };
-        self.batch.push(&News::Published { conversation: in_order(conversation), entry, ticket: Some(ticket) });
+        let (entry, epoch) = (Entry { seq, ts, sender, body }, self.places[at].place.epoch);
+        let conversation = in_order(conversation);
+        self.batch.push(&News::Published { conversation, epoch, entry, ticket: Some(ticket) });
         Ok(())
     }
 }

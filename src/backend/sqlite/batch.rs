@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::reading::Counted;
 use super::tables::Tables;
 use super::trouble::{Result, Trouble};
-use super::{MAX_DELETED_AT_ONCE, MAX_PLACES, News, Sqlite, TRIMMED_TOGETHER};
+use super::{Connected, MAX_DELETED_AT_ONCE, MAX_PLACES, News, Sqlite, TRIMMED_TOGETHER};
 
 impl Sqlite {
     /// Begins the transaction, if it has not begun.
@@ -47,7 +47,11 @@ impl Sqlite {
         if self.claim.inode().ok() != Some(self.inodes[0]) {
             return Err(Trouble::Away);
         }
-        let (tables, last) = Self::connect(&self.options, &self.claim, &mut self.random)?;
+        let Connected { tables, last, renewed } =
+            Self::connect(&self.options, &self.claim, &mut self.random, Some(self.batches))?;
+        if renewed {
+            self.said.push(&News::Renewed);
+        }
         self.inodes = self.claim.inodes().map_err(|error| Trouble::Said(error.to_string()))?;
         self.tables = Some(tables);
         (self.nothing, self.batches) = (last.nothing, last.batch);
@@ -57,8 +61,8 @@ impl Sqlite {
         {
             for news in (0..).map_while(|at| said.get(at)) {
                 match news {
-                    News::Published { conversation, entry, .. } => {
-                        self.said.push(&News::Published { conversation, entry, ticket: None });
+                    News::Published { conversation, epoch, entry, .. } => {
+                        self.said.push(&News::Published { conversation, epoch, entry, ticket: None });
                     }
                     News::Marked { user, conversation, seq, .. } => {
                         self.said.push(&News::Marked { ticket: None, user, conversation, seq });

@@ -23,7 +23,9 @@
 //! so at a start if the last use of the file was in that mode and did not end well, and the kernel's boot id is not
 //! the one that is noted, or is not known; and if the file has another inode than the one that is noted, so is a copy,
 //! of which the original may have gone on. The note (boot id, inode, not ended well) is on the disk before the first
-//! request is taken. History stays readable, and its numbers go on.
+//! request is taken. History stays readable, and its numbers go on. A process that opens the file anew, after an error,
+//! knows the number of its last batch: epochs are new if that is not in the file, and the chat is told
+//! ([`News::Renewed`]).
 //!
 //! # What it does not do
 //!
@@ -200,6 +202,14 @@ struct Known {
     many: Option<Many>,
 }
 
+/// The file, opened.
+struct Connected {
+    tables: Tables,
+    last: Last,
+    /// Every conversation goes on in another epoch than before.
+    renewed: bool,
+}
+
 /// Rooms, people and bans up to these have been told.
 #[derive(Debug, Default)]
 struct Catalogue {
@@ -218,8 +228,8 @@ impl Sqlite {
     pub fn open(options: Options, random: impl Into<Random>) -> std::result::Result<Self, String> {
         let mut random = random.into();
         let claim = Claim::take(&options.path)?;
-        let opened = Self::connect(&options, &claim, &mut random);
-        let (tables, last) = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
+        let opened = Self::connect(&options, &claim, &mut random, None);
+        let Connected { tables, last, .. } = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
         let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
         let inodes = claim.inodes().map_err(|error| file::cannot_open(&claim.path, &error))?;
@@ -277,8 +287,9 @@ impl Sqlite {
         self
     }
 
-    /// Opens the file and notes its use: epochs are new if numbers may have been lost.
-    fn connect(options: &Options, claim: &Claim, random: &mut Random) -> Result<(Tables, Last)> {
+    /// Opens the file and notes its use: epochs are new if numbers may have been lost. `batches`: the last one that
+    /// this process has committed.
+    fn connect(options: &Options, claim: &Claim, random: &mut Random, batches: Option<i64>) -> Result<Connected> {
         let new = file::look(&claim.path).map_err(Trouble::Said)? == Found::Nothing;
         if new {
             let nothing = Epoch(random.draw());
@@ -310,7 +321,9 @@ impl Sqlite {
         }
         let original = new || last.inode == inode;
         let same_boot = last.boot.is_some() && last.boot == options.boot;
-        let whole = original && (last.clean || last.power || same_boot);
+        // The machine has not stopped under a process that goes on, so that the batches tell what is missing.
+        let goes_on = batches.map(|batches| last.batch >= batches);
+        let whole = original && goes_on.unwrap_or(last.clean || last.power || same_boot);
         tables.begin()?;
         if !whole {
             last.nothing = Epoch(random.draw());
@@ -321,10 +334,14 @@ impl Sqlite {
         tables.checkpoint()?;
         tables.synchronize(options.durability == Durability::Power)?;
         if !whole {
-            let why = if original { "the machine has stopped since it was used" } else { "it is a copy" };
+            let why = match (original, goes_on) {
+                (false, _) => "it is a copy",
+                (true, None) => "the machine has stopped since it was used",
+                (true, Some(_)) => "what was written last is not in it any more",
+            };
             log::warn!("{}: {why}, so every conversation goes on in a new epoch", claim.path.display());
         }
-        Ok((tables, last))
+        Ok(Connected { tables, last, renewed: !whole })
     }
 }
 

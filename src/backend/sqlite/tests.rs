@@ -511,6 +511,33 @@ fn a_commit_that_nobody_knows_of() {
     }
 }
 
+/// A file that is opened anew goes on in its epochs if it has all that was told, also where nobody knows when the
+/// machine was started; if it has not, the chat is told so, and every number is of another epoch.
+#[test]
+fn a_file_that_has_lost_something_goes_on_in_another_epoch() {
+    for lost in [false, true] {
+        let folder = Folder::new();
+        let options = Options { boot: None, ..folder.options() };
+        let mut store = folder.open(options.clone());
+        ask(&mut store, append(ROOM, "one", 1));
+        let before = page(&mut store, ROOM).0.epoch;
+        assert!(store.tables().unwrap().checkpoint().unwrap());
+        ask(&mut store, append(ROOM, "two", 2));
+        store.settle(Err((Trouble::Said("as the test wants it".into()), false)));
+        if lost {
+            let log = folder.0.join("state/salon.db-wal");
+            fs::OpenOptions::new().write(true).open(log).unwrap().set_len(0).unwrap();
+        }
+        let heard = ask(&mut store, append(ROOM, "three", 3));
+        assert_eq!(heard.iter().any(|news| news == "Renewed"), lost, "{heard:?}");
+        let (head, found) = page(&mut store, ROOM);
+        let published = format!("epoch: {:?}", head.epoch);
+        assert!(heard.iter().any(|news| news.contains("Published") && news.contains(&published)), "{heard:?}");
+        let all: &[&str] = if lost { &["one", "three"] } else { &["one", "two", "three"] };
+        assert_eq!((head.epoch == before, &found[..]), (!lost, &all.iter().map(|&s| s.to_owned()).collect::<Vec<_>>()[..]));
+    }
+}
+
 #[test]
 fn only_its_owner_may_read_it() {
     let folder = Folder::new();

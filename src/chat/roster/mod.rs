@@ -36,7 +36,7 @@ use user::{Shows, User, Users, View};
 
 use super::name::{RoomName, UserName};
 use super::rate_limit::Payer;
-use crate::backend::Description;
+use crate::backend::{Description, Epoch};
 use crate::id::ConnId;
 use crate::slack;
 use crate::time::{Moment, Tick};
@@ -308,6 +308,16 @@ impl Roster {
         may
     }
 
+    /// The JSON sessions that are inside a room and are not being closed.
+    pub fn json_inside(&self, room: u32) -> impl Iterator<Item = ConnId> {
+        let users = self.rooms.at(room).members.users_from(0);
+        users.flat_map(move |user| {
+            let inside = move |(conn, session): (ConnId, &Session)| session.is_inside(room).then_some(conn);
+            let open = self.devices(user).filter(|(_, session)| session.dialect == Dialect::Json && !session.closing);
+            open.filter_map(inside)
+        })
+    }
+
     // Seats.
 
     /// The session wants to be in the room, and waits to be let in.
@@ -350,6 +360,12 @@ impl Roster {
             seat.hears = true;
             true
         })
+    }
+
+    /// The life of the room of which the session hears messages, if it does.
+    pub fn life_heard(&self, conn: ConnId, room: u32) -> Option<Epoch> {
+        self.session(conn).filter(|session| session.hears(room))?;
+        self.rooms.at(room).life
     }
 
     /// The session, which is inside, hears messages no longer. Returns whether it did.
@@ -517,6 +533,11 @@ impl Roster {
             (place.title, place.topic, place.created) = (None, None, false);
         }
         self.unsettled.push(room);
+    }
+
+    /// The backend has told of this life of the room. Returns the one that it told of before, if that is another one.
+    pub fn note_life(&mut self, room: u32, life: Epoch) -> Option<Epoch> {
+        self.rooms.at_mut(room).life.replace(life).filter(|&before| before != life)
     }
 
     /// No message of the room can be read any more.

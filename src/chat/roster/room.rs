@@ -8,6 +8,7 @@ use super::super::name::RoomName;
 use super::super::tables::tree_bytes;
 use super::members::Members;
 use super::session::Dialect;
+use crate::backend::Epoch;
 use crate::id::TopicId;
 use crate::slack;
 use crate::time::Tick;
@@ -32,6 +33,8 @@ pub(in crate::chat) struct Room {
     pub created: bool,
     /// Whether the backend knows its description.
     pub described: bool,
+    /// The life that it is in, as the backend told of it last.
+    pub life: Option<Epoch>,
     /// When the crowd last heard its summary.
     pub crowd_told: Option<Tick>,
     /// While it is empty: whether it kept messages when that was noted, and since when.
@@ -112,6 +115,13 @@ impl Rooms {
         self.names.range::<str, _>((from, Unbounded)).map(|(_, &key)| (key, self.at(key)))
     }
 
+    /// Those that JSON sessions are in of the next rooms by key, so many at most, and the key to go on from.
+    pub fn with_json(&self, from: u32, most: u32) -> (Vec<u32>, Option<u32>) {
+        let to = from.saturating_add(most);
+        let is = |key: &u32| self.rooms.get(*key as usize).is_some_and(|room| room.json > 0);
+        ((from..to).filter(is).collect(), Some(to).filter(|&to| (to as usize) < self.rooms.capacity()))
+    }
+
     /// The room that makes room for another one, if any is empty: the longest empty of those that keep nothing, else of
     /// the others.
     pub fn longest_empty(&self) -> Option<u32> {
@@ -132,6 +142,7 @@ impl Rooms {
             holds: false,
             created: false,
             described: false,
+            life: None,
             crowd_told: None,
             empty: None,
             traffic: Traffic::default(),

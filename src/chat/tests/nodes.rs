@@ -27,7 +27,7 @@ struct World {
     /// Up to where each user has read each conversation.
     marks: BTreeMap<(String, String), u64>,
     /// What was published with each key.
-    repeated: BTreeMap<[u8; 16], (u64, u64)>,
+    repeated: BTreeMap<[u8; 16], (String, u64, u64)>,
     bans: BTreeMap<String, (Option<u64>, Option<String>)>,
     links: Vec<Link>,
 }
@@ -91,7 +91,7 @@ impl World {
     fn carry_out(&mut self, node: usize, request: Request<'_>) {
         match request {
             Request::Append { conversation, entry, retry, about, ticket } => {
-                if let Some(&(seq, ts)) = retry.and_then(|retry| self.repeated.get(&retry.0)) {
+                if let Some(&(_, seq, ts)) = retry.and_then(|retry| self.repeated.get(&retry.0)) {
                     return self.links[node].said.push(&News::Repeated { ticket, seq, ts });
                 }
                 self.describe(node, about);
@@ -103,13 +103,14 @@ impl World {
                     Outcome::Refused(why) => return self.links[node].said.push(&News::Refused { ticket, why }),
                 };
                 if let Some(retry) = retry {
-                    self.repeated.insert(retry.0, (seq, entry.at.unix_ms));
+                    self.repeated.insert(retry.0, (key(conversation), seq, entry.at.unix_ms));
                 }
                 let Self { logs, links, .. } = self;
-                let entry = logs[&key(conversation)].said.published(seq);
+                let said = &logs[&key(conversation)].said;
+                let (epoch, entry) = (said.epoch, said.published(seq));
                 for (at, link) in links.iter_mut().enumerate() {
                     let ticket = (at == node).then_some(ticket);
-                    link.said.push(&News::Published { conversation, entry: entry.clone(), ticket });
+                    link.said.push(&News::Published { conversation, epoch, entry: entry.clone(), ticket });
                 }
             }
             Request::Read { conversation, query, reader, about, ticket, .. } => {
@@ -212,6 +213,23 @@ impl World {
         if let Some(log) = self.logs.get_mut(room).filter(|log| log.said.head().kept > 0) {
             log.said.gone = log.said.len() as usize;
             self.links.iter_mut().for_each(|link| link.said.push(&News::Emptied { room }));
+        }
+    }
+
+    /// What was said last in a room is lost, and it goes on in another life.
+    fn lose(&mut self, room: &str, entries: u64) {
+        let epoch = Epoch(self.random.draw());
+        let Some(log) = self.logs.get_mut(room) else { return };
+        let behind = log.said.len().saturating_sub(entries);
+        log.said.lose(behind, epoch);
+        let emptied = log.said.head().kept == 0;
+        self.marks.iter_mut().filter(|((_, of), _)| of == room).for_each(|(_, mark)| *mark = behind.min(*mark));
+        self.repeated.retain(|_, (of, seq, _)| of != room || *seq <= behind);
+        for link in &mut self.links {
+            link.said.push(&News::Renewed);
+            if emptied {
+                link.said.push(&News::Emptied { room });
+            }
         }
     }
 
@@ -517,6 +535,91 @@ fn what_is_told_takes_no_place_from_others() {
     nodes.heard(1, "dan", &["joined", "broadcast", "online_users"]);
 }
 
+/// Both are in `den`, where `ann` has said five messages of which two are kept, and then the last is lost.
+fn all_lose_one(settings: &Settings) -> Nodes {
+    let mut nodes = Nodes::new(2, settings, 2);
+    for (node, name) in ["ann", "bob"].iter().enumerate() {
+        nodes.stages[node].opens(name, name);
+        nodes.says(node, name, r#"{"type":"join","room_id":"den"}"#);
+    }
+    (0..5).for_each(|_| nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#));
+    nodes.says(0, "ann", r#"{"type":"read","room_id":"den","seq":3}"#);
+    nodes.stages[0].opens_plain("cat", "den", "cat");
+    nodes.settles();
+    nodes.stages.iter_mut().for_each(Stage::all_forget);
+    nodes.world.borrow_mut().lose("den", 1);
+    nodes
+}
+
+/// In a room that begins another life, those inside hear what they are not sent of it, what life it is, and the rest,
+/// whether anything is said or not; a plain session hears nothing.
+#[test]
+fn another_life_is_told_to_those_inside() {
+    for speaks in [false, true] {
+        let mut nodes = all_lose_one(&unhurried());
+        if speaks {
+            nodes.stages[1].says("bob", r#"{"type":"broadcast","room_id":"den","content":"y","id":"b"}"#);
+        }
+        for _ in 0..3 {
+            nodes.settles();
+            nodes.stages.iter_mut().for_each(|stage| stage.waits_ms(1));
+        }
+        let epoch = nodes.world.borrow().logs["den"].said.epoch;
+        for (node, name) in ["ann", "bob"].iter().enumerate() {
+            let heard = nodes.stages[node].takes(name);
+            let short: Vec<String> = heard.iter().map(|text| super::history::short(text)).collect();
+            let own = if node == 1 { r#"5 id "b""# } else { "5" };
+            let expected = match speaks {
+                false => vec!["gap 1-3 epoch_changed", "joined 4 false", "4", "online_users"],
+                true => vec!["gap 1-3 epoch_changed", "joined 4 false", "4", own, "online_users"],
+            };
+            let quiet: Vec<String> = expected.iter().map(|&line| line.into()).collect();
+            let late: Vec<String> = quiet.iter().map(|line| line.replace("joined 4", "joined 5")).collect();
+            // Of a page that is read behind what was said, that is a part.
+            assert!(short == quiet || speaks && (short == late || short[0] == "gap 1-4 epoch_changed"), "{short:?}");
+            assert_eq!(text_of(&heard[0], "epoch"), Some(epoch.to_string()));
+            assert_eq!(text_of(&heard[1], "epoch"), Some(epoch.to_string()));
+            let read = if node == 0 { 3 } else { 0 };
+            assert_eq!((field(&heard[1], "id"), number_of(&heard[1], "read")), (None, Some(read)), "{}", heard[1]);
+        }
+        nodes.stages[0].heard_kinds("cat", if speaks { &["chat"] } else { &[] });
+        // And on it goes, once and in order.
+        nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"den","content":"z"}"#);
+        let seq = nodes.world.borrow().logs["den"].said.len();
+        for (node, name) in ["ann", "bob"].iter().enumerate() {
+            let heard = nodes.stages[node].takes(name);
+            assert_eq!((heard.len(), number_of(&heard[0], "seq")), (1, Some(seq)), "{heard:?}");
+        }
+    }
+}
+
+/// What a session said that catches up, and has not heard, is of a life that is over: it is answered by an `ack`.
+#[test]
+fn what_was_not_heard_of_a_life_that_is_over_is_answered() {
+    let mut nodes = Nodes::new(9, &Settings { replay_bytes: 1, ..unhurried() }, 1);
+    nodes.stages[0].opens("ann", "ann");
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"den"}"#);
+    (0..3).for_each(|_| nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#));
+    nodes.stages[0].opens("bob", "bob");
+    nodes.settles();
+    nodes.stages[0].holds = true;
+    nodes.says(0, "bob", r#"{"type":"join","room_id":"den","history":3}"#);
+    nodes.says(0, "bob", r#"{"type":"broadcast","room_id":"den","content":"y","id":"b"}"#);
+    nodes.stages[0].all_forget();
+    nodes.world.borrow_mut().lose("den", 3);
+    nodes.settles();
+    nodes.stages[0].waits_ms(1);
+    nodes.settles();
+    let mut heard = Vec::new();
+    for _ in 0..5 {
+        heard.extend(nodes.stages[0].takes("bob").iter().map(|text| super::history::short(text)));
+        nodes.stages[0].drains("bob");
+        nodes.settles();
+    }
+    assert_eq!(heard, [r#"ack 4 id "b""#, "joined 1 false", "1", "online_users"]);
+    assert!(nodes.stages[0].chat.hall.readers.is_empty());
+}
+
 /// A burst is heard in pieces, and the loop does not sleep before it has heard all of it.
 #[test]
 fn a_burst_is_heard_in_pieces() {
@@ -549,6 +652,8 @@ struct Has {
     /// The last seq of this life that it has heard of; `None`: whichever comes first is right.
     last: Option<u64>,
     inside: bool,
+    /// Up to where a `gap` has named what is not to be had of a life that `joined` is about to tell of.
+    missed: Option<u64>,
     /// The replay that `joined` announced must come before `online_users`.
     head: u64,
     /// What it shows.
@@ -614,6 +719,10 @@ impl Walk {
                 self.nodes.stages.iter_mut().for_each(|stage| stage.waits_ms(ms));
             }
             12 if self.below(4) == 0 => self.nodes.world.borrow_mut().expire(room),
+            12 if self.below(4) == 0 => {
+                let entries = self.random.below(4) * self.random.below(4);
+                self.nodes.world.borrow_mut().lose(room, entries);
+            }
             _ => {
                 let Some((at, device)) = self.clients[who].at.clone() else {
                     let device = format!("{}-{step}", PEOPLE[who % PEOPLE.len()]);
@@ -708,7 +817,17 @@ impl Walk {
                 }
                 assert!(has.last.is_none_or(|last| last <= has.head), "{who}: {text}");
             }
+            // Unasked, or because it asked once more: what was heard is of a life that is over. A gap has named what is
+            // not to be had of this one.
+            "joined" if Some(&has.epoch) != text_of(text, "epoch").as_ref() => {
+                (has.epoch, has.head) = (text_of(text, "epoch").unwrap(), number_of(text, "seq").unwrap());
+                (has.last, has.folded) = (Some(has.missed.take().unwrap_or(0)), Folded::default());
+            }
             "left" => has.inside = false,
+            "gap" if Some(&has.epoch) != text_of(text, "epoch").as_ref() => {
+                assert_eq!((text_of(text, "why").as_deref(), number_of(text, "from")), (Some("epoch_changed"), Some(1)));
+                has.missed = number_of(text, "to");
+            }
             "gap" => {
                 let (from, to) = (number_of(text, "from").unwrap(), number_of(text, "to").unwrap());
                 assert!(has.last.is_none_or(|last| from == last + 1), "{who} has {:?}: {text}", has.last);

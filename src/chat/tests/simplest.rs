@@ -43,6 +43,13 @@ impl Conversation {
         Self { epoch, deeds: Vec::new(), gone: 0, keeps }
     }
 
+    /// All behind that entry is lost, and what is left goes on in another life.
+    pub fn lose(&mut self, behind: u64, epoch: Epoch) {
+        self.deeds.truncate(behind as usize);
+        self.gone = self.gone.min(self.deeds.len());
+        self.epoch = epoch;
+    }
+
     pub fn len(&self) -> u64 {
         self.deeds.len() as u64
     }

@@ -1,0 +1,65 @@
+//! Rooms that begin another life while people are inside: the store has lost something, and goes on.
+//!
+//! Whatever the store says of a room names the life of it, so none of it is taken for another one's. Everybody inside
+//! who speaks JSON is from then on a reader who catches up (`replay`), with a position in the life that is over: as one
+//! who comes back with such a `since`, but that it has not asked. Where nothing is said, the chat asks for the heads of
+//! the rooms that people are in when the store says that it has lost something.
+
+use std::time::Duration;
+
+use super::ask::Asker;
+use super::hall::Hall;
+use super::readers::CatchingUp;
+use super::roster::room::topic;
+use super::roster::session::Dialect;
+use super::timers::Timer;
+use super::turn::{Ctx, Turn};
+use super::waiting::{Waiting, What};
+use crate::backend::{Conversation, Epoch, Query};
+use crate::id::ConnId;
+
+impl Hall {
+    /// The store has said something of this life of a room. Those inside who have heard another one hear the room no
+    /// longer, and catch up with it.
+    pub(super) fn note_life(&mut self, room: u32, life: Epoch, turn: &mut Turn<'_>) {
+        let Some(before) = self.roster.note_life(room, life) else { return };
+        let inside: Vec<ConnId> = self.roster.json_inside(room).collect();
+        for conn in inside {
+            if self.roster.fall_behind(conn, room) {
+                turn.out.unsubscribe(conn, topic(room, Dialect::Json));
+                self.readers.begin(conn).catch_up(CatchingUp { room, life: before, heard: 0 });
+            } else {
+                // What it said in the life that is over does not come back to it any more.
+                self.answer_unheard(conn, room, u64::MAX, turn);
+            }
+            turn.out.tell_when_drained(conn);
+        }
+    }
+
+    /// Asks for the heads of the next rooms that people are in, which say what lives these are in.
+    pub(super) fn ask_lives(&mut self, from: u32, ctx: &mut Ctx<'_>) {
+        let (rooms, next) = self.roster.rooms().with_json(from, LOOKED_AT_ONCE);
+        for room in rooms {
+            let Some(conn) = self.roster.json_inside(room).next() else { continue };
+            let name = self.roster.room(room).name.clone();
+            let waiting = Waiting { asker: Asker::unnamed(conn), room: Some(room), what: What::Life };
+            if self.read(waiting, Conversation::Room(name.as_str()), Query::Head, ctx).is_err() {
+                return self.timers.set(Timer::Lives { from: room }, ctx.now.tick + ASK_AGAIN_AFTER);
+            }
+        }
+        if let Some(from) = next {
+            self.timers.set(Timer::Lives { from }, ctx.now.tick + Duration::from_millis(1));
+        }
+    }
+
+    /// The store did not answer: it is asked for all of them again.
+    pub(super) fn ask_lives_later(&mut self, turn: &Turn<'_>) {
+        self.timers.set(Timer::Lives { from: 0 }, turn.now.tick + ASK_AGAIN_AFTER);
+    }
+}
+
+/// Rooms that are looked at in one turn.
+const LOOKED_AT_ONCE: u32 = 256;
+
+/// When a store that did not answer is asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
