@@ -126,6 +126,25 @@ impl Request<'_> {
     }
 }
 
+impl<'a> Request<'a> {
+    /// The conversation that it is about, if it is about one.
+    pub fn conversation(&self) -> Option<Conversation<'a>> {
+        match *self {
+            Self::Append { conversation, .. } | Self::Read { conversation, .. } | Self::Mark { conversation, .. } => {
+                Some(conversation)
+            }
+            Self::Search { search: Search { scope: Scope::One(conversation), .. }, .. } => Some(conversation),
+            Self::Release { room } | Self::Erase { room } => Some(Conversation::Room(room)),
+            Self::Search { .. }
+            | Self::Readings { .. }
+            | Self::Conversations { .. }
+            | Self::Ban { .. }
+            | Self::Unban { .. }
+            | Self::Know { .. } => None,
+        }
+    }
+}
+
 /// What makes two entries the same: who says what, where, and with which `id`. It is the same in every process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RetryKey(pub [u8; 16]);

@@ -90,11 +90,9 @@ impl Sqlite {
                 known.untrimmed = 0;
                 self.has_old_text = true;
             }
-            let place = &self.places[at].place;
-            let tables = self.tables()?;
-            tables.set_head(place)?;
+            self.tables()?.set_head(&self.places[at].place)?;
             if trim {
-                tables.trim(place, MAX_DELETED_AT_ONCE)?;
+                self.whole_or_not(|store| Ok(store.tables()?.trim(&store.places[at].place, MAX_DELETED_AT_ONCE)?))?;
             }
         }
         Ok(())
@@ -207,6 +205,10 @@ impl Sqlite {
         if !self.ailing {
             log::error!("{}: messages cannot be kept, so that none is taken: {trouble}", self.claim.path.display());
             self.ailing = true;
+        }
+        if trouble.is_of_what_is_read() {
+            // From here on what is asked fails alone.
+            self.note_damage(trouble);
         }
         let rolled_back = self.tables.as_ref().is_none_or(|tables| tables.roll_back().is_ok());
         let last = self.tables.as_ref().and_then(|tables| tables.last().ok());

@@ -300,7 +300,9 @@ impl Sqlite {
         let inode = claim.inode().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
         claim.write_log_anew().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
         let tables = Tables::open(&claim.path, false)?;
+        // What is damaged under a process that goes on fails alone.
         if !new
+            && batches.is_none()
             && file::bytes(&claim.path) <= CHECKED_BYTES
             && let Some(fault) = tables.fault()?
         {

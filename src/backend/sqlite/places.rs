@@ -7,15 +7,21 @@ use super::{Conversation, Epoch, Known, Sqlite, names};
 impl Sqlite {
     /// Where the conversation stands in `places`, if there is one.
     pub(super) fn find(&mut self, conversation: Conversation<'_>) -> Result<Option<usize>> {
+        if let Some(at) = self.known(conversation) {
+            return Ok(Some(at));
+        }
+        let (name, other) = names(conversation);
+        let found = self.tables()?.find(name, other)?;
+        Ok(found.map(|place| self.note(place)))
+    }
+
+    /// The same without a look into the file.
+    pub(super) fn known(&mut self, conversation: Conversation<'_>) -> Option<usize> {
         let (name, other) = names(conversation);
         // Names have no control characters, so that U+0000 keeps pairs and rooms apart.
         self.key.clear();
         self.key.extend([name, "\0", other]);
-        if let Some(&at) = self.index.get(self.key.as_str()) {
-            return Ok(Some(at));
-        }
-        let found = self.tables()?.find(name, other)?;
-        Ok(found.map(|place| self.note(place)))
+        self.index.get(self.key.as_str()).copied()
     }
 
     pub(super) fn find_or_begin(&mut self, conversation: Conversation<'_>) -> Result<usize> {
@@ -40,6 +46,20 @@ impl Sqlite {
         self.index.insert(self.key.as_str().into(), self.places.len());
         self.places.push(Known { place, dirty: false, untrimmed: 0, many: None });
         self.places.len() - 1
+    }
+
+    /// What is known of the conversation is not so any more.
+    pub(super) fn forget_place(&mut self, conversation: Conversation<'_>) {
+        self.known(conversation);
+        self.forget_key();
+    }
+
+    /// The same of the one that `key` names.
+    pub(super) fn forget_key(&mut self) {
+        if let Some(at) = self.index.remove(self.key.as_str()) {
+            self.places[at].dirty = false;
+            self.dirty.retain(|&other| other != at);
+        }
     }
 
     pub(super) fn forget_places(&mut self) {

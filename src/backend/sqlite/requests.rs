@@ -3,11 +3,57 @@
 use super::folding::Line;
 use super::tables::Place;
 use super::trouble::{Result, Trouble};
-use super::{Conversation, Description, Head, News, Query, Reader, Reading, Request, Sqlite, Ticket};
+use super::{Conversation, Description, Head, Known, News, Query, Reader, Reading, Request, Sqlite, Ticket};
 
 impl Sqlite {
+    /// What changes a message reads it first; so such a request, and any once something could not be read, is carried
+    /// out whole or not at all, and if it cannot be read what it needs it fails alone.
     pub(super) fn carry_out(&mut self, request: Request<'_>) -> Result<()> {
         self.begin()?;
+        let reads_first = matches!(request, Request::Append { entry, .. } if entry.body.needs().is_some());
+        if !reads_first && !self.damaged {
+            return self.do_as_asked(request);
+        }
+        let conversation = request.conversation();
+        let before = conversation.and_then(|it| self.known(it)).map(|at| {
+            let Known { place, untrimmed, .. } = &self.places[at];
+            (at, place.clone(), *untrimmed)
+        });
+        let entry = self.entry;
+        if self.whole_or_not(|store| store.do_as_asked(request))?.is_some() {
+            return Ok(());
+        }
+        self.entry = entry;
+        match (before, conversation) {
+            (Some((at, place, untrimmed)), _) => (self.places[at].place, self.places[at].untrimmed) = (place, untrimmed),
+            // It is read again.
+            (None, Some(conversation)) => self.forget_place(conversation),
+            (None, None) => {}
+        }
+        if let Some(ticket) = request.ticket() {
+            self.batch.push(&News::Failed { ticket });
+        }
+        Ok(())
+    }
+
+    /// Does something within the batch, all of it or, where some of the file that it needs cannot be read, nothing.
+    pub(super) fn whole_or_not<T>(&mut self, does: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
+        self.tables()?.begin_part()?;
+        match does(self) {
+            Ok(done) => {
+                self.tables()?.end_part()?;
+                Ok(Some(done))
+            }
+            Err(trouble) if trouble.is_of_what_is_read() => {
+                self.tables()?.take_back_part()?;
+                self.note_damage(&trouble);
+                Ok(None)
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn do_as_asked(&mut self, request: Request<'_>) -> Result<()> {
         match request {
             Request::Append { conversation, entry, retry, about, ticket } => {
                 self.append(conversation, &entry, retry, about, ticket)?;
@@ -132,9 +178,7 @@ impl Sqlite {
     pub(super) fn end(&mut self, at: usize) -> Result<()> {
         let id = self.places[at].place.id;
         self.tables()?.end(id)?;
-        self.index.remove(self.key.as_str());
-        self.places[at].dirty = false;
-        self.dirty.retain(|&other| other != at);
+        self.forget_key();
         self.wrote = true;
         Ok(())
     }

@@ -56,12 +56,16 @@ impl Sqlite {
         // While it fails, this tries whether it can be written to: perhaps nobody speaks, because of that.
         self.wrote |= self.ailing;
         self.write_heads(true)?;
-        let mut most = MAX_DROPPED_AT_ONCE;
-        let next = self.tables()?.conversations_after(self.swept, MAX_SWEPT_AT_ONCE)?;
+        // What of the file cannot be read stays as it is; the walk goes on behind it, or from the beginning.
+        let next = self.whole_or_not(|store| {
+            Ok(store.tables()?.conversations_after(store.swept, MAX_SWEPT_AT_ONCE)?)
+        })?;
+        let (next, mut most) = (next.unwrap_or_default(), MAX_DROPPED_AT_ONCE);
         self.swept = if next.len() < MAX_SWEPT_AT_ONCE { 0 } else { next.last().map_or(0, |(place, ..)| place.id) };
         for (place, name, other) in next {
             let id = place.id;
-            most -= self.sweep_one(place, &name, &other, now, most)?;
+            let done = self.whole_or_not(|store| store.sweep_one(place, &name, &other, now, most))?;
+            most -= done.unwrap_or(0);
             if most == 0 {
                 self.swept = id - 1;
                 break;
@@ -70,6 +74,14 @@ impl Sqlite {
         self.sweeps_on = Some(now).filter(|_| most == 0 || self.swept != 0);
         self.allow_purges()?;
         self.forget_retries(Some(now.unix_ms))?;
+        self.whole_or_not(|store| store.delete_left_over(now))?;
+        self.has_old_text |= self.wrote;
+        self.clears_log = self.has_old_text && self.sweeps_on.is_none();
+        Ok(self.tables()?.holds()? || self.ailing)
+    }
+
+    /// Bans that have ended, and what belongs to messages and conversations that are no more.
+    fn delete_left_over(&mut self, now: Moment) -> Result<()> {
         self.wrote |= self.tables()?.delete_bans(now.unix_ms, MAX_DELETED_AT_ONCE)? > 0;
         self.wrote |= self.tables()?.delete_reactions(MAX_DELETED_AT_ONCE)? > 0;
         let mut deleted = MAX_DELETED_AT_ONCE;
@@ -79,9 +91,7 @@ impl Sqlite {
                 some => (deleted, self.wrote) = (deleted.saturating_sub(some), true),
             }
         }
-        self.has_old_text |= self.wrote;
-        self.clears_log = self.has_old_text && self.sweeps_on.is_none();
-        Ok(self.tables()?.holds()? || self.ailing)
+        Ok(())
     }
 
     /// Returns how much of the work that may be done it was.

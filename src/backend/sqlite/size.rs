@@ -30,9 +30,10 @@ impl Sqlite {
         let mut over = (used + spare).saturating_sub(most);
         let mut deleted = 0;
         while over > 0 && deleted < MAX_DELETED_AT_ONCE {
-            match self.drop_oldest_entries(MAX_DROPPED_TOGETHER)? {
-                0 => return Ok(false),
-                some => deleted += some,
+            match self.whole_or_not(|store| store.drop_oldest_entries(MAX_DROPPED_TOGETHER))? {
+                // There is none, or the oldest cannot be read.
+                None | Some(0) => return Ok(false),
+                Some(some) => deleted += some,
             }
             let (_, pages, free) = self.tables()?.pages()?;
             over = (pages.saturating_sub(free) + spare).saturating_sub(most);

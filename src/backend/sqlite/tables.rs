@@ -253,6 +253,20 @@ impl Tables {
         self.execute("COMMIT", []).map(drop)
     }
 
+    /// Begins a part of a transaction, which can be taken back alone.
+    pub fn begin_part(&self) -> Result<()> {
+        self.execute("SAVEPOINT part", []).map(drop)
+    }
+
+    pub fn end_part(&self) -> Result<()> {
+        self.execute("RELEASE part", []).map(drop)
+    }
+
+    pub fn take_back_part(&self) -> Result<()> {
+        self.execute("ROLLBACK TO part", [])?;
+        self.end_part()
+    }
+
     pub fn roll_back(&self) -> Result<()> {
         match self.connection.is_autocommit() {
             true => Ok(()),
