@@ -61,12 +61,14 @@ enum Asked {
     Readings {
         user: Span,
         rooms: Span,
+        now: Moment,
         ticket: Ticket,
     },
     Conversations {
         user: Span,
         cursor: Option<Span>,
         limit: usize,
+        now: Moment,
         ticket: Ticket,
     },
     Search(Box<Sought>, Ticket),
@@ -220,11 +222,11 @@ impl Requests {
             Request::Mark { user, conversation, seq, ticket } => {
                 Asked::Mark { user: texts.put(user), place: texts.place(conversation), seq, ticket }
             }
-            Request::Readings { user, rooms, ticket } => {
-                Asked::Readings { user: texts.put(user), rooms: texts.put(rooms.as_str()), ticket }
+            Request::Readings { user, rooms, now, ticket } => {
+                Asked::Readings { user: texts.put(user), rooms: texts.put(rooms.as_str()), now, ticket }
             }
-            Request::Conversations { user, cursor, limit, ticket } => {
-                Asked::Conversations { user: texts.put(user), cursor: texts.put_maybe(cursor), limit, ticket }
+            Request::Conversations { user, cursor, limit, now, ticket } => {
+                Asked::Conversations { user: texts.put(user), cursor: texts.put_maybe(cursor), limit, now, ticket }
             }
             Request::Search { search, ticket } => Asked::Search(Box::new(texts.sought(search)), ticket),
             Request::Ban { ban, ticket } => Asked::Ban(texts.put_ban(ban), ticket),
@@ -256,11 +258,11 @@ impl Requests {
             Asked::Mark { user, place, seq, ticket } => {
                 Request::Mark { user: texts.get(user), conversation: texts.conversation(place), seq, ticket }
             }
-            Asked::Readings { user, rooms, ticket } => {
-                Request::Readings { user: texts.get(user), rooms: Names::from_text(texts.get(rooms)), ticket }
+            Asked::Readings { user, rooms, now, ticket } => {
+                Request::Readings { user: texts.get(user), rooms: Names::from_text(texts.get(rooms)), now, ticket }
             }
-            Asked::Conversations { user, cursor, limit, ticket } => {
-                Request::Conversations { user: texts.get(user), cursor: texts.maybe_text(cursor), limit, ticket }
+            Asked::Conversations { user, cursor, limit, now, ticket } => {
+                Request::Conversations { user: texts.get(user), cursor: texts.maybe_text(cursor), limit, now, ticket }
             }
             Asked::Search(ref sought, ticket) => Request::Search { search: texts.search(sought), ticket },
             Asked::Ban(ban, ticket) => Request::Ban { ban: texts.ban(ban), ticket },
@@ -642,9 +644,9 @@ mod tests {
             Request::Read { conversation: pair, query, reader: None, now: at, about: None, ticket: Ticket(4) },
             Request::Read { conversation: room, query, reader, now: at, about: Some(CARDS[1]), ticket: Ticket(4) },
             Request::Mark { user, conversation: room, seq: 5, ticket: Ticket(6) },
-            Request::Readings { user, rooms, ticket: Ticket(6) },
-            Request::Conversations { user, cursor: Some("7"), limit: 8, ticket: Ticket(6) },
-            Request::Conversations { user, cursor: None, limit: 8, ticket: Ticket(6) },
+            Request::Readings { user, rooms, now: at, ticket: Ticket(6) },
+            Request::Conversations { user, cursor: Some("7"), limit: 8, now: at, ticket: Ticket(6) },
+            Request::Conversations { user, cursor: None, limit: 8, now: at, ticket: Ticket(6) },
             search(Scope::One(pair), Some("ann"), None),
             search(Scope::All { rooms, user }, None, Some("c")),
             Request::Ban { ban: Ban { user, until: Some(1), note: None }, ticket: Ticket(7) },

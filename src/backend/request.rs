@@ -54,6 +54,8 @@ pub enum Request<'a> {
         user: &'a str,
         /// Of which rooms.
         rooms: Names<'a>,
+        /// The time, because entries have an age.
+        now: Moment,
         /// What its outcome has.
         ticket: Ticket,
     },
@@ -66,6 +68,8 @@ pub enum Request<'a> {
         cursor: Option<&'a str>,
         /// How many at most.
         limit: usize,
+        /// The time, because entries have an age.
+        now: Moment,
         /// What its outcome has.
         ticket: Ticket,
     },

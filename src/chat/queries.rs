@@ -96,7 +96,8 @@ impl Hall {
                 let mut names = String::new();
                 let rooms = Names::join(asked.inside.iter().map(RoomName::as_str), &mut names);
                 let waiting = Waiting { asker: ask.keep(), room: None, what: What::Rooms(Box::new(asked)) };
-                return self.ask_store(waiting, |ticket| Request::Readings { user: user.as_str(), rooms, ticket }, ctx);
+                let (user, now) = (user.as_str(), ctx.now);
+                return self.ask_store(waiting, |ticket| Request::Readings { user, rooms, now, ticket }, ctx);
             }
         }
         self.answer_rooms(ask, &asked, &[], ctx);

@@ -76,7 +76,8 @@ impl Hall {
         let user = self.user_with_marks(ask.conn)?;
         let (cursor, limit) = (page.short_cursor()?, page.limit);
         let waiting = Waiting { asker: ask.keep(), room: None, what: What::Conversations };
-        self.ask_store(waiting, |ticket| Request::Conversations { user: user.as_str(), cursor, limit, ticket }, ctx)
+        let (user, now) = (user.as_str(), ctx.now);
+        self.ask_store(waiting, |ticket| Request::Conversations { user, cursor, limit, now, ticket }, ctx)
     }
 
     pub(super) fn answer_conversations(ask: Ask<'_>, talks: &[Talk<'_>], next: Option<&str>, turn: &mut Turn<'_>) {

@@ -105,8 +105,8 @@ enum Waiting {
     Read { conversation: usize, query: Query, reader: Option<Box<Asking>>, now: Tick, ticket: Ticket },
     Nothing { reading: bool, ticket: Ticket },
     Mark { user: Box<str>, conversation: usize, seq: u64, ticket: Ticket },
-    Readings { user: Box<str>, rooms: Box<str>, ticket: Ticket },
-    Conversations { user: Box<str>, before: u64, limit: usize, ticket: Ticket },
+    Readings { user: Box<str>, rooms: Box<str>, now: Tick, ticket: Ticket },
+    Conversations { user: Box<str>, before: u64, limit: usize, now: Tick, ticket: Ticket },
     Search { sought: Box<Sought>, ticket: Ticket },
     Noted { ticket: Ticket },
     Refused { ticket: Ticket, why: Why },
@@ -402,14 +402,17 @@ impl Backend for Memory {
                 };
                 self.waiting.push_back(waiting);
             }
-            Request::Readings { user, rooms, ticket } => {
-                self.waiting.push_back(Waiting::Readings { user: user.into(), rooms: rooms.as_str().into(), ticket });
+            Request::Readings { user, rooms, now, ticket } => {
+                let (user, rooms, now) = (user.into(), rooms.as_str().into(), now.tick);
+                self.waiting.push_back(Waiting::Readings { user, rooms, now, ticket });
             }
-            Request::Conversations { user, cursor, limit, ticket } => {
+            Request::Conversations { user, cursor, limit, now, ticket } => {
                 // A cursor is when something was last said in the last one of the page, and is written as an epoch is.
                 let before = cursor.map_or(Some(u64::MAX), |cursor| Epoch::parse(cursor).map(|Epoch(said)| said));
                 self.waiting.push_back(match before.filter(|&before| cursor.is_none() || before <= self.said) {
-                    Some(before) => Waiting::Conversations { user: user.into(), before, limit, ticket },
+                    Some(before) => {
+                        Waiting::Conversations { user: user.into(), before, limit, now: now.tick, ticket }
+                    }
                     None => Waiting::Refused { ticket, why: Why::BadCursor },
                 });
             }
@@ -484,13 +487,21 @@ impl Backend for Memory {
                 Some(News::Page { ticket, head, entries: Vec::new(), reading })
             }
             Waiting::Mark { user, conversation, seq, ticket } => Some(self.mark(&user, conversation, seq, ticket)),
-            Waiting::Readings { user, rooms, ticket } => {
+            Waiting::Readings { user, rooms, now, ticket } => {
+                let of = Names::from_text(&rooms).iter().filter_map(|room| self.index.get(room).copied());
+                let places: Vec<usize> = of.collect();
+                places.into_iter().for_each(|place| self.expire_one(place, now));
                 let place = |room| self.index.get(room).copied();
                 let reading = |room| place(room).map_or_else(Reading::default, |place| self.reading(&user, place));
                 let readings = Names::from_text(&rooms).iter().map(reading).collect();
                 Some(News::Readings { ticket, readings })
             }
-            Waiting::Conversations { user, before, limit, ticket } => Some(self.talks(&user, before, limit, ticket)),
+            Waiting::Conversations { user, before, limit, now, ticket } => {
+                let of = self.pairs.of(&user, before).map(|(_, place)| place);
+                let places: Vec<usize> = of.take(limit.min(MAX_TALKS) + 1).collect();
+                places.into_iter().for_each(|place| self.expire_one(place, now));
+                Some(self.talks(&user, before, limit, ticket))
+            }
             Waiting::Search { sought, ticket } => Some(self.search(&sought, ticket)),
             Waiting::Noted { ticket } => Some(News::Noted { ticket }),
             Waiting::Refused { ticket, why } => Some(News::Refused { ticket, why }),

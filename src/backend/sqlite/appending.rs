@@ -2,7 +2,7 @@
 
 use super::trouble::Result;
 use super::{
-    Body, Conversation, Description, Entry, MAX_DELETED_AT_ONCE, Message, NewBody, NewEntry, News, RetryKey, Sqlite,
+    Body, Conversation, Description, Entry, MAX_DELETED_AT_ONCE, MAX_DROPPED_AT_ONCE, Message, NewBody, NewEntry, News, RetryKey, Sqlite,
     Ticket, Verdict, Why, in_order, judge,
 };
 
@@ -29,7 +29,7 @@ impl Sqlite {
                     self.batch.push(&News::Refused { ticket, why: Why::NotFound });
                     return Ok(());
                 };
-                self.expire_one(at, conversation, entry.at)?;
+                self.expire_one(at, conversation, entry.at, MAX_DROPPED_AT_ONCE)?;
                 (at, self.tables()?.target(&self.places[at].place, of, entry)?)
             }
         };

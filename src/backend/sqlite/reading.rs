@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use super::schema;
 use super::tables::{Place, Tables, count, number, signed};
 use super::trouble::Result;
-use super::{Conversation, MAX_UNREAD, Names, News, Reading, Sqlite, Ticket, in_order};
+use super::{Conversation, MAX_DROPPED_AT_ONCE, MAX_UNREAD, Moment, Names, News, Reading, Sqlite, Ticket, in_order};
 
 /// From a number on there are [`MAX_UNREAD`] messages of others or more, whoever reads: but for one user.
 #[derive(Debug)]
@@ -51,16 +51,30 @@ impl Sqlite {
         Ok(())
     }
 
-    pub(super) fn readings(&mut self, user: &str, rooms: Names<'_>, ticket: Ticket) -> Result<()> {
-        let mut readings = Vec::new();
+    pub(super) fn readings(&mut self, user: &str, rooms: Names<'_>, now: Moment, ticket: Ticket) -> Result<()> {
+        let (mut readings, mut most) = (Vec::new(), MAX_DROPPED_AT_ONCE);
         for room in rooms.iter() {
-            readings.push(match self.find(Conversation::Room(room))? {
-                Some(at) => self.reading(at, user)?,
-                None => Reading::default(),
-            });
+            readings.push(self.reading_of(Conversation::Room(room), user, now, &mut most)?.unwrap_or_default());
         }
         self.batch.push(&News::Readings { ticket, readings });
         Ok(())
+    }
+
+    /// What a user has read of a conversation that keeps something. What is too old in it goes first, so much of it at
+    /// most as may go for all that is asked in one go.
+    pub(super) fn reading_of(
+        &mut self,
+        conversation: Conversation<'_>,
+        user: &str,
+        now: Moment,
+        most: &mut u64,
+    ) -> Result<Option<Reading>> {
+        let Some(at) = self.find(conversation)? else { return Ok(None) };
+        *most -= self.expire_one(at, conversation, now, *most)?;
+        match self.places[at].place.kept() > 0 || matches!(conversation, Conversation::Room(_)) {
+            true => self.reading(at, user).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// What a user has read of a conversation.
@@ -121,7 +135,26 @@ impl Tables {
         self.execute(sql, params![user, conversation, signed(seq)])?;
         let sql = "DELETE FROM mark WHERE user = ?1 AND conversation <= \
                    (SELECT conversation FROM mark WHERE user = ?1 ORDER BY conversation DESC LIMIT 1 OFFSET ?2)";
-        self.execute(sql, params![user, count(MAX_MARKS)]).map(drop)
+        self.execute(sql, params![user, count(MAX_MARKS)])?;
+        match self.marks_left.get() {
+            0 => self.make_room_for_marks(),
+            left => {
+                self.marks_left.set(left - 1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts the marks of all; if there are as many as there may be, some of those of the oldest conversations go.
+    fn make_room_for_marks(&self) -> rusqlite::Result<()> {
+        let all: usize = self.connection.query_row("SELECT count(*) FROM mark", [], |row| number(row, 0))?.try_into()
+            .unwrap_or(usize::MAX);
+        let over = (all + MARKS_TOGETHER).saturating_sub(MAX_MARKS_OF_ALL).min(2 * MARKS_TOGETHER);
+        let sql = "DELETE FROM mark WHERE (user, conversation) IN \
+                   (SELECT user, conversation FROM mark ORDER BY conversation LIMIT ?1)";
+        self.execute(sql, [count(over)])?;
+        self.marks_left.set((MAX_MARKS_OF_ALL + over).saturating_sub(all).min(MARKS_TOGETHER));
+        Ok(())
     }
 
     /// Counts messages of others from a number on, the newest first; and finds from where on there are many for
@@ -176,6 +209,10 @@ impl Tables {
 
 /// Marks of one user.
 pub const MAX_MARKS: usize = if cfg!(test) { 50 } else { 10_000 };
+
+/// Marks of all users, about; and how many are made before it is counted again.
+pub const MAX_MARKS_OF_ALL: usize = if cfg!(test) { 200 } else { 1 << 20 };
+pub const MARKS_TOGETHER: usize = if cfg!(test) { 10 } else { 4096 };
 
 /// Entries looked at to count messages that a user has not read: more than are counted, if some are the user's own.
 pub const MAX_COUNTED: usize = 16_384;

@@ -3,7 +3,9 @@
 use super::folding::Line;
 use super::tables::Place;
 use super::trouble::{Result, Trouble};
-use super::{Conversation, Description, Head, Known, News, Query, Reader, Reading, Request, Sqlite, Ticket};
+use super::{
+    Conversation, Description, Head, Known, MAX_DROPPED_AT_ONCE, News, Query, Reader, Reading, Request, Sqlite, Ticket,
+};
 
 impl Sqlite {
     /// What changes a message reads it first; so such a request, and any once something could not be read, is carried
@@ -72,18 +74,18 @@ impl Sqlite {
                     Some(at) => at,
                 };
                 self.describe(at, about)?;
-                let read = self.expire_one(at, conversation, now).and_then(|()| self.read(at, query, reader, ticket));
+                let read = self.expire_one(at, conversation, now, MAX_DROPPED_AT_ONCE).and_then(|_| self.read(at, query, reader, ticket));
                 self.spare(read, ticket)?;
             }
             Request::Mark { user, conversation, seq, ticket } => self.mark(user, conversation, seq, ticket)?,
-            Request::Readings { user, rooms, ticket } => {
-                let read = self.readings(user, rooms, ticket);
+            Request::Readings { user, rooms, now, ticket } => {
+                let read = self.readings(user, rooms, now, ticket);
                 self.spare(read, ticket)?;
             }
-            Request::Conversations { user, cursor, limit, ticket } => {
+            Request::Conversations { user, cursor, limit, now, ticket } => {
                 // Those of this batch too.
                 self.write_heads(false)?;
-                let read = self.conversations(user, cursor, limit, ticket);
+                let read = self.conversations(user, cursor, limit, now, ticket);
                 self.spare(read, ticket)?;
             }
             Request::Search { search, ticket } => {

@@ -9,10 +9,16 @@ use super::{
 };
 
 impl Sqlite {
-    /// Lets go of what is too old in one conversation, a bounded piece of work.
-    pub(super) fn expire_one(&mut self, at: usize, conversation: Conversation<'_>, now: Moment) -> Result<()> {
+    /// Lets go of what is too old in one conversation, so many entries at most. Returns how many there were.
+    pub(super) fn expire_one(
+        &mut self,
+        at: usize,
+        conversation: Conversation<'_>,
+        now: Moment,
+        most: u64,
+    ) -> Result<u64> {
         let mut place = self.places[at].place.clone();
-        let gone = self.age(&mut place, now, MAX_DROPPED_AT_ONCE)?;
+        let gone = self.age(&mut place, now, most)?;
         if gone > 0 {
             self.places[at].place = place;
             self.places[at].untrimmed += gone;
@@ -20,7 +26,7 @@ impl Sqlite {
             self.spoil(at);
             self.note_emptied(at, conversation);
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// Leaves out what is too old or too much; returns how many messages that were.

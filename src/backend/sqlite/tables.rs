@@ -23,6 +23,8 @@ pub struct Tables {
     log_pages: Arc<AtomicI64>,
     /// So much is gone of a part of the index that it is to be seen to.
     pub(super) is_worn: Cell<bool>,
+    /// So many marks more may be made before it is counted how many there are.
+    pub(super) marks_left: Cell<usize>,
 }
 
 /// What the file says of its last use.
@@ -115,7 +117,7 @@ impl Tables {
             noted.store(i64::from(pages), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { connection, log_pages, is_worn: Cell::new(false) })
+        Ok(Self { connection, log_pages, is_worn: Cell::new(false), marks_left: Cell::new(0) })
     }
 
     /// Less of it in memory than usual.
@@ -328,7 +330,14 @@ impl Tables {
         let added = self.execute("INSERT INTO person (name) VALUES (?1) ON CONFLICT DO NOTHING", [name])? > 0;
         if added {
             let last = self.connection.last_insert_rowid();
-            self.execute("DELETE FROM person WHERE id <= ?1", [last - count(most)])?;
+            let sql = "DELETE FROM person WHERE id IN (SELECT id FROM person WHERE id <= ?1 ORDER BY id LIMIT ?2) \
+                       RETURNING name";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let over = params![last.saturating_sub(count(most)), count(MAX_FORGOTTEN_AT_ONCE)];
+            let forgotten: Vec<String> = statement.query_map(over, |row| row.get(0))?.collect::<Result<_>>()?;
+            for name in forgotten {
+                self.execute("DELETE FROM mark WHERE user = ?1", [name])?;
+            }
         }
         Ok(added)
     }
@@ -440,6 +449,9 @@ const LOG_BYTES: i64 = 16 << 20;
 
 /// How long somebody else who writes to the file, by hand, is waited for.
 const BUSY_WITHIN: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(5) };
+
+/// People who are forgotten for one who is new, with their marks: fewer than were noted only if the limit was lowered.
+const MAX_FORGOTTEN_AT_ONCE: usize = 2;
 
 /// Statements that are kept ready: all.
 const STATEMENTS: usize = 64;

@@ -4,7 +4,7 @@ use rusqlite::{Row, params};
 
 use super::tables::{Tables, count, number};
 use super::trouble::Result;
-use super::{Conversation, News, Sqlite, Talk, Ticket, Why};
+use super::{Conversation, MAX_DROPPED_AT_ONCE, Moment, News, Sqlite, Talk, Ticket, Why};
 
 /// A direct conversation: with whom, and where it stands.
 struct Line {
@@ -21,6 +21,7 @@ impl Sqlite {
         user: &str,
         cursor: Option<&str>,
         limit: usize,
+        now: Moment,
         ticket: Ticket,
     ) -> Result<()> {
         let before = match cursor {
@@ -37,17 +38,16 @@ impl Sqlite {
         let mut lines = self.tables()?.talks(user, before, limit + 1)?;
         let more = lines.len() > limit;
         lines.truncate(limit);
-        let mut readings = Vec::new();
+        let (mut items, mut most) = (Vec::new(), MAX_DROPPED_AT_ONCE);
         for line in &lines {
-            readings.push(match self.find(Conversation::Direct(user, &line.with))? {
-                Some(at) => self.reading(at, user)?,
-                None => super::Reading::default(),
-            });
+            let conversation = Conversation::Direct(user, &line.with);
+            // All of it may have become too old.
+            if let Some(reading) = self.reading_of(conversation, user, now, &mut most)? {
+                items.push(Talk { with: &line.with, seq: line.seq, ts: line.said, reading });
+            }
         }
-        let items = lines.iter().zip(readings);
-        let items = items.map(|(line, reading)| Talk { with: &line.with, seq: line.seq, ts: line.said, reading });
         let next = lines.last().filter(|_| more).map(|line| super::Epoch(line.last).to_string());
-        self.batch.push(&News::Conversations { ticket, items: items.collect(), next });
+        self.batch.push(&News::Conversations { ticket, items, next });
         Ok(())
     }
 }

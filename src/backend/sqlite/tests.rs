@@ -270,8 +270,8 @@ fn killed_at_random_it_says_what_memory_says() {
                 15 => does(user, react(of, ["+", "-"][random.below(2) as usize], random.below(3) > 0)),
                 16 => does(user, NewBody::Message { content: name, reply_to: Some(of) }),
                 17 => Request::Mark { user, conversation, seq: of, ticket },
-                18 => Request::Readings { user, rooms, ticket },
-                19 => Request::Conversations { user, cursor: None, limit: 5, ticket },
+                18 => Request::Readings { user, rooms, now: moment(step), ticket },
+                19 => Request::Conversations { user, cursor: None, limit: 5, now: moment(step), ticket },
                 20 => read(Query::Following(of, ALL)),
                 0..6 => append(conversation, name, step),
                 6 => read(Query::Newest(bounds)),
@@ -1000,7 +1000,7 @@ fn bans_are_there_again() {
 fn reading(store: &mut Sqlite, user: &str) -> (u64, u64) {
     let mut text = String::new();
     let rooms = Names::join(["den"], &mut text);
-    store.ask(Request::Readings { user, rooms, ticket: Ticket(1) }).unwrap();
+    store.ask(Request::Readings { user, rooms, now: moment(1), ticket: Ticket(1) }).unwrap();
     match store.poll() {
         Some(News::Readings { readings, .. }) => (readings[0].read, readings[0].unread),
         other => panic!("{other:?}"),
@@ -1078,7 +1078,7 @@ fn what_is_counted_together_is_bounded() {
     // Seven whole ones, what is left of the eighth, and the newest of each other one.
     let expected = [150, 150, 150, 150, 150, 150, 150, 50, 50, 50, 50, 50];
     for _ in 0..2 {
-        store.ask(Request::Readings { user: "ann", rooms, ticket: Ticket(1) }).unwrap();
+        store.ask(Request::Readings { user: "ann", rooms, now: moment(1), ticket: Ticket(1) }).unwrap();
         let Some(News::Readings { readings, .. }) = store.poll() else { panic!("no readings") };
         assert_eq!(readings.iter().map(|reading| reading.unread).collect::<Vec<_>>(), expected);
         assert!(store.poll().is_none());
@@ -1203,7 +1203,7 @@ fn marks_are_bounded() {
     let kept = |store: &mut Sqlite, name: &str| {
         let mut text = String::new();
         let rooms = Names::join([name], &mut text);
-        store.ask(Request::Readings { user: "bob", rooms, ticket: Ticket(1) }).unwrap();
+        store.ask(Request::Readings { user: "bob", rooms, now: moment(1), ticket: Ticket(1) }).unwrap();
         match store.poll() {
             Some(News::Readings { readings, .. }) => readings[0].read,
             other => panic!("{other:?}"),
@@ -1224,7 +1224,7 @@ fn marks_are_bounded() {
 }
 
 fn talks(store: &mut Sqlite, user: &str, cursor: Option<&str>, limit: usize) -> (Vec<String>, Option<String>) {
-    store.ask(Request::Conversations { user, cursor, limit, ticket: Ticket(1) }).unwrap();
+    store.ask(Request::Conversations { user, cursor, limit, now: moment(1), ticket: Ticket(1) }).unwrap();
     loop {
         match store.poll() {
             Some(News::Conversations { items, next, .. }) => {

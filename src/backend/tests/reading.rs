@@ -22,7 +22,7 @@ fn reading(stage: &mut Stage<'_>, user: &str, conversation: Conversation<'_>) ->
 fn readings(stage: &mut Stage<'_>, user: &str, rooms: &[&str]) -> Vec<(u64, u64)> {
     let mut names = String::new();
     let rooms = Names::join(rooms.iter().copied(), &mut names);
-    let request = Request::Readings { user, rooms, ticket: Ticket(6) };
+    let request = Request::Readings { user, rooms, now: moment(stage.at), ticket: Ticket(6) };
     stage.ask(request, |news| match news {
         News::Readings { ticket: Ticket(6), readings } => {
             Some(readings.iter().map(|Reading { read, unread }| (*read, *unread)).collect())
@@ -33,7 +33,7 @@ fn readings(stage: &mut Stage<'_>, user: &str, rooms: &[&str]) -> Vec<(u64, u64)
 
 /// A page of conversations as text, `bob 3@7 0/1`: with whom, seq and ts, read and unread; and its `next`.
 fn talks(stage: &mut Stage<'_>, user: &str, cursor: Option<&str>, limit: usize) -> (Vec<String>, Option<String>) {
-    let request = Request::Conversations { user, cursor, limit, ticket: Ticket(7) };
+    let request = Request::Conversations { user, cursor, limit, now: moment(stage.at), ticket: Ticket(7) };
     stage.ask(request, |news| match news {
         News::Conversations { ticket: Ticket(7), items, next } => {
             let show = |Talk { with, seq, ts, reading: Reading { read, unread } }: &Talk<'_>| {

@@ -134,7 +134,7 @@ impl World {
                     link.said.push(&News::Marked { ticket, user, conversation, seq });
                 }
             }
-            Request::Readings { user, rooms, ticket } => {
+            Request::Readings { user, rooms, ticket, .. } => {
                 let readings = rooms.iter().map(|room| self.reading(user, Conversation::Room(room))).collect();
                 self.links[node].said.push(&News::Readings { ticket, readings });
             }
