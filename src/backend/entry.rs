@@ -150,7 +150,7 @@ impl Body<'_> {
 /// A message, folded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// Its text as it stands; `None`: it is deleted, and has nothing of the rest.
+    /// Its text as it stands; `None`: it is deleted, and of the rest it has only what it answers.
     pub content: Option<&'a str>,
     /// The message that it answers.
     pub reply_to: Option<u64>,

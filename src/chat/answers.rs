@@ -32,6 +32,9 @@ impl Hall {
                 self.note_life(room, epoch, turn);
                 self.said_in(room, entry, asked, turn);
             }
+            Conversation::Direct(one, other) if ![one, other].contains(&entry.sender) => {
+                self.done_between(one, other, entry, asked, turn);
+            }
             Conversation::Direct(one, other) => {
                 self.said_to(other_of(one, other, entry.sender), entry, asked, turn);
             }

@@ -25,7 +25,7 @@ impl Hall {
         let within = ctx.settings.edit_within;
         let body = match change {
             Change::Edit { content } => NewBody::Edit { of, content, within },
-            Change::Delete => NewBody::Delete { of, right: self.right_to_delete(ask.conn, ctx.settings) },
+            Change::Delete => NewBody::Delete { of, right: self.right_to_delete(ask.conn, place, ctx.settings) },
             Change::React { emoji, on } => {
                 check_emoji(emoji)?;
                 NewBody::Reaction { of, emoji, on: *on }
@@ -37,8 +37,13 @@ impl Hall {
         }
     }
 
-    fn right_to_delete(&self, conn: ConnId, settings: &Settings) -> Right {
-        match self.may_moderate(conn) {
+    /// What two people write to each other is theirs; only an operator deletes there too.
+    fn right_to_delete(&self, conn: ConnId, place: &Place<'_>, settings: &Settings) -> Right {
+        let all = match place {
+            Place::Room(_) => self.may_moderate(conn),
+            Place::User(_) => self.operators.has(conn),
+        };
+        match all {
             true => Right::Moderator,
             false => Right::Sender { within: settings.edit_within },
         }

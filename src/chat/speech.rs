@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use super::access::DEFAULT_SENDER;
 use super::ask::{Ask, Asker};
 use super::asking::New;
 use super::checks::user_name;
@@ -169,9 +170,14 @@ impl Hall {
             return Ok(());
         };
         let waiting = Waiting { asker: ask.keep(), room: None, what: What::ToUser { said, to: to.clone() } };
-        let sender = self.roster.user(user).name.clone();
-        let conversation = Conversation::Direct(sender.as_str(), to.as_str());
-        self.append(waiting, New { conversation, sender: sender.as_str(), body, retry }, ctx)?;
+        let from = self.roster.user(user).name.clone();
+        let conversation = Conversation::Direct(from.as_str(), to.as_str());
+        let sender = match body {
+            // A message of one of them; neither of them deletes it.
+            NewBody::Delete { .. } if self.operators.has(ask.conn) => DEFAULT_SENDER,
+            _ => from.as_str(),
+        };
+        self.append(waiting, New { conversation, sender, body, retry }, ctx)?;
         self.remember(said, ctx);
         Ok(())
     }
@@ -217,6 +223,32 @@ impl Hall {
                 self.copied(of, to, copied, turn);
             }
             what => debug_assert!(false, "nothing was to be said to anybody for {what:?}"),
+        }
+    }
+
+    /// An operator has done something in the conversation of two people: the devices of each hear it with the name of
+    /// the other one.
+    pub(super) fn done_between(
+        &mut self,
+        one: &str,
+        other: &str,
+        entry: &Entry<'_>,
+        asked: Option<Waiting>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.sweep_later(turn);
+        let both = [(one, other), (other, one)];
+        for (hears, with) in both.into_iter().take(if one == other { 1 } else { 2 }) {
+            let user = self.roster.users().find(hears);
+            let devices: Vec<ConnId> = user.into_iter().flat_map(|user| self.roster.json_devices(user)).collect();
+            if !devices.is_empty() {
+                turn.out.send_each(devices, |out| spliced::by_type(out, None, Place::user(with), entry));
+            }
+        }
+        if let Some(Waiting { asker, what: What::ToUser { said, to }, .. }) = asked {
+            self.answer_said(said, Some(entry.seq), entry.ts);
+            let place = Place::user(to.as_str());
+            turn.out.send(asker.conn, |out| spliced::by_type(out, asker.id.as_ref(), place, entry));
         }
     }
 

@@ -247,9 +247,6 @@ impl Kept {
         self.bytes -= entry.cost();
         entry.text = entry.sender().into();
         entry.kind = kind;
-        if kind == Kind::Gone {
-            entry.back = 0;
-        }
         self.bytes += entry.cost();
     }
 
@@ -453,7 +450,7 @@ impl Kept {
         let of = seq - u64::from(stored.back);
         let body = match stored.kind {
             Kind::Message | Kind::Moved => Body::Message(self.message(seq, stored, reader)),
-            Kind::Gone => Body::Message(Message::default()),
+            Kind::Gone => Body::Message(Message { reply_to: stored.reply_to(seq), ..Message::default() }),
             Kind::Edit => Body::Edited { of, content: Some(stored.content()) },
             Kind::Superseded => Body::Edited { of, content: self.content(of) },
             Kind::Delete => Body::Deleted { of },
@@ -464,8 +461,7 @@ impl Kept {
     }
 
     fn message<'a>(&'a self, seq: u64, stored: &'a Stored, reader: Option<&str>) -> Message<'a> {
-        let reply_to = (stored.back > 0).then(|| seq - u64::from(stored.back));
-        let plain = Message { reply_to, ..Message::new(stored.content()) };
+        let plain = Message { reply_to: stored.reply_to(seq), ..Message::new(stored.content()) };
         let Some(folded) = self.beside.as_ref().and_then(|beside| beside.of(seq)) else { return plain };
         let edit = folded.edit.and_then(|edit| self.place(edit)).map(|edit| &self.ring[edit]);
         Message {
@@ -553,6 +549,11 @@ impl Stored {
             _ => NewBody::Message { content, reply_to: Some(of) },
         };
         NewEntry { sender: self.sender(), body, at: self.at() }
+    }
+
+    /// The message that this one, with its number, answers.
+    fn reply_to(&self, seq: u64) -> Option<u64> {
+        (self.back > 0).then(|| seq - u64::from(self.back))
     }
 
     /// A message with its number, and nothing that was done with it.

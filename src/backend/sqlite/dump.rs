@@ -387,7 +387,7 @@ fn entry(tables: &Tables, row: &Row<'_>) -> Result<Record> {
             };
             Body::Message { content: Some(content), reply_to: maybe(row, 9)?, edited, reactions }
         }
-        _ => Body::Message { content: None, reply_to: None, edited: None, reactions: Vec::new() },
+        _ => Body::Message { content: None, reply_to: maybe(row, 9)?, edited: None, reactions: Vec::new() },
     };
     let name = Name::of(row.get(2)?, row.get(3)?);
     Ok(Record::Entry { name, seq, ts: number(row, 6)?, sender: row.get(7)?, body })
@@ -584,7 +584,9 @@ impl Import {
             Body::Message { content: Some(content), reply_to, .. } => {
                 (schema::MESSAGE, &**content, reply_to.map(signed), None, None)
             }
-            Body::Message { content: None, .. } => (schema::DELETED, "", None, None, None),
+            Body::Message { content: None, reply_to, .. } => {
+                (schema::DELETED, "", reply_to.map(signed), None, None)
+            }
             Body::Edited { of, content } => {
                 (schema::EDIT, content.as_deref().unwrap_or(""), Some(signed(*of)), before, None)
             }

@@ -98,7 +98,7 @@ impl Tables {
             }
             NewBody::Delete { .. } => {
                 self.blank(id, found)?;
-                let sql = "UPDATE entry SET kind = 4, content = '', about = NULL, latest = NULL, reacted = NULL \
+                let sql = "UPDATE entry SET kind = 4, content = '', latest = NULL, reacted = NULL \
                            WHERE conversation = ?1 AND seq = ?2";
                 self.execute(sql, params![id, of])?;
                 self.execute("DELETE FROM emoji WHERE conversation = ?1 AND message = ?2", params![id, of])?;

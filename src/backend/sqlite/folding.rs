@@ -257,7 +257,10 @@ impl Tables {
                 };
                 Written::Message { content: Some(content), reply_to: maybe(row, 5)?, edited, reactions }
             }
-            _ => Written::Message { content: None, reply_to: None, edited: None, reactions: Vec::new() },
+            _ => {
+                let reply_to = maybe(row, 5)?;
+                Written::Message { content: None, reply_to, edited: None, reactions: Vec::new() }
+            }
         };
         Ok(Line { seq, ts, sender, body })
     }

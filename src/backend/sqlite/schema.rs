@@ -158,7 +158,7 @@ pub const DELETION: i64 = 2;
 /// Of a reaction: its emoji is in `content`, and `reacted` is 1 if it was added, 0 if it was taken back.
 pub const REACTION: i64 = 3;
 
-/// Of a message that is deleted, and keeps nothing but its place.
+/// Of a message that is deleted, and keeps nothing but its place and the message that it answers.
 pub const DELETED: i64 = 4;
 
 /// Has the next start take the file for a copy, whatever inode it has then: its conversations go on in new epochs.

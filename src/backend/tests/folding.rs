@@ -142,7 +142,9 @@ impl Log {
     fn entry(&self, seq: u64, reader: Option<&str>) -> Entry<'_> {
         let Said { at, sender, body } = &self.entries[seq as usize - 1];
         let body = match body {
-            Doing::Message { .. } if self.is_deleted(seq) => Body::Message(Message::default()),
+            &Doing::Message { reply_to, .. } if self.is_deleted(seq) => {
+                Body::Message(Message { reply_to, ..Message::default() })
+            }
             Doing::Message { content, reply_to } => Body::Message(Message {
                 content: Some(self.edit(seq).map_or(content, |(content, _)| content)),
                 reply_to: *reply_to,

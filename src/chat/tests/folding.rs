@@ -11,7 +11,7 @@ use crate::backend::{Body, Entry, Message, Reaction};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Folded(pub BTreeMap<u64, Shown>);
 
-/// One of them; deleted, it has a sender and a time alone.
+/// One of them; deleted, it has a sender, a time and what it answers alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shown {
     sender: String,
@@ -81,8 +81,8 @@ impl Folded {
 
 impl Shown {
     fn delete(&mut self) {
-        let Self { sender, ts, .. } = std::mem::take(self);
-        *self = Self { sender, ts, ..Self::default() };
+        let Self { sender, ts, reply_to, .. } = std::mem::take(self);
+        *self = Self { sender, ts, reply_to, ..Self::default() };
     }
 
     fn of(conversation: &Conversation, seq: u64) -> Option<Self> {

@@ -103,7 +103,7 @@ impl Conversation {
         let Deed { ts, sender, what } = &self.deeds[seq as usize - 1];
         let body = match *what {
             What::Message { reply_to, .. } => match self.text(seq, gone) {
-                None => Body::Message(Message::default()),
+                None => Body::Message(Message { reply_to, ..Message::default() }),
                 content => {
                     let (edited, reactions) = (self.edited(seq, gone), self.reactions(seq, gone, reader));
                     Body::Message(Message { content, reply_to, edited, reactions })

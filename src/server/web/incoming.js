@@ -135,7 +135,7 @@ export function listen(salon) {
     if (c.items.length && c.items[0].seq === 1 && c.items[0].epoch === c.epoch) c.start = true;
   });
 
-  const partner = ({ sender, user_id }) => conversations.get(`person:${sender === me ? user_id : sender}`);
+  const partner = ({ sender, user_id }) => conversations.get(`person:${user_id === me ? sender : user_id}`);
   for (const kind of ["edited", "deleted"]) on(kind, (change) => {
     const c = change.room_id === undefined ? partner(change) : conversations.get(`room:${change.room_id}`);
     if (c) takeChange(c, kind === "deleted" ? { of: change.of, deleted: true } : change);
