@@ -52,7 +52,21 @@ impl Hall {
     pub(super) fn pay_for_list(&mut self, conn: ConnId, rooms: usize, turn: &Turn<'_>) -> Result<(), Refusal> {
         let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
         let Settings { rate, full_speed_per_address: people, .. } = *turn.settings;
-        match self.buckets.pay_for_list(payer, rooms, rate, people, turn.now.tick) {
+        let verdict = self.buckets.pay_for_list(payer, rooms, rate, people, turn.now.tick);
+        self.is_paid(payer, verdict, turn)
+    }
+
+    /// Pays for a request that costs as much as so many frames the part that its frame has not paid for. Operators do
+    /// not pay.
+    pub(super) fn pay_for_more(&mut self, conn: ConnId, frames: u64, turn: &Turn<'_>) -> Result<(), Refusal> {
+        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
+        let Settings { rate, full_speed_per_address: people, .. } = *turn.settings;
+        let verdict = self.buckets.pay_for_more(payer, frames, rate, people, turn.now.tick);
+        self.is_paid(payer, verdict, turn)
+    }
+
+    fn is_paid(&mut self, payer: Payer, verdict: Verdict, turn: &Turn<'_>) -> Result<(), Refusal> {
+        match verdict {
             Verdict::Refused { retry_after, crowded } => {
                 self.counts.rate_limited += 1;
                 Err(self.too_fast(payer, retry_after, crowded, turn))

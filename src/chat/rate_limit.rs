@@ -164,6 +164,21 @@ impl Buckets {
         }
     }
 
+    /// Pays for a request that costs as much as so many frames the part that its frame has not paid for; what costs more
+    /// than can be had at once costs just that.
+    pub fn pay_for_more(&mut self, payer: Payer, frames: u64, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
+        let Some(rate) = rate else { return Verdict::Pass };
+        let frames = frames.min(rate.burst.max(1).into()).saturating_sub(1);
+        if let Err(retry_after) = self.buckets.entry(payer.own).or_default().pay_frames(rate, 1, frames, now) {
+            return Verdict::Refused { retry_after, crowded: false };
+        }
+        let Some(address) = payer.address else { return Verdict::Pass };
+        match self.crowd(address).pay_frames(rate, people, frames, now) {
+            Ok(()) => Verdict::Pass,
+            Err(retry_after) => Verdict::Refused { retry_after, crowded: true },
+        }
+    }
+
     /// Pays for speaking to everybody: of that there is a bucket of its own for the user, and one for all at the
     /// address.
     pub fn pay_to_announce(&mut self, payer: Payer, now: Tick) -> Result<(), Duration> {

@@ -47,6 +47,7 @@ impl Hall {
         let sender = sender.as_deref().map(named).transpose()?;
         let (sender, cursor) = (sender.as_ref().map(UserName::as_str), page.short_cursor()?);
         let search = Search { scope, text, sender, before: *before, cursor, limit: page.limit };
+        self.pay_for_more(ask.conn, FRAMES, ctx)?;
         ctx.out.note_work(SEARCH);
         let waiting = Waiting { asker: ask.keep(), room, what: What::Search };
         self.ask_store(waiting, |ticket| Request::Search { search, ticket }, ctx)
@@ -76,6 +77,9 @@ fn named(sender: &str) -> Result<UserName, Refusal> {
 
 /// The longest text that is looked for, in bytes.
 const MAX_TEXT_BYTES: usize = 512;
+
+/// The price of a search, in frames: it takes the store some milliseconds, which others who search wait for.
+const FRAMES: u64 = 5;
 
 /// The cost of a search, in steps (see [`Deliveries::note_work`](super::delivery::Deliveries::note_work)): more than
 /// all peers that need more than one request's time have in one turn, so that a turn has one of them.

@@ -272,7 +272,35 @@ fn who_may_delete() {
         stage.refused("mod", &of(DEN, "edit", 1, r#","content":"x""#), "forbidden");
         stage.says("mod", &of(DEN, "delete", 1, ""));
         stage.heard_kinds("mod", &[if may { "deleted" } else { "forbidden" }]);
+        // What ann writes to the moderator alone is hers.
+        stage.says("ann", r#"{"type":"direct","user_id":"mod","content":"hi"}"#);
+        stage.forgets("mod");
+        stage.refused("mod", &of(r#""user_id":"ann""#, "delete", 1, ""), "forbidden");
     }
+}
+
+/// The operator deletes what one of two people has written to the other: both hear it, each with the name of the other
+/// one, and that neither of them did it.
+#[test]
+fn the_operator_deletes_between_two_people() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.opens("phone", "ann");
+    stage.says("ann", r#"{"type":"direct","user_id":"bob","content":"psst"}"#);
+    stage.says("ann", r#"{"type":"direct","user_id":"ann","content":"note"}"#);
+    stage.all_forget();
+    let deleted = |with: &str| {
+        format!(r#"{{"type":"deleted","user_id":"{with}","of":1,"sender":"server","seq":2,"ts":1000000}}"#)
+    };
+    let answer = stage.calls(Call::Delete, r#"{"sender":"bob","user_id":"ann","of":1}"#);
+    assert_eq!(answer, deleted("ann"));
+    for (device, with) in [("ann", "bob"), ("phone", "bob"), ("bob", "ann")] {
+        stage.heard(device, [deleted(with)]);
+    }
+    assert_eq!(stage.calls(Call::Delete, r#"{"sender":"ann","user_id":"ann","of":1}"#), deleted("ann"));
+    for device in ["ann", "phone"] {
+        stage.heard(device, [deleted("ann")]);
+    }
+    stage.heard_nothing("bob");
 }
 
 /// What is done while a session catches up comes back to it in its turn, with its `id`.

@@ -117,6 +117,35 @@ fn rate() {
     assert_eq!(stage.chat.counts().rate_limited, 5);
 }
 
+/// A search costs as much as five frames, of the user and of all at the address; where no more than three can be had at
+/// once, it costs these.
+#[test]
+fn searches_cost_more() {
+    let search = r#"{"type":"search","text":"x","room_id":"den","id":1}"#;
+    for (burst, people, comes_from, searches) in [(40, 64, None, 7), (40, 1, address(1), 7), (3, 64, None, 1)] {
+        let rate = Some(Rate { per_second: 20, burst });
+        let mut stage = Stage::new(Settings { rate, full_speed_per_address: people, ..Settings::default() });
+        stage.address = comes_from;
+        stage.opens("ann", "ann");
+        stage.joins("ann", "den");
+        // As much as can be had at once.
+        stage.waits_ms(2000);
+        stage.forgets("ann");
+        for _ in 0..searches {
+            stage.says("ann", search);
+            stage.heard_kinds("ann", &["found"]);
+        }
+        if burst == 40 {
+            stage.says("ann", r#"{"type":"ping"}"#);
+            stage.heard_kinds("ann", &["pong"]);
+        }
+        stage.refused("ann", search, "rate_limited");
+        stage.waits_ms(250);
+        stage.says("ann", search);
+        stage.heard_kinds("ann", &["found"]);
+    }
+}
+
 fn address(number: u64) -> Option<Address> {
     Some(Address(std::num::NonZeroU64::new(number).unwrap()))
 }
