@@ -62,5 +62,8 @@ pub(super) fn check_line(field: &str, text: Option<&str>, limit: usize) -> Resul
     Err(Refusal::new(Code::BadRequest, message))
 }
 
+/// The longest text that is shown beside a name, wherever it is from: each of its kinds has as much.
+pub(super) const MAX_SHOWN_BYTES: usize = 256;
+
 /// The longest note beside a status, in bytes.
 const MAX_NOTE_BYTES: usize = 256;

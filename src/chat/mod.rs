@@ -402,6 +402,22 @@ const NEWS_AT_ONCE: usize = 1024;
 /// of a topic's log, say, which has a bound.
 const TEXT_AT_ONCE: usize = 256 << 10;
 
+/// Holds a text that is shown beside a name (a title, a topic, a note) to the rules for what clients and operators send.
+///
+/// # Errors
+/// The expected and the found.
+pub fn check_shown(field: &str, text: Option<&str>) -> Result<(), String> {
+    checks::check_line(field, text, checks::MAX_SHOWN_BYTES).map_err(|refusal| refusal.message.into_owned())
+}
+
+/// The same of an emoji.
+///
+/// # Errors
+/// The expected and the found.
+pub fn check_emoji(text: &str) -> Result<(), String> {
+    emoji::check_emoji(text).map_err(|refusal| refusal.message.into_owned())
+}
+
 /// An `error` message, for requests that are refused before they reach the chat.
 pub fn error_message(code: Code, message: &'static str) -> Vec<u8> {
     let mut out = Vec::new();

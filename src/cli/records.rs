@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::Epoch;
 use crate::backend::sqlite::dump::{About, Body, Head, Name, Record};
-use crate::chat::{RoomName, UserName};
+use crate::chat::{RoomName, UserName, check_emoji, check_shown};
 
 /// A line. Fields that do not hold are left out.
 #[derive(Debug, Deserialize, Serialize)]
@@ -181,6 +181,8 @@ fn record_of(line: Line) -> Result<Record, String> {
         Line::User { name } => Ok(Record::User { name: user("name", name)? }),
         Line::Room { room_id, title, topic, created_at, created, epoch: life, seq, oldest, last_message } => {
             let head = Head { epoch: epoch(&life)?, seq, oldest, message: last_message, said: 0 };
+            check_shown("title", title.as_deref())?;
+            check_shown("topic", topic.as_deref())?;
             let about = About { title, topic, created_at, created };
             Ok(Record::Conversation { name: name(Some(room_id), None)?, head, about })
         }
@@ -194,6 +196,10 @@ fn record_of(line: Line) -> Result<Record, String> {
                 (None, false) => return Err("expected the content of a message, or that it is deleted".into()),
                 _ => {}
             }
+            for Reaction { emoji: found, users } in &reactions {
+                check_emoji(found)?;
+                users.iter().try_for_each(|name| user("users", name.clone()).map(drop))?;
+            }
             let reactions = reactions.into_iter().map(|Reaction { emoji, users }| (emoji, users)).collect();
             entry((room_id, users), seq, ts, sender, Body::Message { content, reply_to, edited, reactions })
         }
@@ -204,12 +210,16 @@ fn record_of(line: Line) -> Result<Record, String> {
             entry((room_id, users), seq, ts, sender, Body::Deleted { of })
         }
         Line::Reaction { room_id, users, seq, ts, sender, of, emoji, on } => {
+            check_emoji(&emoji)?;
             entry((room_id, users), seq, ts, sender, Body::Reaction { of, emoji, on })
         }
         Line::Read { user: who, room_id, users, seq } => {
             Ok(Record::Read { user: user("user", who)?, name: name(room_id, users)?, seq })
         }
-        Line::Ban { user: who, until, note } => Ok(Record::Ban { user: user("user", who)?, until, note }),
+        Line::Ban { user: who, until, note } => {
+            check_shown("note", note.as_deref())?;
+            Ok(Record::Ban { user: user("user", who)?, until, note })
+        }
     }
 }
 
@@ -270,11 +280,11 @@ mod tests {
             r#"{"kind":"room","room_id":"den","title":"The Den","topic":"talk","created_at":1,"created":true,"epoch":"00000000000000ff","seq":3,"oldest":2,"last_message":2}"#,
             r#"{"kind":"room","room_id":"den","epoch":"00000000000000ff","seq":0,"oldest":1,"last_message":0}"#,
             r#"{"kind":"direct","users":["ann","bob"],"epoch":"00000000000000ff","seq":1,"oldest":1,"last_message":1,"last_ts":5}"#,
-            r#"{"kind":"message","room_id":"den","seq":1,"ts":5,"sender":"ann","content":"x\n\"y\"","reply_to":3,"edited":6,"reactions":[{"emoji":"+","users":["bob"]}]}"#,
+            r#"{"kind":"message","room_id":"den","seq":1,"ts":5,"sender":"ann","content":"x\n\"y\"","reply_to":3,"edited":6,"reactions":[{"emoji":":x:","users":["bob"]}]}"#,
             r#"{"kind":"message","users":["ann","bob"],"seq":1,"ts":5,"sender":"ann","deleted":true}"#,
             r#"{"kind":"edited","room_id":"den","seq":2,"ts":5,"sender":"ann","of":1,"content":"y"}"#,
             r#"{"kind":"deleted","room_id":"den","seq":2,"ts":5,"sender":"ann","of":1}"#,
-            r#"{"kind":"reaction","room_id":"den","seq":2,"ts":5,"sender":"ann","of":1,"emoji":"+","on":false}"#,
+            r#"{"kind":"reaction","room_id":"den","seq":2,"ts":5,"sender":"ann","of":1,"emoji":":x:","on":false}"#,
             r#"{"kind":"read","user":"ann","room_id":"den","seq":2}"#,
             r#"{"kind":"ban","user":"eve","until":9,"note":"spam"}"#,
             r#"{"kind":"ban","user":"eve"}"#,
@@ -302,6 +312,8 @@ mod tests {
             (br#"{"kind":"read","user":"ann","room_id":"a","users":["a","b"],"seq":1}"#, "found both"),
             (br#"{"kind":"read","user":"ann","users":["b","a"],"seq":1}"#, "users: expected the smaller name first"),
             (br#"{"kind":"message","room_id":"a","seq":1,"ts":1,"sender":"b"}"#, "expected the content of a message"),
+            (br#"{"kind":"ban","user":"eve","note":"a\u202eb"}"#, "`note`: expected characters that a name may have"),
+            (br#"{"kind":"reaction","room_id":"a","seq":2,"ts":5,"sender":"ann","of":1,"emoji":"xx","on":true}"#, "`emoji`"),
             (
                 br#"{"kind":"room","room_id":"a","epoch":"1","seq":1,"oldest":1,"last_message":1}"#,
                 "epoch: expected 16 digits of base 16, found \"1\"",

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use crate::backend::sqlite::{self, dump};
 
 use super::config_file::{self, FILE, Value};
-use super::values::StoreArg;
+use super::values::{StoreArg, parse_message_bytes};
 use super::{records, state};
 
 /// Options of `store`.
@@ -47,7 +47,15 @@ pub enum Act {
     /// Read what `export` wrote from standard input, into a file that no Salon uses: all of it, or nothing
     ///
     /// The file is made if there is none; what is in it stays. A Salon that is started from it begins new epochs.
-    Import(Place),
+    Import {
+        /// The longest content of a message that is taken: as long as `salon serve` takes it
+        #[arg(long, default_value = "16KiB", value_name = "SIZE", value_parser = parse_message_bytes)]
+        #[arg(env = "SALON_CONTENT_BYTES")]
+        content_bytes: usize,
+        /// The store.
+        #[command(flatten)]
+        place: Place,
+    },
     /// Make a file that no Salon uses as small as what is in it
     Compact(Place),
 }
@@ -86,10 +94,11 @@ pub fn run(args: &StoreArgs) -> Result<(), String> {
             let mut progress = Progress::new("pages left");
             let bytes = sqlite::backup(&place.path()?, file, &mut |left, all| progress.show(left, all))?;
             progress.end();
-            say(&format!("{}: {bytes} bytes\n", file.display()))
+            let check = "not checked for damage: `salon store check --store` reads it from end to end";
+            say(&format!("{}: {bytes} bytes; {check}\n", file.display()))
         }
         Act::Export { room, place } => export(&place.path()?, room.as_deref()),
-        Act::Import(place) => import(&place.path()?, io::stdin().lock()),
+        Act::Import { content_bytes, place } => import(&place.path()?, *content_bytes, io::stdin().lock()),
         Act::Compact(place) => {
             let path = place.path()?;
             let (before, after) = sqlite::compact(&path)?;
@@ -150,8 +159,8 @@ fn export(path: &Path, room: Option<&str>) -> Result<(), String> {
     gone(output.flush()).map(drop)
 }
 
-fn import(path: &Path, input: impl BufRead) -> Result<(), String> {
-    let mut import = dump::Import::open(path)?;
+fn import(path: &Path, content_bytes: usize, input: impl BufRead) -> Result<(), String> {
+    let mut import = dump::Import::open(path, content_bytes)?;
     let mut progress = Progress::new("lines");
     let (mut input, mut line, mut number) = (input, Vec::new(), 0u64);
     loop {

@@ -168,12 +168,14 @@ fn what_cannot_be_done_is_said() {
         (format!("{message}\n"), "line 1: expected the line of the room den before its entries, found none"),
         (format!("{room}\n{message}\n{message}\n"), "line 3: expected a seq of the room den from 2 to 1, found 1"),
         (format!("{room}\n\n"), "line 2: EOF while parsing a value"),
+        (format!("{room}\n{}", message.replace('x', &"x".repeat(16_385))), "line 2: content: expected at most 16384 bytes"),
         ("{\"kind\":\"poem\"}".into(), "line 1: unknown variant `poem`, expected one of `user`"),
     ] {
         let (status, _, error) = store(&["import", "--store", &file], &input);
         assert_eq!((status, error.lines().count()), (2, 1), "{error}");
         assert!(error.contains(sentence), "{sentence}: {error}");
-        assert_eq!(done(&["export", "--store", &file], ""), "", "{sentence}");
+        // Nothing of it is left.
+        assert_eq!(fs::read_dir(&folder.0).map_or(0, |files| files.count()), 0, "{sentence}");
     }
     done(&["import", "--store", &file], &format!("{room}\n{message}"));
     let (status, _, error) = store(&["export", "--room", "hut", "--store", &file], "");

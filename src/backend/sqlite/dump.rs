@@ -17,7 +17,7 @@ use super::entries::maybe;
 use super::tables::{Tables, count, number, signed};
 use super::trouble::{Result, Trouble};
 use super::upkeep::open_for_reading;
-use super::{Durability, Options, Sqlite, boot_id, schema};
+use super::{Durability, Options, Sqlite, boot_id, file, schema};
 use crate::backend::{Epoch, MAX_BANS};
 use crate::random::Random;
 
@@ -417,6 +417,10 @@ pub struct Import {
     begun: HashMap<Name, Begun>,
     /// Entries that had a hole behind them, and so are not kept.
     left_out: u64,
+    /// The longest content of a message.
+    content_bytes: usize,
+    /// There was no file before, and all that was taken is not kept yet: these go with it.
+    made: Vec<PathBuf>,
 }
 
 impl Drop for Import {
@@ -427,6 +431,8 @@ impl Drop for Import {
         {
             log::warn!("{}: an import is not undone in order ({error})", self.store.claim.path.display());
         }
+        // Nobody else has used them: the store is claimed still.
+        file::remove_all(&self.made);
     }
 }
 
@@ -450,7 +456,8 @@ impl Import {
     ///
     /// # Errors
     /// One sentence that says what to do.
-    pub fn open(path: &Path) -> std::result::Result<Self, String> {
+    pub fn open(path: &Path, content_bytes: usize) -> std::result::Result<Self, String> {
+        let there = file::files_there(path);
         let options = Options {
             path: path.to_owned(),
             durability: Durability::Process,
@@ -462,7 +469,12 @@ impl Import {
         };
         let store = Sqlite::open(options, Random::secret())?;
         store.tables().and_then(|tables| Ok(tables.begin()?)).map_err(|trouble| trouble.sentence(path))?;
-        Ok(Self { store, begun: HashMap::new(), left_out: 0 })
+        let mut made = match there.contains(&store.claim.path) {
+            true => Vec::new(),
+            false => file::files_of(&store.claim.path).to_vec(),
+        };
+        made.retain(|path| !there.contains(path));
+        Ok(Self { store, begun: HashMap::new(), left_out: 0, content_bytes, made })
     }
 
     /// Takes a record.
@@ -472,6 +484,13 @@ impl Import {
     pub fn take(&mut self, record: Record) -> std::result::Result<(), String> {
         if let Some((field, number)) = record.numbers().into_iter().find(|&(_, number)| number > MAX_NUMBER) {
             return Err(format!("{field}: expected at most {MAX_NUMBER}, found {number}"));
+        }
+        if let Record::Entry { body: Body::Message { content: Some(text), .. }, .. }
+        | Record::Entry { body: Body::Edited { content: Some(text), .. }, .. } = &record
+            && text.len() > self.content_bytes
+        {
+            let (most, found) = (self.content_bytes, text.len());
+            return Err(format!("content: expected at most {most} bytes (--content-bytes), found {found}"));
         }
         let taken = match record {
             Record::Conversation { name, head, about } => self.begin(name, head, &about),
@@ -502,6 +521,7 @@ impl Import {
             ));
         }
         self.keep().map_err(|trouble| trouble.sentence(&self.store.claim.path))?;
+        self.made.clear();
         Ok(self.left_out)
     }
 

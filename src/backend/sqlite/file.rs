@@ -384,6 +384,26 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
+/// The files of a store: its own, and those that lie beside it while it is in use.
+pub fn files_of(path: &Path) -> [PathBuf; 4] {
+    [path.to_owned(), beside(path, "-wal"), beside(path, "-shm"), lock_of(path)]
+}
+
+/// Those of them that are there.
+pub fn files_there(path: &Path) -> Vec<PathBuf> {
+    let files = resolve(path).map(|path| files_of(&path));
+    files.into_iter().flatten().filter(|file| file.exists()).collect()
+}
+
+/// Removes files that are not to be kept.
+pub fn remove_all(files: &[PathBuf]) {
+    for file in files {
+        if let Err(error) = remove(file) {
+            log::warn!("{}: it stays, though nothing is in it that is to be kept: {error}", file.display());
+        }
+    }
+}
+
 /// Only its owner may read and write what is made.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
