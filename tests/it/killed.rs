@@ -1,12 +1,13 @@
 //! `kill -9` while everybody talks, over and over on one file: nothing that anybody was told is missing afterwards, no
-//! number names two messages, and everybody goes on with `since` where they were.
+//! number names two entries, what was done to messages was done to them once, and everybody goes on with `since` where
+//! they were. Marks and bans that were answered are there, too.
 //!
 //! The moment of a kill is a number of deliveries drawn by chance, so that what is done is bounded in work and not in
 //! time. `KILLS=200 SEED=7 cargo test --test it killed::` does it so often for each durability.
 
 #![cfg(feature = "sqlite")]
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,15 +17,15 @@ use serde_json::{Value, json};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
-use crate::common::{Folder, PATIENCE, Server, read, salon};
+use crate::common::{Folder, PATIENCE, Server, exchange, read, salon};
 
 const ROOMS: [&str; 3] = ["den", "bar", "hut"];
 const PEOPLE: [&str; 5] = ["ann", "bob", "cat", "dan", "eve"];
 
-/// Messages of one person that wait for an answer.
+/// Requests of one person that wait for an answer.
 const WINDOW: usize = 6;
 
-/// A process is killed before it has told so many messages.
+/// A process is killed before it has told so many entries.
 const MOST_HEARD: u64 = 2000;
 
 /// A conversation as those who are in it know it: a room, or two people.
@@ -37,22 +38,38 @@ fn pair(one: &str, other: &str) -> Place {
 /// Everything that anybody was told.
 #[derive(Default)]
 struct Told {
-    messages: BTreeMap<(Place, u64), String>,
+    /// What each entry is, whatever becomes of the text of a message.
+    entries: BTreeMap<(Place, u64), String>,
     epochs: HashMap<Place, String>,
-    /// Where each content stands.
+    /// Where each content stands that nobody has edited yet.
     places: HashMap<String, (Place, u64)>,
-    /// What was said again, because nobody knew whether it was taken.
-    said_again: HashSet<String>,
+    /// The new text of each edit that was heard when it was made.
+    texts: HashMap<(Place, u64), String>,
+    /// What was asked again, because nobody knew whether it was taken.
+    asked_again: HashSet<String>,
+    /// Up to where each person has read each room.
+    marks: HashMap<(&'static str, Place), u64>,
+    bans: BTreeSet<String>,
 }
 
 impl Told {
-    fn note(&mut self, place: &str, seq: u64, content: &str) {
-        let at = (place.to_owned(), seq);
-        let before = self.messages.entry(at.clone()).or_insert_with(|| content.to_owned());
-        assert_eq!(before, content, "{place} {seq} names two messages");
-        let before = self.places.entry(content.to_owned()).or_insert_with(|| at.clone());
-        // Also what was said again with its `id`, because nobody knew whether it was taken, and to another process.
-        assert_eq!(*before, at, "{content} was said once");
+    /// An entry is heard: live or in a replay, or in a history, where the text may be another one by now.
+    fn note(&mut self, place: &str, entry: &Value, is_new: bool) {
+        let (at, what) = ((place.to_owned(), entry["seq"].as_u64().unwrap()), identity(entry));
+        let before = self.entries.entry(at.clone()).or_insert_with(|| what.clone());
+        assert_eq!(*before, what, "{at:?} names two entries");
+        let content = entry["content"].as_str().filter(|_| entry["edited"].is_null());
+        let Some(content) = content else { return };
+        match entry["of"].is_null() {
+            false if is_new => drop(self.texts.insert(at, content.to_owned())),
+            false => {}
+            true => {
+                let before = self.places.entry(content.to_owned()).or_insert_with(|| at.clone());
+                // Also what was said again with its `id`, because nobody knew whether it was taken, and to another
+                // process.
+                assert_eq!(*before, at, "{content} was said once");
+            }
+        }
     }
 
     fn note_epoch(&mut self, place: &str, epoch: &str) {
@@ -62,7 +79,22 @@ impl Told {
 
     fn last(&self, place: &str) -> u64 {
         let of_place = (place.to_owned(), 0)..=(place.to_owned(), u64::MAX);
-        self.messages.range(of_place).next_back().map_or(0, |((_, seq), _)| *seq)
+        self.entries.range(of_place).next_back().map_or(0, |((_, seq), _)| *seq)
+    }
+}
+
+/// Who did what to which message; for a message, who said it.
+fn identity(entry: &Value) -> String {
+    let sender = text(entry, "sender");
+    match entry["of"].as_u64() {
+        None => format!("{sender} said it"),
+        Some(of) if entry["emoji"].is_string() => {
+            format!("{sender} had {} to {of}: {}", text(entry, "emoji"), entry["on"])
+        }
+        Some(of) => match entry["type"].as_str() {
+            Some("edited") => format!("{sender} edited {of}"),
+            other => format!("{sender} {} {of}", other.unwrap_or_default()),
+        },
     }
 }
 
@@ -70,11 +102,14 @@ impl Told {
 struct Person {
     name: &'static str,
     random: Random,
-    /// What was heard last of each room.
+    /// What was heard last of each room, and up to where it was a replay.
     heard: HashMap<&'static str, u64>,
-    /// What has no answer yet: it is said again.
+    replayed: HashMap<&'static str, u64>,
+    /// What has no answer yet: it is asked again.
     unanswered: BTreeMap<String, Value>,
-    said: u64,
+    asked: u64,
+    /// Own messages in rooms.
+    own: Vec<(&'static str, u64)>,
 }
 
 type Client = WebSocket<MaybeTlsStream<std::net::TcpStream>>;
@@ -116,7 +151,8 @@ fn text(message: &Value, key: &str) -> String {
 
 impl Person {
     fn new(name: &'static str, random: Random) -> Self {
-        Self { name, random, heard: HashMap::new(), unanswered: BTreeMap::new(), said: 0 }
+        let (heard, replayed) = Default::default();
+        Self { name, random, heard, replayed, unanswered: BTreeMap::new(), asked: 0, own: Vec::new() }
     }
 
     /// Talks until the server is gone.
@@ -148,6 +184,10 @@ impl Person {
             assert!(seq >= last, "{room}: {seq} is there, {last} was told");
             assert!(since.is_none() || joined["recovered"] == true, "{joined}");
             self.heard.insert(room, since.map_or(seq, |(_, seq)| seq));
+            self.replayed.insert(room, seq);
+            let mark = told.lock().unwrap().marks.get(&(self.name, room.to_owned())).copied().unwrap_or(0);
+            let read = joined["read"].as_u64().unwrap();
+            assert!(mark <= read && read <= seq, "{}: {mark} was read: {joined}", self.name);
         }
         let again: Vec<_> = self.unanswered.values().cloned().collect();
         for message in again {
@@ -160,7 +200,9 @@ impl Person {
             }
             let message = hear(&mut client, &self.unanswered)?;
             if message["type"] == "error" {
-                assert_eq!(message["code"], "user_not_found", "{message}");
+                // Nobody of that name has come yet; the message is deleted, or the number is none of a message.
+                let code = text(&message, "code");
+                assert!(code == "user_not_found" || code == "not_found", "{message}");
                 self.unanswered.remove(&text(&message, "id"));
             }
             self.note(&message, told);
@@ -168,75 +210,118 @@ impl Person {
         }
     }
 
-    /// Something new to be said.
+    /// Something new to be said or done.
     fn next(&mut self) -> Value {
-        self.said += 1;
-        let content = format!("{} {}", self.name, self.said);
-        let message = match self.random.below(4) {
-            0 => {
-                let other = PEOPLE[self.random.below(PEOPLE.len() as u64) as usize];
-                json!({"type": "direct", "user_id": other, "content": content, "id": content})
-            }
-            _ => {
-                let room = ROOMS[self.random.below(ROOMS.len() as u64) as usize];
-                json!({"type": "broadcast", "room_id": room, "content": content, "id": content})
-            }
+        self.asked += 1;
+        let content = format!("{} {}", self.name, self.asked);
+        let room = ROOMS[self.random.below(ROOMS.len() as u64) as usize];
+        let own = match self.own.len() as u64 {
+            0 => None,
+            len => Some(self.own[(len - 1 - self.random.below(len.min(5))) as usize]),
         };
-        self.unanswered.insert(text(&message, "id"), message.clone());
+        let heard = self.heard.get(room).copied().unwrap_or(0);
+        let recent = heard.saturating_sub(self.random.below(8)).max(1);
+        let mut message = match (self.random.below(12), own) {
+            (0..3, _) => {
+                let other = PEOPLE[self.random.below(PEOPLE.len() as u64) as usize];
+                json!({"type": "direct", "user_id": other, "content": content})
+            }
+            (3, Some((room, of))) => json!({"type": "edit", "room_id": room, "of": of, "content": content}),
+            (4, Some((room, of))) => json!({"type": "delete", "room_id": room, "of": of}),
+            (5, _) => {
+                let on = self.random.below(3) > 0;
+                json!({"type": "react", "room_id": room, "of": recent, "emoji": ":x:", "on": on})
+            }
+            (6, _) if heard > 0 => json!({"type": "read", "room_id": room, "seq": recent}),
+            _ => json!({"type": "broadcast", "room_id": room, "content": content}),
+        };
+        message["id"] = content.clone().into();
+        self.unanswered.insert(content, message.clone());
         message
     }
 
     fn note(&mut self, message: &Value, told: &Mutex<Told>) {
-        let (place, seq) = match message["type"].as_str() {
-            Some("broadcast") => {
+        let mut told = told.lock().unwrap();
+        let answered = message["id"].as_str().and_then(|id| self.unanswered.remove(id));
+        match message["type"].as_str() {
+            Some("broadcast" | "edited" | "deleted" | "reaction") => {
                 let room = ROOMS.into_iter().find(|&room| message["room_id"] == room).unwrap();
                 let seq = message["seq"].as_u64().unwrap();
-                // The sender's own copy of what it has said again comes once more; nothing else does.
+                // The sender's own copy of what it has asked again comes once more; nothing else does.
                 let heard = self.heard.entry(room).or_insert(seq);
                 let again = message["id"].is_string() && seq <= *heard;
                 assert!(again || seq == *heard + 1, "{} had heard {heard}, and hears {message}", self.name);
                 *heard = seq.max(*heard);
-                (room.to_owned(), seq)
+                told.note(room, message, seq > self.replayed.get(room).copied().unwrap_or(0));
+                if message["type"] == "broadcast" && message["sender"] == self.name && message["deleted"].is_null() {
+                    self.own.push((room, seq));
+                }
             }
-            Some("direct") => {
-                (pair(&text(message, "sender"), &text(message, "user_id")), message["seq"].as_u64().unwrap())
-            }
-            // It was taken before.
+            Some("direct") => told.note(&pair(&text(message, "sender"), &text(message, "user_id")), message, true),
             Some("ack") => {
-                let said = self.unanswered.remove(&text(message, "id")).expect("something waits for that");
-                let (seq, content) = (message["seq"].as_u64().unwrap(), text(&said, "content"));
-                let place = match said["user_id"].as_str() {
+                let asked = answered.expect("something waits for that");
+                let place = match asked["user_id"].as_str() {
                     Some(other) => pair(self.name, other),
-                    None => text(&said, "room_id"),
+                    None => text(&asked, "room_id"),
                 };
-                return told.lock().unwrap().note(&place, seq, &content);
+                if asked["type"] == "read" {
+                    let (mark, seq) = ((self.name, place), asked["seq"].as_u64().unwrap());
+                    let seq = seq.min(told.last(&mark.1));
+                    let before = told.marks.entry(mark).or_insert(0);
+                    *before = seq.max(*before);
+                } else if message["seq"].is_u64() {
+                    // It was taken before.
+                    let mut entry = asked.clone();
+                    (entry["seq"], entry["sender"]) = (message["seq"].clone(), self.name.into());
+                    entry["type"] = match asked["type"].as_str() {
+                        Some("edit") => "edited".into(),
+                        Some("delete") => "deleted".into(),
+                        _ => asked["type"].clone(),
+                    };
+                    told.note(&place, &entry, true);
+                }
             }
             Some("gap") => panic!("nothing is missing: {message}"),
-            _ => return,
-        };
-        told.lock().unwrap().note(&place, seq, &text(message, "content"));
-        if let Some(id) = message["id"].as_str() {
-            let said = self.unanswered.remove(id);
-            assert!(said.is_none_or(|said| said["content"] == message["content"]), "{message}");
+            _ => {}
         }
     }
 }
 
-/// Reads all there is of every conversation, behind what was read before, and holds it against what was told.
-fn audit(address: SocketAddr, told: &Mutex<Told>, read_before: &mut HashMap<Place, u64>) {
+/// Reads all there is of every conversation, behind what was read before, and holds it against what was told. Returns
+/// the entries of each room.
+fn audit(server: &Server, told: &Mutex<Told>, read_before: &mut HashMap<Place, u64>) -> Vec<(Place, Vec<Value>)> {
     let told = &mut *told.lock().unwrap();
+    let address = server.public;
+    let mut rooms = Vec::new();
     for (at, one) in PEOPLE.into_iter().enumerate() {
         let mut client = connect(address, one).expect("the server is there");
-        let rooms = ROOMS.map(|room| (room.to_owned(), json!({"room_id": room})));
-        let pairs = PEOPLE[at..].iter().map(|&other| (pair(one, other), json!({"user_id": other})));
-        let rooms = rooms.into_iter().filter(|_| at == 0);
-        for (place, mut ask) in rooms.chain(pairs) {
-            let mut last = read_before.get(&place).copied().unwrap_or(0);
-            if ask["room_id"].is_string() {
-                say(&mut client, &json!({"type": "join", "room_id": place})).unwrap();
+        for room in ROOMS.iter().filter(|room| at == 0 && told.epochs.contains_key(**room)) {
+            let before = read_before.get(*room).copied().unwrap_or(0);
+            let since = json!({"epoch": told.epochs[*room], "seq": before});
+            say(&mut client, &json!({"type": "join", "room_id": room, "since": since})).unwrap();
+            let (mut entries, mut last) = (Vec::new(), before);
+            loop {
+                let message = hear(&mut client, &room).expect("the server is there");
+                match message["type"].as_str() {
+                    Some("joined") => assert_eq!(message["recovered"], true, "{message}"),
+                    Some("gap") => panic!("nothing is missing: {message}"),
+                    Some("online_users") => break,
+                    _ if message["room_id"] == *room && message["seq"].is_u64() => {
+                        assert_eq!(message["seq"], last + 1, "{room}: without a hole");
+                        last += 1;
+                        told.note(room, &message, false);
+                        entries.push(message);
+                    }
+                    _ => {}
+                }
             }
-            ask["type"] = "history".into();
-            ask["id"] = "audit".into();
+            assert!(last >= told.last(room), "{room}: {last} are there, {} were told", told.last(room));
+            read_before.insert((*room).to_owned(), last);
+            rooms.push(((*room).to_owned(), entries));
+        }
+        for (place, other) in PEOPLE[at..].iter().map(|&other| (pair(one, other), other)) {
+            let mut last = read_before.get(&place).copied().unwrap_or(0);
+            let mut ask = json!({"type": "history", "user_id": other, "id": "audit"});
             loop {
                 ask["after"] = last.into();
                 say(&mut client, &ask).unwrap();
@@ -254,7 +339,7 @@ fn audit(address: SocketAddr, told: &Mutex<Told>, read_before: &mut HashMap<Plac
                 for item in items {
                     assert_eq!(item["seq"], last + 1, "{place}: without a hole");
                     last += 1;
-                    told.note(&place, last, &text(item, "content"));
+                    told.note(&place, item, false);
                 }
                 if !items.is_empty() {
                     told.note_epoch(&place, &text(&page, "epoch"));
@@ -267,19 +352,73 @@ fn audit(address: SocketAddr, told: &Mutex<Told>, read_before: &mut HashMap<Plac
             read_before.insert(place, last);
         }
     }
+    let (_, bans) = call(server, "bans", &json!({"limit": 200}));
+    let bans: BTreeSet<&str> =
+        bans["bans"].as_array().unwrap().iter().filter_map(|ban| ban["user_id"].as_str()).collect();
+    assert!(told.bans.iter().all(|user| bans.contains(user.as_str())), "{:?} were banned: {bans:?}", told.bans);
+    rooms
+}
+
+/// Every message of a room stands as the entries behind it have left it.
+fn folded(room: &str, entries: &[Value], told: &Told) {
+    let (mut latest, mut deleted, mut reacting) = (HashMap::new(), HashSet::new(), HashMap::new());
+    for entry in entries.iter().filter(|entry| entry["of"].is_u64()) {
+        let (of, seq) = (entry["of"].as_u64().unwrap(), entry["seq"].as_u64().unwrap());
+        match entry["type"].as_str() {
+            Some("edited") => drop(latest.insert(of, seq)),
+            Some("deleted") => assert!(deleted.insert(of), "{room} {of} is deleted once"),
+            _ => {
+                let users: &mut BTreeSet<String> = reacting.entry(of).or_default();
+                let changes = match entry["on"] == true {
+                    true => users.insert(text(entry, "sender")),
+                    false => users.remove(&text(entry, "sender")),
+                };
+                assert!(changes, "{room} {seq}: what changes nothing is no entry");
+            }
+        }
+    }
+    let nobody = BTreeSet::new();
+    for message in entries.iter().filter(|entry| entry["of"].is_null()) {
+        let seq = message["seq"].as_u64().unwrap();
+        assert_eq!(message["deleted"] == true, deleted.contains(&seq), "{room}: {message}");
+        if deleted.contains(&seq) {
+            assert!(message["content"].is_null() && message["reactions"].is_null(), "{room}: {message}");
+            continue;
+        }
+        assert_eq!(message["edited"].is_u64(), latest.contains_key(&seq), "{room}: {message}");
+        if let Some(text) = latest.get(&seq).and_then(|edit| told.texts.get(&(room.to_owned(), *edit))) {
+            assert_eq!(message["content"], **text, "{room}: {message}");
+        }
+        let shown = message["reactions"][0]["users"].as_array().into_iter().flatten();
+        let shown: BTreeSet<String> = shown.map(|user| user.as_str().unwrap().to_owned()).collect();
+        assert_eq!(shown, *reacting.get(&seq).unwrap_or(&nobody), "{room}: {message}");
+    }
 }
 
 /// Messages that were said once stand in the order in which their sender has said them.
 fn in_order(told: &Told) {
+    let mut said: Vec<_> = told.places.iter().filter(|(content, _)| !told.asked_again.contains(*content)).collect();
+    said.sort_by_key(|(_, at)| *at);
     let mut last: HashMap<(&str, &str), u64> = HashMap::new();
-    for ((place, _), content) in &told.messages {
+    for (content, (place, _)) in said {
         let (sender, number) = content.split_once(' ').unwrap();
         let number: u64 = number.parse().unwrap();
-        if !told.said_again.contains(content) {
-            let before = last.insert((place, sender), number);
-            assert!(before < Some(number), "{place}: {content} behind {before:?}");
-        }
+        let before = last.insert((place, sender), number);
+        assert!(before < Some(number), "{place}: {content} behind {before:?}");
     }
+}
+
+/// A call of the operator.
+fn call(server: &Server, call: &str, body: &Value) -> (u16, Value) {
+    let body = body.to_string();
+    let request = format!(
+        "POST /api/{call} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = String::from_utf8(exchange(server.admin.unwrap(), request.as_bytes())).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (crate::common::status(head), serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
 }
 
 fn kill_while_they_talk(durability: &str) {
@@ -305,7 +444,7 @@ fn kill_while_they_talk(durability: &str) {
         }
         let server = Server::serve(&arguments);
         if kill > 0 {
-            audit(server.public, &told, &mut read_before);
+            audit(&server, &told, &mut read_before);
         }
         let (deliveries, enough) = (AtomicU64::new(0), random.below(MOST_HEARD));
         std::thread::scope(|scope| {
@@ -313,6 +452,10 @@ fn kill_while_they_talk(durability: &str) {
                 let (told, deliveries, address) = (&told, &deliveries, server.public);
                 scope.spawn(move || person.talk(address, told, deliveries));
             }
+            let user = format!("banned-{kill}");
+            let (status, answer) = call(&server, "ban", &json!({"user_id": user, "note": "as the test wants it"}));
+            assert_eq!(status, 200, "{answer}");
+            told.lock().unwrap().bans.insert(user);
             while deliveries.load(Ordering::Relaxed) < enough && !told.is_poisoned() {
                 std::thread::yield_now();
             }
@@ -320,14 +463,17 @@ fn kill_while_they_talk(durability: &str) {
         });
         heard_in_all += deliveries.into_inner();
         let again = people.iter().flat_map(|person| person.unanswered.values());
-        told.lock().unwrap().said_again.extend(again.map(|message| text(message, "content")));
+        told.lock().unwrap().asked_again.extend(again.map(|message| text(message, "id")));
     }
     let server = Server::serve(&arguments);
-    audit(server.public, &told, &mut HashMap::new());
+    let rooms = audit(&server, &told, &mut HashMap::new());
     let told = told.into_inner().unwrap();
+    rooms.iter().for_each(|(room, entries)| folded(room, entries, &told));
     in_order(&told);
-    let (messages, again) = (told.messages.len(), told.said_again.len());
-    println!("{durability}: {kills} kills; {messages} messages told {heard_in_all} times, {again} said again");
+    let (entries, again) = (told.entries.len(), told.asked_again.len());
+    println!("{durability}: {kills} kills; {entries} entries told {heard_in_all} times, {again} asked again");
+    let is_done = |what: &str| rooms.iter().flat_map(|(_, entries)| entries).any(|entry| entry["type"] == what);
+    assert!(["edited", "deleted", "reaction"].into_iter().all(is_done) && !told.marks.is_empty());
     assert!(heard_in_all > 100 * kills);
 }
 

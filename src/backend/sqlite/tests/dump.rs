@@ -17,7 +17,7 @@ fn exported(path: &Path, room: Option<&str>) -> Vec<Record> {
 }
 
 fn import(path: &Path, records: &[Record]) -> u64 {
-    let mut import = Import::open(path).unwrap(, 20_000);
+    let mut import = Import::open(path, 20_000).unwrap();
     records.iter().for_each(|record| import.take(record.clone()).unwrap());
     import.finish().unwrap()
 }
@@ -117,14 +117,14 @@ fn all_is_imported_or_nothing() {
         (vec![room(3, 1), entry(1), entry(1)], "from 2 to 3, found 1"),
         (vec![room(3, 1), entry(4)], "from 1 to 3, found 4"),
     ] {
-        let mut import = Import::open(&path).unwrap(, 20_000);
+        let mut import = Import::open(&path, 20_000).unwrap();
         let error = records.into_iter().map(|record| import.take(record)).find_map(|taken| taken.err()).unwrap();
         assert!(error.contains(sentence), "{sentence}: {error}");
         drop(import);
         assert_eq!(exported(&path, None), [], "{sentence}");
     }
     assert_eq!(import(&path, &[room(3, 1), entry(1), entry(2), entry(3)]), 0);
-    let error = Import::open(&path).unwrap(, 20_000).take(room(1, 1)).unwrap_err();
+    let error = Import::open(&path, 20_000).unwrap().take(room(1, 1)).unwrap_err();
     assert!(error.contains("found the room den"), "{error}");
 }
 
@@ -168,7 +168,7 @@ fn numbers_are_bounded() {
             [vec![room(number, 1)], vec![room(1, number)], vec![room(1, 1), late(entry(1))], vec![room(1, 1), read]];
         for records in rows {
             let folder = Folder::new();
-            let mut taken = Import::open(&folder.options().path).unwrap(, 20_000);
+            let mut taken = Import::open(&folder.options().path, 20_000).unwrap();
             let error = records.into_iter().find_map(|record| taken.take(record).err()).unwrap();
             assert!(error.contains("expected "), "{error}");
         }
@@ -194,7 +194,7 @@ fn bans_are_bounded() {
     let ban = |n: usize, until| Record::Ban { user: format!("user-{n}"), until, note: None };
     for (last, most) in [(ban(MAX_BANS, None), false), (ban(MAX_BANS, Some(1)), true)] {
         let folder = Folder::new();
-        let mut taken = Import::open(&folder.options().path).unwrap(, 20_000);
+        let mut taken = Import::open(&folder.options().path, 20_000).unwrap();
         (0..MAX_BANS).for_each(|n| taken.take(ban(n, None)).unwrap());
         taken.take(last).unwrap();
         match taken.finish() {
