@@ -86,9 +86,9 @@ impl<W: Backend, R: Backend> Paired<W, R> {
     fn place(&self, request: &Request<'_>) -> (Option<usize>, bool) {
         match *request {
             Request::Read { conversation, about, .. } => (Some(self.lane_of(conversation)), about.is_none()),
-            Request::Append { conversation, .. } | Request::Mark { conversation, .. } => {
-                (Some(self.lane_of(conversation)), false)
-            }
+            Request::Append { conversation, .. }
+            | Request::Recall { conversation, .. }
+            | Request::Mark { conversation, .. } => (Some(self.lane_of(conversation)), false),
             Request::Release { room } | Request::Erase { room } => {
                 (Some(self.lane_of(Conversation::Room(room))), false)
             }

@@ -21,6 +21,18 @@ pub enum Request<'a> {
         /// What its outcome has.
         ticket: Ticket,
     },
+    /// Whether an entry has been published with this key. The outcome is [`Repeated`](super::News::Repeated), or
+    /// [`Refused`](super::News::Refused) if nobody knows of one.
+    Recall {
+        /// Where.
+        conversation: Conversation<'a>,
+        /// The key.
+        retry: RetryKey,
+        /// The time: keys are remembered for a while.
+        now: Moment,
+        /// What its outcome has.
+        ticket: Ticket,
+    },
     /// Reads entries, as they are kept at `now`. The outcome is [`Page`](super::News::Page).
     Read {
         /// Of which conversation.
@@ -118,6 +130,7 @@ impl Request<'_> {
     pub fn ticket(&self) -> Option<Ticket> {
         match *self {
             Self::Append { ticket, .. }
+            | Self::Recall { ticket, .. }
             | Self::Read { ticket, .. }
             | Self::Mark { ticket, .. }
             | Self::Readings { ticket, .. }
@@ -134,9 +147,10 @@ impl<'a> Request<'a> {
     /// The conversation that it is about, if it is about one.
     pub fn conversation(&self) -> Option<Conversation<'a>> {
         match *self {
-            Self::Append { conversation, .. } | Self::Read { conversation, .. } | Self::Mark { conversation, .. } => {
-                Some(conversation)
-            }
+            Self::Append { conversation, .. }
+            | Self::Recall { conversation, .. }
+            | Self::Read { conversation, .. }
+            | Self::Mark { conversation, .. } => Some(conversation),
             Self::Search { search: Search { scope: Scope::One(conversation), .. }, .. } => Some(conversation),
             Self::Release { room } | Self::Erase { room } => Some(Conversation::Room(room)),
             Self::Search { .. }

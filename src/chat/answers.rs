@@ -4,6 +4,7 @@
 //! comes without one.
 
 use super::changes::refusal_of;
+use super::checks::not_joined;
 use super::hall::Hall;
 use super::lists::{Copied, Join};
 use super::name::{RoomName, UserName};
@@ -87,6 +88,11 @@ impl Hall {
             What::InRoom { said } => (said, None),
             What::ToUser { said, to } => (said, Some(to)),
             What::Copy { of, to } => return self.copied(of, to, Copied::Stored, turn),
+            What::Recall { room } => {
+                let room_id = Some(room.as_str());
+                let ack = Ack::Said { room_id, user_id: None, seq: Some(seq), ts, dup: true };
+                return turn.out.answer(asker.ask(), &ack);
+            }
             what => return debug_assert!(false, "nothing was to be said for {what:?}"),
         };
         self.answer_said(said, Some(seq), ts);
@@ -129,6 +135,7 @@ impl Hall {
             }
             (What::Slice { .. }, _) => return self.read_later(ask.conn, turn),
             (What::Life, _) => return self.ask_lives_later(turn),
+            (What::Recall { .. }, _) if why.is_some() => return self.refuse(ask, &not_joined(), turn),
             // A store that is down keeps nobody from leaving, or from seeing the rooms.
             (What::Leave { why }, Some(room)) => return self.left(ask, room, why, turn),
             (What::Rooms(asked), _) => return self.answer_rooms(ask, &asked, &[], turn),

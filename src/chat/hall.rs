@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::allowance::Allowance;
 use super::ask::Ask;
 use super::bans::Bans;
-use super::checks::{read_safely, room_name, user_name};
+use super::checks::{not_joined, read_safely, room_name, user_name};
 use super::counts::Counts;
 use super::delivery::TurnedAway;
 use super::door::Door;
@@ -218,8 +218,7 @@ impl Hall {
             Some(room) => Ok(room),
             None => {
                 room_name(name)?;
-                // The same words whether or not the room exists.
-                Err(Refusal::new(Code::NotJoined, "expected a room that this session has joined, found another one"))
+                Err(not_joined())
             }
         }
     }

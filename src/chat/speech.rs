@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::access::DEFAULT_SENDER;
 use super::ask::{Ask, Asker};
 use super::asking::New;
-use super::checks::user_name;
+use super::checks::{room_name, user_name};
 use super::hall::Hall;
 use super::lists::{Copied, Copies, ListKey};
 use super::name::UserName;
@@ -25,7 +25,7 @@ use super::wire::answer::Ack;
 use super::wire::entries::{Broadcast, Item, Place};
 use super::wire::request::Words;
 use super::wire::{Code, Refusal, plain, spliced};
-use crate::backend::{Body, Conversation, Entry, NewBody};
+use crate::backend::{Body, Conversation, Entry, NewBody, Request};
 use crate::id::ConnId;
 
 impl Hall {
@@ -71,6 +71,13 @@ impl Hall {
             Ok(room) => self.say_in(ask, room, body, ctx),
             // A sender who is not back in the room yet hears the outcome of their own message, and nothing else.
             Err(refusal) => match self.first_time(ask, To::Room(name), body, ctx)? {
+                First::Yes(Keys { retry: Some(retry), .. }) if refusal.code == Code::NotJoined => {
+                    // It may have been said to another process.
+                    let (room, now) = (room_name(name)?, ctx.now);
+                    let waiting = Waiting { asker: ask.keep(), room: None, what: What::Recall { room } };
+                    let conversation = Conversation::Room(name);
+                    self.ask_store(waiting, |ticket| Request::Recall { conversation, retry, now, ticket }, ctx)
+                }
                 First::Yes(_) => Err(refusal),
                 First::No => Ok(()),
             },

@@ -63,6 +63,10 @@ pub(super) enum What {
     },
     /// Which life a room is in.
     Life,
+    /// Whether something has been said in a room that the session is not in.
+    Recall {
+        room: RoomName,
+    },
     Leave {
         /// The reason for the session, if it did not ask.
         why: Option<EndReason>,

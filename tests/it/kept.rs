@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Client, Folder, Server, get, hear, hear_with, salon, say};
+use crate::common::{Client, Folder, Server, close_code, exchange, get, hear, hear_with, salon, say};
 
 /// The next message of that type.
 fn next(client: &mut Client, kind: &str) -> Value {
@@ -81,6 +81,47 @@ fn killed_and_started_again() {
         say(&mut bob, r#"{"type":"multicast","user_ids":["ann","nobody"],"content":"x","id":"m"}"#);
         let ack = next(&mut bob, "ack");
         assert_eq!((&ack["stored"][0], &ack["unknown"][0]), (&"ann".into(), &"nobody".into()), "{ack}");
+    }
+}
+
+/// Who is kept out stays out after a restart, until the ban ends; what was said is known by its `id` before the room is
+/// joined again.
+#[test]
+fn bans_and_retries_hold_after_a_restart() {
+    let folder = Folder::new("bans");
+    let file = folder.file();
+    let mut server = Server::serve(&["--store", &file]);
+    let call = |server: &Server, call: &str, body: &str| {
+        let head = "HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close";
+        let request = format!("POST /api/{call} {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        String::from_utf8(exchange(server.admin.unwrap(), request.as_bytes())).unwrap()
+    };
+    for (user, until) in [("eve", r#","note":"spam""#), ("mal", r#","seconds":3600"#), ("tom", "")] {
+        let answer = call(&server, "ban", &format!(r#"{{"user_id":"{user}"{until}}}"#));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    assert!(call(&server, "unban", r#"{"user_id":"tom"}"#).starts_with("HTTP/1.1 200"));
+    let mut ann = server.connect("/ws?user=ann");
+    say(&mut ann, r#"{"type":"join","room_id":"den"}"#);
+    let said = r#"{"type":"broadcast","room_id":"den","content":"x","id":"a"}"#;
+    say(&mut ann, said);
+    assert_eq!(next(&mut ann, "broadcast")["seq"], 1);
+    for signal in ["KILL", "TERM"] {
+        server.signal(signal);
+        server.wait();
+        server = Server::serve(&["--store", &file]);
+        for user in ["eve", "mal"] {
+            let mut kept_out = server.connect(&format!("/ws?user={user}"));
+            assert_eq!(next(&mut kept_out, "goodbye")["reason"], "banned", "{user} after {signal}");
+            assert_eq!(close_code(&mut kept_out), 4003);
+        }
+        next(&mut server.connect("/ws?user=tom"), "welcome");
+        let bans = call(&server, "bans", "{}");
+        assert!(bans.contains(r#""user_id":"eve","note":"spam""#) && bans.contains(r#""user_id":"mal","until":"#), "{bans}");
+        let mut ann = server.connect("/ws?user=ann");
+        say(&mut ann, said);
+        let ack = next(&mut ann, "ack");
+        assert_eq!((&ack["seq"], &ack["dup"], &ack["room_id"]), (&1.into(), &true.into(), &"den".into()), "{ack}");
     }
 }
 

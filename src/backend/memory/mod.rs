@@ -376,6 +376,10 @@ impl Backend for Memory {
                 };
                 self.waiting.push_back(waiting);
             }
+            // It does not outlive the chat, which remembers.
+            Request::Recall { ticket, .. } => {
+                self.waiting.push_back(Waiting::Refused { ticket, why: Why::NotFound });
+            }
             Request::Read { conversation, query, reader, now, about, ticket } => {
                 // Asking for the history of two users does not make a conversation; many such questions would push out
                 // real ones.

@@ -5,6 +5,7 @@ use super::tables::Place;
 use super::trouble::{Result, Trouble};
 use super::{
     Conversation, Description, Head, Known, MAX_DROPPED_AT_ONCE, News, Query, Reader, Reading, Request, Sqlite, Ticket,
+    Why,
 };
 
 impl Sqlite {
@@ -59,6 +60,14 @@ impl Sqlite {
         match request {
             Request::Append { conversation, entry, retry, about, ticket } => {
                 self.append(conversation, &entry, retry, about, ticket)?;
+            }
+            Request::Recall { conversation, retry, now, ticket } => {
+                let found = self.repeated(conversation, retry, now.unix_ms);
+                let told = found.map(|found| match found {
+                    Some((seq, ts)) => self.batch.push(&News::Repeated { ticket, seq, ts }),
+                    None => self.batch.push(&News::Refused { ticket, why: Why::NotFound }),
+                });
+                self.spare(told, ticket)?;
             }
             Request::Read { conversation, query, reader, now, about, ticket } => {
                 let direct = matches!(conversation, Conversation::Direct(..));

@@ -572,6 +572,38 @@ fn any_text_stands_as_it_was_sent() {
     });
 }
 
+/// The same key is one entry in a store that outlives its chat, and it knows of it; otherwise the chat sees to it.
+#[test]
+fn what_is_asked_once_more_stands_once() {
+    everywhere(99, |stage, place| {
+        let outlives = stage.store.durability() != "memory";
+        let mut say = |key: u8, at: u64| {
+            let entry = NewEntry::message("ann", "x", moment(at));
+            let retry = Some(RetryKey([key; 16]));
+            let request = Request::Append { conversation: place, entry, retry, about: None, ticket: Ticket(at) };
+            stage.ask(request, |news| match news {
+                News::Published { entry, .. } => Some(format!("{} published", entry.seq)),
+                News::Repeated { ticket, seq, ts } => Some(format!("{seq} repeated @{ts} {}", ticket.0)),
+                _ => None,
+            })
+        };
+        let again = if outlives { "1 repeated @5 6" } else { "2 published" };
+        assert_eq!([say(1, 5), say(1, 6)], ["1 published", again]);
+        assert!(say(2, 7).ends_with("published"));
+        let mut recalls = |conversation, key: u8| {
+            let (retry, now, ticket) = (RetryKey([key; 16]), moment(8), Ticket(8));
+            stage.ask(Request::Recall { conversation, retry, now, ticket }, |news| match news {
+                News::Repeated { ticket: Ticket(8), seq, ts } => Some(format!("{seq} @{ts}")),
+                News::Refused { ticket: Ticket(8), why } => Some(format!("{why:?}")),
+                _ => None,
+            })
+        };
+        let known = if outlives { "1 @5" } else { "NotFound" };
+        assert_eq!([recalls(place, 1), recalls(place, 3)], [known, "NotFound"]);
+        assert_eq!(recalls(Conversation::Room("elsewhere"), 1), "NotFound");
+    });
+}
+
 /// A clock that jumps back makes nobody's message older.
 #[test]
 fn a_clock_that_jumps_back() {

@@ -14,6 +14,7 @@ use super::*;
 use crate::backend::carried::{Reports, Requests};
 use crate::backend::{
     Ban, Conversation, Description, Entry, Epoch, Hit, News, Overloaded, Reading, Request, Scope, Search, Talk, Ticket,
+    Why,
 };
 use crate::random::Random;
 
@@ -112,6 +113,13 @@ impl World {
                     let ticket = (at == node).then_some(ticket);
                     link.said.push(&News::Published { conversation, epoch, entry: entry.clone(), ticket });
                 }
+            }
+            Request::Recall { retry, ticket, .. } => {
+                let news = match self.repeated.get(&retry.0) {
+                    Some(&(_, seq, ts)) => News::Repeated { ticket, seq, ts },
+                    None => News::Refused { ticket, why: Why::NotFound },
+                };
+                self.links[node].said.push(&news);
             }
             Request::Read { conversation, query, reader, about, ticket, .. } => {
                 self.describe(node, about);
@@ -618,6 +626,36 @@ fn what_was_not_heard_of_a_life_that_is_over_is_answered() {
     }
     assert_eq!(heard, [r#"ack 4 id "b""#, "joined 1 false", "1", "online_users"]);
     assert!(nodes.stages[0].chat.hall.readers.is_empty());
+}
+
+/// What was said on a node, or before a restart, is known by its `id` before the room is joined again; what was not is
+/// refused as ever.
+#[test]
+fn a_retry_before_the_room_is_joined_again() {
+    let mut nodes = ann_and_bob();
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"den"}"#);
+    nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"den","content":"x","id":"a"}"#);
+    let said = nodes.stages[0].takes("ann").pop().unwrap();
+    nodes.stages[1].opens("ann2", "ann");
+    nodes.settles();
+    nodes.stages[1].all_forget();
+    nodes.says(1, "ann2", r#"{"type":"broadcast","room_id":"den","content":"x","id":"a"}"#);
+    let ts = number_of(&said, "ts").unwrap();
+    let ack = format!(r#"{{"type":"ack","id":"a","room_id":"den","seq":1,"ts":{ts},"dup":true}}"#);
+    nodes.stages[1].heard("ann2", [ack]);
+    for (text, code) in [
+        (r#"{"type":"broadcast","room_id":"den","content":"y","id":"a"}"#, "not_joined"),
+        (r#"{"type":"broadcast","room_id":"hut","content":"x","id":"a"}"#, "not_joined"),
+        (r#"{"type":"broadcast","room_id":"den","content":"x","id":1}"#, "not_joined"),
+        (r#"{"type":"broadcast","room_id":"den","content":"x"}"#, "not_joined"),
+    ] {
+        nodes.says(1, "ann2", text);
+        nodes.heard(1, "ann2", &[code]);
+    }
+    // Nobody knows while the store is down.
+    nodes.world.borrow_mut().links[1].down = true;
+    nodes.says(1, "ann2", r#"{"type":"broadcast","room_id":"den","content":"x","id":"a"}"#);
+    nodes.heard(1, "ann2", &["backend_down"]);
 }
 
 /// A burst is heard in pieces, and the loop does not sleep before it has heard all of it.
