@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Ban, Body, Conversation, Description, Entry, Epoch, Head, Hit, Message, Names, NewBody, NewEntry, News, Query, Reaction,
-    Reader, Reading, Request, RetryKey, Right, Scope, Search, Talk, Ticket, Why,
+    Ban, Body, Conversation, Description, Entry, Epoch, Head, Hit, Message, Names, NewBody, NewEntry, News, Query,
+    Reaction, Reader, Reading, Request, RetryKey, Right, Scope, Search, Talk, Ticket, Why,
 };
 use crate::slack;
 use crate::time::Moment;

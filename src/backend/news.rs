@@ -131,7 +131,12 @@ impl News<'_> {
             | Self::Noted { ticket }
             | Self::Refused { ticket, .. }
             | Self::Failed { ticket } => Some(ticket),
-            Self::Renewed | Self::Emptied { .. } | Self::Ended { .. } | Self::Room { .. } | Self::User { .. } | Self::Banned(_) => None,
+            Self::Renewed
+            | Self::Emptied { .. }
+            | Self::Ended { .. }
+            | Self::Room { .. }
+            | Self::User { .. }
+            | Self::Banned(_) => None,
         }
     }
 }

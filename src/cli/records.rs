@@ -313,7 +313,10 @@ mod tests {
             (br#"{"kind":"read","user":"ann","users":["b","a"],"seq":1}"#, "users: expected the smaller name first"),
             (br#"{"kind":"message","room_id":"a","seq":1,"ts":1,"sender":"b"}"#, "expected the content of a message"),
             (br#"{"kind":"ban","user":"eve","note":"a\u202eb"}"#, "`note`: expected characters that a name may have"),
-            (br#"{"kind":"reaction","room_id":"a","seq":2,"ts":5,"sender":"ann","of":1,"emoji":"xx","on":true}"#, "`emoji`"),
+            (
+                br#"{"kind":"reaction","room_id":"a","seq":2,"ts":5,"sender":"ann","of":1,"emoji":"xx","on":true}"#,
+                "`emoji`",
+            ),
             (
                 br#"{"kind":"room","room_id":"a","epoch":"1","seq":1,"oldest":1,"last_message":1}"#,
                 "epoch: expected 16 digits of base 16, found \"1\"",

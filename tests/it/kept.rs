@@ -117,7 +117,10 @@ fn bans_and_retries_hold_after_a_restart() {
         }
         next(&mut server.connect("/ws?user=tom"), "welcome");
         let bans = call(&server, "bans", "{}");
-        assert!(bans.contains(r#""user_id":"eve","note":"spam""#) && bans.contains(r#""user_id":"mal","until":"#), "{bans}");
+        assert!(
+            bans.contains(r#""user_id":"eve","note":"spam""#) && bans.contains(r#""user_id":"mal","until":"#),
+            "{bans}"
+        );
         let mut ann = server.connect("/ws?user=ann");
         say(&mut ann, said);
         let ack = next(&mut ann, "ack");

@@ -18,7 +18,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use salon::backend::sqlite::{Durability, Options};
-use salon::backend::{Backend, Body, Bounds, Conversation, Head, NewEntry, News, Query, Reader, Request, Sqlite, Ticket};
+use salon::backend::{
+    Backend, Body, Bounds, Conversation, Head, NewEntry, News, Query, Reader, Request, Sqlite, Ticket,
+};
 use salon::random::Random;
 use salon::time::Moment;
 use serde_json::{Value, json};
@@ -104,7 +106,9 @@ fn told(events: &[Event]) -> (Vec<(usize, Told)>, Vec<(usize, Mark)>) {
                 let place = match message["type"].as_str() {
                     Some("history") => place_of(&text("user_id"), &text("id")),
                     Some("direct") => place_of(&text("sender"), &text("user_id")),
-                    Some("broadcast" | "edited" | "deleted" | "reaction" | "joined") => (text("room_id"), String::new()),
+                    Some("broadcast" | "edited" | "deleted" | "reaction" | "joined") => {
+                        (text("room_id"), String::new())
+                    }
                     _ => Place::default(),
                 };
                 if let ["read", user, room, seq] = text("id").split('/').collect::<Vec<_>>()[..]
@@ -650,13 +654,23 @@ fn in_mode_power() {
 
 #[test]
 fn in_mode_process() {
-    cut("process", &[(Durability::Process, false), (Durability::Process, true), (Durability::Process, false)], false, IMAGES);
+    cut(
+        "process",
+        &[(Durability::Process, false), (Durability::Process, true), (Durability::Process, false)],
+        false,
+        IMAGES,
+    );
 }
 
 #[test]
 fn in_both_in_turn() {
     let (process, power) = (Durability::Process, Durability::Power);
-    cut("both", &[(process, false), (power, false), (process, true), (power, true), (process, false)], false, IMAGES / 3);
+    cut(
+        "both",
+        &[(process, false), (power, false), (process, true), (power, true), (process, false)],
+        false,
+        IMAGES / 3,
+    );
 }
 
 /// A sync that fails leaves on the disk what it will, and the kernel forgets about the rest: a later sync that succeeds

@@ -168,7 +168,10 @@ fn what_cannot_be_done_is_said() {
         (format!("{message}\n"), "line 1: expected the line of the room den before its entries, found none"),
         (format!("{room}\n{message}\n{message}\n"), "line 3: expected a seq of the room den from 2 to 1, found 1"),
         (format!("{room}\n\n"), "line 2: EOF while parsing a value"),
-        (format!("{room}\n{}", message.replace('x', &"x".repeat(16_385))), "line 2: content: expected at most 16384 bytes"),
+        (
+            format!("{room}\n{}", message.replace('x', &"x".repeat(16_385))),
+            "line 2: content: expected at most 16384 bytes",
+        ),
         ("{\"kind\":\"poem\"}".into(), "line 1: unknown variant `poem`, expected one of `user`"),
     ] {
         let (status, _, error) = store(&["import", "--store", &file], &input);

@@ -414,9 +414,7 @@ impl Backend for Memory {
                 // A cursor is when something was last said in the last one of the page, and is written as an epoch is.
                 let before = cursor.map_or(Some(u64::MAX), |cursor| Epoch::parse(cursor).map(|Epoch(said)| said));
                 self.waiting.push_back(match before.filter(|&before| cursor.is_none() || before <= self.said) {
-                    Some(before) => {
-                        Waiting::Conversations { user: user.into(), before, limit, now: now.tick, ticket }
-                    }
+                    Some(before) => Waiting::Conversations { user: user.into(), before, limit, now: now.tick, ticket },
                     None => Waiting::Refused { ticket, why: Why::BadCursor },
                 });
             }

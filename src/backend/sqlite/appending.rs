@@ -2,8 +2,8 @@
 
 use super::trouble::Result;
 use super::{
-    Body, Conversation, Description, Entry, MAX_DELETED_AT_ONCE, MAX_DROPPED_AT_ONCE, Message, NewBody, NewEntry, News, RetryKey, Sqlite,
-    Ticket, Verdict, Why, in_order, judge,
+    Body, Conversation, Description, Entry, MAX_DELETED_AT_ONCE, MAX_DROPPED_AT_ONCE, Message, NewBody, NewEntry, News,
+    RetryKey, Sqlite, Ticket, Verdict, Why, in_order, judge,
 };
 
 impl Sqlite {

@@ -604,9 +604,7 @@ impl Import {
             Body::Message { content: Some(content), reply_to, .. } => {
                 (schema::MESSAGE, &**content, reply_to.map(signed), None, None)
             }
-            Body::Message { content: None, reply_to, .. } => {
-                (schema::DELETED, "", reply_to.map(signed), None, None)
-            }
+            Body::Message { content: None, reply_to, .. } => (schema::DELETED, "", reply_to.map(signed), None, None),
             Body::Edited { of, content } => {
                 (schema::EDIT, content.as_deref().unwrap_or(""), Some(signed(*of)), before, None)
             }

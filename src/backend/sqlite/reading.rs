@@ -147,7 +147,10 @@ impl Tables {
 
     /// Counts the marks of all; if there are as many as there may be, some of those of the oldest conversations go.
     fn make_room_for_marks(&self) -> rusqlite::Result<()> {
-        let all: usize = self.connection.query_row("SELECT count(*) FROM mark", [], |row| number(row, 0))?.try_into()
+        let all: usize = self
+            .connection
+            .query_row("SELECT count(*) FROM mark", [], |row| number(row, 0))?
+            .try_into()
             .unwrap_or(usize::MAX);
         let over = (all + MARKS_TOGETHER).saturating_sub(MAX_MARKS_OF_ALL).min(2 * MARKS_TOGETHER);
         let sql = "DELETE FROM mark WHERE (user, conversation) IN \

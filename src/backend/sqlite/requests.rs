@@ -28,7 +28,9 @@ impl Sqlite {
         }
         self.entry = entry;
         match (before, conversation) {
-            (Some((at, place, untrimmed)), _) => (self.places[at].place, self.places[at].untrimmed) = (place, untrimmed),
+            (Some((at, place, untrimmed)), _) => {
+                (self.places[at].place, self.places[at].untrimmed) = (place, untrimmed)
+            }
             // It is read again.
             (None, Some(conversation)) => self.forget_place(conversation),
             (None, None) => {}
@@ -83,7 +85,9 @@ impl Sqlite {
                     Some(at) => at,
                 };
                 self.describe(at, about)?;
-                let read = self.expire_one(at, conversation, now, MAX_DROPPED_AT_ONCE).and_then(|_| self.read(at, query, reader, ticket));
+                let read = self
+                    .expire_one(at, conversation, now, MAX_DROPPED_AT_ONCE)
+                    .and_then(|_| self.read(at, query, reader, ticket));
                 self.spare(read, ticket)?;
             }
             Request::Mark { user, conversation, seq, ticket } => self.mark(user, conversation, seq, ticket)?,

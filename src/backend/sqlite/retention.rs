@@ -63,9 +63,8 @@ impl Sqlite {
         self.wrote |= self.ailing;
         self.write_heads(true)?;
         // What of the file cannot be read stays as it is; the walk goes on behind it, or from the beginning.
-        let next = self.whole_or_not(|store| {
-            Ok(store.tables()?.conversations_after(store.swept, MAX_SWEPT_AT_ONCE)?)
-        })?;
+        let next =
+            self.whole_or_not(|store| Ok(store.tables()?.conversations_after(store.swept, MAX_SWEPT_AT_ONCE)?))?;
         let (next, mut most) = (next.unwrap_or_default(), MAX_DROPPED_AT_ONCE);
         self.swept = if next.len() < MAX_SWEPT_AT_ONCE { 0 } else { next.last().map_or(0, |(place, ..)| place.id) };
         for (place, name, other) in next {

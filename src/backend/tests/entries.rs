@@ -72,14 +72,14 @@ pub(super) struct Paged {
 }
 
 /// An entry as text: `1 ann: hi`, `1 ann: hi >3` (an answer), `1 ann: hi @7 x[ann,bob=2]`, `1 ann gone`,
-/// `2 ann edits 1: hello`, `3 ann deletes 1`, `4 ann +x 1`, `5 ann -x 1`. Of an emoji that is from the reader too, the
-/// number has a `*`.
+/// `1 ann gone >3`, `2 ann edits 1: hello`, `3 ann deletes 1`, `4 ann +x 1`, `5 ann -x 1`. Of an emoji that is from the
+/// reader too, the number has a `*`.
 pub(super) fn show(entry: &Entry<'_>) -> String {
     let Entry { seq, sender, .. } = entry;
     match &entry.body {
         Body::Message(Message { content: None, reply_to, edited, reactions }) => {
-            assert!(reply_to.is_none() && edited.is_none() && reactions.is_empty(), "{entry:?}");
-            format!("{seq} {sender} gone")
+            assert!(edited.is_none() && reactions.is_empty(), "{entry:?}");
+            format!("{seq} {sender} gone{}", reply_to.map_or(String::new(), |of| format!(" >{of}")))
         }
         Body::Message(Message { content: Some(content), reply_to, edited, reactions }) => {
             let reply_to = reply_to.map_or(String::new(), |of| format!(" >{of}"));
@@ -178,8 +178,8 @@ fn a_deleted_message_keeps_its_place() {
             ("bob", unreact(1, "+"), "NotFound", &["1 ann gone", "2 ann: two >1"]),
             ("bob", NewBody::Message { content: "x", reply_to: Some(1) }, "NotFound", &["1 ann gone", "2 ann: two >1"]),
             ("ann", edit(2, "zwei"), "5 ann edits 2: zwei", &["1 ann gone", "2 ann: zwei >1 @12"]),
-            ("bob", moderator, "6 bob deletes 2", &["1 ann gone", "2 ann gone"]),
-            ("bob", moderator, "NotFound", &["1 ann gone", "2 ann gone"]),
+            ("bob", moderator, "6 bob deletes 2", &["1 ann gone", "2 ann gone >1"]),
+            ("bob", moderator, "NotFound", &["1 ann gone", "2 ann gone >1"]),
         ],
     );
 }
