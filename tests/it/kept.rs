@@ -84,8 +84,7 @@ fn killed_and_started_again() {
     }
 }
 
-/// Who is kept out stays out after a restart, until the ban ends; what was said is known by its `id` before the room is
-/// joined again.
+/// A ban holds after a restart; what was said is known by its `id` before the room is joined again.
 #[test]
 fn bans_and_retries_hold_after_a_restart() {
     let folder = Folder::new("bans");

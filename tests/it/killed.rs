@@ -83,7 +83,7 @@ impl Told {
     }
 }
 
-/// Who did what to which message; for a message, who said it.
+/// The sender of an entry, and what was done to which message.
 fn identity(entry: &Value) -> String {
     let sender = text(entry, "sender");
     match entry["of"].as_u64() {
