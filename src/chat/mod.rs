@@ -402,7 +402,7 @@ const NEWS_AT_ONCE: usize = 1024;
 /// of a topic's log, say, which has a bound.
 const TEXT_AT_ONCE: usize = 256 << 10;
 
-/// Holds a text that is shown beside a name (a title, a topic, a note) to the rules for what people and operators send.
+/// Holds a text that is shown beside a name (a title, a topic, a note) to the rules for what people send.
 ///
 /// # Errors
 /// The expected and the found.
