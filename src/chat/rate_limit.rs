@@ -164,8 +164,8 @@ impl Buckets {
         }
     }
 
-    /// Pays for a request that costs as much as so many frames the part that its frame has not paid for; what costs more
-    /// than can be had at once costs just that.
+    /// Pays for a request that costs as much as so many frames the part that its frame has not paid for. What costs
+    /// more than can be had at once costs just that.
     pub fn pay_for_more(&mut self, payer: Payer, frames: u64, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
         let Some(rate) = rate else { return Verdict::Pass };
         let frames = frames.min(rate.burst.max(1).into()).saturating_sub(1);

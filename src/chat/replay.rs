@@ -194,8 +194,8 @@ impl Hall {
         }
     }
 
-    /// The backend has answered with the messages after `after`; where that is of a life that is over, with the newest of
-    /// this one.
+    /// The backend has answered with the messages after `after`; where that is of a life that is over, with the newest
+    /// of this one.
     pub(super) fn slice_read(&mut self, conn: ConnId, after: CatchingUp, found: Found<'_>, turn: &mut Turn<'_>) {
         let open = self.roster.session(conn).is_some_and(|session| !session.closing);
         let Some(reader) = self.readers.find_mut(conn).filter(|_| open) else { return };

@@ -78,11 +78,14 @@ struct Entry {
     content: Option<String>,
 }
 
+/// What was told, by the place in the record where that was.
+type At<T> = (usize, T);
+
 /// A mark that was told: whose, of which room, up to where.
 type Mark = (String, String, u64);
 
 /// What the server has told, by the place in the record where the last byte of it was sent.
-fn told(events: &[Event]) -> (Vec<(usize, Told)>, Vec<(usize, Mark)>) {
+fn told(events: &[Event]) -> (Vec<At<Told>>, Vec<At<Mark>>) {
     let (mut streams, mut epochs, mut all, mut marks) = (HashMap::new(), HashMap::new(), Vec::new(), Vec::new());
     for (at, event) in events.iter().enumerate().filter(|(_, event)| event.operation == b'o') {
         let (bytes, upgraded): &mut (Vec<u8>, bool) = streams.entry(&event.name).or_default();
