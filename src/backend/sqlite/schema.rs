@@ -7,7 +7,7 @@
 pub const APPLICATION_ID: u32 = 0x5361_6c6e;
 
 /// `PRAGMA user_version`: of the tables below. A newer one is not opened, an older one is migrated.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// What a new file is given, in one transaction.
 ///
@@ -57,7 +57,6 @@ CREATE TABLE entry (
   latest INTEGER,
   reacted INTEGER
 ) STRICT;
-CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq);
 CREATE TABLE ended (conversation INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 ";
@@ -82,6 +81,14 @@ DROP INDEX conversation_other;
 
 /// What tables of version 2 are given: no Salon that was released has made one.
 pub const FROM_2: &str = "DROP TABLE IF EXISTS search;";
+
+/// What tables of version 3 are given, in place of an index of conversation and number alone.
+pub const FROM_3: &str = "DROP INDEX entry_seq;";
+
+/// What version 4 has beside that: an entry is found by its number, and messages of others are counted without a look
+/// at their rows, which lie apart in the file. That no number is given out twice is for the one transaction that
+/// counts it up; [`check`](super::check) looks whether it is so.
+pub const SINCE_4: &str = "CREATE INDEX entry_seq ON entry (conversation, seq, kind, sender);";
 
 /// What version 3 has beside that: the index by which messages are searched.
 pub const SINCE_3: &str = "

@@ -131,6 +131,7 @@ impl Tables {
         self.connection.execute_batch(schema::TABLES)?;
         self.connection.execute_batch(schema::SINCE_2)?;
         self.connection.execute_batch(schema::SINCE_3)?;
+        self.connection.execute_batch(schema::SINCE_4)?;
         self.connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
         self.connection.pragma_update(None, "user_version", schema::VERSION)?;
         self.connection.execute(
@@ -148,8 +149,12 @@ impl Tables {
             self.connection.execute_batch(schema::FROM_1)?;
             self.connection.execute_batch(schema::SINCE_2)?;
         }
-        self.connection.execute_batch(schema::FROM_2)?;
-        self.connection.execute_batch(schema::SINCE_3)?;
+        if version < 3 {
+            self.connection.execute_batch(schema::FROM_2)?;
+            self.connection.execute_batch(schema::SINCE_3)?;
+        }
+        self.connection.execute_batch(schema::FROM_3)?;
+        self.connection.execute_batch(schema::SINCE_4)?;
         self.connection.pragma_update(None, "user_version", schema::VERSION)?;
         self.connection.execute_batch("COMMIT")
     }
@@ -204,7 +209,12 @@ impl Tables {
     pub fn fault(&self) -> Result<Option<String>> {
         let found: String = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         // Behind a line that names the database.
-        Ok(found.lines().last().filter(|&found| found != "ok").map(Into::into))
+        if let Some(fault) = found.lines().last().filter(|&found| found != "ok") {
+            return Ok(Some(fault.into()));
+        }
+        let sql = "SELECT seq FROM entry GROUP BY conversation, seq HAVING count(*) > 1 LIMIT 1";
+        let twice: Option<i64> = self.connection.query_row(sql, [], |row| row.get(0)).optional()?;
+        Ok(twice.map(|seq| format!("two entries of one conversation have the number {seq}")))
     }
 
     pub fn last(&self) -> Result<Last> {

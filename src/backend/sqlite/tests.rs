@@ -644,7 +644,7 @@ fn files_that_are_refused() {
         fs::write(path, changed).unwrap();
     };
     with(60, &[0, 0, 0, 9]);
-    refused(&["newer Salon", "version 9", "knows 3"]);
+    refused(&["newer Salon", "version 9", "knows 4"]);
     with(68, b"abcd");
     refused(&["expected a database of Salon"]);
     fs::write(path, "not a database").unwrap();
@@ -894,6 +894,45 @@ fn a_file_of_version_1() {
     drop(store);
     let mut store = folder.open(options);
     assert_eq!(page(&mut store, ROOM).1, ["two", "drei"]);
+}
+
+/// A file of version 3 is given the index of version 4, in which messages of others are counted.
+#[test]
+fn tables_of_version_3() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    for n in 0..3 {
+        ask(&mut store, append(ROOM, "x", n));
+    }
+    drop(store);
+    let old = rusqlite::Connection::open(&options.path).unwrap();
+    old.execute_batch(
+        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); PRAGMA user_version = 3",
+    )
+    .unwrap();
+    drop(old);
+    let mut store = folder.open(options);
+    assert_eq!(reading(&mut store, "bob"), (0, 3));
+    let plan = "EXPLAIN QUERY PLAN SELECT seq, sender, kind FROM entry WHERE conversation = 1 AND seq >= 1 \
+                ORDER BY seq DESC LIMIT 9";
+    let tables = store.tables().unwrap();
+    assert_eq!(tables.version().unwrap(), 4);
+    let plan: String = tables.connection.query_row(plan, [], |row| row.get(3)).unwrap();
+    assert!(plan.contains("COVERING INDEX entry_seq"), "{plan}");
+}
+
+/// A number that two entries have, which no store gives out, is a fault of the file.
+#[test]
+fn a_number_twice_is_a_fault() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "x", 1));
+    ask(&mut store, append(ROOM, "y", 2));
+    drop(store);
+    rusqlite::Connection::open(&options.path).unwrap().execute("UPDATE entry SET seq = 2", []).unwrap();
+    assert!(check(&options.path).unwrap_err().contains("two entries of one conversation have the number 2"));
 }
 
 /// The same key is one message: in the same batch, in a later one, and after a restart; for five minutes, and until as
