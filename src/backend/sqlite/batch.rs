@@ -111,12 +111,17 @@ impl Sqlite {
     /// Nobody waits: what can be done by and by is done, a piece of it at a time.
     pub(super) fn rest(&mut self) {
         if std::mem::take(&mut self.rests) {
-            self.error = match std::mem::take(&mut self.clears_log) {
+            let done = match std::mem::take(&mut self.clears_log) {
                 true => self.clear_log(),
                 false => self.do_piece(),
+            };
+            match done {
+                Err(trouble) if trouble.is_of_a_page() => self.give_up_piece(&trouble),
+                done => {
+                    self.error = done.err();
+                    self.end_batch();
+                }
             }
-            .err();
-            self.end_batch();
         }
         // What the disk does not let it do now is done when it takes messages again.
         if (self.lacks_room || self.lags() || self.clears_log || self.sweeps_on.is_some()) && !self.ailing {
@@ -134,6 +139,71 @@ impl Sqlite {
         Ok(())
     }
 
+    /// What is done when nobody waits needs a damaged page: it is left as it is.
+    pub(super) fn give_up_piece(&mut self, trouble: &Trouble) {
+        self.note_damage(trouble);
+        let (lacks_room, sweeping) = (self.lacks_room, self.sweeping.take());
+        self.take_back();
+        self.batch.clear();
+        match sweeping {
+            _ if lacks_room => self.lacks_room = false,
+            // The walk goes on behind it.
+            Some(id) => (self.swept, self.sweeps_on) = (id, None),
+            None => self.skip_indexing(),
+        }
+    }
+
+    /// Rolls the batch back, and forgets what was known in it.
+    fn take_back(&mut self) {
+        let rolled_back = self.tables.as_ref().is_none_or(|tables| tables.roll_back().is_ok());
+        let last = self.tables.as_ref().and_then(|tables| tables.last().ok());
+        self.forget_places();
+        (self.retries, self.purge, self.gathered, self.sweeping) = (None, None, None, None);
+        match last.filter(|_| rolled_back) {
+            Some(last) => (self.nothing, self.entry, self.indexed) = (last.nothing, last.entry, last.indexed),
+            None => self.tables = None,
+        }
+        (self.open, self.wrote, self.work) = (false, false, 0);
+    }
+
+    /// A batch has met a damaged page, after which nothing more can be written in its transaction: each request has one
+    /// of its own, and those that need the page fail alone.
+    fn do_one_by_one(&mut self) {
+        self.batch.clear();
+        let asked = std::mem::take(&mut self.asked);
+        for request in (0..).map_while(|at| asked.get(at)) {
+            let done = self.carry_out(request).and_then(|()| self.commit_alone());
+            match done {
+                Ok(()) => {
+                    self.batches += i64::from(self.wrote);
+                    (self.open, self.wrote, self.work) = (false, false, 0);
+                }
+                Err(trouble) => {
+                    if !trouble.is_of_a_page() {
+                        self.health.failures += 1;
+                        self.health.failing = Some(trouble.in_short());
+                    }
+                    self.take_back();
+                    if let Some(ticket) = request.ticket() {
+                        self.batch.push(&News::Failed { ticket });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Without what is done beside.
+    fn commit_alone(&mut self) -> Result<()> {
+        self.write_heads(false)?;
+        if self.wrote {
+            if self.claim.inodes().ok() != Some(self.inodes) {
+                return Err(Trouble::Away);
+            }
+            self.tables()?.number_batch(self.batches + 1, self.entry, self.indexed)?;
+        }
+        Ok(self.tables()?.commit()?)
+    }
+
     fn do_piece(&mut self) -> Result<()> {
         self.begin()?;
         match (self.lacks_room, self.sweeps_on) {
@@ -146,7 +216,10 @@ impl Sqlite {
 
     /// An error says whether it came of the commit itself.
     pub(super) fn commit(&mut self) -> std::result::Result<(), (Trouble, bool)> {
-        if self.wrote {
+        if self.wrote && self.damaged {
+            // When nobody waits: it may need what is damaged.
+            self.lacks_room |= self.options.size != u64::MAX;
+        } else if self.wrote {
             let made = self.make_room().and_then(|lacks| {
                 self.lacks_room = lacks;
                 // Also where somebody waits all the time: not beside itself.
@@ -188,14 +261,28 @@ impl Sqlite {
                 self.told = 0;
                 std::mem::swap(&mut self.said, &mut self.batch);
             }
+            Err((trouble, _)) if trouble.is_of_a_page() && self.is_taken_back() => {
+                self.note_damage(&trouble);
+                self.do_one_by_one();
+                let Self { said, batch, .. } = self;
+                (0..).map_while(|at| batch.get(at)).for_each(|news| said.push(&news));
+            }
             Err((trouble, in_commit)) => self.fail(&trouble, in_commit),
         }
+        self.asked.clear();
         self.batch.clear();
         self.tickets.clear();
         (self.open, self.wrote, self.work) = (false, false, 0);
         if !std::mem::take(&mut self.is_cut) {
             self.counted = Counted::default();
         }
+    }
+
+    /// Rolls the batch back; whether it is known that nothing of it is in the file.
+    fn is_taken_back(&mut self) -> bool {
+        let batches = self.batches;
+        self.take_back();
+        self.tables.as_ref().and_then(|tables| tables.last().ok()).is_some_and(|last| last.batch == batches)
     }
 
     /// Nothing of the batch has come about, or nobody knows.
@@ -205,10 +292,6 @@ impl Sqlite {
         if !self.ailing {
             log::error!("{}: messages cannot be kept, so that none is taken: {trouble}", self.claim.path.display());
             self.ailing = true;
-        }
-        if trouble.is_of_what_is_read() {
-            // From here on what is asked fails alone.
-            self.note_damage(trouble);
         }
         let rolled_back = self.tables.as_ref().is_none_or(|tables| tables.roll_back().is_ok());
         let last = self.tables.as_ref().and_then(|tables| tables.last().ok());

@@ -94,6 +94,14 @@ impl Sqlite {
         }
     }
 
+    /// Where the index cannot be read or written: the next messages are found by nobody, or a part stays as it is.
+    pub(super) fn skip_indexing(&mut self) {
+        match self.entry - self.indexed >= INDEXED_TOGETHER {
+            true => self.indexed += INDEXED_TOGETHER,
+            false => self.purges = self.purges.saturating_sub(1),
+        }
+    }
+
     /// Takes in as many messages as a batch has brought, of those that have waited for too long because there was no
     /// time.
     pub(super) fn index_if_late(&mut self, came: i64) -> Result<()> {

@@ -62,7 +62,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::carried::Reports;
+use super::carried::{Reports, Requests};
 use super::{
     Backend, Body, Conversation, Description, Entry, Epoch, Head, Health, Hit, MAX_UNREAD, Message, Names, NewBody,
     NewEntry, News, Overloaded, Query, Reader, Reading, Request, RetryKey, Scope, Search, Talk, Ticket, Verdict, Waker,
@@ -159,6 +159,8 @@ pub struct Sqlite {
     /// Why nothing of the batch can be.
     error: Option<Trouble>,
     tickets: Vec<Ticket>,
+    /// What was asked in it, to be done again without what needs a damaged page.
+    asked: Requests,
     batch: Reports,
     /// A batch that may be in the file though its commit failed, and what is to be told then.
     doubt: Option<(i64, Reports)>,
@@ -166,6 +168,8 @@ pub struct Sqlite {
     told: usize,
     catalogue: Option<Catalogue>,
     swept: i64,
+    /// The conversation that a sweep is at.
+    sweeping: Option<i64>,
     /// The walk goes on when nobody waits: it had begun at that time.
     sweeps_on: Option<Moment>,
     ailing: bool,
@@ -257,12 +261,14 @@ impl Sqlite {
             counted: Counted::default(),
             error: None,
             tickets: Vec::new(),
+            asked: Requests::default(),
             batch: Reports::default(),
             doubt: None,
             said: Reports::default(),
             told: 0,
             catalogue: None,
             swept: 0,
+            sweeping: None,
             sweeps_on: None,
             ailing: false,
             full: false,
@@ -356,6 +362,7 @@ impl Backend for Sqlite {
         }
         self.rests = false;
         self.tickets.extend(request.ticket());
+        self.asked.push(request);
         if self.error.is_none() {
             self.error = self.carry_out(request).err();
         }
@@ -396,15 +403,22 @@ impl Backend for Sqlite {
         if self.error.is_some() {
             return true;
         }
-        self.sweep(now).unwrap_or_else(|error| {
-            self.error = Some(error);
-            true
-        })
+        match self.sweep(now) {
+            Ok(more) => more,
+            Err(trouble) if trouble.is_of_a_page() && self.tickets.is_empty() => {
+                self.give_up_piece(&trouble);
+                true
+            }
+            Err(error) => {
+                self.error = Some(error);
+                true
+            }
+        }
     }
 
     fn held_bytes(&self) -> usize {
         let places = self.places.capacity() * size_of::<Known>() + self.index.capacity() * PLACE_BYTES;
-        let lists = self.batch.held_bytes() + self.said.held_bytes();
+        let lists = self.batch.held_bytes() + self.said.held_bytes() + self.asked.held_bytes();
         let retries = self.retries.as_ref().map_or(0, Retries::held_bytes);
         let pages = self.file_bytes.min(tables::PAGE_CACHE_KIB.unsigned_abs() << 10);
         let gathered = self.gathered.as_ref().map_or(0, Gathered::held_bytes);

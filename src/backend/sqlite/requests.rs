@@ -41,7 +41,8 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Does something within the batch, all of it or, where some of the file that it needs cannot be read, nothing.
+    /// Does something within the batch, all of it or, where a value that it needs means nothing, none of it. (After a
+    /// damaged page SQLite writes nothing more in a transaction: see `Sqlite::do_one_by_one`.)
     pub(super) fn whole_or_not<T>(&mut self, does: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
         self.tables()?.begin_part()?;
         match does(self) {
@@ -49,7 +50,7 @@ impl Sqlite {
                 self.tables()?.end_part()?;
                 Ok(Some(done))
             }
-            Err(trouble) if trouble.is_of_what_is_read() => {
+            Err(trouble) if trouble.is_of_a_value() => {
                 self.tables()?.take_back_part()?;
                 self.note_damage(&trouble);
                 Ok(None)

@@ -62,13 +62,15 @@ impl Sqlite {
         // While it fails, this tries whether it can be written to: perhaps nobody speaks, because of that.
         self.wrote |= self.ailing;
         self.write_heads(true)?;
-        // What of the file cannot be read stays as it is; the walk goes on behind it, or from the beginning.
+        // What of the file cannot be read stays as it is; the walk goes on behind it.
+        self.sweeping = Some(self.swept);
         let next =
             self.whole_or_not(|store| Ok(store.tables()?.conversations_after(store.swept, MAX_SWEPT_AT_ONCE)?))?;
         let (next, mut most) = (next.unwrap_or_default(), MAX_DROPPED_AT_ONCE);
         self.swept = if next.len() < MAX_SWEPT_AT_ONCE { 0 } else { next.last().map_or(0, |(place, ..)| place.id) };
         for (place, name, other) in next {
             let id = place.id;
+            self.sweeping = Some(id);
             let done = self.whole_or_not(|store| store.sweep_one(place, &name, &other, now, most))?;
             most -= done.unwrap_or(0);
             if most == 0 {
@@ -80,6 +82,7 @@ impl Sqlite {
         self.allow_purges()?;
         self.forget_retries(Some(now.unix_ms))?;
         self.whole_or_not(|store| store.delete_left_over(now))?;
+        self.sweeping = None;
         self.has_old_text |= self.wrote;
         self.clears_log = self.has_old_text && self.sweeps_on.is_none();
         Ok(self.tables()?.holds()? || self.ailing)

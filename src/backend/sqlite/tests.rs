@@ -1197,6 +1197,49 @@ fn what_cannot_be_read_fails_alone() {
     assert!(matches!(beside.poll(), Some(News::Page { .. })));
 }
 
+/// What is done to a message on a damaged page, and the sweep that comes to it, fails alone; so does what is said there
+/// once it is known that something is damaged.
+#[test]
+fn a_damaged_page_fails_alone() {
+    let folder = Folder::new();
+    let options = Options { age: Duration::from_secs(10), ..folder.options() };
+    let mut store = folder.open(options.clone());
+    let bar = Conversation::Room("bar");
+    for n in 1..=6 {
+        // One on each page.
+        ask(&mut store, append(ROOM, &format!("needle {n} {}", "x".repeat(3000)), n));
+    }
+    ask(&mut store, append(bar, "old", 4));
+    let connection = &store.tables().unwrap().connection;
+    // So that a text is on one page only, and not in the unused part of another one too.
+    connection.execute_batch("VACUUM").unwrap();
+    assert!(store.tables().unwrap().checkpoint().unwrap());
+    let mut file = fs::read(&options.path).unwrap();
+    let at = file.windows(9).position(|bytes| bytes == b"needle 2 ").unwrap();
+    file[at / 4096 * 4096] = 0xff;
+    // In place, so that it is the same file.
+    fs::write(&options.path, &file).unwrap();
+    connection.execute_batch("PRAGMA shrink_memory").unwrap();
+    store.ask(append(bar, "one", 5)).unwrap();
+    store.ask(act("ann", edit(2, "new"), 6)).unwrap();
+    store.ask(act("bob", react(2, "+", true), 7)).unwrap();
+    store.ask(act("bob", react(6, "+", true), 8)).unwrap();
+    store.ask(append(bar, "two", 9)).unwrap();
+    let short = |heard: Vec<String>| heard.iter().map(|news| news.chars().take(6).collect()).collect::<Vec<String>>();
+    let expected = ["Publis", "Failed", "Failed", "Publis", "Publis"];
+    assert_eq!(short(hear(&mut store)), expected);
+    assert_eq!((store.health().unwrap().failing, store.health().unwrap().failures), (None, 0));
+    assert_eq!(page(&mut store, bar).1, ["old", "one", "two"]);
+    // The room goes on, and the next sweep but one comes to the others.
+    assert_eq!(short(ask(&mut store, append(ROOM, "on", 10))), ["Publis"]);
+    for emptied in [&[][..], &[r#"Emptied { room: "bar" }"#]] {
+        store.expire(moment(20_000));
+        assert_eq!(hear(&mut store), emptied);
+    }
+    assert_eq!(store.health().unwrap().failures, 0);
+    assert_eq!(short(ask(&mut store, append(ROOM, "and on", 11))), ["Publis"]);
+}
+
 /// As many marks as a user may have, and one more: that of the oldest conversation goes.
 #[test]
 fn marks_are_bounded() {

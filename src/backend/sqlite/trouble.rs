@@ -75,6 +75,16 @@ impl Trouble {
         }
     }
 
+    /// Whether it is a value that nothing means.
+    pub fn is_of_a_value(&self) -> bool {
+        matches!(self, Self::Sql(error) if error.sqlite_error_code().is_none())
+    }
+
+    /// Whether it is a damaged page.
+    pub fn is_of_a_page(&self) -> bool {
+        self.code() == Some(ErrorCode::DatabaseCorrupt)
+    }
+
     /// Whether the connection is as good as before, once it has been rolled back.
     pub fn leaves_file_whole(&self) -> bool {
         matches!(self, Self::Away) || self.code() == Some(ErrorCode::DiskFull)
