@@ -79,9 +79,10 @@ assets! {
     "/app.css": "text/css; charset=utf-8" = "app.css",
     "/icon.svg": "image/svg+xml" = "icon.svg",
     scripts:
-    app avatar client commands composer connection conversations dom drawers drawing finder history incoming log
-    lookalikes message notifications old people places presence sending sidebar storage suggestions text unsent
-    words
+    actions announcements app attention avatar client commands composer connection conversations copying dom drawers
+    drawing emoji ended finder history incoming keys log lookalikes markup message notifications old people person
+    picker places presence question reading search selection sending sidebar storage suggestions switcher text
+    unread unsent words
 }
 
 #[cfg(test)]

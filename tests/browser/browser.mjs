@@ -1,5 +1,5 @@
 /** A real Chromium for the checks: pages that share nothing, and what is done in them and read from them. */
-import { mkdir, mkdtemp, readFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -11,7 +11,8 @@ const complaints = [];
 const launch = () => chromium.launch({
   executablePath: process.env.CHROMIUM,
   headless: true,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    ...process.env.PAGE_FROM ? ["--disable-features=LocalNetworkAccessChecks"] : []],
 });
 
 /**
@@ -44,6 +45,22 @@ export async function begin(...servers) {
 export const axe = () => readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /**
+ * For work at the page: its files come from a folder, with the headers of the server, and nothing is built anew. (For
+ * the browser such a page is from nowhere; so it is let out of what keeps pages from elsewhere away from this machine.)
+ */
+async function serveFrom(folder, context, origin) {
+  const names = new Set(await readdir(folder));
+  const types = { html: "text/html; charset=utf-8", js: "text/javascript; charset=utf-8", css: "text/css; charset=utf-8", svg: "image/svg+xml" };
+  const { headers } = await fetch(`${origin}/`);
+  const nameOf = (url) => (url.pathname === "/" ? "index.html" : url.pathname.slice(1));
+  await context.route((url) => url.origin === origin && names.has(nameOf(url)), async (route) => {
+    const name = nameOf(new URL(route.request().url()));
+    const body = await readFile(path.join(folder, name));
+    await route.fulfill({ body, headers: { "Content-Type": types[name.split(".").pop()], "Content-Security-Policy": headers.get("content-security-policy"), "Cache-Control": "no-cache" } });
+  });
+}
+
+/**
  * A page of its own context. What it complains of goes to `complaints`, but for what `expected` says is no surprise.
  * `page.sockets` counts the WebSockets it has opened.
  */
@@ -52,6 +69,7 @@ export async function newPage(browser, { origin, expected = () => false, ...opti
   await context.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
   });
+  if (process.env.PAGE_FROM) await serveFrom(process.env.PAGE_FROM, context, origin);
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
   page.sockets = 0;

@@ -23,11 +23,11 @@ async function enter(name) {
   return page;
 }
 
-/** The page says that it is over and why, to the eye and to a screen reader, and opens no further connection. */
-async function isOver(page, words) {
+/** A card says that it is over and why, to the eye and to a screen reader; behind it is nothing to be used. */
+async function isOver(page, title, button, words) {
   await page.locator("#app[data-connection=closed]").waitFor();
-  equal(await page.locator("#banner").isVisible(), true, "the banner");
-  equal(await page.locator("#banner-text").textContent(), `Disconnected. ${words}`, "its words");
+  equal([await page.locator("#ended-title").textContent(), await page.locator("#ended-button").textContent()], [title, button], "the card");
+  equal(await page.evaluate(() => [document.activeElement.id, document.getElementById("conversation").inert, document.getElementById("banner").hidden]), ["ended-button", true, true], "the focus, what is behind");
   equal(await page.locator("#connection-status").textContent(), `Disconnected. ${words}`, "what is spoken");
   const sockets = page.sockets;
   // The longest first wait of a client that reconnects is 500 ms; a day later is the same here.
@@ -75,24 +75,28 @@ await run(async () => {
     const kicked = await enter("Kay");
     await until("Ada sees Kay", async () => (await members(ada)).includes("Kay"));
     equal(await call("kick", { user_id: "Kay" }), { type: "ack", closed: 1 }, "the answer");
-    await isOver(kicked, "You have been removed by a moderator.");
+    await isOver(kicked, "You have been removed by a moderator", "Come back", "You have been removed by a moderator.");
     await until("Ada sees it", async () => !(await members(ada)).includes("Kay"));
     await kicked.screenshot({ path: path.join(pictures, "kicked.png") });
-    await kicked.getByRole("button", { name: "Connect again" }).click();
+    await kicked.getByRole("button", { name: "Come back" }).click();
     await connected(kicked);
   });
 
   await check("who is banned is told so, does not reconnect, and is turned away until it is lifted", async () => {
     equal((await call("ban", { user_id: "Mallory", seconds: 3600, note: "spam" })).closed, 1, "the sessions");
-    await isOver(mallory, "You have been banned from this server.");
+    await isOver(mallory, "You have been banned from this server", "Try again", "You have been banned from this server.");
     await mallory.screenshot({ path: path.join(pictures, "banned.png") });
     const sockets = mallory.sockets;
-    await mallory.getByRole("button", { name: "Connect again" }).click();
+    await mallory.getByRole("button", { name: "Try again" }).click();
     await until("it was tried once", () => mallory.sockets === sockets + 1);
-    await until("and is over", async () => (await mallory.locator("#banner-text").textContent()) === "Disconnected. You have been banned from this server.");
+    await until("and is over", async () => await mallory.locator("#ended").isVisible() && (await mallory.locator("#ended-title").textContent()) === "You have been banned from this server");
+    // The same for one who loads the page anew.
+    await mallory.reload();
+    await mallory.getByRole("button", { name: "Try again" }).waitFor();
+    equal(await mallory.evaluate(() => document.getElementById("conversation").inert), true, "a composer that is of no use");
     equal(await members(ada).then((names) => names.includes("Mallory")), false, "Mallory is there");
     equal(await call("unban", { user_id: "Mallory" }), { type: "ack", banned: true }, "the answer");
-    await mallory.getByRole("button", { name: "Connect again" }).click();
+    await mallory.getByRole("button", { name: "Try again" }).click();
     await connected(mallory);
     await until("Ada sees Mallory", async () => (await members(ada)).includes("Mallory"));
   });

@@ -3,6 +3,9 @@
 #
 #   CHROMIUM     the browser; otherwise the first chromium, chromium-browser or google-chrome on the PATH
 #   SCREENSHOTS  where the pictures go; otherwise a temporary directory
+#   WITHIN       how many milliseconds a condition is waited for; otherwise 15,000
+#   SUITES       which scripts, by name; otherwise all of them
+#   PAGE_FROM    for work at the page: a folder that its files come from, and not the binary (src/server/web)
 #
 # Prints `ok - …` or `not ok - …` for each check and ends with `N passed, M failed`, for each of the scripts.
 set -euo pipefail
@@ -23,5 +26,6 @@ if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ] || [ 
   npm ci --ignore-scripts --no-audit --no-fund >&2
 fi
 status=0
-for script in text client two_people finer_points what_is_shown nothing_lost moderation tokens; do node "$script.mjs" "$salon" || status=1; done
+suites=${SUITES:-text client two_people finer_points what_is_shown coming_back messages nothing_lost moderation tokens}
+for script in $suites; do node "$script.mjs" "$salon" || status=1; done
 exit $status

@@ -17,7 +17,9 @@ const folder = await mkdtemp(path.join(tmpdir(), "salon-scripts-"));
 await cp(web, folder, { recursive: true });
 await writeFile(path.join(folder, "package.json"), "{\"type\":\"module\"}");
 const load = (name) => import(pathToFileURL(path.join(folder, name)));
-const { isEmojiOnly, links, mentions, isBlank } = await load("text.js");
+const { callsIn, isEmojiOnly, links, mentions, isBlank } = await load("text.js");
+const { parse: pieces, rawOf } = await load("markup.js");
+const { emojiNamed, findEmoji } = await load("emoji.js");
 const { difference, see, skeleton } = await load("lookalikes.js");
 const { SalonClient, encode, nameProblem, normalName, utf8Length, wellFormed } = await load("client.js");
 
@@ -65,6 +67,48 @@ await check("a longer name that begins so is the one that is called, and a hyphe
     ["@Ada-lyn"], ["@Ada\u2010lyn"], ["@Ada - tea?", "Ada"], ["@Ada-", "Ada"], ["@Ada—tea?"], ["@Ada's tea", "Ada"], ["@太郎 丸さん", "太郎 丸"], ["@太郎 さん", "太郎"],
     ["@bob smith and @bob", "bob", "bob smith"], ["\uFF20bob hi", "bob"], ["\uFF20太郎さん", "太郎"], ["a\uFF20bob"],
   ]) equal(here.filter((name) => mentions(text, name, here)), called, text);
+});
+
+/** The pieces of a text in short: `kind(what is in it)`. */
+const short = (all) => all.map((piece) => (typeof piece === "string" ? piece : `${piece.kind}(${piece.kind === "sign" ? piece.open : short(piece.inside)})`)).join("");
+
+await check("signs in a text mean code, bold, italic, struck out, quotes and lists, where they stand as people write them", () => {
+  for (const [text, meant] of [
+    ["plain", "plain"], ["", ""],
+    ["a `b` c", "a code(b) c"], ["``a`b``", "code(a`b)"], ["`a", "`a"], ["``", "``"], ["`**a**`", "code(**a**)"],
+    ["**a** *b* _c_ __d__ ~~e~~", "strong(a) em(b) em(c) strong(d) s(e)"], ["**a *b* c**", "strong(a em(b) c)"], ["*a **b***", "*a **b***"],
+    ["2*3*4 snake_case_name a**b**c", "2*3*4 snake_case_name a**b**c"], ["* a*", "bullet(a*)"], ["*a *", "*a *"], ["** **", "** **"], ["(*a*)!", "(em(a))!"], ["*a\nb*", "em(a\nb)"], ["*a\n\nb*", "*a\n\nb*"],
+    ["*https://example.org/a_b_c*", "em(link(https://example.org/a_b_c))"], ["https://example.org/_a_", "link(https://example.org/_a)_"],
+    ["> a\n> *b*\nc", "quote(sign(> )a\nsign(> )em(b)\n)c"], [">", ">"], ["a > b", "a > b"], [">_<", "quote(sign(>)_<)"],
+    ["- a\n- b\nc", "bullet(a\n)bullet(b\n)c"], ["1. a\n2. b", "number(a\n)number(b)"], ["-a", "-a"], ["1.5", "1.5"], ["- ", "- "],
+    ["```\n*a*\n```\nb", "fence(*a*\n)b"], ["```js\nx", "fence(x)"], ["```", "```"], ["a ```b``` c", "a code(b) c"], ["````\n```\n````", "fence(```\n)"],
+    ["@ada, *hi* @bob smith!", "call(@ada), em(hi) call(@bob smith)!"], ["**@ada**", "strong(call(@ada))"], ["`@ada`", "code(@ada)"], ["ada@example.org", "ada@example.org"],
+  ]) equal(short(pieces(text, ["ada", "bob", "bob smith"])), meant, text);
+});
+
+await check("the pieces of a text are the text, sign for sign, whatever is in it, and are done in no time", () => {
+  const alphabet = ["*", "**", "_", "`", "```", "~~", "\n", "> ", "- ", "1. ", " ", "a", "b", "@ada", "https://example.org/", "\u00e9", "\u{1F370}", "(", ")"];
+  let seed = 16;
+  const random = (below) => { seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0; return seed % below; };
+  for (let n = 0; n < 4_000; n += 1) {
+    const text = Array.from({ length: random(24) }, () => alphabet[random(alphabet.length)]).join("");
+    equal(rawOf(pieces(text, ["ada"])), text, `seed 16, text ${n}`);
+  }
+  for (const sign of ["*", "**a ", "_a ", "`", "~~a ", "> ", "- a\n", "```\n", "*a", "@ada "]) {
+    const text = sign.repeat(16_384 / sign.length);
+    equal(rawOf(pieces(text, ["ada"])), text, JSON.stringify(sign));
+  }
+});
+
+await check("a text calls those whose names stand behind an @, the longest name first", () => {
+  equal(callsIn("@bob smith, @Bob and @ada-lyn; x@bob https://example.org/@bob", ["bob", "bob smith", "ada"]).map(({ start, name }) => [start, name]), [[0, "bob smith"], [12, "bob"]], "calls");
+  equal(callsIn("@bob ".repeat(30), ["bob"]).length, 20, "at most so many");
+});
+
+await check("emoji are found by their names", () => {
+  equal([emojiNamed("thumbsup"), emojiNamed("+1"), emojiNamed("constructor")], ["👍", "👍", undefined], "by name");
+  equal(findEmoji("tea", 3).map(({ picture }) => picture)[0], "🍵", "a name that is meant");
+  equal(findEmoji("nothing of that name", 3), [], "none");
 });
 
 await check("a text of which nobody would see anything is none", () => {

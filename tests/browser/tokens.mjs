@@ -74,15 +74,27 @@ await run(async () => {
   await check("a token that does not hold gets nobody in", async () => {
     const mallory = await visit({ token: `${token("Ada").slice(0, -4)}AAAA`, room: "kitchen" });
     await mallory.locator("#app[data-connection=closed]").waitFor();
-    equal(await mallory.locator("#banner-text").textContent(), "Disconnected. This server needs you to sign in.", "the banner");
+    equal(await mallory.locator("#ended-title").textContent(), "You are signed out", "the card");
+    await mallory.screenshot({ path: path.join(pictures, "signed-out.png") });
+    await mallory.locator("#ended-button").click();
+    await until("the door says what is needed", async () => (await mallory.locator("#door-status").textContent()).startsWith("You need a link of your own"));
+    equal(await mallory.evaluate(() => sessionStorage.getItem("salon.token")), null, "a token that is kept");
   });
 
   await check("a token that ends warns, then ends the session", async () => {
     const brief = await visit({ token: token("Brief", "--ttl", "3s"), room: "kitchen" });
     await connected(brief);
     await brief.locator("#app[data-connection=closed]").waitFor({ timeout: 20_000 });
-    equal(await brief.locator("#banner-text").textContent(), "Disconnected. This server needs you to sign in.", "the banner");
+    equal(await brief.locator("#ended-title").textContent(), "You are signed out", "the card");
     await until("Ada sees it", async () => !(await members(ada)).includes("Brief"));
+  });
+
+  await check("a tab that is opened beside one that came in by a link comes in by the same", async () => {
+    const tab = await linus.context().newPage();
+    await tab.goto(`http://127.0.0.1:${server.port}/#room=kitchen`);
+    await connected(tab);
+    equal(await tab.locator("#me-name").textContent(), "Linus", "the name");
+    await tab.close();
   });
 
   await check("the others have noticed nothing", async () => {

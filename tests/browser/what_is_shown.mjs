@@ -59,14 +59,30 @@ await run(async () => {
   await check("what the operator says to everybody looks like nobody's, and what a person says is theirs", async () => {
     await broadcast({ content: "Tea at https://example.org/tea." });
     await broadcast({ sender: "Ada", content: "Or coffee." });
-    const last = bob.locator("#messages > li.announcement").last();
+    const last = bob.locator("#announcements > li.announcement").last();
     await until("both are there", async () => (await last.textContent()).includes("Or coffee."));
-    const shown = await bob.locator("#messages > li.announcement").evaluateAll((all) => all.slice(-2).map((one) => [
+    const shown = await bob.locator("#announcements > li.announcement").evaluateAll((all) => all.slice(-2).map((one) => [
       one.classList.contains("of-operator"), one.querySelector(".announced-by").lastChild.textContent, one.querySelectorAll(".avatar").length, one.querySelector("a")?.href ?? "",
     ]));
     equal(shown, [[true, "From the server", 0, "https://example.org/tea"], [false, " to everybody", 1, ""]], "by the operator, name and end, avatars, links");
     equal(await last.locator("bdi").textContent(), "Ada", "the person");
     await bob.screenshot({ path: path.join(pictures, "announcements.png") });
+    // They stay over a look elsewhere and a reload, until they are dismissed one by one.
+    await say(bob, "/join elsewhere");
+    await titled(bob, "elsewhere");
+    equal(await bob.locator("#announcements .announcement").count(), 2, "announcements in another room");
+    await bob.reload();
+    await connected(bob);
+    equal(await bob.locator("#announcements .announcement").count(), 2, "announcements after a reload");
+    for (const left of [1, 0]) {
+      await bob.getByRole("button", { name: "Dismiss this announcement" }).first().click();
+      await until("one less", async () => await bob.locator("#announcements .announcement").count() === left);
+    }
+    await bob.reload();
+    await connected(bob);
+    equal(await bob.locator("#announcements .announcement").count(), 0, "announcements that were dismissed");
+    await say(bob, "/leave elsewhere");
+    await titled(bob, "kitchen");
   });
 
   await check("a note that the server would not take is told in words: it stays written, and nothing changes", async () => {
@@ -134,7 +150,7 @@ await run(async () => {
 
   await check("an announcement keeps its lines", async () => {
     await broadcast({ sender: "Ops", content: "Back at ten.\nTea at eleven." });
-    const line = bob.locator("#messages .announcement .text", { hasText: "Tea at eleven" });
+    const line = bob.locator("#announcements .announcement .text", { hasText: "Tea at eleven" });
     await line.waitFor();
     equal((await line.evaluate((node) => node.innerText)).split("\n").length, 2, "lines");
   });
@@ -274,7 +290,7 @@ await run(async () => {
 
   await check("a wrong name at the door: the field is red and the words stand beneath it", async () => {
     const page = await newPage();
-    await page.goto(`${page.origin}/#room=kitchen`);
+    await page.goto(`${page.origin}/`);
     const field = page.locator("#door-name");
     await field.fill("é".repeat(70));
     await page.keyboard.press("Enter");

@@ -1,14 +1,15 @@
 /**
  * The chat page: coming in and going out. `client.js` keeps the connection; the other files are a subject each:
  *
- * - kept: `conversations.js`, `history.js`, `presence.js`, `storage.js`, `unsent.js`, and `incoming.js` for what the
- *   server says
- * - drawn: `log.js` and `message.js`, `sidebar.js`, `people.js`, `connection.js`, each a part of the page that
- *   `drawing.js` calls when it is stale
+ * - kept: `conversations.js`, `history.js`, `reading.js`, `presence.js`, `storage.js`, `unsent.js`, and `incoming.js`
+ *   for what the server says
+ * - drawn: `log.js` with `unread.js` and `message.js`, `announcements.js`, `sidebar.js`, `people.js`, `connection.js`
+ *   with `ended.js`, each a part of the page that `drawing.js` calls when it is stale
  * - done: `places.js` goes somewhere; `composer.js` takes what is written, `commands.js` with `suggestions.js` does it
- *   or `sending.js` sends it; `finder.js` and `drawers.js` open and close; `notifications.js` calls a reader who is
- *   away
- * - helpers: `dom.js`, `avatar.js`, `lookalikes.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser
+ *   or `sending.js` sends it; `actions.js` is what is done with a message, `selection.js` what is copied; `keys.js`,
+ *   `switcher.js`, `search.js`, `finder.js`, `picker.js`, `person.js`, `question.js` and `drawers.js` open and close;
+ *   `notifications.js` calls a reader who is away
+ * - helpers: `dom.js`, `avatar.js`, `emoji.js`, `lookalikes.js`, `markup.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser
  *   is too old for all these
  *
  * Imports point from what is done to what is kept. What is kept never asks the document.
@@ -20,15 +21,20 @@ import {
 } from "./conversations.js";
 import { byId, element, named } from "./dom.js";
 import { redraw } from "./drawing.js";
+import { forgetAnnouncements } from "./announcements.js";
+import { whenSignedOut } from "./ended.js";
 import { closeDrawers, narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
 import { chosenStatus, drawMe, holdStatus } from "./people.js";
-import { DEFAULT_ROOM, focusComposer, goInto, leaveHereToo, open, revisit, setAddress, withoutSign } from "./places.js";
+import { DEFAULT_ROOM, focusComposer, goInto, goToMessage, leaveHereToo, open, revisit, setAddress, withoutSign } from "./places.js";
 import { presence } from "./presence.js";
 import { sessionToken, store, storeInTab, stored, storedInTab, subjectOf } from "./storage.js";
 import { letGoOfUnsent, unsentOf } from "./unsent.js";
 import { CLOSE_WORDS, inWords } from "./words.js";
+import "./actions.js";
+import "./keys.js";
+import "./selection.js";
 import "./log.js";
 import "./composer.js";
 import "./finder.js";
@@ -51,7 +57,7 @@ window.addEventListener("pagehide", savePlaces);
 function addressed() {
   const fields = new URLSearchParams(location.hash.slice(1));
   const name = (field) => (fields.has(field) ? normalName(fields.get(field)) : null);
-  return { room: name("room"), name: name("name"), person: name("with"), token: fields.get("token") };
+  return { room: name("room"), name: name("name"), person: name("with"), token: fields.get("token"), at: fields.get("at") };
 }
 
 // The door: how one comes in here, and under which name.
@@ -97,6 +103,26 @@ function askAtDoor(user, question) {
   });
 }
 
+const TABS_WITHIN = 300;
+
+/** A tab that was opened beside one that came in by a link comes in by the same: the link of a tab is asked for. */
+function askOtherTabs() {
+  if (!("BroadcastChannel" in window)) return Promise.resolve(null);
+  const channel = new BroadcastChannel("salon.tokens");
+  return new Promise((resolve) => {
+    channel.onmessage = ({ data }) => { if (data.token) resolve(data.token); };
+    setTimeout(() => resolve(null), TABS_WITHIN);
+    channel.postMessage({ asked: true });
+  }).finally(() => channel.close());
+}
+
+if ("BroadcastChannel" in window) {
+  const channel = new BroadcastChannel("salon.tokens");
+  channel.onmessage = ({ data }) => {
+    if (data.asked && proven && client?.state === "connected") channel.postMessage({ token: sessionToken() });
+  };
+}
+
 function endAsking() {
   const salon = doorstep;
   doorstep = null;
@@ -121,13 +147,19 @@ async function openDoor() {
   byId("door").hidden = false;
   byId("door-name").value = name ?? storedInTab("salon.name") ?? stored("salon.name") ?? "";
   byId("door-room").value = room ?? DEFAULT_ROOM;
+  for (const part of document.querySelectorAll("#door-room, label[for=door-room]")) part.hidden = Boolean(room) && !nameProblem(room);
+  byId("door-title").textContent = `Welcome to ${location.hostname === "localhost" || /^[\d.:[\]]+$/u.test(location.hostname) ? "Salon" : location.hostname}`;
   byId("door-where").textContent = room ? `You are invited to the room “${room}”.` : "";
   fieldProblem("name", "");
   fieldProblem("room", "");
   doorShows(null);
   // Only the welcome of the server says whether names count here; no address does.
   const { code } = knownOpen ? {} : await askAtDoor(undefined, async () => ({}));
-  if (code === UNAUTHORIZED) return doorSays(NEEDS_LINK);
+  if (code === UNAUTHORIZED) {
+    const token = await askOtherTabs();
+    if (token && !byId("door").hidden) return renew(token, addressed());
+    return doorSays(NEEDS_LINK);
+  }
   knownOpen = true;
   if (!room) byId("door-where").textContent = "Choose a name and come in.";
   askForName(code ? CLOSE_WORDS[code] ?? "" : "");
@@ -197,7 +229,7 @@ function comeIn(name, room) {
   enter({ name, room });
 }
 
-function enter({ name, room, person, token }) {
+function enter({ name, room, person, token, at = addressed().at }) {
   endAsking();
   presence.clear();
   firstConnection();
@@ -207,12 +239,13 @@ function enter({ name, room, person, token }) {
   if (name) storeInTab("salon.name", name);
   const unsent = unsentOf(called);
   const status = chosenStatus(called);
-  begin(new SalonClient({ url: serverAddress(), user: name, token, outbox: unsent.outbox, status }), called, Boolean(token));
+  begin(new SalonClient({ url: serverAddress(), user: name, token, outbox: unsent.outbox, status }), called, token);
   listen(client);
   if (!token) needNoLink(client);
   const places = keptPlaces(called);
-  for (const { id, epoch, read, at } of places.people) Object.assign(conversation("person", id), { storedEpoch: epoch, storedRead: read, since: at ?? 0 });
-  for (const { id, epoch, read, at } of places.rooms) Object.assign(conversation("room", id), { storedEpoch: epoch, storedRead: read, since: at ?? 0 });
+  for (const kind of ["people", "rooms"]) for (const { id, epoch, read, held, at } of places[kind]) {
+    Object.assign(conversation(kind === "people" ? "person" : "room", id), { storedEpoch: epoch, storedRead: read, storedHeld: held === true, since: at ?? 0 });
+  }
   unsent.show();
   holdStatus(status ?? { status: "online" });
   for (const { id, removed } of rooms()) if (!removed) client.join(id, { history: PAGE });
@@ -223,6 +256,7 @@ function enter({ name, room, person, token }) {
     const last = conversations.get(places.active) ?? rooms()[0];
     open(last?.kind ?? "room", last?.id ?? DEFAULT_ROOM, how);
   }
+  if (room || person) goToMessage(active, at);
   client.connect();
   drawMe();
   if (!narrow.matches) focusComposer();
@@ -260,8 +294,19 @@ byId("going").addEventListener("click", (event) => { if (event.target === byId("
 byId("going-keep").addEventListener("click", () => goOut({ forgotten: false }));
 byId("going-forget").addEventListener("click", () => goOut({ forgotten: true }));
 
+/** A link has ended: the door says what is needed. Other tabs may have another one. */
+whenSignedOut(() => {
+  letGoOfUnsent();
+  client.close();
+  savePlaces();
+  sessionToken(null);
+  knownOpen = false;
+  openDoor();
+});
+
 function goOut({ forgotten }) {
   byId("going").close();
+  forgetAnnouncements();
   letGoOfUnsent({ forgotten });
   client.close();
   if (forgotten) forgetPlaces(me);
@@ -282,7 +327,7 @@ function renew(token, place) {
     if (client) letGoOfUnsent();
     client?.close();
     knownOpen = false;
-    return enter({ token, person: place.person, room: place.room && !nameProblem(place.room) ? place.room : undefined });
+    return enter({ token, person: place.person, at: place.at, room: place.room && !nameProblem(place.room) ? place.room : undefined });
   }
   client.authenticate(token).catch((error) => {
     active.problem = `The new link was not taken. ${inWords(error)}`;
@@ -293,10 +338,11 @@ function renew(token, place) {
 }
 
 /** Where the address leads, after a link or the Back button changed it. */
-function goTo({ room, person }, how) {
+function goTo({ room, person, at }, how) {
   if (person && !nameProblem(person)) open("person", person, how);
   else if (room && !nameProblem(room)) (history.state?.visited ? revisit : goInto)(room, how);
-  else sayWrongPlace({ room, person });
+  else return sayWrongPlace({ room, person });
+  goToMessage(active, at);
 }
 
 /** A link that leads nowhere says why. */
@@ -308,15 +354,15 @@ function sayWrongPlace({ room, person }) {
 }
 
 window.addEventListener("hashchange", () => {
-  const { room, person, name, token } = addressed();
-  if (token) return renew(token, { room, person });
+  const { room, person, name, token, at } = addressed();
+  if (token) return renew(token, { room, person, at });
   if (byId("app").hidden) return openDoor();
   if (name && name !== me) {
     letGoOfUnsent();
     client.close();
     return openDoor();
   }
-  goTo({ room, person });
+  goTo({ room, person, at });
 });
 
 // Coming in: a known name goes straight to the chat; a name in the link that is not ours is only proposed.

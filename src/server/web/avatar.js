@@ -13,7 +13,7 @@ export function hue(name) {
     let hash = 0x811c9dc5;
     for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193) >>> 0;
     hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-    value = `hue-${((hash ^ (hash >>> 13)) >>> 0) % 12}`;
+    value = `hue-${((hash ^ (hash >>> 13)) >>> 0) % 24}`;
     if (hues.size > HUES_MAX) hues.clear();
     hues.set(name, value);
   }
@@ -21,16 +21,19 @@ export function hue(name) {
 }
 
 const segmenter = Intl.Segmenter ? new Intl.Segmenter(undefined, { granularity: "grapheme" }) : null;
-export function initials(name) {
+export function initials(name, short = false) {
   const first = (word) => (segmenter ? segmenter.segment(word)[Symbol.iterator]().next().value?.segment : [...word][0]) ?? "";
   const words = name.split(/[\s._\-–—]+/u).filter((word) => /[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(word));
   if (words.length === 0) return first(name) || "?";
-  const letters = first(words[0]) + (words.length > 1 ? first(words.at(-1)) : "");
+  const [one, two] = [first(words[0]), words.length > 1 ? first(words.at(-1)) : ""];
+  // A word alone gives two letters: Ada and Anna are not the same square.
+  const letters = short ? one : one + (two || (/^\p{Script=Latin}/u.test(one) ? first(words[0].slice(one.length)).toLowerCase() : ""));
+  if (!short && !two) return letters[0] === undefined ? "?" : difference(name) ? letters : one.toLocaleUpperCase() + letters.slice(one.length);
   return difference(name) ? letters : letters.toLocaleUpperCase(); // beside Bob, bob has a small one
 }
 
 export function avatar(name, extra = "") {
-  const node = element("span", `avatar ${hue(name)} ${extra}`, initials(name));
+  const node = element("span", `avatar ${hue(name)} ${extra}`, initials(name, extra === "small"));
   node.setAttribute("aria-hidden", "true");
   return node;
 }

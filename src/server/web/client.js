@@ -28,6 +28,8 @@
  * | `message` | somebody, also we ourselves, said something in a room: each once, in order |
  * | `gap` | messages of a room that are not to be had, before the next `message` |
  * | `direct` | somebody wrote to us, or we to somebody, on this device or another one |
+ * | `edited`, `deleted`, `reaction` | what was done to a message, in a room or between us and somebody |
+ * | `read` | we have read a conversation up to a `seq`, on another device |
  * | `announcement` | a broadcast to everybody, which is in no room and has no number |
  * | `queued`, then `sent` or `refused` | a message of ours: on the outbox; confirmed; given up |
  * | `join_refused` | a room cannot be joined, now or at a reconnect, for good; it is not tried again before `join`, and what was on the outbox for it is `refused` |
@@ -113,7 +115,8 @@
  * replayed: boolean}} message @property {{sender: string, user_id: string, content: string, seq: number, ts: number,
  * id?: string}} direct @property {object} edited @property {object} deleted @property {object} reaction What was done
  * to a message, as in docs/wire.md; in a room with `epoch` and `replayed` too. A message that is deleted has `deleted`
- * and no `content`. @property {{sender: string, content: string, ts: number}} announcement A broadcast to everybody
+ * and no `content`. @property {{room_id?: string, user_id?: string, seq: number}} read @property {{sender: string,
+ * content: string, ts: number}} announcement A broadcast to everybody
  * (`room_id` "*"). @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap @property
  * {{left: number}} joining @property {{room_id: string, error: SalonError}} join_delayed @property {{room_id: string,
  * error: SalonError}} join_refused @property {{status: string, note: string}} status @property {{entries:
@@ -378,16 +381,32 @@ export class SalonClient {
 
   isJoined(room_id) { return this.#rooms.get(normalName(room_id))?.joined ?? false; }
 
-  /** Says something in a room. Returns the outbox entry, or null when the outbox is full. */
-  say(room_id, content) { return this.#enqueue("room", room_id, content); }
+  /**
+   * Says something in a room; `reply_to` is the `seq` of the message that it answers. Returns the outbox entry, or null
+   * when the outbox is full.
+   */
+  say(room_id, content, { reply_to } = {}) { return this.#enqueue("room", room_id, content, reply_to); }
 
   /** Says something to one person. */
-  direct(user_id, content) { return this.#enqueue("person", user_id, content); }
+  direct(user_id, content, { reply_to } = {}) { return this.#enqueue("person", user_id, content, reply_to); }
+
+  /** Gives a message of ours another text. `target` is `{room_id}` or `{user_id}`, here and below. */
+  edit(target, of, content) { return this.request("edit", { ...target, of, content: wellFormed(content) }); }
+  /** Deletes a message. */
+  delete(target, of) { return this.request("delete", { ...target, of }); }
+  /** Puts a reaction at a message, or takes it back. */
+  react(target, of, emoji, on) { return this.request("react", { ...target, of, emoji, on }); }
+  /** We have read a conversation up to a `seq`, on all our devices. */
+  read(target, seq) { return this.request("read", { ...target, seq }); }
+  /** A page of our conversations with people, the latest first. */
+  talks(page = {}) { return this.request("conversations", page); }
+  /** Messages that have all the words of a text. `where` has any of `room_id`, `user_id`, `sender`, `before`, `cursor`. */
+  search(text, where = {}) { return this.request("search", { ...where, text }); }
 
   /** Puts a message of a former client on the outbox, with the id it had. Returns whether there was room for it. */
-  resume({ id, kind, target, content, queuedAt, firstSent = 0 }) {
+  resume({ id, kind, target, content, reply_to, queuedAt, firstSent = 0 }) {
     if (this.#outbox.size >= OUTBOX_MAX || this.#outbox.has(id)) return false;
-    this.#outbox.set(id, { id, kind, target, content, queuedAt, socket: null, firstSent, lastSent: 0, notBefore: 0, tries: 0 });
+    this.#outbox.set(id, { id, kind, target, content, reply_to, queuedAt, socket: null, firstSent, lastSent: 0, notBefore: 0, tries: 0 });
     this.#outboxChanged();
     this.#pumpOutbox();
     return true;
@@ -476,6 +495,9 @@ export class SalonClient {
       case "edited": case "deleted": case "reaction":
         if (message.room_id === undefined) this.#emit(message.type, message);
         else this.#handleEntry(message.type, message);
+        break; // and it may answer a request
+      case "read":
+        this.#emit("read", message);
         break;
       case "direct":
         this.#emit("direct", message);
@@ -765,9 +787,9 @@ export class SalonClient {
 
   // Outgoing -------------------------------------------------------------------------------------------------------
 
-  #enqueue(kind, target, content) {
+  #enqueue(kind, target, content, reply_to) {
     if (this.#outbox.size >= OUTBOX_MAX) return null;
-    const entry = { id: uuid(), kind, target: normalName(target), content: wellFormed(content), queuedAt: Date.now(), socket: null, firstSent: 0, lastSent: 0, notBefore: 0, tries: 0 };
+    const entry = { id: uuid(), kind, target: normalName(target), content: wellFormed(content), reply_to, queuedAt: Date.now(), socket: null, firstSent: 0, lastSent: 0, notBefore: 0, tries: 0 };
     this.#outbox.set(entry.id, entry);
     this.#outboxChanged();
     this.#emit("queued", entry);
@@ -990,8 +1012,8 @@ const encoder = new TextEncoder();
 export function utf8Length(text) { return encoder.encode(text).length; }
 
 /** The message that says an entry of the outbox. */
-function spoken({ id, kind, target, content }) {
-  return kind === "room" ? { type: "broadcast", id, room_id: target, content } : { type: "direct", id, user_id: target, content };
+function spoken({ id, kind, target, content, reply_to }) {
+  return kind === "room" ? { type: "broadcast", id, room_id: target, content, reply_to } : { type: "direct", id, user_id: target, content, reply_to };
 }
 
 /** A version 4 UUID. `crypto.randomUUID` exists only on secure pages; a chat on a LAN is served without TLS. */

@@ -7,11 +7,13 @@
  * is none is never sent.
  */
 import { characterProblem, nameProblem, normalName, utf8Length } from "./client.js";
-import { active, addHelp, client, conversations, me, people, rooms } from "./conversations.js";
+import { findEmoji } from "./emoji.js";
+import { everybody, setStatus } from "./people.js";
+import { active, addHelp, client, conversations, me, people, proven, rooms } from "./conversations.js";
 import { toLatest } from "./history.js";
-import { setStatus } from "./people.js";
 import { statusOf } from "./presence.js";
 import { goInto, leave, open, publicRooms, withoutSign } from "./places.js";
+import { openSearch } from "./search.js";
 import { contentProblem, send } from "./sending.js";
 import { isBlank } from "./text.js";
 
@@ -24,9 +26,24 @@ const COMMANDS = [
   { name: "leave", usage: "/leave [ROOM]", what: "Leave this room or another one.", run: leaveRoom, complete: leavable },
   { name: "msg", usage: "/msg NAME [TEXT]", what: "Write to one person. A name that is not here and has spaces stands in \"quotes\".", run: message, complete: writable },
   { name: "status", usage: "/status STATUS [NOTE]", what: "Be online, away, busy or offline, which is invisible, with a note if you like.", run: status, complete: statuses },
+  { name: "me", usage: "/me TEXT", what: "Say what you do, in italics.", run: (rest) => (isBlank(rest) ? "What do you do? Write /me TEXT." : send(active, `_${rest.replace(/\s+/gu, " ")}_`)) },
+  { name: "nick", usage: "/nick NAME", what: "Come in again under another name.", run: rename },
+  { name: "search", usage: "/search WORDS", what: "Find what was said. from:NAME, in:ROOM and before:2026-01-31 narrow it.", run: (rest) => openSearch(rest) },
   { name: "help", usage: "/help", what: "Show this list.", run: help },
 ];
+/** For those who look for a command. */
+export const commandNames = () => COMMANDS;
 const ESCAPE = { usage: "//TEXT", what: "Send a text that begins with a slash." };
+const KEYS = [
+  { usage: "**bold** *italic* ~~no~~", what: "Signs in a text; also `code`, ``` around lines of code, > quotes and - lists." },
+  { usage: ":name:", what: "An emoji: two letters behind the colon propose some." },
+  { usage: "Ctrl+K", what: "Go to any room, person or command." },
+  { usage: "/ or Ctrl+Shift+F", what: "Search, with the focus outside the message box." },
+  { usage: "Up", what: "In the empty message box: edit your last message." },
+  { usage: "Esc", what: "End what is open; then go to the latest message." },
+  { usage: "Alt+Up, Alt+Down", what: "To the next place; with Shift, to the next with something unread." },
+  { usage: "Up, Down", what: "In the messages: from one to the next. Enter opens what can be done, R replies, E edits, + reacts." },
+];
 const MENTION = { usage: "@NAME", what: "In a text: calls somebody. There is no @here: nobody can call a whole room." };
 
 const STATUSES = { __proto__: null, online: "here", away: "not at the keyboard", busy: "better not disturbed", offline: "invisible to others" };
@@ -46,15 +63,25 @@ export function run({ command, rest }) {
   return `There is no command “/${command}”. Write /help for a list, or begin with // to send a text that starts with a slash.`;
 }
 
+const NONE = { entries: [], chosen: -1 };
+
+/** Proposals for an emoji whose name is being written after a colon. */
+function suggestEmoji(written) {
+  const [, before, begun] = /^([^]*(?:^|\s)):([\p{L}\p{N}_+-]{2,})$/u.exec(written) ?? [];
+  if (begun === undefined) return NONE;
+  const entries = findEmoji(begun, SUGGESTIONS_MAX).map(({ picture, names }) => ({ text: `${before}${picture} `, label: `${picture}  :${names.find((name) => name.includes(begun.toLowerCase())) ?? names[0]}:`, what: "" }));
+  return { entries, chosen: entries.length ? 0 : -1 };
+}
+
 /**
  * Proposals for a name that is being written after an @: the people who are here. Enter sends a name that is complete,
  * and completes one that is only begun.
  */
-function suggestName(written) {
+function suggestName(written, more) {
   const at = Math.max(written.lastIndexOf("@"), written.lastIndexOf("\uFF20"));
   const begun = written.slice(at + 1).toLocaleLowerCase();
   if (at < 0 || /\S/u.test(written[at - 1] ?? "") || begun.includes("\n")) return { entries: [], chosen: -1 };
-  const names = [...active.kind === "room" ? active.members : [active.id]].filter((name) => name !== me);
+  const names = everybody(active, more).filter((name) => name !== me);
   const wordStarts = (name) => begun !== "" && name.split(/[\s._-]+/u).some((word) => word.startsWith(begun));
   if (names.some((name) => name.toLocaleLowerCase() === begun.trimEnd())) return { entries: [], chosen: -1 };
   const entries = names.filter((name) => name.toLocaleLowerCase().startsWith(begun) || wordStarts(name.toLocaleLowerCase()))
@@ -65,11 +92,14 @@ function suggestName(written) {
 }
 
 /**
- * Proposals for the beginning of a command or a name: `{entries: [{text, label, what}], chosen}`, where `text` takes
- * the place of the beginning.
+ * Proposals for the beginning of a command, a name or an emoji: `{entries: [{text, label, what}], chosen}`, where
+ * `text` takes the place of the beginning. `more` is called when there may be others.
  */
-export function suggest(written) {
-  if (parse(written).command === undefined) return suggestName(written);
+export function suggest(written, { commands = true, more = () => {} } = {}) {
+  if (!commands || parse(written).command === undefined) {
+    const names = suggestName(written, more);
+    return names.entries.length ? names : suggestEmoji(written);
+  }
   const [, name, space, rest] = written.match(/^\/(\p{L}*)(\s+)?(.*)$/u) ?? [];
   if (name === undefined || (!space && rest)) return { entries: [], chosen: -1 };
   if (!space) {
@@ -134,10 +164,19 @@ function status(words) {
   });
 }
 
+function rename(name) {
+  if (proven) return "Your link says who you are here.";
+  const wanted = normalName(withoutSign("@", wholeName(name)));
+  const problem = wanted === "" ? "Write /nick NAME." : nameProblem(wanted);
+  if (problem) return problem;
+  location.hash = `#${new URLSearchParams({ ...active.kind === "room" ? { room: active.id } : { with: active.id }, name: wanted })}`;
+  return "";
+}
+
 function help() {
   if (active.detached) toLatest();
   active.stuck = true;
-  addHelp(active, [...COMMANDS, ESCAPE, MENTION].map(({ usage, what }) => ({ usage, what })));
+  addHelp(active, [...COMMANDS, ESCAPE, MENTION, ...KEYS].map(({ usage, what }) => ({ usage, what })));
 }
 
 // What may follow

@@ -2,16 +2,21 @@
  * The message box: the text in it, whether it can be sent, and "is typing".
  */
 import { parse, run, suggest } from "./commands.js";
-import { active, client } from "./conversations.js";
-import { byId } from "./dom.js";
+import { active, client, lastOfOurs } from "./conversations.js";
+import { toast } from "./copying.js";
+import { byId, named } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { toLatest } from "./history.js";
+import { plain } from "./message.js";
+import { openPicker } from "./picker.js";
 import { whenLeaving, whenOpened } from "./places.js";
-import { contentProblem, send } from "./sending.js";
+import { ask } from "./question.js";
+import { contentProblem, inParts, send } from "./sending.js";
+import { store, stored } from "./storage.js";
 import { closeSuggestions, offer, suggestionsTake } from "./suggestions.js";
 import { isBlank } from "./text.js";
 import { keepUnsent } from "./unsent.js";
-import { NOT_HERE } from "./words.js";
+import { NOT_HERE, inWords } from "./words.js";
 
 const TYPING_EVERY = 3_100; // a little more than the server's three seconds
 
@@ -20,23 +25,77 @@ let typingSent = -TYPING_EVERY; // when we last sent the server that we are typi
 let typingTold = false; // whether the server still shows us as typing
 let typingTimer = 0;
 
-/** Writes what stands in the composer; it is the draft of the conversation, and kept. */
+/** What stands in the composer: a message that is written anew, or the draft of the conversation. */
+const written = (c) => (c.editing ? c.editing.text : c.draft);
+
+/** Writes what stands in the composer. A draft is kept. */
 function write(text) {
-  active.draft = text;
+  if (active.editing) active.editing.text = text;
+  else active.draft = text;
   if (input.value !== text) input.value = text;
   keepUnsent();
 }
 
 function drawComposer() {
-  if (input.value !== active.draft) input.value = active.draft; // it was taken over from another tab
-  const { content } = parse(input.value);
+  if (input.value !== written(active)) input.value = written(active); // it was taken over from another tab
+  const { content } = active.editing ? { content: input.value } : parse(input.value);
   const tooLong = content === undefined ? "" : contentProblem(active, content);
   byId("send").disabled = isBlank(input.value) || Boolean(tooLong);
+  byId("send").setAttribute("aria-label", active.editing ? "Save" : "Send");
   const problem = tooLong || active.problem || active.removed;
+  byId("send-parts").hidden = !tooLong || active.editing !== null || active.removed !== "";
+  drawContext();
   byId("rejoin").hidden = !active.removed;
   byId("rejoin").textContent = active.epoch === null && active.removed !== NOT_HERE ? "Try again" : "Join again";
   if (byId("composer-problem").textContent !== problem) byId("composer-problem").textContent = problem;
 }
+
+/** What the text will be: an answer, or another text of a message. */
+function drawContext() {
+  const { reply, editing } = active;
+  byId("composer-context").hidden = reply === null && editing === null;
+  if (editing) byId("composer-context-text").replaceChildren("You edit your message");
+  else if (reply) byId("composer-context-text").replaceChildren("You answer ", named(reply.sender), `: ${plain(reply.content)}`);
+}
+
+/** Answers a message. */
+export function answer(item) {
+  active.editing = null;
+  active.reply = { seq: item.seq, sender: item.sender, content: item.content };
+  redraw("composer");
+  focusAtEnd();
+}
+
+/** Writes a message of ours anew. The draft waits meanwhile. */
+export function editMessage(item) {
+  active.editing = { seq: item.seq, text: item.content };
+  active.problem = "";
+  input.value = item.content;
+  growComposer();
+  redraw("composer");
+  focusAtEnd();
+}
+
+function focusAtEnd() {
+  input.focus();
+  input.setSelectionRange(input.value.length, input.value.length);
+}
+
+/** Returns whether there was an answer or an edit to be ended. */
+function endContext() {
+  if (active.editing === null && active.reply === null) return false;
+  active.editing = active.reply = null;
+  active.problem = "";
+  input.value = active.draft;
+  growComposer();
+  redraw("composer");
+  return true;
+}
+
+byId("composer-context-end").addEventListener("click", () => {
+  endContext();
+  input.focus();
+});
 
 /** For browsers without `field-sizing: content`. */
 const sizesItself = CSS.supports("field-sizing", "content");
@@ -72,21 +131,80 @@ input.addEventListener("input", () => {
   growComposer();
   active.problem = "";
   sendTyping(isBeingSaid());
-  if (input.selectionEnd === input.value.length) offer(suggest(input.value));
-  else closeSuggestions();
+  propose();
   redraw("composer");
 });
 
+/** Proposes how to go on: with a name or an emoji also amid the text, with a command at its end. */
+function propose() {
+  const at = input.selectionEnd;
+  const behind = input.value.slice(at);
+  if (input.selectionStart !== at || /^[\p{L}\p{N}]/u.test(behind)) closeSuggestions();
+  else offer(suggest(input.value.slice(0, at), { commands: behind === "" && !active.editing, more: () => { if (document.activeElement === input) propose(); } }), behind);
+}
+
+/** On a phone Enter makes a line, and the button sends: there is no Shift+Enter. */
+const touches = matchMedia("(pointer: coarse)");
+const enterSends = () => !touches.matches;
+function labelEnter() { input.enterKeyHint = enterSends() ? "send" : "enter"; }
+touches.addEventListener("change", labelEnter);
+labelEnter();
+
 input.addEventListener("keydown", (event) => {
-  if (suggestionsTake(event)) return;
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+  if (suggestionsTake(event) || event.isComposing || event.keyCode === 229) return;
+  const plainKey = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
+  if (event.key === "Enter" && !event.shiftKey && !event.altKey && (enterSends() || event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    byId("composer").requestSubmit();
+  } else if (event.key === "ArrowUp" && plainKey && input.value === "" && lastOfOurs(active)) {
+    event.preventDefault();
+    editMessage(lastOfOurs(active));
+  } else if (event.key === "Escape" && plainKey && endContext()) {
+    event.preventDefault();
+    event.stopPropagation();
+  } else if ((event.key === "PageUp" || event.key === "PageDown") && plainKey && input.scrollHeight <= input.clientHeight + 2) {
+    event.preventDefault();
+    const log = byId("log");
+    active.landing = false;
+    log.scrollBy({ top: (event.key === "PageUp" ? -0.9 : 0.9) * log.clientHeight });
+  }
+});
+
+// Typing with the focus nowhere is meant for the message.
+document.addEventListener("keydown", (event) => {
+  if (byId("app").hidden || document.querySelector("dialog[open]") || byId("app").dataset.drawer) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.key.length !== 1 || event.key === " ") return;
+  if (document.activeElement !== document.body && !document.activeElement.closest(".place, .member")) return;
+  if (event.key === "/" && document.activeElement === document.body) return; // it searches
+  input.focus(); // and the key is written there
+});
+
+byId("emoji").addEventListener("click", () => openPicker((emoji) => {
+  const { selectionStart, selectionEnd } = input;
+  input.setRangeText(emoji, selectionStart, selectionEnd, "end");
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+  input.focus();
+}));
+
+// Files are not sent here, and a page that a dropped file takes the place of is worse than a sentence.
+const NO_FILES = "Only text can be sent here: no pictures and no files.";
+input.addEventListener("paste", (event) => {
+  if (event.clipboardData?.files.length && !event.clipboardData.getData("text/plain")) {
+    event.preventDefault();
+    toast(NO_FILES);
+  }
+});
+for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
   event.preventDefault();
-  byId("composer").requestSubmit();
+  event.dataTransfer.dropEffect = "none";
+  if (name === "drop" || event.type === "drop") toast(NO_FILES);
 });
 
 byId("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   closeSuggestions();
+  if (active.editing) return save();
   const written = input.value.trimEnd();
   const { content, ...command } = parse(written);
   if (content === undefined) obey(written, command);
@@ -100,12 +218,70 @@ function say(content) {
   if (active.detached) toLatest();
   active.stuck = true;
   active.newAfter = null;
-  active.problem = send(active, content);
+  active.problem = send(active, content, active.reply?.seq);
   if (active.problem) return;
+  active.reply = null;
+  learnt();
   write("");
   typingTold = false; // the server ends "is typing" with the message
   clearTimeout(typingTimer);
 }
+
+/** Saves a message that was written anew. It stays in the composer until the server has it. */
+async function save() {
+  const c = active;
+  const { editing } = c;
+  const content = editing.text.trimEnd();
+  const before = c.items.find((item) => item.type === "said" && item.seq === editing.seq);
+  if (isBlank(content)) {
+    if (await ask({ title: "Delete your message?", text: "Nothing is left of it.", yes: "Delete" })) change(c, editing, client.delete(c.target, editing.seq));
+    return;
+  }
+  if (contentProblem(c, content)) return;
+  change(c, editing, before?.content === content ? Promise.resolve() : client.edit(c.target, editing.seq, content));
+}
+
+function change(c, editing, answered) {
+  answered.then(() => {
+    if (c.editing !== editing) return;
+    c.editing = null;
+    if (c === active) {
+      input.value = c.draft;
+      growComposer();
+    }
+  }, (error) => { c.problem = `That was not saved. ${inWords(error)}`; }).then(() => redraw("composer"));
+}
+
+// A text that is too long for one message goes in several, cut where a line or a word ends.
+byId("send-parts").addEventListener("click", () => {
+  const { content } = parse(input.value);
+  const parts = content === undefined ? [] : inParts(active, content);
+  for (const [n, part] of parts.entries()) {
+    active.problem = send(active, part, n === 0 ? active.reply?.seq : undefined);
+    if (active.problem) {
+      write(parts.slice(n).join("\n"));
+      break;
+    }
+  }
+  if (parts.length && !active.problem) {
+    active.reply = null;
+    active.stuck = true;
+    write("");
+  }
+  growComposer();
+  redraw("composer", "log");
+  input.focus();
+});
+
+const HINT_FOR = 5; // messages, in this browser
+let known = Number(stored("salon.sent") ?? 0);
+
+/** The hint about the keys is for those who have not sent much yet. */
+function learnt() {
+  if (known < HINT_FOR) store("salon.sent", known += 1);
+  byId("composer-hint").hidden = known >= HINT_FOR;
+}
+byId("composer-hint").hidden = known >= HINT_FOR;
 
 function obey(written, command) {
   write(""); // a command may open another conversation, and this is no draft to come back to
@@ -119,7 +295,7 @@ function obey(written, command) {
 
 whenLeaving(() => sendTyping(false));
 whenOpened((opened) => {
-  input.value = opened.draft;
+  input.value = written(opened);
   closeSuggestions();
   growComposer();
 });

@@ -6,6 +6,7 @@ import { byId } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { lookAtZone } from "./message.js";
 import { narrow } from "./drawers.js";
+import { drawEnded } from "./ended.js";
 import { refreshPublicRooms } from "./places.js";
 import { CLOSE_WORDS } from "./words.js";
 
@@ -74,9 +75,9 @@ function drawConnection() {
     text = `${why || (everConnected ? "Connection lost." : "The server cannot be reached.")} Reconnecting ${seconds ? `in\u00A0${seconds}\u00A0s` : "now"}\u00A0…`;
     countdown = setTimeout(() => redraw("connection"), 500);
   } else if (state === "closed") {
-    text = spoken = `Disconnected. ${why || reason || ""}`;
-    button.textContent = "Connect again";
+    spoken = `Disconnected. ${why || reason || ""}`; // and a card says it
   }
+  drawEnded(connection);
   banner.hidden = text === "";
   app.classList.toggle("joining", state === "connected" && roomsLeft > 0);
   if (byId("banner-text").textContent !== text) byId("banner-text").textContent = text;
@@ -91,13 +92,11 @@ byId("try-now").addEventListener("click", () => {
 // The browser's word about the network is a hint, not a fact (a server on this machine needs none): ask the server.
 for (const name of ["online", "offline"]) window.addEventListener(name, () => client?.probe());
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) {
-    if (active?.unread === 0) active.newAfter = null;
-  } else {
+  if (!document.hidden) {
     client?.probe();
     lookAtZone();
     // Messages of that time begin where the reader had stopped.
-    if (active?.unread > 0 && active.stuck) active.markNew();
+    if (active?.unread > 0 && active.stuck && !active.held) active.markNew();
     redraw("log", "places");
     if (client?.state === "connected") refreshPublicRooms();
   }

@@ -7,7 +7,9 @@
 import { normalName } from "./client.js";
 import { redraw } from "./drawing.js";
 import { see } from "./lookalikes.js";
-import { forget, keysOf, store, stored } from "./storage.js";
+import { forget, keysOf, rolesOf, store, stored } from "./storage.js";
+import { isAway } from "./attention.js";
+import { mentions } from "./text.js";
 
 const WINDOW = 300; // messages of the conversation on screen, and so of nodes in the log
 const WINDOW_ELSEWHERE = 60; // of the others
@@ -15,7 +17,9 @@ const WINDOW_CHARACTERS = 600_000;
 const PEOPLE_MAX = 100; // direct conversations
 const ROOMS_KEPT = 500; // in the list of the browser
 const LEFT_KEPT = 100;
-const NOTICES_UP_TO = 50; // members of a room where coming and going is worth a line
+const NOTICES_UP_TO = 10; // members of a room where coming and going is worth a line
+const CALLS_MAX = 100; // unread mentions that are counted
+const REACTORS_MAX = 20; // names kept of a reaction, as the server sends them
 
 /**
  * A room, or the conversation of two people. `items` rise in (epoch, seq); `pending` are ours and not confirmed yet.
@@ -30,15 +34,24 @@ class Conversation {
     this.epoch = null;
     this.lastSeq = 0;
     this.readSeq = undefined; // undefined until we know where the reader stopped
+    this.fresh = 0; // messages of others behind that
+    this.counted = 0; // the seq up to which they are counted, by the server or here
+    this.calls = []; // the seq of each of them that mentions us
+    this.told = 0; // the mark that the server has
+    this.held = false; // the reader wants it unread from `readSeq` on: nothing is read by being seen
     this.carried = 0; // unread messages of an epoch that has ended
     this.newAfter = null; // where the "New" line stands: behind that seq
     this.newEpoch = null; // ... of that epoch
     this.oldRead = null; // where the reader stopped in an epoch that has ended: `{epoch, seq}`
+    this.newCount = 0; // how many were unread when that line was drawn
+    this.newSeen = false; // the line has been in view
     this.landing = false; // the view goes to the "New" line as soon as it is there
+    this.sought = false; // the messages around that line have been asked for
     this.replaying = false; // the replay is on its way
     this.start = false; // nothing older is to be had
     this.gone = false; // ... because the server no longer keeps it
     this.detached = false; // the newest messages are outside the window
+    this.passed = 0; // the seq of the last message that came meanwhile
     this.loading = false;
     this.stuck = true; // the reader is at the end and follows it
     this.pausedUntil = 0; // no page of history is asked for before: the last one was refused
@@ -48,7 +61,14 @@ class Conversation {
     this.topic = "";
     this.typing = new Map();
     this.draft = ""; // the text in the composer
+    this.reply = null; // the message that it answers: `{seq, sender, content}`
+    this.editing = null; // the message that is written anew, in the place of the draft: `{seq, text}`
+    this.quotes = new Map(); // messages that others answer, by seq: `{sender, content}`, or null while they are asked for
+    this.goTo = null; // the seq of a message that the view goes to as soon as it can
     this.since = Date.now(); // when we went there
+    this.shownAt = 0; // when it was on screen last
+    this.lastAt = 0; // when something was said here last, as far as the server has said it
+    this.talk = null; // what the server says of its mark, until its epoch is known
     this.synced = false;
     this.syncing = false;
     this.buffer = [];
@@ -60,7 +80,9 @@ class Conversation {
 
   get target() { return this.kind === "room" ? { room_id: this.id } : { user_id: this.id }; }
   get title() { return this.name || this.id; }
-  get unread() { return this.carried + (this.readSeq === undefined ? 0 : Math.max(0, this.lastSeq - this.readSeq)); }
+  get unread() { return this.carried + this.fresh; }
+  /** Unread messages that are meant for the reader alone, or call them. */
+  get urgent() { return this.kind === "person" ? this.unread : this.calls.length; }
   get firstSaid() { return this.items.find((item) => item.type === "said"); }
   get lastSaid() { return this.items.findLast((item) => item.type === "said"); }
 
@@ -69,15 +91,57 @@ class Conversation {
     const { epoch, seq } = this.oldRead ?? { epoch: null, seq: this.readSeq };
     this.newAfter = this.unread > 0 ? seq : null;
     this.newEpoch = this.newAfter === null ? null : epoch;
+    this.newCount = this.unread;
     this.landing = this.newAfter !== null;
+    this.newSeen = this.sought = false;
     this.stuck = !this.landing;
   }
 
-  /** Everything is read, or everything up to a message. */
+  /** Whether the window holds what stands before the line "New", or there is nothing to be had before it. */
+  get reachesNew() {
+    const first = this.firstSaid;
+    return this.start || this.sought || !first || first.epoch !== this.epoch || this.newEpoch !== null || first.seq <= this.newAfter + 1;
+  }
+
+  /** Everything is read, or everything up to an entry. */
   read(seq = this.lastSeq) {
     this.carried = 0;
     this.oldRead = null;
+    this.fresh = this.unreadBehind(seq);
+    this.calls = this.calls.filter((call) => call > seq);
     this.readSeq = seq;
+  }
+
+  /** Messages of others that stay unread when all up to an entry is read. */
+  unreadBehind(seq) {
+    if (seq >= this.lastSeq) return 0;
+    const ours = this.items.filter((item) => item.type === "said" && item.epoch === this.epoch);
+    const countFrom = (after, upTo) => ours.filter((item) => item.sender !== me && !item.deleted && item.seq > after && item.seq <= upTo).length;
+    // A window that holds all of them is exact.
+    if (!this.detached && !this.replaying && ours.length && (this.start || ours[0].seq <= seq + 1)) return countFrom(seq, Infinity);
+    return Math.max(0, this.fresh - countFrom(this.readSeq ?? 0, seq));
+  }
+
+  /** Unread messages are counted once, in whatever way they come. */
+  countUnread({ seq, sender, content = "", deleted }) {
+    const isNew = sender !== me && !deleted && this.readSeq !== undefined && seq > this.readSeq;
+    if (isNew && this.kind === "room" && !this.calls.includes(seq) && this.calls.length < CALLS_MAX && mentions(content, me, this.members)) this.calls.push(seq);
+    if (seq <= this.counted) return;
+    this.counted = seq;
+    if (isNew) this.fresh += 1;
+  }
+
+  /**
+   * The server says what is read and how many messages behind that are not, as of the entry `seq`. Where we have read
+   * further here, that stands, and the server is told.
+   */
+  takeMark({ read, unread, seq }) {
+    this.told = read;
+    if (this.held || (this.readSeq !== undefined && this.readSeq > read)) return readHere(this);
+    this.readSeq = read;
+    this.fresh = unread;
+    this.counted = Math.max(seq, this.counted);
+    this.calls = this.calls.filter((call) => call > read);
   }
 
   /** Puts a message where it belongs. What is there already is not put twice. */
@@ -123,15 +187,18 @@ export const OPERATOR = "server";
 export let me = "";
 /** Whether a token says who we are; otherwise anybody may come in under any name. */
 export let proven = false;
+/** What a token says that we may do; the server has the last word. */
+export let roles = [];
 
 export const rooms = () => [...conversations.values()].filter((c) => c.kind === "room" && !c.unlisted);
 export const people = () => [...conversations.values()].filter((c) => c.kind === "person");
 
 /** A person comes in: nothing is kept yet. */
-export function begin(salon, name, byToken) {
+export function begin(salon, name, token) {
   client = salon;
   me = name;
-  proven = byToken;
+  proven = Boolean(token);
+  roles = rolesOf(token);
   active = null;
   conversations.clear();
   gone.clear();
@@ -227,7 +294,7 @@ export function savePlaces() {
       const sameEpoch = there !== undefined && there.epoch === (epoch ?? c.storedEpoch);
       const read = sameEpoch && there.read > (readSeq ?? -1) ? there.read : readSeq;
       places.delete(id); // the places of the last person come last
-      places.set(id, { id, epoch: epoch ?? c.storedEpoch, read, at: Math.max(c.since, there?.at ?? 0) });
+      places.set(id, { id, epoch: epoch ?? c.storedEpoch, read: c.held ? readSeq : read, held: c.held || undefined, at: Math.max(c.since, there?.at ?? 0) });
     }
     for (const place of [...places.values()]) {
       const at = left.get(`${kind}:${place.id}`)?.at;
@@ -265,20 +332,51 @@ export function keepPlacesOf(names) {
 /** Whether a record that another tab has kept is ours. */
 export const isOurPlaces = (key) => key === placesKey(me);
 
-export function markRead() {
-  if (!active || document.hidden || !active.stuck || active.detached) return;
-  if (active.unread === 0 && active.readSeq === active.lastSeq) return;
-  active.read();
+/** Functions of other files that run when the reader has got further. */
+const onRead = [];
+export function whenRead(listener) { onRead.push(listener); }
+function readHere(c) { for (const listener of onRead) listener(c); }
+
+/** All that is there is read. */
+export function readAll(c) {
+  if (c.unread === 0 && c.readSeq === c.lastSeq) return;
+  c.read();
+  readHere(c);
   rememberPlaces();
   redraw("places");
 }
 
+export function markRead() {
+  if (!active || isAway() || active.held || !active.stuck || active.detached) return;
+  readAll(active);
+}
+
 /** The reader has got as far as that, here or on another device. */
 export function readUpTo(c, seq) {
-  if (c.readSeq !== undefined && c.readSeq >= seq) return;
+  if (c.held || (c.readSeq !== undefined && c.readSeq >= seq)) return;
   c.read(seq);
+  readHere(c);
   rememberPlaces();
   redraw("places");
+}
+
+/** The reader wants a message and what follows it unread. The server keeps its mark, which never goes back. */
+export function unreadFrom(c, seq) {
+  const before = c.readSeq ?? 0;
+  c.carried = 0;
+  c.oldRead = null;
+  c.readSeq = seq - 1;
+  const upTo = c.detached ? before : Infinity;
+  const more = c.items.filter((item) => item.type === "said" && item.epoch === c.epoch && item.sender !== me && !item.deleted && item.seq >= seq && item.seq <= upTo);
+  c.fresh = (c.detached ? c.fresh : 0) + more.length;
+  for (const item of more) c.countUnread(item);
+  c.held = true;
+  c.newAfter = seq - 1;
+  c.newEpoch = null;
+  c.newCount = c.fresh;
+  c.newSeen = true;
+  rememberPlaces();
+  redraw("log", "places");
 }
 
 /** Messages that another tab of this browser has read are read here too. */
@@ -286,7 +384,7 @@ export function readElsewhere(places) {
   for (const [kind, list] of [["room", places.rooms], ["person", places.people]]) {
     for (const { id, epoch, read } of list ?? []) {
       const c = conversations.get(`${kind}:${id}`);
-      if (c && c.epoch === epoch && c.readSeq < Math.min(read, c.lastSeq)) {
+      if (c && c.epoch === epoch && !c.held && c.readSeq < Math.min(read, c.lastSeq)) {
         c.read(Math.min(read, c.lastSeq));
         redraw("places", "log");
       }
@@ -300,24 +398,65 @@ export function restartedHere(c) {
   if (c.unread > 0 && c.oldRead === null) c.oldRead = { epoch: c.epoch, seq: c.readSeq };
   c.carried = c.unread;
   if (c.newAfter !== null) c.newEpoch ??= c.epoch;
-  c.lastSeq = 0;
-  c.readSeq = 0;
+  c.lastSeq = c.readSeq = c.fresh = c.counted = c.told = c.passed = 0;
+  c.calls = [];
+  c.held = false;
 }
 
 export function said(message, epoch) {
-  const { seq, sender, content = "", ts, deleted } = message;
-  return { type: "said", epoch, seq, sender, content, ts, deleted };
+  const { seq, sender, content = "", ts, deleted, edited, reply_to, reactions } = message;
+  return { type: "said", epoch, seq, sender, content, ts, deleted, edited, reply_to, reactions };
+}
+
+/** The last message of ours, which can be edited. */
+export const lastOfOurs = (c) => c.items.findLast((item) => item.type === "said" && item.sender === me && !item.deleted && item.epoch === c.epoch);
+
+export const saidAs = (c, seq) => c.items.find((one) => one.type === "said" && one.seq === seq && one.epoch === c.epoch);
+
+/** Takes the parts of a message as they are now. Its node is made anew, and takes the place of the old one. */
+function amend(c, item, parts) {
+  Object.assign(item, parts);
+  item.stale = item.rewritten = true;
+  c.quotes.delete(item.seq);
+  for (const other of c.items) if (other.reply_to === item.seq) other.stale = true;
+  if (c === active) redraw("log");
 }
 
 /** A message has another text, or none any more. */
-export function takeChange(c, { of, content, deleted }) {
-  const item = c.items.find((one) => one.type === "said" && one.seq === of && one.epoch === c.epoch);
+export function takeChange(c, { of, seq, ts, content, deleted }) {
+  c.lastSeq = Math.max(c.lastSeq, seq);
+  const item = saidAs(c, of);
   if (!item) return;
-  Object.assign(item, { content: content ?? "", deleted });
-  item.node?.remove();
-  delete item.node; // it is made anew
-  if (c === active) redraw("log");
+  if (deleted && !item.deleted && item.sender !== me && of > (c.readSeq ?? 0) && of <= c.counted) c.fresh = Math.max(0, c.fresh - 1);
+  if (deleted) c.calls = c.calls.filter((call) => call !== of);
+  amend(c, item, deleted ? { content: "", deleted: true, reactions: undefined } : { content, edited: ts });
   redraw("places");
+}
+
+/** Somebody reacts to a message, or no longer does. Carried out again it changes nothing. */
+export function takeReaction(c, { of, seq, sender, emoji, on }) {
+  c.lastSeq = Math.max(c.lastSeq, seq);
+  const item = saidAs(c, of);
+  if (!item || item.deleted) return;
+  const reactions = (item.reactions ?? []).map((one) => ({ ...one, users: [...one.users] }));
+  let one = reactions.find((reaction) => reaction.emoji === emoji);
+  if (one === undefined) reactions.push(one = { emoji, count: 0, users: [], me: false });
+  const there = sender === me ? one.me : one.users.includes(sender);
+  if (there === on) return;
+  one.count += on ? 1 : -1;
+  if (sender === me) one.me = on;
+  if (!on) one.users = one.users.filter((user) => user !== sender);
+  else if (one.users.length < REACTORS_MAX) one.users.push(sender);
+  amend(c, item, { reactions: reactions.filter(({ count }) => count > 0) });
+}
+
+/** Messages that are here already, as they stand now. */
+export function takeAnew(c, page) {
+  for (const message of page.items) {
+    const item = page.epoch === c.epoch ? saidAs(c, message.seq) : undefined;
+    const { content, deleted, edited, reactions } = said(message, page.epoch);
+    if (item && JSON.stringify([item.content, item.deleted, item.edited, item.reactions]) !== JSON.stringify([content, deleted, edited, reactions])) amend(c, item, { content, deleted, edited, reactions });
+  }
 }
 
 export function takePage(c, page) {
@@ -325,6 +464,7 @@ export function takePage(c, page) {
     c.insert(said(message, page.epoch));
     if (message.sender === me && message.id !== undefined) confirmHere(c, message);
     c.lastSeq = Math.max(c.lastSeq, message.seq);
+    if (page.epoch === c.epoch) c.countUnread(message);
   }
 }
 
@@ -336,14 +476,18 @@ export function take(c, message, epoch) {
   if (waiting) c.pending.splice(c.pending.indexOf(waiting), 1);
   c.typing.delete(message.sender);
   noticeName(message.sender);
-  if (c === active && !mine && c.newAfter === null && (document.hidden || !c.stuck)) Object.assign(c, { newAfter: c.lastSeq, newEpoch: null });
+  if (c === active && !mine && c.newAfter === null && (isAway() || !c.stuck)) Object.assign(c, { newAfter: c.lastSeq, newEpoch: null, newCount: 0, newSeen: false });
   const alreadyRead = c.readSeq === undefined || c.unread === 0;
   if (!c.detached) {
     c.insert(item);
     if (c.stuck || c !== active) c.trim("oldest");
     else c.trim("newest");
+  } else {
+    c.passed = message.seq;
   }
   c.lastSeq = Math.max(c.lastSeq, message.seq);
+  c.countUnread(message);
+  if (c === active && isAway() && c.newAfter !== null && c.newSeen === false) c.newCount = Math.max(c.newCount, c.unread);
   // When we speak on another device we have read up to there: that message comes without the `id` of this outbox. A
   // replayed message of ours comes so, too, and others have spoken since: we have read up to there, and no further.
   if (mine && (alreadyRead || c === active || message.id === undefined)) readUpTo(c, message.seq);
@@ -364,14 +508,10 @@ export function confirmHere(c, { id }) {
   redraw("log");
 }
 
-/** Somebody speaks to everybody: that is in no room, and shown where the reader is. */
-export function addAnnouncement(c, { sender, content }) {
-  c.items.push({ type: "announcement", sender, content, ts: Date.now() });
-  redraw("log");
-}
-
 export function addGap(c, text) {
-  if (!c.detached && c.items.at(-1)?.type !== "gap") c.items.push({ type: "gap", text, ts: Date.now() });
+  // What is said again, with nothing but coming and going in between, is said once.
+  const last = c.items.findLast(({ type }) => type !== "notice");
+  if (!c.detached && c.items.at(-1)?.type !== "gap" && !(last?.type === "gap" && last.text === text)) c.items.push({ type: "gap", text, ts: Date.now() });
   redraw("log");
 }
 
@@ -390,11 +530,16 @@ export function removeHelp(c) {
 export function addNotice(c, kind, name) {
   if (c.detached || c.count > NOTICES_UP_TO) return;
   const last = c.items.at(-1);
-  if (last?.type === "notice" && last.kind === kind && c.pending.length === 0) {
-    if (!last.names.includes(name) && last.names.length < 20) last.names.push(name);
+  if (last?.type === "notice" && c.pending.length === 0) {
+    // One line for all of them; who left and came again is there, and has done nothing else.
+    const other = last[kind === "joined" ? "left" : "joined"];
+    const at = other.indexOf(name);
+    if (at >= 0) other.splice(at, 1);
+    if (!(at >= 0 && kind === "joined") && !last[kind].includes(name) && last[kind].length < 20) last[kind].push(name);
+    if (last.joined.length + last.left.length === 0) c.items.pop();
     last.stale = true;
   } else {
-    c.items.push({ type: "notice", kind, names: [name], ts: Date.now() });
+    c.items.push({ type: "notice", joined: [], left: [], [kind]: [name], ts: Date.now() });
     c.trim(c.stuck || c !== active ? "oldest" : "newest");
   }
   if (c === active) redraw("log");

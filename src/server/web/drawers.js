@@ -1,9 +1,9 @@
 /**
- * On narrow screens the rooms and the people are drawers. And the keys that work everywhere.
+ * On narrow screens the rooms and the people are drawers.
  */
 import { client } from "./conversations.js";
 import { byId } from "./dom.js";
-import { refreshPublicRooms, whenOpened } from "./places.js";
+import { refreshPublicRooms, setAddress, whenOpened } from "./places.js";
 
 export const narrow = matchMedia("(max-width: 759px)"); // the rooms are a drawer; the same widths stand in app.css
 const medium = matchMedia("(max-width: 1119px)"); // the people are one
@@ -15,6 +15,7 @@ function openDrawer(id) {
   if (!isDrawer[id]()) return;
   openedFrom = document.activeElement;
   byId("app").dataset.drawer = id;
+  setAddress(location.href, { instead: false, state: { ...history.state, drawer: true } });
   byId("conversation").inert = true;
   for (const other of ["places", "details"]) byId(other).inert = other !== id;
   document.querySelector(`[data-open=${id}]`).setAttribute("aria-expanded", "true");
@@ -23,6 +24,12 @@ function openDrawer(id) {
 }
 
 export function closeDrawers() {
+  if (!byId("app").dataset.drawer) return;
+  close();
+  if (history.state?.drawer) history.back();
+}
+
+function close() {
   const id = byId("app").dataset.drawer;
   if (!id) return;
   delete byId("app").dataset.drawer;
@@ -35,22 +42,15 @@ export function closeDrawers() {
 for (const button of document.querySelectorAll("[data-open]")) button.addEventListener("click", () => openDrawer(button.dataset.open));
 for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", closeDrawers);
 byId("backdrop").addEventListener("click", closeDrawers);
-narrow.addEventListener("change", closeDrawers);
-medium.addEventListener("change", closeDrawers);
+for (const width of [narrow, medium]) width.addEventListener("change", () => {
+  const id = byId("app").dataset.drawer;
+  if (id && !isDrawer[id]()) closeDrawers(); // it is a column now
+});
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("composer-input").focus();
 });
-whenOpened(closeDrawers);
+whenOpened(close); // what is opened takes the place of the drawer in the history, too
 
-document.addEventListener("keydown", (event) => {
-  if (byId("app").hidden || byId("finder").open) return;
-  if (event.key === "Escape") closeDrawers();
-  if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
-    event.preventDefault();
-    const all = [...document.querySelectorAll("#room-list .place, #person-list .place")];
-    const at = all.findIndex((button) => button.hasAttribute("aria-current"));
-    all.at((at + (event.key === "ArrowDown" ? 1 : -1) + all.length) % all.length)?.click();
-    byId("composer-input").focus();
-  }
-});
+// Back closes what is open, and goes nowhere.
+window.addEventListener("popstate", () => { if (byId("app").dataset.drawer && !history.state?.drawer) close(); });

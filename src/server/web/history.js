@@ -1,12 +1,12 @@
 /**
  * Pages of history from the server: the window of a conversation moves, and conversations with a person catch up.
  */
-import { active, client, confirmHere, conversation, conversations, keptPlaces, me, readUpTo, restartedHere, rooms, said, takeDirect, takePage } from "./conversations.js";
+import { active, client, confirmHere, conversation, conversations, keptPlaces, me, readUpTo, restartedHere, said, saidAs, takeAnew, takeDirect, takePage } from "./conversations.js";
 import { redraw } from "./drawing.js";
 
 export const PAGE = 50;
-const LETTERS_FROM = 40; // people who are asked about
-const LETTERS_EVERY = 500; // so that it costs little of what may be sent
+const TALKS_MAX = 100; // conversations that are listed, the latest
+const TALKS_WITHIN = 2_000;
 const PAUSE = 3_000; // after a page of history was refused
 
 /** Reads the messages to and from a person since we last knew. Live messages wait until that is done. */
@@ -18,6 +18,7 @@ export async function syncPerson(c) {
   try {
     const after = c.lastSeq;
     let page = await client.history(c.target, c.epoch && after ? { after, limit: 200 } : { limit: PAGE });
+    if (c.epoch === page.epoch && c.items.length) takeAnew(c, await client.history(c.target, { limit: PAGE })); // as it stands now
     if (c.epoch && page.epoch !== c.epoch) {
       restartedHere(c);
       page = after ? await client.history(c.target, { limit: PAGE }) : page;
@@ -25,13 +26,20 @@ export async function syncPerson(c) {
       c.items = []; // too much was said meanwhile: begin with the newest page again
       page = await client.history(c.target, { limit: PAGE });
     }
+    if (c.readSeq === undefined && !c.talk) await caughtUp;
+    if (c.talk) takeTalk(c, c.talk);
     const fresh = c.items.length === 0;
+    c.epoch = page.epoch;
     takePage(c, page);
     // An epoch begins with its first message. While there is none, it is nothing to hold the server to.
-    c.epoch = c.lastSeq > 0 ? page.epoch : null;
+    if (c.lastSeq === 0) c.epoch = null;
     if (fresh) c.start = page.next === undefined;
     // A reader who had read nothing yet has read nothing of the later messages, whichever epoch they began.
-    if (c.readSeq === undefined) c.readSeq = c.storedEpoch === page.epoch || c.storedRead === 0 ? c.storedRead : c.lastSeq;
+    if (c.readSeq === undefined) {
+      c.readSeq = c.storedEpoch === page.epoch || c.storedRead === 0 ? c.storedRead : c.lastSeq;
+      c.counted = 0;
+      for (const message of page.items) c.countUnread(message);
+    }
     c.storedEpoch = page.epoch;
     // Nobody else spoke before it.
     for (const { sender, seq } of page.items) if (sender === me && seq === c.readSeq + 1) readUpTo(c, seq);
@@ -52,6 +60,7 @@ export async function syncPerson(c) {
     }
   }
   c.syncing = c.loading = false;
+  if (c.talk) takeTalk(c, c.talk);
   for (const message of c.buffer.splice(0)) {
     if (c.synced) takeDirect(c, message);
     else if (message.sender === me) confirmHere(c, message); // the next sync brings it
@@ -60,42 +69,79 @@ export async function syncPerson(c) {
   redraw("log", "places", "head");
 }
 
-let asking = null; // the client whose letters are looked for
-const asked = new Set();
+let caughtUp = Promise.resolve();
 
 /**
- * Looks for messages of people with whom we have no conversation, from while we were away. The server has no list of
- * them, and can be asked about one name at a time. We ask about each person who is here now, once; others show up when
- * they write again.
+ * Reads which conversations there are and what is unread in them, from while we were away and from other devices. Their
+ * messages are read when they are opened. Nothing waits long for a server that does not say it.
  */
-export async function lookForLetters() {
+export function catchUp() {
+  caughtUp = Promise.race([readTalks(), new Promise((resolve) => setTimeout(resolve, TALKS_WITHIN))]);
+  return caughtUp;
+}
+
+async function readTalks() {
   const salon = client;
-  if (asking === salon) return;
-  if (asking === null || asking.userId !== salon.userId) asked.clear();
-  asking = salon;
+  // Those that were closed here are opened again by something new.
+  const closed = new Map(keptPlaces(me).left.map(([key, at, , seq]) => [key, { at, seq }]));
+  let listed = 0;
+  let cursor;
   try {
-    const names = new Set();
-    for (const room of rooms()) for (const name of room.members) names.add(name);
-    for (const name of (await salon.online({ limit: LETTERS_FROM })).users) names.add(name);
-    // Not to be opened again but for something new.
-    const closed = new Map(keptPlaces(me).left.map(([key, , epoch, seq]) => [key, { epoch, seq }]));
-    for (const name of names) {
-      if (asked.size >= LETTERS_FROM || salon !== client || salon.state !== "connected") break;
-      if (name === me || asked.has(name) || conversations.has(`person:${name}`)) continue;
-      await new Promise((resolve) => setTimeout(resolve, LETTERS_EVERY));
-      const page = await salon.history({ user_id: name }, { limit: 1 }).catch(({ code }) => ({ items: [], failed: code !== "user_not_found" }));
-      if (page.failed) continue;
-      asked.add(name);
-      if (page.items.length === 0 || conversations.has(`person:${name}`) || salon !== client) continue;
-      const before = closed.get(`person:${name}`);
-      const known = before?.epoch === page.epoch ? before.seq : 0;
-      if (page.items[page.items.length - 1].seq <= known) continue;
-      const c = conversation("person", name);
-      c.readSeq = known; // read up to our own last message too, which the page of history shows
-      await syncPerson(c);
+    do {
+      const page = await salon.talks({ limit: TALKS_MAX, cursor });
+      if (salon !== client) return;
+      for (const talk of page.conversations) {
+        const key = `person:${talk.user_id}`;
+        const before = closed.get(key);
+        if (!conversations.has(key) && before && (talk.unread === 0 || (talk.seq <= before.seq && talk.ts <= before.at))) continue;
+        const c = conversation("person", talk.user_id);
+        c.lastAt = talk.ts;
+        if (c.syncing || (c.epoch !== null && !c.synced)) c.talk = talk; // its history says whether it is of the same epoch
+        else takeTalk(c, talk);
+      }
+      listed += page.conversations.length;
+      cursor = page.next;
+    } while (cursor !== undefined && listed < TALKS_MAX);
+  } catch { /* there is no such list for this person, or the next connection asks again */ }
+  redraw("places");
+}
+
+function takeTalk(c, talk) {
+  c.talk = null;
+  if (c.storedHeld && c.readSeq === undefined && c.storedRead < talk.read) Object.assign(c, { readSeq: c.storedRead, told: talk.read, held: c !== active }); // its history is counted
+  else c.takeMark(talk);
+  if (c === active && c.newAfter === null && c.unread > 0) c.markNew();
+}
+
+/**
+ * Moves the window to the messages around one. Returns whether they were to be had. What comes meanwhile is behind the
+ * window, until the reader gets there.
+ */
+export async function goAround(c, seq) {
+  if (c.loading || client.state !== "connected") return false;
+  c.loading = c.detached = true;
+  c.stuck = false;
+  redraw("log");
+  let done = false;
+  try {
+    const gone = ({ code }) => {
+      if (code !== "history_gone") throw new Error(code);
+      return { items: [], gap: true };
+    };
+    const [older, newer] = await Promise.all([client.history(c.target, { before: seq + 1, limit: PAGE }).catch(gone), client.history(c.target, { after: seq, limit: PAGE })]);
+    if (newer.epoch === c.epoch) {
+      c.items = [...older.items, ...newer.items].map((message) => said(message, newer.epoch));
+      c.start = older.next === undefined;
+      c.gone = c.start && older.gap !== undefined;
+      c.detached = newer.next !== undefined || c.passed > (c.lastSaid?.seq ?? 0);
+      done = c.items.length > 0;
     }
-  } catch { /* the next connection looks again */ }
-  if (asking === salon) asking = null;
+  } catch {
+    c.pausedUntil = performance.now() + PAUSE;
+  }
+  c.loading = false;
+  redraw("log");
+  return done;
 }
 
 export async function loadOlder() {
@@ -138,7 +184,7 @@ export async function loadNewer() {
       takePage(c, page);
       // Live messages passed by while we were away from the end; we are back when nothing is missing up to the last of
       // them.
-      if (page.next === undefined && (c.lastSaid?.seq ?? 0) >= c.lastSeq) c.detached = false;
+      if (page.next === undefined && (c.lastSaid?.seq ?? 0) >= c.passed) c.detached = false;
       c.trim("oldest");
     }
   } catch {
@@ -165,4 +211,26 @@ export async function toLatest() {
     c.loading = false;
   }
   redraw("log");
+}
+
+const QUOTES_MAX = 300; // messages that are answered, kept of a conversation
+
+/** The message that another one answers: from the window or from the server. Undefined until it is known. */
+export function quoted(c, seq) {
+  const item = saidAs(c, seq);
+  if (item) return item;
+  if (c.quotes.has(seq)) return c.quotes.get(seq) ?? undefined;
+  if (client.state !== "connected") return undefined;
+  if (c.quotes.size >= QUOTES_MAX) c.quotes.delete(c.quotes.keys().next().value);
+  c.quotes.set(seq, null);
+  client.history(c.target, { before: seq + 1, limit: 1 }).then(({ items: [found] }) => {
+    c.quotes.set(seq, found?.seq === seq ? found : { deleted: true });
+  }, ({ code }) => {
+    if (code === "history_gone") c.quotes.set(seq, { deleted: true });
+    else c.quotes.delete(seq);
+  }).then(() => {
+    for (const one of c.items) if (one.reply_to === seq) one.stale = true;
+    if (c === active) redraw("log");
+  });
+  return undefined;
 }

@@ -1,13 +1,14 @@
 /**
  * What the server sends, and its effects on the state of the page.
  */
+import { announce } from "./announcements.js";
 import { connectionIs, roomsLeftAre, stalledIs } from "./connection.js";
 import {
-  OPERATOR, active, addAnnouncement, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, rememberPlaces, restartedHere, take, takeChange, takeDirect,
+  OPERATOR, active, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction,
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
-import { lookForLetters, syncPerson } from "./history.js";
+import { catchUp, syncPerson } from "./history.js";
 import { notify } from "./notifications.js";
 import { drawMe, holdStatus } from "./people.js";
 import { describeRoom, refreshPublicRooms } from "./places.js";
@@ -17,6 +18,24 @@ import { GAP_WORDS, JOIN_WORDS, LEFT_WORDS, NOT_HERE, inWords } from "./words.js
 
 const BUFFER_MAX = 300;
 const TYPING_LASTS = 7_000;
+
+/** What is read and unread of a room that we have come into, or come back into. */
+function takeMark(c, joined) {
+  const { epoch, seq, read = 0, unread = 0, first, reset } = joined;
+  if (!first && !reset) return joined.read === undefined ? undefined : c.takeMark(joined);
+  if (first && c.storedHeld && c.storedEpoch === epoch && c.storedRead < read) {
+    Object.assign(c, { readSeq: c.storedRead, told: read, held: c !== active }); // what is replayed is counted
+  } else if (first && c.storedEpoch === epoch && c.storedRead <= seq && ( joined.read === undefined || c.storedRead > read)) {
+    c.readSeq = c.storedRead; // the server does not know it yet; what is replayed is counted
+    if (joined.read !== undefined) c.takeMark(joined);
+  } else if (first && (joined.read === undefined || (read === 0 && c.storedRead === undefined))) {
+    c.readSeq = c.counted = seq; // nobody has missed what was said before they first came
+    if (joined.read !== undefined) c.takeMark(joined);
+  } else {
+    c.readSeq = undefined;
+    c.takeMark({ read, unread, seq });
+  }
+}
 
 /** Takes in the events of a client, for as long as it is ours. */
 export function listen(salon) {
@@ -33,10 +52,7 @@ export function listen(salon) {
   });
 
   on("stalled", stalledIs);
-  on("joining", (detail) => {
-    roomsLeftAre(detail);
-    if (detail.left === 0) lookForLetters();
-  });
+  on("joining", roomsLeftAre);
   on("outbox", keepUnsent);
   on("status", holdStatus);
 
@@ -55,13 +71,17 @@ export function listen(salon) {
     if (known.length) followPresence(known.map((c) => c.id));
     for (const c of known) c.synced = false;
     (async () => {
-      for (const c of known) {
-        if (c.synced) continue;
-        const before = c.unread;
+      const before = new Map(people().map((c) => [c, c.unread]));
+      const listed = catchUp();
+      if (active?.kind === "person") syncPerson(active);
+      await listed;
+      for (const c of people()) {
+        if (salon !== client) return;
+        // The others are read when they are opened.
+        if (c.synced || !(c === active || c.epoch !== null || c.unread > 0 || c.held)) continue;
         await syncPerson(c);
-        if (c.unread > before && c.lastSaid?.sender !== me) notify(c, c.lastSaid); // written while we were away
+        if (c.unread > (before.get(c) ?? 0) && c.lastSaid && c.lastSaid.sender !== me) notify(c, c.lastSaid); // written while we were away
       }
-      if (salon.roomsLeft === 0) lookForLetters();
     })();
   });
 
@@ -74,9 +94,9 @@ export function listen(salon) {
     c.count = joined.members;
     if (joined.reset) restartedHere(c);
     c.epoch = joined.epoch;
+    takeMark(c, joined);
     if (joined.first) {
       c.start = joined.seq === 0;
-      c.readSeq = c.storedEpoch === joined.epoch && c.storedRead <= joined.seq ? c.storedRead : joined.seq;
       c.lastSeq = joined.seq;
       if (c === active && c.unread > 0) c.markNew();
     } else if (joined.reset) {
@@ -136,9 +156,20 @@ export function listen(salon) {
   });
 
   const partner = ({ sender, user_id }) => conversations.get(`person:${user_id === me ? sender : user_id}`);
+  const placeOf = (change) => (change.room_id === undefined ? partner(change) : conversations.get(`room:${change.room_id}`));
   for (const kind of ["edited", "deleted"]) on(kind, (change) => {
-    const c = change.room_id === undefined ? partner(change) : conversations.get(`room:${change.room_id}`);
-    if (c) takeChange(c, kind === "deleted" ? { of: change.of, deleted: true } : change);
+    const c = placeOf(change);
+    if (c) takeChange(c, kind === "deleted" ? { ...change, deleted: true } : change);
+  });
+  on("reaction", (change) => {
+    const c = placeOf(change);
+    if (c) takeReaction(c, change);
+  });
+  on("read", ({ room_id, user_id, seq }) => {
+    const c = conversations.get(room_id === undefined ? `person:${user_id}` : `room:${room_id}`);
+    if (!c) return;
+    c.told = Math.max(c.told, seq);
+    readUpTo(c, seq);
   });
 
   on("direct", (message) => {
@@ -160,12 +191,13 @@ export function listen(salon) {
 
   on("announcement", (announcement) => {
     if (announcement.sender !== OPERATOR) noticeName(announcement.sender);
-    if (active) addAnnouncement(active, announcement);
+    announce(announcement);
+    notify(null, announcement);
   });
 
   on("queued", (entry) => {
     const c = conversation(entry.kind, entry.target);
-    c.pending.push({ type: "said", entry, sender: me, content: entry.content, ts: entry.queuedAt, failed: null });
+    c.pending.push({ type: "said", entry, sender: me, content: entry.content, reply_to: entry.reply_to, ts: entry.queuedAt, failed: null });
     redraw("log");
   });
 

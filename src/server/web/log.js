@@ -3,14 +3,16 @@
  */
 import { avatar } from "./avatar.js";
 import { privacyOf } from "./people.js";
-import { active, markRead, me, readUpTo } from "./conversations.js";
+import { isAway } from "./attention.js";
+import { copyAloud } from "./copying.js";
+import { active, client, markRead, readUpTo, saidAs } from "./conversations.js";
 import { arrange, byId, element, icon, named } from "./dom.js";
-import { drawnBy } from "./drawing.js";
-import { loadNewer, loadOlder, toLatest } from "./history.js";
-import { build, dress, refresh } from "./message.js";
-import { open } from "./places.js";
-
-const LANDING_MAX = 250; // messages that are fetched to reach the first unread one
+import { drawnBy, redraw } from "./drawing.js";
+import { goAround, loadNewer, loadOlder, toLatest } from "./history.js";
+import { build, itemOf, linesAbove, newLine, refresh } from "./message.js";
+import { openPerson } from "./person.js";
+import { invitationTo } from "./places.js";
+import { drawNewBar } from "./unread.js";
 
 function drawLog() {
   const c = active;
@@ -31,14 +33,13 @@ function drawLog() {
     if (item.stale || (item.type === "said" && item.node.classList.contains("pending") === (item.seq !== undefined))) refresh(item);
     const isNew = !newShown && c.newAfter !== null && item.type === "said" && item.seq > c.newAfter && item.epoch === (c.newEpoch ?? c.epoch);
     newShown ||= isNew;
-    dress(item, previous, isNew);
-    nodes.push(item.node);
+    nodes.push(...linesAbove(item, previous, isNew && (previous?.type === "said" || c.reachesNew)), item.node);
     previous = item;
   }
   arrange(list, nodes);
-  drawn = shown;
   drawLogStart(c);
 
+  if (c.goTo !== null && goesTo(c)) return;
   if (c.landing) land(c);
   else if (c.stuck) toEnd();
   else if (anchor?.node.isConnected) log.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
@@ -49,21 +50,20 @@ function drawLog() {
   if (log.scrollHeight <= log.clientHeight + 200 && c.items.length) loadOlder();
 }
 
-/** The items that are in the log, in the order of its nodes. */
-let drawn = [];
-
 /**
  * Leads the view to the line "New", which stands a quarter down from the top; to the end, where that shows the line as
- * well.
+ * well. Messages around a line that the window does not hold are asked for, wherever they are.
  */
 function land(c) {
   const log = byId("log");
-  const first = c.firstSaid;
-  const reaches = c.start || !first || first.epoch !== (c.newEpoch ?? c.epoch) || first.seq <= c.newAfter + 1;
-  const more = !reaches && c.newEpoch === null && c.items.length < LANDING_MAX;
-  if (more) loadOlder();
-  const line = byId("messages").querySelector(".new-line");
-  const top = line ? line.getBoundingClientRect().top - log.getBoundingClientRect().top + log.scrollTop - log.clientHeight / 4 : Infinity;
+  const busy = c.replaying || c.loading || c.syncing;
+  if (!c.reachesNew && !busy) {
+    c.sought = true;
+    goAround(c, c.newAfter);
+    return;
+  }
+  const line = newLine.isConnected ? newLine : null;
+  const top = line ? topOf(line) - log.clientHeight / 4 : Infinity;
   const end = log.scrollHeight - log.clientHeight;
   if (line && (top < end || c.detached)) {
     c.stuck = false;
@@ -73,25 +73,58 @@ function land(c) {
     c.stuck = !c.detached;
     toEnd();
   }
-  if (!c.replaying && !(more && c.loading)) c.landing = false;
+  if (!busy) c.landing = false;
+}
+
+const topOf = (node) => node.getBoundingClientRect().top - byId("log").getBoundingClientRect().top + byId("log").scrollTop;
+
+/** Goes to the message that a link names, as soon as it can be asked for. Returns whether the view is on its way. */
+function goesTo(c) {
+  if (c.replaying || c.loading || c.syncing || !(c.kind === "room" ? client.isJoined(c.id) : c.synced)) return false;
+  const { seq, epoch } = c.goTo;
+  c.goTo = null;
+  const there = c.epoch?.startsWith(epoch) ? showMessage(seq) : Promise.resolve(false);
+  there.then((found) => {
+    if (found) return;
+    c.problem = "The message of that link is no longer kept.";
+    redraw("composer", "log");
+  });
+  return true;
+}
+
+/** Shows a message of the conversation on screen, wherever it is. Returns whether it is to be had. */
+export async function showMessage(seq) {
+  const c = active;
+  if (!saidAs(c, seq) && !(await goAround(c, seq))) return false;
+  const item = saidAs(c, seq);
+  if (c !== active || !item) return false;
+  c.stuck = c.landing = false;
+  drawLog();
+  const log = byId("log");
+  log.scrollTop = topOf(item.node) - log.clientHeight / 3;
+  lastTop = log.scrollTop;
+  item.node.classList.remove("shown");
+  requestAnimationFrame(() => item.node.classList.add("shown"));
+  drawToLatest();
+  return true;
 }
 
 /** Messages in view and above have been read; at the end, all of them. */
 function readWhatIsSeen() {
   const c = active;
-  if (document.hidden || c.landing) return;
+  if (isAway() || c.landing || c.held) return;
   if (c.stuck && !c.detached) return markRead();
   const bottom = byId("log").getBoundingClientRect().bottom;
   const nodes = byId("messages").children;
   let low = 0;
-  let high = Math.min(nodes.length, drawn.length);
+  let high = nodes.length;
   while (low < high) {
     const middle = (low + high) >> 1;
     if (nodes[middle].getBoundingClientRect().bottom > bottom + 4) high = middle;
     else low = middle + 1;
   }
   for (let at = low - 1; at >= 0; at -= 1) {
-    const { type, seq, epoch } = drawn[at];
+    const { type, seq, epoch } = itemOf(nodes[at]) ?? {};
     if (type !== "said" || seq === undefined) continue;
     if (epoch === c.epoch && c.readSeq !== undefined) readUpTo(c, seq);
     return;
@@ -132,7 +165,7 @@ function drawLogStart(c) {
     const hello = element("div", "hello");
     if (c.kind === "room") {
       hello.append(element("span", "hello-icon", icon("hash")), element("p", "hello-title", "Welcome to ", named(c.title)));
-      hello.append(element("p", "hello-text", "This is the beginning of the room. Say something, or invite others with the link."));
+      hello.append(element("p", "hello-text", "This is the beginning of the room. Say something, or invite others by this address:"), invitation(c));
     } else {
       hello.append(avatar(c.id, "large"), element("p", "hello-title", named(c.id)));
       hello.append(element("p", "hello-text", privacyOf(c.id)));
@@ -141,11 +174,33 @@ function drawLogStart(c) {
   }
 }
 
+/** The address of a room, to be given to others. */
+function invitation(c) {
+  const field = element("input");
+  field.type = "text";
+  field.readOnly = true;
+  field.value = invitationTo(c);
+  field.setAttribute("aria-label", "The address of this room");
+  field.addEventListener("focus", () => field.select());
+  const button = (words, run) => {
+    const node = element("button", "secondary", words);
+    node.type = "button";
+    node.addEventListener("click", run);
+    return node;
+  };
+  const share = navigator.share ? [button("Share", () => navigator.share({ title: c.title, url: field.value }).catch(() => {}))] : [];
+  return element("div", "invitation", field, button("Copy", () => copyAloud(field.value, "Invitation link")), ...share);
+}
+
 function drawToLatest() {
   const away = !active.stuck || active.detached;
   const unread = active.unread;
   byId("to-latest").hidden = !away;
-  byId("to-latest-text").textContent = unread > 0 ? `${unread} new ${unread === 1 ? "message" : "messages"}` : "Latest messages";
+  drawNewBar();
+  byId("to-latest-text").textContent = unread > 0 ? unread.toLocaleString() : "";
+  const words = unread > 0 ? `${unread} new ${unread === 1 ? "message" : "messages"}: to the latest` : "To the latest messages";
+  byId("to-latest").setAttribute("aria-label", words);
+  byId("to-latest").title = words;
 }
 
 let lastTop = 0;
@@ -171,8 +226,8 @@ byId("log").addEventListener("scroll", () => {
 }, { passive: true });
 
 byId("messages").addEventListener("click", (event) => {
-  const author = event.target.closest(".author");
-  if (author) open("person", author.dataset.person);
+  const author = event.target.closest(".author, .message > .avatar");
+  if (author) openPerson(itemOf(author.closest("li")).sender);
 });
 
 byId("to-latest").addEventListener("click", () => {

@@ -5,11 +5,16 @@ import { avatar } from "./avatar.js";
 import { OPERATOR, active, client, conversations, me, removeHelp } from "./conversations.js";
 import { byId, element, icon } from "./dom.js";
 import { redraw } from "./drawing.js";
+import { emojiNamed } from "./emoji.js";
 import { nameParts } from "./lookalikes.js";
-import { mentions, write } from "./text.js";
+import { write } from "./markup.js";
+import { mentions } from "./text.js";
+import { quoted } from "./history.js";
 import { keepUnsent } from "./unsent.js";
 
-const GROUP_WITHIN = 5 * 60_000;
+const GROUP_WITHIN = 10 * 60_000;
+const GROUP_OF = 10; // messages behind one name
+const QUOTE_CHARACTERS = 200;
 
 let zone; // the time zone that times are shown in
 let clockFormat;
@@ -34,10 +39,21 @@ export function lookAtZone() {
 }
 lookAtZone();
 
+/** @type {WeakMap<Element, object>} */
+const items = new WeakMap();
+/** The item that a node of the log stands for; undefined for the lines between them. */
+export const itemOf = (node) => items.get(node);
+
+/** The time of day, and the day too where it is another one. */
+export const timeOf = (ts) => (dayOf(ts) === dayOf(Date.now()) ? clockFormat.format(ts) : `${clockFormat.format(ts)}, ${dayName(ts)}`);
+
 /** The node of an item, made anew. `refresh` and `dress` do the rest. */
 export function build(item) {
   item.stale = true;
-  return item.type === "said" ? buildSaid(item) : element("li", item.type);
+  item.continued = undefined;
+  const node = item.type === "said" ? buildSaid(item) : element("li", item.type);
+  items.set(node, item);
+  return node;
 }
 
 function buildSaid(item) {
@@ -45,11 +61,25 @@ function buildSaid(item) {
   author.type = "button";
   author.tabIndex = -1; // the list of people is the way for the keyboard; three hundred tab stops are not
   author.dataset.person = item.sender;
-  const text = element("p", "text");
+  const body = element("div", "body", element("p", "byline", author, element("span", "look"), element("time")));
+  const node = element("li", "message", avatar(item.sender), body);
+  node.classList.toggle("of-operator", item.sender === OPERATOR);
+  node.classList.toggle("mine", item.sender === me);
+  item.rewritten = true;
+  return node;
+}
+
+/** Writes what a message says, which may be another text than before: the node stays, and so does what is around it. */
+function rewrite(item) {
+  item.rewritten = false;
+  const { node } = item;
+  const body = node.querySelector(".body");
+  for (const part of body.querySelectorAll(":scope > :is(.text, .show-all)")) part.remove();
+  const text = element("div", "text");
   text.dir = "auto";
   if (item.deleted) text.append(element("em", "", "This message was deleted."));
-  else write(text, item.content);
-  const body = element("div", "body", element("p", "byline", author, element("span", "look"), element("time")), text);
+  else write(text, item.content, { me, names: /[@\uFF20]/u.test(item.content) ? [me, ...active?.members ?? []] : [] });
+  const parts = [text];
   if (item.content.length > 2_000 || item.content.split("\n", 31).length > 30) {
     text.classList.add("long");
     const more = element("button", "quiet show-all", "Show all");
@@ -58,27 +88,28 @@ function buildSaid(item) {
       text.classList.remove("long");
       more.remove();
     });
-    body.append(more);
+    parts.push(more);
   }
-  const node = element("li", "message", avatar(item.sender), body);
-  node.classList.toggle("of-operator", item.sender === OPERATOR);
-  node.classList.toggle("mine", item.sender === me);
+  body.querySelector(".byline").after(...parts);
+  if (item.edited && !item.deleted) {
+    text.classList.add("edited"); // the word is written by the style: the text is what was said, and no more
+    text.title = `Edited ${fullFormat.format(item.edited)}`;
+  }
+  node.classList.toggle("deleted", item.deleted === true);
   node.classList.toggle("mention", item.sender !== me && mentions(item.content, me, active?.members));
-  return node;
 }
 
 /** Brings a node in line with the state of its item: pending, refused, sent. */
 export function refresh(item) {
   item.stale = false;
-  item.dressed = undefined;
-  if (item.type === "announcement") return refreshAnnouncement(item);
   if (item.type === "gap") return item.node.replaceChildren(element("span", "", item.text));
   if (item.type === "help") return item.node.replaceChildren(helpCard(item));
   if (item.type === "notice") {
-    const names = item.names.slice(0, 4).map((name, i, all) => [i === 0 ? "" : i === all.length - 1 && item.names.length <= 4 ? " and " : ", ", ...nameParts(name)]).flat();
-    const others = item.names.length > 4 ? ` and ${item.names.length - 4} others` : "";
-    return item.node.replaceChildren(element("span", "", ...names, others, item.kind === "joined" ? " joined" : " left"));
+    const listed = (all) => [...all.slice(0, 4).map((name, i, shown) => [i === 0 ? "" : i === shown.length - 1 && all.length <= 4 ? " and " : ", ", ...nameParts(name)]).flat(), all.length > 4 ? ` and ${all.length - 4} others` : ""];
+    const parts = ["joined", "left"].filter((kind) => item[kind].length).map((kind) => [...listed(item[kind]), ` ${kind}`]);
+    return item.node.replaceChildren(element("span", "", ...parts[0], ...parts.length > 1 ? [" · ", ...parts[1]] : []));
   }
+  if (item.rewritten) rewrite(item);
   const pending = item.seq === undefined;
   const [name, ...mark] = nameParts(item.sender);
   item.node.querySelector(".author").replaceChildren(name);
@@ -87,6 +118,8 @@ export function refresh(item) {
   time.textContent = clockFormat.format(item.ts);
   time.dateTime = new Date(item.ts).toISOString();
   time.title = fullFormat.format(item.ts);
+  drawQuote(item);
+  if (!pending) drawReactions(item);
   item.node.classList.toggle("pending", pending);
   item.node.classList.toggle("failed", Boolean(pending && item.failed));
   if (!pending) item.node.dataset.seq = item.seq;
@@ -99,7 +132,8 @@ export function refresh(item) {
     retry.type = discard.type = "button";
     retry.addEventListener("click", () => {
       const { kind, target } = item.entry;
-      const said = kind === "room" ? client.say(target, item.content) : client.direct(target, item.content);
+      const { reply_to } = item;
+      const said = kind === "room" ? client.say(target, item.content, { reply_to }) : client.direct(target, item.content, { reply_to });
       if (said) forget(item);
     });
     discard.addEventListener("click", () => forget(item));
@@ -110,17 +144,43 @@ export function refresh(item) {
   item.node.querySelector(".body").append(state);
 }
 
-/**
- * An announcement to everybody: that of the operator is a notice of its own look, that of a person looks like theirs.
- */
-function refreshAnnouncement({ node, sender, content }) {
-  const byOperator = sender === OPERATOR;
-  node.classList.toggle("of-operator", byOperator);
-  const who = byOperator ? [icon("bell"), "From the server"] : [avatar(sender, "small"), ...nameParts(sender), " to everybody"];
-  const text = element("p", "text");
-  text.dir = "auto";
-  write(text, content);
-  node.replaceChildren(element("div", "announced", element("p", "announced-by", ...who), text));
+/** The message that this one answers, in a line above it. */
+function drawQuote(item) {
+  const body = item.node.querySelector(".body");
+  body.querySelector(":scope > .quote")?.remove();
+  if (item.reply_to === undefined || item.deleted) return;
+  const answered = quoted(active, item.reply_to);
+  const words = answered === undefined ? ["…"] : answered.deleted ? ["A message that is not there any more"] : [element("bdi", "quote-author", answered.sender), element("span", "quote-text", plain(answered.content))];
+  const quote = element("button", "quote", icon("reply"), ...words);
+  quote.type = "button";
+  quote.title = "Go to the message that is answered";
+  body.querySelector(".byline").after(quote);
+}
+
+/** The beginning of a text in one line. */
+export const plain = (content) => content.slice(0, QUOTE_CHARACTERS).replace(/\s+/gu, " ");
+
+function drawReactions(item) {
+  const body = item.node.querySelector(".body");
+  body.querySelector(":scope > .reactions")?.remove();
+  if (!item.reactions?.length) return;
+  const row = element("div", "reactions", ...item.reactions.map(({ emoji, count, users, me: mine }) => {
+    const shown = emojiNamed(emoji.replace(/^:|:$/gu, "")) ?? emoji;
+    const button = element("button", "reaction", element("span", "", shown), element("span", "reaction-count", String(count)));
+    button.type = "button";
+    button.dataset.emoji = emoji;
+    button.setAttribute("aria-pressed", String(mine));
+    const others = count - users.length;
+    const names = `${users.map((user) => (user === me ? "you" : user)).join(", ")}${others > 0 ? ` and ${others} more` : ""}`;
+    button.title = names;
+    button.setAttribute("aria-label", `${shown}, ${names}`);
+    return button;
+  }));
+  const more = element("button", "react-more", icon("smile"));
+  more.type = "button";
+  more.setAttribute("aria-label", "Add a reaction");
+  row.append(more);
+  body.append(row);
 }
 
 function helpCard({ lines }) {
@@ -143,18 +203,31 @@ function forget(item) {
   redraw("log", "composer");
 }
 
-/** The dress of a message depends on its neighbour: the day, the "New" line, whether it continues a group. */
-export function dress(item, previous, isNew) {
+/**
+ * The lines above an item: its day, if it is the first of it, and "New". They depend on what stands before, and so does
+ * whether a message continues a group.
+ */
+export function linesAbove(item, previous, isNew) {
+  const lines = [];
   const day = previous === null || dayOf(previous.ts) !== dayOf(item.ts) ? dayName(item.ts) : "";
-  const continued = item.type === "said" && previous?.type === "said" && !day && !isNew && previous.sender === item.sender && item.sender !== OPERATOR && item.ts - previous.ts < GROUP_WITHIN;
-  const dressed = `${day}|${isNew}|${continued}`;
-  if (item.dressed === dressed) return;
-  item.dressed = dressed;
-  for (const line of item.node.querySelectorAll(":scope > .line")) line.remove();
-  if (isNew) item.node.prepend(element("div", "line new-line", element("span", "", "New")));
-  if (day) item.node.prepend(element("div", "line day-line", element("span", "", day)));
-  item.node.classList.toggle("continued", continued);
+  if (day) {
+    item.dayNode ??= element("li", "line day-line", element("span", "", day));
+    if (item.dayNode.textContent !== day) item.dayNode.firstChild.textContent = day;
+    lines.push(item.dayNode);
+  }
+  if (isNew) lines.push(newLine);
+  const grouped = previous?.type === "said" && previous.sender === item.sender && item.sender !== OPERATOR && item.ts - previous.ts < GROUP_WITHIN;
+  const continued = item.type === "said" && lines.length === 0 && grouped && (previous.inGroup ?? 0) < GROUP_OF;
+  item.inGroup = continued ? (previous.inGroup ?? 0) + 1 : 1;
+  if (item.continued !== continued) {
+    item.continued = continued;
+    item.node.classList.toggle("continued", continued);
+  }
+  return lines;
 }
+
+/** There is one such line on the page. */
+export const newLine = element("li", "line new-line", element("span", "", "New"));
 
 function dayOf(ts) {
   const date = new Date(ts);

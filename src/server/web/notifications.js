@@ -1,13 +1,14 @@
 /**
- * Notifications of the browser, for readers who asked for them by the button: while the page is hidden, about direct
- * messages, about messages with one's name in them, and about every message of the rooms chosen for that.
+ * Notifications of the browser, for readers who asked for them by the button: while nobody looks at the page, about
+ * direct messages, about messages with one's name in them, and about every message of the rooms chosen for that.
  *
  * Nobody is asked for permission unless they press the button. The choice is kept in the browser. One notification
  * stands for a conversation, the latest, and all go when the page is looked at again.
  *
- * Not there: phones that show notifications only through a service worker (`new Notification` throws), and pages
- * without TLS that are not on this machine, where browsers have no notifications at all. There the button is not shown.
+ * Not there: phones that show notifications only through a service worker (`new Notification` throws); there the
+ * button is not shown. On pages without TLS that are not on this machine browsers have none, and the button says so.
  */
+import { isAway, whenAttention } from "./attention.js";
 import { active, me } from "./conversations.js";
 import { byId, icon } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
@@ -22,32 +23,36 @@ const SHOWN_MAX = 20;
 const kept = stored("salon.notifications");
 let wanted = kept?.on === true;
 const wholeRooms = new Set(Array.isArray(kept?.rooms) ? kept.rooms.slice(0, ROOMS_MAX) : []);
-let works = "Notification" in window;
+let works = "Notification" in window || !window.isSecureContext;
 /** @type {Map<string, Notification>} */
 const shown = new Map();
 
-const isOn = () => works && wanted && Notification.permission === "granted";
+const isOn = () => works && wanted && window.isSecureContext && Notification.permission === "granted";
 
-/** Shows a message of somebody else, if the reader is away and it is of a kind they asked for. */
+/**
+ * Shows a message of somebody else, if the reader is away and it is of a kind they asked for. What is said to everybody
+ * is in no conversation.
+ */
 export function notify(c, { sender, content, deleted }) {
   if (deleted) return;
-  if (!document.hidden || !isOn()) return;
-  if (c.kind === "room" && !wholeRooms.has(c.id) && !mentions(content, me, c.members)) return;
-  const title = c.kind === "room" ? `${sender} in ${c.title}` : sender;
+  if (!isAway() || !isOn()) return;
+  if (c?.kind === "room" && !wholeRooms.has(c.id) && !mentions(content, me, c.members)) return;
+  const title = c === null ? `${sender} to everybody` : c.kind === "room" ? `${sender} in ${c.title}` : sender;
+  const key = c?.key ?? "*";
   const body = content.length > BODY_CHARACTERS ? `${content.slice(0, BODY_CHARACTERS)} …` : content;
   let notification;
   try {
-    notification = new Notification(title, { body, icon: "icon.svg", tag: `salon ${me} ${c.key}` });
+    notification = new Notification(title, { body, icon: "icon.svg", tag: `salon ${me} ${key}` });
   } catch {
     works = false; // only through a service worker
     return redraw("notifications");
   }
-  shown.delete(c.key);
-  shown.set(c.key, notification);
+  shown.delete(key);
+  shown.set(key, notification);
   if (shown.size > SHOWN_MAX) shown.delete(shown.keys().next().value);
   notification.onclick = () => {
     window.focus();
-    open(c.kind, c.id);
+    if (c) open(c.kind, c.id);
     notification.close();
   };
 }
@@ -58,6 +63,10 @@ function remember() {
 }
 
 byId("notify").addEventListener("click", async () => {
+  if (!window.isSecureContext) {
+    byId("notify-problem").textContent = "Browsers show notifications only for pages that come over HTTPS, and this one came over plain HTTP.";
+    return;
+  }
   wanted = !isOn();
   if (wanted && Notification.permission !== "granted") await Notification.requestPermission();
   byId("notify-problem").textContent = wanted && Notification.permission === "denied" ? "This browser is set to show no notifications of this page." : "";
@@ -70,8 +79,8 @@ byId("notify-room").addEventListener("click", () => {
   remember();
 });
 
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) return;
+whenAttention(() => {
+  if (isAway()) return;
   for (const notification of shown.values()) notification.close();
   shown.clear();
 });

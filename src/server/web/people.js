@@ -6,12 +6,13 @@ import { active, client, me, proven, statusKey } from "./conversations.js";
 import { byId, drawList, element } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { difference, nameParts } from "./lookalikes.js";
-import { open } from "./places.js";
+import { open, whenOpened } from "./places.js";
 import { presence, statusOf } from "./presence.js";
 import { forget, store, stored } from "./storage.js";
 import { STATUS_WORDS, inWords } from "./words.js";
 
 const MEMBERS_SHOWN = 200;
+const FILTER_OVER = 30; // people; with fewer, one looks
 const STATUS_AGAIN = 1_000; // until a status is sent again, where the server does not say how long to wait
 
 /**
@@ -79,15 +80,67 @@ export function privacyOf(name) {
     : `Names are free on this server: anybody who comes in as “${name}” or under your name can read what is written here, and so can whoever runs the server.`;
 }
 
+const EVERYBODY_MAX = 2_000; // names of a big room that are read
+const EVERYBODY_FOR = 60_000; // and how long they are good for
+
+/**
+ * All who are in a conversation. Of a big room the server sends a sample by itself; the other names are asked for when
+ * they are needed, and `more` is called when they are there.
+ */
+export function everybody(c, more = () => {}) {
+  if (c.kind !== "room") return [c.id];
+  if (c.count <= c.members.size) return [...c.members];
+  const now = performance.now();
+  if (!c.asking && !(now - c.everybodyAt < EVERYBODY_FOR)) {
+    c.asking = true;
+    readEverybody(c).catch(() => {}).then(() => {
+      c.asking = false;
+      c.everybodyAt = performance.now();
+      redraw("members");
+      more();
+    });
+  }
+  return [...new Set([...c.members, ...c.everybody ?? []])];
+}
+
+async function readEverybody(c) {
+  const names = [];
+  let cursor;
+  do {
+    const page = await client.members(c.id, { limit: 200, cursor });
+    for (const { user_id } of page.members) names.push(user_id);
+    cursor = page.next;
+  } while (cursor !== undefined && names.length < EVERYBODY_MAX);
+  c.everybody = names;
+}
+
+byId("members-more").addEventListener("click", () => {
+  active.allShown = true;
+  everybody(active);
+  redraw("members");
+});
+
+/** "person 2" stands before "person 10". */
+const byName = new Intl.Collator(undefined, { numeric: true });
+
+byId("members-filter-input").addEventListener("input", () => redraw("members"));
+whenOpened(() => { byId("members-filter-input").value = ""; });
+
 function drawMembers() {
   const c = active;
-  const names = c.kind === "room" ? [...c.members] : [...new Set([me, c.id])];
+  const names = c.kind === "room" ? c.allShown ? everybody(c) : [...c.members] : [...new Set([me, c.id])];
   const rank = { online: 0, busy: 1, away: 2, offline: 3 };
-  names.sort((a, b) => (rank[statusOf(a)] ?? 0) - (rank[statusOf(b)] ?? 0) || a.localeCompare(b));
+  names.sort((a, b) => (rank[statusOf(a)] ?? 0) - (rank[statusOf(b)] ?? 0) || byName.compare(a, b));
   const count = c.kind === "room" ? Math.max(c.count, names.length) : names.length;
-  const shown = names.slice(0, MEMBERS_SHOWN);
+  const filtered = count > FILTER_OVER && c.kind === "room";
+  byId("members-filter").hidden = !filtered;
+  const wanted = filtered ? byId("members-filter-input").value.trim().toLocaleLowerCase() : "";
+  const found = wanted ? everybody(c, () => redraw("members")).filter((name) => name.toLocaleLowerCase().includes(wanted)) : names;
+  const shown = found.slice(0, c.allShown ? EVERYBODY_MAX : MEMBERS_SHOWN);
   byId("details-title").textContent = c.kind === "room" && !c.removed ? `People · ${count}` : "People";
-  byId("members-more").textContent = count > shown.length ? `and ${count - shown.length} more` : "";
+  byId("members-more").hidden = count <= shown.length || wanted !== "";
+  byId("members-more").disabled = c.allShown === true;
+  byId("members-more").textContent = count > shown.length ? `${c.allShown ? "and" : "Show"} ${(count - shown.length).toLocaleString()} more` : "";
   drawList(byId("members"), shown.map((name) => ({ key: name, name })), ({ name }) => {
     const button = element("button", "member");
     button.type = "button";

@@ -32,20 +32,21 @@ export function open(kind, id, { instead = false } = {}) {
     for (const listener of onLeaving) listener(left);
     activate(next);
     left.trim(left.stuck ? "oldest" : "newest");
-    for (const item of left.items) delete item.node;
-    for (const item of left.pending) delete item.node;
+    for (const item of [...left.items, ...left.pending]) delete item.node;
     left.newAfter = left.newEpoch = null;
     left.landing = false;
     if (left.unlisted) conversations.delete(left.key);
   }
   activate(next);
+  active.shownAt = performance.now();
+  active.held = false;
   active.markNew();
   byId("messages").replaceChildren();
   if (active.detached) toLatest();
   for (const listener of onOpened) listener(active);
   const address = `#${new URLSearchParams(kind === "room" ? { room: id } : { with: id })}`;
   // What a link or the Back button brought into the address is a place already; it may only be spelt another way.
-  setAddress(address, { instead: instead || leadsTo(kind, id), state: VISITED });
+  setAddress(address, { instead: instead || history.state?.drawer === true || leadsTo(kind, id), state: VISITED });
   if (kind === "person" && !active.synced) syncPerson(active);
   if (kind === "room") {
     describeRoom(active);
@@ -71,6 +72,24 @@ export function setAddress(address, { instead = true, state = null } = {}) {
     if (instead) history.replaceState(state, "", address);
     else history.pushState(state, "", address);
   } catch { /* what is shown is what counts */ }
+}
+
+/** The address of a room, to be given to others. */
+export const invitationTo = (c) => new URL(`#${new URLSearchParams({ room: c.id })}`, location.href).href;
+
+/** The address of a message: it is found again only in the epoch that it is of. */
+export function linkTo(c, { seq, epoch }) {
+  return new URL(`#${new URLSearchParams({ [c.kind === "room" ? "room" : "with"]: c.id, at: `${seq}.${epoch.slice(0, EPOCH_DIGITS)}` })}`, location.href).href;
+}
+
+const EPOCH_DIGITS = 8; // of it, in an address
+
+/** The view of a conversation goes to the message that an address names. */
+export function goToMessage(c, at) {
+  const [, seq, epoch] = /^(\d{1,15})\.(.{0,8})$/u.exec(at ?? "") ?? [];
+  if (seq === undefined) return;
+  c.goTo = { seq: Number(seq), epoch };
+  redraw("log");
 }
 
 function leadsTo(kind, id) {
@@ -133,7 +152,11 @@ export function leave(left) {
   leftPlace(left);
   left.draft = "";
   conversations.delete(left.key);
-  const next = rooms()[0] ?? people()[0];
+  if (left !== active) { // what is on screen stays there
+    refreshPublicRooms();
+    return redraw("places");
+  }
+  const next = [...conversations.values()].filter((c) => !c.unlisted).reduce((last, c) => (c.shownAt > (last?.shownAt ?? 0) ? c : last), null) ?? rooms()[0] ?? people()[0];
   activate(null);
   open(next?.kind ?? "room", next?.id ?? DEFAULT_ROOM, { instead: true });
   refreshPublicRooms();

@@ -19,8 +19,29 @@ export function contentProblem({ kind, id: target }, content) {
   return `That is too long for one message, by about ${over.toLocaleString()} ${over === 1 ? "character" : "characters"}. Please send it in parts.`;
 }
 
+/** Cuts a text that is too long into parts that are not, where a line ends, or a word. */
+export function inParts(c, content) {
+  const parts = [];
+  let left = content;
+  while (left && contentProblem(c, left)) {
+    let [low, high] = [1, left.length];
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (contentProblem(c, left.slice(0, middle))) high = middle - 1;
+      else low = middle;
+    }
+    if (/[\uD800-\uDBFF]/u.test(left[low - 1])) low -= 1;
+    const line = left.lastIndexOf("\n", low);
+    const word = left.lastIndexOf(" ", low);
+    const end = line > low / 2 ? line : word > low / 2 ? word : Math.max(1, low);
+    parts.push(left.slice(0, end).trimEnd());
+    left = left.slice(end).replace(/^[ \n]/u, "");
+  }
+  return [...parts, left].filter((part) => part.trim() !== "");
+}
+
 /** Sends a message. Returns what is wrong, like `contentProblem`. */
-export function send(c, content) {
+export function send(c, content, reply_to = undefined) {
   const problem = contentProblem(c, content);
   if (problem) return problem;
   // A person who was put out comes back by joining, and not by writing on as if nothing had happened.
@@ -29,6 +50,6 @@ export function send(c, content) {
     return c.removed;
   }
   if (c.kind === "room" && !client.has(c.id)) enterRoom(c);
-  const entry = c.kind === "room" ? client.say(c.id, content) : client.direct(c.id, content);
+  const entry = c.kind === "room" ? client.say(c.id, content, { reply_to }) : client.direct(c.id, content, { reply_to });
   return entry ? "" : "Too many messages are waiting to be sent.";
 }

@@ -1,14 +1,20 @@
 /**
  * The list of rooms and direct conversations, and the head of the one on screen.
  */
+import { isAway } from "./attention.js";
 import { avatar } from "./avatar.js";
 import { active, conversations, me, people, rooms } from "./conversations.js";
 import { byId, drawList, element, icon } from "./dom.js";
 import { drawnBy } from "./drawing.js";
 import { difference, nameParts } from "./lookalikes.js";
-import { focusComposer, open, publicRooms } from "./places.js";
+import { copyAloud } from "./copying.js";
+import { focusComposer, invitationTo, open, publicRooms } from "./places.js";
 import { presence, statusOf } from "./presence.js";
+import { called, showBadge } from "./reading.js";
 import { STATUS_WORDS } from "./words.js";
+
+/** "room 2" stands before "room 10". */
+const byName = new Intl.Collator(undefined, { numeric: true });
 
 function drawHead() {
   const c = active;
@@ -19,6 +25,7 @@ function drawHead() {
   byId("people-count").textContent = c.kind === "room" && !c.removed ? String(c.count) : "";
   byId("open-details").classList.toggle("uncounted", c.kind !== "room");
   byId("copy-link").hidden = c.kind !== "room";
+  byId("invite").hidden = c.kind !== "room" || c.count >= 2 || c.removed !== "";
   byId("leave-text").textContent = c.kind !== "room" ? "Close conversation" : c.removed ? "Close room" : "Leave room";
   const where = c.kind === "room" ? `Message to the room ${c.title}` : `Message to ${c.id}`;
   byId("composer-label").textContent = where;
@@ -27,18 +34,23 @@ function drawHead() {
 
 function drawPlaces() {
   const entry = (c) => ({ key: c.key, c });
-  const byName = (a, b) => a.title.localeCompare(b.title);
-  drawList(byId("room-list"), rooms().sort(byName).map(entry), placeButton, updatePlace);
-  drawList(byId("person-list"), people().sort((a, b) => (b.unread > 0) - (a.unread > 0) || byName(a, b)).map(entry), placeButton, updatePlace);
+  const rank = (c) => (c === active ? 0 : c.urgent > 0 ? 2 : c.unread > 0 ? 1 : 0);
+  const byRank = (a, b) => rank(b) - rank(a) || byName.compare(a.title, b.title);
+  drawList(byId("room-list"), rooms().sort(byRank).map(entry), placeButton, updatePlace);
+  drawList(byId("person-list"), people().sort(byRank).map(entry), placeButton, updatePlace);
   byId("person-empty").hidden = people().length > 0;
   const others = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`)).slice(0, 20);
   byId("public-section").hidden = others.length === 0;
   drawList(byId("public-list"), others.map((room) => ({ key: room.room_id, room })), placeButton, updatePublic);
   const elsewhere = [...conversations.values()].reduce((sum, c) => sum + (c === active ? 0 : c.unread), 0);
   byId("places-badge").hidden = elsewhere === 0;
+  const urgent = called();
+  byId("places-badge").classList.toggle("urgent", urgent > 0);
   byId("open-places").setAttribute("aria-label", elsewhere ? `Rooms and direct messages, ${elsewhere} unread` : "Rooms and direct messages");
-  const total = elsewhere + (document.hidden ? active.unread : 0);
-  document.title = `${total ? `(${total > 99 ? "99+" : total}) ` : ""}${active.title} · Salon`;
+  // The title counts what calls the reader, and marks that there is more.
+  const more = elsewhere + (isAway() ? active.unread : 0) > 0;
+  document.title = `${urgent ? `(${urgent > 99 ? "99+" : urgent}) ` : more ? "• " : ""}${active.title} · Salon`;
+  showBadge(urgent);
 }
 
 /** The title of a room, and its difference to one that looks like it. */
@@ -56,19 +68,18 @@ export function placeButton(entry) {
 function updatePlace(node, { c }) {
   const button = node.firstElementChild;
   const current = c === active;
-  const state = `${current} ${document.hidden} ${c.unread} ${c.kind === "person" ? statusOf(c.id) : c.name} ${difference(c.id, c.kind)?.short ?? ""} ${hasDraft(c)} ${c.removed !== ""}`;
+  const seen = current && !isAway() && !c.held;
+  const state = `${current} ${seen} ${c.unread} ${c.urgent} ${c.kind === "person" ? statusOf(c.id) : c.name} ${difference(c.id, c.kind)?.short ?? ""} ${hasDraft(c)} ${c.removed !== ""}`;
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const mark = c.kind === "room" ? element("span", "place-hash", icon("hash")) : element("span", "avatar-box", avatar(c.id, "small"), element("span", `presence ${statusOf(c.id)}`));
   button.replaceChildren(mark, ...c.kind === "room" ? roomName(c.id, c.name, "place-name") : nameParts(c.id, "place-name"));
   if (hasDraft(c)) button.append(draftMark());
-  if (c.unread > 0 && !(current && !document.hidden)) {
-    const badge = element("span", "badge", c.unread > 99 ? "99+" : String(c.unread), element("span", "sr-only", " unread"));
-    button.append(badge);
-    button.classList.add("unread");
-  } else {
-    button.classList.remove("unread");
-  }
+  const unread = !seen && c.unread > 0;
+  const atMost = (count) => (count > 99 ? "99+" : String(count));
+  if (unread && c.urgent > 0) button.append(element("span", "badge", atMost(c.urgent), element("span", "sr-only", c.kind === "person" ? " unread" : c.urgent === 1 ? " mention" : " mentions")));
+  else if (unread) button.append(element("span", "unread-dot", element("span", "sr-only", `${atMost(c.unread)} unread`)));
+  button.classList.toggle("unread", unread);
   if (current) button.setAttribute("aria-current", "page");
   else button.removeAttribute("aria-current");
   button.onclick = () => {
@@ -92,7 +103,7 @@ export function updatePublic(node, { room }) {
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   button.replaceChildren(element("span", "place-hash", icon("hash")), ...roomName(room.room_id, room.name, "place-name"));
-  if (room.members) button.append(element("span", "place-members", String(room.members), element("span", "sr-only", room.members === 1 ? " person" : " people")));
+  if (room.members) button.append(element("span", "place-members", icon("people"), String(room.members), element("span", "sr-only", room.members === 1 ? " person" : " people")));
   button.title = `Join ${room.room_id}`;
   button.onclick = () => {
     if (byId("finder").open) byId("finder").close();
@@ -101,16 +112,7 @@ export function updatePublic(node, { room }) {
   };
 }
 
-byId("copy-link").addEventListener("click", async () => {
-  const link = new URL(`#${new URLSearchParams({ room: active.id })}`, location.href).href;
-  try {
-    await navigator.clipboard.writeText(link);
-    byId("copy-link-text").textContent = "Link copied";
-  } catch {
-    window.prompt("The invitation link:", link); // pages without TLS have no clipboard
-  }
-  setTimeout(() => { byId("copy-link-text").textContent = "Copy invitation link"; }, 2_500);
-});
+for (const id of ["copy-link", "invite"]) byId(id).addEventListener("click", () => copyAloud(invitationTo(active), "Invitation link"));
 
 drawnBy("head", drawHead);
 drawnBy("places", drawPlaces);

@@ -44,16 +44,24 @@ export function sessionToken(token) {
   return token;
 }
 
-/**
- * The subject of a token, unverified: the server checks the signature. Undefined where there is no token, or it cannot
- * be read.
- */
-export function subjectOf(token) {
+/** The claims of a token, unverified: the server checks the signature. None where it cannot be read. */
+function claimsOf(token) {
   try {
     const claims = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
-    const { sub } = JSON.parse(new TextDecoder().decode(Uint8Array.from(claims, (byte) => byte.charCodeAt(0))));
-    return typeof sub === "string" ? sub : undefined;
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(claims, (byte) => byte.charCodeAt(0)))) ?? {};
   } catch {
-    return undefined;
+    return {};
   }
+}
+
+/** The subject of a token. Undefined where there is no token, or it cannot be read. */
+export function subjectOf(token) {
+  const { sub } = claimsOf(token);
+  return typeof sub === "string" ? sub : undefined;
+}
+
+/** The roles of a token. */
+export function rolesOf(token) {
+  const { roles } = claimsOf(token);
+  return Array.isArray(roles) ? roles : [];
 }

@@ -9,9 +9,11 @@ const input = byId("composer-input");
 const list = byId("suggestions");
 let offered = [];
 let chosen = -1;
+let behind = ""; // the text behind the place that is completed
 
 /** Shows `entries`, or hides the list where there are none. */
-export function offer({ entries, chosen: first }) {
+export function offer({ entries, chosen: first }, after = "") {
+  behind = after;
   if (offered.length !== entries.length && entries.length) {
     byId("announcer").textContent = entries.length === 1 ? "1 suggestion" : `${entries.length} suggestions`;
   }
@@ -56,7 +58,9 @@ function choose(at) {
 }
 
 function take(at) {
-  input.value = offered[at].text;
+  const { text } = offered[at];
+  input.value = text + (text.endsWith(" ") ? behind.replace(/^ /u, "") : behind);
+  input.setSelectionRange(text.length, text.length);
   input.dispatchEvent(new Event("input", { bubbles: true }));
 }
 

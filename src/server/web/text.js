@@ -1,8 +1,6 @@
 /**
- * A message as text and links, and the people it calls. Whatever the message contains, this makes text nodes and
- * http(s) `<a>` nodes and nothing else.
+ * What is in a text: addresses that can be followed, emoji, and the people it calls.
  */
-import { element } from "./dom.js";
 
 const LINKS_MAX = 40; // in one message; the rest stays text
 
@@ -59,24 +57,6 @@ function honest(address, url) {
   const host = authority.replace(/:\d*$/u, "");
   if (host.toLowerCase() === url.hostname) return address;
   return `${url.protocol}//${url.host}${address.slice(whole.length)}`;
-}
-
-/** Writes `content` into a node. */
-export function write(node, content) {
-  if (isEmojiOnly(content)) node.classList.add("jumbo");
-  let at = 0;
-  for (const { start, end, href, shown } of links(content)) {
-    const written = content.slice(start, end);
-    const link = element("a", "", shown);
-    link.dir = "ltr"; // also in a text that is written from right to left
-    link.href = href;
-    link.target = "_blank";
-    link.rel = "noopener noreferrer";
-    if (shown !== written) link.title = `Written as ${written}`;
-    node.append(content.slice(at, start), link);
-    at = end;
-  }
-  node.append(content.slice(at));
 }
 
 /**
@@ -147,4 +127,26 @@ export function mentions(content, name, others = []) {
     if (!longer.some((other) => called.startsWith(other) && endsAt(called, other.length, other))) return true;
   }
   return false;
+}
+
+const CALLS_MAX = 20; // in one text
+
+/** Where a text calls people, the longest name that fits at each place: `{start, end, name}`. */
+export function callsIn(content, names) {
+  if (!/[@\uFF20]/u.test(content) || content !== content.normalize("NFC")) return [];
+  const text = content.replace(ADDRESS, (address) => " ".repeat(address.length)).replace(/\uFF20/gu, "@");
+  const found = [];
+  let known = null;
+  for (let at = text.indexOf("@"); at >= 0 && found.length < CALLS_MAX; at = text.indexOf("@", at + 1)) {
+    const [before] = /(?:[\uD800-\uDBFF][\uDC00-\uDFFF]|[^])$/u.exec(text.slice(Math.max(0, at - 2), at)) ?? [""];
+    if (before && IN_ADDRESS.test(before) && !UNSPACED.test(before)) continue;
+    known ??= [...names].map((name) => [name, name.toLowerCase()]);
+    const called = text.slice(at + 1, at + 1 + NAME_CHARACTERS + 2).toLowerCase();
+    let best = null;
+    for (const [name, lower] of known) {
+      if (lower !== "" && called.startsWith(lower) && (best === null || lower.length > best.length) && endsAt(called, lower.length, lower)) best = name;
+    }
+    if (best !== null) found.push({ start: at, end: at + 1 + best.length, name: best });
+  }
+  return found;
 }

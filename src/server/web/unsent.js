@@ -40,7 +40,7 @@ function record(closed) {
   return { name: me, at: Date.now(), closed, drafts, refused, outbox: client?.outbox.map(bare) ?? [] };
 }
 
-const bare = ({ id, kind, target, content, queuedAt, firstSent }) => ({ id, kind, target, content, queuedAt, firstSent });
+const bare = ({ id, kind, target, content, reply_to, queuedAt, firstSent }) => ({ id, kind, target, content, reply_to, queuedAt, firstSent });
 const isEmpty = ({ drafts, refused, outbox }) => drafts.length + refused.length + outbox.length === 0;
 
 function save(closed = false) {
@@ -125,7 +125,7 @@ function place(kind, id) {
 function wait(entry, failed) {
   const c = place(entry.kind, entry.target);
   if (!failed) c.removed = ""; // it is joined, as before
-  c.pending.push({ type: "said", entry, sender: me, content: entry.content, ts: entry.queuedAt, failed });
+  c.pending.push({ type: "said", entry, sender: me, content: entry.content, reply_to: entry.reply_to, ts: entry.queuedAt, failed });
 }
 
 function draft(c, text) {

@@ -31,6 +31,7 @@ const ERROR_WORDS = {
   forbidden: "You are not allowed to do that here.",
   room_not_found: "There is no such room.",
   user_not_found: "Nobody of that name has been here yet.",
+  not_found: "That message is no longer there.",
   not_joined: "You are not in this room. Join it first.",
   too_large: "It is too long. Please send it in parts.",
   too_many_rooms: "You are in as many rooms as you can be. Leave one first.",

@@ -1,0 +1,185 @@
+/**
+ * What can be done with a message: the bar that shows at the one under the pointer or with the focus, the menu behind
+ * it, which a long press opens too, and the keys.
+ */
+import { active, client, me, roles, unreadFrom } from "./conversations.js";
+import { answer, editMessage } from "./composer.js";
+import { copyAloud, toast } from "./copying.js";
+import { byId, element, icon } from "./dom.js";
+import { drawnBy } from "./drawing.js";
+import { QUICK } from "./emoji.js";
+import { showMessage } from "./log.js";
+import { itemOf } from "./message.js";
+import { openPicker } from "./picker.js";
+import { linkTo, open } from "./places.js";
+import { ask } from "./question.js";
+import { inWords } from "./words.js";
+
+const PRESS = 500; // how long a finger rests on a message that is asked for its menu
+const SLOP = 10; // pixels that it may move meanwhile
+
+const bar = byId("message-bar");
+const messages = byId("messages");
+let at = null; // the node that the bar is at
+
+const isOurs = (item) => item.sender === me;
+const mayDelete = (item) => isOurs(item) || roles.includes("moderate") || roles.includes("admin");
+const canBeUsed = (item) => item?.type === "said" && item.seq !== undefined && !item.deleted && item.epoch === active.epoch;
+
+function failed(error) { toast(`That was not done. ${inWords(error)}`); }
+
+export function react(item, emoji) {
+  const mine = item.reactions?.some((one) => one.emoji === emoji && one.me);
+  client.react(active.target, item.seq, emoji, !mine).catch(failed);
+}
+
+export async function remove(item) {
+  const c = active;
+  const said = item.content.length > 120 ? `${item.content.slice(0, 120)} …` : item.content;
+  const sure = await ask({ title: isOurs(item) ? "Delete your message?" : `Delete this message of ${item.sender}?`, text: element("q", "asked-about", said), yes: "Delete" });
+  if (sure) client.delete(c.target, item.seq).catch(failed);
+}
+
+/** What can be done with an item: `{what, words, icon, key, run}`. */
+function actionsOf(item) {
+  const all = [
+    { what: "reply", words: "Reply", icon: "reply", run: () => answer(item) },
+    { what: "edit", words: "Edit", icon: "pencil", run: () => editMessage(item), when: isOurs(item) },
+    { what: "copy", words: "Copy text", icon: "copy", run: () => copyAloud(item.content, "Text") },
+    { what: "link", words: "Copy link", icon: "link", run: () => copyAloud(linkTo(active, item), "Link") },
+    { what: "unread", words: "Mark unread from here", icon: "unread", run: () => unreadFrom(active, item.seq) },
+    { what: "write", words: `Write to ${item.sender}`, icon: "people", run: () => open("person", item.sender), when: !isOurs(item) && active.kind === "room" },
+    { what: "delete", words: "Delete", icon: "bin", run: () => remove(item), when: mayDelete(item) },
+  ];
+  return all.filter(({ when = true }) => when);
+}
+
+// The bar
+
+function showBar(node) {
+  const item = node && itemOf(node);
+  if (!canBeUsed(item)) return hideBar();
+  const frame = bar.parentElement.getBoundingClientRect();
+  const { top, bottom } = node.getBoundingClientRect();
+  if (bottom < frame.top + 8 || top > frame.bottom - 8) return hideBar();
+  if (at !== node) byId("bar-edit").hidden = !isOurs(item);
+  at = node;
+  bar.hidden = false;
+  bar.style.setProperty("top", `${Math.max(2, top - frame.top - 14)}px`);
+}
+
+function hideBar() {
+  at = null;
+  bar.hidden = true;
+}
+
+messages.addEventListener("mouseover", (event) => {
+  const node = event.target.closest("li.message");
+  if (node !== at) showBar(node);
+});
+byId("log").parentElement.addEventListener("mouseleave", () => { if (!bar.contains(document.activeElement)) hideBar(); });
+messages.addEventListener("focusin", (event) => showBar(event.target.closest("li.message")));
+byId("log").addEventListener("scroll", () => { if (at) showBar(at); }, { passive: true });
+drawnBy("bar", () => { if (at && !at.isConnected) hideBar(); });
+
+function barItem() { return at && canBeUsed(itemOf(at)) ? itemOf(at) : null; }
+const onBar = (id, run) => byId(id).addEventListener("click", () => {
+  const item = barItem();
+  if (item) run(item);
+});
+onBar("bar-react", (item) => openPicker((emoji) => react(item, emoji)));
+onBar("bar-reply", answer);
+onBar("bar-edit", editMessage);
+onBar("bar-more", openMenu);
+
+// The menu
+
+function openMenu(item) {
+  const menu = byId("message-menu");
+  const quick = QUICK.map((emoji) => {
+    const button = element("button", "picker-emoji", emoji);
+    button.addEventListener("click", () => { menu.close(); react(item, emoji); });
+    return button;
+  });
+  const more = element("button", "picker-emoji", icon("smile"));
+  more.setAttribute("aria-label", "Another reaction");
+  more.addEventListener("click", () => { menu.close(); openPicker((emoji) => react(item, emoji)); });
+  byId("menu-quick").replaceChildren(...quick, more);
+  byId("menu-list").replaceChildren(...actionsOf(item).map(({ what, words, icon: name, run }) => {
+    const button = element("button", `menu-item ${what}`, icon(name), element("span", "", words));
+    button.addEventListener("click", () => { menu.close(); run(); });
+    return element("li", "", button);
+  }));
+  for (const button of menu.querySelectorAll("button")) button.type = "button";
+  menu.showModal();
+  byId("menu-list").querySelector("button").focus();
+}
+byId("message-menu").addEventListener("click", (event) => { if (event.target === byId("message-menu")) byId("message-menu").close(); });
+byId("message-menu").addEventListener("keydown", (event) => {
+  const all = [...byId("menu-list").querySelectorAll("button")];
+  const chosen = all.indexOf(document.activeElement);
+  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+  event.preventDefault();
+  all.at((chosen + (event.key === "ArrowDown" ? 1 : -1) + all.length) % all.length).focus();
+});
+
+// A long press on touch
+
+let press = null;
+messages.addEventListener("pointerdown", (event) => {
+  if (event.pointerType !== "touch" || event.target.closest("button, a")) return;
+  const node = event.target.closest("li.message");
+  if (!node || !canBeUsed(itemOf(node))) return;
+  const timer = setTimeout(() => {
+    press = null;
+    getSelection()?.removeAllRanges();
+    openMenu(itemOf(node));
+  }, PRESS);
+  press = { timer, x: event.clientX, y: event.clientY };
+});
+function endPress() {
+  clearTimeout(press?.timer);
+  press = null;
+}
+messages.addEventListener("pointermove", (event) => { if (press && Math.hypot(event.clientX - press.x, event.clientY - press.y) > SLOP) endPress(); });
+for (const name of ["pointerup", "pointercancel"]) messages.addEventListener(name, endPress);
+
+// What stands in a message: its reactions, and the message that it answers
+
+messages.addEventListener("click", (event) => {
+  const node = event.target.closest("li.message");
+  const item = node && itemOf(node);
+  if (!item) return;
+  const reaction = event.target.closest(".reaction");
+  if (reaction) react(item, reaction.dataset.emoji);
+  if (event.target.closest(".react-more")) openPicker((emoji) => react(item, emoji));
+  if (event.target.closest(".quote")) showMessage(item.reply_to).then((there) => { if (!there) toast("That message is no longer kept."); });
+});
+
+// Keys: in the log, arrows go from message to message
+
+byId("log").addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("button, a")) return;
+  const node = event.target.closest("li.message");
+  const item = node && itemOf(node);
+  if (event.key === "ArrowUp" || event.key === "ArrowDown") {
+    const all = [...messages.querySelectorAll(":scope > li.message")];
+    const from = node ? all.indexOf(node) : event.key === "ArrowUp" ? all.length : all.length - 1;
+    const next = all[from + (event.key === "ArrowUp" ? -1 : 1)];
+    event.preventDefault();
+    if (!next) return;
+    next.tabIndex = -1;
+    next.focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
+    showBar(next);
+    return;
+  }
+  if (!canBeUsed(item)) return;
+  const run = new Map([
+    ["Enter", () => openMenu(item)], ["r", () => answer(item)], ["e", () => { if (isOurs(item)) editMessage(item); }],
+    ["+", () => openPicker((emoji) => react(item, emoji))], ["Delete", () => { if (mayDelete(item)) remove(item); }],
+  ]).get(event.key);
+  if (!run) return;
+  event.preventDefault();
+  run();
+});

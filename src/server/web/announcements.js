@@ -1,0 +1,57 @@
+/**
+ * What is said to everybody: a card above the messages of whatever is on screen, until the reader is done with it, also
+ * over a reload. The operator's has a look that no person's has.
+ */
+import { avatar } from "./avatar.js";
+import { OPERATOR } from "./conversations.js";
+import { byId, element, icon } from "./dom.js";
+import { nameParts } from "./lookalikes.js";
+import { write } from "./markup.js";
+import { timeOf } from "./message.js";
+import { storeInTab, storedInTab } from "./storage.js";
+
+const SHOWN_MAX = 5; // the newest
+const CHARACTERS_MAX = 20_000; // kept of each
+
+const KEY = "salon.announcements";
+const kept = storedInTab(KEY);
+let shown = Array.isArray(kept) ? kept.filter(({ content }) => typeof content === "string") : [];
+
+export function announce({ sender, content, ts = Date.now() }) {
+  shown = [...shown, { sender, content: content.slice(0, CHARACTERS_MAX), ts }].slice(-SHOWN_MAX);
+  draw();
+}
+
+function dismiss(one) {
+  shown = shown.filter((other) => other !== one);
+  draw();
+  byId("composer-input").focus();
+}
+
+function draw() {
+  storeInTab(KEY, shown);
+  byId("announcements").replaceChildren(...shown.map(card));
+}
+
+function card(one) {
+  const { sender, content, ts } = one;
+  const byOperator = sender === OPERATOR;
+  const who = byOperator ? [icon("bell"), "From the server"] : [avatar(sender, "small"), ...nameParts(sender), " to everybody"];
+  const text = element("p", "text");
+  text.dir = "auto";
+  write(text, content);
+  const done = element("button", "icon-button small", icon("close"));
+  done.type = "button";
+  done.setAttribute("aria-label", "Dismiss this announcement");
+  done.title = "Dismiss";
+  done.addEventListener("click", () => dismiss(one));
+  return element("li", `announcement ${byOperator ? "of-operator" : ""}`, element("div", "announced", element("p", "announced-by", ...who), text), element("time", "", timeOf(ts)), done);
+}
+
+/** Somebody else comes in: what was announced to the one before is done with. */
+export function forgetAnnouncements() {
+  shown = [];
+  draw();
+}
+
+draw();

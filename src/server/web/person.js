@@ -1,0 +1,50 @@
+/**
+ * The card of a person: who they are, how they are, and what can be done.
+ */
+import { avatar } from "./avatar.js";
+import { active, client, me } from "./conversations.js";
+import { byId, element } from "./dom.js";
+import { nameParts } from "./lookalikes.js";
+import { open } from "./places.js";
+import { presence, rememberPresence, statusOf } from "./presence.js";
+import { STATUS_WORDS } from "./words.js";
+
+export function openPerson(name) {
+  const draw = () => {
+    const { note } = presence.get(name) ?? {};
+    const status = statusOf(name);
+    byId("person-card").replaceChildren(
+      element("span", "avatar-box", avatar(name, "large"), element("span", `presence ${status}`)),
+      element("h2", "person-name", ...nameParts(name)),
+      element("p", "person-status", name === me ? "This is you." : STATUS_WORDS[status] ?? status),
+      ...note ? [element("p", "person-note", note)] : [],
+    );
+    byId("person-card").querySelector("h2").id = "person-name";
+  };
+  draw();
+  byId("person-write").textContent = name === me ? "Notes to yourself" : "Write";
+  byId("person-write").onclick = () => {
+    byId("person").close();
+    open("person", name);
+    byId("composer-input").focus();
+  };
+  byId("person-mention").hidden = active.kind !== "room" || name === me;
+  byId("person-mention").onclick = () => {
+    byId("person").close();
+    const input = byId("composer-input");
+    const before = input.value.slice(0, input.selectionEnd);
+    input.setRangeText(`${before === "" || /\s$/u.test(before) ? "" : " "}@${name} `, input.selectionEnd, input.selectionEnd, "end");
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    input.focus();
+  };
+  byId("person").showModal();
+  byId("person-write").focus();
+  client.presence({ user_ids: [name] }).then(({ users }) => {
+    const state = new Map(Object.entries(users)).get(name);
+    if (state) rememberPresence(name, state);
+    if (byId("person").open) draw();
+  }).catch(() => {});
+}
+
+byId("person").addEventListener("click", (event) => { if (event.target === byId("person")) byId("person").close(); });
+byId("person-close").addEventListener("click", () => byId("person").close());

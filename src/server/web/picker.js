@@ -1,0 +1,56 @@
+/**
+ * The dialog that an emoji is picked in.
+ */
+import { byId, element } from "./dom.js";
+import { EMOJI, findEmoji } from "./emoji.js";
+
+let pick = () => {};
+
+/** Opens the picker. `picked` gets the emoji. */
+export function openPicker(picked) {
+  pick = picked;
+  byId("picker-input").value = "";
+  draw();
+  byId("picker").showModal();
+  byId("picker-input").focus();
+}
+
+function draw() {
+  const wanted = byId("picker-input").value.trim().replace(/^:|:$/gu, "");
+  const found = wanted ? findEmoji(wanted, 60) : EMOJI;
+  byId("picker-grid").replaceChildren(...found.map(({ picture, names }) => {
+    const button = element("button", "picker-emoji", picture);
+    button.type = "button";
+    button.title = `:${names[0]}:`;
+    button.setAttribute("aria-label", names[0].replace(/_/gu, " "));
+    return button;
+  }));
+  byId("picker-none").hidden = found.length > 0;
+}
+
+function take(button) {
+  byId("picker").close();
+  pick(button.textContent);
+}
+
+byId("picker-input").addEventListener("input", draw);
+byId("picker-grid").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) take(button);
+});
+byId("picker-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const first = byId("picker-grid").querySelector("button");
+  if (first) take(first);
+});
+byId("picker-grid").addEventListener("keydown", (event) => {
+  const all = [...byId("picker-grid").children];
+  const at = all.indexOf(document.activeElement);
+  const columns = Math.max(1, all.findIndex((one) => one.offsetTop > all[0].offsetTop));
+  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+  if (at < 0 || step === undefined) return;
+  event.preventDefault();
+  (all[at + step] ?? (step < 0 ? byId("picker-input") : all.at(-1))).focus();
+});
+byId("picker-close").addEventListener("click", () => byId("picker").close());
+byId("picker").addEventListener("click", (event) => { if (event.target === byId("picker")) byId("picker").close(); });

@@ -1,0 +1,56 @@
+/**
+ * What has been read, for the other devices of the reader and for the next visit: the server keeps one mark for each
+ * conversation, and is sent the last one about once a second, however fast somebody reads.
+ */
+import { isAway, whenAttention } from "./attention.js";
+import { active, client, people, rooms, whenRead } from "./conversations.js";
+import { redraw } from "./drawing.js";
+
+const EVERY = 1_000;
+const AT_ONCE = 10; // marks in one go: of what may be sent most is for messages
+
+/** Conversations whose mark the server does not have. */
+const toTell = new Set();
+let timer = null;
+
+function tell() {
+  clearTimeout(timer);
+  timer = null;
+  let left = AT_ONCE;
+  for (const c of toTell) {
+    if (left === 0) break;
+    toTell.delete(c);
+    if (!(c.readSeq > c.told) || client.state !== "connected") continue;
+    if (c.kind === "room" && !client.isJoined(c.id)) continue; // `joined` has the mark, and compares
+    c.told = c.readSeq;
+    left -= 1;
+    client.read(c.target, c.readSeq).catch(() => {}); // the next one says it again
+  }
+  if (toTell.size) timer = setTimeout(tell, EVERY);
+}
+
+whenRead((c) => {
+  toTell.add(c);
+  timer ??= setTimeout(tell, EVERY);
+});
+window.addEventListener("pagehide", tell);
+
+/** How many messages call the reader: the number in the title, and at the icon of the page where it is installed. */
+export function called() {
+  let count = 0;
+  for (const c of [...rooms(), ...people()]) if (c !== active || isAway() || c.held) count += c.urgent;
+  return count;
+}
+
+let shown = 0;
+export function showBadge(count) {
+  if (count === shown || !navigator.setAppBadge) return;
+  shown = count;
+  (count ? navigator.setAppBadge(count) : navigator.clearAppBadge()).catch(() => {});
+}
+
+whenAttention(() => {
+  if (!active) return;
+  if (isAway() && active.unread === 0) active.newAfter = null;
+  redraw("log", "places");
+});

@@ -1,0 +1,122 @@
+/**
+ * Searching what was said: in all that the reader is in, or narrowed by `from:`, `in:` and `before:`. A result leads to
+ * the message in its place; the results are there again when the search is opened again.
+ */
+import { avatar } from "./avatar.js";
+import { active, client, conversations, me } from "./conversations.js";
+import { byId, element } from "./dom.js";
+import { timeOf } from "./message.js";
+import { goToMessage, open } from "./places.js";
+import { inWords } from "./words.js";
+
+const AFTER = 250; // the search begins when nothing was typed for so long
+const PAGE = 20;
+const PAGES_AT_ONCE = 5; // pages that are asked for until there is something to show
+
+let timer = null;
+let asked = 0;
+let cursor = null;
+let where = null;
+
+export function openSearch(text = null) {
+  if (text !== null) byId("search-input").value = text;
+  byId("search").showModal();
+  byId("search-input").select();
+  if (text !== null || byId("search-list").childElementCount === 0) look();
+}
+
+/** `{text, where}` of what was written: `from:ada in:kitchen before:2026-11-29 the words`. A name with blanks stands in quotes. */
+export function parseSearch(written) {
+  const where = {};
+  const text = written.replace(/(^|\s)(from|in|before):(?:"([^"]*)"|(\S+))/giu, (whole, space, key, quoted, bare) => {
+    const value = quoted ?? bare;
+    if (/^from$/iu.test(key)) where.sender = value.replace(/^@/u, "");
+    else if (/^in$/iu.test(key)) Object.assign(where, value.startsWith("@") ? { user_id: value.slice(1) } : { room_id: value.replace(/^#/u, "") });
+    else {
+      const day = /^(\d{4})-(\d{1,2})-(\d{1,2})$/u.exec(value);
+      if (!day) return whole;
+      where.before = new Date(day[1], day[2] - 1, day[3]).getTime();
+    }
+    return space;
+  }).trim();
+  return { text, where };
+}
+
+async function look(more = false) {
+  clearTimeout(timer);
+  const found = parseSearch(byId("search-input").value);
+  if (!more) {
+    where = found;
+    cursor = undefined;
+    byId("search-list").replaceChildren();
+  }
+  byId("search-more").hidden = true;
+  if (where.text === "") return says(/\S/u.test(byId("search-input").value) ? "Write a word to look for, too." : "from:NAME, in:ROOM and before:2026-01-31 narrow it.");
+  const number = asked += 1;
+  says(more ? "" : "Searching …");
+  try {
+    // A page may be empty though there is another one.
+    for (let pages = 0, shown = 0; pages < PAGES_AT_ONCE && shown === 0; pages += 1) {
+      const page = await client.search(where.text, { ...where.where, limit: PAGE, cursor });
+      if (number !== asked) return;
+      byId("search-list").append(...page.items.map(resultOf));
+      shown = page.items.length;
+      cursor = page.next;
+      if (cursor === undefined) break;
+    }
+    byId("search-more").hidden = cursor === undefined;
+    says(byId("search-list").childElementCount > 0 ? "" : cursor === undefined ? "Nothing was found." : "Nothing yet. There is more to look at.");
+  } catch (error) {
+    if (number === asked) says(error.code === "bad_request" ? "There is no such name." : inWords(error));
+  }
+}
+
+function says(words) { byId("search-status").textContent = words; }
+
+function resultOf(item) {
+  const partner = item.sender === me ? item.user_id : item.sender;
+  const place = item.room_id === undefined ? ["with ", element("bdi", "", partner)] : ["in ", element("bdi", "", conversations.get(`room:${item.room_id}`)?.title ?? item.room_id)];
+  const button = element("button", "result", avatar(item.sender, "medium"), element("span", "result-words",
+    element("span", "result-head", element("bdi", "result-sender", item.sender), element("span", "result-place", ...place, ` · ${timeOf(item.ts)}`)),
+    element("span", "result-text", ...marked(item.content))));
+  button.type = "button";
+  button.addEventListener("click", () => {
+    byId("search").close();
+    if (item.room_id === undefined) open("person", partner);
+    else open("room", item.room_id);
+    goToMessage(active, `${item.seq}.`);
+  });
+  return element("li", "", button);
+}
+
+const CONTEXT = 80; // characters before the first hit
+
+/** A text around the first word that was looked for, with the words marked. */
+function marked(content) {
+  const words = where.text.replace(/"/gu, " ").split(/\s+/u).filter(Boolean).map((word) => word.replace(/[\\^$.*+?()[\]{}|/-]/gu, "\\$&"));
+  const pattern = new RegExp(`(${words.join("|")})`, "giu");
+  const first = content.search(pattern);
+  const from = first > CONTEXT ? content.indexOf(" ", first - CONTEXT) + 1 : 0;
+  const shown = `${from > 0 ? "… " : ""}${content.slice(from, from + 300)}`;
+  return shown.split(pattern).map((part, n) => (n % 2 ? element("mark", "", part) : part));
+}
+
+byId("search-input").addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(look, AFTER);
+});
+byId("search-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  look();
+});
+byId("search-more").addEventListener("click", () => look(true));
+byId("search").addEventListener("keydown", (event) => {
+  const all = [byId("search-input"), ...byId("search-list").querySelectorAll(".result")];
+  const at = all.indexOf(document.activeElement);
+  if ((event.key !== "ArrowDown" && event.key !== "ArrowUp") || at < 0) return;
+  event.preventDefault();
+  all[Math.max(0, Math.min(all.length - 1, at + (event.key === "ArrowDown" ? 1 : -1)))].focus();
+});
+byId("search-close").addEventListener("click", () => byId("search").close());
+byId("search").addEventListener("click", (event) => { if (event.target === byId("search")) byId("search").close(); });
+byId("open-search").addEventListener("click", () => openSearch());

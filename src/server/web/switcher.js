@@ -1,0 +1,104 @@
+/**
+ * Ctrl+K: to any room, person or command by a few letters of it.
+ */
+import { avatar } from "./avatar.js";
+import { commandNames } from "./commands.js";
+import { active, client, me, people, rooms } from "./conversations.js";
+import { byId, element, icon } from "./dom.js";
+import { everybody } from "./people.js";
+import { goInto, open, publicRooms, refreshPublicRooms } from "./places.js";
+
+const SHOWN_MAX = 12;
+
+let online = [];
+let offered = [];
+let chosen = 0;
+
+export function openSwitcher() {
+  if (document.querySelector("dialog[open]")) return;
+  byId("switcher-input").value = "";
+  draw();
+  byId("switcher").showModal();
+  byId("switcher-input").focus();
+  refreshPublicRooms().then(draw);
+  client.online({ limit: 200 }).then(({ users }) => {
+    online = users;
+    draw();
+  }).catch(() => {});
+}
+
+/** How well a name fits; less is better, and Infinity is not at all. */
+function fit(name, wanted) {
+  const lower = name.toLocaleLowerCase();
+  if (lower === wanted) return 0;
+  if (lower.startsWith(wanted)) return 1;
+  if (lower.split(/[\s._-]+/u).some((word) => word.startsWith(wanted))) return 2;
+  return lower.includes(wanted) ? 3 : Infinity;
+}
+
+function all() {
+  const found = new Map();
+  const add = (key, entry) => { if (!found.has(key)) found.set(key, entry); };
+  for (const c of [...rooms(), ...people()].sort((a, b) => b.urgent - a.urgent || (b.unread > 0) - (a.unread > 0))) {
+    if (c !== active) add(c.key, { name: c.title, what: c.unread > 0 ? `${c.unread} unread` : "", kind: c.kind, run: () => open(c.kind, c.id) });
+  }
+  for (const { room_id, name } of publicRooms) add(`room:${room_id}`, { name: name ?? room_id, what: "join", kind: "room", run: () => goInto(room_id) });
+  for (const name of [...everybody(active, draw), ...online]) if (name !== me) add(`person:${name}`, { name, what: "write", kind: "person", run: () => open("person", name) });
+  found.delete(active.key);
+  for (const { name, usage, what } of commandNames()) add(`command:${name}`, { name: usage, what, kind: "command", run: () => begin(`/${name} `) });
+  return [...found.values()];
+}
+
+function begin(text) {
+  const input = byId("composer-input");
+  input.value = text;
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function draw() {
+  const wanted = byId("switcher-input").value.trim().replace(/^[#@/]/u, "").toLocaleLowerCase();
+  const kind = new Map([["#", "room"], ["@", "person"], ["/", "command"]]).get(byId("switcher-input").value.trim()[0]);
+  offered = all().filter((one) => (kind ? one.kind === kind : wanted !== "" || one.kind !== "command"))
+    .map((one, at) => ({ one, at, rank: fit(one.name.replace(/^\//u, ""), wanted) })).filter(({ rank }) => rank < Infinity)
+    .sort((a, b) => a.rank - b.rank || a.at - b.at).slice(0, SHOWN_MAX).map(({ one }) => one);
+  byId("switcher-list").replaceChildren(...offered.map(({ name, what, kind: of }, at) => {
+    const mark = of === "person" ? avatar(name, "small") : element("span", "place-hash", icon(of === "room" ? "hash" : "more"));
+    const option = element("li", "suggestion", mark, element("bdi", "suggestion-label", name), element("span", "suggestion-what", what));
+    option.id = `switcher-${at}`;
+    option.setAttribute("role", "option");
+    return option;
+  }));
+  byId("switcher-none").hidden = offered.length > 0;
+  choose(0);
+}
+
+function choose(at) {
+  chosen = at;
+  for (const [n, option] of [...byId("switcher-list").children].entries()) option.setAttribute("aria-selected", String(n === at));
+  const option = byId("switcher-list").children[at];
+  if (!option) return byId("switcher-input").removeAttribute("aria-activedescendant");
+  byId("switcher-input").setAttribute("aria-activedescendant", option.id);
+  option.scrollIntoView({ block: "nearest" });
+}
+
+function take(at) {
+  const one = offered[at];
+  if (!one) return;
+  byId("switcher").close();
+  one.run();
+  byId("composer-input").focus();
+}
+
+byId("switcher-input").addEventListener("input", draw);
+byId("switcher-input").addEventListener("keydown", (event) => {
+  if ((event.key === "ArrowDown" || event.key === "ArrowUp") && offered.length) {
+    event.preventDefault();
+    choose((chosen + (event.key === "ArrowDown" ? 1 : -1) + offered.length) % offered.length);
+  }
+});
+byId("switcher-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  take(chosen);
+});
+byId("switcher-list").addEventListener("click", (event) => take([...byId("switcher-list").children].indexOf(event.target.closest("[role=option]"))));
+byId("switcher").addEventListener("click", (event) => { if (event.target === byId("switcher")) byId("switcher").close(); });

@@ -1,0 +1,245 @@
+/**
+ * Coming back: what is unread is known on every device, the reader is led to the first of it however far back it is, and
+ * only what was seen is read. `node coming_back.mjs SALON_BINARY`; see run.sh.
+ */
+import path from "node:path";
+import { begin, comeAgain, composer, connected, enter, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { Server, check, equal, freePort, until } from "./harness.mjs";
+
+const server = new Server(process.argv[2], await freePort(), "--rate", "off", "--history", "10000");
+const { browser, pictures, run } = await begin(server);
+const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
+const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
+const titled = (page, name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").first().textContent()) === name);
+const go = async (page, name) => {
+  await page.locator(".place", { hasText: name }).first().click();
+  await titled(page, name);
+};
+/** What the list says of a conversation: `badge 2` for what calls the reader, `dot 2` for the rest. */
+const unread = (page, name) => page.evaluate((name) => {
+  const place = [...document.querySelectorAll("#room-list .place, #person-list .place")].find((one) => one.querySelector(".place-name").textContent === name);
+  if (!place) return "no such place";
+  const [badge, dot] = [".badge", ".unread-dot"].map((one) => place.querySelector(one)?.textContent.match(/^\d+\+?/)[0]);
+  return badge ? `badge ${badge}` : dot ? `dot ${dot}` : "";
+}, name);
+const shows = (page, name, what) => until(`${name} shows “${what}”`, async () => { const found = await unread(page, name); return found === what || Promise.reject(new Error(found)); });
+const bar = (page) => page.locator("#new-bar:not([hidden])");
+const view = (page) => page.evaluate(() => {
+  const log = document.getElementById("log").getBoundingClientRect();
+  const line = document.querySelector("#messages > .new-line");
+  return { line: line ? Math.round((line.getBoundingClientRect().top - log.top) / log.height * 100) : null, first: line?.nextElementSibling.querySelector(".text").textContent };
+});
+/** Speaks without a page. `act` is done with a client that is in the room. */
+const speak = (page, user, target, contents) => page.evaluate(async ({ url, user, target, contents }) => {
+  const { SalonClient } = await import("/client.js");
+  const salon = new SalonClient({ url, user });
+  const welcome = new Promise((resolve) => salon.on("welcome", resolve));
+  salon.connect();
+  await welcome;
+  if (target.room_id) await salon.join(target.room_id);
+  for (let at = 0; at < contents.length; at += 100) {
+    const part = contents.slice(at, at + 100);
+    let left = part.length;
+    await new Promise((resolve) => {
+      const stop = salon.on("sent", () => { left -= 1; if (left === 0) { stop(); resolve(); } });
+      for (const content of part) if (target.room_id) salon.say(target.room_id, content); else salon.direct(target.user_id, content);
+    });
+  }
+  salon.close();
+}, { url: `ws://127.0.0.1:${server.port}/ws`, user, target, contents });
+const lines = (count, what = "line") => Array.from({ length: count }, (_, n) => `${what} ${n + 1}`);
+/** A window that is seen beside the one that is worked in; `true` brings the reader back. */
+const focus = (page, focused) => page.evaluate((focused) => {
+  if (focused) delete document.hasFocus;
+  else Object.defineProperty(document, "hasFocus", { configurable: true, value: () => false });
+  window.dispatchEvent(new Event(focused ? "focus" : "blur"));
+}, focused);
+const marks = (page, user) => page.evaluate(async ({ url, user }) => {
+  const { SalonClient } = await import("/client.js");
+  const salon = new SalonClient({ url, user });
+  await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
+  const { conversations } = await salon.talks();
+  salon.close();
+  return Object.fromEntries(conversations.map(({ user_id, read, unread }) => [user_id, [read, unread]]));
+}, { url: `ws://127.0.0.1:${server.port}/ws`, user });
+
+await run(async () => {
+  const bob = await newPage();
+  await enter(bob, "Bob", "kitchen");
+
+  await check("a second device shows the same conversations, counts and marks, also of somebody who has gone", async () => {
+    const first = await newPage();
+    await enter(first, "Ida", "kitchen");
+    await speak(bob, "Zoe", { user_id: "Ida" }, ["One", "Two"]);
+    await shows(first, "Zoe", "badge 2");
+    await go(first, "Zoe");
+    await sees(first, "Two");
+    await until("the server has the mark", async () => (await marks(bob, "Ida")).Zoe.join() === "2,0");
+    await go(first, "kitchen");
+    await speak(bob, "Zoe", { user_id: "Ida" }, ["Three"]);
+    await shows(first, "Zoe", "badge 1");
+    const second = await newPage();
+    await comeAgain(second, "Ida", "kitchen");
+    await shows(second, "Zoe", "badge 1");
+    await until("the title counts it", async () => (await second.title()).startsWith("(1) "));
+    await go(second, "Zoe");
+    await until("the line is before what is new", async () => (await view(second)).first === "Three");
+    await shows(first, "Zoe", ""); // read on the other device
+    await until("and its title forgets", async () => (await first.title()).startsWith("kitchen"));
+    for (const page of [first, second]) await page.context().close();
+  });
+
+  await check("messages to somebody who was away for long: all of them are counted, in a browser that has never been here", async () => {
+    const page = await newPage();
+    await enter(page, "Rip", "kitchen");
+    await page.context().close();
+    await until("Rip is away", async () => !(await members(bob)).includes("Rip"), 20_000);
+    await speak(bob, "Wilhelm", { user_id: "Rip" }, lines(75, "letter"));
+    const fresh = await newPage();
+    await comeAgain(fresh, "Rip", "kitchen");
+    await shows(fresh, "Wilhelm", "badge 75");
+    await go(fresh, "Wilhelm");
+    await until("the line is before the first", async () => (await view(fresh)).first === "letter 1");
+    await fresh.context().close();
+  });
+
+  await check("1,200 unread messages: the line stands before the first of them, a quarter down, and only what was in view is read", async () => {
+    const page = await newPage();
+    await enter(page, "Mona", "hall");
+    await say(page, "Here until now");
+    await sees(page, "Here until now");
+    await say(page, "/join porch");
+    await titled(page, "porch");
+    await speak(bob, "Speaker", { room_id: "hall" }, lines(1_200));
+    await shows(page, "hall", "dot 99+");
+    await go(page, "hall");
+    await until("the line is in view", async () => { const { line, first } = await view(page); return (line === 25 && first === "line 1") || Promise.reject(new Error(`${line} ${first}`)); });
+    await until("the bar says how many and since when", async () => /^1,200 new since \d\d:\d\d$/u.test(await bar(page).locator("#new-bar-text").textContent()));
+    equal(await page.locator("#new-bar-jump").isVisible(), false, "a button to where the reader is");
+    await page.screenshot({ path: path.join(pictures, "1200-new.png") });
+    const left = () => page.locator("#to-latest-text").textContent().then((words) => Number(words.replace(",", "") || 0));
+    if (!(await left() > 1_150 && await left() < 1_200)) throw new Error(`${await left()} are unread`);
+    // Reading on reads on, page after page.
+    const before = await left();
+    for (let n = 0; n < 8; n += 1) {
+      await page.locator("#log").press("PageDown");
+      await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    }
+    await until("less is unread", async () => await left() < before - 60);
+    const now = await left();
+    // After a reload it goes on there.
+    await page.reload();
+    await connected(page);
+    await until("the line is where the reader stopped", async () => { const { line, first } = await view(page); return line === 25 && Math.abs(1_200 - Number(first.slice(5)) - now) < 20 || Promise.reject(new Error(`${line} ${first} ${now}`)); });
+    // To the end, and back by the bar.
+    await page.locator("#to-latest").click();
+    await until("the end is there", async () => (await texts(page)).at(-1) === "line 1200");
+    await page.locator("#new-bar-read").click({ timeout: 1_000 }).catch(() => {});
+    await shows(page, "hall", "");
+    await page.context().close();
+  });
+
+  await check("a page that was at the end while 200 messages came: the bar leads to the first, and Mark read is done with it", async () => {
+    const page = await newPage();
+    await enter(page, "Cleo", "barn");
+    await say(page, "At the end");
+    await sees(page, "At the end");
+    await focus(page, false);
+    await speak(bob, "Speaker", { room_id: "barn" }, lines(200, "straw"));
+    await sees(page, "straw 200");
+    await until("nothing is read in a window without the focus", async () => (await page.title()).startsWith("• "));
+    await until("the bar counts", async () => (await bar(page).locator("#new-bar-text").textContent()).startsWith("200 new"));
+    await page.locator("#new-bar-jump").click();
+    await until("the line is in view", async () => { const { line, first } = await view(page); return line === 25 && first === "straw 1"; });
+    await focus(page, true);
+    await page.locator("#new-bar-read").click();
+    await until("it is over", async () => await page.locator("#new-bar").isHidden() && await page.locator(".new-line").count() === 0 && (await page.title()).startsWith("barn"));
+    await page.context().close();
+  });
+
+  await check("edits, deletions and reactions are not counted as messages", async () => {
+    const page = await newPage();
+    await enter(page, "Nora", "attic");
+    await say(page, "A first one");
+    await sees(page, "A first one");
+    await say(page, "/join cellar");
+    await titled(page, "cellar");
+    await bob.evaluate(async (url) => {
+      const { SalonClient } = await import("/client.js");
+      const salon = window.acting = new SalonClient({ url, user: "Actor" });
+      await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
+      const { seq: last } = await salon.join("attic");
+      const say = (content) => new Promise((resolve) => { salon.on("sent", ({ seq }) => resolve(seq)); salon.say("attic", content); });
+      await salon.react({ room_id: "attic" }, last, "👍", true);
+      const seq = await say("Mine");
+      await salon.edit({ room_id: "attic" }, seq, "Mine, better");
+      await salon.react({ room_id: "attic" }, seq, "🎉", true);
+      window.mine = seq;
+    }, `ws://127.0.0.1:${server.port}/ws`);
+    await shows(page, "attic", "dot 1");
+    await page.reload();
+    await connected(page);
+    await shows(page, "attic", "dot 1");
+    await bob.evaluate(() => window.acting.delete({ room_id: "attic" }, window.mine));
+    await shows(page, "attic", "");
+    await bob.evaluate(() => window.acting.close());
+    await page.context().close();
+  });
+
+  await check("mentions have a badge of their own, the rest a dot; the title counts mentions and direct messages", async () => {
+    const page = await newPage();
+    await enter(page, "Otto", "kitchen");
+    await say(page, "/join loft");
+    await titled(page, "loft");
+    await speak(bob, "Speaker", { room_id: "kitchen" }, ["one", "two", "@Otto three"]);
+    await shows(page, "kitchen", "badge 1");
+    await speak(bob, "Speaker", { user_id: "Otto" }, ["four"]);
+    await until("the title counts two", async () => (await page.title()).startsWith("(2) "));
+    await page.screenshot({ path: path.join(pictures, "unread.png") });
+    await go(page, "kitchen");
+    await until("one is left", async () => (await page.title()).startsWith("(1) "));
+    await page.context().close();
+  });
+
+  await check("“Mark unread from here” stays, over a look elsewhere and over a reload", async () => {
+    const page = await newPage();
+    await enter(page, "Paul", "study");
+    await say(page, "/join den");
+    await titled(page, "den");
+    await speak(bob, "Speaker", { room_id: "study" }, lines(6, "page"));
+    await go(page, "study");
+    await sees(page, "page 6");
+    await shows(page, "study", "");
+    await page.locator("#messages > li.message", { hasText: "page 4" }).hover();
+    await page.locator("#bar-more").click();
+    await page.getByRole("button", { name: "Mark unread from here" }).click();
+    await shows(page, "study", "dot 3");
+    await go(page, "den");
+    await shows(page, "study", "dot 3");
+    await page.reload();
+    await connected(page);
+    await shows(page, "study", "dot 3");
+    await go(page, "study");
+    await until("the line is there", async () => (await view(page)).first === "page 4");
+    await shows(page, "study", "");
+    await page.context().close();
+  });
+
+  await check("a window that is seen without having the focus tells of a direct message, and reads nothing", async () => {
+    const page = await newPage({ permissions: ["notifications"] });
+    await page.addInitScript(() => {
+      window.told = [];
+      window.Notification = class { static permission = "granted"; static requestPermission = async () => "granted"; constructor(title, { body }) { window.told.push(`${title}: ${body}`); } close() {} };
+    });
+    await enter(page, "Quinn", "kitchen");
+    await page.getByRole("button", { name: "Notifications" }).click();
+    await focus(page, false);
+    await speak(bob, "Zoe", { user_id: "Quinn" }, ["Are you there?"]);
+    await until("it is told", async () => (await page.evaluate(() => window.told)).join() === "Zoe: Are you there?");
+    await go(page, "Zoe");
+    await shows(page, "Zoe", "badge 1");
+    await focus(page, true);
+    await shows(page, "Zoe", "");
+    await page.context().close();
+  });
+});

@@ -1,0 +1,307 @@
+/**
+ * What is done with messages: edited, deleted, answered, reacted to, linked to, copied; and what their signs mean.
+ * `node messages.mjs SALON_BINARY`; see run.sh.
+ */
+import path from "node:path";
+import { axe, begin, composer, connected, enter, newPage as openPage, say, texts } from "./browser.mjs";
+import { Server, check, equal, freePort, until } from "./harness.mjs";
+
+const server = new Server(process.argv[2], await freePort(), "--rate", "off");
+const { browser, pictures, run } = await begin(server);
+const axeSource = await axe();
+const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
+const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
+const seesNot = (page, text) => until(`“${text}” is gone`, async () => !(await texts(page)).includes(text));
+const titled = (page, name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").first().textContent()) === name);
+const message = (page, text) => page.locator("#messages > li.message", { has: page.locator(".text", { hasText: text }) }).last();
+const menu = async (page, text, what) => {
+  await message(page, text).hover();
+  await page.locator("#bar-more").click();
+  await page.locator("#message-menu").getByRole("button", { name: what, exact: true }).click();
+};
+const toast = (page, words) => until(`it says “${words}”`, async () => (await page.locator("#toast").textContent()).startsWith(words));
+
+await run(async () => {
+  const ada = await newPage({ permissions: ["clipboard-read", "clipboard-write"] });
+  const bob = await newPage();
+  await enter(ada, "Ada", "kitchen");
+  await enter(bob, "Bob", "kitchen");
+  for (const text of ["Good morning", "Is there tee?", "Not mine to edit"]) await say(text.startsWith("Not") ? bob : ada, text);
+  for (const page of [ada, bob]) await sees(page, "Not mine to edit");
+
+  await check("Up edits the last message of one's own, in place, for everybody; Escape leaves it as it is and brings the draft back", async () => {
+    const node = await message(bob, "Is there tee?").elementHandle();
+    await composer(ada).press("ArrowUp");
+    equal([await composer(ada).inputValue(), await ada.locator("#composer-context-text").textContent()], ["Is there tee?", "You edit your message"], "the composer");
+    await composer(ada).press("Escape");
+    equal([await composer(ada).inputValue(), await ada.locator("#composer-context").isVisible()], ["", false], "the composer");
+    await composer(ada).press("ArrowUp");
+    await composer(ada).fill("Is there tea?");
+    await ada.keyboard.press("Enter");
+    for (const page of [ada, bob]) await sees(page, "Is there tea?");
+    equal([await composer(ada).inputValue(), await node.evaluate((li) => li.isConnected && li.querySelector(".text").classList.contains("edited"))], ["", true], "the composer, the node");
+    equal((await texts(bob)).length, 3, "messages");
+    // A text of nothing asks whether it is to go.
+    await composer(ada).press("ArrowUp");
+    await composer(ada).fill("");
+    await composer(ada).fill(" ");
+    await ada.keyboard.press("Escape");
+    await bob.reload();
+    await connected(bob);
+    await sees(bob, "Is there tea?");
+    equal(await message(bob, "Is there tea?").locator(".text.edited").count(), 1, "the mark after a reload");
+  });
+
+  await check("a draft waits while a message is edited", async () => {
+    await composer(ada).fill("half a thought");
+    await menu(ada, "Good morning", "Edit");
+    equal(await composer(ada).inputValue(), "Good morning", "the composer");
+    await composer(ada).fill("Good morning!");
+    await ada.keyboard.press("Enter");
+    await sees(bob, "Good morning!");
+    await until("the draft is back", async () => (await composer(ada).inputValue()) === "half a thought");
+    await composer(ada).fill("");
+    await message(ada, "Not mine to edit").hover();
+    equal(await ada.locator("#bar-edit").isVisible(), false, "a button to edit another's message");
+  });
+
+  await check("deleting asks first, and leaves the place of the message", async () => {
+    await say(ada, "Said too soon");
+    await sees(bob, "Said too soon");
+    await menu(ada, "Said too soon", "Delete");
+    await until("the careful answer has the focus", () => ada.evaluate(() => document.activeElement.id === "question-no"));
+    await ada.keyboard.press("Enter");
+    await sees(ada, "Said too soon");
+    await menu(ada, "Said too soon", "Delete");
+    await ada.locator("#question-yes").click();
+    for (const page of [ada, bob]) {
+      await seesNot(page, "Said too soon");
+      await sees(page, "This message was deleted.");
+    }
+  });
+
+  await check("a reaction is a press, is counted with the names, and is taken back by another press", async () => {
+    await message(ada, "Is there tea?").hover();
+    await ada.locator("#bar-react").click();
+    await ada.locator("#picker-input").fill("tea");
+    await ada.screenshot({ path: path.join(pictures, "picker.png") });
+    await ada.keyboard.press("Enter");
+    const reaction = (page) => message(page, "Is there tea?").locator(".reaction");
+    await until("Bob sees it", async () => (await reaction(bob).textContent()) === "🍵1");
+    equal([await reaction(bob).getAttribute("title"), await reaction(bob).getAttribute("aria-pressed"), await reaction(ada).getAttribute("aria-pressed")], ["Ada", "false", "true"], "who, whose");
+    await reaction(bob).click();
+    await until("there are two", async () => (await reaction(ada).textContent()) === "🍵2");
+    await bob.reload();
+    await connected(bob);
+    await until("after a reload too", async () => (await reaction(bob).textContent()) === "🍵2" && (await reaction(bob).getAttribute("aria-pressed")) === "true");
+    await reaction(ada).click();
+    await until("one is left", async () => (await reaction(bob).textContent()) === "🍵1");
+    await bob.screenshot({ path: path.join(pictures, "reactions.png") });
+  });
+
+  await check("a reply has the message that it answers above it, which leads there, however far back", async () => {
+    await say(bob, "The very question");
+    await sees(ada, "The very question");
+    for (let n = 0; n < 90; n += 1) await say(bob, `filler ${n}`);
+    await sees(ada, "filler 89");
+    await menu(bob, "filler 89", "Reply");
+    await say(bob, "Answer to a filler");
+    await sees(ada, "Answer to a filler");
+    equal(await message(ada, "Answer to a filler").locator(".quote").textContent(), "Bobfiller 89", "the quote");
+    // One that the window does not hold is asked for.
+    await bob.evaluate(async () => {
+      const { SalonClient } = await import("/client.js");
+      const salon = new SalonClient({ url: `${location.origin.replace("http", "ws")}/ws`, user: "Far" });
+      await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
+      await salon.join("kitchen");
+      const { items } = await salon.history({ room_id: "kitchen" }, { limit: 200 });
+      const { seq } = items.find(({ content }) => content === "The very question");
+      await new Promise((resolve) => { salon.on("sent", resolve); salon.say("kitchen", "From afar", { reply_to: seq }); });
+      salon.close();
+    });
+    const late = await newPage();
+    await enter(late, "Late", "kitchen");
+    const quote = message(late, "From afar").locator(".quote");
+    await until("it is quoted", async () => (await quote.textContent()) === "BobThe very question");
+    await quote.click();
+    await until("it is in view", () => late.evaluate(() => {
+      const node = [...document.querySelectorAll("#messages .text")].find(({ textContent }) => textContent === "The very question")?.closest("li");
+      const log = document.getElementById("log").getBoundingClientRect();
+      const { top, bottom } = node?.getBoundingClientRect() ?? {};
+      return node?.classList.contains("shown") && top > log.top && bottom < log.bottom;
+    }));
+    await late.locator("#to-latest").click();
+    await sees(late, "From afar");
+    await late.context().close();
+  });
+
+  await check("a link to a message opens it in its place, for somebody who comes in by it, too", async () => {
+    await menu(ada, /^filler 3$/, "Copy link");
+    await toast(ada, "Link copied");
+    const link = await ada.evaluate(() => navigator.clipboard.readText());
+    const guest = await newPage();
+    await guest.goto(link);
+    await guest.locator("#door-name").fill("Guest");
+    await guest.getByRole("button", { name: "Enter" }).click();
+    await connected(guest);
+    await titled(guest, "kitchen");
+    const shown = (page) => until("it is shown", () => page.evaluate(() => document.querySelector("#messages > li.shown .text")?.textContent === "filler 3"));
+    await shown(guest);
+    equal(new URL(guest.url()).hash, "#room=kitchen", "the address");
+    // In a page that is open.
+    await say(guest, "/join attic");
+    await titled(guest, "attic");
+    await guest.evaluate((hash) => { location.hash = hash; }, new URL(link).hash);
+    await titled(guest, "kitchen");
+    await shown(guest);
+    // Numbers of another epoch lead nowhere, and say so.
+    await guest.evaluate(() => { location.hash = "#room=kitchen&at=3.00000000"; });
+    await until("it says so", async () => (await guest.locator("#composer-problem").textContent()) === "The message of that link is no longer kept.");
+    await guest.context().close();
+  });
+
+  await check("code, bold, italic, struck out, quotes and lists are shown as meant, and copied as written", async () => {
+    const written = "**bold** *it* ~~no~~ `x < y`\n> wise words\n- one\n- two\n```js\nconst a = 1; // <b>\n\tif (a) b();\n```\nend https://example.org/ @Bob";
+    await composer(ada).fill(written);
+    await ada.keyboard.press("Enter");
+    await sees(bob, written);
+    const text = message(bob, "wise words").locator(".text");
+    equal(await text.evaluate((node) => ["strong", "em", "s", ":not(pre) > code", "blockquote", ".list-item", "pre code", "a", ".call.called"].map((what) => node.querySelectorAll(what).length)), [1, 1, 1, 1, 1, 2, 1, 1, 1], "elements");
+    equal(await text.locator("pre code").textContent(), "const a = 1; // <b>\n\tif (a) b();\n", "the code");
+    await bob.screenshot({ path: path.join(pictures, "markup.png") });
+    const copied = await bob.evaluate((select) => {
+      document.activeElement.blur();
+      const range = document.createRange();
+      range.selectNodeContents([...document.querySelectorAll("#messages .text")].find(({ textContent }) => textContent.includes(select)));
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      const event = new ClipboardEvent("copy", { clipboardData: new DataTransfer(), bubbles: true, cancelable: true });
+      document.dispatchEvent(event);
+      return event.clipboardData.getData("text/plain");
+    }, "wise words");
+    equal(copied, written, "what is copied");
+    // No line more is shown than is meant.
+    const lines = await text.evaluate((node) => node.getBoundingClientRect().height);
+    if (lines > 280) throw new Error(`the message is ${lines} px high`);
+  });
+
+  await check("what is copied from several messages says who said it and when", async () => {
+    const copied = await bob.evaluate(() => {
+      document.activeElement.blur();
+      const all = [...document.querySelectorAll("#messages > li.message .text")].filter(({ textContent }) => /^filler 8[678]$/.test(textContent));
+      const range = document.createRange();
+      range.setStart(all[0], 0);
+      range.setEnd(all[2], all[2].childNodes.length);
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      const event = new ClipboardEvent("copy", { clipboardData: new DataTransfer(), bubbles: true, cancelable: true });
+      document.dispatchEvent(event);
+      return event.clipboardData.getData("text/plain");
+    });
+    if (!/^Bob \d\d:\d\d\nfiller 86\n\nBob \d\d:\d\d\nfiller 87\n\nBob \d\d:\d\d\nfiller 88$/u.test(copied)) throw new Error(copied);
+  });
+
+  await check("long code folds, unfolds and is copied alone", async () => {
+    await composer(ada).fill(`\`\`\`\n${Array.from({ length: 30 }, (_, n) => `row ${n}`).join("\n")}\n\`\`\``);
+    await ada.keyboard.press("Enter");
+    const box = message(ada, "row 29").locator(".code-box");
+    const height = () => box.evaluate((node) => node.getBoundingClientRect().height);
+    await until("it is folded", async () => await box.count() === 1 && await height() < 320);
+    await box.getByRole("button", { name: "Show all 30 lines" }).click();
+    await until("it is whole", async () => await height() > 600);
+    await box.hover();
+    await box.getByRole("button", { name: "Copy code" }).click();
+    await toast(ada, "Code copied");
+    equal((await ada.evaluate(() => navigator.clipboard.readText())).split("\n").length, 30, "lines");
+  });
+
+  await check(":name: proposes an emoji, also amid a text, and a name is proposed there too", async () => {
+    await composer(ada).fill("");
+    await composer(ada).pressSequentially("so :rock");
+    await until("it is proposed", async () => (await ada.locator("#suggestions .suggestion-label").first().textContent()).startsWith("🚀"));
+    await ada.keyboard.press("Enter");
+    equal(await composer(ada).inputValue(), "so 🚀 ", "the composer");
+    await composer(ada).fill("ask  about it");
+    await composer(ada).evaluate((input) => input.setSelectionRange(4, 4));
+    await composer(ada).pressSequentially("@bo");
+    await until("Bob is proposed", async () => (await ada.locator("#suggestions:not([hidden]) .suggestion-label").allTextContents()).includes("Bob"));
+    await ada.keyboard.press("Enter");
+    equal([await composer(ada).inputValue(), await composer(ada).evaluate((input) => input.selectionEnd)], ["ask @Bob about it", 9], "the composer, the caret");
+    await composer(ada).fill("");
+  });
+
+  await check("a text that is too long is sent in parts, cut between lines", async () => {
+    const rows = Array.from({ length: 400 }, (_, n) => `row ${n} ${"word ".repeat(10)}`.trim());
+    await composer(ada).fill(rows.join("\n"));
+    await ada.getByRole("button", { name: "Send in parts" }).click();
+    await until("the composer is empty", async () => (await composer(ada).inputValue()) === "");
+    await until("all of it arrived", async () => (await texts(bob)).slice(-2).join("\n") === rows.join("\n"));
+  });
+
+  await check("the keyboard alone: from the log to a message, its menu, and back", async () => {
+    await say(ada, "By keys");
+    await sees(ada, "By keys");
+    await ada.locator("#log").focus();
+    await ada.keyboard.press("ArrowUp");
+    await until("the last message has the focus", () => ada.evaluate(() => document.activeElement.matches("li.message") && document.activeElement.textContent.includes("By keys")));
+    await ada.keyboard.press("e");
+    await until("it is edited", async () => (await composer(ada).inputValue()) === "By keys");
+    await ada.keyboard.press("Escape");
+    await ada.locator("#log").focus();
+    await ada.keyboard.press("ArrowUp");
+    await ada.keyboard.press("Enter");
+    await until("the menu is open", () => ada.evaluate(() => document.activeElement.closest("#message-menu") !== null));
+    await ada.keyboard.press("Escape");
+    equal(await ada.locator("#message-menu").isVisible(), false, "the menu");
+  });
+
+  await check("a long press opens the menu, and on a phone Enter makes a line", async () => {
+    const phone = await newPage({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await enter(phone, "Phone", "kitchen");
+    await sees(phone, "By keys");
+    await composer(phone).fill("one");
+    await composer(phone).press("Enter");
+    await composer(phone).pressSequentially("two");
+    equal(await composer(phone).inputValue(), "one\ntwo", "the composer");
+    await phone.locator("#send").tap();
+    await sees(ada, "one\ntwo");
+    const { x, y } = await message(phone, "By keys").locator(".text").boundingBox();
+    const touch = await phone.context().newCDPSession(phone);
+    await touch.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: [{ x: x + 5, y: y + 5 }] });
+    await phone.locator("#message-menu[open]").waitFor();
+    await touch.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+    await phone.screenshot({ path: path.join(pictures, "phone-menu.png") });
+    await phone.context().close();
+  });
+
+  for (const [colorScheme, width, height] of [["light", 360, 740], ["dark", 360, 740], ["light", 1440, 900], ["dark", 1440, 900]]) {
+    await check(`axe finds nothing, ${colorScheme}, ${width} px: messages with all that can be on them, the menu, the picker, a question`, async () => {
+      const page = await newPage({ colorScheme, viewport: { width, height }, bypassCSP: true, reducedMotion: "reduce" });
+      await page.addInitScript((name) => localStorage.setItem("salon.name", JSON.stringify(name)), `Axe ${colorScheme} ${width}`);
+      await page.goto(`${page.origin}/#room=kitchen`);
+      await connected(page);
+      await say(page, "**bold** `code`\n> quote\n```\ncode\n```\n- one @Bob");
+      await sees(page, "**bold** `code`\n> quote\n```\ncode\n```\n- one @Bob");
+      const audit = async (name) => {
+        await page.evaluate(axeSource);
+        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+        if (violations.length) throw new Error(`${name}: ${violations.map((v) => `${v.id} (${v.nodes.map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join("; ")})`).join(", ")}`);
+        await page.screenshot({ path: path.join(pictures, `messages-${name}-${colorScheme}-${width}.png`) });
+      };
+      await page.locator("#log").focus();
+      await page.keyboard.press("ArrowUp");
+      await audit("page");
+      await page.keyboard.press("Enter");
+      await audit("menu");
+      await page.keyboard.press("Escape");
+      await page.keyboard.press("+");
+      await audit("picker");
+      await page.keyboard.press("Escape");
+      await page.locator("#log").focus();
+      await page.keyboard.press("ArrowUp");
+      await page.keyboard.press("Delete");
+      await audit("question");
+      await page.context().close();
+    });
+  }
+});
