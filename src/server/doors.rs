@@ -550,7 +550,7 @@ mod tests {
     fn pages_and_reports() {
         for (line, port, expected) in [
             ("GET / HTTP/1.1", Port::Public, "file /"),
-            ("HEAD /app.js HTTP/1.1", Port::Public, "file /app.js"),
+            ("HEAD /client.js HTTP/1.1", Port::Public, "file /client.js"),
             ("GET /conversations.js HTTP/1.1", Port::Public, "file /conversations.js"),
             ("GET /?room=x HTTP/1.1", Port::Public, "file /"),
             ("GET /favicon.ico HTTP/1.0", Port::Public, "file /icon.svg"),

@@ -140,9 +140,11 @@ impl Responder {
                 (asked, Answer::Respond(asked.word(response, seen.now)))
             }
             (Entry::Asset(asset), _) => {
-                let status = asset.status(request.header("if-none-match"));
-                let headers = asset.headers();
-                let response = Response { headers: &headers, ..Response::new(status, asset.content_type, asset.body) };
+                let served = asset.serve(request.header("if-none-match"), request.header("accept-encoding"));
+                let response = Response {
+                    headers: &served.headers,
+                    ..Response::new(served.status, asset.content_type, served.body)
+                };
                 (asked, Answer::Respond(asked.word(response, seen.now)))
             }
             (Entry::Look(look), _) => (asked, Answer::Look(look)),

@@ -1,6 +1,8 @@
 //! The page: its files, and the headers of each.
 //!
-//! They are in the binary, and nothing else is under `/`; a path is compared, never resolved.
+//! They are in the binary, and nothing else is under `/`; a path is compared, never resolved. `build.rs` packs the
+//! sources (`web`) into one script and one style, compressed. Those have their hash in their name and are kept by
+//! browsers for a year; the others are asked for anew each time, and answered by 304 while they are the same.
 
 use std::sync::OnceLock;
 
@@ -13,41 +15,87 @@ pub struct Asset {
     pub path: &'static str,
     /// Its media type.
     pub content_type: &'static str,
-    /// Its bytes.
-    pub body: &'static [u8],
+    plain: &'static [u8],
+    /// The same, by gzip.
+    packed: Option<&'static [u8]>,
+    lasts: Lasts,
     tag: OnceLock<String>,
+    packed_tag: OnceLock<String>,
+}
+
+/// How long a browser may keep a file without asking.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Lasts {
+    /// Its name has its hash: another file has another name.
+    Ever,
+    /// It asks each time whether it is the same.
+    Once,
+}
+
+/// What a client is sent of a file.
+#[derive(Debug)]
+pub struct Served {
+    /// 200, or 304 where the client has it.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<(&'static str, &'static str)>,
+    /// The bytes, compressed or not.
+    pub body: &'static [u8],
 }
 
 impl Asset {
-    const fn new(path: &'static str, content_type: &'static str, body: &'static [u8]) -> Self {
-        Self { path, content_type, body, tag: OnceLock::new() }
+    const fn new(
+        path: &'static str,
+        content_type: &'static str,
+        lasts: Lasts,
+        plain: &'static [u8],
+        packed: Option<&'static [u8]>,
+    ) -> Self {
+        Self { path, content_type, plain, packed, lasts, tag: OnceLock::new(), packed_tag: OnceLock::new() }
     }
 
-    /// Its status for a client that sends the validators it knows.
-    pub fn status(&self, known: Option<&str>) -> u16 {
-        if known.is_some_and(|known| known.contains(self.tag())) { 304 } else { 200 }
-    }
-
-    /// Its headers.
-    pub fn headers(&self) -> [(&'static str, &str); 6] {
-        [
-            ("Cache-Control", "no-cache"),
-            ("ETag", self.tag()),
+    /// What a client is sent that has the validators `known`, and takes the codings `accepted`.
+    pub fn serve(&'static self, known: Option<&str>, accepted: Option<&str>) -> Served {
+        let packed = self.packed.filter(|_| takes_gzip(accepted));
+        let (body, tag) = match packed {
+            Some(packed) => (packed, self.packed_tag.get_or_init(|| tag_of(packed))),
+            None => (self.plain, self.tag.get_or_init(|| tag_of(self.plain))),
+        };
+        let mut headers = vec![
+            (
+                "Cache-Control",
+                if self.lasts == Lasts::Ever { "public, max-age=31536000, immutable" } else { "no-cache" },
+            ),
+            ("ETag", tag.as_str()),
             ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
             ("Referrer-Policy", "no-referrer"),
             ("Cross-Origin-Opener-Policy", "same-origin"),
             ("Cross-Origin-Resource-Policy", "same-origin"),
-        ]
+        ];
+        if self.packed.is_some() {
+            headers.push(("Vary", "Accept-Encoding"));
+        }
+        if packed.is_some() {
+            headers.push(("Content-Encoding", "gzip"));
+        }
+        let status = if known.is_some_and(|known| known.contains(tag.as_str())) { 304 } else { 200 };
+        Served { status, headers, body }
     }
+}
 
-    /// A strong validator: the same bytes, the same tag. It is made when it is asked for first.
-    fn tag(&self) -> &str {
-        self.tag.get_or_init(|| {
-            let hash = Sha1::digest(self.body);
-            let digits: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            format!("\"{digits}\"")
-        })
-    }
+/// A strong validator: the same bytes, the same tag.
+fn tag_of(body: &[u8]) -> String {
+    let digits: String = Sha1::digest(body).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{digits}\"")
+}
+
+/// RFC 9110 section 12.5.3: whether gzip is among the codings that a client takes.
+fn takes_gzip(accepted: Option<&str>) -> bool {
+    accepted.unwrap_or_default().split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
+        ["gzip", "x-gzip", "*"].iter().any(|known| name.trim().eq_ignore_ascii_case(known)) && !refused
+    })
 }
 
 /// The file at a path.
@@ -60,55 +108,108 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
     img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
     trusted-types 'none'";
 
-/// Declares the files: those with a path of their own, and the scripts by their names.
-macro_rules! assets {
-    ($($path:literal: $type:literal = $file:literal,)* scripts: $($name:ident)*) => {
-        static ASSETS: [Asset; [$($path,)* $(stringify!($name)),*].len()] = [
-            $(Asset::new($path, $type, include_bytes!(concat!("web/", $file))),)*
-            $(Asset::new(
-                concat!("/", stringify!($name), ".js"),
-                "text/javascript; charset=utf-8",
-                include_bytes!(concat!("web/", stringify!($name), ".js")),
-            ),)*
-        ];
+/// A file that `build.rs` has made, with its compressed twin.
+macro_rules! made {
+    ($path:expr, $type:literal, $lasts:ident, $file:literal) => {
+        Asset::new(
+            $path,
+            concat!($type, "; charset=utf-8"),
+            Lasts::$lasts,
+            include_bytes!(concat!(env!("OUT_DIR"), "/", $file)),
+            Some(include_bytes!(concat!(env!("OUT_DIR"), "/", $file, ".gz"))),
+        )
     };
 }
 
-assets! {
-    "/": "text/html; charset=utf-8" = "index.html",
-    "/app.css": "text/css; charset=utf-8" = "app.css",
-    "/icon.svg": "image/svg+xml" = "icon.svg",
-    scripts:
-    actions announcements app attention avatar client commands composer connection conversations copying dom drawers
-    drawing emoji ended finder history incoming keys log lookalikes markup message notifications old people person
-    picker places presence question reading search selection sending sidebar storage suggestions switcher text
-    unread unsent words
-}
+static ASSETS: [Asset; 6] = [
+    made!("/", "text/html", Once, "index.html"),
+    made!(env!("PAGE_PAGE_JS"), "text/javascript", Ever, "page.js"),
+    made!(env!("PAGE_PAGE_CSS"), "text/css", Ever, "page.css"),
+    made!(env!("PAGE_OLD_JS"), "text/javascript", Ever, "old.js"),
+    Asset::new("/icon.svg", "image/svg+xml", Lasts::Once, include_bytes!("web/icon.svg"), None),
+    // For others to copy, and so as it was written.
+    made!("/client.js", "text/javascript", Once, "client.js"),
+];
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
+    use flate2::read::GzDecoder;
+
     use super::*;
 
-    /// A module that is missing would leave an empty page; one that is not preloaded costs the reader a round trip.
+    fn text(path: &str) -> &'static str {
+        let asset = find(path).unwrap_or_else(|| panic!("{path} is not served"));
+        std::str::from_utf8(asset.plain).expect("UTF-8")
+    }
+
     #[test]
-    fn every_module_of_the_page_is_served_and_preloaded() {
-        let text = |path: &str| {
-            let asset = find(path);
-            std::str::from_utf8(asset.unwrap_or_else(|| panic!("{path} is not served")).body).expect("UTF-8")
-        };
+    fn the_page_names_its_files_by_their_hashes_and_they_are_there() {
         let page = text("/");
-        for asset in ASSETS.iter().filter(|asset| asset.path.ends_with(".js")) {
-            for imported in text(asset.path).split("\"./").skip(1).filter_map(|rest| rest.split_once('"')) {
-                text(&format!("/{}", imported.0));
-            }
-            let name = &asset.path[1..];
-            let linked = match name {
-                "app.js" => page.contains("<script type=\"module\" src=\"app.js\"></script>"),
-                // For browsers that know no modules.
-                "old.js" => page.contains("<script src=\"old.js\" defer></script>"),
-                _ => page.contains(&format!("<link rel=\"modulepreload\" href=\"{name}\">")),
-            };
-            assert!(linked, "{name} is not in index.html");
+        let linked: Vec<&str> =
+            page.split(['"']).filter(|link| [".js", ".css"].iter().any(|end| link.ends_with(end))).collect();
+        assert_eq!(linked.len(), 3, "{linked:?}");
+        for link in linked {
+            assert!(find(&format!("/{link}")).is_some_and(|asset| asset.lasts == Lasts::Ever), "{link}");
         }
+        // A path that was the name of a source is none.
+        for path in ["/app.js", "/app.css", "/page.js", "/old.js"] {
+            assert!(find(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_is_the_same_file() {
+        for asset in &ASSETS {
+            let Some(packed) = asset.packed else { continue };
+            let mut plain = Vec::new();
+            GzDecoder::new(packed).read_to_end(&mut plain).expect("gzip");
+            assert!(plain == asset.plain, "{}", asset.path);
+            assert!(packed.len() < asset.plain.len(), "{}", asset.path);
+        }
+    }
+
+    /// What a browser loads before it shows the door: on a line of 400 kbit/s, one second for each 50 KB.
+    #[test]
+    fn the_page_stays_small_on_the_wire() {
+        let bytes: usize = ASSETS
+            .iter()
+            .filter(|asset| asset.path != "/client.js")
+            .map(|asset| asset.packed.unwrap_or(asset.plain).len())
+            .sum();
+        assert!(bytes < 80_000, "expected less than 80,000 bytes, found {bytes}");
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        for (accepted, takes) in [
+            (None, false),
+            (Some(""), false),
+            (Some("identity"), false),
+            (Some("gzip"), true),
+            (Some("br, GZIP;q=0.5"), true),
+            (Some("gzip;q=0, br"), false),
+            (Some("gzip; q=0.000"), false),
+            (Some("*"), true),
+            (Some("gzipped"), false),
+        ] {
+            assert_eq!(takes_gzip(accepted), takes, "{accepted:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_known_is_not_sent_again_and_each_coding_has_its_tag() {
+        let page = find("/").expect("the page");
+        let tag = |served: &Served| {
+            served.headers.iter().find(|(name, _)| *name == "ETag").map(|(_, tag)| *tag).expect("a tag")
+        };
+        let (plain, packed) = (page.serve(None, None), page.serve(None, Some("gzip")));
+        assert_ne!(tag(&plain), tag(&packed));
+        assert!(packed.headers.contains(&("Content-Encoding", "gzip")));
+        assert!(plain.headers.contains(&("Vary", "Accept-Encoding")));
+        assert_eq!(page.serve(Some(tag(&plain)), None).status, 304);
+        assert_eq!(page.serve(Some(tag(&packed)), Some("gzip")).status, 304);
+        assert_eq!(page.serve(Some(tag(&plain)), Some("gzip")).status, 200);
     }
 }

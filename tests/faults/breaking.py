@@ -297,7 +297,7 @@ def slices_of_one_byte_change_nothing():
         server = Server(environment={"LD_PRELOAD": slicing(folder), "SLICES_MARK": marks})
         neighbours = Neighbours(server)
         neighbours.talk(50)
-        page = get(server.public, "/app.js")
+        page = get(server.public, "/client.js")
         client = Client(server, "client", room="a")
         client.join("b")
         client.seq = 0
@@ -317,7 +317,7 @@ def slices_of_one_byte_change_nothing():
         if not os.path.exists(marks):
             raise Skip("the library was not loaded; is the binary static?")
     other = Server()
-    assert get(other.public, "/app.js") == page
+    assert get(other.public, "/client.js") == page
 
 
 @check()
@@ -326,7 +326,7 @@ def a_side_that_is_shut_down_still_gets_its_answers():
     neighbours = Neighbours(server)
     server.metrics()
     descriptors = server.descriptors()
-    for path in ("/", "/app.js", "/health"):
+    for path in ("/", "/client.js", "/health"):
         stream = connect(server.public)
         stream.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         stream.shutdown(socket.SHUT_WR)

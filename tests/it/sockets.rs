@@ -79,8 +79,19 @@ fn the_page_and_its_files() {
     assert_eq!(code, 200);
     assert!(page.contains("Content-Security-Policy: default-src 'none'; script-src 'self'"));
     assert!(page.contains("Content-Type: text/html; charset=utf-8\r\n") && page.contains("<title>"));
-    for (path, kind) in [("/app.js", "text/javascript"), ("/client.js", "text/javascript"), ("/app.css", "text/css")] {
+    // The page names its script and its style by their hashes; they may be kept for ever.
+    let linked = |end: &str| {
+        let name = page.split('"').find(|link| link.starts_with("page-") && link.ends_with(end)).expect(end);
+        format!("/{name}")
+    };
+    for (path, kind, lasts) in [
+        (linked(".js"), "text/javascript", "public, max-age=31536000, immutable"),
+        (linked(".css"), "text/css", "public, max-age=31536000, immutable"),
+        ("/client.js".to_owned(), "text/javascript", "no-cache"),
+    ] {
+        let path = path.as_str();
         let (code, answer) = get(server.public, path);
+        assert!(answer.contains(&format!("Cache-Control: {lasts}\r\n")), "{path}");
         assert!(code == 200 && answer.contains(&format!("Content-Type: {kind}; charset=utf-8\r\n")), "{path}");
         // An unchanged file is not sent again.
         let tag = answer.split("ETag: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();

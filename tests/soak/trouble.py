@@ -166,7 +166,7 @@ async def visitor():
     """Looks at the page and at what is not there."""
     reader, writer = await dial()
     for _ in range(random.randrange(1, 5)):
-        path = random.choice(["/", "/app.js", "/health", "/nothing", "/ws", "/%2e%2e/", "/ws/x"])
+        path = random.choice(["/", "/client.js", "/health", "/nothing", "/ws", "/%2e%2e/", "/ws/x"])
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * random.randrange(1, 4))
     writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     await until_closed(reader)

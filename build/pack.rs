@@ -1,0 +1,190 @@
+//! Packs the page: the modules of `src/server/web`, as people read them, become one script in the order of their
+//! imports, and comments and indentation go. It knows the few forms in which those modules are written, and refuses
+//! what it does not know; it is no general bundler.
+//!
+//! Each module becomes a function that returns what it exports, and takes what it imports from the results of the
+//! others. A name that is exported by `let` changes later, so it is a variable of the whole script instead.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Packs `first` and all that it imports, from near or far. `modules` are the sources by the names of their files.
+pub fn script(first: &str, modules: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut pack = Pack { modules, order: Vec::new(), done: BTreeMap::new(), begun: BTreeSet::new() };
+    pack.visit(first)?;
+    let live: Vec<&str> = pack.done.values().flat_map(|module| &module.live).map(String::as_str).collect();
+    let unique: BTreeSet<&&str> = live.iter().collect();
+    if unique.len() != live.len() {
+        return Err(format!("expected each name that is exported by `let` once, found {live:?}"));
+    }
+    let mut script = String::from("(()=>{\n");
+    if !live.is_empty() {
+        script += &format!("let {};\n", live.join(","));
+    }
+    for name in &pack.order {
+        let module = &pack.done[name];
+        script += &format!("const {}=(()=>{{\n", variable(name));
+        for (from, names) in &module.imports {
+            let exports = &pack.done[from];
+            for (exported, _) in names {
+                if !exports.exports.contains(exported) && !exports.live.contains(exported) {
+                    return Err(format!("expected {from} to export `{exported}`, which {name} imports"));
+                }
+            }
+            let taken: Vec<String> = names
+                .iter()
+                .filter(|(exported, _)| !exports.live.contains(exported))
+                .map(
+                    |(exported, local)| {
+                        if exported == local { exported.clone() } else { format!("{exported}:{local}") }
+                    },
+                )
+                .collect();
+            if !taken.is_empty() {
+                script += &format!("const {{{}}}={};\n", taken.join(","), variable(from));
+            }
+        }
+        script += &module.body;
+        let exports: Vec<&str> = module.exports.iter().map(String::as_str).collect();
+        script += &format!("return{{{}}};\n}})();\n", exports.join(","));
+    }
+    script += "})();\n";
+    Ok(script)
+}
+
+/// A style without its comments and its indentation.
+pub fn style(source: &str) -> String {
+    let mut rest = source;
+    let mut bare = String::new();
+    while let Some((before, comment)) = rest.split_once("/*") {
+        bare += before;
+        rest = comment.split_once("*/").map_or("", |(_, behind)| behind);
+    }
+    bare += rest;
+    lines(&bare)
+}
+
+/// The lines of a text that have something in them, without their indentation.
+pub fn lines(source: &str) -> String {
+    source.lines().map(str::trim).filter(|line| !line.is_empty()).flat_map(|line| [line, "\n"]).collect()
+}
+
+struct Pack<'a> {
+    modules: &'a BTreeMap<String, String>,
+    order: Vec<String>,
+    done: BTreeMap<String, Module>,
+    begun: BTreeSet<String>,
+}
+
+/// A module that has been read.
+#[derive(Default)]
+struct Module {
+    /// What it takes of each other module: the name there, and here.
+    imports: Vec<(String, Vec<(String, String)>)>,
+    /// What it exports once and for all.
+    exports: Vec<String>,
+    /// What it exports by `let`.
+    live: Vec<String>,
+    body: String,
+}
+
+impl Pack<'_> {
+    fn visit(&mut self, name: &str) -> Result<(), String> {
+        if self.done.contains_key(name) {
+            return Ok(());
+        }
+        if !self.begun.insert(name.to_owned()) {
+            return Err(format!("expected imports without a circle, found one through {name}"));
+        }
+        let source = self.modules.get(name).ok_or_else(|| format!("expected a module {name}, found none"))?;
+        let module = read(source).map_err(|problem| format!("{name}: {problem}"))?;
+        for (from, _) in &module.imports {
+            self.visit(from)?;
+        }
+        self.done.insert(name.to_owned(), module);
+        self.order.push(name.to_owned());
+        Ok(())
+    }
+}
+
+/// Reads a module: its imports and exports stand at the beginning of lines.
+fn read(source: &str) -> Result<Module, String> {
+    let mut module = Module::default();
+    let mut lines = source.lines();
+    while let Some(line) = lines.next() {
+        if line.trim_start().starts_with("/*") {
+            let mut last = line;
+            while !last.contains("*/") {
+                last = lines.next().ok_or("expected the end of a comment, found none")?;
+            }
+            if !last.trim_end().ends_with("*/") {
+                return Err(format!("expected nothing behind a comment, found {last:?}"));
+            }
+            continue;
+        }
+        if line.starts_with("import ") {
+            let mut whole = line.to_owned();
+            while !whole.ends_with(';') {
+                whole += lines.next().ok_or("expected the end of an import, found none")?;
+            }
+            module.imports.push(import(&whole)?);
+            continue;
+        }
+        let code = match line.strip_prefix("export ") {
+            None => line,
+            Some(exported) => match exported.strip_prefix("let ") {
+                Some(value) => {
+                    module.live.push(name_in(value)?);
+                    value
+                }
+                None => {
+                    let declared = exported.strip_prefix("async ").unwrap_or(exported);
+                    let declared =
+                        ["const ", "function ", "class "].iter().find_map(|kind| declared.strip_prefix(kind));
+                    module.exports.push(name_in(declared.ok_or_else(|| {
+                        format!("expected const, let, function or class behind `export`, found {exported:?}")
+                    })?)?);
+                    exported
+                }
+            },
+        };
+        let code = code.trim();
+        if !code.is_empty() && !code.starts_with("//") {
+            module.body += code;
+            module.body += "\n";
+        }
+    }
+    Ok(module)
+}
+
+/// The name that a declaration begins with.
+fn name_in(declaration: &str) -> Result<String, String> {
+    let name: String = declaration.chars().take_while(|c| c.is_ascii_alphanumeric() || "_$".contains(*c)).collect();
+    if name.is_empty() { Err(format!("expected a name, found {declaration:?}")) } else { Ok(name) }
+}
+
+/// `import { a, b as c } from "./x.js";` or `import "./x.js";`: the file, and the names there and here.
+fn import(line: &str) -> Result<(String, Vec<(String, String)>), String> {
+    let odd = || format!("expected an import of names from \"./NAME.js\", found {line:?}");
+    let (before, file) = line.split_once("\"./").ok_or_else(odd)?;
+    let file = file.strip_suffix("\";").ok_or_else(odd)?;
+    let names = match before.trim() {
+        "import" => Vec::new(),
+        names => {
+            let names =
+                names.strip_prefix("import {").and_then(|names| names.strip_suffix("} from")).ok_or_else(odd)?;
+            names
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(|name| name.split_once(" as ").unwrap_or((name, name)))
+                .map(|(exported, local)| (exported.to_owned(), local.to_owned()))
+                .collect()
+        }
+    };
+    Ok((file.to_owned(), names))
+}
+
+/// The variable that holds what a module exports. No name in the modules begins so.
+fn variable(file: &str) -> String {
+    format!("$_{}", file.trim_end_matches(".js"))
+}

@@ -1,0 +1,216 @@
+/**
+ * Finding: what was said, where to go, who is here; and the keys. `node finding.mjs SALON_BINARY`; see run.sh.
+ */
+import path from "node:path";
+import { axe, begin, composer, connected, enter, newPage as openPage, say, texts } from "./browser.mjs";
+import { Server, check, equal, freePort, until } from "./harness.mjs";
+
+const server = new Server(process.argv[2], await freePort(), "--rate", "off");
+const { browser, pictures, run } = await begin(server);
+const axeSource = await axe();
+const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
+const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
+const titled = (page, name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").first().textContent()) === name);
+const focused = (page, id) => until(`#${id} has the focus`, () => page.evaluate((id) => document.activeElement.id === id, id));
+const results = (page) => page.locator("#search-list .result-text").allTextContents();
+
+await run(async () => {
+  const ada = await newPage();
+  const bob = await newPage();
+  await enter(ada, "Ada", "kitchen");
+  await enter(bob, "Bob", "kitchen");
+
+  await check("search finds words in rooms and conversations, is narrowed by from: and in:, and leads to the place", async () => {
+    await say(bob, "The kettle is in the cupboard");
+    for (let n = 0; n < 80; n += 1) await say(bob, `filler ${n}`);
+    await sees(ada, "filler 79");
+    await say(ada, "Which kettle?");
+    await say(bob, "/msg Ada kettle, between us");
+    await say(ada, "/join attic");
+    await titled(ada, "attic");
+    await composer(ada).evaluate((input) => input.blur());
+    await ada.keyboard.press("/");
+    await focused(ada, "search-input");
+    await ada.keyboard.type("kettle");
+    await until("three are found", async () => (await results(ada)).length === 3 || Promise.reject(new Error(JSON.stringify(await results(ada)))));
+    equal(await ada.locator("#search-list mark").count(), 3, "words that are marked");
+    await ada.screenshot({ path: path.join(pictures, "search.png") });
+    await ada.locator("#search-input").fill("from:Bob in:kitchen kettle");
+    await until("one is left", async () => (await results(ada)).join() === "The kettle is in the cupboard");
+    await ada.keyboard.press("ArrowDown");
+    await ada.keyboard.press("Enter");
+    await titled(ada, "kitchen");
+    await until("it is shown in its place", () => ada.evaluate(() => {
+      const node = document.querySelector("#messages > li.shown");
+      const log = document.getElementById("log").getBoundingClientRect();
+      const { top, bottom } = node?.getBoundingClientRect() ?? {};
+      return node?.querySelector(".text").textContent === "The kettle is in the cupboard" && top > log.top && bottom < log.bottom;
+    }));
+    await ada.goBack();
+    await titled(ada, "attic");
+    await ada.locator("#open-search").click();
+    equal(await results(ada), ["The kettle is in the cupboard"], "the results, opened again");
+    await ada.locator("#search-input").fill("nothing of that kind");
+    await until("nothing is found", async () => (await ada.locator("#search-status").textContent()) === "Nothing was found.");
+    await ada.keyboard.press("Escape");
+  });
+
+  await check("Ctrl+K goes to a room, a person or a command by a few letters", async () => {
+    await ada.keyboard.press("Control+k");
+    await focused(ada, "switcher-input");
+    await ada.keyboard.type("kit");
+    await until("the kitchen is first", async () => (await ada.locator("#switcher-list .suggestion-label").first().textContent()) === "kitchen");
+    await ada.keyboard.press("Enter");
+    await titled(ada, "kitchen");
+    await focused(ada, "composer-input");
+    await ada.keyboard.press("Control+k");
+    await ada.keyboard.type("bo");
+    await ada.keyboard.press("Enter");
+    await titled(ada, "Bob");
+    await ada.keyboard.press("Control+k");
+    await ada.keyboard.type("/sta");
+    await ada.keyboard.press("Enter");
+    await until("the command is begun", async () => (await composer(ada).inputValue()) === "/status ");
+    await composer(ada).fill("");
+  });
+
+  await check("keys: PageUp in the message box scrolls, Escape goes to the end, and what is typed is written wherever the focus is", async () => {
+    await ada.keyboard.press("Control+k");
+    await ada.keyboard.type("kitchen");
+    await ada.keyboard.press("Enter");
+    await titled(ada, "kitchen");
+    await sees(ada, "Which kettle?");
+    const below = () => ada.evaluate(() => { const log = document.getElementById("log"); return log.scrollHeight - log.scrollTop - log.clientHeight; });
+    await until("it is at the end", async () => await below() < 5);
+    for (let n = 0; n < 2; n += 1) await composer(ada).press("PageUp");
+    await until("it has scrolled", async () => await below() > 500);
+    await ada.keyboard.press("Escape");
+    await until("it is at the end again", async () => await below() < 5);
+    await ada.locator("#room-list .place", { hasText: "attic" }).focus();
+    await ada.keyboard.type("typed");
+    equal(await composer(ada).inputValue(), "typed", "the composer");
+    await composer(ada).fill("");
+  });
+
+  await check("/nick comes in again under another name, and /me says what one does", async () => {
+    const page = await newPage();
+    await enter(page, "Before", "kitchen");
+    await say(page, "/me waves");
+    await sees(bob, "_waves_");
+    await say(page, "/nick After");
+    await page.locator("#door").waitFor();
+    equal(await page.locator("#door-name").inputValue(), "After", "the name at the door");
+    await page.getByRole("button", { name: "Enter" }).click();
+    await connected(page);
+    await until("the name is another", async () => (await page.locator("#me-name").textContent()) === "After");
+    await page.context().close();
+  });
+
+  await check("an author, also by the avatar, opens a card with what can be done", async () => {
+    await ada.locator("#messages > li.message", { hasText: "filler 79" }).locator("xpath=self::*").first().scrollIntoViewIfNeeded();
+    await ada.locator("#messages > li.message:not(.continued) > .avatar").last().click();
+    await ada.locator("#person[open]").waitFor();
+    await ada.keyboard.press("Escape");
+    await ada.locator("#messages > li.message:not(.continued):not(.mine) .author").last().click();
+    equal(await ada.locator("#person-card .person-name").textContent(), "Bob", "the name");
+    await ada.locator("#person-mention").click();
+    equal(await composer(ada).inputValue(), "@Bob ", "the composer");
+    await composer(ada).fill("");
+  });
+
+  await check("in a room of 130 everybody can be called, found and listed, not only those of the sample", async () => {
+    const crowd = await newPage();
+    await crowd.goto(`${crowd.origin}/`);
+    await crowd.evaluate(async (url) => {
+      const { SalonClient } = await import("/client.js");
+      window.crowd = await Promise.all(Array.from({ length: 130 }, async (_, n) => {
+        const salon = new SalonClient({ url, user: `person${n}` });
+        const there = new Promise((resolve) => salon.on("joined", resolve));
+        salon.join("plaza");
+        salon.connect();
+        await there;
+        return salon;
+      }));
+    }, `ws://127.0.0.1:${server.port}/ws`);
+    const page = await newPage();
+    await enter(page, "Inez", "plaza");
+    await until("131 are here", async () => (await page.locator("#details-title").textContent()) === "People · 131");
+    for (const name of ["person99", "person129", "person7"]) {
+      await composer(page).fill("");
+      await composer(page).pressSequentially(`@${name.slice(0, -1)}`);
+      await composer(page).pressSequentially(name.at(-1));
+      await composer(page).press("Backspace");
+      await until(`${name} is proposed`, async () => (await page.locator("#suggestions:not([hidden]) .suggestion-label").allTextContents()).some((label) => label.startsWith(name.slice(0, -1))));
+    }
+    await composer(page).fill("");
+    await page.locator("#members-filter-input").fill("person12");
+    await until("they are found", async () => (await page.locator("#members .member-name").count()) === 11);
+    await page.locator("#members-filter-input").fill("");
+    await page.locator("#members-more").click();
+    await until("all are listed", async () => (await page.locator("#members .member-name").count()) === 131);
+    await page.context().close();
+    await crowd.context().close();
+  });
+
+  await check("on a phone Back closes the drawer and stays in the room, what is opened from it is one step, and targets are 44 px", async () => {
+    const phone = await newPage({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await enter(phone, "Phyllis", "kitchen");
+    await say(phone, "/join attic");
+    await titled(phone, "attic");
+    const open = () => phone.evaluate(() => document.getElementById("app").dataset.drawer ?? "");
+    await phone.locator("#open-places").tap();
+    await until("it is open", async () => await open() === "places");
+    const small = await phone.evaluate(() => [...document.querySelectorAll("#places button, .conversation-head button, #composer button")]
+      .filter((button) => button.offsetParent && (button.offsetHeight < 44 || button.offsetWidth < 44)).map((button) => `${button.id || button.className} ${button.offsetWidth}x${button.offsetHeight}`));
+    equal(small, [], "targets under 44 px");
+    await phone.goBack();
+    await until("it is closed", async () => await open() === "");
+    await titled(phone, "attic");
+    await phone.locator("#open-places").tap();
+    await phone.locator("#room-list .place", { hasText: "kitchen" }).tap();
+    await titled(phone, "kitchen");
+    await phone.goBack();
+    await titled(phone, "attic");
+    await phone.context().close();
+  });
+
+  await check("pictures and files are refused in a sentence, and a file that is dropped does not take the place of the page", async () => {
+    const refused = await ada.evaluate(() => {
+      const data = new DataTransfer();
+      data.items.add(new File(["x"], "x.png", { type: "image/png" }));
+      const drop = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+      document.body.dispatchEvent(drop);
+      return drop.defaultPrevented;
+    });
+    equal([refused, (await ada.locator("#toast").textContent()).startsWith("Only text can be sent here")], [true, true], "the drop, the words");
+  });
+
+  for (const [colorScheme, width, height] of [["light", 360, 740], ["dark", 360, 740], ["light", 1440, 900], ["dark", 1440, 900]]) {
+    await check(`axe finds nothing, ${colorScheme}, ${width} px: search, Ctrl+K, a person, an empty room`, async () => {
+      const page = await newPage({ colorScheme, viewport: { width, height }, bypassCSP: true, reducedMotion: "reduce" });
+      const name = `Axe ${colorScheme} ${width}`;
+      await enter(page, name, `empty ${name}`);
+      const audit = async (what) => {
+        await page.evaluate(axeSource);
+        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+        if (violations.length) throw new Error(`${what}: ${violations.map((v) => `${v.id} (${v.nodes.map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join("; ")})`).join(", ")}`);
+        await page.screenshot({ path: path.join(pictures, `finding-${what}-${colorScheme}-${width}.png`) });
+      };
+      await page.locator(".invitation").waitFor();
+      await audit("empty");
+      await page.keyboard.press("Control+k");
+      await page.locator("#switcher-list .suggestion").first().waitFor();
+      await audit("switcher");
+      await page.keyboard.press("Escape");
+      await page.locator("#open-search").click();
+      await page.locator("#search-input").fill("kettle");
+      await until("something was answered", async () => (await page.locator("#search-status").textContent()) !== "Searching …");
+      await audit("search");
+      await page.keyboard.press("Escape");
+      await say(page, "Hello");
+      await page.locator(".author").last().click();
+      await audit("person");
+      await page.context().close();
+    });
+  }
+});
