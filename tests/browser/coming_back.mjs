@@ -1,6 +1,6 @@
 /**
- * Coming back: what is unread is known on every device, the reader is led to the first of it however far back it is, and
- * only what was seen is read. `node coming_back.mjs SALON_BINARY`; see run.sh.
+ * Coming back: what is unread is known on every device, the reader is led to the first of it however far back it is,
+ * and only what was seen is read. `node coming_back.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
 import { begin, comeAgain, composer, connected, enter, members, newPage as openPage, say, texts } from "./browser.mjs";

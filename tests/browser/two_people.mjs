@@ -457,7 +457,7 @@ await run(async () => {
     await problem("not in the room “nowhere”");
     await say(page, "/leave the attic");
     await until("the attic is not listed", async () => !(await page.locator("#room-list .place-name").allTextContents()).includes("the attic"));
-    await title(ROOM);
+    await title("Ada Lovelace"); // what is on screen stays there
     await ada.locator("#room-list .place", { hasText: ROOM }).click();
     await page.context().close();
   });

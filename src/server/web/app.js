@@ -9,8 +9,8 @@
  *   or `sending.js` sends it; `actions.js` is what is done with a message, `selection.js` what is copied; `keys.js`,
  *   `switcher.js`, `search.js`, `finder.js`, `picker.js`, `person.js`, `question.js` and `drawers.js` open and close;
  *   `notifications.js` calls a reader who is away
- * - helpers: `dom.js`, `avatar.js`, `emoji.js`, `lookalikes.js`, `markup.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser
- *   is too old for all these
+ * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lookalikes.js`, `markup.js`, `text.js`,
+ *   `words.js`; and `old.js`, which speaks where a browser is too old for all these
  *
  * Imports point from what is done to what is kept. What is kept never asks the document.
  */

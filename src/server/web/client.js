@@ -400,7 +400,9 @@ export class SalonClient {
   read(target, seq) { return this.request("read", { ...target, seq }); }
   /** A page of our conversations with people, the latest first. */
   talks(page = {}) { return this.request("conversations", page); }
-  /** Messages that have all the words of a text. `where` has any of `room_id`, `user_id`, `sender`, `before`, `cursor`. */
+  /**
+   * Messages that have all the words of a text. `where` has any of `room_id`, `user_id`, `sender`, `before`, `cursor`.
+   */
   search(text, where = {}) { return this.request("search", { ...where, text }); }
 
   /** Puts a message of a former client on the outbox, with the id it had. Returns whether there was room for it. */

@@ -63,7 +63,7 @@ class Conversation {
     this.draft = ""; // the text in the composer
     this.reply = null; // the message that it answers: `{seq, sender, content}`
     this.editing = null; // the message that is written anew, in the place of the draft: `{seq, text}`
-    this.quotes = new Map(); // messages that others answer, by seq: `{sender, content}`, or null while they are asked for
+    this.quotes = new Map(); // messages that are answered, by seq: `{sender, content}`; null while they are asked for
     this.goTo = null; // the seq of a message that the view goes to as soon as it can
     this.since = Date.now(); // when we went there
     this.shownAt = 0; // when it was on screen last

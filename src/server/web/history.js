@@ -18,7 +18,8 @@ export async function syncPerson(c) {
   try {
     const after = c.lastSeq;
     let page = await client.history(c.target, c.epoch && after ? { after, limit: 200 } : { limit: PAGE });
-    if (c.epoch === page.epoch && c.items.length) takeAnew(c, await client.history(c.target, { limit: PAGE })); // as it stands now
+    // What is here already, as it stands now.
+    if (c.epoch === page.epoch && c.items.length) takeAnew(c, await client.history(c.target, { limit: PAGE }));
     if (c.epoch && page.epoch !== c.epoch) {
       restartedHere(c);
       page = after ? await client.history(c.target, { limit: PAGE }) : page;
@@ -96,7 +97,8 @@ async function readTalks() {
         if (!conversations.has(key) && before && (talk.unread === 0 || (talk.seq <= before.seq && talk.ts <= before.at))) continue;
         const c = conversation("person", talk.user_id);
         c.lastAt = talk.ts;
-        if (c.syncing || (c.epoch !== null && !c.synced)) c.talk = talk; // its history says whether it is of the same epoch
+        // Its history says whether it is of the same epoch.
+        if (c.syncing || (c.epoch !== null && !c.synced)) c.talk = talk;
         else takeTalk(c, talk);
       }
       listed += page.conversations.length;
@@ -108,8 +110,11 @@ async function readTalks() {
 
 function takeTalk(c, talk) {
   c.talk = null;
-  if (c.storedHeld && c.readSeq === undefined && c.storedRead < talk.read) Object.assign(c, { readSeq: c.storedRead, told: talk.read, held: c !== active }); // its history is counted
-  else c.takeMark(talk);
+  if (c.storedHeld && c.readSeq === undefined && c.storedRead < talk.read) {
+    Object.assign(c, { readSeq: c.storedRead, told: talk.read, held: c !== active }); // its history is counted
+  } else {
+    c.takeMark(talk);
+  }
   if (c === active && c.newAfter === null && c.unread > 0) c.markNew();
 }
 

@@ -80,7 +80,8 @@ export function listen(salon) {
         // The others are read when they are opened.
         if (c.synced || !(c === active || c.epoch !== null || c.unread > 0 || c.held)) continue;
         await syncPerson(c);
-        if (c.unread > (before.get(c) ?? 0) && c.lastSaid && c.lastSaid.sender !== me) notify(c, c.lastSaid); // written while we were away
+        // Written while we were away.
+        if (c.unread > (before.get(c) ?? 0) && c.lastSaid && c.lastSaid.sender !== me) notify(c, c.lastSaid);
       }
     })();
   });

@@ -142,6 +142,7 @@ function anchorOf(log, list) {
     if (nodes[middle].getBoundingClientRect().bottom <= top) low = middle + 1;
     else high = middle;
   }
+  while (nodes[low] && itemOf(nodes[low]) === undefined) low += 1; // a line may go with what stood before it
   return nodes[low] ? { node: nodes[low], top: nodes[low].getBoundingClientRect().top } : null;
 }
 

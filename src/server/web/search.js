@@ -25,7 +25,10 @@ export function openSearch(text = null) {
   if (text !== null || byId("search-list").childElementCount === 0) look();
 }
 
-/** `{text, where}` of what was written: `from:ada in:kitchen before:2026-11-29 the words`. A name with blanks stands in quotes. */
+/**
+ * `{text, where}` of what was written: `from:ada in:kitchen before:2026-11-29 the words`. A name with blanks stands in
+ * quotes.
+ */
 export function parseSearch(written) {
   const where = {};
   const text = written.replace(/(^|\s)(from|in|before):(?:"([^"]*)"|(\S+))/giu, (whole, space, key, quoted, bare) => {
