@@ -74,6 +74,38 @@ await check("with a server that takes lists, all rooms are asked for by one mess
   salon.close();
 });
 
+await check("a room that begins another life while we are in it is told of like one we come back to", () => {
+  const salon = client();
+  const heard = [];
+  salon.on("gap", ({ epoch, from, to, why }) => heard.push(`gap ${epoch} ${from}-${to} ${why}`));
+  salon.on("joined", ({ epoch, seq, reset }) => heard.push(`joined ${epoch} ${seq} ${reset}`));
+  salon.on("message", ({ epoch, seq, replayed }) => heard.push(`${epoch} ${seq} ${replayed}`));
+  salon.join("den", { history: 50 });
+  const socket = welcome(salon);
+  const message = (seq) => socket.say({ type: "broadcast", room_id: "den", sender: "bob", content: "x", seq, ts: 1 });
+  const replay = (...seqs) => {
+    seqs.forEach(message);
+    socket.say({ type: "online_users", room_id: "den", users: ["ada"], count: 1 });
+  };
+  joined(socket, "den", socket.of("join")[0].id);
+  replay(7);
+  const again = (epoch, seq) => socket.say({ type: "joined", room_id: "den", user_id: "ada", epoch, seq, recovered: false, members: 1 });
+  heard.length = 0;
+  socket.say({ type: "gap", room_id: "den", epoch: "f", from: 1, to: 3, why: "epoch_changed" });
+  again("f", 5);
+  replay(4, 5);
+  message(6);
+  equal(heard, ["gap f 1-3 epoch_changed", "joined f 5 true", "f 4 true", "f 5 true", "f 6 false"], "numbers go on");
+  equal(salon.position("den"), { epoch: "f", seq: 6 }, "the position");
+  heard.length = 0;
+  again("g", 0);
+  replay();
+  message(1);
+  equal(heard, ["joined g 0 true", "g 1 false"], "numbers begin anew");
+  equal(salon.position("den"), { epoch: "g", seq: 1 }, "the position");
+  salon.close();
+});
+
 await check("a list is no longer than a message may be", () => {
   const salon = client();
   for (const room of rooms(40)) salon.join(`${room} ${"x".repeat(100)}`);

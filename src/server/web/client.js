@@ -23,7 +23,7 @@
  * | `stalled` | the server is asked for a sign of life and gives none, though the connection stands; and that this is over |
  * | `welcome` | the server has said who we are and what its limits are; always after `state: "connected"` |
  * | `joining` | how many rooms we want to be in and are not in yet; 0 when we are in all of them |
- * | `joined` | we are in a room; the replay follows as `message`s, `online_users` ends it |
+ * | `joined` | we are in a room, or it has begun anew while we are; the replay follows as `message`s, `online_users` ends it |
  * | `join_delayed` | a room cannot be joined now (it is full, say); it is tried again by itself |
  * | `message` | somebody, also we ourselves, said something in a room: each once, in order |
  * | `gap` | messages of a room that are not to be had, before the next `message` |
