@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::reading::MAX_MARKS;
+use super::reading::{MAX_MARKS, MAX_MARKS_OF_ALL};
 use super::*;
 use crate::backend::memory::{Limits, Memory};
 use crate::backend::{Ban, Bounds, MAX_EMOJI, Right};
@@ -1267,6 +1267,40 @@ fn marks_are_bounded() {
         }
     }
     assert_eq!((kept(&mut store, "0"), kept(&mut store, "1"), kept(&mut store, &names[MAX_MARKS])), (0, 1, 1));
+}
+
+/// As many marks as all may have, and some more: those of the oldest conversations go. A person who is forgotten takes
+/// theirs along.
+#[test]
+fn marks_of_all_are_bounded() {
+    let folder = Folder::new();
+    let mut store = folder.open(Options { people: MAX_MARKS_OF_ALL + 30, ..folder.options() });
+    let marks = |store: &Sqlite, of: &str| -> usize {
+        let sql = format!("SELECT count(*) FROM mark WHERE {of}");
+        let count = store.tables().unwrap().connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
+        count.unwrap().try_into().unwrap()
+    };
+    for room in ["old", "new"] {
+        ask(&mut store, append(Conversation::Room(room), "x", 1));
+    }
+    for n in 0..MAX_MARKS_OF_ALL + 20 {
+        let (user, room) = (format!("user {n}"), if n < 100 { "old" } else { "new" });
+        store.ask(Request::Know { user: &user }).unwrap();
+        let conversation = Conversation::Room(room);
+        ask(&mut store, Request::Mark { user: &user, conversation, seq: 1, ticket: Ticket(1) });
+        assert!(marks(&store, "true") <= MAX_MARKS_OF_ALL);
+    }
+    // None of the younger conversation has gone.
+    assert_eq!(marks(&store, "conversation = 2"), MAX_MARKS_OF_ALL + 20 - 100);
+    let last = format!("user {}", MAX_MARKS_OF_ALL + 19);
+    assert_eq!(marks(&store, &format!("user = '{last}'")), 1);
+    for n in 0..MAX_MARKS_OF_ALL + 29 {
+        store.ask(Request::Know { user: &format!("other {n}") }).unwrap();
+        hear(&mut store);
+    }
+    assert_eq!((marks(&store, "true"), marks(&store, &format!("user = '{last}'"))), (1, 1));
+    ask(&mut store, Request::Know { user: "one more" });
+    assert_eq!(marks(&store, "true"), 0);
 }
 
 fn talks(store: &mut Sqlite, user: &str, cursor: Option<&str>, limit: usize) -> (Vec<String>, Option<String>) {

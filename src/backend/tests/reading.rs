@@ -46,6 +46,36 @@ fn talks(stage: &mut Stage<'_>, user: &str, cursor: Option<&str>, limit: usize) 
     })
 }
 
+/// What is too old is neither unread nor a reason to list a conversation, whether or not a sweep has come to it.
+#[test]
+fn what_is_too_old_is_not_counted() {
+    each(9, |store| {
+        let mut stage = Stage::new(store);
+        let pair = Conversation::Direct("ann", "bob");
+        for at in [0, 5_000] {
+            stage.at = at;
+            stage.act(pair, "ann", text("x"));
+            stage.act(ROOM, "ann", text("x"));
+        }
+        let rows: [(u64, &[&str], u64); 4] = [
+            (10_000, &["ann 2@5000 0/2"], 2),
+            (10_001, &["ann 2@5000 0/1"], 1),
+            (15_000, &["ann 2@5000 0/1"], 1),
+            (15_001, &[], 0),
+        ];
+        for (at, listed, unread) in rows {
+            stage.at = at;
+            assert_eq!(
+                talks(&mut stage, "bob", None, 9),
+                (listed.iter().map(|&line| line.into()).collect(), None),
+                "{at}"
+            );
+            // The last of it may be the news that nothing is kept of the room.
+            assert_eq!(readings(&mut stage, "bob", &["den"]), [(0, unread)], "{at}");
+        }
+    });
+}
+
 #[test]
 fn a_mark_never_moves_back_nor_beyond_the_newest_entry() {
     each(9, |store| {
