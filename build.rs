@@ -56,6 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     write(&out, "index.html", &pack::lines(&page))?;
     write(&out, "client.js", &read("client.js")?)?;
+    write(&out, "worker.js", &read("worker.js")?)?;
     Ok(())
 }
 

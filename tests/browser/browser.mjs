@@ -50,7 +50,7 @@ export const axe = () => readFile(createRequire(import.meta.url).resolve("axe-co
  */
 async function serveFrom(folder, context, origin) {
   const names = new Set(await readdir(folder));
-  const types = { html: "text/html; charset=utf-8", js: "text/javascript; charset=utf-8", css: "text/css; charset=utf-8", svg: "image/svg+xml" };
+  const types = { html: "text/html; charset=utf-8", js: "text/javascript; charset=utf-8", css: "text/css; charset=utf-8", svg: "image/svg+xml", webmanifest: "application/manifest+json" };
   const { headers } = await fetch(`${origin}/`);
   const nameOf = (url) => (url.pathname === "/" ? "index.html" : url.pathname.slice(1));
   await context.route((url) => url.origin === origin && names.has(nameOf(url)), async (route) => {
@@ -65,7 +65,7 @@ async function serveFrom(folder, context, origin) {
  * `page.sockets` counts the WebSockets it has opened.
  */
 export async function newPage(browser, { origin, expected = () => false, ...options }) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB", ...options });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB", serviceWorkers: "block", ...options });
   await context.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
   });

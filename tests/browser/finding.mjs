@@ -155,7 +155,8 @@ await run(async () => {
   await check("on a phone Back closes the drawer and stays in the room, what is opened from it is one step, and targets are 44 px", async () => {
     const phone = await newPage({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
     await enter(phone, "Phyllis", "kitchen");
-    await say(phone, "/join attic");
+    await composer(phone).fill("/join attic");
+    await phone.locator("#send").tap();
     await titled(phone, "attic");
     const open = () => phone.evaluate(() => document.getElementById("app").dataset.drawer ?? "");
     await phone.locator("#open-places").tap();

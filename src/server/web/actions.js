@@ -23,7 +23,8 @@ const messages = byId("messages");
 let at = null; // the node that the bar is at
 
 const isOurs = (item) => item.sender === me;
-const mayDelete = (item) => isOurs(item) || roles.includes("moderate") || roles.includes("admin");
+const mayDelete = (item) => isOurs(item) || (active.kind === "room" && mayModerate());
+const mayModerate = () => roles.includes("moderate") || roles.includes("admin");
 const canBeUsed = (item) => item?.type === "said" && item.seq !== undefined && !item.deleted && item.epoch === active.epoch;
 
 function failed(error) { toast(`That was not done. ${inWords(error)}`); }

@@ -9,6 +9,7 @@
  *   or `sending.js` sends it; `actions.js` is what is done with a message, `selection.js` what is copied; `keys.js`,
  *   `switcher.js`, `search.js`, `finder.js`, `picker.js`, `person.js`, `question.js` and `drawers.js` open and close;
  *   `notifications.js` calls a reader who is away
+ * - kept by the browser: `worker.js`, which `installing.js` puts there
  * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lookalikes.js`, `markup.js`, `text.js`,
  *   `words.js`; and `old.js`, which speaks where a browser is too old for all these
  *
@@ -33,6 +34,7 @@ import { sessionToken, store, storeInTab, stored, storedInTab, subjectOf } from 
 import { letGoOfUnsent, unsentOf } from "./unsent.js";
 import { CLOSE_WORDS, inWords } from "./words.js";
 import "./actions.js";
+import "./installing.js";
 import "./keys.js";
 import "./selection.js";
 import "./log.js";

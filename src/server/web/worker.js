@@ -1,0 +1,43 @@
+/**
+ * The service worker: it keeps the files of the page, so that the page opens at once, and without a network too. A visit
+ * is answered by what is kept, and brings what is new for the next one. It keeps nothing of what is said.
+ */
+const CACHE = "salon-page";
+const KEPT = /\/(?:(?:page|old)-[0-9a-f]{12}\.(?:js|css)|icon\.svg|manifest\.webmanifest)$/u;
+const PACKED = /(?:page|old)-[0-9a-f]{12}\.(?:js|css)/gu;
+
+const shell = () => new URL("./", self.registration.scope).href;
+
+self.addEventListener("install", (event) => {
+  self.skipWaiting();
+  event.waitUntil(renew());
+});
+
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== "GET" || url.origin !== location.origin) return;
+  if (request.mode === "navigate" && url.href.split(/[?#]/u)[0] === shell()) {
+    const renewed = renew();
+    event.waitUntil(renewed.catch(() => {}));
+    event.respondWith(kept(shell()).then((there) => there ?? fetch(request)));
+  } else if (KEPT.test(url.pathname)) {
+    event.respondWith(kept(request).then((there) => there ?? fetch(request)));
+  }
+});
+
+const kept = async (request) => (await caches.open(CACHE)).match(request);
+
+/** Takes the page as the server has it now, with the files that it names, and lets go of those that it does not. */
+async function renew() {
+  const page = await fetch(shell(), { cache: "no-cache" });
+  if (!page.ok) return;
+  const cache = await caches.open(CACHE);
+  const names = [...new Set((await page.clone().text()).match(PACKED) ?? []), "icon.svg", "manifest.webmanifest"];
+  const wanted = names.map((name) => new URL(name, shell()).href);
+  for (const file of wanted) if (!(await cache.match(file))) await cache.add(file);
+  await cache.put(shell(), page);
+  for (const { url } of await cache.keys()) if (url !== shell() && !wanted.includes(url)) await cache.delete(url);
+}

@@ -1,0 +1,81 @@
+/**
+ * The page as browsers keep it: packed, compressed, and there without a network. `node installed.mjs SALON_BINARY`; see
+ * run.sh.
+ */
+import path from "node:path";
+import { begin, composer, connected, enter, newPage as openPage, say, texts } from "./browser.mjs";
+import { Server, check, equal, freePort, until } from "./harness.mjs";
+
+const server = new Server(process.argv[2], await freePort());
+const { browser, pictures, run } = await begin(server);
+const origin = `http://127.0.0.1:${server.port}`;
+let serverAway = false;
+const expected = (text) => serverAway && /WebSocket|ERR_CONNECTION|net::ERR|fetch/.test(text);
+const newPage = (options = {}) => openPage(browser, { origin, expected, ...options });
+const SLOW_3G = { offline: false, latency: 400, downloadThroughput: 400_000 / 8, uploadThroughput: 400_000 / 8 };
+
+await run(async () => {
+  await check("a first visit is a handful of requests, compressed; a second one asks for one file", async () => {
+    const page = await newPage();
+    const seen = [];
+    page.on("response", async (response) => seen.push({ name: new URL(response.url()).pathname, status: response.status(), cached: response.fromServiceWorker(), headers: await response.allHeaders() }));
+    await page.goto(`${origin}/`);
+    await page.locator("#door-name").waitFor();
+    await until("all are there", () => seen.length >= 4);
+    const script = seen.find(({ name }) => /^\/page-[0-9a-f]{12}\.js$/.test(name));
+    equal([script?.headers["content-encoding"], script?.headers["cache-control"], script?.headers.vary], ["gzip", "public, max-age=31536000, immutable", "Accept-Encoding"], "the headers of the script");
+    if (seen.length > 7) throw new Error(seen.map(({ name }) => name).join(" "));
+    const transferred = await page.evaluate(() => performance.getEntriesByType("resource").filter(({ name }) => /page-/.test(name)).map(({ transferSize }) => transferSize > 0));
+    equal(transferred, [true, true], "files that came over the wire");
+    await page.reload();
+    await page.locator("#door-name").waitFor();
+    const again = await page.evaluate(() => performance.getEntriesByType("resource").filter(({ name }) => /page-/.test(name)).map(({ transferSize }) => transferSize));
+    equal(again, [0, 0], "bytes that came over the wire for them the second time");
+    await page.context().close();
+  });
+
+  await check("on a slow line the door is there in seconds, and the second time at once", async () => {
+    const page = await newPage({ serviceWorkers: "allow" });
+    const devtools = await page.context().newCDPSession(page);
+    await devtools.send("Network.enable");
+    await devtools.send("Network.emulateNetworkConditions", SLOW_3G);
+    const visit = async () => {
+      const began = Date.now();
+      await page.goto(`${origin}/`, { waitUntil: "commit" });
+      await page.waitForFunction(() => document.querySelector("#door:not([hidden])"));
+      return Date.now() - began;
+    };
+    const first = await visit();
+    await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+    await page.goto("about:blank");
+    console.log(`# slow 3G: the door after ${first} ms, and after ${await visit()} ms the second time`);
+    await page.context().close();
+  });
+
+  await check("without the server the page opens from what the browser keeps, with what was written, and goes on when it is back", async () => {
+    const page = await newPage({ serviceWorkers: "allow" });
+    await enter(page, "Ida", "kitchen");
+    await say(page, "Before");
+    await until("it is said", async () => (await texts(page)).includes("Before") && await page.locator(".pending").count() === 0);
+    await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+    await until("the page is kept", () => page.evaluate(async () => (await (await caches.open("salon-page")).keys()).length >= 5));
+    serverAway = true;
+    await server.kill();
+    await page.reload();
+    await page.locator("#banner:not([hidden])", { hasText: /cannot be reached|Reconnecting/ }).waitFor();
+    await say(page, "Written without a network");
+    await page.screenshot({ path: path.join(pictures, "offline.png") });
+    equal(await composer(page).inputValue(), "", "the composer");
+    await server.start();
+    await connected(page);
+    serverAway = false;
+    await until("it is said", async () => (await texts(page)).includes("Written without a network") && await page.locator(".pending").count() === 0);
+    await page.context().close();
+  });
+
+  await check("the page can be installed: a manifest with a name, a start and an icon that are there", async () => {
+    const manifest = await (await fetch(`${origin}/manifest.webmanifest`)).json();
+    equal([manifest.name, manifest.display, manifest.start_url], ["Salon", "standalone", "./"], "the manifest");
+    for (const { src } of manifest.icons) equal((await fetch(`${origin}/${src}`)).status, 200, src);
+  });
+});
