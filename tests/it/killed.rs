@@ -72,9 +72,18 @@ impl Told {
         }
     }
 
+    /// A room in which nothing was said may begin anew.
     fn note_epoch(&mut self, place: &str, epoch: &str) {
+        if self.last(place) == 0 {
+            self.epochs.insert(place.to_owned(), epoch.to_owned());
+            return;
+        }
         let before = self.epochs.entry(place.to_owned()).or_insert_with(|| epoch.to_owned());
         assert_eq!(before, epoch, "{place} goes on in its epoch");
+    }
+
+    fn epoch_of(&self, place: &str) -> Option<String> {
+        self.epochs.get(place).filter(|_| self.last(place) > 0).cloned()
     }
 
     fn last(&self, place: &str) -> u64 {
@@ -164,8 +173,8 @@ impl Person {
         let mut client = connect(address, self.name)?;
         for room in ROOMS {
             let mut join = json!({"type": "join", "room_id": room});
-            // If anybody was told of the room before, its epoch is known.
-            let epoch = told.lock().unwrap().epochs.get(room).cloned();
+            // If anybody was told of anything in the room before, its epoch is known.
+            let epoch = told.lock().unwrap().epoch_of(room);
             let since = epoch.map(|epoch| (epoch, self.heard.get(room).copied().unwrap_or(0)));
             if let Some((epoch, seq)) = &since {
                 join["since"] = json!({"epoch": epoch, "seq": seq});
@@ -296,7 +305,7 @@ fn audit(server: &Server, told: &Mutex<Told>, read_before: &mut HashMap<Place, u
     for (at, one) in PEOPLE.into_iter().enumerate() {
         let mut client = connect(address, one).expect("the server is there");
         for room in ROOMS.iter().filter(|_| at == 0) {
-            let Some(epoch) = told.epochs.get(*room) else { continue };
+            let Some(epoch) = told.epoch_of(room) else { continue };
             let before = read_before.get(*room).copied().unwrap_or(0);
             let since = json!({"epoch": epoch, "seq": before});
             say(&mut client, &json!({"type": "join", "room_id": room, "since": since})).unwrap();
