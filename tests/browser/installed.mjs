@@ -61,6 +61,9 @@ await run(async () => {
     await until("the page is kept", () => page.evaluate(async () => (await (await caches.open("salon-page")).keys()).length >= 5));
     serverAway = true;
     await server.kill();
+    // Nobody knows how people are then.
+    await page.locator("#banner:not([hidden])").waitFor();
+    equal(await page.locator("#members .presence").first().evaluate((node) => getComputedStyle(node).backgroundColor === getComputedStyle(document.getElementById("details")).backgroundColor), true, "a presence that is not lit");
     await page.reload();
     await page.locator("#banner:not([hidden])", { hasText: /cannot be reached|Reconnecting/ }).waitFor();
     await say(page, "Written without a network");

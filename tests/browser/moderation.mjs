@@ -58,6 +58,15 @@ await run(async () => {
     await until("Mallory is back", async () => (await members(ada)).length === 2);
   });
 
+  await check("one who is removed twice and comes back reads it once", async () => {
+    for (let n = 0; n < 2; n += 1) {
+      await call("kick", { user_id: "Mallory", room_id: "kitchen" });
+      await mallory.getByRole("button", { name: "Join again" }).click();
+      await until("Mallory is back", async () => (await members(ada)).length === 2 && await mallory.getByRole("button", { name: "Join again" }).isHidden());
+    }
+    equal(await mallory.locator("#messages > li.gap").count(), 1, "lines");
+  });
+
   await check("what an operator publishes stands in the room", async () => {
     equal((await call("publish", { room_id: "kitchen", sender: "bot", content: "The kettle is on." })).sender, "bot", "the sender");
     for (const page of [ada, mallory]) await until("it is read", async () => (await page.locator("#messages").textContent()).includes("The kettle is on."));

@@ -148,6 +148,52 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("the wash of a mention that is the first of its day covers neither the day nor the line New", async () => {
+    const page = await newPage();
+    await enter(page, "Washer", "laundry");
+    await page.evaluate(() => Object.defineProperty(document, "hasFocus", { configurable: true, value: () => false }));
+    await say(ada, "/join laundry");
+    await titled(ada, "laundry");
+    await say(ada, "@Washer, ready?");
+    await page.locator("#messages > li.mention").waitFor();
+    equal(await page.evaluate(() => [".day-line", ".new-line"].map((line) => {
+      const node = document.querySelector(`#messages > ${line}`);
+      return [node.closest(".mention"), getComputedStyle(node).backgroundColor];
+    })), [[null, "rgba(0, 0, 0, 0)"], [null, "rgba(0, 0, 0, 0)"]], "the lines");
+    await page.context().close();
+    await ada.locator("#room-list .place", { hasText: "kitchen" }).click();
+  });
+
+  await check("a room with an Arabic or Hebrew name has it beside its sign", async () => {
+    await say(ada, "/join مطبخ");
+    const gap = () => ada.evaluate(() => {
+      const place = document.querySelector("#room-list .place[aria-current]");
+      const range = document.createRange();
+      range.selectNodeContents(place.querySelector(".place-name"));
+      return range.getBoundingClientRect().left - place.querySelector(".place-hash").getBoundingClientRect().right;
+    });
+    await until("it is listed", async () => (await ada.locator(".place[aria-current] .place-name").textContent()) === "مطبخ");
+    if (await gap() > 30) throw new Error(`${await gap()} px between the sign and the name`);
+    await say(ada, "/leave مطبخ");
+    await titled(ada, "kitchen");
+  });
+
+  await check("a room that is made in the finder may have a topic", async () => {
+    await ada.locator("#add-room").click();
+    await ada.locator("#finder-input").fill("garden club");
+    await ada.locator("#finder-topic").fill("Seeds and slugs");
+    equal(await ada.locator("#finder-submit").textContent(), "Create", "the button");
+    await ada.keyboard.press("Enter");
+    await titled(ada, "garden club");
+    await until("it has its topic", async () => (await ada.locator("#topic").textContent()) === "Seeds and slugs");
+    await ada.locator("#add-room").click();
+    await ada.locator("#finder-input").fill("kitchen");
+    equal([await ada.locator("#finder-topic").isVisible(), await ada.locator("#finder-submit").textContent()], [false, "Join"], "a room that is there");
+    await ada.keyboard.press("Escape");
+    await say(ada, "/leave garden club");
+    await titled(ada, "kitchen");
+  });
+
   await check("an announcement keeps its lines", async () => {
     await broadcast({ sender: "Ops", content: "Back at ten.\nTea at eleven." });
     const line = bob.locator("#announcements .announcement .text", { hasText: "Tea at eleven" });
@@ -370,7 +416,7 @@ await run(async () => {
       await page.context().close();
     }
     const page = await newPage({ expected: () => true });
-    await page.route("**/text.js", (route) => route.abort()); // a part is missing
+    await page.route(/\/(?:text|page-[0-9a-f]+)\.js$/u, (route) => route.abort()); // a part is missing
     await page.goto(`${page.origin}/`);
     await until("it says so", async () => (await page.locator("#too-old").textContent()).startsWith("A part of this page"));
     await page.context().close();

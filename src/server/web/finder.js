@@ -2,12 +2,13 @@
  * The dialog that finds a room to join or a person to write to.
  */
 import { avatar } from "./avatar.js";
-import { nameProblem, normalName } from "./client.js";
+import { characterProblem, nameProblem, normalName } from "./client.js";
 import { client, conversations, me } from "./conversations.js";
 import { byId, clearList, drawList, element } from "./dom.js";
 import { goInto, open, publicRooms, refreshPublicRooms, withoutSign } from "./places.js";
 import { presence } from "./presence.js";
 import { placeButton, updatePublic } from "./sidebar.js";
+import { inWords } from "./words.js";
 
 let finding = "room";
 let peopleHere = [];
@@ -18,8 +19,9 @@ function openFinder(kind) {
   byId("finder-label").textContent = forRoom ? "Name of the room" : "Name of the person";
   byId("finder-submit").textContent = forRoom ? "Join" : "Write";
   byId("finder-list-title").textContent = forRoom ? "Rooms you can join" : "Here now";
-  byId("finder-input").value = "";
+  byId("finder-input").value = byId("finder-topic").value = "";
   byId("finder-problem").textContent = "";
+  byId("finder-topic-part").hidden = true;
   clearList(byId("finder-list"));
   byId("finder").showModal();
   byId("finder-input").focus();
@@ -33,7 +35,7 @@ function openFinder(kind) {
  * The list under the field: rooms and people as they were when the finder opened, narrowed by the text in the field.
  */
 function drawFinder() {
-  const wanted = normalName(withoutSign(finding === "room" ? "#" : "@", byId("finder-input").value.trim())).toLocaleLowerCase();
+  const wanted = nameIn().toLocaleLowerCase();
   const matches = (name) => name.toLocaleLowerCase().includes(wanted);
   let entries;
   if (finding === "room") {
@@ -53,17 +55,26 @@ function drawFinder() {
     });
   }
   byId("finder-list-title").hidden = entries.length === 0;
+  // A room that nobody has made is made by going in; then it may have a topic.
+  const isNew = finding === "room" && wanted !== "" && !conversations.has(`room:${nameIn()}`) && !publicRooms.some(({ room_id }) => room_id === nameIn());
+  byId("finder-topic-part").hidden = !isNew;
+  if (finding === "room") byId("finder-submit").textContent = isNew ? "Create" : "Join";
 }
+
+/** The name in the field, without the sign before it. */
+const nameIn = () => normalName(withoutSign(finding === "room" ? "#" : "@", byId("finder-input").value.trim()));
 
 byId("add-room").addEventListener("click", () => openFinder("room"));
 byId("add-person").addEventListener("click", () => openFinder("person"));
 byId("finder-close").addEventListener("click", () => byId("finder").close());
 byId("finder-input").addEventListener("input", drawFinder);
 byId("finder").addEventListener("click", (event) => { if (event.target === byId("finder")) byId("finder").close(); });
-byId("finder-form").addEventListener("submit", (event) => {
+byId("finder-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const name = normalName(withoutSign(finding === "room" ? "#" : "@", byId("finder-input").value.trim()));
-  const problem = nameProblem(name);
+  const name = nameIn();
+  const topic = byId("finder-topic-part").hidden ? "" : byId("finder-topic").value.trim();
+  let problem = nameProblem(name) ?? characterProblem(topic);
+  if (!problem && topic) problem = await client.createRoom(name, { topic }).then(() => null, (error) => inWords(error));
   byId("finder-problem").textContent = problem ?? "";
   if (problem) return;
   byId("finder").close();

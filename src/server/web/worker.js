@@ -1,6 +1,6 @@
 /**
- * The service worker: it keeps the files of the page, so that the page opens at once, and without a network too. A visit
- * is answered by what is kept, and brings what is new for the next one. It keeps nothing of what is said.
+ * The service worker: it keeps the files of the page, so that the page opens at once, and without a network too. A
+ * visit is answered by what is kept, and brings what is new for the next one. It keeps nothing of what is said.
  */
 const CACHE = "salon-page";
 const KEPT = /\/(?:(?:page|old)-[0-9a-f]{12}\.(?:js|css)|icon\.svg|manifest\.webmanifest)$/u;
