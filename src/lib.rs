@@ -8,6 +8,7 @@
 //! | [`cli`] | arguments, subcommands, exit status |
 //! | [`mod@bench`] | load for any WebSocket server, as a client of `proto` in a loop of its own |
 //! | [`top`] | beside it: a view of a running server, as a client of its admin port, on a terminal |
+//! | [`sim`] | above the server: a machine, a network and a disk that are numbers, and the server on them |
 //! | [`server`] | besides `bench` the only place that knows mio, sockets, signals and the clock |
 //! | [`chat`] | people, rooms, presence, limits, the two wire dialects: text in, deliveries out |
 //! | [`backend`] | where a room's messages are numbered and kept |
@@ -36,6 +37,8 @@ pub mod proto;
 pub mod random;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod sim;
 mod slack;
 pub mod time;
 #[cfg(feature = "server")]

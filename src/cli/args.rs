@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Parser, Subcommand};
 
 use super::bench::{BenchArgs, EXAMPLES};
+use super::sim::SimArgs;
 #[cfg(feature = "sqlite")]
 use super::store;
 use super::top::{KEYS, TopArgs};
@@ -63,6 +64,10 @@ pub enum Command {
     /// Everybody who hears checks order, loss and doubles.
     #[command(after_help = EXAMPLES)]
     Bench(BenchArgs),
+    /// Run this server in a simulation that breaks on purpose: same seed, same run
+    ///
+    /// docs/simulation.md says what is simulated and what must hold. Exit status: 0, or 1 if a seed failed.
+    Sim(SimArgs),
     /// Show what a running Salon does: rates, the loop, rooms by fan-out, slow clients, memory, closes
     ///
     /// Asks its admin port. Without a terminal say --once or --json.

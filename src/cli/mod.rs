@@ -20,6 +20,7 @@ mod listener;
 mod records;
 mod reload;
 mod settings;
+pub mod sim;
 #[cfg(feature = "sqlite")]
 mod state;
 #[cfg(feature = "sqlite")]
@@ -78,6 +79,11 @@ fn run() -> ExitCode {
             Err(sentence) => Err(Failure::Asked(sentence)),
         },
         Some(Command::Echo(args)) => echo(args),
+        Some(Command::Sim(args)) => match sim::run(args) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(sentence) => Err(Failure::Asked(sentence)),
+        },
         Some(Command::Bench(args)) => return bench(args),
         Some(Command::Top(args)) => top::run(args).map_err(|failure| match failure {
             top::Failure::Asked(sentence) => Failure::Asked(sentence),

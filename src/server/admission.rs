@@ -172,6 +172,11 @@ impl Admission {
         entry.open -= 1;
     }
 
+    /// How many connections are counted.
+    pub fn open(&self) -> u64 {
+        self.table.values().map(|entry| u64::from(entry.open)).sum()
+    }
+
     /// The book of refusals.
     pub fn refused(&self) -> &Refusals {
         &self.refused

@@ -58,6 +58,11 @@ impl Calls {
         self.owed.is_empty()
     }
 
+    /// How many they are.
+    pub fn owed(&self) -> usize {
+        self.owed.len()
+    }
+
     /// The reply to a call, if a delivery is its answer.
     pub fn reply(&mut self, delivery: &Delivery, deliveries: &Deliveries, now: Moment) -> Option<Reply> {
         let (to, status, text) = answer_of(delivery)?;

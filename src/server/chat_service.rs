@@ -25,7 +25,7 @@ use super::top::Top;
 use super::{Port, Reloaded, Seen, Service, Turn};
 
 /// The chat as a service of the loop.
-pub(super) struct ChatService {
+pub(crate) struct ChatService {
     chat: Chat,
     deliveries: Deliveries,
     responder: Responder,
@@ -40,7 +40,7 @@ pub(super) struct ChatService {
 }
 
 /// What to do about an event, beside the chat's deliveries.
-pub(super) enum Then {
+pub(crate) enum Then {
     /// Nothing.
     Nothing,
     /// A session has ended: its line for the log.
@@ -72,6 +72,21 @@ impl ChatService {
             alive_at: starter.wants_to_hear_every().map(|_| Tick(0)),
             starter,
         }
+    }
+
+    /// The chat, to be looked at.
+    pub fn chat(&self) -> &Chat {
+        &self.chat
+    }
+
+    /// Panics that ended one request and nothing else.
+    pub fn panics(&self) -> u64 {
+        self.panics
+    }
+
+    /// How many calls are owed an answer.
+    pub fn owed(&self) -> usize {
+        self.calls.owed()
     }
 
     /// The sources of reports.

@@ -174,13 +174,6 @@ const CUT_ABOVE: usize = 95;
 /// The part that history keeps however short memory is.
 const HISTORY_SHARE: usize = 25;
 
-/// The resident memory of this process, in bytes; `None` where the kernel does not show it.
-pub fn resident() -> Option<usize> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,7 +18,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// All of it, for a machine.
 pub fn prometheus(sources: &Sources<'_>) -> String {
     let Sources { seen, chat, calls, panics, stopping: _ } = sources;
-    let Seen { turns, counters, connections, max_connections, admission, tls, memory, now: _ } = seen;
+    let Seen { turns, counters, connections, max_connections, admission, tls, memory, resident, now: _ } = seen;
     let counts = chat.counts();
     let mut page = Page(String::with_capacity(8 << 10));
     page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
@@ -71,7 +71,7 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
         "Octets that may be held; 0: no budget.",
         memory.bytes().unwrap_or(0) as f64,
     );
-    if let Some(bytes) = super::memory::resident() {
+    if let Some(bytes) = resident() {
         page.gauge("salon_resident_bytes", "Octets in memory as the kernel counts them.", bytes as f64);
     }
     page.counter("salon_log_lines_dropped_total", "Lines of the log left out.", super::logging::dropped_lines());

@@ -18,7 +18,7 @@ pub mod admin_key;
 pub mod admission;
 pub mod api;
 pub mod calls;
-mod chat_service;
+pub(crate) mod chat_service;
 mod delivering;
 pub mod doors;
 pub mod echo;
@@ -196,6 +196,8 @@ pub struct Seen<'a> {
     pub tls: Option<&'a tls::Acceptor>,
     /// The memory that was held when the last turn ended, and its budget.
     pub memory: &'a memory::Budget,
+    /// The memory of the process as the system counts it; `None` where it does not say.
+    pub resident: fn() -> Option<usize>,
 }
 
 impl Seen<'_> {

@@ -167,6 +167,21 @@ impl<S: System> Reactor<S> {
         }
     }
 
+    /// The connections, to be looked at.
+    pub fn engine(&self) -> &Engine<Socket<S>> {
+        &self.engine
+    }
+
+    /// The addresses, to be looked at.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// How many connections wait for their PROXY header.
+    pub fn waiting(&self) -> usize {
+        self.lobby.len()
+    }
+
     /// Turns until a signal ends it and all connections are closed, or the time for that is over.
     ///
     /// # Errors
@@ -506,6 +521,7 @@ impl<S: System> Reactor<S> {
                 admission: &self.admission,
                 tls: self.acceptor.as_ref(),
                 memory: &self.memory,
+                resident: S::resident,
             };
             let mut then = None;
             if !self.engine.next_event(|id, tag, event| {

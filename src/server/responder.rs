@@ -34,7 +34,7 @@ pub(super) struct Responder {
 
 /// The properties of a request that every answer depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// The client that a proxy names.
     pub said: Option<IpAddr>,
     /// Its method is HEAD.
@@ -61,7 +61,7 @@ impl Asked {
 }
 
 /// The answer to a request.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// With this response.
     Respond(Vec<u8>),
     /// With a refusal.

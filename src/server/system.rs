@@ -34,6 +34,9 @@ pub trait System: fmt::Debug {
     /// Milliseconds since the Unix epoch, by a clock that may jump.
     fn unix_ms(&self) -> u64;
 
+    /// The memory of this process as the system counts it, in bytes; `None` where it does not say.
+    fn resident() -> Option<usize>;
+
     /// The next connection of a listener, and where it comes from; a Unix socket has no address.
     ///
     /// # Errors

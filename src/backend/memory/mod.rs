@@ -443,7 +443,9 @@ impl Backend for Memory {
     }
 
     fn tell_catalogue(&mut self) {
-        let users = self.pairs.users().cloned().collect();
+        // In an order of their own, and not that of a table: the same requests have the same news.
+        let mut users: Vec<Rc<str>> = self.pairs.users().cloned().collect();
+        users.sort_unstable_by(|one, other| other.cmp(one));
         self.catalogue = Some(Box::new(Catalogue { place: 0, users, user: "".into() }));
     }
 

@@ -112,6 +112,12 @@ impl System for Kernel {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
     }
 
+    fn resident() -> Option<usize> {
+        let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
+        Some(pages * rustix::param::page_size())
+    }
+
     fn accept(&mut self, listener: usize) -> io::Result<(RawOf<Self>, Option<IpAddr>)> {
         match self.listeners.get(listener) {
             Some(Some(socket)) => socket.accept(),

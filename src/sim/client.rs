@@ -1,0 +1,1036 @@
+//! A client that keeps to the protocol, with the logic of `client.js`: it resumes, sends again with the same `id`,
+//! backs off, notices silence. It judges what it hears as an independent reader of `docs/wire.md` would.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use crate::proto::client_handshake::ClientRequest;
+use crate::proto::handshake::Accept;
+use crate::proto::{Opcode, encode_masked_frame};
+
+use super::frames::{Heard, Reader};
+use super::judge::{Entry, Judge};
+use super::network::{Brought, Event, Network, PROXY, PUBLIC, SECOND, Time};
+use super::plan::Fault;
+
+/// A client.
+#[derive(Debug)]
+pub struct Client {
+    /// Which actor it is.
+    pub id: usize,
+    /// Its user.
+    pub user: String,
+    address: IpAddr,
+    phase: Phase,
+    link: Option<usize>,
+    reader: Reader,
+    key: String,
+    /// The rooms that it wants to be in.
+    pub rooms: BTreeMap<String, Room>,
+    outbox: VecDeque<Unsent>,
+    /// Requests of this connection by their `id`: what may answer them.
+    asked: BTreeMap<String, Asked>,
+    /// Every `id` of this connection: how often it was sent, and answered.
+    ids: BTreeMap<String, (u32, u32)>,
+    drawn: u64,
+    heard_at: Time,
+    probe_since: Option<Time>,
+    asked_since: Option<Time>,
+    attempts: u32,
+    hurried: bool,
+    welcomed_at: Time,
+    goodbye: Option<(bool, Time)>,
+    /// From `welcome`.
+    ping_every: Time,
+    join_rooms: usize,
+    content_bytes: usize,
+    pace: Time,
+    next_join: Time,
+    slow_until: Time,
+    next_send: Time,
+    /// It rests: it says nothing new and leaves no room.
+    pub rests: bool,
+    /// What the last `members` of each room were, since it rests.
+    pub members: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It tries again then.
+    Waiting(Time),
+    Connecting(Time),
+    /// The request is sent.
+    Opening(Time),
+    /// It is a WebSocket; the welcome has not come.
+    Entering(Time),
+    On,
+    /// It comes back when somebody asks for it.
+    Out,
+    /// It has left for good.
+    Left,
+}
+
+/// A room as the client has it.
+#[derive(Clone, Debug, Default)]
+pub struct Room {
+    epoch: Option<String>,
+    /// Nothing is missing up to here.
+    seq: u64,
+    /// What comes next is unknown: a page of history begins.
+    fresh: bool,
+    inside: bool,
+    /// The replay leads to there, and `online_users` ends it.
+    replay_to: Option<u64>,
+    asked: Option<String>,
+    asked_at: Time,
+    /// With what it was asked for.
+    since: Option<(String, u64)>,
+    history: u64,
+    leaving: bool,
+    not_before: Time,
+    tries: u32,
+}
+
+/// A message that is not confirmed.
+#[derive(Clone, Debug)]
+struct Unsent {
+    id: String,
+    /// The room, or the user.
+    room: Option<String>,
+    to: String,
+    content: String,
+    link: Option<usize>,
+    first_sent: Option<Time>,
+    last_sent: Time,
+    not_before: Time,
+    tries: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Asked {
+    /// Types that may answer it, beside `error`.
+    by: &'static [&'static str],
+    room: Option<String>,
+    at: Time,
+}
+
+impl Client {
+    /// A client that has not come yet.
+    pub fn new(id: usize, user: String, address: IpAddr, rooms: impl Iterator<Item = String>) -> Self {
+        Self {
+            id,
+            user,
+            address,
+            phase: Phase::Waiting(0),
+            link: None,
+            reader: Reader::default(),
+            key: String::new(),
+            rooms: rooms.map(|room| (room, Room::default())).collect(),
+            outbox: VecDeque::new(),
+            asked: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            drawn: 0,
+            heard_at: 0,
+            probe_since: None,
+            asked_since: None,
+            attempts: 0,
+            hurried: false,
+            welcomed_at: 0,
+            goodbye: None,
+            ping_every: 25 * SECOND,
+            join_rooms: 1,
+            content_bytes: 100,
+            pace: 0,
+            next_join: 0,
+            slow_until: 0,
+            next_send: 0,
+            rests: false,
+            members: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it is in all rooms that it wants, has heard all, and waits for nothing. If not: why.
+    pub fn unwell(&self, net: &Network, judge: &Judge) -> Option<String> {
+        if self.phase != Phase::On || !self.link.is_some_and(|link| net.is_served(link)) {
+            return Some(format!("is not connected: {:?}", self.phase));
+        }
+        for (name, room) in &self.rooms {
+            if !room.inside || room.leaving {
+                return Some(format!("is not in {name}, or still leaves it"));
+            }
+            if room.replay_to.is_some() {
+                return Some(format!("still waits for what it has missed of {name}"));
+            }
+            let newest = judge.newest(name, room.epoch.as_deref().unwrap_or_default());
+            if room.seq < newest {
+                return Some(format!("has heard {name} up to {}, which goes to {newest}", room.seq));
+            }
+        }
+        if let Some(entry) = self.outbox.front() {
+            return Some(format!("has no answer to its message {}", entry.id));
+        }
+        let (id, asked) = self.asked.first_key_value()?;
+        Some(format!("has no answer to its request {id}, for {:?}, of {:.1} s", asked.by, asked.at as f64 / 1e6))
+    }
+
+    /// The life of a room that it is in.
+    pub fn epoch_of(&self, room: &str) -> Option<&str> {
+        self.rooms.get(room).filter(|room| room.inside).and_then(|room| room.epoch.as_deref())
+    }
+
+    /// Comes back if it was sent away, and is to want these rooms.
+    pub fn come_back(&mut self, now: Time) {
+        if self.phase == Phase::Out {
+            self.phase = Phase::Waiting(now);
+            self.goodbye = None;
+        }
+    }
+
+    /// Asks who is in each room.
+    pub fn ask_members(&mut self, net: &mut Network) {
+        for room in self.rooms.keys().cloned().collect::<Vec<_>>() {
+            let fields = format!(r#""type":"members","room_id":"{room}","limit":200"#);
+            self.ask(net, &fields, &["members"], Some(room));
+        }
+    }
+
+    /// Leaves for good.
+    pub fn leave_for_good(&mut self, net: &mut Network) {
+        if let Some(link) = self.link.take() {
+            let mut out = Vec::new();
+            encode_masked_frame(Opcode::Close, &1000_u16.to_be_bytes(), mask(net), &mut out);
+            net.send(link, &out);
+            net.close(link);
+        }
+        self.phase = Phase::Left;
+    }
+
+    // Time -----------------------------------------------------------------------------------------------------------
+
+    /// Does what is due, and something of its own accord; comes again after a while.
+    pub fn act(&mut self, net: &mut Network, judge: &mut Judge) {
+        let pause = net.plan.pause;
+        let wait = net.chance.within(pause / 2, pause * 3 / 2).min(500_000);
+        net.after(wait, Event::Act(self.id));
+        let now = net.now;
+        match self.phase {
+            Phase::Waiting(until) if until <= now => self.connect(net),
+            Phase::Waiting(_) | Phase::Left => {}
+            Phase::Out => {
+                // Somebody asks for it.
+                if net.chance.one_in(40) && !judge.banned.contains(&self.user) {
+                    self.come_back(now);
+                }
+            }
+            Phase::Connecting(since) | Phase::Opening(since) | Phase::Entering(since) => {
+                if now - since > OPEN_WITHIN {
+                    self.give_up(net);
+                }
+            }
+            Phase::On => {
+                if let Some(since) = self.probe_since {
+                    if now - since > PONG_WITHIN {
+                        return self.give_up(net);
+                    }
+                } else if now - self.heard_at > self.ping_every
+                    || self.asked_since.is_some_and(|since| now - since > PING_UNANSWERED_AFTER)
+                {
+                    self.probe_since = Some(now);
+                    self.ask(net, r#""type":"ping""#, &["pong"], None);
+                }
+                if now - self.welcomed_at > STABLE_AFTER {
+                    (self.attempts, self.hurried) = (0, false);
+                }
+                self.pump_joins(net);
+                self.pump_outbox(net);
+                self.suffer(net);
+                // It acts of its own accord once a pause on average, however often it looks.
+                if !self.rests && self.phase == Phase::On && net.chance.below(pause) < wait {
+                    self.live(net);
+                }
+            }
+        }
+    }
+
+    /// What happens to its connection.
+    fn suffer(&mut self, net: &mut Network) {
+        let Some(link) = self.link else { return };
+        // Faults of links are counted by looks of clients, of which there are some a second.
+        if net.strikes(Fault::Reset) && net.chance.one_in(10) {
+            net.trace.tell(net.now, || format!("client {}: its connection is reset", self.id));
+            net.reset(link);
+            self.lose(net, 1006);
+        } else if net.strikes(Fault::Vanish) && net.chance.one_in(10) {
+            net.trace.tell(net.now, || format!("client {}: its connection vanishes", self.id));
+            net.vanish(link);
+            // It notices so much later.
+            let wait = net.chance.below(20 * SECOND);
+            self.drop_link();
+            self.phase = Phase::Waiting(net.now + wait);
+        } else if net.strikes(Fault::Stall) && net.chance.one_in(4) {
+            let wait = net.chance.skewed(10_000, 20 * SECOND);
+            net.trace.tell(net.now, || format!("client {}: reads nothing for {:.1} s", self.id, wait as f64 / 1e6));
+            net.stall(link, wait);
+        }
+    }
+
+    /// Something of its own accord.
+    fn live(&mut self, net: &mut Network) {
+        let inside: Vec<String> =
+            self.rooms.iter().filter(|(_, room)| room.inside && !room.leaving).map(|(name, _)| name.clone()).collect();
+        let room = (!inside.is_empty()).then(|| net.chance.pick(&inside).clone());
+        let people = net.plan.people as u64;
+        let other = user_name(net.chance.below(people));
+        let draw = net.chance.below(100);
+        match (draw, room) {
+            (0..40, Some(room)) => self.say(net, Some(room), String::new()),
+            (40..46, _) => self.say(net, None, other),
+            (46..48, Some(room)) => {
+                self.ask(net, &format!(r#""type":"leave","room_id":"{room}""#), &["left"], Some(room.clone()));
+                if let Some(room) = self.rooms.get_mut(&room) {
+                    room.leaving = true;
+                }
+            }
+            (48..52, _) => {
+                let rooms = net.plan.rooms as u64;
+                let name = room_name(net.chance.below(rooms));
+                let history = if net.chance.one_in(2) { net.chance.within(1, 60) } else { 0 };
+                self.rooms.entry(name).or_insert_with(|| Room { history, ..Room::default() });
+                self.pump_joins(net);
+            }
+            (52..57, Some(room)) => {
+                let limit = net.chance.within(1, 200);
+                let fields = format!(r#""type":"history","room_id":"{room}","limit":{limit}"#);
+                self.ask(net, &fields, &["history"], Some(room));
+            }
+            (57..59, _) => {
+                let fields = format!(r#""type":"history","user_id":"{other}""#);
+                self.ask(net, &fields, &["history"], None);
+            }
+            (59..62, Some(room)) => {
+                self.ask(net, &format!(r#""type":"members","room_id":"{room}""#), &["members"], Some(room));
+            }
+            (62..64, _) => self.ask(net, r#""type":"rooms""#, &["rooms"], None),
+            (64..66, _) => self.ask(net, r#""type":"online""#, &["online"], None),
+            (66..68, _) => self.ask(net, r#""type":"conversations""#, &["conversations"], None),
+            (68..72, Some(room)) => {
+                let (seq, on) = (self.rooms[&room].seq, net.chance.one_in(2));
+                match net.chance.below(3) {
+                    0 => {
+                        let fields = format!(r#""type":"read","room_id":"{room}","seq":{seq}"#);
+                        self.ask(net, &fields, &["ack"], None);
+                    }
+                    1 => self.send(net, &format!(r#"{{"type":"typing","room_id":"{room}","typing":{on}}}"#)),
+                    _ => {
+                        let fields = format!(r#""type":"typing","user_id":"{other}","typing":{on}"#);
+                        self.ask(net, &fields, &["ack"], None);
+                    }
+                }
+            }
+            (72..75, _) => {
+                let status = *net.chance.pick(&["online", "away", "busy", "offline"]);
+                self.ask(net, &format!(r#""type":"status","status":"{status}","note":"x""#), &["ack"], None);
+            }
+            (75..78, _) => {
+                let on = net.chance.one_in(2);
+                let fields = format!(r#""type":"presence","user_ids":["{other}"],"subscribe":{on}"#);
+                self.ask(net, &fields, &["presence_state"], None);
+            }
+            (78..80, _) => {
+                let fields =
+                    format!(r#""type":"multicast","user_ids":["{other}","{}"],"content":"to some""#, self.user);
+                self.ask(net, &fields, &["ack"], None);
+            }
+            (80..90, Some(room)) => self.change(net, &room),
+            (90..92, _) => {
+                self.ask(net, r#""type":"search","text":"edited""#, &["found"], None);
+            }
+            (92..94, _) => self.ask(net, r#""type":"broadcast","room_id":"*","content":"all""#, &["broadcast"], None),
+            (94..95, _) => self.leave_and_return(net),
+            _ => self.ask(net, r#""type":"ping""#, &["pong"], None),
+        }
+    }
+
+    /// Does something to a message.
+    fn change(&mut self, net: &mut Network, room: &str) {
+        let seq = self.rooms[room].seq;
+        if seq == 0 {
+            return;
+        }
+        let of = seq - net.chance.below(seq.min(10));
+        let fields = match net.chance.below(4) {
+            0 => format!(r#""type":"edit","room_id":"{room}","of":{of},"content":"edited {}""#, self.drawn),
+            1 => format!(r#""type":"delete","room_id":"{room}","of":{of}"#),
+            _ => format!(r#""type":"react","room_id":"{room}","of":{of},"emoji":":x:","on":{}"#, net.chance.one_in(2)),
+        };
+        self.ask(net, &fields, &["edited", "deleted", "reaction", "ack"], Some(room.to_owned()));
+    }
+
+    /// Closes its connection in order, and comes back later.
+    fn leave_and_return(&mut self, net: &mut Network) {
+        let Some(link) = self.link else { return };
+        let mut out = Vec::new();
+        encode_masked_frame(Opcode::Close, &1000_u16.to_be_bytes(), mask(net), &mut out);
+        net.send(link, &out);
+        net.close(link);
+        self.drop_link();
+        let wait = net.chance.skewed(1_000, 20 * SECOND);
+        self.phase = Phase::Waiting(net.now + wait);
+    }
+
+    // Going out ------------------------------------------------------------------------------------------------------
+
+    fn draw_id(&mut self) -> String {
+        self.drawn += 1;
+        format!("c{}-{}", self.id, self.drawn)
+    }
+
+    fn send(&mut self, net: &mut Network, text: &str) {
+        let Some(link) = self.link else { return };
+        net.trace.tell(net.now, || format!("client {} > {text:.200}", self.id));
+        let mut out = Vec::new();
+        let key = mask(net);
+        encode_masked_frame(Opcode::Text, text.as_bytes(), key, &mut out);
+        net.send(link, &out);
+    }
+
+    fn note_asked(&mut self, id: &str, now: Time) {
+        self.ids.entry(id.to_owned()).or_default().0 += 1;
+        self.asked_since.get_or_insert(now);
+    }
+
+    fn ask(&mut self, net: &mut Network, fields: &str, by: &'static [&'static str], room: Option<String>) {
+        if self.phase != Phase::On || self.asked.len() >= 64 {
+            return;
+        }
+        let id = self.draw_id();
+        let text = format!(r#"{{"id":"{id}",{fields}}}"#);
+        self.note_asked(&id, net.now);
+        self.asked.insert(id, Asked { by, room, at: net.now });
+        self.send(net, &text);
+    }
+
+    fn say(&mut self, net: &mut Network, room: Option<String>, to: String) {
+        if self.outbox.len() >= 20 {
+            return;
+        }
+        let id = self.draw_id();
+        let long = if net.chance.one_in(8) { net.chance.skewed(0, 8_000) } else { net.chance.below(60) } as usize;
+        let mut content = format!("{id} ");
+        let most = self.content_bytes.min(3_000);
+        while content.len() < long.min(most - 1) {
+            content.push(*net.chance.pick(&['a', 'b', ' ', '"', '\n', 'é', '\u{1}']));
+            if content.len() > most {
+                content.pop();
+                break;
+            }
+        }
+        self.outbox.push_back(Unsent {
+            id,
+            room,
+            to,
+            content,
+            link: None,
+            first_sent: None,
+            last_sent: 0,
+            not_before: 0,
+            tries: 0,
+        });
+        self.pump_outbox(net);
+    }
+
+    /// Sends the first message of each room and person, unless it is on its way.
+    fn pump_outbox(&mut self, net: &mut Network) {
+        if self.phase != Phase::On {
+            return;
+        }
+        let now = net.now;
+        let mut busy: Vec<(Option<String>, String)> = Vec::new();
+        let mut given_up = Vec::new();
+        for at in 0..self.outbox.len() {
+            let entry = &self.outbox[at];
+            let lane = (entry.room.clone(), entry.to.clone());
+            if busy.contains(&lane) {
+                continue;
+            }
+            if let Some(room) = &entry.room {
+                match self.rooms.get(room) {
+                    Some(room) if room.inside && !room.leaving => {}
+                    Some(room) if !room.leaving => continue,
+                    _ => {
+                        given_up.push(entry.id.clone());
+                        continue;
+                    }
+                }
+            }
+            let here = entry.link == self.link;
+            if !here && entry.first_sent.is_some_and(|first| now - first > REPEAT_WITHIN) {
+                given_up.push(entry.id.clone());
+                continue;
+            }
+            busy.push(lane);
+            let in_flight = here && now - entry.last_sent < ANSWER_WITHIN;
+            if in_flight || entry.not_before > now || self.next_send > now {
+                continue;
+            }
+            let entry = &mut self.outbox[at];
+            entry.link = self.link;
+            entry.first_sent.get_or_insert(now);
+            entry.last_sent = now;
+            let (id, content) = (entry.id.clone(), serde_json::to_string(&entry.content).expect("a text"));
+            let text = match &entry.room {
+                Some(room) => format!(r#"{{"type":"broadcast","id":"{id}","room_id":"{room}","content":{content}}}"#),
+                None => format!(r#"{{"type":"direct","id":"{id}","user_id":"{}","content":{content}}}"#, entry.to),
+            };
+            if now < self.slow_until {
+                self.next_send = now + self.pace;
+            }
+            self.note_asked(&id, now);
+            self.send(net, &text);
+        }
+        self.outbox.retain(|entry| !given_up.contains(&entry.id));
+    }
+
+    /// Asks for the rooms that it is not in.
+    fn pump_joins(&mut self, net: &mut Network) {
+        let now = net.now;
+        if self.phase != Phase::On || self.next_join > now {
+            return;
+        }
+        for room in self.rooms.values_mut() {
+            if room.asked.is_some() && now - room.asked_at > ANSWER_WITHIN {
+                room.asked = None;
+            }
+        }
+        let due = |room: &Room| !room.inside && room.asked.is_none() && room.not_before <= now && !room.leaving;
+        let names: Vec<String> =
+            self.rooms.iter().filter(|(_, room)| due(room)).map(|(name, _)| name.clone()).collect();
+        for list in names.chunks(self.join_rooms.max(1)) {
+            let id = self.draw_id();
+            let mut fields = Vec::new();
+            for name in list {
+                let room = self.rooms.get_mut(name).expect("it is listed");
+                (room.asked, room.asked_at) = (Some(id.clone()), now);
+                room.since = room.epoch.clone().map(|epoch| (epoch, room.seq));
+                let since = room.since.as_ref();
+                let since = since
+                    .map_or_else(String::new, |(epoch, seq)| format!(r#","since":{{"epoch":"{epoch}","seq":{seq}}}"#));
+                let history = if room.history > 0 { format!(r#","history":{}"#, room.history) } else { String::new() };
+                fields.push(format!(r#""room_id":"{name}"{since}{history}"#));
+            }
+            self.note_asked(&id, now);
+            let text = match &fields[..] {
+                [one] => format!(r#"{{"type":"join","id":"{id}",{one}}}"#),
+                many => format!(r#"{{"type":"join","id":"{id}","rooms":[{{{}}}]}}"#, many.join("},{")),
+            };
+            if fields.len() > 1 {
+                self.asked.insert(id, Asked { by: &["ack"], room: None, at: now });
+            }
+            self.send(net, &text);
+        }
+    }
+
+    // The connection -------------------------------------------------------------------------------------------------
+
+    fn connect(&mut self, net: &mut Network) {
+        let listener = if net.plan.proxied { PROXY } else { PUBLIC };
+        let address = if net.plan.proxied { super::plan::NEAR } else { self.address };
+        let link = net.connect(self.id, listener, address);
+        net.trace.tell(net.now, || format!("client {} connects, by link {link}", self.id));
+        self.link = Some(link);
+        self.phase = Phase::Connecting(net.now);
+    }
+
+    /// The connection stands, or is refused.
+    pub fn answered(&mut self, net: &mut Network, link: usize) {
+        if self.link != Some(link) {
+            return;
+        }
+        if !net.stands(link) {
+            net.close(link);
+            return self.lose(net, 1006);
+        }
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&net.chance.draw().to_le_bytes());
+        let target = format!("/ws?user={}", self.user);
+        let request = ClientRequest { host: "salon", target: &target, nonce, ..ClientRequest::default() };
+        self.key = request.key();
+        self.reader = Reader::new(Accept::of_key(&self.key).as_str().to_owned());
+        let mut head = Vec::new();
+        if net.plan.proxied {
+            head.extend_from_slice(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c");
+            if let IpAddr::V4(address) = self.address {
+                head.extend_from_slice(&u32::from(address).to_be_bytes());
+            }
+            head.extend_from_slice(&[10, 9, 9, 9, 0x0f, 0xa0, 0, 80]);
+        }
+        request.encode(&mut head).expect("nothing in it that may not stand in a head");
+        net.send(link, &head);
+        self.phase = Phase::Opening(net.now);
+        self.heard_at = net.now;
+    }
+
+    /// Something has come.
+    pub fn brought(&mut self, net: &mut Network, judge: &mut Judge, link: usize, what: Brought) {
+        if self.link != Some(link) {
+            return;
+        }
+        match what {
+            Brought::Bytes(bytes) => {
+                self.reader.push(&bytes);
+                while self.link == Some(link) {
+                    match self.reader.next() {
+                        Ok(Some(heard)) => self.hear(net, judge, heard),
+                        Ok(None) => break,
+                        Err(wrong) => {
+                            let invariant = if self.reader.is_closed() { 8 } else { 13 };
+                            return net.trace.fail(invariant, net.now, || format!("client {}: {wrong}", self.id));
+                        }
+                    }
+                }
+            }
+            Brought::End | Brought::Reset => {
+                net.close(link);
+                self.lose(net, 1006);
+            }
+        }
+    }
+
+    fn hear(&mut self, net: &mut Network, judge: &mut Judge, heard: Heard) {
+        let now = net.now;
+        self.heard_at = now;
+        (self.probe_since, self.asked_since) = (None, None);
+        match heard {
+            Heard::Upgraded => {
+                self.phase = Phase::Entering(now);
+                if let Some(link) = self.link {
+                    net.links[link].upgraded = true;
+                }
+            }
+            Heard::Response(code, body) => {
+                if !matches!(code, 408 | 429 | 503) {
+                    let body = String::from_utf8_lossy(&body).into_owned();
+                    net.trace.fail(13, now, || format!("client {}: its upgrade is answered {code}: {body}", self.id));
+                }
+                if let Some(link) = self.link {
+                    net.close(link);
+                }
+                self.lose(net, 1013);
+            }
+            Heard::Ping(payload) => {
+                let (mut out, key) = (Vec::new(), mask(net));
+                encode_masked_frame(Opcode::Pong, &payload, key, &mut out);
+                if let Some(link) = self.link {
+                    net.send(link, &out);
+                }
+            }
+            Heard::Pong(_) => {}
+            Heard::Close(code) => {
+                net.trace.tell(now, || format!("client {} < Close {code}", self.id));
+                if let Some(spoken) = self.link.and_then(|link| net.spoken_before(link))
+                    && code == 4201
+                {
+                    let text = format!("client {}: it is closed for silence, {spoken} us after it has spoken", self.id);
+                    net.trace.fail(11, now, || text);
+                }
+                if matches!(code, 1002 | 1003 | 1007 | 1009 | 1011 | 4001) {
+                    net.trace.fail(8, now, || format!("client {}: it is closed with {code}", self.id));
+                }
+                if let Some(link) = self.link {
+                    let (mut out, key) = (Vec::new(), mask(net));
+                    encode_masked_frame(Opcode::Close, &code.to_be_bytes(), key, &mut out);
+                    net.send(link, &out);
+                    net.close(link);
+                }
+                self.lose(net, code);
+            }
+            Heard::Text(text) => {
+                net.trace.tell(now, || format!("client {} < {text:.200}", self.id));
+                match serde_json::from_str::<Value>(&text) {
+                    Ok(message) => {
+                        if let Err((invariant, wrong)) = self.take(net, judge, &message) {
+                            net.trace.fail(invariant, now, || format!("client {}: {wrong} ({text:.300})", self.id));
+                        }
+                    }
+                    Err(error) => net.trace.fail(13, now, || format!("client {}: no JSON: {error}", self.id)),
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, net: &mut Network) {
+        if let Some(link) = self.link {
+            net.close(link);
+        }
+        self.lose(net, 1006);
+    }
+
+    fn drop_link(&mut self) {
+        self.link = None;
+        self.asked.clear();
+        self.ids.clear();
+        (self.probe_since, self.asked_since) = (None, None);
+        self.rooms.retain(|_, room| !room.leaving);
+        for room in self.rooms.values_mut() {
+            (room.inside, room.asked, room.not_before, room.tries) = (false, None, 0, 0);
+            room.replay_to = None;
+        }
+        for entry in &mut self.outbox {
+            entry.link = None;
+        }
+    }
+
+    /// The connection is lost, with this code.
+    fn lose(&mut self, net: &mut Network, code: u16) {
+        net.trace
+            .tell(net.now, || format!("client {}: its connection is lost, {code}, while {:?}", self.id, self.phase));
+        self.drop_link();
+        let goodbye = self.goodbye.take();
+        if code / 100 == 40 || goodbye.is_some_and(|(reconnect, _)| !reconnect) {
+            self.phase = Phase::Out;
+            return;
+        }
+        if code / 100 == 42 && !self.hurried {
+            self.hurried = true;
+            self.phase = Phase::Waiting(net.now);
+            return;
+        }
+        self.attempts += 1;
+        let ceiling = (BACKOFF_BASE << (self.attempts - 1).min(16)).min(BACKOFF_MAX);
+        let jitter = net.chance.below(ceiling).max(50_000);
+        self.phase = Phase::Waiting(net.now + goodbye.map_or(0, |(_, after)| after) + jitter);
+    }
+
+    // Coming in ------------------------------------------------------------------------------------------------------
+
+    fn take(&mut self, net: &mut Network, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
+        let kind = text(message, "type").ok_or((13, "a message without type".to_owned()))?;
+        if (self.phase == Phase::On) == (kind == "welcome") && kind != "goodbye" && kind != "error" {
+            return Err((13, "welcome is the first message, and no other one".into()));
+        }
+        let id = text(message, "id");
+        if let Some(id) = id {
+            let Some((sent, answered)) = self.ids.get_mut(id) else {
+                return Err((9, format!("an answer to {id}, which this connection has not sent")));
+            };
+            *answered += 1;
+            if answered > sent {
+                return Err((5, format!("a second answer to {id}")));
+            }
+        }
+        let room = text(message, "room_id");
+        let inside = |room: Option<&str>| room.and_then(|room| self.rooms.get(room)).is_some_and(|room| room.inside);
+        match kind {
+            "welcome" => {
+                self.welcome(net, message)?;
+                self.pump_joins(net);
+                self.pump_outbox(net);
+            }
+            "joined" => self.joined(net, message)?,
+            "left" => {
+                let room = room.ok_or((13, "left without room_id".to_owned()))?.to_owned();
+                self.rooms.remove(&room);
+                self.outbox.retain(|entry| entry.room.as_ref() != Some(&room));
+            }
+            "broadcast" if room == Some("*") => {}
+            "broadcast" | "edited" | "deleted" | "reaction" if room.is_some() => {
+                self.entry(judge, kind, message)?;
+            }
+            "direct" => {
+                let (sender, user) = (field(message, "sender")?, field(message, "user_id")?);
+                if sender != self.user && user != self.user {
+                    return Err((9, format!("{} hears what {sender} says to {user}", self.user)));
+                }
+                if let (Some(content), Some(seq)) = (text(message, "content"), message["seq"].as_u64()) {
+                    judge.hear_direct(sender, user, seq, content)?;
+                }
+                if let Some(id) = id {
+                    self.outbox.retain(|entry| entry.id != id);
+                }
+            }
+            "gap" => self.gap(message)?,
+            "online_users" => self.online_users(message)?,
+            "user_joined" | "user_left" | "typing" if room.is_some() => {
+                if !inside(room) {
+                    return Err((9, format!("{kind} of {room:?}, which it is not in")));
+                }
+            }
+            "goodbye" => {
+                let after = message["after_ms"].as_u64().unwrap_or(0) * 1000;
+                self.goodbye = Some((message["reconnect"].as_bool().unwrap_or(true), after));
+            }
+            "error" => return self.error(net, message),
+            "ack" => self.ack(judge, message)?,
+            "members" if self.rests => {
+                let names = message["members"].as_array().into_iter().flatten();
+                let names = names.filter_map(|member| text(member, "user_id").map(str::to_owned)).collect();
+                self.members.insert(room.unwrap_or_default().to_owned(), names);
+            }
+            "pong" | "presence" | "presence_state" | "read" | "members" | "online" | "rooms" | "room" | "history"
+            | "conversations" | "found" | "edited" | "deleted" | "reaction" | "user_joined" | "user_left"
+            | "typing" => {}
+            other => return Err((13, format!("a message of the type {other}, which docs/wire.md does not have"))),
+        }
+        if let Some(asked) = id.and_then(|id| self.asked.remove(id))
+            && !asked.by.contains(&kind)
+        {
+            return Err((5, format!("a request for {:?} is answered by {kind}", asked.by)));
+        }
+        if kind == "history" {
+            self.page(judge, message)?;
+        }
+        if matches!(kind, "ack" | "broadcast" | "direct" | "joined") {
+            self.pump_outbox(net);
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, net: &mut Network, message: &Value) -> Result<(), (u8, String)> {
+        if field(message, "user_id")? != self.user {
+            return Err((9, format!("{} is welcomed under another name", self.user)));
+        }
+        if field(message, "durability")? != net.plan.lasts.word() {
+            return Err((4, "another durability than that of the store".into()));
+        }
+        let limits = &message["limits"];
+        let number = |name: &str| limits[name].as_u64().ok_or((13, format!("a welcome without limits.{name}")));
+        (self.join_rooms, self.content_bytes) = (number("join_rooms")? as usize, number("content_bytes")? as usize);
+        let per_second = limits["rate"]["per_second"].as_u64().unwrap_or(100);
+        self.pace = 1_200_000 / per_second.max(1);
+        self.ping_every = message["ping_interval_ms"].as_u64().unwrap_or(25_000) * 1000;
+        self.phase = Phase::On;
+        self.welcomed_at = net.now;
+        (self.next_join, self.next_send, self.slow_until) = (0, 0, 0);
+        Ok(())
+    }
+
+    fn joined(&mut self, net: &mut Network, message: &Value) -> Result<(), (u8, String)> {
+        let (name, epoch) = (field(message, "room_id")?, field(message, "epoch")?.to_owned());
+        let seq = number(message, "seq")?;
+        let recovered = message["recovered"].as_bool().ok_or((13, "joined without recovered".to_owned()))?;
+        if !self.rooms.contains_key(name) {
+            // It was put out while it asked again, and leaves.
+            self.rooms.insert(name.to_owned(), Room { leaving: true, ..Room::default() });
+            let fields = format!(r#""type":"leave","room_id":"{name}""#);
+            self.ask(net, &fields, &["left"], Some(name.to_owned()));
+        }
+        let room = self.rooms.get_mut(name).expect("it is there now");
+        room.asked = None;
+        room.tries = 0;
+        if room.inside {
+            return Ok(());
+        }
+        room.inside = true;
+        room.replay_to = Some(seq);
+        room.fresh = false;
+        match room.since.take() {
+            Some((of, heard)) if of == epoch && heard <= seq => room.seq = heard,
+            Some(_) if recovered => return Err((2, "recovered, though the numbers have begun anew".into())),
+            Some(_) => room.seq = 0,
+            None if room.history > 0 => (room.seq, room.fresh) = (0, true),
+            None => room.seq = seq,
+        }
+        room.epoch = Some(epoch);
+        Ok(())
+    }
+
+    /// The next entry of a room.
+    fn entry(&mut self, judge: &mut Judge, kind: &str, message: &Value) -> Result<(), (u8, String)> {
+        let (name, sender, seq) = (field(message, "room_id")?, field(message, "sender")?, number(message, "seq")?);
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.inside) else {
+            return Err((9, format!("{kind} of {name}, which it is not in")));
+        };
+        if seq <= room.seq && !room.fresh {
+            return Err((3, format!("{name}: {seq} comes after {}", room.seq)));
+        }
+        if seq != room.seq + 1 && !room.fresh {
+            return Err((2, format!("{name}: {seq} comes after {}, and no gap names the hole", room.seq)));
+        }
+        (room.seq, room.fresh) = (seq, false);
+        let epoch = room.epoch.clone().unwrap_or_default();
+        let said = entry_of(kind, sender, message)?;
+        let content = said.said.clone();
+        judge.hear(name, &epoch, seq, said)?;
+        if let Some(id) = text(message, "id") {
+            if sender != self.user {
+                return Err((9, format!("the id {id} on a message of {sender}")));
+            }
+            if let Some(at) = self.outbox.iter().position(|entry| entry.id == id) {
+                let entry = self.outbox.remove(at).expect("it is there");
+                if content.as_ref().is_some_and(|content| *content != entry.content) {
+                    return Err((1, format!("{name}: {seq} is not what was said")));
+                }
+                judge.acknowledge(name, &epoch, seq, &entry.content);
+            }
+        }
+        Ok(())
+    }
+
+    fn gap(&mut self, message: &Value) -> Result<(), (u8, String)> {
+        let (name, from, to) = (field(message, "room_id")?, number(message, "from")?, number(message, "to")?);
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.inside) else {
+            return Err((9, format!("a gap of {name}, which it is not in")));
+        };
+        if room.epoch.as_deref() != text(message, "epoch") {
+            return Err((2, format!("a gap of {name} in another epoch")));
+        }
+        if to < from || from != room.seq + 1 && !room.fresh {
+            return Err((2, format!("{name}: a gap from {from} to {to} after {}", room.seq)));
+        }
+        (room.seq, room.fresh) = (to, false);
+        Ok(())
+    }
+
+    fn online_users(&mut self, message: &Value) -> Result<(), (u8, String)> {
+        let name = field(message, "room_id")?;
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.inside) else {
+            return Err((9, format!("online_users of {name}, which it is not in")));
+        };
+        if let Some(to) = room.replay_to.take() {
+            if room.fresh {
+                (room.seq, room.fresh) = (to, false);
+            }
+            if room.seq < to {
+                return Err((2, format!("{name}: the replay ends at {}, and joined said {to}", room.seq)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A page of history.
+    fn page(&mut self, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
+        let (Some(name), Some(epoch)) = (text(message, "room_id"), text(message, "epoch")) else { return Ok(()) };
+        let mut last = 0;
+        for item in message["items"].as_array().into_iter().flatten() {
+            let seq = number(item, "seq")?;
+            if seq <= last {
+                return Err((3, format!("a page of {name} in which {seq} comes after {last}")));
+            }
+            last = seq;
+            judge.hear(name, epoch, seq, entry_of("broadcast", field(item, "sender")?, item)?)?;
+        }
+        Ok(())
+    }
+
+    fn ack(&mut self, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
+        let Some(id) = text(message, "id") else { return Err((5, "an ack without id".into())) };
+        let Some(at) = self.outbox.iter().position(|entry| entry.id == id) else { return Ok(()) };
+        let entry = self.outbox.remove(at).expect("it is there");
+        if message["seq"].as_u64().is_none() {
+            return Err((4, "a message is acknowledged that has no number yet".into()));
+        }
+        if let (Some(room), Some(seq)) = (&entry.room, message["seq"].as_u64())
+            && let Some(known) = self.rooms.get(room)
+            && message["dup"].as_bool() != Some(true)
+            && let Some(epoch) = &known.epoch
+        {
+            judge.acknowledge(room, epoch, seq, &entry.content);
+        }
+        Ok(())
+    }
+
+    fn error(&mut self, net: &mut Network, message: &Value) -> Result<(), (u8, String)> {
+        let now = net.now;
+        let code = field(message, "code")?;
+        let retry = message["retry"].as_bool().ok_or((13, "an error without retry".to_owned()))?;
+        let after = message["retry_after_ms"].as_u64().map(|wait| wait * 1000);
+        if matches!(code, "internal" | "unauthorized" | "token_expired" | "unsupported") {
+            return Err((13, format!("the error {code}")));
+        }
+        let (id, room) = (text(message, "id").map(str::to_owned), text(message, "room_id"));
+        let mut joins = Vec::new();
+        for (name, it) in &mut self.rooms {
+            let of_list = id.is_none() && room == Some(name) && it.asked.is_some();
+            if of_list || it.asked.is_some() && it.asked == id && room.is_none_or(|room| room == name) {
+                joins.push(name.clone());
+            }
+        }
+        let faulty = net.faulty;
+        if let Some(asked) = id.as_ref().and_then(|id| self.asked.remove(id))
+            && let Some(room) = asked.room.as_ref().and_then(|room| self.rooms.get_mut(room))
+        {
+            // A refused `leave` leaves it inside.
+            room.leaving &= !asked.by.contains(&"left");
+        }
+        for name in joins {
+            let room = self.rooms.get_mut(&name).expect("it is listed");
+            room.asked = None;
+            room.tries += 1;
+            let ceiling = BACKOFF_BASE << room.tries.min(6);
+            room.not_before = now + after.unwrap_or(ceiling) + net.chance.below(ceiling);
+            if code == "rate_limited" {
+                self.next_join = room.not_before;
+                room.tries -= 1;
+            } else if !retry || !faulty && room.tries > 8 {
+                self.rooms.remove(&name);
+            }
+        }
+        if let Some(at) = id.and_then(|id| self.outbox.iter().position(|entry| entry.id == id)) {
+            let entry = &mut self.outbox[at];
+            if retry && entry.tries < TRIES_MAX {
+                entry.tries += u32::from(code != "rate_limited");
+                (entry.link, entry.first_sent) = (None, None);
+                entry.not_before = now + after.unwrap_or_else(|| net.chance.below(BACKOFF_BASE << entry.tries.min(5)));
+                if code == "rate_limited" {
+                    self.slow_until = now + SLOW_FOR;
+                    self.next_send = self.outbox[at].not_before;
+                }
+            } else {
+                self.outbox.remove(at);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry_of(kind: &str, sender: &str, message: &Value) -> Result<Entry, (u8, String)> {
+    let changed = message.get("edited").is_some() || message.get("deleted").is_some();
+    let said = text(message, "content").filter(|_| kind == "broadcast" && !changed);
+    if kind == "broadcast" && said.is_none() && !changed {
+        return Err((13, "a message without content".into()));
+    }
+    let of = if kind == "broadcast" { 0 } else { number(message, "of")? };
+    let ts = number(message, "ts")?;
+    Ok(Entry { kind: kind.to_owned(), sender: sender.to_owned(), of, ts, said: said.map(str::to_owned) })
+}
+
+fn text<'a>(message: &'a Value, name: &str) -> Option<&'a str> {
+    message.get(name).and_then(Value::as_str)
+}
+
+fn field<'a>(message: &'a Value, name: &str) -> Result<&'a str, (u8, String)> {
+    text(message, name).ok_or_else(|| (13, format!("a message without {name}")))
+}
+
+fn number(message: &Value, name: &str) -> Result<u64, (u8, String)> {
+    message.get(name).and_then(Value::as_u64).ok_or_else(|| (13, format!("a message without the number {name}")))
+}
+
+/// A key that masks a frame.
+pub fn mask(net: &mut Network) -> [u8; 4] {
+    (net.chance.draw() as u32).to_le_bytes()
+}
+
+/// The name of a user.
+pub fn user_name(number: u64) -> String {
+    format!("u{number}")
+}
+
+/// The name of a room.
+pub fn room_name(number: u64) -> String {
+    format!("r{number}")
+}
+
+// As in client.js.
+const BACKOFF_BASE: Time = 500_000;
+const BACKOFF_MAX: Time = 20 * SECOND;
+const STABLE_AFTER: Time = 5 * SECOND;
+const OPEN_WITHIN: Time = 15 * SECOND;
+const PING_UNANSWERED_AFTER: Time = 5 * SECOND;
+const PONG_WITHIN: Time = 10 * SECOND;
+const ANSWER_WITHIN: Time = 15 * SECOND;
+const REPEAT_WITHIN: Time = 270 * SECOND;
+const TRIES_MAX: u32 = 6;
+const SLOW_FOR: Time = 30 * SECOND;

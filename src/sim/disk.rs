@@ -1,0 +1,281 @@
+//! The simulated disk: a store that answers late, fails, and after a crash has what it promised and perhaps more.
+//!
+//! It does what the store in memory does, and remembers everything that it was asked; after a crash it is the store of
+//! memory that was asked the same, up to a point that its durability allows. Where numbers may be lost by that, every
+//! epoch is another one from then on, as in `docs/store.md`.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use crate::backend::carried::Requests;
+use crate::backend::{
+    Backend, Bounds, Conversation, Epoch, Head, Memory, News, Overloaded, Query, Request, RetryKey, Ticket, memory,
+};
+use crate::random::Random;
+use crate::time::{Moment, Tick};
+
+use super::network::{Event, Time};
+use super::plan::{Fault, Lasts};
+use super::world::World;
+
+/// What is on the disk.
+#[derive(Debug, Default)]
+pub struct Platter {
+    asked: Requests,
+    /// What was done, in order.
+    done: Vec<Done>,
+    /// How much of that a loss of power leaves.
+    synced: usize,
+    waiting: VecDeque<Waiting>,
+    /// Which life of the numbers it is.
+    salt: u64,
+    lives: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Done {
+    /// A request, by its place.
+    Asked(usize),
+    Expired(Moment),
+}
+
+/// A request that is not carried out.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    place: usize,
+    due: Time,
+    fails: bool,
+}
+
+/// The store.
+#[derive(Debug)]
+pub struct Disk {
+    world: Rc<RefCell<World>>,
+    platter: Rc<RefCell<Platter>>,
+    memory: Memory,
+    lasts: Lasts,
+    limits: memory::Limits,
+    /// Where entries stand that may be asked for once more.
+    retries: HashMap<RetryKey, (u64, u64)>,
+    /// The key of the entry that was asked for last.
+    key: Option<(Ticket, RetryKey)>,
+}
+
+impl Disk {
+    /// The store as it is on the platter.
+    pub fn open(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>) -> Self {
+        let (lasts, limits, seed) = {
+            let plan = &world.borrow().net.plan;
+            (plan.lasts, plan.kept.clone(), plan.seed)
+        };
+        let on = platter.borrow();
+        let seed = if lasts == Lasts::Memory { seed ^ (on.lives << 32) } else { seed };
+        let mut disk = Self {
+            world: world.clone(),
+            platter: platter.clone(),
+            memory: Memory::new(limits.clone(), Random::from(seed)),
+            lasts,
+            limits,
+            retries: HashMap::new(),
+            key: None,
+        };
+        for done in &on.done {
+            match *done {
+                Done::Expired(now) => drop(disk.memory.expire(now)),
+                Done::Asked(place) => {
+                    let request = on.asked.get(place).expect("it was asked");
+                    if disk.repeated(&request).is_none() {
+                        disk.carry_out(request, on.salt);
+                    }
+                }
+            }
+            while disk.hear(on.salt).is_some() {}
+        }
+        drop(on);
+        disk
+    }
+
+    /// Where an entry stands that is asked for once more.
+    fn repeated(&self, request: &Request<'_>) -> Option<(u64, u64)> {
+        match request {
+            Request::Append { retry: Some(key), .. } if self.lasts != Lasts::Memory => self.retries.get(key).copied(),
+            _ => None,
+        }
+    }
+
+    fn carry_out(&mut self, request: Request<'_>, salt: u64) {
+        let request = match request {
+            Request::Append { conversation, entry, retry, about, ticket } => {
+                self.key = retry.map(|key| (ticket, key));
+                Request::Append { conversation, entry, retry, about, ticket }
+            }
+            Request::Read { conversation, query, reader, now, about, ticket } => {
+                let query = match query {
+                    Query::Resume { since, newest, bounds } => {
+                        let since = since.map(|(Epoch(epoch), seq)| (Epoch(epoch ^ salt), seq));
+                        Query::Resume { since, newest, bounds }
+                    }
+                    other => other,
+                };
+                Request::Read { conversation, query, reader, now, about, ticket }
+            }
+            other => other,
+        };
+        self.memory.ask(request).expect("one at a time");
+    }
+
+    /// The next news of what was carried out.
+    fn hear(&mut self, salt: u64) -> Option<News<'_>> {
+        let (retries, key) = (&mut self.retries, &mut self.key);
+        Some(match self.memory.poll()? {
+            News::Page { ticket, head: Head { epoch, seq, kept }, entries, reading } => {
+                let head = Head { epoch: Epoch(epoch.0 ^ salt), seq, kept };
+                News::Page { ticket, head, entries, reading }
+            }
+            News::Published { conversation, epoch, entry, ticket } => {
+                if let Some((_, key)) = key.take().filter(|(of, _)| Some(*of) == ticket) {
+                    retries.insert(key, (entry.seq, entry.ts));
+                }
+                News::Published { conversation, epoch: Epoch(epoch.0 ^ salt), entry, ticket }
+            }
+            other => other,
+        })
+    }
+
+    /// The state and the messages of a room, as a reader would find them.
+    pub fn read(&mut self, room: &str) -> (Head, Vec<(u64, Option<String>)>) {
+        let salt = self.platter.borrow().salt;
+        let bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
+        let request = Request::Read {
+            conversation: Conversation::Room(room),
+            query: Query::Newest(bounds),
+            reader: None,
+            now: Moment::default(),
+            about: None,
+            ticket: Ticket(0),
+        };
+        self.memory.ask(request).expect("nothing else waits");
+        loop {
+            if let Some(News::Page { head, entries, .. }) = self.hear(salt) {
+                let content = |body: &crate::backend::Body<'_>| match body {
+                    crate::backend::Body::Message(message) => message.content.map(str::to_owned),
+                    _ => None,
+                };
+                return (head, entries.iter().map(|entry| (entry.seq, content(&entry.body))).collect());
+            }
+        }
+    }
+}
+
+impl Platter {
+    /// The process has ended: in order, by a crash, or with the machine.
+    pub fn crash(&mut self, world: &mut World, lasts: Lasts, power: bool) {
+        self.lives += 1;
+        let chance = &mut world.net.chance;
+        let all = self.done.len();
+        let kept = match (lasts, power) {
+            (Lasts::Memory, _) => 0,
+            (Lasts::Process, true) => chance.within(self.synced as u64, all as u64) as usize,
+            _ => all,
+        };
+        if (lasts, power) == (Lasts::Process, true) {
+            self.salt = chance.draw();
+        }
+        self.done.truncate(kept);
+        // What was not answered may have been carried out all the same.
+        let more = if kept == all { chance.below(self.waiting.len() as u64 + 1) as usize } else { 0 };
+        for waiting in std::mem::take(&mut self.waiting).into_iter().take(more).filter(|waiting| !waiting.fails) {
+            self.done.push(Done::Asked(waiting.place));
+        }
+        self.synced = self.done.len();
+    }
+}
+
+impl Backend for Disk {
+    fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded> {
+        let (world, platter) = (&mut *self.world.borrow_mut(), &mut *self.platter.borrow_mut());
+        let net = &mut world.net;
+        if platter.waiting.len() >= net.plan.store_queue {
+            return Err(Overloaded);
+        }
+        let ticketed = request.ticket().is_some();
+        let late = if net.strikes(Fault::Late) { net.chance.skewed(100, 20_000_000) } else { 0 };
+        let usual = if self.lasts == Lasts::Memory { 0 } else { net.chance.skewed(10, 5_000) };
+        let last = platter.waiting.back().map_or(0, |waiting| waiting.due);
+        let due = last.max(net.now + usual + late);
+        let fails = ticketed && net.strikes(Fault::Fail);
+        platter.waiting.push_back(Waiting { place: platter.asked.len(), due, fails });
+        platter.asked.push(request);
+        net.at(due, Event::Store);
+        // What waits is synced now and then.
+        if net.chance.one_in(50) {
+            platter.synced = platter.done.len();
+        }
+        Ok(())
+    }
+
+    fn tell_catalogue(&mut self) {
+        self.memory.tell_catalogue();
+    }
+
+    fn poll(&mut self) -> Option<News<'_>> {
+        let platter = self.platter.clone();
+        let salt = platter.borrow().salt;
+        while self.memory.is_idle() {
+            let on = &mut *platter.borrow_mut();
+            let now = self.world.borrow().net.now;
+            on.waiting.front().filter(|waiting| waiting.due <= now)?;
+            let Waiting { place, fails, .. } = on.waiting.pop_front()?;
+            let request = on.asked.get(place).expect("it was asked");
+            if fails {
+                return request.ticket().map(|ticket| News::Failed { ticket });
+            }
+            if let (Some((seq, ts)), Some(ticket)) = (self.repeated(&request), request.ticket()) {
+                return Some(News::Repeated { ticket, seq, ts });
+            }
+            on.done.push(Done::Asked(place));
+            self.carry_out(request, salt);
+        }
+        self.hear(salt)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.memory.is_idle() && self.platter.borrow().waiting.is_empty()
+    }
+
+    fn expire(&mut self, now: Moment) -> bool {
+        // A life of the process is a clock of its own; nothing here is so old that it goes.
+        let now = Moment { tick: Tick(0), ..now };
+        self.platter.borrow_mut().done.push(Done::Expired(now));
+        self.memory.expire(now)
+    }
+
+    fn held_bytes(&self) -> usize {
+        if self.lasts == Lasts::Memory { self.memory.held_bytes() } else { 0 }
+    }
+
+    fn drop_oldest(&mut self, bytes: usize) -> usize {
+        if self.lasts == Lasts::Memory { self.memory.drop_oldest(bytes) } else { 0 }
+    }
+
+    fn knows(&mut self, conversation: Conversation<'_>) -> bool {
+        self.memory.knows(conversation)
+    }
+
+    fn bounds_itself(&self) -> bool {
+        self.lasts != Lasts::Memory
+    }
+
+    fn keeps(&self) -> bool {
+        self.limits.messages > 0
+    }
+
+    fn durability(&self) -> &'static str {
+        self.lasts.word()
+    }
+
+    fn about(&self) -> String {
+        "a simulated disk".into()
+    }
+}

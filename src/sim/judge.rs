@@ -1,0 +1,129 @@
+//! What is known of all that was heard, put together from what clients say of it: the model that is no part of the
+//! product. It knows the rules of `docs/wire.md`, and never looks into the server to understand what it hears.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One life of a room.
+pub type Life = (String, String);
+
+/// What two people say to each other in a life of the server.
+type Talk = (String, String, u32);
+
+/// What stands behind a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// `broadcast`, `edited`, `deleted` or `reaction`.
+    pub kind: String,
+    /// Who.
+    pub sender: String,
+    /// To which entry it is done; 0: to none.
+    pub of: u64,
+    /// When, by the server's wall clock.
+    pub ts: u64,
+    /// The content of a message, if it was heard as it was said.
+    pub said: Option<String>,
+}
+
+/// What was heard, by all.
+#[derive(Debug, Default)]
+pub struct Judge {
+    entries: BTreeMap<Life, BTreeMap<u64, Entry>>,
+    /// Where each message was said: by its content, which no two have in common.
+    said: BTreeMap<String, Vec<(String, String, u64)>>,
+    /// What was acknowledged, with the life of the server in which it was.
+    acknowledged: BTreeMap<Life, BTreeMap<u64, (String, u32)>>,
+    /// Numbers that others than the first life of the server gave out.
+    direct: BTreeMap<Talk, BTreeMap<u64, (String, String)>>,
+    /// Which life of the server it is.
+    pub life: u32,
+    /// Whether what was acknowledged may have been lost, so that a message may be said a second time.
+    pub lost: bool,
+    /// Names that the operator has banned.
+    pub banned: BTreeSet<String>,
+    /// Messages of rooms that were heard, each by each who hears it.
+    pub heard: u64,
+}
+
+impl Judge {
+    /// Somebody hears an entry of a room.
+    ///
+    /// # Errors
+    /// The invariant that does not hold, and why.
+    pub fn hear(&mut self, room: &str, epoch: &str, seq: u64, entry: Entry) -> Result<(), (u8, String)> {
+        self.heard += 1;
+        if seq == 0 {
+            return Err((1, format!("an entry of {room} with the number 0")));
+        }
+        let life = (room.to_owned(), epoch.to_owned());
+        let log = self.entries.entry(life).or_default();
+        match log.get_mut(&seq) {
+            Some(known) => {
+                let same = known.kind == entry.kind
+                    && known.sender == entry.sender
+                    && known.of == entry.of
+                    && known.ts == entry.ts
+                    && (known.said.is_none() || entry.said.is_none() || known.said == entry.said);
+                if !same {
+                    return Err((15, format!("{room}/{epoch}/{seq} is {known:?} and {entry:?}")));
+                }
+                if known.said.is_none() {
+                    known.said = entry.said;
+                }
+            }
+            None => {
+                if let Some(content) = &entry.said {
+                    let places = self.said.entry(content.clone()).or_default();
+                    let here = (room.to_owned(), epoch.to_owned(), seq);
+                    if let Some(other) = places.first()
+                        && !self.lost
+                    {
+                        return Err((1, format!("{content:.20} is said twice: at {other:?} and at {here:?}")));
+                    }
+                    places.push(here);
+                }
+                log.insert(seq, entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody hears that their message stands there.
+    pub fn acknowledge(&mut self, room: &str, epoch: &str, seq: u64, content: &str) {
+        let life = (room.to_owned(), epoch.to_owned());
+        self.acknowledged.entry(life).or_default().insert(seq, (content.to_owned(), self.life));
+    }
+
+    /// Somebody hears a message between two people.
+    ///
+    /// # Errors
+    /// The invariant that does not hold, and why.
+    pub fn hear_direct(&mut self, sender: &str, user: &str, seq: u64, content: &str) -> Result<(), (u8, String)> {
+        let pair = (sender.min(user).to_owned(), sender.max(user).to_owned(), self.life);
+        let entry = (sender.to_owned(), content.to_owned());
+        let known = self.direct.entry(pair).or_default().entry(seq).or_insert_with(|| entry.clone());
+        if *known != entry {
+            return Err((1, format!("{sender} to {user}: {seq} is {known:?} and {entry:?}")));
+        }
+        Ok(())
+    }
+
+    /// The last number that anybody has heard of a life of a room.
+    pub fn newest(&self, room: &str, epoch: &str) -> u64 {
+        let life = (room.to_owned(), epoch.to_owned());
+        let heard = self.entries.get(&life).and_then(|log| log.keys().next_back());
+        let acknowledged = self.acknowledged.get(&life).and_then(|log| log.keys().next_back());
+        heard.max(acknowledged).copied().unwrap_or(0)
+    }
+
+    /// The rooms of which anything was acknowledged.
+    pub fn rooms(&self) -> BTreeSet<String> {
+        self.acknowledged.keys().map(|(room, _)| room.clone()).collect()
+    }
+
+    /// What was acknowledged in a life of a room from a number on: numbers and contents.
+    pub fn acknowledged(&self, room: &str, epoch: &str, from: u64) -> Vec<(u64, String)> {
+        let life = (room.to_owned(), epoch.to_owned());
+        let log = self.acknowledged.get(&life);
+        log.into_iter().flat_map(|log| log.range(from..)).map(|(&seq, (content, _))| (seq, content.clone())).collect()
+    }
+}

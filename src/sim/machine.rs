@@ -1,0 +1,109 @@
+//! The [`System`] of a simulated server: its time, its network and its signals are those of the world.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::server::system::{READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
+use crate::server::tls::Transport;
+
+use super::network::Time;
+use super::world::World;
+
+/// The machine that a server runs on, in one of its lives.
+#[derive(Debug)]
+pub struct Machine {
+    world: Rc<RefCell<World>>,
+    started: Time,
+}
+
+impl Machine {
+    /// A machine on which a server begins now.
+    pub fn new(world: Rc<RefCell<World>>) -> Self {
+        let started = world.borrow().net.now;
+        Self { world, started }
+    }
+}
+
+/// The server's side of a link.
+#[derive(Debug)]
+pub struct Stream {
+    world: Rc<RefCell<World>>,
+    link: usize,
+}
+
+impl System for Machine {
+    type Tcp = Stream;
+    type Unix = Stream;
+
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.world.borrow_mut().wait(timeout.map(|timeout| timeout.as_micros() as Time))
+    }
+
+    fn report(&mut self, note: impl FnMut(Ready)) {
+        self.world.borrow_mut().net.report(READY_AT_ONCE, note);
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_micros(self.world.borrow().net.now - self.started)
+    }
+
+    fn unix_ms(&self) -> u64 {
+        self.world.borrow().net.unix_ms()
+    }
+
+    fn resident() -> Option<usize> {
+        None
+    }
+
+    fn accept(&mut self, listener: usize) -> io::Result<(RawOf<Self>, Option<IpAddr>)> {
+        let (link, address) = self.world.borrow_mut().net.accept(listener)?;
+        Ok((Raw::Tcp(Stream { world: self.world.clone(), link }), Some(address)))
+    }
+
+    fn stop_listening(&mut self, _: usize) {}
+
+    fn watch(&mut self, connection: RawMut<'_, Self>, of: Watched) -> io::Result<()> {
+        let (Raw::Tcp(stream) | Raw::Unix(stream)) = connection;
+        self.world.borrow_mut().net.watch(stream.link, of);
+        Ok(())
+    }
+
+    fn watch_as(&mut self, connection: RawMut<'_, Self>, of: Watched) -> io::Result<()> {
+        self.watch(connection, of)
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.world.borrow_mut().net.read(self.link, into)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.world.borrow_mut().net.write(self.link, slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for Stream {
+    fn end(&mut self) -> io::Result<()> {
+        self.world.borrow_mut().net.shut_down(self.link)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.world.borrow_mut().net.let_go(self.link);
+    }
+}

@@ -1,0 +1,303 @@
+//! `salon sim`: the server that ships, on a machine, a network and a disk that are ours and break on purpose.
+//!
+//! The loop, the doors, the engine and the chat are the real ones, by the seam of [`crate::server::system`]. Everything
+//! else is drawn from a seed: so a run that fails fails again, to the byte.
+//!
+//! [`plan`] says what a seed draws, [`world`] what happens, [`network`] how bytes travel and [`disk`] what is kept.
+//! [`client`], [`hostile`] and [`operator`] are the people; [`frames`] reads what they are sent, and [`judge`] knows
+//! what all of them have heard. [`machine`] is the server's side. `docs/simulation.md` has the invariants.
+
+mod chance;
+mod client;
+mod disk;
+mod frames;
+mod hostile;
+mod judge;
+mod machine;
+mod network;
+mod operator;
+pub mod plan;
+pub mod trace;
+mod world;
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::random::Random;
+use crate::server::chat_service::ChatService;
+use crate::server::forwarded::Trusted;
+use crate::server::listener::Listener;
+use crate::server::reactor::{ADMIN_RESERVE, Bounds, REFUSALS, Reactor};
+use crate::server::settings::{Settings, Starter, State};
+use crate::server::{Error, Port};
+
+use client::{Client, room_name, user_name};
+use disk::{Disk, Platter};
+use hostile::Hostile;
+use machine::Machine;
+use network::{ADMIN, Event, Network, PROXY, PUBLIC, SECOND};
+use operator::Operator;
+use plan::{Fault, Lasts, NEAR, Plan, Wish};
+use trace::{Trace, Violation};
+use world::{Actor, Stage, World};
+
+/// What became of a seed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// What it drew.
+    pub plan: Plan,
+    /// Events and turns.
+    pub steps: u64,
+    /// Time that passed, in seconds.
+    pub virtual_seconds: f64,
+    /// A hash of everything that was sent.
+    pub trace: u64,
+    /// What was wrong, if anything.
+    pub violation: Option<Violation>,
+    /// The last things that happened, if they were to be told.
+    pub lines: Vec<String>,
+    /// Messages that were heard, by each who hears one.
+    pub heard: u64,
+}
+
+/// Runs a seed, and keeps so many of the last lines of its story.
+pub fn run(seed: u64, wish: &Wish, lines: usize) -> Outcome {
+    let plan = Plan::draw(seed, wish);
+    let world = Rc::new(RefCell::new(people(&plan, lines)));
+    let platter = Rc::new(RefCell::new(Platter::default()));
+    while live(&world, &platter, &plan) {}
+    let world = &*world.borrow();
+    Outcome {
+        seed,
+        steps: world.net.trace.steps() + world.net.turns,
+        virtual_seconds: world.net.now as f64 / 1e6,
+        trace: world.net.trace.hash(),
+        violation: world.net.trace.violation().cloned(),
+        lines: world.net.trace.lines().map(str::to_owned).collect(),
+        heard: world.judge.heard,
+        plan,
+    }
+}
+
+/// Makes a failing case smaller: fewer kinds of faults, fewer clients. Returns what is left to wish for.
+pub fn shrink(failed: &Outcome) -> Wish {
+    let mut wish = Wish { clients: Some(failed.plan.clients), faults: Some(failed.plan.faults()) };
+    let invariant = failed.violation.as_ref().map(|violation| violation.invariant);
+    let fails = |wish: &Wish| run(failed.seed, wish, 0).violation.map(|violation| violation.invariant) == invariant;
+    if !fails(&wish) {
+        return Wish::default();
+    }
+    for fault in failed.plan.faults() {
+        let mut fewer = wish.clone();
+        fewer.faults.get_or_insert_default().retain(|other| *other != fault);
+        if fails(&fewer) {
+            wish = fewer;
+        }
+    }
+    for clients in [1, 2, 3, 5, 8, 13, 21] {
+        let fewer = Wish { clients: Some(clients), ..wish.clone() };
+        if clients < failed.plan.clients && fails(&fewer) {
+            return fewer;
+        }
+    }
+    wish
+}
+
+/// The people of a plan, and what is to happen to them.
+fn people(plan: &Plan, lines: usize) -> World {
+    let mut net = Network::new(plan.clone(), Trace::new(lines));
+    let mut actors = Vec::new();
+    let address = |number: usize| IpAddr::V4(Ipv4Addr::new(10, 0, (number / 4) as u8, 1));
+    for id in 0..plan.clients {
+        let rooms: Vec<String> = (0..plan.rooms as u64).filter(|_| net.chance.one_in(2)).map(room_name).collect();
+        let rooms = rooms.into_iter().take(plan.settings.chat.rooms_per_session);
+        let user = user_name((id % plan.people) as u64);
+        actors.push(Actor::Client(Box::new(Client::new(id, user, address(id), rooms))));
+    }
+    if plan.has(Fault::Hostile) || plan.has(Fault::Flood) {
+        for _ in 0..net.chance.skewed(1, 12) {
+            let id = actors.len();
+            actors
+                .push(Actor::Hostile(Box::new(Hostile::new(id, IpAddr::V4(Ipv4Addr::new(10, 66, 0, (id % 3) as u8))))));
+        }
+    }
+    actors.push(Actor::Operator(Box::new(Operator::new(actors.len()))));
+    for id in 0..actors.len() {
+        let at = net.chance.below(3 * SECOND);
+        net.at(at, Event::Act(id));
+    }
+    for fault in [Fault::Crash, Fault::Power, Fault::Freeze, Fault::Wall, Fault::Drain, Fault::Reload] {
+        if plan.has(fault) {
+            for _ in 0..1 + plan.rate(fault) % 3 {
+                let at = net.chance.below(plan.faulty);
+                net.at(at, Event::Strike(fault));
+            }
+        }
+    }
+    net.at(SECOND, Event::Look);
+    World::new(net, actors)
+}
+
+/// One life of the server; returns whether there is another one.
+fn live(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>, plan: &Plan) -> bool {
+    world.borrow_mut().come_up();
+    let life = world.borrow().judge.life;
+    if life > 0 && !look_at_disk(world, platter) {
+        return false;
+    }
+    let settings = settings(plan);
+    let mut behind = Listener::new(PROXY, Port::Public);
+    behind.proxy_protocol = true;
+    let listeners = vec![Listener::new(PUBLIC, Port::Public), Listener::new(ADMIN, Port::Admin), behind];
+    let (engine, bounds) = (settings.engine.clone(), settings.bounds.clone());
+    let store = Box::new(Disk::open(world, platter));
+    let starter = Box::new(Simulated(settings.clone()));
+    let random = Random::from(plan.seed ^ (u64::from(life) << 40));
+    let mut service = ChatService::new(settings, store, starter, random);
+    let mut reactor = Reactor::new(Machine::new(world.clone()), listeners, engine, bounds, None);
+    let ended = loop {
+        match reactor.go_round(&mut service) {
+            Ok(true) => look_inside(&reactor, &service, world, plan),
+            Ok(false) => break Ended::InOrder,
+            Err(Error::Loop(_)) => break Ended::Killed,
+            Err(error) => break Ended::Broken(error.to_string()),
+        }
+    };
+    let over = world.borrow().stage == Stage::Over;
+    if over && !world.borrow().net.trace.has_failed() {
+        look_at_what_is_left(&reactor, &service, world);
+    }
+    let power = world.borrow().crash == Some(true);
+    world.borrow_mut().net.go_down(power);
+    drop((reactor, service));
+    let world = &mut *world.borrow_mut();
+    if let Ended::Broken(error) = ended {
+        world.net.trace.fail(6, world.net.now, || error);
+    }
+    if over || world.net.trace.has_failed() {
+        return false;
+    }
+    platter.borrow_mut().crash(world, plan.lasts, power);
+    world.judge.life += 1;
+    world.judge.lost |= plan.lasts == Lasts::Memory || plan.lasts == Lasts::Process && power;
+    let wait = world.net.chance.skewed(SECOND / 10, 20 * SECOND);
+    world.pass(wait);
+    true
+}
+
+/// How a life has ended.
+enum Ended {
+    InOrder,
+    Killed,
+    Broken(String),
+}
+
+fn settings(plan: &Plan) -> Settings {
+    let mut settings = plan.settings.clone();
+    if plan.proxied {
+        settings.bounds.proxies.trusted = vec![Trusted::Net(NEAR.into())];
+    }
+    settings
+}
+
+/// What was acknowledged is there after a crash, as the durability says.
+fn look_at_disk(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>) -> bool {
+    let mut disk = Disk::open(world, platter);
+    let rooms = world.borrow().judge.rooms();
+    for room in rooms {
+        let (head, entries) = disk.read(&room);
+        let epoch = head.epoch.to_string();
+        let world = &mut *world.borrow_mut();
+        let newest = world.judge.newest(&room, &epoch);
+        if newest > head.seq {
+            let text = format!("{room}/{epoch} goes to {} after a crash, and was heard up to {newest}", head.seq);
+            world.net.trace.fail(4, world.net.now, || text);
+            return false;
+        }
+        for (seq, content) in world.judge.acknowledged(&room, &epoch, head.oldest()) {
+            let found = entries.iter().find(|(other, _)| *other == seq);
+            // An edited or deleted one has another content.
+            if found.is_none() {
+                let text = format!("{room}/{epoch}/{seq} was acknowledged, and is lost: {content:.20}");
+                world.net.trace.fail(4, world.net.now, || text);
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// After each turn: bounds, and mistakes that were contained.
+fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<RefCell<World>>, plan: &Plan) {
+    let engine = reactor.engine();
+    let world = &mut *world.borrow_mut();
+    let trace = &mut world.net.trace;
+    let panics = engine.counters().panics + service.panics() + service.chat().counts().panics;
+    if panics > 0 {
+        trace.fail(6, world.net.now, || "a panic was contained".into());
+    }
+    // One more when settings are read again.
+    let most = plan.settings.bounds.max_connections + 1 + REFUSALS + ADMIN_RESERVE;
+    if engine.len() > most {
+        trace.fail(7, world.net.now, || format!("{} connections, of which {most} may be", engine.len()));
+    }
+    if world.net.turns.is_multiple_of(32) {
+        let most = 2 * plan.settings.engine.outbox_bytes + LONGEST;
+        if let Some(blocked) = engine.blocked().find(|blocked| blocked.bytes > most) {
+            trace.fail(7, world.net.now, || format!("{} bytes wait for a peer, of which {most} may", blocked.bytes));
+        }
+    }
+}
+
+/// Everybody has left: nothing of them is left.
+fn look_at_what_is_left(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<RefCell<World>>) {
+    let (engine, chat) = (reactor.engine(), service.chat());
+    let (held, counts) = (engine.held(), chat.counts());
+    let left = [
+        ("connections", engine.len()),
+        ("connections in the lobby", reactor.waiting()),
+        ("bytes of output", held.outboxes),
+        ("bytes of messages that come", held.receiving),
+        ("sessions", counts.sessions),
+        ("users who are here", counts.users),
+        ("members of rooms", chat.rooms().map(|room| room.members).sum()),
+        ("connections of addresses", reactor.admission().open() as usize),
+        ("calls that are owed an answer", service.owed()),
+    ];
+    let world = &mut *world.borrow_mut();
+    for (what, number) in left {
+        if number > 0 {
+            world.net.trace.fail(6, world.net.now, || format!("when everybody has left, {number} {what} are left"));
+        }
+    }
+}
+
+/// The one who has started a simulated server.
+#[derive(Debug)]
+struct Simulated(Settings);
+
+impl Starter for Simulated {
+    fn reload(&mut self) -> Result<Settings, String> {
+        let mut settings = self.0.clone();
+        // As an operator would: a little more room, or a little less.
+        let Bounds { max_connections, .. } = &mut settings.bounds;
+        *max_connections += 1;
+        Ok(settings)
+    }
+
+    fn note(&mut self, _: State) {}
+
+    fn wants_to_hear_every(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// The longest answer: it may wait beside what is bounded.
+const LONGEST: usize = 300 << 10;
+
+#[cfg(test)]
+mod tests;

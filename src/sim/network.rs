@@ -1,0 +1,690 @@
+//! Time, and what goes through it: bytes on their way, a backlog of connections, and whatever else happens at an
+//! instant. Clients have one side of a [`Link`], the server has the other by [`super::machine`].
+//!
+//! A link behaves as TCP does under an edge-triggered poller: bytes come in order and in pieces of any size, a full
+//! window is reported once it is half empty, a socket that is closed with unread bytes resets the connection.
+
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io;
+use std::net::IpAddr;
+
+use crate::server::system::{Ready, Watched};
+
+use super::chance::Chance;
+use super::plan::{Fault, Plan};
+use super::trace::Trace;
+
+pub use super::trace::Time;
+
+/// A second.
+pub const SECOND: Time = 1_000_000;
+
+/// Something that happens at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Something has come to the server, or to the client.
+    Arrive {
+        /// On which link.
+        link: usize,
+        /// To the server.
+        up: bool,
+    },
+    /// A connection is asked for.
+    Knock(usize),
+    /// A connection stands, or is refused, as its client hears.
+    Answered(usize),
+    /// A client that had stopped reading reads on.
+    Read(usize),
+    /// An actor has something to do.
+    Act(usize),
+    /// The store has something to say.
+    Store,
+    /// A fault of the machine or of its operator.
+    Strike(Fault),
+    /// It is looked whether all is well.
+    Look,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Due {
+    at: Time,
+    order: u64,
+    event: Event,
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// What goes over a link.
+#[derive(Debug)]
+enum Piece {
+    Bytes(Vec<u8>),
+    End,
+    Reset,
+}
+
+#[derive(Debug, Default)]
+struct Way {
+    flying: VecDeque<(Time, Piece)>,
+    last: Time,
+    /// Bytes that have come and are not taken.
+    here: VecDeque<u8>,
+    bytes_flying: usize,
+    /// The end has come.
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Open,
+    /// It will send nothing more.
+    Ended,
+    Gone,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Link {
+    /// The actor whose it is.
+    pub owner: usize,
+    listener: usize,
+    /// Where it comes from.
+    pub address: IpAddr,
+    latency: Time,
+    up: Way,
+    down: Way,
+    client: Side,
+    server: Side,
+    /// The server has accepted it.
+    pub accepted: bool,
+    /// When it was.
+    pub accepted_at: Time,
+    /// Nothing comes through any more, and nobody is told.
+    vanished: bool,
+    /// A reset has come to the server.
+    broken: bool,
+    refused: bool,
+    watched: Option<Watched>,
+    readable: bool,
+    writable: bool,
+    queued: bool,
+    /// The server has found no room.
+    starved: bool,
+    /// The client does not read until then.
+    stalled: Time,
+    /// The turn in which unread bytes came first.
+    pub unread_since: Option<u64>,
+    /// When something came to the server last.
+    pub last_up: Time,
+    /// When its client's end has come to the server.
+    pub ended: Option<Time>,
+    /// Its client has heard that it is a WebSocket.
+    pub upgraded: bool,
+    /// When the server has written to it last, and when something had come to the server last by then.
+    written: (Time, Time),
+}
+
+/// What a link brings its client.
+#[derive(Debug)]
+pub enum Brought {
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// The server has ended its side.
+    End,
+    /// The connection is broken.
+    Reset,
+}
+
+/// The world without its people: time, links, the state of the machine.
+#[derive(Debug)]
+pub struct Network {
+    /// Now.
+    pub now: Time,
+    /// How far the wall clock is ahead, in milliseconds.
+    pub wall: i64,
+    /// The numbers of the world.
+    pub chance: Chance,
+    /// What was drawn.
+    pub plan: Plan,
+    /// Whether faults happen now.
+    pub faulty: bool,
+    due: BinaryHeap<Due>,
+    order: u64,
+    /// All links that ever were.
+    pub links: Vec<Link>,
+    /// Those that are not gone on either side.
+    pub live: Vec<usize>,
+    backlogs: [VecDeque<usize>; LISTENERS],
+    knocked: [bool; LISTENERS],
+    edges: VecDeque<usize>,
+    /// The store wants to be heard.
+    pub woken: bool,
+    /// The operator asks for settings to be read, or for the end.
+    pub reload: bool,
+    /// The same for the end.
+    pub stop: bool,
+    /// Whether there is a server: a machine without power answers nothing, one without a server refuses.
+    pub up: bool,
+    /// Whether the machine has power.
+    pub powered: bool,
+    /// Turns since the beginning.
+    pub turns: u64,
+    /// What moved since the last turn.
+    pub moved: u64,
+    /// What happened.
+    pub trace: Trace,
+}
+
+/// How many listeners there are: the public one, the operator's, and the proxy's.
+pub const LISTENERS: usize = 3;
+
+/// The public listener.
+pub const PUBLIC: usize = 0;
+/// The operator's.
+pub const ADMIN: usize = 1;
+/// That of a proxy that speaks the PROXY protocol.
+pub const PROXY: usize = 2;
+
+impl Network {
+    /// A world in which nothing has happened.
+    pub fn new(plan: Plan, trace: Trace) -> Self {
+        Self {
+            now: 0,
+            wall: 1_763_776_800_000,
+            chance: Chance::new(plan.seed ^ 0x005e_ed0f_a110_cea5),
+            plan,
+            faulty: true,
+            due: BinaryHeap::new(),
+            order: 0,
+            links: Vec::new(),
+            live: Vec::new(),
+            backlogs: Default::default(),
+            knocked: [false; LISTENERS],
+            edges: VecDeque::new(),
+            woken: false,
+            reload: false,
+            stop: false,
+            up: false,
+            powered: true,
+            turns: 0,
+            moved: 0,
+            trace,
+        }
+    }
+
+    /// The time for people.
+    pub fn unix_ms(&self) -> u64 {
+        self.wall.saturating_add_unsigned(self.now / 1000).max(0).cast_unsigned()
+    }
+
+    /// Has something happen at an instant that is not past.
+    pub fn at(&mut self, at: Time, event: Event) {
+        self.order += 1;
+        self.due.push(Due { at: at.max(self.now), order: self.order, event });
+    }
+
+    /// Has something happen after a while.
+    pub fn after(&mut self, wait: Time, event: Event) {
+        self.at(self.now + wait, event);
+    }
+
+    /// Goes on to the next thing that happens until then.
+    pub fn next(&mut self, until: Time) -> Option<Event> {
+        if self.due.peek().is_none_or(|due| due.at > until) {
+            return None;
+        }
+        let Due { at, event, .. } = self.due.pop()?;
+        self.now = self.now.max(at);
+        self.trace.step();
+        Some(event)
+    }
+
+    /// Whether a fault that happens once in a number of occasions happens now.
+    pub fn strikes(&mut self, fault: Fault) -> bool {
+        let rate = self.plan.rate(fault);
+        self.faulty && rate > 0 && self.chance.one_in(rate)
+    }
+
+    // What happens to links ------------------------------------------------------------------------------------------
+
+    /// A client asks for a connection; returns the link, which stands when `Answered` says so.
+    pub fn connect(&mut self, owner: usize, listener: usize, address: IpAddr) -> usize {
+        let latency = self.plan.latency / 2 + self.chance.below(self.plan.latency + 1);
+        let link = self.links.len();
+        self.links.push(Link {
+            owner,
+            listener,
+            address,
+            latency,
+            up: Way::default(),
+            down: Way::default(),
+            client: Side::Open,
+            server: Side::Open,
+            accepted: false,
+            accepted_at: 0,
+            vanished: false,
+            broken: false,
+            refused: false,
+            watched: None,
+            readable: false,
+            writable: false,
+            queued: false,
+            starved: false,
+            stalled: 0,
+            unread_since: None,
+            last_up: self.now,
+            ended: None,
+            upgraded: false,
+            written: (self.now, self.now),
+        });
+        self.live.push(link);
+        self.after(latency, Event::Knock(link));
+        link
+    }
+
+    /// A connection is asked for at the machine.
+    pub fn knock(&mut self, link: usize) {
+        if !self.powered || self.links[link].client == Side::Gone {
+            return self.forget_if_gone(link);
+        }
+        let (listener, latency) = (self.links[link].listener, self.links[link].latency);
+        if self.up {
+            self.backlogs[listener].push_back(link);
+            self.knocked[listener] = true;
+        } else {
+            self.links[link].refused = true;
+        }
+        self.after(latency, Event::Answered(link));
+    }
+
+    /// Whether the client's connection stands now; else it was refused.
+    pub fn stands(&self, link: usize) -> bool {
+        !self.links[link].refused
+    }
+
+    /// The client sends bytes.
+    pub fn send(&mut self, link: usize, bytes: &[u8]) {
+        if bytes.is_empty() || self.links[link].client != Side::Open {
+            return;
+        }
+        self.trace.note(link as u64, bytes);
+        self.fly(link, true, bytes);
+    }
+
+    /// The client ends its side and reads on.
+    pub fn end(&mut self, link: usize) {
+        if self.links[link].client == Side::Open {
+            self.links[link].client = Side::Ended;
+            self.push(link, true, Piece::End);
+        }
+    }
+
+    /// The client is done with a connection.
+    pub fn close(&mut self, link: usize) {
+        self.end(link);
+        self.links[link].client = Side::Gone;
+        self.forget_if_gone(link);
+    }
+
+    /// The client breaks a connection.
+    pub fn reset(&mut self, link: usize) {
+        if self.links[link].client != Side::Gone {
+            self.links[link].client = Side::Gone;
+            self.push(link, true, Piece::Reset);
+        }
+        self.forget_if_gone(link);
+    }
+
+    /// Nothing goes through this link any more, and nobody is told.
+    pub fn vanish(&mut self, link: usize) {
+        self.links[link].vanished = true;
+        self.links[link].client = Side::Gone;
+        self.forget_if_gone(link);
+    }
+
+    /// The client reads nothing for a while.
+    pub fn stall(&mut self, link: usize, wait: Time) {
+        self.links[link].stalled = self.now + wait;
+        self.after(wait, Event::Read(link));
+    }
+
+    /// Whether the client has taken everything that was written to it.
+    pub fn takes_all(&self, link: usize) -> bool {
+        let link = &self.links[link];
+        link.down.bytes_flying == 0 && !link.starved
+    }
+
+    /// How long before the last bytes of the server something had come to it, if that was too short a time for it to
+    /// say that nothing comes.
+    pub fn spoken_before(&self, link: usize) -> Option<Time> {
+        let (at, spoken) = self.links[link].written;
+        let within = self.plan.settings.engine.pong_within.as_micros() as Time;
+        Some(at - spoken).filter(|silent| silent + SECOND / 10 < within)
+    }
+
+    /// Bytes of the client that the server has not taken.
+    pub fn untaken(&self, link: usize) -> usize {
+        let link = &self.links[link];
+        link.up.bytes_flying + link.up.here.len()
+    }
+
+    fn fly(&mut self, link: usize, up: bool, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let whole = !self.strikes(Fault::Pieces) || bytes.len() == 1;
+            let len = if whole { bytes.len() } else { self.chance.skewed(1, bytes.len() as u64 - 1) as usize };
+            let (piece, rest) = bytes.split_at(len);
+            self.push(link, up, Piece::Bytes(piece.to_vec()));
+            bytes = rest;
+        }
+    }
+
+    fn push(&mut self, link: usize, up: bool, piece: Piece) {
+        let delayed = self.strikes(Fault::Delay);
+        let late = if delayed { self.chance.skewed(1_000, 3 * SECOND) } else { 0 };
+        let Link { latency, up: to_server, down, .. } = &mut self.links[link];
+        let way = if up { to_server } else { down };
+        if let Piece::Bytes(bytes) = &piece {
+            way.bytes_flying += bytes.len();
+        }
+        let at = way.last.max(self.now + *latency + late);
+        way.last = at;
+        way.flying.push_back((at, piece));
+        self.at(at, Event::Arrive { link, up });
+    }
+
+    /// Something has come to the server.
+    pub fn arrive_up(&mut self, link: usize) {
+        let (now, turn) = (self.now, self.turns);
+        let it = &mut self.links[link];
+        let (mut answer, mut news) = (false, false);
+        while it.up.flying.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, piece) = it.up.flying.pop_front().expect("looked at");
+            if let Piece::Bytes(bytes) = &piece {
+                it.up.bytes_flying -= bytes.len();
+            }
+            if it.vanished || it.refused {
+                continue;
+            }
+            if it.server == Side::Gone {
+                answer |= matches!(piece, Piece::Bytes(_));
+                continue;
+            }
+            match piece {
+                Piece::Bytes(bytes) => {
+                    it.up.here.extend(bytes);
+                    it.unread_since.get_or_insert(turn);
+                    it.last_up = now;
+                }
+                Piece::End => (it.up.ended, it.ended) = (true, Some(now)),
+                Piece::Reset => (it.broken, it.ended) = (true, Some(now)),
+            }
+            it.readable = true;
+            news = true;
+        }
+        if news {
+            self.edge(link);
+        }
+        if answer && self.powered {
+            self.push(link, false, Piece::Reset);
+        }
+    }
+
+    /// What has come to the client, one after the other.
+    pub fn arrive_down(&mut self, link: usize) -> Option<Brought> {
+        let now = self.now;
+        let it = &mut self.links[link];
+        if it.vanished {
+            it.down.flying.retain(|(at, _)| *at > now);
+            return None;
+        }
+        if it.stalled > now {
+            return None;
+        }
+        if it.down.flying.front().is_none_or(|(at, _)| *at > now) {
+            return None;
+        }
+        let (_, piece) = it.down.flying.pop_front().expect("looked at");
+        if let Piece::Bytes(bytes) = &piece {
+            it.down.bytes_flying -= bytes.len();
+        }
+        if it.client == Side::Gone {
+            let bytes = matches!(piece, Piece::Bytes(_));
+            if bytes && it.server != Side::Gone {
+                self.push(link, true, Piece::Reset);
+            }
+            return self.arrive_down(link);
+        }
+        self.make_room(link);
+        Some(match piece {
+            Piece::Bytes(bytes) => Brought::Bytes(bytes),
+            Piece::End => Brought::End,
+            Piece::Reset => Brought::Reset,
+        })
+    }
+
+    /// There is room for the server's bytes, and it is told so if that is half of the window.
+    fn make_room(&mut self, link: usize) {
+        let (window, it) = (self.plan.window, &mut self.links[link]);
+        if it.starved && it.down.bytes_flying <= window / 2 {
+            it.starved = false;
+            it.writable = true;
+            self.edge(link);
+        }
+    }
+
+    fn edge(&mut self, link: usize) {
+        let it = &mut self.links[link];
+        if it.watched.is_some() && !it.queued {
+            it.queued = true;
+            self.edges.push_back(link);
+        }
+    }
+
+    fn forget_if_gone(&mut self, link: usize) {
+        let it = &self.links[link];
+        let never = !it.accepted && (!self.up || it.refused);
+        if it.client == Side::Gone && (it.server == Side::Gone || never) {
+            self.live.retain(|&other| other != link);
+        }
+    }
+
+    // The server's side ----------------------------------------------------------------------------------------------
+
+    /// Whether there is something to report.
+    pub fn is_ready(&self) -> bool {
+        !self.edges.is_empty() || self.woken || self.reload || self.stop || self.knocked.iter().any(|&knocked| knocked)
+    }
+
+    /// Reports it.
+    pub fn report(&mut self, most: usize, mut note: impl FnMut(Ready)) {
+        if std::mem::take(&mut self.woken) {
+            note(Ready::Woken);
+        }
+        if std::mem::take(&mut self.reload) {
+            note(Ready::Reload);
+        }
+        if std::mem::take(&mut self.stop) {
+            note(Ready::Stop);
+        }
+        for (listener, knocked) in self.knocked.iter_mut().enumerate() {
+            if std::mem::take(knocked) {
+                note(Ready::Listener(listener));
+            }
+        }
+        for _ in 0..most {
+            let Some(link) = self.edges.pop_front() else { return };
+            let it = &mut self.links[link];
+            it.queued = false;
+            let ended = it.up.ended || it.broken;
+            let (readable, writable) = (std::mem::take(&mut it.readable), std::mem::take(&mut it.writable));
+            let writable = writable || it.broken || readable && !it.starved;
+            match it.watched {
+                Some(Watched::Peer(index)) => note(Ready::Peer { index, readable, ended, writable }),
+                Some(Watched::Waiting(key)) => note(Ready::Waiting(key)),
+                None => {}
+            }
+        }
+    }
+
+    /// The next connection of a listener.
+    pub fn accept(&mut self, listener: usize) -> io::Result<(usize, IpAddr)> {
+        if self.strikes(Fault::Accept) {
+            return Err(io::Error::other("too many open files"));
+        }
+        let Some(link) = self.backlogs[listener].pop_front() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        self.moved += 1;
+        let it = &mut self.links[link];
+        (it.accepted, it.accepted_at) = (true, self.now);
+        (it.unread_since, it.last_up) = (None, self.now);
+        Ok((link, self.links[link].address))
+    }
+
+    /// Reports a link from now on, and at once what there is.
+    pub fn watch(&mut self, link: usize, of: Watched) {
+        let it = &mut self.links[link];
+        it.watched = Some(of);
+        it.writable = true;
+        it.readable = !it.up.here.is_empty() || it.up.ended || it.broken;
+        it.unread_since = it.readable.then_some(self.turns);
+        self.edge(link);
+    }
+
+    /// The server reads.
+    pub fn read(&mut self, link: usize, into: &mut [u8]) -> io::Result<usize> {
+        let it = &mut self.links[link];
+        if it.broken {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let len = it.up.here.len().min(into.len());
+        if len == 0 {
+            return if it.up.ended { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
+        }
+        let waited = it.unread_since.map_or(0, |since| self.turns - since);
+        if waited > MOST_TURNS && !it.starved && it.owner < self.plan.clients {
+            let owner = it.owner;
+            self.trace.fail(14, self.now, || format!("client {owner} is read {waited} turns after it has spoken"));
+        }
+        for (place, byte) in into.iter_mut().zip(it.up.here.drain(..len)) {
+            *place = byte;
+        }
+        it.unread_since = (!it.up.here.is_empty()).then_some(self.turns);
+        self.moved += 1;
+        Ok(len)
+    }
+
+    /// The server writes.
+    pub fn write(&mut self, link: usize, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let it = &mut self.links[link];
+        if it.broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if it.server != Side::Open {
+            let text = "bytes are written behind the end of a connection";
+            self.trace.fail(8, self.now, || text.into());
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let room = self.plan.window.saturating_sub(it.down.bytes_flying);
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        let len = room.min(offered);
+        it.starved |= len < offered;
+        if len == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        it.written = (self.now, it.last_up);
+        let mut bytes = Vec::with_capacity(len);
+        for slice in slices {
+            bytes.extend_from_slice(&slice[..slice.len().min(len - bytes.len())]);
+        }
+        self.moved += 1;
+        self.trace.note(!(link as u64), &bytes);
+        self.fly(link, false, &bytes);
+        Ok(len)
+    }
+
+    /// The server ends its side.
+    pub fn shut_down(&mut self, link: usize) -> io::Result<()> {
+        let it = &mut self.links[link];
+        if it.broken {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        if it.server == Side::Open {
+            it.server = Side::Ended;
+            self.moved += 1;
+            self.push(link, false, Piece::End);
+        }
+        Ok(())
+    }
+
+    /// The server lets a connection go.
+    pub fn let_go(&mut self, link: usize) {
+        self.trace.tell(self.now, || format!("the server lets link {link} go"));
+        let it = &mut self.links[link];
+        let side = std::mem::replace(&mut it.server, Side::Gone);
+        it.watched = None;
+        let piece = match (it.broken, it.up.here.is_empty()) {
+            (true, _) => None,
+            // Unread bytes: the system answers them with a reset.
+            (false, false) => Some(Piece::Reset),
+            (false, true) => (side == Side::Open).then_some(Piece::End),
+        };
+        it.up.here = VecDeque::new();
+        if let Some(piece) = piece
+            && self.powered
+        {
+            self.push(link, false, piece);
+        }
+        self.forget_if_gone(link);
+    }
+
+    /// Whether the server still has its side of a connection.
+    pub fn is_served(&self, link: usize) -> bool {
+        self.links[link].accepted && self.links[link].server != Side::Gone
+    }
+
+    /// There is no server from now on; without power nobody is told.
+    pub fn go_down(&mut self, with_power: bool) {
+        self.up = false;
+        self.powered = !with_power;
+        (self.woken, self.reload, self.stop) = (false, false, false);
+        self.edges.clear();
+        self.knocked = [false; LISTENERS];
+        for backlog in &mut self.backlogs {
+            backlog.clear();
+        }
+        for link in self.live.clone() {
+            if with_power {
+                // A client that sends something hears nothing, and one that waits goes on waiting.
+                let it = &mut self.links[link];
+                (it.vanished, it.server) = (true, Side::Gone);
+                it.down.flying.clear();
+            } else if !self.links[link].accepted && !self.links[link].refused {
+                self.links[link].server = Side::Gone;
+                self.push(link, false, Piece::Reset);
+            }
+            self.forget_if_gone(link);
+        }
+    }
+
+    /// There is a server again.
+    pub fn come_up(&mut self) {
+        (self.up, self.powered) = (true, true);
+        for &link in &self.live {
+            let it = &mut self.links[link];
+            // It knows nothing of its connections, and says so to whoever sends something.
+            it.vanished &= it.client == Side::Gone;
+        }
+    }
+}
+
+/// In how many turns somebody is heard at the latest who is polite, and reads what comes.
+const MOST_TURNS: u64 = 100;

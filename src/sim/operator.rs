@@ -1,0 +1,155 @@
+//! An operator, who calls by the admin port: kicks, bans, looks.
+
+use serde_json::Value;
+
+use super::client::{room_name, user_name};
+use super::frames::{Heard, Reader};
+use super::judge::Judge;
+use super::network::{ADMIN, Brought, Event, Network, SECOND};
+use super::plan::{Fault, NEAR};
+
+/// An operator.
+#[derive(Debug)]
+pub struct Operator {
+    id: usize,
+    link: Option<usize>,
+    reader: Reader,
+    call: Option<Call>,
+    /// Names that are to be let in again when all is to be well.
+    pardons: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Call {
+    Kick { user: String, room: Option<String> },
+    Disconnect(String),
+    Ban(String),
+    Unban(String),
+    Publish(String),
+    Look(&'static str),
+}
+
+impl Operator {
+    /// One who has not called yet.
+    pub fn new(id: usize) -> Self {
+        Self { id, link: None, reader: Reader::default(), call: None, pardons: Vec::new() }
+    }
+
+    /// Calls, and calls again after a while.
+    pub fn act(&mut self, net: &mut Network, judge: &Judge) {
+        let wait = net.chance.within(SECOND / 2, 4 * SECOND);
+        net.after(wait, Event::Act(self.id));
+        if let Some(link) = self.link.take() {
+            // No answer by now, as from a server that stands still.
+            net.close(link);
+        }
+        let (people, rooms) = (net.plan.people as u64, net.plan.rooms as u64);
+        let user = user_name(net.chance.below(people));
+        let room = room_name(net.chance.below(rooms));
+        self.call = if !net.faulty {
+            self.pardons = judge.banned.iter().cloned().collect();
+            self.pardons.pop().map(Call::Unban)
+        } else if net.strikes(Fault::Kick) {
+            let room = net.chance.one_in(2).then_some(room);
+            Some(if net.chance.one_in(4) { Call::Disconnect(user) } else { Call::Kick { user, room } })
+        } else if net.strikes(Fault::Ban) {
+            let banned: Vec<String> = judge.banned.iter().cloned().collect();
+            match banned.is_empty() || net.chance.one_in(2) {
+                true => Some(Call::Ban(user)),
+                false => Some(Call::Unban(net.chance.pick(&banned).clone())),
+            }
+        } else {
+            match net.chance.below(8) {
+                0 => Some(Call::Look("/metrics")),
+                1 => Some(Call::Look("/top")),
+                2 => Some(Call::Look("/connections?limit=3")),
+                3 => Some(Call::Look("/health")),
+                4 => Some(Call::Publish(room)),
+                _ => None,
+            }
+        };
+        if self.call.is_some() {
+            self.link = Some(net.connect(self.id, ADMIN, NEAR));
+            self.reader = Reader::default();
+        }
+    }
+
+    /// The connection stands, or is refused.
+    pub fn answered(&mut self, net: &mut Network, judge: &mut Judge, link: usize) {
+        if self.link != Some(link) {
+            return;
+        }
+        let Some(call) = self.call.clone().filter(|_| net.stands(link)) else {
+            net.close(link);
+            self.link = None;
+            return;
+        };
+        let (path, body) = match call {
+            Call::Look(path) => {
+                net.send(link, format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes());
+                return;
+            }
+            Call::Kick { user, room: Some(room) } => ("kick", format!(r#"{{"user_id":"{user}","room_id":"{room}"}}"#)),
+            Call::Kick { user, room: None } => ("kick", format!(r#"{{"user_id":"{user}"}}"#)),
+            Call::Disconnect(user) => ("disconnect", format!(r#"{{"user_id":"{user}","code":4200}}"#)),
+            Call::Ban(user) => {
+                judge.banned.insert(user.clone());
+                ("ban", format!(r#"{{"user_id":"{user}","seconds":{}}}"#, net.chance.skewed(1, 60)))
+            }
+            Call::Unban(user) => ("unban", format!(r#"{{"user_id":"{user}"}}"#)),
+            Call::Publish(room) => {
+                ("publish", format!(r#"{{"room_id":"{room}","content":"from the operator {}"}}"#, net.now))
+            }
+        };
+        net.trace.tell(net.now, || format!("operator > {path} {body}"));
+        let head = format!(
+            "POST /api/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        net.send(link, (head + &body).as_bytes());
+    }
+
+    /// Something has come.
+    pub fn brought(&mut self, net: &mut Network, judge: &mut Judge, link: usize, what: Brought) {
+        if self.link != Some(link) {
+            return;
+        }
+        match what {
+            Brought::Bytes(bytes) => {
+                self.reader.push(&bytes);
+                match self.reader.next() {
+                    Ok(Some(Heard::Response(code, body))) => {
+                        let text = String::from_utf8_lossy(&body).into_owned();
+                        net.trace.tell(net.now, || format!("operator < {code} {text:.60}"));
+                        self.judge(net, judge, code, &text);
+                        net.close(link);
+                        self.link = None;
+                    }
+                    Ok(None) => {}
+                    Ok(Some(other)) => net.trace.fail(13, net.now, || format!("an operator hears {other:?}")),
+                    Err(wrong) => net.trace.fail(13, net.now, || format!("an operator hears: {wrong}")),
+                }
+            }
+            Brought::End | Brought::Reset => {
+                net.close(link);
+                self.link = None;
+            }
+        }
+    }
+
+    fn judge(&mut self, net: &mut Network, judge: &mut Judge, code: u16, text: &str) {
+        let Some(call) = self.call.take() else { return };
+        let json = !matches!(call, Call::Look("/metrics"));
+        if json && serde_json::from_str::<Value>(text).is_err() {
+            return net.trace.fail(13, net.now, || format!("{call:?} is answered {code} {text}"));
+        }
+        if !matches!(code, 200 | 404 | 409 | 429 | 503) {
+            return net.trace.fail(13, net.now, || format!("{call:?} is answered {code} {text}"));
+        }
+        if let Call::Unban(user) = call
+            && code == 200
+        {
+            judge.banned.remove(&user);
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! What a seed draws before anything happens: which faults there are and how often, how many clients, how small the
+//! limits are. Most seeds have few kinds of faults, so that each is met alone and with each other one (swarm testing).
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::backend::memory;
+use crate::chat;
+use crate::engine;
+use crate::proto;
+use crate::server::admission;
+use crate::server::forwarded::Proxies;
+use crate::server::reactor::Bounds;
+use crate::server::settings::{ProxyProtocol, Settings};
+
+use super::chance::Chance;
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// Bytes are long on the way.
+    Delay,
+    /// Bytes come in pieces, down to one.
+    Pieces,
+    /// Clients stop reading for a while.
+    Stall,
+    /// Connections are reset.
+    Reset,
+    /// Clients are gone without a word.
+    Vanish,
+    /// The system accepts no connection for want of descriptors.
+    Accept,
+    /// The store answers late.
+    Late,
+    /// The store fails.
+    Fail,
+    /// The process is killed.
+    Crash,
+    /// The machine loses power.
+    Power,
+    /// The process stands still.
+    Freeze,
+    /// The wall clock jumps.
+    Wall,
+    /// The operator kicks.
+    Kick,
+    /// The operator bans.
+    Ban,
+    /// The server is stopped in order, and started again.
+    Drain,
+    /// The settings are read again.
+    Reload,
+    /// Clients break the protocol.
+    Hostile,
+    /// Clients send as much as they can.
+    Flood,
+    /// Memory is short of what is wanted.
+    Memory,
+}
+
+impl Fault {
+    /// All of them, and their words for the command line.
+    pub const ALL: [(Self, &'static str); 19] = [
+        (Self::Delay, "delay"),
+        (Self::Pieces, "pieces"),
+        (Self::Stall, "stall"),
+        (Self::Reset, "reset"),
+        (Self::Vanish, "vanish"),
+        (Self::Accept, "accept"),
+        (Self::Late, "late"),
+        (Self::Fail, "fail"),
+        (Self::Crash, "crash"),
+        (Self::Power, "power"),
+        (Self::Freeze, "freeze"),
+        (Self::Wall, "wall"),
+        (Self::Kick, "kick"),
+        (Self::Ban, "ban"),
+        (Self::Drain, "drain"),
+        (Self::Reload, "reload"),
+        (Self::Hostile, "hostile"),
+        (Self::Flood, "flood"),
+        (Self::Memory, "memory"),
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(fault, _)| *fault == self).expect("all are listed").1
+    }
+
+    /// The fault of a word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == word).map(|(fault, _)| *fault)
+    }
+}
+
+/// How long what is acknowledged lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// As long as the process.
+    Memory,
+    /// As long as the machine runs.
+    Process,
+    /// Over a loss of power.
+    Power,
+}
+
+impl Lasts {
+    /// The word of `welcome.durability`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Process => "process",
+            Self::Power => "power",
+        }
+    }
+}
+
+/// What is asked for beside the seed.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// At most so many clients.
+    pub clients: Option<usize>,
+    /// None but these faults.
+    pub faults: Option<Vec<Fault>>,
+}
+
+/// What is drawn.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// The faults, each with how often: once in so many occasions, or how many there are.
+    faults: Vec<(Fault, u64)>,
+    /// Clients that keep to the protocol.
+    pub clients: usize,
+    /// Names that these have: fewer than there are clients, so that users have devices.
+    pub people: usize,
+    /// Rooms.
+    pub rooms: usize,
+    /// How often a client does something, in microseconds between two times.
+    pub pause: u64,
+    /// How long there are faults, in microseconds.
+    pub faulty: u64,
+    /// How long it may take until all is well again, in microseconds.
+    pub healing: u64,
+    /// The time from one end to the other, in microseconds.
+    pub latency: u64,
+    /// Bytes that are on the way to a client, or in its system.
+    pub window: usize,
+    /// How long an acknowledged message lasts.
+    pub lasts: Lasts,
+    /// What the store keeps.
+    pub kept: memory::Limits,
+    /// Requests that wait for the store at most.
+    pub store_queue: usize,
+    /// The settings of the server.
+    pub settings: Settings,
+    /// Whether clients stand behind a proxy that speaks the PROXY protocol.
+    pub proxied: bool,
+}
+
+impl Plan {
+    /// Draws the plan of a seed.
+    pub fn draw(seed: u64, wish: &Wish) -> Self {
+        let mut chance = Chance::new(seed);
+        let c = &mut chance;
+        // A third of the kinds on average, and now and then none or nearly all.
+        let often = *c.pick(&[0, 2, 2, 3, 3, 4, 6]);
+        let mut faults = Vec::new();
+        for (fault, _) in Fault::ALL {
+            let (chosen, rate) = (c.one_in(often), c.skewed(1, 100));
+            if chosen && wish.faults.as_ref().is_none_or(|wanted| wanted.contains(&fault)) {
+                faults.push((fault, rate));
+            }
+        }
+        let clients = (2 + c.skewed(0, 28)) as usize;
+        let rooms = (1 + c.skewed(0, 8)) as usize;
+        let lasts = *c.pick(&[Lasts::Memory, Lasts::Process, Lasts::Power]);
+        let settings = settings(c, clients, faults.iter().any(|(fault, _)| *fault == Fault::Memory));
+        let devices = settings.chat.sessions_per_user;
+        let people = (1 + c.below(clients as u64)).max(clients.div_ceil(devices) as u64) as usize;
+        Self {
+            seed,
+            faults,
+            clients: wish.clients.map_or(clients, |most| most.min(clients)),
+            people,
+            rooms,
+            pause: c.within(100, 4_000) * 1000,
+            faulty: c.within(30, 180) * 1_000_000,
+            healing: 400_000_000,
+            latency: c.skewed(50, 150_000),
+            window: c.skewed(2_000, 300_000) as usize,
+            lasts,
+            kept: memory::Limits {
+                messages: *c.pick(&[5, 30, 200, 1000, 100_000]),
+                age: Duration::MAX,
+                bytes: 256 << 20,
+                direct_conversations: 50_000,
+            },
+            store_queue: if c.one_in(3) { c.within(20, 200) as usize } else { 4096 },
+            settings,
+            proxied: c.one_in(6),
+        }
+    }
+
+    /// Once in how many occasions a fault happens, or how many of it there are; 0: never.
+    pub fn rate(&self, fault: Fault) -> u64 {
+        self.faults.iter().find(|(kind, _)| *kind == fault).map_or(0, |(_, rate)| *rate)
+    }
+
+    /// Whether there is such a fault.
+    pub fn has(&self, fault: Fault) -> bool {
+        self.rate(fault) > 0
+    }
+
+    /// The faults.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.faults.iter().map(|(fault, _)| *fault).collect()
+    }
+
+    /// In a line, for people.
+    pub fn words(&self) -> String {
+        let faults: Vec<&str> = self.faults.iter().map(|(fault, _)| fault.word()).collect();
+        let faults = if faults.is_empty() { "no faults".into() } else { faults.join(", ") };
+        format!(
+            "{} clients of {} users, {} rooms, durability {}, {} s: {faults}",
+            self.clients,
+            self.people,
+            self.rooms,
+            self.lasts.word(),
+            self.faulty / 1_000_000,
+        )
+    }
+}
+
+/// The machine that proxies and operators come from.
+pub const NEAR: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn settings(c: &mut Chance, clients: usize, short: bool) -> Settings {
+    let millis = |c: &mut Chance, from, to| Duration::from_millis(c.within(from, to));
+    let message_bytes = *c.pick(&[4_096, 16_384, 65_536]);
+    let outbox_bytes = c.skewed(16 << 10, 1 << 20) as usize;
+    let usual = engine::Settings::default();
+    let engine = engine::Settings {
+        limits: proto::Limits { message_bytes, ..usual.limits },
+        receive_buffer: *c.pick(&[512, 4_096, 65_536]),
+        outbox_bytes,
+        behind_bytes: (outbox_bytes / 4).min(64 << 10),
+        ping_after: Some(millis(c, 5_000, 25_000)),
+        pong_within: millis(c, 5_000, 10_000),
+        sends_per_flush: *c.pick(&[1, 3, 16, 128]),
+        flush_delay: *c.pick(&[Duration::ZERO, Duration::ZERO, Duration::from_millis(20)]),
+        flush_delay_members: *c.pick(&[2, 5, 1000]),
+        ..usual
+    };
+    let usual = chat::Settings::default();
+    let chat = chat::Settings {
+        content_bytes: message_bytes as usize / 4,
+        rooms_per_session: *c.pick(&[2, 4, 128]),
+        sessions_per_user: *c.pick(&[3, 16, 16]),
+        rate: *c.pick(&[
+            None,
+            Some(chat::Rate { per_second: 20, burst: 40 }),
+            Some(chat::Rate { per_second: 3, burst: 6 }),
+        ]),
+        replay_bytes: (outbox_bytes / 4).min(64 << 10),
+        leave_grace: millis(c, 100, 8_000),
+        big_room: *c.pick(&[2, 6, 100]),
+        big_room_every: millis(c, 500, 5_000),
+        max_rooms: *c.pick(&[6, 1000]),
+        max_users: 200_000,
+        ..usual
+    };
+    let addresses = (!c.one_in(3)).then(|| admission::Limits {
+        open: *c.pick(&[8, 64, 1024]),
+        per_second: *c.pick(&[5, 100]),
+        ..admission::Limits::default()
+    });
+    let bounds = Bounds {
+        max_connections: if c.one_in(3) { clients + 4 } else { 10_000 },
+        addresses,
+        proxies: Proxies::default(),
+        memory: short.then(|| c.within(600, 3_000) as usize * 1000),
+        stop_within: millis(c, 500, 10_000),
+    };
+    Settings {
+        listen: None,
+        tls: None,
+        proxy_protocol: ProxyProtocol::default(),
+        admin: None,
+        admin_key: None,
+        origins: Vec::new(),
+        keys: None,
+        bounds,
+        chat,
+        engine,
+    }
+}

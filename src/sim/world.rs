@@ -1,0 +1,339 @@
+//! The world: the network, the people, and what happens to the machine. It goes on while the server waits.
+
+use std::io;
+
+use super::client::Client;
+use super::hostile::Hostile;
+use super::judge::Judge;
+use super::network::{Event, Network, SECOND, Time};
+use super::operator::Operator;
+use super::plan::Fault;
+
+/// Somebody who acts.
+#[derive(Debug)]
+pub enum Actor {
+    /// A client that keeps to the protocol.
+    Client(Box<Client>),
+    /// One that does not.
+    Hostile(Box<Hostile>),
+    /// The operator.
+    Operator(Box<Operator>),
+}
+
+/// What is going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Faults happen.
+    Faulty,
+    /// They have ended; all is to be well by then.
+    Healing(Time),
+    /// All is well, and everybody is asked who is here.
+    Asking(Time),
+    /// Everybody has left; nothing is to be left of them by then.
+    Leaving(Time),
+    /// It is over.
+    Over,
+}
+
+/// The world.
+#[derive(Debug)]
+pub struct World {
+    /// Links and time.
+    pub net: Network,
+    /// What was heard.
+    pub judge: Judge,
+    /// Everybody.
+    pub actors: Vec<Actor>,
+    /// What is going on.
+    pub stage: Stage,
+    /// The process has been killed; with power: the whole machine.
+    pub crash: Option<bool>,
+    frozen_until: Time,
+    /// When the server could run last, after it could not.
+    pub thawed: Time,
+    /// Idle turns in this second.
+    idle: u64,
+    idle_second: Time,
+    moved: u64,
+    found_nothing: bool,
+}
+
+impl World {
+    /// A world with these people.
+    pub fn new(net: Network, actors: Vec<Actor>) -> Self {
+        Self {
+            net,
+            judge: Judge::default(),
+            actors,
+            stage: Stage::Faulty,
+            crash: None,
+            frozen_until: 0,
+            thawed: 0,
+            idle: 0,
+            idle_second: 0,
+            moved: 0,
+            found_nothing: false,
+        }
+    }
+
+    /// The server waits, and the world goes on.
+    ///
+    /// # Errors
+    /// The server is no more.
+    pub fn wait(&mut self, timeout: Option<Time>) -> io::Result<()> {
+        self.note_turn();
+        // A turn takes time.
+        self.net.now += self.net.chance.skewed(2, 60);
+        let until = timeout.map_or(Time::MAX, |timeout| self.net.now.saturating_add(timeout));
+        while let Some(event) = self.net.next(self.net.now) {
+            self.happen(event);
+        }
+        loop {
+            if self.crash.is_some() || self.stage == Stage::Over || self.net.trace.has_failed() {
+                return Err(io::Error::other("the server is no more"));
+            }
+            let frozen = self.frozen_until > self.net.now;
+            if !frozen && self.net.is_ready() {
+                return Ok(());
+            }
+            let limit = until.max(self.frozen_until);
+            match self.net.next(limit) {
+                Some(event) => self.happen(event),
+                None => {
+                    self.net.now = self.net.now.max(limit);
+                    self.found_nothing = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The world goes on without a server.
+    pub fn pass(&mut self, wait: Time) {
+        let until = self.net.now + wait;
+        while let Some(event) = self.net.next(until) {
+            self.happen(event);
+        }
+        self.net.now = until;
+    }
+
+    /// A turn has ended.
+    fn note_turn(&mut self) {
+        self.net.turns += 1;
+        let idle = self.found_nothing && self.net.moved == self.moved;
+        (self.found_nothing, self.moved) = (false, self.net.moved);
+        let second = self.net.now / SECOND;
+        if second != self.idle_second {
+            (self.idle, self.idle_second) = (0, second);
+        }
+        self.idle += u64::from(idle);
+        if self.idle > MOST_IDLE {
+            self.net
+                .trace
+                .fail(10, self.net.now, || format!("{MOST_IDLE} turns of a second in which nothing was done"));
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let Self { net, judge, actors, .. } = self;
+        match event {
+            Event::Knock(link) => net.knock(link),
+            Event::Arrive { link, up: true } => net.arrive_up(link),
+            Event::Arrive { link, up: false } | Event::Read(link) => {
+                while let Some(what) = net.arrive_down(link) {
+                    match &mut actors[net.links[link].owner] {
+                        Actor::Client(client) => client.brought(net, judge, link, what),
+                        Actor::Hostile(hostile) => hostile.brought(net, link, what),
+                        Actor::Operator(operator) => operator.brought(net, judge, link, what),
+                    }
+                }
+            }
+            Event::Answered(link) => match &mut actors[net.links[link].owner] {
+                Actor::Client(client) => client.answered(net, link),
+                Actor::Hostile(hostile) => hostile.answered(net, link),
+                Actor::Operator(operator) => operator.answered(net, judge, link),
+            },
+            Event::Act(actor) => match &mut actors[actor] {
+                Actor::Client(client) => client.act(net, judge),
+                Actor::Hostile(hostile) => hostile.act(net),
+                Actor::Operator(operator) => operator.act(net, judge),
+            },
+            Event::Store => net.woken = true,
+            Event::Strike(fault) => self.strike(fault),
+            Event::Look => {
+                self.net.after(SECOND, Event::Look);
+                self.look();
+            }
+        }
+    }
+
+    fn strike(&mut self, fault: Fault) {
+        let net = &mut self.net;
+        if !net.faulty || !net.up {
+            return;
+        }
+        net.trace.tell(net.now, || format!("fault: {}", fault.word()));
+        match fault {
+            Fault::Crash => self.crash = Some(false),
+            Fault::Power => self.crash = Some(true),
+            Fault::Freeze => {
+                self.frozen_until = net.now + net.chance.skewed(SECOND / 2, 90 * SECOND);
+                self.thawed = self.frozen_until;
+            }
+            Fault::Wall => {
+                let jump = net.chance.skewed(1, 7_200_000).cast_signed();
+                net.wall += if net.chance.one_in(2) { jump } else { -jump };
+            }
+            Fault::Drain => net.stop = true,
+            Fault::Reload => net.reload = true,
+            _ => {}
+        }
+    }
+
+    /// The server is here again.
+    pub fn come_up(&mut self) {
+        self.net.come_up();
+        self.crash = None;
+        self.thawed = self.net.now;
+    }
+
+    /// Once a second.
+    fn look(&mut self) {
+        self.look_at_deadlines();
+        let now = self.net.now;
+        match self.stage {
+            Stage::Faulty if now >= self.net.plan.faulty => {
+                self.net.faulty = false;
+                self.stage = Stage::Healing(now + self.net.plan.healing);
+                self.net.trace.tell(now, || "the faults end".into());
+            }
+            Stage::Healing(until) => {
+                let banned = !self.judge.banned.is_empty();
+                for actor in &mut self.actors {
+                    if let Actor::Client(client) = actor {
+                        client.rests = true;
+                        if !banned {
+                            client.come_back(now);
+                        }
+                    }
+                }
+                match self.unwell() {
+                    None if !banned => {
+                        for actor in &mut self.actors {
+                            if let Actor::Client(client) = actor {
+                                client.members.clear();
+                                client.ask_members(&mut self.net);
+                            }
+                        }
+                        self.stage = Stage::Asking(until);
+                    }
+                    Some((who, why)) if now > until => {
+                        self.net.trace.fail(16, now, || {
+                            format!(
+                                "{} s after the faults have ended client {who} {why}",
+                                self.net.plan.healing / SECOND
+                            )
+                        });
+                    }
+                    _ => {}
+                }
+            }
+            Stage::Asking(until) => {
+                if self.unwell().is_none() {
+                    self.compare_members();
+                    for actor in &mut self.actors {
+                        if let Actor::Client(client) = actor {
+                            client.leave_for_good(&mut self.net);
+                        }
+                    }
+                    self.stage = Stage::Leaving(now + LEFT_WITHIN);
+                } else if now > until {
+                    self.stage = Stage::Healing(now);
+                }
+            }
+            Stage::Leaving(until) if now > until => self.stage = Stage::Over,
+            _ => {}
+        }
+    }
+
+    fn unwell(&self) -> Option<(usize, String)> {
+        self.actors.iter().find_map(|actor| match actor {
+            Actor::Client(client) => client.unwell(&self.net, &self.judge).map(|why| (client.id, why)),
+            _ => None,
+        })
+    }
+
+    /// All agree on who is here.
+    fn compare_members(&mut self) {
+        let clients = || {
+            self.actors.iter().filter_map(|actor| match actor {
+                Actor::Client(client) => Some(client),
+                _ => None,
+            })
+        };
+        for client in clients() {
+            for (room, members) in &client.members {
+                let mut here: Vec<&str> =
+                    clients().filter(|other| other.epoch_of(room).is_some()).map(|other| other.user.as_str()).collect();
+                here.sort_unstable();
+                here.dedup();
+                // Those who were hostile are gone, or will be.
+                let mut said: Vec<&str> =
+                    members.iter().map(String::as_str).filter(|user| !user.starts_with('h')).collect();
+                said.sort_unstable();
+                if here != said {
+                    let text = format!("client {} hears that {said:?} are in {room}, where {here:?} are", client.id);
+                    return self.net.trace.fail(16, self.net.now, || text);
+                }
+            }
+        }
+    }
+
+    /// A connection from which nothing comes ends.
+    fn look_at_deadlines(&mut self) {
+        let net = &mut self.net;
+        if !net.up || self.frozen_until >= net.now {
+            return;
+        }
+        let engine = &net.plan.settings.engine;
+        let close = 2 * micros(engine.close_within);
+        let upgraded = micros(engine.ping_after.unwrap_or_default() + engine.pong_within) + close + SLACK;
+        let others = micros(engine.idle_within.max(engine.head_within)) + close + SLACK;
+        let late = net.live.iter().find_map(|&link| {
+            let it = &net.links[link];
+            let silent = net.now - it.last_up.max(self.thawed);
+            // One that takes nothing cannot be asked, and has a deadline of its own.
+            let most = match (it.upgraded, net.takes_all(link)) {
+                (true, true) => upgraded,
+                (true, false) => others + upgraded,
+                (false, _) => others,
+            };
+            // One that has ended its side, or has broken the connection, is let go soon.
+            let ended = it.ended.map_or(0, |at| net.now - at.max(self.thawed).max(it.accepted_at));
+            let most_ended = if net.takes_all(link) { close + SLACK } else { others };
+            let found = match (ended > most_ended, silent > most) {
+                (true, _) => Some((it.owner, "has ended its side", ended)),
+                (_, true) => Some((it.owner, "has sent nothing", silent)),
+                _ => None,
+            };
+            found.filter(|_| net.is_served(link))
+        });
+        if let Some((owner, what, since)) = late {
+            let since = since as f64 / 1e6;
+            net.trace.fail(11, net.now, || format!("actor {owner} {what} for {since:.1} s, and is still served"));
+        }
+    }
+}
+
+fn micros(duration: std::time::Duration) -> Time {
+    duration.as_micros() as Time
+}
+
+/// Turns of a second in which nothing is found and nothing is done.
+const MOST_IDLE: u64 = 400;
+
+/// By how much a deadline may be late: a look comes once a second.
+const SLACK: Time = 3 * SECOND;
+
+/// When nothing is left of those who have left.
+const LEFT_WITHIN: Time = 90 * SECOND;
