@@ -7,6 +7,7 @@ import { redraw } from "./drawing.js";
 export const PAGE = 50;
 const TALKS_MAX = 100; // conversations that are listed, the latest
 const TALKS_WITHIN = 2_000;
+const LOADING_LOOKS = 60; // a page that is on its way is waited for, for three seconds
 const PAUSE = 3_000; // after a page of history was refused
 
 /** Reads the messages to and from a person since we last knew. Live messages wait until that is done. */
@@ -123,7 +124,9 @@ function takeTalk(c, talk) {
  * window, until the reader gets there.
  */
 export async function goAround(c, seq) {
+  for (let n = 0; c.loading && n < LOADING_LOOKS; n += 1) await new Promise((resolve) => setTimeout(resolve, 50));
   if (c.loading || client.state !== "connected") return false;
+  const before = c.detached;
   c.loading = c.detached = true;
   c.stuck = false;
   redraw("log");
@@ -144,6 +147,7 @@ export async function goAround(c, seq) {
   } catch {
     c.pausedUntil = performance.now() + PAUSE;
   }
+  if (!done) c.detached = before || c.passed > (c.lastSaid?.seq ?? 0);
   c.loading = false;
   redraw("log");
   return done;
