@@ -161,7 +161,8 @@ await run(async () => {
       return [node.closest(".mention"), getComputedStyle(node).backgroundColor];
     })), [[null, "rgba(0, 0, 0, 0)"], [null, "rgba(0, 0, 0, 0)"]], "the lines");
     await page.context().close();
-    await ada.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await say(ada, "/leave laundry");
+    await titled(ada, "kitchen");
   });
 
   await check("a room with an Arabic or Hebrew name has it beside its sign", async () => {
@@ -332,6 +333,14 @@ await run(async () => {
     await titled(phone, "attic");
     equal(await phone.evaluate(() => document.activeElement.id === "composer-input"), false, "the focus in the composer");
     await phone.context().close();
+  });
+
+  await check("the door says where one is invited, and how many are there", async () => {
+    const page = await newPage();
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await until("it says so", async () => /^You are invited to the room “kitchen”\. \d+ people are there\.$/u.test(await page.locator("#door-where").textContent()));
+    equal(await page.locator("#door-room").isVisible(), false, "a field for the room");
+    await page.context().close();
   });
 
   await check("a wrong name at the door: the field is red and the words stand beneath it", async () => {

@@ -65,6 +65,7 @@ function addressed() {
 // The door: how one comes in here, and under which name.
 
 const NAMES_MAX = 20;
+const ROOMS_LOOKED_AT = 200; // at the door, for how many are in the one that somebody is invited to
 const NEEDS_LINK = "You need a link of your own to come in here. Please open the one that you were given, or ask whoever runs this server for one.";
 const UNAUTHORIZED = 4001;
 
@@ -156,13 +157,15 @@ async function openDoor() {
   fieldProblem("room", "");
   doorShows(null);
   // Only the welcome of the server says whether names count here; no address does.
-  const { code } = knownOpen ? {} : await askAtDoor(undefined, async () => ({}));
+  const { code, rooms: open = [] } = knownOpen ? {} : await askAtDoor(undefined, (salon) => salon.rooms({ limit: ROOMS_LOOKED_AT }));
   if (code === UNAUTHORIZED) {
     const token = await askOtherTabs();
     if (token && !byId("door").hidden) return renew(token, addressed());
     return doorSays(NEEDS_LINK);
   }
   knownOpen = true;
+  const inside = open.find(({ room_id }) => room_id === room);
+  if (inside?.members) byId("door-where").textContent += ` ${counted(inside.members, "person is", "people are")} there.`;
   if (!room) byId("door-where").textContent = "Choose a name and come in.";
   askForName(code ? CLOSE_WORDS[code] ?? "" : "");
 }
