@@ -149,7 +149,10 @@ impl Hall {
                     self.answer_search(waiting.asker.ask(), &items, next.as_deref(), turn);
                 }
             }
-            News::Renewed => self.timers.set(Timer::Lives { from: 0 }, turn.now.tick),
+            News::Renewed => {
+                self.forget_answered();
+                self.timers.set(Timer::Lives { from: 0 }, turn.now.tick);
+            }
             News::Emptied { room } => {
                 match self.roster.rooms().find(room) {
                     Some(key) => self.roster.note_emptied(key),

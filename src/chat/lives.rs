@@ -23,6 +23,8 @@ impl Hall {
     /// longer, and catch up with it.
     pub(super) fn note_life(&mut self, room: u32, life: Epoch, turn: &mut Turn<'_>) {
         let Some(before) = self.roster.note_life(room, life) else { return };
+        // Here too: what is said of a room may come before the news that something was lost.
+        self.forget_answered();
         let inside: Vec<ConnId> = self.roster.json_inside(room).collect();
         for conn in inside {
             if self.roster.fall_behind(conn, room) {
@@ -52,14 +54,18 @@ impl Hall {
         }
     }
 
-    /// The store did not answer: it is asked for all of them again.
+    /// The store could not say it of one: it is asked for all of them again, though not soon, because it may be one that
+    /// cannot be read.
     pub(super) fn ask_lives_later(&mut self, turn: &Turn<'_>) {
-        self.timers.set(Timer::Lives { from: 0 }, turn.now.tick + ASK_AGAIN_AFTER);
+        self.timers.set(Timer::Lives { from: 0 }, turn.now.tick + ASK_ALL_AGAIN_AFTER);
     }
 }
 
 /// Rooms that are looked at in one turn.
 const LOOKED_AT_ONCE: u32 = 256;
 
-/// When a store that did not answer is asked again.
+/// When a store that was asked too much is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// When one that failed is asked for all heads again: at most 10,000 reads a minute, then.
+const ASK_ALL_AGAIN_AFTER: Duration = Duration::from_secs(60);

@@ -97,6 +97,12 @@ impl Hall {
         }
     }
 
+    /// The store has lost something. A retry of what it may have lost is for the store to answer, so that it is said
+    /// again if it is not there.
+    pub(super) fn forget_answered(&mut self) {
+        self.said.forget_answered();
+    }
+
     /// It was not done after all; the same again is no retry.
     pub(super) fn forget_said(&mut self, said: Option<u64>) {
         if let Some(said) = said {

@@ -117,6 +117,12 @@ impl Said {
         self.answers.remove(&fingerprint);
     }
 
+    /// The store has lost something: whether what was said is there still, only the store knows. What waits for its
+    /// outcome waits on.
+    pub fn forget_answered(&mut self) {
+        self.answers.retain(|_, (answer, _)| *answer == Answer::Waiting);
+    }
+
     pub fn held_bytes(&self) -> usize {
         table_bytes::<(u64, (Answer, Tick))>(self.answers.capacity()) + self.order.capacity() * size_of::<(Tick, u64)>()
     }

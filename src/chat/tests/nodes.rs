@@ -964,3 +964,25 @@ fn random_walks_over_nodes() {
         walk(seed, 400);
     }
 }
+
+/// A message that was acknowledged, that the store has lost, and that is said again with its `id`, is said again.
+#[test]
+fn what_is_lost_is_said_again() {
+    let mut nodes = Nodes::new(9, &unhurried(), 1);
+    nodes.stages[0].opens("ann", "ann");
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"den"}"#);
+    nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"den","content":"w","id":"z"}"#);
+    nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"den","content":"x","id":"a"}"#);
+    nodes.settles();
+    nodes.world.borrow_mut().lose("den", 1);
+    for _ in 0..3 {
+        nodes.settles();
+        nodes.stages[0].waits_ms(1);
+    }
+    nodes.stages[0].all_forget();
+    nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"den","content":"x","id":"a"}"#);
+    nodes.settles();
+    let heard = nodes.stages[0].takes("ann");
+    let len = nodes.world.borrow().logs["den"].said.len();
+    assert!(len == 2, "len {len}: {heard:?}");
+}
