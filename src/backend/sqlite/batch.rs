@@ -139,71 +139,6 @@ impl Sqlite {
         Ok(())
     }
 
-    /// What is done when nobody waits needs a damaged page: it is left as it is.
-    pub(super) fn give_up_piece(&mut self, trouble: &Trouble) {
-        self.note_damage(trouble);
-        let (lacks_room, sweeping) = (self.lacks_room, self.sweeping.take());
-        self.take_back();
-        self.batch.clear();
-        match sweeping {
-            _ if lacks_room => self.lacks_room = false,
-            // The walk goes on behind it.
-            Some(id) => (self.swept, self.sweeps_on) = (id, None),
-            None => self.skip_indexing(),
-        }
-    }
-
-    /// Rolls the batch back, and forgets what was known in it.
-    fn take_back(&mut self) {
-        let rolled_back = self.tables.as_ref().is_none_or(|tables| tables.roll_back().is_ok());
-        let last = self.tables.as_ref().and_then(|tables| tables.last().ok());
-        self.forget_places();
-        (self.retries, self.purge, self.gathered, self.sweeping) = (None, None, None, None);
-        match last.filter(|_| rolled_back) {
-            Some(last) => (self.nothing, self.entry, self.indexed) = (last.nothing, last.entry, last.indexed),
-            None => self.tables = None,
-        }
-        (self.open, self.wrote, self.work) = (false, false, 0);
-    }
-
-    /// A batch has met a damaged page, after which nothing more can be written in its transaction: each request has one
-    /// of its own, and those that need the page fail alone.
-    fn do_one_by_one(&mut self) {
-        self.batch.clear();
-        let asked = std::mem::take(&mut self.asked);
-        for request in (0..).map_while(|at| asked.get(at)) {
-            let done = self.carry_out(request).and_then(|()| self.commit_alone());
-            match done {
-                Ok(()) => {
-                    self.batches += i64::from(self.wrote);
-                    (self.open, self.wrote, self.work) = (false, false, 0);
-                }
-                Err(trouble) => {
-                    if !trouble.is_of_a_page() {
-                        self.health.failures += 1;
-                        self.health.failing = Some(trouble.in_short());
-                    }
-                    self.take_back();
-                    if let Some(ticket) = request.ticket() {
-                        self.batch.push(&News::Failed { ticket });
-                    }
-                }
-            }
-        }
-    }
-
-    /// Without what is done beside.
-    fn commit_alone(&mut self) -> Result<()> {
-        self.write_heads(false)?;
-        if self.wrote {
-            if self.claim.inodes().ok() != Some(self.inodes) {
-                return Err(Trouble::Away);
-            }
-            self.tables()?.number_batch(self.batches + 1, self.entry, self.indexed)?;
-        }
-        Ok(self.tables()?.commit()?)
-    }
-
     fn do_piece(&mut self) -> Result<()> {
         self.begin()?;
         match (self.lacks_room, self.sweeps_on) {
@@ -254,18 +189,15 @@ impl Sqlite {
                     self.purges = self.purges.max(1);
                 }
                 // Reading alone does not show that it can be written to.
-                if self.wrote && self.ailing {
-                    log::info!("{}: messages are kept again", self.claim.path.display());
-                    (self.ailing, self.health.failing) = (false, None);
+                if self.wrote {
+                    self.note_well();
                 }
-                self.told = 0;
-                std::mem::swap(&mut self.said, &mut self.batch);
+                self.say_batch();
             }
             Err((trouble, _)) if trouble.is_of_a_page() && self.is_taken_back() => {
                 self.note_damage(&trouble);
                 self.do_one_by_one();
-                let Self { said, batch, .. } = self;
-                (0..).map_while(|at| batch.get(at)).for_each(|news| said.push(&news));
+                self.say_batch();
             }
             Err((trouble, in_commit)) => self.fail(&trouble, in_commit),
         }
@@ -278,21 +210,37 @@ impl Sqlite {
         }
     }
 
-    /// Rolls the batch back; whether it is known that nothing of it is in the file.
-    fn is_taken_back(&mut self) -> bool {
-        let batches = self.batches;
-        self.take_back();
-        self.tables.as_ref().and_then(|tables| tables.last().ok()).is_some_and(|last| last.batch == batches)
+    /// What the batch has to say is told, behind what is to be told already.
+    fn say_batch(&mut self) {
+        if self.told == self.said.len() {
+            self.told = 0;
+            std::mem::swap(&mut self.said, &mut self.batch);
+        } else {
+            let Self { said, batch, .. } = self;
+            (0..).map_while(|at| batch.get(at)).for_each(|news| said.push(&news));
+        }
     }
 
-    /// Nothing of the batch has come about, or nobody knows.
-    pub(super) fn fail(&mut self, trouble: &Trouble, in_commit: bool) {
+    /// Something could be written.
+    pub(super) fn note_well(&mut self) {
+        if self.ailing {
+            log::info!("{}: messages are kept again", self.claim.path.display());
+            (self.ailing, self.health.failing) = (false, None);
+        }
+    }
+
+    pub(super) fn note_failing(&mut self, trouble: &Trouble) {
         self.health.failures += 1;
         self.health.failing = Some(trouble.in_short());
         if !self.ailing {
             log::error!("{}: messages cannot be kept, so that none is taken: {trouble}", self.claim.path.display());
             self.ailing = true;
         }
+    }
+
+    /// Nothing of the batch has come about, or nobody knows.
+    pub(super) fn fail(&mut self, trouble: &Trouble, in_commit: bool) {
+        self.note_failing(trouble);
         let rolled_back = self.tables.as_ref().is_none_or(|tables| tables.roll_back().is_ok());
         let last = self.tables.as_ref().and_then(|tables| tables.last().ok());
         self.forget_places();

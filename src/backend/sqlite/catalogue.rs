@@ -1,7 +1,7 @@
 //! What is told when the chat begins: the rooms and people that there are, and the bans.
 
 use super::trouble::Result;
-use super::{Catalogue, News, Sqlite, TOLD_AT_ONCE};
+use super::{Catalogue, News, Sqlite};
 
 impl Sqlite {
     /// Has the next rooms, people and bans be told of all there are.
@@ -20,23 +20,24 @@ impl Sqlite {
             self.reopen()?;
         }
         if !catalogue.rooms_told {
-            let cards = self.tables()?.rooms_after(catalogue.room, TOLD_AT_ONCE)?;
-            catalogue.rooms_told = cards.len() < TOLD_AT_ONCE;
+            let cards = self.tables()?.rooms_after(catalogue.room, catalogue.most)?;
+            catalogue.rooms_told = cards.len() < catalogue.take_most();
             for card in &cards {
                 catalogue.room = card.id;
                 self.said.push(&News::Room { description: card.description(), keeps: card.keeps });
             }
         }
         if catalogue.rooms_told {
-            let people = self.tables()?.people_after(catalogue.person, TOLD_AT_ONCE)?;
-            catalogue.people_told = people.len() < TOLD_AT_ONCE;
+            let people = self.tables()?.people_after(catalogue.person, catalogue.most)?;
+            catalogue.people_told = people.len() < catalogue.take_most();
             for (id, name) in people {
                 catalogue.person = id;
                 self.said.push(&News::User { name: &name });
             }
         }
         if catalogue.people_told {
-            for kept in self.tables()?.bans_after(&catalogue.banned, TOLD_AT_ONCE)? {
+            let most = catalogue.take_most();
+            for kept in self.tables()?.bans_after(&catalogue.banned, most)? {
                 self.said.push(&News::Banned(kept.ban()));
                 catalogue.banned = kept.user;
             }

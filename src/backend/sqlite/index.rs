@@ -96,9 +96,17 @@ impl Sqlite {
 
     /// Where the index cannot be read or written: the next messages are found by nobody, or a part stays as it is.
     pub(super) fn skip_indexing(&mut self) {
-        match self.entry - self.indexed >= INDEXED_TOGETHER {
-            true => self.indexed += INDEXED_TOGETHER,
-            false => self.purges = self.purges.saturating_sub(1),
+        if self.entry - self.indexed < INDEXED_TOGETHER {
+            self.purges = self.purges.saturating_sub(1);
+            return;
+        }
+        self.indexed += INDEXED_TOGETHER;
+        let (batch, entry, indexed) = (self.batches + 1, self.entry, self.indexed);
+        let written = self.tables().and_then(|tables| Ok(tables.number_batch(batch, entry, indexed)?));
+        match written {
+            Ok(()) => self.batches = batch,
+            // Until the next start, or the next batch.
+            Err(_) => self.indexed = self.entry,
         }
     }
 
@@ -201,6 +209,9 @@ impl Sqlite {
         found: &Found,
         new: Option<&str>,
     ) -> Result<()> {
+        if self.leaves_index {
+            return Ok(());
+        }
         self.take_in_with(found.id)?;
         let mut gone = terms(&found.content);
         // One that is not in the index comes in with its new text. It may be in some lists all the same.

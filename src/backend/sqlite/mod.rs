@@ -36,6 +36,7 @@ mod appending;
 mod bans;
 mod batch;
 mod catalogue;
+mod damage;
 pub mod dump;
 mod entries;
 mod file;
@@ -57,7 +58,7 @@ pub(crate) mod tests;
 mod trouble;
 mod upkeep;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -169,7 +170,14 @@ pub struct Sqlite {
     catalogue: Option<Catalogue>,
     swept: i64,
     /// The conversation that a sweep is at.
-    sweeping: Option<i64>,
+    sweeping: Option<retention::At>,
+    /// How many conversations it looks at next, and those that it passes over.
+    walks: usize,
+    unreadable: BTreeSet<i64>,
+    /// What makes room goes on behind this key, so many entries at once.
+    oldest: (i64, usize),
+    /// A change of a message leaves the index as it is.
+    leaves_index: bool,
     /// The walk goes on when nobody waits: it had begun at that time.
     sweeps_on: Option<Moment>,
     ailing: bool,
@@ -215,8 +223,10 @@ struct Connected {
 }
 
 /// Rooms, people and bans up to these have been told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Catalogue {
+    /// How many are told at once.
+    most: usize,
     room: i64,
     rooms_told: bool,
     person: i64,
@@ -269,6 +279,10 @@ impl Sqlite {
             catalogue: None,
             swept: 0,
             sweeping: None,
+            walks: MAX_SWEPT_AT_ONCE,
+            unreadable: BTreeSet::new(),
+            oldest: (0, size::MAX_DROPPED_TOGETHER),
+            leaves_index: false,
             sweeps_on: None,
             ailing: false,
             full: false,
@@ -370,7 +384,9 @@ impl Backend for Sqlite {
     }
 
     fn tell_catalogue(&mut self) {
-        self.catalogue = Some(Catalogue::default());
+        let (room, person, banned) = Default::default();
+        let (most, rooms_told, people_told) = (TOLD_AT_ONCE, false, false);
+        self.catalogue = Some(Catalogue { most, room, rooms_told, person, people_told, banned });
     }
 
     fn poll(&mut self) -> Option<News<'_>> {
@@ -380,10 +396,16 @@ impl Backend for Sqlite {
             if self.open || self.error.is_some() {
                 self.end_batch();
             }
-            if self.said.len() == 0
-                && let Err(error) = self.tell_more()
+            while self.said.len() == 0
+                && let Err(trouble) = self.tell_more()
             {
-                self.fail(&error, false);
+                if trouble.is_of_a_page() {
+                    self.note_damage(&trouble);
+                    self.go_around_in_catalogue();
+                } else {
+                    self.fail(&trouble, false);
+                    break;
+                }
             }
             if self.said.len() == 0 {
                 self.rest();

@@ -8,6 +8,14 @@ use super::{
     Conversation, Epoch, MAX_DELETED_AT_ONCE, MAX_DROPPED_AT_ONCE, MAX_SWEPT_AT_ONCE, Moment, News, Sqlite, file,
 };
 
+/// What a sweep is at: the list of conversations from one on, one of them, or what is done beside.
+#[derive(Clone, Copy, Debug)]
+pub enum At {
+    List { from: i64, now: Moment },
+    One { from: i64, id: i64, now: Moment },
+    Rest,
+}
+
 impl Sqlite {
     /// Lets go of what is too old in one conversation, so many entries at most. Returns how many there were.
     pub(super) fn expire_one(
@@ -63,14 +71,17 @@ impl Sqlite {
         self.wrote |= self.ailing;
         self.write_heads(true)?;
         // What of the file cannot be read stays as it is; the walk goes on behind it.
-        self.sweeping = Some(self.swept);
-        let next =
-            self.whole_or_not(|store| Ok(store.tables()?.conversations_after(store.swept, MAX_SWEPT_AT_ONCE)?))?;
+        let (from, walks) = (self.swept, std::mem::replace(&mut self.walks, MAX_SWEPT_AT_ONCE));
+        self.sweeping = Some(At::List { from, now });
+        let next = self.whole_or_not(|store| Ok(store.tables()?.conversations_after(from, walks)?))?;
         let (next, mut most) = (next.unwrap_or_default(), MAX_DROPPED_AT_ONCE);
-        self.swept = if next.len() < MAX_SWEPT_AT_ONCE { 0 } else { next.last().map_or(0, |(place, ..)| place.id) };
+        self.swept = if next.len() < walks { 0 } else { next.last().map_or(0, |(place, ..)| place.id) };
         for (place, name, other) in next {
             let id = place.id;
-            self.sweeping = Some(id);
+            if self.unreadable.contains(&id) {
+                continue;
+            }
+            self.sweeping = Some(At::One { from, id, now });
             let done = self.whole_or_not(|store| store.sweep_one(place, &name, &other, now, most))?;
             most -= done.unwrap_or(0);
             if most == 0 {
@@ -79,13 +90,15 @@ impl Sqlite {
             }
         }
         self.sweeps_on = Some(now).filter(|_| most == 0 || self.swept != 0);
+        self.sweeping = Some(At::Rest);
         self.allow_purges()?;
         self.forget_retries(Some(now.unix_ms))?;
         self.whole_or_not(|store| store.delete_left_over(now))?;
         self.sweeping = None;
         self.has_old_text |= self.wrote;
         self.clears_log = self.has_old_text && self.sweeps_on.is_none();
-        Ok(self.tables()?.holds()? || self.ailing)
+        // It looks at the whole list of conversations, if need be.
+        Ok(self.damaged || self.ailing || self.tables()?.holds()?)
     }
 
     /// Bans that have ended, and what belongs to messages and conversations that are no more.

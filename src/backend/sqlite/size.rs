@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::params;
 
+use super::damage::around;
 use super::tables::{Tables, count, number, signed};
 use super::trouble::Result;
 use super::{MAX_DELETED_AT_ONCE, News, Size, Sqlite};
@@ -41,9 +42,25 @@ impl Sqlite {
         Ok(over > 0)
     }
 
+    /// Some of the oldest entries cannot be read or deleted: those behind them go.
+    pub(super) fn go_around_oldest(&mut self) -> Result<()> {
+        let (from, most) = self.oldest;
+        let tables = self.tables()?;
+        let read = |from, most| tables.oldest_entries(from, most);
+        let oldest = match read(from, most) {
+            Ok(oldest) => (oldest.last().map_or(from, |&(last, ..)| last), MAX_DROPPED_TOGETHER),
+            Err(_) => around(from, most, read),
+        };
+        self.oldest = oldest;
+        // Or there is nothing behind them.
+        self.lacks_room = self.oldest.0 != from || self.oldest.1 != most;
+        Ok(())
+    }
+
     /// Drops so many of the oldest entries of all; returns how many there were.
     fn drop_oldest_entries(&mut self, most: usize) -> Result<usize> {
-        let oldest = self.tables()?.oldest_entries(most)?;
+        let (from, most) = (self.oldest.0, most.min(self.oldest.1));
+        let oldest = self.tables()?.oldest_entries(from, most)?;
         let Some(&(last, ..)) = oldest.last() else { return Ok(0) };
         // Of each conversation up to which number.
         let mut gone = BTreeMap::new();
@@ -75,7 +92,8 @@ impl Sqlite {
             }
             self.tables()?.delete_reactions_before(id, seq + 1, most)?;
         }
-        self.tables()?.delete_entries_to(last)?;
+        self.tables()?.delete_entries(from, last)?;
+        self.oldest.1 = MAX_DROPPED_TOGETHER;
         self.tables()?.note_dead(oldest.iter().map(|&(id, ..)| id))?;
         (self.wrote, self.has_old_text) = (true, true);
         self.health.dropped += oldest.len() as u64;
@@ -90,11 +108,11 @@ impl Tables {
         Ok((pragma("PRAGMA page_size")?.max(512), pragma("PRAGMA page_count")?, pragma("PRAGMA freelist_count")?))
     }
 
-    /// The oldest entries of all: key, conversation and number.
-    fn oldest_entries(&self, most: usize) -> rusqlite::Result<Vec<(i64, i64, u64)>> {
-        let sql = "SELECT id, conversation, seq FROM entry ORDER BY id LIMIT ?1";
+    /// The oldest entries of all behind a key: key, conversation and number.
+    fn oldest_entries(&self, from: i64, most: usize) -> rusqlite::Result<Vec<(i64, i64, u64)>> {
+        let sql = "SELECT id, conversation, seq FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        statement.query_map([count(most)], |row| Ok((row.get(0)?, row.get(1)?, number(row, 2)?)))?.collect()
+        statement.query_map([from, count(most)], |row| Ok((row.get(0)?, row.get(1)?, number(row, 2)?)))?.collect()
     }
 
     /// Nothing before that number is kept of a conversation. Returns whether nothing is kept any more by that.
@@ -115,8 +133,8 @@ impl Tables {
         rows.next()?.map(|row| row.get(0)).transpose()
     }
 
-    fn delete_entries_to(&self, last: i64) -> rusqlite::Result<()> {
-        self.execute("DELETE FROM entry WHERE id <= ?1", [last]).map(drop)
+    fn delete_entries(&self, behind: i64, last: i64) -> rusqlite::Result<()> {
+        self.execute("DELETE FROM entry WHERE id > ?1 AND id <= ?2", [behind, last]).map(drop)
     }
 }
 
@@ -124,7 +142,7 @@ impl Tables {
 const SPARE_PAGES: u64 = 256;
 
 /// Entries that are dropped before it is looked again how much room there is.
-const MAX_DROPPED_TOGETHER: usize = 256;
+pub const MAX_DROPPED_TOGETHER: usize = 256;
 
 /// From where on it is said that the file will be full.
 const FULL_PERCENT: u64 = 80;

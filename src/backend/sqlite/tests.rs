@@ -1424,3 +1424,208 @@ fn the_file_is_bounded() {
     assert!((pages - free) * page_bytes <= size / 2 && pages * page_bytes <= size, "{pages} {free} {pieces}");
     assert_eq!(page(&mut store, ROOM).1.last().unwrap(), "x");
 }
+
+/// Makes the page on which this text is the first found one a damaged one.
+fn harm(store: &mut Sqlite, options: &Options, text: &[u8]) {
+    let connection = &store.tables().unwrap().connection;
+    connection.execute_batch("VACUUM").unwrap();
+    assert!(store.tables().unwrap().checkpoint().unwrap());
+    let mut file = fs::read(&options.path).unwrap();
+    let at = file.windows(text.len()).position(|bytes| bytes == text).unwrap();
+    file[at / 4096 * 4096] = 0xff;
+    fs::write(&options.path, &file).unwrap();
+    store.tables().unwrap().connection.execute_batch("PRAGMA shrink_memory").unwrap();
+}
+
+/// A sweep takes what is too old of all conversations but the one with the damaged page.
+#[test]
+fn conversations_around_a_damaged_page_are_swept() {
+    let folder = Folder::new();
+    let options = Options { age: Duration::from_secs(10), ..folder.options() };
+    let mut store = folder.open(options.clone());
+    let bar = Conversation::Room("bar");
+    ask(&mut store, append(bar, "old", 1));
+    for n in 1..=6 {
+        ask(&mut store, append(ROOM, &format!("needle {n} {}", "x".repeat(3000)), n));
+    }
+    harm(&mut store, &options, b"needle 2 ");
+    let mut emptied = false;
+    for n in 0..20 {
+        store.expire(moment(20_000 + n));
+        emptied |= hear(&mut store).iter().any(|news| news.contains("Emptied { room: \"bar\""));
+    }
+    let left: i64 = store
+        .tables()
+        .unwrap()
+        .connection
+        .query_row("SELECT count(*) FROM entry WHERE conversation = 1", [], |row| row.get(0))
+        .unwrap();
+    assert!(emptied && left == 0, "emptied {emptied}, left {left}");
+}
+
+/// A disk that is full while requests are done one by one counts as one that fails until something can be written.
+#[test]
+fn a_full_disk_beside_a_damaged_page() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    for n in 1..=6 {
+        ask(&mut store, append(ROOM, &format!("needle {n} {}", "x".repeat(3000)), n));
+    }
+    harm(&mut store, &options, b"needle 2 ");
+    store.tables().unwrap().allow_pages(1).unwrap();
+    let long = "y".repeat(9000);
+    store.ask(act("ann", edit(2, "new"), 6)).unwrap();
+    store.ask(append(Conversation::Room("bar"), &long, 7)).unwrap();
+    let heard = hear(&mut store);
+    assert_eq!(heard.iter().filter(|news| news.contains("Failed")).count(), 2, "{heard:?}");
+    store.tables().unwrap().allow_pages(100_000).unwrap();
+    for n in 0..5 {
+        let heard = ask(&mut store, append(Conversation::Room("bar"), &long, 8 + n));
+        assert!(heard.iter().any(|news| news.contains("Published")), "{heard:?}");
+        store.expire(moment(100 + n));
+        hear(&mut store);
+    }
+    assert_eq!(store.health().unwrap().failing, None);
+}
+
+/// What is found out when nobody waits is told, too.
+#[test]
+fn other_lives_are_told_of_also_at_rest() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "one", 1));
+    assert!(store.tables().unwrap().checkpoint().unwrap());
+    ask(&mut store, append(ROOM, "two", 2));
+    // A sweep that has work left, and then one that fails at once.
+    store.sweeps_on = Some(moment(3));
+    hear(&mut store);
+    hear(&mut store);
+    (store.rests, store.clears_log) = (true, false);
+    store.sweeps_on = Some(moment(3));
+    store.error = Some(Trouble::Said("as the test wants it".into()));
+    let log = folder.0.join("state/salon.db-wal");
+    fs::OpenOptions::new().write(true).open(log).unwrap().set_len(0).unwrap();
+    let mut heard = hear(&mut store);
+    heard.extend(ask(&mut store, append(ROOM, "three", 3)));
+    assert!(heard.iter().any(|news| news == "Renewed"), "{heard:?}");
+}
+
+/// The catalogue is told around a damaged page.
+#[test]
+fn a_catalogue_on_a_damaged_page() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    for n in 0..400 {
+        store.ask(Request::Know { user: &format!("person-number-{n:04}") }).unwrap();
+    }
+    ask(&mut store, append(ROOM, "one", 1));
+    ask(&mut store, Request::Ban { ban: Ban { user: "eve", until: None, note: None }, ticket: Ticket(9) });
+    let connection = &store.tables().unwrap().connection;
+    connection.execute_batch("VACUUM").unwrap();
+    assert!(store.tables().unwrap().checkpoint().unwrap());
+    let mut file = fs::read(&options.path).unwrap();
+    let text = b"person-number-0200";
+    let mut harmed = 0;
+    for page in 0..file.len() / 4096 {
+        let bytes = &mut file[page * 4096..][..4096];
+        if bytes[0] == 0x0d && bytes.windows(text.len()).any(|part| part == text) {
+            bytes[0] = 0xff;
+            harmed += 1;
+        }
+    }
+    assert_eq!(harmed, 1);
+    fs::write(&options.path, &file).unwrap();
+    store.tables().unwrap().connection.execute_batch("PRAGMA shrink_memory").unwrap();
+    store.tell_catalogue();
+    let told = hear(&mut store);
+    println!("told {} banned {}", told.len(), told.iter().any(|news| news.contains("Banned")));
+    let told = told.len();
+    for n in 2..5 {
+        let heard = ask(&mut store, append(ROOM, "on", n));
+        assert!(heard.iter().any(|news| news.contains("Published")), "{heard:?}");
+    }
+    let health = store.health().unwrap();
+    let heard = hear(&mut store);
+    println!("later {}", heard.iter().any(|news| news.contains("Banned")));
+    assert_eq!((health.failing, health.failures, told > 0), (None, 0, true));
+}
+
+/// Where the oldest entries cannot be read, the next ones make room.
+#[test]
+fn the_file_is_bounded_beside_a_damaged_page() {
+    let folder = Folder::new();
+    let options = Options { size: 400 << 10, ..folder.options() };
+    let mut store = folder.open(options.clone());
+    for n in 1..=6 {
+        ask(&mut store, append(ROOM, &format!("needle {n} {}", "x".repeat(3000)), n));
+    }
+    harm(&mut store, &options, b"needle 1 ");
+    for n in 0..400 {
+        ask(&mut store, append(Conversation::Room("bar"), &"x".repeat(3000), 10 + n));
+        hear(&mut store);
+    }
+    let (page, pages, free) = store.tables().unwrap().pages().unwrap();
+    assert!((pages - free) * page <= 500 << 10, "{} KiB, {:?}", ((pages - free) * page) >> 10, store.health());
+}
+
+/// The index is made of what is said: where it is damaged, what is said can be deleted all the same.
+#[test]
+fn damage_of_the_index_keeps_nobody_from_deleting() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    for n in 0..20 {
+        let words: String = (0..200).map(|word| format!("amber{n:02}x{word:03} ")).collect();
+        store.ask(append(ROOM, &words, 1)).unwrap();
+    }
+    hear(&mut store);
+    while store.lags() {
+        hear(&mut store);
+    }
+    assert_eq!(store.indexed, 20);
+    let connection = &store.tables().unwrap().connection;
+    connection.execute_batch("VACUUM").unwrap();
+    assert!(store.tables().unwrap().checkpoint().unwrap());
+    let mut file = fs::read(&options.path).unwrap();
+    let mut harmed = 0;
+    for page in 0..file.len() / 4096 {
+        let bytes = &mut file[page * 4096..][..4096];
+        if bytes[0] == 0x0a
+            && bytes.windows(13).any(|part| part == b"amber05x100".as_slice() || part.starts_with(b"amber05x100"))
+        {
+            bytes[0] = 0xff;
+            harmed += 1;
+        }
+    }
+    assert!(harmed >= 1);
+    fs::write(&options.path, &file).unwrap();
+    store.tables().unwrap().connection.execute_batch("PRAGMA shrink_memory").unwrap();
+    let heard = ask(&mut store, act("ann", delete(6), 2));
+    println!("delete: {heard:?}");
+    // Another part of the same: what comes later with a word of that page.
+    let before = store.indexed;
+    for _ in 0..100 {
+        store.ask(append(ROOM, "amber05x100", 3)).unwrap();
+    }
+    hear(&mut store);
+    while store.lags() {
+        hear(&mut store);
+    }
+    let found = {
+        let mut text = String::new();
+        let rooms = Names::join(["den"], &mut text);
+        let scope = Scope::All { rooms, user: "ann" };
+        let search = Search { scope, text: "amber05x100", sender: None, before: None, cursor: None, limit: 200 };
+        ask(&mut store, Request::Search { search, ticket: Ticket(77) })
+    };
+    println!(
+        "indexed {before} -> {} of {}, found {}",
+        store.indexed,
+        store.entry,
+        found.concat().matches("Hit {").count()
+    );
+    assert!(heard.iter().any(|news| news.contains("Published")), "{heard:?}");
+}

@@ -1,0 +1,174 @@
+//! Damaged pages: what needs one fails, or is left as it is, and everything else goes on.
+//!
+//! After a damaged page SQLite writes nothing more in a transaction. So a batch that meets one is rolled back and done
+//! again, each request in a transaction of its own. What is done beside (sweeps, making room, the index) is done apart
+//! from requests once something is known to be damaged, and goes around the rows that cannot be read.
+
+use super::retention::At;
+use super::tables::Tables;
+use super::trouble::{Result, Trouble};
+use super::{Catalogue, MAX_SWEPT_AT_ONCE, News, Reports, Request, Sqlite, TOLD_AT_ONCE};
+
+/// Where it can be read on when so many rows behind `from` cannot be read, and how many of them: first those before a
+/// damaged page, then the next ones behind it.
+pub(super) fn around<T>(from: i64, most: usize, read: impl Fn(i64, usize) -> rusqlite::Result<T>) -> (i64, usize) {
+    let fewer = std::iter::successors(Some(most / 2), |fewer| Some(fewer / 2)).take_while(|fewer| *fewer > 0);
+    if let Some(fewer) = fewer.into_iter().find(|fewer| read(from, *fewer).is_ok()) {
+        return (from, fewer);
+    }
+    let behind = (0..FARTHEST_BITS).map(|bits| from.saturating_add(1 << bits));
+    (behind.into_iter().find(|from| read(*from, 1).is_ok()).unwrap_or(i64::MAX), 1)
+}
+
+impl Sqlite {
+    /// What is done when nobody waits needs a damaged page: it goes on around that.
+    pub(super) fn give_up_piece(&mut self, trouble: &Trouble) {
+        self.note_damage(trouble);
+        let (lacks_room, sweeping) = (self.lacks_room, self.sweeping.take());
+        self.take_back();
+        self.batch.clear();
+        let went_around = match sweeping {
+            _ if lacks_room => self.go_around_oldest(),
+            Some(At::List { from, now }) => {
+                let read =
+                    |tables: &Tables| around(from, MAX_SWEPT_AT_ONCE, |id, most| tables.conversations_after(id, most));
+                let rows = self.tables().map(read);
+                rows.map(|rows| ((self.swept, self.walks), self.sweeps_on) = (rows, Some(now)))
+            }
+            Some(At::One { from, id, now }) => {
+                let is_full = self.unreadable.len() >= MAX_UNREADABLE || !self.unreadable.insert(id);
+                (self.swept, self.sweeps_on) = (if is_full { id } else { from }, Some(now));
+                Ok(())
+            }
+            Some(At::Rest) => {
+                self.sweeps_on = None;
+                Ok(())
+            }
+            None => {
+                self.skip_indexing();
+                Ok(())
+            }
+        };
+        if went_around.is_err() {
+            // The file is to be opened anew first.
+            (self.lacks_room, self.sweeps_on) = (false, None);
+        }
+    }
+
+    /// The catalogue goes on behind rooms, people or bans that cannot be read.
+    pub(super) fn go_around_in_catalogue(&mut self) {
+        let Some(mut catalogue) = self.catalogue.take() else { return };
+        let Ok(tables) = self.tables() else {
+            self.catalogue = Some(catalogue);
+            return;
+        };
+        let most = TOLD_AT_ONCE;
+        if !catalogue.rooms_told {
+            let rows = around(catalogue.room, most, |from, most| tables.rooms_after(from, most));
+            (catalogue.room, catalogue.most) = rows;
+        } else if !catalogue.people_told {
+            let rows = around(catalogue.person, most, |from, most| tables.people_after(from, most));
+            (catalogue.person, catalogue.most) = rows;
+        } else {
+            // Bans have no numbers: those before the page are told, and that is all.
+            let (from, fewer) = around(0, most, |from, fewer| match from {
+                0 => tables.bans_after(&catalogue.banned, fewer),
+                _ => Ok(Vec::new()),
+            });
+            if from > 0 {
+                return;
+            }
+            catalogue.most = fewer;
+        }
+        self.catalogue = Some(catalogue);
+    }
+
+    /// Rolls the batch back, and forgets what was known in it.
+    fn take_back(&mut self) {
+        let rolled_back = self.tables.as_ref().is_none_or(|tables| tables.roll_back().is_ok());
+        let last = self.tables.as_ref().and_then(|tables| tables.last().ok());
+        self.forget_places();
+        (self.retries, self.purge, self.gathered, self.sweeping) = (None, None, None, None);
+        match last.filter(|_| rolled_back) {
+            Some(last) => (self.nothing, self.entry, self.indexed) = (last.nothing, last.entry, last.indexed),
+            None => self.tables = None,
+        }
+        (self.open, self.wrote, self.work) = (false, false, 0);
+    }
+
+    /// The same; whether it is known that nothing of it is in the file.
+    pub(super) fn is_taken_back(&mut self) -> bool {
+        let batches = self.batches;
+        self.take_back();
+        self.tables.as_ref().and_then(|tables| tables.last().ok()).is_some_and(|last| last.batch == batches)
+    }
+
+    /// Does what was asked in a batch, each request in a transaction of its own: those that need a damaged page fail
+    /// alone.
+    pub(super) fn do_one_by_one(&mut self) {
+        let (asked, mut said) = (std::mem::take(&mut self.asked), Reports::default());
+        for request in (0..).map_while(|at| asked.get(at)) {
+            let mut done = self.do_alone(request);
+            if matches!(&done, Err(trouble) if trouble.is_of_a_page()) {
+                // The index is made of what is said: where that is damaged, it stays as it is.
+                self.leaves_index = true;
+                done = self.do_alone(request);
+                self.leaves_index = false;
+            }
+            match done {
+                Ok(()) => (0..).map_while(|at| self.batch.get(at)).for_each(|news| said.push(&news)),
+                Err(trouble) => {
+                    if !trouble.is_of_a_page() {
+                        self.note_failing(&trouble);
+                    }
+                    if let Some(ticket) = request.ticket() {
+                        said.push(&News::Failed { ticket });
+                    }
+                }
+            }
+        }
+        self.batch = said;
+    }
+
+    fn do_alone(&mut self, request: Request<'_>) -> Result<()> {
+        self.batch.clear();
+        let done = self.carry_out(request).and_then(|()| self.commit_alone());
+        match done {
+            Ok(()) => {
+                self.batches += i64::from(self.wrote);
+                if self.wrote {
+                    self.note_well();
+                }
+                (self.open, self.wrote, self.work) = (false, false, 0);
+            }
+            Err(_) => self.take_back(),
+        }
+        done
+    }
+
+    /// Without what is done beside.
+    fn commit_alone(&mut self) -> Result<()> {
+        self.write_heads(false)?;
+        if self.wrote {
+            if self.claim.inodes().ok() != Some(self.inodes) {
+                return Err(Trouble::Away);
+            }
+            self.tables()?.number_batch(self.batches + 1, self.entry, self.indexed)?;
+        }
+        Ok(self.tables()?.commit()?)
+    }
+}
+
+impl Catalogue {
+    /// How many are to be told at once; the next time it is as many as ever.
+    pub(super) fn take_most(&mut self) -> usize {
+        std::mem::replace(&mut self.most, TOLD_AT_ONCE)
+    }
+}
+
+/// Conversations that a sweep passes over because it could not read them; behind so many the rest of a round is not
+/// swept.
+const MAX_UNREADABLE: usize = 1024;
+
+/// How far behind a damaged page it is looked for a row: keys up to two to that.
+const FARTHEST_BITS: u32 = 40;
