@@ -99,7 +99,11 @@ impl Disk {
     /// Where an entry stands that is asked for once more.
     fn repeated(&self, request: &Request<'_>) -> Option<(u64, u64)> {
         match request {
-            Request::Append { retry: Some(key), .. } if self.lasts != Lasts::Memory => self.retries.get(key).copied(),
+            Request::Append { retry: Some(key), .. } | Request::Recall { retry: key, .. }
+                if self.lasts != Lasts::Memory =>
+            {
+                self.retries.get(key).copied()
+            }
             _ => None,
         }
     }
