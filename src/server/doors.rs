@@ -551,7 +551,9 @@ mod tests {
         for (line, port, expected) in [
             ("GET / HTTP/1.1", Port::Public, "file /"),
             ("HEAD /client.js HTTP/1.1", Port::Public, "file /client.js"),
-            ("GET /conversations.js HTTP/1.1", Port::Public, "file /conversations.js"),
+            ("GET /worker.js HTTP/1.1", Port::Public, "file /worker.js"),
+            // The sources of the page are packed, and not served one by one.
+            ("GET /conversations.js HTTP/1.1", Port::Public, "404"),
             ("GET /?room=x HTTP/1.1", Port::Public, "file /"),
             ("GET /favicon.ico HTTP/1.0", Port::Public, "file /icon.svg"),
             ("POST / HTTP/1.1", Port::Public, "405"),
