@@ -54,8 +54,8 @@ impl Hall {
         }
     }
 
-    /// The store could not say it of one: it is asked for all of them again, though not soon, because it may be one that
-    /// cannot be read.
+    /// The store could not say it of one: it is asked for all of them again, though not soon, because that one may not
+    /// be readable at all.
     pub(super) fn ask_lives_later(&mut self, turn: &Turn<'_>) {
         self.timers.set(Timer::Lives { from: 0 }, turn.now.tick + ASK_ALL_AGAIN_AFTER);
     }
