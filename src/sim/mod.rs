@@ -3,9 +3,9 @@
 //! The loop, the doors, the engine and the chat are the real ones, by the seam of [`crate::server::system`]. Everything
 //! else is drawn from a seed: so a run that fails fails again, to the byte.
 //!
-//! [`plan`] says what a seed draws, [`world`] what happens, [`network`] how bytes travel and [`disk`] what is kept.
-//! [`client`], [`hostile`] and [`operator`] are the people; [`frames`] reads what they are sent, and [`judge`] knows
-//! what all of them have heard. [`machine`] is the server's side. `docs/simulation.md` has the invariants.
+//! [`plan`] says what a seed draws, `world` what happens, `network` how bytes travel and `disk` what is kept.
+//! `client`, `hostile` and `operator` are the people; `frames` reads what they are sent, and `judge` knows
+//! what all of them have heard. `machine` is the server's side. `docs/simulation.md` has the invariants.
 
 mod chance;
 mod client;
