@@ -165,12 +165,17 @@ impl Sqlite {
             });
             made.map_err(|trouble| (trouble, false))?;
         }
-        let written =
-            self.write_heads(false).and_then(|()| self.forget_retries(None)).and_then(|()| match self.wrote {
-                true if self.claim.inodes().ok() != Some(self.inodes) => Err(Trouble::Away),
-                true => Ok(self.tables()?.number_batch(self.batches + 1, self.entry, self.indexed)?),
-                false => Ok(()),
-            });
+        self.forget_retries(None).map_err(|trouble| (trouble, false))?;
+        self.commit_asked()
+    }
+
+    /// The same of what was asked alone, without what is done beside.
+    pub(super) fn commit_asked(&mut self) -> std::result::Result<(), (Trouble, bool)> {
+        let written = self.write_heads(false).and_then(|()| match self.wrote {
+            true if self.claim.inodes().ok() != Some(self.inodes) => Err(Trouble::Away),
+            true => Ok(self.tables()?.number_batch(self.batches + 1, self.entry, self.indexed)?),
+            false => Ok(()),
+        });
         written.map_err(|trouble| (trouble, false))?;
         let began = Instant::now();
         self.tables().and_then(|tables| Ok(tables.commit()?)).map_err(|trouble| (trouble, true))?;
@@ -197,7 +202,6 @@ impl Sqlite {
             Err((trouble, _)) if trouble.is_of_a_page() && self.is_taken_back() => {
                 self.note_damage(&trouble);
                 self.do_one_by_one();
-                self.say_batch();
             }
             Err((trouble, in_commit)) => self.fail(&trouble, in_commit),
         }
@@ -211,7 +215,7 @@ impl Sqlite {
     }
 
     /// What the batch has to say is told, behind what is to be told already.
-    fn say_batch(&mut self) {
+    pub(super) fn say_batch(&mut self) {
         if self.told == self.said.len() {
             self.told = 0;
             std::mem::swap(&mut self.said, &mut self.batch);

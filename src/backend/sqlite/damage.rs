@@ -16,11 +16,50 @@ pub(super) fn around<T>(from: i64, most: usize, read: impl Fn(i64, usize) -> rus
     if let Some(fewer) = fewer.into_iter().find(|fewer| read(from, *fewer).is_ok()) {
         return (from, fewer);
     }
-    let behind = (0..FARTHEST_BITS).map(|bits| from.saturating_add(1 << bits));
-    (behind.into_iter().find(|from| read(*from, 1).is_ok()).unwrap_or(i64::MAX), 1)
+    let behind = |step: &i64| read(from.saturating_add(*step), 1).is_ok();
+    let Some(mut near) = (0..FARTHEST_BITS).map(|bits| 1 << bits).find(behind) else { return (i64::MAX, 1) };
+    // The nearest such place, so that no row behind the page is passed over.
+    let mut unread = near / 2;
+    while near - unread > 1 {
+        let middle = unread + (near - unread) / 2;
+        match behind(&middle) {
+            true => near = middle,
+            false => unread = middle,
+        }
+    }
+    (from.saturating_add(near), 1)
 }
 
 impl Sqlite {
+    /// Does something within the batch, all of it or, where a value that it needs means nothing, none of it. (After a
+    /// damaged page SQLite writes nothing more in a transaction: see `Sqlite::do_one_by_one`.)
+    pub(super) fn whole_or_not<T>(&mut self, does: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
+        self.tables()?.begin_part()?;
+        match does(self) {
+            Ok(done) => {
+                self.tables()?.end_part()?;
+                Ok(Some(done))
+            }
+            Err(trouble) if trouble.is_of_a_value() => {
+                self.tables()?.take_back_part()?;
+                self.note_damage(&trouble);
+                Ok(None)
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Says once that some of the file cannot be read.
+    pub(super) fn note_damage(&mut self, trouble: &Trouble) {
+        if !std::mem::replace(&mut self.damaged, true) {
+            log::error!(
+                "{}: some of it cannot be read ({trouble}), and what is asked about that fails; `salon store check` says \
+                 more",
+                self.claim.path.display()
+            );
+        }
+    }
+
     /// What is done when nobody waits needs a damaged page: it goes on around that.
     pub(super) fn give_up_piece(&mut self, trouble: &Trouble) {
         self.note_damage(trouble);
@@ -35,9 +74,10 @@ impl Sqlite {
                 let rows = self.tables().map(read);
                 rows.map(|rows| ((self.swept, self.walks), self.sweeps_on) = (rows, Some(now)))
             }
-            Some(At::One { from, id, now }) => {
-                let is_full = self.unreadable.len() >= MAX_UNREADABLE || !self.unreadable.insert(id);
-                (self.swept, self.sweeps_on) = (if is_full { id } else { from }, Some(now));
+            // Those before it have a transaction of their own; it is passed over when it is the first of one.
+            Some(At::One { from, before, id, now }) => {
+                (self.swept, self.walks) = if before > 0 { (from, before) } else { (id, MAX_SWEPT_AT_ONCE) };
+                self.sweeps_on = Some(now);
                 Ok(())
             }
             Some(At::Rest) => {
@@ -104,12 +144,14 @@ impl Sqlite {
     }
 
     /// Does what was asked in a batch, each request in a transaction of its own: those that need a damaged page fail
-    /// alone.
+    /// alone. Anything else ends it, as it ends a batch: a disk with damaged pages may fail to sync, too.
     pub(super) fn do_one_by_one(&mut self) {
         let (asked, mut said) = (std::mem::take(&mut self.asked), Reports::default());
-        for request in (0..).map_while(|at| asked.get(at)) {
+        let mut failed = None;
+        let mut at = 0;
+        while let Some(request) = asked.get(at) {
             let mut done = self.do_alone(request);
-            if matches!(&done, Err(trouble) if trouble.is_of_a_page()) {
+            if matches!(&done, Err((trouble, _)) if trouble.is_of_a_page()) {
                 // The index is made of what is said: where that is damaged, it stays as it is.
                 self.leaves_index = true;
                 done = self.do_alone(request);
@@ -117,23 +159,32 @@ impl Sqlite {
             }
             match done {
                 Ok(()) => (0..).map_while(|at| self.batch.get(at)).for_each(|news| said.push(&news)),
-                Err(trouble) => {
-                    if !trouble.is_of_a_page() {
-                        self.note_failing(&trouble);
-                    }
+                Err((trouble, false)) if trouble.is_of_a_page() => {
                     if let Some(ticket) = request.ticket() {
                         said.push(&News::Failed { ticket });
                     }
                 }
+                Err(ended) => {
+                    failed = Some(ended);
+                    break;
+                }
             }
+            at += 1;
         }
-        self.batch = said;
+        let in_doubt = std::mem::replace(&mut self.batch, said);
+        self.say_batch();
+        if let Some((trouble, in_commit)) = failed {
+            self.batch = in_doubt;
+            self.tickets = (at..).map_while(|at| asked.get(at)).filter_map(|request| request.ticket()).collect();
+            self.fail(&trouble, in_commit);
+        }
     }
 
-    fn do_alone(&mut self, request: Request<'_>) -> Result<()> {
+    /// An error says whether it came of the commit itself. That of a damaged page has been taken back.
+    fn do_alone(&mut self, request: Request<'_>) -> std::result::Result<(), (Trouble, bool)> {
         self.batch.clear();
-        let done = self.carry_out(request).and_then(|()| self.commit_alone());
-        match done {
+        let done = self.carry_out(request).map_err(|trouble| (trouble, false)).and_then(|()| self.commit_asked());
+        match &done {
             Ok(()) => {
                 self.batches += i64::from(self.wrote);
                 if self.wrote {
@@ -141,21 +192,10 @@ impl Sqlite {
                 }
                 (self.open, self.wrote, self.work) = (false, false, 0);
             }
-            Err(_) => self.take_back(),
+            Err((trouble, false)) if trouble.is_of_a_page() => self.take_back(),
+            Err(_) => {}
         }
         done
-    }
-
-    /// Without what is done beside.
-    fn commit_alone(&mut self) -> Result<()> {
-        self.write_heads(false)?;
-        if self.wrote {
-            if self.claim.inodes().ok() != Some(self.inodes) {
-                return Err(Trouble::Away);
-            }
-            self.tables()?.number_batch(self.batches + 1, self.entry, self.indexed)?;
-        }
-        Ok(self.tables()?.commit()?)
     }
 }
 
@@ -165,10 +205,6 @@ impl Catalogue {
         std::mem::replace(&mut self.most, TOLD_AT_ONCE)
     }
 }
-
-/// Conversations that a sweep passes over because it could not read them; behind so many the rest of a round is not
-/// swept.
-const MAX_UNREADABLE: usize = 1024;
 
 /// How far behind a damaged page it is looked for a row: keys up to two to that.
 const FARTHEST_BITS: u32 = 40;

@@ -29,8 +29,9 @@
 //!
 //! # What it does not do
 //!
-//! It bounds messages by conversation and by age, not by bytes; the log keeps deleted text until it is moved into the
-//! file and written over.
+//! It does not hide what was said: text is in the file as it was written. What is deleted is overwritten there at once,
+//! and in the log beside it with the next sweep. It does not mend a damaged file: `damage` goes around what cannot be
+//! read.
 
 mod appending;
 mod bans;
@@ -58,7 +59,7 @@ pub(crate) mod tests;
 mod trouble;
 mod upkeep;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -171,9 +172,8 @@ pub struct Sqlite {
     swept: i64,
     /// The conversation that a sweep is at.
     sweeping: Option<retention::At>,
-    /// How many conversations it looks at next, and those that it passes over.
+    /// How many conversations it looks at next.
     walks: usize,
-    unreadable: BTreeSet<i64>,
     /// What makes room goes on behind this key, so many entries at once.
     oldest: (i64, usize),
     /// A change of a message leaves the index as it is.
@@ -280,7 +280,6 @@ impl Sqlite {
             swept: 0,
             sweeping: None,
             walks: MAX_SWEPT_AT_ONCE,
-            unreadable: BTreeSet::new(),
             oldest: (0, size::MAX_DROPPED_TOGETHER),
             leaves_index: false,
             sweeps_on: None,
@@ -331,8 +330,10 @@ impl Sqlite {
         match tables.version()? {
             schema::VERSION => {}
             version @ 1..schema::VERSION => {
+                let (path, now) = (claim.path.display(), schema::VERSION);
+                log::info!("{path}: its tables are of version {version} and become those of {now}; that takes a while");
                 tables.migrate(version)?;
-                log::info!("{}: its tables are of version {} now", claim.path.display(), schema::VERSION);
+                log::info!("{path}: its tables are of version {now} now");
             }
             version => return Err(Trouble::Said(file::newer(&claim.path, version))),
         }

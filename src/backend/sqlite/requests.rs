@@ -2,7 +2,7 @@
 
 use super::folding::Line;
 use super::tables::Place;
-use super::trouble::{Result, Trouble};
+use super::trouble::Result;
 use super::{
     Conversation, Description, Head, Known, MAX_DROPPED_AT_ONCE, News, Query, Reader, Reading, Request, Sqlite, Ticket,
     Why,
@@ -39,24 +39,6 @@ impl Sqlite {
             self.batch.push(&News::Failed { ticket });
         }
         Ok(())
-    }
-
-    /// Does something within the batch, all of it or, where a value that it needs means nothing, none of it. (After a
-    /// damaged page SQLite writes nothing more in a transaction: see `Sqlite::do_one_by_one`.)
-    pub(super) fn whole_or_not<T>(&mut self, does: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
-        self.tables()?.begin_part()?;
-        match does(self) {
-            Ok(done) => {
-                self.tables()?.end_part()?;
-                Ok(Some(done))
-            }
-            Err(trouble) if trouble.is_of_a_value() => {
-                self.tables()?.take_back_part()?;
-                self.note_damage(&trouble);
-                Ok(None)
-            }
-            Err(trouble) => Err(trouble),
-        }
     }
 
     fn do_as_asked(&mut self, request: Request<'_>) -> Result<()> {
@@ -145,17 +127,6 @@ impl Sqlite {
                 Ok(())
             }
             read => read,
-        }
-    }
-
-    /// Says once that some of the file cannot be read.
-    pub(super) fn note_damage(&mut self, trouble: &Trouble) {
-        if !std::mem::replace(&mut self.damaged, true) {
-            log::error!(
-                "{}: some of it cannot be read ({trouble}), and what is asked about that fails; `salon store check` says \
-                 more",
-                self.claim.path.display()
-            );
         }
     }
 

@@ -8,11 +8,12 @@ use super::{
     Conversation, Epoch, MAX_DELETED_AT_ONCE, MAX_DROPPED_AT_ONCE, MAX_SWEPT_AT_ONCE, Moment, News, Sqlite, file,
 };
 
-/// What a sweep is at: the list of conversations from one on, one of them, or what is done beside.
+/// What a sweep is at: the list of conversations from one on, one of them with so many before it in the same
+/// transaction, or what is done beside.
 #[derive(Clone, Copy, Debug)]
 pub enum At {
     List { from: i64, now: Moment },
-    One { from: i64, id: i64, now: Moment },
+    One { from: i64, before: usize, id: i64, now: Moment },
     Rest,
 }
 
@@ -69,19 +70,16 @@ impl Sqlite {
         self.file_bytes = file::bytes(&self.claim.path);
         // While it fails, this tries whether it can be written to: perhaps nobody speaks, because of that.
         self.wrote |= self.ailing;
-        self.write_heads(true)?;
         // What of the file cannot be read stays as it is; the walk goes on behind it.
         let (from, walks) = (self.swept, std::mem::replace(&mut self.walks, MAX_SWEPT_AT_ONCE));
         self.sweeping = Some(At::List { from, now });
+        self.write_heads(true)?;
         let next = self.whole_or_not(|store| Ok(store.tables()?.conversations_after(from, walks)?))?;
         let (next, mut most) = (next.unwrap_or_default(), MAX_DROPPED_AT_ONCE);
         self.swept = if next.len() < walks { 0 } else { next.last().map_or(0, |(place, ..)| place.id) };
-        for (place, name, other) in next {
+        for (before, (place, name, other)) in next.into_iter().enumerate() {
             let id = place.id;
-            if self.unreadable.contains(&id) {
-                continue;
-            }
-            self.sweeping = Some(At::One { from, id, now });
+            self.sweeping = Some(At::One { from, before, id, now });
             let done = self.whole_or_not(|store| store.sweep_one(place, &name, &other, now, most))?;
             most -= done.unwrap_or(0);
             if most == 0 {

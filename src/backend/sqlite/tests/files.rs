@@ -1,0 +1,227 @@
+//! The file: whose it is, which are refused, and which are brought up to date.
+
+use super::*;
+
+#[test]
+fn only_its_owner_may_read_it() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    ask(&mut store, append(ROOM, "one", 1));
+    let state = folder.0.join("state");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&state), 0o700);
+    let files: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 4, "{files:?}");
+    files.iter().for_each(|path| assert_eq!(mode(path), 0o600, "{path:?}"));
+}
+
+/// What is made anew belongs to those to whom the old one did, or, if root makes it, to the owner of the folder.
+#[test]
+fn a_file_that_is_made_anew_keeps_its_owner() {
+    let folder = Folder::new();
+    let path = folder.options().path;
+    let state = folder.0.join("state");
+    fs::create_dir_all(&state).unwrap();
+    let is_root = fs::metadata(&state).unwrap().uid() == 0;
+    if is_root {
+        chown(&state, Some(70), Some(71)).unwrap();
+    }
+    let owned = |path: &Path| {
+        let found = fs::metadata(path).unwrap();
+        (found.uid(), found.gid(), found.permissions().mode() & 0o777)
+    };
+    let (user, group, _) = owned(&state);
+    dump::import_rooms(&path);
+    assert_eq!(owned(&path), (user, group, 0o600));
+    assert_eq!(owned(&state.join("salon.db-lock")), (user, group, 0o600));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    if is_root {
+        chown(&path, Some(80), Some(81)).unwrap();
+    }
+    let before = owned(&path);
+    compact(&path).unwrap();
+    assert_eq!(owned(&path), before);
+}
+
+/// The log has what the file has not as long as somebody reads: nothing takes its place, and nobody is told to remove
+/// it.
+#[test]
+fn a_file_that_is_read_is_not_made_smaller() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "one", 1));
+    let reader = rusqlite::Connection::open(&options.path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM entry").unwrap();
+    ask(&mut store, append(ROOM, "two", 2));
+    store.dies();
+    let sentence = compact(&options.path).unwrap_err();
+    assert!(sentence.contains("expected nobody to read it") && !sentence.contains("remove"), "{sentence}");
+    drop(reader);
+    compact(&options.path).unwrap();
+    assert_eq!(page(&mut folder.open(options), ROOM).1.len(), 2);
+}
+
+/// A compact that was killed leaves a file with all that was said; it goes when the store is opened.
+#[test]
+fn what_was_not_finished_goes() {
+    let folder = Folder::new();
+    let options = folder.options();
+    drop(folder.open(options.clone()));
+    let left = ["salon.db-new", "salon.db-new-journal"].map(|name| folder.0.join("state").join(name));
+    left.iter().for_each(|path| fs::write(path, "all that was said").unwrap());
+    drop(folder.open(options));
+    left.iter().for_each(|path| assert!(!path.exists(), "{path:?}"));
+}
+
+/// A file that cannot be used is refused in one sentence, and is left as it is.
+#[test]
+fn files_that_are_refused() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let path = &options.path;
+    let mut store = folder.open(options.clone());
+    for n in 0..500 {
+        ask(&mut store, append(ROOM, &format!("{n} and some words behind it"), 1));
+    }
+    let refused = |words: &[&str]| {
+        let before = fs::read(path).ok();
+        let sentence = Sqlite::open(options.clone(), 1).unwrap_err();
+        let checked = check(path).unwrap_err();
+        for words in words {
+            assert!(sentence.contains(words), "{words}: {sentence}");
+            assert!(checked.contains(words), "{words}: {checked}");
+        }
+        assert!(sentence.starts_with("--store /") && !sentence.contains('\n'), "{sentence}");
+        assert_eq!(fs::read(path).ok(), before, "{words:?}");
+    };
+    refused(&["in use by another Salon, process", &std::process::id().to_string(), "stop that one"]);
+    drop(store);
+    assert!(check(path).unwrap().contains("500 messages in 1 rooms and 0 direct conversations"));
+    let whole = fs::read(path).unwrap();
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = whole.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        fs::write(path, changed).unwrap();
+    };
+    with(60, &[0, 0, 0, 9]);
+    refused(&["newer Salon", "version 9", "knows 4"]);
+    with(68, b"abcd");
+    refused(&["expected a database of Salon"]);
+    fs::write(path, "not a database").unwrap();
+    refused(&["expected a database of Salon"]);
+    // Another program's database.
+    let other = rusqlite::Connection::open(folder.0.join("other")).unwrap();
+    other.execute_batch("CREATE TABLE t (x)").unwrap();
+    drop(other);
+    fs::copy(folder.0.join("other"), path).unwrap();
+    refused(&["expected a database of Salon"]);
+    // Cut, and with a page of nonsense.
+    fs::write(path, &whole[..whole.len() / 2]).unwrap();
+    refused(&["is damaged", "backup"]);
+    let page = whole.len() / 2 / 4096 * 4096;
+    with(page, &[0xa5; 4096]);
+    refused(&["is damaged", "backup"]);
+    fs::remove_file(path).unwrap();
+    // Its log alone, which would be taken for that of a new file.
+    let log = folder.0.join("state/salon.db-wal");
+    fs::write(&log, "what was said last").unwrap();
+    let sentence = Sqlite::open(options.clone(), 1).unwrap_err();
+    assert!(sentence.contains("put the two together") && !path.exists(), "{sentence}");
+    fs::remove_file(log).unwrap();
+    fs::create_dir(path).unwrap();
+    refused(&["expected a file"]);
+    fs::remove_dir(path).unwrap();
+    assert!(check(path).unwrap().contains("none yet"));
+    // None of that stays in the way.
+    fs::write(path, &whole).unwrap();
+    assert_eq!(page_of(&mut folder.open(options.clone())), 500);
+}
+
+/// A file of version 1, as the first Salon with a store made it, is brought to this one with all that is in it.
+#[test]
+fn a_file_of_version_1() {
+    let folder = Folder::new();
+    let options = folder.options();
+    fs::create_dir_all(options.path.parent().unwrap()).unwrap();
+    let old = rusqlite::Connection::open(&options.path).unwrap();
+    old.execute_batch(include_str!("version_1.sql")).unwrap();
+    old.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         INSERT INTO store VALUES (1, 'first', 0, 1, 'power', 77, 5);
+         INSERT INTO conversation VALUES (1, 'den', '', 11, 3, 2, 'Den', NULL, 9, 1), (2, 'ann', 'bob', 12, 1, 1, NULL,
+           NULL, NULL, 0), (3, 'ann', 'cat', 13, 0, 1, NULL, NULL, NULL, 0);
+         INSERT INTO entry (conversation, seq, kind, ts, sender, content) VALUES (1, 2, 0, 5, 'ann', 'two'),
+           (2, 1, 0, 6, 'bob', 'hi'), (1, 3, 0, 7, 'bob', 'three');
+         INSERT INTO person (name) VALUES ('ann'), ('bob');",
+    )
+    .unwrap();
+    drop(old);
+    assert!(check(&options.path).unwrap().contains("3 messages in 1 rooms and 2 direct conversations"));
+    let mut store = folder.open(options.clone());
+    let (head, found) = page(&mut store, ROOM);
+    assert_eq!((head.seq, head.kept, found), (3, 2, vec!["two".to_owned(), "three".to_owned()]));
+    assert!(ask(&mut store, act("bob", edit(3, "drei"), 8))[0].contains("seq: 4"));
+    assert_eq!(page(&mut store, ROOM).1, ["two", "drei"]);
+    let place = store.tables().unwrap().find("ann", "bob").unwrap().unwrap();
+    assert_eq!((place.message, place.last, place.said, place.direct), (1, 2, 6, true));
+    assert_eq!(store.entry, 4);
+    // What a new file has, it has too.
+    let tables = |store: &Sqlite| -> Vec<String> {
+        let sql = "SELECT group_concat(c.name || ' ' || c.type, ', ') \
+                   FROM sqlite_schema AS s, pragma_table_xinfo(s.name) AS c \
+                   GROUP BY s.name UNION SELECT sql FROM sqlite_schema WHERE type = 'index' ORDER BY 1";
+        let tables = store.tables().unwrap();
+        let mut statement = tables.connection.prepare(sql).unwrap();
+        statement
+            .query_map([], |row| row.get::<_, Option<String>>(0))
+            .unwrap()
+            .map(|sql| sql.unwrap().unwrap_or_default())
+            .collect()
+    };
+    let migrated = tables(&store);
+    let other = Folder::new();
+    assert_eq!(migrated, tables(&other.open(other.options())));
+    drop(store);
+    let mut store = folder.open(options);
+    assert_eq!(page(&mut store, ROOM).1, ["two", "drei"]);
+}
+
+/// A file of version 3 is given the index of version 4, in which messages of others are counted.
+#[test]
+fn tables_of_version_3() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    for n in 0..3 {
+        ask(&mut store, append(ROOM, "x", n));
+    }
+    drop(store);
+    let old = rusqlite::Connection::open(&options.path).unwrap();
+    old.execute_batch(
+        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); PRAGMA user_version = 3",
+    )
+    .unwrap();
+    drop(old);
+    let mut store = folder.open(options);
+    assert_eq!(reading(&mut store, "bob"), (0, 3));
+    let plan = "EXPLAIN QUERY PLAN SELECT seq, sender, kind FROM entry WHERE conversation = 1 AND seq >= 1 \
+                ORDER BY seq DESC LIMIT 9";
+    let tables = store.tables().unwrap();
+    assert_eq!(tables.version().unwrap(), 4);
+    let plan: String = tables.connection.query_row(plan, [], |row| row.get(3)).unwrap();
+    assert!(plan.contains("COVERING INDEX entry_seq"), "{plan}");
+}
+
+/// A number that two entries have, which no store gives out, is a fault of the file.
+#[test]
+fn a_number_twice_is_a_fault() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "x", 1));
+    ask(&mut store, append(ROOM, "y", 2));
+    drop(store);
+    rusqlite::Connection::open(&options.path).unwrap().execute("UPDATE entry SET seq = 2", []).unwrap();
+    assert!(check(&options.path).unwrap_err().contains("two entries of one conversation have the number 2"));
+}
