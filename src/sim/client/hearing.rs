@@ -1,0 +1,314 @@
+//! What a client hears, message by message: each is held to `docs/wire.md`, and moves what the client has.
+//!
+//! A message that is wrong is an error: the number of the invariant that does not hold, and what is wrong.
+
+use serde_json::Value;
+
+use super::super::judge::{Entry, Judge};
+use super::super::network::Network;
+use super::{BACKOFF_BASE, Client, Phase, Room, SLOW_FOR, TRIES_MAX};
+
+impl Client {
+    pub(super) fn take(&mut self, net: &mut Network, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
+        let kind = text(message, "type").ok_or((13, "a message without type".to_owned()))?;
+        if (self.phase == Phase::On) == (kind == "welcome") && kind != "goodbye" && kind != "error" {
+            return Err((13, "welcome is the first message, and no other one".into()));
+        }
+        let id = text(message, "id");
+        if let Some(id) = id {
+            let Some((sent, answered)) = self.ids.get_mut(id) else {
+                return Err((9, format!("an answer to {id}, which this connection has not sent")));
+            };
+            *answered += 1;
+            if answered > sent {
+                return Err((5, format!("a second answer to {id}")));
+            }
+        }
+        let room = text(message, "room_id");
+        let inside = |room: Option<&str>| room.and_then(|room| self.rooms.get(room)).is_some_and(|room| room.inside);
+        match kind {
+            "welcome" => {
+                self.welcome(net, message)?;
+                self.pump_joins(net);
+                self.pump_outbox(net);
+            }
+            "joined" => self.joined(net, message)?,
+            "left" => {
+                let room = room.ok_or((13, "left without room_id".to_owned()))?.to_owned();
+                self.rooms.remove(&room);
+                self.outbox.retain(|entry| entry.room.as_ref() != Some(&room));
+            }
+            "broadcast" if room == Some("*") => {}
+            "broadcast" | "edited" | "deleted" | "reaction" if room.is_some() => {
+                self.entry(judge, kind, message)?;
+            }
+            "direct" => {
+                let (sender, user) = (field(message, "sender")?, field(message, "user_id")?);
+                if sender != self.user && user != self.user {
+                    return Err((9, format!("{} hears what {sender} says to {user}", self.user)));
+                }
+                if let (Some(content), Some(seq)) = (text(message, "content"), message["seq"].as_u64()) {
+                    judge.hear_direct(sender, user, seq, content)?;
+                }
+                if let Some(id) = id {
+                    self.outbox.retain(|entry| entry.id != id);
+                }
+            }
+            "gap" => self.gap(message)?,
+            "online_users" => self.online_users(message)?,
+            "user_joined" | "user_left" | "typing" if room.is_some() => {
+                if !inside(room) {
+                    return Err((9, format!("{kind} of {room:?}, which it is not in")));
+                }
+            }
+            "goodbye" => {
+                let after = message["after_ms"].as_u64().unwrap_or(0) * 1000;
+                self.goodbye = Some((message["reconnect"].as_bool().unwrap_or(true), after));
+            }
+            "error" => return self.error(net, message),
+            "ack" => self.ack(judge, message)?,
+            "members" if self.rests => {
+                let names = message["members"].as_array().into_iter().flatten();
+                let names = names.filter_map(|member| text(member, "user_id").map(str::to_owned)).collect();
+                self.members.insert(room.unwrap_or_default().to_owned(), names);
+            }
+            "pong" | "presence" | "presence_state" | "read" | "members" | "online" | "rooms" | "room" | "history"
+            | "conversations" | "found" | "edited" | "deleted" | "reaction" | "user_joined" | "user_left"
+            | "typing" => {}
+            other => return Err((13, format!("a message of the type {other}, which docs/wire.md does not have"))),
+        }
+        if let Some(asked) = id.and_then(|id| self.asked.remove(id))
+            && !asked.by.contains(&kind)
+        {
+            return Err((5, format!("a request for {:?} is answered by {kind}", asked.by)));
+        }
+        if kind == "history" {
+            self.page(judge, message)?;
+        }
+        if matches!(kind, "ack" | "broadcast" | "direct" | "joined") {
+            self.pump_outbox(net);
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, net: &mut Network, message: &Value) -> Result<(), (u8, String)> {
+        if field(message, "user_id")? != self.user {
+            return Err((9, format!("{} is welcomed under another name", self.user)));
+        }
+        if field(message, "durability")? != net.plan.lasts.word() {
+            return Err((4, "another durability than that of the store".into()));
+        }
+        let limits = &message["limits"];
+        let number = |name: &str| limits[name].as_u64().ok_or((13, format!("a welcome without limits.{name}")));
+        (self.join_rooms, self.content_bytes) = (number("join_rooms")? as usize, number("content_bytes")? as usize);
+        let per_second = limits["rate"]["per_second"].as_u64().unwrap_or(100);
+        self.pace = 1_200_000 / per_second.max(1);
+        self.ping_every = message["ping_interval_ms"].as_u64().unwrap_or(25_000) * 1000;
+        self.phase = Phase::On;
+        self.welcomed_at = net.now;
+        (self.next_join, self.next_send, self.slow_until) = (0, 0, 0);
+        Ok(())
+    }
+
+    fn joined(&mut self, net: &mut Network, message: &Value) -> Result<(), (u8, String)> {
+        let (name, epoch) = (field(message, "room_id")?, field(message, "epoch")?.to_owned());
+        let seq = number(message, "seq")?;
+        let recovered = message["recovered"].as_bool().ok_or((13, "joined without recovered".to_owned()))?;
+        if !self.rooms.contains_key(name) {
+            // It was put out while it asked again, and leaves.
+            // Where the join that lets it in began is forgotten.
+            self.rooms.insert(name.to_owned(), Room { leaving: true, history: 1, ..Room::default() });
+            let fields = format!(r#""type":"leave","room_id":"{name}""#);
+            self.ask(net, &fields, &["left"], Some(name.to_owned()));
+        }
+        let room = self.rooms.get_mut(name).expect("it is there now");
+        room.asked = None;
+        room.tries = 0;
+        if room.inside {
+            return Ok(());
+        }
+        room.inside = true;
+        room.replay_to = Some(seq);
+        room.fresh = false;
+        match room.since.take() {
+            Some((of, heard)) if of == epoch && heard <= seq => room.seq = heard,
+            Some(_) if recovered => return Err((2, "recovered, though the numbers have begun anew".into())),
+            Some(_) => room.seq = 0,
+            None if room.history > 0 => (room.seq, room.fresh) = (0, true),
+            None => room.seq = seq,
+        }
+        room.epoch = Some(epoch);
+        Ok(())
+    }
+
+    /// The next entry of a room.
+    fn entry(&mut self, judge: &mut Judge, kind: &str, message: &Value) -> Result<(), (u8, String)> {
+        let (name, sender, seq) = (field(message, "room_id")?, field(message, "sender")?, number(message, "seq")?);
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.inside) else {
+            return Err((9, format!("{kind} of {name}, which it is not in")));
+        };
+        if seq <= room.seq && !room.fresh {
+            return Err((3, format!("{name}: {seq} comes after {}", room.seq)));
+        }
+        if seq != room.seq + 1 && !room.fresh {
+            return Err((2, format!("{name}: {seq} comes after {}, and no gap names the hole", room.seq)));
+        }
+        (room.seq, room.fresh) = (seq, false);
+        let epoch = room.epoch.clone().unwrap_or_default();
+        let said = entry_of(kind, sender, message)?;
+        let content = said.said.clone();
+        judge.hear(name, &epoch, seq, said)?;
+        if let Some(id) = text(message, "id") {
+            if sender != self.user {
+                return Err((9, format!("the id {id} on a message of {sender}")));
+            }
+            if let Some(at) = self.outbox.iter().position(|entry| entry.id == id) {
+                let entry = self.outbox.remove(at).expect("it is there");
+                if content.as_ref().is_some_and(|content| *content != entry.content) {
+                    return Err((1, format!("{name}: {seq} is not what was said")));
+                }
+                judge.acknowledge(name, &epoch, seq, &entry.content);
+            }
+        }
+        Ok(())
+    }
+
+    fn gap(&mut self, message: &Value) -> Result<(), (u8, String)> {
+        let (name, from, to) = (field(message, "room_id")?, number(message, "from")?, number(message, "to")?);
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.inside) else {
+            return Err((9, format!("a gap of {name}, which it is not in")));
+        };
+        if room.epoch.as_deref() != text(message, "epoch") {
+            return Err((2, format!("a gap of {name} in another epoch")));
+        }
+        if to < from || from != room.seq + 1 && !room.fresh {
+            return Err((2, format!("{name}: a gap from {from} to {to} after {}", room.seq)));
+        }
+        (room.seq, room.fresh) = (to, false);
+        Ok(())
+    }
+
+    fn online_users(&mut self, message: &Value) -> Result<(), (u8, String)> {
+        let name = field(message, "room_id")?;
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.inside) else {
+            return Err((9, format!("online_users of {name}, which it is not in")));
+        };
+        if let Some(to) = room.replay_to.take() {
+            if room.fresh {
+                (room.seq, room.fresh) = (to, false);
+            }
+            if room.seq < to {
+                return Err((2, format!("{name}: the replay ends at {}, and joined said {to}", room.seq)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A page of history.
+    fn page(&mut self, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
+        let (Some(name), Some(epoch)) = (text(message, "room_id"), text(message, "epoch")) else { return Ok(()) };
+        let mut last = 0;
+        for item in message["items"].as_array().into_iter().flatten() {
+            let seq = number(item, "seq")?;
+            if seq <= last {
+                return Err((3, format!("a page of {name} in which {seq} comes after {last}")));
+            }
+            last = seq;
+            judge.hear(name, epoch, seq, entry_of("broadcast", field(item, "sender")?, item)?)?;
+        }
+        Ok(())
+    }
+
+    fn ack(&mut self, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
+        let Some(id) = text(message, "id") else { return Err((5, "an ack without id".into())) };
+        let Some(at) = self.outbox.iter().position(|entry| entry.id == id) else { return Ok(()) };
+        let entry = self.outbox.remove(at).expect("it is there");
+        if message["seq"].as_u64().is_none() {
+            return Err((4, "a message is acknowledged that has no number yet".into()));
+        }
+        if let (Some(room), Some(seq)) = (&entry.room, message["seq"].as_u64())
+            && let Some(known) = self.rooms.get(room)
+            && message["dup"].as_bool() != Some(true)
+            && let Some(epoch) = &known.epoch
+        {
+            judge.acknowledge(room, epoch, seq, &entry.content);
+        }
+        Ok(())
+    }
+
+    fn error(&mut self, net: &mut Network, message: &Value) -> Result<(), (u8, String)> {
+        let now = net.now;
+        let code = field(message, "code")?;
+        let retry = message["retry"].as_bool().ok_or((13, "an error without retry".to_owned()))?;
+        let after = message["retry_after_ms"].as_u64().map(|wait| wait * 1000);
+        if matches!(code, "internal" | "unauthorized" | "token_expired" | "unsupported") {
+            return Err((13, format!("the error {code}")));
+        }
+        let (id, room) = (text(message, "id").map(str::to_owned), text(message, "room_id"));
+        let mut joins = Vec::new();
+        for (name, it) in &mut self.rooms {
+            let of_list = id.is_none() && room == Some(name) && it.asked.is_some();
+            if of_list || it.asked.is_some() && it.asked == id && room.is_none_or(|room| room == name) {
+                joins.push(name.clone());
+            }
+        }
+        let faulty = net.faulty;
+        if let Some(asked) = id.as_ref().and_then(|id| self.asked.remove(id))
+            && let Some(room) = asked.room.as_ref().and_then(|room| self.rooms.get_mut(room))
+        {
+            // A refused `leave` leaves it inside.
+            room.leaving &= !asked.by.contains(&"left");
+        }
+        for name in joins {
+            let room = self.rooms.get_mut(&name).expect("it is listed");
+            room.asked = None;
+            room.tries += 1;
+            let ceiling = BACKOFF_BASE << room.tries.min(6);
+            room.not_before = now + after.unwrap_or(ceiling) + net.chance.below(ceiling);
+            if code == "rate_limited" {
+                self.next_join = room.not_before;
+                room.tries -= 1;
+            } else if !retry || !faulty && room.tries > 8 {
+                self.rooms.remove(&name);
+            }
+        }
+        if let Some(at) = id.and_then(|id| self.outbox.iter().position(|entry| entry.id == id)) {
+            let entry = &mut self.outbox[at];
+            if retry && entry.tries < TRIES_MAX {
+                entry.tries += u32::from(code != "rate_limited");
+                (entry.link, entry.first_sent) = (None, None);
+                entry.not_before = now + after.unwrap_or_else(|| net.chance.below(BACKOFF_BASE << entry.tries.min(5)));
+                if code == "rate_limited" {
+                    self.slow_until = now + SLOW_FOR;
+                    self.next_send = self.outbox[at].not_before;
+                }
+            } else {
+                self.outbox.remove(at);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry_of(kind: &str, sender: &str, message: &Value) -> Result<Entry, (u8, String)> {
+    let changed = message.get("edited").is_some() || message.get("deleted").is_some();
+    let said = text(message, "content").filter(|_| kind == "broadcast" && !changed);
+    if kind == "broadcast" && said.is_none() && !changed {
+        return Err((13, "a message without content".into()));
+    }
+    let of = if kind == "broadcast" { 0 } else { number(message, "of")? };
+    let ts = number(message, "ts")?;
+    Ok(Entry { kind: kind.to_owned(), sender: sender.to_owned(), of, ts, said: said.map(str::to_owned) })
+}
+
+fn text<'a>(message: &'a Value, name: &str) -> Option<&'a str> {
+    message.get(name).and_then(Value::as_str)
+}
+
+fn field<'a>(message: &'a Value, name: &str) -> Result<&'a str, (u8, String)> {
+    text(message, name).ok_or_else(|| (13, format!("a message without {name}")))
+}
+
+fn number(message: &Value, name: &str) -> Result<u64, (u8, String)> {
+    message.get(name).and_then(Value::as_u64).ok_or_else(|| (13, format!("a message without the number {name}")))
+}
