@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { chromium } from "playwright-core";
-import { check, equal, summary } from "./harness.mjs";
+import { check, equal, summary, until } from "./harness.mjs";
 
 const complaints = [];
 
@@ -42,7 +42,7 @@ export async function begin(...servers) {
 }
 
 /** axe-core, for a page to evaluate. */
-export const axe = () => readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const axe = () => readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /**
  * For work at the page: its files come from a folder, with the headers of the server, and nothing is built anew. (For
@@ -115,3 +115,41 @@ export const say = async (page, text) => {
 /** The texts in the log that are not pending, in order. */
 export const texts = (page) => page.locator("#messages > li.message:not(.pending) .text").allTextContents();
 export const members = (page) => page.locator("#members .member-name").allTextContents();
+export const roomsOf = (page) => page.locator("#room-list .place-name").allTextContents();
+export const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
+export const titled = (page, name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").first().textContent()) === name);
+
+/** Has the page believe that it is in a background tab, or is not. */
+export const hide = (page, hidden) => page.evaluate((hidden) => {
+  if (hidden) Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+  else delete document.hidden;
+  document.dispatchEvent(new Event("visibilitychange"));
+}, hidden);
+
+/** Has somebody without a page speak, in one room or to one person, a hundred messages at a time. */
+export const speak = (page, user, target, contents) => page.evaluate(async ({ url, user, target, contents }) => {
+  const { SalonClient } = await import("/client.js");
+  const salon = new SalonClient({ url, user });
+  const welcome = new Promise((resolve) => salon.on("welcome", resolve));
+  salon.connect();
+  await welcome;
+  if (target.room_id) await salon.join(target.room_id);
+  for (let at = 0; at < contents.length; at += 100) {
+    const part = contents.slice(at, at + 100);
+    let left = part.length;
+    await new Promise((resolve) => {
+      const stop = salon.on("sent", () => { left -= 1; if (left === 0) { stop(); resolve(); } });
+      for (const content of part) if (target.room_id) salon.say(target.room_id, content); else salon.direct(target.user_id, content);
+    });
+  }
+  salon.close();
+}, { url: `${page.origin.replace("http", "ws")}/ws`, user, target, contents });
+
+/** Whether axe has nothing to say of the page as it is, or nothing that `counts`; else it says what and where. */
+export async function audit(page, state, counts = () => true) {
+  await page.evaluate(await axe());
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  const bad = violations.filter(counts).map(({ id, nodes }) => `${id} (${nodes.map(({ target, any }) => `${target} ${any[0]?.message ?? ""}`).join("; ")})`);
+  if (bad.length) throw new Error(`${state}: ${bad.join(", ")}`);
+}
+export const isSerious = ({ impact }) => impact === "serious" || impact === "critical";

@@ -3,14 +3,12 @@
  * and only what was seen is read. `node coming_back.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { begin, comeAgain, composer, connected, enter, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { begin, comeAgain, composer, connected, enter, members, newPage as openPage, say, sees, speak, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off", "--history", "10000");
 const { browser, pictures, run } = await begin(server);
 const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
-const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
-const titled = (page, name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").first().textContent()) === name);
 const go = async (page, name) => {
   await page.locator(".place", { hasText: name }).first().click();
   await titled(page, name);
@@ -29,24 +27,6 @@ const view = (page) => page.evaluate(() => {
   const line = document.querySelector("#messages > .new-line");
   return { line: line ? Math.round((line.getBoundingClientRect().top - log.top) / log.height * 100) : null, first: line?.nextElementSibling.querySelector(".text").textContent };
 });
-/** Speaks without a page. `act` is done with a client that is in the room. */
-const speak = (page, user, target, contents) => page.evaluate(async ({ url, user, target, contents }) => {
-  const { SalonClient } = await import("/client.js");
-  const salon = new SalonClient({ url, user });
-  const welcome = new Promise((resolve) => salon.on("welcome", resolve));
-  salon.connect();
-  await welcome;
-  if (target.room_id) await salon.join(target.room_id);
-  for (let at = 0; at < contents.length; at += 100) {
-    const part = contents.slice(at, at + 100);
-    let left = part.length;
-    await new Promise((resolve) => {
-      const stop = salon.on("sent", () => { left -= 1; if (left === 0) { stop(); resolve(); } });
-      for (const content of part) if (target.room_id) salon.say(target.room_id, content); else salon.direct(target.user_id, content);
-    });
-  }
-  salon.close();
-}, { url: `ws://127.0.0.1:${server.port}/ws`, user, target, contents });
 const lines = (count, what = "line") => Array.from({ length: count }, (_, n) => `${what} ${n + 1}`);
 /** A window that is seen beside the one that is worked in; `true` brings the reader back. */
 const focus = (page, focused) => page.evaluate((focused) => {

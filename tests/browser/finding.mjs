@@ -2,15 +2,12 @@
  * Finding: what was said, where to go, who is here; and the keys. `node finding.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { axe, begin, composer, connected, enter, newPage as openPage, say, texts } from "./browser.mjs";
+import { audit, begin, composer, connected, enter, newPage as openPage, say, sees, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off");
 const { browser, pictures, run } = await begin(server);
-const axeSource = await axe();
 const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
-const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
-const titled = (page, name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").first().textContent()) === name);
 const focused = (page, id) => until(`#${id} has the focus`, () => page.evaluate((id) => document.activeElement.id === id, id));
 const results = (page) => page.locator("#search-list .result-text").allTextContents();
 
@@ -191,26 +188,24 @@ await run(async () => {
       const page = await newPage({ colorScheme, viewport: { width, height }, bypassCSP: true, reducedMotion: "reduce" });
       const name = `Axe ${colorScheme} ${width}`;
       await enter(page, name, `empty ${name}`);
-      const audit = async (what) => {
-        await page.evaluate(axeSource);
-        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-        if (violations.length) throw new Error(`${what}: ${violations.map((v) => `${v.id} (${v.nodes.map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join("; ")})`).join(", ")}`);
+      const looked = async (what) => {
         await page.screenshot({ path: path.join(pictures, `finding-${what}-${colorScheme}-${width}.png`) });
+        await audit(page, what);
       };
       await page.locator(".invitation").waitFor();
-      await audit("empty");
+      await looked("empty");
       await page.keyboard.press("Control+k");
       await page.locator("#switcher-list .suggestion").first().waitFor();
-      await audit("switcher");
+      await looked("switcher");
       await page.keyboard.press("Escape");
       await page.locator("#open-search").click();
       await page.locator("#search-input").fill("kettle");
       await until("something was answered", async () => (await page.locator("#search-status").textContent()) !== "Searching …");
-      await audit("search");
+      await looked("search");
       await page.keyboard.press("Escape");
       await say(page, "Hello");
       await page.locator(".author").last().click();
-      await audit("person");
+      await looked("person");
       await page.context().close();
     });
   }

@@ -3,16 +3,13 @@
  * `node messages.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { axe, begin, composer, connected, enter, newPage as openPage, say, texts } from "./browser.mjs";
+import { audit, begin, composer, connected, enter, newPage as openPage, say, sees, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off");
 const { browser, pictures, run } = await begin(server);
-const axeSource = await axe();
 const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
-const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
 const seesNot = (page, text) => until(`“${text}” is gone`, async () => !(await texts(page)).includes(text));
-const titled = (page, name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").first().textContent()) === name);
 const message = (page, text) => page.locator("#messages > li.message", { has: page.locator(".text", { hasText: text }) }).last();
 const menu = async (page, text, what) => {
   await message(page, text).hover();
@@ -282,25 +279,23 @@ await run(async () => {
       await connected(page);
       await say(page, "**bold** `code`\n> quote\n```\ncode\n```\n- one @Bob");
       await sees(page, "**bold** `code`\n> quote\n```\ncode\n```\n- one @Bob");
-      const audit = async (name) => {
-        await page.evaluate(axeSource);
-        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-        if (violations.length) throw new Error(`${name}: ${violations.map((v) => `${v.id} (${v.nodes.map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join("; ")})`).join(", ")}`);
+      const looked = async (name) => {
         await page.screenshot({ path: path.join(pictures, `messages-${name}-${colorScheme}-${width}.png`) });
+        await audit(page, name);
       };
       await page.locator("#log").focus();
       await page.keyboard.press("ArrowUp");
-      await audit("page");
+      await looked("page");
       await page.keyboard.press("Enter");
-      await audit("menu");
+      await looked("menu");
       await page.keyboard.press("Escape");
       await page.keyboard.press("+");
-      await audit("picker");
+      await looked("picker");
       await page.keyboard.press("Escape");
       await page.locator("#log").focus();
       await page.keyboard.press("ArrowUp");
       await page.keyboard.press("Delete");
-      await audit("question");
+      await looked("question");
       await page.context().close();
     });
   }

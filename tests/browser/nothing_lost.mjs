@@ -3,7 +3,7 @@
  * several tabs. `node nothing_lost.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { begin, comeAgain, composer, connected, enter, goOut, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { begin, comeAgain, composer, connected, enter, goOut, hide, members, newPage as openPage, roomsOf, say, sees, speak, texts, titled } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort());
@@ -15,9 +15,6 @@ let serverAway = false;
 const expected = (text) => serverAway && /WebSocket|ERR_CONNECTION|net::ERR/.test(text);
 const origin = `http://127.0.0.1:${server.port}`;
 const newPage = ({ port = server.port, ...options } = {}) => openPage(browser, { origin: `http://127.0.0.1:${port}`, expected, ...options });
-const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
-const titled = (page, name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").first().textContent()) === name);
-const roomsOf = (page) => page.locator("#room-list .place-name").allTextContents();
 const linkState = (page) => page.locator("#link-state").textContent();
 const badge = (page, name) => page.locator(".place", { hasText: name }).locator(".badge, .unread-dot").count();
 /** Another tab of the same browser. */
@@ -35,25 +32,6 @@ const restart = async (...pages) => {
   await server.start();
 };
 /** What the browser says about a page that nobody looks at; `false` brings the reader back. */
-const hide = (page, hidden) => page.evaluate((hidden) => {
-  if (hidden) Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
-  else delete document.hidden;
-  document.dispatchEvent(new Event("visibilitychange"));
-}, hidden);
-/** Speaks without a page: each name once, in one room or to one person. */
-const speak = (page, user, target, contents) => page.evaluate(async ({ url, user, target, contents }) => {
-  const { SalonClient } = await import("/client.js");
-  const salon = new SalonClient({ url, user });
-  const welcome = new Promise((resolve) => salon.on("welcome", resolve));
-  salon.connect();
-  await welcome;
-  if (target.room_id) await salon.join(target.room_id);
-  let left = contents.length;
-  const done = new Promise((resolve) => salon.on("sent", () => { left -= 1; if (left === 0) resolve(); }));
-  for (const content of contents) if (target.room_id) salon.say(target.room_id, content); else salon.direct(target.user_id, content);
-  await done;
-  salon.close();
-}, { url: `ws://127.0.0.1:${server.port}/ws`, user, target, contents });
 
 await run(async () => {
   const bob = await newPage();

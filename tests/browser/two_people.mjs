@@ -6,20 +6,18 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { axe, begin, comeAgain, connected, enter, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { audit, begin, comeAgain, connected, enter, hide, isSerious, members, newPage as openPage, say, sees, texts } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort());
 const unlimited = new Server(process.argv[2], await freePort(), "--rate", "off"); // for floods
 const { browser, pictures, run } = await begin(server, unlimited);
 const wire = await new Wire().open(server.port);
-const axeSource = await axe();
 
 // Only a refused connection while we keep the server away is expected.
 let serverAway = false;
 const expected = (text) => serverAway && /WebSocket|ERR_CONNECTION|net::ERR/.test(text);
 const newPage = ({ port = server.port, ...options } = {}) => openPage(browser, { origin: `http://127.0.0.1:${port}`, expected, ...options });
-const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
 /** Waits until the log of each page is exactly this, from `after` on. */
 const agree = async (pages, expected, after = 0) => {
   for (const page of pages) {
@@ -31,11 +29,6 @@ const agree = async (pages, expected, after = 0) => {
 };
 const times = async (page, text) => (await texts(page)).filter((t) => t === text).length;
 /** What the browser says about a page that nobody looks at; `false` brings the reader back. */
-const hide = (page, hidden) => page.evaluate((hidden) => {
-  if (hidden) Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
-  else delete document.hidden;
-  document.dispatchEvent(new Event("visibilitychange"));
-}, hidden);
 
 const ada = await newPage({ port: wire.port });
 const linus = await newPage();
@@ -728,36 +721,33 @@ await run(async () => {
     // Axe is put into the page from outside; only this context lets it in.
     const page = await newPage({ port: wire.port, colorScheme, viewport: { width, height }, deviceScaleFactor: narrow ? 2 : 1, bypassCSP: true, reducedMotion: "reduce" });
     const picture = (name) => page.screenshot({ path: path.join(pictures, `${name}.png`) });
-    const audit = async (state) => {
-      await page.evaluate(axeSource);
-      const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-      const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-      if (bad.length) throw new Error(`${state}: ${bad.map((v) => `${v.id} (${v.nodes.map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join("; ")})`).join(", ")}`);
+    const looked = async (state) => {
       await picture(`${look}-${state}`);
+      await audit(page, state, isSerious);
     };
 
     await check(`axe finds nothing serious, ${look}: door, room, drawers, finder`, async () => {
       await page.goto(`${page.origin}/#${new URLSearchParams({ room: salon })}`);
       await page.locator("#door-name").fill("Maya");
-      await audit("door");
+      await looked("door");
       await page.getByRole("button", { name: "Enter" }).click();
       await page.locator("#door-question").waitFor(); // Maya is in the cast
-      await audit("same-name");
+      await looked("same-name");
       await page.getByRole("button", { name: "Yes, that is me" }).click();
       await connected(page);
       await sees(page, "Both. It is supposed to rain.");
       await until("everybody is listed", async () => (await members(page)).length === 5);
       await until("and how they are", async () => await page.locator("#members .presence.away").count() === 1);
-      await audit("room");
+      await looked("room");
       await say(page, "/help");
       await page.locator("#messages .help").waitFor();
       await page.locator("#composer-input").pressSequentially("/");
       await page.locator("#suggestions [aria-selected=true]").waitFor();
-      await audit("commands");
+      await looked("commands");
       await page.locator("#composer-input").fill("/frobnicate");
       await page.keyboard.press("Enter");
       await page.locator("#composer-problem", { hasText: "no command" }).waitFor();
-      await audit("unknown-command");
+      await looked("unknown-command");
       await page.locator("#composer-input").fill("");
       await page.getByRole("button", { name: "Dismiss" }).click();
       await page.context().grantPermissions(["notifications"], { origin: page.origin });
@@ -765,16 +755,16 @@ await run(async () => {
       await until("the room can be chosen", () => page.locator("#notify-room:not([hidden])").count());
       await page.evaluate(() => document.getElementById("notify-room").click());
       await page.locator("#notify-room[aria-pressed=true]").waitFor({ state: "attached" });
-      await audit("notifications");
+      await looked("notifications");
       for (const drawer of narrow ? ["places", "details"] : []) {
         await page.locator(`#open-${drawer}`).click();
         await page.locator(`#app[data-drawer=${drawer}]`).waitFor();
-        await audit(drawer);
+        await looked(drawer);
         await page.keyboard.press("Escape");
       }
       await page.evaluate(() => document.getElementById("add-room").click());
       await page.locator("#finder-list .place", { hasText: "music" }).waitFor();
-      await audit("finder");
+      await looked("finder");
       await page.keyboard.press("Escape");
     });
 
@@ -806,19 +796,19 @@ await run(async () => {
       await sees(page, "Shall I pick you up on Saturday?");
       await say(page, "Gladly. Half past nine?");
       await until("it is said", async () => await page.locator(".pending").count() === 0);
-      await audit("direct");
+      await looked("direct");
       await page.evaluate(() => { location.hash = "#with=Nobody+Yet"; });
       await until("the conversation is open", async () => (await page.locator("#title bdi").textContent()) === "Nobody Yet");
       await say(page, "Hello?");
       await page.locator(".failed").waitFor();
-      await audit("refused");
+      await looked("refused");
       await page.locator(".failed").getByRole("button", { name: "Discard" }).click();
       await page.evaluate((room) => { location.hash = `#room=${room}`; }, salon);
       serverAway = true;
       wire.cut();
       await page.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
       await say(page, "I will bring the ladder.");
-      await audit("no-connection");
+      await looked("no-connection");
       await page.context().close();
       wire.mend();
       serverAway = false;

@@ -3,18 +3,14 @@
  * door. `node what_is_shown.mjs SALON_BINARY`; see run.sh. Where links end and who is called is in `text.mjs`, row by
  * row.
  */
-import { axe, begin, composer, connected, enter, goOut, members, newPage as openPage, say, texts } from "./browser.mjs";
+import { audit, begin, composer, connected, enter, goOut, isSerious, members, newPage as openPage, roomsOf, say, sees, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 import path from "node:path";
 
 const admin = await freePort();
 const server = new Server(process.argv[2], await freePort(), "--admin", `127.0.0.1:${admin}`);
 const { browser, pictures, run } = await begin(server);
-const axeSource = await axe();
 const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
-const sees = (page, text) => until(`“${text}” is on the page`, async () => (await texts(page)).includes(text));
-const titled = (page, name) => until(`the title is ${name}`, async () => (await page.locator("#title bdi").first().textContent()) === name);
-const roomsOf = (page) => page.locator("#room-list .place-name").allTextContents();
 const problem = (page) => page.locator("#composer-problem").textContent();
 
 await run(async () => {
@@ -435,18 +431,15 @@ await run(async () => {
     const look = `${width === 390 ? "phone" : "desktop"}-${colorScheme}`;
     await check(`axe finds nothing serious, ${look}: a wrong name, names that look alike, the question before going out`, async () => {
       const page = await newPage({ colorScheme, viewport: { width, height }, bypassCSP: true, reducedMotion: "reduce" });
-      const audit = async (state) => {
-        await page.evaluate(axeSource);
-        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-        const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+      const looked = async (state) => {
         await page.screenshot({ path: path.join(pictures, `shown-${look}-${state}.png`) });
-        if (bad.length) throw new Error(`${state}: ${bad.map((v) => `${v.id} (${v.nodes.map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join("; ")})`).join(", ")}`);
+        await audit(page, state, isSerious);
       };
       await page.goto(`${page.origin}/#room=kitchen`);
       await page.locator("#door-name").fill("*");
       await page.keyboard.press("Enter");
       await page.locator("#door-problem", { hasText: "reserved" }).waitFor();
-      await audit("wrong-name");
+      await looked("wrong-name");
       await enter(page, `adа ${look}`, "kitchen"); // with a Cyrillic a
       await until("Bob is here", async () => (await members(page)).includes("Bob"));
       await say(bob, "/msg @kitchen"); // somebody of the name of a room
@@ -454,9 +447,9 @@ await run(async () => {
       await bob.locator("#room-list .place", { hasText: "kitchen" }).click();
       await page.evaluate(() => document.getElementById("change-name").click());
       await page.locator("#going").waitFor();
-      await audit("going-out");
+      await looked("going-out");
       await page.keyboard.press("Escape");
-      await audit("room");
+      await looked("room");
       await page.context().close();
     });
   }
