@@ -201,6 +201,8 @@ pub struct Blocked {
     pub bytes: usize,
     /// How long it has taken nothing.
     pub since: Duration,
+    /// Whether the connection is ending: then it is the rest of a frame or of an answer, and has a deadline alone.
+    pub ends: bool,
 }
 
 /// Counters since the start. They only grow.
@@ -656,14 +658,16 @@ impl<S: Stream> Engine<S> {
         self.peers.iter().filter_map(|(index, peer)| {
             let outbox = peer.outbox.as_ref()?;
             let id = ConnId { index: index as u32, generation: peer.generation };
-            Some(Blocked { id, bytes: outbox.len(), since: self.now.since(outbox.progress) })
+            let ends = peer.is_ending();
+            Some(Blocked { id, bytes: outbox.len(), since: self.now.since(outbox.progress), ends })
         })
     }
 
     /// The same of one connection.
     pub fn blocked_of(&self, id: ConnId) -> Option<Blocked> {
-        let outbox = self.peers[self.find(id)? as usize].outbox.as_ref()?;
-        Some(Blocked { id, bytes: outbox.len(), since: self.now.since(outbox.progress) })
+        let peer = &self.peers[self.find(id)? as usize];
+        let (outbox, ends) = (peer.outbox.as_ref()?, peer.is_ending());
+        Some(Blocked { id, bytes: outbox.len(), since: self.now.since(outbox.progress), ends })
     }
 
     /// How many connections there are, upgraded or not.

@@ -57,6 +57,11 @@ impl<S> Peer<S> {
         self.session == Session::Open
     }
 
+    /// Whether what waits for it is bounded by time alone: an answer, or what is left when the connection ends.
+    pub fn is_ending(&self) -> bool {
+        !matches!(self.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open)
+    }
+
     /// Bytes held of a request or message that is not complete, and of compressed ones that the next may refer to.
     pub fn received_bytes(&self) -> usize {
         let request = self.partial.as_ref().map_or(0, |part| size_of::<PartialRequest>() + part.bytes.capacity());

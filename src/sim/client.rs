@@ -29,6 +29,10 @@ pub struct Client {
     link: Option<usize>,
     reader: Reader,
     key: String,
+    /// A connection whose Close has come: nothing follows it.
+    past: Option<(usize, Reader)>,
+    /// What this connection has asked to come into.
+    joins: Vec<Wanted>,
     /// The rooms that it wants to be in.
     pub rooms: BTreeMap<String, Room>,
     outbox: VecDeque<Unsent>,
@@ -110,6 +114,17 @@ struct Unsent {
     tries: u32,
 }
 
+/// A room that a `join` asks for.
+#[derive(Clone, Debug)]
+struct Wanted {
+    id: String,
+    /// One of several: its answer has no `id`.
+    listed: bool,
+    room: String,
+    since: Option<(String, u64)>,
+    history: u64,
+}
+
 #[derive(Clone, Debug)]
 struct Asked {
     /// Types that may answer it, beside `error`.
@@ -129,6 +144,8 @@ impl Client {
             link: None,
             reader: Reader::default(),
             key: String::new(),
+            past: None,
+            joins: Vec::new(),
             rooms: rooms.map(|room| (room, Room::default())).collect(),
             outbox: VecDeque::new(),
             asked: BTreeMap::new(),
@@ -516,6 +533,13 @@ impl Client {
                 let room = self.rooms.get_mut(name).expect("it is listed");
                 (room.asked, room.asked_at) = (Some(id.clone()), now);
                 room.since = room.epoch.clone().map(|epoch| (epoch, room.seq));
+                self.joins.push(Wanted {
+                    id: id.clone(),
+                    listed: list.len() > 1,
+                    room: name.clone(),
+                    since: room.since.clone(),
+                    history: room.history,
+                });
                 let since = room.since.as_ref();
                 let since = since
                     .map_or_else(String::new, |(epoch, seq)| format!(r#","since":{{"epoch":"{epoch}","seq":{seq}}}"#));
@@ -577,7 +601,7 @@ impl Client {
     /// Something has come.
     pub fn brought(&mut self, net: &mut Network, judge: &mut Judge, link: usize, what: Brought) {
         if self.link != Some(link) {
-            return;
+            return self.brought_at_last(net, link, &what);
         }
         match what {
             Brought::Bytes(bytes) => {
@@ -596,6 +620,23 @@ impl Client {
             Brought::End | Brought::Reset => {
                 net.close(link);
                 self.lose(net, 1006);
+            }
+        }
+    }
+
+    /// Something has come over a connection whose Close has come: its end, and nothing else.
+    fn brought_at_last(&mut self, net: &mut Network, link: usize, what: &Brought) {
+        let Some((_, reader)) = self.past.as_mut().filter(|(past, _)| *past == link) else { return };
+        match what {
+            Brought::Bytes(bytes) => {
+                reader.push(bytes);
+                if let Err(wrong) = reader.next() {
+                    net.trace.fail(8, net.now, || format!("client {}: {wrong}", self.id));
+                }
+            }
+            Brought::End | Brought::Reset => {
+                self.past = None;
+                net.close(link);
             }
         }
     }
@@ -644,7 +685,12 @@ impl Client {
                     let (mut out, key) = (Vec::new(), mask(net));
                     encode_masked_frame(Opcode::Close, &code.to_be_bytes(), key, &mut out);
                     net.send(link, &out);
-                    net.close(link);
+                    // The server ends the connection.
+                    if let Some((last, _)) = self.past.replace((link, std::mem::take(&mut self.reader))) {
+                        net.close(last);
+                    }
+                    let behind = Brought::Bytes(Vec::new());
+                    self.brought_at_last(net, link, &behind);
                 }
                 self.lose(net, code);
             }
@@ -672,6 +718,7 @@ impl Client {
     fn drop_link(&mut self) {
         self.link = None;
         self.asked.clear();
+        self.joins.clear();
         self.ids.clear();
         (self.probe_since, self.asked_since) = (None, None);
         self.rooms.retain(|_, room| !room.leaving);

@@ -42,9 +42,12 @@ enum Way {
     Flood,
     /// It is in a room, and reads nothing.
     Deaf,
+    /// As many requests as it can, and reads nothing.
+    Greedy,
 }
 
-const WAYS: [Way; 7] = [Way::Silent, Way::Noise, Way::Drip, Way::Frames, Way::Endless, Way::HalfClosed, Way::Deaf];
+const WAYS: [Way; 8] =
+    [Way::Silent, Way::Noise, Way::Drip, Way::Frames, Way::Endless, Way::HalfClosed, Way::Deaf, Way::Greedy];
 
 impl Hostile {
     /// One that has not come yet.
@@ -54,7 +57,7 @@ impl Hostile {
 
     /// Does something, and comes again after a while.
     pub fn act(&mut self, net: &mut Network) {
-        let flood = self.way == Way::Flood && self.link.is_some();
+        let flood = matches!(self.way, Way::Flood | Way::Greedy) && self.link.is_some();
         let wait = if flood { 20_000 } else { net.chance.skewed(1_000, 2 * SECOND) };
         net.after(wait, Event::Act(self.id));
         let Some(link) = self.link else {
@@ -83,14 +86,15 @@ impl Hostile {
                 out.extend((0..len).map(|_| net.chance.draw() as u8));
             }
             Way::Drip => out.push(b'a'),
-            _ if !self.upgraded => {}
+            // One that reads nothing does not hear that it is let in.
+            _ if !self.upgraded && self.way != Way::Greedy => {}
             Way::Frames => self.bad_frame(net, &mut out),
             Way::Endless => {
                 let first = u8::from(net.chance.one_in(10));
                 out.extend([first, 0x82, 1, 2, 3, 4, b'a' ^ 1, b'a' ^ 2]);
             }
             Way::HalfClosed => net.end(link),
-            Way::Flood => {
+            Way::Flood | Way::Greedy => {
                 if net.untaken(link) < 100_000 {
                     for number in 0..net.chance.skewed(1, 200) {
                         let room = room_name(net.chance.below(4));
@@ -149,6 +153,8 @@ impl Hostile {
                     let room = room_name(net.chance.below(net.plan.rooms as u64));
                     let text = format!(r#"{{"type":"join","room_id":"{room}","history":200}}"#);
                     encode_masked_frame(Opcode::Text, text.as_bytes(), mask(net), &mut head);
+                }
+                if matches!(self.way, Way::Deaf | Way::Greedy) {
                     net.stall(link, 600 * SECOND);
                 }
                 net.send(link, &head);

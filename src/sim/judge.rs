@@ -30,12 +30,10 @@ pub struct Judge {
     entries: BTreeMap<Life, BTreeMap<u64, Entry>>,
     /// Where each message was said: by its content, which no two have in common.
     said: BTreeMap<String, Vec<(String, String, u64)>>,
-    /// What was acknowledged, with the life of the server in which it was.
-    acknowledged: BTreeMap<Life, BTreeMap<u64, (String, u32)>>,
+    /// What was acknowledged.
+    acknowledged: BTreeMap<Life, BTreeMap<u64, String>>,
     /// Numbers that others than the first life of the server gave out.
     direct: BTreeMap<Talk, BTreeMap<u64, (String, String)>>,
-    /// Which life of the server it is.
-    pub life: u32,
     /// Whether what was acknowledged may have been lost, so that a message may be said a second time.
     pub lost: bool,
     /// Names that the operator has banned.
@@ -90,15 +88,21 @@ impl Judge {
     /// Somebody hears that their message stands there.
     pub fn acknowledge(&mut self, room: &str, epoch: &str, seq: u64, content: &str) {
         let life = (room.to_owned(), epoch.to_owned());
-        self.acknowledged.entry(life).or_default().insert(seq, (content.to_owned(), self.life));
+        self.acknowledged.entry(life).or_default().insert(seq, content.to_owned());
     }
 
-    /// Somebody hears a message between two people.
+    /// Somebody hears a message between two people, over a connection of this life of the server.
     ///
     /// # Errors
     /// The invariant that does not hold, and why.
-    pub fn hear_direct(&mut self, sender: &str, user: &str, seq: u64, content: &str) -> Result<(), (u8, String)> {
-        let pair = (sender.min(user).to_owned(), sender.max(user).to_owned(), self.life);
+    pub fn hear_direct(
+        &mut self,
+        (sender, user): (&str, &str),
+        life: u32,
+        seq: u64,
+        content: &str,
+    ) -> Result<(), (u8, String)> {
+        let pair = (sender.min(user).to_owned(), sender.max(user).to_owned(), life);
         let entry = (sender.to_owned(), content.to_owned());
         let known = self.direct.entry(pair).or_default().entry(seq).or_insert_with(|| entry.clone());
         if *known != entry {
@@ -124,6 +128,6 @@ impl Judge {
     pub fn acknowledged(&self, room: &str, epoch: &str, from: u64) -> Vec<(u64, String)> {
         let life = (room.to_owned(), epoch.to_owned());
         let log = self.acknowledged.get(&life);
-        log.into_iter().flat_map(|log| log.range(from..)).map(|(&seq, (content, _))| (seq, content.clone())).collect()
+        log.into_iter().flat_map(|log| log.range(from..)).map(|(&seq, content)| (seq, content.clone())).collect()
     }
 }

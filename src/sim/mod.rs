@@ -132,7 +132,8 @@ fn people(plan: &Plan, lines: usize) -> World {
     }
     for fault in [Fault::Crash, Fault::Power, Fault::Freeze, Fault::Wall, Fault::Drain, Fault::Reload] {
         if plan.has(fault) {
-            for _ in 0..1 + plan.rate(fault) % 3 {
+            let most = if fault == Fault::Freeze { 12 } else { 3 };
+            for _ in 0..1 + plan.rate(fault) % most {
                 let at = net.chance.below(plan.faulty);
                 net.at(at, Event::Strike(fault));
             }
@@ -145,7 +146,7 @@ fn people(plan: &Plan, lines: usize) -> World {
 /// One life of the server; returns whether there is another one.
 fn live(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>, plan: &Plan) -> bool {
     world.borrow_mut().come_up();
-    let life = world.borrow().judge.life;
+    let life = world.borrow().net.life;
     if life > 0 && !look_at_disk(world, platter) {
         return false;
     }
@@ -182,7 +183,7 @@ fn live(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>, plan: &Plan)
         return false;
     }
     platter.borrow_mut().crash(world, plan.lasts, power);
-    world.judge.life += 1;
+    world.net.life += 1;
     world.judge.lost |= plan.lasts == Lasts::Memory || plan.lasts == Lasts::Process && power;
     let wait = world.net.chance.skewed(SECOND / 10, 20 * SECOND);
     world.pass(wait);
@@ -235,20 +236,24 @@ fn look_at_disk(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>) -> b
 fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<RefCell<World>>, plan: &Plan) {
     let engine = reactor.engine();
     let world = &mut *world.borrow_mut();
+    let now = world.net.now;
+    if engine.len() + reactor.waiting() >= plan.settings.bounds.max_connections {
+        world.net.full_at = now;
+    }
     let trace = &mut world.net.trace;
     let panics = engine.counters().panics + service.panics() + service.chat().counts().panics;
     if panics > 0 {
-        trace.fail(6, world.net.now, || "a panic was contained".into());
+        trace.fail(6, now, || "a panic was contained".into());
     }
     // One more when settings are read again.
     let most = plan.settings.bounds.max_connections + 1 + REFUSALS + ADMIN_RESERVE;
     if engine.len() > most {
-        trace.fail(7, world.net.now, || format!("{} connections, of which {most} may be", engine.len()));
+        trace.fail(7, now, || format!("{} connections, of which {most} may be", engine.len()));
     }
     if world.net.turns.is_multiple_of(32) {
-        let most = 2 * plan.settings.engine.outbox_bytes + LONGEST;
-        if let Some(blocked) = engine.blocked().find(|blocked| blocked.bytes > most) {
-            trace.fail(7, world.net.now, || format!("{} bytes wait for a peer, of which {most} may", blocked.bytes));
+        let most = plan.settings.engine.outbox_bytes;
+        if let Some(blocked) = engine.blocked().find(|blocked| !blocked.ends && blocked.bytes > most) {
+            trace.fail(7, now, || format!("{} bytes wait for a peer, of which {most} may", blocked.bytes));
         }
     }
 }
@@ -295,9 +300,6 @@ impl Starter for Simulated {
         None
     }
 }
-
-/// The longest answer: it may wait beside what is bounded.
-const LONGEST: usize = 300 << 10;
 
 #[cfg(test)]
 mod tests;

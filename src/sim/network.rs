@@ -114,6 +114,10 @@ pub struct Link {
     /// A reset has come to the server.
     broken: bool,
     refused: bool,
+    /// When it was asked for at the machine.
+    knocked_at: Time,
+    /// In which life of the server it was accepted.
+    pub life: u32,
     watched: Option<Watched>,
     readable: bool,
     writable: bool,
@@ -177,6 +181,18 @@ pub struct Network {
     pub up: bool,
     /// Whether the machine has power.
     pub powered: bool,
+    /// Which life of the server it is.
+    pub life: u32,
+    /// The machine stands still until then: nothing comes to it.
+    pub asleep_until: Time,
+    /// When the server has noticed last that it had stood still.
+    pub woken_at: Time,
+    /// The operator is in a hurry until then.
+    pub hurry_until: Time,
+    /// There are no descriptors until then.
+    no_descriptors_until: Time,
+    /// When the server had no room for a connection last.
+    pub full_at: Time,
     /// Turns since the beginning.
     pub turns: u64,
     /// What moved since the last turn.
@@ -216,6 +232,12 @@ impl Network {
             stop: false,
             up: false,
             powered: true,
+            life: 0,
+            asleep_until: 0,
+            woken_at: 0,
+            hurry_until: 0,
+            no_descriptors_until: 0,
+            full_at: 0,
             turns: 0,
             moved: 0,
             trace,
@@ -275,6 +297,8 @@ impl Network {
             vanished: false,
             broken: false,
             refused: false,
+            knocked_at: 0,
+            life: 0,
             watched: None,
             readable: false,
             writable: false,
@@ -299,6 +323,7 @@ impl Network {
         }
         let (listener, latency) = (self.links[link].listener, self.links[link].latency);
         if self.up {
+            self.links[link].knocked_at = self.now;
             self.backlogs[listener].push_back(link);
             self.knocked[listener] = true;
         } else {
@@ -369,7 +394,9 @@ impl Network {
     pub fn spoken_before(&self, link: usize) -> Option<Time> {
         let (at, spoken) = self.links[link].written;
         let within = self.plan.settings.engine.pong_within.as_micros() as Time;
-        Some(at - spoken).filter(|silent| silent + SECOND / 10 < within)
+        // A server that has stood still asks once more.
+        let heard = if at >= self.woken_at { spoken.max(self.woken_at) } else { spoken };
+        Some(at - heard).filter(|silent| silent + SECOND / 10 < within)
     }
 
     /// Bytes of the client that the server has not taken.
@@ -539,12 +566,15 @@ impl Network {
     /// The next connection of a listener.
     pub fn accept(&mut self, listener: usize) -> io::Result<(usize, IpAddr)> {
         if self.strikes(Fault::Accept) {
+            self.no_descriptors_until = self.now + self.chance.skewed(1_000, 5 * SECOND);
+        }
+        if self.no_descriptors_until > self.now {
             return Err(io::Error::other("too many open files"));
         }
         let Some(link) = self.backlogs[listener].pop_front() else { return Err(io::ErrorKind::WouldBlock.into()) };
         self.moved += 1;
         let it = &mut self.links[link];
-        (it.accepted, it.accepted_at) = (true, self.now);
+        (it.accepted, it.accepted_at, it.life) = (true, self.now, self.life);
         (it.unread_since, it.last_up) = (None, self.now);
         Ok((link, self.links[link].address))
     }
@@ -644,6 +674,19 @@ impl Network {
             self.push(link, false, piece);
         }
         self.forget_if_gone(link);
+    }
+
+    /// For how long a connection has waited that the server could have accepted.
+    pub fn waits_to_be_accepted(&self) -> Time {
+        let since = |link: &usize| self.links[*link].knocked_at.max(self.no_descriptors_until).max(self.full_at);
+        let first = self.backlogs.iter().filter_map(|backlog| backlog.front()).map(since).min();
+        first.map_or(0, |since| self.now.saturating_sub(since))
+    }
+
+    /// Whether the server still holds a connection of one of the first so many actors, which is done with it.
+    pub fn holds_one_that_is_gone(&self, actors: usize) -> bool {
+        let gone = |link: &usize| self.links[*link].client == Side::Gone && self.links[*link].owner < actors;
+        self.live.iter().any(|link| gone(link) && self.is_served(*link))
     }
 
     /// Whether the server still has its side of a connection.

@@ -37,18 +37,25 @@ impl Operator {
 
     /// Calls, and calls again after a while.
     pub fn act(&mut self, net: &mut Network, judge: &Judge) {
-        let wait = net.chance.within(SECOND / 2, 4 * SECOND);
+        let hurries = net.faulty && net.now < net.hurry_until;
+        let wait = if hurries { net.chance.within(20_000, 300_000) } else { net.chance.within(SECOND / 2, 4 * SECOND) };
         net.after(wait, Event::Act(self.id));
         if let Some(link) = self.link.take() {
             // No answer by now, as from a server that stands still.
             net.close(link);
         }
         let (people, rooms) = (net.plan.people as u64, net.plan.rooms as u64);
-        let user = user_name(net.chance.below(people));
+        let mut user = user_name(net.chance.below(people));
+        if net.chance.one_in(6) {
+            // Perhaps somebody hostile.
+            user = format!("h{}", net.plan.clients as u64 + net.chance.below(6));
+        }
         let room = room_name(net.chance.below(rooms));
         self.call = if !net.faulty {
             self.pardons = judge.banned.iter().cloned().collect();
             self.pardons.pop().map(Call::Unban)
+        } else if hurries {
+            Some(Call::Kick { user, room: None })
         } else if net.strikes(Fault::Kick) {
             let room = net.chance.one_in(2).then_some(room);
             Some(if net.chance.one_in(4) { Call::Disconnect(user) } else { Call::Kick { user, room } })

@@ -139,6 +139,8 @@ pub struct Plan {
     pub rooms: usize,
     /// How often a client does something, in microseconds between two times.
     pub pause: u64,
+    /// How long a turn of the server takes at most, in microseconds.
+    pub turn: u64,
     /// How long there are faults, in microseconds.
     pub faulty: u64,
     /// How long it may take until all is well again, in microseconds.
@@ -185,7 +187,8 @@ impl Plan {
             clients: wish.clients.map_or(clients, |most| most.min(clients)),
             people,
             rooms,
-            pause: c.within(100, 4_000) * 1000,
+            pause: if c.one_in(5) { c.within(4_000, 30_000) } else { c.within(100, 4_000) } * 1000,
+            turn: *c.pick(&[60, 60, 60, 2_000, 20_000]),
             faulty: c.within(30, 180) * 1_000_000,
             healing: 400_000_000,
             latency: c.skewed(50, 150_000),
@@ -222,8 +225,9 @@ impl Plan {
     pub fn words(&self) -> String {
         let faults: Vec<&str> = self.faults.iter().map(|(fault, _)| fault.word()).collect();
         let faults = if faults.is_empty() { "no faults".into() } else { faults.join(", ") };
+        let short = self.settings.bounds.memory.map_or_else(String::new, |bytes| format!(" ({} KB)", bytes / 1000));
         format!(
-            "{} clients of {} users, {} rooms, durability {}, {} s: {faults}",
+            "{} clients of {} users, {} rooms, durability {}, {} s: {faults}{short}",
             self.clients,
             self.people,
             self.rooms,
@@ -280,7 +284,8 @@ fn settings(c: &mut Chance, clients: usize, short: bool) -> Settings {
         max_connections: if c.one_in(3) { clients + 4 } else { 10_000 },
         addresses,
         proxies: Proxies::default(),
-        memory: short.then(|| c.within(600, 3_000) as usize * 1000),
+        // For all who are to be served, in the end.
+        memory: short.then(|| c.within(600, 3_000) as usize * 1000 + clients * 40_000),
         stop_within: millis(c, 500, 10_000),
     };
     Settings {

@@ -56,6 +56,8 @@ pub struct World {
     idle_second: Time,
     moved: u64,
     found_nothing: bool,
+    /// When the server held a connection last whose client was gone.
+    haunted: Time,
 }
 
 impl World {
@@ -73,6 +75,7 @@ impl World {
             idle_second: 0,
             moved: 0,
             found_nothing: false,
+            haunted: 0,
         }
     }
 
@@ -83,7 +86,7 @@ impl World {
     pub fn wait(&mut self, timeout: Option<Time>) -> io::Result<()> {
         self.note_turn();
         // A turn takes time.
-        self.net.now += self.net.chance.skewed(2, 60);
+        self.net.now += self.net.chance.skewed(2, self.net.plan.turn);
         let until = timeout.map_or(Time::MAX, |timeout| self.net.now.saturating_add(timeout));
         while let Some(event) = self.net.next(self.net.now) {
             self.happen(event);
@@ -93,6 +96,9 @@ impl World {
                 return Err(io::Error::other("the server is no more"));
             }
             let frozen = self.frozen_until > self.net.now;
+            if !frozen && self.frozen_until > until.saturating_add(NOTICED) {
+                self.net.woken_at = self.net.now;
+            }
             if !frozen && self.net.is_ready() {
                 return Ok(());
             }
@@ -137,6 +143,11 @@ impl World {
     fn happen(&mut self, event: Event) {
         let Self { net, judge, actors, .. } = self;
         match event {
+            // A machine that stands still hears what is sent again when it runs.
+            Event::Knock(_) | Event::Arrive { up: true, .. } if net.asleep_until > net.now => {
+                let again = net.asleep_until + net.chance.skewed(1_000, SECOND);
+                net.at(again, event);
+            }
             Event::Knock(link) => net.knock(link),
             Event::Arrive { link, up: true } => net.arrive_up(link),
             Event::Arrive { link, up: false } | Event::Read(link) => {
@@ -177,14 +188,30 @@ impl World {
             Fault::Crash => self.crash = Some(false),
             Fault::Power => self.crash = Some(true),
             Fault::Freeze => {
-                self.frozen_until = net.now + net.chance.skewed(SECOND / 2, 90 * SECOND);
+                let (from, to) = *net.chance.pick(&[
+                    (SECOND / 2, 3 * SECOND),
+                    (3 * SECOND, 16 * SECOND),
+                    (16 * SECOND, 90 * SECOND),
+                ]);
+                self.frozen_until = net.now + net.chance.within(from, to);
                 self.thawed = self.frozen_until;
+                // The process alone, or the machine.
+                if net.chance.one_in(2) {
+                    net.asleep_until = self.frozen_until;
+                }
             }
             Fault::Wall => {
                 let jump = net.chance.skewed(1, 7_200_000).cast_signed();
                 net.wall += if net.chance.one_in(2) { jump } else { -jump };
             }
-            Fault::Drain => net.stop = true,
+            Fault::Drain => {
+                net.stop = true;
+                // Some operators send people away while it stops.
+                if net.chance.one_in(2) {
+                    net.hurry_until = net.now + 5 * SECOND;
+                    net.after(1_000, Event::Act(self.actors.len() - 1));
+                }
+            }
             Fault::Reload => net.reload = true,
             _ => {}
         }
@@ -194,6 +221,8 @@ impl World {
     pub fn come_up(&mut self) {
         self.net.come_up();
         self.crash = None;
+        // It is another process, on a machine that runs.
+        (self.frozen_until, self.net.asleep_until) = (0, 0);
         self.thawed = self.net.now;
     }
 
@@ -201,6 +230,9 @@ impl World {
     fn look(&mut self) {
         self.look_at_deadlines();
         let now = self.net.now;
+        if self.net.holds_one_that_is_gone(self.net.plan.clients) {
+            self.haunted = now;
+        }
         match self.stage {
             Stage::Faulty if now >= self.net.plan.faulty => {
                 self.net.faulty = false;
@@ -218,7 +250,8 @@ impl World {
                     }
                 }
                 match self.unwell() {
-                    None if !banned => {
+                    // A client that is gone without a word is here until that is noticed, and for the grace behind that.
+                    None if !banned && now > self.haunted + HAUNTED_FOR => {
                         for actor in &mut self.actors {
                             if let Actor::Client(client) = actor {
                                 client.members.clear();
@@ -295,6 +328,11 @@ impl World {
         if !net.up || self.frozen_until >= net.now {
             return;
         }
+        let waits = net.waits_to_be_accepted().min(net.now - self.thawed.min(net.now));
+        if waits > SLACK {
+            let waits = waits as f64 / 1e6;
+            net.trace.fail(11, net.now, || format!("a connection waits for {waits:.1} s, and is not accepted"));
+        }
         let engine = &net.plan.settings.engine;
         let close = 2 * micros(engine.close_within);
         let upgraded = micros(engine.ping_after.unwrap_or_default() + engine.pong_within) + close + SLACK;
@@ -331,6 +369,12 @@ fn micros(duration: std::time::Duration) -> Time {
 
 /// Turns of a second in which nothing is found and nothing is done.
 const MOST_IDLE: u64 = 400;
+
+/// A wait that takes so much longer than it was to take shows the server that it has stood still.
+const NOTICED: Time = SECOND + SECOND / 10;
+
+/// For how long somebody is shown at most whose connection has ended.
+const HAUNTED_FOR: Time = 15 * SECOND;
 
 /// By how much a deadline may be late: a look comes once a second.
 const SLACK: Time = 3 * SECOND;

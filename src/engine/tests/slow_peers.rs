@@ -98,7 +98,7 @@ fn blocked_peers_are_listed_with_what_waits_and_since_when() {
     house.engine.publish(ROOM, Kind::Text, b"hello", &[]);
     house.turn();
     house.wait(Duration::from_millis(700));
-    let blocked = |bytes, since| Blocked { id: *id, bytes, since: Duration::from_millis(since) };
+    let blocked = |bytes, since| Blocked { id: *id, bytes, since: Duration::from_millis(since), ends: false };
     assert_eq!(house.engine.blocked().collect::<Vec<_>>(), [blocked(4, 700)]);
     assert_eq!(house.engine.blocked_of(*id), Some(blocked(4, 700)));
     assert_eq!(house.engine.blocked_of(members[0].0), None);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::judge::{Entry, Judge};
 use super::super::network::Network;
-use super::{BACKOFF_BASE, Client, Phase, Room, SLOW_FOR, TRIES_MAX};
+use super::{BACKOFF_BASE, Client, Phase, Room, SLOW_FOR, TRIES_MAX, Wanted};
 
 impl Client {
     pub(super) fn take(&mut self, net: &mut Network, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
@@ -48,7 +48,8 @@ impl Client {
                     return Err((9, format!("{} hears what {sender} says to {user}", self.user)));
                 }
                 if let (Some(content), Some(seq)) = (text(message, "content"), message["seq"].as_u64()) {
-                    judge.hear_direct(sender, user, seq, content)?;
+                    let life = self.link.map_or(0, |link| net.links[link].life);
+                    judge.hear_direct((sender, user), life, seq, content)?;
                 }
                 if let Some(id) = id {
                     self.outbox.retain(|entry| entry.id != id);
@@ -121,6 +122,7 @@ impl Client {
             let fields = format!(r#""type":"leave","room_id":"{name}""#);
             self.ask(net, &fields, &["left"], Some(name.to_owned()));
         }
+        let wanted = self.take_wanted(name, text(message, "id"));
         let room = self.rooms.get_mut(name).expect("it is there now");
         room.asked = None;
         room.tries = 0;
@@ -130,15 +132,24 @@ impl Client {
         room.inside = true;
         room.replay_to = Some(seq);
         room.fresh = false;
-        match room.since.take() {
+        let since = room.since.take();
+        let (since, history) = wanted.map_or((since, room.history), |wanted| (wanted.since, wanted.history));
+        match since {
             Some((of, heard)) if of == epoch && heard <= seq => room.seq = heard,
             Some(_) if recovered => return Err((2, "recovered, though the numbers have begun anew".into())),
             Some(_) => room.seq = 0,
-            None if room.history > 0 => (room.seq, room.fresh) = (0, true),
+            None if history > 0 => (room.seq, room.fresh) = (0, true),
             None => room.seq = seq,
         }
         room.epoch = Some(epoch);
         Ok(())
+    }
+
+    /// What the `join` has asked for that is answered: a `joined` may answer one of an earlier stay.
+    fn take_wanted(&mut self, room: &str, id: Option<&str>) -> Option<Wanted> {
+        let answers = |wanted: &Wanted| wanted.room == room && id.map_or(wanted.listed, |id| wanted.id == id);
+        let at = self.joins.iter().position(answers)?;
+        Some(self.joins.remove(at))
     }
 
     /// The next entry of a room.
@@ -245,6 +256,9 @@ impl Client {
             return Err((13, format!("the error {code}")));
         }
         let (id, room) = (text(message, "id").map(str::to_owned), text(message, "room_id"));
+        if let Some(room) = room {
+            self.take_wanted(room, id.as_deref());
+        }
         let mut joins = Vec::new();
         for (name, it) in &mut self.rooms {
             let of_list = id.is_none() && room == Some(name) && it.asked.is_some();
