@@ -12,6 +12,6 @@ folder=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 # The flag is for the last step alone: what a release build has made already is used, and Cargo keeps both binaries
 # apart.
-cargo rustc --release --locked --bin salon -- -C target-feature=+crt-static
+cargo rustc --release --locked --package salon --bin salon -- -C target-feature=+crt-static
 mkdir -p "$folder/data"
 install -s -m 755 "${CARGO_TARGET_DIR:-target}/release/salon" "$folder/salon"

@@ -32,7 +32,6 @@ pub mod chat;
 pub mod cli;
 pub mod engine;
 pub mod id;
-pub mod proto;
 #[cfg(feature = "server")]
 pub mod random;
 #[cfg(feature = "server")]
@@ -43,3 +42,5 @@ mod slack;
 pub mod time;
 #[cfg(feature = "server")]
 pub mod top;
+
+pub use salon_proto as proto;

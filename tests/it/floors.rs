@@ -1,6 +1,7 @@
 //! The floors of the house import downward only.
 //!
-//! Reads `src` and fails when a floor names a module above it, or a crate that its floor may not know.
+//! Reads `src`, and the sources of `salon-proto`, and fails when a floor names a module above it, or a crate that its
+//! floor may not know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -65,10 +66,18 @@ const MAY: [(&str, &[&str]); 5] = [
     ("src/chat/wire/json.rs", &["std::io"]),
 ];
 
+/// The folder of a floor. `proto` is a crate of its own.
+fn folder(of: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if of == "proto" { root.join(PROTO).join("src") } else { root.join("src").join(of) }
+}
+
+const PROTO: &str = "crates/salon-proto";
+
 fn sources(of: &str) -> Vec<PathBuf> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    let mut folders = vec![src.join(of)];
+    let mut folders = vec![folder(of)];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for path in entries.map(|entry| entry.unwrap().path()) {
@@ -176,12 +185,12 @@ fn the_test_can_fail() {
 
 /// The files of a floor, by where they lie in it (`roster/room`), and which of the others each names or calls.
 fn imports(of: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(of);
+    let base = folder(of);
     let mut files = BTreeMap::new();
     for path in sources(of) {
         let Ok(below) = path.strip_prefix(&base) else { continue };
         let name = below.with_extension("").to_string_lossy().into_owned();
-        if !name.split('/').any(|part| part == "tests") && name != "mod" {
+        if !name.split('/').any(|part| part == "tests") && !["mod", "lib"].contains(&&*name) {
             files.insert(name.trim_end_matches("/mod").to_owned(), (name.ends_with("/mod"), code(&path)));
         }
     }
@@ -195,9 +204,11 @@ fn imports(of: &str) -> BTreeMap<String, BTreeSet<String>> {
             named.extend(longest.filter(|name| name != file));
         };
         let mut rest = code;
-        while let Some(at) = rest.find("super::") {
-            let after = rest[at..].trim_start_matches("super::");
-            let ups = (rest.len() - at - after.len()) / "super::".len();
+        // The modules of a crate of its own name each other by `crate::`.
+        let own: &str = if of == "proto" { "crate::" } else { "super::" };
+        while let Some(at) = rest.find(own) {
+            let after = rest[at..].trim_start_matches(own);
+            let ups = (rest.len() - at - after.len()) / own.len();
             let from = &parts[..parts.len().saturating_sub(ups)];
             let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
             match after.strip_prefix('{').and_then(|list| list.split('}').next()) {
@@ -281,7 +292,7 @@ fn circles_are_found() {
 }
 
 /// What somebody has who uses the crate without its features: these floors, and dependencies that they name.
-const LIBRARY: [&str; 5] = ["proto", "engine", "id", "time", "slack"];
+const LIBRARY: [&str; 4] = ["engine", "id", "time", "slack"];
 
 /// A dependency that only the server names is optional, and so is a floor.
 #[test]
@@ -293,14 +304,15 @@ fn library_users_do_not_pay_for_the_server() {
     for path in LIBRARY.iter().flat_map(|floor| sources(floor)) {
         code.push_str(&fs::read_to_string(path).unwrap());
     }
+    let lib = fs::read_to_string(root.join("src/lib.rs")).unwrap();
     let dependencies = manifest["dependencies"].get_ref().as_table().unwrap();
     for (name, about) in dependencies {
         let optional =
             about.get_ref().get("optional").is_some_and(|optional| optional.get_ref().as_bool() == Some(true));
-        let named = code.contains(&format!("{}::", name.get_ref().replace('-', "_")));
+        let name_in_code = name.get_ref().replace('-', "_");
+        let named = code.contains(&format!("{name_in_code}::")) || lib.contains(&format!("pub use {name_in_code} as "));
         assert_eq!(optional, !named, "{}: optional, and named by {LIBRARY:?}", name.get_ref());
     }
-    let lib = fs::read_to_string(root.join("src/lib.rs")).unwrap();
     let mut before = "";
     for line in lib.lines() {
         if let Some(floor) = line.trim_start_matches("pub ").strip_prefix("mod ") {
@@ -308,5 +320,24 @@ fn library_users_do_not_pay_for_the_server() {
             assert_eq!(always, LIBRARY.contains(&floor.trim_end_matches(';')), "{line}");
         }
         before = line;
+    }
+}
+
+/// Without its features the codec stands on nothing: each dependency is optional, and comes with one feature.
+#[test]
+fn the_codec_alone_has_no_dependency() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(PROTO).join("Cargo.toml")).unwrap();
+    let manifest = toml::de::DeTable::parse(&manifest).unwrap().into_inner();
+    let table = |name: &str| manifest[name].get_ref().as_table().unwrap();
+    let features = table("features");
+    for (name, about) in table("dependencies") {
+        let optional = about.get_ref().get("optional").and_then(|optional| optional.get_ref().as_bool());
+        assert_eq!(optional, Some(true), "{}", name.get_ref());
+        let wanted = format!("dep:{}", name.get_ref());
+        let brings = features.iter().filter(|(_, list)| {
+            let list = list.get_ref().as_array().unwrap();
+            list.iter().any(|entry| entry.get_ref().as_str() == Some(&wanted))
+        });
+        assert_eq!(brings.count(), 1, "{wanted} comes with one feature");
     }
 }

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 const COLUMNS: usize = 120;
 
 /// Places where people write, below the root.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     "src",
+    "crates",
     "tests",
     "benches",
     "examples",

@@ -16,10 +16,11 @@
 //! Payloads are not its subject: it neither unmasks nor keeps them. Decoding judges each byte as soon as
 //! it is there, in the order of the wire, so the same bytes give the same error however they are cut.
 
-use std::ops::Range;
+use alloc::vec::Vec;
+use core::ops::Range;
 
-use super::error::ProtocolError;
-use super::mask::MaskingKey;
+use crate::error::ProtocolError;
+use crate::mask::{self, MaskingKey};
 
 /// What a frame is (section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -237,7 +238,7 @@ pub fn encode_masked_frame(opcode: Opcode, payload: &[u8], key: MaskingKey, out:
     FrameHeader { mask: Some(key), ..FrameHeader::of_message(opcode, payload.len()) }.encode(out);
     let start = out.len();
     out.extend_from_slice(payload);
-    super::mask::apply_mask(&mut out[start..], key, 0);
+    mask::apply_mask(&mut out[start..], key, 0);
 }
 
 /// Finds what nearly every frame of a client is: a whole message, uncompressed, all there at the front of `bytes`, of

@@ -8,14 +8,17 @@
 //! no response but the first: any other response is [`ResponseError::NotSwitched`], and section 4.1 leaves it to the
 //! caller. It has no randomness: the caller chooses the nonce.
 
-use std::fmt;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::extension::is_token_byte;
-use super::handshake::{Accept, HeadScanner, HeaderStorage, Headers, RequestError, is_host};
-use super::handshake::{MAX_HEAD_LEN, MAX_HEADERS, MAX_LINE_LEN};
+use crate::extension::is_token_byte;
+use crate::handshake::{Accept, HeadScanner, HeaderStorage, Headers, RequestError, is_host};
+use crate::handshake::{MAX_HEAD_LEN, MAX_HEADERS, MAX_LINE_LEN};
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +139,7 @@ impl fmt::Display for UnfitRequest {
     }
 }
 
-impl std::error::Error for UnfitRequest {}
+impl core::error::Error for UnfitRequest {}
 
 /// Finds the empty line that ends a response head, within the bounds of [`HeadScanner`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -283,7 +286,7 @@ impl fmt::Display for ResponseError {
     }
 }
 
-impl std::error::Error for ResponseError {}
+impl core::error::Error for ResponseError {}
 
 #[cfg(test)]
 mod tests {

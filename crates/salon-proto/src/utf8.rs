@@ -4,7 +4,22 @@
 //! at once instead of at the end of the message. Valid text is appended to a `String` as it comes, so nothing is
 //! validated twice.
 
-use super::error::ProtocolError;
+use alloc::string::String;
+
+use crate::error::ProtocolError;
+
+/// The bytes as text.
+///
+/// # Errors
+/// [`ProtocolError::InvalidUtf8`].
+#[inline]
+pub fn validate(bytes: &[u8]) -> Result<&str, ProtocolError> {
+    #[cfg(feature = "simd")]
+    let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8);
+    #[cfg(not(feature = "simd"))]
+    let text = core::str::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8);
+    text
+}
 
 /// The start of a character whose rest has not arrived: at most three bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,7 +41,7 @@ impl Utf8Tail {
             let mut character = [0; 4];
             character[..have].copy_from_slice(&self.bytes[..have]);
             character[have] = byte;
-            match std::str::from_utf8(&character[..=have]) {
+            match core::str::from_utf8(&character[..=have]) {
                 Ok(complete) => {
                     text.push_str(complete);
                     self.len = 0;
@@ -39,8 +54,8 @@ impl Utf8Tail {
             }
         }
         let (whole, rest) = piece.split_at(piece.len() - cut_short(piece));
-        text.push_str(simdutf8::basic::from_utf8(whole).map_err(|_| ProtocolError::InvalidUtf8)?);
-        if std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_some()) {
+        text.push_str(validate(whole)?);
+        if core::str::from_utf8(rest).is_err_and(|error| error.error_len().is_some()) {
             return Err(ProtocolError::InvalidUtf8);
         }
         self.bytes[..rest.len()].copy_from_slice(rest);

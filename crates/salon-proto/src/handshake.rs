@@ -8,14 +8,15 @@
 //! It answers no request: it returns what is wrong as a [`RequestError`], which knows its HTTP status. Nothing of the
 //! request is ever copied into a response head but the accept key, which is a hash.
 
-use std::fmt;
+use alloc::vec::Vec;
+use core::fmt;
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use sha1::{Digest, Sha1};
 
-use super::extension::{ClientContext, MalformedExtensions, PermessageDeflate, is_token_byte};
+use crate::extension::{ClientContext, MalformedExtensions, PermessageDeflate, is_token_byte};
 
 /// Finds the empty line that ends a request head, and refuses early bytes that can never become one.
 ///
@@ -256,6 +257,7 @@ impl<'a> Request<'a> {
 
     /// Agrees to the first offer of permessage-deflate that can be had (RFC 7692 section 5.1). None can where a header
     /// of extensions is malformed, which [`Request::upgrade`] refuses.
+    #[cfg(feature = "deflate")]
     pub fn negotiate_deflate(&self, context: ClientContext) -> Option<PermessageDeflate> {
         PermessageDeflate::negotiate(self.headers("sec-websocket-extensions"), context).ok().flatten()
     }
@@ -344,13 +346,13 @@ impl<'a> Headers<'a> {
     pub(super) fn single(self, name: &str) -> Option<&'a str> {
         let mut values = self.values(name);
         let value = values.next().filter(|value| value.is_ascii())?;
-        values.next().is_none().then(|| std::str::from_utf8(value).expect("ASCII is UTF-8"))
+        values.next().is_none().then(|| core::str::from_utf8(value).expect("ASCII is UTF-8"))
     }
 
     /// The comma-separated values of all headers of that name, trimmed; values that are not ASCII are left out.
     pub(super) fn tokens(self, name: &str) -> impl Iterator<Item = &'a str> {
         self.values(name)
-            .filter_map(|value| std::str::from_utf8(value).ok())
+            .filter_map(|value| core::str::from_utf8(value).ok())
             .flat_map(|value| value.split(','))
             .map(|value| value.trim_matches([' ', '\t']))
             .filter(|value| !value.is_empty())
@@ -380,7 +382,7 @@ impl Accept {
 
     /// The characters.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("base64 is ASCII")
+        core::str::from_utf8(&self.0).expect("base64 is ASCII")
     }
 }
 
@@ -511,7 +513,7 @@ impl fmt::Display for RequestError {
     }
 }
 
-impl std::error::Error for RequestError {}
+impl core::error::Error for RequestError {}
 
 /// The largest request head, with its empty line, in bytes.
 pub const MAX_HEAD_LEN: usize = 16 << 10;

@@ -10,8 +10,10 @@
 //! compressed copy. It declines `server_max_window_bits=8`, because no zlib compresses raw data with so small a window;
 //! as `client_max_window_bits` 8 is fine, for the decoder does not mind a smaller window. It knows no other extension.
 
-use std::borrow::Cow;
-use std::fmt;
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// What was agreed to: the answer to the client and the rule for both sides.
 ///
@@ -135,7 +137,7 @@ struct Seen(bool);
 
 impl Seen {
     fn first(&mut self) -> Option<()> {
-        (!std::mem::replace(&mut self.0, true)).then_some(())
+        (!core::mem::replace(&mut self.0, true)).then_some(())
     }
 }
 
@@ -247,7 +249,7 @@ impl fmt::Display for MalformedExtensions {
     }
 }
 
-impl std::error::Error for MalformedExtensions {}
+impl core::error::Error for MalformedExtensions {}
 
 /// A decimal number from 8 to 15 without leading zeros (section 7.1.2).
 fn window_bits(value: &[u8]) -> Option<u8> {

@@ -10,13 +10,17 @@
 //! [`History`], which belongs to its connection and is loaded into the inflater as a dictionary.
 //!
 //! Inflated bytes are handed on in pieces as they come, so that the receiver can stop at its limit: nothing here grows
-//! with what compressed data claims to become. [`super::extension`] negotiates the extension.
+//! with what compressed data claims to become. [`crate::extension`] negotiates the extension.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::error::ProtocolError;
-use super::extension::MAX_WINDOW_BITS;
-use super::frame::{FrameHeader, Opcode};
+use crate::error::ProtocolError;
+use crate::extension::MAX_WINDOW_BITS;
+use crate::frame::{FrameHeader, Opcode};
 
 /// Inflates messages, one at a time. It takes its memory (143 KiB) with the first of them, and keeps it.
 #[derive(Debug, Default)]

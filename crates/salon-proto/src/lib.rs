@@ -1,5 +1,18 @@
 //! RFC 6455 and RFC 7692 without I/O and without a clock: bytes in, events and bytes out.
 //!
+//! A WebSocket codec for servers and clients, over whatever brings the bytes: blocking sockets, an event loop, an async
+//! runtime, TLS, a Worker. It is strict: text is judged at its first wrong byte, and what comes out is the same however
+//! the input is cut. A message that lies whole in the caller's buffer is lent in place; nothing is allocated for a
+//! length that is only claimed.
+//!
+//! | feature (all are on by default) | what it brings | crates |
+//! |---|---|---|
+//! | none | frames, messages, control frames, the closing handshake; `no_std` with `alloc` | 0 |
+//! | `handshake` | [`handshake`] and [`client_handshake`] | 10 |
+//! | `deflate` | [`deflate`]: permessage-deflate (needs std) | 2 |
+//! | `simd` | unmasking and UTF-8 with the widest vectors of the processor (needs std) | 2 |
+//! | `std` | nothing by itself | 0 |
+//!
 //! In the order of the RFC:
 //!
 //! | section | what | where |
@@ -19,8 +32,8 @@
 //! [`Connection`]. The whole life of a connection, without a socket:
 //!
 //! ```
-//! use salon::proto::handshake::{HeadScanner, NO_HEADERS, Request, encode_switching_protocols};
-//! use salon::proto::{Connection, Event, Limits, Opcode, encode_frame, encode_masked_frame};
+//! use salon_proto::handshake::{HeadScanner, NO_HEADERS, Request, encode_switching_protocols};
+//! use salon_proto::{Connection, Event, Limits, Opcode, encode_frame, encode_masked_frame};
 //!
 //! // What reads would have brought: a request head, a text, and a Close.
 //! let mut input = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\n\
@@ -58,7 +71,7 @@
 //! }
 //! assert_eq!(output, b"\x81\x05Hello\x88\x02\x03\xe8");
 //! assert!(connection.is_closed());
-//! # Ok::<(), salon::proto::handshake::RequestError>(())
+//! # Ok::<(), salon_proto::handshake::RequestError>(())
 //! ```
 //!
 //! `examples/blocking_echo.rs` does the same with a `TcpStream`. A connection that agreed to permessage-deflate is made
@@ -68,9 +81,9 @@
 //! A client is the same [`Connection`] in the other [`Role`]; it masks what it sends, with keys that its caller draws:
 //!
 //! ```
-//! use salon::proto::client_handshake::{ClientRequest, Response, ResponseScanner};
-//! use salon::proto::handshake::NO_HEADERS;
-//! use salon::proto::{Connection, Event, Limits, Opcode, encode_masked_frame};
+//! use salon_proto::client_handshake::{ClientRequest, Response, ResponseScanner};
+//! use salon_proto::handshake::NO_HEADERS;
+//! use salon_proto::{Connection, Event, Limits, Opcode, encode_masked_frame};
 //!
 //! // The key and the masks are the RFC's examples; yours come from a strong source of randomness, each anew.
 //! let nonce = *b"the sample nonce";
@@ -92,7 +105,7 @@
 //! output.clear();
 //! encode_masked_frame(Opcode::Text, b"Hello", [0x37, 0xfa, 0x21, 0x3d], &mut output);
 //! assert_eq!(output, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
-//! # Ok::<(), salon::proto::client_handshake::ResponseError>(())
+//! # Ok::<(), salon_proto::client_handshake::ResponseError>(())
 //! ```
 //!
 //! `examples/blocking_client.rs` is that with a `TcpStream`.
@@ -100,20 +113,39 @@
 //! Not here: sockets, timers, randomness, other extensions, and a client that offers one: its side of
 //! permessage-deflate.
 
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+extern crate alloc;
+
+/// The examples of the README are tested.
+#[cfg(all(doctest, feature = "handshake", feature = "deflate"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+#[cfg(feature = "handshake")]
 pub mod client_handshake;
 pub mod close;
 pub mod connection;
+#[cfg(feature = "deflate")]
 pub mod deflate;
+#[cfg(not(feature = "deflate"))]
+#[path = "no_deflate.rs"]
+mod deflate;
 pub mod error;
 pub mod extension;
 pub mod frame;
+#[cfg(feature = "handshake")]
 pub mod handshake;
 pub mod mask;
 pub mod utf8;
 
+#[cfg(feature = "handshake")]
 pub use client_handshake::ClientRequest;
 pub use close::CloseCode;
 pub use connection::{Connection, Event, Role};
+#[cfg(feature = "deflate")]
 pub use deflate::{Deflater, Inflater, encode_deflated_frame};
 pub use error::ProtocolError;
 pub use extension::{ClientContext, PermessageDeflate};

@@ -5,6 +5,7 @@
 //! every processor of the target has, and for long payloads the widest that this one has. It makes no keys: a client
 //! takes them from a source of randomness of its own.
 
+#[cfg(feature = "simd")]
 use fearless_simd::{Level, Simd, dispatch};
 
 /// Four bytes that a client chooses anew for each frame.
@@ -17,13 +18,15 @@ pub fn apply_mask(payload: &mut [u8], key: MaskingKey, offset: usize) {
     rotated.rotate_left(offset % 4);
     let half = u32::from_ne_bytes(rotated);
     let wide = u64::from(half) | u64::from(half) << 32;
-    match payload.len() < WIDEST_FROM {
-        true => apply_wide(payload, wide),
-        false => apply_in_widest(payload, wide),
+    #[cfg(feature = "simd")]
+    if payload.len() >= WIDEST_FROM {
+        return apply_in_widest(payload, wide);
     }
+    apply_wide(payload, wide);
 }
 
 /// The same with the widest vectors of this processor, which are looked up at each call.
+#[cfg(feature = "simd")]
 #[inline(never)]
 fn apply_in_widest(payload: &mut [u8], wide: u64) {
     dispatch!(Level::new(), simd => simd.vectorize(
@@ -45,6 +48,7 @@ fn apply_wide(payload: &mut [u8], wide: u64) {
 }
 
 /// Below this the choice costs more than it gains, in bytes (`cargo bench --bench frame_codec`).
+#[cfg(any(feature = "simd", test))]
 const WIDEST_FROM: usize = 2 << 10;
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! Status codes and the body of a Close frame (RFC 6455 sections 5.5.1 and 7.4).
 //!
-//! It does not decide when to close: [`super::connection`] does.
+//! It does not decide when to close: [`crate::connection`] does.
 
-use std::fmt;
+use alloc::vec::Vec;
+use core::fmt;
 
-use super::error::ProtocolError;
+use crate::error::ProtocolError;
+use crate::utf8;
 
 /// The number in a Close frame that says why (section 7.4): one that may stand on the wire.
 ///
 /// ```
-/// use salon::proto::CloseCode;
+/// use salon_proto::CloseCode;
 ///
 /// const TIME_IS_UP: CloseCode = CloseCode::new(4000).expect("one of the application's");
 /// assert_eq!(TIME_IS_UP.get(), 4000);
@@ -115,7 +117,7 @@ pub fn decode_body(payload: &[u8]) -> Result<CloseBody<'_>, ProtocolError> {
         [high, low, reason @ ..] => {
             let code = u16::from_be_bytes([*high, *low]);
             let code = CloseCode::new(code).ok_or(ProtocolError::InvalidCloseCode(code))?;
-            let reason = simdutf8::basic::from_utf8(reason).map_err(|_| ProtocolError::InvalidUtf8)?;
+            let reason = utf8::validate(reason)?;
             Ok(Some((code, reason)))
         }
     }
@@ -123,7 +125,11 @@ pub fn decode_body(payload: &[u8]) -> Result<CloseBody<'_>, ProtocolError> {
 
 /// Writes a Close payload; a reason over [`MAX_REASON_LEN`] bytes is cut at a character.
 pub fn encode_body(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
-    let reason = &reason[..reason.floor_char_boundary(MAX_REASON_LEN)];
+    let mut len = reason.len().min(MAX_REASON_LEN);
+    while !reason.is_char_boundary(len) {
+        len -= 1;
+    }
+    let reason = &reason[..len];
     out.extend_from_slice(&code.0.to_be_bytes());
     out.extend_from_slice(reason.as_bytes());
 }

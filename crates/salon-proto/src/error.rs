@@ -1,9 +1,9 @@
 //! The mistakes that a peer can make, and the status code that answers each.
 //!
 //! This is about frames and messages; mistakes in the opening handshake are
-//! [`super::handshake::RequestError`], because they are answered in HTTP.
+//! `handshake::RequestError`, because they are answered in HTTP.
 
-use std::fmt;
+use core::fmt;
 
 /// A violation of RFC 6455 (or of a limit) by the peer; it _fails_ the connection (section 7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,4 +79,4 @@ impl fmt::Display for ProtocolError {
     }
 }
 
-impl std::error::Error for ProtocolError {}
+impl core::error::Error for ProtocolError {}

@@ -20,19 +20,23 @@
 //! the limit for messages, and inflated when it is whole, within the same limit. So the caller can lend the inflater
 //! ([`Connection::decode_with`]), and no connection keeps it from one read to the next.
 
-use std::fmt;
-use std::ops::Range;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
 
-use super::close::{self, CloseBody, CloseCode};
-use super::deflate::{History, Inflater};
-use super::error::ProtocolError;
-use super::extension::PermessageDeflate;
-use super::frame::{
+use crate::close::{self, CloseBody, CloseCode};
+use crate::deflate::{History, Inflater};
+use crate::error::ProtocolError;
+#[cfg(feature = "deflate")]
+use crate::extension::PermessageDeflate;
+use crate::frame::{
     FrameHeader, FrameRules, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame, encode_masked_frame,
     find_whole_message,
 };
-use super::mask::{MaskingKey, apply_mask};
-use super::utf8::Utf8Tail;
+use crate::mask::{MaskingKey, apply_mask};
+use crate::utf8::{self, Utf8Tail};
 
 /// What a peer sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -174,6 +178,7 @@ impl Connection {
     }
 
     /// The server's side of a connection whose opening handshake is done and agreed to permessage-deflate.
+    #[cfg(feature = "deflate")]
     pub fn with_deflate(limits: Limits, agreed: &PermessageDeflate) -> Self {
         let history = (!agreed.client_no_context_takeover).then(|| History::new(agreed.client_window_bits()));
         Self { deflate: Some(Box::new(Context { history })), ..Self::new(limits) }
@@ -187,12 +192,13 @@ impl Connection {
     /// A compressed message is inflated by an inflater of its own; see [`Connection::decode_with`].
     #[inline]
     pub fn decode<'a>(&'a mut self, input: &'a mut [u8], reply: &mut Vec<u8>) -> (usize, Option<Event<'a>>) {
-        self.decode_with(input, reply, &mut Inflater::new())
+        self.decode_in(input, reply, &mut Inflater::new(), &mut 0)
     }
 
     /// Does what [`Connection::decode`] does with an inflater that other connections use as well.
     ///
     /// The inflater is needed for the time of the call and holds nothing of this connection afterwards.
+    #[cfg(feature = "deflate")]
     #[inline]
     pub fn decode_with<'a>(
         &'a mut self,
@@ -200,12 +206,25 @@ impl Connection {
         reply: &mut Vec<u8>,
         inflater: &mut Inflater,
     ) -> (usize, Option<Event<'a>>) {
-        self.decode_counting(input, reply, inflater, &mut 0)
+        self.decode_in(input, reply, inflater, &mut 0)
     }
 
-    /// Decodes, and counts the frames that ended before the one of the event: a message can be in any number of pieces.
+    /// Does what [`Connection::decode_with`] does, and adds to `frames` how many frames have ended before the one of
+    /// the event: for an owner that bounds the work it does for a peer, for a message can be in any number of pieces.
+    #[cfg(feature = "deflate")]
     #[inline]
-    pub(crate) fn decode_counting<'a>(
+    pub fn decode_counting<'a>(
+        &'a mut self,
+        input: &'a mut [u8],
+        reply: &mut Vec<u8>,
+        inflater: &mut Inflater,
+        frames: &mut usize,
+    ) -> (usize, Option<Event<'a>>) {
+        self.decode_in(input, reply, inflater, frames)
+    }
+
+    #[inline]
+    fn decode_in<'a>(
         &'a mut self,
         input: &'a mut [u8],
         reply: &mut Vec<u8>,
@@ -460,7 +479,7 @@ impl Connection {
         if opcode != Opcode::Text {
             return Ok(Event::Binary(payload));
         }
-        simdutf8::basic::from_utf8(payload).map(Event::Text).map_err(|_| ProtocolError::InvalidUtf8)
+        utf8::validate(payload).map(Event::Text)
     }
 
     fn control_event(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
