@@ -48,7 +48,7 @@ impl Sqlite {
             return Err(Trouble::Away);
         }
         let Connected { tables, last, renewed } =
-            Self::connect(&self.options, &self.claim, &mut self.random, Some(self.batches))?;
+            Self::connect(&self.options, &mut self.claim, &mut self.random, Some(self.batches))?;
         if renewed {
             self.said.push(&News::Renewed);
         }

@@ -1,10 +1,13 @@
 //! The file of a store: whether it is one of Salon's, and that nobody else uses it.
 //!
-//! The lock is a file beside it (`salon.db-lock`), which holds the number of the process and is locked as long as that
-//! lives. It is not the database itself, because closing any descriptor of that would end SQLite's own locks.
+//! There are two locks. One is a file beside it (`salon.db-lock`), which holds the number of the process and is locked
+//! as long as that lives; but that belongs to the path, as the log does, and a file may have several (hard links, a
+//! file that is mounted in two containers). So the file itself is locked too, by `flock`, of which SQLite's own locks know
+//! nothing on Linux. Those end when any descriptor of the file is closed in the process, so the one that has this lock
+//! stays open, and what is to be known of the file while it is used is read by it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +21,8 @@ pub struct Claim {
     /// Where it is, without symbolic links.
     pub path: PathBuf,
     _lock: File,
+    /// The file, locked itself; behind those whose place it has taken, which SQLite may have open still.
+    held: Vec<File>,
 }
 
 impl Claim {
@@ -34,6 +39,15 @@ impl Claim {
         look(path)?;
         let path = resolve(path)?;
         let cannot = |error: std::io::Error| cannot_open(&path, &error);
+        let held = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            opened => Some(opened.map_err(cannot)?),
+        };
+        if let Some(file) = &held
+            && !is_locked_by_us(file)
+        {
+            return Err(user(&path).unwrap_or_else(|| cannot_open(&path, &"another program has it locked")));
+        }
         let lock_path = lock_of(&path);
         let mut lock = match private().create_new(true).read(true).open(&lock_path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -49,7 +63,15 @@ impl Claim {
             return Err(in_use(&path, &lock_path));
         }
         lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(cannot)?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, _lock: lock, held: Vec::from_iter(held) })
+    }
+
+    /// What there is, and that without a descriptor of its own.
+    ///
+    /// # Errors
+    /// One sentence that says what to do.
+    pub fn look(&self) -> Result<Found, String> {
+        self.held.last().map_or_else(|| look(&self.path), |file| look_into(file, &self.path))
     }
 
     /// Has a file be made, beside its place and then brought there whole, so that one that was half made, because the
@@ -57,7 +79,7 @@ impl Claim {
     ///
     /// # Errors
     /// That it cannot be done.
-    pub fn begin<E: From<String>>(&self, make: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    pub fn begin<E: From<String>>(&mut self, make: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
         let cannot = |error: std::io::Error| cannot_open(&self.path, &error);
         if fs::metadata(beside(&self.path, "-wal")).is_ok_and(|found| found.len() > 0) {
             return Err(match look(&self.path)? {
@@ -70,11 +92,14 @@ impl Claim {
         self.remove_unfinished().map_err(cannot)?;
         remove(&beside(&self.path, "-journal")).map_err(cannot)?;
         let new = beside(&self.path, "-new");
-        // By a descriptor of its own, which is closed before SQLite opens the file.
-        private().create_new(true).open(&new).map_err(cannot).and_then(|file| hand_over(&file, &self.path))?;
+        let file = private().create_new(true).read(true).open(&new).map_err(cannot)?;
+        hand_over(&file, &self.path)?;
+        is_locked_by_us(&file);
         make(&new)?;
-        File::open(&new).and_then(|file| file.sync_all()).map_err(cannot)?;
+        file.sync_all().map_err(cannot)?;
         fs::rename(&new, &self.path).map_err(cannot)?;
+        self.held.push(file);
+        let cannot = |error: std::io::Error| cannot_open(&self.path, &error);
         // Folders that this or an earlier start has made, which may have ended amid it.
         self.path.ancestors().skip(1).try_for_each(sync_folder).map_err(|error| cannot(error).into())
     }
@@ -126,6 +151,26 @@ impl Claim {
     pub fn inode(&self) -> std::io::Result<u64> {
         inode(&self.path)
     }
+}
+
+/// Locks the file itself as long as this descriptor is open. `false`: somebody else has. Where locks may be those of
+/// another machine, or of a system on which `flock` and SQLite's locks are one, there is only the lock beside it.
+fn is_locked_by_us(file: &File) -> bool {
+    if cfg!(not(target_os = "linux")) || is_elsewhere(file) {
+        return true;
+    }
+    flock(file, FlockOperation::NonBlockingLockExclusive) != Err(rustix::io::Errno::WOULDBLOCK)
+}
+
+/// Whether the file lies on another machine, whose `flock` is one of bytes.
+fn is_elsewhere(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::fstatfs(file).is_ok_and(|found| ON_THE_NETWORK.contains(&(found.f_type as u64 & 0xffff_ffff)));
+    #[cfg(not(target_os = "linux"))]
+    return {
+        let _ = file;
+        false
+    };
 }
 
 /// What tells a file from a copy of it.
@@ -231,21 +276,29 @@ pub enum Found {
 /// # Errors
 /// One sentence that says what to do.
 pub fn look(path: &Path) -> Result<Found, String> {
-    let mut head = [0; 100];
-    let mut file = match File::open(path) {
-        Ok(file) => file,
+    match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(error) => return Err(cannot_open(path, &error)),
-    };
-    let found = file.metadata().map_err(|error| cannot_open(path, &error))?;
-    if !found.is_file() {
-        return Err(format!("--store {}: expected a file, found something else; choose another path", path.display()));
+        // A pipe would be waited for, and a device may do anything when it is opened.
+        Ok(found) if !found.is_file() => {
+            return Err(format!(
+                "--store {}: expected a file, found something else; choose another path",
+                path.display()
+            ));
+        }
+        found => found.and_then(|_| File::open(path)),
     }
+    .map_err(|error| cannot_open(path, &error))
+    .and_then(|file| look_into(&file, path))
+}
+
+fn look_into(file: &File, path: &Path) -> Result<Found, String> {
+    let mut head = [0; 100];
+    let found = file.metadata().map_err(|error| cannot_open(path, &error))?;
     if found.len() == 0 {
         return Ok(Found::Nothing);
     }
     let number = |bytes: &[u8]| bytes.iter().fold(0, |number: u32, &byte| number << 8 | u32::from(byte));
-    let read = file.read_exact(&mut head).is_ok();
+    let read = file.read_exact_at(&mut head, 0).is_ok();
     let version = number(&head[60..64]);
     let is_ours = read && head.starts_with(b"SQLite format 3\0") && number(&head[68..72]) == schema::APPLICATION_ID;
     if !is_ours || version == 0 {
@@ -271,12 +324,58 @@ pub fn can_be_made(path: &Path) -> Result<(), String> {
         .map_err(|error| cannot_open(&path, &format!("{}: {error}", nearest.display())))
 }
 
-/// The process that uses the file, if it is in use.
+/// The sentence for a file that is in use.
 pub fn user(path: &Path) -> Option<String> {
     let path = resolve(path).ok()?;
     let lock_path = lock_of(&path);
-    let lock = File::open(&lock_path).ok()?;
-    flock(&lock, FlockOperation::NonBlockingLockShared).is_err().then(|| in_use(&path, &lock_path))
+    match File::open(&lock_path).is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err()) {
+        true => Some(in_use(&path, &lock_path)),
+        false => user_by_another_name(&path),
+    }
+}
+
+/// The sentence for a file that is in use by another of its names: what was said last is in the log beside that one.
+pub fn user_by_another_name(path: &Path) -> Option<String> {
+    let path = resolve(path).ok()?;
+    let file = File::open(&path).ok().filter(|file| !is_elsewhere(file))?;
+    let is_free = flock(&file, FlockOperation::NonBlockingLockShared).is_ok();
+    let lock = File::open(lock_of(&path));
+    let is_ours = lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err());
+    if cfg!(not(target_os = "linux")) || is_free || is_ours {
+        return None;
+    }
+    let process = holder(&file).map_or("another process".into(), |number| format!("another Salon, process {number}"));
+    Some(format!(
+        "--store {}: it is in use by {process}, by another name of the file (a hard link, or a mount); use it by that \
+         name, or stop that one and choose another path",
+        path.display()
+    ))
+}
+
+/// The process that has the file locked, if the kernel says so.
+fn holder(file: &File) -> Option<u32> {
+    let inode = file.metadata().ok()?.ino();
+    // 1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF
+    fs::read_to_string("/proc/locks").ok()?.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let is_it = fields.get(1) == Some(&"FLOCK") && fields.get(5)?.rsplit(':').next()?.parse() == Ok(inode);
+        is_it.then(|| fields.get(4)?.parse().ok().filter(|&number| number > 0)).flatten()
+    })
+}
+
+/// How many names a file has, as far as its file system knows; and whether a log lies beside this one.
+pub fn names_and_log(path: &Path) -> (u64, bool) {
+    let Ok(path) = resolve(path) else { return (0, false) };
+    (fs::metadata(&path).map_or(0, |found| found.nlink()), beside(&path, "-wal").exists())
+}
+
+/// The sentence for a file whose log may lie beside another of its names.
+pub fn log_elsewhere(path: &Path) -> String {
+    format!(
+        "--store {}: its last use was not ended in order, its log is not beside it, and the file has another name (a \
+         hard link), beside which it may be; use it by that name, or remove the other names if no log is there",
+        path.display()
+    )
 }
 
 /// The sentence for a file of a later version.
@@ -373,6 +472,10 @@ pub fn resolve(path: &Path) -> Result<PathBuf, String> {
     };
     fs::canonicalize(folder).map(|folder| folder.join(name)).map_err(cannot)
 }
+
+/// File systems of other machines, by the number that Linux has for them: NFS, CIFS, SMB.
+#[cfg(target_os = "linux")]
+const ON_THE_NETWORK: [u64; 3] = [0x6969, 0xff53_4d42, 0xfe53_4d42];
 
 fn lock_of(path: &Path) -> PathBuf {
     beside(path, "-lock")

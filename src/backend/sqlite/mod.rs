@@ -127,9 +127,10 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Sqlite {
     options: Options,
-    claim: Claim,
     /// `None`: the connection was given up.
     tables: Option<Tables>,
+    /// Behind the connection, whose locks end with the descriptor that this has.
+    claim: Claim,
     random: Random,
     /// The epoch of what two people said who have said nothing, as it is in the file.
     nothing: Epoch,
@@ -241,8 +242,12 @@ impl Sqlite {
     /// One sentence that says what to do. A file that is no store, or not one that can be used, is left as it is.
     pub fn open(options: Options, random: impl Into<Random>) -> std::result::Result<Self, String> {
         let mut random = random.into();
-        let claim = Claim::take(&options.path)?;
-        let opened = Self::connect(&options, &claim, &mut random, None);
+        let lacks_log = upkeep::lacks_log(&options.path)?;
+        let mut claim = Claim::take(&options.path)?;
+        if lacks_log {
+            log::warn!("{}: {}", options.path.display(), upkeep::LACKS_LOG);
+        }
+        let opened = Self::connect(&options, &mut claim, &mut random, None);
         let Connected { tables, last, .. } = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
         let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
@@ -308,8 +313,8 @@ impl Sqlite {
 
     /// Opens the file and notes its use: epochs are new if numbers may have been lost. `batches`: the last one that
     /// this process has committed.
-    fn connect(options: &Options, claim: &Claim, random: &mut Random, batches: Option<i64>) -> Result<Connected> {
-        let new = file::look(&claim.path).map_err(Trouble::Said)? == Found::Nothing;
+    fn connect(options: &Options, claim: &mut Claim, random: &mut Random, batches: Option<i64>) -> Result<Connected> {
+        let new = claim.look().map_err(Trouble::Said)? == Found::Nothing;
         if new {
             let nothing = Epoch(random.draw());
             claim.begin(|path| Ok::<_, Trouble>(Tables::open(path, false)?.make(nothing)?))?;

@@ -120,6 +120,18 @@ impl Tables {
         Ok(Self { connection, log_pages, is_worn: Cell::new(false), marks_left: Cell::new(0) })
     }
 
+    /// Whether its last use was ended in order, as the file says without its log; a copy was used by nobody. Nothing is
+    /// made or locked beside it for that.
+    pub fn ended_in_order(path: &Path) -> Result<bool> {
+        let mut uri = "file:".to_owned();
+        for byte in std::path::absolute(path).unwrap_or_default().as_os_str().as_encoded_bytes() {
+            uri += &format!("%{byte:02x}");
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(uri + "?immutable=1", flags)?;
+        connection.query_row("SELECT clean OR inode = 0 FROM store", [], |row| row.get(0))
+    }
+
     /// Less of it in memory than usual.
     pub fn limit_cache(&self, kib: i64) -> Result<()> {
         self.connection.pragma_update(None, "cache_size", -kib)

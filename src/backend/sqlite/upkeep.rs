@@ -32,12 +32,34 @@ pub fn check(path: &Path) -> Result<String, String> {
 /// One sentence that says what to do.
 pub fn read_through(path: &Path) -> Result<String, String> {
     let sentence = |error| Trouble::Sql(error).sentence(path);
+    let lacks_log = if lacks_log(path)? { format!("; {LACKS_LOG}") } else { String::new() };
     let tables = open(path, true)?;
     if let Some(fault) = tables.fault().map_err(sentence)? {
         return Err(file::damaged(path, &fault));
     }
-    Ok(contents(path, tables.counts().map_err(sentence)?))
+    Ok(contents(path, tables.counts().map_err(sentence)?) + &lacks_log)
 }
+
+/// Whether the last use of a store was not ended in order, and no log lies beside it: what was said last may be in that.
+///
+/// # Errors
+/// One sentence: it may lie beside another name of the file.
+pub(super) fn lacks_log(path: &Path) -> Result<bool, String> {
+    if file::look(path)? == Found::Nothing {
+        return Ok(false);
+    }
+    // What is wrong otherwise is said by those who open the file to use it.
+    match file::names_and_log(path) {
+        (_, true) => Ok(false),
+        _ if Tables::ended_in_order(path).unwrap_or(true) => Ok(false),
+        (2.., false) => Err(file::user_by_another_name(path).unwrap_or_else(|| file::log_elsewhere(path))),
+        (_, false) => Ok(true),
+    }
+}
+
+/// What is said then.
+pub(super) const LACKS_LOG: &str = "its last use was not ended in order, and its log (-wal) is not beside it; if nobody \
+     has moved that into the file, what was said last is missing";
 
 /// Copies a store into a new file, also while somebody uses it: as it is at this moment, whole. A server that is
 /// started from the copy begins new epochs, whatever way it came to its place. `progress` is told how many pages are
@@ -75,8 +97,9 @@ pub fn backup(path: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Res
 /// One sentence that says what to do; the file is as it was then.
 pub fn compact(path: &Path) -> Result<(u64, u64), String> {
     drop(open(path, true)?);
-    let claim = Claim::take(path)?;
-    let path = &*claim.path;
+    let mut claim = Claim::take(path)?;
+    let path = &*claim.path.clone();
+    let inode = claim.inode().map_err(|error| file::cannot_open(path, &error))?;
     let before = file::bytes(path);
     let sentence = |error| Trouble::Sql(error).sentence(path);
     let tables = Tables::open(path, false).map_err(sentence)?;
@@ -91,9 +114,7 @@ pub fn compact(path: &Path) -> Result<(u64, u64), String> {
         let target = new.to_str().ok_or_else(|| file::cannot_open(path, &"its path is not UTF-8"))?;
         tables.execute("VACUUM INTO ?1", params![target]).map_err(sentence)?;
         // The file is the same one in another shape: its conversations go on in their epochs.
-        let whole =
-            tables.last().map_err(sentence)?.inode == claim.inode().map_err(|error| file::cannot_open(path, &error))?;
-        if whole {
+        if tables.last().map_err(sentence)?.inode == inode {
             let inode = file::inode(new).map_err(|error| file::cannot_open(path, &error))?;
             let small = Tables::open(new, false).map_err(sentence)?;
             small.execute("UPDATE store SET inode = ?1", params![inode.cast_signed()]).map_err(sentence)?;
@@ -103,11 +124,15 @@ pub fn compact(path: &Path) -> Result<(u64, u64), String> {
     Ok((before, file::bytes(path)))
 }
 
-/// Opens a store that is there.
+/// Opens a store that is there, and has its log beside it.
 fn open(path: &Path, for_reading: bool) -> Result<Tables, String> {
     if file::look(path)? == Found::Nothing {
         return Err(file::nothing(path));
     }
+    if let Some(sentence) = file::user_by_another_name(path) {
+        return Err(sentence);
+    }
+    lacks_log(path)?;
     Tables::open(path, for_reading).map_err(|error| Trouble::Sql(error).sentence(path))
 }
 

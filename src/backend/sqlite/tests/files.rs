@@ -225,3 +225,88 @@ fn a_number_twice_is_a_fault() {
     rusqlite::Connection::open(&options.path).unwrap().execute("UPDATE entry SET seq = 2", []).unwrap();
     assert!(check(&options.path).unwrap_err().contains("two entries of one conversation have the number 2"));
 }
+
+/// One file is for one Salon, whatever it calls it: the log of a file lies beside one of its names.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_by_another_name() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "one", 1));
+    let other = Options { path: folder.0.join("state/other.db"), ..options.clone() };
+    fs::hard_link(&options.path, &other.path).unwrap();
+    let files = || {
+        let mut names: Vec<_> =
+            fs::read_dir(folder.0.join("state")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        (names, fs::read(&options.path).unwrap())
+    };
+    let before = files();
+    let refused = |words: &str| {
+        let copy = folder.0.join("copy.db");
+        for sentence in [
+            Sqlite::open(other.clone(), 1).map(drop),
+            read_through(&other.path).map(drop),
+            backup(&other.path, &copy, &mut |_, _| ()).map(drop),
+            compact(&other.path).map(drop),
+            super::super::dump::Export::open(&other.path, None).map(drop),
+            super::super::dump::Import::open(&other.path, 1000).map(drop),
+            check(&other.path).map(drop),
+        ] {
+            let sentence = sentence.unwrap_err();
+            assert!(sentence.contains(words) && sentence.lines().count() == 1, "{words}: {sentence}");
+        }
+        assert!(files() == before, "{words}: {:?}", files().0);
+    };
+    refused(&format!("in use by another Salon, process {}, by another name", std::process::id()));
+    // By its own name it can be read meanwhile.
+    assert!(read_through(&options.path).unwrap().contains("1 messages"));
+    // Used by nobody, with a log beside the first name.
+    store.dies();
+    refused("another name (a hard link), beside which it may be");
+    // Ended in order, it is whole by any name.
+    drop(folder.open(options.clone()));
+    drop(folder.open(other.clone()));
+    // A new file is claimed by itself as well.
+    for path in [&options.path, &other.path] {
+        fs::remove_file(path).unwrap();
+    }
+    fs::remove_file(folder.0.join("state/salon.db-wal")).unwrap();
+    let store = folder.open(options.clone());
+    fs::hard_link(&options.path, &other.path).unwrap();
+    assert!(Sqlite::open(other.clone(), 1).unwrap_err().contains("by another name"));
+    drop(store);
+}
+
+/// A file that was not ended in order has a log: one without it is said to lack it.
+#[test]
+fn a_file_without_its_log() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "one", 1));
+    let copy = folder.0.join("copy.db");
+    fs::copy(&options.path, &copy).unwrap();
+    assert!(read_through(&copy).unwrap().contains("its log (-wal) is not beside it"));
+    assert!(!read_through(&options.path).unwrap().contains("its log"));
+    let whole = folder.0.join("whole.db");
+    backup(&options.path, &whole, &mut |_, _| ()).unwrap();
+    assert!(!read_through(&whole).unwrap().contains("its log"));
+    drop(store);
+    fs::copy(&options.path, folder.0.join("stopped.db")).unwrap();
+    assert!(!read_through(&folder.0.join("stopped.db")).unwrap().contains("its log"));
+}
+
+/// What is no file is not opened: a pipe would be waited for.
+#[test]
+fn a_pipe_is_no_store() {
+    let folder = Folder::new();
+    let options = folder.options();
+    fs::create_dir_all(folder.0.join("state")).unwrap();
+    let pipe = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &options.path, pipe.0, pipe.1, 0).unwrap();
+    for sentence in [Sqlite::open(options.clone(), 1).map(drop), read_through(&options.path).map(drop)] {
+        assert!(sentence.unwrap_err().contains("expected a file, found something else"));
+    }
+}
