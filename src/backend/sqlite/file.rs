@@ -2,8 +2,8 @@
 //!
 //! There are two locks. One is a file beside it (`salon.db-lock`), which holds the number of the process and is locked
 //! as long as that lives; but that belongs to the path, as the log does, and a file may have several (hard links, a
-//! file that is mounted in two containers). So the file itself is locked too, by `flock`, of which SQLite's own locks know
-//! nothing on Linux. Those end when any descriptor of the file is closed in the process, so the one that has this lock
+//! file that is mounted in two containers). So the file itself is locked too, by `flock`, of which SQLite's own locks
+//! know nothing on Linux. Those end when any descriptor of the file is closed in the process, so the one that has this lock
 //! stays open, and what is to be known of the file while it is used is read by it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -40,7 +40,8 @@ pub fn read_through(path: &Path) -> Result<String, String> {
     Ok(contents(path, tables.counts().map_err(sentence)?) + &lacks_log)
 }
 
-/// Whether the last use of a store was not ended in order, and no log lies beside it: what was said last may be in that.
+/// Whether the last use of a store was not ended in order, and no log lies beside it, in which may be what was said
+/// last.
 ///
 /// # Errors
 /// One sentence: it may lie beside another name of the file.
@@ -58,8 +59,8 @@ pub(super) fn lacks_log(path: &Path) -> Result<bool, String> {
 }
 
 /// What is said then.
-pub(super) const LACKS_LOG: &str = "its last use was not ended in order, and its log (-wal) is not beside it; if nobody \
-     has moved that into the file, what was said last is missing";
+pub(super) const LACKS_LOG: &str = "its last use was not ended in order, and its log (-wal) is not beside it; if \
+     nobody has moved that into the file, what was said last is missing";
 
 /// Copies a store into a new file, also while somebody uses it: as it is at this moment, whole. A server that is
 /// started from the copy begins new epochs, whatever way it came to its place. `progress` is told how many pages are
