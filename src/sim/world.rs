@@ -250,7 +250,7 @@ impl World {
                     }
                 }
                 match self.unwell() {
-                    // A client that is gone without a word is here until that is noticed, and for the grace behind that.
+                    // A client that is gone without a word is here until that is noticed, and for a grace.
                     None if !banned && now > self.haunted + HAUNTED_FOR => {
                         for actor in &mut self.actors {
                             if let Actor::Client(client) = actor {
