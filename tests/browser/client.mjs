@@ -106,6 +106,30 @@ await check("a room that begins another life while we are in it is told of like 
   salon.close();
 });
 
+await check("a room that we were put out of while a join was on its way is left when the server lets us in", () => {
+  const salon = client();
+  const heard = [];
+  for (const name of ["joined", "left", "error", "message"]) salon.on(name, ({ room_id, code }) => heard.push(`${name} ${room_id ?? code}`));
+  const socket = welcome(salon);
+  salon.join("den").catch(() => {});
+  socket.say({ type: "left", room_id: "den", reason: "kicked" });
+  joined(socket, "den", socket.of("join")[0].id);
+  socket.say({ type: "broadcast", room_id: "den", sender: "bob", content: "x", seq: 8, ts: 1 });
+  equal(socket.of("leave").map(({ room_id }) => room_id), ["den"], "rooms that are left");
+  socket.say({ type: "error", id: socket.of("leave")[0].id, code: "not_joined", message: "" });
+  equal(heard, ["left den"], "what is heard");
+  // It is joined again by asking for it.
+  salon.join("den");
+  joined(socket, "den", socket.of("join")[1].id);
+  equal([salon.isJoined("den"), socket.of("leave").length], [true, 1], "in it, and left once");
+  // One that was asked for and left at once is left once.
+  salon.join("nook").catch(() => {});
+  salon.leave("nook").catch(() => {});
+  joined(socket, "nook", socket.of("join")[2].id);
+  equal(socket.of("leave").map(({ room_id }) => room_id), ["den", "nook"], "rooms that are left");
+  salon.close();
+});
+
 await check("a list is no longer than a message may be", () => {
   const salon = client();
   for (const room of rooms(40)) salon.join(`${room} ${"x".repeat(100)}`);

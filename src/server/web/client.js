@@ -711,7 +711,7 @@ export class SalonClient {
 
   #handleJoined(message) {
     const room = this.#rooms.get(message.room_id);
-    if (!room) return;
+    if (!room) return this.#leaveAgain(message.room_id);
     const first = room.epoch === null;
     const reset = !first && (room.epoch !== message.epoch || message.seq < room.seq);
     room.joined = true;
@@ -727,6 +727,15 @@ export class SalonClient {
     for (const { resolve } of room.waiters.splice(0)) resolve(message);
     this.#countRooms();
     this.#pumpOutbox();
+  }
+
+  /**
+   * The server has let us into a room that we do not want to be in any more: we were put out of it, or were refused,
+   * while another join was on its way. One that we have asked to leave meanwhile is left without this.
+   */
+  #leaveAgain(room_id) {
+    const asked = [...this.#requests.values()].some(({ message }) => message.type === "leave" && message.room_id === room_id);
+    if (!asked) this.request("leave", { room_id }).catch(() => {});
   }
 
   #handleBroadcast(message) {
