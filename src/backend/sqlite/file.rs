@@ -277,7 +277,10 @@ pub enum Found {
 /// One sentence that says what to do.
 pub fn look(path: &Path) -> Result<Found, String> {
     match fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        // That what should be its folder is a file is said by those who make it.
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            return Ok(Found::Nothing);
+        }
         // A pipe would be waited for, and a device may do anything when it is opened.
         Ok(found) if !found.is_file() => {
             return Err(format!(
