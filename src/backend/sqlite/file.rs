@@ -3,8 +3,8 @@
 //! There are two locks. One is a file beside it (`salon.db-lock`), which holds the number of the process and is locked
 //! as long as that lives; but that belongs to the path, as the log does, and a file may have several (hard links, a
 //! file that is mounted in two containers). So the file itself is locked too, by `flock`, of which SQLite's own locks
-//! know nothing on Linux. Those end when any descriptor of the file is closed in the process, so the one that has this lock
-//! stays open, and what is to be known of the file while it is used is read by it.
+//! know nothing on Linux. Those end when any descriptor of the file is closed in the process, so the one that has this
+//! lock stays open, and what is to be known of the file while it is used is read by it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write;
@@ -323,7 +323,8 @@ fn look_into(file: &File, path: &Path) -> Result<Found, String> {
 pub fn can_be_made(path: &Path) -> Result<(), String> {
     let path = std::path::absolute(path).map_err(|error| cannot_open(path, &error))?;
     let nearest = path.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(&path);
-    rustix::fs::access(nearest, Access::WRITE_OK | Access::EXEC_OK)
+    // By the dot a file in the place of a folder is told from a folder that may not be written.
+    rustix::fs::access(nearest.join("."), Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|error| cannot_open(&path, &format!("{}: {error}", nearest.display())))
 }
 
