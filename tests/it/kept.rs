@@ -244,7 +244,7 @@ fn a_file_that_is_still_to_be_made_is_checked() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && said.contains("and the file may become 1073741824 MiB"), "{said}");
     let (status, said) = check(&folder.0.join("letter"));
-    assert!(status == 1 && said.contains("error    store: ") && said.contains("(Not a directory"), "{said}");
+    assert!(status == 1 && said.contains("error    store: ") && said.contains("letter: Not a directory"), "{said}");
     let (status, said) = check(Path::new(""));
     assert!(status == 1 && said.contains("error    store: expected $STATE_DIRECTORY"), "{said}");
 }
