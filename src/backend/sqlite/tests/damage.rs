@@ -60,16 +60,7 @@ fn a_damaged_page_fails_alone() {
         ask(&mut store, append(ROOM, &format!("needle {n} {}", "x".repeat(3000)), n));
     }
     ask(&mut store, append(bar, "old", 4));
-    let connection = &store.tables().unwrap().connection;
-    // So that a text is on one page only, and not in the unused part of another one too.
-    connection.execute_batch("VACUUM").unwrap();
-    assert!(store.tables().unwrap().checkpoint().unwrap());
-    let mut file = fs::read(&options.path).unwrap();
-    let at = file.windows(9).position(|bytes| bytes == b"needle 2 ").unwrap();
-    file[at / 4096 * 4096] = 0xff;
-    // In place, so that it is the same file.
-    fs::write(&options.path, &file).unwrap();
-    connection.execute_batch("PRAGMA shrink_memory").unwrap();
+    harm(&mut store, &options, TABLE, "needle 2 ");
     store.ask(append(bar, "one", 5)).unwrap();
     store.ask(act("ann", edit(2, "new"), 6)).unwrap();
     store.ask(act("bob", react(2, "+", true), 7)).unwrap();
@@ -97,12 +88,14 @@ const INDEX: u8 = 0x0a;
 /// Damages the pages of this kind on which this text is.
 fn harm(store: &mut Sqlite, options: &Options, kind: u8, text: &str) {
     let connection = &store.tables().unwrap().connection;
+    // So that a text is on one page only, and not in the unused part of another one too.
     connection.execute_batch("VACUUM").unwrap();
     assert!(store.tables().unwrap().checkpoint().unwrap());
     let mut file = fs::read(&options.path).unwrap();
     let is = |page: &&mut [u8]| page[0] == kind && page.windows(text.len()).any(|bytes| bytes == text.as_bytes());
     let harmed = file.chunks_mut(4096).filter(is).map(|page| page[0] = 0xff).count();
     assert_eq!(harmed, 1, "{text}");
+    // In place, so that it is the same file.
     fs::write(&options.path, &file).unwrap();
     store.tables().unwrap().connection.execute_batch("PRAGMA shrink_memory").unwrap();
 }
