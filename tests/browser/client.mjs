@@ -2,7 +2,7 @@
  * `client.js` against a server that is played: what it sends, and when it stops. No browser, no network, and the time
  * is given. `node client.mjs`; see run.sh.
  */
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { mock } from "node:test";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -10,7 +10,8 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { check, equal, summary } from "./harness.mjs";
 
 const folder = await mkdtemp(path.join(tmpdir(), "salon-client-"));
-await cp(fileURLToPath(new URL("../../src/server/web/client.js", import.meta.url)), path.join(folder, "client.js"));
+const source = fileURLToPath(new URL("../../src/server/web/client.js", import.meta.url));
+await cp(source, path.join(folder, "client.js"));
 await writeFile(path.join(folder, "package.json"), "{\"type\":\"module\"}");
 const { SalonClient } = await import(pathToFileURL(path.join(folder, "client.js")));
 globalThis.CustomEvent ??= class extends Event {
@@ -23,6 +24,24 @@ globalThis.CustomEvent ??= class extends Event {
 let now = 1_000;
 mock.method(performance, "now", () => now);
 mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+
+/** Timers that were started and have neither ended nor been ended. */
+const timers = new Set();
+for (const kind of ["Timeout", "Interval"]) {
+  const [start, end] = [globalThis[`set${kind}`], globalThis[`clear${kind}`]];
+  globalThis[`set${kind}`] = (run, ms) => {
+    const timer = start(() => {
+      if (kind === "Timeout") timers.delete(timer);
+      run();
+    }, ms);
+    timers.add(timer);
+    return timer;
+  };
+  globalThis[`clear${kind}`] = (timer) => {
+    timers.delete(timer);
+    end(timer);
+  };
+}
 const pass = (ms) => {
   for (let left = ms; left > 0; left -= 5) {
     now += 5;
@@ -309,6 +328,101 @@ await check("a token is a sub-protocol, or the first message where it is too lon
     equal([socket.protocols, socket.url.search, socket.sent[0]?.type], [protocols, "", first], `a token of ${token.length} characters`);
     salon.close();
   }
+});
+
+await check("what is said of a room that we are not in is no event, of whatever kind, and answers a request all the same", async () => {
+  const kinds = [
+    { type: "broadcast", sender: "bob", content: "x", seq: 8, ts: 1 },
+    { type: "edited", of: 7, sender: "bob", content: "y", seq: 9, ts: 1 },
+    { type: "deleted", of: 7, sender: "bob", seq: 10, ts: 1 },
+    { type: "reaction", of: 7, sender: "bob", emoji: "👍", on: true, seq: 11, ts: 1 },
+    { type: "read", seq: 11 },
+    { type: "gap", epoch: "e", from: 1, to: 12, why: "expired" },
+    { type: "online_users", users: ["bob"], count: 1 },
+    { type: "user_joined", user_id: "bob" },
+    { type: "user_left", user_id: "bob" },
+    { type: "typing", user_id: "bob", typing: true },
+    { type: "presence_state", users: { bob: { status: "online", devices: 1 } } },
+    { type: "left", reason: "kicked" },
+    { type: "joined", user_id: "ada", epoch: "e", seq: 7, recovered: false, members: 1 },
+  ];
+  const names = { broadcast: "message" };
+  for (const kind of kinds) {
+    const name = kind.type === "broadcast" ? "message" : kind.type;
+    const salon = client();
+    const heard = [];
+    salon.on(name, ({ room_id }) => heard.push(room_id));
+    const socket = welcome(salon);
+    const last = (type) => socket.of(type).at(-1).id;
+    salon.join("left");
+    joined(socket, "left", last("join"));
+    salon.leave("left").catch(() => {});
+    salon.join("closed").catch(() => {});
+    socket.say({ type: "error", id: last("join"), code: "forbidden", message: "no", retry: false });
+    heard.length = 0;
+    for (const room_id of ["never asked for", "left", "closed"]) socket.say({ ...kind, room_id });
+    const answered = salon.request("history", {});
+    socket.say({ ...kind, room_id: "never asked for", id: last("history") });
+    equal([heard, salon.roomsLeft, (await answered).type], [[], 0, kind.type], `${kind.type} of rooms that are not ours: events, rooms, the answer`);
+    salon.join("ours");
+    joined(socket, "ours", last("join"));
+    heard.length = 0;
+    socket.say({ ...kind, room_id: "ours" });
+    equal(heard, ["ours"], `${kind.type} of a room of ours`);
+    salon.close();
+  }
+});
+
+await check("no timer is left of a client that is closed or has lost its connection, whatever it was doing", async () => {
+  const rows = {
+    "that was never connected": () => {},
+    "whose connection is not open yet": (salon) => salon.connect(),
+    "that was not welcomed yet": (salon) => {
+      salon.connect();
+      Socket.opened.at(-1).onopen();
+    },
+    "that is connected": (salon) => { welcome(salon); },
+    "with a request that is not answered": (salon) => {
+      welcome(salon);
+      salon.history({ room_id: "den" }).catch(() => {});
+    },
+    "with a request that is to be sent again": (salon) => {
+      const socket = welcome(salon);
+      salon.history({ room_id: "den" }).catch(() => {});
+      socket.say({ type: "error", id: socket.of("history")[0].id, code: "rate_limited", message: "slow", retry: true, retry_after_ms: 900 });
+    },
+    "with a join that is not answered": (salon) => {
+      salon.join("den");
+      welcome(salon);
+    },
+    "with a join that waits": (salon) => {
+      for (const room of rooms(40)) salon.join(room);
+      welcome(salon);
+    },
+    "with a message that is not confirmed": (salon) => {
+      welcome(salon);
+      salon.direct("bob", "hello");
+    },
+  };
+  for (const [what, begin] of Object.entries(rows)) for (const [how, end, left] of [
+    ["closed", (salon) => salon.close(), 0],
+    ["banned", () => Socket.opened.at(-1).end(4003), 0],
+    ["cut off", () => Socket.opened.at(-1).end(1006), 1], // the wait for the next connection
+    ["cut off, and closed then", (salon) => { Socket.opened.at(-1).end(1006); salon.close(); }, 0],
+  ]) {
+    equal(timers.size, 0, "timers before");
+    const salon = client();
+    begin(salon);
+    if (salon.state === "idle" && how !== "closed") continue;
+    end(salon);
+    equal(timers.size, left, `timers of one ${what}, ${how}`);
+    salon.close();
+  }
+});
+
+await check("one class starts the timers of the client", async () => {
+  const text = (await readFile(source, "utf8")).replace(/^class Timers \{$[^]*?^\}$/mu, "");
+  equal(text.match(/\b(?:set|clear)(?:Timeout|Interval)\b/gu) ?? [], [], "timers outside of it");
 });
 
 await rm(folder, { recursive: true });

@@ -42,7 +42,8 @@
  * | `error` | the server complained about something that was no request |
  * | `goodbye` | the server is about to close the connection |
  *
- * `EventMap` has the fields. Requests (`join`, `history`, `members` …) answer with a promise instead: of the server's
+ * `EventMap` has the fields. What is said of a room that we are neither in nor on the way into, because we have left it
+ * meanwhile, is no event. Requests (`join`, `history`, `members` …) answer with a promise instead: of the server's
  * answer, or rejected with a `SalonError`, whose `code` is of `docs/wire.md` or `disconnected`, `timeout`, `overloaded`
  * (too many are open).
  *
@@ -103,32 +104,49 @@
  *
  * @typedef {"idle" | "connecting" | "connected" | "waiting" | "closed"} ConnectionState
  *
- * @typedef {object} EventMap What `on(name, listener)` hands to the listener. @property {{state: ConnectionState,
- * retryAt?: number, code?: number, reason?: string}} state @property {{stalled: boolean}} stalled @property {{user_id:
- * string, session_id: string, server: string, limits: Limits, ping_interval_ms: number, durability: string, resumed:
- * boolean}} welcome
+ * @typedef {object} EventMap  What `on(name, listener)` hands to the listener.
+ * @property {{state: ConnectionState, retryAt?: number, code?: number, reason?: string}} state
+ * @property {{stalled: boolean}} stalled
+ * @property {{user_id: string, session_id: string, server: string, limits: Limits, ping_interval_ms: number,
+ *           durability: string, resumed: boolean}} welcome
  *           `resumed`: it is not the first of this client.
- * @property {{room_id: string, epoch: string, seq: number, recovered: boolean, members: number, reset: boolean, first:
- * boolean}} joined
+ * @property {{left: number}} joining
+ * @property {{room_id: string, epoch: string, seq: number, recovered: boolean, members: number, read?: number,
+ *           unread?: number, reset: boolean, first: boolean}} joined
  *           `reset`: the room's numbering began anew, what was known of it is of another epoch.
+ * @property {{room_id: string, error: SalonError}} join_delayed
+ * @property {{room_id: string, error: SalonError}} join_refused
  * @property {{room_id: string, epoch: string, sender: string, content: string, seq: number, ts: number, id?: string,
- * replayed: boolean}} message @property {{sender: string, user_id: string, content: string, seq: number, ts: number,
- * id?: string}} direct @property {object} edited @property {object} deleted @property {object} reaction What was done
- * to a message, as in docs/wire.md; in a room with `epoch` and `replayed` too. A message that is deleted has `deleted`
- * and no `content`. @property {{room_id?: string, user_id?: string, seq: number}} read @property {{sender: string,
- * content: string, ts: number}} announcement A broadcast to everybody
- * (`room_id` "*"). @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap @property
- * {{left: number}} joining @property {{room_id: string, error: SalonError}} join_delayed @property {{room_id: string,
- * error: SalonError}} join_refused @property {{status: string, note: string}} status @property {{entries:
- * OutboxEntry[]}} outbox @property {{room_id: string, reason?: string}} left @property {{room_id: string, user_id:
- * string}} user_joined @property {{room_id: string, user_id: string}} user_left @property {{room_id: string, users:
- * string[], count: number}} online_users @property {{user_id: string, status: string, note?: string}} presence
- * @property {{users: Object<string, {status: string, devices: number, note?: string}>}} presence_state @property
- * {{room_id?: string, user_id: string, typing: boolean}} typing @property {OutboxEntry} queued A message of ours was
- * put on the outbox. @property {{entry: OutboxEntry, seq: number, ts: number, duplicate: boolean}} sent The server has
- * it. @property {{entry: OutboxEntry, error: SalonError}} refused The server does not want it; it is off the outbox.
- * @property {SalonError} error An error that answers no request of ours. @property {{reason: string, reconnect:
- * boolean, after_ms?: number}} goodbye
+ *           reply_to?: number, replayed: boolean}} message
+ * @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap
+ * @property {{sender: string, user_id: string, content: string, seq: number, ts: number, id?: string,
+ *           reply_to?: number}} direct
+ * @property {object} edited
+ * @property {object} deleted
+ * @property {object} reaction
+ *           What was done to a message, as in docs/wire.md; in a room with `epoch` and `replayed` too. A message that
+ *           is deleted has `deleted` and no `content`.
+ * @property {{room_id?: string, user_id?: string, seq: number}} read
+ * @property {{sender: string, content: string, ts: number}} announcement
+ *           A broadcast to everybody (`room_id` "*").
+ * @property {OutboxEntry} queued
+ *           A message of ours was put on the outbox.
+ * @property {{entry: OutboxEntry, seq: number, ts: number, duplicate: boolean}} sent
+ *           The server has it.
+ * @property {{entry: OutboxEntry, error: SalonError}} refused
+ *           The server does not want it; it is off the outbox.
+ * @property {{entries: OutboxEntry[]}} outbox
+ * @property {{room_id: string, reason?: string}} left
+ * @property {{room_id: string, user_id: string}} user_joined
+ * @property {{room_id: string, user_id: string}} user_left
+ * @property {{room_id: string, users: string[], count: number}} online_users
+ * @property {{users: Object<string, {status: string, devices: number, note?: string}>}} presence_state
+ * @property {{user_id: string, status: string, note?: string}} presence
+ * @property {{room_id?: string, user_id: string, typing: boolean}} typing
+ * @property {{status: string, note: string}} status
+ * @property {SalonError} error
+ *           An error that answers no request of ours.
+ * @property {{reason: string, reconnect: boolean, after_ms?: number}} goodbye
  *
  * @typedef {object} Limits  What the server allows; an older or another server may leave any of it out.
  * @property {number} [message_bytes]  A frame.
@@ -137,8 +155,8 @@
  * @property {number} [join_rooms]     Rooms in one `join`; absent where a `join` is for one room.
  * @property {?{per_second: number, burst: number}} [rate]  Frames of a user; null where there is no limit.
  *
- * @typedef {{id: string, kind: "room" | "person", target: string, content: string, queuedAt: number, firstSent:
- * number}} OutboxEntry
+ * @typedef {{id: string, kind: "room" | "person", target: string, content: string, reply_to?: number, queuedAt: number,
+ *   firstSent: number}} OutboxEntry
  */
 
 /**
@@ -167,25 +185,26 @@ export class SalonClient {
   #goodbye = null;
   #attempts = 0;
   #hurried = false; // a 42xx was followed at once; the next one is not, unless the connection was stable in between
-  #retryTimer = null;
-  #stableTimer = null;
-  #livenessTimer = null;
+  #timers = new Timers();
   #lastHeard = 0;
   #probeSince = 0;
   #askedSince = 0; // when something that is answered was sent and nothing was heard since
   #stalled = false;
   /**
    * Requests waiting for their answer.
-   * @type {Map<string, {resolve: Function, reject: Function, timer: any, message: object, tries: number}>}
+   *
+   * @type {Map<string, {resolve: Function, reject: Function, message: object, tries: number}>}
    */
   #requests = new Map();
   /**
    * Rooms we want to be in. `asked` is the id of the `join` on its way, `waiters` those who want to know when we are
-   * in. @type {Map<string, {epoch: ?string, seq: number, joined: boolean, history: number, replayEnd: number, fresh:
-   * boolean, asked: ?string, notBefore: number, tries: number, waiters: {resolve: Function, reject: Function}[]}>}
+   * in.
+   *
+   * @type {Map<string, {epoch: ?string, seq: number, joined: boolean, history: number, replayEnd: number,
+   *   fresh: boolean, asked: ?string, notBefore: number, tries: number,
+   *   waiters: {resolve: Function, reject: Function}[]}>}
    */
   #rooms = new Map();
-  #joinTimer = null;
   #joinPause = 0; // between two joins; longer after a `rate_limited`, shorter with each room that was joined
   #nextJoin = 0;
   #joinsAtOnce = 0; // how many may still be sent without a pause
@@ -194,19 +213,19 @@ export class SalonClient {
   #wanted = null;
   /**
    * Messages not yet confirmed, in the order they were said.
-   * @type {Map<string, OutboxEntry & {socket: any, firstSent: number, lastSent: number, notBefore: number, tries:
-   * number}>}
+   *
+   * @type {Map<string, OutboxEntry & {socket: any, firstSent: number, lastSent: number, notBefore: number,
+   *   tries: number}>}
    */
   #outbox = new Map();
-  #outboxTimer = null;
   // After a `rate_limited` the outbox keeps to the server's rate instead of finding its edge again and again.
   #slowUntil = 0;
   #nextSend = 0;
   #random;
 
   /**
-   * @param {{url: string, user?: string, token?: string, outbox?: OutboxEntry[], status?: {status: string, note:
-   * string}, WebSocket?: typeof WebSocket, random?: () => number}} options
+   * @param {{url: string, user?: string, token?: string, outbox?: OutboxEntry[],
+   *   status?: {status: string, note: string}, WebSocket?: typeof WebSocket, random?: () => number}} options
    *   `url` is the address of `/ws`. `user` names us where names are free (open mode), `token` proves who we are
    *   elsewhere.
    *   `outbox` and `status` are those of a former client, with which this one goes on.
@@ -236,7 +255,10 @@ export class SalonClient {
   }
 
   /**
-   * Listens for an event. Returns a function that ends the listening. @template {keyof EventMap} K @param {K} name
+   * Listens for an event. Returns a function that ends the listening.
+   *
+   * @template {keyof EventMap} K
+   * @param {K} name
    * @param {(detail: EventMap[K]) => void} listener
    */
   on(name, listener) {
@@ -248,7 +270,7 @@ export class SalonClient {
   /** Connects, or tries again at once when it is waiting to. */
   connect() {
     if (this.#state === "connecting" || this.#state === "connected") return;
-    clearTimeout(this.#retryTimer);
+    this.#timers.end("retry");
     this.#goodbye = null;
     const url = new URL(this.#url);
     if (!this.#token && this.#user) url.searchParams.set("user", wellFormed(this.#user));
@@ -267,19 +289,17 @@ export class SalonClient {
     // way. An open server welcomes at once; one that waits for a token says so when it is asked anything.
     socket.onopen = () => {
       if (socket === this.#socket && this.#token && !inOpening) return this.#transmit({ type: "auth", token: this.#token });
-      setTimeout(() => { if (socket === this.#socket && this.#state === "connecting") this.#transmit({ type: "ping" }); }, WELCOME_WITHIN);
+      if (socket === this.#socket) this.#timers.after(WELCOME_WITHIN, () => { if (this.#state === "connecting") this.#transmit({ type: "ping" }); });
     };
     socket.onmessage = (event) => { if (socket === this.#socket) this.#handleFrame(event.data); };
     socket.onclose = (event) => { if (socket === this.#socket) this.#handleClose(event.code, event.reason); };
-    clearInterval(this.#livenessTimer);
     this.#lastHeard = elapsed();
     this.#probeSince = this.#askedSince = 0;
-    this.#livenessTimer = setInterval(() => this.#checkLiveness(), LIVENESS_TICK);
+    this.#timers.every(LIVENESS_TICK, () => this.#checkLiveness(), "liveness");
   }
 
-  /** Leaves for good. `connect` comes back. */
+  /** Leaves for good, and leaves no timer behind. `connect` comes back. */
   close() {
-    clearTimeout(this.#retryTimer);
     const socket = this.#socket;
     this.#dropSocket();
     socket?.close(1000);
@@ -297,19 +317,23 @@ export class SalonClient {
 
   /**
    * Sends any request and resolves with its answer. One that came too fast (`rate_limited`) is sent again when it may
-   * be. @param {string} type @param {object} fields @returns {Promise<any>} the answer; rejected with a `SalonError`
+   * be.
+   *
+   * @param {string} type
+   * @param {object} fields
+   * @returns {Promise<any>} the answer; rejected with a `SalonError`
    */
   request(type, fields = {}) {
     return new Promise((resolve, reject) => {
       if (this.#state !== "connected") return reject(new SalonError({ code: "disconnected", message: "Not connected", retry: true }));
       if (this.#requests.size >= REQUESTS_MAX) return reject(new SalonError({ code: "overloaded", message: "Too many requests are open", retry: true }));
       const id = uuid();
-      const timer = setTimeout(() => {
-        this.#requests.delete(id);
+      this.#timers.after(ANSWER_WITHIN, () => {
+        this.#endRequest(id);
         reject(new SalonError({ code: "timeout", message: "The server did not answer in time", retry: true }));
-      }, ANSWER_WITHIN);
+      }, `request ${id}`);
       const message = { ...fields, type, id };
-      this.#requests.set(id, { resolve, reject, timer, message, tries: 0 });
+      this.#requests.set(id, { resolve, reject, message, tries: 0 });
       this.#transmit(message);
     });
   }
@@ -476,6 +500,13 @@ export class SalonClient {
     this.#socket.send(encode(message));
   }
 
+  /** A request is open no longer, and nothing of it is timed. */
+  #endRequest(id) {
+    this.#requests.delete(id);
+    this.#timers.end(`request ${id}`);
+    this.#timers.end(`again ${id}`);
+  }
+
   #outboxChanged() { this.#emit("outbox", { entries: this.outbox }); }
 
   // Incoming -------------------------------------------------------------------------------------------------------
@@ -489,6 +520,11 @@ export class SalonClient {
       message = JSON.parse(data);
     } catch {
       return; // not ours to judge; a server that speaks JSON never gets here
+    }
+    if (this.#isOfAnotherRoom(message)) {
+      if (message.type === "joined") this.#leaveAgain(message.room_id);
+      if (message.type === "broadcast") this.#confirmIfOurs(message);
+      return this.#answer(message.id, message);
     }
     switch (message.type) {
       case "welcome": return this.#handleWelcome(message);
@@ -530,19 +566,25 @@ export class SalonClient {
     this.#answer(message.id, message);
   }
 
+  /**
+   * Whether a message is of a room that we are not in and not on the way into. What is said of such a room was on its
+   * way when we left it, or were put out of it, and is no event of ours.
+   */
+  #isOfAnotherRoom({ type, room_id }) {
+    return room_id !== undefined && room_id !== "*" && type !== "error" && type !== "ack" && !this.#rooms.has(room_id);
+  }
+
   #answer(id, message) {
     const request = this.#requests.get(id);
     if (!request) return;
-    this.#requests.delete(id);
-    clearTimeout(request.timer);
+    this.#endRequest(id);
     request.resolve(message);
   }
 
   #handleWelcome(message) {
     const resumed = this.#welcome !== null;
     this.#welcome = message;
-    clearTimeout(this.#stableTimer);
-    this.#stableTimer = setTimeout(() => { this.#attempts = 0; this.#hurried = false; }, STABLE_AFTER);
+    this.#timers.after(STABLE_AFTER, () => { this.#attempts = 0; this.#hurried = false; }, "stable");
     this.#setState("connected");
     this.#assertStatus(message);
     this.#joinPause = this.#nextJoin = 0;
@@ -592,7 +634,7 @@ export class SalonClient {
 
   /** Asks for the rooms we are not in: first those that a caller waits for, or that have messages on the outbox. */
   #pumpJoins() {
-    clearTimeout(this.#joinTimer);
+    this.#timers.end("join");
     if (this.#state !== "connected") return;
     const now = elapsed();
     const due = [];
@@ -614,7 +656,7 @@ export class SalonClient {
       this.#sendJoin(due, most);
     }
     if (due.length) wakeAt = Math.min(wakeAt, this.#nextJoin);
-    if (wakeAt < Infinity) this.#joinTimer = setTimeout(() => this.#pumpJoins(), Math.max(5, wakeAt - now));
+    if (wakeAt < Infinity) this.#timers.after(Math.max(5, wakeAt - now), () => this.#pumpJoins(), "join");
   }
 
   /** The time between two messages at the rate of the server, with something left for our other sessions. */
@@ -646,21 +688,19 @@ export class SalonClient {
 
   /** A join that is never answered is sent again, without the rooms that were answered. */
   #watchJoin(id, asked) {
-    const socket = this.#socket;
     let waiting = asked.length;
     const look = () => {
-      if (socket !== this.#socket) return;
       const left = asked.filter(([, room]) => room.asked === id);
       if (left.length === 0) return;
       if (left.length < waiting) {
         waiting = left.length;
-        setTimeout(look, ANSWER_WITHIN);
+        this.#timers.after(ANSWER_WITHIN, look);
         return;
       }
       for (const [, room] of left) room.asked = null;
       this.#pumpJoins();
     };
-    setTimeout(look, ANSWER_WITHIN);
+    this.#timers.after(ANSWER_WITHIN, look);
   }
 
   /**
@@ -711,7 +751,6 @@ export class SalonClient {
 
   #handleJoined(message) {
     const room = this.#rooms.get(message.room_id);
-    if (!room) return this.#leaveAgain(message.room_id);
     const first = room.epoch === null;
     const reset = !first && (room.epoch !== message.epoch || message.seq < room.seq);
     room.joined = true;
@@ -747,7 +786,7 @@ export class SalonClient {
   /** A message of a room, or what was done to one: each has the next number. */
   #handleEntry(name, entry) {
     const room = this.#rooms.get(entry.room_id);
-    if (!room || entry.seq <= room.seq) return;
+    if (entry.seq <= room.seq) return;
     // The server names every hole; should it ever not, we do. Messages before a page of history are no hole.
     if (!room.fresh && entry.seq > room.seq + 1) {
       this.#emit("gap", { room_id: entry.room_id, epoch: room.epoch, from: room.seq + 1, to: entry.seq - 1, why: "missing" });
@@ -759,14 +798,14 @@ export class SalonClient {
 
   #handleGap(message) {
     const room = this.#rooms.get(message.room_id);
-    if (room && room.epoch === message.epoch && message.to > room.seq) room.seq = message.to;
+    if (room.epoch === message.epoch && message.to > room.seq) room.seq = message.to;
     this.#emit("gap", message);
   }
 
   /** `online_users` follows the replay: messages that were not replayed until now are no longer kept. */
   #endReplay(room_id) {
     const room = this.#rooms.get(room_id);
-    if (!room?.joined) return;
+    if (!room.joined) return;
     room.seq = Math.max(room.seq, room.replayEnd);
     room.fresh = false;
   }
@@ -783,14 +822,12 @@ export class SalonClient {
     if (request) {
       if (error.code === "rate_limited" && error.retry) { // for as long as an answer is waited for
         request.tries = Math.min(request.tries + 1, TRIES_MAX);
-        const socket = this.#socket;
-        const again = () => { if (socket === this.#socket && this.#requests.has(message.id)) this.#transmit(request.message); };
         // Not all at one instant.
-        setTimeout(again, (error.retryAfter ?? BACKOFF_BASE) + this.#random() * this.#pace() * 2 ** request.tries);
+        const wait = (error.retryAfter ?? BACKOFF_BASE) + this.#random() * this.#pace() * 2 ** request.tries;
+        this.#timers.after(wait, () => this.#transmit(request.message), `again ${message.id}`);
         return;
       }
-      this.#requests.delete(message.id);
-      clearTimeout(request.timer);
+      this.#endRequest(message.id);
       return request.reject(error);
     }
     this.#emit("error", error);
@@ -812,7 +849,7 @@ export class SalonClient {
    * Sends the first unconfirmed message of each room and person, unless it is already on its way on this connection.
    */
   #pumpOutbox() {
-    clearTimeout(this.#outboxTimer);
+    this.#timers.end("outbox");
     if (this.#state !== "connected") return;
     const now = elapsed();
     const busy = new Set();
@@ -845,7 +882,7 @@ export class SalonClient {
       wakeAt = Math.min(wakeAt, now + ANSWER_WITHIN);
       this.#transmit(spoken(entry));
     }
-    if (wakeAt < Infinity) this.#outboxTimer = setTimeout(() => this.#pumpOutbox(), wakeAt - now + 5);
+    if (wakeAt < Infinity) this.#timers.after(wakeAt - now + 5, () => this.#pumpOutbox(), "outbox");
   }
 
   /** An `id` may stand on everybody's copy; it is an answer only where the sender is us. */
@@ -910,10 +947,7 @@ export class SalonClient {
   #dropSocket() {
     this.#socket = null;
     this.#setStalled(false);
-    clearTimeout(this.#stableTimer);
-    clearTimeout(this.#outboxTimer);
-    clearTimeout(this.#joinTimer);
-    clearInterval(this.#livenessTimer);
+    this.#timers.endAll();
     const lost = new SalonError({ code: "disconnected", message: "The connection was lost", retry: true });
     for (const room of this.#rooms.values()) {
       Object.assign(room, { joined: false, asked: null, notBefore: 0, tries: 0 });
@@ -921,14 +955,11 @@ export class SalonClient {
     }
     const requests = [...this.#requests.values()];
     this.#requests.clear();
-    for (const { reject, timer } of requests) {
-      clearTimeout(timer);
-      reject(lost);
-    }
+    for (const { reject } of requests) reject(lost);
   }
 
   #retryIn(delay, why) {
-    this.#retryTimer = setTimeout(() => this.connect(), delay);
+    this.#timers.after(delay, () => this.connect(), "retry");
     this.#setState("waiting", { retryAt: Date.now() + delay, ...why });
   }
 
@@ -957,6 +988,38 @@ export class SalonClient {
     const socket = this.#socket;
     this.#handleClose(code, reason);
     socket.close();
+  }
+}
+
+/**
+ * All timers of a client: they end with the connection that they were for, and the wait for the next one with
+ * `connect` or `close`. No other place in this file starts a timer, so none is left behind.
+ */
+class Timers {
+  #running = new Map();
+
+  /** Runs something once. A timer of the same name ends before. */
+  after(ms, run, name = Symbol("once")) {
+    this.end(name);
+    this.#running.set(name, setTimeout(() => {
+      this.#running.delete(name);
+      run();
+    }, ms));
+  }
+
+  /** Runs something again and again. */
+  every(ms, run, name) {
+    this.end(name);
+    this.#running.set(name, setInterval(run, ms));
+  }
+
+  end(name) {
+    clearTimeout(this.#running.get(name)); // which ends an interval too
+    this.#running.delete(name);
+  }
+
+  endAll() {
+    for (const name of [...this.#running.keys()]) this.end(name);
   }
 }
 

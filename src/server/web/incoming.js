@@ -137,7 +137,8 @@ export function listen(salon) {
   });
 
   on("left", ({ room_id, reason }) => {
-    const c = conversation("room", room_id);
+    const c = conversations.get(`room:${room_id}`);
+    if (!c) return;
     c.members.clear();
     c.count = 0;
     c.typing.clear();
@@ -150,7 +151,8 @@ export function listen(salon) {
   });
 
   on("message", (message) => {
-    const c = conversation("room", message.room_id);
+    const c = conversations.get(`room:${message.room_id}`);
+    if (!c) return;
     take(c, message, message.epoch);
     if (message.sender !== me && message.seq > c.readSeq) notify(c, message);
     if (c.items.length && c.items[0].seq === 1 && c.items[0].epoch === c.epoch) c.start = true;
@@ -224,10 +226,14 @@ export function listen(salon) {
     redraw("log", "composer");
   });
 
-  on("gap", ({ room_id, why }) => addGap(conversation("room", room_id), GAP_WORDS[why] ?? GAP_WORDS.missing));
+  on("gap", ({ room_id, why }) => {
+    const c = conversations.get(`room:${room_id}`);
+    if (c) addGap(c, GAP_WORDS[why] ?? GAP_WORDS.missing);
+  });
 
   on("online_users", ({ room_id, users, count }) => {
-    const c = conversation("room", room_id);
+    const c = conversations.get(`room:${room_id}`);
+    if (!c) return;
     c.members = new Set(users);
     c.replaying = false;
     for (const name of users) noticeName(name);
@@ -237,7 +243,8 @@ export function listen(salon) {
   });
 
   on("user_joined", ({ room_id, user_id }) => {
-    const c = conversation("room", room_id);
+    const c = conversations.get(`room:${room_id}`);
+    if (!c) return;
     if (!c.members.has(user_id)) {
       c.members.add(user_id);
       c.count += 1;
@@ -251,7 +258,8 @@ export function listen(salon) {
   });
 
   on("user_left", ({ room_id, user_id }) => {
-    const c = conversation("room", room_id);
+    const c = conversations.get(`room:${room_id}`);
+    if (!c) return;
     if (c.members.delete(user_id)) c.count -= 1;
     c.typing.delete(user_id);
     if (user_id !== me) addNotice(c, "left", user_id);
