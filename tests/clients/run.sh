@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Clients that nobody here wrote, against the binary: `websockets` and `wsproto` from PyPI, `ws` from npm, openssl and
-# curl; and nginx between.
+# curl; and nginx between. And the package for others, `clients/python`.
 #
 #   bash tests/clients/run.sh [target/release/salon]
 #
@@ -8,6 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 salon=$(cd ../.. && realpath "${1:-target/release/salon}")
+repository=$(realpath ../..)
 work=$(mktemp -d)
 export SALON_STORE=memory
 pids=()
@@ -26,6 +27,8 @@ wait_for() {
 python3 -m venv "$work/venv"
 export PYTHONDONTWRITEBYTECODE=1
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
+cp -r ../../clients/python "$work/python" # where it is built, files are left
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check "$work/python"
 cp package.json package-lock.json "$work/"
 (cd "$work" && npm ci --silent --no-audit --no-fund)
 
@@ -85,4 +88,6 @@ if command -v node >/dev/null; then
     echo "-- permessage-deflate (node ws)"
     (cd "$work" && node deflate_ws.mjs "$deflate" "$echo") || status=1
 fi
+echo "-- clients/python"
+"$work/venv/bin/python" salon_client.py "$salon" "$repository" || status=1
 exit $status
