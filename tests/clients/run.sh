@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Clients that nobody here wrote, against the binary: `websockets` and `wsproto` from PyPI, `ws` from npm, openssl and
-# curl; and nginx between. And the package for others, `clients/python`.
+# curl; and nginx between. And the two packages for others, `clients/js` and `clients/python`.
 #
 #   bash tests/clients/run.sh [target/release/salon]
 #
@@ -90,4 +90,18 @@ if command -v node >/dev/null; then
 fi
 echo "-- clients/python"
 "$work/venv/bin/python" salon_client.py "$salon" "$repository" || status=1
+# The other one needs the WebSocket of Node 22.
+node=$(command -v node || true)
+if [ -n "$node" ] && [ "$("$node" -p 'parseInt(process.versions.node)')" -lt 22 ]; then
+    kind=node-linux-$([ "$(uname -m)" = aarch64 ] && echo arm64 || echo x64)
+    mkdir "$work/node22"
+    (cd "$work/node22" && npm install --silent --no-audit --no-fund "$kind@22.23.5") || true
+    node=$work/node22/node_modules/$kind/bin/node
+fi
+if [ -x "$node" ]; then
+    echo "-- clients/js ($("$node" --version))"
+    cp salon_client.mjs "$work/" && (cd "$work" && "$node" salon_client.mjs "$salon" "$repository") || status=1
+else
+    echo "skipped - clients/js: no Node 22 here"
+fi
 exit $status
