@@ -330,6 +330,37 @@ await check("a token is a sub-protocol, or the first message where it is too lon
   }
 });
 
+await check("an answer that waits while its room begins another life answers none there: its number is another message's", () => {
+  for (const [epochs, options, answers] of [
+    [["e", "e"], {}, 5], [["e", "f"], {}, undefined], // said while we were in the room, which begins anew or not
+    [["e"], { epoch: "e" }, 5], [["f"], { epoch: "e" }, undefined], // written in another life of the page
+  ]) {
+    const salon = client();
+    salon.join("den");
+    const enter = (epoch) => {
+      const socket = welcome(salon);
+      socket.say({ type: "joined", id: socket.of("join")[0].id, room_id: "den", user_id: "ada", epoch, seq: 7, recovered: true, members: 1 });
+      return socket;
+    };
+    if (epochs.length > 1) {
+      enter(epochs[0]).end(1006);
+      pass(1_000);
+      Socket.opened.at(-1).end(1006); // the connection is away still
+    }
+    const { id } = salon.say("den", "yes", { reply_to: 5, ...options });
+    const kept = JSON.parse(JSON.stringify(salon.outbox));
+    pass(2_000);
+    equal(enter(epochs.at(-1)).of("broadcast").map(({ reply_to }) => reply_to ?? null), [answers ?? null], JSON.stringify([epochs, options]));
+    salon.close();
+    const next = client({ outbox: kept });
+    next.join("den");
+    const socket = welcome(next);
+    socket.say({ type: "joined", id: socket.of("join")[0].id, room_id: "den", user_id: "ada", epoch: epochs.at(-1), seq: 7, recovered: true, members: 1 });
+    equal(socket.of("broadcast").map((said) => [said.id, said.reply_to ?? null]), [[id, answers ?? null]], `kept, ${JSON.stringify([epochs, options])}`);
+    next.close();
+  }
+});
+
 await check("what is said of a room that we are not in is no event, of whatever kind, and answers a request all the same", async () => {
   const kinds = [
     { type: "broadcast", sender: "bob", content: "x", seq: 8, ts: 1 },

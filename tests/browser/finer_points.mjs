@@ -227,6 +227,7 @@ await run(async () => {
     await page.screenshot({ path: path.join(pictures, "a-room-that-is-not-open.png") });
     await page.keyboard.press("Enter");
     await until("it was asked again", async () => (await problem(page)) === "This room is not open to you.");
+    await composer(page).fill("");
     await page.goBack();
     await titled(page, "lab");
     equal(await problem(page), "", "a problem in the lab");
@@ -239,6 +240,14 @@ await run(async () => {
     await connected(page);
     await until("it says so", async () => (await problem(page)) === "This room is not open to you.");
     equal(await roomsOf(page), ["lab"], "rooms");
+    // What is written there is kept.
+    await composer(page).fill("Anybody?");
+    await page.locator("#room-list .place", { hasText: "lab" }).click();
+    await page.locator("#room-list .place", { hasText: "cellar" }).locator(".draft-mark").waitFor();
+    await page.reload();
+    await connected(page);
+    await page.locator("#room-list .place", { hasText: "cellar" }).click();
+    equal(await composer(page).inputValue(), "Anybody?", "the draft");
     await page.context().close();
   });
 

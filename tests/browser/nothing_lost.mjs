@@ -135,6 +135,212 @@ await run(async () => {
     await one.context().close();
   });
 
+  await check("a room that is gone into in one tab is there in the others, also in one that is opened in the same moment", async () => {
+    const one = await newPage();
+    await enter(one, "Walker", "kitchen");
+    const two = await newTab(one, `${origin}/#room=kitchen`);
+    await connected(two);
+    await say(one, "/join attic");
+    await until("the other tab has it too", async () => (await roomsOf(two)).join() === "attic,kitchen");
+    await titled(two, "kitchen");
+    await speak(bob, "Speaker", { room_id: "attic" }, ["up here"]);
+    await until("what is said there is counted", async () => (await two.locator("#room-list .unread-dot").textContent()).startsWith("1"));
+    await composer(one).fill("/join cellar");
+    const kept = await one.evaluate(() => {
+      document.getElementById("composer").requestSubmit();
+      return JSON.parse(localStorage.getItem("salon.places:Walker")).rooms.map(({ id }) => id).sort();
+    });
+    equal(kept, ["attic", "cellar", "kitchen"], "what a tab that is opened now finds");
+    await say(one, "/leave cellar");
+    await until("left in both", async () => [one, two].length === (await Promise.all([one, two].map(roomsOf))).filter((rooms) => rooms.join() === "attic,kitchen").length);
+    await say(one, "/join cellar");
+    await until("and there again", async () => (await roomsOf(two)).join() === "attic,cellar,kitchen");
+    await one.context().close();
+  });
+
+  await check("places are kept while there is something new all the time", async () => {
+    const page = await newPage();
+    await enter(page, "Flooded", "stream");
+    await page.evaluate(() => {
+      const { setItem } = Storage.prototype;
+      window.kept = 0;
+      Storage.prototype.setItem = function set(key, value) {
+        if (key.startsWith("salon.places:")) window.kept += 1;
+        return setItem.call(this, key, value);
+      };
+      // How often they had been kept when the last of the messages came.
+      window.whileFlooded = new Promise((resolve) => {
+        new MutationObserver(() => {
+          if (document.querySelector("#messages > li:last-child .text")?.textContent === "line 80") resolve(window.kept);
+        }).observe(document.getElementById("messages"), { childList: true, subtree: true });
+      });
+    });
+    await speak(bob, "Speaker", { room_id: "stream" }, Array.from({ length: 80 }, (_, n) => `line ${n + 1}`));
+    equal((await page.evaluate(() => window.whileFlooded)) > 0, true, "kept meanwhile");
+    await page.context().close();
+  });
+
+  const context = (page) => page.locator("#composer-context:not([hidden]) #composer-context-text").textContent();
+  const onMessage = async (page, text, key) => {
+    await page.locator("#messages > li.message", { hasText: text }).last().focus();
+    await page.keyboard.press(key);
+  };
+  /** Somebody who has said something in a room, and answers and edits there. */
+  const mender = async (name, room) => {
+    const page = await newPage();
+    await enter(page, name, room);
+    await say(page, "my first words");
+    await sees(page, "my first words");
+    await speak(bob, "Asker", { room_id: room }, ["a question"]);
+    await sees(page, "a question");
+    // Messages are reached by the arrows.
+    await page.locator("#log").focus();
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("ArrowUp");
+    return page;
+  };
+
+  await check("an answer and an edit that were begun are there after a reload, and mean the same messages", async () => {
+    const page = await mender("Mender", "workshop");
+    await say(page, "/msg Bob");
+    await titled(page, "Bob");
+    await say(page, "helo Bob");
+    await sees(page, "helo Bob");
+    await page.locator("#room-list .place", { hasText: "workshop" }).click();
+    await sees(page, "a question");
+    await page.locator("#log").focus();
+    await page.keyboard.press("ArrowUp");
+    await onMessage(page, "a question", "r");
+    await page.keyboard.type("an ans");
+    await page.locator("#person-list .place", { hasText: "Bob" }).click();
+    await titled(page, "Bob");
+    await sees(page, "helo Bob");
+    await composer(page).press("ArrowUp");
+    await composer(page).fill("hello B");
+    await page.reload();
+    await connected(page);
+    equal(await context(page), "You edit your message", "what is done in the conversation");
+    equal(await composer(page).inputValue(), "hello B", "the text");
+    await page.locator("#room-list .draft-mark").waitFor();
+    await composer(page).fill("hello Bob");
+    await composer(page).press("Enter");
+    await sees(page, "hello Bob");
+    equal(await page.locator("#composer-context").isHidden(), true, "the edit is over");
+    await page.locator("#room-list .place", { hasText: "workshop" }).click();
+    equal(await composer(page).inputValue(), "an ans", "the text");
+    await until("what is answered", async () => (await context(page)) === "You answer Asker: a question");
+    equal(await page.evaluate(() => Object.entries(localStorage).some(([key, value]) => key.startsWith("salon.unsent:") && value.includes("a question"))), false, "the words of others are kept");
+    await composer(page).fill("an answer");
+    await composer(page).press("Enter");
+    await page.locator("#messages > li.message:not(.pending)", { hasText: "an answer" }).locator(".quote", { hasText: "a question" }).waitFor();
+    await page.reload();
+    await connected(page);
+    equal([await page.locator("#composer-context").isHidden(), await composer(page).inputValue()], [true, ""], "what is begun");
+    await page.context().close();
+  });
+
+  await check("two tabs that edit and answer leave all that was written to the next one", async () => {
+    const page = await mender("Twofold", "workshop 2");
+    const other = await newTab(page, `${origin}/#room=workshop+2`);
+    await connected(other);
+    await sees(other, "a question");
+    for (const [tab, text] of [[page, "my first words, mended"], [other, "my first words, mended otherwise"]]) {
+      await composer(tab).press("ArrowUp");
+      await composer(tab).fill(text);
+    }
+    const third = await newTab(page, `${origin}/#room=workshop+2`);
+    await connected(third);
+    equal([await composer(third).inputValue(), await third.locator("#composer-context").isHidden()], ["", true], "nothing of tabs that are there");
+    await sees(third, "a question");
+    await third.locator("#log").focus();
+    await third.keyboard.press("ArrowUp");
+    await onMessage(third, "a question", "r");
+    await third.keyboard.type("an answer to come");
+    const { context: of } = { context: page.context() };
+    for (const tab of [page, other, third]) await tab.close({ runBeforeUnload: true });
+    const next = await of.newPage();
+    await next.goto(`${origin}/#room=workshop+2`);
+    await connected(next);
+    await until("one is edited", async () => (await context(next)) === "You edit your message");
+    const edited = await composer(next).inputValue();
+    await composer(next).press("Escape");
+    const draft = await composer(next).inputValue();
+    equal([edited, ...draft.split("\n")].sort(), ["an answer to come", "my first words, mended", "my first words, mended otherwise"], "what was written");
+    await of.close();
+  });
+
+  await check("a message that was deleted while it was written anew: what was written becomes the draft, and so it does at once", async () => {
+    const page = await mender("Losing", "workshop 3");
+    const erase = (text) => bob.evaluate(async ({ url, text }) => {
+      const { SalonClient } = await import("/client.js");
+      const salon = new SalonClient({ url, user: "Losing" });
+      await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
+      await salon.join("workshop 3");
+      const { items } = await salon.history({ room_id: "workshop 3" }, { limit: 20 });
+      await salon.delete({ room_id: "workshop 3" }, items.findLast(({ content }) => content === text).seq);
+      salon.close();
+    }, { url: `ws://127.0.0.1:${server.port}/ws`, text });
+    const mended = { text: "and more words", problem: "The message that you edited is no longer there. What you wrote is in the message box." };
+    await composer(page).press("ArrowUp");
+    await composer(page).fill(mended.text);
+    const of = page.context();
+    await page.close({ runBeforeUnload: true });
+    await erase("my first words");
+    const next = await of.newPage();
+    await next.goto(`${origin}/#room=workshop+3`);
+    await connected(next);
+    const isDraft = async () => {
+      await until("the edit is over", async () => await next.locator("#composer-context").isHidden() && (await next.locator("#composer-problem").textContent()) === mended.problem);
+      equal(await composer(next).inputValue(), mended.text, "the draft");
+    };
+    await isDraft();
+    // Live.
+    await composer(next).fill("");
+    await say(next, "other words");
+    await sees(next, "other words");
+    await composer(next).press("ArrowUp");
+    await composer(next).fill(mended.text);
+    await erase("other words");
+    await isDraft();
+    // An answer to a message that goes is a message of its own.
+    await speak(bob, "Losing", { room_id: "workshop 3" }, ["to be answered"]);
+    await sees(next, "to be answered");
+    await next.locator("#log").focus();
+    await next.keyboard.press("ArrowUp");
+    await onMessage(next, "to be answered", "r");
+    await until("it is answered", async () => (await context(next)) === "You answer Losing: to be answered");
+    await erase("to be answered");
+    await until("it is not", async () => await next.locator("#composer-context").isHidden());
+    equal(await composer(next).inputValue(), mended.text, "the draft");
+    await of.close();
+  });
+
+  await check("in another life of the room what was begun means no message of it", async () => {
+    const page = await mender("Twice", "workshop 4");
+    await onMessage(page, "a question", "r");
+    await page.keyboard.type("an answer");
+    const other = await newTab(page, `${origin}/#room=workshop+4`);
+    await connected(other);
+    await sees(other, "a question");
+    await composer(other).press("ArrowUp");
+    await composer(other).fill("an edit");
+    // The one is there when the server has forgotten all, the other one comes after that.
+    await page.close({ runBeforeUnload: true });
+    serverAway = true;
+    await server.kill();
+    await other.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    await server.start();
+    await other.locator("#app[data-connection=connected]").waitFor({ timeout: 40_000 });
+    await until("the edit is over", async () => await other.locator("#composer-context").isHidden() && (await composer(other).inputValue()) === "an edit");
+    equal(await other.locator("#composer-problem").textContent(), "The message that you edited is of a history that the server no longer has. What you wrote is in the message box.", "the reason");
+    const next = await newTab(other, `${origin}/#room=workshop+4`);
+    await connected(next);
+    await until("it is no answer", async () => (await composer(next).inputValue()) === "an answer" && await next.locator("#composer-context").isHidden());
+    await connected(bob);
+    serverAway = false;
+    await other.context().close();
+  });
+
   await check("what was written while there was no connection is said after a reload, once and in order; drafts are there, and marked elsewhere", async () => {
     const page = await newPage({ port: wire.port });
     await enter(page, "Writer", "kitchen");

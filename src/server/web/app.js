@@ -28,7 +28,7 @@ import { closeDrawers, narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
 import { chosenStatus, drawMe, holdStatus } from "./people.js";
-import { DEFAULT_ROOM, focusComposer, goInto, goToMessage, leaveHereToo, open, revisit, setAddress, withoutSign } from "./places.js";
+import { DEFAULT_ROOM, enterHereToo, focusComposer, goInto, goToMessage, leaveHereToo, open, revisit, setAddress, withoutSign } from "./places.js";
 import { presence } from "./presence.js";
 import { sessionToken, store, storeInTab, stored, storedInTab, subjectOf } from "./storage.js";
 import { letGoOfUnsent, unsentOf } from "./unsent.js";
@@ -50,8 +50,9 @@ window.addEventListener("storage", ({ key }) => {
   readElsewhere(places);
   for (const [left, at] of places.left) {
     const c = conversations.get(left);
-    if (c && c.since <= at) leaveHereToo(c);
+    if (c && c.since <= at) leaveHereToo(c, at);
   }
+  for (const room of places.rooms) enterHereToo(room);
 });
 
 window.addEventListener("pagehide", savePlaces);

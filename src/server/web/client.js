@@ -155,8 +155,9 @@
  * @property {number} [join_rooms]     Rooms in one `join`; absent where a `join` is for one room.
  * @property {?{per_second: number, burst: number}} [rate]  Frames of a user; null where there is no limit.
  *
- * @typedef {{id: string, kind: "room" | "person", target: string, content: string, reply_to?: number, queuedAt: number,
- *   firstSent: number}} OutboxEntry
+ * @typedef {{id: string, kind: "room" | "person", target: string, content: string, reply_to?: number, epoch?: string,
+ *   queuedAt: number, firstSent: number}} OutboxEntry
+ *   `epoch` is that of the room when the message was written, if it answers one.
  */
 
 /**
@@ -406,10 +407,13 @@ export class SalonClient {
   isJoined(room_id) { return this.#rooms.get(normalName(room_id))?.joined ?? false; }
 
   /**
-   * Says something in a room; `reply_to` is the `seq` of the message that it answers. Returns the outbox entry, or null
+   * Says something in a room; `reply_to` is the `seq` of the message that it answers. If the room begins anew before it
+   * is said, it answers none; `epoch` is that of the message, if it is not of now. Returns the outbox entry, or null
    * when the outbox is full.
    */
-  say(room_id, content, { reply_to } = {}) { return this.#enqueue("room", room_id, content, reply_to); }
+  say(room_id, content, { reply_to, epoch = this.position(room_id)?.epoch } = {}) {
+    return this.#enqueue("room", room_id, content, reply_to, reply_to === undefined ? undefined : epoch);
+  }
 
   /** Says something to one person. */
   direct(user_id, content, { reply_to } = {}) { return this.#enqueue("person", user_id, content, reply_to); }
@@ -430,9 +434,9 @@ export class SalonClient {
   search(text, where = {}) { return this.request("search", { ...where, text }); }
 
   /** Puts a message of a former client on the outbox, with the id it had. Returns whether there was room for it. */
-  resume({ id, kind, target, content, reply_to, queuedAt, firstSent = 0 }) {
+  resume({ id, kind, target, content, reply_to, epoch, queuedAt, firstSent = 0 }) {
     if (this.#outbox.size >= OUTBOX_MAX || this.#outbox.has(id)) return false;
-    this.#outbox.set(id, { id, kind, target, content, reply_to, queuedAt, socket: null, firstSent, lastSent: 0, notBefore: 0, tries: 0 });
+    this.#outbox.set(id, { id, kind, target, content, reply_to, epoch, queuedAt, socket: null, firstSent, lastSent: 0, notBefore: 0, tries: 0 });
     this.#outboxChanged();
     this.#pumpOutbox();
     return true;
@@ -835,9 +839,9 @@ export class SalonClient {
 
   // Outgoing -------------------------------------------------------------------------------------------------------
 
-  #enqueue(kind, target, content, reply_to) {
+  #enqueue(kind, target, content, reply_to, epoch) {
     if (this.#outbox.size >= OUTBOX_MAX) return null;
-    const entry = { id: uuid(), kind, target: normalName(target), content: wellFormed(content), reply_to, queuedAt: Date.now(), socket: null, firstSent: 0, lastSent: 0, notBefore: 0, tries: 0 };
+    const entry = { id: uuid(), kind, target: normalName(target), content: wellFormed(content), reply_to, epoch, queuedAt: Date.now(), socket: null, firstSent: 0, lastSent: 0, notBefore: 0, tries: 0 };
     this.#outbox.set(entry.id, entry);
     this.#outboxChanged();
     this.#emit("queued", entry);
@@ -862,6 +866,8 @@ export class SalonClient {
         this.#refuse(entry, new SalonError({ code: "unconfirmed", message: "The connection was lost before this message was confirmed" }));
         continue;
       }
+      // The number of the message that it answers is that of another one in a room that has begun anew.
+      if (entry.epoch !== undefined && entry.epoch !== this.position(entry.target).epoch) entry.reply_to = entry.epoch = undefined;
       if (this.lengthProblem(entry.kind, entry.target, entry.content)) {
         this.#refuse(entry, new SalonError({ code: "too_large", message: "This message is longer than the server takes" }));
         continue;

@@ -2,11 +2,12 @@
  * The message box: the text in it, whether it can be sent, and "is typing".
  */
 import { parse, run, suggest } from "./commands.js";
-import { active, client, lastOfOurs } from "./conversations.js";
+import { active, client, lastOfOurs, letGoOfDeleted } from "./conversations.js";
 import { toast } from "./copying.js";
 import { byId, named } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { toLatest } from "./history.js";
+import { quoted } from "./history.js";
 import { plain } from "./message.js";
 import { openPicker } from "./picker.js";
 import { whenLeaving, whenOpened } from "./places.js";
@@ -37,43 +38,63 @@ function write(text) {
 }
 
 function drawComposer() {
-  if (input.value !== written(active)) input.value = written(active); // it was taken over from another tab
+  const context = active.editing ?? active.reply;
+  const about = context && active.epoch === context.epoch ? quoted(active, context.seq) : undefined;
+  if (about?.deleted) letGoOfDeleted(active, context.seq);
+  drawContext(about);
+  if (input.value !== written(active)) { // it was taken over from another tab, or an edit has ended
+    input.value = written(active);
+    growComposer();
+  }
   const { content } = active.editing ? { content: input.value } : parse(input.value);
   const tooLong = content === undefined ? "" : contentProblem(active, content);
   byId("send").disabled = isBlank(input.value) || Boolean(tooLong);
   byId("send").setAttribute("aria-label", active.editing ? "Save" : "Send");
   const problem = tooLong || active.problem || active.removed;
   byId("send-parts").hidden = !tooLong || active.editing !== null || active.removed !== "";
-  drawContext();
   byId("rejoin").hidden = !active.removed;
   byId("rejoin").textContent = active.epoch === null && active.removed !== NOT_HERE ? "Try again" : "Join again";
   if (byId("composer-problem").textContent !== problem) byId("composer-problem").textContent = problem;
 }
 
-/** What the text will be: an answer, or another text of a message. */
-function drawContext() {
+/** What the text will be: an answer to a message, or another text of one. What that says may have to be asked for. */
+function drawContext(about) {
   const { reply, editing } = active;
   byId("composer-context").hidden = reply === null && editing === null;
   if (editing) byId("composer-context-text").replaceChildren("You edit your message");
-  else if (reply) byId("composer-context-text").replaceChildren("You answer ", named(reply.sender), `: ${plain(reply.content)}`);
+  else if (reply) byId("composer-context-text").replaceChildren("You answer ", named(reply.sender), about ? `: ${plain(about.content)}` : "");
 }
 
 /** Answers a message. */
 export function answer(item) {
-  active.editing = null;
-  active.reply = { seq: item.seq, sender: item.sender, content: item.content };
-  redraw("composer");
-  focusAtEnd();
+  begin({ reply: { epoch: item.epoch, seq: item.seq, sender: item.sender } });
 }
 
 /** Writes a message of ours anew. The draft waits meanwhile. */
 export function editMessage(item) {
-  active.editing = { seq: item.seq, text: item.content };
-  active.problem = "";
-  input.value = item.content;
-  growComposer();
-  redraw("composer");
+  begin({ editing: { epoch: item.epoch, seq: item.seq, before: item.content, text: item.content } });
+}
+
+function begin({ reply = active.reply, editing = null }) {
+  leaveEdit(active);
+  Object.assign(active, { reply, editing, problem: "" });
+  contextChanged();
   focusAtEnd();
+}
+
+/** An edit that is left for something else: what was written is not thrown away, unless the reader ends it. */
+function leaveEdit(c) {
+  const { editing } = c;
+  c.editing = null;
+  if (editing && !isBlank(editing.text) && editing.text !== editing.before) c.addToDraft(editing.text);
+}
+
+/** Another message is answered or written anew, or none any more. */
+function contextChanged() {
+  input.value = written(active);
+  growComposer();
+  keepUnsent();
+  redraw("composer");
 }
 
 function focusAtEnd() {
@@ -86,9 +107,7 @@ function endContext() {
   if (active.editing === null && active.reply === null) return false;
   active.editing = active.reply = null;
   active.problem = "";
-  input.value = active.draft;
-  growComposer();
-  redraw("composer");
+  contextChanged();
   return true;
 }
 
@@ -204,7 +223,10 @@ for (const name of ["dragover", "drop"]) document.addEventListener(name, (event)
 byId("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   closeSuggestions();
-  if (active.editing) return save();
+  if (active.editing) {
+    save();
+    return redraw("composer");
+  }
   const written = input.value.trimEnd();
   const { content, ...command } = parse(written);
   if (content === undefined) obey(written, command);
@@ -218,7 +240,7 @@ function say(content) {
   if (active.detached) toLatest();
   active.stuck = true;
   active.newAfter = null;
-  active.problem = send(active, content, active.reply?.seq);
+  active.problem = send(active, content, active.reply);
   if (active.problem) return;
   active.reply = null;
   learnt();
@@ -232,6 +254,10 @@ async function save() {
   const c = active;
   const { editing } = c;
   const content = editing.text.trimEnd();
+  if (c.epoch !== editing.epoch) { // until the server has said that it is the same message, nothing is done to it
+    c.problem = "That was not saved. The messages are not here yet.";
+    return;
+  }
   const before = c.items.find((item) => item.type === "said" && item.seq === editing.seq);
   if (isBlank(content)) {
     if (await ask({ title: "Delete your message?", text: "Nothing is left of it.", yes: "Delete" })) change(c, editing, client.delete(c.target, editing.seq));
@@ -245,11 +271,12 @@ function change(c, editing, answered) {
   answered.then(() => {
     if (c.editing !== editing) return;
     c.editing = null;
-    if (c === active) {
-      input.value = c.draft;
-      growComposer();
-    }
-  }, (error) => { c.problem = `That was not saved. ${inWords(error)}`; }).then(() => redraw("composer"));
+    if (c === active) contextChanged();
+    else keepUnsent();
+  }, (error) => {
+    if (error.code === "not_found") letGoOfDeleted(c, editing.seq);
+    else c.problem = `That was not saved. ${inWords(error)}`;
+  }).then(() => redraw("composer"));
 }
 
 // A text that is too long for one message goes in several, cut where a line or a word ends.
@@ -257,7 +284,7 @@ byId("send-parts").addEventListener("click", () => {
   const { content } = parse(input.value);
   const parts = content === undefined ? [] : inParts(active, content);
   for (const [n, part] of parts.entries()) {
-    active.problem = send(active, part, n === 0 ? active.reply?.seq : undefined);
+    active.problem = send(active, part, n === 0 ? active.reply : null);
     if (active.problem) {
       write(parts.slice(n).join("\n"));
       break;

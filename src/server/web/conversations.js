@@ -25,13 +25,14 @@ const REACTORS_MAX = 20; // names kept of a reaction, as the server sends them
  * A room, or the conversation of two people. `items` rise in (epoch, seq); `pending` are ours and not confirmed yet.
  */
 class Conversation {
+  #epoch = null;
+
   constructor(kind, id) {
     this.kind = kind;
     this.id = id;
     this.key = `${kind}:${id}`;
     this.items = [];
     this.pending = [];
-    this.epoch = null;
     this.lastSeq = 0;
     this.readSeq = undefined; // undefined until we know where the reader stopped
     this.fresh = 0; // messages of others behind that
@@ -61,8 +62,8 @@ class Conversation {
     this.topic = "";
     this.typing = new Map();
     this.draft = ""; // the text in the composer
-    this.reply = null; // the message that it answers: `{seq, sender, content}`
-    this.editing = null; // the message that is written anew, in the place of the draft: `{seq, text}`
+    this.reply = null; // the message that it answers: `{epoch, seq, sender}`
+    this.editing = null; // the message that is written anew, in the place of the draft: `{epoch, seq, before, text}`
     this.quotes = new Map(); // messages that are answered, by seq: `{sender, content}`; null while they are asked for
     this.goTo = null; // the seq of a message that the view goes to as soon as it can
     this.since = Date.now(); // when we went there
@@ -80,6 +81,35 @@ class Conversation {
 
   get target() { return this.kind === "room" ? { room_id: this.id } : { user_id: this.id }; }
   get title() { return this.name || this.id; }
+
+  /** The life of the numbers here, as far as it is known. */
+  get epoch() { return this.#epoch; }
+  set epoch(epoch) {
+    this.#epoch = epoch;
+    if (epoch === null) return;
+    // What is begun is about a message of one epoch. In another one its number is that of another message.
+    if (this.reply && this.reply.epoch !== epoch) this.reply = null;
+    if (this.editing && this.editing.epoch !== epoch) this.endEdit("The message that you edited is of a history that the server no longer has.");
+  }
+
+  /** Something is written here that nobody has yet. */
+  get isBegun() { return this.draft.trim() !== "" || this.reply !== null || this.editing !== null || this.pending.length > 0; }
+
+  /** Text that finds another one in its place comes behind it. */
+  addToDraft(text) {
+    if (this.draft.includes(text)) return;
+    this.draft = this.draft ? `${this.draft}\n${text}` : text;
+  }
+
+  /** The message that is written anew is not to be had. What was written becomes the draft. */
+  endEdit(problem) {
+    const { text, before } = this.editing;
+    this.editing = null;
+    if (text.trim() === "" || text === before) return;
+    this.addToDraft(text);
+    this.problem = `${problem} What you wrote is in the message box.`;
+  }
+
   get unread() { return this.carried + this.fresh; }
   /** Unread messages that are meant for the reader alone, or call them. */
   get urgent() { return this.kind === "person" ? this.unread : this.calls.length; }
@@ -234,7 +264,7 @@ export function conversation(kind, name) {
     if (kind === "room") noticeRoom(id);
     if (kind === "person") {
       noticeName(id);
-      const quiet = people().filter((c) => c !== active && c.unread === 0 && c.pending.length === 0 && c.draft === "" && c !== found);
+      const quiet = people().filter((c) => c !== active && c.unread === 0 && !c.isBegun && c !== found);
       if (people().length > PEOPLE_MAX && quiet.length) conversations.delete(quiet[0].key);
       rememberPlaces(); // also one that somebody else began
     }
@@ -244,9 +274,15 @@ export function conversation(kind, name) {
 }
 
 let placesTimer = null;
-export function rememberPlaces() {
-  clearTimeout(placesTimer);
-  placesTimer = setTimeout(savePlaces, 300);
+const SAVE_WITHIN = 300;
+
+/** The browser keeps the places in a moment, also while there is something new all the time. */
+export function rememberPlaces() { placesTimer ??= setTimeout(savePlaces, SAVE_WITHIN); }
+
+/** Somebody goes somewhere, or leaves: the browser keeps it at once, for a tab that is opened now. */
+export function rememberPlacesNow() {
+  rememberPlaces();
+  savePlaces();
 }
 
 /**
@@ -258,8 +294,14 @@ const gone = new Map();
 /** A place has been left: it is none of those that the browser keeps, also for other tabs. */
 export function leftPlace(c) {
   gone.set(c.key, { at: Date.now(), epoch: c.epoch, seq: c.lastSeq });
-  rememberPlaces();
+  rememberPlacesNow();
 }
+
+/** A place was left in another tab, at that time. */
+export function leftElsewhere(c, at) { gone.set(c.key, { at, epoch: c.epoch, seq: c.lastSeq }); }
+
+/** When a place was left, here or in another tab; undefined if it was not. */
+export const leftAt = (key) => gone.get(key)?.at;
 
 const placesKey = (name) => `salon.places:${name}`;
 
@@ -428,9 +470,19 @@ export function takeChange(c, { of, seq, ts, content, deleted }) {
   const item = saidAs(c, of);
   if (!item) return;
   if (deleted && !item.deleted && item.sender !== me && of > (c.readSeq ?? 0) && of <= c.counted) c.fresh = Math.max(0, c.fresh - 1);
-  if (deleted) c.calls = c.calls.filter((call) => call !== of);
+  if (deleted) {
+    c.calls = c.calls.filter((call) => call !== of);
+    letGoOfDeleted(c, of);
+  }
   amend(c, item, deleted ? { content: "", deleted: true, reactions: undefined } : { content, edited: ts });
   redraw("places");
+}
+
+/** A message is deleted, or was: it is neither answered nor written anew. Text that was begun stays. */
+export function letGoOfDeleted(c, seq) {
+  if (c.reply?.seq === seq) c.reply = null;
+  if (c.editing?.seq === seq) c.endEdit("The message that you edited is no longer there.");
+  if (c === active) redraw("composer");
 }
 
 /** Somebody reacts to a message, or no longer does. Carried out again it changes nothing. */

@@ -68,7 +68,7 @@ export async function syncPerson(c) {
     else if (message.sender === me) confirmHere(c, message); // the next sync brings it
   }
   if (c === active && c.newAfter === null && c.unread > 0) c.markNew();
-  redraw("log", "places", "head");
+  redraw("log", "places", "head", "composer");
 }
 
 let caughtUp = Promise.resolve();
@@ -239,7 +239,7 @@ export function quoted(c, seq) {
     else c.quotes.delete(seq);
   }).then(() => {
     for (const one of c.items) if (one.reply_to === seq) one.stale = true;
-    if (c === active) redraw("log");
+    if (c === active) redraw("log", "composer");
   });
   return undefined;
 }

@@ -127,7 +127,7 @@ export function listen(salon) {
     c.problem = "";
     c.removed = JOIN_WORDS[error.code] ?? inWords(error);
     // Not one of our rooms. Its messages stay on the page for as long as it is looked at.
-    if (!c.full && c.pending.length === 0) { // what was not sent is still to be seen
+    if (!c.full && !c.isBegun) { // what was not sent is still to be seen
       if (c === active) c.unlisted = true;
       else conversations.delete(c.key);
     }
@@ -221,6 +221,10 @@ export function listen(salon) {
     if (!waiting) return;
     waiting.failed = inWords(error);
     waiting.stale = true;
+    if (error.code === "not_found" && waiting.reply_to !== undefined) { // said again, it answers nothing
+      waiting.reply_to = undefined;
+      waiting.failed = "The message that it answers is no longer there.";
+    }
     keepUnsent();
     c.problem = `Your message was not sent. ${waiting.failed}`;
     redraw("log", "composer");

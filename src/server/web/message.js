@@ -131,9 +131,9 @@ export function refresh(item) {
     const discard = element("button", "quiet", "Discard");
     retry.type = discard.type = "button";
     retry.addEventListener("click", () => {
-      const { kind, target } = item.entry;
+      const { kind, target, epoch } = item.entry;
       const { reply_to } = item;
-      const said = kind === "room" ? client.say(target, item.content, { reply_to }) : client.direct(target, item.content, { reply_to });
+      const said = kind === "room" ? client.say(target, item.content, { reply_to, epoch }) : client.direct(target, item.content, { reply_to });
       if (said) forget(item);
     });
     discard.addEventListener("click", () => forget(item));

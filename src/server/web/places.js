@@ -1,7 +1,7 @@
 /**
  * Going somewhere: entering rooms, opening conversations, leaving them.
  */
-import { activate, active, client, conversation, conversations, leftPlace, noticeRoom, people, rememberPlaces, rooms } from "./conversations.js";
+import { activate, active, client, conversation, conversations, leftAt, leftElsewhere, leftPlace, noticeRoom, people, rememberPlacesNow, rooms } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { PAGE, syncPerson, toLatest } from "./history.js";
@@ -35,6 +35,7 @@ export function open(kind, id, { instead = false } = {}) {
     for (const item of [...left.items, ...left.pending]) delete item.node;
     left.newAfter = left.newEpoch = null;
     left.landing = false;
+    if (left.unlisted && left.isBegun) left.unlisted = false; // what is written there is to be seen
     if (left.unlisted) conversations.delete(left.key);
   }
   activate(next);
@@ -53,7 +54,7 @@ export function open(kind, id, { instead = false } = {}) {
     followRoom(active);
   }
   if (kind === "person" && client.state === "connected") followPresence([id]);
-  rememberPlaces();
+  rememberPlacesNow();
   redraw("log", "head", "places", "members", "typing", "composer");
 }
 
@@ -150,7 +151,7 @@ export function describeRoom(room) {
 export function leave(left) {
   if (left.kind === "room") client.leave(left.id).catch(() => {});
   leftPlace(left);
-  left.draft = "";
+  Object.assign(left, { draft: "", reply: null, editing: null });
   conversations.delete(left.key);
   if (left !== active) { // what is on screen stays there
     refreshPublicRooms();
@@ -166,8 +167,9 @@ export function leave(left) {
  * A place that was left in another tab is left here too, unless something is written there. One on screen stays there,
  * to be joined again.
  */
-export function leaveHereToo(c) {
-  if (c.removed || c.draft.trim() !== "" || c.pending.length > 0 || (c.kind === "person" && c === active)) return;
+export function leaveHereToo(c, at) {
+  if (c.removed || c.isBegun || (c.kind === "person" && c === active)) return;
+  leftElsewhere(c, at);
   if (c.kind === "room") client.leave(c.id).catch(() => {});
   if (c === active) {
     Object.assign(c, { removed: NOT_HERE, unlisted: true, count: 0 });
@@ -177,6 +179,18 @@ export function leaveHereToo(c) {
     conversations.delete(c.key);
   }
   redraw("places", "members", "head", "typing", "composer");
+}
+
+/** A room that was gone into in another tab is gone into here too. It stays in the list, and nothing else changes. */
+export function enterHereToo({ id, epoch, read, at = 0 }) {
+  const key = `room:${id}`;
+  const there = conversations.get(key);
+  if (!epoch || client.has(id) || (there && !there.removed) || !(at > (leftAt(key) ?? 0))) return;
+  const c = conversation("room", id);
+  Object.assign(c, { removed: "", full: false, unlisted: false, since: at });
+  if (!there) Object.assign(c, { storedEpoch: epoch, storedRead: read });
+  enterRoom(c);
+  redraw("places", "composer");
 }
 
 byId("leave").addEventListener("click", () => leave(active));

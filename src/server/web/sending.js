@@ -40,8 +40,8 @@ export function inParts(c, content) {
   return [...parts, left].filter((part) => part.trim() !== "");
 }
 
-/** Sends a message. Returns what is wrong, like `contentProblem`. */
-export function send(c, content, reply_to = undefined) {
+/** Sends a message, which may answer one. Returns what is wrong, like `contentProblem`. */
+export function send(c, content, reply = null) {
   const problem = contentProblem(c, content);
   if (problem) return problem;
   // A person who was put out comes back by joining, and not by writing on as if nothing had happened.
@@ -50,6 +50,7 @@ export function send(c, content, reply_to = undefined) {
     return c.removed;
   }
   if (c.kind === "room" && !client.has(c.id)) enterRoom(c);
-  const entry = c.kind === "room" ? client.say(c.id, content, { reply_to }) : client.direct(c.id, content, { reply_to });
+  const { seq: reply_to, epoch } = reply ?? {};
+  const entry = c.kind === "room" ? client.say(c.id, content, { reply_to, epoch }) : client.direct(c.id, content, { reply_to });
   return entry ? "" : "Too many messages are waiting to be sent.";
 }

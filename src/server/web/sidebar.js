@@ -89,7 +89,7 @@ function updatePlace(node, { c }) {
 }
 
 /** The mark of a conversation elsewhere that has a draft. */
-const hasDraft = (c) => c !== active && (c.draft.trim() !== "" || c.pending.some(({ failed }) => failed));
+const hasDraft = (c) => c !== active && (c.draft.trim() !== "" || c.reply !== null || c.editing !== null || c.pending.some(({ failed }) => failed));
 
 function draftMark() {
   const mark = element("span", "draft-mark", icon("pencil"), element("span", "sr-only", " not sent yet"));

@@ -8,7 +8,7 @@
  */
 import { uuid } from "./client.js";
 import { NOT_HERE } from "./words.js";
-import { client, conversation, conversations, me } from "./conversations.js";
+import { active, client, conversation, conversations, me } from "./conversations.js";
 import { redraw } from "./drawing.js";
 import { forget, keysOf, store, stored } from "./storage.js";
 
@@ -34,13 +34,19 @@ function record(closed) {
   const drafts = [];
   const refused = [];
   for (const c of conversations.values()) {
-    if (c.draft.trim() !== "") drafts.push([c.kind, c.id, c.draft.slice(0, DRAFT_CHARACTERS)]);
+    if (c.draft.trim() !== "" || c.reply || c.editing) drafts.push([c.kind, c.id, c.draft.slice(0, DRAFT_CHARACTERS), contextOf(c)]);
     for (const { entry, failed } of c.pending) if (failed) refused.push({ ...bare(entry), failed });
   }
   return { name: me, at: Date.now(), closed, drafts, refused, outbox: client?.outbox.map(bare) ?? [] };
 }
 
-const bare = ({ id, kind, target, content, reply_to, queuedAt, firstSent }) => ({ id, kind, target, content, reply_to, queuedAt, firstSent });
+/** What a draft answers, and the message that is written anew in its place; of others it keeps no text. */
+function contextOf({ reply, editing }) {
+  if (!reply && !editing) return undefined;
+  return { reply, editing: editing && { ...editing, text: editing.text.slice(0, DRAFT_CHARACTERS) } };
+}
+
+const bare = ({ id, kind, target, content, reply_to, epoch, queuedAt, firstSent }) => ({ id, kind, target, content, reply_to, epoch, queuedAt, firstSent });
 const isEmpty = ({ drafts, refused, outbox }) => drafts.length + refused.length + outbox.length === 0;
 
 function save(closed = false) {
@@ -108,7 +114,7 @@ export function unsentOf(name) {
     show() {
       for (const entry of outbox) wait(entry, null);
       for (const { failed, ...entry } of refused) wait(entry, failed);
-      for (const [kind, id, text] of drafts) draft(place(kind, id), text);
+      for (const [kind, id, text, context] of drafts) draft(place(kind, id), text, context);
       keepUnsent();
     },
   };
@@ -128,9 +134,25 @@ function wait(entry, failed) {
   c.pending.push({ type: "said", entry, sender: me, content: entry.content, reply_to: entry.reply_to, ts: entry.queuedAt, failed });
 }
 
-function draft(c, text) {
-  if (c.draft.includes(text)) return;
-  c.draft = c.draft ? `${c.draft}\n${text}` : text;
+/**
+ * A draft that was left behind, with the answer or the edit that was begun. Where something else is begun already, in
+ * another tab that was closed as well or here, the texts are kept in one.
+ */
+function draft(c, text, context) {
+  const { reply, editing } = isContext(context ?? {}) ? context ?? {} : {};
+  const anew = !c.draft && !c.reply;
+  if (anew && reply && (c.epoch ?? reply.epoch) === reply.epoch) c.reply = reply;
+  c.addToDraft(text);
+  if (!editing) return;
+  if (!c.editing && (c.epoch ?? editing.epoch) === editing.epoch && !(c === active && c.draft)) c.editing = editing;
+  else if (editing.text !== editing.before) c.addToDraft(editing.text);
+}
+
+/** Whether a record has a context as this page writes it. */
+function isContext(context) {
+  const isAbout = (one, ...texts) => !one || ([one.epoch, ...texts].every((text) => typeof text === "string") && Number.isSafeInteger(one.seq));
+  const { reply, editing } = context;
+  return isAbout(reply, reply?.sender) && isAbout(editing, editing?.before, editing?.text);
 }
 
 // A page that goes closes its record; one that the browser brings back from memory finds it taken, or goes on with it.
@@ -165,7 +187,7 @@ function adoptLater() {
   const { drafts, refused, outbox } = takeOver(me);
   for (const entry of outbox) if (client.resume(entry)) wait(entry, null);
   for (const { failed, ...entry } of refused) wait(entry, failed);
-  for (const [kind, id, text] of drafts) draft(place(kind, id), text);
+  for (const [kind, id, text, context] of drafts) draft(place(kind, id), text, context);
   if (drafts.length + refused.length + outbox.length) {
     keepUnsent();
     redraw("log", "places", "composer");
