@@ -1,5 +1,6 @@
-//! Packs the chat page for the binary: one script and one style, compressed, each with its hash in its name, so that a
-//! browser that has it never asks again. The sources stay as they are, to be read: `src/server/web`.
+//! Packs the chat page for the binary: a script and a style of its door, and those of the rest, compressed, each with its
+//! hash in its name, so that a browser that has it never asks again. The sources stay as they are, to be read:
+//! `src/server/web`.
 
 #[path = "build/pack.rs"]
 mod pack;
@@ -34,30 +35,46 @@ fn main() -> Result<(), Box<dyn Error>> {
             modules.insert(name.clone(), read(&name)?);
         }
     }
-    let script = pack::script("app.js", &modules)?;
-    let style = pack::style(&read("app.css")?);
-    let old = read("old.js")?;
+    let (door, app) = pack::scripts("door.js", "app.js", &modules)?;
+    let app_script = named("app.js", &app)?;
+    let app_style = pack::style(&read("app.css")?);
+    let app_sheet = named("app.css", &app_style)?;
+    // What is behind the door is named by its script.
+    let door = replaced(&door, "\"./app.js\"", &format!("\"./{app_script}\""))?;
+    let door = replaced(&door, "\"app.css\"", &format!("\"{app_sheet}\""))?;
 
     let mut page = read("index.html")?;
-    for (link, kind, name, body) in [
-        ("src=\"app.js\"", "src", "page.js", &script),
-        ("href=\"app.css\"", "href", "page.css", &style),
-        ("src=\"old.js\"", "src", "old.js", &old),
+    for (link, name, body) in [
+        ("src=\"door.js\"", "door.js", &door),
+        ("href=\"door.css\"", "door.css", &pack::style(&read("door.css")?)),
+        ("src=\"old.js\"", "old.js", &read("old.js")?),
     ] {
-        let digest: String = Sha1::digest(body).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        let (stem, extension) = name.split_once('.').ok_or("expected a name with a dot")?;
-        let hashed = format!("{stem}-{digest}.{extension}");
-        if page.matches(link).count() != 1 {
-            return Err(format!("{WEB}/index.html: expected {link} once").into());
-        }
-        page = page.replace(link, &format!("{kind}=\"{hashed}\""));
-        println!("cargo::rustc-env=PAGE_{}_{}=/{hashed}", stem.to_uppercase(), extension.to_uppercase());
+        page = replaced(&page, link, &link.replace(name, &named(name, body)?))?;
         write(&out, name, body)?;
     }
+    write(&out, "app.js", &app)?;
+    write(&out, "app.css", &app_style)?;
     write(&out, "index.html", &pack::lines(&page))?;
     write(&out, "client.js", &read("client.js")?)?;
     write(&out, "worker.js", &read("worker.js")?)?;
     Ok(())
+}
+
+/// The name of a file with its hash, which `site.rs` serves it under.
+fn named(name: &str, body: &str) -> Result<String, Box<dyn Error>> {
+    let digest: String = Sha1::digest(body).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let (stem, extension) = name.split_once('.').ok_or("expected a name with a dot")?;
+    let hashed = format!("{stem}-{digest}.{extension}");
+    println!("cargo::rustc-env=PAGE_{}_{}=/{hashed}", stem.to_uppercase(), extension.to_uppercase());
+    Ok(hashed)
+}
+
+/// A text with another name in the place of one that stands there once.
+fn replaced(text: &str, name: &str, with: &str) -> Result<String, Box<dyn Error>> {
+    match text.matches(name).count() {
+        1 => Ok(text.replace(name, with)),
+        count => Err(format!("{WEB}: expected {name} once, found it {count} times").into()),
+    }
 }
 
 /// Writes a file as it is, and compressed.

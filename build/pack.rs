@@ -1,5 +1,5 @@
-//! Packs the page: the modules of `src/server/web`, as people read them, become one script in the order of their
-//! imports, and comments and indentation go. It knows the few forms in which those modules are written, and refuses
+//! Packs the page: the modules of `src/server/web`, as people read them, become two scripts, each in the order of its
+//! imports, and comments and indentation go. The first is what is needed at once; it takes the other one by `import()`. It knows the few forms in which those modules are written, and refuses
 //! what it does not know; it is no general bundler.
 //!
 //! Each module becomes a function that returns what it exports, and takes what it imports from the results of the
@@ -7,24 +7,53 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Packs `first` and all that it imports, from near or far. `modules` are the sources by the names of their files.
-pub fn script(first: &str, modules: &BTreeMap<String, String>) -> Result<String, String> {
+/// Packs `first` and all that it imports, from near or far, and what `later` imports beside. `modules` are the sources by
+/// the names of their files. The second script is a function, which the first one hands what they have in common.
+pub fn scripts(first: &str, later: &str, modules: &BTreeMap<String, String>) -> Result<(String, String), String> {
     let mut pack = Pack { modules, order: Vec::new(), done: BTreeMap::new(), begun: BTreeSet::new() };
     pack.visit(first)?;
-    let live: Vec<&str> = pack.done.values().flat_map(|module| &module.live).map(String::as_str).collect();
-    let unique: BTreeSet<&&str> = live.iter().collect();
-    if unique.len() != live.len() {
-        return Err(format!("expected each name that is exported by `let` once, found {live:?}"));
+    let near = pack.order.len();
+    pack.visit(later)?;
+    let (near, far) = pack.order.split_at(near);
+    if let Some(name) = near.iter().find(|name| !pack.done[*name].live.is_empty()) {
+        return Err(format!("{name}: expected no export by `let` in what both scripts have, found one"));
     }
-    let mut script = String::from("(()=>{\n");
-    if !live.is_empty() {
-        script += &format!("let {};\n", live.join(","));
+    let handed: Vec<String> = near.iter().map(|name| variable(name)).collect();
+    let handed = handed.join(",");
+    let takes = format!("import(\"./{later}\")");
+    let (one, other) = (pack.text(near)?, pack.text(far)?);
+    if (one.matches("import(").count(), one.matches(&takes).count(), other.matches("import(").count()) != (1, 1, 0) {
+        return Err(format!("expected {takes} once, found another `import()`"));
     }
-    for name in &pack.order {
-        let module = &pack.done[name];
+    let one = one.replace(&takes, &format!("{takes}.then((script)=>script.default({{{handed}}}))"));
+    let other = format!("export default({{{handed}}})=>{{\n{other}return {};\n}};\n", variable(later));
+    Ok((one, other))
+}
+
+impl Pack<'_> {
+    /// The text of modules, which have been visited.
+    fn text(&self, names: &[String]) -> Result<String, String> {
+        let live: Vec<&str> = names.iter().flat_map(|name| &self.done[name].live).map(String::as_str).collect();
+        let unique: BTreeSet<&&str> = live.iter().collect();
+        if unique.len() != live.len() {
+            return Err(format!("expected each name that is exported by `let` once, found {live:?}"));
+        }
+        let mut script = String::new();
+        if !live.is_empty() {
+            script += &format!("let {};\n", live.join(","));
+        }
+        for name in names {
+            script += &self.module(name)?;
+        }
+        Ok(script)
+    }
+
+    fn module(&self, name: &str) -> Result<String, String> {
+        let module = &self.done[name];
+        let mut script = String::new();
         script += &format!("const {}=(()=>{{\n", variable(name));
         for (from, names) in &module.imports {
-            let exports = &pack.done[from];
+            let exports = &self.done[from];
             for (exported, _) in names {
                 if !exports.exports.contains(exported) && !exports.live.contains(exported) {
                     return Err(format!("expected {from} to export `{exported}`, which {name} imports"));
@@ -46,9 +75,8 @@ pub fn script(first: &str, modules: &BTreeMap<String, String>) -> Result<String,
         script += &module.body;
         let exports: Vec<&str> = module.exports.iter().map(String::as_str).collect();
         script += &format!("return{{{}}};\n}})();\n", exports.join(","));
+        Ok(script)
     }
-    script += "})();\n";
-    Ok(script)
 }
 
 /// A style without its comments and its indentation.

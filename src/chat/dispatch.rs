@@ -82,7 +82,7 @@ impl Hall {
                 self.create_room(ask, &room, name.as_deref(), topic.as_deref(), ctx)
             }
             Request::Room { room } => self.room_info(ask, &room, ctx),
-            Request::Rooms(page) => self.list_rooms(ask, &page, ctx),
+            Request::Rooms { page, read } => self.list_rooms(ask, &page, read, ctx),
             Request::Members { room, page } => self.list_members(ask, &room, page, ctx),
             Request::Online(page) => self.list_online(ask, page, ctx),
             Request::History { place, part } => self.history(ask, place, &part, ctx),

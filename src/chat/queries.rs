@@ -83,18 +83,25 @@ impl Hall {
     }
 
     /// Rooms in order of names: all, or those that the token is for. What the user has read of those that the session
-    /// is in, the store knows.
-    pub(super) fn list_rooms(&mut self, ask: Ask<'_>, page: &Page<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+    /// is in, the store knows; it is asked about the others too by a client that wants to know where the user has been.
+    pub(super) fn list_rooms(
+        &mut self,
+        ask: Ask<'_>,
+        page: &Page<'_>,
+        read: bool,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Refusal> {
         let mut asked =
-            RoomsAsked { cursor: page.cursor.as_deref().map(Into::into), limit: page.limit, inside: Vec::new() };
+            RoomsAsked { cursor: page.cursor.as_deref().map(Into::into), limit: page.limit, marked: Vec::new() };
         if let Some(user) = self.marking_user(ask.conn).cloned() {
             page.short_cursor()?;
             let (listed, _, work) = self.rooms_on(ask.conn, &asked);
             ctx.out.note_work(work);
-            asked.inside = listed.iter().filter(|(_, listed)| listed.joined).map(|(name, _)| (*name).clone()).collect();
-            if !asked.inside.is_empty() {
+            let marked = listed.iter().filter(|(_, listed)| listed.joined || read);
+            asked.marked = marked.map(|(name, _)| (*name).clone()).collect();
+            if !asked.marked.is_empty() {
                 let mut names = String::new();
-                let rooms = Names::join(asked.inside.iter().map(RoomName::as_str), &mut names);
+                let rooms = Names::join(asked.marked.iter().map(RoomName::as_str), &mut names);
                 let waiting = Waiting { asker: ask.keep(), room: None, what: What::Rooms(Box::new(asked)) };
                 let (user, now) = (user.as_str(), ctx.now);
                 return self.ask_store(waiting, |ticket| Request::Readings { user, rooms, now, ticket }, ctx);
@@ -107,9 +114,9 @@ impl Hall {
     /// The store has answered, with as many readings as were asked for, or with none.
     pub(super) fn answer_rooms(&self, ask: Ask<'_>, asked: &RoomsAsked, readings: &[Reading], turn: &mut Turn<'_>) {
         let (listed, next, work) = self.rooms_on(ask.conn, asked);
-        let read: HashMap<&RoomName, Reading> = asked.inside.iter().zip(readings.iter().copied()).collect();
+        let read: HashMap<&RoomName, Reading> = asked.marked.iter().zip(readings.iter().copied()).collect();
         let rooms = listed.into_iter().map(|(name, listed)| {
-            let reading = read.get(name).filter(|_| listed.joined).copied().map(Into::into);
+            let reading = read.get(name).filter(|reading| listed.joined || reading.read > 0).copied().map(Into::into);
             answer::ListedRoom { reading, ..listed }
         });
         let rooms: Vec<_> = rooms.collect();

@@ -100,12 +100,12 @@ pub(super) enum What {
     },
 }
 
-/// A page of rooms, and those on it whose marks the store is asked for.
+/// A page of rooms, and those on it whose marks the store is asked for: where the session is inside, or all of them.
 #[derive(Debug)]
 pub(super) struct RoomsAsked {
     pub cursor: Option<Box<str>>,
     pub limit: usize,
-    pub inside: Vec<RoomName>,
+    pub marked: Vec<RoomName>,
 }
 
 /// A ban that holds, and is to be kept.

@@ -3,7 +3,7 @@
  * and only what was seen is read. `node coming_back.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { begin, comeAgain, composer, connected, enter, members, newPage as openPage, say, sees, speak, texts, titled } from "./browser.mjs";
+import { begin, comeAgain, composer, connected, enter, members, newPage as openPage, roomsOf, say, sees, speak, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off", "--history", "10000");
@@ -163,6 +163,32 @@ await run(async () => {
     await bob.evaluate(() => window.acting.delete({ room_id: "attic" }, window.mine));
     await shows(page, "attic", "");
     await bob.evaluate(() => window.acting.close());
+    await page.context().close();
+  });
+
+  await check("a second device has the rooms, with what is unread in them, but for those that were left on it", async () => {
+    const page = await newPage();
+    await enter(page, "Nomad", "kitchen");
+    for (const room of ["harbour", "market"]) {
+      await say(page, `/join ${room}`);
+      await titled(page, room);
+      await say(page, `here in the ${room}`);
+      await sees(page, `here in the ${room}`);
+    }
+    await go(page, "kitchen");
+    await speak(bob, "Speaker", { room_id: "harbour" }, ["one", "two"]);
+    const second = await newPage();
+    await comeAgain(second, "Nomad", "kitchen");
+    await until("the rooms are there", async () => (await roomsOf(second)).join() === "harbour,kitchen,market");
+    await shows(second, "harbour", "dot 2");
+    await shows(second, "market", "");
+    await say(second, "/leave market");
+    await until("it is left", async () => (await roomsOf(second)).join() === "harbour,kitchen");
+    await second.reload();
+    await connected(second);
+    await shows(second, "harbour", "dot 2");
+    equal(await roomsOf(second), ["harbour", "kitchen"], "rooms after a reload");
+    await second.context().close();
     await page.context().close();
   });
 

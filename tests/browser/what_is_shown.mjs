@@ -420,11 +420,19 @@ await run(async () => {
       await until(`with ${what} it says so`, async () => (await page.locator("#too-old").textContent()).startsWith("This browser is too old for Salon."));
       await page.context().close();
     }
-    const page = await newPage({ expected: () => true });
-    await page.route(/\/(?:text|page-[0-9a-f]+)\.js$/u, (route) => route.abort()); // a part is missing
-    await page.goto(`${page.origin}/`);
-    await until("it says so", async () => (await page.locator("#too-old").textContent()).startsWith("A part of this page"));
-    await page.context().close();
+    // A part is missing: of the door, of what is behind it, and of its look.
+    for (const [part, where] of [[/\/(?:names|door-[0-9a-f]+)\.js$/u, "#too-old"], [/\/(?:text|app-[0-9a-f]+)\.js$/u, "#door-status"], [/\/app(?:-[0-9a-f]+)?\.css$/u, "#door-status"]]) {
+      const page = await newPage({ expected: () => true });
+      await page.route(part, (route) => route.abort());
+      await page.goto(`${page.origin}/`);
+      if (where === "#door-status") {
+        await page.locator("#door-name").fill("Early");
+        await page.keyboard.press("Enter");
+      }
+      await until("it says so", async () => (await page.locator(where).textContent()).startsWith("A part of this page"));
+      equal(await page.locator(where).isVisible(), true, "to be seen");
+      await page.context().close();
+    }
   });
 
   for (const [colorScheme, width, height] of [["light", 390, 844], ["dark", 390, 844], ["light", 1280, 800], ["dark", 1280, 800]]) {

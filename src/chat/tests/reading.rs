@@ -58,7 +58,7 @@ fn a_mark_is_the_users_and_moves_forward() {
 }
 
 #[test]
-fn rooms_have_marks_where_the_session_is_inside() {
+fn rooms_have_marks_where_the_session_is_inside_or_where_the_user_has_been() {
     let mut stage = den();
     stage.says("bob", r#"{"type":"create_room","room_id":"attic"}"#);
     stage.says("ann", r#"{"type":"read","room_id":"den","seq":1}"#);
@@ -73,6 +73,19 @@ fn rooms_have_marks_where_the_session_is_inside() {
         stage.says(device, r#"{"type":"rooms","id":1}"#);
         stage.heard(device, [format!(r#"{{"type":"rooms","id":1,"rooms":[{attic},{}]}}"#, listed("den", den))]);
     }
+    // With `read`, where the user has read something: ann's other device too, which is inside of none.
+    for (device, den) in [
+        ("ann", r#""members":2,"joined":true,"read":1,"unread":2"#),
+        ("ann2", r#""members":2,"joined":false,"read":1,"unread":2"#),
+        ("bob", r#""members":2,"joined":true,"read":0,"unread":0"#),
+    ] {
+        stage.says(device, r#"{"type":"rooms","id":2,"read":true}"#);
+        stage.heard(device, [format!(r#"{{"type":"rooms","id":2,"rooms":[{attic},{}]}}"#, listed("den", den))]);
+    }
+    stage.says("ann2", r#"{"type":"rooms","id":3,"read":false}"#);
+    let outside = listed("den", r#""members":2,"joined":false"#);
+    stage.heard("ann2", [format!(r#"{{"type":"rooms","id":3,"rooms":[{attic},{outside}]}}"#)]);
+    stage.refused("ann2", r#"{"type":"rooms","read":1}"#, "bad_request");
     let page = |of: &str| format!(r#"{{"type":"rooms","limit":1{of}}}"#);
     stage.says("ann", &page(""));
     stage.heard("ann", [format!(r#"{{"type":"rooms","rooms":[{attic}],"next":"attic"}}"#)]);

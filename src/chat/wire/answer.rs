@@ -370,7 +370,7 @@ pub(crate) struct ListedRoom<'a> {
     pub name: &'a str,
     pub members: usize,
     pub joined: bool,
-    /// Of a room that the session is in.
+    /// Of a room that the session is in, or that the user has read something of.
     #[serde(flatten)]
     pub reading: Option<Reading>,
 }

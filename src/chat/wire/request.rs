@@ -38,7 +38,7 @@ pub(crate) enum Request<'a> {
     PresenceOfUsers { users: Vec<Text<'a>>, subscribe: Option<bool> },
     CreateRoom { room: Text<'a>, name: Option<Text<'a>>, topic: Option<Text<'a>> },
     Room { room: Text<'a> },
-    Rooms(Page<'a>),
+    Rooms { page: Page<'a>, read: bool },
     Members { room: Text<'a>, page: Page<'a> },
     Online(Page<'a>),
     History { place: Place<'a>, part: Part<'a> },
@@ -337,7 +337,7 @@ fields! {
     UsersToo "users", Typing "typing", Status "status", Note "note", Subscribe "subscribe", Name "name",
     Rooms "rooms", Topic "topic", Cursor "cursor", Limit "limit", Before "before", After "after", Since "since",
     History "history", Epoch "epoch", Token "token",
-    ReplyTo "reply_to", Of "of", Emoji "emoji", On "on", Seq "seq", Text "text",
+    ReplyTo "reply_to", Of "of", Emoji "emoji", On "on", Seq "seq", Text "text", Read "read",
     Sender "sender", Session "session_id", Code "code", Seconds "seconds",
 }
 
@@ -605,7 +605,10 @@ impl<'a> Fields<'a> {
                 topic: self.maybe_text(Field::Topic)?,
             },
             Kind::Room => Request::Room { room: self.text(Field::Room)? },
-            Kind::Rooms => Request::Rooms(self.page()?),
+            // With `read`, what the user has read of rooms that the session is not in is listed too.
+            Kind::Rooms => {
+                Request::Rooms { page: self.page()?, read: self.maybe_flag(Field::Read)?.unwrap_or_default() }
+            }
             Kind::Members => Request::Members { room: self.text(Field::Room)?, page: self.page()? },
             Kind::Online => Request::Online(self.page()?),
             Kind::History => {

@@ -3,11 +3,11 @@
  * over a reload. The operator's has a look that no person's has.
  */
 import { avatar } from "./avatar.js";
-import { OPERATOR } from "./conversations.js";
 import { byId, element, icon } from "./dom.js";
 import { nameParts } from "./lookalikes.js";
 import { write } from "./markup.js";
 import { timeOf } from "./message.js";
+import { OPERATOR } from "./names.js";
 import { storeInTab, storedInTab } from "./storage.js";
 
 const SHOWN_MAX = 5; // the newest

@@ -1,5 +1,6 @@
 /**
- * The chat page: coming in and going out. `client.js` keeps the connection; the other files are a subject each:
+ * The chat page behind its door: going in and out. `door.js` is where one comes in, and takes this file and all others
+ * when the door has been drawn. `client.js` keeps the connection; the other files are a subject each:
  *
  * - kept: `conversations.js`, `history.js`, `reading.js`, `presence.js`, `storage.js`, `unsent.js`, and `incoming.js`
  *   for what the server says
@@ -10,29 +11,31 @@
  *   `switcher.js`, `search.js`, `finder.js`, `picker.js`, `person.js`, `question.js` and `drawers.js` open and close;
  *   `notifications.js` calls a reader who is away
  * - kept by the browser: `worker.js`, which `installing.js` puts there
- * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lookalikes.js`, `markup.js`, `text.js`,
- *   `words.js`; and `old.js`, which speaks where a browser is too old for all these
+ * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lookalikes.js`, `markup.js`, `names.js`,
+ *   `text.js`, `words.js`; and `old.js`, which speaks where a browser is too old for all these
  *
  * Imports point from what is done to what is kept. What is kept never asks the document.
  */
-import { SalonClient, nameProblem, normalName } from "./client.js";
+import { SalonClient, nameProblem } from "./client.js";
 import { firstConnection } from "./connection.js";
 import {
-  OPERATOR, active, begin, client, conversation, conversations, forgetPlaces, isOurPlaces, keepPlacesOf, keptPlaces, me, people, proven, readElsewhere, rooms, savePlaces,
+  active, begin, client, conversation, conversations, forgetPlaces, isOurPlaces, keepPlacesOf, me, people, proven, readElsewhere, rooms, savePlaces,
 } from "./conversations.js";
 import { byId, element, named } from "./dom.js";
+import { addressed, openDoor, serverAddress } from "./door.js";
 import { redraw } from "./drawing.js";
 import { forgetAnnouncements } from "./announcements.js";
 import { whenSignedOut } from "./ended.js";
 import { closeDrawers, narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
+import { DEFAULT_ROOM } from "./names.js";
 import { chosenStatus, drawMe, holdStatus } from "./people.js";
-import { DEFAULT_ROOM, enterHereToo, focusComposer, goInto, goToMessage, leaveHereToo, open, revisit, setAddress, withoutSign } from "./places.js";
+import { enterHereToo, focusComposer, goInto, goToMessage, leaveHereToo, open, revisit, setAddress } from "./places.js";
 import { presence } from "./presence.js";
-import { sessionToken, store, storeInTab, stored, storedInTab, subjectOf } from "./storage.js";
+import { keptPlaces, sessionToken, storeInTab, subjectOf } from "./storage.js";
 import { letGoOfUnsent, unsentOf } from "./unsent.js";
-import { CLOSE_WORDS, inWords } from "./words.js";
+import { UNAUTHORIZED, counted, inWords } from "./words.js";
 import "./actions.js";
 import "./installing.js";
 import "./keys.js";
@@ -41,8 +44,6 @@ import "./log.js";
 import "./composer.js";
 import "./finder.js";
 import "./sidebar.js";
-
-document.documentElement.setAttribute("data-started", ""); // `old.js` looks
 
 window.addEventListener("storage", ({ key }) => {
   if (key === null || byId("app").hidden || !isOurPlaces(key)) return;
@@ -57,69 +58,6 @@ window.addEventListener("storage", ({ key }) => {
 
 window.addEventListener("pagehide", savePlaces);
 
-function addressed() {
-  const fields = new URLSearchParams(location.hash.slice(1));
-  const name = (field) => (fields.has(field) ? normalName(fields.get(field)) : null);
-  return { room: name("room"), name: name("name"), person: name("with"), token: fields.get("token"), at: fields.get("at") };
-}
-
-// The door: how one comes in here, and under which name.
-
-const NAMES_MAX = 20;
-const ROOMS_LOOKED_AT = 200; // at the door, for how many are in the one that somebody is invited to
-const NEEDS_LINK = "You need a link of your own to come in here. Please open the one that you were given, or ask whoever runs this server for one.";
-const UNAUTHORIZED = 4001;
-
-/** The connection that asks something before anybody comes in. */
-let doorstep = null;
-let asking = ""; // the name that it asks about
-let knownOpen = false; // the server takes names
-
-function serverAddress() {
-  const url = new URL("ws", location.href);
-  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  url.hash = "";
-  return url.href;
-}
-
-/**
- * Asks the server something on a connection of its own, which joins nothing and ends with the answer of `question`; or
- * with `{code}`, if the server lets nobody in. The next question takes its place; then the first has no answer.
- */
-function askAtDoor(user, question) {
-  endAsking();
-  const salon = new SalonClient({ url: serverAddress(), user });
-  doorstep = salon;
-  doorSays("Asking the server …", "patient");
-  return new Promise((resolve) => {
-    const answer = (found) => {
-      if (salon !== doorstep) return;
-      endAsking();
-      resolve(found);
-    };
-    // A question that a cut wire took away is asked again after the next welcome.
-    salon.on("welcome", () => question(salon).then(answer, ({ code }) => { if (code !== "disconnected") answer({}); }));
-    salon.on("state", ({ state, code }) => {
-      if (state === "closed") answer({ code });
-      else if (state === "waiting" && salon === doorstep) doorSays(`${CLOSE_WORDS[code] ?? "The server cannot be reached."} Trying again …`);
-    });
-    salon.connect();
-  });
-}
-
-const TABS_WITHIN = 300;
-
-/** A tab that was opened beside one that came in by a link comes in by the same: the link of a tab is asked for. */
-function askOtherTabs() {
-  if (!("BroadcastChannel" in window)) return Promise.resolve(null);
-  const channel = new BroadcastChannel("salon.tokens");
-  return new Promise((resolve) => {
-    channel.onmessage = ({ data }) => { if (data.token) resolve(data.token); };
-    setTimeout(() => resolve(null), TABS_WITHIN);
-    channel.postMessage({ asked: true });
-  }).finally(() => channel.close());
-}
-
 if ("BroadcastChannel" in window) {
   const channel = new BroadcastChannel("salon.tokens");
   channel.onmessage = ({ data }) => {
@@ -127,116 +65,9 @@ if ("BroadcastChannel" in window) {
   };
 }
 
-function endAsking() {
-  const salon = doorstep;
-  doorstep = null;
-  salon?.close();
-  doorSays("");
-}
-
-function doorSays(text, manner = "") {
-  byId("door-status").className = `door-status ${manner}`;
-  byId("door-status").textContent = text;
-}
-
-/** Shows one of the parts of the door, or none of them. */
-function doorShows(part) {
-  for (const one of ["door-form", "door-question"]) byId(one).hidden = one !== part;
-}
-
-async function openDoor() {
-  const { room, name } = addressed();
-  document.title = "Salon";
-  byId("app").hidden = true;
-  byId("door").hidden = false;
-  byId("door-name").value = name ?? storedInTab("salon.name") ?? stored("salon.name") ?? "";
-  byId("door-room").value = room ?? DEFAULT_ROOM;
-  for (const part of document.querySelectorAll("#door-room, label[for=door-room]")) part.hidden = Boolean(room) && !nameProblem(room);
-  byId("door-title").textContent = `Welcome to ${location.hostname === "localhost" || /^[\d.:[\]]+$/u.test(location.hostname) ? "Salon" : location.hostname}`;
-  byId("door-where").textContent = room ? `You are invited to the room “${room}”.` : "";
-  fieldProblem("name", "");
-  fieldProblem("room", "");
-  doorShows(null);
-  // Only the welcome of the server says whether names count here; no address does.
-  const { code, rooms: open = [] } = knownOpen ? {} : await askAtDoor(undefined, (salon) => salon.rooms({ limit: ROOMS_LOOKED_AT }));
-  if (code === UNAUTHORIZED) {
-    const token = await askOtherTabs();
-    if (token && !byId("door").hidden) return renew(token, addressed());
-    return doorSays(NEEDS_LINK);
-  }
-  knownOpen = true;
-  const inside = open.find(({ room_id }) => room_id === room);
-  if (inside?.members) byId("door-where").textContent += ` ${counted(inside.members, "person is", "people are")} there.`;
-  if (!room) byId("door-where").textContent = "Choose a name and come in.";
-  askForName(code ? CLOSE_WORDS[code] ?? "" : "");
-}
-
-function askForName(problem = "") {
-  doorShows("door-form");
-  byId("door-problem").textContent = problem;
-  byId("door-name").focus();
-}
-
-/** Shows beneath a field what is wrong with it; the empty string clears it. */
-function fieldProblem(field, problem) {
-  byId(field === "name" ? "door-problem" : "door-room-problem").textContent = problem;
-  byId(`door-${field}`).setAttribute("aria-invalid", String(problem !== ""));
-}
-
-byId("door-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const name = normalName(withoutSign("@", byId("door-name").value.trim()));
-  let room = normalName(withoutSign("#", byId("door-room").value.trim())) || DEFAULT_ROOM;
-  const wrongName = name === OPERATOR ? "That is the name of whoever runs this server." : nameProblem(name) ?? "";
-  const wrongRoom = nameProblem(room) ?? "";
-  fieldProblem("name", wrongName);
-  fieldProblem("room", wrongRoom);
-  if (wrongName || wrongRoom) return byId(wrongName ? "door-name" : "door-room").focus();
-  // A person with rooms of their own here comes back into those, and not into one that they did not ask for.
-  if (room === DEFAULT_ROOM && !addressed().room && keptPlaces(name).rooms.length) room = undefined;
-  if (usedBefore(name)) return comeIn(name, room);
-  if (doorstep && asking === name) return; // it is being asked
-  asking = name;
-  // The server tells anybody whether the name has been here. Then we ask whether it is here: a session of the same name
-  // is told its devices as they are, also when it is invisible, and the one that asks is among them.
-  const { code, before } = await askAtDoor(undefined, (salon) => salon.history({ user_id: name }, { limit: 1 })
-    .then(() => ({ before: true }), (error) => { if (error.code === "disconnected") throw error; return { before: false }; }));
-  if (code) return askForName(CLOSE_WORDS[code] ?? "The server did not let you in.");
-  const { code: closed, devices } = await askAtDoor(name, (salon) => salon.presence({ user_ids: [name] })
-    .then(({ users }) => new Map(Object.entries(users)).get(name) ?? {}));
-  if (closed) return askForName(CLOSE_WORDS[closed] ?? "The server did not let you in.");
-  if (!(devices > 1) && !before) return comeIn(name, room);
-  byId("door-question-title").replaceChildren(named(name), devices > 1 ? " is here already. Is that you on another device?" : " has been here before. Was that you?");
-  byId("door-question-text").textContent = devices > 1 ? "One name is one person here: both devices read the same direct messages."
-    : "One name is one person here: what was written to that name alone is shown to whoever comes in under it.";
-  byId("door-same").onclick = () => comeIn(name, room);
-  doorShows("door-question");
-  byId("door-other").focus(); // a second Enter must not mean: yes, that is me
-});
-
-byId("door-other").addEventListener("click", () => {
-  askForName();
-  byId("door-name").select();
-});
-byId("door-question").addEventListener("keydown", (event) => { if (event.key === "Escape") byId("door-other").click(); });
-
-/** A name that was used in this browser is not asked about again. */
-function usedBefore(name) {
-  const names = stored("salon.names");
-  return name === stored("salon.name") || (Array.isArray(names) && names.includes(name));
-}
-
-function comeIn(name, room) {
-  const names = stored("salon.names");
-  const known = [...new Set([...(Array.isArray(names) ? names : []), name])].slice(-NAMES_MAX);
-  store("salon.names", known);
-  store("salon.name", name);
-  keepPlacesOf(known);
-  enter({ name, room });
-}
-
-function enter({ name, room, person, token, at = addressed().at }) {
-  endAsking();
+/** Somebody comes in. `known` are the names that were used in this browser. */
+export function enter({ name, room, person, token, at = addressed().at, known }) {
+  if (known) keepPlacesOf(known);
   presence.clear();
   firstConnection();
   byId("door").hidden = true;
@@ -272,15 +103,12 @@ function enter({ name, room, person, token, at = addressed().at }) {
 function needNoLink(salon) {
   salon.on("state", ({ state, code }) => {
     if (salon !== client || state !== "closed" || code !== UNAUTHORIZED) return;
-    knownOpen = false;
-    openDoor();
+    openDoor({ again: true });
   });
 }
 
 // Going out asks first: one press may be a mistake, and what the browser keeps comes back with the name, if it is not
 // to be forgotten.
-
-const counted = (count, one, more) => `${count} ${count === 1 ? one : more}`;
 
 byId("change-name").addEventListener("click", () => {
   closeDrawers();
@@ -306,8 +134,7 @@ whenSignedOut(() => {
   client.close();
   savePlaces();
   sessionToken(null);
-  knownOpen = false;
-  openDoor();
+  openDoor({ again: true });
 });
 
 function goOut({ forgotten }) {
@@ -326,13 +153,12 @@ function goOut({ forgotten }) {
  * A link with another token was opened in this tab. One of the same person goes on where we are; another person begins
  * anew.
  */
-function renew(token, place) {
+export function renew(token, place) {
   sessionToken(token);
   setAddress(location.pathname); // nobody shall read the token over a shoulder
   if (byId("app").hidden || subjectOf(token) !== me) {
     if (client) letGoOfUnsent();
     client?.close();
-    knownOpen = false;
     return enter({ token, person: place.person, at: place.at, room: place.room && !nameProblem(place.room) ? place.room : undefined });
   }
   client.authenticate(token).catch((error) => {
@@ -359,27 +185,18 @@ function sayWrongPlace({ room, person }) {
   redraw("composer");
 }
 
-window.addEventListener("hashchange", () => {
-  const { room, person, name, token, at } = addressed();
-  if (token) return renew(token, { room, person, at });
-  if (byId("app").hidden) return openDoor();
+/** Where the address leads, after it was changed while we are in. */
+export function follow({ room, person, name, at }) {
   if (name && name !== me) {
     letGoOfUnsent();
     client.close();
     return openDoor();
   }
   goTo({ room, person, at });
-});
+}
 
-// Coming in: a known name goes straight to the chat; a name in the link that is not ours is only proposed.
-{
-  const { name, room, person, token: given } = addressed();
-  const token = sessionToken(given ?? undefined);
-  // A tab stays who it is, whoever came in by another one since.
-  const known = storedInTab("salon.name") ?? stored("salon.name");
-  const roomOk = room && !nameProblem(room) ? room : undefined;
-  if (token) enter({ token, room: roomOk, person });
-  else if (typeof known === "string" && !nameProblem(known) && (!name || name === known)) enter({ name: known, room: roomOk, person });
-  else openDoor();
-  if (client) sayWrongPlace({ room, person });
+/** The page was opened by somebody who is known here. */
+export function arrive(who, { room, person }) {
+  enter({ ...who, room: room && !nameProblem(room) ? room : undefined, person });
+  sayWrongPlace({ room, person });
 }

@@ -7,7 +7,7 @@
 import { normalName } from "./client.js";
 import { redraw } from "./drawing.js";
 import { see } from "./lookalikes.js";
-import { forget, keysOf, rolesOf, store, stored } from "./storage.js";
+import { forget, keptPlaces, keysOf, placesKey, rolesOf, store, stored } from "./storage.js";
 import { isAway } from "./attention.js";
 import { mentions } from "./text.js";
 
@@ -212,8 +212,6 @@ export const conversations = new Map();
 export let client = null;
 /** @type {Conversation} */
 export let active = null;
-/** The name in which the operator speaks by default. Where names are free, nobody can come in under it. */
-export const OPERATOR = "server";
 export let me = "";
 /** Whether a token says who we are; otherwise anybody may come in under any name. */
 export let proven = false;
@@ -303,19 +301,8 @@ export function leftElsewhere(c, at) { gone.set(c.key, { at, epoch: c.epoch, seq
 /** When a place was left, here or in another tab; undefined if it was not. */
 export const leftAt = (key) => gone.get(key)?.at;
 
-const placesKey = (name) => `salon.places:${name}`;
-
 /** The key under which the browser keeps a person's status. */
 export const statusKey = (name) => `salon.status:${name}`;
-
-/** The places that the browser keeps of a person: `{rooms, people, left, active}`. */
-export function keptPlaces(name) {
-  const kept = stored(placesKey(name));
-  const former = kept ?? stored("salon.places"); // as versions before wrote it
-  const places = kept ?? (former?.name === name ? former : {});
-  const list = (part) => (Array.isArray(places[part]) ? places[part] : []);
-  return { rooms: list("rooms"), people: list("people"), left: list("left"), active: places.active };
-}
 
 /**
  * Keeps at once what is to be kept, if anything is. Other tabs keep theirs in the same place: what is there stays

@@ -1,8 +1,9 @@
 /**
  * Pages of history from the server: the window of a conversation moves, and conversations with a person catch up.
  */
-import { active, client, confirmHere, conversation, conversations, keptPlaces, me, readUpTo, restartedHere, said, saidAs, takeAnew, takeDirect, takePage } from "./conversations.js";
+import { active, client, confirmHere, conversation, conversations, me, readUpTo, restartedHere, said, saidAs, takeAnew, takeDirect, takePage } from "./conversations.js";
 import { redraw } from "./drawing.js";
+import { keptPlaces } from "./storage.js";
 
 export const PAGE = 50;
 const TALKS_MAX = 100; // conversations that are listed, the latest

@@ -4,14 +4,15 @@
 import { announce } from "./announcements.js";
 import { connectionIs, roomsLeftAre, stalledIs } from "./connection.js";
 import {
-  OPERATOR, active, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction,
+  active, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction,
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { catchUp, syncPerson } from "./history.js";
+import { OPERATOR } from "./names.js";
 import { notify } from "./notifications.js";
 import { drawMe, holdStatus } from "./people.js";
-import { describeRoom, refreshPublicRooms } from "./places.js";
+import { describeRoom, enterKnownRooms, refreshPublicRooms } from "./places.js";
 import { followPresence, followRoom, presence, rememberPresence } from "./presence.js";
 import { keepUnsent } from "./unsent.js";
 import { GAP_WORDS, JOIN_WORDS, LEFT_WORDS, NOT_HERE, inWords } from "./words.js";
@@ -56,7 +57,7 @@ export function listen(salon) {
   on("outbox", keepUnsent);
   on("status", holdStatus);
 
-  on("welcome", ({ user_id, status }) => {
+  on("welcome", ({ user_id, status, resumed }) => {
     if (me !== user_id) {
       callMe(user_id);
       drawMe();
@@ -66,7 +67,8 @@ export function listen(salon) {
       const held = new Map(Object.entries(users)).get(me);
       if (status === undefined && held) holdStatus(held); // a server that does not say it in its welcome
     }).catch(() => {});
-    refreshPublicRooms();
+    if (resumed) refreshPublicRooms();
+    else enterKnownRooms();
     const known = people();
     if (known.length) followPresence(known.map((c) => c.id));
     for (const c of known) c.synced = false;

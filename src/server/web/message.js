@@ -2,12 +2,13 @@
  * One entry of the log: a message, a notice of coming or going, a hole.
  */
 import { avatar } from "./avatar.js";
-import { OPERATOR, active, client, conversations, me, removeHelp } from "./conversations.js";
+import { active, client, conversations, me, removeHelp } from "./conversations.js";
 import { byId, element, icon } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { emojiNamed } from "./emoji.js";
 import { nameParts } from "./lookalikes.js";
 import { write } from "./markup.js";
+import { OPERATOR } from "./names.js";
 import { mentions } from "./text.js";
 import { quoted } from "./history.js";
 import { keepUnsent } from "./unsent.js";

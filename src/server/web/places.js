@@ -1,14 +1,14 @@
 /**
  * Going somewhere: entering rooms, opening conversations, leaving them.
  */
-import { activate, active, client, conversation, conversations, leftAt, leftElsewhere, leftPlace, noticeRoom, people, rememberPlacesNow, rooms } from "./conversations.js";
+import { activate, active, client, conversation, conversations, leftAt, leftElsewhere, leftPlace, me, noticeRoom, people, rememberPlacesNow, rooms } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { PAGE, syncPerson, toLatest } from "./history.js";
+import { DEFAULT_ROOM } from "./names.js";
 import { followPresence, followRoom } from "./presence.js";
+import { keptPlaces } from "./storage.js";
 import { NOT_HERE } from "./words.js";
-
-export const DEFAULT_ROOM = "lobby";
 
 /** Rooms that anybody may join, as the server last listed them. */
 export let publicRooms = [];
@@ -200,13 +200,40 @@ byId("rejoin").addEventListener("click", () => {
 });
 
 export function refreshPublicRooms() {
-  return client.rooms({ limit: 100 }).then((page) => {
-    publicRooms = page.rooms;
-    for (const { room_id, name } of page.rooms) {
-      noticeRoom(room_id);
-      const room = conversations.get(`room:${room_id}`);
-      if (room) nameRoom(room, name);
+  return client.rooms({ limit: 100 }).then((page) => listRooms(page.rooms)).catch(() => {});
+}
+
+function listRooms(listed) {
+  publicRooms = listed;
+  for (const { room_id, name } of listed) {
+    noticeRoom(room_id);
+    const room = conversations.get(`room:${room_id}`);
+    if (room) nameRoom(room, name);
+  }
+  redraw("places");
+}
+
+const ROOMS_PAGE = 200;
+const ROOMS_PAGES = 5; // that are looked through for rooms of ours
+
+/**
+ * Goes into the rooms where the reader has been on another device: where the server has a mark of theirs. A room that
+ * was left in this browser is gone into by nobody but the reader.
+ */
+export async function enterKnownRooms() {
+  const salon = client;
+  const left = new Set(keptPlaces(me).left.map(([key]) => key));
+  let cursor;
+  try {
+    for (let n = 0; n < ROOMS_PAGES && (n === 0 || cursor !== undefined); n += 1) {
+      const page = await salon.rooms({ limit: ROOMS_PAGE, cursor, read: true });
+      if (salon !== client) return;
+      if (n === 0) listRooms(page.rooms.slice(0, 100));
+      for (const { room_id, read = 0 } of page.rooms) {
+        const key = `room:${room_id}`;
+        if (read > 0 && !conversations.has(key) && !left.has(key) && leftAt(key) === undefined && rooms().length < (salon.limits.rooms ?? Infinity)) enterRoom(conversation("room", room_id));
+      }
+      cursor = page.next;
     }
-    redraw("places");
-  }).catch(() => {});
+  } catch { /* the next connection of a page lists them */ }
 }

@@ -65,3 +65,15 @@ export function rolesOf(token) {
   const { roles } = claimsOf(token);
   return Array.isArray(roles) ? roles : [];
 }
+
+/** The key under which the browser keeps the places of a person. */
+export const placesKey = (name) => `salon.places:${name}`;
+
+/** The places that the browser keeps of a person: `{rooms, people, left, active}`. */
+export function keptPlaces(name) {
+  const kept = stored(placesKey(name));
+  const former = kept ?? stored("salon.places"); // as versions before wrote it
+  const places = kept ?? (former?.name === name ? former : {});
+  const list = (part) => (Array.isArray(places[part]) ? places[part] : []);
+  return { rooms: list("rooms"), people: list("people"), left: list("left"), active: places.active };
+}

@@ -64,3 +64,9 @@ export const STATUS_WORDS = { __proto__: null, online: "online", away: "away", b
 
 /** An error of the server in words; `otherwise` where there are no words for its code. */
 export function inWords(error, otherwise = error.message) { return ERROR_WORDS[error.code] ?? otherwise; }
+
+/** The close code of a server that needs a token. */
+export const UNAUTHORIZED = 4001;
+
+/** A number of things, in words. */
+export const counted = (count, one, more) => `${count} ${count === 1 ? one : more}`;

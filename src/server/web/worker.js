@@ -3,8 +3,8 @@
  * visit is answered by what is kept, and brings what is new for the next one. It keeps nothing of what is said.
  */
 const CACHE = "salon-page";
-const KEPT = /\/(?:(?:page|old)-[0-9a-f]{12}\.(?:js|css)|icon\.svg|manifest\.webmanifest)$/u;
-const PACKED = /(?:page|old)-[0-9a-f]{12}\.(?:js|css)/gu;
+const KEPT = /\/(?:(?:door|app|old)-[0-9a-f]{12}\.(?:js|css)|icon\.svg|manifest\.webmanifest)$/u;
+const PACKED = /(?:door|app|old)-[0-9a-f]{12}\.(?:js|css)/gu;
 
 const shell = () => new URL("./", self.registration.scope).href;
 
@@ -30,14 +30,21 @@ self.addEventListener("fetch", (event) => {
 
 const kept = async (request) => (await caches.open(CACHE)).match(request);
 
+const namesIn = (text) => text.match(PACKED) ?? [];
+
 /** Takes the page as the server has it now, with the files that it names, and lets go of those that it does not. */
 async function renew() {
   const page = await fetch(shell(), { cache: "no-cache" });
   if (!page.ok) return;
   const cache = await caches.open(CACHE);
-  const names = [...new Set((await page.clone().text()).match(PACKED) ?? []), "icon.svg", "manifest.webmanifest"];
-  const wanted = names.map((name) => new URL(name, shell()).href);
-  for (const file of wanted) if (!(await cache.match(file))) await cache.add(file);
+  const names = new Set([...namesIn(await page.clone().text()), "icon.svg", "manifest.webmanifest"]);
+  const wanted = [];
+  for (const name of names) { // those that a script names come behind it
+    const file = new URL(name, shell()).href;
+    wanted.push(file);
+    if (!(await cache.match(file))) await cache.add(file);
+    if (name.startsWith("door-")) for (const other of namesIn(await (await cache.match(file)).text())) names.add(other);
+  }
   await cache.put(shell(), page);
   for (const { url } of await cache.keys()) if (url !== shell() && !wanted.includes(url)) await cache.delete(url);
 }

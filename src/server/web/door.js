@@ -1,0 +1,247 @@
+/**
+ * The door: how one comes in here, and under which name. It is what a first visit is shown, and so it is a script of its
+ * own with what it imports, which is little; all the rest, `app.js`, follows when the door has been drawn.
+ */
+import { SalonClient, nameProblem, normalName } from "./client.js";
+import { byId, element, named } from "./dom.js";
+import { DEFAULT_ROOM, OPERATOR } from "./names.js";
+import { keptPlaces, sessionToken, store, storedInTab, stored } from "./storage.js";
+import { CLOSE_WORDS, UNAUTHORIZED, counted } from "./words.js";
+
+document.documentElement.setAttribute("data-started", ""); // `old.js` looks
+
+let rest = null;
+
+/** What is behind the door: it is fetched once, and there when both the script and the style are. */
+function app() {
+  rest ??= Promise.all([import("./app.js"), styled()]).then(([script]) => script);
+  return rest;
+}
+
+function styled() {
+  const link = element("link");
+  link.rel = "stylesheet";
+  link.href = "app.css";
+  return new Promise((resolve, reject) => {
+    link.onload = resolve;
+    link.onerror = () => reject(new Error("no style"));
+    document.head.append(link);
+  });
+}
+
+let goesIn = false;
+
+/** Goes in by what is behind the door. A browser that has to wait for that says so, if it takes long. */
+async function goIn(how) {
+  endAsking();
+  doorSays("Coming in …", "patient");
+  goesIn = true;
+  const script = await app().catch(() => null);
+  goesIn = false;
+  if (script) {
+    doorSays("");
+    return how(script);
+  }
+  byId("door").hidden = false;
+  doorShows(null);
+  doorSays("A part of this page could not be loaded. Please load the page again.");
+}
+
+/** What the address of the page says. */
+export function addressed() {
+  const fields = new URLSearchParams(location.hash.slice(1));
+  const name = (field) => (fields.has(field) ? normalName(fields.get(field)) : null);
+  return { room: name("room"), name: name("name"), person: name("with"), token: fields.get("token"), at: fields.get("at") };
+}
+
+const NAMES_MAX = 20;
+const ROOMS_LOOKED_AT = 200; // at the door, for how many are in the one that somebody is invited to
+const NEEDS_LINK = "You need a link of your own to come in here. Please open the one that you were given, or ask whoever runs this server for one.";
+
+/** The connection that asks something before anybody comes in. */
+let doorstep = null;
+let asking = ""; // the name that it asks about
+let knownOpen = false; // the server takes names
+
+export function serverAddress() {
+  const url = new URL("ws", location.href);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  url.hash = "";
+  return url.href;
+}
+
+/**
+ * Asks the server something on a connection of its own, which joins nothing and ends with the answer of `question`; or
+ * with `{code}`, if the server lets nobody in. The next question takes its place; then the first has no answer.
+ */
+function askAtDoor(user, question) {
+  endAsking();
+  const salon = new SalonClient({ url: serverAddress(), user });
+  doorstep = salon;
+  doorSays("Asking the server …", "patient");
+  return new Promise((resolve) => {
+    const answer = (found) => {
+      if (salon !== doorstep) return;
+      endAsking();
+      resolve(found);
+    };
+    // A question that a cut wire took away is asked again after the next welcome.
+    salon.on("welcome", () => question(salon).then(answer, ({ code }) => { if (code !== "disconnected") answer({}); }));
+    salon.on("state", ({ state, code }) => {
+      if (state === "closed") answer({ code });
+      else if (state === "waiting" && salon === doorstep) doorSays(`${CLOSE_WORDS[code] ?? "The server cannot be reached."} Trying again …`);
+    });
+    salon.connect();
+  });
+}
+
+const TABS_WITHIN = 300;
+
+/** A tab that was opened beside one that came in by a link comes in by the same: the link of a tab is asked for. */
+function askOtherTabs() {
+  if (!("BroadcastChannel" in window)) return Promise.resolve(null);
+  const channel = new BroadcastChannel("salon.tokens");
+  return new Promise((resolve) => {
+    channel.onmessage = ({ data }) => { if (data.token) resolve(data.token); };
+    setTimeout(() => resolve(null), TABS_WITHIN);
+    channel.postMessage({ asked: true });
+  }).finally(() => channel.close());
+}
+
+function endAsking() {
+  const salon = doorstep;
+  doorstep = null;
+  salon?.close();
+  doorSays("");
+}
+
+function doorSays(text, manner = "") {
+  byId("door-status").className = `door-status ${manner}`;
+  byId("door-status").textContent = text;
+}
+
+/** Shows one of the parts of the door, or none of them. */
+function doorShows(part) {
+  for (const one of ["door-form", "door-question"]) byId(one).hidden = one !== part;
+}
+
+/** Shows the door. `again`: what was known of who may come in may not hold any more. */
+export async function openDoor({ again = false } = {}) {
+  if (again) knownOpen = false;
+  const { room, name } = addressed();
+  document.title = "Salon";
+  byId("app").hidden = true;
+  byId("door").hidden = false;
+  byId("door").classList.remove("patient");
+  byId("door-name").value = name ?? storedInTab("salon.name") ?? stored("salon.name") ?? "";
+  byId("door-room").value = room ?? DEFAULT_ROOM;
+  for (const part of document.querySelectorAll("#door-room, label[for=door-room]")) part.hidden = Boolean(room) && !nameProblem(room);
+  byId("door-title").textContent = `Welcome to ${location.hostname === "localhost" || /^[\d.:[\]]+$/u.test(location.hostname) ? "Salon" : location.hostname}`;
+  byId("door-where").textContent = room ? `You are invited to the room “${room}”.` : "";
+  fieldProblem("name", "");
+  fieldProblem("room", "");
+  doorShows(null);
+  // Only the welcome of the server says whether names count here; no address does.
+  const { code, rooms: open = [] } = knownOpen ? {} : await askAtDoor(undefined, (salon) => salon.rooms({ limit: ROOMS_LOOKED_AT }));
+  if (code === UNAUTHORIZED) {
+    const token = await askOtherTabs();
+    if (token && !byId("door").hidden) return goIn((app) => app.renew(token, addressed()));
+    return doorSays(NEEDS_LINK);
+  }
+  knownOpen = true;
+  const inside = open.find(({ room_id }) => room_id === room);
+  if (inside?.members) byId("door-where").textContent += ` ${counted(inside.members, "person is", "people are")} there.`;
+  if (!room) byId("door-where").textContent = "Choose a name and come in.";
+  askForName(code ? CLOSE_WORDS[code] ?? "" : "");
+}
+
+function askForName(problem = "") {
+  doorShows("door-form");
+  byId("door-problem").textContent = problem;
+  byId("door-name").focus();
+}
+
+/** Shows beneath a field what is wrong with it; the empty string clears it. */
+function fieldProblem(field, problem) {
+  byId(field === "name" ? "door-problem" : "door-room-problem").textContent = problem;
+  byId(`door-${field}`).setAttribute("aria-invalid", String(problem !== ""));
+}
+
+byId("door-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const name = normalName(bare("@", byId("door-name").value.trim()));
+  let room = normalName(bare("#", byId("door-room").value.trim())) || DEFAULT_ROOM;
+  const wrongName = name === OPERATOR ? "That is the name of whoever runs this server." : nameProblem(name) ?? "";
+  const wrongRoom = nameProblem(room) ?? "";
+  fieldProblem("name", wrongName);
+  fieldProblem("room", wrongRoom);
+  if (wrongName || wrongRoom) return byId(wrongName ? "door-name" : "door-room").focus();
+  // A person with rooms of their own here comes back into those, and not into one that they did not ask for.
+  if (room === DEFAULT_ROOM && !addressed().room && keptPlaces(name).rooms.length) room = undefined;
+  if (usedBefore(name)) return comeIn(name, room);
+  if (doorstep && asking === name) return; // it is being asked
+  asking = name;
+  // The server tells anybody whether the name has been here. Then we ask whether it is here: a session of the same name
+  // is told its devices as they are, also when it is invisible, and the one that asks is among them.
+  const { code, before } = await askAtDoor(undefined, (salon) => salon.history({ user_id: name }, { limit: 1 })
+    .then(() => ({ before: true }), (error) => { if (error.code === "disconnected") throw error; return { before: false }; }));
+  if (code) return askForName(CLOSE_WORDS[code] ?? "The server did not let you in.");
+  const { code: closed, devices } = await askAtDoor(name, (salon) => salon.presence({ user_ids: [name] })
+    .then(({ users }) => new Map(Object.entries(users)).get(name) ?? {}));
+  if (closed) return askForName(CLOSE_WORDS[closed] ?? "The server did not let you in.");
+  if (!(devices > 1) && !before) return comeIn(name, room);
+  byId("door-question-title").replaceChildren(named(name), devices > 1 ? " is here already. Is that you on another device?" : " has been here before. Was that you?");
+  byId("door-question-text").textContent = devices > 1 ? "One name is one person here: both devices read the same direct messages."
+    : "One name is one person here: what was written to that name alone is shown to whoever comes in under it.";
+  byId("door-same").onclick = () => comeIn(name, room);
+  doorShows("door-question");
+  byId("door-other").focus(); // a second Enter must not mean: yes, that is me
+});
+
+byId("door-other").addEventListener("click", () => {
+  askForName();
+  byId("door-name").select();
+});
+byId("door-question").addEventListener("keydown", (event) => { if (event.key === "Escape") byId("door-other").click(); });
+
+/** A name without the sign that is written before it. */
+function bare(sign, name) { return name.startsWith(sign) && name.length > sign.length ? name.slice(sign.length) : name; }
+
+/** A name that was used in this browser is not asked about again. */
+function usedBefore(name) {
+  const names = stored("salon.names");
+  return name === stored("salon.name") || (Array.isArray(names) && names.includes(name));
+}
+
+function comeIn(name, room) {
+  const names = stored("salon.names");
+  const known = [...new Set([...(Array.isArray(names) ? names : []), name])].slice(-NAMES_MAX);
+  store("salon.names", known);
+  store("salon.name", name);
+  return goIn((app) => app.enter({ name, room, known }));
+}
+
+window.addEventListener("hashchange", () => {
+  const place = addressed();
+  if (place.token) return goIn((app) => app.renew(place.token, place));
+  if (goesIn) return undefined; // and looks at the address then
+  if (byId("app").hidden) return openDoor();
+  return app().then((app) => app.follow(place));
+});
+
+// Coming in: a known name goes straight to the chat; a name in the link that is not ours is only proposed.
+{
+  const { name, token: given } = addressed();
+  const token = sessionToken(given ?? undefined);
+  // A tab stays who it is, whoever came in by another one since.
+  const known = storedInTab("salon.name") ?? stored("salon.name");
+  const comesIn = token ? { token } : typeof known === "string" && !nameProblem(known) && (!name || name === known) ? { name: known } : null;
+  if (comesIn) {
+    byId("door").classList.add("patient");
+    byId("door").hidden = false;
+    goIn((app) => app.arrive(comesIn, addressed()));
+  } else {
+    openDoor();
+    requestAnimationFrame(() => setTimeout(() => app().catch(() => {}))); // when the door has been drawn
+  }
+}
