@@ -207,6 +207,51 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("what is muted calls nobody but by their name in a room, in all tabs and after a reload", async () => {
+    const page = await newPage({ permissions: ["notifications"] });
+    await page.addInitScript(() => {
+      window.told = [];
+      window.Notification = class { static permission = "granted"; static requestPermission = async () => "granted"; constructor(title, { body }) { window.told.push(`${title}: ${body}`); } close() {} };
+    });
+    await enter(page, "Serena", "kitchen");
+    await page.getByRole("button", { name: "Notifications" }).click();
+    for (const place of ["/join loud", "/msg Zoe"]) {
+      await say(page, place);
+      await titled(page, place.split(" ")[1]);
+    }
+    const mute = page.getByRole("button", { name: /^Mute this/ });
+    await mute.click();
+    equal(await mute.getAttribute("aria-pressed"), "true", "the button for a conversation");
+    await go(page, "loud");
+    equal(await mute.getAttribute("aria-pressed"), "false", "the button for a room");
+    await say(page, "/mute");
+    await until("it is muted", async () => (await mute.getAttribute("aria-pressed")) === "true");
+    await go(page, "kitchen");
+    await focus(page, false);
+    await speak(bob, "Zoe", { room_id: "loud" }, ["one", "two"]);
+    await speak(bob, "Zoe", { user_id: "Serena" }, ["psst"]);
+    await speak(bob, "Zoe", { room_id: "loud" }, ["@Serena three"]);
+    await shows(page, "loud", "badge 1");
+    await shows(page, "Zoe", "");
+    equal(await page.evaluate(() => window.told), ["Zoe in loud: @Serena three"], "what was told");
+    equal((await page.title()).startsWith("(1) "), true, await page.title());
+    await focus(page, true);
+    await page.reload();
+    await connected(page);
+    await shows(page, "loud", "badge 1");
+    await shows(page, "Zoe", "");
+    const tab = await page.context().newPage();
+    await tab.goto(`${page.origin}/#room=kitchen`);
+    await connected(tab);
+    await shows(tab, "Zoe", "");
+    await go(tab, "Zoe");
+    await say(tab, "/mute");
+    await go(tab, "kitchen");
+    await speak(bob, "Zoe", { user_id: "Serena" }, ["psst!"]);
+    await shows(page, "Zoe", "badge 1");
+    await page.context().close();
+  });
+
   await check("“Mark unread from here” stays, over a look elsewhere and over a reload", async () => {
     const page = await newPage();
     await enter(page, "Paul", "study");

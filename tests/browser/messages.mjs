@@ -3,11 +3,13 @@
  * `node messages.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
+import jsqr from "jsqr";
 import { audit, begin, composer, connected, enter, newPage as openPage, say, sees, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off");
 const { browser, pictures, run } = await begin(server);
+const reader = jsqr.default ?? jsqr;
 const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
 const seesNot = (page, text) => until(`“${text}” is gone`, async () => !(await texts(page)).includes(text));
 const message = (page, text) => page.locator("#messages > li.message", { has: page.locator(".text", { hasText: text }) }).last();
@@ -17,6 +19,15 @@ const menu = async (page, text, what) => {
   await page.locator("#message-menu").getByRole("button", { name: what, exact: true }).click();
 };
 const toast = (page, words) => until(`it says “${words}”`, async () => (await page.locator("#toast").textContent()).startsWith(words));
+
+/** The pixels of a picture, by the browser. */
+const pixels = (page, png) => page.evaluate(async (base64) => {
+  const picture = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
+  const canvas = new OffscreenCanvas(picture.width, picture.height);
+  const drawn = canvas.getContext("2d");
+  drawn.drawImage(picture, 0, 0);
+  return { width: picture.width, height: picture.height, data: [...drawn.getImageData(0, 0, picture.width, picture.height).data] };
+}, png.toString("base64"));
 
 await run(async () => {
   const ada = await newPage({ permissions: ["clipboard-read", "clipboard-write"] });
@@ -269,6 +280,48 @@ await run(async () => {
     await touch.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
     await phone.screenshot({ path: path.join(pictures, "phone-menu.png") });
     await phone.context().close();
+  });
+
+  await check("a message that is pulled to the side is answered; one that is pulled a little, up or down, or from the edge is not", async () => {
+    const phone = await newPage({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await enter(phone, "Puller", "kitchen");
+    await sees(phone, "By keys");
+    const touch = await phone.context().newCDPSession(phone);
+    const pull = async ([fromX, dx, dy = 0]) => {
+      const { y } = await message(phone, "By keys").locator(".text").boundingBox();
+      const at = (part) => [{ x: fromX + dx * part, y: y + 6 + dy * part }];
+      await touch.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: at(0) });
+      for (const part of [0.2, 0.4, 0.6, 0.8, 1]) await touch.send("Input.dispatchTouchEvent", { type: "touchMove", touchPoints: at(part) });
+      const pulled = await phone.locator(".message.pulled.enough").count();
+      await touch.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+      equal(await phone.locator(".message.pulled").count(), 0, "messages that stay pulled");
+      return pulled;
+    };
+    const context = phone.locator("#composer-context");
+    for (const way of [[120, 40], [120, -100], [120, 20, 60], [10, 120]]) {
+      await pull(way);
+      equal(await context.isHidden(), true, `answered by ${way}`);
+    }
+    equal(await pull([120, 110]), 1, "a message that is pulled far enough");
+    await until("it is answered", async () => (await context.textContent()).includes(": By keys"));
+    await phone.context().close();
+  });
+
+  await check("the address of a room as a QR code: a camera reads it, in dark too, and Escape closes it", async () => {
+    for (const [colorScheme, width, height] of [["light", 360, 740], ["dark", 1440, 900]]) {
+      const page = await newPage({ colorScheme, viewport: { width, height }, bypassCSP: true, reducedMotion: "reduce" });
+      await enter(page, `Host ${colorScheme}`, "café");
+      await page.getByRole("button", { name: "QR code", exact: true }).first().click();
+      await page.locator("#qr[open]").waitFor();
+      equal(await page.evaluate(() => document.activeElement.id), "qr-close", "the focus");
+      const { width: wide, height: high, data } = await pixels(page, await page.locator("#qr-code svg").screenshot());
+      equal(reader(Uint8ClampedArray.from(data), wide, high)?.data, `${page.origin}/#room=caf%C3%A9`, "what is read");
+      await page.screenshot({ path: path.join(pictures, `qr-${colorScheme}.png`) });
+      await audit(page, `the code, ${colorScheme}`);
+      await page.keyboard.press("Escape");
+      equal(await page.locator("#qr").isVisible(), false, "the code");
+      await page.context().close();
+    }
   });
 
   for (const [colorScheme, width, height] of [["light", 360, 740], ["dark", 360, 740], ["light", 1440, 900], ["dark", 1440, 900]]) {

@@ -22,7 +22,7 @@ fi
 export CHROMIUM
 
 cd "$here"
-if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ] || [ ! -d node_modules/acorn-walk ]; then
+if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ] || [ ! -d node_modules/acorn-walk ] || [ ! -d node_modules/jsqr ]; then
   npm ci --ignore-scripts --no-audit --no-fund >&2
 fi
 status=0

@@ -8,6 +8,7 @@ import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parse } from "acorn";
 import { full } from "acorn-walk";
+import reader from "jsqr";
 import { load as cases, text } from "../cases/cases.mjs";
 import { check, equal, summary } from "./harness.mjs";
 
@@ -21,6 +22,7 @@ const { callsIn, isEmojiOnly, links, mentions, isBlank } = await load("text.js")
 const { parse: pieces, rawOf } = await load("markup.js");
 const { emojiNamed, findEmoji } = await load("emoji.js");
 const { difference, see, skeleton } = await load("lookalikes.js");
+const { qrOf } = await load("qr.js");
 const { SalonClient, encode, nameProblem, normalName, utf8Length, wellFormed } = await load("client.js");
 
 await check("a link ends where the address does, and shows where it leads", () => {
@@ -175,6 +177,24 @@ await check("the scripts need no more than the browsers that old.js lets in", as
     const newer = [".toSorted(", ".toReversed(", ".toSpliced(", ".with(", "Object.groupBy", ".isWellFormed(", ".toWellFormed(", "Promise.withResolvers", "Promise.try", "Array.fromAsync", "structuredClone("];
     equal(newer.filter((call) => source.includes(call)), [], `what only newer browsers have, in ${name}`);
   }
+});
+
+await check("another reader reads each QR code, of all versions that are drawn, and there is none past them", () => {
+  const read = reader.default ?? reader;
+  const [scale, quiet] = [3, 4];
+  const sizes = new Set();
+  for (let length = 1; length <= 666; length += length < 40 ? 11 : 17) {
+    const text = Array.from({ length }, (_, at) => "https://chat.example/#room=caf%C3%A9&x=".charAt(at % 38)).join("");
+    const rows = qrOf(text);
+    const size = (rows.length + 2 * quiet) * scale;
+    const pixels = new Uint8ClampedArray(size * size * 4).fill(255);
+    for (let y = 0; y < size; y += 1) for (let x = 0; x < size; x += 1) {
+      if (rows[Math.floor(y / scale) - quiet]?.[Math.floor(x / scale) - quiet]) pixels.fill(0, (y * size + x) * 4, (y * size + x) * 4 + 3);
+    }
+    equal(read(pixels, size, size)?.data, text, `${length} bytes`);
+    sizes.add(rows.length);
+  }
+  equal([sizes.size, Math.max(...sizes), qrOf("x".repeat(666)).length, qrOf("x".repeat(667))], [20, 97, 97, null], "sizes");
 });
 
 await check("no object that inherits something is looked into by a word that somebody wrote or sent", async () => {

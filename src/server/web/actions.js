@@ -1,6 +1,6 @@
 /**
  * What can be done with a message: the bar that shows at the one under the pointer or with the focus, the menu behind
- * it, which a long press opens too, and the keys.
+ * it, which a long press opens too, the answer that a swipe begins, and the keys.
  */
 import { active, client, me, roles, unreadFrom } from "./conversations.js";
 import { answer, editMessage } from "./composer.js";
@@ -17,6 +17,8 @@ import { inWords } from "./words.js";
 
 const PRESS = 500; // how long a finger rests on a message that is asked for its menu
 const SLOP = 10; // pixels that it may move meanwhile
+const SWIPE = 64; // pixels that a finger pulls a message to answer it
+const EDGE = 24; // pixels at the sides of the screen, which are for going back
 
 const bar = byId("message-bar");
 const messages = byId("messages");
@@ -128,7 +130,7 @@ byId("message-menu").addEventListener("keydown", (event) => {
 
 let press = null;
 messages.addEventListener("pointerdown", (event) => {
-  if (event.pointerType !== "touch" || event.target.closest("button, a")) return;
+  if (event.pointerType !== "touch" || event.target.closest("button, a, pre")) return;
   const node = event.target.closest("li.message");
   if (!node || !canBeUsed(itemOf(node))) return;
   const timer = setTimeout(() => {
@@ -136,14 +138,48 @@ messages.addEventListener("pointerdown", (event) => {
     getSelection()?.removeAllRanges();
     openMenu(itemOf(node));
   }, PRESS);
-  press = { timer, x: event.clientX, y: event.clientY };
+  press = { timer, node, x: event.clientX, y: event.clientY };
 });
 function endPress() {
   clearTimeout(press?.timer);
   press = null;
 }
-messages.addEventListener("pointermove", (event) => { if (press && Math.hypot(event.clientX - press.x, event.clientY - press.y) > SLOP) endPress(); });
+messages.addEventListener("pointermove", (event) => {
+  if (!press) return;
+  const [along, across] = [pulled(event, press), Math.abs(event.clientY - press.y)];
+  if (Math.hypot(along, across) <= SLOP) return;
+  const { node, x, y } = press;
+  endPress();
+  if (along > 2 * across && Math.min(x, innerWidth - x) > EDGE) pull = { node, x, y, far: 0 };
+});
 for (const name of ["pointerup", "pointercancel"]) messages.addEventListener(name, endPress);
+
+// A message that is pulled to the side is answered. (The browser scrolls up and down alone: `touch-action`.)
+
+let pull = null;
+
+/** How far a finger has moved from where it came down, in the direction of reading. */
+function pulled({ clientX }, { x }) { return (clientX - x) * (getComputedStyle(messages).direction === "rtl" ? -1 : 1); }
+
+messages.addEventListener("pointermove", (event) => {
+  if (!pull) return;
+  pull.far = Math.max(0, Math.min(pulled(event, pull), SWIPE * 1.25));
+  pull.node.classList.add("pulled");
+  pull.node.classList.toggle("enough", pull.far >= SWIPE);
+  pull.node.style.setProperty("--pulled", `${pull.far}px`);
+});
+
+function endPull(answers) {
+  if (!pull) return;
+  const { node, far } = pull;
+  pull = null;
+  node.classList.remove("pulled", "enough");
+  node.style.removeProperty("--pulled");
+  const item = itemOf(node);
+  if (answers && far >= SWIPE && node.isConnected && canBeUsed(item)) answer(item);
+}
+messages.addEventListener("pointerup", () => endPull(true));
+messages.addEventListener("pointercancel", () => endPull(false));
 
 // What stands in a message: its reactions, and the message that it answers
 

@@ -8,11 +8,11 @@
  *   with `ended.js`, each a part of the page that `drawing.js` calls when it is stale
  * - done: `places.js` goes somewhere; `composer.js` takes what is written, `commands.js` with `suggestions.js` does it
  *   or `sending.js` sends it; `actions.js` is what is done with a message, `selection.js` what is copied; `keys.js`,
- *   `switcher.js`, `search.js`, `finder.js`, `picker.js`, `person.js`, `question.js` and `drawers.js` open and close;
- *   `notifications.js` calls a reader who is away
+ *   `switcher.js`, `search.js`, `finder.js`, `picker.js`, `person.js`, `invitation.js`, `question.js` and `drawers.js`
+ *   open and close; `notifications.js` calls a reader who is away, but for what is muted: `muting.js`
  * - kept by the browser: `worker.js`, which `installing.js` puts there
  * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lookalikes.js`, `markup.js`, `names.js`,
- *   `text.js`, `words.js`; and `old.js`, which speaks where a browser is too old for all these
+ *   `qr.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser is too old for all these
  *
  * Imports point from what is done to what is kept. What is kept never asks the document.
  */

@@ -11,6 +11,7 @@ import { findEmoji } from "./emoji.js";
 import { everybody, setStatus } from "./people.js";
 import { active, addHelp, client, conversations, me, people, proven, rooms } from "./conversations.js";
 import { toLatest } from "./history.js";
+import { toggleMute } from "./notifications.js";
 import { statusOf } from "./presence.js";
 import { goInto, leave, open, publicRooms, withoutSign } from "./places.js";
 import { openSearch } from "./search.js";
@@ -29,6 +30,7 @@ const COMMANDS = [
   { name: "me", usage: "/me TEXT", what: "Say what you do, in italics.", run: (rest) => (isBlank(rest) ? "What do you do? Write /me TEXT." : send(active, `_${rest.replace(/\s+/gu, " ")}_`)) },
   { name: "nick", usage: "/nick NAME", what: "Come in again under another name.", run: rename },
   { name: "search", usage: "/search WORDS", what: "Find what was said. from:NAME, in:ROOM and before:2026-01-31 narrow it.", run: (rest) => openSearch(rest) },
+  { name: "mute", usage: "/mute", what: "Mute this conversation, or no longer. Only your name calls you from a muted room.", run: () => toggleMute(active) },
   { name: "help", usage: "/help", what: "Show this list.", run: help },
 ];
 /** For those who look for a command. */

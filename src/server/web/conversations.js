@@ -9,6 +9,7 @@ import { redraw } from "./drawing.js";
 import { see } from "./lookalikes.js";
 import { forget, keptPlaces, keysOf, placesKey, rolesOf, store, stored } from "./storage.js";
 import { isAway } from "./attention.js";
+import { isMuted, lookAtMuted, mutedKey } from "./muting.js";
 import { mentions } from "./text.js";
 
 const WINDOW = 300; // messages of the conversation on screen, and so of nodes in the log
@@ -111,8 +112,11 @@ class Conversation {
   }
 
   get unread() { return this.carried + this.fresh; }
+  get muted() { return isMuted(this.key); }
   /** Unread messages that are meant for the reader alone, or call them. */
-  get urgent() { return this.kind === "person" ? this.unread : this.calls.length; }
+  get urgent() { return this.kind === "room" ? this.calls.length : this.muted ? 0 : this.unread; }
+  /** Unread messages that the reader wants to hear of. */
+  get calling() { return this.muted ? this.urgent : this.unread; }
   get firstSaid() { return this.items.find((item) => item.type === "said"); }
   get lastSaid() { return this.items.findLast((item) => item.type === "said"); }
 
@@ -230,12 +234,14 @@ export function begin(salon, name, token) {
   active = null;
   conversations.clear();
   gone.clear();
+  lookAtMuted(name);
   if (name) noticeName(name);
 }
 
 /** The server says who we are. */
 export function callMe(name) {
   me = name;
+  lookAtMuted(name);
   noticeName(name);
 }
 
@@ -347,12 +353,13 @@ export function forgetPlaces(name) {
   placesTimer = null;
   forget(placesKey(name));
   forget(statusKey(name));
+  forget(mutedKey(name));
   if (stored("salon.places")?.name === name) forget("salon.places");
 }
 
 /** Forgets the places of names that have not been used for long. */
 export function keepPlacesOf(names) {
-  for (const keyOf of [placesKey, statusKey]) {
+  for (const keyOf of [placesKey, statusKey, mutedKey]) {
     const wanted = new Set([...names, me].map(keyOf));
     for (const key of keysOf(keyOf(""))) if (!wanted.has(key)) forget(key);
   }

@@ -4,14 +4,13 @@
 import { avatar } from "./avatar.js";
 import { privacyOf } from "./people.js";
 import { isAway } from "./attention.js";
-import { copyAloud } from "./copying.js";
 import { active, client, markRead, readUpTo, saidAs } from "./conversations.js";
 import { arrange, byId, element, icon, named } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { goAround, loadNewer, loadOlder, toLatest } from "./history.js";
+import { invitation } from "./invitation.js";
 import { build, itemOf, linesAbove, newLine, refresh } from "./message.js";
 import { openPerson } from "./person.js";
-import { invitationTo } from "./places.js";
 import { drawNewBar } from "./unread.js";
 
 function drawLog() {
@@ -173,24 +172,6 @@ function drawLogStart(c) {
     }
     node.append(hello);
   }
-}
-
-/** The address of a room, to be given to others. */
-function invitation(c) {
-  const field = element("input");
-  field.type = "text";
-  field.readOnly = true;
-  field.value = invitationTo(c);
-  field.setAttribute("aria-label", "The address of this room");
-  field.addEventListener("focus", () => field.select());
-  const button = (words, run) => {
-    const node = element("button", "secondary", words);
-    node.type = "button";
-    node.addEventListener("click", run);
-    return node;
-  };
-  const share = navigator.share ? [button("Share", () => navigator.share({ title: c.title, url: field.value }).catch(() => {}))] : [];
-  return element("div", "invitation", field, button("Copy", () => copyAloud(field.value, "Invitation link")), ...share);
 }
 
 function drawToLatest() {

@@ -1,6 +1,7 @@
 /**
  * Notifications of the browser, for readers who asked for them by the button: while nobody looks at the page, about
  * direct messages, about messages with one's name in them, and about every message of the rooms chosen for that.
+ * Of what is muted, only one's name in a room is told.
  *
  * Nobody is asked for permission unless they press the button. The choice is kept in the browser. One notification
  * stands for a conversation, the latest, and all go when the page is looked at again.
@@ -12,6 +13,7 @@ import { isAway, whenAttention } from "./attention.js";
 import { active, me } from "./conversations.js";
 import { byId, icon } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
+import { mute } from "./muting.js";
 import { open, whenOpened } from "./places.js";
 import { store, stored } from "./storage.js";
 import { mentions } from "./text.js";
@@ -36,7 +38,8 @@ const isOn = () => works && wanted && window.isSecureContext && Notification.per
 export function notify(c, { sender, content, deleted }) {
   if (deleted) return;
   if (!isAway() || !isOn()) return;
-  if (c?.kind === "room" && !wholeRooms.has(c.id) && !mentions(content, me, c.members)) return;
+  if (c?.kind === "room" && (!wholeRooms.has(c.id) || c.muted) && !mentions(content, me, c.members)) return;
+  if (c?.kind === "person" && c.muted) return;
   const title = c === null ? `${sender} to everybody` : c.kind === "room" ? `${sender} in ${c.title}` : sender;
   const key = c?.key ?? "*";
   const body = content.length > BODY_CHARACTERS ? `${content.slice(0, BODY_CHARACTERS)} …` : content;
@@ -79,6 +82,14 @@ byId("notify-room").addEventListener("click", () => {
   remember();
 });
 
+byId("mute").addEventListener("click", () => toggleMute(active));
+
+/** Mutes a conversation, or no longer, and says so. */
+export function toggleMute(c) {
+  mute(c.key, !c.muted);
+  byId("announcer").textContent = c.muted ? `${c.title} is muted` : `${c.title} is not muted any more`;
+}
+
 whenAttention(() => {
   if (isAway()) return;
   for (const notification of shown.values()) notification.close();
@@ -93,8 +104,12 @@ function drawNotifications() {
   button.title = on ? "Notifications are on: direct messages and your name, while this page is hidden" : "Notify me while this page is hidden";
   button.replaceChildren(icon(on ? "bell" : "bell-off"));
   const room = byId("notify-room");
-  room.hidden = !on || active.kind !== "room";
+  room.hidden = !on || active.kind !== "room" || active.muted;
   room.setAttribute("aria-pressed", String(wholeRooms.has(active.id)));
+  const muting = byId("mute");
+  muting.setAttribute("aria-pressed", String(active.muted));
+  muting.title = active.kind === "room" ? "Only your name calls you from a muted room" : "A muted conversation does not call you";
+  byId("mute-text").textContent = active.kind === "room" ? "Mute this room" : "Mute this conversation";
 }
 
 whenOpened(() => redraw("notifications"));

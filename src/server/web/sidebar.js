@@ -24,7 +24,7 @@ function drawHead() {
   byId("topic").textContent = c.kind === "room" ? c.topic : c.id === me ? "Notes to yourself" : presence.get(c.id)?.note ?? STATUS_WORDS[statusOf(c.id)] ?? statusOf(c.id);
   byId("people-count").textContent = c.kind === "room" && !c.removed ? String(c.count) : "";
   byId("open-details").classList.toggle("uncounted", c.kind !== "room");
-  byId("copy-link").hidden = c.kind !== "room";
+  for (const id of ["copy-link", "show-code"]) byId(id).hidden = c.kind !== "room";
   byId("invite").hidden = c.kind !== "room" || c.count >= 2 || c.removed !== "";
   byId("leave-text").textContent = c.kind !== "room" ? "Close conversation" : c.removed ? "Close room" : "Leave room";
   const where = c.kind === "room" ? `Message to the room ${c.title}` : `Message to ${c.id}`;
@@ -34,7 +34,7 @@ function drawHead() {
 
 function drawPlaces() {
   const entry = (c) => ({ key: c.key, c });
-  const rank = (c) => (c === active ? 0 : c.urgent > 0 ? 2 : c.unread > 0 ? 1 : 0);
+  const rank = (c) => (c !== active && c.urgent > 0 ? 2 : c.muted ? -1 : c !== active && c.unread > 0 ? 1 : 0);
   const byRank = (a, b) => rank(b) - rank(a) || byName.compare(a.title, b.title);
   drawList(byId("room-list"), rooms().sort(byRank).map(entry), placeButton, updatePlace);
   drawList(byId("person-list"), people().sort(byRank).map(entry), placeButton, updatePlace);
@@ -42,13 +42,13 @@ function drawPlaces() {
   const others = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`)).slice(0, 20);
   byId("public-section").hidden = others.length === 0;
   drawList(byId("public-list"), others.map((room) => ({ key: room.room_id, room })), placeButton, updatePublic);
-  const elsewhere = [...conversations.values()].reduce((sum, c) => sum + (c === active ? 0 : c.unread), 0);
+  const elsewhere = [...conversations.values()].reduce((sum, c) => sum + (c === active ? 0 : c.calling), 0);
   byId("places-badge").hidden = elsewhere === 0;
   const urgent = called();
   byId("places-badge").classList.toggle("urgent", urgent > 0);
   byId("open-places").setAttribute("aria-label", elsewhere ? `Rooms and direct messages, ${elsewhere} unread` : "Rooms and direct messages");
   // The title counts what calls the reader, and marks that there is more.
-  const more = elsewhere + (isAway() ? active.unread : 0) > 0;
+  const more = elsewhere + (isAway() ? active.calling : 0) > 0;
   document.title = `${urgent ? `(${urgent > 99 ? "99+" : urgent}) ` : more ? "• " : ""}${active.title} · Salon`;
   showBadge(urgent);
 }
@@ -69,17 +69,19 @@ function updatePlace(node, { c }) {
   const button = node.firstElementChild;
   const current = c === active;
   const seen = current && !isAway() && !c.held;
-  const state = `${current} ${seen} ${c.unread} ${c.urgent} ${c.kind === "person" ? statusOf(c.id) : c.name} ${difference(c.id, c.kind)?.short ?? ""} ${hasDraft(c)} ${c.removed !== ""}`;
+  const state = `${current} ${seen} ${c.unread} ${c.urgent} ${c.kind === "person" ? statusOf(c.id) : c.name} ${difference(c.id, c.kind)?.short ?? ""} ${hasDraft(c)} ${c.removed !== ""} ${c.muted}`;
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const mark = c.kind === "room" ? element("span", "place-hash", icon("hash")) : element("span", "avatar-box", avatar(c.id, "small"), element("span", `presence ${statusOf(c.id)}`));
   button.replaceChildren(mark, ...c.kind === "room" ? roomName(c.id, c.name, "place-name") : nameParts(c.id, "place-name"));
   if (hasDraft(c)) button.append(draftMark());
-  const unread = !seen && c.unread > 0;
+  if (c.muted) button.append(mutedMark());
+  const unread = !seen && c.calling > 0;
   const atMost = (count) => (count > 99 ? "99+" : String(count));
   if (unread && c.urgent > 0) button.append(element("span", "badge", atMost(c.urgent), element("span", "sr-only", c.kind === "person" ? " unread" : c.urgent === 1 ? " mention" : " mentions")));
   else if (unread) button.append(element("span", "unread-dot", element("span", "sr-only", `${atMost(c.unread)} unread`)));
   button.classList.toggle("unread", unread);
+  button.classList.toggle("muted", c.muted);
   if (current) button.setAttribute("aria-current", "page");
   else button.removeAttribute("aria-current");
   button.onclick = () => {
@@ -94,6 +96,12 @@ const hasDraft = (c) => c !== active && (c.draft.trim() !== "" || c.reply !== nu
 function draftMark() {
   const mark = element("span", "draft-mark", icon("pencil"), element("span", "sr-only", " not sent yet"));
   mark.title = "Something is written here that is not sent";
+  return mark;
+}
+
+function mutedMark() {
+  const mark = element("span", "draft-mark", icon("bell-off"), element("span", "sr-only", " muted"));
+  mark.title = "Muted";
   return mark;
 }
 
