@@ -1,9 +1,9 @@
 //! The page: its files, and the headers of each.
 //!
 //! They are in the binary, and nothing else is under `/`; a path is compared, never resolved. `build.rs` packs the
-//! sources (`web`) into a script and a style for the door, and a script and a style for the rest, compressed. Those have
-//! their hash in their name and are kept by browsers for a year; the others are asked for anew each time, and answered
-//! by 304 while they are the same.
+//! sources (`web`) into a script and a style for the door, and a script and a style for the rest, compressed. Those
+//! have their hash in their name and are kept by browsers for a year; the others are asked for anew each time, and
+//! answered by 304 while they are the same.
 
 use std::sync::OnceLock;
 

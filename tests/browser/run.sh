@@ -20,6 +20,7 @@ if [ -z "${CHROMIUM:-}" ]; then
 fi
 [ -n "${CHROMIUM:-}" ] || { echo "no Chromium: install one, or name it in CHROMIUM" >&2; exit 2; }
 export CHROMIUM
+[ -z "${PAGE_FROM:-}" ] || PAGE_FROM=$(realpath -- "$PAGE_FROM")
 
 cd "$here"
 if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ] || [ ! -d node_modules/acorn-walk ] || [ ! -d node_modules/jsqr ]; then

@@ -426,11 +426,33 @@ await run(async () => {
       await page.route(part, (route) => route.abort());
       await page.goto(`${page.origin}/`);
       if (where === "#door-status") {
-        await page.locator("#door-name").fill("Early");
+        await page.locator("#door-name").fill(`Early for ${part.source.replace(/\W/gu, "")}`); // nobody has had that name
         await page.keyboard.press("Enter");
       }
-      await until("it says so", async () => (await page.locator(where).textContent()).startsWith("A part of this page"));
+      await until(`without ${part} it says so`, async () => (await page.locator(where).textContent()).startsWith("A part of this page"));
       equal(await page.locator(where).isVisible(), true, "to be seen");
+      await page.context().close();
+    }
+  });
+
+  await check("a page that is read from right to left is mirrored: sides, drawers, marks; and nothing scrolls sideways", async () => {
+    for (const [width, height] of [[1280, 800], [390, 844]]) {
+      const page = await newPage({ viewport: { width, height }, reducedMotion: "reduce" });
+      await enter(page, `Mirror ${width}`, "kitchen");
+      await say(page, "@Bob, from right to left");
+      await page.evaluate(() => { document.documentElement.dir = "rtl"; });
+      const centre = (part) => page.locator(part).evaluate((node) => { const { left, right } = node.getBoundingClientRect(); return (left + right) / 2 / innerWidth; });
+      const [places, details, send] = [await centre("#places"), await centre("#details"), await centre("#send")];
+      if (width > 1000) equal([places > 0.8, details < 0.2], [true, true], `the sides: ${places}, ${details}`);
+      else equal([places > 1, details < 0], [true, true], `the drawers are away: ${places}, ${details}`);
+      equal(send < 0.5, true, `the button: ${send}`);
+      equal(await page.evaluate(() => [document.documentElement, document.getElementById("log")].map((node) => node.scrollWidth > node.clientWidth)), [false, false], "sideways scrolling");
+      if (width < 1000) {
+        await page.locator("#open-places").click();
+        const open = await centre("#places");
+        equal(open > 0.5 && open < 1, true, `the drawer: ${open}`);
+      }
+      await page.screenshot({ path: path.join(pictures, `mirrored-${width}.png`) });
       await page.context().close();
     }
   });

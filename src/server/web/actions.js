@@ -159,7 +159,7 @@ for (const name of ["pointerup", "pointercancel"]) messages.addEventListener(nam
 let pull = null;
 
 /** How far a finger has moved from where it came down, in the direction of reading. */
-function pulled({ clientX }, { x }) { return (clientX - x) * (getComputedStyle(messages).direction === "rtl" ? -1 : 1); }
+function pulled({ clientX }, { x }) { return (clientX - x) * (getComputedStyle(document.documentElement).direction === "rtl" ? -1 : 1); }
 
 messages.addEventListener("pointermove", (event) => {
   if (!pull) return;

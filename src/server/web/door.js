@@ -1,6 +1,6 @@
 /**
- * The door: how one comes in here, and under which name. It is what a first visit is shown, and so it is a script of its
- * own with what it imports, which is little; all the rest, `app.js`, follows when the door has been drawn.
+ * The door: how one comes in here, and under which name. It is what a first visit is shown, and so it is a script of
+ * its own with what it imports, which is little; all the rest, `app.js`, follows when the door has been drawn.
  */
 import { SalonClient, nameProblem, normalName } from "./client.js";
 import { byId, element, named } from "./dom.js";

@@ -1,6 +1,6 @@
 /**
- * Muted conversations: they call nobody. A muted room still does by the reader's name. The browser keeps which ones, for
- * each person who comes in here, and its tabs agree.
+ * Muted conversations: they call nobody. A muted room still does by the reader's name. The browser keeps which ones,
+ * for each person who comes in here, and its tabs agree.
  */
 import { redraw } from "./drawing.js";
 import { store, stored } from "./storage.js";
