@@ -169,7 +169,7 @@ interface Done {
   user_id?: string;
   /** The `seq` of the message. */
   of: number;
-  /** Who did it. */
+  /** The person who did it. */
   sender: string;
   seq: number;
   ts: number;
@@ -415,7 +415,7 @@ export interface EventMap {
   left: Left;
   user_joined: { type: "user_joined"; room_id: string; user_id: string };
   user_left: { type: "user_left"; room_id: string; user_id: string };
-  /** Who is in a room; in one with more than 100 users, a sample. */
+  /** The people in a room; in one with more than 100 users, a sample. */
   online_users: { type: "online_users"; room_id: string; users: string[]; count: number };
   /** Somebody whom we watch is another than before. */
   presence: { type: "presence"; user_id: string; status: Status; note?: string };
@@ -443,7 +443,7 @@ export interface WebSocketLike {
 export interface Options {
   /** The address of `/ws`: `wss://chat.example/ws`. */
   url: string;
-  /** Who we are, where names are free; without it we are a guest. Not looked at where there is a token. */
+  /** Our name, where names are free; without it we are a guest. Not looked at where there is a token. */
   user?: string;
   /** A token (JWT) that proves who we are. */
   token?: string;
@@ -542,7 +542,7 @@ export class SalonClient {
   search(text: string, where?: Where): Promise<Found>;
   /** A page of our conversations with people, the latest first. */
   talks(page?: Page): Promise<Conversations>;
-  /** Who is in a room that we are in. */
+  /** The people in a room that we are in. */
   members(room_id: string, page?: Page): Promise<Members>;
   room(room_id: string): Promise<Room>;
   rooms(page?: Page): Promise<Rooms>;

@@ -189,6 +189,11 @@ class Person:
         async for event in self.chat:
             self.events.append(event)
 
+    @property
+    def state(self):
+        """The connection, as this person has heard of it."""
+        return next((event.state for event in reversed(self.of(salon.State))), None)
+
     def of(self, *kinds):
         return [event for event in self.events if isinstance(event, kinds)]
 
@@ -337,7 +342,7 @@ async def a_server_that_stops_in_order_is_come_back_to_when_it_says():
         await ada.chat.join("den")
         await ada.chat.say("den", "before")
         server.end(signal.SIGTERM)
-        await until("it is waited", lambda: ada.chat.state == "waiting")
+        await until("it is waited", lambda: ada.state == "waiting")
         goodbye, waiting = ada.of(salon.Goodbye)[0], ada.of(salon.State)[-1]
         equal([goodbye.reason, goodbye.reconnect, waiting.code], ["shutdown", True, 1012], "the end")
         assert waiting.retry_in >= goodbye.after_ms / 1000, waiting
@@ -353,7 +358,7 @@ async def what_a_server_in_memory_has_forgotten_is_named():
         await ada.chat.join("den")
         seq = (await ada.chat.say("den", "forgotten")).seq
         server.end()
-        await until("it is gone", lambda: ada.chat.state == "waiting")
+        await until("it is gone", lambda: ada.state == "waiting")
         ada.chat.say("den", "?", reply_to=seq)
         gone = ada.chat.delete(seq, room_id="den")
         await server.start()
@@ -438,7 +443,7 @@ async def without_a_token_or_with_a_false_one_the_client_is_closed():
     async with server_with_tokens("30s") as server:
         for shown in (None, "x.y.z", "x" * 4_001, "no\ntoken"):
             async with Person(server.url, token=shown) as ada:
-                await until("it is closed", lambda: ada.chat.state == "closed")
+                await until("it is closed", lambda: ada.state == "closed")
                 equal(ada.of(salon.State)[-1].code, 4001, "the code")
                 try:
                     await ada.chat.rooms()
@@ -466,7 +471,7 @@ async def a_token_that_ends_is_replaced_in_place_and_after_the_end():
         answer = await ada.chat.authenticate(token("--sub", "ada", "--ttl", "1s"))
         assert answer["expires_at"] > ada.of(salon.Welcome)[0].expires_at, answer
         equal([state.state for state in ada.of(salon.State)], ["connecting", "connected"], "the connection")
-        await until("it is closed", lambda: ada.chat.state == "closed")
+        await until("it is closed", lambda: ada.state == "closed")
         equal(ada.of(salon.State)[-1].code, 4001, "the code")
         await ada.task  # the events end with the client
         ada.chat.say("den", "while away")
@@ -713,10 +718,10 @@ async def what_cannot_be_read_ends_the_connection_and_not_the_client():
 @row
 async def a_name_that_breaks_the_rules_is_no_reason_to_come_again():
     async with Server("--store", "memory") as server, Person(server.url, "tab\there") as ada:
-        await until("it is closed", lambda: ada.chat.state == "closed")
+        await until("it is closed", lambda: ada.state == "closed")
         assert ada.of(salon.State)[-1].reason.startswith("HTTP 400"), ada.of(salon.State)
     async with Person("http://127.0.0.1:1/", "ada") as ada:
-        await until("it is closed", lambda: ada.chat.state == "closed")
+        await until("it is closed", lambda: ada.state == "closed")
 
 
 @row
@@ -727,7 +732,7 @@ async def a_server_that_answers_429_is_left_alone_as_long_as_it_asks():
         return response
 
     async with Played(None, process_request=full) as server, Person(server.url, "ada") as ada:
-        await until("it waits", lambda: ada.chat.state == "waiting")
+        await until("it waits", lambda: ada.state == "waiting")
         waiting = ada.of(salon.State)[-1]
         assert waiting.retry_in >= 7 and waiting.reason == "HTTP 429: too many", waiting
 

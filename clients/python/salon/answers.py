@@ -102,7 +102,7 @@ class Member(PersonState):
 
 
 class Members(_Page):
-    """Who is in a room; `count` is of all pages."""
+    """The people in a room; `count` is of all pages."""
 
     room_id: str
     members: list[Member]

@@ -346,7 +346,7 @@ class Client:
         return page
 
     async def members(self, room_id: str, *, limit: int | None = None, cursor: str | None = None) -> answers.Members:
-        """Who is in a room that we are in."""
+        """The people in a room that we are in."""
         page: answers.Members = await self.request("members", room_id=room_id, limit=limit, cursor=cursor)
         return page
 

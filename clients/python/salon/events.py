@@ -264,7 +264,7 @@ class UserLeft:
 
 @dataclass(frozen=True)
 class OnlineUsers:
-    """Who is in a room; in one with more than 100 users, a sample of `count`."""
+    """The people in a room; in one with more than 100 users, a sample of `count`."""
 
     room_id: str
     users: list[str]
