@@ -95,6 +95,8 @@ export interface SavedEntry {
   content: string;
   /** The `seq` of the message that it answers. */
   reply_to?: number | undefined;
+  /** The epoch of that message; in a room that has begun anew the entry answers none. */
+  epoch?: string | undefined;
   /** When it was put on the outbox. */
   queuedAt: number;
   /** When it was first sent; 0: never. */
@@ -512,7 +514,7 @@ export class SalonClient {
    * (`sent`) or refused for good (`refused`), also without a connection, and said once. In a room it waits until we are
    * in. Returns null if 200 are on the outbox.
    */
-  say(room_id: string, content: string, options?: { reply_to?: number }): OutboxEntry | null;
+  say(room_id: string, content: string, options?: { reply_to?: number; epoch?: string }): OutboxEntry | null;
   /** Says something to one person, in the same way. */
   direct(user_id: string, content: string, options?: { reply_to?: number }): OutboxEntry | null;
   /** Puts a message of a former client on the outbox, with the id it had. Returns whether there was room for it. */
