@@ -770,7 +770,7 @@ await run(async () => {
     wire.cut();
     await until("Hidden has left", async () => !(await members(bob)).includes("Hidden"), 20_000);
     wire.mend();
-    await connected(page);
+    await page.locator("#app[data-connection=connected]").waitFor({ timeout: 40_000 }); // it waits longer and longer
     serverAway = false;
     await until("Bob reads the note again", async () => await note.count() === 1 && (await note.textContent()) === "in a meeting");
     equal(await status(page), "busy", "the select");
