@@ -335,7 +335,7 @@ export interface Room {
 export interface Rooms {
   type: "rooms";
   id: string;
-  /** `read` and `unread` of those that this session is in. */
+  /** `read` and `unread` of those that this session is in, and where it was asked for. */
   rooms: { room_id: string; name: string; members: number; joined: boolean; read?: number; unread?: number }[];
   next?: string;
 }
@@ -512,7 +512,8 @@ export class SalonClient {
   /**
    * Says something in a room; `reply_to` is the `seq` of the message that it answers. It is kept until it is confirmed
    * (`sent`) or refused for good (`refused`), also without a connection, and said once. In a room it waits until we are
-   * in. Returns null if 200 are on the outbox.
+   * in. `reply_to` is the `seq` of the message that it answers; if the room begins anew before it is said, it answers
+   * none. `epoch` is that of the message, if it is not of now. Returns null if 200 are on the outbox.
    */
   say(room_id: string, content: string, options?: { reply_to?: number; epoch?: string }): OutboxEntry | null;
   /** Says something to one person, in the same way. */
@@ -547,7 +548,8 @@ export class SalonClient {
   /** The people in a room that we are in. */
   members(room_id: string, page?: Page): Promise<Members>;
   room(room_id: string): Promise<Room>;
-  rooms(page?: Page): Promise<Rooms>;
+  /** With `read`, also rooms that we are not in have `read` and `unread`, if we have read something there. */
+  rooms(page?: Page & { read?: boolean }): Promise<Rooms>;
   /** Users who are here, by name. */
   online(page?: Page): Promise<Online>;
   /** Makes a room, without joining it. `name` is a title; both have at most 256 bytes. */

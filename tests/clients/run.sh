@@ -94,8 +94,7 @@ echo "-- clients/python"
 node=$(command -v node || true)
 if [ -n "$node" ] && [ "$("$node" -p 'parseInt(process.versions.node)')" -lt 22 ]; then
     kind=node-linux-$([ "$(uname -m)" = aarch64 ] && echo arm64 || echo x64)
-    mkdir "$work/node22"
-    (cd "$work/node22" && npm install --silent --no-audit --no-fund "$kind@22.23.5") || true
+    npm install --prefix "$work/node22" --silent --no-audit --no-fund "$kind@22.23.5" || true
     node=$work/node22/node_modules/$kind/bin/node
 fi
 if [ -x "$node" ]; then

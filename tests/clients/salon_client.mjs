@@ -395,7 +395,7 @@ const checks = {
     await answered("delete", ada.salon.delete({ user_id: "bob" }, 1));
     await answered("history", ada.salon.history({ user_id: "bob" }));
     await answered("read", ada.salon.read({ user_id: "bob" }, 2));
-    for (const [method, ...fields] of [["talks"], ["members", "den"], ["room", "den"], ["rooms"], ["rooms", { limit: 1 }], ["online"]]) await answered(method, ada.salon[method](...fields));
+    for (const [method, ...fields] of [["talks"], ["members", "den"], ["room", "den"], ["rooms"], ["rooms", { limit: 1 }], ["rooms", { read: true }], ["online"]]) await answered(method, ada.salon[method](...fields));
     await ada.salon.request("broadcast", { room_id: "*", content: "tea" }).catch(() => {}); // answered by the announcement
     await until("the announcement is heard", () => bob.of("announcement").length === 1);
     const late = person(server.url, "late");

@@ -615,6 +615,7 @@ async def each_request_is_answered_as_its_type_says_and_each_event_is_heard():
             like(await chat.members("den"), answers.Members)
             like(await chat.room("den"), answers.Room)
             like(await chat.rooms(limit=1), answers.Rooms)
+            like(await chat.rooms(read=True), answers.Rooms)
             like(await chat.online(), answers.Online)
             equal((await chat.request("ping"))["type"], "pong", "any request")
             for said in (chat.direct("nobody", "x"), chat.edit(99, "x", room_id="den"), chat.say("den", "x" * 20_000)):

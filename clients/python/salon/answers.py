@@ -134,7 +134,8 @@ class _ListedRoom(TypedDict):
 
 
 class ListedRoom(_ListedRoom, total=False):
-    """A room of the list. `read` and `unread` are of those that this session is in."""
+    """A room of the list. `read` and `unread` are of those that this session is in, and where they were asked
+    for."""
 
     read: int
     unread: int

@@ -355,9 +355,12 @@ class Client:
         answer: answers.Room = await self.request("room", room_id=room_id)
         return answer
 
-    async def rooms(self, *, limit: int | None = None, cursor: str | None = None) -> answers.Rooms:
-        """A page of all rooms."""
-        page: answers.Rooms = await self.request("rooms", limit=limit, cursor=cursor)
+    async def rooms(
+        self, *, read: bool | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> answers.Rooms:
+        """A page of all rooms. With `read`, also those that we are not in have `read` and `unread`, if we have read
+        something there."""
+        page: answers.Rooms = await self.request("rooms", read=read, limit=limit, cursor=cursor)
         return page
 
     async def create_room(self, room_id: str, *, name: str | None = None, topic: str | None = None) -> answers.Room:
