@@ -435,6 +435,29 @@ await run(async () => {
     }
   });
 
+  await check("a text that was drawn before it was known who is here calls them all the same", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => localStorage.setItem("salon.name", JSON.stringify("Early bird")));
+    let socket;
+    await page.routeWebSocket(/\/ws\?/, (one) => {
+      socket = one;
+      one.onMessage((data) => {
+        const { type, id } = JSON.parse(data);
+        if (type !== "join") return;
+        one.send(JSON.stringify({ type: "joined", id, room_id: "hall", user_id: "Early bird", epoch: "e", seq: 1, recovered: false, members: 2 }));
+        one.send(JSON.stringify({ type: "broadcast", room_id: "hall", sender: "Bob", content: "@Zoe Lee, tea?", seq: 1, ts: Date.now() }));
+      });
+      one.send(JSON.stringify({ type: "welcome", user_id: "Early bird", session_id: "s", limits: {}, ping_interval_ms: 25_000 }));
+    });
+    await page.goto(`${page.origin}/#room=hall`);
+    await until("it is drawn", async () => (await texts(page)).join() === "@Zoe Lee, tea?");
+    equal(await page.locator(".call").count(), 0, "calls, while nobody is known");
+    socket.send(JSON.stringify({ type: "online_users", room_id: "hall", users: ["Early bird", "Bob", "Zoe Lee"], count: 3 }));
+    await until("it calls Zoe Lee", async () => (await page.locator(".call").allTextContents()).join() === "@Zoe Lee");
+    equal(await texts(page), ["@Zoe Lee, tea?"], "the text");
+    await page.context().close();
+  });
+
   await check("a page that is read from right to left is mirrored: sides, drawers, marks; and nothing scrolls sideways", async () => {
     for (const [width, height] of [[1280, 800], [390, 844]]) {
       const page = await newPage({ viewport: { width, height }, reducedMotion: "reduce" });

@@ -458,6 +458,12 @@ function amend(c, item, parts) {
   if (c === active) redraw("log");
 }
 
+/** It is known who is here: texts that may call somebody are written with that, also those that were drawn before. */
+export function writeCallsAnew(c) {
+  for (const item of c.items) if (item.type === "said" && /[@\uFF20]/u.test(item.content)) item.stale = item.rewritten = true;
+  if (c === active) redraw("log");
+}
+
 /** A message has another text, or none any more. */
 export function takeChange(c, { of, seq, ts, content, deleted }) {
   c.lastSeq = Math.max(c.lastSeq, seq);

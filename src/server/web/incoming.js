@@ -4,7 +4,7 @@
 import { announce } from "./announcements.js";
 import { connectionIs, roomsLeftAre, stalledIs } from "./connection.js";
 import {
-  active, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction,
+  active, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction, writeCallsAnew,
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
@@ -241,6 +241,7 @@ export function listen(salon) {
     const c = conversations.get(`room:${room_id}`);
     if (!c) return;
     c.members = new Set(users);
+    if (c.replaying) writeCallsAnew(c);
     c.replaying = false;
     for (const name of users) noticeName(name);
     if (c === active && c.landing) redraw("log");
