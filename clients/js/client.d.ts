@@ -510,10 +510,10 @@ export class SalonClient {
   isJoined(room_id: string): boolean;
 
   /**
-   * Says something in a room; `reply_to` is the `seq` of the message that it answers. It is kept until it is confirmed
-   * (`sent`) or refused for good (`refused`), also without a connection, and said once. In a room it waits until we are
-   * in. `reply_to` is the `seq` of the message that it answers; if the room begins anew before it is said, it answers
-   * none. `epoch` is that of the message, if it is not of now. Returns null if 200 are on the outbox.
+   * Says something in a room. It is kept until it is confirmed (`sent`) or refused for good (`refused`), also without a
+   * connection, and said once. In a room it waits until we are in. `reply_to` is the `seq` of the message that it
+   * answers; if the room begins anew before it is said, it answers none. `epoch` is that of the message, if it is not
+   * of now. Returns null if 200 are on the outbox.
    */
   say(room_id: string, content: string, options?: { reply_to?: number; epoch?: string }): OutboxEntry | null;
   /** Says something to one person, in the same way. */
