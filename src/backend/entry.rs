@@ -70,6 +70,15 @@ impl NewBody<'_> {
             Self::Edit { of, .. } | Self::Delete { of, .. } | Self::Reaction { of, .. } => Some(of),
         }
     }
+
+    /// Whether the text of a message is another one by it, or none: of a message that has gone itself, that is done as
+    /// long as an edit is kept which has it.
+    pub fn changes_text(&self) -> bool {
+        match self {
+            Self::Edit { .. } | Self::Delete { .. } => true,
+            Self::Message { .. } | Self::Reaction { .. } => false,
+        }
+    }
 }
 
 /// By what right a message is deleted.

@@ -118,8 +118,6 @@ pub enum Query {
     Before(u64, Bounds),
     /// The oldest of the messages with a greater seq.
     After(u64, Bounds),
-    /// The oldest of the entries with a greater seq.
-    Following(u64, Bounds),
     /// The oldest of the entries that a reader has not heard: all that are kept of those after `since`, the epoch and
     /// seq that the reader has seen, if it is this epoch and not beyond its head; else from the first of the `newest`
     /// so many messages on.

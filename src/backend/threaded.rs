@@ -98,7 +98,7 @@ struct State {
     busy: bool,
     /// The catalogue was asked for, and not all of it is in the news. Not told by whether the thread works: a store
     /// with work of its own always does.
-    tells: bool,
+    tells: u32,
     /// The thread waits for something to do, or for the loop to hear the news.
     asleep: bool,
     /// The loop's side is gone: what was accepted is carried out, and nothing more comes.
@@ -110,7 +110,7 @@ struct State {
 /// Chores of the store. A chore that is asked for twice before its time is done once.
 #[derive(Debug, Default, PartialEq)]
 struct Chores {
-    tell_catalogue: bool,
+    tell_catalogue: u32,
     expire: Option<Moment>,
     drop_oldest: usize,
     shrink: bool,
@@ -172,7 +172,10 @@ impl Backend for Threaded {
 
     fn tell_catalogue(&mut self) {
         self.begins = true;
-        self.shared.change(|state| (state.chores.tell_catalogue, state.tells) = (true, true));
+        self.shared.change(|state| {
+            state.chores.tell_catalogue += 1;
+            state.tells += 1;
+        });
     }
 
     fn poll(&mut self) -> Option<News<'_>> {
@@ -316,7 +319,7 @@ impl Shared {
 
     /// Waits until there is something to hear, or all of the catalogue is told; says whether there is.
     fn wait_for_news(&self) -> bool {
-        let silent = |state: &mut State| state.news.len() == 0 && state.tells && !state.ended;
+        let silent = |state: &mut State| state.news.len() == 0 && state.tells > 0 && !state.ended;
         let waited = self.said.wait_while(self.lock(), silent);
         waited.expect("nothing panics while the lock is held").news.len() > 0
     }
@@ -334,7 +337,7 @@ impl Shared {
         let (mut batch, mut news) = (Requests::default(), Reports::default());
         while let Some(chores) = self.next(&mut batch) {
             self.fares().began = Some(Instant::now());
-            if chores.tell_catalogue {
+            if chores.tell_catalogue > 0 {
                 store.tell_catalogue();
             }
             if let Some(now) = chores.expire {
@@ -364,7 +367,7 @@ impl Shared {
             let mut state = self.deliver(&mut news);
             state.done += at as u64;
             (state.busy, state.in_hand) = (false, 0);
-            state.tells &= !chores.tell_catalogue;
+            state.tells -= chores.tell_catalogue;
             let held = held + state.requests.held_bytes() + state.news.held_bytes();
             self.held_bytes.store(held, Ordering::Relaxed);
             drop(state);

@@ -137,7 +137,7 @@ impl Report {
 
     /// Whether the disk is one for a store, and has room for it.
     #[cfg(feature = "sqlite")]
-    fn disk(&self, args: &ServeArgs) {
+    fn disk(&mut self, args: &ServeArgs) {
         let Ok(Some(options)) = settings::file(args) else { return };
         let Ok(path) = std::path::absolute(&options.path) else { return };
         let Some(folder) = path.ancestors().skip(1).find(|folder| folder.exists()) else { return };
@@ -149,6 +149,15 @@ impl Report {
         }
         let Ok(found) = rustix::fs::statvfs(folder) else { return };
         let free = found.f_bavail.saturating_mul(found.f_frsize);
+        if free < START_BYTES {
+            return self.fail(&format!(
+                "store: {}: the disk is full ({} KiB are free, and {} are needed to begin); make room there, or choose \
+                 another path",
+                folder.display(),
+                free >> 10,
+                START_BYTES >> 10
+            ));
+        }
         let has = fs::metadata(&path).map_or(0, |file| file.len());
         if options.size != u64::MAX && free < options.size.saturating_sub(has) {
             self.warn(&format!(
@@ -250,6 +259,10 @@ const NO_DISKS: [(u64, &str); 4] = [
 
 /// The memory of an idle connection in a room with a name, rounded up (`docs/benchmarks.md`).
 const BYTES_PER_CONNECTION: usize = 640;
+
+/// What a start writes beside the file of a store, or makes, rounded up.
+#[cfg(feature = "sqlite")]
+const START_BYTES: u64 = 128 << 10;
 
 /// What a store on disk holds in memory at most: pages of its file, heads of conversations, and what it has to say.
 const STORE_BYTES: usize = 16 << 20;

@@ -53,7 +53,17 @@ pub fn main() -> ExitCode {
     code
 }
 
+/// A file that may not become larger (`ulimit -f`) is an error for whoever writes to it, as a full disk is, and no end
+/// of the process.
+fn outlive_large_files() {
+    let noticed = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, noticed) {
+        log::debug!("a limit on the size of files ends this process: {error}");
+    }
+}
+
 fn run() -> ExitCode {
+    outlive_large_files();
     let command_line: Vec<OsString> = std::env::args_os().collect();
     let layers = match layers::read(&command_line) {
         Ok(layers) => layers,

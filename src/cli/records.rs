@@ -13,6 +13,20 @@ use crate::chat::{RoomName, UserName, check_emoji, check_shown};
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 enum Line {
+    Export {
+        version: u32,
+    },
+    Missing {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room_id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        users: Option<[String; 2]>,
+        from: u64,
+        to: u64,
+    },
+    End {
+        lines: u64,
+    },
     User {
         name: String,
     },
@@ -139,6 +153,12 @@ pub fn read(line: &[u8]) -> Result<Record, String> {
 
 fn line_of(record: Record) -> Line {
     match record {
+        Record::Export { version } => Line::Export { version },
+        Record::Missing { name, from, to } => {
+            let (room_id, users) = parts(name);
+            Line::Missing { room_id, users, from, to }
+        }
+        Record::End { records } => Line::End { lines: records },
         Record::User { name } => Line::User { name },
         Record::Conversation { name: Name::Room(room_id), head, about } => {
             let About { title, topic, created_at, created } = about;
@@ -213,6 +233,9 @@ fn record_of(line: Line) -> Result<Record, String> {
             check_emoji(&emoji)?;
             entry((room_id, users), seq, ts, sender, Body::Reaction { of, emoji, on })
         }
+        Line::Export { version } => Ok(Record::Export { version }),
+        Line::Missing { room_id, users, from, to } => Ok(Record::Missing { name: name(room_id, users)?, from, to }),
+        Line::End { lines } => Ok(Record::End { records: lines }),
         Line::Read { user: who, room_id, users, seq } => {
             Ok(Record::Read { user: user("user", who)?, name: name(room_id, users)?, seq })
         }
@@ -276,6 +299,9 @@ mod tests {
     #[test]
     fn a_line_is_read_as_it_is_written() {
         for line in [
+            r#"{"kind":"export","version":1}"#,
+            r#"{"kind":"missing","room_id":"den","from":2,"to":3}"#,
+            r#"{"kind":"end","lines":7}"#,
             r#"{"kind":"user","name":"ann"}"#,
             r#"{"kind":"room","room_id":"den","title":"The Den","topic":"talk","created_at":1,"created":true,"epoch":"00000000000000ff","seq":3,"oldest":2,"last_message":2}"#,
             r#"{"kind":"room","room_id":"den","epoch":"00000000000000ff","seq":0,"oldest":1,"last_message":0}"#,
@@ -301,7 +327,7 @@ mod tests {
         for (line, sentence) in [
             (&b"{"[..], "EOF while parsing an object at column 1"),
             (b"\xff", "expected UTF-8, found other bytes"),
-            (br#"{"kind":"poem"}"#, "unknown variant `poem`, expected one of `user`, `room`, `direct`"),
+            (br#"{"kind":"poem"}"#, "unknown variant `poem`, expected one of `export`, `missing`, `end`, `user`"),
             (br#"{"kind":"user"}"#, "missing field `name`"),
             (br#"{"kind":"user","name":1}"#, "invalid type: integer `1`, expected a string"),
             (br#"{"kind":"user","name":"ann","age":7}"#, "unknown field `age`, expected `name`"),

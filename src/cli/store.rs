@@ -52,6 +52,9 @@ pub enum Act {
         #[arg(long, default_value = "16KiB", value_name = "SIZE", value_parser = parse_message_bytes)]
         #[arg(env = "SALON_CONTENT_BYTES")]
         content_bytes: usize,
+        /// Take also what lines are missing of: of each conversation what stands behind its last hole
+        #[arg(long)]
+        with_holes: bool,
         /// The store.
         #[command(flatten)]
         place: Place,
@@ -98,7 +101,10 @@ pub fn run(args: &StoreArgs) -> Result<(), String> {
             say(&format!("{}: {bytes} bytes; {check}\n", file.display()))
         }
         Act::Export { room, place } => export(&place.path()?, room.as_deref()),
-        Act::Import { content_bytes, place } => import(&place.path()?, *content_bytes, io::stdin().lock()),
+        Act::Import { content_bytes, with_holes, place } => {
+            let path = place.path()?;
+            import(&path, dump::Import::open(&path, *content_bytes, *with_holes)?, io::stdin().lock())
+        }
         Act::Compact(place) => {
             let path = place.path()?;
             let (before, after) = sqlite::compact(&path)?;
@@ -159,8 +165,7 @@ fn export(path: &Path, room: Option<&str>) -> Result<(), String> {
     gone(output.flush()).map(drop)
 }
 
-fn import(path: &Path, content_bytes: usize, input: impl BufRead) -> Result<(), String> {
-    let mut import = dump::Import::open(path, content_bytes)?;
+fn import(path: &Path, mut import: dump::Import, input: impl BufRead) -> Result<(), String> {
     let mut progress = Progress::new("lines");
     let (mut input, mut line, mut number) = (input, Vec::new(), 0u64);
     loop {
@@ -178,10 +183,13 @@ fn import(path: &Path, content_bytes: usize, input: impl BufRead) -> Result<(), 
         import.take(record).map_err(wrong)?;
         progress.show(number, 0);
     }
-    let left_out = import.finish()?;
+    let dump::Imported { left_out, is_unstated } = import.finish()?;
     progress.end();
+    if is_unstated {
+        eprint("not all of it says that it is whole, as what an older Salon exported does not: look what is in it\n");
+    }
     if left_out > 0 {
-        eprint(&format!("{left_out} entries are left out, because others behind them were missing\n"));
+        eprint(&format!("{left_out} entries are left out, because others behind them are missing\n"));
     }
     say(&format!("{}: {} lines\n", path.display(), number - 1))
 }

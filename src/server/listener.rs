@@ -43,8 +43,6 @@ pub struct Listener {
     pub number: usize,
     /// What kind of connections come here.
     pub port: Port,
-    /// Another process holds the socket too and goes on listening when this one ends.
-    pub handed_over: bool,
     /// Connections here begin with a TLS handshake.
     pub tls: bool,
     /// Connections here begin with a header of the PROXY protocol.
@@ -60,16 +58,7 @@ pub struct Listener {
 impl Listener {
     /// The listener of this number, without TLS and without the PROXY protocol.
     pub fn new(number: usize, port: Port) -> Self {
-        Self {
-            number,
-            port,
-            handed_over: false,
-            tls: false,
-            proxy_protocol: false,
-            ready: false,
-            rests_until: None,
-            failing: false,
-        }
+        Self { number, port, tls: false, proxy_protocol: false, ready: false, rests_until: None, failing: false }
     }
 
     /// The poller reports that there are connections.

@@ -394,11 +394,14 @@ impl<S: System> Reactor<S> {
         // A client that comes to a socket that another process holds as well waits there for the next server. Salon
         // listens on the others to the end, and always on the operator's: a client that comes gets 503, and so does a
         // probe of `/readyz`.
-        let leaves = |listener: &Listener| listener.handed_over && listener.port != Port::Admin;
-        for listener in self.listeners.iter().filter(|listener| leaves(listener)) {
-            self.system.stop_listening(listener.number);
-        }
-        self.listeners.retain(|listener| !leaves(listener));
+        let system = &mut self.system;
+        self.listeners.retain(|listener| {
+            let leaves = system.is_handed_over(listener.number) && listener.port != Port::Admin;
+            if leaves {
+                system.stop_listening(listener.number);
+            }
+            !leaves
+        });
         self.listeners.iter_mut().for_each(Listener::notify);
         service.shut_down(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         let (close_at, until) = (now.tick + self.stop_within / 2, now.tick + self.stop_within);

@@ -44,11 +44,9 @@ pub fn run(
     let (mut listeners, mut said) = (Vec::new(), Said::default());
     let adopt = |socket| Bound::adopt(socket).map_err(Error::Loop);
     let mut listen = |socket: Bound, port| {
-        let (place, handed_over) = (socket.local_address().map_err(Error::Loop)?, socket.is_handed_over());
+        let place = socket.local_address().map_err(Error::Loop)?;
         let number = kernel.listen(socket).map_err(Error::Loop)?;
-        let mut listener = Listener::new(number, port);
-        listener.handed_over = handed_over;
-        Ok::<_, Error>((listener, place))
+        Ok::<_, Error>((Listener::new(number, port), place))
     };
     let public = match (sockets.public, &settings.listen) {
         (Some(socket), _) => Some(adopt(socket)?),

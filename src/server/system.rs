@@ -43,6 +43,11 @@ pub trait System: fmt::Debug {
     /// Those of accepting: [`WouldBlock`](io::ErrorKind::WouldBlock) when there is none.
     fn accept(&mut self, listener: usize) -> io::Result<(RawOf<Self>, Option<IpAddr>)>;
 
+    /// Whether another process holds the socket too, and goes on listening when this one ends.
+    fn is_handed_over(&self, _listener: usize) -> bool {
+        false
+    }
+
     /// Listens no longer.
     fn stop_listening(&mut self, listener: usize);
 

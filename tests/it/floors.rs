@@ -62,6 +62,10 @@ const MAY: [(&str, &[&str]); 6] = [
     ("src/backend/threaded.rs", &["std::thread", "Instant"]),
     ("src/backend/sqlite/batch.rs", &["Instant"]),
     ("src/backend/sqlite/file.rs", &["std::fs", "std::io", "rustix"]),
+    // The log beside it, as far as it is read here and not by SQLite.
+    ("src/backend/sqlite/wal.rs", &["std::fs", "std::io"]),
+    // The limit on the size of files.
+    ("src/backend/sqlite/trouble.rs", &["rustix"]),
     ("src/backend/sqlite/tests.rs", &["std::fs"]),
     ("src/backend/sqlite/tests/files.rs", &["rustix"]),
     ("src/chat/wire/json.rs", &["std::io"]),

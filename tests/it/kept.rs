@@ -6,7 +6,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -282,4 +282,68 @@ fn whoever_operates_it_is_told_that_messages_cannot_be_kept() {
     assert_eq!(next(&mut ann, "broadcast")["content"], "y");
     assert_eq!((get(admin, "/readyz").0, metric("salon_store_failing")), (200, 0.0));
     assert!(metric("salon_store_commit_seconds_count") > commits);
+}
+
+/// A limit on the size of files is as a full disk: who speaks is told, the others stay, and all that was said is there.
+#[test]
+fn files_that_may_not_become_larger() {
+    let folder = Folder::new("large");
+    let file = folder.file();
+    // Blocks of 512 bytes.
+    let script = format!(
+        "ulimit -f 2000; exec '{}' serve --listen 127.0.0.1:0 --admin 127.0.0.1:0 --log warn --rate off --store '{file}'",
+        env!("CARGO_BIN_EXE_salon")
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let server = Server::run(crate::common::apart(&mut command));
+    let mut ann = server.connect("/ws?user=ann");
+    say(&mut ann, r#"{"type":"join","room_id":"den"}"#);
+    next(&mut ann, "joined");
+    let text = "x".repeat(16_000);
+    let mut said = 0;
+    for n in 0..1000 {
+        say(&mut ann, &format!(r#"{{"type":"broadcast","room_id":"den","content":"{text}","id":{n}}}"#));
+        let answer = loop {
+            let message: Value = serde_json::from_str(&hear(&mut ann)).unwrap();
+            if message["id"] == n {
+                break message;
+            }
+        };
+        if answer["type"] == "error" {
+            assert_eq!(answer["code"], "backend_down", "{answer}");
+            break;
+        }
+        said = answer["seq"].as_u64().unwrap();
+    }
+    assert!((10..900).contains(&said), "{said}");
+    server.logged("no file of this process may become larger (ulimit -f");
+    say(&mut ann, r#"{"type":"ping","id":"still"}"#);
+    assert_eq!(next(&mut ann, "pong")["id"], "still");
+    server.signal("KILL");
+    drop(server);
+    let server = Server::serve(&["--store", &file]);
+    let mut ann = server.connect("/ws?user=ann");
+    say(&mut ann, r#"{"type":"join","room_id":"den"}"#);
+    assert_eq!(next(&mut ann, "joined")["seq"], said);
+}
+
+/// `salon check` says what a start would.
+#[test]
+fn check_says_what_is_in_the_way_of_a_store() {
+    let folder = Folder::new("check-store");
+    let file = folder.file();
+    drop(Server::serve(&["--store", &file]));
+    let check = |file: &str| {
+        let output = salon(&["check", "--listen", "127.0.0.1:0", "--store", file]).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (status, shown) = check(&file);
+    assert!(status == 0 && shown.contains("ok       store: "), "{shown}");
+    // Root may write to all of them.
+    if std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) != 0 {
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+        let (status, shown) = check(&file);
+        assert!(status == 1 && shown.contains("error    store: ") && shown.contains("salon.db: Permission"), "{shown}");
+    }
 }

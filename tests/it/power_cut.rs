@@ -471,8 +471,13 @@ fn conversation(place: &Place) -> Conversation<'_> {
 
 /// The whole of a conversation: each entry as it stands, and the message that it is about.
 fn read(store: &mut Sqlite, place: &Place) -> (Head, BTreeMap<u64, (Entry, Option<u64>)>) {
-    let (query, now) = (Query::Following(0, Bounds { entries: usize::MAX, bytes: usize::MAX }), Moment::default());
-    let (conversation, ticket) = (conversation(place), Ticket(0));
+    let epoch = page(store, place, Query::Head).0.epoch;
+    let bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
+    page(store, place, Query::Resume { since: Some((epoch, 0)), newest: 0, bounds })
+}
+
+fn page(store: &mut Sqlite, place: &Place, query: Query) -> (Head, BTreeMap<u64, (Entry, Option<u64>)>) {
+    let (conversation, now, ticket) = (conversation(place), Moment::default(), Ticket(0));
     store.ask(Request::Read { conversation, query, reader: None, now, about: None, ticket }).unwrap();
     loop {
         match store.poll() {

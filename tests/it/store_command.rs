@@ -127,8 +127,9 @@ fn what_is_exported_can_be_imported() {
     assert_eq!((of("user").len(), of("message").len(), of("direct").len()), (2, 11, 1));
     assert_eq!(of("message")[10]["users"], serde_json::json!(["ann", "bob"]));
     let den = done(&["export", "--room", "den", "--store", &file], "");
-    assert_eq!(den.lines().count(), 11);
-    assert!(den.lines().all(|line| exported.contains(line)));
+    assert_eq!(den.lines().count(), 13);
+    assert!(den.lines().take(12).all(|line| exported.contains(line)));
+    assert_eq!(den.lines().last(), Some(r#"{"kind":"end","lines":11}"#));
 
     // A reader that goes is no error, and nobody is held up by one that does not read.
     let mut child = salon(&["store", "export", "--store", &file]).spawn().unwrap();
@@ -156,6 +157,8 @@ fn what_cannot_be_done_is_said() {
     let file = folder.file();
     let room = r#"{"kind":"room","room_id":"den","epoch":"0000000000000001","seq":1,"oldest":1,"last_message":1}"#;
     let message = r#"{"kind":"message","room_id":"den","seq":1,"ts":1,"sender":"ann","content":"x"}"#;
+    let begin = r#"{"kind":"export","version":1}"#;
+    let end = |lines: usize| format!(r#"{{"kind":"end","lines":{lines}}}"#);
     for command in ["check", "export", "compact"] {
         let (status, _, error) = store(&[command, "--store", &file], "");
         assert!(status == 2 && error.contains("expected a file in which messages are kept, found none"), "{error}");
@@ -172,7 +175,11 @@ fn what_cannot_be_done_is_said() {
             format!("{room}\n{}", message.replace('x', &"x".repeat(16_385))),
             "line 2: content: expected at most 16384 bytes",
         ),
-        ("{\"kind\":\"poem\"}".into(), "line 1: unknown variant `poem`, expected one of `user`"),
+        ("{\"kind\":\"poem\"}".into(), "line 1: unknown variant `poem`, expected one of `export`"),
+        (room.into(), "expected the seq 1 of the room den, found none behind it; lines are missing"),
+        (format!("{begin}\n{room}\n{message}\n"), "expected a line of the kind `end` at the end, found none"),
+        (format!("{begin}\n{room}\n{message}\n{}", end(3)), "line 4: expected 3 lines between the first and the last"),
+        (String::new(), "expected what `salon store export` wrote, found nothing"),
     ] {
         let (status, _, error) = store(&["import", "--store", &file], &input);
         assert_eq!((status, error.lines().count()), (2, 1), "{error}");
@@ -180,10 +187,16 @@ fn what_cannot_be_done_is_said() {
         // Nothing of it is left.
         assert_eq!(fs::read_dir(&folder.0).map_or(0, |files| files.count()), 0, "{sentence}");
     }
-    done(&["import", "--store", &file], &format!("{room}\n{message}"));
+    // As an older Salon wrote it.
+    let (status, _, error) = store(&["import", "--store", &file], &format!("{room}\n{message}"));
+    assert!(status == 0 && error.contains("not all of it says that it is whole"), "{error}");
     let (status, _, error) = store(&["export", "--room", "hut", "--store", &file], "");
     assert!(status == 2 && error.contains("--room hut: expected a room that is kept"), "{error}");
-    assert_eq!(done(&["export", "--store", &file], ""), format!("{room}\n{message}\n"));
+    assert_eq!(done(&["export", "--store", &file], ""), format!("{begin}\n{room}\n{message}\n{}\n", end(2)));
+    let holes = room.replace(r#""seq":1"#, r#""seq":2"#).replace("den", "lab");
+    let holes = format!("{holes}\n{}", message.replace("den", "lab"));
+    let (status, _, error) = store(&["import", "--with-holes", "--store", &file], &holes);
+    assert!(status == 0 && error.contains("1 entries are left out"), "{error}");
     fs::write(&file, "a letter").unwrap();
     let (status, _, error) = store(&["backup", &format!("{file}.copy"), "--store", &file], "");
     assert!(status == 2 && error.contains("expected a database of Salon"), "{error}");
@@ -208,7 +221,7 @@ fn a_compact_file_is_the_same_store() {
     server.signal("TERM");
     drop(server);
     let exported = done(&["export", "--store", &file], "");
-    let hut = |line: &&str| !line.contains(r#""room_id":"hut""#);
+    let hut = |line: &&str| !line.contains(r#""room_id":"hut""#) && !line.contains(r#""kind":"end""#);
     let without: String = exported.lines().filter(hut).flat_map(|line| [line, "\n"]).collect();
     // Few are kept from now on.
     let server = Server::serve(&["--store", &file, "--history", "10", "--rate", "off"]);
@@ -243,7 +256,8 @@ fn the_store_is_found_as_a_server_finds_it() {
     let folder = Folder::new("found");
     fs::create_dir_all(&folder.0).unwrap();
     let file = folder.file();
-    done(&["import", "--store", &file], "");
+    let empty = "{\"kind\":\"export\",\"version\":1}\n{\"kind\":\"end\",\"lines\":0}";
+    done(&["import", "--store", &file], empty);
     let settings = folder.0.join("salon.toml");
     fs::write(&settings, format!("rate = \"off\"\nstore = \"{file}\"\n")).unwrap();
     let settings = settings.to_str().unwrap();

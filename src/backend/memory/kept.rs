@@ -281,9 +281,15 @@ impl Kept {
 
     /// A message that is kept, and not deleted, as one needs to see it who judges an entry.
     pub fn find(&self, of: u64, entry: &NewEntry<'_>) -> Option<Target<'_>> {
-        let message = &self.ring[self.place(of)?];
+        u32::try_from((self.seq + 1).checked_sub(of)?).ok()?;
         let content = self.content(of)?;
-        u32::try_from(self.seq + 1 - of).ok()?;
+        let Some(message) = self.place(of).map(|place| &self.ring[place]) else {
+            // It has gone, and its text has not: that is in an edit.
+            let edit = &self.ring[self.place(self.beside.as_ref()?.of(of)?.edit?)?];
+            let reacted = crate::backend::Reacted::No;
+            let target = Target { sender: edit.sender(), ts: edit.ts, content, emoji: 0, reacted };
+            return entry.body.changes_text().then_some(target);
+        };
         let folded = self.beside.as_ref().and_then(|beside| beside.of(of));
         let reactions = folded.map_or(&[][..], |folded| &folded.reactions);
         let reacted = match (entry.body, folded) {
@@ -310,9 +316,7 @@ impl Kept {
             Query::After(seq, bounds) if self.beside.is_some() => {
                 self.entries(self.messages(self.behind(seq), len), bounds, reader)
             }
-            Query::After(seq, bounds) | Query::Following(seq, bounds) => {
-                self.entries(self.behind(seq)..len, bounds, reader)
-            }
+            Query::After(seq, bounds) => self.entries(self.behind(seq)..len, bounds, reader),
             Query::Resume { since, newest, bounds } => {
                 let good = since.filter(|&(epoch, seq)| epoch == self.epoch && seq <= self.seq);
                 let from = good.map_or_else(|| self.first_of_newest(newest), |(_, seq)| self.behind(seq));

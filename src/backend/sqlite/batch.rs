@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::reading::Counted;
 use super::tables::Tables;
 use super::trouble::{Result, Trouble};
-use super::{Connected, MAX_DELETED_AT_ONCE, MAX_PLACES, News, Sqlite, TRIMMED_TOGETHER};
+use super::{Connected, MAX_DELETED_AT_ONCE, MAX_PLACES, News, Since, Sqlite, TRIMMED_TOGETHER};
 
 impl Sqlite {
     /// Begins the transaction, if it has not begun.
@@ -48,7 +48,7 @@ impl Sqlite {
             return Err(Trouble::Away);
         }
         let Connected { tables, last, renewed } =
-            Self::connect(&self.options, &mut self.claim, &mut self.random, Some(self.batches))?;
+            Self::connect(&self.options, &mut self.claim, &mut self.random, Since::Batch(self.batches))?;
         if renewed {
             self.said.push(&News::Renewed);
         }
@@ -111,22 +111,26 @@ impl Sqlite {
     /// Nobody waits: what can be done by and by is done, a piece of it at a time.
     pub(super) fn rest(&mut self) {
         if std::mem::take(&mut self.rests) {
-            let done = match std::mem::take(&mut self.clears_log) {
-                true => self.clear_log(),
-                false => self.do_piece(),
-            };
-            match done {
-                Err(trouble) if trouble.is_of_a_page() => self.give_up_piece(&trouble),
-                done => {
-                    self.error = done.err();
-                    self.end_batch();
-                }
+            match std::mem::take(&mut self.clears_log) {
+                true => self.work_beside(Self::clear_log),
+                false => self.work_beside(Self::do_piece),
             }
         }
         // What the disk does not let it do now is done when it takes messages again.
         if (self.lacks_room || self.lags() || self.clears_log || self.sweeps_on.is_some()) && !self.ailing {
             self.rests = true;
             self.waker.wake();
+        }
+    }
+
+    /// Does a piece of what is not asked for, in a transaction of its own.
+    pub(super) fn work_beside(&mut self, piece: fn(&mut Self) -> Result<()>) {
+        match piece(self) {
+            Err(trouble) if trouble.is_of_a_page() => self.give_up_piece(&trouble),
+            done => {
+                self.error = done.err();
+                self.end_batch();
+            }
         }
     }
 
@@ -139,7 +143,7 @@ impl Sqlite {
         Ok(())
     }
 
-    fn do_piece(&mut self) -> Result<()> {
+    pub(super) fn do_piece(&mut self) -> Result<()> {
         self.begin()?;
         match (self.lacks_room, self.sweeps_on) {
             (true, _) => self.lacks_room = self.make_room()?,
@@ -152,7 +156,7 @@ impl Sqlite {
     /// An error says whether it came of the commit itself.
     pub(super) fn commit(&mut self) -> std::result::Result<(), (Trouble, bool)> {
         if self.wrote && self.damaged {
-            // When nobody waits: it may need what is damaged.
+            // Apart from it: it may need what is damaged.
             self.lacks_room |= self.options.size != u64::MAX;
         } else if self.wrote {
             let made = self.make_room().and_then(|lacks| {

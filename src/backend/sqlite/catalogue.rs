@@ -1,10 +1,10 @@
-//! What is told when the chat begins: the rooms and people that there are, and the bans.
+//! What is told when the chat begins: the bans, and the rooms and people that there are.
 
 use super::trouble::Result;
 use super::{Catalogue, News, Sqlite};
 
 impl Sqlite {
-    /// Has the next rooms, people and bans be told of all there are.
+    /// Has the next bans, rooms and people be told of all there are.
     pub(super) fn tell_more(&mut self) -> Result<()> {
         let Some(mut catalogue) = self.catalogue.take() else { return Ok(()) };
         let told = self.tell_piece(&mut catalogue);
@@ -19,7 +19,15 @@ impl Sqlite {
         if self.tables.is_none() {
             self.reopen()?;
         }
-        if !catalogue.rooms_told {
+        if !catalogue.bans_told {
+            let kept = self.tables()?.bans_after(&catalogue.banned, catalogue.most)?;
+            catalogue.bans_told = kept.len() < catalogue.take_most();
+            for kept in kept {
+                self.said.push(&News::Banned(kept.ban()));
+                catalogue.banned = kept.user;
+            }
+        }
+        if catalogue.bans_told && !catalogue.rooms_told {
             let cards = self.tables()?.rooms_after(catalogue.room, catalogue.most)?;
             catalogue.rooms_told = cards.len() < catalogue.take_most();
             for card in &cards {
@@ -29,17 +37,10 @@ impl Sqlite {
         }
         if catalogue.rooms_told {
             let people = self.tables()?.people_after(catalogue.person, catalogue.most)?;
-            catalogue.people_told = people.len() < catalogue.take_most();
+            catalogue.take_most();
             for (id, name) in people {
                 catalogue.person = id;
                 self.said.push(&News::User { name: &name });
-            }
-        }
-        if catalogue.people_told {
-            let most = catalogue.take_most();
-            for kept in self.tables()?.bans_after(&catalogue.banned, most)? {
-                self.said.push(&News::Banned(kept.ban()));
-                catalogue.banned = kept.user;
             }
         }
         Ok(())

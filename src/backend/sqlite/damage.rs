@@ -103,22 +103,19 @@ impl Sqlite {
             return;
         };
         let most = TOLD_AT_ONCE;
-        if !catalogue.rooms_told {
-            let rows = around(catalogue.room, most, |from, most| tables.rooms_after(from, most));
-            (catalogue.room, catalogue.most) = rows;
-        } else if !catalogue.people_told {
-            let rows = around(catalogue.person, most, |from, most| tables.people_after(from, most));
-            (catalogue.person, catalogue.most) = rows;
-        } else {
-            // Bans have no numbers: those before the page are told, and that is all.
+        if !catalogue.bans_told {
+            // Bans have no numbers: those before the page are told, and that is all. It was read at the start.
             let (from, fewer) = around(0, most, |from, fewer| match from {
                 0 => tables.bans_after(&catalogue.banned, fewer),
                 _ => Ok(Vec::new()),
             });
-            if from > 0 {
-                return;
-            }
-            catalogue.most = fewer;
+            (catalogue.bans_told, catalogue.most) = (from > 0, if from > 0 { most } else { fewer });
+        } else if !catalogue.rooms_told {
+            let rows = around(catalogue.room, most, |from, most| tables.rooms_after(from, most));
+            (catalogue.room, catalogue.most) = rows;
+        } else {
+            let rows = around(catalogue.person, most, |from, most| tables.people_after(from, most));
+            (catalogue.person, catalogue.most) = rows;
         }
         self.catalogue = Some(catalogue);
     }

@@ -3,11 +3,12 @@
 //! An export does not hold up the server that uses the file. It takes the heads of all conversations in one reading,
 //! and then entries in pieces, by the key that grows with each: a reader who waits between two pieces keeps no old
 //! state of the file from being moved out of its log. What is said behind those heads is left out. What is trimmed,
-//! edited or deleted meanwhile is read as it stands then.
+//! edited or deleted meanwhile is read as it stands then. What it so lacks of what the heads say it states, and at its
+//! end how many records it had, so that an import can tell one that lost a line from a whole one.
 //!
 //! Not in it: retries, which are forgotten after minutes, and the index of words, which is made anew.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,9 +22,28 @@ use super::{Durability, Options, Sqlite, boot_id, file, schema};
 use crate::backend::{Epoch, MAX_BANS};
 use crate::random::Random;
 
-/// One thing that a store keeps.
+/// One thing that a store keeps, or what an export says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
+    /// An export begins.
+    Export {
+        /// Of what shape its records are: [`VERSION`].
+        version: u32,
+    },
+    /// Entries that went while it was exported. It stands where these would.
+    Missing {
+        /// Where.
+        name: Name,
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// That was all.
+    End {
+        /// How many records stand between the first and this one.
+        records: u64,
+    },
     /// A room, or two people who have said something. It comes before its entries.
     Conversation {
         /// Which.
@@ -165,7 +185,8 @@ impl Record {
                 }
             },
             Self::Read { seq, .. } => [("seq", *seq), NONE, NONE, NONE],
-            Self::User { .. } | Self::Ban { .. } => [NONE; 4],
+            Self::Missing { from, to, .. } => [("from", *from), ("to", *to), NONE, NONE],
+            Self::User { .. } | Self::Ban { .. } | Self::Export { .. } | Self::End { .. } => [NONE; 4],
         }
     }
 }
@@ -202,7 +223,11 @@ pub struct Export {
     tables: Tables,
     path: PathBuf,
     /// Heads that are still to be told, the next one last.
-    heads: Vec<Record>,
+    heads: Vec<(i64, Record)>,
+    /// Where each conversation stands, until all that is kept of it has been told.
+    going: BTreeMap<i64, Going>,
+    /// Records told between the first and the last.
+    records: u64,
     /// The one room that is wanted.
     room: Option<i64>,
     /// Entries up to this key are in it; those up to that have been told.
@@ -211,14 +236,27 @@ pub struct Export {
     stage: Stage,
 }
 
+/// How far a conversation has been told.
+#[derive(Debug)]
+struct Going {
+    name: Name,
+    /// The number of the next entry.
+    next: u64,
+    /// The last one that its head counts.
+    last: u64,
+}
+
 /// What is told next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    Begin,
     Users(i64),
     Heads,
     Entries,
+    Missing,
     Reads,
     Bans,
+    End,
     Over,
 }
 
@@ -233,10 +271,12 @@ impl Export {
             tables,
             path: path.to_owned(),
             heads: Vec::new(),
+            going: BTreeMap::new(),
+            records: 0,
             room: None,
             upto: 0,
             told: 0,
-            stage: if room.is_some() { Stage::Heads } else { Stage::Users(0) },
+            stage: Stage::Begin,
         };
         let found = export.read_heads(room).map_err(|trouble| trouble.sentence(path))?;
         match room {
@@ -287,7 +327,11 @@ impl Export {
             };
             let about =
                 About { title: row.get(8)?, topic: row.get(9)?, created_at: maybe(row, 10)?, created: row.get(11)? };
-            self.heads.push(Record::Conversation { name: Name::of(row.get(1)?, row.get(2)?), head, about });
+            let name = Name::of(row.get(1)?, row.get(2)?);
+            if head.oldest <= seq {
+                self.going.insert(id, Going { name: name.clone(), next: head.oldest, last: seq });
+            }
+            self.heads.push((id, Record::Conversation { name, head, about }));
         }
         drop(rows);
         drop(statement);
@@ -296,7 +340,18 @@ impl Export {
     }
 
     fn piece(&mut self) -> Result<Vec<Record>> {
+        let piece = self.piece_of_stage()?;
+        let of_itself = |record: &&Record| matches!(record, Record::Export { .. } | Record::End { .. });
+        self.records += (piece.len() - piece.iter().filter(of_itself).count()) as u64;
+        Ok(piece)
+    }
+
+    fn piece_of_stage(&mut self) -> Result<Vec<Record>> {
         match self.stage {
+            Stage::Begin => {
+                self.stage = if self.room.is_some() { Stage::Heads } else { Stage::Users(0) };
+                Ok(vec![Record::Export { version: VERSION }])
+            }
             Stage::Users(after) => {
                 let people = self.tables.people_after(after, PIECE)?;
                 self.stage = people.last().map_or(Stage::Heads, |(id, _)| Stage::Users(*id));
@@ -304,7 +359,7 @@ impl Export {
             }
             Stage::Heads => {
                 let left = self.heads.len().saturating_sub(PIECE);
-                let piece: Vec<_> = self.heads.drain(left..).rev().collect();
+                let piece: Vec<_> = self.heads.drain(left..).rev().map(|(_, head)| head).collect();
                 if piece.is_empty() {
                     self.stage = Stage::Entries;
                 }
@@ -314,7 +369,17 @@ impl Export {
                 let piece = self.entries()?;
                 if piece.is_empty() {
                     self.told = self.upto;
-                    self.stage = if self.room.is_some() { Stage::Over } else { Stage::Reads };
+                    self.stage = Stage::Missing;
+                }
+                Ok(piece)
+            }
+            Stage::Missing => {
+                let missing = std::iter::from_fn(|| self.going.pop_first()).take(PIECE);
+                let piece: Vec<_> = missing
+                    .map(|(_, Going { name, next, last })| Record::Missing { name, from: next, to: last })
+                    .collect();
+                if piece.is_empty() {
+                    self.stage = if self.room.is_some() { Stage::End } else { Stage::Reads };
                 }
                 Ok(piece)
             }
@@ -323,8 +388,12 @@ impl Export {
                 self.reads()
             }
             Stage::Bans => {
-                self.stage = Stage::Over;
+                self.stage = Stage::End;
                 self.bans()
+            }
+            Stage::End => {
+                self.stage = Stage::Over;
+                Ok(vec![Record::End { records: self.records }])
             }
             Stage::Over => Ok(Vec::new()),
         }
@@ -343,6 +412,16 @@ impl Export {
         let mut piece = Vec::new();
         while let Some(row) = rows.next()? {
             self.told = row.get(0)?;
+            // One that was begun when the heads had been read has no head here.
+            let (conversation, seq): (i64, u64) = (row.get(1)?, number(row, 4)?);
+            let Some(going) = self.going.get_mut(&conversation) else { continue };
+            if going.next < seq {
+                piece.push(Record::Missing { name: going.name.clone(), from: going.next, to: seq - 1 });
+            }
+            going.next = seq + 1;
+            if seq == going.last {
+                self.going.remove(&conversation);
+            }
             piece.push(entry(&self.tables, row)?);
         }
         Ok(piece)
@@ -415,6 +494,14 @@ pub struct Import {
     store: Sqlite,
     /// Conversations that have come.
     begun: HashMap<Name, Begun>,
+    /// Of the export that is being read, how many records have come since its first; `None`: it has no first.
+    since_first: Option<u64>,
+    /// An export has ended.
+    has_ended: bool,
+    /// Something has come that is of no export that says what it has.
+    is_unstated: bool,
+    /// What is missing without a word of it is no mistake.
+    with_holes: bool,
     /// Entries that had a hole behind them, and so are not kept.
     left_out: u64,
     /// The longest content of a message.
@@ -431,9 +518,22 @@ impl Drop for Import {
         {
             log::warn!("{}: an import is not undone in order ({error})", self.store.claim.path.display());
         }
-        // Nobody else has used them: the store is claimed still.
-        file::remove_all(&self.made);
+        if !self.made.is_empty() {
+            // Nobody else has used them: the store is claimed still. SQLite removes a log by its name when it is
+            // closed, so that is done before.
+            self.store.tables = None;
+            file::remove_all(&self.made);
+        }
     }
+}
+
+/// What has become of an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Entries that are not kept, because others behind them were missing.
+    pub left_out: u64,
+    /// Not all that was read says of itself that it is whole, as an older Salon's does not.
+    pub is_unstated: bool,
 }
 
 /// A conversation that is being read in.
@@ -442,6 +542,8 @@ struct Begun {
     id: i64,
     direct: bool,
     head: Head,
+    /// All that there is of it is there, or is said to be missing.
+    whole: bool,
     /// The number of the next entry, when one has come.
     next: Option<u64>,
     first: u64,
@@ -454,10 +556,11 @@ struct Begun {
 impl Import {
     /// Begins it, in a store that nobody uses; it is made if there is none.
     ///
+    /// `with_holes`: also of an export of which lines are missing; what lies before a hole is left out.
+    ///
     /// # Errors
     /// One sentence that says what to do.
-    pub fn open(path: &Path, content_bytes: usize) -> std::result::Result<Self, String> {
-        let there = file::files_there(path);
+    pub fn open(path: &Path, content_bytes: usize, with_holes: bool) -> std::result::Result<Self, String> {
         let options = Options {
             path: path.to_owned(),
             durability: Durability::Process,
@@ -469,12 +572,21 @@ impl Import {
         };
         let store = Sqlite::open(options, Random::secret())?;
         store.tables().and_then(|tables| Ok(tables.begin()?)).map_err(|trouble| trouble.sentence(path))?;
-        let mut made = match there.contains(&store.claim.path) {
-            true => Vec::new(),
-            false => file::files_of(&store.claim.path).to_vec(),
+        let made = match store.claim.lacked.contains(&store.claim.path) {
+            true => store.claim.lacked.clone(),
+            false => Vec::new(),
         };
-        made.retain(|path| !there.contains(path));
-        Ok(Self { store, begun: HashMap::new(), left_out: 0, content_bytes, made })
+        Ok(Self {
+            store,
+            begun: HashMap::new(),
+            since_first: None,
+            has_ended: false,
+            is_unstated: false,
+            with_holes,
+            left_out: 0,
+            content_bytes,
+            made,
+        })
     }
 
     /// Takes a record.
@@ -492,7 +604,15 @@ impl Import {
             let (most, found) = (self.content_bytes, text.len());
             return Err(format!("content: expected at most {most} bytes (--content-bytes), found {found}"));
         }
+        match (&mut self.since_first, &record) {
+            (_, Record::Export { .. } | Record::End { .. }) => {}
+            (Some(since_first), _) => *since_first += 1,
+            (None, _) => self.is_unstated = true,
+        }
         let taken = match record {
+            Record::Export { version } => self.begin_export(version),
+            Record::End { records } => self.end_export(records),
+            Record::Missing { name, from, to } => self.skip(&name, from, to),
             Record::Conversation { name, head, about } => self.begin(name, head, &about),
             Record::Entry { name, seq, ts, sender, body } => self.append(&name, seq, ts, &sender, &body),
             Record::User { name } => self.tables(|tables| tables.know(&name, usize::MAX).map(drop)),
@@ -508,11 +628,18 @@ impl Import {
         })
     }
 
-    /// Keeps all that was taken. Returns how many entries were left out because others behind them were missing.
+    /// Keeps all that was taken.
     ///
     /// # Errors
     /// One sentence: nothing is kept.
-    pub fn finish(mut self) -> std::result::Result<u64, String> {
+    pub fn finish(mut self) -> std::result::Result<Imported, String> {
+        if self.since_first.is_none() && !self.is_unstated && self.begun.is_empty() && !self.has_ended {
+            return Err("expected what `salon store export` wrote, found nothing; nothing is imported".into());
+        }
+        if self.since_first.is_some() && !self.with_holes {
+            return Err(format!("expected a line of the kind `end` at the end, found none: it was cut; {HOW_TO}"));
+        }
+        self.see_whole().map_err(|error| format!("{error}; nothing is imported"))?;
         let sentence = |trouble: Trouble| trouble.sentence(&self.store.claim.path);
         // A chat would leave out the others, and those would be let in.
         if self.tables(|tables| tables.bans_after("", MAX_BANS + 1)).map_err(sentence)?.len() > MAX_BANS {
@@ -522,7 +649,66 @@ impl Import {
         }
         self.keep().map_err(|trouble| trouble.sentence(&self.store.claim.path))?;
         self.made.clear();
-        Ok(self.left_out)
+        Ok(Imported { left_out: self.left_out, is_unstated: self.is_unstated })
+    }
+
+    fn begin_export(&mut self, version: u32) -> Result<()> {
+        if self.since_first.is_some() && !self.with_holes {
+            return Err(Trouble::Said(format!("expected the end of this export, found another one's first; {HOW_TO}")));
+        }
+        if version != VERSION {
+            let why =
+                format!("expected an export of version {VERSION}, found {version}, of a newer Salon; take that one");
+            return Err(Trouble::Said(why));
+        }
+        self.since_first = Some(0);
+        Ok(())
+    }
+
+    fn end_export(&mut self, records: u64) -> Result<()> {
+        self.has_ended = true;
+        let found = self.since_first.take();
+        if self.with_holes {
+            return Ok(());
+        }
+        let Some(found) = found else {
+            return Err(Trouble::Said(format!("expected the first line of this export, found none; {HOW_TO}")));
+        };
+        // By it, and not by a count alone, is it known where something is missing.
+        self.see_whole().map_err(Trouble::Said)?;
+        match found == records {
+            true => Ok(()),
+            false => Err(Trouble::Said(format!(
+                "expected {records} lines between the first and the last of this export, found {found}; {HOW_TO}"
+            ))),
+        }
+    }
+
+    /// That nothing is missing at the end of the conversations that have come.
+    fn see_whole(&mut self) -> std::result::Result<(), String> {
+        for (name, begun) in self.begun.iter_mut().filter(|(_, begun)| !begun.whole) {
+            let next = begun.next.unwrap_or(begun.first);
+            if next <= begun.head.seq && !self.with_holes {
+                return Err(format!("expected the seq {next} of {name}, found none behind it; {HOW_TO}"));
+            }
+            begun.whole = true;
+        }
+        Ok(())
+    }
+
+    /// Entries are said to be missing.
+    fn skip(&mut self, name: &Name, from: u64, to: u64) -> Result<()> {
+        let Some(begun) = self.begun.get_mut(name) else {
+            return Err(Trouble::Said(format!("expected the line of {name} before what is missing of it, found none")));
+        };
+        let (next, last) = (begun.next.unwrap_or(begun.head.oldest), begun.head.seq);
+        if from < next || from > to || to > last || from > next && !self.with_holes {
+            let why = format!("expected that from {next} to {last} at most something is missing of {name}");
+            return Err(Trouble::Said(format!("{why}, found from {from} to {to}")));
+        }
+        self.left_out += begun.next.map_or(0, |next| next - begun.first);
+        (begun.first, begun.next) = (to + 1, Some(to + 1));
+        Ok(())
     }
 
     fn keep(&mut self) -> Result<()> {
@@ -576,7 +762,8 @@ impl Import {
             Ok(tables.connection.last_insert_rowid())
         })?;
         let direct = matches!(name, Name::Direct(_));
-        let begun = Begun { id, direct, head, next: None, first: head.oldest, message: 0, last: 0, said: 0 };
+        let first = head.oldest;
+        let begun = Begun { id, direct, head, whole: false, next: None, first, message: 0, last: 0, said: 0 };
         self.begun.insert(name, begun);
         Ok(())
     }
@@ -591,6 +778,15 @@ impl Import {
                 "expected a seq of {name} from {next} to {}, found {seq}",
                 begun.head.seq
             )));
+        }
+        if let Some(stranger) = stranger(name, sender, body) {
+            return Err(Trouble::Said(format!("expected that one of the two says it, found {stranger}")));
+        }
+        if let Some(of) = body.of().filter(|&of| of == 0 || of >= seq) {
+            return Err(Trouble::Said(format!("expected that it is about a seq from 1 to {}, found {of}", seq - 1)));
+        }
+        if seq > next && !self.with_holes {
+            return Err(Trouble::Said(format!("expected the seq {next} of {name}, found {seq}; {HOW_TO}")));
         }
         if seq > next {
             self.left_out += begun.next.map_or(0, |next| next - begun.first);
@@ -630,11 +826,33 @@ impl Import {
         let Some(begun) = self.begun.get(name) else {
             return Err(Trouble::Said(format!("expected the line of {name} before who has read it, found none")));
         };
+        if let Name::Direct(two) = name
+            && !two.iter().any(|one| one == user)
+        {
+            return Err(Trouble::Said(format!("expected that one of {name} has read it, found {user}")));
+        }
         self.tables(|tables| {
             let sql = "INSERT INTO mark (user, conversation, seq) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
             tables.execute(sql, params![user, begun.id, signed(seq.min(begun.head.seq))]).map(drop)
         })
     }
+}
+
+impl Body {
+    /// The message that it is about.
+    fn of(&self) -> Option<u64> {
+        match *self {
+            Self::Message { reply_to, .. } => reply_to,
+            Self::Edited { of, .. } | Self::Deleted { of } | Self::Reaction { of, .. } => Some(of),
+        }
+    }
+}
+
+/// A sender who is not one of the two in a direct conversation. An operator deletes there, too.
+fn stranger<'a>(name: &Name, sender: &'a str, body: &Body) -> Option<&'a str> {
+    let Name::Direct(two) = name else { return None };
+    let is_one = two.iter().any(|one| one == sender) || matches!(body, Body::Deleted { .. });
+    (!is_one).then_some(sender)
 }
 
 /// Does to the message what the entry says, if that is there and not deleted. A text that stands is in its edit.
@@ -653,6 +871,13 @@ fn change(tables: &Tables, conversation: i64, seq: u64, user: &str, body: &Body)
         Body::Message { .. } | Body::Edited { .. } | Body::Deleted { .. } | Body::Reaction { .. } => Ok(()),
     }
 }
+
+/// Of what shape the records of an export are.
+pub const VERSION: u32 = 1;
+
+/// What to do where lines are missing.
+const HOW_TO: &str = "lines are missing: export it again, or say --with-holes to have what stands behind the last hole \
+     of each conversation";
 
 /// Records that are read at once.
 const PIECE: usize = 512;

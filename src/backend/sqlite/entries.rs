@@ -11,8 +11,8 @@ use crate::backend::{NewBody, NewEntry, Reacted, Target};
 /// A message that an entry is about: kept, and not deleted.
 #[derive(Debug)]
 pub struct Found {
-    /// The key of its row.
-    pub id: i64,
+    /// The key of its row; `None`: it has gone, and its text is in an edit.
+    pub id: Option<i64>,
     pub seq: u64,
     pub ts: u64,
     pub sender: String,
@@ -34,7 +34,10 @@ impl Found {
 impl Tables {
     /// The message of that number, if it is kept and not deleted.
     pub fn target(&self, place: &Place, seq: u64, entry: &NewEntry<'_>) -> Result<Option<Found>> {
-        if seq < place.first || seq > place.seq {
+        if seq < place.first {
+            return if entry.body.changes_text() { self.text_left(place, seq) } else { Ok(None) };
+        }
+        if seq > place.seq {
             return Ok(None);
         }
         let sql = "SELECT ts, sender, content, latest, id FROM entry \
@@ -46,7 +49,7 @@ impl Tables {
                 sender: row.get(1)?,
                 content: row.get(2)?,
                 latest: maybe(row, 3)?,
-                id: row.get(4)?,
+                id: Some(row.get(4)?),
                 emoji: 0,
                 reacted: Reacted::No,
             })
@@ -60,6 +63,21 @@ impl Tables {
             (found.emoji, found.reacted) = self.reacted(place.id, seq, emoji, entry.sender)?;
         }
         Ok(Some(found))
+    }
+
+    /// What is left of a message that has gone itself: its text, if that is in an edit which is kept.
+    fn text_left(&self, place: &Place, seq: u64) -> Result<Option<Found>> {
+        let sql = "SELECT seq, ts, sender, content, kind FROM entry \
+                   WHERE conversation = ?1 AND about = ?2 AND kind IN (1, 2) ORDER BY seq DESC LIMIT 1";
+        let row = |row: &Row<'_>| {
+            let latest = number(row, 0)?;
+            let stands = row.get::<_, i64>(4)? == schema::EDIT && latest >= place.first;
+            let (ts, sender, content) = (number(row, 1)?, row.get(2)?, row.get(3)?);
+            let (latest, reacted) = (Some(latest), Reacted::No);
+            Ok(stands.then_some(Found { id: None, seq, ts, sender, content, latest, emoji: 0, reacted }))
+        };
+        let found = self.connection.prepare_cached(sql)?.query_row(params![place.id, signed(seq)], row).optional()?;
+        Ok(found.flatten())
     }
 
     /// The text of an edit, and when it was made.

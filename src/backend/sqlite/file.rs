@@ -20,7 +20,9 @@ use super::schema;
 pub struct Claim {
     /// Where it is, without symbolic links.
     pub path: PathBuf,
-    _lock: File,
+    /// Those of its files that were not there when it was claimed.
+    pub lacked: Vec<PathBuf>,
+    lock: File,
     /// The file, locked itself; behind those whose place it has taken, which SQLite may have open still.
     held: Vec<File>,
 }
@@ -49,12 +51,14 @@ impl Claim {
             return Err(user(&path).unwrap_or_else(|| cannot_open(&path, &"another program has it locked")));
         }
         let lock_path = lock_of(&path);
-        let mut lock = match private().create_new(true).read(true).open(&lock_path) {
+        let mut made_lock = false;
+        let lock = match private().create_new(true).read(true).open(&lock_path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 private().read(true).open(&lock_path).map_err(cannot)?
             }
             made => {
                 let lock = made.map_err(cannot)?;
+                made_lock = true;
                 hand_over(&lock, &path)?;
                 lock
             }
@@ -62,8 +66,13 @@ impl Claim {
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(in_use(&path, &lock_path));
         }
-        lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(cannot)?;
-        Ok(Self { path, _lock: lock, held: Vec::from_iter(held) })
+        // From here on nobody else makes one of them.
+        let lacked =
+            files_of(&path).into_iter().filter(|file| if *file == lock_path { made_lock } else { !file.exists() });
+        let claim = Self { lacked: lacked.collect(), lock, held: Vec::from_iter(held), path };
+        let noted = claim.lock.set_len(0).and_then(|()| write!(&claim.lock, "{}", std::process::id()));
+        noted.map_err(|error| cannot_open(&claim.path, &error))?;
+        Ok(claim)
     }
 
     /// What there is, and that without a descriptor of its own.
@@ -95,9 +104,15 @@ impl Claim {
         let file = private().create_new(true).read(true).open(&new).map_err(cannot)?;
         hand_over(&file, &self.path)?;
         is_locked_by_us(&file);
-        make(&new)?;
-        file.sync_all().map_err(cannot)?;
-        fs::rename(&new, &self.path).map_err(cannot)?;
+        let made = make(&new).and_then(|()| {
+            file.sync_all().map_err(cannot)?;
+            Ok(fs::rename(&new, &self.path).map_err(cannot)?)
+        });
+        if made.is_err() {
+            // The disk may be full, and this is of no use to anybody.
+            let _ = self.remove_unfinished();
+        }
+        made?;
         self.held.push(file);
         let cannot = |error: std::io::Error| cannot_open(&self.path, &error);
         // Folders that this or an earlier start has made, which may have ended amid it.
@@ -136,6 +151,26 @@ impl Claim {
         }
     }
 
+    /// Has what lies beside the file be readable and writable for those who may use it. What was made beside a file
+    /// that could not be written to stays as it was made.
+    ///
+    /// # Errors
+    /// One sentence that names what may not be used.
+    pub fn allow_beside(&self) -> Result<(), String> {
+        let Ok(file) = fs::metadata(&self.path) else { return Ok(()) };
+        for beside in [beside(&self.path, "-wal"), beside(&self.path, "-shm")] {
+            let Ok(found) = fs::metadata(&beside) else { continue };
+            if found.mode() & 0o777 != file.mode() & 0o777 {
+                let mode = fs::Permissions::from_mode(file.mode() & 0o777);
+                if let Err(error) = fs::set_permissions(&beside, mode) {
+                    log::debug!("{}: its mode stays: {error}", beside.display());
+                }
+            }
+            usable(&self.path, &beside)?;
+        }
+        Ok(())
+    }
+
     /// What tells the file and its log from others of the same names, as long as they are there.
     ///
     /// # Errors
@@ -150,6 +185,16 @@ impl Claim {
     /// It is not there any more.
     pub fn inode(&self) -> std::io::Result<u64> {
         inode(&self.path)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // A lock of nothing is of no use. A process that comes meanwhile does not get it: it is held still.
+        let lock = lock_of(&self.path);
+        if self.lacked.contains(&lock) && !self.path.exists() {
+            let _ = remove(&lock);
+        }
     }
 }
 
@@ -253,13 +298,7 @@ fn hand_over(made: &File, store: &Path) -> Result<(), String> {
     let differs = |is: u32, was: u32| Some(was).filter(|_| is != was);
     fchown(made, differs(own.uid(), uid), differs(own.gid(), gid))
         .and_then(|()| made.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777)))
-        .map_err(|error| {
-            format!(
-                "--store {}: what is made anew cannot be given to the user and group that have it now, {uid} and {gid} \
-                 ({error}); do this as the user that Salon runs as",
-                store.display()
-            )
-        })
+        .map_err(|error| not_to_be_given(store, (uid, gid), &error))
 }
 
 /// What there is at a path.
@@ -326,6 +365,52 @@ pub fn can_be_made(path: &Path) -> Result<(), String> {
     // By the dot a file in the place of a folder is told from a folder that may not be written.
     rustix::fs::access(nearest.join("."), Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|error| cannot_open(&path, &format!("{}: {error}", nearest.display())))
+}
+
+/// Looks whether a store that is there can be used, and changes nothing.
+///
+/// # Errors
+/// One sentence that says what to do.
+pub fn can_be_used(path: &Path) -> Result<(), String> {
+    let path = resolve(path)?;
+    can_be_made(&path)?;
+    usable(&path, &path)?;
+    let lock = lock_of(&path);
+    for beside in [beside(&path, "-wal"), beside(&path, "-shm")].into_iter().filter(|beside| beside.exists()) {
+        // Its mode is set right by whoever owns it.
+        let is_own = fs::metadata(&beside).is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
+        if !is_own {
+            usable(&path, &beside)?;
+        }
+    }
+    if lock.exists() {
+        return usable(&path, &lock);
+    }
+    // It is made, and given to the owner of the file.
+    let (Ok(old), user) = (fs::metadata(&path), rustix::process::geteuid()) else { return Ok(()) };
+    let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
+    let inherited = folder.filter(|folder| folder.mode() & 0o2000 != 0).map(|folder| folder.gid());
+    let group = inherited.unwrap_or(rustix::process::getegid().as_raw());
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    let in_group = old.gid() == group || groups.iter().any(|group| group.as_raw() == old.gid());
+    match user.is_root() || old.uid() == user.as_raw() && in_group {
+        true => Ok(()),
+        false => Err(not_to_be_given(&path, (old.uid(), old.gid()), &rustix::io::Errno::PERM)),
+    }
+}
+
+/// That a file of a store can be read and written.
+fn usable(store: &Path, file: &Path) -> Result<(), String> {
+    rustix::fs::access(file, Access::READ_OK | Access::WRITE_OK)
+        .map_err(|error| cannot_open(store, &format!("{}: {error}", file.display())))
+}
+
+fn not_to_be_given(store: &Path, (uid, gid): (u32, u32), why: &dyn std::fmt::Display) -> String {
+    format!(
+        "--store {}: what is made anew cannot be given to the user and group that have it now, {uid} and {gid} ({why}); \
+         do this as the user that Salon runs as",
+        store.display()
+    )
 }
 
 /// The sentence for a file that is in use.
@@ -416,6 +501,15 @@ pub fn damaged(path: &Path, why: &dyn std::fmt::Display) -> String {
     )
 }
 
+/// The sentence for a file of which it cannot be read who is kept out.
+pub fn without_bans(path: &Path, why: &dyn std::fmt::Display) -> String {
+    format!(
+        "--store {}: the names that are kept out cannot be read ({why}), so that these would be let in; put a backup in \
+         its place, or choose another path",
+        path.display()
+    )
+}
+
 /// The sentence for a log that SQLite would take for that of a new file.
 fn without_file(path: &Path) -> String {
     let log = beside(path, "-wal");
@@ -485,7 +579,7 @@ fn lock_of(path: &Path) -> PathBuf {
     beside(path, "-lock")
 }
 
-fn beside(path: &Path, end: &str) -> PathBuf {
+pub fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     name.into()
@@ -494,12 +588,6 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 /// The files of a store: its own, and those that lie beside it while it is in use.
 pub fn files_of(path: &Path) -> [PathBuf; 4] {
     [path.to_owned(), beside(path, "-wal"), beside(path, "-shm"), lock_of(path)]
-}
-
-/// Those of them that are there.
-pub fn files_there(path: &Path) -> Vec<PathBuf> {
-    let files = resolve(path).map(|path| files_of(&path));
-    files.into_iter().flatten().filter(|file| file.exists()).collect()
 }
 
 /// Removes files that are not to be kept.

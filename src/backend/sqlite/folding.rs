@@ -91,7 +91,6 @@ impl Tables {
             Query::Newest(bounds) => self.newest(place, u64::MAX, bounds, reader),
             Query::Before(seq, bounds) => self.newest(place, seq, bounds, reader),
             Query::After(seq, bounds) => self.oldest(place, seq.saturating_add(1), bounds, reader, true),
-            Query::Following(seq, bounds) => self.oldest(place, seq.saturating_add(1), bounds, reader, false),
             Query::Resume { since, newest, bounds } => {
                 let good = since.filter(|&(epoch, seq)| epoch == place.epoch && seq <= place.seq);
                 let from = match good {

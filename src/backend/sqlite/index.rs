@@ -52,8 +52,11 @@ pub struct Purge {
 /// written already.
 #[derive(Debug)]
 pub struct Gathered {
-    /// The last of them so far.
+    /// The first of them, and the last so far.
+    from: i64,
     to: i64,
+    /// The word whose list was written last.
+    written: Option<String>,
     /// No more are added.
     full: bool,
     /// By word, the places that are to be added to its list.
@@ -64,6 +67,29 @@ pub struct Gathered {
 impl Gathered {
     pub fn held_bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether a message of this part is among them. Those before the first are in the index.
+    fn has(&self, id: i64) -> bool {
+        id >= self.from && id <= self.to
+    }
+
+    /// Whether the list of this word is not written yet.
+    fn waits(&self, word: &str) -> bool {
+        self.written.as_deref().is_none_or(|written| written < word)
+    }
+
+    /// Takes a place in, or out.
+    fn change(&mut self, word: &str, place: [u8; 2], comes: bool) {
+        let Some(list) = self.lists.get_mut(word) else {
+            if comes {
+                self.add(word.to_owned(), place);
+            }
+            return;
+        };
+        if set(list, place, comes) {
+            self.bytes = if comes { self.bytes + place.len() } else { self.bytes - place.len() };
+        }
     }
 
     fn add(&mut self, word: String, place: [u8; 2]) {
@@ -77,6 +103,18 @@ impl Gathered {
             self.bytes += place.len();
         }
     }
+}
+
+/// Takes a place into a list, or out of it; whether that changes it.
+fn set(list: &mut Vec<u8>, place: [u8; 2], is_in: bool) -> bool {
+    let at = 2 * list.as_chunks::<2>().0.partition_point(|other| *other < place);
+    let is_there = list[at..].starts_with(&place);
+    match is_in {
+        true if !is_there => drop(list.splice(at..at, place)),
+        false if is_there => drop(list.drain(at..at + 2)),
+        _ => return false,
+    }
+    true
 }
 
 impl Sqlite {
@@ -120,20 +158,12 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Takes in to its end what is being taken in, if this message is in it.
-    fn take_in_with(&mut self, id: i64) -> Result<()> {
-        while let Some(gathered) = self.gathered.as_mut().filter(|gathered| id <= gathered.to) {
-            gathered.full = true;
-            self.work += gathered.lists.len().min(WRITTEN_TOGETHER);
-            self.take_in_piece()?;
-        }
-        Ok(())
-    }
-
     /// Gathers some messages, or writes some of their lists. Returns how many messages were gathered.
     fn take_in_piece(&mut self) -> Result<i64> {
         let mut gathered = self.gathered.take().unwrap_or_else(|| Gathered {
+            from: self.indexed + 1,
             to: self.indexed,
+            written: None,
             full: false,
             lists: BTreeMap::new(),
             bytes: 0,
@@ -196,6 +226,7 @@ impl Sqlite {
             list.truncate(2 * list.as_chunks::<2>().0.partition_point(|place| *place < end));
             list.extend(new);
             tables.set_list(part, &word, &list)?;
+            gathered.written = Some(word);
         }
         self.wrote = true;
         Ok(())
@@ -209,13 +240,12 @@ impl Sqlite {
         found: &Found,
         new: Option<&str>,
     ) -> Result<()> {
-        if self.leaves_index {
-            return Ok(());
-        }
-        self.take_in_with(found.id)?;
+        let Some(key) = found.id.filter(|_| !self.leaves_index) else { return Ok(()) };
         let mut gone = terms(&found.content);
+        let is_gathered = |gathered: &Gathered| gathered.has(key);
+        let is_in = key <= self.indexed || self.gathered.as_ref().is_some_and(is_gathered);
         // One that is not in the index comes in with its new text. It may be in some lists all the same.
-        let mut come = new.filter(|_| found.id <= self.indexed).map(terms).unwrap_or_default();
+        let mut come = new.filter(|_| is_in).map(terms).unwrap_or_default();
         match new {
             Some(_) => {
                 let stay: Vec<String> = gone.intersection(&come).cloned().collect();
@@ -230,19 +260,22 @@ impl Sqlite {
             }
         }
         self.work += gone.len() + come.len();
-        let (part, place) = (part_of(found.id), place_of(found.id));
+        let (part, place) = (part_of(key), place_of(key));
+        let mut gathered = self.gathered.take();
         let tables = self.tables()?;
         for (word, comes) in gone.iter().map(|word| (word, false)).chain(come.iter().map(|word| (word, true))) {
-            let mut list = tables.list(part, word)?.unwrap_or_default();
-            let at = 2 * list.as_chunks::<2>().0.partition_point(|other| *other < place);
-            let is_there = list[at..].starts_with(&place);
-            match comes {
-                true if !is_there => drop(list.splice(at..at, place)),
-                false if is_there => drop(list.drain(at..at + 2)),
-                _ => continue,
+            // Lists of what is being taken in are written in the order of their words: this one is to be still.
+            if let Some(gathered) = gathered.as_mut().filter(|gathered| gathered.has(key) && gathered.waits(word)) {
+                gathered.change(word, place, comes);
             }
-            tables.set_list(part, word, &list)?;
+            // Where only its end is written anew it has the place from an earlier gathering that came to no end.
+            let mut list = tables.list(part, word)?.unwrap_or_default();
+            let in_file = comes && gathered.as_ref().is_none_or(|it| !(it.has(key) && it.waits(word)));
+            if set(&mut list, place, in_file) {
+                tables.set_list(part, word, &list)?;
+            }
         }
+        self.gathered = gathered;
         Ok(())
     }
 

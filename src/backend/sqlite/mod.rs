@@ -58,6 +58,7 @@ mod talks;
 pub(crate) mod tests;
 mod trouble;
 mod upkeep;
+mod wal;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -66,9 +67,9 @@ use std::time::Duration;
 
 use super::carried::{Reports, Requests};
 use super::{
-    Backend, Body, Conversation, Description, Entry, Epoch, Head, Health, Hit, MAX_UNREAD, Message, Names, NewBody,
-    NewEntry, News, Overloaded, Query, Reader, Reading, Request, RetryKey, Scope, Search, Talk, Ticket, Verdict, Waker,
-    Why, judge,
+    Backend, Body, Conversation, Description, Entry, Epoch, Head, Health, Hit, MAX_BANS, MAX_UNREAD, Message, Names,
+    NewBody, NewEntry, News, Overloaded, Query, Reader, Reading, Request, RetryKey, Scope, Search, Talk, Ticket,
+    Verdict, Waker, Why, judge,
 };
 use crate::random::Random;
 use crate::time::Moment;
@@ -228,11 +229,22 @@ struct Connected {
 struct Catalogue {
     /// How many are told at once.
     most: usize,
+    banned: String,
+    bans_told: bool,
     room: i64,
     rooms_told: bool,
     person: i64,
-    people_told: bool,
-    banned: String,
+}
+
+/// What is known of a file before it is opened.
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    /// This process has committed batches up to this one.
+    Batch(i64),
+    /// Nothing, and its log is as it was left.
+    Whole,
+    /// Nothing, and its log is missing or damaged.
+    Lost,
 }
 
 impl Sqlite {
@@ -244,10 +256,11 @@ impl Sqlite {
         let mut random = random.into();
         let lacks_log = upkeep::lacks_log(&options.path)?;
         let mut claim = Claim::take(&options.path)?;
-        if lacks_log {
-            log::warn!("{}: {}", options.path.display(), upkeep::LACKS_LOG);
+        let lost = if lacks_log { Some(upkeep::LACKS_LOG.into()) } else { wal::fault(&claim.path) };
+        if let Some(lost) = &lost {
+            log::warn!("{}: {lost}", options.path.display());
         }
-        let opened = Self::connect(&options, &mut claim, &mut random, None);
+        let opened = Self::connect(&options, &mut claim, &mut random, lost.map_or(Since::Whole, |_| Since::Lost));
         let Connected { tables, last, .. } = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
         let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
@@ -311,9 +324,8 @@ impl Sqlite {
         self
     }
 
-    /// Opens the file and notes its use: epochs are new if numbers may have been lost. `batches`: the last one that
-    /// this process has committed.
-    fn connect(options: &Options, claim: &mut Claim, random: &mut Random, batches: Option<i64>) -> Result<Connected> {
+    /// Opens the file and notes its use: epochs are new if numbers may have been lost.
+    fn connect(options: &Options, claim: &mut Claim, random: &mut Random, since: Since) -> Result<Connected> {
         let new = claim.look().map_err(Trouble::Said)? == Found::Nothing;
         if new {
             let nothing = Epoch(random.draw());
@@ -322,11 +334,12 @@ impl Sqlite {
             log::warn!("{}: what an upkeep that was killed has left beside it stays: {error}", claim.path.display());
         }
         let inode = claim.inode().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
+        claim.allow_beside().map_err(Trouble::Said)?;
         claim.write_log_anew().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
         let tables = Tables::open(&claim.path, false)?;
         // What is damaged under a process that goes on fails alone.
         if !new
-            && batches.is_none()
+            && !matches!(since, Since::Batch(_))
             && file::bytes(&claim.path) <= CHECKED_BYTES
             && let Some(fault) = tables.fault()?
         {
@@ -343,6 +356,11 @@ impl Sqlite {
             version => return Err(Trouble::Said(file::newer(&claim.path, version))),
         }
         let mut last = tables.last()?;
+        if !matches!(since, Since::Batch(_))
+            && let Err(error) = tables.bans_after("", MAX_BANS + 1)
+        {
+            return Err(Trouble::Said(file::without_bans(&claim.path, &error)));
+        }
         if !tables.begin_log()? {
             let why = "its file system knows no memory that processes share";
             return Err(Trouble::Said(file::cannot_open(&claim.path, &why)));
@@ -350,8 +368,12 @@ impl Sqlite {
         let original = new || last.inode == inode;
         let same_boot = last.boot.is_some() && last.boot == options.boot;
         // The machine has not stopped under a process that goes on, so that the batches tell what is missing.
-        let goes_on = batches.map(|batches| last.batch >= batches);
-        let whole = original && goes_on.unwrap_or(last.clean || last.power || same_boot);
+        let whole = original
+            && match since {
+                Since::Batch(batches) => last.batch >= batches,
+                Since::Whole => last.clean || last.power || same_boot,
+                Since::Lost => false,
+            };
         tables.begin()?;
         if !whole {
             last.nothing = Epoch(random.draw());
@@ -362,10 +384,10 @@ impl Sqlite {
         tables.checkpoint()?;
         tables.synchronize(options.durability == Durability::Power)?;
         if !whole {
-            let why = match (original, goes_on) {
+            let why = match (original, since) {
                 (false, _) => "it is a copy",
-                (true, None) => "the machine has stopped since it was used",
-                (true, Some(_)) => "what was written last is not in it any more",
+                (true, Since::Whole) => "the machine has stopped since it was used",
+                (true, Since::Batch(_) | Since::Lost) => "what was written last is not in it any more",
             };
             log::warn!("{}: {why}, so every conversation goes on in a new epoch", claim.path.display());
         }
@@ -391,8 +413,8 @@ impl Backend for Sqlite {
 
     fn tell_catalogue(&mut self) {
         let (room, person, banned) = Default::default();
-        let (most, rooms_told, people_told) = (TOLD_AT_ONCE, false, false);
-        self.catalogue = Some(Catalogue { most, room, rooms_told, person, people_told, banned });
+        let (most, bans_told, rooms_told) = (TOLD_AT_ONCE, false, false);
+        self.catalogue = Some(Catalogue { most, banned, bans_told, room, rooms_told, person });
     }
 
     fn poll(&mut self) -> Option<News<'_>> {
@@ -401,6 +423,10 @@ impl Backend for Sqlite {
             self.told = 0;
             if self.open || self.error.is_some() {
                 self.end_batch();
+                if self.lacks_room && self.damaged && !self.ailing {
+                    // Apart from what is asked, and not only when nobody asks.
+                    self.work_beside(Self::do_piece);
+                }
             }
             while self.said.len() == 0
                 && let Err(trouble) = self.tell_more()
@@ -433,7 +459,7 @@ impl Backend for Sqlite {
         }
         match self.sweep(now) {
             Ok(more) => more,
-            Err(trouble) if trouble.is_of_a_page() && self.tickets.is_empty() => {
+            Err(trouble) if trouble.is_of_a_page() && self.asked.len() == 0 => {
                 self.give_up_piece(&trouble);
                 true
             }
@@ -478,6 +504,10 @@ impl Backend for Sqlite {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
+        if self.tables.is_none() && !self.ailing {
+            // It has been closed.
+            return;
+        }
         if let Err(error) = self.end_well() {
             log::warn!("{}: it is not ended well ({error}); the next start sees to it", self.claim.path.display());
         }

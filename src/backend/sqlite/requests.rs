@@ -22,11 +22,12 @@ impl Sqlite {
             let Known { place, untrimmed, .. } = &self.places[at];
             (at, place.clone(), *untrimmed)
         });
-        let entry = self.entry;
+        let (entry, indexed) = (self.entry, self.indexed);
         if self.whole_or_not(|store| store.do_as_asked(request))?.is_some() {
             return Ok(());
         }
-        self.entry = entry;
+        // What was gathered may have been changed by it, and is gathered anew.
+        (self.entry, self.indexed, self.gathered) = (entry, indexed, None);
         match (before, conversation) {
             (Some((at, place, untrimmed)), _) => {
                 (self.places[at].place, self.places[at].untrimmed) = (place, untrimmed)

@@ -103,6 +103,12 @@ fn query(store: &mut Sqlite, query: Query, user: &str) -> Vec<String> {
     }
 }
 
+/// All entries of the room that are kept.
+fn following(store: &mut Sqlite) -> Vec<String> {
+    let epoch = page(store, ROOM).0.epoch;
+    query(store, Query::Resume { since: Some((epoch, 0)), newest: 0, bounds: ALL }, "bob")
+}
+
 fn read(conversation: Conversation<'_>, ticket: u64) -> Request<'_> {
     let query = Query::Newest(ALL);
     Request::Read { conversation, query, reader: None, now: moment(ticket), about: None, ticket: Ticket(ticket) }
@@ -275,7 +281,7 @@ fn killed_at_random_it_says_what_memory_says() {
                 17 => Request::Mark { user, conversation, seq: of, ticket },
                 18 => Request::Readings { user, rooms, now: moment(step), ticket },
                 19 => Request::Conversations { user, cursor: None, limit: 5, now: moment(step), ticket },
-                20 => read(Query::Following(of, ALL)),
+                20 => read(Query::Resume { since: None, newest: of as usize, bounds: ALL }),
                 0..6 => append(conversation, name, step),
                 6 => read(Query::Newest(bounds)),
                 7 => read(Query::After(random.below(9), bounds)),
@@ -613,7 +619,7 @@ fn what_is_edited_or_deleted_is_gone_from_the_file() {
     ask(&mut store, act("bob", react(2, ":needle-six:", true), 8));
     ask(&mut store, act("bob", react(1, "+", true), 8));
     ask(&mut store, act("ann", delete(2), 9));
-    let following = query(&mut store, Query::Following(0, ALL), "bob");
+    let log = following(&mut store);
     drop(store);
     let bytes = fs::read(&options.path).unwrap();
     let found = |words: &str| bytes.windows(words.len()).filter(|window| *window == words.as_bytes()).count();
@@ -621,14 +627,14 @@ fn what_is_edited_or_deleted_is_gone_from_the_file() {
     for gone in ["needle one.", "needle two.", "needle three.", "needle five."] {
         assert_eq!(found(gone), 0, "{gone}");
     }
-    let mut store = folder.open(options);
-    assert_eq!(query(&mut store, Query::Following(0, ALL), "bob"), following);
+    let mut store = folder.open(options.clone());
+    assert_eq!(following(&mut store), log);
     let four = "content: Some(\"needle four.\")";
     for (line, text) in [(0, four), (2, four), (3, four), (1, "content: None"), (4, "content: None")] {
-        assert!(following[line].contains(text), "{following:?}");
+        assert!(log[line].contains(text), "{log:?}");
     }
-    assert!(following[0].contains("edited: Some(6)") && following[0].contains("me: true"), "{following:?}");
-    assert_eq!(following.len(), 8);
+    assert!(log[0].contains("edited: Some(6)") && log[0].contains("me: true"), "{log:?}");
+    assert_eq!(log.len(), 8);
     // The edit outlives its message.
     let mut store = {
         drop(store);
@@ -637,9 +643,18 @@ fn what_is_edited_or_deleted_is_gone_from_the_file() {
     ask(&mut store, append(ROOM, "x", 10));
     store.expire(moment(10));
     hear(&mut store);
-    let left = query(&mut store, Query::Following(0, ALL), "bob");
+    let left = following(&mut store);
     assert!(left.len() <= 7 && left.iter().any(|line| line.starts_with("4 ") && line.contains(four)), "{left:?}");
-    assert!(ask(&mut store, act("ann", edit(1, "late"), 11))[0].contains("NotFound"));
+    // As long as its text is there, it can be edited and deleted, and is nowhere then.
+    assert!(ask(&mut store, act("ann", edit(1, "needle late."), 11))[0].contains("Published"));
+    assert!(following(&mut store).iter().any(|line| line.starts_with("10 ") && line.contains("needle late.")));
+    assert!(ask(&mut store, act("ann", delete(1), 12))[0].contains("Published"));
+    assert!(ask(&mut store, act("ann", edit(1, "later"), 13))[0].contains("NotFound"));
+    store.expire(moment(13));
+    hear(&mut store);
+    drop(store);
+    let bytes = fs::read(&options.path).unwrap();
+    assert!(!bytes.windows(12).any(|window| window == b"needle late."));
 }
 
 /// A text that was deleted is in neither the file nor its log after the next sweep, also a long one that had reached

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use super::file;
 
@@ -23,7 +23,15 @@ pub type Result<T> = std::result::Result<T, Trouble>;
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sql(error) => error.fmt(f),
+            Self::Sql(error) => {
+                error.fmt(f)?;
+                match self.code() {
+                    Some(ErrorCode::SystemIoFailure) if self.is_of_size() => f.write_str(
+                        "; no file of this process may become larger (ulimit -f, or LimitFSIZE= of the unit)",
+                    ),
+                    _ => Ok(()),
+                }
+            }
             Self::Said(sentence) => f.write_str(sentence),
             Self::Away => f.write_str(
                 "the file or its log was taken away or replaced while it is in use; put back what was there, or start \
@@ -53,6 +61,18 @@ impl Trouble {
         }
     }
 
+    /// Whether a write has failed where files of this process are limited in size: the kernel says no more.
+    fn is_of_size(&self) -> bool {
+        let is_limited = || rustix::process::getrlimit(rustix::process::Resource::Fsize).current.is_some();
+        match self {
+            Self::Sql(error) => {
+                let code = error.sqlite_error().map(|error| error.extended_code);
+                matches!(code, Some(ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_SHMSIZE)) && is_limited()
+            }
+            Self::Said(_) | Self::Away => false,
+        }
+    }
+
     /// In a few words, without what only Salon's log needs.
     pub fn in_short(&self) -> String {
         match self.code() {
@@ -61,6 +81,7 @@ impl Trouble {
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the file may not be written to".into(),
             Some(ErrorCode::CannotOpen) => "the file cannot be opened".into(),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another program writes to the file".into(),
+            Some(ErrorCode::SystemIoFailure) if self.is_of_size() => "no file may become larger (ulimit -f)".into(),
             Some(ErrorCode::SystemIoFailure) => "the disk gives errors".into(),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "the file is damaged".into(),
             _ => "the file cannot be used; the log says why".into(),
@@ -103,7 +124,7 @@ impl Trouble {
                     | ErrorCode::DatabaseBusy
                     | ErrorCode::DatabaseLocked
                     | ErrorCode::SystemIoFailure,
-                ) => file::cannot_open(path, error),
+                ) => file::cannot_open(path, self),
                 _ => file::damaged(path, error),
             },
         }

@@ -8,7 +8,8 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::file::{self, Claim, Found};
 use super::tables::Tables;
 use super::trouble::Trouble;
-use super::{contents, schema};
+use super::{contents, schema, wal};
+use crate::backend::MAX_BANS;
 
 /// Looks whether there is a store, or can be one, and reads it from end to end; changes nothing. Returns what there
 /// is, in one line.
@@ -22,7 +23,7 @@ pub fn check(path: &Path) -> Result<String, String> {
     }
     match file::user(path) {
         Some(sentence) => Err(sentence),
-        None => read_through(path),
+        None => file::can_be_used(path).and_then(|()| read_through(path)),
     }
 }
 
@@ -32,12 +33,21 @@ pub fn check(path: &Path) -> Result<String, String> {
 /// One sentence that says what to do.
 pub fn read_through(path: &Path) -> Result<String, String> {
     let sentence = |error| Trouble::Sql(error).sentence(path);
-    let lacks_log = if lacks_log(path)? { format!("; {LACKS_LOG}") } else { String::new() };
+    let lost = match lacks_log(path)? {
+        true => Some(LACKS_LOG.into()),
+        // Somebody who uses it may be writing to it.
+        false if file::user(path).is_some() => None,
+        false => file::resolve(path).ok().and_then(|path| wal::fault(&path)),
+    };
     let tables = open(path, true)?;
     if let Some(fault) = tables.fault().map_err(sentence)? {
         return Err(file::damaged(path, &fault));
     }
-    Ok(contents(path, tables.counts().map_err(sentence)?) + &lacks_log)
+    if tables.version().map_err(sentence)? > 1 {
+        tables.bans_after("", MAX_BANS + 1).map_err(|error| file::without_bans(path, &error))?;
+    }
+    let lost = lost.map_or(String::new(), |lost: String| format!("; {lost}"));
+    Ok(contents(path, tables.counts().map_err(sentence)?) + &lost)
 }
 
 /// Whether the last use of a store was not ended in order, and no log lies beside it, in which may be what was said

@@ -60,7 +60,13 @@ impl<'a> Stage<'a> {
 
     /// All entries that are kept.
     pub fn log(&mut self, conversation: Conversation<'_>) -> Vec<String> {
-        self.page(conversation, Query::Following(0, ALL), None).entries
+        self.following(conversation, 0, ALL)
+    }
+
+    /// Entries of every kind behind a number.
+    fn following(&mut self, conversation: Conversation<'_>, seq: u64, bounds: Bounds) -> Vec<String> {
+        let epoch = self.page(conversation, Query::Head, None).head.epoch;
+        self.page(conversation, Query::Resume { since: Some((epoch, seq)), newest: 0, bounds }, None).entries
     }
 }
 
@@ -340,8 +346,8 @@ fn histories_step_over_what_is_no_message() {
                 stage.act(place, "bob", react(4 * round + 1, emoji));
             }
         }
+        let number = |entry: &String| entry.split(' ').next().unwrap().parse::<u64>().unwrap();
         let seqs = |stage: &mut Stage<'_>, query| {
-            let number = |entry: &String| entry.split(' ').next().unwrap().parse::<u64>().unwrap();
             stage.page(place, query, None).entries.iter().map(number).collect::<Vec<_>>()
         };
         let some = |entries| Bounds { entries, bytes: usize::MAX };
@@ -357,18 +363,20 @@ fn histories_step_over_what_is_no_message() {
             (Query::After(1, some(2)), &[5, 9]),
             (Query::After(4, some(1)), &[5]),
             (Query::After(9, some(1)), &[]),
-            (Query::Following(9, some(2)), &[10, 11]),
-            (Query::Following(11, some(9)), &[12]),
             (Query::Resume { since: None, newest: 1, bounds: ALL }, &[9, 10, 11, 12]),
             (Query::Resume { since: None, newest: 2, bounds: some(3) }, &[5, 6, 7]),
         ];
         for (query, expected) in rows {
             assert_eq!(seqs(stage, *query), *expected, "{query:?}");
         }
+        for (from, most, expected) in [(9, 2, &[10, 11][..]), (11, 9, &[12])] {
+            assert_eq!(stage.following(place, from, some(most)).iter().map(number).collect::<Vec<_>>(), expected);
+        }
     });
 }
 
-/// What the number of entries drops: reactions go with their message, and the last text stays as long as its edit.
+/// What the number of entries drops: reactions go with their message, and the last text stays as long as its edit. As
+/// long as it does, it can be edited and deleted, and is nowhere then.
 #[test]
 fn an_edit_outlives_its_message() {
     script(
@@ -379,9 +387,15 @@ fn an_edit_outlives_its_message() {
             ("bob", react(1, "x"), "3 bob +x 1", &["1 ann: two @2 x[bob=1]"]),
             // It is kept when it is edited, and pushed out by its edit.
             ("ann", edit(1, "three"), "4 ann edits 1: three", &[]),
-            ("ann", edit(1, "four"), "NotFound", &[]),
-            ("ann", delete(1), "NotFound", &[]),
+            ("bob", edit(1, "four"), "NotTheirs", &[]),
+            ("ann", edit(1, "three"), "nothing", &[]),
             ("bob", react(1, "y"), "NotFound", &[]),
+            ("bob", NewBody::Message { content: "y", reply_to: Some(1) }, "NotFound", &[]),
+            ("ann", edit(1, "four"), "5 ann edits 1: four", &[]),
+            ("bob", delete(1), "NotTheirs", &[]),
+            ("ann", delete(1), "6 ann deletes 1", &[]),
+            ("ann", edit(1, "five"), "NotFound", &[]),
+            ("ann", delete(1), "NotFound", &[]),
         ],
     );
     everywhere(3, |stage, place| {
@@ -397,6 +411,20 @@ fn an_edit_outlives_its_message() {
             stage.page(place, Query::Resume { since: None, newest: 9, bounds: ALL }, None).entries,
             ["5 ann: new"]
         );
+    });
+    everywhere(3, |stage, place| {
+        for body in [text("one"), edit(1, "two"), text("new"), text("newer")] {
+            stage.act(place, "ann", body);
+        }
+        assert_eq!(stage.log(place), ["2 ann edits 1: two", "3 ann: new", "4 ann: newer"]);
+        assert_eq!(stage.act(place, "ann", delete(1)), "5 ann deletes 1");
+        assert_eq!(stage.log(place), ["3 ann: new", "4 ann: newer", "5 ann deletes 1"]);
+    });
+    everywhere(4, |stage, place| {
+        for body in [text("one"), edit(1, "two"), text("new"), text("newer"), delete(1)] {
+            stage.act(place, "ann", body);
+        }
+        assert_eq!(stage.log(place), ["2 ann edits 1: (gone)", "3 ann: new", "4 ann: newer", "5 ann deletes 1"]);
     });
     // Of one that was deleted, nothing comes back when its place goes.
     everywhere(3, |stage, place| {

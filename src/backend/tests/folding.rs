@@ -170,9 +170,17 @@ impl Log {
         Entry { seq, ts: *at, sender, body }
     }
 
+    /// Whether an edit is kept that has the text of a message.
+    fn has_text_left(&self, of: u64) -> bool {
+        let kept = &self.entries[self.gone..];
+        kept.iter().any(|entry| matches!(entry.body, Doing::Edit { of: other, .. } if other == of))
+    }
+
     /// What is to be seen of a message that an entry is about.
     fn judge(&self, entry: &NewEntry<'_>) -> Verdict {
-        let of = entry.body.needs().filter(|&of| of > self.gone as u64 && self.is_message(of) && !self.is_deleted(of));
+        let changes_text = matches!(entry.body, NewBody::Edit { .. } | NewBody::Delete { .. });
+        let is_there = |of: u64| of > self.gone as u64 || changes_text && self.has_text_left(of);
+        let of = entry.body.needs().filter(|&of| self.is_message(of) && !self.is_deleted(of) && is_there(of));
         let emoji = match entry.body {
             NewBody::Reaction { emoji, .. } => emoji,
             _ => "",
@@ -225,7 +233,6 @@ impl Log {
             Query::Newest(bounds) => newest(u64::MAX, bounds),
             Query::Before(seq, bounds) => newest(seq, bounds),
             Query::After(seq, bounds) => within(after(&messages, seq), bounds),
-            Query::Following(seq, bounds) => within(after(&kept, seq), bounds),
             Query::Resume { since: Some((epoch, seq)), bounds, .. }
                 if Some(epoch) == self.epoch && seq <= self.seq() =>
             {
@@ -411,11 +418,10 @@ impl World<'_> {
             let queries = [
                 Query::Head,
                 Query::Newest(ALL),
-                Query::Following(0, ALL),
                 Query::Newest(bounds),
                 Query::Before(from, bounds),
                 Query::After(from, bounds),
-                Query::Following(from, bounds),
+                resume(Some((epoch, 0)), 0),
                 resume(Some((epoch, from)), 2),
                 resume(Some((other, from)), 2),
                 resume(None, chance as usize % 7),

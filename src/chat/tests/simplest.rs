@@ -73,6 +73,15 @@ impl Conversation {
             let (sender, content, emoji) = (found.sender, message.content?, message.reactions.len());
             Some(Target { sender, ts: found.ts, content, emoji, reacted })
         });
+        // The text of one that has gone is in its last edit, if anywhere.
+        let left = || {
+            let is = |deed: &&Deed| matches!(deed.what, What::Edit { .. });
+            let edit = self.done_to(of, self.gone).filter(is).last()?;
+            let content = self.text(of, self.gone)?;
+            Some(Target { sender: &edit.sender, ts: edit.ts, content, emoji: 0, reacted: Reacted::No })
+        };
+        let has_gone = of > 0 && of <= self.gone as u64 && entry.body.changes_text();
+        let target = if has_gone { left() } else { target };
         match judge(entry, target.as_ref()) {
             Verdict::Publish => {}
             Verdict::Nothing => return Outcome::Nothing,
@@ -197,7 +206,6 @@ impl Conversation {
             Query::Newest(bounds) => newest(u64::MAX, bounds),
             Query::Before(seq, bounds) => newest(seq, bounds),
             Query::After(seq, bounds) => (self.messages().filter(|it| *it > seq).collect(), bounds),
-            Query::Following(seq, bounds) => (all(seq), bounds),
             Query::Resume { since, newest, bounds } => {
                 let since = since.filter(|&(epoch, seq)| epoch == self.epoch && seq <= self.len());
                 let first = || self.messages().rev().take(newest).last().unwrap_or(self.len() + 1) - 1;

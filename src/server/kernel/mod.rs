@@ -125,6 +125,10 @@ impl System for Kernel {
         }
     }
 
+    fn is_handed_over(&self, listener: usize) -> bool {
+        matches!(self.listeners.get(listener), Some(Some(socket)) if socket.is_handed_over())
+    }
+
     fn stop_listening(&mut self, listener: usize) {
         let Some(mut socket) = self.listeners.get_mut(listener).and_then(Option::take) else { return };
         if let Err(error) = self.poll.registry().deregister(socket.source()) {

@@ -196,6 +196,51 @@ fn the_file_is_bounded_beside_a_damaged_page() {
     assert!((pages - free) * page <= 500 << 10, "{} KiB, {:?}", ((pages - free) * page) >> 10, store.health());
 }
 
+/// Also where somebody always speaks, so that it never has nothing to do.
+#[test]
+fn the_file_is_bounded_beside_a_damaged_page_and_under_load() {
+    let folder = Folder::new();
+    let options = Options { size: 400 << 10, ..folder.options() };
+    let mut store = folder.open(options.clone());
+    for n in 1..=6 {
+        ask(&mut store, append(ROOM, &format!("needle {n} {}", "x".repeat(3000)), n));
+    }
+    harm(&mut store, &options, TABLE, "needle 1 ");
+    store.expire(moment(6));
+    hear(&mut store);
+    for n in 0..400 {
+        store.ask(append(Conversation::Room("bar"), &"x".repeat(3000), 10 + n)).unwrap();
+        // What comes next is there before it is asked for more.
+        while !matches!(store.poll().unwrap(), News::Published { .. }) {}
+    }
+    let (page, pages, free) = store.tables().unwrap().pages().unwrap();
+    assert!((pages - free) * page <= 500 << 10, "{} KiB, {:?}", ((pages - free) * page) >> 10, store.health());
+}
+
+/// A store of which it cannot be read who is kept out is not started, however large it is: those would be let in.
+#[test]
+fn names_that_are_kept_out_are_not_let_in() {
+    for value in ["CAST(x'ff' AS TEXT)", "'a ban'"] {
+        let folder = Folder::new();
+        let options = folder.options();
+        let mut store = folder.open(options.clone());
+        ask(&mut store, Request::Ban { ban: Ban { user: "eve", until: None, note: None }, ticket: Ticket(9) });
+        let sql = format!("UPDATE ban SET note = {value}");
+        store.tables().unwrap().connection.execute_batch(&sql).unwrap();
+        drop(store);
+        let sentence = "the names that are kept out cannot be read";
+        let is_read = value == "'a ban'";
+        let opened = Sqlite::open(options.clone(), 1).map(drop);
+        let checked = read_through(&options.path).map(drop);
+        for outcome in [opened, checked] {
+            assert!(
+                outcome.as_ref().map_or_else(|why| !is_read && why.contains(sentence), |()| is_read),
+                "{outcome:?}"
+            );
+        }
+    }
+}
+
 /// The index is made of what is said: where it is damaged, what is said can be deleted all the same.
 #[test]
 fn damage_of_the_index_keeps_nobody_from_deleting() {

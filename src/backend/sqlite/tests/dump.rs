@@ -1,6 +1,6 @@
 //! What is exported and imported is there as it was.
 
-use super::super::dump::{About, Body as Written, Export, Head as Line, Import, Name, Record};
+use super::super::dump::{About, Body as Written, Export, Head as Line, Import, Imported, Name, Record};
 use super::*;
 use crate::backend::MAX_BANS;
 
@@ -17,14 +17,14 @@ fn exported(path: &Path, room: Option<&str>) -> Vec<Record> {
 }
 
 fn import(path: &Path, records: &[Record]) -> u64 {
-    let mut import = Import::open(path, 20_000).unwrap();
+    let mut import = Import::open(path, 20_000, false).unwrap();
     records.iter().for_each(|record| import.take(record.clone()).unwrap());
-    import.finish().unwrap()
+    import.finish().unwrap().left_out
 }
 
 /// All that is kept of the room as a client is told of it.
 fn told(store: &mut Sqlite) -> Vec<String> {
-    query(store, Query::Following(0, ALL), "bob")
+    following(store)
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn any_store_is_imported_as_it_was_exported() {
         assert_eq!(again.len(), records.len(), "seed {seed}");
         again.iter().zip(&records).for_each(|(again, record)| assert_eq!(again, record, "seed {seed}"));
         let den = exported(&path, Some("den"));
-        assert_eq!(den.len(), 41, "seed {seed}");
-        assert!(den.iter().all(|record| records.contains(record)));
+        assert_eq!(den.len(), 43, "seed {seed}");
+        assert!(den[..42].iter().all(|record| records.contains(record)));
 
         let mut again = other.open(other.options());
         assert_eq!(told(&mut again), told(&mut store), "seed {seed}");
@@ -100,8 +100,37 @@ fn room(seq: u64, oldest: u64) -> Record {
 }
 
 fn entry(seq: u64) -> Record {
-    let body = Written::Message { content: Some("x".into()), reply_to: None, edited: None, reactions: Vec::new() };
-    Record::Entry { name: Name::Room("den".into()), seq, ts: 1, sender: "ann".into(), body }
+    Record::Entry { name: Name::Room("den".into()), seq, ts: 1, sender: "ann".into(), body: text(None) }
+}
+
+fn begin() -> Record {
+    Record::Export { version: 1 }
+}
+
+fn missing(from: u64, to: u64) -> Record {
+    Record::Missing { name: Name::Room("den".into()), from, to }
+}
+
+fn end(records: u64) -> Record {
+    Record::End { records }
+}
+
+fn text(reply_to: Option<u64>) -> Written {
+    Written::Message { content: Some("x".into()), reply_to, edited: None, reactions: Vec::new() }
+}
+
+/// The conversation of two, something in it, and who has read it.
+fn two() -> Record {
+    let head = Line { epoch: Epoch(1), seq: 1, oldest: 1, message: 1, said: 1 };
+    Record::Conversation { name: Name::Direct(["ann".into(), "bob".into()]), head, about: About::default() }
+}
+
+fn between(sender: &str, body: Written) -> Record {
+    Record::Entry { name: Name::Direct(["ann".into(), "bob".into()]), seq: 1, ts: 1, sender: sender.into(), body }
+}
+
+fn read_by(user: &str) -> Record {
+    Record::Read { user: user.into(), name: Name::Direct(["ann".into(), "bob".into()]), seq: 1 }
 }
 
 /// What is not as an export has it is refused, and nothing of it is kept.
@@ -116,19 +145,136 @@ fn all_is_imported_or_nothing() {
         (vec![room(3, 2), entry(1)], "expected a seq of the room den from 2 to 3, found 1"),
         (vec![room(3, 1), entry(1), entry(1)], "from 2 to 3, found 1"),
         (vec![room(3, 1), entry(4)], "from 1 to 3, found 4"),
+        // Of an older Salon, which does not say what is missing.
+        (vec![room(3, 1), entry(2)], "expected the seq 1 of the room den, found 2; lines are missing"),
+        (vec![begin(), room(3, 1), entry(1), entry(3)], "expected the seq 2 of the room den, found 3"),
+        (vec![begin(), room(3, 1), entry(1), end(2)], "expected the seq 2 of the room den, found none behind it"),
+        (vec![begin(), room(3, 1), end(1)], "expected the seq 1 of the room den, found none behind it"),
+        (vec![begin(), room(3, 1), missing(1, 3), end(9)], "expected 9 lines between the first and the last"),
+        (vec![room(3, 1), missing(1, 3), end(2)], "expected the first line of this export, found none"),
+        (vec![begin(), begin()], "expected the end of this export, found another one's first"),
+        (vec![Record::Export { version: 2 }], "expected an export of version 1, found 2, of a newer Salon"),
+        (vec![missing(1, 3)], "expected the line of the room den before what is missing of it"),
+        (
+            vec![room(3, 1), missing(2, 3)],
+            "from 1 to 3 at most something is missing of the room den, found from 2 to 3",
+        ),
+        (vec![room(3, 1), entry(1), missing(1, 2)], "from 2 to 3 at most"),
+        (vec![room(3, 1), missing(1, 4)], "from 1 to 3 at most"),
+        (vec![room(3, 1), missing(3, 2)], "from 1 to 3 at most"),
+        // What no Salon has written.
+        (vec![two(), between("eve", text(None))], "expected that one of the two says it, found eve"),
+        (vec![two(), between("eve", Written::Edited { of: 1, content: None })], "expected that one of the two says it"),
+        (vec![two(), between("eve", text(None)), entry(1)], "expected that one of the two says it, found eve"),
+        (vec![two(), read_by("eve")], "expected that one of ann and bob has read it, found eve"),
+        (vec![two(), between("ann", text(Some(1)))], "expected that it is about a seq from 1 to 0, found 1"),
+        (
+            vec![two(), between("ann", Written::Deleted { of: 7 })],
+            "expected that it is about a seq from 1 to 0, found 7",
+        ),
     ] {
-        let mut import = Import::open(&path, 20_000).unwrap();
+        let mut import = Import::open(&path, 20_000, false).unwrap();
         let error = records.into_iter().map(|record| import.take(record)).find_map(|taken| taken.err()).unwrap();
         assert!(error.contains(sentence), "{sentence}: {error}");
         drop(import);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0, "{sentence}");
     }
     assert_eq!(import(&path, &[room(3, 1), entry(1), entry(2), entry(3)]), 0);
-    let error = Import::open(&path, 20_000).unwrap().take(room(1, 1)).unwrap_err();
+    let error = Import::open(&path, 20_000, false).unwrap().take(room(1, 1)).unwrap_err();
     assert!(error.contains("found the room den"), "{error}");
 }
 
-/// An export of a store that is used may lack what was trimmed or ended amid it: what is kept has no hole.
+/// What is cut at its end is refused when there is no more; so is nothing at all.
+#[test]
+fn what_is_cut_is_refused() {
+    for (records, sentence) in [
+        (vec![], "expected what `salon store export` wrote, found nothing"),
+        (vec![begin()], "expected a line of the kind `end` at the end, found none: it was cut"),
+        (vec![begin(), room(1, 1), entry(1)], "expected a line of the kind `end` at the end"),
+        (vec![room(3, 1), entry(1)], "expected the seq 2 of the room den, found none behind it"),
+        (vec![room(3, 1)], "expected the seq 1 of the room den, found none behind it"),
+    ] {
+        let folder = Folder::new();
+        let path = folder.options().path;
+        let mut import = Import::open(&path, 20_000, false).unwrap();
+        records.into_iter().for_each(|record| import.take(record).unwrap());
+        let error = import.finish().unwrap_err();
+        assert!(error.contains(sentence), "{sentence}: {error}");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0, "{sentence}");
+    }
+}
+
+/// A deletion in a conversation of two may be an operator's, and several exports may stand one behind the other.
+#[test]
+fn what_a_store_may_have_is_taken() {
+    let folder = Folder::new();
+    let deleted = Record::Entry {
+        name: Name::Direct(["ann".into(), "bob".into()]),
+        seq: 2,
+        ts: 1,
+        sender: "server".into(),
+        body: Written::Deleted { of: 1 },
+    };
+    let head = Line { epoch: Epoch(1), seq: 2, oldest: 1, message: 1, said: 1 };
+    let two = Record::Conversation { name: Name::Direct(["ann".into(), "bob".into()]), head, about: About::default() };
+    let mut import = Import::open(&folder.options().path, 20_000, false).unwrap();
+    let first = [begin(), two, between("bob", text(None)), deleted, read_by("ann"), end(4)];
+    let second = [begin(), room(1, 1), entry(1), end(2)];
+    first.into_iter().chain(second).for_each(|record| import.take(record).unwrap());
+    assert_eq!(import.finish(), Ok(Imported { left_out: 0, is_unstated: false }));
+    // What is read behind the end of an export is of none.
+    let other = Folder::new();
+    let mut import = Import::open(&other.options().path, 20_000, false).unwrap();
+    [begin(), end(0), room(1, 1), entry(1)].into_iter().for_each(|record| import.take(record).unwrap());
+    assert_eq!(import.finish(), Ok(Imported { left_out: 0, is_unstated: true }));
+}
+
+/// An export that goes on while entries are dropped states what it lacks, and what is behind is imported.
+#[test]
+fn an_export_states_what_went_meanwhile() {
+    for (first, holes) in [(1, vec![]), (2, vec![(1, 1)]), (600, vec![(513, 599)]), (701, vec![(513, 700)])] {
+        let folder = Folder::new();
+        let mut store = folder.open(folder.options());
+        (1..=700).for_each(|at| drop(ask(&mut store, append(ROOM, "x", at))));
+        let mut export = Export::open(&folder.options().path, None).unwrap();
+        let mut records = Vec::new();
+        let is_entry = |record: &Record| matches!(record, Record::Entry { .. });
+        // Half of it is told when it goes; of a small part nothing is.
+        while first > 2 && !records.iter().any(is_entry) {
+            records.extend(export.next_piece().unwrap());
+        }
+        let sql = format!("UPDATE conversation SET first = {first}");
+        store.tables().unwrap().connection.execute_batch(&sql).unwrap();
+        loop {
+            match export.next_piece().unwrap() {
+                piece if piece.is_empty() => break,
+                piece => records.extend(piece),
+            }
+        }
+        let stated = records.iter().filter_map(|record| match record {
+            Record::Missing { from, to, .. } => Some((*from, *to)),
+            _ => None,
+        });
+        assert_eq!(stated.collect::<Vec<_>>(), holes);
+        let other = Folder::new();
+        let left_out = if first > 2 { 512 } else { 0 };
+        assert_eq!(import(&other.options().path, &records), left_out);
+        let mut again = other.open(other.options());
+        assert_eq!(page(&mut again, ROOM).0.kept, 701 - first);
+        // Without any one of its lines it is refused, and without all from one on.
+        for at in (0..records.len()).step_by(97) {
+            let without: Vec<Record> = [&records[..at], &records[at + 1..]].concat();
+            for lacking in [&without, &records[..at]] {
+                let other = Folder::new();
+                let mut import = Import::open(&other.options().path, 20_000, false).unwrap();
+                let refused = lacking.iter().any(|record| import.take(record.clone()).is_err());
+                assert!(refused || import.finish().is_err(), "{at} of {}", records.len());
+            }
+        }
+    }
+}
+
+/// Of an export that lacks lines, what is kept has no hole, if that is wanted.
 #[test]
 fn what_lies_before_a_hole_is_left_out() {
     for (records, kept, left_out) in [
@@ -136,9 +282,14 @@ fn what_lies_before_a_hole_is_left_out() {
         (vec![room(4, 1), entry(1), entry(3), entry(4)], vec![3, 4], 1),
         (vec![room(4, 1), entry(1), entry(2)], vec![], 2),
         (vec![room(4, 1)], vec![], 0),
+        (vec![begin(), room(4, 1), entry(1), entry(3), entry(4), end(9)], vec![3, 4], 1),
+        (vec![begin(), room(4, 1), entry(1), missing(3, 3), entry(4)], vec![4], 1),
+        (vec![begin(), room(4, 1), entry(1), missing(2, 4), end(3)], vec![], 1),
     ] {
         let folder = Folder::new();
-        assert_eq!(import(&folder.options().path, &records), left_out, "{records:?}");
+        let mut import = Import::open(&folder.options().path, 20_000, true).unwrap();
+        records.iter().for_each(|record| import.take(record.clone()).unwrap());
+        assert_eq!(import.finish().unwrap().left_out, left_out, "{records:?}");
         let mut store = folder.open(folder.options());
         let (head, _) = page(&mut store, ROOM);
         assert_eq!((head.kept, head.oldest()), (kept.len() as u64, kept.first().copied().unwrap_or(head.seq + 1)));
@@ -168,7 +319,7 @@ fn numbers_are_bounded() {
             [vec![room(number, 1)], vec![room(1, number)], vec![room(1, 1), late(entry(1))], vec![room(1, 1), read]];
         for records in rows {
             let folder = Folder::new();
-            let mut taken = Import::open(&folder.options().path, 20_000).unwrap();
+            let mut taken = Import::open(&folder.options().path, 20_000, false).unwrap();
             let error = records.into_iter().find_map(|record| taken.take(record).err()).unwrap();
             assert!(error.contains("expected "), "{error}");
         }
@@ -194,7 +345,7 @@ fn bans_are_bounded() {
     let ban = |n: usize, until| Record::Ban { user: format!("user-{n}"), until, note: None };
     for (last, most) in [(ban(MAX_BANS, None), false), (ban(MAX_BANS, Some(1)), true)] {
         let folder = Folder::new();
-        let mut taken = Import::open(&folder.options().path, 20_000).unwrap();
+        let mut taken = Import::open(&folder.options().path, 20_000, false).unwrap();
         (0..MAX_BANS).for_each(|n| taken.take(ban(n, None)).unwrap());
         taken.take(last).unwrap();
         match taken.finish() {

@@ -251,7 +251,7 @@ fn a_file_by_another_name() {
             backup(&other.path, &copy, &mut |_, _| ()).map(drop),
             compact(&other.path).map(drop),
             super::super::dump::Export::open(&other.path, None).map(drop),
-            super::super::dump::Import::open(&other.path, 1000).map(drop),
+            super::super::dump::Import::open(&other.path, 1000, false).map(drop),
             check(&other.path).map(drop),
         ] {
             let sentence = sentence.unwrap_err();
@@ -308,5 +308,61 @@ fn a_pipe_is_no_store() {
     rustix::fs::mknodat(rustix::fs::CWD, &options.path, pipe.0, pipe.1, 0).unwrap();
     for sentence in [Sqlite::open(options.clone(), 1).map(drop), read_through(&options.path).map(drop)] {
         assert!(sentence.unwrap_err().contains("expected a file, found something else"));
+    }
+}
+
+/// A log that cannot be read in its middle, or is none, is told, and numbers are not given out again: conversations go
+/// on in new epochs. One that ends where a process was killed is whole.
+#[test]
+fn a_log_that_cannot_be_read() {
+    for (harm, says) in [("nothing", false), ("the end", false), ("amid", true), ("the head", true), ("gone", true)] {
+        let folder = Folder::new();
+        let options = folder.options();
+        let mut store = folder.open(options.clone());
+        for n in 1..=20 {
+            ask(&mut store, append(ROOM, "one", n));
+        }
+        let epoch = page(&mut store, ROOM).0.epoch;
+        let log = file::beside(&options.path, "-wal");
+        let mut bytes = fs::read(&log).unwrap();
+        let len = bytes.len();
+        assert!(len > 20 * 4096, "{len}");
+        store.dies();
+        match harm {
+            // A write that was not done to its end, and one that was begun.
+            "the end" => bytes.truncate(len - 100),
+            "amid" => bytes[len / 2..len / 2 + 5000].fill(7),
+            "the head" => bytes[..32].fill(7),
+            _ => {}
+        }
+        match harm {
+            "gone" => fs::remove_file(&log).unwrap(),
+            _ => fs::write(&log, bytes).unwrap(),
+        }
+        let checked = read_through(&options.path).unwrap();
+        assert_eq!(checked.contains("what was said last"), says, "{harm}: {checked}");
+        let mut store = Sqlite::open(options, 1).unwrap();
+        let head = page(&mut store, ROOM).0;
+        assert_eq!((head.epoch != epoch, head.seq < 20), (says, says || harm == "the end"), "{harm}");
+    }
+}
+
+/// What lies beside a file that could not be written to was made so; it is as the file is when that can be.
+#[test]
+fn what_lies_beside_has_the_mode_of_the_file() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "one", 1));
+    store.dies();
+    for beside in ["-shm", "-wal"] {
+        let beside = file::beside(&options.path, beside);
+        fs::set_permissions(&beside, fs::Permissions::from_mode(0o444)).unwrap();
+    }
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "two", 2));
+    for beside in ["-shm", "-wal"] {
+        let mode = fs::metadata(file::beside(&options.path, beside)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{beside}");
     }
 }
