@@ -4,12 +4,12 @@
 //! comes without one.
 
 use super::changes::refusal_of;
-use super::checks::not_joined;
+use super::checks::{not_joined, unknown_user};
 use super::hall::Hall;
 use super::lists::{Copied, Join};
 use super::name::{RoomName, UserName};
 use super::turn::Turn;
-use super::waiting::{Found, NewBan, Waiting, What};
+use super::waiting::{Found, Info, NewBan, Waiting, What};
 use super::wire::answer::{self, Ack};
 use super::wire::{Code, Refusal};
 use crate::backend::{Body, Conversation, Entry, Epoch, Why, other_of};
@@ -65,10 +65,12 @@ impl Hall {
             (What::Slice { after }, _) => self.slice_read(ask.conn, after, found, turn),
             (What::Life, _) => {}
             (What::Leave { why }, Some(room)) => self.left(ask, room, why, turn),
-            (What::RoomInfo { created }, Some(room)) => {
-                if created == Some(true) {
-                    self.roster.note_described(room);
-                }
+            (What::RoomInfo(info), Some(room)) => {
+                let created = match info {
+                    Info::Wanted => None,
+                    Info::There => Some(false),
+                    Info::Made(made) => Some(self.roster.describe(room, made.title, made.topic)),
+                };
                 self.answer_room(ask, room, created, found.head, turn);
             }
             (What::History(wanted), room) => {
@@ -128,6 +130,10 @@ impl Hall {
         let Waiting { asker, room, what } = waiting;
         let ask = asker.ask();
         let mut list = None;
+        let unknown = match &what {
+            What::ToUser { to, .. } => self.roster.users().find(to.as_str()).is_none() && why == Some(Why::NotFound),
+            _ => false,
+        };
         match (what, room) {
             (What::Enter { of, .. }, Some(room)) => {
                 list = of;
@@ -140,12 +146,14 @@ impl Hall {
             (What::Leave { why }, Some(room)) => return self.left(ask, room, why, turn),
             (What::Rooms(asked), _) => return self.answer_rooms(ask, &asked, &[], turn),
             (What::InRoom { said } | What::ToUser { said, .. }, _) => self.forget_said(said),
-            (What::RoomInfo { created: Some(true) }, Some(room)) => self.roster.take_back(room),
             (What::Copy { of, to }, _) => return self.copied(of, to, Copied::Failed, turn),
             _ => {}
         }
         let down = || Refusal::new(Code::BackendDown, "expected the message store to answer, found it down");
-        let mut refusal = why.map_or_else(down, refusal_of);
+        let mut refusal = match unknown {
+            true => unknown_user(),
+            false => why.map_or_else(down, refusal_of),
+        };
         if let (Some(_), Some(room)) = (list, room) {
             refusal.room = Some(self.roster.room(room).name.as_str().into());
         }

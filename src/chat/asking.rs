@@ -4,9 +4,9 @@
 
 use super::hall::{Hall, PAIR_BYTES};
 use super::turn::Ctx;
-use super::waiting::{Waiting, What};
+use super::waiting::{Described, Info, Waiting, What};
 use super::wire::Refusal;
-use crate::backend::{Conversation, NewBody, NewEntry, Query, Reader, Request, RetryKey, Ticket};
+use crate::backend::{Conversation, Description, NewBody, NewEntry, Query, Reader, Request, RetryKey, Ticket};
 
 /// What somebody says or does, and where.
 #[derive(Clone, Copy)]
@@ -38,9 +38,12 @@ impl Hall {
             Query::Head if !reading => None,
             _ => self.user_of(conn).map(|user| self.roster.user(user).name.clone()),
         };
-        let made = room.filter(|_| matches!(waiting.what, What::RoomInfo { created: Some(true) }));
+        let made = match (&waiting.what, room) {
+            (What::RoomInfo(Info::Made(made)), Some(room)) => Some((room, made.clone())),
+            _ => None,
+        };
         let asked = self.wait(waiting).and_then(|ticket| {
-            let (now, about) = (ctx.now, made.map(|room| self.roster.description_of(room)));
+            let (now, about) = (ctx.now, made.as_ref().map(|(room, made)| self.description(*room, made)));
             let reader = reader.as_ref().map(|user| Reader { user: user.as_str(), reading });
             ctx.store.ask(Request::Read { conversation, query, reader, now, about, ticket }).map_err(|overloaded| {
                 self.answered(ticket);
@@ -51,6 +54,12 @@ impl Hall {
             self.release_ended(ctx);
         }
         asked
+    }
+
+    /// The description of a room that somebody makes.
+    fn description<'a>(&'a self, room: u32, made: &'a Described) -> Description<'a> {
+        let (title, topic) = (made.title.as_deref(), made.topic.as_deref());
+        Description { title, topic, created: true, ..self.roster.description_of(room) }
     }
 
     /// Hands the backend what somebody says or does.

@@ -8,7 +8,7 @@ use super::ask::Ask;
 use super::farewell::Farewell;
 use super::hall::Hall;
 use super::name::UserName;
-use super::rate_limit::{ANNOUNCE_RATE, Payer, SWEEP_EVERY, Verdict};
+use super::rate_limit::{ANNOUNCE_RATE, Payer, Price, SWEEP_EVERY, Verdict};
 use super::settings::{Rate, Settings};
 use super::timers::Timer;
 use super::turn::Turn;
@@ -48,31 +48,25 @@ impl Hall {
         false
     }
 
-    /// Pays for a list of joins the part that the frame has not paid for.
-    pub(super) fn pay_for_list(&mut self, conn: ConnId, rooms: usize, turn: &Turn<'_>) -> Result<(), Refusal> {
+    /// Pays for a request that costs more than one frame the part that its frame has not paid for. Operators do not
+    /// pay.
+    pub(super) fn pay_for_more(&mut self, conn: ConnId, price: Price, turn: &Turn<'_>) -> Result<(), Refusal> {
         let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
         let Settings { rate, full_speed_per_address: people, .. } = *turn.settings;
-        let verdict = self.buckets.pay_for_list(payer, rooms, rate, people, turn.now.tick);
-        self.is_paid(payer, verdict, turn)
-    }
-
-    /// Pays for a request that costs as much as so many frames the part that its frame has not paid for. Operators do
-    /// not pay.
-    pub(super) fn pay_for_more(&mut self, conn: ConnId, frames: u64, turn: &Turn<'_>) -> Result<(), Refusal> {
-        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
-        let Settings { rate, full_speed_per_address: people, .. } = *turn.settings;
-        let verdict = self.buckets.pay_for_more(payer, frames, rate, people, turn.now.tick);
-        self.is_paid(payer, verdict, turn)
-    }
-
-    fn is_paid(&mut self, payer: Payer, verdict: Verdict, turn: &Turn<'_>) -> Result<(), Refusal> {
-        match verdict {
+        match self.buckets.pay_for_more(payer, price, rate, people, turn.now.tick) {
             Verdict::Refused { retry_after, crowded } => {
                 self.counts.rate_limited += 1;
                 Err(self.too_fast(payer, retry_after, crowded, turn))
             }
             Verdict::Pass | Verdict::Abuse => Ok(()),
         }
+    }
+
+    /// A request that was paid for as if there were much to do had only so much.
+    pub(super) fn give_back(&mut self, conn: ConnId, paid: Price, done: Price, turn: &Turn<'_>) {
+        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return };
+        let Settings { rate, full_speed_per_address: people, .. } = *turn.settings;
+        self.buckets.give_back(payer, paid.left_of(done), rate, people);
     }
 
     /// Pays for speaking to everybody; operators do not pay, nor does anybody without a limit on the rate.

@@ -23,6 +23,11 @@ pub(super) fn user_name(name: &str) -> Result<UserName, Refusal> {
     UserName::parse(name).map_err(|error| Refusal::new(Code::BadRequest, format!("`user_id`: {error}")))
 }
 
+/// There is no user of the name, and nothing is kept of one.
+pub(super) fn unknown_user() -> Refusal {
+    Refusal::new(Code::UserNotFound, "expected a user who has been here, found an unknown name")
+}
+
 /// The same words whether or not the room exists.
 pub(super) fn not_joined() -> Refusal {
     Refusal::new(Code::NotJoined, "expected a room that this session has joined, found another one")

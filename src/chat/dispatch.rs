@@ -140,8 +140,8 @@ impl Hall {
                 }
             }
             News::Conversations { ticket, items, next } => {
-                if let Some(waiting) = self.answered(ticket) {
-                    Self::answer_conversations(waiting.asker.ask(), &items, next.as_deref(), turn);
+                if let Some(Waiting { asker, what: What::Conversations { paid }, .. }) = self.answered(ticket) {
+                    self.answer_conversations(asker.ask(), paid, &items, next.as_deref(), turn);
                 }
             }
             News::Found { ticket, items, next } => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::allowance::Allowance;
 use super::ask::Ask;
 use super::bans::Bans;
-use super::checks::{not_joined, read_safely, room_name, user_name};
+use super::checks::{not_joined, read_safely, room_name, unknown_user, user_name};
 use super::counts::Counts;
 use super::delivery::TurnedAway;
 use super::door::Door;
@@ -227,10 +227,15 @@ impl Hall {
     pub fn known_user(&self, name: &str) -> Result<u32, Refusal> {
         match self.roster.users().find(name) {
             Some(user) => Ok(user),
-            None => {
-                user_name(name)?;
-                Err(Refusal::new(Code::UserNotFound, "expected a user who has been here, found an unknown name"))
-            }
+            None => user_name(name).and_then(|_| Err(unknown_user())),
+        }
+    }
+
+    /// The name of somebody with whom one may have spoken: a guest who has gone is forgotten, and what was said is not.
+    pub fn partner(&self, name: &str) -> Result<UserName, Refusal> {
+        match self.roster.users().find(name) {
+            Some(user) => Ok(self.roster.user(user).name.clone()),
+            None => user_name(name),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::farewell::Farewell;
 use super::hall::{Hall, ROOM_BYTES, SEAT_BYTES, USER_BYTES};
 use super::lists::{Join, Joins, ListKey};
 use super::name::UserName;
+use super::rate_limit::Price;
 use super::replay::{Heard, Inside, Replay, slice_of};
 use super::roster::Entrance;
 use super::roster::room::topic;
@@ -64,7 +65,7 @@ impl Hall {
             let message = format!("`rooms`: expected at most {most} rooms, found {}", wishes.len());
             return Err(Refusal::new(Code::TooLarge, message));
         }
-        self.pay_for_list(ask.conn, wishes.len(), ctx)?;
+        self.pay_for_more(ask.conn, Price::entering(wishes.len()), ctx)?;
         if let Some(name) = user
             && self.is_another_name(ask.conn, name)?
         {

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use super::ask::Ask;
 use super::auth::Grant;
-use super::checks::check_line;
+use super::checks::{check_line, unknown_user};
 use super::hall::Hall;
 use super::name::{RoomName, UserName};
+use super::rate_limit::Price;
 use super::turn::{Ctx, Turn};
-use super::waiting::{Excerpt, Found, RoomsAsked, Waiting, What};
+use super::waiting::{Described, Excerpt, Found, Info, RoomsAsked, Waiting, What};
 use super::wire::answer;
 use super::wire::entries::Item;
 use super::wire::request::{Bound, Page, Part, Place};
@@ -28,34 +29,32 @@ impl Hall {
         check_line("name", title, MAX_TITLE_BYTES)?;
         check_line("topic", topic, MAX_TITLE_BYTES)?;
         self.may_visit(ask.conn, name)?;
-        let created = self.roster.rooms().find(name).is_none();
+        // Also one that somebody else is making, because that may fail.
+        let created = self.roster.rooms().find(name).is_none_or(|room| self.roster.is_being_made(room));
         if created && !self.may_create(ask.conn, ctx.settings) {
             let message = "expected a session that may make rooms, found one that may not";
             return Err(Refusal::new(Code::Forbidden, message));
         }
         let key = self.find_or_make(name, ctx)?;
-        if created {
-            self.roster.describe(key, title, topic);
-            self.sweep_later(ctx);
-        }
-        let asked = self.ask_head(ask, key, Some(created), ctx);
-        if asked.is_err() && created {
-            self.roster.take_back(key);
-            self.release_ended(ctx);
-        }
-        asked
+        let info = match created {
+            true => {
+                self.sweep_later(ctx);
+                Info::Made(Box::new(Described { title: title.map(Into::into), topic: topic.map(Into::into) }))
+            }
+            false => Info::There,
+        };
+        self.ask_head(ask, key, info, ctx)
     }
 
     pub(super) fn room_info(&mut self, ask: Ask<'_>, name: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         self.may_visit(ask.conn, name)?;
         let key = self.known_room(name)?;
-        self.ask_head(ask, key, None, ctx)
+        self.ask_head(ask, key, Info::Wanted, ctx)
     }
 
-    fn ask_head(&mut self, ask: Ask<'_>, room: u32, created: Option<bool>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
+    fn ask_head(&mut self, ask: Ask<'_>, room: u32, info: Info, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let name = self.roster.room(room).name.clone();
-        let what = What::RoomInfo { created };
-        let waiting = Waiting { asker: ask.keep(), room: Some(room), what };
+        let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::RoomInfo(info) };
         self.read(waiting, Conversation::Room(name.as_str()), Query::Head, ctx)
     }
 
@@ -100,6 +99,7 @@ impl Hall {
             let marked = listed.iter().filter(|(_, listed)| listed.joined || read);
             asked.marked = marked.map(|(name, _)| (*name).clone()).collect();
             if !asked.marked.is_empty() {
+                self.pay_for_more(ask.conn, Price::looking_at(asked.marked.len()), ctx)?;
                 let mut names = String::new();
                 let rooms = Names::join(asked.marked.iter().map(RoomName::as_str), &mut names);
                 let waiting = Waiting { asker: ask.keep(), room: None, what: What::Rooms(Box::new(asked)) };
@@ -241,7 +241,7 @@ impl Hall {
                 self.read(waiting, Conversation::Room(&name), query, ctx)
             }
             Place::User(name) => {
-                let with = self.roster.user(self.known_user(&name)?).name.clone();
+                let with = self.partner(&name)?;
                 let Some(own) = self.user_of(ask.conn) else { return Ok(()) };
                 let own = self.roster.user(own).name.clone();
                 let what = What::History(Excerpt { with: Some(with), bound, epoch });
@@ -260,6 +260,12 @@ impl Hall {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let Found { head, entries, .. } = found;
+        if let Some(with) = &wanted.with
+            && head.kept == 0
+            && self.roster.users().find(with.as_str()).is_none()
+        {
+            return Err(unknown_user());
+        }
         if wanted.epoch.as_deref().is_some_and(|epoch| Epoch::parse(epoch) != Some(head.epoch)) {
             let message = format!("`epoch`: expected {}, found another one: seq has begun anew", head.epoch);
             return Err(Refusal::new(Code::EpochChanged, message));

@@ -65,6 +65,37 @@ struct Refusals {
     promised: u64,
 }
 
+/// What a request costs, in frames, its own among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Price {
+    /// The user, at that address.
+    own: u64,
+    /// All at the address.
+    address: u64,
+}
+
+impl Price {
+    /// As much as so many frames.
+    pub fn frames(frames: u64) -> Self {
+        Self { own: frames, address: frames }
+    }
+
+    /// What is looked up in so many conversations: where each stands, and what is unread.
+    pub fn looking_at(conversations: usize) -> Self {
+        Self::frames(conversations.div_ceil(LOOKED_AT_A_FRAME) as u64)
+    }
+
+    /// So many rooms are entered. The address pays for each as if it were asked for alone.
+    pub fn entering(rooms: usize) -> Self {
+        Self { address: rooms as u64, ..Self::looking_at(rooms) }
+    }
+
+    /// What is left of it if so much was to be done.
+    pub fn left_of(self, done: Self) -> u64 {
+        self.own.max(1).saturating_sub(done.own.max(1))
+    }
+}
+
 /// The answer to one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -152,30 +183,35 @@ impl Buckets {
         Duration::from_nanos(first - now + self.strewing.below(longest - first + 1))
     }
 
-    /// A list of joins costs the user one frame, and those at the address one for each room: what is done for it is as
-    /// much. One that costs more than all at the address can have at once costs just that.
-    pub fn pay_for_list(&mut self, payer: Payer, rooms: usize, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
-        let (Some(rate), Some(address)) = (rate, payer.address) else { return Verdict::Pass };
-        let most = u64::from(rate.burst.max(1)).saturating_mul(u64::from(people.max(1)));
-        let frames = (rooms as u64).min(most).saturating_sub(1);
-        match self.crowd(address).pay_frames(rate, people, frames, now) {
-            Ok(()) => Verdict::Pass,
-            Err(retry_after) => Verdict::Refused { retry_after, crowded: true },
+    /// Pays for a request that costs more than one frame the part that its frame has not paid for. What costs more than
+    /// can be had at once is paid by a full bucket, which then owes the rest, [`LONGEST_DEBT`] at most. Nothing is paid
+    /// by the user if the address cannot pay.
+    pub fn pay_for_more(&mut self, payer: Payer, price: Price, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
+        let Some(rate) = rate else { return Verdict::Pass };
+        let own = self.buckets.entry(payer.own).or_default().after_more(rate, 1, price.own, now);
+        let own = match own {
+            Ok(full_at) => full_at,
+            Err(retry_after) => return Verdict::Refused { retry_after, crowded: false },
+        };
+        if let Some(address) = payer.address {
+            let crowd = self.crowd(address);
+            match crowd.after_more(rate, people, price.address, now) {
+                Ok(full_at) => crowd.full_at = full_at,
+                Err(retry_after) => return Verdict::Refused { retry_after, crowded: true },
+            }
         }
+        self.buckets.entry(payer.own).or_default().full_at = own;
+        Verdict::Pass
     }
 
-    /// Pays for a request that costs as much as so many frames the part that its frame has not paid for. What costs
-    /// more than can be had at once costs just that.
-    pub fn pay_for_more(&mut self, payer: Payer, frames: u64, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
-        let Some(rate) = rate else { return Verdict::Pass };
-        let frames = frames.min(rate.burst.max(1).into()).saturating_sub(1);
-        if let Err(retry_after) = self.buckets.entry(payer.own).or_default().pay_frames(rate, 1, frames, now) {
-            return Verdict::Refused { retry_after, crowded: false };
-        }
-        let Some(address) = payer.address else { return Verdict::Pass };
-        match self.crowd(address).pay_frames(rate, people, frames, now) {
-            Ok(()) => Verdict::Pass,
-            Err(retry_after) => Verdict::Refused { retry_after, crowded: true },
+    /// Gives back so many frames of what was paid for a request that turned out to be less work.
+    pub fn give_back(&mut self, payer: Payer, frames: u64, rate: Option<Rate>, people: u32) {
+        let Some(rate) = rate else { return };
+        let crowd = payer.address.map(|address| (self.hasher.hash_one(address), people));
+        for (key, people) in [Some((payer.own, 1)), crowd].into_iter().flatten() {
+            if let Some(bucket) = self.buckets.get_mut(&key) {
+                bucket.full_at = bucket.full_at.saturating_sub(price(rate, people).saturating_mul(frames));
+            }
         }
     }
 
@@ -231,19 +267,27 @@ impl Buckets {
 impl Bucket {
     /// Takes one frame out, or returns when there will be one. `people` have one bucket together.
     fn pay(&mut self, rate: Rate, people: u32, now: Tick) -> Result<(), Duration> {
-        self.pay_frames(rate, people, 1, now)
+        let price = price(rate, people);
+        self.full_at = self.after(depth(rate, people), (price, price), now)?;
+        Ok(())
     }
 
-    fn pay_frames(&mut self, rate: Rate, people: u32, frames: u64, now: Tick) -> Result<(), Duration> {
+    /// When it is full if so many frames are paid for of which one is paid, or when they can be.
+    fn after_more(&self, rate: Rate, people: u32, frames: u64, now: Tick) -> Result<u64, Duration> {
+        let (price, depth) = (price(rate, people), depth(rate, people));
+        let more = price.saturating_mul(frames).saturating_sub(price);
+        let (at_once, owed) = (depth.saturating_sub(price), nanos_of(LONGEST_DEBT));
+        self.after(depth, (more.min(at_once), more.min(at_once.saturating_add(owed))), now)
+    }
+
+    /// When it is full if the second is taken, for which the first must be there; or when that will be.
+    fn after(&self, depth: u64, (needed, taken): (u64, u64), now: Tick) -> Result<u64, Duration> {
         let now = nanos(now);
-        let price = price(rate, people);
-        let depth = price.saturating_mul(u64::from(rate.burst.max(1)).saturating_mul(people.max(1).into()));
-        let full_at = self.full_at.max(now).saturating_add(price.saturating_mul(frames));
-        if full_at > now.saturating_add(depth) {
-            return Err(Duration::from_nanos(full_at - depth - now));
+        let begins = self.full_at.max(now);
+        match begins.saturating_add(needed).saturating_sub(now.saturating_add(depth)) {
+            0 => Ok(begins.saturating_add(taken)),
+            wait => Err(Duration::from_nanos(wait)),
         }
-        self.full_at = full_at;
-        Ok(())
     }
 
     /// Notes a refusal, and returns whether it is one too many.
@@ -285,6 +329,18 @@ pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 fn price(rate: Rate, people: u32) -> u64 {
     (1_000_000_000 / (u64::from(rate.per_second.max(1)).saturating_mul(people.max(1).into()))).max(1)
 }
+
+/// What a full bucket has, in nanoseconds.
+fn depth(rate: Rate, people: u32) -> u64 {
+    price(rate, people).saturating_mul(u64::from(rate.burst.max(1)).saturating_mul(people.max(1).into()))
+}
+
+/// Rooms or people that are looked up for the price of a frame.
+const LOOKED_AT_A_FRAME: usize = 8;
+
+/// How long a bucket may owe for a request that costs more than there is at once: half of the time after which endless
+/// frames are abuse.
+const LONGEST_DEBT: Duration = Duration::from_secs(ABUSE_SECONDS as u64 / 2);
 
 fn nanos_of(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
@@ -437,27 +493,71 @@ mod tests {
         assert!(strewn.iter().all(|wait| (50_000_000..=10_000_000_000).contains(wait)), "{strewn:?}");
     }
 
-    /// A list of joins costs the user one frame, which is paid already, and those at the address as many as it has
-    /// rooms.
+    /// A list of joins costs those at the address as many frames as it has rooms, and the user one for eight.
     #[test]
     fn a_list_of_joins_is_paid_for_by_the_address() {
         let mut buckets = Buckets::new(Random::from(1));
         let [ann, uncounted] = [HERE, None].map(|address| buckets.payer("ann", address));
         for _ in 0..2 {
             assert_eq!(buckets.pay(ann, RATE, 3, Tick(0)), Verdict::Pass);
-            assert_eq!(buckets.pay_for_list(ann, 60, RATE, 3, Tick(0)), Verdict::Pass);
+            assert_eq!(buckets.pay_for_more(ann, Price::entering(60), RATE, 3, Tick(0)), Verdict::Pass);
         }
+        // A user whose address cannot pay pays no more than the frame.
+        for refused in [2, 60] {
+            let verdict = buckets.pay_for_more(ann, Price::entering(refused), RATE, 3, Tick(0));
+            assert!(matches!(verdict, Verdict::Refused { crowded: true, .. }));
+        }
+        assert_eq!(buckets.buckets[&ann.own].full_at, 2 * 8 * 50_000_000);
         assert_eq!(
             buckets.pay(ann, RATE, 3, Tick(0)),
             Verdict::Refused { retry_after: Duration::from_nanos(16_666_666), crowded: true }
         );
-        assert!(matches!(buckets.pay_for_list(ann, 2, RATE, 3, Tick(0)), Verdict::Refused { crowded: true, .. }));
-        assert_eq!(buckets.pay_for_list(ann, 1, RATE, 3, Tick(0)), Verdict::Pass);
-        assert_eq!(buckets.pay_for_list(uncounted, 60, RATE, 3, Tick(0)), Verdict::Pass);
-        assert_eq!(buckets.pay_for_list(ann, 60, None, 3, Tick(0)), Verdict::Pass);
+        assert_eq!(buckets.pay_for_more(ann, Price::entering(1), RATE, 3, Tick(0)), Verdict::Pass);
+        assert_eq!(buckets.pay_for_more(uncounted, Price::entering(60), RATE, 3, Tick(0)), Verdict::Pass);
+        assert_eq!(buckets.pay_for_more(ann, Price::entering(60), None, 3, Tick(0)), Verdict::Pass);
         // One that is larger than the bucket is paid for by a full one.
         assert_eq!(buckets.pay(ann, RATE, 3, Tick(10_000)), Verdict::Pass);
-        assert_eq!(buckets.pay_for_list(ann, 1_000, RATE, 3, Tick(10_000)), Verdict::Pass);
+        assert_eq!(buckets.pay_for_more(ann, Price::entering(1_000), RATE, 3, Tick(10_000)), Verdict::Pass);
+    }
+
+    /// What costs more than there is at once is paid by a full bucket, which then owes the rest: as much as is done for
+    /// it in the long run, and nobody waits longer than five seconds.
+    #[test]
+    fn what_costs_more_than_there_is_at_once_is_owed() {
+        for (rate, frames, full_after_ms) in [
+            (Rate { per_second: 20, burst: 40 }, 1, 50),
+            (Rate { per_second: 20, burst: 40 }, 40, 2_000),
+            (Rate { per_second: 20, burst: 40 }, 41, 2_050),
+            (Rate { per_second: 20, burst: 40 }, 140, 7_000),
+            (Rate { per_second: 20, burst: 40 }, 141, 7_000),
+            (Rate { per_second: 1, burst: 1 }, 6, 6_000),
+            (Rate { per_second: 1, burst: 1 }, u64::MAX, 6_000),
+        ] {
+            let mut buckets = Buckets::new(Random::from(1));
+            let ann = buckets.payer("ann", None);
+            let is_large = frames >= 40 && rate.burst == 40;
+            let (rate, price) = (Some(rate), Price::frames(frames));
+            assert_eq!(buckets.pay(ann, rate, 1, Tick(0)), Verdict::Pass);
+            assert_eq!(buckets.pay_for_more(ann, price, rate, 1, Tick(0)), Verdict::Pass, "{frames}");
+            assert_eq!(buckets.buckets[&ann.own].full_at, full_after_ms * 1_000_000, "{frames}");
+            // One frame short, it is not paid for.
+            if is_large {
+                for _ in 0..2 {
+                    assert_eq!(buckets.pay(ann, rate, 1, Tick(full_after_ms)), Verdict::Pass);
+                }
+                let verdict = buckets.pay_for_more(ann, price, rate, 1, Tick(full_after_ms));
+                assert!(matches!(verdict, Verdict::Refused { crowded: false, .. }), "{frames}");
+            }
+        }
+        // Given back, it is as if less had been asked for.
+        let mut buckets = Buckets::new(Random::from(1));
+        let ann = buckets.payer("ann", HERE);
+        let (asked, found) = (Price::looking_at(200), Price::looking_at(9));
+        assert_eq!((asked.left_of(found), asked.left_of(Price::looking_at(0))), (23, 24));
+        assert_eq!(buckets.pay(ann, RATE, 3, Tick(0)), Verdict::Pass);
+        assert_eq!(buckets.pay_for_more(ann, asked, RATE, 3, Tick(0)), Verdict::Pass);
+        buckets.give_back(ann, asked.left_of(found), RATE, 3);
+        assert_eq!(buckets.buckets[&ann.own].full_at, 2 * 50_000_000);
     }
 
     #[test]

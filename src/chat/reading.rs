@@ -6,6 +6,7 @@
 use super::ask::{Ask, Asker};
 use super::hall::Hall;
 use super::name::UserName;
+use super::rate_limit::Price;
 use super::turn::{Ctx, Turn};
 use super::waiting::{Waiting, What};
 use super::wire::answer::{self, Ack};
@@ -28,7 +29,7 @@ impl Hall {
         let (room, conversation) = match place {
             Place::Room(name) => (Some(self.wanted_room(ask.conn, name)?), Conversation::Room(name)),
             Place::User(name) => {
-                self.known_user(name)?;
+                self.partner(name)?;
                 (None, Conversation::Direct(user.as_str(), name))
             }
         };
@@ -75,12 +76,22 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let user = self.user_with_marks(ask.conn)?;
         let (cursor, limit) = (page.short_cursor()?, page.limit);
-        let waiting = Waiting { asker: ask.keep(), room: None, what: What::Conversations };
+        let paid = Price::looking_at(limit);
+        self.pay_for_more(ask.conn, paid, ctx)?;
+        let waiting = Waiting { asker: ask.keep(), room: None, what: What::Conversations { paid } };
         let (user, now) = (user.as_str(), ctx.now);
         self.ask_store(waiting, |ticket| Request::Conversations { user, cursor, limit, now, ticket }, ctx)
     }
 
-    pub(super) fn answer_conversations(ask: Ask<'_>, talks: &[Talk<'_>], next: Option<&str>, turn: &mut Turn<'_>) {
+    pub(super) fn answer_conversations(
+        &mut self,
+        ask: Ask<'_>,
+        paid: Price,
+        talks: &[Talk<'_>],
+        next: Option<&str>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.give_back(ask.conn, paid, Price::looking_at(talks.len()), turn);
         let listed: Vec<_> = talks.iter().map(answer::Talk::from).collect();
         turn.out.note_work(listed.len() / TALKS_A_STEP);
         turn.out.answer(ask, &answer::Conversations { conversations: &listed, next });

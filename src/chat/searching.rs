@@ -5,6 +5,7 @@
 use super::ask::Ask;
 use super::hall::Hall;
 use super::name::UserName;
+use super::rate_limit::Price;
 use super::turn::{Ctx, Turn};
 use super::waiting::{Waiting, What};
 use super::wire::answer;
@@ -31,7 +32,7 @@ impl Hall {
                 Scope::One(Conversation::Room(name))
             }
             Some(Place::User(name)) => {
-                self.known_user(name)?;
+                self.partner(name)?;
                 Scope::One(Conversation::Direct(user.as_str(), name))
             }
             None if guest => {
@@ -47,7 +48,7 @@ impl Hall {
         let sender = sender.as_deref().map(named).transpose()?;
         let (sender, cursor) = (sender.as_ref().map(UserName::as_str), page.short_cursor()?);
         let search = Search { scope, text, sender, before: *before, cursor, limit: page.limit };
-        self.pay_for_more(ask.conn, FRAMES, ctx)?;
+        self.pay_for_more(ask.conn, Price::frames(FRAMES), ctx)?;
         ctx.out.note_work(SEARCH);
         let waiting = Waiting { asker: ask.keep(), room, what: What::Search };
         self.ask_store(waiting, |ticket| Request::Search { search, ticket }, ctx)

@@ -15,6 +15,7 @@ use super::hall::Hall;
 use super::lists::{Copied, Copies, ListKey};
 use super::name::UserName;
 use super::once::{First, Keys, To};
+use super::rate_limit::Price;
 use super::retry::Said;
 use super::roster::room::{EVERYBODY, topic};
 use super::roster::session::Dialect;
@@ -169,10 +170,12 @@ impl Hall {
         body: NewBody<'_>,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
-        let to = self.known_user(to)?;
+        let to = self.partner(to)?;
+        if let NewBody::Message { .. } = body {
+            self.known_user(to.as_str())?;
+        }
         Self::check_content(body, ctx)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
-        let to = self.roster.user(to).name.clone();
         let First::Yes(Keys { said, retry }) = self.first_time(ask, To::User(to.as_str()), body, ctx)? else {
             return Ok(());
         };
@@ -283,6 +286,8 @@ impl Hall {
         };
         let sender = self.roster.user(user).name.clone();
         self.may_wait()?;
+        // Each copy is numbered and kept like a message to one.
+        self.pay_for_more(ask.conn, Price::frames(names.len() as u64), ctx)?;
         let of = self.lists.begin_copies(ask.keep(), said);
         let (mut copies, mut outstanding) = (Copies::begin(said), 0);
         ctx.out.note_work(names.len() * COPY);

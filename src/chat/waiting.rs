@@ -7,6 +7,7 @@ use slab::Slab;
 use super::ask::Asker;
 use super::lists::ListKey;
 use super::name::{RoomName, UserName};
+use super::rate_limit::Price;
 use super::readers::CatchingUp;
 use super::wire::answer::EndReason;
 use super::wire::request::Bound;
@@ -85,19 +86,38 @@ pub(super) enum What {
         of: ListKey,
         to: UserName,
     },
-    RoomInfo {
-        created: Option<bool>,
-    },
+    RoomInfo(Info),
     History(Excerpt),
     Mark,
     /// A page of rooms, of which the session is in some.
     Rooms(Box<RoomsAsked>),
-    Conversations,
+    /// A page of direct conversations, and what was paid for it.
+    Conversations {
+        paid: Price,
+    },
     Search,
     Ban(Box<NewBan>),
     Unban {
         banned: bool,
     },
+}
+
+/// Why it is asked what a room is.
+#[derive(Debug)]
+pub(super) enum Info {
+    /// A session wants to know.
+    Wanted,
+    /// A session would have made it, and it is there.
+    There,
+    /// A session makes it. It has this description when the backend has it, and not before; who is first, made it.
+    Made(Box<Described>),
+}
+
+/// The name and the topic that a room is made with.
+#[derive(Clone, Debug)]
+pub(super) struct Described {
+    pub title: Option<Box<str>>,
+    pub topic: Option<Box<str>>,
 }
 
 /// A page of rooms, and those on it whose marks the store is asked for: where the session is inside, or all of them.

@@ -58,7 +58,7 @@ const PURE: [&str; 4] = ["proto", "engine", "backend", "chat"];
 
 /// What one file of such a floor may know all the same: a store waits for something, in a file of its own; its tests
 /// make files, and a pipe; and a formatter of `serde_json` names the trait by which it writes, here into memory.
-const MAY: [(&str, &[&str]); 6] = [
+const MAY: [(&str, &[&str]); 8] = [
     ("src/backend/threaded.rs", &["std::thread", "Instant"]),
     ("src/backend/sqlite/batch.rs", &["Instant"]),
     ("src/backend/sqlite/file.rs", &["std::fs", "std::io", "rustix"]),

@@ -474,23 +474,22 @@ impl Roster {
         }
     }
 
-    /// A user made the room by `create_room`, with a title and a topic.
-    pub fn describe(&mut self, room: u32, title: Option<&str>, topic: Option<&str>) {
+    /// A user made the room by `create_room`, and the backend knows it. What it has told of the room itself stands, or
+    /// what somebody said who made it before: then this returns `false`.
+    pub fn describe(&mut self, room: u32, title: Option<Box<str>>, topic: Option<Box<str>>) -> bool {
         let place = self.rooms.at_mut(room);
-        place.created = true;
-        place.title = title.map(Into::into);
-        place.topic = topic.map(Into::into);
+        let is_first = !std::mem::replace(&mut place.described, true);
+        if is_first {
+            (place.title, place.topic, place.created) = (title, topic, true);
+        }
         self.unsettled.push(room);
+        is_first
     }
 
-    /// Undoes that: no user made the room, unless one has elsewhere.
-    pub fn take_back(&mut self, room: u32) {
-        let place = self.rooms.at_mut(room);
-        // Where something else is asked about it, others may have heard that there is this room.
-        if !place.described && place.waiting == 0 {
-            (place.title, place.topic, place.created) = (None, None, false);
-            self.unsettled.push(room);
-        }
+    /// Whether nothing is known of a room but that somebody has asked for it.
+    pub fn is_being_made(&self, room: u32) -> bool {
+        let room = self.rooms.at(room);
+        !room.described && !room.holds && !room.created && room.members.is_empty()
     }
 
     /// The backend knows the description of the room.

@@ -239,7 +239,7 @@ fn a_room_stays_while_something_holds_it() {
 fn a_created_room_stays_until_it_expires() {
     let mut town = check(&[]);
     let room = town.room("den");
-    town.roster.describe(room, Some("Den"), None);
+    town.roster.describe(room, Some("Den".into()), None);
     assert!(town.roster.expire_rooms(None, town.now), "it is empty");
     assert!(town.roster.expire_rooms(Some(town.now), town.now), "at the limit it stays");
     let past = town.now + Duration::from_millis(1);

@@ -146,6 +146,80 @@ fn searches_cost_more() {
     }
 }
 
+/// What a request costs beyond its frame follows what is done for it: a multicast has a copy for each name, and rooms
+/// and people are looked up.
+#[test]
+fn requests_cost_what_they_have_done() {
+    let names: Vec<String> = (0..100).map(|n| format!("u{n}")).collect();
+    let to = |n: usize| format!(r#"{{"type":"multicast","user_ids":{:?},"content":"x","id":"m{n}"}}"#, &names[..n]);
+    let join = |n: usize| {
+        let rooms: Vec<String> = (0..n).map(|n| format!(r#"{{"room_id":"r{n}"}}"#)).collect();
+        format!(r#"{{"type":"join","rooms":[{}],"id":1}}"#, rooms.join(","))
+    };
+    let rooms = |limit: usize| format!(r#"{{"type":"rooms","limit":{limit},"id":1}}"#);
+    let talks = |limit: usize| format!(r#"{{"type":"conversations","limit":{limit},"id":1}}"#);
+    for (text, frames) in [
+        (to(1), 1),
+        (to(2), 2),
+        (to(39), 39),
+        (to(40), 40),
+        // More than there is at once: what is owed beyond it is waited for.
+        (to(100), 100),
+        (join(1), 1),
+        (join(8), 1),
+        (join(9), 2),
+        (join(128), 16),
+        // She is in twenty, and is told of no more than are asked for.
+        (rooms(200), 3),
+        (rooms(16), 2),
+        (rooms(8), 1),
+        // She has spoken with nine.
+        (talks(50), 2),
+        (talks(8), 1),
+        (r#"{"type":"search","text":"x","id":1}"#.to_owned(), 5),
+        (r#"{"type":"history","room_id":"r0","limit":200,"id":1}"#.to_owned(), 1),
+        (r#"{"type":"members","room_id":"r0","limit":200,"id":1}"#.to_owned(), 1),
+        (r#"{"type":"online","limit":200,"id":1}"#.to_owned(), 1),
+        (format!(r#"{{"type":"presence","user_ids":{names:?},"id":1}}"#), 1),
+    ] {
+        let mut stage = Stage::new(Settings::default());
+        for name in &names {
+            stage.opens(name, name);
+        }
+        stage.opens("ann", "ann");
+        stage.says("ann", &join(20));
+        stage.says("ann", &to(9));
+        stage.waits_ms(2_000);
+        stage.all_forget();
+        stage.says("ann", &text);
+        assert!(stage.takes("ann").iter().all(|heard| kind(heard) != "error"), "{text}");
+        // After the time of so many frames, the bucket is full; just before that it is not.
+        stage.waits_ms(50 * frames - 1);
+        let mut heard = 0;
+        while heard <= 40 {
+            stage.says("ann", r#"{"type":"ping"}"#);
+            if kind(&stage.takes("ann").remove(0)) != "pong" {
+                break;
+            }
+            heard += 1;
+        }
+        assert_eq!(heard, 39, "{text}");
+    }
+    // A retry is answered, and nothing is done for it.
+    let mut stage = Stage::json(Settings::default(), &["ann", "u0", "u1"]);
+    stage.says("ann", &to(2));
+    stage.says("ann", &to(2));
+    stage.heard_kinds("ann", &["ack", "ack"]);
+    (0..37).for_each(|_| stage.says("ann", r#"{"type":"ping"}"#));
+    assert_eq!(stage.takes("ann").len(), 37);
+    stage.refused("ann", r#"{"type":"ping","id":1}"#, "rate_limited");
+    // One that cannot be paid for is said to nobody.
+    stage.waits_ms(100);
+    stage.all_forget();
+    stage.refused("ann", &to(3), "rate_limited");
+    stage.heard_nothing("u0");
+}
+
 fn address(number: u64) -> Option<Address> {
     Some(Address(std::num::NonZeroU64::new(number).unwrap()))
 }

@@ -478,9 +478,8 @@ impl World {
         };
         let (whole, spot) =
             (format!("{named}{of}{kind}{more}"), place.map_or_else(|to| format!("@{to}"), |room| ROOMS[room].into()));
-        if let Err(to) = place
-            && !self.users[to].known
-        {
+        let unknown = place.err().is_some_and(|to| !self.users[to].known);
+        if unknown && heard == "direct" {
             return (text, Answer::Error("user_not_found"));
         }
         if let Some(seq) = self.was_said(user, key, &spot, &whole) {
@@ -496,6 +495,7 @@ impl World {
             // Without an `id` nothing is to be answered.
             Outcome::Nothing if key.is_none() => return (text, Answer::Plain),
             Outcome::Nothing => return (text, Answer::Is("ack")),
+            Outcome::Refused(Why::NotFound) if unknown => return (text, Answer::Error("user_not_found")),
             Outcome::Refused(Why::NotFound) => return (text, Answer::Error("not_found")),
             Outcome::Refused(_) => return (text, Answer::Error("forbidden")),
         };

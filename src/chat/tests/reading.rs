@@ -48,7 +48,9 @@ fn a_mark_is_the_users_and_moves_forward() {
     stage.all_forget();
     assert_eq!(marks(&mut stage, "ann"), (Some(3), Some(1)));
     stage.refused("ann", r#"{"type":"read","room_id":"attic","seq":2}"#, "not_joined");
-    stage.refused("ann", r#"{"type":"read","user_id":"eve","seq":2}"#, "user_not_found");
+    // Whether anything is kept of a name that nobody has, only the store knows.
+    stage.says("ann", r#"{"type":"read","user_id":"eve","seq":2}"#);
+    stage.heard_kinds("ann", &["ack"]);
     stage.refused("ann", r#"{"type":"read","room_id":"den"}"#, "bad_request");
     stage.refused("ann", r#"{"type":"read","room_id":"den","seq":-1}"#, "bad_request");
     // With nobody to read it, a mark of two who have not spoken moves nowhere.
@@ -251,9 +253,9 @@ fn what_a_session_finds() {
     stage.all_forget();
     assert_eq!(places(&mut stage, "bob", r#","text":"one""#), ["cat 1"]);
     assert_eq!(places(&mut stage, "bob", r#","text":"first""#), ["den 1"]);
+    assert!(places(&mut stage, "bob", r#","text":"one","user_id":"eve""#).is_empty());
     for (text, code) in [
         (r#","text":"one","room_id":"attic""#.to_owned(), "not_joined"),
-        (r#","text":"one","user_id":"eve""#.into(), "user_not_found"),
         (r#","text":"one","user_id":"bob","room_id":"den""#.into(), "bad_request"),
         (r#","text":"one","limit":0"#.into(), "bad_request"),
         (r#","text":"one","cursor":"nonsense""#.into(), "bad_request"),
@@ -265,4 +267,40 @@ fn what_a_session_finds() {
         stage.refused("ann", &format!(r#"{{"type":"search"{text}}}"#), code);
     }
     assert_eq!(places(&mut stage, "ann", &format!(r#","text":"{}""#, "x".repeat(512))), [""; 0]);
+}
+
+/// A guest who has gone is forgotten, and what was said is not: it can be read, found, edited and deleted.
+#[test]
+fn what_a_guest_has_said_stays() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.open("g", Door::Json { user: None });
+    let guest = text_of(&stage.takes("g")[0], "user_id").unwrap();
+    stage.says("g", r#"{"type":"direct","user_id":"ann","content":"secret plan"}"#);
+    stage.says("ann", &format!(r#"{{"type":"direct","user_id":"{guest}","content":"hush"}}"#));
+    stage.closes("g");
+    stage.waits_ms(60_000);
+    stage.all_forget();
+    let to = |kind: &str, more: &str| format!(r#"{{"type":"{kind}","user_id":"{guest}"{more},"id":"{kind}"}}"#);
+    stage.refused("ann", &to("direct", r#","content":"still there?""#), "user_not_found");
+    stage.refused("ann", &to("typing", r#","typing":true"#), "user_not_found");
+    let unread = |stage: &mut Stage| {
+        stage.says("ann", r#"{"type":"conversations"}"#);
+        stage.takes("ann").remove(0).contains(r#""unread":1"#)
+    };
+    assert!(unread(&mut stage));
+    stage.says("ann", &to("history", ""));
+    let page = stage.takes("ann").remove(0);
+    assert!(kind(&page) == "history" && page.contains("secret plan") && page.contains("hush"), "{page}");
+    stage.says("ann", &to("search", r#","text":"plan""#));
+    assert!(stage.takes("ann").remove(0).contains("secret plan"));
+    stage.says("ann", &to("edit", r#","of":2,"content":"pssst""#));
+    stage.says("ann", &to("react", r#","of":1,"emoji":":ok:","on":true"#));
+    stage.says("ann", &to("delete", r#","of":2"#));
+    stage.says("ann", &to("read", r#","seq":5"#));
+    stage.heard_kinds("ann", &["edited", "reaction", "deleted", "ack"]);
+    assert!(!unread(&mut stage));
+    stage.refused("ann", &to("edit", r#","of":1,"content":"mine now""#), "forbidden");
+    stage.refused("ann", &to("delete", r#","of":9"#), "user_not_found");
+    stage.refused("ann", r#"{"type":"history","user_id":"nobody"}"#, "user_not_found");
+    stage.refused("ann", r#"{"type":"history","user_id":"\u0007"}"#, "bad_request");
 }
