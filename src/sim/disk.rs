@@ -5,12 +5,14 @@
 //! epoch is another one from then on, as in `docs/store.md`.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Bound;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::backend::carried::Requests;
 use crate::backend::{
-    Backend, Bounds, Conversation, Epoch, Head, Memory, News, Overloaded, Query, Request, RetryKey, Ticket, memory,
+    Backend, Ban, Bounds, Conversation, Epoch, Head, Memory, News, Overloaded, Query, Request, RetryKey, Ticket, memory,
 };
 use crate::random::Random;
 use crate::time::{Moment, Tick};
@@ -48,6 +50,32 @@ struct Waiting {
     fails: bool,
 }
 
+/// An entry that was asked for with a key.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    /// Before the salt.
+    life: Epoch,
+    seq: u64,
+    ts: u64,
+}
+
+/// Until when a name is kept out, and why.
+#[derive(Debug)]
+struct Banned {
+    until: Option<u64>,
+    note: Option<Box<str>>,
+}
+
+/// How far the catalogue is told.
+#[derive(Clone, Debug)]
+enum Telling {
+    Banned(Box<str>),
+    Known(Box<str>),
+}
+
+/// How long a key is remembered, as `docs/store.md` says.
+const REMEMBERED_FOR: Duration = Duration::from_secs(300);
+
 /// The store.
 #[derive(Debug)]
 pub struct Disk {
@@ -57,9 +85,15 @@ pub struct Disk {
     lasts: Lasts,
     limits: memory::Limits,
     /// Where entries stand that may be asked for once more.
-    retries: HashMap<RetryKey, (u64, u64)>,
+    retries: HashMap<RetryKey, Said>,
     /// The key of the entry that was asked for last.
     key: Option<(Ticket, RetryKey)>,
+    /// Names that are kept out. They outlive the process where entries do.
+    bans: BTreeMap<Box<str>, Banned>,
+    /// Names that exist although nothing was said to them. They outlive the process likewise.
+    known: BTreeSet<Box<str>>,
+    /// Of whom to tell next, while the catalogue is told: of those who are kept out, then of those who are known.
+    telling: Option<Telling>,
 }
 
 impl Disk {
@@ -79,6 +113,9 @@ impl Disk {
             limits,
             retries: HashMap::new(),
             key: None,
+            bans: BTreeMap::new(),
+            known: BTreeSet::new(),
+            telling: None,
         };
         for done in &on.done {
             match *done {
@@ -96,15 +133,28 @@ impl Disk {
         disk
     }
 
-    /// Where an entry stands that is asked for once more.
-    fn repeated(&self, request: &Request<'_>) -> Option<(u64, u64)> {
-        match request {
-            Request::Append { retry: Some(key), .. } | Request::Recall { retry: key, .. }
-                if self.lasts != Lasts::Memory =>
-            {
-                self.retries.get(key).copied()
-            }
-            _ => None,
+    /// Where an entry stands that is asked for once more, in the same life of its conversation.
+    fn repeated(&mut self, request: &Request<'_>) -> Option<(u64, u64)> {
+        let (conversation, key, now) = match *request {
+            Request::Append { conversation, retry: Some(key), entry, .. } => (conversation, key, entry.at),
+            Request::Recall { conversation, retry, now, .. } => (conversation, retry, now),
+            _ => return None,
+        };
+        let said = *self.retries.get(&key).filter(|_| self.lasts != Lasts::Memory)?;
+        let young = Duration::from_millis(now.unix_ms.saturating_sub(said.ts)) < REMEMBERED_FOR;
+        (young && self.life(conversation) == Some(said.life)).then_some((said.seq, said.ts))
+    }
+
+    /// The life that a conversation is in, if there is one.
+    fn life(&mut self, conversation: Conversation<'_>) -> Option<Epoch> {
+        if !self.memory.knows(conversation) {
+            return None;
+        }
+        let (query, now, ticket) = (Query::Head, Moment::default(), Ticket(0));
+        self.memory.ask(Request::Read { conversation, query, reader: None, now, about: None, ticket }).ok()?;
+        match self.memory.poll()? {
+            News::Page { head, .. } => Some(head.epoch),
+            other => unreachable!("nothing waits, nothing is so old that it goes: {other:?}"),
         }
     }
 
@@ -124,6 +174,18 @@ impl Disk {
                 };
                 Request::Read { conversation, query, reader, now, about, ticket }
             }
+            Request::Ban { ban: Ban { user, until, note }, .. } if self.lasts != Lasts::Memory => {
+                self.bans.insert(user.into(), Banned { until, note: note.map(Into::into) });
+                request
+            }
+            Request::Unban { user, .. } => {
+                self.bans.remove(user);
+                request
+            }
+            Request::Know { user } if self.lasts != Lasts::Memory => {
+                self.known.insert(user.into());
+                request
+            }
             other => other,
         };
         self.memory.ask(request).expect("one at a time");
@@ -139,7 +201,7 @@ impl Disk {
             }
             News::Published { conversation, epoch, entry, ticket } => {
                 if let Some((_, key)) = key.take().filter(|(of, _)| Some(*of) == ticket) {
-                    retries.insert(key, (entry.seq, entry.ts));
+                    retries.insert(key, Said { life: epoch, seq: entry.seq, ts: entry.ts });
                 }
                 News::Published { conversation, epoch: Epoch(epoch.0 ^ salt), entry, ticket }
             }
@@ -221,9 +283,27 @@ impl Backend for Disk {
 
     fn tell_catalogue(&mut self) {
         self.memory.tell_catalogue();
+        let banned = self.bans.keys().next().cloned().map(Telling::Banned);
+        self.telling = banned.or_else(|| self.known.first().cloned().map(Telling::Known));
     }
 
     fn poll(&mut self) -> Option<News<'_>> {
+        match self.telling.take() {
+            Some(Telling::Banned(user)) => {
+                let from = (Bound::Excluded(user.clone()), Bound::Unbounded);
+                let banned = self.bans.range(from).next().map(|(user, _)| Telling::Banned(user.clone()));
+                self.telling = banned.or_else(|| self.known.first().cloned().map(Telling::Known));
+                let (user, Banned { until, note }) =
+                    self.bans.get_key_value(&user).expect("an unban waits behind this");
+                return Some(News::Banned(Ban { user, until: *until, note: note.as_deref() }));
+            }
+            Some(Telling::Known(user)) => {
+                let from = (Bound::Excluded(user.clone()), Bound::Unbounded);
+                self.telling = self.known.range(from).next().cloned().map(Telling::Known);
+                return self.known.get(&user).map(|name| News::User { name });
+            }
+            None => {}
+        }
         let platter = self.platter.clone();
         let salt = platter.borrow().salt;
         while self.memory.is_idle() {
@@ -245,7 +325,7 @@ impl Backend for Disk {
     }
 
     fn is_idle(&self) -> bool {
-        self.memory.is_idle() && self.platter.borrow().waiting.is_empty()
+        self.telling.is_none() && self.memory.is_idle() && self.platter.borrow().waiting.is_empty()
     }
 
     fn expire(&mut self, now: Moment) -> bool {

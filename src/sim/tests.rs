@@ -1,5 +1,8 @@
 use super::*;
 
+#[cfg(feature = "sqlite")]
+mod same_store;
+
 /// The same seed gives the same trace, to the byte: also with other tables of the standard library, whose order differs
 /// from one to the next.
 #[test]

@@ -22,8 +22,8 @@ use self::marks::Marks;
 use self::pairs::Pairs;
 use self::search::Sought;
 use super::{
-    Backend, Conversation, Description, Epoch, Head, Names, News, Overloaded, Query, Reader, Reading, Request, Talk,
-    Ticket, Verdict, Why, judge, other_of,
+    Backend, Conversation, Epoch, Head, Names, News, Overloaded, Query, Reader, Reading, Request, Talk, Ticket,
+    Verdict, Why, judge, other_of,
 };
 use crate::random::Random;
 use crate::slack;
@@ -101,7 +101,7 @@ struct Catalogue {
 
 #[derive(Debug)]
 enum Waiting {
-    Append { conversation: usize, entry: Stored, needs: Option<Box<Needs>>, ticket: Ticket },
+    Append { conversation: usize, entry: Stored, judged: Option<Box<Judged>>, ticket: Ticket },
     Read { conversation: usize, query: Query, reader: Option<Box<Asking>>, now: Tick, ticket: Ticket },
     Nothing { reading: bool, ticket: Ticket },
     Mark { user: Box<str>, conversation: usize, seq: u64, ticket: Ticket },
@@ -110,6 +110,14 @@ enum Waiting {
     Search { sought: Box<Sought>, ticket: Ticket },
     Noted { ticket: Ticket },
     Refused { ticket: Ticket, why: Why },
+}
+
+/// What belongs to an entry that may be refused.
+#[derive(Debug)]
+struct Judged {
+    needs: Needs,
+    /// What the room is, to be noted with the entry or not at all.
+    about: Option<Made>,
 }
 
 /// For whom a page is read.
@@ -295,9 +303,9 @@ impl Memory {
     }
 
     /// Notes the description of a room; the first one stands.
-    fn describe(&mut self, place: usize, description: Option<Description<'_>>) {
-        let Some(description) = description else { return };
-        self.conversations[place].made.get_or_insert_with(|| Made::new(description));
+    fn describe(&mut self, place: usize, about: Option<Made>) {
+        let Some(about) = about else { return };
+        self.conversations[place].made.get_or_insert(about);
         self.note(place);
     }
 
@@ -370,8 +378,15 @@ impl Backend for Memory {
                     true => Waiting::Refused { ticket, why: Why::NotFound },
                     false => {
                         let conversation = self.find_or_begin(conversation);
-                        self.describe(conversation, about);
-                        Waiting::Append { conversation, entry: stored, needs: needs.map(Box::new), ticket }
+                        let about = about.map(Made::new);
+                        let judged = match needs {
+                            Some(needs) => Some(Box::new(Judged { needs, about })),
+                            None => {
+                                self.describe(conversation, about);
+                                None
+                            }
+                        };
+                        Waiting::Append { conversation, entry: stored, judged, ticket }
                     }
                 };
                 self.waiting.push_back(waiting);
@@ -388,7 +403,7 @@ impl Backend for Memory {
                     true => Waiting::Nothing { reading: reader.is_some_and(|reader| reader.reading), ticket },
                     false => {
                         let conversation = self.find_or_begin(conversation);
-                        self.describe(conversation, about);
+                        self.describe(conversation, about.map(Made::new));
                         let asking =
                             |Reader { user, reading }: Reader<'_>| Box::new(Asking { user: user.into(), reading });
                         Waiting::Read { conversation, query, reader: reader.map(asking), now: now.tick, ticket }
@@ -462,10 +477,13 @@ impl Backend for Memory {
             });
         }
         match self.waiting.pop_front()? {
-            Waiting::Append { conversation, entry, needs, ticket } => {
-                let needs = needs.map(|needs| *needs);
+            Waiting::Append { conversation, entry, judged, ticket } => {
+                let needs = judged.as_ref().map(|judged| judged.needs);
                 match needs.map_or(Verdict::Publish, |needs| self.judge(conversation, &entry, needs)) {
-                    Verdict::Publish => self.store(conversation, entry, needs),
+                    Verdict::Publish => {
+                        self.describe(conversation, judged.and_then(|judged| judged.about));
+                        self.store(conversation, entry, needs);
+                    }
                     Verdict::Nothing => return Some(News::Noted { ticket }),
                     Verdict::Refuse(why) => return Some(News::Refused { ticket, why }),
                 }

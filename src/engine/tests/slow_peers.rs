@@ -112,6 +112,25 @@ fn blocked_peers_are_listed_with_what_waits_and_since_when() {
     assert_eq!(house.engine.blocked().count(), 0);
 }
 
+/// What waits for a connection that is ending is said to be that: no limit of what may wait holds for it any more.
+#[test]
+fn a_blocked_peer_that_is_ending_is_listed_as_such() {
+    let mut house = House::new(Settings::default());
+    let (id, script) = house.open();
+    script.wire().room = 3;
+    house.engine.send(id, Kind::Text, b"hello");
+    house.turn();
+    let ends = |house: &House| house.engine.blocked_of(id).map(|blocked| (blocked.bytes, blocked.ends));
+    assert_eq!(ends(&house), Some((4, false)));
+    house.engine.close(id, CloseCode::NORMAL, "");
+    house.turn();
+    assert_eq!(ends(&house), Some((8, false)), "a Close waits too, and the one of the peer is waited for");
+    script.say(&masked(Opcode::Close, &[]));
+    house.hear(id);
+    house.turn();
+    assert_eq!(ends(&house), Some((8, true)), "nothing comes any more; what waits has a deadline alone");
+}
+
 #[test]
 fn a_flood_of_pings_to_a_peer_that_does_not_read_leaves_one_pong() {
     let mut house = House::new(Settings::default());
