@@ -426,7 +426,8 @@ await run(async () => {
       await page.route(part, (route) => route.abort());
       await page.goto(`${page.origin}/`);
       if (where === "#door-status") {
-        await page.locator("#door-name").fill(`Early for ${part.source.replace(/\W/gu, "")}`); // nobody has had that name
+        // Nobody has had that name.
+        await page.locator("#door-name").fill(`Early for ${part.source.replace(/\W/gu, "")}`);
         await page.keyboard.press("Enter");
       }
       await until(`without ${part} it says so`, async () => (await page.locator(where).textContent()).startsWith("A part of this page"));

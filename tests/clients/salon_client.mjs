@@ -396,7 +396,8 @@ const checks = {
     await answered("history", ada.salon.history({ user_id: "bob" }));
     await answered("read", ada.salon.read({ user_id: "bob" }, 2));
     for (const [method, ...fields] of [["talks"], ["members", "den"], ["room", "den"], ["rooms"], ["rooms", { limit: 1 }], ["rooms", { read: true }], ["online"]]) await answered(method, ada.salon[method](...fields));
-    await ada.salon.request("broadcast", { room_id: "*", content: "tea" }).catch(() => {}); // answered by the announcement
+    // The announcement itself is the answer.
+    await ada.salon.request("broadcast", { room_id: "*", content: "tea" }).catch(() => {});
     await until("the announcement is heard", () => bob.of("announcement").length === 1);
     const late = person(server.url, "late");
     late.salon.join("den", { history: 20 });
