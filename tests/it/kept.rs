@@ -335,7 +335,8 @@ fn check_says_what_is_in_the_way_of_a_store() {
     let file = folder.file();
     drop(Server::serve(&["--store", &file]));
     let check = |file: &str| {
-        let output = salon(&["check", "--listen", "127.0.0.1:0", "--store", file]).output().unwrap();
+        let output =
+            salon(&["check", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--store", file]).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
     };
     let (status, shown) = check(&file);

@@ -243,8 +243,10 @@ enum Since {
     Batch(i64),
     /// Nothing, and its log is as it was left.
     Whole,
-    /// Nothing, and its log is missing or damaged.
+    /// Nothing, and its log is not beside it.
     Lost,
+    /// Nothing, and its log cannot be read to its end.
+    Damaged,
 }
 
 impl Sqlite {
@@ -256,11 +258,14 @@ impl Sqlite {
         let mut random = random.into();
         let lacks_log = upkeep::lacks_log(&options.path)?;
         let mut claim = Claim::take(&options.path)?;
-        let lost = if lacks_log { Some(upkeep::LACKS_LOG.into()) } else { wal::fault(&claim.path) };
+        let (since, lost) = match lacks_log {
+            true => (Since::Lost, Some(upkeep::LACKS_LOG.into())),
+            false => wal::fault(&claim.path).map_or((Since::Whole, None), |fault| (Since::Damaged, Some(fault))),
+        };
         if let Some(lost) = &lost {
             log::warn!("{}: {lost}", options.path.display());
         }
-        let opened = Self::connect(&options, &mut claim, &mut random, lost.map_or(Since::Whole, |_| Since::Lost));
+        let opened = Self::connect(&options, &mut claim, &mut random, since);
         let Connected { tables, last, .. } = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
         let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
@@ -373,6 +378,8 @@ impl Sqlite {
                 Since::Batch(batches) => last.batch >= batches,
                 Since::Whole => last.clean || last.power || same_boot,
                 Since::Lost => false,
+                // Where the machine has stopped, what is behind was not on the disk yet, and so was not answered.
+                Since::Damaged => last.clean || last.power && !same_boot,
             };
         tables.begin()?;
         if !whole {
@@ -387,7 +394,7 @@ impl Sqlite {
             let why = match (original, since) {
                 (false, _) => "it is a copy",
                 (true, Since::Whole) => "the machine has stopped since it was used",
-                (true, Since::Batch(_) | Since::Lost) => "what was written last is not in it any more",
+                (true, Since::Batch(_) | Since::Lost | Since::Damaged) => "what was written last is not in it any more",
             };
             log::warn!("{}: {why}, so every conversation goes on in a new epoch", claim.path.display());
         }
