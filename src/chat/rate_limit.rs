@@ -272,12 +272,14 @@ impl Bucket {
         Ok(())
     }
 
-    /// When it is full if so many frames are paid for of which one is paid, or when they can be.
+    /// When it is full if so many frames are paid for of which one is paid, or when they can be: then the frame that
+    /// asks again has been paid for too.
     fn after_more(&self, rate: Rate, people: u32, frames: u64, now: Tick) -> Result<u64, Duration> {
         let (price, depth) = (price(rate, people), depth(rate, people));
         let more = price.saturating_mul(frames).saturating_sub(price);
         let (at_once, owed) = (depth.saturating_sub(price), nanos_of(LONGEST_DEBT));
-        self.after(depth, (more.min(at_once), more.min(at_once.saturating_add(owed))), now)
+        let paid = self.after(depth, (more.min(at_once), more.min(at_once.saturating_add(owed))), now);
+        paid.map_err(|wait| wait + Duration::from_nanos(price))
     }
 
     /// When it is full if the second is taken, for which the first must be there; or when that will be.
@@ -391,6 +393,31 @@ mod tests {
             assert_eq!(pay(2_050), Verdict::Pass);
         }
         assert_eq!(pay(2_050), refused(50));
+    }
+
+    /// A request that is refused because of its price passes when it is sent again after the time that it was told,
+    /// although the frame that brings it is paid for once more.
+    #[test]
+    fn what_costs_much_passes_after_the_time_that_it_was_told() {
+        for address in [None, HERE] {
+            for (frames, used) in
+                [2, 5, 25, 40, 41, 100].into_iter().flat_map(|frames| [0, 1, 16, 39].map(|n| (frames, n)))
+            {
+                let mut buckets = Buckets::new(Random::from(1));
+                let ann = buckets.payer("ann", address);
+                for _ in 0..used {
+                    assert_eq!(buckets.pay(ann, RATE, 3, Tick(0)), Verdict::Pass);
+                }
+                let mut ask = |at: Tick| {
+                    assert_eq!(buckets.pay(ann, RATE, 3, at), Verdict::Pass, "{frames} {used}");
+                    buckets.pay_for_more(ann, Price::frames(frames), RATE, 3, at)
+                };
+                if let Verdict::Refused { retry_after, .. } = ask(Tick(0)) {
+                    let again = Tick(retry_after.as_nanos().div_ceil(1_000_000) as u64);
+                    assert_eq!(ask(again), Verdict::Pass, "{frames} {used}");
+                }
+            }
+        }
     }
 
     /// The same user elsewhere has another bucket: a client that takes somebody's name does not use up their rate.

@@ -79,9 +79,9 @@ fn the_page_and_its_files() {
     assert_eq!(code, 200);
     assert!(page.contains("Content-Security-Policy: default-src 'none'; script-src 'self'"));
     assert!(page.contains("Content-Type: text/html; charset=utf-8\r\n") && page.contains("<title>"));
-    // The page names its script and its style by their hashes; they may be kept for ever.
+    // The page names the script and the style of its door by their hashes; they may be kept for ever.
     let linked = |end: &str| {
-        let name = page.split('"').find(|link| link.starts_with("page-") && link.ends_with(end)).expect(end);
+        let name = page.split('"').find(|link| link.starts_with("door-") && link.ends_with(end)).expect(end);
         format!("/{name}")
     };
     for (path, kind, lasts) in [

@@ -233,6 +233,8 @@ pub struct Export {
     /// Entries up to this key are in it; those up to that have been told.
     upto: i64,
     told: i64,
+    /// Conversations up to this one have a head.
+    newest: i64,
     stage: Stage,
 }
 
@@ -275,6 +277,7 @@ impl Export {
             records: 0,
             room: None,
             upto: 0,
+            newest: 0,
             told: 0,
             stage: Stage::Begin,
         };
@@ -316,6 +319,7 @@ impl Export {
         let mut rows = statement.query([room])?;
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
+            self.newest = self.newest.max(id);
             self.room = room.map(|_| id);
             let seq = number(row, 4)?;
             let head = Head {
@@ -428,12 +432,13 @@ impl Export {
     }
 
     fn reads(&self) -> Result<Vec<Record>> {
+        // A conversation that has begun since the heads were read has none here.
         let sql = "SELECT user, name, other, mark.seq FROM mark JOIN conversation ON conversation.id = conversation \
-                   ORDER BY user, name, other";
+                   WHERE conversation.id <= ?1 ORDER BY user, name, other";
         let row = |row: &Row<'_>| {
             Ok(Record::Read { user: row.get(0)?, name: Name::of(row.get(1)?, row.get(2)?), seq: number(row, 3)? })
         };
-        Ok(self.tables.connection.prepare(sql)?.query_map([], row)?.collect::<rusqlite::Result<_>>()?)
+        Ok(self.tables.connection.prepare(sql)?.query_map([self.newest], row)?.collect::<rusqlite::Result<_>>()?)
     }
 
     fn bans(&self) -> Result<Vec<Record>> {

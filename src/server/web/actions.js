@@ -40,7 +40,10 @@ export async function remove(item) {
   const c = active;
   const said = item.content.length > 120 ? `${item.content.slice(0, 120)} …` : item.content;
   const sure = await ask({ title: isOurs(item) ? "Delete your message?" : `Delete this message of ${item.sender}?`, text: element("q", "asked-about", said), yes: "Delete" });
-  if (sure) client.delete(c.target, item.seq).catch(failed);
+  if (!sure) return;
+  // While that was asked the server may have begun anew, with another message of this number.
+  if (c.epoch === item.epoch) client.delete(c.target, item.seq).catch(failed);
+  else toast("That was not done. The conversation has begun anew.");
 }
 
 /** What can be done with an item: `{what, words, icon, key, run}`. */

@@ -260,7 +260,9 @@ async function save() {
   }
   const before = c.items.find((item) => item.type === "said" && item.seq === editing.seq);
   if (isBlank(content)) {
-    if (await ask({ title: "Delete your message?", text: "Nothing is left of it.", yes: "Delete" })) change(c, editing, client.delete(c.target, editing.seq));
+    if (!await ask({ title: "Delete your message?", text: "Nothing is left of it.", yes: "Delete" })) return;
+    // While that was asked the server may have begun anew, with another message of this number.
+    if (c.editing === editing && c.epoch === editing.epoch) change(c, editing, client.delete(c.target, editing.seq));
     return;
   }
   if (contentProblem(c, content)) return;
@@ -268,8 +270,14 @@ async function save() {
 }
 
 function change(c, editing, answered) {
+  const { text } = editing;
   answered.then(() => {
     if (c.editing !== editing) return;
+    if (editing.text !== text) { // somebody has written on while the server was asked: that is not lost
+      if (isBlank(text)) letGoOfDeleted(c, editing.seq);
+      else c.problem = "Saved. What you have written since then is not saved yet.";
+      return;
+    }
     c.editing = null;
     if (c === active) contextChanged();
     else keepUnsent();

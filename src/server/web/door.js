@@ -14,7 +14,10 @@ let rest = null;
 
 /** What is behind the door: it is fetched once, and there when both the script and the style are. */
 function app() {
-  rest ??= Promise.all([import("./app.js"), styled()]).then(([script]) => script);
+  rest ??= Promise.all([import("./app.js"), styled()]).then(([script]) => script, (error) => {
+    rest = null; // it is fetched again for whoever comes in then
+    throw error;
+  });
   return rest;
 }
 
@@ -24,27 +27,41 @@ function styled() {
   link.href = "app.css";
   return new Promise((resolve, reject) => {
     link.onload = resolve;
-    link.onerror = () => reject(new Error("no style"));
+    link.onerror = () => {
+      link.remove();
+      reject(new Error("no style"));
+    };
     document.head.append(link);
   });
 }
 
 let goesIn = false;
+let goings = 0;
 
-/** Goes in by what is behind the door. A browser that has to wait for that says so, if it takes long. */
+/**
+ * Goes in by what is behind the door. A browser that has to wait for that says so, if it takes long. One goes in once:
+ * meanwhile there is no form, and of several ways in the last one counts.
+ */
 async function goIn(how) {
   endAsking();
+  const going = goings += 1;
+  doorShows(null);
   doorSays("Coming in …", "patient");
   goesIn = true;
   const script = await app().catch(() => null);
+  if (going !== goings) return undefined;
   goesIn = false;
   if (script) {
     doorSays("");
     return how(script);
   }
   byId("door").hidden = false;
-  doorShows(null);
-  doorSays("A part of this page could not be loaded. Please load the page again.");
+  doorSays("A part of this page could not be loaded. ");
+  const again = element("button", "secondary", "Try again");
+  again.type = "button";
+  again.addEventListener("click", () => goIn(how));
+  byId("door-status").append(again);
+  return again.focus();
 }
 
 /** What the address of the page says. */

@@ -229,6 +229,33 @@ fn what_a_store_may_have_is_taken() {
     assert_eq!(import.finish(), Ok(Imported { left_out: 0, is_unstated: true }));
 }
 
+/// A conversation that begins while an export goes on is not in it, nor how far somebody has read it.
+#[test]
+fn an_export_has_no_mark_without_its_conversation() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    drop(ask(&mut store, append(ROOM, "x", 1)));
+    let mut export = Export::open(&folder.options().path, None).unwrap();
+    let mut records = export.next_piece().unwrap();
+    let bar = Conversation::Room("bar");
+    drop(ask(&mut store, append(bar, "y", 2)));
+    drop(ask(&mut store, Request::Mark { user: "bob", conversation: bar, seq: 1, ticket: Ticket(3) }));
+    drop(ask(&mut store, Request::Mark { user: "bob", conversation: ROOM, seq: 1, ticket: Ticket(4) }));
+    loop {
+        match export.next_piece().unwrap() {
+            piece if piece.is_empty() => break,
+            piece => records.extend(piece),
+        }
+    }
+    let of = |record: &Record| match record {
+        Record::Read { name, .. } => Some(format!("{name:?}")),
+        _ => None,
+    };
+    let marks: Vec<_> = records.iter().filter_map(of).collect();
+    assert!(marks.len() == 1 && marks[0].contains("den"), "{marks:?}");
+    assert_eq!(import(&Folder::new().options().path, &records), 0);
+}
+
 /// An export that goes on while entries are dropped states what it lacks, and what is behind is imported.
 #[test]
 fn an_export_states_what_went_meanwhile() {
