@@ -282,6 +282,8 @@ async function nothingIsLost(server, url, trouble) {
     equal(of("refused"), [], "what is refused");
     equal(of("sent").map(({ entry }) => entry.content), of("queued").map(({ content }) => content), "what is confirmed");
   }
+  // The last of the trouble may come when everything has been heard.
+  await until("the listener is connected", () => listener.salon.state === "connected");
   const { items } = await listener.salon.history({ room_id: "den" }, { limit: 200 });
   equal(items.at(-1).seq, 2 * MESSAGES, "the last number of the history");
   for (const { salon } of all) salon.close();
