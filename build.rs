@@ -1,5 +1,5 @@
-//! Packs the chat page for the binary: a script and a style of its door, and those of the rest, compressed, each with its
-//! hash in its name, so that a browser that has it never asks again. The sources stay as they are, to be read:
+//! Packs the chat page for the binary: a script and a style of its door, and those of the rest, compressed, each with
+//! its hash in its name, so that a browser that has it never asks again. The sources stay as they are, to be read:
 //! `src/server/web`.
 
 #[path = "build/pack.rs"]

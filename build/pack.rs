@@ -1,14 +1,15 @@
 //! Packs the page: the modules of `src/server/web`, as people read them, become two scripts, each in the order of its
-//! imports, and comments and indentation go. The first is what is needed at once; it takes the other one by `import()`. It knows the few forms in which those modules are written, and refuses
-//! what it does not know; it is no general bundler.
+//! imports, and comments and indentation go. The first is what is needed at once; it takes the other one by `import()`.
+//! This knows the few forms in which those modules are written, and refuses what it does not know; it is no general
+//! bundler.
 //!
 //! Each module becomes a function that returns what it exports, and takes what it imports from the results of the
 //! others. A name that is exported by `let` changes later, so it is a variable of the whole script instead.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Packs `first` and all that it imports, from near or far, and what `later` imports beside. `modules` are the sources by
-/// the names of their files. The second script is a function, which the first one hands what they have in common.
+/// Packs `first` and all that it imports, from near or far, and what `later` imports beside. `modules` are the sources
+/// by the names of their files. The second script is a function, which the first one hands what they have in common.
 pub fn scripts(first: &str, later: &str, modules: &BTreeMap<String, String>) -> Result<(String, String), String> {
     let mut pack = Pack { modules, order: Vec::new(), done: BTreeMap::new(), begun: BTreeSet::new() };
     pack.visit(first)?;

@@ -99,7 +99,8 @@ if [ -n "$node" ] && [ "$("$node" -p 'parseInt(process.versions.node)')" -lt 22 
 fi
 if [ -x "$node" ]; then
     echo "-- clients/js ($("$node" --version))"
-    cp salon_client.mjs "$work/" && (cd "$work" && "$node" salon_client.mjs "$salon" "$repository") || status=1
+    cp salon_client.mjs ../browser/harness.mjs "$work/"
+    (cd "$work" && WITHIN=60000 "$node" salon_client.mjs "$salon" "$repository") || status=1
 else
     echo "skipped - clients/js: no Node 22 here"
 fi

@@ -5,7 +5,7 @@
  *     node salon_client.mjs SALON REPOSITORY
  *
  * In a folder that has `typescript`; Node 22 or newer. It packs and installs the package there, and starts servers of
- * its own on free loopback ports.
+ * its own on free loopback ports. It stands on the harness of the browser suites.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -17,11 +17,11 @@ import path from "node:path";
 import { promisify } from "node:util";
 import ts from "typescript";
 import { run } from "./checks.mjs";
+import { Server, freePort, until } from "./harness.mjs";
 
 const [salon, repository] = process.argv.slice(2);
 const execute = promisify(execFile);
 const SOURCE = path.join(repository, "src/server/web/client.js");
-const WAIT = 60_000; // until something that must come is given up
 
 const folder = await mkdtemp(path.join(tmpdir(), "salon-client-"));
 const { stdout: packing } = await execute("npm", ["pack", "--json", "--pack-destination", folder], { cwd: path.join(repository, "clients/js") });
@@ -40,42 +40,13 @@ process.on("exit", () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function freePort() {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-/** A server that can be killed and started again on the same port, with the same file. */
-class Server {
-  constructor(port, options) { Object.assign(this, { port, options }); }
-  static async start(...options) {
-    const server = new Server(await freePort(), options);
-    await server.start();
-    return server;
-  }
-  async start() {
-    const defaults = ["--listen", `127.0.0.1:${this.port}`, "--admin", "off", "--rate", "off", "--log", "warn"];
-    this.child = spawn(salon, ["serve", ...defaults, ...this.options], { stdio: ["ignore", "ignore", "inherit"] });
-    running.add(this.child);
-    await until("the server listens", async () => {
-      if (this.child.exitCode !== null) throw new Error(`the server ended with status ${this.child.exitCode}`);
-      const socket = net.connect(this.port, "127.0.0.1");
-      const up = await Promise.race([once(socket, "connect").then(() => true), once(socket, "error").then(() => false)]).catch(() => false);
-      socket.destroy();
-      return up;
-    });
-  }
-  async kill(signal = "SIGKILL") {
-    const ended = once(this.child, "exit");
-    this.child.kill(signal);
-    await ended;
-    running.delete(this.child);
-  }
-  get url() { return `ws://127.0.0.1:${this.port}/ws`; }
+/** A server on a port of its own, which can be killed and started again there, with the same file. */
+async function serve(...options) {
+  const server = new Server(salon, await freePort(), "--rate", "off", "--log", "warn", ...options);
+  running.add(server);
+  await server.start();
+  server.url = `ws://127.0.0.1:${server.port}/ws`;
+  return server;
 }
 
 /**
@@ -131,14 +102,6 @@ function randomness(seed) {
 }
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function until(what, condition) {
-  const end = performance.now() + WAIT;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
-    await pause(10);
-  }
-}
 
 function equal(found, expected, what) {
   const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
@@ -336,7 +299,7 @@ const checks = {
     const code = readme.match(/```js\n([^]*?)```/u)[1];
     if (code.trimEnd().split("\n").length > 20) throw new Error("it has more than 20 lines");
     await writeFile(path.join(folder, "bot.mjs"), code);
-    const server = await Server.start("--store", "memory");
+    const server = await serve("--store", "memory");
     const bot = spawn(process.execPath, ["bot.mjs", server.url, "lobby"], { cwd: folder, stdio: "inherit" });
     running.add(bot);
     const { salon, of } = person(server.url, "ada");
@@ -357,7 +320,7 @@ const checks = {
   },
 
   "each event and each answer is as its type says": async () => {
-    const server = await Server.start("--store", "memory");
+    const server = await serve("--store", "memory");
     const [ada, ada2, bob] = ["ada", "ada", "bob"].map((name) => person(server.url, name));
     const room = { room_id: "den" };
     await until("all are welcome", () => [ada, ada2, bob].every(({ salon }) => salon.state === "connected"));
@@ -429,7 +392,7 @@ const checks = {
   },
 
   "kill -9 of the server, three times amid traffic: nothing lost, nothing twice, order kept": async () => {
-    const server = await Server.start("--store", path.join(folder, "killed.db"));
+    const server = await serve("--store", path.join(folder, "killed.db"));
     await nothingIsLost(server, server.url, async (count) => {
       for (const part of [1, 2, 3]) {
         await until("some was said", () => count() > (part * MESSAGES) / 3);
@@ -441,7 +404,7 @@ const checks = {
   },
 
   "cuts at any byte: nothing lost, nothing twice, order kept": async () => {
-    const server = await Server.start("--store", path.join(folder, "cut.db"));
+    const server = await serve("--store", path.join(folder, "cut.db"));
     const proxy = await Cuts.before(server, 7, 7_000);
     await nothingIsLost(server, proxy.url, async (count) => {
       await until("most was said", () => count() > 1.8 * MESSAGES);
@@ -453,7 +416,7 @@ const checks = {
   },
 
   "an outbox that another process goes on with is said once, also what the server had already": async () => {
-    const server = await Server.start("--store", path.join(folder, "outbox.db"));
+    const server = await serve("--store", path.join(folder, "outbox.db"));
     const before = person(server.url, "ada");
     await before.salon.join("den").catch(() => {});
     await until("we are in", () => before.salon.isJoined("den"));

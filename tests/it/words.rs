@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 const COLUMNS: usize = 120;
 
 /// Places where people write, below the root.
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 13] = [
     "src",
     "crates",
     "tests",
     "benches",
+    "clients",
     "examples",
     "fuzz/fuzz_targets",
     "fuzz/common",

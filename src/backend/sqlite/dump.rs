@@ -223,7 +223,7 @@ pub struct Export {
     tables: Tables,
     path: PathBuf,
     /// Heads that are still to be told, the next one last.
-    heads: Vec<(i64, Record)>,
+    heads: Vec<Record>,
     /// Where each conversation stands, until all that is kept of it has been told.
     going: BTreeMap<i64, Going>,
     /// Records told between the first and the last.
@@ -335,7 +335,7 @@ impl Export {
             if head.oldest <= seq {
                 self.going.insert(id, Going { name: name.clone(), next: head.oldest, last: seq });
             }
-            self.heads.push((id, Record::Conversation { name, head, about }));
+            self.heads.push(Record::Conversation { name, head, about });
         }
         drop(rows);
         drop(statement);
@@ -363,7 +363,7 @@ impl Export {
             }
             Stage::Heads => {
                 let left = self.heads.len().saturating_sub(PIECE);
-                let piece: Vec<_> = self.heads.drain(left..).rev().map(|(_, head)| head).collect();
+                let piece: Vec<_> = self.heads.drain(left..).rev().collect();
                 if piece.is_empty() {
                     self.stage = Stage::Entries;
                 }

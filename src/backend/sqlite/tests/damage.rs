@@ -178,16 +178,22 @@ fn a_catalogue_on_a_damaged_page() {
     assert_eq!((health.failing, health.failures), (None, 0));
 }
 
-/// Where the oldest entries cannot be read, the next ones make room.
-#[test]
-fn the_file_is_bounded_beside_a_damaged_page() {
-    let folder = Folder::new();
+/// A store of a bounded size whose oldest entry cannot be read.
+fn small_and_damaged(folder: &Folder) -> Sqlite {
     let options = Options { size: 400 << 10, ..folder.options() };
     let mut store = folder.open(options.clone());
     for n in 1..=6 {
         ask(&mut store, append(ROOM, &format!("needle {n} {}", "x".repeat(3000)), n));
     }
     harm(&mut store, &options, TABLE, "needle 1 ");
+    store
+}
+
+/// Where the oldest entries cannot be read, the next ones make room.
+#[test]
+fn the_file_is_bounded_beside_a_damaged_page() {
+    let folder = Folder::new();
+    let mut store = small_and_damaged(&folder);
     for n in 0..400 {
         ask(&mut store, append(Conversation::Room("bar"), &"x".repeat(3000), 10 + n));
         hear(&mut store);
@@ -200,12 +206,7 @@ fn the_file_is_bounded_beside_a_damaged_page() {
 #[test]
 fn the_file_is_bounded_beside_a_damaged_page_and_under_load() {
     let folder = Folder::new();
-    let options = Options { size: 400 << 10, ..folder.options() };
-    let mut store = folder.open(options.clone());
-    for n in 1..=6 {
-        ask(&mut store, append(ROOM, &format!("needle {n} {}", "x".repeat(3000)), n));
-    }
-    harm(&mut store, &options, TABLE, "needle 1 ");
+    let mut store = small_and_damaged(&folder);
     store.expire(moment(6));
     hear(&mut store);
     for n in 0..400 {
