@@ -235,5 +235,5 @@ export async function enterKnownRooms() {
       }
       cursor = page.next;
     }
-  } catch { /* the next connection of a page lists them */ }
+  } catch { /* a page that is loaded anew looks again */ }
 }
