@@ -18,6 +18,7 @@ use crate::server::listener::Address;
 use crate::server::tls::{self, Identity, Validity};
 
 use super::args::ServeArgs;
+use super::memory::{self, Available, By};
 use super::values::Admin;
 use super::{descriptors, listener, settings};
 
@@ -210,21 +211,29 @@ impl Report {
             Some(budget) => (budget, format!("a budget of {} MiB ({parts})", budget / mib)),
             None => (sum, parts),
         };
-        let field = |name: &str, text: &str| -> Option<usize> {
-            let line = text.lines().find(|line| line.starts_with(name))?;
-            line.split_whitespace().nth(1)?.parse().ok()
-        };
-        let Some(available) = fs::read_to_string("/proc/meminfo").ok().and_then(|text| field("MemAvailable:", &text))
-        else {
+        let Some(Available { bytes: available, by }) = memory::available() else {
             return self.warn(&format!("memory: the system does not say how much there is; wanted: {sum}"));
         };
-        let available = available << 10;
+        let limited = by != By::Machine;
         match available < wanted {
             true => self.fail(&format!(
-                "memory: {} MiB are available, and the settings allow for {sum}; lower memory, history_bytes or max_connections",
+                "memory: {} MiB are available {by}, and the settings allow for {sum}; lower memory, history_bytes or \
+                 max_connections",
                 available / mib
             )),
-            false => self.ok(&format!("memory: {} MiB are available for {sum}", available / mib)),
+            false => self.ok(&format!("memory: {} MiB are available {by} for {sum}", available / mib)),
+        }
+        // Beyond such a limit the kernel ends the process; the budget keeps it below. What the allocator and the kernel
+        // hold beside is not in the budget.
+        let most = available / 4 * 3;
+        if limited && budget.is_none_or(|budget| budget > most) {
+            let now = budget.map_or("off".into(), |budget| format!("{} MiB", budget / mib));
+            self.warn(&format!(
+                "memory: the budget is {now}; with a limit of {} MiB set memory = \"{}MiB\" or less, so that Salon makes \
+                 room before the kernel ends it",
+                available / mib,
+                most / mib
+            ));
         }
     }
 

@@ -16,6 +16,7 @@ mod descriptors;
 mod keys;
 mod layers;
 mod listener;
+mod memory;
 #[cfg(feature = "sqlite")]
 mod records;
 mod reload;
@@ -77,7 +78,8 @@ fn run() -> ExitCode {
         Err(error) => return refuse(&sentence_of(&error)),
     };
     let LogArg { level, modules } = layers.args.log.clone();
-    if let Err(error) = logging::start(&logging::Settings { level, modules, format: layers.args.log_format.0 }) {
+    let (format, journal) = (layers.args.log_format.0, systemd::journal_reads_the_log());
+    if let Err(error) = logging::start(&logging::Settings { level, modules, format, journal }) {
         return refuse(&error);
     }
     let result = match &layers.args.command {
@@ -203,10 +205,11 @@ fn bench(args: &bench::BenchArgs) -> ExitCode {
     }
 }
 
-/// Prints why it ends, behind the log, if standard error has a reader.
+/// Says why it ends, behind the log.
 fn last_words(why: &dyn std::fmt::Display) {
     log::logger().flush();
-    let _ = writeln!(std::io::stderr(), "salon: {why}");
+    logging::say(log::Level::Error, format!("salon: {why}"), &why.to_string(), Vec::new());
+    log::logger().flush();
 }
 
 fn fail(error: &impl std::error::Error) -> ExitCode {

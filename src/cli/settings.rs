@@ -1,6 +1,6 @@
 //! From arguments to settings of the floors below: which go where, and which exclude each other.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::backend::memory;
@@ -10,6 +10,7 @@ use crate::chat;
 use crate::engine::{self, DeflateSettings};
 use crate::proto::Limits;
 use crate::server::admin_key::AdminKey;
+use crate::server::listener::Address;
 use crate::server::reactor::Bounds;
 use crate::server::{self, admission};
 
@@ -32,6 +33,34 @@ pub fn admin_is_guarded(address: SocketAddr, key: Option<&AdminKey>) -> Result<(
         "--admin {address}: everybody who reaches that address could rule the chat; ask for a key with --admin-key, or \
          use a loopback address or off"
     ))
+}
+
+/// Checks that no two listeners are to have one place. Sockets that were handed over are in place already.
+///
+/// # Errors
+/// One sentence: which of them have.
+fn distinct(listen: &listener::Listeners, admin: Option<SocketAddr>, handed: Places) -> Result<(), String> {
+    let plain = match &listen.plain {
+        Some(Address::Tcp(address)) if handed.public.is_none() => Some(*address),
+        _ => None,
+    };
+    let tls = listen.tls.as_ref().map(|(address, _)| *address).filter(|_| handed.tls.is_none());
+    let admin = admin.filter(|_| handed.admin.is_none());
+    let places = [("--listen", plain), ("--tls-listen", tls), ("--admin", admin)];
+    for (at, (option, address)) in places.iter().enumerate() {
+        let twin = places[..at].iter().find(|(_, other)| address.zip(*other).is_some_and(|(a, b)| overlap(a, b)));
+        if let (Some(address), Some((other, Some(taken)))) = (address, twin) {
+            return Err(format!("{option} {address}: expected another place than that of {other}, found {taken}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether two sockets cannot listen on both addresses: one of all addresses has those of its kind too.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip(), other.ip());
+    let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    one.port() == other.port() && one.port() != 0 && (a == b || covers(a, b) || covers(b, a))
 }
 
 /// The settings of `serve`, where sockets were handed over at the addresses of `handed`.
@@ -70,6 +99,7 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings
             fine.content_bytes, fine.message_bytes
         ));
     }
+    distinct(&listen, admin, handed)?;
     let keys = keys::read(args)?;
     if keys.is_none() && args.create_rooms == CreateRooms::Role {
         return Err("--create-rooms role: nobody has a role without --auth jwt".into());
@@ -268,6 +298,37 @@ mod tests {
             (&["salon"], Places { admin: Some(near), ..none }, true),
             // Without a certificate there is no TLS there.
             (&["salon", "--open"], Places { tls: Some(near), ..none }, false),
+        ] {
+            let args = Args::try_parse_from(words).unwrap().serve;
+            let found = of(&args, handed).map(|_| ());
+            assert_eq!(found.is_ok(), accepted, "{words:?} {handed:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_listeners_have_one_place() {
+        for (one, other, both) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("[::]:80", "[::1]:80", true),
+            ("0.0.0.0:80", "[::1]:80", false),
+            // Any free port: two of them.
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ] {
+            let (one, other): (SocketAddr, SocketAddr) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!((overlap(one, other), overlap(other, one)), (both, both), "{one} {other}");
+        }
+        let none = Places::default();
+        let near: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        for (words, handed, accepted) in [
+            (&["salon", "--listen", "127.0.0.1:8081"][..], none, false),
+            (&["salon", "--admin", "127.0.0.1:8080"], none, false),
+            (&["salon", "--listen", "127.0.0.1:8082"], none, true),
+            (&["salon", "--admin", "127.0.0.1:8080"], Places { public: Some(near), ..none }, true),
+            (&["salon", "--admin", "127.0.0.1:8080"], Places { admin: Some(near), ..none }, true),
         ] {
             let args = Args::try_parse_from(words).unwrap().serve;
             let found = of(&args, handed).map(|_| ());

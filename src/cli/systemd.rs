@@ -113,6 +113,12 @@ fn watchdog_within() -> Option<Duration> {
     number("WATCHDOG_USEC").filter(|&within| mine && within > 0).map(Duration::from_micros)
 }
 
+/// Whether standard error is a stream to the journal, as `JOURNAL_STREAM` says: its device and inode (systemd.exec(5)).
+pub fn journal_reads_the_log() -> bool {
+    let Ok(said) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(io::stderr()).is_ok_and(|found| said == format!("{}:{}", found.st_dev, found.st_ino))
+}
+
 /// The name of the socket of the admin port.
 const ADMIN: &str = "admin";
 

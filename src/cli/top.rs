@@ -71,7 +71,7 @@ pub fn run(args: &TopArgs) -> Result<(), Failure> {
 
 fn failure(error: top::Error) -> Failure {
     match error {
-        top::Error::NoTerminal => Failure::Asked(error.to_string()),
+        top::Error::NoTerminal | top::Error::Dumb => Failure::Asked(error.to_string()),
         error => Failure::Broken(error),
     }
 }
@@ -88,6 +88,18 @@ fn options(args: &TopArgs) -> Result<Options, String> {
         every: args.every,
         // https://no-color.org
         colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        ascii: !speaks_utf8(|variable| std::env::var(variable).ok()),
+        dumb: std::env::var_os("TERM").is_some_and(|value| value == "dumb"),
+    })
+}
+
+/// Whether the locale has UTF-8: the first of these variables that is set decides (POSIX, chapter 8.2). Where none is,
+/// nothing is known against it.
+fn speaks_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| variable(name).filter(|it| !it.is_empty()));
+    locale.is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
     })
 }
 
@@ -107,3 +119,33 @@ fn parse_every(text: &str) -> Result<Duration, String> {
 }
 
 const LONGEST: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_locale_says_what_can_be_shown() {
+        for (all, kind, lang, utf8) in [
+            ("", "", "C", false),
+            ("", "", "POSIX", false),
+            ("", "", "en_GB.UTF-8", true),
+            ("", "", "C.utf8", true),
+            ("C", "", "en_GB.UTF-8", false),
+            ("", "C", "en_GB.UTF-8", false),
+            ("en_GB.UTF-8", "C", "C", true),
+            ("", "", "de_DE.ISO-8859-1", false),
+            ("", "", "", true),
+        ] {
+            let found = speaks_utf8(|name| {
+                Some(match name {
+                    "LC_ALL" => all,
+                    "LC_CTYPE" => kind,
+                    _ => lang,
+                })
+                .map(Into::into)
+            });
+            assert_eq!(found, utf8, "{all} {kind} {lang}");
+        }
+    }
+}

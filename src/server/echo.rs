@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use log::Level;
+
 use crate::engine::{self, DeflateSettings, Engine, Event};
 use crate::id::ConnId;
 use crate::proto::handshake::encode_switching_protocols_with;
@@ -18,7 +20,7 @@ use super::listener::{Address, Listener};
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
 use super::system::System;
-use super::{Error, Port, Seen, Service, Turn, http, say};
+use super::{Error, Port, Seen, Service, Turn, http, logging};
 
 /// Sends each message back.
 #[derive(Debug, Default)]
@@ -120,7 +122,8 @@ pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
         stop_within: Duration::from_secs(3),
     };
     let reactor = Reactor::new(kernel, vec![listener], settings(), bounds, None);
-    say(format_args!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it."));
+    let words = format!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it.");
+    logging::say(Level::Info, words, "started", vec![("echo", format!("ws://{address}/").into())]);
     reactor.run(&mut Echo::default())
 }
 

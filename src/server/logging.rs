@@ -2,7 +2,9 @@
 //!
 //! A line is handed to a bounded queue. If it is full (the reader of the log has stopped) the line is dropped and
 //! counted; so are lines beyond [`LINES_PER_SECOND`], whatever causes them. Control characters are escaped: no line can
-//! pretend to be two. [`simple_logger`] words the lines of text. The callers decide what is worth a line.
+//! pretend to be two. A line may have fields beside its message: in JSON they are fields of the object, in text they
+//! stand behind the message as `name=value`. [`simple_logger`] words the lines of text; under the journal of systemd a
+//! line begins with its priority. The callers decide what is worth a line.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -10,8 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use log::kv::{self, VisitSource, VisitValue};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 use simple_logger::SimpleLogger;
 
 /// Which lines are logged, and their form.
@@ -23,14 +28,20 @@ pub struct Settings {
     pub modules: Vec<(String, LevelFilter)>,
     /// How lines are written.
     pub format: Format,
+    /// Whether the journal of systemd reads them, which knows the level of a line by a prefix.
+    pub journal: bool,
 }
+
+/// A field of a line: its name and its value.
+pub type Field = (&'static str, Value);
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For people.
     Text,
-    /// One JSON object a line: `ts` (milliseconds since the Unix epoch), `level`, `target`, `message`.
+    /// One JSON object a line: `ts` (milliseconds since the Unix epoch), `level`, `target`, `message`, and the fields of
+    /// the line.
     Json,
 }
 
@@ -45,23 +56,27 @@ pub fn start(settings: &Settings) -> Result<(), String> {
     }
     let max_level = text.max_level();
     let (queue, lines) = sync_channel(QUEUED_LINES);
-    let (text, format) = (LOG.text.get_or_init(|| text), settings.format);
+    let text = LOG.text.get_or_init(|| text);
+    let writer = Writer { text, format: settings.format, journal: settings.journal };
     LOG.queue.set(queue).map_err(|_| "the log has been started before")?;
     std::thread::Builder::new()
         .name("log".into())
-        .spawn(move || write_lines(&lines, text, format))
+        .spawn(move || writer.write_all(&lines))
         .map_err(|error| format!("the log cannot be started: {error}"))?;
     log::set_logger(&LOG).map_err(|error| format!("the log cannot be started: {error}"))?;
     log::set_max_level(max_level);
     Ok(())
 }
 
-/// Prints words for the person who started the process, on standard error and as they are. They go the way of the log,
-/// if that has been started: if its reader has stopped, the words are dropped and counted.
-pub fn say(words: String) {
+/// Prints words for the person who started the process, on standard error and as they are; in JSON a line with this
+/// message and these fields instead, whichever levels are wanted. They go the way of the log, if that has been started:
+/// if its reader has stopped, the words are dropped and counted.
+pub fn say(level: Level, words: String, message: &str, fields: Vec<Field>) {
     match LOG.queue.get() {
         Some(queue) => {
-            if queue.try_send(Item::Words(words)).is_err() {
+            let fields = fields.into_iter().map(|(name, value)| (name.into(), value)).collect();
+            let line = Line { level, target: module_path!().into(), message: one_line(message), fields };
+            if queue.try_send(Item::Words(words, line)).is_err() {
                 LOG.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -99,8 +114,8 @@ struct Queue {
 
 enum Item {
     Line(Line),
-    /// Words for the person who started the process, to be written as they are.
-    Words(String),
+    /// Words for the person who started the process, to be written as they are; in JSON the line instead.
+    Words(String, Line),
     /// A request for a sign when all lines before have been written.
     Flush(SyncSender<()>),
 }
@@ -109,6 +124,7 @@ struct Line {
     level: Level,
     target: String,
     message: String,
+    fields: Vec<(String, Value)>,
 }
 
 /// Lines written in one second of the clock.
@@ -136,7 +152,12 @@ impl Log for Queue {
         let Some(queue) = self.queue.get().filter(|_| self.enabled(record.metadata())) else { return };
         // An operator who asks for every detail gets it; the queue still has its bound.
         let paid = record.level() > Level::Info || self.budget.pay(now().as_secs());
-        let line = || Line { level: record.level(), target: record.target().into(), message: one_line(record) };
+        let line = || Line {
+            level: record.level(),
+            target: record.target().into(),
+            message: one_line(&record.args().to_string()),
+            fields: fields_of(record),
+        };
         if !paid || queue.try_send(Item::Line(line())).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -152,62 +173,164 @@ impl Log for Queue {
     }
 }
 
-fn write_lines(lines: &Receiver<Item>, text: &SimpleLogger, format: Format) {
-    let mut told = 0;
-    for item in lines {
-        let line = match item {
-            Item::Line(line) => line,
-            Item::Words(words) => {
-                let _ = writeln!(std::io::stderr(), "{words}");
-                continue;
+/// Writes lines to standard error.
+struct Writer {
+    text: &'static SimpleLogger,
+    format: Format,
+    journal: bool,
+}
+
+impl Writer {
+    fn write_all(&self, lines: &Receiver<Item>) {
+        let mut told = 0;
+        for item in lines {
+            match item {
+                Item::Line(line) => self.write(&line),
+                Item::Words(words, line) => match self.format {
+                    Format::Text => drop(writeln!(std::io::stderr(), "{words}")),
+                    Format::Json => self.write(&line),
+                },
+                Item::Flush(done) => {
+                    let _ = done.send(());
+                    continue;
+                }
             }
-            Item::Flush(done) => {
-                let _ = done.send(());
-                continue;
+            let dropped = dropped_lines();
+            if dropped > told {
+                let message = format!("{} lines of the log were left out", dropped - told);
+                told = dropped;
+                self.write(&Line { level: Level::Warn, target: module_path!().into(), message, fields: Vec::new() });
             }
-        };
-        write(&line, text, format);
-        let dropped = dropped_lines();
-        if dropped > told {
-            let message = format!("{} lines of the log were left out", dropped - told);
-            told = dropped;
-            write(&Line { level: Level::Warn, target: module_path!().into(), message }, text, format);
+        }
+    }
+
+    fn write(&self, line: &Line) {
+        let Line { level, target, message, fields } = line;
+        match self.format {
+            Format::Text => {
+                let mut message = message.clone();
+                for (name, value) in fields {
+                    message.extend([" ", name, "=", &shown(value)]);
+                }
+                if self.journal && self.text.enabled(&Metadata::builder().level(*level).target(target).build()) {
+                    let _ = write!(std::io::stderr(), "<{}>", priority(*level));
+                }
+                self.text.log(&Record::builder().level(*level).target(target).args(format_args!("{message}")).build());
+            }
+            Format::Json => {
+                let ts = now().as_millis() as u64;
+                let mut bytes = serde_json::to_vec(&JsonLine { ts, line }).expect("plain fields can be serialised");
+                bytes.push(b'\n');
+                // An error of standard error cannot be reported anywhere.
+                let _ = std::io::stderr().lock().write_all(&bytes);
+            }
         }
     }
 }
 
-fn write(line: &Line, text: &SimpleLogger, format: Format) {
-    let Line { level, target, message } = line;
-    match format {
-        Format::Text => {
-            text.log(&Record::builder().level(*level).target(target).args(format_args!("{message}")).build());
-        }
-        Format::Json => {
-            let ts = now().as_millis() as u64;
-            let line = JsonLine { ts, level: level.as_str().to_ascii_lowercase(), target, message };
-            let mut bytes = serde_json::to_vec(&line).expect("plain fields can be serialised");
-            bytes.push(b'\n');
-            // An error of standard error cannot be reported anywhere.
-            let _ = std::io::stderr().lock().write_all(&bytes);
-        }
+/// The priority of a line as syslog(3) numbers them.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
     }
 }
 
-#[derive(Serialize)]
+/// A value in a line of text: as it is, or in quotes where its end could not be seen.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => {
+            let plain = !text.is_empty() && text.chars().all(|char| char.is_alphanumeric() || PLAIN.contains(char));
+            if plain { text.clone() } else { format!("{text:?}") }
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Characters of a value that need no quotes, beside letters and digits.
+const PLAIN: &str = "-._:/[]?&%@+*~,;";
+
 struct JsonLine<'a> {
     ts: u64,
-    level: String,
-    target: &'a str,
-    message: &'a str,
+    line: &'a Line,
+}
+
+impl Serialize for JsonLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Line { level, target, message, fields } = self.line;
+        let mut object = serializer.serialize_map(Some(4 + fields.len()))?;
+        object.serialize_entry("ts", &self.ts)?;
+        object.serialize_entry("level", &level.as_str().to_ascii_lowercase())?;
+        object.serialize_entry("target", target)?;
+        object.serialize_entry("message", message)?;
+        fields.iter().try_for_each(|(name, value)| object.serialize_entry(name, value))?;
+        object.end()
+    }
+}
+
+/// The fields of a record, in their order.
+fn fields_of(record: &Record<'_>) -> Vec<(String, Value)> {
+    struct Fields(Vec<(String, Value)>);
+    impl<'kvs> VisitSource<'kvs> for Fields {
+        fn visit_pair(&mut self, name: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+            let mut read = Read(Value::Null);
+            value.visit(&mut read)?;
+            self.0.push((name.as_str().into(), read.0));
+            Ok(())
+        }
+    }
+    struct Read(Value);
+    impl VisitValue<'_> for Read {
+        fn visit_any(&mut self, value: kv::Value<'_>) -> Result<(), kv::Error> {
+            self.0 = cut(value.to_string()).into();
+            Ok(())
+        }
+
+        fn visit_str(&mut self, value: &str) -> Result<(), kv::Error> {
+            self.0 = cut(value.into()).into();
+            Ok(())
+        }
+
+        fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
+            self.0 = value.into();
+            Ok(())
+        }
+
+        fn visit_i64(&mut self, value: i64) -> Result<(), kv::Error> {
+            self.0 = value.into();
+            Ok(())
+        }
+
+        fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
+            self.0 = value.into();
+            Ok(())
+        }
+
+        fn visit_bool(&mut self, value: bool) -> Result<(), kv::Error> {
+            self.0 = value.into();
+            Ok(())
+        }
+    }
+    let mut fields = Fields(Vec::new());
+    // None of these visits fails.
+    let _ = record.key_values().visit(&mut fields);
+    fields.0
+}
+
+/// A text of bounded length.
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_LINE {
+        text.truncate(text.floor_char_boundary(MAX_LINE));
+        text.push('\u{2026}');
+    }
+    text
 }
 
 /// The message without control characters and of bounded length, however it was put together.
-fn one_line(record: &Record<'_>) -> String {
-    let mut message = record.args().to_string();
-    if message.len() > MAX_LINE {
-        message.truncate(message.floor_char_boundary(MAX_LINE));
-        message.push('\u{2026}');
-    }
+fn one_line(message: &str) -> String {
+    let message = cut(message.to_owned());
     if !message.contains(char::is_control) {
         return message;
     }
@@ -230,7 +353,7 @@ pub const LINES_PER_SECOND: u64 = 100;
 /// Lines that wait for their reader.
 pub const QUEUED_LINES: usize = 256;
 
-/// The longest message, in bytes before escaping; the rest is cut.
+/// The longest message, and the longest field, in bytes before escaping; the rest is cut.
 pub const MAX_LINE: usize = 4096;
 
 /// How long the end of the process waits for lines that are still to be written.
@@ -248,15 +371,38 @@ mod tests {
             ("a\nb\r\n\u{1b}[31mred\0", "a\\nb\\r\\n\\u{1b}[31mred\\u{0}"),
             ("\u{85}\u{9b}", "\\u{85}\\u{9b}"),
         ] {
-            assert_eq!(one_line(&Record::builder().args(format_args!("{said}")).build()), line);
+            assert_eq!(one_line(said), line);
         }
+    }
+
+    /// A field is what it is in JSON, and in text its end can be seen.
+    #[test]
+    fn fields() {
+        let source: [(&str, kv::Value<'_>); 6] = [
+            ("user", "a b\"c\n".into()),
+            ("path", "/ws?user=%20".into()),
+            ("status", 404u16.into()),
+            ("took", 1.5f64.into()),
+            ("kept", false.into()),
+            ("empty", "".into()),
+        ];
+        let record =
+            Record::builder().args(format_args!("refused")).key_values(&source).level(Level::Info).target("t").build();
+        let fields = fields_of(&record);
+        let text: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", shown(value))).collect();
+        let expected = r#"user="a b\"c\n" path="/ws?user=%20" status=404 took=1.5 kept=false empty="""#;
+        assert_eq!(text.join(" "), expected);
+        let line = Line { level: Level::Info, target: "t".into(), message: "refused".into(), fields };
+        let json = serde_json::to_string(&JsonLine { ts: 7, line: &line }).unwrap();
+        let expected = r#"{"ts":7,"level":"info","target":"t","message":"refused","user":"a b\"c\n","path":"/ws?user=%20","status":404,"took":1.5,"kept":false,"empty":""}"#;
+        assert_eq!(json, expected);
     }
 
     #[test]
     fn a_line_has_an_end() {
         for (said, len) in [(4096, 4096), (4097, 4096 + 3)] {
             let said = "x".repeat(said);
-            assert_eq!(one_line(&Record::builder().args(format_args!("{said}")).build()).len(), len);
+            assert_eq!(one_line(&said).len(), len);
         }
     }
 

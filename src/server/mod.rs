@@ -256,8 +256,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-/// Greets the person who started the server, by way of the log, so that a reader that has stopped holds up nothing.
-fn say(words: fmt::Arguments<'_>) {
-    logging::say(words.to_string());
-}

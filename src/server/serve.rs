@@ -2,7 +2,10 @@
 //!
 //! It binds, prints where it listens, and turns the loop for `chat_service`. It reads no arguments or files.
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
+
+use log::Level;
 
 use crate::backend::{Backend, Waker};
 use crate::random::Random;
@@ -10,6 +13,7 @@ use crate::random::Random;
 use super::chat_service::ChatService;
 use super::kernel::{Bound, Kernel};
 use super::listener::{Address, Listener};
+use super::logging::{self, Field};
 use super::reactor::Reactor;
 use super::settings::{Settings, Starter, State};
 use super::{Error, Port, addresses};
@@ -116,38 +120,51 @@ fn greet(said: &Said, settings: &Settings, store: &dyn Backend) {
         Some(keys) => (format!("signed tokens: {keys}"), "token=TOKEN", "token=TOKEN"),
         None => ("open: anybody, under any name".into(), "user=NAME", "username=NAME"),
     };
-    super::say(format_args!("Salon {}\n", env!("CARGO_PKG_VERSION")));
+    let mut words = format!("Salon {}\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |text: fmt::Arguments<'_>| words.extend(["\n", &text.to_string()]);
+    let mut fields: Vec<Field> = vec![("version", env!("CARGO_PKG_VERSION").into()), ("pid", std::process::id().into())];
     let mut picture = None;
-    for (address, s) in [(said.public, ""), (said.tls, "s")] {
+    for (address, s, field) in [(said.public, "", "page"), (said.tls, "s", "page_tls")] {
         if let Some(address) = address {
             let addresses = addresses::to_send(address);
             let first = addresses[0];
             for (at, address) in addresses.iter().enumerate() {
-                super::say(format_args!("  {:10} http{s}://{address}/", if at == 0 { "page" } else { "" }));
+                line(format_args!("  {:10} http{s}://{address}/", if at == 0 { "page" } else { "" }));
             }
-            super::say(format_args!(
+            line(format_args!(
                 "  WebSocket  ws{s}://{first}/ws?{user:22}JSON messages (docs/wire.md)\
                  \n             ws{s}://{first}/ws/ROOM?{username:17}plain text"
             ));
             picture = picture.or_else(|| addresses::picture(&format!("http{s}://{first}/"), first));
+            fields.push((field, format!("http{s}://{address}/").into()));
         }
     }
     if let Some(address @ Address::Unix { mode, .. }) = &said.unix {
-        super::say(format_args!("  for proxy  {address}, permissions {mode:o}"));
+        line(format_args!("  for proxy  {address}, permissions {mode:o}"));
+        fields.push(("for_proxy", address.to_string().into()));
     }
-    super::say(format_args!(
+    if let Some(admin) = said.admin {
+        fields.push(("admin", format!("http://{admin}/").into()));
+    }
+    let max = settings.bounds.max_connections;
+    fields.extend([
+        ("access", if settings.keys.is_some() { "tokens" } else { "open" }.into()),
+        ("max_connections", max.into()),
+        ("history", store.about().into()),
+    ]);
+    line(format_args!(
         "  access     {access}\
          \n  admin      {admin}\
          \n  limits     {max} connections, {rate}\
          \n  history    {history}{otherwise}\
          \n\nCtrl-C stops it.",
-        max = settings.bounds.max_connections,
         history = store.about(),
         otherwise = if store.durability() == IN_MEMORY { "" } else { OTHERWISE },
     ));
     if let Some(picture) = picture {
-        super::say(format_args!("\n{picture}"));
+        line(format_args!("\n{picture}"));
     }
+    logging::say(Level::Info, words, "started", fields);
 }
 
 /// [`Backend::durability`] of what is gone when Salon stops.

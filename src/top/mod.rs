@@ -40,6 +40,10 @@ pub struct Options {
     pub every: Duration,
     /// Whether colours may be used.
     pub colour: bool,
+    /// Whether there is ASCII alone.
+    pub ascii: bool,
+    /// Whether the terminal can only print one line below the other.
+    pub dumb: bool,
 }
 
 /// Why the view ended, if nobody ended it.
@@ -47,6 +51,8 @@ pub struct Options {
 pub enum Error {
     /// There is no terminal to draw on.
     NoTerminal,
+    /// The terminal cannot be drawn on.
+    Dumb,
     /// The terminal failed.
     Terminal(io::Error),
     /// The server does not answer, and is not asked again.
@@ -57,6 +63,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoTerminal => f.write_str("top: expected a terminal, found none; say --once or --json"),
+            Self::Dumb => f.write_str("top: expected a terminal that can be drawn on, found TERM=dumb; say --once or --json"),
             Self::Terminal(error) => write!(f, "the terminal failed: {error}"),
             Self::Server(address, error) => write!(f, "the server at {address} {error}"),
         }
@@ -90,7 +97,7 @@ pub fn once(options: &Options) -> Result<Figures, Error> {
 pub fn once_as_text(options: &Options) -> Result<String, Error> {
     let mut screen = Screen { server: options.address.to_string(), ..Screen::default() };
     screen.show(once(options)?);
-    Ok(view::text(&screen))
+    Ok(view::text(&screen, options.ascii))
 }
 
 /// Draws until `q`, Ctrl-C or a signal.
@@ -100,6 +107,9 @@ pub fn once_as_text(options: &Options) -> Result<String, Error> {
 pub fn run(options: &Options) -> Result<(), Error> {
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         return Err(Error::NoTerminal);
+    }
+    if options.dumb {
+        return Err(Error::Dumb);
     }
     let ended = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -126,7 +136,7 @@ fn show(
 ) -> Result<(), Error> {
     let mut screen = Screen { server: options.address.to_string(), ..Screen::default() };
     let mut seen: Option<Seen> = None;
-    let theme = Theme::new(options.colour);
+    let theme = Theme::new(options.colour).in_ascii(options.ascii);
     let mut stale = true;
     loop {
         loop {

@@ -1,4 +1,5 @@
-//! Draws the screen. At 80 columns and 24 lines everything has its place; with more there are more rows.
+//! Draws the screen. At 80 columns and 24 lines everything has its place; with more there are more rows, and with less
+//! there are fewer columns and lines: what does not fit is left out whole, so that no number is cut.
 //!
 //! ```text
 //!   title                          server, version, uptime, or what is wrong
@@ -25,12 +26,31 @@ use super::screen::{Focus, ROOM_ORDERS, SLOW_ORDERS, Screen};
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
     colour: bool,
+    ascii: bool,
 }
 
 impl Theme {
     /// Without `colour` there is only bold and reverse.
     pub const fn new(colour: bool) -> Self {
-        Self { colour }
+        Self { colour, ascii: false }
+    }
+
+    /// With ASCII alone, for terminals that show nothing else.
+    #[must_use]
+    pub const fn in_ascii(self, ascii: bool) -> Self {
+        Self { ascii, ..self }
+    }
+
+    /// A text, or what stands for it where there is ASCII alone.
+    const fn say(self, text: &'static str, in_ascii: &'static str) -> &'static str {
+        if self.ascii { in_ascii } else { text }
+    }
+
+    /// Nothing but ASCII stays: a name that has more is not shown whole.
+    fn settle(self, buffer: &mut Buffer) {
+        if self.ascii {
+            buffer.content.iter_mut().filter(|cell| !cell.symbol().is_ascii()).for_each(|cell| drop(cell.set_char('?')));
+        }
     }
 
     fn bar(self) -> Style {
@@ -64,17 +84,28 @@ pub fn draw(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
         (None, Some(figures)) => draw_figures(screen, theme, figures, body, buffer),
         (None, None) => {}
     }
+    let arrows = theme.say("↑↓", "up/down");
     let words = match &screen.subject {
-        Some(_) => " q quit   Esc back   ↑↓ scroll   p pause",
-        None => " q quit   Tab other table   ↑↓ choose   Enter look into   s sort   p pause",
+        Some(_) => [" q quit", "Esc back", &format!("{arrows} scroll"), "p pause"].join("\n"),
+        None => [" q quit", "Tab other table", &format!("{arrows} choose"), "Enter look into", "s sort", "p pause"]
+            .join("\n"),
     };
-    Line::styled(words, theme.label()).render(keys, buffer);
+    let mut shown = String::new();
+    for word in words.lines() {
+        let gap = if shown.is_empty() { "" } else { "   " };
+        if shown.chars().count() + gap.len() + word.chars().count() > usize::from(area.width) {
+            break;
+        }
+        shown.extend([gap, word]);
+    }
+    Line::styled(shown, theme.label()).render(keys, buffer);
+    theme.settle(buffer);
 }
 
-/// The figures as text, all rows of them, without colours.
-pub fn text(screen: &Screen) -> String {
+/// The figures as text, all rows of them, without colours; in ASCII if nothing else can be shown.
+pub fn text(screen: &Screen, ascii: bool) -> String {
     let Some(figures) = &screen.figures else { return String::new() };
-    let theme = Theme::new(false);
+    let theme = Theme::new(false).in_ascii(ascii);
     let rows = figures.rooms.len().max(1) + figures.slowest.len().max(1) + 4;
     let height = (COUNTER_LINES + 2 * MANY_LINES + rows) as u16;
     let area = Rect::new(0, 0, TEXT_WIDTH, height);
@@ -82,6 +113,7 @@ pub fn text(screen: &Screen) -> String {
     let [title, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
     draw_title(screen, theme, title, &mut buffer);
     draw_figures(screen, theme, figures, body, &mut buffer);
+    theme.settle(&mut buffer);
     let mut text = lines(&buffer).join("\n");
     text.truncate(text.trim_end().len());
     text + "\n"
@@ -104,7 +136,9 @@ fn draw_title(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let mut words = match figures {
         Some(figures) => {
             let Figures { version, status, uptime_s, .. } = figures;
-            format!(" salon {version}  {server}  up {}  {status}", time(*uptime_s))
+            let whole = format!(" salon {version}  {server}  up {}  {status}", time(*uptime_s));
+            let fits = whole.chars().count() <= usize::from(area.width);
+            if fits { whole } else { format!(" salon  {status}  {server}") }
         }
         None => format!(" salon top  {server}"),
     };
@@ -132,11 +166,24 @@ fn draw_title(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
 fn draw_figures(screen: &Screen, theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffer) {
     let many = if area.height >= 30 { MANY_LINES } else { FEW_LINES };
     let width = usize::from(area.width).saturating_sub(LABEL_WIDTH);
-    let store = figures.store.as_ref().map_or(Vec::new(), |store| packed(store_items(store), width, many));
-    let memory = packed(memory_items(figures), width, many);
-    let ended = packed(ending_items(&figures.endings), width, many);
+    let mut store =
+        figures.store.as_ref().map_or(Vec::new(), |store| packed(store_items(store, theme), width, many));
+    let mut memory = packed(memory_items(figures), width, many);
+    let mut ended = packed(ending_items(&figures.endings), width, many);
+    let height = usize::from(area.height);
+    // On a low terminal the tables keep some lines, and the counters those that matter most.
+    for extra in [&mut ended, &mut memory, &mut store] {
+        extra.truncate(height.saturating_sub(COUNTER_LINES + TABLE_LINES).min(extra.len()));
+    }
+    while COUNTER_LINES + TABLE_LINES + store.len() + memory.len() + ended.len() > height
+        && [&mut ended, &mut memory, &mut store].into_iter().any(|extra| extra.pop().is_some())
+    {}
+    let counter_lines = match usize::from(area.width) < LEAST_COUNTERS {
+        true => 0,
+        false => height.saturating_sub(TABLE_LINES).clamp(TABLE_LINES.min(height), COUNTER_LINES),
+    };
     let [counters, store_area, memory_area, ended_area, tables] = Layout::vertical([
-        Constraint::Length(COUNTER_LINES as u16),
+        Constraint::Length(counter_lines as u16),
         Constraint::Length(store.len() as u16),
         Constraint::Length(memory.len() as u16),
         Constraint::Length(ended.len() as u16),
@@ -155,7 +202,7 @@ fn draw_figures(screen: &Screen, theme: Theme, figures: &Figures, area: Rect, bu
     } else {
         // As many lines as there are slow ones, but not more than half.
         let wanted = figures.slowest.len().max(1) as u16 + 1;
-        let share = wanted.min(tables.height / 2);
+        let share = if usize::from(tables.height) < TABLE_LINES { 0 } else { wanted.min(tables.height / 2) };
         Layout::vertical([Constraint::Fill(1), Constraint::Length(share)]).areas(tables)
     };
     draw_rooms(screen, theme, rooms, buffer);
@@ -163,14 +210,27 @@ fn draw_figures(screen: &Screen, theme: Theme, figures: &Figures, area: Rect, bu
 }
 
 fn draw_counters(theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffer) {
-    let [left, right] = Layout::horizontal([Constraint::Length(48), Constraint::Fill(1)]).areas(area);
-    let mut lines = vec![Line::styled(format!("{:16}{:>14}{:>15}", "", "a second", "in all"), theme.head())];
+    // Whole columns or none.
+    let (in_all, now) = match area.width {
+        72.. => (true, true),
+        57.. => (false, true),
+        45.. => (true, false),
+        _ => (false, false),
+    };
+    let width = if in_all { 48 } else { 33 };
+    let [left, right] = Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(area);
+    let total = |text: String| if in_all { format!("{text:>15}") } else { String::new() };
+    let head = format!("{:16}{:>14}{}", "", "a second", total("in all".into()));
+    let mut lines = vec![Line::styled(head, theme.head())];
     lines.extend(figures.rates.iter().map(|rate| {
         let show = |value: f64| if rate.bytes { bytes(value) } else { count(value) };
-        let values = format!("{:>14}{:>15}", show(rate.per_second), show(rate.total as f64));
+        let values = format!("{:>14}{}", show(rate.per_second), total(show(rate.total as f64)));
         Line::from(vec![Span::styled(format!(" {:15}", rate.name), theme.label()), values.into()])
     }));
     Text::from(lines).render(left, buffer);
+    if !now {
+        return;
+    }
 
     let mut lines: Vec<Line<'_>> = Vec::new();
     let mut add = |name: &str, value: String, style: Style| {
@@ -181,7 +241,7 @@ fn draw_counters(theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffe
     add("loop busy", format!("{:.1} %", figures.busy * 100.0), style);
     add("turns/s", count(figures.turns_per_second), Style::new());
     for percentile in &figures.turns {
-        add(&format!("turn {}", percentile.name), bound(percentile), Style::new());
+        add(&format!("turn {}", percentile.name), bound(percentile, theme), Style::new());
     }
     Text::from(lines).render(right, buffer);
 }
@@ -189,69 +249,83 @@ fn draw_counters(theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffe
 fn draw_rooms(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let rooms = screen.sorted_rooms();
     let sorted = ROOM_ORDERS[screen.rooms.order];
-    let mark = |name: &str, shown: &str| if sorted == name { format!("▼{shown}") } else { shown.into() };
+    let mark = |name: &str, shown: &str| {
+        if sorted == name { format!("{}{shown}", theme.say("▼", "*")) } else { shown.into() }
+    };
     let head = [
-        Cell::new(Line::raw(" Rooms by fan-out")),
         right(mark("members", "members")),
         right("sessions".into()),
         right(mark("messages", "messages/s")),
         right(mark("deliveries", "deliveries/s")),
     ];
     let rows = rooms.iter().map(|room| {
-        Row::new([
-            Cell::new(format!(" {}", room.room_id)),
+        let values = [
             right(count(room.members as f64)),
             right(count(room.sessions as f64)),
             right(count(room.messages_per_second)),
             right(count(room.deliveries_per_second)),
-        ])
+        ];
+        (Cell::new(format!(" {}", room.room_id)), values)
     });
-    let widths = [
-        Constraint::Fill(1),
-        Constraint::Length(9),
-        Constraint::Length(9),
-        Constraint::Length(11),
-        Constraint::Length(13),
-    ];
+    let columns = Columns::fitting(area.width, [9, 9, 11, 13], [3, 0, 2, 1]);
     let chosen = (screen.focus == Focus::Rooms).then_some(screen.rooms.at);
     let filling = Filling { empty: rooms.is_empty(), nothing: "no rooms", chosen };
-    draw_table(Table::new(rows, widths), head, filling, theme, area, buffer);
+    let title = Cell::new(Line::raw(" Rooms by fan-out"));
+    draw_table(columns.table(rows), columns.row((title, head)), filling, theme, area, buffer);
 }
 
 fn draw_slowest(screen: &Screen, theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffer) {
     let slowest = screen.sorted_slowest();
     let sorted = SLOW_ORDERS[screen.slowest.order];
-    let mark = |name: &str| if sorted == name { format!("▼{name}") } else { name.into() };
+    let mark = |name: &str| if sorted == name { format!("{}{name}", theme.say("▼", "*")) } else { name.into() };
     let total = match figures.waiting.connections {
         0 => String::new(),
         connections => format!(" ({}: {})", count(connections as f64), bytes(figures.waiting.bytes as f64)),
     };
-    let head = [
-        Cell::new(Line::raw(format!(" Slowest{total}"))),
-        right(mark("waiting")),
-        right(mark("blocked")),
-        Cell::new("address"),
-        Cell::new("session"),
-    ];
+    let head = [right(mark("waiting")), right(mark("blocked")), Cell::new("address"), Cell::new("session")];
     let rows = slowest.iter().map(|slow| {
-        Row::new([
-            Cell::new(format!(" {}", slow.user_id.as_deref().unwrap_or("-"))),
+        let values = [
             right(bytes(slow.waiting_bytes as f64)),
             right(time(slow.blocked_ms as f64 / 1000.0)),
             Cell::new(slow.address.as_deref().unwrap_or("-").to_owned()),
             Cell::new(slow.session_id.as_deref().unwrap_or("-").to_owned()),
-        ])
+        ];
+        (Cell::new(format!(" {}", slow.user_id.as_deref().unwrap_or("-"))), values)
     });
-    let widths = [
-        Constraint::Fill(1),
-        Constraint::Length(10),
-        Constraint::Length(9),
-        Constraint::Length(15),
-        Constraint::Length(16),
-    ];
+    let columns = Columns::fitting(area.width, [10, 9, 15, 16], [0, 1, 2, 3]);
     let chosen = (screen.focus == Focus::Slowest).then_some(screen.slowest.at);
     let filling = Filling { empty: slowest.is_empty(), nothing: "nobody waits", chosen };
-    draw_table(Table::new(rows, widths), head, filling, theme, area, buffer);
+    let title = Cell::new(Line::raw(format!(" Slowest{total}")));
+    draw_table(columns.table(rows), columns.row((title, head)), filling, theme, area, buffer);
+}
+
+/// The columns of a table that a width has room for, beside that of the name.
+struct Columns {
+    /// Their widths; `None`: left out.
+    widths: [Option<u16>; 4],
+}
+
+impl Columns {
+    /// Those of these widths that fit; `by_worth` has their indices, the most important first.
+    fn fitting(room: u16, widths: [u16; 4], by_worth: [usize; 4]) -> Self {
+        let mut left = room.saturating_sub(LEAST_NAME);
+        let mut fit = [None; 4];
+        for at in by_worth {
+            let Some(rest) = left.checked_sub(widths[at] + 1) else { break };
+            (left, fit[at]) = (rest, Some(widths[at]));
+        }
+        Self { widths: fit }
+    }
+
+    fn row<'a>(&self, (name, values): (Cell<'a>, [Cell<'a>; 4])) -> Row<'a> {
+        let kept = values.into_iter().zip(self.widths).filter(|(_, width)| width.is_some()).map(|(cell, _)| cell);
+        Row::new(std::iter::once(name).chain(kept))
+    }
+
+    fn table<'a>(&self, rows: impl Iterator<Item = (Cell<'a>, [Cell<'a>; 4])>) -> Table<'a> {
+        let widths = self.widths.into_iter().flatten().map(Constraint::Length);
+        Table::new(rows.map(|row| self.row(row)), std::iter::once(Constraint::Fill(1)).chain(widths))
+    }
 }
 
 /// What fills a table: its rows, one of which may be chosen, or the words for none.
@@ -263,14 +337,14 @@ struct Filling<'a> {
 
 fn draw_table(
     table: Table<'_>,
-    head: [Cell<'_>; 5],
+    head: Row<'_>,
     filling: Filling<'_>,
     theme: Theme,
     area: Rect,
     buffer: &mut Buffer,
 ) {
     let Filling { empty, nothing, chosen } = filling;
-    let table = table.header(Row::new(head).style(theme.head())).row_highlight_style(theme.bar());
+    let table = table.header(head.style(theme.head())).row_highlight_style(theme.bar());
     let mut state = TableState::new().with_selected(chosen.filter(|_| !empty));
     StatefulWidget::render(table, area, buffer, &mut state);
     if empty && area.height > 1 {
@@ -318,13 +392,14 @@ fn labelled(label: &str, lines: &[String], theme: Theme, area: Rect, buffer: &mu
     Text::from(lines.collect::<Vec<_>>()).render(area, buffer);
 }
 
-fn store_items(store: &Store) -> Vec<String> {
+fn store_items(store: &Store, theme: Theme) -> Vec<String> {
     let mut items = Vec::new();
     if store.failing {
         items.push("FAILING".into());
     }
     items.push(format!("commits {}/s", count(store.commits_per_second)));
-    items.extend(store.commits.iter().take(2).map(|percentile| format!("{} {}", percentile.name, bound(percentile))));
+    let shown = |percentile: &Percentile| format!("{} {}", percentile.name, bound(percentile, theme));
+    items.extend(store.commits.iter().take(2).map(shown));
     items.push(format!("waiting {}", count(store.waiting as f64)));
     items.push(match store.file_limit_bytes {
         0 => format!("file {}", bytes(store.file_bytes as f64)),
@@ -368,7 +443,10 @@ fn packed(items: Vec<String>, width: usize, max_lines: usize) -> Vec<String> {
         let line = lines.last_mut().expect("there is one");
         // On the last line there must be room for the dots as well.
         let room = width.saturating_sub(if last { 4 } else { 0 });
-        if len == 0 {
+        if item.chars().count() > width {
+            *line += if len == 0 { "..." } else { " ..." };
+            break;
+        } else if len == 0 {
             *line = item;
         } else if len + 2 + item.chars().count() <= room {
             *line += "  ";
@@ -429,14 +507,14 @@ fn time(seconds: f64) -> String {
     }
 }
 
-fn bound(percentile: &Percentile) -> String {
+fn bound(percentile: &Percentile, theme: Theme) -> String {
     let shown = |seconds: f64| match seconds {
-        ..0.001 => format!("{:.0} µs", seconds * 1e6),
+        ..0.001 => format!("{:.0} {}", seconds * 1e6, theme.say("µs", "us")),
         ..1.0 => format!("{:.0} ms", seconds * 1e3),
         _ => format!("{seconds:.0} s"),
     };
     match (percentile.at_most_s, percentile.over_s) {
-        (Some(seconds), _) => format!("≤ {}", shown(seconds)),
+        (Some(seconds), _) => format!("{} {}", theme.say("≤", "<="), shown(seconds)),
         (None, Some(seconds)) => format!("> {}", shown(seconds)),
         (None, None) => "-".into(),
     }
@@ -444,6 +522,15 @@ fn bound(percentile: &Percentile) -> String {
 
 /// Lines of counters, with their head.
 const COUNTER_LINES: usize = 9;
+
+/// Lines that the tables have at least, if there are so many, with their heads.
+const TABLE_LINES: usize = 4;
+
+/// Columns that counters take at least: their names, and what they are a second.
+const LEAST_COUNTERS: usize = 30;
+
+/// Columns of a name in a table, at least.
+const LEAST_NAME: u16 = 14;
 
 /// Lines of memory, and of ends, at most.
 const FEW_LINES: usize = 1;
@@ -602,6 +689,61 @@ mod tests {
         assert!(wide.iter().any(|line| line.contains("Rooms") && line.contains("Slowest")), "{wide:#?}");
     }
 
+    /// No number is cut: a column stands there whole or not at all, and there is always a table.
+    #[test]
+    fn a_small_terminal_shows_less_and_nothing_by_half() {
+        for (width, height, expected) in [
+            (
+                40,
+                10,
+                " salon  ok  127.0.0.1:8081
+                      a second
+ connections               0.5
+ messages in                50
+ deliveries             50,000
+ Rooms by fan-out          ▼deliveries/s
+ lobby                           100,000
+ Slowest (1: 896 KiB)▼waiting   blocked
+ slow-joe             896 KiB     7.3 s
+ q quit   Tab other table   ↑↓ choose",
+            ),
+            (
+                60,
+                12,
+                " salon 0.1.0  127.0.0.1:8081  up 1 h 0 min  ok
+                      a second   connections   1,003
+ connections               0.5   sessions      1,000
+ messages in                50   users         998
+ deliveries             50,000   rooms         2
+ bytes in              5.9 KiB   loop busy     50.0 %
+ bytes out             6.7 MiB   turns/s       500
+ Rooms by fan-out          members  messages/s ▼deliveries/s
+ lobby                         998         100       100,000
+ Slowest (1: 896 KiB)   ▼waiting   blocked address
+ slow-joe                896 KiB     7.3 s 192.0.2.7
+ q quit   Tab other table   ↑↓ choose   Enter look into",
+            ),
+            (20, 5, " salon  ok  127.0.0.\n Rooms by fan-out\n lobby\n tea\n q quit"),
+        ] {
+            assert_eq!(lines(&drawn(&screen(TOP), width, height, true)).join("\n"), expected, "{width}x{height}");
+        }
+    }
+
+    #[test]
+    fn where_there_is_ascii_alone_nothing_else_is_drawn() {
+        let mut screen = screen(TOP);
+        screen.figures.as_mut().unwrap().rooms[0].room_id = "caf\u{e9}".into();
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        let theme = Theme::new(true).in_ascii(true);
+        terminal.draw(|frame| draw(&screen, theme, frame.area(), frame.buffer_mut())).unwrap();
+        for all in [lines(terminal.backend().buffer()).join("\n"), text(&screen, true)] {
+            assert!(all.is_ascii(), "{all}");
+            for part in ["turn p99      <= 20 ms", " caf? ", "*deliveries/s"] {
+                assert!(all.contains(part), "{part}: {all}");
+            }
+        }
+    }
+
     #[test]
     fn without_colour_there_is_none() {
         let mut screen = screen(TOP);
@@ -649,11 +791,11 @@ mod tests {
 
     #[test]
     fn as_text_all_rows_are_there_and_nothing_else() {
-        let text = text(&screen(TOP));
+        let text = text(&screen(TOP), false);
         assert!(text.starts_with(" salon 0.1.0  127.0.0.1:8081"), "{text}");
         assert!(text.contains("\n lobby ") && text.contains("\n tea ") && text.contains("slow-joe"), "{text}");
         assert!(text.ends_with("910a2dec89025cc1\n") && !text.contains('\u{1b}'), "{text}");
-        assert!(super::text(&screen(IDLE)).ends_with("nobody waits\n"));
+        assert!(super::text(&screen(IDLE), false).ends_with("nobody waits\n"));
     }
 
     #[test]

@@ -15,6 +15,8 @@ struct Logging {
     public: SocketAddr,
     admin: SocketAddr,
     file: PathBuf,
+    /// What it says at its start.
+    greeting: Vec<String>,
 }
 
 impl Logging {
@@ -24,15 +26,18 @@ impl Logging {
         let given = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config", file.to_str().unwrap()];
         let mut child = salon(&[&given, arguments].concat()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut address = |words: &str, scheme: &str| -> SocketAddr {
-            let line = lines.find_map(|line| line.ok().filter(|line| line.contains(words))).expect("the greeting");
-            let rest = &line[line.find(scheme).unwrap() + scheme.len()..];
+        // Words for people, or one object.
+        let mut greeting = Vec::new();
+        while greeting.last().is_none_or(|line: &String| !line.contains("Ctrl-C") && !line.contains(r#""started""#)) {
+            greeting.push(lines.next().expect("the greeting").unwrap());
+        }
+        let address = |words: &str| -> SocketAddr {
+            let line = greeting.iter().find(|line| line.contains(words)).expect(words);
+            let rest = line[line.find(words).unwrap()..].split("http://").nth(1).unwrap();
             rest[..rest.find('/').unwrap()].parse().unwrap()
         };
-        let public = address("  page ", "http://");
-        let admin = address("  admin ", "http://");
-        lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("Ctrl-C"))).unwrap().unwrap();
-        Self { child, lines, public, admin, file }
+        let [public, admin] = ["page", "admin"].map(address);
+        Self { child, lines, public, admin, file, greeting }
     }
 
     /// Makes it read wrong settings, which costs a line of log.
@@ -72,6 +77,16 @@ fn a_line_is_text_or_an_object() {
     assert!(line.ends_with("40, or off, found \"\\u{1b}[31m\\nfast\""), "{line}");
 
     let mut json = Logging::start("json", &["--log-format", "json"]);
+    // All of it is objects, the first with what the greeting says.
+    let started: serde_json::Value = serde_json::from_str(json.greeting.last().unwrap()).unwrap();
+    assert!(json.greeting.iter().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{started}");
+    let expected = serde_json::json!({
+        "ts": started["ts"], "level": "info", "target": "salon::server::logging", "message": "started",
+        "version": env!("CARGO_PKG_VERSION"), "pid": json.child.id(), "page": format!("http://{}/", json.public),
+        "admin": format!("http://{}/", json.admin), "access": "open", "max_connections": started["max_connections"],
+        "history": started["history"],
+    });
+    assert_eq!(started, expected);
     json.complain("rate = \"\\u001b[31m\\n\\\"fast\\\"\"");
     let line: serde_json::Value = serde_json::from_str(&json.line_with("the settings stay")).unwrap();
     assert_eq!([&line["level"], &line["target"]], ["error", "salon::server::chat_service"]);

@@ -256,6 +256,50 @@ fn what_is_in_the_way_is_found_before_serving() {
     assert!(shown.contains("error    max_connections: the descriptor limit allows 64 of 1000; raise it"), "{shown}");
 }
 
+/// The limit of the process holds where it is less than what the machine has.
+#[test]
+fn memory_has_the_limit_of_the_process_too() {
+    let folder = Folder::new();
+    let salon = env!("CARGO_BIN_EXE_salon");
+    let words = "check --listen 127.0.0.1:0 --admin off --max-connections 10 --store memory --history-bytes";
+    let ok = "ok       memory: 390 MiB are available within the limit of the process (ulimit -v) for ";
+    let off = "warning  memory: the budget is off; with a limit of 390 MiB set memory = \"292MiB\" or less";
+    for (more, status, expected, warns) in [
+        ("1MiB", 0, &[ok, off][..], true),
+        ("1MiB --memory 200MiB", 0, &[ok], false),
+        ("1MiB --memory 300MiB", 0, &[ok, "warning  memory: the budget is 300 MiB; with a limit of 390 MiB"], true),
+        ("1GiB", 1, &["error    memory: 390 MiB are available within the limit of the process"], true),
+    ] {
+        let script = format!("ulimit -v 400000; exec {salon} {words} {more}");
+        let output = apart(Command::new("sh").args(["-c", &script])).current_dir(&folder.0).output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{more}: {shown}");
+        assert!(expected.iter().all(|line| shown.contains(line)), "{more}: {shown}");
+        assert_eq!(shown.contains("warning  memory"), warns, "{more}: {shown}");
+    }
+}
+
+/// A place that two listeners are to have is found before serving, and by serving, with the same sentence.
+#[test]
+fn two_listeners_have_two_places() {
+    let folder = Folder::new();
+    for (arguments, sentence) in [
+        (
+            &["--listen", "127.0.0.1:18099", "--admin", "127.0.0.1:18099"][..],
+            "--admin 127.0.0.1:18099: expected another place than that of --listen, found 127.0.0.1:18099",
+        ),
+        (
+            &["--open", "--listen", "0.0.0.0:18099", "--admin", "127.0.0.1:18099"],
+            "--admin 127.0.0.1:18099: expected another place than that of --listen, found 0.0.0.0:18099",
+        ),
+    ] {
+        for command in ["check", "serve"] {
+            let (status, shown, error) = run(&folder.0, &[], &[&[command], arguments].concat());
+            assert_eq!((status, error), (2, format!("salon: {sentence}\n")), "{shown}");
+        }
+    }
+}
+
 #[test]
 fn sighup_changes_what_can_change() {
     let folder = Folder::new();

@@ -81,6 +81,24 @@ fn a_stop_has_an_end_and_a_second_signal_is_one() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+/// Other servers act on some of these, so habit and scripts send them; Salon goes on.
+#[test]
+fn other_signals_do_no_harm() {
+    let mut server = Server::serve(&["--log", "info"]);
+    let mut alice = server.connect("/ws?user=alice");
+    for name in ["USR1", "USR2", "QUIT", "ALRM", "VTALRM", "PROF", "IO", "XCPU", "XFSZ", "PIPE", "WINCH", "CHLD"] {
+        server.signal(name);
+        if !["PIPE", "WINCH", "CHLD"].contains(&name) {
+            server.logged(&format!("SIG{name} has no effect"));
+        }
+        assert_eq!(get(server.admin.unwrap(), "/readyz").0, 200, "{name}");
+    }
+    server.signal("TERM");
+    assert_eq!(close_code(&mut alice), 1012);
+    drop(alice);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
 /// `salon` started as systemd starts it, with sockets handed over as descriptors from 3 on.
 fn activated(public: &TcpListener, variables: &[(&str, &str)]) -> Child {
     // The shell moves the socket to its place and knows its own process id, which is Salon's after `exec`.

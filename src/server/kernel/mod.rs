@@ -9,7 +9,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Events, Interest, Poll, Token};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::backend;
@@ -42,13 +44,15 @@ impl fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// A poller that watches for SIGINT, SIGTERM and SIGHUP.
+    /// A poller that watches for SIGINT, SIGTERM and SIGHUP, and for the signals that would end the process though
+    /// nobody means that by them.
     ///
     /// # Errors
     /// Those of the system, when it gives no poller.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let acted_on = [SIGINT, SIGTERM, SIGHUP];
+        let mut signals = Signals::new(acted_on.iter().chain(HARMLESS.iter().map(|(signal, _)| signal)))?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE)?);
         let events = Events::with_capacity(READY_AT_ONCE);
@@ -90,7 +94,12 @@ impl System for Kernel {
             match event.token() {
                 SIGNALS => self.signals.pending().for_each(|signal| match signal {
                     SIGHUP => note(Ready::Reload),
-                    _ => note(Ready::Stop),
+                    _ => match HARMLESS.iter().find(|(harmless, _)| *harmless == signal) {
+                        Some((_, name)) => log::info!(
+                            "{name} has no effect; SIGHUP reads the settings again, SIGTERM and SIGINT stop Salon"
+                        ),
+                        None => note(Ready::Stop),
+                    },
                 }),
                 WAKE => note(Ready::Woken),
                 Token(token) if token > LAST_WAITING => note(Ready::Listener(FIRST_LISTENER - token)),
@@ -172,6 +181,21 @@ fn source<'a>(connection: &'a mut RawMut<'_, Kernel>) -> &'a mut dyn Source {
         Raw::Unix(unix) => *unix,
     }
 }
+
+/// Signals that end a process that does not expect them, with their names. Other servers are asked for something by
+/// some of them (logrotate sends nginx SIGUSR1), so they are sent to Salon by habit; a write beyond a limit of the size
+/// of files is to fail, and not to end everything.
+const HARMLESS: [(i32, &str); 9] = [
+    (SIGUSR1, "SIGUSR1"),
+    (SIGUSR2, "SIGUSR2"),
+    (SIGQUIT, "SIGQUIT"),
+    (SIGALRM, "SIGALRM"),
+    (SIGVTALRM, "SIGVTALRM"),
+    (SIGPROF, "SIGPROF"),
+    (SIGIO, "SIGIO"),
+    (SIGXCPU, "SIGXCPU"),
+    (SIGXFSZ, "SIGXFSZ"),
+];
 
 const SIGNALS: Token = Token(usize::MAX);
 
