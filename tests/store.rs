@@ -13,6 +13,7 @@ use std::time::Duration;
 use salon::backend::memory::Limits;
 use salon::backend::{Backend, Memory, News, Overloaded, Request, Threaded, Waker};
 use salon::server::forwarded::Proxies;
+use salon::server::kernel::Handed;
 use salon::server::reactor::Bounds;
 use salon::server::serve::{self, HandedOver};
 use salon::server::settings::{ProxyProtocol, Settings, Starter, State};
@@ -149,7 +150,7 @@ fn run(
         chat: chat::Settings::default(),
         engine: engine::Settings::default(),
     };
-    let sockets = HandedOver { public: Some(public), ..HandedOver::default() };
+    let sockets = HandedOver { public: vec![Handed::Tcp(public)], ..HandedOver::default() };
     (address, std::thread::spawn(move || serve::run(settings, sockets, Nobody, store)))
 }
 

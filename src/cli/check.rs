@@ -27,7 +27,7 @@ use super::{descriptors, listener, settings};
 /// # Errors
 /// A setting is wrong: one sentence.
 pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
-    let settings = settings::of(args, listener::Places::default())?;
+    let settings = settings::of(args, &listener::Places::default())?;
     let mut report = Report { fine: true };
     report.ok(&format!("settings: {}", file.map_or("no file".into(), |file| file.display().to_string())));
     if let Some(keys) = &settings.keys {

@@ -111,6 +111,12 @@ pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
     let Some(serve) = settings_of(&given) else {
         return Ok(Layers { args: args()?, settings: Vec::new(), file: None });
     };
+    // Names that are not UTF-8 are none of ours.
+    let names =
+        std::env::vars_os().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| name.into_string().ok());
+    if let Some(sentence) = unknown_variable(names) {
+        return Err(Unreadable::Sentence(sentence));
+    }
     let file = match serve.get_one::<PathBuf>(CONFIG) {
         Some(file) => Some(file.clone()),
         None => Some(PathBuf::from(FILE)).filter(|file| file.exists()),
@@ -186,6 +192,39 @@ fn without_empty_variables(command: Command) -> Command {
     let below: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg });
     below.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_empty_variables))
+}
+
+/// What is wrong with these variables, if one of them looks like a setting and is none: it would be void, and nobody
+/// would notice.
+fn unknown_variable(names: impl Iterator<Item = String>) -> Option<String> {
+    let command = Args::command();
+    let all = command.get_subcommands().chain([&command]).flat_map(Command::get_arguments);
+    let known: Vec<String> = all.map(variable_of).chain(SECRETS.map(String::from)).collect();
+    let mut unknown: Vec<String> =
+        names.filter(|name| name.starts_with(PREFIX) && !known.contains(name) && !is_of_a_cluster(name)).collect();
+    unknown.sort();
+    let name = unknown.into_iter().next()?;
+    let key = name[PREFIX.len()..].to_ascii_lowercase();
+    let advice = match nearest(&command, &key) {
+        Some(key) => format!("the nearest is {PREFIX}{}", key.to_uppercase()),
+        None => "'salon config' lists them".into(),
+    };
+    Some(format!("{name}: expected the variable of a setting, found none of that name; {advice}"))
+}
+
+/// Whether Kubernetes, or a link of Docker, sets that variable for a service whose name begins with `salon`.
+fn is_of_a_cluster(name: &str) -> bool {
+    name.ends_with("_SERVICE_HOST") || name.split('_').any(|word| word == "PORT")
+}
+
+/// The key that a wrong one was probably meant to be.
+fn nearest(command: &Command, key: &str) -> Option<String> {
+    let with_underscores = key.replace('-', "_");
+    if keys(command).any(|arg| arg.get_id() == with_underscores.as_str()) {
+        return Some(with_underscores);
+    }
+    let option = format!("--{}", key.replace('_', "-"));
+    command.clone().try_get_matches_from(["salon", &option]).err().as_ref().and_then(suggestion)
 }
 
 /// What is wrong with the command line; or with a variable, which then is named in the place of an option that nobody
@@ -278,12 +317,7 @@ fn options(entry: &Entry) -> Result<Vec<String>, String> {
     let command = command();
     let option = format!("--{}", entry.key.replace('_', "-"));
     let Some(arg) = keys(&command).find(|arg| arg.get_id() == entry.key.as_str()) else {
-        let with_underscores = entry.key.replace('-', "_");
-        let nearest = match keys(&command).any(|arg| arg.get_id() == with_underscores.as_str()) {
-            true => Some(with_underscores),
-            false => command.clone().try_get_matches_from(["salon", &option]).err().as_ref().and_then(suggestion),
-        };
-        let advice = match nearest {
+        let advice = match nearest(&command, &entry.key) {
             Some(key) => format!("the nearest is {key}"),
             None => "'salon config' lists them".into(),
         };
@@ -322,8 +356,52 @@ fn suggestion(error: &clap::Error) -> Option<String> {
     (!NO_KEYS.contains(&key.as_str())).then_some(key)
 }
 
+/// The beginning of every variable of ours.
+const PREFIX: &str = "SALON_";
+
+/// Variables that hold a secret, and so are no options.
+const SECRETS: [&str; 2] = ["SALON_AUTH_SECRET", "SALON_ADMIN_SECRET"];
+
 /// The option that names the file.
 const CONFIG: &str = "config";
 
 /// Options that are no settings.
 const NO_KEYS: [&str; 3] = [CONFIG, "help", "version"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_is_no_setting_is_found() {
+        for (names, expected) in [
+            (&["SALON_MAX_CONNECTIONS", "SALON_AUTH_SECRET", "SALON_ADMIN_SECRET", "SALON_LOG_FORMAT"][..], None),
+            (&["HOME", "SALON", "SALONE_X", "MY_SALON_X"], None),
+            (
+                &["SALON_MAX_CONECTIONS"],
+                Some(
+                    "SALON_MAX_CONECTIONS: expected the variable of a setting, found none of that name; the nearest is \
+                      SALON_MAX_CONNECTIONS",
+                ),
+            ),
+            (
+                &["SALON_ZZZZ", "SALON_RATES"],
+                Some(
+                    "SALON_RATES: expected the variable of a setting, found none of that name; the nearest is SALON_RATE",
+                ),
+            ),
+            (
+                &["SALON_ZZZZ"],
+                Some(
+                    "SALON_ZZZZ: expected the variable of a setting, found none of that name; 'salon config' lists them",
+                ),
+            ),
+            // Of a cluster in which a service is called salon, or salon-admin.
+            (&["SALON_SERVICE_HOST", "SALON_SERVICE_PORT", "SALON_SERVICE_PORT_WEB", "SALON_PORT"], None),
+            (&["SALON_PORT_8080_TCP_ADDR", "SALON_ADMIN_SERVICE_HOST", "SALON_ADMIN_PORT_8081_TCP"], None),
+        ] {
+            let found = unknown_variable(names.iter().map(|name| (*name).to_owned()));
+            assert_eq!(found.as_deref(), expected, "{names:?}");
+        }
+    }
+}

@@ -1,11 +1,14 @@
 //! Where Salon listens and which protocols it speaks there: addresses, certificates, proxies.
 
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::server::forwarded::Proxies;
+use crate::server::kernel::Handed;
 use crate::server::listener::Address;
+use crate::server::serve::HandedOver;
 use crate::server::settings::ProxyProtocol;
 use crate::server::tls::Identity;
 
@@ -13,15 +16,26 @@ use super::args::ServeArgs;
 use super::values::{Listen, ProxyProtocolArg};
 
 /// The addresses of sockets that another process listens on already and has handed over. They follow the same rules as
-/// addresses of settings, and take their place.
-#[derive(Clone, Copy, Debug, Default)]
+/// addresses of settings, and take their place. A Unix socket has no address: its file says who may connect.
+#[derive(Clone, Debug, Default)]
 pub struct Places {
     /// For everybody, without TLS.
-    pub public: Option<SocketAddr>,
+    pub public: Vec<Option<SocketAddr>>,
     /// For everybody, with TLS.
-    pub tls: Option<SocketAddr>,
+    pub tls: Vec<Option<SocketAddr>>,
     /// For the operator.
-    pub admin: Option<SocketAddr>,
+    pub admin: Vec<Option<SocketAddr>>,
+}
+
+impl Places {
+    /// Those of these sockets.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn of(sockets: &HandedOver) -> io::Result<Self> {
+        let places = |sockets: &[Handed]| sockets.iter().map(Handed::address).collect::<io::Result<Vec<_>>>();
+        Ok(Self { public: places(&sockets.public)?, tls: places(&sockets.tls)?, admin: places(&sockets.admin)? })
+    }
 }
 
 /// The public listeners.
@@ -39,17 +53,18 @@ pub struct Listeners {
 impl Listeners {
     /// The option, or the socket that was handed over in its place, that opens Salon to other machines, with its
     /// address.
-    pub fn beyond_loopback(&self, handed: Places) -> Option<(&'static str, SocketAddr)> {
-        let plain = match (handed.public, &self.plain) {
-            (Some(address), _) => Some(("the socket of systemd", address)),
-            (None, Some(Address::Tcp(address))) => Some(("--listen", *address)),
-            (None, _) => None,
+    pub fn beyond_loopback(&self, handed: &Places) -> Option<(&'static str, SocketAddr)> {
+        let own = |name, address: Option<SocketAddr>, handed: &[Option<SocketAddr>]| {
+            address.filter(|_| handed.is_empty()).map(|address| (name, address))
         };
-        let tls = match (handed.tls, &self.tls) {
-            (Some(address), _) => Some(("the socket tls of systemd", address)),
-            (None, tls) => tls.as_ref().map(|(address, _)| ("--tls-listen", *address)),
+        let plain = match &self.plain {
+            Some(Address::Tcp(address)) => own("--listen", Some(*address), &handed.public),
+            _ => None,
         };
-        [plain, tls].into_iter().flatten().find(|(_, address)| !address.ip().is_loopback())
+        let tls = own("--tls-listen", self.tls.as_ref().map(|(address, _)| *address), &handed.tls);
+        let public = handed.public.iter().flatten().map(|address| ("the socket of systemd", *address));
+        let secure = handed.tls.iter().flatten().map(|address| ("the socket tls of systemd", *address));
+        public.chain(secure).chain(plain).chain(tls).find(|(_, address)| !address.ip().is_loopback())
     }
 }
 

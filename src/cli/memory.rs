@@ -67,7 +67,8 @@ fn groups(read: &impl Fn(&Path) -> Option<String>) -> Vec<(u64, By)> {
         let Some(group) = mine.lines().find_map(|line| {
             let (_, rest) = line.split_once(':')?;
             let (controllers, path) = rest.split_once(':')?;
-            let is_it = if mount.old { controllers.split(',').any(|name| name == "memory") } else { controllers.is_empty() };
+            let is_it =
+                if mount.old { controllers.split(',').any(|name| name == "memory") } else { controllers.is_empty() };
             is_it.then_some(path)
         }) else {
             continue;

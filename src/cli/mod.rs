@@ -31,8 +31,8 @@ pub mod top;
 pub mod values;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -139,25 +139,19 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     }
     logging::log_panics();
     let sockets = systemd::sockets().map_err(Failure::Asked)?;
-    let place = |socket: &Option<TcpListener>| match socket {
-        Some(socket) => socket.local_addr().map(Some),
-        None => Ok(None),
-    };
-    let handed = || -> io::Result<Places> {
-        Ok(Places { public: place(&sockets.public)?, tls: place(&sockets.tls)?, admin: place(&sockets.admin)? })
-    };
-    let handed =
-        handed().map_err(|error| Failure::Asked(format!("where a socket of systemd is cannot be read: {error}")))?;
-    let settings = settings::of(&args, handed).map_err(Failure::Asked)?;
-    let void = |key: &str, place: Option<SocketAddr>| {
+    let handed = Places::of(&sockets)
+        .map_err(|error| Failure::Asked(format!("where a socket of systemd is cannot be read: {error}")))?;
+    let settings = settings::of(&args, &handed).map_err(Failure::Asked)?;
+    let void = |key: &str, places: &[Option<SocketAddr>]| {
         let named = layers.settings.iter().any(|setting| setting.key == key && setting.from != From::Default);
-        if let Some(address) = place.filter(|_| named) {
-            log::warn!("{key} means nothing beside a socket of systemd, which is at {address}");
+        if let Some(place) = places.first().filter(|_| named) {
+            let place = place.map_or_else(|| "a Unix socket".into(), |address| format!("at {address}"));
+            log::warn!("{key} means nothing beside a socket of systemd, which is {place}");
         }
     };
-    void("listen", handed.public);
-    void("tls_listen", handed.tls);
-    void("admin", handed.admin);
+    void("listen", &handed.public);
+    void("tls_listen", &handed.tls);
+    void("admin", &handed.admin);
     let reload = Reload::new(command_line, layers.settings, handed);
     serve::run(settings, sockets, systemd::Starter::new(reload), |waker| store(&args, waker))?;
     Ok(())

@@ -47,7 +47,7 @@ impl Reload {
         }
         let args = layers::assemble(&next).map_err(|error| sentence_of(&error))?;
         let Some(Command::Serve(args)) = args.command else { unreachable!("assembled for serve") };
-        let settings = settings::of(&args, self.handed)?;
+        let settings = settings::of(&args, &self.handed)?;
         self.in_force = next;
         log::info!("settings read again; changed: {}", list(&changed));
         if !fixed.is_empty() {

@@ -39,13 +39,13 @@ pub fn admin_is_guarded(address: SocketAddr, key: Option<&AdminKey>) -> Result<(
 ///
 /// # Errors
 /// One sentence: which of them have.
-fn distinct(listen: &listener::Listeners, admin: Option<SocketAddr>, handed: Places) -> Result<(), String> {
+fn distinct(listen: &listener::Listeners, admin: Option<SocketAddr>, handed: &Places) -> Result<(), String> {
     let plain = match &listen.plain {
-        Some(Address::Tcp(address)) if handed.public.is_none() => Some(*address),
+        Some(Address::Tcp(address)) if handed.public.is_empty() => Some(*address),
         _ => None,
     };
-    let tls = listen.tls.as_ref().map(|(address, _)| *address).filter(|_| handed.tls.is_none());
-    let admin = admin.filter(|_| handed.admin.is_none());
+    let tls = listen.tls.as_ref().map(|(address, _)| *address).filter(|_| handed.tls.is_empty());
+    let admin = admin.filter(|_| handed.admin.is_empty());
     let places = [("--listen", plain), ("--tls-listen", tls), ("--admin", admin)];
     for (at, (option, address)) in places.iter().enumerate() {
         let twin = places[..at].iter().find(|(_, other)| address.zip(*other).is_some_and(|(a, b)| overlap(a, b)));
@@ -67,9 +67,9 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 ///
 /// # Errors
 /// One sentence: a setting that cannot be, or not beside another; a key that cannot be read.
-pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings, String> {
+pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Settings, String> {
     let listen = listener::of(args)?;
-    if handed.tls.is_some() && listen.tls.is_none() {
+    if !handed.tls.is_empty() && listen.tls.is_none() {
         return Err("a socket of systemd is called tls: expected --tls-cert and --tls-key, found none".into());
     }
     if let Some((option, address)) = listen.beyond_loopback(handed)
@@ -82,8 +82,8 @@ pub fn of(args: &ServeArgs, handed: Places) -> Result<server::settings::Settings
         ));
     }
     let admin_key = admin_key::read(args.admin_key.as_deref())?;
-    if let Some(address) = handed.admin {
-        admin_is_guarded(address, admin_key.as_ref())?;
+    for address in handed.admin.iter().flatten() {
+        admin_is_guarded(*address, admin_key.as_ref())?;
     }
     let admin = match args.admin {
         Admin::Off => None,
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn what_nobody_sets_is_as_the_floors_below_have_it() {
         let args = Args::try_parse_from(["salon", "--store", "memory"]).unwrap().serve;
-        let settings = of(&args, Places::default()).unwrap();
+        let settings = of(&args, &Places::default()).unwrap();
         assert_eq!(format!("{:?}", history(&args)), format!("{:?}", memory::Limits::default()));
         assert_eq!(format!("{:?}", settings.chat), format!("{:?}", chat::Settings::default()));
         assert_eq!(format!("{:?}", settings.engine), format!("{:?}", engine::Settings::default()));
@@ -273,7 +273,7 @@ mod tests {
             let args = Args::try_parse_from([&["salon"], words].concat()).unwrap().serve;
             assert_eq!((is_on_disk(&args), messages(&args), age(&args)), expected, "{words:?}");
             let empty = if expected.0 { expected.2.min(week) } else { expected.2 };
-            assert_eq!(of(&args, Places::default()).unwrap().chat.empty_room_age, empty, "{words:?}");
+            assert_eq!(of(&args, &Places::default()).unwrap().chat.empty_room_age, empty, "{words:?}");
         }
     }
 
@@ -283,24 +283,32 @@ mod tests {
         let far: SocketAddr = "192.0.2.1:1".parse().unwrap();
         let any: SocketAddr = "0.0.0.0:1".parse().unwrap();
         let near: SocketAddr = "127.0.0.1:1".parse().unwrap();
-        let none = Places::default();
+        let none = Places::default;
+        let public = |address| Places { public: vec![Some(address)], ..none() };
+        let admin = |address| Places { admin: vec![Some(address)], ..none() };
+        let tls = |address| Places { tls: vec![Some(address)], ..none() };
         for (words, handed, accepted) in [
-            (&["salon"][..], none, true),
-            (&["salon"], Places { public: Some(near), ..none }, true),
-            (&["salon"], Places { public: Some(any), ..none }, false),
-            (&["salon"], Places { public: Some(far), ..none }, false),
-            (&["salon", "--open"], Places { public: Some(far), ..none }, true),
+            (&["salon"][..], none(), true),
+            (&["salon"], public(near), true),
+            (&["salon"], public(any), false),
+            (&["salon"], public(far), false),
+            (&["salon", "--open"], public(far), true),
             // It takes the place of an address that would have been refused.
-            (&["salon", "--listen", "0.0.0.0:1"], none, false),
-            (&["salon", "--listen", "0.0.0.0:1"], Places { public: Some(near), ..none }, true),
-            (&["salon", "--listen", "0.0.0.0:1"], Places { public: Some(far), ..none }, false),
-            (&["salon"], Places { admin: Some(far), ..none }, false),
-            (&["salon"], Places { admin: Some(near), ..none }, true),
+            (&["salon", "--listen", "0.0.0.0:1"], none(), false),
+            (&["salon", "--listen", "0.0.0.0:1"], public(near), true),
+            (&["salon", "--listen", "0.0.0.0:1"], public(far), false),
+            (&["salon"], admin(far), false),
+            (&["salon"], admin(near), true),
+            // Each of several, and none by a Unix socket, which has a file with permissions.
+            (&["salon"], Places { public: vec![Some(near), None, Some(near)], ..none() }, true),
+            (&["salon"], Places { public: vec![Some(near), None, Some(far)], ..none() }, false),
+            (&["salon"], Places { admin: vec![None], public: vec![None], ..none() }, true),
+            (&["salon"], Places { admin: vec![None, Some(far)], ..none() }, false),
             // Without a certificate there is no TLS there.
-            (&["salon", "--open"], Places { tls: Some(near), ..none }, false),
+            (&["salon", "--open"], tls(near), false),
         ] {
             let args = Args::try_parse_from(words).unwrap().serve;
-            let found = of(&args, handed).map(|_| ());
+            let found = of(&args, &handed).map(|_| ());
             assert_eq!(found.is_ok(), accepted, "{words:?} {handed:?}: {found:?}");
         }
     }
@@ -321,17 +329,19 @@ mod tests {
             let (one, other): (SocketAddr, SocketAddr) = (one.parse().unwrap(), other.parse().unwrap());
             assert_eq!((overlap(one, other), overlap(other, one)), (both, both), "{one} {other}");
         }
-        let none = Places::default();
+        let none = Places::default;
+        let public = |address| Places { public: vec![Some(address)], ..none() };
+        let admin = |address| Places { admin: vec![Some(address)], ..none() };
         let near: SocketAddr = "127.0.0.1:9".parse().unwrap();
         for (words, handed, accepted) in [
-            (&["salon", "--listen", "127.0.0.1:8081"][..], none, false),
-            (&["salon", "--admin", "127.0.0.1:8080"], none, false),
-            (&["salon", "--listen", "127.0.0.1:8082"], none, true),
-            (&["salon", "--admin", "127.0.0.1:8080"], Places { public: Some(near), ..none }, true),
-            (&["salon", "--admin", "127.0.0.1:8080"], Places { admin: Some(near), ..none }, true),
+            (&["salon", "--listen", "127.0.0.1:8081"][..], none(), false),
+            (&["salon", "--admin", "127.0.0.1:8080"], none(), false),
+            (&["salon", "--listen", "127.0.0.1:8082"], none(), true),
+            (&["salon", "--admin", "127.0.0.1:8080"], public(near), true),
+            (&["salon", "--admin", "127.0.0.1:8080"], admin(near), true),
         ] {
             let args = Args::try_parse_from(words).unwrap().serve;
-            let found = of(&args, handed).map(|_| ());
+            let found = of(&args, &handed).map(|_| ());
             assert_eq!(found.is_ok(), accepted, "{words:?} {handed:?}: {found:?}");
         }
     }

@@ -12,34 +12,43 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 
+use crate::server::kernel::{Handed, MAX_LISTENERS};
 use crate::server::serve::HandedOver;
 use crate::server::settings::{self, Settings, State};
 
 use super::reload::Reload;
 
-/// The sockets that systemd listens on for us: one called `admin` is for the operator, one called `tls` for everybody
-/// by TLS, the other for everybody without.
+/// The sockets that systemd listens on for us: those called `admin` are for the operator, those called `tls` for
+/// everybody by TLS, the others for everybody without. There may be several of each, TCP and Unix.
 ///
 /// # Errors
-/// One sentence: other sockets were handed over.
+/// One sentence: other sockets were handed over, or too many.
 pub fn sockets() -> Result<HandedOver, String> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut handed = ListenFd::from_env();
     let mut sockets = HandedOver::default();
+    if handed.len() > MAX_LISTENERS {
+        return Err(format!("expected at most {MAX_LISTENERS} sockets of systemd, found {}", handed.len()));
+    }
     for (index, name) in (0..handed.len()).zip(names.split(':').map(Some).chain(std::iter::repeat(None))) {
-        let shown = name.filter(|name| !name.is_empty()).unwrap_or("without a name");
-        let socket =
-            handed.take_tcp_listener(index).map_err(|error| format!("the socket {shown} of systemd: {error}"))?;
-        let place = match name {
-            Some(ADMIN) => &mut sockets.admin,
-            Some(TLS) => &mut sockets.tls,
-            _ => &mut sockets.public,
+        let shown = match name.filter(|name| !name.is_empty()) {
+            Some(name) => format!("the socket {name} of systemd"),
+            None => "a socket of systemd that has no name".into(),
         };
-        if place.replace(socket.ok_or("a socket of systemd was taken twice")?).is_some() {
+        let tcp = handed.take_tcp_listener(index).map(|socket| socket.map(Handed::Tcp));
+        let socket = tcp.or_else(|_| handed.take_unix_listener(index).map(|socket| socket.map(Handed::Unix)));
+        let socket = socket.ok().flatten().ok_or_else(|| {
+            format!("{shown}: expected a stream socket of TCP or in the file system, found something else")
+        })?;
+        if !socket.listens().map_err(|error| format!("{shown}: {error}"))? {
             return Err(format!(
-                "expected one socket of systemd for everybody, one with FileDescriptorName={TLS} and one with \
-                 FileDescriptorName={ADMIN}, found one more: {shown}"
+                "{shown}: expected a socket that listens, found a connection; say Accept=no in its unit"
             ));
+        }
+        match name {
+            Some(ADMIN) => sockets.admin.push(socket),
+            Some(TLS) => sockets.tls.push(socket),
+            _ => sockets.public.push(socket),
         }
     }
     Ok(sockets)
@@ -119,8 +128,8 @@ pub fn journal_reads_the_log() -> bool {
     rustix::fs::fstat(io::stderr()).is_ok_and(|found| said == format!("{}:{}", found.st_dev, found.st_ino))
 }
 
-/// The name of the socket of the admin port.
+/// The name of sockets of the admin port.
 const ADMIN: &str = "admin";
 
-/// The name of the socket of the TLS port.
+/// The name of sockets of the TLS port.
 const TLS: &str = "tls";

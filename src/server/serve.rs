@@ -3,7 +3,8 @@
 //! It binds, prints where it listens, and turns the loop for `chat_service`. It reads no arguments or files.
 
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use log::Level;
 
@@ -11,22 +12,23 @@ use crate::backend::{Backend, Waker};
 use crate::random::Random;
 
 use super::chat_service::ChatService;
-use super::kernel::{Bound, Kernel};
+use super::kernel::{Bound, Handed, Kernel};
 use super::listener::{Address, Listener};
 use super::logging::{self, Field};
 use super::reactor::Reactor;
 use super::settings::{Settings, Starter, State};
 use super::{Error, Port, addresses};
 
-/// Sockets that the program that started the server listens on already.
+/// Sockets that the program that started the server listens on already. Where there are any of a kind, they take the
+/// place of that setting.
 #[derive(Debug, Default)]
 pub struct HandedOver {
     /// Instead of [`Settings::listen`].
-    pub public: Option<TcpListener>,
+    pub public: Vec<Handed>,
     /// Instead of the address of [`Settings::tls`].
-    pub tls: Option<TcpListener>,
+    pub tls: Vec<Handed>,
     /// Instead of [`Settings::admin`].
-    pub admin: Option<TcpListener>,
+    pub admin: Vec<Handed>,
 }
 
 /// Binds the sockets that are not handed over, prints where it listens (on standard error), and runs until a signal
@@ -45,45 +47,30 @@ pub fn run(
 ) -> Result<(), Error> {
     let mut starter = starter;
     let mut kernel = Kernel::new().map_err(Error::Loop)?;
-    let (mut listeners, mut said) = (Vec::new(), Said::default());
-    let adopt = |socket| Bound::adopt(socket).map_err(Error::Loop);
-    let mut listen = |socket: Bound, port| {
-        let place = socket.local_address().map_err(Error::Loop)?;
-        let number = kernel.listen(socket).map_err(Error::Loop)?;
-        Ok::<_, Error>((Listener::new(number, port), place))
+    let mut listeners = Vec::new();
+    let public = bound(sockets.public, settings.listen.clone(), "--listen")?;
+    let tls = settings.tls.as_ref().map(|(address, _)| Address::Tcp(*address));
+    let tls = if tls.is_none() { Vec::new() } else { bound(sockets.tls, tls, "--tls-listen")? };
+    let admin = bound(sockets.admin, settings.admin.map(Address::Tcp), "--admin")?;
+    let mut listen = |sockets: Vec<Bound>, port, tls, proxy_protocol| {
+        let mut places = Vec::new();
+        for socket in sockets {
+            places.push(match (socket.local_address().map_err(Error::Loop)?, socket.path()) {
+                (Some(address), _) => Place::Tcp(address),
+                (None, path) => Place::Unix(path.map(Path::to_owned).unwrap_or_default()),
+            });
+            let number = kernel.listen(socket).map_err(Error::Loop)?;
+            let mut listener = Listener::new(number, port);
+            (listener.tls, listener.proxy_protocol) = (tls, proxy_protocol);
+            listeners.push(listener);
+        }
+        Ok::<_, Error>(places)
     };
-    let public = match (sockets.public, &settings.listen) {
-        (Some(socket), _) => Some(adopt(socket)?),
-        (None, Some(address)) => Some(Bound::bind(address, "--listen")?),
-        (None, None) => None,
+    let said = Said {
+        public: listen(public, Port::Public, false, settings.proxy_protocol.listen)?,
+        tls: listen(tls, Port::Public, true, settings.proxy_protocol.tls)?,
+        admin: listen(admin, Port::Admin, false, false)?,
     };
-    if let Some(socket) = public {
-        let (mut listener, place) = listen(socket, Port::Public)?;
-        listener.proxy_protocol = settings.proxy_protocol.listen;
-        said.public = place;
-        said.unix = settings.listen.clone().filter(|_| said.public.is_none());
-        listeners.push(listener);
-    }
-    if let Some((address, _)) = &settings.tls {
-        let socket = match sockets.tls {
-            Some(socket) => adopt(socket)?,
-            None => Bound::bind(&Address::Tcp(*address), "--tls-listen")?,
-        };
-        let (mut listener, place) = listen(socket, Port::Public)?;
-        (listener.tls, listener.proxy_protocol) = (true, settings.proxy_protocol.tls);
-        said.tls = place;
-        listeners.push(listener);
-    }
-    let admin = match (sockets.admin, settings.admin) {
-        (Some(socket), _) => Some(adopt(socket)?),
-        (None, Some(address)) => Some(Bound::bind(&Address::Tcp(address), "--admin")?),
-        (None, None) => None,
-    };
-    if let Some(socket) = admin {
-        let (listener, place) = listen(socket, Port::Admin)?;
-        said.admin = place;
-        listeners.push(listener);
-    }
     let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
     let store = store(kernel.waker()).map_err(Error::Store)?;
     let reactor = Reactor::new(kernel, listeners, settings.engine.clone(), settings.bounds.clone(), identity);
@@ -92,25 +79,48 @@ pub fn run(
     reactor.run(&mut ChatService::new(settings, store, Box::new(starter), Random::secret()))
 }
 
+/// The sockets of a kind: those that were handed over, else one at that address.
+fn bound(handed: Vec<Handed>, address: Option<Address>, option: &'static str) -> Result<Vec<Bound>, Error> {
+    if handed.is_empty() {
+        return address.iter().map(|address| Bound::bind(address, option)).collect();
+    }
+    handed.into_iter().map(|socket| Bound::adopt(socket).map_err(Error::Loop)).collect()
+}
+
 /// The places of the listeners, to be printed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Said {
-    public: Option<SocketAddr>,
-    unix: Option<Address>,
-    tls: Option<SocketAddr>,
-    admin: Option<SocketAddr>,
+    public: Vec<Place>,
+    tls: Vec<Place>,
+    admin: Vec<Place>,
+}
+
+/// Where a socket listens.
+#[derive(Debug)]
+enum Place {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Place {
+    /// As a URL of that scheme; of a Unix socket as the setting says it.
+    fn url(&self, scheme: &str) -> String {
+        match self {
+            Self::Tcp(address) => format!("{scheme}://{address}/"),
+            Self::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
 }
 
 fn greet(said: &Said, settings: &Settings, store: &dyn Backend) {
-    let admin = match said.admin {
-        Some(admin) => {
-            let who = match &settings.admin_key {
-                Some(_) => "for who shows the key",
-                None => "without a key: for every program on this machine",
-            };
-            format!("http://{admin}/  /health /metrics /connections, POST /api/CALL; {who}")
-        }
-        None => "off".into(),
+    let who = match &settings.admin_key {
+        Some(_) => "for who shows the key",
+        None => "without a key: for every program on this machine",
+    };
+    let admin: Vec<String> = said.admin.iter().map(|place| place.url("http")).collect();
+    let admin = match &admin[..] {
+        [] => "off".into(),
+        places => format!("{}  /health /metrics /connections, POST /api/CALL; {who}", places.join(" ")),
     };
     let rate = match settings.chat.rate {
         Some(rate) => format!("{} messages/s a person, {} at once", rate.per_second, rate.burst),
@@ -122,11 +132,22 @@ fn greet(said: &Said, settings: &Settings, store: &dyn Backend) {
     };
     let mut words = format!("Salon {}\n", env!("CARGO_PKG_VERSION"));
     let mut line = |text: fmt::Arguments<'_>| words.extend(["\n", &text.to_string()]);
-    let mut fields: Vec<Field> = vec![("version", env!("CARGO_PKG_VERSION").into()), ("pid", std::process::id().into())];
+    let mut fields: Vec<Field> =
+        vec![("version", env!("CARGO_PKG_VERSION").into()), ("pid", std::process::id().into())];
     let mut picture = None;
-    for (address, s, field) in [(said.public, "", "page"), (said.tls, "s", "page_tls")] {
-        if let Some(address) = address {
-            let addresses = addresses::to_send(address);
+    for (places, s) in [(&said.public, ""), (&said.tls, "s")] {
+        for place in places {
+            let Place::Tcp(address) = place else {
+                let mode = match &settings.listen {
+                    Some(Address::Unix { path, mode }) if matches!(place, Place::Unix(at) if at == path) => {
+                        format!(", permissions {mode:o}")
+                    }
+                    _ => String::new(),
+                };
+                line(format_args!("  for proxy  {}{mode}", place.url("")));
+                continue;
+            };
+            let addresses = addresses::to_send(*address);
             let first = addresses[0];
             for (at, address) in addresses.iter().enumerate() {
                 line(format_args!("  {:10} http{s}://{address}/", if at == 0 { "page" } else { "" }));
@@ -136,15 +157,12 @@ fn greet(said: &Said, settings: &Settings, store: &dyn Backend) {
                  \n             ws{s}://{first}/ws/ROOM?{username:17}plain text"
             ));
             picture = picture.or_else(|| addresses::picture(&format!("http{s}://{first}/"), first));
-            fields.push((field, format!("http{s}://{address}/").into()));
         }
     }
-    if let Some(address @ Address::Unix { mode, .. }) = &said.unix {
-        line(format_args!("  for proxy  {address}, permissions {mode:o}"));
-        fields.push(("for_proxy", address.to_string().into()));
-    }
-    if let Some(admin) = said.admin {
-        fields.push(("admin", format!("http://{admin}/").into()));
+    for (field, places, scheme) in
+        [("listen", &said.public, "http"), ("tls_listen", &said.tls, "https"), ("admin", &said.admin, "http")]
+    {
+        fields.push((field, places.iter().map(|place| place.url(scheme)).collect::<Vec<_>>().into()));
     }
     let max = settings.bounds.max_connections;
     fields.extend([

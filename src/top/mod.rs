@@ -63,7 +63,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoTerminal => f.write_str("top: expected a terminal, found none; say --once or --json"),
-            Self::Dumb => f.write_str("top: expected a terminal that can be drawn on, found TERM=dumb; say --once or --json"),
+            Self::Dumb => {
+                f.write_str("top: expected a terminal that can be drawn on, found TERM=dumb; say --once or --json")
+            }
             Self::Terminal(error) => write!(f, "the terminal failed: {error}"),
             Self::Server(address, error) => write!(f, "the server at {address} {error}"),
         }

@@ -49,7 +49,9 @@ impl Theme {
     /// Nothing but ASCII stays: a name that has more is not shown whole.
     fn settle(self, buffer: &mut Buffer) {
         if self.ascii {
-            buffer.content.iter_mut().filter(|cell| !cell.symbol().is_ascii()).for_each(|cell| drop(cell.set_char('?')));
+            for cell in buffer.content.iter_mut().filter(|cell| !cell.symbol().is_ascii()) {
+                cell.set_char('?');
+            }
         }
     }
 
@@ -166,8 +168,7 @@ fn draw_title(screen: &Screen, theme: Theme, area: Rect, buffer: &mut Buffer) {
 fn draw_figures(screen: &Screen, theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffer) {
     let many = if area.height >= 30 { MANY_LINES } else { FEW_LINES };
     let width = usize::from(area.width).saturating_sub(LABEL_WIDTH);
-    let mut store =
-        figures.store.as_ref().map_or(Vec::new(), |store| packed(store_items(store, theme), width, many));
+    let mut store = figures.store.as_ref().map_or(Vec::new(), |store| packed(store_items(store, theme), width, many));
     let mut memory = packed(memory_items(figures), width, many);
     let mut ended = packed(ending_items(&figures.endings), width, many);
     let height = usize::from(area.height);
@@ -335,14 +336,7 @@ struct Filling<'a> {
     chosen: Option<usize>,
 }
 
-fn draw_table(
-    table: Table<'_>,
-    head: Row<'_>,
-    filling: Filling<'_>,
-    theme: Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+fn draw_table(table: Table<'_>, head: Row<'_>, filling: Filling<'_>, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let Filling { empty, nothing, chosen } = filling;
     let table = table.header(head.style(theme.head())).row_highlight_style(theme.bar());
     let mut state = TableState::new().with_selected(chosen.filter(|_| !empty));

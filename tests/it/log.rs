@@ -32,6 +32,7 @@ impl Logging {
             greeting.push(lines.next().expect("the greeting").unwrap());
         }
         let address = |words: &str| -> SocketAddr {
+            let words = if greeting.iter().any(|line| line.contains(words)) { words } else { "listen" };
             let line = greeting.iter().find(|line| line.contains(words)).expect(words);
             let rest = line[line.find(words).unwrap()..].split("http://").nth(1).unwrap();
             rest[..rest.find('/').unwrap()].parse().unwrap()
@@ -82,8 +83,8 @@ fn a_line_is_text_or_an_object() {
     assert!(json.greeting.iter().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{started}");
     let expected = serde_json::json!({
         "ts": started["ts"], "level": "info", "target": "salon::server::logging", "message": "started",
-        "version": env!("CARGO_PKG_VERSION"), "pid": json.child.id(), "page": format!("http://{}/", json.public),
-        "admin": format!("http://{}/", json.admin), "access": "open", "max_connections": started["max_connections"],
+        "version": env!("CARGO_PKG_VERSION"), "pid": json.child.id(), "listen": [format!("http://{}/", json.public)],
+        "tls_listen": [], "admin": [format!("http://{}/", json.admin)], "access": "open", "max_connections": started["max_connections"],
         "history": started["history"],
     });
     assert_eq!(started, expected);

@@ -187,6 +187,15 @@ fn variables() {
         let (status, _, error) = run(&folder.0, &[(variable, value)], &["config"]);
         assert_eq!((status, error), (2, format!("salon: {variable}: {sentence}\n")));
     }
+    // One that is none is refused where settings are read, and nowhere else; an empty one says nothing.
+    for command in ["serve", "check", "config"] {
+        let (status, _, error) = run(&folder.0, &[("SALON_MAX_CONECTIONS", "5")], &[command]);
+        let expected = "salon: SALON_MAX_CONECTIONS: expected the variable of a setting, found none of that name; the \
+                        nearest is SALON_MAX_CONNECTIONS\n";
+        assert_eq!((status, &*error), (2, expected), "{command}");
+    }
+    assert_eq!(run(&folder.0, &[("SALON_MAX_CONECTIONS", "")], &["config"]).0, 0);
+    assert_eq!(run(&folder.0, &[("SALON_PORT", "tcp://10.0.0.1:80")], &["config"]).0, 0);
     for variable in
         ["SALON_TLS_CERT", "SALON_TLS_KEY", "SALON_OPEN", "SALON_RATE", "SALON_ORIGIN", "SALON_CONFIG", "SALON_LOG"]
     {

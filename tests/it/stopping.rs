@@ -193,6 +193,104 @@ fn check_supervisor(supervisor: UnixDatagram, name: &str) {
     assert_eq!(salon.wait().unwrap().code(), Some(0));
 }
 
+/// Runs `salon serve` with these sockets as descriptors from 3 on, of these names, until it ends; what it says, or the
+/// child if it serves.
+fn with_sockets(sockets: Vec<std::os::fd::OwnedFd>, names: &str, arguments: &[&str]) -> (Child, String) {
+    let count = sockets.len();
+    let mut given = sockets.into_iter();
+    let mut next = || given.next().map_or_else(Stdio::null, Stdio::from);
+    let log = std::env::temp_dir().join(format!("salon-sockets-{}-{names}-{count}", std::process::id()));
+    // The shell moves the sockets to their places and knows its own process id, which is Salon's after `exec`.
+    let script = "exec 3<&0 4<&1 5<&2 </dev/null >/dev/null 2>\"$LOG\"; LISTEN_PID=$$ exec \"$0\" serve \"$@\"";
+    let mut salon = apart(&mut Command::new("sh"))
+        .args(["-c", script, env!("CARGO_BIN_EXE_salon"), "--log", "warn", "--stop-within", "3650d"])
+        .args(arguments)
+        .env("LOG", &log)
+        .env("LISTEN_FDS", count.to_string())
+        .env("LISTEN_FDNAMES", names)
+        .stdin(next())
+        .stdout(next())
+        .stderr(next())
+        .spawn()
+        .unwrap();
+    loop {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let ended = salon.try_wait().unwrap().is_some();
+        if said.contains("Ctrl-C") || ended {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            let _ = std::fs::remove_file(&log);
+            return (salon, said);
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Several sockets of a kind, and Unix sockets of both kinds, are served, and each follows its name.
+#[test]
+fn systemd_hands_over_several_sockets_of_a_kind_and_unix_sockets() {
+    let folder = std::env::temp_dir().join(format!("salon-handed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let tcp = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let ask = |mut stream: UnixStream, target: &str| {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        status(&answer)
+    };
+    let (one, other) = (tcp(), tcp());
+    let addresses = [one.local_addr().unwrap(), other.local_addr().unwrap()];
+    let path = folder.join("public.sock");
+    let unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let (mut salon, said) =
+        with_sockets(vec![one.into(), other.into(), unix.into()], "a.socket::b", &["--admin", "off"]);
+    for address in addresses {
+        assert!(said.contains(&format!("http://{address}/")), "{said}");
+        assert_eq!(get(address, "/health").0, 200);
+    }
+    assert!(said.contains(&format!("  for proxy  unix:{}\n", path.display())), "{said}");
+    assert_eq!(ask(UnixStream::connect(&path).unwrap(), "/health"), 200);
+    signal(&salon, "TERM");
+    assert_eq!(salon.wait().unwrap().code(), Some(0));
+    assert!(path.exists(), "the file belongs to systemd");
+
+    let (public, admin) = (tcp(), folder.join("admin.sock"));
+    let unix = std::os::unix::net::UnixListener::bind(&admin).unwrap();
+    let address = public.local_addr().unwrap();
+    let (mut salon, said) = with_sockets(vec![public.into(), unix.into()], ":admin", &[]);
+    assert!(said.contains(&format!("  admin      unix:{}  /health", admin.display())), "{said}");
+    assert_eq!(ask(UnixStream::connect(&admin).unwrap(), "/metrics"), 200);
+    assert_eq!((get(address, "/health").0, get(address, "/metrics").0), (200, 404));
+    signal(&salon, "TERM");
+    assert_eq!(salon.wait().unwrap().code(), Some(0));
+
+    // Not these.
+    let pair = || UnixStream::pair().unwrap().0.into();
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for (socket, name, sentence) in [
+        (
+            pair(),
+            "web",
+            "salon: the socket web of systemd: expected a socket that listens, found a connection; say Accept=no in its unit\n",
+        ),
+        (
+            pair(),
+            "",
+            "salon: a socket of systemd that has no name: expected a socket that listens, found a connection; say Accept=no in its unit\n",
+        ),
+        (
+            udp.into(),
+            "dns",
+            "salon: the socket dns of systemd: expected a stream socket of TCP or in the file system, found something else\n",
+        ),
+    ] {
+        let (mut salon, said) = with_sockets(vec![socket], name, &["--admin", "off"]);
+        assert_eq!((salon.wait().unwrap().code(), &*said), (Some(2), sentence));
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 /// Which of the listeners are handed over: public, TLS, admin. In each case a probe can ask whether Salon stops.
 #[test]
 fn a_stop_is_told_whichever_listeners_are_handed_over() {

@@ -17,6 +17,39 @@ use super::super::Error;
 use super::super::listener::Address;
 use super::super::system::Raw;
 
+/// A socket that another process has bound and listens on too.
+#[derive(Debug)]
+pub enum Handed {
+    /// For TCP.
+    Tcp(std::net::TcpListener),
+    /// In the file system, or without a name.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Handed {
+    /// The address it is bound to; `None` for a Unix socket.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn address(&self) -> io::Result<Option<SocketAddr>> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Some),
+            Self::Unix(_) => Ok(None),
+        }
+    }
+
+    /// Whether it listens; else it is one connection.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn listens(&self) -> io::Result<bool> {
+        match self {
+            Self::Tcp(listener) => SockRef::from(listener).is_listener(),
+            Self::Unix(listener) => SockRef::from(listener).is_listener(),
+        }
+    }
+}
+
 /// A listening socket.
 #[derive(Debug)]
 pub struct Bound {
@@ -27,7 +60,7 @@ pub struct Bound {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, _file: SocketFile },
+    Unix { listener: UnixListener, path: Option<PathBuf>, _file: Option<SocketFile> },
 }
 
 /// The file of a Unix socket, removed when the listener is gone, unless another has taken its place.
@@ -54,7 +87,8 @@ impl Bound {
         let socket = match address {
             Address::Tcp(address) => open(*address).map(Socket::Tcp),
             Address::Unix { path, mode } => {
-                open_unix(path, *mode).map(|(listener, file)| Socket::Unix { listener, _file: file })
+                let opened = open_unix(path, *mode);
+                opened.map(|(listener, file)| Socket::Unix { listener, path: Some(path.clone()), _file: Some(file) })
             }
         };
         let socket = socket.map_err(|error| Error::Listen { option, address: address.clone(), error })?;
@@ -65,10 +99,29 @@ impl Bound {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn adopt(listener: std::net::TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        set_options(&SockRef::from(&listener))?;
-        Ok(Self { socket: Socket::Tcp(TcpListener::from_std(listener)), handed_over: true })
+    pub fn adopt(handed: Handed) -> io::Result<Self> {
+        let socket = match handed {
+            Handed::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                set_options(&SockRef::from(&listener))?;
+                Socket::Tcp(TcpListener::from_std(listener))
+            }
+            Handed::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                let path = listener.local_addr()?.as_pathname().map(Path::to_owned);
+                // Whoever has bound it removes its file.
+                Socket::Unix { listener: UnixListener::from_std(listener), path, _file: None }
+            }
+        };
+        Ok(Self { socket, handed_over: true })
+    }
+
+    /// The path of a Unix socket that has one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.socket {
+            Socket::Tcp(_) => None,
+            Socket::Unix { path, .. } => path.as_deref(),
+        }
     }
 
     /// The address it is bound to; the port is known even if 0 was asked for. `None` for a Unix socket.

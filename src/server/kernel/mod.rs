@@ -22,7 +22,7 @@ use super::tls::Transport;
 
 mod bound;
 
-pub use bound::Bound;
+pub use bound::{Bound, Handed};
 
 /// The kernel as the loop sees it.
 ///
@@ -62,9 +62,12 @@ impl Kernel {
     /// Takes connections from a socket; returns its number.
     ///
     /// # Errors
-    /// Those of the poller.
+    /// Those of the poller, or it has [`MAX_LISTENERS`] already.
     pub fn listen(&mut self, mut socket: Bound) -> io::Result<usize> {
         let number = self.listeners.len();
+        if number == MAX_LISTENERS {
+            return Err(io::Error::other(format!("expected at most {MAX_LISTENERS} sockets to listen on, found more")));
+        }
         self.poll.registry().register(socket.source(), Token(FIRST_LISTENER - number), Interest::READABLE)?;
         self.listeners.push(Some(socket));
         Ok(number)
@@ -206,7 +209,10 @@ const FIRST_LISTENER: usize = usize::MAX - 1;
 const WAKE: Token = Token(usize::MAX - RESERVED_TOKENS + 1);
 
 /// Tokens above those of the lobby.
-const RESERVED_TOKENS: usize = 16;
+const RESERVED_TOKENS: usize = 64;
+
+/// Sockets to listen on, at most: beside them the signals and the waker have a token.
+pub const MAX_LISTENERS: usize = RESERVED_TOKENS - 2;
 
 /// The token of the first place in the lobby; the others lie below it, far above every index of a slot.
 const LAST_WAITING: usize = usize::MAX - RESERVED_TOKENS;
