@@ -116,7 +116,7 @@ pub struct ServeArgs {
         group = AT_ONCE
     )]
     pub forwarded_header: ForwardedArg,
-    /// What comes in there begins with a header of the PROXY protocol (version 2), and from a trusted proxy
+    /// What comes in there begins with a header of the PROXY protocol (version 1 or 2), and from a trusted proxy
     /// (repeatable)
     #[arg(long, value_name = "listen|tls-listen", env = "SALON_PROXY_PROTOCOL", value_delimiter = ',')]
     pub proxy_protocol: Vec<ProxyProtocolArg>,

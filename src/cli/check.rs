@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::backend::{Backend, Memory};
+use crate::server::jwt::Algorithm;
 use crate::server::kernel::Bound;
 use crate::server::listener::Address;
 use crate::server::tls::{self, Identity, Validity};
@@ -44,6 +45,13 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     }
     if let Admin::On(address) = args.admin {
         report.port("admin", address);
+    }
+    if let Some(key) = &args.admin_key {
+        report.secret("admin_key", "the key", key);
+    }
+    // The other keys are public.
+    for key in args.auth_key.iter().filter(|key| key.algorithm == Algorithm::Hs256) {
+        report.secret("auth_key", "the secret", &key.file);
     }
     report.store(args);
     report.descriptors(args.max_connections);
@@ -101,7 +109,16 @@ impl Report {
         match validity {
             Validity::Ended { .. } | Validity::NotYet { .. } => self.fail(&format!("tls_cert: {validity}")),
             Validity::EndsSoon { .. } => self.warn(&format!("tls_cert: {validity}")),
-            Validity::Good { .. } => self.ok(&format!("tls_cert: {validity}, and the key is its own")),
+            Validity::Good { .. } => {
+                let names = identity.names().join(", ");
+                self.ok(&format!("tls_cert: {validity}, and the key is its own; for {names}"));
+            }
+        }
+        for fault in identity.faults(now) {
+            match fault.is_refused() {
+                true => self.fail(&format!("tls_cert: {fault}")),
+                false => self.warn(&format!("tls_cert: {fault}")),
+            }
         }
         if let Some(bits @ 3073..) = identity.rsa_bits() {
             self.warn(&format!(
@@ -109,11 +126,19 @@ impl Report {
                  connections a second; with ECDSA P-256 it is 3,700"
             ));
         }
-        let mode = args.tls_key.as_ref().and_then(|key| fs::metadata(key).ok()).map_or(0, |found| found.mode());
+        if let Some(key) = &args.tls_key {
+            self.secret("tls_key", "the key", key);
+        }
+    }
+
+    /// A file that only Salon is to read.
+    fn secret(&self, setting: &str, what: &str, file: &Path) {
+        let mode = fs::metadata(file).map_or(0, |found| found.mode());
         if mode & 0o007 != 0 {
+            let mode = mode & 0o777;
             self.warn(&format!(
-                "tls_key: everybody on this machine may read the key (mode {:o}); chmod 600",
-                mode & 0o777
+                "{setting}: everybody on this machine may read {what} ({}, mode {mode:o}); chmod 600",
+                file.display()
             ));
         }
     }

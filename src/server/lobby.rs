@@ -88,8 +88,11 @@ impl<S: System> Lobby<S> {
                     announce(Announced { raw, client, tls });
                 }
                 Err(error) => {
-                    log::debug!("PROXY protocol: {error}");
-                    dropped.push(self.waiting.remove(key).proxy);
+                    let proxy = self.waiting.remove(key).proxy;
+                    // A Unix socket has no address.
+                    let from = proxy.map_or_else(|| "-".into(), |proxy| proxy.to_string());
+                    log::debug!("a proxy at {from} has sent no header of the PROXY protocol: {error}");
+                    dropped.push(proxy);
                 }
             }
         }

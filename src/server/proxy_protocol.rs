@@ -1,17 +1,18 @@
-//! The PROXY protocol, version 2: the header that a proxy sends before the first byte of its client.
+//! The PROXY protocol, versions 1 and 2: the header that a proxy sends before the first byte of its client.
 //!
 //! ```text
 //!   signature            | 2 and command | family and protocol | length, big-endian | addresses, then TLVs
 //!   12 bytes            | 1 byte       | 1 byte             | 2 bytes           | `length` bytes
 //! ```
 //!
-//! Bytes are asked for one piece after the other and never beyond the header, because the bytes behind it belong to
-//! another reader. TLVs are skipped. Version 1, which is text, is not supported.
+//! Version 1 is a line of text, such as `PROXY TCP4 192.0.2.1 10.0.0.1 4660 443`, and is told from version 2 by its first
+//! byte. Bytes are asked for one piece after the other and never beyond the header, because the bytes behind it belong
+//! to another reader: of version 1, whose length nothing says, one at a time. TLVs are skipped.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A header of which a part may have come.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Header {
     bytes: [u8; KEPT],
     /// Bytes that have come, with those that were skipped.
@@ -31,15 +32,30 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadHeader;
 
+impl Default for Header {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Header {
     /// Nothing has come yet.
     pub fn new() -> Self {
-        Self::default()
+        Self { bytes: [0; KEPT], len: 0 }
     }
 
     /// How many bytes come next, at most: more must not be read. At least one, and not more than [`MAX_PIECE`].
     pub fn wanted(&self) -> usize {
-        let end = if self.len < FIXED { FIXED } else { self.end() };
+        if self.is_text() {
+            // No line is shorter than the signature, so all of that can be read at once.
+            return SIGNATURE.len().saturating_sub(self.len).max(1);
+        }
+        // Which version it is says the first piece.
+        let end = match self.len {
+            0 => SIGNATURE.len(),
+            ..FIXED => FIXED,
+            _ => self.end(),
+        };
         (end - self.len).clamp(1, MAX_PIECE)
     }
 
@@ -54,6 +70,9 @@ impl Header {
             room[..kept].copy_from_slice(&piece[..kept]);
         }
         self.len += piece.len();
+        if self.is_text() {
+            return self.read_line();
+        }
         let signed = self.len.min(SIGNATURE.len());
         if self.bytes[..signed] != SIGNATURE[..signed] {
             return Err(BadHeader);
@@ -81,6 +100,43 @@ impl Header {
         }))
     }
 
+    /// Whether it is one of version 1, as far as it has come.
+    fn is_text(&self) -> bool {
+        self.len > 0 && self.bytes[0] == TEXT[0]
+    }
+
+    /// Reads a header of version 1, if its line is complete.
+    fn read_line(&self) -> Result<Option<Source>, BadHeader> {
+        let bytes = self.bytes.get(..self.len).ok_or(BadHeader)?;
+        let begun = bytes.len().min(TEXT.len());
+        if bytes[..begun] != TEXT[..begun] {
+            return Err(BadHeader);
+        }
+        let Some(line) = bytes.strip_suffix(b"\r\n") else {
+            return if bytes.len() < MAX_LINE { Ok(None) } else { Err(BadHeader) };
+        };
+        let line = std::str::from_utf8(line).map_err(|_| BadHeader)?;
+        let words: Vec<&str> = line.split(' ').collect();
+        let is_port = |text: &str| text.parse::<u16>().is_ok_and(|port| port.to_string() == text);
+        match words[..] {
+            // Whatever else is said, the receiver must ignore it.
+            ["PROXY", "UNKNOWN", ..] => Ok(Some(Source::Proxy)),
+            ["PROXY", kind @ ("TCP4" | "TCP6"), from, to, from_port, to_port]
+                if is_port(from_port) && is_port(to_port) =>
+            {
+                let address = |text: &str| match kind {
+                    "TCP4" => text.parse().map(IpAddr::V4).map_err(|_| BadHeader),
+                    _ => {
+                        text.parse().map(|address: Ipv6Addr| IpAddr::V6(address).to_canonical()).map_err(|_| BadHeader)
+                    }
+                };
+                address(to)?;
+                Ok(Some(Source::Client(address(from)?)))
+            }
+            _ => Err(BadHeader),
+        }
+    }
+
     fn end(&self) -> usize {
         FIXED + usize::from(u16::from_be_bytes([self.bytes[14], self.bytes[15]]))
     }
@@ -92,11 +148,17 @@ impl Header {
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
+/// The beginning of version 1.
+const TEXT: [u8; 6] = *b"PROXY ";
+
+/// The longest line of version 1, with its end.
+pub const MAX_LINE: usize = 107;
+
 /// Signature, version and command, family and protocol, length.
 const FIXED: usize = 16;
 
-/// The part of a header that is kept: up to the client's address, in its longest form.
-const KEPT: usize = FIXED + 16;
+/// The part of a header that is kept: of version 2 up to the client's address, of version 1 all of it.
+const KEPT: usize = MAX_LINE;
 
 /// The most bytes of addresses and TLVs: some proxies send the client's certificate along.
 pub const MAX_LENGTH: usize = 4096;
@@ -155,9 +217,25 @@ mod tests {
             (header(LOCAL, UNSPEC, &[]), proxy),
             (header(LOCAL, TCP4, &ENDS_4), proxy),
             (header(LOCAL, 0xff, &[9]), proxy),
-            // Wrong: version 1 and 3, an unknown command, UDP, too short for its family, too long, and no header at
+            // Version 1.
+            (b"PROXY TCP4 192.0.2.1 10.0.0.1 4660 443\r\n".to_vec(), client("192.0.2.1")),
+            (b"PROXY TCP6 2001:db8::7 ::1 65535 0\r\n".to_vec(), client("2001:db8::7")),
+            (b"PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2\r\n".to_vec(), client("192.0.2.1")),
+            (b"PROXY UNKNOWN\r\n".to_vec(), proxy),
+            (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(), proxy),
+            ([b"PROXY UNKNOWN ", &[b'x'; 91][..], b"\r\n"].concat(), proxy),
+            ([b"PROXY UNKNOWN ", &[b'x'; 92][..], b"\r\n"].concat(), Err(BadHeader)),
+            (b"PROXY TCP4 2001:db8::7 10.0.0.1 1 2\r\n".to_vec(), Err(BadHeader)),
+            (b"PROXY TCP4 192.0.2.1 x 1 2\r\n".to_vec(), Err(BadHeader)),
+            (b"PROXY TCP4 192.0.2.1 10.0.0.1 1 65536\r\n".to_vec(), Err(BadHeader)),
+            (b"PROXY TCP4 192.0.2.1 10.0.0.1 01 2\r\n".to_vec(), Err(BadHeader)),
+            (b"PROXY TCP4 192.0.2.1 10.0.0.1 1\r\n".to_vec(), Err(BadHeader)),
+            (b"PROXY TCP4  192.0.2.1 10.0.0.1 1 2\r\n".to_vec(), Err(BadHeader)),
+            (b"PROXY UDP4 192.0.2.1 10.0.0.1 1 2\r\n".to_vec(), Err(BadHeader)),
+            (b"PROXIES\r\n".to_vec(), Err(BadHeader)),
+            (b"PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r".to_vec(), Ok(None)),
+            // Wrong: version 3, an unknown command, UDP, too short for its family, too long, and no header at
             // all.
-            (b"PROXY TCP4 192.0.2.1 10.0.0.1 4660 443\r\n".to_vec(), Err(BadHeader)),
             (header(0x31, TCP4, &ENDS_4), Err(BadHeader)),
             (header(0x22, TCP4, &ENDS_4), Err(BadHeader)),
             (header(PROXY, 0x12, &ENDS_4), Err(BadHeader)),

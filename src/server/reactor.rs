@@ -280,13 +280,15 @@ impl<S: System> Reactor<S> {
         false
     }
 
-    /// Logs what is wrong with the time of the certificate, if anything is.
+    /// Logs what is wrong with the certificate or its chain, if anything is.
     fn look_at_certificate(&self, now: Moment) {
         let Some(acceptor) = &self.acceptor else { return };
-        match acceptor.identity().validity(now.unix_ms / 1000) {
+        let seconds = now.unix_ms / 1000;
+        match acceptor.identity().validity(seconds) {
             Validity::Good { .. } => {}
             validity => log::warn!("tls_cert: {validity}"),
         }
+        acceptor.identity().faults(seconds).iter().for_each(|fault| log::warn!("tls_cert: {fault}"));
     }
 
     /// Looks at the memory that is held, and carries out a piece of the measures of the budget.

@@ -79,6 +79,9 @@ fn the_address_of_the_proxy_protocol_is_counted() {
     for header in [&local, &local, &unspecified, &unspecified] {
         assert_eq!(come(header).0, "welcome");
     }
+    // Version 1 says the same in words.
+    assert_eq!(come(b"PROXY TCP4 192.0.2.1 127.0.0.1 4660 8080\r\n").0, "goodbye");
+    assert_eq!(come(b"PROXY UNKNOWN\r\n").0, "welcome");
     // A client that has gone counts no more.
     drop(first);
     while come(&proxied([192, 0, 2, 1], b"")).0 != "welcome" {}
@@ -117,9 +120,12 @@ fn the_header_comes_first_and_whole_or_nothing_is_answered() {
     let bytes: Vec<&[u8]> = header.chunks(1).chain([HEALTH]).collect();
     assert_eq!(status(&exchange(&bytes)), 200);
     assert_eq!(status(&exchange(&[&[&header[..], HEALTH].concat()])), 200);
+    let line = [b"PROXY TCP4 192.0.2.1 127.0.0.1 4660 8080\r\n", HEALTH].concat();
+    assert_eq!(status(&exchange(&line.chunks(1).collect::<Vec<_>>())), 200);
+    assert_eq!(status(&exchange(&[&line])), 200);
     for wrong in [
         &[HEALTH][..],
-        &[b"PROXY TCP4 192.0.2.1 127.0.0.1 4660 8080\r\n", HEALTH],
+        &[b"PROXY TCP4 192.0.2.1 127.0.0.1 4660 80800\r\n", HEALTH],
         &[SIGNATURE, b"\x31\x11\x00\x0c", &[0; 12], HEALTH],
         &[SIGNATURE, b"\x21\x11\x00\x0b", &[0; 11], HEALTH],
         &[SIGNATURE, b"\x21\x11\xff\xff", &[0; 12], HEALTH],

@@ -1,15 +1,20 @@
-//! A server's certificate with its key, and how long it is valid.
+//! A server's certificate with its key, how long it is valid, and whether clients can follow its chain.
 //!
-//! It reads no files and asks no clock: certificate and key come as bytes, the time is an argument.
+//! It reads no files and asks no clock: certificate and key come as bytes, the time is an argument. It verifies no
+//! signature of the chain: a mistake of an operator is a file that lacks certificates, or has those of another.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use x509_cert::Certificate;
 use x509_cert::der::Decode;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{AuthorityKeyIdentifier, ExtendedKeyUsage, SubjectAltName, SubjectKeyIdentifier};
 
 /// A certificate with its key, ready for handshakes.
 #[derive(Clone)]
@@ -18,6 +23,12 @@ pub struct Identity {
     begins: u64,
     expires: u64,
     rsa_bits: Option<u32>,
+    names: Vec<String>,
+    faults: Vec<Fault>,
+    /// The end of each certificate behind the first.
+    chain_expires: Vec<u64>,
+    /// The first certificate, as it was read.
+    first: CertificateDer<'static>,
 }
 
 impl Identity {
@@ -29,7 +40,13 @@ impl Identity {
         let chain: Vec<_> =
             CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|_| IdentityError::BadChain)?;
         let first = chain.first().ok_or(IdentityError::NoCertificate)?;
-        let certificate = x509_cert::Certificate::from_der(first).map_err(|_| IdentityError::BadChain)?;
+        let first = first.clone();
+        let parsed: Vec<Certificate> = chain
+            .iter()
+            .map(|one| Certificate::from_der(one))
+            .collect::<Result<_, _>>()
+            .map_err(|_| IdentityError::BadChain)?;
+        let certificate = &parsed[0];
         let x509_cert::time::Validity { not_before, not_after } = certificate.tbs_certificate.validity;
         let public = &certificate.tbs_certificate.subject_public_key_info;
         // The key in DER is the modulus and some bytes more.
@@ -43,9 +60,12 @@ impl Identity {
             .with_safe_default_protocol_versions()
             .expect("the provider knows TLS 1.2 and 1.3")
             .with_no_client_auth()
-            .with_single_cert(chain, key)
+            .with_single_cert(chain.clone(), key.clone_key())
             .map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => IdentityError::KeyOfAnother,
+                rustls::Error::InconsistentKeys(_) => {
+                    let at = (1..chain.len()).find(|&at| fits(&chain[at], &key));
+                    at.map_or(IdentityError::KeyOfAnother, |at| IdentityError::NotFirst { number: at + 1 })
+                }
                 error => IdentityError::Unfit(error),
             })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -55,7 +75,28 @@ impl Identity {
             config.ticketer = ticketer;
         }
         let [begins, expires] = [not_before, not_after].map(|time| time.to_unix_duration().as_secs());
-        Ok(Self { config: Arc::new(config), begins, expires, rsa_bits })
+        let chain_expires = parsed[1..].iter().map(ends).collect();
+        let (names, faults) = (names(certificate), faults(&parsed));
+        Ok(Self { config: Arc::new(config), begins, expires, rsa_bits, names, faults, chain_expires, first })
+    }
+
+    /// Whether both have the same certificate.
+    pub fn has_the_certificate_of(&self, other: &Self) -> bool {
+        self.first == other.first
+    }
+
+    /// The names that the certificate is for.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What is wrong with the certificate and its chain at that time, beside the [validity](Self::validity) of the first.
+    pub fn faults(&self, now: u64) -> Vec<Fault> {
+        let ended = |(at, &end): (usize, &u64)| {
+            let days = now.checked_sub(end)? / SECONDS_PER_DAY;
+            Some(Fault::Ended { number: at + 2, days })
+        };
+        self.faults.iter().copied().chain(self.chain_expires.iter().enumerate().filter_map(ended)).collect()
     }
 
     /// The configuration for rustls.
@@ -79,9 +120,9 @@ impl Identity {
         }
     }
 
-    /// When the certificate ends, in seconds since the Unix epoch.
+    /// When the first certificate of the chain ends, whichever it is, in seconds since the Unix epoch.
     pub fn expires(&self) -> u64 {
-        self.expires
+        self.chain_expires.iter().copied().fold(self.expires, u64::min)
     }
 
     /// The validity of the certificate at that time, in seconds since the Unix epoch.
@@ -95,6 +136,125 @@ impl Identity {
         }
     }
 }
+
+/// Why clients may refuse a certificate that is valid by its time. Certificates are counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Its issuer is not in the file, so that only clients which know that issuer already can follow it.
+    IssuerMissing,
+    /// One is not that of the issuer of the one before it.
+    NotIssuer {
+        /// Which.
+        number: usize,
+    },
+    /// One behind the first has ended.
+    Ended {
+        /// Which.
+        number: usize,
+        /// Whole days since.
+        days: u64,
+    },
+    /// The first is not for servers.
+    NotForServers,
+    /// The first has no name that clients look at.
+    NoName,
+}
+
+impl Fault {
+    /// Whether all clients refuse it, and not some of them.
+    pub fn is_refused(self) -> bool {
+        match self {
+            Self::NotIssuer { .. } | Self::Ended { .. } | Self::NotForServers | Self::NoName => true,
+            Self::IssuerMissing => false,
+        }
+    }
+}
+
+/// One sentence, with what to do.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::IssuerMissing => f.write_str(
+                "the certificate stands alone, without that of its issuer; clients that do not know the issuer refuse it; \
+                 take the file with the whole chain (fullchain.pem)",
+            ),
+            Self::NotIssuer { number } => write!(
+                f,
+                "certificate {number} is not that of the issuer of the one before it; clients refuse the chain; put the \
+                 server's own first and each issuer behind it"
+            ),
+            Self::Ended { number, days } => {
+                write!(f, "certificate {number} of the chain ended {days} days ago; clients refuse the chain; renew it")
+            }
+            Self::NotForServers => f.write_str(
+                "the certificate is not for servers (its extended key usage has no serverAuth); clients refuse it",
+            ),
+            Self::NoName => f.write_str(
+                "the certificate has no name that clients look at (subjectAltName); they refuse it",
+            ),
+        }
+    }
+}
+
+/// The names and addresses that a certificate is for.
+fn names(certificate: &Certificate) -> Vec<String> {
+    let Ok(Some((_, SubjectAltName(all)))) = certificate.tbs_certificate.get() else { return Vec::new() };
+    let named = |name: &GeneralName| match name {
+        GeneralName::DnsName(name) => Some(name.to_string()),
+        GeneralName::IpAddress(bytes) => {
+            let bytes = bytes.as_bytes();
+            let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok();
+            four.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok()).map(|address| address.to_string())
+        }
+        _ => None,
+    };
+    all.iter().filter_map(named).collect()
+}
+
+/// What is wrong whatever the time is.
+fn faults(chain: &[Certificate]) -> Vec<Fault> {
+    let first = &chain[0].tbs_certificate;
+    let mut faults = Vec::new();
+    if names(&chain[0]).is_empty() {
+        faults.push(Fault::NoName);
+    }
+    if let Ok(Some((_, ExtendedKeyUsage(uses)))) = first.get()
+        && !uses.iter().any(|one| [SERVER_AUTH, ANY_USE].contains(&&*one.to_string()))
+    {
+        faults.push(Fault::NotForServers);
+    }
+    // One that is its own issuer is believed for itself, or not at all.
+    if chain.len() == 1 && first.issuer != first.subject {
+        faults.push(Fault::IssuerMissing);
+    }
+    let not_issuer = (1..chain.len()).find(|&at| !issued(&chain[at - 1], &chain[at]));
+    faults.extend(not_issuer.map(|at| Fault::NotIssuer { number: at + 1 }));
+    faults
+}
+
+/// Whether a certificate says that another is its issuer's: by name, and by the name of the key where both say it.
+fn issued(one: &Certificate, issuer: &Certificate) -> bool {
+    let (one, issuer) = (&one.tbs_certificate, &issuer.tbs_certificate);
+    let key = one.get::<AuthorityKeyIdentifier>().ok().flatten().and_then(|(_, key)| key.key_identifier);
+    let of_issuer = issuer.get::<SubjectKeyIdentifier>().ok().flatten().map(|(_, SubjectKeyIdentifier(key))| key);
+    one.issuer == issuer.subject && key.zip(of_issuer).is_none_or(|(key, of_issuer)| key == of_issuer)
+}
+
+fn ends(certificate: &Certificate) -> u64 {
+    certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs()
+}
+
+/// Whether a key is that of a certificate.
+fn fits(certificate: &CertificateDer<'static>, key: &PrivateKeyDer<'static>) -> bool {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().is_ok_and(|builder| {
+        builder.with_no_client_auth().with_single_cert(vec![certificate.clone()], key.clone_key()).is_ok()
+    })
+}
+
+/// Extended key usages (RFC 5280 section 4.2.1.12).
+const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
+const ANY_USE: &str = "2.5.29.37.0";
 
 /// The name of RSA keys (RFC 8017).
 const RSA: &str = "1.2.840.113549.1.1.1";
@@ -181,6 +341,11 @@ pub enum IdentityError {
     UnfitKey,
     /// The key belongs to another certificate.
     KeyOfAnother,
+    /// The key belongs to a certificate that is not the first.
+    NotFirst {
+        /// Which it is, counted from 1.
+        number: usize,
+    },
     /// rustls cannot use them.
     Unfit(rustls::Error),
 }
@@ -202,6 +367,9 @@ impl fmt::Display for IdentityError {
                 write!(f, "expected a key of RSA (2048 bits or more), ECDSA (P-256 or P-384) or Ed25519, found another")
             }
             Self::KeyOfAnother => write!(f, "the key is not that of the certificate"),
+            Self::NotFirst { number } => {
+                write!(f, "the key is that of certificate {number}; put that one first, and its issuers behind it")
+            }
             Self::Unfit(error) => write!(f, "certificate and key cannot be used: {error}"),
         }
     }
@@ -259,6 +427,74 @@ pub(super) mod tests {
             assert_eq!(error.is_of_key(), expected.contains("key"), "{expected}");
         }
         assert!(!format!("{:?}", Identity::read(one.0.as_bytes(), one.1.as_bytes()).unwrap()).contains("key"));
+    }
+
+    /// A certificate of that name, signed by itself or by another.
+    fn signed(
+        name: &str,
+        by: Option<&rcgen::Issuer<'_, rcgen::KeyPair>>,
+        change: impl FnOnce(&mut rcgen::CertificateParams),
+    ) -> (String, rcgen::KeyPair, rcgen::CertificateParams) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new([format!("{name}.example")]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.use_authority_key_identifier_extension = by.is_some();
+        change(&mut params);
+        let made = match by {
+            Some(issuer) => params.signed_by(&key, issuer),
+            None => params.self_signed(&key),
+        };
+        (made.unwrap().pem(), key, params)
+    }
+
+    #[test]
+    fn a_chain_that_clients_cannot_follow_is_told() {
+        let ca = |params: &mut rcgen::CertificateParams| {
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.not_after = rcgen::date_time_ymd(2026, 5, 1);
+        };
+        let (root_pem, root_key, root_params) = signed("root", None, ca);
+        let root = rcgen::Issuer::new(root_params, root_key);
+        let (twin_pem, ..) = signed("root", None, ca);
+        let (other_pem, ..) = signed("other", None, ca);
+        let (leaf, key, _) = signed("leaf", Some(&root), |_| {});
+        let (own, own_key, _) = signed("own", None, |_| {});
+        let (client, client_key, _) = signed("client", Some(&root), |params| {
+            params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        });
+        let (nameless, nameless_key, _) = signed("nameless", Some(&root), |params| params.subject_alt_names.clear());
+        let end = rcgen::date_time_ymd(2026, 5, 1).unix_timestamp() as u64;
+        let day = SECONDS_PER_DAY;
+        for (chain, key, now, expected) in [
+            (&[&leaf, &root_pem][..], &key, end - 1, &[][..]),
+            (&[&leaf, &root_pem], &key, end, &[Fault::Ended { number: 2, days: 0 }]),
+            (&[&leaf, &root_pem], &key, end + 3 * day, &[Fault::Ended { number: 2, days: 3 }]),
+            (&[&leaf], &key, 0, &[Fault::IssuerMissing]),
+            (&[&leaf, &other_pem], &key, 0, &[Fault::NotIssuer { number: 2 }]),
+            // Another of the same name.
+            (&[&leaf, &twin_pem], &key, 0, &[Fault::NotIssuer { number: 2 }]),
+            (&[&leaf, &root_pem, &other_pem], &key, 0, &[Fault::NotIssuer { number: 3 }]),
+            (&[&own], &own_key, 0, &[]),
+            (&[&client, &root_pem], &client_key, 0, &[Fault::NotForServers]),
+            (&[&nameless, &root_pem], &nameless_key, 0, &[Fault::NoName]),
+        ] {
+            let pem: String = chain.iter().map(|one| one.as_str()).collect();
+            let identity = Identity::read(pem.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+            assert_eq!(identity.faults(now), expected, "{} certificates", chain.len());
+            assert!(expected.iter().all(|fault| fault.to_string().contains("refuse")));
+        }
+        let pem = format!("{leaf}{root_pem}");
+        let identity = Identity::read(pem.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        assert_eq!((identity.names(), identity.expires()), (&["leaf.example".to_owned()][..], end));
+        // The issuer first.
+        let pem = format!("{root_pem}{leaf}");
+        let error = Identity::read(pem.as_bytes(), key.serialize_pem().as_bytes()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the key is that of certificate 2; put that one first, and its issuers behind it"
+        );
+        assert!(!error.is_of_key());
     }
 
     #[test]

@@ -7,5 +7,5 @@
 mod identity;
 mod stream;
 
-pub use identity::{Identity, IdentityError, RENEW_DAYS, Validity};
+pub use identity::{Fault, Identity, IdentityError, RENEW_DAYS, Validity};
 pub use stream::{Acceptor, Handshakes, IDLE_BYTES, MAX_HANDSHAKE_LEN, MAX_UNSENT, TlsStream, Transport};
