@@ -80,6 +80,7 @@ fn a_turn_that_panics_is_the_last_and_everybody_hears_1011() {
         addresses: None,
         proxies: Proxies::default(),
         memory: None,
+        stop_after: Duration::ZERO,
         stop_within: Duration::from_secs(1),
     };
     let server = std::thread::spawn(move || {

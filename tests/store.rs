@@ -16,7 +16,7 @@ use salon::server::forwarded::Proxies;
 use salon::server::kernel::Handed;
 use salon::server::reactor::Bounds;
 use salon::server::serve::{self, HandedOver};
-use salon::server::settings::{ProxyProtocol, Settings, Starter, State};
+use salon::server::settings::{ProxyProtocol, Reading, Settings, Starter, State};
 use salon::server::{Error, admission};
 use salon::time::Moment;
 use salon::{chat, engine};
@@ -82,11 +82,11 @@ impl Backend for Gated {
 struct Nobody;
 
 impl Starter for Nobody {
-    fn reload(&mut self) -> Result<Settings, String> {
+    fn reload(&mut self) -> Result<Reading, String> {
         Err("nobody reloads".into())
     }
 
-    fn note(&mut self, _: State) {}
+    fn note(&mut self, _: State<'_>) {}
 
     fn wants_to_hear_every(&self) -> Option<Duration> {
         None
@@ -145,6 +145,7 @@ fn run(
             addresses: Some(admission::Limits::default()),
             proxies: Proxies::default(),
             memory: None,
+            stop_after: Duration::ZERO,
             stop_within,
         },
         chat: chat::Settings::default(),

@@ -419,7 +419,7 @@ pub fn check_emoji(text: &str) -> Result<(), String> {
 }
 
 /// An `error` message, for requests that are refused before they reach the chat.
-pub fn error_message(code: Code, message: &'static str) -> Vec<u8> {
+pub fn error_message(code: Code, message: impl Into<std::borrow::Cow<'static, str>>) -> Vec<u8> {
     let mut out = Vec::new();
     wire::answer::write(&mut out, None, &wire::answer::Error::from(&wire::Refusal::new(code, message)));
     out

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Parser, Subcommand};
 
 use super::bench::{BenchArgs, EXAMPLES};
+use super::operate::{BanArgs, KickArgs, SayArgs, Server, UnbanArgs, WhoArgs};
 use super::sim::SimArgs;
 #[cfg(feature = "sqlite")]
 use super::store;
@@ -15,7 +16,7 @@ use super::top::{KEYS, TopArgs};
 use super::values::{
     Admin, Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, ProxyProtocolArg, RateArg,
     parse_address, parse_connections, parse_count, parse_flush_delay, parse_message_bytes, parse_mode, parse_outbox,
-    parse_per_address, parse_size, parse_time,
+    parse_per_address, parse_size, parse_time, parse_wait,
 };
 use super::values::{DurabilityArg, HistoryAgeArg, HistoryArg, StoreArg, StoreSizeArg};
 use crate::server::forwarded::Trusted;
@@ -81,6 +82,22 @@ pub enum Command {
     ///
     /// The secret is read from --secret-file or the environment variable SALON_AUTH_SECRET.
     Token(TokenArgs),
+    /// Say something in a room, to a user or to everybody, by the admin port of a running Salon
+    Say(SayArgs),
+    /// Put a user out, of a room or altogether; they may come back
+    Kick(KickArgs),
+    /// Keep a user out
+    Ban(BanArgs),
+    /// Let a user in again
+    Unban(UnbanArgs),
+    /// List the rooms, with how many are in each
+    Rooms(Server),
+    /// List who is in a room, or here
+    Who(WhoArgs),
+    /// Whether a running Salon takes clients: exit status 0, or 1 and why not
+    Health(Server),
+    /// Have a running Salon read its settings again, and print what has changed: exit status 0, or 1 and what is wrong
+    Reload(Server),
 }
 
 /// Options of `serve`. Those of the group [`AT_ONCE`] can be changed while it serves.
@@ -297,6 +314,10 @@ pub struct FineArgs {
     /// `off` for no budget
     #[arg(long, default_value = "off", value_name = "SIZE|off", env = "SALON_MEMORY", group = AT_ONCE)]
     pub memory: MemoryArg,
+    /// How long Salon serves on when it is asked to stop, while `/readyz` says 503 already, so that balancers send
+    /// nobody more: longer than they take to notice; 0 for not at all
+    #[arg(long, default_value = "0", value_name = "TIME", value_parser = parse_wait, env = "SALON_STOP_AFTER")]
+    pub stop_after: Duration,
     /// How long stopping may take before the connections that are left are dropped
     #[arg(long, default_value = "3s", value_name = "TIME", value_parser = parse_time, env = "SALON_STOP_WITHIN")]
     pub stop_within: Duration,

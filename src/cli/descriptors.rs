@@ -5,14 +5,24 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the limit as far as the system lets, makes room for as many of `asked` connections as fit below it, and
 /// returns how many. If not all fit, it logs that.
-pub fn fit(asked: usize) -> usize {
+///
+/// # Errors
+/// One sentence: next to none fit, and a server that refuses everybody serves nobody.
+pub fn fit(asked: usize) -> Result<usize, String> {
     let room = room(asked);
+    if room < asked.min(LEAST) {
+        let least = RESERVE + LEAST;
+        return Err(format!(
+            "--max-connections: expected a descriptor limit of {least} at least, found less; raise it with ulimit -n or \
+             LimitNOFILE= of the unit"
+        ));
+    }
     if room < asked {
         log::warn!("max-connections is {room} and not {asked}: the descriptor limit is too low (see ulimit -n)");
     }
     let connections = asked.min(room);
     widen_table(connections);
-    connections
+    Ok(connections)
 }
 
 /// Raises the limit and returns the same, without a line of log and without making room.
@@ -60,6 +70,9 @@ fn widen_table(connections: usize) {
     let last = i32::try_from(connections + RESERVE - 1).unwrap_or(i32::MAX);
     drop(fcntl_dupfd_cloexec(std::io::stderr(), last));
 }
+
+/// Connections that there must be room for, if so many are asked for.
+const LEAST: usize = 32;
 
 /// Descriptors that are not connections of clients: listeners, the poller, the log, and those let in to be refused.
 pub const RESERVE: usize = 192;

@@ -2,9 +2,9 @@
 //!
 //! [`args`] declares commands and settings; `layers` reads them from command line, environment and file; `settings`
 //! turns them into settings for the floors below; this module runs the command, with `keys` for tokens, `admin_key` for
-//! the operator's key, [`mod@bench`], [`mod@top`], `config`, `check` and `store` for the subcommands of these names.
-//! Exit status: 0 when a signal ended the server, 1 when it failed while running, `check` found something in the way or
-//! a bench found faults, 2 when it could not start as asked, with one sentence that says what to do.
+//! the operator's key, [`mod@bench`], [`mod@top`], [`operate`], `config`, `check` and `store` for the subcommands of
+//! these names. Exit status: 0 when a signal ended the server, 1 when it failed while running, `check` found something
+//! in the way or a bench found faults, 2 when it could not start as asked, with one sentence that says what to do.
 
 mod admin_key;
 pub mod args;
@@ -17,6 +17,7 @@ mod keys;
 mod layers;
 mod listener;
 mod memory;
+pub mod operate;
 #[cfg(feature = "sqlite")]
 mod records;
 mod reload;
@@ -104,6 +105,14 @@ fn run() -> ExitCode {
         #[cfg(feature = "sqlite")]
         Some(Command::Store(args)) => store::run(args).map_err(Failure::Asked),
         Some(Command::Token(args)) => keys::print_token(args).map_err(Failure::Asked),
+        Some(Command::Say(args)) => operate::say(args).map_err(Into::into),
+        Some(Command::Kick(args)) => operate::kick(args).map_err(Into::into),
+        Some(Command::Ban(args)) => operate::ban(args).map_err(Into::into),
+        Some(Command::Unban(args)) => operate::unban(args).map_err(Into::into),
+        Some(Command::Rooms(server)) => operate::rooms(server).map_err(Into::into),
+        Some(Command::Who(args)) => operate::who(args).map_err(Into::into),
+        Some(Command::Health(server)) => operate::health(server).map_err(Into::into),
+        Some(Command::Reload(server)) => operate::reload(server).map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,6 +122,10 @@ fn run() -> ExitCode {
         }
         Err(Failure::Server(error)) => fail(&error),
         Err(Failure::Top(error)) => fail(&error),
+        Err(Failure::Refused(sentence)) => {
+            last_words(&sentence);
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -121,6 +134,17 @@ enum Failure {
     Asked(String),
     Server(server::Error),
     Top(crate::top::Error),
+    /// The server does not do it, in one sentence.
+    Refused(String),
+}
+
+impl std::convert::From<operate::Failure> for Failure {
+    fn from(failure: operate::Failure) -> Self {
+        match failure {
+            operate::Failure::Asked(sentence) => Self::Asked(sentence),
+            operate::Failure::Refused(sentence) => Self::Refused(sentence),
+        }
+    }
 }
 
 impl std::convert::From<server::Error> for Failure {
@@ -152,7 +176,8 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     void("listen", &handed.public);
     void("tls_listen", &handed.tls);
     void("admin", &handed.admin);
-    let reload = Reload::new(command_line, layers.settings, handed);
+    let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
+    let reload = Reload::new(command_line, layers.settings, handed, identity);
     serve::run(settings, sockets, systemd::Starter::new(reload), |waker| store(&args, waker))?;
     Ok(())
 }
@@ -182,7 +207,8 @@ fn print_config(markdown: bool, layers: &Layers) -> Result<(), String> {
 }
 
 fn echo(args: &EchoArgs) -> Result<(), Failure> {
-    echo::run(args.listen, descriptors::fit(args.max_connections))?;
+    let connections = descriptors::fit(args.max_connections).map_err(Failure::Asked)?;
+    echo::run(args.listen, connections)?;
     Ok(())
 }
 

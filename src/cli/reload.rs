@@ -5,8 +5,10 @@
 //! anything is wrong nothing changes.
 
 use std::ffi::OsString;
+use std::time::{Duration, UNIX_EPOCH};
 
-use crate::server;
+use crate::server::settings::Reading;
+use crate::server::tls::Identity;
 
 use super::args::Command;
 use super::layers::{self, Changes, Setting};
@@ -18,19 +20,27 @@ pub struct Reload {
     command_line: Vec<OsString>,
     in_force: Vec<Setting>,
     handed: Places,
+    /// The certificate of the last reading.
+    identity: Option<Identity>,
 }
 
 impl Reload {
-    /// For settings that were read from this command line, with sockets that were handed over at `handed`.
-    pub fn new(command_line: Vec<OsString>, in_force: Vec<Setting>, handed: Places) -> Self {
-        Self { command_line, in_force, handed }
+    /// For settings that were read from this command line, with sockets that were handed over at `handed`, and with
+    /// this certificate.
+    pub fn new(
+        command_line: Vec<OsString>,
+        in_force: Vec<Setting>,
+        handed: Places,
+        identity: Option<Identity>,
+    ) -> Self {
+        Self { command_line, in_force, handed, identity }
     }
 
     /// Reads them again, and logs what has changed and what would have.
     ///
     /// # Errors
     /// What is wrong, in one sentence; the old settings stay.
-    pub fn again(&mut self) -> Result<server::settings::Settings, String> {
+    pub fn again(&mut self) -> Result<Reading, String> {
         let read = layers::read(&self.command_line).map_err(|error| sentence_of(&error))?;
         let mut next = self.in_force.clone();
         let (mut changed, mut fixed) = (Vec::new(), Vec::new());
@@ -49,11 +59,19 @@ impl Reload {
         let Some(Command::Serve(args)) = args.command else { unreachable!("assembled for serve") };
         let settings = settings::of(&args, &self.handed)?;
         self.in_force = next;
+        let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
+        if let (Some(before), Some(now)) = (&self.identity, &identity)
+            && !now.has_the_certificate_of(before)
+        {
+            let end = UNIX_EPOCH + Duration::from_secs(now.expires());
+            changed.push(format!("the certificate, which is good until {}", httpdate::fmt_http_date(end)));
+        }
+        self.identity = identity;
         log::info!("settings read again; changed: {}", list(&changed));
         if !fixed.is_empty() {
             log::warn!("changed only at the next start: {}", list(&fixed));
         }
-        Ok(settings)
+        Ok(Reading { settings, changed, at_the_next_start: fixed })
     }
 }
 

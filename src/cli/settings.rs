@@ -144,7 +144,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         ..engine::Settings::default()
     };
     let bounds = Bounds {
-        max_connections: descriptors::fit(args.max_connections),
+        max_connections: descriptors::fit(args.max_connections)?,
         addresses: Some(admission::Limits {
             open: args.max_connections_per_address,
             per_second: args.new_connections_per_address,
@@ -153,6 +153,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         }),
         proxies: listen.proxies,
         memory: fine.memory.0,
+        stop_after: fine.stop_after,
         stop_within: fine.stop_within,
     };
     Ok(server::settings::Settings {

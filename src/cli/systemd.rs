@@ -14,7 +14,7 @@ use listenfd::ListenFd;
 
 use crate::server::kernel::{Handed, MAX_LISTENERS};
 use crate::server::serve::HandedOver;
-use crate::server::settings::{self, Settings, State};
+use crate::server::settings::{self, Reading, State};
 
 use super::reload::Reload;
 
@@ -69,19 +69,27 @@ impl Starter {
 }
 
 impl settings::Starter for Starter {
-    fn reload(&mut self) -> Result<Settings, String> {
+    fn reload(&mut self) -> Result<Reading, String> {
         self.reload.again()
     }
 
-    fn note(&mut self, state: State) {
+    fn note(&mut self, state: State<'_>) {
+        let Some(socket) = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else { return };
         let word = match state {
-            State::Ready => "READY=1\n",
-            State::Alive => "WATCHDOG=1\n",
-            State::Stopping => "STOPPING=1\n",
+            State::Ready => "READY=1\n".into(),
+            State::Alive => "WATCHDOG=1\n".into(),
+            State::Reloading => {
+                // With `Type=notify-reload` it must be told when that was, by this clock (sd_notify(3)).
+                let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+                format!("RELOADING=1\nMONOTONIC_USEC={}\n", now.tv_sec * 1_000_000 + now.tv_nsec / 1000)
+            }
+            State::Reloaded { error: None } => "READY=1\nSTATUS=the settings have been read again\n".into(),
+            State::Reloaded { error: Some(error) } => {
+                format!("READY=1\nSTATUS=the settings stay as they were: {}\n", error.replace('\n', " "))
+            }
+            State::Stopping => "STOPPING=1\n".into(),
         };
-        if let Some(socket) = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())
-            && let Err(error) = notify(&socket, word)
-        {
+        if let Err(error) = notify(&socket, &word) {
             log::warn!("systemd cannot be told of {state:?}: {error}");
         }
     }

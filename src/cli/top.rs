@@ -104,7 +104,7 @@ fn speaks_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
 }
 
 /// Where a server that listens on every address can be reached from here.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -138,12 +138,12 @@ mod tests {
             ("", "", "", true),
         ] {
             let found = speaks_utf8(|name| {
-                Some(match name {
+                let value: &str = match name {
                     "LC_ALL" => all,
                     "LC_CTYPE" => kind,
                     _ => lang,
-                })
-                .map(Into::into)
+                };
+                Some(value.into())
             });
             assert_eq!(found, utf8, "{all} {kind} {lang}");
         }

@@ -398,6 +398,14 @@ pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time from 1s to 3650d, such as 30s, 15m, 1h or 7d".into())
 }
 
+/// A time that may be none.
+pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" | "0s" => Ok(Duration::ZERO),
+        _ => parse_time(text).map_err(|error| format!("{error}, or 0")),
+    }
+}
+
 /// How long a message may be held back: not at all, or some milliseconds. More would be felt.
 pub(super) fn parse_flush_delay(text: &str) -> Result<Duration, String> {
     let time = match text.strip_suffix("ms") {

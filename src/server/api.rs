@@ -89,6 +89,17 @@ pub(super) fn head(request: &Request<'_>, name: &str) -> Result<CallHead, CallEr
     Ok(CallHead { call, body_len, expects_continue: request.expects_continue() })
 }
 
+/// A request for the settings to be read again, of any caller: as a call, and without a body.
+pub(super) fn reload(request: &Request<'_>) -> Result<(), EntryError> {
+    if request.method() != "POST" {
+        return Err(CallError::Method.into());
+    }
+    match request.content_length().map_err(EntryError::Request)? {
+        0 => Ok(()),
+        _ => Err(EntryError::Request(RequestError::BadBody)),
+    }
+}
+
 fn is_address(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => name,

@@ -48,7 +48,7 @@ impl Calls {
         self.owed.insert(id, keep);
     }
 
-    /// A call is refused before it reaches the chat.
+    /// A call is answered without the chat, or refused before it reaches it.
     pub fn refused(&mut self, status: u16) {
         self.outcomes.note(status);
     }

@@ -3,8 +3,10 @@
 //! [`super::responder`] decides the answer to a request; this module carries it out. [`super::calls`] knows the open
 //! calls of the operator.
 
+use serde::Serialize;
+
 use crate::backend::Backend;
-use crate::chat::{self, Chat, Deliveries};
+use crate::chat::{self, Chat, Code, Deliveries};
 use crate::engine::{Engine, Event, LeftBehind};
 use crate::id::ConnId;
 use crate::proto::CloseCode;
@@ -15,11 +17,12 @@ use super::admission::Verdict;
 use super::calls::Calls;
 use super::entry_error::EntryError;
 use super::http::{self, NO_STORE, Response};
-use super::reports;
+use super::logging::ACCESS;
+use super::reports::{self, Ended};
 use super::responder::{Answer, Asked, Responder};
-use super::settings::{Settings, Starter, State};
+use super::settings::{Reading, Settings, Starter, State};
 use super::socket::Socket;
-use super::sources::Sources;
+use super::sources::{LastReload, Sources, line};
 use super::system::System;
 use super::top::Top;
 use super::{Port, Reloaded, Seen, Service, Turn};
@@ -33,6 +36,13 @@ pub(crate) struct ChatService {
     /// Panics that ended one request and nothing else.
     panics: u64,
     stopping: bool,
+    /// It will stop soon.
+    leaving: bool,
+    last_reload: Option<LastReload>,
+    /// Callers who have asked for the settings to be read again.
+    reloads: Vec<(ConnId, Asked)>,
+    /// What came of it, to be told to them: a status and a text.
+    reloaded: Option<(u16, Vec<u8>)>,
     top: Top,
     starter: Box<dyn Starter>,
     /// When the starter expects the next sign of life.
@@ -44,9 +54,9 @@ pub(crate) enum Then {
     /// Nothing.
     Nothing,
     /// A session has ended: its line for the log.
-    Ended(String),
-    /// A request that needs an answer.
-    Answer(Asked, Box<Answer>),
+    Ended(Ended),
+    /// A request that needs an answer; and its method and path, if the log wants them.
+    Answer(Asked, Box<Answer>, Option<Box<(String, String)>>),
 }
 
 impl ChatService {
@@ -68,6 +78,10 @@ impl ChatService {
             calls: Calls::default(),
             panics: 0,
             stopping: false,
+            leaving: false,
+            last_reload: None,
+            reloads: Vec::new(),
+            reloaded: None,
             top: Top::default(),
             alive_at: starter.wants_to_hear_every().map(|_| Tick(0)),
             starter,
@@ -91,8 +105,17 @@ impl ChatService {
 
     /// The sources of reports.
     fn sources<'a>(&'a self, seen: &'a Seen<'a>) -> Sources<'a> {
-        let Self { chat, calls, panics, stopping, .. } = self;
-        Sources { seen, chat, calls: calls.outcomes(), panics: *panics, stopping: *stopping }
+        let Self { chat, calls, panics, stopping, leaving, last_reload, .. } = self;
+        let leaving = *stopping || *leaving;
+        Sources {
+            seen,
+            chat,
+            calls: calls.outcomes(),
+            panics: *panics,
+            stopping: *stopping,
+            leaving,
+            reload: *last_reload,
+        }
     }
 
     /// Answers a request.
@@ -124,7 +147,7 @@ impl ChatService {
                 self.chat.turn_away(id, &door, turn.now, &mut self.deliveries);
             }
             Answer::Look(look) => {
-                match look.word(&mut self.top, &mut self.chat, turn.engine, turn.now, self.stopping) {
+                match look.word(&mut self.top, &mut self.chat, turn.engine, turn.now, self.stopping || self.leaving) {
                     Ok(body) => {
                         let response = Response { headers: &[NO_STORE], ..Response::new(200, http::JSON, &body) };
                         turn.engine.respond(id, &asked.word(response, turn.now), asked.keep);
@@ -132,6 +155,7 @@ impl ChatService {
                     Err(error) => turn.refuse(id, asked, &error, &mut self.calls),
                 }
             }
+            Answer::Reload => self.reloads.push((id, asked)),
             Answer::Receive(head) => {
                 let note = Calls::note(head.call, asked.keep);
                 turn.engine.receive_body(id, head.body_len, note, head.interim());
@@ -157,14 +181,18 @@ impl<S: System> Service<S> for ChatService {
             Event::Control => self.chat.handle_ping(id, now, &mut self.deliveries),
             Event::Drained => self.chat.handle_drained(id, now, &mut self.deliveries),
             Event::Closed => {
-                let story = log::log_enabled!(log::Level::Debug).then(|| reports::ended(&self.chat, id, now)).flatten();
+                let story = log::log_enabled!(target: ACCESS, log::Level::Debug)
+                    .then(|| reports::ended(&self.chat, id, now))
+                    .flatten();
                 self.chat.handle_closed(id, now, &mut self.deliveries);
                 return story.map_or(Then::Nothing, Then::Ended);
             }
             Event::Request(request) => {
                 let (asked, answer) = self.responder.answer(request, port, &self.sources(seen));
                 self.panics += u64::from(matches!(answer, Answer::Refuse(EntryError::Mistake)));
-                return Then::Answer(asked, Box::new(answer));
+                let wanted = log::log_enabled!(target: ACCESS, log::Level::Debug);
+                let line = wanted.then(|| Box::new((request.method().to_owned(), request.path().to_owned())));
+                return Then::Answer(asked, Box::new(answer), line);
             }
             Event::Body { note, bytes } => {
                 let (call, keep) = Calls::of_note(note);
@@ -172,7 +200,7 @@ impl<S: System> Service<S> for ChatService {
                 self.chat.handle_call(id, call, bytes, now, &mut self.deliveries);
             }
             Event::BadRequest(error) => {
-                return Then::Answer(Asked::UNREAD, Box::new(Answer::Refuse(EntryError::Request(error))));
+                return Then::Answer(Asked::UNREAD, Box::new(Answer::Refuse(EntryError::Request(error))), None);
             }
         }
         Then::Nothing
@@ -181,12 +209,31 @@ impl<S: System> Service<S> for ChatService {
     fn carry_out(&mut self, id: ConnId, then: Then, turn: &mut Turn<'_, S>) {
         match then {
             Then::Nothing => {}
-            Then::Answer(asked, answer) => self.give(id, asked, *answer, turn),
-            Then::Ended(story) => {
+            Then::Answer(asked, answer, line) => {
+                if let Some(line) = line {
+                    let (method, path) = *line;
+                    let from = turn.engine.stream(id).and_then(Socket::client);
+                    let said = asked.said.filter(|_| turn.admission.proxies().trust(from));
+                    let address = said.or(from).map_or_else(|| "-".into(), |address| address.to_string());
+                    let status = answer.status(asked, turn.now);
+                    log::debug!(
+                        target: ACCESS,
+                        address = address.as_str(), method = method.as_str(), path = path.as_str(), status = status;
+                        "request"
+                    );
+                }
+                self.give(id, asked, *answer, turn);
+            }
+            Then::Ended(Ended { user, dialect, seconds, messages }) => {
                 if let Some((_, socket, code)) = turn.engine.last_closed() {
                     // A proxy's Unix socket has none.
                     let address = socket.client().map_or_else(|| "-".into(), |address| address.to_string());
-                    log::debug!("ended: {story} at {address}, closed with {code}");
+                    log::debug!(
+                        target: ACCESS,
+                        address = address.as_str(), user = user.as_str(), dialect = dialect, seconds = seconds,
+                        messages = messages, code = code;
+                        "session"
+                    );
                 }
             }
         }
@@ -194,6 +241,13 @@ impl<S: System> Service<S> for ChatService {
     }
 
     fn deliver(&mut self, turn: &mut Turn<'_, S>) {
+        if let Some((status, text)) = self.reloaded.take() {
+            for (id, asked) in std::mem::take(&mut self.reloads) {
+                let response = Response { headers: &[NO_STORE], ..Response::new(status, http::JSON, &text) };
+                self.calls.refused(status);
+                turn.engine.respond(id, &asked.word(response, turn.now), asked.keep);
+            }
+        }
         turn.deliver(&mut self.deliveries, &mut self.calls);
         // Before anything else happens in the chat, which must not take them for members of the topic.
         while let Some(first) = turn.engine.left_behind() {
@@ -226,11 +280,31 @@ impl<S: System> Service<S> for ChatService {
         [self.chat.next_deadline(), self.alive_at].into_iter().flatten().min()
     }
 
-    fn reload(&mut self) -> Option<Reloaded> {
-        let settings = match self.starter.reload() {
-            Ok(settings) => settings,
+    fn wants_reload(&self) -> bool {
+        !self.reloads.is_empty()
+    }
+
+    fn reload(&mut self, now: Moment) -> Option<Reloaded> {
+        #[derive(Serialize)]
+        struct Changed<'a> {
+            r#type: &'static str,
+            changed: &'a [String],
+            at_the_next_start: &'a [String],
+        }
+        self.starter.note(State::Reloading);
+        let reading = self.starter.reload();
+        self.last_reload = Some(LastReload { unix_ms: now.unix_ms, successful: reading.is_ok() });
+        self.starter.note(State::Reloaded { error: reading.as_ref().err().map(String::as_str) });
+        let settings = match reading {
+            Ok(Reading { settings, changed, at_the_next_start }) => {
+                let text = Changed { r#type: "reloaded", changed: &changed, at_the_next_start: &at_the_next_start };
+                self.reloaded = Some((200, line(&text).into_bytes()));
+                settings
+            }
             Err(error) => {
                 log::error!("the settings stay as they were: {error}");
+                let text = format!("the settings stay as they were: {error}");
+                self.reloaded = Some((409, [&chat::error_message(Code::BadRequest, text)[..], b"\n"].concat()));
                 return None;
             }
         };
@@ -251,8 +325,15 @@ impl<S: System> Service<S> for ChatService {
         self.chat.drop_oldest(bytes, now, &mut self.deliveries) > 0
     }
 
-    fn shut_down(&mut self, turn: &mut Turn<'_, S>) {
+    fn leave(&mut self) {
         self.starter.note(State::Stopping);
+        self.leaving = true;
+    }
+
+    fn shut_down(&mut self, turn: &mut Turn<'_, S>) {
+        if !self.leaving {
+            self.starter.note(State::Stopping);
+        }
         self.stopping = true;
         self.chat.handle_shutdown(turn.now, &mut self.deliveries);
         self.deliver(turn);

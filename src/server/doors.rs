@@ -37,6 +37,8 @@ pub enum Entry {
     Report(Report),
     /// To a report for which the engine must be asked.
     Look(Look),
+    /// To the reading of the settings, once more.
+    Reload,
     /// To the list of methods (`OPTIONS`). Balancers ask for it to know whether a server is there.
     Options,
     /// To a call of the operator, whose body may follow.
@@ -83,6 +85,9 @@ fn decide(
     let path = request.path();
     if let (Port::Admin, Some(call)) = (port, path.strip_prefix("/api/")) {
         api::admit(request, key)?;
+        if call == "reload" {
+            return api::reload(request).map(|()| Entry::Reload);
+        }
         return Ok(Entry::Call(api::head(request, call)?));
     }
     if request.content_length().map_err(EntryError::Request)? != 0 {
@@ -357,6 +362,7 @@ mod tests {
             Entry::Report(report) => format!("{report:?}"),
             Entry::Look(look) => format!("{look:?}"),
             Entry::Options => "options".into(),
+            Entry::Reload => "reload".into(),
             Entry::Refused(EntryError::Request(error)) => error.status().to_string(),
             Entry::Refused(EntryError::NotFound) => "404".into(),
             Entry::Refused(EntryError::Method) => "405".into(),
@@ -391,6 +397,10 @@ mod tests {
             ("POST /api/", &shown, Port::Admin, "404"),
             ("POST /api", &shown, Port::Admin, "404"),
             ("GET /api/publish", &shown, Port::Admin, "405"),
+            ("POST /api/reload", &shown, Port::Admin, "reload"),
+            ("GET /api/reload", &shown, Port::Admin, "405"),
+            ("POST /api/reload", wrong, Port::Admin, "401"),
+            ("POST /api/reload", &shown, Port::Public, "404"),
             ("POST /api/publish", &shown, Port::Public, "404"),
             ("POST /api/publish", &shown, Port::Crowded, "404"),
             // The host of these requests is a name, not an address.

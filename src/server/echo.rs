@@ -119,6 +119,7 @@ pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
         addresses: None,
         proxies: Proxies::default(),
         memory: None,
+        stop_after: Duration::ZERO,
         stop_within: Duration::from_secs(3),
     };
     let reactor = Reactor::new(kernel, vec![listener], settings(), bounds, None);

@@ -153,3 +153,9 @@ fn reason(status: u16) -> &'static str {
         _ => "Error",
     }
 }
+
+/// The status of a response of ours: the digits behind `HTTP/1.1 `.
+pub fn status_of(response: &[u8]) -> u16 {
+    let digits = response.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}

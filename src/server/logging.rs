@@ -40,8 +40,8 @@ pub type Field = (&'static str, Value);
 pub enum Format {
     /// For people.
     Text,
-    /// One JSON object a line: `ts` (milliseconds since the Unix epoch), `level`, `target`, `message`, and the fields of
-    /// the line.
+    /// One JSON object a line: `ts` (milliseconds since the Unix epoch), `level`, `target`, `message`, and the fields
+    /// of the line.
     Json,
 }
 
@@ -346,6 +346,9 @@ fn one_line(message: &str) -> String {
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
+
+/// Lines about requests and sessions have this target, whichever part of Salon writes them: `salon::access=debug`.
+pub const ACCESS: &str = "salon::access";
 
 /// Lines of level info and above that are written in a second.
 pub const LINES_PER_SECOND: u64 = 100;

@@ -10,15 +10,16 @@ use crate::backend::health::{BOUNDS, Health};
 use super::Seen;
 use super::reactor::TURN_BOUNDS;
 use super::refusals::Reason;
-use super::sources::Sources;
+use super::sources::{Sources, VERSION};
+use super::system::Process;
 
 /// The media type of [`prometheus`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All of it, for a machine.
 pub fn prometheus(sources: &Sources<'_>) -> String {
-    let Sources { seen, chat, calls, panics, stopping: _ } = sources;
-    let Seen { turns, counters, connections, max_connections, admission, tls, memory, resident, now: _ } = seen;
+    let Sources { seen, chat, calls, panics, reload, stopping: _, leaving: _ } = sources;
+    let Seen { turns, counters, connections, max_connections, admission, tls, memory, process, now } = seen;
     let counts = chat.counts();
     let mut page = Page(String::with_capacity(8 << 10));
     page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
@@ -71,9 +72,20 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
         "Octets that may be held; 0: no budget.",
         memory.bytes().unwrap_or(0) as f64,
     );
-    if let Some(bytes) = resident() {
-        page.gauge("salon_resident_bytes", "Octets in memory as the kernel counts them.", bytes as f64);
-    }
+    let started = (now.unix_ms.saturating_sub(now.tick.0)) as f64 / 1000.0;
+    page.process(&process(), started);
+    page.head("salon_build_info", "1, with the version.", "gauge");
+    page.sample("salon_build_info", &format!("version=\"{VERSION}\""), 1.0);
+    page.gauge(
+        "salon_last_reload_successful",
+        "1 if the settings of the last reading are in force.",
+        f64::from(u8::from(reload.is_none_or(|reload| reload.successful))),
+    );
+    page.gauge(
+        "salon_last_reload_timestamp_seconds",
+        "When the settings were last read, in seconds since the Unix epoch.",
+        reload.map_or(started, |reload| reload.unix_ms as f64 / 1000.0),
+    );
     page.counter("salon_log_lines_dropped_total", "Lines of the log left out.", super::logging::dropped_lines());
     page.head("salon_api_calls_total", "Calls of the HTTP API by what became of them.", "counter");
     for (outcome, count) in
@@ -133,6 +145,29 @@ struct Page(String);
 impl Page {
     fn head(&mut self, name: &str, help: &str, kind: &str) {
         writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a String takes everything");
+    }
+
+    /// What the system says of the process; names are those that programs of all kinds use.
+    fn process(&mut self, process: &Process, started: f64) {
+        let Process { resident, address_space, cpu, descriptors, max_descriptors } = process;
+        if let Some(bytes) = resident {
+            self.gauge("salon_resident_bytes", "Octets in memory as the kernel counts them.", *bytes as f64);
+        }
+        self.gauge("process_start_time_seconds", "When it started, in seconds since the Unix epoch.", started);
+        if let Some(cpu) = cpu {
+            self.head("process_cpu_seconds_total", "Processor time.", "counter");
+            self.sample("process_cpu_seconds_total", "", cpu.as_secs_f64());
+        }
+        for (name, help, value) in [
+            ("process_resident_memory_bytes", "Memory.", resident.map(|bytes| bytes as u64)),
+            ("process_virtual_memory_bytes", "Address space.", address_space.map(|bytes| bytes as u64)),
+            ("process_open_fds", "Descriptors.", *descriptors),
+            ("process_max_fds", "Descriptors that there may be.", *max_descriptors),
+        ] {
+            if let Some(value) = value {
+                self.gauge(name, help, value as f64);
+            }
+        }
     }
 
     /// How a store on disk fares.

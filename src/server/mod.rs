@@ -63,7 +63,7 @@ use admission::Admission;
 use listener::Address;
 use reactor::{Bounds, Turns};
 use socket::Socket;
-use system::System;
+use system::{Process, System};
 
 /// Which of the listeners a connection came in by: the engine's tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,10 +126,19 @@ pub trait Service<S: System> {
         false
     }
 
-    /// SIGHUP: reads its settings again; returns those of the loop, if they can be read.
-    fn reload(&mut self) -> Option<Reloaded> {
+    /// Somebody has asked, by other means than SIGHUP, for the settings to be read again.
+    fn wants_reload(&self) -> bool {
+        false
+    }
+
+    /// SIGHUP, or it [wants](Self::wants_reload) it: reads its settings again; returns those of the loop, if they can
+    /// be read. It is [told to deliver](Self::deliver) what came of it.
+    fn reload(&mut self, _now: Moment) -> Option<Reloaded> {
         None
     }
+
+    /// The server will stop; until then it serves as before, but tells balancers to send no more clients.
+    fn leave(&mut self) {}
 
     /// The memory that it holds, and the part of it that waits to be carried out.
     fn held(&self) -> (chat::Held, usize) {
@@ -196,8 +205,8 @@ pub struct Seen<'a> {
     pub tls: Option<&'a tls::Acceptor>,
     /// The memory that was held when the last turn ended, and its budget.
     pub memory: &'a memory::Budget,
-    /// The memory of the process as the system counts it; `None` where it does not say.
-    pub resident: fn() -> Option<usize>,
+    /// What the system says of the process.
+    pub process: fn() -> Process,
 }
 
 impl Seen<'_> {

@@ -5,9 +5,9 @@
 //!   12 bytes            | 1 byte       | 1 byte             | 2 bytes           | `length` bytes
 //! ```
 //!
-//! Version 1 is a line of text, such as `PROXY TCP4 192.0.2.1 10.0.0.1 4660 443`, and is told from version 2 by its first
-//! byte. Bytes are asked for one piece after the other and never beyond the header, because the bytes behind it belong
-//! to another reader: of version 1, whose length nothing says, one at a time. TLVs are skipped.
+//! Version 1 is a line of text, such as `PROXY TCP4 192.0.2.1 10.0.0.1 4660 443`, and is told from version 2 by its
+//! first byte. Bytes are asked for one piece after the other and never beyond the header, because the bytes behind it
+//! belong to another reader: of version 1, whose length nothing says, one at a time. TLVs are skipped.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -53,7 +53,7 @@ impl Header {
         // Which version it is says the first piece.
         let end = match self.len {
             0 => SIGNATURE.len(),
-            ..FIXED => FIXED,
+            1..FIXED => FIXED,
             _ => self.end(),
         };
         (end - self.len).clamp(1, MAX_PIECE)

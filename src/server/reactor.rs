@@ -88,6 +88,8 @@ pub struct Bounds {
     pub proxies: Proxies,
     /// Bytes that may be held; `None`: as many as there are.
     pub memory: Option<usize>,
+    /// How long it serves on when it is asked to stop, and only tells balancers.
+    pub stop_after: Duration,
     /// How long stopping may take before connections are dropped.
     pub stop_within: Duration,
 }
@@ -98,12 +100,17 @@ pub struct Reactor<S: System> {
     listeners: Vec<Listener>,
     engine: Engine<Socket<S>>,
     max_connections: usize,
+    /// Connections of the operator.
+    operators: usize,
+    stop_after: Duration,
     stop_within: Duration,
     admission: Admission,
     lobby: Lobby<S>,
     arrivals: Vec<(RawOf<S>, Option<IpAddr>)>,
     acceptor: Option<Acceptor>,
     turns: Turns,
+    /// When the stop begins that was asked for.
+    leaves_at: Option<Tick>,
     stopping: Option<Stop>,
     memory: Budget,
     /// The last turn made room, and the next can make more.
@@ -149,18 +156,21 @@ impl<S: System> Reactor<S> {
     ) -> Self {
         let lobby = Lobby::new(settings.head_within);
         let engine = Engine::new(settings, Tick(0));
-        let Bounds { max_connections, addresses, proxies, memory, stop_within } = bounds;
+        let Bounds { max_connections, addresses, proxies, memory, stop_after, stop_within } = bounds;
         Self {
             system,
             listeners,
             engine,
             max_connections,
+            operators: 0,
+            stop_after,
             stop_within,
             admission: Admission::new(addresses, proxies),
             lobby,
             arrivals: Vec::new(),
             acceptor: identity.map(Acceptor::new),
             turns: Turns::new(),
+            leaves_at: None,
             stopping: None,
             memory: Budget::new(memory),
             relieving: false,
@@ -222,11 +232,10 @@ impl<S: System> Reactor<S> {
         let now = self.moment(began);
         let signals = self.note_events();
         self.engine.begin_turn(now.tick);
-        if signals.reload
-            && let Some(Reloaded { bounds, identity }) = service.reload()
-        {
-            let Bounds { max_connections, addresses, proxies, memory, stop_within } = bounds;
-            (self.max_connections, self.stop_within) = (max_connections, stop_within);
+        let reload = signals.reload || service.wants_reload();
+        if reload && let Some(Reloaded { bounds, identity }) = service.reload(now) {
+            let Bounds { max_connections, addresses, proxies, memory, stop_after, stop_within } = bounds;
+            (self.max_connections, self.stop_after, self.stop_within) = (max_connections, stop_after, stop_within);
             self.admission.change(addresses, proxies);
             match (&mut self.acceptor, identity) {
                 (Some(acceptor), Some(identity)) => acceptor.change_identity(identity),
@@ -236,7 +245,11 @@ impl<S: System> Reactor<S> {
             self.memory.change(memory);
             self.look_at_certificate(now);
         }
-        if signals.stop && self.begin_stop(service, now) {
+        if reload {
+            service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
+        }
+        let due = self.leaves_at.is_some_and(|at| at <= now.tick) && self.stopping.is_none();
+        if (signals.stop || due) && self.begin_stop(service, now) {
             return true;
         }
         self.accept(now.tick);
@@ -254,8 +267,9 @@ impl<S: System> Reactor<S> {
         self.engine.flush();
         // Of members that have fallen behind in this.
         service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
-        let admission = &mut self.admission;
+        let (admission, operators) = (&mut self.admission, &mut self.operators);
         self.engine.reap(|socket| {
+            *operators -= usize::from(socket.is_of_operator());
             if let Some(address) = socket.counted() {
                 admission.release(address);
             }
@@ -347,12 +361,13 @@ impl<S: System> Reactor<S> {
         if self.engine.has_work()
             || self.relieving
             || service.has_more_to_hear()
+            || service.wants_reload()
             || self.listeners.iter().any(may_accept)
         {
             return Some(Duration::ZERO);
         }
         let listeners = self.listeners.iter().filter_map(Listener::next_deadline).min();
-        let stop = self.stopping.map(|stop| if stop.closed { stop.until } else { stop.close_at });
+        let stop = self.stopping.map(|stop| if stop.closed { stop.until } else { stop.close_at }).or(self.leaves_at);
         let lobby = self.lobby.next_deadline();
         let due = [self.engine.next_deadline(), service.next_deadline(), listeners, lobby, stop];
         let due = due.into_iter().flatten().min()?;
@@ -385,11 +400,21 @@ impl<S: System> Reactor<S> {
         signalled
     }
 
-    /// The first signal starts the stop, the second ends it: then this returns `true`.
+    /// The first signal starts the stop, the second ends it: then this returns `true`. With a time to leave in, the
+    /// first starts that, and its end, or a further signal, is the first.
     fn begin_stop(&mut self, service: &mut impl Service<S>, now: Moment) -> bool {
         if self.stopping.is_some() {
             log::warn!("stopped at once: {} connections dropped", self.engine.len());
             return true;
+        }
+        if self.leaves_at.is_none() && !self.stop_after.is_zero() {
+            self.leaves_at = Some(now.tick + self.stop_after);
+            let seconds = self.stop_after.as_secs();
+            log::info!(
+                "stopping in {seconds} s, or at another signal; /readyz says so, and all else goes on till then"
+            );
+            service.leave();
+            return false;
         }
         let connections = self.engine.len();
         log::info!("stopping: closing {connections} connections");
@@ -422,10 +447,14 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// How many more connections a listener may accept. The operator finds room when no other client does.
+    /// How many more connections a listener may accept. Those of the operator and those of everybody else do not count
+    /// for each other.
     fn room_for(&self, listener: &Listener) -> usize {
-        let reserve = if listener.port == Port::Admin { REFUSALS + ADMIN_RESERVE } else { REFUSALS };
-        let room = (self.max_connections + reserve).saturating_sub(self.engine.len() + self.lobby.len());
+        let public = self.engine.len() - self.operators;
+        let room = match listener.port {
+            Port::Admin => ADMIN_RESERVE.saturating_sub(self.operators),
+            _ => (self.max_connections + REFUSALS).saturating_sub(public + self.lobby.len()),
+        };
         if listener.proxy_protocol { room.min(self.lobby.room()) } else { room }
     }
 
@@ -478,7 +507,8 @@ impl<S: System> Reactor<S> {
             _ => Verdict::Welcome { counted: false },
         };
         let short = port == Port::Public && self.memory.is_short();
-        let full = short || port == Port::Public && self.engine.len() >= self.max_connections;
+        let public = self.engine.len() - self.operators;
+        let full = short || port == Port::Public && public >= self.max_connections;
         // One reason for each: a connection over the limit of an address has been noted for that.
         if full && verdict.refusal().is_none() {
             self.admission.note(if short { Reason::Memory } else { Reason::Full }, client);
@@ -499,7 +529,12 @@ impl<S: System> Reactor<S> {
                 (None, true)
             }
         };
-        let id = self.engine.insert(Socket::new(raw, tls, client, counted), tag as u8);
+        let mut socket = Socket::new(raw, tls, client, counted);
+        if port == Port::Admin {
+            socket.is_for_operator();
+            self.operators += 1;
+        }
+        let id = self.engine.insert(socket, tag as u8);
         let raw = self.engine.stream_mut(id).expect("just inserted").raw();
         let watched = match watched {
             true => self.system.watch_as(raw, Watched::Peer(id.index)),
@@ -526,7 +561,7 @@ impl<S: System> Reactor<S> {
                 admission: &self.admission,
                 tls: self.acceptor.as_ref(),
                 memory: &self.memory,
-                resident: S::resident,
+                process: S::process,
             };
             let mut then = None;
             if !self.engine.next_event(|id, tag, event| {
@@ -563,8 +598,8 @@ const ACCEPTS_PER_TURN: usize = 128;
 /// Connections beyond the limit that are accepted to be answered 503; further ones wait in the backlog.
 pub const REFUSALS: usize = 64;
 
-/// Connections that only the operator can have.
-pub const ADMIN_RESERVE: usize = 32;
+/// Connections that the operator can have, and nobody else.
+pub const ADMIN_RESERVE: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use super::calls::Calls;
 use super::doors::ALLOWED;
 use super::entry_error::{CallError, EntryError};
 use super::http::{self, Response};
-use super::responder::Asked;
+use super::responder::{Answer, Asked};
 use super::system::System;
 
 impl<S: System> Turn<'_, S> {
@@ -25,6 +25,20 @@ impl<S: System> Turn<'_, S> {
             calls.refused(status);
         }
         self.engine.respond(id, &response, asked.keep);
+    }
+}
+
+impl Answer {
+    /// The status of the response, for the log; of a call whose body comes first 100, and of one that others answer 0.
+    pub(super) fn status(&self, asked: Asked, now: Moment) -> u16 {
+        match self {
+            Self::Respond(response) => http::status_of(response),
+            Self::Refuse(error) => http::status_of(&word(error, asked, now).0),
+            Self::Upgrade { .. } | Self::TurnAway { .. } => 101,
+            Self::Look(_) => 200,
+            Self::Receive(_) => 100,
+            Self::Call(_) | Self::Reload => 0,
+        }
     }
 }
 

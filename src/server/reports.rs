@@ -80,7 +80,7 @@ impl Report {
             Self::Health => Words::json(health(sources)),
             Self::Counters => Words::json(counters(sources)),
             Self::Live => Words::text(200, "ok\n"),
-            Self::Ready if sources.stopping => Words::text(503, "stopping\n"),
+            Self::Ready if sources.leaving => Words::text(503, "stopping\n"),
             Self::Ready if sources.seen.memory.is_short() => Words::text(503, "near the memory budget\n"),
             Self::Ready => match sources.chat.store_health().and_then(|store| store.failing) {
                 Some(why) => Words::text(503, &format!("messages cannot be kept: {why}\n")),
@@ -116,18 +116,18 @@ impl Look {
 }
 
 /// The health for everybody.
-fn health(Sources { seen, stopping, .. }: &Sources<'_>) -> String {
+fn health(Sources { seen, leaving, .. }: &Sources<'_>) -> String {
     #[derive(Serialize)]
     struct Health {
         status: &'static str,
         version: &'static str,
         uptime_s: u64,
     }
-    line(&Health { status: status(*stopping), version: VERSION, uptime_s: seen.uptime().as_secs() })
+    line(&Health { status: status(*leaving), version: VERSION, uptime_s: seen.uptime().as_secs() })
 }
 
 /// The health for the operator.
-fn counters(Sources { seen, chat, stopping, .. }: &Sources<'_>) -> String {
+fn counters(Sources { seen, chat, leaving, .. }: &Sources<'_>) -> String {
     let counts = chat.counts();
     #[derive(Serialize)]
     struct Counters {
@@ -143,7 +143,7 @@ fn counters(Sources { seen, chat, stopping, .. }: &Sources<'_>) -> String {
         uptime_s: u64,
     }
     line(&Counters {
-        status: status(*stopping),
+        status: status(*leaving),
         version: VERSION,
         active_connections: counts.sessions,
         total_connections: seen.counters.upgraded,
@@ -171,11 +171,27 @@ fn connections(request: &Request<'_>, chat: &Chat) -> Result<Words, EntryError> 
 }
 
 /// The log line of a session that ends now, without its address.
-pub(super) fn ended(chat: &Chat, id: ConnId, now: Moment) -> Option<String> {
+pub(super) fn ended(chat: &Chat, id: ConnId, now: Moment) -> Option<Ended> {
     let session = chat.session(id)?;
-    let seconds = now.unix_ms.saturating_sub(session.connected_at) / 1000;
-    let dialect = dialect(session.dialect);
-    Some(format!("{:?}, {dialect}, {seconds} s, {} messages", session.user.as_str(), session.messages))
+    Some(Ended {
+        user: session.user.as_str().to_owned(),
+        dialect: dialect(session.dialect),
+        seconds: now.unix_ms.saturating_sub(session.connected_at) / 1000,
+        messages: session.messages,
+    })
+}
+
+/// A session that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The name of its user.
+    pub user: String,
+    /// Which dialect it spoke.
+    pub dialect: &'static str,
+    /// How long it lasted.
+    pub seconds: u64,
+    /// How many messages it sent.
+    pub messages: u32,
 }
 
 /// Sessions in a page of `/connections` unless the request says otherwise, and at most.

@@ -72,6 +72,8 @@ pub(crate) enum Answer {
     TurnAway { response: Vec<u8>, door: Door },
     /// With a report for which the engine must be asked.
     Look(Look),
+    /// With what comes of reading the settings again.
+    Reload,
     /// It is asked for the body of a call.
     Receive(CallHead),
     /// It is a call without a body, which the chat answers.
@@ -135,6 +137,9 @@ impl Responder {
             }
             // As `/readyz`: a balancer must send no client to a server that takes none.
             (Entry::Options, Some(error)) if request.path() != doors::LIVE => (asked.ending(), Answer::Refuse(error)),
+            (Entry::Options, None) if sources.leaving && request.path() != doors::LIVE => {
+                (asked.ending(), Answer::Refuse(EntryError::Stopping))
+            }
             (Entry::Options, _) => {
                 let response = Response { headers: &[("Allow", ALLOWED)], ..Response::new(200, http::JSON, b"") };
                 (asked, Answer::Respond(asked.word(response, seen.now)))
@@ -148,6 +153,7 @@ impl Responder {
                 (asked, Answer::Respond(asked.word(response, seen.now)))
             }
             (Entry::Look(look), _) => (asked, Answer::Look(look)),
+            (Entry::Reload, _) => (asked, Answer::Reload),
             (Entry::Call(CallHead { call, body_len: 0, .. }), _) => (asked, Answer::Call(call)),
             (Entry::Call(head), _) => (asked, Answer::Receive(head)),
             (Entry::Report(report), _) => match report.word(request, sources) {

@@ -53,22 +53,40 @@ pub trait Starter {
     ///
     /// # Errors
     /// What is wrong with them, in one sentence.
-    fn reload(&mut self) -> Result<Settings, String>;
+    fn reload(&mut self) -> Result<Reading, String>;
 
     /// The server is in this state now.
-    fn note(&mut self, state: State);
+    fn note(&mut self, state: State<'_>);
 
     /// How often it wants to hear [`State::Alive`], if at all.
     fn wants_to_hear_every(&self) -> Option<Duration>;
 }
 
+/// Settings that were read again.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// All of them.
+    pub settings: Settings,
+    /// What has changed, in words.
+    pub changed: Vec<String>,
+    /// The keys of what changes only at the next start.
+    pub at_the_next_start: Vec<String>,
+}
+
 /// A state of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum State<'a> {
     /// Clients can come.
     Ready,
     /// The loop turns.
     Alive,
+    /// The server reads its settings again.
+    Reloading,
+    /// It has.
+    Reloaded {
+        /// Why they stay as they were, if they do.
+        error: Option<&'a str>,
+    },
     /// The server stops.
     Stopping,
 }

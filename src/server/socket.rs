@@ -24,6 +24,8 @@ pub enum Socket<S: System> {
         address: IpAddr,
         /// Whether it counts for that address.
         counted: bool,
+        /// Whether it came by the admin port.
+        operator: bool,
     },
     /// Anything else.
     Boxed(Box<Boxed<S>>),
@@ -37,6 +39,7 @@ pub struct Boxed<S: System> {
     tls: Option<Box<TlsStream>>,
     client: Option<IpAddr>,
     counted: bool,
+    operator: bool,
 }
 
 impl<S: System> Socket<S> {
@@ -44,8 +47,27 @@ impl<S: System> Socket<S> {
     /// client.
     pub fn new(raw: RawOf<S>, tls: Option<TlsStream>, client: Option<IpAddr>, counted: bool) -> Self {
         match (raw, tls, client) {
-            (Raw::Tcp(tcp), None, Some(address)) => Self::Bare { tcp, address, counted },
-            (raw, tls, client) => Self::Boxed(Box::new(Boxed { raw, tls: tls.map(Box::new), client, counted })),
+            (Raw::Tcp(tcp), None, Some(address)) => Self::Bare { tcp, address, counted, operator: false },
+            (raw, tls, client) => {
+                let tls = tls.map(Box::new);
+                Self::Boxed(Box::new(Boxed { raw, tls, client, counted, operator: false }))
+            }
+        }
+    }
+
+    /// It came by the admin port.
+    pub fn is_for_operator(&mut self) {
+        match self {
+            Self::Bare { operator, .. } => *operator = true,
+            Self::Boxed(boxed) => boxed.operator = true,
+        }
+    }
+
+    /// Whether it came by the admin port.
+    pub fn is_of_operator(&self) -> bool {
+        match self {
+            Self::Bare { operator, .. } => *operator,
+            Self::Boxed(boxed) => boxed.operator,
         }
     }
 

@@ -20,6 +20,19 @@ pub struct Sources<'a> {
     pub panics: u64,
     /// The server is about to stop.
     pub stopping: bool,
+    /// It is, or will be soon: balancers are to send nobody more.
+    pub leaving: bool,
+    /// The last time that the settings were read again.
+    pub reload: Option<LastReload>,
+}
+
+/// When the settings were read again, and whether they could be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastReload {
+    /// Milliseconds since the Unix epoch.
+    pub unix_ms: u64,
+    /// Whether the new ones are in force.
+    pub successful: bool,
 }
 
 /// A session in words.

@@ -34,8 +34,8 @@ pub trait System: fmt::Debug {
     /// Milliseconds since the Unix epoch, by a clock that may jump.
     fn unix_ms(&self) -> u64;
 
-    /// The memory of this process as the system counts it, in bytes; `None` where it does not say.
-    fn resident() -> Option<usize>;
+    /// What the system says of this process.
+    fn process() -> Process;
 
     /// The next connection of a listener, and where it comes from; a Unix socket has no address.
     ///
@@ -62,6 +62,21 @@ pub trait System: fmt::Debug {
     /// # Errors
     /// Those of the poller.
     fn watch_as(&mut self, connection: RawMut<'_, Self>, of: Watched) -> io::Result<()>;
+}
+
+/// What the system says of the process; `None` where it does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Process {
+    /// Its memory, in bytes.
+    pub resident: Option<usize>,
+    /// Its address space, in bytes.
+    pub address_space: Option<usize>,
+    /// The processor time that it has taken.
+    pub cpu: Option<Duration>,
+    /// Its descriptors.
+    pub descriptors: Option<u64>,
+    /// How many it may have.
+    pub max_descriptors: Option<u64>,
 }
 
 /// The connection that is watched, by its owner.

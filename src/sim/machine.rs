@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::server::system::{READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
+use crate::server::system::{Process, READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
 use crate::server::tls::Transport;
 
 use super::network::Time;
@@ -54,8 +54,8 @@ impl System for Machine {
         self.world.borrow().net.unix_ms()
     }
 
-    fn resident() -> Option<usize> {
-        None
+    fn process() -> Process {
+        Process::default()
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<(RawOf<Self>, Option<IpAddr>)> {

@@ -30,7 +30,7 @@ use crate::server::chat_service::ChatService;
 use crate::server::forwarded::Trusted;
 use crate::server::listener::Listener;
 use crate::server::reactor::{ADMIN_RESERVE, Bounds, REFUSALS, Reactor};
-use crate::server::settings::{Settings, Starter, State};
+use crate::server::settings::{Reading, Settings, Starter, State};
 use crate::server::{Error, Port};
 
 use client::{Client, room_name, user_name};
@@ -286,15 +286,15 @@ fn look_at_what_is_left(reactor: &Reactor<Machine>, service: &ChatService, world
 struct Simulated(Settings);
 
 impl Starter for Simulated {
-    fn reload(&mut self) -> Result<Settings, String> {
+    fn reload(&mut self) -> Result<Reading, String> {
         let mut settings = self.0.clone();
         // As an operator would: a little more room, or a little less.
         let Bounds { max_connections, .. } = &mut settings.bounds;
         *max_connections += 1;
-        Ok(settings)
+        Ok(Reading { settings, changed: Vec::new(), at_the_next_start: Vec::new() })
     }
 
-    fn note(&mut self, _: State) {}
+    fn note(&mut self, _: State<'_>) {}
 
     fn wants_to_hear_every(&self) -> Option<Duration> {
         None

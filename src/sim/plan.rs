@@ -286,6 +286,7 @@ fn settings(c: &mut Chance, clients: usize, short: bool) -> Settings {
         proxies: Proxies::default(),
         // For all who are to be served, in the end.
         memory: short.then(|| c.within(600, 3_000) as usize * 1000 + clients * 40_000),
+        stop_after: Duration::ZERO,
         stop_within: millis(c, 500, 10_000),
     };
     Settings {

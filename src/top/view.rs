@@ -524,7 +524,7 @@ const TABLE_LINES: usize = 4;
 const LEAST_COUNTERS: usize = 30;
 
 /// Columns of a name in a table, at least.
-const LEAST_NAME: u16 = 14;
+const LEAST_NAME: u16 = 21;
 
 /// Lines of memory, and of ends, at most.
 const FEW_LINES: usize = 1;
@@ -697,8 +697,8 @@ mod tests {
  deliveries             50,000
  Rooms by fan-out          ▼deliveries/s
  lobby                           100,000
- Slowest (1: 896 KiB)▼waiting   blocked
- slow-joe             896 KiB     7.3 s
+ Slowest (1: 896 KiB)           ▼waiting
+ slow-joe                        896 KiB
  q quit   Tab other table   ↑↓ choose",
             ),
             (
@@ -713,8 +713,8 @@ mod tests {
  bytes out             6.7 MiB   turns/s       500
  Rooms by fan-out          members  messages/s ▼deliveries/s
  lobby                         998         100       100,000
- Slowest (1: 896 KiB)   ▼waiting   blocked address
- slow-joe                896 KiB     7.3 s 192.0.2.7
+ Slowest (1: 896 KiB)     ▼waiting   blocked address
+ slow-joe                  896 KiB     7.3 s 192.0.2.7
  q quit   Tab other table   ↑↓ choose   Enter look into",
             ),
             (20, 5, " salon  ok  127.0.0.\n Rooms by fan-out\n lobby\n tea\n q quit"),

@@ -394,3 +394,89 @@ fn nothing_logged_has_the_key_in_it() {
     child.wait().unwrap();
     assert!(said.contains("stopp") && !said.contains(KEY), "{said}");
 }
+
+/// Commands for people at a shell, each by the admin port.
+#[test]
+fn by_command_line() {
+    let server = Server::serve(&[]);
+    let admin = server.admin.unwrap().to_string();
+    let run = |words: &[&str]| {
+        let output = salon(&[words, &["--admin", &admin]].concat()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let mut ann = joined(&server, "ann", "den");
+    assert_eq!(run(&["health"]), (0, "ok\n".into(), String::new()));
+    assert_eq!(run(&["rooms"]), (0, "      1  den\n".into(), String::new()));
+    assert_eq!(run(&["who"]), (0, "ann\n".into(), String::new()));
+    assert_eq!(run(&["who", "den"]), (0, "online    ann\n".into(), String::new()));
+    for (words, heard) in [
+        (&["say", "--room", "den", "build 8"][..], r#""sender":"server","content":"build 8""#),
+        (&["say", "--room", "den", "--as", "deploy", "build 9"], r#""sender":"deploy","content":"build 9""#),
+        (&["say", "--user", "ann", "psst"], r#""content":"psst""#),
+        (&["say", "--everybody", "back soon"], r#""content":"back soon""#),
+    ] {
+        let (status, said, error) = run(words);
+        assert_eq!((status, &*error), (0, ""), "{words:?}: {said}");
+        hear_with(&mut ann, &[heard]);
+    }
+    assert_eq!(run(&["ban", "ann", "--for", "1h", "--note", "loud"]).0, 0);
+    assert_eq!(close_code(&mut ann), 4003);
+    assert_eq!(run(&["unban", "ann"]).0, 0);
+    let mut ann = joined(&server, "ann", "den");
+    assert_eq!(run(&["kick", "ann"]).0, 0);
+    assert_eq!(close_code(&mut ann), 4010);
+    let (status, _, error) = run(&["who", "attic"]);
+    assert!(status == 1 && error.starts_with(&format!("salon: the server at {admin} refuses (404): ")), "{error}");
+    assert_eq!(run(&["say", "to nobody"]).0, 2);
+    let away = salon(&["health", "--admin", "127.0.0.1:1"]).output().unwrap();
+    assert_eq!(away.status.code(), Some(1));
+}
+
+/// A reload answers the caller: what has changed, or what is wrong, and then nothing has.
+#[test]
+fn a_reload_answers_the_caller() {
+    let folder = crate::common::Folder::new("reload");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let file = folder.0.join("salon.toml");
+    std::fs::write(&file, "rate = \"5:6\"\n").unwrap();
+    let server = Server::serve(&["--config", file.to_str().unwrap()]);
+    let admin = server.admin.unwrap();
+    let reload = || {
+        let output = salon(&["reload", "--admin", &admin.to_string()]).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let successful = || crate::common::metric(admin, "salon_last_reload_successful");
+    assert_eq!(reload(), (0, "changed: nothing\nonly at the next start: nothing\n".into()));
+    std::fs::write(&file, "rate = \"7:8\"\nhistory = 5\n").unwrap();
+    let expected = "changed: rate [\"5:6\"] -> [\"7:8\"]\nonly at the next start: history\n";
+    assert_eq!((reload(), successful()), ((0, expected.into()), 1));
+    std::fs::write(&file, "rate = \"fast\"\n").unwrap();
+    let (status, said) = reload();
+    assert!(status == 1 && said.contains("refuses (409): the settings stay as they were: "), "{said}");
+    assert!(said.contains("line 1: rate: expected PER_SECOND:BURST"), "{said}");
+    assert_eq!(successful(), 0);
+    std::fs::write(&file, "").unwrap();
+    assert_eq!((reload().0, successful()), (0, 1));
+}
+
+/// Connections to the admin port are none of the clients'.
+#[test]
+fn the_admin_port_takes_no_place_of_a_client() {
+    let server = Server::serve(&["--max-connections", "2", "--idle-within", "3650d"]);
+    let admin = server.admin.unwrap();
+    let idle: Vec<_> = (0..50)
+        .map(|_| {
+            let mut stream = tcp(admin);
+            std::io::Write::write_all(&mut stream, b"HEAD /livez HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+            let mut first = [0; 12];
+            std::io::Read::read_exact(&mut stream, &mut first).unwrap();
+            assert_eq!(first, *b"HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    let _clients = [server.connect("/ws?user=a"), server.connect("/ws?user=b")];
+    assert_eq!(get(server.public, "/health").0, 503);
+    assert_eq!(get(admin, "/readyz").0, 200);
+    drop(idle);
+}

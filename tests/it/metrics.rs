@@ -36,6 +36,9 @@ fn every_metric_is_documented_and_drawn() {
     let said = names(&metrics);
     assert!(said.len() > 15, "{said:?}");
     assert_eq!(names(&document("metrics.md")), said);
+    let rules = format!("{}/contrib/prometheus/alerts.yml", env!("CARGO_MANIFEST_DIR"));
+    let watched = names(&fs::read_to_string(rules).unwrap());
+    assert!(watched.len() > 8 && watched.is_subset(&said), "{:?}", watched.difference(&said).collect::<Vec<_>>());
     let dashboard: serde_json::Value = serde_json::from_str(&document("grafana.json")).unwrap();
     assert_eq!(names(&dashboard.to_string()), said);
 }

@@ -265,6 +265,20 @@ fn what_is_in_the_way_is_found_before_serving() {
     assert!(shown.contains("error    max_connections: the descriptor limit allows 64 of 1000; raise it"), "{shown}");
 }
 
+/// A limit of descriptors that leaves room for nobody is no limit to serve with.
+#[test]
+fn too_few_descriptors_are_a_sentence() {
+    let folder = Folder::new();
+    let salon = env!("CARGO_BIN_EXE_salon");
+    for command in ["serve", "check"] {
+        let script = format!("ulimit -n 64; exec {salon} {command} --listen 127.0.0.1:0 --admin off");
+        let output = apart(Command::new("sh").args(["-c", &script])).current_dir(&folder.0).output().unwrap();
+        let expected = "salon: --max-connections: expected a descriptor limit of 224 at least, found less; raise it with \
+                        ulimit -n or LimitNOFILE= of the unit\n";
+        assert_eq!((output.status.code(), &*String::from_utf8(output.stderr).unwrap()), (Some(2), expected));
+    }
+}
+
 /// The limit of the process holds where it is less than what the machine has.
 #[test]
 fn memory_has_the_limit_of_the_process_too() {

@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::common::{PATIENCE, Server, apart, close_code, exchange, get, read, status, tcp};
+use crate::common::{PATIENCE, Server, apart, close_code, exchange, get, hear_with, joined, read, say, status, tcp};
 use tungstenite::Message;
 
 const UPGRADE: &str = "Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -60,6 +60,32 @@ fn a_stop_drains() {
     assert!(status(&answer) == 503 && answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
     // When the last has gone, it ends.
     drop((alice, bob, stubborn));
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// With `stop_after` only balancers notice at first.
+#[test]
+fn before_a_stop_balancers_hear_of_it_and_everything_goes_on() {
+    let mut server = Server::serve(&["--stop-after", "3650d", "--stop-within", "3650d"]);
+    let admin = server.admin.unwrap();
+    let mut alice = joined(&server, "alice", "den");
+    server.signal("TERM");
+    while get(admin, "/readyz").0 != 503 {}
+    let options = exchange(server.public, b"OPTIONS / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert_eq!(status(&String::from_utf8(options).unwrap()), 503);
+    assert_eq!((get(admin, "/livez").0, get(server.public, "/health").0), (200, 200));
+    // Clients come, and talk.
+    let mut bob = joined(&server, "bob", "den");
+    say(&mut bob, r#"{"type":"broadcast","room_id":"den","content":"still here"}"#);
+    hear_with(&mut alice, &["still here"]);
+    // Another signal begins the stop.
+    server.signal("TERM");
+    assert_eq!((close_code(&mut alice), close_code(&mut bob)), (1012, 1012));
+    drop((alice, bob));
+    assert_eq!(server.wait().code(), Some(0));
+    // It ends by itself.
+    let mut server = Server::serve(&["--stop-after", "1s"]);
+    server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
 }
 
@@ -187,6 +213,11 @@ fn check_supervisor(supervisor: UnixDatagram, name: &str) {
     let mut salon = activated(&socket, &variables);
     assert_eq!(hear(), "READY=1");
     assert_eq!([hear(), hear(), hear()], ["WATCHDOG=1"; 3]);
+    // Systemd is told of a reading of the settings too.
+    signal(&salon, "HUP");
+    let other = || std::iter::repeat_with(hear).find(|word| word != "WATCHDOG=1").unwrap();
+    assert!(other().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert_eq!(other(), "READY=1\nSTATUS=the settings have been read again");
     signal(&salon, "TERM");
     let last = std::iter::repeat_with(hear).find(|word| word != "WATCHDOG=1");
     assert_eq!(last.as_deref(), Some("STOPPING=1"));

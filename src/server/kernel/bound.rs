@@ -109,7 +109,7 @@ impl Bound {
             Handed::Unix(listener) => {
                 listener.set_nonblocking(true)?;
                 let path = listener.local_addr()?.as_pathname().map(Path::to_owned);
-                // Whoever has bound it removes its file.
+                // The process that has bound it removes its file.
                 Socket::Unix { listener: UnixListener::from_std(listener), path, _file: None }
             }
         };

@@ -17,7 +17,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::backend;
 
 use super::lobby::MAX_WAITING;
-use super::system::{READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
+use super::system::{Process, READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
 use super::tls::Transport;
 
 mod bound;
@@ -124,10 +124,23 @@ impl System for Kernel {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
     }
 
-    fn resident() -> Option<usize> {
-        let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-        let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
-        Some(pages * rustix::param::page_size())
+    fn process() -> Process {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages = |at| Some(statm.split(' ').nth(at)?.parse::<usize>().ok()? * rustix::param::page_size());
+        // The name of the program, which may have blanks, ends with a bracket (proc_pid_stat(5)).
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let ticks = |at: usize| stat.rsplit_once(") ")?.1.split(' ').nth(at)?.parse::<u64>().ok();
+        let cpu = ticks(11).zip(ticks(12)).map(|(user, system)| {
+            Duration::from_secs_f64((user + system) as f64 / rustix::param::clock_ticks_per_second() as f64)
+        });
+        Process {
+            resident: pages(1),
+            address_space: pages(0),
+            cpu,
+            // From Linux 6.2 on the folder's size is how many there are: to count them would take longer.
+            descriptors: std::fs::metadata("/proc/self/fd").ok().map(|folder| folder.len()).filter(|&count| count > 0),
+            max_descriptors: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+        }
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<(RawOf<Self>, Option<IpAddr>)> {

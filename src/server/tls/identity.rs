@@ -90,7 +90,8 @@ impl Identity {
         &self.names
     }
 
-    /// What is wrong with the certificate and its chain at that time, beside the [validity](Self::validity) of the first.
+    /// What is wrong with the certificate and its chain at that time, beside the [validity](Self::validity) of the
+    /// first.
     pub fn faults(&self, now: u64) -> Vec<Fault> {
         let ended = |(at, &end): (usize, &u64)| {
             let days = now.checked_sub(end)? / SECONDS_PER_DAY;

@@ -1,0 +1,258 @@
+//! `salon say | kick | ban | unban | rooms | who | health | reload`: what an operator does now and then, by command
+//! line.
+//!
+//! Each is one call of the HTTP API, or a few, to the admin port of a server that runs (docs/http-api.md).
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+use serde_json::{Value, json};
+
+use crate::top::http::{Client, Error};
+
+use super::admin_key;
+use super::top::reachable;
+use super::values::{Admin, parse_time};
+
+/// Which server.
+#[derive(Debug, Args)]
+pub struct Server {
+    /// The server's admin port
+    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT", env = "SALON_ADMIN")]
+    pub admin: Admin,
+    /// The file of the server's admin key. The variable SALON_ADMIN_SECRET can hold the key instead
+    #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY")]
+    pub admin_key: Option<PathBuf>,
+}
+
+/// Options of `say`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("whom").required(true))]
+pub struct SayArgs {
+    /// The room in which to say it
+    #[arg(long, value_name = "ROOM", group = "whom")]
+    pub room: Option<String>,
+    /// The user to say it to
+    #[arg(long, value_name = "NAME", group = "whom")]
+    pub user: Option<String>,
+    /// Say it to everybody who is here
+    #[arg(long, group = "whom")]
+    pub everybody: bool,
+    /// In whose name; `server` if nothing is said
+    #[arg(long = "as", value_name = "NAME")]
+    pub sender: Option<String>,
+    /// What to say
+    pub text: String,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// Options of `kick`.
+#[derive(Debug, Args)]
+pub struct KickArgs {
+    /// Whom
+    pub user: String,
+    /// Only out of this room
+    #[arg(long, value_name = "ROOM")]
+    pub room: Option<String>,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// Options of `ban`.
+#[derive(Debug, Args)]
+pub struct BanArgs {
+    /// Whom
+    pub user: String,
+    /// For how long; until `salon unban`, if nothing is said
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
+    pub time: Option<Duration>,
+    /// Why, for the list of bans
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// Options of `unban`.
+#[derive(Debug, Args)]
+pub struct UnbanArgs {
+    /// Whom
+    pub user: String,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// Options of `who`.
+#[derive(Debug, Args)]
+pub struct WhoArgs {
+    /// In which room; on the whole server, if nothing is said
+    pub room: Option<String>,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// Why it was not done.
+#[derive(Debug)]
+pub enum Failure {
+    /// It could not be asked for.
+    Asked(String),
+    /// The server does not do it, in one sentence.
+    Refused(String),
+}
+
+/// `salon say`.
+pub fn say(args: &SayArgs) -> Result<(), Failure> {
+    let (call, mut body) = match (&args.room, &args.user) {
+        (Some(room), _) => ("publish", json!({"room_id": room})),
+        (None, Some(user)) => ("direct", json!({"user_id": user})),
+        (None, None) => ("broadcast", json!({})),
+    };
+    body["content"] = args.text.clone().into();
+    if let Some(sender) = &args.sender {
+        body["sender"] = sender.clone().into();
+    }
+    show(&Port::of(&args.server)?.call(call, &body)?.to_string())
+}
+
+/// `salon kick`.
+pub fn kick(args: &KickArgs) -> Result<(), Failure> {
+    let mut body = json!({"user_id": args.user});
+    if let Some(room) = &args.room {
+        body["room_id"] = room.clone().into();
+    }
+    show(&Port::of(&args.server)?.call("kick", &body)?.to_string())
+}
+
+/// `salon ban`.
+pub fn ban(args: &BanArgs) -> Result<(), Failure> {
+    let mut body = json!({"user_id": args.user});
+    if let Some(time) = args.time {
+        body["seconds"] = time.as_secs().into();
+    }
+    if let Some(note) = &args.note {
+        body["note"] = note.clone().into();
+    }
+    show(&Port::of(&args.server)?.call("ban", &body)?.to_string())
+}
+
+/// `salon unban`.
+pub fn unban(args: &UnbanArgs) -> Result<(), Failure> {
+    show(&Port::of(&args.server)?.call("unban", &json!({"user_id": args.user}))?.to_string())
+}
+
+/// `salon rooms`: a line each, with how many are in it.
+pub fn rooms(server: &Server) -> Result<(), Failure> {
+    let mut port = Port::of(server)?;
+    let (mut text, mut after) = (String::new(), None);
+    // Each page goes on behind the last; a server that goes back would be asked for ever.
+    for _ in 0..MAX_PAGES {
+        let mut body = json!({});
+        if let Some(after) = &after {
+            body["cursor"] = Value::clone(after);
+        }
+        let page = port.call("rooms", &body)?;
+        for room in page["rooms"].as_array().into_iter().flatten() {
+            let _ = writeln!(text, "{:>7}  {}", words(&room["members"]), words(&room["room_id"]));
+        }
+        after = page.get("next").filter(|next| !next.is_null()).cloned();
+        if after.is_none() {
+            break;
+        }
+    }
+    show(text.trim_end_matches('\n'))
+}
+
+/// `salon who`: a name a line; of a room with the status.
+pub fn who(args: &WhoArgs) -> Result<(), Failure> {
+    let mut port = Port::of(&args.server)?;
+    let mut text = String::new();
+    match &args.room {
+        Some(room) => {
+            let answer = port.call("members", &json!({"room_id": room}))?;
+            for member in answer["members"].as_array().into_iter().flatten() {
+                let _ = writeln!(text, "{:8}  {}", words(&member["status"]), words(&member["user_id"]));
+            }
+        }
+        None => {
+            let answer = port.call("online", &json!({}))?;
+            answer["users"].as_array().into_iter().flatten().for_each(|user| {
+                let _ = writeln!(text, "{}", words(user));
+            });
+        }
+    }
+    show(text.trim_end_matches('\n'))
+}
+
+/// `salon health`: whether clients may come.
+pub fn health(server: &Server) -> Result<(), Failure> {
+    let mut port = Port::of(server)?;
+    let ready = port.client.get("/readyz");
+    port.answer(ready).and_then(|word| show(word.trim_end()))
+}
+
+/// `salon reload`: reads the settings of the server again.
+pub fn reload(server: &Server) -> Result<(), Failure> {
+    let mut port = Port::of(server)?;
+    let answer = port.client.post("/api/reload", "");
+    let answer = port.answer(answer)?;
+    let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+    let list = |field: &str| {
+        let words: Vec<String> = answer[field].as_array().into_iter().flatten().map(words).collect();
+        if words.is_empty() { "nothing".into() } else { words.join(", ") }
+    };
+    show(&format!("changed: {}\nonly at the next start: {}", list("changed"), list("at_the_next_start")))
+}
+
+/// The admin port of a server.
+struct Port {
+    client: Client,
+    shown: String,
+}
+
+impl Port {
+    fn of(server: &Server) -> Result<Self, Failure> {
+        let Admin::On(address) = server.admin else {
+            return Err(Failure::Asked("--admin: expected ADDRESS:PORT, found off".into()));
+        };
+        let key = admin_key::shown(server.admin_key.as_deref()).map_err(Failure::Asked)?;
+        let address = reachable(address);
+        Ok(Self { client: Client::new(address, key), shown: address.to_string() })
+    }
+
+    fn call(&mut self, call: &str, body: &Value) -> Result<Value, Failure> {
+        let answer = self.client.post(&format!("/api/{call}"), &body.to_string());
+        let text = self.answer(answer)?;
+        serde_json::from_str(&text).map_err(|_| {
+            Failure::Refused(format!("the server at {} answers with something else than JSON", self.shown))
+        })
+    }
+
+    fn answer(&self, answer: Result<String, Error>) -> Result<String, Failure> {
+        answer.map_err(|error| Failure::Refused(format!("the server at {} {error}", self.shown)))
+    }
+}
+
+/// A text as it is, anything else as JSON.
+fn words(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Prints it, if anybody reads it.
+fn show(text: &str) -> Result<(), Failure> {
+    if !text.is_empty() {
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+    Ok(())
+}
+
+/// Pages of rooms that are asked for, at most.
+const MAX_PAGES: usize = 100_000;
