@@ -13,7 +13,6 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use salon::engine::{DeflateSettings, Engine, Event, Settings};
 use salon::id::{ConnId, TopicId};
-use salon::proto::handshake::encode_switching_protocols_with;
 use salon::proto::{ClientContext, Kind, PermessageDeflate};
 use salon::time::Tick;
 
@@ -37,10 +36,9 @@ fn room_of(members: usize, handshake: &'static [u8]) -> (Engine<Null>, Vec<ConnI
     let mut answer: Option<(ConnId, Option<PermessageDeflate>, Vec<u8>)> = None;
     while engine.next_event(|id, _, event| {
         if let Event::Request(request) = event {
-            let agreed = request.negotiate_deflate(ClientContext::Reset);
             let mut out = Vec::new();
-            encode_switching_protocols_with(&request.upgrade().unwrap(), None, agreed.as_ref(), &mut out);
-            answer = Some((id, agreed, out));
+            let agreed = request.upgrade().unwrap().deflate(ClientContext::Reset).encode(&mut out);
+            answer = Some((id, agreed.deflate().copied(), out));
         }
     }) {
         let (id, agreed, response) = answer.take().unwrap();

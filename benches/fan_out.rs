@@ -14,8 +14,8 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use salon::engine::{Engine, Event, Settings};
 use salon::id::{ConnId, TopicId};
-use salon::proto::handshake::encode_switching_protocols;
-use salon::proto::{Kind, Opcode, encode_frame};
+use salon::proto::Kind;
+use salon::proto::frame::{Opcode, encode_frame};
 use salon::time::Tick;
 
 use null::Null;
@@ -35,7 +35,7 @@ fn room_of(members: usize) -> Engine<Null> {
     while engine.next_event(|id, _, event| {
         if let Event::Request(request) = event {
             let mut out = Vec::new();
-            encode_switching_protocols(&request.upgrade().unwrap(), None, &mut out);
+            let _ = request.upgrade().unwrap().encode(&mut out);
             answer = Some((id, out));
         }
     }) {

@@ -15,8 +15,10 @@ use std::task::{Context, Poll, Waker};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fastwebsockets::{FragmentCollector, Frame, Payload};
 use futures::{SinkExt, StreamExt};
+use salon::proto::frame::{Opcode, encode_frame, encode_masked_frame};
 use salon::proto::mask::apply_mask;
-use salon::proto::{Connection, Event, Limits, Opcode, encode_frame, encode_masked_frame};
+use salon::proto::receiver::Receiver;
+use salon::proto::{Event, Limits};
 use tokio::io::{BufReader, ReadBuf};
 use tungstenite::Utf8Bytes;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
@@ -176,7 +178,7 @@ fn decode(c: &mut Criterion) {
 
             let mut buffer = vec![0; frame.len()];
             group.bench_function(BenchmarkId::new("salon", size), |b| {
-                let mut connection = Connection::new(Limits { message_bytes: LIMIT as u32, fragments: 1 });
+                let mut connection = Receiver::server(Limits { message_bytes: LIMIT as u32, fragments: 1 });
                 let mut reply = Vec::new();
                 b.iter(|| {
                     // Every contestant copies the frame in, in reads of the same length; after a full one

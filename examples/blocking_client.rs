@@ -5,17 +5,16 @@
 //! cargo run --example blocking_client 127.0.0.1:9001 / "hello" "and again"
 //! ```
 //!
-//! It sends the texts of its arguments, prints as many answers, and closes. It shows the opening handshake of a client,
-//! a key of its own for each masked frame, and that the server ends the stream (section 7.1.1). A real client needs
-//! deadlines besides.
+//! It sends the texts of its arguments, prints as many answers, and closes. It shows the opening handshake of a client
+//! that offers permessage-deflate, and that the server ends the stream (section 7.1.1). A real client needs deadlines
+//! besides.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use salon::proto::client_handshake::{ClientRequest, Response, ResponseError, ResponseScanner};
 use salon::proto::handshake::NO_HEADERS;
-use salon::proto::{CloseCode, Connection, Event, Limits, Opcode, encode_masked_frame};
+use salon::proto::{CloseCode, Connection, Ended, Event, Input, Message, Offer, random};
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -24,56 +23,47 @@ fn main() -> io::Result<()> {
     let mut stream = TcpStream::connect(&host)?;
 
     // The opening handshake (section 4.1). The first frames may have come in the same read as the end of the head.
-    let request = ClientRequest { host: &host, target: &target, nonce: random()?, ..ClientRequest::default() };
+    let request = ClientRequest::new(&host, random::nonce()).target(&target).deflate(Offer::new());
     let mut output = Vec::new();
     request.encode(&mut output).map_err(io::Error::other)?;
     stream.write_all(&output)?;
-    let mut input = Vec::new();
-    let head_len = read_head(&mut stream, &mut input)?;
+    output.clear();
+    let mut head = Vec::new();
+    let head_len = read_head(&mut stream, &mut head)?;
     let mut storage = NO_HEADERS;
-    let response = Response::parse(&input[..head_len], &mut storage).map_err(io::Error::other)?;
-    response.accept(&request).map_err(io::Error::other)?;
-    input.drain(..head_len);
+    let response = Response::parse(&head[..head_len], &mut storage).map_err(io::Error::other)?;
+    let agreed = response.accept(&request).map_err(io::Error::other)?;
 
     // Frames (section 5).
-    let mut connection = Connection::client(Limits::default(), random()?);
-    output.clear();
+    let (mut connection, mut input) = (Connection::client(random::keys(), &agreed), Input::new());
+    input.extend(&head[head_len..]);
     let mut answers = 0;
     for said in arguments {
-        encode_masked_frame(Opcode::Text, said.as_bytes(), random()?, &mut output);
+        connection.send(Message::Text(&said), &mut output).map_err(io::Error::other)?;
         answers += 1;
     }
-    stream.write_all(&output)?;
-    let mut buffer = [0; 4096];
     loop {
-        output.clear();
-        let mut taken = 0;
-        loop {
-            if answers == 0 {
-                connection.close(CloseCode::NORMAL, "", &mut output);
-            }
-            let (len, event) = connection.decode(&mut input[taken..], &mut output);
-            taken += len;
+        while let Some(event) = connection.receive(&mut input, &mut output) {
             match event {
-                Some(Event::Text(text)) => println!("{text}"),
-                Some(Event::Binary(data)) => println!("{} bytes", data.len()),
-                Some(Event::Ping(data)) => {
-                    encode_masked_frame(Opcode::Pong, data, random()?, &mut output);
-                    continue;
-                }
-                Some(Event::Pong(_)) => continue,
-                Some(Event::Close(_) | Event::Failed(_)) | None => break,
+                Event::Text(text) => println!("{text}"),
+                Event::Binary(data) => println!("{} bytes", data.len()),
+                _ => continue, // Pings and a Close have been answered.
             }
             answers -= answers.min(1);
         }
-        stream.write_all(&output)?;
-        input.clear();
-        let len = stream.read(&mut buffer)?;
-        if len == 0 {
-            // The server has ended the stream; cleanly if both Close frames had passed.
-            return if connection.is_closed() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+        if answers == 0 {
+            connection.close(Some((CloseCode::NORMAL, "")), &mut output);
         }
-        input.extend_from_slice(&buffer[..len]);
+        stream.write_all(&output)?;
+        output.clear();
+        let len = stream.read(input.space(4096))?;
+        if len == 0 {
+            return match connection.end_of_stream() {
+                Ended::Clean => Ok(()),
+                Ended::Abnormal => Err(io::ErrorKind::UnexpectedEof.into()),
+            };
+        }
+        input.fill(len);
     }
 }
 
@@ -92,11 +82,4 @@ fn read_head(stream: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<usize> {
             return Ok(len);
         }
     }
-}
-
-/// Bytes that nobody can foresee, from the system.
-fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes)
 }

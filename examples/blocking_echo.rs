@@ -7,15 +7,14 @@
 //! ```
 //!
 //! It shows all that RFC 6455 asks of the owner of the socket: to read the request head and answer it, to hand on the
-//! bytes of each read, to write the output, to answer pings, and to end the stream after the Close frames. It leaves
-//! out what a server on the open network needs besides: deadlines, more than one connection at a time, and a look at
-//! the Origin.
+//! bytes of each read, to write the output, and to end the stream after the Close frames. It leaves out what a server
+//! on the open network needs besides: deadlines, more than one connection at a time, and a look at the Origin.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use salon::proto::handshake::{HeadScanner, NO_HEADERS, Request, RequestError, encode_switching_protocols};
-use salon::proto::{Connection, Event, Limits, Opcode, encode_frame};
+use salon::proto::handshake::{HeadScanner, NO_HEADERS, Request, RequestError};
+use salon::proto::{ClientContext, Connection, Event, Input, Message};
 
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
@@ -31,34 +30,28 @@ fn main() -> io::Result<()> {
 
 fn serve(mut stream: TcpStream) -> io::Result<()> {
     // The opening handshake (section 4.2). The first frames may have come in the same read as the end of the head.
-    let mut input = Vec::new();
-    let head_len = match read_head(&mut stream, &mut input)? {
+    let mut head = Vec::new();
+    let head_len = match read_head(&mut stream, &mut head)? {
         Ok(head_len) => head_len,
         Err(error) => return refuse(&mut stream, error),
     };
     let mut output = Vec::new();
     let mut storage = NO_HEADERS;
-    match Request::parse(&input[..head_len], &mut storage).and_then(|request| request.upgrade()) {
-        Ok(accept) => encode_switching_protocols(&accept, None, &mut output),
+    let agreed = match Request::parse(&head[..head_len], &mut storage).and_then(|request| request.upgrade()) {
+        Ok(upgrade) => upgrade.deflate(ClientContext::Reset).encode(&mut output),
         Err(error) => return refuse(&mut stream, error),
-    }
-    input.drain(..head_len);
+    };
 
     // Frames (section 5). Bytes go in, events come out; the connection keeps what is incomplete.
-    let mut connection = Connection::new(Limits::default());
-    let mut buffer = [0; 4096];
+    let (mut connection, mut input) = (Connection::server(&agreed), Input::new());
+    input.extend(&head[head_len..]);
     loop {
-        let mut taken = 0;
-        loop {
-            // A Close that is due is appended to `output`, behind the echoes that came before it.
-            let (len, event) = connection.decode(&mut input[taken..], &mut output);
-            taken += len;
+        // Pongs and a Close that is due are appended to `output`, behind the echoes that came before them.
+        while let Some(event) = connection.receive(&mut input, &mut output) {
             match event {
-                Some(Event::Text(text)) => encode_frame(Opcode::Text, text.as_bytes(), &mut output),
-                Some(Event::Binary(data)) => encode_frame(Opcode::Binary, data, &mut output),
-                Some(Event::Ping(data)) => encode_frame(Opcode::Pong, data, &mut output),
-                Some(Event::Pong(_) | Event::Close(_) | Event::Failed(_)) => {}
-                None => break,
+                Event::Text(text) => connection.send(Message::Text(text), &mut output).map_err(io::Error::other)?,
+                Event::Binary(data) => connection.send(Message::Binary(data), &mut output).map_err(io::Error::other)?,
+                _ => {}
             }
         }
         stream.write_all(&output)?;
@@ -68,12 +61,11 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
             stream.shutdown(Shutdown::Write)?;
             return io::copy(&mut stream, &mut io::sink()).map(drop);
         }
-        let len = stream.read(&mut buffer)?;
+        let len = stream.read(input.space(4096))?;
         if len == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        input.clear();
-        input.extend_from_slice(&buffer[..len]);
+        input.fill(len);
     }
 }
 

@@ -11,11 +11,10 @@ use std::rc::Rc;
 
 use salon::engine::{Engine, Event, Got, Settings, Stream, Wrote, receive_short, send_short};
 use salon::id::{ConnId, TopicId};
-use salon::proto::handshake::encode_switching_protocols;
-use salon::proto::{
-    CloseCode, Connection, Deflater, Inflater, Kind, Limits, Opcode, PermessageDeflate, encode_frame,
-    encode_masked_frame,
-};
+use salon::proto::deflate::{Deflater, Inflater};
+use salon::proto::frame::{Opcode, encode_frame, encode_masked_frame};
+use salon::proto::receiver::Receiver;
+use salon::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate};
 use salon::time::Tick;
 
 /// The system's allocator, which also counts for each thread: tests run side by side.
@@ -112,7 +111,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Feeds pieces to a connection; returns the events.
-fn feed(connection: &mut Connection, pieces: &mut [Vec<u8>], reply: &mut Vec<u8>) -> usize {
+fn feed(connection: &mut Receiver, pieces: &mut [Vec<u8>], reply: &mut Vec<u8>) -> usize {
     let mut events = 0;
     for piece in pieces {
         let mut at = 0;
@@ -151,7 +150,7 @@ fn claims_are_not_allocated() {
         (Limits::default(), b"\x89\xfd\0\0\0\0x", false),
     ] {
         for mut pieces in [vec![bytes.to_vec()], singly(bytes)] {
-            let (mut connection, mut reply) = (Connection::new(limits), Vec::new());
+            let (mut connection, mut reply) = (Receiver::server(limits), Vec::new());
             let used = measure(|| assert_eq!(feed(&mut connection, &mut pieces, &mut reply) > 0, answered));
             assert!(used.peak <= PARTIAL, "{bytes:x?}: {used:?}");
         }
@@ -171,7 +170,7 @@ fn what_is_held_of_a_message_is_at_most_twice_what_came() {
         ("pings amid a message", [frame(0x01, b"x"), frame(0x89, &[0; 125]).repeat(1000)].concat(), 1),
     ] {
         let mut pieces = singly(&bytes);
-        let (mut connection, mut reply) = (Connection::new(limits), Vec::new());
+        let (mut connection, mut reply) = (Receiver::server(limits), Vec::new());
         let used = measure(|| {
             feed(&mut connection, &mut pieces, &mut reply);
         });
@@ -182,7 +181,7 @@ fn what_is_held_of_a_message_is_at_most_twice_what_came() {
         assert!(used.held + freed.held <= PARTIAL, "{name}: {freed:?}");
     }
     // With its last byte the message is reported, and with the next call it is gone.
-    let (mut connection, mut reply) = (Connection::new(limits), Vec::new());
+    let (mut connection, mut reply) = (Receiver::server(limits), Vec::new());
     let mut pieces = singly(&frame(0x81, &payload));
     let used = measure(|| {
         assert_eq!(feed(&mut connection, &mut pieces, &mut reply), 1);
@@ -284,9 +283,9 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let accept = salon::proto::handshake::Accept::of_key("dGhlIHNhbXBsZSBub25jZQ==");
-        let mut response = Vec::new();
-        encode_switching_protocols(&accept, None, &mut response);
+        let response = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+            .to_vec();
         Self { engine: Engine::new(Settings::default(), Tick(0)), response, texts: 0 }
     }
 
@@ -549,17 +548,13 @@ fn the_inflater_and_the_compressors() {
 #[test]
 fn an_inflated_message_is_held_within_the_limit() {
     let limits = Limits { message_bytes: 200_000, fragments: 1 };
-    let agreed = PermessageDeflate {
-        server_max_window_bits: None,
-        client_no_context_takeover: true,
-        client_max_window_bits: None,
-    };
+    let agreed = PermessageDeflate::negotiate([&b"permessage-deflate"[..]], ClientContext::Reset).unwrap().unwrap();
     let mut inflater = Inflater::new();
     for first in [0xc1, 0xc2] {
         let message = |len| frame(first, Deflater::new(6).compress(&vec![b'x'; len], 15).expect("smaller"));
         for len in [100, 100_000, 200_000, 200_001, 2_000_000] {
             let mut bytes = message(len);
-            let (mut connection, mut reply) = (Connection::with_deflate(limits, &agreed), Vec::new());
+            let (mut connection, mut reply) = (Receiver::server(limits).with_deflate(&agreed), Vec::new());
             connection.decode_with(&mut message(10_000), &mut reply, &mut inflater);
             connection.release();
             let used = measure(|| {

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use salon::engine::{Event, Settings};
 use salon::id::ConnId;
-use salon::proto::handshake::encode_switching_protocols;
 use salon::server::forwarded::Proxies;
 use salon::server::kernel::{Bound, Kernel};
 use salon::server::listener::{Address, Listener};
@@ -30,7 +29,7 @@ impl<S: System> Service<S> for Fragile {
         match event {
             Event::Request(request) => {
                 let mut response = Vec::new();
-                encode_switching_protocols(&request.upgrade().unwrap(), None, &mut response);
+                let _ = request.upgrade().unwrap().encode(&mut response);
                 return Some(response);
             }
             Event::Text(text) => assert_ne!(text, "panic", "as the test wants it"),

@@ -8,15 +8,16 @@ mod bytes;
 
 use libfuzzer_sys::fuzz_target;
 use bytes::{Outcome, Told};
-use salon::proto::frame::FrameRules;
-use salon::proto::{Connection, FrameHeader, Limits, Role};
+use salon::proto::frame::{FrameHeader, FrameRules};
+use salon::proto::receiver::{Receiver, Role};
+use salon::proto::Limits;
 
 const LIMITS: Limits = Limits { message_bytes: 1000, fragments: 8 };
 const CLOSING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const CLIENT: Role = Role::Client { closing_key: CLOSING_KEY };
 
 fn run(role: Role, pieces: &[&[u8]]) -> Outcome {
-    let (mut connection, mut outcome) = (Connection::with_role(LIMITS, role), Outcome::default());
+    let (mut connection, mut outcome) = (Receiver::new(LIMITS, role), Outcome::default());
     for piece in pieces {
         outcome.read(&mut connection, None, piece);
         assert!(connection.held_bytes() <= 3000, "what is held is bounded by the limits");
@@ -33,7 +34,7 @@ fn run(role: Role, pieces: &[&[u8]]) -> Outcome {
 /// Reads as the engine does: where a piece ends amid a message in one frame, the missing rest is read behind it, and
 /// completes it.
 fn filled_up(role: Role, bytes: &[u8], size: usize) -> Outcome {
-    let (mut connection, mut outcome) = (Connection::with_role(LIMITS, role), Outcome::default());
+    let (mut connection, mut outcome) = (Receiver::new(LIMITS, role), Outcome::default());
     let mut rest = bytes;
     while !rest.is_empty() {
         connection.release();

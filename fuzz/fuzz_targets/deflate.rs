@@ -8,7 +8,9 @@ mod bytes;
 
 use libfuzzer_sys::fuzz_target;
 use bytes::Outcome;
-use salon::proto::{ClientContext, Connection, Deflater, Inflater, Limits, PermessageDeflate};
+use salon::proto::deflate::{Deflater, Inflater};
+use salon::proto::receiver::Receiver;
+use salon::proto::{ClientContext, Limits, PermessageDeflate};
 
 const LIMITS: Limits = Limits { message_bytes: 40_000, fragments: 8 };
 const OFFERS: [&str; 3] = [
@@ -18,7 +20,7 @@ const OFFERS: [&str; 3] = [
 ];
 
 fn run(agreed: &PermessageDeflate, pieces: &[&[u8]]) -> Outcome {
-    let mut connection = Connection::with_deflate(LIMITS, agreed);
+    let mut connection = Receiver::server(LIMITS).with_deflate(agreed);
     let (mut inflater, mut outcome) = (Inflater::new(), Outcome::default());
     let len: usize = pieces.iter().map(|piece| piece.len()).sum();
     for piece in pieces {

@@ -10,7 +10,7 @@
 //! - A peer is sent what a model expects, in order: all of it when nothing is in the way, else a beginning of it.
 //!   Topics keep their own order, and direct messages stand between what was published before and after them. The model
 //!   knows members only by what was asked for, so membership is checked by what is delivered.
-//! - The events of a peer are those that [`HeadScanner`] and [`Connection`] make of its bytes in one piece.
+//! - The events of a peer are those that [`HeadScanner`] and [`Receiver`] make of its bytes in one piece.
 //! - Nothing follows Close; nothing is written after the end or after a failure; pongs repeat pings in order.
 //! - A member of a topic with numbered messages that takes them too slowly leaves it in a flush, and is sent everything
 //!   up to the number that is told then, and no numbered message after it.
@@ -29,9 +29,10 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use salon::engine::{Engine, Event, Got, LeftBehind, Settings, Stream, Wrote, receive_short, send_short};
 use salon::id::{ConnId, TopicId};
-use salon::proto::frame::FrameRules;
 use salon::proto::handshake::{HeadScanner, MAX_HEAD_LEN, NO_HEADERS, Request};
-use salon::proto::{self, CloseCode, Connection, FrameHeader, Kind, Limits, Opcode, encode_masked_frame};
+use salon::proto::frame::{FrameHeader, FrameRules, Opcode, encode_masked_frame};
+use salon::proto::receiver::Receiver;
+use salon::proto::{self, CloseCode, Kind, Limits};
 use salon::time::Tick;
 
 /// The other side of a connection.
@@ -290,7 +291,7 @@ impl Peer {
                 Answer::End | Answer::None => return (told, pings),
             }
         }
-        let mut connection = Connection::new(LIMITS);
+        let mut connection = Receiver::server(LIMITS);
         loop {
             let (taken, event) = connection.decode(&mut bytes[at..], &mut Vec::new());
             at += taken;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use salon::proto::FrameHeader;
+use salon::proto::frame::FrameHeader;
 use salon::proto::frame::{FrameRules, Limits, MAX_HEADER_LEN};
 
 fuzz_target!(|input: &[u8]| {

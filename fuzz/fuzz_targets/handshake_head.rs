@@ -7,8 +7,9 @@ mod pieces;
 
 use libfuzzer_sys::fuzz_target;
 use pieces::scan_in_pieces;
+use salon::proto::ClientContext;
 use salon::proto::handshake::{
-    HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, NO_HEADERS, Request, encode_switching_protocols,
+    HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, NO_HEADERS, Request,
 };
 
 fn check(bytes: &[u8], size: usize) {
@@ -38,15 +39,18 @@ fn check_head(head: &[u8]) {
     assert!(request.headers("host").count() <= 1);
     let _ = (request.keeps_alive(), request.wants_upgrade(), request.tokens("sec-websocket-protocol").count());
     let length = request.content_length();
-    if let Ok(accept) = request.upgrade() {
+    if let Ok(upgrade) = request.upgrade() {
         assert_eq!((request.method(), request.minor_version(), length), ("GET", 1, Ok(0)));
         assert_eq!(request.headers("host").count(), 1);
         assert!(request.header("sec-websocket-key").is_some_and(|key| key.len() == 24));
         assert!(request.wants_upgrade());
         let mut response = Vec::new();
-        encode_switching_protocols(&accept, Some("salon"), &mut response);
+        let offered: Vec<&str> = upgrade.offered().to_vec();
+        let agreed = upgrade.choose(&offered).deflate(ClientContext::Kept).encode(&mut response);
+        assert_eq!(agreed.protocol(), offered.first().copied());
         let text = std::str::from_utf8(&response).expect("our own head is ASCII");
-        assert_eq!(text.matches("\r\n").count(), 6, "nothing of the client's adds a line");
+        let lines = 5 + usize::from(agreed.protocol().is_some()) + usize::from(agreed.deflate().is_some());
+        assert_eq!(text.matches("\r\n").count(), lines, "nothing of the client's adds a line");
     }
 }
 

@@ -8,17 +8,14 @@ mod pieces;
 
 use libfuzzer_sys::fuzz_target;
 use pieces::scan_in_pieces;
+use salon::proto::extension::Offer;
 use salon::proto::client_handshake::{ClientRequest, Response, ResponseError, ResponseScanner};
 use salon::proto::handshake::{HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, MAX_LINE_LEN, NO_HEADERS, Request};
 
 /// The key of section 1.3, whose answer stands there too.
-const REQUEST: ClientRequest<'static> = ClientRequest {
-    host: "h",
-    target: "/ws",
-    nonce: *b"the sample nonce",
-    protocols: &["salon.v1", "other"],
-    headers: &[],
-};
+const PROTOCOLS: [&str; 2] = ["salon.v1", "other"];
+const REQUEST: ClientRequest<'static> =
+    ClientRequest::new("h", *b"the sample nonce").target("/ws").protocols(&PROTOCOLS).deflate(Offer::new());
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 fn hear(bytes: &[u8], size: usize) {
@@ -45,14 +42,14 @@ fn check_head(head: &[u8]) {
             assert!(head.starts_with(b"HTTP/1.1 101"));
             assert_eq!(response.header("sec-websocket-accept"), Some(ACCEPT));
             assert!(response.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket")));
-            assert_eq!(response.headers("sec-websocket-protocol").count(), usize::from(agreed.protocol.is_some()));
-            assert!(agreed.protocol.is_none_or(|protocol| REQUEST.protocols.contains(&protocol)));
+            assert_eq!(response.headers("sec-websocket-protocol").count(), usize::from(agreed.protocol().is_some()));
+            assert!(agreed.protocol().is_none_or(|protocol| PROTOCOLS.contains(&protocol)));
             // The same response answers no other key.
-            let other = ClientRequest { nonce: *b"another nonce...", ..REQUEST };
+            let other = ClientRequest::new("h", *b"another nonce...").target("/ws").protocols(&PROTOCOLS);
             assert_eq!(response.accept(&other), Err(ResponseError::WrongAccept));
             // A sub-protocol that was not asked for is not agreed to.
-            let none = ClientRequest { protocols: &[], ..REQUEST };
-            assert_eq!(response.accept(&none).is_ok(), agreed.protocol.is_none());
+            let none = REQUEST.protocols(&[]);
+            assert_eq!(response.accept(&none).is_ok(), agreed.protocol().is_none());
         }
         Err(ResponseError::NotSwitched(status)) => assert!(status != 101 && status == response.status()),
         Err(_) => assert_eq!(response.status(), 101),
@@ -66,7 +63,7 @@ fn ask(bytes: &[u8]) {
     let (host, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let protocols: Vec<&str> = parts.next().into_iter().flat_map(|list| list.split(' ')).collect();
     let headers: Vec<(&str, &str)> = parts.next().into_iter().filter_map(|header| header.split_once('=')).collect();
-    let request = ClientRequest { host, target, nonce: REQUEST.nonce, protocols: &protocols, headers: &headers };
+    let request = ClientRequest::new(host, *b"the sample nonce").target(target).protocols(&protocols).headers(&headers);
     let mut head = b"before".to_vec();
     if request.encode(&mut head).is_err() {
         assert_eq!(head, b"before", "a request that is refused leaves nothing");
@@ -79,7 +76,7 @@ fn ask(bytes: &[u8]) {
     assert_eq!(HeadScanner::default().scan(head), Ok(Some(head.len())));
     let mut storage = NO_HEADERS;
     let heard = Request::parse(head, &mut storage).unwrap();
-    assert_eq!(heard.upgrade().map(|accept| accept.as_str().to_owned()).as_deref(), Ok(ACCEPT));
+    assert_eq!(heard.upgrade().map(|upgrade| upgrade.accept().as_str().to_owned()).as_deref(), Ok(ACCEPT));
     assert_eq!((heard.target(), heard.header("host")), (target, Some(host)));
     assert_eq!(heard.tokens("sec-websocket-protocol").collect::<Vec<_>>(), protocols);
     for (name, value) in headers {

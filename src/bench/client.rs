@@ -12,8 +12,10 @@ use std::time::Instant;
 use mio::net::TcpStream;
 
 use crate::proto::client_handshake::{ClientRequest, Response, ResponseError, ResponseScanner};
+use crate::proto::frame::{Opcode, encode_masked_frame};
 use crate::proto::handshake::NO_HEADERS;
-use crate::proto::{CloseCode, Connection, Event, Limits, Opcode, encode_masked_frame};
+use crate::proto::receiver::Receiver;
+use crate::proto::{CloseCode, Event, Limits};
 
 use super::Error;
 use super::target::{Target, fill};
@@ -23,7 +25,7 @@ use super::target::{Target, fill};
 pub struct Client {
     pub stream: TcpStream,
     pub phase: Phase,
-    connection: Connection,
+    connection: Receiver,
     out: Vec<u8>,
     written: usize,
     opening: Option<Box<Opening>>,
@@ -117,13 +119,13 @@ impl Client {
         opening
             .with_request(target, |request| {
                 let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-                ClientRequest { headers: &headers, ..*request }.encode(&mut out)
+                request.headers(&headers).encode(&mut out)
             })
             .map_err(Error::Unfit)?;
         Ok(Self {
             stream,
             phase: Phase::Opening,
-            connection: Connection::client(LIMITS, random.bytes()),
+            connection: Receiver::client(LIMITS, random.bytes()),
             out,
             written: 0,
             opening: Some(Box::new(opening)),
@@ -343,13 +345,7 @@ impl Opening {
     /// The request as it was, as far as the response is judged by it.
     fn with_request<T>(&self, target: &Target, look: impl FnOnce(&ClientRequest<'_>) -> T) -> T {
         let protocols: Vec<&str> = target.protocols.iter().map(String::as_str).collect();
-        look(&ClientRequest {
-            host: &target.host,
-            target: &self.target,
-            nonce: self.nonce,
-            protocols: &protocols,
-            headers: &[],
-        })
+        look(&ClientRequest::new(&target.host, self.nonce).target(&self.target).protocols(&protocols))
     }
 
     /// `None` if it is not refused; else how, once its body has come.

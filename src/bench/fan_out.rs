@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::proto::Opcode;
+use crate::proto::frame::Opcode;
 
 use super::body::{Bodies, Found, renumber};
 use super::client::Client;

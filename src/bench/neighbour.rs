@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::proto::{Opcode, encode_masked_frame};
+use crate::proto::frame::{Opcode, encode_masked_frame};
 
 use super::client::Ended;
 use super::latency::Latencies;

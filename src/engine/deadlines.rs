@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::id::ConnId;
-use crate::proto::{CloseCode, Opcode, encode_frame};
+use crate::proto::CloseCode;
+use crate::proto::frame::{Opcode, encode_frame};
 use crate::time::Tick;
 
 use super::input::DRAINED_PER_TURN;

@@ -4,8 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::id::ConnId;
 use crate::proto::close::{NO_CLOSE, NO_CODE};
+use crate::proto::deflate::Inflater;
+use crate::proto::frame::{Opcode, encode_frame};
 use crate::proto::handshake::{MAX_HEAD_LEN, NO_HEADERS, Request};
-use crate::proto::{self, CloseCode, Connection, Inflater, Opcode, encode_frame};
+use crate::proto::receiver::Receiver;
+use crate::proto::{self, CloseCode};
 
 use super::peer::{PartialRequest, Phase, Session};
 use super::receive_buffer::Behind;
@@ -422,7 +425,7 @@ impl<S: Stream> Engine<S> {
         self.counters.panics += 1;
         self.inflater = Inflater::new();
         self.receive.discard();
-        self.peers[index as usize].connection = Connection::new(self.settings.limits);
+        self.peers[index as usize].connection = Receiver::server(self.settings.limits);
         self.fail(index, CloseCode::INTERNAL_ERROR, "internal error");
         Step::Quiet
     }

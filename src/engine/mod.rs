@@ -43,9 +43,11 @@ use slab::Slab;
 
 use crate::id::{ConnId, TopicId};
 use crate::proto::close::NO_CLOSE;
+use crate::proto::deflate::{Deflater, Inflater};
 use crate::proto::extension::MAX_WINDOW_BITS;
 use crate::proto::handshake::{Request, RequestError};
-use crate::proto::{CloseCode, Connection, Deflater, Inflater, Limits, PermessageDeflate};
+use crate::proto::receiver::Receiver;
+use crate::proto::{CloseCode, Limits, PermessageDeflate};
 use crate::time::Tick;
 
 pub use deadlines::STALL;
@@ -401,7 +403,7 @@ impl<S: Stream> Engine<S> {
             pinged: false,
             drain: Drain::Unasked,
             window_bits: 0,
-            connection: Connection::new(self.settings.limits),
+            connection: Receiver::server(self.settings.limits),
             partial: None,
             last_received: self.now,
             since: self.now,
@@ -489,7 +491,7 @@ impl<S: Stream> Engine<S> {
             return;
         }
         if let Some(agreed) = deflate {
-            peer.connection = Connection::with_deflate(self.settings.limits, agreed);
+            peer.connection = Receiver::server(self.settings.limits).with_deflate(agreed);
             peer.window_bits = agreed.server_window_bits();
         }
         peer.phase = Phase::Open;

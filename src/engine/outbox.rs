@@ -202,7 +202,7 @@ mod tests {
     use std::io::{Read, Write};
 
     use super::*;
-    use crate::proto::{Opcode, encode_frame};
+    use crate::proto::frame::{Opcode, encode_frame};
 
     /// A stream that takes `room` bytes at most.
     struct Narrow {

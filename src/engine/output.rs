@@ -15,8 +15,10 @@ use std::io::{self, IoSlice};
 use bytes::Bytes;
 
 use crate::id::{ConnId, TopicId};
+use crate::proto::deflate::encode_deflated_frame;
 use crate::proto::extension::MAX_WINDOW_BITS;
-use crate::proto::{CloseCode, Kind, Opcode, encode_deflated_frame, encode_frame};
+use crate::proto::frame::{Opcode, encode_frame};
+use crate::proto::{CloseCode, Kind};
 use crate::time::Tick;
 
 use super::ledger::Ledger;
@@ -170,7 +172,7 @@ impl<S: Stream> Engine<S> {
         match deflater.and_then(|deflater| deflater.compress(payload, window_bits)) {
             Some(compressed) => {
                 self.counters.compressed += 1;
-                encode_deflated_frame(kind.into(), compressed, &mut frame.bytes);
+                encode_deflated_frame(kind, compressed, &mut frame.bytes);
             }
             None => encode_frame(kind.into(), payload, &mut frame.bytes),
         }

@@ -2,8 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::proto::Connection;
 use crate::proto::handshake::HeadScanner;
+use crate::proto::receiver::Receiver;
 use crate::time::Tick;
 
 use super::outbox::Outbox;
@@ -37,7 +37,7 @@ pub struct Peer<S> {
     pub drain: Drain,
     /// The window that compressed messages to this peer may have is 2 to this power; 0: messages are sent uncompressed.
     pub window_bits: u8,
-    pub connection: Connection,
+    pub connection: Receiver,
     pub partial: Option<Box<PartialRequest>>,
     /// When the last byte of the peer came.
     pub last_received: Tick,

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::chat::{Door, NameError, RoomName, Shows, UserName, Verifier};
-use crate::proto::handshake::{Accept, Request, RequestError};
+use crate::proto::handshake::{Request, RequestError, Upgrade};
 
 use super::Port;
 use super::admin_key::AdminKey;
@@ -21,13 +21,11 @@ use super::site::{self, Asset};
 
 /// Where a request leads.
 #[derive(Debug)]
-pub enum Entry {
+pub enum Entry<'a> {
     /// Into the chat.
     Chat {
-        /// The value of `Sec-WebSocket-Accept`.
-        accept: Accept,
-        /// The sub-protocol, if the client offered ours.
-        protocol: Option<&'static str>,
+        /// The answer, with our sub-protocol if the client offers it.
+        upgrade: Upgrade<'a>,
         /// The dialect, and the client's name or token.
         door: Door,
     },
@@ -58,23 +56,23 @@ pub struct Guard<'a> {
 
 /// Decides about a request that came in by `port`. `origins` are those allowed beyond the server's own; without a guard
 /// anybody may come in under any name, and without a key every program on this machine has the operator's rights.
-pub fn enter(
-    request: &Request<'_>,
+pub fn enter<'a>(
+    request: &Request<'a>,
     port: Port,
     origins: &[Origin],
     guard: Option<Guard<'_>>,
     key: Option<&AdminKey>,
-) -> Entry {
+) -> Entry<'a> {
     decide(request, port, origins, guard, key).unwrap_or_else(Entry::Refused)
 }
 
-fn decide(
-    request: &Request<'_>,
+fn decide<'a>(
+    request: &Request<'a>,
     port: Port,
     origins: &[Origin],
     guard: Option<Guard<'_>>,
     key: Option<&AdminKey>,
-) -> Result<Entry, EntryError> {
+) -> Result<Entry<'a>, EntryError> {
     let port = match port {
         Port::Refused => return Err(EntryError::Full),
         Port::TooFast => return Err(EntryError::TooFast),
@@ -149,32 +147,31 @@ fn session_id(text: &str) -> Option<u64> {
     digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
-fn chat_entry(
-    request: &Request<'_>,
+fn chat_entry<'a>(
+    request: &Request<'a>,
     origins: &[Origin],
     door: impl FnOnce() -> Result<Door, EntryError>,
-) -> Result<Entry, EntryError> {
+) -> Result<Entry<'a>, EntryError> {
     if request.method() != "GET" {
         return Err(EntryError::Request(RequestError::MethodNotAllowed));
     }
     let door = door()?;
-    let accept = request.upgrade().map_err(EntryError::Request)?;
+    let upgrade = request.upgrade().map_err(EntryError::Request)?;
     if !origin_is_allowed(request, origins) {
         return Err(EntryError::Origin);
     }
-    let offered = request.tokens("sec-websocket-protocol").any(|protocol| protocol == PROTOCOL);
-    Ok(Entry::Chat { accept, protocol: offered.then_some(PROTOCOL), door })
+    Ok(Entry::Chat { upgrade: upgrade.choose(&[PROTOCOL]), door })
 }
 
 /// The same where tokens are needed: the signature is checked last, because that costs the most.
-fn guarded_entry(
-    request: &Request<'_>,
+fn guarded_entry<'a>(
+    request: &Request<'a>,
     origins: &[Origin],
     door: impl FnOnce() -> Result<Door, EntryError>,
-) -> Result<Entry, EntryError> {
+) -> Result<Entry<'a>, EntryError> {
     // Replaced at once: no client comes in by it.
     match chat_entry(request, origins, || Ok(Door::Unproven))? {
-        Entry::Chat { accept, protocol, .. } => Ok(Entry::Chat { accept, protocol, door: door()? }),
+        Entry::Chat { upgrade, .. } => Ok(Entry::Chat { upgrade, door: door()? }),
         other => Ok(other),
     }
 }
@@ -357,7 +354,7 @@ mod tests {
         let key = (port == Port::Admin && headers.contains("Authorization"))
             .then_some(AdminKey::read(KEY.as_bytes()).unwrap());
         match enter(&request, port, &["https://other.example".parse().unwrap()], guard, key.as_ref()) {
-            Entry::Chat { protocol, door, .. } => describe(door, protocol.unwrap_or("-")),
+            Entry::Chat { upgrade, door } => describe(door, upgrade.encode(&mut Vec::new()).protocol().unwrap_or("-")),
             Entry::Asset(asset) => format!("file {}", asset.path),
             Entry::Report(report) => format!("{report:?}"),
             Entry::Look(look) => format!("{look:?}"),

@@ -10,7 +10,6 @@ use log::Level;
 
 use crate::engine::{self, DeflateSettings, Engine, Event};
 use crate::id::ConnId;
-use crate::proto::handshake::encode_switching_protocols_with;
 use crate::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate};
 use crate::time::{Moment, Tick};
 
@@ -59,10 +58,9 @@ impl<S: System> Service<S> for Echo {
                 Then::Respond
             }
             Event::Request(request) => match request.upgrade() {
-                Ok(accept) => {
-                    let deflate = request.negotiate_deflate(ClientContext::Kept);
-                    encode_switching_protocols_with(&accept, None, deflate.as_ref(), &mut self.reply);
-                    Then::Upgrade(deflate)
+                Ok(upgrade) => {
+                    let agreed = upgrade.deflate(ClientContext::Kept).encode(&mut self.reply);
+                    Then::Upgrade(agreed.deflate().copied())
                 }
                 Err(error) => {
                     http::encode_request_error(error, seen.now, &mut self.reply);

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crate::chat::{Call, Door, Verifier};
-use crate::proto::handshake::{Request, encode_switching_protocols_with};
+use crate::proto::handshake::Request;
 use crate::proto::{ClientContext, PermessageDeflate};
 use crate::time::Moment;
 
@@ -124,12 +124,14 @@ impl Responder {
         };
         match (entry, closed) {
             (Entry::Chat { .. }, Some(error)) => (asked.ending(), Answer::Refuse(error)),
-            (Entry::Chat { accept, protocol, door }, None) => {
+            (Entry::Chat { upgrade, door }, None) => {
                 // No context is kept between a client's messages: there may be ten thousand clients.
-                let agreed = self.deflate && port != Port::Crowded;
-                let deflate = agreed.then(|| request.negotiate_deflate(ClientContext::Reset)).flatten();
+                let upgrade = match self.deflate && port != Port::Crowded {
+                    true => upgrade.deflate(ClientContext::Reset),
+                    false => upgrade,
+                };
                 let mut response = Vec::with_capacity(UPGRADE_BYTES);
-                encode_switching_protocols_with(&accept, protocol, deflate.as_ref(), &mut response);
+                let deflate = upgrade.encode(&mut response).deflate().copied();
                 match port {
                     Port::Crowded => (asked, Answer::TurnAway { response, door }),
                     _ => (asked, Answer::Upgrade { response, deflate, door }),

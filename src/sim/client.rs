@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::proto::client_handshake::ClientRequest;
+use crate::proto::frame::{Opcode, encode_masked_frame};
 use crate::proto::handshake::Accept;
-use crate::proto::{Opcode, encode_masked_frame};
 
 use super::frames::{Heard, Reader};
 use super::judge::Judge;
@@ -581,7 +581,7 @@ impl Client {
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&net.chance.draw().to_le_bytes());
         let target = format!("/ws?user={}", self.user);
-        let request = ClientRequest { host: "salon", target: &target, nonce, ..ClientRequest::default() };
+        let request = ClientRequest::new("salon", nonce).target(&target);
         self.key = request.key();
         self.reader = Reader::new(Accept::of_key(&self.key).as_str().to_owned());
         let mut head = Vec::new();

@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use crate::proto::client_handshake::ClientRequest;
+use crate::proto::frame::{Opcode, encode_masked_frame};
 use crate::proto::handshake::Accept;
-use crate::proto::{Opcode, encode_masked_frame};
 
 use super::client::{mask, room_name};
 use super::frames::{Heard, Reader};
@@ -145,7 +145,7 @@ impl Hostile {
                 let mut nonce = [7; 16];
                 nonce[..8].copy_from_slice(&net.chance.draw().to_le_bytes());
                 let target = format!("/ws?user=h{}", self.id);
-                let request = ClientRequest { host: "salon", target: &target, nonce, ..ClientRequest::default() };
+                let request = ClientRequest::new("salon", nonce).target(&target);
                 let mut head = Vec::new();
                 request.encode(&mut head).expect("nothing in it that may not stand in a head");
                 self.reader = Reader::new(Accept::of_key(&request.key()).as_str().to_owned()).with_any_code();

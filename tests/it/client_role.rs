@@ -5,8 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use salon::proto::client_handshake::{ClientRequest, Response, ResponseScanner};
+use salon::proto::frame::{Opcode, encode_masked_frame};
 use salon::proto::handshake::NO_HEADERS;
-use salon::proto::{CloseCode, Connection, Event, Limits, Opcode, ProtocolError, Role, encode_masked_frame};
+use salon::proto::receiver::{Receiver, Role};
+use salon::proto::{CloseCode, Event, Limits, ProtocolError};
 use tungstenite::Message;
 use tungstenite::handshake::server;
 use tungstenite::http::HeaderValue;
@@ -18,7 +20,7 @@ const CLOSING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// The events of a client for the pieces, and the bytes it owes.
 fn heard(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
-    let mut connection = Connection::client(LIMITS, CLOSING_KEY);
+    let mut connection = Receiver::client(LIMITS, CLOSING_KEY);
     let (mut told, mut reply) = (Vec::new(), Vec::new());
     for piece in pieces {
         let (mut input, mut at) = (piece.to_vec(), 0);
@@ -34,7 +36,7 @@ fn heard(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
 #[test]
 fn what_is_printed_of_a_connection_has_no_key_in_it() {
     let closing_key = [201, 202, 203, 204];
-    let printed = format!("{:?} {:?}", Connection::client(LIMITS, closing_key), Role::Client { closing_key });
+    let printed = format!("{:?} {:?}", Receiver::client(LIMITS, closing_key), Role::Client { closing_key });
     assert!(
         printed.contains("Client") && closing_key.iter().all(|part| !printed.contains(&part.to_string())),
         "{printed}"
@@ -94,7 +96,7 @@ fn what_a_server_sends() {
 
 #[test]
 fn a_client_that_closes_hears_no_more_than_the_answer() {
-    let mut connection = Connection::client(LIMITS, CLOSING_KEY);
+    let mut connection = Receiver::client(LIMITS, CLOSING_KEY);
     assert_eq!(connection.role(), Role::Client { closing_key: CLOSING_KEY });
     let mut out = Vec::new();
     connection.close(CloseCode::NORMAL, "", &mut out);
@@ -102,7 +104,7 @@ fn a_client_that_closes_hears_no_more_than_the_answer() {
     connection.fail(CloseCode::INTERNAL_ERROR, "", &mut out);
     assert_eq!(out, close(1000, ""), "one Close, so one key is enough");
 
-    let mut connection = Connection::client(LIMITS, CLOSING_KEY);
+    let mut connection = Receiver::client(LIMITS, CLOSING_KEY);
     connection.close(CloseCode::NORMAL, "", &mut Vec::new());
     let mut input = b"\x81\x04late\x88\x02\x03\xe8".to_vec();
     let mut reply = Vec::new();
@@ -114,13 +116,13 @@ fn a_client_that_closes_hears_no_more_than_the_answer() {
 /// An idle connection stays as small as it is for a server.
 #[test]
 fn the_role_costs_no_room() {
-    assert_eq!(size_of::<Connection>(), 32);
+    assert_eq!(size_of::<Receiver>(), 32);
 }
 
 /// Reads until there is an event, and gives it to `hear`.
 fn next<T>(
     stream: &mut UnixStream,
-    connection: &mut Connection,
+    connection: &mut Receiver,
     input: &mut Vec<u8>,
     hear: impl FnOnce(Event<'_>) -> T,
 ) -> T {
@@ -170,13 +172,8 @@ fn a_server_of_tungstenite_takes_it_for_a_client() {
         }
     });
 
-    let request = ClientRequest {
-        host: "localhost",
-        target: "/chat?x=1",
-        nonce: *b"0123456789abcdef",
-        protocols: &["salon.v1", "other"],
-        headers: &[],
-    };
+    let protocols = ["salon.v1", "other"];
+    let request = ClientRequest::new("localhost", *b"0123456789abcdef").target("/chat?x=1").protocols(&protocols);
     let mut output = Vec::new();
     request.encode(&mut output).unwrap();
     stream.write_all(&output).unwrap();
@@ -191,10 +188,10 @@ fn a_server_of_tungstenite_takes_it_for_a_client() {
     };
     let mut storage = NO_HEADERS;
     let agreed = Response::parse(&input[..head_len], &mut storage).unwrap().accept(&request).unwrap();
-    assert_eq!(agreed.protocol, Some("other"));
+    assert_eq!(agreed.protocol(), Some("other"));
     input.clear();
 
-    let mut connection = Connection::client(Limits::default(), CLOSING_KEY);
+    let mut connection = Receiver::client(Limits::default(), CLOSING_KEY);
     for (n, said) in ["", "hello", "κόσμε", &"x".repeat(126), &"y".repeat(60_000)].iter().enumerate() {
         let mut output = Vec::new();
         encode_masked_frame(Opcode::Text, said.as_bytes(), [n as u8, 0x80, 0x7f, 0xff], &mut output);

@@ -3,25 +3,30 @@
 //! Every row runs whole, one byte at a time, and in every split into two, with an inflater of its own and with one that
 //! another connection uses in between: the outcome must be the same.
 
+use std::sync::LazyLock;
+
 use crate::common::bytes::{Outcome, Told, close_reply, raw, short, text};
-use salon::proto::{
-    CloseCode, Connection, Deflater, Event, Inflater, Limits, Opcode, PermessageDeflate, ProtocolError,
-    encode_deflated_frame,
-};
+use salon::proto::deflate::{Deflater, Inflater, encode_deflated_frame};
+use salon::proto::receiver::Receiver;
+use salon::proto::{ClientContext, CloseCode, Event, Kind, Limits, PermessageDeflate, ProtocolError};
 
 const LIMITS: Limits = Limits { message_bytes: 70_000, fragments: 5 };
 
 /// The client keeps its context, as `salon echo` lets it.
-const KEPT: PermessageDeflate =
-    PermessageDeflate { server_max_window_bits: None, client_no_context_takeover: false, client_max_window_bits: None };
+static KEPT: LazyLock<PermessageDeflate> = LazyLock::new(|| agreed_to("permessage-deflate"));
 
 /// The client does not, as `salon serve` asks of it.
-const RESET: PermessageDeflate = PermessageDeflate { client_no_context_takeover: true, ..KEPT };
+static RESET: LazyLock<PermessageDeflate> =
+    LazyLock::new(|| agreed_to("permessage-deflate; client_no_context_takeover"));
+
+fn agreed_to(offer: &str) -> PermessageDeflate {
+    PermessageDeflate::negotiate([offer.as_bytes()], ClientContext::Kept).unwrap().expect("a good offer")
+}
 
 /// Feeds the pieces one read at a time. A shared inflater is used by a neighbour after each.
 fn run(agreed: &PermessageDeflate, pieces: &[&[u8]], mut shared: Option<&mut Inflater>) -> Outcome {
-    let mut connection = Connection::with_deflate(LIMITS, agreed);
-    let mut neighbour = Connection::with_deflate(LIMITS, &KEPT);
+    let mut connection = Receiver::server(LIMITS).with_deflate(agreed);
+    let mut neighbour = Receiver::server(LIMITS).with_deflate(&KEPT);
     let mut outcome = Outcome::default();
     for piece in pieces {
         outcome.read(&mut connection, shared.as_deref_mut(), piece);
@@ -147,7 +152,7 @@ fn messages_of_a_server() {
     }
     // 7.2.3.1 as a server sends it: not masked.
     let mut frame = b"before".to_vec();
-    encode_deflated_frame(Opcode::Text, HELLO, &mut frame);
+    encode_deflated_frame(Kind::Text, HELLO, &mut frame);
     assert_eq!(frame, b"before\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00");
     // A window of 2^9 is kept to: repetitions beyond it are not found.
     let far = [noise(1000), noise(1000)].concat();
@@ -226,7 +231,7 @@ fn rsv1_where_it_may_not_be() {
             ReservedBits((first & 0x70) >> 4 & if first & 0x40 != 0 { 7 } else { 3 }),
         );
     }
-    let mut plain = Connection::new(LIMITS);
+    let mut plain = Receiver::server(LIMITS);
     let mut frame = raw(0xc1, HELLO);
     let (_, event) = plain.decode(&mut frame, &mut Vec::new());
     assert_eq!(event, Some(Event::Failed(ReservedBits(0b100))));
@@ -322,7 +327,7 @@ fn a_bomb() {
     let bomb = bomb.strip_suffix(b"\x00\x00\xff\xff").expect("a flush ends so");
     assert!((60_000..70_000).contains(&bomb.len()), "{}", bomb.len());
     let too_big = ProtocolError::MessageTooBig { limit: 70_000 };
-    for agreed in [KEPT, RESET] {
+    for agreed in [*KEPT, *RESET] {
         check_failed_as(&agreed, &raw(0xc2, bomb), &[], too_big);
         let quarters: Vec<&[u8]> = bomb.chunks(bomb.len().div_ceil(4)).collect();
         let frames = [raw(0x42, quarters[0]), raw(0, quarters[1]), raw(0, quarters[2]), raw(0x80, quarters[3])];
@@ -342,7 +347,7 @@ fn a_bomb() {
 #[test]
 fn context_is_kept_or_not() {
     for window_bits in [9, 12, 15] {
-        let agreed = PermessageDeflate { client_max_window_bits: Some(window_bits), ..KEPT };
+        let agreed = agreed_to(&format!("permessage-deflate; client_max_window_bits={window_bits}"));
         let mut stream = flate2::Compress::new_with_window_bits(flate2::Compression::best(), false, window_bits);
         let (mut bytes, mut told) = (Vec::new(), Vec::new());
         let noise = noise(40_000);
@@ -356,7 +361,7 @@ fn context_is_kept_or_not() {
         check_as(&agreed, &bytes, &told, b"");
     }
     // Further than a client may look back: it breaks its own promise, and is refused.
-    let small = PermessageDeflate { client_max_window_bits: Some(8), ..KEPT };
+    let small = agreed_to("permessage-deflate; client_max_window_bits=8");
     let mut stream = flate2::Compress::new(flate2::Compression::best(), false);
     let (first, between) = (b"something to be remembered", noise(300));
     let bytes = [&first[..], &between, first].map(|data| raw(0xc2, &deflated_by(&mut stream, data))).concat();
@@ -370,9 +375,9 @@ fn context_is_kept_or_not() {
 fn memory_between_messages() {
     let bytes = raw(0xc2, &deflated(&noise(60_000)));
     for (agreed, held) in
-        [(RESET, 0), (KEPT, 32 << 10), (PermessageDeflate { client_max_window_bits: Some(10), ..KEPT }, 1 << 10)]
+        [(*RESET, 0), (*KEPT, 32 << 10), (agreed_to("permessage-deflate; client_max_window_bits=10"), 1 << 10)]
     {
-        let mut connection = Connection::with_deflate(LIMITS, &agreed);
+        let mut connection = Receiver::server(LIMITS).with_deflate(&agreed);
         assert_eq!(connection.held_bytes(), 0, "nothing before the first message");
         let mut inflater = Inflater::new();
         let mut bytes = bytes.clone();
@@ -382,7 +387,7 @@ fn memory_between_messages() {
         assert_eq!(connection.held_bytes(), held);
     }
     // Nor after a violation.
-    let mut connection = Connection::with_deflate(LIMITS, &KEPT);
+    let mut connection = Receiver::server(LIMITS).with_deflate(&KEPT);
     let mut bytes = [bytes, raw(0xc2, &deflated(&noise(30_000))[1..])].concat();
     let mut at = 0;
     while !connection.is_closed() {
@@ -390,7 +395,7 @@ fn memory_between_messages() {
     }
     connection.release();
     assert_eq!(connection.held_bytes(), 0);
-    assert_eq!(size_of::<Connection>(), 32, "a pointer is all that the extension adds");
+    assert_eq!(size_of::<Receiver>(), 32, "a pointer is all that the extension adds");
 }
 
 /// More than the inflater holds at once, with references over the places where it makes room.
@@ -400,9 +405,9 @@ fn messages_that_fill_the_inflater() {
     let noise = noise(30_000);
     // What is held at once is 98,304 bytes, and of them 65,536 more in each round; a history counts among them.
     for len in [98_303, 98_304, 98_305, 163_839, 163_840, 163_841, 229_376, 300_000] {
-        for agreed in [RESET, KEPT] {
+        for agreed in [*RESET, *KEPT] {
             let data: Vec<u8> = noise.iter().copied().cycle().take(len).collect();
-            let (mut connection, mut outcome) = (Connection::with_deflate(limits, &agreed), Outcome::default());
+            let (mut connection, mut outcome) = (Receiver::server(limits).with_deflate(&agreed), Outcome::default());
             let frames = raw(0xc2, &deflated(&data)).repeat(3);
             outcome.read(&mut connection, Some(&mut Inflater::new()), &frames);
             let told = vec![Told::Binary(data); 3];
@@ -413,7 +418,7 @@ fn messages_that_fill_the_inflater() {
     let long = "x".repeat(98_303) + "€" + &"y".repeat(1000);
     for (limit, fits) in [(99_306, true), (99_305, false), (98_304, false), (98_303, false), (1000, false)] {
         let limits = Limits { message_bytes: limit as u32, fragments: 1 };
-        let (mut connection, mut outcome) = (Connection::with_deflate(limits, &RESET), Outcome::default());
+        let (mut connection, mut outcome) = (Receiver::server(limits).with_deflate(&RESET), Outcome::default());
         outcome.read(&mut connection, None, &raw(0xc1, &deflated(long.as_bytes())));
         let told = if fits { text(&long) } else { Told::Failed(ProtocolError::MessageTooBig { limit }) };
         assert!(outcome.told == [told], "a limit of {limit}");

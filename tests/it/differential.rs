@@ -8,10 +8,9 @@
 use std::io::{self, Read, Write};
 
 use crate::common::bytes::{self, Told};
-use salon::proto::{
-    CloseCode, Connection, FrameHeader, Limits, Opcode, ProtocolError, encode_frame, encode_masked_frame,
-    mask::apply_mask,
-};
+use salon::proto::frame::{FrameHeader, Opcode, encode_frame, encode_masked_frame};
+use salon::proto::receiver::Receiver;
+use salon::proto::{CloseCode, Limits, ProtocolError, mask::apply_mask};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
 
@@ -29,8 +28,8 @@ struct Outcome {
 fn ours(bytes: &[u8], size: usize, role: Role) -> (Outcome, Option<ProtocolError>) {
     let mut outcome = bytes::Outcome::default();
     let mut connection = match role {
-        Role::Server => Connection::new(LIMITS),
-        Role::Client => Connection::client(LIMITS, [1, 2, 3, 4]),
+        Role::Server => Receiver::server(LIMITS),
+        Role::Client => Receiver::client(LIMITS, [1, 2, 3, 4]),
     };
     bytes.chunks(size).for_each(|piece| outcome.read(&mut connection, None, piece));
     let mut heard = outcome.told;

@@ -31,6 +31,7 @@ mod refusals;
 mod request_head;
 mod resume;
 mod rfc6455;
+mod sender;
 mod settings;
 mod sockets;
 mod stopping;

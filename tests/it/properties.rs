@@ -5,12 +5,11 @@
 use crate::common::bytes::{Outcome, Told};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use salon::proto::frame::{FrameRules, whole_len};
+use salon::proto::frame::{FrameHeader, FrameRules, Opcode, encode_frame, encode_masked_frame, whole_len};
 use salon::proto::mask::apply_mask;
+use salon::proto::receiver::Receiver;
 use salon::proto::utf8::Utf8Tail;
-use salon::proto::{
-    CloseCode, Connection, FrameHeader, Limits, Opcode, ProtocolError, close, encode_frame, encode_masked_frame,
-};
+use salon::proto::{CloseCode, Limits, ProtocolError, close};
 
 const LIMITS: Limits = Limits { message_bytes: 100_000, fragments: 100 };
 
@@ -64,10 +63,10 @@ fn cut<'a>(bytes: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
 
 /// The events and answers of a connection when it reads the pieces.
 fn heard(pieces: &[&[u8]]) -> Outcome {
-    heard_by(Connection::new(LIMITS), pieces)
+    heard_by(Receiver::server(LIMITS), pieces)
 }
 
-fn heard_by(mut connection: Connection, pieces: &[&[u8]]) -> Outcome {
+fn heard_by(mut connection: Receiver, pieces: &[&[u8]]) -> Outcome {
     let mut outcome = Outcome::default();
     pieces.iter().for_each(|piece| outcome.read(&mut connection, None, piece));
     outcome
@@ -166,7 +165,7 @@ proptest! {
                 message => message.clone(),
             });
         }
-        let mut server = Connection::new(LIMITS);
+        let mut server = Receiver::server(LIMITS);
         let mut answer = Vec::new();
         let mut outcome = Outcome::default();
         cut(&sent, &there).iter().for_each(|piece| outcome.read(&mut server, None, piece));
@@ -177,7 +176,7 @@ proptest! {
         server.close(CloseCode::new(code).expect("it may be sent"), &reason, &mut answer);
         expected.push(Told::Close(Some((code, reason))));
 
-        let Outcome { told, mut reply } = heard_by(Connection::client(LIMITS, closing_key), &cut(&answer, &back));
+        let Outcome { told, mut reply } = heard_by(Receiver::client(LIMITS, closing_key), &cut(&answer, &back));
         prop_assert_eq!(told, expected);
         // The client's Close, the only frame it owes of itself, is masked with the key it was given.
         prop_assert_eq!(&reply[..6], &[&[0x88, 0x82][..], &closing_key].concat()[..]);
@@ -194,8 +193,8 @@ proptest! {
         encode_masked_frame(opcode, payload, key, &mut masked);
         encode_frame(opcode, payload, &mut plain);
         for (connection, bytes, error) in [
-            (Connection::new(LIMITS), &plain, ProtocolError::WrongMasking { masked: false }),
-            (Connection::client(LIMITS, key), &masked, ProtocolError::WrongMasking { masked: true }),
+            (Receiver::server(LIMITS), &plain, ProtocolError::WrongMasking { masked: false }),
+            (Receiver::client(LIMITS, key), &masked, ProtocolError::WrongMasking { masked: true }),
         ] {
             let Outcome { told, reply } = heard_by(connection, &[&bytes[..1], &bytes[1..2]]);
             prop_assert_eq!(told, vec![Told::Failed(error)]);
@@ -210,7 +209,7 @@ proptest! {
         places in vec(any::<prop::sample::Index>(), 0..8),
     ) {
         prop_assert_eq!(heard(&cut(&bytes, &places)), heard(&[&bytes]));
-        let client = || Connection::client(LIMITS, [5, 6, 7, 8]);
+        let client = || Receiver::client(LIMITS, [5, 6, 7, 8]);
         prop_assert_eq!(heard_by(client(), &cut(&bytes, &places)), heard_by(client(), &[&bytes]));
     }
 

@@ -104,8 +104,14 @@ fn what_is_offered() {
         ),
     ] {
         check(
-            &format!("GET / HTTP/1.1\r\nHost: h\r\n{headers}\r\n"),
-            |request| request.negotiate_deflate(ClientContext::Kept).map(|agreed| agreed.server_window_bits()),
+            &format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n"
+            ),
+            |request| {
+                let agreed = request.upgrade().unwrap().deflate(ClientContext::Kept).encode(&mut Vec::new());
+                agreed.deflate().map(|agreed| agreed.server_window_bits())
+            },
             expected,
         );
     }

@@ -5,13 +5,15 @@
 
 use crate::common::bytes::{Outcome, Told, close_reply, raw, short, text};
 use crate::common::cases::{self, Frames};
-use salon::proto::{CloseCode, Connection, Event, Limits, Opcode, ProtocolError, encode_frame};
+use salon::proto::frame::{Opcode, encode_frame};
+use salon::proto::receiver::Receiver;
+use salon::proto::{CloseCode, Event, Limits, ProtocolError};
 
 const LIMITS: Limits = Limits { message_bytes: 70_000, fragments: 5 };
 
 /// Feeds the pieces one read at a time.
 fn run(pieces: &[&[u8]]) -> Outcome {
-    let (mut connection, mut outcome) = (Connection::new(LIMITS), Outcome::default());
+    let (mut connection, mut outcome) = (Receiver::server(LIMITS), Outcome::default());
     pieces.iter().for_each(|piece| outcome.read(&mut connection, None, piece));
     outcome
 }
@@ -179,7 +181,7 @@ fn close_bodies_that_may_not_be() {
 #[test]
 fn frames_that_other_harnesses_send() {
     let heard = |pieces: &[&[u8]]| {
-        let (mut connection, mut outcome) = (Connection::new(Limits::default()), Outcome::default());
+        let (mut connection, mut outcome) = (Receiver::server(Limits::default()), Outcome::default());
         pieces.iter().for_each(|piece| outcome.read(&mut connection, None, piece));
         outcome.reply
     };
@@ -197,7 +199,7 @@ fn frames_that_other_harnesses_send() {
 
 #[test]
 fn our_own_close_waits_for_the_answer() {
-    let mut connection = Connection::new(LIMITS);
+    let mut connection = Receiver::server(LIMITS);
     let mut reply = Vec::new();
     connection.close(CloseCode::GOING_AWAY, "bye", &mut reply);
     connection.close(CloseCode::NORMAL, "twice is once", &mut reply);
@@ -213,7 +215,7 @@ fn our_own_close_waits_for_the_answer() {
 
 #[test]
 fn what_a_connection_says_of_itself() {
-    let mut connection = Connection::new(LIMITS);
+    let mut connection = Receiver::server(LIMITS);
     let mut reply = Vec::new();
     assert_eq!((connection.is_open(), connection.is_closed(), connection.is_mid_message()), (true, false, false));
     assert_eq!(connection.decode(&mut [], &mut reply), (0, None));
@@ -250,7 +252,7 @@ fn what_a_connection_says_of_itself() {
 /// §7.1.7, by the owner of the connection: a deadline, say.
 #[test]
 fn failing_from_outside() {
-    let mut connection = Connection::new(LIMITS);
+    let mut connection = Receiver::server(LIMITS);
     let mut reply = Vec::new();
     connection.decode(&mut raw(0x01, b"begun"), &mut reply);
     connection.fail(CloseCode::POLICY_VIOLATION, "too late", &mut reply);
@@ -262,7 +264,7 @@ fn failing_from_outside() {
     let len = input.len();
     assert_eq!(connection.decode(&mut input, &mut reply), (len, None));
     // After our Close there is no other.
-    let (mut connection, mut reply) = (Connection::new(LIMITS), Vec::new());
+    let (mut connection, mut reply) = (Receiver::server(LIMITS), Vec::new());
     connection.close(CloseCode::GOING_AWAY, "bye", &mut reply);
     connection.fail(CloseCode::POLICY_VIOLATION, "too late", &mut reply);
     assert_eq!(reply, close_reply(1001, "bye"));
@@ -277,7 +279,7 @@ fn codes_are_written_as_numbers() {
 /// A claimed length is not an allocation.
 #[test]
 fn memory_follows_what_came() {
-    let mut connection = Connection::new(Limits { message_bytes: u32::MAX, fragments: 5 });
+    let mut connection = Receiver::server(Limits { message_bytes: u32::MAX, fragments: 5 });
     let mut reply = Vec::new();
     let mut header = b"\x82\xff\x00\x00\x00\x00\xff\xff\xff\xff\0\0\0\0".to_vec();
     assert_eq!(connection.decode(&mut header, &mut reply), (14, None));
@@ -294,7 +296,7 @@ fn memory_follows_what_came() {
 /// The missing bytes of a message in one frame are known as soon as its header is there; of nothing else are they.
 #[test]
 fn what_is_missing_to_a_message() {
-    let connection = Connection::new(LIMITS);
+    let connection = Receiver::server(LIMITS);
     for len in [0_usize, 1, 125, 126, 65_535, 65_536, 70_000] {
         let frame = raw(0x82, &vec![7; len]);
         let header = frame.len() - len;
@@ -321,13 +323,13 @@ fn what_is_missing_to_a_message() {
 #[test]
 fn only_bytes_not_yet_taken_are_missing() {
     let frame = raw(0x82, &[7; 300]);
-    let mut connection = Connection::new(LIMITS);
+    let mut connection = Receiver::server(LIMITS);
     connection.decode(&mut frame[..200].to_vec(), &mut Vec::new());
     assert_eq!(connection.missing(&frame[..200]), None);
-    let mut connection = Connection::new(LIMITS);
+    let mut connection = Receiver::server(LIMITS);
     connection.decode(&mut raw(0x02, b"one"), &mut Vec::new());
     assert_eq!(connection.missing(&frame[..200]), None);
-    let mut connection = Connection::new(LIMITS);
+    let mut connection = Receiver::server(LIMITS);
     connection.close(CloseCode::NORMAL, "", &mut Vec::new());
     assert_eq!(connection.missing(&frame[..200]), None);
 }

@@ -4,7 +4,7 @@
 //! end of the response's head while it arrives, within the same bounds as a request's; [`Response::parse`] splits it,
 //! and [`Response::accept`] judges it by the client's list in section 4.1.
 //!
-//! It offers no extension, so a response that names one is refused. It follows no redirection, answers no 401 and knows
+//! A response that names an extension that was not offered is refused. It follows no redirection, answers no 401, knows
 //! no response but the first: any other response is [`ResponseError::NotSwitched`], and section 4.1 leaves it to the
 //! caller. It has no randomness: the caller chooses the nonce.
 
@@ -16,34 +16,60 @@ use core::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::extension::is_token_byte;
-use crate::handshake::{Accept, HeadScanner, HeaderStorage, Headers, RequestError, is_host};
+use crate::agreed::Agreed;
+use crate::extension::{NotOffered, Offer, is_token_byte};
+use crate::handshake::{Accept, HeadScanner, HeaderStorage, Headers, RequestError, UnfitHeader, check_header, is_host};
 use crate::handshake::{MAX_HEAD_LEN, MAX_HEADERS, MAX_LINE_LEN};
 
 /// What a client asks for.
+///
+/// There is none without a host and a nonce:
+///
+/// ```compile_fail,E0599
+/// let request = salon_proto::ClientRequest::default();
+/// ```
 #[derive(Clone, Copy, Debug)]
+#[must_use = "it is written by `encode`"]
 pub struct ClientRequest<'a> {
-    /// The server's name or address, with its port where that is not the scheme's: the value of `Host`.
-    pub host: &'a str,
-    /// Path and query, percent-encoded; begins with `/`.
-    pub target: &'a str,
-    /// Sixteen bytes chosen at random for each connection (section 4.1, item 7). They distinguish an answer to this
-    /// request from one that a cache kept; they keep no secret.
-    pub nonce: [u8; 16],
-    /// The sub-protocols that the client accepts, the best first; each once.
-    pub protocols: &'a [&'a str],
-    /// Further headers, such as `Origin`, `Authorization` or `Cookie`; none of the handshake's own.
-    pub headers: &'a [(&'a str, &'a str)],
+    host: &'a str,
+    target: &'a str,
+    nonce: [u8; 16],
+    protocols: &'a [&'a str],
+    headers: &'a [(&'a str, &'a str)],
+    offer: Option<Offer>,
 }
 
-impl Default for ClientRequest<'_> {
-    /// A request for `/` without sub-protocols. Host and nonce are still to be given.
-    fn default() -> Self {
-        Self { host: "", target: "/", nonce: [0; 16], protocols: &[], headers: &[] }
+impl<'a> ClientRequest<'a> {
+    /// A request for `/` at `host`: the server's name or address, with its port where that is not the scheme's.
+    ///
+    /// `nonce` is sixteen bytes chosen at random for each connection (section 4.1, item 7). They distinguish an answer
+    /// to this request from one that a cache kept; they keep no secret. With the feature `getrandom`, `random::nonce`
+    /// draws one.
+    pub const fn new(host: &'a str, nonce: [u8; 16]) -> Self {
+        Self { host, target: "/", nonce, protocols: &[], headers: &[], offer: None }
     }
-}
 
-impl ClientRequest<'_> {
+    /// Asks for this path and query, percent-encoded; it begins with `/`.
+    pub const fn target(self, target: &'a str) -> Self {
+        Self { target, ..self }
+    }
+
+    /// Accepts these sub-protocols, the best first; each once.
+    pub const fn protocols(self, protocols: &'a [&'a str]) -> Self {
+        Self { protocols, ..self }
+    }
+
+    /// Sends further headers, such as `Origin`, `Authorization` or `Cookie`; none of the handshake's own.
+    pub const fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// Offers permessage-deflate.
+    #[cfg(feature = "deflate")]
+    pub const fn deflate(self, offer: Offer) -> Self {
+        Self { offer: Some(offer), ..self }
+    }
+
     /// Appends the request head.
     ///
     /// # Errors
@@ -64,6 +90,11 @@ impl ClientRequest<'_> {
         }
         if !self.protocols.is_empty() {
             out.extend_from_slice(format!("Sec-WebSocket-Protocol: {}\r\n", self.protocols.join(", ")).as_bytes());
+        }
+        if let Some(offer) = &self.offer {
+            out.extend_from_slice(b"Sec-WebSocket-Extensions: ");
+            offer.encode(out);
+            out.extend_from_slice(b"\r\n");
         }
         for (name, value) in self.headers {
             out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
@@ -92,16 +123,10 @@ impl ClientRequest<'_> {
             }
         }
         for (name, value) in self.headers {
-            let own = ["host", "upgrade", "connection", "content-length", "transfer-encoding"];
-            let lower = name.to_ascii_lowercase();
-            if own.contains(&lower.as_str()) || lower.starts_with("sec-websocket-") {
-                return Err(UnfitRequest::OwnHeader);
-            }
-            // RFC 9110 §5.5: visible characters, space and tab; bytes beyond ASCII pass as they are.
-            let is_value = |byte: u8| byte == b'\t' || byte >= b' ' && byte != 0x7f;
-            if !is_token(name) || !value.bytes().all(is_value) || value.trim() != *value {
-                return Err(UnfitRequest::Header);
-            }
+            check_header(name, value).map_err(|error| match error {
+                UnfitHeader::Own => UnfitRequest::OwnHeader,
+                UnfitHeader::Malformed => UnfitRequest::Header,
+            })?;
         }
         Ok(())
     }
@@ -172,13 +197,6 @@ pub struct Response<'a> {
     headers: Headers<'a>,
 }
 
-/// What client and server agreed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Agreed<'a> {
-    /// The sub-protocol, one of those that were offered; `None` if the server chose none.
-    pub protocol: Option<&'a str>,
-}
-
 impl<'a> Response<'a> {
     /// Splits a complete head (up to and with its empty line), as [`ResponseScanner`] found it.
     ///
@@ -229,14 +247,19 @@ impl<'a> Response<'a> {
         if !self.single("sec-websocket-accept", |value| value == expected.as_str()) {
             return Err(ResponseError::WrongAccept);
         }
-        if self.headers("sec-websocket-extensions").any(|value| !value.trim_ascii().is_empty()) {
-            return Err(ResponseError::ExtensionNotOffered);
-        }
+        let mut extensions = self.headers("sec-websocket-extensions");
+        let deflate = match &request.offer {
+            Some(offer) => offer.judge(extensions).map_err(|NotOffered| ResponseError::ExtensionNotOffered)?,
+            None if extensions.any(|value| !value.trim_ascii().is_empty()) => {
+                return Err(ResponseError::ExtensionNotOffered);
+            }
+            None => None,
+        };
         if self.headers("sec-websocket-protocol").next().is_none() {
-            return Ok(Agreed { protocol: None });
+            return Ok(Agreed::new(None, deflate));
         }
         match self.header("sec-websocket-protocol") {
-            Some(protocol) if request.protocols.contains(&protocol) => Ok(Agreed { protocol: Some(protocol) }),
+            Some(protocol) if request.protocols.contains(&protocol) => Ok(Agreed::new(Some(protocol), deflate)),
             _ => Err(ResponseError::ProtocolNotOffered),
         }
     }
@@ -262,7 +285,7 @@ pub enum ResponseError {
     NotUpgraded,
     /// `Sec-WebSocket-Accept` is missing, repeated, or no answer to this key.
     WrongAccept,
-    /// An extension, of which none was offered.
+    /// An extension, or a parameter of one, that was not offered.
     ExtensionNotOffered,
     /// A sub-protocol that was not offered, or several.
     ProtocolNotOffered,
@@ -290,16 +313,13 @@ impl core::error::Error for ResponseError {}
 
 #[cfg(test)]
 mod tests {
-    use super::super::handshake::{NO_HEADERS, Request, encode_switching_protocols};
+    use super::super::handshake::{NO_HEADERS, Request};
     use super::*;
 
-    const REQUEST: ClientRequest<'static> = ClientRequest {
-        host: "server.example.com",
-        target: "/chat?x=1",
-        nonce: *b"the sample nonce",
-        protocols: &["chat", "superchat"],
-        headers: &[("Origin", "http://example.com")],
-    };
+    const REQUEST: ClientRequest<'static> = ClientRequest::new("server.example.com", *b"the sample nonce")
+        .target("/chat?x=1")
+        .protocols(&["chat", "superchat"])
+        .headers(&[("Origin", "http://example.com")]);
 
     /// Scans whole and byte by byte, which must agree, then judges.
     fn judge(bytes: &[u8]) -> Result<Option<String>, ResponseError> {
@@ -310,7 +330,7 @@ mod tests {
         let len = whole?.expect("the head is complete");
         let mut storage = NO_HEADERS;
         let response = Response::parse(&bytes[..len], &mut storage)?;
-        response.accept(&REQUEST).map(|agreed| agreed.protocol.map(String::from))
+        response.accept(&REQUEST).map(|agreed| agreed.protocol().map(String::from))
     }
 
     const EXAMPLE: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -331,15 +351,17 @@ mod tests {
         assert_eq!(std::str::from_utf8(&head), Ok(expected));
         assert_eq!(HeadScanner::default().scan(&head), Ok(Some(head.len())));
         let mut storage = NO_HEADERS;
-        let accept = Request::parse(&head, &mut storage).unwrap().upgrade().unwrap();
+        let upgrade = Request::parse(&head, &mut storage).unwrap().upgrade().unwrap();
+        assert_eq!(upgrade.offered(), ["chat", "superchat"]);
         let mut response = Vec::new();
-        encode_switching_protocols(&accept, Some("superchat"), &mut response);
+        let agreed = upgrade.choose(&["other", "superchat", "chat"]).encode(&mut response);
+        assert_eq!(agreed.protocol(), Some("superchat"));
         assert_eq!(judge(&response), Ok(Some("superchat".into())));
     }
 
     #[test]
     fn what_may_not_stand_in_a_request() {
-        let bare = ClientRequest { host: "h", ..ClientRequest::default() };
+        let bare = ClientRequest::new("h", [1; 16]);
         let mut out = Vec::new();
         for (request, error) in [
             (ClientRequest { host: "", ..bare }, UnfitRequest::Host),
@@ -443,5 +465,85 @@ mod tests {
         let fill = |len: usize| line(MAX_LINE_LEN) + &line(len - EXAMPLE.len() - MAX_LINE_LEN);
         assert_eq!(more(&fill(MAX_HEAD_LEN)), Ok(()));
         assert_eq!(more(&fill(MAX_HEAD_LEN + 1)), Err(ResponseError::HeadTooLarge));
+    }
+
+    /// RFC 7692 section 7.1, as a client asks and as a server answers: what is agreed to, or that nothing may be.
+    #[cfg(feature = "deflate")]
+    #[test]
+    fn answers_to_an_offer() {
+        let plain = Offer::new();
+        let forgetful = plain.server_no_context_takeover();
+        let small = plain.server_max_window_bits(10).expect("9 to 15");
+        assert_eq!((plain.server_max_window_bits(8), plain.server_max_window_bits(16)), (None, None));
+        let all = (true, 15, 15);
+        for (offer, answer, expected) in [
+            (plain, "permessage-deflate", Some(all)),
+            (plain, "permessage-deflate; client_no_context_takeover", Some(all)),
+            (plain, "permessage-deflate; server_no_context_takeover", Some((false, 15, 15))),
+            (plain, "permessage-deflate; server_max_window_bits=8; client_max_window_bits=9", Some((true, 8, 9))),
+            (plain, "permessage-deflate; client_max_window_bits=8", Some((true, 15, 8))),
+            (plain, "permessage-deflate; client_max_window_bits", None),
+            (plain, "permessage-deflate; client_max_window_bits=7", None),
+            (plain, "permessage-deflate; server_max_window_bits", None),
+            (plain, "permessage-deflate; server_max_window_bits=16", None),
+            (plain, "permessage-deflate; server_no_context_takeover=1", None),
+            (plain, "permessage-deflate; client_no_context_takeover; client_no_context_takeover", None),
+            (plain, "permessage-deflate; other", None),
+            (plain, "permessage-deflate;", None),
+            (plain, "permessage-deflate, permessage-deflate", None),
+            (plain, "other", None),
+            (plain, "permessage-deflate, other", None),
+            (forgetful, "permessage-deflate; server_no_context_takeover", Some((false, 15, 15))),
+            (forgetful, "permessage-deflate", None),
+            (small, "permessage-deflate; server_max_window_bits=10", Some((true, 10, 15))),
+            (small, "permessage-deflate; server_max_window_bits=9", Some((true, 9, 15))),
+            (small, "permessage-deflate; server_max_window_bits=11", None),
+            (small, "permessage-deflate", None),
+        ] {
+            let response = with("-Protocol: chat", &format!("-Extensions: {answer}"));
+            let mut storage = NO_HEADERS;
+            let response = Response::parse(response.as_bytes(), &mut storage).unwrap();
+            let agreed = response.accept(&REQUEST.deflate(offer));
+            let found = agreed.map(|agreed| {
+                let deflate = agreed.deflate().expect("it is named");
+                (deflate.server_keeps_context(), deflate.server_window_bits(), deflate.client_window_bits())
+            });
+            assert_eq!(found, expected.ok_or(ResponseError::ExtensionNotOffered), "{answer}");
+            // What was not offered is not agreed to.
+            assert_eq!(response.accept(&REQUEST), Err(ResponseError::ExtensionNotOffered), "{answer}");
+        }
+        // Declined.
+        let mut storage = NO_HEADERS;
+        let response = Response::parse(EXAMPLE.as_bytes(), &mut storage).unwrap();
+        assert_eq!(response.accept(&REQUEST.deflate(plain)).map(|agreed| agreed.deflate().copied()), Ok(None));
+    }
+
+    /// Every offer of ours is one that our server takes, and its answer is one that we take; both then know the same.
+    #[cfg(feature = "deflate")]
+    #[test]
+    fn both_sides_agree_to_the_same() {
+        use crate::extension::ClientContext;
+        let offers = [false, true].into_iter().flat_map(|forgets| {
+            (8..=15).map(move |bits| {
+                let offer = Offer::new().server_max_window_bits(bits).unwrap_or_default();
+                if forgets { offer.server_no_context_takeover() } else { offer }
+            })
+        });
+        for offer in offers {
+            for context in [ClientContext::Kept, ClientContext::Reset] {
+                let request = REQUEST.deflate(offer);
+                let (mut head, mut answer) = (Vec::new(), Vec::new());
+                request.encode(&mut head).unwrap();
+                let mut storage = NO_HEADERS;
+                let upgrade = Request::parse(&head, &mut storage).unwrap().upgrade().unwrap();
+                let headers = [("Set-Cookie", "a=b")];
+                let there = upgrade.choose(&["chat"]).deflate(context).headers(&headers).unwrap().encode(&mut answer);
+                let mut storage = NO_HEADERS;
+                let response = Response::parse(&answer, &mut storage).unwrap();
+                assert_eq!(response.header("set-cookie"), Some("a=b"));
+                assert_eq!(response.accept(&request), Ok(there), "{offer:?} {context:?}");
+                assert!(there.deflate().is_some() && there.protocol() == Some("chat"));
+            }
+        }
     }
 }

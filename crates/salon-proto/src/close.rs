@@ -59,6 +59,32 @@ impl CloseCode {
     }
 }
 
+/// A number that may not be on the wire as a status code (section 7.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoCloseCode(pub u16);
+
+impl fmt::Display for NoCloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected 1000 to 1003, 1007 to 1014 or 3000 to 4999, found {}", self.0)
+    }
+}
+
+impl core::error::Error for NoCloseCode {}
+
+impl TryFrom<u16> for CloseCode {
+    type Error = NoCloseCode;
+
+    fn try_from(code: u16) -> Result<Self, NoCloseCode> {
+        Self::new(code).ok_or(NoCloseCode(code))
+    }
+}
+
+impl From<CloseCode> for u16 {
+    fn from(code: CloseCode) -> Self {
+        code.get()
+    }
+}
+
 /// 1005: the code that stands for a Close without a code (section 7.4.1). It is never sent.
 pub const NO_CODE: u16 = 1005;
 
@@ -143,6 +169,12 @@ mod tests {
         let allowed: Vec<u16> = (0..=6000).filter(|&code| CloseCode::new(code).is_some()).collect();
         let expected: Vec<u16> = (1000..=1003).chain(1007..=1014).chain(3000..=4999).collect();
         assert_eq!(allowed, expected);
+        for code in 0..=6000 {
+            assert_eq!(
+                CloseCode::try_from(code).map(u16::from),
+                CloseCode::new(code).map(|_| code).ok_or(NoCloseCode(code))
+            );
+        }
     }
 
     #[test]

@@ -1,664 +1,729 @@
-//! One WebSocket connection after its opening handshake, as one side sees it (RFC 6455 sections 5 to 8).
-//!
-//! The sides differ in masking alone (section 5.1): a server refuses frames that are not masked, a client refuses those
-//! that are, and a client masks its own, including the Close that is written here. [`Role`] says which side it is.
-//!
-//! Bytes go in, [`Event`]s come out, and bytes for the peer are appended to a buffer of the caller. A message that lies
-//! whole in the caller's buffer is unmasked, validated and lent in place; only a message that the end of a read cuts,
-//! or that comes in fragments, is copied: as it arrives, and never by the length it claims. A caller with room can ask
-//! what is [missing](Connection::missing) and have a cut message in place too.
+//! One WebSocket connection after its opening handshake: both directions, of either side (RFC 6455 sections 5 to 8).
 //!
 //! ```text
-//!   Open --- close() ----> CloseSent --- peer's Close ---> Closed
-//!    |----- peer's Close (answered) ------------------------^
-//!    |----- fail(): a violation, answered with Close -------^
+//!                    receive                    send, send_part, close
+//!   peer -> Input  ----------->  Event<'_>      ----------------------->  out -> peer
+//!                    pongs, the answer to a Close  ------------------->
 //! ```
 //!
-//! It does not answer pings: the caller does, with [`encode_frame`], because only the caller knows whether the peer
-//! still reads (section 5.5.3 allows to answer the latest ping only). It sets no timers and does not half-close
-//! sockets. Of extensions it knows permessage-deflate (RFC 7692): a compressed message is gathered as it came, within
-//! the limit for messages, and inflated when it is whole, within the same limit. So the caller can lend the inflater
-//! ([`Connection::decode_with`]), and no connection keeps it from one read to the next.
+//! It is made with what the handshake [`Agreed`] to, and from then on knows what may be sent: a client masks, with keys
+//! from the source it was given; messages are compressed where that was agreed to and makes them smaller; nothing
+//! follows a Close, and nothing goes between the parts of a message. What may not be sent is refused by a
+//! [`SendError`], and nothing of it is written.
+//!
+//! What the RFC asks of every endpoint is done unless it is told not to: pings are answered, a Close is answered, and
+//! [`Connection::end_of_stream`] says whether the end was a clean one. It sets no timers and has no sockets.
+//!
+//! An owner of many connections shares the machines of compression between them and encodes a message once for many of
+//! them: by the parts this one is made of, [`Receiver`], [`frame`](crate::frame) and `deflate`, which know less.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
-use core::ops::Range;
 
-use crate::close::{self, CloseBody, CloseCode};
-use crate::deflate::{History, Inflater};
-use crate::error::ProtocolError;
+use crate::agreed::Agreed;
+use crate::close::{CloseBody, CloseCode};
 #[cfg(feature = "deflate")]
-use crate::extension::PermessageDeflate;
-use crate::frame::{
-    FrameHeader, FrameRules, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame, encode_masked_frame,
-    find_whole_message,
-};
+use crate::deflate::Deflater;
+use crate::deflate::Inflater;
+use crate::frame::{FrameHeader, Kind, Limits, MAX_HEADER_LEN, Opcode};
+use crate::input::Input;
 use crate::mask::{MaskingKey, apply_mask};
-use crate::utf8::{self, Utf8Tail};
+use crate::message::{Control, Message, Part, SendError};
+use crate::receiver::{Event, Receiver, Role};
 
-/// What a peer sent.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// A whole text message.
-    Text(&'a str),
-    /// A whole binary message.
-    Binary(&'a [u8]),
-    /// A ping with its application data; to be answered with a pong that carries the same.
-    Ping(&'a [u8]),
-    /// A pong, asked for or not.
-    Pong(&'a [u8]),
-    /// The peer's Close. It has been answered if we had not sent ours before; nothing follows.
-    Close(CloseBody<'a>),
-    /// The peer broke the protocol. Close has been queued; nothing follows.
-    Failed(ProtocolError),
-}
-
-/// Which side of the connection this is (section 5.1).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Incoming frames must be masked; its own are not.
-    Server,
-    /// Incoming frames must not be masked; its own are.
-    Client {
-        /// What the one Close frame of this connection is masked with. Like every key it must be chosen anew, from a
-        /// strong source of randomness, and kept secret (section 5.3).
-        closing_key: MaskingKey,
-    },
-}
-
-/// Without the closing key, which is secret.
-impl fmt::Debug for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Server => f.write_str("Server"),
-            Self::Client { .. } => f.debug_struct("Client").finish_non_exhaustive(),
-        }
-    }
-}
-
-/// The receiving state of one connection, and what it owes the peer at its end.
+/// A connection of one side, with what it has received in part and may send.
 ///
-/// Invariant: after [`Connection::is_closed`] nothing is decoded any more.
+/// An echo, without a socket:
+///
+/// ```
+/// use salon_proto::{Agreed, Connection, Event, Input, Message};
+///
+/// let (mut connection, mut input, mut out) = (Connection::server(&Agreed::NOTHING), Input::new(), Vec::new());
+/// input.extend(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"); // what a read has brought
+/// while let Some(event) = connection.receive(&mut input, &mut out) {
+///     match event {
+///         Event::Text(text) => connection.send(Message::Text(text), &mut out)?,
+///         Event::Binary(data) => connection.send(Message::Binary(data), &mut out)?,
+///         _ => {} // Pings and a Close have been answered.
+///     }
+/// }
+/// assert_eq!(out, b"\x81\x05Hello"); // what is to be written
+/// # Ok::<(), salon_proto::SendError>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
-    limits: Limits,
-    role: Role,
-    phase: Phase,
-    partial: Option<Box<Partial>>,
-    /// Only where permessage-deflate was agreed to.
-    deflate: Option<Box<Context>>,
+    receiver: Receiver,
+    /// It takes its memory with the first compressed message.
+    inflater: Inflater,
+    keys: Option<Keys>,
+    #[cfg(feature = "deflate")]
+    compression: Option<Box<Compression>>,
+    /// What the message is that has begun and is sent in parts.
+    begun: Option<Kind>,
+    answers_pings: bool,
+    /// The peer's Close has come, and nothing was wrong before.
+    ended_well: bool,
 }
 
-/// What permessage-deflate adds to a connection.
-#[derive(Debug)]
-struct Context {
-    /// What the client's next message may refer to, if it keeps its context.
-    history: Option<History>,
-}
-
+/// How the peer's stream ended (section 7.1.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Open,
-    CloseSent,
-    Closed,
+#[must_use]
+pub enum Ended {
+    /// Behind the closing handshake.
+    Clean,
+    /// Without a Close of the peer, or behind a violation: what is called 1006 (section 7.1.5).
+    Abnormal,
 }
 
-/// A message or frame of which a part has arrived. An idle connection has none.
-///
-/// Invariant: `stash` holds less than one header, and nothing while a frame's payload is awaited.
-#[derive(Debug, Default)]
-struct Partial {
-    stash_len: u8,
-    stash: [u8; MAX_HEADER_LEN],
-    message: Option<Assembly>,
-    message_len: u64,
-    fragments: u32,
-    frame: Option<(FrameHeader, u64)>,
-    control: Vec<u8>,
-}
+/// Where a client's masking keys come from.
+struct Keys(Box<dyn FnMut() -> MaskingKey + Send + Sync>);
 
-/// A message put together from what is not in one piece.
+/// What compresses this side's messages.
+#[cfg(feature = "deflate")]
 #[derive(Debug)]
-enum Assembly {
-    Text(String, Utf8Tail),
-    Binary(Vec<u8>),
-    /// The payload of a compressed message as it came, and whether it is text.
-    Deflated {
-        text: bool,
-        bytes: Vec<u8>,
-    },
-}
-
-/// Where a complete frame or message lies.
-enum Found {
-    Message {
-        opcode: Opcode,
-        start: usize,
-        end: usize,
-    },
-    /// A compressed message in one frame.
-    Deflated {
-        opcode: Opcode,
-        start: usize,
-        end: usize,
-    },
-    Assembled,
-    /// A compressed message that was put together.
-    AssembledDeflated,
-    Control {
-        opcode: Opcode,
-        start: usize,
-        end: usize,
-    },
-    AssembledControl(Opcode),
-    /// A fragment that is not the last: progress, but no event.
-    Fragment,
-    Error(ProtocolError),
+struct Compression {
+    deflater: Deflater,
+    window_bits: u8,
+    /// Shorter messages are sent as they are, in bytes.
+    from: usize,
 }
 
 impl Connection {
-    /// The server's side of a connection whose opening handshake is done.
-    pub fn new(limits: Limits) -> Self {
-        Self::with_role(limits, Role::Server)
+    /// The server's side.
+    pub fn server(agreed: &Agreed<'_>) -> Self {
+        Self::new(Role::Server, None, agreed)
     }
 
-    /// The client's side. `closing_key` masks its one Close frame: see [`Role::Client`].
+    /// The client's side. Each frame is masked with a key of its own, which `keys` draws.
     ///
-    /// The caller encodes everything else that a client sends, each frame with a key of its own
-    /// ([`encode_masked_frame`]); it answers pings that way as well.
-    pub fn client(limits: Limits, closing_key: MaskingKey) -> Self {
-        Self::with_role(limits, Role::Client { closing_key })
+    /// Nobody may be able to foresee a key: a page or program that could would choose what a proxy on the way sees
+    /// (sections 5.3 and 10.3). So they come from a strong source; with the feature `getrandom`, `random::keys` is one.
+    pub fn client(keys: impl FnMut() -> MaskingKey + Send + Sync + 'static, agreed: &Agreed<'_>) -> Self {
+        let mut keys = Keys(Box::new(keys));
+        let closing_key = (keys.0)();
+        Self::new(Role::Client { closing_key }, Some(keys), agreed)
     }
 
-    /// Either side.
-    pub fn with_role(limits: Limits, role: Role) -> Self {
-        Self { limits, role, phase: Phase::Open, partial: None, deflate: None }
-    }
-
-    /// The server's side of a connection whose opening handshake is done and agreed to permessage-deflate.
-    #[cfg(feature = "deflate")]
-    pub fn with_deflate(limits: Limits, agreed: &PermessageDeflate) -> Self {
-        let history = (!agreed.client_no_context_takeover).then(|| History::new(agreed.client_window_bits()));
-        Self { deflate: Some(Box::new(Context { history })), ..Self::new(limits) }
-    }
-
-    /// Takes bytes from the front of `input` up to the end of the next event, and returns how many.
-    ///
-    /// Without an event all of `input` has been taken: an incomplete part is kept inside. With an event, call again
-    /// with the rest. `input` is unmasked in place. A Close that is due is appended to `reply`.
-    ///
-    /// A compressed message is inflated by an inflater of its own; see [`Connection::decode_with`].
-    #[inline]
-    pub fn decode<'a>(&'a mut self, input: &'a mut [u8], reply: &mut Vec<u8>) -> (usize, Option<Event<'a>>) {
-        self.decode_in(input, reply, &mut Inflater::new(), &mut 0)
-    }
-
-    /// Does what [`Connection::decode`] does with an inflater that other connections use as well.
-    ///
-    /// The inflater is needed for the time of the call and holds nothing of this connection afterwards.
-    #[cfg(feature = "deflate")]
-    #[inline]
-    pub fn decode_with<'a>(
-        &'a mut self,
-        input: &'a mut [u8],
-        reply: &mut Vec<u8>,
-        inflater: &mut Inflater,
-    ) -> (usize, Option<Event<'a>>) {
-        self.decode_in(input, reply, inflater, &mut 0)
-    }
-
-    /// Does what [`Connection::decode_with`] does, and adds to `frames` how many frames have ended before the one of
-    /// the event: for an owner that bounds the work it does for a peer, for a message can be in any number of pieces.
-    #[cfg(feature = "deflate")]
-    #[inline]
-    pub fn decode_counting<'a>(
-        &'a mut self,
-        input: &'a mut [u8],
-        reply: &mut Vec<u8>,
-        inflater: &mut Inflater,
-        frames: &mut usize,
-    ) -> (usize, Option<Event<'a>>) {
-        self.decode_in(input, reply, inflater, frames)
-    }
-
-    #[inline]
-    fn decode_in<'a>(
-        &'a mut self,
-        input: &'a mut [u8],
-        reply: &mut Vec<u8>,
-        inflater: &mut Inflater,
-        frames: &mut usize,
-    ) -> (usize, Option<Event<'a>>) {
-        self.release();
-        // The short path of nearly every message to a server. It decides nothing that the long path would decide
-        // otherwise.
-        if matches!(self.role, Role::Server)
-            && self.phase == Phase::Open
-            && self.partial.is_none()
-            && let Some((opcode, key, Range { start, end })) = find_whole_message(input, self.limits.message_bytes)
-        {
-            let all = input.len();
-            apply_mask(&mut input[start..end], key, 0);
-            return match Self::message_event(opcode, &input[start..end]) {
-                Ok(event) => (end, Some(event)),
-                Err(error) => {
-                    self.fail(error.into(), &error.to_string(), reply);
-                    (all, Some(Event::Failed(error)))
-                }
-            };
-        }
-        self.decode_any(input, reply, inflater, frames)
-    }
-
-    /// The long path: takes whatever [`find_whole_message`] does not find.
-    #[inline(never)]
-    fn decode_any<'a>(
-        &'a mut self,
-        input: &'a mut [u8],
-        reply: &mut Vec<u8>,
-        inflater: &mut Inflater,
-        frames: &mut usize,
-    ) -> (usize, Option<Event<'a>>) {
-        let mut at = 0;
-        let found = loop {
-            match self.decode_frame(input, &mut at) {
-                Ok(None) => return (input.len(), None),
-                Ok(Some(Found::Fragment)) => *frames += 1,
-                // What arrives after we sent Close is read to find the peer's Close, and not passed on.
-                Ok(Some(found)) if self.phase == Phase::CloseSent && !found.is_close() => {
-                    self.release();
-                    *frames += 1;
-                }
-                Ok(Some(Found::Deflated { opcode, start, end })) => {
-                    break self.inflate(opcode == Opcode::Text, &input[start..end], inflater);
-                }
-                Ok(Some(Found::AssembledDeflated)) => break self.inflate_assembled(inflater),
-                Ok(Some(found)) => break found,
-                Err(error) => break Found::Error(error),
+    #[cfg_attr(not(feature = "deflate"), expect(unused_variables, reason = "no extension can have been agreed to"))]
+    fn new(role: Role, keys: Option<Keys>, agreed: &Agreed<'_>) -> Self {
+        let receiver = Receiver::new(Limits::default(), role);
+        #[cfg(feature = "deflate")]
+        let (receiver, compression) = match agreed.deflate() {
+            None => (receiver, None),
+            Some(deflate) => {
+                let window_bits = match role {
+                    Role::Server => deflate.server_window_bits(),
+                    Role::Client { .. } => deflate.client_window_bits(),
+                };
+                let compression = Compression { deflater: Deflater::new(LEVEL), window_bits, from: COMPRESS_FROM };
+                (receiver.with_deflate(deflate), Some(Box::new(compression)))
             }
         };
-        let Self { role, phase, partial, deflate, .. } = self;
-        let event = match found {
-            Found::Message { opcode, start, end } => Self::message_event(opcode, &input[start..end]),
-            Found::Control { opcode, start, end } => Self::control_event(opcode, &input[start..end]),
-            Found::Assembled => {
-                let partial = partial.as_deref().expect("an assembled message lies in `partial`");
-                match &partial.message {
-                    Some(Assembly::Text(text, _)) => Ok(Event::Text(text)),
-                    Some(Assembly::Binary(data)) => Ok(Event::Binary(data)),
-                    _ => unreachable!("an assembled message was begun, and inflated"),
-                }
-            }
-            Found::Deflated { .. } | Found::AssembledDeflated => unreachable!("has been inflated"),
-            Found::AssembledControl(opcode) => {
-                let partial = partial.as_deref().expect("an assembled control frame lies in `partial`");
-                Self::control_event(opcode, &partial.control)
-            }
-            Found::Fragment => unreachable!("fragments stay in the loop"),
-            Found::Error(error) => Err(error),
-        };
-        match event {
-            Ok(Event::Close(body)) => {
-                if *phase == Phase::Open {
-                    // §5.5.1: the answer carries the code that was received.
-                    encode_close(*role, body.map(|(code, _)| (code, "")), reply);
-                }
-                *phase = Phase::Closed;
-                *deflate = None;
-                (at, Some(Event::Close(body)))
-            }
-            Ok(event) => (at, Some(event)),
-            Err(error) => {
-                fail(*role, phase, error.into(), &error.to_string(), reply);
-                *deflate = None;
-                (input.len(), Some(Event::Failed(error)))
-            }
+        Self {
+            receiver,
+            inflater: Inflater::new(),
+            keys,
+            #[cfg(feature = "deflate")]
+            compression,
+            begun: None,
+            answers_pings: true,
+            ended_well: false,
         }
     }
 
-    /// How many bytes are missing to the message that begins at the front of `input` in one frame. `None` if none are,
-    /// or if this is not known: its header is not whole, it is in several frames, its beginning has been taken already,
-    /// or it will be refused.
+    /// Receives messages up to these limits, instead of 64 KiB in 1,024 fragments.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.receiver.limit(limits);
+        self
+    }
+
+    /// Whether pings are answered as they come; if not, whoever owns the connection does it (section 5.5.3: the newest
+    /// at least).
+    #[must_use]
+    pub fn answer_pings(mut self, answers: bool) -> Self {
+        self.answers_pings = answers;
+        self
+    }
+
+    /// Where compression was agreed to: compresses messages of at least `from` bytes, at a level of 1 (fast) to 9
+    /// (small), instead of those of at least 512 bytes at level 6. A message that would not become smaller is sent as
+    /// it is.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn compression(mut self, level: u32, from: usize) -> Self {
+        if let Some(compression) = &mut self.compression {
+            (compression.deflater, compression.from) = (Deflater::new(level), from);
+        }
+        self
+    }
+
+    /// The next event of the peer, as soon as all its bytes are there; `None`: read more.
     ///
-    /// A caller that has room behind `input` can read them there; then [`Connection::decode`] lends a message in place
-    /// that it would have copied.
-    pub fn missing(&self, input: &[u8]) -> Option<u64> {
-        if self.phase != Phase::Open || self.partial.is_some() {
+    /// What is due is appended to `out`: the pong behind a ping, the answer to a Close, the Close behind a violation.
+    /// Behind [`Event::Close`] and [`Event::Failed`] nothing follows, and the rest of `input` is dropped. `out` is
+    /// written before the next read: it grows by less than three bytes for each byte of `input`.
+    ///
+    /// Call it until there is no event, and only then read more. The event borrows the input alone, so the connection
+    /// can answer it as long as it lives.
+    pub fn receive<'a>(&mut self, input: &'a mut Input, out: &mut Vec<u8>) -> Option<Event<'a>> {
+        if !self.has_event(input) {
             return None;
         }
-        let (header, len) = FrameHeader::decode(input, &self.rules()).ok()??;
-        let there = (input.len() - len) as u64;
-        (header.fin && !header.opcode.is_control() && there < header.payload_len).then(|| header.payload_len - there)
-    }
-
-    /// Starts the closing handshake (section 7.1.2): appends a Close frame to `reply`, once.
-    ///
-    /// The peer's messages are no longer passed on; its Close still is.
-    pub fn close(&mut self, code: CloseCode, reason: &str, reply: &mut Vec<u8>) {
-        if self.phase == Phase::Open {
-            encode_close(self.role, Some((code, reason)), reply);
-            self.phase = Phase::CloseSent;
-        }
-    }
-
-    /// _Fails_ the connection (section 7.1.7): appends a Close frame unless one was sent; decodes nothing more.
-    pub fn fail(&mut self, code: CloseCode, reason: &str, reply: &mut Vec<u8>) {
-        fail(self.role, &mut self.phase, code, reason, reply);
-        (self.partial, self.deflate) = (None, None);
-    }
-
-    /// Which side this is.
-    pub fn role(&self) -> Role {
-        self.role
-    }
-
-    /// Whether messages may still be sent: neither side has sent Close.
-    pub fn is_open(&self) -> bool {
-        self.phase == Phase::Open
-    }
-
-    /// Whether nothing more is expected of the peer but the end of its stream.
-    pub fn is_closed(&self) -> bool {
-        self.phase == Phase::Closed
-    }
-
-    /// Whether a part of a message or frame has arrived and its end has not.
-    pub fn is_mid_message(&self) -> bool {
-        self.partial.as_ref().is_some_and(|partial| !partial.is_done())
-    }
-
-    /// Bytes held for a message that is not complete, and of compressed ones that the next may refer to.
-    pub fn held_bytes(&self) -> usize {
-        let partial = self.partial.as_ref().map_or(0, |partial| {
-            size_of::<Partial>() + partial.control.capacity() + partial.message.as_ref().map_or(0, Assembly::capacity)
-        });
-        let history = self.deflate.as_ref().and_then(|context| context.history.as_ref());
-        partial + history.map_or(0, History::held_bytes)
-    }
-
-    /// Takes one frame, or as much of it as is there.
-    fn decode_frame(&mut self, input: &mut [u8], at: &mut usize) -> Result<Option<Found>, ProtocolError> {
-        if self.phase == Phase::Closed {
-            return Ok(None);
-        }
-        if self.partial.as_ref().is_none_or(|partial| partial.frame.is_none()) {
-            let Some(header) = self.decode_header(input, at)? else { return Ok(None) };
-            let whole = (input.len() - *at) as u64 >= header.payload_len;
-            let start = *at;
-            if whole && (header.opcode.is_control() || header.fin && header.opcode != Opcode::Continuation) {
-                let end = start + header.payload_len as usize;
-                *at = end;
-                unmask(&mut input[start..end], &header, 0);
-                let opcode = header.opcode;
-                return Ok(Some(match (opcode.is_control(), header.rsv1) {
-                    (true, _) => Found::Control { opcode, start, end },
-                    (false, false) => Found::Message { opcode, start, end },
-                    (false, true) => Found::Deflated { opcode, start, end },
-                }));
+        let ready = input.found.take()?;
+        let input = &*input;
+        let event = self.receiver.pass_on(input, ready, out);
+        match event {
+            Event::Ping(data) if self.answers_pings && self.is_open() => {
+                let pong = FrameHeader::of_message(Opcode::Pong, data.len());
+                encode(&mut self.keys, pong, data, out);
             }
-            self.partial.get_or_insert_default().begin(header);
-        }
-        let partial = self.partial.as_deref_mut().expect("a frame has begun");
-        partial.continue_frame(input, at)
-    }
-
-    fn decode_header(&mut self, input: &[u8], at: &mut usize) -> Result<Option<FrameHeader>, ProtocolError> {
-        let rules = self.rules();
-        let rest = &input[*at..];
-        let stashed = self.partial.as_deref_mut().filter(|partial| partial.stash_len > 0);
-        let Some(Partial { stash, stash_len, .. }) = stashed else {
-            return Ok(match FrameHeader::decode(rest, &rules)? {
-                Some((header, len)) => {
-                    *at += len;
-                    Some(header)
-                }
-                None if rest.is_empty() => None,
-                None => {
-                    let partial = self.partial.get_or_insert_default();
-                    partial.stash[..rest.len()].copy_from_slice(rest);
-                    partial.stash_len = rest.len() as u8;
-                    None
-                }
-            });
-        };
-        let stashed = usize::from(*stash_len);
-        let more = rest.len().min(MAX_HEADER_LEN - stashed);
-        stash[stashed..stashed + more].copy_from_slice(&rest[..more]);
-        Ok(match FrameHeader::decode(&stash[..stashed + more], &rules)? {
-            Some((header, len)) => {
-                *stash_len = 0;
-                *at += len - stashed;
-                Some(header)
-            }
-            None => {
-                *stash_len = (stashed + more) as u8;
-                None
-            }
-        })
-    }
-
-    fn rules(&self) -> FrameRules {
-        let message = self.partial.as_deref().filter(|partial| partial.message.is_some());
-        FrameRules {
-            masked: matches!(self.role, Role::Server),
-            rsv1: self.deflate.is_some(),
-            fragmented: message.is_some(),
-            fragments_left: message.map_or(0, |partial| self.limits.fragments.saturating_sub(partial.fragments)),
-            payload_left: u64::from(self.limits.message_bytes) - message.map_or(0, |partial| partial.message_len),
-            limits: self.limits,
-        }
-    }
-
-    /// Makes a message of the payload it was compressed to. It is a function of its own, so that the path of plain
-    /// messages stays short.
-    #[inline(never)]
-    fn inflate(&mut self, text: bool, payload: &[u8], inflater: &mut Inflater) -> Found {
-        let context = self.deflate.as_deref_mut().expect("RSV1 was agreed to");
-        match context.inflate(text, payload, inflater, self.limits.message_bytes as usize) {
-            Ok(message) => {
-                self.partial.get_or_insert_default().message = Some(message);
-                Found::Assembled
-            }
-            Err(error) => Found::Error(error),
-        }
-    }
-
-    /// The same for a message that was put together.
-    #[inline(never)]
-    fn inflate_assembled(&mut self, inflater: &mut Inflater) -> Found {
-        match self.partial.as_mut().and_then(|partial| partial.message.take()) {
-            Some(Assembly::Deflated { text, bytes }) => self.inflate(text, &bytes, inflater),
-            _ => unreachable!("an assembled message lies in `partial`"),
-        }
-    }
-
-    #[inline]
-    fn message_event(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
-        if opcode != Opcode::Text {
-            return Ok(Event::Binary(payload));
-        }
-        utf8::validate(payload).map(Event::Text)
-    }
-
-    fn control_event(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
-        Ok(match opcode {
-            Opcode::Ping => Event::Ping(payload),
-            Opcode::Pong => Event::Pong(payload),
-            _ => Event::Close(close::decode_body(payload)?),
-        })
-    }
-
-    /// Frees what the last event borrowed. [`Connection::decode`] does it too, the next time it is called.
-    pub fn release(&mut self) {
-        // A closed connection waits for nothing, be it complete or not.
-        if self.partial.as_ref().is_some_and(|partial| partial.is_done() || self.phase == Phase::Closed) {
-            self.partial = None;
-        }
-    }
-}
-
-impl Found {
-    fn is_close(&self) -> bool {
-        matches!(self, Self::Control { opcode: Opcode::Close, .. } | Self::AssembledControl(Opcode::Close))
-    }
-}
-
-impl Partial {
-    /// A frame has begun whose payload must be put together.
-    fn begin(&mut self, header: FrameHeader) {
-        self.control.clear();
-        match header.opcode {
-            Opcode::Text | Opcode::Binary if header.rsv1 => {
-                self.message = Some(Assembly::Deflated { text: header.opcode == Opcode::Text, bytes: Vec::new() });
-            }
-            Opcode::Text => self.message = Some(Assembly::Text(String::new(), Utf8Tail::default())),
-            Opcode::Binary => self.message = Some(Assembly::Binary(Vec::new())),
+            Event::Close(_) => self.ended_well = true,
             _ => {}
         }
-        if !header.opcode.is_control() {
-            self.fragments += 1;
-        }
-        self.frame = Some((header, 0));
+        Some(event)
     }
 
-    /// Takes payload of the frame that has begun, and returns what that completes.
-    fn continue_frame(&mut self, input: &mut [u8], at: &mut usize) -> Result<Option<Found>, ProtocolError> {
-        let (header, received) = self.frame.expect("called amid a frame");
-        let wanted = header.payload_len - received;
-        let taken = wanted.min((input.len() - *at) as u64) as usize;
-        let piece = &mut input[*at..*at + taken];
-        *at += taken;
-        unmask(piece, &header, (received % 4) as usize);
-        if header.opcode.is_control() {
-            if self.control.capacity() == 0 {
-                self.control.reserve_exact(MAX_CONTROL_PAYLOAD);
-            }
-            self.control.extend_from_slice(piece);
-        } else {
-            self.message_len += taken as u64;
-            match &mut self.message {
-                Some(message) => {
-                    let len = message.len() + taken;
-                    // Reserve for the claimed length, but never more than twice what has arrived.
-                    let follows = if header.fin { (wanted - taken as u64).min(len as u64) as usize } else { len };
-                    message.push(piece, len + follows)?;
+    /// Whether the next event is there: what [`Connection::receive`] would return. Bytes of events that are not
+    /// complete are taken from the input.
+    ///
+    /// For a wrapper that owns connection, input and stream, and returns an event that borrows from it: the loop that
+    /// reads asks this, and `receive` is called once behind it. (A loop that returned the event itself would borrow the
+    /// input for all its rounds.)
+    ///
+    /// ```
+    /// # use salon_proto::{Connection, Event, Input};
+    /// # struct Socket { connection: Connection, input: Input, out: Vec<u8> }
+    /// impl Socket {
+    ///     fn next_event(&mut self, mut read: impl FnMut(&mut Input)) -> Option<Event<'_>> {
+    ///         while !self.connection.has_event(&mut self.input) {
+    ///             read(&mut self.input);
+    ///         }
+    ///         self.connection.receive(&mut self.input, &mut self.out)
+    ///     }
+    /// }
+    /// ```
+    pub fn has_event(&mut self, input: &mut Input) -> bool {
+        if self.is_closed() {
+            input.discard();
+        } else if input.found.is_none() {
+            let (bytes, at, whole) = input.parts();
+            *whole = Default::default();
+            input.found = match self.receiver.find(bytes, at, whole, &mut self.inflater) {
+                None => {
+                    *at = bytes.len();
+                    None
                 }
-                None => unreachable!("a data frame has begun a message"),
-            }
+                found => found,
+            };
         }
-        if taken as u64 != wanted {
-            self.frame = Some((header, received + taken as u64));
-            return Ok(None);
-        }
-        self.frame = None;
-        if header.opcode.is_control() {
-            return Ok(Some(Found::AssembledControl(header.opcode)));
-        }
-        if !header.fin {
-            return Ok(Some(Found::Fragment));
-        }
-        self.fragments = 0;
-        match &self.message {
-            Some(Assembly::Deflated { .. }) => Ok(Some(Found::AssembledDeflated)),
-            Some(Assembly::Text(_, tail)) if !tail.is_complete() => Err(ProtocolError::InvalidUtf8),
-            _ => Ok(Some(Found::Assembled)),
+        input.found.is_some()
+    }
+
+    /// Appends a message, a ping or a pong to `out`: masked by a client, compressed where that was agreed to and makes
+    /// it smaller.
+    ///
+    /// # Errors
+    /// [`SendError`]; then nothing has been appended.
+    pub fn send(&mut self, message: Message<'_>, out: &mut Vec<u8>) -> Result<(), SendError> {
+        self.check_open()?;
+        match message {
+            Message::Text(text) => self.send_whole(Kind::Text, text.as_bytes(), out),
+            Message::Binary(data) => self.send_whole(Kind::Binary, data, out),
+            Message::Ping(body) => self.send_control(Opcode::Ping, body, out),
+            Message::Pong(body) => self.send_control(Opcode::Pong, body, out),
         }
     }
 
-    /// Whether no part is awaited: the message is complete, or there is none.
-    fn is_done(&self) -> bool {
-        self.frame.is_none() && self.fragments == 0 && self.stash_len == 0
-    }
-}
-
-impl Assembly {
-    /// Takes the next piece. If there is no room for it, room is made for a message of `room` bytes, which it does not
-    /// go beyond.
-    fn push(&mut self, piece: &[u8], room: usize) -> Result<(), ProtocolError> {
-        let make_room = self.capacity() < self.len() + piece.len();
-        match self {
-            Self::Text(text, tail) => {
-                if make_room {
-                    text.reserve_exact(room - text.len());
-                }
-                tail.push(piece, text)?;
-            }
-            Self::Binary(bytes) | Self::Deflated { bytes, .. } => {
-                if make_room {
-                    bytes.reserve_exact(room - bytes.len());
-                }
-                bytes.extend_from_slice(piece);
-            }
-        }
+    /// Appends a part of a message that is sent in several frames (section 5.4); `last` ends it. Pings, pongs and a
+    /// Close may go between the parts, and no other message. Parts are not compressed.
+    ///
+    /// # Errors
+    /// [`SendError`]; then nothing has been appended.
+    pub fn send_part(&mut self, part: Part<'_>, last: bool, out: &mut Vec<u8>) -> Result<(), SendError> {
+        self.check_open()?;
+        let (kind, payload) = match part {
+            Part::Text(text) => (Kind::Text, text.as_bytes()),
+            Part::Binary(data) => (Kind::Binary, data),
+        };
+        let opcode = match self.begun {
+            None => kind.into(),
+            Some(begun) if begun == kind => Opcode::Continuation,
+            Some(_) => return Err(SendError::Interleaved),
+        };
+        self.begun = (!last).then_some(kind);
+        let header = FrameHeader { fin: last, ..FrameHeader::of_message(opcode, payload.len()) };
+        encode(&mut self.keys, header, payload, out);
         Ok(())
     }
 
-    /// Bytes that have come, of a text also those of a character whose rest has not.
-    fn len(&self) -> usize {
-        match self {
-            Self::Text(text, tail) => text.len() + tail.pending(),
-            Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.len(),
+    /// Starts the closing handshake (section 7.1.2): appends a Close with a code and a reason, or without, unless one
+    /// has been sent or received. A reason over 123 bytes is cut at a character.
+    ///
+    /// The peer's messages are not passed on any more; its Close still is.
+    pub fn close(&mut self, why: CloseBody<'_>, out: &mut Vec<u8>) {
+        self.receiver.close_with(why, out);
+    }
+
+    /// _Fails_ the connection (section 7.1.7): appends a Close unless one was sent; nothing is received any more.
+    pub fn fail(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
+        self.receiver.fail(code, reason, out);
+    }
+
+    /// The peer has ended its stream: nothing more comes, and nothing may be sent.
+    pub fn end_of_stream(&mut self) -> Ended {
+        self.receiver.end();
+        match self.ended_well {
+            true => Ended::Clean,
+            false => Ended::Abnormal,
         }
     }
 
-    fn capacity(&self) -> usize {
-        match self {
-            Self::Text(text, _) => text.capacity(),
-            Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.capacity(),
+    /// Whether messages may be sent: neither side has sent Close, and the stream has not ended.
+    pub fn is_open(&self) -> bool {
+        self.receiver.is_open()
+    }
+
+    /// Whether nothing more is expected of the peer but the end of its stream. The server ends it first (section
+    /// 7.1.1).
+    pub fn is_closed(&self) -> bool {
+        self.receiver.is_closed()
+    }
+
+    /// Whether this is the client's side.
+    pub fn is_client(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Bytes held: for a message that is not complete, of earlier ones that the next may refer to, and by the machines
+    /// of compression.
+    pub fn held_bytes(&self) -> usize {
+        #[cfg(feature = "deflate")]
+        let machines =
+            self.inflater.held_bytes() + self.compression.as_ref().map_or(0, |one| one.deflater.held_bytes());
+        #[cfg(not(feature = "deflate"))]
+        let machines = 0;
+        self.receiver.held_bytes() + machines
+    }
+
+    fn check_open(&self) -> Result<(), SendError> {
+        match self.is_open() {
+            true => Ok(()),
+            false => Err(SendError::Closing),
         }
+    }
+
+    fn send_whole(&mut self, kind: Kind, payload: &[u8], out: &mut Vec<u8>) -> Result<(), SendError> {
+        if self.begun.is_some() {
+            return Err(SendError::Interleaved);
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(Compression { deflater, window_bits, .. }) =
+            self.compression.as_deref_mut().filter(|compression| payload.len() >= compression.from)
+            && let Some(compressed) = deflater.compress(payload, *window_bits)
+        {
+            let header = FrameHeader { rsv1: true, ..FrameHeader::of_message(kind.into(), compressed.len()) };
+            encode(&mut self.keys, header, compressed, out);
+            return Ok(());
+        }
+        encode(&mut self.keys, FrameHeader::of_message(kind.into(), payload.len()), payload, out);
+        Ok(())
+    }
+
+    fn send_control(&mut self, opcode: Opcode, body: Control<'_>, out: &mut Vec<u8>) -> Result<(), SendError> {
+        encode(&mut self.keys, FrameHeader::of_message(opcode, body.bytes().len()), body.bytes(), out);
+        Ok(())
     }
 }
 
-impl Context {
-    /// The message that a payload was compressed from, or what is wrong with it.
-    fn inflate(
-        &mut self,
-        text: bool,
-        payload: &[u8],
-        inflater: &mut Inflater,
-        limit: usize,
-    ) -> Result<Assembly, ProtocolError> {
-        let mut message = match text {
-            true => Assembly::Text(String::new(), Utf8Tail::default()),
-            false => Assembly::Binary(Vec::new()),
-        };
-        inflater.inflate(payload, self.history.as_mut(), |piece| {
-            let len = message.len() + piece.len();
-            if len > limit {
-                return Err(ProtocolError::MessageTooBig { limit });
+/// Appends a frame, masked if there are keys.
+fn encode(keys: &mut Option<Keys>, header: FrameHeader, payload: &[u8], out: &mut Vec<u8>) {
+    let mask = keys.as_mut().map(|keys| (keys.0)());
+    out.reserve(MAX_HEADER_LEN + payload.len());
+    FrameHeader { mask, ..header }.encode(out);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    if let Some(key) = mask {
+        apply_mask(&mut out[start..], key, 0);
+    }
+}
+
+/// Without anything of the source, which is secret.
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys")
+    }
+}
+
+/// How well messages are compressed, 1 to 9.
+#[cfg(feature = "deflate")]
+const LEVEL: u32 = 6;
+
+/// The shortest message that is compressed, in bytes: compressing a short line costs as much as sending it.
+#[cfg(feature = "deflate")]
+const COMPRESS_FROM: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ProtocolError;
+    use crate::message::{Control, Message, Part, SendError};
+
+    /// Keys that are told apart.
+    fn keys() -> impl FnMut() -> MaskingKey + Send + Sync + 'static {
+        let mut drawn = 0_u8;
+        move || {
+            drawn += 1;
+            [drawn, 0x55, 0xaa, drawn]
+        }
+    }
+
+    fn pair() -> [Connection; 2] {
+        [Connection::server(&Agreed::NOTHING), Connection::client(keys(), &Agreed::NOTHING)]
+    }
+
+    fn control(bytes: &[u8]) -> Control<'_> {
+        Control::new(bytes).expect("it is short")
+    }
+
+    /// The events of these bytes, in pieces of that size, and what is answered.
+    fn heard(connection: &mut Connection, bytes: &[u8], size: usize) -> (Vec<String>, Vec<u8>) {
+        let (mut input, mut out, mut told) = (Input::new(), Vec::new(), Vec::new());
+        for piece in bytes.chunks(size) {
+            input.extend(piece);
+            while let Some(event) = connection.receive(&mut input, &mut out) {
+                told.push(format!("{event:?}"));
             }
-            // It grows by doubling, but never beyond the limit.
-            message.push(piece, len.max(2 * message.len()).min(limit))
-        })?;
-        match &message {
-            Assembly::Text(_, tail) if !tail.is_complete() => Err(ProtocolError::InvalidUtf8),
-            _ => Ok(message),
+            assert!(input.is_empty(), "without an event everything has been taken");
+        }
+        (told, out)
+    }
+
+    /// What a peer of the other role says to be told, whole and one byte at a time.
+    fn check(
+        sender: Connection,
+        receiver: fn() -> Connection,
+        say: fn(&mut Connection, &mut Vec<u8>),
+        told: &[Event<'_>],
+    ) {
+        let (mut sender, mut out) = (sender, Vec::new());
+        say(&mut sender, &mut out);
+        let expected: Vec<String> = told.iter().map(|event| format!("{event:?}")).collect();
+        for size in [usize::MAX, 1, 2, 7] {
+            assert_eq!(heard(&mut receiver(), &out, size.min(out.len())).0, expected, "in pieces of {size}");
         }
     }
-}
 
-fn unmask(piece: &mut [u8], header: &FrameHeader, offset: usize) {
-    if let Some(key) = header.mask {
-        apply_mask(piece, key, offset);
+    #[test]
+    fn each_side_hears_what_the_other_says() {
+        let say = |connection: &mut Connection, out: &mut Vec<u8>| {
+            connection.send(Message::Text("κόσμε"), out).unwrap();
+            connection.send(Message::Ping(control(b"?")), out).unwrap();
+            connection.send_part(Part::Text("Hel"), false, out).unwrap();
+            connection.send(Message::Pong(control(&[7; 125])), out).unwrap();
+            connection.send_part(Part::Text(""), false, out).unwrap();
+            connection.send_part(Part::Text("lo"), true, out).unwrap();
+            connection.send(Message::Binary(&[0xff; 126]), out).unwrap();
+            connection.send(Message::Binary(b""), out).unwrap();
+            connection.close(Some((CloseCode::NORMAL, "bye")), out);
+        };
+        let told = [
+            Event::Text("κόσμε"),
+            Event::Ping(b"?"),
+            Event::Pong(&[7; 125]),
+            Event::Text("Hello"),
+            Event::Binary(&[0xff; 126]),
+            Event::Binary(b""),
+            Event::Close(Some((CloseCode::NORMAL, "bye"))),
+        ];
+        let [server, client] = pair();
+        check(server, || pair()[1].take(), say, &told);
+        check(client, || pair()[0].take(), say, &told);
     }
-}
 
-fn fail(role: Role, phase: &mut Phase, code: CloseCode, reason: &str, reply: &mut Vec<u8>) {
-    if *phase == Phase::Open {
-        encode_close(role, Some((code, reason)), reply);
+    impl Connection {
+        fn take(&mut self) -> Self {
+            core::mem::replace(self, Self::server(&Agreed::NOTHING))
+        }
     }
-    *phase = Phase::Closed;
-}
 
-fn encode_close(role: Role, body: CloseBody<'_>, out: &mut Vec<u8>) {
-    let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);
-    if let Some((code, reason)) = body {
-        close::encode_body(code, reason, &mut payload);
+    /// §5.3: each frame has a key of its own; §5.1: a server masks none.
+    #[test]
+    fn a_client_masks_each_frame_with_a_new_key() {
+        let [mut server, mut client] = pair();
+        let mut out = Vec::new();
+        client.send(Message::Text("a"), &mut out).unwrap();
+        client.send_part(Part::Binary(b"b"), false, &mut out).unwrap();
+        client.close(None, &mut out);
+        let expected = b"\x81\x81\x02\x55\xaa\x02c\x02\x81\x03\x55\xaa\x03a\x88\x80\x01\x55\xaa\x01";
+        assert_eq!(out, expected, "the first key is kept for the Close");
+        out.clear();
+        server.send(Message::Text("a"), &mut out).unwrap();
+        server.send_part(Part::Binary(b"b"), false, &mut out).unwrap();
+        server.close(None, &mut out);
+        assert_eq!(out, b"\x81\x01a\x02\x01b\x88\x00");
+        assert!(!format!("{client:?}").contains("170"), "no key is printed: {client:?}");
     }
-    match role {
-        Role::Server => encode_frame(Opcode::Close, &payload, out),
-        Role::Client { closing_key } => encode_masked_frame(Opcode::Close, &payload, closing_key, out),
+
+    /// §5.5.1: nothing is sent behind a Close, and no second one, whoever closed and however.
+    #[test]
+    fn nothing_follows_a_close() {
+        type Way = fn(&mut Connection, &mut Vec<u8>);
+        let ways: [Way; 5] = [
+            |connection, out| connection.close(Some((CloseCode::NORMAL, "")), out),
+            |connection, out| connection.close(None, out),
+            |connection, out| connection.fail(CloseCode::POLICY_VIOLATION, "no", out),
+            |connection, _| assert_eq!(connection.end_of_stream(), Ended::Abnormal),
+            |connection, out| {
+                let bytes: &[u8] = if connection.is_client() { b"\x88\x00" } else { b"\x88\x80\0\0\0\0" };
+                assert_eq!(heard(connection, bytes, 1).0, ["Close(None)"]);
+                out.push(0);
+            },
+        ];
+        for way in ways {
+            for mut connection in pair() {
+                let mut out = Vec::new();
+                way(&mut connection, &mut out);
+                let before = out.clone();
+                for message in [
+                    Message::Text("a"),
+                    Message::Binary(b"a"),
+                    Message::Ping(Control::default()),
+                    Message::Pong(Control::default()),
+                ] {
+                    assert_eq!(connection.send(message, &mut out), Err(SendError::Closing));
+                }
+                assert_eq!(connection.send_part(Part::Text("a"), true, &mut out), Err(SendError::Closing));
+                connection.close(Some((CloseCode::NORMAL, "again")), &mut out);
+                connection.fail(CloseCode::NORMAL, "again", &mut out);
+                assert_eq!(out, before);
+            }
+        }
+    }
+
+    /// §5.4: nothing but control frames goes between the parts of a message.
+    #[test]
+    fn nothing_goes_between_the_parts_of_a_message() {
+        for mut connection in pair() {
+            let mut out = Vec::new();
+            connection.send_part(Part::Text("a"), false, &mut out).unwrap();
+            let before = out.clone();
+            for refused in [
+                connection.send(Message::Text("b"), &mut out),
+                connection.send(Message::Binary(b"b"), &mut out),
+                connection.send_part(Part::Binary(b"b"), false, &mut out),
+                connection.send_part(Part::Binary(b"b"), true, &mut out),
+            ] {
+                assert_eq!(refused, Err(SendError::Interleaved));
+            }
+            assert_eq!(out, before);
+            assert_eq!(connection.send(Message::Ping(control(b"?")), &mut out), Ok(()));
+            assert_eq!(connection.send_part(Part::Text("c"), true, &mut out), Ok(()));
+            assert_eq!(connection.send(Message::Binary(b"b"), &mut out), Ok(()));
+        }
+    }
+
+    /// §5.5.2: a ping is answered with its bytes, unless the owner does that or a Close has been sent.
+    #[test]
+    fn pings_are_answered() {
+        let ping = b"\x89\x82\0\0\0\0hi";
+        let mut server = Connection::server(&Agreed::NOTHING);
+        assert_eq!(heard(&mut server, ping, 1), (vec![format!("{:?}", Event::Ping(b"hi"))], b"\x8a\x02hi".to_vec()));
+        let mut server = Connection::server(&Agreed::NOTHING).answer_pings(false);
+        assert_eq!(heard(&mut server, ping, 8), (vec![format!("{:?}", Event::Ping(b"hi"))], vec![]));
+        let mut server = Connection::server(&Agreed::NOTHING);
+        server.close(None, &mut Vec::new());
+        assert_eq!(heard(&mut server, ping, 8), (vec![], vec![]));
+        // The longest, between fragments.
+        let mut client = Connection::client(keys(), &Agreed::NOTHING);
+        let bytes = [&b"\x01\x01a\x89\x7d"[..], &[9; 125], b"\x80\x01b"].concat();
+        let (told, out) = heard(&mut client, &bytes, 3);
+        assert_eq!(told, [format!("{:?}", Event::Ping(&[9; 125])), format!("{:?}", Event::Text("ab"))]);
+        assert_eq!((&out[..2], out.len()), (&b"\x8a\xfd"[..], 2 + 4 + 125));
+    }
+
+    /// §7.1.4.
+    #[test]
+    fn an_end_is_clean_behind_the_closing_handshake_alone() {
+        for (bytes, close_first, ended) in [
+            (&b""[..], false, Ended::Abnormal),
+            (b"", true, Ended::Abnormal),
+            (b"\x81\x80\0\0\0\0", false, Ended::Abnormal),
+            (b"\x88\x80\0\0\0\0", false, Ended::Clean),
+            (b"\x88\x80\0\0\0\0", true, Ended::Clean),
+            (b"\x88\x81\0\0\0\0a", false, Ended::Abnormal),
+            (b"\x81\x00", false, Ended::Abnormal),
+        ] {
+            let mut server = Connection::server(&Agreed::NOTHING);
+            if close_first {
+                server.close(None, &mut Vec::new());
+            }
+            heard(&mut server, bytes, 1);
+            assert_eq!((server.end_of_stream(), server.end_of_stream()), (ended, ended), "{bytes:x?} {close_first}");
+            assert!(server.is_closed() && !server.is_open());
+        }
+    }
+
+    /// Bytes behind the end are dropped, and an event that was found before it is not passed on.
+    #[test]
+    fn nothing_is_heard_behind_the_end() {
+        let mut server = Connection::server(&Agreed::NOTHING);
+        let bytes = b"\x88\x80\0\0\0\0\x81\x81\0\0\0\0a";
+        assert_eq!(heard(&mut server, bytes, bytes.len()).0, ["Close(None)"]);
+        let (mut server, mut input, mut out) = (Connection::server(&Agreed::NOTHING), Input::new(), Vec::new());
+        input.extend(b"\x81\x81\0\0\0\0a\x81\x81\0\0\0\0b");
+        assert!(server.has_event(&mut input) && server.has_event(&mut input), "asking takes nothing away");
+        // The room may grow between the two calls.
+        input.extend(&[0x81; 5000]);
+        assert_eq!(server.receive(&mut input, &mut out), Some(Event::Text("a")));
+        assert!(server.has_event(&mut input));
+        server.fail(CloseCode::GOING_AWAY, "", &mut out);
+        assert_eq!(server.receive(&mut input, &mut out), None);
+        assert!(input.is_empty() && out.len() == 4);
+        input.shrink(0);
+        assert_eq!(input.held_bytes(), 0);
+    }
+
+    /// An event that one connection has found is no trap for another.
+    #[test]
+    fn an_input_that_is_given_to_another_connection_harms_nothing() {
+        let [mut server, mut client] = pair();
+        let (mut input, mut out) = (Input::new(), Vec::new());
+        input.extend(b"\x01\x81\0\0\0\0a\x80\x81\0\0\0\0b\x81\x01c");
+        assert!(server.has_event(&mut input));
+        assert_eq!(client.receive(&mut input, &mut out), Some(Event::Text("ab")));
+        assert_eq!(client.receive(&mut input, &mut out), Some(Event::Text("c")));
+    }
+
+    #[test]
+    fn limits_and_one_past_them() {
+        let limits = Limits { message_bytes: 200, fragments: 2 };
+        let server = || Connection::server(&Agreed::NOTHING).limits(limits);
+        let mut client = Connection::client(keys(), &Agreed::NOTHING);
+        for (len, parts, error) in [
+            (200, 1, None),
+            (201, 1, Some(ProtocolError::MessageTooBig { limit: 200 })),
+            (200, 2, None),
+            (201, 2, Some(ProtocolError::MessageTooBig { limit: 200 })),
+            (200, 3, Some(ProtocolError::TooManyFragments { limit: 2 })),
+        ] {
+            let (data, mut out) = (vec![7; len], Vec::new());
+            let pieces: Vec<&[u8]> = data.chunks(len.div_ceil(parts)).collect();
+            for (place, piece) in pieces.iter().enumerate() {
+                client.send_part(Part::Binary(piece), place + 1 == parts, &mut out).unwrap();
+            }
+            let expected =
+                error.map_or(format!("{:?}", Event::Binary(&data)), |error| format!("{:?}", Event::Failed(error)));
+            for size in [out.len(), 1] {
+                assert_eq!(heard(&mut server(), &out, size).0, [expected.as_str()], "{len} in {parts}");
+            }
+        }
+    }
+
+    /// RFC 7692 through both heads: what is compressed, by whom, with which context and window.
+    #[cfg(all(feature = "deflate", feature = "handshake"))]
+    mod deflate {
+        use super::*;
+        use crate::client_handshake::{ClientRequest, Response};
+        use crate::extension::{ClientContext, Offer};
+        use crate::handshake::{NO_HEADERS, Request};
+
+        /// Both sides of a handshake in which that was offered and answered.
+        fn shake(offer: Option<Offer>, context: Option<ClientContext>) -> [Connection; 2] {
+            let request = ClientRequest::new("h", *b"the sample nonce");
+            let request = offer.map_or(request, |offer| request.deflate(offer));
+            let (mut head, mut answer) = (Vec::new(), Vec::new());
+            request.encode(&mut head).unwrap();
+            let mut storage = NO_HEADERS;
+            let upgrade = Request::parse(&head, &mut storage).unwrap().upgrade().unwrap();
+            let upgrade = match context {
+                Some(context) => upgrade.deflate(context),
+                None => upgrade,
+            };
+            let server = Connection::server(&upgrade.encode(&mut answer));
+            let mut storage = NO_HEADERS;
+            let agreed = Response::parse(&answer, &mut storage).unwrap().accept(&request).unwrap();
+            [server, Connection::client(keys(), &agreed)].map(|connection| connection.compression(9, 10))
+        }
+
+        #[test]
+        fn both_sides_compress_what_both_heads_agree_to() {
+            let small = Offer::new().server_max_window_bits(9);
+            for (offer, context, compresses) in [
+                (Some(Offer::new()), Some(ClientContext::Kept), true),
+                (Some(Offer::new()), Some(ClientContext::Reset), true),
+                (Some(Offer::new().server_no_context_takeover()), Some(ClientContext::Kept), true),
+                (small, Some(ClientContext::Kept), true),
+                (Some(Offer::new()), None, false),
+                (None, Some(ClientContext::Kept), false),
+                (None, None, false),
+            ] {
+                let text = "what is said twice, what is said twice, ".repeat(2_000);
+                for (said, rsv1) in [("short", false), (&text[..400], true), (&text[..60_000], true)] {
+                    for turn in [[0, 1], [1, 0]] {
+                        let sides = shake(offer, context);
+                        let [mut one, mut other] = [None, None];
+                        for (place, side) in sides.into_iter().enumerate() {
+                            *(if place == turn[0] { &mut one } else { &mut other }) = Some(side);
+                        }
+                        let (mut one, mut other) = (one.unwrap(), other.unwrap());
+                        let mut out = Vec::new();
+                        for _ in 0..2 {
+                            one.send(Message::Text(said), &mut out).unwrap();
+                        }
+                        one.send(Message::Ping(control(&[b'p'; 100])), &mut out).unwrap();
+                        assert_eq!(out[0], if rsv1 && compresses { 0xc1 } else { 0x81 }, "{offer:?} {context:?}");
+                        let text = format!("{:?}", Event::Text(said));
+                        let ping = format!("{:?}", Event::Ping(&[b'p'; 100]));
+                        let size = if said.len() > 1000 { 1000 } else { 1 };
+                        assert_eq!(heard(&mut other, &out, size).0, [text.clone(), text, ping]);
+                    }
+                }
+            }
+        }
+
+        /// Nothing is compressed into what does not become smaller, and parts are sent as they are.
+        #[test]
+        fn what_is_not_compressed() {
+            let [mut server, _] = shake(Some(Offer::new()), Some(ClientContext::Kept));
+            let mut out = Vec::new();
+            server.send(Message::Binary(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), &mut out).unwrap();
+            server.send_part(Part::Text("aaaaaaaaaaaaaaaaaaaaaaaa"), false, &mut out).unwrap();
+            server.send_part(Part::Text("aaaaaaaaaaaaaaaaaaaaaaaa"), true, &mut out).unwrap();
+            assert_eq!((out[0], out[12], out[12 + 26]), (0x82, 0x01, 0x80));
+        }
+
+        /// A server that keeps its context, as others do and ours does not: the client knows it by the answer.
+        #[test]
+        fn a_server_with_context_is_understood() {
+            let mut stream = flate2::Compress::new(flate2::Compression::new(6), false);
+            let mut bytes = Vec::new();
+            for _ in 0..3 {
+                let mut payload = Vec::with_capacity(1000);
+                stream.compress_vec(b"Hello, Hello, Hello", &mut payload, flate2::FlushCompress::Sync).unwrap();
+                let payload = payload.strip_suffix(b"\x00\x00\xff\xff").unwrap();
+                crate::deflate::encode_deflated_frame(Kind::Text, payload, &mut bytes);
+            }
+            let told = |answer: &str| {
+                let agreed = Offer::new().judge([answer.as_bytes()]).unwrap();
+                let mut client = Connection::client(keys(), &Agreed::new(None, agreed));
+                heard(&mut client, &bytes, 1).0
+            };
+            let hello = format!("{:?}", Event::Text("Hello, Hello, Hello"));
+            assert_eq!(told("permessage-deflate"), [&*hello; 3]);
+            let corrupt = format!("{:?}", Event::Failed(ProtocolError::CorruptDeflate));
+            assert_eq!(told("permessage-deflate; server_no_context_takeover"), [hello, corrupt]);
+        }
+
+        /// §7.1.2.2: zlib has no window of 2^8, so a client that agreed to it compresses nothing.
+        #[test]
+        fn the_smallest_window() {
+            let agreed = Offer::new().judge([&b"permessage-deflate; client_max_window_bits=8"[..]]).unwrap();
+            let mut client = Connection::client(keys(), &Agreed::new(None, agreed)).compression(9, 0);
+            let mut out = Vec::new();
+            client.send(Message::Text(&"a".repeat(1000)), &mut out).unwrap();
+            assert_eq!(out[0], 0x81);
+        }
     }
 }

@@ -20,7 +20,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 use crate::error::ProtocolError;
 use crate::extension::MAX_WINDOW_BITS;
-use crate::frame::{FrameHeader, Opcode};
+use crate::frame::{FrameHeader, Kind};
 
 /// Inflates messages, one at a time. It takes its memory (143 KiB) with the first of them, and keeps it.
 #[derive(Debug, Default)]
@@ -160,9 +160,10 @@ impl Inflating {
     }
 }
 
-/// The end of what a client has sent compressed, as far as its next message may refer to it: its window.
+/// The end of what the peer has sent compressed, as far as its next message may refer to it: its window.
 ///
-/// Only for connections that did not agree to `client_no_context_takeover`; it takes memory with their first message.
+/// Only for connections whose peer keeps its context (`client_no_context_takeover` or
+/// `server_no_context_takeover` was not agreed to); it takes memory with their first message.
 #[derive(Debug)]
 pub struct History {
     bytes: Vec<u8>,
@@ -240,9 +241,10 @@ impl Deflater {
     }
 }
 
-/// Appends a whole unmasked frame with a payload that [`Deflater::compress`] gave.
-pub fn encode_deflated_frame(opcode: Opcode, compressed: &[u8], out: &mut Vec<u8>) {
-    FrameHeader { rsv1: true, ..FrameHeader::of_message(opcode, compressed.len()) }.encode(out);
+/// Appends a whole unmasked frame with a payload that [`Deflater::compress`] gave. Only messages are compressed, never
+/// control frames.
+pub fn encode_deflated_frame(kind: Kind, compressed: &[u8], out: &mut Vec<u8>) {
+    FrameHeader { rsv1: true, ..FrameHeader::of_message(kind.into(), compressed.len()) }.encode(out);
     out.extend_from_slice(compressed);
 }
 

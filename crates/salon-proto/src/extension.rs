@@ -9,23 +9,26 @@
 //! Salon always answers `server_no_context_takeover`, also unasked, because all receivers of a message share one
 //! compressed copy. It declines `server_max_window_bits=8`, because no zlib compresses raw data with so small a window;
 //! as `client_max_window_bits` 8 is fine, for the decoder does not mind a smaller window. It knows no other extension.
+//!
+//! A client makes one [`Offer`], and an answer that does not fit it fails the handshake.
 
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// What was agreed to: the answer to the client and the rule for both sides.
-///
-/// `server_no_context_takeover` is not a field because it is always part of it.
+/// What was agreed to, which is the rule for both sides. Only a handshake makes one: [`PermessageDeflate::negotiate`]
+/// at a server, [`Offer::judge`] at a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PermessageDeflate {
-    /// The client asked that our window be no larger than 2 to this power: 9 to 15 (section 7.1.2.1).
-    pub server_max_window_bits: Option<u8>,
-    /// The client begins each message with an empty window (section 7.1.1.2).
-    pub client_no_context_takeover: bool,
-    /// The client said that its window is no larger than 2 to this power: 8 to 15 (section 7.1.2.2).
-    pub client_max_window_bits: Option<u8>,
+    /// The server begins each message with an empty window (section 7.1.1.1).
+    server_no_context_takeover: bool,
+    /// The client does (section 7.1.1.2).
+    client_no_context_takeover: bool,
+    /// The server's window is no larger than 2 to this power: 8 to 15 (section 7.1.2.1).
+    server_max_window_bits: Option<u8>,
+    /// The client's is not: 8 to 15 (section 7.1.2.2).
+    client_max_window_bits: Option<u8>,
 }
 
 /// Whether a client may refer to its earlier messages.
@@ -68,51 +71,36 @@ impl PermessageDeflate {
 
     /// Reads one element of the list to its end. The outer `None`: it is malformed. The inner `None`: it is declined.
     fn read_offer(rest: &mut Cursor<'_>, context: ClientContext) -> Option<Option<Self>> {
-        let ours = rest.token()? == NAME.as_bytes();
-        let (mut server_reset, mut client_reset) = (Seen(false), Seen(false));
-        let (mut server_bits, mut client_bits) = (Seen(false), Seen(false));
-        let mut agreed = ours.then_some(Self {
-            server_max_window_bits: None,
-            client_no_context_takeover: context == ClientContext::Reset,
-            client_max_window_bits: None,
-        });
-        while rest.next_parameter()? {
-            let (name, value) = rest.parameter()?;
-            // A parameter that is unknown, repeated or out of range declines the offer; what follows must conform all
-            // the same.
-            let mut accept = |agreed: &mut Self| -> Option<()> {
-                match (name, value.as_deref()) {
-                    (b"server_no_context_takeover", None) => server_reset.first()?,
-                    (b"client_no_context_takeover", None) => {
-                        client_reset.first()?;
-                        agreed.client_no_context_takeover = true;
-                    }
-                    (b"server_max_window_bits", Some(value)) => {
-                        server_bits.first()?;
-                        // 8: see the head of the module.
-                        agreed.server_max_window_bits = Some(window_bits(value).filter(|&bits| bits > 8)?);
-                    }
-                    (b"client_max_window_bits", value) => {
-                        client_bits.first()?;
-                        // Without a value it only says that the client would take one from us (section 7.1.2.2).
-                        agreed.client_max_window_bits =
-                            value.map(|value| window_bits(value).ok_or(())).transpose().ok()?;
-                    }
-                    _ => return None,
-                }
-                Some(())
+        Some(Parameters::read(rest)?.and_then(|asked| {
+            let server_max_window_bits = match asked.server_bits {
+                None => None,
+                // 8: see the head of the module.
+                Some(bits) => Some(bits.filter(|&bits| bits > 8)?),
             };
-            agreed = agreed.and_then(|mut agreed| accept(&mut agreed).map(|()| agreed));
-        }
-        Some(agreed)
+            Some(Self {
+                server_no_context_takeover: true,
+                client_no_context_takeover: asked.client_reset || context == ClientContext::Reset,
+                server_max_window_bits,
+                // Without a value it only says that the client would take one from us (section 7.1.2.2).
+                client_max_window_bits: asked.client_bits.flatten(),
+            })
+        }))
+    }
+
+    /// The same agreement with a client that begins each message with an empty window.
+    #[cfg(all(feature = "handshake", feature = "deflate"))]
+    pub(crate) fn without_client_context(self) -> Self {
+        Self { client_no_context_takeover: true, ..self }
     }
 
     /// Appends the value of our `Sec-WebSocket-Extensions`: words and numbers of our own, none of the client's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(NAME.as_bytes());
-        out.extend_from_slice(b"; server_no_context_takeover");
-        if self.client_no_context_takeover {
-            out.extend_from_slice(b"; client_no_context_takeover");
+        for (name, resets) in [("server", self.server_no_context_takeover), ("client", self.client_no_context_takeover)]
+        {
+            if resets {
+                out.extend_from_slice(format!("; {name}_no_context_takeover").as_bytes());
+            }
         }
         for (name, bits) in [("server", self.server_max_window_bits), ("client", self.client_max_window_bits)] {
             if let Some(bits) = bits {
@@ -121,7 +109,17 @@ impl PermessageDeflate {
         }
     }
 
-    /// The power of two that our window does not exceed.
+    /// Whether a message of the server may refer to its earlier ones.
+    pub fn server_keeps_context(&self) -> bool {
+        !self.server_no_context_takeover
+    }
+
+    /// Whether a message of the client may refer to its earlier ones.
+    pub fn client_keeps_context(&self) -> bool {
+        !self.client_no_context_takeover
+    }
+
+    /// The power of two that the server's window does not exceed.
     pub fn server_window_bits(&self) -> u8 {
         self.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
     }
@@ -132,12 +130,139 @@ impl PermessageDeflate {
     }
 }
 
-/// Whether a parameter has been seen in this offer: section 7.1 allows each once.
-struct Seen(bool);
+/// What a client offers (section 5.1): that both sides may compress, that the client's own messages never refer to
+/// earlier ones, and that the server may limit the client's window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    server_no_context_takeover: bool,
+    server_max_window_bits: Option<u8>,
+}
 
-impl Seen {
-    fn first(&mut self) -> Option<()> {
-        (!core::mem::replace(&mut self.0, true)).then_some(())
+impl Offer {
+    /// An offer that leaves the server its context, with a window of 32 KiB: the client keeps that much of it.
+    pub const fn new() -> Self {
+        Self { server_no_context_takeover: false, server_max_window_bits: None }
+    }
+
+    /// Asks the server to begin each message with an empty window, so that nothing has to be kept between them
+    /// (section 7.1.1.1).
+    pub const fn server_no_context_takeover(self) -> Self {
+        Self { server_no_context_takeover: true, ..self }
+    }
+
+    /// Asks for a window of the server of at most 2 to this power (section 7.1.2.1): 9 to 15, else `None`. With 8 there
+    /// are servers that decline.
+    pub const fn server_max_window_bits(self, bits: u8) -> Option<Self> {
+        match bits {
+            9..=MAX_WINDOW_BITS => Some(Self { server_max_window_bits: Some(bits), ..self }),
+            _ => None,
+        }
+    }
+
+    /// Appends the value of the client's `Sec-WebSocket-Extensions`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(NAME.as_bytes());
+        out.extend_from_slice(b"; client_no_context_takeover; client_max_window_bits");
+        if self.server_no_context_takeover {
+            out.extend_from_slice(b"; server_no_context_takeover");
+        }
+        if let Some(bits) = self.server_max_window_bits {
+            out.extend_from_slice(format!("; server_max_window_bits={bits}").as_bytes());
+        }
+    }
+
+    /// Judges all values of the server's `Sec-WebSocket-Extensions` by this offer. `None`: the server has declined it.
+    ///
+    /// # Errors
+    /// [`NotOffered`].
+    pub fn judge<'a>(
+        &self,
+        values: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Option<PermessageDeflate>, NotOffered> {
+        let mut agreed = None;
+        for value in values {
+            let mut rest = Cursor(value);
+            while rest.next_element() {
+                let answer = Parameters::read(&mut rest).flatten().and_then(|answer| self.answered(&answer));
+                // Section 5.2: the answer has one configuration.
+                if agreed.replace(answer.ok_or(NotOffered)?).is_some() {
+                    return Err(NotOffered);
+                }
+            }
+        }
+        Ok(agreed)
+    }
+
+    /// What the answer agrees to, if it may stand behind this offer.
+    fn answered(&self, answer: &Parameters) -> Option<PermessageDeflate> {
+        if self.server_no_context_takeover && !answer.server_reset {
+            return None;
+        }
+        let server_max_window_bits = match (self.server_max_window_bits, answer.server_bits) {
+            // Section 7.1.2.1: a server may limit its window unasked.
+            (None, None) => None,
+            (asked, Some(Some(bits))) if bits <= asked.unwrap_or(MAX_WINDOW_BITS) => Some(bits),
+            _ => return None,
+        };
+        let client_max_window_bits = match answer.client_bits {
+            None => None,
+            Some(bits) => Some(bits?),
+        };
+        Some(PermessageDeflate {
+            server_no_context_takeover: answer.server_reset,
+            client_no_context_takeover: true,
+            server_max_window_bits,
+            client_max_window_bits,
+        })
+    }
+}
+
+/// An answer to no offer of this client: another extension, one twice, or a parameter that was not asked for or is out
+/// of range. The handshake then fails (RFC 6455 section 4.1, RFC 7692 section 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotOffered;
+
+impl fmt::Display for NotOffered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an extension, or a parameter of one, that was not offered")
+    }
+}
+
+impl core::error::Error for NotOffered {}
+
+/// The parameters of permessage-deflate in one element of the list, each with its value where it may have one.
+#[derive(Debug, Default)]
+struct Parameters {
+    server_reset: bool,
+    client_reset: bool,
+    server_bits: Option<Option<u8>>,
+    client_bits: Option<Option<u8>>,
+}
+
+impl Parameters {
+    /// Reads one element of the list to its end. The outer `None`: it is malformed. The inner `None`: it is another
+    /// extension, or a parameter is unknown, repeated or out of range; what follows must conform all the same.
+    fn read(rest: &mut Cursor<'_>) -> Option<Option<Self>> {
+        let ours = rest.token()? == NAME.as_bytes();
+        let mut read = ours.then(Self::default);
+        while rest.next_parameter()? {
+            let (name, value) = rest.parameter()?;
+            read = read.and_then(|mut read| read.note(name, value.as_deref()).map(|()| read));
+        }
+        Some(read)
+    }
+
+    fn note(&mut self, name: &[u8], value: Option<&[u8]>) -> Option<()> {
+        // Section 7.1 allows each once.
+        let first = match (name, value) {
+            (b"server_no_context_takeover", None) => !core::mem::replace(&mut self.server_reset, true),
+            (b"client_no_context_takeover", None) => !core::mem::replace(&mut self.client_reset, true),
+            (b"server_max_window_bits", Some(value)) => self.server_bits.replace(Some(window_bits(value)?)).is_none(),
+            (b"client_max_window_bits", Some(value)) => self.client_bits.replace(Some(window_bits(value)?)).is_none(),
+            (b"client_max_window_bits", None) => self.client_bits.replace(None).is_none(),
+            _ => false,
+        };
+        first.then_some(())
     }
 }
 

@@ -5,8 +5,9 @@
 //! against section 4.2.1. Our own rules stand on top of httparse, which accepts bare LF, leading empty
 //! lines and raw UTF-8 targets.
 //!
-//! It answers no request: it returns what is wrong as a [`RequestError`], which knows its HTTP status. Nothing of the
-//! request is ever copied into a response head but the accept key, which is a hash.
+//! [`Upgrade`] words the answer, and returns what was [`Agreed`] to. A request that is refused is not answered here:
+//! what is wrong with it is a [`RequestError`], which knows its HTTP status. Nothing of the request is ever copied into
+//! a response head but the accept key, which is a hash, and the name of a sub-protocol, which is a token.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -16,6 +17,7 @@ use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use sha1::{Digest, Sha1};
 
+use crate::agreed::Agreed;
 use crate::extension::{ClientContext, MalformedExtensions, PermessageDeflate, is_token_byte};
 
 /// Finds the empty line that ends a request head, and refuses early bytes that can never become one.
@@ -255,30 +257,28 @@ impl<'a> Request<'a> {
         self.minor_version > 0 && !self.has_token("connection", "close")
     }
 
-    /// Agrees to the first offer of permessage-deflate that can be had (RFC 7692 section 5.1). None can where a header
-    /// of extensions is malformed, which [`Request::upgrade`] refuses.
-    #[cfg(feature = "deflate")]
-    pub fn negotiate_deflate(&self, context: ClientContext) -> Option<PermessageDeflate> {
-        PermessageDeflate::negotiate(self.headers("sec-websocket-extensions"), context).ok().flatten()
-    }
-
-    /// Whether the sub-protocols are a list of section 4.1 item 10: elements that are tokens, none of them twice.
-    fn has_good_protocols(&self) -> bool {
-        let mut names: Vec<&[u8]> = Vec::new();
+    /// The sub-protocols that are offered: a list of section 4.1 item 10, whose elements are tokens, none twice.
+    fn protocols(&self) -> Option<Vec<&'a str>> {
+        let mut names: Vec<&str> = Vec::new();
         for value in self.headers("sec-websocket-protocol") {
-            names.extend(value.split(|&byte| byte == b',').map(trim));
+            for name in value.split(|&byte| byte == b',').map(trim) {
+                let is_token = !name.is_empty() && name.iter().copied().all(is_token_byte);
+                names.push(core::str::from_utf8(name).ok().filter(|_| is_token)?);
+            }
         }
-        let is_token = |name: &&[u8]| !name.is_empty() && name.iter().copied().all(is_token_byte);
-        let conform = names.iter().all(is_token);
-        names.sort_unstable();
-        conform && names.windows(2).all(|pair| pair[0] != pair[1])
+        if names.len() > 1 {
+            let mut sorted = names.clone();
+            sorted.sort_unstable();
+            sorted.windows(2).all(|pair| pair[0] != pair[1]).then_some(())?;
+        }
+        Some(names)
     }
 
-    /// Checks the request against section 4.2.1 and computes the answer to its key.
+    /// Checks the request against section 4.2.1, and begins the answer that lets it in.
     ///
     /// # Errors
     /// The first requirement that is not met.
-    pub fn upgrade(&self) -> Result<Accept, RequestError> {
+    pub fn upgrade(&self) -> Result<Upgrade<'a>, RequestError> {
         if self.method != "GET" {
             return Err(RequestError::MethodNotAllowed);
         }
@@ -306,14 +306,11 @@ impl<'a> Request<'a> {
         if ANY_BITS_TO_SPARE.decode_slice(key, &mut nonce) != Ok(16) {
             return Err(RequestError::BadKey);
         }
-        if !self.has_good_protocols() {
-            return Err(RequestError::BadProtocols);
-        }
+        let offered = self.protocols().ok_or(RequestError::BadProtocols)?;
         let extensions = self.headers("sec-websocket-extensions");
-        match PermessageDeflate::negotiate(extensions, ClientContext::Reset) {
-            Ok(_) => Ok(Accept::of_key(key)),
-            Err(MalformedExtensions) => Err(RequestError::BadExtensions),
-        }
+        let offer = PermessageDeflate::negotiate(extensions, ClientContext::Kept)
+            .map_err(|MalformedExtensions| RequestError::BadExtensions)?;
+        Ok(Upgrade { accept: Accept::of_key(key), offered, offer, protocol: None, deflate: None, headers: &[] })
     }
 }
 
@@ -392,34 +389,135 @@ impl fmt::Debug for Accept {
     }
 }
 
-/// Appends the response of section 4.2.2 that completes the handshake.
+/// The answer that lets a request in (section 4.2.2): at first without sub-protocol, extension and further headers.
 ///
-/// `protocol` is the sub-protocol chosen from those the client offered; a name of our own, never the client's bytes.
-pub fn encode_switching_protocols(accept: &Accept, protocol: Option<&'static str>, out: &mut Vec<u8>) {
-    encode_switching_protocols_with(accept, protocol, None, out);
+/// ```
+/// use salon_proto::handshake::{NO_HEADERS, Request};
+/// use salon_proto::{ClientContext, Connection};
+///
+/// let head = b"GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+///     Sec-WebSocket-Protocol: v1, v2\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+/// let (mut storage, mut out) = (NO_HEADERS, Vec::new());
+/// let upgrade = Request::parse(head, &mut storage)?.upgrade()?;
+/// # #[cfg(feature = "deflate")]
+/// let upgrade = upgrade.deflate(ClientContext::Reset);
+/// let agreed = upgrade.choose(&["v2", "v1"]).encode(&mut out);
+/// assert_eq!(agreed.protocol(), Some("v2"));
+/// let connection = Connection::server(&agreed);
+/// # Ok::<(), salon_proto::handshake::RequestError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it is written by `encode`"]
+pub struct Upgrade<'a> {
+    accept: Accept,
+    offered: Vec<&'a str>,
+    /// What can be had of the client's offers of permessage-deflate, with its context kept.
+    #[cfg_attr(not(feature = "deflate"), expect(dead_code, reason = "it is judged, and cannot be agreed to"))]
+    offer: Option<PermessageDeflate>,
+    protocol: Option<&'a str>,
+    deflate: Option<PermessageDeflate>,
+    headers: &'a [(&'a str, &'a str)],
 }
 
-/// The same with the answer to the client's offers of permessage-deflate, if one was agreed to.
-pub fn encode_switching_protocols_with(
-    accept: &Accept,
-    protocol: Option<&'static str>,
-    deflate: Option<&PermessageDeflate>,
-    out: &mut Vec<u8>,
-) {
-    out.extend_from_slice(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
-    );
-    out.extend_from_slice(&accept.0);
-    if let Some(protocol) = protocol {
-        out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
-        out.extend_from_slice(protocol.as_bytes());
+impl<'a> Upgrade<'a> {
+    /// The answer to the client's key.
+    pub fn accept(&self) -> &Accept {
+        &self.accept
     }
-    if let Some(agreed) = deflate {
-        out.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
-        agreed.encode(out);
+
+    /// The sub-protocols that the client offers, in the order it likes them.
+    pub fn offered(&self) -> &[&'a str] {
+        &self.offered
     }
-    out.extend_from_slice(b"\r\n\r\n");
+
+    /// Chooses the first of `ours` that the client offers; none if there is none. So only what was offered is named.
+    pub fn choose(self, ours: &[&str]) -> Self {
+        let protocol = ours.iter().find_map(|ours| self.offered.iter().copied().find(|offered| offered == ours));
+        Self { protocol, ..self }
+    }
+
+    /// Agrees to the first offer of permessage-deflate that can be had, if there is one (RFC 7692 section 5.1).
+    #[cfg(feature = "deflate")]
+    pub fn deflate(self, context: ClientContext) -> Self {
+        let deflate = self.offer.map(|offer| match context {
+            ClientContext::Kept => offer,
+            ClientContext::Reset => offer.without_client_context(),
+        });
+        Self { deflate, ..self }
+    }
+
+    /// Sends further headers, such as `Set-Cookie`.
+    ///
+    /// # Errors
+    /// [`UnfitHeader`].
+    pub fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Result<Self, UnfitHeader> {
+        headers.iter().try_for_each(|(name, value)| check_header(name, value))?;
+        Ok(Self { headers, ..self })
+    }
+
+    /// Appends the response, and returns what is agreed to by it.
+    pub fn encode(self, out: &mut Vec<u8>) -> Agreed<'a> {
+        out.extend_from_slice(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+        );
+        out.extend_from_slice(&self.accept.0);
+        if let Some(protocol) = self.protocol {
+            out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+            out.extend_from_slice(protocol.as_bytes());
+        }
+        if let Some(agreed) = &self.deflate {
+            out.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
+            agreed.encode(out);
+        }
+        for (name, value) in self.headers {
+            for part in ["\r\n", name, ": ", value] {
+                out.extend_from_slice(part.as_bytes());
+            }
+        }
+        out.extend_from_slice(b"\r\n\r\n");
+        Agreed::new(self.protocol, self.deflate)
+    }
 }
+
+/// Whether a header of the caller may stand in a head of ours, request or response.
+pub(super) fn check_header(name: &str, value: &str) -> Result<(), UnfitHeader> {
+    let own = ["host", "upgrade", "connection", "content-length", "transfer-encoding"];
+    let handshake = "sec-websocket-";
+    let is_own = own.iter().any(|own| name.eq_ignore_ascii_case(own))
+        || name.get(..handshake.len()).is_some_and(|start| start.eq_ignore_ascii_case(handshake));
+    if is_own {
+        return Err(UnfitHeader::Own);
+    }
+    // RFC 9110 §5.5: visible characters, space and tab; bytes beyond ASCII pass as they are.
+    let is_value = |byte: u8| byte == b'\t' || byte >= b' ' && byte != 0x7f;
+    let is_token = !name.is_empty() && name.bytes().all(is_token_byte);
+    match is_token && value.bytes().all(is_value) && value.trim() == value {
+        true => Ok(()),
+        false => Err(UnfitHeader::Malformed),
+    }
+}
+
+/// A header that may not be added to a head of the handshake: the caller's own mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnfitHeader {
+    /// One that the handshake sets itself.
+    Own,
+    /// Its name is no token, or its value has a line end, another control character, or spaces about it.
+    Malformed,
+}
+
+impl fmt::Display for UnfitHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own => "a header that the handshake sets itself cannot be given",
+            Self::Malformed => "a header must be a token and a value without control characters",
+        })
+    }
+}
+
+impl core::error::Error for UnfitHeader {}
 
 /// What is wrong with a request, and with which HTTP status it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -541,7 +639,7 @@ mod tests {
     }
 
     fn upgrade(head: &str) -> Result<Accept, RequestError> {
-        read(head.as_bytes(), |request| request.upgrade())?
+        read(head.as_bytes(), |request| request.upgrade().map(|upgrade| *upgrade.accept()))?
     }
 
     fn with(replace: &str, by: &str) -> String {
@@ -599,7 +697,12 @@ mod tests {
         let accept = upgrade(EXAMPLE).expect("the RFC's own example");
         assert_eq!(accept.as_str(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         let mut out = Vec::new();
-        encode_switching_protocols(&accept, Some("chat"), &mut out);
+        let mut answer = |request: &Request<'_>| {
+            let upgrade = request.upgrade().expect("as before");
+            assert_eq!(upgrade.clone().choose(&["other"]).protocol, None);
+            upgrade.choose(&["chat", "superchat"]).encode(&mut out).protocol().map(String::from)
+        };
+        assert_eq!(read(EXAMPLE.as_bytes(), &mut answer), Ok(Some("chat".into())));
         let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
         assert_eq!(String::from_utf8(out).as_deref(), Ok(expected));
@@ -702,5 +805,38 @@ mod tests {
     fn the_head_ends_where_the_first_frame_begins() {
         let bytes = [EXAMPLE.as_bytes(), b"\x81\x80\0\0\0\0"].concat();
         assert_eq!(HeadScanner::default().scan(&bytes), Ok(Some(EXAMPLE.len())));
+    }
+
+    #[test]
+    fn headers_that_may_not_be_added_to_an_answer() {
+        for (name, value, error) in [
+            ("Set-Cookie", "a=\u{e9}; b\tc", None),
+            ("X", "", None),
+            ("Sec-WebSocket-Extensions", "permessage-deflate", Some(UnfitHeader::Own)),
+            ("sec-websocket-accept", "x", Some(UnfitHeader::Own)),
+            ("UPGRADE", "h2c", Some(UnfitHeader::Own)),
+            ("Content-Length", "1", Some(UnfitHeader::Own)),
+            ("", "x", Some(UnfitHeader::Malformed)),
+            ("A B", "x", Some(UnfitHeader::Malformed)),
+            ("A", "x\r\nB: y", Some(UnfitHeader::Malformed)),
+            ("A", "x\n", Some(UnfitHeader::Malformed)),
+            ("A", " x", Some(UnfitHeader::Malformed)),
+            ("A", "x\0", Some(UnfitHeader::Malformed)),
+        ] {
+            let headers = [("Ok", "ok"), (name, value)];
+            let found = read(EXAMPLE.as_bytes(), |request| {
+                request.upgrade().unwrap().headers(&headers).map(|upgrade| {
+                    let mut out = Vec::new();
+                    let _ = upgrade.encode(&mut out);
+                    String::from_utf8(out).unwrap()
+                })
+            });
+            match (found.unwrap(), error) {
+                (Ok(head), None) => {
+                    assert!(head.ends_with(&format!("\r\nOk: ok\r\n{name}: {value}\r\n\r\n")), "{head}")
+                }
+                (found, error) => assert_eq!(found.err(), error, "{name}: {value}"),
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@
 //! | `deflate` | [`deflate`]: permessage-deflate (needs std) | 2 |
 //! | `simd` | unmasking and UTF-8 with the widest vectors of the processor (needs std) | 2 |
 //! | `std` | nothing by itself | 0 |
+//! | `getrandom` (off by default) | `random`: keys and nonces from the system | 3 |
 //!
 //! In the order of the RFC:
 //!
@@ -19,99 +20,137 @@
 //! |---|---|---|
 //! | 4.2 | the opening handshake: where a request head ends, what it says, the answer | [`handshake`] |
 //! | 4.1 | a client's side of it: the request, and how the response is judged | [`client_handshake`] |
-//! | 5.2 | the frame header, and the rules for what may stand in it | [`frame`] |
-//! | 5.3 | masking | [`mask`] |
-//! | 5.4 to 7.1 | messages, fragments, control frames, the closing handshake: [`Connection`] | [`connection`] |
+//! | 4 | what both sides have agreed to: [`Agreed`] | [`agreed`] |
+//! | 5 to 7.1 | both directions behind it: messages, control frames, closing: [`Connection`] | [`connection`] |
+//! | | the bytes that have come: [`Input`] | [`input`] |
+//! | 5.5, 5.6 | what may be sent: [`Message`], [`Part`], [`Control`] | [`message`] |
 //! | 7.4 | status codes and the body of a Close frame | [`close`] |
-//! | 8.1 | UTF-8 that comes in pieces | [`utf8`] |
 //! | 9.1, RFC 7692 section 7.1 | how permessage-deflate is agreed to | [`extension`] |
-//! | RFC 7692 section 7.2 | what it does to messages | [`deflate`] |
 //! | | every mistake a peer can make in frames, each with its status code | [`error`] |
 //!
-//! A server that owns a socket reads the request head, answers it, and from then on feeds what it reads into a
-//! [`Connection`]. The whole life of a connection, without a socket:
+//! A [`Connection`] cannot write what the RFC forbids. It stands on parts that know less, for owners of many
+//! connections who encode a message once for all that hear it, for proxies, and for tests that must be able to write
+//! what is wrong:
+//!
+//! | section | what | where |
+//! |---|---|---|
+//! | 5.2 | the frame header, and the rules for what may stand in it; whole frames | [`frame`] |
+//! | 5.3 | masking | [`mask`] |
+//! | 5.4 to 7.1 | the receiving half alone: [`Receiver`](receiver::Receiver) | [`receiver`] |
+//! | 8.1 | UTF-8 that comes in pieces | [`utf8`] |
+//! | RFC 7692 section 7.2 | what permessage-deflate does to messages | [`deflate`] |
+//!
+//! A server that owns a socket reads the request head, answers it, and from then on puts what it reads into an
+//! [`Input`]. The whole life of a connection, without a socket:
 //!
 //! ```
-//! use salon_proto::handshake::{HeadScanner, NO_HEADERS, Request, encode_switching_protocols};
-//! use salon_proto::{Connection, Event, Limits, Opcode, encode_frame, encode_masked_frame};
+//! use salon_proto::frame::{Opcode, encode_masked_frame};
+//! use salon_proto::handshake::{HeadScanner, NO_HEADERS, Request};
+//! use salon_proto::{ClientContext, Connection, Ended, Event, Input, Message};
 //!
 //! // What reads would have brought: a request head, a text, and a Close.
-//! let mut input = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\n\
+//! let mut read = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\n\
 //!     Upgrade: websocket\r\nConnection: Upgrade\r\n\
 //!     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 //!     .to_vec();
-//! encode_masked_frame(Opcode::Text, b"Hello", [0x37, 0xfa, 0x21, 0x3d], &mut input);
-//! encode_masked_frame(Opcode::Close, &1000_u16.to_be_bytes(), [1, 2, 3, 4], &mut input);
+//! encode_masked_frame(Opcode::Text, b"Hello", [0x37, 0xfa, 0x21, 0x3d], &mut read);
+//! encode_masked_frame(Opcode::Close, &1000_u16.to_be_bytes(), [1, 2, 3, 4], &mut read);
 //!
 //! // What is to be written.
-//! let mut output = Vec::new();
+//! let mut out = Vec::new();
 //!
 //! // Section 4.2. The scanner is asked again after each read until the head is complete.
-//! let head_len = HeadScanner::default().scan(&input)?.expect("the head is complete");
+//! let head_len = HeadScanner::default().scan(&read)?.expect("the head is complete");
 //! let mut storage = NO_HEADERS;
-//! let accept = Request::parse(&input[..head_len], &mut storage)?.upgrade()?;
-//! encode_switching_protocols(&accept, None, &mut output);
-//! assert!(output.ends_with(b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
-//! output.clear();
+//! let upgrade = Request::parse(&read[..head_len], &mut storage)?.upgrade()?;
+//! # #[cfg(feature = "deflate")]
+//! let upgrade = upgrade.deflate(ClientContext::Reset);
+//! let agreed = upgrade.encode(&mut out);
+//! assert!(out.ends_with(b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
+//! out.clear();
 //!
 //! // Sections 5 to 7. Whatever splits the input, the events are the same.
-//! let mut connection = Connection::new(Limits::default());
-//! let mut at = head_len;
-//! loop {
-//!     let (taken, event) = connection.decode(&mut input[at..], &mut output);
-//!     at += taken;
+//! let (mut connection, mut input) = (Connection::server(&agreed), Input::new());
+//! input.extend(&read[head_len..]);
+//! while let Some(event) = connection.receive(&mut input, &mut out) {
 //!     match event {
-//!         Some(Event::Text(text)) => encode_frame(Opcode::Text, text.as_bytes(), &mut output),
-//!         Some(Event::Binary(data)) => encode_frame(Opcode::Binary, data, &mut output),
-//!         Some(Event::Ping(data)) => encode_frame(Opcode::Pong, data, &mut output),
-//!         // The answer to a Close, and the Close after a violation, are in `output` already.
-//!         Some(Event::Pong(_) | Event::Close(_) | Event::Failed(_)) => {}
-//!         None => break, // Write `output`, and read more unless the connection is closed.
+//!         Event::Text(text) => connection.send(Message::Text(text), &mut out).expect("it is open"),
+//!         Event::Binary(data) => connection.send(Message::Binary(data), &mut out).expect("it is open"),
+//!         // Pongs, the answer to a Close, and the Close after a violation are in `out` already.
+//!         _ => {}
 //!     }
 //! }
-//! assert_eq!(output, b"\x81\x05Hello\x88\x02\x03\xe8");
+//! // Write `out`, and read more unless the connection is closed.
+//! assert_eq!(out, b"\x81\x05Hello\x88\x02\x03\xe8");
 //! assert!(connection.is_closed());
+//! assert_eq!(connection.end_of_stream(), Ended::Clean);
 //! # Ok::<(), salon_proto::handshake::RequestError>(())
 //! ```
 //!
-//! `examples/blocking_echo.rs` does the same with a `TcpStream`. A connection that agreed to permessage-deflate is made
-//! with [`Connection::with_deflate`]; an owner of many lends all of them the same [`Inflater`], by
-//! [`Connection::decode_with`].
-//!
-//! A client is the same [`Connection`] in the other [`Role`]; it masks what it sends, with keys that its caller draws:
+//! A client is a [`Connection`] too; it masks what it sends, with keys from a source that it is given once:
 //!
 //! ```
 //! use salon_proto::client_handshake::{ClientRequest, Response, ResponseScanner};
 //! use salon_proto::handshake::NO_HEADERS;
-//! use salon_proto::{Connection, Event, Limits, Opcode, encode_masked_frame};
+//! use salon_proto::{Connection, Event, Input, Message};
 //!
-//! // The key and the masks are the RFC's examples; yours come from a strong source of randomness, each anew.
-//! let nonce = *b"the sample nonce";
-//! let request = ClientRequest { host: "server.example.com", target: "/chat", nonce, ..Default::default() };
-//! let mut output = Vec::new(); // what is to be written
-//! request.encode(&mut output).expect("nothing in it that may not stand in a head");
+//! // The nonce and the masks are the RFC's examples; yours come from a strong source of randomness.
+//! let request = ClientRequest::new("server.example.com", *b"the sample nonce").target("/chat");
+//! # #[cfg(feature = "deflate")]
+//! let request = request.deflate(salon_proto::Offer::new());
+//! let mut out = Vec::new(); // what is to be written
+//! request.encode(&mut out).expect("nothing in it that may not stand in a head");
 //!
 //! // What reads would have brought: the response, and the first frame right behind it.
-//! let mut input = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-//!     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x05Hello".to_vec();
-//! let head_len = ResponseScanner::default().scan(&input)?.expect("the head is complete");
+//! let read = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+//!     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x05Hello";
+//! let head_len = ResponseScanner::default().scan(read)?.expect("the head is complete");
 //! let mut headers = NO_HEADERS;
-//! let agreed = Response::parse(&input[..head_len], &mut headers)?.accept(&request)?;
-//! assert_eq!(agreed.protocol, None);
+//! let agreed = Response::parse(&read[..head_len], &mut headers)?.accept(&request)?;
+//! assert_eq!(agreed.protocol(), None);
 //!
-//! let mut connection = Connection::client(Limits::default(), [0x9a, 0x07, 0xc3, 0x5e]);
-//! let (_, event) = connection.decode(&mut input[head_len..], &mut output);
-//! assert_eq!(event, Some(Event::Text("Hello")));
-//! output.clear();
-//! encode_masked_frame(Opcode::Text, b"Hello", [0x37, 0xfa, 0x21, 0x3d], &mut output);
-//! assert_eq!(output, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+//! let keys = || [0x37, 0xfa, 0x21, 0x3d];
+//! let (mut connection, mut input) = (Connection::client(keys, &agreed), Input::new());
+//! input.extend(&read[head_len..]);
+//! out.clear();
+//! assert_eq!(connection.receive(&mut input, &mut out), Some(Event::Text("Hello")));
+//! connection.send(Message::Text("Hello"), &mut out).expect("it is open");
+//! assert_eq!(out, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
 //! # Ok::<(), salon_proto::client_handshake::ResponseError>(())
 //! ```
 //!
-//! `examples/blocking_client.rs` is that with a `TcpStream`.
+//! What cannot be written, because it does not compile:
 //!
-//! Not here: sockets, timers, randomness, other extensions, and a client that offers one: its side of
-//! permessage-deflate.
+//! ```compile_fail,E0599
+//! // A frame of the wrong side: only the connection knows which one it is.
+//! let agreed = salon_proto::Agreed::NOTHING;
+//! salon_proto::Connection::server(&agreed).encode_masked_frame();
+//! ```
+//! ```compile_fail,E0061
+//! // A connection without what the handshake has agreed to.
+//! let connection = salon_proto::Connection::server();
+//! ```
+//! ```compile_fail,E0423
+//! // A status code that may not be on the wire.
+//! let code = salon_proto::CloseCode(1005);
+//! ```
+//! ```compile_fail,E0308
+//! // A ping of 200 bytes.
+//! let ping = salon_proto::Message::Ping(&[0; 200]);
+//! ```
+//! ```compile_fail,E0308
+//! // Text that is not UTF-8.
+//! let text = salon_proto::Message::Text(b"\xff");
+//! ```
+//! ```compile_fail,E0308
+//! // A compressed ping.
+//! # #[cfg(feature = "deflate")]
+//! salon_proto::deflate::encode_deflated_frame(salon_proto::frame::Opcode::Ping, b"", &mut Vec::new());
+//! # #[cfg(not(feature = "deflate"))]
+//! # let () = 1;
+//! ```
+//!
+//! Not here: sockets, timers, other extensions, and, without the feature `getrandom`, randomness.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -124,6 +163,7 @@ extern crate alloc;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod agreed;
 #[cfg(feature = "handshake")]
 pub mod client_handshake;
 pub mod close;
@@ -138,15 +178,22 @@ pub mod extension;
 pub mod frame;
 #[cfg(feature = "handshake")]
 pub mod handshake;
+pub mod input;
 pub mod mask;
+pub mod message;
+#[cfg(feature = "getrandom")]
+pub mod random;
+pub mod receiver;
 pub mod utf8;
 
+pub use agreed::Agreed;
 #[cfg(feature = "handshake")]
 pub use client_handshake::ClientRequest;
 pub use close::CloseCode;
-pub use connection::{Connection, Event, Role};
-#[cfg(feature = "deflate")]
-pub use deflate::{Deflater, Inflater, encode_deflated_frame};
+pub use connection::{Connection, Ended};
 pub use error::ProtocolError;
-pub use extension::{ClientContext, PermessageDeflate};
-pub use frame::{FrameHeader, Kind, Limits, Opcode, encode_frame, encode_masked_frame};
+pub use extension::{ClientContext, Offer, PermessageDeflate};
+pub use frame::{Kind, Limits};
+pub use input::Input;
+pub use message::{Control, Message, Part, SendError};
+pub use receiver::Event;

@@ -24,11 +24,9 @@ use std::time::Duration;
 
 use super::{DeflateSettings, Engine, Event, Got, LeftBehind, Settings, Stream, Wrote, receive_short, send_short};
 use crate::id::{ConnId, TopicId};
-use crate::proto::handshake::encode_switching_protocols_with;
-use crate::proto::{
-    ClientContext, CloseCode, Deflater, FrameHeader, Inflater, Kind, Limits, Opcode, PermessageDeflate, encode_frame,
-    encode_masked_frame,
-};
+use crate::proto::deflate::{Deflater, Inflater};
+use crate::proto::frame::{FrameHeader, Opcode, encode_frame, encode_masked_frame};
+use crate::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate};
 use crate::time::Tick;
 
 /// The other side of a connection, held by the test.
@@ -343,11 +341,10 @@ impl Happened {
             ),
             Event::Body { note, bytes } => Self::Body(note, bytes.to_vec()),
             Event::Request(request) => {
-                let response = request.upgrade().ok().map(|accept| {
+                let response = request.upgrade().ok().map(|upgrade| {
                     let mut out = Vec::new();
-                    let deflate = request.negotiate_deflate(ClientContext::Reset);
-                    encode_switching_protocols_with(&accept, None, deflate.as_ref(), &mut out);
-                    (out, deflate)
+                    let agreed = upgrade.deflate(ClientContext::Reset).encode(&mut out);
+                    (out, agreed.deflate().copied())
                 });
                 Self::Request(request.target().into(), response)
             }

@@ -1,8 +1,11 @@
-//! Bytes of a client into a [`Connection`], and its events, to be kept and compared.
+//! Bytes of a client into a [`Receiver`], and its events, to be kept and compared.
 //!
 //! It needs `salon::proto` and nothing else: fuzz targets take it in by its path.
 
-use salon::proto::{Connection, Event, Inflater, Opcode, ProtocolError, encode_frame, encode_masked_frame};
+use salon::proto::deflate::Inflater;
+use salon::proto::frame::{Opcode, encode_frame, encode_masked_frame};
+use salon::proto::receiver::Receiver;
+use salon::proto::{Event, ProtocolError};
 
 /// An [`Event`] that owns what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// One read, as an engine does it: a buffer with this piece, decoded until there is no more event.
-    pub fn read(&mut self, connection: &mut Connection, mut inflater: Option<&mut Inflater>, piece: &[u8]) {
+    pub fn read(&mut self, connection: &mut Receiver, mut inflater: Option<&mut Inflater>, piece: &[u8]) {
         let mut input = piece.to_vec();
         let mut at = 0;
         loop {

@@ -3,6 +3,7 @@
 pub mod bytes;
 pub mod cases;
 pub mod rows;
+pub mod script;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,0 +1,75 @@
+//! What a side may send: values that can be nothing else, and the error of a moment in which they may not be sent.
+
+use core::fmt;
+
+use crate::frame::MAX_CONTROL_PAYLOAD;
+
+/// A whole message, or a ping or pong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Text, which is UTF-8 by its type.
+    Text(&'a str),
+    /// Any bytes.
+    Binary(&'a [u8]),
+    /// A question whether the peer is still there (section 5.5.2).
+    Ping(Control<'a>),
+    /// The answer to a ping, with the bytes of that ping, or a sign of life that nobody asked for (section 5.5.3).
+    Pong(Control<'a>),
+}
+
+/// A part of a message that is sent in several frames (section 5.4). All parts of one are of the same kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// Of a text. No character is cut by its type.
+    Text(&'a str),
+    /// Of any bytes.
+    Binary(&'a [u8]),
+}
+
+/// The body of a control frame: at most 125 bytes (section 5.5).
+///
+/// ```
+/// use salon_proto::Control;
+///
+/// assert_eq!(Control::new(&[0; 125]).map(|body| body.bytes().len()), Some(125));
+/// assert_eq!(Control::new(&[0; 126]), None);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control<'a>(&'a [u8]);
+
+impl<'a> Control<'a> {
+    /// The body, if it is short enough.
+    pub const fn new(bytes: &'a [u8]) -> Option<Self> {
+        match bytes.len() <= MAX_CONTROL_PAYLOAD {
+            true => Some(Self(bytes)),
+            false => None,
+        }
+    }
+
+    /// The bytes.
+    pub const fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+/// Why something may not be sent now. Nothing of it has been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// A Close has been sent or received, or the connection has ended: nothing may follow (section 5.5.1).
+    Closing,
+    /// A message that is sent in parts has begun and not ended; only its next part may follow, of its own kind (section
+    /// 5.4).
+    Interleaved,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closing => "expected an open connection, found one that is closing or closed",
+            Self::Interleaved => "expected the next part of the message that has begun, found another message",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}
