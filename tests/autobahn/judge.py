@@ -1,6 +1,9 @@
-"""Runs the Autobahn fuzzing client and judges its report.
+"""Runs the Autobahn fuzzing client, or its fuzzing server for a client, and judges the report.
 
     python3 judge.py --wstest WSTEST --url ws://127.0.0.1:9001/ --out FOLDER [--jobs 2] PATTERN...
+    python3 judge.py --wstest WSTEST --client PROGRAM --out FOLDER [--jobs 2] PATTERN...
+
+The client is called with the server's host and port and a name for itself, and runs all cases that the server has.
 
 Expected: every case OK in behaviour and in how the connection was closed; INFORMATIONAL only for the cases below, in
 which the suite itself has no opinion; nothing NON-STRICT, nothing UNIMPLEMENTED, every planned case run to its end.
@@ -13,9 +16,11 @@ import concurrent.futures
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
+import time
 
 # 7.1.6: what happens to a large message when Close follows at once; 7.13.*: close codes that no RFC gives a meaning to.
 INFORMATIONAL = {"7.1.6", "7.13.1", "7.13.2"}
@@ -65,6 +70,55 @@ def run_part(options, index, pattern):
     return planned, results, trouble
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def run_client(options, index, pattern):
+    """The same for a client: the suite is the server, which writes its report when the client asks for it."""
+    folder = os.path.join(options.out, f"part-{index:02}")
+    os.makedirs(folder, exist_ok=True)
+    port, spec = free_port(), os.path.join(folder, "spec.json")
+    with open(spec, "w") as file:
+        json.dump({"url": f"ws://127.0.0.1:{port}", "outdir": folder, "cases": [pattern],
+                   "exclude-cases": [], "exclude-agent-cases": {}}, file)
+    log = open(os.path.join(folder, "server.log"), "w+")
+    loopback = os.path.join(os.path.dirname(os.path.abspath(__file__)), "loopback")
+    server = subprocess.Popen([options.wstest, "-m", "fuzzingserver", "-s", spec, "--webport", "0"], cwd=folder,
+                              env={**os.environ, "PYTHONPATH": loopback}, stdin=subprocess.DEVNULL, stdout=log,
+                              stderr=subprocess.STDOUT)
+    said, status = "", None
+    try:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if server.poll() is not None or probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        client = subprocess.run([options.client, f"127.0.0.1:{port}", AGENT], stdin=subprocess.DEVNULL, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=WITHIN)
+        said, status = client.stdout, client.returncode
+    except subprocess.TimeoutExpired:
+        said = "the client did not end in time"
+    finally:
+        server.terminate()
+        server.wait()
+    log.seek(0)
+    planned = ast.literal_eval((re.search(r"^Cases = (\[.*\])$", log.read(), re.M) or [None, "[]"])[1])
+    try:
+        with open(os.path.join(folder, "index.json")) as file:
+            results = json.load(file).get(AGENT, {})
+    except (OSError, ValueError):
+        results = {}
+    count = re.match(r"(\d+) cases", said)
+    trouble = None
+    if status != 0 or not results or not count or int(count[1]) != len(results) or set(planned) - set(results):
+        trouble = f"{pattern} did not run to its end (status {status}):\n{said[-2000:]}"
+    print(f"{pattern}: {len(results)} of {count[1] if count else '?'} cases run", flush=True)
+    return planned, results, trouble
+
+
 def verdict(case, result):
     """One word for a case, and whether it is as expected."""
     if result is None:
@@ -79,8 +133,11 @@ def verdict(case, result):
 
 def main():
     parser = argparse.ArgumentParser()
-    for option in ("--wstest", "--url", "--out"):
+    for option in ("--wstest", "--out"):
         parser.add_argument(option, required=True)
+    judged = parser.add_mutually_exclusive_group(required=True)
+    judged.add_argument("--url")
+    judged.add_argument("--client")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("patterns", nargs="+")
@@ -88,7 +145,8 @@ def main():
     patterns = ALL if options.patterns == ["*"] else options.patterns
     planned, results, troubles = set(), {}, []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        parts = pool.map(lambda part: run_part(options, *part), enumerate(patterns))
+        run = run_client if options.client else run_part
+        parts = pool.map(lambda part: run(options, *part), enumerate(patterns))
         for part, found, trouble in parts:
             planned.update(part)
             results.update(found)

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The Autobahn testsuite against `salon echo`.
+# The Autobahn testsuite against `salon echo`, or with a client of `salon-proto`.
 #
-#   bash tests/autobahn/run.sh [-b SALON_BINARY] [CASES...]
+#   bash tests/autobahn/run.sh [-b SALON_BINARY | -c CLIENT_BINARY] [CASES...]
 #
+#   bash tests/autobahn/run.sh -c target/release/examples/autobahn_client 12.1.1
 #   bash tests/autobahn/run.sh                         all 517 cases (about half an hour)
 #   bash tests/autobahn/run.sh '[1-79].*' '10.*'       a part, by the suite's patterns: '1.*', '12.1.*', '7.5.1'
 #
@@ -15,6 +16,12 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 salon=$here/../../target/release/salon
 if [ "${1:-}" = -b ]; then salon=$2; shift 2; fi
+if [ "${1:-}" = -c ]; then
+    client=$(realpath "$2"); shift 2
+    [ $# -gt 0 ] || set -- '*'
+    wstest=$(bash "$here/install.sh")
+    exec python3 "$here/judge.py" --wstest "$wstest" --client "$client" --out "${OUT:-$(mktemp -d)}" --jobs "${JOBS:-2}" "$@"
+fi
 [ -x "$salon" ] || { echo "no salon binary at $salon: cargo build --release" >&2; exit 2; }
 [ $# -gt 0 ] || set -- '*'
 

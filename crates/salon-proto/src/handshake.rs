@@ -9,6 +9,7 @@
 //! what is wrong with it is a [`RequestError`], which knows its HTTP status. Nothing of the request is ever copied into
 //! a response head but the accept key, which is a hash, and the name of a sub-protocol, which is a token.
 
+use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -477,6 +478,103 @@ impl<'a> Upgrade<'a> {
         }
         out.extend_from_slice(b"\r\n\r\n");
         Agreed::new(self.protocol, self.deflate)
+    }
+}
+
+/// The answer to a request that is not let in: a status, headers and a body. The connection ends behind it.
+///
+/// ```
+/// use salon_proto::handshake::Refusal;
+///
+/// let headers = [("WWW-Authenticate", "Bearer")];
+/// let refusal = Refusal::new(401).expect("a status of a refusal").headers(&headers)?.body(b"who?");
+/// let mut out = Vec::new();
+/// refusal.encode(&mut out);
+/// assert!(out.starts_with(b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 4\r\n"));
+/// assert!(out.ends_with(b"WWW-Authenticate: Bearer\r\n\r\nwho?"));
+/// # Ok::<(), salon_proto::handshake::UnfitHeader>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "it is written by `encode`"]
+pub struct Refusal<'a> {
+    status: u16,
+    headers: &'a [(&'a str, &'a str)],
+    body: &'a [u8],
+}
+
+impl<'a> Refusal<'a> {
+    /// A refusal or redirection without a body: 300 to 599, else `None`.
+    pub const fn new(status: u16) -> Option<Self> {
+        match status {
+            300..=599 => Some(Self { status, headers: &[], body: &[] }),
+            _ => None,
+        }
+    }
+
+    /// Sends further headers, such as `Location` or `WWW-Authenticate`.
+    ///
+    /// # Errors
+    /// [`UnfitHeader`].
+    pub fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Result<Self, UnfitHeader> {
+        headers.iter().try_for_each(|(name, value)| check_header(name, value))?;
+        Ok(Self { headers, ..self })
+    }
+
+    /// Sends a body; its `Content-Type` is one of the headers.
+    pub const fn body(self, body: &'a [u8]) -> Self {
+        Self { body, ..self }
+    }
+
+    /// The status.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Appends the response. A 426 names the protocol and the version that are spoken here (RFC 9110 section 15.5.22,
+    /// RFC 6455 section 4.4).
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let reason = match self.status {
+            301 => "Moved Permanently",
+            302 => "Found",
+            307 => "Temporary Redirect",
+            308 => "Permanent Redirect",
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            414 => "URI Too Long",
+            426 => "Upgrade Required",
+            429 => "Too Many Requests",
+            431 => "Request Header Fields Too Large",
+            500 => "Internal Server Error",
+            503 => "Service Unavailable",
+            505 => "HTTP Version Not Supported",
+            _ => "Refused",
+        };
+        let connection = match self.status {
+            426 => "Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
+            _ => "close",
+        };
+        let head = format!(
+            "HTTP/1.1 {} {reason}\r\nConnection: {connection}\r\nContent-Length: {}",
+            self.status,
+            self.body.len(),
+        );
+        out.extend_from_slice(head.as_bytes());
+        for (name, value) in self.headers {
+            for part in ["\r\n", name, ": ", value] {
+                out.extend_from_slice(part.as_bytes());
+            }
+        }
+        out.extend_from_slice(b"\r\n\r\n");
+        out.extend_from_slice(self.body);
+    }
+}
+
+impl From<RequestError> for Refusal<'static> {
+    fn from(error: RequestError) -> Self {
+        Self { status: error.status(), headers: &[], body: &[] }
     }
 }
 

@@ -84,6 +84,15 @@ impl Input {
         self.end += len;
     }
 
+    /// Takes bytes that are no frames from the front: a head.
+    ///
+    /// # Panics
+    /// If that are more than there are, or an event has been found and not been received.
+    pub fn take(&mut self, len: usize) {
+        assert!(self.found.is_none() && len <= self.end - self.at, "expected at most what is there, found {len} bytes");
+        self.at += len;
+    }
+
     /// The bytes that have not been taken: behind the last event, the next ones; of another protocol, where the
     /// connection goes on in one.
     pub fn rest(&self) -> &[u8] {

@@ -11,7 +11,8 @@
 //! | `handshake` | [`handshake`] and [`client_handshake`] | 10 |
 //! | `deflate` | [`deflate`]: permessage-deflate (needs std) | 2 |
 //! | `simd` | unmasking and UTF-8 with the widest vectors of the processor (needs std) | 2 |
-//! | `std` | nothing by itself | 0 |
+//! | `std` | with `handshake`: [`blocking`], a WebSocket over `Read + Write` | 0 |
+//! | `tokio` (off by default) | `tokio`: one over `AsyncRead + AsyncWrite`, a `Stream` and a `Sink` | 5 |
 //! | `getrandom` (off by default) | `random`: keys and nonces from the system | 3 |
 //!
 //! In the order of the RFC:
@@ -150,6 +151,9 @@
 //! # let () = 1;
 //! ```
 //!
+//! Adapters, each in a file, do the handshake and the reads and writes over a stream: [`blocking::WebSocket`] and, with
+//! the feature `tokio`, `tokio::WebSocket`.
+//!
 //! Not here: sockets, timers, other extensions, and, without the feature `getrandom`, randomness.
 
 #![cfg_attr(not(test), no_std)]
@@ -157,6 +161,8 @@
 #![deny(missing_docs)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 /// The examples of the README are tested.
 #[cfg(all(doctest, feature = "handshake", feature = "deflate"))]
@@ -164,6 +170,8 @@ extern crate alloc;
 struct Readme;
 
 pub mod agreed;
+#[cfg(all(feature = "std", feature = "handshake"))]
+pub mod blocking;
 #[cfg(feature = "handshake")]
 pub mod client_handshake;
 pub mod close;
@@ -184,6 +192,8 @@ pub mod message;
 #[cfg(feature = "getrandom")]
 pub mod random;
 pub mod receiver;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 pub mod utf8;
 
 pub use agreed::Agreed;
@@ -195,5 +205,5 @@ pub use error::ProtocolError;
 pub use extension::{ClientContext, Offer, PermessageDeflate};
 pub use frame::{Kind, Limits};
 pub use input::Input;
-pub use message::{Control, Message, Part, SendError};
+pub use message::{Control, Message, OwnedMessage, Part, SendError};
 pub use receiver::Event;

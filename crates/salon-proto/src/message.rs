@@ -1,5 +1,7 @@
 //! What a side may send: values that can be nothing else, and the error of a moment in which they may not be sent.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::frame::MAX_CONTROL_PAYLOAD;
@@ -15,6 +17,25 @@ pub enum Message<'a> {
     Ping(Control<'a>),
     /// The answer to a ping, with the bytes of that ping, or a sign of life that nobody asked for (section 5.5.3).
     Pong(Control<'a>),
+}
+
+/// A whole message that owns its bytes, for queues and streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnedMessage {
+    /// Text.
+    Text(String),
+    /// Any bytes.
+    Binary(Vec<u8>),
+}
+
+impl OwnedMessage {
+    /// The message, to be sent.
+    pub fn borrow(&self) -> Message<'_> {
+        match self {
+            Self::Text(text) => Message::Text(text),
+            Self::Binary(data) => Message::Binary(data),
+        }
+    }
 }
 
 /// A part of a message that is sent in several frames (section 5.4). All parts of one are of the same kind.

@@ -42,6 +42,7 @@ use crate::frame::{
 };
 use crate::input::{Input, Lent, Ready, Whole};
 use crate::mask::{MaskingKey, apply_mask};
+use crate::message::Message;
 use crate::utf8::{self, Utf8Tail};
 
 /// What a peer sent.
@@ -59,6 +60,17 @@ pub enum Event<'a> {
     Close(CloseBody<'a>),
     /// The peer broke the protocol. Close has been queued; nothing follows.
     Failed(ProtocolError),
+}
+
+impl<'a> Event<'a> {
+    /// The message, if it is one: text or binary data, to be sent on or back.
+    pub const fn message(self) -> Option<Message<'a>> {
+        match self {
+            Self::Text(text) => Some(Message::Text(text)),
+            Self::Binary(data) => Some(Message::Binary(data)),
+            Self::Ping(_) | Self::Pong(_) | Self::Close(_) | Self::Failed(_) => None,
+        }
+    }
 }
 
 /// Which side of the connection this is (section 5.1).

@@ -1,0 +1,372 @@
+//! A WebSocket over an asynchronous stream of tokio: `Stream` and `Sink` of owned messages, or events that are lent.
+//!
+//! It is thin: the opening handshake, a [`Connection`] with its buffers, and when to read and write. It starts no tasks
+//! and sets no timers. All of its futures may be dropped and asked again: nothing is lost by that.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::string::String;
+use std::task::{Context, Poll, ready};
+use std::vec::Vec;
+
+use futures_core::Stream;
+use futures_sink::Sink;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::agreed::Agreed;
+use crate::client_handshake::{ClientRequest, Response, ResponseScanner};
+use crate::close::{CloseBody, CloseCode};
+use crate::connection::{Connection, Ended};
+use crate::handshake::{HeadScanner, NO_HEADERS, Refusal, Request, Upgrade};
+use crate::input::Input;
+use crate::mask::MaskingKey;
+use crate::message::{Message, OwnedMessage, SendError};
+use crate::receiver::Event;
+
+/// One connection over a stream of its own.
+///
+/// An echo server, whole:
+///
+/// ```no_run
+/// # use std::io;
+/// # use futures_util::StreamExt;
+/// # use salon_proto::tokio::WebSocket;
+/// # use tokio::net::TcpListener;
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() -> io::Result<()> {
+///     let listener = TcpListener::bind("127.0.0.1:9001").await?;
+///     loop {
+///         let stream = listener.accept().await?.0;
+///         tokio::spawn(async move {
+///             let (sink, stream) = WebSocket::accept(stream).await?.split();
+///             stream.forward(sink).await
+///         });
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct WebSocket<S> {
+    stream: S,
+    connection: Connection,
+    input: Input,
+    out: Vec<u8>,
+    /// Bytes of `out` that have been written.
+    written: usize,
+    protocol: Option<String>,
+}
+
+/// The sending half, for as long as an event is looked at. What it sends is written by the next call of the socket.
+#[derive(Debug)]
+pub struct Sender<'a> {
+    connection: &'a mut Connection,
+    out: &'a mut Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// The server's side: reads a request and lets it in, with permessage-deflate if that is offered (without context
+    /// between the client's messages) and without a sub-protocol. What is no good request is refused.
+    ///
+    /// # Errors
+    /// Those of the stream, or a [`RequestError`](crate::handshake::RequestError), which has been answered.
+    pub async fn accept(stream: S) -> io::Result<Self> {
+        Self::accept_with(stream, |_, upgrade| {
+            #[cfg(feature = "deflate")]
+            let upgrade = upgrade.deflate(crate::extension::ClientContext::Reset);
+            Ok(upgrade)
+        })
+        .await
+    }
+
+    /// The same where `decide` looks at the request: it chooses a sub-protocol, adds headers, or refuses it.
+    ///
+    /// # Errors
+    /// Those of the stream; a [`RequestError`](crate::handshake::RequestError) or a [`Refusal`]'s status, which has
+    /// been answered.
+    pub async fn accept_with<F>(stream: S, decide: F) -> io::Result<Self>
+    where
+        F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal<'static>>,
+    {
+        let mut socket = Self::over(stream, Connection::server(&Agreed::NOTHING), &[]);
+        let mut scanner = HeadScanner::default();
+        let len = loop {
+            match scanner.scan(socket.input.rest()) {
+                Ok(Some(len)) => break Ok(len),
+                Ok(None) => socket.read_more().await?,
+                Err(error) => break Err(error),
+            }
+        };
+        let decided = len.and_then(|len| socket.decide(len, decide));
+        poll_fn(|context| socket.poll_write_all(context)).await?;
+        match decided {
+            Ok(None) => Ok(socket),
+            Ok(Some(status)) => Err(io::Error::new(io::ErrorKind::PermissionDenied, std::format!("refused: {status}"))),
+            Err(error) => {
+                Refusal::from(error).encode(&mut socket.out);
+                poll_fn(|context| socket.poll_write_all(context)).await?;
+                Err(io::Error::new(io::ErrorKind::InvalidData, error))
+            }
+        }
+    }
+
+    /// Answers the head of that many bytes; returns the status if it is refused.
+    fn decide<F>(&mut self, len: usize, decide: F) -> Result<Option<u16>, crate::handshake::RequestError>
+    where
+        F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal<'static>>,
+    {
+        let mut storage = NO_HEADERS;
+        let request = Request::parse(&self.input.rest()[..len], &mut storage)?;
+        let upgrade = request.upgrade()?;
+        match decide(&request, upgrade) {
+            Ok(upgrade) => {
+                let agreed = upgrade.encode(&mut self.out);
+                (self.connection, self.protocol) = (Connection::server(&agreed), agreed.protocol().map(String::from));
+                self.input.take(len);
+                Ok(None)
+            }
+            Err(refusal) => {
+                refusal.encode(&mut self.out);
+                Ok(Some(refusal.status()))
+            }
+        }
+    }
+
+    /// The client's side: sends the request and judges the response. `keys` draws masking keys: `random::keys()`.
+    ///
+    /// # Errors
+    /// Those of the stream; an [`UnfitRequest`](crate::client_handshake::UnfitRequest), or a
+    /// [`ResponseError`](crate::client_handshake::ResponseError), a refusal or redirection among them.
+    pub async fn connect(
+        stream: S,
+        request: &ClientRequest<'_>,
+        keys: impl FnMut() -> MaskingKey + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let mut socket = Self::over(stream, Connection::server(&Agreed::NOTHING), &[]);
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        request.encode(&mut socket.out).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        poll_fn(|context| socket.poll_write_all(context)).await?;
+        let mut scanner = ResponseScanner::default();
+        let len = loop {
+            match scanner.scan(socket.input.rest()).map_err(invalid)? {
+                Some(len) => break len,
+                None => socket.read_more().await?,
+            }
+        };
+        {
+            let mut storage = NO_HEADERS;
+            let response = Response::parse(&socket.input.rest()[..len], &mut storage).map_err(invalid)?;
+            let agreed = response.accept(request).map_err(invalid)?;
+            socket.protocol = agreed.protocol().map(String::from);
+            socket.connection = Connection::client(keys, &agreed);
+        }
+        socket.input.take(len);
+        Ok(socket)
+    }
+
+    /// Waits for the next event, and lends it together with the half that can answer it. `None`: the connection has
+    /// ended, behind an [`Event::Close`] or [`Event::Failed`].
+    ///
+    /// # Errors
+    /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them.
+    pub async fn read(&mut self) -> io::Result<Option<(Event<'_>, Sender<'_>)>> {
+        if !poll_fn(|context| self.poll_event(context)).await? {
+            return Ok(None);
+        }
+        let Self { connection, input, out, .. } = self;
+        let event = connection.receive(input, out);
+        Ok(event.map(|event| (event, Sender { connection, out })))
+    }
+
+    async fn read_more(&mut self) -> io::Result<()> {
+        match poll_fn(|context| self.poll_read(context, READ_HEAD)).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(self.input.space(room));
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        let len = buffer.filled().len();
+        self.input.fill(len);
+        Poll::Ready(Ok(len))
+    }
+
+    /// Writes all that waits.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.written >= WRITE_ABOVE {
+            self.out.drain(..self.written);
+            self.written = 0;
+        }
+        while self.written < self.out.len() {
+            let len = ready!(Pin::new(&mut self.stream).poll_write(context, &self.out[self.written..]))?;
+            if len == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += len;
+        }
+        self.written = 0;
+        self.out.clear();
+        self.out.shrink_to(KEPT);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_all(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write(context))?;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Waits until the next event is there; false: there will be none.
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        while !self.connection.has_event(&mut self.input) {
+            // Behind a Close of the peer, or a violation, its stream may end in any way: it may have been dropped.
+            let closed = self.connection.is_closed();
+            let wrote = match self.out.is_empty() {
+                true => Poll::Ready(Ok(())),
+                false => self.poll_write_all(context),
+            };
+            if let Poll::Ready(Err(error)) = wrote {
+                return Poll::Ready(if closed { Ok(false) } else { Err(error) });
+            }
+            let ended = closed && !self.connection.is_client();
+            // A peer that does not read is not read from either, when much waits for it; and §7.1.1: the server ends
+            // the stream first, by dropping it.
+            if wrote.is_pending() && (ended || self.out.len() - self.written > UNWRITTEN) {
+                return Poll::Pending;
+            }
+            if ended {
+                return Poll::Ready(Ok(false));
+            }
+            match ready!(self.poll_read(context, READ)) {
+                Ok(0) => {
+                    return Poll::Ready(match self.connection.end_of_stream() {
+                        Ended::Abnormal if !closed => Err(io::ErrorKind::UnexpectedEof.into()),
+                        _ => Ok(false),
+                    });
+                }
+                Err(error) if !closed => return Poll::Ready(Err(error)),
+                Err(_) => return Poll::Ready(Ok(false)),
+                Ok(_) => {}
+            }
+        }
+        Poll::Ready(Ok(true))
+    }
+}
+
+impl<S> WebSocket<S> {
+    /// A connection whose handshake was done elsewhere, with the bytes that had come behind the head.
+    pub fn over(stream: S, connection: Connection, read: &[u8]) -> Self {
+        let mut input = Input::new();
+        input.extend(read);
+        Self { stream, connection, input, out: Vec::new(), written: 0, protocol: None }
+    }
+
+    /// Changes the connection's settings, before the first message: its limits, its compression, who answers pings.
+    #[must_use]
+    pub fn with(self, change: impl FnOnce(Connection) -> Connection) -> Self {
+        Self { connection: change(self.connection), ..self }
+    }
+
+    /// The sending half. What it sends is written by the next read or flush.
+    pub fn sender(&mut self) -> Sender<'_> {
+        Sender { connection: &mut self.connection, out: &mut self.out }
+    }
+
+    /// The sub-protocol that was chosen.
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
+    /// The state of the connection.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The stream, for its addresses.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl Sender<'_> {
+    /// Sends a message, a ping or a pong.
+    ///
+    /// # Errors
+    /// A [`SendError`].
+    pub fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        self.connection.send(message, self.out)
+    }
+
+    /// Starts the closing handshake, with a code and a reason or without.
+    pub fn close(&mut self, why: CloseBody<'_>) {
+        self.connection.close(why, self.out);
+    }
+}
+
+/// Messages of the peer, until the connection ends.
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
+    type Item = io::Result<OwnedMessage>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            match ready!(self.poll_event(context)) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Ready(None),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+            let Self { connection, input, out, .. } = &mut *self;
+            let message = match connection.receive(input, out) {
+                Some(Event::Text(text)) => Ok(OwnedMessage::Text(text.into())),
+                Some(Event::Binary(data)) => Ok(OwnedMessage::Binary(data.into())),
+                Some(Event::Failed(error)) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+                // Pings and a Close have been answered.
+                Some(Event::Ping(_) | Event::Pong(_) | Event::Close(_)) | None => continue,
+            };
+            return Poll::Ready(Some(message));
+        }
+    }
+}
+
+/// Messages for the peer. Closing it sends a Close and does not wait for the peer's: who wants that goes on reading.
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for WebSocket<S> {
+    type Error = io::Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.out.len() - self.written >= WRITE_ABOVE {
+            true => self.poll_write(context),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: OwnedMessage) -> io::Result<()> {
+        let Self { connection, out, .. } = &mut *self;
+        connection.send(message.borrow(), out).map_err(unsent)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write_all(context)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { connection, out, .. } = &mut *self;
+        connection.close(Some((CloseCode::NORMAL, "")), out);
+        self.poll_write_all(context)
+    }
+}
+
+fn unsent(error: SendError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
+}
+
+/// Room for a read, in bytes.
+const READ: usize = 64 << 10;
+const READ_HEAD: usize = 4 << 10;
+
+/// A sink is not ready while this much waits, in bytes.
+const WRITE_ABOVE: usize = 64 << 10;
+
+/// While more than this waits for the peer, nothing is read of it, in bytes.
+const UNWRITTEN: usize = 256 << 10;
+
+/// The room that is kept between messages, in bytes.
+const KEPT: usize = 64 << 10;

@@ -1,0 +1,274 @@
+//! Both adapters over real sockets, against tungstenite and against each other.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+
+use futures_util::{SinkExt, StreamExt};
+use salon_proto::blocking;
+use salon_proto::client_handshake::ResponseError;
+use salon_proto::handshake::{Refusal, RequestError};
+use salon_proto::{ClientRequest, CloseCode, Control, Event, Limits, Message, Offer, OwnedMessage, Part, random};
+
+/// Both ends of a connection over loopback.
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (near, listener.accept().unwrap().0)
+}
+
+fn request() -> ClientRequest<'static> {
+    ClientRequest::new("localhost", random::nonce())
+}
+
+/// One that takes the longest of these messages.
+fn wide(socket: blocking::WebSocket<TcpStream>) -> blocking::WebSocket<TcpStream> {
+    socket.with(|connection| connection.limits(Limits { message_bytes: 100_000, fragments: 2 }))
+}
+
+/// A peer that sends back what comes, until the end.
+fn echo(mut socket: blocking::WebSocket<TcpStream>) -> io::Result<()> {
+    while let Some((event, mut sender)) = socket.read()? {
+        if let Some(message) = event.message() {
+            sender.send(message)?;
+        }
+    }
+    Ok(())
+}
+
+fn texts() -> Vec<String> {
+    ["", "hello", "κόσμε", &"x".repeat(126), &"é".repeat(40_000), &"word ".repeat(12_000)].map(String::from).to_vec()
+}
+
+/// Says everything, hears it back, closes, and hears the end.
+fn converse(mut socket: blocking::WebSocket<TcpStream>) {
+    for text in texts() {
+        socket.send(Message::Text(&text)).unwrap();
+        let (event, _) = socket.read().unwrap().unwrap();
+        assert_eq!(event, Event::Text(&text));
+        socket.send(Message::Binary(text.as_bytes())).unwrap();
+        let (event, _) = socket.read().unwrap().unwrap();
+        assert_eq!(event, Event::Binary(text.as_bytes()));
+    }
+    socket.sender().send_part(Part::Text("Hel"), false).unwrap();
+    socket.sender().send(Message::Ping(Control::new(b"?").unwrap())).unwrap();
+    socket.sender().send_part(Part::Text("lo"), true).unwrap();
+    assert_eq!(socket.read().unwrap().unwrap().0, Event::Pong(b"?"));
+    assert_eq!(socket.read().unwrap().unwrap().0, Event::Text("Hello"));
+    socket.close(Some((CloseCode::NORMAL, "bye"))).unwrap();
+    assert_eq!(socket.send(Message::Text("late")).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    assert!(matches!(socket.read().unwrap().unwrap().0, Event::Close(Some((CloseCode::NORMAL, _)))));
+    assert!(socket.read().unwrap().is_none() && socket.read().unwrap().is_none());
+}
+
+#[test]
+fn blocking_sides_talk_to_each_other() {
+    for request in [request(), request().deflate(Offer::new())] {
+        let (near, far) = pair();
+        let server = thread::spawn(move || echo(wide(blocking::WebSocket::accept(far)?)));
+        converse(wide(blocking::WebSocket::connect(near, &request, random::keys()).unwrap()));
+        server.join().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn tungstenite_is_served() {
+    let (near, far) = pair();
+    let server = thread::spawn(move || echo(wide(blocking::WebSocket::accept(far)?)));
+    let (mut socket, response) = tungstenite::client("ws://localhost/chat", near).unwrap();
+    assert_eq!(response.status(), 101);
+    for text in texts() {
+        socket.send(tungstenite::Message::text(text.clone())).unwrap();
+        assert_eq!(socket.read().unwrap(), tungstenite::Message::text(text));
+    }
+    socket.send(tungstenite::Message::Ping(vec![1, 2].into())).unwrap();
+    assert_eq!(socket.read().unwrap(), tungstenite::Message::Pong(vec![1, 2].into()));
+    socket.close(None).unwrap();
+    assert_eq!(socket.read().unwrap(), tungstenite::Message::Close(None));
+    assert!(matches!(socket.read(), Err(tungstenite::Error::ConnectionClosed)));
+    server.join().unwrap().unwrap();
+}
+
+/// A server of tungstenite that sends back what comes.
+fn tungstenite_echo(far: TcpStream) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut socket = tungstenite::accept(far).unwrap();
+        while let Ok(message) = socket.read() {
+            if message.is_text() || message.is_binary() {
+                socket.send(message).unwrap();
+            }
+        }
+    })
+}
+
+#[test]
+fn tungstenite_is_talked_to() {
+    let (near, far) = pair();
+    let server = tungstenite_echo(far);
+    converse(wide(blocking::WebSocket::connect(near, &request().deflate(Offer::new()), random::keys()).unwrap()));
+    server.join().unwrap();
+}
+
+#[test]
+fn a_server_chooses_adds_and_refuses() {
+    let (near, far) = pair();
+    let server = thread::spawn(move || {
+        blocking::WebSocket::accept_with(far, |request, upgrade| {
+            assert_eq!(request.path(), "/chat");
+            Ok(upgrade.choose(&["v3", "v2"]).headers(&[("Set-Cookie", "a=b")]).unwrap())
+        })
+    });
+    let protocols = ["v1", "v2"];
+    let request = request().target("/chat").protocols(&protocols);
+    let socket = blocking::WebSocket::connect(near, &request, random::keys()).unwrap();
+    assert_eq!(socket.protocol(), Some("v2"));
+    assert_eq!(server.join().unwrap().unwrap().protocol(), Some("v2"));
+
+    let (near, far) = pair();
+    let server = thread::spawn(move || {
+        blocking::WebSocket::accept_with(far, |_, _| {
+            Err(Refusal::new(401).unwrap().headers(&[("WWW-Authenticate", "Bearer")]).unwrap().body(b"who?"))
+        })
+    });
+    match tungstenite::client("ws://localhost/", near) {
+        Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()["www-authenticate"]),
+                (401, &"Bearer".parse().unwrap())
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(server.join().unwrap().unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+}
+
+/// What is no good request is answered with its status.
+#[test]
+fn bad_requests_are_answered() {
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", "426 "),
+        ("POST / HTTP/1.1\r\nHost: h\r\n\r\n", "405 "),
+        ("GET / HTTP/1.1\r\n\r\n", "400 "),
+        ("GET / HTTP/1.1\n", "400 "),
+        ("\x16\x03\x01", "400 "),
+    ] {
+        let (mut near, far) = pair();
+        let server = thread::spawn(move || blocking::WebSocket::accept(far));
+        near.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.ends_with("\r\n\r\n"), "{answer}");
+        assert_eq!(answer.contains("Sec-WebSocket-Version: 13"), status == "426 ");
+        let error = server.join().unwrap().unwrap_err();
+        assert!(error.get_ref().is_some_and(|error| error.is::<RequestError>()), "{error:?}");
+    }
+}
+
+/// A server that answers with these bytes, and ends.
+fn answers(answer: &'static str) -> io::Result<blocking::WebSocket<TcpStream>> {
+    let (near, mut far) = pair();
+    let server = thread::spawn(move || {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            far.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        far.write_all(answer.as_bytes()).unwrap();
+    });
+    let request = ClientRequest::new("h", *b"the sample nonce");
+    let socket = blocking::WebSocket::connect(near, &request, random::keys());
+    server.join().unwrap();
+    socket
+}
+
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x01\x02Hel\x03";
+
+#[test]
+fn a_client_judges_the_answer() {
+    let error = answers("HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n").unwrap_err();
+    let inner = error.get_ref().and_then(|error| error.downcast_ref::<ResponseError>());
+    assert_eq!(inner, Some(&ResponseError::NotSwitched(302)));
+    assert_eq!(answers("HTTP/1.1 101 Swi").unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    // The stream ends without a Close.
+    let mut socket = answers(SWITCHED).unwrap();
+    let (event, _) = socket.read().unwrap().unwrap();
+    assert!(matches!(event, Event::Failed(_)), "{event:?}");
+}
+
+#[test]
+fn an_end_without_a_close_is_an_error() {
+    let (near, far) = pair();
+    let server = thread::spawn(move || echo(blocking::WebSocket::accept(far)?));
+    drop(blocking::WebSocket::connect(near, &request(), random::keys()).unwrap());
+    assert_eq!(server.join().unwrap().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_io().build().unwrap().block_on(future)
+}
+
+fn asynchronous(stream: TcpStream) -> tokio::net::TcpStream {
+    stream.set_nonblocking(true).unwrap();
+    tokio::net::TcpStream::from_std(stream).unwrap()
+}
+
+/// A blocking client against a server that forwards its stream to its sink.
+#[test]
+fn tokio_serves() {
+    for request in [request(), request().deflate(Offer::new())] {
+        let (near, far) = pair();
+        let client = thread::spawn(move || {
+            converse(wide(blocking::WebSocket::connect(near, &request, random::keys()).unwrap()))
+        });
+        run(async {
+            let socket = salon_proto::tokio::WebSocket::accept(asynchronous(far)).await.unwrap();
+            let socket = socket.with(|connection| connection.limits(Limits { message_bytes: 100_000, fragments: 2 }));
+            let (sink, messages) = socket.split();
+            messages.forward(sink).await.unwrap();
+        });
+        client.join().unwrap();
+    }
+}
+
+/// A client of tokio, once as a stream and a sink and once by events that are lent, against a blocking server.
+#[test]
+fn tokio_talks() {
+    let (near, far) = pair();
+    let server = thread::spawn(move || echo(wide(blocking::WebSocket::accept(far)?)));
+    run(async {
+        let request = request().deflate(Offer::new());
+        let socket =
+            salon_proto::tokio::WebSocket::connect(asynchronous(near), &request, random::keys()).await.unwrap();
+        let mut socket = socket.with(|connection| connection.limits(Limits { message_bytes: 100_000, fragments: 1 }));
+        for text in texts() {
+            socket.send(OwnedMessage::Text(text.clone())).await.unwrap();
+            assert_eq!(socket.next().await.unwrap().unwrap(), OwnedMessage::Text(text.clone()));
+            socket.feed(OwnedMessage::Binary(text.clone().into())).await.unwrap();
+            let (event, mut sender) = socket.read().await.unwrap().unwrap();
+            assert_eq!(event, Event::Binary(text.as_bytes()));
+            sender.send(Message::Ping(Control::new(b"?").unwrap())).unwrap();
+            assert_eq!(socket.read().await.unwrap().unwrap().0, Event::Pong(b"?"));
+        }
+        socket.close().await.unwrap();
+        assert!(socket.next().await.is_none(), "the Close is answered, and the stream ends");
+    });
+    server.join().unwrap().unwrap();
+}
+
+/// What is no good request is answered, and what is refused is refused.
+#[test]
+fn tokio_refuses() {
+    for (head, status) in [("GET / HTTP/1.1\r\nHost: h\r\n\r\n", 426), ("\x16", 400)] {
+        let (mut near, far) = pair();
+        near.write_all(head.as_bytes()).unwrap();
+        let error =
+            run(async { salon_proto::tokio::WebSocket::accept(asynchronous(far)).await.map(drop).unwrap_err() });
+        assert!(error.get_ref().is_some_and(|error| error.is::<RequestError>()), "{error:?}");
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
