@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use salon::proto::ClientContext;
-use salon::proto::handshake::{HeadScanner, NO_HEADERS, Request};
+use salon::proto::handshake::{HeadScanner, Request};
 use sha1::{Digest, Sha1};
 
 const SMALL: &[u8] = b"GET /ws HTTP/1.1\r\nHost: chat.example:8080\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -49,8 +49,7 @@ impl Write for Once<'_> {
 
 fn salon(head: &[u8], response: &mut Vec<u8>) {
     let len = HeadScanner::default().scan(head).unwrap().unwrap();
-    let mut storage = NO_HEADERS;
-    let request = Request::parse(&head[..len], &mut storage).unwrap();
+    let request = Request::parse(&head[..len]).unwrap();
     let _ = request.upgrade().unwrap().deflate(ClientContext::Reset).encode(response);
 }
 

@@ -13,7 +13,6 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use salon::proto::client_handshake::{ClientRequest, Response, ResponseError, ResponseScanner};
-use salon::proto::handshake::NO_HEADERS;
 use salon::proto::{CloseCode, Connection, Ended, Event, Input, Message, Offer, random};
 
 fn main() -> io::Result<()> {
@@ -30,8 +29,7 @@ fn main() -> io::Result<()> {
     output.clear();
     let mut head = Vec::new();
     let head_len = read_head(&mut stream, &mut head)?;
-    let mut storage = NO_HEADERS;
-    let response = Response::parse(&head[..head_len], &mut storage).map_err(io::Error::other)?;
+    let response = Response::parse(&head[..head_len]).map_err(io::Error::other)?;
     let agreed = response.accept(&request).map_err(io::Error::other)?;
 
     // Frames (section 5).

@@ -13,7 +13,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use salon::proto::handshake::{HeadScanner, NO_HEADERS, Request, RequestError};
+use salon::proto::handshake::{HeadScanner, Request, RequestError};
 use salon::proto::{ClientContext, Connection, Event, Input, Message};
 
 fn main() -> io::Result<()> {
@@ -36,8 +36,7 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
         Err(error) => return refuse(&mut stream, error),
     };
     let mut output = Vec::new();
-    let mut storage = NO_HEADERS;
-    let agreed = match Request::parse(&head[..head_len], &mut storage).and_then(|request| request.upgrade()) {
+    let agreed = match Request::parse(&head[..head_len]).and_then(|request| request.upgrade()) {
         Ok(upgrade) => upgrade.deflate(ClientContext::Reset).encode(&mut output),
         Err(error) => return refuse(&mut stream, error),
     };

@@ -29,7 +29,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use salon::engine::{Engine, Event, Got, LeftBehind, Settings, Stream, Wrote, receive_short, send_short};
 use salon::id::{ConnId, TopicId};
-use salon::proto::handshake::{HeadScanner, MAX_HEAD_LEN, NO_HEADERS, Request};
+use salon::proto::handshake::{HeadScanner, MAX_HEAD_LEN, Request};
 use salon::proto::frame::{FrameHeader, FrameRules, Opcode, encode_masked_frame};
 use salon::proto::receiver::Receiver;
 use salon::proto::{self, CloseCode, Kind, Limits};
@@ -269,8 +269,7 @@ impl Peer {
                 told.extend(found.err().map(|error| format!("bad {error:?}")));
                 return (told, pings);
             };
-            let mut storage = NO_HEADERS;
-            let request = match Request::parse(&bytes[at..at + len], &mut storage) {
+            let request = match Request::parse(&bytes[at..at + len]) {
                 Ok(request) => request,
                 Err(error) => {
                     told.push(format!("bad {error:?}"));

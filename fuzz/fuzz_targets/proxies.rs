@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use libfuzzer_sys::fuzz_target;
-use salon::proto::handshake::{MAX_HEADERS, NO_HEADERS, Request};
+use salon::proto::handshake::{MAX_HEADERS, Request};
 use salon::server::forwarded::{self, Proxies};
 use salon::server::proxy_protocol::{BadHeader, Header, MAX_LENGTH, MAX_PIECE, Source};
 
@@ -51,8 +51,7 @@ fn client(proxies: &Proxies, name: &str, lines: &[&[u8]]) -> Option<Option<IpAdd
         head.extend([name.as_bytes(), b": ", line, b"\r\n"].concat());
     }
     head.extend(b"\r\n");
-    let mut storage = NO_HEADERS;
-    let request = Request::parse(&head, &mut storage).ok()?;
+    let request = Request::parse(&head).ok()?;
     Some(proxies.client(&request))
 }
 

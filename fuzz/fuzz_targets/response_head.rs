@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use pieces::scan_in_pieces;
 use salon::proto::extension::Offer;
 use salon::proto::client_handshake::{ClientRequest, Response, ResponseError, ResponseScanner};
-use salon::proto::handshake::{HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, MAX_LINE_LEN, NO_HEADERS, Request};
+use salon::proto::handshake::{HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, MAX_LINE_LEN, Request};
 
 /// The key of section 1.3, whose answer stands there too.
 const PROTOCOLS: [&str; 2] = ["salon.v1", "other"];
@@ -35,8 +35,7 @@ fn check_head(head: &[u8]) {
     assert!(head.len() <= MAX_HEAD_LEN && head.ends_with(b"\r\n\r\n"));
     let lines = head.windows(2).filter(|bytes| bytes == b"\r\n").count() - 1;
     assert!(lines <= 1 + MAX_HEADERS);
-    let mut storage = NO_HEADERS;
-    let Ok(response) = Response::parse(head, &mut storage) else { return };
+    let Ok(response) = Response::parse(head) else { return };
     match response.accept(&REQUEST) {
         Ok(agreed) => {
             assert!(head.starts_with(b"HTTP/1.1 101"));
@@ -74,8 +73,7 @@ fn ask(bytes: &[u8]) {
         return; // A server may find that too long.
     }
     assert_eq!(HeadScanner::default().scan(head), Ok(Some(head.len())));
-    let mut storage = NO_HEADERS;
-    let heard = Request::parse(head, &mut storage).unwrap();
+    let heard = Request::parse(head).unwrap();
     assert_eq!(heard.upgrade().map(|upgrade| upgrade.accept().as_str().to_owned()).as_deref(), Ok(ACCEPT));
     assert_eq!((heard.target(), heard.header("host")), (target, Some(host)));
     assert_eq!(heard.tokens("sec-websocket-protocol").collect::<Vec<_>>(), protocols);
@@ -100,5 +98,5 @@ fuzz_target!(|input: &[u8]| {
         }
     }
     // A caller that parses without scanning is not harmed either.
-    let _ = Response::parse(bytes, &mut NO_HEADERS.clone()).map(|response| response.accept(&REQUEST).is_ok());
+    let _ = Response::parse(bytes).map(|response| response.accept(&REQUEST).is_ok());
 });

@@ -13,7 +13,6 @@ use mio::net::TcpStream;
 
 use crate::proto::client_handshake::{ClientRequest, Response, ResponseError, ResponseScanner};
 use crate::proto::frame::{Opcode, encode_masked_frame};
-use crate::proto::handshake::NO_HEADERS;
 use crate::proto::receiver::Receiver;
 use crate::proto::{CloseCode, Event, Limits};
 
@@ -245,8 +244,7 @@ impl Client {
             return refused.map_or(Ok(None), Err);
         }
         let Some(head_len) = opening.scanner.scan(&opening.head).map_err(Ended::Unfit)? else { return Ok(None) };
-        let mut storage = NO_HEADERS;
-        let response = Response::parse(&opening.head[..head_len], &mut storage).map_err(Ended::Unfit)?;
+        let response = Response::parse(&opening.head[..head_len]).map_err(Ended::Unfit)?;
         match opening.with_request(target, |request| response.accept(request).map(drop)) {
             Ok(()) => {}
             Err(ResponseError::NotSwitched(status)) => {

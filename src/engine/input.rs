@@ -6,7 +6,7 @@ use crate::id::ConnId;
 use crate::proto::close::{NO_CLOSE, NO_CODE};
 use crate::proto::deflate::Inflater;
 use crate::proto::frame::{Opcode, encode_frame};
-use crate::proto::handshake::{MAX_HEAD_LEN, NO_HEADERS, Request};
+use crate::proto::handshake::{MAX_HEAD_LEN, Request};
 use crate::proto::receiver::Receiver;
 use crate::proto::{self, CloseCode};
 
@@ -302,8 +302,7 @@ impl<S: Stream> Engine<S> {
             }
             Ok(Some(len)) => {
                 let bytes = partial.as_ref().map_or(&unparsed[..], |head| &head.bytes[..]);
-                let mut storage = NO_HEADERS;
-                match contained(|| Request::parse(&bytes[..len], &mut storage)) {
+                match contained(|| Request::parse(&bytes[..len])) {
                     Some(parsed) => parsed.map(|request| handle(id, tag, Event::Request(&request))),
                     None => {
                         self.counters.panics += 1;

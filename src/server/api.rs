@@ -117,12 +117,10 @@ const BEARER: &[u8] = b"bearer ";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::handshake::NO_HEADERS;
 
     fn with<T>(line: &str, headers: &str, look: impl FnOnce(&Request<'_>) -> T) -> T {
         let head = format!("{line} HTTP/1.1\r\n{headers}\r\n");
-        let mut storage = NO_HEADERS;
-        look(&Request::parse(head.as_bytes(), &mut storage).expect("a good head"))
+        look(&Request::parse(head.as_bytes()).expect("a good head"))
     }
 
     const JSON: &str = "Host: h\r\nContent-Type: application/json\r\n";

@@ -309,7 +309,6 @@ mod tests {
     use super::*;
     use crate::chat::auth::Claims;
     use crate::chat::{Grant, TokenError};
-    use crate::proto::handshake::NO_HEADERS;
 
     /// Knows tokens that say `NAME@ROOMS`, or `NAME!ROOMS`, which can stand among sub-protocols.
     #[derive(Debug)]
@@ -346,8 +345,7 @@ mod tests {
 
     fn lead_past(line: &str, headers: &str, port: Port, guard: Option<Guard<'_>>) -> String {
         let head = format!("{line}\r\nHost: chat.example:8080\r\n{headers}\r\n");
-        let mut storage = NO_HEADERS;
-        let request = match Request::parse(head.as_bytes(), &mut storage) {
+        let request = match Request::parse(head.as_bytes()) {
             Ok(request) => request,
             Err(error) => return error.status().to_string(),
         };

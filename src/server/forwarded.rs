@@ -154,7 +154,6 @@ fn from_the_end(list: &[u8], by: u8) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::handshake::NO_HEADERS;
 
     fn proxies(trusted: &[&str], header: Header) -> Proxies {
         Proxies { trusted: trusted.iter().map(|text| text.parse().unwrap()).collect(), header }
@@ -162,8 +161,7 @@ mod tests {
 
     fn client(proxies: &Proxies, headers: &[u8]) -> Option<String> {
         let head = [b"GET / HTTP/1.1\r\nHost: h\r\n", headers, b"\r\n"].concat();
-        let mut storage = NO_HEADERS;
-        let request = Request::parse(&head, &mut storage).unwrap();
+        let request = Request::parse(&head).unwrap();
         proxies.client(&request).map(|address| address.to_string())
     }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use salon::proto::client_handshake::{ClientRequest, Response, ResponseScanner};
 use salon::proto::frame::{Opcode, encode_masked_frame};
-use salon::proto::handshake::NO_HEADERS;
 use salon::proto::receiver::{Receiver, Role};
 use salon::proto::{CloseCode, Event, Limits, ProtocolError};
 use tungstenite::Message;
@@ -186,8 +185,7 @@ fn a_server_of_tungstenite_takes_it_for_a_client() {
             break len;
         }
     };
-    let mut storage = NO_HEADERS;
-    let agreed = Response::parse(&input[..head_len], &mut storage).unwrap().accept(&request).unwrap();
+    let agreed = Response::parse(&input[..head_len]).unwrap().accept(&request).unwrap();
     assert_eq!(agreed.protocol(), Some("other"));
     input.clear();
 

@@ -1,11 +1,10 @@
 //! Rows of request heads and their content. Rows of refused heads are beside `proto::handshake`.
 
 use salon::proto::ClientContext;
-use salon::proto::handshake::{Accept, HeadScanner, MAX_HEADERS, NO_HEADERS, Request, RequestError};
+use salon::proto::handshake::{Accept, HeadScanner, MAX_HEADERS, Request, RequestError};
 
 fn check<T: PartialEq + std::fmt::Debug>(head: &str, read: impl Fn(&Request<'_>) -> T, expected: T) {
-    let mut storage = NO_HEADERS;
-    let request = Request::parse(head.as_bytes(), &mut storage).expect(head);
+    let request = Request::parse(head.as_bytes()).expect(head);
     assert_eq!(read(&request), expected, "{head}");
 }
 
@@ -55,7 +54,7 @@ fn which_host_is_meant() {
     }
     for target in ["http://", "http:///a", "http://?a", "https://me@h/", "http://a b/", "http://h\"/"] {
         let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
-        assert!(Request::parse(head.as_bytes(), &mut NO_HEADERS.clone()).is_err(), "{target}");
+        assert!(Request::parse(head.as_bytes()).is_err(), "{target}");
     }
 }
 
@@ -120,7 +119,7 @@ fn what_is_offered() {
 #[test]
 fn a_head_is_all_that_is_parsed() {
     let bytes = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n\x81\x80\0\0\0\0";
-    assert_eq!(Request::parse(bytes, &mut NO_HEADERS.clone()).map(|_| ()), Err(RequestError::Malformed));
+    assert_eq!(Request::parse(bytes).map(|_| ()), Err(RequestError::Malformed));
 }
 
 /// What is one header too many is refused at its first byte and not at its end.

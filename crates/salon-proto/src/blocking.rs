@@ -15,7 +15,7 @@ use std::vec::Vec;
 use crate::client_handshake::{ClientRequest, Response, ResponseScanner};
 use crate::close::CloseBody;
 use crate::connection::{Connection, Ended};
-use crate::handshake::{HeadScanner, NO_HEADERS, Refusal, Request, Upgrade};
+use crate::handshake::{HeadScanner, Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
 use crate::message::{Message, Part};
@@ -92,8 +92,7 @@ impl<S: Read + Write> WebSocket<S> {
                 Err(error) => return refuse(&mut stream, error.into(), invalid(error)),
             }
         };
-        let mut storage = NO_HEADERS;
-        let request = match Request::parse(&input.rest()[..len], &mut storage) {
+        let request = match Request::parse(&input.rest()[..len]) {
             Ok(request) => request,
             Err(error) => return refuse(&mut stream, error.into(), invalid(error)),
         };
@@ -132,14 +131,20 @@ impl<S: Read + Write> WebSocket<S> {
         stream.write_all(&out)?;
         stream.flush()?;
         out.clear();
-        let len = loop {
-            match scanner.scan(input.rest()).map_err(invalid)? {
-                Some(len) => break len,
-                None => read_more(&mut stream, &mut input)?,
+        let mut interim = 0;
+        let (len, response) = loop {
+            let len = loop {
+                match scanner.scan(input.rest()).map_err(invalid)? {
+                    Some(len) => break len,
+                    None => read_more(&mut stream, &mut input)?,
+                }
+            };
+            if interim == MAX_INTERIM || !Response::parse(&input.rest()[..len]).map_err(invalid)?.is_interim() {
+                break (len, Response::parse(&input.rest()[..len]).map_err(invalid)?);
             }
+            (interim, scanner) = (interim + 1, ResponseScanner::default());
+            input.take(len);
         };
-        let mut storage = NO_HEADERS;
-        let response = Response::parse(&input.rest()[..len], &mut storage).map_err(invalid)?;
         let agreed = response.accept(request).map_err(invalid)?;
         let (connection, protocol) = (Connection::client(keys, &agreed), agreed.protocol().map(String::from));
         input.take(len);
@@ -308,6 +313,9 @@ fn read_more(stream: &mut impl Read, input: &mut Input) -> io::Result<()> {
         Err(error) => Err(error),
     }
 }
+
+/// Responses such as 103 (Early Hints) that are skipped.
+const MAX_INTERIM: u32 = 16;
 
 /// Room for a read, in bytes.
 const READ: usize = 64 << 10;

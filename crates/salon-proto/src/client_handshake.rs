@@ -12,14 +12,15 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem::MaybeUninit;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::agreed::Agreed;
 use crate::extension::{NotOffered, Offer, is_token_byte};
-use crate::handshake::{Accept, HeadScanner, HeaderStorage, Headers, RequestError, UnfitHeader, check_header, is_host};
-use crate::handshake::{MAX_HEAD_LEN, MAX_HEADERS, MAX_LINE_LEN};
+use crate::handshake::MAX_HEADERS;
+use crate::handshake::{Accept, HeadLimits, HeadScanner, Headers, RequestError, UnfitHeader, check_header, is_host};
 
 /// What a client asks for.
 ///
@@ -103,6 +104,32 @@ impl<'a> ClientRequest<'a> {
         Ok(())
     }
 
+    /// Hands the headers of the request to a client that words it itself, hyper for example. The names are in lower
+    /// case.
+    ///
+    /// # Errors
+    /// A value that may not stand in a head; then no header has been handed over.
+    pub fn each_header(&self, mut header: impl FnMut(&str, &[u8])) -> Result<(), UnfitRequest> {
+        self.check()?;
+        header("host", self.host.as_bytes());
+        header("upgrade", b"websocket");
+        header("connection", b"Upgrade");
+        header("sec-websocket-version", b"13");
+        header("sec-websocket-key", self.key().as_bytes());
+        if !self.protocols.is_empty() {
+            header("sec-websocket-protocol", self.protocols.join(", ").as_bytes());
+        }
+        if let Some(offer) = &self.offer {
+            let mut value = Vec::new();
+            offer.encode(&mut value);
+            header("sec-websocket-extensions", &value);
+        }
+        for (name, value) in self.headers {
+            header(name, value.as_bytes());
+        }
+        Ok(())
+    }
+
     /// The value of `Sec-WebSocket-Key`: the nonce in base64.
     pub fn key(&self) -> String {
         STANDARD.encode(self.nonce)
@@ -171,6 +198,11 @@ impl core::error::Error for UnfitRequest {}
 pub struct ResponseScanner(HeadScanner);
 
 impl ResponseScanner {
+    /// One with limits of its own.
+    pub fn within(limits: HeadLimits) -> Self {
+        Self(HeadScanner::within(limits))
+    }
+
     /// Goes on from where the last call ended; `head` begins with everything seen before.
     ///
     /// Returns the length of the head with its empty line, or `None` while it is incomplete. Bytes behind it are frames
@@ -194,6 +226,7 @@ impl ResponseScanner {
 pub struct Response<'a> {
     status: u16,
     minor_version: u8,
+    reason: &'a str,
     headers: Headers<'a>,
 }
 
@@ -202,16 +235,55 @@ impl<'a> Response<'a> {
     ///
     /// # Errors
     /// [`ResponseError::Malformed`]: anything that is not a response of HTTP/1.0 or 1.1 in its strict form.
-    pub fn parse(head: &'a [u8], storage: &'a mut HeaderStorage<'a>) -> Result<Self, ResponseError> {
-        let mut parsed = httparse::Response::new(storage);
-        match parsed.parse(head) {
+    pub fn parse(head: &'a [u8]) -> Result<Self, ResponseError> {
+        let mut storage = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let mut result = config.parse_response_with_uninit_headers(&mut parsed, head, &mut storage);
+        // A scanner with limits of its own has let more of them pass.
+        let mut more = Vec::new();
+        if result == Err(httparse::Error::TooManyHeaders) {
+            more.resize(head.iter().filter(|&&byte| byte == b'\n').count(), httparse::EMPTY_HEADER);
+            parsed = httparse::Response::new(&mut more);
+            result = parsed.parse(head);
+        }
+        match result {
             Ok(httparse::Status::Complete(len)) if len == head.len() => {}
             _ => return Err(ResponseError::Malformed),
         }
         let (Some(status), Some(minor_version)) = (parsed.code, parsed.version) else {
             return Err(ResponseError::Malformed);
         };
-        Ok(Self { status, minor_version, headers: Headers(parsed.headers) })
+        let reason = parsed.reason.unwrap_or_default();
+        Ok(Self { status, minor_version, reason, headers: Headers::of(parsed.headers) })
+    }
+
+    /// A response of HTTP/1.1 that somebody else has parsed, hyper for example.
+    pub fn from_parts(status: u16, headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        Self { status, minor_version: 1, reason: "", headers: Headers(headers.into_iter().collect()) }
+    }
+
+    /// Whether this is an interim response, such as 103 (Early Hints): another head follows, the response of which is
+    /// the one to be judged (RFC 9110 section 15.2: a client must be able to skip it).
+    pub fn is_interim(&self) -> bool {
+        matches!(self.status, 100 | 102..=199)
+    }
+
+    /// The reason phrase; may be empty.
+    pub fn reason(&self) -> &'a str {
+        self.reason
+    }
+
+    /// All headers in their order, as names in the letters they came in, and values.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.headers.0.iter().copied()
+    }
+
+    /// The bytes of body that follow the head of a refusal, if it says so by one `Content-Length` and no transfer
+    /// coding.
+    pub fn body_len(&self) -> Option<u64> {
+        let value = self.header("content-length").filter(|_| self.headers("transfer-encoding").next().is_none())?;
+        value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten()
     }
 
     /// The status code.
@@ -277,7 +349,7 @@ pub enum ResponseError {
     NotHttp,
     /// Not a status line and headers, each ended by CR LF.
     Malformed,
-    /// More than [`MAX_HEADERS`] headers, a line over [`MAX_LINE_LEN`], or a head over [`MAX_HEAD_LEN`].
+    /// Too many headers, or too long a line or head: see [`HeadLimits`].
     HeadTooLarge,
     /// A status other than 101: a refusal or a redirection.
     NotSwitched(u16),
@@ -296,10 +368,7 @@ impl fmt::Display for ResponseError {
         match self {
             Self::NotHttp => write!(f, "the answer is not HTTP"),
             Self::Malformed => write!(f, "malformed response head"),
-            Self::HeadTooLarge => write!(
-                f,
-                "response head over {MAX_HEAD_LEN} bytes, with a line over {MAX_LINE_LEN} or more than {MAX_HEADERS} headers"
-            ),
+            Self::HeadTooLarge => write!(f, "response head, a line of it or the number of its headers over the limit"),
             Self::NotSwitched(status) => write!(f, "status {status} and not 101"),
             Self::NotUpgraded => write!(f, "status 101, but not to WebSocket"),
             Self::WrongAccept => write!(f, "Sec-WebSocket-Accept is not the answer to this key"),
@@ -313,7 +382,7 @@ impl core::error::Error for ResponseError {}
 
 #[cfg(test)]
 mod tests {
-    use super::super::handshake::{NO_HEADERS, Request};
+    use super::super::handshake::{MAX_HEAD_LEN, MAX_LINE_LEN, Request};
     use super::*;
 
     const REQUEST: ClientRequest<'static> = ClientRequest::new("server.example.com", *b"the sample nonce")
@@ -328,8 +397,7 @@ mod tests {
         let grown = (0..=bytes.len()).map(|len| scanner.scan(&bytes[..len])).find(|found| !matches!(found, Ok(None)));
         assert_eq!(whole, grown.unwrap_or(Ok(None)));
         let len = whole?.expect("the head is complete");
-        let mut storage = NO_HEADERS;
-        let response = Response::parse(&bytes[..len], &mut storage)?;
+        let response = Response::parse(&bytes[..len])?;
         response.accept(&REQUEST).map(|agreed| agreed.protocol().map(String::from))
     }
 
@@ -350,8 +418,7 @@ mod tests {
             Sec-WebSocket-Protocol: chat, superchat\r\nOrigin: http://example.com\r\n\r\n";
         assert_eq!(std::str::from_utf8(&head), Ok(expected));
         assert_eq!(HeadScanner::default().scan(&head), Ok(Some(head.len())));
-        let mut storage = NO_HEADERS;
-        let upgrade = Request::parse(&head, &mut storage).unwrap().upgrade().unwrap();
+        let upgrade = Request::parse(&head).unwrap().upgrade().unwrap();
         assert_eq!(upgrade.offered(), ["chat", "superchat"]);
         let mut response = Vec::new();
         let agreed = upgrade.choose(&["other", "superchat", "chat"]).encode(&mut response);
@@ -501,8 +568,7 @@ mod tests {
             (small, "permessage-deflate", None),
         ] {
             let response = with("-Protocol: chat", &format!("-Extensions: {answer}"));
-            let mut storage = NO_HEADERS;
-            let response = Response::parse(response.as_bytes(), &mut storage).unwrap();
+            let response = Response::parse(response.as_bytes()).unwrap();
             let agreed = response.accept(&REQUEST.deflate(offer));
             let found = agreed.map(|agreed| {
                 let deflate = agreed.deflate().expect("it is named");
@@ -513,8 +579,7 @@ mod tests {
             assert_eq!(response.accept(&REQUEST), Err(ResponseError::ExtensionNotOffered), "{answer}");
         }
         // Declined.
-        let mut storage = NO_HEADERS;
-        let response = Response::parse(EXAMPLE.as_bytes(), &mut storage).unwrap();
+        let response = Response::parse(EXAMPLE.as_bytes()).unwrap();
         assert_eq!(response.accept(&REQUEST.deflate(plain)).map(|agreed| agreed.deflate().copied()), Ok(None));
     }
 
@@ -534,16 +599,60 @@ mod tests {
                 let request = REQUEST.deflate(offer);
                 let (mut head, mut answer) = (Vec::new(), Vec::new());
                 request.encode(&mut head).unwrap();
-                let mut storage = NO_HEADERS;
-                let upgrade = Request::parse(&head, &mut storage).unwrap().upgrade().unwrap();
+                let upgrade = Request::parse(&head).unwrap().upgrade().unwrap();
                 let headers = [("Set-Cookie", "a=b")];
                 let there = upgrade.choose(&["chat"]).deflate(context).headers(&headers).unwrap().encode(&mut answer);
-                let mut storage = NO_HEADERS;
-                let response = Response::parse(&answer, &mut storage).unwrap();
+                let response = Response::parse(&answer).unwrap();
                 assert_eq!(response.header("set-cookie"), Some("a=b"));
                 assert_eq!(response.accept(&request), Ok(there), "{offer:?} {context:?}");
                 assert!(there.deflate().is_some() && there.protocol() == Some("chat"));
             }
         }
+    }
+
+    /// A refusal with all it says, interim responses, and the same by the parser of somebody else.
+    #[test]
+    fn what_a_response_says() {
+        let head =
+            "HTTP/1.1 401 Who are you\r\nWWW-Authenticate: a\r\nwww-authenticate: b\r\nContent-Length: 12\r\n\r\n";
+        let response = Response::parse(head.as_bytes()).unwrap();
+        assert_eq!((response.status(), response.reason(), response.body_len()), (401, "Who are you", Some(12)));
+        let all: Vec<(&str, &[u8])> = response.all_headers().collect();
+        assert_eq!(all, [("WWW-Authenticate", &b"a"[..]), ("www-authenticate", b"b"), ("Content-Length", b"12")]);
+        for (status, interim) in
+            [(99, false), (100, true), (101, false), (102, true), (103, true), (199, true), (200, false)]
+        {
+            assert_eq!(Response::from_parts(status, []).is_interim(), interim, "{status}");
+        }
+        for (headers, len) in [
+            (&[][..], None),
+            (&[("Content-Length", &b"+1"[..])], None),
+            (&[("Content-Length", b"99999999999999999999")], None),
+            (&[("Content-Length", b"1"), ("Content-Length", b"1")], None),
+            (&[("Content-Length", b"1"), ("Transfer-Encoding", b"chunked")], None),
+            (&[("content-length", b"0")], Some(0)),
+        ] {
+            assert_eq!(Response::from_parts(200, headers.iter().copied()).body_len(), len, "{headers:?}");
+        }
+        let response = Response::parse(EXAMPLE.as_bytes()).unwrap();
+        let again = Response::from_parts(response.status(), response.all_headers());
+        assert_eq!(again.accept(&REQUEST), response.accept(&REQUEST));
+    }
+
+    /// The headers of a request are those of its head, in whatever way they are handed over.
+    #[test]
+    fn a_request_in_headers() {
+        let mut head = Vec::new();
+        REQUEST.encode(&mut head).unwrap();
+        let mut headers = Vec::new();
+        REQUEST.each_header(|name, value| headers.push((name.to_ascii_lowercase(), value.to_vec()))).unwrap();
+        let parsed = Request::parse(&head).unwrap();
+        let mut expected: Vec<(String, Vec<u8>)> =
+            parsed.all_headers().map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec())).collect();
+        expected.sort();
+        headers.sort();
+        assert_eq!(headers, expected);
+        let unfit = ClientRequest::new("", [1; 16]).each_header(|_, _| unreachable!("nothing is handed over"));
+        assert_eq!(unfit, Err(UnfitRequest::Host));
     }
 }

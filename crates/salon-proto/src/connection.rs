@@ -27,10 +27,10 @@ use crate::close::{CloseBody, CloseCode};
 use crate::deflate::Deflater;
 use crate::deflate::Inflater;
 use crate::frame::{FrameHeader, Kind, Limits, MAX_HEADER_LEN, Opcode};
-use crate::input::Input;
+use crate::input::{Input, Ready, Whole};
 use crate::mask::{MaskingKey, apply_mask};
 use crate::message::{Control, Message, Part, SendError};
-use crate::receiver::{Event, Receiver, Role};
+use crate::receiver::{Event, Piece, Receiver, Role};
 
 /// A connection of one side, with what it has received in part and may send.
 ///
@@ -65,6 +65,9 @@ pub struct Connection {
     /// The peer's Close has come, and nothing was wrong before.
     ended_well: bool,
 }
+
+/// [`Receiver::find`], or [`Receiver::find_piece`].
+type Find = fn(&mut Receiver, &mut [u8], &mut usize, &mut Whole, &mut Inflater) -> Option<Ready>;
 
 /// How the peer's stream ended (section 7.1.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,12 +208,17 @@ impl Connection {
     /// }
     /// ```
     pub fn has_event(&mut self, input: &mut Input) -> bool {
+        self.look(input, Receiver::find)
+    }
+
+    #[inline]
+    fn look(&mut self, input: &mut Input, find: Find) -> bool {
         if self.is_closed() {
             input.discard();
         } else if input.found.is_none() {
             let (bytes, at, whole) = input.parts();
             *whole = Default::default();
-            input.found = match self.receiver.find(bytes, at, whole, &mut self.inflater) {
+            input.found = match find(&mut self.receiver, bytes, at, whole, &mut self.inflater) {
                 None => {
                     *at = bytes.len();
                     None
@@ -219,6 +227,38 @@ impl Connection {
             };
         }
         input.found.is_some()
+    }
+
+    /// The next piece of a message as soon as it has come, or the next other event: for messages that are not to be held
+    /// whole. A message that came compressed is passed on whole. Its limit holds for the whole message all the same.
+    ///
+    /// A connection is asked for pieces or for whole messages, and not for both in turn.
+    ///
+    /// ```
+    /// use salon_proto::{Agreed, Connection, Input, Kind, Piece};
+    ///
+    /// let (mut connection, mut input) = (Connection::server(&Agreed::NOTHING), Input::new());
+    /// input.extend(b"\x82\xfe\x03\xe8\0\0\0\0the beginning of a thousand bytes");
+    /// let Some(Piece::Data { kind: Kind::Binary, bytes, first: true, last: false }) =
+    ///     connection.receive_piece(&mut input, &mut Vec::new()) else { panic!("a piece is there") };
+    /// assert_eq!(bytes, b"the beginning of a thousand bytes");
+    /// ```
+    pub fn receive_piece<'a>(&mut self, input: &'a mut Input, out: &mut Vec<u8>) -> Option<Piece<'a>> {
+        if !self.has_piece(input) {
+            return None;
+        }
+        match input.found {
+            Some(Ready::Piece { kind, start, end, first, last }) => {
+                input.found = None;
+                Some(Piece::Data { kind, bytes: input.between(start, end), first, last })
+            }
+            _ => self.receive(input, out).map(Piece::Event),
+        }
+    }
+
+    /// Whether the next piece is there: what [`Connection::receive_piece`] would return.
+    pub fn has_piece(&mut self, input: &mut Input) -> bool {
+        self.look(input, Receiver::find_piece)
     }
 
     /// Appends a message, a ping or a pong to `out`: masked by a client, compressed where that was agreed to and makes
@@ -621,13 +661,99 @@ mod tests {
         }
     }
 
+    /// What is passed on in pieces is the message, however it is cut, and is judged as the whole would be.
+    #[test]
+    fn messages_in_pieces() {
+        let say = |out: &mut Vec<u8>| {
+            let mut client = Connection::client(keys(), &Agreed::NOTHING);
+            client.send(Message::Text("κόσμε"), out).unwrap();
+            client.send_part(Part::Binary(b"ab"), false, out).unwrap();
+            client.send(Message::Ping(control(b"?")), out).unwrap();
+            client.send_part(Part::Binary(b""), false, out).unwrap();
+            client.send_part(Part::Binary(b"c"), true, out).unwrap();
+            client.send(Message::Binary(b""), out).unwrap();
+            client.close(None, out);
+        };
+        let mut bytes = Vec::new();
+        say(&mut bytes);
+        for size in 1..=bytes.len() {
+            let (mut server, mut input, mut out) = (Connection::server(&Agreed::NOTHING), Input::new(), Vec::new());
+            let (mut whole, mut told): (Option<(Kind, Vec<u8>)>, Vec<String>) = (None, Vec::new());
+            for piece in bytes.chunks(size) {
+                input.extend(piece);
+                while let Some(piece) = server.receive_piece(&mut input, &mut out) {
+                    match piece {
+                        Piece::Data { kind, bytes, first, last } => {
+                            assert_eq!(first, whole.is_none());
+                            let so_far = &mut whole.get_or_insert((kind, Vec::new())).1;
+                            so_far.extend_from_slice(bytes);
+                            if last {
+                                told.push(format!("{:?}", whole.take().unwrap()));
+                            }
+                        }
+                        Piece::Event(event) => told.push(format!("{event:?}")),
+                    }
+                }
+                assert!(input.is_empty());
+            }
+            let expected = [
+                format!("{:?}", (Kind::Text, "κόσμε".as_bytes())),
+                format!("{:?}", Event::Ping(b"?")),
+                format!("{:?}", (Kind::Binary, b"abc")),
+                format!("{:?}", (Kind::Binary, b"")),
+                "Close(None)".to_owned(),
+            ];
+            assert_eq!(told, expected, "in pieces of {size}");
+        }
+    }
+
+    /// Text is judged as it comes, limits hold for the whole message, and nothing is held of it.
+    #[test]
+    fn pieces_are_judged() {
+        let limits = Limits { message_bytes: 200, fragments: 2 };
+        for (bytes, error) in [
+            (&b"\x81\xfe\0\xc8\0\0\0\0a\xff"[..], ProtocolError::InvalidUtf8),
+            (b"\x81\x82\0\0\0\0a\xe2", ProtocolError::InvalidUtf8),
+            (b"\x01\x81\0\0\0\0\xe2\x80\x81\0\0\0\0a", ProtocolError::InvalidUtf8),
+            (b"\x82\xfe\0\xc9\0\0\0\0", ProtocolError::MessageTooBig { limit: 200 }),
+            (b"\x02\x81\0\0\0\0a\x80\xfe\0\xc8\0\0\0\0", ProtocolError::MessageTooBig { limit: 200 }),
+            (b"\x02\x80\0\0\0\0\0\x80\0\0\0\0\0\x80", ProtocolError::TooManyFragments { limit: 2 }),
+            (b"\x02\x80\0\0\0\0\x82\x80\0\0\0\0", ProtocolError::ExpectedContinuation),
+        ] {
+            for size in [1, bytes.len()] {
+                let mut server = Connection::server(&Agreed::NOTHING).limits(limits);
+                let (mut input, mut out, mut last) = (Input::new(), Vec::new(), None);
+                for piece in bytes.chunks(size) {
+                    input.extend(piece);
+                    while let Some(piece) = server.receive_piece(&mut input, &mut out) {
+                        last = match piece {
+                            Piece::Event(Event::Failed(error)) => Some(error),
+                            _ => None,
+                        };
+                    }
+                    assert!(server.held_bytes() < 300, "{}", server.held_bytes());
+                }
+                assert_eq!(last, Some(error), "{bytes:x?} in pieces of {size}");
+                assert_eq!(out[0], 0x88);
+            }
+        }
+        // Asked for whole messages amid one that was passed on: what is left of it is empty, and nothing panics.
+        let mut server = Connection::server(&Agreed::NOTHING);
+        let (mut input, mut out) = (Input::new(), Vec::new());
+        input.extend(b"\x82\x82\0\0\0\0a");
+        assert!(server.receive_piece(&mut input, &mut out).is_some());
+        input.extend(b"b\x81\x81\0\0\0\0c");
+        assert_eq!(server.receive(&mut input, &mut out), Some(Event::Binary(b"")));
+        assert_eq!(server.receive(&mut input, &mut out), Some(Event::Text("c")));
+    }
+
     /// RFC 7692 through both heads: what is compressed, by whom, with which context and window.
     #[cfg(all(feature = "deflate", feature = "handshake"))]
     mod deflate {
         use super::*;
         use crate::client_handshake::{ClientRequest, Response};
         use crate::extension::{ClientContext, Offer};
-        use crate::handshake::{NO_HEADERS, Request};
+        use crate::handshake::Request;
 
         /// Both sides of a handshake in which that was offered and answered.
         fn shake(offer: Option<Offer>, context: Option<ClientContext>) -> [Connection; 2] {
@@ -635,15 +761,13 @@ mod tests {
             let request = offer.map_or(request, |offer| request.deflate(offer));
             let (mut head, mut answer) = (Vec::new(), Vec::new());
             request.encode(&mut head).unwrap();
-            let mut storage = NO_HEADERS;
-            let upgrade = Request::parse(&head, &mut storage).unwrap().upgrade().unwrap();
+            let upgrade = Request::parse(&head).unwrap().upgrade().unwrap();
             let upgrade = match context {
                 Some(context) => upgrade.deflate(context),
                 None => upgrade,
             };
             let server = Connection::server(&upgrade.encode(&mut answer));
-            let mut storage = NO_HEADERS;
-            let agreed = Response::parse(&answer, &mut storage).unwrap().accept(&request).unwrap();
+            let agreed = Response::parse(&answer).unwrap().accept(&request).unwrap();
             [server, Connection::client(keys(), &agreed)].map(|connection| connection.compression(9, 10))
         }
 

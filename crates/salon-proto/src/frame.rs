@@ -109,6 +109,43 @@ pub struct FrameRules {
     pub limits: Limits,
 }
 
+impl FrameRules {
+    /// What a receiver accepts at first: of a client (`masked`), or of a server.
+    pub const fn new(masked: bool, limits: Limits) -> Self {
+        let payload_left = limits.message_bytes as u64;
+        Self { masked, rsv1: false, fragmented: false, fragments_left: 0, payload_left, limits }
+    }
+
+    /// What it accepts behind a frame with this header, which it has accepted: for a proxy that hands frames on.
+    ///
+    /// ```
+    /// use salon_proto::frame::{FrameHeader, FrameRules};
+    /// use salon_proto::{Limits, ProtocolError};
+    ///
+    /// let mut rules = FrameRules::new(false, Limits::default());
+    /// let (header, _) = FrameHeader::decode(b"\x01\x03Hel", &rules)?.expect("it is whole");
+    /// rules.pass(&header);
+    /// let text = FrameHeader::decode(b"\x81\x02lo", &rules);
+    /// assert_eq!(text, Err(ProtocolError::ExpectedContinuation));
+    /// # Ok::<(), ProtocolError>(())
+    /// ```
+    pub const fn pass(&mut self, header: &FrameHeader) {
+        if header.opcode.is_control() {
+            return;
+        }
+        if header.fin {
+            *self = Self { rsv1: self.rsv1, ..Self::new(self.masked, self.limits) };
+            return;
+        }
+        self.payload_left = self.payload_left.saturating_sub(header.payload_len);
+        self.fragments_left = match self.fragmented {
+            true => self.fragments_left.saturating_sub(1),
+            false => self.limits.fragments.saturating_sub(1),
+        };
+        self.fragmented = true;
+    }
+}
+
 /// The largest message a receiver takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

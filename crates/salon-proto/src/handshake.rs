@@ -12,6 +12,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem::MaybeUninit;
 
 use base64::Engine;
 use base64::alphabet;
@@ -26,16 +27,40 @@ use crate::extension::{ClientContext, MalformedExtensions, PermessageDeflate, is
 /// Every byte is looked at once, however the head is cut.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadScanner {
+    limits: HeadLimits,
     scanned: u32,
     line_start: u32,
     lines: u32,
 }
 
+/// How large a head may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Bytes of the whole head, its empty line among them.
+    pub head: u32,
+    /// Bytes of a line, its end among them.
+    pub line: u32,
+    /// Headers.
+    pub headers: u32,
+}
+
+impl Default for HeadLimits {
+    /// [`MAX_HEAD_LEN`], [`MAX_LINE_LEN`] and [`MAX_HEADERS`].
+    fn default() -> Self {
+        Self { head: MAX_HEAD_LEN as u32, line: MAX_LINE_LEN as u32, headers: MAX_HEADERS as u32 }
+    }
+}
+
 impl HeadScanner {
+    /// One with limits of its own.
+    pub fn within(limits: HeadLimits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     /// Goes on from where the last call ended; `head` begins with everything seen before.
     ///
-    /// Returns the length of the head with its empty line, at most [`MAX_HEAD_LEN`], or `None` while it is incomplete:
-    /// then `head` is shorter than [`MAX_HEAD_LEN`].
+    /// Returns the length of the head with its empty line, at most the limit ([`MAX_HEAD_LEN`]), or `None` while it is
+    /// incomplete: then `head` is shorter than that.
     ///
     /// # Errors
     /// A line end other than CR LF, a NUL, an empty line first, a first byte that no method begins with,
@@ -49,7 +74,7 @@ impl HeadScanner {
                 return Err(RequestError::NotHttp);
             }
             match byte {
-                _ if line_len >= MAX_LINE_LEN => {
+                _ if line_len >= self.limits.line as usize => {
                     return Err(if self.lines == 0 { RequestError::TargetTooLong } else { RequestError::HeadTooLarge });
                 }
                 b'\n' if after_cr => {
@@ -62,12 +87,12 @@ impl HeadScanner {
                 b'\n' | 0 => return Err(RequestError::BadByte(byte)),
                 _ if after_cr => return Err(RequestError::BadByte(b'\r')),
                 // A further line that is not the empty one is one header too many.
-                _ if self.lines as usize > MAX_HEADERS && byte != b'\r' => return Err(RequestError::TooManyHeaders),
+                _ if self.lines > self.limits.headers && byte != b'\r' => return Err(RequestError::TooManyHeaders),
                 _ => {}
             }
             // Whatever the last byte was: a head that has reached its limit without its empty line never becomes one.
             // So `None` means that there is room for more, which callers lean on.
-            if at + 1 >= MAX_HEAD_LEN {
+            if at + 1 >= self.limits.head as usize {
                 return Err(RequestError::HeadTooLarge);
             }
         }
@@ -113,20 +138,24 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Room for the headers of one head, lent to [`Request::parse`].
-pub type HeaderStorage<'a> = [httparse::Header<'a>; MAX_HEADERS];
-
-/// Empty [`HeaderStorage`].
-pub const NO_HEADERS: HeaderStorage<'static> = [httparse::EMPTY_HEADER; MAX_HEADERS];
-
 impl<'a> Request<'a> {
     /// Splits a complete head (up to and with its empty line), as [`HeadScanner`] found it.
     ///
     /// # Errors
     /// Anything that is not a request of HTTP/1.0 or 1.1 in its strict form; a missing or repeated `Host` in 1.1.
-    pub fn parse(head: &'a [u8], storage: &'a mut HeaderStorage<'a>) -> Result<Self, RequestError> {
-        let mut parsed = httparse::Request::new(storage);
-        match parsed.parse(head) {
+    pub fn parse(head: &'a [u8]) -> Result<Self, RequestError> {
+        let mut storage = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut parsed = httparse::Request::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let mut result = config.parse_request_with_uninit_headers(&mut parsed, head, &mut storage);
+        // A scanner with limits of its own has let more of them pass.
+        let mut more = Vec::new();
+        if result == Err(httparse::Error::TooManyHeaders) {
+            more.resize(head.iter().filter(|&&byte| byte == b'\n').count(), httparse::EMPTY_HEADER);
+            parsed = httparse::Request::new(&mut more);
+            result = parsed.parse(head);
+        }
+        match result {
             Ok(httparse::Status::Complete(len)) if len == head.len() => {}
             Ok(_) => return Err(RequestError::Malformed),
             Err(httparse::Error::TooManyHeaders) => return Err(RequestError::TooManyHeaders),
@@ -136,12 +165,46 @@ impl<'a> Request<'a> {
         let (Some(method), Some(target), Some(minor_version)) = (parsed.method, parsed.path, parsed.version) else {
             return Err(RequestError::Malformed);
         };
+        Self::checked(method, target, minor_version, Headers::of(parsed.headers))
+    }
+
+    /// A request of HTTP/1.1 that somebody else has parsed: hyper, axum, anybody with the headers as names and values.
+    ///
+    /// ```
+    /// use salon_proto::handshake::Request;
+    ///
+    /// let headers = [("host", &b"h"[..]), ("upgrade", b"websocket"), ("connection", b"Upgrade"),
+    ///     ("sec-websocket-version", b"13"), ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ==")];
+    /// let request = Request::from_parts("GET", "/chat", headers)?;
+    /// let mut answer = Vec::new();
+    /// let agreed = request.upgrade()?.agree(|name, value| answer.push((name.to_owned(), value.to_vec())));
+    /// assert_eq!(answer[2], ("sec-websocket-accept".into(), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_vec()));
+    /// # assert_eq!(agreed, salon_proto::Agreed::NOTHING);
+    /// # Ok::<(), salon_proto::handshake::RequestError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Request::parse`], but for what only a parser can know.
+    pub fn from_parts(
+        method: &'a str,
+        target: &'a str,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Self, RequestError> {
+        Self::checked(method, target, 1, Headers(headers.into_iter().collect()))
+    }
+
+    fn checked(
+        method: &'a str,
+        target: &'a str,
+        minor_version: u8,
+        headers: Headers<'a>,
+    ) -> Result<Self, RequestError> {
         // RFC 3986: a target is made of printable ASCII; other bytes must come percent-encoded.
         if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(RequestError::Malformed);
         }
         let Target { authority, path, query } = Target::of(target);
-        let request = Self { method, target, authority, path, query, minor_version, headers: Headers(parsed.headers) };
+        let request = Self { method, target, authority, path, query, minor_version, headers };
         // RFC 9112 §3.2: exactly one Host in HTTP/1.1; never two.
         match request.headers("host").count() {
             1 => {}
@@ -163,6 +226,11 @@ impl<'a> Request<'a> {
             return Err(RequestError::BadBody);
         }
         Ok(request)
+    }
+
+    /// All headers in their order, as names in the letters they came in, and values.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.headers.0.iter().copied()
     }
 
     /// The method, in the letters it was sent with.
@@ -330,25 +398,29 @@ const ANY_BITS_TO_SPARE: GeneralPurpose =
 /// The characters of a key: 16 bytes in base64.
 const KEY_LEN: usize = 24;
 
-/// The headers of a head, of a request or a response.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Headers<'a>(pub(super) &'a [httparse::Header<'a>]);
+/// The headers of a head, of a request or a response: names and values.
+#[derive(Clone, Debug)]
+pub(super) struct Headers<'a>(pub(super) Vec<(&'a str, &'a [u8])>);
 
 impl<'a> Headers<'a> {
+    pub(super) fn of(parsed: &[httparse::Header<'a>]) -> Self {
+        Self(parsed.iter().map(|header| (header.name, header.value)).collect())
+    }
+
     /// The values of all headers of that name (in any case), in order, as bytes.
-    pub(super) fn values(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |header| header.0.eq_ignore_ascii_case(name)).map(|header| header.1)
     }
 
     /// The value of a header that came exactly once and is ASCII.
-    pub(super) fn single(self, name: &str) -> Option<&'a str> {
+    pub(super) fn single(&self, name: &str) -> Option<&'a str> {
         let mut values = self.values(name);
         let value = values.next().filter(|value| value.is_ascii())?;
         values.next().is_none().then(|| core::str::from_utf8(value).expect("ASCII is UTF-8"))
     }
 
     /// The comma-separated values of all headers of that name, trimmed; values that are not ASCII are left out.
-    pub(super) fn tokens(self, name: &str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn tokens(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.values(name)
             .filter_map(|value| core::str::from_utf8(value).ok())
             .flat_map(|value| value.split(','))
@@ -393,14 +465,14 @@ impl fmt::Debug for Accept {
 /// The answer that lets a request in (section 4.2.2): at first without sub-protocol, extension and further headers.
 ///
 /// ```
-/// use salon_proto::handshake::{NO_HEADERS, Request};
+/// use salon_proto::handshake::Request;
 /// use salon_proto::{ClientContext, Connection};
 ///
 /// let head = b"GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
 ///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
 ///     Sec-WebSocket-Protocol: v1, v2\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
-/// let (mut storage, mut out) = (NO_HEADERS, Vec::new());
-/// let upgrade = Request::parse(head, &mut storage)?.upgrade()?;
+/// let mut out = Vec::new();
+/// let upgrade = Request::parse(head)?.upgrade()?;
 /// # #[cfg(feature = "deflate")]
 /// let upgrade = upgrade.deflate(ClientContext::Reset);
 /// let agreed = upgrade.choose(&["v2", "v1"]).encode(&mut out);
@@ -455,6 +527,26 @@ impl<'a> Upgrade<'a> {
     pub fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Result<Self, UnfitHeader> {
         headers.iter().try_for_each(|(name, value)| check_header(name, value))?;
         Ok(Self { headers, ..self })
+    }
+
+    /// Hands the headers of the response to a server that words it itself, with status 101, and returns what is agreed
+    /// to by them. The names are in lower case.
+    pub fn agree(self, mut header: impl FnMut(&str, &[u8])) -> Agreed<'a> {
+        header("upgrade", b"websocket");
+        header("connection", b"Upgrade");
+        header("sec-websocket-accept", &self.accept.0);
+        if let Some(protocol) = self.protocol {
+            header("sec-websocket-protocol", protocol.as_bytes());
+        }
+        if let Some(agreed) = &self.deflate {
+            let mut value = Vec::new();
+            agreed.encode(&mut value);
+            header("sec-websocket-extensions", &value);
+        }
+        for (name, value) in self.headers {
+            header(name, value.as_bytes());
+        }
+        Agreed::new(self.protocol, self.deflate)
     }
 
     /// Appends the response, and returns what is agreed to by it.
@@ -732,8 +824,7 @@ mod tests {
         let grown = (0..=head.len()).map(|len| scanner.scan(&head[..len])).find(|found| !matches!(found, Ok(None)));
         assert_eq!(whole, grown.unwrap_or(Ok(None)));
         let len = whole?.expect("the head is complete");
-        let mut storage = NO_HEADERS;
-        Ok(look(&Request::parse(&head[..len], &mut storage)?))
+        Ok(look(&Request::parse(&head[..len])?))
     }
 
     fn upgrade(head: &str) -> Result<Accept, RequestError> {
@@ -936,5 +1027,83 @@ mod tests {
                 (found, error) => assert_eq!(found.err(), error, "{name}: {value}"),
             }
         }
+    }
+
+    /// Limits of one's own, and one past them; what the scanner lets pass is parsed.
+    #[test]
+    fn limits_of_ones_own() {
+        let limits = HeadLimits { head: 40_000, line: 20_000, headers: 300 };
+        let scanned = |extra: &str| {
+            let head = with("Upgrade: websocket\r\n", &format!("Upgrade: websocket\r\n{extra}"));
+            let len = HeadScanner::within(limits).scan(head.as_bytes())?.expect("the head is complete");
+            Request::parse(&head.as_bytes()[..len])?.upgrade().map(drop)
+        };
+        let line = |len: usize| format!("A: {}\r\n", "x".repeat(len - 5));
+        assert_eq!(scanned(&line(20_000)), Ok(()));
+        assert_eq!(scanned(&line(20_001)), Err(RequestError::HeadTooLarge));
+        let there = EXAMPLE.matches("\r\n").count() - 2;
+        assert_eq!(scanned(&"A: b\r\n".repeat(300 - there)), Ok(()));
+        assert_eq!(scanned(&"A: b\r\n".repeat(301 - there)), Err(RequestError::TooManyHeaders));
+        let rest = 40_000 - EXAMPLE.len() - 20_000;
+        assert_eq!(scanned(&(line(20_000) + &line(rest))), Ok(()));
+        assert_eq!(scanned(&(line(20_000) + &line(rest + 1))), Err(RequestError::HeadTooLarge));
+    }
+
+    /// The same request as a parser of somebody else hands it over, and its answer in headers.
+    #[test]
+    fn a_request_in_parts() {
+        let head = with("Upgrade: websocket", "Sec-WebSocket-Extensions: permessage-deflate\r\nUpgrade: websocket");
+        let parsed = Request::parse(head.as_bytes()).unwrap();
+        let request = Request::from_parts(parsed.method(), parsed.target(), parsed.all_headers()).unwrap();
+        assert_eq!(request.all_headers().collect::<Vec<_>>(), parsed.all_headers().collect::<Vec<_>>());
+        fn answer<'a>(request: &Request<'a>) -> Upgrade<'a> {
+            let upgrade = request.upgrade().unwrap().choose(&["superchat"]).headers(&[("A", "b")]).unwrap();
+            #[cfg(feature = "deflate")]
+            let upgrade = upgrade.deflate(ClientContext::Reset);
+            upgrade
+        }
+        let (mut worded, mut whole) = ("HTTP/1.1 101 Switching Protocols\r\n".to_owned(), Vec::new());
+        let agreed = answer(&request).agree(|name, value| {
+            worded += &format!("{name}: {}\r\n", std::str::from_utf8(value).unwrap());
+        });
+        let _ = answer(&parsed).encode(&mut whole);
+        assert_eq!((worded + "\r\n").to_lowercase(), String::from_utf8(whole).unwrap().to_lowercase());
+        assert_eq!(agreed.protocol(), Some("superchat"));
+        for (headers, error) in [
+            (&[("host", &b"a/b"[..])][..], RequestError::BadHost),
+            (&[], RequestError::MissingHost),
+            (&[("host", b"a"), ("Host", b"a")], RequestError::RepeatedHeader("Host")),
+        ] {
+            assert_eq!(Request::from_parts("GET", "/", headers.iter().copied()).map(drop), Err(error));
+        }
+        assert_eq!(Request::from_parts("GET", "/ b", [("host", &b"a"[..])]).map(drop), Err(RequestError::Malformed));
+    }
+
+    #[test]
+    fn refusals() {
+        assert_eq!([299, 600, 101].map(Refusal::new).map(|refusal| refusal.is_some()), [false; 3]);
+        for (refusal, expected) in [
+            (
+                Refusal::from(RequestError::UpgradeRequired),
+                "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade, close\r\n\
+                Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\n\r\n",
+            ),
+            (
+                Refusal::new(302).unwrap().headers(&[("Location", "/a")]).unwrap(),
+                "HTTP/1.1 302 Found\r\n\
+                Connection: close\r\nContent-Length: 0\r\nLocation: /a\r\n\r\n",
+            ),
+            (
+                Refusal::new(599).unwrap().body(b"no"),
+                "HTTP/1.1 599 Refused\r\nConnection: close\r\n\
+                Content-Length: 2\r\n\r\nno",
+            ),
+        ] {
+            let mut out = Vec::new();
+            refusal.encode(&mut out);
+            assert_eq!(std::str::from_utf8(&out), Ok(expected));
+        }
+        let split = Refusal::new(302).unwrap().headers(&[("Location", "/\r\nX: y")]);
+        assert_eq!(split.map(drop), Err(UnfitHeader::Malformed));
     }
 }

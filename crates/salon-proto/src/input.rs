@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::error::ProtocolError;
-use crate::frame::Opcode;
+use crate::frame::{Kind, Opcode};
 
 /// Bytes of the peer, for [`Connection::receive`](crate::Connection::receive), which takes from its front.
 ///
@@ -33,6 +33,8 @@ pub(crate) enum Ready {
     Here(Opcode, usize, usize),
     /// In [`Input::whole`].
     Whole(Opcode),
+    /// A part of a message, in the input, from and to.
+    Piece { kind: Kind, start: usize, end: usize, first: bool, last: bool },
     /// The peer has broken the protocol.
     Failed(ProtocolError),
 }
@@ -129,6 +131,11 @@ impl Input {
         (&mut self.bytes[..self.end], &mut self.at, &mut self.whole)
     }
 
+    /// Bytes that an event lies in.
+    pub(crate) fn between(&self, start: usize, end: usize) -> &[u8] {
+        &self.bytes[start..end]
+    }
+
     /// Forgets all bytes, because nothing is decoded any more.
     pub(crate) fn discard(&mut self) {
         (self.at, self.found) = (self.end, None);
@@ -138,6 +145,7 @@ impl Input {
     pub(crate) fn payload(&self, ready: Ready) -> Result<(Opcode, Lent<'_>), ProtocolError> {
         match (ready, &self.whole) {
             (Ready::Failed(error), _) => Err(error),
+            (Ready::Piece { kind, start, end, .. }, _) => Ok((kind.into(), Lent::Bytes(&self.bytes[start..end]))),
             (Ready::Here(opcode, start, end), _) => Ok((opcode, Lent::Bytes(&self.bytes[start..end]))),
             (Ready::Whole(opcode), Whole::Text(text)) => Ok((opcode, Lent::Text(text))),
             (Ready::Whole(opcode), Whole::Bytes(bytes)) => Ok((opcode, Lent::Bytes(bytes))),

@@ -46,7 +46,7 @@
 //!
 //! ```
 //! use salon_proto::frame::{Opcode, encode_masked_frame};
-//! use salon_proto::handshake::{HeadScanner, NO_HEADERS, Request};
+//! use salon_proto::handshake::{HeadScanner, Request};
 //! use salon_proto::{ClientContext, Connection, Ended, Event, Input, Message};
 //!
 //! // What reads would have brought: a request head, a text, and a Close.
@@ -62,8 +62,7 @@
 //!
 //! // Section 4.2. The scanner is asked again after each read until the head is complete.
 //! let head_len = HeadScanner::default().scan(&read)?.expect("the head is complete");
-//! let mut storage = NO_HEADERS;
-//! let upgrade = Request::parse(&read[..head_len], &mut storage)?.upgrade()?;
+//! let upgrade = Request::parse(&read[..head_len])?.upgrade()?;
 //! # #[cfg(feature = "deflate")]
 //! let upgrade = upgrade.deflate(ClientContext::Reset);
 //! let agreed = upgrade.encode(&mut out);
@@ -92,7 +91,6 @@
 //!
 //! ```
 //! use salon_proto::client_handshake::{ClientRequest, Response, ResponseScanner};
-//! use salon_proto::handshake::NO_HEADERS;
 //! use salon_proto::{Connection, Event, Input, Message};
 //!
 //! // The nonce and the masks are the RFC's examples; yours come from a strong source of randomness.
@@ -106,8 +104,7 @@
 //! let read = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
 //!     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x05Hello";
 //! let head_len = ResponseScanner::default().scan(read)?.expect("the head is complete");
-//! let mut headers = NO_HEADERS;
-//! let agreed = Response::parse(&read[..head_len], &mut headers)?.accept(&request)?;
+//! let agreed = Response::parse(&read[..head_len])?.accept(&request)?;
 //! assert_eq!(agreed.protocol(), None);
 //!
 //! let keys = || [0x37, 0xfa, 0x21, 0x3d];
@@ -206,4 +203,4 @@ pub use extension::{ClientContext, Offer, PermessageDeflate};
 pub use frame::{Kind, Limits};
 pub use input::Input;
 pub use message::{Control, Message, OwnedMessage, Part, SendError};
-pub use receiver::Event;
+pub use receiver::{Event, Piece};

@@ -37,7 +37,7 @@ use crate::error::ProtocolError;
 #[cfg(feature = "deflate")]
 use crate::extension::PermessageDeflate;
 use crate::frame::{
-    FrameHeader, FrameRules, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame, encode_masked_frame,
+    FrameHeader, FrameRules, Kind, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame, encode_masked_frame,
     find_whole_message,
 };
 use crate::input::{Input, Lent, Ready, Whole};
@@ -71,6 +71,24 @@ impl<'a> Event<'a> {
             Self::Ping(_) | Self::Pong(_) | Self::Close(_) | Self::Failed(_) => None,
         }
     }
+}
+
+/// A part of a message as it comes, or another event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Some bytes of a message. Of a text all bytes so far are UTF-8, but a character may be cut by the end of a piece.
+    Data {
+        /// What the message is.
+        kind: Kind,
+        /// The bytes; none in the first and the last piece perhaps.
+        bytes: &'a [u8],
+        /// The message begins with this piece.
+        first: bool,
+        /// The message ends with this piece.
+        last: bool,
+    },
+    /// A ping, a pong, a Close, a violation; or a whole message that came compressed.
+    Event(Event<'a>),
 }
 
 /// Which side of the connection this is (section 5.1).
@@ -142,6 +160,12 @@ struct Partial {
 enum Assembly {
     Text(String, Utf8Tail),
     Binary(Vec<u8>),
+    /// A message that is passed on in pieces: whether the first has been, and of a text the start of a character.
+    Passing {
+        kind: Kind,
+        begun: bool,
+        tail: Utf8Tail,
+    },
     /// The payload of a compressed message as it came, and whether it is text.
     Deflated {
         text: bool,
@@ -376,6 +400,8 @@ impl Receiver {
                         *whole = Whole::Bytes(bytes);
                         Ready::Whole(Opcode::Binary)
                     }
+                    // Its beginning has been passed on in pieces.
+                    Some(Assembly::Passing { kind, .. }) => Ready::Whole(kind.into()),
                     _ => unreachable!("an assembled message was begun, and inflated"),
                 }
             }
@@ -388,6 +414,47 @@ impl Receiver {
             Found::Error(error) => Ready::Failed(error),
             Found::Deflated { .. } | Found::AssembledDeflated | Found::Fragment => unreachable!("stay in `find_frame`"),
         })
+    }
+
+    /// Does what [`Receiver::find`] does, but passes on the bytes of a message that is not compressed as they come.
+    pub(crate) fn find_piece(
+        &mut self,
+        input: &mut [u8],
+        at: &mut usize,
+        whole: &mut Whole,
+        inflater: &mut Inflater,
+    ) -> Option<Ready> {
+        loop {
+            if self.phase != Phase::Open {
+                return self.find(input, at, whole, inflater);
+            }
+            if self.partial.as_ref().is_none_or(|partial| partial.frame.is_none()) {
+                let before = *at;
+                match self.decode_header(input, at) {
+                    Ok(None) => return None,
+                    Err(error) => return Some(Ready::Failed(error)),
+                    Ok(Some(header)) => {
+                        let partial = self.partial.get_or_insert_default();
+                        debug_assert!(*at > before || header.payload_len == 0);
+                        partial.begin(header);
+                        let kind = match header.opcode {
+                            Opcode::Text => Kind::Text,
+                            _ => Kind::Binary,
+                        };
+                        if matches!(header.opcode, Opcode::Text | Opcode::Binary) && !header.rsv1 {
+                            partial.message = Some(Assembly::Passing { kind, begun: false, tail: Utf8Tail::default() });
+                        }
+                    }
+                }
+            }
+            let partial = self.partial.as_deref_mut().expect("a frame has begun");
+            match partial.pass_on(input, at) {
+                Passed::Piece(ready) => return Some(ready),
+                Passed::Nothing => return None,
+                Passed::Fragment => {}
+                Passed::Other => return self.find(input, at, whole, inflater),
+            }
+        }
     }
 
     /// The event that [`Receiver::find`] has found, and what becomes of the connection by it.
@@ -597,6 +664,17 @@ impl Receiver {
     }
 }
 
+/// What has become of a frame that may be passed on in pieces.
+enum Passed {
+    Piece(Ready),
+    /// All of it has been taken, and said nothing.
+    Fragment,
+    /// More must come.
+    Nothing,
+    /// It is no such frame.
+    Other,
+}
+
 impl Found {
     fn is_close(&self) -> bool {
         matches!(self, Self::Control { opcode: Opcode::Close, .. } | Self::AssembledControl(Opcode::Close))
@@ -619,6 +697,42 @@ impl Partial {
             self.fragments += 1;
         }
         self.frame = Some((header, 0));
+    }
+
+    /// Takes payload of a frame of a message that is passed on in pieces.
+    fn pass_on(&mut self, input: &mut [u8], at: &mut usize) -> Passed {
+        let (header, received) = self.frame.expect("called amid a frame");
+        let Some(Assembly::Passing { kind, begun, tail }) = &mut self.message else { return Passed::Other };
+        if header.opcode.is_control() {
+            return Passed::Other;
+        }
+        let wanted = header.payload_len - received;
+        let taken = wanted.min((input.len() - *at) as u64) as usize;
+        if taken == 0 && wanted > 0 {
+            return Passed::Nothing;
+        }
+        let (start, end) = (*at, *at + taken);
+        *at = end;
+        unmask(&mut input[start..end], &header, (received % 4) as usize);
+        let complete = taken as u64 == wanted;
+        let last = complete && header.fin;
+        if *kind == Kind::Text {
+            let judged = tail.check(&input[start..end]);
+            if judged.is_err() || last && !tail.is_complete() {
+                return Passed::Piece(Ready::Failed(ProtocolError::InvalidUtf8));
+            }
+        }
+        let ready = Ready::Piece { kind: *kind, start, end, first: !*begun, last };
+        *begun = true;
+        self.message_len += taken as u64;
+        self.frame = (!complete).then_some((header, received + taken as u64));
+        if last {
+            (self.fragments, self.message, self.message_len) = (0, None, 0);
+        } else if taken == 0 && matches!(ready, Ready::Piece { first: false, .. }) {
+            // An empty fragment amid the message says nothing.
+            return Passed::Fragment;
+        }
+        Passed::Piece(ready)
     }
 
     /// Takes payload of the frame that has begun, and returns what that completes.
@@ -683,6 +797,8 @@ impl Assembly {
                 }
                 tail.push(piece, text)?;
             }
+            // It is passed on and not put together.
+            Self::Passing { .. } => {}
             Self::Binary(bytes) | Self::Deflated { bytes, .. } => {
                 if make_room {
                     bytes.reserve_exact(room - bytes.len());
@@ -697,6 +813,7 @@ impl Assembly {
     fn len(&self) -> usize {
         match self {
             Self::Text(text, tail) => text.len() + tail.pending(),
+            Self::Passing { tail, .. } => tail.pending(),
             Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.len(),
         }
     }
@@ -704,6 +821,7 @@ impl Assembly {
     fn capacity(&self) -> usize {
         match self {
             Self::Text(text, _) => text.capacity(),
+            Self::Passing { .. } => 0,
             Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.capacity(),
         }
     }

@@ -18,7 +18,7 @@ use crate::agreed::Agreed;
 use crate::client_handshake::{ClientRequest, Response, ResponseScanner};
 use crate::close::{CloseBody, CloseCode};
 use crate::connection::{Connection, Ended};
-use crate::handshake::{HeadScanner, NO_HEADERS, Refusal, Request, Upgrade};
+use crate::handshake::{HeadScanner, Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
 use crate::message::{Message, OwnedMessage, SendError};
@@ -114,8 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     where
         F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal<'static>>,
     {
-        let mut storage = NO_HEADERS;
-        let request = Request::parse(&self.input.rest()[..len], &mut storage)?;
+        let request = Request::parse(&self.input.rest()[..len])?;
         let upgrade = request.upgrade()?;
         match decide(&request, upgrade) {
             Ok(upgrade) => {
@@ -145,20 +144,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         request.encode(&mut socket.out).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         poll_fn(|context| socket.poll_write_all(context)).await?;
-        let mut scanner = ResponseScanner::default();
+        let (mut scanner, mut interim) = (ResponseScanner::default(), 0);
         let len = loop {
-            match scanner.scan(socket.input.rest()).map_err(invalid)? {
-                Some(len) => break len,
-                None => socket.read_more().await?,
+            let len = loop {
+                match scanner.scan(socket.input.rest()).map_err(invalid)? {
+                    Some(len) => break len,
+                    None => socket.read_more().await?,
+                }
+            };
+            let response = Response::parse(&socket.input.rest()[..len]).map_err(invalid)?;
+            if interim == MAX_INTERIM || !response.is_interim() {
+                let agreed = response.accept(request).map_err(invalid)?;
+                socket.protocol = agreed.protocol().map(String::from);
+                socket.connection = Connection::client(keys, &agreed);
+                break len;
             }
+            (interim, scanner) = (interim + 1, ResponseScanner::default());
+            socket.input.take(len);
         };
-        {
-            let mut storage = NO_HEADERS;
-            let response = Response::parse(&socket.input.rest()[..len], &mut storage).map_err(invalid)?;
-            let agreed = response.accept(request).map_err(invalid)?;
-            socket.protocol = agreed.protocol().map(String::from);
-            socket.connection = Connection::client(keys, &agreed);
-        }
         socket.input.take(len);
         Ok(socket)
     }
@@ -357,6 +360,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for WebSocket<S> {
 fn unsent(error: SendError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
+
+/// Responses such as 103 (Early Hints) that are skipped.
+const MAX_INTERIM: u32 = 16;
 
 /// Room for a read, in bytes.
 const READ: usize = 64 << 10;

@@ -33,7 +33,20 @@ impl Utf8Tail {
     ///
     /// # Errors
     /// [`ProtocolError::InvalidUtf8`] as soon as no continuation could make the text valid.
-    pub fn push(&mut self, mut piece: &[u8], text: &mut String) -> Result<(), ProtocolError> {
+    pub fn push(&mut self, piece: &[u8], text: &mut String) -> Result<(), ProtocolError> {
+        self.pass(piece, |valid| text.push_str(valid))
+    }
+
+    /// Judges `piece` and keeps nothing of it but the start of a character whose rest has not arrived.
+    ///
+    /// # Errors
+    /// As [`Utf8Tail::push`].
+    pub fn check(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        self.pass(piece, |_| {})
+    }
+
+    #[inline]
+    fn pass(&mut self, mut piece: &[u8], mut take: impl FnMut(&str)) -> Result<(), ProtocolError> {
         while self.len > 0 {
             let Some((&byte, rest)) = piece.split_first() else { return Ok(()) };
             piece = rest;
@@ -43,7 +56,7 @@ impl Utf8Tail {
             character[have] = byte;
             match core::str::from_utf8(&character[..=have]) {
                 Ok(complete) => {
-                    text.push_str(complete);
+                    take(complete);
                     self.len = 0;
                 }
                 Err(error) if error.error_len().is_some() => return Err(ProtocolError::InvalidUtf8),
@@ -54,7 +67,7 @@ impl Utf8Tail {
             }
         }
         let (whole, rest) = piece.split_at(piece.len() - cut_short(piece));
-        text.push_str(validate(whole)?);
+        take(validate(whole)?);
         if core::str::from_utf8(rest).is_err_and(|error| error.error_len().is_some()) {
             return Err(ProtocolError::InvalidUtf8);
         }

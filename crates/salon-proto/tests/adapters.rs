@@ -191,10 +191,13 @@ fn a_client_judges_the_answer() {
     let inner = error.get_ref().and_then(|error| error.downcast_ref::<ResponseError>());
     assert_eq!(inner, Some(&ResponseError::NotSwitched(302)));
     assert_eq!(answers("HTTP/1.1 101 Swi").unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-    // The stream ends without a Close.
-    let mut socket = answers(SWITCHED).unwrap();
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    let mut socket = answers(Box::leak(format!("{}{SWITCHED}", hints.repeat(16)).into_boxed_str())).unwrap();
     let (event, _) = socket.read().unwrap().unwrap();
     assert!(matches!(event, Event::Failed(_)), "{event:?}");
+    let error = answers(Box::leak(format!("{}{SWITCHED}", hints.repeat(17)).into_boxed_str())).unwrap_err();
+    let inner = error.get_ref().and_then(|error| error.downcast_ref::<ResponseError>());
+    assert_eq!(inner, Some(&ResponseError::NotSwitched(103)));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 use salon::proto::client_handshake::{ClientRequest, Response};
-use salon::proto::handshake::{NO_HEADERS, Request};
+use salon::proto::handshake::Request;
 use salon::proto::{ClientContext, CloseCode, Connection, Control, Event, Input, Message, Offer, Part, SendError};
 
 /// A message or frame as it was to be sent, or as it was read.
@@ -58,15 +58,13 @@ fn connection(Setting { client, deflate }: Setting) -> Connection {
     let request = ClientRequest::new("h", *b"the sample nonce").deflate(Offer::new());
     let (mut head, mut answer) = (Vec::new(), Vec::new());
     request.encode(&mut head).expect("a good request");
-    let mut storage = NO_HEADERS;
-    let upgrade = Request::parse(&head, &mut storage).expect("a request").upgrade().expect("a good request");
+    let upgrade = Request::parse(&head).expect("a request").upgrade().expect("a good request");
     let upgrade = if deflate { upgrade.deflate(ClientContext::Reset) } else { upgrade };
     let at_server = upgrade.encode(&mut answer);
     if !client {
         return Connection::server(&at_server);
     }
-    let mut storage = NO_HEADERS;
-    let at_client = Response::parse(&answer, &mut storage).expect("a response").accept(&request).expect("a good one");
+    let at_client = Response::parse(&answer).expect("a response").accept(&request).expect("a good one");
     let mut drawn = 0_u32;
     let keys = move || {
         drawn = drawn.wrapping_mul(0x9e37_79b9).wrapping_add(0x7f4a_7c15);
