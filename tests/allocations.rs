@@ -14,7 +14,7 @@ use salon::id::{ConnId, TopicId};
 use salon::proto::deflate::{Deflater, Inflater};
 use salon::proto::frame::{Opcode, encode_frame, encode_masked_frame};
 use salon::proto::receiver::Receiver;
-use salon::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate};
+use salon::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate, ProtocolError};
 use salon::time::Tick;
 
 /// The system's allocator, which also counts for each thread: tests run side by side.
@@ -511,7 +511,7 @@ fn the_inflater_and_the_compressors() {
     let text = b"words and again words, ".repeat(40_000);
     let compressed = Deflater::new(6).compress(&text, 15).expect("smaller").to_vec();
     let mut inflater = Inflater::new();
-    let mut inflate = || measure(|| inflater.inflate(&compressed, None, |_| Ok(())).unwrap());
+    let mut inflate = || measure(|| inflater.inflate(&compressed, None, |_| Ok::<_, ProtocolError>(())).unwrap());
     let used = inflate();
     assert!((100 << 10..=143 << 10).contains(&used.peak), "{used:?}");
     assert_eq!(inflate().times, 0, "nothing more for the next message");

@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use bytes::Outcome;
 use salon::proto::deflate::{Deflater, Inflater};
 use salon::proto::receiver::Receiver;
-use salon::proto::{ClientContext, Limits, PermessageDeflate};
+use salon::proto::{ClientContext, Limits, ProtocolError, PermessageDeflate};
 
 const LIMITS: Limits = Limits { message_bytes: 40_000, fragments: 8 };
 const OFFERS: [&str; 3] = [
@@ -27,7 +27,7 @@ fn run(agreed: &PermessageDeflate, pieces: &[&[u8]]) -> Outcome {
         outcome.read(&mut connection, Some(&mut inflater), piece);
         assert!(connection.held_bytes() <= 40_000 + 32_768 + 2 * len + 1000, "bounded by limits and input");
         // Bytes that a neighbour leaves in the inflater must not show.
-        inflater.inflate(b"\xf2\x48\xcd\xc9\xc9\x07\x00", None, |_| Ok(())).unwrap();
+        inflater.inflate(b"\xf2\x48\xcd\xc9\xc9\x07\x00", None, |_| Ok::<_, ProtocolError>(())).unwrap();
     }
     assert!(outcome.told.iter().all(|told| told.payload().len() <= LIMITS.message_bytes as usize));
     outcome

@@ -343,6 +343,29 @@ fn a_bomb() {
     assert!(made <= 70_000 + (96 << 10), "{made}");
 }
 
+/// Whoever inflates by hand stops by an error of its own, and hears what is wrong with the payload by the same type.
+#[test]
+fn a_caller_stops_by_its_own_error() {
+    #[derive(Debug, PartialEq, Eq)]
+    enum Stopped {
+        Enough(usize),
+        Broken(ProtocolError),
+    }
+    impl From<ProtocolError> for Stopped {
+        fn from(error: ProtocolError) -> Self {
+            Self::Broken(error)
+        }
+    }
+    let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00"; // RFC 7692 section 7.2.3.1
+    let stop = |payload: &[u8], at: usize| {
+        Inflater::new()
+            .inflate(payload, None, |piece| if piece.len() > at { Err(Stopped::Enough(piece.len())) } else { Ok(()) })
+    };
+    assert_eq!(stop(hello, 5), Ok(()));
+    assert_eq!(stop(hello, 4), Err(Stopped::Enough(5)));
+    assert_eq!(stop(&hello[..3], 5), Err(Stopped::Broken(ProtocolError::CorruptDeflate)));
+}
+
 /// A client that keeps its context: over many messages, with plain ones between, and beyond a window.
 #[test]
 fn context_is_kept_or_not() {

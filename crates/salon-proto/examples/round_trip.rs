@@ -14,7 +14,8 @@ use salon_proto::{ClientRequest, CloseCode, Control, Event, Message, random};
 
 fn main() -> io::Result<()> {
     let host = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
-    let request = ClientRequest::new(&host, random::nonce());
+    let target = std::env::args().nth(2).unwrap_or_else(|| "/".into());
+    let request = ClientRequest::new(&host, random::nonce()).target(&target);
     let mut socket = WebSocket::connect(TcpStream::connect(&host)?, &request, random::keys())?;
     for number in 0..10_u32 {
         let began = Instant::now();

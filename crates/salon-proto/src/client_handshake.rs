@@ -166,6 +166,7 @@ fn is_token(text: &str) -> bool {
 
 /// A value that may not stand in a request: the caller's own mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum UnfitRequest {
     /// The host is not a name or address, with a port perhaps.
     Host,
@@ -344,6 +345,7 @@ impl<'a> Response<'a> {
 
 /// Why a response does not open a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ResponseError {
     /// The first byte begins no status line: another protocol, TLS perhaps.
     NotHttp,

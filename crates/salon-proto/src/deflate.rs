@@ -46,19 +46,20 @@ impl Inflater {
         if self.0.is_some() { INFLATER_BYTES } else { 0 }
     }
 
-    /// Inflates the payload of a whole message and hands it on in pieces; stops where `take` refuses one.
+    /// Inflates the payload of a whole message and hands it on in pieces; stops where `take` refuses one, by an error of
+    /// its own kind.
     ///
     /// `history` is what the message may refer to beyond itself; afterwards it ends with this message.
     ///
     /// # Errors
     /// That of `take`; [`ProtocolError::CorruptDeflate`] for what is not DEFLATE, refers to what was never sent, or
     /// does not end with a block; [`ProtocolError::TooManyFinalBlocks`].
-    pub fn inflate(
+    pub fn inflate<E: From<ProtocolError>>(
         &mut self,
         payload: &[u8],
         history: Option<&mut History>,
-        mut take: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
-    ) -> Result<(), ProtocolError> {
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         // Section 7.2.3.6 encodes an empty message as one byte, but some senders' zlib produces an empty payload.
         if payload.is_empty() {
             return Ok(());
@@ -95,17 +96,17 @@ impl Inflating {
         }
     }
 
-    fn message(
+    fn message<E: From<ProtocolError>>(
         &mut self,
         payload: &[u8],
-        take: &mut impl FnMut(&[u8]) -> Result<(), ProtocolError>,
-    ) -> Result<(), ProtocolError> {
+        take: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut rest = payload;
         // §7.2.3.4: a block may be marked as final. What follows begins with the next byte, as if nothing had ended.
         for _ in 0..=MAX_FINAL_BLOCKS {
             let ended = self.run(&mut rest, take)?;
             if !ended {
-                return self.finish();
+                return Ok(self.finish()?);
             }
             if rest.is_empty() {
                 // The empty block of section 7.2.1 step 3 is missing, but nothing is in doubt.
@@ -113,7 +114,7 @@ impl Inflating {
             }
             self.restart();
         }
-        Err(ProtocolError::TooManyFinalBlocks { limit: MAX_FINAL_BLOCKS })
+        Err(ProtocolError::TooManyFinalBlocks { limit: MAX_FINAL_BLOCKS }.into())
     }
 
     /// Takes back the bytes that the sender cut off, and makes sure that the payload ended where it could be cut.
@@ -128,11 +129,11 @@ impl Inflating {
     }
 
     /// Inflates from the front of `input` until it is used up or a final block ends; returns whether one did.
-    fn run(
+    fn run<E: From<ProtocolError>>(
         &mut self,
         input: &mut &[u8],
-        take: &mut impl FnMut(&[u8]) -> Result<(), ProtocolError>,
-    ) -> Result<bool, ProtocolError> {
+        take: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<bool, E> {
         loop {
             if self.filled == self.recent.len() {
                 self.recent.copy_within(PIECE.., 0);

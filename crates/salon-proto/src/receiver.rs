@@ -37,8 +37,8 @@ use crate::error::ProtocolError;
 #[cfg(feature = "deflate")]
 use crate::extension::PermessageDeflate;
 use crate::frame::{
-    FrameHeader, FrameRules, Kind, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame, encode_masked_frame,
-    find_whole_message,
+    FrameHeader, FrameRules, Kind, Limits, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Opcode, encode_frame,
+    encode_masked_frame, find_whole_message,
 };
 use crate::input::{Input, Lent, Ready, Whole};
 use crate::mask::{MaskingKey, apply_mask};

@@ -26,7 +26,7 @@ use super::{DeflateSettings, Engine, Event, Got, LeftBehind, Settings, Stream, W
 use crate::id::{ConnId, TopicId};
 use crate::proto::deflate::{Deflater, Inflater};
 use crate::proto::frame::{FrameHeader, Opcode, encode_frame, encode_masked_frame};
-use crate::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate};
+use crate::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate, ProtocolError};
 use crate::time::Tick;
 
 /// The other side of a connection, held by the test.
@@ -398,7 +398,7 @@ fn frames(mut bytes: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
             true => Inflater::new()
                 .inflate(&bytes[len..end], None, |piece| {
                     payload.extend_from_slice(piece);
-                    Ok(())
+                    Ok::<_, ProtocolError>(())
                 })
                 .expect("good DEFLATE"),
         }

@@ -1,0 +1,158 @@
+//! Many connections in one thread: an echo server of `salon::engine` over mio, which is edge-triggered.
+//!
+//! ```sh
+//! cargo run --example engine_echo 127.0.0.1:9001
+//! ```
+//!
+//! Another poller is driven likewise; what each must watch is said at [`Stream`].
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Registry, Token};
+use salon::engine::{DeflateSettings, Engine, Event, Got, Settings, Stream, Wrote, receive_short, send_short};
+use salon::id::ConnId;
+use salon::proto::handshake::{Refusal, RequestError};
+use salon::proto::{ClientContext, Kind, PermessageDeflate};
+use salon::time::Tick;
+
+const LISTENER: Token = Token(usize::MAX);
+
+fn main() -> io::Result<()> {
+    let address: SocketAddr = std::env::args()
+        .nth(1)
+        .map_or(Ok(([127, 0, 0, 1], 9001).into()), |text| text.parse())
+        .map_err(io::Error::other)?;
+    let (mut poll, mut ready, mut listener) = (Poll::new()?, Events::with_capacity(1024), TcpListener::bind(address)?);
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    let began = Instant::now();
+    let now = || Tick(began.elapsed().as_millis() as u64);
+    let settings = Settings { deflate: Some(DeflateSettings::default()), ..Settings::default() };
+    let (mut engine, mut reply) = (Engine::new(settings, now()), Vec::new());
+    loop {
+        let within = match engine.has_work() {
+            true => Some(Duration::ZERO),
+            false => engine.next_deadline().map(|due| due.since(now())),
+        };
+        match poll.poll(&mut ready, within) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        for event in &ready {
+            match event.token() {
+                LISTENER => accept_all(&listener, &mut engine, poll.registry())?,
+                Token(index) => {
+                    if event.is_readable() {
+                        engine.readable(index as u32, event.is_read_closed() || event.is_error());
+                    }
+                    if event.is_writable() {
+                        engine.writable(index as u32);
+                    }
+                }
+            }
+        }
+        engine.begin_turn(now());
+        let mut told = None;
+        while engine.next_event(|id, _, event| told = Some((id, answer(event, &mut reply)))) {
+            match told.take() {
+                Some((id, Then::Send(kind))) => engine.send(id, kind, &reply),
+                Some((id, Then::Upgrade(deflate))) => engine.upgrade_with(id, &reply, deflate.as_ref()),
+                Some((id, Then::Refuse)) => engine.respond(id, &reply, false),
+                Some((_, Then::Nothing)) | None => {}
+            }
+        }
+        engine.flush();
+        engine.reap(|mut socket| drop(poll.registry().deregister(&mut socket.0)));
+    }
+}
+
+/// Edge-triggered: until there is nothing left.
+fn accept_all(listener: &TcpListener, engine: &mut Engine<Socket>, registry: &Registry) -> io::Result<()> {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                let id: ConnId = engine.insert(Socket(stream), 0);
+                if let Some(Socket(stream)) = engine.stream_mut(id) {
+                    registry.register(stream, Token(id.index as usize), Interest::READABLE | Interest::WRITABLE)?;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            // One that has gone away again, or no descriptor left.
+            Err(error) => {
+                eprintln!("accept: {error}");
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What is to be done behind an event, with what is in the reply.
+enum Then {
+    Send(Kind),
+    Upgrade(Option<PermessageDeflate>),
+    Refuse,
+    Nothing,
+}
+
+fn answer(event: Event<'_>, reply: &mut Vec<u8>) -> Then {
+    reply.clear();
+    let refuse = |error: RequestError, reply: &mut Vec<u8>| {
+        Refusal::from(error).encode(reply);
+        Then::Refuse
+    };
+    match event {
+        Event::Text(text) => {
+            reply.extend_from_slice(text.as_bytes());
+            Then::Send(Kind::Text)
+        }
+        Event::Binary(data) => {
+            reply.extend_from_slice(data);
+            Then::Send(Kind::Binary)
+        }
+        Event::Request(request) => match request.upgrade() {
+            Ok(upgrade) => Then::Upgrade(upgrade.deflate(ClientContext::Reset).encode(reply).deflate().copied()),
+            Err(error) => refuse(error, reply),
+        },
+        Event::BadRequest(error) => refuse(error, reply),
+        Event::Body { .. } | Event::Control | Event::Drained | Event::Closed => Then::Nothing,
+    }
+}
+
+/// A socket that does not wait.
+struct Socket(TcpStream);
+
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Socket {
+    fn receive(&mut self, into: &mut [u8], to_end: bool) -> io::Result<Got> {
+        receive_short(self, into, to_end)
+    }
+
+    fn send(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<Wrote> {
+        send_short(self, slices)
+    }
+
+    fn shut_down(&mut self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+}
