@@ -8,6 +8,7 @@ use super::checks::{not_joined, unknown_user};
 use super::hall::Hall;
 use super::lists::{Copied, Join};
 use super::name::{RoomName, UserName};
+use super::rate_limit::Price;
 use super::turn::Turn;
 use super::waiting::{Found, Info, NewBan, Waiting, What};
 use super::wire::answer::{self, Ack};
@@ -129,6 +130,7 @@ impl Hall {
         }
         let Waiting { asker, room, what } = waiting;
         let ask = asker.ask();
+        self.give_back(ask.conn, what.paid(), Price::frames(1));
         let mut list = None;
         let unknown = match &what {
             What::ToUser { to, .. } => self.roster.users().find(to.as_str()).is_none() && why == Some(Why::NotFound),
@@ -159,7 +161,7 @@ impl Hall {
         }
         self.refuse(ask, &refusal, turn);
         if let Some(of) = list {
-            self.one_of_list(of, Join::Refused, turn);
+            self.one_of_list(of, Join::Failed, turn);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The answers come to `answers`.
 
 use super::hall::{Hall, PAIR_BYTES};
+use super::rate_limit::Price;
 use super::turn::Ctx;
 use super::waiting::{Described, Info, Waiting, What};
 use super::wire::Refusal;
@@ -88,11 +89,17 @@ impl Hall {
         make: impl FnOnce(Ticket) -> Request<'r>,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
-        let ticket = self.wait(waiting)?;
-        ctx.store.ask(make(ticket)).map_err(|overloaded| {
-            self.answered(ticket);
-            overloaded.into()
-        })
+        let (conn, paid) = (waiting.asker.conn, waiting.what.paid());
+        let asked = self.wait(waiting).and_then(|ticket| {
+            ctx.store.ask(make(ticket)).map_err(|overloaded| {
+                self.answered(ticket);
+                overloaded.into()
+            })
+        });
+        if asked.is_err() {
+            self.give_back(conn, paid, Price::frames(1));
+        }
+        asked
     }
 
     /// Takes down a request; the ticket is for the backend.

@@ -2,13 +2,11 @@
 //!
 //! Buckets themselves are in `rate_limit`, which knows neither sessions nor answers.
 
-use std::time::Duration;
-
 use super::ask::Ask;
 use super::farewell::Farewell;
 use super::hall::Hall;
 use super::name::UserName;
-use super::rate_limit::{ANNOUNCE_RATE, Payer, Price, SWEEP_EVERY, Verdict};
+use super::rate_limit::{ANNOUNCE_RATE, Paid, Payer, Price, SWEEP_EVERY, TooFast, Verdict};
 use super::settings::{Rate, Settings};
 use super::timers::Timer;
 use super::turn::Turn;
@@ -32,11 +30,11 @@ impl Hall {
         }
         match verdict {
             Verdict::Pass => return true,
-            Verdict::Refused { retry_after, crowded } => {
+            Verdict::Refused(refused) => {
                 self.counts.rate_limited += 1;
                 let id = id();
                 if id.is_some() || self.buckets.tells(payer, now) {
-                    let refusal = self.too_fast(payer, retry_after, crowded, turn);
+                    let refusal = self.too_fast(payer, refused, turn);
                     self.refuse(Ask::new(conn, id.as_ref()), &refusal, turn);
                 }
             }
@@ -50,23 +48,20 @@ impl Hall {
 
     /// Pays for a request that costs more than one frame the part that its frame has not paid for. Operators do not
     /// pay.
-    pub(super) fn pay_for_more(&mut self, conn: ConnId, price: Price, turn: &Turn<'_>) -> Result<(), Refusal> {
-        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
+    pub(super) fn pay_for_more(&mut self, conn: ConnId, price: Price, turn: &Turn<'_>) -> Result<Paid, Refusal> {
+        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(Paid::default()) };
         let Settings { rate, full_speed_per_address: people, .. } = *turn.settings;
-        match self.buckets.pay_for_more(payer, price, rate, people, turn.now.tick) {
-            Verdict::Refused { retry_after, crowded } => {
-                self.counts.rate_limited += 1;
-                Err(self.too_fast(payer, retry_after, crowded, turn))
-            }
-            Verdict::Pass | Verdict::Abuse => Ok(()),
-        }
+        self.buckets.pay_for_more(payer, price, rate, people, turn.now.tick).map_err(|refused| {
+            self.counts.rate_limited += 1;
+            self.too_fast(payer, refused, turn)
+        })
     }
 
-    /// A request that was paid for as if there were much to do had only so much.
-    pub(super) fn give_back(&mut self, conn: ConnId, paid: Price, done: Price, turn: &Turn<'_>) {
-        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return };
-        let Settings { rate, full_speed_per_address: people, .. } = *turn.settings;
-        self.buckets.give_back(payer, paid.left_of(done), rate, people);
+    /// A request that was paid for as if there were much to do had only so much, or nothing was done for it.
+    pub(super) fn give_back(&mut self, conn: ConnId, paid: Paid, done: Price) {
+        if let Some(payer) = self.roster.session(conn).map(|session| session.payer) {
+            self.buckets.give_back(payer, paid, done);
+        }
     }
 
     /// Pays for speaking to everybody; operators do not pay, nor does anybody without a limit on the rate.
@@ -87,15 +82,15 @@ impl Hall {
         })
     }
 
-    fn too_fast(&mut self, payer: Payer, retry_after: Duration, crowded: bool, turn: &Turn<'_>) -> Refusal {
-        let message = match crowded {
+    fn too_fast(&mut self, payer: Payer, refused: TooFast, turn: &Turn<'_>) -> Refusal {
+        let message = match refused.crowded {
             false => "expected messages at the rate of welcome.limits.rate, found more",
             true => "expected messages at the rate that all at this address have together, found more",
         };
         let mut refusal = Refusal::new(Code::RateLimited, message);
         let people = turn.settings.full_speed_per_address;
-        let again = |rate| self.buckets.promise(payer, (retry_after, crowded), rate, people, turn.now.tick);
-        refusal.retry_after = Some(turn.settings.rate.map_or(retry_after, again));
+        let again = |rate| self.buckets.promise(payer, refused, rate, people, turn.now.tick);
+        refusal.retry_after = Some(turn.settings.rate.map_or(refused.retry_after, again));
         refusal
     }
 }

@@ -6,6 +6,7 @@ use slab::Slab;
 
 use super::ask::Asker;
 use super::name::UserName;
+use super::rate_limit::Paid;
 use crate::slack;
 
 /// Which list. Of its own type, so that it cannot be taken for a ticket of the backend.
@@ -18,6 +19,10 @@ pub(super) struct Joins {
     outstanding: usize,
     pub joined: u64,
     pub refused: u64,
+    /// Those of the refused ones that the store did not answer, and how many there were in all.
+    pub failed: usize,
+    pub rooms: usize,
+    pub paid: Paid,
 }
 
 /// The outcome of one room of it.
@@ -25,6 +30,8 @@ pub(super) struct Joins {
 pub(super) enum Join {
     Joined,
     Refused,
+    /// The store did not answer.
+    Failed,
 }
 
 /// The outcomes of the copies of a message to many.
@@ -38,12 +45,13 @@ pub(super) struct Copies {
     pub missed: Vec<UserName>,
     pub failed: Vec<UserName>,
     pub said: Option<u64>,
+    pub paid: Paid,
 }
 
 impl Copies {
     /// No copy has an outcome yet; `said`: the fingerprint of the message for retries.
-    pub fn begin(said: Option<u64>) -> Self {
-        Self { said, ..Self::default() }
+    pub fn begin(said: Option<u64>, paid: Paid) -> Self {
+        Self { said, paid, ..Self::default() }
     }
 }
 
@@ -77,8 +85,8 @@ pub(super) struct Lists(Slab<List>);
 
 impl Lists {
     /// A list of so many rooms begins to wait.
-    pub fn begin_joins(&mut self, asker: Asker, rooms: usize) -> ListKey {
-        self.insert(asker, Of::Joins(Joins { outstanding: rooms, joined: 0, refused: 0 }))
+    pub fn begin_joins(&mut self, asker: Asker, rooms: usize, paid: Paid) -> ListKey {
+        self.insert(asker, Of::Joins(Joins { outstanding: rooms, joined: 0, refused: 0, failed: 0, rooms, paid }))
     }
 
     /// One room has its answer. With the last one, returns the connection and the answer.
@@ -87,6 +95,7 @@ impl Lists {
         match join {
             Join::Joined => joins.joined += 1,
             Join::Refused => joins.refused += 1,
+            Join::Failed => (joins.refused, joins.failed) = (joins.refused + 1, joins.failed + 1),
         }
         joins.outstanding -= 1;
         self.end_joins(key)
@@ -102,8 +111,8 @@ impl Lists {
     }
 
     /// A message to many begins to wait; `said` is its fingerprint for retries.
-    pub fn begin_copies(&mut self, asker: Asker, said: Option<u64>) -> ListKey {
-        self.insert(asker, Of::Copies(Box::new(Copies::begin(said))))
+    pub fn begin_copies(&mut self, asker: Asker, said: Option<u64>, paid: Paid) -> ListKey {
+        self.insert(asker, Of::Copies(Box::new(Copies::begin(said, paid))))
     }
 
     /// The sender of the message.

@@ -65,7 +65,7 @@ impl Hall {
             let message = format!("`rooms`: expected at most {most} rooms, found {}", wishes.len());
             return Err(Refusal::new(Code::TooLarge, message));
         }
-        self.pay_for_more(ask.conn, Price::entering(wishes.len()), ctx)?;
+        let paid = self.pay_for_more(ask.conn, Price::entering(wishes.len()), ctx)?;
         if let Some(name) = user
             && self.is_another_name(ask.conn, name)?
         {
@@ -77,8 +77,11 @@ impl Hall {
                 return Ok(());
             }
         }
-        self.may_wait()?;
-        let of = self.lists.begin_joins(ask.keep(), wishes.len());
+        if let Err(overloaded) = self.may_wait() {
+            self.give_back(ask.conn, paid, Price::frames(1));
+            return Err(overloaded);
+        }
+        let of = self.lists.begin_joins(ask.keep(), wishes.len(), paid);
         for wish in wishes {
             let list = InList { of, rooms: wishes.len() };
             let alone = Ask::unnamed(ask.conn);
@@ -87,7 +90,8 @@ impl Hall {
             if let Err(mut refusal) = entered {
                 refusal.room = Some(wish.room.as_ref().into());
                 self.refuse(alone, &refusal, ctx);
-                self.one_of_list(of, Join::Refused, ctx);
+                let join = if refusal.code == Code::Overloaded { Join::Failed } else { Join::Refused };
+                self.one_of_list(of, join, ctx);
             }
         }
         if wishes.is_empty() {
@@ -104,7 +108,10 @@ impl Hall {
     }
 
     fn answer_list(&mut self, done: Option<(Asker, Joins)>, turn: &mut Turn<'_>) {
-        let Some((asker, Joins { joined, refused, .. })) = done else { return };
+        let Some((asker, Joins { joined, refused, failed, rooms, paid, .. })) = done else { return };
+        if failed > 0 {
+            self.give_back(asker.conn, paid, Price::entering(rooms - failed));
+        }
         if self.roster.open_session(asker.conn).is_some() {
             turn.out.answer(asker.ask(), &Ack::JoinedList { joined, refused });
         }

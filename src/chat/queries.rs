@@ -7,7 +7,7 @@ use super::auth::Grant;
 use super::checks::{check_line, unknown_user};
 use super::hall::Hall;
 use super::name::{RoomName, UserName};
-use super::rate_limit::Price;
+use super::rate_limit::{Paid, Price};
 use super::turn::{Ctx, Turn};
 use super::waiting::{Described, Excerpt, Found, Info, RoomsAsked, Waiting, What};
 use super::wire::answer;
@@ -90,8 +90,8 @@ impl Hall {
         read: bool,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
-        let mut asked =
-            RoomsAsked { cursor: page.cursor.as_deref().map(Into::into), limit: page.limit, marked: Vec::new() };
+        let cursor = page.cursor.as_deref().map(Into::into);
+        let mut asked = RoomsAsked { cursor, limit: page.limit, marked: Vec::new(), paid: Paid::default() };
         if let Some(user) = self.marking_user(ask.conn).cloned() {
             page.short_cursor()?;
             let (listed, _, work) = self.rooms_on(ask.conn, &asked);
@@ -99,7 +99,7 @@ impl Hall {
             let marked = listed.iter().filter(|(_, listed)| listed.joined || read);
             asked.marked = marked.map(|(name, _)| (*name).clone()).collect();
             if !asked.marked.is_empty() {
-                self.pay_for_more(ask.conn, Price::looking_at(asked.marked.len()), ctx)?;
+                asked.paid = self.pay_for_more(ask.conn, Price::looking_at(asked.marked.len()), ctx)?;
                 let mut names = String::new();
                 let rooms = Names::join(asked.marked.iter().map(RoomName::as_str), &mut names);
                 let waiting = Waiting { asker: ask.keep(), room: None, what: What::Rooms(Box::new(asked)) };

@@ -89,11 +89,34 @@ impl Price {
     pub fn entering(rooms: usize) -> Self {
         Self { address: rooms as u64, ..Self::looking_at(rooms) }
     }
+}
 
-    /// What is left of it if so much was to be done.
-    pub fn left_of(self, done: Self) -> u64 {
-        self.own.max(1).saturating_sub(done.own.max(1))
+/// What a request has paid beside its frame. What is not done for it is given back of this, and no more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub(super) struct Paid {
+    /// By the user, in nanoseconds of the bucket, and what one frame costs there.
+    own: u64,
+    own_price: u64,
+    /// By the address.
+    address: u64,
+    address_price: u64,
+}
+
+impl Paid {
+    /// Less than for so many frames is not asked for, because the bucket may owe no more.
+    fn left_of(taken: u64, price: u64, frames: u64) -> u64 {
+        taken.saturating_sub(price.saturating_mul(frames.saturating_sub(1)))
     }
+}
+
+/// Why a frame is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooFast {
+    /// When the next one passes.
+    pub retry_after: Duration,
+    /// Not the user alone but all at the address together.
+    pub crowded: bool,
 }
 
 /// The answer to one frame.
@@ -101,11 +124,7 @@ impl Price {
 pub(super) enum Verdict {
     Pass,
     /// Too fast; the next one passes after this time, if no other frame of the address takes its place.
-    Refused {
-        retry_after: Duration,
-        /// Not the user alone but all at the address together.
-        crowded: bool,
-    },
+    Refused(TooFast),
     /// Too fast for [`ABUSE_SECONDS`] in a row.
     Abuse,
 }
@@ -141,13 +160,13 @@ impl Buckets {
         if let Err(retry_after) = own.pay(rate, 1, now) {
             return match own.refuse(now) {
                 true => Verdict::Abuse,
-                false => Verdict::Refused { retry_after, crowded: false },
+                false => Verdict::Refused(TooFast { retry_after, crowded: false }),
             };
         }
         let Some(address) = payer.address else { return Verdict::Pass };
         match self.crowd(address).pay(rate, people, now) {
             Ok(()) => Verdict::Pass,
-            Err(retry_after) => Verdict::Refused { retry_after, crowded: true },
+            Err(retry_after) => Verdict::Refused(TooFast { retry_after, crowded: true }),
         }
     }
 
@@ -165,8 +184,8 @@ impl Buckets {
     /// When a refused frame may come back: each at a time of its own, one price after the other, so that many frames
     /// that were refused at once do not all come back at once. Past [`LONGEST_WAIT`] they are spread over it at random:
     /// there are too many to be heard.
-    pub fn promise(&mut self, payer: Payer, refused: (Duration, bool), rate: Rate, people: u32, now: Tick) -> Duration {
-        let (retry_after, crowded) = refused;
+    pub fn promise(&mut self, payer: Payer, refused: TooFast, rate: Rate, people: u32, now: Tick) -> Duration {
+        let TooFast { retry_after, crowded } = refused;
         let (key, people) = match payer.address.filter(|_| crowded) {
             Some(address) => (self.hasher.hash_one(address), people),
             None => (payer.own, 1),
@@ -186,31 +205,37 @@ impl Buckets {
     /// Pays for a request that costs more than one frame the part that its frame has not paid for. What costs more than
     /// can be had at once is paid by a full bucket, which then owes the rest, [`LONGEST_DEBT`] at most. Nothing is paid
     /// by the user if the address cannot pay.
-    pub fn pay_for_more(&mut self, payer: Payer, price: Price, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
-        let Some(rate) = rate else { return Verdict::Pass };
+    pub fn pay_for_more(
+        &mut self,
+        payer: Payer,
+        price: Price,
+        rate: Option<Rate>,
+        people: u32,
+        now: Tick,
+    ) -> Result<Paid, TooFast> {
+        let Some(rate) = rate else { return Ok(Paid::default()) };
         let own = self.buckets.entry(payer.own).or_default().after_more(rate, 1, price.own, now);
-        let own = match own {
-            Ok(full_at) => full_at,
-            Err(retry_after) => return Verdict::Refused { retry_after, crowded: false },
-        };
+        let (own_full_at, own) = own.map_err(|retry_after| TooFast { retry_after, crowded: false })?;
+        let mut paid = Paid { own, own_price: self::price(rate, 1), ..Paid::default() };
         if let Some(address) = payer.address {
             let crowd = self.crowd(address);
-            match crowd.after_more(rate, people, price.address, now) {
-                Ok(full_at) => crowd.full_at = full_at,
-                Err(retry_after) => return Verdict::Refused { retry_after, crowded: true },
-            }
+            let all = crowd.after_more(rate, people, price.address, now);
+            let (full_at, taken) = all.map_err(|retry_after| TooFast { retry_after, crowded: true })?;
+            crowd.full_at = full_at;
+            (paid.address, paid.address_price) = (taken, self::price(rate, people));
         }
-        self.buckets.entry(payer.own).or_default().full_at = own;
-        Verdict::Pass
+        self.buckets.entry(payer.own).or_default().full_at = own_full_at;
+        Ok(paid)
     }
 
-    /// Gives back so many frames of what was paid for a request that turned out to be less work.
-    pub fn give_back(&mut self, payer: Payer, frames: u64, rate: Option<Rate>, people: u32) {
-        let Some(rate) = rate else { return };
-        let crowd = payer.address.map(|address| (self.hasher.hash_one(address), people));
-        for (key, people) in [Some((payer.own, 1)), crowd].into_iter().flatten() {
-            if let Some(bucket) = self.buckets.get_mut(&key) {
-                bucket.full_at = bucket.full_at.saturating_sub(price(rate, people).saturating_mul(frames));
+    /// Gives back what was paid for a request that turned out to be less work.
+    pub fn give_back(&mut self, payer: Payer, paid: Paid, done: Price) {
+        let own = (Some(payer.own), Paid::left_of(paid.own, paid.own_price, done.own));
+        let address = payer.address.map(|address| self.hasher.hash_one(address));
+        let address = (address, Paid::left_of(paid.address, paid.address_price, done.address));
+        for (key, left) in [own, address] {
+            if let Some(bucket) = key.and_then(|key| self.buckets.get_mut(&key)) {
+                bucket.full_at = bucket.full_at.saturating_sub(left);
             }
         }
     }
@@ -272,14 +297,15 @@ impl Bucket {
         Ok(())
     }
 
-    /// When it is full if so many frames are paid for of which one is paid, or when they can be: then the frame that
-    /// asks again has been paid for too.
-    fn after_more(&self, rate: Rate, people: u32, frames: u64, now: Tick) -> Result<u64, Duration> {
+    /// When it is full if so many frames are paid for of which one is paid, and what is taken for them; or when they
+    /// can be: then the frame that asks again has been paid for too.
+    fn after_more(&self, rate: Rate, people: u32, frames: u64, now: Tick) -> Result<(u64, u64), Duration> {
         let (price, depth) = (price(rate, people), depth(rate, people));
         let more = price.saturating_mul(frames).saturating_sub(price);
         let (at_once, owed) = (depth.saturating_sub(price), nanos_of(LONGEST_DEBT));
-        let paid = self.after(depth, (more.min(at_once), more.min(at_once.saturating_add(owed))), now);
-        paid.map_err(|wait| wait + Duration::from_nanos(price))
+        let taken = more.min(at_once.saturating_add(owed));
+        let full_at = self.after(depth, (more.min(at_once), taken), now);
+        full_at.map(|full_at| (full_at, taken)).map_err(|wait| wait + Duration::from_nanos(price))
     }
 
     /// When it is full if the second is taken, for which the first must be there; or when that will be.
@@ -375,7 +401,7 @@ mod tests {
     const THERE: Option<Address> = Some(Address(NonZeroU64::new(2).unwrap()));
 
     fn refused(ms: u64) -> Verdict {
-        Verdict::Refused { retry_after: Duration::from_millis(ms), crowded: false }
+        Verdict::Refused(TooFast { retry_after: Duration::from_millis(ms), crowded: false })
     }
 
     #[test]
@@ -412,9 +438,9 @@ mod tests {
                     assert_eq!(buckets.pay(ann, RATE, 3, at), Verdict::Pass, "{frames} {used}");
                     buckets.pay_for_more(ann, Price::frames(frames), RATE, 3, at)
                 };
-                if let Verdict::Refused { retry_after, .. } = ask(Tick(0)) {
+                if let Err(TooFast { retry_after, .. }) = ask(Tick(0)) {
                     let again = Tick(retry_after.as_nanos().div_ceil(1_000_000) as u64);
-                    assert_eq!(ask(again), Verdict::Pass, "{frames} {used}");
+                    assert!(ask(again).is_ok(), "{frames} {used}");
                 }
             }
         }
@@ -445,7 +471,7 @@ mod tests {
             for _ in 0..40 {
                 match buckets.pay(payer, RATE, 3, Tick(0)) {
                     Verdict::Pass => passed += 1,
-                    Verdict::Refused { crowded: true, .. } => crowded += 1,
+                    Verdict::Refused(TooFast { crowded: true, .. }) => crowded += 1,
                     other => panic!("{other:?}"),
                 }
             }
@@ -453,7 +479,7 @@ mod tests {
         assert_eq!((passed, crowded), (120, 280));
         let [late, there] = [HERE, THERE].map(|address| buckets.payer("late", address));
         let wait = Duration::from_nanos(16_666_666);
-        assert_eq!(buckets.pay(late, RATE, 3, Tick(0)), Verdict::Refused { retry_after: wait, crowded: true });
+        assert_eq!(buckets.pay(late, RATE, 3, Tick(0)), Verdict::Refused(TooFast { retry_after: wait, crowded: true }));
         assert_eq!(buckets.pay(late, RATE, 3, Tick(17)), Verdict::Pass);
         assert_eq!(buckets.pay(there, RATE, 3, Tick(0)), Verdict::Pass);
     }
@@ -468,11 +494,11 @@ mod tests {
             buckets.pay(ann, rate, 64, Tick(second * 1000 + 1))
         };
         for second in 0..9 {
-            assert!(matches!(flood(second), Verdict::Refused { .. }), "{second}");
+            assert!(matches!(flood(second), Verdict::Refused(_)), "{second}");
         }
         // A second without refusals starts the count again.
         for second in 10..19 {
-            assert!(matches!(flood(second), Verdict::Refused { .. }), "{second}");
+            assert!(matches!(flood(second), Verdict::Refused(_)), "{second}");
         }
         assert_eq!(flood(19), Verdict::Abuse);
     }
@@ -488,7 +514,7 @@ mod tests {
                 assert!(!matches!(buckets.pay(bob, rate, 1, Tick(second * 1000)), Verdict::Abuse));
             }
             let verdict = buckets.pay(ann, rate, 1, Tick(second * 1000));
-            assert!(matches!(verdict, Verdict::Refused { crowded: true, .. }), "{second}: {verdict:?}");
+            assert!(matches!(verdict, Verdict::Refused(TooFast { crowded: true, .. })), "{second}: {verdict:?}");
         }
     }
 
@@ -501,7 +527,7 @@ mod tests {
         let ann = buckets.payer("ann", HERE);
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
         let mut promise = |crowded, now| {
-            let refused = (Duration::from_millis(50), crowded);
+            let refused = TooFast { retry_after: Duration::from_millis(50), crowded };
             buckets.promise(ann, refused, rate, 64, Tick(now)).as_nanos()
         };
         for n in 1..=60 {
@@ -527,24 +553,24 @@ mod tests {
         let [ann, uncounted] = [HERE, None].map(|address| buckets.payer("ann", address));
         for _ in 0..2 {
             assert_eq!(buckets.pay(ann, RATE, 3, Tick(0)), Verdict::Pass);
-            assert_eq!(buckets.pay_for_more(ann, Price::entering(60), RATE, 3, Tick(0)), Verdict::Pass);
+            assert!(buckets.pay_for_more(ann, Price::entering(60), RATE, 3, Tick(0)).is_ok());
         }
         // A user whose address cannot pay pays no more than the frame.
         for refused in [2, 60] {
-            let verdict = buckets.pay_for_more(ann, Price::entering(refused), RATE, 3, Tick(0));
-            assert!(matches!(verdict, Verdict::Refused { crowded: true, .. }));
+            let paid = buckets.pay_for_more(ann, Price::entering(refused), RATE, 3, Tick(0));
+            assert!(paid.is_err_and(|refused| refused.crowded));
         }
         assert_eq!(buckets.buckets[&ann.own].full_at, 2 * 8 * 50_000_000);
         assert_eq!(
             buckets.pay(ann, RATE, 3, Tick(0)),
-            Verdict::Refused { retry_after: Duration::from_nanos(16_666_666), crowded: true }
+            Verdict::Refused(TooFast { retry_after: Duration::from_nanos(16_666_666), crowded: true })
         );
-        assert_eq!(buckets.pay_for_more(ann, Price::entering(1), RATE, 3, Tick(0)), Verdict::Pass);
-        assert_eq!(buckets.pay_for_more(uncounted, Price::entering(60), RATE, 3, Tick(0)), Verdict::Pass);
-        assert_eq!(buckets.pay_for_more(ann, Price::entering(60), None, 3, Tick(0)), Verdict::Pass);
+        assert!(buckets.pay_for_more(ann, Price::entering(1), RATE, 3, Tick(0)).is_ok());
+        assert!(buckets.pay_for_more(uncounted, Price::entering(60), RATE, 3, Tick(0)).is_ok());
+        assert!(buckets.pay_for_more(ann, Price::entering(60), None, 3, Tick(0)).is_ok());
         // One that is larger than the bucket is paid for by a full one.
         assert_eq!(buckets.pay(ann, RATE, 3, Tick(10_000)), Verdict::Pass);
-        assert_eq!(buckets.pay_for_more(ann, Price::entering(1_000), RATE, 3, Tick(10_000)), Verdict::Pass);
+        assert!(buckets.pay_for_more(ann, Price::entering(1_000), RATE, 3, Tick(10_000)).is_ok());
     }
 
     /// What costs more than there is at once is paid by a full bucket, which then owes the rest: as much as is done for
@@ -565,26 +591,38 @@ mod tests {
             let is_large = frames >= 40 && rate.burst == 40;
             let (rate, price) = (Some(rate), Price::frames(frames));
             assert_eq!(buckets.pay(ann, rate, 1, Tick(0)), Verdict::Pass);
-            assert_eq!(buckets.pay_for_more(ann, price, rate, 1, Tick(0)), Verdict::Pass, "{frames}");
+            assert!(buckets.pay_for_more(ann, price, rate, 1, Tick(0)).is_ok(), "{frames}");
             assert_eq!(buckets.buckets[&ann.own].full_at, full_after_ms * 1_000_000, "{frames}");
             // One frame short, it is not paid for.
             if is_large {
                 for _ in 0..2 {
                     assert_eq!(buckets.pay(ann, rate, 1, Tick(full_after_ms)), Verdict::Pass);
                 }
-                let verdict = buckets.pay_for_more(ann, price, rate, 1, Tick(full_after_ms));
-                assert!(matches!(verdict, Verdict::Refused { crowded: false, .. }), "{frames}");
+                let paid = buckets.pay_for_more(ann, price, rate, 1, Tick(full_after_ms));
+                assert!(paid.is_err_and(|refused| !refused.crowded), "{frames}");
             }
         }
-        // Given back, it is as if less had been asked for.
-        let mut buckets = Buckets::new(Random::from(1));
-        let ann = buckets.payer("ann", HERE);
-        let (asked, found) = (Price::looking_at(200), Price::looking_at(9));
-        assert_eq!((asked.left_of(found), asked.left_of(Price::looking_at(0))), (23, 24));
-        assert_eq!(buckets.pay(ann, RATE, 3, Tick(0)), Verdict::Pass);
-        assert_eq!(buckets.pay_for_more(ann, asked, RATE, 3, Tick(0)), Verdict::Pass);
-        buckets.give_back(ann, asked.left_of(found), RATE, 3);
-        assert_eq!(buckets.buckets[&ann.own].full_at, 2 * 50_000_000);
+    }
+
+    /// Given back, it is as if less had been asked for: never more than was taken, though a bucket owes so much only.
+    #[test]
+    fn what_is_given_back_was_taken() {
+        for (per_second, burst) in [(20, 40), (1, 5), (1, 1), (5, 24), (1000, 3)] {
+            for found in [0, 1, 8, 9, 72, 200] {
+                let rate = Some(Rate { per_second, burst });
+                let full_at = |listed: usize, gives_back: Option<usize>| {
+                    let mut buckets = Buckets::new(Random::from(1));
+                    let ann = buckets.payer("ann", HERE);
+                    assert_eq!(buckets.pay(ann, rate, 3, Tick(0)), Verdict::Pass);
+                    let paid = buckets.pay_for_more(ann, Price::looking_at(listed), rate, 3, Tick(0)).unwrap();
+                    if let Some(found) = gives_back {
+                        buckets.give_back(ann, paid, Price::looking_at(found));
+                    }
+                    [ann.own, buckets.hasher.hash_one(HERE.unwrap())].map(|key| buckets.buckets[&key].full_at)
+                };
+                assert_eq!(full_at(200, Some(found)), full_at(found, None), "{per_second}:{burst} found {found}");
+            }
+        }
     }
 
     #[test]

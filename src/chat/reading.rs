@@ -6,7 +6,7 @@
 use super::ask::{Ask, Asker};
 use super::hall::Hall;
 use super::name::UserName;
-use super::rate_limit::Price;
+use super::rate_limit::{Paid, Price};
 use super::turn::{Ctx, Turn};
 use super::waiting::{Waiting, What};
 use super::wire::answer::{self, Ack};
@@ -76,8 +76,7 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let user = self.user_with_marks(ask.conn)?;
         let (cursor, limit) = (page.short_cursor()?, page.limit);
-        let paid = Price::looking_at(limit);
-        self.pay_for_more(ask.conn, paid, ctx)?;
+        let paid = self.pay_for_more(ask.conn, Price::looking_at(limit), ctx)?;
         let waiting = Waiting { asker: ask.keep(), room: None, what: What::Conversations { paid } };
         let (user, now) = (user.as_str(), ctx.now);
         self.ask_store(waiting, |ticket| Request::Conversations { user, cursor, limit, now, ticket }, ctx)
@@ -86,12 +85,12 @@ impl Hall {
     pub(super) fn answer_conversations(
         &mut self,
         ask: Ask<'_>,
-        paid: Price,
+        paid: Paid,
         talks: &[Talk<'_>],
         next: Option<&str>,
         turn: &mut Turn<'_>,
     ) {
-        self.give_back(ask.conn, paid, Price::looking_at(talks.len()), turn);
+        self.give_back(ask.conn, paid, Price::looking_at(talks.len()));
         let listed: Vec<_> = talks.iter().map(answer::Talk::from).collect();
         turn.out.note_work(listed.len() / TALKS_A_STEP);
         turn.out.answer(ask, &answer::Conversations { conversations: &listed, next });

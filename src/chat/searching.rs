@@ -48,9 +48,9 @@ impl Hall {
         let sender = sender.as_deref().map(named).transpose()?;
         let (sender, cursor) = (sender.as_ref().map(UserName::as_str), page.short_cursor()?);
         let search = Search { scope, text, sender, before: *before, cursor, limit: page.limit };
-        self.pay_for_more(ask.conn, Price::frames(FRAMES), ctx)?;
+        let paid = self.pay_for_more(ask.conn, Price::frames(FRAMES), ctx)?;
         ctx.out.note_work(SEARCH);
-        let waiting = Waiting { asker: ask.keep(), room, what: What::Search };
+        let waiting = Waiting { asker: ask.keep(), room, what: What::Search { paid } };
         self.ask_store(waiting, |ticket| Request::Search { search, ticket }, ctx)
     }
 

@@ -287,9 +287,9 @@ impl Hall {
         let sender = self.roster.user(user).name.clone();
         self.may_wait()?;
         // Each copy is numbered and kept like a message to one.
-        self.pay_for_more(ask.conn, Price::frames(names.len() as u64), ctx)?;
-        let of = self.lists.begin_copies(ask.keep(), said);
-        let (mut copies, mut outstanding) = (Copies::begin(said), 0);
+        let paid = self.pay_for_more(ask.conn, Price::frames(names.len() as u64), ctx)?;
+        let of = self.lists.begin_copies(ask.keep(), said, paid);
+        let (mut copies, mut outstanding) = (Copies::begin(said, paid), 0);
         ctx.out.note_work(names.len() * COPY);
         for to in names {
             if self.roster.users().find(to.as_str()).is_none() {
@@ -323,7 +323,11 @@ impl Hall {
             // A retry reaches the others twice, but without it these would never get the message.
             false => self.forget_said(copies.said),
         }
-        let Copies { delivered, stored, unknown, missed, failed, .. } = &copies;
+        let Copies { delivered, stored, unknown, missed, failed, paid, .. } = &copies;
+        if !failed.is_empty() {
+            let done = delivered.len() + stored.len() + unknown.len() + missed.len();
+            self.give_back(asker.conn, *paid, Price::frames(done as u64));
+        }
         turn.out.answer(asker.ask(), &Ack::Multicast { delivered, stored, unknown, missed, failed });
     }
 

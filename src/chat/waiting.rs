@@ -7,7 +7,7 @@ use slab::Slab;
 use super::ask::Asker;
 use super::lists::ListKey;
 use super::name::{RoomName, UserName};
-use super::rate_limit::Price;
+use super::rate_limit::Paid;
 use super::readers::CatchingUp;
 use super::wire::answer::EndReason;
 use super::wire::request::Bound;
@@ -93,9 +93,12 @@ pub(super) enum What {
     Rooms(Box<RoomsAsked>),
     /// A page of direct conversations, and what was paid for it.
     Conversations {
-        paid: Price,
+        paid: Paid,
     },
-    Search,
+    /// A search, and what was paid for it.
+    Search {
+        paid: Paid,
+    },
     Ban(Box<NewBan>),
     Unban {
         banned: bool,
@@ -126,6 +129,31 @@ pub(super) struct RoomsAsked {
     pub cursor: Option<Box<str>>,
     pub limit: usize,
     pub marked: Vec<RoomName>,
+    /// What was paid for asking.
+    pub paid: Paid,
+}
+
+impl What {
+    /// What was paid beside the frame, which is given back where the store does not answer.
+    pub fn paid(&self) -> Paid {
+        match self {
+            Self::Rooms(asked) => asked.paid,
+            Self::Conversations { paid } | Self::Search { paid } => *paid,
+            // What was paid for a list is with the list.
+            Self::Enter { .. } | Self::Copy { .. } => Paid::default(),
+            Self::Slice { .. }
+            | Self::Life
+            | Self::Recall { .. }
+            | Self::Leave { .. }
+            | Self::InRoom { .. }
+            | Self::ToUser { .. }
+            | Self::RoomInfo(_)
+            | Self::History(_)
+            | Self::Mark
+            | Self::Ban(_)
+            | Self::Unban { .. } => Paid::default(),
+        }
+    }
 }
 
 /// A ban that holds, and is to be kept.

@@ -267,3 +267,43 @@ fn kicked_amid_a_join_and_a_message() {
     stage.says("cat", r#"{"type":"join","room_id":"den","history":10}"#);
     stage.heard_kinds("cat", &["joined", "broadcast", "online_users"]);
 }
+
+/// What a store does not answer costs its frame and no more: the message is that it is overloaded, and not soon that
+/// the client is too fast.
+#[test]
+fn what_is_not_done_costs_a_frame() {
+    let names: Vec<String> = (0..9).map(|n| format!("u{n}")).collect();
+    let rooms: Vec<String> = (0..60).map(|n| format!(r#"{{"room_id":"r{n}"}}"#)).collect();
+    for down in [Gate::Down, Gate::Full] {
+        for (text, answers) in [
+            (r#"{"type":"search","text":"x","id":1}"#.to_owned(), 1),
+            (r#"{"type":"conversations","limit":200,"id":1}"#.to_owned(), 1),
+            (r#"{"type":"rooms","limit":200,"id":1}"#.to_owned(), 1),
+            (format!(r#"{{"type":"multicast","user_ids":{names:?},"content":"x","id":1}}"#), 1),
+            (format!(r#"{{"type":"join","rooms":[{}],"id":1}}"#, rooms.join(",")), 61),
+        ] {
+            let gate = Rc::new(RefCell::new(Gate::Open));
+            let store = Late::new(Limits::default(), Rc::clone(&gate));
+            let settings = Settings { full_speed_per_address: 2, ..Settings::default() };
+            let mut stage = Stage::with(settings, Box::new(store));
+            stage.address = Some(Address(std::num::NonZeroU64::MIN));
+            stage.opens("ann", "ann");
+            names.iter().for_each(|name| stage.opens(name, name));
+            (0..20).for_each(|n| stage.joins("ann", &format!("den{n}")));
+            stage.waits_ms(10_000);
+            stage.all_forget();
+            *gate.borrow_mut() = down;
+            stage.says("ann", &text);
+            *gate.borrow_mut() = Gate::Open;
+            stage.hears_the_backend();
+            assert_eq!(stage.takes("ann").len(), answers, "{text}");
+            let ping = r#"{"type":"ping","id":2}"#;
+            (0..39).for_each(|_| stage.says("ann", ping));
+            assert!(stage.takes("ann").iter().all(|heard| kind(heard) == "pong"), "{text}");
+            stage.refused("ann", ping, "rate_limited");
+            // Those at the address have the other forty.
+            (0..40).for_each(|_| stage.says("u0", ping));
+            assert!(stage.takes("u0").iter().all(|heard| kind(heard) == "pong"), "{text}");
+        }
+    }
+}
