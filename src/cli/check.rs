@@ -174,7 +174,7 @@ impl Report {
             self.warn(&format!("store: {} is {what}", folder.display()));
         }
         let Ok(found) = rustix::fs::statvfs(folder) else { return };
-        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        let Some(free) = free_bytes(&found, rustix::process::geteuid().is_root()) else { return };
         if free < START_BYTES {
             return self.fail(&format!(
                 "store: {}: the disk is full ({} KiB are free, and {} are needed to begin); make room there, or choose \
@@ -276,6 +276,13 @@ impl Report {
     }
 }
 
+/// Bytes that are free on a file system; some are for root alone. `None`: it says nothing of itself.
+#[cfg(feature = "sqlite")]
+fn free_bytes(found: &rustix::fs::StatVfs, is_root: bool) -> Option<u64> {
+    let blocks = if is_root { found.f_bfree } else { found.f_bavail };
+    (found.f_blocks > 0).then(|| blocks.saturating_mul(found.f_frsize))
+}
+
 /// Kernel settings, from what on they are enough, and what for.
 const KERNEL: &[(&str, u64, &str)] = &[
     ("net.core.somaxconn", 4096, "when thousands come at once, some would have to knock again"),
@@ -303,3 +310,19 @@ const STORE_BYTES: usize = 16 << 20;
 
 /// The memory of Salon without connections, with the buffers it shares, rounded up.
 const BASE_BYTES: usize = 8 << 20;
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_says_what_is_free() {
+        let mut found = rustix::fs::statvfs("/").unwrap();
+        (found.f_frsize, found.f_blocks, found.f_bfree, found.f_bavail) = (4096, 100, 10, 0);
+        assert_eq!([true, false].map(|is_root| free_bytes(&found, is_root)), [Some(40_960), Some(0)]);
+        (found.f_blocks, found.f_bfree) = (0, 0);
+        assert_eq!([true, false].map(|is_root| free_bytes(&found, is_root)), [None, None]);
+        (found.f_blocks, found.f_bfree, found.f_bavail) = (u64::MAX, u64::MAX, u64::MAX);
+        assert_eq!(free_bytes(&found, false), Some(u64::MAX));
+    }
+}

@@ -20,6 +20,12 @@ impl Kept {
     }
 }
 
+impl From<Ban<'_>> for Kept {
+    fn from(Ban { user, until, note }: Ban<'_>) -> Self {
+        Self { user: user.into(), until, note: note.map(Into::into) }
+    }
+}
+
 impl Tables {
     pub fn ban(&self, ban: Ban<'_>) -> rusqlite::Result<()> {
         let sql = "INSERT INTO ban (user, until, note) VALUES (?1, ?2, ?3) \

@@ -47,7 +47,7 @@ impl Sqlite {
         if self.claim.inode().ok() != Some(self.inodes[0]) {
             return Err(Trouble::Away);
         }
-        let Connected { tables, last, renewed } =
+        let Connected { tables, last, renewed, .. } =
             Self::connect(&self.options, &mut self.claim, &mut self.random, Since::Batch(self.batches))?;
         if renewed {
             self.said.push(&News::Renewed);
@@ -239,9 +239,11 @@ impl Sqlite {
 
     pub(super) fn note_failing(&mut self, trouble: &Trouble) {
         self.health.failures += 1;
-        self.health.failing = Some(trouble.in_short());
+        let path = &self.claim.path;
+        self.health.failing = Some(trouble.in_short(path));
         if !self.ailing {
-            log::error!("{}: messages cannot be kept, so that none is taken: {trouble}", self.claim.path.display());
+            let why = trouble.at(path);
+            log::error!("{}: messages cannot be kept, so that none is taken: {why}", path.display());
             self.ailing = true;
         }
     }

@@ -1,7 +1,7 @@
 //! What is told when the chat begins: the bans, and the rooms and people that there are.
 
 use super::trouble::Result;
-use super::{Catalogue, News, Sqlite};
+use super::{Catalogue, News, Sqlite, TOLD_AT_ONCE};
 
 impl Sqlite {
     /// Has the next bans, rooms and people be told of all there are.
@@ -19,7 +19,13 @@ impl Sqlite {
         if self.tables.is_none() {
             self.reopen()?;
         }
-        if !catalogue.bans_told {
+        if let Some(read) = self.bans.as_mut().filter(|_| !catalogue.bans_told) {
+            for kept in read.drain(..read.len().min(TOLD_AT_ONCE)) {
+                self.said.push(&News::Banned(kept.ban()));
+            }
+            catalogue.bans_told = read.is_empty();
+            self.bans = self.bans.take().filter(|read| !read.is_empty());
+        } else if !catalogue.bans_told {
             let kept = self.tables()?.bans_after(&catalogue.banned, catalogue.most)?;
             catalogue.bans_told = kept.len() < catalogue.take_most();
             for kept in kept {

@@ -104,7 +104,8 @@ impl Sqlite {
         };
         let most = TOLD_AT_ONCE;
         if !catalogue.bans_told {
-            // Bans have no numbers: those before the page are told, and that is all. It was read at the start.
+            // Bans have no numbers: those before the page are told, and that is all. A chat that begins with the store
+            // has been told those that were read when the file was opened.
             let (from, fewer) = around(0, most, |from, fewer| match from {
                 0 => tables.bans_after(&catalogue.banned, fewer),
                 _ => Ok(Vec::new()),

@@ -497,8 +497,9 @@ fn reactions(tables: &Tables, conversation: i64, message: u64) -> Result<Vec<(St
 #[derive(Debug)]
 pub struct Import {
     store: Sqlite,
-    /// Conversations that have come.
+    /// Conversations that have come, and those of the export that is being read.
     begun: HashMap<Name, Begun>,
+    of_this: Vec<Name>,
     /// Of the export that is being read, how many records have come since its first; `None`: it has no first.
     since_first: Option<u64>,
     /// An export has ended.
@@ -547,8 +548,6 @@ struct Begun {
     id: i64,
     direct: bool,
     head: Head,
-    /// All that there is of it is there, or is said to be missing.
-    whole: bool,
     /// The number of the next entry, when one has come.
     next: Option<u64>,
     first: u64,
@@ -584,6 +583,7 @@ impl Import {
         Ok(Self {
             store,
             begun: HashMap::new(),
+            of_this: Vec::new(),
             since_first: None,
             has_ended: false,
             is_unstated: false,
@@ -689,14 +689,14 @@ impl Import {
         }
     }
 
-    /// That nothing is missing at the end of the conversations that have come.
+    /// That nothing is missing at the end of the conversations that have come since it was looked last.
     fn see_whole(&mut self) -> std::result::Result<(), String> {
-        for (name, begun) in self.begun.iter_mut().filter(|(_, begun)| !begun.whole) {
+        for name in self.of_this.drain(..) {
+            let begun = &self.begun[&name];
             let next = begun.next.unwrap_or(begun.first);
             if next <= begun.head.seq && !self.with_holes {
                 return Err(format!("expected the seq {next} of {name}, found none behind it; {HOW_TO}"));
             }
-            begun.whole = true;
         }
         Ok(())
     }
@@ -768,7 +768,8 @@ impl Import {
         })?;
         let direct = matches!(name, Name::Direct(_));
         let first = head.oldest;
-        let begun = Begun { id, direct, head, whole: false, next: None, first, message: 0, last: 0, said: 0 };
+        let begun = Begun { id, direct, head, next: None, first, message: 0, last: 0, said: 0 };
+        self.of_this.push(name.clone());
         self.begun.insert(name, begun);
         Ok(())
     }
@@ -889,3 +890,27 @@ const PIECE: usize = 512;
 
 /// The largest number that every client can read: JSON has reals of 53 bits in most of them.
 const MAX_NUMBER: u64 = 1 << 53;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::sqlite::tests::Folder;
+
+    /// What has been looked at at the end of an export is not looked at again at the end of the next one.
+    #[test]
+    fn each_conversation_is_looked_at_once() {
+        let folder = Folder::new();
+        let mut import = Import::open(&folder.options().path, 1000, false).unwrap();
+        for export in 0..5 {
+            import.take(Record::Export { version: VERSION }).unwrap();
+            for room in 0..3 {
+                let name = Name::Room(format!("{export}-{room}"));
+                let head = Head { epoch: Epoch(1), seq: 0, oldest: 1, message: 0, said: 0 };
+                import.take(Record::Conversation { name, head, about: About::default() }).unwrap();
+                assert_eq!(import.of_this.len(), room + 1);
+            }
+            import.take(Record::End { records: 3 }).unwrap();
+            assert_eq!((import.of_this.len(), import.begun.len()), (0, 3 * (export + 1)));
+        }
+    }
+}

@@ -38,6 +38,17 @@ impl Claim {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.map_err(|error| cannot_open(path, &format!("{} cannot be made: {error}", folder.display())))?;
         }
+        for _ in 0..CLAIM_TRIES {
+            if let Some(claim) = Self::try_take(path, || ())? {
+                return Ok(claim);
+            }
+        }
+        Err(cannot_open(path, &"other processes make and remove it all the time"))
+    }
+
+    /// `None`: one of the files was removed or replaced when it had been opened and was not locked yet, so that others
+    /// lock another one. `opened` is called between the two.
+    pub(super) fn try_take(path: &Path, opened: impl FnOnce()) -> Result<Option<Self>, String> {
         look(path)?;
         let path = resolve(path)?;
         let cannot = |error: std::io::Error| cannot_open(&path, &error);
@@ -45,26 +56,44 @@ impl Claim {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             opened => Some(opened.map_err(cannot)?),
         };
-        if let Some(file) = &held
-            && !is_locked_by_us(file)
-        {
-            return Err(user(&path).unwrap_or_else(|| cannot_open(&path, &"another program has it locked")));
-        }
         let lock_path = lock_of(&path);
         let mut made_lock = false;
         let lock = match private().create_new(true).read(true).open(&lock_path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                private().read(true).open(&lock_path).map_err(cannot)?
+                match private().read(true).open(&lock_path) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                    lock => lock.map_err(cannot)?,
+                }
             }
             made => {
                 let lock = made.map_err(cannot)?;
                 made_lock = true;
-                hand_over(&lock, &path)?;
                 lock
             }
         };
+        opened();
+        let unmade = |sentence| {
+            let is_ours = || flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+            if made_lock && is_ours() && is_at(&lock, &lock_path) {
+                let _ = remove(&lock_path);
+            }
+            sentence
+        };
+        if let Some(file) = &held
+            && !is_locked_by_us(file)
+        {
+            let sentence = user(&path).unwrap_or_else(|| cannot_open(&path, &"another program has it locked"));
+            return Err(unmade(sentence));
+        }
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(in_use(&path, &lock_path));
+        }
+        let is_same = held.as_ref().map_or(!path.exists(), |file| is_at(file, &path));
+        if !is_same || !is_at(&lock, &lock_path) {
+            return Ok(None);
+        }
+        if made_lock {
+            hand_over(&lock, &path).map_err(unmade)?;
         }
         // From here on nobody else makes one of them.
         let lacked =
@@ -72,7 +101,7 @@ impl Claim {
         let claim = Self { lacked: lacked.collect(), lock, held: Vec::from_iter(held), path };
         let noted = claim.lock.set_len(0).and_then(|()| write!(&claim.lock, "{}", std::process::id()));
         noted.map_err(|error| cannot_open(&claim.path, &error))?;
-        Ok(claim)
+        Ok(Some(claim))
     }
 
     /// What there is, and that without a descriptor of its own.
@@ -102,9 +131,8 @@ impl Claim {
         remove(&beside(&self.path, "-journal")).map_err(cannot)?;
         let new = beside(&self.path, "-new");
         let file = private().create_new(true).read(true).open(&new).map_err(cannot)?;
-        hand_over(&file, &self.path)?;
         is_locked_by_us(&file);
-        let made = make(&new).and_then(|()| {
+        let made = hand_over(&file, &self.path).map_err(E::from).and_then(|()| make(&new)).and_then(|()| {
             file.sync_all().map_err(cannot)?;
             Ok(fs::rename(&new, &self.path).map_err(cannot)?)
         });
@@ -196,6 +224,12 @@ impl Drop for Claim {
             let _ = remove(&lock);
         }
     }
+}
+
+/// Whether an open file is what is there by this name.
+fn is_at(file: &File, path: &Path) -> bool {
+    let of = |found: std::io::Result<fs::Metadata>| found.map(|found| (found.dev(), found.ino())).ok();
+    of(fs::metadata(path)).is_some_and(|there| Some(there) == of(file.metadata()))
 }
 
 /// Locks the file itself as long as this descriptor is open. `false`: somebody else has. Where locks may be those of
@@ -545,6 +579,17 @@ pub fn boot_id() -> Option<String> {
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
+/// Whether one of its files cannot grow by a write, because files of this process may have only so many bytes.
+pub fn is_at_limit(path: &Path) -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    let nears = |limit: u64| {
+        let len = |path: &PathBuf| fs::metadata(path).map_or(0, |found| found.len());
+        let files = files_of(path).into_iter().chain([beside(path, "-new")]);
+        files.map(|path| len(&path)).any(|len| len.saturating_add(LARGEST_WRITE) > limit)
+    };
+    limit.is_some_and(nears)
+}
+
 /// Bytes of the file and of what lies beside it.
 pub fn bytes(path: &Path) -> u64 {
     let len = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
@@ -570,6 +615,12 @@ pub fn resolve(path: &Path) -> Result<PathBuf, String> {
     };
     fs::canonicalize(folder).map(|folder| folder.join(name)).map_err(cannot)
 }
+
+/// What SQLite writes at once, at most: a page, or a piece of what readers share.
+const LARGEST_WRITE: u64 = 64 << 10;
+
+/// How often a claim is tried whose files others make and remove meanwhile.
+const CLAIM_TRIES: usize = 16;
 
 /// File systems of other machines, by the number that Linux has for them: NFS, CIFS, SMB.
 #[cfg(target_os = "linux")]

@@ -60,7 +60,7 @@ mod trouble;
 mod upkeep;
 mod wal;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -171,6 +171,9 @@ pub struct Sqlite {
     said: Reports,
     told: usize,
     catalogue: Option<Catalogue>,
+    /// The bans as they were read when the file was opened, until they are told: a page that cannot be read any more
+    /// lets nobody in.
+    bans: Option<VecDeque<bans::Kept>>,
     swept: i64,
     /// The conversation that a sweep is at.
     sweeping: Option<retention::At>,
@@ -220,6 +223,8 @@ struct Known {
 struct Connected {
     tables: Tables,
     last: Last,
+    /// None where a process goes on, which has told them.
+    bans: VecDeque<bans::Kept>,
     /// Every conversation goes on in another epoch than before.
     renewed: bool,
 }
@@ -237,7 +242,7 @@ struct Catalogue {
 }
 
 /// What is known of a file before it is opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Since {
     /// This process has committed batches up to this one.
     Batch(i64),
@@ -246,7 +251,7 @@ enum Since {
     /// Nothing, and its log is not beside it.
     Lost,
     /// Nothing, and its log cannot be read to its end.
-    Damaged,
+    Damaged(wal::Broken),
 }
 
 impl Sqlite {
@@ -258,15 +263,12 @@ impl Sqlite {
         let mut random = random.into();
         let lacks_log = upkeep::lacks_log(&options.path)?;
         let mut claim = Claim::take(&options.path)?;
-        let (since, lost) = match lacks_log {
-            true => (Since::Lost, Some(upkeep::LACKS_LOG.into())),
-            false => wal::fault(&claim.path).map_or((Since::Whole, None), |fault| (Since::Damaged, Some(fault))),
+        let since = match lacks_log {
+            true => Since::Lost,
+            false => wal::fault(&claim.path).map_or(Since::Whole, Since::Damaged),
         };
-        if let Some(lost) = &lost {
-            log::warn!("{}: {lost}", options.path.display());
-        }
         let opened = Self::connect(&options, &mut claim, &mut random, since);
-        let Connected { tables, last, .. } = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
+        let Connected { tables, last, bans, .. } = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
         let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
         let inodes = claim.inodes().map_err(|error| file::cannot_open(&claim.path, &error))?;
@@ -300,6 +302,7 @@ impl Sqlite {
             said: Reports::default(),
             told: 0,
             catalogue: None,
+            bans: Some(bans),
             swept: 0,
             sweeping: None,
             walks: MAX_SWEPT_AT_ONCE,
@@ -341,6 +344,11 @@ impl Sqlite {
         let inode = claim.inode().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
         claim.allow_beside().map_err(Trouble::Said)?;
         claim.write_log_anew().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
+        // A process that goes on has seen to it when it began.
+        let alone = match since {
+            Since::Batch(_) => None,
+            _ => Tables::without_log(&claim.path).ok(),
+        };
         let tables = Tables::open(&claim.path, false)?;
         // What is damaged under a process that goes on fails alone.
         if !new
@@ -361,11 +369,18 @@ impl Sqlite {
             version => return Err(Trouble::Said(file::newer(&claim.path, version))),
         }
         let mut last = tables.last()?;
-        if !matches!(since, Since::Batch(_))
-            && let Err(error) = tables.bans_after("", MAX_BANS + 1)
-        {
-            return Err(Trouble::Said(file::without_bans(&claim.path, &error)));
+        let is_untold = matches!(&since, Since::Damaged(log) if log.is_untold(&last, options.boot.as_deref()));
+        match &since {
+            Since::Lost => log::warn!("{}: {}", claim.path.display(), upkeep::LACKS_LOG),
+            Since::Damaged(log) => log::warn!("{}: {}", claim.path.display(), log.sentence(is_untold)),
+            Since::Batch(_) | Since::Whole => {}
         }
+        let bans = match since {
+            Since::Batch(_) => Vec::new(),
+            _ => tables
+                .bans_after("", MAX_BANS + 1)
+                .map_err(|error| Trouble::Said(file::without_bans(&claim.path, &error)))?,
+        };
         if !tables.begin_log()? {
             let why = "its file system knows no memory that processes share";
             return Err(Trouble::Said(file::cannot_open(&claim.path, &why)));
@@ -374,12 +389,12 @@ impl Sqlite {
         let same_boot = last.boot.is_some() && last.boot == options.boot;
         // The machine has not stopped under a process that goes on, so that the batches tell what is missing.
         let whole = original
-            && match since {
-                Since::Batch(batches) => last.batch >= batches,
+            && match &since {
+                Since::Batch(batches) => last.batch >= *batches,
                 Since::Whole => last.clean || last.power || same_boot,
                 Since::Lost => false,
-                // Where the machine has stopped, what is behind was not on the disk yet, and so was not answered.
-                Since::Damaged => last.clean || last.power && !same_boot,
+                // That it was ended in order would be older than what is missing.
+                Since::Damaged(_) => is_untold,
             };
         tables.begin()?;
         if !whole {
@@ -388,17 +403,32 @@ impl Sqlite {
         }
         tables.note_use(options.boot.as_deref(), inode, options.durability.word())?;
         tables.commit()?;
-        tables.checkpoint()?;
+        let is_noted = tables.checkpoint()?;
+        // Somebody reads the file. Were its log lost now, it would be taken for one whose last use was another one;
+        // what was said in that has an epoch of its own then.
+        let may_be_mistaken = !is_noted
+            && alone
+                .is_some_and(|alone| alone.ended_in_order || alone.power && options.durability == Durability::Process);
+        if whole && may_be_mistaken {
+            last.nothing = Epoch(random.draw());
+            tables.begin()?;
+            tables.renew_epochs(last.nothing)?;
+            tables.commit()?;
+        }
         tables.synchronize(options.durability == Durability::Power)?;
-        if !whole {
+        let renewed = !whole || may_be_mistaken;
+        if renewed {
             let why = match (original, since) {
+                _ if whole => "somebody reads it, so that it does not say yet that it is used",
                 (false, _) => "it is a copy",
                 (true, Since::Whole) => "the machine has stopped since it was used",
-                (true, Since::Batch(_) | Since::Lost | Since::Damaged) => "what was written last is not in it any more",
+                (true, Since::Batch(_) | Since::Lost | Since::Damaged(_)) => {
+                    "what was written last is not in it any more"
+                }
             };
             log::warn!("{}: {why}, so every conversation goes on in a new epoch", claim.path.display());
         }
-        Ok(Connected { tables, last, renewed: !whole })
+        Ok(Connected { tables, last, bans: bans.into(), renewed })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is done about a request, within the transaction of its batch.
 
+use super::bans::Kept;
 use super::folding::Line;
 use super::tables::Place;
 use super::trouble::Result;
@@ -7,6 +8,7 @@ use super::{
     Conversation, Description, Head, Known, MAX_DROPPED_AT_ONCE, News, Query, Reader, Reading, Request, Sqlite, Ticket,
     Why,
 };
+use crate::backend::Ban;
 
 impl Sqlite {
     /// What changes a message reads it first; so such a request, and any once something could not be read, is carried
@@ -93,11 +95,13 @@ impl Sqlite {
             }
             Request::Ban { ban, ticket } => {
                 self.tables()?.ban(ban)?;
+                self.note_ban(ban.user, Some(ban));
                 self.wrote = true;
                 self.batch.push(&News::Noted { ticket });
             }
             Request::Unban { user, ticket } => {
                 self.wrote |= self.tables()?.unban(user)?;
+                self.note_ban(user, None);
                 self.batch.push(&News::Noted { ticket });
             }
             Request::Know { user } => {
@@ -117,6 +121,14 @@ impl Sqlite {
             }
         }
         Ok(())
+    }
+
+    /// What was read at the start and is not told yet is told as it is now.
+    fn note_ban(&mut self, user: &str, ban: Option<Ban<'_>>) {
+        if let Some(read) = &mut self.bans {
+            read.retain(|kept| kept.user != user);
+            read.extend(ban.map(Kept::from));
+        }
     }
 
     /// What cannot be read fails alone: nothing was written, and the others of the batch can do without it.

@@ -41,6 +41,14 @@ pub struct Last {
     pub indexed: i64,
 }
 
+/// What the file says of it without its log.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone {
+    /// It was ended in order. A copy was used by nobody.
+    pub ended_in_order: bool,
+    pub power: bool,
+}
+
 /// A conversation.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -120,16 +128,16 @@ impl Tables {
         Ok(Self { connection, log_pages, is_worn: Cell::new(false), marks_left: Cell::new(0) })
     }
 
-    /// Whether its last use was ended in order, as the file says without its log; a copy was used by nobody. Nothing is
-    /// made or locked beside it for that.
-    pub fn ended_in_order(path: &Path) -> Result<bool> {
+    /// What the file says of its last use without its log. Nothing is made or locked beside it for that.
+    pub fn without_log(path: &Path) -> Result<Alone> {
         let mut uri = "file:".to_owned();
         for byte in std::path::absolute(path).unwrap_or_default().as_os_str().as_encoded_bytes() {
             uri += &format!("%{byte:02x}");
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(uri + "?immutable=1", flags)?;
-        connection.query_row("SELECT clean OR inode = 0 FROM store", [], |row| row.get(0))
+        let row = |row: &Row<'_>| Ok(Alone { ended_in_order: row.get(0)?, power: row.get(1)? });
+        connection.query_row("SELECT clean OR inode = 0, durability = 'power' FROM store", [], row)
     }
 
     /// Less of it in memory than usual.

@@ -23,15 +23,7 @@ pub type Result<T> = std::result::Result<T, Trouble>;
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sql(error) => {
-                error.fmt(f)?;
-                match self.code() {
-                    Some(ErrorCode::SystemIoFailure) if self.is_of_size() => f.write_str(
-                        "; no file of this process may become larger (ulimit -f, or LimitFSIZE= of the unit)",
-                    ),
-                    _ => Ok(()),
-                }
-            }
+            Self::Sql(error) => error.fmt(f),
             Self::Said(sentence) => f.write_str(sentence),
             Self::Away => f.write_str(
                 "the file or its log was taken away or replaced while it is in use; put back what was there, or start \
@@ -61,27 +53,33 @@ impl Trouble {
         }
     }
 
-    /// Whether a write has failed where files of this process are limited in size: the kernel says no more.
-    fn is_of_size(&self) -> bool {
-        let is_limited = || rustix::process::getrlimit(rustix::process::Resource::Fsize).current.is_some();
-        match self {
-            Self::Sql(error) => {
-                let code = error.sqlite_error().map(|error| error.extended_code);
-                matches!(code, Some(ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_SHMSIZE)) && is_limited()
+    /// Whether a write has failed because no file of this process may become larger: the kernel says no more than that
+    /// it has failed.
+    fn is_of_size(&self, path: &Path) -> bool {
+        let Self::Sql(error) = self else { return false };
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        matches!(code, Some(ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_SHMSIZE)) && file::is_at_limit(path)
+    }
+
+    /// All that is known of it, for Salon's log.
+    pub fn at(&self, path: &Path) -> String {
+        match self.is_of_size(path) {
+            true => {
+                format!("{self}; no file of this process may become larger (ulimit -f, or LimitFSIZE= of the unit)")
             }
-            Self::Said(_) | Self::Away => false,
+            false => self.to_string(),
         }
     }
 
     /// In a few words, without what only Salon's log needs.
-    pub fn in_short(&self) -> String {
+    pub fn in_short(&self, path: &Path) -> String {
         match self.code() {
             _ if matches!(self, Self::Away) => "the file was taken away".into(),
             Some(ErrorCode::DiskFull) => "the disk is full".into(),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the file may not be written to".into(),
             Some(ErrorCode::CannotOpen) => "the file cannot be opened".into(),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another program writes to the file".into(),
-            Some(ErrorCode::SystemIoFailure) if self.is_of_size() => "no file may become larger (ulimit -f)".into(),
+            Some(ErrorCode::SystemIoFailure) if self.is_of_size(path) => "no file may become larger (ulimit -f)".into(),
             Some(ErrorCode::SystemIoFailure) => "the disk gives errors".into(),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "the file is damaged".into(),
             _ => "the file cannot be used; the log says why".into(),
@@ -124,7 +122,7 @@ impl Trouble {
                     | ErrorCode::DatabaseBusy
                     | ErrorCode::DatabaseLocked
                     | ErrorCode::SystemIoFailure,
-                ) => file::cannot_open(path, self),
+                ) => file::cannot_open(path, &self.at(path)),
                 _ => file::damaged(path, error),
             },
         }

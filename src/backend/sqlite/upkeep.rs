@@ -33,11 +33,11 @@ pub fn check(path: &Path) -> Result<String, String> {
 /// One sentence that says what to do.
 pub fn read_through(path: &Path) -> Result<String, String> {
     let sentence = |error| Trouble::Sql(error).sentence(path);
-    let lost = match lacks_log(path)? {
-        true => Some(LACKS_LOG.into()),
+    let lacks_log = lacks_log(path)?;
+    let broken = match file::user(path) {
         // Somebody who uses it may be writing to it.
-        false if file::user(path).is_some() => None,
-        false => file::resolve(path).ok().and_then(|path| wal::fault(&path)),
+        Some(_) => None,
+        None => file::resolve(path).ok().and_then(|path| wal::fault(&path)),
     };
     let tables = open(path, true)?;
     if let Some(fault) = tables.fault().map_err(sentence)? {
@@ -46,7 +46,14 @@ pub fn read_through(path: &Path) -> Result<String, String> {
     if tables.version().map_err(sentence)? > 1 {
         tables.bans_after("", MAX_BANS + 1).map_err(|error| file::without_bans(path, &error))?;
     }
-    let lost = lost.map_or(String::new(), |lost: String| format!("; {lost}"));
+    let lost = match broken {
+        _ if lacks_log => format!("; {LACKS_LOG}"),
+        None => String::new(),
+        Some(broken) => {
+            let is_untold = tables.last().is_ok_and(|last| broken.is_untold(&last, file::boot_id().as_deref()));
+            format!("; {}", broken.sentence(is_untold))
+        }
+    };
     Ok(contents(path, tables.counts().map_err(sentence)?) + &lost)
 }
 
@@ -62,7 +69,7 @@ pub(super) fn lacks_log(path: &Path) -> Result<bool, String> {
     // What is wrong otherwise is said by those who open the file to use it.
     match file::names_and_log(path) {
         (_, true) => Ok(false),
-        _ if Tables::ended_in_order(path).unwrap_or(true) => Ok(false),
+        _ if Tables::without_log(path).map_or(true, |alone| alone.ended_in_order) => Ok(false),
         (2.., false) => Err(file::user_by_another_name(path).unwrap_or_else(|| file::log_elsewhere(path))),
         (_, false) => Ok(true),
     }

@@ -2,31 +2,71 @@
 //!
 //! SQLite reads a log up to the first frame that does not fit to the ones before it, and says nothing: after a process
 //! was killed amid a write that is the end of what was committed. If a commit of the same log lies behind it, somebody
-//! has damaged what is between, or the machine stopped before that was on the disk.
+//! has damaged what is between, or the machine stopped before that was on the disk. Where each commit is on the disk
+//! before the next one begins, the machine can have left one behind, and not two.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::file::beside;
+use super::tables::Last;
 
-/// What is wrong with the log of a file, in one sentence.
-pub fn fault(path: &Path) -> Option<String> {
+/// A log that cannot be read to its end, though more was committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    log: PathBuf,
+    /// The first byte that cannot be read.
+    at: u64,
+    behind: Behind,
+}
+
+/// The commits that lie behind that byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// One, which may have been on its way to the disk when the machine stopped.
+    One,
+    /// More, or nobody knows.
+    More,
+}
+
+impl Broken {
+    /// Whether nobody was told of what is missing: the machine has stopped, and in a mode in which no commit begins
+    /// before the last one is on the disk. `last` is what the file says as far as it can be read.
+    pub fn is_untold(&self, last: &Last, boot: Option<&str>) -> bool {
+        let is_other_boot = boot.is_some() && last.boot.is_some() && last.boot.as_deref() != boot;
+        self.behind == Behind::One && last.power && is_other_boot
+    }
+
+    /// What is wrong, in one sentence.
+    pub fn sentence(&self, is_untold: bool) -> String {
+        let Self { log, at, .. } = self;
+        match is_untold {
+            true => format!(
+                "its log ({}) ends at byte {at}, in what was being written when the machine stopped, of which nobody was \
+                 told",
+                log.display()
+            ),
+            false => format!(
+                "its log ({}) cannot be read from byte {at} on, and there is more behind that; what was said last is \
+                 missing",
+                log.display()
+            ),
+        }
+    }
+}
+
+/// What is wrong with the log of a file, if anything is.
+pub fn fault(path: &Path) -> Option<Broken> {
     let log = beside(path, "-wal");
     let found = File::open(&log).and_then(|file| look(BufReader::with_capacity(1 << 16, file)));
-    let at = match found {
-        // It is said by those who open it.
-        Err(_) | Ok(None) => return None,
-        Ok(Some(at)) => at,
-    };
-    Some(format!(
-        "its log ({}) cannot be read from byte {at} on, and there is more behind that; what was said last is missing",
-        log.display()
-    ))
+    // That it cannot be opened or read is said by those who open it.
+    let (at, behind) = found.ok().flatten()?;
+    Some(Broken { log, at, behind })
 }
 
 /// Where it cannot be read any more, if more was committed behind that.
-fn look(mut log: impl Read) -> std::io::Result<Option<u64>> {
+fn look(mut log: impl Read) -> std::io::Result<Option<(u64, Behind)>> {
     let mut head = [0; HEAD];
     if !fills(&mut log, &mut head)? {
         // It was being begun.
@@ -38,12 +78,14 @@ fn look(mut log: impl Read) -> std::io::Result<Option<u64>> {
     let mut sum = Sum { is_big, sums: [0, 0] };
     sum.add(&head[..24]);
     let is_log = number(&head[..4]) & !1 == MAGIC && sum.sums == [number(&head[24..28]), number(&head[28..])];
-    if !is_log || !(512..=1 << 16).contains(&page) || !page.is_power_of_two() {
-        return Ok(Some(0));
+    if !is_log || !PAGES.contains(&page) || !page.is_power_of_two() {
+        // It is on the disk before a frame is written, so that what lies behind it was committed once.
+        let holds_frame = fills(&mut log, &mut [0; FRAME + *PAGES.start() as usize])?;
+        return Ok(holds_frame.then_some((0, Behind::More)));
     }
     let salt = &head[16..24];
     let mut frame = vec![0; FRAME + page as usize];
-    let (mut at, mut broken) = (HEAD as u64, None);
+    let (mut at, mut broken, mut behind) = (HEAD as u64, None, None);
     while fills(&mut log, &mut frame)? {
         let same_log = frame[8..16] == *salt;
         if broken.is_none() {
@@ -52,11 +94,11 @@ fn look(mut log: impl Read) -> std::io::Result<Option<u64>> {
             let fits = same_log && sum.sums == [number(&frame[16..20]), number(&frame[20..24])];
             broken = (!fits).then_some(at);
         } else if same_log && number(&frame[4..8]) > 0 {
-            return Ok(broken);
+            behind = Some(behind.map_or(Behind::One, |_| Behind::More));
         }
         at += frame.len() as u64;
     }
-    Ok(None)
+    Ok(broken.zip(behind))
 }
 
 /// Reads so many bytes; `false`: there are not as many.
@@ -88,6 +130,118 @@ impl Sum {
 /// How a log begins, but for the last bit, which tells the order of bytes in its sums.
 const MAGIC: u32 = 0x377f_0682;
 
+/// Bytes that a page can have.
+const PAGES: std::ops::RangeInclusive<u32> = 512..=1 << 16;
+
 /// Bytes before its first frame, and those of a frame before its page.
 const HEAD: usize = 32;
 const FRAME: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::backend::sqlite::tests::Folder;
+
+    /// A database as it is while the log of so many commits lies beside it; before them the log had others, which are
+    /// in the database. Returns the log.
+    fn write(path: &Path, page: u32, before: usize, commits: usize) -> Vec<u8> {
+        let base = Connection::open(path).unwrap();
+        base.execute_batch(&format!(
+            "PRAGMA page_size = {page}; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x);
+             PRAGMA wal_checkpoint(TRUNCATE);"
+        ))
+        .unwrap();
+        let insert = |_| assert_eq!(base.execute("INSERT INTO t VALUES (zeroblob(3 * ?1))", [page]).unwrap(), 1);
+        (0..before).for_each(insert);
+        if before > 0 {
+            base.execute_batch("PRAGMA wal_checkpoint(PASSIVE)").unwrap();
+        }
+        (0..commits).for_each(insert);
+        // When it is closed the log is moved into it.
+        fs::copy(path, beside(path, "-copy")).unwrap();
+        fs::read(beside(path, "-wal")).unwrap()
+    }
+
+    /// The same log with sums of the other order of bytes, as a machine of that order writes it.
+    fn of_the_other_order(log: &[u8]) -> Vec<u8> {
+        let mut log = log.to_vec();
+        let word = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+        let is_big = log[3] & 1 == 0;
+        let page = word(&log[8..12]) as usize;
+        let mut sums = [0_u32; 2];
+        let mut add = |bytes: &[u8]| {
+            for (n, four) in bytes.chunks_exact(4).enumerate() {
+                let four: [u8; 4] = four.try_into().unwrap();
+                let number = if is_big { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) };
+                sums[n % 2] = sums[n % 2].wrapping_add(number).wrapping_add(sums[(n + 1) % 2]);
+            }
+            sums.map(u32::to_be_bytes).concat()
+        };
+        log[3] ^= 1;
+        let sum = add(&log[..24]);
+        log[24..32].copy_from_slice(&sum);
+        for at in (HEAD..log.len()).step_by(FRAME + page) {
+            let head = log[at..at + 8].to_vec();
+            add(&head);
+            let sum = add(&log[at + FRAME..at + FRAME + page]);
+            log[at + 16..at + 24].copy_from_slice(&sum);
+        }
+        log
+    }
+
+    /// Logs of any page size and order of bytes, whole and begun anew over old frames, are read as SQLite reads them; a
+    /// byte that is another one is found, and how many commits lie behind it.
+    #[test]
+    fn logs_of_every_shape() {
+        for (page, before, other_order) in
+            [512, 4096, 65_536].into_iter().flat_map(|page| [(page, 0, false), (page, 0, true), (page, 9, false)])
+        {
+            let case = format!("page {page}, {before} before, other order {other_order}");
+            let folder = Folder::new();
+            let path = folder.options().path;
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let mut log = write(&path, page, before, 4);
+            if other_order {
+                log = of_the_other_order(&log);
+            }
+            assert_eq!(look(&*log).unwrap(), None, "{case}");
+            // All of it is there for SQLite.
+            let copy = beside(&path, "-copy");
+            fs::write(beside(&copy, "-wal"), &log).unwrap();
+            let count = "SELECT count(*) FROM t";
+            let rows: isize = Connection::open(&copy).unwrap().query_row(count, [], |row| row.get(0)).unwrap();
+            assert_eq!(rows, before as isize + 4, "{case}");
+            // The first frame of each commit of this log.
+            let (frame, mut begins, mut firsts) = (FRAME + page as usize, HEAD, Vec::new());
+            for at in (HEAD..log.len()).step_by(frame).take_while(|&at| log[at + 8..at + 16] == log[16..24]) {
+                if log[at + 4..at + 8] != [0; 4] {
+                    assert!(at > begins, "{case}: a commit has several frames");
+                    firsts.push(begins);
+                    begins = at + frame;
+                }
+            }
+            assert_eq!(firsts.len(), 4, "{case}");
+            for (n, &first) in firsts.iter().enumerate() {
+                for at in [first, first + 9, first + 17, first + frame - 1] {
+                    let mut harmed = log.clone();
+                    harmed[at] ^= 0x10;
+                    let behind = if n == 3 { Behind::One } else { Behind::More };
+                    assert_eq!(look(&*harmed).unwrap(), Some((first as u64, behind)), "{case}, byte {at}");
+                }
+            }
+            // Its head is read before all else; alone it has nothing to lose.
+            for at in [0, 8, 16, 24] {
+                let mut harmed = log.clone();
+                harmed[at] ^= 0x10;
+                assert_eq!(look(&*harmed).unwrap(), Some((0, Behind::More)), "{case}, byte {at}");
+                assert_eq!(look(&harmed[..HEAD]).unwrap(), None, "{case}, byte {at}");
+            }
+            // A commit that was not written to its end.
+            assert_eq!(look(&log[..log.len() - 1]).unwrap(), None, "{case}");
+        }
+    }
+}

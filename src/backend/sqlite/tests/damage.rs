@@ -87,10 +87,16 @@ const INDEX: u8 = 0x0a;
 
 /// Damages the pages of this kind on which this text is.
 fn harm(store: &mut Sqlite, options: &Options, kind: u8, text: &str) {
+    harm_later(store, options, kind, text, |_| ());
+}
+
+/// The same; `before`: what is done when the page has its place.
+fn harm_later(store: &mut Sqlite, options: &Options, kind: u8, text: &str, before: impl FnOnce(&mut Sqlite)) {
     let connection = &store.tables().unwrap().connection;
     // So that a text is on one page only, and not in the unused part of another one too.
     connection.execute_batch("VACUUM").unwrap();
     assert!(store.tables().unwrap().checkpoint().unwrap());
+    before(store);
     let mut file = fs::read(&options.path).unwrap();
     let is = |page: &&mut [u8]| page[0] == kind && page.windows(text.len()).any(|bytes| bytes == text.as_bytes());
     let harmed = file.chunks_mut(4096).filter(is).map(|page| page[0] = 0xff).count();
@@ -240,6 +246,34 @@ fn names_that_are_kept_out_are_not_let_in() {
             );
         }
     }
+}
+
+/// What was read at the start is told, though a page of it cannot be read any more; what has changed meanwhile is not.
+#[test]
+fn bans_on_a_page_that_goes_bad_are_told() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    let name = |n: usize| format!("kept-out-number-{n:04}");
+    for n in 0..1500 {
+        let ban = Ban { user: &name(n), until: None, note: None };
+        store.ask(Request::Ban { ban, ticket: Ticket(9) }).unwrap();
+    }
+    hear(&mut store);
+    harm_later(&mut store, &options, INDEX, &name(700), |store| {
+        drop(std::mem::replace(
+            store,
+            folder.open(Options { path: folder.0.join("other/salon.db"), ..options.clone() }),
+        ));
+        *store = folder.open(options.clone());
+    });
+    assert!(store.tables().unwrap().bans_after("", usize::MAX).is_err());
+    ask(&mut store, Request::Unban { user: &name(3), ticket: Ticket(9) });
+    store.tell_catalogue();
+    let told = hear(&mut store);
+    let missing: Vec<usize> = (0..1500).filter(|&n| !told.iter().any(|news| news.contains(&name(n)))).collect();
+    assert_eq!(missing, [3]);
+    assert_eq!(store.bans.as_ref().map(VecDeque::len), None);
 }
 
 /// The index is made of what is said: where it is damaged, what is said can be deleted all the same.

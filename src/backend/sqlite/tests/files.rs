@@ -279,6 +279,29 @@ fn a_file_by_another_name() {
     drop(store);
 }
 
+/// A lock is one of a file that is there: what was removed or replaced when it had been opened, and was not locked yet,
+/// is claimed by nobody.
+#[test]
+fn a_lock_without_a_name_is_none() {
+    let folder = Folder::new();
+    let path = folder.options().path;
+    // Where no store is, the lock goes with the claim.
+    let other = Claim::take(&path).unwrap();
+    let lock = file::beside(&path, "-lock");
+    assert!(lock.exists());
+    assert!(Claim::try_take(&path, || drop(other)).unwrap().is_none());
+    assert!(!lock.exists());
+    // The store comes meanwhile, and is replaced meanwhile.
+    assert!(Claim::try_take(&path, || drop(folder.open(folder.options()))).unwrap().is_none());
+    let copy = file::beside(&path, "-copy");
+    fs::copy(&path, &copy).unwrap();
+    assert!(Claim::try_take(&path, || fs::rename(&copy, &path).unwrap()).unwrap().is_none());
+    let claim = Claim::take(&path).unwrap();
+    assert!(Claim::take(&path).unwrap_err().contains("in use by another Salon"));
+    drop(claim);
+    drop(folder.open(folder.options()));
+}
+
 /// A file that was not ended in order has a log: one without it is said to lack it.
 #[test]
 fn a_file_without_its_log() {
@@ -344,6 +367,104 @@ fn a_log_that_cannot_be_read() {
         let mut store = Sqlite::open(options, 1).unwrap();
         let head = page(&mut store, ROOM).0;
         assert_eq!((head.epoch != epoch, head.seq < 20), (says, says || harm == "the end"), "{harm}");
+    }
+}
+
+/// Where each commit is on the disk before the next one begins, a machine that stopped has left at most one behind,
+/// which nobody was told of. More of them, or another one in the same start of the machine, were told: epochs are new.
+#[test]
+fn a_log_that_ends_where_the_machine_has_stopped() {
+    let (process, power) = (Durability::Process, Durability::Power);
+    for (durability, boot, behind, goes_on) in [
+        (power, Some("second"), 1, true),
+        (power, Some("second"), 2, false),
+        (power, Some("second"), 9, false),
+        (power, Some("first"), 1, false),
+        (power, None, 1, false),
+        (process, Some("second"), 1, false),
+        (process, Some("first"), 1, false),
+    ] {
+        let case = format!("{durability:?} boot {boot:?} behind {behind}");
+        let folder = Folder::new();
+        let options = Options { durability, ..folder.options() };
+        let mut store = folder.open(options.clone());
+        // Fewer than are taken into the index together.
+        for n in 1..=10 {
+            ask(&mut store, append(ROOM, "one", n));
+        }
+        let epoch = page(&mut store, ROOM).0.epoch;
+        store.dies();
+        let log = file::beside(&options.path, "-wal");
+        let mut bytes = fs::read(&log).unwrap();
+        let frame = 24 + 4096;
+        let ends = |at: &usize| bytes[at + 4..at + 8] != [0; 4];
+        let commits: Vec<usize> = (32..bytes.len()).step_by(frame).filter(ends).collect();
+        // The frame before the last of a commit: that commit is behind it, and the others.
+        let at = commits[commits.len() - behind] - frame;
+        assert!(!commits.contains(&at), "a commit has several frames");
+        bytes[at + 100] ^= 1;
+        fs::write(&log, bytes).unwrap();
+        let checked = read_through(&options.path).unwrap();
+        let is_told = durability == process || behind > 1;
+        assert_eq!(checked.contains("what was said last is missing"), is_told, "{case}: {checked}");
+        assert_eq!(checked.contains("of which nobody was told"), !is_told && boot_id().is_some(), "{case}: {checked}");
+        let mut store = Sqlite::open(Options { boot: boot.map(Into::into), ..options }, 1).unwrap();
+        let head = page(&mut store, ROOM).0;
+        assert_eq!((head.epoch == epoch, head.seq), (goes_on, 10 - behind as u64), "{case}");
+    }
+}
+
+/// While somebody reads the file it cannot be noted in it that it is used. If its log is lost or damaged then, the file
+/// says that it was ended in order, or of another mode than that of what was lost: no number is given out twice.
+#[test]
+fn a_use_that_could_not_be_noted() {
+    let (process, power) = (Durability::Process, Durability::Power);
+    for (before, killed, now, harm) in [
+        (process, false, process, "gone"),
+        (process, false, process, "amid"),
+        (power, false, power, "gone"),
+        (power, true, process, "gone"),
+        (power, true, process, "amid"),
+    ] {
+        let case = format!("{before:?} killed {killed}, then {now:?}, {harm}");
+        let folder = Folder::new();
+        let mut options = Options { durability: before, ..folder.options() };
+        let mut store = folder.open(options.clone());
+        ask(&mut store, append(ROOM, "one", 1));
+        match killed {
+            true => drop(store.dies()),
+            false => drop(store),
+        }
+        let reader = rusqlite::Connection::open(&options.path).unwrap();
+        // It leaves the log alone when it is closed.
+        reader.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM entry").unwrap();
+        options.durability = now;
+        let mut store = Sqlite::open(options.clone(), 8).unwrap();
+        let mut told = Vec::new();
+        for n in 2..9 {
+            ask(&mut store, append(ROOM, "more", n));
+            let head = page(&mut store, ROOM).0;
+            told.push((head.epoch, head.seq));
+        }
+        store.dies();
+        drop(reader);
+        let log = file::beside(&options.path, "-wal");
+        match harm {
+            "gone" => fs::remove_file(&log).unwrap(),
+            _ => {
+                let mut bytes = fs::read(&log).unwrap();
+                bytes[32..200].fill(7);
+                fs::write(&log, bytes).unwrap();
+            }
+        }
+        options.boot = Some("second".into());
+        let mut store = Sqlite::open(options, 9).unwrap();
+        for n in 10..20 {
+            ask(&mut store, append(ROOM, "again", n));
+            let head = page(&mut store, ROOM).0;
+            assert!(!told.contains(&(head.epoch, head.seq)), "{case}: {head:?}");
+        }
     }
 }
 
