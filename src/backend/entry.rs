@@ -71,11 +71,13 @@ impl NewBody<'_> {
         }
     }
 
-    /// Whether the text of a message is another one by it, or none: of a message that has gone itself, that is done as
-    /// long as an edit is kept which has it.
-    pub fn changes_text(&self) -> bool {
+    /// Whether it is done to a message that has gone itself, as long as an edit is kept which has its text. Where
+    /// people edit for some time only, it is not edited: nobody knows any more when it was said, and each edit would
+    /// be as young as the one before.
+    pub fn reaches_text_left(&self) -> bool {
         match self {
-            Self::Edit { .. } | Self::Delete { .. } => true,
+            Self::Edit { within, .. } => within.is_none(),
+            Self::Delete { .. } => true,
             Self::Message { .. } | Self::Reaction { .. } => false,
         }
     }

@@ -288,7 +288,7 @@ impl Kept {
             let edit = &self.ring[self.place(self.beside.as_ref()?.of(of)?.edit?)?];
             let reacted = crate::backend::Reacted::No;
             let target = Target { sender: edit.sender(), ts: edit.ts, content, emoji: 0, reacted };
-            return entry.body.changes_text().then_some(target);
+            return entry.body.reaches_text_left().then_some(target);
         };
         let folded = self.beside.as_ref().and_then(|beside| beside.of(of));
         let reactions = folded.map_or(&[][..], |folded| &folded.reactions);

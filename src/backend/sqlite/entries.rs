@@ -35,7 +35,7 @@ impl Tables {
     /// The message of that number, if it is kept and not deleted.
     pub fn target(&self, place: &Place, seq: u64, entry: &NewEntry<'_>) -> Result<Option<Found>> {
         if seq < place.first {
-            return if entry.body.changes_text() { self.text_left(place, seq) } else { Ok(None) };
+            return if entry.body.reaches_text_left() { self.text_left(place, seq) } else { Ok(None) };
         }
         if seq > place.seq {
             return Ok(None);

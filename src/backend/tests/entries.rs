@@ -472,6 +472,35 @@ fn changes_within_a_time() {
     });
 }
 
+/// Where people change their messages for some time only, one that has gone is not edited by way of its last edit,
+/// which would make it young each time; it is deleted as long as that is young.
+#[test]
+fn no_edit_makes_a_message_young_that_has_gone() {
+    let within = Some(Duration::from_secs(1));
+    let delete = NewBody::Delete { of: 1, right: Right::Sender { within } };
+    for (edit_within, outcome) in [(None, "4 ann edits 1: c"), (within, "NotFound")] {
+        everywhere(2, |stage, place| {
+            stage.act(place, "ann", text("a"));
+            stage.at = 1_000;
+            stage.act(place, "ann", NewBody::Edit { of: 1, content: "b", within });
+            stage.act(place, "ann", text("x"));
+            stage.at = 1_900;
+            let edit = NewBody::Edit { of: 1, content: "c", within: edit_within };
+            assert_eq!(stage.act(place, "ann", edit), outcome);
+        });
+    }
+    for (at, outcome) in [(2_000, "4 ann deletes 1"), (2_001, "TooLate")] {
+        everywhere(2, |stage, place| {
+            stage.act(place, "ann", text("a"));
+            stage.at = 1_000;
+            stage.act(place, "ann", NewBody::Edit { of: 1, content: "b", within });
+            stage.act(place, "ann", text("x"));
+            stage.at = at;
+            assert_eq!(stage.act(place, "ann", delete), outcome);
+        });
+    }
+}
+
 /// A page is bounded by what it has: senders, texts as they stand, emoji and names of those who react.
 #[test]
 fn a_page_counts_the_text_as_it_stands() {

@@ -80,7 +80,7 @@ impl Conversation {
             let content = self.text(of, self.gone)?;
             Some(Target { sender: &edit.sender, ts: edit.ts, content, emoji: 0, reacted: Reacted::No })
         };
-        let has_gone = of > 0 && of <= self.gone as u64 && entry.body.changes_text();
+        let has_gone = of > 0 && of <= self.gone as u64 && entry.body.reaches_text_left();
         let target = if has_gone { left() } else { target };
         match judge(entry, target.as_ref()) {
             Verdict::Publish => {}
