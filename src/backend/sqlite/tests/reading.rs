@@ -168,6 +168,34 @@ fn marks_of_all_are_bounded() {
     assert_eq!(marks(&store, "true"), 0);
 }
 
+/// A few who have as many marks as they may take none of those who have few, however old what these have read is.
+#[test]
+fn marks_of_many_take_none_of_few() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    let names: Vec<String> = (0..MAX_MARKS).map(|n| format!("room {n}")).collect();
+    let mark = |store: &mut Sqlite, user: &str, name: &str| {
+        store.ask(Request::Know { user }).unwrap();
+        let conversation = Conversation::Room(name);
+        ask(store, Request::Mark { user, conversation, seq: 1, ticket: Ticket(1) });
+    };
+    names.iter().for_each(|name| drop(ask(&mut store, append(Conversation::Room(name), "x", 1))));
+    for user in 0..20 {
+        mark(&mut store, &format!("person {user}"), &names[user % 2]);
+    }
+    for user in 0..2 * MAX_MARKS_OF_ALL / MAX_MARKS {
+        names.iter().for_each(|name| mark(&mut store, &format!("greedy {user}"), name));
+    }
+    let marks = |of: &str| -> usize {
+        let sql = format!("SELECT count(*) FROM mark WHERE {of}");
+        let count = store.tables().unwrap().connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
+        count.unwrap().try_into().unwrap()
+    };
+    assert_eq!(marks("user LIKE 'person%'"), 20);
+    let all = marks("true");
+    assert!((MAX_MARKS_OF_ALL / 2..=MAX_MARKS_OF_ALL).contains(&all), "{all}");
+}
+
 fn talks(store: &mut Sqlite, user: &str, cursor: Option<&str>, limit: usize) -> (Vec<String>, Option<String>) {
     store.ask(Request::Conversations { user, cursor, limit, now: moment(1), ticket: Ticket(1) }).unwrap();
     loop {
