@@ -482,3 +482,126 @@ def a_second_salon_and_files_of_other_versions():
         mark(version)
         house.server = disk.serve("process")
         house.is_all_there(disk)
+
+
+def checked(file, before=()):
+    """The status of `salon check` and what it says of the store."""
+    command = [*before, harness.SALON, "check", "--listen", "127.0.0.1:0", "--admin", "off", "--store", file]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=harness.PATIENCE)
+    lines = [line for line in ended.stdout.splitlines() if " store: " in line]
+    return ended.returncode, lines
+
+
+@check(needs=["mount"])
+def one_store_has_one_salon_whatever_it_is_called():
+    private_mounts()
+    with Disk() as disk:
+        folder = os.path.dirname(disk.file)
+        house = House(disk.serve("process"))
+        assert house.say() is None
+
+        def place(name):
+            made = os.path.join(disk.folder, name)
+            os.mkdir(made)
+            return made
+
+        def bind(what, where):
+            made = subprocess.run(["mount", "--bind", what, where], capture_output=True, text=True)
+            if made.returncode:
+                raise Skip(f"no bind mount: {made.stderr.strip()}")
+
+        # As a second container has it: the folder, the file alone, and the file beside a log and a lock of its own.
+        mounted, alone = place("mounted"), os.path.join(place("alone"), "salon.db")
+        bind(folder, mounted)
+        open(alone, "w").close()
+        bind(disk.file, alone)
+        os.symlink(folder, os.path.join(disk.folder, "symbolic"))
+        os.symlink(disk.file, os.path.join(place("pointed"), "other.db"))
+        os.link(disk.file, os.path.join(disk.folder, "hard.db"))
+        os.link(disk.file, os.path.join(folder, "hard.db"))
+        names = [disk.file, os.path.join(mounted, "salon.db"), alone, os.path.join(disk.folder, "symbolic", "salon.db"),
+                 os.path.join(disk.folder, "pointed", "other.db"), os.path.join(disk.folder, "hard.db"),
+                 os.path.join(folder, "hard.db"), os.path.join(mounted, "hard.db"),
+                 os.path.join(folder, "..", "store", ".", "salon.db")]
+        held = sorted(os.listdir(folder))
+        for name in names:
+            # Another process namespace, as another container is.
+            for before in ([], ["unshare", "--pid", "--fork", "--mount-proc"]):
+                command = [*before, harness.SALON, "serve", "--listen", "127.0.0.1:0", "--admin", "off"]
+                ended = subprocess.run([*command, "--store", name], capture_output=True, text=True,
+                                       timeout=harness.PATIENCE)
+                assert ended.returncode == 2 and "in use by" in ended.stderr, (name, before, ended)
+                assert len(ended.stderr.splitlines()) == 1, ended.stderr
+            status, said = checked(name)
+            assert status == 1 and "in use by" in said[0], (name, said)
+        assert sorted(os.listdir(folder)) == held, os.listdir(folder)
+        assert os.listdir(os.path.dirname(alone)) == ["salon.db"], os.listdir(os.path.dirname(alone))
+        assert house.say() is None
+        house.both_are_here()
+        return f"{len(names)} names"
+
+
+@check(needs=["mount"])
+def check_says_that_the_disk_is_full():
+    private_mounts()
+    with Disk() as disk:
+        folder = os.path.dirname(disk.file)
+        mount(folder, "size=1m", "mode=700")
+        status, said = checked(disk.file)
+        assert status == 0 and "none yet" in said[0], said
+        filler = os.path.join(folder, "filler")
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+        status, said = checked(disk.file)
+        assert status == 1 and any("disk is full" in line and line.startswith("error") for line in said), said
+        # A start says so too, and leaves nothing there.
+        ended = subprocess.run([harness.SALON, "serve", "--listen", "127.0.0.1:0", "--admin", "off", "--store",
+                                disk.file], capture_output=True, text=True, timeout=harness.PATIENCE)
+        assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1, ended
+        assert os.listdir(folder) == ["filler"], os.listdir(folder)
+        os.unlink(filler)
+        assert checked(disk.file)[0] == 0
+        house = House(disk.serve("process"))
+        assert house.say() is None
+
+
+@check(needs=["setpriv"], root=True)
+def a_store_of_another_owner_is_refused_and_left_as_it_is():
+    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    with Disk() as disk:
+        folder = os.path.dirname(disk.file)
+        if subprocess.run([*nobody, harness.SALON, "--version"], capture_output=True).returncode:
+            raise Skip("nobody may not run the binary")
+        house = House(disk.serve("process"))
+        assert house.say() is None
+        house.server.signal("TERM")
+        assert house.server.process.wait() == 0
+        os.chmod(disk.folder, 0o755)
+
+        def refuses(words):
+            before = sorted(os.listdir(folder))
+            status, said = checked(disk.file, nobody)
+            assert status == 1 and any(words in line for line in said), said
+            ended = subprocess.run([*nobody, harness.SALON, "serve", "--listen", "127.0.0.1:0", "--admin", "off",
+                                    "--store", disk.file], capture_output=True, text=True, timeout=harness.PATIENCE)
+            assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1, ended
+            assert words in ended.stderr, ended.stderr
+            assert sorted(os.listdir(folder)) == before, (before, os.listdir(folder))
+
+        # Its folder, then the file, then what is made anew beside it: the lock, which must be the owner's.
+        refuses("Permission denied")
+        os.chmod(folder, 0o777)
+        refuses("Permission denied")
+        os.chmod(disk.file, 0o666)
+        refuses("Permission denied")
+        for name in os.listdir(folder):
+            if name != "salon.db":
+                os.unlink(os.path.join(folder, name))
+        refuses("cannot be given to the user and group")
+        # Root uses it as before; nothing that was left is in the way.
+        house.server = disk.serve("process")
+        house.is_all_there(disk)
