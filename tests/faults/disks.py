@@ -318,6 +318,22 @@ def a_file_that_is_taken_away_is_missed():
 
 
 @check()
+def a_log_that_was_deleted_is_saved_by_an_end_in_order():
+    with Disk() as disk:
+        house = House(disk.serve("process"))
+        for _ in range(10):
+            assert house.say() is None
+        os.unlink(disk.file + "-wal")
+        assert house.say() == "backend_down"
+        (line,) = house.lines("taken away")
+        assert "SIGTERM" in line and f"/proc/{house.server.pid}/fd" in line, line
+        house.server.signal("TERM")
+        assert house.server.process.wait() == 0
+        house.server = disk.serve("process")
+        house.is_all_there(disk)
+
+
+@check()
 def a_slow_sync_holds_up_those_who_speak_and_nobody_else():
     with Disk() as disk:
         server = disk.serve("power")

@@ -25,9 +25,12 @@ impl fmt::Display for Trouble {
         match self {
             Self::Sql(error) => error.fmt(f),
             Self::Said(sentence) => f.write_str(sentence),
-            Self::Away => f.write_str(
-                "the file or its log was taken away or replaced while it is in use; put back what was there, or start \
-                 Salon anew with what is there",
+            Self::Away => write!(
+                f,
+                "the file or its log was taken away or replaced while it is in use; put back what was there. A deleted \
+                 file can be copied from /proc/{}/fd. If only the log (-wal) is missing, end Salon in order (SIGTERM), \
+                 which moves all of it into the file; kill -9 would lose it",
+                std::process::id()
             ),
         }
     }
