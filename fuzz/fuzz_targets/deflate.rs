@@ -49,7 +49,7 @@ fuzz_target!(|input: &[u8]| {
             let mut data = Vec::new();
             let result = Inflater::new().inflate(bytes, None, |piece| {
                 data.extend_from_slice(piece);
-                if data.len() > 1 << 20 { Err(salon::proto::ProtocolError::CorruptDeflate) } else { Ok(()) }
+                if data.len() > 1 << 20 { Err(ProtocolError::CorruptDeflate) } else { Ok(()) }
             });
             if result.is_ok() {
                 there_and_back(&data, *size);
@@ -87,7 +87,7 @@ fn there_and_back(data: &[u8], size: u8) {
         let mut back = Vec::new();
         let result = Inflater::new().inflate(compressed, None, |piece| {
             back.extend_from_slice(piece);
-            Ok(())
+            Ok::<_, ProtocolError>(())
         });
         assert_eq!(result, Ok(()));
         assert!(back == data);

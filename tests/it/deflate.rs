@@ -343,7 +343,8 @@ fn a_bomb() {
     assert!(made <= 70_000 + (96 << 10), "{made}");
 }
 
-/// Whoever inflates by hand stops by an error of its own, and hears what is wrong with the payload by the same type.
+/// A caller that inflates by hand stops by an error of its own, and hears what is wrong with the payload by the same
+/// type.
 #[test]
 fn a_caller_stops_by_its_own_error() {
     #[derive(Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! No socket and no `std::io`: chunks go in, a `Vec` of bytes to be sent comes out, as in a Worker or any other host that
-//! calls with what it has received.
+//! No socket and no `std::io`: chunks go in, a `Vec` of bytes to be sent comes out, as in a Worker or any other host
+//! that calls with what it has received.
 //!
 //! ```sh
 //! cargo run -p salon-proto --example chunks

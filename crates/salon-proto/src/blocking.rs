@@ -1,8 +1,8 @@
 //! A WebSocket over a blocking stream: `TcpStream`, `UnixStream`, `rustls::StreamOwned`, anything that is
 //! `Read + Write`.
 //!
-//! It is thin: the opening handshake, a [`Connection`] with its buffers, and when to read and write. It sets no timeouts
-//! (the stream has them) and does not shut sockets down: dropping it does.
+//! It is thin: the opening handshake, a [`Connection`] with its buffers, and when to read and write. It sets no
+//! timeouts (the stream has them) and does not shut sockets down: dropping it does.
 //!
 //! Output waits until there is nothing left to be received, [`WebSocket::flush`] is called, or there is much of it, so
 //! that a burst of answers is one write.

@@ -229,8 +229,9 @@ impl Connection {
         input.found.is_some()
     }
 
-    /// The next piece of a message as soon as it has come, or the next other event: for messages that are not to be held
-    /// whole. A message that came compressed is passed on whole. Its limit holds for the whole message all the same.
+    /// The next piece of a message as soon as it has come, or the next other event: for messages that are not to be
+    /// held whole. A message that came compressed is passed on whole. Its limit holds for the whole message all the
+    /// same.
     ///
     /// A connection is asked for pieces or for whole messages, and not for both in turn.
     ///

@@ -46,8 +46,8 @@ impl Inflater {
         if self.0.is_some() { INFLATER_BYTES } else { 0 }
     }
 
-    /// Inflates the payload of a whole message and hands it on in pieces; stops where `take` refuses one, by an error of
-    /// its own kind.
+    /// Inflates the payload of a whole message and hands it on in pieces; stops where `take` refuses one, by an
+    /// error of its own kind.
     ///
     /// `history` is what the message may refer to beyond itself; afterwards it ends with this message.
     ///
