@@ -252,6 +252,29 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("in a browser that keeps nothing what is muted stays so for as long as the page is there; who is muted is not read aloud", async () => {
+    const page = await newPage();
+    await enter(page, "Serene", "kitchen");
+    await page.evaluate(() => { Storage.prototype.setItem = () => { throw new DOMException("no", "SecurityError"); }; });
+    for (const name of ["Zoe", "Yan"]) {
+      await say(page, `/msg ${name}`);
+      await titled(page, name);
+      await say(page, "/mute");
+    }
+    const mute = page.getByRole("button", { name: /^Mute this/ });
+    for (const name of ["Zoe", "Yan"]) {
+      await go(page, name);
+      await until(`${name} is muted`, async () => (await mute.getAttribute("aria-pressed")) === "true");
+    }
+    await go(page, "kitchen");
+    for (const name of ["Xia", "Zoe"]) await speak(bob, name, { user_id: "Serene" }, ["psst"]);
+    await shows(page, "Xia", "badge 1");
+    await go(page, "Zoe");
+    await sees(page, "psst");
+    equal(await page.locator("#announcer").textContent(), "New message from Xia", "what is read aloud");
+    await page.context().close();
+  });
+
   await check("“Mark unread from here” stays, over a look elsewhere and over a reload", async () => {
     const page = await newPage();
     await enter(page, "Paul", "study");

@@ -2,7 +2,9 @@
  * The page as browsers keep it: packed, compressed, and there without a network. `node installed.mjs SALON_BINARY`; see
  * run.sh.
  */
+import { readFile } from "node:fs/promises";
 import path from "node:path";
+import vm from "node:vm";
 import { begin, composer, connected, enter, newPage as openPage, say, texts } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
@@ -86,6 +88,47 @@ await run(async () => {
     serverAway = false;
     await until("it is said", async () => (await texts(page)).includes("Written without a network") && await page.locator(".pending").count() === 0);
     await page.context().close();
+  });
+
+  await check("visits around an upgrade leave a page with its files, in whatever order things are done", async () => {
+    const source = process.env.PAGE_FROM ? await readFile(path.join(process.env.PAGE_FROM, "worker.js"), "utf8") : await (await fetch(`${origin}/worker.js`)).text();
+    for (let seed = 1; seed <= 300; seed += 1) {
+      let state = seed;
+      const slowly = async (give) => {
+        state = (state * 48_271) % 2_147_483_647;
+        for (let n = state % 12; n > 0; n -= 1) await null;
+        return give();
+      };
+      let version = "1";
+      const kept = new Map();
+      const name = (kind, version) => `${kind}-${version.repeat(12)}.js`;
+      const served = (url) => {
+        const version = url.match(/-(\d)/)?.[1];
+        return url.includes("door-") ? `import("${name("app", version)}")` : "";
+      };
+      const made = (text) => ({ ok: true, text: async () => text, clone: () => made(text) });
+      const cache = {
+        match: (url) => slowly(() => kept.get(url.url ?? url)),
+        add: (url) => slowly(() => { kept.set(url, made(served(url))); }),
+        put: (url, page) => slowly(() => { kept.set(url, page); }),
+        delete: (url) => slowly(() => kept.delete(url)),
+        keys: () => slowly(() => [...kept.keys()].map((url) => ({ url }))),
+      };
+      const on = {};
+      const self = { registration: { scope: "http://salon/" }, addEventListener: (kind, listener) => { on[kind] = listener; }, skipWaiting() {}, clients: {} };
+      vm.runInNewContext(source, { self, URL, Set, location: { origin: "http://salon" }, caches: { open: () => slowly(() => cache) }, fetch: () => slowly(() => made(name("door", version))) });
+      const waited = [];
+      const visit = () => on.fetch({ request: { method: "GET", mode: "navigate", url: "http://salon/" }, waitUntil: (what) => waited.push(what), respondWith: (what) => waited.push(what) });
+      on.install({ waitUntil: (what) => waited.push(what) });
+      visit();
+      await slowly(() => { version = "2"; });
+      visit();
+      visit();
+      await Promise.all(waited);
+      const page = await kept.get("http://salon/").text();
+      const missing = [page, page.replace("door", "app")].filter((file) => !kept.has(`http://salon/${file}`));
+      equal([missing, kept.size], [[], 5], `with the order of ${seed}: files that are missing, files that are kept`);
+    }
   });
 
   await check("the page can be installed: a manifest with a name, a start and an icon that are there", async () => {

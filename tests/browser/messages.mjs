@@ -246,6 +246,21 @@ await run(async () => {
     await until("all of it arrived", async () => (await texts(bob)).slice(-2).join("\n") === rows.join("\n"));
   });
 
+  await check("Escape ends an edit, and not the answer that was begun before it", async () => {
+    await say(bob, "A question to be answered once");
+    await sees(ada, "A question to be answered once");
+    await ada.locator("#log").focus();
+    await ada.keyboard.press("ArrowUp");
+    await message(ada, "A question to be answered once").focus();
+    await ada.keyboard.press("r");
+    const context = () => ada.locator("#composer-context:not([hidden]) #composer-context-text").textContent();
+    await menu(ada, "Is there tea?", "Edit");
+    equal(await context(), "You edit your message", "what is done");
+    await composer(ada).press("Escape");
+    await until("the answer goes on", async () => (await context()) === "You answer Bob: A question to be answered once");
+    await composer(ada).press("Escape");
+  });
+
   await check("the keyboard alone: from the log to a message, its menu, and back", async () => {
     await say(ada, "By keys");
     await sees(ada, "By keys");

@@ -405,6 +405,85 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("what a closed page has left is there until it is kept anew, and what of it cannot be read takes nothing else along", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => {
+      if (localStorage.getItem("salon.name")) return;
+      localStorage.setItem("salon.name", JSON.stringify("Heir"));
+      const entry = { kind: "room", target: "kitchen", queuedAt: Date.now(), firstSent: 0 };
+      localStorage.setItem("salon.unsent:left", JSON.stringify({ name: "Heir", at: Date.now(), closed: true,
+        drafts: [["room", undefined, "no place"], null, ["room", "kitchen", "the draft of before"], ["house", "kitchen", "no kind"]],
+        refused: [{ id: "r1", ...entry, target: 7, content: "x", failed: "no" }, { id: "r2", ...entry, content: "refused before", failed: "No." }],
+        outbox: [{ id: crypto.randomUUID(), ...entry, content: undefined }, 5] }));
+      const { removeItem } = Storage.prototype;
+      window.safe = [];
+      Storage.prototype.removeItem = function remove(key) {
+        const others = Object.keys(localStorage).filter((one) => one !== key && one.startsWith("salon.unsent:"));
+        if (key === "salon.unsent:left") window.safe.push(others.some((one) => ["the draft of before", "refused before"].every((text) => localStorage.getItem(one).includes(text))));
+        return removeItem.call(this, key);
+      };
+    });
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await connected(page);
+    equal(await composer(page).inputValue(), "the draft of before", "the draft");
+    equal(await page.locator(".failed .text").allTextContents(), ["refused before"], "what was refused");
+    equal(await page.evaluate(() => window.safe), [true], "whether it is kept elsewhere when it is forgotten");
+    await page.context().close();
+  });
+
+  await check("a draft of few letters is not taken for a part of another one", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => {
+      if (localStorage.getItem("salon.name")) return;
+      localStorage.setItem("salon.name", JSON.stringify("Brief"));
+      for (const [n, text] of ["I know", "no", "two\nlines", "I know"].entries()) {
+        localStorage.setItem(`salon.unsent:${n}`, JSON.stringify({ name: "Brief", at: n, closed: true, drafts: [["room", "kitchen", text]], refused: [], outbox: [] }));
+      }
+    });
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await connected(page);
+    equal(await composer(page).inputValue(), "I know\nno\ntwo\nlines", "the draft");
+    await page.context().close();
+  });
+
+  await check("a room with something that nobody has yet is not left without a question", async () => {
+    const page = await newPage({ port: wire.port });
+    await enter(page, "Hasty", "kitchen");
+    await say(page, "/join den");
+    await titled(page, "den");
+    const question = page.locator("#question[open]");
+    for (const [what, begin] of [
+      ["a draft", () => composer(page).fill("half of a sen")],
+      ["what waits", async () => {
+        serverAway = true;
+        wire.cut();
+        await page.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+        await composer(page).fill("");
+        await say(page, "into the void");
+      }],
+    ]) {
+      await begin();
+      await page.locator("#leave").click();
+      await question.getByRole("button", { name: "Cancel" }).click();
+      equal(await page.locator("#title bdi").textContent(), "den", `where one is, with ${what}`);
+    }
+    equal([await page.locator(".pending").count(), await page.locator("#question-title").textContent()], [1, "Leave the room den?"], "what waits, the question");
+    wire.mend();
+    await connected(page);
+    serverAway = false;
+    await until("nothing waits", async () => await page.locator(".pending").count() === 0);
+    await composer(page).fill("another half");
+    await page.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await say(page, "/leave den");
+    await question.getByRole("button", { name: "Leave" }).click();
+    await until("it is left", async () => (await roomsOf(page)).join() === "kitchen");
+    await say(page, "/join den");
+    await titled(page, "den");
+    await page.locator("#leave").click();
+    await until("with nothing begun nothing is asked", async () => (await roomsOf(page)).join() === "kitchen");
+    await page.context().close();
+  });
+
   await check("a page whose record another one has taken while it stood still does not say the same once more", async () => {
     const page = await newPage();
     await enter(page, "Sleeper", "kitchen");
@@ -493,6 +572,41 @@ await run(async () => {
     await connected(page);
     await page.locator(".failed").getByRole("button", { name: "Discard" }).click();
     await until("it is gone", async () => await page.locator(".failed").count() === 0);
+    await page.context().close();
+  });
+
+  await check("parts that stop in the middle, since too much waits, have been the answer once", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => {
+      if (localStorage.getItem("salon.name")) return;
+      localStorage.setItem("salon.name", JSON.stringify("Parted"));
+      const outbox = Array.from({ length: 198 }, (_, n) => ({ id: crypto.randomUUID(), kind: "person", target: "Zoe", content: `${n}`, queuedAt: Date.now(), firstSent: 0 }));
+      localStorage.setItem("salon.unsent:left", JSON.stringify({ name: "Parted", at: 0, closed: true, drafts: [], refused: [], outbox }));
+    });
+    const heard = [];
+    await page.routeWebSocket(/\/ws\?/, (socket) => {
+      const tell = (message) => socket.send(JSON.stringify(message));
+      socket.onMessage((data) => {
+        const { type, id, room_id, content, reply_to } = JSON.parse(data);
+        if (type === "broadcast") heard.push([content.length, reply_to ?? 0]);
+        if (type !== "join") return;
+        tell({ type: "joined", id, room_id, user_id: "Parted", epoch: "e", seq: 1, recovered: false, members: 1 });
+        tell({ type: "broadcast", room_id, sender: "Bob", content: "a question", seq: 1, ts: Date.now() });
+      });
+      tell({ type: "welcome", user_id: "Parted", session_id: "s", limits: { content_bytes: 1_000 }, ping_interval_ms: 25_000 });
+    });
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await sees(page, "a question");
+    await page.locator("#log").focus();
+    await page.keyboard.press("ArrowUp");
+    await onMessage(page, "a question", "r");
+    const part = "word ".repeat(150).trim();
+    await composer(page).fill([part, part, part].join("\n"));
+    await page.getByRole("button", { name: "Send in parts" }).click();
+    await until("it stops", async () => (await page.locator("#composer-problem").textContent()) === "Too many messages are waiting to be sent.");
+    equal([await composer(page).inputValue(), await page.locator("#composer-context").isHidden()], [part, true], "what is left, whether it answers");
+    await until("the first was the answer", () => heard.join() === [part.length, 1].join());
+    equal(await page.locator(".pending").count(), 2, "what waits");
     await page.context().close();
   });
 

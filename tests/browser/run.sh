@@ -5,6 +5,7 @@
 #   SCREENSHOTS  where the pictures go; otherwise a temporary directory
 #   WITHIN       how many milliseconds a condition is waited for; otherwise 15,000
 #   SUITES       which scripts, by name; otherwise all of them
+#   ONLY         for work at one check: a part of its name; those that stand on others need those
 #   PAGE_FROM    for work at the page: a folder that its files come from, and not the binary (src/server/web)
 #
 # Prints `ok - …` or `not ok - …` for each check and ends with `N passed, M failed`, for each of the scripts.
@@ -27,6 +28,6 @@ if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ] || [ 
   npm ci --ignore-scripts --no-audit --no-fund >&2
 fi
 status=0
-suites=${SUITES:-text client two_people finer_points what_is_shown coming_back messages finding nothing_lost moderation tokens installed}
+suites=${SUITES:-text client two_people finer_points what_is_shown coming_back messages finding begun_anew nothing_lost moderation tokens installed}
 for script in $suites; do node "$script.mjs" "$salon" || status=1; done
 exit $status

@@ -33,6 +33,22 @@ await run(async () => {
     equal(new URL(linus.url()).hash.includes("token"), false, "a token in the address");
   });
 
+  await check("the token is out of the address before anything is loaded, also if the rest of the page never comes", async () => {
+    const page = await newPage(browser, { origin: `http://127.0.0.1:${server.port}`, expected: (text) => /ERR_FAILED/.test(text) });
+    await page.route(/\/app[-.0-9a-f]*\.js/, (route) => route.abort());
+    const hash = () => page.evaluate(() => location.hash);
+    await page.goto(`${page.origin}/#${new URLSearchParams({ token: token("Ada"), room: "kitchen" })}`);
+    await page.getByRole("button", { name: "Try again" }).waitFor();
+    equal(await hash(), "#room=kitchen", "the address");
+    await page.evaluate((hash) => { location.hash = hash; }, `#${new URLSearchParams({ token: token("Linus"), room: "kitchen" })}`);
+    await until("the token of another link is out too", async () => await hash() === "#room=kitchen");
+    await page.unroute(/\/app[-.0-9a-f]*\.js/);
+    await page.reload();
+    await connected(page);
+    equal([await page.locator("#me-name").textContent(), await hash()], ["Linus", "#room=kitchen"], "who has come in, the address");
+    await page.context().close();
+  });
+
   await check("the token goes by the sub-protocol, or the first message where it is long, and never in the address of the socket", async () => {
     const rooms = Array.from({ length: 60 }, (_, n) => `${n} ${"x".repeat(60)}`).join(",");
     for (const given of [token("Ada"), token("Ada", "--rooms", `kitchen,${rooms}`)]) {

@@ -2,7 +2,7 @@
  * What can be done with a message: the bar that shows at the one under the pointer or with the focus, the menu behind
  * it, which a long press opens too, the answer that a swipe begins, and the keys.
  */
-import { active, client, me, roles, unreadFrom } from "./conversations.js";
+import { active, answeredBy, client, me, roles, unreadFrom } from "./conversations.js";
 import { answer, editMessage } from "./composer.js";
 import { copyAloud, toast } from "./copying.js";
 import { byId, element, icon } from "./dom.js";
@@ -32,6 +32,7 @@ const canBeUsed = (item) => item?.type === "said" && item.seq !== undefined && !
 function failed(error) { toast(`That was not done. ${inWords(error)}`); }
 
 export function react(item, emoji) {
+  if (!canBeUsed(item)) return toast("That was not done. The message is not there any more.");
   const mine = item.reactions?.some((one) => one.emoji === emoji && one.me);
   client.react(active.target, item.seq, emoji, !mine).catch(failed);
 }
@@ -193,7 +194,7 @@ messages.addEventListener("click", (event) => {
   const reaction = event.target.closest(".reaction");
   if (reaction) react(item, reaction.dataset.emoji);
   if (event.target.closest(".react-more")) openPicker((emoji) => react(item, emoji));
-  if (event.target.closest(".quote")) showMessage(item.reply_to).then((there) => { if (!there) toast("That message is no longer kept."); });
+  if (event.target.closest(".quote")) showMessage(answeredBy(active, item)).then((there) => { if (!there) toast("That message is no longer kept."); });
 });
 
 // Keys: in the log, arrows go from message to message

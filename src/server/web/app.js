@@ -155,7 +155,7 @@ function goOut({ forgotten }) {
  */
 export function renew(token, place) {
   sessionToken(token);
-  setAddress(location.pathname); // nobody shall read the token over a shoulder
+  setAddress(location.pathname);
   if (byId("app").hidden || subjectOf(token) !== me) {
     if (client) letGoOfUnsent();
     client?.close();

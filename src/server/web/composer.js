@@ -39,7 +39,7 @@ function write(text) {
 
 function drawComposer() {
   const context = active.editing ?? active.reply;
-  const about = context && active.epoch === context.epoch ? quoted(active, context.seq) : undefined;
+  const about = context && active.epoch === context.epoch ? quoted(active, context) : undefined;
   if (about?.deleted) letGoOfDeleted(active, context.seq);
   drawContext(about);
   if (input.value !== written(active)) { // it was taken over from another tab, or an edit has ended
@@ -102,10 +102,11 @@ function focusAtEnd() {
   input.setSelectionRange(input.value.length, input.value.length);
 }
 
-/** Returns whether there was an answer or an edit to be ended. */
+/** Ends the edit, or else the answer, which the draft behind an edit may be. Returns whether there was one. */
 function endContext() {
-  if (active.editing === null && active.reply === null) return false;
-  active.editing = active.reply = null;
+  if (active.editing) active.editing = null;
+  else if (active.reply) active.reply = null;
+  else return false;
   active.problem = "";
   contextChanged();
   return true;
@@ -292,14 +293,14 @@ byId("send-parts").addEventListener("click", () => {
   const { content } = parse(input.value);
   const parts = content === undefined ? [] : inParts(active, content);
   for (const [n, part] of parts.entries()) {
-    active.problem = send(active, part, n === 0 ? active.reply : null);
+    active.problem = send(active, part, active.reply);
     if (active.problem) {
       write(parts.slice(n).join("\n"));
       break;
     }
+    active.reply = null; // the first part was the answer
   }
   if (parts.length && !active.problem) {
-    active.reply = null;
     active.stuck = true;
     write("");
   }

@@ -86,6 +86,7 @@ class Conversation {
   /** The life of the numbers here, as far as it is known. */
   get epoch() { return this.#epoch; }
   set epoch(epoch) {
+    if (epoch !== this.#epoch) this.quotes.clear(); // they are by number
     this.#epoch = epoch;
     if (epoch === null) return;
     // What is begun is about a message of one epoch. In another one its number is that of another message.
@@ -98,7 +99,7 @@ class Conversation {
 
   /** Text that finds another one in its place comes behind it. */
   addToDraft(text) {
-    if (this.draft.includes(text)) return;
+    if (text === "" || `\n${this.draft}\n`.includes(`\n${text}\n`)) return;
     this.draft = this.draft ? `${this.draft}\n${text}` : text;
   }
 
@@ -437,6 +438,7 @@ export function restartedHere(c) {
   c.lastSeq = c.readSeq = c.fresh = c.counted = c.told = c.passed = 0;
   c.calls = [];
   c.held = false;
+  for (const item of [...c.items, ...c.pending]) item.stale = true; // what they answer has another number now, or none
 }
 
 export function said(message, epoch) {
@@ -444,17 +446,37 @@ export function said(message, epoch) {
   return { type: "said", epoch, seq, sender, content, ts, deleted, edited, reply_to, reactions };
 }
 
+/**
+ * The message that an item answers, `{seq, epoch}`, or null. What waits to be sent answers what its entry says, which
+ * the client changes when the room begins anew.
+ */
+export function answeredBy(c, item) {
+  const { reply_to: seq, epoch = c.epoch } = item.seq === undefined ? item.entry ?? {} : item;
+  return seq === undefined ? null : { seq, epoch };
+}
+
+/** Another text is known of a message: what answers it shows that. */
+export function answersAreStale(c, { seq, epoch }) {
+  for (const item of [...c.items, ...c.pending]) {
+    const answered = answeredBy(c, item);
+    if (answered?.seq === seq && answered.epoch === epoch) item.stale = true;
+  }
+}
+
 /** The last message of ours, which can be edited. */
 export const lastOfOurs = (c) => c.items.findLast((item) => item.type === "said" && item.sender === me && !item.deleted && item.epoch === c.epoch);
 
-export const saidAs = (c, seq) => c.items.find((one) => one.type === "said" && one.seq === seq && one.epoch === c.epoch);
+/** A message of the window; also of an epoch that has ended. */
+export const messageAt = (c, { seq, epoch }) => c.items.find((one) => one.type === "said" && one.seq === seq && one.epoch === epoch);
+
+const saidAs = (c, seq) => messageAt(c, { seq, epoch: c.epoch });
 
 /** Takes the parts of a message as they are now. Its node is made anew, and takes the place of the old one. */
 function amend(c, item, parts) {
   Object.assign(item, parts);
   item.stale = item.rewritten = true;
   c.quotes.delete(item.seq);
-  for (const other of c.items) if (other.reply_to === item.seq) other.stale = true;
+  answersAreStale(c, item);
   if (c === active) redraw("log");
 }
 
@@ -512,11 +534,12 @@ export function takeAnew(c, page) {
 }
 
 export function takePage(c, page) {
+  if (page.epoch !== c.epoch) return; // the numbers have begun anew while it was on its way
   for (const message of page.items) {
     c.insert(said(message, page.epoch));
     if (message.sender === me && message.id !== undefined) confirmHere(c, message);
     c.lastSeq = Math.max(c.lastSeq, message.seq);
-    if (page.epoch === c.epoch) c.countUnread(message);
+    c.countUnread(message);
   }
 }
 

@@ -64,11 +64,26 @@ async function goIn(how) {
   return again.focus();
 }
 
-/** What the address of the page says. */
+/** What the address of the page says, but for a token, which is none of what stays there. */
 export function addressed() {
   const fields = new URLSearchParams(location.hash.slice(1));
   const name = (field) => (fields.has(field) ? normalName(fields.get(field)) : null);
-  return { room: name("room"), name: name("name"), person: name("with"), token: fields.get("token"), at: fields.get("at") };
+  return { room: name("room"), name: name("name"), person: name("with"), at: fields.get("at") };
+}
+
+/**
+ * Takes the token out of the address, if one has come, before anything is loaded or asked: nobody shall read it over a
+ * shoulder, nor in the history of the browser. The tab keeps it.
+ */
+function takeToken() {
+  const fields = new URLSearchParams(location.hash.slice(1));
+  const token = fields.get("token");
+  if (token === null) return null;
+  fields.delete("token");
+  try {
+    history.replaceState(history.state, "", `${fields}` ? `#${fields}` : location.pathname + location.search);
+  } catch { /* a browser that takes no more for now: the place that is gone to takes its place */ }
+  return token ? sessionToken(token) : null;
 }
 
 const NAMES_MAX = 20;
@@ -239,8 +254,9 @@ function comeIn(name, room) {
 }
 
 window.addEventListener("hashchange", () => {
+  const token = takeToken();
   const place = addressed();
-  if (place.token) return goIn((app) => app.renew(place.token, place));
+  if (token) return goIn((app) => app.renew(token, place));
   if (goesIn) return undefined; // and looks at the address then
   if (byId("app").hidden) return openDoor();
   return app().then((app) => app.follow(place));
@@ -248,8 +264,8 @@ window.addEventListener("hashchange", () => {
 
 // Coming in: a known name goes straight to the chat; a name in the link that is not ours is only proposed.
 {
-  const { name, token: given } = addressed();
-  const token = sessionToken(given ?? undefined);
+  const token = takeToken() ?? sessionToken();
+  const { name } = addressed();
   // A tab stays who it is, whoever came in by another one since.
   const known = storedInTab("salon.name") ?? stored("salon.name");
   const comesIn = token ? { token } : typeof known === "string" && !nameProblem(known) && (!name || name === known) ? { name: known } : null;

@@ -1,7 +1,7 @@
 /**
  * Pages of history from the server: the window of a conversation moves, and conversations with a person catch up.
  */
-import { active, client, confirmHere, conversation, conversations, me, readUpTo, restartedHere, said, saidAs, takeAnew, takeDirect, takePage } from "./conversations.js";
+import { active, answersAreStale, client, confirmHere, conversation, conversations, me, messageAt, readUpTo, restartedHere, said, takeAnew, takeDirect, takePage } from "./conversations.js";
 import { redraw } from "./drawing.js";
 import { keptPlaces } from "./storage.js";
 
@@ -225,21 +225,26 @@ export async function toLatest() {
 
 const QUOTES_MAX = 300; // messages that are answered, kept of a conversation
 
-/** The message that another one answers: from the window or from the server. Undefined until it is known. */
-export function quoted(c, seq) {
-  const item = saidAs(c, seq);
+/**
+ * A message that another one answers, or that is written anew: from the window or from the server. Undefined until it
+ * is known. One of an epoch that has ended may still be in the window, and is to be had nowhere else.
+ */
+export function quoted(c, { seq, epoch }) {
+  const item = messageAt(c, { seq, epoch });
   if (item) return item;
+  if (epoch === null || epoch !== c.epoch) return { deleted: true };
   if (c.quotes.has(seq)) return c.quotes.get(seq) ?? undefined;
   if (client.state !== "connected") return undefined;
   if (c.quotes.size >= QUOTES_MAX) c.quotes.delete(c.quotes.keys().next().value);
   c.quotes.set(seq, null);
-  client.history(c.target, { before: seq + 1, limit: 1 }).then(({ items: [found] }) => {
-    c.quotes.set(seq, found?.seq === seq ? found : { deleted: true });
+  client.history(c.target, { before: seq + 1, limit: 1, epoch }).then(({ items: [found], ...page }) => {
+    if (page.epoch === c.epoch) c.quotes.set(seq, found?.seq === seq ? found : { deleted: true });
   }, ({ code }) => {
+    if (c.epoch !== epoch) return;
     if (code === "history_gone") c.quotes.set(seq, { deleted: true });
     else c.quotes.delete(seq);
   }).then(() => {
-    for (const one of c.items) if (one.reply_to === seq) one.stale = true;
+    answersAreStale(c, { seq, epoch });
     if (c === active) redraw("log", "composer");
   });
   return undefined;

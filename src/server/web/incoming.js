@@ -191,7 +191,7 @@ export function listen(salon) {
     }
     if (message.sender === me) return;
     notify(c, message);
-    if (c !== active) byId("announcer").textContent = `New message from ${message.sender}`;
+    if (c !== active && !c.muted) byId("announcer").textContent = `New message from ${message.sender}`;
   });
 
   on("announcement", (announcement) => {
@@ -202,7 +202,7 @@ export function listen(salon) {
 
   on("queued", (entry) => {
     const c = conversation(entry.kind, entry.target);
-    c.pending.push({ type: "said", entry, sender: me, content: entry.content, reply_to: entry.reply_to, ts: entry.queuedAt, failed: null });
+    c.pending.push({ type: "said", entry, sender: me, content: entry.content, ts: entry.queuedAt, failed: null });
     redraw("log");
   });
 
@@ -213,7 +213,7 @@ export function listen(salon) {
     // Confirmed without an echo on this connection: it was said before the connection was lost.
     c.pending.splice(c.pending.indexOf(waiting), 1);
     if (c.kind === "person" && (!c.synced || c.epoch === null)) syncPerson(c); // its history has it
-    else if (!c.detached && (c.lastSaid?.epoch === c.epoch ? seq >= c.firstSaid.seq : true)) c.insert(Object.assign(waiting, { epoch: c.epoch, seq, ts: ts ?? waiting.ts }));
+    else if (!c.detached && (c.lastSaid?.epoch === c.epoch ? seq >= c.firstSaid.seq : true)) c.insert(Object.assign(waiting, { epoch: c.epoch, seq, ts: ts ?? waiting.ts, reply_to: entry.reply_to }));
     redraw("log");
   });
 
@@ -223,8 +223,8 @@ export function listen(salon) {
     if (!waiting) return;
     waiting.failed = inWords(error);
     waiting.stale = true;
-    if (error.code === "not_found" && waiting.reply_to !== undefined) { // said again, it answers nothing
-      waiting.reply_to = undefined;
+    if (error.code === "not_found" && waiting.entry.reply_to !== undefined) { // said again, it answers nothing
+      waiting.entry.reply_to = waiting.entry.epoch = undefined;
       waiting.failed = "The message that it answers is no longer there.";
     }
     keepUnsent();

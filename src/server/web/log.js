@@ -4,7 +4,7 @@
 import { avatar } from "./avatar.js";
 import { privacyOf } from "./people.js";
 import { isAway } from "./attention.js";
-import { active, client, markRead, readUpTo, saidAs } from "./conversations.js";
+import { active, client, markRead, messageAt, readUpTo } from "./conversations.js";
 import { arrange, byId, element, icon, named } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { goAround, loadNewer, loadOlder, toLatest } from "./history.js";
@@ -82,7 +82,7 @@ function goesTo(c) {
   if (c.replaying || c.loading || c.syncing || !(c.kind === "room" ? client.isJoined(c.id) : c.synced)) return false;
   const { seq, epoch } = c.goTo;
   c.goTo = null;
-  const there = c.epoch?.startsWith(epoch) ? showMessage(seq) : Promise.resolve(false);
+  const there = c.epoch?.startsWith(epoch) ? showMessage({ seq, epoch: c.epoch }) : Promise.resolve(false);
   there.then((found) => {
     if (found) return;
     c.problem = "The message of that link is no longer kept.";
@@ -92,10 +92,10 @@ function goesTo(c) {
 }
 
 /** Shows a message of the conversation on screen, wherever it is. Returns whether it is to be had. */
-export async function showMessage(seq) {
+export async function showMessage(of) {
   const c = active;
-  if (!saidAs(c, seq) && !(await goAround(c, seq))) return false;
-  const item = saidAs(c, seq);
+  if (!messageAt(c, of) && !(of.epoch === c.epoch && await goAround(c, of.seq))) return false;
+  const item = messageAt(c, of);
   if (c !== active || !item) return false;
   c.stuck = c.landing = false;
   drawLog();

@@ -2,7 +2,7 @@
  * One entry of the log: a message, a notice of coming or going, a hole.
  */
 import { avatar } from "./avatar.js";
-import { active, client, conversations, me, removeHelp } from "./conversations.js";
+import { active, answeredBy, client, conversations, me, removeHelp } from "./conversations.js";
 import { byId, element, icon } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { emojiNamed } from "./emoji.js";
@@ -132,8 +132,7 @@ export function refresh(item) {
     const discard = element("button", "quiet", "Discard");
     retry.type = discard.type = "button";
     retry.addEventListener("click", () => {
-      const { kind, target, epoch } = item.entry;
-      const { reply_to } = item;
+      const { kind, target, reply_to, epoch } = item.entry;
       const said = kind === "room" ? client.say(target, item.content, { reply_to, epoch }) : client.direct(target, item.content, { reply_to });
       if (said) forget(item);
     });
@@ -149,8 +148,9 @@ export function refresh(item) {
 function drawQuote(item) {
   const body = item.node.querySelector(".body");
   body.querySelector(":scope > .quote")?.remove();
-  if (item.reply_to === undefined || item.deleted) return;
-  const answered = quoted(active, item.reply_to);
+  const of = answeredBy(active, item);
+  if (of === null || item.deleted) return;
+  const answered = quoted(active, of);
   const words = answered === undefined ? ["…"] : answered.deleted ? ["A message that is not there any more"] : [element("bdi", "quote-author", answered.sender), element("span", "quote-text", plain(answered.content))];
   const quote = element("button", "quote", icon("reply"), ...words);
   quote.type = "button";

@@ -14,12 +14,12 @@ let whose = "";
 /** @type {Set<string>} */
 let muted = new Set();
 
-const kept = () => new Set([stored(mutedKey(whose))].flat().filter((key) => typeof key === "string").slice(-MUTED_MAX));
+let keeps = true; // what was muted last is kept; a browser that keeps nothing has what this page knows
+const kept = (name = whose) => new Set([stored(mutedKey(name))].flat().filter((key) => typeof key === "string").slice(-MUTED_MAX));
 
 /** A person comes in, or another tab has muted something. */
 export function lookAtMuted(name = whose) {
-  whose = name;
-  muted = kept();
+  if (keeps || name !== whose) [whose, muted] = [name, kept(name)];
   redraw("places", "notifications");
 }
 
@@ -27,10 +27,10 @@ export const isMuted = (key) => muted.has(key);
 
 /** Mutes a conversation, or no longer. */
 export function mute(key, on) {
-  muted = kept();
+  if (keeps) muted = kept();
   muted.delete(key);
   if (on) muted.add(key);
-  store(mutedKey(whose), [...muted].slice(-MUTED_MAX));
+  keeps = store(mutedKey(whose), [...muted].slice(-MUTED_MAX));
   redraw("places", "notifications");
 }
 

@@ -7,6 +7,7 @@ import { redraw } from "./drawing.js";
 import { PAGE, syncPerson, toLatest } from "./history.js";
 import { DEFAULT_ROOM } from "./names.js";
 import { followPresence, followRoom } from "./presence.js";
+import { ask } from "./question.js";
 import { keptPlaces } from "./storage.js";
 import { NOT_HERE } from "./words.js";
 
@@ -147,8 +148,15 @@ export function describeRoom(room) {
   }).catch(() => {});
 }
 
-/** Leaves a room, or closes a conversation with a person, and shows another one. */
-export function leave(left) {
+/**
+ * Leaves a room, or closes a conversation with a person, and shows another one. What is written there and nobody has
+ * yet would be lost with it: that is asked about.
+ */
+export async function leave(left) {
+  if (left.isBegun) {
+    const sure = await ask({ title: left.kind === "room" ? `Leave the room ${left.title}?` : `Close the conversation with ${left.title}?`, text: "What you have written there and nobody has yet is lost then.", yes: left.kind === "room" ? "Leave" : "Close" });
+    if (!sure || conversations.get(left.key) !== left) return;
+  }
   if (left.kind === "room") client.leave(left.id).catch(() => {});
   leftPlace(left);
   Object.assign(left, { draft: "", reply: null, editing: null });

@@ -6,7 +6,7 @@
  * closed, or that no page has touched for a while (a browser that was killed), is taken over by the next page of the
  * same person. A message keeps its id, and so is said once, whichever page sends it.
  */
-import { uuid } from "./client.js";
+import { nameProblem, uuid } from "./client.js";
 import { NOT_HERE } from "./words.js";
 import { active, client, conversation, conversations, me } from "./conversations.js";
 import { redraw } from "./drawing.js";
@@ -90,34 +90,55 @@ export function letGoOfUnsent({ forgotten = false } = {}) {
   holds = false;
 }
 
-/** Takes over the records that pages of a person have left behind: `{drafts, refused, outbox}`. */
+/**
+ * Takes over the records that pages of a person have left behind: `{drafts, refused, outbox}`. They are there until
+ * `isHere` is called, when what is in them is on this page: what kills the page before that loses nothing. What this
+ * page cannot read is left out.
+ */
 function takeOver(name) {
-  const found = { drafts: [], refused: [], outbox: [] };
+  const [drafts, refused, outbox] = [[], new Map(), new Map()];
   const records = keysOf(PREFIX).filter((one) => one !== key).map((one) => ({ one, left: stored(one) }))
     .filter(({ left }) => left && (left.closed || Date.now() - left.at > STALE_AFTER)).sort((a, b) => a.left.at - b.left.at);
-  for (const { one, left } of records.filter((record) => record.left.name === name)) {
-    forget(one);
-    for (const part of Object.keys(found)) if (Array.isArray(left[part])) found[part].push(...left[part]);
+  const ours = records.filter((record) => record.left.name === name);
+  for (const { left } of ours) {
+    const good = (part, isGood) => (Array.isArray(left[part]) ? left[part].filter(isGood) : []);
+    drafts.push(...good("drafts", isDraft));
+    for (const entry of good("outbox", isEntry)) outbox.set(entry.id, entry);
+    for (const entry of good("refused", isEntry)) refused.set(entry.id, entry);
   }
   for (const { one } of records.filter((record) => record.left.name !== name).slice(0, -RECORDS_MAX)) forget(one);
-  return found;
+  for (const id of refused.keys()) outbox.delete(id);
+  return {
+    drafts,
+    refused: [...refused.values()],
+    outbox: [...outbox.values()],
+    isHere() {
+      save();
+      for (const { one } of ours) forget(one);
+      if (!kept) save(); // now there is place for it
+    },
+  };
 }
+
+const isPlace = (kind, id) => (kind === "room" || kind === "person") && typeof id === "string" && !nameProblem(id);
+const isDraft = (one) => Array.isArray(one) && isPlace(one[0], one[1]) && typeof one[2] === "string";
+const isEntry = (one) => isPlace(one?.kind, one?.target) && typeof one.id === "string" && typeof one.content === "string" && Number.isFinite(one.queuedAt);
 
 /**
  * The outbox and status for the client of a person who comes in, and `show`, which puts the rest on the page once the
  * conversations are there.
  */
 export function unsentOf(name) {
-  const { drafts, refused, outbox } = takeOver(name);
-  return {
-    outbox,
-    show() {
-      for (const entry of outbox) wait(entry, null);
-      for (const { failed, ...entry } of refused) wait(entry, failed);
-      for (const [kind, id, text, context] of drafts) draft(place(kind, id), text, context);
-      keepUnsent();
-    },
-  };
+  const { outbox, ...left } = takeOver(name);
+  return { outbox, show: () => show({ ...left, outbox: client.outbox }) };
+}
+
+/** Puts what was left behind on the page. `outbox` are entries as the client has them, which may change them. */
+function show({ drafts, refused, outbox, isHere }) {
+  for (const entry of outbox) wait(entry, null);
+  for (const { failed, ...entry } of refused) wait(entry, failed);
+  for (const [kind, id, text, context] of drafts) draft(place(kind, id), text, context);
+  isHere();
 }
 
 /** A conversation with unsent text; a room that we are no longer in is shown as such. */
@@ -131,7 +152,7 @@ function place(kind, id) {
 function wait(entry, failed) {
   const c = place(entry.kind, entry.target);
   if (!failed) c.removed = ""; // it is joined, as before
-  c.pending.push({ type: "said", entry, sender: me, content: entry.content, reply_to: entry.reply_to, ts: entry.queuedAt, failed });
+  c.pending.push({ type: "said", entry, sender: me, content: entry.content, ts: entry.queuedAt, failed });
 }
 
 /**
@@ -184,12 +205,8 @@ setInterval(() => {
 
 /** A tab that is open takes over the record of one that was killed, and sends its messages again under their ids. */
 function adoptLater() {
-  const { drafts, refused, outbox } = takeOver(me);
-  for (const entry of outbox) if (client.resume(entry)) wait(entry, null);
-  for (const { failed, ...entry } of refused) wait(entry, failed);
-  for (const [kind, id, text, context] of drafts) draft(place(kind, id), text, context);
-  if (drafts.length + refused.length + outbox.length) {
-    keepUnsent();
-    redraw("log", "places", "composer");
-  }
+  const left = takeOver(me);
+  const resumed = left.outbox.filter((entry) => client.resume(entry)).map(({ id }) => id);
+  show({ ...left, outbox: client.outbox.filter(({ id }) => resumed.includes(id)) });
+  if (!isEmpty(left)) redraw("log", "places", "composer");
 }

@@ -20,8 +20,7 @@ self.addEventListener("fetch", (event) => {
   const url = new URL(request.url);
   if (request.method !== "GET" || url.origin !== location.origin) return;
   if (request.mode === "navigate" && url.href.split(/[?#]/u)[0] === shell()) {
-    const renewed = renew();
-    event.waitUntil(renewed.catch(() => {}));
+    event.waitUntil(renew().catch(() => {}));
     event.respondWith(kept(shell()).then((there) => there ?? fetch(request)));
   } else if (KEPT.test(url.pathname)) {
     event.respondWith(kept(request).then((there) => there ?? fetch(request)));
@@ -32,8 +31,18 @@ const kept = async (request) => (await caches.open(CACHE)).match(request);
 
 const namesIn = (text) => text.match(PACKED) ?? [];
 
-/** Takes the page as the server has it now, with the files that it names, and lets go of those that it does not. */
-async function renew() {
+let renewed = Promise.resolve();
+
+/**
+ * Takes the page as the server has it now, with the files that it names, and lets go of those that it does not. One
+ * after the other: two at once, around an upgrade of the server, would let go of each other's files.
+ */
+function renew() {
+  renewed = renewed.catch(() => {}).then(takeAnew);
+  return renewed;
+}
+
+async function takeAnew() {
   const page = await fetch(shell(), { cache: "no-cache" });
   if (!page.ok) return;
   const cache = await caches.open(CACHE);

@@ -1,0 +1,151 @@
+/**
+ * Conversations whose numbers begin anew while something is on its way: what was meant for one message is done to no
+ * other one that has its number now. The server is played, so that it begins anew in the moment that counts.
+ * `node begun_anew.mjs SALON_BINARY`; see run.sh.
+ */
+import { begin, composer, connected, newPage as openPage, say, sees } from "./browser.mjs";
+import { Server, check, equal, freePort, until } from "./harness.mjs";
+
+const server = new Server(process.argv[2], await freePort());
+const { browser, run } = await begin(server);
+
+/** Somebody in the room den, before a server that is played: what it has of the room, what it hears, what it says. */
+async function visit(name) {
+  const page = await openPage(browser, { origin: `http://127.0.0.1:${server.port}` });
+  await page.addInitScript((name) => localStorage.setItem("salon.name", JSON.stringify(name)), name);
+  const played = { page, epoch: "first", said: [], heard: [], held: new Set(), waiting: [], refuses: false };
+  played.tell = (message) => played.socket.send(JSON.stringify(message));
+  const answers = {
+    join: ({ id, room_id, since }) => {
+      const recovered = since?.epoch === played.epoch;
+      played.tell({ type: "joined", id, room_id, user_id: name, epoch: played.epoch, seq: played.said.length, recovered, members: 1, read: 0, unread: 0 });
+      for (const message of played.said) if (!recovered || message.seq > since.seq) played.tell({ type: "broadcast", room_id, ...message });
+      played.tell({ type: "online_users", room_id, users: [name], count: 1 });
+    },
+    history: ({ id, before = Infinity, after = 0, limit = 50, epoch, ...place }) => {
+      const { user_id, room_id } = place;
+      if (epoch !== undefined && epoch !== played.epoch) return played.tell({ type: "error", id, code: "epoch_changed", message: "anew", retry: false });
+      const items = played.said.filter(({ seq }) => seq < before && seq > after).slice(-limit);
+      return played.tell({ type: "history", id, user_id, room_id, epoch: played.epoch, items });
+    },
+    broadcast: ({ id, room_id, content, reply_to }) => {
+      if (played.refuses) return played.tell({ type: "error", id, code: "forbidden", message: "no", retry: false });
+      return played.say({ sender: name, content, reply_to, id }, room_id);
+    },
+  };
+  played.say = (message, room_id = "den") => {
+    played.said.push({ ...message, seq: played.said.length + 1, ts: Date.now() });
+    played.tell({ type: "broadcast", room_id, ...played.said.at(-1) });
+  };
+  /** The numbers begin anew, with these messages. */
+  played.beginAnew = (...messages) => {
+    played.epoch = `after ${played.epoch}`;
+    played.said = messages.map((message, n) => ({ ...message, seq: n + 1, ts: Date.now() }));
+  };
+  played.answerHeld = () => {
+    played.held.clear();
+    for (const answer of played.waiting.splice(0)) answer();
+  };
+  await page.routeWebSocket(/\/ws\?/, (socket) => {
+    played.socket = socket;
+    socket.onMessage((data) => {
+      const message = JSON.parse(data);
+      played.heard.push(message);
+      const answer = () => answers[message.type]?.(message);
+      if (played.held.has(message.type)) played.waiting.push(answer);
+      else answer();
+    });
+    played.tell({ type: "welcome", user_id: name, session_id: "s", limits: {}, ping_interval_ms: 25_000 });
+  });
+  await page.goto(`${page.origin}/#room=den`);
+  await connected(page);
+  await until("it is there", async () => (await page.locator("#title bdi").textContent()) === "den");
+  return played;
+}
+
+const onMessage = async (page, text, key) => {
+  await page.locator("#log").focus();
+  await page.keyboard.press("ArrowUp");
+  await page.locator("#messages > li.message", { hasText: text }).last().focus();
+  await page.keyboard.press(key);
+};
+const quotes = (page, text) => page.locator("#messages > li.message", { hasText: text }).last().locator(".quote").allTextContents();
+
+await run(async () => {
+  await check("an answer that waited while the room began anew answers nothing, also when it is tried again after a refusal", async () => {
+    const played = await visit("Ada");
+    const { page } = played;
+    played.say({ sender: "Bob", content: "a question" });
+    await sees(page, "a question");
+    await onMessage(page, "a question", "r");
+    played.held.add("broadcast");
+    await say(page, "an answer");
+    await until("it is sent", () => played.waiting.length === 1);
+    await until("it is drawn with what it answers", async () => (await quotes(page, "an answer")).join() === "Boba question");
+    played.waiting = [];
+    played.beginAnew({ sender: "Eve", content: "of a stranger" });
+    played.socket.close({ code: 4200 });
+    await sees(page, "of a stranger");
+    await until("it is sent again", () => played.waiting.length === 1);
+    equal(await quotes(page, "an answer"), [], "what it is shown to answer");
+    played.refuses = true;
+    played.answerHeld();
+    await page.locator(".failed").waitFor();
+    played.refuses = false;
+    await page.reload(); // and as it is kept
+    await connected(page);
+    await page.locator(".failed").getByRole("button", { name: "Try again" }).click();
+    await sees(page, "an answer");
+    equal(played.heard.filter(({ type }) => type === "broadcast").map(({ reply_to }) => reply_to ?? 0), [1, 0, 0], "what was sent");
+    equal(await quotes(page, "an answer"), [], "what it is shown to answer");
+    await page.context().close();
+  });
+
+  await check("an answer shows the words of the message that it answers, and not of one that has its number later", async () => {
+    const played = await visit("Ada");
+    const { page } = played;
+    // More than a page shows at once, so that what is answered has to be asked for.
+    played.said = Array.from({ length: 60 }, (_, n) => ({ sender: "Bob", content: `line ${n + 1}`, seq: n + 1, ts: Date.now() }));
+    played.held.add("history");
+    played.say({ sender: "Bob", content: "an old answer", reply_to: 3 });
+    await sees(page, "an old answer");
+    await until("it is asked for", () => played.waiting.length > 0);
+    const late = played.waiting.splice(0);
+    // While that is on its way the room begins anew, and somebody answers the message that has its number now.
+    played.held.clear();
+    played.beginAnew(...Array.from({ length: 60 }, (_, n) => ({ sender: "Eve", content: `new ${n + 1}` })));
+    played.tell({ type: "joined", room_id: "den", user_id: "Ada", epoch: played.epoch, seq: 60, recovered: false, members: 1, read: 0, unread: 0 });
+    played.held.add("history");
+    played.say({ sender: "Eve", content: "a new answer", reply_to: 3 });
+    await sees(page, "a new answer");
+    await until("it is asked for", () => played.waiting.length > 0);
+    const { epoch, said } = played;
+    Object.assign(played, { epoch: "first", said: [{ sender: "Bob", content: "line 3", seq: 3, ts: 0 }] });
+    for (const answer of late) answer();
+    Object.assign(played, { epoch, said });
+    played.answerHeld();
+    await until("the new one is known", async () => (await quotes(page, "a new answer")).join() === "Evenew 3");
+    equal(await quotes(page, "an old answer"), ["A message that is not there any more"], "what the old one answers");
+    await page.locator("#messages > li.message", { hasText: "an old answer" }).locator(".quote").click();
+    await until("it says so", async () => (await page.locator("#toast").textContent()).startsWith("That message is no longer kept"));
+    await page.context().close();
+  });
+
+  await check("a reaction that stands at a message of before is no way to react to another one", async () => {
+    const played = await visit("Ada");
+    const { page } = played;
+    played.say({ sender: "Bob", content: "a joke", reactions: [{ emoji: "👍", count: 1, users: ["Eve"], me: false }] });
+    await sees(page, "a joke");
+    played.beginAnew({ sender: "Eve", content: "bad news" });
+    played.tell({ type: "joined", room_id: "den", user_id: "Ada", epoch: played.epoch, seq: 0, recovered: false, members: 1, read: 0, unread: 0 });
+    played.tell({ type: "broadcast", room_id: "den", ...played.said[0] });
+    await sees(page, "bad news");
+    await page.locator("#messages > li.message", { hasText: "a joke" }).locator(".reaction").click();
+    await until("it says so", async () => (await page.locator("#toast").textContent()).startsWith("That was not done"));
+    await composer(page).fill("/me laughs");
+    await composer(page).press("Enter");
+    await until("what came behind it is there", () => played.heard.some(({ type }) => type === "broadcast"));
+    equal(played.heard.filter(({ type }) => type === "react"), [], "what the server heard");
+    await page.context().close();
+  });
+});
