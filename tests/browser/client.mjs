@@ -149,6 +149,36 @@ await check("a room that we were put out of while a join was on its way is left 
   salon.close();
 });
 
+await check("a room that is being left is asked for when that is over, also if it came too fast; the server is told again if it has us there", () => {
+  const salon = client();
+  salon.join("den");
+  const socket = welcome(salon);
+  joined(socket, "den", socket.of("join")[0].id);
+  const left = (id) => socket.say({ type: "left", id, room_id: "den", user_id: "ada" });
+  salon.leave("den").catch(() => {});
+  salon.join("den").catch(() => {});
+  const order = () => socket.sent.filter(({ type }) => ["join", "leave"].includes(type)).map(({ type }) => type);
+  equal(order(), ["join", "leave"], "while it is left");
+  const { id } = socket.of("leave")[0];
+  socket.say({ type: "error", id, code: "rate_limited", message: "slowly", retry: true, retry_after_ms: 100 });
+  equal(order(), ["join", "leave"], "while that waits");
+  pass(1_000);
+  equal(order(), ["join", "leave", "leave"], "when it is sent again");
+  left(id);
+  equal(order(), ["join", "leave", "leave", "join"], "when it is over");
+  joined(socket, "den", socket.of("join")[1].id);
+  equal(salon.isJoined("den"), true, "the room");
+  // By a request of the caller's own.
+  salon.request("leave", { room_id: "den" }).catch(() => {});
+  left(socket.of("leave")[2].id);
+  equal([salon.has("den"), order().length], [false, 5], "the room");
+  const broadcast = () => socket.say({ type: "broadcast", room_id: "den", sender: "bob", content: "x", seq: 9, ts: 1 });
+  broadcast();
+  broadcast();
+  equal(order().slice(5), ["leave"], "what the server is told that has us there all the same");
+  salon.close();
+});
+
 await check("a list is no longer than a message may be", () => {
   const salon = client();
   for (const room of rooms(40)) salon.join(`${room} ${"x".repeat(100)}`);

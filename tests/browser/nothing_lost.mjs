@@ -755,6 +755,46 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a room that was left stays left, however many were; rooms of another device are looked for until the server has listed them", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => {
+      if (localStorage.getItem("salon.name")) return;
+      localStorage.setItem("salon.name", JSON.stringify("Nomad"));
+      const left = Array.from({ length: 500 }, (_, n) => [`room:${n === 0 ? "den" : n}`, n + 1, "e", 1]);
+      localStorage.setItem("salon.places:Nomad", JSON.stringify({ rooms: [{ id: "kitchen" }], people: [], left }));
+    });
+    let visits = 0;
+    let listings = 0;
+    await page.routeWebSocket(/\/ws\?/, (socket) => {
+      visits += 1;
+      const tell = (message) => socket.send(JSON.stringify(message));
+      socket.onMessage((data) => {
+        const { type, id, room_id, read, rooms } = JSON.parse(data);
+        for (const room of type === "join" ? rooms ?? [{ room_id }] : []) tell({ type: "joined", id: rooms ? undefined : id, room_id: room.room_id, user_id: "Nomad", epoch: "e", seq: 1, recovered: false, members: 1 });
+        if (type === "leave") tell({ type: "left", id, room_id, user_id: "Nomad" });
+        if (type !== "rooms") return;
+        if (read) listings += 1;
+        if (visits === 1 && read) return socket.close({ code: 4200 });
+        tell({ type: "rooms", id, rooms: ["den", "attic"].map((room_id) => ({ room_id, name: room_id, members: 1, created_at: 1, read: 1, unread: 0 })) });
+      });
+      tell({ type: "welcome", user_id: "Nomad", session_id: "s", limits: {}, ping_interval_ms: 25_000 });
+    });
+    await page.goto(`${page.origin}/#room=kitchen`);
+    await until("the rooms of another device are there, but for one that was left here", async () => (await roomsOf(page)).join() === "attic,kitchen");
+    equal([visits, listings], [2, 2], "connections, listings");
+    for (const room of ["den", "cellar"]) {
+      await say(page, `/join ${room}`);
+      await titled(page, room);
+    }
+    for (const room of ["den", "cellar"]) await say(page, `/leave ${room}`);
+    await until("they are left", async () => (await roomsOf(page)).join() === "attic,kitchen");
+    const left = await page.evaluate(() => JSON.parse(localStorage.getItem("salon.places:Nomad")).left.map(([key]) => key));
+    equal([left.length, left.slice(-2)], [500, ["room:den", "room:cellar"]], "what is kept of them");
+    await page.reload();
+    await until("the same rooms are there", async () => (await roomsOf(page)).join() === "attic,kitchen");
+    await page.context().close();
+  });
+
   await check("whoever was invisible when the tab was closed is invisible in the next one, and nobody hears of it", async () => {
     const page = await newPage();
     await page.goto(`${page.origin}/#room=kitchen`);

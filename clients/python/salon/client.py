@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import random
 import re
 import time
-import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
@@ -50,8 +50,9 @@ from .events import (
     Welcome,
     read,
 )
-from .outbox import ANSWER_WITHIN, TRIES_MAX, Outbox, Outgoing, pace
+from .outbox import Outbox, Outgoing, pace
 from .queue import EventQueue
+from .requests import Requests
 from .rooms import BACKOFF_BASE, Entry, Joining, Position, Rooms
 from .text import encode, normal_name, well_formed
 
@@ -113,7 +114,7 @@ class Client:
         self._attempts = 0
         self._hurried = False  # a 42xx was followed at once; the next is not, unless the connection was stable between
         # Of the session.
-        self._requests: dict[str, _Request] = {}
+        self._requests = Requests(self._stirred.set)
         self._rooms = Rooms(self._random.random)
         self._wanted = status  # what was set by `set_status`
         self._outbox = Outbox()
@@ -147,6 +148,7 @@ class Client:
         if self._life is None or self._life.done():
             self._queue.open()
             self._life = asyncio.get_running_loop().create_task(self._live())
+            self._life.add_done_callback(self._end)
         elif self._state == "waiting":
             self._hurry.set()
 
@@ -188,12 +190,12 @@ class Client:
         if self._state != "connected":
             return None
         self._shown = token
-        try:
-            answer: answers.Ack = await self.request("auth", token=token)
-        except SalonError as error:
-            if not error.retry and self._token == token:
+
+        def refused() -> None:
+            if self._token == token:
                 self._token = self._shown = before
-            raise
+
+        answer: answers.Ack = await self._settle("auth", refused, token=token)
         return answer
 
     # Rooms ----------------------------------------------------------------------------------------------------------
@@ -206,12 +208,16 @@ class Client:
         return room.joining
 
     async def leave(self, room_id: str) -> None:
-        """Leaves a room, which is not joined again. What is on the outbox for it is refused."""
+        """Leaves a room, which is not joined again, also if this is cancelled. What is on the outbox for it is refused.
+        Without a connection we are in no room."""
         name = normal_name(room_id)
-        room = self._rooms.get(name)
+        room, answer = self._rooms.get(name), None
+        # It is sent at once, before any join that comes after it; and no join of the room is sent before its answer.
+        if self._state == "connected" and (room is None or room.joined or room.asked is not None):
+            answer = self._requests.leave_of(name) or self._ask_at_once("leave", room_id=name)
         self._forget(name, SalonError("not_joined", "We have left the room"))
-        if room is None or room.joined or room.asked is not None:
-            await self.request("leave", room_id=name)
+        if answer is not None:
+            await self._queue.wait(asyncio.shield(answer))
 
     def position(self, room_id: str) -> Position | None:
         """The place of the last entry given out, for a later `since`; None before the room was joined."""
@@ -290,18 +296,9 @@ class Client:
     async def request(self, type: str, **fields: Any) -> Any:
         """Sends any request of `docs/wire.md`, once there is a connection, and returns its answer. Fields that are None
         are left out. One that came too fast (`rate_limited`) is sent again when it may be."""
-        if len(self._requests) >= REQUESTS_MAX:
-            raise SalonError("overloaded", "Too many requests are open", retry=True)
-        id = str(uuid.uuid4())
-        message = {"type": type, "id": id} | {name: value for name, value in fields.items() if value is not None}
-        request = self._requests[id] = _Request(message, asyncio.get_running_loop().create_future())
+        request = self._requests.open(type, fields)
         self._stirred.set()
-        timer = asyncio.get_running_loop().call_later(ANSWER_WITHIN, _end_of_wait, request.answer)
-        try:
-            return await self._queue.wait(request.answer)
-        finally:
-            timer.cancel()
-            self._requests.pop(id, None)
+        return await self._queue.wait(request.answer)
 
     async def history(
         self,
@@ -389,12 +386,12 @@ class Client:
         before, self._wanted = self._wanted, (status, note)
         if self._state != "connected":
             return
-        try:
-            await self.request("status", status=status, note=note or None)
-        except SalonError as error:
-            if not error.retry and self._wanted == (status, note):
+
+        def refused() -> None:
+            if self._wanted == (status, note):
                 self._wanted = before  # it is not sent again
-            raise
+
+        await self._settle("status", refused, status=status, note=note or None)
 
     # The life of the connection -------------------------------------------------------------------------------------
 
@@ -409,9 +406,15 @@ class Client:
                     return
                 await _until(self._hurry, wait)
         finally:
-            if self._state != "closed":
-                self._set_state("closed", code=1000)
-            self._queue.close()
+            self._end(self._life)
+
+    def _end(self, life: asyncio.Task[None] | None) -> None:
+        """The client is closed: also one that was closed before its life had begun."""
+        if life is not self._life:
+            return
+        if self._state != "closed":
+            self._set_state("closed", code=1000)
+        self._queue.close()
 
     async def _serve(self) -> _End:
         """Opens a connection and serves it to its end."""
@@ -421,8 +424,7 @@ class Client:
         in_head = token is not None and len(token) <= TOKEN_IN_HEAD and HEADER_VALUE.fullmatch(token) is not None
         headers = {"Authorization": f"Bearer {token}"} if in_head else None
         try:
-            opening = open_websocket(self._address(), additional_headers=headers, **self._options)
-            socket = await opening
+            socket = await _Opening(self._address(), additional_headers=headers, **self._options)
         except (InvalidURI, ValueError) as error:
             return _End(None, str(error))
         except InvalidStatus as error:
@@ -455,11 +457,13 @@ class Client:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._lose()
-            if leaving:
-                await socket.close()
-            socket.transport.abort()  # without the closing handshake, which a peer that is silent would not do
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+                if leaving:
+                    await socket.close()
+            finally:  # also if that is cancelled in its turn
+                socket.transport.abort()  # without the closing handshake, which a peer that is silent would not do
 
     def _address(self) -> str:
         """`url` with our name, where no token says it, and a status that must hold from the first moment."""
@@ -501,9 +505,7 @@ class Client:
         self._unsent.clear()
         self._set_stalled(False)
         self._rooms.lose(self._queue)
-        for request in self._requests.values():
-            if request.sent and not request.answer.done():
-                request.answer.set_exception(SalonError("disconnected", "The connection was lost", retry=True))
+        self._requests.lose()
 
     def _jitter(self, attempt: int) -> float:
         """Full jitter: anywhere between nothing and the ceiling, so that a thousand clients do not come back in one
@@ -585,7 +587,7 @@ class Client:
 
     def _pump_joins(self, now: float) -> float:
         speaking = {entry.room_id for entry in self._outbox if entry.room_id is not None}
-        turn = self._rooms.turn(now, self.limits, speaking)
+        turn = self._rooms.turn(now, self.limits, speaking, lambda name: self._requests.leave_of(name) is not None)
         for message in turn.send:
             self._transmit(message)
         return turn.wake
@@ -603,14 +605,10 @@ class Client:
         return turn.wake
 
     def _pump_requests(self, now: float) -> float:
-        wake = math.inf
-        for request in self._requests.values():
-            if request.due > now:
-                wake = min(wake, request.due)
-            elif not request.sent:
-                request.sent = True
-                self._transmit(request.message)
-        return wake
+        turn = self._requests.turn(now)
+        for message in turn.send:
+            self._transmit(message)
+        return turn.wake
 
     def _transmit(self, message: Mapping[str, Any]) -> None:
         """Puts a message behind those that are to be sent."""
@@ -649,7 +647,9 @@ class Client:
                         self._put(event)
                 elif room_id == "*":
                     self._put(read(Announcement, message))
-                elif not foreign:
+                elif foreign:
+                    self._leave_again(message["room_id"])
+                else:
                     self._put(read(ENTRIES[kind], message))
                 # An `id` may stand on everybody's copy; it is an answer only where the sender is us.
                 if entry is not None and message.get("sender") == self.user_id:
@@ -662,6 +662,8 @@ class Client:
                 if id is None and not foreign:  # we did not ask: we have been put out
                     self._forget(message["room_id"], SalonError("not_joined", "We have been put out of the room"))
                     return self._put(read(Left, message))
+                if room is not None and room.joined:  # a request of the program's own
+                    self._forget(message["room_id"], SalonError("not_joined", "We have left the room"))
             case "gap":
                 if room is not None:
                     self._put(room.miss(message))
@@ -679,8 +681,7 @@ class Client:
             case "read" | "typing" | "user_joined" | "user_left":
                 if not foreign:
                     self._put(read(NOTICES[kind], message))
-        request = self._requests.get(id) if isinstance(id, str) else None
-        if request is not None and not request.answer.done():
+        if request := self._requests.get(id):
             request.answer.set_result(message)
 
     def _handle_welcome(self, message: dict[str, Any]) -> None:
@@ -710,14 +711,8 @@ class Client:
         elif entry := self._outbox.get(id):
             if self._outbox.refused(entry, error, now, self._jitter):
                 self._refuse(entry, error)
-        elif isinstance(id, str) and (request := self._requests.get(id)):
-            if error.code == "rate_limited" and error.retry:  # for as long as the answer is waited for
-                request.tries = min(request.tries + 1, TRIES_MAX)
-                spread = self._random.random() * pace(self.limits) * 2**request.tries  # not all at one instant
-                request.due = now + (BACKOFF_BASE if error.retry_after is None else error.retry_after) + spread
-                request.sent = False
-            elif not request.answer.done():
-                request.answer.set_exception(error)
+        elif request := self._requests.get(id):
+            self._requests.refused(request, error, now, self._random.random() * pace(self.limits))
         else:
             self._put(Error(error))
 
@@ -749,10 +744,9 @@ class Client:
                 self._refuse(entry, error)
 
     def _leave_again(self, room_id: str) -> None:
-        """The server has let us into a room that we do not want to be in any more: we were put out of it, or were
-        refused, while another join was on its way."""
-        leaving = [request.message for request in self._requests.values() if request.message["type"] == "leave"]
-        if all(message["room_id"] != room_id for message in leaving):
+        """The server has us in a room that we do not want to be in any more: we were put out of it, or were refused,
+        while another join was on its way; or it has not heard that we leave."""
+        if self._requests.leave_of(room_id) is None:
             self._ask_aside("leave", room_id=room_id)
 
     # Our status -----------------------------------------------------------------------------------------------------
@@ -793,18 +787,36 @@ class Client:
 
     def _ask_aside(self, type: str, **fields: Any) -> None:
         """Sends a request of the client's own at once. Nobody waits for the answer; a refusal is an event."""
-        id = str(uuid.uuid4())
-        request = _Request({"type": type, "id": id, **fields}, asyncio.get_running_loop().create_future(), sent=True)
-        self._requests[id] = request
-        self._transmit(request.message)
 
         def answered(answer: asyncio.Future[Any]) -> None:
-            self._requests.pop(id, None)
-            error = None if answer.cancelled() else answer.exception()
+            error = answer.exception()
             if isinstance(error, SalonError) and error.code not in ("disconnected", "not_joined"):
                 self._put(Error(error))
 
-        request.answer.add_done_callback(answered)
+        try:
+            self._ask_at_once(type, **fields).add_done_callback(answered)
+        except SalonError as error:
+            self._put(Error(error))
+
+    def _ask_at_once(self, type: str, **fields: Any) -> asyncio.Future[Any]:
+        """Sends a request before anything that is sent later. Its answer comes, or an error, whether or not somebody
+        waits for it."""
+        request = self._requests.open(type, fields, sent=True)
+        self._transmit(request.message)
+        return request.answer
+
+    async def _settle(self, type: str, refused: Callable[[], None], **fields: Any) -> Any:
+        """Sends a request that has changed something here, and waits for its answer. If the server refuses it for good,
+        `refused` takes that back, also if nobody waits any more."""
+
+        def answered(answer: asyncio.Future[Any]) -> None:
+            error = answer.exception()
+            if isinstance(error, SalonError) and not error.retry:
+                refused()
+
+        answer = self._ask_at_once(type, **fields)
+        answer.add_done_callback(answered)
+        return await self._queue.wait(asyncio.shield(answer))
 
     def _set_state(self, state: ConnectionState, **detail: Any) -> None:
         self._state = state
@@ -819,15 +831,12 @@ class Client:
         self._queue.put(event)
 
 
-@dataclass
-class _Request:
-    """A request that waits for its answer."""
+class _Opening(open_websocket):
+    """An opening that goes to no other address than the one that it was asked for: a redirection would take the token
+    with it."""
 
-    message: dict[str, Any]
-    answer: asyncio.Future[Any]
-    sent: bool = False
-    due: float = -math.inf
-    tries: int = 0
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 @dataclass(frozen=True)
@@ -870,11 +879,13 @@ async def _until(event: asyncio.Event, seconds: float) -> None:
         timer.cancel()
 
 
-def _end_of_wait(answer: asyncio.Future[Any]) -> None:
-    if not answer.done():
-        answer.set_exception(SalonError("timeout", "The server did not answer in time", retry=True))
+def _without_token(record: logging.LogRecord) -> bool:
+    """Whether a line of the log has no token in it."""
+    return "authorization" not in record.getMessage().lower()
 
 
+LOG = logging.getLogger("websockets.client.salon")  # at the level debug, it has the heads that are sent
+LOG.addFilter(_without_token)
 ENTRIES: dict[str, type[Entry]] = {
     "broadcast": Message,
     "edited": Edited,
@@ -905,12 +916,12 @@ PING_AFTER = 25.0  # until `welcome` says what the server does
 PING_UNANSWERED_AFTER = 5.0
 STALLED_AFTER = 2.0
 PONG_WITHIN = 10.0
-REQUESTS_MAX = 512
 # The client sends pings of its own, which are answered in the order of everything else.
 CONNECT_OPTIONS: Mapping[str, Any] = {
     "max_size": MESSAGE_MAX,
     "ping_interval": None,
     "open_timeout": OPEN_WITHIN,
     "close_timeout": CLOSE_WITHIN,
+    "logger": LOG,
 }
 UNSENT_MAX = 2_048  # messages behind a socket that takes nothing

@@ -148,8 +148,15 @@ class Rooms:
             if room.joining.done:
                 room.joining = Joining(queue)
 
-    def turn(self, now: float, limits: Mapping[str, Any], speaking: Collection[str]) -> Turn:
-        """Asks for the rooms that we are not in, first those for which something is on the outbox."""
+    def turn(
+        self,
+        now: float,
+        limits: Mapping[str, Any],
+        speaking: Collection[str],
+        is_left: Callable[[str], bool] = lambda name: False,
+    ) -> Turn:
+        """Asks for the rooms that we are not in, first those for which something is on the outbox. One that is being
+        left is asked for behind that."""
         turn = Turn()
         due = []
         for room in self._rooms.values():
@@ -159,7 +166,7 @@ class Rooms:
                     turn.wake = min(turn.wake, answer_by)
                     continue
                 room.asked = None  # never answered: it is sent again
-            if room.joined:
+            if room.joined or is_left(room.name):
                 continue
             if room.not_before > now:
                 turn.wake = min(turn.wake, room.not_before)

@@ -506,9 +506,17 @@ export class SalonClient {
 
   /** A request is open no longer, and nothing of it is timed. */
   #endRequest(id) {
+    const leaves = this.#requests.get(id)?.message.type === "leave";
     this.#requests.delete(id);
     this.#timers.end(`request ${id}`);
     this.#timers.end(`again ${id}`);
+    if (leaves) this.#pumpJoins(); // of that room, one may have waited
+  }
+
+  /** Whether a room is being left: it is not asked for before that is over, since a `leave` may have to be sent again. */
+  #isLeft(room_id) {
+    for (const { message } of this.#requests.values()) if (message.type === "leave" && message.room_id === room_id) return true;
+    return false;
   }
 
   #outboxChanged() { this.#emit("outbox", { entries: this.outbox }); }
@@ -526,7 +534,7 @@ export class SalonClient {
       return; // not ours to judge; a server that speaks JSON never gets here
     }
     if (this.#isOfAnotherRoom(message)) {
-      if (message.type === "joined") this.#leaveAgain(message.room_id);
+      if (message.type === "joined" || message.type === "broadcast") this.#leaveAgain(message.room_id);
       if (message.type === "broadcast") this.#confirmIfOurs(message);
       return this.#answer(message.id, message);
     }
@@ -549,6 +557,8 @@ export class SalonClient {
           this.#forgetRoom(message.room_id, new SalonError({ code: "not_joined", message: "We have been put out of the room" }));
           return this.#emit("left", message);
         }
+        // A request of the caller's own, and not `leave`.
+        if (this.isJoined(message.room_id)) this.#forgetRoom(message.room_id, new SalonError({ code: "not_joined", message: "We have left the room" }));
         break;
       case "ack":
         if (this.#outbox.has(message.id)) return this.#confirm(message.id, message, true);
@@ -644,7 +654,7 @@ export class SalonClient {
     const due = [];
     let wakeAt = Infinity;
     for (const [room_id, room] of this.#rooms) {
-      if (room.joined || room.asked !== null) continue;
+      if (room.joined || room.asked !== null || this.#isLeft(room_id)) continue;
       if (room.notBefore > now) wakeAt = Math.min(wakeAt, room.notBefore);
       else due.push([room_id, room]);
     }
@@ -773,12 +783,11 @@ export class SalonClient {
   }
 
   /**
-   * The server has let us into a room that we do not want to be in any more: we were put out of it, or were refused,
-   * while another join was on its way. One that we have asked to leave meanwhile is left without this.
+   * The server has us in a room that we do not want to be in any more: we were put out of it, or were refused, while
+   * another join was on its way; or it has not heard that we leave. One that is being left is left without this.
    */
   #leaveAgain(room_id) {
-    const asked = [...this.#requests.values()].some(({ message }) => message.type === "leave" && message.room_id === room_id);
-    if (!asked) this.request("leave", { room_id }).catch(() => {});
+    if (!this.#isLeft(room_id)) this.request("leave", { room_id }).catch(() => {});
   }
 
   #handleBroadcast(message) {

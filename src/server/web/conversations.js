@@ -17,7 +17,7 @@ const WINDOW_ELSEWHERE = 60; // of the others
 const WINDOW_CHARACTERS = 600_000;
 const PEOPLE_MAX = 100; // direct conversations
 const ROOMS_KEPT = 500; // in the list of the browser
-const LEFT_KEPT = 100;
+const LEFT_KEPT = 500; // places that were left last
 const NOTICES_UP_TO = 10; // members of a room where coming and going is worth a line
 const CALLS_MAX = 100; // unread mentions that are counted
 const REACTORS_MAX = 20; // names kept of a reaction, as the server sends them
@@ -343,7 +343,7 @@ export function savePlaces() {
   store(placesKey(me), {
     rooms: merged("room", kept.rooms, rooms().filter((c) => !c.removed || c.full), ROOMS_KEPT),
     people: merged("person", kept.people, people(), PEOPLE_MAX),
-    left: [...left].map(([key, { at, epoch, seq }]) => [key, at, epoch, seq]).slice(-LEFT_KEPT),
+    left: [...left].map(([key, { at, epoch, seq }]) => [key, at, epoch, seq]).sort(([, one], [, other]) => one - other).slice(-LEFT_KEPT),
     active: active?.key,
   });
 }

@@ -12,7 +12,7 @@ import { catchUp, syncPerson } from "./history.js";
 import { OPERATOR } from "./names.js";
 import { notify } from "./notifications.js";
 import { drawMe, holdStatus } from "./people.js";
-import { describeRoom, enterKnownRooms, refreshPublicRooms } from "./places.js";
+import { describeRoom, lookAtRooms } from "./places.js";
 import { followPresence, followRoom, presence, rememberPresence } from "./presence.js";
 import { keepUnsent } from "./unsent.js";
 import { GAP_WORDS, JOIN_WORDS, LEFT_WORDS, NOT_HERE, inWords } from "./words.js";
@@ -57,7 +57,7 @@ export function listen(salon) {
   on("outbox", keepUnsent);
   on("status", holdStatus);
 
-  on("welcome", ({ user_id, status, resumed }) => {
+  on("welcome", ({ user_id, status }) => {
     if (me !== user_id) {
       callMe(user_id);
       drawMe();
@@ -67,8 +67,7 @@ export function listen(salon) {
       const held = new Map(Object.entries(users)).get(me);
       if (status === undefined && held) holdStatus(held); // a server that does not say it in its welcome
     }).catch(() => {});
-    if (resumed) refreshPublicRooms();
-    else enterKnownRooms();
+    lookAtRooms();
     const known = people();
     if (known.length) followPresence(known.map((c) => c.id));
     for (const c of known) c.synced = false;

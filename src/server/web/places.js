@@ -223,12 +223,16 @@ function listRooms(listed) {
 
 const ROOMS_PAGE = 200;
 const ROOMS_PAGES = 5; // that are looked through for rooms of ours
+let lookedAt = null; // the client that has looked through all of them
+
+/** The server lists its rooms: for the first time to a client, also those where the reader has been elsewhere. */
+export function lookAtRooms() { return lookedAt === client ? refreshPublicRooms() : enterKnownRooms(); }
 
 /**
  * Goes into the rooms where the reader has been on another device: where the server has a mark of theirs. A room that
  * was left in this browser is gone into by nobody but the reader.
  */
-export async function enterKnownRooms() {
+async function enterKnownRooms() {
   const salon = client;
   const left = new Set(keptPlaces(me).left.map(([key]) => key));
   let cursor;
@@ -243,5 +247,6 @@ export async function enterKnownRooms() {
       }
       cursor = page.next;
     }
-  } catch { /* a page that is loaded anew looks again */ }
+    lookedAt = salon;
+  } catch { /* the next connection looks again */ }
 }
