@@ -47,7 +47,6 @@ enum Asked {
     Recall {
         place: Place,
         retry: RetryKey,
-        now: Moment,
         ticket: Ticket,
     },
     Read {
@@ -217,8 +216,8 @@ impl Requests {
                     ticket,
                 }
             }
-            Request::Recall { conversation, retry, now, ticket } => {
-                Asked::Recall { place: texts.place(conversation), retry, now, ticket }
+            Request::Recall { conversation, retry, ticket } => {
+                Asked::Recall { place: texts.place(conversation), retry, ticket }
             }
             Request::Read { conversation, query, reader, now, about, ticket } => Asked::Read {
                 place: texts.place(conversation),
@@ -256,8 +255,8 @@ impl Requests {
                 about: about.map(|about| texts.description(about)),
                 ticket,
             },
-            Asked::Recall { place, retry, now, ticket } => {
-                Request::Recall { conversation: texts.conversation(place), retry, now, ticket }
+            Asked::Recall { place, retry, ticket } => {
+                Request::Recall { conversation: texts.conversation(place), retry, ticket }
             }
             Asked::Read { place, query, reader, now, about, ticket } => Request::Read {
                 conversation: texts.conversation(place),
@@ -655,7 +654,7 @@ mod tests {
             Request::Append { conversation: room, entry, retry: None, about: Some(CARDS[0]), ticket: Ticket(1) },
             Request::Read { conversation: pair, query, reader: None, now: at, about: None, ticket: Ticket(4) },
             Request::Read { conversation: room, query, reader, now: at, about: Some(CARDS[1]), ticket: Ticket(4) },
-            Request::Recall { conversation: pair, retry: RetryKey([8; 16]), now: at, ticket: Ticket(6) },
+            Request::Recall { conversation: pair, retry: RetryKey([8; 16]), ticket: Ticket(6) },
             Request::Mark { user, conversation: room, seq: 5, ticket: Ticket(6) },
             Request::Readings { user, rooms, now: at, ticket: Ticket(6) },
             Request::Conversations { user, cursor: Some("7"), limit: 8, now: at, ticket: Ticket(6) },

@@ -28,8 +28,6 @@ pub enum Request<'a> {
         conversation: Conversation<'a>,
         /// The key.
         retry: RetryKey,
-        /// The time: keys are remembered for a while.
-        now: Moment,
         /// What its outcome has.
         ticket: Ticket,
     },

@@ -74,10 +74,10 @@ impl Hall {
             Err(refusal) => match self.first_time(ask, To::Room(name), body, ctx)? {
                 First::Yes(Keys { retry: Some(retry), .. }) if refusal.code == Code::NotJoined => {
                     // It may have been said to another process.
-                    let (room, now) = (room_name(name)?, ctx.now);
+                    let room = room_name(name)?;
                     let waiting = Waiting { asker: ask.keep(), room: None, what: What::Recall { room } };
                     let conversation = Conversation::Room(name);
-                    self.ask_store(waiting, |ticket| Request::Recall { conversation, retry, now, ticket }, ctx)
+                    self.ask_store(waiting, |ticket| Request::Recall { conversation, retry, ticket }, ctx)
                 }
                 First::Yes(_) => Err(refusal),
                 First::No => Ok(()),

@@ -37,8 +37,10 @@ pub struct Platter {
 
 #[derive(Clone, Copy, Debug)]
 enum Done {
-    /// A request, by its place.
+    /// A request, by its place, that was not asked for once more.
     Asked(usize),
+    /// One that nobody had an answer to when the process ended: it may have been asked for once more.
+    Unanswered(usize),
     Expired(Moment),
 }
 
@@ -73,7 +75,33 @@ enum Telling {
     Known(Box<str>),
 }
 
-/// How long a key is remembered, as `docs/store.md` says.
+/// Where entries stand that may be asked for once more. They are forgotten by halves, as SQLite does.
+#[derive(Debug, Default)]
+struct Retries {
+    young: HashMap<RetryKey, Said>,
+    old: HashMap<RetryKey, Said>,
+    /// When the younger half was begun.
+    since: Option<Tick>,
+}
+
+impl Retries {
+    fn turn(&mut self, now: Tick) {
+        let none = self.young.is_empty() && self.old.is_empty();
+        let age = now.since(*self.since.get_or_insert(now));
+        if none {
+            self.since = Some(now);
+        } else if age >= REMEMBERED_FOR {
+            self.old = std::mem::take(&mut self.young);
+            self.since = Some(now);
+        }
+    }
+
+    fn find(&self, key: RetryKey) -> Option<Said> {
+        self.young.get(&key).or_else(|| self.old.get(&key)).copied()
+    }
+}
+
+/// How long a key is remembered at least, as `docs/store.md` says.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 
 /// The store.
@@ -84,8 +112,7 @@ pub struct Disk {
     memory: Memory,
     lasts: Lasts,
     limits: memory::Limits,
-    /// Where entries stand that may be asked for once more.
-    retries: HashMap<RetryKey, Said>,
+    retries: Retries,
     /// The key of the entry that was asked for last.
     key: Option<(Ticket, RetryKey)>,
     /// Names that are kept out. They outlive the process where entries do.
@@ -111,7 +138,7 @@ impl Disk {
             memory: Memory::new(limits.clone(), Random::from(seed)),
             lasts,
             limits,
-            retries: HashMap::new(),
+            retries: Retries::default(),
             key: None,
             bans: BTreeMap::new(),
             known: BTreeSet::new(),
@@ -120,7 +147,8 @@ impl Disk {
         for done in &on.done {
             match *done {
                 Done::Expired(now) => drop(disk.memory.expire(now)),
-                Done::Asked(place) => {
+                Done::Asked(place) => disk.carry_out(on.asked.get(place).expect("it was asked"), on.salt),
+                Done::Unanswered(place) => {
                     let request = on.asked.get(place).expect("it was asked");
                     if disk.repeated(&request).is_none() {
                         disk.carry_out(request, on.salt);
@@ -135,14 +163,13 @@ impl Disk {
 
     /// Where an entry stands that is asked for once more, in the same life of its conversation.
     fn repeated(&mut self, request: &Request<'_>) -> Option<(u64, u64)> {
-        let (conversation, key, now) = match *request {
-            Request::Append { conversation, retry: Some(key), entry, .. } => (conversation, key, entry.at),
-            Request::Recall { conversation, retry, now, .. } => (conversation, retry, now),
+        let (conversation, key) = match *request {
+            Request::Append { conversation, retry: Some(key), .. } => (conversation, key),
+            Request::Recall { conversation, retry, .. } => (conversation, retry),
             _ => return None,
         };
-        let said = *self.retries.get(&key).filter(|_| self.lasts != Lasts::Memory)?;
-        let young = Duration::from_millis(now.unix_ms.saturating_sub(said.ts)) < REMEMBERED_FOR;
-        (young && self.life(conversation) == Some(said.life)).then_some((said.seq, said.ts))
+        let said = self.retries.find(key).filter(|_| self.lasts != Lasts::Memory)?;
+        (self.life(conversation) == Some(said.life)).then_some((said.seq, said.ts))
     }
 
     /// The life that a conversation is in, if there is one.
@@ -201,7 +228,7 @@ impl Disk {
             }
             News::Published { conversation, epoch, entry, ticket } => {
                 if let Some((_, key)) = key.take().filter(|(of, _)| Some(*of) == ticket) {
-                    retries.insert(key, Said { life: epoch, seq: entry.seq, ts: entry.ts });
+                    retries.young.insert(key, Said { life: epoch, seq: entry.seq, ts: entry.ts });
                 }
                 News::Published { conversation, epoch: Epoch(epoch.0 ^ salt), entry, ticket }
             }
@@ -252,7 +279,7 @@ impl Platter {
         // What was not answered may have been carried out all the same.
         let more = if kept == all { chance.below(self.waiting.len() as u64 + 1) as usize } else { 0 };
         for waiting in std::mem::take(&mut self.waiting).into_iter().take(more).filter(|waiting| !waiting.fails) {
-            self.done.push(Done::Asked(waiting.place));
+            self.done.push(Done::Unanswered(waiting.place));
         }
         self.synced = self.done.len();
     }
@@ -319,6 +346,9 @@ impl Backend for Disk {
                 return Some(News::Repeated { ticket, seq, ts });
             }
             on.done.push(Done::Asked(place));
+            if let Request::Append { entry, .. } = request {
+                self.retries.turn(entry.at.tick);
+            }
             self.carry_out(request, salt);
         }
         self.hear(salt)
@@ -329,6 +359,7 @@ impl Backend for Disk {
     }
 
     fn expire(&mut self, now: Moment) -> bool {
+        self.retries.turn(now.tick);
         // A life of the process is a clock of its own; nothing here is so old that it goes.
         let now = Moment { tick: Tick(0), ..now };
         self.platter.borrow_mut().done.push(Done::Expired(now));

@@ -237,7 +237,9 @@ fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<Ref
     let engine = reactor.engine();
     let world = &mut *world.borrow_mut();
     let now = world.net.now;
-    if engine.len() + reactor.waiting() >= plan.settings.bounds.max_connections {
+    // It stays full, or not, until the next turn, which may be long after.
+    let full = engine.len() + reactor.waiting() >= plan.settings.bounds.max_connections + REFUSALS;
+    if std::mem::replace(&mut world.net.full, full) || full {
         world.net.full_at = now;
     }
     let trace = &mut world.net.trace;

@@ -191,7 +191,8 @@ pub struct Network {
     pub hurry_until: Time,
     /// There are no descriptors until then.
     no_descriptors_until: Time,
-    /// When the server had no room for a connection last.
+    /// The server has no room for a connection, and when it had none last.
+    pub full: bool,
     pub full_at: Time,
     /// Turns since the beginning.
     pub turns: u64,
@@ -237,6 +238,7 @@ impl Network {
             woken_at: 0,
             hurry_until: 0,
             no_descriptors_until: 0,
+            full: false,
             full_at: 0,
             turns: 0,
             moved: 0,
@@ -680,7 +682,7 @@ impl Network {
     pub fn waits_to_be_accepted(&self) -> Time {
         let since = |link: &usize| self.links[*link].knocked_at.max(self.no_descriptors_until).max(self.full_at);
         let first = self.backlogs.iter().filter_map(|backlog| backlog.front()).map(since).min();
-        first.map_or(0, |since| self.now.saturating_sub(since))
+        first.filter(|_| !self.full).map_or(0, |since| self.now.saturating_sub(since))
     }
 
     /// Whether the server still holds a connection of one of the first so many actors, which is done with it.

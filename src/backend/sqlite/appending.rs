@@ -16,7 +16,7 @@ impl Sqlite {
         ticket: Ticket,
     ) -> Result<()> {
         if let Some(key) = retry
-            && let Some((seq, ts)) = self.repeated(conversation, key, entry.at.unix_ms)?
+            && let Some((seq, ts)) = self.repeated(conversation, key)?
         {
             self.batch.push(&News::Repeated { ticket, seq, ts });
             return Ok(());
@@ -82,7 +82,7 @@ impl Sqlite {
             self.places[at].many = None;
         }
         if let Some(key) = retry {
-            self.remember(key, self.places[at].place.id, seq, ts)?;
+            self.remember(key, self.places[at].place.id, seq, entry.at)?;
         }
         self.spoil(at);
         let body = match entry.body {

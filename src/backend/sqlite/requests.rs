@@ -49,8 +49,8 @@ impl Sqlite {
             Request::Append { conversation, entry, retry, about, ticket } => {
                 self.append(conversation, &entry, retry, about, ticket)?;
             }
-            Request::Recall { conversation, retry, now, ticket } => {
-                let found = self.repeated(conversation, retry, now.unix_ms);
+            Request::Recall { conversation, retry, ticket } => {
+                let found = self.repeated(conversation, retry);
                 let told = found.map(|found| match found {
                     Some((seq, ts)) => self.batch.push(&News::Repeated { ticket, seq, ts }),
                     None => self.batch.push(&News::Refused { ticket, why: Why::NotFound }),

@@ -90,7 +90,7 @@ impl Sqlite {
         self.sweeps_on = Some(now).filter(|_| most == 0 || self.swept != 0);
         self.sweeping = Some(At::Rest);
         self.allow_purges()?;
-        self.forget_retries(Some(now.unix_ms))?;
+        self.forget_retries(Some(now.tick))?;
         self.whole_or_not(|store| store.delete_left_over(now))?;
         self.sweeping = None;
         self.has_old_text |= self.wrote;

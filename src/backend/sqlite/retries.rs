@@ -1,8 +1,9 @@
-//! Entries that may be asked for once more: each is remembered for five minutes by its key.
+//! Entries that may be asked for once more: each is remembered by its key for five minutes at least, and ten at most.
 //!
 //! In the file they stand in the order in which they came, so that what is new is written to few pages and what is old
 //! is deleted from few. In memory a part of each key leads to its row, in two halves: when the younger one is full, or
-//! its first is five minutes old, the older one is forgotten whole.
+//! five minutes old, the older one is forgotten whole. Their age is told by the tick: the wall clock may jump, and an
+//! entry that it makes old is asked for once more all the same. What the file has at the start counts as new.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,16 +13,18 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::tables::{Tables, count, number, signed};
 use super::trouble::Result;
 use super::{Conversation, RetryKey, Sqlite};
+use crate::time::{Moment, Tick};
 
 /// Where entries with a key are.
 #[derive(Debug, Default)]
 pub struct Retries {
     young: HashMap<u64, i64>,
     old: HashMap<u64, i64>,
-    /// The row of the first of each half, and when the first of the young came.
+    /// The row of the first of each half.
     young_from: i64,
     old_from: i64,
-    young_since: u64,
+    /// When the younger half was begun; of what the file had, when it was first looked at.
+    young_since: Option<Tick>,
     /// There may be rows before those in the file.
     stale: bool,
 }
@@ -36,20 +39,30 @@ struct Found {
 
 impl Retries {
     /// The older half is forgotten, if the younger one is full or old.
-    fn turn(&mut self, now: u64) {
-        let age = Duration::from_millis(now.saturating_sub(self.young_since));
-        let none = self.young.is_empty() && self.old.is_empty();
-        if none || self.young.len() < MAX_REMEMBERED / 2 && age < REMEMBERED_FOR {
+    fn turn(&mut self, now: Tick) {
+        if self.young.is_empty() && self.old.is_empty() {
+            self.young_since = Some(now);
             return;
         }
-        self.old = std::mem::take(&mut self.young);
-        (self.old_from, self.young_from, self.stale) = (self.young_from, i64::MAX, true);
-        self.young_since = now;
+        let age = now.since(*self.young_since.get_or_insert(now));
+        if self.is_full() || age >= REMEMBERED_FOR {
+            self.forget_older();
+            self.young_since = Some(now);
+        }
     }
 
-    fn insert(&mut self, key: RetryKey, row: i64, now: u64) {
+    fn is_full(&self) -> bool {
+        self.young.len() >= MAX_REMEMBERED / 2
+    }
+
+    fn forget_older(&mut self) {
+        self.old = std::mem::take(&mut self.young);
+        (self.old_from, self.young_from, self.stale) = (self.young_from, i64::MAX, true);
+    }
+
+    fn insert(&mut self, key: RetryKey, row: i64) {
         if self.young.is_empty() {
-            (self.young_from, self.young_since) = (row, now);
+            self.young_from = row;
         }
         self.young.insert(part(key), row);
     }
@@ -67,30 +80,24 @@ impl Retries {
 
 impl Sqlite {
     /// The number and time of an entry that has been published with this key.
-    pub(super) fn repeated(
-        &mut self,
-        conversation: Conversation<'_>,
-        key: RetryKey,
-        now: u64,
-    ) -> Result<Option<(u64, u64)>> {
+    pub(super) fn repeated(&mut self, conversation: Conversation<'_>, key: RetryKey) -> Result<Option<(u64, u64)>> {
         let Some(row) = self.retries()?.row(key) else { return Ok(None) };
         let Some(found) = self.tables()?.retry(row)? else { return Ok(None) };
-        let young = Duration::from_millis(now.saturating_sub(found.ts)) < REMEMBERED_FOR;
         // In another life of the room it is another message.
         let same = self.find(conversation)?.is_some_and(|at| self.places[at].place.id == found.conversation);
-        Ok((found.key == key.0 && young && same).then_some((found.seq, found.ts)))
+        Ok((found.key == key.0 && same).then_some((found.seq, found.ts)))
     }
 
     /// Remembers an entry by its key.
-    pub(super) fn remember(&mut self, key: RetryKey, conversation: i64, seq: u64, ts: u64) -> Result<()> {
-        self.retries()?.turn(ts);
-        let row = self.tables()?.add_retry(key, conversation, seq, ts)?;
-        self.retries()?.insert(key, row, ts);
+    pub(super) fn remember(&mut self, key: RetryKey, conversation: i64, seq: u64, at: Moment) -> Result<()> {
+        self.retries()?.turn(at.tick);
+        let row = self.tables()?.add_retry(key, conversation, seq, at.unix_ms)?;
+        self.retries()?.insert(key, row);
         Ok(())
     }
 
     /// Deletes some of those that are forgotten.
-    pub(super) fn forget_retries(&mut self, now: Option<u64>) -> Result<()> {
+    pub(super) fn forget_retries(&mut self, now: Option<Tick>) -> Result<()> {
         if let Some(now) = now {
             self.retries()?.turn(now);
         }
@@ -137,14 +144,15 @@ impl Tables {
     /// Those that the file has: of more than may be, the newest.
     fn retries(&self) -> rusqlite::Result<Retries> {
         let mut retries = Retries { young_from: i64::MAX, stale: true, ..Retries::default() };
-        let sql = "SELECT id, key, ts FROM retry \
+        let sql = "SELECT id, key FROM retry \
                    WHERE id > (SELECT coalesce(max(id), 0) FROM retry) - ?1 ORDER BY id";
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query([count(MAX_REMEMBERED)])?;
         while let Some(row) = rows.next()? {
-            let ts = number(row, 2)?;
-            retries.turn(ts);
-            retries.insert(RetryKey(row.get(1)?), row.get(0)?, ts);
+            if retries.is_full() {
+                retries.forget_older();
+            }
+            retries.insert(RetryKey(row.get(1)?), row.get(0)?);
         }
         Ok(retries)
     }
@@ -156,7 +164,7 @@ fn part(key: RetryKey) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// How long an entry is remembered by its key.
+/// How long an entry is remembered by its key, at least; twice as long at most.
 const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// Entries that are.

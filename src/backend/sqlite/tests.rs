@@ -729,8 +729,8 @@ fn no_reaction_outlives_its_message() {
     assert_eq!(rows(&store), (0, 0, 0));
 }
 
-/// The same key is one message: in the same batch, in a later one, and after a restart; for five minutes, and until as
-/// many others have come.
+/// The same key is one message: in the same batch, in a later one, and after a restart; for five minutes, whatever the
+/// wall clock says, and until as many others have come.
 #[test]
 fn what_is_asked_once_more() {
     let folder = Folder::new();
@@ -769,9 +769,29 @@ fn what_is_asked_once_more() {
     ask(&mut store, append(ROOM, "x", 21));
     assert!(ask(&mut store, edits(22))[0].starts_with("Published"));
     assert_eq!(ask(&mut store, edits(23)), repeated(23, 5, 22));
+    // The wall clock jumps by a day and back, amid other entries.
+    for (tick, unix_ms) in [(24, 86_400_000), (25, 30), (26, 172_800_000), (27, 35)] {
+        let jumped = |key: u8, ticket: u64| {
+            let entry = NewEntry::message("ann", "x", Moment { tick: Tick(tick), unix_ms });
+            let retry = Some(RetryKey([key; 16]));
+            Request::Append { conversation: ROOM, entry, retry, about: None, ticket: Ticket(ticket) }
+        };
+        assert!(ask(&mut store, jumped(100 + tick as u8, 0))[0].starts_with("Published"));
+        for (key, seq, ts) in [(1, 1, 10), (2, 2, 13), (3, 3, 15)] {
+            assert_eq!(ask(&mut store, jumped(key, tick)), repeated(tick, seq, ts));
+        }
+    }
+    // The file was opened, and the younger half so begun, at 20.
     let minutes = 5 * 60 * 1000;
-    assert_eq!(ask(&mut store, say(1, ROOM, 9 + minutes)), repeated(9 + minutes, 1, 10));
-    assert!(ask(&mut store, say(1, ROOM, 10 + minutes))[0].contains("seq: 6"));
+    assert!(ask(&mut store, say(5, ROOM, 19 + minutes))[0].contains("seq: 10,"));
+    assert!(ask(&mut store, say(6, ROOM, 20 + minutes))[0].contains("seq: 11,"));
+    for key in [1, 2, 3, 4, 5] {
+        assert!(ask(&mut store, say(key, ROOM, 19 + 2 * minutes))[0].starts_with("Repeated"));
+    }
+    assert!(ask(&mut store, say(7, ROOM, 20 + 2 * minutes))[0].contains("seq: 12,"));
+    assert_eq!(ask(&mut store, say(6, ROOM, 20 + 2 * minutes)), repeated(20 + 2 * minutes, 11, 20 + minutes));
+    assert!(ask(&mut store, say(1, ROOM, 21 + 2 * minutes))[0].contains("seq: 13,"));
+    let minutes = 2 * minutes + 20;
     let rows = |store: &Sqlite| -> i64 {
         store.tables().unwrap().connection.query_row("SELECT count(*) FROM retry", [], |row| row.get(0)).unwrap()
     };

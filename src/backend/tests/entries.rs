@@ -648,8 +648,8 @@ fn what_is_asked_once_more_stands_once() {
         assert_eq!([say(1, 5), say(1, 6)], ["1 published", again]);
         assert!(say(2, 7).ends_with("published"));
         let mut recalls = |conversation, key: u8| {
-            let (retry, now, ticket) = (RetryKey([key; 16]), moment(8), Ticket(8));
-            stage.ask(Request::Recall { conversation, retry, now, ticket }, |news| match news {
+            let (retry, ticket) = (RetryKey([key; 16]), Ticket(8));
+            stage.ask(Request::Recall { conversation, retry, ticket }, |news| match news {
                 News::Repeated { ticket: Ticket(8), seq, ts } => Some(format!("{seq} @{ts}")),
                 News::Refused { ticket: Ticket(8), why } => Some(format!("{why:?}")),
                 _ => None,

@@ -171,7 +171,7 @@ impl<S: Backend> Stage<S> {
                 }
             }
             Asked::Recall { at: place_at, retry } => {
-                Request::Recall { conversation: place(place_at), retry: key(place_at, retry), now: at, ticket }
+                Request::Recall { conversation: place(place_at), retry: key(place_at, retry), ticket }
             }
             Asked::Read { at: place_at, what, entries, bytes, reader } => {
                 let bounds = crate::backend::Bounds { entries, bytes };
