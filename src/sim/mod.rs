@@ -242,6 +242,7 @@ fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<Ref
     if std::mem::replace(&mut world.net.full, full) || full {
         world.net.full_at = now;
     }
+    world.net.note_taken_in(engine.counters().messages_in);
     let trace = &mut world.net.trace;
     let panics = engine.counters().panics + service.panics() + service.chat().counts().panics;
     if panics > 0 {

@@ -198,6 +198,8 @@ pub struct Network {
     pub turns: u64,
     /// What moved since the last turn.
     pub moved: u64,
+    /// Messages that the server had taken in at the end of its last turn.
+    taken_in: u64,
     /// What happened.
     pub trace: Trace,
 }
@@ -242,6 +244,7 @@ impl Network {
             full_at: 0,
             turns: 0,
             moved: 0,
+            taken_in: 0,
             trace,
         }
     }
@@ -676,6 +679,11 @@ impl Network {
             self.push(link, false, piece);
         }
         self.forget_if_gone(link);
+    }
+
+    /// The server has taken in so many messages: a turn that takes in what was read before is not idle.
+    pub fn note_taken_in(&mut self, messages: u64) {
+        self.moved += u64::from(std::mem::replace(&mut self.taken_in, messages) != messages);
     }
 
     /// For how long a connection has waited that the server could have accepted.

@@ -256,8 +256,11 @@ impl Client {
             return Err((13, format!("the error {code}")));
         }
         let (id, room) = (text(message, "id").map(str::to_owned), text(message, "room_id"));
-        if let Some(room) = room {
-            self.take_wanted(room, id.as_deref());
+        match (room, &id) {
+            (Some(room), id) => drop(self.take_wanted(room, id.as_deref())),
+            // A list that is refused whole.
+            (None, Some(id)) => self.joins.retain(|wanted| wanted.id != *id),
+            (None, None) => {}
         }
         let mut joins = Vec::new();
         for (name, it) in &mut self.rooms {
