@@ -1,0 +1,98 @@
+/**
+ * How the page does in a room of 1,001 in which 60 messages a second are said, and what memory it has after 100,000:
+ * for docs/benchmarks.md, and no check of run.sh, since it takes minutes and is about time.
+ * `node flooded.mjs SALON_BINARY [MESSAGES]`, with CHROMIUM (and PAGE_FROM) set as run.sh sets them.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { begin, composer, enter, newPage } from "./browser.mjs";
+import { Server, check, freePort, until } from "./harness.mjs";
+
+const MEMBERS = 1_000; // and the page
+const PER_SECOND = 60;
+const SECONDS = 20;
+const MESSAGES = Number(process.argv[3] ?? 100_000);
+const ROOM = "flooded";
+
+const server = new Server(process.argv[2], await freePort(), "--rate", "off");
+const { browser, run } = await begin(server);
+
+/** `salon bench` speaks in the room. Resolves when it has ended. */
+async function bench(...options) {
+  const child = spawn(process.argv[2], ["bench", "fan-out", "--url", `ws://127.0.0.1:${server.port}/ws?user=crowd-{id}`,
+    "--join", `{"type":"join","room_id":"${ROOM}"}`, "--joined", "joined",
+    "--message", `{"type":"broadcast","room_id":"${ROOM}","content":"{body}"}`, "--quiet", "--json", ...options], { stdio: ["ignore", "ignore", "inherit"] });
+  const [code] = await once(child, "exit");
+  if (code !== 0) throw new Error(`salon bench ended with ${code}`);
+}
+
+await run(async () => {
+  const page = await newPage(browser, { origin: `http://127.0.0.1:${server.port}` });
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Performance.enable");
+  await devtools.send("HeapProfiler.enable");
+  const spent = async () => {
+    const { metrics } = await devtools.send("Performance.getMetrics");
+    return (wanted) => metrics.find(({ name }) => name === wanted).value;
+  };
+  const memory = async (when) => {
+    await devtools.send("HeapProfiler.collectGarbage");
+    const of = await spent();
+    console.log(`# ${when}: ${(of("JSHeapUsedSize") / 1e6).toFixed(1)} MB of script, ${of("Nodes")} nodes, ${of("JSEventListeners")} listeners`);
+  };
+
+  await check(`${PER_SECOND} messages a second in a room of ${MEMBERS + 1}`, async () => {
+    await enter(page, "Reader", ROOM);
+    await memory("before");
+    const speaking = bench("-c", String(MEMBERS), "--speakers", "10", "--pace", String(PER_SECOND), "--seconds", String(SECONDS + 10));
+    await until("all are there and it is said", async () => (await page.locator("#messages > li.message").count()) > 100, 60_000);
+    const typed = composer(page).pressSequentially("typed while the room is flooded ".repeat(4), { delay: 100, timeout: 60_000 });
+    const before = await spent();
+    const seen = await page.evaluate((seconds) => new Promise((resolve) => {
+      const list = document.getElementById("messages");
+      const gaps = [];
+      const tasks = [];
+      let updates = 0;
+      let came = 0;
+      let changed = false;
+      new MutationObserver((changes) => {
+        changed = true;
+        for (const { addedNodes } of changes) for (const node of addedNodes) if (node.matches?.("li.message")) came += 1;
+      }).observe(list, { childList: true });
+      new PerformanceObserver((all) => { for (const { duration } of all.getEntries()) tasks.push(duration); }).observe({ entryTypes: ["longtask"] });
+      const began = performance.now();
+      let last = began;
+      requestAnimationFrame(function frame(now) {
+        gaps.push(now - last);
+        last = now;
+        if (changed) updates += 1;
+        changed = false;
+        if (now - began < seconds * 1_000) return requestAnimationFrame(frame);
+        gaps.sort((a, b) => a - b);
+        return resolve({ frames: gaps.length / seconds, updates: updates / seconds, came: came / seconds, p99: gaps[Math.floor(gaps.length * 0.99)], worst: gaps.at(-1), long: tasks.length, longest: Math.max(0, ...tasks) });
+      });
+    }), SECONDS);
+    console.log(`# a second: ${seen.came.toFixed(1)} messages drawn in ${seen.updates.toFixed(1)} of ${seen.frames.toFixed(1)} frames; between frames ${seen.p99.toFixed(0)} ms at p99, ${seen.worst.toFixed(0)} at most; ${seen.long} tasks over 50 ms, the longest ${seen.longest.toFixed(0)} ms`);
+    const after = await spent();
+    const each = (name) => `${((after(name) - before(name)) * 1e6 / (seen.came * SECONDS)).toFixed(0)} us`;
+    console.log(`# of the page's thread for each message: ${each("TaskDuration")}, of that script ${each("ScriptDuration")}, style ${each("RecalcStyleDuration")}, layout ${each("LayoutDuration")}`);
+    await typed;
+    await speaking;
+    await memory("after that");
+  });
+
+  await check(`${MESSAGES.toLocaleString("en")} messages`, async () => {
+    const PART = Math.ceil(MESSAGES / 4);
+    for (let part = 1; part <= 4; part += 1) {
+      const began = Date.now();
+      await bench("-c", "10", "--speakers", "10", "--pace", "saturated", "--messages", String(PART));
+      await until("the page has them all", async () => {
+        const seqs = await page.evaluate(async () => [...document.querySelectorAll("#messages > li.message")].at(-1)?.dataset.seq);
+        const last = seqs;
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return last === await page.evaluate(() => [...document.querySelectorAll("#messages > li.message")].at(-1)?.dataset.seq);
+      }, 300_000);
+      await memory(`${(part * PART).toLocaleString("en")} messages more, in ${((Date.now() - began) / 1_000).toFixed(0)} s`);
+    }
+  });
+});
