@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use crate::backend::carried::Requests;
 use crate::backend::{
-    Backend, Ban, Bounds, Conversation, Epoch, Head, Memory, News, Overloaded, Query, Request, RetryKey, Ticket, memory,
+    Backend, Ban, Bounds, Conversation, Epoch, Head, Memory, NewEntry, News, Overloaded, Query, Request, RetryKey,
+    Ticket, memory,
 };
 use crate::random::Random;
 use crate::time::{Moment, Tick};
@@ -42,6 +43,8 @@ enum Done {
     /// One that nobody had an answer to when the process ended: it may have been asked for once more.
     Unanswered(usize),
     Expired(Moment),
+    /// A process has ended: the next one has a tick of its own.
+    Ended,
 }
 
 /// A request that is not carried out.
@@ -96,6 +99,13 @@ impl Retries {
         }
     }
 
+    /// Another process reads them from the disk: they count as new.
+    fn begin_anew(&mut self) {
+        self.old.extend(self.young.drain());
+        self.young = std::mem::take(&mut self.old);
+        self.since = None;
+    }
+
     fn find(&self, key: RetryKey) -> Option<Said> {
         self.young.get(&key).or_else(|| self.old.get(&key)).copied()
     }
@@ -113,8 +123,11 @@ pub struct Disk {
     lasts: Lasts,
     limits: memory::Limits,
     retries: Retries,
-    /// The key of the entry that was asked for last.
-    key: Option<(Ticket, RetryKey)>,
+    /// The key of the entry that was asked for last, and when that was.
+    key: Option<(Ticket, RetryKey, Tick)>,
+    /// When this life of the process began, on a clock of all of them, and when something was said last.
+    began: Tick,
+    last: Tick,
     /// Names that are kept out. They outlive the process where entries do.
     bans: BTreeMap<Box<str>, Banned>,
     /// Names that exist although nothing was said to them. They outlive the process likewise.
@@ -140,13 +153,19 @@ impl Disk {
             limits,
             retries: Retries::default(),
             key: None,
+            began: Tick(0),
+            last: Tick(0),
             bans: BTreeMap::new(),
             known: BTreeSet::new(),
             telling: None,
         };
         for done in &on.done {
             match *done {
-                Done::Expired(now) => drop(disk.memory.expire(now)),
+                Done::Expired(now) => drop(disk.sweep(now)),
+                Done::Ended => {
+                    disk.retries.begin_anew();
+                    disk.began = disk.last;
+                }
                 Done::Asked(place) => disk.carry_out(on.asked.get(place).expect("it was asked"), on.salt),
                 Done::Unanswered(place) => {
                     let request = on.asked.get(place).expect("it was asked");
@@ -188,7 +207,10 @@ impl Disk {
     fn carry_out(&mut self, request: Request<'_>, salt: u64) {
         let request = match request {
             Request::Append { conversation, entry, retry, about, ticket } => {
-                self.key = retry.map(|key| (ticket, key));
+                self.key = retry.map(|key| (ticket, key, entry.at.tick));
+                // Behind all that was said in the lives before: what is found is told by it, the newest first.
+                self.last = Tick(self.began.0 + entry.at.tick.0);
+                let entry = NewEntry { at: Moment { tick: self.last, ..entry.at }, ..entry };
                 Request::Append { conversation, entry, retry, about, ticket }
             }
             Request::Read { conversation, query, reader, now, about, ticket } => {
@@ -218,6 +240,12 @@ impl Disk {
         self.memory.ask(request).expect("one at a time");
     }
 
+    fn sweep(&mut self, now: Moment) -> bool {
+        self.retries.turn(now.tick);
+        // A life of the process is a clock of its own; nothing here is so old that it goes.
+        self.memory.expire(Moment { tick: Tick(0), ..now })
+    }
+
     /// The next news of what was carried out.
     fn hear(&mut self, salt: u64) -> Option<News<'_>> {
         let (retries, key) = (&mut self.retries, &mut self.key);
@@ -227,7 +255,8 @@ impl Disk {
                 News::Page { ticket, head, entries, reading }
             }
             News::Published { conversation, epoch, entry, ticket } => {
-                if let Some((_, key)) = key.take().filter(|(of, _)| Some(*of) == ticket) {
+                if let Some((_, key, at)) = key.take().filter(|(of, ..)| Some(*of) == ticket) {
+                    retries.turn(at);
                     retries.young.insert(key, Said { life: epoch, seq: entry.seq, ts: entry.ts });
                 }
                 News::Published { conversation, epoch: Epoch(epoch.0 ^ salt), entry, ticket }
@@ -262,6 +291,12 @@ impl Disk {
 }
 
 impl Platter {
+    /// All that was done is on the disk: a loss of power leaves it.
+    #[cfg(test)]
+    pub fn sync(&mut self) {
+        self.synced = self.done.len();
+    }
+
     /// The process has ended: in order, by a crash, or with the machine.
     pub fn crash(&mut self, world: &mut World, lasts: Lasts, power: bool) {
         self.lives += 1;
@@ -281,6 +316,7 @@ impl Platter {
         for waiting in std::mem::take(&mut self.waiting).into_iter().take(more).filter(|waiting| !waiting.fails) {
             self.done.push(Done::Unanswered(waiting.place));
         }
+        self.done.push(Done::Ended);
         self.synced = self.done.len();
     }
 }
@@ -346,9 +382,6 @@ impl Backend for Disk {
                 return Some(News::Repeated { ticket, seq, ts });
             }
             on.done.push(Done::Asked(place));
-            if let Request::Append { entry, .. } = request {
-                self.retries.turn(entry.at.tick);
-            }
             self.carry_out(request, salt);
         }
         self.hear(salt)
@@ -359,11 +392,8 @@ impl Backend for Disk {
     }
 
     fn expire(&mut self, now: Moment) -> bool {
-        self.retries.turn(now.tick);
-        // A life of the process is a clock of its own; nothing here is so old that it goes.
-        let now = Moment { tick: Tick(0), ..now };
         self.platter.borrow_mut().done.push(Done::Expired(now));
-        self.memory.expire(now)
+        self.sweep(now)
     }
 
     fn held_bytes(&self) -> usize {

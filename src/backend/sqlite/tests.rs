@@ -55,7 +55,7 @@ impl Drop for Folder {
 
 impl Sqlite {
     /// Ends as a process does that is killed: what was committed is in the file, and nothing more is written.
-    fn dies(mut self) -> Random {
+    pub(crate) fn dies(mut self) -> Random {
         if self.open {
             self.tables().unwrap().roll_back().unwrap();
         }
