@@ -6,6 +6,10 @@
 //!
 //! Output waits until there is nothing left to be received, [`WebSocket::flush`] is called, or there is much of it, so
 //! that a burst of answers is one write.
+//!
+//! Where the stream has timeouts or does not block, errors of the kinds `WouldBlock` and `TimedOut` end nothing: what
+//! was sent waits and is not to be sent again, and any method may be called once more. Other errors of the stream end
+//! the connection: [`WebSocket::read`] returns them once.
 
 use std::format;
 use std::io::{self, Read, Write};
@@ -19,6 +23,7 @@ use crate::handshake::{HeadScanner, Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
 use crate::message::{Message, Part};
+use crate::output::{KEPT, Output};
 use crate::receiver::Event;
 
 /// One connection over a stream of its own.
@@ -45,7 +50,7 @@ pub struct WebSocket<S> {
     stream: S,
     connection: Connection,
     input: Input,
-    out: Vec<u8>,
+    out: Output,
     protocol: Option<String>,
 }
 
@@ -54,7 +59,7 @@ pub struct WebSocket<S> {
 pub struct Sender<'a, S> {
     stream: &'a mut S,
     connection: &'a mut Connection,
-    out: &'a mut Vec<u8>,
+    out: &'a mut Output,
 }
 
 impl<S: Read + Write> WebSocket<S> {
@@ -110,9 +115,8 @@ impl<S: Read + Write> WebSocket<S> {
         let (connection, protocol) = (Connection::server(&agreed), agreed.protocol().map(String::from));
         stream.write_all(&out)?;
         stream.flush()?;
-        out.clear();
         input.take(len);
-        Ok(Self { stream, connection, input, out, protocol })
+        Ok(Self { stream, connection, input, out: Output::default(), protocol })
     }
 
     /// The client's side: sends the request and judges the response. `keys` draws masking keys: `random::keys()`.
@@ -130,7 +134,6 @@ impl<S: Read + Write> WebSocket<S> {
         request.encode(&mut out).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         stream.write_all(&out)?;
         stream.flush()?;
-        out.clear();
         let mut interim = 0;
         let (len, response) = loop {
             let len = loop {
@@ -148,7 +151,7 @@ impl<S: Read + Write> WebSocket<S> {
         let agreed = response.accept(request).map_err(invalid)?;
         let (connection, protocol) = (Connection::client(keys, &agreed), agreed.protocol().map(String::from));
         input.take(len);
-        Ok(Self { stream, connection, input, out, protocol })
+        Ok(Self { stream, connection, input, out: Output::default(), protocol })
     }
 }
 
@@ -164,7 +167,7 @@ impl<S: Read + Write> WebSocket<S> {
     pub fn over(stream: S, connection: Connection, read: &[u8]) -> Self {
         let mut input = Input::new();
         input.extend(read);
-        Self { stream, connection, input, out: Vec::new(), protocol: None }
+        Self { stream, connection, input, out: Output::default(), protocol: None }
     }
 
     /// Changes the connection's settings, before the first message: its limits, its compression, who answers pings.
@@ -187,29 +190,33 @@ impl<S: Read + Write> WebSocket<S> {
         while !self.connection.has_event(&mut self.input) {
             // Behind a Close of the peer, or a violation, its stream may end in any way: it may have been dropped.
             let closed = self.connection.is_closed();
-            match self.flush() {
+            let lost = match self.flush() {
+                Ok(()) => None,
+                Err(error) if passes(&error) => return Err(error),
                 Err(_) if closed => return Ok(None),
-                flushed => flushed?,
-            }
+                // What the peer sent before it went is there yet, its Close perhaps.
+                Err(error) if is_gone(&error) => Some(error),
+                Err(error) => return Err(self.end(error)),
+            };
             // §7.1.1: the server ends the stream first, by dropping it.
             if closed && !self.connection.is_client() {
                 return Ok(None);
             }
-            match self.stream.read(self.input.space(READ)) {
-                Ok(0) => {
+            match (again(|| self.stream.read(self.input.space(READ))), lost) {
+                (Ok(len), _) if len > 0 => self.input.fill(len),
+                (Ok(_), None) => {
                     return match self.connection.end_of_stream() {
                         Ended::Abnormal if !closed => Err(io::ErrorKind::UnexpectedEof.into()),
                         _ => Ok(None),
                     };
                 }
-                Ok(len) => self.input.fill(len),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) if closed => return Ok(None),
-                Err(error) => return Err(error),
+                (Err(_), None) if closed => return Ok(None),
+                (Err(error), None) if passes(&error) => return Err(error),
+                (Ok(_), Some(error)) | (Err(_), Some(error)) | (Err(error), None) => return Err(self.end(error)),
             }
         }
         let Self { stream, connection, input, out, .. } = self;
-        let event = connection.receive(input, out);
+        let event = connection.receive(input, out.bytes());
         Ok(event.map(|event| (event, Sender { stream, connection, out })))
     }
 
@@ -241,14 +248,20 @@ impl<S: Read + Write> WebSocket<S> {
     /// # Errors
     /// Those of the stream.
     pub fn flush(&mut self) -> io::Result<()> {
-        if !self.out.is_empty() {
-            self.stream.write_all(&self.out)?;
-            self.stream.flush()?;
-            self.out.clear();
-            self.out.shrink_to(KEPT);
+        self.out.check()?;
+        if !self.out.is_done() {
+            self.sender().flush()?;
             self.input.shrink(KEPT);
         }
         Ok(())
+    }
+
+    /// The stream has failed.
+    fn end(&mut self, error: io::Error) -> io::Error {
+        // Nobody asks how it ended: with this error.
+        let (Ended::Clean | Ended::Abnormal) = self.connection.end_of_stream();
+        self.out.fail(error.kind());
+        error
     }
 
     /// The state of the connection.
@@ -268,7 +281,9 @@ impl<S: Write> Sender<'_, S> {
     /// # Errors
     /// Those of the stream, or a [`SendError`](crate::SendError) as `InvalidInput`.
     pub fn send(&mut self, message: Message<'_>) -> io::Result<()> {
-        self.connection.send(message, self.out).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        self.connection
+            .send(message, self.out.bytes())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         self.write_much()
     }
 
@@ -277,7 +292,7 @@ impl<S: Write> Sender<'_, S> {
     /// # Errors
     /// Those of the stream, or a [`SendError`](crate::SendError) as `InvalidInput`.
     pub fn send_part(&mut self, part: Part<'_>, last: bool) -> io::Result<()> {
-        let sent = self.connection.send_part(part, last, self.out);
+        let sent = self.connection.send_part(part, last, self.out.bytes());
         sent.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         self.write_much()
     }
@@ -287,30 +302,73 @@ impl<S: Write> Sender<'_, S> {
     /// # Errors
     /// Those of the stream.
     pub fn close(&mut self, why: CloseBody<'_>) -> io::Result<()> {
-        self.connection.close(why, self.out);
+        self.connection.close(why, self.out.bytes());
         self.write_much()
     }
 
     /// Writes what waits, if that is much.
     fn write_much(&mut self) -> io::Result<()> {
-        if self.out.len() >= WRITE_ABOVE {
-            self.stream.write_all(self.out)?;
-            self.out.clear();
+        match self.out.is_much() {
+            true => self.write(),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes what waits. Behind an error that passes it goes on where it was.
+    fn write(&mut self) -> io::Result<()> {
+        self.out.check()?;
+        while !self.out.rest().is_empty() {
+            let wrote = again(|| self.stream.write(self.out.rest())).and_then(|len| self.out.wrote(len));
+            wrote.map_err(|error| self.failed(error))?;
         }
         Ok(())
     }
+
+    /// Writes what waits, through the stream.
+    fn flush(&mut self) -> io::Result<()> {
+        self.write()?;
+        again(|| self.stream.flush()).map_err(|error| self.failed(error))?;
+        self.out.flushed();
+        Ok(())
+    }
+
+    fn failed(&mut self, error: io::Error) -> io::Error {
+        if !passes(&error) {
+            self.out.fail(error.kind());
+        }
+        error
+    }
+}
+
+/// Does it until no signal comes between.
+fn again<T>(mut what: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match what() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// Whether the stream goes on behind this error, later.
+fn passes(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// Whether this error of a write says that there is no peer any more; then a read does not wait.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 /// Reads some of a head; its end is an error.
 fn read_more(stream: &mut impl Read, input: &mut Input) -> io::Result<()> {
-    match stream.read(input.space(READ_HEAD)) {
-        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-        Ok(len) => {
+    match again(|| stream.read(input.space(READ_HEAD)))? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        len => {
             input.fill(len);
             Ok(())
         }
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-        Err(error) => Err(error),
     }
 }
 
@@ -320,9 +378,3 @@ const MAX_INTERIM: u32 = 16;
 /// Room for a read, in bytes.
 const READ: usize = 64 << 10;
 const READ_HEAD: usize = 4 << 10;
-
-/// What waits is written when it is this much, in bytes.
-const WRITE_ABOVE: usize = 64 << 10;
-
-/// The room that is kept between messages, in bytes.
-const KEPT: usize = 64 << 10;

@@ -186,6 +186,8 @@ pub mod handshake;
 pub mod input;
 pub mod mask;
 pub mod message;
+#[cfg(all(feature = "std", feature = "handshake"))]
+mod output;
 #[cfg(feature = "getrandom")]
 pub mod random;
 pub mod receiver;

@@ -1,14 +1,20 @@
 //! Both adapters over real sockets, against tungstenite and against each other.
 
+mod scripted;
+
+
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use salon_proto::blocking;
 use salon_proto::client_handshake::ResponseError;
 use salon_proto::handshake::{Refusal, RequestError};
-use salon_proto::{ClientRequest, CloseCode, Control, Event, Limits, Message, Offer, OwnedMessage, Part, random};
+use salon_proto::{
+    Agreed, ClientRequest, CloseCode, Connection, Control, Event, Limits, Message, Offer, OwnedMessage, Part, random,
+};
+use scripted::{Near, Task, settle};
 
 /// Both ends of a connection over loopback.
 fn pair() -> (TcpStream, TcpStream) {
@@ -273,5 +279,56 @@ fn tokio_refuses() {
         let mut answer = String::new();
         near.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
+
+/// A server's side over a scripted stream.
+fn scripted(near: &Near) -> salon_proto::tokio::WebSocket<Near> {
+    salon_proto::tokio::WebSocket::over(near.clone(), Connection::server(&Agreed::NOTHING), &[])
+}
+
+fn scripted_blocking(near: &Near) -> blocking::WebSocket<Near> {
+    blocking::WebSocket::over(near.clone(), Connection::server(&Agreed::NOTHING), &[])
+}
+
+/// A text of a client, masked with nothing; a Close of it, and what a server answers to that.
+const HI: &[u8] = b"\x81\x82\0\0\0\0hi";
+const CLOSE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
+const CLOSED: &[u8] = b"\x88\x02\x03\xe8";
+
+/// Bytes are written once, wherever a write or a flush stops for a while, and whatever is called then.
+#[test]
+fn a_write_that_stops_goes_on_where_it_was() {
+    let long = "x".repeat(70_000);
+    for text in ["hello", &long] {
+        let whole = Near::new(b"");
+        scripted_blocking(&whole).send(Message::Text(text)).unwrap();
+        let whole = whole.wire().sent.clone();
+        for room in (0..12).chain([whole.len() - 1, whole.len()]) {
+            for error in [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut] {
+                let near = Near::new(b"");
+                (near.wire().room, near.wire().write_error, near.wire().slow_flushes) = (room, Some(error), 1);
+                let mut socket = scripted_blocking(&near);
+                let kind = socket.send(Message::Text(text)).unwrap_err().kind();
+                let full = near.wire().buffered.len() == whole.len();
+                assert_eq!(kind, if full { io::ErrorKind::WouldBlock } else { error });
+                near.wire().room = usize::MAX;
+                assert_eq!(socket.read().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+                assert_eq!(socket.read().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+                assert!(near.wire().sent == whole, "{room} bytes, then {error:?}");
+                socket.send(Message::Text(text)).unwrap();
+                assert!(near.wire().sent == [&whole[..], &whole].concat(), "{room} bytes, then {error:?}");
+            }
+        }
+    }
+}
+
+/// A stream that sends what it has taken only when it is flushed.
+#[test]
+fn much_output_is_flushed_too() {
+    for len in [65_532, 65_536, 200_000] {
+        let near = Near::new(b"");
+        scripted_blocking(&near).send(Message::Binary(&vec![0; len])).unwrap();
+        assert!(near.wire().buffered.is_empty() && near.wire().sent.len() > len, "{len} bytes");
     }
 }
