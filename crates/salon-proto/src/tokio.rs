@@ -1,13 +1,18 @@
 //! A WebSocket over an asynchronous stream of tokio: `Stream` and `Sink` of owned messages, or events that are lent.
 //!
 //! It is thin: the opening handshake, a [`Connection`] with its buffers, and when to read and write. It starts no tasks
-//! and sets no timers. All of its futures may be dropped and asked again: nothing is lost by that.
+//! and sets no timers. The futures of a socket may be dropped and asked again: nothing is lost by that. Those of
+//! [`WebSocket::accept`] and [`WebSocket::connect`] own their stream, and it is gone with them.
+//!
+//! An error of the stream ends the connection: reading returns it once. The halves that `StreamExt::split` makes may be
+//! in two tasks.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::string::String;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::vec::Vec;
 
 use futures_core::Stream;
@@ -22,6 +27,7 @@ use crate::handshake::{HeadScanner, Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
 use crate::message::{Message, OwnedMessage, SendError};
+use crate::output::Output;
 use crate::receiver::Event;
 
 /// One connection over a stream of its own.
@@ -50,13 +56,50 @@ pub struct WebSocket<S> {
     stream: S,
     connection: Connection,
     input: Input,
-    out: Vec<u8>,
-    /// Bytes of `out` that have been written.
-    written: usize,
+    out: Output,
+    tasks: Arc<Tasks>,
+    /// Wakes all of `tasks`.
+    waker: Waker,
+    /// Which of the tasks wait for a write.
+    waits: [bool; 2],
     protocol: Option<String>,
 }
 
-/// The sending half, for as long as an event is looked at. What it sends is written by the next call of the socket.
+/// The two tasks that may wait for one stream. It keeps one waker for writing, that of the last call, and both write:
+/// so it is given one that wakes both.
+#[derive(Debug, Default)]
+struct Tasks(Mutex<[Option<Waker>; 2]>);
+
+/// Which task a call is of.
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Reader,
+    Writer,
+}
+
+impl Tasks {
+    fn note(&self, side: Side, context: &Context<'_>) {
+        let waker = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner)[side as usize];
+        match waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => *waker = Some(context.waker().clone()),
+        }
+    }
+}
+
+impl Wake for Tasks {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let [reader, writer] = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let writer = writer.filter(|writer| !reader.as_ref().is_some_and(|reader| reader.will_wake(writer)));
+        [reader, writer].into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// The sending half, for as long as an event is looked at. What it sends is written by the next read or flush.
 #[derive(Debug)]
 pub struct Sender<'a> {
     connection: &'a mut Connection,
@@ -97,13 +140,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             }
         };
         let decided = len.and_then(|len| socket.decide(len, decide));
-        poll_fn(|context| socket.poll_write_all(context)).await?;
+        poll_fn(|context| socket.poll_write_all(Side::Reader, context)).await?;
         match decided {
             Ok(None) => Ok(socket),
             Ok(Some(status)) => Err(io::Error::new(io::ErrorKind::PermissionDenied, std::format!("refused: {status}"))),
             Err(error) => {
-                Refusal::from(error).encode(&mut socket.out);
-                poll_fn(|context| socket.poll_write_all(context)).await?;
+                Refusal::from(error).encode(socket.out.bytes());
+                poll_fn(|context| socket.poll_write_all(Side::Reader, context)).await?;
                 Err(io::Error::new(io::ErrorKind::InvalidData, error))
             }
         }
@@ -118,13 +161,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let upgrade = request.upgrade()?;
         match decide(&request, upgrade) {
             Ok(upgrade) => {
-                let agreed = upgrade.encode(&mut self.out);
+                let agreed = upgrade.encode(self.out.bytes());
                 (self.connection, self.protocol) = (Connection::server(&agreed), agreed.protocol().map(String::from));
                 self.input.take(len);
                 Ok(None)
             }
             Err(refusal) => {
-                refusal.encode(&mut self.out);
+                refusal.encode(self.out.bytes());
                 Ok(Some(refusal.status()))
             }
         }
@@ -142,8 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> io::Result<Self> {
         let mut socket = Self::over(stream, Connection::server(&Agreed::NOTHING), &[]);
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        request.encode(&mut socket.out).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        poll_fn(|context| socket.poll_write_all(context)).await?;
+        request.encode(socket.out.bytes()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        poll_fn(|context| socket.poll_write_all(Side::Reader, context)).await?;
         let (mut scanner, mut interim) = (ResponseScanner::default(), 0);
         let len = loop {
             let len = loop {
@@ -176,6 +219,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             return Ok(None);
         }
         let Self { connection, input, out, .. } = self;
+        let out = out.bytes();
         let event = connection.receive(input, out);
         Ok(event.map(|event| (event, Sender { connection, out })))
     }
@@ -187,69 +231,98 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    fn poll_read(&mut self, context: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, context: &Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        self.tasks.note(Side::Reader, context);
         let mut buffer = ReadBuf::new(self.input.space(room));
-        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        ready!(Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(&self.waker), &mut buffer))?;
         let len = buffer.filled().len();
         self.input.fill(len);
         Poll::Ready(Ok(len))
     }
 
     /// Writes all that waits.
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.written >= WRITE_ABOVE {
-            self.out.drain(..self.written);
-            self.written = 0;
+    fn poll_write(&mut self, side: Side, context: &Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_out(side, context, false)
+    }
+
+    /// Writes all that waits, through the stream.
+    fn poll_write_all(&mut self, side: Side, context: &Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_out(side, context, true)
+    }
+
+    fn poll_out(&mut self, side: Side, context: &Context<'_>, flush: bool) -> Poll<io::Result<()>> {
+        self.tasks.note(side, context);
+        let wrote = self.poll_stream(flush);
+        if let Poll::Ready(Err(error)) = &wrote {
+            self.out.fail(error.kind());
         }
-        while self.written < self.out.len() {
-            let len = ready!(Pin::new(&mut self.stream).poll_write(context, &self.out[self.written..]))?;
-            if len == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.written += len;
+        self.waits[side as usize] = wrote.is_pending();
+        // The other task has nothing to wait for any more, and the stream, which is asked for nothing, wakes nobody.
+        if wrote.is_ready() && std::mem::take(&mut self.waits[1 - side as usize]) {
+            self.waker.wake_by_ref();
         }
-        self.written = 0;
-        self.out.clear();
-        self.out.shrink_to(KEPT);
+        wrote
+    }
+
+    fn poll_stream(&mut self, flush: bool) -> Poll<io::Result<()>> {
+        let Self { stream, out, waker, .. } = self;
+        let (mut stream, mut context) = (Pin::new(stream), Context::from_waker(waker));
+        out.check()?;
+        while !out.rest().is_empty() {
+            let len = ready!(stream.as_mut().poll_write(&mut context, out.rest()))?;
+            out.wrote(len)?;
+        }
+        if flush {
+            ready!(stream.poll_flush(&mut context))?;
+            out.flushed();
+        }
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write_all(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_write(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
     /// Waits until the next event is there; false: there will be none.
-    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    fn poll_event(&mut self, context: &Context<'_>) -> Poll<io::Result<bool>> {
         while !self.connection.has_event(&mut self.input) {
             // Behind a Close of the peer, or a violation, its stream may end in any way: it may have been dropped.
             let closed = self.connection.is_closed();
-            let wrote = match self.out.is_empty() {
-                true => Poll::Ready(Ok(())),
-                false => self.poll_write_all(context),
+            let wrote = match self.out.check() {
+                Ok(()) if self.out.is_done() => Poll::Ready(Ok(())),
+                Ok(()) => self.poll_write_all(Side::Reader, context),
+                Err(error) => Poll::Ready(Err(error)),
             };
-            if let Poll::Ready(Err(error)) = wrote {
-                return Poll::Ready(if closed { Ok(false) } else { Err(error) });
-            }
             let ended = closed && !self.connection.is_client();
             // A peer that does not read is not read from either, when much waits for it; and §7.1.1: the server ends
             // the stream first, by dropping it.
-            if wrote.is_pending() && (ended || self.out.len() - self.written > UNWRITTEN) {
+            if wrote.is_pending() && (ended || self.out.rest().len() > UNWRITTEN) {
                 return Poll::Pending;
             }
             if ended {
                 return Poll::Ready(Ok(false));
             }
-            match ready!(self.poll_read(context, READ)) {
-                Ok(0) => {
+            let lost = match wrote {
+                Poll::Ready(Err(_)) if closed => return Poll::Ready(Ok(false)),
+                // What the peer sent before it went is there yet, its Close perhaps.
+                Poll::Ready(Err(error)) => Some(error),
+                _ => None,
+            };
+            match (self.poll_read(context, READ), lost) {
+                (Poll::Ready(Ok(len)), _) if len > 0 => {}
+                (Poll::Pending, None) => return Poll::Pending,
+                (Poll::Ready(Ok(_)), None) => {
                     return Poll::Ready(match self.connection.end_of_stream() {
                         Ended::Abnormal if !closed => Err(io::ErrorKind::UnexpectedEof.into()),
                         _ => Ok(false),
                     });
                 }
-                Err(error) if !closed => return Poll::Ready(Err(error)),
-                Err(_) => return Poll::Ready(Ok(false)),
-                Ok(_) => {}
+                (Poll::Ready(Err(_)), None) if closed => return Poll::Ready(Ok(false)),
+                (_, Some(error)) | (Poll::Ready(Err(error)), None) => {
+                    // Nobody asks how it ended: with this error.
+                    let (Ended::Clean | Ended::Abnormal) = self.connection.end_of_stream();
+                    self.out.fail(error.kind());
+                    if std::mem::take(&mut self.waits[Side::Writer as usize]) {
+                        self.waker.wake_by_ref();
+                    }
+                    return Poll::Ready(Err(error));
+                }
             }
         }
         Poll::Ready(Ok(true))
@@ -261,7 +334,10 @@ impl<S> WebSocket<S> {
     pub fn over(stream: S, connection: Connection, read: &[u8]) -> Self {
         let mut input = Input::new();
         input.extend(read);
-        Self { stream, connection, input, out: Vec::new(), written: 0, protocol: None }
+        let tasks = Arc::new(Tasks::default());
+        let waker = Waker::from(Arc::clone(&tasks));
+        let out = Output::default();
+        Self { stream, connection, input, out, tasks, waker, waits: [false; 2], protocol: None }
     }
 
     /// Changes the connection's settings, before the first message: its limits, its compression, who answers pings.
@@ -272,7 +348,7 @@ impl<S> WebSocket<S> {
 
     /// The sending half. What it sends is written by the next read or flush.
     pub fn sender(&mut self) -> Sender<'_> {
-        Sender { connection: &mut self.connection, out: &mut self.out }
+        Sender { connection: &mut self.connection, out: self.out.bytes() }
     }
 
     /// The sub-protocol that was chosen.
@@ -318,7 +394,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
             let Self { connection, input, out, .. } = &mut *self;
-            let message = match connection.receive(input, out) {
+            let message = match connection.receive(input, out.bytes()) {
                 Some(Event::Text(text)) => Ok(OwnedMessage::Text(text.into())),
                 Some(Event::Binary(data)) => Ok(OwnedMessage::Binary(data.into())),
                 Some(Event::Failed(error)) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
@@ -335,25 +411,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for WebSocket<S> {
     type Error = io::Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.out.len() - self.written >= WRITE_ABOVE {
-            true => self.poll_write(context),
-            false => Poll::Ready(Ok(())),
+        match self.out.is_much() {
+            true => self.poll_write(Side::Writer, context),
+            false => Poll::Ready(self.out.check()),
         }
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: OwnedMessage) -> io::Result<()> {
         let Self { connection, out, .. } = &mut *self;
-        connection.send(message.borrow(), out).map_err(unsent)
+        connection.send(message.borrow(), out.bytes()).map_err(unsent)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_write_all(context)
+        self.poll_write_all(Side::Writer, context)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { connection, out, .. } = &mut *self;
-        connection.close(Some((CloseCode::NORMAL, "")), out);
-        self.poll_write_all(context)
+        connection.close(Some((CloseCode::NORMAL, "")), out.bytes());
+        self.poll_write_all(Side::Writer, context)
     }
 }
 
@@ -368,11 +444,5 @@ const MAX_INTERIM: u32 = 16;
 const READ: usize = 64 << 10;
 const READ_HEAD: usize = 4 << 10;
 
-/// A sink is not ready while this much waits, in bytes.
-const WRITE_ABOVE: usize = 64 << 10;
-
 /// While more than this waits for the peer, nothing is read of it, in bytes.
 const UNWRITTEN: usize = 256 << 10;
-
-/// The room that is kept between messages, in bytes.
-const KEPT: usize = 64 << 10;

@@ -2,7 +2,7 @@
 
 mod scripted;
 
-
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
@@ -296,6 +296,88 @@ const HI: &[u8] = b"\x81\x82\0\0\0\0hi";
 const CLOSE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
 const CLOSED: &[u8] = b"\x88\x02\x03\xe8";
 
+/// A task writes to a peer that does not read for a moment, and another task, which reads, writes on behind it.
+#[test]
+fn a_writer_that_waits_is_woken_though_the_reader_wrote() {
+    let near = Near::new(b"");
+    near.wire().room = 10;
+    let (mut sink, mut messages) = scripted(&near).split();
+    let got = RefCell::new(Vec::new());
+    let writer = Task::new(async { sink.send(OwnedMessage::Text("x".repeat(100))).await.unwrap() });
+    let reader = Task::new(async {
+        while let Some(message) = messages.next().await {
+            got.borrow_mut().push(message.unwrap());
+        }
+    });
+    let mut tasks = [writer, reader];
+    settle(&mut tasks);
+    near.bring(HI);
+    settle(&mut tasks);
+    assert_eq!((tasks[0].is_done(), got.borrow().len()), (false, 1));
+    near.open();
+    settle(&mut tasks);
+    assert_eq!((tasks[0].is_done(), near.wire().sent.len()), (true, 102));
+}
+
+/// The reader waits because much is to be written, and the writer writes it.
+#[test]
+fn a_reader_that_waits_is_woken_though_the_writer_wrote() {
+    let near = Near::new(b"");
+    near.wire().room = 10;
+    let (mut sink, mut messages) = scripted(&near).split();
+    let got = RefCell::new(Vec::new());
+    let mut tasks = [
+        Task::new(async { sink.send(OwnedMessage::Text("x".repeat(300_000))).await.unwrap() }),
+        Task::new(async {
+            while let Some(message) = messages.next().await {
+                got.borrow_mut().push(message.unwrap());
+            }
+        }),
+    ];
+    settle(&mut tasks);
+    tasks[0].wake();
+    settle(&mut tasks);
+    near.open();
+    settle(&mut tasks);
+    near.bring(HI);
+    settle(&mut tasks);
+    assert_eq!((tasks[0].is_done(), got.borrow().len()), (true, 1));
+}
+
+/// The answer to a Close is with the peer before the end is told, however long the stream takes to flush.
+#[test]
+fn a_flush_that_takes_long_is_waited_for() {
+    for flushes in 0..4 {
+        let near = Near::new(CLOSE);
+        near.wire().slow_flushes = flushes;
+        let mut socket = scripted(&near);
+        let mut tasks = [Task::new(async { assert!(socket.next().await.is_none()) })];
+        settle(&mut tasks);
+        for left in (0..flushes).rev() {
+            assert!(!tasks[0].is_done(), "{flushes} flushes, {left} left");
+            near.wake_writer();
+            settle(&mut tasks);
+        }
+        drop(tasks);
+        assert_eq!(near.wire().sent, CLOSED, "{flushes} flushes");
+    }
+}
+
+/// A message that a stream has taken and not flushed is flushed while the socket waits for the next one.
+#[test]
+fn reading_goes_on_with_a_flush() {
+    let near = Near::new(b"");
+    near.wire().slow_flushes = 2;
+    let mut socket = scripted(&near);
+    let _ = socket.send(OwnedMessage::Text("hi".into())).now_or_never();
+    let mut tasks = [Task::new(async { drop(socket.next().await) })];
+    settle(&mut tasks);
+    near.wake_writer();
+    settle(&mut tasks);
+    drop(tasks);
+    assert_eq!(near.wire().sent, b"\x81\x02hi");
+}
+
 /// Bytes are written once, wherever a write or a flush stops for a while, and whatever is called then.
 #[test]
 fn a_write_that_stops_goes_on_where_it_was() {
@@ -331,4 +413,51 @@ fn much_output_is_flushed_too() {
         scripted_blocking(&near).send(Message::Binary(&vec![0; len])).unwrap();
         assert!(near.wire().buffered.is_empty() && near.wire().sent.len() > len, "{len} bytes");
     }
+}
+
+/// An error of the stream is told once, whatever the consumer does then; a Close that came before it is heard first.
+#[test]
+fn an_error_of_the_stream_is_told_once() {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, InvalidData};
+    for (came, read, write) in [
+        (&b""[..], Some(ConnectionReset), None),
+        (b"", None, Some(BrokenPipe)),
+        (b"", None, Some(InvalidData)),
+        (HI, Some(ConnectionReset), Some(BrokenPipe)),
+    ] {
+        let failing = || {
+            let near = Near::new(came);
+            let room = if write.is_some() { 0 } else { usize::MAX };
+            (near.wire().read_error, near.wire().write_error, near.wire().room) = (read, write, room);
+            near
+        };
+        let mut socket = scripted_blocking(&failing());
+        socket.sender().send(Message::Text("x")).unwrap();
+        if !came.is_empty() {
+            assert_eq!(socket.read().unwrap().unwrap().0, Event::Text("hi"));
+        }
+        assert_eq!(socket.read().unwrap_err().kind(), write.or(read).unwrap());
+        assert!(socket.read().unwrap().is_none() && socket.read().unwrap().is_none());
+
+        let mut socket = scripted(&failing());
+        socket.sender().send(Message::Text("x")).unwrap();
+        if !came.is_empty() {
+            assert_eq!(socket.next().now_or_never().unwrap().unwrap().unwrap(), OwnedMessage::Text("hi".into()));
+        }
+        let error = socket.next().now_or_never().unwrap().unwrap().unwrap_err();
+        assert_eq!(error.kind(), write.or(read).unwrap());
+        assert!(socket.next().now_or_never().unwrap().is_none());
+        assert_eq!(socket.flush().now_or_never().unwrap().unwrap_err().kind(), write.or(read).unwrap());
+    }
+    // The peer has closed and gone: that is no error.
+    let near = Near::new(CLOSE);
+    (near.wire().ended, near.wire().write_error, near.wire().room) = (true, Some(BrokenPipe), 0);
+    let mut socket = scripted_blocking(&near);
+    socket.sender().send(Message::Text("x")).unwrap();
+    assert!(matches!(socket.read().unwrap().unwrap().0, Event::Close(Some((CloseCode::NORMAL, _)))));
+    assert!(socket.read().unwrap().is_none());
+    near.bring(CLOSE);
+    let mut socket = scripted(&near);
+    socket.sender().send(Message::Text("x")).unwrap();
+    assert!(socket.next().now_or_never().unwrap().is_none());
 }
