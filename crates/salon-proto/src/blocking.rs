@@ -182,7 +182,8 @@ impl<S: Read + Write> WebSocket<S> {
     }
 
     /// Waits for the next event, and lends it together with the half that can answer it. `None`: the connection has
-    /// ended, behind an [`Event::Close`] or [`Event::Failed`].
+    /// ended, behind an [`Event::Close`] or [`Event::Failed`]. The answer to these is written by the read that returns
+    /// `None`, or by [`WebSocket::flush`].
     ///
     /// # Errors
     /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them.
@@ -198,13 +199,14 @@ impl<S: Read + Write> WebSocket<S> {
                 Err(error) if is_gone(&error) => Some(error),
                 Err(error) => return Err(self.end(error)),
             };
-            // §7.1.1: the server ends the stream first, by dropping it.
-            if closed && !self.connection.is_client() {
+            if self.connection.ends_stream() {
                 return Ok(None);
             }
             match (again(|| self.stream.read(self.input.space(READ))), lost) {
-                (Ok(len), _) if len > 0 => self.input.fill(len),
-                (Ok(_), None) => {
+                // Nothing follows a Close but the end.
+                (Ok(1..), None) if closed => return Ok(None),
+                (Ok(len @ 1..), _) => self.input.fill(len),
+                (Ok(0), None) => {
                     return match self.connection.end_of_stream() {
                         Ended::Abnormal if !closed => Err(io::ErrorKind::UnexpectedEof.into()),
                         _ => Ok(None),
@@ -212,7 +214,7 @@ impl<S: Read + Write> WebSocket<S> {
                 }
                 (Err(_), None) if closed => return Ok(None),
                 (Err(error), None) if passes(&error) => return Err(error),
-                (Ok(_), Some(error)) | (Err(_), Some(error)) | (Err(error), None) => return Err(self.end(error)),
+                (Ok(0) | Err(_), Some(error)) | (Err(error), None) => return Err(self.end(error)),
             }
         }
         let Self { stream, connection, input, out, .. } = self;

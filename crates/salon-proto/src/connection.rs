@@ -332,6 +332,13 @@ impl Connection {
         self.receiver.is_closed()
     }
 
+    /// Whether this side ends the stream, once all is written: a server when it is closed (section 7.1.1), and a client
+    /// behind a violation (section 7.1.7).
+    #[cfg(feature = "handshake")]
+    pub(crate) fn ends_stream(&self) -> bool {
+        self.is_closed() && !(self.is_client() && self.ended_well)
+    }
+
     /// Whether this is the client's side.
     pub fn is_client(&self) -> bool {
         self.keys.is_some()

@@ -23,6 +23,7 @@ use crate::agreed::Agreed;
 use crate::client_handshake::{ClientRequest, Response, ResponseScanner};
 use crate::close::{CloseBody, CloseCode};
 use crate::connection::{Connection, Ended};
+use crate::error::ProtocolError;
 use crate::handshake::{HeadScanner, Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
@@ -57,6 +58,10 @@ pub struct WebSocket<S> {
     connection: Connection,
     input: Input,
     out: Output,
+    /// The stream has been shut down.
+    shut: bool,
+    /// A violation that is told when the Close behind it has been written.
+    violation: Option<ProtocolError>,
     tasks: Arc<Tasks>,
     /// Wakes all of `tasks`.
     waker: Waker,
@@ -210,7 +215,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Waits for the next event, and lends it together with the half that can answer it. `None`: the connection has
-    /// ended, behind an [`Event::Close`] or [`Event::Failed`].
+    /// ended, behind an [`Event::Close`] or [`Event::Failed`]. The answer to these is written by the read that returns
+    /// `None`, which on the server's side shuts the stream down too.
     ///
     /// # Errors
     /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them.
@@ -279,6 +285,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Poll::Ready(Ok(()))
     }
 
+    /// Shuts the stream down, once, behind all that was written: TLS says goodbye by that.
+    fn poll_shut(&mut self, side: Side, context: &Context<'_>) -> Poll<()> {
+        if !self.shut {
+            self.tasks.note(side, context);
+            // Nothing is lost by an error: all has been flushed, and the peer may have gone first.
+            let shut = Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(&self.waker));
+            self.shut = shut.is_ready();
+        }
+        if self.shut { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Waits until the next event is there; false: there will be none.
     fn poll_event(&mut self, context: &Context<'_>) -> Poll<io::Result<bool>> {
         while !self.connection.has_event(&mut self.input) {
@@ -289,13 +306,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 Ok(()) => self.poll_write_all(Side::Reader, context),
                 Err(error) => Poll::Ready(Err(error)),
             };
-            let ended = closed && !self.connection.is_client();
-            // A peer that does not read is not read from either, when much waits for it; and §7.1.1: the server ends
-            // the stream first, by dropping it.
+            let ended = self.connection.ends_stream();
+            // A peer that does not read is not read from either, when much waits for it.
             if wrote.is_pending() && (ended || self.out.rest().len() > UNWRITTEN) {
                 return Poll::Pending;
             }
             if ended {
+                ready!(self.poll_shut(Side::Reader, context));
                 return Poll::Ready(Ok(false));
             }
             let lost = match wrote {
@@ -305,16 +322,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 _ => None,
             };
             match (self.poll_read(context, READ), lost) {
-                (Poll::Ready(Ok(len)), _) if len > 0 => {}
                 (Poll::Pending, None) => return Poll::Pending,
-                (Poll::Ready(Ok(_)), None) => {
+                // Nothing follows a Close but the end.
+                (Poll::Ready(Ok(1..)), None) if closed => return Poll::Ready(Ok(false)),
+                (Poll::Ready(Ok(1..)), _) => {}
+                (Poll::Ready(Ok(0)), None) => {
                     return Poll::Ready(match self.connection.end_of_stream() {
                         Ended::Abnormal if !closed => Err(io::ErrorKind::UnexpectedEof.into()),
                         _ => Ok(false),
                     });
                 }
                 (Poll::Ready(Err(_)), None) if closed => return Poll::Ready(Ok(false)),
-                (_, Some(error)) | (Poll::Ready(Err(error)), None) => {
+                (Poll::Pending | Poll::Ready(Ok(0) | Err(_)), Some(error)) | (Poll::Ready(Err(error)), None) => {
                     // Nobody asks how it ended: with this error.
                     let (Ended::Clean | Ended::Abnormal) = self.connection.end_of_stream();
                     self.out.fail(error.kind());
@@ -337,7 +356,8 @@ impl<S> WebSocket<S> {
         let tasks = Arc::new(Tasks::default());
         let waker = Waker::from(Arc::clone(&tasks));
         let out = Output::default();
-        Self { stream, connection, input, out, tasks, waker, waits: [false; 2], protocol: None }
+        let (shut, violation, waits, protocol) = (false, None, [false; 2], None);
+        Self { stream, connection, input, out, shut, violation, tasks, waker, waits, protocol }
     }
 
     /// Changes the connection's settings, before the first message: its limits, its compression, who answers pings.
@@ -382,31 +402,42 @@ impl Sender<'_> {
     }
 }
 
-/// Messages of the peer, until the connection ends.
+/// Messages of the peer, until the connection ends. A violation is an error behind which the stream ends; the Close
+/// that says so has been written by then.
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = io::Result<OwnedMessage>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
+            if self.violation.is_some() {
+                // Whoever stops at the first error has answered it by then; an error of the stream says less.
+                drop(ready!(self.poll_write_all(Side::Reader, context)));
+                let error = self.violation.take().map(|error| Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+                return Poll::Ready(error);
+            }
             match ready!(self.poll_event(context)) {
                 Ok(true) => {}
                 Ok(false) => return Poll::Ready(None),
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
-            let Self { connection, input, out, .. } = &mut *self;
+            let Self { connection, input, out, violation, .. } = &mut *self;
             let message = match connection.receive(input, out.bytes()) {
-                Some(Event::Text(text)) => Ok(OwnedMessage::Text(text.into())),
-                Some(Event::Binary(data)) => Ok(OwnedMessage::Binary(data.into())),
-                Some(Event::Failed(error)) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+                Some(Event::Text(text)) => OwnedMessage::Text(text.into()),
+                Some(Event::Binary(data)) => OwnedMessage::Binary(data.into()),
+                Some(Event::Failed(error)) => {
+                    *violation = Some(error);
+                    continue;
+                }
                 // Pings and a Close have been answered.
                 Some(Event::Ping(_) | Event::Pong(_) | Event::Close(_)) | None => continue,
             };
-            return Poll::Ready(Some(message));
+            return Poll::Ready(Some(Ok(message)));
         }
     }
 }
 
-/// Messages for the peer. Closing it sends a Close and does not wait for the peer's: who wants that goes on reading.
+/// Messages for the peer. Closing it sends a Close and does not wait for the peer's: an owner that wants to hear it
+/// goes on reading. Where the peer's has come, the server's side shuts the stream down.
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for WebSocket<S> {
     type Error = io::Error;
 
@@ -429,7 +460,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for WebSocket<S> {
     fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { connection, out, .. } = &mut *self;
         connection.close(Some((CloseCode::NORMAL, "")), out.bytes());
-        self.poll_write_all(Side::Writer, context)
+        ready!(self.poll_write_all(Side::Writer, context))?;
+        match self.connection.ends_stream() {
+            true => self.poll_shut(Side::Writer, context).map(Ok),
+            false => Poll::Ready(Ok(())),
+        }
     }
 }
 

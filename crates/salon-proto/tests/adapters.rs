@@ -378,6 +378,26 @@ fn reading_goes_on_with_a_flush() {
     assert_eq!(near.wire().sent, b"\x81\x02hi");
 }
 
+/// Whoever stops at the first error has sent the Close by then (section 7.1.7).
+#[test]
+fn the_close_behind_a_violation_is_sent_before_the_error() {
+    for (flushes, room) in [(0, usize::MAX), (2, usize::MAX), (0, 3)] {
+        let near = Near::new(b"\x83\x80\0\0\0\0");
+        (near.wire().slow_flushes, near.wire().room) = (flushes, room);
+        let (sink, messages) = scripted(&near).split();
+        let mut tasks = [Task::new(async {
+            assert_eq!(messages.forward(sink).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        })];
+        settle(&mut tasks);
+        near.open();
+        settle(&mut tasks);
+        assert!(tasks[0].is_done());
+        drop(tasks);
+        let sent = near.wire().sent.clone();
+        assert!(sent[0] == 0x88 && sent[2..4] == [0x03, 0xea], "{sent:?}");
+    }
+}
+
 /// Bytes are written once, wherever a write or a flush stops for a while, and whatever is called then.
 #[test]
 fn a_write_that_stops_goes_on_where_it_was() {
@@ -460,4 +480,56 @@ fn an_error_of_the_stream_is_told_once() {
     let mut socket = scripted(&near);
     socket.sender().send(Message::Text("x")).unwrap();
     assert!(socket.next().now_or_never().unwrap().is_none());
+}
+
+/// A server ends the stream behind the closing handshake, by a shutdown that TLS says goodbye by; once.
+#[test]
+fn the_server_shuts_the_stream_down() {
+    let ended = |near: &Near| {
+        let wire = near.wire();
+        (wire.sent.clone(), wire.shut)
+    };
+    let near = Near::new(CLOSE);
+    let mut socket = scripted(&near);
+    assert!(socket.next().now_or_never().unwrap().is_none());
+    assert_eq!(ended(&near), (CLOSED.to_vec(), 1));
+    socket.close().now_or_never().unwrap().unwrap();
+    socket.close().now_or_never().unwrap().unwrap();
+    assert!(socket.next().now_or_never().unwrap().is_none());
+    assert_eq!(ended(&near), (CLOSED.to_vec(), 1));
+
+    let near = Near::new(HI);
+    let mut socket = scripted(&near);
+    socket.close().now_or_never().unwrap().unwrap();
+    socket.close().now_or_never().unwrap().unwrap();
+    assert!(socket.next().now_or_never().is_none(), "the peer's Close has not come");
+    assert_eq!(ended(&near), (CLOSED.to_vec(), 0));
+    near.bring(CLOSE);
+    assert!(socket.next().now_or_never().unwrap().is_none());
+    assert_eq!(near.wire().shut, 1);
+}
+
+/// A client ends behind a violation, and behind a Close as soon as anything follows it.
+#[test]
+fn a_client_does_not_read_for_ever_behind_the_end() {
+    for (came, more, waits) in [(&b"\x83\0"[..], &b""[..], false), (b"\x88\0", b"", true), (b"\x88\0", b"more", false)]
+    {
+        let client = || Connection::client(|| [0; 4], &Agreed::NOTHING);
+        let near = Near::new(came);
+        let mut socket = blocking::WebSocket::over(near.clone(), client(), &[]);
+        assert!(matches!(socket.read().unwrap().unwrap().0, Event::Close(_) | Event::Failed(_)));
+        near.bring(more);
+        assert!(socket.read().unwrap().is_none());
+        assert_eq!(near.wire().sent[0], 0x88);
+
+        let near = Near::new(came);
+        let mut socket = salon_proto::tokio::WebSocket::over(near.clone(), client(), &[]);
+        assert!(socket.read().now_or_never().unwrap().unwrap().is_some());
+        near.bring(more);
+        match socket.read().now_or_never() {
+            None => assert!(waits),
+            Some(end) => assert!(!waits && end.unwrap().is_none()),
+        }
+        assert_eq!(near.wire().sent[0], 0x88);
+    }
 }
