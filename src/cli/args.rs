@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Parser, Subcommand};
 
 use super::bench::{BenchArgs, EXAMPLES};
-use super::operate::{BanArgs, KickArgs, SayArgs, Server, UnbanArgs, WhoArgs};
+use super::operate::{BanArgs, HealthArgs, KickArgs, SayArgs, Server, UnbanArgs, WhoArgs};
 use super::sim::SimArgs;
 #[cfg(feature = "sqlite")]
 use super::store;
@@ -95,7 +95,7 @@ pub enum Command {
     /// List who is in a room, or here
     Who(WhoArgs),
     /// Whether a running Salon takes clients: exit status 0, or 1 and why not
-    Health(Server),
+    Health(HealthArgs),
     /// Have a running Salon read its settings again, and print what has changed: exit status 0, or 1 and what is wrong
     Reload(Server),
 }

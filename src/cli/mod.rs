@@ -111,7 +111,7 @@ fn run() -> ExitCode {
         Some(Command::Unban(args)) => operate::unban(args).map_err(Into::into),
         Some(Command::Rooms(server)) => operate::rooms(server).map_err(Into::into),
         Some(Command::Who(args)) => operate::who(args).map_err(Into::into),
-        Some(Command::Health(server)) => operate::health(server).map_err(Into::into),
+        Some(Command::Health(args)) => operate::health(args).map_err(Into::into),
         Some(Command::Reload(server)) => operate::reload(server).map_err(Into::into),
     };
     match result {

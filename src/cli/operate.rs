@@ -3,7 +3,6 @@
 //!
 //! Each is one call of the HTTP API, or a few, to the admin port of a server that runs (docs/http-api.md).
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use super::admin_key;
 use super::top::reachable;
 use super::values::{Admin, parse_time};
 
-/// Which server.
+/// The server to ask.
 #[derive(Debug, Args)]
 pub struct Server {
     /// The server's admin port
@@ -41,12 +40,12 @@ pub struct SayArgs {
     /// Say it to everybody who is here
     #[arg(long, group = "whom")]
     pub everybody: bool,
-    /// In whose name; `server` if nothing is said
+    /// The name of the sender; `server` if nothing is said
     #[arg(long = "as", value_name = "NAME")]
     pub sender: Option<String>,
     /// What to say
     pub text: String,
-    /// Which server.
+    /// The server to ask.
     #[command(flatten)]
     pub server: Server,
 }
@@ -54,12 +53,12 @@ pub struct SayArgs {
 /// Options of `kick`.
 #[derive(Debug, Args)]
 pub struct KickArgs {
-    /// Whom
+    /// The user to put out
     pub user: String,
     /// Only out of this room
     #[arg(long, value_name = "ROOM")]
     pub room: Option<String>,
-    /// Which server.
+    /// The server to ask.
     #[command(flatten)]
     pub server: Server,
 }
@@ -67,7 +66,7 @@ pub struct KickArgs {
 /// Options of `ban`.
 #[derive(Debug, Args)]
 pub struct BanArgs {
-    /// Whom
+    /// The user to keep out
     pub user: String,
     /// For how long; until `salon unban`, if nothing is said
     #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
@@ -75,7 +74,7 @@ pub struct BanArgs {
     /// Why, for the list of bans
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
-    /// Which server.
+    /// The server to ask.
     #[command(flatten)]
     pub server: Server,
 }
@@ -83,9 +82,20 @@ pub struct BanArgs {
 /// Options of `unban`.
 #[derive(Debug, Args)]
 pub struct UnbanArgs {
-    /// Whom
+    /// The user to let in again
     pub user: String,
-    /// Which server.
+    /// The server to ask.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// Options of `health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Ask only whether the server answers, not whether clients may come: for a supervisor that restarts it otherwise
+    #[arg(long)]
+    pub live: bool,
+    /// The server to ask.
     #[command(flatten)]
     pub server: Server,
 }
@@ -93,9 +103,9 @@ pub struct UnbanArgs {
 /// Options of `who`.
 #[derive(Debug, Args)]
 pub struct WhoArgs {
-    /// In which room; on the whole server, if nothing is said
+    /// The room; without it the whole server
     pub room: Option<String>,
-    /// Which server.
+    /// The server to ask.
     #[command(flatten)]
     pub server: Server,
 }
@@ -151,52 +161,27 @@ pub fn unban(args: &UnbanArgs) -> Result<(), Failure> {
 
 /// `salon rooms`: a line each, with how many are in it.
 pub fn rooms(server: &Server) -> Result<(), Failure> {
-    let mut port = Port::of(server)?;
-    let (mut text, mut after) = (String::new(), None);
-    // Each page goes on behind the last; a server that goes back would be asked for ever.
-    for _ in 0..MAX_PAGES {
-        let mut body = json!({});
-        if let Some(after) = &after {
-            body["cursor"] = Value::clone(after);
-        }
-        let page = port.call("rooms", &body)?;
-        for room in page["rooms"].as_array().into_iter().flatten() {
-            let _ = writeln!(text, "{:>7}  {}", words(&room["members"]), words(&room["room_id"]));
-        }
-        after = page.get("next").filter(|next| !next.is_null()).cloned();
-        if after.is_none() {
-            break;
-        }
-    }
-    show(text.trim_end_matches('\n'))
+    Port::of(server)?.list("rooms", json!({}), "rooms", |room| {
+        format!("{:>7}  {}", words(&room["members"]), words(&room["room_id"]))
+    })
 }
 
 /// `salon who`: a name a line; of a room with the status.
 pub fn who(args: &WhoArgs) -> Result<(), Failure> {
     let mut port = Port::of(&args.server)?;
-    let mut text = String::new();
     match &args.room {
-        Some(room) => {
-            let answer = port.call("members", &json!({"room_id": room}))?;
-            for member in answer["members"].as_array().into_iter().flatten() {
-                let _ = writeln!(text, "{:8}  {}", words(&member["status"]), words(&member["user_id"]));
-            }
-        }
-        None => {
-            let answer = port.call("online", &json!({}))?;
-            answer["users"].as_array().into_iter().flatten().for_each(|user| {
-                let _ = writeln!(text, "{}", words(user));
-            });
-        }
+        Some(room) => port.list("members", json!({"room_id": room}), "members", |member| {
+            format!("{:8}  {}", words(&member["status"]), words(&member["user_id"]))
+        }),
+        None => port.list("online", json!({}), "users", words),
     }
-    show(text.trim_end_matches('\n'))
 }
 
-/// `salon health`: whether clients may come.
-pub fn health(server: &Server) -> Result<(), Failure> {
-    let mut port = Port::of(server)?;
-    let ready = port.client.get("/readyz");
-    port.answer(ready).and_then(|word| show(word.trim_end()))
+/// `salon health`: whether clients may come, or whether it lives.
+pub fn health(args: &HealthArgs) -> Result<(), Failure> {
+    let mut port = Port::without_key(args.server.admin)?;
+    let word = port.client.get(if args.live { "/livez" } else { "/readyz" });
+    port.answer(word).and_then(|word| show(word.trim_end()))
 }
 
 /// `salon reload`: reads the settings of the server again.
@@ -220,10 +205,19 @@ struct Port {
 
 impl Port {
     fn of(server: &Server) -> Result<Self, Failure> {
-        let Admin::On(address) = server.admin else {
+        let key = admin_key::shown(server.admin_key.as_deref()).map_err(Failure::Asked)?;
+        Self::at(server.admin, key)
+    }
+
+    /// For what anybody may ask.
+    fn without_key(admin: Admin) -> Result<Self, Failure> {
+        Self::at(admin, None)
+    }
+
+    fn at(admin: Admin, key: Option<String>) -> Result<Self, Failure> {
+        let Admin::On(address) = admin else {
             return Err(Failure::Asked("--admin: expected ADDRESS:PORT, found off".into()));
         };
-        let key = admin_key::shown(server.admin_key.as_deref()).map_err(Failure::Asked)?;
         let address = reachable(address);
         Ok(Self { client: Client::new(address, key), shown: address.to_string() })
     }
@@ -234,6 +228,27 @@ impl Port {
         serde_json::from_str(&text).map_err(|_| {
             Failure::Refused(format!("the server at {} answers with something else than JSON", self.shown))
         })
+    }
+
+    /// Prints a list, page after page, a line for each of its items.
+    fn list(
+        &mut self,
+        call: &str,
+        mut body: Value,
+        field: &str,
+        line: impl Fn(&Value) -> String,
+    ) -> Result<(), Failure> {
+        body["limit"] = PAGE.into();
+        loop {
+            let page = self.call(call, &body)?;
+            let lines: Vec<String> = page[field].as_array().into_iter().flatten().map(&line).collect();
+            show(&lines.join("\n"))?;
+            let Some(next) = page.get("next").filter(|next| !next.is_null()) else { return Ok(()) };
+            if body["cursor"] == *next {
+                return Err(Failure::Refused(format!("the server at {} shows the same page again", self.shown)));
+            }
+            body["cursor"] = next.clone();
+        }
     }
 
     fn answer(&self, answer: Result<String, Error>) -> Result<String, Failure> {
@@ -254,5 +269,5 @@ fn show(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Pages of rooms that are asked for, at most.
-const MAX_PAGES: usize = 100_000;
+/// Items of a page; the most that the server gives.
+const PAGE: usize = 200;

@@ -49,7 +49,7 @@ impl Calls {
     }
 
     /// A call is answered without the chat, or refused before it reaches it.
-    pub fn refused(&mut self, status: u16) {
+    pub fn note_answered(&mut self, status: u16) {
         self.outcomes.note(status);
     }
 

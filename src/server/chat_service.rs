@@ -3,6 +3,8 @@
 //! [`super::responder`] decides the answer to a request; this module carries it out. [`super::calls`] knows the open
 //! calls of the operator.
 
+use std::cell::OnceCell;
+
 use serde::Serialize;
 
 use crate::backend::Backend;
@@ -39,6 +41,8 @@ pub(crate) struct ChatService {
     /// It will stop soon.
     leaving: bool,
     last_reload: Option<LastReload>,
+    /// When it was started, in milliseconds since the Unix epoch, as it was told first: clocks drift apart.
+    started: OnceCell<u64>,
     /// Callers who have asked for the settings to be read again.
     reloads: Vec<(ConnId, Asked)>,
     /// What came of it, to be told to them: a status and a text.
@@ -80,6 +84,7 @@ impl ChatService {
             stopping: false,
             leaving: false,
             last_reload: None,
+            started: OnceCell::new(),
             reloads: Vec::new(),
             reloaded: None,
             top: Top::default(),
@@ -105,7 +110,7 @@ impl ChatService {
 
     /// The sources of reports.
     fn sources<'a>(&'a self, seen: &'a Seen<'a>) -> Sources<'a> {
-        let Self { chat, calls, panics, stopping, leaving, last_reload, .. } = self;
+        let Self { chat, calls, panics, stopping, leaving, last_reload, started, .. } = self;
         let leaving = *stopping || *leaving;
         Sources {
             seen,
@@ -115,57 +120,79 @@ impl ChatService {
             stopping: *stopping,
             leaving,
             reload: *last_reload,
+            started: *started.get_or_init(|| seen.now.unix_ms.saturating_sub(seen.now.tick.0)),
         }
     }
 
     /// Answers a request.
-    fn give<S: System>(&mut self, id: ConnId, asked: Asked, answer: Answer, turn: &mut Turn<'_, S>) {
+    /// The status that it is answered with; `None`: somebody else answers, later, or nobody does.
+    fn give<S: System>(&mut self, id: ConnId, asked: Asked, answer: Answer, turn: &mut Turn<'_, S>) -> Option<u16> {
         let pays = asked.pays && matches!(answer, Answer::Respond(_) | Answer::Refuse(_));
         if pays && !turn.may_ask(id, asked.said) {
             // It gets no other answer, whatever else was wrong with the request; and its connection ends, so that its
             // further requests cost nothing.
-            return turn.refuse(id, asked.ending(), &EntryError::AskedTooFast, &mut self.calls);
+            return Some(turn.refuse(id, asked.ending(), &EntryError::AskedTooFast, &mut self.calls));
         }
         match answer {
-            Answer::Respond(response) => turn.engine.respond(id, &response, asked.keep),
-            Answer::Refuse(error) => turn.refuse(id, asked, &error, &mut self.calls),
+            Answer::Respond(response) => {
+                turn.engine.respond(id, &response, asked.keep);
+                Some(http::status_of(&response))
+            }
+            Answer::Refuse(error) => Some(turn.refuse(id, asked, &error, &mut self.calls)),
             Answer::Upgrade { response, deflate, door } => match turn.count(id, asked.said) {
                 Verdict::Welcome { .. } => {
                     turn.engine.upgrade_with(id, &response, deflate.as_ref());
                     let from = turn.engine.stream_mut(id).and_then(|socket| socket.counted_address());
                     self.chat.handle_open(id, door, from, turn.now, &mut self.deliveries);
+                    Some(101)
                 }
                 Verdict::TooMany => {
                     turn.engine.upgrade_with(id, &response, deflate.as_ref());
                     self.chat.turn_away(id, &door, turn.now, &mut self.deliveries);
+                    Some(101)
                 }
-                Verdict::TooFast => turn.refuse(id, asked.ending(), &EntryError::TooFast, &mut self.calls),
-                Verdict::Dropped => turn.engine.abort(id),
+                Verdict::TooFast => Some(turn.refuse(id, asked.ending(), &EntryError::TooFast, &mut self.calls)),
+                Verdict::Dropped => {
+                    turn.engine.abort(id);
+                    None
+                }
             },
             Answer::TurnAway { response, door } => {
                 turn.engine.upgrade(id, &response);
                 self.chat.turn_away(id, &door, turn.now, &mut self.deliveries);
+                Some(101)
             }
             Answer::Look(look) => {
                 match look.word(&mut self.top, &mut self.chat, turn.engine, turn.now, self.stopping || self.leaving) {
                     Ok(body) => {
                         let response = Response { headers: &[NO_STORE], ..Response::new(200, http::JSON, &body) };
                         turn.engine.respond(id, &asked.word(response, turn.now), asked.keep);
+                        Some(200)
                     }
-                    Err(error) => turn.refuse(id, asked, &error, &mut self.calls),
+                    Err(error) => Some(turn.refuse(id, asked, &error, &mut self.calls)),
                 }
             }
-            Answer::Reload => self.reloads.push((id, asked)),
+            Answer::Reload => {
+                self.reloads.push((id, asked));
+                None
+            }
             Answer::Receive(head) => {
                 let note = Calls::note(head.call, asked.keep);
                 turn.engine.receive_body(id, head.body_len, note, head.interim());
+                None
             }
             Answer::Call(call) => {
                 self.calls.begin(id, asked.keep);
                 self.chat.handle_call(id, call, b"", turn.now, &mut self.deliveries);
+                None
             }
         }
     }
+}
+
+/// Whether the log takes lines of requests and sessions.
+fn is_wanted() -> bool {
+    log::log_enabled!(target: ACCESS, log::Level::Debug)
 }
 
 impl<S: System> Service<S> for ChatService {
@@ -181,17 +208,14 @@ impl<S: System> Service<S> for ChatService {
             Event::Control => self.chat.handle_ping(id, now, &mut self.deliveries),
             Event::Drained => self.chat.handle_drained(id, now, &mut self.deliveries),
             Event::Closed => {
-                let story = log::log_enabled!(target: ACCESS, log::Level::Debug)
-                    .then(|| reports::ended(&self.chat, id, now))
-                    .flatten();
+                let story = is_wanted().then(|| reports::ended(&self.chat, id, now)).flatten();
                 self.chat.handle_closed(id, now, &mut self.deliveries);
                 return story.map_or(Then::Nothing, Then::Ended);
             }
             Event::Request(request) => {
                 let (asked, answer) = self.responder.answer(request, port, &self.sources(seen));
                 self.panics += u64::from(matches!(answer, Answer::Refuse(EntryError::Mistake)));
-                let wanted = log::log_enabled!(target: ACCESS, log::Level::Debug);
-                let line = wanted.then(|| Box::new((request.method().to_owned(), request.path().to_owned())));
+                let line = is_wanted().then(|| Box::new((request.method().to_owned(), request.path().to_owned())));
                 return Then::Answer(asked, Box::new(answer), line);
             }
             Event::Body { note, bytes } => {
@@ -200,7 +224,8 @@ impl<S: System> Service<S> for ChatService {
                 self.chat.handle_call(id, call, bytes, now, &mut self.deliveries);
             }
             Event::BadRequest(error) => {
-                return Then::Answer(Asked::UNREAD, Box::new(Answer::Refuse(EntryError::Request(error))), None);
+                let line = is_wanted().then(|| Box::new(("-".into(), "-".into())));
+                return Then::Answer(Asked::UNREAD, Box::new(Answer::Refuse(EntryError::Request(error))), line);
             }
         }
         Then::Nothing
@@ -210,19 +235,19 @@ impl<S: System> Service<S> for ChatService {
         match then {
             Then::Nothing => {}
             Then::Answer(asked, answer, line) => {
+                // Before the answer, with which the connection may end.
+                let from = turn.engine.stream(id).and_then(Socket::client);
+                let said = asked.said.filter(|_| turn.admission.proxies().trust(from));
+                let status = self.give(id, asked, *answer, turn);
                 if let Some(line) = line {
                     let (method, path) = *line;
-                    let from = turn.engine.stream(id).and_then(Socket::client);
-                    let said = asked.said.filter(|_| turn.admission.proxies().trust(from));
                     let address = said.or(from).map_or_else(|| "-".into(), |address| address.to_string());
-                    let status = answer.status(asked, turn.now);
-                    log::debug!(
-                        target: ACCESS,
-                        address = address.as_str(), method = method.as_str(), path = path.as_str(), status = status;
-                        "request"
-                    );
+                    let (address, method, path) = (address.as_str(), method.as_str(), path.as_str());
+                    match status {
+                        Some(status) => log::debug!(target: ACCESS, address, method, path, status; "request"),
+                        None => log::debug!(target: ACCESS, address, method, path; "request"),
+                    }
                 }
-                self.give(id, asked, *answer, turn);
             }
             Then::Ended(Ended { user, dialect, seconds, messages }) => {
                 if let Some((_, socket, code)) = turn.engine.last_closed() {
@@ -244,7 +269,7 @@ impl<S: System> Service<S> for ChatService {
         if let Some((status, text)) = self.reloaded.take() {
             for (id, asked) in std::mem::take(&mut self.reloads) {
                 let response = Response { headers: &[NO_STORE], ..Response::new(status, http::JSON, &text) };
-                self.calls.refused(status);
+                self.calls.note_answered(status);
                 turn.engine.respond(id, &asked.word(response, turn.now), asked.keep);
             }
         }

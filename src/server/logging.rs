@@ -187,6 +187,11 @@ impl Writer {
             match item {
                 Item::Line(line) => self.write(&line),
                 Item::Words(words, line) => match self.format {
+                    Format::Text if self.journal => {
+                        let first = format!("<{}>", priority(line.level));
+                        let lines: String = words.lines().map(|words| format!("{first}{words}\n")).collect();
+                        let _ = std::io::stderr().lock().write_all(lines.as_bytes());
+                    }
                     Format::Text => drop(writeln!(std::io::stderr(), "{words}")),
                     Format::Json => self.write(&line),
                 },

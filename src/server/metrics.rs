@@ -18,8 +18,8 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All of it, for a machine.
 pub fn prometheus(sources: &Sources<'_>) -> String {
-    let Sources { seen, chat, calls, panics, reload, stopping: _, leaving: _ } = sources;
-    let Seen { turns, counters, connections, max_connections, admission, tls, memory, process, now } = seen;
+    let Sources { seen, chat, calls, panics, reload, started, stopping: _, leaving: _ } = sources;
+    let Seen { turns, counters, connections, max_connections, admission, tls, memory, process, now: _ } = seen;
     let counts = chat.counts();
     let mut page = Page(String::with_capacity(8 << 10));
     page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
@@ -72,7 +72,7 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
         "Octets that may be held; 0: no budget.",
         memory.bytes().unwrap_or(0) as f64,
     );
-    let started = (now.unix_ms.saturating_sub(now.tick.0)) as f64 / 1000.0;
+    let started = *started as f64 / 1000.0;
     page.process(&process(), started);
     page.head("salon_build_info", "1, with the version.", "gauge");
     page.sample("salon_build_info", &format!("version=\"{VERSION}\""), 1.0);

@@ -531,7 +531,7 @@ impl<S: System> Reactor<S> {
         };
         let mut socket = Socket::new(raw, tls, client, counted);
         if port == Port::Admin {
-            socket.is_for_operator();
+            socket.give_to_operator();
             self.operators += 1;
         }
         let id = self.engine.insert(socket, tag as u8);

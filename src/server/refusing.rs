@@ -11,34 +11,21 @@ use super::calls::Calls;
 use super::doors::ALLOWED;
 use super::entry_error::{CallError, EntryError};
 use super::http::{self, Response};
-use super::responder::{Answer, Asked};
+use super::responder::Asked;
 use super::system::System;
 
 impl<S: System> Turn<'_, S> {
-    /// Answers a request that is not served, and notes the refusal.
-    pub(super) fn refuse(&mut self, id: ConnId, asked: Asked, error: &EntryError, calls: &mut Calls) {
+    /// Answers a request that is not served, and notes the refusal. Returns the status.
+    pub(super) fn refuse(&mut self, id: ConnId, asked: Asked, error: &EntryError, calls: &mut Calls) -> u16 {
         if let Some(reason) = error.reason() {
             self.note_refused(id, asked.said, reason);
         }
         let (response, of_call) = word(error, asked, self.now);
         if let Some(status) = of_call {
-            calls.refused(status);
+            calls.note_answered(status);
         }
         self.engine.respond(id, &response, asked.keep);
-    }
-}
-
-impl Answer {
-    /// The status of the response, for the log; of a call whose body comes first 100, and of one that others answer 0.
-    pub(super) fn status(&self, asked: Asked, now: Moment) -> u16 {
-        match self {
-            Self::Respond(response) => http::status_of(response),
-            Self::Refuse(error) => http::status_of(&word(error, asked, now).0),
-            Self::Upgrade { .. } | Self::TurnAway { .. } => 101,
-            Self::Look(_) => 200,
-            Self::Receive(_) => 100,
-            Self::Call(_) | Self::Reload => 0,
-        }
+        http::status_of(&response)
     }
 }
 

@@ -56,7 +56,7 @@ impl<S: System> Socket<S> {
     }
 
     /// It came by the admin port.
-    pub fn is_for_operator(&mut self) {
+    pub fn give_to_operator(&mut self) {
         match self {
             Self::Bare { operator, .. } => *operator = true,
             Self::Boxed(boxed) => boxed.operator = true,

@@ -24,6 +24,8 @@ pub struct Sources<'a> {
     pub leaving: bool,
     /// The last time that the settings were read again.
     pub reload: Option<LastReload>,
+    /// When the process was started, in milliseconds since the Unix epoch.
+    pub started: u64,
 }
 
 /// When the settings were read again, and whether they could be.

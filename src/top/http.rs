@@ -74,8 +74,8 @@ impl Client {
         }
         request += "\r\n";
         request += body.unwrap_or_default();
-        // A kept connection may have ended meanwhile: the question changes nothing and can be asked again.
-        if let Some(stream) = self.stream.take()
+        // A kept connection may have ended meanwhile: a question that changes nothing can be asked again.
+        if let Some(stream) = self.stream.take().filter(|_| method == "GET")
             && let Ok(answer) = exchange(stream, &request)
         {
             return self.keep(answer);

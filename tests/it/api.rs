@@ -426,6 +426,24 @@ fn by_command_line() {
     let mut ann = joined(&server, "ann", "den");
     assert_eq!(run(&["kick", "ann"]).0, 0);
     assert_eq!(close_code(&mut ann), 4010);
+    assert_eq!(run(&["health", "--live"]), (0, "ok\n".into(), String::new()));
+    // A list is printed whole: more than a page of people, of whom the first hide.
+    let many: Vec<Client> = (0..230)
+        .map(|n| {
+            let hides = if n < 210 { "&status=offline" } else { "" };
+            joined(&server, &format!("u{n:03}{hides}"), "hall")
+        })
+        .collect();
+    let names = |said: String| said.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
+    let shown: Vec<String> = (210..230).map(|n| format!("u{n:03}")).collect();
+    for words in [&["who"][..], &["who", "hall"]] {
+        let (status, said, error) = run(words);
+        let mut said = names(said);
+        said.retain(|name| shown.contains(name));
+        said.sort();
+        assert_eq!((status, &*error, &said), (0, "", &shown), "{words:?}");
+    }
+    drop(many);
     let (status, _, error) = run(&["who", "attic"]);
     assert!(status == 1 && error.starts_with(&format!("salon: the server at {admin} refuses (404): ")), "{error}");
     assert_eq!(run(&["say", "to nobody"]).0, 2);

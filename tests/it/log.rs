@@ -119,6 +119,25 @@ fn a_session_that_ends_is_a_line_at_debug() {
     assert!(line.ends_with(" messages=1 code=1005"), "{line}");
     assert!(next("] session ").contains(" user=bob dialect=plain "));
 
+    // What was not served, what could not be read, and what was one too much have the status that was sent.
+    let options = ["--log", "debug", "--requests-per-address", "1", "--count-loopback"];
+    let mut refusing = Logging::start("refusing", &options);
+    let ask = |text: &str| crate::common::exchange(refusing.public, text.as_bytes());
+    let answers = ask(&"GET /nope HTTP/1.1\r\nHost: h\r\n\r\n".repeat(30));
+    let answers = String::from_utf8_lossy(&answers).into_owned();
+    let served = answers.matches("HTTP/1.1 404 ").count();
+    assert!(served > 0 && answers.matches("HTTP/1.1 429 ").count() == 1, "{answers}");
+    ask("GET / HTTP/3.0\r\n\r\n");
+    let nope = "request address=127.0.0.1 method=GET path=/nope status=";
+    for _ in 0..served {
+        let line = refusing.line_with("] request ");
+        assert!(line.ends_with(&format!("{nope}404")), "{line}");
+    }
+    let line = refusing.line_with("] request ");
+    assert!(line.ends_with(&format!("{nope}429")), "{line}");
+    let line = refusing.line_with("] request ");
+    assert!(line.contains("request address=127.0.0.1 method=- path=- status="), "{line}");
+
     let mut info = Logging::start("info", &[]);
     let (client, _) = tungstenite::connect(format!("ws://{}/ws?user=ann", info.public)).unwrap();
     drop(client);

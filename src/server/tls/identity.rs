@@ -25,8 +25,8 @@ pub struct Identity {
     rsa_bits: Option<u32>,
     names: Vec<String>,
     faults: Vec<Fault>,
-    /// The end of each certificate behind the first.
-    chain_expires: Vec<u64>,
+    /// The end of each certificate behind the first, if it can be read.
+    chain_expires: Vec<Option<u64>>,
     /// The first certificate, as it was read.
     first: CertificateDer<'static>,
 }
@@ -41,12 +41,9 @@ impl Identity {
             CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|_| IdentityError::BadChain)?;
         let first = chain.first().ok_or(IdentityError::NoCertificate)?;
         let first = first.clone();
-        let parsed: Vec<Certificate> = chain
-            .iter()
-            .map(|one| Certificate::from_der(one))
-            .collect::<Result<_, _>>()
-            .map_err(|_| IdentityError::BadChain)?;
-        let certificate = &parsed[0];
+        let certificate = &Certificate::from_der(&first).map_err(|_| IdentityError::BadChain)?;
+        // Clients may never look at the others.
+        let issuers: Vec<Option<Certificate>> = chain[1..].iter().map(|one| Certificate::from_der(one).ok()).collect();
         let x509_cert::time::Validity { not_before, not_after } = certificate.tbs_certificate.validity;
         let public = &certificate.tbs_certificate.subject_public_key_info;
         // The key in DER is the modulus and some bytes more.
@@ -75,8 +72,8 @@ impl Identity {
             config.ticketer = ticketer;
         }
         let [begins, expires] = [not_before, not_after].map(|time| time.to_unix_duration().as_secs());
-        let chain_expires = parsed[1..].iter().map(ends).collect();
-        let (names, faults) = (names(certificate), faults(&parsed));
+        let chain_expires = issuers.iter().map(|issuer| issuer.as_ref().map(ends)).collect();
+        let (names, faults) = (names(certificate), faults(certificate, &issuers));
         Ok(Self { config: Arc::new(config), begins, expires, rsa_bits, names, faults, chain_expires, first })
     }
 
@@ -93,9 +90,15 @@ impl Identity {
     /// What is wrong with the certificate and its chain at that time, beside the [validity](Self::validity) of the
     /// first.
     pub fn faults(&self, now: u64) -> Vec<Fault> {
-        let ended = |(at, &end): (usize, &u64)| {
-            let days = now.checked_sub(end)? / SECONDS_PER_DAY;
-            Some(Fault::Ended { number: at + 2, days })
+        let ended = |(at, &end): (usize, &Option<u64>)| {
+            let (number, end) = (at + 2, end?);
+            match end.checked_sub(now) {
+                None | Some(0) => Some(Fault::Ended { number, days: (now - end) / SECONDS_PER_DAY }),
+                Some(left) if left / SECONDS_PER_DAY < RENEW_DAYS => {
+                    Some(Fault::EndsSoon { number, days: left / SECONDS_PER_DAY })
+                }
+                Some(_) => None,
+            }
         };
         self.faults.iter().copied().chain(self.chain_expires.iter().enumerate().filter_map(ended)).collect()
     }
@@ -121,9 +124,9 @@ impl Identity {
         }
     }
 
-    /// When the first certificate of the chain ends, whichever it is, in seconds since the Unix epoch.
+    /// When the server's own certificate ends, in seconds since the Unix epoch.
     pub fn expires(&self) -> u64 {
-        self.chain_expires.iter().copied().fold(self.expires, u64::min)
+        self.expires
     }
 
     /// The validity of the certificate at that time, in seconds since the Unix epoch.
@@ -143,12 +146,25 @@ impl Identity {
 pub enum Fault {
     /// Its issuer is not in the file, so that only clients which know that issuer already can follow it.
     IssuerMissing,
-    /// One is not that of the issuer of the one before it.
+    /// One cannot be read.
+    Unreadable {
+        /// Which.
+        number: usize,
+    },
+    /// One is not that of the issuer of the one before it. Clients may put them in order, and leave out what they do
+    /// not need (RFC 8446 section 4.4.2); not all do.
     NotIssuer {
         /// Which.
         number: usize,
     },
-    /// One behind the first has ended.
+    /// One behind the first ends soon.
+    EndsSoon {
+        /// Which.
+        number: usize,
+        /// Whole days until then.
+        days: u64,
+    },
+    /// One behind the first has ended. Clients that know the issuer of the one before it do not need it.
     Ended {
         /// Which.
         number: usize,
@@ -165,8 +181,12 @@ impl Fault {
     /// Whether all clients refuse it, and not some of them.
     pub fn is_refused(self) -> bool {
         match self {
-            Self::NotIssuer { .. } | Self::Ended { .. } | Self::NotForServers | Self::NoName => true,
-            Self::IssuerMissing => false,
+            Self::NotForServers | Self::NoName => true,
+            Self::IssuerMissing
+            | Self::Unreadable { .. }
+            | Self::NotIssuer { .. }
+            | Self::EndsSoon { .. }
+            | Self::Ended { .. } => false,
         }
     }
 }
@@ -181,12 +201,24 @@ impl fmt::Display for Fault {
             ),
             Self::NotIssuer { number } => write!(
                 f,
-                "certificate {number} is not that of the issuer of the one before it; clients refuse the chain; put the \
-                 server's own first and each issuer behind it"
+                "certificate {number} is not that of the issuer of the one before it; some clients refuse the chain; put \
+                 the server's own first and each issuer behind it"
             ),
-            Self::Ended { number, days } => {
-                write!(f, "certificate {number} of the chain ended {days} days ago; clients refuse the chain; renew it")
-            }
+            Self::Unreadable { number } => write!(
+                f,
+                "certificate {number} of the chain cannot be read; clients that look at it refuse the chain; take it out \
+                 or put a whole one there"
+            ),
+            Self::EndsSoon { number, days } => write!(
+                f,
+                "certificate {number} of the chain ends in {}; clients that need it refuse the chain then; renew it",
+                span(days)
+            ),
+            Self::Ended { number, days } => write!(
+                f,
+                "certificate {number} of the chain ended {} ago; clients that need it refuse the chain; renew it",
+                span(days)
+            ),
             Self::NotForServers => f.write_str(
                 "the certificate is not for servers (its extended key usage has no serverAuth); clients refuse it",
             ),
@@ -213,10 +245,10 @@ fn names(certificate: &Certificate) -> Vec<String> {
 }
 
 /// What is wrong whatever the time is.
-fn faults(chain: &[Certificate]) -> Vec<Fault> {
-    let first = &chain[0].tbs_certificate;
+fn faults(certificate: &Certificate, issuers: &[Option<Certificate>]) -> Vec<Fault> {
+    let first = &certificate.tbs_certificate;
     let mut faults = Vec::new();
-    if names(&chain[0]).is_empty() {
+    if names(certificate).is_empty() {
         faults.push(Fault::NoName);
     }
     if let Ok(Some((_, ExtendedKeyUsage(uses)))) = first.get()
@@ -225,20 +257,32 @@ fn faults(chain: &[Certificate]) -> Vec<Fault> {
         faults.push(Fault::NotForServers);
     }
     // One that is its own issuer is believed for itself, or not at all.
-    if chain.len() == 1 && first.issuer != first.subject {
+    if issuers.is_empty() && first.issuer != first.subject {
         faults.push(Fault::IssuerMissing);
     }
-    let not_issuer = (1..chain.len()).find(|&at| !issued(&chain[at - 1], &chain[at]));
-    faults.extend(not_issuer.map(|at| Fault::NotIssuer { number: at + 1 }));
+    let mut before = Some(certificate);
+    for (at, issuer) in issuers.iter().enumerate() {
+        let number = at + 2;
+        match (before, issuer) {
+            (_, None) => faults.push(Fault::Unreadable { number }),
+            (Some(one), Some(issuer)) if !issued(one, issuer) => {
+                faults.push(Fault::NotIssuer { number });
+                // What is behind it says nothing more.
+                break;
+            }
+            _ => {}
+        }
+        before = issuer.as_ref();
+    }
     faults
 }
 
-/// Whether a certificate says that another is its issuer's: by name, and by the name of the key where both say it.
+/// Whether a certificate says that another is its issuer's: by the name of the key where both say it, else by name.
 fn issued(one: &Certificate, issuer: &Certificate) -> bool {
     let (one, issuer) = (&one.tbs_certificate, &issuer.tbs_certificate);
     let key = one.get::<AuthorityKeyIdentifier>().ok().flatten().and_then(|(_, key)| key.key_identifier);
     let of_issuer = issuer.get::<SubjectKeyIdentifier>().ok().flatten().map(|(_, SubjectKeyIdentifier(key))| key);
-    one.issuer == issuer.subject && key.zip(of_issuer).is_none_or(|(key, of_issuer)| key == of_issuer)
+    key.zip(of_issuer).map_or(one.issuer == issuer.subject, |(key, of_issuer)| key == of_issuer)
 }
 
 fn ends(certificate: &Certificate) -> u64 {
@@ -291,14 +335,17 @@ pub enum Validity {
     },
 }
 
+fn span(days: u64) -> String {
+    match days {
+        0 => "less than a day".to_owned(),
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    }
+}
+
 /// One sentence, with what to do if anything is to be done.
 impl fmt::Display for Validity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let span = |days: u64| match days {
-            0 => "less than a day".to_owned(),
-            1 => "1 day".to_owned(),
-            days => format!("{days} days"),
-        };
         match *self {
             Self::Good { days } => write!(f, "the certificate is good for {}", span(days)),
             Self::EndsSoon { days } => {
@@ -465,10 +512,15 @@ pub(super) mod tests {
             params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
         });
         let (nameless, nameless_key, _) = signed("nameless", Some(&root), |params| params.subject_alt_names.clear());
+        let odd = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned();
         let end = rcgen::date_time_ymd(2026, 5, 1).unix_timestamp() as u64;
         let day = SECONDS_PER_DAY;
         for (chain, key, now, expected) in [
-            (&[&leaf, &root_pem][..], &key, end - 1, &[][..]),
+            (&[&leaf, &root_pem][..], &key, end - 14 * day, &[][..]),
+            (&[&leaf, &root_pem], &key, end - 14 * day + 1, &[Fault::EndsSoon { number: 2, days: 13 }]),
+            (&[&leaf, &root_pem], &key, end - 1, &[Fault::EndsSoon { number: 2, days: 0 }]),
+            (&[&leaf, &odd], &key, 0, &[Fault::Unreadable { number: 2 }]),
+            (&[&leaf, &root_pem, &odd], &key, 0, &[Fault::Unreadable { number: 3 }]),
             (&[&leaf, &root_pem], &key, end, &[Fault::Ended { number: 2, days: 0 }]),
             (&[&leaf, &root_pem], &key, end + 3 * day, &[Fault::Ended { number: 2, days: 3 }]),
             (&[&leaf], &key, 0, &[Fault::IssuerMissing]),
@@ -487,7 +539,8 @@ pub(super) mod tests {
         }
         let pem = format!("{leaf}{root_pem}");
         let identity = Identity::read(pem.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
-        assert_eq!((identity.names(), identity.expires()), (&["leaf.example".to_owned()][..], end));
+        assert_eq!((identity.names(), identity.expires()), (&["leaf.example".to_owned()][..], identity.expires));
+        assert_ne!(identity.expires(), end);
         // The issuer first.
         let pem = format!("{root_pem}{leaf}");
         let error = Identity::read(pem.as_bytes(), key.serialize_pem().as_bytes()).unwrap_err();

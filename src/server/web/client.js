@@ -513,9 +513,11 @@ export class SalonClient {
     if (leaves) this.#pumpJoins(); // of that room, one may have waited
   }
 
-  /** Whether a room is being left: it is not asked for before that is over, since a `leave` may have to be sent again. */
+  /** Whether a room is being left: it is not asked for before that is over. A `leave` may have to be sent again. */
   #isLeft(room_id) {
-    for (const { message } of this.#requests.values()) if (message.type === "leave" && message.room_id === room_id) return true;
+    for (const { message } of this.#requests.values()) {
+      if (message.type === "leave" && message.room_id === room_id) return true;
+    }
     return false;
   }
 
