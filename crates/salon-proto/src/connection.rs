@@ -135,7 +135,8 @@ impl Connection {
         }
     }
 
-    /// Receives messages up to these limits, instead of 64 KiB in 1,024 fragments.
+    /// Receives messages up to these limits, instead of 64 KiB in 1,024 fragments. They hold from the next frame on,
+    /// for a message that has begun too.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.receiver.limit(limits);
@@ -166,7 +167,8 @@ impl Connection {
     ///
     /// What is due is appended to `out`: the pong behind a ping, the answer to a Close, the Close behind a violation.
     /// Behind [`Event::Close`] and [`Event::Failed`] nothing follows, and the rest of `input` is dropped. `out` is
-    /// written before the next read: it grows by less than three bytes for each byte of `input`.
+    /// written before the next read: it grows by at most three bytes for each byte of `input` (a client's pong to an
+    /// empty ping), and one Close.
     ///
     /// Call it until there is no event, and only then read more. The event borrows the input alone, so the connection
     /// can answer it as long as it lives.
@@ -214,6 +216,7 @@ impl Connection {
     #[inline]
     fn look(&mut self, input: &mut Input, find: Find) -> bool {
         if self.is_closed() {
+            self.receiver.release();
             input.discard();
         } else if input.found.is_none() {
             let (bytes, at, whole) = input.parts();
@@ -713,6 +716,90 @@ mod tests {
             ];
             assert_eq!(told, expected, "in pieces of {size}");
         }
+    }
+
+    /// A limit that is lowered amid a message holds for what follows of it.
+    #[test]
+    fn a_lower_limit_holds_at_once() {
+        let mut server = Connection::server(&Agreed::NOTHING);
+        let (mut input, mut out) = (Input::new(), Vec::new());
+        input.extend(&[&b"\x02\xe4\0\0\0\0"[..], &[7; 100]].concat());
+        assert_eq!(server.receive(&mut input, &mut out), None);
+        let mut server = server.limits(Limits { message_bytes: 50, fragments: 9 });
+        input.extend(b"\x80\x81\0\0\0\0a");
+        let error = ProtocolError::MessageTooBig { limit: 50 };
+        assert_eq!(server.receive(&mut input, &mut out), Some(Event::Failed(error)));
+    }
+
+    /// Behind our own Close the peer's messages are counted, and neither judged nor kept, however they are cut.
+    #[test]
+    fn messages_behind_our_own_close_are_skipped() {
+        for message in [
+            &b"\x81\x81\0\0\0\0\xff"[..],
+            b"\x81\x82\0\0\0\0a\xe2",
+            b"\x01\x81\0\0\0\0\xff\x80\x81\0\0\0\0\xff",
+            b"\x01\x81\0\0\0\0\xff\x89\x80\0\0\0\0\x80\x81\0\0\0\0\xff",
+            b"\x82\x88\0\0\0\x001234567\xff\x81\x80\0\0\0\0",
+        ] {
+            let bytes = [message, b"\x88\x82\0\0\0\0\x03\xe8"].concat();
+            for (size, before) in [(bytes.len(), 0), (1, 0), (3, 0), (bytes.len(), 6), (1, 6), (1, 7)] {
+                let (mut server, mut input, mut out) = (Connection::server(&Agreed::NOTHING), Input::new(), Vec::new());
+                // The message has begun when the Close is sent.
+                input.extend(&bytes[..before]);
+                let begun = server.receive(&mut input, &mut out);
+                if matches!(begun, Some(Event::Failed(_))) {
+                    continue;
+                }
+                server.close(None, &mut out);
+                let (told, answered) = heard(&mut server, &bytes[before..], size);
+                assert_eq!(told, [r#"Close(Some((1000, "")))"#], "{message:x?} in pieces of {size}");
+                assert!(answered.is_empty() && server.end_of_stream() == Ended::Clean);
+            }
+        }
+        let mut server = Connection::server(&Agreed::NOTHING);
+        server.close(None, &mut Vec::new());
+        let _ = heard(&mut server, &[&b"\x02\xfe\xff\xff\0\0\0\0"[..], &[7; 60_000]].concat(), 1000);
+        assert!(server.held_bytes() < 300, "{}", server.held_bytes());
+    }
+
+    /// An event that has been found stays whole, whatever room is given back before it is received.
+    #[test]
+    fn shrinking_loses_no_event() {
+        for (bytes, event) in [
+            (&b"\x01\x81\0\0\0\0a\x80\x81\0\0\0\0b"[..], Event::Text("ab")),
+            (b"\x88\x82\0\0\0\0\x03\xe8", Event::Close(Some((CloseCode::NORMAL, "")))),
+        ] {
+            for size in [1, bytes.len()] {
+                let (mut server, mut input, mut out) = (Connection::server(&Agreed::NOTHING), Input::new(), Vec::new());
+                for piece in bytes.chunks(size) {
+                    input.extend(piece);
+                    let found = server.has_event(&mut input);
+                    input.shrink(0);
+                    assert!(!found || server.receive(&mut input, &mut out) == Some(event), "in pieces of {size}");
+                }
+                assert!(server.receive(&mut input, &mut out).is_none());
+            }
+        }
+    }
+
+    /// What was put together is not kept once the next message lies whole, nor behind the end.
+    #[test]
+    fn an_idle_connection_holds_nothing() {
+        let (mut input, mut out) = (Input::new(), Vec::new());
+        let mut server = Connection::server(&Agreed::NOTHING);
+        for piece in [&b"\x82"[..], b"\x81\0\0\0\0a", b"\x82\x81\0\0\0\0b"] {
+            input.extend(piece);
+            while server.receive(&mut input, &mut out).is_some() {}
+        }
+        assert_eq!(server.held_bytes(), 0);
+        for piece in [&b"\x82\x82\0\0\0\0a"[..], b"b", b""] {
+            input.extend(piece);
+            while server.receive_piece(&mut input, &mut out).is_some() {}
+        }
+        assert_eq!(server.held_bytes(), 0);
+        input.extend(&[&b"\x02\xe4\0\0\0\0"[..], &[7; 100], b"\x88\x80\0\0\0\0"].concat());
+        assert!(server.receive(&mut input, &mut out) == Some(Event::Close(None)) && server.held_bytes() == 0);
+        assert!(server.receive(&mut input, &mut out).is_none());
     }
 
     /// Text is judged as it comes, limits hold for the whole message, and nothing is held of it.

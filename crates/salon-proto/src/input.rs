@@ -106,10 +106,14 @@ impl Input {
         self.at == self.end
     }
 
-    /// Gives back room that is not needed beyond so many bytes, and the message of the last event.
+    /// Gives back room that is not needed beyond so many bytes, and the message of the last event; nothing while an
+    /// event has been found and not been received.
     pub fn shrink(&mut self, keep: usize) {
+        if self.found.is_some() {
+            return;
+        }
         self.whole = Whole::Nothing;
-        if self.is_empty() && self.found.is_none() {
+        if self.is_empty() {
             (self.at, self.end) = (0, 0);
             self.bytes.truncate(keep);
             self.bytes.shrink_to(keep);

@@ -171,6 +171,8 @@ enum Assembly {
         text: bool,
         bytes: Vec<u8>,
     },
+    /// A message behind our own Close: only its frames are looked at, to find the peer's.
+    Skipped,
 }
 
 /// Where a complete frame or message lies.
@@ -373,6 +375,7 @@ impl Receiver {
         whole: &mut Whole,
         inflater: &mut Inflater,
     ) -> Option<Ready> {
+        self.release();
         if matches!(self.role, Role::Server)
             && self.phase == Phase::Open
             && self.partial.is_none()
@@ -424,18 +427,17 @@ impl Receiver {
         whole: &mut Whole,
         inflater: &mut Inflater,
     ) -> Option<Ready> {
+        self.release();
         loop {
             if self.phase != Phase::Open {
                 return self.find(input, at, whole, inflater);
             }
             if self.partial.as_ref().is_none_or(|partial| partial.frame.is_none()) {
-                let before = *at;
                 match self.decode_header(input, at) {
                     Ok(None) => return None,
                     Err(error) => return Some(Ready::Failed(error)),
                     Ok(Some(header)) => {
                         let partial = self.partial.get_or_insert_default();
-                        debug_assert!(*at > before || header.payload_len == 0);
                         partial.begin(header);
                         let kind = match header.opcode {
                             Opcode::Text => Kind::Text,
@@ -464,7 +466,9 @@ impl Receiver {
             Lent::Bytes(payload) if opcode.is_control() => Self::control_event(opcode, payload),
             Lent::Bytes(payload) => Self::message_event(opcode, payload),
         });
-        conclude(self.role, &mut self.phase, &mut self.deflate, event, reply)
+        let event = conclude(self.role, &mut self.phase, &mut self.deflate, event, reply);
+        self.release();
+        event
     }
 
     /// How many bytes are missing to the message that begins at the front of `input` in one frame. `None` if none are,
@@ -566,6 +570,9 @@ impl Receiver {
             self.partial.get_or_insert_default().begin(header);
         }
         let partial = self.partial.as_deref_mut().expect("a frame has begun");
+        if let (Phase::CloseSent, Some(message)) = (self.phase, &mut partial.message) {
+            *message = Assembly::Skipped;
+        }
         partial.continue_frame(input, at)
     }
 
@@ -611,7 +618,9 @@ impl Receiver {
             rsv1: self.deflate.is_some(),
             fragmented: message.is_some(),
             fragments_left: message.map_or(0, |partial| self.limits.fragments.saturating_sub(partial.fragments)),
-            payload_left: u64::from(self.limits.message_bytes) - message.map_or(0, |partial| partial.message_len),
+            // The limit may have become smaller than what has come.
+            payload_left: u64::from(self.limits.message_bytes)
+                .saturating_sub(message.map_or(0, |partial| partial.message_len)),
             limits: self.limits,
         }
     }
@@ -797,8 +806,8 @@ impl Assembly {
                 }
                 tail.push(piece, text)?;
             }
-            // It is passed on and not put together.
-            Self::Passing { .. } => {}
+            // It is not put together.
+            Self::Passing { .. } | Self::Skipped => {}
             Self::Binary(bytes) | Self::Deflated { bytes, .. } => {
                 if make_room {
                     bytes.reserve_exact(room - bytes.len());
@@ -814,6 +823,7 @@ impl Assembly {
         match self {
             Self::Text(text, tail) => text.len() + tail.pending(),
             Self::Passing { tail, .. } => tail.pending(),
+            Self::Skipped => 0,
             Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.len(),
         }
     }
@@ -821,7 +831,7 @@ impl Assembly {
     fn capacity(&self) -> usize {
         match self {
             Self::Text(text, _) => text.capacity(),
-            Self::Passing { .. } => 0,
+            Self::Passing { .. } | Self::Skipped => 0,
             Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.capacity(),
         }
     }
