@@ -50,7 +50,9 @@ async fn serve(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, 
             });
         }
         Err(error) => {
-            *response.status_mut() = StatusCode::from_u16(error.status()).expect("one that exists");
+            let refusal = handshake::Refusal::from(error);
+            *response.status_mut() = StatusCode::from_u16(refusal.status()).expect("one that exists");
+            refusal.each_header(|name, value| add(&mut response, name, value));
             *response.body_mut() = Full::from(format!("{error}\n"));
         }
     }
@@ -62,8 +64,12 @@ fn agree(request: &Request<Incoming>, response: &mut Response<Full<Bytes>>) -> R
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let head = handshake::Request::from_parts(request.method().as_str(), request.uri().path(), headers)?;
     let agreed = head.upgrade()?.deflate(ClientContext::Reset).agree(|name, value| {
-        let name = name.parse::<hyper::header::HeaderName>().expect("a token");
-        response.headers_mut().append(name, value.try_into().expect("checked"));
+        add(response, name, value);
     });
     Ok(Connection::server(&agreed))
+}
+
+fn add(response: &mut Response<Full<Bytes>>, name: &str, value: &[u8]) {
+    let name = name.parse::<hyper::header::HeaderName>().expect("a token");
+    response.headers_mut().append(name, value.try_into().expect("checked"));
 }

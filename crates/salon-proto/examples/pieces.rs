@@ -34,7 +34,12 @@ fn send(mut stream: TcpStream) -> io::Result<()> {
         out.clear();
     }
     connection.close(None, &mut out);
-    stream.write_all(&out)
+    stream.write_all(&out)?;
+    // To the end, which is the server's: by then its answer to the Close has come (section 7.1.1).
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    assert_eq!(answer, b"\x88\0", "the Close without a code is answered by one");
+    Ok(())
 }
 
 /// Returns how long the message was, and the most that was held of it.
@@ -46,9 +51,18 @@ fn receive(mut stream: TcpStream) -> io::Result<(usize, usize)> {
         while let Some(piece) = connection.receive_piece(&mut input, &mut out) {
             match piece {
                 Piece::Data { kind: Kind::Binary, bytes, .. } => received += bytes.len(),
-                Piece::Event(Event::Close(_)) => return Ok((received, held)),
+                Piece::Event(Event::Close(_)) => {
+                    stream.write_all(&out)?;
+                    return Ok((received, held));
+                }
                 other => println!("{other:?}"),
             }
+        }
+        // Pongs, the answer to a Close, the Close behind a violation.
+        stream.write_all(&out)?;
+        out.clear();
+        if connection.is_closed() {
+            return Err(io::ErrorKind::InvalidData.into());
         }
         held = held.max(connection.held_bytes() + input.held_bytes());
         let len = stream.read(input.space(PART))?;

@@ -139,10 +139,11 @@ impl<'a> Target<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Splits a complete head (up to and with its empty line), as [`HeadScanner`] found it.
+    /// Splits a complete head (up to and with its empty line), as [`HeadScanner`] found it. The scanner has seen to its
+    /// length, its number of headers, and that lines end with CR and LF; this does not.
     ///
     /// # Errors
-    /// Anything that is not a request of HTTP/1.0 or 1.1 in its strict form; a missing or repeated `Host` in 1.1.
+    /// Anything that is not a request of HTTP/1.0 or 1.1; a missing or repeated `Host` in 1.1.
     pub fn parse(head: &'a [u8]) -> Result<Self, RequestError> {
         let mut storage = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut parsed = httparse::Request::new(&mut []);
@@ -169,6 +170,7 @@ impl<'a> Request<'a> {
     }
 
     /// A request of HTTP/1.1 that somebody else has parsed: hyper, axum, anybody with the headers as names and values.
+    /// The caller refuses other versions, which this cannot see.
     ///
     /// ```
     /// use salon_proto::handshake::Request;
@@ -285,7 +287,7 @@ impl<'a> Request<'a> {
         self.tokens(name).any(|value| value.eq_ignore_ascii_case(token))
     }
 
-    /// The comma-separated values of all headers of that name, trimmed; values that are not ASCII are left out.
+    /// The comma-separated values of all headers of that name, trimmed; values that are not UTF-8 are left out.
     pub fn tokens(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.headers.tokens(name)
     }
@@ -419,7 +421,7 @@ impl<'a> Headers<'a> {
         values.next().is_none().then(|| core::str::from_utf8(value).expect("ASCII is UTF-8"))
     }
 
-    /// The comma-separated values of all headers of that name, trimmed; values that are not ASCII are left out.
+    /// The comma-separated values of all headers of that name, trimmed; values that are not UTF-8 are left out.
     pub(super) fn tokens(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.values(name)
             .filter_map(|value| core::str::from_utf8(value).ok())
@@ -620,6 +622,31 @@ impl<'a> Refusal<'a> {
     /// The status.
     pub const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// Hands the headers of the response to a server that words it itself, with [`Refusal::status`] and the body. It
+    /// frames the body by itself. The names of those that are not the caller's are in lower case.
+    ///
+    /// ```
+    /// use salon_proto::handshake::{Refusal, RequestError};
+    ///
+    /// let mut headers = Vec::new();
+    /// let refusal = Refusal::from(RequestError::UpgradeRequired);
+    /// refusal.each_header(|name, value| headers.push((name.to_owned(), value.to_vec())));
+    /// assert_eq!(headers[2], ("sec-websocket-version".into(), b"13".to_vec()));
+    /// ```
+    pub fn each_header(&self, mut header: impl FnMut(&str, &[u8])) {
+        match self.status {
+            426 => {
+                header("connection", b"Upgrade, close");
+                header("upgrade", b"websocket");
+                header("sec-websocket-version", b"13");
+            }
+            _ => header("connection", b"close"),
+        }
+        for (name, value) in self.headers {
+            header(name, value.as_bytes());
+        }
     }
 
     /// Appends the response. A 426 names the protocol and the version that are spoken here (RFC 9110 section 15.5.22,
