@@ -12,8 +12,8 @@ use salon::proto::extension::Offer;
 use salon::proto::client_handshake::{ClientRequest, Response, ResponseError, ResponseScanner};
 use salon::proto::handshake::{HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, MAX_LINE_LEN, Request};
 
-/// The key of section 1.3, whose answer stands there too.
 const PROTOCOLS: [&str; 2] = ["salon.v1", "other"];
+/// With the key of section 1.3, whose answer stands there too.
 const REQUEST: ClientRequest<'static> =
     ClientRequest::new("h", *b"the sample nonce").target("/ws").protocols(&PROTOCOLS).deflate(Offer::new());
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";

@@ -170,7 +170,8 @@ impl<S: Read + Write> WebSocket<S> {
         Self { stream, connection, input, out: Output::default(), protocol: None }
     }
 
-    /// Changes the connection's settings, before the first message: its limits, its compression, who answers pings.
+    /// Changes the connection's settings, before the first message: its limits, its compression, whether it answers
+    /// pings.
     #[must_use]
     pub fn with(self, change: impl FnOnce(Connection) -> Connection) -> Self {
         Self { connection: change(self.connection), ..self }

@@ -1,12 +1,12 @@
 //! The client's side of the opening handshake (RFC 6455 section 4.1).
 //!
 //! Three steps, as on the server's side: [`ClientRequest::encode`] writes the request; [`ResponseScanner`] finds the
-//! end of the response's head while it arrives, within the same bounds as a request's; [`Response::parse`] splits it,
-//! and [`Response::accept`] judges it by the client's list in section 4.1.
+//! end of the response's head while it arrives, within [`HeadLimits`]; [`Response::parse`] splits it, and
+//! [`Response::accept`] judges it by the client's list in section 4.1.
 //!
-//! A response that names an extension that was not offered is refused. It follows no redirection, answers no 401, knows
-//! no response but the first: any other response is [`ResponseError::NotSwitched`], and section 4.1 leaves it to the
-//! caller. It has no randomness: the caller chooses the nonce.
+//! A response that names an extension that was not offered is refused. It follows no redirection and answers no 401:
+//! any response but a 101 is [`ResponseError::NotSwitched`], and section 4.1 leaves it to the caller, who skips those
+//! that come before the one that counts ([`Response::is_interim`]). It has no randomness: the caller chooses the nonce.
 
 use alloc::format;
 use alloc::string::String;

@@ -17,8 +17,8 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// What was agreed to, which is the rule for both sides. Only a handshake makes one: [`PermessageDeflate::negotiate`]
-/// at a server, [`Offer::judge`] at a client.
+/// What was agreed to, which is the rule for both sides. It is made of the peer's header, once that is judged:
+/// [`PermessageDeflate::negotiate`] at a server, [`Offer::judge`] at a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PermessageDeflate {
     /// The server begins each message with an empty window (section 7.1.1.1).

@@ -5,14 +5,14 @@
 //! the input is cut. A message that lies whole in the caller's buffer is lent in place; nothing is allocated for a
 //! length that is only claimed.
 //!
-//! | feature (all are on by default) | what it brings | crates |
+//! | feature (on by default, unless it says off) | what it brings | crates |
 //! |---|---|---|
 //! | none | frames, messages, control frames, the closing handshake; `no_std` with `alloc` | 0 |
 //! | `handshake` | [`handshake`] and [`client_handshake`] | 10 |
 //! | `deflate` | [`deflate`]: permessage-deflate (needs std) | 2 |
 //! | `simd` | unmasking and UTF-8 with the widest vectors of the processor (needs std) | 2 |
 //! | `std` | with `handshake`: [`blocking`], a WebSocket over `Read + Write` | 0 |
-//! | `tokio` (off by default) | `tokio`: one over `AsyncRead + AsyncWrite`, a `Stream` and a `Sink` | 5 |
+//! | `tokio` (off by default) | `tokio`: one over `AsyncRead + AsyncWrite`, a `Stream` and a `Sink` | 4 |
 //! | `getrandom` (off by default) | `random`: keys and nonces from the system | 3 |
 //!
 //! In the order of the RFC:

@@ -360,7 +360,8 @@ impl<S> WebSocket<S> {
         Self { stream, connection, input, out, shut, violation, tasks, waker, waits, protocol }
     }
 
-    /// Changes the connection's settings, before the first message: its limits, its compression, who answers pings.
+    /// Changes the connection's settings, before the first message: its limits, its compression, whether it answers
+    /// pings.
     #[must_use]
     pub fn with(self, change: impl FnOnce(Connection) -> Connection) -> Self {
         Self { connection: change(self.connection), ..self }
