@@ -13,7 +13,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use salon::engine::{DeflateSettings, Engine, Event, Settings};
 use salon::id::{ConnId, TopicId};
-use salon::proto::{ClientContext, Kind, PermessageDeflate};
+use salon::proto::{Agreed, ClientContext, Kind};
 use salon::time::Tick;
 
 use null::Null;
@@ -33,16 +33,16 @@ fn room_of(members: usize, handshake: &'static [u8]) -> (Engine<Null>, Vec<ConnI
     let ids: Vec<ConnId> = (0..members).map(|_| engine.insert(Null { handshake }, 0)).collect();
     ids.iter().for_each(|id| engine.readable(id.index, false));
     engine.begin_turn(Tick(1));
-    let mut answer: Option<(ConnId, Option<PermessageDeflate>, Vec<u8>)> = None;
+    let mut answer: Option<(ConnId, Agreed<'static>, Vec<u8>)> = None;
     while engine.next_event(|id, _, event| {
         if let Event::Request(request) = event {
             let mut out = Vec::new();
             let agreed = request.upgrade().unwrap().deflate(ClientContext::Reset).encode(&mut out);
-            answer = Some((id, agreed.deflate().copied(), out));
+            answer = Some((id, agreed.extensions(), out));
         }
     }) {
         let (id, agreed, response) = answer.take().unwrap();
-        engine.upgrade_with(id, &response, agreed.as_ref());
+        engine.upgrade(id, &response, &agreed);
         engine.subscribe(id, ROOM);
     }
     engine.flush();

@@ -35,12 +35,12 @@ fn room_of(members: usize) -> Engine<Null> {
     while engine.next_event(|id, _, event| {
         if let Event::Request(request) = event {
             let mut out = Vec::new();
-            let _ = request.upgrade().unwrap().encode(&mut out);
-            answer = Some((id, out));
+            let agreed = request.upgrade().unwrap().encode(&mut out).extensions();
+            answer = Some((id, out, agreed));
         }
     }) {
-        let (id, response) = answer.take().unwrap();
-        engine.upgrade(id, &response);
+        let (id, response, agreed) = answer.take().unwrap();
+        engine.upgrade(id, &response, &agreed);
         engine.subscribe(id, ROOM);
     }
     engine.flush();

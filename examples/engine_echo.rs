@@ -15,7 +15,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use salon::engine::{DeflateSettings, Engine, Event, Got, Settings, Stream, Wrote, receive_short, send_short};
 use salon::id::ConnId;
 use salon::proto::handshake::{Refusal, RequestError};
-use salon::proto::{ClientContext, Kind, PermessageDeflate};
+use salon::proto::{Agreed, ClientContext, Kind};
 use salon::time::Tick;
 
 const LISTENER: Token = Token(usize::MAX);
@@ -58,7 +58,7 @@ fn main() -> io::Result<()> {
         while engine.next_event(|id, _, event| told = Some((id, answer(event, &mut reply)))) {
             match told.take() {
                 Some((id, Then::Send(kind))) => engine.send(id, kind, &reply),
-                Some((id, Then::Upgrade(deflate))) => engine.upgrade_with(id, &reply, deflate.as_ref()),
+                Some((id, Then::Upgrade(agreed))) => engine.upgrade(id, &reply, &agreed),
                 Some((id, Then::Refuse)) => engine.respond(id, &reply, false),
                 Some((_, Then::Nothing)) | None => {}
             }
@@ -91,7 +91,7 @@ fn accept_all(listener: &TcpListener, engine: &mut Engine<Socket>, registry: &Re
 /// What is to be done behind an event, with what is in the reply.
 enum Then {
     Send(Kind),
-    Upgrade(Option<PermessageDeflate>),
+    Upgrade(Agreed<'static>),
     Refuse,
     Nothing,
 }
@@ -112,7 +112,7 @@ fn answer(event: Event<'_>, reply: &mut Vec<u8>) -> Then {
             Then::Send(Kind::Binary)
         }
         Event::Request(request) => match request.upgrade() {
-            Ok(upgrade) => Then::Upgrade(upgrade.deflate(ClientContext::Reset).encode(reply).deflate().copied()),
+            Ok(upgrade) => Then::Upgrade(upgrade.deflate(ClientContext::Reset).encode(reply).extensions()),
             Err(error) => refuse(error, reply),
         },
         Event::BadRequest(error) => refuse(error, reply),

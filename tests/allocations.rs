@@ -14,7 +14,7 @@ use salon::id::{ConnId, TopicId};
 use salon::proto::deflate::{Deflater, Inflater};
 use salon::proto::frame::{Opcode, encode_frame, encode_masked_frame};
 use salon::proto::receiver::Receiver;
-use salon::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate, ProtocolError};
+use salon::proto::{Agreed, ClientContext, CloseCode, Kind, Limits, PermessageDeflate, ProtocolError};
 use salon::time::Tick;
 
 /// The system's allocator, which also counts for each thread: tests run side by side.
@@ -318,7 +318,7 @@ impl House {
             _ => {}
         }) {
             if let Some(id) = asked.take() {
-                self.engine.upgrade(id, &self.response);
+                self.engine.upgrade(id, &self.response, &Agreed::NOTHING);
             }
         }
         self.texts += texts;

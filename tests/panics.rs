@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use salon::engine::{Event, Settings};
 use salon::id::ConnId;
+use salon::proto::Agreed;
 use salon::server::forwarded::Proxies;
 use salon::server::kernel::{Bound, Kernel};
 use salon::server::listener::{Address, Listener};
@@ -23,14 +24,14 @@ struct Fragile;
 
 impl<S: System> Service<S> for Fragile {
     /// The response to a request.
-    type Then = Option<Vec<u8>>;
+    type Then = Option<(Vec<u8>, Agreed<'static>)>;
 
-    fn handle(&mut self, _: ConnId, _: Port, event: Event<'_>, _: &Seen<'_>) -> Option<Vec<u8>> {
+    fn handle(&mut self, _: ConnId, _: Port, event: Event<'_>, _: &Seen<'_>) -> Self::Then {
         match event {
             Event::Request(request) => {
                 let mut response = Vec::new();
-                let _ = request.upgrade().unwrap().encode(&mut response);
-                return Some(response);
+                let agreed = request.upgrade().unwrap().encode(&mut response).extensions();
+                return Some((response, agreed));
             }
             Event::Text(text) => assert_ne!(text, "panic", "as the test wants it"),
             _ => {}
@@ -38,9 +39,9 @@ impl<S: System> Service<S> for Fragile {
         None
     }
 
-    fn carry_out(&mut self, id: ConnId, then: Option<Vec<u8>>, turn: &mut Turn<'_, S>) {
-        if let Some(response) = then {
-            turn.engine.upgrade(id, &response);
+    fn carry_out(&mut self, id: ConnId, then: Self::Then, turn: &mut Turn<'_, S>) {
+        if let Some((response, agreed)) = then {
+            turn.engine.upgrade(id, &response, &agreed);
         }
     }
 

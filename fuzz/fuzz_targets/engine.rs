@@ -32,7 +32,7 @@ use salon::id::{ConnId, TopicId};
 use salon::proto::handshake::{HeadScanner, MAX_HEAD_LEN, Request};
 use salon::proto::frame::{FrameHeader, FrameRules, Opcode, encode_masked_frame};
 use salon::proto::receiver::Receiver;
-use salon::proto::{self, CloseCode, Kind, Limits};
+use salon::proto::{self, Agreed, CloseCode, Kind, Limits};
 use salon::time::Tick;
 
 /// The other side of a connection.
@@ -580,7 +580,7 @@ impl House {
             Answer::Upgrade => {
                 peer.responses.extend_from_slice(UPGRADED);
                 peer.upgraded = true;
-                self.engine.upgrade(id, UPGRADED);
+                self.engine.upgrade(id, UPGRADED, &Agreed::NOTHING);
             }
             Answer::Keep => {
                 peer.responses.extend_from_slice(b"<keep>");

@@ -47,7 +47,7 @@ use crate::proto::deflate::{Deflater, Inflater};
 use crate::proto::extension::MAX_WINDOW_BITS;
 use crate::proto::handshake::{Request, RequestError};
 use crate::proto::receiver::Receiver;
-use crate::proto::{CloseCode, Limits, PermessageDeflate};
+use crate::proto::{Agreed, CloseCode, Limits};
 use crate::time::Tick;
 
 pub use deadlines::STALL;
@@ -477,22 +477,19 @@ impl<S: Stream> Engine<S> {
         Some((id, &peer.stream, code))
     }
 
-    /// Answers a request with `response`, which completes the opening handshake. From now on frames are decoded.
-    pub fn upgrade(&mut self, id: ConnId, response: &[u8]) {
-        self.upgrade_with(id, response, None);
-    }
-
-    /// The same for a response that agrees to permessage-deflate, which [`Settings::deflate`] must allow.
-    pub fn upgrade_with(&mut self, id: ConnId, response: &[u8], deflate: Option<&PermessageDeflate>) {
+    /// Answers a request with `response`, which completes the opening handshake. From now on frames are decoded, by what
+    /// `agreed` says, which encoding that response has returned. [`Settings::deflate`] must allow what is agreed to.
+    pub fn upgrade(&mut self, id: ConnId, response: &[u8], agreed: &Agreed<'_>) {
+        let deflate = agreed.deflate();
         debug_assert!(deflate.is_none() || self.deflater.is_some(), "what is not allowed is not agreed to");
         let Some(index) = self.find(id) else { return };
         let peer = &mut self.peers[index as usize];
         if peer.phase != Phase::Answering {
             return;
         }
-        if let Some(agreed) = deflate {
-            peer.connection = Receiver::server(self.settings.limits).with_deflate(agreed);
-            peer.window_bits = agreed.server_window_bits();
+        if let Some(deflate) = deflate {
+            peer.connection = Receiver::server(self.settings.limits).with_deflate(deflate);
+            peer.window_bits = deflate.server_window_bits();
         }
         peer.phase = Phase::Open;
         peer.session = Session::Open;

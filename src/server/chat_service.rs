@@ -139,15 +139,15 @@ impl ChatService {
                 Some(http::status_of(&response))
             }
             Answer::Refuse(error) => Some(turn.refuse(id, asked, &error, &mut self.calls)),
-            Answer::Upgrade { response, deflate, door } => match turn.count(id, asked.said) {
+            Answer::Upgrade { response, agreed, door } => match turn.count(id, asked.said) {
                 Verdict::Welcome { .. } => {
-                    turn.engine.upgrade_with(id, &response, deflate.as_ref());
+                    turn.engine.upgrade(id, &response, &agreed);
                     let from = turn.engine.stream_mut(id).and_then(|socket| socket.counted_address());
                     self.chat.handle_open(id, door, from, turn.now, &mut self.deliveries);
                     Some(101)
                 }
                 Verdict::TooMany => {
-                    turn.engine.upgrade_with(id, &response, deflate.as_ref());
+                    turn.engine.upgrade(id, &response, &agreed);
                     self.chat.turn_away(id, &door, turn.now, &mut self.deliveries);
                     Some(101)
                 }
@@ -157,8 +157,8 @@ impl ChatService {
                     None
                 }
             },
-            Answer::TurnAway { response, door } => {
-                turn.engine.upgrade(id, &response);
+            Answer::TurnAway { response, agreed, door } => {
+                turn.engine.upgrade(id, &response, &agreed);
                 self.chat.turn_away(id, &door, turn.now, &mut self.deliveries);
                 Some(101)
             }

@@ -10,7 +10,7 @@ use log::Level;
 
 use crate::engine::{self, DeflateSettings, Engine, Event};
 use crate::id::ConnId;
-use crate::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate};
+use crate::proto::{Agreed, ClientContext, CloseCode, Kind, Limits};
 use crate::time::{Moment, Tick};
 
 use super::forwarded::Proxies;
@@ -36,7 +36,7 @@ pub enum Then {
     /// It is sent the reply.
     Send(Kind),
     /// It is let in with the reply.
-    Upgrade(Option<PermessageDeflate>),
+    Upgrade(Agreed<'static>),
     /// It is refused with the reply.
     Respond,
 }
@@ -60,7 +60,7 @@ impl<S: System> Service<S> for Echo {
             Event::Request(request) => match request.upgrade() {
                 Ok(upgrade) => {
                     let agreed = upgrade.deflate(ClientContext::Kept).encode(&mut self.reply);
-                    Then::Upgrade(agreed.deflate().copied())
+                    Then::Upgrade(agreed.extensions())
                 }
                 Err(error) => {
                     http::encode_request_error(error, seen.now, &mut self.reply);
@@ -79,7 +79,7 @@ impl<S: System> Service<S> for Echo {
     fn carry_out(&mut self, id: ConnId, then: Then, turn: &mut Turn<'_, S>) {
         match then {
             Then::Send(kind) => turn.engine.send(id, kind, &self.reply),
-            Then::Upgrade(deflate) => turn.engine.upgrade_with(id, &self.reply, deflate.as_ref()),
+            Then::Upgrade(agreed) => turn.engine.upgrade(id, &self.reply, &agreed),
             Then::Respond => turn.engine.respond(id, &self.reply, false),
             Then::Nothing => {}
         }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use crate::chat::{Call, Door, Verifier};
 use crate::proto::handshake::Request;
-use crate::proto::{ClientContext, PermessageDeflate};
+use crate::proto::{Agreed, ClientContext};
 use crate::time::Moment;
 
 use super::Port;
@@ -66,10 +66,10 @@ pub(crate) enum Answer {
     Respond(Vec<u8>),
     /// With a refusal.
     Refuse(EntryError),
-    /// It is let in, and its messages may be compressed like this.
-    Upgrade { response: Vec<u8>, deflate: Option<PermessageDeflate>, door: Door },
+    /// It is let in, by what the response agrees to.
+    Upgrade { response: Vec<u8>, agreed: Agreed<'static>, door: Door },
     /// It is let in only to hear `goodbye`: there are too many connections of its address.
-    TurnAway { response: Vec<u8>, door: Door },
+    TurnAway { response: Vec<u8>, agreed: Agreed<'static>, door: Door },
     /// With a report for which the engine must be asked.
     Look(Look),
     /// With what comes of reading the settings again.
@@ -131,10 +131,10 @@ impl Responder {
                     false => upgrade,
                 };
                 let mut response = Vec::with_capacity(UPGRADE_BYTES);
-                let deflate = upgrade.encode(&mut response).deflate().copied();
+                let agreed = upgrade.encode(&mut response).extensions();
                 match port {
-                    Port::Crowded => (asked, Answer::TurnAway { response, door }),
-                    _ => (asked, Answer::Upgrade { response, deflate, door }),
+                    Port::Crowded => (asked, Answer::TurnAway { response, agreed, door }),
+                    _ => (asked, Answer::Upgrade { response, agreed, door }),
                 }
             }
             // As `/readyz`: a balancer must send no client to a server that takes none.

@@ -26,7 +26,7 @@ use super::{DeflateSettings, Engine, Event, Got, LeftBehind, Settings, Stream, W
 use crate::id::{ConnId, TopicId};
 use crate::proto::deflate::{Deflater, Inflater};
 use crate::proto::frame::{FrameHeader, Opcode, encode_frame, encode_masked_frame};
-use crate::proto::{ClientContext, CloseCode, Kind, Limits, PermessageDeflate, ProtocolError};
+use crate::proto::{Agreed, ClientContext, CloseCode, Kind, Limits, ProtocolError};
 use crate::time::Tick;
 
 /// The other side of a connection, held by the test.
@@ -255,8 +255,8 @@ impl House {
             match happened {
                 // The test answers.
                 Happened::Request(path, _) if path == "/late" => self.told.push((id, format!("request {path}"))),
-                Happened::Request(path, Some((response, deflate))) => {
-                    self.engine.upgrade_with(id, &response, deflate.as_ref());
+                Happened::Request(path, Some((response, agreed))) => {
+                    self.engine.upgrade(id, &response, &agreed);
                     self.told.push((id, format!("request {path}")));
                 }
                 Happened::Request(path, None) => {
@@ -324,7 +324,7 @@ impl House {
 }
 
 enum Happened {
-    Request(String, Option<(Vec<u8>, Option<PermessageDeflate>)>),
+    Request(String, Option<(Vec<u8>, Agreed<'static>)>),
     Wanted(String, u32, bool),
     Body(u32, Vec<u8>),
     Bad(u16),
@@ -343,8 +343,8 @@ impl Happened {
             Event::Request(request) => {
                 let response = request.upgrade().ok().map(|upgrade| {
                     let mut out = Vec::new();
-                    let agreed = upgrade.deflate(ClientContext::Reset).encode(&mut out);
-                    (out, agreed.deflate().copied())
+                    let agreed = upgrade.deflate(ClientContext::Reset).encode(&mut out).extensions();
+                    (out, agreed)
                 });
                 Self::Request(request.target().into(), response)
             }

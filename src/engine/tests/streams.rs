@@ -231,7 +231,7 @@ fn a_peer_that_has_ended_its_side_is_let_in_to_the_end() {
         house.settle();
         house.told();
         match upgrade {
-            true => house.engine.upgrade(id, b"<welcome>"),
+            true => house.engine.upgrade(id, b"<welcome>", &Agreed::NOTHING),
             false => house.engine.receive_body(id, 10, 1, b"<go on>"),
         }
         house.settle();
