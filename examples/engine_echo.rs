@@ -79,7 +79,9 @@ fn accept_all(listener: &TcpListener, engine: &mut Engine<Socket>, registry: &Re
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            // One that has gone away again, or no descriptor left.
+            // One that has gone away again.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            // No descriptor left: those that wait are let in when the next one comes.
             Err(error) => {
                 eprintln!("accept: {error}");
                 return Ok(());

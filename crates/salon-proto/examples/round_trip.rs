@@ -21,12 +21,8 @@ fn main() -> io::Result<()> {
         let began = Instant::now();
         let number = number.to_be_bytes();
         socket.send(Message::Ping(Control::new(&number).expect("four bytes")))?;
-        while let Some((event, _)) = socket.read()? {
-            // Other pongs may come unasked.
-            if event == Event::Pong(&number) {
-                break;
-            }
-        }
+        // Other pongs may come unasked.
+        while socket.read()?.ok_or(io::ErrorKind::UnexpectedEof)?.0 != Event::Pong(&number) {}
         println!("{:?}", began.elapsed());
     }
     socket.close(Some((CloseCode::NORMAL, "")))?;

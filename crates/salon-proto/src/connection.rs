@@ -210,7 +210,14 @@ impl Connection {
     /// }
     /// ```
     pub fn has_event(&mut self, input: &mut Input) -> bool {
-        self.look(input, Receiver::find)
+        // The rest of a message that was begun in pieces is no event.
+        while self.look(input, Receiver::find) {
+            match input.found {
+                Some(Ready::Piece { .. }) => input.found = None,
+                _ => return true,
+            }
+        }
+        false
     }
 
     #[inline]
@@ -236,7 +243,8 @@ impl Connection {
     /// held whole. A message that came compressed is passed on whole. Its limit holds for the whole message all the
     /// same.
     ///
-    /// A connection is asked for pieces or for whole messages, and not for both in turn.
+    /// A connection is asked for pieces or for whole messages. An owner that asks for a whole one amid pieces is not
+    /// given the rest of that message: it is skipped.
     ///
     /// ```
     /// use salon_proto::{Agreed, Connection, Input, Kind, Piece};
@@ -832,14 +840,30 @@ mod tests {
                 assert_eq!(out[0], 0x88);
             }
         }
-        // Asked for whole messages amid one that was passed on: what is left of it is empty, and nothing panics.
-        let mut server = Connection::server(&Agreed::NOTHING);
-        let (mut input, mut out) = (Input::new(), Vec::new());
-        input.extend(b"\x82\x82\0\0\0\0a");
-        assert!(server.receive_piece(&mut input, &mut out).is_some());
-        input.extend(b"b\x81\x81\0\0\0\0c");
-        assert_eq!(server.receive(&mut input, &mut out), Some(Event::Binary(b"")));
-        assert_eq!(server.receive(&mut input, &mut out), Some(Event::Text("c")));
+    }
+
+    /// Asked for whole messages amid one that is passed on: what is left of that is skipped, and a text of which a
+    /// piece ends amid a character is no violation.
+    #[test]
+    fn a_whole_message_is_not_the_rest_of_one() {
+        for taken in [true, false] {
+            for begin in [&b"\x82\x83\0\0\0\0a"[..], b"\x01\x83\0\0\0\0\xe2\x80\x81\x80\x80\0\0\0\0"] {
+                for cut in 7..=begin.len() {
+                    let mut server = Connection::server(&Agreed::NOTHING);
+                    let (mut input, mut out) = (Input::new(), Vec::new());
+                    input.extend(&begin[..cut]);
+                    assert!(server.has_piece(&mut input));
+                    assert!(!taken || server.receive_piece(&mut input, &mut out).is_some());
+                    input.extend(&begin[cut..]);
+                    if begin[0] == 0x82 {
+                        input.extend(b"bc");
+                    }
+                    input.extend(b"\x81\x81\0\0\0\0d");
+                    assert_eq!(server.receive(&mut input, &mut out), Some(Event::Text("d")), "{begin:x?} at {cut}");
+                    assert_eq!((server.receive(&mut input, &mut out), server.held_bytes()), (None, 0));
+                }
+            }
+        }
     }
 
     /// RFC 7692 through both heads: what is compressed, by whom, with which context and window.

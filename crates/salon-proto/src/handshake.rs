@@ -57,7 +57,8 @@ impl HeadScanner {
         Self { limits, ..Self::default() }
     }
 
-    /// Goes on from where the last call ended; `head` begins with everything seen before.
+    /// Goes on from where the last call ended; `head` begins with everything seen before. Behind an error there is that
+    /// error again.
     ///
     /// Returns the length of the head with its empty line, at most the limit ([`MAX_HEAD_LEN`]), or `None` while it is
     /// incomplete: then `head` is shorter than that.
@@ -66,6 +67,15 @@ impl HeadScanner {
     /// A line end other than CR LF, a NUL, an empty line first, a first byte that no method begins with,
     /// a line over [`MAX_LINE_LEN`], a head over [`MAX_HEAD_LEN`], or more than [`MAX_HEADERS`] headers.
     pub fn scan(&mut self, head: &[u8]) -> Result<Option<usize>, RequestError> {
+        let before = *self;
+        let scanned = self.scan_on(head);
+        if scanned.is_err() {
+            *self = before;
+        }
+        scanned
+    }
+
+    fn scan_on(&mut self, head: &[u8]) -> Result<Option<usize>, RequestError> {
         for (at, &byte) in head.iter().enumerate().skip(self.scanned as usize) {
             self.scanned += 1;
             let line_len = at - self.line_start as usize;
@@ -522,7 +532,7 @@ impl<'a> Upgrade<'a> {
         Self { deflate, ..self }
     }
 
-    /// Sends further headers, such as `Set-Cookie`.
+    /// Sends further headers, such as `Set-Cookie`, in place of those of an earlier call.
     ///
     /// # Errors
     /// [`UnfitHeader`].
@@ -605,7 +615,7 @@ impl<'a> Refusal<'a> {
         }
     }
 
-    /// Sends further headers, such as `Location` or `WWW-Authenticate`.
+    /// Sends further headers, such as `Location` or `WWW-Authenticate`, in place of those of an earlier call.
     ///
     /// # Errors
     /// [`UnfitHeader`].
@@ -693,7 +703,9 @@ impl<'a> Refusal<'a> {
 
 impl From<RequestError> for Refusal<'static> {
     fn from(error: RequestError) -> Self {
-        Self { status: error.status(), headers: &[], body: &[] }
+        // RFC 9110 §15.5.6: a 405 says what is allowed.
+        let headers: &[(&str, &str)] = if error == RequestError::MethodNotAllowed { &[("Allow", "GET")] } else { &[] };
+        Self { status: error.status(), headers, body: &[] }
     }
 }
 
@@ -904,6 +916,10 @@ mod tests {
                 let mut scanner = HeadScanner::default();
                 assert_eq!(scanner.scan(&head[..cut]), Ok(None));
                 assert_eq!(scanner.scan(head), found, "{end:?} at {len}, cut at {cut}");
+                if found.is_err() {
+                    let more = [head, b"\r\n\r\n"].concat();
+                    assert_eq!(scanner.scan(&more), found, "{end:?} at {len}, asked again");
+                }
             }
         }
     }

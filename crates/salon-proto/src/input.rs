@@ -66,7 +66,7 @@ impl Input {
         if self.found.is_none() {
             if self.at == self.end {
                 (self.at, self.end) = (0, 0);
-            } else if self.bytes.len() - self.end < least {
+            } else if self.at > 0 && self.bytes.len() - self.end < least {
                 self.bytes.copy_within(self.at..self.end, 0);
                 (self.at, self.end) = (0, self.end - self.at);
             }

@@ -387,7 +387,15 @@ impl Receiver {
             apply_mask(&mut input[start..end], key, 0);
             return Some(Ready::Here(opcode, start, end));
         }
-        Some(match self.find_frame(input, at, inflater, &mut 0)? {
+        let mut found = self.find_frame(input, at, inflater, &mut 0)?;
+        // Its beginning has been passed on in pieces: the rest is no message.
+        while matches!(found, Found::Assembled) && self.is_passing() {
+            if let Some(partial) = &mut self.partial {
+                (partial.message, partial.message_len) = (None, 0);
+            }
+            found = self.find_frame(input, at, inflater, &mut 0)?;
+        }
+        Some(match found {
             Found::Message { opcode, start, end } | Found::Control { opcode, start, end } => {
                 Ready::Here(opcode, start, end)
             }
@@ -403,8 +411,6 @@ impl Receiver {
                         *whole = Whole::Bytes(bytes);
                         Ready::Whole(Opcode::Binary)
                     }
-                    // Its beginning has been passed on in pieces.
-                    Some(Assembly::Passing { kind, .. }) => Ready::Whole(kind.into()),
                     _ => unreachable!("an assembled message was begun, and inflated"),
                 }
             }
@@ -417,6 +423,11 @@ impl Receiver {
             Found::Error(error) => Ready::Failed(error),
             Found::Deflated { .. } | Found::AssembledDeflated | Found::Fragment => unreachable!("stay in `find_frame`"),
         })
+    }
+
+    fn is_passing(&self) -> bool {
+        let message = self.partial.as_ref().and_then(|partial| partial.message.as_ref());
+        matches!(message, Some(Assembly::Passing { .. }))
     }
 
     /// Does what [`Receiver::find`] does, but passes on the bytes of a message that is not compressed as they come.

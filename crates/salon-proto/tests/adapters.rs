@@ -165,6 +165,7 @@ fn bad_requests_are_answered() {
         near.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.ends_with("\r\n\r\n"), "{answer}");
         assert_eq!(answer.contains("Sec-WebSocket-Version: 13"), status == "426 ");
+        assert_eq!(answer.contains("Allow: GET"), status == "405 ");
         let error = server.join().unwrap().unwrap_err();
         assert!(error.get_ref().is_some_and(|error| error.is::<RequestError>()), "{error:?}");
     }
