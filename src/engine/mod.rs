@@ -477,8 +477,8 @@ impl<S: Stream> Engine<S> {
         Some((id, &peer.stream, code))
     }
 
-    /// Answers a request with `response`, which completes the opening handshake. From now on frames are decoded, by what
-    /// `agreed` says, which encoding that response has returned. [`Settings::deflate`] must allow what is agreed to.
+    /// Answers a request with `response`, which completes the opening handshake. From now on frames are decoded, by
+    /// what `agreed` says, which encoding that response has returned. [`Settings::deflate`] must allow it.
     pub fn upgrade(&mut self, id: ConnId, response: &[u8], agreed: &Agreed<'_>) {
         let deflate = agreed.deflate();
         debug_assert!(deflate.is_none() || self.deflater.is_some(), "what is not allowed is not agreed to");

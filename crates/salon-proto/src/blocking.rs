@@ -275,8 +275,8 @@ impl<S: Read + Write> WebSocket<S> {
     /// The stream itself. What has been read and not been received is gone, and what waits to be written.
     ///
     /// A socket that is dropped with unread bytes is reset, and then the peer may not hear the last that was written:
-    /// the Close behind a violation. A server to which that matters shuts its side down behind the end, and reads on for
-    /// a while.
+    /// the Close behind a violation. A server to which that matters shuts its side down behind the end, and reads on
+    /// for a while.
     pub fn into_inner(self) -> S {
         self.stream
     }

@@ -385,8 +385,8 @@ impl<S> WebSocket<S> {
     /// The stream itself. What has been read and not been received is gone, and what waits to be written.
     ///
     /// A socket that is dropped with unread bytes is reset, and then the peer may not hear the last that was written:
-    /// the Close behind a violation. A server to which that matters shuts its side down behind the end, and reads on for
-    /// a while.
+    /// the Close behind a violation. A server to which that matters shuts its side down behind the end, and reads on
+    /// for a while.
     pub fn into_inner(self) -> S {
         self.stream
     }
@@ -420,7 +420,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             if self.violation.is_some() {
-                // Whoever stops at the first error has answered it by then; an error of the stream says less.
+                // An owner that stops at the first error has answered it by then; an error of the stream says less.
                 drop(ready!(self.poll_write_all(Side::Reader, context)));
                 let error = self.violation.take().map(|error| Err(io::Error::new(io::ErrorKind::InvalidData, error)));
                 return Poll::Ready(error);

@@ -379,7 +379,7 @@ fn reading_goes_on_with_a_flush() {
     assert_eq!(near.wire().sent, b"\x81\x02hi");
 }
 
-/// Whoever stops at the first error has sent the Close by then (section 7.1.7).
+/// An owner that stops at the first error has sent the Close by then (section 7.1.7).
 #[test]
 fn the_close_behind_a_violation_is_sent_before_the_error() {
     for (flushes, room) in [(0, usize::MAX), (2, usize::MAX), (0, 3)] {
