@@ -345,7 +345,7 @@ impl Connection {
 
     /// Whether this side ends the stream, once all is written: a server when it is closed (section 7.1.1), and a client
     /// behind a violation (section 7.1.7).
-    #[cfg(feature = "handshake")]
+    #[cfg(all(feature = "std", feature = "handshake"))]
     pub(crate) fn ends_stream(&self) -> bool {
         self.is_closed() && !(self.is_client() && self.ended_well)
     }
