@@ -1,5 +1,6 @@
-//! A proxy between a client and a server that hands frames on as they come: it holds no message, knows what is in no
-//! payload, and passes on nothing that RFC 6455 forbids.
+//! A proxy between clients and a server that hands frames on as they come: it holds no message and knows what is in no
+//! payload. It passes on no frame whose header RFC 6455 forbids; what is in a payload, and whether a frame may be
+//! compressed, is for the two ends to judge. A connection is for one request.
 //!
 //! ```sh
 //! cargo run -p salon-proto --example echo &
@@ -11,7 +12,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 
 use salon_proto::Limits;
-use salon_proto::client_handshake::ResponseScanner;
+use salon_proto::client_handshake::{Response, ResponseScanner};
 use salon_proto::frame::{FrameHeader, FrameRules};
 use salon_proto::handshake::HeadScanner;
 
@@ -20,57 +21,110 @@ fn main() -> io::Result<()> {
     let here = arguments.next().unwrap_or_else(|| "127.0.0.1:9002".into());
     let there = arguments.next().unwrap_or_else(|| "127.0.0.1:9001".into());
     for client in TcpListener::bind(here)?.incoming().flatten() {
-        let server = TcpStream::connect(&there)?;
-        let (from, to) = (client.try_clone()?, server.try_clone()?);
-        // Both heads go through as they are; an extension would be agreed to between the two ends.
-        thread::spawn(move || {
-            let mut scanner = HeadScanner::default();
-            hand_on(from, to, true, |head| scanner.scan(head).map_err(io::Error::other))
-        });
-        thread::spawn(move || {
-            let mut scanner = ResponseScanner::default();
-            hand_on(server, client, false, |head| scanner.scan(head).map_err(io::Error::other))
-        });
+        match TcpStream::connect(&there) {
+            Ok(server) => drop(thread::spawn(move || connect(&client, &server))),
+            Err(error) => eprintln!("{there}: {error}"),
+        }
     }
     Ok(())
 }
 
-/// One direction: a head, and frames behind it.
+/// Both directions. The heads go through as they are; an extension is agreed to between the two ends.
+fn connect(client: &TcpStream, server: &TcpStream) {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut scanner = HeadScanner::default();
+            hand_on(client, server, true, |rest| {
+                let len = scanner.scan(rest).map_err(io::Error::other)?;
+                Ok(len.map(|len| (len, Next::Frames)))
+            });
+        });
+        let mut scanner = ResponseScanner::default();
+        hand_on(server, client, false, |rest| {
+            let Some(len) = scanner.scan(rest).map_err(io::Error::other)? else { return Ok(None) };
+            scanner = ResponseScanner::default();
+            let response = Response::parse(&rest[..len]).map_err(io::Error::other)?;
+            let next = match response.status() {
+                101 => Next::Frames,
+                _ if response.is_interim() => Next::Head,
+                _ => Next::Body,
+            };
+            Ok(Some((len, next)))
+        });
+    });
+}
+
+/// What comes next in one direction.
+#[derive(Clone, Copy)]
+enum Next {
+    Head,
+    Frames,
+    /// Of a refusal: anything, up to the end.
+    Body,
+}
+
+/// One direction. An end is passed on; an error ends both directions.
 fn hand_on(
-    mut from: TcpStream,
-    mut to: TcpStream,
+    from: &TcpStream,
+    to: &TcpStream,
     masked: bool,
-    mut head_len: impl FnMut(&[u8]) -> io::Result<Option<usize>>,
+    head: impl FnMut(&[u8]) -> io::Result<Option<(usize, Next)>>,
+) {
+    // The other end may have gone already.
+    match copy(from, to, masked, head) {
+        Ok(()) => drop(to.shutdown(Shutdown::Write)),
+        Err(error) => {
+            eprintln!("{error}");
+            for stream in [from, to] {
+                drop(stream.shutdown(Shutdown::Both));
+            }
+        }
+    }
+}
+
+fn copy(
+    mut from: &TcpStream,
+    mut to: &TcpStream,
+    masked: bool,
+    mut head: impl FnMut(&[u8]) -> io::Result<Option<(usize, Next)>>,
 ) -> io::Result<()> {
-    // Compressed messages may pass: what is in them is not looked at.
     let limits = Limits { message_bytes: u32::MAX, fragments: u32::MAX };
     let mut rules = FrameRules { rsv1: true, ..FrameRules::new(masked, limits) };
-    let (mut buffer, mut held, mut head, mut payload) = ([0; 16 << 10], Vec::new(), true, 0_u64);
-    let ended = loop {
+    let (mut buffer, mut held, mut next, mut payload) = ([0; 16 << 10], Vec::new(), Next::Head, 0_u64);
+    loop {
         let len = from.read(&mut buffer)?;
         if len == 0 {
-            break Ok(());
+            return Ok(());
         }
         held.extend_from_slice(&buffer[..len]);
         let mut at = 0;
-        while at < held.len() {
+        let judged = loop {
             let rest = &held[at..];
-            if head {
-                let Some(len) = head_len(rest)? else { break };
-                (at, head) = (at + len, false);
-            } else if payload > 0 {
-                let len = payload.min(rest.len() as u64);
-                (at, payload) = (at + len as usize, payload - len);
-            } else if let Some((header, len)) = FrameHeader::decode(rest, &rules).map_err(io::Error::other)? {
-                rules.pass(&header);
-                (at, payload) = (at + len, header.payload_len);
-            } else {
-                break; // The rest of the header has not come.
+            if rest.is_empty() {
+                break Ok(());
             }
-        }
+            match next {
+                Next::Head => match head(rest) {
+                    Ok(Some((len, then))) => (at, next) = (at + len, then),
+                    waits => break waits.map(drop),
+                },
+                Next::Frames if payload > 0 => {
+                    let len = payload.min(rest.len() as u64);
+                    (at, payload) = (at + len as usize, payload - len);
+                }
+                Next::Frames => match FrameHeader::decode(rest, &rules) {
+                    Ok(Some((header, len))) => {
+                        rules.pass(&header);
+                        (at, payload) = (at + len, header.payload_len);
+                    }
+                    waits => break waits.map(drop).map_err(io::Error::other),
+                },
+                Next::Body => at = held.len(),
+            }
+        };
+        // What was good goes on, also before what was not.
         to.write_all(&held[..at])?;
         held.drain(..at);
-    };
-    to.shutdown(Shutdown::Write)?;
-    ended
+        judged?;
+    }
 }
