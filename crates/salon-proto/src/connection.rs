@@ -770,6 +770,46 @@ mod tests {
         assert!(server.held_bytes() < 300, "{}", server.held_bytes());
     }
 
+    /// Frames of all kinds, good and bad, behind our own Close and without: what is told, what is answered and how it
+    /// ends do not depend on where the reads were cut.
+    #[test]
+    fn the_outcome_is_the_same_however_it_is_cut() {
+        let mut any = 0x9e37_79b9_u32;
+        let mut below = |bound: usize| {
+            any ^= any << 13;
+            any ^= any >> 17;
+            any ^= any << 5;
+            any as usize % bound
+        };
+        let (mut failed, mut clean) = (0, 0);
+        for case in 0..4000 {
+            let mut bytes = Vec::new();
+            for _ in 0..1 + below(6) {
+                let first = [0x81, 0x82, 0x01, 0x02, 0x80, 0x00, 0x80, 0x00, 0x89, 0x8a, 0x88, 0xc1][below(12)];
+                let len = below(6);
+                bytes.extend([first, 0x80 | len as u8, 0, 0, 0, 0]);
+                bytes.extend((0..len).map(|_| b"aaa\xe2\x82\xac\xff\x03\xe8"[below(9)]));
+            }
+            for closes in [false, true] {
+                let outcomes = [bytes.len(), 1, 2, 3, 1 + below(bytes.len())].map(|size| {
+                    let limits = Limits { message_bytes: 12, fragments: 3 };
+                    let (mut server, mut out) = (Connection::server(&Agreed::NOTHING).limits(limits), Vec::new());
+                    if closes {
+                        server.close(None, &mut out);
+                    }
+                    let (told, answered) = heard(&mut server, &bytes, size);
+                    assert!(server.held_bytes() < 300, "{}", server.held_bytes());
+                    (told, answered, server.end_of_stream())
+                });
+                let (told, _, ended) = &outcomes[0];
+                failed += usize::from(told.last().is_some_and(|told| told.starts_with("Failed")));
+                clean += usize::from(*ended == Ended::Clean);
+                assert!(outcomes.windows(2).all(|pair| pair[0] == pair[1]), "{case}: {bytes:x?}: {outcomes:?}");
+            }
+        }
+        assert!(failed > 1000 && clean > 100, "{failed} violations, {clean} clean ends");
+    }
+
     /// An event that has been found stays whole, whatever room is given back before it is received.
     #[test]
     fn shrinking_loses_no_event() {
