@@ -290,7 +290,7 @@ await run(async () => {
     await sees(ada, "one\ntwo");
     const { x, y } = await message(phone, "By keys").locator(".text").boundingBox();
     const touch = await phone.context().newCDPSession(phone);
-    await touch.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: [{ x: x + 5, y: y + 5 }] });
+    await touch.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: [{ x: x + 120, y: y + 5 }] });
     await phone.locator("#message-menu[open]").waitFor();
     await touch.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
     await phone.screenshot({ path: path.join(pictures, "phone-menu.png") });
