@@ -11,18 +11,18 @@
 //! was sent waits and is not to be sent again, and any method may be called once more. Other errors of the stream end
 //! the connection: [`WebSocket::read`] returns them once.
 
-use std::format;
 use std::io::{self, Read, Write};
 use std::string::String;
 use std::vec::Vec;
 
-use crate::client_handshake::{ClientRequest, Response, ResponseScanner};
+use crate::client_handshake::ClientRequest;
 use crate::close::CloseBody;
 use crate::connection::{Connection, Ended};
-use crate::handshake::{HeadScanner, Refusal, Request, Upgrade};
+use crate::handshake::{Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
 use crate::message::{Message, Part};
+use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, usual};
 use crate::output::{KEPT, Output};
 use crate::receiver::Event;
 
@@ -69,7 +69,7 @@ impl<S: Read + Write> WebSocket<S> {
     /// # Errors
     /// Those of the stream, or a [`RequestError`](crate::handshake::RequestError), which has been answered.
     pub fn accept(stream: S) -> io::Result<Self> {
-        Self::accept_with(stream, |_, upgrade| Ok(answer(upgrade)))
+        Self::accept_with(stream, |_, upgrade| Ok(usual(upgrade)))
     }
 
     /// The same where `decide` looks at the request: it chooses a sub-protocol, adds headers, or refuses it.
@@ -81,41 +81,17 @@ impl<S: Read + Write> WebSocket<S> {
     where
         F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal<'static>>,
     {
-        let (mut input, mut out, mut scanner) = (Input::new(), Vec::new(), HeadScanner::default());
-        let refuse = |stream: &mut S, refusal: Refusal<'_>, error: io::Error| {
-            let mut out = Vec::new();
-            refusal.encode(&mut out);
-            stream.write_all(&out)?;
-            stream.flush()?;
-            Err(error)
-        };
-        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        let len = loop {
-            match scanner.scan(input.rest()) {
-                Ok(Some(len)) => break len,
-                Ok(None) => read_more(&mut stream, &mut input)?,
-                Err(error) => return refuse(&mut stream, error.into(), invalid(error)),
+        let (mut input, mut out, mut opening) = (Input::new(), Vec::new(), ServerOpening::default());
+        let head = loop {
+            match opening.head(&input) {
+                Some(head) => break head,
+                None => read_more(&mut stream, &mut input)?,
             }
         };
-        let request = match Request::parse(&input.rest()[..len]) {
-            Ok(request) => request,
-            Err(error) => return refuse(&mut stream, error.into(), invalid(error)),
-        };
-        let agreed = match request.upgrade() {
-            Err(error) => return refuse(&mut stream, error.into(), invalid(error)),
-            Ok(upgrade) => match decide(&request, upgrade) {
-                Ok(upgrade) => upgrade.encode(&mut out),
-                Err(refusal) => {
-                    let error =
-                        io::Error::new(io::ErrorKind::PermissionDenied, format!("refused: {}", refusal.status()));
-                    return refuse(&mut stream, refusal, error);
-                }
-            },
-        };
-        let (connection, protocol) = (Connection::server(&agreed), agreed.protocol().map(String::from));
+        let opened = opening.answer(head, &mut input, &mut out, decide);
         stream.write_all(&out)?;
         stream.flush()?;
-        input.take(len);
+        let (connection, protocol) = opened?;
         Ok(Self { stream, connection, input, out: Output::default(), protocol })
     }
 
@@ -129,37 +105,19 @@ impl<S: Read + Write> WebSocket<S> {
         request: &ClientRequest<'_>,
         keys: impl FnMut() -> MaskingKey + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let (mut input, mut out, mut scanner) = (Input::new(), Vec::new(), ResponseScanner::default());
-        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        request.encode(&mut out).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let (mut input, mut out, mut opening) = (Input::new(), Vec::new(), ClientOpening::default());
+        ClientOpening::ask(request, &mut out)?;
         stream.write_all(&out)?;
         stream.flush()?;
-        let mut interim = 0;
-        let (len, response) = loop {
-            let len = loop {
-                match scanner.scan(input.rest()).map_err(invalid)? {
-                    Some(len) => break len,
-                    None => read_more(&mut stream, &mut input)?,
-                }
-            };
-            if interim == MAX_INTERIM || !Response::parse(&input.rest()[..len]).map_err(invalid)?.is_interim() {
-                break (len, Response::parse(&input.rest()[..len]).map_err(invalid)?);
+        let len = loop {
+            match opening.head(&mut input)? {
+                Some(len) => break len,
+                None => read_more(&mut stream, &mut input)?,
             }
-            (interim, scanner) = (interim + 1, ResponseScanner::default());
-            input.take(len);
         };
-        let agreed = response.accept(request).map_err(invalid)?;
-        let (connection, protocol) = (Connection::client(keys, &agreed), agreed.protocol().map(String::from));
-        input.take(len);
+        let (connection, protocol) = opening.judge(len, &mut input, request, keys)?;
         Ok(Self { stream, connection, input, out: Output::default(), protocol })
     }
-}
-
-/// What [`WebSocket::accept`] agrees to.
-fn answer(upgrade: Upgrade<'_>) -> Upgrade<'_> {
-    #[cfg(feature = "deflate")]
-    let upgrade = upgrade.deflate(crate::extension::ClientContext::Reset);
-    upgrade
 }
 
 impl<S: Read + Write> WebSocket<S> {
@@ -384,9 +342,5 @@ fn read_more(stream: &mut impl Read, input: &mut Input) -> io::Result<()> {
     }
 }
 
-/// Responses such as 103 (Early Hints) that are skipped.
-const MAX_INTERIM: u32 = 16;
-
 /// Room for a read, in bytes.
 const READ: usize = 64 << 10;
-const READ_HEAD: usize = 4 << 10;

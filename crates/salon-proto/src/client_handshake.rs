@@ -19,8 +19,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::agreed::Agreed;
 use crate::extension::{NotOffered, Offer, is_token_byte};
+use crate::handshake::Accept;
 use crate::handshake::MAX_HEADERS;
-use crate::handshake::{Accept, HeadLimits, HeadScanner, Headers, RequestError, UnfitHeader, check_header, is_host};
+use crate::head::{HeadLimits, HeadScanner, Headers, RequestError, UnfitHeader, check_header, is_host};
 
 /// What a client asks for.
 ///

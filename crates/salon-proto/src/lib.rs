@@ -183,14 +183,20 @@ pub mod extension;
 pub mod frame;
 #[cfg(feature = "handshake")]
 pub mod handshake;
+#[cfg(feature = "handshake")]
+mod head;
 pub mod input;
 pub mod mask;
 pub mod message;
+#[cfg(all(feature = "std", feature = "handshake"))]
+mod opening;
 #[cfg(all(feature = "std", feature = "handshake"))]
 mod output;
 #[cfg(feature = "getrandom")]
 pub mod random;
 pub mod receiver;
+#[cfg(feature = "handshake")]
+mod refusal;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 pub mod utf8;

@@ -20,14 +20,15 @@ use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::agreed::Agreed;
-use crate::client_handshake::{ClientRequest, Response, ResponseScanner};
+use crate::client_handshake::ClientRequest;
 use crate::close::{CloseBody, CloseCode};
 use crate::connection::{Connection, Ended};
 use crate::error::ProtocolError;
-use crate::handshake::{HeadScanner, Refusal, Request, Upgrade};
+use crate::handshake::{Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
 use crate::message::{Message, OwnedMessage, SendError};
+use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, usual};
 use crate::output::Output;
 use crate::receiver::Event;
 
@@ -118,12 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// Those of the stream, or a [`RequestError`](crate::handshake::RequestError), which has been answered.
     pub async fn accept(stream: S) -> io::Result<Self> {
-        Self::accept_with(stream, |_, upgrade| {
-            #[cfg(feature = "deflate")]
-            let upgrade = upgrade.deflate(crate::extension::ClientContext::Reset);
-            Ok(upgrade)
-        })
-        .await
+        Self::accept_with(stream, |_, upgrade| Ok(usual(upgrade))).await
     }
 
     /// The same where `decide` looks at the request: it chooses a sub-protocol, adds headers, or refuses it.
@@ -136,46 +132,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal<'static>>,
     {
         let mut socket = Self::over(stream, Connection::server(&Agreed::NOTHING), &[]);
-        let mut scanner = HeadScanner::default();
-        let len = loop {
-            match scanner.scan(socket.input.rest()) {
-                Ok(Some(len)) => break Ok(len),
-                Ok(None) => socket.read_more().await?,
-                Err(error) => break Err(error),
+        let mut opening = ServerOpening::default();
+        let head = loop {
+            match opening.head(&socket.input) {
+                Some(head) => break head,
+                None => socket.read_more().await?,
             }
         };
-        let decided = len.and_then(|len| socket.decide(len, decide));
+        let opened = opening.answer(head, &mut socket.input, socket.out.bytes(), decide);
         poll_fn(|context| socket.poll_write_all(Side::Reader, context)).await?;
-        match decided {
-            Ok(None) => Ok(socket),
-            Ok(Some(status)) => Err(io::Error::new(io::ErrorKind::PermissionDenied, std::format!("refused: {status}"))),
-            Err(error) => {
-                Refusal::from(error).encode(socket.out.bytes());
-                poll_fn(|context| socket.poll_write_all(Side::Reader, context)).await?;
-                Err(io::Error::new(io::ErrorKind::InvalidData, error))
-            }
-        }
-    }
-
-    /// Answers the head of that many bytes; returns the status if it is refused.
-    fn decide<F>(&mut self, len: usize, decide: F) -> Result<Option<u16>, crate::handshake::RequestError>
-    where
-        F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal<'static>>,
-    {
-        let request = Request::parse(&self.input.rest()[..len])?;
-        let upgrade = request.upgrade()?;
-        match decide(&request, upgrade) {
-            Ok(upgrade) => {
-                let agreed = upgrade.encode(self.out.bytes());
-                (self.connection, self.protocol) = (Connection::server(&agreed), agreed.protocol().map(String::from));
-                self.input.take(len);
-                Ok(None)
-            }
-            Err(refusal) => {
-                refusal.encode(self.out.bytes());
-                Ok(Some(refusal.status()))
-            }
-        }
+        (socket.connection, socket.protocol) = opened?;
+        Ok(socket)
     }
 
     /// The client's side: sends the request and judges the response. `keys` draws masking keys: `random::keys()`.
@@ -189,28 +156,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         keys: impl FnMut() -> MaskingKey + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let mut socket = Self::over(stream, Connection::server(&Agreed::NOTHING), &[]);
-        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        request.encode(socket.out.bytes()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        ClientOpening::ask(request, socket.out.bytes())?;
         poll_fn(|context| socket.poll_write_all(Side::Reader, context)).await?;
-        let (mut scanner, mut interim) = (ResponseScanner::default(), 0);
+        let mut opening = ClientOpening::default();
         let len = loop {
-            let len = loop {
-                match scanner.scan(socket.input.rest()).map_err(invalid)? {
-                    Some(len) => break len,
-                    None => socket.read_more().await?,
-                }
-            };
-            let response = Response::parse(&socket.input.rest()[..len]).map_err(invalid)?;
-            if interim == MAX_INTERIM || !response.is_interim() {
-                let agreed = response.accept(request).map_err(invalid)?;
-                socket.protocol = agreed.protocol().map(String::from);
-                socket.connection = Connection::client(keys, &agreed);
-                break len;
+            match opening.head(&mut socket.input)? {
+                Some(len) => break len,
+                None => socket.read_more().await?,
             }
-            (interim, scanner) = (interim + 1, ResponseScanner::default());
-            socket.input.take(len);
         };
-        socket.input.take(len);
+        (socket.connection, socket.protocol) = opening.judge(len, &mut socket.input, request, keys)?;
         Ok(socket)
     }
 
@@ -482,12 +437,8 @@ fn unsent(error: SendError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
-/// Responses such as 103 (Early Hints) that are skipped.
-const MAX_INTERIM: u32 = 16;
-
 /// Room for a read, in bytes.
 const READ: usize = 64 << 10;
-const READ_HEAD: usize = 4 << 10;
 
 /// While more than this waits for the peer, nothing is read of it, in bytes.
 const UNWRITTEN: usize = 256 << 10;
