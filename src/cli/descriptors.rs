@@ -74,5 +74,6 @@ fn widen_table(connections: usize) {
 /// Connections that there must be room for, if so many are asked for.
 const LEAST: usize = 32;
 
-/// Descriptors that are not connections of clients: listeners, the poller, the log, and those let in to be refused.
+/// Descriptors that are not connections of clients: listeners, the poller, the log, operators, and those let in to be
+/// refused.
 pub const RESERVE: usize = 192;

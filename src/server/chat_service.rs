@@ -21,7 +21,7 @@ use super::entry_error::EntryError;
 use super::http::{self, NO_STORE, Response};
 use super::logging::ACCESS;
 use super::reports::{self, Ended};
-use super::responder::{Answer, Asked, Responder};
+use super::responder::{Answer, Asked, Responder, Worded};
 use super::settings::{Reading, Settings, Starter, State};
 use super::socket::Socket;
 use super::sources::{LastReload, Sources, line};
@@ -134,9 +134,9 @@ impl ChatService {
             return Some(turn.refuse(id, asked.ending(), &EntryError::AskedTooFast, &mut self.calls));
         }
         match answer {
-            Answer::Respond(response) => {
-                turn.engine.respond(id, &response, asked.keep);
-                Some(http::status_of(&response))
+            Answer::Respond(Worded { status, bytes }) => {
+                turn.engine.respond(id, &bytes, asked.keep);
+                Some(status)
             }
             Answer::Refuse(error) => Some(turn.refuse(id, asked, &error, &mut self.calls)),
             Answer::Upgrade { response, agreed, door } => match turn.count(id, asked.said) {
@@ -166,8 +166,9 @@ impl ChatService {
                 match look.word(&mut self.top, &mut self.chat, turn.engine, turn.now, self.stopping || self.leaving) {
                     Ok(body) => {
                         let response = Response { headers: &[NO_STORE], ..Response::new(200, http::JSON, &body) };
-                        turn.engine.respond(id, &asked.word(response, turn.now), asked.keep);
-                        Some(200)
+                        let Worded { status, bytes } = asked.word(response, turn.now);
+                        turn.engine.respond(id, &bytes, asked.keep);
+                        Some(status)
                     }
                     Err(error) => Some(turn.refuse(id, asked, &error, &mut self.calls)),
                 }
@@ -270,7 +271,7 @@ impl<S: System> Service<S> for ChatService {
             for (id, asked) in std::mem::take(&mut self.reloads) {
                 let response = Response { headers: &[NO_STORE], ..Response::new(status, http::JSON, &text) };
                 self.calls.note_answered(status);
-                turn.engine.respond(id, &asked.word(response, turn.now), asked.keep);
+                turn.engine.respond(id, &asked.word(response, turn.now).bytes, asked.keep);
             }
         }
         turn.deliver(&mut self.deliveries, &mut self.calls);

@@ -101,8 +101,11 @@ pub fn encode_request_refusal(error: RequestError, head_only: bool, now: Moment,
 pub fn encode_full(head_only: bool, now: Moment, out: &mut Vec<u8>) {
     let body = error_body("there is no room for more clients now; try again later");
     let headers = &[("Retry-After", "5")];
-    Response { headers, keep: false, head_only, ..Response::new(503, JSON, &body) }.encode(now, out);
+    Response { headers, keep: false, head_only, ..Response::new(FULL, JSON, &body) }.encode(now, out);
 }
+
+/// The status of the answer to a client for whom there is no room.
+pub const FULL: u16 = 503;
 
 /// `{"error":"..."}` with a line end.
 pub fn error_body(sentence: &str) -> Vec<u8> {
@@ -152,10 +155,4 @@ fn reason(status: u16) -> &'static str {
         505 => "HTTP Version Not Supported",
         _ => "Error",
     }
-}
-
-/// The status of a response of ours: the digits behind `HTTP/1.1 `.
-pub fn status_of(response: &[u8]) -> u16 {
-    let digits = response.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
-    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }

@@ -187,6 +187,11 @@ impl<S: System> Reactor<S> {
         &self.admission
     }
 
+    /// Whether it takes no more connections of clients for now, not even to refuse them.
+    pub fn is_full(&self) -> bool {
+        self.room_for_clients() == 0
+    }
+
     /// How many connections wait for their PROXY header.
     pub fn waiting(&self) -> usize {
         self.lobby.len()
@@ -450,12 +455,16 @@ impl<S: System> Reactor<S> {
     /// How many more connections a listener may accept. Those of the operator and those of everybody else do not count
     /// for each other.
     fn room_for(&self, listener: &Listener) -> usize {
-        let public = self.engine.len() - self.operators;
         let room = match listener.port {
             Port::Admin => ADMIN_RESERVE.saturating_sub(self.operators),
-            _ => (self.max_connections + REFUSALS).saturating_sub(public + self.lobby.len()),
+            _ => self.room_for_clients(),
         };
         if listener.proxy_protocol { room.min(self.lobby.room()) } else { room }
+    }
+
+    fn room_for_clients(&self) -> usize {
+        let public = self.engine.len() - self.operators;
+        (self.max_connections + REFUSALS).saturating_sub(public + self.lobby.len())
     }
 
     fn accept(&mut self, now: Tick) {

@@ -11,7 +11,7 @@ use super::calls::Calls;
 use super::doors::ALLOWED;
 use super::entry_error::{CallError, EntryError};
 use super::http::{self, Response};
-use super::responder::Asked;
+use super::responder::{Asked, Worded};
 use super::system::System;
 
 impl<S: System> Turn<'_, S> {
@@ -20,17 +20,17 @@ impl<S: System> Turn<'_, S> {
         if let Some(reason) = error.reason() {
             self.note_refused(id, asked.said, reason);
         }
-        let (response, of_call) = word(error, asked, self.now);
-        if let Some(status) = of_call {
+        let (Worded { status, bytes }, is_of_call) = word(error, asked, self.now);
+        if is_of_call {
             calls.note_answered(status);
         }
-        self.engine.respond(id, &response, asked.keep);
-        http::status_of(&response)
+        self.engine.respond(id, &bytes, asked.keep);
+        status
     }
 }
 
-/// The response of a refusal; and its status, if the request was one for the operator alone.
-fn word(error: &EntryError, asked: Asked, now: Moment) -> (Vec<u8>, Option<u16>) {
+/// The response of a refusal; and whether the request was one for the operator alone.
+fn word(error: &EntryError, asked: Asked, now: Moment) -> (Worded, bool) {
     /// `{"error":"..."}`, or an `error` of the chat, as the API has them.
     enum Body<'a> {
         Plain(&'a str),
@@ -39,14 +39,14 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> (Vec<u8>, Option<u16>)
     use Body::{Coded, Plain};
     let (status, body, headers): (u16, Body<'_>, &[(&'static str, &str)]) = match error {
         EntryError::Request(error) => {
-            let mut response = Vec::new();
-            http::encode_request_refusal(*error, asked.head_only, now, &mut response);
-            return (response, None);
+            let mut bytes = Vec::new();
+            http::encode_request_refusal(*error, asked.head_only, now, &mut bytes);
+            return (Worded { status: error.status(), bytes }, false);
         }
         EntryError::Full | EntryError::Memory => {
-            let mut response = Vec::new();
-            http::encode_full(asked.head_only, now, &mut response);
-            return (response, None);
+            let mut bytes = Vec::new();
+            http::encode_full(asked.head_only, now, &mut bytes);
+            return (Worded { status: http::FULL, bytes }, false);
         }
         EntryError::NotFound => (404, Plain("nothing is here; the chat page is at /"), &[]),
         EntryError::Method => (405, Plain("only GET, HEAD and OPTIONS are allowed here"), &[("Allow", ALLOWED)]),
@@ -74,11 +74,11 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> (Vec<u8>, Option<u16>)
         EntryError::Page => (400, Coded(Code::BadRequest, BAD_PAGE), &[]),
         EntryError::NoSession => (404, Coded(Code::UserNotFound, NO_SESSION), &[]),
     };
-    let (body, of_call) = match body {
-        Plain(sentence) => (http::error_body(sentence), None),
-        Coded(code, sentence) => ([&chat::error_message(code, sentence)[..], b"\n"].concat(), Some(status)),
+    let (body, is_of_call) = match body {
+        Plain(sentence) => (http::error_body(sentence), false),
+        Coded(code, sentence) => ([&chat::error_message(code, sentence)[..], b"\n"].concat(), true),
     };
-    (asked.word(Response { headers, ..Response::new(status, http::JSON, &body) }, now), of_call)
+    (asked.word(Response { headers, ..Response::new(status, http::JSON, &body) }, now), is_of_call)
 }
 
 impl CallError {

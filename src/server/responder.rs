@@ -55,15 +55,24 @@ impl Asked {
     }
 
     /// The form of a response that this request needs.
-    pub fn word(self, response: Response<'_>, now: Moment) -> Vec<u8> {
-        Response { keep: self.keep, head_only: self.head_only, ..response }.to_vec(now)
+    pub fn word(self, response: Response<'_>, now: Moment) -> Worded {
+        let response = Response { keep: self.keep, head_only: self.head_only, ..response };
+        Worded { status: response.status, bytes: response.to_vec(now) }
     }
+}
+
+/// A response in its bytes.
+pub(crate) struct Worded {
+    /// Its status, for the log.
+    pub status: u16,
+    /// All of it.
+    pub bytes: Vec<u8>,
 }
 
 /// The answer to a request.
 pub(crate) enum Answer {
     /// With this response.
-    Respond(Vec<u8>),
+    Respond(Worded),
     /// With a refusal.
     Refuse(EntryError),
     /// It is let in, by what the response agrees to.

@@ -238,7 +238,7 @@ fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<Ref
     let world = &mut *world.borrow_mut();
     let now = world.net.now;
     // It stays full, or not, until the next turn, which may be long after.
-    let full = engine.len() + reactor.waiting() >= plan.settings.bounds.max_connections + REFUSALS;
+    let full = reactor.is_full();
     if std::mem::replace(&mut world.net.full, full) || full {
         world.net.full_at = now;
     }

@@ -290,6 +290,7 @@ await run(async () => {
     await sees(ada, "one\ntwo");
     const { x, y } = await message(phone, "By keys").locator(".text").boundingBox();
     const touch = await phone.context().newCDPSession(phone);
+    // Away from the author's name: a finger near a button is one on it, for Chromium.
     await touch.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: [{ x: x + 120, y: y + 5 }] });
     await phone.locator("#message-menu[open]").waitFor();
     await touch.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });

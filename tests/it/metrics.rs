@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use salon::server::refusals::Reason;
+
 use crate::common::{Server, get};
 
 /// All names of metrics in a text, without the suffixes of a histogram.
@@ -37,7 +39,14 @@ fn every_metric_is_documented_and_drawn() {
     assert!(said.len() > 15, "{said:?}");
     assert_eq!(names(&document("metrics.md")), said);
     let rules = format!("{}/contrib/prometheus/alerts.yml", env!("CARGO_MANIFEST_DIR"));
-    let watched = names(&fs::read_to_string(rules).unwrap());
+    let rules = fs::read_to_string(rules).unwrap();
+    let reasons: Vec<&str> =
+        rules.split("reason=~\"").skip(1).flat_map(|rest| rest[..rest.find('"').unwrap()].split('|')).collect();
+    assert!(
+        reasons.len() > 5 && reasons.iter().all(|one| Reason::ALL.iter().any(|reason| reason.as_str() == *one)),
+        "{reasons:?}"
+    );
+    let watched = names(&rules);
     assert!(watched.len() > 8 && watched.is_subset(&said), "{:?}", watched.difference(&said).collect::<Vec<_>>());
     let dashboard: serde_json::Value = serde_json::from_str(&document("grafana.json")).unwrap();
     assert_eq!(names(&dashboard.to_string()), said);

@@ -5,9 +5,9 @@
 //! against section 4.2.1. Our own rules stand on top of httparse, which accepts bare LF, leading empty
 //! lines and raw UTF-8 targets.
 //!
-//! [`Upgrade`] words the answer, and returns what was [`Agreed`] to; [`Refusal`] words that to a request which is refused:
-//! what is wrong with it is a [`RequestError`], which knows its HTTP status. Nothing of the request is ever copied into
-//! a response head but the accept key, which is a hash, and the name of a sub-protocol, which is a token.
+//! [`Upgrade`] words the answer, and returns what was [`Agreed`] to; [`Refusal`] words that to a request which is
+//! refused: what is wrong with it is a [`RequestError`], which knows its HTTP status. Nothing of the request is ever
+//! copied into a response head but the accept key, which is a hash, and the name of a sub-protocol, which is a token.
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -1,5 +1,5 @@
-//! Heads of HTTP/1.1 (RFC 9112) as both sides of the opening handshake read and write them: where one ends, how large it
-//! may be, its headers, and which of a caller's may stand in one of ours. What is wrong with a request has its words
+//! Heads of HTTP/1.1 (RFC 9112) as both sides of the opening handshake read and write them: where one ends, how large
+//! it may be, its headers, and which of a caller's may stand in one of ours. What is wrong with a request has its words
 //! here, too.
 
 use alloc::vec::Vec;

@@ -4,8 +4,10 @@
 //! asks for no client certificates and offers neither renegotiation nor early data. It reads no files: certificate and
 //! key come as bytes.
 
+mod chain;
 mod identity;
 mod stream;
 
-pub use identity::{Fault, Identity, IdentityError, RENEW_DAYS, Validity};
+pub use chain::{Fault, RENEW_DAYS, Validity};
+pub use identity::{Identity, IdentityError};
 pub use stream::{Acceptor, Handshakes, IDLE_BYTES, MAX_HANDSHAKE_LEN, MAX_UNSENT, TlsStream, Transport};
