@@ -536,7 +536,7 @@ export class SalonClient {
   delete(target: Target, of: number): Promise<Deleted>;
   /** Puts a reaction at a message, or takes it back. `Ack`: nothing was to be changed. */
   react(target: Target, of: number, emoji: string, on: boolean): Promise<Reaction | Ack>;
-  /** We have read a conversation up to `seq`, on all our devices. The mark only moves forward. */
+  /** We have read a conversation up to `seq`, on all our devices. The mark only moves forward; 0 takes it away. */
   read(target: Target, seq: number): Promise<Ack>;
 
   /** A page of messages as they stand. Of a room, only if we are in it. */

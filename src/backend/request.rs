@@ -46,14 +46,15 @@ pub enum Request<'a> {
         /// What its outcome has.
         ticket: Ticket,
     },
-    /// A user has read a conversation up to `seq`. A mark never moves back, nor beyond the newest entry. The outcome is
-    /// [`Marked`](super::News::Marked), or [`Noted`](super::News::Noted) if it does not move.
+    /// A user has read a conversation up to `seq`. A mark never moves back, nor beyond the newest entry; but 0 takes
+    /// it away, as if the user had never read anything there. The outcome is [`Marked`](super::News::Marked), or
+    /// [`Noted`](super::News::Noted) if nothing changes.
     Mark {
         /// Who.
         user: &'a str,
         /// What.
         conversation: Conversation<'a>,
-        /// The last entry that the user has read.
+        /// The last entry that the user has read; 0: none, and no mark is kept.
         seq: u64,
         /// What its outcome has.
         ticket: Ticket,

@@ -1,7 +1,8 @@
 //! What users have read, and with whom they have spoken.
 //!
 //! A mark belongs to the user: all devices move the same one, and hear when another one has moved it. Nobody else is
-//! told. The store keeps marks, and never moves one back. Guests have none: their names are given to others later.
+//! told. The store keeps marks, and never moves one back; a user may take one away. Guests have none: their names are
+//! given to others later.
 
 use super::ask::{Ask, Asker};
 use super::hall::Hall;
@@ -17,7 +18,8 @@ use crate::backend::{Conversation, Request, Talk, other_of};
 use crate::id::ConnId;
 
 impl Hall {
-    /// A user has read up to there.
+    /// A user has read up to there; 0 takes the mark away. To read, one is inside; to take a mark away, one need not
+    /// be, because a room that was left while the server was not to be had is left all the same.
     pub(super) fn read_to(
         &mut self,
         ask: Ask<'_>,
@@ -27,6 +29,10 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let user = self.user_with_marks(ask.conn)?;
         let (room, conversation) = match place {
+            Place::Room(name) if seq == 0 => {
+                self.may_visit(ask.conn, name)?;
+                (Some(self.known_room(name)?), Conversation::Room(name))
+            }
             Place::Room(name) => (Some(self.wanted_room(ask.conn, name)?), Conversation::Room(name)),
             Place::User(name) => {
                 self.partner(name)?;

@@ -4,7 +4,7 @@
  */
 import path from "node:path";
 import { begin, comeAgain, composer, connected, enter, members, newPage as openPage, roomsOf, say, sees, speak, texts, titled } from "./browser.mjs";
-import { Server, check, equal, freePort, until } from "./harness.mjs";
+import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off", "--history", "10000");
 const { browser, pictures, run } = await begin(server);
@@ -67,6 +67,60 @@ await run(async () => {
     await shows(first, "Zoe", ""); // read on the other device
     await until("and its title forgets", async () => (await first.title()).startsWith("kitchen"));
     for (const page of [first, second]) await page.context().close();
+  });
+
+  await check("a room that was left is left on every device, and stays away in a new browser, also if it was left without a connection", async () => {
+    const here = await newPage();
+    await enter(here, "Lea", "kitchen");
+    const places = (page) => page.locator("#room-list .place-name").allTextContents();
+    const known = () => here.evaluate(async (url) => {
+      const { SalonClient } = await import("/client.js");
+      const salon = new SalonClient({ url, user: "Lea" });
+      await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
+      const { rooms } = await salon.rooms({ read: true });
+      salon.close();
+      return rooms.filter(({ read }) => read > 0).map(({ room_id }) => room_id).join();
+    }, `ws://127.0.0.1:${server.port}/ws`);
+    await say(here, "In the kitchen");
+    await sees(here, "In the kitchen");
+    for (const room of ["attic", "cellar"]) {
+      await say(here, `/join ${room}`);
+      await titled(here, room);
+      await say(here, `In the ${room}`);
+      await sees(here, `In the ${room}`);
+    }
+    await until("the server has the marks", async () => await known() === "attic,cellar,kitchen" || Promise.reject(new Error(await known())));
+    const wire = await new Wire().open(server.port);
+    const there = await newPage({ origin: `http://127.0.0.1:${wire.port}` });
+    await comeAgain(there, "Lea", "kitchen");
+    await until("the other device has the rooms", async () => (await places(there)).join() === "attic,cellar,kitchen" || Promise.reject(new Error(await places(there))));
+    await go(here, "attic");
+    await say(here, "/leave");
+    await until("the other device has left it", async () => (await places(there)).join() === "cellar,kitchen" || Promise.reject(new Error(await places(there))));
+    await until("the server has no mark of it", async () => await known() === "cellar,kitchen" || Promise.reject(new Error(await known())));
+    await here.context().close();
+    await go(there, "cellar");
+    wire.cut();
+    await until("the wire is cut", async () => await there.locator("#banner:not([hidden])").count() > 0);
+    await say(there, "/leave");
+    await titled(there, "kitchen");
+    wire.mend();
+    const fresh = await newPage();
+    await until("the server has no mark of that either", async () => {
+      await there.evaluate(() => window.dispatchEvent(new Event("online")));
+      return await there.evaluate(async (url) => {
+        const { SalonClient } = await import("/client.js");
+        const salon = new SalonClient({ url, user: "Lea" });
+        await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
+        const { rooms } = await salon.rooms({ read: true });
+        salon.close();
+        return rooms.filter(({ read }) => read > 0).map(({ room_id }) => room_id).join() === "kitchen";
+      }, `ws://127.0.0.1:${server.port}/ws`);
+    });
+    await comeAgain(fresh, "Lea", "kitchen");
+    equal(await places(fresh), ["kitchen"], "rooms in a new browser");
+    for (const page of [there, fresh]) await page.context().close();
+    wire.close();
   });
 
   await check("messages to somebody who was away for long: all of them are counted, in a browser that has never been here", async () => {

@@ -316,7 +316,7 @@ class Client:
         return page
 
     async def read(self, seq: int, *, room_id: str | None = None, user_id: str | None = None) -> answers.Ack:
-        """We have read a conversation up to `seq`, on all our devices."""
+        """We have read a conversation up to `seq`, on all our devices; 0 takes the mark away."""
         answer: answers.Ack = await self.request("read", **_place(room_id, user_id), seq=seq)
         return answer
 

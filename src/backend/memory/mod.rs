@@ -244,10 +244,12 @@ impl Memory {
 
     fn mark(&mut self, user: &str, place: usize, seq: u64, ticket: Ticket) -> News<'_> {
         let kept = &self.conversations[place];
-        let seq = seq.min(kept.head().seq);
-        if seq <= self.marks.read(user, place, kept.epoch) {
+        let (seq, read) = (seq.min(kept.head().seq), self.marks.read(user, place, kept.epoch));
+        let changes = if seq == 0 { read > 0 } else { seq > read };
+        if !changes {
             return News::Noted { ticket };
         }
+        // One that is taken away lies here as 0 until it is the oldest: to find it among all in their order is work.
         self.marks.set(user, place, kept.epoch, seq, self.limits.bytes / MARKS_SHARE);
         let user = self.marks.name(user).expect("set() keeps the newest mark");
         News::Marked { ticket: Some(ticket), user, conversation: kept.conversation(), seq }

@@ -40,11 +40,15 @@ impl Sqlite {
             Some(place) => (place.id, seq.min(place.seq)),
             None => (0, 0),
         };
-        if seq == 0 || seq <= self.tables()?.read_of(user, id)? {
-            self.batch.push(&News::Noted { ticket });
-            return Ok(());
+        let read = self.tables()?.read_of(user, id)?;
+        match seq {
+            0 if read > 0 => self.tables()?.unmark(user, id)?,
+            _ if seq > read => self.tables()?.mark(user, id, seq)?,
+            _ => {
+                self.batch.push(&News::Noted { ticket });
+                return Ok(());
+            }
         }
-        self.tables()?.mark(user, id, seq)?;
         self.wrote = true;
         let conversation = in_order(conversation);
         self.batch.push(&News::Marked { ticket: Some(ticket), user, conversation, seq });
@@ -143,6 +147,12 @@ impl Tables {
                 Ok(())
             }
         }
+    }
+
+    /// Nothing is noted any more of what a user has read there.
+    fn unmark(&self, user: &str, conversation: i64) -> rusqlite::Result<()> {
+        let sql = "DELETE FROM mark WHERE user = ?1 AND conversation = ?2";
+        self.execute(sql, params![user, conversation]).map(drop)
     }
 
     /// Counts the marks of all; if there are as many as there may be, those who have the most of all give some up,

@@ -396,8 +396,9 @@ impl World<'_> {
             _ => None,
         });
         let (before, seq) = (log.reading(user).read, seq.min(log.seq()));
-        assert_eq!(marked, (seq > before).then_some(seq));
-        if seq > before {
+        let changes = seq > before || seq == 0 && before > 0;
+        assert_eq!(marked, changes.then_some(seq));
+        if changes {
             log.marks.insert(user, seq);
         }
     }

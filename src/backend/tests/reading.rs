@@ -85,7 +85,7 @@ fn a_mark_never_moves_back_nor_beyond_the_newest_entry() {
             for _ in 0..4 {
                 stage.act(place, "ann", text("x"));
             }
-            let rows = [(2, Some(2)), (2, None), (1, None), (0, None), (3, Some(3)), (5, Some(4)), (u64::MAX, None)];
+            let rows = [(2, Some(2)), (2, None), (1, None), (3, Some(3)), (5, Some(4)), (u64::MAX, None)];
             for (seq, expected) in rows {
                 assert_eq!(mark(&mut stage, "bob", place, seq), expected, "{place:?} {seq}");
             }
@@ -98,6 +98,37 @@ fn a_mark_never_moves_back_nor_beyond_the_newest_entry() {
         // In the order of either name, and for each user by themselves.
         assert_eq!(reading(&mut stage, "bob", Conversation::Direct("bob", "ann")), (5, 0));
         assert_eq!(reading(&mut stage, "cat", ROOM), (0, 5));
+    });
+}
+
+/// A user who has left a room wants nothing of it to be known; those of others, and in other places, stay.
+#[test]
+fn a_mark_is_taken_away_by_zero() {
+    each(9, |store| {
+        let mut stage = Stage::new(store);
+        let places = [ROOM, Conversation::Direct("ann", "bob")];
+        for place in places {
+            assert_eq!(mark(&mut stage, "bob", place, 0), None, "nothing is said there");
+            (0..3).for_each(|_| drop(stage.act(place, "ann", text("x"))));
+            assert_eq!(mark(&mut stage, "bob", place, 0), None, "nothing is read");
+        }
+        for place in places {
+            for user in ["ann", "bob"] {
+                mark(&mut stage, user, place, 2);
+            }
+        }
+        for (n, place) in places.into_iter().enumerate() {
+            let rows = [(0, Some(0), (0, 3)), (0, None, (0, 3)), (1, Some(1), (1, 2)), (0, Some(0), (0, 3))];
+            for (seq, expected, left) in rows {
+                assert_eq!(mark(&mut stage, "bob", place, seq), expected, "{place:?} {seq}");
+                assert_eq!(reading(&mut stage, "bob", place), left, "{place:?} {seq}");
+            }
+            assert_eq!(reading(&mut stage, "ann", place), (2, 0));
+            if let Some(other) = places.get(n + 1) {
+                assert_eq!(reading(&mut stage, "bob", *other), (2, 1));
+            }
+        }
+        assert_eq!(readings(&mut stage, "bob", &["den"]), [(0, 3)]);
     });
 }
 

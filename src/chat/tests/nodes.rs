@@ -133,7 +133,7 @@ impl World {
                 let head = self.logs.get(&key(conversation)).map_or(0, |log| log.said.len());
                 let mark = self.marks.entry((user.into(), key(conversation))).or_default();
                 let seq = seq.min(head);
-                if seq <= *mark {
+                if !(seq > *mark || seq == 0 && *mark > 0) {
                     return self.links[node].said.push(&News::Noted { ticket });
                 }
                 *mark = seq;

@@ -59,6 +59,52 @@ fn a_mark_is_the_users_and_moves_forward() {
     stage.heard_nothing("ann2");
 }
 
+/// Somebody who leaves a room for good takes the mark away: no device of theirs is led there by it.
+#[test]
+fn a_mark_is_taken_away_also_from_outside() {
+    let mut stage = den();
+    stage.opens("cat", "cat");
+    stage.joins("ann2", "den");
+    stage.says("ann", r#"{"type":"read","room_id":"den","seq":2}"#);
+    stage.says("bob", r#"{"type":"read","room_id":"den","seq":1}"#);
+    stage.says("ann", r#"{"type":"leave","room_id":"den"}"#);
+    stage.all_forget();
+    let known = |stage: &mut Stage| {
+        stage.says("ann", r#"{"type":"rooms","read":true}"#);
+        let page = stage.takes("ann").remove(0);
+        number_of(&field(&page, "rooms").unwrap()[0].to_string(), "read")
+    };
+    assert_eq!(known(&mut stage), Some(2), "leaving alone takes nothing away");
+    stage.says("ann", r#"{"type":"read","room_id":"den","seq":0,"id":"f"}"#);
+    stage.heard("ann", [r#"{"type":"ack","id":"f"}"#]);
+    stage.heard("ann2", [r#"{"type":"read","room_id":"den","seq":0}"#]);
+    ["bob", "cat"].iter().for_each(|other| stage.heard_nothing(other));
+    assert_eq!(known(&mut stage), None);
+    assert_eq!(marks(&mut stage, "ann2"), (Some(0), Some(3)));
+    assert_eq!(marks(&mut stage, "bob"), (Some(1), Some(0)));
+    // Again: the same answer, and nobody hears of it. So where nobody has read anything.
+    for who in ["ann", "cat"] {
+        stage.says(who, r#"{"type":"read","room_id":"den","seq":0}"#);
+        stage.heard_kinds(who, &["ack"]);
+    }
+    stage.heard_nothing("ann2");
+    stage.refused("cat", r#"{"type":"read","room_id":"den","seq":1}"#, "not_joined");
+    stage.refused("cat", r#"{"type":"read","room_id":"cellar","seq":0}"#, "room_not_found");
+}
+
+/// Whether there is a room that the token is not for is not told by this either.
+#[test]
+fn no_mark_is_taken_away_where_the_token_is_not_for() {
+    let mut stage = tokens::stage(unhurried());
+    for (device, rooms) in [("wide", r#""*""#), ("narrow", r#""attic""#)] {
+        tokens::comes(&mut stage, device, &tokens::token("ann", 2000, &format!(r#","rooms":[{rooms}]"#)));
+    }
+    stage.joins("wide", "den");
+    for room in ["den", "nowhere"] {
+        stage.refused("narrow", &format!(r#"{{"type":"read","room_id":"{room}","seq":0}}"#), "forbidden");
+    }
+}
+
 #[test]
 fn rooms_have_marks_where_the_session_is_inside_or_where_the_user_has_been() {
     let mut stage = den();

@@ -12,7 +12,7 @@ import { catchUp, syncPerson } from "./history.js";
 import { OPERATOR } from "./names.js";
 import { notify } from "./notifications.js";
 import { drawMe, holdStatus } from "./people.js";
-import { describeRoom, lookAtRooms } from "./places.js";
+import { describeRoom, leaveHereToo, lookAtRooms } from "./places.js";
 import { followPresence, followRoom, presence, rememberPresence } from "./presence.js";
 import { keepUnsent } from "./unsent.js";
 import { GAP_WORDS, JOIN_WORDS, LEFT_WORDS, NOT_HERE, inWords } from "./words.js";
@@ -172,6 +172,11 @@ export function listen(salon) {
   on("read", ({ room_id, user_id, seq }) => {
     const c = conversations.get(room_id === undefined ? `person:${user_id}` : `room:${room_id}`);
     if (!c) return;
+    if (seq === 0) { // left for good on another device
+      c.told = 0;
+      if (room_id !== undefined) leaveHereToo(c, Date.now());
+      return;
+    }
     c.told = Math.max(c.told, seq);
     readUpTo(c, seq);
   });

@@ -157,7 +157,10 @@ export async function leave(left) {
     const sure = await ask({ title: left.kind === "room" ? `Leave the room ${left.title}?` : `Close the conversation with ${left.title}?`, text: "What you have written there and nobody has yet is lost then.", yes: left.kind === "room" ? "Leave" : "Close" });
     if (!sure || conversations.get(left.key) !== left) return;
   }
-  if (left.kind === "room") client.leave(left.id).catch(() => {});
+  if (left.kind === "room") {
+    client.leave(left.id).catch(() => {});
+    forgetRead(left.id);
+  }
   leftPlace(left);
   Object.assign(left, { draft: "", reply: null, editing: null });
   conversations.delete(left.key);
@@ -171,13 +174,24 @@ export async function leave(left) {
   refreshPublicRooms();
 }
 
+/** Rooms that have been left, by whom, and whose mark the server may have still. */
+const toForget = new Map();
+
+/** No device of the reader is led into a room by what was read there. Without a connection, the next one says so. */
+function forgetRead(id) {
+  toForget.set(id, me);
+  if (client.has(id)) toForget.delete(id); // gone into again meanwhile
+  else client.read({ room_id: id }, 0).then(() => toForget.delete(id), (error) => { if (error.code !== "disconnected") toForget.delete(id); });
+}
+
 /**
- * A place that was left in another tab is left here too, unless something is written there. One on screen stays there,
- * to be joined again.
+ * A place that was left in another tab or on another device is left here too, unless something is written there. One
+ * on screen stays there, to be joined again.
  */
 export function leaveHereToo(c, at) {
   if (c.removed || c.isBegun || (c.kind === "person" && c === active)) return;
   leftElsewhere(c, at);
+  rememberPlacesNow();
   if (c.kind === "room") client.leave(c.id).catch(() => {});
   if (c === active) {
     Object.assign(c, { removed: NOT_HERE, unlisted: true, count: 0 });
@@ -226,7 +240,10 @@ const ROOMS_PAGES = 5; // that are looked through for rooms of ours
 let lookedAt = null; // the client that has looked through all of them
 
 /** The server lists its rooms: for the first time to a client, also those where the reader has been elsewhere. */
-export function lookAtRooms() { return lookedAt === client ? refreshPublicRooms() : enterKnownRooms(); }
+export function lookAtRooms() {
+  for (const [id, name] of [...toForget]) if (name === me) forgetRead(id);
+  return lookedAt === client ? refreshPublicRooms() : enterKnownRooms();
+}
 
 /**
  * Goes into the rooms where the reader has been on another device: where the server has a mark of theirs. A room that
@@ -234,7 +251,7 @@ export function lookAtRooms() { return lookedAt === client ? refreshPublicRooms(
  */
 async function enterKnownRooms() {
   const salon = client;
-  const left = new Set(keptPlaces(me).left.map(([key]) => key));
+  const left = new Map(keptPlaces(me).left.map(([key, , , seq]) => [key, seq]));
   let cursor;
   try {
     for (let n = 0; n < ROOMS_PAGES && (n === 0 || cursor !== undefined); n += 1) {
@@ -243,6 +260,8 @@ async function enterKnownRooms() {
       if (n === 0) listRooms(page.rooms.slice(0, 100));
       for (const { room_id, read = 0 } of page.rooms) {
         const key = `room:${room_id}`;
+        // Left while there was no connection. Where more is read, the reader has been there since, on another device.
+        if (read > 0 && read <= left.get(key)) forgetRead(room_id);
         if (read > 0 && !conversations.has(key) && !left.has(key) && leftAt(key) === undefined && rooms().length < (salon.limits.rooms ?? Infinity)) enterRoom(conversation("room", room_id));
       }
       cursor = page.next;
