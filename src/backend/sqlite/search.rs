@@ -16,7 +16,6 @@ use crate::backend::words::{Wanted, cost};
 
 /// A message that may be one.
 struct Line {
-    conversation: i64,
     seq: u64,
     ts: u64,
     sender: String,
@@ -153,16 +152,22 @@ impl Line {
     }
 }
 
-impl Sought<'_> {
-    fn is(&self, line: &Line) -> bool {
-        let here = match &self.place {
-            Place::One(id) => line.conversation == *id,
-            Place::All { rooms, .. } if line.other.is_empty() => rooms.contains(line.name.as_str()),
-            Place::All { user, .. } => line.name == *user || line.other == *user,
-        };
-        here && line.ts < self.before
-            && self.sender.is_none_or(|sender| sender == line.sender)
-            && self.wanted.is_in(&line.content)
+impl Place<'_> {
+    /// Whether a conversation with that key may be meant, as far as the key alone tells.
+    fn may_be(&self, conversation: i64) -> bool {
+        match self {
+            Place::One(id) => *id == conversation,
+            Place::All { .. } => true,
+        }
+    }
+
+    /// Whether the conversation with these names is meant, which may be.
+    fn is(&self, name: &str, other: &str) -> bool {
+        match self {
+            Place::One(_) => true,
+            Place::All { rooms, .. } if other.is_empty() => rooms.contains(name),
+            Place::All { user, .. } => name == *user || other == *user,
+        }
     }
 }
 
@@ -177,10 +182,9 @@ impl Page {
     }
 
     /// Takes what was looked at; `false`: no more is to be looked at, and the next page begins before this key.
-    fn take(&mut self, sought: &Sought<'_>, id: i64, line: Option<Line>) -> bool {
+    fn take(&mut self, id: i64, line: Option<Line>) -> bool {
         self.looks += 1;
-        self.read += line.as_ref().map_or(0, |line| cost(&line.content));
-        if let Some(line) = line.filter(|line| sought.is(line)) {
+        if let Some(line) = line {
             self.bytes += line.content.len();
             self.lines.push((id, line));
         }
@@ -202,8 +206,8 @@ impl Tables {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([indexed, before])?;
         while let Some(row) = rows.next()? {
-            let (id, line) = (row.get(0)?, self.found_line(row)?);
-            if !page.take(sought, id, line) {
+            let (id, line) = (row.get(0)?, self.found_line(row, sought, page)?);
+            if !page.take(id, line) {
                 break;
             }
         }
@@ -238,8 +242,8 @@ impl Tables {
             let mut statement = self.connection.prepare_cached(&sql)?;
             for place in places.into_iter().rev() {
                 let id = part * PART_LEN + i64::from(place);
-                let line = statement.query_row([id], |row| self.found_line(row)).optional()?.flatten();
-                if !page.take(sought, id, line) {
+                let line = statement.query_row([id], |row| self.found_line(row, sought, page)).optional()?.flatten();
+                if !page.take(id, line) {
                     return Ok(());
                 }
             }
@@ -281,23 +285,37 @@ impl Tables {
         Ok(list.as_chunks::<2>().0.iter().map(|place| u16::from_be_bytes(*place)).collect())
     }
 
-    /// A row of [`LINE`], if it is a message that is kept.
-    fn found_line(&self, row: &Row<'_>) -> rusqlite::Result<Option<Line>> {
-        let conversation = row.get(1)?;
-        if row.get::<_, i64>(5)? != schema::MESSAGE {
+    /// A row of [`LINE`], if it is a message that is looked for, and kept. Most rows are none, so the text is looked at
+    /// where SQLite has it, and where it was said is asked last.
+    fn found_line(&self, row: &Row<'_>, sought: &Sought<'_>, page: &mut Page) -> rusqlite::Result<Option<Line>> {
+        let (conversation, seq, ts) = (row.get(1)?, number(row, 2)?, number(row, 3)?);
+        let sender = row.get_ref(4)?.as_str()?;
+        let may_be = row.get::<_, i64>(5)? == schema::MESSAGE
+            && sought.place.may_be(conversation)
+            && ts < sought.before
+            && sought.sender.is_none_or(|wanted| wanted == sender);
+        if !may_be {
+            return Ok(None);
+        }
+        let edited = match maybe(row, 7)? {
+            None => None,
+            Some(edit) => Some(self.text_of(conversation, edit)?.unwrap_or_default().0),
+        };
+        let content = match &edited {
+            None => row.get_ref(6)?.as_str()?,
+            Some(edited) => edited,
+        };
+        page.read += cost(content);
+        if !sought.wanted.is_in(content) {
             return Ok(None);
         }
         let sql = "SELECT name, other FROM conversation WHERE id = ?1 AND first <= ?2";
-        let seq = number(row, 2)?;
         let names = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let found: Option<(String, String)> =
             self.connection.prepare_cached(sql)?.query_row(params![conversation, signed(seq)], names).optional()?;
-        let Some((name, other)) = found else { return Ok(None) };
-        let content = match maybe(row, 7)? {
-            None => row.get(6)?,
-            Some(edit) => self.text_of(conversation, edit)?.unwrap_or_default().0,
-        };
-        Ok(Some(Line { conversation, seq, ts: number(row, 3)?, sender: row.get(4)?, content, name, other }))
+        let Some((name, other)) = found.filter(|(name, other)| sought.place.is(name, other)) else { return Ok(None) };
+        let (sender, content) = (String::from(sender), String::from(content));
+        Ok(Some(Line { seq, ts, sender, content, name, other }))
     }
 
     /// The key from which on entries are not older than that, a little behind it: by halving, because times rise with
