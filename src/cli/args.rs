@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Parser, Subcommand};
 
+use super::asked::Server;
 use super::bench::{BenchArgs, EXAMPLES};
-use super::operate::{BanArgs, HealthArgs, KickArgs, SayArgs, Server, UnbanArgs, WhoArgs};
+use super::operate::{BanArgs, HealthArgs, KickArgs, SayArgs, UnbanArgs, WhoArgs};
 use super::sim::SimArgs;
 #[cfg(feature = "sqlite")]
 use super::store;
 use super::top::{KEYS, TopArgs};
 use super::values::{
-    Admin, Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, ProxyProtocolArg, RateArg,
+    Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, ProxyProtocolArg, RateArg,
     parse_address, parse_connections, parse_count, parse_flush_delay, parse_message_bytes, parse_mode, parse_outbox,
     parse_per_address, parse_size, parse_time, parse_wait,
 };
@@ -137,10 +138,10 @@ pub struct ServeArgs {
     /// (repeatable)
     #[arg(long, value_name = "listen|tls-listen", env = "SALON_PROXY_PROTOCOL", value_delimiter = ',')]
     pub proxy_protocol: Vec<ProxyProtocolArg>,
-    /// Where the operator does (health, metrics, the HTTP API); beyond loopback only with --admin-key; `off` for
-    /// nowhere
-    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|off", env = "SALON_ADMIN")]
-    pub admin: Admin,
+    /// Where the operator does (health, metrics, the HTTP API); beyond loopback only with --admin-key; `unix:` and a
+    /// path for the user that Salon runs as, and root, alone; `off` for nowhere
+    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|unix:PATH|off", env = "SALON_ADMIN")]
+    pub admin: Listen,
     /// The file of the key that the operator must show there (`Authorization: Bearer KEY`), 16 to 1024 characters. The
     /// variable SALON_ADMIN_SECRET can hold the key instead
     #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY", group = AT_ONCE)]
@@ -390,6 +391,6 @@ mod tests {
         let bare = Args::try_parse_from(["salon", "--rate", "off"]).unwrap();
         assert!(bare.command.is_none() && bare.serve.rate == RateArg::Off);
         let named = Args::try_parse_from(["salon", "serve", "--admin", "off", "--log", "warn"]).unwrap();
-        assert!(matches!(named.command, Some(Command::Serve(ServeArgs { admin: Admin::Off, .. }))));
+        assert!(matches!(named.command, Some(Command::Serve(ServeArgs { admin: Listen::Off, .. }))));
     }
 }

@@ -20,7 +20,6 @@ use crate::server::tls::{self, Identity, Validity};
 
 use super::args::ServeArgs;
 use super::memory::{self, Available, By};
-use super::values::Admin;
 use super::{descriptors, listener, settings};
 
 /// Checks, prints a line for each check, and returns whether Salon can serve.
@@ -35,16 +34,15 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
         report.ok(&format!("keys: {keys}"));
     }
     match &settings.listen {
-        Some(Address::Tcp(address)) => report.port("listen", *address),
-        Some(address @ Address::Unix { path, mode }) => report.unix(address, path, *mode),
+        Some(address) => report.place("listen", address),
         None => report.ok("listen: off"),
     }
     if let Some((address, identity)) = &settings.tls {
         report.port("tls_listen", *address);
         report.certificate(identity, args);
     }
-    if let Admin::On(address) = args.admin {
-        report.port("admin", address);
+    if let Some(address) = &settings.admin {
+        report.place("admin", address);
     }
     if let Some(key) = &args.admin_key {
         report.secret("admin_key", "the key", key);
@@ -85,6 +83,13 @@ impl Report {
         say(format_args!("error    {what}"));
     }
 
+    fn place(&mut self, key: &'static str, address: &Address) {
+        match address {
+            Address::Tcp(address) => self.port(key, *address),
+            Address::Unix { path, mode } => self.unix(key, address, path, *mode),
+        }
+    }
+
     fn port(&mut self, key: &str, address: SocketAddr) {
         match TcpListener::bind(address) {
             Ok(_) => self.ok(&format!("{key}: {address} is free")),
@@ -95,11 +100,11 @@ impl Report {
         }
     }
 
-    fn unix(&mut self, address: &Address, path: &Path, mode: u32) {
+    fn unix(&mut self, key: &'static str, address: &Address, path: &Path, mode: u32) {
         // A listener that is dropped at once takes its file with it.
-        match Bound::bind(address, "listen") {
-            Ok(_) => self.ok(&format!("listen: {} is free; its permissions will be {mode:o}", path.display())),
-            Err(error) => self.fail(&format!("listen: {error}")),
+        match Bound::bind(address, key) {
+            Ok(_) => self.ok(&format!("{key}: {} is free; its permissions will be {mode:o}", path.display())),
+            Err(error) => self.fail(&format!("{key}: {error}")),
         }
     }
 

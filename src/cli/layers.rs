@@ -107,9 +107,11 @@ pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
         command.clone().try_get_matches_from(line).map_err(|error| blame_variable(error, &command, command_line))
     };
     let given = read_line(command_line)?;
-    let args = || Args::from_arg_matches(&given).map_err(Unreadable::CommandLine);
     let Some(serve) = settings_of(&given) else {
-        return Ok(Layers { args: args()?, settings: Vec::new(), file: None });
+        let line = of_asked_server(command_line, &given)?;
+        let all = read_line(&line)?;
+        let args = Args::from_arg_matches(&all).map_err(Unreadable::CommandLine)?;
+        return Ok(Layers { args, settings: Vec::new(), file: None });
     };
     // Names that are not UTF-8 are none of ours.
     let names =
@@ -117,10 +119,7 @@ pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
     if let Some(sentence) = unknown_variable(names) {
         return Err(Unreadable::Sentence(sentence));
     }
-    let file = match serve.get_one::<PathBuf>(CONFIG) {
-        Some(file) => Some(file.clone()),
-        None => Some(PathBuf::from(FILE)).filter(|file| file.exists()),
-    };
+    let file = file_of(serve);
     let mut entries = Vec::new();
     if let Some(file) = &file {
         entries = config_file::read(file).map_err(Unreadable::Sentence)?;
@@ -156,6 +155,29 @@ pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
         .collect();
     let args = Args::from_arg_matches(&all).map_err(Unreadable::CommandLine)?;
     Ok(Layers { args, settings, file })
+}
+
+/// The command line of a command that asks a server, with what the server's file says about where it is. Other keys of
+/// the file are not looked at.
+fn of_asked_server(command_line: &[OsString], given: &ArgMatches) -> Result<Vec<OsString>, Unreadable> {
+    let mut line = command_line.to_vec();
+    let asks = |matches: &&ArgMatches| matches.ids().any(|id| id == ADMIN);
+    let Some(matches) = given.subcommand().map(|(_, matches)| matches).filter(asks) else { return Ok(line) };
+    let Some(file) = file_of(matches) else { return Ok(line) };
+    for entry in config_file::read(&file).map_err(Unreadable::Sentence)? {
+        let open = |key: &str| matches!(matches.value_source(key), None | Some(ValueSource::DefaultValue));
+        if [ADMIN, ADMIN_KEY].contains(&&*entry.key) && open(&entry.key) {
+            let wrong = |error| Unreadable::Sentence(format!("{} line {}: {error}", file.display(), entry.line));
+            line.extend(options(&entry).map_err(wrong)?.into_iter().map(OsString::from));
+        }
+    }
+    Ok(line)
+}
+
+/// The file of settings: the one that is named, else the one in the working directory, if there is one.
+fn file_of(matches: &ArgMatches) -> Option<PathBuf> {
+    let named = matches.get_one::<PathBuf>(CONFIG).cloned();
+    named.or_else(|| Some(PathBuf::from(FILE)).filter(|file| file.exists()))
 }
 
 /// The arguments of `serve` with exactly these settings.
@@ -364,6 +386,10 @@ const SECRETS: [&str; 2] = ["SALON_AUTH_SECRET", "SALON_ADMIN_SECRET"];
 
 /// The option that names the file.
 const CONFIG: &str = "config";
+
+/// The keys that say where the server can be asked.
+const ADMIN: &str = "admin";
+const ADMIN_KEY: &str = "admin_key";
 
 /// Options that are no settings.
 const NO_KEYS: [&str; 3] = [CONFIG, "help", "version"];

@@ -8,6 +8,7 @@
 
 mod admin_key;
 pub mod args;
+pub mod asked;
 pub mod bench;
 mod check;
 mod config;

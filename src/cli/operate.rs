@@ -4,28 +4,16 @@
 //! Each is one call of the HTTP API, or a few, to the admin port of a server that runs (docs/http-api.md).
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
+use crate::random::Random;
 use crate::top::http::{Client, Error};
 
-use super::admin_key;
-use super::top::reachable;
-use super::values::{Admin, parse_time};
-
-/// The server to ask.
-#[derive(Debug, Args)]
-pub struct Server {
-    /// The server's admin port
-    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT", env = "SALON_ADMIN")]
-    pub admin: Admin,
-    /// The file of the server's admin key. The variable SALON_ADMIN_SECRET can hold the key instead
-    #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY")]
-    pub admin_key: Option<PathBuf>,
-}
+use super::asked::Server;
+use super::values::parse_time;
 
 /// Options of `say`.
 #[derive(Debug, Args)]
@@ -43,6 +31,10 @@ pub struct SayArgs {
     /// The name of the sender; `server` if nothing is said
     #[arg(long = "as", value_name = "NAME")]
     pub sender: Option<String>,
+    /// A name for this message: with the same one, text and place, it is said once, however often it is asked for
+    /// within five minutes
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
     /// What to say
     pub text: String,
     /// The server to ask.
@@ -130,7 +122,17 @@ pub fn say(args: &SayArgs) -> Result<(), Failure> {
     if let Some(sender) = &args.sender {
         body["sender"] = sender.clone().into();
     }
-    show(&Port::of(&args.server)?.call(call, &body)?.to_string())
+    let id = args.id.clone().unwrap_or_else(|| format!("{:016x}", Random::secret().draw()));
+    body["id"] = id.clone().into();
+    let mut port = Port::of(&args.server)?;
+    let answer = port.client.post(&format!("/api/{call}"), &body.to_string());
+    let lost = matches!(answer, Err(Error::Away(_)));
+    match port.read(answer) {
+        Err(Failure::Refused(sentence)) if lost => Err(Failure::Refused(format!(
+            "{sentence}; it may have been said all the same: say it again with --id {id}, and it is said once"
+        ))),
+        answer => show(&answer?.to_string()),
+    }
 }
 
 /// `salon kick`.
@@ -179,7 +181,7 @@ pub fn who(args: &WhoArgs) -> Result<(), Failure> {
 
 /// `salon health`: whether clients may come, or whether it lives.
 pub fn health(args: &HealthArgs) -> Result<(), Failure> {
-    let mut port = Port::without_key(args.server.admin)?;
+    let mut port = Port::at(&args.server, None)?;
     let word = port.client.get(if args.live { "/livez" } else { "/readyz" });
     port.answer(word).and_then(|word| show(word.trim_end()))
 }
@@ -205,25 +207,23 @@ struct Port {
 
 impl Port {
     fn of(server: &Server) -> Result<Self, Failure> {
-        let key = admin_key::shown(server.admin_key.as_deref()).map_err(Failure::Asked)?;
-        Self::at(server.admin, key)
+        let key = server.key().map_err(Failure::Asked)?;
+        Self::at(server, key)
     }
 
-    /// For what anybody may ask.
-    fn without_key(admin: Admin) -> Result<Self, Failure> {
-        Self::at(admin, None)
-    }
-
-    fn at(admin: Admin, key: Option<String>) -> Result<Self, Failure> {
-        let Admin::On(address) = admin else {
-            return Err(Failure::Asked("--admin: expected ADDRESS:PORT, found off".into()));
-        };
-        let address = reachable(address);
-        Ok(Self { client: Client::new(address, key), shown: address.to_string() })
+    /// With that key, if any.
+    fn at(server: &Server, key: Option<String>) -> Result<Self, Failure> {
+        let place = server.place().map_err(Failure::Asked)?;
+        let shown = place.to_string();
+        Ok(Self { client: Client::new(place, key), shown })
     }
 
     fn call(&mut self, call: &str, body: &Value) -> Result<Value, Failure> {
         let answer = self.client.post(&format!("/api/{call}"), &body.to_string());
+        self.read(answer)
+    }
+
+    fn read(&self, answer: Result<String, Error>) -> Result<Value, Failure> {
         let text = self.answer(answer)?;
         serde_json::from_str(&text).map_err(|_| {
             Failure::Refused(format!("the server at {} answers with something else than JSON", self.shown))

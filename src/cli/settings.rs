@@ -18,7 +18,7 @@ use super::args::ServeArgs;
 use super::listener::Places;
 #[cfg(feature = "sqlite")]
 use super::values::DurabilityArg;
-use super::values::{Admin, Auth, CreateRooms, HistoryAgeArg, HistoryArg, RateArg, StoreArg};
+use super::values::{Auth, CreateRooms, HistoryAgeArg, HistoryArg, Listen, RateArg, StoreArg};
 use super::{admin_key, descriptors, keys, listener};
 
 /// Checks that the admin port is beyond loopback only with a key.
@@ -39,16 +39,13 @@ pub fn admin_is_guarded(address: SocketAddr, key: Option<&AdminKey>) -> Result<(
 ///
 /// # Errors
 /// One sentence: which of them have.
-fn distinct(listen: &listener::Listeners, admin: Option<SocketAddr>, handed: &Places) -> Result<(), String> {
-    let plain = match &listen.plain {
-        Some(Address::Tcp(address)) if handed.public.is_empty() => Some(*address),
-        _ => None,
-    };
-    let tls = listen.tls.as_ref().map(|(address, _)| *address).filter(|_| handed.tls.is_empty());
-    let admin = admin.filter(|_| handed.admin.is_empty());
+fn distinct(listen: &listener::Listeners, admin: Option<&Address>, handed: &Places) -> Result<(), String> {
+    let plain = listen.plain.clone().filter(|_| handed.public.is_empty());
+    let tls = listen.tls.as_ref().map(|(address, _)| Address::Tcp(*address)).filter(|_| handed.tls.is_empty());
+    let admin = admin.cloned().filter(|_| handed.admin.is_empty());
     let places = [("--listen", plain), ("--tls-listen", tls), ("--admin", admin)];
     for (at, (option, address)) in places.iter().enumerate() {
-        let twin = places[..at].iter().find(|(_, other)| address.zip(*other).is_some_and(|(a, b)| overlap(a, b)));
+        let twin = places[..at].iter().find(|(_, other)| address.iter().zip(other).any(|(a, b)| overlap(a, b)));
         if let (Some(address), Some((other, Some(taken)))) = (address, twin) {
             return Err(format!("{option} {address}: expected another place than that of {other}, found {taken}"));
         }
@@ -57,7 +54,12 @@ fn distinct(listen: &listener::Listeners, admin: Option<SocketAddr>, handed: &Pl
 }
 
 /// Whether two sockets cannot listen on both addresses: one of all addresses has those of its kind too.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+fn overlap(one: &Address, other: &Address) -> bool {
+    let (one, other) = match (one, other) {
+        (Address::Tcp(one), Address::Tcp(other)) => (one, other),
+        (Address::Unix { path: one, .. }, Address::Unix { path: other, .. }) => return one == other,
+        _ => return false,
+    };
     let (a, b) = (one.ip(), other.ip());
     let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
     one.port() == other.port() && one.port() != 0 && (a == b || covers(a, b) || covers(b, a))
@@ -85,12 +87,13 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
     for address in handed.admin.iter().flatten() {
         admin_is_guarded(*address, admin_key.as_ref())?;
     }
-    let admin = match args.admin {
-        Admin::Off => None,
-        Admin::On(address) => {
-            admin_is_guarded(address, admin_key.as_ref())?;
-            Some(address)
+    let admin = match &args.admin {
+        Listen::Off => None,
+        Listen::Tcp(address) => {
+            admin_is_guarded(*address, admin_key.as_ref())?;
+            Some(Address::Tcp(*address))
         }
+        Listen::Unix(path) => Some(Address::Unix { path: path.clone(), mode: ADMIN_MODE }),
     };
     let fine = &args.fine;
     if fine.content_bytes > fine.message_bytes {
@@ -99,7 +102,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
             fine.content_bytes, fine.message_bytes
         ));
     }
-    distinct(&listen, admin, handed)?;
+    distinct(&listen, admin.as_ref(), handed)?;
     let keys = keys::read(args)?;
     if keys.is_none() && args.create_rooms == CreateRooms::Role {
         return Err("--create-rooms role: nobody has a role without --auth jwt".into());
@@ -238,6 +241,9 @@ fn slice_of(outbox_bytes: usize) -> usize {
     chat::Settings::default().replay_bytes.min(outbox_bytes / 4)
 }
 
+/// Permissions of a Unix socket for the operator: whoever writes to it rules the chat.
+const ADMIN_MODE: u32 = 0o600;
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -327,8 +333,8 @@ mod tests {
             // Any free port: two of them.
             ("127.0.0.1:0", "127.0.0.1:0", false),
         ] {
-            let (one, other): (SocketAddr, SocketAddr) = (one.parse().unwrap(), other.parse().unwrap());
-            assert_eq!((overlap(one, other), overlap(other, one)), (both, both), "{one} {other}");
+            let (one, other) = (Address::Tcp(one.parse().unwrap()), Address::Tcp(other.parse().unwrap()));
+            assert_eq!((overlap(&one, &other), overlap(&other, &one)), (both, both), "{one} {other}");
         }
         let none = Places::default;
         let public = |address| Places { public: vec![Some(address)], ..none() };
@@ -338,6 +344,8 @@ mod tests {
             (&["salon", "--listen", "127.0.0.1:8081"][..], none(), false),
             (&["salon", "--admin", "127.0.0.1:8080"], none(), false),
             (&["salon", "--listen", "127.0.0.1:8082"], none(), true),
+            (&["salon", "--listen", "unix:/a", "--admin", "unix:/b"], none(), true),
+            (&["salon", "--listen", "unix:/a", "--admin", "unix:/a"], none(), false),
             (&["salon", "--admin", "127.0.0.1:8080"], public(near), true),
             (&["salon", "--admin", "127.0.0.1:8080"], admin(near), true),
         ] {

@@ -1,26 +1,21 @@
 //! `salon top`: its options, and its output without a terminal.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::top::{self, Options};
 
-use super::admin_key;
-use super::values::{Admin, parse_time};
+use super::asked::Server;
+use super::values::parse_time;
 
 /// Options of `top`.
 #[derive(Debug, Args)]
 pub struct TopArgs {
-    /// The server's admin port
-    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT", env = "SALON_ADMIN")]
-    pub admin: Admin,
-    /// The file of the server's admin key. The variable SALON_ADMIN_SECRET can hold the key instead
-    #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY")]
-    pub admin_key: Option<PathBuf>,
+    /// The server to look at.
+    #[command(flatten)]
+    pub server: Server,
     /// How often the server is asked, 1s to 1h
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_every)]
     pub every: Duration,
@@ -77,14 +72,9 @@ fn failure(error: top::Error) -> Failure {
 }
 
 fn options(args: &TopArgs) -> Result<Options, String> {
-    let Admin::On(address) = args.admin else {
-        return Err(
-            "--admin: expected ADDRESS:PORT, found off; without an admin port there is nothing to look at".into()
-        );
-    };
     Ok(Options {
-        address: reachable(address),
-        key: admin_key::shown(args.admin_key.as_deref())?,
+        place: args.server.place()?,
+        key: args.server.key()?,
         every: args.every,
         // https://no-color.org
         colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
@@ -101,16 +91,6 @@ fn speaks_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
         let locale = locale.to_ascii_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")
     })
-}
-
-/// Where a server that listens on every address can be reached from here.
-pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 fn parse_every(text: &str) -> Result<Duration, String> {

@@ -123,7 +123,7 @@ impl FromStr for KeyArg {
     }
 }
 
-/// Where people come in without TLS.
+/// Where people come in without TLS, or the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// Nowhere.
@@ -180,26 +180,6 @@ impl FromStr for ProxyProtocolArg {
             "listen" => Ok(Self::Listen),
             "tls-listen" | "tls_listen" => Ok(Self::TlsListen),
             _ => Err("expected listen or tls-listen".into()),
-        }
-    }
-}
-
-/// Where the admin port is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admin {
-    /// Nowhere.
-    Off,
-    /// There.
-    On(SocketAddr),
-}
-
-impl FromStr for Admin {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self::Off),
-            _ => parse_address(text).map(Self::On).map_err(|error| format!("{error}, or off")),
         }
     }
 }
@@ -466,9 +446,9 @@ mod tests {
         for wrong in ["", "20", "20:", "0:1", "1:0", "a:b", "1:2:3", "-1:2", "1000001:1"] {
             assert!(wrong.parse::<RateArg>().is_err(), "{wrong}");
         }
-        assert_eq!("off".parse(), Ok(Admin::Off));
-        assert_eq!("localhost:1".parse(), Ok(Admin::On(([127, 0, 0, 1], 1).into())));
-        assert!("8080".parse::<Admin>().is_err());
+        assert_eq!("off".parse(), Ok(Listen::Off));
+        assert_eq!("localhost:1".parse(), Ok(Listen::Tcp(([127, 0, 0, 1], 1).into())));
+        assert!("8080".parse::<Listen>().is_err());
         assert_eq!("unix:/run/salon.sock".parse(), Ok(Listen::Unix("/run/salon.sock".into())));
         assert_eq!("off".parse(), Ok(Listen::Off));
         for wrong in ["", "unix:", "8080", "/run/salon.sock"] {

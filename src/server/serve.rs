@@ -51,7 +51,7 @@ pub fn run(
     let public = bound(sockets.public, settings.listen.clone(), "--listen")?;
     let tls = settings.tls.as_ref().map(|(address, _)| Address::Tcp(*address));
     let tls = if tls.is_none() { Vec::new() } else { bound(sockets.tls, tls, "--tls-listen")? };
-    let admin = bound(sockets.admin, settings.admin.map(Address::Tcp), "--admin")?;
+    let admin = bound(sockets.admin, settings.admin.clone(), "--admin")?;
     let mut listen = |sockets: Vec<Bound>, port, tls, proxy_protocol| {
         let mut places = Vec::new();
         for socket in sockets {

@@ -23,7 +23,7 @@ pub struct Settings {
     /// Where what comes in begins with a header of the PROXY protocol.
     pub proxy_protocol: ProxyProtocol,
     /// The operator's address; `None`: none.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Address>,
     /// The operator's key; `None`: none is needed.
     pub admin_key: Option<AdminKey>,
     /// Origins whose pages may connect, beyond the server's own.

@@ -1,18 +1,63 @@
-//! The part of an HTTP/1.1 client that the view needs: one connection that is kept, a key, answers with a length.
+//! The part of an HTTP/1.1 client that the view needs: one connection that is kept, by TCP or a Unix socket, a key,
+//! answers with a length.
 //!
 //! The connection is kept, because one for each question would show up in the very numbers on the screen. It knows no
 //! TLS, no redirects and no chunked bodies: the admin port has none of them. Everything has a deadline and a bound.
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// Where an admin port is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At that address.
+    Tcp(SocketAddr),
+    /// At that Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Place {
+    fn connect(&self) -> io::Result<Socket> {
+        let (domain, address) = match self {
+            Self::Tcp(address) => (Domain::for_address(*address), SockAddr::from(*address)),
+            Self::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+        };
+        let socket = Socket::new(domain, Type::STREAM, None)?;
+        socket.connect_timeout(&address, PATIENCE)?;
+        if domain != Domain::UNIX {
+            socket.set_tcp_nodelay(true)?;
+        }
+        Ok(socket)
+    }
+
+    /// The host of a request.
+    fn host(&self) -> String {
+        match self {
+            Self::Tcp(address) => address.to_string(),
+            Self::Unix(_) => "localhost".into(),
+        }
+    }
+}
 
 /// A client of one admin port.
 pub struct Client {
-    address: SocketAddr,
+    place: Place,
     key: Option<String>,
-    stream: Option<TcpStream>,
+    stream: Option<Socket>,
 }
 
 /// Why there is no answer.
@@ -44,8 +89,8 @@ impl From<io::Error> for Error {
 
 impl Client {
     /// A client that will show `key`.
-    pub fn new(address: SocketAddr, key: Option<String>) -> Self {
-        Self { address, key, stream: None }
+    pub fn new(place: Place, key: Option<String>) -> Self {
+        Self { place, key, stream: None }
     }
 
     /// Asks for a document.
@@ -65,7 +110,7 @@ impl Client {
     }
 
     fn ask(&mut self, method: &str, target: &str, body: Option<&str>) -> Result<String, Error> {
-        let mut request = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        let mut request = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.place.host());
         if let Some(key) = &self.key {
             request += &format!("Authorization: Bearer {key}\r\n");
         }
@@ -80,9 +125,7 @@ impl Client {
         {
             return self.keep(answer);
         }
-        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
-        stream.set_nodelay(true)?;
-        let answer = exchange(stream, &request)?;
+        let answer = exchange(self.place.connect()?, &request)?;
         self.keep(answer)
     }
 
@@ -101,10 +144,10 @@ struct Answer {
     status: u16,
     body: Vec<u8>,
     /// The connection, if it stays open.
-    stream: Option<TcpStream>,
+    stream: Option<Socket>,
 }
 
-fn exchange(mut stream: TcpStream, request: &str) -> Result<Answer, Error> {
+fn exchange(mut stream: Socket, request: &str) -> Result<Answer, Error> {
     let until = Instant::now() + PATIENCE;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(request.as_bytes())?;

@@ -13,7 +13,6 @@ pub mod view;
 
 use std::fmt;
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -24,7 +23,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use figures::{Figures, Snapshot, started_anew};
-use http::Client;
+use http::{Client, Place};
 use poll::{Subject, Update};
 use screen::{Screen, Wish};
 use view::Theme;
@@ -33,7 +32,7 @@ use view::Theme;
 #[derive(Clone)]
 pub struct Options {
     /// The admin port.
-    pub address: SocketAddr,
+    pub place: Place,
     /// Its key.
     pub key: Option<String>,
     /// How often the server is asked.
@@ -56,7 +55,7 @@ pub enum Error {
     /// The terminal failed.
     Terminal(io::Error),
     /// The server does not answer, and is not asked again.
-    Server(SocketAddr, http::Error),
+    Server(Place, http::Error),
 }
 
 impl fmt::Display for Error {
@@ -85,8 +84,8 @@ impl From<io::Error> for Error {
 /// # Errors
 /// When the server does not answer.
 pub fn once(options: &Options) -> Result<Figures, Error> {
-    let mut client = Client::new(options.address, options.key.clone());
-    let mut look = || poll::look(&mut client).map_err(|error| Error::Server(options.address, error));
+    let mut client = Client::new(options.place.clone(), options.key.clone());
+    let mut look = || poll::look(&mut client).map_err(|error| Error::Server(options.place.clone(), error));
     let before = look()?;
     std::thread::sleep(options.every);
     Ok(Figures::between(&before, &before, &look()?))
@@ -97,7 +96,7 @@ pub fn once(options: &Options) -> Result<Figures, Error> {
 /// # Errors
 /// When the server does not answer.
 pub fn once_as_text(options: &Options) -> Result<String, Error> {
-    let mut screen = Screen { server: options.address.to_string(), ..Screen::default() };
+    let mut screen = Screen { server: options.place.to_string(), ..Screen::default() };
     screen.show(once(options)?);
     Ok(view::text(&screen, options.ascii))
 }
@@ -119,7 +118,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     }
     let (wishes, subjects) = channel();
     let (updates, news) = channel();
-    let client = Client::new(options.address, options.key.clone());
+    let client = Client::new(options.place.clone(), options.key.clone());
     let every = options.every;
     std::thread::spawn(move || poll::run(client, every, &subjects, &updates));
     // From here on a panic, too, gives the terminal back as it was.
@@ -136,7 +135,7 @@ fn show(
     news: &Receiver<Update>,
     wishes: &Sender<Option<Subject>>,
 ) -> Result<(), Error> {
-    let mut screen = Screen { server: options.address.to_string(), ..Screen::default() };
+    let mut screen = Screen { server: options.place.to_string(), ..Screen::default() };
     let mut seen: Option<Seen> = None;
     let theme = Theme::new(options.colour).in_ascii(options.ascii);
     let mut stale = true;

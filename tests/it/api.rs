@@ -2,7 +2,8 @@
 //! are kicked.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -449,6 +450,79 @@ fn by_command_line() {
     assert_eq!(run(&["say", "to nobody"]).0, 2);
     let away = salon(&["health", "--admin", "127.0.0.1:1"]).output().unwrap();
     assert_eq!(away.status.code(), Some(1));
+}
+
+/// The operator's commands find a server by its file of settings; a Unix socket is for the server's user alone.
+#[test]
+fn by_command_line_where_the_file_of_the_server_says() {
+    let folder = crate::common::Folder::new("by-file");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let (file, socket, key) = (folder.0.join("salon.toml"), folder.0.join("admin.sock"), folder.0.join("key"));
+    std::fs::write(&key, KEY).unwrap();
+    let settings = format!(
+        "listen = \"127.0.0.1:0\"\nadmin = \"unix:{}\"\nadmin_key = \"{}\"\nlog = \"warn\"\n",
+        socket.display(),
+        key.display()
+    );
+    std::fs::write(&file, settings).unwrap();
+    let config = ["--config", file.to_str().unwrap()];
+    let server = Server::start(&[&["serve"], &config[..]].concat());
+    let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let run = |words: &[&str]| {
+        let output = salon(words).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let _ann = joined(&server, "ann", "den");
+    for words in [&["who"][..], &["who", "den"], &["rooms"], &["health"], &["top", "--once"], &["reload"]] {
+        let (status, said, error) = run(&[words, &config[..]].concat());
+        assert_eq!((status, &*error), (0, ""), "{words:?}: {said}");
+    }
+    let at = format!("unix:{}", socket.display());
+    let (status, _, error) = run(&["who", "--admin", &at]);
+    assert!(status == 1 && error.contains(&format!("the server at {at} refuses (401): ")), "{error}");
+    assert_eq!(run(&["who", "--admin", &at, "--admin-key", key.to_str().unwrap()]).1, "ann\n");
+    // What the command line says comes before what the file says.
+    let (status, _, error) = run(&["who", config[0], config[1], "--admin", "127.0.0.1:1"]);
+    assert!(status == 1 && error.contains("the server at 127.0.0.1:1 cannot be reached: "), "{error}");
+    assert_eq!(run(&["who", "--admin", "off"]).0, 2);
+    std::fs::write(&file, "admin = \"nowhere\"\nsomething_of_a_later_version = 1\n").unwrap();
+    let (status, _, error) = run(&["who", config[0], config[1]]);
+    assert!(status == 2 && error.contains("salon.toml line 1: admin: expected "), "{error}");
+    std::fs::write(&file, "something_of_a_later_version = 1\n").unwrap();
+    assert!(run(&["health", config[0], config[1], "--admin", &at]).0 == 0);
+}
+
+/// An answer that was lost leaves it open whether a message was said: with the `id` that is named it is said once.
+#[test]
+fn what_may_have_been_said_can_be_said_again() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = silent.local_addr().unwrap().to_string();
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = silent.accept().unwrap();
+        let mut bytes = [0; 4096];
+        let mut text = String::new();
+        while !text.ends_with('}') {
+            let len = stream.read(&mut bytes).unwrap();
+            text += std::str::from_utf8(&bytes[..len]).unwrap();
+        }
+        text
+    });
+    let output = salon(&["say", "--room", "den", "build 8", "--admin", &at]).output().unwrap();
+    let (error, asked) = (String::from_utf8(output.stderr).unwrap(), asked.join().unwrap());
+    let id = error.split("say it again with --id ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or_default();
+    assert!(
+        output.status.code() == Some(1) && id.len() == 16 && asked.contains(&format!("\"id\":\"{id}\"")),
+        "{error}"
+    );
+    let server = Server::serve(&[]);
+    let admin = server.admin.unwrap().to_string();
+    for dup in [false, true] {
+        let output = salon(&["say", "--room", "den", "build 8", "--id", id, "--admin", &admin]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!((output.status.code(), said.contains("\"dup\":true")), (Some(0), dup), "{said}");
+    }
 }
 
 /// A reload answers the caller: what has changed, or what is wrong, and then nothing has.
