@@ -283,6 +283,11 @@ impl Chat {
         self.backend.health()
     }
 
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The counts of what there is, and of what has happened.
     pub fn counts(&self) -> Counts {
         Counts {

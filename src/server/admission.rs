@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use crate::time::Tick;
 
@@ -76,6 +77,8 @@ pub struct Admission {
     /// The table is swept when it has grown to this.
     sweep_at: usize,
     refused: Refusals,
+    /// When [`notes_stranger`](Self::notes_stranger) may say it again.
+    stranger_after: Tick,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,7 +99,8 @@ struct Entry {
 impl Admission {
     /// An empty table. `None`: no limits for any address.
     pub fn new(limits: Option<Limits>, proxies: Proxies) -> Self {
-        Self { limits, proxies, table: HashMap::new(), sweep_at: MIN_SWEEP, refused: Refusals::default() }
+        let (refused, stranger_after) = (Refusals::default(), Tick(0));
+        Self { limits, proxies, table: HashMap::new(), sweep_at: MIN_SWEEP, refused, stranger_after }
     }
 
     /// From now on these limits hold. Open connections stay.
@@ -107,6 +111,21 @@ impl Admission {
     /// The trusted proxies.
     pub fn proxies(&self) -> &Proxies {
         &self.proxies
+    }
+
+    /// A program there (`None`: behind a Unix socket) speaks for others. Whether that is to be said: it is nearby, as
+    /// proxies are, nobody has said that it is trusted, and nothing was said of one for [`STRANGER_EVERY`].
+    pub fn notes_stranger(&mut self, from: Option<IpAddr>, now: Tick) -> bool {
+        let to_be_said = now >= self.stranger_after && from.is_none_or(is_nearby) && !self.proxies.trust(from);
+        if to_be_said {
+            self.stranger_after = now + STRANGER_EVERY;
+        }
+        to_be_said
+    }
+
+    /// The limits of an address; `None`: it has none.
+    pub fn limits(&self) -> Option<&Limits> {
+        self.limits.as_ref()
     }
 
     /// Bytes that the table takes.
@@ -245,6 +264,17 @@ const MIN_SWEEP: usize = 1024;
 /// How long an empty bucket takes to be full, in microseconds.
 const BUCKET: u64 = 1_000_000;
 
+/// Whether it is on this machine or in a private network.
+fn is_nearby(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
+    }
+}
+
+/// How often the log says that somebody nearby speaks for others and is not trusted, at most.
+const STRANGER_EVERY: Duration = Duration::from_secs(3600);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,6 +360,31 @@ mod tests {
         assert_eq!(verdicts[3 + TOLD as usize - 1], Verdict::TooFast);
         assert_eq!(verdicts[3 + TOLD as usize..], [Verdict::Dropped; 2]);
         assert_eq!(admission.refused().of(Reason::Dropped), 2);
+    }
+
+    #[test]
+    fn a_proxy_that_nobody_has_told_of_is_noticed() {
+        let mut admission = Admission::new(None, Proxies::default());
+        for (from, tick, said) in [
+            // A client far away may write what it likes.
+            (Some("192.0.2.1"), 0, false),
+            (Some("2001:db8::1"), 0, false),
+            (Some("10.0.0.7"), 5, true),
+            (Some("10.0.0.8"), 6, false),
+            (None, 3_600_004, false),
+            (None, 3_600_005, true),
+            (Some("::ffff:127.0.0.1"), 7_200_004, false),
+            (Some("::ffff:127.0.0.1"), 7_200_005, true),
+            (Some("fd00::1"), 10_800_005, true),
+        ] {
+            assert_eq!(admission.notes_stranger(from.map(address), Tick(tick)), said, "{from:?} {tick}");
+        }
+        let trusted = ["10.0.0.0/8", "unix"].map(|text| text.parse().unwrap()).to_vec();
+        let mut admission = Admission::new(None, Proxies { trusted, ..Proxies::default() });
+        assert!(
+            !admission.notes_stranger(Some(address("10.0.0.7")), Tick(0)) && !admission.notes_stranger(None, Tick(0))
+        );
+        assert!(admission.notes_stranger(Some(address("192.168.0.1")), Tick(0)));
     }
 
     #[test]

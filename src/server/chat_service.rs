@@ -124,9 +124,12 @@ impl ChatService {
         }
     }
 
-    /// Answers a request.
-    /// The status that it is answered with; `None`: somebody else answers, later, or nobody does.
+    /// Answers a request. Returns the status that it is answered with; `None`: somebody else answers, later, or nobody
+    /// does.
     fn give<S: System>(&mut self, id: ConnId, asked: Asked, answer: Answer, turn: &mut Turn<'_, S>) -> Option<u16> {
+        if asked.pays && asked.forwarded {
+            turn.note_forwarded(id);
+        }
         let pays = asked.pays && matches!(answer, Answer::Respond(_) | Answer::Refuse(_));
         if pays && !turn.may_ask(id, asked.said) {
             // It gets no other answer, whatever else was wrong with the request; and its connection ends, so that its

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::backend::MAX_BANS;
 use crate::backend::health::{BOUNDS, Health};
 
 use super::Seen;
@@ -28,6 +29,21 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
     page.gauge("salon_users", "Users with a session now.", counts.users as f64);
     page.gauge("salon_rooms", "Rooms now.", counts.rooms as f64);
     page.gauge("salon_bans", "Users who are kept out now.", counts.bans as f64);
+    page.head("salon_limit", "The most that there may be, by what.", "gauge");
+    let chat_limits = chat.settings();
+    let per_address = admission.limits().map_or(0, |limits| limits.open as usize);
+    for (of, limit) in [
+        ("rooms", chat_limits.max_rooms),
+        ("users", chat_limits.max_users),
+        ("bans", MAX_BANS),
+        ("room_members", chat_limits.room_members),
+        ("rooms_of_session", chat_limits.rooms_per_session),
+        ("sessions_of_user", chat_limits.sessions_per_user),
+        ("connections_of_address", per_address),
+    ] {
+        page.sample("salon_limit", &format!("of=\"{of}\""), limit as f64);
+    }
+    page.gauge("salon_known_users", "Users who are known, here or not.", counts.known_users as f64);
     page.gauge("salon_uptime_seconds", "Time since the start.", seen.uptime().as_secs_f64());
     page.counter("salon_connections_accepted_total", "Connections accepted.", counters.accepted);
     page.counter("salon_connections_upgraded_total", "Connections upgraded to WebSocket.", counters.upgraded);

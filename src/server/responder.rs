@@ -37,6 +37,8 @@ pub(super) struct Responder {
 pub(crate) struct Asked {
     /// The client that a proxy names.
     pub said: Option<IpAddr>,
+    /// It has a header by which proxies name their clients.
+    pub forwarded: bool,
     /// Its method is HEAD.
     pub head_only: bool,
     /// Its connection may be kept.
@@ -47,7 +49,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// The properties of bytes that are no request.
-    pub const UNREAD: Self = Self { said: None, head_only: false, keep: false, pays: false };
+    pub const UNREAD: Self = Self { said: None, forwarded: false, head_only: false, keep: false, pays: false };
 
     /// The properties of a request whose connection ends with the answer.
     pub fn ending(self) -> Self {
@@ -116,6 +118,7 @@ impl Responder {
         let (seen, stopping) = (sources.seen, sources.stopping);
         let asked = Asked {
             said: seen.admission.proxies().client(request),
+            forwarded: request.has_header("x-forwarded-for") || request.has_header("forwarded"),
             head_only: request.method() == "HEAD",
             keep: request.keeps_alive() && !stopping && port != Port::Crowded,
             pays: port == Port::Public,

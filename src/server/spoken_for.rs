@@ -47,6 +47,19 @@ impl<S: System> Turn<'_, S> {
         asker.is_none_or(|address| self.admission.admit_request(address, self.now.tick))
     }
 
+    /// Notes that a request of the public port names a client as proxies do. If a program nearby that is not trusted
+    /// has sent it, it is probably a proxy of which nobody has told Salon, and the log says so now and then.
+    pub(super) fn note_forwarded(&mut self, id: ConnId) {
+        let Some(from) = self.engine.stream(id).map(Socket::client) else { return };
+        if self.admission.notes_stranger(from, self.now.tick) {
+            let from = from.map_or_else(|| "unix".into(), |address| address.to_string());
+            log::warn!(
+                "{from} names other clients (X-Forwarded-For, Forwarded) and is not trusted, so that limits and the log \
+                 know none of them; if it is a proxy of yours, say --trusted-proxy {from}"
+            );
+        }
+    }
+
     /// Notes that a request is refused; behind a trusted proxy, with the address of the client that it names.
     pub(super) fn note_refused(&mut self, id: ConnId, said: Option<IpAddr>, reason: Reason) {
         let from = self.engine.stream(id).and_then(Socket::client);
