@@ -14,6 +14,7 @@ use salon::backend::memory::Limits;
 use salon::backend::{Backend, Memory, News, Overloaded, Request, Threaded, Waker};
 use salon::server::forwarded::Proxies;
 use salon::server::kernel::Handed;
+use salon::server::operators::Operators;
 use salon::server::reactor::Bounds;
 use salon::server::serve::{self, HandedOver};
 use salon::server::settings::{ProxyProtocol, Reading, Settings, Starter, State};
@@ -137,7 +138,7 @@ fn run(
         tls: None,
         proxy_protocol: ProxyProtocol::default(),
         admin: None,
-        admin_key: None,
+        operators: Operators::default(),
         origins: Vec::new(),
         keys: None,
         bounds: Bounds {

@@ -1,4 +1,4 @@
-//! The key of the admin port: where it is, for a server that asks for it and for one who shows it.
+//! The keys of the admin port: where they are, for a server that asks for it and for one who shows it.
 //!
 //! It comes from a file or an environment variable, never from an argument, which everybody on the machine can see. No
 //! error repeats anything of it.
@@ -7,10 +7,21 @@ use std::fs;
 use std::path::Path;
 
 use crate::server::admin_key::AdminKey;
+use crate::server::operators::{Operator, Operators, Rights};
 
-/// The key that the operator is to show on the admin port, if there is to be one.
-pub fn read(file: Option<&Path>) -> Result<Option<AdminKey>, String> {
-    Ok(read_bytes(file)?.map(|(key, _)| key))
+use super::values::OperatorArg;
+
+/// The operators, each with the key that they are to show on the admin port.
+pub fn operators(file: Option<&Path>, others: &[OperatorArg]) -> Result<Operators, String> {
+    let admin = read_bytes(file)?.map(|(key, _)| Operator { name: "admin".into(), rights: Rights::ALL, key });
+    let mut all = Vec::from_iter(admin);
+    for OperatorArg { name, rights, file } in others {
+        let wrong = |error: &dyn std::fmt::Display| format!("--operator {name}: {}: {error}", file.display());
+        let bytes = fs::read(file).map_err(|error| wrong(&error))?;
+        let key = AdminKey::read(&bytes).map_err(|error| wrong(&error))?;
+        all.push(Operator { name: name.as_str().into(), rights: *rights, key });
+    }
+    Operators::of(all).map_err(|error| format!("--operator: {error}"))
 }
 
 /// The same as it is to be shown to a server, if there is one.

@@ -15,9 +15,9 @@ use super::sim::SimArgs;
 use super::store;
 use super::top::{KEYS, TopArgs};
 use super::values::{
-    Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, ProxyProtocolArg, RateArg,
-    parse_address, parse_connections, parse_count, parse_flush_delay, parse_message_bytes, parse_mode, parse_outbox,
-    parse_per_address, parse_size, parse_time, parse_wait,
+    Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, OperatorArg, ProxyProtocolArg,
+    RateArg, parse_address, parse_connections, parse_count, parse_flush_delay, parse_message_bytes, parse_mode,
+    parse_outbox, parse_per_address, parse_size, parse_time, parse_wait,
 };
 use super::values::{DurabilityArg, HistoryAgeArg, HistoryArg, StoreArg, StoreSizeArg};
 use crate::server::forwarded::Trusted;
@@ -146,6 +146,10 @@ pub struct ServeArgs {
     /// variable SALON_ADMIN_SECRET can hold the key instead
     #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY", group = AT_ONCE)]
     pub admin_key: Option<PathBuf>,
+    /// A further operator: a name for the log, what they may do (metrics, read, speak, moderate, with `+` between them,
+    /// or everything), and the file of their key (repeatable). The key of --admin-key may do everything
+    #[arg(long, value_name = "NAME:RIGHTS:FILE", env = "SALON_OPERATOR", value_delimiter = ',', group = AT_ONCE)]
+    pub operator: Vec<OperatorArg>,
     /// Let everybody in who reaches an address that is not loopback, under any name they choose
     #[arg(long, env = "SALON_OPEN", group = AT_ONCE)]
     pub open: bool,

@@ -47,6 +47,9 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     if let Some(key) = &args.admin_key {
         report.secret("admin_key", "the key", key);
     }
+    for operator in &args.operator {
+        report.secret("operator", "the key", &operator.file);
+    }
     // The other keys are public.
     for key in args.auth_key.iter().filter(|key| key.algorithm == Algorithm::Hs256) {
         report.secret("auth_key", "the secret", &key.file);

@@ -9,8 +9,8 @@ use crate::backend::sqlite;
 use crate::chat;
 use crate::engine::{self, DeflateSettings};
 use crate::proto::Limits;
-use crate::server::admin_key::AdminKey;
 use crate::server::listener::Address;
+use crate::server::operators::Operators;
 use crate::server::reactor::Bounds;
 use crate::server::{self, admission};
 
@@ -25,8 +25,8 @@ use super::{admin_key, descriptors, keys, listener};
 ///
 /// # Errors
 /// One sentence: it is there without one.
-pub fn admin_is_guarded(address: SocketAddr, key: Option<&AdminKey>) -> Result<(), String> {
-    if address.ip().is_loopback() || key.is_some() {
+pub fn admin_is_guarded(address: SocketAddr, operators: &Operators) -> Result<(), String> {
+    if address.ip().is_loopback() || !operators.is_empty() {
         return Ok(());
     }
     Err(format!(
@@ -83,14 +83,14 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
              ask for tokens with --auth jwt, or listen on 127.0.0.1 behind a proxy that knows its users"
         ));
     }
-    let admin_key = admin_key::read(args.admin_key.as_deref())?;
+    let operators = admin_key::operators(args.admin_key.as_deref(), &args.operator)?;
     for address in handed.admin.iter().flatten() {
-        admin_is_guarded(*address, admin_key.as_ref())?;
+        admin_is_guarded(*address, &operators)?;
     }
     let admin = match &args.admin {
         Listen::Off => None,
         Listen::Tcp(address) => {
-            admin_is_guarded(*address, admin_key.as_ref())?;
+            admin_is_guarded(*address, &operators)?;
             Some(Address::Tcp(*address))
         }
         Listen::Unix(path) => Some(Address::Unix { path: path.clone(), mode: ADMIN_MODE }),
@@ -164,7 +164,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         tls: listen.tls,
         proxy_protocol: listen.proxy_protocol,
         admin,
-        admin_key,
+        operators,
         origins: args.origin.clone(),
         keys,
         bounds,
@@ -250,6 +250,8 @@ mod tests {
 
     use super::*;
     use crate::cli::args::Args;
+    use crate::server::admin_key::AdminKey;
+    use crate::server::operators::{Operator, Rights};
 
     #[test]
     fn what_nobody_sets_is_as_the_floors_below_have_it() {
@@ -358,14 +360,19 @@ mod tests {
     #[test]
     fn the_admin_port_is_beyond_loopback_only_with_a_key() {
         let key = AdminKey::read(b"0123456789abcdef").unwrap();
+        let some = Operators::of(vec![Operator { name: "admin".into(), rights: Rights::ALL, key }]).unwrap();
         for (address, shown, guarded) in [
             ("127.0.0.1:1", None, true),
             ("[::1]:1", None, true),
             ("192.0.2.1:1", None, false),
             ("0.0.0.0:1", None, false),
-            ("192.0.2.1:1", Some(&key), true),
+            ("192.0.2.1:1", Some(some), true),
         ] {
-            assert_eq!(admin_is_guarded(address.parse().unwrap(), shown).is_ok(), guarded, "{address}");
+            assert_eq!(
+                admin_is_guarded(address.parse().unwrap(), &shown.unwrap_or_default()).is_ok(),
+                guarded,
+                "{address}"
+            );
         }
     }
 }

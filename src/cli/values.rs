@@ -12,6 +12,7 @@ use log::LevelFilter;
 use crate::server::forwarded::Header;
 use crate::server::jwt::Algorithm;
 use crate::server::logging;
+use crate::server::operators::Rights;
 
 /// What is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +123,42 @@ impl FromStr for KeyArg {
             .ok_or_else(|| "expected HS256:FILE, RS256:FILE or EdDSA:FILE".into())
     }
 }
+
+/// An operator, what they may do, and where their key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorArg {
+    /// The name in the log.
+    pub name: String,
+    /// What they may do.
+    pub rights: Rights,
+    /// Where the key is.
+    pub file: PathBuf,
+}
+
+impl FromStr for OperatorArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = || {
+            let (name, rest) = text.split_once(':')?;
+            let (rights, file) = rest.split_once(':')?;
+            let named =
+                (1..=MAX_OPERATOR_BYTES).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+            (named && !file.is_empty()).then_some((name, rights, file))
+        };
+        let (name, rights, file) = parts().ok_or(
+            "expected NAME:RIGHTS:FILE, such as prometheus:metrics:/etc/salon/prometheus.key; a name has 1 to 64 \
+             printable ASCII characters without spaces",
+        )?;
+        let rights = rights.parse().map_err(|()| {
+            format!("expected metrics, read, speak, moderate with + between them, or everything, found {rights:?}")
+        })?;
+        Ok(Self { name: name.into(), rights, file: file.into() })
+    }
+}
+
+/// The longest name of an operator.
+const MAX_OPERATOR_BYTES: usize = 64;
 
 /// Where people come in without TLS, or the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -447,6 +484,18 @@ mod tests {
             assert!(wrong.parse::<RateArg>().is_err(), "{wrong}");
         }
         assert_eq!("off".parse(), Ok(Listen::Off));
+        for (text, good) in [
+            ("bot:speak:/k", true),
+            ("bot:read+speak:/k:2", true),
+            ("a:everything:k", true),
+            ("bot:speak", false),
+            (":speak:/k", false),
+            ("bot:speak:", false),
+            ("bot:dance:/k", false),
+            ("the bot:speak:/k", false),
+        ] {
+            assert_eq!(text.parse::<OperatorArg>().is_ok(), good, "{text}");
+        }
         assert_eq!("localhost:1".parse(), Ok(Listen::Tcp(([127, 0, 0, 1], 1).into())));
         assert!("8080".parse::<Listen>().is_err());
         assert_eq!("unix:/run/salon.sock".parse(), Ok(Listen::Unix("/run/salon.sock".into())));

@@ -1,4 +1,4 @@
-//! The key of the admin port: a caller that shows it is the operator.
+//! A key of the admin port: a caller that shows it is an operator.
 //!
 //! It is read at the start and at SIGHUP, compared in constant time, and shown nowhere: neither in errors nor by
 //! `Debug`.
@@ -60,6 +60,11 @@ impl AdminKey {
     /// Whether that is the key. The time it takes reveals only whether the length is the same.
     pub fn is(&self, shown: &[u8]) -> bool {
         self.0.ct_eq(shown).into()
+    }
+
+    /// Whether both are one key.
+    pub fn same(&self, other: &Self) -> bool {
+        self.is(&other.0)
     }
 }
 

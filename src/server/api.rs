@@ -4,12 +4,13 @@
 //! before its body is read: key, path, method, media type, length. One table gives each refusal of the chat its status.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::chat::{Call, Code};
 use crate::proto::handshake::{Request, RequestError};
 
-use super::admin_key::AdminKey;
 use super::entry_error::{CallError, EntryError};
+use super::operators::{Operators, Right, Rights};
 
 /// A call whose body may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,28 +47,49 @@ pub const fn status(code: Code) -> u16 {
     }
 }
 
-/// Whether the request has the operator's rights: it shows the key, or no key is set and it comes from a program on
-/// this machine.
-pub(super) fn admit(request: &Request<'_>, key: Option<&AdminKey>) -> Result<(), EntryError> {
-    let Some(key) = key else {
+/// The right that a call needs.
+pub(super) const fn right_of(call: Call) -> Right {
+    match call {
+        Call::Room | Call::Rooms | Call::Members | Call::Online | Call::History => Right::Read,
+        Call::Publish | Call::Broadcast | Call::Direct | Call::Multicast | Call::Create => Right::Speak,
+        Call::Delete | Call::Kick | Call::Disconnect | Call::Ban | Call::Unban | Call::Bans => Right::Moderate,
+    }
+}
+
+/// A caller on the admin port.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The operator's name; `-` where no key is asked for.
+    pub name: Arc<str>,
+    rights: Rights,
+}
+
+impl Caller {
+    /// Goes on if the caller may do that.
+    pub(super) fn may(self, right: Right) -> Result<Self, EntryError> {
+        if self.rights.have(right) { Ok(self) } else { Err(EntryError::Right(right)) }
+    }
+}
+
+/// The caller: an operator who shows a key, or where there are none any program on this machine.
+pub(super) fn admit(request: &Request<'_>, operators: &Operators) -> Result<Caller, EntryError> {
+    if operators.is_empty() {
         // A page can send requests to this machine, and a host name of its choice can lead here (DNS rebinding).
         let by_address = request.host().is_none_or(is_address);
         return match by_address && !request.has_header("origin") {
-            true => Ok(()),
+            true => Ok(Caller { name: "-".into(), rights: Rights::ALL }),
             false => Err(CallError::Origin.into()),
         };
-    };
+    }
     if request.headers("authorization").count() > 1 {
         return Err(EntryError::Request(RequestError::RepeatedHeader("Authorization")));
     }
     let credentials = request.headers("authorization").next().unwrap_or_default();
     let shown = credentials.split_at_checked(BEARER.len());
     let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER)).map(|(_, key)| key.trim_ascii());
-    match shown {
-        None => Err(EntryError::Key { shown: false }),
-        Some(shown) if !key.is(shown) => Err(EntryError::Key { shown: true }),
-        Some(_) => Ok(()),
-    }
+    let Some(shown) = shown else { return Err(EntryError::Key { shown: false }) };
+    let operator = operators.who(shown).ok_or(EntryError::Key { shown: true })?;
+    Ok(Caller { name: operator.name.clone(), rights: operator.rights })
 }
 
 /// The call of a request for `/api/NAME`, of any caller.
@@ -117,6 +139,8 @@ const BEARER: &[u8] = b"bearer ";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::admin_key::AdminKey;
+    use crate::server::operators::Operator;
 
     fn with<T>(line: &str, headers: &str, look: impl FnOnce(&Request<'_>) -> T) -> T {
         let head = format!("{line} HTTP/1.1\r\n{headers}\r\n");
@@ -165,9 +189,16 @@ mod tests {
     #[test]
     fn who_is_admitted() {
         let key = AdminKey::read(b"0123456789abcdef").unwrap();
-        let word = |headers: &str, key: Option<&AdminKey>| {
-            with("GET /", headers, |request| match admit(request, key) {
-                Ok(()) => "in",
+        let some = Operators::of(vec![Operator { name: "admin".into(), rights: Rights::ALL, key }]).unwrap();
+        let word = |headers: &str, operators: &Operators| {
+            with("GET /", headers, |request| match admit(request, operators) {
+                Ok(Caller { name, .. }) => {
+                    if operators.is_empty() == (&*name == "-") {
+                        "in"
+                    } else {
+                        "misnamed"
+                    }
+                }
                 Err(EntryError::Key { shown: true }) => "wrong",
                 Err(EntryError::Key { shown: false }) => "none",
                 Err(EntryError::Call(CallError::Origin)) => "browser",
@@ -183,7 +214,7 @@ mod tests {
             ("Host: h\r\n", "none"),
             ("Host: h\r\nAuthorization: Bearer 0123456789abcdef\r\nAuthorization: x\r\n", "bad"),
         ] {
-            assert_eq!(word(headers, Some(&key)), expected, "{headers}");
+            assert_eq!(word(headers, &some), expected, "{headers}");
         }
         for (headers, expected) in [
             ("Host: 127.0.0.1:8081\r\n", "in"),
@@ -196,7 +227,7 @@ mod tests {
             ("Host: 127.0.0.1:8081\r\nOrigin: http://127.0.0.1:8081\r\n", "browser"),
             ("Host: 127.0.0.1:8081\r\nOrigin: null\r\n", "browser"),
         ] {
-            assert_eq!(word(headers, None), expected, "{headers}");
+            assert_eq!(word(headers, &Operators::default()), expected, "{headers}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::chat::{Call, Deliveries, Delivery};
 use crate::id::ConnId;
@@ -12,13 +13,25 @@ use crate::time::Moment;
 
 use super::api;
 use super::http::{self, NO_STORE, Response};
+use super::trail::Step;
 
 /// The calls that the chat has still to answer, and the outcomes of those that it has answered.
 #[derive(Debug, Default)]
 pub struct Calls {
-    /// The connections of open calls, and whether they are kept.
-    owed: HashMap<ConnId, bool>,
+    /// The names of operators who have made a call whose body came behind it.
+    operators: Vec<Arc<str>>,
+    /// The connections of open calls.
+    owed: HashMap<ConnId, Owed>,
     outcomes: Outcomes,
+}
+
+/// A call that is to be answered.
+#[derive(Debug)]
+struct Owed {
+    /// Whether the connection is kept.
+    keep: bool,
+    /// What the trail is told of it.
+    step: Option<Step>,
 }
 
 /// The answer to a call.
@@ -33,19 +46,27 @@ pub struct Reply {
 }
 
 impl Calls {
-    /// The note for the engine about a call while its body comes.
-    pub fn note(call: Call, keep: bool) -> u32 {
-        call as u32 | if keep { KEEP } else { 0 }
+    /// The note for the engine about a call of that operator while its body comes. The engine forgets it with the
+    /// connection, so nothing is kept for a body that never comes.
+    pub fn note(&mut self, call: Call, operator: &Arc<str>, keep: bool) -> u32 {
+        let at = self.operators.iter().position(|known| known == operator).unwrap_or(self.operators.len());
+        // Over all readings of the settings; a further name is `-` in the trail.
+        if at == self.operators.len() && at < MAX_NAMES {
+            self.operators.push(operator.clone());
+        }
+        call as u32 | (at as u32) << CALL_BITS | if keep { KEEP } else { 0 }
     }
 
-    /// Reads that note: which call it is, and whether its connection is kept.
-    pub fn of_note(note: u32) -> (Call, bool) {
-        (Call::ALL[(note & !KEEP) as usize], note & KEEP != 0)
+    /// Reads that note: which call it is, whose, and whether its connection is kept.
+    pub fn of_note(&self, note: u32) -> (Call, Arc<str>, bool) {
+        let call = Call::ALL[(note & ((1 << CALL_BITS) - 1)) as usize];
+        let operator = self.operators.get(((note & !KEEP) >> CALL_BITS) as usize);
+        (call, operator.cloned().unwrap_or_else(|| "-".into()), note & KEEP != 0)
     }
 
-    /// A call goes to the chat: its connection waits for an answer.
-    pub fn begin(&mut self, id: ConnId, keep: bool) {
-        self.owed.insert(id, keep);
+    /// A call of that operator goes to the chat: its connection waits for an answer.
+    pub fn begin(&mut self, id: ConnId, operator: &Arc<str>, call: Call, body: &[u8], keep: bool) {
+        self.owed.insert(id, Owed { keep, step: Step::of(operator, call, body) });
     }
 
     /// A call is answered without the chat, or refused before it reaches it.
@@ -66,8 +87,9 @@ impl Calls {
     /// The reply to a call, if a delivery is its answer.
     pub fn reply(&mut self, delivery: &Delivery, deliveries: &Deliveries, now: Moment) -> Option<Reply> {
         let (to, status, text) = answer_of(delivery)?;
-        let keep = self.owed.remove(&to)?;
+        let Owed { keep, step } = self.owed.remove(&to)?;
         self.outcomes.note(status);
+        step.inspect(|step| step.tell(status));
         let body = [deliveries.text(text), b"\n"].concat();
         let headers: &[(&str, &str)] = match status {
             503 => &[NO_STORE, ("Retry-After", "1")],
@@ -118,5 +140,31 @@ fn answer_of(delivery: &Delivery) -> Option<(ConnId, u16, &Range<usize>)> {
     }
 }
 
-/// In the note of a request with a body: its connection is kept. The rest of the note is which call it is.
+/// In the note of a request with a body: its connection is kept. The rest of the note is which call it is, and above
+/// that the place of its operator in the list of names.
 const KEEP: u32 = 1 << 31;
+const CALL_BITS: u32 = 8;
+
+/// Names of operators that are remembered for calls whose body comes.
+const MAX_NAMES: usize = if cfg!(test) { 2 } else { 4096 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_has_call_operator_and_whether_to_keep() {
+        let mut calls = Calls::default();
+        let names: [Arc<str>; 3] = ["ann".into(), "bot".into(), "one too many".into()];
+        for round in 0..2 {
+            for (at, name) in names.iter().enumerate() {
+                for (call, keep) in [(Call::ALL[0], true), (*Call::ALL.last().unwrap(), false)] {
+                    let note = calls.note(call, name, keep);
+                    let shown = if at < MAX_NAMES { &**name } else { "-" };
+                    assert_eq!(calls.of_note(note), (call, shown.into(), keep), "{round} {name}");
+                }
+            }
+        }
+        assert_eq!(calls.operators.len(), MAX_NAMES);
+    }
+}

@@ -4,6 +4,7 @@
 //! calls of the operator.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -27,6 +28,7 @@ use super::socket::Socket;
 use super::sources::{LastReload, Sources, line};
 use super::system::System;
 use super::top::Top;
+use super::trail;
 use super::{Port, Reloaded, Seen, Service, Turn};
 
 /// The chat as a service of the loop.
@@ -44,7 +46,7 @@ pub(crate) struct ChatService {
     /// When it was started, in milliseconds since the Unix epoch, as it was told first: clocks drift apart.
     started: OnceCell<u64>,
     /// Callers who have asked for the settings to be read again.
-    reloads: Vec<(ConnId, Asked)>,
+    reloads: Vec<(ConnId, Asked, Arc<str>)>,
     /// What came of it, to be told to them: a status and a text.
     reloaded: Option<(u16, Vec<u8>)>,
     top: Top,
@@ -176,17 +178,17 @@ impl ChatService {
                     Err(error) => Some(turn.refuse(id, asked, &error, &mut self.calls)),
                 }
             }
-            Answer::Reload => {
-                self.reloads.push((id, asked));
+            Answer::Reload(operator) => {
+                self.reloads.push((id, asked, operator));
                 None
             }
-            Answer::Receive(head) => {
-                let note = Calls::note(head.call, asked.keep);
+            Answer::Receive(head, operator) => {
+                let note = self.calls.note(head.call, &operator, asked.keep);
                 turn.engine.receive_body(id, head.body_len, note, head.interim());
                 None
             }
-            Answer::Call(call) => {
-                self.calls.begin(id, asked.keep);
+            Answer::Call(call, operator) => {
+                self.calls.begin(id, &operator, call, b"", asked.keep);
                 self.chat.handle_call(id, call, b"", turn.now, &mut self.deliveries);
                 None
             }
@@ -223,8 +225,8 @@ impl<S: System> Service<S> for ChatService {
                 return Then::Answer(asked, Box::new(answer), line);
             }
             Event::Body { note, bytes } => {
-                let (call, keep) = Calls::of_note(note);
-                self.calls.begin(id, keep && !self.stopping);
+                let (call, operator, keep) = self.calls.of_note(note);
+                self.calls.begin(id, &operator, call, bytes, keep && !self.stopping);
                 self.chat.handle_call(id, call, bytes, now, &mut self.deliveries);
             }
             Event::BadRequest(error) => {
@@ -271,7 +273,8 @@ impl<S: System> Service<S> for ChatService {
 
     fn deliver(&mut self, turn: &mut Turn<'_, S>) {
         if let Some((status, text)) = self.reloaded.take() {
-            for (id, asked) in std::mem::take(&mut self.reloads) {
+            for (id, asked, operator) in std::mem::take(&mut self.reloads) {
+                trail::tell_reload(&operator, status);
                 let response = Response { headers: &[NO_STORE], ..Response::new(status, http::JSON, &text) };
                 self.calls.note_answered(status);
                 turn.engine.respond(id, &asked.word(response, turn.now).bytes, asked.keep);

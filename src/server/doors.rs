@@ -4,6 +4,7 @@
 //! what the door needs, upgrade, origin. It writes nothing: [`super::http`] does.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
@@ -11,9 +12,9 @@ use crate::chat::{Door, NameError, RoomName, Shows, UserName, Verifier};
 use crate::proto::handshake::{Request, RequestError, Upgrade};
 
 use super::Port;
-use super::admin_key::AdminKey;
 use super::api::{self, CallHead};
 use super::entry_error::EntryError;
+use super::operators::{Operators, Right};
 use super::origin::Origin;
 use super::query::field;
 use super::reports::{Look, Report};
@@ -35,12 +36,12 @@ pub enum Entry<'a> {
     Report(Report),
     /// To a report for which the engine must be asked.
     Look(Look),
-    /// To the reading of the settings, once more.
-    Reload,
+    /// To the reading of the settings, once more, for that operator.
+    Reload(Arc<str>),
     /// To the list of methods (`OPTIONS`). Balancers ask for it to know whether a server is there.
     Options,
-    /// To a call of the operator, whose body may follow.
-    Call(CallHead),
+    /// To a call of that operator, whose body may follow.
+    Call(CallHead, Arc<str>),
     /// To a refusal.
     Refused(EntryError),
 }
@@ -55,15 +56,15 @@ pub struct Guard<'a> {
 }
 
 /// Decides about a request that came in by `port`. `origins` are those allowed beyond the server's own; without a guard
-/// anybody may come in under any name, and without a key every program on this machine has the operator's rights.
+/// anybody may come in under any name, and without an operator every program on this machine has all rights.
 pub fn enter<'a>(
     request: &Request<'a>,
     port: Port,
     origins: &[Origin],
     guard: Option<Guard<'_>>,
-    key: Option<&AdminKey>,
+    operators: &Operators,
 ) -> Entry<'a> {
-    decide(request, port, origins, guard, key).unwrap_or_else(Entry::Refused)
+    decide(request, port, origins, guard, operators).unwrap_or_else(Entry::Refused)
 }
 
 fn decide<'a>(
@@ -71,7 +72,7 @@ fn decide<'a>(
     port: Port,
     origins: &[Origin],
     guard: Option<Guard<'_>>,
-    key: Option<&AdminKey>,
+    operators: &Operators,
 ) -> Result<Entry<'a>, EntryError> {
     let port = match port {
         Port::Refused => return Err(EntryError::Full),
@@ -82,11 +83,14 @@ fn decide<'a>(
     };
     let path = request.path();
     if let (Port::Admin, Some(call)) = (port, path.strip_prefix("/api/")) {
-        api::admit(request, key)?;
+        let caller = api::admit(request, operators)?;
         if call == "reload" {
-            return api::reload(request).map(|()| Entry::Reload);
+            let caller = caller.may(Right::Reload)?;
+            return api::reload(request).map(|()| Entry::Reload(caller.name));
         }
-        return Ok(Entry::Call(api::head(request, call)?));
+        let head = api::head(request, call)?;
+        let caller = caller.may(api::right_of(head.call))?;
+        return Ok(Entry::Call(head, caller.name));
     }
     if request.content_length().map_err(EntryError::Request)? != 0 {
         return Err(EntryError::Request(RequestError::BadBody));
@@ -122,16 +126,18 @@ fn decide<'a>(
         (_, LIVE) => Entry::Report(Report::Live),
         (_, "/readyz") => Entry::Report(Report::Ready),
         _ => {
-            api::admit(request, key)?;
+            let caller = api::admit(request, operators)?;
             let session = path.strip_prefix("/connections/").and_then(session_id);
-            match (path, session) {
-                ("/health", _) => Entry::Report(Report::Counters),
-                ("/metrics", _) => Entry::Report(Report::Metrics),
-                ("/connections", _) => Entry::Report(Report::Connections),
-                ("/top", _) => Entry::Look(Look::Top),
-                (_, Some(id)) => Entry::Look(Look::Session(id)),
+            let (entry, right) = match (path, session) {
+                ("/health", _) => (Entry::Report(Report::Counters), Right::Metrics),
+                ("/metrics", _) => (Entry::Report(Report::Metrics), Right::Metrics),
+                ("/connections", _) => (Entry::Report(Report::Connections), Right::Read),
+                ("/top", _) => (Entry::Look(Look::Top), Right::Read),
+                (_, Some(id)) => (Entry::Look(Look::Session(id)), Right::Read),
                 _ => return Err(EntryError::NotFound),
-            }
+            };
+            caller.may(right)?;
+            entry
         }
     };
     match request.method() {
@@ -309,6 +315,8 @@ mod tests {
     use super::*;
     use crate::chat::auth::Claims;
     use crate::chat::{Grant, TokenError};
+    use crate::server::admin_key::AdminKey;
+    use crate::server::operators::Operator;
 
     /// Knows tokens that say `NAME@ROOMS`, or `NAME!ROOMS`, which can stand among sub-protocols.
     #[derive(Debug)]
@@ -349,15 +357,27 @@ mod tests {
             Ok(request) => request,
             Err(error) => return error.status().to_string(),
         };
-        let key = (port == Port::Admin && headers.contains("Authorization"))
-            .then_some(AdminKey::read(KEY.as_bytes()).unwrap());
-        match enter(&request, port, &["https://other.example".parse().unwrap()], guard, key.as_ref()) {
+        let operator = |name: &str, rights: &str, key: &str| Operator {
+            name: name.into(),
+            rights: rights.parse().unwrap(),
+            key: AdminKey::read(key.as_bytes()).unwrap(),
+        };
+        let operators = match port == Port::Admin && headers.contains("Authorization") {
+            true => vec![
+                operator("admin", "everything", KEY),
+                operator("scraper", "metrics", SCRAPER),
+                operator("mod", "read+moderate", MODERATOR),
+            ],
+            false => Vec::new(),
+        };
+        let operators = Operators::of(operators).unwrap();
+        match enter(&request, port, &["https://other.example".parse().unwrap()], guard, &operators) {
             Entry::Chat { upgrade, door } => describe(door, upgrade.encode(&mut Vec::new()).protocol().unwrap_or("-")),
             Entry::Asset(asset) => format!("file {}", asset.path),
             Entry::Report(report) => format!("{report:?}"),
             Entry::Look(look) => format!("{look:?}"),
             Entry::Options => "options".into(),
-            Entry::Reload => "reload".into(),
+            Entry::Reload(_) => "reload".into(),
             Entry::Refused(EntryError::Request(error)) => error.status().to_string(),
             Entry::Refused(EntryError::NotFound) => "404".into(),
             Entry::Refused(EntryError::Method) => "405".into(),
@@ -369,13 +389,17 @@ mod tests {
             Entry::Refused(EntryError::NoSession) => "404".into(),
             Entry::Refused(EntryError::Mistake) => "500".into(),
             Entry::Refused(EntryError::Full | EntryError::Memory | EntryError::Stopping) => "503".into(),
-            Entry::Call(head) => format!("call {}", head.call.as_str()),
+            Entry::Call(head, who) if &*who == "mod" => format!("call {} of mod", head.call.as_str()),
+            Entry::Call(head, _) => format!("call {}", head.call.as_str()),
             Entry::Refused(EntryError::Key { .. }) => "401".into(),
+            Entry::Refused(EntryError::Right(right)) => format!("403 {right:?}"),
             Entry::Refused(EntryError::Call(error)) => error.words().0.to_string(),
         }
     }
 
     const KEY: &str = "0123456789abcdef";
+    const SCRAPER: &str = "the-key-of-the-scraper";
+    const MODERATOR: &str = "the-key-of-a-moderator";
 
     const STATUS: &str = "400 `status`: expected online, away, busy or offline, found another word";
 
@@ -384,8 +408,26 @@ mod tests {
         let json = "Content-Type: application/json\r\n";
         let shown = format!("{json}Authorization: Bearer {KEY}\r\n");
         let wrong = "Content-Type: application/json\r\nAuthorization: Bearer x\r\n";
+        let scraper = format!("{json}Authorization: Bearer {SCRAPER}\r\n");
+        let moderator = format!("{json}Authorization: Bearer {MODERATOR}\r\n");
         for (line, headers, port, expected) in [
             ("POST /api/publish", &*shown, Port::Admin, "call publish"),
+            ("GET /metrics", &scraper, Port::Admin, "Metrics"),
+            ("GET /health", &scraper, Port::Admin, "Counters"),
+            ("GET /top", &scraper, Port::Admin, "403 Read"),
+            ("GET /connections", &scraper, Port::Admin, "403 Read"),
+            ("GET /connections/910a2dec89025cc1", &scraper, Port::Admin, "403 Read"),
+            ("GET /nowhere", &scraper, Port::Admin, "404"),
+            ("POST /api/history", &scraper, Port::Admin, "403 Read"),
+            ("POST /api/publish", &scraper, Port::Admin, "403 Speak"),
+            ("POST /api/ban", &scraper, Port::Admin, "403 Moderate"),
+            ("POST /api/reload", &scraper, Port::Admin, "403 Reload"),
+            ("POST /api/ban", &moderator, Port::Admin, "call ban of mod"),
+            ("POST /api/history", &moderator, Port::Admin, "call history of mod"),
+            ("POST /api/direct", &moderator, Port::Admin, "403 Speak"),
+            ("POST /api/reload", &moderator, Port::Admin, "403 Reload"),
+            ("GET /metrics", &moderator, Port::Admin, "403 Metrics"),
+            ("GET /readyz", &scraper, Port::Admin, "Ready"),
             ("POST /api/publish", wrong, Port::Admin, "401"),
             ("POST /api/nothing", wrong, Port::Admin, "401"),
             ("POST /api/nothing", &shown, Port::Admin, "404"),

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use crate::chat::TokenError;
 use crate::proto::handshake::RequestError;
 
+use super::operators::Right;
+
 /// Why a request is not served.
 #[derive(Debug)]
 pub enum EntryError {
@@ -39,6 +41,8 @@ pub enum EntryError {
         /// Whether one was shown.
         shown: bool,
     },
+    /// The operator whose key is shown may not do that: 403.
+    Right(Right),
     /// It is a call with a mistake.
     Call(CallError),
     /// It asks for a page of the sessions that does not exist: 400.

@@ -5,13 +5,14 @@
 //! [`proxy_protocol`] or [`forwarded`] reads, and `spoken_for` believes or not. [`serve`] starts the server by its
 //! [`settings`]. `chat_service` drives the chat and [`echo`] the echo server, both a [`Service`] on the same loop.
 //!
-//! Of a request, [`doors`] decides what it is let in to, [`api`] whether it is a call of the operator, who shows an
-//! [`admin_key`], and [`jwt`] whether a token holds. `responder` says what it is answered with: a file of the [`site`],
-//! one of the [`reports`] ([`metrics`] and [`top`] among them, made from [`sources`]), or by `refusing` with the words
-//! of an [`entry_error`]; [`http`] writes responses. [`calls`] knows which answers are owed, `delivering` hands on what
-//! the chat wants done. [`refusals`] counts who was turned away, `addresses` knows what can be sent to others,
-//! [`memory`] keeps to a budget, [`logging`] writes the log. Nothing here frames, and nothing remembers a room: that is
-//! for the floors below.
+//! Of a request, [`doors`] decides what it is let in to, [`api`] whether it is a call, [`operators`] whose
+//! [`admin_key`] it shows and what they may do, and [`jwt`] whether a token holds. `responder` says what it is
+//! answered with: a file of the [`site`], one of the [`reports`] ([`metrics`] and [`top`] among them, made from
+//! [`sources`]), or by `refusing` with the words of an [`entry_error`]; [`http`] writes responses. [`calls`] knows
+//! which answers are owed, `trail` tells what operators did, `delivering` hands on what the chat wants done.
+//! [`refusals`] counts who was turned away, `addresses` knows what can be sent to others, [`memory`] keeps to a
+//! budget, [`logging`] writes the log. Nothing here frames, and nothing remembers a room: that is for the floors
+//! below.
 
 mod addresses;
 pub mod admin_key;
@@ -32,6 +33,7 @@ mod lobby;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+pub mod operators;
 pub mod origin;
 pub mod proxy_protocol;
 mod query;
@@ -49,6 +51,7 @@ mod spoken_for;
 pub mod system;
 pub mod tls;
 pub mod top;
+mod trail;
 
 use std::fmt;
 use std::io;

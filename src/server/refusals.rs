@@ -106,6 +106,8 @@ reasons! {
     NoKey = "key_missing",
     /// Another key than that of the admin port: 401.
     WrongKey = "key_wrong",
+    /// The key of an operator who may not do that: 403.
+    NoRight = "key_rights",
     /// A page or a host name on an admin port without a key: 403.
     NotLocal = "not_local",
 }
@@ -217,6 +219,7 @@ impl EntryError {
             Self::Stopping => Reason::Stopping,
             Self::Key { shown: false } => Reason::NoKey,
             Self::Key { shown: true } => Reason::WrongKey,
+            Self::Right(_) => Reason::NoRight,
             Self::Call(error) => (*error).into(),
             Self::Page => Reason::BadRequest,
             Self::NoSession => Reason::NotFound,

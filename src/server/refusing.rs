@@ -11,6 +11,7 @@ use super::calls::Calls;
 use super::doors::ALLOWED;
 use super::entry_error::{CallError, EntryError};
 use super::http::{self, Response};
+use super::operators::Right;
 use super::responder::{Asked, Worded};
 use super::system::System;
 
@@ -67,6 +68,7 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> (Worded, bool) {
         EntryError::Mistake => (500, Plain("internal error"), &[]),
         EntryError::Key { shown: false } => (401, Coded(Code::Unauthorized, NO_KEY), &[SHOW_A_TOKEN]),
         EntryError::Key { shown: true } => (401, Coded(Code::Unauthorized, NO_KEY), &[SHOW_ANOTHER]),
+        EntryError::Right(right) => (403, Coded(Code::Forbidden, lacking(*right)), &[]),
         EntryError::Call(error) => {
             let (status, code, sentence) = error.words();
             (status, Coded(code, sentence), if status == 405 { &[("Allow", "POST")] } else { &[] })
@@ -106,13 +108,25 @@ impl CallError {
     }
 }
 
+/// What an operator is told whose key has not that right.
+const fn lacking(right: Right) -> &'static str {
+    match right {
+        Right::Metrics => "expected the key of an operator with the right `metrics`, found one without it",
+        Right::Read => "expected the key of an operator with the right `read`, found one without it",
+        Right::Speak => "expected the key of an operator with the right `speak`, found one without it",
+        Right::Moderate => "expected the key of an operator with the right `moderate`, found one without it",
+        Right::Reload => "expected the key of an operator who may do everything, found another one",
+    }
+}
+
 const SHOW_A_TOKEN: (&str, &str) = ("WWW-Authenticate", "Bearer");
 
 const SHOW_ANOTHER: (&str, &str) = ("WWW-Authenticate", "Bearer error=\"invalid_token\"");
 
 const IN_A_MOMENT: (&str, &str) = ("Retry-After", "1");
 
-const NO_KEY: &str = "expected `Authorization: Bearer` with the key of --admin-key, found none or another one";
+const NO_KEY: &str =
+    "expected `Authorization: Bearer` with the key of --admin-key or of an operator, found none or another one";
 
 const NO_SESSION: &str = "expected a session that is open, found another id";
 

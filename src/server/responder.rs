@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::chat::{Call, Door, Verifier};
 use crate::proto::handshake::Request;
@@ -13,12 +14,12 @@ use crate::proto::{Agreed, ClientContext};
 use crate::time::Moment;
 
 use super::Port;
-use super::admin_key::AdminKey;
 use super::api::CallHead;
 use super::doors::{self, ALLOWED, Entry, Guard};
 use super::entry_error::EntryError;
 use super::http::{self, NO_STORE, Response};
 use super::jwt::Keys;
+use super::operators::Operators;
 use super::origin::Origin;
 use super::reports::{Look, Words};
 use super::settings::Settings;
@@ -28,7 +29,7 @@ use super::sources::Sources;
 pub(super) struct Responder {
     origins: Vec<Origin>,
     keys: Option<Rc<Keys>>,
-    admin_key: Option<AdminKey>,
+    operators: Operators,
     deflate: bool,
 }
 
@@ -83,12 +84,12 @@ pub(crate) enum Answer {
     TurnAway { response: Vec<u8>, agreed: Agreed<'static>, door: Door },
     /// With a report for which the engine must be asked.
     Look(Look),
-    /// With what comes of reading the settings again.
-    Reload,
-    /// It is asked for the body of a call.
-    Receive(CallHead),
-    /// It is a call without a body, which the chat answers.
-    Call(Call),
+    /// With what comes of reading the settings again, for that operator.
+    Reload(Arc<str>),
+    /// It is asked for the body of a call of that operator.
+    Receive(CallHead, Arc<str>),
+    /// It is a call of that operator without a body, which the chat answers.
+    Call(Call, Arc<str>),
 }
 
 impl Responder {
@@ -96,7 +97,7 @@ impl Responder {
     /// the engine.
     pub fn new(settings: &Settings) -> Self {
         let deflate = settings.engine.deflate.is_some();
-        let mut responder = Self { origins: Vec::new(), keys: None, admin_key: None, deflate };
+        let mut responder = Self { origins: Vec::new(), keys: None, operators: Operators::default(), deflate };
         responder.change(settings);
         responder
     }
@@ -105,7 +106,7 @@ impl Responder {
     pub fn change(&mut self, settings: &Settings) {
         self.origins = settings.origins.clone();
         self.keys = settings.keys.clone().map(Rc::new);
-        self.admin_key = settings.admin_key.clone();
+        self.operators = settings.operators.clone();
     }
 
     /// The verifier of tokens; `None`: anybody may come in under any name.
@@ -125,7 +126,7 @@ impl Responder {
         };
         let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: seen.now.unix_ms });
         // Deciding changes nothing; so a mistake of ours in it costs this connection alone.
-        let decide = || doors::enter(request, port, &self.origins, guard, self.admin_key.as_ref());
+        let decide = || doors::enter(request, port, &self.origins, guard, &self.operators);
         let Ok(entry) = catch_unwind(AssertUnwindSafe(decide)) else {
             return (asked.ending(), Answer::Refuse(EntryError::Mistake));
         };
@@ -167,9 +168,9 @@ impl Responder {
                 (asked, Answer::Respond(asked.word(response, seen.now)))
             }
             (Entry::Look(look), _) => (asked, Answer::Look(look)),
-            (Entry::Reload, _) => (asked, Answer::Reload),
-            (Entry::Call(CallHead { call, body_len: 0, .. }), _) => (asked, Answer::Call(call)),
-            (Entry::Call(head), _) => (asked, Answer::Receive(head)),
+            (Entry::Reload(operator), _) => (asked, Answer::Reload(operator)),
+            (Entry::Call(CallHead { call, body_len: 0, .. }, operator), _) => (asked, Answer::Call(call, operator)),
+            (Entry::Call(head, operator), _) => (asked, Answer::Receive(head, operator)),
             (Entry::Report(report), _) => match report.word(request, sources) {
                 Ok(Words { status, content_type, body, link }) => {
                     let link = link.as_deref().map(|link| ("Link", link));

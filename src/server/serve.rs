@@ -113,9 +113,9 @@ impl Place {
 }
 
 fn greet(said: &Said, settings: &Settings, store: &dyn Backend) {
-    let who = match &settings.admin_key {
-        Some(_) => "for who shows the key",
-        None => "without a key: for every program on this machine",
+    let who = match settings.operators.is_empty() {
+        false => "for who shows the key",
+        true => "without a key: for every program on this machine",
     };
     let admin: Vec<String> = said.admin.iter().map(|place| place.url("http")).collect();
     let admin = match &admin[..] {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::chat;
 use crate::engine;
 
-use super::admin_key::AdminKey;
 use super::jwt::Keys;
 use super::listener::Address;
+use super::operators::Operators;
 use super::origin::Origin;
 use super::reactor::Bounds;
 use super::tls::Identity;
@@ -24,8 +24,8 @@ pub struct Settings {
     pub proxy_protocol: ProxyProtocol,
     /// The operator's address; `None`: none.
     pub admin: Option<Address>,
-    /// The operator's key; `None`: none is needed.
-    pub admin_key: Option<AdminKey>,
+    /// Those who may use the admin port; none: every program on this machine.
+    pub operators: Operators,
     /// Origins whose pages may connect, beyond the server's own.
     pub origins: Vec<Origin>,
     /// The keys that tokens are signed with; `None`: anybody may come in under any name.

@@ -10,6 +10,7 @@ use crate::engine;
 use crate::proto;
 use crate::server::admission;
 use crate::server::forwarded::Proxies;
+use crate::server::operators::Operators;
 use crate::server::reactor::Bounds;
 use crate::server::settings::{ProxyProtocol, Settings};
 
@@ -294,7 +295,7 @@ fn settings(c: &mut Chance, clients: usize, short: bool) -> Settings {
         tls: None,
         proxy_protocol: ProxyProtocol::default(),
         admin: None,
-        admin_key: None,
+        operators: Operators::default(),
         origins: Vec::new(),
         keys: None,
         bounds,

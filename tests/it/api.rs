@@ -452,6 +452,70 @@ fn by_command_line() {
     assert_eq!(away.status.code(), Some(1));
 }
 
+/// Each operator may do what their rights say, and the log says who did what.
+#[test]
+fn operators_have_rights_and_leave_a_trail() {
+    let folder = crate::common::Folder::new("operators");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let path = |name: &str| folder.0.join(name).to_str().unwrap().to_owned();
+    for name in ["admin", "scraper", "mod"] {
+        std::fs::write(path(name), format!("the-key-of-{name}-0123456789")).unwrap();
+    }
+    let [scraper, moderator] = [("scraper", "metrics"), ("mod", "read+moderate")]
+        .map(|(name, rights)| format!("{name}:{rights}:{}", path(name)));
+    let admin_key = path("admin");
+    let arguments = ["--admin-key", &admin_key, "--operator", &scraper, "--operator", &moderator];
+    let server = Server::serve(&[&arguments[..], &["--log", "info,salon::trail=debug"]].concat());
+    let admin = server.admin.unwrap().to_string();
+    let mut ann = joined(&server, "ann", "den");
+    let run = |who: &str, words: &[&str]| {
+        let output = salon(&[words, &["--admin", &admin, "--admin-key", &path(who)]].concat()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (who, words, lacks) in [
+        ("scraper", &["who"][..], Some("read")),
+        ("scraper", &["say", "--everybody", "x"], Some("speak")),
+        ("mod", &["say", "--everybody", "x"], Some("speak")),
+        ("mod", &["who", "den"], None),
+        ("mod", &["reload"], Some("everything")),
+        ("admin", &["say", "--room", "den", "x"], None),
+        ("mod", &["kick", "ann"], None),
+        ("admin", &["reload"], None),
+    ] {
+        let (status, error) = run(who, words);
+        let expected = lacks.map_or(0, |_| 1);
+        let says =
+            lacks.is_none_or(|right| error.contains("refuses (403): expected the key of ") && error.contains(right));
+        assert!(status == expected && says, "{who} {words:?}: {status} {error}");
+    }
+    assert_eq!(run("mod", &["ban", "ann\u{1b}[31m"]).0, 1);
+    for line in [
+        "operator=admin call=publish room=den user=- status=200",
+        "operator=mod call=kick room=- user=ann status=200",
+        "operator=admin call=reload status=200",
+        "operator=mod call=ban room=- user=\"ann\\u{1b}[31m\" status=400",
+    ] {
+        server.logged(line);
+    }
+    assert_eq!(close_code(&mut ann), 4010);
+    let metrics = exchange(
+        server.admin.unwrap(),
+        b"GET /metrics HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer the-key-of-scraper-0123456789\r\nConnection: close\r\n\r\n",
+    );
+    assert!(String::from_utf8(metrics).unwrap().contains("\nsalon_refused_total{reason=\"key_rights\"} 4\n"));
+    let same = format!("twin:read:{}", path("admin"));
+    for (arguments, expected) in [
+        (&["--operator", "bot:dance:/k"][..], "expected metrics, read, speak, moderate"),
+        (&["--operator", "bot:speak:/nowhere/at/all"], "--operator bot: /nowhere/at/all: No such file"),
+        (&["--operator", &scraper, "--operator", &scraper], "found two called scraper"),
+        (&["--admin-key", &admin_key, "--operator", &same], "found the same for admin and twin"),
+    ] {
+        let output = salon(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && error.contains(expected), "{error}");
+    }
+}
+
 /// The operator's commands find a server by its file of settings; a Unix socket is for the server's user alone.
 #[test]
 fn by_command_line_where_the_file_of_the_server_says() {
