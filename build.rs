@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use brotli::enc::BrotliEncoderParams;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha1::{Digest as _, Sha1};
@@ -77,11 +78,15 @@ fn replaced(text: &str, name: &str, with: &str) -> Result<String, Box<dyn Error>
     }
 }
 
-/// Writes a file as it is, and compressed.
+/// Writes a file as it is, and compressed in two ways.
 fn write(out: &Path, name: &str, body: &str) -> Result<(), Box<dyn Error>> {
     fs::write(out.join(name), body)?;
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(body.as_bytes())?;
     fs::write(out.join(format!("{name}.gz")), gzip.finish()?)?;
+    let params = BrotliEncoderParams { quality: 11, lgwin: 22, size_hint: body.len(), ..Default::default() };
+    let mut brotli = Vec::new();
+    brotli::BrotliCompress(&mut body.as_bytes(), &mut brotli, &params)?;
+    fs::write(out.join(format!("{name}.br")), brotli)?;
     Ok(())
 }

@@ -275,9 +275,9 @@ await run(async () => {
     }
     const mute = page.getByRole("button", { name: /^Mute this/ });
     await mute.click();
-    equal(await mute.getAttribute("aria-pressed"), "true", "the button for a conversation");
+    await until("the button for a conversation is pressed", async () => (await mute.getAttribute("aria-pressed")) === "true");
     await go(page, "loud");
-    equal(await mute.getAttribute("aria-pressed"), "false", "the button for a room");
+    await until("the button for a room is not", async () => (await mute.getAttribute("aria-pressed")) === "false");
     await say(page, "/mute");
     await until("it is muted", async () => (await mute.getAttribute("aria-pressed")) === "true");
     await go(page, "kitchen");

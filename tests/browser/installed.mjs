@@ -26,7 +26,7 @@ await run(async () => {
     await until("all are there", () => seen.some(({ name }) => /^\/app-[0-9a-f]{12}\.js$/.test(name)));
     for (const part of ["door", "app"]) {
       const script = seen.find(({ name }) => new RegExp(`^/${part}-[0-9a-f]{12}\\.js$`).test(name));
-      equal([script?.headers["content-encoding"], script?.headers["cache-control"], script?.headers.vary], ["gzip", "public, max-age=31536000, immutable", "Accept-Encoding"], `the headers of the script ${part}`);
+      equal([script?.headers["content-encoding"], script?.headers["cache-control"], script?.headers.vary], ["br", "public, max-age=31536000, immutable", "Accept-Encoding"], `the headers of the script ${part}`);
     }
     if (seen.length > 9) throw new Error(seen.map(({ name }) => name).join(" "));
     const parts = () => page.evaluate(() => performance.getEntriesByType("resource").filter(({ name }) => /(?:door|app)-/.test(name)).map(({ name, transferSize, startTime }) => ({ name: new URL(name).pathname.replace(/-[0-9a-f]+/, ""), transferSize, startTime })));
