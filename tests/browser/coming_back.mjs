@@ -73,7 +73,7 @@ await run(async () => {
     const here = await newPage();
     await enter(here, "Lea", "kitchen");
     const places = (page) => page.locator("#room-list .place-name").allTextContents();
-    const known = () => here.evaluate(async (url) => {
+    const known = () => bob.evaluate(async (url) => {
       const { SalonClient } = await import("/client.js");
       const salon = new SalonClient({ url, user: "Lea" });
       await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
@@ -91,7 +91,7 @@ await run(async () => {
     }
     await until("the server has the marks", async () => await known() === "attic,cellar,kitchen" || Promise.reject(new Error(await known())));
     const wire = await new Wire().open(server.port);
-    const there = await newPage({ origin: `http://127.0.0.1:${wire.port}` });
+    const there = await newPage({ origin: `http://127.0.0.1:${wire.port}`, expected: (text) => /WebSocket|ERR_CONNECTION/u.test(text) });
     await comeAgain(there, "Lea", "kitchen");
     await until("the other device has the rooms", async () => (await places(there)).join() === "attic,cellar,kitchen" || Promise.reject(new Error(await places(there))));
     await go(here, "attic");
@@ -105,18 +105,9 @@ await run(async () => {
     await say(there, "/leave");
     await titled(there, "kitchen");
     wire.mend();
+    await there.evaluate(() => window.dispatchEvent(new Event("online")));
+    await until("the server has no mark of that either", async () => await known() === "kitchen" || Promise.reject(new Error(await known())));
     const fresh = await newPage();
-    await until("the server has no mark of that either", async () => {
-      await there.evaluate(() => window.dispatchEvent(new Event("online")));
-      return await there.evaluate(async (url) => {
-        const { SalonClient } = await import("/client.js");
-        const salon = new SalonClient({ url, user: "Lea" });
-        await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
-        const { rooms } = await salon.rooms({ read: true });
-        salon.close();
-        return rooms.filter(({ read }) => read > 0).map(({ room_id }) => room_id).join() === "kitchen";
-      }, `ws://127.0.0.1:${server.port}/ws`);
-    });
     await comeAgain(fresh, "Lea", "kitchen");
     equal(await places(fresh), ["kitchen"], "rooms in a new browser");
     for (const page of [there, fresh]) await page.context().close();

@@ -298,7 +298,7 @@ await run(async () => {
     await phone.context().close();
   });
 
-  await check("a message that is pulled to the side is answered; one that is pulled a little, up or down, or from the edge is not", async () => {
+  await check("a message that is pulled to the side is answered; one that is pulled a little, up or down is not, and from the edge the rooms are pulled out", async () => {
     const phone = await newPage({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
     await enter(phone, "Puller", "kitchen");
     await sees(phone, "By keys");
@@ -314,12 +314,22 @@ await run(async () => {
       return pulled;
     };
     const context = phone.locator("#composer-context");
-    for (const way of [[120, 40], [120, -100], [120, 20, 60], [10, 120]]) {
+    for (const way of [[120, 40], [120, -100], [120, 20, 60]]) {
       await pull(way);
       equal(await context.isHidden(), true, `answered by ${way}`);
     }
     equal(await pull([120, 110]), 1, "a message that is pulled far enough");
     await until("it is answered", async () => (await context.textContent()).includes(": By keys"));
+    // From the edge the list of rooms is pulled out, and back in; a message is not.
+    await phone.locator("#composer-context-end").tap();
+    const rooms = () => phone.evaluate(() => document.getElementById("app").dataset.drawer ?? "");
+    for (const [way, shown] of [[[10, 30], ""], [[10, 20, 60], ""], [[40, 120], ""], [[10, 120], "places"], [[200, 60], "places"], [[200, -30], "places"], [[200, -120], ""], [[10, 120], "places"]]) {
+      await pull(way);
+      await until(`pulled by ${way}, the drawer is “${shown}”`, async () => await rooms() === shown || Promise.reject(new Error(await rooms())));
+      if (await context.isVisible()) await phone.locator("#composer-context-end").tap();
+    }
+    await phone.goBack();
+    await until("Back closes it", async () => await rooms() === "");
     await phone.context().close();
   });
 

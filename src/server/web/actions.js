@@ -87,6 +87,7 @@ messages.addEventListener("mouseover", (event) => {
 byId("log").parentElement.addEventListener("mouseleave", () => { if (!bar.contains(document.activeElement)) hideBar(); });
 messages.addEventListener("focusin", (event) => showBar(event.target.closest("li.message")));
 byId("log").addEventListener("scroll", () => { if (at) showBar(at); }, { passive: true });
+byId("composer-input").addEventListener("input", hideBar); // it covers what one may be reading, until the pointer moves
 drawnBy("bar", () => { if (at && !at.isConnected) hideBar(); });
 
 function barItem() { return at && canBeUsed(itemOf(at)) ? itemOf(at) : null; }

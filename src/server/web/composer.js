@@ -2,12 +2,11 @@
  * The message box: the text in it, whether it can be sent, and "is typing".
  */
 import { parse, run, suggest } from "./commands.js";
-import { active, client, lastOfOurs, letGoOfDeleted } from "./conversations.js";
+import { active, client, lastOfOurs, letGoOfDeleted, messageAt } from "./conversations.js";
 import { toast } from "./copying.js";
 import { byId, named } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
-import { toLatest } from "./history.js";
-import { quoted } from "./history.js";
+import { quoted, toLatest } from "./history.js";
 import { plain } from "./message.js";
 import { openPicker } from "./picker.js";
 import { whenLeaving, whenOpened } from "./places.js";
@@ -60,6 +59,8 @@ function drawComposer() {
 /** What the text will be: an answer to a message, or another text of one. What that says may have to be asked for. */
 function drawContext(about) {
   const { reply, editing } = active;
+  for (const node of byId("messages").querySelectorAll(":scope > .in-edit")) node.classList.remove("in-edit");
+  if (editing) messageAt(active, editing)?.node?.classList.add("in-edit");
   byId("composer-context").hidden = reply === null && editing === null;
   if (editing) byId("composer-context-text").replaceChildren("You edit your message");
   else if (reply) byId("composer-context-text").replaceChildren("You answer ", named(reply.sender), about ? `: ${plain(about.content)}` : "");

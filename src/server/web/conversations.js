@@ -13,6 +13,7 @@ import { isMuted, lookAtMuted, mutedKey } from "./muting.js";
 import { mentions } from "./text.js";
 
 const WINDOW = 300; // messages of the conversation on screen, and so of nodes in the log
+const WINDOW_STEP = 60; // of them go at once where new ones come: each time, all that is drawn moves
 const WINDOW_ELSEWHERE = 60; // of the others
 const WINDOW_CHARACTERS = 600_000;
 const PEOPLE_MAX = 100; // direct conversations
@@ -202,7 +203,8 @@ class Conversation {
     const most = this === active ? WINDOW : WINDOW_ELSEWHERE;
     let characters = 0;
     for (const item of this.items) characters += item.content?.length ?? 20;
-    while (this.items.length > most || (characters > WINDOW_CHARACTERS && this.items.length > 10)) {
+    const left = this.items.length > most && this === active && end === "oldest" ? most - WINDOW_STEP : most;
+    while (this.items.length > left || (characters > WINDOW_CHARACTERS && this.items.length > 10)) {
       const item = end === "oldest" ? this.items.shift() : this.items.pop();
       characters -= item.content?.length ?? 20;
       if (end === "oldest") this.start = this.gone = false;

@@ -8,6 +8,8 @@ import { refreshPublicRooms, setAddress, whenOpened } from "./places.js";
 export const narrow = matchMedia("(max-width: 759px)"); // the rooms are a drawer; the same widths stand in app.css
 const medium = matchMedia("(max-width: 1119px)"); // the people are one
 const isDrawer = { places: () => narrow.matches, details: () => medium.matches };
+const EDGE = 24; // pixels at the side of the screen from which the rooms are pulled out; a message is pulled further in
+const FAR = 48; // pixels that a finger pulls them
 let openedFrom = null;
 
 function openDrawer(id) {
@@ -46,6 +48,33 @@ for (const width of [narrow, medium]) width.addEventListener("change", () => {
   const id = byId("app").dataset.drawer;
   if (id && !isDrawer[id]()) closeDrawers(); // it is a column now
 });
+
+// A finger that comes in from where lines begin pulls the list of rooms out; one that moves back pushes it in. (The
+// browser scrolls up and down alone: `touch-action`.)
+let finger = null;
+
+/** How far a point is from where lines begin. */
+const along = ({ clientX }) => (getComputedStyle(document.documentElement).direction === "rtl" ? innerWidth - clientX : clientX);
+
+byId("app").addEventListener("pointerdown", (event) => {
+  const isOpen = byId("app").dataset.drawer === "places";
+  const begins = event.pointerType === "touch" && event.isPrimary && narrow.matches && (isOpen || (!byId("app").dataset.drawer && along(event) < EDGE));
+  finger = begins ? { isOpen, from: along(event), y: event.clientY } : null;
+});
+byId("app").addEventListener("pointermove", (event) => {
+  if (!finger || !event.isPrimary) return;
+  const far = (along(event) - finger.from) * (finger.isOpen ? -1 : 1);
+  const across = Math.abs(event.clientY - finger.y);
+  if (across > FAR / 2 && across > far) finger = null;
+  else if (far > FAR) {
+    const { isOpen } = finger;
+    finger = null;
+    if (isOpen) closeDrawers();
+    else openDrawer("places");
+  }
+});
+for (const name of ["pointerup", "pointercancel"]) byId("app").addEventListener(name, () => { finger = null; });
+
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("composer-input").focus();

@@ -277,10 +277,14 @@ export function listen(salon) {
     if (c === active) redraw("members", "head", "typing");
   });
 
-  on("presence_state", ({ users }) => {
-    for (const [name, state] of Object.entries(users)) rememberPresence(name, state);
-  });
-  on("presence", ({ user_id, status, note }) => rememberPresence(user_id, { status, note }));
+  // Somebody who had not been here when their conversation was asked for, after a restart say, has been here now.
+  const isHere = (name, { status, note }) => {
+    rememberPresence(name, { status, note });
+    const c = conversations.get(`person:${name}`);
+    if (c?.unknown && status !== "offline") syncPerson(c);
+  };
+  on("presence_state", ({ users }) => { for (const [name, state] of Object.entries(users)) isHere(name, state); });
+  on("presence", ({ user_id, status, note }) => isHere(user_id, { status, note }));
 
   on("typing", ({ room_id, user_id, typing }) => {
     const c = conversations.get(room_id === undefined ? `person:${user_id}` : `room:${room_id}`);

@@ -40,7 +40,7 @@ function drawLog() {
 
   if (c.goTo !== null && goesTo(c)) return;
   if (c.landing) land(c);
-  else if (c.stuck) toEnd();
+  else if (c.stuck) toEnd(c);
   else if (anchor?.node.isConnected) log.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
   if (bulk) requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
   readWhatIsSeen();
@@ -158,6 +158,7 @@ function drawLogStart(c) {
   if (state === "more") {
     const button = element("button", "quiet", "Show earlier messages");
     button.type = "button";
+    button.tabIndex = -1; // keys scroll to where more is loaded; what is loaded would take the focus with the button
     button.addEventListener("click", loadOlder);
     node.append(button);
   }
@@ -186,9 +187,18 @@ function drawToLatest() {
 }
 
 let lastTop = 0;
-function toEnd() {
+
+/** Shows the end; of a list of commands that has just come and is longer than the view, the beginning. */
+function toEnd(c = active) {
   const log = byId("log");
   log.scrollTop = log.scrollHeight;
+  const last = c.items.at(-1);
+  if (last?.type === "help" && !last.seen && last.node) {
+    last.seen = true;
+    const over = log.getBoundingClientRect().top - last.node.getBoundingClientRect().top;
+    c.stuck = over <= 0;
+    if (over > 0) log.scrollTop -= over;
+  }
   lastTop = log.scrollTop;
 }
 

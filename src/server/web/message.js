@@ -210,7 +210,7 @@ function forget(item) {
  */
 export function linesAbove(item, previous, isNew) {
   const lines = [];
-  const day = previous === null || dayOf(previous.ts) !== dayOf(item.ts) ? dayName(item.ts) : "";
+  const day = previous === null || dayOfItem(previous) !== dayOfItem(item) ? dayName(item.ts) : "";
   if (day) {
     item.dayNode ??= element("li", "line day-line", element("span", "", day));
     if (item.dayNode.textContent !== day) item.dayNode.firstChild.textContent = day;
@@ -233,6 +233,12 @@ export const newLine = element("li", "line new-line", element("span", "", "New")
 function dayOf(ts) {
   const date = new Date(ts);
   return date.getFullYear() * 10_000 + date.getMonth() * 100 + date.getDate();
+}
+
+/** The same of an item, which is asked for all that are shown each time one comes. */
+function dayOfItem(item) {
+  if (item.day?.ts !== item.ts || item.day.zone !== zone) item.day = { ts: item.ts, zone, number: dayOf(item.ts) };
+  return item.day.number;
 }
 
 function dayName(ts) {

@@ -13,6 +13,8 @@ import { presence, statusOf } from "./presence.js";
 import { called, showBadge } from "./reading.js";
 import { STATUS_WORDS } from "./words.js";
 
+const OTHERS_SHOWN = 20; // rooms that the reader is not in
+
 /** "room 2" stands before "room 10". */
 const byName = new Intl.Collator(undefined, { numeric: true });
 
@@ -39,9 +41,10 @@ function drawPlaces() {
   drawList(byId("room-list"), rooms().sort(byRank).map(entry), placeButton, updatePlace);
   drawList(byId("person-list"), people().sort(byRank).map(entry), placeButton, updatePlace);
   byId("person-empty").hidden = people().length > 0;
-  const others = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`)).slice(0, 20);
+  const others = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`)).sort((a, b) => byName.compare(a.name, b.name)).slice(0, OTHERS_SHOWN);
   byId("public-section").hidden = others.length === 0;
   drawList(byId("public-list"), others.map((room) => ({ key: room.room_id, room })), placeButton, updatePublic);
+  showCurrent();
   const elsewhere = [...conversations.values()].reduce((sum, c) => sum + (c === active ? 0 : c.calling), 0);
   byId("places-badge").hidden = elsewhere === 0;
   const urgent = called();
@@ -49,8 +52,23 @@ function drawPlaces() {
   byId("open-places").setAttribute("aria-label", elsewhere ? `Rooms and direct messages, ${elsewhere} unread` : "Rooms and direct messages");
   // The title counts what calls the reader, and marks that there is more.
   const more = elsewhere + (isAway() ? active.calling : 0) > 0;
-  document.title = `${urgent ? `(${urgent > 99 ? "99+" : urgent}) ` : more ? "• " : ""}${active.title} · Salon`;
+  const title = `${urgent ? `(${urgent > 99 ? "99+" : urgent}) ` : more ? "• " : ""}${active.title} · Salon`;
+  if (document.title !== title) document.title = title;
   showBadge(urgent);
+}
+
+let shownLast = null;
+
+/** What has been opened is in view in the list, too. */
+function showCurrent() {
+  if (active === shownLast) return;
+  shownLast = active;
+  const place = document.querySelector(".places-scroll .place[aria-current]");
+  if (!place) return;
+  const list = place.closest(".places-scroll");
+  const [at, view] = [place.getBoundingClientRect(), list.getBoundingClientRect()];
+  if (at.top < view.top) list.scrollTop -= view.top - at.top + place.offsetHeight;
+  else if (at.bottom > view.bottom) list.scrollTop += at.bottom - view.bottom + place.offsetHeight;
 }
 
 /** The title of a room, and its difference to one that looks like it. */
