@@ -323,9 +323,10 @@ await run(async () => {
     // From the edge the list of rooms is pulled out, and back in; a message is not.
     await phone.locator("#composer-context-end").tap();
     const rooms = () => phone.evaluate(() => document.getElementById("app").dataset.drawer ?? "");
+    let n = 0;
     for (const [way, shown] of [[[10, 30], ""], [[10, 20, 60], ""], [[40, 120], ""], [[10, 120], "places"], [[200, 60], "places"], [[200, -30], "places"], [[200, -120], ""], [[10, 120], "places"]]) {
       await pull(way);
-      await until(`pulled by ${way}, the drawer is “${shown}”`, async () => await rooms() === shown || Promise.reject(new Error(await rooms())));
+      await until(`${n += 1}: pulled by ${way}, the drawer is “${shown}”`, async () => await rooms() === shown || Promise.reject(new Error(await rooms())));
       if (await context.isVisible()) await phone.locator("#composer-context-end").tap();
     }
     await phone.goBack();

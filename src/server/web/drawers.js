@@ -12,9 +12,16 @@ const EDGE = 24; // pixels at the side of the screen from which the rooms are pu
 const FAR = 48; // pixels that a finger pulls them
 let openedFrom = null;
 
+let goesBack = false; // a drawer has been closed, and its step in the history of the browser is not gone yet
+let waits = null; // the drawer that is opened then
+
 function openDrawer(id) {
   closeDrawers();
   if (!isDrawer[id]()) return;
+  if (goesBack) {
+    waits = id;
+    return;
+  }
   openedFrom = document.activeElement;
   byId("app").dataset.drawer = id;
   setAddress(location.href, { instead: false, state: { ...history.state, drawer: true } });
@@ -28,7 +35,9 @@ function openDrawer(id) {
 export function closeDrawers() {
   if (!byId("app").dataset.drawer) return;
   close();
-  if (history.state?.drawer) history.back();
+  if (!history.state?.drawer) return;
+  goesBack = true;
+  history.back();
 }
 
 function close() {
@@ -82,4 +91,10 @@ byId("skip").addEventListener("click", (event) => {
 whenOpened(close); // what is opened takes the place of the drawer in the history, too
 
 // Back closes what is open, and goes nowhere.
-window.addEventListener("popstate", () => { if (byId("app").dataset.drawer && !history.state?.drawer) close(); });
+window.addEventListener("popstate", () => {
+  goesBack = false;
+  if (byId("app").dataset.drawer && !history.state?.drawer) close();
+  const next = waits;
+  waits = null;
+  if (next) openDrawer(next);
+});
