@@ -58,6 +58,7 @@ pub fn run(args: &SimArgs) -> Result<bool, String> {
     let wish = Wish {
         clients: args.clients.map(|clients| clients as usize),
         faults: args.faults.as_ref().map(|Faults(faults)| faults.clone()),
+        ..Wish::default()
     };
     let began = Instant::now();
     let fresh = crate::random::Random::secret().draw() >> 32;

@@ -1,19 +1,35 @@
 //! Numbers of a seed: the world's own, of which the server knows nothing.
 
+use std::collections::VecDeque;
+
 /// A source of numbers (SplitMix64): small, fast, and the same everywhere.
 #[derive(Clone, Debug)]
-pub struct Chance(u64);
+pub struct Chance {
+    state: u64,
+    /// Bytes that are numbers before those of the seed, two for each.
+    tape: VecDeque<u8>,
+}
 
 impl Chance {
     /// The numbers of a seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self { state: seed, tape: VecDeque::new() }
+    }
+
+    /// The numbers that these bytes are, and behind them those of a seed: somebody who changes a byte changes one thing
+    /// that happens.
+    pub fn of_tape(tape: &[u8], seed: u64) -> Self {
+        Self { state: seed, tape: tape.iter().copied().collect() }
     }
 
     /// The next number.
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        if let Some(low) = self.tape.pop_front() {
+            let high = self.tape.pop_front().unwrap_or(0);
+            return u64::from(u16::from_le_bytes([low, high]));
+        }
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)

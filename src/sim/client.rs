@@ -2,6 +2,8 @@
 //! backs off, notices silence. It judges what it hears as an independent reader of `docs/wire.md` would.
 
 mod hearing;
+mod tokens;
+mod unseen;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -9,13 +11,16 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::proto::client_handshake::ClientRequest;
+use crate::proto::extension::Offer;
 use crate::proto::frame::{Opcode, encode_masked_frame};
 use crate::proto::handshake::Accept;
 
 use super::frames::{Heard, Reader};
+use super::inflate::stored;
 use super::judge::Judge;
 use super::network::{Brought, Event, Network, PROXY, PUBLIC, SECOND, Time};
-use super::plan::Fault;
+use super::plan::{Fault, Manner};
+use tokens::Showing;
 
 /// A client.
 #[derive(Debug)]
@@ -25,6 +30,9 @@ pub struct Client {
     /// Its user.
     pub user: String,
     address: IpAddr,
+    manner: Manner,
+    /// Its token, where there are tokens.
+    pass: tokens::Pass,
     phase: Phase,
     link: Option<usize>,
     reader: Reader,
@@ -48,6 +56,10 @@ pub struct Client {
     hurried: bool,
     welcomed_at: Time,
     goodbye: Option<(bool, Time)>,
+    /// It comes back at once, as if its bucket were full then.
+    hurries_back: bool,
+    /// It asks as fast as it can when it is back.
+    asks_at_once: bool,
     /// From `welcome`.
     ping_every: Time,
     join_rooms: usize,
@@ -87,6 +99,12 @@ pub struct Room {
     /// What comes next is unknown: a page of history begins.
     fresh: bool,
     inside: bool,
+    /// What it knew of the room a while ago.
+    old: Option<(String, u64)>,
+    /// Nothing of the replay has come yet.
+    begins: bool,
+    /// Up to where a gap has named what the client does not hear of another life of the room.
+    named: Option<u64>,
     /// The replay leads to there, and `online_users` ends it.
     replay_to: Option<u64>,
     asked: Option<String>,
@@ -135,11 +153,13 @@ struct Asked {
 
 impl Client {
     /// A client that has not come yet.
-    pub fn new(id: usize, user: String, address: IpAddr, rooms: impl Iterator<Item = String>) -> Self {
+    pub fn new(id: usize, user: String, address: IpAddr, manner: Manner, rooms: impl Iterator<Item = String>) -> Self {
         Self {
             id,
             user,
             address,
+            manner,
+            pass: tokens::Pass::default(),
             phase: Phase::Waiting(0),
             link: None,
             reader: Reader::default(),
@@ -158,6 +178,8 @@ impl Client {
             hurried: false,
             welcomed_at: 0,
             goodbye: None,
+            hurries_back: false,
+            asks_at_once: false,
             ping_every: 25 * SECOND,
             join_rooms: 1,
             content_bytes: 100,
@@ -264,9 +286,16 @@ impl Client {
                 }
                 self.pump_joins(net);
                 self.pump_outbox(net);
+                self.see_to_token(net);
                 self.suffer(net);
+                if std::mem::take(&mut self.hurries_back) && self.phase == Phase::On {
+                    self.leave_and_return(net, 10_000);
+                    self.asks_at_once = true;
+                } else if self.phase == Phase::On && std::mem::take(&mut self.asks_at_once) {
+                    self.ask_as_fast_as_it_can(net);
+                }
                 // It acts of its own accord once a pause on average, however often it looks.
-                if !self.rests && self.phase == Phase::On && net.chance.below(pause) < wait {
+                if !self.rests && !self.manner.quiet && self.phase == Phase::On && net.chance.below(pause) < wait {
                     self.live(net);
                 }
             }
@@ -331,6 +360,9 @@ impl Client {
             (59..62, Some(room)) => {
                 self.ask(net, &format!(r#""type":"members","room_id":"{room}""#), &["members"], Some(room));
             }
+            (62, Some(room)) => {
+                self.ask(net, &format!(r#""type":"room","room_id":"{room}""#), &["room"], Some(room));
+            }
             (62..64, _) => self.ask(net, r#""type":"rooms""#, &["rooms"], None),
             (64..66, _) => self.ask(net, r#""type":"online""#, &["online"], None),
             (66..68, _) => self.ask(net, r#""type":"conversations""#, &["conversations"], None),
@@ -350,6 +382,7 @@ impl Client {
             }
             (72..75, _) => {
                 let status = *net.chance.pick(&["online", "away", "busy", "offline"]);
+                let status = if net.plan.hides(&self.user) { "offline" } else { status };
                 self.ask(net, &format!(r#""type":"status","status":"{status}","note":"x""#), &["ack"], None);
             }
             (75..78, _) => {
@@ -367,8 +400,21 @@ impl Client {
                 self.ask(net, r#""type":"search","text":"edited""#, &["found"], None);
             }
             (92..94, _) => self.ask(net, r#""type":"broadcast","room_id":"*","content":"all""#, &["broadcast"], None),
-            (94..95, _) => self.leave_and_return(net),
+            (94..95, _) => {
+                let most = if net.chance.one_in(4) { 90 } else { 20 };
+                let wait = net.chance.skewed(1_000, most * SECOND);
+                self.leave_and_return(net, wait);
+            }
+            (95..98, _) if self.manner.hasty => {
+                self.ask_as_fast_as_it_can(net);
+            }
             _ => self.ask(net, r#""type":"ping""#, &["pong"], None),
+        }
+    }
+
+    fn ask_as_fast_as_it_can(&mut self, net: &mut Network) {
+        for _ in 0..net.chance.skewed(2, 62) {
+            self.ask(net, r#""type":"ping""#, &["pong"], None);
         }
     }
 
@@ -387,15 +433,14 @@ impl Client {
         self.ask(net, &fields, &["edited", "deleted", "reaction", "ack"], Some(room.to_owned()));
     }
 
-    /// Closes its connection in order, and comes back later.
-    fn leave_and_return(&mut self, net: &mut Network) {
+    /// Closes its connection in order, and comes back after a while.
+    fn leave_and_return(&mut self, net: &mut Network, wait: Time) {
         let Some(link) = self.link else { return };
         let mut out = Vec::new();
         encode_masked_frame(Opcode::Close, &1000_u16.to_be_bytes(), mask(net), &mut out);
         net.send(link, &out);
         net.close(link);
         self.drop_link();
-        let wait = net.chance.skewed(1_000, 20 * SECOND);
         self.phase = Phase::Waiting(net.now + wait);
     }
 
@@ -411,7 +456,12 @@ impl Client {
         net.trace.tell(net.now, || format!("client {} > {text:.200}", self.id));
         let mut out = Vec::new();
         let key = mask(net);
-        encode_masked_frame(Opcode::Text, text.as_bytes(), key, &mut out);
+        if self.reader.may_compress() && net.chance.one_in(2) {
+            encode_masked_frame(Opcode::Text, &stored(text.as_bytes()), key, &mut out);
+            out[0] |= COMPRESSED;
+        } else {
+            encode_masked_frame(Opcode::Text, text.as_bytes(), key, &mut out);
+        }
         net.send(link, &out);
     }
 
@@ -533,6 +583,10 @@ impl Client {
                 let room = self.rooms.get_mut(name).expect("it is listed");
                 (room.asked, room.asked_at) = (Some(id.clone()), now);
                 room.since = room.epoch.clone().map(|epoch| (epoch, room.seq));
+                // A page that was asleep, or was opened from a copy, knows less.
+                if room.old.is_some() && net.chance.one_in(8) {
+                    room.since = room.old.clone();
+                }
                 self.joins.push(Wanted {
                     id: id.clone(),
                     listed: list.len() > 1,
@@ -580,10 +634,18 @@ impl Client {
         }
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&net.chance.draw().to_le_bytes());
-        let target = format!("/ws?user={}", self.user);
-        let request = ClientRequest::new("salon", nonce).target(&target);
+        let Showing { target, headers, protocols } = self.show_token(net);
+        let (headers, protocols): (Vec<_>, Vec<_>) = (
+            headers.iter().map(|value| ("Authorization", &**value)).collect(),
+            protocols.iter().map(|word| &**word).collect(),
+        );
+        let mut request = ClientRequest::new("salon", nonce).target(&target).headers(&headers).protocols(&protocols);
+        if let Some(bits) = self.manner.deflate {
+            request = request.deflate(Offer::new().server_max_window_bits(bits).expect("one of 9 to 15"));
+        }
         self.key = request.key();
-        self.reader = Reader::new(Accept::of_key(&self.key).as_str().to_owned());
+        let offered = self.manner.deflate.filter(|_| net.plan.settings.engine.deflate.is_some());
+        self.reader = Reader::new(Accept::of_key(&self.key).as_str().to_owned()).offering(offered);
         let mut head = Vec::new();
         if net.plan.proxied {
             head.extend_from_slice(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c");
@@ -651,6 +713,7 @@ impl Client {
                 if let Some(link) = self.link {
                     net.links[link].upgraded = true;
                 }
+                self.show_token_first(net);
             }
             Heard::Response(code, body) => {
                 if !matches!(code, 408 | 429 | 503) {
@@ -678,7 +741,7 @@ impl Client {
                     let text = format!("client {}: it is closed for silence, {spoken} us after it has spoken", self.id);
                     net.trace.fail(11, now, || text);
                 }
-                if matches!(code, 1002 | 1003 | 1007 | 1009 | 1011 | 4001) {
+                if matches!(code, 1002 | 1003 | 1007 | 1009 | 1011) || code == 4001 && !self.has_no_token(net) {
                     net.trace.fail(8, now, || format!("client {}: it is closed with {code}", self.id));
                 }
                 if let Some(link) = self.link {
@@ -717,6 +780,7 @@ impl Client {
 
     fn drop_link(&mut self) {
         self.link = None;
+        self.pass.forget();
         self.asked.clear();
         self.joins.clear();
         self.ids.clear();
@@ -737,7 +801,8 @@ impl Client {
             .tell(net.now, || format!("client {}: its connection is lost, {code}, while {:?}", self.id, self.phase));
         self.drop_link();
         let goodbye = self.goodbye.take();
-        if code / 100 == 40 || goodbye.is_some_and(|(reconnect, _)| !reconnect) {
+        let with_another_token = code == 4001 && net.plan.ways.tokens > 0;
+        if !with_another_token && (code / 100 == 40 || goodbye.is_some_and(|(reconnect, _)| !reconnect)) {
             self.phase = Phase::Out;
             return;
         }
@@ -767,6 +832,9 @@ pub fn user_name(number: u64) -> String {
 pub fn room_name(number: u64) -> String {
     format!("r{number}")
 }
+
+/// The bit of a frame's first byte that says that its message is compressed.
+const COMPRESSED: u8 = 0x40;
 
 // As in client.js.
 const BACKOFF_BASE: Time = 500_000;

@@ -308,7 +308,8 @@ impl Platter {
             _ => all,
         };
         if (lasts, power) == (Lasts::Process, true) {
-            self.salt = chance.draw();
+            // Another one each time, however little is drawn.
+            self.salt = chance.draw() ^ (self.lives << 48);
         }
         self.done.truncate(kept);
         // What was not answered may have been carried out all the same.

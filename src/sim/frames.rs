@@ -1,6 +1,8 @@
 //! A strict reader of what a server sends, written from RFC 6455 and RFC 9112 and not from `proto`: it takes nothing
 //! that a server of ours has no reason to send.
 
+use super::inflate::inflate;
+
 /// What a server has sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -29,6 +31,9 @@ pub struct Reader {
     accept: String,
     /// The client has closed with a code of its own, which comes back.
     any_code: bool,
+    /// With which window the client has offered permessage-deflate, in bits, and the server has agreed to it.
+    offered: Option<u8>,
+    window: Option<usize>,
 }
 
 impl Reader {
@@ -41,6 +46,16 @@ impl Reader {
     /// The client may close with any code, which comes back.
     pub fn with_any_code(self) -> Self {
         Self { any_code: true, ..self }
+    }
+
+    /// The client offers permessage-deflate, with a window of the server of so many bits.
+    pub fn offering(self, offered: Option<u8>) -> Self {
+        Self { offered, ..self }
+    }
+
+    /// Whether messages may be compressed.
+    pub fn may_compress(&self) -> bool {
+        self.window.is_some()
     }
 
     /// Bytes have come.
@@ -70,7 +85,7 @@ impl Reader {
             return if bytes.is_empty() { Ok(None) } else { Err("bytes behind the Close".into()) };
         }
         let [first, second, ..] = *bytes else { return Ok(None) };
-        if first & 0x70 != 0 {
+        if first & 0x70 != 0 && (first != 0xc1 || self.window.is_none()) {
             return Err(format!("reserved bits in a frame that begins with {first:#x}"));
         }
         if second & 0x80 != 0 {
@@ -99,6 +114,13 @@ impl Reader {
                 Ok(text) => Heard::Text(text),
                 Err(_) => return Err("a text message that is not UTF-8".into()),
             },
+            0xc1 => {
+                let window = self.window.expect("looked at above");
+                match String::from_utf8(inflate(payload, window, MOST as usize)?) {
+                    Ok(text) => Heard::Text(text),
+                    Err(_) => return Err("a compressed message that is not UTF-8".into()),
+                }
+            }
             0x88..=0x8a if len > 125 => return Err(format!("a control frame of {len} bytes")),
             0x88 => {
                 let code = match *payload {
@@ -135,13 +157,15 @@ impl Reader {
         let status = lines.next().unwrap_or_default();
         let code = status.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
         let Some(code) = code else { return Err(format!("a response that begins with {status:?}")) };
-        let (mut length, mut accept, mut upgrade) = (None, None, false);
+        let (mut length, mut accept, mut upgrade, mut extensions) = (None, None, false, None);
         for line in lines {
             let Some((name, value)) = line.split_once(": ") else { return Err(format!("the header {line:?}")) };
             match &*name.to_ascii_lowercase() {
                 "content-length" if length.is_some() => return Err("two lengths".into()),
                 "content-length" => length = Some(value.parse::<usize>().map_err(|_| "a length that is no number")?),
                 "sec-websocket-accept" => accept = Some(value),
+                "sec-websocket-extensions" if extensions.is_some() => return Err("two lists of extensions".into()),
+                "sec-websocket-extensions" => extensions = Some(value),
                 "upgrade" => upgrade = value.eq_ignore_ascii_case("websocket"),
                 _ => {}
             }
@@ -151,6 +175,7 @@ impl Reader {
             if self.accept.is_empty() || accept != Some(&*self.accept) || !upgrade {
                 return Err(format!("an upgrade that does not answer the request: {head:?}"));
             }
+            self.window = extensions.map(|words| window(words, self.offered)).transpose()?;
             self.upgraded = true;
             self.at += body;
             return Ok(Some(Heard::Upgraded));
@@ -160,6 +185,17 @@ impl Reader {
         let heard = Heard::Response(code, content.to_vec());
         self.at += body + length;
         Ok(Some(heard))
+    }
+}
+
+/// The window that a server has agreed to, in bytes.
+fn window(extensions: &str, offered: Option<u8>) -> Result<usize, String> {
+    let Some(bits) = offered else { return Err(format!("extensions that nobody has offered: {extensions}")) };
+    let usual = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    let asked = format!("{usual}; server_max_window_bits={bits}");
+    match bits == 15 && extensions == usual || extensions == asked {
+        true => Ok(1 << bits),
+        false => Err(format!("extensions that do not answer a window of {bits} bits: {extensions}")),
     }
 }
 

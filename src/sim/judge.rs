@@ -1,7 +1,8 @@
 //! What is known of all that was heard, put together from what clients say of it: the model that is no part of the
 //! product. It knows the rules of `docs/wire.md`, and never looks into the server to understand what it hears.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 /// One life of a room.
 pub type Life = (String, String);
@@ -24,6 +25,17 @@ pub struct Entry {
     pub said: Option<String>,
 }
 
+/// What somebody has heard in a room who speaks the plain dialect.
+#[derive(Debug)]
+pub struct Plain {
+    /// Where.
+    pub room: String,
+    /// Messages may have been said a second time by then: where they stand is not known.
+    pub lost: bool,
+    /// The contents of messages.
+    pub heard: Vec<String>,
+}
+
 /// What was heard, by all.
 #[derive(Debug, Default)]
 pub struct Judge {
@@ -34,6 +46,11 @@ pub struct Judge {
     acknowledged: BTreeMap<Life, BTreeMap<u64, String>>,
     /// Numbers that others than the first life of the server gave out.
     direct: BTreeMap<Talk, BTreeMap<u64, (String, String)>>,
+    /// When the server has answered the pings of a user at an address, in a life of the server: the last ones, in
+    /// order.
+    passed: BTreeMap<(String, IpAddr, u32), VecDeque<u64>>,
+    /// What was heard over connections that speak the plain dialect, from the first to the last.
+    pub plain: Vec<Plain>,
     /// Whether what was acknowledged may have been lost, so that a message may be said a second time.
     pub lost: bool,
     /// Names that the operator has banned.
@@ -91,6 +108,68 @@ impl Judge {
         self.acknowledged.entry(life).or_default().insert(seq, content.to_owned());
     }
 
+    /// A ping of a user at an address was answered at that time: the bucket had enough in it.
+    ///
+    /// # Errors
+    /// More have passed than a bucket holds, with what comes into it meanwhile.
+    pub fn pass(
+        &mut self,
+        (user, address, life): (&str, IpAddr, u32),
+        ts: u64,
+        per_second: u64,
+        burst: u64,
+    ) -> Result<(), (u8, String)> {
+        let passed = self.passed.entry((user.to_owned(), address, life)).or_default();
+        let place = passed.partition_point(|&other| other <= ts);
+        passed.insert(place, ts);
+        for (first, &from) in passed.iter().take(place + 1).enumerate() {
+            for (last, &to) in passed.iter().enumerate().skip(place) {
+                let (count, within) = ((last - first + 1) as u64, to - from);
+                // A time says the millisecond in which it was.
+                let most = burst + ((within + 1) * per_second).div_ceil(1000);
+                if count > most {
+                    return Err((7, format!("{count} pings of {user} pass in {within} ms, of which {most} may")));
+                }
+            }
+        }
+        if passed.len() > LOOKED_BACK {
+            passed.pop_front();
+        }
+        Ok(())
+    }
+
+    /// What was heard in the plain dialect is a stretch of what was said: in order, each once, without holes.
+    ///
+    /// # Errors
+    /// The invariant that does not hold, and why.
+    pub fn look_at_plain(&self) -> Result<(), (u8, String)> {
+        for Plain { room, heard, .. } in self.plain.iter().filter(|plain| !plain.lost) {
+            let place = |content: &String| match self.said.get(content).map(Vec::as_slice) {
+                Some([(of, epoch, seq)]) if of == room => Some((epoch.as_str(), *seq)),
+                _ => None,
+            };
+            let places: Vec<(&str, u64)> = heard.iter().filter_map(place).collect();
+            let all: BTreeSet<&str> = heard.iter().map(String::as_str).collect();
+            for pair in places.windows(2) {
+                let [(life, one), (other_life, other)] = *pair else { continue };
+                if life != other_life {
+                    continue;
+                }
+                if other <= one {
+                    return Err((3, format!("{room}: a plain session hears {other} after {one}")));
+                }
+                let log = self.entries.get(&(room.clone(), life.to_owned())).expect("it has what was said in it");
+                let missed = log.range(one + 1..other).find(|(_, entry)| {
+                    entry.said.as_ref().is_some_and(|said| entry.kind == "broadcast" && !all.contains(said.as_str()))
+                });
+                if let Some((missed, _)) = missed {
+                    return Err((2, format!("{room}: a plain session hears {one} and {other}, and {missed} never")));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Somebody hears a message between two people, over a connection of this life of the server.
     ///
     /// # Errors
@@ -119,6 +198,13 @@ impl Judge {
         heard.max(acknowledged).copied().unwrap_or(0)
     }
 
+    /// How many messages of a stretch of a room anybody has heard.
+    pub fn messages(&self, room: &str, epoch: &str, from: u64, to: u64) -> u64 {
+        let log = self.entries.get(&(room.to_owned(), epoch.to_owned()));
+        let entries = log.into_iter().flat_map(|log| log.range(from..=to.max(from)));
+        entries.filter(|(_, entry)| entry.kind == "broadcast").count() as u64
+    }
+
     /// The rooms of which anything was acknowledged.
     pub fn rooms(&self) -> BTreeSet<String> {
         self.acknowledged.keys().map(|(room, _)| room.clone()).collect()
@@ -131,3 +217,6 @@ impl Judge {
         log.into_iter().flat_map(|log| log.range(from..)).map(|(&seq, content)| (seq, content.clone())).collect()
     }
 }
+
+/// So many pings are looked at together.
+const LOOKED_BACK: usize = 128;

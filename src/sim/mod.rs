@@ -12,11 +12,14 @@ mod client;
 mod disk;
 mod frames;
 mod hostile;
+mod inflate;
 mod judge;
 mod machine;
 mod network;
 mod operator;
+mod plain;
 pub mod plan;
+mod token;
 pub mod trace;
 mod world;
 
@@ -39,6 +42,7 @@ use hostile::Hostile;
 use machine::Machine;
 use network::{ADMIN, Event, Network, PROXY, PUBLIC, SECOND};
 use operator::Operator;
+use plain::Plain;
 use plan::{Fault, Lasts, NEAR, Plan, Wish};
 use trace::{Trace, Violation};
 use world::{Actor, Stage, World};
@@ -85,7 +89,7 @@ pub fn run(seed: u64, wish: &Wish, lines: usize) -> Outcome {
 
 /// Makes a failing case smaller: fewer kinds of faults, fewer clients. Returns what is left to wish for.
 pub fn shrink(failed: &Outcome) -> Wish {
-    let mut wish = Wish { clients: Some(failed.plan.clients), faults: Some(failed.plan.faults()) };
+    let mut wish = Wish { clients: Some(failed.plan.clients), faults: Some(failed.plan.faults()), ..Wish::default() };
     let invariant = failed.violation.as_ref().map(|violation| violation.invariant);
     let fails = |wish: &Wish| run(failed.seed, wish, 0).violation.map(|violation| violation.invariant) == invariant;
     if !fails(&wish) {
@@ -116,7 +120,11 @@ fn people(plan: &Plan, lines: usize) -> World {
         let rooms: Vec<String> = (0..plan.rooms as u64).filter(|_| net.chance.one_in(2)).map(room_name).collect();
         let rooms = rooms.into_iter().take(plan.settings.chat.rooms_per_session);
         let user = user_name((id % plan.people) as u64);
-        actors.push(Actor::Client(Box::new(Client::new(id, user, address(id), rooms))));
+        let manner = plan.manner(id);
+        actors.push(Actor::Client(Box::new(Client::new(id, user, address(id), manner, rooms))));
+    }
+    for number in 0..plan.ways.plain {
+        actors.push(Actor::Plain(Box::new(Plain::new(actors.len(), number, plan.rooms))));
     }
     if plan.has(Fault::Hostile) || plan.has(Fault::Flood) {
         for _ in 0..net.chance.skewed(1, 12) {
@@ -135,7 +143,8 @@ fn people(plan: &Plan, lines: usize) -> World {
             let most = if fault == Fault::Freeze { 12 } else { 3 };
             for _ in 0..1 + plan.rate(fault) % most {
                 let at = net.chance.below(plan.faulty);
-                net.at(at, Event::Strike(fault));
+                let amid = net.chance.one_in(3);
+                net.at(at, if amid { Event::Lurk(fault) } else { Event::Strike(fault) });
             }
         }
     }

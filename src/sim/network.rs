@@ -42,6 +42,8 @@ pub enum Event {
     Store,
     /// A fault of the machine or of its operator.
     Strike(Fault),
+    /// The same, as soon as the server has asked somebody whether they are there, or has begun to part with somebody.
+    Lurk(Fault),
     /// It is looked whether all is well.
     Look,
 }
@@ -124,6 +126,8 @@ pub struct Link {
     queued: bool,
     /// The server has found no room.
     starved: bool,
+    /// It has found no room once: what is said in a room may come by a replay from then on.
+    pub choked: bool,
     /// The client does not read until then.
     stalled: Time,
     /// The turn in which unread bytes came first.
@@ -187,6 +191,8 @@ pub struct Network {
     pub asleep_until: Time,
     /// When the server has noticed last that it had stood still.
     pub woken_at: Time,
+    /// Faults that wait for the server to be amid something.
+    pub lurking: Vec<Fault>,
     /// The operator is in a hurry until then.
     pub hurry_until: Time,
     /// There are no descriptors until then.
@@ -220,7 +226,7 @@ impl Network {
         Self {
             now: 0,
             wall: 1_763_776_800_000,
-            chance: Chance::new(plan.seed ^ 0x005e_ed0f_a110_cea5),
+            chance: Chance::of_tape(&plan.tape, plan.seed ^ 0x005e_ed0f_a110_cea5),
             plan,
             faulty: true,
             due: BinaryHeap::new(),
@@ -238,6 +244,7 @@ impl Network {
             life: 0,
             asleep_until: 0,
             woken_at: 0,
+            lurking: Vec::new(),
             hurry_until: 0,
             no_descriptors_until: 0,
             full: false,
@@ -309,6 +316,7 @@ impl Network {
             writable: false,
             queued: false,
             starved: false,
+            choked: false,
             stalled: 0,
             unread_since: None,
             last_up: self.now,
@@ -632,6 +640,7 @@ impl Network {
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
         let len = room.min(offered);
         it.starved |= len < offered;
+        it.choked |= it.starved;
         if len == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -642,6 +651,13 @@ impl Network {
         }
         self.moved += 1;
         self.trace.note(!(link as u64), &bytes);
+        if matches!(bytes.first(), Some(&(PING | CLOSE)))
+            && let Some(fault) = self.lurking.pop()
+        {
+            // Before the answer has come, more often than not.
+            let wait = self.chance.skewed(1, 2 * self.plan.latency);
+            self.after(wait, Event::Strike(fault));
+        }
         self.fly(link, false, &bytes);
         Ok(len)
     }
@@ -738,6 +754,10 @@ impl Network {
         }
     }
 }
+
+/// How the frames of a server begin with which it asks whether somebody is there, and parts.
+const PING: u8 = 0x89;
+const CLOSE: u8 = 0x88;
 
 /// In how many turns somebody is heard at the latest who is polite, and reads what comes.
 const MOST_TURNS: u64 = 100;

@@ -48,7 +48,7 @@ impl Operator {
         let mut user = user_name(net.chance.below(people));
         if net.chance.one_in(6) {
             // Perhaps somebody hostile.
-            user = format!("h{}", net.plan.clients as u64 + net.chance.below(6));
+            user = format!("h{}", (net.plan.clients + net.plan.ways.plain) as u64 + net.chance.below(6));
         }
         let room = room_name(net.chance.below(rooms));
         self.call = if !net.faulty {

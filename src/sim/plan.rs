@@ -123,6 +123,10 @@ pub struct Wish {
     pub clients: Option<usize>,
     /// None but these faults.
     pub faults: Option<Vec<Fault>>,
+    /// Faults for at most so many seconds.
+    pub seconds: Option<u64>,
+    /// What happens is drawn from these bytes, two for each number, and only then from the seed.
+    pub tape: Vec<u8>,
 }
 
 /// What is drawn.
@@ -160,6 +164,66 @@ pub struct Plan {
     pub settings: Settings,
     /// Whether clients stand behind a proxy that speaks the PROXY protocol.
     pub proxied: bool,
+    /// What some of the clients do that others do not.
+    pub ways: Ways,
+    /// What is drawn first while it runs.
+    pub tape: Vec<u8>,
+}
+
+/// What some clients do, or are, and others not: each is in a third of the seeds.
+#[derive(Clone, Debug, Default)]
+pub struct Ways {
+    /// One client in so many only listens; 0: none.
+    quiet: u64,
+    /// One in so many offers permessage-deflate.
+    deflate: u64,
+    /// One user in so many hides.
+    hides: u64,
+    /// One client in so many asks faster than it may, and comes back as if that helped.
+    hasty: u64,
+    /// Clients that speak the plain dialect.
+    pub plain: usize,
+    /// Clients come with tokens, which hold for so many seconds at most; 0: without.
+    pub tokens: u64,
+}
+
+/// What one client does of these.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// It only listens.
+    pub quiet: bool,
+    /// It offers permessage-deflate, with a window of the server of so many bits.
+    pub deflate: Option<u8>,
+    /// It asks faster than it may.
+    pub hasty: bool,
+}
+
+impl Ways {
+    fn draw(seed: u64, faults: &[(Fault, u64)]) -> Self {
+        // From numbers of its own: what else a seed draws is as it was before there were ways.
+        let c = &mut Chance::new(seed ^ 0x003a_7e55_0fd0_1465);
+        let mut one_in = |most| if c.one_in(3) { c.within(1, most) } else { 0 };
+        let (quiet, deflate, hides, hasty, plain) = (one_in(4), one_in(3), one_in(3), one_in(4), one_in(5));
+        let tokens = one_in(120);
+        // The wall clock judges tokens, and what becomes of them when it jumps is for no model that knows one clock.
+        // The plain door has no word for a token that has ended.
+        let wall = faults.iter().any(|(fault, _)| *fault == Fault::Wall);
+        let tokens = if wall || plain > 0 || tokens == 0 { 0 } else { tokens.max(5) };
+        Self { quiet, deflate, hides, hasty, plain: plain as usize, tokens }
+    }
+
+    fn words(&self) -> String {
+        let of = [
+            ("quiet", self.quiet),
+            ("deflate", self.deflate),
+            ("hidden", self.hides),
+            ("hasty", self.hasty),
+            ("plain", self.plain as u64),
+            ("tokens", self.tokens),
+        ];
+        let there: Vec<&str> = of.iter().filter(|(_, number)| *number > 0).map(|(word, _)| *word).collect();
+        if there.is_empty() { String::new() } else { format!("; {}", there.join(", ")) }
+    }
 }
 
 impl Plan {
@@ -179,7 +243,17 @@ impl Plan {
         let clients = (2 + c.skewed(0, 28)) as usize;
         let rooms = (1 + c.skewed(0, 8)) as usize;
         let lasts = *c.pick(&[Lasts::Memory, Lasts::Process, Lasts::Power]);
-        let settings = settings(c, clients, faults.iter().any(|(fault, _)| *fault == Fault::Memory));
+        let ways = Ways::draw(seed, &faults);
+        let mut settings = settings(c, clients + ways.plain, faults.iter().any(|(fault, _)| *fault == Fault::Memory));
+        if ways.deflate > 0 {
+            settings.engine.deflate = Some(engine::DeflateSettings { threshold: 100, level: 1 });
+            // Compressing takes some itself.
+            settings.bounds.memory = settings.bounds.memory.map(|bytes| bytes + 1_000_000);
+        }
+        if ways.tokens > 0 {
+            settings.keys = Some(super::token::keys());
+            settings.chat.token_grace = Duration::from_secs(2 + ways.tokens / 10);
+        }
         let devices = settings.chat.sessions_per_user;
         let people = (1 + c.below(clients as u64)).max(clients.div_ceil(devices) as u64) as usize;
         Self {
@@ -190,7 +264,7 @@ impl Plan {
             rooms,
             pause: if c.one_in(5) { c.within(4_000, 30_000) } else { c.within(100, 4_000) } * 1000,
             turn: *c.pick(&[60, 60, 60, 2_000, 20_000]),
-            faulty: c.within(30, 180) * 1_000_000,
+            faulty: c.within(30, 180).min(wish.seconds.unwrap_or(u64::MAX)) * 1_000_000,
             healing: 400_000_000,
             latency: c.skewed(50, 150_000),
             window: c.skewed(2_000, 300_000) as usize,
@@ -204,12 +278,37 @@ impl Plan {
             store_queue: if c.one_in(3) { c.within(20, 200) as usize } else { 4096 },
             settings,
             proxied: c.one_in(6),
+            ways,
+            tape: wish.tape.clone(),
         }
     }
 
     /// Once in how many occasions a fault happens, or how many of it there are; 0: never.
     pub fn rate(&self, fault: Fault) -> u64 {
         self.faults.iter().find(|(kind, _)| *kind == fault).map_or(0, |(_, rate)| *rate)
+    }
+
+    /// How many entries of a room the store has at least, of those that there were.
+    pub fn keeps(&self) -> u64 {
+        let may_drop = self.lasts == Lasts::Memory && self.has(Fault::Memory);
+        if may_drop { 0 } else { self.kept.messages as u64 }
+    }
+
+    /// What a client does that others do not.
+    pub fn manner(&self, client: usize) -> Manner {
+        let one_in = |many: u64, shift: u64| many > 0 && (client as u64 + shift + self.seed).is_multiple_of(many);
+        let bits = *[15, 15, 9, 12].get(client % 4).expect("there are four");
+        Manner {
+            quiet: one_in(self.ways.quiet, 1),
+            deflate: one_in(self.ways.deflate, 2).then_some(bits),
+            hasty: one_in(self.ways.hasty, 3),
+        }
+    }
+
+    /// Whether a user hides, on all devices.
+    pub fn hides(&self, user: &str) -> bool {
+        let number = user.strip_prefix('u').and_then(|number| number.parse::<u64>().ok());
+        self.ways.hides > 0 && number.is_some_and(|number| number.is_multiple_of(self.ways.hides))
     }
 
     /// Whether there is such a fault.
@@ -228,12 +327,13 @@ impl Plan {
         let faults = if faults.is_empty() { "no faults".into() } else { faults.join(", ") };
         let short = self.settings.bounds.memory.map_or_else(String::new, |bytes| format!(" ({} KB)", bytes / 1000));
         format!(
-            "{} clients of {} users, {} rooms, durability {}, {} s: {faults}{short}",
+            "{} clients of {} users, {} rooms, durability {}, {} s: {faults}{short}{}",
             self.clients,
             self.people,
             self.rooms,
             self.lasts.word(),
             self.faulty / 1_000_000,
+            self.ways.words(),
         )
     }
 }

@@ -1,3 +1,4 @@
+use super::chance::Chance;
 use super::*;
 
 #[cfg(feature = "sqlite")]
@@ -21,4 +22,20 @@ fn seeds_that_hold() {
         assert!(outcome.violation.is_none(), "{seed}: {:?}", outcome.violation);
         assert!(outcome.virtual_seconds > 30.0 && outcome.steps > 1000);
     }
+}
+
+/// What a fuzzer changes is what happens: a tape is drawn first, and whatever stands on it, the invariants hold.
+#[test]
+fn a_tape_is_drawn_before_the_seed() {
+    let mut chance = Chance::new(5);
+    let mut traces = std::collections::BTreeSet::new();
+    for len in [0, 1, 7, 100, 3_000] {
+        let tape: Vec<u8> = (0..len).map(|_| chance.draw() as u8).collect();
+        let wish = Wish { clients: Some(3), seconds: Some(4), tape, ..Wish::default() };
+        let (one, other) = (run(34, &wish, 0), run(34, &wish, 0));
+        assert!(one.violation.is_none(), "{len}: {:?}", one.violation);
+        assert_eq!((one.steps, one.trace), (other.steps, other.trace), "{len}");
+        traces.insert(one.trace);
+    }
+    assert_eq!(traces.len(), 5, "another tape is another run");
 }

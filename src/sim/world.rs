@@ -7,6 +7,7 @@ use super::hostile::Hostile;
 use super::judge::Judge;
 use super::network::{Event, Network, SECOND, Time};
 use super::operator::Operator;
+use super::plain::Plain;
 use super::plan::Fault;
 
 /// Somebody who acts.
@@ -16,6 +17,8 @@ pub enum Actor {
     Client(Box<Client>),
     /// One that does not.
     Hostile(Box<Hostile>),
+    /// One that speaks the plain dialect.
+    Plain(Box<Plain>),
     /// The operator.
     Operator(Box<Operator>),
 }
@@ -155,6 +158,7 @@ impl World {
                     match &mut actors[net.links[link].owner] {
                         Actor::Client(client) => client.brought(net, judge, link, what),
                         Actor::Hostile(hostile) => hostile.brought(net, link, what),
+                        Actor::Plain(plain) => plain.brought(net, judge, link, what),
                         Actor::Operator(operator) => operator.brought(net, judge, link, what),
                     }
                 }
@@ -162,15 +166,18 @@ impl World {
             Event::Answered(link) => match &mut actors[net.links[link].owner] {
                 Actor::Client(client) => client.answered(net, link),
                 Actor::Hostile(hostile) => hostile.answered(net, link),
+                Actor::Plain(plain) => plain.answered(net, judge, link),
                 Actor::Operator(operator) => operator.answered(net, judge, link),
             },
             Event::Act(actor) => match &mut actors[actor] {
                 Actor::Client(client) => client.act(net, judge),
                 Actor::Hostile(hostile) => hostile.act(net),
+                Actor::Plain(plain) => plain.act(net),
                 Actor::Operator(operator) => operator.act(net, judge),
             },
             Event::Store => net.woken = true,
             Event::Strike(fault) => self.strike(fault),
+            Event::Lurk(fault) => net.lurking.push(fault),
             Event::Look => {
                 self.net.after(SECOND, Event::Look);
                 self.look();
@@ -230,7 +237,7 @@ impl World {
     fn look(&mut self) {
         self.look_at_deadlines();
         let now = self.net.now;
-        if self.net.holds_one_that_is_gone(self.net.plan.clients) {
+        if self.net.holds_one_that_is_gone(self.net.plan.clients + self.net.plan.ways.plain) {
             self.haunted = now;
         }
         match self.stage {
@@ -242,16 +249,21 @@ impl World {
             Stage::Healing(until) => {
                 let banned = !self.judge.banned.is_empty();
                 for actor in &mut self.actors {
-                    if let Actor::Client(client) = actor {
-                        client.rests = true;
-                        if !banned {
-                            client.come_back(now);
+                    match actor {
+                        Actor::Client(client) => {
+                            client.rests = true;
+                            if !banned {
+                                client.come_back(now);
+                            }
                         }
+                        Actor::Plain(plain) => plain.rests = true,
+                        _ => {}
                     }
                 }
                 match self.unwell() {
                     // A client that is gone without a word is here until that is noticed, and for a grace.
-                    None if !banned && now > self.haunted + HAUNTED_FOR => {
+                    // So is a call of the operator that was on its way when the faults ended.
+                    None if !banned && now > self.haunted.max(self.net.plan.faulty) + HAUNTED_FOR => {
                         for actor in &mut self.actors {
                             if let Actor::Client(client) = actor {
                                 client.members.clear();
@@ -275,8 +287,10 @@ impl World {
                 if self.unwell().is_none() {
                     self.compare_members();
                     for actor in &mut self.actors {
-                        if let Actor::Client(client) = actor {
-                            client.leave_for_good(&mut self.net);
+                        match actor {
+                            Actor::Client(client) => client.leave_for_good(&mut self.net),
+                            Actor::Plain(plain) => plain.leave_for_good(&mut self.net),
+                            _ => {}
                         }
                     }
                     self.stage = Stage::Leaving(now + LEFT_WITHIN);
@@ -284,7 +298,12 @@ impl World {
                     self.stage = Stage::Healing(now);
                 }
             }
-            Stage::Leaving(until) if now > until => self.stage = Stage::Over,
+            Stage::Leaving(until) if now > until => {
+                if let Err((invariant, wrong)) = self.judge.look_at_plain() {
+                    self.net.trace.fail(invariant, now, || wrong);
+                }
+                self.stage = Stage::Over;
+            }
             _ => {}
         }
     }
@@ -292,6 +311,7 @@ impl World {
     fn unwell(&self) -> Option<(usize, String)> {
         self.actors.iter().find_map(|actor| match actor {
             Actor::Client(client) => client.unwell(&self.net, &self.judge).map(|why| (client.id, why)),
+            Actor::Plain(plain) => plain.unwell(&self.net).map(|why| (plain.id, why)),
             _ => None,
         })
     }
@@ -304,10 +324,18 @@ impl World {
                 _ => None,
             })
         };
+        let plain = |room: &str| {
+            let inside = self.actors.iter().filter_map(move |actor| match actor {
+                Actor::Plain(plain) if plain.is_inside() && plain.room == room => Some(plain.user.as_str()),
+                _ => None,
+            });
+            inside.collect::<Vec<&str>>()
+        };
         for client in clients() {
             for (room, members) in &client.members {
                 let mut here: Vec<&str> =
                     clients().filter(|other| other.epoch_of(room).is_some()).map(|other| other.user.as_str()).collect();
+                here.extend(plain(room));
                 here.sort_unstable();
                 here.dedup();
                 // Those who were hostile are gone, or will be.
@@ -332,6 +360,14 @@ impl World {
         if waits > SLACK {
             let waits = waits as f64 / 1e6;
             net.trace.fail(11, net.now, || format!("a connection waits for {waits:.1} s, and is not accepted"));
+        }
+        let unserved = self.actors.iter().find_map(|actor| match actor {
+            Actor::Client(client) => client.overstays(net).map(|over| (client.id, over)),
+            _ => None,
+        });
+        if let Some((client, over)) = unserved.filter(|(_, over)| over.min(&(net.now - self.thawed)) > &OVERSTAYS) {
+            let over = over as f64 / 1e6;
+            net.trace.fail(11, net.now, || format!("client {client} is served {over:.1} s after its token has ended"));
         }
         let engine = &net.plan.settings.engine;
         let close = 2 * micros(engine.close_within);
@@ -378,6 +414,9 @@ const HAUNTED_FOR: Time = 15 * SECOND;
 
 /// By how much a deadline may be late: a look comes once a second.
 const SLACK: Time = 3 * SECOND;
+
+/// A session without a token that holds has heard of its end by then: what is on the way to it may be late.
+const OVERSTAYS: Time = 10 * SECOND;
 
 /// When nothing is left of those who have left.
 const LEFT_WITHIN: Time = 90 * SECOND;

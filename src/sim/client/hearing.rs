@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::judge::{Entry, Judge};
 use super::super::network::Network;
+use super::super::plan::Fault;
 use super::{BACKOFF_BASE, Client, Phase, Room, SLOW_FOR, TRIES_MAX, Wanted};
 
 impl Client {
@@ -25,6 +26,10 @@ impl Client {
             }
         }
         let room = text(message, "room_id");
+        if OF_A_ROOM.contains(&kind) && room.is_some_and(|room| self.is_denied(room, message["ts"].as_u64())) {
+            return Err((9, format!("{kind} of {room:?}, which its token is not for")));
+        }
+        self.shows_nobody_who_hides(net, kind, message)?;
         let inside = |room: Option<&str>| room.and_then(|room| self.rooms.get(room)).is_some_and(|room| room.inside);
         match kind {
             "welcome" => {
@@ -56,7 +61,7 @@ impl Client {
                 }
             }
             "gap" => self.gap(message)?,
-            "online_users" => self.online_users(message)?,
+            "online_users" => self.online_users(net, judge, message)?,
             "user_joined" | "user_left" | "typing" if room.is_some() => {
                 if !inside(room) {
                     return Err((9, format!("{kind} of {room:?}, which it is not in")));
@@ -67,13 +72,23 @@ impl Client {
                 self.goodbye = Some((message["reconnect"].as_bool().unwrap_or(true), after));
             }
             "error" => return self.error(net, message),
-            "ack" => self.ack(judge, message)?,
+            "ack" => {
+                self.token_is_taken(net, message)?;
+                self.ack(judge, message)?;
+            }
+            "pong" => {
+                let (address, life) = (self.address, self.link.map_or(0, |link| net.links[link].life));
+                if let Some(rate) = net.plan.settings.chat.rate.filter(|_| !net.plan.has(Fault::Wall)) {
+                    let ts = number(message, "ts")?;
+                    judge.pass((&self.user, address, life), ts, u64::from(rate.per_second), u64::from(rate.burst))?;
+                }
+            }
             "members" if self.rests => {
                 let names = message["members"].as_array().into_iter().flatten();
                 let names = names.filter_map(|member| text(member, "user_id").map(str::to_owned)).collect();
                 self.members.insert(room.unwrap_or_default().to_owned(), names);
             }
-            "pong" | "presence" | "presence_state" | "read" | "members" | "online" | "rooms" | "room" | "history"
+            "presence" | "presence_state" | "read" | "members" | "online" | "rooms" | "room" | "history"
             | "conversations" | "found" | "edited" | "deleted" | "reaction" | "user_joined" | "user_left"
             | "typing" => {}
             other => return Err((13, format!("a message of the type {other}, which docs/wire.md does not have"))),
@@ -84,7 +99,10 @@ impl Client {
             return Err((5, format!("a request for {:?} is answered by {kind}", asked.by)));
         }
         if kind == "history" {
-            self.page(judge, message)?;
+            self.page(net, judge, message)?;
+        }
+        if kind == "room" {
+            self.room_as_it_is(net, message)?;
         }
         if matches!(kind, "ack" | "broadcast" | "direct" | "joined") {
             self.pump_outbox(net);
@@ -106,6 +124,7 @@ impl Client {
         self.pace = 1_200_000 / per_second.max(1);
         self.ping_every = message["ping_interval_ms"].as_u64().unwrap_or(25_000) * 1000;
         self.phase = Phase::On;
+        self.holds_token(net, message)?;
         self.welcomed_at = net.now;
         (self.next_join, self.next_send, self.slow_until) = (0, 0, 0);
         Ok(())
@@ -131,7 +150,7 @@ impl Client {
         }
         room.inside = true;
         room.replay_to = Some(seq);
-        room.fresh = false;
+        (room.fresh, room.begins, room.named) = (false, true, None);
         let since = room.since.take();
         let (since, history) = wanted.map_or((since, room.history), |wanted| (wanted.since, wanted.history));
         match since {
@@ -141,7 +160,10 @@ impl Client {
             None if history > 0 => (room.seq, room.fresh) = (0, true),
             None => room.seq = seq,
         }
-        room.epoch = Some(epoch);
+        room.epoch = Some(epoch.clone());
+        if room.old.is_none() || net.chance.one_in(10) {
+            room.old = Some((epoch, room.seq));
+        }
         Ok(())
     }
 
@@ -164,7 +186,7 @@ impl Client {
         if seq != room.seq + 1 && !room.fresh {
             return Err((2, format!("{name}: {seq} comes after {}, and no gap names the hole", room.seq)));
         }
-        (room.seq, room.fresh) = (seq, false);
+        (room.seq, room.fresh, room.begins) = (seq, false, false);
         let epoch = room.epoch.clone().unwrap_or_default();
         let said = entry_of(kind, sender, message)?;
         let content = said.said.clone();
@@ -195,11 +217,18 @@ impl Client {
         if to < from || from != room.seq + 1 && !room.fresh {
             return Err((2, format!("{name}: a gap from {from} to {to} after {}", room.seq)));
         }
-        (room.seq, room.fresh) = (to, false);
+        let why = field(message, "why")?;
+        if !matches!(why, "expired" | "epoch_changed") {
+            return Err((13, format!("a gap with why: {why}")));
+        }
+        if why == "epoch_changed" && room.begins {
+            room.named = Some(to);
+        }
+        (room.seq, room.fresh, room.begins) = (to, false, false);
         Ok(())
     }
 
-    fn online_users(&mut self, message: &Value) -> Result<(), (u8, String)> {
+    fn online_users(&mut self, net: &Network, judge: &Judge, message: &Value) -> Result<(), (u8, String)> {
         let name = field(message, "room_id")?;
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.inside) else {
             return Err((9, format!("online_users of {name}, which it is not in")));
@@ -211,12 +240,41 @@ impl Client {
             if room.seq < to {
                 return Err((2, format!("{name}: the replay ends at {}, and joined said {to}", room.seq)));
             }
+            if let Some(named) = room.named.take() {
+                let kept = to.saturating_sub(net.plan.keeps());
+                let epoch = room.epoch.as_deref().unwrap_or_default();
+                if kept < named && judge.messages(name, epoch, named + 1, to) < NEWEST {
+                    let missed = judge.messages(name, epoch, kept + 1, named);
+                    if missed > 0 {
+                        let text = format!("{name}: a gap up to {named} has {missed} messages in it that are kept");
+                        return Err((2, text));
+                    }
+                }
+            }
         }
         Ok(())
     }
 
+    /// Up to where the session has heard a room in this life of it, if it hears the room live.
+    fn hears_live(&self, net: &Network, room: &str, epoch: &str) -> Option<u64> {
+        let link = self.link.filter(|link| !net.links[*link].choked)?;
+        let live = |room: &&Room| room.inside && room.replay_to.is_none() && room.epoch.as_deref() == Some(epoch);
+        self.rooms.get(room).filter(live).filter(|_| net.links[link].upgraded).map(|room| room.seq)
+    }
+
+    /// What a room is like.
+    fn room_as_it_is(&self, net: &Network, message: &Value) -> Result<(), (u8, String)> {
+        let (name, epoch, seq) = (field(message, "room_id")?, field(message, "epoch")?, number(message, "seq")?);
+        match self.hears_live(net, name, epoch) {
+            Some(heard) if heard < seq => {
+                Err((2, format!("{name}: an answer says that it goes to {seq}, and {heard} was heard last")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A page of history.
-    fn page(&mut self, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
+    fn page(&mut self, net: &Network, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
         let (Some(name), Some(epoch)) = (text(message, "room_id"), text(message, "epoch")) else { return Ok(()) };
         let mut last = 0;
         for item in message["items"].as_array().into_iter().flatten() {
@@ -225,6 +283,11 @@ impl Client {
                 return Err((3, format!("a page of {name} in which {seq} comes after {last}")));
             }
             last = seq;
+            if let Some(heard) = self.hears_live(net, name, epoch)
+                && heard < seq
+            {
+                return Err((2, format!("{name}: a page has {seq}, and {heard} was heard last")));
+            }
             judge.hear(name, epoch, seq, entry_of("broadcast", field(item, "sender")?, item)?)?;
         }
         Ok(())
@@ -252,9 +315,11 @@ impl Client {
         let code = field(message, "code")?;
         let retry = message["retry"].as_bool().ok_or((13, "an error without retry".to_owned()))?;
         let after = message["retry_after_ms"].as_u64().map(|wait| wait * 1000);
-        if matches!(code, "internal" | "unauthorized" | "token_expired" | "unsupported") {
+        if matches!(code, "internal" | "unsupported") {
             return Err((13, format!("the error {code}")));
         }
+        self.token_is_refused(net, text(message, "id"), code)?;
+        self.hurries_back |= code == "rate_limited" && self.manner.hasty && net.chance.one_in(8);
         let (id, room) = (text(message, "id").map(str::to_owned), text(message, "room_id"));
         match (room, &id) {
             (Some(room), id) => drop(self.take_wanted(room, id.as_deref())),
@@ -307,6 +372,13 @@ impl Client {
     }
 }
 
+/// What only members of a room hear.
+const OF_A_ROOM: [&str; 9] =
+    ["joined", "broadcast", "edited", "deleted", "reaction", "gap", "online_users", "user_joined", "user_left"];
+
+/// So many messages are replayed to a reader of another life of the room, if they are kept.
+const NEWEST: u64 = 50;
+
 fn entry_of(kind: &str, sender: &str, message: &Value) -> Result<Entry, (u8, String)> {
     let changed = message.get("edited").is_some() || message.get("deleted").is_some();
     let said = text(message, "content").filter(|_| kind == "broadcast" && !changed);
@@ -322,7 +394,7 @@ fn text<'a>(message: &'a Value, name: &str) -> Option<&'a str> {
     message.get(name).and_then(Value::as_str)
 }
 
-fn field<'a>(message: &'a Value, name: &str) -> Result<&'a str, (u8, String)> {
+pub(super) fn field<'a>(message: &'a Value, name: &str) -> Result<&'a str, (u8, String)> {
     text(message, name).ok_or_else(|| (13, format!("a message without {name}")))
 }
 

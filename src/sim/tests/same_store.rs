@@ -258,7 +258,7 @@ fn of(asked: &Asked) -> Option<usize> {
 
 /// A world in which nothing breaks, and that keeps so much.
 fn quiet(seed: u64, lasts: Lasts) -> Rc<RefCell<World>> {
-    let mut plan = Plan::draw(seed, &Wish { clients: None, faults: Some(Vec::new()) });
+    let mut plan = Plan::draw(seed, &Wish { faults: Some(Vec::new()), ..Wish::default() });
     plan.lasts = lasts;
     plan.kept.messages = KEPT;
     plan.store_queue = usize::MAX;
