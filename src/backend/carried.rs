@@ -128,6 +128,7 @@ enum Said {
     Room { card: Card, keeps: bool },
     User(Span),
     Banned(BanCard),
+    Unbanned(Span),
 }
 
 /// From where to where in one of the lists.
@@ -354,6 +355,7 @@ impl Reports {
             News::Room { description, keeps } => Said::Room { card: self.texts.card(*description), keeps: *keeps },
             News::User { name } => Said::User(self.texts.put(name)),
             News::Banned(ban) => Said::Banned(self.texts.put_ban(*ban)),
+            News::Unbanned { user } => Said::Unbanned(self.texts.put(user)),
         };
         self.items.push(said);
     }
@@ -392,6 +394,7 @@ impl Reports {
             Said::Room { card, keeps } => News::Room { description: texts.description(card), keeps },
             Said::User(name) => News::User { name: texts.get(name) },
             Said::Banned(ban) => News::Banned(texts.ban(ban)),
+            Said::Unbanned(user) => News::Unbanned { user: texts.get(user) },
         })
     }
 
@@ -725,6 +728,7 @@ mod tests {
             News::Room { description: CARDS[1], keeps: false },
             News::User { name: "bob" },
             News::Banned(Ban { user: "eve", until: Some(1), note: Some("why") }),
+            News::Unbanned { user: "eve" },
         ];
         let mut list = Reports::default();
         for _ in 0..2 {

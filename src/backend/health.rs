@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Health {
     /// Why messages are not taken now, in a few words.
     pub failing: Option<String>,
+    /// Whether what fails fails for all nodes alike, so that sending clients to another one helps nobody.
+    pub shared: bool,
     /// Batches that could not be kept since the start.
     pub failures: u64,
     /// How long commits took that have changed something.

@@ -27,8 +27,9 @@
 //! - What is edited away or deleted is read by nobody any more, from the moment that the edit is published.
 //! - A room is announced before its entries. [`Request::Release`] never ends a room that keeps entries.
 //!
-//! It does not know who is inside a room elsewhere, nor which rooms and users have listeners here: several nodes will
-//! need requests and news of their own for that.
+//! It does not know who is inside a room elsewhere, nor which rooms and users have listeners here, and it carries no
+//! word that is neither numbered nor kept: several nodes will need requests and news of their own for that. What is
+//! numbered they share already, by a store on Redis.
 //!
 //! It does not know people, permissions or connections, and it reads no clock. Threads and files are for the
 //! implementations, each in a file of its own; [`Threaded`] runs any of them on a thread.
@@ -43,6 +44,8 @@ pub mod health;
 pub mod memory;
 mod news;
 pub mod paired;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod request;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -52,6 +55,8 @@ pub mod threaded;
 mod waker;
 pub mod words;
 
+#[cfg(feature = "redis")]
+pub use self::redis::Redis;
 pub use entry::{
     Body, Entry, MAX_EMOJI, MAX_REACTING_NAMED, Message, NewBody, NewEntry, Reacted, Reaction, Right, Target, Verdict,
     Why, judge,

@@ -116,6 +116,11 @@ pub enum News<'a> {
     },
     /// A name is kept out: since before, or by a call elsewhere.
     Banned(Ban<'a>),
+    /// A name is let in again, by a call elsewhere.
+    Unbanned {
+        /// Who.
+        user: &'a str,
+    },
 }
 
 impl News<'_> {
@@ -136,7 +141,8 @@ impl News<'_> {
             | Self::Ended { .. }
             | Self::Room { .. }
             | Self::User { .. }
-            | Self::Banned(_) => None,
+            | Self::Banned(_)
+            | Self::Unbanned { .. } => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rows that every store passes: one in memory, and one on disk.
+//! Rows that every store passes: one in memory, one on disk, and one on Redis.
 
 use std::time::Duration;
 
@@ -22,6 +22,15 @@ fn moment(at: u64) -> Moment {
 
 /// The row with each store, where so many messages are kept for ten seconds.
 fn each(messages: usize, row: impl Fn(&mut dyn Backend)) {
+    each_here(messages, &row);
+    #[cfg(feature = "redis")]
+    if let Some(server) = redis::tests::server() {
+        row(&mut server.open(redis::Options { messages, age: AGE, ..server.options() }));
+    }
+}
+
+/// The same with each store that is in this process.
+fn each_here(messages: usize, row: impl Fn(&mut dyn Backend)) {
     let age = AGE;
     row(&mut Memory::new(Limits { messages, age, ..Limits::default() }, 7));
     #[cfg(feature = "sqlite")]
@@ -29,6 +38,18 @@ fn each(messages: usize, row: impl Fn(&mut dyn Backend)) {
         let folder = Folder::new();
         row(&mut folder.open(sqlite::Options { messages, age, ..folder.options() }));
     }
+}
+
+/// The same with each store that searches.
+fn each_that_searches(messages: usize, row: impl Fn(&mut dyn Backend)) {
+    each(messages, |store| {
+        let search = Search { scope: Scope::One(ROOM), text: "x", sender: None, before: None, cursor: None, limit: 1 };
+        store.ask(Request::Search { search, ticket: Ticket(1) }).unwrap();
+        match store.poll() {
+            Some(News::Refused { why: Why::Unsupported, .. }) => {}
+            _ => row(store),
+        }
+    });
 }
 
 /// How long entries are kept.

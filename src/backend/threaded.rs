@@ -243,7 +243,11 @@ impl Backend for Threaded {
         drop(state);
         let works = began.map_or(Duration::ZERO, |began| began.elapsed());
         if health.failing.is_none() && works > SLOW_AFTER {
-            health.failing = Some(format!("the disk has not answered for {} s", works.as_secs()));
+            health.failing = Some(format!(
+                "{} has not answered for {} s",
+                if health.shared { "Redis" } else { "the disk" },
+                works.as_secs()
+            ));
         }
         Some(health)
     }

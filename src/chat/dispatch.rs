@@ -168,6 +168,7 @@ impl Hall {
             News::Room { description, keeps } => self.told_of_room(description, keeps, turn),
             News::User { name } => self.told_of_user(name, turn),
             News::Banned(ban) => self.told_of_ban(ban, turn),
+            News::Unbanned { user } => self.told_of_unban(user),
         }
     }
 

@@ -128,6 +128,13 @@ impl Hall {
         self.keep_out(ban.user, turn);
     }
 
+    /// A name is let in again by a call elsewhere.
+    pub(super) fn told_of_unban(&mut self, name: &str) {
+        let Ok(user) = UserName::parse(name) else { return };
+        self.bans.end(&user);
+        self.timers.cancel(Timer::Ban(user));
+    }
+
     /// Sets the timers of bans that the store has told of: when it tells of those from before, no time is known yet.
     pub(super) fn time_bans(&mut self, turn: &Turn<'_>) {
         for (user, until) in self.bans.take_untimed() {

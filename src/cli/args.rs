@@ -19,7 +19,7 @@ use super::values::{
     RateArg, parse_address, parse_connections, parse_count, parse_flush_delay, parse_message_bytes, parse_mode,
     parse_outbox, parse_per_address, parse_size, parse_time, parse_wait,
 };
-use super::values::{DurabilityArg, HistoryAgeArg, HistoryArg, StoreArg, StoreSizeArg};
+use super::values::{DurabilityArg, HistoryAgeArg, HistoryArg, PrefixArg, StoreArg, StoreSizeArg};
 use crate::server::forwarded::Trusted;
 use crate::server::origin::Origin;
 
@@ -200,15 +200,22 @@ pub struct ServeArgs {
     pub full_speed_per_address: u32,
     /// Where messages are kept: the path of a file, which is made if there is none, and they are there again after a
     /// restart; or `memory`, and they are gone when Salon stops. If nothing is said: salon.db in $STATE_DIRECTORY
-    /// (which systemd sets), else in $XDG_STATE_HOME/salon, else in ~/.local/state/salon
-    #[arg(long, value_name = "PATH|memory", env = "SALON_STORE")]
+    /// (which systemd sets), else in $XDG_STATE_HOME/salon, else in ~/.local/state/salon. Or on a Redis that several
+    /// Salons share (docs/nodes.md): redis://USER:PASSWORD@HOST:PORT/DB
+    #[arg(long, value_name = "PATH|memory|redis://...", env = "SALON_STORE", hide_env_values = true)]
     pub store: Option<StoreArg>,
+    /// A file with the password of that Redis, if it is not in --store: whoever lists processes can read arguments
+    #[arg(long, value_name = "FILE", env = "SALON_STORE_KEY_FILE")]
+    pub store_key_file: Option<PathBuf>,
+    /// What the names of all keys in that Redis begin with: Salons with the same one are nodes of one chat
+    #[arg(long, default_value = "salon", value_name = "NAME", env = "SALON_STORE_PREFIX")]
+    pub store_prefix: PrefixArg,
     /// What a message in that file has survived when its sender hears of it: `process`, the end of Salon, also by
     /// `kill -9`; `power`, the end of the machine too, for the price of waiting for the disk
     #[arg(long, default_value = "process", value_name = "process|power", env = "SALON_DURABILITY")]
     pub durability: DurabilityArg,
     /// Entries kept for each room and each pair of people: messages, edits, deletions and reactions. If nothing is
-    /// said: 1000 in memory, unlimited in a file
+    /// said: 1000 in memory and on Redis, unlimited in a file
     #[arg(long, value_name = "N|unlimited", env = "SALON_HISTORY")]
     pub history: Option<HistoryArg>,
     /// Compress messages of 512 bytes and more for clients that offer it (permessage-deflate); saves network, costs CPU
@@ -266,7 +273,7 @@ pub struct FineArgs {
     #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = parse_count, env = "SALON_MAX_USERS")]
     pub max_users: usize,
     /// How long messages are kept, and an empty room that somebody created (in a file at most 7d, if it has no
-    /// messages). If nothing is said: 7d in memory, unlimited in a file
+    /// messages). If nothing is said: 7d in memory and on Redis, unlimited in a file
     #[arg(long, value_name = "TIME|unlimited", env = "SALON_HISTORY_AGE")]
     pub history_age: Option<HistoryAgeArg>,
     /// All kept messages together, where they are kept in memory

@@ -10,6 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+#[cfg(feature = "redis")]
+use crate::backend::redis;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::backend::{Backend, Memory};
@@ -152,6 +154,12 @@ impl Report {
     }
 
     fn store(&mut self, args: &ServeArgs) {
+        #[cfg(feature = "redis")]
+        match settings::redis(args).and_then(|options| options.map(|options| redis::check(&options)).transpose()) {
+            Ok(Some(found)) => return self.ok(&format!("store: {found}")),
+            Ok(None) => {}
+            Err(sentence) => return self.fail(&format!("store: {sentence}")),
+        }
         #[cfg(feature = "sqlite")]
         match settings::file(args).and_then(|options| options.map(|options| sqlite::check(&options.path)).transpose()) {
             Ok(Some(found)) => {

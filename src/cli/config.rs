@@ -34,8 +34,20 @@ fn assignment(Setting { key, values, kind, .. }: &Setting) -> String {
     match (kind, &values[..]) {
         (Kind::Many, _) => format!("{key} = [{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", ")),
         (_, []) => format!("# {key} ="),
+        // It may have a password.
+        (_, [value]) if value.starts_with("redis:") => format!("{key} = {}", quoted(&without_password(value))),
         (Kind::Flag, [value, ..]) => format!("{key} = {value}"),
         (Kind::One, [value, ..]) => format!("{key} = {}", quoted(value)),
+    }
+}
+
+/// A URL without its password.
+fn without_password(url: &str) -> String {
+    let Some((before, place)) = url.rsplit_once('@') else { return url.into() };
+    let who = before.trim_start_matches("redis:").trim_start_matches('/');
+    match who.split_once(':') {
+        Some((user, _)) => format!("redis://{user}:***@{place}"),
+        None => url.into(),
     }
 }
 

@@ -183,15 +183,15 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The store that is asked for: there is none but that in memory.
-#[cfg(not(feature = "sqlite"))]
-fn store(args: &args::ServeArgs, _: backend::Waker) -> Result<Box<dyn Backend>, String> {
-    Ok(Box::new(Memory::new(settings::history(args), Random::secret())))
-}
-
 /// The store that is asked for.
-#[cfg(feature = "sqlite")]
+#[cfg_attr(not(any(feature = "redis", feature = "sqlite")), allow(unused_variables, reason = "there is but one"))]
 fn store(args: &args::ServeArgs, waker: backend::Waker) -> Result<Box<dyn Backend>, String> {
+    #[cfg(feature = "redis")]
+    if let Some(options) = settings::redis(args)? {
+        let make = |own| backend::Redis::open(options, Random::secret(), own);
+        return Ok(Box::new(backend::Threaded::start(make, waker)?));
+    }
+    #[cfg(feature = "sqlite")]
     if let Some(options) = settings::file(args)? {
         let beside = backend::sqlite::ReadOnly::new(&options);
         let make = |waker| Ok(backend::Sqlite::open(options, Random::secret())?.with_waker(waker));

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::backend::memory;
+#[cfg(feature = "redis")]
+use crate::backend::redis;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::chat;
@@ -178,6 +180,8 @@ pub fn is_on_disk(args: &ServeArgs) -> bool {
     match &args.store {
         Some(StoreArg::File(_)) => true,
         Some(StoreArg::Memory) => false,
+        #[cfg(feature = "redis")]
+        Some(StoreArg::Redis(_)) => false,
         None => cfg!(feature = "sqlite"),
     }
 }
@@ -191,6 +195,8 @@ pub fn file(args: &ServeArgs) -> Result<Option<sqlite::Options>, String> {
     let path = match &args.store {
         Some(StoreArg::File(path)) => path.clone(),
         Some(StoreArg::Memory) => return Ok(None),
+        #[cfg(feature = "redis")]
+        Some(StoreArg::Redis(_)) => return Ok(None),
         None => super::state::file()?,
     };
     Ok(Some(sqlite::Options {
@@ -205,6 +211,31 @@ pub fn file(args: &ServeArgs) -> Result<Option<sqlite::Options>, String> {
         people: args.fine.max_users,
         boot: sqlite::boot_id(),
     }))
+}
+
+/// The store on a Redis, if that is what is asked for.
+///
+/// # Errors
+/// One sentence: more is to be kept than can be, or the password cannot be read.
+#[cfg(feature = "redis")]
+pub fn redis(args: &ServeArgs) -> Result<Option<redis::Options>, String> {
+    let Some(StoreArg::Redis(server)) = &args.store else { return Ok(None) };
+    let mut server = server.clone();
+    if let Some(file) = &args.store_key_file {
+        let key = std::fs::read_to_string(file);
+        let key = key.map_err(|error| format!("--store-key-file {}: it cannot be read: {error}", file.display()))?;
+        server.password = Some(key.trim_end_matches(['\r', '\n']).into());
+    }
+    let messages = messages(args);
+    if messages > MAX_ON_REDIS {
+        return Err(format!(
+            "--history: expected at most {MAX_ON_REDIS} with a store on Redis, because each node has a copy of what is \
+             read, found {}",
+            if messages == usize::MAX { "unlimited".into() } else { messages.to_string() }
+        ));
+    }
+    let prefix = args.store_prefix.0.clone();
+    Ok(Some(redis::Options { server, prefix, messages, age: age(args), people: args.fine.max_users }))
 }
 
 /// Messages that are kept of a conversation.
@@ -243,6 +274,10 @@ fn slice_of(outbox_bytes: usize) -> usize {
 
 /// Permissions of a Unix socket for the operator: whoever writes to it rules the chat.
 const ADMIN_MODE: u32 = 0o600;
+
+/// Entries that can be kept of a conversation on Redis.
+#[cfg(feature = "redis")]
+const MAX_ON_REDIS: usize = 100_000;
 
 #[cfg(test)]
 mod tests {

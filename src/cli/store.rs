@@ -123,6 +123,8 @@ impl Place {
         match store {
             Some(StoreArg::File(path)) => Ok(path),
             Some(StoreArg::Memory) => Err("--store memory: expected the path of a file, found none".into()),
+            #[cfg(feature = "redis")]
+            Some(StoreArg::Redis(server)) => Err(format!("--store: expected the path of a file, found {server}")),
             None => state::file(),
         }
     }

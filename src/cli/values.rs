@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+#[cfg(feature = "redis")]
+use crate::backend::redis;
 use crate::server::forwarded::Header;
 use crate::server::jwt::Algorithm;
 use crate::server::logging;
@@ -228,6 +230,9 @@ pub enum StoreArg {
     Memory,
     /// In a file.
     File(PathBuf),
+    /// On a Redis, with other nodes.
+    #[cfg(feature = "redis")]
+    Redis(redis::Server),
 }
 
 impl FromStr for StoreArg {
@@ -237,8 +242,62 @@ impl FromStr for StoreArg {
         match text {
             "memory" => Ok(Self::Memory),
             "" => Err("expected the path of a file, or memory".into()),
+            _ if text.starts_with("redis:") || text.starts_with("rediss:") => redis_of(text),
             _ if cfg!(feature = "sqlite") => Ok(Self::File(text.into())),
             _ => Err("expected memory: this Salon was built without the feature sqlite".into()),
+        }
+    }
+}
+
+#[cfg(not(feature = "redis"))]
+fn redis_of(_: &str) -> Result<StoreArg, String> {
+    Err("expected the path of a file, or memory: this Salon was built without the feature redis".into())
+}
+
+/// `redis://user:password@host:port/db`, of which all but the host may be left out.
+#[cfg(feature = "redis")]
+fn redis_of(text: &str) -> Result<StoreArg, String> {
+    // The text may have a password, and is in no sentence.
+    let wrong = |what: &str| format!("expected redis://USER:PASSWORD@HOST:PORT/DB, found {what}");
+    let Some(rest) = text.strip_prefix("redis://") else {
+        return Err(match text.starts_with("rediss:") {
+            true => "expected redis://: Salon does not speak TLS with Redis yet (docs/nodes.md)".into(),
+            false => wrong("another form"),
+        });
+    };
+    let (who, place) = rest.rsplit_once('@').map_or(("", rest), |(who, place)| (who, place));
+    let (address, db) = place.split_once('/').unwrap_or((place, ""));
+    let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, port)) => (host, port.strip_prefix(':')),
+        None => address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port))),
+    };
+    if host.is_empty() || host.contains(',') {
+        return Err(wrong(if host.is_empty() { "no host" } else { "several, of which Salon uses one" }));
+    }
+    let port = port.map_or(Ok(6379), |port| port.parse().map_err(|_| wrong("a port that is none")))?;
+    let db = if db.is_empty() { 0 } else { db.parse().map_err(|_| wrong("a database that is no number"))? };
+    let (user, password) = who.split_once(':').map_or((who, None), |(user, password)| (user, Some(password)));
+    let decode = |text: &str| {
+        let text = percent_encoding::percent_decode_str(text).decode_utf8();
+        text.map(String::from).map_err(|_| wrong("a user or a password that is not UTF-8"))
+    };
+    let user = Some(decode(user)?).filter(|user| !user.is_empty());
+    let password = password.map(decode).transpose()?.filter(|password| !password.is_empty());
+    Ok(StoreArg::Redis(redis::Server { host: host.into(), port, db, user, password }))
+}
+
+/// The name that all keys in Redis begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrefixArg(pub String);
+
+impl FromStr for PrefixArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        match (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+            true => Ok(Self(text.into())),
+            false => Err("expected 1 to 64 letters, digits, `-`, `_` or `.`".into()),
         }
     }
 }

@@ -188,7 +188,7 @@ impl Page {
 
     /// How a store on disk fares.
     fn store(&mut self, store: &Health) {
-        let Health { failing, failures, commits, waiting, waiting_bytes, file_bytes, file_limit, dropped } = store;
+        let Health { failing, failures, commits, waiting, waiting_bytes, file_bytes, file_limit, dropped, .. } = store;
         self.gauge(
             "salon_store_failing",
             "1 while messages cannot be kept, so that none is taken.",

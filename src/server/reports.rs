@@ -82,10 +82,12 @@ impl Report {
             Self::Live => Words::text(200, "ok\n"),
             Self::Ready if sources.leaving => Words::text(503, "stopping\n"),
             Self::Ready if sources.seen.memory.is_short() => Words::text(503, "near the memory budget\n"),
-            Self::Ready => match sources.chat.store_health().and_then(|store| store.failing) {
-                Some(why) => Words::text(503, &format!("messages cannot be kept: {why}\n")),
-                None => Words::text(200, "ok\n"),
-            },
+            Self::Ready => {
+                match sources.chat.store_health().filter(|store| !store.shared).and_then(|store| store.failing) {
+                    Some(why) => Words::text(503, &format!("messages cannot be kept: {why}\n")),
+                    None => Words::text(200, "ok\n"),
+                }
+            }
             Self::Metrics => Words { content_type: metrics::CONTENT_TYPE, ..Words::json(metrics::prometheus(sources)) },
             Self::Connections => connections(request, sources.chat)?,
         })

@@ -59,13 +59,17 @@ const PURE: [&str; 4] = ["proto", "engine", "backend", "chat"];
 /// What one file of such a floor may know all the same: a store waits for something, in a file of its own; its tests
 /// make files, and a pipe; a formatter of `serde_json` names the trait by which it writes, here into memory; and the
 /// codec's adapters read and write a stream.
-const MAY: [(&str, &[&str]); 12] = [
+const MAY: [(&str, &[&str]); 15] = [
     // The adapters for streams.
     ("crates/salon-proto/src/blocking.rs", &["std::io"]),
     ("crates/salon-proto/src/tokio.rs", &["std::io"]),
     ("crates/salon-proto/src/opening.rs", &["std::io"]),
     ("crates/salon-proto/src/output.rs", &["std::io"]),
     ("src/backend/threaded.rs", &["std::thread", "Instant"]),
+    // How long a round trip took; its two threads, and when one of them is to act; a server of the tests.
+    ("src/backend/redis/link.rs", &["Instant"]),
+    ("src/backend/redis/listener.rs", &["std::thread", "Instant"]),
+    ("src/backend/redis/tests.rs", &["std::net", "std::io", "std::thread"]),
     ("src/backend/sqlite/batch.rs", &["Instant"]),
     ("src/backend/sqlite/file.rs", &["std::fs", "std::io", "rustix"]),
     // The log beside it, as far as it is read here and not by SQLite.

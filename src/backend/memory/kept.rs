@@ -19,11 +19,17 @@ use crate::backend::{
 };
 use crate::time::{Moment, Tick};
 
+#[cfg(feature = "redis")]
+mod records;
+
+#[cfg(feature = "redis")]
+pub(in crate::backend) use records::Record;
+
 /// A conversation.
 ///
 /// Invariant: `bytes` is what entries cost, with what is kept beside them; both are 0 if no entry is kept.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(in crate::backend) struct Kept {
     pub name: Box<str>,
     pub direct: bool,
     pub epoch: Epoch,
@@ -41,7 +47,7 @@ pub(super) struct Kept {
 
 /// The description of a room.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(in crate::backend) struct Made {
     at: u64,
     created: bool,
     words: Option<Box<Words>>,
@@ -55,7 +61,7 @@ struct Words {
 
 /// An entry: its sender and its text in one allocation.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(in crate::backend) struct Stored {
     text: Box<str>,
     ts: u64,
     tick: Tick,
@@ -86,7 +92,7 @@ enum Kind {
 
 /// What an entry needs to be taken.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Needs {
+pub(in crate::backend) struct Needs {
     /// The message that it is about, or answers.
     pub of: u64,
     rule: Rule,
@@ -337,7 +343,7 @@ impl Kept {
     }
 
     /// The newest message before another one, which may be of another conversation. This one is at `place`.
-    pub fn message_before(&self, spot: Spot, place: usize) -> Option<Spot> {
+    pub(in crate::backend::memory) fn message_before(&self, spot: Spot, place: usize) -> Option<Spot> {
         let to = match place.cmp(&spot.place) {
             Ordering::Less => self.ring.partition_point(|entry| entry.tick <= spot.tick),
             Ordering::Equal => self.behind(spot.seq.saturating_sub(1)),

@@ -30,7 +30,7 @@ use crate::slack;
 use crate::time::{Moment, Tick};
 
 mod folded;
-mod kept;
+pub(super) mod kept;
 mod marks;
 mod pairs;
 mod search;

@@ -51,7 +51,7 @@ fn seqs(stage: &mut Stage<'_>, search: Search<'_>) -> Vec<u64> {
 
 #[test]
 fn words_and_phrases_in_any_language() {
-    each(99, |store| {
+    each_that_searches(99, |store| {
         let mut stage = Stage::new(store);
         let texts = [
             "Hello, world! hello",
@@ -121,7 +121,7 @@ fn words_and_phrases_in_any_language() {
 
 #[test]
 fn an_edited_message_is_found_by_its_new_text_at_its_old_place() {
-    each(99, |store| {
+    each_that_searches(99, |store| {
         let mut stage = Stage::new(store);
         for place in [ROOM, DIRECT] {
             for content in ["first apple", "second apple", "third apple"] {
@@ -146,7 +146,7 @@ fn an_edited_message_is_found_by_its_new_text_at_its_old_place() {
 
 #[test]
 fn what_is_dropped_is_not_found() {
-    each(3, |store| {
+    each_that_searches(3, |store| {
         let mut stage = Stage::new(store);
         for content in ["one x", "two x", "three x", "four x"] {
             stage.act(ROOM, "ann", text(content));
@@ -168,7 +168,7 @@ fn what_is_dropped_is_not_found() {
 
 #[test]
 fn by_sender_and_before_a_time() {
-    each(9, |store| {
+    each_that_searches(9, |store| {
         let mut stage = Stage::new(store);
         for (sender, at) in [("ann", 10), ("bob", 20), ("ann", 30), ("annie", 30)] {
             stage.at = at;
@@ -198,7 +198,7 @@ fn by_sender_and_before_a_time() {
 
 #[test]
 fn in_all_that_a_user_may_read() {
-    each(9, |store| {
+    each_that_searches(9, |store| {
         let mut stage = Stage::new(store);
         let places = [
             Conversation::Room("den"),
@@ -234,7 +234,7 @@ fn in_all_that_a_user_may_read() {
 /// Pages join without holes and without doubles, whatever is said and deleted between them.
 #[test]
 fn pages_while_more_is_said() {
-    each(999, |store| {
+    each_that_searches(999, |store| {
         let mut stage = Stage::new(store);
         let say = |stage: &mut Stage<'_>, n: u64| {
             // Some in the same millisecond.
@@ -270,7 +270,7 @@ fn pages_while_more_is_said() {
 /// However much is looked at in vain, the pages go on to the last message, each with bounded work.
 #[test]
 fn the_first_of_very_many() {
-    each(9_999, |store| {
+    each_that_searches(9_999, |store| {
         let mut stage = Stage::new(store);
         stage.act(ROOM, "ann", text("needle"));
         let hay = "häy ".repeat(100);
@@ -284,7 +284,7 @@ fn the_first_of_very_many() {
 
 #[test]
 fn a_place_that_was_not_given_out() {
-    each(9, |store| {
+    each_that_searches(9, |store| {
         let mut stage = Stage::new(store);
         for _ in 0..3 {
             stage.act(ROOM, "ann", text("x"));

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -180,6 +181,12 @@ pub fn salon(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     apart(&mut command);
+    // For another store than that in memory: an own one for each server.
+    if let Ok(store) = std::env::var("TEST_STORE") {
+        static STORES: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("t{}-{}", std::process::id(), STORES.fetch_add(1, Ordering::Relaxed));
+        command.env("SALON_STORE", store).env("SALON_STORE_PREFIX", prefix);
+    }
     command
 }
 

@@ -1,0 +1,737 @@
+//! Requests: what is asked of Redis for each, and what comes of the answer.
+//!
+//! Most are one command, and go out together. What needs to know a conversation as it stands (an edit, what somebody
+//! has read of many rooms) waits until those before it are answered.
+
+use std::collections::HashMap;
+
+use super::places::write_key;
+use super::*;
+
+/// Commands on their way, each of a request.
+#[derive(Default)]
+struct Flight {
+    commands: Commands,
+    /// Of each the request, and the first number that a pull asks for.
+    of: Vec<(usize, u64)>,
+    /// How many entries are on their way to a conversation.
+    ahead: HashMap<Box<str>, u64>,
+}
+
+/// An answer to a pull.
+pub(super) struct Pulled {
+    pub epoch: Epoch,
+    /// The last number.
+    pub n: u64,
+    /// The number of the first entry that is here.
+    pub first: u64,
+    pub found: Vec<Vec<u8>>,
+    /// How many numbers are behind the last entry that is here.
+    pub left: u64,
+    mark: u64,
+    /// When something was last said.
+    said: u64,
+}
+
+/// For whom, and whether it is begun, and what is pulled from.
+struct Pull<'a> {
+    from: u64,
+    begins: bool,
+    user: &'a str,
+    about: Option<Description<'a>>,
+}
+
+impl Redis {
+    pub(super) fn carry_out(&mut self, asked: &Requests) {
+        let mut flight = Flight::default();
+        for (at, request) in (0..).map_while(|at| Some((at, asked.get(at)?))) {
+            match self.command_of(request, &mut flight) {
+                Some((command, from)) => {
+                    flight.commands.push(&command);
+                    flight.of.push((at, from));
+                }
+                None => {
+                    self.land(&mut flight, asked);
+                    self.by_itself(request);
+                }
+            }
+            if flight.commands.bytes() >= MAX_ASKED_BYTES {
+                self.land(&mut flight, asked);
+            }
+        }
+        self.land(&mut flight, asked);
+    }
+
+    /// The one command of a request, if one is all it takes, and the first number that is asked for, if it pulls.
+    fn command_of(&mut self, request: Request<'_>, flight: &mut Flight) -> Option<(Cmd, u64)> {
+        let key = request.conversation().map(|conversation| {
+            let mut key = String::new();
+            write_key(conversation, &mut key);
+            key
+        });
+        let key = key.unwrap_or_default();
+        let from = self.missing_from(&key);
+        let command = match request {
+            Request::Append { entry, retry, about, .. } if entry.body.needs().is_none() => {
+                let ahead = flight.ahead.entry(key.as_str().into()).or_default();
+                let command = self.append(&key, &entry, retry, about, *ahead, None);
+                *ahead += 1;
+                command
+            }
+            Request::Recall { retry, .. } => {
+                let mut command = self.script("recall");
+                command.arg(&key).arg(hex(retry));
+                command
+            }
+            Request::Read { conversation, reader, about, .. } => {
+                let user = reader.filter(|reader| reader.reading).map_or("", |reader| reader.user);
+                let begins = matches!(conversation, Conversation::Room(_));
+                self.pull(&key, Pull { from, begins, user, about })
+            }
+            Request::Mark { user, seq, .. } => {
+                let mut command = self.script("mark");
+                command.arg(&key).arg(user).arg(seq.min(MOST)).arg(MAX_MARKS);
+                command
+            }
+            Request::Ban { ban: Ban { user, until, note }, .. } => {
+                let until = until.map_or(String::new(), |until| until.to_string());
+                let mut command = self.script("ban");
+                command.arg(user).arg(until).arg(note.unwrap_or_default()).arg(MAX_BANS);
+                command
+            }
+            Request::Unban { user, .. } => {
+                let mut command = self.script("unban");
+                command.arg(user);
+                command
+            }
+            Request::Know { user } => {
+                let mut command = self.script("know");
+                command.arg(user).arg(self.options.people);
+                command
+            }
+            Request::Release { .. } | Request::Erase { .. } => {
+                let mut command = self.script("release");
+                command.arg(&key).arg(i32::from(matches!(request, Request::Erase { .. })));
+                // What is asked about it behind that is asked about all of it.
+                self.places.remove(&key);
+                command
+            }
+            Request::Append { .. }
+            | Request::Readings { .. }
+            | Request::Conversations { .. }
+            | Request::Search { .. } => return None,
+        };
+        Some((command, from))
+    }
+
+    fn append(
+        &mut self,
+        key: &str,
+        entry: &NewEntry<'_>,
+        retry: Option<RetryKey>,
+        about: Option<Description<'_>>,
+        ahead: u64,
+        judged: Option<(u64, &[(u64, String)])>,
+    ) -> Cmd {
+        let (new, (epoch, head)) = (self.draw(), self.known(key));
+        let (kind, record) = Record::write(entry);
+        let (oldest, replaced) = judged.unwrap_or_default();
+        let mut command = self.script("append");
+        command.arg(key).arg(new.to_string()).arg(epoch);
+        command.arg(head.map_or(-1, |head| i64::try_from(head + ahead).unwrap_or(i64::MAX)));
+        command.arg(self.options.messages.min(MOST as usize)).arg(self.age_ms()).arg(self.young(entry.at.unix_ms));
+        command.arg(retry.map_or(String::new(), hex)).arg(record).arg(entry.at.unix_ms).arg(kind.to_string());
+        command.arg(i32::from(judged.is_some())).arg(oldest).arg(self.options.people).arg(MAX_PAIRS);
+        command.arg(replaced.len());
+        for (seq, record) in replaced {
+            command.arg(*seq).arg(record);
+        }
+        describe(&mut command, about);
+        command
+    }
+
+    fn pull(&mut self, key: &str, Pull { from, begins, user, about }: Pull<'_>) -> Cmd {
+        let (new, (epoch, head)) = (self.draw(), self.known(key));
+        let mut command = self.script("pull");
+        command.arg(key).arg(new.to_string()).arg(epoch).arg(head.unwrap_or(0)).arg(from);
+        command.arg(i32::from(begins)).arg(user).arg(self.options.people).arg(MAX_PAIRS);
+        describe(&mut command, about);
+        command
+    }
+
+    /// The epoch of a conversation and the number up to which it was told, if there is a place for it.
+    fn known(&self, key: &str) -> (String, Option<u64>) {
+        match self.places.find(key).map(|at| self.places.get(at)) {
+            Some(place) => (place.kept.head().epoch.to_string(), Some(place.heard)),
+            None => (String::new(), None),
+        }
+    }
+
+    /// The first number that is not here.
+    fn missing_from(&self, key: &str) -> u64 {
+        match self.places.find(key).map(|at| self.places.get(at)) {
+            Some(place) if place.covers => place.kept.seq() + 1,
+            _ => 1,
+        }
+    }
+
+    /// Sends what has gathered, and takes the answers.
+    fn land(&mut self, flight: &mut Flight, asked: &Requests) {
+        let Flight { commands, of, .. } = std::mem::take(flight);
+        if of.is_empty() {
+            return;
+        }
+        let outcomes = self.exchange(&commands);
+        let mut outcomes = outcomes.into_iter().flatten();
+        for (request, from) in of.into_iter().filter_map(|(at, from)| Some((asked.get(at)?, from))) {
+            match outcomes.next() {
+                Some(Ok(value)) => {
+                    self.works();
+                    self.landed(request, value, from);
+                }
+                Some(Err(why)) => self.refused(request, &why),
+                None => self.fail(request.ticket()),
+            }
+        }
+    }
+
+    fn works(&mut self) {
+        if self.link.is_some() && self.health.failing.is_some() {
+            self.health.failing = None;
+        }
+    }
+
+    /// Redis does not do it.
+    fn refused(&mut self, request: Request<'_>, why: &str) {
+        if self.health.failing.is_none() {
+            log::warn!("{}: {why}", self.options.server);
+            self.health.failures += 1;
+        }
+        self.health.failing = Some(why.to_owned());
+        // It has become a replica, or starts: another connection may lead to another one.
+        if ["READONLY", "LOADING", "MASTERDOWN", "NOAUTH"].iter().any(|code| why.starts_with(code)) {
+            self.lose(why);
+        }
+        self.fail(request.ticket());
+    }
+
+    pub(super) fn fail(&mut self, ticket: Option<Ticket>) {
+        if let Some(ticket) = ticket {
+            self.said.push(&News::Failed { ticket });
+        }
+    }
+
+    /// The answer to the one command of a request.
+    fn landed(&mut self, request: Request<'_>, value: Value, from: u64) {
+        let mut key = std::mem::take(&mut self.key);
+        if let Some(conversation) = request.conversation() {
+            write_key(conversation, &mut key);
+        }
+        match request {
+            Request::Append { entry, ticket, .. } => {
+                if !self.appended(&key, &entry, ticket, value) {
+                    self.fail(Some(ticket));
+                }
+            }
+            Request::Recall { ticket, .. } => match said(&value) {
+                Some((seq, ts)) => self.said.push(&News::Repeated { ticket, seq, ts }),
+                None => self.said.push(&News::Refused { ticket, why: Why::NotFound }),
+            },
+            Request::Read { query, reader, now, ticket, .. } => {
+                let pulled = match self.take_answer(&key, value) {
+                    Ok(pulled) => self.take_all(&key, pulled, from).ok_or(None),
+                    Err(nothing) => Err(nothing),
+                };
+                self.read(query, reader, now, ticket, pulled);
+            }
+            Request::Mark { user, conversation, ticket, .. } => match number(&value) {
+                Some(seq) => self.said.push(&News::Marked { ticket: Some(ticket), user, conversation, seq }),
+                _ => self.said.push(&News::Noted { ticket }),
+            },
+            Request::Ban { ticket, .. } | Request::Unban { ticket, .. } => self.said.push(&News::Noted { ticket }),
+            Request::Release { .. } | Request::Erase { .. } => self.places.remove(&key),
+            Request::Know { .. }
+            | Request::Readings { .. }
+            | Request::Conversations { .. }
+            | Request::Search { .. } => {}
+        }
+        self.key = key;
+    }
+
+    /// What came of an entry; `false`: nothing yet, because what it was judged by is not all there is.
+    fn appended(&mut self, key: &str, entry: &NewEntry<'_>, ticket: Ticket, value: Value) -> bool {
+        let mut parts = list(value).into_iter();
+        match parts.next().as_ref().and_then(text) {
+            Some("P") => {}
+            Some("R") => {
+                let found = parts.next().as_ref().and_then(said);
+                let (seq, ts) = found.unwrap_or_default();
+                self.said.push(&News::Repeated { ticket, seq, ts });
+                return true;
+            }
+            _ => return false,
+        }
+        let (Some(epoch), Some(seq), Some(from)) = (
+            parts.next().as_ref().and_then(text).and_then(Epoch::parse),
+            parts.next().as_ref().and_then(number),
+            parts.next().as_ref().and_then(number),
+        ) else {
+            return false;
+        };
+        let missed = list(parts.next().unwrap_or(Value::Nil));
+        let (_, other) = (parts.next(), parts.next());
+        self.told_of_card(key, other);
+        for (at, record) in (from..).zip(missed) {
+            if let Value::BulkString(record) = record {
+                self.hear_entry(key, epoch, at, &record, None);
+            }
+        }
+        let (_, record) = Record::write(entry);
+        self.hear_entry(key, epoch, seq, record.as_bytes(), Some(ticket));
+        true
+    }
+
+    /// A room has another description than the one that was brought.
+    fn told_of_card(&mut self, key: &str, other: Option<Value>) {
+        let mut other = list(other.unwrap_or(Value::Nil)).into_iter();
+        let Some(keeps) = other.next().as_ref().and_then(number) else { return };
+        let mut texts = other.map(|value| text(&value).unwrap_or_default().to_owned());
+        let mut next = || texts.next().unwrap_or_default();
+        let (created_at, created, title, topic) = (next(), next(), next(), next());
+        let description = Description {
+            room: key.get(2..).unwrap_or_default(),
+            title: title.strip_prefix('+'),
+            topic: topic.strip_prefix('+'),
+            created_at: created_at.parse().unwrap_or(0),
+            created: created == "1",
+        };
+        self.said.push(&News::Room { description, keeps: keeps > 0 });
+    }
+
+    /// Makes the page of a conversation that is here, or of one that is not there at all, which has this epoch.
+    fn read(
+        &mut self,
+        query: Query,
+        reader: Option<Reader<'_>>,
+        now: Moment,
+        ticket: Ticket,
+        pulled: Result<(usize, u64), Option<Epoch>>,
+    ) {
+        let marking = reader.filter(|reader| reader.reading).map(|reader| reader.user);
+        match pulled {
+            Err(None) => self.fail(Some(ticket)),
+            Err(Some(epoch)) => {
+                let head = Head { epoch, seq: 0, kept: 0 };
+                let reading = marking.map(|_| Reading::default());
+                self.said.push(&News::Page { ticket, head, entries: Vec::new(), reading });
+            }
+            Ok((at, mark)) => {
+                self.expire_one(at, now);
+                let kept = &self.places.get_mut(at).kept;
+                let entries = kept.read(query, reader.map(|reader| reader.user));
+                let reading = marking.map(|user| reading(kept, user, mark));
+                self.said.push(&News::Page { ticket, head: kept.head(), entries, reading });
+            }
+        }
+    }
+
+    /// Reads an answer to a pull.
+    ///
+    /// # Errors
+    /// The epoch of what is not there.
+    fn take_answer(&mut self, key: &str, value: Value) -> Result<Pulled, Option<Epoch>> {
+        let mut parts = list(value).into_iter();
+        let kind = parts.next();
+        let epoch = parts.next().as_ref().and_then(text).and_then(Epoch::parse);
+        if kind.as_ref().and_then(text) != Some("H") {
+            return Err(epoch);
+        }
+        let mut next = || parts.next().unwrap_or(Value::Nil);
+        let (n, first, found, left, mark) = (next(), next(), next(), next(), next());
+        let (other, said) = (next(), next());
+        self.told_of_card(key, Some(other));
+        let pulled = |value: &Value| number(value).unwrap_or(0);
+        let found = list(found).into_iter().filter_map(|record| match record {
+            Value::BulkString(record) => Some(record),
+            _ => None,
+        });
+        Ok(Pulled {
+            epoch: epoch.ok_or(None)?,
+            n: pulled(&n),
+            first: pulled(&first),
+            found: found.collect(),
+            left: pulled(&left),
+            mark: pulled(&mark),
+            said: text(&said).and_then(|said| said.parse().ok()).unwrap_or(0),
+        })
+    }
+
+    /// Takes what was pulled from that number on, and pulls the rest of what there was when that was answered. The
+    /// place, and the mark; `None`: Redis is away.
+    pub(super) fn take_all(&mut self, key: &str, pulled: Pulled, from: u64) -> Option<(usize, u64)> {
+        let (mark, n) = (pulled.mark, pulled.n);
+        let covers = |store: &Self| store.places.find(key).is_some_and(|at| store.places.get(at).covers);
+        // What was here when it was asked has been given up since.
+        let mut pulled = if from > 1 && !covers(self) { self.pull_from(key, 1)? } else { pulled };
+        loop {
+            let left = pulled.left;
+            let at = self.take(key, pulled, n);
+            let seq = self.places.get(at).kept.seq();
+            if left == 0 || seq >= n {
+                return Some((at, mark));
+            }
+            pulled = self.pull_from(key, seq + 1)?;
+            // It has been changed by somebody else in a way that nobody does.
+            if pulled.found.is_empty() {
+                return None;
+            }
+        }
+    }
+
+    /// Pulls what is missing here of a conversation that lives.
+    pub(super) fn pull_from(&mut self, key: &str, from: u64) -> Option<Pulled> {
+        let command = self.pull(key, Pull { from, begins: false, user: "", about: None });
+        let value = self.call(&command).ok()?;
+        self.take_answer(key, value).ok()
+    }
+
+    /// A request that takes more than one command.
+    fn by_itself(&mut self, request: Request<'_>) {
+        if self.link.is_none() {
+            return self.fail(request.ticket());
+        }
+        let outcome = match request {
+            Request::Append { conversation, entry, retry, about, ticket } => {
+                self.judge_and_append(conversation, &entry, retry, about, ticket)
+            }
+            Request::Readings { user, rooms, now, ticket } => self.readings(user, rooms, now, ticket),
+            Request::Conversations { user, cursor, limit, now, ticket } => {
+                self.conversations(user, cursor, limit, now, ticket)
+            }
+            _ => {
+                if let Some(ticket) = request.ticket() {
+                    self.said.push(&News::Refused { ticket, why: Why::Unsupported });
+                }
+                Ok(())
+            }
+        };
+        match outcome {
+            Ok(()) => self.works(),
+            Err(why) => self.refused(request, &why),
+        }
+    }
+
+    fn judge_and_append(
+        &mut self,
+        conversation: Conversation<'_>,
+        entry: &NewEntry<'_>,
+        retry: Option<RetryKey>,
+        about: Option<Description<'_>>,
+        ticket: Ticket,
+    ) -> Result<(), String> {
+        let mut key = String::new();
+        write_key(conversation, &mut key);
+        // What is here may be judged by, if it comes to the same in Redis; else by all there is.
+        let mut fresh = false;
+        for _ in 0..JUDGED_AT_MOST {
+            let here = self.places.find(&key).filter(|&at| self.places.get(at).covers);
+            let Some(at) = here else {
+                if fresh || !self.freshen(&key)? {
+                    return self.refuse(&key, retry, ticket, Verdict::Refuse(Why::NotFound));
+                }
+                fresh = true;
+                continue;
+            };
+            self.expire_one(at, entry.at);
+            let kept = &self.places.get_mut(at).kept;
+            let target = entry.body.needs().and_then(|of| kept.find(of, entry));
+            match judge(entry, target.as_ref()) {
+                Verdict::Publish => {
+                    let (oldest, replaced) = (kept.leans_on(entry), kept.changed_by(entry));
+                    let command = self.append(&key, entry, retry, about, 0, Some((oldest, &replaced)));
+                    let value = self.call(&command)?;
+                    if self.appended(&key, entry, ticket, value) {
+                        return Ok(());
+                    }
+                    fresh = self.freshen(&key)?;
+                }
+                verdict if fresh => return self.refuse(&key, retry, ticket, verdict),
+                verdict => {
+                    fresh = self.freshen(&key)?;
+                    if !fresh {
+                        return self.refuse(&key, retry, ticket, verdict);
+                    }
+                }
+            }
+        }
+        Err("an entry was judged too often, because others were quicker".into())
+    }
+
+    /// Nothing is published, but if it was before.
+    fn refuse(&mut self, key: &str, retry: Option<RetryKey>, ticket: Ticket, verdict: Verdict) -> Result<(), String> {
+        let before = match retry {
+            None => None,
+            Some(retry) => {
+                let mut command = self.script("recall");
+                said(&self.call(command.arg(key).arg(hex(retry)))?)
+            }
+        };
+        match (before, verdict) {
+            (Some((seq, ts)), _) => self.said.push(&News::Repeated { ticket, seq, ts }),
+            (None, Verdict::Refuse(why)) => self.said.push(&News::Refused { ticket, why }),
+            (None, _) => self.said.push(&News::Noted { ticket }),
+        }
+        Ok(())
+    }
+
+    /// Has all of a conversation here, as it is now; `false`: it does not live.
+    fn freshen(&mut self, key: &str) -> Result<bool, String> {
+        let from = self.missing_from(key);
+        let command = self.pull(key, Pull { from, begins: false, user: "", about: None });
+        let value = self.call(&command)?;
+        let Ok(pulled) = self.take_answer(key, value) else {
+            self.places.remove(key);
+            return Ok(false);
+        };
+        self.take_all(key, pulled, from).map(|_| true).ok_or_else(|| "Redis went away".into())
+    }
+
+    /// Has all of several conversations here, one after the other: of each what `see` makes of it, by what a user has
+    /// read of it and when something was last said.
+    fn freshen_all<R>(
+        &mut self,
+        keys: &[String],
+        user: &str,
+        now: Moment,
+        see: impl Fn(&Kept, Reading, u64) -> R,
+    ) -> Result<Vec<Option<R>>, String> {
+        let mut seen = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(PULLED_AT_ONCE) {
+            let (mut commands, mut froms) = (Commands::default(), Vec::new());
+            for key in keys {
+                let from = self.missing_from(key);
+                commands.push(&self.pull(key, Pull { from, begins: false, user, about: None }));
+                froms.push(from);
+            }
+            let outcomes = self.exchange(&commands).ok_or("Redis went away")?;
+            for ((key, from), outcome) in keys.iter().zip(froms).zip(outcomes) {
+                let Ok(pulled) = self.take_answer(key, outcome?) else {
+                    seen.push(None);
+                    continue;
+                };
+                let said = pulled.said;
+                let (at, mark) = self.take_all(key, pulled, from).ok_or("Redis went away")?;
+                self.expire_one(at, now);
+                let kept = &self.places.get(at).kept;
+                seen.push(Some(see(kept, reading(kept, user, mark), said)));
+            }
+        }
+        Ok(seen)
+    }
+
+    fn readings(&mut self, user: &str, rooms: Names<'_>, now: Moment, ticket: Ticket) -> Result<(), String> {
+        let keys: Vec<String> = rooms.iter().map(|room| format!("r:{room}")).collect();
+        let seen = self.freshen_all(&keys, user, now, |_, reading, _| reading)?;
+        let readings = seen.into_iter().map(Option::unwrap_or_default).collect();
+        self.said.push(&News::Readings { ticket, readings });
+        Ok(())
+    }
+
+    fn conversations(
+        &mut self,
+        user: &str,
+        cursor: Option<&str>,
+        limit: usize,
+        now: Moment,
+        ticket: Ticket,
+    ) -> Result<(), String> {
+        let mut before = match cursor {
+            None => String::new(),
+            // It is when something was said in the last one of the page, and is written as an epoch is.
+            Some(cursor) => match Epoch::parse(cursor) {
+                Some(Epoch(said)) if said <= MOST => said.to_string(),
+                _ => {
+                    self.said.push(&News::Refused { ticket, why: Why::BadCursor });
+                    return Ok(());
+                }
+            },
+        };
+        let limit = limit.min(MAX_TALKS);
+        let mut found: Vec<(String, u64, u64, Reading)> = Vec::new();
+        let (mut last, mut next) = (0, None);
+        'pages: loop {
+            let wanted = limit - found.len() + 1;
+            let mut command = self.script("talks");
+            let value = self.call(command.arg(user).arg(&before).arg(wanted))?;
+            let Value::Array(rows) = value else {
+                self.said.push(&News::Refused { ticket, why: Why::BadCursor });
+                return Ok(());
+            };
+            let rows: Vec<(String, u64)> = rows
+                .chunks(2)
+                .filter_map(|row| Some((text(&row[0])?.to_owned(), text(row.get(1)?)?.parse().ok()?)))
+                .collect();
+            let mut keys = vec![String::new(); rows.len()];
+            rows.iter().zip(&mut keys).for_each(|((with, _), key)| write_key(Conversation::Direct(user, with), key));
+            let seen = self.freshen_all(&keys, user, now, |kept, reading, ts| {
+                (!kept.is_empty()).then(|| (kept.seq(), ts, reading))
+            })?;
+            let asked = rows.len();
+            for ((with, said), seen) in rows.into_iter().zip(seen) {
+                if found.len() == limit {
+                    next = Some(Epoch(last).to_string());
+                    break 'pages;
+                }
+                (last, before) = (said, said.to_string());
+                if let Some((seq, ts, reading)) = seen.flatten() {
+                    found.push((with, seq, ts, reading));
+                }
+            }
+            if asked < wanted {
+                break;
+            }
+        }
+        let items = found.iter().map(|(with, seq, ts, reading)| Talk { with, seq: *seq, ts: *ts, reading: *reading });
+        let items = items.collect();
+        self.said.push(&News::Conversations { ticket, items, next });
+        Ok(())
+    }
+
+    /// Drops what is too old of what is here.
+    pub(super) fn expire_one(&mut self, at: usize, now: Moment) {
+        let place = self.places.get(at);
+        if !place.covers || place.kept.is_empty() {
+            return;
+        }
+        let age = self.options.age;
+        let kept = &mut self.places.get_mut(at).kept;
+        kept.expire(Tick(now.unix_ms), age);
+        if kept.is_empty()
+            && let Conversation::Room(room) = kept.conversation()
+        {
+            self.said.push(&News::Emptied { room });
+        }
+        self.places.note(at);
+    }
+
+    /// Pairs of whom nothing is kept any more end. Returns whether there are others.
+    pub(super) fn sweep(&mut self, now: Moment) -> bool {
+        if self.link.is_none() {
+            return true;
+        }
+        let until = match (self.options.messages, self.young(now.unix_ms)) {
+            (0, _) => "+inf".into(),
+            (_, 0) => String::new(),
+            (_, young) => format!("({young}"),
+        };
+        let new = self.draw();
+        let mut command = self.script("sweep");
+        let Ok(value) = self.call(command.arg(new.to_string()).arg(until)) else { return true };
+        let mut parts = list(value).into_iter();
+        let left = parts.next().as_ref().and_then(number).unwrap_or(0);
+        for key in list(parts.next().unwrap_or(Value::Nil)) {
+            self.places.remove(text(&key).unwrap_or_default());
+        }
+        left > 0
+    }
+
+    /// Tells a piece of the catalogue.
+    pub(super) fn tell_some(&mut self) {
+        let next = match self.catalogue.take() {
+            None => return,
+            Some(Catalogue::Bans) => {
+                let value = self.call(redis::cmd("HGETALL").arg(format!("{}:bans", self.options.prefix)));
+                let rows = list(value.unwrap_or(Value::Nil));
+                for row in rows.chunks_exact(2) {
+                    let (Some(user), Some(ban)) = (text(&row[0]), text(&row[1])) else { continue };
+                    let (until, note) = ban.split_once('\n').unwrap_or((ban, ""));
+                    let note = Some(note).filter(|note| !note.is_empty());
+                    self.said.push(&News::Banned(Ban { user, until: until.parse().ok(), note }));
+                }
+                Some(Catalogue::Rooms("0".into()))
+            }
+            Some(Catalogue::Rooms(after)) => {
+                let mut command = self.script("rooms");
+                let rows = list(self.call(command.arg(&after).arg(CATALOGUE_AT_ONCE)).unwrap_or(Value::Nil));
+                let full = rows.len() == CATALOGUE_AT_ONCE;
+                let mut last = after;
+                for row in rows {
+                    let mut row = list(row).into_iter();
+                    last = row.next().as_ref().and_then(text).unwrap_or_default().to_owned();
+                    let room = row.next().as_ref().and_then(text).map_or(String::new(), |room| format!("r:{room}"));
+                    self.told_of_card(&room, Some(Value::Array(row.collect())));
+                }
+                Some(if full { Catalogue::Rooms(last) } else { Catalogue::Users("0".into()) })
+            }
+            Some(Catalogue::Users(after)) => {
+                let mut command = self.script("users");
+                let rows = list(self.call(command.arg(&after).arg(CATALOGUE_AT_ONCE)).unwrap_or(Value::Nil));
+                let mut last = None;
+                for row in rows.chunks_exact(2) {
+                    if let Some(name) = text(&row[0]) {
+                        self.said.push(&News::User { name });
+                    }
+                    last = text(&row[1]).map(str::to_owned);
+                }
+                last.filter(|_| rows.len() == 2 * CATALOGUE_AT_ONCE).map(Catalogue::Users)
+            }
+        };
+        self.catalogue = next;
+        if self.said.len() == 0 {
+            self.tell_some();
+        }
+    }
+}
+
+/// What a user has read of a conversation that is here.
+fn reading(kept: &Kept, user: &str, mark: u64) -> Reading {
+    let read = mark.min(kept.seq());
+    Reading { read, unread: kept.unread(user, read) }
+}
+
+fn describe(command: &mut Cmd, about: Option<Description<'_>>) {
+    let Some(Description { title, topic, created_at, created, .. }) = about else {
+        command.arg(0);
+        return;
+    };
+    let maybe = |text: Option<&str>| text.map_or(String::new(), |text| format!("+{text}"));
+    command.arg(1).arg(created_at).arg(i32::from(created)).arg(maybe(title)).arg(maybe(topic));
+}
+
+fn hex(RetryKey(key): RetryKey) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A number and a time.
+fn said(value: &Value) -> Option<(u64, u64)> {
+    let (seq, ts) = text(value)?.split_once(' ')?;
+    Some((seq.parse().ok()?, ts.parse().ok()?))
+}
+
+pub(super) fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+pub(super) fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        _ => text(value)?.parse().ok(),
+    }
+}
+
+pub(super) fn list(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(values) => values,
+        _ => Vec::new(),
+    }
+}
+
+/// Numbers in a script are exact up to this.
+const MOST: u64 = 1 << 53;
+
+/// Conversations that are pulled in one go.
+const PULLED_AT_ONCE: usize = 64;

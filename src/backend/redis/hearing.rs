@@ -1,0 +1,233 @@
+//! What a node hears of a conversation, wherever it is from, and in which order it tells of it.
+
+use super::carrying::{Pulled, list};
+use super::places::{Place, conversation_of};
+use super::*;
+
+impl Redis {
+    /// A message of the channel: a letter, the node that says it, and what it is about, a line each.
+    pub(super) fn hear(&mut self, message: &[u8]) {
+        let mut lines = message.splitn(6, |byte| *byte == b'\n');
+        let mut next = || lines.next().unwrap_or_default();
+        let (kind, node) = (next(), next());
+        if kind == b"E" {
+            let (key, epoch, seq, record) = (next(), next(), next(), next());
+            let (Ok(key), Ok(epoch), Ok(seq)) =
+                (std::str::from_utf8(key), std::str::from_utf8(epoch), std::str::from_utf8(seq))
+            else {
+                return;
+            };
+            let life = self.places.find(key).map(|at| self.places.get(at).kept.head().epoch);
+            if let (Some(epoch), Ok(seq @ 1..)) = (Epoch::parse(epoch), seq.parse::<u64>()) {
+                // An own one may be of a life that this node has ended since.
+                if node == self.node.as_bytes() && life != Some(epoch) {
+                    return;
+                }
+                self.hear_entry(key, epoch, seq, record, None);
+            }
+            return;
+        }
+        let Ok(message) = std::str::from_utf8(message) else { return };
+        if node == self.node.as_bytes() {
+            return;
+        }
+        let mut lines = message.split('\n').skip(2);
+        let mut next = || lines.next().unwrap_or_default();
+        match kind {
+            b"K" => {
+                let (key, user, seq) = (next(), next(), next());
+                if let (Some(conversation), Ok(seq)) = (conversation_of(key), seq.parse()) {
+                    self.said.push(&News::Marked { ticket: None, user, conversation, seq });
+                }
+            }
+            b"R" => {
+                let (room, keeps, created_at, created) = (next(), next(), next(), next());
+                let (title, topic) = (next().strip_prefix('+'), next().strip_prefix('+'));
+                let created_at = created_at.parse().unwrap_or(0);
+                let description = Description { room, title, topic, created_at, created: created == "1" };
+                self.said.push(&News::Room { description, keeps: keeps == "1" });
+            }
+            b"U" => self.said.push(&News::User { name: next() }),
+            b"B" => {
+                let (user, until, note) = (next(), next(), Some(next()).filter(|note| !note.is_empty()));
+                self.said.push(&News::Banned(Ban { user, until: until.parse().ok(), note }));
+            }
+            b"b" => self.said.push(&News::Unbanned { user: next() }),
+            b"X" => {
+                let key = next();
+                self.places.remove(key);
+                if let Some(Conversation::Room(room)) = conversation_of(key) {
+                    self.said.push(&News::Ended { room });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An entry, which is told if it is the next one of its conversation. With a ticket it is this node's own, and the
+    /// request has its outcome here in any case.
+    pub(super) fn hear_entry(&mut self, key: &str, epoch: Epoch, seq: u64, record: &[u8], ticket: Option<Ticket>) {
+        let (Some(read), Some(conversation)) = (Record::read(record), conversation_of(key)) else {
+            log::warn!("{}: what is kept of a conversation cannot be read: {key:?} {seq}", self.options.server);
+            return self.fail(ticket);
+        };
+        let is_direct = matches!(conversation, Conversation::Direct(..));
+        let at = self.places.find(key).unwrap_or_else(|| self.places.insert(key, epoch, seq - 1));
+        let place = self.places.get_mut(at);
+        let life = place.kept.head().epoch;
+        if life != epoch {
+            if place.before == Some(epoch) && ticket.is_none() {
+                return;
+            }
+            place.kept.restart(epoch, seq - 1);
+            (place.before, place.heard, place.began, place.covers) = (Some(life), seq - 1, seq, seq == 1);
+        }
+        if seq <= place.heard {
+            if let Some(ticket) = ticket {
+                self.said.push(&News::Repeated { ticket, seq, ts: read.entry(seq).ts });
+            } else if is_direct && seq < place.began {
+                // It was on its way when this node first spoke in the conversation, which people hear unasked.
+                self.said.push(&News::Published { conversation, epoch, entry: read.entry(seq), ticket: None });
+            }
+            return;
+        }
+        if seq > place.heard + 1 {
+            self.fill(key, at, seq - 1);
+            if self.places.find(key) != Some(at) || self.places.get(at).heard + 1 != seq {
+                // It is in the log, and is told with what is missing before it.
+                return self.fail(ticket);
+            }
+        }
+        let limit = self.options.messages;
+        let place = self.places.get_mut(at);
+        if place.covers {
+            place.kept.take(&read, limit);
+        } else {
+            place.kept.restart(epoch, seq);
+        }
+        place.heard = seq;
+        let entry = place.kept.last().unwrap_or_else(|| read.entry(seq));
+        self.said.push(&News::Published { conversation, epoch, entry, ticket });
+        self.places.note(at);
+    }
+
+    /// Tells what is missing of a conversation up to a number.
+    pub(super) fn fill(&mut self, key: &str, at: usize, to: u64) {
+        while self.places.find(key) == Some(at) && self.places.get(at).heard < to {
+            let Place { heard, kept, covers, .. } = self.places.get(at);
+            let (heard, life, covers) = (*heard, kept.head().epoch, *covers);
+            let Some(pulled) = self.pull_from(key, heard + 1) else { return };
+            if pulled.epoch != life {
+                return self.begin_life(at, pulled.epoch, pulled.n);
+            }
+            let moved = |record: &Vec<u8>| Record::read(record).is_some_and(|record| record.leans_on_others());
+            if covers {
+                self.take(key, pulled, to);
+            } else if pulled.found.iter().any(moved) {
+                // Their texts are elsewhere in the log.
+                let Some(pulled) = self.pull_from(key, 1) else { return };
+                self.take_all(key, pulled, 1);
+            } else {
+                let Pulled { epoch, first, found, .. } = pulled;
+                if first > heard + 1 {
+                    // What is between was not kept long enough.
+                    let place = self.places.get_mut(at);
+                    place.heard = (first - 1).min(to);
+                    self.places.uncover(at);
+                }
+                for (seq, record) in (first..=to).zip(&found) {
+                    self.hear_entry(key, epoch, seq, record, None);
+                }
+            }
+            if self.places.find(key) == Some(at) && self.places.get(at).heard <= heard {
+                return;
+            }
+        }
+    }
+
+    /// A conversation goes on in another life, of which nothing is told before it is asked for.
+    fn begin_life(&mut self, at: usize, epoch: Epoch, n: u64) {
+        let place = self.places.get_mut(at);
+        let life = place.kept.head().epoch;
+        (place.before, place.heard, place.began) = (Some(life), n, 0);
+        place.kept.restart(epoch, n);
+        place.covers = n == 0;
+        self.places.note(at);
+        self.said.push(&News::Renewed);
+    }
+
+    /// Takes what was pulled of a conversation: what is behind the last that was told is told, up to a number.
+    pub(super) fn take(&mut self, key: &str, pulled: Pulled, to: u64) -> usize {
+        let Pulled { epoch, n, first, found, left, .. } = pulled;
+        let at = self.places.find(key).unwrap_or_else(|| self.places.insert(key, epoch, n));
+        let limit = self.options.messages;
+        let place = self.places.get_mut(at);
+        if place.kept.head().epoch != epoch {
+            let life = place.kept.head().epoch;
+            (place.before, place.heard, place.began, place.covers) = (Some(life), n, 0, false);
+            place.kept.restart(epoch, first - 1);
+        } else if first != place.kept.seq() + 1 {
+            // The beginning of what was not here; or what is between was not kept long enough.
+            place.kept.restart(epoch, first - 1);
+            (place.covers, place.heard) = (false, place.heard.max((first - 1).min(to)));
+        }
+        let found: Vec<Record<'_>> = found.iter().map_while(|record| Record::read(record)).collect();
+        let place = self.places.get_mut(at);
+        for (_, record) in (first..=to).zip(&found) {
+            place.kept.take(record, limit);
+        }
+        // As all of it stands: no text is told that was edited away since.
+        for (seq, record) in (first..=to).zip(&found).filter(|(seq, _)| *seq > place.heard) {
+            let entry = place.kept.at(seq).unwrap_or_else(|| record.entry(seq));
+            let conversation = place.kept.conversation();
+            self.said.push(&News::Published { conversation, epoch, entry, ticket: None });
+        }
+        place.heard = place.heard.max(place.kept.seq());
+        if left == 0 || place.kept.seq() >= to {
+            (place.covers, place.heard) = (true, place.heard.max(place.kept.seq()));
+        }
+        self.places.note(at);
+        at
+    }
+
+    /// Asks about all conversations whether they go on behind what was heard of them.
+    pub(super) fn look_for_missed(&mut self) {
+        if self.link.is_none() {
+            return;
+        }
+        let known: Vec<(String, Epoch, u64)> =
+            self.places.heads().map(|(key, epoch, seq)| (key.to_owned(), epoch, seq)).collect();
+        let mut renewed = false;
+        for known in known.chunks(LOOKED_AT_ONCE) {
+            let new = self.draw();
+            let mut command = self.script("heads");
+            command.arg(new.to_string());
+            for (key, epoch, seq) in known {
+                command.arg(key).arg(epoch.to_string()).arg(*seq);
+            }
+            let differ = match self.call(&command) {
+                Ok(value) => list(value),
+                Err(why) => {
+                    log::debug!("{}: {why}", self.options.server);
+                    return;
+                }
+            };
+            for place in differ {
+                let Value::Int(place) = place else { continue };
+                let which = usize::try_from(place.unsigned_abs()).ok().and_then(|place| place.checked_sub(1));
+                let Some((key, ..)) = which.and_then(|which| known.get(which)) else { continue };
+                match (place > 0, self.places.find(key)) {
+                    (true, Some(at)) => self.fill(key, at, u64::MAX),
+                    (false, Some(_)) => {
+                        self.places.remove(key);
+                        renewed |= key.starts_with("r:");
+                    }
+                    (_, None) => {}
+                }
+            }
+        }
+        if renewed {
+            self.said.push(&News::Renewed);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The conversations that this node has to do with: up to which number it has told of each, and, of those that are
+//! read, all that Redis keeps of it, so that pages are made here and not there.
+
+use std::collections::HashMap;
+
+use slab::Slab;
+
+use super::super::memory::kept::Kept;
+use super::super::{Conversation, Epoch};
+use crate::slack;
+
+/// A conversation.
+///
+/// Invariant: `kept` goes on behind `heard`, but while it is read anew.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub kept: Kept,
+    /// All that Redis keeps is in `kept`; else nothing of it is.
+    pub covers: bool,
+    /// The last number that was told.
+    pub heard: u64,
+    /// Numbers before this one were told before this place was, or are still to be told.
+    pub began: u64,
+    /// The life before this one, of which a word may still come.
+    pub before: Option<Epoch>,
+    /// It was of use since the hand came by.
+    used: bool,
+    noted: usize,
+}
+
+/// All of them.
+///
+/// Invariant: `index` and `all` name the same; `bytes` is the sum of what they keep, as it was noted last.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    all: Slab<Box<Place>>,
+    index: HashMap<Box<str>, usize>,
+    bytes: usize,
+    hand: usize,
+}
+
+/// How a conversation is named in Redis: `r:` and the room, or `d:` and two names with U+0000 between them.
+pub(super) fn write_key(conversation: Conversation<'_>, key: &mut String) {
+    key.clear();
+    match conversation {
+        Conversation::Room(name) => key.extend(["r:", name]),
+        Conversation::Direct(one, other) => key.extend(["d:", one.min(other), "\0", one.max(other)]),
+    }
+}
+
+/// The conversation of that name.
+pub(super) fn conversation_of(key: &str) -> Option<Conversation<'_>> {
+    match key.split_at_checked(2)? {
+        ("r:", name) => Some(Conversation::Room(name)),
+        ("d:", names) => names.split_once('\0').map(|(one, other)| Conversation::Direct(one, other)),
+        _ => None,
+    }
+}
+
+impl Places {
+    pub fn find(&self, key: &str) -> Option<usize> {
+        self.index.get(key).copied()
+    }
+
+    pub fn get(&self, at: usize) -> &Place {
+        &self.all[at]
+    }
+
+    /// The place, which is of use.
+    pub fn get_mut(&mut self, at: usize) -> &mut Place {
+        let place = &mut self.all[at];
+        place.used = true;
+        place
+    }
+
+    /// A place for a conversation of which nothing behind that number was told.
+    pub fn insert(&mut self, key: &str, epoch: Epoch, heard: u64) -> usize {
+        while self.all.len() >= MAX_PLACES {
+            let (at, mut key) = (self.turn(|place| !place.covers), String::new());
+            write_key(self.all[at].kept.conversation(), &mut key);
+            self.remove(&key);
+        }
+        let direct = key.starts_with("d:");
+        let kept = Kept::behind_number(key.get(2..).unwrap_or_default().into(), direct, epoch, heard);
+        // Nothing is all there is.
+        let covers = heard == 0;
+        let place = Place { kept, covers, heard, began: heard + 1, before: None, used: true, noted: 0 };
+        let at = self.all.insert(Box::new(place));
+        self.index.insert(key.into(), at);
+        at
+    }
+
+    pub fn remove(&mut self, key: &str) {
+        if let Some(at) = self.index.remove(key) {
+            self.bytes -= self.all.remove(at).noted;
+        }
+    }
+
+    /// Takes note of what a place keeps; over [`MAX_BYTES`], others give up what they keep.
+    pub fn note(&mut self, at: usize) {
+        let place = &mut self.all[at];
+        self.bytes = self.bytes - place.noted + place.kept.bytes();
+        place.noted = place.kept.bytes();
+        while self.bytes > MAX_BYTES {
+            let other = self.turn(|_| true);
+            if other == at {
+                // It is read this very moment.
+                let next = self.all.iter().find(|(place, it)| *place != at && it.noted > 0).map(|(place, _)| place);
+                let Some(next) = next else { break };
+                self.uncover(next);
+            } else {
+                self.uncover(other);
+            }
+        }
+    }
+
+    /// Gives up what is kept here of a conversation; Redis has it.
+    pub fn uncover(&mut self, at: usize) {
+        let place = &mut self.all[at];
+        self.bytes -= std::mem::take(&mut place.noted);
+        place.kept.restart(place.kept.head().epoch, place.heard);
+        place.covers = place.heard == 0;
+    }
+
+    /// Gives up so many bytes of what is kept here, or all.
+    pub fn give_up(&mut self, bytes: usize) {
+        let least = self.bytes.saturating_sub(bytes);
+        let all: Vec<usize> = self.all.iter().filter(|(_, place)| place.noted > 0).map(|(at, _)| at).collect();
+        for at in all {
+            if self.bytes <= least {
+                break;
+            }
+            self.uncover(at);
+        }
+    }
+
+    /// The next one that was of no use lately, if that is so of any.
+    fn turn(&mut self, fits: impl Fn(&Place) -> bool) -> usize {
+        for _ in 0..=2 * self.all.capacity() {
+            self.hand = if self.hand + 1 >= self.all.capacity() { 0 } else { self.hand + 1 };
+            if let Some(place) = self.all.get_mut(self.hand)
+                && fits(place)
+                && !std::mem::take(&mut place.used)
+            {
+                return self.hand;
+            }
+        }
+        self.all.iter().next().map_or(0, |(at, _)| at)
+    }
+
+    /// Names, epochs and heads of all.
+    pub fn heads(&self) -> impl Iterator<Item = (&str, Epoch, u64)> {
+        self.index.iter().map(|(key, &at)| {
+            let place = &self.all[at];
+            (&**key, place.kept.head().epoch, place.heard)
+        })
+    }
+
+    /// The places of all.
+    pub fn all(&self) -> Vec<usize> {
+        self.all.iter().map(|(at, _)| at).collect()
+    }
+
+    /// Whether entries are kept, here or, as far as is known here, there.
+    pub fn keep_any(&self) -> bool {
+        self.all.iter().any(|(_, place)| !place.covers || !place.kept.is_empty())
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        self.bytes + self.all.len() * PLACE_BYTES
+    }
+
+    pub fn shrink(&mut self) {
+        slack::shrink(&mut self.all);
+        slack::shrink(&mut self.index);
+    }
+}
+
+/// Conversations that a node has to do with. Of more, those that were of no use lately are forgotten.
+const MAX_PLACES: usize = 1 << 17;
+
+/// Bytes of entries that are kept in the process, of all conversations together.
+const MAX_BYTES: usize = 64 << 20;
+
+/// The memory of a place without its entries, about.
+const PLACE_BYTES: usize = 400;

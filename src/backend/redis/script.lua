@@ -1,0 +1,338 @@
+-- The one script of a store on Redis (`backend::redis`). What it does is whole or not at all, and nobody sees it half
+-- done; so it numbers, remembers, keeps and publishes in one round trip.
+--
+-- Keys, behind the prefix: m: a conversation (hash: e epoch, n last number, r the run of Redis that began the epoch,
+-- a the last entry that is no message, s when something was last said, d c b t o the description of a room), l: its
+-- entries (list, without holes, the last is number n), k: marks (hash), u: nodes that use a room (set), i: what was
+-- said with a key (5 minutes), t: with whom somebody talks (sorted by when), n: a node that lives. Of all: rooms, users,
+-- pairs (sorted sets), bans (hash), nothing (hash: the epoch of two people who have said nothing).
+
+local P, RUN, NODE, OP = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local call = redis.call
+
+local function key(kind, of) return P .. ':' .. kind .. ':' .. of end
+
+local function tell(...)
+  call('PUBLISH', P .. ':news', table.concat({...}, '\n'))
+end
+
+local function number(n) return string.format('%.0f', n) end
+
+-- Of a pair: the two names.
+local function two(conv) return string.match(conv, '^d:(.-)%z(.*)$') end
+
+local function room(conv) return string.match(conv, '^r:(.*)$') end
+
+-- The epoch of two people who have said nothing.
+local function nothing(new)
+  local found = call('HMGET', P .. ':nothing', 'e', 'r')
+  if found[1] and found[2] == RUN then return found[1] end
+  call('HSET', P .. ':nothing', 'e', new, 'r', RUN)
+  return new
+end
+
+local function know(user, people)
+  if call('ZSCORE', P .. ':users', user) then return end
+  call('ZADD', P .. ':users', call('INCR', P .. ':order'), user)
+  if call('ZCARD', P .. ':users') > people then call('ZPOPMIN', P .. ':users') end
+  tell('U', NODE, user)
+end
+
+-- Ends the life of a conversation.
+local function finish(conv)
+  call('DEL', key('m', conv), key('l', conv), key('k', conv), key('u', conv))
+  local name = room(conv)
+  if name then
+    call('ZREM', P .. ':rooms', name)
+  else
+    local one, other = two(conv)
+    call('ZREM', P .. ':pairs', conv)
+    call('ZREM', key('t', one), other)
+    call('ZREM', key('t', other), one)
+  end
+  tell('X', NODE, conv)
+end
+
+-- Begins one. Of too many pairs, the one that was silent longest ends.
+local function begin(conv, epoch, people, most_pairs)
+  local name = room(conv)
+  if name then
+    call('ZADD', P .. ':rooms', call('INCR', P .. ':order'), name)
+  else
+    epoch = nothing(epoch)
+    if call('ZCARD', P .. ':pairs') >= most_pairs then
+      local oldest = call('ZRANGE', P .. ':pairs', 0, 0)
+      finish(oldest[1])
+      call('DEL', P .. ':nothing')
+    end
+    local one, other = two(conv)
+    know(one, people)
+    if other ~= one then know(other, people) end
+  end
+  call('HSET', key('m', conv), 'e', epoch, 'n', 0, 'r', RUN)
+  return epoch, 0
+end
+
+-- The epoch and the last number; nothing if it does not live. Where Redis knows less than the caller, or is another run
+-- than the one that began the epoch, numbers may have been lost that were told: another epoch begins.
+local function look(conv, new, known, head)
+  local found = call('HMGET', key('m', conv), 'e', 'n', 'r')
+  if not found[1] then return end
+  local epoch, n = found[1], tonumber(found[2])
+  if found[3] ~= RUN or (epoch == known and n < head) then
+    epoch = new
+    call('HSET', key('m', conv), 'e', epoch, 'r', RUN)
+  end
+  return epoch, n
+end
+
+-- The node uses a room.
+local function use(conv)
+  if room(conv) then call('SADD', key('u', conv), NODE) end
+end
+
+-- Notes what a room is; the first description stands, and one who brings another hears of it. `about`: where in ARGV.
+local function describe(conv, about)
+  if ARGV[about] ~= '1' then return false end
+  local meta = key('m', conv)
+  local keeps = call('EXISTS', key('l', conv))
+  local mine = {ARGV[about + 1], ARGV[about + 2], ARGV[about + 3], ARGV[about + 4]}
+  if call('HSETNX', meta, 'd', 1) == 1 then
+    call('HSET', meta, 'c', mine[1], 'b', mine[2], 't', mine[3], 'o', mine[4])
+    tell('R', NODE, room(conv), keeps, mine[1], mine[2], mine[3], mine[4])
+    return false
+  end
+  local found = call('HMGET', meta, 'c', 'b', 't', 'o')
+  if found[1] == mine[1] and found[2] == mine[2] and found[3] == mine[3] and found[4] == mine[4] then return false end
+  return {keeps, found[1], found[2], found[3], found[4]}
+end
+
+-- Entries from a number on, up to `most` and 512 KiB, and how many numbers are left behind them.
+local function entries(conv, from, n, most)
+  local log = key('l', conv)
+  local first = n - call('LLEN', log) + 1
+  if from < first then from = first end
+  local found, bytes, at = {}, 0, from
+  while at <= n and #found < most and bytes < 524288 do
+    local piece = call('LRANGE', log, at - first, math.min(at + 31, n, at + most - #found - 1) - first)
+    for _, record in ipairs(piece) do
+      found[#found + 1] = record
+      bytes = bytes + #record
+    end
+    at = at + #piece
+    if #piece == 0 then break end
+  end
+  return from, found, n - at + 1
+end
+
+local OPS = {}
+
+-- conv, new epoch, known epoch, head that is known, entries kept, their age in ms, the time from which on they are
+-- young enough, key of a retry, record, kind, judged by what was known up to `head`, the oldest entry it needs, people,
+-- pairs, how many to be replaced; for each number and record; description.
+function OPS.append()
+  local conv, new, known, head = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+  local most, age, young = tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
+  local retry, record, ts, kind = ARGV[12], ARGV[13], ARGV[14], ARGV[15]
+  local judged, oldest, people, pairs_most = ARGV[16] == '1', tonumber(ARGV[17]), tonumber(ARGV[18]), tonumber(ARGV[19])
+  local replaced = tonumber(ARGV[20])
+  local same
+  if retry ~= '' then
+    same = key('i', conv .. ':' .. retry)
+    local said = call('GET', same)
+    if said then return {'R', said} end
+  end
+  local epoch, n = look(conv, new, known, head)
+  if not epoch then
+    if judged then return {'S'} end
+    epoch, n = begin(conv, new, people, pairs_most)
+  end
+  local meta, log = key('m', conv), key('l', conv)
+  local len = call('LLEN', log)
+  if judged then
+    local acted = tonumber(call('HGET', meta, 'a') or '0')
+    if epoch ~= known or acted > head or oldest < n - len + 1 then return {'S'} end
+  end
+  use(conv)
+  local other = describe(conv, 21 + 2 * replaced)
+  local from, missed, left = n + 1, {}, 0
+  if epoch == known and head >= 0 and head < n then
+    from, missed, left = entries(conv, head + 1, n, 64)
+  end
+  if most > 0 then
+    for at = 21, 19 + 2 * replaced, 2 do
+      local place = tonumber(ARGV[at]) - (n - len + 1)
+      if place >= 0 and place < len then call('LSET', log, place, ARGV[at + 1]) end
+    end
+    local gone = 0
+    while gone < 256 and len > 0 do
+      local front = call('LINDEX', log, 0)
+      if tonumber(string.match(front, '^.(%d+)')) >= young then break end
+      call('LPOP', log)
+      len, gone = len - 1, gone + 1
+    end
+    call('RPUSH', log, record)
+    if len + 1 > most then call('LTRIM', log, -most, -1) end
+    if age ~= '' then call('PEXPIRE', log, age) end
+  end
+  n = n + 1
+  call('HSET', meta, 'n', number(n))
+  if kind ~= 'M' then call('HSET', meta, 'a', number(n)) end
+  local one, two_ = two(conv)
+  if one then
+    if kind == 'M' then
+      local said = call('INCR', P .. ':said')
+      call('ZADD', key('t', one), said, two_)
+      call('ZADD', key('t', two_), said, one)
+    end
+    call('ZADD', P .. ':pairs', 'GT', most > 0 and ts or 0, conv)
+  end
+  if kind == 'M' then call('HSET', meta, 's', ts) end
+  if same then call('SET', same, number(n) .. ' ' .. ts, 'PX', 300000) end
+  tell('E', NODE, conv, epoch, number(n), record)
+  return {'P', epoch, n, from, missed, left, other}
+end
+
+-- conv, key of a retry
+function OPS.recall()
+  return call('GET', key('i', ARGV[5] .. ':' .. ARGV[6]))
+end
+
+-- conv, new epoch, known epoch, head that is known, number that is wanted first, whether it is begun, whose mark,
+-- people, pairs; description.
+function OPS.pull()
+  local conv, new, known, head = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+  local from, begins, user = tonumber(ARGV[9]), ARGV[10] == '1', ARGV[11]
+  local epoch, n = look(conv, new, known, head)
+  if not epoch then
+    if not begins then return {'N', nothing(new)} end
+    epoch, n = begin(conv, new, tonumber(ARGV[12]), tonumber(ARGV[13]))
+  end
+  if begins then use(conv) end
+  local other = describe(conv, 14)
+  local mark = user ~= '' and call('HGET', key('k', conv), user) or '0'
+  if epoch ~= known then from = 1 end
+  local first, found, left = entries(conv, from, n, 256)
+  return {'H', epoch, n, first, found, left, tonumber(mark), other, call('HGET', key('m', conv), 's') or '0'}
+end
+
+-- conv, user, number, marks that there may be. A mark does not move back, but 0 takes it away; -1: nothing changes.
+function OPS.mark()
+  local conv, user, seq = ARGV[5], ARGV[6], tonumber(ARGV[7])
+  local n = tonumber(call('HGET', key('m', conv), 'n') or '0')
+  if seq > n then seq = n end
+  local marks = key('k', conv)
+  local before = call('HGET', marks, user)
+  if seq == 0 and before then
+    call('HDEL', marks, user)
+  elseif seq > tonumber(before or '0') then
+    if not before and call('HLEN', marks) >= tonumber(ARGV[8]) then call('HDEL', marks, call('HRANDFIELD', marks)) end
+    call('HSET', marks, user, number(seq))
+  else
+    return -1
+  end
+  tell('K', NODE, conv, user, number(seq))
+  return seq
+end
+
+-- user, from when on, how many
+function OPS.talks()
+  local before = ARGV[6]
+  if before == '' then
+    before = '+inf'
+  else
+    if tonumber(before) > tonumber(call('GET', P .. ':said') or '0') then return false end
+    before = '(' .. before
+  end
+  return call('ZREVRANGEBYSCORE', key('t', ARGV[5]), before, '-inf', 'WITHSCORES', 'LIMIT', 0, ARGV[7])
+end
+
+-- user, people
+function OPS.know()
+  know(ARGV[5], tonumber(ARGV[6]))
+end
+
+-- user, until when, note, bans that there may be
+function OPS.ban()
+  local bans = P .. ':bans'
+  if call('HEXISTS', bans, ARGV[5]) == 0 and call('HLEN', bans) >= tonumber(ARGV[8]) then return 0 end
+  call('HSET', bans, ARGV[5], ARGV[6] .. '\n' .. ARGV[7])
+  tell('B', NODE, ARGV[5], ARGV[6], ARGV[7])
+  return 1
+end
+
+-- user
+function OPS.unban()
+  if call('HDEL', P .. ':bans', ARGV[5]) == 1 then tell('b', NODE, ARGV[5]) end
+  return 1
+end
+
+-- conv, whether its entries go too. While other nodes use the room, it stays.
+function OPS.release()
+  local conv = ARGV[5]
+  local users = key('u', conv)
+  call('SREM', users, NODE)
+  for _, node in ipairs(call('SMEMBERS', users)) do
+    if call('EXISTS', key('n', node)) == 1 then return 0 end
+    call('SREM', users, node)
+  end
+  if call('EXISTS', key('m', conv)) == 0 then return 0 end
+  if ARGV[6] ~= '1' and call('EXISTS', key('l', conv)) == 1 then return 0 end
+  finish(conv)
+  return 1
+end
+
+-- new epoch, the time from which on entries are young enough. Pairs of whom nothing is kept end. Returns them, and
+-- whether there are others.
+function OPS.sweep()
+  local old = {}
+  if ARGV[6] ~= '' then old = call('ZRANGEBYSCORE', P .. ':pairs', '-inf', ARGV[6], 'LIMIT', 0, 64) end
+  for _, conv in ipairs(old) do finish(conv) end
+  if #old > 0 then call('HSET', P .. ':nothing', 'e', ARGV[5], 'r', RUN) end
+  return {call('ZCARD', P .. ':pairs'), old}
+end
+
+-- new epoch; for each conversation itself, the epoch and the head that are known. Returns the places of those of which
+-- Redis has more, and of those that live no more or go on in another epoch, as negative numbers.
+function OPS.heads()
+  local differ = {}
+  for at = 6, #ARGV, 3 do
+    local place = (at - 6) / 3 + 1
+    local epoch, n = look(ARGV[at], ARGV[5], ARGV[at + 1], tonumber(ARGV[at + 2]))
+    if epoch ~= ARGV[at + 1] then
+      differ[#differ + 1] = -place
+    elseif n > tonumber(ARGV[at + 2]) then
+      differ[#differ + 1] = place
+    end
+  end
+  return differ
+end
+
+-- The place behind the last one that was told, how many: rooms in the order in which they began.
+function OPS.rooms()
+  local found = call('ZRANGEBYSCORE', P .. ':rooms', '(' .. ARGV[5], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[6])
+  local all = {}
+  for at = 1, #found, 2 do
+    local conv = 'r:' .. found[at]
+    local about = call('HMGET', key('m', conv), 'c', 'b', 't', 'o')
+    local front = call('LINDEX', key('l', conv), 0)
+    local ts = front and string.match(front, '^.(%d+)') or '0'
+    all[#all + 1] = {found[at + 1], found[at], front and 1 or 0, about[1] or ts, about[2] or '0', about[3] or '',
+      about[4] or ''}
+  end
+  return all
+end
+
+-- The same of people.
+function OPS.users()
+  return call('ZRANGEBYSCORE', P .. ':users', '(' .. ARGV[5], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[6])
+end
+
+-- How long the node counts as one that lives. It hears its own word, if it hears at all.
+function OPS.beat()
+  call('SET', key('n', NODE), 1, 'PX', ARGV[5])
+  tell('T', NODE)
+  return 1
+end
+
+return OPS[OP]()

@@ -1,0 +1,427 @@
+//! A Redis for the tests, and what only a store on Redis promises: several nodes, and a Redis that loses something.
+//!
+//! The server is one for all tests, with a prefix of its own for each store. Where `redis-server` is not installed, the
+//! tests say so and pass.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::backend::{Bounds, NewBody};
+
+/// A server that ends with the tests: its shell reads from a pipe, which ends with them.
+pub(crate) struct TestServer {
+    port: u16,
+    _shell: Child,
+}
+
+/// The server; `None`: there is none on this machine.
+pub(crate) fn server() -> Option<&'static TestServer> {
+    static SERVER: OnceLock<Option<TestServer>> = OnceLock::new();
+    let server = SERVER.get_or_init(TestServer::start).as_ref();
+    if server.is_none() {
+        println!("skipped: redis-server is not installed");
+    }
+    server
+}
+
+static STORES: AtomicU64 = AtomicU64::new(1);
+
+impl TestServer {
+    fn start() -> Option<Self> {
+        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+        let script = format!(
+            "command -v redis-server >/dev/null || exit 3\n\
+             redis-server --port {port} --bind 127.0.0.1 --save '' --appendonly no --dir /tmp \
+             --enable-debug-command yes >/dev/null 2>&1 &\n\
+             echo started; read -r _; kill $!"
+        );
+        let mut shell = Command::new("sh");
+        let mut shell = shell.arg("-c").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+        let mut told = std::io::BufReader::new(shell.stdout.take()?);
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut told, &mut line).ok()?;
+        if line.trim() != "started" {
+            let _ = shell.wait();
+            return None;
+        }
+        let server = Self { port, _shell: shell };
+        let (mut left, at) = (3000, server.options().server);
+        while link::connect(&at).is_err() && left > 0 {
+            std::thread::sleep(Duration::from_millis(10));
+            left -= 1;
+        }
+        Some(server)
+    }
+
+    /// Options with a prefix that no other store has.
+    pub fn options(&self) -> Options {
+        Options {
+            server: Server { host: "127.0.0.1".into(), port: self.port, db: 0, user: None, password: None },
+            prefix: format!("t{}", STORES.fetch_add(1, Ordering::Relaxed)),
+            messages: 100,
+            age: Duration::from_secs(3600),
+            people: 1000,
+        }
+    }
+
+    pub fn open(&self, options: Options) -> Redis {
+        let seed = STORES.fetch_add(1, Ordering::Relaxed);
+        Redis::open(options, seed, Waker::new(|| ())).unwrap()
+    }
+}
+
+const ROOM: Conversation<'_> = Conversation::Room("den");
+const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
+
+fn moment() -> Moment {
+    Moment { tick: Tick(1), unix_ms: 1 }
+}
+
+fn append<'a>(conversation: Conversation<'a>, sender: &'a str, content: &'a str, ticket: u64) -> Request<'a> {
+    let entry = NewEntry::message(sender, content, moment());
+    Request::Append { conversation, entry, retry: None, about: None, ticket: Ticket(ticket) }
+}
+
+/// All that a store has to say by now: entries as `3 text`, one's own with `!`; `page 3: 1 2 3`; and others by name.
+fn hear(store: &mut Redis) -> Vec<String> {
+    let mut heard = Vec::new();
+    while let Some(news) = store.poll() {
+        heard.push(match news {
+            News::Published { entry, ticket, .. } => {
+                let own = if ticket.is_some() { "!" } else { "" };
+                format!("{} {}{own}", entry.seq, entry.said().unwrap_or("-"))
+            }
+            News::Page { head, entries, .. } => {
+                format!("page {}: {:?}", head.seq, entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
+            }
+            News::User { .. } => continue,
+            other => format!("{other:?}").split([' ', '(']).next().unwrap_or_default().to_owned(),
+        });
+    }
+    heard
+}
+
+/// The same, until so many pieces are there; the channel is another connection than that of answers.
+fn hear_of(store: &mut Redis, pieces: usize) -> Vec<String> {
+    let (mut heard, mut left) = (Vec::new(), 3000);
+    while heard.len() < pieces && left > 0 {
+        heard.extend(hear(store));
+        std::thread::sleep(Duration::from_millis(1));
+        left -= 1;
+    }
+    heard
+}
+
+fn page(store: &mut Redis, conversation: Conversation<'_>) -> Vec<String> {
+    let query = Query::Resume { since: None, newest: 9999, bounds: ALL };
+    let read = Request::Read { conversation, query, reader: None, now: moment(), about: None, ticket: Ticket(9) };
+    store.ask(read).unwrap();
+    hear(store)
+}
+
+fn epoch_of(store: &mut Redis, conversation: Conversation<'_>) -> (Epoch, u64) {
+    let (query, now) = (Query::Head, moment());
+    let read = Request::Read { conversation, query, reader: None, now, about: None, ticket: Ticket(9) };
+    store.ask(read).unwrap();
+    loop {
+        match store.poll() {
+            Some(News::Page { head, .. }) => return (head.epoch, head.seq),
+            Some(_) => {}
+            None => panic!("a request has an outcome"),
+        }
+    }
+}
+
+/// Two nodes, each with a page of the room.
+fn nodes(options: impl Fn(Options) -> Options) -> Option<(Redis, Redis)> {
+    let server = server()?;
+    let options = options(server.options());
+    let mut nodes = (server.open(options.clone()), server.open(options));
+    for node in [&mut nodes.0, &mut nodes.1] {
+        hear(node);
+        assert_eq!(page(node, ROOM), ["page 0: []"]);
+    }
+    Some(nodes)
+}
+
+#[test]
+fn an_answer_has_what_was_missed_before_it() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    one.ask(append(ROOM, "ann", "a", 1)).unwrap();
+    assert_eq!(hear(&mut one), ["1 a!"]);
+    // Without a look into the channel.
+    for (content, ticket) in [("b", 2), ("c", 3)] {
+        other.ask(append(ROOM, "bob", content, ticket)).unwrap();
+    }
+    let asked = std::mem::take(&mut other.asked);
+    other.carry_out(&asked);
+    let said: Vec<String> = (0..).map_while(|at| other.said.get(at)).map(|news| format!("{news:?}")).collect();
+    assert_eq!(said.len(), 3, "{said:?}");
+    other.said.clear();
+    // What comes by the channel behind that is dropped.
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(hear(&mut other), [""; 0]);
+    assert_eq!(hear_of(&mut one, 2), ["2 b", "3 c"]);
+    assert_eq!([page(&mut one, ROOM), page(&mut other, ROOM)], [["page 3: [1, 2, 3]"]; 2]);
+}
+
+/// A page stands in the order of what is published: what it counts was told before it.
+#[test]
+fn a_page_comes_behind_what_it_counts() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    for n in 0..3 {
+        one.ask(append(ROOM, "ann", "x", n)).unwrap();
+        hear(&mut one);
+        // Whether or not the channel was quicker.
+        let heard = page(&mut other, ROOM);
+        assert_eq!(heard, [format!("{} x", n + 1), format!("page {}: {:?}", n + 1, (1..=n + 1).collect::<Vec<_>>())]);
+    }
+}
+
+#[test]
+fn a_hole_is_filled_from_the_log() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    for n in 1..=4 {
+        one.ask(append(ROOM, "ann", "x", n)).unwrap();
+        hear(&mut one);
+    }
+    // All of the channel but the last is lost.
+    let last = (0..3000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(1));
+        std::iter::from_fn(|| other.listener.next()).find(|message| message.ends_with(b"x") && has(message, b"\n4\n"))
+    });
+    other.hear(&last.expect("the last one comes"));
+    assert_eq!(hear(&mut other), ["1 x", "2 x", "3 x", "4 x"]);
+}
+
+fn has(message: &[u8], part: &[u8]) -> bool {
+    message.windows(part.len()).any(|found| found == part)
+}
+
+/// A quiet room whose last word was lost.
+#[test]
+fn what_was_missed_is_found_without_another_word() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    for n in 1..=3 {
+        one.ask(append(ROOM, "ann", "x", n)).unwrap();
+    }
+    hear(&mut one);
+    std::thread::sleep(Duration::from_millis(50));
+    while other.listener.next().is_some() {}
+    assert_eq!(hear(&mut other), [""; 0]);
+    other.look_for_missed();
+    assert_eq!(hear(&mut other), ["1 x", "2 x", "3 x"]);
+}
+
+/// An edit on one node, judged by what it knows, after something was done on another.
+#[test]
+fn what_is_judged_by_too_little_is_judged_anew() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    let edit = |content, ticket| {
+        let entry = NewEntry { sender: "ann", body: NewBody::Edit { of: 1, content, within: None }, at: moment() };
+        Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(ticket) }
+    };
+    one.ask(append(ROOM, "ann", "a", 1)).unwrap();
+    one.ask(edit("b", 2)).unwrap();
+    hear(&mut one);
+    // It knows of neither.
+    let asked = [edit("c", 3), edit("c", 4)];
+    for request in asked {
+        let mut requests = Requests::default();
+        requests.push(request);
+        other.carry_out(&requests);
+    }
+    let said: Vec<String> = hear(&mut other);
+    assert_eq!(said, ["1 b", "2 -", "3 -!", "Noted"], "what was edited away is not told");
+    for store in [&mut one, &mut other] {
+        let history = Query::Newest(ALL);
+        let read = Request::Read {
+            conversation: ROOM,
+            query: history,
+            reader: None,
+            now: moment(),
+            about: None,
+            ticket: Ticket(9),
+        };
+        store.ask(read).unwrap();
+        let heard = std::iter::from_fn(|| store.poll().map(|news| format!("{news:?}"))).last().unwrap();
+        assert!(heard.contains("Some(\"c\")") && !heard.contains("\"a\"") && !heard.contains("\"b\""), "{heard}");
+    }
+}
+
+/// A node that knows of more than Redis, or asks another run of it, gets another epoch; the history stays.
+#[test]
+fn a_store_that_knows_less_begins_another_epoch() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    for n in 1..=3 {
+        one.ask(append(ROOM, "ann", "x", n)).unwrap();
+    }
+    hear(&mut one);
+    hear_of(&mut other, 3);
+    let first = epoch_of(&mut one, ROOM);
+    // What was said last is lost.
+    let key = |kind| format!("{}:{kind}:r:den", one.options.prefix);
+    let (log, meta) = (key("l"), key("m"));
+    one.call(redis::cmd("RPOP").arg(&log)).unwrap();
+    one.call(redis::cmd("HSET").arg(&meta).arg("n").arg(2)).unwrap();
+    other.ask(append(ROOM, "bob", "y", 4)).unwrap();
+    assert_eq!(hear(&mut other), ["3 y!"]);
+    let second = epoch_of(&mut other, ROOM);
+    assert!(second.0 != first.0 && second.1 == 3);
+    assert_eq!(hear_of(&mut one, 1), ["3 y"]);
+    assert_eq!(epoch_of(&mut one, ROOM), second);
+    assert_eq!(page(&mut one, ROOM), ["page 3: [1, 2, 3]"]);
+    // Another run of Redis, from its file.
+    one.call(redis::cmd("HSET").arg(&meta).arg("r").arg("another")).unwrap();
+    let third = epoch_of(&mut one, ROOM);
+    assert!(third.0 != second.0 && third.1 == 3);
+    // All of it is gone.
+    one.call(redis::cmd("DEL").arg(&meta).arg(&log)).unwrap();
+    other.look_for_missed();
+    assert_eq!(hear(&mut other), ["Renewed"]);
+    let fourth = epoch_of(&mut other, ROOM);
+    assert!(![first.0, second.0, third.0].contains(&fourth.0) && fourth.1 == 0);
+}
+
+/// A room ends when no node that lives uses it; a node that has died keeps none alive.
+#[test]
+fn a_room_ends_when_no_node_uses_it() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    let first = epoch_of(&mut one, ROOM);
+    let release = Request::Release { room: "den" };
+    one.ask(release).unwrap();
+    hear(&mut one);
+    assert_eq!(epoch_of(&mut other, ROOM), first);
+    one.ask(release).unwrap();
+    other.ask(release).unwrap();
+    hear(&mut other);
+    let second = epoch_of(&mut other, ROOM);
+    assert_ne!(first, second);
+    // One uses it, and is no more.
+    assert_eq!(epoch_of(&mut one, ROOM), second);
+    let lease = format!("{}:n:{}", one.options.prefix, one.node);
+    other.call(redis::cmd("DEL").arg(lease)).unwrap();
+    other.ask(release).unwrap();
+    hear(&mut other);
+    assert_ne!(epoch_of(&mut other, ROOM), second);
+}
+
+/// Bans, people, descriptions and marks are told to the others.
+#[test]
+fn others_hear_of_what_is_no_entry() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    let about = Description { room: "den", title: Some("Den"), topic: None, created_at: 5, created: true };
+    let (query, now) = (Query::Head, moment());
+    let read = Request::Read { conversation: ROOM, query, reader: None, now, about: Some(about), ticket: Ticket(1) };
+    one.ask(read).unwrap();
+    one.ask(append(ROOM, "ann", "x", 2)).unwrap();
+    one.ask(Request::Mark { user: "ann", conversation: ROOM, seq: 9, ticket: Ticket(3) }).unwrap();
+    let ban = Ban { user: "eve", until: None, note: Some("why") };
+    one.ask(Request::Ban { ban, ticket: Ticket(4) }).unwrap();
+    one.ask(Request::Unban { user: "eve", ticket: Ticket(5) }).unwrap();
+    assert_eq!(hear(&mut one), ["page 0: []", "1 x!", "Marked", "Noted", "Noted"]);
+    assert_eq!(hear_of(&mut other, 5), ["Room", "1 x", "Marked", "Banned", "Unbanned"]);
+}
+
+/// Over what is kept in this process, what was read longest ago is read from Redis again.
+#[test]
+fn what_is_given_up_here_is_read_again() {
+    let Some((mut one, _)) = nodes(|options| options) else { return };
+    for n in 1..=3 {
+        one.ask(append(ROOM, "ann", "x", n)).unwrap();
+    }
+    hear(&mut one);
+    let held = one.held_bytes();
+    assert_eq!((one.drop_oldest(usize::MAX), one.held_bytes() < held), (0, true));
+    // One more that is said meanwhile, on its way with the question.
+    one.ask(append(ROOM, "ann", "y", 4)).unwrap();
+    assert_eq!(page(&mut one, ROOM), ["4 y!", "page 4: [1, 2, 3, 4]"]);
+}
+
+/// A conversation that is longer than one answer.
+#[test]
+fn a_long_log_comes_in_pieces() {
+    let all = |options: Options| Options { messages: 2000, ..options };
+    let Some((mut one, mut other)) = nodes(all) else { return };
+    for n in 0..1500 {
+        one.ask(append(ROOM, "ann", "x", n)).unwrap();
+    }
+    assert_eq!(hear(&mut one).len(), 1500);
+    other.places.remove("r:den");
+    let heard = page(&mut other, ROOM);
+    assert!(heard.last().unwrap().starts_with("page 1500: [1, 2, 3, "), "{heard:?}");
+    // And one that goes on by more than that while nothing is heard.
+    while other.listener.next().is_some() {}
+    for n in 0..700 {
+        one.ask(append(ROOM, "ann", "x", n)).unwrap();
+    }
+    hear(&mut one);
+    let heard = page(&mut other, ROOM);
+    assert_eq!((heard.len(), &*heard[0], &*heard[699]), (701, "1501 x", "2200 x"));
+}
+
+#[test]
+fn what_is_in_the_way_is_said_in_one_sentence() {
+    // One of its own, because all of it is changed.
+    let Some(server) = TestServer::start() else { return };
+    let mut one = server.open(server.options());
+    let open = |user: &str, password: &str| {
+        let mut options = server.options();
+        (options.server.user, options.server.password) = (Some(user.into()), Some(password.into()));
+        check(&options)
+    };
+    let mut closed = server.options();
+    closed.server.port = 1;
+    assert!(check(&closed).unwrap_err().contains("it cannot be reached"));
+    assert!(open("nobody", "x").unwrap_err().contains("the user or the password is wrong"));
+    let set = |store: &mut Redis, rules: &[&str]| {
+        let mut command = redis::cmd("ACL");
+        command.arg("SETUSER").arg("salon").arg("reset").arg("on").arg(">x");
+        for rule in rules {
+            command.arg(rule);
+        }
+        store.call(&command).unwrap();
+    };
+    // The line of docs/nodes.md.
+    let line = include_str!("../../../docs/nodes.md");
+    let rules = line.lines().find_map(|line| line.strip_prefix("ACL SETUSER salon on >PASSWORD ")).unwrap();
+    let rules: Vec<&str> = rules.split(' ').collect();
+    let rules: Vec<String> = rules.iter().map(|rule| rule.replace("salon:", "*")).collect();
+    let all: Vec<&str> = rules.iter().map(String::as_str).collect();
+    set(&mut one, &all);
+    open("salon", "x").unwrap();
+    for missing in ["&", "~", "+evalsha", "+info", "+subscribe", "+script"] {
+        let less: Vec<&str> = all.iter().copied().filter(|rule| !rule.starts_with(missing)).collect();
+        assert!(less.len() < all.len(), "{missing}");
+        set(&mut one, &less);
+        let Err(error) = open("salon", "x") else { panic!("without {missing}") };
+        assert!(error.contains("lacks a permission") && !error.contains('\n'), "{missing}: {error}");
+    }
+    for (policy, limit, fine) in
+        [("allkeys-lru", "1gb", false), ("allkeys-lru", "0", true), ("noeviction", "1gb", true)]
+    {
+        let mut command = redis::cmd("CONFIG");
+        one.call(command.arg("SET").arg("maxmemory").arg(limit).arg("maxmemory-policy").arg(policy)).unwrap();
+        assert_eq!(check(&server.options()).is_ok(), fine, "{policy} {limit}");
+    }
+}
+
+/// What a node has said in a room comes back to it by the channel when it has ended the room.
+#[test]
+fn an_own_word_of_a_life_that_is_over_is_not_told() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    other.ask(Request::Release { room: "den" }).unwrap();
+    hear(&mut other);
+    one.ask(append(ROOM, "ann", "x", 1)).unwrap();
+    let asked = std::mem::take(&mut one.asked);
+    one.carry_out(&asked);
+    one.said.clear();
+    one.ask(Request::Erase { room: "den" }).unwrap();
+    assert_eq!(page(&mut one, ROOM), ["page 0: []"]);
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(hear(&mut one), [""; 0]);
+}
