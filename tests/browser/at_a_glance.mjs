@@ -97,6 +97,29 @@ await run(async () => {
     await composer(ada).fill("");
   });
 
+  await check("a banner that comes above the messages, or goes, moves nothing that one reads", async () => {
+    const reader = await newPage();
+    await enter(reader, "Rita", "kitchen");
+    await sees(reader, "Three");
+    await reader.locator("#log").hover();
+    await reader.mouse.wheel(0, -500);
+    await until("she reads further up", () => reader.locator("#to-latest:not([hidden])").count());
+    const place = () => reader.evaluate(() => Math.round([...document.querySelectorAll("#messages > li.message")].find((node) => node.querySelector(".text").textContent === "line 80").getBoundingClientRect().top));
+    let before = await place();
+    await until("nothing moves", async () => { const now = await place(); const still = now === before; before = now; return still; });
+    away = true;
+    await server.kill();
+    await reader.locator("#banner:not([hidden])").waitFor();
+    equal(await place(), before, "where a message is when the banner is there");
+    await server.start();
+    await reader.evaluate(() => window.dispatchEvent(new Event("online")));
+    await connected(reader);
+    await until("the banner is gone", () => reader.locator("#banner").isHidden());
+    equal(await place(), before, "where it is when it is gone");
+    away = false;
+    await reader.context().close();
+  });
+
   await check("somebody who comes back after us from a restart is known to be here, and can be written to", async () => {
     const ben = await newPage();
     await enter(ben, "Ben", "kitchen");

@@ -230,7 +230,17 @@ byId("to-latest").addEventListener("click", () => {
 // A reader who moves the view themselves is led nowhere.
 for (const name of ["wheel", "touchmove", "keydown", "pointerdown"]) byId("log").addEventListener(name, () => { if (active) active.landing = false; }, { passive: true });
 
-// The end stays in view when the keyboard of a phone opens or the composer grows.
-new ResizeObserver(() => { if (active?.stuck) toEnd(); }).observe(byId("log"));
+// The end stays in view when the keyboard of a phone opens or the composer grows; and what a reader looks at stays
+// where it is when a banner or an announcement comes above it, or goes.
+let topOfLog = 0;
+new ResizeObserver(() => {
+  const { top } = byId("log").getBoundingClientRect();
+  const moved = top - topOfLog;
+  topOfLog = top;
+  if (active?.stuck) return toEnd();
+  if (!active || moved === 0) return;
+  byId("log").scrollTop += moved;
+  lastTop = byId("log").scrollTop;
+}).observe(byId("log"));
 
 drawnBy("log", drawLog);
