@@ -131,6 +131,33 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a conversation of two that begins anew while both are there shows what is said in it, without a new connection", async () => {
+    const played = await visit("Ada");
+    const { page } = played;
+    await say(page, "/msg Bob");
+    await until("it is open", async () => (await page.locator("#title bdi").textContent()) === "Bob");
+    const direct = (content) => {
+      played.said.push({ sender: "Bob", content, seq: played.said.length + 1, ts: Date.now() });
+      played.tell({ type: "direct", user_id: "Ada", ...played.said.at(-1) });
+    };
+    for (const content of ["one", "two", "three"]) direct(content);
+    await sees(page, "three");
+    const asked = () => played.heard.filter(({ type, user_id }) => type === "history" && user_id === "Bob").length;
+    const before = asked();
+    played.tell({ type: "direct", user_id: "Ada", ...played.said.at(-1) }); // the same once more
+    direct("four");
+    await sees(page, "four");
+    equal(asked(), before, "pages that were asked for while nothing was odd");
+    played.beginAnew();
+    direct("anew");
+    await sees(page, "anew");
+    direct("and more");
+    await sees(page, "and more");
+    equal(await page.locator("#messages > li.message .text").allTextContents(), ["one", "two", "three", "four", "anew", "and more"], "messages");
+    equal(played.heard.filter(({ type }) => type === "join").length, 1, "joins, of which each connection has one");
+    await page.context().close();
+  });
+
   await check("a reaction that stands at a message of before is no way to react to another one", async () => {
     const played = await visit("Ada");
     const { page } = played;

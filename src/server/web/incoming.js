@@ -4,7 +4,7 @@
 import { announce } from "./announcements.js";
 import { connectionIs, roomsLeftAre, stalledIs } from "./connection.js";
 import {
-  active, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction, writeCallsAnew,
+  active, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, messageAt, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction, writeCallsAnew,
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
@@ -36,6 +36,13 @@ function takeMark(c, joined) {
     c.readSeq = undefined;
     c.takeMark({ read, unread, seq });
   }
+}
+
+/** Whether a message has a number that another one has here, or had: a direct message does not say its epoch. */
+function isOfAnother(c, { seq, sender, content }) {
+  if (seq > c.lastSeq) return false;
+  const there = messageAt(c, { seq, epoch: c.epoch });
+  return there?.sender !== sender || (there.content !== content && !there.edited && !there.deleted);
 }
 
 /** Takes in the events of a client, for as long as it is ours. */
@@ -183,7 +190,8 @@ export function listen(salon) {
 
   on("direct", (message) => {
     const c = conversation("person", message.sender === me ? message.user_id : message.sender);
-    if (c.epoch === null) c.synced = false; // the first one: its history says which epoch it begins
+    // The first one, or one of a life that has begun anew: its history says which epoch that is.
+    if (c.epoch === null || isOfAnother(c, message)) c.synced = false;
     if (!c.synced || c.syncing) {
       if (c.readSeq === undefined && c.storedRead === undefined) c.readSeq = message.sender === me ? message.seq : message.seq - 1;
       c.unknown = false;
