@@ -255,7 +255,7 @@ await run(async () => {
     await ada.keyboard.press("r");
     const context = () => ada.locator("#composer-context:not([hidden]) #composer-context-text").textContent();
     await menu(ada, "Is there tea?", "Edit");
-    equal(await context(), "You edit your message", "what is done");
+    await until("it is edited", async () => (await context()) === "You edit your message");
     await composer(ada).press("Escape");
     await until("the answer goes on", async () => (await context()) === "You answer Bob: A question to be answered once");
     await composer(ada).press("Escape");
