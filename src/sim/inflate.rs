@@ -205,7 +205,7 @@ mod tests {
         let mut chance = super::super::chance::Chance::new(5);
         for level in [1, 6, 9] {
             let mut deflater = Deflater::new(level);
-            for size in [0_u64, 1, 40, 700, 5_000, 60_000] {
+            for size in [0_u64, 1, 700, 5_000, 60_000] {
                 let text: Vec<u8> = (0..size).map(|_| *chance.pick(b"abcd \"{}:0")).collect();
                 for bits in [9, 12, 15] {
                     let compressed = deflater.compress(&text, bits);
