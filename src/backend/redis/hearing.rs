@@ -158,7 +158,7 @@ impl Redis {
 
     /// Takes what was pulled of a conversation: what is behind the last that was told is told, up to a number.
     pub(super) fn take(&mut self, key: &str, pulled: Pulled, to: u64) -> usize {
-        let Pulled { epoch, n, first, found, left, .. } = pulled;
+        let Pulled { epoch, n, mut first, mut found, left, .. } = pulled;
         let at = self.places.find(key).unwrap_or_else(|| self.places.insert(key, epoch, n));
         let limit = self.options.messages;
         let place = self.places.get_mut(at);
@@ -166,6 +166,11 @@ impl Redis {
             let life = place.kept.head().epoch;
             (place.before, place.heard, place.began, place.covers) = (Some(life), n, 0, false);
             place.kept.restart(epoch, first - 1);
+        } else if place.covers && first <= place.kept.seq() {
+            // Another question that went out with this one has brought some of it.
+            let known = usize::try_from(place.kept.seq() + 1 - first).unwrap_or(usize::MAX).min(found.len());
+            found.drain(..known);
+            first = place.kept.seq() + 1;
         } else if first != place.kept.seq() + 1 {
             // The beginning of what was not here; or what is between was not kept long enough.
             place.kept.restart(epoch, first - 1);

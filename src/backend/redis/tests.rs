@@ -425,3 +425,24 @@ fn an_own_word_of_a_life_that_is_over_is_not_told() {
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(hear(&mut one), [""; 0]);
 }
+
+/// Several questions that go out together each bring what is missing; what was here before stays.
+#[test]
+fn two_pages_in_one_go_are_the_same() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    for n in 1..=6 {
+        one.ask(append(ROOM, "ann", "x", n)).unwrap();
+        hear(&mut one);
+        if n == 3 {
+            page(&mut other, ROOM);
+        }
+    }
+    let query = Query::Resume { since: None, newest: 9999, bounds: ALL };
+    for ticket in 1..=3 {
+        let (reader, about, now) = (None, None, moment());
+        other.ask(Request::Read { conversation: ROOM, query, reader, now, about, ticket: Ticket(ticket) }).unwrap();
+    }
+    while other.listener.next().is_some() {}
+    let all = "page 6: [1, 2, 3, 4, 5, 6]";
+    assert_eq!(hear(&mut other), ["4 x", "5 x", "6 x", all, all, all]);
+}
