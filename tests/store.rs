@@ -87,6 +87,10 @@ impl Starter for Nobody {
         Err("nobody reloads".into())
     }
 
+    fn in_force(&self) -> String {
+        String::new()
+    }
+
     fn note(&mut self, _: State<'_>) {}
 
     fn wants_to_hear_every(&self) -> Option<Duration> {

@@ -345,6 +345,10 @@ pub struct ConfigArgs {
     /// The settings to show.
     #[command(flatten)]
     pub serve: ServeArgs,
+    /// Ask a running Salon at its admin port which settings it has in force: after a reload, or with another file or
+    /// environment than those here, they may be others
+    #[arg(long, conflicts_with = "markdown")]
+    pub running: bool,
     /// Print the reference of all settings in Markdown instead
     #[arg(long)]
     pub markdown: bool,

@@ -25,21 +25,29 @@ pub struct Server {
     pub config: Option<PathBuf>,
 }
 
+/// Where a server is whose setting `admin` is that.
+///
+/// # Errors
+/// One sentence: it has no admin port.
+pub fn place_of(admin: &Listen) -> Result<Place, String> {
+    match admin {
+        Listen::Off => {
+            Err("admin: expected ADDRESS:PORT or unix:PATH, found off; without an admin port nothing can be \
+                 asked"
+                .into())
+        }
+        Listen::Tcp(address) => Ok(Place::Tcp(reachable(*address))),
+        Listen::Unix(path) => Ok(Place::Unix(path.clone())),
+    }
+}
+
 impl Server {
     /// Where it is.
     ///
     /// # Errors
     /// One sentence: it has no admin port.
     pub fn place(&self) -> Result<Place, String> {
-        match &self.admin {
-            Listen::Off => {
-                Err("admin: expected ADDRESS:PORT or unix:PATH, found off; without an admin port nothing can be \
-                 asked"
-                    .into())
-            }
-            Listen::Tcp(address) => Ok(Place::Tcp(reachable(*address))),
-            Listen::Unix(path) => Ok(Place::Unix(path.clone())),
-        }
+        place_of(&self.admin)
     }
 
     /// The key that is to be shown, if there is one.

@@ -9,13 +9,13 @@ use clap::CommandFactory;
 
 use super::args::Args;
 use super::config_file::FILE;
-use super::layers::{Changes, Kind, Layers, Setting, changes_of, keys, kind_of, variable_of};
+use super::layers::{Changes, Kind, Setting, changes_of, keys, kind_of, variable_of};
 
 /// The settings in force as a file of settings, with where each came from.
-pub fn in_force(layers: &Layers) -> String {
-    let file = layers.file.as_deref().unwrap_or(Path::new(FILE));
+pub fn text_of(settings: &[Setting], file: Option<&Path>) -> String {
+    let file = file.unwrap_or(Path::new(FILE));
     let lines: Vec<(String, String)> =
-        layers.settings.iter().map(|setting| (assignment(setting), setting.from.shown(file))).collect();
+        settings.iter().map(|setting| (assignment(setting), setting.from.shown(file))).collect();
     let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|&len| len <= MAX_COLUMN).max().unwrap_or(0);
     let mut text = String::new();
     for (line, from) in lines {

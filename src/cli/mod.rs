@@ -86,7 +86,7 @@ fn run() -> ExitCode {
     }
     let result = match &layers.args.command {
         None | Some(Command::Serve(_)) => serve(command_line, layers),
-        Some(Command::Config(args)) => print_config(args.markdown, &layers).map_err(Failure::Asked),
+        Some(Command::Config(args)) => print_config(args, &layers),
         Some(Command::Check(args)) => match check::run(args, layers.file.as_deref()) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
@@ -178,7 +178,7 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     void("tls_listen", &handed.tls);
     void("admin", &handed.admin);
     let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
-    let reload = Reload::new(command_line, layers.settings, handed, identity);
+    let reload = Reload::new(command_line, layers.settings, layers.file, handed, identity);
     serve::run(settings, sockets, systemd::Starter::new(reload), |waker| store(&args, waker))?;
     Ok(())
 }
@@ -202,9 +202,14 @@ fn store(args: &args::ServeArgs, waker: backend::Waker) -> Result<Box<dyn Backen
     Ok(Box::new(Memory::new(settings::history(args), Random::secret())))
 }
 
-fn print_config(markdown: bool, layers: &Layers) -> Result<(), String> {
-    let text = if markdown { config::reference() } else { config::in_force(layers) };
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("the settings cannot be printed: {error}"))
+fn print_config(args: &args::ConfigArgs, layers: &Layers) -> Result<(), Failure> {
+    let text = match (args.markdown, args.running) {
+        (true, _) => config::reference(),
+        (_, true) => operate::settings_of(&args.serve.admin, args.serve.admin_key.as_deref())?,
+        _ => config::text_of(&layers.settings, layers.file.as_deref()),
+    };
+    let printed = std::io::stdout().write_all(text.as_bytes());
+    printed.map_err(|error| Failure::Asked(format!("the settings cannot be printed: {error}")))
 }
 
 fn echo(args: &EchoArgs) -> Result<(), Failure> {

@@ -4,16 +4,18 @@
 //! Each is one call of the HTTP API, or a few, to the admin port of a server that runs (docs/http-api.md).
 
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
 use crate::random::Random;
-use crate::top::http::{Client, Error};
+use crate::top::http::{Client, Error, Place};
 
-use super::asked::Server;
-use super::values::parse_time;
+use super::admin_key;
+use super::asked::{Server, place_of};
+use super::values::{Listen, parse_time};
 
 /// Options of `say`.
 #[derive(Debug, Args)]
@@ -199,6 +201,15 @@ pub fn reload(server: &Server) -> Result<(), Failure> {
     show(&format!("changed: {}\nonly at the next start: {}", list("changed"), list("at_the_next_start")))
 }
 
+/// The settings that a running server has in force, as a file of settings; these say where it is.
+pub fn settings_of(admin: &Listen, admin_key: Option<&Path>) -> Result<String, Failure> {
+    let place = place_of(admin).map_err(Failure::Asked)?;
+    let key = admin_key::shown(admin_key).map_err(Failure::Asked)?;
+    let mut port = Port::new(place, key);
+    let answer = port.client.get("/settings");
+    port.answer(answer)
+}
+
 /// The admin port of a server.
 struct Port {
     client: Client,
@@ -213,9 +224,12 @@ impl Port {
 
     /// With that key, if any.
     fn at(server: &Server, key: Option<String>) -> Result<Self, Failure> {
-        let place = server.place().map_err(Failure::Asked)?;
+        Ok(Self::new(server.place().map_err(Failure::Asked)?, key))
+    }
+
+    fn new(place: Place, key: Option<String>) -> Self {
         let shown = place.to_string();
-        Ok(Self { client: Client::new(place, key), shown })
+        Self { client: Client::new(place, key), shown }
     }
 
     fn call(&mut self, call: &str, body: &Value) -> Result<Value, Failure> {

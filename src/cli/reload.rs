@@ -5,6 +5,7 @@
 //! anything is wrong nothing changes.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::server::settings::Reading;
@@ -13,27 +14,34 @@ use crate::server::tls::Identity;
 use super::args::Command;
 use super::layers::{self, Changes, Setting};
 use super::listener::Places;
-use super::{sentence_of, settings};
+use super::{config, sentence_of, settings};
 
 /// The command line and the sockets of the start, to read the settings again.
 pub struct Reload {
     command_line: Vec<OsString>,
     in_force: Vec<Setting>,
+    file: Option<PathBuf>,
     handed: Places,
     /// The certificate of the last reading.
     identity: Option<Identity>,
 }
 
 impl Reload {
-    /// For settings that were read from this command line, with sockets that were handed over at `handed`, and with
-    /// this certificate.
+    /// For settings that were read from this command line and this file, where sockets were handed over at `handed`, and
+    /// with this certificate.
     pub fn new(
         command_line: Vec<OsString>,
         in_force: Vec<Setting>,
+        file: Option<PathBuf>,
         handed: Places,
         identity: Option<Identity>,
     ) -> Self {
-        Self { command_line, in_force, handed, identity }
+        Self { command_line, in_force, file, handed, identity }
+    }
+
+    /// The settings in force, as a file of settings.
+    pub fn in_force(&self) -> String {
+        config::text_of(&self.in_force, self.file.as_deref())
     }
 
     /// Reads them again, and logs what has changed and what would have.
@@ -58,7 +66,7 @@ impl Reload {
         let args = layers::assemble(&next).map_err(|error| sentence_of(&error))?;
         let Some(Command::Serve(args)) = args.command else { unreachable!("assembled for serve") };
         let settings = settings::of(&args, &self.handed)?;
-        self.in_force = next;
+        (self.in_force, self.file) = (next, read.file);
         let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
         if let (Some(before), Some(now)) = (&self.identity, &identity)
             && !now.has_the_certificate_of(before)

@@ -73,6 +73,10 @@ impl settings::Starter for Starter {
         self.reload.again()
     }
 
+    fn in_force(&self) -> String {
+        self.reload.in_force()
+    }
+
     fn note(&mut self, state: State<'_>) {
         let Some(socket) = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else { return };
         let word = match state {

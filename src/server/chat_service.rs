@@ -178,6 +178,13 @@ impl ChatService {
                     Err(error) => Some(turn.refuse(id, asked, &error, &mut self.calls)),
                 }
             }
+            Answer::Settings => {
+                let text = self.starter.in_force();
+                let response = Response { headers: &[NO_STORE], ..Response::new(200, http::TEXT, text.as_bytes()) };
+                let Worded { status, bytes } = asked.word(response, turn.now);
+                turn.engine.respond(id, &bytes, asked.keep);
+                Some(status)
+            }
             Answer::Reload(operator) => {
                 self.reloads.push((id, asked, operator));
                 None

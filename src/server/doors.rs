@@ -38,6 +38,8 @@ pub enum Entry<'a> {
     Look(Look),
     /// To the reading of the settings, once more, for that operator.
     Reload(Arc<str>),
+    /// To the settings in force.
+    Settings,
     /// To the list of methods (`OPTIONS`). Balancers ask for it to know whether a server is there.
     Options,
     /// To a call of that operator, whose body may follow.
@@ -133,6 +135,7 @@ fn decide<'a>(
                 ("/metrics", _) => (Entry::Report(Report::Metrics), Right::Metrics),
                 ("/connections", _) => (Entry::Report(Report::Connections), Right::Read),
                 ("/top", _) => (Entry::Look(Look::Top), Right::Read),
+                ("/settings", _) => (Entry::Settings, Right::Read),
                 (_, Some(id)) => (Entry::Look(Look::Session(id)), Right::Read),
                 _ => return Err(EntryError::NotFound),
             };
@@ -377,6 +380,7 @@ mod tests {
             Entry::Report(report) => format!("{report:?}"),
             Entry::Look(look) => format!("{look:?}"),
             Entry::Options => "options".into(),
+            Entry::Settings => "settings".into(),
             Entry::Reload(_) => "reload".into(),
             Entry::Refused(EntryError::Request(error)) => error.status().to_string(),
             Entry::Refused(EntryError::NotFound) => "404".into(),
@@ -415,6 +419,10 @@ mod tests {
             ("GET /metrics", &scraper, Port::Admin, "Metrics"),
             ("GET /health", &scraper, Port::Admin, "Counters"),
             ("GET /top", &scraper, Port::Admin, "403 Read"),
+            ("GET /settings", &scraper, Port::Admin, "403 Read"),
+            ("GET /settings", &moderator, Port::Admin, "settings"),
+            ("GET /settings", &shown, Port::Public, "404"),
+            ("GET /settings", "", Port::Admin, "403"),
             ("GET /connections", &scraper, Port::Admin, "403 Read"),
             ("GET /connections/910a2dec89025cc1", &scraper, Port::Admin, "403 Read"),
             ("GET /nowhere", &scraper, Port::Admin, "404"),

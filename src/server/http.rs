@@ -131,6 +131,9 @@ const HEAD_BYTES: usize = 768;
 /// The media type of JSON.
 pub const JSON: &str = "application/json";
 
+/// The media type of a text.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -84,6 +84,8 @@ pub(crate) enum Answer {
     TurnAway { response: Vec<u8>, agreed: Agreed<'static>, door: Door },
     /// With a report for which the engine must be asked.
     Look(Look),
+    /// With the settings in force.
+    Settings,
     /// With what comes of reading the settings again, for that operator.
     Reload(Arc<str>),
     /// It is asked for the body of a call of that operator.
@@ -168,6 +170,7 @@ impl Responder {
                 (asked, Answer::Respond(asked.word(response, seen.now)))
             }
             (Entry::Look(look), _) => (asked, Answer::Look(look)),
+            (Entry::Settings, _) => (asked, Answer::Settings),
             (Entry::Reload(operator), _) => (asked, Answer::Reload(operator)),
             (Entry::Call(CallHead { call, body_len: 0, .. }, operator), _) => (asked, Answer::Call(call, operator)),
             (Entry::Call(head, operator), _) => (asked, Answer::Receive(head, operator)),

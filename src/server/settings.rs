@@ -55,6 +55,9 @@ pub trait Starter {
     /// What is wrong with them, in one sentence.
     fn reload(&mut self) -> Result<Reading, String>;
 
+    /// The settings in force, as a file of settings. No key and no password is in it.
+    fn in_force(&self) -> String;
+
     /// The server is in this state now.
     fn note(&mut self, state: State<'_>);
 

@@ -306,6 +306,10 @@ impl Starter for Simulated {
         Ok(Reading { settings, changed: Vec::new(), at_the_next_start: Vec::new() })
     }
 
+    fn in_force(&self) -> String {
+        String::new()
+    }
+
     fn note(&mut self, _: State<'_>) {}
 
     fn wants_to_hear_every(&self) -> Option<Duration> {

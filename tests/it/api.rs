@@ -543,6 +543,14 @@ fn by_command_line_where_the_file_of_the_server_says() {
         let (status, said, error) = run(&[words, &config[..]].concat());
         assert_eq!((status, &*error), (0, ""), "{words:?}: {said}");
     }
+    let (status, said, error) = run(&[&["config", "--running"], &config[..]].concat());
+    let shown = |line: &str| said.lines().any(|said| said.split("  #").next().unwrap().trim_end() == line);
+    let key_shown = format!("admin_key = \"{}\"", key.display());
+    assert!(
+        status == 0 && shown("listen = \"127.0.0.1:0\"") && shown(&key_shown) && !said.contains(KEY),
+        "{said} {error}"
+    );
+    assert!(said.contains("salon.toml line 2\n"), "{said}");
     let at = format!("unix:{}", socket.display());
     let (status, _, error) = run(&["who", "--admin", &at]);
     assert!(status == 1 && error.contains(&format!("the server at {at} refuses (401): ")), "{error}");
