@@ -58,9 +58,9 @@ impl Hall {
                 if of.is_some() && open && self.readers.begin(ask.conn).count_names() {
                     turn.out.tell_when_drained(ask.conn);
                 }
-                self.entered(ask, room, resumed, found, turn);
+                let inside = self.entered(ask, room, resumed, found, turn);
                 if let Some(of) = of {
-                    self.one_of_list(of, Join::Joined, turn);
+                    self.one_of_list(of, if inside { Join::Joined } else { Join::Refused }, turn);
                 }
             }
             (What::Slice { after }, _) => self.slice_read(ask.conn, after, found, turn),

@@ -206,10 +206,26 @@ impl Hall {
         Ok(self.roster.make_room(new, ctx.now.unix_ms))
     }
 
-    /// The backend has answered: from here on the session is inside, and hears the messages that it has missed.
-    pub(super) fn entered(&mut self, ask: Ask<'_>, room: u32, resumed: Resumed, found: Found<'_>, turn: &mut Turn<'_>) {
+    /// The backend has answered: from here on the session is inside, and hears the messages that it has missed. Returns
+    /// whether it is.
+    pub(super) fn entered(
+        &mut self,
+        ask: Ask<'_>,
+        room: u32,
+        resumed: Resumed,
+        found: Found<'_>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         let (head, first) = (found.head, found.first());
-        let Some(Entrance { user, dialect, again, joined }) = self.roster.enter(ask.conn, room) else { return };
+        let Some(Entrance { user, dialect, again, joined }) = self.roster.enter(ask.conn, room) else {
+            if self.roster.open_session(ask.conn).is_some() {
+                let message = "expected a room that this session was not put out of since it asked, found another one";
+                let mut refusal = Refusal::new(Code::Forbidden, message);
+                refusal.room = Some(self.roster.room(room).name.as_str().into());
+                self.refuse(ask, &refusal, turn);
+            }
+            return false;
+        };
         let same_life = resumed.asked && resumed.epoch == Some(head.epoch) && resumed.seq <= head.seq;
         let recovered = same_life && (again || first == resumed.seq + 1);
         let inside = Inside { room, user, head, recovered, reading: found.reading };
@@ -217,7 +233,7 @@ impl Hall {
             // It has been listening all the time, or its replay is on the way: there is nothing to replay, and nothing
             // to announce.
             self.send_joined(ask, inside, turn);
-            return;
+            return true;
         }
         match dialect {
             Dialect::Json => {
@@ -247,6 +263,7 @@ impl Hall {
                 }
             }
         }
+        true
     }
 
     pub(super) fn leave(&mut self, ask: Ask<'_>, name: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
@@ -320,6 +337,7 @@ impl Hall {
     /// The session leaves a room that it may be in no longer; `why`, if it hears a reason.
     pub(super) fn put_out(&mut self, conn: ConnId, room: u32, why: Option<EndReason>, ctx: &mut Ctx<'_>) {
         let name = self.roster.room(room).name.clone();
+        self.roster.keep_out(conn, room);
         // Refused also where it is leaving already.
         if self.leave_because(Ask::unnamed(conn), name.as_str(), why, ctx).is_err() && self.roster.ask_out(conn, room) {
             // The store takes no questions now, and this cannot wait.

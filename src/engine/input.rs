@@ -92,11 +92,12 @@ impl<S: Stream> Engine<S> {
         if self.budget.begin_backlog() { self.backlog.pop_front() } else { None }
     }
 
-    /// Whether what is left of a read is for later: the peer has spent its share of the turn, or does not take its
-    /// answers.
+    /// Whether what is left of a read is for later: the peer has spent its share of the turn, does not take its answers,
+    /// or is to be answered first.
     fn must_wait(&mut self, index: u32) -> bool {
         let peer = &self.peers[index as usize];
-        peer.is_heard() && !self.receive.is_empty() && (self.budget.is_spent() || peer.is_sated())
+        let is_full = peer.is_heard() && (self.budget.is_spent() || peer.is_sated());
+        !self.receive.is_empty() && (is_full || peer.phase == Phase::Answering)
     }
 
     /// Keeps the rest of a read for the next turn, or until the peer has taken some of what waits for it.
@@ -108,7 +109,7 @@ impl<S: Stream> Engine<S> {
         peer.connection.release();
         self.set_aside.keep(index, self.receive.unparsed(), behind);
         self.receive.discard();
-        match peer.is_sated() {
+        match peer.is_sated() || peer.phase == Phase::Answering {
             true => peer.paused = true,
             false => self.read_again(index),
         }
@@ -144,8 +145,10 @@ impl<S: Stream> Engine<S> {
         if peer.phase == Phase::Gone || peer.ended {
             return;
         }
-        // A peer that does not take its answers is not asked for more work: it is read again when it does.
-        if peer.is_sated() && peer.phase != Phase::ShutDown {
+        // A peer that does not take its answers is not asked for more work: it is read again when it does. The next
+        // request of one that is being answered is read when the answer is written.
+        let waits = peer.phase == Phase::Answering && self.set_aside.of(index).is_some();
+        if peer.is_sated() && peer.phase != Phase::ShutDown || waits {
             peer.paused = true;
             return;
         }
@@ -240,11 +243,7 @@ impl<S: Stream> Engine<S> {
             Phase::Head | Phase::Kept => self.step_head(index, handle),
             Phase::Body => self.step_body(index, handle),
             Phase::Open => self.step_open(index, handle),
-            // The handler did not answer the last request, and nothing else will.
-            Phase::Answering => {
-                self.abort_peer(index);
-                Step::Quiet
-            }
+            Phase::Answering => unreachable!("what is behind a request waits for its answer"),
             Phase::Ending | Phase::ShutDown | Phase::Gone => Step::Used,
         }
     }

@@ -27,7 +27,7 @@ pub struct Peer<S> {
     pub ended: bool,
     /// It is listed for the next flush.
     pub dirty: bool,
-    /// It has something to read, and will be read when it has taken some of what waits for it.
+    /// It has something to read, and will be read when it has taken some of what waits for it, or is answered.
     pub paused: bool,
     /// A part of a message has arrived, at `since`.
     pub mid_message: bool,

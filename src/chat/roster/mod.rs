@@ -333,20 +333,35 @@ impl Roster {
         seat.is_some_and(|seat| std::mem::take(&mut seat.wanted))
     }
 
+    /// The session is put out: what it has asked for so far does not let it in any more, whenever the answer comes.
+    pub fn keep_out(&mut self, conn: ConnId, room: u32) {
+        if let Some(seat) = self.sessions.find_mut(conn).and_then(|session| session.seat(room)) {
+            seat.void = seat.entering;
+        }
+    }
+
     /// The session, which asked, is not let in. If it is inside, it stays.
     pub fn turn_down(&mut self, conn: ConnId, room: u32) {
         let Some(session) = self.sessions.find_mut(conn) else { return };
         if let Some(seat) = session.seat(room) {
-            seat.wanted = seat.inside;
+            (seat.entering, seat.void) = (seat.entering.saturating_sub(1), seat.void.saturating_sub(1));
+            // It may have asked once more, or to leave.
+            seat.wanted &= seat.inside || seat.entering > 0;
         }
         session.clear(room);
     }
 
-    /// The session is let in; `None` if it has no seat any more.
+    /// The session is let in; `None` if it was put out meanwhile, or is being closed.
     pub fn enter(&mut self, conn: ConnId, room: u32) -> Option<Entrance> {
         let session = self.sessions.find_mut(conn).filter(|session| !session.closing)?;
         let (user, dialect) = (session.user, session.dialect);
         let seat = session.seat(room)?;
+        seat.entering = seat.entering.saturating_sub(1);
+        if seat.void > 0 {
+            seat.void -= 1;
+            session.clear(room);
+            return None;
+        }
         let again = std::mem::replace(&mut seat.inside, true);
         seat.hears |= dialect == Dialect::Plain;
         let joined = if again { None } else { self.take_seat(user, room, dialect) };

@@ -45,6 +45,11 @@ pub(in crate::chat) struct Seat {
     pub room: u32,
     /// The wish of the last request.
     pub wanted: bool,
+    /// How many requests to be let in have no answer yet. The seat stays for each of them, whatever is asked for and
+    /// answered meanwhile.
+    pub entering: u16,
+    /// So many of these, the first ones, are void: the session has been put out since.
+    pub void: u16,
     /// The result of the last answer.
     pub inside: bool,
     /// The session is in the topic, and hears messages of the room. Not while it catches up.
@@ -128,17 +133,17 @@ impl Session {
         self.seats.iter().any(|seat| seat.room == room && seat.wanted)
     }
 
-    /// Takes a seat, or keeps it.
+    /// Takes a seat, or keeps it, and waits to be let in.
     pub fn sit(&mut self, room: u32) {
         match self.seat(room) {
-            Some(seat) => seat.wanted = true,
-            None => self.seats.push(Seat { room, wanted: true, inside: false, hears: false }),
+            Some(seat) => (seat.wanted, seat.entering) = (true, seat.entering + 1),
+            None => self.seats.push(Seat { room, wanted: true, entering: 1, void: 0, inside: false, hears: false }),
         }
     }
 
-    /// Frees a seat that is neither wanted nor taken.
+    /// Frees a seat that is neither wanted nor taken, nor waits for an answer.
     pub fn clear(&mut self, room: u32) {
-        self.seats.retain(|seat| seat.room != room || seat.wanted || seat.inside);
+        self.seats.retain(|seat| seat.room != room || seat.wanted || seat.inside || seat.entering > 0);
     }
 }
 

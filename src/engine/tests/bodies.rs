@@ -31,6 +31,42 @@ fn bodies_whole_in_pieces_and_pipelined() {
     }
 }
 
+/// An answer may take its time: what is behind its request waits for it, whether it came with the request or later, and
+/// however much it is.
+#[test]
+fn requests_behind_one_that_is_answered_later() {
+    let late = b"GET /late HTTP/1.1\r\nHost: h\r\n\r\n";
+    let post = post("/c", &"x".repeat(100), "");
+    let rest = [&late[..], &post, late, b"GET /close HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+    for at_once in [0, 1, late.len() - 1, late.len(), rest.len()] {
+        for (read_size, end) in [(usize::MAX, false), (usize::MAX, true), (7, false), (1, true)] {
+            let mut house = House::new(Settings::default());
+            let (id, script) = house.connect();
+            script.wire().read_size = read_size;
+            script.say(&[late, &rest[..at_once]].concat());
+            house.settle_by(id);
+            script.say(&rest[at_once..]);
+            script.wire().end = end;
+            house.settle_by(id);
+            assert_eq!(house.told(), [(id, "request /late".into())], "{at_once}");
+            house.engine.respond(id, b"<1>", true);
+            house.settle_by(id);
+            let told: Vec<String> = house.told().into_iter().map(|(_, told)| told).collect();
+            let body = format!("body {}", "x".repeat(100));
+            assert_eq!(told, ["request /late"], "{at_once} {read_size}");
+            house.engine.respond(id, b"<2>", true);
+            house.settle_by(id);
+            let told: Vec<String> = house.told().into_iter().map(|(_, told)| told).collect();
+            assert_eq!(told, ["wants /c", &body, "request /late"], "{at_once} {read_size}");
+            house.engine.respond(id, b"<3>", true);
+            house.settle_by(id);
+            assert_eq!(house.told(), [(id, "request /close".into())]);
+            assert_eq!(script.taken(), format!("<1><2><{}><3></close>", "x".repeat(100)).into_bytes());
+            assert!(script.wire().shut_down, "nothing follows the last answer");
+        }
+    }
+}
+
 #[test]
 fn an_upgrade_may_follow_a_body() {
     let mut house = House::new(Settings::default());
